@@ -1,0 +1,134 @@
+//! Instants (N9). The engine reads no clock: `now` is always an argument.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// An instant in UTC, to the nanosecond.
+///
+/// Ordered by time. Written and read as RFC 3339; an ISO date alone is midnight UTC, when that date begins (N9.2).
+///
+/// ```
+/// use portcullis::base::Timestamp;
+///
+/// let noon: Timestamp = "2026-11-22T12:00:00Z".parse()?;
+/// assert_eq!(noon, "2026-11-22T13:00:00+01:00".parse()?);
+/// assert!(noon > "2026-11-22".parse()?);
+/// # Ok::<(), portcullis::base::InstantError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp {
+    seconds: i64,
+    nanoseconds: u32,
+}
+
+/// Text that is neither an RFC 3339 instant nor an ISO date.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{found}` is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`")]
+pub struct InstantError {
+    found: Box<str>,
+}
+
+impl Timestamp {
+    /// The instant `seconds` after 1970-01-01T00:00:00Z and `nanoseconds` (below 10⁹, the excess is dropped) after that.
+    pub const fn from_unix(seconds: i64, nanoseconds: u32) -> Self {
+        let nanoseconds = if nanoseconds < 1_000_000_000 { nanoseconds } else { 999_999_999 };
+        Self { seconds, nanoseconds }
+    }
+
+    /// Whole seconds since 1970-01-01T00:00:00Z, rounded towards the past.
+    pub const fn seconds(self) -> i64 {
+        self.seconds
+    }
+
+    /// Nanoseconds since the last whole second.
+    pub const fn nanoseconds(self) -> u32 {
+        self.nanoseconds
+    }
+
+    /// The same instant for calendar arithmetic; `None` outside the years -9999 to 9999.
+    pub fn to_jiff(self) -> Option<jiff::Timestamp> {
+        jiff::Timestamp::new(self.seconds, i32::try_from(self.nanoseconds).ok()?).ok()
+    }
+}
+
+impl From<jiff::Timestamp> for Timestamp {
+    fn from(instant: jiff::Timestamp) -> Self {
+        let (seconds, nanoseconds) = (instant.as_second(), instant.subsec_nanosecond());
+        match u32::try_from(nanoseconds) {
+            Ok(nanoseconds) => Self { seconds, nanoseconds },
+            // Before 1970 the fraction is negative.
+            Err(_) => Self { seconds: seconds - 1, nanoseconds: (1_000_000_000 + nanoseconds).unsigned_abs() },
+        }
+    }
+}
+
+impl From<std::time::SystemTime> for Timestamp {
+    fn from(time: std::time::SystemTime) -> Self {
+        match time.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => Self::from_unix(i64::try_from(after.as_secs()).unwrap_or(i64::MAX), after.subsec_nanos()),
+            Err(before) => {
+                let before = before.duration();
+                let seconds = i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
+                match before.subsec_nanos() {
+                    0 => Self::from_unix(-seconds, 0),
+                    nanoseconds => Self::from_unix(-seconds - 1, 1_000_000_000 - nanoseconds),
+                }
+            }
+        }
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = InstantError;
+
+    fn from_str(text: &str) -> Result<Self, InstantError> {
+        let error = || InstantError { found: text.into() };
+        let instant = match Shape::of(text).ok_or_else(error)? {
+            Shape::Date => text.parse::<jiff::civil::Date>().map_err(|_| error())?.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| error())?.timestamp(),
+            Shape::Instant => text.parse::<jiff::Timestamp>().map_err(|_| error())?,
+        };
+        Ok(instant.into())
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.to_jiff() {
+            Some(instant) => instant.fmt(f),
+            None => write!(f, "{} seconds since 1970", self.seconds),
+        }
+    }
+}
+
+/// The two forms that N9.2 takes; `jiff` reads more (week dates, zone names), which other readers of a policy would not.
+enum Shape {
+    Date,
+    Instant,
+}
+
+impl Shape {
+    fn of(text: &str) -> Option<Self> {
+        let (date, rest) = text.as_bytes().split_at_checked(10)?;
+        if !matches(date, b"0000-00-00") {
+            return None;
+        }
+        if rest.is_empty() {
+            return Some(Self::Date);
+        }
+        let (time, mut rest) = rest.split_at_checked(9)?;
+        if !matches(time, b"T00:00:00") && !matches(time, b"t00:00:00") {
+            return None;
+        }
+        if let Some(fraction) = rest.strip_prefix(b".") {
+            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            rest = fraction.get(digits..).filter(|_| (1..=9).contains(&digits))?;
+        }
+        let zone = matches!(rest, b"Z" | b"z") || matches(rest, b"+00:00") || matches(rest, b"-00:00");
+        zone.then_some(Self::Instant)
+    }
+}
+
+/// Whether `text` is `form` with any digit in place of each zero.
+fn matches(text: &[u8], form: &[u8]) -> bool {
+    text.len() == form.len() && text.iter().zip(form).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
+}

@@ -1,0 +1,4 @@
+//! Portcullis, a local authorization policy engine.
+#![forbid(unsafe_code)]
+
+pub mod base;
