@@ -1,0 +1,223 @@
+//! A grant: a connection, and what of it may be read or written (N1, N6).
+
+use std::fmt;
+
+use super::{ConnectionId, GrantKind, Limits};
+use crate::name::{Dialect, Name, NameBuffer, NameError, Stars, scan};
+use crate::pattern::{Pattern, PatternError};
+use crate::query::{NamedSource, NamedSourceError, Query, QueryError, is_named_source, looks_like_query};
+
+/// What a grant gives, on its connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum GrantSource {
+    /// One resource.
+    Resource(Name),
+    /// Every resource that the pattern covers.
+    Pattern(Pattern),
+    /// One query text.
+    Query(Query),
+    /// One named source.
+    NamedSource(NamedSource),
+    /// Everything.
+    All,
+}
+
+/// The `type` that a document may write beside a source (N6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SourceType(GrantKind);
+
+impl SourceType {
+    /// Every name that a document may write.
+    pub const NAMES: [&str; 8] = ["resource", "table", "tileset", "raster", "pattern", "query", "named_source", "all"];
+
+    /// Reads a `type`: a grant kind, or `table`, `tileset`, `raster` for a resource.
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "table" | "tileset" | "raster" => Some(Self(GrantKind::Resource)),
+            _ => GrantKind::from_name(name).map(Self),
+        }
+    }
+}
+
+/// Why a source cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SourceError {
+    /// Nothing is written.
+    #[error("the source is empty")]
+    Empty,
+    /// Not a resource name.
+    #[error("not a resource: {0}")]
+    Resource(NameError),
+    /// A resource needs its full path.
+    #[error("a resource needs at least two segments, such as `schema.table`")]
+    OneSegment,
+    /// A bare `*` in a source of type `resource`: the name would stand for many (N3.5).
+    #[error("a resource holds no `*` outside quotes: a source that stands for many is a pattern")]
+    StarInResource,
+    /// A quoted `*` on BigQuery, where quotes do not take a wildcard table's star away (N3.5).
+    #[error("BigQuery reads a `*` inside backquotes as a wildcard too, so it cannot be granted as an ordinary character")]
+    QuotedStar,
+    /// Not a pattern.
+    #[error("not a pattern: {0}")]
+    Pattern(#[from] PatternError),
+    /// Not a query.
+    #[error("not a query: {0}")]
+    Query(#[from] QueryError),
+    /// Not a named source.
+    #[error("not a named source: {0}")]
+    NamedSource(#[from] NamedSourceError),
+    /// `all` with something else than `*`.
+    #[error("`{0}` is not all sources: `all` takes the source `*` or none")]
+    All(Box<str>),
+    /// Of no kind that N6 knows.
+    #[error("`{found}` is neither a resource, a pattern, a named source nor a query")]
+    NoKind {
+        /// The text, cut where it is long.
+        found: Box<str>,
+        /// Why it is no path.
+        path: Option<NameError>,
+    },
+}
+
+impl GrantSource {
+    /// Reads a source that stands without a type, in the order of N6.
+    ///
+    /// Linear in the length of `text`.
+    ///
+    /// # Errors
+    ///
+    /// If it is none of the kinds.
+    ///
+    /// ```
+    /// use portcullis::model::{GrantKind, GrantSource, Limits};
+    /// use portcullis::name::Dialect;
+    ///
+    /// let kind = |text| GrantSource::guess(text, Dialect::Generic, &Limits::default()).map(|source| source.kind());
+    /// assert_eq!(kind("*")?, GrantKind::All);
+    /// assert_eq!(kind("carto.shared.CARTO_*")?, GrantKind::Pattern);
+    /// assert_eq!(kind("accidents-2024")?, GrantKind::NamedSource);
+    /// assert_eq!(kind("SELECT 1")?, GrantKind::Query);
+    /// assert!(kind("table*").is_err());
+    /// # Ok::<(), portcullis::model::SourceError>(())
+    /// ```
+    pub fn guess(text: &str, dialect: Dialect, limits: &Limits) -> Result<Self, SourceError> {
+        if text.is_empty() {
+            return Err(SourceError::Empty);
+        }
+        if text == "*" {
+            return Ok(Self::All);
+        }
+        let mut buffer = NameBuffer::new();
+        let path = match scan(text, dialect, Stars::Matching, &mut buffer) {
+            Ok(path) if path.segments >= 2 && path.bare_star => return Self::pattern(text, dialect),
+            Ok(path) if path.segments >= 2 => return Self::resource(text, dialect),
+            Ok(_) => None,
+            Err(error) => Some(error),
+        };
+        if is_named_source(text) {
+            return Ok(Self::NamedSource(NamedSource::parse(text)?));
+        }
+        if looks_like_query(text) {
+            return Ok(Self::Query(Query::parse(text, limits.query_bytes)?));
+        }
+        Err(SourceError::NoKind { found: shortened(text), path })
+    }
+
+    /// Reads a source whose type is written beside it (N6); `None`: no source is written.
+    ///
+    /// # Errors
+    ///
+    /// If it is not of that type.
+    pub fn typed(text: Option<&str>, source_type: SourceType, dialect: Dialect, limits: &Limits) -> Result<Self, SourceError> {
+        let text = match (source_type.0, text) {
+            (GrantKind::All, None | Some("*")) => return Ok(Self::All),
+            (GrantKind::All, Some(text)) => return Err(SourceError::All(shortened(text))),
+            (_, None | Some("")) => return Err(SourceError::Empty),
+            (_, Some(text)) => text,
+        };
+        match source_type.0 {
+            GrantKind::Resource => Self::resource(text, dialect),
+            GrantKind::Pattern => Self::pattern(text, dialect),
+            GrantKind::Query => Ok(Self::Query(Query::parse(text, limits.query_bytes)?)),
+            GrantKind::NamedSource | GrantKind::All => Ok(Self::NamedSource(NamedSource::parse(text)?)),
+        }
+    }
+
+    fn resource(text: &str, dialect: Dialect) -> Result<Self, SourceError> {
+        let mut buffer = NameBuffer::new();
+        let name = scan(text, dialect, Stars::Matching, &mut buffer).map_err(SourceError::Resource)?;
+        if name.bare_star {
+            return Err(SourceError::StarInResource);
+        }
+        if name.segments < 2 {
+            return Err(SourceError::OneSegment);
+        }
+        refuse_quoted_star(name.bytes, dialect)?;
+        Ok(Self::Resource(Name::parse(text, dialect).map_err(SourceError::Resource)?))
+    }
+
+    fn pattern(text: &str, dialect: Dialect) -> Result<Self, SourceError> {
+        let pattern = Pattern::parse(text, dialect)?;
+        refuse_quoted_star(pattern.as_bytes(), dialect)?;
+        Ok(Self::Pattern(pattern))
+    }
+
+    /// What kind of grant it is.
+    pub fn kind(&self) -> GrantKind {
+        match self {
+            Self::Resource(_) => GrantKind::Resource,
+            Self::Pattern(_) => GrantKind::Pattern,
+            Self::Query(_) => GrantKind::Query,
+            Self::NamedSource(_) => GrantKind::NamedSource,
+            Self::All => GrantKind::All,
+        }
+    }
+
+    /// The source as a document in `dialect` writes it; reading that, as this kind, gives this source back.
+    pub fn display(&self, dialect: Dialect) -> String {
+        match self {
+            Self::Resource(name) => name.display(dialect).to_string(),
+            Self::Pattern(pattern) => pattern.display(dialect).to_string(),
+            Self::Query(query) => query.as_str().to_owned(),
+            Self::NamedSource(name) => name.as_str().to_owned(),
+            Self::All => "*".to_owned(),
+        }
+    }
+}
+
+/// What a token may read or write.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Grant {
+    pub(crate) connection: ConnectionId,
+    pub(crate) source: GrantSource,
+}
+
+impl Grant {
+    /// On which connection.
+    pub fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    /// What of it.
+    pub fn source(&self) -> &GrantSource {
+        &self.source
+    }
+}
+
+fn refuse_quoted_star(canonical: &[u8], dialect: Dialect) -> Result<(), SourceError> {
+    if dialect == Dialect::BigQuery && canonical.contains(&b'*') { Err(SourceError::QuotedStar) } else { Ok(()) }
+}
+
+fn shortened(text: &str) -> Box<str> {
+    const MOST: usize = 80;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
+        None => text.into(),
+    }
+}
+
+impl fmt::Display for SourceType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

@@ -1,0 +1,145 @@
+//! A name that was read: equal bytes, same name (N2.7).
+
+use std::fmt;
+
+use super::scan::{NameBuffer, NameError, Scanned, Stars, scan};
+use super::{Dialect, INNER_DOT, STAR};
+
+/// A resource name, read once and kept.
+///
+/// ```
+/// use portcullis::name::{Dialect, Name};
+///
+/// let name = Name::parse("carto.Shared.\"Demo.Table\"", Dialect::Snowflake)?;
+/// assert_eq!(name.segments().collect::<Vec<_>>(), ["CARTO", "SHARED", "Demo.Table"]);
+/// assert_eq!(name, Name::parse("CARTO.shared.\"Demo.Table\"", Dialect::Snowflake)?);
+/// # Ok::<(), portcullis::name::NameError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    // INVARIANT: the canonical form of a well-formed name.
+    bytes: Box<[u8]>,
+}
+
+impl Name {
+    /// Reads `text` as `dialect` writes names. Linear in the length of `text`.
+    ///
+    /// # Errors
+    ///
+    /// Where N2.4 calls the text malformed.
+    pub fn parse(text: &str, dialect: Dialect) -> Result<Self, NameError> {
+        let mut buffer = NameBuffer::new();
+        let scanned = scan(text, dialect, Stars::Ordinary, &mut buffer)?;
+        Ok(Self { bytes: scanned.bytes.into() })
+    }
+
+    /// The segments, unquoted and folded.
+    pub fn segments(&self) -> impl ExactSizeIterator<Item = String> {
+        let segments: Vec<String> = self.bytes.split(|&byte| byte == b'.').map(segment_text).collect();
+        segments.into_iter()
+    }
+
+    /// The canonical form.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The name as `dialect` writes it, quoted where it must be: reading that gives this name back.
+    pub fn display(&self, dialect: Dialect) -> impl fmt::Display {
+        Written { bytes: self.bytes.clone(), dialect }
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.display(Dialect::Generic))
+    }
+}
+
+/// A resource name of a request, borrowed where its text is canonical already.
+#[derive(Debug, Clone, Copy)]
+pub struct CanonicalName<'a> {
+    bytes: &'a [u8],
+    segments: usize,
+}
+
+impl<'a> CanonicalName<'a> {
+    /// Reads `text` as `dialect` writes names, into `buffer` where it must be unquoted or folded.
+    ///
+    /// Linear in the length of `text`; does not allocate.
+    ///
+    /// # Errors
+    ///
+    /// Where N2.4 calls the text malformed.
+    ///
+    /// ```
+    /// use portcullis::name::{CanonicalName, Dialect, NameBuffer};
+    ///
+    /// let mut buffer = NameBuffer::new();
+    /// assert_eq!(CanonicalName::read("carto.shared.t", Dialect::Generic, &mut buffer)?.segment_count(), 3);
+    /// # Ok::<(), portcullis::name::NameError>(())
+    /// ```
+    pub fn read(text: &'a str, dialect: Dialect, buffer: &'a mut NameBuffer) -> Result<Self, NameError> {
+        let Scanned { bytes, segments, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
+        Ok(Self { bytes, segments })
+    }
+
+    /// How many segments the name has, 1 to 16.
+    pub fn segment_count(self) -> usize {
+        self.segments
+    }
+
+    pub(crate) fn as_bytes(self) -> &'a [u8] {
+        self.bytes
+    }
+}
+
+/// A canonical form, written for people: of a name, or of a pattern.
+pub(crate) struct Written {
+    pub(crate) bytes: Box<[u8]>,
+    pub(crate) dialect: Dialect,
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, segment) in self.bytes.split(|&byte| byte == b'.').enumerate() {
+            if index > 0 {
+                f.write_str(".")?;
+            }
+            let text = String::from_utf8_lossy(segment);
+            // BigQuery's domain-scoped projects keep their dots bare (N2.6); nothing there can be escaped.
+            let domain = self.dialect == Dialect::BigQuery && index == 0 && segment.contains(&INNER_DOT);
+            let bare = domain || is_bare(&text, self.dialect);
+            let quote = self.dialect.quote();
+            if !bare {
+                write!(f, "{quote}")?;
+            }
+            for character in text.chars() {
+                match character {
+                    '\u{1}' => f.write_str(".")?,
+                    '\u{2}' => f.write_str("*")?,
+                    _ if !bare && character == quote => write!(f, "{quote}{quote}")?,
+                    _ => write!(f, "{character}")?,
+                }
+            }
+            if !bare {
+                write!(f, "{quote}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether reading `segment` bare gives it back: no inner dot, no literal star beside a matching one, nothing to fold.
+fn is_bare(segment: &str, dialect: Dialect) -> bool {
+    let pattern = segment.as_bytes().contains(&STAR);
+    let text = segment.replace('\u{2}', "*");
+    let stars = if pattern { Stars::Matching } else { Stars::Ordinary };
+    let mut buffer = NameBuffer::new();
+    matches!(scan(&text, dialect, stars, &mut buffer), Ok(scanned) if scanned.bytes == segment.as_bytes())
+        && (pattern || !segment.contains('*'))
+}
+
+fn segment_text(segment: &[u8]) -> String {
+    String::from_utf8_lossy(segment).replace('\u{1}', ".")
+}

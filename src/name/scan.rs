@@ -1,0 +1,307 @@
+//! Reads the text of a name or pattern into canonical form, in one pass (N2.2 to N2.6).
+
+use smallvec::SmallVec;
+
+use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
+
+/// Room for one canonical name, on the stack: a name never outgrows it (N2.4), so reading one never allocates.
+pub type NameBuffer = SmallVec<[u8; MAX_NAME_BYTES]>;
+
+/// Why a text is not a name (N2.4).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}")]
+pub struct NameError {
+    kind: NameErrorKind,
+    at: usize,
+}
+
+/// The ways in which a text is not a name (N2.4).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameErrorKind {
+    /// Nothing stands between two dots, before the first, after the last, or between quotes.
+    #[error("an identifier is empty")]
+    EmptyIdentifier,
+    /// A character that a bare identifier cannot hold.
+    #[error("{} cannot stand in a bare identifier of dialect `{dialect}`", shown(*.found))]
+    Character {
+        /// The character.
+        found: char,
+        /// The dialect that the name was read in.
+        dialect: Dialect,
+    },
+    /// A control character, or a backslash in dialect `bigquery`, between quotes.
+    #[error("{} cannot stand in a quoted identifier of dialect `{dialect}`", shown(*.found))]
+    QuotedCharacter {
+        /// The character.
+        found: char,
+        /// The dialect that the name was read in.
+        dialect: Dialect,
+    },
+    /// A quote that nothing closes.
+    #[error("the quote {quote} is not closed")]
+    UnclosedQuote {
+        /// The quote.
+        quote: char,
+    },
+    /// Text between a closing quote and the next dot.
+    #[error("after a closing quote comes a dot or the end, not {}", shown(*.found))]
+    AfterQuote {
+        /// The character that stands there.
+        found: char,
+    },
+    /// More than [`MAX_NAME_BYTES`].
+    #[error("the name has {found} bytes, the most is {MAX_NAME_BYTES}")]
+    TooLong {
+        /// How many bytes the text has.
+        found: usize,
+    },
+    /// More than [`MAX_SEGMENTS`].
+    #[error("the name has more than {MAX_SEGMENTS} segments")]
+    TooManySegments,
+}
+
+fn shown(found: char) -> String {
+    if found.is_control() || (found.is_whitespace() && found != ' ') {
+        format!("the character U+{:04X}", u32::from(found))
+    } else {
+        format!("`{found}`")
+    }
+}
+
+impl NameError {
+    /// What is wrong.
+    pub fn kind(&self) -> &NameErrorKind {
+        &self.kind
+    }
+
+    /// Where in the text, in bytes from its start.
+    pub fn at(&self) -> usize {
+        self.at
+    }
+}
+
+/// What bare stars become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stars {
+    /// Ordinary characters: the text is a name (N3.5).
+    Ordinary,
+    /// [`STAR`]: the text is a pattern (N3.1).
+    Matching,
+}
+
+/// A text in canonical form.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scanned<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// How many segments, at least one.
+    pub(crate) segments: usize,
+    /// Whether a bare identifier holds a `*`.
+    pub(crate) bare_star: bool,
+}
+
+/// Reads `text` in `dialect`. Borrows `text` where it is its own canonical form, else writes to `buffer`.
+///
+/// One pass, linear in the length of the text; no allocation.
+pub(crate) fn scan<'a>(
+    text: &'a str,
+    dialect: Dialect,
+    stars: Stars,
+    buffer: &'a mut NameBuffer,
+) -> Result<Scanned<'a>, NameError> {
+    if text.len() > MAX_NAME_BYTES {
+        return Err(NameError { kind: NameErrorKind::TooLong { found: text.len() }, at: 0 });
+    }
+    let bytes = text.as_bytes();
+    if is_plain(bytes, dialect.bare_fold()) {
+        let bare_star = memchr::memchr(b'*', bytes).is_some();
+        if !bare_star || stars == Stars::Ordinary {
+            return Ok(Scanned { bytes, segments: plain_segments(bytes)?, bare_star });
+        }
+    }
+    let mut scanner = Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out: buffer };
+    scanner.run()?;
+    let Scanner { segments, bare_star, out, .. } = scanner;
+    Ok(Scanned { bytes: out, segments, bare_star })
+}
+
+/// Whether every byte is a dot or stands for itself in a bare ASCII identifier, so that the text is canonical already.
+///
+/// Written without branches, so that it compiles to vector instructions.
+fn is_plain(bytes: &[u8], fold: super::dialect::Fold) -> bool {
+    use super::dialect::Fold;
+    let all = |letter: fn(u8) -> bool| bytes.iter().fold(true, |plain, &byte| plain & (letter(byte) | is_plain_other(byte)));
+    match fold {
+        Fold::AsWritten => all(|byte| (byte | 0x20).wrapping_sub(b'a') < 26),
+        Fold::Upper => all(|byte| byte.wrapping_sub(b'A') < 26),
+        Fold::Lower => all(|byte| byte.wrapping_sub(b'a') < 26),
+    }
+}
+
+fn is_plain_other(byte: u8) -> bool {
+    (byte.wrapping_sub(b'0') < 10)
+        | (byte == b'.')
+        | (byte == b'_')
+        | (byte == b'-')
+        | (byte == b'$')
+        | (byte == b'#')
+        | (byte == b'*')
+}
+
+/// Counts the segments of a plain text.
+fn plain_segments(bytes: &[u8]) -> Result<usize, NameError> {
+    let mut segments = 1;
+    let mut start = 0;
+    for dot in memchr::memchr_iter(b'.', bytes) {
+        if dot == start {
+            return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: dot });
+        }
+        segments += 1;
+        start = dot + 1;
+    }
+    if start == bytes.len() {
+        return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: start });
+    }
+    if segments > MAX_SEGMENTS {
+        return Err(NameError { kind: NameErrorKind::TooManySegments, at: 0 });
+    }
+    Ok(segments)
+}
+
+/// The general case: quotes, folding, non-ASCII, colons, stars.
+struct Scanner<'t, 'b> {
+    text: &'t str,
+    dialect: Dialect,
+    stars: Stars,
+    /// The next byte to read.
+    at: usize,
+    segments: usize,
+    bare_star: bool,
+    /// Whether the first segment held a bare `:` (N2.6).
+    domain: bool,
+    out: &'b mut NameBuffer,
+}
+
+impl Scanner<'_, '_> {
+    fn run(&mut self) -> Result<(), NameError> {
+        self.out.clear();
+        self.domain()?;
+        loop {
+            match self.peek() {
+                _ if self.domain && self.segments == 1 => {}
+                Some(quote) if quote.is_ascii() && self.dialect.is_quote(quote as u8) => self.quoted(quote)?,
+                _ => self.bare()?,
+            }
+            match self.peek() {
+                None => return Ok(()),
+                Some('.') => self.separator()?,
+                Some(found) => return Err(self.error(NameErrorKind::AfterQuote { found })),
+            }
+        }
+    }
+
+    /// N2.6: in `bigquery` the first segment runs to the first dot after the first bare `:`; the dots before it are its own.
+    fn domain(&mut self) -> Result<(), NameError> {
+        let bytes = self.text.as_bytes();
+        let colon = match memchr::memchr2(b':', b'`', bytes) {
+            Some(at) if self.dialect == Dialect::BigQuery && bytes.get(at) == Some(&b':') => at,
+            _ => return Ok(()),
+        };
+        self.domain = true;
+        loop {
+            self.bare()?;
+            if self.at > colon {
+                return Ok(());
+            }
+            // `bare` stopped at a dot.
+            self.at += 1;
+            self.out.push(INNER_DOT);
+        }
+    }
+
+    fn separator(&mut self) -> Result<(), NameError> {
+        self.at += 1;
+        self.segments += 1;
+        self.out.push(b'.');
+        if self.segments > MAX_SEGMENTS { Err(self.error(NameErrorKind::TooManySegments)) } else { Ok(()) }
+    }
+
+    /// A bare identifier, up to a dot or the end (N2.2).
+    fn bare(&mut self) -> Result<(), NameError> {
+        let start = self.at;
+        let fold = self.dialect.bare_fold();
+        while let Some(found) = self.peek() {
+            match found {
+                '.' => break,
+                '*' => {
+                    self.bare_star = true;
+                    self.out.push(if self.stars == Stars::Matching { STAR } else { b'*' });
+                }
+                'a'..='z' | 'A'..='Z' => self.out.push(fold.apply(found as u8)),
+                '0'..='9' | '_' | '-' | '$' | '#' => self.out.push(found as u8),
+                // Behind a quoted segment, a `:` would join that segment to its own (N2.6): no identifier is both.
+                ':' if self.dialect == Dialect::Generic || self.domain => self.out.push(b':'),
+                _ if !found.is_ascii() && !found.is_whitespace() && !found.is_control() => self.push(found),
+                _ => return Err(self.error(NameErrorKind::Character { found, dialect: self.dialect })),
+            }
+            self.at += found.len_utf8();
+        }
+        if self.at == start { Err(self.error(NameErrorKind::EmptyIdentifier)) } else { Ok(()) }
+    }
+
+    /// A quoted identifier, or in `bigquery` several, with both quotes (N2.3).
+    fn quoted(&mut self, quote: char) -> Result<(), NameError> {
+        let opened = self.at;
+        self.at += 1;
+        let mut start = self.at;
+        let bigquery = self.dialect == Dialect::BigQuery;
+        let fold = self.dialect.quoted_fold();
+        loop {
+            let Some(found) = self.peek() else {
+                return Err(NameError { kind: NameErrorKind::UnclosedQuote { quote }, at: opened });
+            };
+            if found == quote {
+                let doubled = !bigquery && self.text.as_bytes().get(self.at + 1) == Some(&(quote as u8));
+                if !doubled {
+                    break;
+                }
+                self.out.push(quote as u8);
+                self.at += 2;
+                continue;
+            }
+            match found {
+                '.' if bigquery => {
+                    if self.at == start {
+                        return Err(self.error(NameErrorKind::EmptyIdentifier));
+                    }
+                    self.separator()?;
+                    start = self.at;
+                    continue;
+                }
+                '.' => self.out.push(INNER_DOT),
+                _ if found.is_control() || (bigquery && found == '\\') => {
+                    return Err(self.error(NameErrorKind::QuotedCharacter { found, dialect: self.dialect }));
+                }
+                _ if found.is_ascii() => self.out.push(fold.apply(found as u8)),
+                _ => self.push(found),
+            }
+            self.at += found.len_utf8();
+        }
+        if self.at == start {
+            return Err(self.error(NameErrorKind::EmptyIdentifier));
+        }
+        self.at += 1;
+        Ok(())
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at..)?.chars().next()
+    }
+
+    fn push(&mut self, found: char) {
+        self.out.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    fn error(&self, kind: NameErrorKind) -> NameError {
+        NameError { kind, at: self.at }
+    }
+}

@@ -1,0 +1,152 @@
+//! Patterns (N3): names in which a bare `*` stands for any run of characters inside one segment.
+//!
+//! A pattern covers a name when both have the same number of segments and each segment of the pattern covers the
+//! segment of the name at its place; a star never spans a dot (N3.1, N3.2).
+
+mod covers;
+mod shape;
+
+use std::fmt;
+
+pub(crate) use covers::covers;
+pub(crate) use shape::{NameIndex, Shape};
+
+use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Scanned, Stars, Written, scan};
+
+/// A validated pattern.
+///
+/// ```
+/// use portcullis::name::{Dialect, Name};
+/// use portcullis::pattern::Pattern;
+///
+/// let pattern = Pattern::parse("carto.shared.CARTO_*", Dialect::Generic)?;
+/// assert!(pattern.covers(&Name::parse("carto.shared.CARTO_roads", Dialect::Generic)?));
+/// assert!(!pattern.covers(&Name::parse("carto.shared.CARTO_a.b", Dialect::Generic)?));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pattern {
+    // INVARIANT: the canonical form of a well-formed name of two segments or more in which a bare identifier holds a
+    // star; each star is `STAR`, and no two are adjacent.
+    bytes: Box<[u8]>,
+}
+
+/// Why a text is not a pattern (N3.3).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// The text is not even a name.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// `*` alone means all sources, a kind of its own.
+    #[error("`*` alone means all sources, which is a kind of its own and no pattern")]
+    AllSources,
+    /// Fewer than two segments.
+    #[error("a pattern needs at least one dot: `*` never spans one")]
+    OneSegment,
+    /// No bare `*`.
+    #[error("a pattern holds at least one `*` outside quotes")]
+    NoStar,
+    /// Two stars side by side.
+    #[error("two adjacent stars mean no more than one")]
+    AdjacentStars,
+}
+
+/// What the stars of a pattern ask of a matcher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PatternClass {
+    /// One star, at the end: `carto.shared.*`, `carto.shared.CARTO_*`.
+    Prefix,
+    /// Every star is a whole segment: `carto.*.roads`.
+    WholeSegments,
+    /// No segment holds more than one star: `carto.*_raw.roads_*`.
+    OneStarASegment,
+    /// Some segment holds several: `carto.shared.*road*`.
+    SeveralStarsASegment,
+}
+
+impl PatternClass {
+    /// A stable name, for reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prefix => "prefix",
+            Self::WholeSegments => "whole_segments",
+            Self::OneStarASegment => "one_star_a_segment",
+            Self::SeveralStarsASegment => "several_stars_a_segment",
+        }
+    }
+}
+
+impl Pattern {
+    /// Reads `text` as `dialect` writes names. Linear in the length of `text`.
+    ///
+    /// # Errors
+    ///
+    /// Where N3.3 rejects the text.
+    pub fn parse(text: &str, dialect: Dialect) -> Result<Self, PatternError> {
+        if text == "*" {
+            return Err(PatternError::AllSources);
+        }
+        let mut buffer = NameBuffer::new();
+        let Scanned { bytes, segments, bare_star } = scan(text, dialect, Stars::Matching, &mut buffer)?;
+        if !bare_star {
+            return Err(PatternError::NoStar);
+        }
+        if bytes.windows(2).any(|pair| pair == [STAR, STAR]) {
+            return Err(PatternError::AdjacentStars);
+        }
+        if segments < 2 {
+            return Err(PatternError::OneSegment);
+        }
+        Ok(Self { bytes: bytes.into() })
+    }
+
+    /// Whether this pattern covers `name` (N3.1, N3.2). Linear in both lengths.
+    pub fn covers(&self, name: &Name) -> bool {
+        covers(&self.bytes, name.as_bytes())
+    }
+
+    /// Whether this pattern covers the name of a request.
+    pub fn covers_canonical(&self, name: CanonicalName<'_>) -> bool {
+        covers(&self.bytes, name.as_bytes())
+    }
+
+    /// How many segments the pattern, and each name that it covers, has.
+    pub fn segment_count(&self) -> usize {
+        self.bytes.split(|&byte| byte == b'.').count()
+    }
+
+    /// How many characters are not stars: the more, the more specific the pattern (N10).
+    pub fn literal_characters(&self) -> usize {
+        String::from_utf8_lossy(&self.bytes).chars().filter(|&character| character != char::from(STAR)).count()
+    }
+
+    /// What the stars ask of a matcher.
+    pub fn class(&self) -> PatternClass {
+        let stars = |segment: &[u8]| segment.iter().filter(|&&byte| byte == STAR).count();
+        let segments = || self.bytes.split(|&byte| byte == b'.');
+        if segments().any(|segment| stars(segment) > 1) {
+            PatternClass::SeveralStarsASegment
+        } else if self.bytes.ends_with(&[STAR]) && stars(&self.bytes) == 1 {
+            PatternClass::Prefix
+        } else if segments().all(|segment| segment == [STAR] || stars(segment) == 0) {
+            PatternClass::WholeSegments
+        } else {
+            PatternClass::OneStarASegment
+        }
+    }
+
+    /// The pattern as `dialect` writes it: reading that gives this pattern back.
+    pub fn display(&self, dialect: Dialect) -> impl fmt::Display {
+        Written { bytes: self.bytes.clone(), dialect }
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.display(Dialect::Generic))
+    }
+}

@@ -1,0 +1,216 @@
+//! Where the literal text of a pattern stands, apart from what it says.
+//!
+//! Patterns of one shape are told apart by one hash of their literal text, so that all of them are looked up at once
+//! instead of one after another ("tuple space search", Srinivasan, Suri and Varghese 1999, for names instead of packets).
+//! The shape of `db.*.prefix_*` is: three segments, all text up to the first dot, then the text from the second dot to
+//! the 7th byte behind it. A name's text at those places is hashed the same way; where the hashes agree, the pattern
+//! itself is asked. A hit is never trusted without that.
+
+use std::hash::{BuildHasher, Hasher};
+
+use smallvec::SmallVec;
+
+use crate::name::{CanonicalName, MAX_SEGMENTS, STAR};
+
+/// Where the literal text of a pattern stands in the names that it covers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Shape {
+    segments: u8,
+    pieces: SmallVec<[Piece; 3]>,
+}
+
+/// A run of literal text that holds at least one dot, or stands at an end: its place in the name is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Piece {
+    anchor: Anchor,
+    /// How many dots it holds.
+    dots: u8,
+    /// Bytes before its first dot.
+    before: u16,
+    /// Bytes behind its last dot.
+    after: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Anchor {
+    /// Up to the first star.
+    Start,
+    /// Between two stars, around a dot.
+    Dot,
+    /// From the last star on.
+    End,
+}
+
+/// A name with the places of its dots.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct NameIndex<'n> {
+    bytes: &'n [u8],
+    dots: [u16; MAX_SEGMENTS - 1],
+    count: u8,
+}
+
+/// The hash of literal text: stable, and part of the compiled form.
+pub(crate) fn text_key(text: &[u8]) -> u32 {
+    let mut hasher = hasher();
+    hasher.write(text);
+    key(&hasher)
+}
+
+fn hasher() -> impl Hasher {
+    foldhash::fast::FixedState::with_seed(0x0070_6f72_7463_756c).build_hasher()
+}
+
+fn key(hasher: &impl Hasher) -> u32 {
+    u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)
+}
+
+impl<'n> NameIndex<'n> {
+    pub(crate) fn new(name: CanonicalName<'n>) -> Self {
+        let bytes = name.as_bytes();
+        let mut dots = [0; MAX_SEGMENTS - 1];
+        let mut count = 0;
+        for (slot, at) in dots.iter_mut().zip(memchr::memchr_iter(b'.', bytes)) {
+            *slot = u16::try_from(at).unwrap_or(u16::MAX);
+            count += 1;
+        }
+        Self { bytes, dots, count }
+    }
+
+    pub(crate) fn bytes(&self) -> &'n [u8] {
+        self.bytes
+    }
+
+    fn dot(&self, ordinal: usize) -> Option<usize> {
+        if ordinal < usize::from(self.count) { self.dots.get(ordinal).map(|&at| usize::from(at)) } else { None }
+    }
+}
+
+impl Shape {
+    /// The shape of a pattern in canonical form.
+    pub(crate) fn of(pattern: &[u8]) -> Self {
+        let segments = u8::try_from(pattern.split(|&byte| byte == b'.').count()).unwrap_or(u8::MAX);
+        let pieces = pieces(pattern).map(|(anchor, text)| Piece::of(anchor, text)).collect();
+        Self { segments, pieces }
+    }
+
+    /// The hash of the literal text of `pattern`, which has this shape.
+    pub(crate) fn key_of_pattern(pattern: &[u8]) -> u32 {
+        let mut hasher = hasher();
+        for (_, text) in pieces(pattern) {
+            hasher.write(text);
+        }
+        key(&hasher)
+    }
+
+    /// The hash of the text of `name` at the places of this shape, or `None` where the name cannot have it.
+    pub(crate) fn key(&self, name: &NameIndex<'_>) -> Option<u32> {
+        if name.count + 1 != self.segments {
+            return None;
+        }
+        let mut hasher = hasher();
+        let mut dots = 0;
+        for piece in &self.pieces {
+            let Piece { anchor, dots: held, before, after } = *piece;
+            let next = dots + usize::from(held);
+            let start = match anchor {
+                Anchor::Start => 0,
+                Anchor::End if held == 0 => name.bytes.len().checked_sub(usize::from(before))?,
+                Anchor::Dot | Anchor::End => name.dot(dots)?.checked_sub(usize::from(before))?,
+            };
+            let end = match anchor {
+                Anchor::End => name.bytes.len(),
+                Anchor::Start if held == 0 => usize::from(after),
+                Anchor::Start | Anchor::Dot => name.dot(next - 1)? + 1 + usize::from(after),
+            };
+            hasher.write(name.bytes.get(start..end)?);
+            dots = next;
+        }
+        Some(key(&hasher))
+    }
+}
+
+impl Piece {
+    fn of(anchor: Anchor, text: &[u8]) -> Self {
+        let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+        let dots = text.iter().filter(|&&byte| byte == b'.').count();
+        let before = memchr::memchr(b'.', text).unwrap_or(text.len());
+        let after = memchr::memrchr(b'.', text).map_or(text.len(), |dot| text.len() - dot - 1);
+        Self {
+            anchor,
+            dots: u8::try_from(dots).unwrap_or(u8::MAX),
+            // What the anchor already says is left out, so that equal shapes are equal.
+            before: if anchor == Anchor::Start { 0 } else { short(before) },
+            after: if anchor == Anchor::End { 0 } else { short(after) },
+        }
+    }
+}
+
+/// The literal runs of a pattern whose place is known. Runs between two stars of one segment float, and are left out.
+fn pieces(pattern: &[u8]) -> impl Iterator<Item = (Anchor, &[u8])> {
+    let stars = pattern.iter().filter(|&&byte| byte == STAR).count();
+    pattern.split(|&byte| byte == STAR).enumerate().filter_map(move |(index, text)| {
+        let anchor = if index == 0 {
+            Anchor::Start
+        } else if index == stars {
+            Anchor::End
+        } else {
+            Anchor::Dot
+        };
+        let known = anchor != Anchor::Dot || text.contains(&b'.');
+        known.then_some((anchor, text))
+    })
+}
+
+/// The literal runs of a pattern whose place is not known: those between two stars of one segment.
+pub(crate) fn floating(pattern: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let stars = pattern.iter().filter(|&&byte| byte == STAR).count();
+    pattern.split(|&byte| byte == STAR).enumerate().filter_map(move |(index, text)| {
+        let floats = index > 0 && index < stars && !text.contains(&b'.');
+        floats.then_some(text)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::{Dialect, NameBuffer};
+    use crate::pattern::{Pattern, covers};
+
+    fn key_of(pattern: &Pattern, name: &str) -> Option<u32> {
+        let mut buffer = NameBuffer::new();
+        let name = CanonicalName::read(name, Dialect::Generic, &mut buffer).unwrap();
+        Shape::of(pattern.as_bytes()).key(&NameIndex::new(name))
+    }
+
+    #[test]
+    fn a_covered_name_has_the_key_of_its_pattern() {
+        let covered = [
+            ("a.*", "a.b"),
+            ("a.*", "a.bcd"),
+            ("*.a", "xyz.a"),
+            ("*.*", "x.y"),
+            ("db.*.prefix_*", "db.schema.prefix_table"),
+            ("db.*.prefix_*", "db.s.prefix_"),
+            ("a*b.c*d", "ab.cd"),
+            ("a*b.c*d", "a__b.c__d"),
+            ("*a*.b", "xay.b"),
+            ("x.*a*b*.y", "x.aab.y"),
+            ("x.p*a*s.y", "x.pas.y"),
+            ("*.*.*", "a.b.c"),
+            ("*x.y*", "ax.yb"),
+        ];
+        for (pattern, name) in covered {
+            let pattern = Pattern::parse(pattern, Dialect::Generic).unwrap();
+            assert!(covers(pattern.as_bytes(), name.as_bytes()), "{pattern:?} covers {name}");
+            assert_eq!(key_of(&pattern, name), Some(Shape::key_of_pattern(pattern.as_bytes())), "{pattern:?} {name}");
+        }
+    }
+
+    #[test]
+    fn a_name_too_short_or_of_other_depth_has_no_key() {
+        for (pattern, name) in [("db.*.prefix_*", "db.s.pre"), ("a.*", "a.b.c"), ("abc*.x", "a.x"), ("*abc.x", "a.x")] {
+            let pattern = Pattern::parse(pattern, Dialect::Generic).unwrap();
+            assert_ne!(key_of(&pattern, name), Some(Shape::key_of_pattern(pattern.as_bytes())), "{pattern:?} {name}");
+        }
+    }
+}
