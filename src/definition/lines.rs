@@ -6,6 +6,12 @@ use std::fmt;
 const BLOCK: usize = 1024;
 
 /// A line and a column, both counted from 1; columns are characters.
+///
+/// ```
+/// use portcullis::definition::Position;
+///
+/// assert_eq!(Position { line: 3, column: 5 }.to_string(), "line 3 column 5");
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// The line.

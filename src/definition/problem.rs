@@ -14,6 +14,9 @@ const ALIKE: f64 = 0.85;
 /// Longer names are not compared, and cut off in messages.
 const LONGEST_NAME: usize = 64;
 
+/// Longer places are cut off in messages.
+const LONGEST_PLACE: usize = 256;
+
 /// Something of the wrong shape.
 ///
 /// ```
@@ -78,7 +81,8 @@ impl Problem {
         Self { place: at.place(), kind: ProblemKind::Missing { field } }
     }
 
-    /// The token that it belongs to, if only one: without that token the problem is gone.
+    /// The token that it belongs to: without that token the problem is gone. `None` for what belongs to the whole
+    /// document, which no choice of tokens mends.
     ///
     /// ```
     /// let document = portcullis::definition::read(r#"{"tokens": [7], "apis": 7}"#)?;
@@ -120,7 +124,7 @@ impl fmt::Display for Problem {
         if self.place.steps().is_empty() {
             return self.kind.fmt(f);
         }
-        write!(f, "{}: {}", self.place, self.kind)
+        write!(f, "{}: {}", Shown(&self.place.to_string(), LONGEST_PLACE), self.kind)
     }
 }
 
@@ -128,10 +132,12 @@ impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownField { found, nearest: Some(nearest) } => {
-                write!(f, "unknown field `{}`, did you mean `{nearest}`?", Shown(found))
+                write!(f, "unknown field `{}`, did you mean `{nearest}`?", Shown(found, LONGEST_NAME))
             }
-            Self::UnknownField { found, nearest: None } => write!(f, "unknown field `{}`", Shown(found)),
-            Self::DuplicateField { field } => write!(f, "field `{}` is given more than once", Shown(field)),
+            Self::UnknownField { found, nearest: None } => write!(f, "unknown field `{}`", Shown(found, LONGEST_NAME)),
+            Self::DuplicateField { field } => {
+                write!(f, "field `{}` is given more than once", Shown(field, LONGEST_NAME))
+            }
             Self::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::Missing { field } => write!(f, "field `{field}` is missing"),
             Self::Syntax(error) => error.fmt(f),
@@ -244,13 +250,13 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     alike.filter(|(likeness, _)| *likeness > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, field)| field)
 }
 
-/// A name from the document on one line, and not too long.
-struct Shown<'a>(&'a str);
+/// Text from the document on one line, of at most so many characters.
+struct Shown<'a>(&'a str, usize);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut characters = self.0.chars();
-        for character in characters.by_ref().take(LONGEST_NAME) {
+        for character in characters.by_ref().take(self.1) {
             if character.is_control() {
                 character.escape_default().fmt(f)?;
             } else {

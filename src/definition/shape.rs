@@ -66,9 +66,10 @@ shape! {
     /// use portcullis::definition::read;
     ///
     /// let token = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}"#;
-    /// let document = read(&format!(r#"{{"tokens": [{token}]}}"#))?;
-    /// assert_eq!(document, read(&format!("[{token}]"))?);
-    /// assert_eq!(document, read(&format!("{token}\n"))?);
+    /// let object = format!(r#"{{"tokens": [{token}]}}"#);
+    /// let list = format!("[{token}]");
+    /// assert_eq!(read(&object)?, read(&list)?);
+    /// assert_eq!(read(&list)?, read(token)?);
     /// # Ok::<(), portcullis::definition::SyntaxError>(())
     /// ```
     Document {
@@ -107,6 +108,18 @@ shape! {
 
 shape! {
     /// A token.
+    ///
+    /// ```
+    /// use portcullis::definition::{Element, Field, read};
+    ///
+    /// let text = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"], "expiration_date": null}"#;
+    /// let document = read(text)?;
+    /// let Some([Element::Found(token)]) = document.tokens.found().map(Vec::as_slice) else { unreachable!() };
+    /// assert_eq!(token.id, Field::Found("a".into()));
+    /// assert_eq!(token.expiration_date, Field::Found(None));
+    /// assert_eq!(token.referers, Field::Missing);
+    /// # Ok::<(), portcullis::definition::SyntaxError>(())
+    /// ```
     Token {
         /// What names it in decisions and messages.
         "id" id: Text<'t>, required;
@@ -133,6 +146,15 @@ shape! {
 
 shape! {
     /// What a token may read or write on one connection.
+    ///
+    /// ```
+    /// use portcullis::definition::{Element, read};
+    ///
+    /// let grant = r#"{"connection_name": "dw", "type": "all"}"#;
+    /// let text = format!(r#"[{{"id": "a", "allowed_apis": ["sql"], "grants": [{grant}]}}]"#);
+    /// assert!(read(&text)?.problems().is_empty());
+    /// # Ok::<(), portcullis::definition::SyntaxError>(())
+    /// ```
     Grant {
         /// The connection.
         "connection_name" connection_name: Text<'t>, required;

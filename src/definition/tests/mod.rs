@@ -1,4 +1,5 @@
 //! Cases as data, each through one `check`.
+#![expect(clippy::string_slice, reason = "a test may panic")]
 
 mod properties;
 mod shapes;

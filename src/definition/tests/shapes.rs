@@ -160,6 +160,7 @@ fn names_from_the_document_stay_on_one_short_line() {
     let name = "x\\n\\u001b".to_owned() + &"y".repeat(100);
     let [problem] = read(&format!(r#"{{"tokens": [], "{name}": 1}}"#)).unwrap().problems().try_into().unwrap();
     assert_eq!(problem.kind.to_string(), format!(r"unknown field `x\n\u{{1b}}{}…`", "y".repeat(61)));
+    assert!(!problem.to_string().contains(char::is_control));
 }
 
 #[test]
@@ -182,7 +183,7 @@ fn lines_count_tokens() {
     check(
         text,
         &[
-            "tokens[1]: EOF while parsing a string at line 3 column 30",
+            "tokens[1]: EOF while parsing a string at line 3 column 31",
             "tokens[2]: expected an object, found a number",
             "tokens[3]: trailing characters at line 6 column 32",
         ],
