@@ -4,3 +4,4 @@
 pub mod base;
 pub mod query;
 pub mod referer;
+pub mod definition;
