@@ -49,7 +49,7 @@ fn entry(text: &str) -> Option<Url> {
     let url = web_url(text)?;
     let host = url.host_str()?;
     let rest = host.strip_prefix("*.").unwrap_or(host);
-    if url.fragment().is_some() || rest.contains('*') || rest.is_empty() { None } else { Some(url) }
+    if url.fragment().is_some() || rest.contains('*') || rest.is_empty() || rest.starts_with('.') { None } else { Some(url) }
 }
 
 fn matches(text: &str, referer: &Url) -> bool {
