@@ -2,3 +2,6 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod query;
+pub mod referer;
+pub mod definition;

@@ -23,7 +23,9 @@ pub struct Timestamp {
 
 /// Text that is neither an RFC 3339 instant nor an ISO date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`")]
+#[error(
+    "`{found}` is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`"
+)]
 pub struct InstantError {
     found: Box<str>,
 }
@@ -84,7 +86,12 @@ impl FromStr for Timestamp {
     fn from_str(text: &str) -> Result<Self, InstantError> {
         let error = || InstantError { found: text.into() };
         let instant = match Shape::of(text).ok_or_else(error)? {
-            Shape::Date => text.parse::<jiff::civil::Date>().map_err(|_| error())?.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| error())?.timestamp(),
+            Shape::Date => text
+                .parse::<jiff::civil::Date>()
+                .map_err(|_| error())?
+                .to_zoned(jiff::tz::TimeZone::UTC)
+                .map_err(|_| error())?
+                .timestamp(),
             Shape::Instant => text.parse::<jiff::Timestamp>().map_err(|_| error())?,
         };
         Ok(instant.into())
@@ -130,5 +137,6 @@ impl Shape {
 
 /// Whether `text` is `form` with any digit in place of each zero.
 fn matches(text: &[u8], form: &[u8]) -> bool {
-    text.len() == form.len() && text.iter().zip(form).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
+    text.len() == form.len()
+        && text.iter().zip(form).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
 }

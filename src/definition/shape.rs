@@ -1,0 +1,192 @@
+//! The objects of a document and their fields (N11.1, N8.5).
+
+use serde::de::{IgnoredAny, MapAccess};
+
+use super::field::{Element, Field, Lenient, Name, Secret, Text};
+use super::problem::{Problem, Report, Stray, Trail, report_strays};
+
+/// Declares an object: its fields as they are written, and which of them it needs.
+macro_rules! shape {
+    (
+        $(#[$meta:meta])*
+        $name:ident { $($(#[$doc:meta])* $key:literal $field:ident: $type:ty, $need:ident $(unless $waiver:ident)?;)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        pub struct $name<'t> {
+            $($(#[$doc])* pub $field: Field<$type>,)*
+            pub(super) strays: Vec<Stray<'t>>,
+        }
+
+        impl<'t> Lenient<'t> for $name<'t> {
+            const EXPECTED: &'static str = "an object";
+
+            fn from_object<A: MapAccess<'t>>(mut map: A) -> Result<Option<Self>, A::Error> {
+                let mut object = Self::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    match &*name {
+                        $($key => {
+                            if !object.$field.read(&mut map)? {
+                                object.strays.push(Stray::Duplicate($key));
+                            }
+                        })*
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            object.strays.push(Stray::Unknown(name));
+                        }
+                    }
+                }
+                Ok(Some(object))
+            }
+        }
+
+        impl Report for $name<'_> {
+            fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
+                // A misspelt field is one mistake: it is not reported as missing as well.
+                let misspelt = report_strays(&self.strays, &[$($key),*], at, problems);
+                $(
+                    if shape!(@ $need) && matches!(self.$field, Field::Missing) && !misspelt.contains(&$key)
+                        $(&& !self.$waiver())?
+                    {
+                        problems.push(Problem::missing(at, $key));
+                    }
+                    self.$field.report(&Trail::Key(at, $key), problems);
+                )*
+            }
+        }
+    };
+    (@ required) => { true };
+    (@ optional) => { false };
+}
+
+shape! {
+    /// A policy document, whichever of the three forms it is written in.
+    ///
+    /// ```
+    /// use portcullis::definition::read;
+    ///
+    /// let token = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}"#;
+    /// let object = format!(r#"{{"tokens": [{token}]}}"#);
+    /// let list = format!("[{token}]");
+    /// assert_eq!(read(&object)?, read(&list)?);
+    /// assert_eq!(read(&list)?, read(token)?);
+    /// # Ok::<(), portcullis::definition::SyntaxError>(())
+    /// ```
+    Document {
+        /// The version of the format: 1.
+        "version" version: u64, optional;
+        /// Data warehouses that need more than a name.
+        "connections" connections: Vec<Element<Connection<'t>>>, optional;
+        /// APIs beyond the built-in ones.
+        "apis" apis: Vec<Element<Api<'t>>>, optional;
+        /// The tokens.
+        "tokens" tokens: Vec<Element<Token<'t>>>, required;
+    }
+}
+
+shape! {
+    /// A data warehouse.
+    Connection {
+        /// What grants call it.
+        "name" name: Text<'t>, required;
+        /// How its names are quoted and folded.
+        "dialect" dialect: Text<'t>, optional;
+        /// Whether queries on it are denied whatever the grants (N8.7).
+        "named_sources_only" named_sources_only: bool, optional;
+    }
+}
+
+shape! {
+    /// An API that the document declares (N8.5).
+    Api {
+        /// What tokens call it.
+        "name" name: Text<'t>, required;
+        /// The kinds of grant that it considers, by the names that a grant's `type` takes.
+        "accepts" accepts: Vec<Element<Text<'t>>>, required;
+    }
+}
+
+shape! {
+    /// A token.
+    ///
+    /// ```
+    /// use portcullis::definition::{Element, Field, read};
+    ///
+    /// let text = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"], "expiration_date": null}"#;
+    /// let document = read(text)?;
+    /// let Some([Element::Found(token)]) = document.tokens.found().map(Vec::as_slice) else { unreachable!() };
+    /// assert_eq!(token.id, Field::Found("a".into()));
+    /// assert_eq!(token.expiration_date, Field::Found(None));
+    /// assert_eq!(token.referers, Field::Missing);
+    /// # Ok::<(), portcullis::definition::SyntaxError>(())
+    /// ```
+    Token {
+        /// What names it in decisions and messages.
+        "id" id: Text<'t>, required;
+        /// What people call it.
+        "name" name: Option<Text<'t>>, optional;
+        /// Whose it is.
+        "owner" owner: Option<Text<'t>>, optional;
+        /// The secret that a client presents.
+        "token" token: Secret<'t>, optional;
+        /// The digest of the secret; as reticent as the secret, which is easily put here by mistake.
+        "token_sha256" token_sha256: Secret<'t>, optional;
+        /// The APIs it may use.
+        "allowed_apis" allowed_apis: Vec<Element<Text<'t>>>, required;
+        /// What it may read or write.
+        "grants" grants: Vec<Element<Grant<'t>>>, optional;
+        /// The pages it may be used from; `null` is refused, for it must not silently mean "no restriction".
+        "referers" referers: Vec<Element<Text<'t>>>, optional;
+        /// When it ends; `null` and nothing at all: never.
+        "expiration_date" expiration_date: Option<Text<'t>>, optional;
+        /// When it was made.
+        "created_at" created_at: Option<Text<'t>>, optional;
+    }
+}
+
+shape! {
+    /// What a token may read or write on one connection.
+    ///
+    /// ```
+    /// use portcullis::definition::{Element, read};
+    ///
+    /// let grant = r#"{"connection_name": "dw", "type": "all"}"#;
+    /// let text = format!(r#"[{{"id": "a", "allowed_apis": ["sql"], "grants": [{grant}]}}]"#);
+    /// assert!(read(&text)?.problems().is_empty());
+    /// # Ok::<(), portcullis::definition::SyntaxError>(())
+    /// ```
+    Grant {
+        /// The connection.
+        "connection_name" connection_name: Text<'t>, required;
+        /// The source, read as N6 says; may be left out where the type is `all`.
+        "source" source: Text<'t>, required unless covers_all;
+        /// The kind of the source, where it is not to be guessed.
+        "type" kind: Text<'t>, optional;
+    }
+}
+
+impl Document<'_> {
+    /// Everything in the document that has the wrong shape, in the order of its tokens.
+    ///
+    /// A walk over the whole document that allocates only for what it finds.
+    ///
+    /// ```
+    /// use portcullis::definition::read;
+    ///
+    /// let document = read(r#"{"version": 1, "token": []}"#)?;
+    /// let [problem] = document.problems().try_into().unwrap();
+    /// assert_eq!(problem.to_string(), "token: unknown field `token`, did you mean `tokens`?");
+    /// # Ok::<(), portcullis::definition::SyntaxError>(())
+    /// ```
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.report(&Trail::Root, &mut problems);
+        problems
+    }
+}
+
+impl Grant<'_> {
+    fn covers_all(&self) -> bool {
+        matches!(&self.kind, Field::Found(kind) if kind == "all")
+    }
+}

@@ -1,0 +1,364 @@
+//! The Referer header of a request (N7.6).
+
+use url::{Position, Url};
+
+use super::entry::Origin;
+use super::url::{Scheme, has_user_info};
+
+/// A Referer header, read by the WHATWG URL rules, without its fragment (N7.6).
+///
+/// A header written as browsers write it is borrowed; any other allocates.
+///
+/// ```
+/// use portcullis::referer::{Referer, Scheme};
+///
+/// let referer = Referer::parse("http://localhost:5173/a?b#c").ok_or("not a Referer")?;
+/// assert_eq!(referer.scheme(), Scheme::Http);
+/// assert_eq!(referer.host(), "localhost");
+/// assert_eq!(referer.port(), Some(5173));
+/// assert_eq!(referer.path_and_query(), "/a?b");
+/// # Ok::<(), &str>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Referer<'h> {
+    scheme: Scheme,
+    port: Option<u16>,
+    form: Form<'h>,
+}
+
+#[derive(Debug, Clone)]
+enum Form<'h> {
+    /// Slices of the header, which the WHATWG rules leave as they are.
+    Plain {
+        host: &'h str,
+        path_and_query: &'h str,
+    },
+    Parsed(Box<Url>),
+}
+
+impl<'h> Referer<'h> {
+    /// Reads a header; `None` when it is not an absolute `http` or `https` URL or has user info (N7.6).
+    ///
+    /// A missing or empty header is another matter, the caller's: it says `referer_missing`.
+    ///
+    /// Cost: one pass over the header when it is written as browsers write it, with nothing allocated.
+    ///
+    /// ```
+    /// use portcullis::referer::Referer;
+    ///
+    /// assert!(Referer::parse("https://carto.com").is_some());
+    /// assert!(Referer::parse("https://user@carto.com/").is_none());
+    /// assert!(Referer::parse("about:client").is_none());
+    /// assert!(Referer::parse("carto.com").is_none());
+    /// ```
+    pub fn parse(header: &'h str) -> Option<Self> {
+        Self::plain(header).or_else(|| Self::slow(header))
+    }
+
+    /// The scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host, lower-case and in punycode.
+    pub fn host(&self) -> &str {
+        match &self.form {
+            Form::Plain { host, .. } => host,
+            Form::Parsed(url) => url.host_str().unwrap_or_default(),
+        }
+    }
+
+    /// The port; `None` for the default one of the scheme.
+    pub fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// The path, which begins with a slash, and the query with its question mark.
+    pub fn path_and_query(&self) -> &str {
+        match &self.form {
+            Form::Plain { path_and_query, .. } => path_and_query,
+            Form::Parsed(url) => &url[Position::BeforePath..Position::AfterQuery],
+        }
+    }
+
+    pub(super) fn origin(&self) -> Origin<'_> {
+        Origin { wildcard: false, host: self.host(), scheme: self.scheme, port: self.port }
+    }
+
+    /// Reads a header that the WHATWG rules leave as it is, but for the fragment; `None` when it may be another.
+    fn plain(header: &'h str) -> Option<Self> {
+        let (scheme, rest) = match header.strip_prefix("https://") {
+            Some(rest) => (Scheme::Https, rest),
+            None => (Scheme::Http, header.strip_prefix("http://")?),
+        };
+        let (host, rest) = split(rest, is_host_byte)?;
+        if !is_plain_host(host) {
+            return None;
+        }
+        let (port, rest) = match rest.strip_prefix(':') {
+            Some(rest) => {
+                let (digits, rest) = split(rest, |byte| byte.is_ascii_digit())?;
+                (Some(plain_port(digits).filter(|port| *port != scheme.default_port())?), rest)
+            }
+            None => (None, rest),
+        };
+        let path_and_query = match rest.as_bytes().first() {
+            None | Some(b'#') => "/",
+            Some(b'/') => plain_path_and_query(rest)?,
+            Some(_) => return None,
+        };
+        Some(Self { scheme, port, form: Form::Plain { host, path_and_query } })
+    }
+
+    /// Reads any header.
+    fn slow(header: &str) -> Option<Self> {
+        let url = Url::parse(header).ok()?;
+        let scheme = Scheme::of(&url)?;
+        if has_user_info(header) {
+            return None;
+        }
+        Some(Self { scheme, port: url.port(), form: Form::Parsed(Box::new(url)) })
+    }
+}
+
+/// The longest beginning of bytes that `belong`, which are ASCII, and the rest.
+fn split(text: &str, belong: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
+    let end = text.bytes().position(|byte| !belong(byte)).unwrap_or(text.len());
+    text.split_at_checked(end)
+}
+
+const fn is_host_byte(byte: u8) -> bool {
+    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
+}
+
+/// Whether a host of host bytes is certainly its own normal form: no empty label, no punycode, and an IPv4 address only
+/// in its usual notation.
+fn is_plain_host(host: &str) -> bool {
+    let mut labels = host.split('.');
+    let Some(last) = labels.next_back() else { return false };
+    let is_plain = |label: &str| !label.is_empty() && !label.starts_with("xn--");
+    if !is_plain(last) || !labels.all(is_plain) {
+        return false;
+    }
+    !last.starts_with(|first: char| first.is_ascii_digit()) || is_plain_ipv4(host)
+}
+
+/// Whether `host` is four numbers up to 255, in decimal and without leading zeros.
+fn is_plain_ipv4(host: &str) -> bool {
+    let is_octet = |label: &str| plain_number(label).is_some_and(|number| number <= 255);
+    host.split('.').count() == 4 && host.split('.').all(is_octet)
+}
+
+/// A port from 1 to 65535, in decimal and without leading zeros.
+fn plain_port(digits: &str) -> Option<u16> {
+    plain_number(digits).filter(|port| *port != 0)
+}
+
+/// A number in decimal digits without leading zeros.
+fn plain_number(digits: &str) -> Option<u16> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
+    if plain { digits.parse().ok() } else { None }
+}
+
+/// What precedes the fragment, if all of it stays as it is: bytes that are not percent-encoded, no segment `.` or `..`.
+fn plain_path_and_query(text: &str) -> Option<&str> {
+    let (path, rest) = split(text, is_path_byte)?;
+    let (query, rest) = match rest.as_bytes().first() {
+        Some(b'?') => split(rest, |byte| is_path_byte(byte) || byte == b'?')?,
+        _ => ("", rest),
+    };
+    if !(rest.is_empty() || rest.starts_with('#')) || may_have_dot_segment(path) {
+        return None;
+    }
+    text.get(..path.len() + query.len())
+}
+
+/// Whether a byte stays as it is in paths and in queries, by the WHATWG rules as they are and as they were: those that
+/// some version percent-encodes or replaces are left out.
+const fn is_path_byte(byte: u8) -> bool {
+    matches!(byte, b'!' | b'$'..=b'&' | b'('..=b';' | b'=' | b'@'..=b'Z' | b'_' | b'a'..=b'z' | b'~')
+}
+
+/// Whether a segment begins with a dot, be it percent-encoded.
+fn may_have_dot_segment(path: &str) -> bool {
+    memchr::memchr_iter(b'/', path.as_bytes())
+        .any(|slash| matches!(path.as_bytes().get(slash + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..])))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{Form, Referer};
+
+    type Parts = (String, String, Option<u16>, String);
+
+    fn parts(referer: &Referer<'_>) -> Parts {
+        let owned = |text: &str| text.to_owned();
+        (owned(referer.scheme().as_str()), owned(referer.host()), referer.port(), owned(referer.path_and_query()))
+    }
+
+    #[test]
+    fn headers() {
+        for (header, want, borrowed) in [
+            ("https://carto.com/", Some("https carto.com - /"), true),
+            ("https://carto.com", Some("https carto.com - /"), true),
+            ("https://carto.com#top", Some("https carto.com - /"), true),
+            ("https://carto.com/#\u{e9} \t@", Some("https carto.com - /"), true),
+            ("http://localhost:5173/", Some("http localhost 5173 /"), true),
+            ("http://localhost:443/", Some("http localhost 443 /"), true),
+            ("http://127.0.0.1/", Some("http 127.0.0.1 - /"), true),
+            ("https://a.carto.com/p/q?r=1&s=%20/?#t", Some("https a.carto.com - /p/q?r=1&s=%20/?"), true),
+            ("https://carto.com/?", Some("https carto.com - /?"), true),
+            ("https://carto.com/a.b/..c@*", Some("https carto.com - /a.b/..c@*"), false),
+            ("https://carto.com?x", Some("https carto.com - /?x"), false),
+            ("https://carto.com:443/", Some("https carto.com - /"), false),
+            ("https://carto.com:/", Some("https carto.com - /"), false),
+            ("https://carto.com:080/", Some("https carto.com 80 /"), false),
+            ("https://carto.com:0/", Some("https carto.com 0 /"), false),
+            ("https://carto.com:65536/", None, false),
+            ("HTTPS://Carto.COM/A", Some("https carto.com - /A"), false),
+            (" https://carto.com/ ", Some("https carto.com - /"), false),
+            ("https:carto.com/", Some("https carto.com - /"), false),
+            ("https:///carto.com/", Some("https carto.com - /"), false),
+            ("https://carto.com\\@evil.com/", Some("https carto.com - /@evil.com/"), false),
+            ("https://carto.com./", Some("https carto.com. - /"), false),
+            ("https://.carto.com/", Some("https .carto.com - /"), false),
+            ("https://b\u{fc}cher.example/\u{fc}", Some("https xn--bcher-kva.example - /%C3%BC"), false),
+            ("https://xn--bcher-kva.example/", Some("https xn--bcher-kva.example - /"), false),
+            ("https://xn--a.example/", None, false),
+            ("http://[0:0::1]:8080/", Some("http [::1] 8080 /"), false),
+            ("http://0x7f000001/", Some("http 127.0.0.1 - /"), false),
+            ("http://127.1/", Some("http 127.0.0.1 - /"), false),
+            ("http://127.0.0.01/", Some("http 127.0.0.1 - /"), false),
+            ("http://127.0.0.256/", None, false),
+            ("http://1.2.3.4.5/", None, false),
+            ("https://carto.com/a/../b/%2E/c", Some("https carto.com - /b/c"), false),
+            ("https://carto.com/a b?'", Some("https carto.com - /a%20b?%27"), false),
+            ("https://user@carto.com/", None, false),
+            ("https://@carto.com/", None, false),
+            ("https://carto.com@evil.com/", None, false),
+            ("ftp://carto.com/", None, false),
+            ("about:client", None, false),
+            ("null", None, false),
+            ("carto.com", None, false),
+            ("https://", None, false),
+            ("", None, false),
+        ] {
+            let referer = Referer::parse(header);
+            let text = referer.as_ref().map(|referer| {
+                let (scheme, host, port, path) = parts(referer);
+                format!("{scheme} {host} {} {path}", port.map_or("-".to_owned(), |port| port.to_string()))
+            });
+            assert_eq!(text.as_deref(), want, "{header:?}");
+            assert_eq!(
+                referer.is_some_and(|referer| matches!(referer.form, Form::Plain { .. })),
+                borrowed,
+                "{header:?}"
+            );
+        }
+    }
+
+    fn some_of(parts: &'static [&'static str], count: std::ops::Range<usize>) -> impl Strategy<Value = String> {
+        prop::collection::vec(prop::sample::select(parts), count).prop_map(|parts| parts.concat())
+    }
+
+    fn near_url() -> impl Strategy<Value = String> {
+        let scheme = prop::sample::select(vec![
+            "https://",
+            "http://",
+            "https:/",
+            "HTTP://",
+            " https://",
+            "ftp://",
+            "https:\\\\",
+        ]);
+        let scheme = prop_oneof![4 => prop::sample::select(vec!["https://", "http://"]), 1 => scheme];
+        let host = some_of(
+            &[
+                "a",
+                "carto",
+                "com",
+                ".",
+                ".",
+                ".",
+                "-",
+                "--",
+                "_",
+                "xn--",
+                "xn--bcher-kva",
+                "0",
+                "1",
+                "127",
+                "255",
+                "256",
+                "0x7f",
+                "08",
+                "A",
+                "%41",
+                "é",
+                "ß",
+                "*",
+                "@",
+                "[::1]",
+                "\t",
+                "|",
+                "^",
+                " ",
+                "\\",
+                "\u{ad}",
+            ],
+            0..8,
+        );
+        let plain_host = some_of(&["a", "b-", ".", ".", "_c", "1", "127", "0", "xn-", "com"], 1..9);
+        let host = prop_oneof![plain_host, host];
+        let port = some_of(&["", ":", "80", "443", "8", "0", "65535", "65536", "a"], 0..4);
+        let rest = some_of(
+            &[
+                "/", "/", "/", ".", "..", "%2e", "%2E", "%", "%20", "a", "b=c", "?", "?", "#", "'", "\"", "<", "`",
+                "{", "|", "^", "[", "]", "\\", "~", "é", "\t", "\n", " ", "@", ":", "*", "&", "+", "\u{7f}", "\0",
+                "c:", "!", "$", "(", ",", ";",
+            ],
+            0..10,
+        );
+        (scheme, host, port, rest).prop_map(|(scheme, host, port, rest)| format!("{scheme}{host}{port}{rest}"))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+
+        #[test]
+        fn borrowed_and_parsed_agree(header in near_url()) {
+            if let Some(plain) = Referer::plain(&header) {
+                prop_assert_eq!(Some(parts(&plain)), Referer::slow(&header).as_ref().map(parts));
+            }
+        }
+
+        #[test]
+        fn a_parsed_header_has_no_credentials(header in near_url()) {
+            if let Some(Referer { form: Form::Parsed(url), .. }) = Referer::slow(&header) {
+                prop_assert!(url.username().is_empty() && url.password().is_none());
+                prop_assert!(url.path().starts_with('/') && url.has_host());
+            }
+        }
+    }
+
+    #[test]
+    fn borrowed_and_parsed_agree_on_every_byte() {
+        for byte in (0..128).map(char::from) {
+            for header in [
+                format!("https://carto.com/a{byte}b"),
+                format!("https://carto.com/{byte}"),
+                format!("https://carto.com/a?b{byte}c"),
+                format!("https://carto.com/a#b{byte}c"),
+                format!("https://a{byte}b/"),
+                format!("https://a{byte}"),
+                format!("http://a:8{byte}/"),
+            ] {
+                if let Some(plain) = Referer::plain(&header) {
+                    assert_eq!(Some(parts(&plain)), Referer::slow(&header).as_ref().map(parts), "{header:?}");
+                }
+            }
+        }
+    }
+}

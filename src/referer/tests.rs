@@ -1,0 +1,208 @@
+//! Tests of entries and sets of them.
+
+use proptest::prelude::*;
+use url::ParseError;
+
+use super::{Entry, EntryError, Referer, RefererSet, Rule};
+
+fn entry(text: &str) -> Entry {
+    Entry::parse(text).unwrap_or_else(|error| panic!("{text:?}: {error}"))
+}
+
+#[test]
+fn canonical_forms() {
+    for (text, want, rule, why) in [
+        ("https://carto.com", "https://carto.com/", Rule::Site, "a site"),
+        ("https://carto.com/", "https://carto.com/", Rule::Site, "a site"),
+        ("https://carto.com/*", "https://carto.com/", Rule::Site, "a site"),
+        ("HTTPS://CARTO.com:443/.", "https://carto.com/", Rule::Site, "the WHATWG reading decides"),
+        (" https:carto.com\n", "https://carto.com/", Rule::Site, "the WHATWG reading decides"),
+        ("https://b\u{fc}cher.example/", "https://xn--bcher-kva.example/", Rule::Site, "punycode"),
+        ("http://carto.com:443", "http://carto.com:443/", Rule::Site, "not the default port"),
+        ("http://[0::1]:80/*", "http://[::1]/", Rule::Site, "an address"),
+        ("https://*.carto.com", "https://*.carto.com/", Rule::Site, "a wildcard"),
+        ("https://%2A.carto.com", "https://*.carto.com/", Rule::Site, "a wildcard by the WHATWG reading"),
+        ("https://*.com/", "https://*.com/", Rule::Site, "a wide wildcard"),
+        ("https://carto.com./", "https://carto.com./", Rule::Site, "another host"),
+        ("https://carto.com/a/*", "https://carto.com/a/*", Rule::Prefix("/a/"), "a prefix"),
+        ("https://carto.com/a/../b/*", "https://carto.com/b/*", Rule::Prefix("/b/"), "a prefix"),
+        ("https://carto.com/*/*", "https://carto.com/*/*", Rule::Prefix("/*/"), "a star in the middle"),
+        ("https://carto.com//*", "https://carto.com//*", Rule::Prefix("//"), "an empty segment"),
+        ("https://carto.com/a*", "https://carto.com/a*", Rule::Exact("/a*"), "a star that follows no slash"),
+        ("https://carto.com/**", "https://carto.com/**", Rule::Exact("/**"), "a star that follows no slash"),
+        ("https://carto.com/%2a", "https://carto.com/%2a", Rule::Exact("/%2a"), "no star"),
+        ("https://carto.com/a/*?b", "https://carto.com/a/*?b", Rule::Exact("/a/*?b"), "a query"),
+        ("https://carto.com?", "https://carto.com/?", Rule::Exact("/?"), "an empty query"),
+        ("https://carto.com/*?", "https://carto.com/*?", Rule::Exact("/*?"), "an empty query"),
+        ("https://carto.com/a b", "https://carto.com/a%20b", Rule::Exact("/a%20b"), "an exact page"),
+    ] {
+        let entry = entry(text);
+        assert_eq!((entry.as_str(), entry.rule()), (want, rule), "{text:?}: {why}");
+        assert_eq!(entry, want.parse().unwrap(), "{text:?}: the canonical form reads back");
+    }
+    let entry = entry("http://*.carto.com:8080/a/*");
+    assert_eq!((entry.scheme().as_str(), entry.host(), entry.port()), ("http", "carto.com", Some(8080)));
+    assert!(entry.is_wildcard_host());
+}
+
+#[test]
+fn rejected_entries() {
+    let not_absolute = |text: &str| EntryError::NotAbsolute { found: text.into() };
+    let scheme = |text: &str, scheme: &str| EntryError::Scheme { found: text.into(), scheme: scheme.into() };
+    let user_info = || EntryError::UserInfo { instead: "https://carto.com/".into() };
+    let fragment = |text: &str| EntryError::Fragment { found: text.into(), instead: "https://carto.com/".into() };
+    let host_star = |text: &str| EntryError::HostStar { found: text.into() };
+    let empty = |text: &str| EntryError::EmptyWildcard { found: text.into() };
+    let invalid = |text: &str, source| EntryError::Invalid { found: text.into(), source };
+    for (text, want) in [
+        ("", not_absolute("")),
+        ("*", not_absolute("*")),
+        ("carto.com", not_absolute("carto.com")),
+        ("//carto.com/", not_absolute("//carto.com/")),
+        ("localhost:5173", scheme("localhost:5173", "localhost")),
+        ("ftp://carto.com/", scheme("ftp://carto.com/", "ftp")),
+        ("file:///a", scheme("file:///a", "file")),
+        ("https://user:pass@carto.com/", user_info()),
+        ("https://@carto.com/", user_info()),
+        ("https://:@carto.com/", user_info()),
+        ("https:/\\@carto.com", user_info()),
+        ("https://carto.com/#x", fragment("https://carto.com/#x")),
+        ("https://carto.com#", fragment("https://carto.com#")),
+        ("https://*carto.com/", host_star("https://*carto.com/")),
+        ("https://car*.com/", host_star("https://car*.com/")),
+        ("https://a.*.com/", host_star("https://a.*.com/")),
+        ("https://*.*.com/", host_star("https://*.*.com/")),
+        ("https://**.com/", host_star("https://**.com/")),
+        ("https://carto.*", host_star("https://carto.*")),
+        ("https://*", empty("https://*")),
+        ("https://*./", empty("https://*./")),
+        ("https://*../", empty("https://*../")),
+        ("https://*..com/", empty("https://*..com/")),
+        ("https://", invalid("https://", ParseError::EmptyHost)),
+        ("https://carto.com:x/", invalid("https://carto.com:x/", ParseError::InvalidPort)),
+        ("https://*.0.0.1/", invalid("https://*.0.0.1/", ParseError::InvalidIpv4Address)),
+    ] {
+        assert_eq!(Entry::parse(text), Err(want), "{text:?}");
+    }
+}
+
+#[test]
+fn matches() {
+    for (text, header, want, why) in [
+        ("https://carto.com", "https://carto.com", true, "N7.2, a site"),
+        ("https://carto.com", "https://carto.com/a?b#c", true, "N7.2, any page of it"),
+        ("https://carto.com", "http://carto.com/", false, "N7.2, another scheme"),
+        ("https://carto.com", "https://carto.com:8443/", false, "N7.2, another port"),
+        ("https://carto.com", "https://carto.com:443/", true, "N7.1, the default port"),
+        ("https://carto.com", "https://carto.com./", false, "another host"),
+        ("https://carto.com", "https://a.carto.com/", false, "N7.2, another host"),
+        ("https://carto.com", "https://carto.com.evil.com/", false, "N7.2, another host"),
+        ("https://carto.com", "https://carto.com\\@evil.com/", true, "N7.1, a backslash begins the path"),
+        ("https://carto.com/a/*", "https://carto.com/a/", true, "N7.3, the prefix itself"),
+        ("https://carto.com/a/*", "https://carto.com/a/b?c", true, "N7.3, more"),
+        ("https://carto.com/a/*", "https://carto.com/a", false, "N7.3, less"),
+        ("https://carto.com/a/*", "https://carto.com/ab", false, "N7.3, another segment"),
+        ("https://carto.com/a/*", "https://carto.com/a/../b", false, "N7.1, out of it"),
+        ("https://carto.com/a/*", "https://carto.com/a/%2e%2E/b", false, "N7.1, out of it"),
+        ("https://carto.com/a", "https://carto.com/a#b", true, "N7.4, equal"),
+        ("https://carto.com/a", "https://carto.com/a/", false, "N7.4, more"),
+        ("https://carto.com/a", "https://carto.com/a?", false, "an empty query is one"),
+        ("https://carto.com/?a", "https://carto.com/?a", true, "N7.4, with its query"),
+        ("https://carto.com/?a", "https://carto.com/", false, "N7.4, without it"),
+        ("https://carto.com/A", "https://carto.com/a", false, "N7.4, the path has case"),
+        ("https://*.carto.com", "https://a.carto.com/", true, "N7.5, a label"),
+        ("https://*.carto.com", "https://a.b.carto.com/", true, "N7.5, two labels"),
+        ("https://*.carto.com", "https://carto.com/", false, "N7.5, no label"),
+        ("https://*.carto.com", "https://evilcarto.com/", false, "N7.5, part of a label"),
+        ("https://*.carto.com", "https://.carto.com/", false, "N7.5, an empty label"),
+        ("https://*.carto.com", "https://..carto.com/", false, "N7.5, empty labels"),
+        ("https://*.carto.com", "https://a..carto.com/", false, "N7.5, an empty label"),
+        ("https://*.carto.com", "https://.a.carto.com/", false, "N7.5, an empty label"),
+        ("https://*.carto.com", "https://a.carto.com./", false, "another host"),
+        ("https://*.carto.com:8080/a/*", "https://x.carto.com:8080/a/b", true, "N7.5, with a port and a prefix"),
+        ("https://*.carto.com:8080/a/*", "https://x.carto.com/a/b", false, "N7.5, the port counts"),
+        ("https://carto.com/*/b", "https://carto.com/a/b", false, "N7.5, a star is an ordinary character"),
+        ("https://carto.com/*/b", "https://carto.com/*/b", true, "N7.5, a star is an ordinary character"),
+    ] {
+        let referer = Referer::parse(header).unwrap();
+        assert_eq!(entry(text).matches(&referer), want, "{text} {header}: {why}");
+        for limit in [0, 10] {
+            let set = RefererSet::with_scan_limit([entry(text)], limit);
+            assert_eq!(set.matches(&referer), want, "{text} {header}, scan limit {limit}: {why}");
+        }
+    }
+}
+
+#[test]
+fn sets() {
+    let set = RefererSet::new(["https://b.com/x", "https://a.com/*", "https://*.a.com", "https://a.com"].map(entry));
+    assert_eq!(
+        set.entries().map(Entry::as_str).collect::<Vec<_>>(),
+        ["https://a.com/", "https://b.com/x", "https://*.a.com/"]
+    );
+    assert_eq!((set.len(), set.is_empty()), (3, false));
+    let again = RefererSet::new(["https://*.a.com/*", "https://A.com/", "https://b.com/x"].map(entry));
+    assert_eq!(set, again, "the order and the way of writing do not count");
+
+    let none = RefererSet::new([]);
+    assert!(
+        none.is_empty() && !none.matches(&Referer::parse("https://a.com").unwrap()),
+        "an empty set matches nothing"
+    );
+
+    let many = (0..5000).flat_map(|at| [format!("https://h{at}.com/"), format!("https://*.w{at}.com/p{at}/*")]);
+    let many = RefererSet::new(many.map(|text| entry(&text)));
+    for (header, want) in [
+        ("https://h4321.com/x", true),
+        ("https://h5000.com/x", false),
+        ("https://a.b.w77.com/p77/", true),
+        ("https://a.b.w77.com/p7/", false),
+        ("https://w77.com/p77/", false),
+    ] {
+        assert_eq!(many.matches(&Referer::parse(header).unwrap()), want, "{header}");
+    }
+}
+
+fn origins() -> impl Strategy<Value = String> {
+    let host = prop::sample::select(vec!["a.com", "b.a.com", "c.b.a.com", "com", "xa.com", "a.com.", "d..a.com"]);
+    let scheme = prop::sample::select(vec!["http://", "https://"]);
+    (scheme, host, prop::sample::select(vec!["", ":81"]))
+        .prop_map(|(scheme, host, port)| format!("{scheme}{host}{port}"))
+}
+
+fn paths() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::sample::select(vec!["/", "/a", "/b", "/ab", "?", "?a", "/*", "+"]), 0..5)
+        .prop_map(|parts| format!("/{}", parts.concat()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn a_search_finds_what_a_scan_finds(
+        entries in prop::collection::vec((origins(), prop::bool::ANY, paths()), 0..24),
+        headers in prop::collection::vec((origins(), paths()), 1..16),
+    ) {
+        let entries: Vec<Entry> = entries
+            .into_iter()
+            .map(|(origin, wildcard, path)| entry(&format!("{}{path}", if wildcard { origin.replace("://", "://*.") } else { origin })))
+            .collect();
+        let search = RefererSet::with_scan_limit(entries.iter().cloned(), 0);
+        let scan = RefererSet::with_scan_limit(entries.iter().cloned(), usize::MAX);
+        prop_assert!(search.entries().eq(scan.entries()));
+        for (origin, path) in headers {
+            let header = format!("{origin}{path}");
+            let referer = Referer::parse(&header).unwrap();
+            let want = entries.iter().any(|entry| entry.matches(&referer));
+            prop_assert_eq!(search.matches(&referer), want, "{}", header);
+            prop_assert_eq!(scan.matches(&referer), want, "{}", header);
+        }
+    }
+
+    #[test]
+    fn canonical_forms_read_back(origin in origins(), path in "[/.*?%a-c &'#]{0,8}") {
+        if let Ok(entry) = Entry::parse(&format!("{origin}/{path}")) {
+            prop_assert_eq!(Entry::parse(entry.as_str()), Ok(entry));
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! From the model to the snapshot.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::grants::{BlockPlan, Entry, GrantSetsBuilder, Residue, Tag};
+use super::residue;
+use super::texts::{TextId, TextsBuilder};
+use super::tokens::{Row, TokenTable};
+use super::{CompiledConnection, ConnectionReport, Options, Report, Snapshot};
+use crate::model::{Grant, GrantKind, GrantSource, Policy, Referers, Token};
+use crate::pattern::{Shape, text_key};
+
+/// Why a policy cannot be compiled: it outgrows what a snapshot can address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CompileError {
+    /// Names, queries and ids of more than 4 GiB.
+    #[error("the policy's distinct names, queries and ids exceed 4 GiB")]
+    TooMuchText,
+    /// More than 2³² words of grants.
+    #[error("the policy's distinct grants exceed 16 GiB")]
+    TooManyGrants,
+    /// More tokens than can be told apart.
+    #[error("the policy has more than {} tokens", u32::MAX - 1)]
+    TooManyTokens,
+}
+
+pub(super) fn compile(policy: &Policy, options: &Options) -> Result<Snapshot, CompileError> {
+    if u32::try_from(policy.tokens().len()).is_ok_and(|count| count < u32::MAX) {
+        Compiler::new(policy, options).run()
+    } else {
+        Err(CompileError::TooManyTokens)
+    }
+}
+
+struct Compiler<'p> {
+    policy: &'p Policy,
+    options: &'p Options,
+    texts: TextsBuilder,
+    sets: GrantSetsBuilder,
+    shapes: Vec<Shape>,
+    shape_ids: HashMap<Shape, u32, foldhash::fast::FixedState>,
+    referers: Vec<Referers>,
+    referer_ids: HashMap<&'p Referers, u32, foldhash::fast::FixedState>,
+    reports: Vec<ConnectionReport>,
+}
+
+impl<'p> Compiler<'p> {
+    fn new(policy: &'p Policy, options: &'p Options) -> Self {
+        let reports = policy.connections().iter().map(|connection| ConnectionReport {
+            name: connection.name().into(),
+            dialect: connection.dialect().as_str(),
+            ..ConnectionReport::default()
+        });
+        Self {
+            policy,
+            options,
+            texts: TextsBuilder::default(),
+            sets: GrantSetsBuilder::default(),
+            shapes: Vec::new(),
+            shape_ids: HashMap::default(),
+            referers: Vec::new(),
+            referer_ids: HashMap::default(),
+            reports: reports.collect(),
+        }
+    }
+
+    fn run(mut self) -> Result<Snapshot, CompileError> {
+        let mut rows = Vec::with_capacity(self.policy.tokens().len());
+        // Sets with residue wait until each connection's residue is known.
+        let mut waiting: Vec<(usize, Vec<BlockPlan>)> = Vec::new();
+        for token in self.policy.tokens() {
+            let blocks = self.plan(token.grants())?;
+            let row = self.row(token)?;
+            if blocks.iter().all(|block| block.residue.is_empty()) {
+                rows.push(row.with_grants(self.sets.write(&blocks)?));
+            } else {
+                waiting.push((rows.len(), blocks));
+                rows.push(row);
+            }
+        }
+        let connections = self.connections(&mut waiting);
+        for (at, blocks) in waiting {
+            let set = self.sets.write(&blocks)?;
+            if let Some(row) = rows.get_mut(at) {
+                *row = row.with_grants(set);
+            }
+        }
+        Ok(self.finish(rows, connections))
+    }
+
+    fn row(&mut self, token: &'p Token) -> Result<Row, CompileError> {
+        let referers = match token.referers() {
+            Referers::Any => None,
+            only @ Referers::Only(_) => {
+                let next = u32::try_from(self.referers.len()).map_err(|_| CompileError::TooManyTokens)?;
+                let referers = &mut self.referers;
+                Some(*self.referer_ids.entry(only).or_insert_with(|| {
+                    referers.push(only.clone());
+                    next
+                }))
+            }
+        };
+        let id = self.texts.push(token.id().as_bytes())?;
+        Ok(Row::new(*token.digest(), token.apis(), token.expiry(), referers, id))
+    }
+
+    /// What these grants are on each connection, by connection.
+    fn plan(&mut self, grants: &'p [Grant]) -> Result<Vec<BlockPlan>, CompileError> {
+        let mut blocks: Vec<BlockPlan> = Vec::new();
+        let mut by_connection: HashMap<u32, usize, foldhash::fast::FixedState> = HashMap::default();
+        for (grant, place) in grants.iter().zip(0..) {
+            let connection = grant.connection.0;
+            // Grants of one connection mostly stand together.
+            let at = match blocks.last() {
+                Some(last) if last.connection == connection => blocks.len() - 1,
+                _ => *by_connection.entry(connection).or_insert_with(|| {
+                    blocks.push(BlockPlan { connection, ..BlockPlan::default() });
+                    blocks.len() - 1
+                }),
+            };
+            if let Some(block) = blocks.get_mut(at) {
+                self.add(block, grant.source(), place)?;
+            }
+        }
+        for block in &mut blocks {
+            block.entries.sort_unstable();
+            // The first of equal grants stands for all.
+            block.entries.dedup_by(|later, first| (later.tag, later.key, later.text) == (first.tag, first.key, first.text));
+            self.set_residue_apart(block);
+        }
+        blocks.sort_unstable_by_key(|block| block.connection);
+        Ok(blocks)
+    }
+
+    fn add(&mut self, block: &mut BlockPlan, source: &GrantSource, grant: u32) -> Result<(), CompileError> {
+        if let Some(report) = self.reports.get_mut(block.connection as usize) {
+            *report.grants.entry(source.kind()).or_default() += 1;
+            if let GrantSource::Pattern(pattern) = source {
+                *report.patterns.entry(pattern.class()).or_default() += 1;
+            }
+        }
+        let (tag, key, text) = match source {
+            GrantSource::Resource(name) => (Tag::Resource, text_key(name.as_bytes()), name.as_bytes()),
+            GrantSource::Query(query) => (Tag::Query, query_key(std::iter::once(query.as_str())), query.as_str().as_bytes()),
+            GrantSource::NamedSource(name) => (Tag::NamedSource, text_key(name.as_str().as_bytes()), name.as_str().as_bytes()),
+            GrantSource::Pattern(pattern) => {
+                let pattern = pattern.as_bytes();
+                (Tag::Pattern(self.shape(Shape::of(pattern))?), Shape::key_of_pattern(pattern), pattern)
+            }
+            GrantSource::All => {
+                block.all.get_or_insert(grant);
+                return Ok(());
+            }
+        };
+        block.entries.push(Entry { tag, key, text: self.texts.intern(text)?, grant });
+        Ok(())
+    }
+
+    fn shape(&mut self, shape: Shape) -> Result<u32, CompileError> {
+        if let Some(&id) = self.shape_ids.get(&shape) {
+            return Ok(id);
+        }
+        // Tags are stored with three added.
+        let id = u32::try_from(self.shapes.len()).ok().filter(|&id| id < u32::MAX - 3).ok_or(CompileError::TooManyGrants)?;
+        self.shapes.push(shape.clone());
+        self.shape_ids.insert(shape, id);
+        Ok(id)
+    }
+
+    /// Moves to the residue what a hash does not tell apart, and what has too many shapes to hash for each.
+    fn set_residue_apart(&self, block: &mut BlockPlan) {
+        let patterns = |entry: &Entry| matches!(entry.tag, Tag::Pattern(_));
+        let mut shapes: Vec<(usize, Tag)> = Vec::new();
+        let (mut largest, mut length) = (0, 0);
+        for (at, entry) in block.entries.iter().enumerate().filter(|(_, entry)| patterns(entry)) {
+            let before = at.checked_sub(1).and_then(|at| block.entries.get(at));
+            length = if before.is_some_and(|before| (before.tag, before.key) == (entry.tag, entry.key)) { length + 1 } else { 1 };
+            largest = largest.max(length);
+            match shapes.last_mut() {
+                Some((count, tag)) if *tag == entry.tag => *count += 1,
+                _ => shapes.push((1, entry.tag)),
+            }
+        }
+        if largest <= self.options.same_key && shapes.len() <= self.options.shapes {
+            return;
+        }
+        // The shapes that tell most patterns apart stay.
+        shapes.sort_unstable_by(|a, b| b.cmp(a));
+        shapes.truncate(self.options.shapes);
+        let kept: std::collections::HashSet<Tag> = shapes.into_iter().map(|(_, tag)| tag).collect();
+        let mut entries = Vec::with_capacity(block.entries.len());
+        for run in block.entries.chunk_by(|a, b| (a.tag, a.key) == (b.tag, b.key)) {
+            let stays = run.first().is_none_or(|first| {
+                !patterns(first) || (run.len() <= self.options.same_key && kept.contains(&first.tag))
+            });
+            if stays {
+                entries.extend_from_slice(run);
+            } else {
+                block.residue.extend(run.iter().map(|entry| Residue { ordinal: 0, text: entry.text, grant: entry.grant }));
+            }
+        }
+        block.entries = entries;
+    }
+
+    /// Chooses a matcher for each connection and gives the residue its ordinals.
+    fn connections(&mut self, waiting: &mut [(usize, Vec<BlockPlan>)]) -> Vec<CompiledConnection> {
+        let mut residues: Vec<Vec<TextId>> = vec![Vec::new(); self.policy.connections().len()];
+        for block in waiting.iter().flat_map(|(_, blocks)| blocks) {
+            if let Some(residue) = residues.get_mut(block.connection as usize) {
+                residue.extend(block.residue.iter().map(|entry| entry.text));
+            }
+        }
+        let mut ordinals: Vec<HashMap<TextId, u32>> = Vec::with_capacity(residues.len());
+        let mut connections = Vec::with_capacity(residues.len());
+        for ((connection, residue), report) in self.policy.connections().iter().zip(&mut residues).zip(&mut self.reports) {
+            residue.sort_unstable();
+            residue.dedup();
+            let patterns: Vec<(TextId, Vec<u8>)> = residue.iter().map(|&text| (text, self.texts.get(text).to_vec())).collect();
+            let chosen = residue::choose(&patterns, self.options);
+            report.residue = patterns.len();
+            report.strategy = chosen.matcher.strategy();
+            report.why = chosen.why;
+            connections.push(CompiledConnection { connection: connection.clone(), matcher: chosen.matcher });
+            ordinals.push(chosen.ordinals);
+        }
+        for block in waiting.iter_mut().flat_map(|(_, blocks)| blocks) {
+            let Some(ordinals) = ordinals.get(block.connection as usize) else { continue };
+            for entry in &mut block.residue {
+                entry.ordinal = ordinals.get(&entry.text).copied().unwrap_or(0);
+            }
+            block.residue.sort_unstable();
+        }
+        connections
+    }
+
+    fn finish(self, rows: Vec<Row>, connections: Vec<CompiledConnection>) -> Snapshot {
+        let grant_sets = self.sets.len();
+        let tokens = TokenTable::new(rows);
+        let (grants, texts) = (self.sets.finish(), self.texts.finish());
+        let mut by_kind: BTreeMap<GrantKind, usize> = BTreeMap::new();
+        for (&kind, &count) in self.reports.iter().flat_map(|report| &report.grants) {
+            *by_kind.entry(kind).or_default() += count;
+        }
+        let report = Report {
+            tokens: tokens.rows().len(),
+            grants: by_kind,
+            grant_sets,
+            referer_sets: self.referers.len(),
+            shapes: self.shapes.len(),
+            token_bytes: tokens.bytes(),
+            grant_bytes: grants.bytes(),
+            text_bytes: texts.bytes(),
+            matcher_bytes: connections.iter().map(|connection| connection.matcher.bytes()).sum(),
+            connections: self.reports,
+        };
+        let names = connections.iter().map(|compiled| compiled.connection.name().into());
+        Snapshot {
+            by_name: names.zip(0..).collect(),
+            tokens,
+            grants,
+            shapes: self.shapes,
+            texts,
+            referers: self.referers,
+            apis: self.policy.apis().clone(),
+            connections,
+            query_bytes: self.policy.limits().query_bytes,
+            scan_up_to: self.options.scan_up_to,
+            report,
+        }
+    }
+}
+
+/// The hash of a query's normal form, however it is cut into pieces.
+pub(crate) fn query_key<'t>(pieces: impl Iterator<Item = &'t str>) -> u32 {
+    use std::hash::Hasher;
+    // A buffer makes the writes the same for every cut.
+    let mut hasher = crate::pattern::key_hasher();
+    let mut buffer = [0; 256];
+    let mut filled = 0;
+    for mut piece in pieces.map(str::as_bytes) {
+        while let Some(room) = buffer.get_mut(filled..).filter(|_| !piece.is_empty()) {
+            let taken = room.len().min(piece.len());
+            let (now, later) = piece.split_at(taken);
+            if let Some(room) = room.get_mut(..taken) {
+                room.copy_from_slice(now);
+            }
+            piece = later;
+            filled += taken;
+            if filled == buffer.len() {
+                hasher.write(&buffer);
+                filled = 0;
+            }
+        }
+    }
+    hasher.write(buffer.get(..filled).unwrap_or_default());
+    crate::pattern::key_of(&hasher)
+}

@@ -1,0 +1,62 @@
+//! What a snapshot is made of.
+
+use std::collections::BTreeMap;
+
+use crate::model::GrantKind;
+use crate::pattern::PatternClass;
+
+/// What a snapshot is made of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Tokens, expired ones included.
+    pub tokens: usize,
+    /// Grants of all tokens by kind, as the policy lists them.
+    pub grants: BTreeMap<GrantKind, usize>,
+    /// Distinct grant sets: tokens with equal lists share one.
+    pub grant_sets: usize,
+    /// Distinct referer sets.
+    pub referer_sets: usize,
+    /// Distinct shapes of patterns: what a decision looks up at most, for one token.
+    pub shapes: usize,
+    /// By connection, in the policy's order.
+    pub connections: Vec<ConnectionReport>,
+    /// Bytes of the token table.
+    pub token_bytes: usize,
+    /// Bytes of the grant sets.
+    pub grant_bytes: usize,
+    /// Bytes of names, patterns, queries and ids.
+    pub text_bytes: usize,
+    /// Bytes of the connections' matchers.
+    pub matcher_bytes: usize,
+}
+
+/// What a snapshot holds for one connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectionReport {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its dialect's name.
+    pub dialect: &'static str,
+    /// Grants by kind.
+    pub grants: BTreeMap<GrantKind, usize>,
+    /// Pattern grants by class.
+    pub patterns: BTreeMap<PatternClass, usize>,
+    /// Distinct patterns that the connection's matcher finds, since no hash tells them apart.
+    pub residue: usize,
+    /// How they are matched.
+    pub strategy: &'static str,
+    /// Why so.
+    pub why: String,
+}
+
+impl Report {
+    /// Bytes of the whole snapshot, as far as they grow with the policy.
+    pub fn bytes(&self) -> usize {
+        self.token_bytes + self.grant_bytes + self.text_bytes + self.matcher_bytes
+    }
+
+    /// Grants of all kinds.
+    pub fn grant_count(&self) -> usize {
+        self.grants.values().sum()
+    }
+}

@@ -1,0 +1,145 @@
+//! From the digest of a secret to what its token may do.
+
+use super::texts::TextId;
+use crate::base::Timestamp;
+use crate::model::{ApiSet, Expiry, SecretDigest};
+
+/// All that a decision needs of a token before its grants: one cache line.
+#[derive(Debug, Clone, Copy)]
+#[repr(align(64))]
+pub(crate) struct Row {
+    digest: SecretDigest,
+    apis: u64,
+    expiry: Timestamp32,
+    /// Place in the snapshot's referer sets plus one; zero for any referer.
+    referers: u32,
+    /// Where its grant set begins.
+    grants: u32,
+    id: TextId,
+}
+
+/// An instant in twelve bytes; `i64::MAX` seconds for never.
+#[derive(Debug, Clone, Copy)]
+#[repr(C, packed(4))]
+struct Timestamp32 {
+    seconds: i64,
+    nanoseconds: u32,
+}
+
+const _: () = assert!(size_of::<Row>() == 64);
+
+impl Row {
+    pub(crate) fn new(digest: SecretDigest, apis: ApiSet, expiry: Expiry, referers: Option<u32>, id: TextId) -> Self {
+        let expiry = match expiry {
+            Expiry::Never => Timestamp32 { seconds: i64::MAX, nanoseconds: 0 },
+            Expiry::At(end) => Timestamp32 { seconds: end.seconds(), nanoseconds: end.nanoseconds() },
+        };
+        Self { digest, apis: apis.bits(), expiry, referers: referers.map_or(0, |set| set + 1), grants: 0, id }
+    }
+
+    pub(crate) fn with_grants(self, grants: u32) -> Self {
+        Self { grants, ..self }
+    }
+
+    pub(crate) fn digest(&self) -> &SecretDigest {
+        &self.digest
+    }
+
+    pub(crate) fn apis(&self) -> ApiSet {
+        ApiSet::from_bits(self.apis)
+    }
+
+    pub(crate) fn expiry(&self) -> Expiry {
+        let Timestamp32 { seconds, nanoseconds } = self.expiry;
+        if seconds == i64::MAX { Expiry::Never } else { Expiry::At(Timestamp::from_unix(seconds, nanoseconds)) }
+    }
+
+    /// Place in the snapshot's referer sets, or `None` for any referer.
+    pub(crate) fn referers(&self) -> Option<usize> {
+        (self.referers as usize).checked_sub(1)
+    }
+
+    pub(crate) fn grants(&self) -> u32 {
+        self.grants
+    }
+
+    pub(crate) fn id(&self) -> TextId {
+        self.id
+    }
+}
+
+/// The rows, found by digest.
+///
+/// Digests are uniformly random, so their own bits are the hash: the low bits of the first eight bytes say where to
+/// look, the high bits tell apart what is found there. An absent digest is nearly always told by the slots alone.
+#[derive(Debug, Default)]
+pub(crate) struct TokenTable {
+    rows: Vec<Row>,
+    // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
+    slots: Vec<Slot>,
+}
+
+/// A fingerprint and a row's place plus one; all zero if empty.
+#[derive(Debug, Clone, Copy, Default)]
+struct Slot {
+    fingerprint: u32,
+    row: u32,
+}
+
+impl TokenTable {
+    /// A table of these rows, whose digests are distinct.
+    pub(crate) fn new(rows: Vec<Row>) -> Self {
+        if rows.is_empty() {
+            return Self::default();
+        }
+        // At most seven eighths full.
+        let mut slots = vec![Slot::default(); (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
+        let mask = slots.len() - 1;
+        for (row, place) in rows.iter().zip(1..) {
+            let (mut at, fingerprint) = split(row.digest());
+            while slots.get(at & mask).is_some_and(|slot| slot.row != 0) {
+                at += 1;
+            }
+            if let Some(slot) = slots.get_mut(at & mask) {
+                *slot = Slot { fingerprint, row: place };
+            }
+        }
+        Self { rows, slots }
+    }
+
+    /// The row of this digest. One probe and one comparison, nearly always.
+    #[inline]
+    pub(crate) fn find(&self, digest: &SecretDigest) -> Option<&Row> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let (mut at, fingerprint) = split(digest);
+        loop {
+            let slot = self.slots.get(at & mask)?;
+            if slot.row == 0 {
+                return None;
+            }
+            if slot.fingerprint == fingerprint
+                && let Some(row) = self.rows.get(slot.row as usize - 1)
+                && row.digest() == digest
+            {
+                return Some(row);
+            }
+            at += 1;
+        }
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.rows.capacity() * size_of::<Row>() + self.slots.capacity() * size_of::<Slot>()
+    }
+}
+
+/// Where to look, and what to find there.
+#[inline]
+fn split(digest: &SecretDigest) -> (usize, u32) {
+    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
+    (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]))
+}
