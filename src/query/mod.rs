@@ -15,6 +15,8 @@
 //! - A carriage return in a `--` comment that no line feed follows makes a text not plain: some dialects end the
 //!   comment there.
 
+#[doc(hidden)]
+pub mod naive;
 mod lex;
 mod named;
 mod normal;
