@@ -148,7 +148,7 @@ impl Reference {
         let granted = written
             .tokens
             .iter()
-            .map(|token| token.grants.iter().map(|grant| granted(grant, dialect(&written, &grant.connection))).collect())
+            .map(|token| token.grants.iter().map(|grant| read(&written, grant)).collect())
             .collect();
         Self { written, granted }
     }
@@ -351,13 +351,18 @@ fn asked(source: Source<'_>, dialect: Dialect) -> Option<Asked> {
     }
 }
 
-fn granted(grant: &WrittenGrant, dialect: Dialect) -> Granted {
-    let read = match grant.kind {
-        GrantKind::Resource => resource(&grant.source, dialect).map(Granted::Resource),
-        GrantKind::Pattern => pattern(&grant.source, dialect).map(Granted::Pattern),
-        GrantKind::Query => query::normal(&grant.source).map(Granted::Query),
-        GrantKind::NamedSource => query::is_named_source(&grant.source).then(|| Granted::NamedSource(grant.source.clone())),
-        GrantKind::All => (grant.source == "*").then_some(Granted::All),
+fn read(written: &Written, grant: &WrittenGrant) -> Granted {
+    granted(&grant.source, grant.kind, dialect(written, &grant.connection))
+}
+
+/// Reads the source of a grant as its kind.
+fn granted(text: &str, kind: GrantKind, dialect: Dialect) -> Granted {
+    let read = match kind {
+        GrantKind::Resource => resource(text, dialect).map(Granted::Resource),
+        GrantKind::Pattern => pattern(text, dialect).map(Granted::Pattern),
+        GrantKind::Query => query::normal(text).map(Granted::Query),
+        GrantKind::NamedSource => query::is_named_source(text).then(|| Granted::NamedSource(text.to_owned())),
+        GrantKind::All => (text == "*").then_some(Granted::All),
     };
     read.unwrap_or(Granted::Nothing)
 }
@@ -394,6 +399,11 @@ pub fn kind(text: &str, dialect: Dialect) -> Option<GrantKind> {
         return Some(GrantKind::Query);
     }
     None
+}
+
+/// Whether `text` can be granted as a source of that kind.
+pub fn reads_as(text: &str, kind: GrantKind, dialect: Dialect) -> bool {
+    !matches!(granted(text, kind, dialect), Granted::Nothing)
 }
 
 /// The dialect of a connection: `generic` where none declares it (N2.5).

@@ -27,7 +27,7 @@ pub(crate) fn written(document: &Value) -> Option<Written> {
         });
     }
     for api in list(&document["apis"]) {
-        let accepts = list(&api["grant_kinds"]).iter().map(|kind| GrantKind::from_name(kind.as_str()?));
+        let accepts = list(&api["accepts"]).iter().map(|kind| GrantKind::from_name(kind.as_str()?));
         written.apis.push(WrittenApi { name: text(&api["name"])?, accepts: accepts.collect::<Option<_>>()? });
     }
     for token in list(&document["tokens"]) {

@@ -1,10 +1,12 @@
 //! One binary for all integration tests.
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 
+mod choices;
 mod document;
 mod generate;
 mod properties;
 mod request;
 mod small_worlds;
 mod spellings;
+mod texts;
 mod vectors;
