@@ -2,6 +2,11 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod decision;
+pub mod definition;
+pub mod model;
+pub mod name;
+pub mod pattern;
 pub mod query;
 pub mod referer;
-pub mod definition;
+pub mod snapshot;

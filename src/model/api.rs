@@ -267,7 +267,8 @@ impl Apis {
         if accepts.is_empty() {
             return Err(ApiError::AcceptsNothing(name.into()));
         }
-        let id = u8::try_from(self.list.len()).ok().filter(|&id| usize::from(id) < MAX_APIS).ok_or(ApiError::TooMany)?;
+        let id =
+            u8::try_from(self.list.len()).ok().filter(|&id| usize::from(id) < MAX_APIS).ok_or(ApiError::TooMany)?;
         self.list.push(Api { name: name.into(), query: accepts, model: accepts });
         Ok(ApiId(id))
     }

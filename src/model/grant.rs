@@ -5,7 +5,7 @@ use std::fmt;
 use super::{ConnectionId, GrantKind, Limits};
 use crate::name::{Dialect, Name, NameBuffer, NameError, Stars, scan};
 use crate::pattern::{Pattern, PatternError};
-use crate::query::{NamedSource, NamedSourceError, Query, QueryError, is_named_source, looks_like_query};
+use crate::query::{NamedSource, NamedSourceError, Query, QueryError, looks_like_query};
 
 /// What a grant gives, on its connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -55,7 +55,9 @@ pub enum SourceError {
     #[error("a resource holds no `*` outside quotes: a source that stands for many is a pattern")]
     StarInResource,
     /// A quoted `*` on BigQuery, where quotes do not take a wildcard table's star away (N3.5).
-    #[error("BigQuery reads a `*` inside backquotes as a wildcard too, so it cannot be granted as an ordinary character")]
+    #[error(
+        "BigQuery reads a `*` inside backquotes as a wildcard too, so it cannot be granted as an ordinary character"
+    )]
     QuotedStar,
     /// Not a pattern.
     #[error("not a pattern: {0}")]
@@ -114,7 +116,7 @@ impl GrantSource {
             Ok(_) => None,
             Err(error) => Some(error),
         };
-        if is_named_source(text) {
+        if NamedSource::is_named_source(text) {
             return Ok(Self::NamedSource(NamedSource::parse(text)?));
         }
         if looks_like_query(text) {
@@ -128,7 +130,12 @@ impl GrantSource {
     /// # Errors
     ///
     /// If it is not of that type.
-    pub fn typed(text: Option<&str>, source_type: SourceType, dialect: Dialect, limits: &Limits) -> Result<Self, SourceError> {
+    pub fn typed(
+        text: Option<&str>,
+        source_type: SourceType,
+        dialect: Dialect,
+        limits: &Limits,
+    ) -> Result<Self, SourceError> {
         let text = match (source_type.0, text) {
             (GrantKind::All, None | Some("*")) => return Ok(Self::All),
             (GrantKind::All, Some(text)) => return Err(SourceError::All(shortened(text))),

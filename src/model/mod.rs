@@ -1,6 +1,6 @@
 //! The valid policy: what exists here has been checked, since nothing else can build it.
 //!
-//! Tokens are made from definitions by [`lower`]; this is the only file of the model that knows how a document is written.
+//! A policy is made from documents by lowering; that is the only part of the model that knows how a document is written.
 
 mod api;
 mod expiry;

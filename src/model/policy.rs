@@ -59,6 +59,7 @@ pub struct Policy {
     pub(crate) connections: Vec<Connection>,
     pub(crate) apis: Apis,
     pub(crate) tokens: Vec<Token>,
+    pub(crate) limits: Limits,
 }
 
 impl Policy {
@@ -75,6 +76,11 @@ impl Policy {
     /// The APIs.
     pub fn apis(&self) -> &Apis {
         &self.apis
+    }
+
+    /// The limits that its texts were read under, and requests are.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The tokens, in the order of the documents.

@@ -33,7 +33,9 @@ impl SecretDigest {
         if pairs.len() != 32 || !rest.is_empty() {
             return Err(SecretDigestError);
         }
-        let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or(SecretDigestError);
+        let digit = |byte: u8| {
+            char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok()).ok_or(SecretDigestError)
+        };
         let mut digest = [0; 32];
         for (byte, &[high, low]) in digest.iter_mut().zip(pairs) {
             *byte = digit(high)? << 4 | digit(low)?;

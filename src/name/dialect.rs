@@ -122,7 +122,10 @@ impl FromStr for Dialect {
     type Err = DialectError;
 
     fn from_str(text: &str) -> Result<Self, DialectError> {
-        Self::ALL.into_iter().find(|dialect| dialect.as_str() == text).ok_or_else(|| DialectError { found: text.into() })
+        Self::ALL
+            .into_iter()
+            .find(|dialect| dialect.as_str() == text)
+            .ok_or_else(|| DialectError { found: text.into() })
     }
 }
 

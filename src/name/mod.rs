@@ -16,10 +16,11 @@ mod dialect;
 pub mod naive;
 mod scan;
 
+pub(crate) use canonical::Written;
 pub use canonical::{CanonicalName, Name};
 pub use dialect::{Dialect, DialectError};
-pub(crate) use scan::{Scanned, Stars, scan};
 pub use scan::{NameBuffer, NameError, NameErrorKind};
+pub(crate) use scan::{Scanned, Stars, scan};
 
 /// A dot that belongs to a segment, in canonical form.
 pub(crate) const INNER_DOT: u8 = 0x01;

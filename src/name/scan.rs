@@ -118,7 +118,8 @@ pub(crate) fn scan<'a>(
             return Ok(Scanned { bytes, segments: plain_segments(bytes)?, bare_star });
         }
     }
-    let mut scanner = Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out: buffer };
+    let mut scanner =
+        Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out: buffer };
     scanner.run()?;
     let Scanner { segments, bare_star, out, .. } = scanner;
     Ok(Scanned { bytes: out, segments, bare_star })
@@ -129,7 +130,8 @@ pub(crate) fn scan<'a>(
 /// Written without branches, so that it compiles to vector instructions.
 fn is_plain(bytes: &[u8], fold: super::dialect::Fold) -> bool {
     use super::dialect::Fold;
-    let all = |letter: fn(u8) -> bool| bytes.iter().fold(true, |plain, &byte| plain & (letter(byte) | is_plain_other(byte)));
+    let all =
+        |letter: fn(u8) -> bool| bytes.iter().fold(true, |plain, &byte| plain & (letter(byte) | is_plain_other(byte)));
     match fold {
         Fold::AsWritten => all(|byte| (byte | 0x20).wrapping_sub(b'a') < 26),
         Fold::Upper => all(|byte| byte.wrapping_sub(b'A') < 26),

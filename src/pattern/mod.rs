@@ -11,7 +11,7 @@ mod shape;
 use std::fmt;
 
 pub(crate) use covers::covers;
-pub(crate) use shape::{NameIndex, Shape};
+pub(crate) use shape::{NameIndex, Shape, hasher as key_hasher, key as key_of, text_key};
 
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Scanned, Stars, Written, scan};
 

@@ -56,11 +56,13 @@ pub(crate) fn text_key(text: &[u8]) -> u32 {
     key(&hasher)
 }
 
-fn hasher() -> impl Hasher {
+/// The hasher of keys: fixed, since keys are part of the compiled form.
+pub(crate) fn hasher() -> impl Hasher {
     foldhash::fast::FixedState::with_seed(0x0070_6f72_7463_756c).build_hasher()
 }
 
-fn key(hasher: &impl Hasher) -> u32 {
+/// The key that a hasher has come to.
+pub(crate) fn key(hasher: &impl Hasher) -> u32 {
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)
 }
 
@@ -158,15 +160,6 @@ fn pieces(pattern: &[u8]) -> impl Iterator<Item = (Anchor, &[u8])> {
         };
         let known = anchor != Anchor::Dot || text.contains(&b'.');
         known.then_some((anchor, text))
-    })
-}
-
-/// The literal runs of a pattern whose place is not known: those between two stars of one segment.
-pub(crate) fn floating(pattern: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let stars = pattern.iter().filter(|&&byte| byte == STAR).count();
-    pattern.split(|&byte| byte == STAR).enumerate().filter_map(move |(index, text)| {
-        let floats = index > 0 && index < stars && !text.contains(&b'.');
-        floats.then_some(text)
     })
 }
 

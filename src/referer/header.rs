@@ -313,6 +313,8 @@ mod tests {
         let plain_host = some_of(&["a", "b-", ".", ".", "_c", "1", "127", "0", "xn-", "com"], 1..9);
         let host = prop_oneof![plain_host, host];
         let port = some_of(&["", ":", "80", "443", "8", "0", "65535", "65536", "a"], 0..4);
+        let plain_port = prop::sample::select(vec!["", "", ":8", ":80", ":443", ":5173"]).prop_map(str::to_owned);
+        let port = prop_oneof![3 => plain_port, 1 => port];
         let rest = some_of(
             &[
                 "/", "/", "/", ".", "..", "%2e", "%2E", "%", "%20", "a", "b=c", "?", "?", "#", "'", "\"", "<", "`",
@@ -321,6 +323,8 @@ mod tests {
             ],
             0..10,
         );
+        let plain_rest = some_of(&["/", "a", ".", "%2e", "%20", "?", "b=c", "&", "@", "#"], 0..8);
+        let rest = prop_oneof![plain_rest.prop_map(|rest| format!("/{rest}")), rest];
         (scheme, host, port, rest).prop_map(|(scheme, host, port, rest)| format!("{scheme}{host}{port}{rest}"))
     }
 

@@ -125,7 +125,9 @@ impl<'p> Compiler<'p> {
         for block in &mut blocks {
             block.entries.sort_unstable();
             // The first of equal grants stands for all.
-            block.entries.dedup_by(|later, first| (later.tag, later.key, later.text) == (first.tag, first.key, first.text));
+            block
+                .entries
+                .dedup_by(|later, first| (later.tag, later.key, later.text) == (first.tag, first.key, first.text));
             self.set_residue_apart(block);
         }
         blocks.sort_unstable_by_key(|block| block.connection);
@@ -141,8 +143,12 @@ impl<'p> Compiler<'p> {
         }
         let (tag, key, text) = match source {
             GrantSource::Resource(name) => (Tag::Resource, text_key(name.as_bytes()), name.as_bytes()),
-            GrantSource::Query(query) => (Tag::Query, query_key(std::iter::once(query.as_str())), query.as_str().as_bytes()),
-            GrantSource::NamedSource(name) => (Tag::NamedSource, text_key(name.as_str().as_bytes()), name.as_str().as_bytes()),
+            GrantSource::Query(query) => {
+                (Tag::Query, query_key(std::iter::once(query.as_str())), query.as_str().as_bytes())
+            }
+            GrantSource::NamedSource(name) => {
+                (Tag::NamedSource, text_key(name.as_str().as_bytes()), name.as_str().as_bytes())
+            }
             GrantSource::Pattern(pattern) => {
                 let pattern = pattern.as_bytes();
                 (Tag::Pattern(self.shape(Shape::of(pattern))?), Shape::key_of_pattern(pattern), pattern)
@@ -161,7 +167,8 @@ impl<'p> Compiler<'p> {
             return Ok(id);
         }
         // Tags are stored with three added.
-        let id = u32::try_from(self.shapes.len()).ok().filter(|&id| id < u32::MAX - 3).ok_or(CompileError::TooManyGrants)?;
+        let id =
+            u32::try_from(self.shapes.len()).ok().filter(|&id| id < u32::MAX - 3).ok_or(CompileError::TooManyGrants)?;
         self.shapes.push(shape.clone());
         self.shape_ids.insert(shape, id);
         Ok(id)
@@ -174,7 +181,11 @@ impl<'p> Compiler<'p> {
         let (mut largest, mut length) = (0, 0);
         for (at, entry) in block.entries.iter().enumerate().filter(|(_, entry)| patterns(entry)) {
             let before = at.checked_sub(1).and_then(|at| block.entries.get(at));
-            length = if before.is_some_and(|before| (before.tag, before.key) == (entry.tag, entry.key)) { length + 1 } else { 1 };
+            length = if before.is_some_and(|before| (before.tag, before.key) == (entry.tag, entry.key)) {
+                length + 1
+            } else {
+                1
+            };
             largest = largest.max(length);
             match shapes.last_mut() {
                 Some((count, tag)) if *tag == entry.tag => *count += 1,
@@ -196,7 +207,11 @@ impl<'p> Compiler<'p> {
             if stays {
                 entries.extend_from_slice(run);
             } else {
-                block.residue.extend(run.iter().map(|entry| Residue { ordinal: 0, text: entry.text, grant: entry.grant }));
+                block.residue.extend(run.iter().map(|entry| Residue {
+                    ordinal: 0,
+                    text: entry.text,
+                    grant: entry.grant,
+                }));
             }
         }
         block.entries = entries;
@@ -212,10 +227,13 @@ impl<'p> Compiler<'p> {
         }
         let mut ordinals: Vec<HashMap<TextId, u32>> = Vec::with_capacity(residues.len());
         let mut connections = Vec::with_capacity(residues.len());
-        for ((connection, residue), report) in self.policy.connections().iter().zip(&mut residues).zip(&mut self.reports) {
+        for ((connection, residue), report) in
+            self.policy.connections().iter().zip(&mut residues).zip(&mut self.reports)
+        {
             residue.sort_unstable();
             residue.dedup();
-            let patterns: Vec<(TextId, Vec<u8>)> = residue.iter().map(|&text| (text, self.texts.get(text).to_vec())).collect();
+            let patterns: Vec<(TextId, Vec<u8>)> =
+                residue.iter().map(|&text| (text, self.texts.get(text).to_vec())).collect();
             let chosen = residue::choose(&patterns, self.options);
             report.residue = patterns.len();
             report.strategy = chosen.matcher.strategy();

@@ -261,14 +261,17 @@ impl GrantSetsBuilder {
             let start = start as usize;
             start..(start + length as usize).min(sets.words.len())
         };
-        if let Some(&(start, _)) = self.known.find(hash, |&set| self.sets.words.get(at(set, &self.sets)) == Some(words)) {
+        if let Some(&(start, _)) = self.known.find(hash, |&set| self.sets.words.get(at(set, &self.sets)) == Some(words))
+        {
             return Ok(start);
         }
         let start = u32::try_from(self.sets.words.len()).map_err(|_| CompileError::TooManyGrants)?;
         let length = word(words.len())?;
         self.sets.words.extend_from_slice(words);
         let (sets, hasher) = (&self.sets, &self.hasher);
-        self.known.insert_unique(hash, (start, length), |&set| hasher.hash_one(sets.words.get(at(set, sets)).unwrap_or_default()));
+        self.known.insert_unique(hash, (start, length), |&set| {
+            hasher.hash_one(sets.words.get(at(set, sets)).unwrap_or_default())
+        });
         Ok(start)
     }
 
@@ -325,7 +328,8 @@ mod tests {
         let clustered: Vec<u32> = (0..1000).map(|n| if n < 500 { n } else { u32::MAX - 1000 + n }).collect();
         for mut keys in [vec![], vec![7], vec![7; 100], spread, clustered] {
             keys.sort_unstable();
-            for key in keys.iter().flat_map(|&key| [key.wrapping_sub(1), key, key.wrapping_add(1)]).chain([0, u32::MAX]) {
+            for key in keys.iter().flat_map(|&key| [key.wrapping_sub(1), key, key.wrapping_add(1)]).chain([0, u32::MAX])
+            {
                 assert_eq!(interpolate(&keys, key), keys.partition_point(|&found| found < key), "{key} in {keys:?}");
             }
         }

@@ -48,11 +48,13 @@ pub(crate) fn choose(patterns: &[(TextId, Vec<u8>)], options: &Options) -> Chose
         ResidueStrategy::Automaton => automaton(patterns, options.automaton_bytes, count)
             .unwrap_or_else(|why| literals(patterns, format!("automaton forced, but {why}"))),
         // Determinising many patterns with inner stars is exponential; past a few it is not even worth the try.
-        ResidueStrategy::Auto if count > options.automaton_patterns => {
-            literals(patterns, format!("{count} patterns are more than the {} an automaton is tried for", options.automaton_patterns))
+        ResidueStrategy::Auto if count > options.automaton_patterns => literals(
+            patterns,
+            format!("{count} patterns are more than the {} an automaton is tried for", options.automaton_patterns),
+        ),
+        ResidueStrategy::Auto => {
+            automaton(patterns, options.automaton_bytes, count).unwrap_or_else(|why| literals(patterns, why))
         }
-        ResidueStrategy::Auto => automaton(patterns, options.automaton_bytes, count)
-            .unwrap_or_else(|why| literals(patterns, why)),
     }
 }
 
