@@ -9,4 +9,5 @@ pub mod name;
 pub mod pattern;
 pub mod query;
 pub mod referer;
+pub mod reference;
 pub mod snapshot;
