@@ -6,7 +6,6 @@ mod document;
 mod generate;
 mod properties;
 mod request;
-mod small_worlds;
 mod spellings;
 mod texts;
 mod vectors;

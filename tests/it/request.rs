@@ -17,11 +17,21 @@ pub(crate) struct Asked {
     pub(crate) now: Timestamp,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) enum Presented {
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Presented<T = String> {
     Nothing,
-    Secret(String),
-    DigestOf(String),
+    Secret(T),
+    DigestOf(T),
+}
+
+impl Presented<&str> {
+    pub(crate) fn owned(self) -> Presented {
+        match self {
+            Self::Nothing => Presented::Nothing,
+            Self::Secret(secret) => Presented::Secret(secret.to_owned()),
+            Self::DigestOf(secret) => Presented::DigestOf(secret.to_owned()),
+        }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
