@@ -3,9 +3,11 @@
 
 mod choices;
 mod document;
+mod engine;
 mod generate;
 mod properties;
 mod request;
+mod small_worlds;
 mod spellings;
 mod texts;
 mod vectors;

@@ -3,17 +3,35 @@
 use std::collections::BTreeMap;
 
 use portcullis::decision::Reason;
-use portcullis::reference::ReferenceDecision;
+use portcullis::reference::{Reference, ReferenceDecision};
+use portcullis::snapshot::Options;
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
 
-use crate::choices::config;
-use crate::generate::{World, worlds};
-use crate::{document, request::Asked};
+use crate::choices::{Choices, bytes, config};
+use crate::document::{self, list};
+use crate::engine::{by_engine, for_each_strategy, policy, snapshot};
+use crate::generate::{self, World, secret_of, worlds};
+use crate::request::{Asked, AskedSource, Presented};
+use crate::texts;
 
-fn by_reference(reference: &portcullis::reference::Reference, asked: &Asked) -> ReferenceDecision {
+fn by_reference(reference: &Reference, asked: &Asked) -> ReferenceDecision {
     asked.ask(|request, now| reference.decide(request, now))
+}
+
+/// The engine's answers under the default options, having checked that the reference gives them too.
+fn decisions(document: &Value, requests: &[Asked]) -> Result<Vec<ReferenceDecision>, TestCaseError> {
+    let snapshot = snapshot(&policy(document), &Options::default());
+    let reference = document::reference(document);
+    let mut decisions = Vec::new();
+    for asked in requests {
+        let found = by_engine(&snapshot, asked);
+        prop_assert_eq!(&found, &by_reference(&reference, asked), "{:?}\n{:#}", asked, document);
+        decisions.push(found);
+    }
+    Ok(decisions)
 }
 
 /// Generators that hit nothing would let every property hold.
@@ -39,5 +57,192 @@ fn generated_worlds_allow_enough_and_deny_for_every_reason() {
         let elsewhere = matches!(reason, Reason::PolicyUnavailable | Reason::RequestNotUnderstood);
         assert!(elsewhere || outcomes.contains_key(&Some(reason)), "never {reason}: {outcomes:?}");
     }
-    eprintln!("{outcomes:?}");
+}
+
+proptest! {
+    #![proptest_config(config(500))]
+
+    /// The engine, by every strategy, decides as the reference does; so does the reference that sees the compiled policy's
+    /// source instead of the document.
+    #[test]
+    fn the_engine_decides_as_the_reference(World { document, requests } in worlds()) {
+        let policy = policy(&document);
+        let written = document::reference(&document);
+        let lowered = Reference::new(&policy);
+        prop_assert_eq!(lowered.unreadable(), []);
+        let mut expected = Vec::new();
+        for asked in &requests {
+            let decision = by_reference(&written, asked);
+            prop_assert_eq!(&by_reference(&lowered, asked), &decision, "lowered: {:?}\n{:#}", asked, document);
+            expected.push(decision);
+        }
+        let mut outcome = Ok(());
+        for_each_strategy(|strategy, options| {
+            let snapshot = snapshot(&policy, options);
+            for (asked, expected) in requests.iter().zip(&expected) {
+                let found = by_engine(&snapshot, asked);
+                if found != *expected && outcome.is_ok() {
+                    outcome = Err(format!("{strategy}: {found:?}, expected {expected:?}\n{asked:?}\n{document:#}"));
+                }
+            }
+        });
+        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    }
+
+    /// Grants in any order, and any of them twice, decide alike.
+    #[test]
+    fn order_and_duplicates_of_grants_do_not_matter(
+        World { document, requests } in worlds(),
+        places in prop::collection::vec(any::<prop::sample::Index>(), 8..24),
+    ) {
+        let before = decisions(&document, &requests)?;
+        let mut shuffled = document.clone();
+        // For each token, the place in its old list of each grant of its new list.
+        let mut origins: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for token in shuffled["tokens"].as_array_mut().unwrap() {
+            let grants = list(&token["grants"]).to_vec();
+            if grants.is_empty() {
+                continue;
+            }
+            // Some of them, some repeatedly, and then those that are still missing.
+            let mut origin: Vec<usize> = places.iter().map(|place| place.index(grants.len())).collect();
+            origin.extend((0..grants.len()).rev());
+            token["grants"] = origin.iter().map(|&at| grants[at].clone()).collect::<Vec<_>>().into();
+            origins.insert(token["id"].as_str().unwrap().to_owned(), origin);
+        }
+        let after = decisions(&shuffled, &requests)?;
+        for ((asked, before), after) in requests.iter().zip(&before).zip(&after) {
+            match (before, after) {
+                (ReferenceDecision::Allow { token, grants }, ReferenceDecision::Allow { token: same, grants: found }) => {
+                    prop_assert_eq!(token, same);
+                    let place = |grant: &u32| usize::try_from(*grant).unwrap();
+                    let origin = |grant: &u32| origins[token][place(grant)];
+                    let written = document["tokens"].as_array().unwrap().iter().find(|found| found["id"] == **token).unwrap();
+                    // Another grant may stand first among equals; it is as specific.
+                    for (before, after) in grants.iter().zip(found) {
+                        let (before, after) = (&written["grants"][place(before)], &written["grants"][origin(after)]);
+                        prop_assert_eq!(rank(&document, before), rank(&document, after), "{:?}\n{:#}", asked, document);
+                    }
+                }
+                _ => prop_assert_eq!(before, after, "{:?}\n{:#}", asked, document),
+            }
+        }
+    }
+
+    /// What was allowed stays allowed when a grant is added.
+    #[test]
+    fn adding_a_grant_never_revokes(World { document, requests } in worlds(), at in any::<prop::sample::Index>(), new in bytes(40)) {
+        let before = decisions(&document, &requests)?;
+        let mut more = document.clone();
+        let grant = generate::grant(&mut Choices::of(&new), &document);
+        let tokens = more["tokens"].as_array_mut().unwrap();
+        let index = at.index(tokens.len());
+        let token = &mut tokens[index];
+        if token["grants"].is_null() {
+            token["grants"] = json!([]);
+        }
+        let grants = token["grants"].as_array_mut().unwrap();
+        grants.insert(at.index(grants.len() + 1), grant);
+        let after = decisions(&more, &requests)?;
+        for ((asked, before), after) in requests.iter().zip(&before).zip(&after) {
+            let revoked = matches!((before, after), (ReferenceDecision::Allow { .. }, ReferenceDecision::Deny(_)));
+            prop_assert!(!revoked, "{:?}\n{:#}", asked, more);
+        }
+    }
+
+    /// Time takes away, and gives nothing back: an answer stays until it becomes `token_expired`, and that stays.
+    #[test]
+    fn expiry_is_monotone(World { document, requests } in worlds(), later in prop::collection::vec(0..200_000_000_i64, 24)) {
+        let before = decisions(&document, &requests)?;
+        let mut postponed = requests.clone();
+        for (asked, seconds) in postponed.iter_mut().zip(later) {
+            asked.now = portcullis::base::Timestamp::from_unix(asked.now.seconds() + seconds, asked.now.nanoseconds());
+        }
+        let after = decisions(&document, &postponed)?;
+        for ((asked, before), after) in postponed.iter().zip(&before).zip(&after) {
+            let expired = ReferenceDecision::Deny(Reason::TokenExpired);
+            let unknown = matches!(before, ReferenceDecision::Deny(Reason::TokenMissing | Reason::TokenUnknown));
+            prop_assert!(after == before || (*after == expired && !unknown), "{:?}: {:?}, then {:?}\n{:#}", asked, before, after, document);
+        }
+    }
+
+    /// A token without referers takes no notice of the header; taking the referers away never revokes.
+    #[test]
+    fn no_referers_means_any_referer(World { document, requests } in worlds(), header in bytes(12)) {
+        let before = decisions(&document, &requests)?;
+        let mut open = document.clone();
+        for token in open["tokens"].as_array_mut().unwrap() {
+            token.as_object_mut().unwrap().remove("referers");
+        }
+        let expected = decisions(&open, &requests)?;
+        let header = texts::entry(&mut Choices::of(&header));
+        for other in [None, Some(String::new()), Some(header)] {
+            let asked: Vec<Asked> = requests.iter().map(|asked| Asked { referer: other.clone(), ..asked.clone() }).collect();
+            prop_assert_eq!(&decisions(&open, &asked)?, &expected, "{:?}\n{:#}", other, open);
+        }
+        for (before, after) in before.iter().zip(&expected) {
+            let by_referer = matches!(before, ReferenceDecision::Deny(Reason::RefererMissing | Reason::RefererNotAllowed));
+            prop_assert!(by_referer || before == after);
+        }
+    }
+
+    /// A secret and its digest are the same credential.
+    #[test]
+    fn a_digest_is_as_good_as_its_secret(World { document, requests } in worlds()) {
+        let other = |asked: &Asked| match &asked.credential {
+            Presented::Nothing => asked.clone(),
+            Presented::Secret(secret) if secret.is_empty() => asked.clone(),
+            Presented::Secret(secret) | Presented::DigestOf(secret) => {
+                let secret = secret.clone();
+                let digest = matches!(asked.credential, Presented::Secret(_));
+                let credential = if digest { Presented::DigestOf(secret) } else { Presented::Secret(secret) };
+                Asked { credential, ..asked.clone() }
+            }
+        };
+        let others: Vec<Asked> = requests.iter().map(other).collect();
+        let comparable = requests.iter().all(|asked| !matches!(&asked.credential, Presented::DigestOf(secret) if secret.is_empty()));
+        prop_assume!(comparable);
+        prop_assert_eq!(decisions(&document, &requests)?, decisions(&document, &others)?);
+    }
+
+    /// An allow of several sources is an allow of each; and what is asked twice is granted twice alike.
+    #[test]
+    fn several_sources_are_allowed_together_when_each_is(World { document, requests } in worlds()) {
+        for asked in requests.iter().filter(|asked| !asked.sources.is_empty()) {
+            let alone = |source: &AskedSource| Asked { sources: vec![source.clone()], ..asked.clone() };
+            let each: Vec<Asked> = asked.sources.iter().map(alone).collect();
+            let each = decisions(&document, &each)?;
+            let [together] = decisions(&document, std::slice::from_ref(asked))?.try_into().unwrap();
+            match &together {
+                ReferenceDecision::Allow { grants, .. } => {
+                    let of_each: Vec<u32> = each.iter().filter_map(|decision| match decision {
+                        ReferenceDecision::Allow { grants, .. } => grants.first().copied(),
+                        ReferenceDecision::Deny(_) => None,
+                    }).collect();
+                    prop_assert_eq!(grants, &of_each, "{:?}\n{:#}", asked, document);
+                }
+                ReferenceDecision::Deny(_) => prop_assert!(each.contains(&together), "{:?}\n{:#}", asked, document),
+            }
+        }
+    }
+}
+
+/// How specific a grant is: its kind's place in N10, then the literal characters of a pattern.
+fn rank(document: &Value, grant: &Value) -> (u8, usize) {
+    let connection = grant["connection_name"].as_str().unwrap();
+    let dialect = generate::dialect_of(document, connection);
+    let text = grant["source"].as_str().unwrap_or("*");
+    match portcullis::pattern::naive::parse(text, dialect) {
+        _ if text == "*" || grant["type"] == "all" => (0, 0),
+        Some(pattern) if grant["type"].is_null() || grant["type"] == "pattern" => {
+            (1, portcullis::pattern::naive::literal_characters(&pattern))
+        }
+        _ => (2, 0),
+    }
+}
+
+/// Another token in the document changes nothing for the others.
+#[test]
+fn the_secret_of_a_token_is_its_own() {
+    assert_ne!(secret_of(0), secret_of(1));
 }

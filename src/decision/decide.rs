@@ -1,0 +1,297 @@
+//! The checks, in their order (N10).
+
+use super::{Allow, Credential, Decision, Reason, Request, Source};
+use crate::base::Timestamp;
+use crate::model::{ApiId, GrantKind, GrantKinds, Referers, SecretDigest};
+use crate::name::{CanonicalName, NameBuffer};
+use crate::pattern::{NameIndex, covers, text_key};
+use crate::query::{NamedSource, NormalForm};
+use crate::referer::Referer;
+use crate::snapshot::{Block, CompiledConnection, Row, Snapshot, Tag, query_key};
+
+/// Decides one request against one snapshot, at the instant `now` (N10).
+///
+/// Pure: the same arguments give the same answer. Does not panic; does not allocate, but for a referer in a form that no
+/// browser sends, and for the list of grants of a request with more than four sources.
+///
+/// The cost does not depend on how many tokens the snapshot has. It is linear in the lengths of the secret, the referer
+/// and the sources, and logarithmic in the connections of the token; the token's grants on the connection cost one
+/// look-up for each shape that its patterns there have (at most 64, mostly one to three).
+///
+/// ```
+/// use portcullis::decision::{Reason, Request, Source, decide};
+/// use portcullis::snapshot::Snapshot;
+///
+/// let nothing = Snapshot::default();
+/// let request = Request::new("maps", "carto_dw").secret("s3cret").source(Source::Resource("carto.shared.t"));
+/// let decision = decide(&nothing, &request, "2026-11-22".parse()?);
+/// assert_eq!(decision.reason(), Some(Reason::TokenUnknown));
+/// # Ok::<(), portcullis::base::InstantError>(())
+/// ```
+#[inline]
+pub fn decide<'s>(snapshot: &'s Snapshot, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+    decide_for(snapshot, request, now).1
+}
+
+/// As [`decide`], with the row of the token, where one is known.
+#[inline]
+pub(crate) fn decide_for<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> (Option<usize>, Decision<'s>) {
+    match token(snapshot, &request.credential) {
+        Ok((at, row)) => match allow(snapshot, row, request, now) {
+            Ok(allow) => (Some(at), Decision::Allow(allow)),
+            Err(reason) => (Some(at), Decision::Deny(reason)),
+        },
+        Err(reason) => (None, Decision::Deny(reason)),
+    }
+}
+
+/// Decides each of `requests` against the same snapshot at the same instant, in order.
+///
+/// ```
+/// use portcullis::decision::{Reason, Request, decide_batch};
+/// use portcullis::snapshot::Snapshot;
+///
+/// let nothing = Snapshot::default();
+/// let requests = [Request::new("lds", "").secret("s3cret"), Request::new("lds", "")];
+/// let reasons: Vec<_> = decide_batch(&nothing, &requests, "2026-11-22".parse()?).map(|decision| decision.reason()).collect();
+/// assert_eq!(reasons, [Some(Reason::TokenUnknown), Some(Reason::TokenMissing)]);
+/// # Ok::<(), portcullis::base::InstantError>(())
+/// ```
+pub fn decide_batch<'s>(
+    snapshot: &'s Snapshot,
+    requests: &[Request<'_>],
+    now: Timestamp,
+) -> impl ExactSizeIterator<Item = Decision<'s>> {
+    requests.iter().map(move |request| decide(snapshot, request, now))
+}
+
+fn allow<'s>(snapshot: &'s Snapshot, row: &'s Row, request: &Request<'_>, now: Timestamp) -> Result<Allow<'s>, Reason> {
+    if row.expiry().is_expired(now) {
+        return Err(Reason::TokenExpired);
+    }
+    let considered = api(snapshot, row, request)?;
+    referer(snapshot.referers(row), request.referer)?;
+    let mut allow = Allow { token: snapshot.token_id(row), grants: smallvec::SmallVec::new() };
+    if considered.is_empty() {
+        return Ok(allow);
+    }
+    let target = Target { snapshot, connection: snapshot.connection(request.connection), considered };
+    let mut buffer = NameBuffer::new();
+    match request.sources.as_slice() {
+        [] => return Err(Reason::SourceMalformed),
+        [source] => {
+            let asked = target.read(*source, &mut buffer)?;
+            let block = target.block(row)?;
+            target.accepts(*source)?;
+            allow.grants.push(target.grant(block, &asked)?);
+        }
+        sources => {
+            // Each check is made for every source before the next check (N10).
+            for &source in sources {
+                target.read(source, &mut buffer)?;
+            }
+            let block = target.block(row)?;
+            for &source in sources {
+                target.accepts(source)?;
+            }
+            for &source in sources {
+                let asked = target.read(source, &mut buffer)?;
+                allow.grants.push(target.grant(block, &asked)?);
+            }
+        }
+    }
+    Ok(allow)
+}
+
+/// Checks 1 and 2.
+#[inline]
+pub(super) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> Result<(usize, &'s Row), Reason> {
+    let digest = match *credential {
+        Credential::Missing | Credential::Secret("") => return Err(Reason::TokenMissing),
+        Credential::Secret(secret) => SecretDigest::of(secret),
+        Credential::Digest(digest) => digest,
+    };
+    snapshot.token(&digest).ok_or(Reason::TokenUnknown)
+}
+
+/// Check 4, and the grant kinds that the API considers: none if it needs no source.
+#[inline]
+pub(super) fn api(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
+    let apis = snapshot.apis();
+    let listed = |id: &ApiId| row.apis().contains(*id);
+    let id = apis.find(request.api).filter(listed).ok_or(Reason::ApiNotAllowed)?;
+    Ok(apis.get(id).map_or(GrantKinds::NONE, |api| api.considers(request.operation)))
+}
+
+/// Check 5 (N7.6).
+#[inline]
+pub(super) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), Reason> {
+    match (accepted, header) {
+        (Referers::Any, _) => Ok(()),
+        (Referers::Only(_), None | Some("")) => Err(Reason::RefererMissing),
+        (Referers::Only(set), Some(header)) => {
+            let accepted = Referer::parse(header).is_some_and(|referer| set.matches(&referer));
+            if accepted { Ok(()) } else { Err(Reason::RefererNotAllowed) }
+        }
+    }
+}
+
+/// A well-formed source, in the form in which grants are kept.
+pub(super) enum Asked<'a> {
+    Resource(CanonicalName<'a>),
+    Query(NormalForm<'a>),
+    NamedSource(&'a str),
+}
+
+/// What the sources of a request are checked against.
+pub(super) struct Target<'s> {
+    pub(super) snapshot: &'s Snapshot,
+    /// `None` if no document and no grant names it.
+    pub(super) connection: Option<(u32, &'s CompiledConnection)>,
+    pub(super) considered: GrantKinds,
+}
+
+impl<'s> Target<'s> {
+    /// Check 6.
+    #[inline]
+    pub(super) fn read<'a>(&self, source: Source<'a>, buffer: &'a mut NameBuffer) -> Result<Asked<'a>, Reason> {
+        let malformed = |_| Reason::SourceMalformed;
+        match source {
+            Source::Resource(text) => {
+                let dialect = self.connection.map(|(_, compiled)| compiled.connection.dialect()).unwrap_or_default();
+                CanonicalName::read(text, dialect, buffer).map(Asked::Resource).map_err(|_| Reason::SourceMalformed)
+            }
+            Source::Query(text) => {
+                NormalForm::of(text, self.snapshot.query_bytes()).map(Asked::Query).map_err(malformed)
+            }
+            Source::NamedSource(text) if NamedSource::is_named_source(text) => Ok(Asked::NamedSource(text)),
+            Source::NamedSource(_) => Err(Reason::SourceMalformed),
+        }
+    }
+
+    /// Check 7.
+    #[inline]
+    pub(super) fn block(&self, row: &Row) -> Result<Block<'s>, Reason> {
+        let block = self.connection.and_then(|(at, _)| self.snapshot.block(row, at));
+        block.ok_or(Reason::ConnectionNotGranted)
+    }
+
+    /// Check 8 (N8.7).
+    #[inline]
+    pub(super) fn accepts(&self, source: Source<'_>) -> Result<(), Reason> {
+        let named_only = self.connection.is_some_and(|(_, compiled)| compiled.connection.named_sources_only());
+        if named_only && matches!(source, Source::Query(_)) { Err(Reason::QueryNotAccepted) } else { Ok(()) }
+    }
+
+    /// Check 9: the most specific considered grant that covers what is asked.
+    #[inline]
+    pub(super) fn grant(&self, block: Block<'s>, asked: &Asked<'_>) -> Result<u32, Reason> {
+        let own = match asked {
+            Asked::Resource(_) => GrantKind::Resource,
+            Asked::Query(_) => GrantKind::Query,
+            Asked::NamedSource(_) => GrantKind::NamedSource,
+        };
+        // The most specific kind first; what the API does not consider is asked only when nothing else covers.
+        let kinds = [own, GrantKind::Pattern, GrantKind::All];
+        for kind in kinds.into_iter().filter(|&kind| self.considered.contains(kind)) {
+            if let Some(grant) = self.covering(block, kind, asked) {
+                return Ok(grant);
+            }
+        }
+        let mut others = kinds.into_iter().filter(|&kind| !self.considered.contains(kind));
+        if others.any(|kind| self.covering(block, kind, asked).is_some()) {
+            Err(Reason::GrantKindNotAccepted)
+        } else {
+            Err(Reason::SourceNotGranted)
+        }
+    }
+
+    /// The first, and among patterns the most specific, grant of this kind that covers what is asked (N8.4).
+    #[inline]
+    fn covering(&self, block: Block<'s>, kind: GrantKind, asked: &Asked<'_>) -> Option<u32> {
+        match (kind, asked) {
+            (GrantKind::All, _) => block.all,
+            (GrantKind::Resource, Asked::Resource(name)) => {
+                let name = name.as_bytes();
+                self.exactly(block, Tag::Resource, || text_key(name), |text| text == name)
+            }
+            (GrantKind::Query, Asked::Query(query)) => {
+                let is = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| query.is(text));
+                self.exactly(block, Tag::Query, || query_key(query.clone()), is)
+            }
+            (GrantKind::NamedSource, Asked::NamedSource(name)) => {
+                let name = name.as_bytes();
+                self.exactly(block, Tag::NamedSource, || text_key(name), |text| text == name)
+            }
+            (GrantKind::Pattern, Asked::Resource(name)) => self.pattern(block, *name),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn exactly(
+        &self,
+        block: Block<'s>,
+        tag: Tag,
+        key: impl FnOnce() -> u32,
+        mut is: impl FnMut(&[u8]) -> bool,
+    ) -> Option<u32> {
+        let run = block.runs().take_while(|run| run.tag <= tag).find(|run| run.tag == tag)?;
+        let mut found = run.find(key(), self.snapshot.scan_up_to());
+        found.find(|&(text, _)| is(self.snapshot.text(text))).map(|(_, grant)| grant)
+    }
+
+    /// Among the patterns that cover `name`, the one with the most literal characters, then the first (N10).
+    fn pattern(&self, block: Block<'s>, name: CanonicalName<'_>) -> Option<u32> {
+        let name = NameIndex::new(name);
+        let mut best = Best::default();
+        let mut candidate = |text: u32, grant: u32| {
+            let pattern = self.snapshot.text(text);
+            if covers(pattern, name.bytes()) {
+                best.offer(pattern, grant);
+            }
+        };
+        for run in block.runs() {
+            let Tag::Pattern(shape) = run.tag else { continue };
+            let key = self.snapshot.shape(shape).and_then(|shape| shape.key(&name));
+            if let Some(key) = key {
+                run.find(key, self.snapshot.scan_up_to()).for_each(|(text, grant)| candidate(text, grant));
+            }
+        }
+        if let Some((_, compiled)) = self.connection {
+            compiled.matcher.candidates(block, name.bytes(), |entry| candidate(entry.text, entry.grant));
+        }
+        best.grant()
+    }
+}
+
+/// The most specific of the patterns offered so far.
+#[derive(Default)]
+struct Best<'s> {
+    best: Option<(&'s [u8], u32)>,
+}
+
+impl<'s> Best<'s> {
+    fn offer(&mut self, pattern: &'s [u8], grant: u32) {
+        let more_specific = self.best.is_none_or(|(held, first)| {
+            let (literal, held) = (literal_characters(pattern), literal_characters(held));
+            literal > held || (literal == held && grant < first)
+        });
+        if more_specific {
+            self.best = Some((pattern, grant));
+        }
+    }
+
+    fn grant(&self) -> Option<u32> {
+        self.best.map(|(_, grant)| grant)
+    }
+}
+
+/// Characters of a canonical pattern that are not stars: its UTF-8 bytes that begin a character.
+fn literal_characters(pattern: &[u8]) -> usize {
+    pattern.iter().filter(|&&byte| byte & 0xC0 != 0x80 && byte != crate::name::STAR).count()
+}

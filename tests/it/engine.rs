@@ -1,0 +1,51 @@
+//! The engine, as tests confront it with the reference.
+
+use portcullis::decision::decide;
+use portcullis::model::Policy;
+use portcullis::reference::ReferenceDecision;
+use portcullis::snapshot::{Options, ResidueStrategy, Snapshot};
+use serde_json::Value;
+
+use crate::request::Asked;
+
+/// The policy of a valid document.
+pub(crate) fn policy(document: &Value) -> Policy {
+    portcullis::scratch::policy(&crate::document::written(document).unwrap())
+}
+
+pub(crate) fn snapshot(policy: &Policy, options: &Options) -> Snapshot {
+    Snapshot::compile(policy, options).unwrap()
+}
+
+pub(crate) fn by_engine(snapshot: &Snapshot, asked: &Asked) -> ReferenceDecision {
+    asked.ask(|request, now| ReferenceDecision::from(&decide(snapshot, request, now)))
+}
+
+/// Runs `check` with every choice that a compilation can make: the default one, then each forced.
+pub(crate) fn for_each_strategy(mut check: impl FnMut(&'static str, &Options)) {
+    for (name, options) in strategies() {
+        check(name, &options);
+    }
+}
+
+/// What [`for_each_strategy`] goes through.
+pub(crate) fn strategies() -> Vec<(&'static str, Options)> {
+    use ResidueStrategy::{Auto, Automaton, EachByItself, Literals};
+    // No pattern is told apart by a hash: all become residue.
+    let residue = |residue| Options { same_key: 0, shapes: 0, residue, ..Options::default() };
+    vec![
+        ("default", Options::default()),
+        ("hashes: no key shared", Options { same_key: 0, ..Options::default() }),
+        ("hashes: one pattern a key", Options { same_key: 1, ..Options::default() }),
+        ("hashes: any number a key", Options { same_key: usize::MAX, shapes: usize::MAX, ..Options::default() }),
+        ("hashes: one shape", Options { shapes: 1, ..Options::default() }),
+        ("runs: searched", Options { scan_up_to: 0, ..Options::default() }),
+        ("runs: scanned", Options { scan_up_to: usize::MAX, ..Options::default() }),
+        ("residue: chosen", residue(Auto)),
+        ("residue: each by itself", residue(EachByItself)),
+        ("residue: automaton", residue(Automaton)),
+        ("residue: automaton that outgrows its limit", Options { automaton_bytes: 1 << 10, ..residue(Automaton) }),
+        ("residue: automaton of a few patterns", Options { automaton_patterns: 2, ..residue(Auto) }),
+        ("residue: literals", residue(Literals)),
+    ]
+}
