@@ -1,6 +1,7 @@
 //! Portcullis, a local authorization policy engine.
 #![forbid(unsafe_code)]
 
+pub mod authorizer;
 pub mod base;
 pub mod decision;
 pub mod definition;

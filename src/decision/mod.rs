@@ -1,7 +1,10 @@
 //! The decision (N10): one request, one snapshot, one instant, one answer.
 
+mod decide;
 mod reason;
 mod request;
 
+pub(crate) use decide::decide_for;
+pub use decide::{decide, decide_batch};
 pub use reason::{Allow, Decision, Reason};
 pub use request::{Credential, Request, Source, Sources};

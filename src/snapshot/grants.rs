@@ -21,6 +21,7 @@ use std::hash::BuildHasher;
 
 use super::CompileError;
 use super::texts::TextId;
+use crate::model::GrantKind;
 
 /// What the entries of a run are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,6 +34,16 @@ pub(crate) enum Tag {
 }
 
 impl Tag {
+    /// What kind of grant the entries of such a run are.
+    pub(crate) fn kind(self) -> GrantKind {
+        match self {
+            Self::Resource => GrantKind::Resource,
+            Self::Query => GrantKind::Query,
+            Self::NamedSource => GrantKind::NamedSource,
+            Self::Pattern(_) => GrantKind::Pattern,
+        }
+    }
+
     fn word(self) -> u32 {
         match self {
             Self::Resource => 0,
@@ -179,9 +190,15 @@ impl<'s> Block<'s> {
             .take_while(move |entry| entry.ordinal == ordinal)
     }
 
-    /// How many grants it holds.
-    pub(crate) fn len(self) -> usize {
-        self.keys.len() + self.residue.len() + usize::from(self.all.is_some())
+    /// Calls `visit` with the kind, text and place of each distinct grant.
+    pub(crate) fn each(self, mut visit: impl FnMut(GrantKind, Option<TextId>, u32)) {
+        if let Some(grant) = self.all {
+            visit(GrantKind::All, None, grant);
+        }
+        for run in self.runs() {
+            run.entries().for_each(|(text, grant)| visit(run.tag.kind(), Some(text), grant));
+        }
+        self.residue().for_each(|entry| visit(GrantKind::Pattern, Some(entry.text), entry.grant));
     }
 }
 

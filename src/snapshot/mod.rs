@@ -15,6 +15,7 @@ mod texts;
 mod tokens;
 
 pub use compile::CompileError;
+pub(crate) use compile::query_key;
 pub use options::{Options, ResidueStrategy};
 pub use report::{ConnectionReport, Report};
 
@@ -86,7 +87,7 @@ impl Snapshot {
     }
 
     #[inline]
-    pub(crate) fn token(&self, digest: &SecretDigest) -> Option<&Row> {
+    pub(crate) fn token(&self, digest: &SecretDigest) -> Option<(usize, &Row)> {
         self.tokens.find(digest)
     }
 

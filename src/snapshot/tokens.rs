@@ -107,9 +107,9 @@ impl TokenTable {
         Self { rows, slots }
     }
 
-    /// The row of this digest. One probe and one comparison, nearly always.
+    /// The row of this digest, with its place. One probe and one comparison, nearly always.
     #[inline]
-    pub(crate) fn find(&self, digest: &SecretDigest) -> Option<&Row> {
+    pub(crate) fn find(&self, digest: &SecretDigest) -> Option<(usize, &Row)> {
         let mask = self.slots.len().checked_sub(1)?;
         let (mut at, fingerprint) = split(digest);
         loop {
@@ -121,7 +121,7 @@ impl TokenTable {
                 && let Some(row) = self.rows.get(slot.row as usize - 1)
                 && row.digest() == digest
             {
-                return Some(row);
+                return Some((slot.row as usize - 1, row));
             }
             at += 1;
         }

@@ -1,0 +1,149 @@
+//! A handle over the current snapshot: readers never wait, a writer replaces the whole.
+//!
+//! ```
+//! use portcullis::authorizer::{Authorizer, Clock, SystemClock};
+//! use portcullis::decision::{Reason, Request};
+//! use portcullis::snapshot::Snapshot;
+//!
+//! let authorizer = Authorizer::unavailable();
+//! let request = Request::new("lds", "").secret("s3cret");
+//! let reason = |authorizer: &Authorizer| authorizer.current().decide(&request, SystemClock.now()).reason();
+//! assert_eq!(reason(&authorizer), Some(Reason::PolicyUnavailable));
+//!
+//! let swapped = authorizer.swap(Snapshot::default());
+//! assert_eq!(swapped.generation, 1);
+//! assert_eq!(reason(&authorizer), Some(Reason::TokenUnknown));
+//! ```
+
+mod clock;
+mod usage;
+
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+
+pub use clock::{Clock, SystemClock};
+pub use usage::{TokenUsage, Usage};
+
+use crate::base::Timestamp;
+use crate::decision::{Decision, Reason, Request, decide, decide_for};
+use crate::snapshot::Snapshot;
+use usage::Counters;
+
+/// A cheap-to-clone handle over the current snapshot; all clones see the same one.
+///
+/// Reading it is lock-free and never waits for a writer, nor a writer for readers. Replaced snapshots are freed when the
+/// last decision that uses them is done.
+#[derive(Debug, Clone)]
+pub struct Authorizer {
+    generation: Arc<ArcSwap<Generation>>,
+    usage: Option<Usage>,
+}
+
+#[derive(Debug)]
+struct Generation {
+    number: u64,
+    // `None` until there was a policy for the first time (N10).
+    snapshot: Option<Arc<Snapshot>>,
+    // By row of the snapshot; empty where usage is not counted.
+    counters: Vec<Arc<Counters>>,
+}
+
+/// What a swap did.
+#[derive(Debug)]
+pub struct Swapped {
+    /// The snapshot that was current until now, if there was one.
+    pub previous: Option<Arc<Snapshot>>,
+    /// The number of the new generation: one more than that of the one before.
+    pub generation: u64,
+}
+
+/// One generation, loaded: as many decisions as one likes, all against the same snapshot.
+///
+/// Do not keep it for long, nor across an `await`: it keeps a replaced snapshot alive.
+#[derive(Debug)]
+pub struct Current {
+    generation: Guard<Arc<Generation>>,
+}
+
+impl Authorizer {
+    /// An authorizer over `snapshot`, which is generation 1.
+    pub fn new(snapshot: Snapshot) -> Self {
+        let authorizer = Self::unavailable();
+        authorizer.swap(snapshot);
+        authorizer
+    }
+
+    /// An authorizer without a policy: every decision is [`Reason::PolicyUnavailable`] until the first swap.
+    pub fn unavailable() -> Self {
+        Self { generation: Arc::new(ArcSwap::from_pointee(Generation::unavailable())), usage: None }
+    }
+
+    /// As [`Authorizer::unavailable`], counting in `usage` what each token is used for.
+    ///
+    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens.
+    pub fn counting(usage: Usage) -> Self {
+        Self { usage: Some(usage), ..Self::unavailable() }
+    }
+
+    /// The current generation.
+    pub fn current(&self) -> Current {
+        Current { generation: self.generation.load() }
+    }
+
+    /// Makes `snapshot` current. Decisions that have begun end on the old one; none sees parts of both.
+    pub fn swap(&self, snapshot: Snapshot) -> Swapped {
+        let snapshot = Arc::new(snapshot);
+        let counters = self.usage.as_ref().map(|usage| usage.counters(&snapshot)).unwrap_or_default();
+        // Another writer may come between: the number is always that of the generation replaced, plus one.
+        let previous = self.generation.rcu(|current| Generation {
+            number: current.number + 1,
+            snapshot: Some(Arc::clone(&snapshot)),
+            counters: counters.clone(),
+        });
+        Swapped { previous: previous.snapshot.clone(), generation: previous.number + 1 }
+    }
+
+    /// Makes current what `build` returns; if that fails, the last good snapshot stays and the failure is returned.
+    ///
+    /// # Errors
+    ///
+    /// The error of `build`.
+    pub fn reload<E>(&self, build: impl FnOnce() -> Result<Snapshot, E>) -> Result<Swapped, E> {
+        build().map(|snapshot| self.swap(snapshot))
+    }
+}
+
+impl Generation {
+    fn unavailable() -> Self {
+        Self { number: 0, snapshot: None, counters: Vec::new() }
+    }
+}
+
+impl Current {
+    /// The number of this generation: 0 without a policy, 1 for the first snapshot.
+    pub fn number(&self) -> u64 {
+        self.generation.number
+    }
+
+    /// The snapshot, unless there was never one.
+    pub fn snapshot(&self) -> Option<&Snapshot> {
+        self.generation.snapshot.as_deref()
+    }
+
+    /// Decides as [`decide`] does, or [`Reason::PolicyUnavailable`] without a snapshot.
+    #[inline]
+    pub fn decide(&self, request: &Request<'_>, now: Timestamp) -> Decision<'_> {
+        let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
+            return Decision::Deny(Reason::PolicyUnavailable);
+        };
+        if counters.is_empty() {
+            return decide(snapshot, request, now);
+        }
+        let (row, decision) = decide_for(snapshot, request, now);
+        if let Some(counters) = row.and_then(|row| counters.get(row)) {
+            counters.record(&decision, now);
+        }
+        decision
+    }
+}

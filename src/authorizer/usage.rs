@@ -1,0 +1,161 @@
+//! What tokens are used for, so that unused tokens and grants can be found.
+
+use std::collections::BTreeMap;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use dashmap::DashMap;
+
+use crate::base::Timestamp;
+use crate::decision::{Decision, Reason};
+use crate::snapshot::{Row, Snapshot};
+
+/// Counters by token id. Cheap to clone; all clones count together, over all snapshots.
+///
+/// Counters of a token outlive a snapshot that lacks it: a token that comes back goes on where it was.
+#[derive(Debug, Clone, Default)]
+pub struct Usage {
+    tokens: Arc<DashMap<Box<str>, Arc<Counters>, foldhash::fast::RandomState>>,
+}
+
+/// How a token was used.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TokenUsage {
+    /// Requests allowed.
+    pub allowed: u64,
+    /// Requests denied after the token was known, by reason; reasons that never occurred are left out.
+    pub denied: BTreeMap<Reason, u64>,
+    /// When a request was last allowed, to the second.
+    pub last_used: Option<Timestamp>,
+    /// For each grant of the token's list, how many sources it allowed.
+    pub grants: Vec<u64>,
+}
+
+/// Counters of one token. Each is exact; together they may be read while a decision is being counted.
+#[derive(Debug)]
+pub(super) struct Counters {
+    allowed: AtomicU64,
+    denied: [AtomicU64; Reason::ALL.len()],
+    last_used: AtomicI64,
+    grants: Box<[GrantCounter]>,
+}
+
+#[derive(Debug)]
+struct GrantCounter {
+    /// The hash of what is granted: a token's list may change while its id stays.
+    grant: u64,
+    allowed: AtomicU64,
+}
+
+const NEVER: i64 = i64::MIN;
+
+impl Usage {
+    /// How the token of that id was used; `None` if no snapshot ever had it.
+    pub fn token(&self, id: &str) -> Option<TokenUsage> {
+        self.tokens.get(id).map(|counters| counters.read())
+    }
+
+    /// How each token was used, in no order.
+    pub fn tokens(&self) -> impl Iterator<Item = (Box<str>, TokenUsage)> {
+        self.tokens.iter().map(|entry| (entry.key().clone(), entry.value().read()))
+    }
+
+    /// The counters of each row of `snapshot`, those of earlier snapshots carried over by token id, and by what is
+    /// granted. Linear in tokens and grants.
+    pub(super) fn counters(&self, snapshot: &Snapshot) -> Vec<Arc<Counters>> {
+        let hasher = foldhash::fast::FixedState::with_seed(0);
+        let counters = |row: &Row| {
+            let grants = granted(snapshot, row, &hasher);
+            let mut entry =
+                self.tokens.entry(snapshot.token_id(row).into()).or_insert_with(|| Arc::new(Counters::new(&[])));
+            if !entry.grants.iter().map(|counter| counter.grant).eq(grants.iter().copied()) {
+                *entry = Arc::new(entry.for_grants(&grants));
+            }
+            Arc::clone(&entry)
+        };
+        snapshot.rows().iter().map(counters).collect()
+    }
+}
+
+/// The hash of what each grant of a token gives, by place in its list. Repeated grants hash as nothing: the first counts.
+fn granted(snapshot: &Snapshot, row: &Row, hasher: &impl BuildHasher) -> Vec<u64> {
+    let mut grants = Vec::new();
+    for (connection, block) in
+        snapshot.blocks(row).filter_map(|block| Some((snapshot.connection_at(block.connection)?, block)))
+    {
+        block.each(|kind, text, grant| {
+            let grant = grant as usize;
+            if grants.len() <= grant {
+                grants.resize(grant + 1, 0);
+            }
+            let mut hasher = hasher.build_hasher();
+            hasher.write(connection.connection.name().as_bytes());
+            hasher.write_u8(kind as u8);
+            hasher.write(text.map_or(&[], |text| snapshot.text(text)));
+            if let Some(slot) = grants.get_mut(grant) {
+                *slot = hasher.finish();
+            }
+        });
+    }
+    grants
+}
+
+impl Counters {
+    fn new(grants: &[u64]) -> Self {
+        Self {
+            allowed: AtomicU64::new(0),
+            denied: [const { AtomicU64::new(0) }; Reason::ALL.len()],
+            last_used: AtomicI64::new(NEVER),
+            grants: grants.iter().map(|&grant| GrantCounter { grant, allowed: AtomicU64::new(0) }).collect(),
+        }
+    }
+
+    /// These counts, for a token whose list is now `grants`. What is counted on the old ones meanwhile may be lost.
+    fn for_grants(&self, grants: &[u64]) -> Self {
+        let new = Self::new(grants);
+        let copy = |from: &AtomicU64, to: &AtomicU64| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
+        copy(&self.allowed, &new.allowed);
+        self.denied.iter().zip(&new.denied).for_each(|(from, to)| copy(from, to));
+        new.last_used.store(self.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
+        for counter in &new.grants {
+            if let Some(old) = self.grants.iter().find(|old| old.grant == counter.grant) {
+                copy(&old.allowed, &counter.allowed);
+            }
+        }
+        new
+    }
+
+    /// Counts one decision about this token. A few relaxed additions.
+    #[inline]
+    pub(super) fn record(&self, decision: &Decision<'_>, now: Timestamp) {
+        match decision {
+            Decision::Allow(allow) => {
+                self.allowed.fetch_add(1, Ordering::Relaxed);
+                if self.last_used.load(Ordering::Relaxed) < now.seconds() {
+                    self.last_used.fetch_max(now.seconds(), Ordering::Relaxed);
+                }
+                for counter in allow.grants().iter().filter_map(|&grant| self.grants.get(grant as usize)) {
+                    counter.allowed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            Decision::Deny(reason) => {
+                if let Some(counter) = self.denied.get(*reason as usize) {
+                    counter.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+    }
+
+    fn read(&self) -> TokenUsage {
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let last_used = self.last_used.load(Ordering::Relaxed);
+        let denied = Reason::ALL.into_iter().zip(&self.denied).map(|(reason, counter)| (reason, count(counter)));
+        TokenUsage {
+            allowed: count(&self.allowed),
+            denied: denied.filter(|&(_, count)| count > 0).collect(),
+            last_used: (last_used != NEVER).then(|| Timestamp::from_unix(last_used, 0)),
+            grants: self.grants.iter().map(|counter| count(&counter.allowed)).collect(),
+        }
+    }
+}
