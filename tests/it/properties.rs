@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::choices::{Choices, bytes, config};
 use crate::document::{self, list};
 use crate::engine::{by_engine, for_each_strategy, policy, snapshot};
-use crate::generate::{self, World, secret_of, worlds};
+use crate::generate::{self, World, worlds};
 use crate::request::{Asked, AskedSource, Presented};
 use crate::texts;
 
@@ -239,10 +239,4 @@ fn rank(document: &Value, grant: &Value) -> (u8, usize) {
         }
         _ => (2, 0),
     }
-}
-
-/// Another token in the document changes nothing for the others.
-#[test]
-fn the_secret_of_a_token_is_its_own() {
-    assert_ne!(secret_of(0), secret_of(1));
 }

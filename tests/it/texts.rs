@@ -211,6 +211,14 @@ pub(crate) fn entry(choices: &mut Choices<'_>) -> String {
     format!("{scheme}{host}{port}{path}")
 }
 
+/// A valid entry of few hosts and paths, so that many of them overlap.
+pub(crate) fn common_entry(choices: &mut Choices<'_>) -> String {
+    let host = choices.pick(&["a.com", "*.a.com", "a.a.com", "*.a.a.com", "b.com", "*.com"]);
+    let port = choices.pick(&["", "", "", "", ":80", ":81"]);
+    let path = choices.pick(&["/a", "/a/*", "/a/a/*", "/a?a", "/a/", "/a/a", "/a-", "/*", "", "/a/?a", "/b/*", "/*?a"]);
+    format!("{}{host}{port}{path}", choices.pick(&["https://", "https://", "http://"]))
+}
+
 /// A Referer that `entry` may match, or a near miss.
 pub(crate) fn near_referer(choices: &mut Choices<'_>, entry: &str) -> String {
     let mut text = entry.replace("//*.", choices.pick(&["//a.", "//a.b.", "//", "//*.", "//.", "//a..", "//evil"]));
