@@ -136,7 +136,8 @@ fn quoted(text: &str, quote: char, dialect: Dialect) -> Option<(Vec<Vec<Piece>>,
     let mut segments = vec![Vec::new()];
     let mut characters = text.chars();
     while let Some(character) = characters.next() {
-        if character == quote && !(characters.as_str().starts_with(quote) && !bigquery) {
+        let doubled = !bigquery && characters.as_str().starts_with(quote);
+        if character == quote && !doubled {
             let empty = segments.iter().any(Vec::is_empty);
             return if empty { None } else { Some((segments, characters.as_str())) };
         }
@@ -149,7 +150,9 @@ fn quoted(text: &str, quote: char, dialect: Dialect) -> Option<(Vec<Vec<Piece>>,
             '.' if bigquery => segments.push(Vec::new()),
             '\\' if bigquery => return None,
             _ if character.is_control() => return None,
-            _ if dialect == Dialect::Databricks => segments.last_mut()?.push(Piece::Char(character.to_ascii_lowercase())),
+            _ if dialect == Dialect::Databricks => {
+                segments.last_mut()?.push(Piece::Char(character.to_ascii_lowercase()))
+            }
             _ => segments.last_mut()?.push(Piece::Char(character)),
         }
     }

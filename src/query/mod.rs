@@ -15,9 +15,9 @@
 //! - A carriage return in a `--` comment that no line feed follows makes a text not plain: some dialects end the
 //!   comment there.
 
+mod lex;
 #[doc(hidden)]
 pub mod naive;
-mod lex;
 mod named;
 mod normal;
 mod word;

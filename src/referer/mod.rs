@@ -15,10 +15,10 @@
 //! - A `*.` in front of nothing, or of an empty label, is rejected.
 //! - A host that ends in a dot is another host than the one without.
 
-#[doc(hidden)]
-pub mod naive;
 mod entry;
 mod header;
+#[doc(hidden)]
+pub mod naive;
 mod set;
 #[cfg(test)]
 mod tests;

@@ -49,7 +49,11 @@ fn entry(text: &str) -> Option<Url> {
     let url = web_url(text)?;
     let host = url.host_str()?;
     let rest = host.strip_prefix("*.").unwrap_or(host);
-    if url.fragment().is_some() || rest.contains('*') || rest.is_empty() || rest.starts_with('.') { None } else { Some(url) }
+    if url.fragment().is_some() || rest.contains('*') || rest.is_empty() || rest.starts_with('.') {
+        None
+    } else {
+        Some(url)
+    }
 }
 
 fn matches(text: &str, referer: &Url) -> bool {
@@ -79,7 +83,9 @@ fn path_matches(entry: &Url, referer: &Url) -> bool {
         // A site (N7.2).
         ("/" | "/*", None) => true,
         // A part of one (N7.3).
-        (path, None) if path.ends_with("/*") => path.strip_suffix('*').is_some_and(|part| referer.path().starts_with(part)),
+        (path, None) if path.ends_with("/*") => {
+            path.strip_suffix('*').is_some_and(|part| referer.path().starts_with(part))
+        }
         // A page (N7.4).
         (path, query) => referer.path() == path && referer.query() == query,
     }

@@ -75,7 +75,8 @@ pub(crate) fn secret_of(index: usize) -> String {
 }
 
 pub(crate) fn token(choices: &mut Choices<'_>, document: &Value, index: usize) -> Value {
-    let mut token = json!({ "id": format!("token-{index}"), "name": format!("n{index}"), "owner": choices.pick(&["ana", "ben"]) });
+    let mut token =
+        json!({ "id": format!("token-{index}"), "name": format!("n{index}"), "owner": choices.pick(&["ana", "ben"]) });
     if choices.one_in(4) {
         token["token_sha256"] = portcullis::model::SecretDigest::of(&secret_of(index)).to_hex().into();
     } else {
@@ -90,7 +91,9 @@ pub(crate) fn token(choices: &mut Choices<'_>, document: &Value, index: usize) -
     }
     if choices.one_in(3) {
         let entries = (0..=choices.below(3)).map(|_| texts::entry(choices));
-        let valid = |entry: String| if portcullis::referer::naive::is_entry(&entry) { entry } else { "https://*.carto.com/a/*".into() };
+        let valid = |entry: String| {
+            if portcullis::referer::naive::is_entry(&entry) { entry } else { "https://*.carto.com/a/*".into() }
+        };
         token["referers"] = entries.map(valid).collect::<Vec<_>>().into();
     }
     if choices.one_in(3) {
@@ -129,7 +132,17 @@ fn apis(choices: &mut Choices<'_>, declared: bool) -> Vec<&'static str> {
 pub(crate) fn grant(choices: &mut Choices<'_>, document: &Value) -> Value {
     let connection = connection_name(choices, document);
     let dialect = dialect_of(document, &connection);
-    let wanted = choices.pick(&["resource", "pattern", "pattern", "query", "resource", "named_source", "pattern", "resource", "all"]);
+    let wanted = choices.pick(&[
+        "resource",
+        "pattern",
+        "pattern",
+        "query",
+        "resource",
+        "named_source",
+        "pattern",
+        "resource",
+        "all",
+    ]);
     let segments = 2 + choices.below(2);
     let (source, fallback) = match wanted {
         "resource" => (texts::path(choices, dialect, segments, false), "a.b"),
@@ -144,7 +157,8 @@ pub(crate) fn grant(choices: &mut Choices<'_>, document: &Value) -> Value {
     grant.insert("connection_name".into(), connection.into());
     let guessed = kind(&source, dialect) == Some(kind_of_it);
     if !guessed || choices.one_in(3) {
-        let written = if wanted == "resource" { choices.pick(&["resource", "table", "tileset", "raster"]) } else { wanted };
+        let written =
+            if wanted == "resource" { choices.pick(&["resource", "table", "tileset", "raster"]) } else { wanted };
         grant.insert("type".into(), written.into());
     }
     if wanted != "all" || guessed && !grant.contains_key("type") {
@@ -167,7 +181,9 @@ pub(crate) fn request(choices: &mut Choices<'_>, document: &Value) -> Asked {
     let credential = match choices.below(20) {
         0..14 => Presented::Secret(secret_of(at)),
         14..18 => Presented::DigestOf(secret_of(at)),
-        _ => choices.pick(&[Presented::Nothing, Presented::Secret(""), Presented::Secret("secret-x"), Presented::DigestOf("")]).owned(),
+        _ => choices
+            .pick(&[Presented::Nothing, Presented::Secret(""), Presented::Secret("secret-x"), Presented::DigestOf("")])
+            .owned(),
     };
     let apis = list(&token["allowed_apis"]);
     let mut api = apis[choices.below(apis.len())].as_str().unwrap();

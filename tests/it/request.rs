@@ -98,5 +98,7 @@ impl Asked {
 fn source(object: &Value) -> Option<AskedSource> {
     let text = |key: &str| object[key].as_str().map(str::to_owned);
     let resource = text("resource").map(AskedSource::Resource);
-    resource.or_else(|| text("query").map(AskedSource::Query)).or_else(|| text("named_source").map(AskedSource::NamedSource))
+    resource
+        .or_else(|| text("query").map(AskedSource::Query))
+        .or_else(|| text("named_source").map(AskedSource::NamedSource))
 }

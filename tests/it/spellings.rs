@@ -4,9 +4,9 @@ use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer, naive as name_naive};
 use portcullis::pattern::{Pattern, naive as pattern_naive};
 use portcullis::query::{MAX_QUERY_BYTES, NamedSource, Query, looks_like_query, naive as query_naive};
+use portcullis::reference::{kind, reads_as};
 use portcullis::referer::naive::Answer;
 use portcullis::referer::{Entry, Referer, RefererSet, naive as referer_naive};
-use portcullis::reference::{kind, reads_as};
 use proptest::prelude::*;
 
 use crate::choices::{Choices, bytes, config};
@@ -16,13 +16,26 @@ use crate::texts;
 fn check_name(text: &str, dialect: Dialect) -> Result<(), TestCaseError> {
     let expected = name_naive::segments(text, dialect);
     let found = Name::parse(text, dialect).ok();
-    prop_assert_eq!(found.as_ref().map(|name| name.segments().collect::<Vec<_>>()), expected.clone(), "{} {:?}", dialect, text);
+    prop_assert_eq!(
+        found.as_ref().map(|name| name.segments().collect::<Vec<_>>()),
+        expected.clone(),
+        "{} {:?}",
+        dialect,
+        text
+    );
     let mut buffer = NameBuffer::new();
     let count = CanonicalName::read(text, dialect, &mut buffer).ok().map(CanonicalName::segment_count);
     prop_assert_eq!(count, expected.map(|segments| segments.len()), "{} {:?}", dialect, text);
     if let Some(name) = found.filter(|name| !known::is_displayed_otherwise(name.segments(), dialect)) {
         let written = name.display(dialect).to_string();
-        prop_assert_eq!(Name::parse(&written, dialect).ok(), Some(name), "{} {:?} is displayed as {:?}", dialect, text, written);
+        prop_assert_eq!(
+            Name::parse(&written, dialect).ok(),
+            Some(name),
+            "{} {:?} is displayed as {:?}",
+            dialect,
+            text,
+            written
+        );
     }
     Ok(())
 }
@@ -35,7 +48,15 @@ fn check_source(text: &str, dialect: Dialect) -> Result<(), TestCaseError> {
     for kind in GrantKind::ALL {
         let source_type = SourceType::from_name(kind.as_str()).unwrap();
         let typed = GrantSource::typed(Some(text), source_type, dialect, &Limits::default());
-        prop_assert_eq!(typed.is_ok(), reads_as(text, kind, dialect), "{} {:?} as {}: {:?}", dialect, text, kind, typed);
+        prop_assert_eq!(
+            typed.is_ok(),
+            reads_as(text, kind, dialect),
+            "{} {:?} as {}: {:?}",
+            dialect,
+            text,
+            kind,
+            typed
+        );
         let Ok(typed) = typed else { continue };
         if known::is_displayed_otherwise(name_naive::segments(text, dialect).unwrap_or_default().into_iter(), dialect) {
             continue;

@@ -134,14 +134,60 @@ fn spelled_otherwise(choices: &mut Choices<'_>, text: &str, dialect: Dialect) ->
 
 /// What queries are made of: all that N4 speaks of, opened and closed or not.
 const FRAGMENTS: [&str; 48] = [
-    "1", "a", " ", "  ", "\n", "\t ", ",", "'a  b'", "\"a  b\"", "`a  b`", "--  a\n", "--  a\n \t", "-- a", "/*  a  */",
-    ";", " ; ", "(", ")", "'it''s  a'", "\r\n", "\r", "\x0C", "\u{b}", "\u{a0}", "--  a\r\n", "--  a\rb\n", "--a;\n", "/* a /* b */",
-    "/**/", "/*/", "*/", "/*", "'", "\"", "`", "'''", "\"\"\"", "\\", "#", "//", "$1", "$a", "$$", "$_", "$é", "$", "é", "-",
+    "1",
+    "a",
+    " ",
+    "  ",
+    "\n",
+    "\t ",
+    ",",
+    "'a  b'",
+    "\"a  b\"",
+    "`a  b`",
+    "--  a\n",
+    "--  a\n \t",
+    "-- a",
+    "/*  a  */",
+    ";",
+    " ; ",
+    "(",
+    ")",
+    "'it''s  a'",
+    "\r\n",
+    "\r",
+    "\x0C",
+    "\u{b}",
+    "\u{a0}",
+    "--  a\r\n",
+    "--  a\rb\n",
+    "--a;\n",
+    "/* a /* b */",
+    "/**/",
+    "/*/",
+    "*/",
+    "/*",
+    "'",
+    "\"",
+    "`",
+    "'''",
+    "\"\"\"",
+    "\\",
+    "#",
+    "//",
+    "$1",
+    "$a",
+    "$$",
+    "$_",
+    "$é",
+    "$",
+    "é",
+    "-",
 ];
 
 /// A query, not always plain.
 pub(crate) fn query(choices: &mut Choices<'_>) -> String {
-    let mut text = choices.pick(&["SELECT ", "SELECT  1\n", "with a", "select", "(  FROM t", "-- a\nSELECT "]).to_owned();
+    let mut text =
+        choices.pick(&["SELECT ", "SELECT  1\n", "with a", "select", "(  FROM t", "-- a\nSELECT "]).to_owned();
     for _ in 0..choices.below(6) {
         text.push_str(fragment(choices));
     }
@@ -165,7 +211,8 @@ pub(crate) fn near_query(choices: &mut Choices<'_>, text: &str) -> String {
             5 => other_case(choices, &text),
             6 => {
                 let at = choices.below(text.chars().count() + 1);
-                let (before, behind): (String, String) = (text.chars().take(at).collect(), text.chars().skip(at).collect());
+                let (before, behind): (String, String) =
+                    (text.chars().take(at).collect(), text.chars().skip(at).collect());
                 format!("{before}{}{behind}", fragment(choices))
             }
             _ => edited(choices, &text, " \n;'-/*a\r"),
@@ -176,7 +223,8 @@ pub(crate) fn near_query(choices: &mut Choices<'_>, text: &str) -> String {
 
 /// One white space character replaced by others, wherever it stands.
 fn respaced(choices: &mut Choices<'_>, text: &str) -> String {
-    let spaces: Vec<usize> = text.char_indices().filter(|(_, found)| found.is_ascii_whitespace()).map(|(at, _)| at).collect();
+    let spaces: Vec<usize> =
+        text.char_indices().filter(|(_, found)| found.is_ascii_whitespace()).map(|(at, _)| at).collect();
     if spaces.is_empty() {
         return format!("{text} ");
     }
@@ -197,16 +245,64 @@ pub(crate) fn near_named_source(choices: &mut Choices<'_>, text: &str) -> String
 
 /// An entry of a token's referers, not always valid.
 pub(crate) fn entry(choices: &mut Choices<'_>) -> String {
-    let scheme = choices.pick(&["https://", "https://", "https://", "http://", "HTTPS://", "https:", "ftp://", "https:/\\"]);
+    let scheme =
+        choices.pick(&["https://", "https://", "https://", "http://", "HTTPS://", "https:", "ftp://", "https:/\\"]);
     let host = choices.pick(&[
-        "carto.com", "*.carto.com", "a.carto.com", "CARTO.com", "*.b.carto.com", "bücher.example", "[::1]", "127.0.0.1",
-        "localhost", "*.com", "xn--bcher-kva.example", "carto.com.", "*.bücher.example", "*carto.com", "a.*.com", "*.", "*", "*..com",
-        "%63arto.com", "u@carto.com", "@carto.com", "1.2", "*.1.2.3.4", "car_to.com", "",
+        "carto.com",
+        "*.carto.com",
+        "a.carto.com",
+        "CARTO.com",
+        "*.b.carto.com",
+        "bücher.example",
+        "[::1]",
+        "127.0.0.1",
+        "localhost",
+        "*.com",
+        "xn--bcher-kva.example",
+        "carto.com.",
+        "*.bücher.example",
+        "*carto.com",
+        "a.*.com",
+        "*.",
+        "*",
+        "*..com",
+        "%63arto.com",
+        "u@carto.com",
+        "@carto.com",
+        "1.2",
+        "*.1.2.3.4",
+        "car_to.com",
+        "",
     ]);
     let port = choices.pick(&["", "", "", "", ":443", ":80", ":8080", ":"]);
     let path = choices.pick(&[
-        "", "/", "/*", "/a", "/a/", "/a/*", "/a/b?q=1", "/?", "/a?", "/a b", "/a%20b", "/*?q", "/*/b", "/a*", "/a/*/*", "/a/../b",
-        "/a/./*", "/é/*", "/%C3%A9/*", "#", "/#a", "?q", "/a//*", "/A/*", "/%61/*", "/a/%2a", "\\a\\*",
+        "",
+        "/",
+        "/*",
+        "/a",
+        "/a/",
+        "/a/*",
+        "/a/b?q=1",
+        "/?",
+        "/a?",
+        "/a b",
+        "/a%20b",
+        "/*?q",
+        "/*/b",
+        "/a*",
+        "/a/*/*",
+        "/a/../b",
+        "/a/./*",
+        "/é/*",
+        "/%C3%A9/*",
+        "#",
+        "/#a",
+        "?q",
+        "/a//*",
+        "/A/*",
+        "/%61/*",
+        "/a/%2a",
+        "\\a\\*",
     ]);
     format!("{scheme}{host}{port}{path}")
 }
@@ -230,7 +326,11 @@ pub(crate) fn near_referer(choices: &mut Choices<'_>, entry: &str) -> String {
             0 => format!("{text}{}", choices.pick(&["#f", "?q", "?", "/", "b", "#", " ", "%20"])),
             1 => text.replacen("https", "http", 1),
             2 => text.replacen("//", choices.pick(&["//a.", "//u@", "//@", "///", "/", "//evil", "//u:p@", "\\\\"]), 1),
-            3 => text.replacen(".com", choices.pick(&[".com:443", ".com:80", ".com:8080", ".com.", ".com.evil.org", ".org"]), 1),
+            3 => text.replacen(
+                ".com",
+                choices.pick(&[".com:443", ".com:80", ".com:8080", ".com.", ".com.evil.org", ".org"]),
+                1,
+            ),
             4 => other_case(choices, &text),
             5 => text.replacen("/a", choices.pick(&["/A", "/%61", "/b", "/a/../a", "/./a", "/a%2f", "//a"]), 1),
             6 => text.split_inclusive('/').take(3).collect(),

@@ -30,8 +30,12 @@ fn json_lines(path: &Path) -> Vec<Value> {
 
 fn expected(line: &Value) -> ReferenceDecision {
     if line["decision"] == "allow" {
-        let grants = document::list(&line["grants"]).iter().map(|grant| u32::try_from(grant.as_u64().unwrap()).unwrap());
-        return ReferenceDecision::Allow { token: line["token"].as_str().unwrap().to_owned(), grants: grants.collect() };
+        let grants =
+            document::list(&line["grants"]).iter().map(|grant| u32::try_from(grant.as_u64().unwrap()).unwrap());
+        return ReferenceDecision::Allow {
+            token: line["token"].as_str().unwrap().to_owned(),
+            grants: grants.collect(),
+        };
     }
     let reason = Reason::ALL.into_iter().find(|reason| line["reason"] == reason.code()).unwrap();
     assert_eq!(line["status"], reason.status(), "{line}");
@@ -52,7 +56,8 @@ fn cases() -> Vec<Case> {
     let mut folders: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     let case = |folder: PathBuf| {
-        let (requests, answers) = (json_lines(&folder.join("requests.jsonl")), json_lines(&folder.join("decisions.jsonl")));
+        let (requests, answers) =
+            (json_lines(&folder.join("requests.jsonl")), json_lines(&folder.join("decisions.jsonl")));
         assert_eq!(requests.len(), answers.len(), "{}", folder.display());
         let pair = |(request, answer): (Value, Value)| {
             assert_eq!(request["id"], answer["id"]);
