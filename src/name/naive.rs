@@ -150,10 +150,10 @@ fn quoted(text: &str, quote: char, dialect: Dialect) -> Option<(Vec<Vec<Piece>>,
             '.' if bigquery => segments.push(Vec::new()),
             '\\' if bigquery => return None,
             _ if character.is_control() => return None,
-            _ if dialect == Dialect::Databricks => {
-                segments.last_mut()?.push(Piece::Char(character.to_ascii_lowercase()))
+            _ => {
+                let folded = if dialect == Dialect::Databricks { character.to_ascii_lowercase() } else { character };
+                segments.last_mut()?.push(Piece::Char(folded));
             }
-            _ => segments.last_mut()?.push(Piece::Char(character)),
         }
     }
     None

@@ -34,11 +34,6 @@ impl<'b> Choices<'b> {
     pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == count - 1
     }
-
-    /// Whether any byte is left.
-    pub(crate) fn is_spent(&self) -> bool {
-        self.bytes.len() == 0
-    }
 }
 
 /// Up to `most` bytes for one generated thing.

@@ -1,16 +1,26 @@
 //! The engine, as tests confront it with the reference.
 
 use portcullis::decision::decide;
+use portcullis::definition::read;
 use portcullis::model::Policy;
+use portcullis::model::lower::{LowerOptions, Lowered, Named, lower};
 use portcullis::reference::ReferenceDecision;
 use portcullis::snapshot::{Options, ResidueStrategy, Snapshot};
 use serde_json::Value;
 
 use crate::request::Asked;
 
+/// What becomes of a document, invalid tokens skipped or not.
+pub(crate) fn lowered(text: &str, skip_invalid: bool) -> Lowered {
+    let document = read(text).unwrap();
+    let options = LowerOptions { skip_invalid, ..LowerOptions::default() };
+    lower(&[Named { name: "policy.json", document: &document }], &options)
+}
+
 /// The policy of a valid document.
 pub(crate) fn policy(document: &Value) -> Policy {
-    portcullis::scratch::policy(&crate::document::written(document).unwrap())
+    let Lowered { policy, problems, .. } = lowered(&document.to_string(), false);
+    policy.unwrap_or_else(|| panic!("refused: {problems:#?}\n{document:#}"))
 }
 
 pub(crate) fn snapshot(policy: &Policy, options: &Options) -> Snapshot {

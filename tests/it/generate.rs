@@ -30,15 +30,6 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
     })
 }
 
-/// Policies of one token, and a request for it.
-pub(crate) fn small_worlds() -> impl Strategy<Value = World> {
-    (bytes(12), bytes(150), bytes(60)).prop_map(|(head, token, asked)| {
-        let document = document(&head, &[token]);
-        let requests = vec![request(&mut Choices::of(&asked), &document)];
-        World { document, requests }
-    })
-}
-
 fn document(head: &[u8], tokens: &[Vec<u8>]) -> Value {
     let mut choices = Choices::of(head);
     let mut document = json!({ "version": 1 });
@@ -239,7 +230,7 @@ fn sources(choices: &mut Choices<'_>, document: &Value, token: &Value) -> (Strin
     });
     let sources = sources.collect();
     if choices.one_in(16) {
-        connection = choices.pick(&["undeclared", "nowhere", "generic_0", "bigquery_0", ""]).to_owned();
+        choices.pick(&["undeclared", "nowhere", "generic_0", "bigquery_0", ""]).clone_into(&mut connection);
     }
     (connection, sources)
 }

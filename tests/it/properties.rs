@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::choices::{Choices, bytes, config};
 use crate::document::{self, list};
-use crate::engine::{by_engine, for_each_strategy, policy, snapshot};
+use crate::engine::{by_engine, for_each_strategy, lowered, policy, snapshot};
 use crate::generate::{self, World, worlds};
 use crate::request::{Asked, AskedSource, Presented};
 use crate::texts;
@@ -112,19 +112,19 @@ proptest! {
         }
         let after = decisions(&shuffled, &requests)?;
         for ((asked, before), after) in requests.iter().zip(&before).zip(&after) {
-            match (before, after) {
-                (ReferenceDecision::Allow { token, grants }, ReferenceDecision::Allow { token: same, grants: found }) => {
-                    prop_assert_eq!(token, same);
-                    let place = |grant: &u32| usize::try_from(*grant).unwrap();
-                    let origin = |grant: &u32| origins[token][place(grant)];
-                    let written = document["tokens"].as_array().unwrap().iter().find(|found| found["id"] == **token).unwrap();
-                    // Another grant may stand first among equals; it is as specific.
-                    for (before, after) in grants.iter().zip(found) {
-                        let (before, after) = (&written["grants"][place(before)], &written["grants"][origin(after)]);
-                        prop_assert_eq!(rank(&document, before), rank(&document, after), "{:?}\n{:#}", asked, document);
-                    }
-                }
-                _ => prop_assert_eq!(before, after, "{:?}\n{:#}", asked, document),
+            let (ReferenceDecision::Allow { token, grants }, ReferenceDecision::Allow { token: same, grants: found }) =
+                (before, after)
+            else {
+                prop_assert_eq!(before, after, "{:?}\n{:#}", asked, document);
+                continue;
+            };
+            prop_assert_eq!((token, grants.len()), (same, found.len()));
+            // Another grant may stand first among equals; it is as specific.
+            let written = &list(&document["tokens"]).iter().find(|found| found["id"] == **token).unwrap()["grants"];
+            for (before, after) in grants.iter().zip(found) {
+                let [before, after] = [before, after].map(|&grant| usize::try_from(grant).unwrap());
+                let (before, after) = (&written[before], &written[origins[token][after]]);
+                prop_assert_eq!(rank(&document, before), rank(&document, after), "{:?}\n{:#}", asked, document);
             }
         }
     }
@@ -186,6 +186,41 @@ proptest! {
         }
     }
 
+    /// An invalid token rejects the document; skipped, it is unknown, and nothing else changes.
+    #[test]
+    fn skipping_invalid_tokens_drops_just_those(
+        World { document, requests } in worlds(),
+        at in any::<prop::sample::Index>(),
+        flaw in 0..FLAWS.len(),
+    ) {
+        let before = decisions(&document, &requests)?;
+        let mut flawed = document.clone();
+        let tokens = flawed["tokens"].as_array_mut().unwrap();
+        let place = at.index(tokens.len() + 1);
+        let (field, value) = FLAWS[flaw];
+        let mut token = json!({ "id": "flawed", "token": "secret-flawed", "allowed_apis": ["maps"], "grants": [{ "connection_name": "dw", "source": "*" }] });
+        token[field] = serde_json::from_str(value).unwrap();
+        tokens.insert(place, token);
+        let text = flawed.to_string();
+
+        let strict = lowered(&text, false);
+        prop_assert!(strict.policy.is_none(), "{:#}", flawed);
+        let of_it = format!("tokens[{place}]");
+        prop_assert!(!strict.problems.is_empty());
+        for problem in &strict.problems {
+            prop_assert!(problem.place.to_string().starts_with(&of_it), "{}\n{:#}", problem, flawed);
+        }
+        let skipping = lowered(&text, true);
+        prop_assert_eq!(skipping.problems.len(), strict.problems.len());
+        let snapshot = snapshot(&skipping.policy.unwrap(), &Options::default());
+        for (asked, before) in requests.iter().zip(&before) {
+            prop_assert_eq!(&by_engine(&snapshot, asked), before, "{:?}\n{:#}", asked, flawed);
+            let credential = Presented::Secret("secret-flawed".to_owned());
+            let found = by_engine(&snapshot, &Asked { credential, ..asked.clone() });
+            prop_assert_eq!(found, ReferenceDecision::Deny(Reason::TokenUnknown));
+        }
+    }
+
     /// A secret and its digest are the same credential.
     #[test]
     fn a_digest_is_as_good_as_its_secret(World { document, requests } in worlds()) {
@@ -226,6 +261,20 @@ proptest! {
         }
     }
 }
+
+/// What makes a token invalid: a field, and a value that it cannot have.
+const FLAWS: [(&str, &str); 10] = [
+    ("allowed_apis", "[]"),
+    ("allowed_apis", r#"["maps", "imports"]"#),
+    ("allowed_apis", r#"["map"]"#),
+    ("grants", "[]"),
+    ("grants", r#"[{"connection_name": "dw", "source": "a..b", "type": "resource"}]"#),
+    ("grants", r#"[{"connection_name": "dw"}]"#),
+    ("referers", r#"["carto.com"]"#),
+    ("referrers", "[]"),
+    ("expiration_date", r#""7d""#),
+    ("token_sha256", r#""0""#),
+];
 
 /// How specific a grant is: its kind's place in N10, then the literal characters of a pattern.
 fn rank(document: &Value, grant: &Value) -> (u8, usize) {

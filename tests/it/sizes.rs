@@ -177,7 +177,7 @@ fn lengths_of_queries() {
     for &length in &lengths {
         let granted = text(length, 100);
         for asked_for in
-            [granted.clone(), granted.replace("\n", " \t"), granted.replace("x  y", "x y"), text(length, 99)]
+            [granted.clone(), granted.replace('\n', " \t"), granted.replace("x  y", "x y"), text(length, 99)]
         {
             requests.push(asked(0, &[AskedSource::Query(asked_for)]));
         }

@@ -116,9 +116,10 @@ fn each_pattern_allows_what_its_glob_matches() {
     for (index, (text, at)) in patterns.iter().enumerate() {
         let mut question = asked(index, "");
         for (name, behind) in small.names() {
-            let expected = match small.is_covered(*at, behind) {
-                true => ReferenceDecision::Allow { token: format!("{index}"), grants: vec![0] },
-                false => ReferenceDecision::Deny(Reason::SourceNotGranted),
+            let expected = if small.is_covered(*at, behind) {
+                ReferenceDecision::Allow { token: format!("{index}"), grants: vec![0] }
+            } else {
+                ReferenceDecision::Deny(Reason::SourceNotGranted)
             };
             question.sources = vec![AskedSource::Resource(name)];
             assert_eq!(by_engine(&snapshot, &question), expected, "{text} {question:?}");

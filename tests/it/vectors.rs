@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis::decision::Reason;
-use portcullis::reference::ReferenceDecision;
+use portcullis::reference::{Reference, ReferenceDecision};
 use serde_json::Value;
 
 use crate::document;
+use crate::engine::{by_engine, for_each_strategy, lowered, policy, snapshot};
 use crate::request::Asked;
 
 /// Where the vectors are; `None`, said aloud, where this copy of the project stands alone.
@@ -92,4 +93,44 @@ fn the_reference_decides_as_the_vectors_say() {
         let reference = document::reference(&json(&case.policy));
         check(&case, |asked| asked.ask(|request, now| reference.decide(request, now)));
     }
+}
+
+#[test]
+fn the_reference_of_the_lowered_policy_decides_as_the_vectors_say() {
+    for case in cases() {
+        let reference = Reference::new(&policy(&json(&case.policy)));
+        assert_eq!(reference.unreadable(), [], "{}", case.name);
+        check(&case, |asked| asked.ask(|request, now| reference.decide(request, now)));
+    }
+}
+
+#[test]
+fn the_engine_decides_as_the_vectors_say() {
+    for case in cases() {
+        let policy = policy(&json(&case.policy));
+        for_each_strategy(|_, options| {
+            let snapshot = snapshot(&policy, options);
+            check(&case, |asked| by_engine(&snapshot, asked));
+        });
+    }
+}
+
+/// Each document is refused, with a problem at every place that the index names.
+#[test]
+fn invalid_documents_are_refused_at_every_place() {
+    let Some(folder) = vectors("invalid") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for case in document::list(&json(&folder.join("index.json"))) {
+        let file = case["file"].as_str().unwrap();
+        let lowered = lowered(&fs::read_to_string(folder.join(file)).unwrap(), false);
+        let found: Vec<String> = lowered.problems.iter().map(|problem| problem.place.to_string()).collect();
+        let expected: Vec<&str> = document::list(&case["paths"]).iter().map(|path| path.as_str().unwrap()).collect();
+        let named = expected.iter().all(|path| found.iter().any(|place| place == path));
+        if lowered.policy.is_some() || !named {
+            wrong.push(format!("{file} ({}): expected {expected:?}, found {found:?}", case["why"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
