@@ -9,6 +9,6 @@ pub mod model;
 pub mod name;
 pub mod pattern;
 pub mod query;
-pub mod referer;
 pub mod reference;
+pub mod referer;
 pub mod snapshot;
