@@ -10,5 +10,6 @@ pub mod model;
 pub mod name;
 pub mod pattern;
 pub mod query;
+pub mod reference;
 pub mod referer;
 pub mod snapshot;
