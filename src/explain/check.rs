@@ -5,7 +5,7 @@ use std::fmt;
 use super::case::{Case, grant_of};
 use super::words::{kinds, list, quoted, span};
 use crate::base::Timestamp;
-use crate::decision::{Asked, Credential, Reason, Source};
+use crate::decision::{Asked, Credential, Decision, Reason, Source};
 use crate::model::{Expiry, Referers};
 use crate::name::NameBuffer;
 use crate::pattern::covers;
@@ -243,7 +243,7 @@ fn granted(case: &Case<'_, '_>) -> String {
         let which = case.which(index);
         return format!("{which}no such grant covers {}; {considered}", source_text(case, source));
     }
-    let crate::decision::Decision::Allow(allow) = case.decision else { return considered };
+    let Decision::Allow(allow) = case.decision else { return considered };
     let told = case.sources().iter().zip(allow.grants()).map(|(&source, &grant)| {
         let others = others(case, block, source, grant);
         let also = if others.is_empty() { String::new() } else { format!(" (so does {})", list(others)) };
@@ -254,13 +254,13 @@ fn granted(case: &Case<'_, '_>) -> String {
 
 /// The other considered grants that cover `source`.
 fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u32) -> Vec<String> {
+    use crate::model::GrantKind::{All, NamedSource, Pattern, Query, Resource};
     let (target, mut buffer) = (case.target(), NameBuffer::new());
     let Ok(asked) = target.read(source, &mut buffer) else { return Vec::new() };
     let query = if let Asked::Query(normal) = &asked { normal.clone().collect() } else { String::new() };
     let mut others = Vec::new();
     block.each(|kind, text, grant| {
         let text = text.map(|text| case.snapshot.text(text)).unwrap_or_default();
-        use crate::model::GrantKind::{All, NamedSource, Pattern, Query, Resource};
         let covers = match (kind, &asked) {
             (All, _) => true,
             (Resource | Pattern, Asked::Resource(name)) => covers(text, name.as_bytes()),

@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer};
 
 use super::{Check, Explanation, NearMiss};
-use crate::decision::Decision;
+use crate::decision::{Decision, Reason};
 
 #[derive(Serialize)]
 struct ExplanationForm<'e> {
@@ -47,8 +47,8 @@ impl Serialize for Explanation {
         let reason = decision.reason();
         let form = ExplanationForm {
             decision: if decision.is_allow() { "allow" } else { "deny" },
-            reason: reason.map(crate::decision::Reason::code),
-            status: reason.map_or(200, crate::decision::Reason::status),
+            reason: reason.map(Reason::code),
+            status: reason.map_or(200, Reason::status),
             token: self.token(),
             grants: match &decision {
                 Decision::Allow(allow) => Some(allow.grants()),

@@ -5,7 +5,7 @@ use crate::decision::Asked;
 use crate::explain::case::{Case, grant_of, granted, singular};
 use crate::explain::words::folding;
 use crate::model::GrantKind;
-use crate::name::{CanonicalName, Dialect, INNER_DOT, STAR};
+use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, STAR};
 use crate::pattern::covers;
 use crate::snapshot::Block;
 
@@ -176,7 +176,7 @@ impl Asking<'_> {
     fn without_quotes(&self, block: Block<'_>, nearest: &mut Nearest) {
         let dotted = replaced(self.name, INNER_DOT, b'.');
         let Ok(text) = std::str::from_utf8(&dotted) else { return };
-        let mut buffer = crate::name::NameBuffer::new();
+        let mut buffer = NameBuffer::new();
         // Read where nothing folds: the bytes are canonical already.
         let Ok(name) = CanonicalName::read(text, Dialect::Generic, &mut buffer) else { return };
         let Ok(grant) = self.case.target().grant(block, &Asked::Resource(name)) else { return };
@@ -215,7 +215,7 @@ fn ends_with_segments(long: &[u8], short: &[u8]) -> bool {
 
 /// The last `count` segments of `canonical`, if it has more.
 fn last_segments(canonical: &[u8], count: usize) -> Option<&[u8]> {
-    let dots = canonical.iter().enumerate().rev().filter(|&(_, &byte)| byte == b'.');
-    let (dot, _) = dots.skip(count.checked_sub(1)?).next()?;
+    let mut dots = canonical.iter().enumerate().rev().filter(|&(_, &byte)| byte == b'.');
+    let (dot, _) = dots.nth(count.checked_sub(1)?)?;
     canonical.get(dot + 1..)
 }

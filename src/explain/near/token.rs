@@ -2,11 +2,13 @@
 
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::explain::case::Case;
+use crate::explain::edit::Edit;
 use crate::explain::words::{list, quoted, span};
 use crate::model::Expiry;
+use crate::snapshot::Row;
 
 pub(super) fn expired(case: &Case<'_, '_>, nearest: &mut Nearest) {
-    let Some(Expiry::At(end)) = case.row.map(|row| row.expiry()) else { return };
+    let Some(Expiry::At(end)) = case.row.map(Row::expiry) else { return };
     nearest.offer(0, None, || {
         let ago = span(end, case.now);
         NearMiss::new(NearMissKind::Expired, format!("the token expired at {end}, {ago} ago"))
@@ -28,7 +30,7 @@ pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
     }
     for (id, api) in apis.iter() {
         let folded = asked.trim().to_lowercase();
-        let edit = nearest.speller.edit(&folded, api.name()).map_or(0, |edit| edit.count());
+        let edit = nearest.speller.edit(&folded, api.name()).map_or(0, Edit::count);
         if edit == 0 && folded != api.name() {
             continue;
         }

@@ -3,6 +3,7 @@
 mod checks;
 mod near;
 mod properties;
+mod referers;
 
 use super::{Explanation, explain};
 use crate::base::Timestamp;
