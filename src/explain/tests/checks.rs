@@ -20,6 +20,7 @@ fn detail(explanation: &Explanation, number: u8) -> (&'static str, &str) {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_check_says_what_it_looked_at() {
     let open = snapshot(&TokenPlan { apis: APIS, grants: GRANTS, ..TokenPlan::default() });
     let referers = &["https://carto.com", "https://*.example.com/app/*"];
