@@ -72,10 +72,10 @@ impl<'s, 'r> Case<'s, 'r> {
         self.sources().iter().copied().enumerate().find(|&(_, source)| fails(source))
     }
 
-    /// A text of the request, in backticks.
+    /// A text of the request, in backticks, without the request's secret.
     pub(super) fn asked(&self, text: &str) -> String {
         match self.request.credential {
-            Credential::Secret(secret) if secret.len() >= REDACTED_FROM => quoted(&text.replace(secret, "[secret]")),
+            Credential::Secret(secret) if secret.len() >= REDACTED_FROM => quoted(&redacted(text, secret)),
             _ => quoted(text),
         }
     }
@@ -87,6 +87,26 @@ impl<'s, 'r> Case<'s, 'r> {
             count => format!("source {index} of {count}, "),
         }
     }
+}
+
+/// `text` without `secret`, which is not empty, in any case of its ASCII letters: names may have been folded.
+fn redacted(text: &str, secret: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
+    let mut skip_to = 0;
+    for (at, character) in text.char_indices() {
+        let here = at >= skip_to
+            && text
+                .as_bytes()
+                .get(at..at + secret.len())
+                .is_some_and(|here| here.eq_ignore_ascii_case(secret.as_bytes()));
+        if here {
+            redacted.push_str("[secret]");
+            skip_to = at + secret.len();
+        } else if at >= skip_to {
+            redacted.push(character);
+        }
+    }
+    redacted
 }
 
 /// The text of a grant, in backticks, as `dialect` writes it.

@@ -58,7 +58,7 @@ fn before_query(header: &str) -> &str {
 }
 
 fn compare(case: &Case<'_, '_>, entry: &Entry, referer: &Referer<'_>, nearest: &mut Nearest) {
-    let Some(host) = host(entry, referer.host(), nearest) else { return };
+    let Some(host) = host(case, entry, referer.host(), nearest) else { return };
     let mut differs: Vec<(NearMissKind, String)> = Vec::new();
     let mut help = None;
     if referer.scheme() != entry.scheme() {
@@ -102,9 +102,9 @@ enum Host {
 }
 
 /// How the host relates to that of the entry; `None` if not at all.
-fn host(entry: &Entry, host: &str, nearest: &mut Nearest) -> Option<Host> {
+fn host(case: &Case<'_, '_>, entry: &Entry, host: &str, nearest: &mut Nearest) -> Option<Host> {
     let other = |kind, differ: String| Some(Host::Other(kind, differ));
-    let (wanted, shown) = (entry.host(), quoted(host));
+    let (wanted, shown) = (entry.host(), case.asked(host));
     let wanted_shown = quoted(wanted);
     let below = is_below(host, wanted);
     if entry.is_wildcard_host() {

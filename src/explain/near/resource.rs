@@ -5,7 +5,7 @@ use crate::decision::Asked;
 use crate::explain::case::{Case, grant_of, granted, singular};
 use crate::explain::words::folding;
 use crate::model::GrantKind;
-use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, STAR};
+use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, STAR, Written};
 use crate::pattern::covers;
 use crate::snapshot::Block;
 
@@ -165,7 +165,7 @@ impl Asking<'_> {
                 "grant {grant} (pattern {}) matches {} but for segment {place}: {} {how} {}",
                 self.granted(GrantKind::Pattern, known),
                 self.shown,
-                self.granted(GrantKind::Resource, segment),
+                self.asked(segment),
                 self.granted(GrantKind::Pattern, known_segment),
             );
             self.miss(NearMissKind::OneSegment, message)
@@ -189,6 +189,11 @@ impl Asking<'_> {
             self.miss(NearMissKind::QuotedDots, message)
                 .help(format!("quote each segment by itself, or none: {}", self.granted(GrantKind::Resource, &dotted)))
         });
+    }
+
+    /// A part of the name asked for, in backticks.
+    fn asked(&self, canonical: &[u8]) -> String {
+        self.case.asked(&Written { bytes: canonical.into(), dialect: self.dialect }.to_string())
     }
 
     fn granted(&self, kind: GrantKind, canonical: &[u8]) -> String {

@@ -359,9 +359,17 @@ fn of_the_whole_request() {
     assert_eq!((explanation.near_misses()[0].source, explanation.near_misses()[0].grant), (Some(1), Some(0)));
     assert!(explanation.checks()[8].detail.starts_with("source 1 of 2, no such grant"), "{explanation}");
 
-    let leaking = format!("carto.shared.{SECRET}");
-    let explanation = told(&snapshot, &request.source(Source::Resource(&leaking)));
-    assert!(explanation.to_string().contains("carto.shared.[secret]"), "{explanation}");
+    let shouted = SECRET.to_uppercase();
+    for leaking in
+        [format!("carto.shared.{SECRET}"), format!("carto.{SECRET}.ROADS_1"), format!("carto.roads.{shouted}")]
+    {
+        let explanation = told(&snapshot, &request.source(Source::Resource(&leaking)));
+        let text = explanation.to_string();
+        assert!(text.contains("[secret]") && !text.to_lowercase().contains(SECRET), "{text}");
+    }
+    let host = format!("https://{SECRET}.carto.com/");
+    let narrow = TokenPlan { apis: APIS, grants: GRANTS, referers: &["https://carto.com"], expiry: None };
+    told(&self::snapshot(&narrow), &request.referer(&host));
 }
 
 #[test]
