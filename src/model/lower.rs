@@ -239,7 +239,7 @@ impl<'d, 't> Lowering<'d, 't> {
         }
         if let Some(&Declared { document, index, .. }) = self.declared.get(&**name) {
             let message = format!(
-                "connection {} is declared {}",
+                "connection {} is declared already, {}",
                 quoted(name),
                 self.elsewhere(at, document, &format!("connections[{index}]"))
             );
@@ -279,10 +279,7 @@ impl<'d, 't> Lowering<'d, 't> {
         let accepts = self.accepts(at, api, &place);
         let Field::Found(name) = &api.name else { return };
         // What an unreadable list accepts is no reason to miss what is wrong with the name.
-        let error = match self.apis.declare(name, accepts.unwrap_or(GrantKinds::ALL)) {
-            Ok(_) => return,
-            Err(error) => error,
-        };
+        let Err(error) = self.apis.declare(name, accepts.unwrap_or(GrantKinds::ALL)) else { return };
         let message = error.to_string();
         let (place, words): (_, Words) = match error {
             ApiError::EmptyName => (

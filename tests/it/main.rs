@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod cases;
 mod choices;
 mod document;
 mod engine;
