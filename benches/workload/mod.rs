@@ -12,7 +12,7 @@
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
-use portcullis::decision::{Request, Source};
+use portcullis::decision::{self, Request};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -65,10 +65,10 @@ impl Asked {
     pub fn request(&self) -> Request<'_> {
         let mut request = Request::new(self.api, &self.connection).secret(&self.secret);
         if let Some(resource) = &self.resource {
-            request = request.source(Source::Resource(resource));
+            request = request.source(decision::Source::Resource(resource));
         }
         if let Some(query) = &self.query {
-            request = request.source(Source::Query(query));
+            request = request.source(decision::Source::Query(query));
         }
         request.referer = self.referer.as_deref();
         request
