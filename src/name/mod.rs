@@ -12,6 +12,7 @@
 
 mod canonical;
 mod dialect;
+mod dots;
 #[doc(hidden)]
 pub mod naive;
 mod scan;

@@ -11,7 +11,7 @@ mod shape;
 use std::fmt;
 
 pub(crate) use covers::covers;
-pub(crate) use shape::{NameIndex, Shape, hasher as key_hasher, key as key_of, text_key};
+pub(crate) use shape::{Shape, hasher as key_hasher, key as key_of, text_key};
 
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Scanned, Stars, Written, scan};
 
@@ -89,14 +89,14 @@ impl Pattern {
             return Err(PatternError::AllSources);
         }
         let mut buffer = NameBuffer::new();
-        let Scanned { bytes, segments, bare_star } = scan(text, dialect, Stars::Matching, &mut buffer)?;
+        let Scanned { bytes, dots, bare_star } = scan(text, dialect, Stars::Matching, &mut buffer)?;
         if !bare_star {
             return Err(PatternError::NoStar);
         }
         if bytes.windows(2).any(|pair| pair == [STAR, STAR]) {
             return Err(PatternError::AdjacentStars);
         }
-        if segments < 2 {
+        if dots.segments() < 2 {
             return Err(PatternError::OneSegment);
         }
         Ok(Self { bytes: bytes.into() })
