@@ -11,3 +11,4 @@ pub mod pattern;
 pub mod query;
 pub mod referer;
 pub mod snapshot;
+pub mod wire;
