@@ -1,0 +1,31 @@
+//! What a policy costs before it decides: reading the document, and compiling the snapshot. A number is the time of one
+//! whole policy; the throughput is in grants.
+
+#[path = "workload/mod.rs"]
+mod workload;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use portcullis::snapshot::{Options, Snapshot};
+
+fn benches(criterion: &mut Criterion) {
+    for tokens in [1_000, 10_000] {
+        let workload = workload::workload(tokens, 0, 1);
+        let policy = portcullis::load::policy(&workload.document).unwrap();
+        let mut group = criterion.benchmark_group(format!("{tokens} tokens"));
+        group.throughput(Throughput::Elements(workload.grants as u64)).sample_size(10);
+        group.bench_function("floor/json", |bencher| {
+            // The same bytes, read for their structure alone.
+            bencher.iter(|| serde_json::from_str::<serde::de::IgnoredAny>(&workload.document).unwrap());
+        });
+        group.bench_function("read", |bencher| {
+            bencher.iter_batched(|| (), |()| portcullis::load::policy(&workload.document).unwrap(), BatchSize::LargeInput);
+        });
+        group.bench_function("compile", |bencher| {
+            bencher.iter_batched(|| (), |()| Snapshot::compile(&policy, &Options::default()).unwrap(), BatchSize::LargeInput);
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(compile_benches, benches);
+criterion_main!(compile_benches);

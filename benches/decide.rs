@@ -1,0 +1,129 @@
+//! What a decision costs, beside the floor: the least that any engine must do which keeps only digests of secrets.
+//!
+//! Every benchmark runs the same requests of the same workload, in the same order; a number is the time of one of them.
+//!
+//! - `floor/hashed`: SHA-256 of the secret, one hash-map look-up, one comparison of the digest;
+//! - `floor/fast`: the same with a keyed hash that is no cryptographic one;
+//! - `decide/secret`: the whole decision;
+//! - `decide/digest`: the decision from a digest that is already computed;
+//! - `loop/digest`: what an engineer writes in an afternoon: look up the token, then ask its grants one after another.
+//!
+//! Divide by the floor of the same group: the quotient means the same on every machine.
+
+#[path = "workload/mod.rs"]
+mod workload;
+
+use std::collections::HashMap;
+use std::hint::black_box;
+
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use portcullis::base::Timestamp;
+use portcullis::decision::{Request, Source, decide};
+use portcullis::model::{GrantSource, Policy, SecretDigest};
+use portcullis::name::Name;
+use portcullis::snapshot::{Options, Snapshot};
+use workload::Asked;
+
+fn request(asked: &Asked) -> Request<'_> {
+    let mut request = Request::new(asked.api, &asked.connection).secret(&asked.secret);
+    if let Some(resource) = &asked.resource {
+        request = request.source(Source::Resource(resource));
+    }
+    if let Some(query) = &asked.query {
+        request = request.source(Source::Query(query));
+    }
+    request.referer = asked.referer.as_deref();
+    request
+}
+
+/// The plain loop: no index but the one from digest to token.
+struct Plain<'p> {
+    policy: &'p Policy,
+    tokens: HashMap<SecretDigest, usize, foldhash::fast::FixedState>,
+}
+
+impl<'p> Plain<'p> {
+    fn new(policy: &'p Policy) -> Self {
+        let tokens = policy.tokens().iter().enumerate().map(|(at, token)| (*token.digest(), at)).collect();
+        Self { policy, tokens }
+    }
+
+    fn allows(&self, digest: &SecretDigest, asked: &Asked, now: Timestamp) -> bool {
+        let Some(token) = self.tokens.get(digest).and_then(|&at| self.policy.tokens().get(at)) else { return false };
+        let Some(api) = self.policy.apis().find(asked.api) else { return false };
+        if token.expiry().is_expired(now) || !token.apis().contains(api) {
+            return false;
+        }
+        let referers = match token.referers() {
+            portcullis::model::Referers::Any => true,
+            portcullis::model::Referers::Only(set) => asked
+                .referer
+                .as_deref()
+                .and_then(portcullis::referer::Referer::parse)
+                .is_some_and(|referer| set.entries().any(|entry| entry.matches(&referer))),
+        };
+        let Some(name) = asked.resource.as_deref().and_then(|text| Name::parse(text, portcullis::name::Dialect::Generic).ok())
+        else {
+            return false;
+        };
+        referers
+            && token.grants().iter().any(|grant| {
+                let connection = self.policy.connection(grant.connection()).map(|connection| connection.name());
+                connection == Some(&asked.connection)
+                    && match grant.source() {
+                        GrantSource::Resource(granted) => *granted == name,
+                        GrantSource::Pattern(pattern) => pattern.covers(&name),
+                        GrantSource::All => true,
+                        GrantSource::Query(_) | GrantSource::NamedSource(_) => false,
+                    }
+            })
+    }
+}
+
+fn benches(criterion: &mut Criterion) {
+    let now: Timestamp = workload::NOW.parse().unwrap();
+    for tokens in [1_000, 10_000, 100_000] {
+        let workload = workload::workload(tokens, 10_000, 1);
+        let policy = portcullis::load::policy(&workload.document).unwrap();
+        let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
+        let requests: Vec<Request<'_>> = workload.requests.iter().map(request).collect();
+        let digests: Vec<SecretDigest> = workload.requests.iter().map(|asked| SecretDigest::of(&asked.secret)).collect();
+        let known: Vec<Request<'_>> = requests.iter().zip(&digests).map(|(request, digest)| request.digest(*digest)).collect();
+        let plain = Plain::new(&policy);
+        // A benchmark that answers wrongly measures nothing.
+        let mut allowed = 0;
+        for ((request, asked), digest) in requests.iter().zip(&workload.requests).zip(&digests) {
+            let allows = decide(&snapshot, request, now).is_allow();
+            allowed += usize::from(allows);
+            assert_eq!(allows, !asked.secret.is_empty() && plain.allows(digest, asked, now), "{asked:?}");
+        }
+        let share = allowed * 100 / requests.len();
+        assert!((70..80).contains(&share), "{share} % allowed");
+
+        let hashed: HashMap<SecretDigest, u32, foldhash::fast::FixedState> =
+            policy.tokens().iter().zip(0..).map(|(token, at)| (*token.digest(), at)).collect();
+        let fast: HashMap<&str, u32, foldhash::fast::RandomState> =
+            workload.requests.iter().zip(0..).map(|(asked, at)| (asked.secret.as_str(), at)).collect();
+
+        let mut group = criterion.benchmark_group(format!("{tokens} tokens"));
+        group.throughput(Throughput::Elements(1));
+        let mut run = |name: &str, one: &mut dyn FnMut(usize) -> bool| {
+            let mut at = 0;
+            group.bench_function(name, |bencher| {
+                bencher.iter(|| {
+                    at = if at + 1 == requests.len() { 0 } else { at + 1 };
+                    black_box(one(at))
+                });
+            });
+        };
+        run("floor/hashed", &mut |at| hashed.contains_key(&SecretDigest::of(&workload.requests[at].secret)));
+        run("floor/fast", &mut |at| fast.contains_key(workload.requests[at].secret.as_str()));
+        run("decide/secret", &mut |at| decide(&snapshot, &requests[at], now).is_allow());
+        run("decide/digest", &mut |at| decide(&snapshot, &known[at], now).is_allow());
+        run("loop/digest", &mut |at| plain.allows(&digests[at], &workload.requests[at], now));
+        group.finish();
+    }
+}
+
+criterion_group!(decide_benches, benches);
+criterion_main!(decide_benches);
