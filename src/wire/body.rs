@@ -139,7 +139,7 @@ impl<'t> Lenient<'t> for ListedSource<'t> {
     }
 }
 
-fn sources<'t, E: Error>(list: Element<Vec<Element<ListedSource<'t>>>>) -> Result<SmallVec<[WireSource<'t>; 1]>, E> {
+fn sources<E: Error>(list: Element<Vec<Element<ListedSource<'_>>>>) -> Result<SmallVec<[WireSource<'_>; 1]>, E> {
     let elements = match list {
         Element::Found(elements) => elements,
         Element::Wrong(found) => return Err(wrong("sources", "a list of objects", &found)),
