@@ -13,6 +13,7 @@ mod validate;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 use output::{Color, Painted};
@@ -20,25 +21,33 @@ use output::{Color, Painted};
 const EXAMPLES: &str = "\
 Examples:
   portcullis validate policy.json
-  portcullis check --policy policy.json --token-env TOKEN --api maps --connection carto_dw --resource carto.shared.demo
+  portcullis check --policy policy.json --token-env TOKEN \\
+      --api maps --connection carto_dw --resource carto.shared.demo
   portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
   portcullis inspect --policy policy.json
 
-Exit codes: 0 valid, or allowed; 1 invalid, or denied; 2 what was asked could not be answered.
+Exit codes: 0 valid, or allowed; 1 invalid, or denied; 2 error.
 `portcullis help COMMAND` tells more about each.";
 
 /// Decides API access tokens' requests by a policy of JSON documents, locally
-#[derive(Debug, Parser)]
-#[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 100, disable_help_subcommand = false)]
+#[derive(Parser)]
+#[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
     /// When to print colours; `NO_COLOR` is respected
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 1000
+    )]
     color: Color,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     Validate(validate::Args),
     Check(check::Args),
@@ -61,7 +70,7 @@ pub(crate) enum Exit {
 
 /// Parses the arguments, runs the command, reports what went wrong.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = Cli::try_parse().unwrap_or_else(|error| without_secret(error).exit());
     let color = cli.color;
     let exit = run(cli).unwrap_or_else(|error| {
         let mut stderr = io::stderr().lock();
@@ -82,4 +91,14 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }
+}
+
+/// A token that stands where no value is expected is not repeated.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let about_token = std::env::args_os().any(|arg| arg.to_string_lossy().starts_with("--token"));
+    let value = |value: &ContextValue| matches!(value, ContextValue::String(text) if !text.starts_with('-'));
+    if about_token && error.get(ContextKind::InvalidArg).is_some_and(value) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String("…".to_owned()));
+    }
+    error
 }

@@ -13,9 +13,10 @@ use super::output::{Color, Painted, counted};
 
 /// Which policy to decide by.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyArgs {
-    /// The policy: a JSON document, or several that together are one; `-` for standard input; may be repeated
-    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., env = "PORTCULLIS_POLICY", required = true)]
+    /// The policy: a JSON document, or several that are one policy together; `-` for standard input
+    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., env = "PORTCULLIS_POLICY", hide_env_values = true, required = true)]
     policy: Vec<PathBuf>,
     /// Leave out tokens that have errors, and say so, instead of refusing the policy
     #[arg(long)]

@@ -9,6 +9,8 @@
 )]
 
 mod choices;
+#[cfg(feature = "cli")]
+mod cli;
 mod document;
 mod engine;
 mod generate;

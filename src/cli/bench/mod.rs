@@ -24,18 +24,16 @@ const MOST_BYTES: u64 = 1 << 30;
 const EXAMPLES: &str = "\
 Examples:
   portcullis bench --policy policy.json --requests requests.jsonl
-  portcullis bench --policy policy.json --requests requests.jsonl --seconds 10 --threads 8 --format json
+  portcullis bench --policy policy.json --requests requests.jsonl --threads 8 --format json
 
-Requests are as for `portcullis check --requests`. They are read once and then decided round and round; reading JSON is
-not measured. Throughput is measured without looking at the clock between decisions; latency is, and the clock's own
-cost is measured and taken off.";
+Requests are as for `portcullis check --requests`. They are read once and then decided
+round and round; reading JSON is not measured. Throughput is measured without looking at
+the clock between decisions; latency is, and the clock's own cost is measured and taken off.";
 
 /// Measure decisions a second and their latency on your own policy
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    #[command(flatten)]
-    policy: PolicyArgs,
     /// Requests, one JSON object a line; `-` for standard input
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
@@ -45,12 +43,14 @@ pub(super) struct Args {
     /// Measure throughput with 1, 2, 4 … up to this many threads [default: the number of cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZero<usize>>,
-    /// The instant to decide at, for requests that name none [default: the clock's]
+    /// When to decide, for requests without `now`: RFC 3339, or a date [default: the clock]
     #[arg(long, value_name = "RFC3339")]
     now: Option<Timestamp>,
     /// `text` for people, `json` for programs
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
+    #[command(flatten)]
+    policy: PolicyArgs,
 }
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {

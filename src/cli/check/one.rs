@@ -20,7 +20,8 @@ const LONGEST_TOKEN: u64 = 64 << 10;
 /// The API whose requests name no source and no connection.
 const SOURCELESS: &str = "lds";
 
-#[derive(Debug, clap::Args)]
+#[derive(clap::Args)]
+#[command(next_help_heading = "One request")]
 pub(super) struct OneArgs {
     /// Read the token from standard input
     #[arg(long, group = "credential")]
@@ -28,13 +29,13 @@ pub(super) struct OneArgs {
     /// Read the token from this environment variable
     #[arg(long, value_name = "VAR", group = "credential")]
     token_env: Option<String>,
-    /// The token itself. Other users see it in lists of processes, and shells keep it: rather use the two above
-    #[arg(long, value_name = "SECRET", group = "credential", hide_env = true)]
+    /// The token itself; prefer the two above: other users see it in lists of processes, shells keep it
+    #[arg(long, value_name = "SECRET", group = "credential", allow_hyphen_values = true)]
     token: Option<String>,
-    /// The API that is called: maps, sql, imports, lds, or one that the policy declares
+    /// The API that is called: `maps`, `sql`, `imports`, `lds`, or one that the policy declares
     #[arg(long, value_name = "API", requires = "credential", required_unless_present = "requests")]
     api: Option<String>,
-    /// Under `sql`: `query` runs a query [default], `model` builds an aggregate over a source
+    /// Under `sql`: `query`, or `model` for an aggregate that the API builds over a source [default: query]
     #[arg(long, value_name = "OPERATION", value_parser = operation, requires = "api")]
     operation: Option<Operation>,
     /// The connection; not needed under `lds`
@@ -129,15 +130,15 @@ fn text(decision: &Decision<'_>, paint: bool, out: &mut impl Write) -> io::Resul
     match decision {
         Decision::Allow(allow) => {
             let grants: Vec<_> = allow.grants().iter().map(ToString::to_string).collect();
-            let by = match grants.as_slice() {
-                [] => String::new(),
-                [grant] => format!(", grant {grant}"),
-                several => format!(", grants {}", several.join(", ")),
+            let by = match grants.len() {
+                0 => String::new(),
+                1 => format!(", grant {}", grants.concat()),
+                _ => format!(", grants {}", grants.join(", ")),
             };
-            writeln!(out, "{}: token `{}`{by}", Painted::green(paint, "allow"), allow.token())
+            writeln!(out, "{}, token `{}`{by}", Painted::green(paint, "allow"), allow.token())
         }
         Decision::Deny(reason) => {
-            writeln!(out, "{}: {reason} (HTTP {})", Painted::red(paint, "deny"), reason.status())
+            writeln!(out, "{}: {reason} ({})", Painted::red(paint, "deny"), reason.status())
         }
     }
 }

@@ -21,7 +21,7 @@ const OPTIONS: [(Kind, &str, &str, &str); 3] = [
         Kind::Resource,
         "resource",
         "NAME",
-        "A table, tileset or raster that is read or written; may be repeated, like the next two",
+        "A table, tileset or raster that is read or written; several sources: in any order, any number",
     ),
     (Kind::Query, "query", "SQL", "A query that is run"),
     (Kind::NamedSource, "named-source", "NAME", "A named source that is read"),
