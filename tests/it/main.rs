@@ -8,6 +8,8 @@
     reason = "a helper of tests fails as a test does"
 )]
 
+mod api;
+mod cases;
 mod choices;
 #[cfg(feature = "cli")]
 mod cli;
@@ -20,5 +22,6 @@ mod request;
 mod sizes;
 mod small_worlds;
 mod spellings;
+mod swap;
 mod texts;
 mod vectors;
