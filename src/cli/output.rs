@@ -171,10 +171,7 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!(
-            ["0", "999", "1,000", "1,234,567"],
-            [0, 999, 1_000, 1_234_567].map(grouped).each_ref().map(|text| &text[..])
-        );
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!((counted(1, "line"), counted(2, "line")), ("1 line".into(), "2 lines".into()));
         assert_eq!((bytes(0), bytes(1536), bytes(3 << 20)), ("0 B".into(), "1.5 KiB".into(), "3.0 MiB".into()));
         assert_eq!((nanoseconds(87), nanoseconds(1_259)), ("87 ns".into(), "1.25 µs".into()));

@@ -172,7 +172,7 @@ mod tests {
     fn any_text_keeps_its_length() {
         let text = "{\"a\\\": [}]\u{1}\"\\";
         for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
-            assert_eq!(redact(&text[..end]).len(), end);
+            assert_eq!(redact(text.get(..end).unwrap()).len(), end);
         }
     }
 }

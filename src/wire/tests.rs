@@ -59,7 +59,7 @@ fn errors_say_what_is_wrong_and_where() {
             &format!(r#"{{{rest}, "query": "SELECT 1"}}"#),
             "`resource` and `query` are both given: a request names one source, or several as a list in `sources` (column 62)",
         ),
-        (&format!(r#"{{{rest}, "resource": "a.b"}}"#), "`resource` is given more than once (column 64)"),
+        (&format!(r#"{{{rest}, "resource": "a.b"}}"#), "`resource` is given more than once (column 65)"),
         (&format!(r#"{{"operation": "model", {rest}}}"#), "`operation` is for the api `sql` only: leave it out"),
         (
             &format!(r#"{{"operation": "modle", {rest}}}"#),
@@ -73,10 +73,10 @@ fn errors_say_what_is_wrong_and_where() {
             r#"{"sources": [{}]}"#,
             "`sources`: expected an object with one of `resource`, `query` and `named_source`, found an empty object (column 15)",
         ),
-        (r#"{"sources": "a.b"}"#, "`sources`: expected a list of objects, found a string (column 17)"),
+        (r#"{"sources": "a.b"}"#, "`sources`: expected a list of objects, found a string (column 18)"),
         (
             r#"{"sources": ["a.b"]}"#,
-            "`sources`: expected an object with one of `resource`, `query` and `named_source`, found a string (column 19)",
+            "`sources`: expected an object with one of `resource`, `query` and `named_source`, found a string (column 20)",
         ),
         (
             r#"{"sources": [{"table": "a.b"}]}"#,

@@ -6,8 +6,10 @@ use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Request, decide};
+use portcullis::explain::{Explanation, explain};
 use portcullis::model::Operation;
 use portcullis::wire::Answer;
+use serde::Serialize;
 
 use super::SourceArgs;
 use crate::cli::Exit;
@@ -113,17 +115,22 @@ pub(super) fn run(
             .sources(&sources);
     request.referer = args.referer.as_deref();
     let now = now.unwrap_or_else(|| SystemClock.now());
-    let decision = decide(&snapshot, &request, now);
     let mut out = Stdout::lock();
-    match format {
-        Format::Json => {
-            serde_json::to_writer(&mut out, &Answer::new(None, &decision))?;
-            writeln!(out)?;
-        }
-        Format::Text => text(&decision, color.on(&io::stdout()), &mut out)?,
+    let explanation = args.explain.then(|| explain(&snapshot, &request, now));
+    let decision = explanation.as_ref().map_or_else(|| decide(&snapshot, &request, now), Explanation::decision);
+    match (format, &explanation) {
+        (Format::Json, Some(explanation)) => json(explanation, &mut out)?,
+        (Format::Json, None) => json(&Answer::new(None, &decision), &mut out)?,
+        (Format::Text, Some(explanation)) => writeln!(out, "{explanation}")?,
+        (Format::Text, None) => text(&decision, color.on(&io::stdout()), &mut out)?,
     }
     out.flush()?;
     Ok(if decision.is_allow() { Exit::Success } else { Exit::No })
+}
+
+fn json(answer: &impl Serialize, out: &mut impl Write) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, answer)?;
+    Ok(writeln!(out)?)
 }
 
 fn text(decision: &Decision<'_>, paint: bool, out: &mut impl Write) -> io::Result<()> {

@@ -42,6 +42,24 @@ fn json_is_the_answer_of_a_file() {
 }
 
 #[test]
+fn explain_tells_every_check_and_decides_alike() {
+    let dir = Dir::with_policy();
+    let args = format!("{ONE} maps --connection dw --resource public.road --explain");
+    let text = dir.command(&args).stdin(SECRET).stdout(1);
+    assert!(text.starts_with("deny: source_not_granted (403), token `tok`\n  ok   1. "), "{text}");
+    assert!(text.contains("differs by a deletion from granted `public.roads`"), "{text}");
+    let json = dir.command(&format!("{args} --format json")).stdin(SECRET).stdout(1);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["decision"], &json["reason"]), (&"deny".into(), &"source_not_granted".into()));
+    assert_eq!(
+        (json["checks"].as_array().unwrap().len(), &json["near_misses"][0]["code"]),
+        (9, &"similar_name".into())
+    );
+    let allowed = dir.command(&format!("{ONE} maps --connection dw --resource public.roads --explain")).stdin(SECRET);
+    assert!(allowed.stdout(0).starts_with("allow, token `tok`\n"));
+}
+
+#[test]
 fn the_token_comes_from_three_places() {
     let dir = Dir::with_policy();
     let rest = "--api lds";
