@@ -80,7 +80,7 @@ fn errors_say_what_is_wrong_and_where() {
         ),
         (
             r#"{"sources": [{"table": "a.b"}]}"#,
-            "unknown key `table`, expected one of `resource`, `query`, `named_source` (column 22)",
+            "unknown key `table`, expected one of `resource`, `query`, `named_source` (column 21)",
         ),
     ];
     for (text, expected) in cases {
