@@ -15,7 +15,8 @@ pub(super) fn lines(latency: &Histogram<u64>, block: char) -> Vec<String> {
     let line = |(below, count): &(u64, u64)| {
         let bar: String = (0..(count * WIDTH).div_ceil(most)).map(|_| block).collect();
         let (percent, rest) = (count * 100 / total, count * 10_000 / total % 100);
-        format!("{:>10}  {percent:>3}.{rest:02} %  {bar}", format!("< {}", nanoseconds(*below)))
+        let line = format!("{:>12}  {percent:>3}.{rest:02} %  {bar}", format!("< {}", nanoseconds(*below)));
+        line.trim_end().to_owned()
     };
     bins.iter().map(line).collect()
 }
@@ -37,9 +38,9 @@ mod tests {
         latency.record_n(100, 30).unwrap();
         latency.record_n(300, 10).unwrap();
         let expected = [
-            format!("  < 128 ns   75.00 %  {}", "#".repeat(40)),
-            "  < 256 ns    0.00 %  ".to_owned(),
-            format!("  < 512 ns   25.00 %  {}", "#".repeat(14)),
+            format!("    < 128 ns   75.00 %  {}", "#".repeat(40)),
+            "    < 256 ns    0.00 %".to_owned(),
+            format!("    < 512 ns   25.00 %  {}", "#".repeat(14)),
         ];
         assert_eq!(lines(&latency, '#'), expected);
     }
