@@ -18,23 +18,11 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis::base::Timestamp;
-use portcullis::decision::{Request, Source, decide};
+use portcullis::decision::{Request, decide};
 use portcullis::model::{GrantSource, Policy, SecretDigest};
 use portcullis::name::Name;
 use portcullis::snapshot::{Options, Snapshot};
 use workload::Asked;
-
-fn request(asked: &Asked) -> Request<'_> {
-    let mut request = Request::new(asked.api, &asked.connection).secret(&asked.secret);
-    if let Some(resource) = &asked.resource {
-        request = request.source(Source::Resource(resource));
-    }
-    if let Some(query) = &asked.query {
-        request = request.source(Source::Query(query));
-    }
-    request.referer = asked.referer.as_deref();
-    request
-}
 
 /// The plain loop: no index but the one from digest to token.
 struct Plain<'p> {
@@ -87,7 +75,7 @@ fn benches(criterion: &mut Criterion) {
         let workload = workload::workload(tokens, 10_000, 1);
         let policy = portcullis::load::policy(&workload.document).unwrap();
         let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
-        let requests: Vec<Request<'_>> = workload.requests.iter().map(request).collect();
+        let requests: Vec<Request<'_>> = workload.requests.iter().map(Asked::request).collect();
         let digests: Vec<SecretDigest> =
             workload.requests.iter().map(|asked| SecretDigest::of(&asked.secret)).collect();
         let known: Vec<Request<'_>> =
