@@ -14,3 +14,4 @@ pub mod query;
 pub mod reference;
 pub mod referer;
 pub mod snapshot;
+pub mod wire;
