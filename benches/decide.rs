@@ -9,6 +9,16 @@
 //! - `loop/digest`: what an engineer writes in an afternoon: look up the token, then ask its grants one after another.
 //!
 //! Divide by the floor of the same group: the quotient means the same on every machine.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark that fails should stop"
+)]
 
 #[path = "workload/mod.rs"]
 mod workload;
@@ -57,7 +67,7 @@ impl<'p> Plain<'p> {
         };
         referers
             && token.grants().iter().any(|grant| {
-                let connection = self.policy.connection(grant.connection()).map(|connection| connection.name());
+                let connection = self.policy.connection(grant.connection()).map(portcullis::model::Connection::name);
                 connection == Some(&asked.connection)
                     && match grant.source() {
                         GrantSource::Resource(granted) => *granted == name,

@@ -1,6 +1,16 @@
 //! A fixed run of decisions, for counting instructions: `benches/instructions.sh` runs it under callgrind.
 //!
 //! The argument says how often to decide the same requests; the difference between two runs is the decisions' own.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark that fails should stop"
+)]
 
 #[path = "workload/mod.rs"]
 mod workload;

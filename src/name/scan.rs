@@ -146,6 +146,8 @@ fn all_plain(bytes: &[u8], is_letter: impl Fn(u8) -> bool) -> bool {
     bytes.iter().fold(true, |plain, &byte| plain & (is_letter(byte) | is_plain_other(byte)))
 }
 
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it compiles to vector instructions")]
 fn is_plain_other(byte: u8) -> bool {
     (byte.wrapping_sub(b'0') < 10)
         | (byte == b'.')

@@ -107,7 +107,7 @@ impl Shape {
 impl Piece {
     fn of(anchor: Anchor, text: &[u8]) -> Self {
         let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
-        let dots = text.iter().filter(|&&byte| byte == b'.').count();
+        let dots = memchr::memchr_iter(b'.', text).count();
         let before = memchr::memchr(b'.', text).unwrap_or(text.len());
         let after = memchr::memrchr(b'.', text).map_or(text.len(), |dot| text.len() - dot - 1);
         Self {
@@ -122,7 +122,7 @@ impl Piece {
 
 /// The literal runs of a pattern whose place is known. Runs between two stars of one segment float, and are left out.
 fn pieces(pattern: &[u8]) -> impl Iterator<Item = (Anchor, &[u8])> {
-    let stars = pattern.iter().filter(|&&byte| byte == STAR).count();
+    let stars = memchr::memchr_iter(STAR, pattern).count();
     pattern.split(|&byte| byte == STAR).enumerate().filter_map(move |(index, text)| {
         let anchor = if index == 0 {
             Anchor::Start
