@@ -20,7 +20,7 @@ if [ "${1:-}" = --record ]; then
     echo "$found" >"$record"
 fi
 recorded=$(cat "$record")
-echo "instructions a decision, secret hashed: $found (recorded: $recorded)"
+echo "instructions a decision, from a digest: $found (recorded: $recorded)"
 if [ $((found * 100)) -gt $((recorded * 105)) ]; then
     echo "more than 5 % above the recorded figure: find out why, or record the new one with $0 --record" >&2
     exit 1

@@ -130,32 +130,37 @@ pub(crate) fn scan<'a>(
 }
 
 /// Whether every byte is a dot or stands for itself in a bare ASCII identifier, so that the text is canonical already.
-///
-/// Written without branches, so that it compiles to vector instructions.
 #[inline]
 fn is_plain(bytes: &[u8], fold: Fold) -> bool {
-    match fold {
-        Fold::AsWritten => all_plain(bytes, |byte| (byte | 0x20).wrapping_sub(b'a') < 26),
-        Fold::Upper => all_plain(bytes, |byte| byte.wrapping_sub(b'A') < 26),
-        Fold::Lower => all_plain(bytes, |byte| byte.wrapping_sub(b'a') < 26),
+    const AS_WRITTEN: [bool; 256] = plain_bytes(true, true);
+    const UPPER: [bool; 256] = plain_bytes(true, false);
+    const LOWER: [bool; 256] = plain_bytes(false, true);
+    let plain = match fold {
+        Fold::AsWritten => &AS_WRITTEN,
+        Fold::Upper => &UPPER,
+        Fold::Lower => &LOWER,
+    };
+    // Without branches: one load for each byte.
+    bytes.iter().fold(true, |all, &byte| all & plain.get(usize::from(byte)).is_some_and(|&plain| plain))
+}
+
+/// For each byte, whether it stands for itself where letters of these cases do not fold.
+const fn plain_bytes(upper: bool, lower: bool) -> [bool; 256] {
+    let mut plain = [false; 256];
+    let mut byte: u8 = 0;
+    while byte < 128 {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would report it")]
+        {
+            plain[byte as usize] = match byte {
+                b'A'..=b'Z' => upper,
+                b'a'..=b'z' => lower,
+                b'0'..=b'9' | b'.' | b'_' | b'-' | b'$' | b'#' | b'*' => true,
+                _ => false,
+            };
+        }
+        byte += 1;
     }
-}
-
-#[inline]
-fn all_plain(bytes: &[u8], is_letter: impl Fn(u8) -> bool) -> bool {
-    bytes.iter().fold(true, |plain, &byte| plain & (is_letter(byte) | is_plain_other(byte)))
-}
-
-#[inline]
-#[expect(clippy::needless_bitwise_bool, reason = "without branches it compiles to vector instructions")]
-fn is_plain_other(byte: u8) -> bool {
-    (byte.wrapping_sub(b'0') < 10)
-        | (byte == b'.')
-        | (byte == b'_')
-        | (byte == b'-')
-        | (byte == b'$')
-        | (byte == b'#')
-        | (byte == b'*')
+    plain
 }
 
 /// The general case: quotes, folding, non-ASCII, colons, stars.
