@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
 # Instructions a decision, counted with callgrind: the same figure whatever else the machine is doing.
 # Compares with the figure recorded in benches/record/instructions.txt; more than 5 % above it fails.
-# `--record` writes the figure instead.
+# `--record` writes the figure instead. Needs valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; }
 binary=$(cargo bench --locked --bench instructions --no-run --message-format=json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*instructions[^"]*\)".*/\1/p' | tail -n 1)
 count() {
