@@ -11,7 +11,7 @@
 //!   reason that a request can be denied for.
 
 use rand::seq::IndexedRandom;
-use rand::{Rng, SeedableRng};
+use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, LogNormal, Zipf};
 
@@ -71,6 +71,14 @@ enum Source {
     Prefix { database: usize, schema: usize, prefix: usize },
     AnySchema { database: usize, prefix: usize },
     All,
+}
+
+impl Token {
+    /// Whether no grant on the connection of this one is of all sources.
+    fn is_narrow(&self, grant: &Grant) -> bool {
+        let wide = |other: &&Grant| other.connection == grant.connection && matches!(other.source, Source::All);
+        !self.grants.iter().any(|other| wide(&other))
+    }
 }
 
 fn table(database: usize, schema: usize, table: usize) -> String {
@@ -158,13 +166,13 @@ fn ask(tokens: &[Token], at: usize, rng: &mut ChaCha8Rng) -> Asked {
     let token = match reason {
         2 => from(&|token| token.expiry == Expiry::Past),
         4 | 5 => from(&|token| token.expiry != Expiry::Past && token.referer.is_some()),
-        8 => from(&|token| {
-            token.expiry != Expiry::Past && token.grants.iter().any(|grant| !matches!(grant.source, Source::All))
-        }),
+        // Not granted on a connection only where none of its grants is of all sources.
+        8 => from(&|token| token.expiry != Expiry::Past && token.grants.iter().any(|grant| token.is_narrow(grant))),
         _ => from(&|token| token.expiry != Expiry::Past),
     };
     let token = token.unwrap_or(&tokens[at]);
-    let grant = token.grants.choose(rng).unwrap();
+    let narrow: Vec<&Grant> = token.grants.iter().filter(|grant| reason != 8 || token.is_narrow(grant)).collect();
+    let grant = narrow.choose(rng).copied().unwrap_or(&token.grants[0]);
     let allowed = Asked {
         secret: token.secret.clone(),
         api: "maps",
@@ -184,7 +192,11 @@ fn ask(tokens: &[Token], at: usize, rng: &mut ChaCha8Rng) -> Asked {
         6 => Asked { resource: Some("warehouse_01..roads".into()), built_for: "source_malformed", ..allowed },
         7 => Asked { connection: "connection_zz".into(), built_for: "connection_not_granted", ..allowed },
         8 => {
-            let resource = allowed.resource.map(|name| name.replace("warehouse", "storehouse"));
+            // Of another database, or one segment deeper than what is granted.
+            let deeper = rng.random_bool(0.5);
+            let resource = allowed.resource.map(|name| {
+                if deeper { format!("{name}.part_01") } else { name.replace("warehouse", "storehouse") }
+            });
             Asked { resource, built_for: "source_not_granted", ..allowed }
         }
         _ => allowed,
