@@ -5,6 +5,7 @@
 mod api;
 mod expiry;
 mod grant;
+pub mod lower;
 mod policy;
 mod token;
 
