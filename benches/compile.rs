@@ -18,10 +18,18 @@ fn benches(criterion: &mut Criterion) {
             bencher.iter(|| serde_json::from_str::<serde::de::IgnoredAny>(&workload.document).unwrap());
         });
         group.bench_function("read", |bencher| {
-            bencher.iter_batched(|| (), |()| portcullis::load::policy(&workload.document).unwrap(), BatchSize::LargeInput);
+            bencher.iter_batched(
+                || (),
+                |()| portcullis::load::policy(&workload.document).unwrap(),
+                BatchSize::LargeInput,
+            );
         });
         group.bench_function("compile", |bencher| {
-            bencher.iter_batched(|| (), |()| Snapshot::compile(&policy, &Options::default()).unwrap(), BatchSize::LargeInput);
+            bencher.iter_batched(
+                || (),
+                |()| Snapshot::compile(&policy, &Options::default()).unwrap(),
+                BatchSize::LargeInput,
+            );
         });
         group.finish();
     }

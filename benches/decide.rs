@@ -62,7 +62,8 @@ impl<'p> Plain<'p> {
                 .and_then(portcullis::referer::Referer::parse)
                 .is_some_and(|referer| set.entries().any(|entry| entry.matches(&referer))),
         };
-        let Some(name) = asked.resource.as_deref().and_then(|text| Name::parse(text, portcullis::name::Dialect::Generic).ok())
+        let Some(name) =
+            asked.resource.as_deref().and_then(|text| Name::parse(text, portcullis::name::Dialect::Generic).ok())
         else {
             return false;
         };
@@ -87,8 +88,10 @@ fn benches(criterion: &mut Criterion) {
         let policy = portcullis::load::policy(&workload.document).unwrap();
         let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
         let requests: Vec<Request<'_>> = workload.requests.iter().map(request).collect();
-        let digests: Vec<SecretDigest> = workload.requests.iter().map(|asked| SecretDigest::of(&asked.secret)).collect();
-        let known: Vec<Request<'_>> = requests.iter().zip(&digests).map(|(request, digest)| request.digest(*digest)).collect();
+        let digests: Vec<SecretDigest> =
+            workload.requests.iter().map(|asked| SecretDigest::of(&asked.secret)).collect();
+        let known: Vec<Request<'_>> =
+            requests.iter().zip(&digests).map(|(request, digest)| request.digest(*digest)).collect();
         let plain = Plain::new(&policy);
         // A benchmark that answers wrongly measures nothing.
         let mut allowed = 0;

@@ -18,7 +18,18 @@ use rand_distr::{Distribution, LogNormal, Zipf};
 pub const NOW: &str = "2026-11-22T12:00:00Z";
 const PREFIXES: [&str; 8] = ["raw", "stg", "CARTO", "mart", "dim", "fct", "tmp", "geo"];
 const WORDS: [&str; 12] = [
-    "roads", "parcels", "stores", "trips", "census", "weather", "visits", "buildings", "sales", "routes", "zones", "events",
+    "roads",
+    "parcels",
+    "stores",
+    "trips",
+    "census",
+    "weather",
+    "visits",
+    "buildings",
+    "sales",
+    "routes",
+    "zones",
+    "events",
 ];
 const DATABASES: usize = 20;
 const SCHEMAS: usize = 10;
@@ -208,7 +219,12 @@ fn document(tokens: &[Token]) -> String {
     let mut text = String::from("{\"version\":1,\"tokens\":[");
     for (at, token) in tokens.iter().enumerate() {
         let comma = if at == 0 { "" } else { "," };
-        write!(text, "{comma}\n{{\"id\":\"tk_{at}\",\"token\":\"{}\",\"allowed_apis\":[\"maps\",\"sql\"]", token.secret).unwrap();
+        write!(
+            text,
+            "{comma}\n{{\"id\":\"tk_{at}\",\"token\":\"{}\",\"allowed_apis\":[\"maps\",\"sql\"]",
+            token.secret
+        )
+        .unwrap();
         if let Some(referer) = &token.referer {
             write!(text, ",\"referers\":[\"{referer}\"]").unwrap();
         }

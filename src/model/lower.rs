@@ -151,7 +151,12 @@ impl<'d, 't> Lowering<'d, 't> {
 
     /// Takes over what has the wrong shape.
     fn shapes(&mut self) {
+        let nothing = Document::default();
         for (at, named) in self.documents.iter().enumerate() {
+            if *named.document == nothing {
+                // As good as unread: whatever the others refer to may have stood there.
+                (self.connections_unclear, self.apis_unclear) = (true, true);
+            }
             for problem in named.document.problems() {
                 let nearest = match problem.kind {
                     ProblemKind::UnknownField { nearest, .. } => nearest,

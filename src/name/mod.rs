@@ -12,6 +12,8 @@
 
 mod canonical;
 mod dialect;
+#[doc(hidden)]
+pub mod naive;
 mod scan;
 
 pub(crate) use canonical::Written;

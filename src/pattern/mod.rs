@@ -4,6 +4,8 @@
 //! segment of the name at its place; a star never spans a dot (N3.1, N3.2).
 
 mod covers;
+#[doc(hidden)]
+pub mod naive;
 mod shape;
 
 use std::fmt;

@@ -16,6 +16,8 @@
 //!   comment there.
 
 mod lex;
+#[doc(hidden)]
+pub mod naive;
 mod named;
 mod normal;
 mod word;

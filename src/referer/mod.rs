@@ -17,6 +17,8 @@
 
 mod entry;
 mod header;
+#[doc(hidden)]
+pub mod naive;
 mod set;
 #[cfg(test)]
 mod tests;

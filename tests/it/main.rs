@@ -1,1 +1,22 @@
-mod placeholder {}
+//! One binary for all integration tests.
+#![expect(clippy::print_stderr, reason = "a skipped test says so")]
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unwrap_used,
+    reason = "a helper of tests fails as a test does"
+)]
+
+mod choices;
+mod document;
+mod engine;
+mod generate;
+mod layers;
+mod properties;
+mod request;
+mod sizes;
+mod small_worlds;
+mod spellings;
+mod texts;
+mod vectors;

@@ -57,8 +57,8 @@ impl Problem {
     /// What `problem` says, for people who fix it.
     pub(super) fn of_shape(document: usize, problem: definition::Problem) -> Self {
         let part = match problem.target() {
-            Target::Value(_) => Part::Value,
-            Target::Key(_) => Part::Key,
+            Target::Value(place) if !is_secret(place) => Part::Value,
+            Target::Value(_) | Target::Key(_) => Part::Key,
         };
         let definition::Problem { place, kind } = problem;
         let field = match place.steps().last() {
@@ -101,6 +101,11 @@ impl fmt::Display for Problem {
             _ => write!(f, "{}: {}; {}", self.place, self.message, self.help),
         }
     }
+}
+
+/// Whether what stands at `place` is not to be shown, of whatever kind it is.
+fn is_secret(place: &Place) -> bool {
+    matches!(place.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
 }
 
 /// What would be right where a value of another kind stands.

@@ -1,0 +1,185 @@
+//! From files to a policy, with everything that is wrong with them.
+//!
+//! [`load`] reads any number of [`Input`]s as one policy and collects a [`Diagnostic`] for each problem, at its line and
+//! column; [`policy`] does so for a single text. A policy is there only when it may be used: without errors, or with
+//! those tokens left out that have some, where [`LoadOptions::skip_invalid`] says so.
+//!
+//! ```
+//! use portcullis::load::{Input, LoadOptions, load};
+//!
+//! let input = Input::new("policy.json", r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["ldss"]}]"#);
+//! let loaded = load(&[input], &LoadOptions::default());
+//! assert!(loaded.policy.is_none());
+//! assert_eq!(
+//!     loaded.diagnostics[0].to_string(),
+//!     "policy.json:1:51: error[api_unknown]: unknown API `ldss` (tokens[0].allowed_apis[0])",
+//! );
+//! assert_eq!(loaded.diagnostics[0].help, "did you mean `lds`?");
+//! ```
+//!
+//! No secret is repeated in a diagnostic. A text that is shown beside one should be [`Input::redacted`].
+
+mod diagnostic;
+mod input;
+mod spot;
+mod warnings;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use input::{Input, Unreadable, read_files};
+
+use crate::base::Timestamp;
+use crate::definition::{Document, SyntaxError, read};
+use crate::model::lower::{LowerOptions, Lowered, Named, lower};
+use crate::model::{Limits, Policy};
+use spot::{Found, spot};
+
+/// How to load.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// How large single texts may be.
+    pub limits: Limits,
+    /// Whether tokens with errors are left out instead of rejecting everything (N11.3). They are reported all the same.
+    pub skip_invalid: bool,
+    /// Whether to warn of what is legal but surely unintended.
+    pub warnings: bool,
+    /// What time it is, for the warning of tokens that have expired.
+    pub now: Option<Timestamp>,
+}
+
+/// What became of the inputs.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Loaded {
+    /// The policy; `None` unless it may be used.
+    pub policy: Option<Policy>,
+    /// What is to be said, by input and position.
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many tokens were left out of the policy for their errors.
+    pub skipped: usize,
+}
+
+/// Why there is no policy: every error.
+#[derive(Debug, Clone)]
+pub struct LoadError {
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads all `inputs` as one policy.
+///
+/// Linear in the size of the inputs; nothing is kept of them but what the policy needs, and no secret.
+pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
+    let read: Vec<Result<Document<'_>, SyntaxError>> = inputs.iter().map(|input| read(input.text())).collect();
+    let empty = Document::default();
+    let mut found = Vec::new();
+    for (at, document) in read.iter().enumerate() {
+        if let Err(error) = document {
+            found.push(Found::syntax(at, error));
+        }
+    }
+    let unread = found.len();
+    let named: Vec<Named<'_, '_>> = read
+        .iter()
+        .zip(inputs)
+        .map(|(document, input)| Named { name: input.name(), document: document.as_ref().unwrap_or(&empty) })
+        .collect();
+    let lower_options = LowerOptions { limits: options.limits.clone(), skip_invalid: options.skip_invalid };
+    let lowered = lower(&named, &lower_options);
+    if options.warnings {
+        found.extend(warn(&named, &lowered, options));
+    }
+    let Lowered { policy, problems, .. } = lowered;
+    let is_read = |at: usize| matches!(read.get(at), Some(Ok(_)));
+    let mut tokens: Vec<(usize, usize)> = Vec::new();
+    for problem in problems.into_iter().filter(|problem| is_read(problem.document)) {
+        tokens.extend(problem.token().map(|token| (problem.document, token)));
+        found.push(Found::error(problem));
+    }
+    tokens.dedup();
+    // A document that is not even read lacks its tokens, and is rejected for that by lowering; be it said again.
+    let policy = policy.filter(|_| unread == 0);
+    let skipped = if policy.is_some() { tokens.len() } else { 0 };
+    Loaded { policy, diagnostics: spot(inputs, found), skipped }
+}
+
+/// The policy of one `text`, in any of the forms of a document.
+///
+/// # Errors
+///
+/// If anything is wrong with it.
+///
+/// # Examples
+///
+/// ```
+/// let policy = portcullis::load::policy(r#"{
+///     "tokens": [{
+///         "id": "tok_1", "token": "s3cret", "allowed_apis": ["maps"],
+///         "grants": [{"connection_name": "carto_dw", "source": "carto.shared.*"}]
+///     }]
+/// }"#)?;
+/// assert_eq!(policy.tokens().len(), 1);
+///
+/// let error = portcullis::load::policy(r#"{"tokens": [], "apiz": []}"#).unwrap_err();
+/// assert_eq!(error.to_string(), "<text>:1:16: error[unknown_field]: unknown field `apiz` (apiz); did you mean `apis`?");
+/// # Ok::<(), portcullis::load::LoadError>(())
+/// ```
+pub fn policy(text: impl Into<String>) -> Result<Policy, LoadError> {
+    load(&[Input::new("<text>", text)], &LoadOptions::default()).into_policy()
+}
+
+impl Loaded {
+    /// The policy, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it may not be used.
+    pub fn into_policy(self) -> Result<Policy, LoadError> {
+        self.policy.ok_or_else(|| LoadError {
+            diagnostics: self.diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect(),
+        })
+    }
+
+    /// What is wrong.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|found| found.severity == Severity::Error)
+    }
+
+    /// What is legal but surely unintended.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|found| found.severity == Severity::Warning)
+    }
+}
+
+impl LoadError {
+    /// Every error, by input and position.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl fmt::Display for LoadError {
+    /// One error a line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, diagnostic) in self.diagnostics.iter().enumerate() {
+            let line = if at == 0 { "" } else { "\n" };
+            write!(f, "{line}{diagnostic}; {}", diagnostic.help)?;
+        }
+        Ok(())
+    }
+}
+
+/// Warnings of the valid tokens, of a policy that is rejected too.
+fn warn(documents: &[Named<'_, '_>], lowered: &Lowered, options: &LoadOptions) -> Vec<Found> {
+    if let Some(policy) = &lowered.policy {
+        return warnings::warnings(documents, policy, &lowered.origins, options.now);
+    }
+    let lenient = LowerOptions { limits: options.limits.clone(), skip_invalid: true };
+    let Lowered { policy, origins, .. } = lower(documents, &lenient);
+    policy.map(|policy| warnings::warnings(documents, &policy, &origins, options.now)).unwrap_or_default()
+}

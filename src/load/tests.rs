@@ -1,0 +1,333 @@
+//! Cases as data, and what holds for any text.
+
+use proptest::prelude::*;
+
+use super::{Diagnostic, Input, LoadOptions, Severity, load, policy, read_files};
+
+const SECRET: &str = "hunter2-hunter2";
+
+/// A document of every field, without errors.
+const FULL: &str = r#"{
+  "version": 1,
+  "connections": [{"name": "dw", "dialect": "bigquery", "named_sources_only": true}],
+  "apis": [{"name": "tiles", "accepts": ["resource", "all"]}],
+  "tokens": [
+    {
+      "id": "tok_1", "name": "N", "owner": "é\u00e9", "token": "s3cret\n", "allowed_apis": ["maps", "tiles"],
+      "grants": [
+        {"connection_name": "dw", "source": "a.b*.c", "type": "pattern"},
+        {"connection_name": "c", "source": "select 1"},
+        {"connection_name": "dw", "type": "all"}
+      ],
+      "referers": ["https://carto.com/"], "expiration_date": "2030-01-01", "created_at": null
+    },
+    {"id": "tok_2", "token_sha256": "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed",
+     "allowed_apis": ["lds"], "name": null, "owner": null, "expiration_date": null}
+  ]
+}"#;
+
+fn everything() -> LoadOptions {
+    LoadOptions { warnings: true, now: Some("2026-11-22".parse().unwrap()), ..LoadOptions::default() }
+}
+
+fn brief(found: &Diagnostic) -> String {
+    format!("{} {}", found.place, found.code)
+}
+
+/// The warnings of a token for `maps` with these fields, of a document with the connections `bq` and `pg`.
+fn warnings(fields: &str) -> Vec<String> {
+    let digest = r#""token_sha256": "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed""#;
+    let digest = if fields.contains("\"token\"") { "" } else { digest };
+    let id = if digest.is_empty() { r#""id": "a""# } else { r#""id": "a","# };
+    let text = format!(
+        r#"{{"connections": [{{"name": "bq", "dialect": "bigquery"}}, {{"name": "pg", "dialect": "postgres"}}],
+            "tokens": [{{{id} {digest}, {fields}}}]}}"#
+    );
+    let loaded = load(&[Input::new("a.json", text)], &everything());
+    assert_eq!(loaded.errors().count(), 0, "{:#?}", loaded.diagnostics);
+    assert!(loaded.policy.is_some());
+    loaded
+        .warnings()
+        .map(brief)
+        .map(|brief| brief.strip_prefix("tokens[0]").map(str::to_owned).unwrap_or(brief))
+        .collect()
+}
+
+#[test]
+fn what_is_warned_of() {
+    let grant = |connection: &str, source: &str| {
+        format!(r#""allowed_apis": ["maps"], "grants": [{{"connection_name": "{connection}", "source": "{source}"}}]"#)
+    };
+    let lds = |fields: &str| format!(r#""allowed_apis": ["lds"], {fields}"#);
+    let source = ".grants[0].source ";
+    for (fields, want, why) in [
+        (grant("bq", "a.b.c"), vec![], "nothing"),
+        (grant("bq", "a.b.c_*"), vec![], "nothing"),
+        (grant("pg", "a.b"), vec![], "Postgres may leave out the database"),
+        (grant("bq", "a.b"), vec![format!("{source}pattern_too_shallow")], "a resource"),
+        (grant("bq", "a.b*"), vec![format!("{source}pattern_too_shallow")], "a pattern, its last segment"),
+        (grant("bq", "a.*.c"), vec![format!("{source}wildcard_before_second_dot")], "second segment"),
+        (grant("pg", "a*.c"), vec![format!("{source}wildcard_before_second_dot")], "first segment of two"),
+        (grant("pg", "a.*"), vec![], "the last segment of two"),
+        (grant("bq", "*") + r#", "referers": ["https://a.com"], "expiration_date": "2030-01-01""#,
+            vec![format!("{source}all_sources_with_referers")], "public"),
+        (r#""allowed_apis": ["maps"], "grants": [{"connection_name": "c", "type": "all"}], "expiration_date": "2030-01-01",
+            "referers": ["https://a.com"]"#.to_owned(), vec![".grants[0] all_sources_with_referers".to_owned()], "public, no source"),
+        (grant("bq", "*"), vec![], "not public"),
+        (grant("bq", "select 1").replace("maps", "imports"), vec![".grants[0] grant_unused_by_apis".to_owned()], "N8.3"),
+        (grant("bq", "a.b.c").replace("maps", "sql"), vec![], "`sql` models"),
+        (grant("bq", "a.b.c").replace("maps", "lds"), vec![".grants[0] grant_unused_by_apis".to_owned()], "`lds` needs none"),
+        (lds(r#""token": "x""#).replace("\"lds\"]", "\"lds\"], \"name\": null"), vec![".token plain_secret".to_owned()], "a secret"),
+        (lds(r#""expiration_date": "2026-11-22""#), vec![".expiration_date expired".to_owned()], "N9.1"),
+        (lds(r#""expiration_date": "2026-11-22T00:00:00.1Z""#), vec![], "not yet"),
+        (lds(r#""referers": ["https://b.com/", "https://a.com/x", "https://a.com/x/*", "http://a.com"], "expiration_date": "2030-01-01""#),
+            vec![".referers[1] referer_full_path".to_owned(), ".referers[2] referer_full_path".to_owned(), ".referers[3] referer_http".to_owned()],
+            "each entry, as it is written"),
+        (lds(r#""referers": ["http://localhost:80", "http://*.localhost", "http://x.localhost/", "http://127.1.2.3", "http://[::1]:8080",
+            "http://localhost.com"], "expiration_date": "2030-01-01""#), vec![".referers[5] referer_http".to_owned()], "local"),
+        (lds(r#""referers": ["https://a.com"]"#), vec![" public_token_never_expires".to_owned()], "no field"),
+        (lds(r#""referers": ["https://a.com"], "expiration_date": null"#),
+            vec![".expiration_date public_token_never_expires".to_owned()], "null"),
+        (lds(r#""referers": []"#), vec![], "not public"),
+    ] {
+        let fields = if fields.contains("\"token\"") { format!(r#""owner": null, {fields}"#) } else { fields };
+        assert_eq!(warnings(fields.strip_prefix(", ").unwrap_or(&fields)), want, "{why}: {fields}");
+    }
+}
+
+#[test]
+fn warnings_are_asked_for_and_come_with_errors_too() {
+    let text =
+        r#"[{"id": "a", "token": "s", "allowed_apis": ["lds"]}, {"id": "b", "token": "", "allowed_apis": ["lds"]}]"#;
+    let found = |options: &LoadOptions| {
+        load(&[Input::new("a", text)], options).diagnostics.iter().map(brief).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&LoadOptions::default()), ["tokens[1].token secret_empty"]);
+    assert_eq!(found(&everything()), ["tokens[0].token plain_secret", "tokens[1].token secret_empty"]);
+}
+
+#[test]
+fn lines_and_columns() {
+    for (text, want, why) in [
+        ("{\n \"token\": []}", &["a:2:2: error[unknown_field]: unknown field `token` (token)"][..], "the key"),
+        ("{\n \"tokens\": [,]}", &["a:2:13: error[json_syntax]: expected value"], "syntax"),
+        (
+            "",
+            &[
+                "a:1:1: error[json_syntax]: expected an object with `tokens`, a list of tokens, or one token a line, found nothing",
+            ],
+            "empty",
+        ),
+        ("\n{\"version\": 1}", &["a:2:1: error[missing_field]: field `tokens` is missing"], "the object"),
+        (
+            "[{\"id\": \"é\", \"token\": \"\", \"allowed_apis\": [\"maps\"]}]",
+            &[
+                "a:1:2: error[grants_empty]: the token has no grants (tokens[0])",
+                "a:1:14: error[secret_empty]: the secret is empty (tokens[0].token)",
+            ],
+            "a missing field at its object, a secret at its key",
+        ),
+        (
+            "{\"id\": \"a\", \"token\": \"a\", \"allowed_apis\": [\"lds\"]}\n\n{\"id\": 7, \"token\": \"\", \"allowed_apis\": [\"lds\"],\n",
+            &["a:3:48: error[json_syntax]: EOF while parsing a value (tokens[1])"],
+            "JSON Lines",
+        ),
+        (
+            "[\n{\"id\": \"\\u0061\", \"token\": \"a\", \"allowed_apis\": [\"lds\"]},\n {\"allowed_apis\": [\"lds\"], \"token\": \"b\", \"id\": \"a\"}]",
+            &["a:3:48: error[duplicate_id]: id `a` is taken by `tokens[0]` (tokens[1].id)"],
+            "the later one",
+        ),
+    ] {
+        let loaded = load(&[Input::new("a", text)], &LoadOptions::default());
+        assert_eq!(loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>(), want, "{why}");
+    }
+}
+
+#[test]
+fn several_inputs() {
+    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
+    let input = |name: &str, text: &str| Input::new(name, text);
+    let loaded = load(&[input("a", &token("a")), input("b", &token("b"))], &LoadOptions::default());
+    assert_eq!(loaded.policy.unwrap().tokens().len(), 2);
+
+    let inputs = [input("a", &token("a")), input("b", "{"), input("c", &token("a"))];
+    for skip_invalid in [false, true] {
+        let loaded = load(&inputs, &LoadOptions { skip_invalid, ..everything() });
+        assert!(loaded.policy.is_none(), "an input that cannot be read");
+        assert_eq!(
+            loaded.errors().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "b:1:2: error[json_syntax]: EOF while parsing an object",
+                "c:1:8: error[duplicate_id]: id `a` is taken by `tokens[0]` of `a` (tokens[0].id)",
+                "c:1:13: error[duplicate_secret]: the secret is taken by `tokens[0]` of `a` (tokens[0].token)",
+            ]
+        );
+    }
+    let inputs = [input("a", &token("a")), input("c", &token("a"))];
+    let loaded = load(&inputs, &LoadOptions { skip_invalid: true, ..LoadOptions::default() });
+    assert_eq!((loaded.policy.unwrap().tokens().len(), loaded.skipped, loaded.diagnostics.len()), (1, 1, 2));
+    assert_eq!(load(&[], &LoadOptions::default()).policy.unwrap().tokens().len(), 0);
+}
+
+#[test]
+fn json() {
+    let loaded = load(&[Input::new("a", r#"{"tokens": [], "apiz": 1}"#)], &LoadOptions::default());
+    assert_eq!(
+        serde_json::to_string(&loaded.diagnostics).unwrap(),
+        r#"[{"severity":"error","code":"unknown_field","path":"apiz","line":1,"column":16,"message":"unknown field `apiz`","help":"did you mean `apis`?"}]"#
+    );
+}
+
+#[test]
+fn unreadable_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("good.json"), "[]").unwrap();
+    std::fs::write(path("latin1.json"), b"[\"\xe9\"]").unwrap();
+    let inputs = read_files(&[path("good.json")]).unwrap();
+    assert!(inputs[0].name().ends_with("good.json") && inputs[0].text() == "[]");
+    let errors = read_files(&[path("good.json"), path("latin1.json"), path("none.json")]).unwrap_err();
+    assert_eq!(errors.len(), 2);
+    assert!(errors[0].to_string().ends_with("latin1.json`: it is not UTF-8 at byte 2"));
+    assert!(errors[1].file.ends_with("none.json"));
+    assert_eq!(Input::from_reader("<stdin>", &b"{}"[..]).unwrap().text(), "{}");
+}
+
+/// Everything that is shown of `text`.
+fn shown(text: &str) -> String {
+    let input = Input::new("a", text);
+    let mut shown = format!("{input:?}{}", input.redacted());
+    for skip_invalid in [false, true] {
+        let loaded = load(std::slice::from_ref(&input), &LoadOptions { skip_invalid, ..everything() });
+        for found in &loaded.diagnostics {
+            shown += &format!("{found}{found:?}{}{}\n", found.help, serde_json::to_string(found).unwrap());
+            shown += found.span.clone().map_or("", |span| &text[span]);
+        }
+        shown += &format!("{:?}", loaded.policy);
+        shown += &loaded.into_policy().err().map_or_else(String::new, |error| format!("{error}{error:?}"));
+    }
+    shown
+}
+
+#[test]
+#[expect(clippy::format_push_string, clippy::string_slice, reason = "a test may be slow, and may panic")]
+fn no_secret_is_shown() {
+    let wrong =
+        "\"allowed_apis\": [7, \"x\"], \"grants\": [7, {\"source\": \"*x\"}], \"referers\": [\"y\"], \"zzz\": 1";
+    for value in [
+        format!("\"{SECRET}\""),
+        format!("[\"{SECRET}\"]"),
+        format!("{{\"x\": \"{SECRET}\"}}"),
+        format!("[{{\"x\": [\"{SECRET}\"]}}, 7]"),
+        format!("\"\\\"{SECRET}\""),
+    ] {
+        for text in [
+            format!("[{{\"id\": \"a\", \"token\": {value}, {wrong}}}, {{\"token\": {value}, \"token\": {value}}}]"),
+            format!("[{{\"id\": \"a\", \"token_sha256\": {value}, \"token\": {value}, {wrong}}}]"),
+            format!("[{{\"id\": \"a\", \"token_sha256\": {value}}}, {{\"token_sha256\": {value}}}]"),
+            format!("{{\"id\": 1, \"token\": {value}}}\n{{\"token\": {value}, }}\n{{\"token\": {value}"),
+            format!(
+                "{{\"tokens\": [{{\"token\": {value}, \"id\": \"a\", \"allowed_apis\": [\"lds\"]}}], \"token\": {value}}}"
+            ),
+            format!("[{{\"token\": {value} \"id\": 1}}]"),
+        ] {
+            let shown = shown(&text);
+            assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+        }
+    }
+}
+
+/// Loading comes to an end, and everything stands in the text, in order.
+fn survives(text: &str, name: &str) {
+    for skip_invalid in [false, true] {
+        let input = Input::new(name, text);
+        let redacted = input.redacted();
+        assert_eq!(redacted.len(), text.len());
+        let loaded = load(&[input], &LoadOptions { skip_invalid, ..everything() });
+        assert!(loaded.policy.is_some() || loaded.errors().count() > 0, "{text}");
+        assert!(skip_invalid || loaded.policy.is_none() || loaded.errors().count() == 0, "{text}");
+        for found in &loaded.diagnostics {
+            let span = found.span.clone().unwrap();
+            assert!(text.get(span).is_some(), "{found}");
+            assert!(!found.to_string().contains('\n') && !found.help.contains('\n') && !found.help.is_empty());
+        }
+        let positions: Vec<_> = loaded.diagnostics.iter().map(|found| (found.line, found.column)).collect();
+        assert!(positions.is_sorted());
+    }
+}
+
+#[test]
+fn full() {
+    let loaded = load(&[Input::new("a", FULL)], &everything());
+    assert_eq!(loaded.errors().count(), 0, "{:?}", loaded.diagnostics);
+    assert_eq!(loaded.diagnostics.iter().filter(|found| found.severity == Severity::Warning).count(), 3);
+    assert_eq!(policy(FULL).unwrap().tokens().len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn mutated(edits in proptest::collection::vec((0..FULL.len(), "[\\[\\]{},:\"\\\\a0*.\n]?"), 1..4)) {
+        let mut text = FULL.to_owned();
+        for (at, new) in edits {
+            let at = text.floor_char_boundary(at);
+            let end = text.ceil_char_boundary(at + 1);
+            text.replace_range(at..end, &new);
+        }
+        survives(&text, "a");
+    }
+
+    #[test]
+    fn values_swapped(picks in proptest::collection::vec((0..200_usize, 0..8_usize), 1..6)) {
+        let mut value: serde_json::Value = serde_json::from_str(FULL).unwrap();
+        for (at, new) in picks {
+            let mut count = 0;
+            let new = [r#"null"#, "7", "\"\"", "\"*\"", "[]", "{}", "\"\\u0000\\n\"", "[\"a..b\"]"][new];
+            replace(&mut value, at, &mut count, &serde_json::from_str(new).unwrap());
+        }
+        survives(&serde_json::to_string_pretty(&value).unwrap(), "a\nb");
+    }
+
+    #[test]
+    fn any_text(text in any::<String>()) {
+        survives(&text, "a");
+        survives(&format!("{{\"token\": {text}"), "a");
+        survives(&format!("{{\"tokens\": [{{\"{text}\": 1}}]}}"), "a");
+    }
+}
+
+/// Puts `new` in the place of value number `at`.
+fn replace(value: &mut serde_json::Value, at: usize, count: &mut usize, new: &serde_json::Value) {
+    *count += 1;
+    if *count == at {
+        *value = new.clone();
+    } else if let Some(list) = value.as_array_mut() {
+        list.iter_mut().for_each(|value| replace(value, at, count, new));
+    } else if let Some(map) = value.as_object_mut() {
+        map.values_mut().for_each(|value| replace(value, at, count, new));
+    }
+}
+
+#[test]
+fn throwaway_vectors() {
+    let root = std::path::Path::new("/work/shared/vectors");
+    let index: serde_json::Value =
+        serde_json::from_str(&std::fs::read_to_string(root.join("invalid/index.json")).unwrap()).unwrap();
+    for case in index.as_array().unwrap() {
+        let input = Input::from_path(root.join("invalid").join(case["file"].as_str().unwrap())).unwrap();
+        let loaded = load(&[input], &LoadOptions::default());
+        let mut found: Vec<&str> = loaded.diagnostics.iter().map(|d| d.place.as_str()).collect();
+        let mut want: Vec<&str> = case["paths"].as_array().unwrap().iter().map(|p| p.as_str().unwrap()).collect();
+        found.sort();
+        want.sort();
+        assert_eq!(found, want, "{case}");
+        assert!(loaded.policy.is_none());
+        for d in &loaded.diagnostics {
+            eprintln!("{d}; {}", d.help);
+        }
+    }
+    for entry in std::fs::read_dir(root.join("decisions")).unwrap() {
+        let loaded = load(&[Input::from_path(entry.unwrap().path().join("policy.json")).unwrap()], &everything());
+        assert!(loaded.policy.is_some());
+        assert_eq!(loaded.errors().count(), 0, "{:?}", loaded.diagnostics);
+    }
+}

@@ -1,0 +1,92 @@
+//! Referers the slow way: every entry is read again for every request (N7). Nothing that decides uses it.
+
+use std::cell::Cell;
+
+use url::{SyntaxViolation, Url};
+
+/// What a list of entries says to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// The request may pass: there is no entry, or one matches.
+    Accepted,
+    /// There are entries, and no Referer.
+    Missing,
+    /// There are entries, and none matches.
+    NotAllowed,
+}
+
+/// What `entries` say to a request with this `Referer` header (N7.6). An entry that is none matches nothing.
+pub fn accepts(entries: &[&str], referer: Option<&str>) -> Answer {
+    if entries.is_empty() {
+        return Answer::Accepted;
+    }
+    let Some(referer) = referer.filter(|referer| !referer.is_empty()) else {
+        return Answer::Missing;
+    };
+    let matched = web_url(referer).is_some_and(|referer| entries.iter().any(|entry| matches(entry, &referer)));
+    if matched { Answer::Accepted } else { Answer::NotAllowed }
+}
+
+/// Whether `text` can be listed as a referer (N7.1, N7.5).
+pub fn is_entry(text: &str) -> bool {
+    entry(text).is_some()
+}
+
+/// Reads an absolute `http` or `https` URL without user info; an `@` with nothing before it is user info too.
+fn web_url(text: &str) -> Option<Url> {
+    let user_info = Cell::new(false);
+    let note = |violation| {
+        if violation == SyntaxViolation::EmbeddedCredentials {
+            user_info.set(true);
+        }
+    };
+    let url = Url::options().syntax_violation_callback(Some(&note)).parse(text).ok()?;
+    let web = url.scheme() == "http" || url.scheme() == "https";
+    if web && !user_info.get() { Some(url) } else { None }
+}
+
+fn entry(text: &str) -> Option<Url> {
+    let url = web_url(text)?;
+    let host = url.host_str()?;
+    let rest = host.strip_prefix("*.").unwrap_or(host);
+    if url.fragment().is_some() || rest.contains('*') || rest.is_empty() || rest.starts_with('.') {
+        None
+    } else {
+        Some(url)
+    }
+}
+
+fn matches(text: &str, referer: &Url) -> bool {
+    let Some(entry) = entry(text) else {
+        return false;
+    };
+    same_origin(&entry, referer) && path_matches(&entry, referer)
+}
+
+fn same_origin(entry: &Url, referer: &Url) -> bool {
+    let (Some(expected), Some(found)) = (entry.host_str(), referer.host_str()) else {
+        return false;
+    };
+    let host = match expected.strip_prefix("*.") {
+        None => found == expected,
+        // One or more labels, none of them empty.
+        Some(rest) => match found.strip_suffix(rest).and_then(|front| front.strip_suffix('.')) {
+            Some(front) => front.split('.').all(|label| !label.is_empty()),
+            None => false,
+        },
+    };
+    host && entry.scheme() == referer.scheme() && entry.port_or_known_default() == referer.port_or_known_default()
+}
+
+fn path_matches(entry: &Url, referer: &Url) -> bool {
+    match (entry.path(), entry.query()) {
+        // A site (N7.2).
+        ("/" | "/*", None) => true,
+        // A part of one (N7.3).
+        (path, None) if path.ends_with("/*") => {
+            path.strip_suffix('*').is_some_and(|part| referer.path().starts_with(part))
+        }
+        // A page (N7.4).
+        (path, query) => referer.path() == path && referer.query() == query,
+    }
+}

@@ -1,0 +1,136 @@
+//! The shared vectors: policies, requests, and what the rules make of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use portcullis::decision::Reason;
+use portcullis::reference::{Reference, ReferenceDecision};
+use serde_json::Value;
+
+use crate::document;
+use crate::engine::{by_engine, for_each_strategy, lowered, policy, snapshot};
+use crate::request::Asked;
+
+/// Where the vectors are; `None`, said aloud, where this copy of the project stands alone.
+fn vectors(part: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors").join(part);
+    if !path.is_dir() {
+        eprintln!("skipped: there are no vectors `{part}` beside the project");
+        return None;
+    }
+    Some(path)
+}
+
+fn json(path: &Path) -> Value {
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn json_lines(path: &Path) -> Vec<Value> {
+    fs::read_to_string(path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn expected(line: &Value) -> ReferenceDecision {
+    if line["decision"] == "allow" {
+        let grants =
+            document::list(&line["grants"]).iter().map(|grant| u32::try_from(grant.as_u64().unwrap()).unwrap());
+        return ReferenceDecision::Allow {
+            token: line["token"].as_str().unwrap().to_owned(),
+            grants: grants.collect(),
+        };
+    }
+    let reason = Reason::ALL.into_iter().find(|reason| line["reason"] == reason.code()).unwrap();
+    assert_eq!(line["status"], reason.status(), "{line}");
+    ReferenceDecision::Deny(reason)
+}
+
+/// A policy of `decisions`, its requests, and the answer to each.
+struct Case {
+    name: String,
+    policy: PathBuf,
+    requests: Vec<(Value, Asked, ReferenceDecision)>,
+}
+
+fn cases() -> Vec<Case> {
+    let Some(path) = vectors("decisions") else {
+        return Vec::new();
+    };
+    let mut folders: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    let case = |folder: PathBuf| {
+        let (requests, answers) =
+            (json_lines(&folder.join("requests.jsonl")), json_lines(&folder.join("decisions.jsonl")));
+        assert_eq!(requests.len(), answers.len(), "{}", folder.display());
+        let pair = |(request, answer): (Value, Value)| {
+            assert_eq!(request["id"], answer["id"]);
+            let asked = Asked::read(&request).unwrap_or_else(|| panic!("not a request: {request}"));
+            (request, asked, expected(&answer))
+        };
+        Case {
+            name: folder.file_name().unwrap().to_string_lossy().into_owned(),
+            policy: folder.join("policy.json"),
+            requests: requests.into_iter().zip(answers).map(pair).collect(),
+        }
+    };
+    folders.into_iter().map(case).collect()
+}
+
+/// Compares all answers with the expected ones, and shows every difference at once.
+fn check(case: &Case, decide: impl Fn(&Asked) -> ReferenceDecision) {
+    let differences: Vec<String> = case
+        .requests
+        .iter()
+        .filter_map(|(line, asked, expected)| {
+            let found = decide(asked);
+            (found != *expected).then(|| format!("{line}\n  expected {expected:?}\n  found    {found:?}"))
+        })
+        .collect();
+    assert!(differences.is_empty(), "{}: {} differ\n{}", case.name, differences.len(), differences.join("\n"));
+}
+
+#[test]
+fn the_reference_decides_as_the_vectors_say() {
+    for case in cases() {
+        let reference = document::reference(&json(&case.policy));
+        check(&case, |asked| asked.ask(|request, now| reference.decide(request, now)));
+    }
+}
+
+#[test]
+fn the_reference_of_the_lowered_policy_decides_as_the_vectors_say() {
+    for case in cases() {
+        let reference = Reference::new(&policy(&json(&case.policy)));
+        assert_eq!(reference.unreadable(), [], "{}", case.name);
+        check(&case, |asked| asked.ask(|request, now| reference.decide(request, now)));
+    }
+}
+
+#[test]
+fn the_engine_decides_as_the_vectors_say() {
+    for case in cases() {
+        let policy = policy(&json(&case.policy));
+        for_each_strategy(|_, options| {
+            let snapshot = snapshot(&policy, options);
+            check(&case, |asked| by_engine(&snapshot, asked));
+        });
+    }
+}
+
+/// Each document is refused, with a problem at every place that the index names.
+#[test]
+fn invalid_documents_are_refused_at_every_place() {
+    let Some(folder) = vectors("invalid") else {
+        return;
+    };
+    let mut wrong = Vec::new();
+    for case in document::list(&json(&folder.join("index.json"))) {
+        let file = case["file"].as_str().unwrap();
+        let lowered = lowered(&fs::read_to_string(folder.join(file)).unwrap(), false);
+        let found: Vec<String> = lowered.problems.iter().map(|problem| problem.place.to_string()).collect();
+        let expected: Vec<&str> = document::list(&case["paths"]).iter().map(|path| path.as_str().unwrap()).collect();
+        let named = expected.iter().all(|path| found.iter().any(|place| place == path));
+        if lowered.policy.is_some() || !named {
+            wrong.push(format!("{file} ({}): expected {expected:?}, found {found:?}", case["why"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
