@@ -1,0 +1,130 @@
+//! All engines over one workload.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use portcullis::base::Timestamp;
+use portcullis::load;
+use portcullis::snapshot::{Options, Snapshot};
+
+use crate::agree::{Agreement, agreement, reasons, reference};
+use crate::asked::{Asked, Requests};
+use crate::casbins::Casbin;
+use crate::cedar::Cedar;
+use crate::engine::Engine;
+use crate::floors::{Fast, Hashed};
+use crate::gate::{FromDigest, FromSecret};
+use crate::measure::{Contender, Effort, Times, measure};
+use crate::memory::{Built, built};
+use crate::plain::Plain;
+use crate::policy::Document;
+use crate::rego::Regorus;
+use crate::sets::{Globs, Regexes};
+use crate::workload;
+
+/// All that is reported of one size.
+pub struct Field {
+    pub tokens: usize,
+    pub grants: usize,
+    pub rows: Vec<Row>,
+    pub clock: f64,
+    pub read: Built,
+    pub compile: Built,
+    pub document_bytes: usize,
+    pub allowed: usize,
+    pub reference: Option<Agreement>,
+}
+
+/// One engine.
+pub struct Row {
+    pub name: &'static str,
+    pub times: Times,
+    pub built: Built,
+    pub holds: (usize, usize),
+    pub agreement: Agreement,
+}
+
+/// The slower to build hold only the tokens of so many requests, where there are more tokens than [`WHOLE`].
+const PART: usize = 8192;
+const WHOLE: usize = 10_000;
+
+pub fn field(tokens: usize, effort: Effort, seed: u64) -> Field {
+    let now: Timestamp = workload::NOW.parse().expect("an instant");
+    let count = if tokens >= 100_000 { 1 << 18 } else { 1 << 16 };
+    let workload = workload::workload(tokens, count, seed);
+    let requests = Requests::new(&workload.requests);
+    let (document, grants) = (workload.document, workload.grants);
+    drop(workload.requests);
+    let asked = requests.list();
+
+    let owned = document.clone();
+    let (policy, read) = built(|| load::policy(owned).expect("the workload is a policy"));
+    let (snapshot, compile) = built(|| Snapshot::compile(&policy, &Options::default()).expect("it compiles"));
+    let snapshot = Arc::new(snapshot);
+    let reference = (tokens <= 1000).then(|| reference(&policy, &snapshot, &asked, now, 2000));
+    drop(policy);
+
+    let document_bytes = document.len();
+    let read_by_peers = Document::read(&document);
+    let mut contenders = contenders(&read_by_peers, &asked, now);
+    drop(read_by_peers);
+    let from_secret = FromSecret { snapshot: Arc::clone(&snapshot), now };
+    let from_digest = FromDigest { snapshot: Arc::clone(&snapshot), now };
+    let whole = Built { time: read.time + compile.time, ..compile };
+    let gate = |name, engine| Contender { name, engine, built: whole, holds: (tokens, grants), asked: usize::MAX };
+    contenders.insert(2, gate("portcullis, secret", Box::new(from_secret)));
+    contenders.insert(3, gate("portcullis, digest", Box::new(from_digest)));
+
+    let reasons = reasons(&snapshot, &asked, now);
+    let allowed = reasons.iter().filter(|&&reason| reason == "allow").count() * 100 / reasons.len();
+    let agreements: Vec<Agreement> = contenders
+        .iter_mut()
+        .map(|contender| {
+            let floor = contender.name.ends_with("floor");
+            agreement(contender, &asked, &reasons, if floor { 0 } else { 1 << 16 })
+        })
+        .collect();
+    let (times, clock) = measure(&mut contenders, &asked, effort);
+    let rows = contenders.into_iter().zip(times).zip(agreements).map(|((contender, times), agreement)| {
+        let Contender { name, built, holds, .. } = contender;
+        Row { name, times, built, holds, agreement }
+    });
+    Field { tokens, grants, rows: rows.collect(), clock, read, compile, document_bytes, allowed, reference }
+}
+
+fn contenders(document: &Document<'_>, asked: &[Asked<'_>], now: Timestamp) -> Vec<Contender<'static>> {
+    let now = now.seconds();
+    let tokens = document.tokens.len();
+    let all = usize::MAX;
+    let mut contenders = vec![
+        contender("hashed floor", document, all, |document| Box::new(Hashed::new(document))),
+        contender("fast floor", document, all, |document| Box::new(Fast::new(document))),
+        contender("plain loop", document, all, |document| Box::new(Plain::new(document, now))),
+    ];
+    if tokens > 100_000 {
+        return contenders;
+    }
+    let part = if tokens > WHOLE { PART } else { all };
+    let secrets: HashSet<&str> = asked.iter().take(part).map(|asked| asked.secret).collect();
+    let fewer = document.only(&secrets);
+    let held = if tokens > WHOLE { &fewer } else { document };
+    contenders.extend([
+        contender("globset", held, part, |held| Box::new(Globs::new(held, now))),
+        contender("regex", held, part, |held| Box::new(Regexes::new(held, now))),
+        contender("cedar-policy", held, part, |held| Box::new(Cedar::new(held, now))),
+        contender("casbin", document, all, |document| Box::new(Casbin::new(document, now))),
+        contender("regorus", document, all, |document| Box::new(Regorus::new(document, now))),
+    ]);
+    contenders
+}
+
+fn contender(
+    name: &'static str,
+    document: &Document<'_>,
+    asked: usize,
+    build: impl FnOnce(&Document<'_>) -> Box<dyn Engine>,
+) -> Contender<'static> {
+    eprintln!("building {name} of {} tokens", document.tokens.len());
+    let (engine, built) = built(|| build(document));
+    Contender { name, engine, built, holds: (document.tokens.len(), document.grants()), asked }
+}
