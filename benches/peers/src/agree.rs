@@ -24,6 +24,15 @@ pub fn reasons(snapshot: &Snapshot, asked: &[Asked<'_>], now: Timestamp) -> Vec<
     asked.iter().map(code).collect()
 }
 
+/// What each request was built for, beside what portcullis says.
+pub fn intention(reasons: &[&str], meant: &[&str]) -> Agreement {
+    let mut disagree = BTreeMap::new();
+    for (reason, meant) in reasons.iter().zip(meant).filter(|(reason, meant)| reason != meant) {
+        *disagree.entry(format!("portcullis says `{reason}` where `{meant}` was meant")).or_default() += 1;
+    }
+    Agreement { asked: reasons.len(), disagree }
+}
+
 /// Asks the engine all of its requests, at most so many.
 pub fn agreement(contender: &mut Contender<'_>, asked: &[Asked<'_>], reasons: &[&str], most: usize) -> Agreement {
     let most = most.min(contender.asked);

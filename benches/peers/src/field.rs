@@ -7,7 +7,7 @@ use portcullis::base::Timestamp;
 use portcullis::load;
 use portcullis::snapshot::{Options, Snapshot};
 
-use crate::agree::{Agreement, agreement, reasons, reference};
+use crate::agree::{Agreement, agreement, intention, reasons, reference};
 use crate::asked::{Asked, Requests};
 use crate::casbins::Casbin;
 use crate::cedar::Cedar;
@@ -32,6 +32,7 @@ pub struct Field {
     pub compile: Built,
     pub document_bytes: usize,
     pub allowed: usize,
+    pub intention: Agreement,
     pub reference: Option<Agreement>,
 }
 
@@ -54,6 +55,7 @@ pub fn field(tokens: usize, effort: Effort, seed: u64) -> Field {
     let workload = workload::workload(tokens, count, seed);
     let requests = Requests::new(&workload.requests);
     let (document, grants) = (workload.document, workload.grants);
+    let meant: Vec<&'static str> = workload.requests.iter().map(|asked| asked.built_for).collect();
     drop(workload.requests);
     let asked = requests.list();
 
@@ -76,6 +78,7 @@ pub fn field(tokens: usize, effort: Effort, seed: u64) -> Field {
     contenders.insert(3, gate("portcullis, digest", Box::new(from_digest)));
 
     let reasons = reasons(&snapshot, &asked, now);
+    let intention = intention(&reasons, &meant);
     let allowed = reasons.iter().filter(|&&reason| reason == "allow").count() * 100 / reasons.len();
     let agreements: Vec<Agreement> = contenders
         .iter_mut()
@@ -89,7 +92,7 @@ pub fn field(tokens: usize, effort: Effort, seed: u64) -> Field {
         let Contender { name, built, holds, .. } = contender;
         Row { name, times, built, holds, agreement }
     });
-    Field { tokens, grants, rows: rows.collect(), clock, read, compile, document_bytes, allowed, reference }
+    Field { tokens, grants, rows: rows.collect(), clock, read, compile, document_bytes, allowed, intention, reference }
 }
 
 fn contenders(document: &Document<'_>, asked: &[Asked<'_>], now: Timestamp) -> Vec<Contender<'static>> {

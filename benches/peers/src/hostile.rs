@@ -27,10 +27,25 @@ pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
     let long = |segment: &str| format!("db.{}", segment.repeat((4096 - 3) / segment.len()));
     let covered = |names: &[&str]| names.iter().cycle().take(64).map(|&name| name.to_owned()).collect::<Vec<_>>();
     vec![
-        shape("10⁵ patterns of three inner stars, a name that one covers", &inner, &covered(&["db.xa5yb12zc12.t", "db.a1b1c1.t"]), rounds),
+        shape(
+            "10⁵ patterns of three inner stars, a name that one covers",
+            &inner,
+            &covered(&["db.xa5yb12zc12.t", "db.a1b1c1.t"]),
+            rounds,
+        ),
         shape("the same, a name that none covers", &inner, &repeated("db.road_accidents_2024.t".into()), rounds),
-        shape("the same, a name of 4,096 bytes full of their literals", &inner, &repeated(format!("{}.t", &long("a1b2c3")[..4000])), rounds),
-        shape("one token of 10⁵ grants, covered", &grants, &covered(&["db.s4.x", "db.y.p5_x", "db.s7.table_7"]), rounds),
+        shape(
+            "the same, a name of 4,096 bytes full of their literals",
+            &inner,
+            &repeated(format!("{}.t", &long("a1b2c3")[..4000])),
+            rounds,
+        ),
+        shape(
+            "one token of 10⁵ grants, covered",
+            &grants,
+            &covered(&["db.s4.x", "db.y.p5_x", "db.s7.table_7"]),
+            rounds,
+        ),
         shape("the same, not covered", &grants, &repeated("db.z.table_1".into()), rounds),
         shape("the same, a name of 4,096 bytes", &grants, &repeated(long("x")), rounds),
         shape("10⁵ patterns of 300 shapes, not covered", &shapes, &repeated("db.sssssssssss.z".into()), rounds),

@@ -67,10 +67,8 @@ impl Engine for Regorus {
     fn decide(&mut self, asked: &Asked<'_>) -> bool {
         let rules = self.door.enter(asked).and_then(|rules| rules.iter().find(|(name, _)| **name == *asked.connection));
         let Some((_, rules)) = rules else { return false };
-        let input = BTreeMap::from([
-            (self.name.clone(), Value::from(asked.resource)),
-            (self.rules.clone(), rules.clone()),
-        ]);
+        let input =
+            BTreeMap::from([(self.name.clone(), Value::from(asked.resource)), (self.rules.clone(), rules.clone())]);
         self.machine.set_input(Value::from(input));
         self.machine.execute().expect("the policy runs") == Value::from(true)
     }

@@ -20,7 +20,8 @@ struct Grants<S> {
 
 fn grants<S>(token: &Token<'_>, set: impl Fn(&[&str]) -> S) -> Vec<Grants<S>> {
     let of = |(connection, sources): (&str, Vec<&str>)| {
-        let patterns: Vec<&str> = sources.iter().copied().filter(|source| source.len() > 1 && source.contains('*')).collect();
+        let patterns: Vec<&str> =
+            sources.iter().copied().filter(|source| source.len() > 1 && source.contains('*')).collect();
         Grants {
             connection: connection.into(),
             all: sources.contains(&"*"),
@@ -32,7 +33,8 @@ fn grants<S>(token: &Token<'_>, set: impl Fn(&[&str]) -> S) -> Vec<Grants<S>> {
 }
 
 fn decide<S>(door: &Door<Vec<Grants<S>>>, asked: &Asked<'_>, matches: impl FnOnce(&S) -> bool) -> bool {
-    let grants = door.enter(asked).and_then(|grants| grants.iter().find(|grants| *grants.connection == *asked.connection));
+    let grants =
+        door.enter(asked).and_then(|grants| grants.iter().find(|grants| *grants.connection == *asked.connection));
     grants.is_some_and(|grants| {
         grants.all || grants.exact.contains(asked.resource) || grants.patterns.as_ref().is_some_and(matches)
     })
@@ -80,7 +82,8 @@ pub struct Regexes(Door<Vec<Grants<RegexSet>>>);
 impl Regexes {
     pub fn new(document: &Document<'_>, now: i64) -> Self {
         let set = |patterns: &[&str]| {
-            let expressions = patterns.iter().map(|pattern| format!("^{}$", regex::escape(pattern).replace("\\*", "[^.]*")));
+            let expressions =
+                patterns.iter().map(|pattern| format!("^{}$", regex::escape(pattern).replace("\\*", "[^.]*")));
             RegexSetBuilder::new(expressions).unicode(false).size_limit(1 << 30).build().expect("they are expressions")
         };
         Self(Door::new(document, now, |_, token| grants(token, set)))
