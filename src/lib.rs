@@ -5,6 +5,7 @@ pub mod authorizer;
 pub mod base;
 pub mod decision;
 pub mod definition;
+pub mod explain;
 pub mod load;
 pub mod model;
 pub mod name;

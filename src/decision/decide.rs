@@ -109,7 +109,7 @@ fn allow<'s>(snapshot: &'s Snapshot, row: &'s Row, request: &Request<'_>, now: T
 
 /// Checks 1 and 2.
 #[inline]
-pub(super) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> Result<(usize, &'s Row), Reason> {
+pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> Result<(usize, &'s Row), Reason> {
     let digest = match *credential {
         Credential::Missing | Credential::Secret("") => return Err(Reason::TokenMissing),
         Credential::Secret(secret) => SecretDigest::of(secret),
@@ -120,7 +120,7 @@ pub(super) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> 
 
 /// Check 4, and the grant kinds that the API considers: none if it needs no source.
 #[inline]
-pub(super) fn api(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
+pub(crate) fn api(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
     let apis = snapshot.apis();
     let listed = |id: &ApiId| row.apis().contains(*id);
     let id = apis.find(request.api).filter(listed).ok_or(Reason::ApiNotAllowed)?;
@@ -129,7 +129,7 @@ pub(super) fn api(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Resu
 
 /// Check 5 (N7.6).
 #[inline]
-pub(super) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), Reason> {
+pub(crate) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), Reason> {
     match (accepted, header) {
         (Referers::Any, _) => Ok(()),
         (Referers::Only(_), None | Some("")) => Err(Reason::RefererMissing),
@@ -141,24 +141,24 @@ pub(super) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), R
 }
 
 /// A well-formed source, in the form in which grants are kept.
-pub(super) enum Asked<'a> {
+pub(crate) enum Asked<'a> {
     Resource(CanonicalName<'a>),
     Query(NormalForm<'a>),
     NamedSource(&'a str),
 }
 
 /// What the sources of a request are checked against.
-pub(super) struct Target<'s> {
-    pub(super) snapshot: &'s Snapshot,
+pub(crate) struct Target<'s> {
+    pub(crate) snapshot: &'s Snapshot,
     /// `None` if no document and no grant names it.
-    pub(super) connection: Option<(u32, &'s CompiledConnection)>,
-    pub(super) considered: GrantKinds,
+    pub(crate) connection: Option<(u32, &'s CompiledConnection)>,
+    pub(crate) considered: GrantKinds,
 }
 
 impl<'s> Target<'s> {
     /// Check 6.
     #[inline]
-    pub(super) fn read<'a>(&self, source: Source<'a>, buffer: &'a mut NameBuffer) -> Result<Asked<'a>, Reason> {
+    pub(crate) fn read<'a>(&self, source: Source<'a>, buffer: &'a mut NameBuffer) -> Result<Asked<'a>, Reason> {
         let malformed = |_| Reason::SourceMalformed;
         match source {
             Source::Resource(text) => {
@@ -175,21 +175,21 @@ impl<'s> Target<'s> {
 
     /// Check 7.
     #[inline]
-    pub(super) fn block(&self, row: &Row) -> Result<Block<'s>, Reason> {
+    pub(crate) fn block(&self, row: &Row) -> Result<Block<'s>, Reason> {
         let block = self.connection.and_then(|(at, _)| self.snapshot.block(row, at));
         block.ok_or(Reason::ConnectionNotGranted)
     }
 
     /// Check 8 (N8.7).
     #[inline]
-    pub(super) fn accepts(&self, source: Source<'_>) -> Result<(), Reason> {
+    pub(crate) fn accepts(&self, source: Source<'_>) -> Result<(), Reason> {
         let named_only = self.connection.is_some_and(|(_, compiled)| compiled.connection.named_sources_only());
         if named_only && matches!(source, Source::Query(_)) { Err(Reason::QueryNotAccepted) } else { Ok(()) }
     }
 
     /// Check 9: the most specific considered grant that covers what is asked.
     #[inline]
-    pub(super) fn grant(&self, block: Block<'s>, asked: &Asked<'_>) -> Result<u32, Reason> {
+    pub(crate) fn grant(&self, block: Block<'s>, asked: &Asked<'_>) -> Result<u32, Reason> {
         let own = match asked {
             Asked::Resource(_) => GrantKind::Resource,
             Asked::Query(_) => GrantKind::Query,

@@ -4,7 +4,7 @@ mod decide;
 mod reason;
 mod request;
 
-pub(crate) use decide::decide_for;
+pub(crate) use decide::{Asked, Target, api, decide_for};
 pub use decide::{decide, decide_batch};
 pub use reason::{Allow, Decision, Reason};
 pub use request::{Credential, Request, Source, Sources};

@@ -159,8 +159,7 @@ fn value_length(text: &str) -> usize {
                 depth += 1;
                 at += 1;
             }
-            b',' if depth == 0 => return at,
-            b']' | b'}' if depth == 0 => return at,
+            b',' | b']' | b'}' if depth == 0 => return at,
             b']' | b'}' => {
                 depth -= 1;
                 at += 1;
@@ -197,13 +196,12 @@ fn mask(value: &str, out: &mut String) {
             _ => out.push('*'),
         }
         // A character of several bytes is masked byte by byte.
-        match rest.get(length..) {
-            Some(after) => rest = after,
-            None => {
-                let width = rest.chars().next().map_or(1, char::len_utf8);
-                out.extend(std::iter::repeat_n('*', width - 1));
-                rest = rest.get(width..).unwrap_or_default();
-            }
+        if let Some(after) = rest.get(length..) {
+            rest = after;
+        } else {
+            let width = rest.chars().next().map_or(1, char::len_utf8);
+            out.extend(std::iter::repeat_n('*', width - 1));
+            rest = rest.get(width..).unwrap_or_default();
         }
     }
 }

@@ -12,7 +12,7 @@
 //! assert!(loaded.policy.is_none());
 //! assert_eq!(
 //!     loaded.diagnostics[0].to_string(),
-//!     "policy.json:1:51: error[api_unknown]: unknown API `ldss` (tokens[0].allowed_apis[0])",
+//!     "policy.json:1:50: error[api_unknown]: unknown API `ldss` (tokens[0].allowed_apis[0])",
 //! );
 //! assert_eq!(loaded.diagnostics[0].help, "did you mean `lds`?");
 //! ```

@@ -102,14 +102,22 @@ pub(crate) struct Written {
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // In BigQuery a bare `:` behind the first segment would pull the dots before it into that one, unless it has its own.
+        let first = self.bytes.split(|&byte| byte == b'.').next().unwrap_or_default();
+        let domain = self.dialect == Dialect::BigQuery && first.contains(&INNER_DOT);
+        let first_is_bare = domain || is_bare(&String::from_utf8_lossy(first), self.dialect);
+        let colons = self.dialect != Dialect::BigQuery || (first.contains(&b':') && first_is_bare);
         for (index, segment) in self.bytes.split(|&byte| byte == b'.').enumerate() {
             if index > 0 {
                 f.write_str(".")?;
             }
             let text = String::from_utf8_lossy(segment);
-            // BigQuery's domain-scoped projects keep their dots bare (N2.6); nothing there can be escaped.
-            let domain = self.dialect == Dialect::BigQuery && index == 0 && segment.contains(&INNER_DOT);
-            let bare = domain || is_bare(&text, self.dialect);
+            // The dots of a domain-scoped project stay bare (N2.6): inside backquotes they would separate.
+            let bare = if index == 0 {
+                first_is_bare
+            } else {
+                is_bare(&text, self.dialect) && (colons || !text.contains(':'))
+            };
             let quote = self.dialect.quote();
             if !bare {
                 write!(f, "{quote}")?;

@@ -18,6 +18,7 @@ mod scan;
 
 pub(crate) use canonical::Written;
 pub use canonical::{CanonicalName, Name};
+pub(crate) use dialect::Fold;
 pub use dialect::{Dialect, DialectError};
 pub use scan::{NameBuffer, NameError, NameErrorKind};
 pub(crate) use scan::{Scanned, Stars, scan};

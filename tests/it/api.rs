@@ -64,7 +64,9 @@ fn a_decision_does_not_allocate() {
         (Source::NamedSource("my-source"), true),
         (Source::NamedSource("my-sourc"), false),
     ];
-    for residue in [ResidueStrategy::Auto, ResidueStrategy::EachByItself, ResidueStrategy::Automaton, ResidueStrategy::Literals] {
+    for residue in
+        [ResidueStrategy::Auto, ResidueStrategy::EachByItself, ResidueStrategy::Automaton, ResidueStrategy::Literals]
+    {
         let snapshot = Snapshot::compile(&policy, &Options { residue, ..Options::default() }).unwrap();
         let decides = |request: &Request<'_>, allows: bool| {
             let mut decided = false;

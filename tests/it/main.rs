@@ -8,6 +8,8 @@
     reason = "a helper of tests fails as a test does"
 )]
 
+mod api;
+mod cases;
 mod choices;
 mod document;
 mod engine;
@@ -18,5 +20,6 @@ mod request;
 mod sizes;
 mod small_worlds;
 mod spellings;
+mod swap;
 mod texts;
 mod vectors;

@@ -26,7 +26,7 @@ fn check_name(text: &str, dialect: Dialect) -> Result<(), TestCaseError> {
     let mut buffer = NameBuffer::new();
     let count = CanonicalName::read(text, dialect, &mut buffer).ok().map(CanonicalName::segment_count);
     prop_assert_eq!(count, expected.map(|segments| segments.len()), "{} {:?}", dialect, text);
-    if let Some(name) = found.filter(|name| !known::is_displayed_otherwise(name.segments(), dialect)) {
+    if let Some(name) = found {
         let written = name.display(dialect).to_string();
         prop_assert_eq!(
             Name::parse(&written, dialect).ok(),
@@ -58,9 +58,6 @@ fn check_source(text: &str, dialect: Dialect) -> Result<(), TestCaseError> {
             typed
         );
         let Ok(typed) = typed else { continue };
-        if known::is_displayed_otherwise(name_naive::segments(text, dialect).unwrap_or_default().into_iter(), dialect) {
-            continue;
-        }
         let written = typed.display(dialect);
         let again = GrantSource::typed(Some(&written), source_type, dialect, &Limits::default());
         prop_assert_eq!(again, Ok(typed), "{} {:?} is displayed as {:?}", dialect, text, written);
@@ -96,24 +93,6 @@ fn check_referer(entries: &[&str], referer: &str) -> Result<(), TestCaseError> {
     let expected = referer_naive::accepts(&valid, Some(referer)) == Answer::Accepted;
     prop_assert_eq!(found, expected, "{:?} by {:?}", referer, entries);
     Ok(())
-}
-
-/// What is known to be wrong, and left out above. Each has a test that fails as soon as it is right.
-mod known {
-    use portcullis::name::{Dialect, Name};
-
-    /// A `:` in a segment behind the first: `bigquery` reads it only in quotes (N2.6), but it is displayed bare.
-    pub(super) fn is_displayed_otherwise(segments: impl Iterator<Item = String>, dialect: Dialect) -> bool {
-        dialect == Dialect::BigQuery && segments.skip(1).any(|segment| segment.contains(':'))
-    }
-
-    #[test]
-    #[should_panic(expected = "displayed as a.b:")]
-    fn a_quoted_colon_behind_the_first_segment() {
-        let name = Name::parse("`a.b:`", Dialect::BigQuery).unwrap();
-        let written = name.display(Dialect::BigQuery).to_string();
-        assert_eq!(Name::parse(&written, Dialect::BigQuery).ok(), Some(name), "displayed as {written}");
-    }
 }
 
 proptest! {

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::words::quoted;
 use crate::model::SourceError;
-use crate::name::{Dialect, NameError};
+use crate::name::{Dialect, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
 use crate::pattern::PatternError;
 use crate::referer::EntryError;
 
@@ -22,7 +22,7 @@ pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words
     match error {
         SourceError::Empty => ("source_empty", "the source is empty".into(), KINDS.into()),
         SourceError::Resource(reason) => {
-            ("resource_malformed", not("a resource", text, reason), path_help(dialect).into())
+            ("resource_malformed", not("a resource", text, reason), path_help(dialect, reason))
         }
         SourceError::OneSegment => (
             "resource_malformed",
@@ -62,7 +62,7 @@ pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words
 fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
     let message = not("a pattern", text, error);
     let help = match error {
-        PatternError::Name(_) => path_help(dialect).into(),
+        PatternError::Name(reason) => path_help(dialect, reason),
         PatternError::AllSources => "all sources are written `*` with the type `all` or none".into(),
         PatternError::OneSegment => one_segment(text),
         PatternError::NoStar => "a path without a `*` is of type `resource`".into(),
@@ -82,7 +82,7 @@ fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
             ("source_unclear", message.into(), help.into())
         }
         Some(reason) if text.contains('.') => {
-            let help = format!("{}; {KINDS}", path_help(dialect));
+            let help = format!("{}; {KINDS}", path_help(dialect, reason));
             ("source_unclear", format!("{message}; as a path: {reason}").into(), help.into())
         }
         Some(_) => ("source_unclear", message.into(), KINDS.into()),
@@ -101,16 +101,25 @@ fn prefixed(text: &str) -> String {
     quoted(&format!("schema.{text}"))
 }
 
-fn path_help(dialect: Dialect) -> String {
+fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
     let quotes = match dialect {
         Dialect::Generic => "`\"` or backquotes",
         Dialect::BigQuery | Dialect::Databricks => "backquotes",
         Dialect::Snowflake | Dialect::Oracle | Dialect::Postgres | Dialect::Redshift => "`\"`",
     };
-    format!(
-        "a path is 2 to 16 identifiers with dots between them; in dialect `{dialect}` write one with other characters \
-         than letters, digits, `_`, `-`, `$` and `#` in {quotes}"
-    )
+    match error.kind() {
+        NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
+        NameErrorKind::Character { .. } => {
+            format!("write an identifier with other characters than letters, digits, `_`, `-`, `$` and `#` in {quotes}")
+                .into()
+        }
+        NameErrorKind::QuotedCharacter { .. } => "remove the character: no identifier holds it".into(),
+        NameErrorKind::UnclosedQuote { .. } => "close the quote; a quote inside quotes is doubled".into(),
+        NameErrorKind::AfterQuote { .. } => format!("write all of the identifier in {quotes}, or none of it").into(),
+        NameErrorKind::TooLong { .. } | NameErrorKind::TooManySegments => {
+            format!("a path has at most {MAX_SEGMENTS} segments and {MAX_NAME_BYTES} bytes").into()
+        }
+    }
 }
 
 /// What to say of `text`, which is no entry of referers for the reason `error`.

@@ -90,7 +90,7 @@ impl Problem {
                 ("json_syntax", error.message().to_owned().into(), "write one JSON object a line".into())
             }
         };
-        Self { document, part, offset, code, message, help, place }
+        Self { document, place, part, offset, code, message, help }
     }
 }
 
@@ -112,6 +112,9 @@ fn is_secret(place: &Place) -> bool {
 fn wrong_type(place: &Place, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
     match (field, found) {
         ("referers", Kind::Null) => "leave the field out where any request is to be accepted".into(),
+        ("id" | "allowed_apis" | "connection_name" | "source" | "accepts" | "tokens", _) => {
+            format!("write {expected}, such as {}", example(field, place)).into()
+        }
         (_, Kind::Null) => format!("write {expected}, or leave the field out where it may be").into(),
         ("version", _) => "write `1`, or leave the field out".into(),
         ("expiration_date" | "created_at", _) => "write a string such as `\"2030-01-01T00:00:00Z\"`".into(),

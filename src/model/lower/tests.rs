@@ -9,8 +9,8 @@ use crate::name::Dialect;
 fn lowered(texts: &[&str], options: &LowerOptions) -> Lowered {
     let names: Vec<String> = (0..texts.len()).map(|at| format!("{at}.json")).collect();
     let documents: Vec<_> = texts.iter().map(|text| read(text).unwrap()).collect();
-    let named: Vec<_> = names.iter().zip(&documents).map(|(name, document)| Named { name, document }).collect();
-    lower(&named, options)
+    let all: Vec<_> = names.iter().zip(&documents).map(|(name, document)| Named { name, document }).collect();
+    lower(&all, options)
 }
 
 /// `[document:place code, …]` of everything that is wrong.
@@ -345,7 +345,7 @@ fn what_is_said() {
     for (fields, want) in [
         (grant(r#""table*""#), "a pattern needs at least one dot: write `schema.table*`; all sources are written `*`"),
         (grant(r#""Demo""#), "a resource needs its full path: write `schema.Demo`; a resource is a dotted path"),
-        (grant(r#""a..b""#), "nor a query; as a path: an identifier is empty; a path is 2 to 16 identifiers"),
+        (grant(r#""a..b""#), "nor a query; as a path: an identifier is empty; write an identifier before"),
         (grant(r#""x\ny.z""#), "`x\\ny.z` is neither"),
         (r#""allowed_apis": ["sqll"]"#.to_owned(), "unknown API `sqll`; did you mean `sql`?"),
         (r#""allowed_apis": ["geo"]"#.to_owned(), "unknown API `geo`; write one of `maps`, `sql`, `imports`, `lds`"),

@@ -232,15 +232,16 @@ impl<'d, 't> Lowering<'d, 't> {
         let source_type = match &grant.kind {
             Field::Missing => None,
             Field::Wrong(_) => return None,
-            Field::Found(name) => match SourceType::from_name(name) {
-                Some(source_type) => Some(source_type),
-                None => {
+            Field::Found(name) => {
+                let source_type = SourceType::from_name(name);
+                if source_type.is_none() {
                     let message = format!("unknown type of source {}", quoted(name));
                     let words = ("type_unknown", message.into(), one_of(name, SourceType::NAMES).into());
                     self.report(at.document, place().key("type"), Part::Value, words);
                     return None;
                 }
-            },
+                source_type
+            }
         };
         let text = match &grant.source {
             Field::Found(text) => Some(&**text),

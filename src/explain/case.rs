@@ -1,0 +1,150 @@
+//! The decision being explained, and what several parts of an explanation ask about it.
+
+use crate::base::Timestamp;
+use crate::decision::{Credential, Decision, Reason, Request, Source, Target, api};
+use crate::model::{GrantKind, GrantKinds};
+use crate::name::{Dialect, NameBuffer, Written};
+use crate::snapshot::{Block, Row, Snapshot};
+
+use super::words::quoted;
+
+/// A secret shorter than this may stand in a text by chance.
+const REDACTED_FROM: usize = 8;
+
+/// One decision with all that led to it.
+pub(super) struct Case<'s, 'r> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) request: &'r Request<'r>,
+    pub(super) now: Timestamp,
+    pub(super) decision: &'r Decision<'s>,
+    /// Of the token, where it is known.
+    pub(super) row: Option<&'s Row>,
+}
+
+impl<'s, 'r> Case<'s, 'r> {
+    pub(super) fn reason(&self) -> Option<Reason> {
+        self.decision.reason()
+    }
+
+    /// The grant kinds that the request is checked against; none if the API needs no source or is not the token's.
+    pub(super) fn considered(&self) -> GrantKinds {
+        let kinds = self.row.and_then(|row| api(self.snapshot, row, self.request).ok());
+        kinds.unwrap_or_default()
+    }
+
+    pub(super) fn target(&self) -> Target<'s> {
+        self.target_considering(self.considered())
+    }
+
+    pub(super) fn target_considering(&self, considered: GrantKinds) -> Target<'s> {
+        Target { snapshot: self.snapshot, connection: self.snapshot.connection(self.request.connection), considered }
+    }
+
+    /// What the token is granted on the connection.
+    pub(super) fn block(&self) -> Option<Block<'s>> {
+        self.row.and_then(|row| self.target().block(row).ok())
+    }
+
+    /// Of the request's connection.
+    pub(super) fn dialect(&self) -> Dialect {
+        let connection = self.snapshot.connection(self.request.connection);
+        connection.map(|(_, compiled)| compiled.connection.dialect()).unwrap_or_default()
+    }
+
+    pub(super) fn sources(&self) -> &'r [Source<'r>] {
+        self.request.sources.as_slice()
+    }
+
+    /// The first source that fails the check that decided, where it is one that is made for each source.
+    pub(super) fn failing(&self) -> Option<(usize, Source<'r>)> {
+        let (target, reason) = (self.target(), self.reason()?);
+        let mut buffer = NameBuffer::new();
+        let mut fails = |source: Source<'_>| match reason {
+            Reason::SourceMalformed => target.read(source, &mut buffer).is_err(),
+            Reason::QueryNotAccepted => target.accepts(source).is_err(),
+            Reason::SourceNotGranted | Reason::GrantKindNotAccepted => {
+                let asked = target.read(source, &mut buffer).ok();
+                let found = asked.zip(self.block()).map(|(asked, block)| target.grant(block, &asked));
+                found.is_some_and(|found| found == Err(reason))
+            }
+            _ => false,
+        };
+        self.sources().iter().copied().enumerate().find(|&(_, source)| fails(source))
+    }
+
+    /// A text of the request, in backticks, without the request's secret.
+    pub(super) fn asked(&self, text: &str) -> String {
+        match self.request.credential {
+            Credential::Secret(secret) if secret.len() >= REDACTED_FROM => quoted(&redacted(text, secret)),
+            _ => quoted(text),
+        }
+    }
+
+    /// `source 1 of 2, `; nothing if there is just one.
+    pub(super) fn which(&self, index: usize) -> String {
+        match self.sources().len() {
+            0 | 1 => String::new(),
+            count => format!("source {index} of {count}, "),
+        }
+    }
+}
+
+/// `text` without `secret`, which is not empty, in any case of its ASCII letters: names may have been folded.
+fn redacted(text: &str, secret: &str) -> String {
+    let mut redacted = String::with_capacity(text.len());
+    let mut skip_to = 0;
+    for (at, character) in text.char_indices() {
+        let here = at >= skip_to
+            && text
+                .as_bytes()
+                .get(at..at + secret.len())
+                .is_some_and(|here| here.eq_ignore_ascii_case(secret.as_bytes()));
+        if here {
+            redacted.push_str("[secret]");
+            skip_to = at + secret.len();
+        } else if at >= skip_to {
+            redacted.push(character);
+        }
+    }
+    redacted
+}
+
+/// The text of a grant, in backticks, as `dialect` writes it.
+pub(super) fn granted(kind: GrantKind, text: &[u8], dialect: Dialect) -> String {
+    match kind {
+        GrantKind::Resource | GrantKind::Pattern => quoted(&Written { bytes: text.into(), dialect }.to_string()),
+        GrantKind::Query | GrantKind::NamedSource => quoted(&String::from_utf8_lossy(text)),
+        GrantKind::All => "`*`".to_owned(),
+    }
+}
+
+/// As in "grant 2 (pattern `carto.shared.*`)", for a grant of `block`.
+pub(super) fn grant_of(snapshot: &Snapshot, block: Block<'_>, grant: u32) -> String {
+    let connection = snapshot.connection_at(block.connection);
+    let dialect = connection.map(|compiled| compiled.connection.dialect()).unwrap_or_default();
+    let mut found = None;
+    block.each(|kind, text, place| {
+        if place == grant && found.is_none() {
+            found = Some((kind, text));
+        }
+    });
+    match found {
+        None => format!("grant {grant}"),
+        Some((GrantKind::All, _)) => format!("grant {grant} (all sources)"),
+        Some((kind, text)) => {
+            let text = text.map(|text| granted(kind, snapshot.text(text), dialect)).unwrap_or_default();
+            format!("grant {grant} ({} {text})", singular(kind))
+        }
+    }
+}
+
+/// What a grant of this kind is called.
+pub(super) const fn singular(kind: GrantKind) -> &'static str {
+    match kind {
+        GrantKind::Resource => "resource",
+        GrantKind::Pattern => "pattern",
+        GrantKind::Query => "query",
+        GrantKind::NamedSource => "named source",
+        GrantKind::All => "all sources",
+    }
+}

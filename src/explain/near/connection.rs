@@ -1,0 +1,102 @@
+//! Connections: the wrong one, or one that refuses queries.
+
+use super::{NearMiss, NearMissKind, Nearest};
+use crate::decision::{Source, Target};
+use crate::explain::case::{Case, grant_of};
+use crate::explain::words::quoted;
+use crate::model::GrantKind;
+use crate::name::NameBuffer;
+use crate::snapshot::Block;
+
+/// How many connections of a token are looked at.
+const CONNECTIONS: usize = 1_000;
+
+pub(super) fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
+    let asked = case.request.connection;
+    for block in blocks(case) {
+        let Some(compiled) = case.snapshot.connection_at(block.connection) else { continue };
+        let name = compiled.connection.name();
+        if asked.trim().to_lowercase() == name.to_lowercase() {
+            nearest.offer(0, None, || {
+                let differs = if asked.trim() == name { "white space" } else { "letter case" };
+                let (asked, name) = (case.asked(asked), quoted(name));
+                let message = format!("connection {asked} differs in {differs} only from granted {name}");
+                NearMiss::new(NearMissKind::ConnectionLetterCase, message)
+                    .help("names of connections are compared byte for byte")
+            });
+        } else if let Some(edit) = nearest.speller.edit(asked, name) {
+            nearest.offer(edit.count(), None, || {
+                let (asked, name) = (case.asked(asked), quoted(name));
+                let message = format!("connection {asked} differs by {} from granted {name}", edit.as_str());
+                NearMiss::new(NearMissKind::SimilarConnection, message)
+            });
+        }
+    }
+    elsewhere(case, None, nearest);
+}
+
+/// Where the source, or without one all sources, are granted on other connections.
+pub(super) fn elsewhere(case: &Case<'_, '_>, source: Option<(usize, Source<'_>)>, nearest: &mut Nearest) {
+    let (sources, index) = match &source {
+        Some((index, source)) => (std::slice::from_ref(source), Some(*index)),
+        None => (case.sources(), None),
+    };
+    let here = case.snapshot.connection(case.request.connection).map(|(at, _)| at);
+    for block in blocks(case).filter(|block| Some(block.connection) != here) {
+        let Some(compiled) = case.snapshot.connection_at(block.connection) else { continue };
+        let connection = Some((block.connection, compiled));
+        let target = Target { snapshot: case.snapshot, connection, considered: case.considered() };
+        let mut buffer = NameBuffer::new();
+        let grants: Option<Vec<u32>> = sources
+            .iter()
+            .map(|&source| {
+                target.accepts(source).ok()?;
+                let asked = target.read(source, &mut buffer).ok()?;
+                target.grant(block, &asked).ok()
+            })
+            .collect();
+        let Some(&grant) = grants.as_ref().and_then(|grants| grants.first()) else { continue };
+        let rank = if block.all == Some(grant) { 6 } else { 2 };
+        nearest.offer(rank, Some(grant), || {
+            let name = quoted(compiled.connection.name());
+            let what = match sources {
+                [Source::Resource(_)] => "the same name is",
+                [Source::Query(_)] => "the same query is",
+                [Source::NamedSource(_)] => "the same named source is",
+                _ => "all these sources are",
+            };
+            let grant = grant_of(case.snapshot, block, grant);
+            let message = format!("{what} granted on connection {name}, by {grant}");
+            let miss = NearMiss::new(NearMissKind::OtherConnection, message);
+            NearMiss { source: index, ..miss }
+        });
+    }
+}
+
+pub(super) fn named_sources_only(case: &Case<'_, '_>, nearest: &mut Nearest) {
+    let Some((index, _)) = case.failing() else { return };
+    let mut named = None;
+    if let Some(block) = case.block() {
+        block.each(|kind, text, grant| {
+            if kind == GrantKind::NamedSource && named.is_none_or(|(_, first)| grant < first) {
+                named = text.map(|text| (text, grant));
+            }
+        });
+    }
+    nearest.offer(0, None, || {
+        let connection = case.asked(case.request.connection);
+        let message = format!("connection {connection} accepts no query, whatever is granted: use a named source");
+        let miss = NearMiss::new(NearMissKind::NamedSourcesOnly, message).source(index);
+        match named {
+            Some((text, grant)) => {
+                let name = quoted(&String::from_utf8_lossy(case.snapshot.text(text)));
+                miss.help(format!("the token is granted named source {name}, by grant {grant}"))
+            }
+            None => miss.help("the token is granted no named source on this connection"),
+        }
+    });
+}
+
+fn blocks<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = Block<'s>> {
+    case.row.into_iter().flat_map(|row| case.snapshot.blocks(row)).take(CONNECTIONS)
+}

@@ -1,0 +1,130 @@
+//! What is wrong with a malformed source, where, and how it would be right.
+
+use super::text::other_kind;
+use super::{NearMiss, NearMissKind, Nearest};
+use crate::decision::{Asked, Source};
+use crate::explain::case::{Case, grant_of};
+use crate::explain::words::quoted;
+use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, NameErrorKind};
+use crate::query::{NamedSource, NormalForm};
+
+/// A longer name is not written anew.
+const REWRITTEN: usize = 1_024;
+
+pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
+    let Some((index, source)) = case.failing() else {
+        nearest.offer(0, None, || {
+            let api = case.asked(case.request.api);
+            NearMiss::new(NearMissKind::NoSource, format!("the request names no source, and the {api} API needs one"))
+        });
+        return;
+    };
+    if let Some(block) = case.block() {
+        other_kind(case, block, (index, source), nearest);
+    }
+    let miss = match source {
+        Source::Resource(text) => name(case, text),
+        Source::Query(text) => query(case, text),
+        Source::NamedSource(text) => Some(named_source(case, text)),
+    };
+    if let Some(miss) = miss {
+        nearest.offer(0, None, || miss.source(index));
+    }
+}
+
+fn name(case: &Case<'_, '_>, text: &str) -> Option<NearMiss> {
+    let dialect = case.dialect();
+    let error = CanonicalName::read(text, dialect, &mut NameBuffer::new()).err()?;
+    let place = match error.kind() {
+        NameErrorKind::TooLong { .. } | NameErrorKind::TooManySegments => String::new(),
+        _ => format!(", at byte {}", error.at()),
+    };
+    let message = format!("{} is not a name{place}: {error}", case.asked(text));
+    let miss = NearMiss::new(NearMissKind::MalformedName, message);
+    Some(match help(case, text, &error, dialect) {
+        Some(help) => miss.help(help),
+        None => miss,
+    })
+}
+
+fn help(case: &Case<'_, '_>, text: &str, error: &NameError, dialect: Dialect) -> Option<String> {
+    let quotes = || match dialect {
+        Dialect::Generic => "double quotes or backquotes",
+        _ if dialect.quote() == '`' => "backquotes",
+        _ => "double quotes",
+    };
+    match error.kind() {
+        NameErrorKind::Character { found: '"' | '`' | '\'' | '[', .. } => {
+            Some(format!("dialect `{dialect}` quotes with {}", quotes()))
+        }
+        NameErrorKind::Character { .. } => {
+            let written = rewritten(text, dialect)?;
+            let covered = covered(case, &written);
+            Some(format!("between quotes it may: {}{covered}", case.asked(&written)))
+        }
+        NameErrorKind::EmptyIdentifier => {
+            let without: Vec<&str> = text.split('.').filter(|segment| !segment.is_empty()).collect();
+            let without = without.join(".");
+            Name::parse(&without, dialect).ok()?;
+            let covered = covered(case, &without);
+            Some(format!("without the extra dot: {}{covered}", case.asked(&without)))
+        }
+        NameErrorKind::QuotedCharacter { found: '\\', .. } => Some("BigQuery's names have no escapes".to_owned()),
+        NameErrorKind::UnclosedQuote { quote } => Some(format!("a {quote} inside quotes is written twice"))
+            .filter(|_| dialect != Dialect::BigQuery)
+            .or_else(|| Some("close the quote".to_owned())),
+        _ => None,
+    }
+}
+
+/// `text` with quotes around each segment that needs them; `None` if that does not make a name of it.
+fn rewritten(text: &str, dialect: Dialect) -> Option<String> {
+    if text.len() > REWRITTEN || text.contains(['"', '`']) {
+        return None;
+    }
+    let quote = dialect.quote();
+    let segment = |segment: &str| match Name::parse(segment, dialect) {
+        Ok(_) => segment.to_owned(),
+        Err(_) => format!("{quote}{segment}{quote}"),
+    };
+    let written = text.split('.').map(segment).collect::<Vec<_>>().join(".");
+    Name::parse(&written, dialect).is_ok().then_some(written)
+}
+
+/// As in ", which grant 2 (…) covers".
+fn covered(case: &Case<'_, '_>, text: &str) -> String {
+    let mut buffer = NameBuffer::new();
+    let name = CanonicalName::read(text, case.dialect(), &mut buffer).ok();
+    let grant = name.zip(case.block()).and_then(|(name, block)| {
+        let grant = case.target().grant(block, &Asked::Resource(name)).ok()?;
+        Some(grant_of(case.snapshot, block, grant))
+    });
+    grant.map(|grant| format!(", which {grant} covers")).unwrap_or_default()
+}
+
+fn query(case: &Case<'_, '_>, text: &str) -> Option<NearMiss> {
+    let error = NormalForm::of(text, case.snapshot.query_bytes()).err()?;
+    Some(NearMiss::new(NearMissKind::MalformedQuery, error.to_string()))
+}
+
+fn named_source(case: &Case<'_, '_>, text: &str) -> NearMiss {
+    let allowed = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '_');
+    let what = if let Some((at, found)) = text.char_indices().find(|&(_, character)| !allowed(character)) {
+        let found = quoted(&found.to_string());
+        format!("{found}, at byte {at}, is no lower-case letter, no digit, neither `-` nor `_`")
+    } else if !(3..=51).contains(&text.len()) {
+        format!("it has {} characters, not 3 to 51", text.len())
+    } else if text.starts_with(['-', '_']) {
+        "its first character is neither a letter nor a digit".to_owned()
+    } else {
+        "its last character is `-` or `_`".to_owned()
+    };
+    let message = format!("{} is not a named source: {what}", case.asked(text));
+    let miss = NearMiss::new(NearMissKind::MalformedNamedSource, message);
+    let lower = text.trim().to_lowercase();
+    if NamedSource::is_named_source(&lower) {
+        miss.help(format!("named sources are lower-case: {}", case.asked(&lower)))
+    } else {
+        miss
+    }
+}

@@ -1,0 +1,167 @@
+//! Referers that nearly match.
+
+use super::{NearMiss, NearMissKind, Nearest};
+use crate::explain::case::Case;
+use crate::explain::check::page;
+use crate::explain::words::quoted;
+use crate::model::Referers;
+use crate::referer::{Entry, Referer, Rule, Scheme};
+
+/// How many entries are looked at.
+const ENTRIES: usize = 10_000;
+
+pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
+    let Some(Referers::Only(set)) = case.row.map(|row| case.snapshot.referers(row)) else { return };
+    let Some(header) = case.request.referer.filter(|header| !header.is_empty()) else {
+        nearest.offer(0, None, || {
+            let count = if set.len() == 1 { "a referer".to_owned() } else { format!("{} referers", set.len()) };
+            let message = format!("the token lists {count}, and the request has no Referer");
+            NearMiss::new(NearMissKind::RefererAbsent, message).help(
+                "clients that are no browsers send none; a page sends none if its `Referrer-Policy` is `no-referrer` or \
+                 `same-origin`, or if it is loaded by https and asks by http",
+            )
+        });
+        return;
+    };
+    match Referer::parse(header) {
+        None => nearest.offer(0, None, || unreadable(case, header)),
+        Some(referer) => set.entries().take(ENTRIES).for_each(|entry| compare(case, entry, &referer, nearest)),
+    }
+}
+
+/// Why a header is no Referer that can match (N7.6). Never repeats what stands before an `@`: it may be a password.
+fn unreadable(case: &Case<'_, '_>, header: &str) -> NearMiss {
+    let header = header.trim();
+    let shown = || if header.contains('@') { "it".to_owned() } else { case.asked(before_query(header)) };
+    match url::Url::parse(header) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            let scheme = case.asked(url.scheme());
+            let message = format!("the Referer has the scheme {scheme}: expected `http` or `https`");
+            NearMiss::new(NearMissKind::RefererNotHttp, message)
+        }
+        Ok(_) => NearMiss::new(NearMissKind::RefererUserInfo, "the Referer has user info before its host".to_owned())
+            .help("no browser sends it: leave out what stands before the `@`"),
+        Err(url::ParseError::RelativeUrlWithoutBase) => {
+            let message = format!("the Referer is not an absolute URL: {} has no scheme", shown());
+            NearMiss::new(NearMissKind::RefererUnreadable, message).help("write it as in `https://carto.com/`")
+        }
+        Err(error) => {
+            let message = format!("the Referer is not a URL: {error}");
+            NearMiss::new(NearMissKind::RefererUnreadable, message)
+        }
+    }
+}
+
+/// A query may hold what is not ours to repeat.
+fn before_query(header: &str) -> &str {
+    header.split(['?', '#']).next().unwrap_or_default()
+}
+
+fn compare(case: &Case<'_, '_>, entry: &Entry, referer: &Referer<'_>, nearest: &mut Nearest) {
+    let Some(host) = host(case, entry, referer.host(), nearest) else { return };
+    let mut differs: Vec<(NearMissKind, String)> = Vec::new();
+    let mut help = None;
+    if referer.scheme() != entry.scheme() {
+        let differ = format!("its scheme is `{}`, not `{}`", referer.scheme(), entry.scheme());
+        differs.push((NearMissKind::RefererScheme, differ));
+    }
+    if let Host::Other(kind, differ) = host {
+        differs.push((kind, differ));
+        if kind == NearMissKind::RefererSubdomain && !entry.is_wildcard_host() {
+            help = Some("an entry stands for one host; `https://*.carto.com/` stands for all hosts below `carto.com`");
+        }
+    }
+    if port(referer.port(), referer.scheme()) != port(entry.port(), entry.scheme())
+        && (referer.port(), entry.port()) != (None, None)
+    {
+        let (found, wanted) = (port(referer.port(), referer.scheme()), port(entry.port(), entry.scheme()));
+        differs.push((NearMissKind::RefererPort, format!("its port is {found}, not {wanted}")));
+    }
+    if let Some(differ) = path(entry.rule(), referer.path_and_query()) {
+        differs.push((NearMissKind::RefererPath, differ));
+        help = help.or(Some(
+            "across origins browsers send no path unless the page's `Referrer-Policy` says so: an entry without a path \
+             accepts the whole site",
+        ));
+    }
+    let Some(&(kind, _)) = differs.first() else { return };
+    let count = u8::try_from(differs.len()).unwrap_or(u8::MAX);
+    let worth = count * 2 + u8::from(kind == NearMissKind::RefererHost);
+    nearest.offer(worth, None, || {
+        let differs: Vec<String> = differs.into_iter().map(|(_, differ)| differ).collect();
+        let (page, entry) = (page(case, referer), quoted(entry.as_str()));
+        let message = format!("{page} is not entry {entry}: {}", differs.join(", and "));
+        let miss = NearMiss::new(kind, message);
+        NearMiss { help: help.map(str::to_owned), ..miss }
+    });
+}
+
+enum Host {
+    Same,
+    Other(NearMissKind, String),
+}
+
+/// How the host relates to that of the entry; `None` if not at all.
+fn host(case: &Case<'_, '_>, entry: &Entry, host: &str, nearest: &mut Nearest) -> Option<Host> {
+    let other = |kind, differ: String| Some(Host::Other(kind, differ));
+    let (wanted, shown) = (entry.host(), case.asked(host));
+    let wanted_shown = quoted(wanted);
+    let below = is_below(host, wanted);
+    if entry.is_wildcard_host() {
+        if below {
+            return Some(Host::Same);
+        }
+        if host == wanted {
+            return other(
+                NearMissKind::RefererSubdomain,
+                format!("the `*.` stands for at least one label, its host is {shown} itself"),
+            );
+        }
+    } else if host == wanted {
+        return Some(Host::Same);
+    } else if below {
+        return other(NearMissKind::RefererSubdomain, format!("its host {shown} stands below {wanted_shown}"));
+    } else if is_below(wanted, host) {
+        return other(NearMissKind::RefererSubdomain, format!("its host {shown} stands above {wanted_shown}"));
+    } else if sibling(host, wanted) {
+        return other(NearMissKind::RefererSubdomain, format!("its host is {shown}, not {wanted_shown}"));
+    }
+    let edit = nearest.speller.edit(host, wanted)?;
+    other(NearMissKind::RefererHost, format!("its host {shown} differs by {} from {wanted_shown}", edit.as_str()))
+}
+
+/// Whether one or more labels stand before `domain` in `host`.
+fn is_below(host: &str, domain: &str) -> bool {
+    let labels = host.strip_suffix(domain).and_then(|labels| labels.strip_suffix('.'));
+    labels.is_some_and(|labels| labels.split('.').all(|label| !label.is_empty()))
+}
+
+/// Whether both stand in one domain of two labels or more, as `app.carto.com` and `www.carto.com`.
+fn sibling(host: &str, wanted: &str) -> bool {
+    let domain = |host: &str| host.split_once('.').map(|(_, domain)| domain.to_owned());
+    let is_address = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    !is_address && domain(host) == domain(wanted) && domain(host).is_some_and(|domain| domain.contains('.'))
+}
+
+const fn port(port: Option<u16>, scheme: Scheme) -> u16 {
+    match (port, scheme) {
+        (Some(port), _) => port,
+        (None, Scheme::Http) => 80,
+        (None, Scheme::Https) => 443,
+    }
+}
+
+/// How the path and query fall short; `None` if they do not.
+fn path(rule: Rule<'_>, path_and_query: &str) -> Option<String> {
+    let (path, _) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
+    match rule {
+        Rule::Site => None,
+        Rule::Prefix(prefix) if path_and_query.starts_with(prefix) => None,
+        Rule::Prefix(prefix) => Some(format!("its path does not begin with {}", quoted(prefix))),
+        Rule::Exact(exact) if path_and_query == exact => None,
+        Rule::Exact(exact) if exact.split('?').next() == Some(path) => {
+            Some("its query is another, and an entry without a star asks for just its own".to_owned())
+        }
+        Rule::Exact(exact) => Some(format!("its path and query are not {}", quoted(exact))),
+    }
+}

@@ -1,0 +1,85 @@
+//! How texts, lists and spans of time are put into sentences.
+
+use crate::base::Timestamp;
+use crate::model::{GrantKind, GrantKinds};
+use crate::name::{Dialect, Fold};
+
+/// How many characters of a text a sentence repeats.
+const EXCERPT: usize = 120;
+/// How many items a sentence lists.
+const LISTED: usize = 8;
+
+/// `text` in backticks, on one line, shortened.
+pub(super) fn quoted(text: &str) -> String {
+    let mut quoted = String::from("`");
+    for (at, character) in text.chars().enumerate() {
+        if at == EXCERPT {
+            quoted.push('…');
+            break;
+        }
+        if character.is_control() || is_invisible(character) {
+            quoted.extend(character.escape_default());
+        } else {
+            quoted.push(character);
+        }
+    }
+    quoted.push('`');
+    quoted
+}
+
+/// Line separators, and what changes the direction of the text around it or cannot be seen.
+fn is_invisible(character: char) -> bool {
+    matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+}
+
+/// `items`, separated by commas, the last by `and`; of many, the first few.
+pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
+    let mut items = items.into_iter();
+    let mut shown: Vec<String> = items.by_ref().take(LISTED).collect();
+    let more = items.count();
+    if more > 0 {
+        shown.push(format!("{more} more"));
+    }
+    match (shown.pop(), shown.is_empty()) {
+        (None, _) => "nothing".to_owned(),
+        (Some(only), true) => only,
+        (Some(last), false) => format!("{} and {last}", shown.join(", ")),
+    }
+}
+
+/// What grants of this kind are called.
+pub(super) const fn plural(kind: GrantKind) -> &'static str {
+    match kind {
+        GrantKind::Resource => "resources",
+        GrantKind::Pattern => "patterns",
+        GrantKind::Query => "queries",
+        GrantKind::NamedSource => "named sources",
+        GrantKind::All => "all sources",
+    }
+}
+
+pub(super) fn kinds(kinds: GrantKinds) -> String {
+    list(kinds.iter().map(|kind| plural(kind).to_owned()))
+}
+
+/// What this dialect does to letter case.
+pub(super) const fn folding(dialect: Dialect) -> &'static str {
+    match (dialect.bare_fold(), dialect.quoted_fold()) {
+        (Fold::AsWritten, _) => "folds nothing",
+        (Fold::Upper, _) => "folds bare names to upper case and leaves quoted ones as written",
+        (Fold::Lower, Fold::Lower) => "folds all names to lower case",
+        (Fold::Lower, _) => "folds bare names to lower case and leaves quoted ones as written",
+    }
+}
+
+/// How long it is from `start` to `end`, in the largest unit of which it is at least one.
+pub(super) fn span(start: Timestamp, end: Timestamp) -> String {
+    let seconds = end.seconds().saturating_sub(start.seconds()).max(0);
+    let (count, unit) = match seconds {
+        86_400.. => (seconds / 86_400, "day"),
+        3_600.. => (seconds / 3_600, "hour"),
+        60.. => (seconds / 60, "minute"),
+        _ => (seconds, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}
