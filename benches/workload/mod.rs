@@ -205,9 +205,9 @@ fn ask(tokens: &[Token], at: usize, rng: &mut ChaCha8Rng) -> Asked {
         8 => {
             // Of another database, or one segment deeper than what is granted.
             let deeper = rng.random_bool(0.5);
-            let resource = allowed.resource.map(|name| {
-                if deeper { format!("{name}.part_01") } else { name.replace("warehouse", "storehouse") }
-            });
+            let resource = allowed
+                .resource
+                .map(|name| if deeper { format!("{name}.part_01") } else { name.replace("warehouse", "storehouse") });
             Asked { resource, built_for: "source_not_granted", ..allowed }
         }
         _ => allowed,

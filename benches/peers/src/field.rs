@@ -30,7 +30,6 @@ pub struct Field {
     pub clock: f64,
     pub read: Built,
     pub compile: Built,
-    pub document_bytes: usize,
     pub allowed: usize,
     pub intention: Agreement,
     pub reference: Option<Agreement>,
@@ -59,14 +58,13 @@ pub fn field(tokens: usize, effort: Effort, seed: u64) -> Field {
     drop(workload.requests);
     let asked = requests.list();
 
-    let owned = document.clone();
-    let (policy, read) = built(|| load::policy(owned).expect("the workload is a policy"));
+    // Its own copy of the document is counted: that is what a reader of files holds.
+    let (policy, read) = built(|| load::policy(document.clone()).expect("the workload is a policy"));
     let (snapshot, compile) = built(|| Snapshot::compile(&policy, &Options::default()).expect("it compiles"));
     let snapshot = Arc::new(snapshot);
     let reference = (tokens <= 1000).then(|| reference(&policy, &snapshot, &asked, now, 2000));
     drop(policy);
 
-    let document_bytes = document.len();
     let read_by_peers = Document::read(&document);
     let mut contenders = contenders(&read_by_peers, &asked, now);
     drop(read_by_peers);
@@ -92,7 +90,7 @@ pub fn field(tokens: usize, effort: Effort, seed: u64) -> Field {
         let Contender { name, built, holds, .. } = contender;
         Row { name, times, built, holds, agreement }
     });
-    Field { tokens, grants, rows: rows.collect(), clock, read, compile, document_bytes, allowed, intention, reference }
+    Field { tokens, grants, rows: rows.collect(), clock, read, compile, allowed, intention, reference }
 }
 
 fn contenders(document: &Document<'_>, asked: &[Asked<'_>], now: Timestamp) -> Vec<Contender<'static>> {

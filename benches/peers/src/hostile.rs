@@ -6,7 +6,7 @@ use crate::patterns::{one_token, time};
 
 /// One shape.
 pub struct Hostile {
-    pub what: &'static str,
+    pub what: String,
     pub nanoseconds: f64,
     pub build: Duration,
 }
@@ -28,7 +28,7 @@ pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
     let covered = |names: &[&str]| names.iter().cycle().take(64).map(|&name| name.to_owned()).collect::<Vec<_>>();
     vec![
         shape(
-            "10⁵ patterns of three inner stars, a name that one covers",
+            &format!("{scale} patterns of three inner stars, a name that one covers"),
             &inner,
             &covered(&["db.xa5yb12zc12.t", "db.a1b1c1.t"]),
             rounds,
@@ -41,14 +41,19 @@ pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
             rounds,
         ),
         shape(
-            "one token of 10⁵ grants, covered",
+            &format!("one token of {scale} grants, covered"),
             &grants,
             &covered(&["db.s4.x", "db.y.p5_x", "db.s7.table_7"]),
             rounds,
         ),
         shape("the same, not covered", &grants, &repeated("db.z.table_1".into()), rounds),
         shape("the same, a name of 4,096 bytes", &grants, &repeated(long("x")), rounds),
-        shape("10⁵ patterns of 300 shapes, not covered", &shapes, &repeated("db.sssssssssss.z".into()), rounds),
+        shape(
+            &format!("{scale} patterns of 300 shapes, not covered"),
+            &shapes,
+            &repeated("db.sssssssssss.z".into()),
+            rounds,
+        ),
         shape("1,000 patterns `*a*a*…*b`, a name of 4,093 `a`", &backtracking, &repeated(long("a")), rounds),
         shape("the same, a name of 40 `a`", &backtracking, &repeated(format!("db.{}", "a".repeat(40))), rounds),
         shape("one pattern of 1,001 stars, a name of 4,093 `a`", &stars, &repeated(long("a")), rounds),
@@ -63,10 +68,10 @@ pub fn ordinary(rounds: usize) -> [f64; 2] {
     [time(&snapshot, &short, rounds), time(&snapshot, &long, rounds)]
 }
 
-fn shape(what: &'static str, sources: &[String], names: &[String], rounds: usize) -> Hostile {
+fn shape(what: &str, sources: &[String], names: &[String], rounds: usize) -> Hostile {
     eprintln!("hostile: {what}");
     let start = Instant::now();
     let snapshot = one_token(sources);
     let build = start.elapsed();
-    Hostile { what, nanoseconds: time(&snapshot, names, rounds), build }
+    Hostile { what: what.to_owned(), nanoseconds: time(&snapshot, names, rounds), build }
 }

@@ -22,6 +22,7 @@ mod patterns;
 mod plain;
 mod plot;
 mod policy;
+mod profile;
 mod rego;
 mod report;
 mod sets;
@@ -45,10 +46,12 @@ struct Arguments {
     date: String,
     record: Option<PathBuf>,
     only: Vec<String>,
+    profile: Option<String>,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut found = Arguments { quick: false, sizes: None, date: "undated".into(), record: None, only: Vec::new() };
+    let mut found =
+        Arguments { quick: false, sizes: None, date: "undated".into(), record: None, only: Vec::new(), profile: None };
     let mut rest = std::env::args().skip(1);
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("{argument} takes a value"));
@@ -60,6 +63,7 @@ fn arguments() -> Result<Arguments, String> {
             }
             "--date" => found.date = value()?,
             "--record" => found.record = Some(value()?.into()),
+            "--profile" => found.profile = Some(value()?),
             "--only" => found.only = value()?.split(',').map(str::to_owned).collect(),
             _ => return Err(format!("unknown argument {argument}")),
         }
@@ -70,6 +74,10 @@ fn arguments() -> Result<Arguments, String> {
 fn main() -> Result<(), String> {
     let arguments = arguments()?;
     let quick = arguments.quick;
+    if let Some(what) = &arguments.profile {
+        let tokens = arguments.sizes.and_then(|sizes| sizes.first().copied()).unwrap_or(10_000);
+        return profile::profile(what, tokens, if quick { 1 } else { 500 });
+    }
     let wanted = |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
     let rounds = if quick { 8 } else { 64 };
     let turn = Duration::from_millis(if quick { 5 } else { 20 });

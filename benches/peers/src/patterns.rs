@@ -22,6 +22,8 @@ use crate::workload;
 pub struct Patterns {
     pub count: usize,
     pub portcullis: f64,
+    /// Without what is not matching: less the same decision under a grant of all sources.
+    pub alone: f64,
     /// Or why there is no set.
     pub globset: Result<f64, String>,
     pub loops: f64,
@@ -114,5 +116,7 @@ pub fn measure(count: usize, rounds: usize) -> Patterns {
         }
         start.elapsed().as_nanos() as f64 / few.len() as f64
     });
-    Patterns { count, portcullis: time(&snapshot, &names, rounds), globset, loops, disagree, globset_build }
+    let all = one_token(&["*".to_owned()]);
+    let [portcullis, rest] = [&snapshot, &all].map(|snapshot| time(snapshot, &names, rounds));
+    Patterns { count, portcullis, alone: (portcullis - rest).max(1.0), globset, loops, disagree, globset_build }
 }

@@ -147,13 +147,12 @@ fn builds(text: &mut String, fields: &[Field]) {
             compile.time.as_secs_f64(),
             thousands((field.grants as f64 / compile.time.as_secs_f64()) as usize)
         );
-        // The text is the reader's while it reads; the policy stays while it is compiled.
+        // The policy stays while it is compiled.
         let mebibytes = |bytes: usize| bytes >> 20;
-        let peak = read.peak + field.document_bytes;
         line!(
             text,
             "| | … at most, document and all: {} MiB reading, {} MiB compiling | | | | | |",
-            thousands(mebibytes(peak)),
+            thousands(mebibytes(read.peak)),
             thousands(mebibytes(read.live + compile.peak))
         );
     }
@@ -190,22 +189,26 @@ fn patterns(text: &mut String, patterns: &[Patterns]) {
     line!(text, "\n## Pattern match alone\n");
     line!(
         text,
-        "One token, one connection. Portcullis makes the whole decision from a digest; the others match, and nothing else.\n"
+        "One token, one connection. Portcullis makes the whole decision from a digest; *match* is what is left of it less the same decision under a grant of all sources. The others match, and nothing else.\n"
     );
-    line!(text, "| patterns | portcullis | ÷ at 10 | one `GlobSet` | ÷ portcullis | plain loop | disagree |");
-    line!(text, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
+    line!(
+        text,
+        "| patterns | portcullis | ÷ at 10 | match | one `GlobSet` | ÷ portcullis | ÷ match | plain loop | disagree |"
+    );
+    line!(text, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |");
     let first = patterns.first().map_or(1.0, |first| first.portcullis);
     for row in patterns {
         let (set, ratio) = match &row.globset {
-            Ok(time) => (nanoseconds(*time), format!("{:.1}", time / row.portcullis)),
-            Err(why) => (format!("not built: {why}"), String::new()),
+            Ok(time) => (nanoseconds(*time), format!("{:.1} | {:.1}", time / row.portcullis, time / row.alone)),
+            Err(why) => (format!("not built: {why}"), " | ".to_owned()),
         };
         line!(
             text,
-            "| {} | {} | {:.2} | {set} (built in {:.2} s) | {ratio} | {} | {} |",
+            "| {} | {} | {:.2} | {} | {set} (built in {:.2} s) | {ratio} | {} | {} |",
             thousands(row.count),
             nanoseconds(row.portcullis),
             row.portcullis / first,
+            nanoseconds(row.alone),
             row.globset_build.as_secs_f64(),
             nanoseconds(row.loops),
             row.disagree
@@ -245,16 +248,20 @@ fn swaps(text: &mut String, record: &Record) {
         "{} tokens, through `Authorizer`, from a digest; the writer swaps without a pause.\n",
         thousands(record.swaps_tokens)
     );
-    line!(text, "| readers | writer | decisions a second | swaps a second | single p50 | p99 | p99.9 |");
-    line!(text, "| ---: | --- | ---: | ---: | ---: | ---: | ---: |");
+    line!(
+        text,
+        "| readers | writer | decisions a second | … of processor time | swaps a second | single p50 | p99 | p99.9 |"
+    );
+    line!(text, "| ---: | --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for row in &record.swaps {
         let [p50, p99, p999] = row.single.map(nanoseconds);
         let writer = if row.writing { "swaps" } else { "none" };
         line!(
             text,
-            "| {} | {writer} | {} | {} | {p50} | {p99} | {p999} |",
+            "| {} | {writer} | {} | {} | {} | {p50} | {p99} | {p999} |",
             row.readers,
             thousands(row.decisions as usize),
+            thousands(row.of_processor as usize),
             thousands(row.swaps as usize)
         );
     }

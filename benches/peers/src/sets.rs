@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use regex::{RegexSet, RegexSetBuilder};
+use regex::bytes::{RegexSet, RegexSetBuilder};
 
 use crate::asked::Asked;
 use crate::door::Door;
@@ -92,6 +92,6 @@ impl Regexes {
 
 impl Engine for Regexes {
     fn decide(&mut self, asked: &Asked<'_>) -> bool {
-        decide(&self.0, asked, |set| set.is_match(asked.resource))
+        decide(&self.0, asked, |set| set.is_match(asked.resource.as_bytes()))
     }
 }

@@ -1,8 +1,8 @@
 //! Readers through the `Authorizer` while a writer replaces its snapshot without a pause.
 //!
 //! The writer has two snapshots and swaps them as fast as it can; a snapshot comes back to it when the last reader is
-//! done with it. Where there are not cores for all, a reader's pace is told in decisions for each second of processor
-//! time that all threads together had for reading: on two cores, two readers and a writer share.
+//! done with it. Where there are not cores for all, a reader's pace is told in decisions for each second that it really
+//! had a processor: on two cores, two readers and a writer share.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -24,6 +24,8 @@ pub struct Swaps {
     pub readers: usize,
     pub writing: bool,
     pub decisions: f64,
+    /// Decisions for each second that a reader really had a processor.
+    pub of_processor: f64,
     pub swaps: f64,
     pub single: [f64; 3],
 }
@@ -47,7 +49,7 @@ fn run(
     clock: f64,
 ) -> Swaps {
     let authorizer = Authorizer::new(first);
-    let (stop, decided, swapped) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (stop, decided, swapped) = (AtomicBool::new(false), [const { AtomicUsize::new(0) }; 2], AtomicUsize::new(0));
     let start = Instant::now();
     let mut times: Vec<u32> = std::thread::scope(|scope| {
         let reading: Vec<_> =
@@ -62,7 +64,9 @@ fn run(
     let seconds = start.elapsed().as_secs_f64();
     let single = [0.5, 0.99, 0.999].map(|share| (percentile(&mut times, share) - clock).max(0.0));
     let a_second = |counter: &AtomicUsize| counter.load(Relaxed) as f64 / seconds;
-    Swaps { readers, writing, decisions: a_second(&decided), swaps: a_second(&swapped), single }
+    let [decided, had] = decided;
+    let of_processor = decided.load(Relaxed) as f64 * 1e9 / had.load(Relaxed).max(1) as f64;
+    Swaps { readers, writing, decisions: a_second(&decided), of_processor, swaps: a_second(&swapped), single }
 }
 
 fn reader_of<'t>(
@@ -70,7 +74,7 @@ fn reader_of<'t>(
     asked: &'t [Asked<'t>],
     reader: usize,
     stop: &'t AtomicBool,
-    decided: &'t AtomicUsize,
+    [decided, had]: &'t [AtomicUsize; 2],
 ) -> impl FnOnce() -> Vec<u32> + Send + 't {
     let now: Timestamp = workload::NOW.parse().expect("an instant");
     move || {
@@ -89,8 +93,15 @@ fn reader_of<'t>(
             }
         }
         decided.fetch_add(own, Relaxed);
+        had.fetch_add(processor_time(), Relaxed);
         times
     }
+}
+
+/// The nanoseconds that this thread has had a processor.
+fn processor_time() -> usize {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    statistics.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or_default()
 }
 
 fn write(authorizer: &Authorizer, mut next: Snapshot, stop: &AtomicBool, swapped: &AtomicUsize) {
