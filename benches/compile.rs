@@ -1,5 +1,15 @@
 //! What a policy costs before it decides: reading the document, and compiling the snapshot. A number is the time of one
 //! whole policy; the throughput is in grants.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark that fails should stop"
+)]
 
 #[path = "workload/mod.rs"]
 mod workload;

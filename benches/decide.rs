@@ -9,6 +9,16 @@
 //! - `loop/digest`: what an engineer writes in an afternoon: look up the token, then ask its grants one after another.
 //!
 //! Divide by the floor of the same group: the quotient means the same on every machine.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark that fails should stop"
+)]
 
 #[path = "workload/mod.rs"]
 mod workload;
@@ -18,23 +28,11 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis::base::Timestamp;
-use portcullis::decision::{Request, Source, decide};
+use portcullis::decision::{Request, decide};
 use portcullis::model::{GrantSource, Policy, SecretDigest};
 use portcullis::name::Name;
 use portcullis::snapshot::{Options, Snapshot};
 use workload::Asked;
-
-fn request(asked: &Asked) -> Request<'_> {
-    let mut request = Request::new(asked.api, &asked.connection).secret(&asked.secret);
-    if let Some(resource) = &asked.resource {
-        request = request.source(Source::Resource(resource));
-    }
-    if let Some(query) = &asked.query {
-        request = request.source(Source::Query(query));
-    }
-    request.referer = asked.referer.as_deref();
-    request
-}
 
 /// The plain loop: no index but the one from digest to token.
 struct Plain<'p> {
@@ -69,7 +67,7 @@ impl<'p> Plain<'p> {
         };
         referers
             && token.grants().iter().any(|grant| {
-                let connection = self.policy.connection(grant.connection()).map(|connection| connection.name());
+                let connection = self.policy.connection(grant.connection()).map(portcullis::model::Connection::name);
                 connection == Some(&asked.connection)
                     && match grant.source() {
                         GrantSource::Resource(granted) => *granted == name,
@@ -87,7 +85,7 @@ fn benches(criterion: &mut Criterion) {
         let workload = workload::workload(tokens, 10_000, 1);
         let policy = portcullis::load::policy(&workload.document).unwrap();
         let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
-        let requests: Vec<Request<'_>> = workload.requests.iter().map(request).collect();
+        let requests: Vec<Request<'_>> = workload.requests.iter().map(Asked::request).collect();
         let digests: Vec<SecretDigest> =
             workload.requests.iter().map(|asked| SecretDigest::of(&asked.secret)).collect();
         let known: Vec<Request<'_>> =

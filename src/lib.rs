@@ -1,4 +1,67 @@
-//! Portcullis, a local authorization policy engine.
+//! Portcullis is a local authorization policy engine. It turns definitions of API access tokens into an immutable snapshot
+//! and answers, for each request, *allow or deny, and why*: without locks, without allocating, and at a cost that does not
+//! grow with the number of tokens.
+//!
+//! The whole story in four types:
+//!
+//! ```text
+//! document ──▶ Policy ──compile──▶ Snapshot ──decide(request, now)──▶ Decision
+//! (as written)  (valid)            (immutable)                        (allow | deny + reason)
+//! ```
+//!
+//! ```
+//! use portcullis::{Authorizer, Decision, Options, Reason, Request, Snapshot, Source};
+//!
+//! // 1. Read a document. Every problem in it would be reported at once, each with its line and column.
+//! let policy = portcullis::read_policy(r#"{
+//!     "tokens": [{
+//!         "id": "public-map",
+//!         "token": "s3cret",
+//!         "allowed_apis": ["maps"],
+//!         "grants": [{"connection_name": "carto_dw", "source": "carto.shared.CARTO_*"}],
+//!         "referers": ["https://app.example.com/"],
+//!         "expiration_date": "2027-01-01"
+//!     }]
+//! }"#)?;
+//!
+//! // 2. Compile it. The snapshot keeps digests of secrets, never a secret.
+//! let snapshot = Snapshot::compile(&policy, &Options::default())?;
+//!
+//! // 3. Put it behind a handle that can swap it while requests are being decided.
+//! let authorizer = Authorizer::new(snapshot);
+//!
+//! // 4. Decide. The request borrows, and the time is an argument.
+//! let now = "2026-11-22T12:00:00Z".parse()?;
+//! let request = Request::new("maps", "carto_dw")
+//!     .secret("s3cret")
+//!     .referer("https://app.example.com/");
+//! let current = authorizer.current();
+//! match current.decide(&request.source(Source::Resource("carto.shared.CARTO_roads")), now) {
+//!     Decision::Allow(allow) => assert_eq!((allow.token(), allow.grants()), ("public-map", [0].as_slice())),
+//!     Decision::Deny(reason) => panic!("{reason}"),
+//! }
+//! let denied = current.decide(&request.source(Source::Resource("carto.private.salaries")), now);
+//! assert_eq!(denied.reason(), Some(Reason::SourceNotGranted));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where to go on
+//!
+//! - [`decision`]: requests, reasons, [`decide`] and `decide_batch`.
+//! - [`explain`](mod@explain): the same decision, told check by check, with near misses.
+//! - [`authorizer`]: hot swap, reload, usage counters, clocks.
+//! - [`load`]: documents from files and readers, diagnostics, warnings.
+//! - [`snapshot`]: options, and what a snapshot is made of.
+//! - [`model`]: the valid policy.
+//! - [`semantics`]: every rule of a decision.
+//!
+//! The others (`base`, `name`, `pattern`, `query`, `referer`, `definition`, `wire`) are what these are built from; most users
+//! can ignore them.
+//!
+//! # Features
+//!
+//! - `cli` (default): the `portcullis` command, and all that it needs. With `default-features = false` there is only the
+//!   library.
 #![forbid(unsafe_code)]
 
 pub mod authorizer;
@@ -11,6 +74,24 @@ pub mod model;
 pub mod name;
 pub mod pattern;
 pub mod query;
+#[doc(hidden)]
 pub mod reference;
 pub mod referer;
 pub mod snapshot;
+pub mod wire;
+
+#[doc = include_str!("../docs/semantics.md")]
+pub mod semantics {}
+
+pub use authorizer::Authorizer;
+pub use base::Timestamp;
+pub use decision::{Decision, Reason, Request, Source, decide};
+pub use explain::explain;
+pub use load::policy as read_policy;
+pub use model::Policy;
+pub use snapshot::{Options, Snapshot};
+
+// The README's examples run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

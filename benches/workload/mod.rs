@@ -10,6 +10,9 @@
 //! - requests: tokens of Zipf(1.0) popularity; 75 % are built to be allowed, the rest to be denied, evenly for every
 //!   reason that a request can be denied for.
 
+#![allow(dead_code, reason = "each benchmark uses its part")]
+
+use portcullis::decision::{self, Request};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -55,6 +58,21 @@ pub struct Asked {
     pub referer: Option<String>,
     /// What the request was built for; the engine's own answer decides.
     pub built_for: &'static str,
+}
+
+impl Asked {
+    /// The request that it is to the engine.
+    pub fn request(&self) -> Request<'_> {
+        let mut request = Request::new(self.api, &self.connection).secret(&self.secret);
+        if let Some(resource) = &self.resource {
+            request = request.source(decision::Source::Resource(resource));
+        }
+        if let Some(query) = &self.query {
+            request = request.source(decision::Source::Query(query));
+        }
+        request.referer = self.referer.as_deref();
+        request
+    }
 }
 
 struct Token {

@@ -3,6 +3,12 @@
 use std::fmt;
 use std::str::FromStr;
 
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime};
+use jiff::fmt::temporal::Pieces;
+
+const UNIX_EPOCH: DateTime = jiff::civil::datetime(1970, 1, 1, 0, 0, 0, 0);
+
 /// An instant in UTC, to the nanosecond.
 ///
 /// Ordered by time. Written and read as RFC 3339; an ISO date alone is midnight UTC, when that date begins (N9.2).
@@ -84,25 +90,35 @@ impl FromStr for Timestamp {
     type Err = InstantError;
 
     fn from_str(text: &str) -> Result<Self, InstantError> {
-        let error = || InstantError { found: text.into() };
-        let instant = match Shape::of(text).ok_or_else(error)? {
-            Shape::Date => text
-                .parse::<jiff::civil::Date>()
-                .map_err(|_| error())?
-                .to_zoned(jiff::tz::TimeZone::UTC)
-                .map_err(|_| error())?
-                .timestamp(),
-            Shape::Instant => text.parse::<jiff::Timestamp>().map_err(|_| error())?,
-        };
-        Ok(instant.into())
+        read(text).ok_or_else(|| InstantError { found: text.into() })
     }
+}
+
+/// Reads by the civil calendar, which reaches the last instant of the year 9999; `jiff`'s instants end a day before.
+fn read(text: &str) -> Option<Timestamp> {
+    let since_1970 = match Shape::of(text)? {
+        Shape::Date => text.parse::<Date>().ok()?.duration_since(UNIX_EPOCH.date()),
+        Shape::Instant => {
+            let pieces = Pieces::parse(text).ok()?;
+            let offset = pieces.to_numeric_offset().map_or(0, jiff::tz::Offset::seconds);
+            let civil = DateTime::from_parts(pieces.date(), pieces.time()?);
+            civil.duration_since(UNIX_EPOCH).checked_sub(SignedDuration::from_secs(offset.into()))?
+        }
+    };
+    let (seconds, nanoseconds) = (since_1970.as_secs(), since_1970.subsec_nanos());
+    Some(match u32::try_from(nanoseconds) {
+        Ok(nanoseconds) => Timestamp { seconds, nanoseconds },
+        // Before 1970 the fraction is negative.
+        Err(_) => Timestamp { seconds: seconds - 1, nanoseconds: (1_000_000_000 + nanoseconds).unsigned_abs() },
+    })
 }
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.to_jiff() {
-            Some(instant) => instant.fmt(f),
-            None => write!(f, "{} seconds since 1970", self.seconds),
+        let since_1970 = SignedDuration::new(self.seconds, i32::try_from(self.nanoseconds).unwrap_or(0));
+        match UNIX_EPOCH.checked_add(since_1970) {
+            Ok(civil) => write!(f, "{civil}Z"),
+            Err(_) => write!(f, "{} seconds since 1970", self.seconds),
         }
     }
 }
@@ -139,4 +155,48 @@ impl Shape {
 fn matches(text: &[u8], form: &[u8]) -> bool {
     text.len() == form.len()
         && text.iter().zip(form).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instants_are_written_as_they_are_read() {
+        for (text, written) in [
+            ("2026-11-22", "2026-11-22T00:00:00Z"),
+            ("2026-11-22T12:00:00+01:00", "2026-11-22T11:00:00Z"),
+            ("2026-11-22t12:00:00.5z", "2026-11-22T12:00:00.5Z"),
+            ("1969-12-31T23:59:59.75Z", "1969-12-31T23:59:59.75Z"),
+            ("0001-01-01", "0001-01-01T00:00:00Z"),
+            ("9999-12-31", "9999-12-31T00:00:00Z"),
+            ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
+            ("9999-12-31T23:59:59-01:00", "253402304399 seconds since 1970"),
+        ] {
+            let instant: Timestamp = text.parse().unwrap();
+            assert_eq!(instant.to_string(), written, "{text}");
+        }
+    }
+
+    #[test]
+    fn instants_are_ordered_by_time() {
+        let ordered = ["0001-01-01", "1969-12-31T23:59:59.5Z", "1970-01-01", "2026-11-22T12:00:00.1Z", "9999-12-31"];
+        let instants: Vec<Timestamp> = ordered.iter().map(|text| text.parse().unwrap()).collect();
+        assert!(instants.is_sorted(), "{instants:?}");
+    }
+
+    #[test]
+    fn other_texts_are_no_instants() {
+        for text in [
+            "",
+            "2026",
+            "2026-11-2",
+            "2026-11-22T12:00:00",
+            "2026-02-30",
+            "2026-11-22T25:00:00Z",
+            "2026-11-22T12:00:00.Z",
+        ] {
+            assert!(text.parse::<Timestamp>().is_err(), "{text}");
+        }
+    }
 }

@@ -4,10 +4,10 @@ use super::{Allow, Credential, Decision, Reason, Request, Source};
 use crate::base::Timestamp;
 use crate::model::{ApiId, GrantKind, GrantKinds, Referers, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
-use crate::pattern::{NameIndex, covers, text_key};
+use crate::pattern::{covers, text_key};
 use crate::query::{NamedSource, NormalForm};
 use crate::referer::Referer;
-use crate::snapshot::{Block, CompiledConnection, Row, Snapshot, Tag, query_key};
+use crate::snapshot::{Block, CompiledConnection, Row, Run, Snapshot, Tag, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
 ///
@@ -75,7 +75,7 @@ fn allow<'s>(snapshot: &'s Snapshot, row: &'s Row, request: &Request<'_>, now: T
     }
     let considered = api(snapshot, row, request)?;
     referer(snapshot.referers(row), request.referer)?;
-    let mut allow = Allow { token: snapshot.token_id(row), grants: smallvec::SmallVec::new() };
+    let mut allow = Allow { token: snapshot.text(row.id()), grants: smallvec::SmallVec::new() };
     if considered.is_empty() {
         return Ok(allow);
     }
@@ -147,6 +147,17 @@ pub(crate) enum Asked<'a> {
     NamedSource(&'a str),
 }
 
+impl Asked<'_> {
+    /// The grants of just this.
+    pub(crate) fn kind(&self) -> GrantKind {
+        match self {
+            Asked::Resource(_) => GrantKind::Resource,
+            Asked::Query(_) => GrantKind::Query,
+            Asked::NamedSource(_) => GrantKind::NamedSource,
+        }
+    }
+}
+
 /// What the sources of a request are checked against.
 pub(crate) struct Target<'s> {
     pub(crate) snapshot: &'s Snapshot,
@@ -190,80 +201,68 @@ impl<'s> Target<'s> {
     /// Check 9: the most specific considered grant that covers what is asked.
     #[inline]
     pub(crate) fn grant(&self, block: Block<'s>, asked: &Asked<'_>) -> Result<u32, Reason> {
-        let own = match asked {
-            Asked::Resource(_) => GrantKind::Resource,
-            Asked::Query(_) => GrantKind::Query,
-            Asked::NamedSource(_) => GrantKind::NamedSource,
+        // Each kind is asked at most once: considered ones from the most specific on, the others only if none covers.
+        let is = |kind| self.considered.contains(kind);
+        let own = || self.exact(block, asked);
+        let pattern = || match asked {
+            Asked::Resource(name) => self.pattern(block, name),
+            Asked::Query(_) | Asked::NamedSource(_) => None,
         };
-        // The most specific kind first; what the API does not consider is asked only when nothing else covers.
-        let kinds = [own, GrantKind::Pattern, GrantKind::All];
-        for kind in kinds.into_iter().filter(|&kind| self.considered.contains(kind)) {
-            if let Some(grant) = self.covering(block, kind, asked) {
-                return Ok(grant);
-            }
+        let kind = asked.kind();
+        let allowed = (if is(kind) { own() } else { None })
+            .or_else(|| if is(GrantKind::Pattern) { pattern() } else { None })
+            .or_else(|| if is(GrantKind::All) { block.all } else { None });
+        if let Some(grant) = allowed {
+            return Ok(grant);
         }
-        let mut others = kinds.into_iter().filter(|&kind| !self.considered.contains(kind));
-        if others.any(|kind| self.covering(block, kind, asked).is_some()) {
-            Err(Reason::GrantKindNotAccepted)
-        } else {
-            Err(Reason::SourceNotGranted)
-        }
+        let covered = (!is(kind) && own().is_some())
+            || (!is(GrantKind::Pattern) && pattern().is_some())
+            || (!is(GrantKind::All) && block.all.is_some());
+        Err(if covered { Reason::GrantKindNotAccepted } else { Reason::SourceNotGranted })
     }
 
-    /// The first, and among patterns the most specific, grant of this kind that covers what is asked (N8.4).
+    /// The first grant of just what is asked (N8.4).
     #[inline]
-    fn covering(&self, block: Block<'s>, kind: GrantKind, asked: &Asked<'_>) -> Option<u32> {
-        match (kind, asked) {
-            (GrantKind::All, _) => block.all,
-            (GrantKind::Resource, Asked::Resource(name)) => {
+    fn exact(&self, block: Block<'s>, asked: &Asked<'_>) -> Option<u32> {
+        match asked {
+            Asked::Resource(name) => {
                 let name = name.as_bytes();
-                self.exactly(block, Tag::Resource, || text_key(name), |text| text == name)
+                self.find(block.run(Tag::Resource)?, text_key(name), |text| text == name)
             }
-            (GrantKind::Query, Asked::Query(query)) => {
+            Asked::Query(query) => {
                 let is = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| query.is(text));
-                self.exactly(block, Tag::Query, || query_key(query.clone()), is)
+                self.find(block.run(Tag::Query)?, query_key(query.clone()), is)
             }
-            (GrantKind::NamedSource, Asked::NamedSource(name)) => {
+            Asked::NamedSource(name) => {
                 let name = name.as_bytes();
-                self.exactly(block, Tag::NamedSource, || text_key(name), |text| text == name)
+                self.find(block.run(Tag::NamedSource)?, text_key(name), |text| text == name)
             }
-            (GrantKind::Pattern, Asked::Resource(name)) => self.pattern(block, *name),
-            _ => None,
         }
     }
 
     #[inline]
-    fn exactly(
-        &self,
-        block: Block<'s>,
-        tag: Tag,
-        key: impl FnOnce() -> u32,
-        mut is: impl FnMut(&[u8]) -> bool,
-    ) -> Option<u32> {
-        let run = block.runs().take_while(|run| run.tag <= tag).find(|run| run.tag == tag)?;
-        let mut found = run.find(key(), self.snapshot.scan_up_to());
+    fn find(&self, run: Run<'s>, key: u32, mut is: impl FnMut(&[u8]) -> bool) -> Option<u32> {
+        let mut found = run.find(key, self.snapshot.scan_up_to());
         found.find(|&(text, _)| is(self.snapshot.text(text))).map(|(_, grant)| grant)
     }
 
     /// Among the patterns that cover `name`, the one with the most literal characters, then the first (N10).
-    fn pattern(&self, block: Block<'s>, name: CanonicalName<'_>) -> Option<u32> {
-        let name = NameIndex::new(name);
+    fn pattern(&self, block: Block<'s>, name: &CanonicalName<'_>) -> Option<u32> {
         let mut best = Best::default();
         let mut candidate = |text: u32, grant: u32| {
             let pattern = self.snapshot.text(text);
-            if covers(pattern, name.bytes()) {
+            if covers(pattern, name.as_bytes()) {
                 best.offer(pattern, grant);
             }
         };
         for run in block.runs() {
             let Tag::Pattern(shape) = run.tag else { continue };
-            let key = self.snapshot.shape(shape).and_then(|shape| shape.key(&name));
-            if let Some(key) = key {
+            if let Some(key) = self.snapshot.shape(shape).and_then(|shape| shape.key(name)) {
                 run.find(key, self.snapshot.scan_up_to()).for_each(|(text, grant)| candidate(text, grant));
             }
         }
         if let Some((_, compiled)) = self.connection {
-            compiled.matcher.candidates(block, name.bytes(), |entry| candidate(entry.text, entry.grant));
+            compiled.matcher.candidates(block, name.as_bytes(), |entry| candidate(entry.text, entry.grant));
         }
         best.grant()
     }

@@ -93,14 +93,15 @@ impl fmt::Display for Reason {
 /// What allowed a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allow<'s> {
-    pub(crate) token: &'s str,
+    // UTF-8. Whether it is, is checked only for who reads it.
+    pub(crate) token: &'s [u8],
     pub(crate) grants: SmallVec<[u32; 4]>,
 }
 
 impl<'s> Allow<'s> {
     /// The id of the token.
     pub fn token(&self) -> &'s str {
-        self.token
+        std::str::from_utf8(self.token).unwrap_or_default()
     }
 
     /// For each source of the request, the place of the grant that allowed it in the token's list: the most specific

@@ -159,7 +159,7 @@ impl fmt::Debug for Secret<'_> {
 }
 
 /// A type that takes some kinds of JSON and leaves the others to be reported.
-pub(super) trait Lenient<'t>: Sized {
+pub(crate) trait Lenient<'t>: Sized {
     /// What is right here, for messages.
     const EXPECTED: &'static str;
 
@@ -302,7 +302,7 @@ impl<'t, T: Lenient<'t>> Visitor<'t> for AnyKind<T> {
 }
 
 /// The name of a field, borrowed where it can be.
-pub(super) struct Name<'t>(pub(super) Text<'t>);
+pub(crate) struct Name<'t>(pub(crate) Text<'t>);
 
 impl<'t> Deserialize<'t> for Name<'t> {
     fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {

@@ -12,7 +12,7 @@ use crate::base::{Place, Step};
 const ALIKE: f64 = 0.85;
 
 /// Longer names are not compared, and cut off in messages.
-const LONGEST_NAME: usize = 64;
+pub(crate) const LONGEST_NAME: usize = 64;
 
 /// Longer places are cut off in messages.
 const LONGEST_PLACE: usize = 256;
@@ -241,7 +241,7 @@ pub(super) fn report_strays(
 }
 
 /// The known field that `name` was probably meant to be.
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
     if name.len() > LONGEST_NAME {
         return None;
     }
@@ -251,7 +251,7 @@ fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
 }
 
 /// Text from the document on one line, of at most so many characters.
-struct Shown<'a>(&'a str, usize);
+pub(crate) struct Shown<'a>(pub(crate) &'a str, pub(crate) usize);
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

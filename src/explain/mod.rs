@@ -84,7 +84,7 @@ impl Explanation {
         match &self.verdict {
             Verdict::Allow(grants) => {
                 let token = self.token().unwrap_or_default();
-                Decision::Allow(Allow { token, grants: grants.iter().copied().collect() })
+                Decision::Allow(Allow { token: token.as_bytes(), grants: grants.iter().copied().collect() })
             }
             Verdict::Deny(reason) => Decision::Deny(*reason),
         }

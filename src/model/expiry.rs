@@ -1,6 +1,6 @@
 //! Until when a token may be used (N9).
 
-use jiff::{Span, ToSpan, tz::TimeZone};
+use jiff::tz::TimeZone;
 
 use crate::base::{InstantError, Timestamp};
 
@@ -62,31 +62,103 @@ impl Expiry {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn at_creation(text: &str, now: Timestamp) -> Result<Self, ExpiryError> {
-        let found = match span(text) {
-            Some(span) => {
-                let too_far = || ExpiryError::TooFar(text.into());
-                let start = now.to_jiff().ok_or_else(too_far)?.to_zoned(TimeZone::UTC);
-                start.checked_add(span.ok_or_else(too_far)?).map_err(|_| too_far())?.timestamp().into()
-            }
+        let found = match Span::read(text) {
+            Some(span) => span.after(now).ok_or_else(|| ExpiryError::TooFar(text.into()))?,
             None => text.parse()?,
         };
         if found > now { Ok(Self::At(found)) } else { Err(ExpiryError::Past { found, now }) }
     }
 }
 
-/// `None`: not a span. `Some(None)`: a span, but longer than the calendar.
-fn span(text: &str) -> Option<Option<Span>> {
-    let unit = text.chars().next_back()?;
-    let count = text.strip_suffix(unit)?;
-    if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
+/// A span as N9.2 writes it: a count, and a unit of the calendar.
+struct Span {
+    // `None` if it is longer than any calendar.
+    count: Option<i32>,
+    unit: char,
+}
+
+impl Span {
+    fn read(text: &str) -> Option<Self> {
+        let unit = text.chars().next_back().filter(|unit| matches!(unit, 'd' | 'w' | 'm' | 'y'))?;
+        let count = text.strip_suffix(unit)?;
+        let digits = !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit());
+        digits.then(|| Self { count: count.parse().ok().filter(|&count| count <= 1_000_000), unit })
     }
-    let count = count.parse::<i32>().ok().filter(|&count| count <= 1_000_000);
-    Some(match unit {
-        'd' => count.and_then(|count| 0.days().try_days(count).ok()),
-        'w' => count.and_then(|count| 0.weeks().try_weeks(count).ok()),
-        'm' => count.and_then(|count| 0.months().try_months(count).ok()),
-        'y' => count.and_then(|count| 0.years().try_years(count).ok()),
-        _ => return None,
-    })
+
+    /// The instant this long after `now`; `None` beyond the calendar.
+    fn after(&self, now: Timestamp) -> Option<Timestamp> {
+        let (none, count) = (jiff::Span::new(), self.count?);
+        let span = match self.unit {
+            'd' => none.try_days(count),
+            'w' => none.try_weeks(count),
+            'm' => none.try_months(count),
+            _ => none.try_years(count),
+        };
+        let start = now.to_jiff()?.to_zoned(TimeZone::UTC);
+        Some(start.checked_add(span.ok()?).ok()?.timestamp().into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_count_calendar_months_and_years_from_now() {
+        let cases = [
+            ("2026-01-31T08:00:00Z", "1d", Some("2026-02-01T08:00:00Z")),
+            ("2026-01-31T08:00:00Z", "2w", Some("2026-02-14T08:00:00Z")),
+            ("2026-01-31T08:00:00Z", "1m", Some("2026-02-28T08:00:00Z")),
+            ("2024-02-29T00:00:00Z", "1y", Some("2025-02-28T00:00:00Z")),
+            ("2026-01-31T08:00:00Z", "2026-02-01", Some("2026-02-01T00:00:00Z")),
+            ("2026-01-31T08:00:00Z", "2026-02-01T01:00:00+01:00", Some("2026-02-01T00:00:00Z")),
+            ("2026-01-31T08:00:00Z", "2026-01-31T08:00:00Z", None),
+            ("2026-01-31T08:00:00Z", "2025-01-01", None),
+            ("2026-01-31T08:00:00Z", "0d", None),
+            ("2026-01-31T08:00:00Z", "-1d", None),
+            ("2026-01-31T08:00:00Z", "1h", None),
+            ("2026-01-31T08:00:00Z", "d", None),
+            ("2026-01-31T08:00:00Z", "9000y", None),
+            ("2026-01-31T08:00:00Z", "99999999999999999999y", None),
+            ("2026-01-31T08:00:00Z", "tomorrow", None),
+            ("2026-01-31T08:00:00Z", "", None),
+        ];
+        for (now, text, expected) in cases {
+            let found = Expiry::at_creation(text, now.parse().unwrap());
+            let expected = expected.map(|end| Expiry::At(end.parse().unwrap()));
+            assert_eq!(found.as_ref().ok(), expected.as_ref(), "{text} at {now}: {found:?}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_is_reached_at_its_very_instant() {
+        let end: Timestamp = "2026-11-22T12:00:00.5Z".parse().unwrap();
+        for (now, expired) in
+            [("2026-11-22T12:00:00.499999999Z", false), ("2026-11-22T12:00:00.5Z", true), ("2027-01-01", true)]
+        {
+            assert_eq!(Expiry::At(end).is_expired(now.parse().unwrap()), expired, "{now}");
+        }
+        assert!(!Expiry::Never.is_expired("9999-12-31".parse().unwrap()));
+    }
+
+    #[test]
+    fn only_instants_and_dates_are_stored() {
+        for text in [
+            "7d",
+            "20261122",
+            "2026-11-22T12:00",
+            "2026-11-22 12:00:00Z",
+            "2026-W47-7",
+            "2026-13-01",
+            "now",
+            "2026-11-22T12:00:00Z[UTC]",
+        ] {
+            assert!(Expiry::parse(text).is_err(), "{text}");
+        }
+        for text in
+            ["2026-11-22", "2026-11-22T12:00:00Z", "2026-11-22t12:00:00z", "2026-11-22T12:00:00.123456789-05:30"]
+        {
+            assert!(Expiry::parse(text).is_ok(), "{text}");
+        }
+    }
 }

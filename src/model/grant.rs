@@ -111,8 +111,8 @@ impl GrantSource {
         }
         let mut buffer = NameBuffer::new();
         let path = match scan(text, dialect, Stars::Matching, &mut buffer) {
-            Ok(path) if path.segments >= 2 && path.bare_star => return Self::pattern(text, dialect),
-            Ok(path) if path.segments >= 2 => return Self::resource(text, dialect),
+            Ok(path) if path.dots.segments() >= 2 && path.bare_star => return Self::pattern(text, dialect),
+            Ok(path) if path.dots.segments() >= 2 => return Self::resource(text, dialect),
             Ok(_) => None,
             Err(error) => Some(error),
         };
@@ -156,7 +156,7 @@ impl GrantSource {
         if name.bare_star {
             return Err(SourceError::StarInResource);
         }
-        if name.segments < 2 {
+        if name.dots.segments() < 2 {
             return Err(SourceError::OneSegment);
         }
         refuse_quoted_star(name.bytes, dialect)?;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::dots::Dots;
 use super::scan::{NameBuffer, NameError, Scanned, Stars, scan};
 use super::{Dialect, INNER_DOT, STAR};
 
@@ -60,7 +61,7 @@ impl fmt::Debug for Name {
 #[derive(Debug, Clone, Copy)]
 pub struct CanonicalName<'a> {
     bytes: &'a [u8],
-    segments: usize,
+    dots: Dots,
 }
 
 impl<'a> CanonicalName<'a> {
@@ -79,18 +80,26 @@ impl<'a> CanonicalName<'a> {
     /// assert_eq!(CanonicalName::read("carto.shared.t", Dialect::Generic, &mut buffer)?.segment_count(), 3);
     /// # Ok::<(), portcullis::name::NameError>(())
     /// ```
+    #[inline]
     pub fn read(text: &'a str, dialect: Dialect, buffer: &'a mut NameBuffer) -> Result<Self, NameError> {
-        let Scanned { bytes, segments, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
-        Ok(Self { bytes, segments })
+        let Scanned { bytes, dots, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
+        Ok(Self { bytes, dots })
     }
 
     /// How many segments the name has, 1 to 16.
-    pub fn segment_count(self) -> usize {
-        self.segments
+    pub fn segment_count(&self) -> usize {
+        self.dots.segments()
     }
 
-    pub(crate) fn as_bytes(self) -> &'a [u8] {
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &'a [u8] {
         self.bytes
+    }
+
+    /// Where the dot with this number stands, counted from zero.
+    #[inline]
+    pub(crate) fn dot(&self, number: usize) -> Option<usize> {
+        self.dots.get(number)
     }
 }
 

@@ -5,13 +5,14 @@
 //!
 //! - identifiers are unquoted and folded as the dialect says (N2.5);
 //! - `.` separates segments, and a dot *inside* a quoted segment is written as the control character
-//!   [`INNER_DOT`], which no identifier can hold (N2.3);
-//! - in a pattern, a star that matches is written as the control character `STAR`, so that a quoted `*` stays itself.
+//!   `0x01`, which no identifier can hold (N2.3);
+//! - in a pattern, a star that matches is written as `0x02`, so that a quoted `*` stays itself.
 //!
 //! A name that needs no unquoting and no folding is its own canonical form, so most requests borrow it as it stands.
 
 mod canonical;
 mod dialect;
+mod dots;
 #[doc(hidden)]
 pub mod naive;
 mod scan;

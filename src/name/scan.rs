@@ -2,6 +2,8 @@
 
 use smallvec::SmallVec;
 
+use super::dialect::Fold;
+use super::dots::Dots;
 use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
 
 /// Room for one canonical name, on the stack: a name never outgrows it (N2.4), so reading one never allocates.
@@ -93,9 +95,8 @@ pub(crate) enum Stars {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scanned<'a> {
     pub(crate) bytes: &'a [u8],
-    /// How many segments, at least one.
-    pub(crate) segments: usize,
-    /// Whether a bare identifier holds a `*`.
+    pub(crate) dots: Dots,
+    /// Whether a bare identifier holds a `*`, in a text that is read as a pattern.
     pub(crate) bare_star: bool,
 }
 
@@ -112,33 +113,41 @@ pub(crate) fn scan<'a>(
         return Err(NameError { kind: NameErrorKind::TooLong { found: text.len() }, at: 0 });
     }
     let bytes = text.as_bytes();
-    if is_plain(bytes, dialect.bare_fold()) {
-        let bare_star = memchr::memchr(b'*', bytes).is_some();
-        if !bare_star || stars == Stars::Ordinary {
-            return Ok(Scanned { bytes, segments: plain_segments(bytes)?, bare_star });
-        }
+    if is_plain(bytes, dialect.bare_fold()) && (stars == Stars::Ordinary || memchr::memchr(b'*', bytes).is_none()) {
+        let dots = Dots::of(bytes).ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
+        return match dots.empty_segment(bytes.len()) {
+            Some(at) => Err(NameError { kind: NameErrorKind::EmptyIdentifier, at }),
+            None => Ok(Scanned { bytes, dots, bare_star: false }),
+        };
     }
     let mut scanner =
         Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out: buffer };
     scanner.run()?;
-    let Scanner { segments, bare_star, out, .. } = scanner;
-    Ok(Scanned { bytes: out, segments, bare_star })
+    let Scanner { bare_star, out, .. } = scanner;
+    // `separator` has counted the segments.
+    let dots = Dots::of(out).unwrap_or_default();
+    Ok(Scanned { bytes: out, dots, bare_star })
 }
 
 /// Whether every byte is a dot or stands for itself in a bare ASCII identifier, so that the text is canonical already.
 ///
 /// Written without branches, so that it compiles to vector instructions.
-fn is_plain(bytes: &[u8], fold: super::dialect::Fold) -> bool {
-    use super::dialect::Fold;
-    let all =
-        |letter: fn(u8) -> bool| bytes.iter().fold(true, |plain, &byte| plain & (letter(byte) | is_plain_other(byte)));
+#[inline]
+fn is_plain(bytes: &[u8], fold: Fold) -> bool {
     match fold {
-        Fold::AsWritten => all(|byte| (byte | 0x20).wrapping_sub(b'a') < 26),
-        Fold::Upper => all(|byte| byte.wrapping_sub(b'A') < 26),
-        Fold::Lower => all(|byte| byte.wrapping_sub(b'a') < 26),
+        Fold::AsWritten => all_plain(bytes, |byte| (byte | 0x20).wrapping_sub(b'a') < 26),
+        Fold::Upper => all_plain(bytes, |byte| byte.wrapping_sub(b'A') < 26),
+        Fold::Lower => all_plain(bytes, |byte| byte.wrapping_sub(b'a') < 26),
     }
 }
 
+#[inline]
+fn all_plain(bytes: &[u8], is_letter: impl Fn(u8) -> bool) -> bool {
+    bytes.iter().fold(true, |plain, &byte| plain & (is_letter(byte) | is_plain_other(byte)))
+}
+
+#[inline]
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it compiles to vector instructions")]
 fn is_plain_other(byte: u8) -> bool {
     (byte.wrapping_sub(b'0') < 10)
         | (byte == b'.')
@@ -147,26 +156,6 @@ fn is_plain_other(byte: u8) -> bool {
         | (byte == b'$')
         | (byte == b'#')
         | (byte == b'*')
-}
-
-/// Counts the segments of a plain text.
-fn plain_segments(bytes: &[u8]) -> Result<usize, NameError> {
-    let mut segments = 1;
-    let mut start = 0;
-    for dot in memchr::memchr_iter(b'.', bytes) {
-        if dot == start {
-            return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: dot });
-        }
-        segments += 1;
-        start = dot + 1;
-    }
-    if start == bytes.len() {
-        return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: start });
-    }
-    if segments > MAX_SEGMENTS {
-        return Err(NameError { kind: NameErrorKind::TooManySegments, at: 0 });
-    }
-    Ok(segments)
 }
 
 /// The general case: quotes, folding, non-ASCII, colons, stars.

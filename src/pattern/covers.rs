@@ -7,7 +7,18 @@ use crate::name::STAR;
 /// Whether `pattern` covers `name` (N3.1, N3.2). A pattern without a star covers just itself.
 ///
 /// Linear in both lengths: each literal run of a segment is looked for once, from where the last one ended.
+#[inline]
 pub(crate) fn covers(pattern: &[u8], name: &[u8]) -> bool {
+    match pattern.split_last() {
+        // One star, at the end: by far the most patterns.
+        Some((&STAR, prefix)) if !prefix.contains(&STAR) => {
+            name.strip_prefix(prefix).is_some_and(|run| !run.contains(&b'.'))
+        }
+        _ => segments_cover(pattern, name),
+    }
+}
+
+fn segments_cover(pattern: &[u8], name: &[u8]) -> bool {
     let mut segments = name.split(|&byte| byte == b'.');
     for pattern in pattern.split(|&byte| byte == b'.') {
         match segments.next() {

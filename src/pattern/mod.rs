@@ -11,7 +11,7 @@ mod shape;
 use std::fmt;
 
 pub(crate) use covers::covers;
-pub(crate) use shape::{NameIndex, Shape, hasher as key_hasher, key as key_of, text_key};
+pub(crate) use shape::{Shape, hasher as key_hasher, key as key_of, text_key};
 
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Scanned, Stars, Written, scan};
 
@@ -89,14 +89,14 @@ impl Pattern {
             return Err(PatternError::AllSources);
         }
         let mut buffer = NameBuffer::new();
-        let Scanned { bytes, segments, bare_star } = scan(text, dialect, Stars::Matching, &mut buffer)?;
+        let Scanned { bytes, dots, bare_star } = scan(text, dialect, Stars::Matching, &mut buffer)?;
         if !bare_star {
             return Err(PatternError::NoStar);
         }
         if bytes.windows(2).any(|pair| pair == [STAR, STAR]) {
             return Err(PatternError::AdjacentStars);
         }
-        if segments < 2 {
+        if dots.segments() < 2 {
             return Err(PatternError::OneSegment);
         }
         Ok(Self { bytes: bytes.into() })
@@ -124,7 +124,7 @@ impl Pattern {
 
     /// What the stars ask of a matcher.
     pub fn class(&self) -> PatternClass {
-        let stars = |segment: &[u8]| segment.iter().filter(|&&byte| byte == STAR).count();
+        let stars = |segment: &[u8]| memchr::memchr_iter(STAR, segment).count();
         let segments = || self.bytes.split(|&byte| byte == b'.');
         if segments().any(|segment| stars(segment) > 1) {
             PatternClass::SeveralStarsASegment

@@ -10,7 +10,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use smallvec::SmallVec;
 
-use crate::name::{CanonicalName, MAX_SEGMENTS, STAR};
+use crate::name::{CanonicalName, STAR};
 
 /// Where the literal text of a pattern stands in the names that it covers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -41,14 +41,6 @@ enum Anchor {
     End,
 }
 
-/// A name with the places of its dots.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct NameIndex<'n> {
-    bytes: &'n [u8],
-    dots: [u16; MAX_SEGMENTS - 1],
-    count: u8,
-}
-
 /// The hash of literal text: stable, and part of the compiled form.
 pub(crate) fn text_key(text: &[u8]) -> u32 {
     let mut hasher = hasher();
@@ -64,27 +56,6 @@ pub(crate) fn hasher() -> impl Hasher {
 /// The key that a hasher has come to.
 pub(crate) fn key(hasher: &impl Hasher) -> u32 {
     u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)
-}
-
-impl<'n> NameIndex<'n> {
-    pub(crate) fn new(name: CanonicalName<'n>) -> Self {
-        let bytes = name.as_bytes();
-        let mut dots = [0; MAX_SEGMENTS - 1];
-        let mut count = 0;
-        for (slot, at) in dots.iter_mut().zip(memchr::memchr_iter(b'.', bytes)) {
-            *slot = u16::try_from(at).unwrap_or(u16::MAX);
-            count += 1;
-        }
-        Self { bytes, dots, count }
-    }
-
-    pub(crate) fn bytes(&self) -> &'n [u8] {
-        self.bytes
-    }
-
-    fn dot(&self, ordinal: usize) -> Option<usize> {
-        if ordinal < usize::from(self.count) { self.dots.get(ordinal).map(|&at| usize::from(at)) } else { None }
-    }
 }
 
 impl Shape {
@@ -105,10 +76,12 @@ impl Shape {
     }
 
     /// The hash of the text of `name` at the places of this shape, or `None` where the name cannot have it.
-    pub(crate) fn key(&self, name: &NameIndex<'_>) -> Option<u32> {
-        if name.count + 1 != self.segments {
+    #[inline]
+    pub(crate) fn key(&self, name: &CanonicalName<'_>) -> Option<u32> {
+        if name.segment_count() != usize::from(self.segments) {
             return None;
         }
+        let bytes = name.as_bytes();
         let mut hasher = hasher();
         let mut dots = 0;
         for piece in &self.pieces {
@@ -116,15 +89,15 @@ impl Shape {
             let next = dots + usize::from(held);
             let start = match anchor {
                 Anchor::Start => 0,
-                Anchor::End if held == 0 => name.bytes.len().checked_sub(usize::from(before))?,
+                Anchor::End if held == 0 => bytes.len().checked_sub(usize::from(before))?,
                 Anchor::Dot | Anchor::End => name.dot(dots)?.checked_sub(usize::from(before))?,
             };
             let end = match anchor {
-                Anchor::End => name.bytes.len(),
+                Anchor::End => bytes.len(),
                 Anchor::Start if held == 0 => usize::from(after),
                 Anchor::Start | Anchor::Dot => name.dot(next - 1)? + 1 + usize::from(after),
             };
-            hasher.write(name.bytes.get(start..end)?);
+            hasher.write(bytes.get(start..end)?);
             dots = next;
         }
         Some(key(&hasher))
@@ -134,7 +107,7 @@ impl Shape {
 impl Piece {
     fn of(anchor: Anchor, text: &[u8]) -> Self {
         let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
-        let dots = text.iter().filter(|&&byte| byte == b'.').count();
+        let dots = memchr::memchr_iter(b'.', text).count();
         let before = memchr::memchr(b'.', text).unwrap_or(text.len());
         let after = memchr::memrchr(b'.', text).map_or(text.len(), |dot| text.len() - dot - 1);
         Self {
@@ -149,7 +122,7 @@ impl Piece {
 
 /// The literal runs of a pattern whose place is known. Runs between two stars of one segment float, and are left out.
 fn pieces(pattern: &[u8]) -> impl Iterator<Item = (Anchor, &[u8])> {
-    let stars = pattern.iter().filter(|&&byte| byte == STAR).count();
+    let stars = memchr::memchr_iter(STAR, pattern).count();
     pattern.split(|&byte| byte == STAR).enumerate().filter_map(move |(index, text)| {
         let anchor = if index == 0 {
             Anchor::Start
@@ -172,7 +145,7 @@ mod tests {
     fn key_of(pattern: &Pattern, name: &str) -> Option<u32> {
         let mut buffer = NameBuffer::new();
         let name = CanonicalName::read(name, Dialect::Generic, &mut buffer).unwrap();
-        Shape::of(pattern.as_bytes()).key(&NameIndex::new(name))
+        Shape::of(pattern.as_bytes()).key(&name)
     }
 
     #[test]

@@ -171,6 +171,12 @@ impl<'s> Block<'s> {
         })
     }
 
+    /// The run of this tag.
+    #[inline]
+    pub(crate) fn run(self, tag: Tag) -> Option<Run<'s>> {
+        self.runs().take_while(|run| run.tag <= tag).find(|run| run.tag == tag)
+    }
+
     /// The grants that the connection's matcher finds, by ordinal.
     pub(crate) fn residue(self) -> impl ExactSizeIterator<Item = Residue> {
         self.residue.iter().map(|&[ordinal, text, grant]| Residue { ordinal, text, grant })

@@ -19,7 +19,7 @@ pub(crate) use compile::query_key;
 pub use options::{Options, ResidueStrategy};
 pub use report::{ConnectionReport, Report};
 
-pub(crate) use grants::{Block, Tag};
+pub(crate) use grants::{Block, Run, Tag};
 pub(crate) use residue::Matcher;
 pub(crate) use tokens::Row;
 

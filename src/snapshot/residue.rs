@@ -44,16 +44,16 @@ pub(crate) fn choose(patterns: &[(TextId, Vec<u8>)], options: &Options) -> Chose
     }
     match options.residue {
         ResidueStrategy::EachByItself => by_itself(format!("{count} patterns, each asked by itself: forced")),
-        ResidueStrategy::Literals => literals(patterns, format!("{count} patterns: forced")),
+        ResidueStrategy::Literals => literals(patterns, &format!("{count} patterns: forced")),
         ResidueStrategy::Automaton => automaton(patterns, options.automaton_bytes, count)
-            .unwrap_or_else(|why| literals(patterns, format!("automaton forced, but {why}"))),
+            .unwrap_or_else(|why| literals(patterns, &format!("automaton forced, but {why}"))),
         // Determinising many patterns with inner stars is exponential; past a few it is not even worth the try.
         ResidueStrategy::Auto if count > options.automaton_patterns => literals(
             patterns,
-            format!("{count} patterns are more than the {} an automaton is tried for", options.automaton_patterns),
+            &format!("{count} patterns are more than the {} an automaton is tried for", options.automaton_patterns),
         ),
         ResidueStrategy::Auto => {
-            automaton(patterns, options.automaton_bytes, count).unwrap_or_else(|why| literals(patterns, why))
+            automaton(patterns, options.automaton_bytes, count).unwrap_or_else(|why| literals(patterns, &why))
         }
     }
 }
@@ -95,7 +95,7 @@ fn expression(pattern: &[u8]) -> String {
     text
 }
 
-fn literals(patterns: &[(TextId, Vec<u8>)], why: String) -> Chosen {
+fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
     // The rarest run of each pattern, then the longest: the fewer patterns a literal stands for, the fewer are asked.
     let runs = |pattern: &[u8]| -> Vec<Vec<u8>> {
         let distinct: HashSet<&[u8]> = pattern.split(|&byte| byte == STAR).filter(|run| !run.is_empty()).collect();
@@ -141,19 +141,16 @@ impl Matcher {
         }
         match self {
             Self::EachByItself => block.residue().for_each(candidate),
-            Self::Automaton(dfa) => match end_state(dfa, name) {
-                Some(state) => {
-                    let covering = dfa.match_len(state);
-                    if covering <= block.residue().len() {
-                        for at in 0..covering {
-                            block.residue_of(dfa.match_pattern(state, at).as_u32()).for_each(&mut candidate);
-                        }
-                    } else {
-                        block.residue().for_each(candidate);
-                    }
+            Self::Automaton(dfa) => {
+                let Some(state) = end_state(dfa, name) else { return };
+                let covering = dfa.match_len(state);
+                if covering > block.residue().len() {
+                    return block.residue().for_each(candidate);
                 }
-                None => {}
-            },
+                for at in 0..covering {
+                    block.residue_of(dfa.match_pattern(state, at).as_u32()).for_each(&mut candidate);
+                }
+            }
             Self::Literals(searcher) => {
                 let mut seen = Seen::default();
                 for found in searcher.find_overlapping_iter(name) {

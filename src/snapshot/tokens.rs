@@ -140,6 +140,7 @@ impl TokenTable {
 /// Where to look, and what to find there.
 #[inline]
 fn split(digest: &SecretDigest) -> (usize, u32) {
-    let [a, b, c, d, e, f, g, h, ..] = *digest.as_bytes();
-    (u32::from_le_bytes([a, b, c, d]) as usize, u32::from_le_bytes([e, f, g, h]))
+    let mut halves = digest.as_bytes().as_chunks::<4>().0.iter().map(|half| u32::from_le_bytes(*half));
+    let (place, fingerprint) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
+    (place as usize, fingerprint)
 }

@@ -1,7 +1,8 @@
 //! The engine, as tests confront it with the reference.
 
-use portcullis::decision::decide;
+use portcullis::decision::{Reason, decide};
 use portcullis::definition::read;
+use portcullis::explain::{CheckOutcome, explain};
 use portcullis::model::Policy;
 use portcullis::model::lower::{LowerOptions, Lowered, Named, lower};
 use portcullis::reference::ReferenceDecision;
@@ -29,6 +30,37 @@ pub(crate) fn snapshot(policy: &Policy, options: &Options) -> Snapshot {
 
 pub(crate) fn by_engine(snapshot: &Snapshot, asked: &Asked) -> ReferenceDecision {
     asked.ask(|request, now| ReferenceDecision::from(&decide(snapshot, request, now)))
+}
+
+/// What `explain` says the decision is, having checked that the check which it says failed is the one of that reason.
+pub(crate) fn by_explanation(snapshot: &Snapshot, asked: &Asked) -> ReferenceDecision {
+    let explanation = asked.ask(|request, now| explain(snapshot, request, now));
+    let decision = explanation.decision();
+    let failed: Vec<u8> = explanation
+        .checks()
+        .iter()
+        .filter(|check| check.outcome == CheckOutcome::Failed)
+        .map(|check| check.number)
+        .collect();
+    let expected: Vec<u8> = decision.reason().map(number_of).into_iter().collect();
+    assert_eq!(failed, expected, "{asked:?}\n{explanation}");
+    ReferenceDecision::from(&decision)
+}
+
+/// The check of N10 that gives a reason.
+fn number_of(reason: Reason) -> u8 {
+    match reason {
+        Reason::PolicyUnavailable | Reason::RequestNotUnderstood => 0,
+        Reason::TokenMissing => 1,
+        Reason::TokenUnknown => 2,
+        Reason::TokenExpired => 3,
+        Reason::ApiNotAllowed => 4,
+        Reason::RefererMissing | Reason::RefererNotAllowed => 5,
+        Reason::SourceMalformed => 6,
+        Reason::ConnectionNotGranted => 7,
+        Reason::QueryNotAccepted => 8,
+        Reason::GrantKindNotAccepted | Reason::SourceNotGranted => 9,
+    }
 }
 
 /// Runs `check` with every choice that a compilation can make: the default one, then each forced.

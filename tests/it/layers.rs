@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reference", &["base", "name", "pattern", "query", "referer", "model", "decision"]),
     ("authorizer", &["base", "snapshot", "decision"]),
     ("explain", &["base", "name", "pattern", "query", "referer", "model", "snapshot", "decision"]),
-    ("wire", &["base", "model", "decision", "explain"]),
+    ("wire", &["base", "definition", "model", "decision", "explain"]),
     ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
     ("cli", &["authorizer", "base", "decision", "definition", "explain", "load", "model", "snapshot", "wire"]),
     // The tour.

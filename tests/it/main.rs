@@ -11,6 +11,8 @@
 mod api;
 mod cases;
 mod choices;
+#[cfg(feature = "cli")]
+mod cli;
 mod document;
 mod engine;
 mod generate;

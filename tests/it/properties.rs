@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::choices::{Choices, bytes, config};
 use crate::document::{self, list};
-use crate::engine::{by_engine, for_each_strategy, lowered, policy, snapshot};
+use crate::engine::{by_engine, by_explanation, for_each_strategy, lowered, policy, snapshot};
 use crate::generate::{self, World, worlds};
 use crate::request::{Asked, AskedSource, Presented};
 use crate::texts;
@@ -29,6 +29,7 @@ fn decisions(document: &Value, requests: &[Asked]) -> Result<Vec<ReferenceDecisi
     for asked in requests {
         let found = by_engine(&snapshot, asked);
         prop_assert_eq!(&found, &by_reference(&reference, asked), "{:?}\n{:#}", asked, document);
+        prop_assert_eq!(&found, &by_explanation(&snapshot, asked), "explained: {:?}\n{:#}", asked, document);
         decisions.push(found);
     }
     Ok(decisions)

@@ -24,7 +24,7 @@ fn check_name(text: &str, dialect: Dialect) -> Result<(), TestCaseError> {
         text
     );
     let mut buffer = NameBuffer::new();
-    let count = CanonicalName::read(text, dialect, &mut buffer).ok().map(CanonicalName::segment_count);
+    let count = CanonicalName::read(text, dialect, &mut buffer).ok().map(|name| name.segment_count());
     prop_assert_eq!(count, expected.map(|segments| segments.len()), "{} {:?}", dialect, text);
     if let Some(name) = found {
         let written = name.display(dialect).to_string();

@@ -8,7 +8,7 @@ use portcullis::reference::{Reference, ReferenceDecision};
 use serde_json::Value;
 
 use crate::document;
-use crate::engine::{by_engine, for_each_strategy, lowered, policy, snapshot};
+use crate::engine::{by_engine, by_explanation, for_each_strategy, lowered, policy, snapshot};
 use crate::request::Asked;
 
 /// Where the vectors are; `None`, said aloud, where this copy of the project stands alone.
@@ -111,6 +111,7 @@ fn the_engine_decides_as_the_vectors_say() {
         for_each_strategy(|_, options| {
             let snapshot = snapshot(&policy, options);
             check(&case, |asked| by_engine(&snapshot, asked));
+            check(&case, |asked| by_explanation(&snapshot, asked));
         });
     }
 }

@@ -1,0 +1,34 @@
+//! A fixed run of decisions, for counting instructions: `benches/instructions.sh` runs it under callgrind.
+//!
+//! The argument says how often to decide the same requests; the difference between two runs is the decisions' own.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    missing_docs,
+    unreachable_pub,
+    reason = "a benchmark that fails should stop"
+)]
+
+#[path = "workload/mod.rs"]
+mod workload;
+
+use portcullis::decision::decide;
+use portcullis::snapshot::{Options, Snapshot};
+
+fn main() {
+    let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
+    let workload = workload::workload(1_000, 2_000, 1);
+    let policy = portcullis::load::policy(workload.document).unwrap();
+    let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
+    let now = workload::NOW.parse().unwrap();
+    let requests: Vec<_> = workload.requests.iter().map(workload::Asked::request).collect();
+    let mut allowed = 0;
+    for _ in 0..rounds {
+        allowed += requests.iter().filter(|request| decide(&snapshot, request, now).is_allow()).count();
+    }
+    let share = allowed * 100 / (requests.len() * rounds).max(1);
+    assert!(rounds == 0 || (65..85).contains(&share), "{share} % allowed");
+}

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Instructions a decision, counted with callgrind: the same figure whatever else the machine is doing.
+# Compares with the figure recorded in benches/record/instructions.txt; more than 5 % above it fails.
+# `--record` writes the figure instead.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v valgrind >/dev/null || { apt-get update -qq && apt-get install -y -qq valgrind >/dev/null; }
+binary=$(cargo bench --locked --bench instructions --no-run --message-format=json 2>/dev/null |
+    sed -n 's/.*"executable":"\([^"]*instructions[^"]*\)".*/\1/p' | tail -n 1)
+count() {
+    valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binary" "$1" 2>&1 | sed -n 's/.*Collected : \([0-9]*\).*/\1/p'
+}
+requests=2000
+one=$(count 1)
+three=$(count 3)
+found=$(((three - one) / (2 * requests)))
+record=benches/record/instructions.txt
+if [ "${1:-}" = --record ]; then
+    mkdir -p "${record%/*}"
+    echo "$found" >"$record"
+fi
+recorded=$(cat "$record")
+echo "instructions a decision, secret hashed: $found (recorded: $recorded)"
+if [ $((found * 100)) -gt $((recorded * 105)) ]; then
+    echo "more than 5 % above the recorded figure: find out why, or record the new one with $0 --record" >&2
+    exit 1
+fi

@@ -1,0 +1,94 @@
+//! A gateway in miniature: requests come in, each is decided, and the policy is replaced while that goes on.
+//!
+//! ```text
+//! cargo run --example embed
+//! ```
+
+use std::error::Error;
+
+use portcullis::authorizer::{Authorizer, Clock, SystemClock, Usage};
+use portcullis::decision::{Decision, Request, Source};
+use portcullis::load::{Input, LoadOptions, load};
+use portcullis::snapshot::{Options, Snapshot};
+
+/// What a gateway knows of an HTTP request, once it has read it.
+struct Incoming {
+    token: Option<&'static str>,
+    api: &'static str,
+    connection: &'static str,
+    table: &'static str,
+    referer: Option<&'static str>,
+}
+
+const INCOMING: [Incoming; 3] = [
+    Incoming {
+        token: Some("demo-store-map"),
+        api: "maps",
+        connection: "carto_dw",
+        table: "acme.public.stores",
+        referer: Some("https://www.example.com/"),
+    },
+    Incoming {
+        token: Some("demo-nightly-import"),
+        api: "imports",
+        connection: "warehouse",
+        table: "sales.public.orders",
+        referer: None,
+    },
+    Incoming { token: None, api: "maps", connection: "carto_dw", table: "acme.public.stores", referer: None },
+];
+
+/// The policy of the file, compiled; or everything that is wrong with it.
+fn snapshot(path: &str) -> Result<Snapshot, Box<dyn Error>> {
+    let policy = load(&[Input::from_path(path)?], &LoadOptions::default()).into_policy()?;
+    Ok(Snapshot::compile(&policy, &Options::default())?)
+}
+
+/// The answer to one request: its HTTP status, and what to log.
+fn answer(authorizer: &Authorizer, incoming: &Incoming) -> (u16, String) {
+    let mut request = Request::new(incoming.api, incoming.connection).source(Source::Resource(incoming.table));
+    if let Some(token) = incoming.token {
+        request = request.secret(token);
+    }
+    if let Some(referer) = incoming.referer {
+        request = request.referer(referer);
+    }
+    // One load for one request: all of it is decided by the same generation of the policy.
+    let current = authorizer.current();
+    match current.decide(&request, SystemClock.now()) {
+        Decision::Allow(allow) => (200, format!("token {} by grants {:?}", allow.token(), allow.grants())),
+        Decision::Deny(reason) => (reason.status(), reason.to_string()),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "an example shows what it does")]
+fn main() -> Result<(), Box<dyn Error>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policy.json");
+    // Until there is a policy, nothing is allowed.
+    let usage = Usage::default();
+    let authorizer = Authorizer::counting(usage.clone());
+    let swapped = authorizer.reload(|| snapshot(path))?;
+    println!("generation {}", swapped.generation);
+
+    // Handles are cheap to clone: give one to each thread.
+    std::thread::scope(|scope| {
+        for incoming in &INCOMING {
+            let authorizer = authorizer.clone();
+            scope.spawn(move || {
+                let (status, log) = answer(&authorizer, incoming);
+                println!("{status} {} {}: {log}", incoming.api, incoming.table);
+            });
+        }
+    });
+
+    // Tokens that nobody uses can be found later.
+    if let Some(used) = usage.token("store-map") {
+        println!("store-map was allowed {} times", used.allowed);
+    }
+
+    // A policy that cannot be read changes nothing: the last good one stays.
+    if let Err(error) = authorizer.reload(|| snapshot("no-such-policy.json")) {
+        println!("still generation {}: {error}", authorizer.current().number());
+    }
+    Ok(())
+}

@@ -1,0 +1,83 @@
+//! Decisions: one from the arguments, or many from a file of requests.
+
+mod lines;
+mod one;
+mod sources;
+mod stream;
+mod tally;
+
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use portcullis::base::Timestamp;
+
+use super::Exit;
+use super::output::{Color, Format};
+use super::policy::PolicyArgs;
+use sources::SourceArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  # One request. The token comes from the environment: arguments are visible to other users.
+  portcullis check --policy policy.json --token-env TOKEN \\
+      --api maps --connection carto_dw --resource carto.shared.demo
+  # Why?
+  portcullis check --policy policy.json --token-env TOKEN --explain \\
+      --api sql --connection carto_dw --query 'SELECT 1'
+  # Many requests, one JSON object a line; the answers come in the same order.
+  portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
+  tail -f access.jsonl | portcullis check --policy policy.json --requests -
+
+A request:
+  {\"id\": 1, \"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"carto.shared.demo\"}
+  Instead of `resource`: `query`, `named_source`, or `sources`: a list of objects with one of
+  the three. Optional: `id`, `operation`, `referer`, `now`.
+Its answer:
+  {\"id\": 1, \"decision\": \"allow\", \"token\": \"<id>\", \"grants\": [0]}
+  {\"id\": 1, \"decision\": \"deny\", \"reason\": \"source_not_granted\", \"status\": 403}
+  For a line that is not a request: {\"line\": 1, \"error\": \"…\"}
+
+Exit codes: 0 allowed, 1 denied, 2 error.
+With --requests: 0 all lines are answered, allowed or denied; 2 some are not requests.";
+
+/// Decide one request, or a file of requests
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// When to decide: RFC 3339, or a date; the `now` of a request in a file goes first [default: the clock]
+    #[arg(long, value_name = "RFC3339")]
+    now: Option<Timestamp>,
+    /// `text` for people, `json` for programs; requests of a file are always answered in JSON
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    format: Format,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
+    one: one::OneArgs,
+    /// Many requests in the stead of one: JSON, one object a line; `-` for standard input
+    #[arg(long, value_name = "FILE", help_heading = "Many requests", conflicts_with_all = ["api", "token", "token_env", "token_stdin"])]
+    requests: Option<PathBuf>,
+    /// Threads that decide [default: the number of cores]
+    #[arg(long, help_heading = "Many requests", value_name = "N", conflicts_with = "api")]
+    threads: Option<NonZero<usize>>,
+    /// The most bytes of a line; a longer one is answered with an error
+    #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 4 << 20, hide_short_help = true)]
+    max_line: usize,
+    /// No progress, no summary
+    #[arg(short, long, help_heading = "Many requests", conflicts_with = "api")]
+    quiet: bool,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let Some(requests) = &args.requests else {
+        return one::run(&args.one, &args.policy, args.now, args.format, color);
+    };
+    args.one.refuse()?;
+    if requests.as_os_str() == "-" && args.policy.reads_stdin() {
+        anyhow::bail!("`--policy -` and `--requests -` both read standard input: name a file for one of them");
+    }
+    let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let decider = stream::Decider { snapshot: &snapshot, now: args.now, max_line: args.max_line };
+    decider.run(requests, threads, args.quiet)
+}

@@ -1,0 +1,66 @@
+//! What is generated from the command line's own description: completions, man pages.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::CommandFactory;
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::output::Stdout;
+use super::{Cli, Exit};
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Examples:
+  portcullis completions bash > ~/.local/share/bash-completion/completions/portcullis
+  portcullis completions zsh > \"${fpath[1]}/_portcullis\"
+  portcullis completions fish > ~/.config/fish/completions/portcullis.fish";
+
+const MAN_EXAMPLES: &str = "\
+Examples:
+  portcullis man | man -l -
+  portcullis man --dir /usr/local/share/man/man1";
+
+/// Print completions for a shell
+#[derive(Debug, clap::Args)]
+#[command(after_help = COMPLETIONS_EXAMPLES)]
+pub(super) struct CompletionsArgs {
+    /// The shell
+    shell: Shell,
+}
+
+/// Print the manual page, or write those of all commands
+#[derive(Debug, clap::Args)]
+#[command(after_help = MAN_EXAMPLES)]
+pub(super) struct ManArgs {
+    /// Write a page for each command into this directory instead
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<Exit> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "portcullis", &mut script);
+    print(&script)
+}
+
+pub(super) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
+    let Some(dir) = &args.dir else {
+        let mut page = Vec::new();
+        Man::new(Cli::command()).render(&mut page)?;
+        return print(&page);
+    };
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
+    clap_mangen::generate_to(Cli::command(), dir)
+        .with_context(|| format!("cannot write manual pages into `{}`", dir.display()))?;
+    Ok(Exit::Success)
+}
+
+/// Generated whole and then written: who reads may stop early.
+fn print(text: &[u8]) -> anyhow::Result<Exit> {
+    let mut out = Stdout::lock();
+    out.write_all(text)?;
+    out.flush()?;
+    Ok(Exit::Success)
+}

@@ -1,0 +1,161 @@
+//! What a snapshot is made of.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use portcullis::model::GrantKind;
+use portcullis::snapshot::{ConnectionReport, Report};
+use serde::Serialize;
+
+use super::Exit;
+use super::output::{Color, Format, Painted, Stdout, bytes, counted, grouped};
+use super::policy::PolicyArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis inspect --policy policy.json
+  portcullis inspect --policy tokens.json connections.json --format json | jq .connections";
+
+/// Show what a compiled policy is made of: tokens, grants, patterns, and how each connection is matched
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// `text` for people, `json` for programs
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    format: Format,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
+    let mut out = Stdout::lock();
+    match args.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &ReportJson::of(snapshot.report()))?;
+            writeln!(out)?;
+        }
+        Format::Text => text(snapshot.report(), color.on(&io::stdout()), &mut out)?,
+    }
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+fn text(report: &Report, paint: bool, out: &mut impl Write) -> io::Result<()> {
+    let row = |out: &mut dyn Write, name: &str, value: String| writeln!(out, "{name:<14}{value}");
+    row(out, "tokens", grouped(report.tokens as u64))?;
+    row(out, "grants", kinds(report.grant_count(), &report.grants))?;
+    row(
+        out,
+        "grant sets",
+        format!("{} distinct: tokens with equal lists share one", grouped(report.grant_sets as u64)),
+    )?;
+    row(out, "referer sets", format!("{} distinct", grouped(report.referer_sets as u64)))?;
+    row(out, "shapes", format!("{} of patterns", grouped(report.shapes as u64)))?;
+    let parts = format!(
+        "{}: tokens {}, grants {}, texts {}, matchers {}",
+        bytes(report.bytes()),
+        bytes(report.token_bytes),
+        bytes(report.grant_bytes),
+        bytes(report.text_bytes),
+        bytes(report.matcher_bytes)
+    );
+    row(out, "memory", parts)?;
+    for connection in &report.connections {
+        writeln!(out, "\n{} ({})", Painted::bold(paint, &connection.name), connection.dialect)?;
+        row(out, "  grants", kinds(connection.grants.values().sum(), &connection.grants))?;
+        if !connection.patterns.is_empty() {
+            row(out, "  patterns", classes(connection))?;
+        }
+        row(out, "  strategy", format!("{}: {}", connection.strategy, connection.why))?;
+    }
+    Ok(())
+}
+
+/// `12: 3 resource, 9 pattern`.
+fn kinds(total: usize, by_kind: &BTreeMap<GrantKind, usize>) -> String {
+    let kinds: Vec<_> = by_kind.iter().map(|(kind, count)| format!("{} {kind}", grouped(*count as u64))).collect();
+    if kinds.is_empty() { grouped(total as u64) } else { format!("{}: {}", grouped(total as u64), kinds.join(", ")) }
+}
+
+fn classes(connection: &ConnectionReport) -> String {
+    let classes: Vec<_> = connection
+        .patterns
+        .iter()
+        .map(|(class, count)| format!("{} {}", grouped(*count as u64), class.as_str()))
+        .collect();
+    let residue = match connection.residue {
+        0 => "all told apart by a hash".to_owned(),
+        count => format!("{} told apart by no hash", counted(count as u64, "pattern")),
+    };
+    format!("{}; {residue}", classes.join(", "))
+}
+
+#[derive(Serialize)]
+struct ReportJson<'r> {
+    tokens: usize,
+    grants: BTreeMap<&'static str, usize>,
+    grant_sets: usize,
+    referer_sets: usize,
+    shapes: usize,
+    bytes: BytesJson,
+    connections: Vec<ConnectionJson<'r>>,
+}
+
+#[derive(Serialize)]
+struct BytesJson {
+    total: usize,
+    tokens: usize,
+    grants: usize,
+    texts: usize,
+    matchers: usize,
+}
+
+#[derive(Serialize)]
+struct ConnectionJson<'r> {
+    name: &'r str,
+    dialect: &'static str,
+    grants: BTreeMap<&'static str, usize>,
+    patterns: BTreeMap<&'static str, usize>,
+    residue: usize,
+    strategy: &'static str,
+    why: &'r str,
+}
+
+impl<'r> ReportJson<'r> {
+    fn of(report: &'r Report) -> Self {
+        Self {
+            tokens: report.tokens,
+            grants: by_name(&report.grants),
+            grant_sets: report.grant_sets,
+            referer_sets: report.referer_sets,
+            shapes: report.shapes,
+            bytes: BytesJson {
+                total: report.bytes(),
+                tokens: report.token_bytes,
+                grants: report.grant_bytes,
+                texts: report.text_bytes,
+                matchers: report.matcher_bytes,
+            },
+            connections: report.connections.iter().map(ConnectionJson::of).collect(),
+        }
+    }
+}
+
+impl<'r> ConnectionJson<'r> {
+    fn of(report: &'r ConnectionReport) -> Self {
+        Self {
+            name: &report.name,
+            dialect: report.dialect,
+            grants: by_name(&report.grants),
+            patterns: report.patterns.iter().map(|(class, count)| (class.as_str(), *count)).collect(),
+            residue: report.residue,
+            strategy: report.strategy,
+            why: &report.why,
+        }
+    }
+}
+
+fn by_name(grants: &BTreeMap<GrantKind, usize>) -> BTreeMap<&'static str, usize> {
+    grants.iter().map(|(kind, count)| (kind.as_str(), *count)).collect()
+}

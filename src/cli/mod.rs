@@ -1,0 +1,104 @@
+//! The command line: arguments, standard streams, exit codes. The only place for `anyhow`.
+
+mod bench;
+mod check;
+mod excerpt;
+mod generate;
+mod inspect;
+mod output;
+mod policy;
+mod redact;
+mod validate;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue};
+use clap::{Parser, Subcommand};
+
+use output::{Color, Painted};
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis validate policy.json
+  portcullis check --policy policy.json --token-env TOKEN \\
+      --api maps --connection carto_dw --resource carto.shared.demo
+  portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
+  portcullis inspect --policy policy.json
+
+Exit codes: 0 valid, or allowed; 1 invalid, or denied; 2 error.
+`portcullis help COMMAND` tells more about each.";
+
+/// Decides API access tokens' requests by a policy of JSON documents, locally
+#[derive(Parser)]
+#[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// When to print colours; `NO_COLOR` is respected
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        hide_possible_values = true,
+        display_order = 1000
+    )]
+    color: Color,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Validate(validate::Args),
+    Check(check::Args),
+    Inspect(inspect::Args),
+    Bench(bench::Args),
+    Completions(generate::CompletionsArgs),
+    Man(generate::ManArgs),
+}
+
+/// How a command ended, where it did what it was asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Exit {
+    /// Valid, or allowed.
+    Success = 0,
+    /// Invalid, or denied.
+    No = 1,
+    /// Part of what was asked could not be answered.
+    Failure = 2,
+}
+
+/// Parses the arguments, runs the command, reports what went wrong.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::try_parse().unwrap_or_else(|error| without_secret(error).exit());
+    let color = cli.color;
+    let exit = run(cli).unwrap_or_else(|error| {
+        let mut stderr = io::stderr().lock();
+        let label = Painted::red(color.on(&stderr), "error:");
+        // There is nowhere left to report that this fails.
+        let _ = writeln!(stderr, "{label} {error:#}");
+        Exit::Failure
+    });
+    ExitCode::from(exit as u8)
+}
+
+fn run(cli: Cli) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Validate(args) => validate::run(&args, cli.color),
+        Command::Check(args) => check::run(&args, cli.color),
+        Command::Inspect(args) => inspect::run(&args, cli.color),
+        Command::Bench(args) => bench::run(&args, cli.color),
+        Command::Completions(args) => generate::completions(&args),
+        Command::Man(args) => generate::man(&args),
+    }
+}
+
+/// A token that stands where no value is expected is not repeated.
+fn without_secret(mut error: clap::Error) -> clap::Error {
+    let about_token = std::env::args_os().any(|arg| arg.to_string_lossy().starts_with("--token"));
+    let value = |value: &ContextValue| matches!(value, ContextValue::String(text) if !text.starts_with('-'));
+    if about_token && error.get(ContextKind::InvalidArg).is_some_and(value) {
+        error.insert(ContextKind::InvalidArg, ContextValue::String("…".to_owned()));
+    }
+    error
+}

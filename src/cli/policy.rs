@@ -1,0 +1,128 @@
+//! The policy that a command decides by: the options that name it, and how it is loaded.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{anyhow, bail};
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
+use portcullis::snapshot::{Options, Snapshot};
+
+use super::excerpt::Renderer;
+use super::output::{Color, Painted, counted};
+
+/// Which policy to decide by.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Policy")]
+pub(crate) struct PolicyArgs {
+    /// The policy: a JSON document, or several that are one policy together; `-` for standard input
+    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., env = "PORTCULLIS_POLICY", hide_env_values = true, required = true)]
+    policy: Vec<PathBuf>,
+    /// Leave out tokens that have errors, and say so, instead of refusing the policy
+    #[arg(long)]
+    skip_invalid: bool,
+    /// The most bytes of one connection's automaton; a larger one is replaced by a slower strategy. No decision changes
+    #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, hide_short_help = true)]
+    automaton_bytes: usize,
+}
+
+impl PolicyArgs {
+    pub(crate) fn reads_stdin(&self) -> bool {
+        self.policy.iter().any(|path| is_stdin(path))
+    }
+
+    /// The compiled policy; `None` if it has errors, which are then told on standard error.
+    pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
+        one_stdin(&self.policy)?;
+        let inputs = read(&self.policy).map_err(|errors| {
+            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+            anyhow!("{}", errors.join("\nerror: "))
+        })?;
+        let options =
+            LoadOptions { skip_invalid: self.skip_invalid, now: Some(SystemClock.now()), ..LoadOptions::default() };
+        let loaded = load(&inputs, &options);
+        self.tell(&inputs, &loaded, color)?;
+        let Some(policy) = loaded.policy else { return Ok(None) };
+        let options = Options { automaton_bytes: self.automaton_bytes, ..Options::default() };
+        Ok(Some(Snapshot::compile(&policy, &options)?))
+    }
+
+    fn tell(&self, inputs: &[Input], loaded: &Loaded, color: Color) -> anyhow::Result<()> {
+        let errors: Vec<_> = loaded.errors().collect();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let mut stderr = io::stderr().lock();
+        let paint = color.on(&stderr);
+        let mut text = String::new();
+        render(inputs, &errors, paint, &mut text)?;
+        stderr.write_all(text.as_bytes())?;
+        let count = counted(errors.len() as u64, "error");
+        if loaded.policy.is_some() {
+            let skipped = counted(loaded.skipped as u64, "token");
+            writeln!(stderr, "{} left out {skipped} with {count}", Painted::bold(paint, "note:"))?;
+        } else {
+            let label = Painted::red(paint, "error:");
+            writeln!(stderr, "{label} the policy has {count}: nothing is decided by it")?;
+            // Only errors of tokens can be left out with their tokens.
+            if !self.skip_invalid && errors.iter().all(|error| error.place.starts_with("tokens[")) {
+                writeln!(stderr, "{} `--skip-invalid` leaves out just those tokens", Painted::bold(paint, "help:"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Reads every file, `-` from standard input, or says of each that cannot be read why.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Vec<Unreadable>> {
+    let (mut inputs, mut errors) = (Vec::with_capacity(paths.len()), Vec::new());
+    for path in paths {
+        match read_one(path) {
+            Ok(input) => inputs.push(input),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(inputs) } else { Err(errors) }
+}
+
+/// Reads one file, or standard input for `-`.
+pub(super) fn read_one(path: &Path) -> Result<Input, Unreadable> {
+    if is_stdin(path) { Input::from_reader("<stdin>", io::stdin().lock()) } else { Input::from_path(path) }
+}
+
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Appends the rendered `diagnostics` of all `inputs` to `out`.
+pub(super) fn render(
+    inputs: &[Input],
+    diagnostics: &[&Diagnostic],
+    paint: bool,
+    out: &mut String,
+) -> anyhow::Result<()> {
+    for input in inputs {
+        let mut here = diagnostics.iter().filter(|diagnostic| diagnostic.file == input.name()).peekable();
+        if here.peek().is_none() {
+            continue;
+        }
+        let renderer = Renderer::new(input.text(), paint);
+        for diagnostic in here {
+            renderer.render(diagnostic, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many diagnostics are of `severity`.
+pub(super) fn count(diagnostics: &[&Diagnostic], severity: Severity) -> usize {
+    diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+}
+
+/// Fails if standard input is named more than once.
+pub(super) fn one_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
+        bail!("`-` is given more than once: standard input can be read only once");
+    }
+    Ok(())
+}

@@ -1,0 +1,178 @@
+//! A document as it may be shown: byte for byte as long as it is, with a `*` for all that may be a secret.
+//!
+//! Secrets are where a document puts them, and where a mistake puts them: under a misspelt key, in a list of bare
+//! strings, in a text that is no JSON. So what is shown is what is known to hold no secret, and the rest is masked.
+
+/// Keys whose values are shown.
+const SHOWN: [&str; 17] = [
+    "accepts",
+    "allowed_apis",
+    "apis",
+    "connection_name",
+    "connections",
+    "created_at",
+    "dialect",
+    "expiration_date",
+    "id",
+    "name",
+    "named_sources_only",
+    "owner",
+    "referers",
+    "source",
+    "tokens",
+    "type",
+    "version",
+];
+
+/// Keys whose lists hold objects: a string in them is out of place, and may be anything.
+const OBJECTS: [&str; 4] = ["apis", "connections", "grants", "tokens"];
+
+/// `text` with everything masked that may be a secret. Linear in its length.
+pub(super) fn redact(text: &str) -> String {
+    let mut scan =
+        Scan { text, at: 0, out: String::with_capacity(text.len()), open: Vec::new(), list: false, shown: false };
+    while scan.step() {}
+    scan.out
+}
+
+struct Scan<'t> {
+    text: &'t str,
+    at: usize,
+    out: String,
+    /// For each list and object that is open, what `list` and `shown` were around it.
+    open: Vec<(bool, bool)>,
+    /// Whether this is inside a list.
+    list: bool,
+    /// Whether values are shown here.
+    shown: bool,
+}
+
+impl<'t> Scan<'t> {
+    fn step(&mut self) -> bool {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        let Some(&first) = rest.as_bytes().first() else { return false };
+        match first {
+            b'"' => self.string(rest),
+            b'{' | b'[' => {
+                self.open.push((self.list, self.shown));
+                self.list = first == b'[';
+                self.shown &= self.list;
+                self.show(1);
+            }
+            b'}' | b']' => {
+                (self.list, self.shown) = self.open.pop().unwrap_or_default();
+                self.value_ends();
+                self.show(1);
+            }
+            b',' | b':' => self.show(1),
+            _ if first.is_ascii_whitespace() => self.show(1),
+            _ => self.word(rest),
+        }
+        true
+    }
+
+    /// A key, or a value.
+    fn string(&mut self, rest: &'t str) {
+        let (length, closed) = string_length(rest);
+        let string = rest.get(..length).unwrap_or_default();
+        let inside = string.get(1..length - usize::from(closed)).unwrap_or_default();
+        if closed && rest.get(length..).is_some_and(|after| after.trim_ascii_start().starts_with(':')) {
+            self.shown = SHOWN.contains(&inside) && !OBJECTS.contains(&inside);
+            return self.show(length);
+        }
+        // A URL may hold a password.
+        if self.shown && closed && !inside.contains('@') {
+            self.show(length);
+        } else {
+            self.show(1);
+            self.mask(inside.len());
+            self.show(usize::from(closed));
+        }
+        self.value_ends();
+    }
+
+    /// Numbers, `true` and the like; anything else is no JSON.
+    fn word(&mut self, rest: &str) {
+        let ends = |byte: u8| byte.is_ascii_whitespace() || b"\"{}[],:".contains(&byte);
+        let length = rest.bytes().position(ends).unwrap_or(rest.len());
+        let word = rest.get(..length).unwrap_or_default();
+        if matches!(word, "true" | "false" | "null") || (self.shown && word.parse::<f64>().is_ok()) {
+            self.show(length);
+        } else {
+            self.mask(length);
+        }
+        self.value_ends();
+    }
+
+    /// In an object a key shows one value; only a list has more.
+    fn value_ends(&mut self) {
+        self.shown &= self.list;
+    }
+
+    fn show(&mut self, length: usize) {
+        let end = self.at + length;
+        self.out.push_str(self.text.get(self.at..end).unwrap_or_default());
+        self.at = end;
+    }
+
+    fn mask(&mut self, length: usize) {
+        self.out.extend(std::iter::repeat_n('*', length));
+        self.at += length;
+    }
+}
+
+/// The length of the string that `text` begins with, up to the line's end at most, and whether its end is there.
+fn string_length(text: &str) -> (usize, bool) {
+    let mut escaped = false;
+    for (at, byte) in text.bytes().enumerate().skip(1) {
+        match byte {
+            b'\n' => return (at, false),
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return (at + 1, true),
+            _ => {}
+        }
+    }
+    (text.len(), false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redact;
+
+    #[test]
+    fn what_may_be_a_secret_is_masked() {
+        let cases = [
+            (r#"{"id": "a", "token": "s\"cret"}"#, r#"{"id": "a", "token": "*******"}"#),
+            (r#"{"token_sha256" : "s3cret"}"#, r#"{"token_sha256" : "******"}"#),
+            (r#"{"tokn": "s3cret", "id": "a"}"#, r#"{"tokn": "******", "id": "a"}"#),
+            (r#"{"token": 123456, "version": 1}"#, r#"{"token": ******, "version": 1}"#),
+            (r#"{"token": ["s3cret", {"id": "a"}]}"#, r#"{"token": ["******", {"id": "a"}]}"#),
+            (r#"{"token": {"value": "s3cret"}}"#, r#"{"token": {"value": "******"}}"#),
+            (r#"["s3cret"]"#, r#"["******"]"#),
+            (r#"{"tokens": ["s3cret"]}"#, r#"{"tokens": ["******"]}"#),
+            (r#"{"token" "s3cret"}"#, r#"{"*****" "******"}"#),
+            (r#"{"id": "a", "s3cret"}"#, r#"{"id": "a", "******"}"#),
+            (r#"{"allowed_apis": ["maps"], "s3cret"}"#, r#"{"allowed_apis": ["maps"], "******"}"#),
+            (r#"{"token": s3cret}"#, r#"{"token": ******}"#),
+            (r#"{"to\u006ben": "s3cret"}"#, r#"{"to\u006ben": "******"}"#),
+            ("TOKEN=s3cret\n", "************\n"),
+            (r#"{"allowed_apis": ["maps"], "owner": null}"#, r#"{"allowed_apis": ["maps"], "owner": null}"#),
+            (r#"{"referers": ["https://a:b@c/"]}"#, r#"{"referers": ["**************"]}"#),
+            ("{\"id\": \"a\n\"token\": \"s3cret\"}", "{\"id\": \"*\n\"token\": \"******\"}"),
+            (r#"{"token": "é"}"#, r#"{"token": "**"}"#),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(redact(text), expected);
+            assert_eq!(redact(text).len(), text.len());
+        }
+    }
+
+    #[test]
+    fn any_text_keeps_its_length() {
+        let text = "{\"a\\\": [}]\u{1}\"\\";
+        for end in (0..=text.len()).filter(|end| text.is_char_boundary(*end)) {
+            assert_eq!(redact(text.get(..end).unwrap()).len(), end);
+        }
+    }
+}

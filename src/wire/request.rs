@@ -1,0 +1,147 @@
+//! A request, read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::body::{Body, WireSource};
+use crate::base::Timestamp;
+use crate::decision::{Credential, Request, Source, Sources};
+use crate::definition::{Element, Lenient};
+use crate::model::Operation;
+
+/// The API whose requests name no source (N8.3).
+const SOURCELESS: &str = "lds";
+
+/// The API that tells operations apart (N8.3).
+const OPERATED: &str = "sql";
+
+/// A request as JSON. Borrows from its text what is written there without escapes.
+pub struct WireRequest<'t> {
+    id: Option<&'t RawValue>,
+    token: Cow<'t, str>,
+    api: Cow<'t, str>,
+    operation: Operation,
+    connection: Cow<'t, str>,
+    sources: SmallVec<[WireSource<'t>; 1]>,
+    referer: Option<Cow<'t, str>>,
+    now: Option<Timestamp>,
+}
+
+/// Text that is not a request. Its message repeats no token and no source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireError {
+    message: Box<str>,
+    line: usize,
+    // 0 where the object as a whole is wrong.
+    column: usize,
+}
+
+impl<'t> WireRequest<'t> {
+    /// Reads one request. Linear in the length of `text`.
+    ///
+    /// # Errors
+    ///
+    /// Where `text` is not JSON, or not the JSON object of a request.
+    pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
+        match serde_json::from_slice(text) {
+            Ok(Element::Found(body)) => Self::of(body),
+            Ok(Element::Wrong(found)) => Err(WireError::whole(format!("expected {}, found {found}", Body::EXPECTED))),
+            Ok(Element::Unread(error)) => Err(WireError::whole(error.message())),
+            Err(error) => Err(WireError::of(&error)),
+        }
+    }
+
+    fn of(body: Body<'t>) -> Result<Self, WireError> {
+        let missing = |key: &str| WireError::whole(format!("`{key}` is missing"));
+        let api = body.api.ok_or_else(|| missing("api"))?;
+        if body.operation.is_some() && api != OPERATED {
+            return Err(WireError::whole(format!("`operation` is for the api `{OPERATED}` only: leave it out")));
+        }
+        let sourceless = api == SOURCELESS;
+        if body.connection.is_none() && !sourceless {
+            return Err(missing("connection"));
+        }
+        if body.sources.is_empty() && !sourceless {
+            return Err(WireError::whole(
+                "the source is missing: expected one of `resource`, `query`, `named_source` and `sources`",
+            ));
+        }
+        Ok(Self {
+            id: body.id,
+            token: body.token.unwrap_or_default(),
+            api,
+            operation: body.operation.unwrap_or_default(),
+            connection: body.connection.unwrap_or_default(),
+            sources: body.sources,
+            referer: body.referer,
+            now: body.now,
+        })
+    }
+
+    /// What identifies the request to who asked, as it is written.
+    pub fn id(&self) -> Option<&'t RawValue> {
+        self.id
+    }
+
+    /// When to decide, if the request says so.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// What is read or written, to be lent to [`WireRequest::with`].
+    pub fn sources(&self) -> SmallVec<[Source<'_>; 4]> {
+        self.sources.iter().map(WireSource::as_source).collect()
+    }
+
+    /// The request for a decision, with the sources that [`WireRequest::sources`] returned.
+    pub fn with<'a>(&'a self, sources: &'a [Source<'a>]) -> Request<'a> {
+        let credential = if self.token.is_empty() { Credential::Missing } else { Credential::Secret(&self.token) };
+        Request {
+            credential,
+            api: &self.api,
+            operation: self.operation,
+            connection: &self.connection,
+            sources: match sources {
+                [source] => Sources::One(*source),
+                many => Sources::Many(many),
+            },
+            referer: self.referer.as_deref(),
+        }
+    }
+}
+
+impl fmt::Debug for WireRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The request for a decision hides the secret.
+        self.with(&self.sources()).fmt(f)
+    }
+}
+
+impl WireError {
+    fn whole(message: impl Into<Box<str>>) -> Self {
+        Self { message: message.into(), line: 1, column: 0 }
+    }
+
+    fn of(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let message = message.strip_suffix(&place).unwrap_or(&message).into();
+        Self { message, line: error.line(), column: error.column() }
+    }
+}
+
+impl std::error::Error for WireError {}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match (self.line, self.column) {
+            (_, 0) => Ok(()),
+            (0 | 1, column) => write!(f, " (column {column})"),
+            (line, column) => write!(f, " (line {line} column {column})"),
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! The command line, run as a user runs it.
+
+mod check;
+mod generated;
+mod inspect;
+mod requests;
+mod util;
+mod validate;
