@@ -35,7 +35,6 @@ pub fn intention(reasons: &[&str], meant: &[&str]) -> Agreement {
 
 /// Asks the engine all of its requests, at most so many.
 pub fn agreement(contender: &mut Contender<'_>, asked: &[Asked<'_>], reasons: &[&str], most: usize) -> Agreement {
-    let most = most.min(contender.asked);
     let mut disagree = BTreeMap::new();
     for (asked, &reason) in asked.iter().zip(reasons).take(most) {
         let allows = contender.engine.decide(asked);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::patterns::{one_token, time};
+use crate::report::thousands;
 
 /// One shape.
 pub struct Hostile {
@@ -12,6 +13,7 @@ pub struct Hostile {
 }
 
 pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
+    let count = thousands(scale);
     let repeated = |name: String| vec![name; 64];
     let inner: Vec<String> = (0..scale).map(|at| format!("db.*a{}*b{}*c{}*.t", at % 97, at % 1009, at)).collect();
     let grants: Vec<String> = (0..scale)
@@ -28,7 +30,7 @@ pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
     let covered = |names: &[&str]| names.iter().cycle().take(64).map(|&name| name.to_owned()).collect::<Vec<_>>();
     vec![
         shape(
-            &format!("{scale} patterns of three inner stars, a name that one covers"),
+            &format!("{count} patterns of three inner stars, a name that one covers"),
             &inner,
             &covered(&["db.xa5yb12zc12.t", "db.a1b1c1.t"]),
             rounds,
@@ -41,7 +43,7 @@ pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
             rounds,
         ),
         shape(
-            &format!("one token of {scale} grants, covered"),
+            &format!("one token of {count} grants, covered"),
             &grants,
             &covered(&["db.s4.x", "db.y.p5_x", "db.s7.table_7"]),
             rounds,
@@ -49,7 +51,7 @@ pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
         shape("the same, not covered", &grants, &repeated("db.z.table_1".into()), rounds),
         shape("the same, a name of 4,096 bytes", &grants, &repeated(long("x")), rounds),
         shape(
-            &format!("{scale} patterns of 300 shapes, not covered"),
+            &format!("{count} patterns of 300 shapes, not covered"),
             &shapes,
             &repeated("db.sssssssssss.z".into()),
             rounds,

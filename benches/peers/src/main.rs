@@ -1,7 +1,7 @@
 //! Portcullis beside its floors and its peers: the same workload through all of them, in one process.
 //!
 //! ```text
-//! peers [--quick] [--n 1000,10000] [--date 2026-11-22] [--record DIR] [--only fields,patterns,hostile,swaps]
+//! peers [--quick] [--n 1000,10000] [--date 2026-11-22] [--record DIR] [--only fields,patterns,hostile,swaps] [--engines portcullis,hashed]
 //! ```
 
 mod agree;
@@ -27,7 +27,6 @@ mod rego;
 mod report;
 mod sets;
 mod swaps;
-#[expect(dead_code, reason = "shared with the project's own benchmarks, which ask queries too")]
 #[path = "../../workload/mod.rs"]
 mod workload;
 
@@ -46,12 +45,20 @@ struct Arguments {
     date: String,
     record: Option<PathBuf>,
     only: Vec<String>,
+    engines: Vec<String>,
     profile: Option<String>,
 }
 
 fn arguments() -> Result<Arguments, String> {
-    let mut found =
-        Arguments { quick: false, sizes: None, date: "undated".into(), record: None, only: Vec::new(), profile: None };
+    let mut found = Arguments {
+        quick: false,
+        sizes: None,
+        date: "undated".into(),
+        record: None,
+        only: Vec::new(),
+        engines: Vec::new(),
+        profile: None,
+    };
     let mut rest = std::env::args().skip(1);
     while let Some(argument) = rest.next() {
         let mut value = || rest.next().ok_or_else(|| format!("{argument} takes a value"));
@@ -64,6 +71,7 @@ fn arguments() -> Result<Arguments, String> {
             "--date" => found.date = value()?,
             "--record" => found.record = Some(value()?.into()),
             "--profile" => found.profile = Some(value()?),
+            "--engines" => found.engines = value()?.split(',').map(str::to_owned).collect(),
             "--only" => found.only = value()?.split(',').map(str::to_owned).collect(),
             _ => return Err(format!("unknown argument {argument}")),
         }
@@ -87,7 +95,7 @@ fn main() -> Result<(), String> {
     if wanted("fields") {
         for tokens in arguments.sizes.unwrap_or(sizes) {
             eprintln!("{tokens} tokens");
-            record.fields.push(field::field(tokens, effort, 1));
+            record.fields.push(field::field(tokens, effort, 1, &arguments.engines));
         }
     }
     let clock = record.fields.first().map_or(0.0, |field| field.clock);

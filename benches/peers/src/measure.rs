@@ -11,10 +11,8 @@ pub struct Contender<'e> {
     pub name: &'static str,
     pub engine: Box<dyn Engine + 'e>,
     pub built: Built,
-    /// How many tokens and grants it holds: a slow builder holds only those that it is asked for.
+    /// How many tokens and grants it holds.
     pub holds: (usize, usize),
-    /// It is asked only among the first so many requests.
-    pub asked: usize,
 }
 
 /// What was measured, in nanoseconds a decision.
@@ -48,9 +46,8 @@ pub fn measure(contenders: &mut [Contender<'_>], asked: &[Asked<'_>], effort: Ef
             // Nobody always comes after the same one.
             let at = (step + round) % contenders.len();
             let (contender, turn) = (&mut contenders[at], turns[at]);
-            let pool = &asked[..contender.asked.min(asked.len())];
-            let places = pool.len() / turn;
-            let part = |place: usize| &pool[place % places * turn..][..turn];
+            let places = asked.len() / turn;
+            let part = |place: usize| &asked[place % places * turn..][..turn];
             // Other engines were here: a quarter of other requests, so that the popular tokens are back in the cache.
             contender.engine.batch(&part(round * 2 + 7)[..turn / 4]);
             batches[at].push(contender.engine.batch(part(round * 2)) / turn as f64);
@@ -69,7 +66,7 @@ pub fn measure(contenders: &mut [Contender<'_>], asked: &[Asked<'_>], effort: Ef
 
 /// How many requests this engine answers in its turn.
 fn turn(contender: &mut Contender<'_>, asked: &[Asked<'_>], effort: Effort) -> usize {
-    let most = effort.batch.min(contender.asked).min(asked.len() / 4);
+    let most = effort.batch.min(asked.len() / 4);
     let few = &asked[..64.min(most)];
     contender.engine.batch(few);
     let each = contender.engine.batch(few) / few.len() as f64;

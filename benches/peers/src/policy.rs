@@ -36,19 +36,6 @@ impl<'d> Document<'d> {
     pub fn grants(&self) -> usize {
         self.tokens.iter().map(|token| token.grants.len()).sum()
     }
-
-    /// The tokens of these secrets only.
-    pub fn only(&self, secrets: &std::collections::HashSet<&str>) -> Document<'d> {
-        let tokens = self.tokens.iter().filter(|token| secrets.contains(token.secret)).cloned().collect();
-        Document { tokens }
-    }
-}
-
-impl Clone for Token<'_> {
-    fn clone(&self) -> Self {
-        let grants = self.grants.iter().map(|grant| Grant { ..*grant }).collect();
-        Self { allowed_apis: self.allowed_apis.clone(), referers: self.referers.clone(), grants, ..*self }
-    }
 }
 
 impl Token<'_> {

@@ -113,10 +113,10 @@ fn builds(text: &mut String, fields: &[Field]) {
     line!(text, "\n## Building and holding\n");
     line!(
         text,
-        "From the document to the first decision, on one core. Peers that hold fewer tokens than there are would not fit, or take minutes to build; their bytes are of those that they hold. The peers' time is without reading the document.\n"
+        "From the document to the first decision, on one core. The peers' time is without reading the document.\n"
     );
-    line!(text, "| tokens | engine | holds | seconds | grants a second | bytes a token | bytes a grant |");
-    line!(text, "| ---: | --- | ---: | ---: | ---: | ---: | ---: |");
+    line!(text, "| tokens | engine | seconds | grants a second | bytes a token | bytes a grant |");
+    line!(text, "| ---: | --- | ---: | ---: | ---: | ---: |");
     for field in fields {
         for row in field.rows.iter().filter(|row| row.name != "portcullis, secret") {
             let (seconds, live) = (row.built.time.as_secs_f64(), row.built.live as f64);
@@ -124,9 +124,8 @@ fn builds(text: &mut String, fields: &[Field]) {
             let name = row.name.trim_end_matches(", digest");
             line!(
                 text,
-                "| {} | {name} | {} | {seconds:.3} | {} | {:.0} | {:.1} |",
+                "| {} | {name} | {seconds:.3} | {} | {:.0} | {:.1} |",
                 thousands(field.tokens),
-                thousands(tokens),
                 thousands((grants as f64 / seconds) as usize),
                 live / tokens as f64,
                 live / grants as f64
@@ -135,7 +134,7 @@ fn builds(text: &mut String, fields: &[Field]) {
         let (read, compile) = (field.read, field.compile);
         line!(
             text,
-            "| | … reading the document | | {:.3} | {} | {:.0} | {:.1} |",
+            "| | … reading the document | {:.3} | {} | {:.0} | {:.1} |",
             read.time.as_secs_f64(),
             thousands((field.grants as f64 / read.time.as_secs_f64()) as usize),
             read.live as f64 / field.tokens as f64,
@@ -143,7 +142,7 @@ fn builds(text: &mut String, fields: &[Field]) {
         );
         line!(
             text,
-            "| | … compiling it | | {:.3} | {} | | |",
+            "| | … compiling it | {:.3} | {} | | |",
             compile.time.as_secs_f64(),
             thousands((field.grants as f64 / compile.time.as_secs_f64()) as usize)
         );
@@ -151,7 +150,7 @@ fn builds(text: &mut String, fields: &[Field]) {
         let mebibytes = |bytes: usize| bytes >> 20;
         line!(
             text,
-            "| | … at most, document and all: {} MiB reading, {} MiB compiling | | | | | |",
+            "| | … at most, document and all: {} MiB reading, {} MiB compiling | | | | |",
             thousands(mebibytes(read.peak)),
             thousands(mebibytes(read.live + compile.peak))
         );
