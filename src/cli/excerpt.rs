@@ -9,8 +9,6 @@ use miette::{
 };
 use portcullis::load;
 
-use super::redact::redact;
-
 /// Bytes of a line that are shown before and after the place where something is wrong.
 const BEFORE: usize = 60;
 const AFTER: usize = 100;
@@ -22,15 +20,15 @@ pub(super) struct Renderer {
 }
 
 impl Renderer {
-    /// A renderer for what is wrong with `text`.
-    pub(super) fn new(text: &str, color: bool) -> Self {
+    /// A renderer for what is wrong with `input`.
+    pub(super) fn new(input: &load::Input, color: bool) -> Self {
         let theme = if color {
             GraphicalTheme::unicode()
         } else {
             GraphicalTheme { characters: ThemeCharacters::ascii(), styles: ThemeStyles::none() }
         };
         let handler = GraphicalReportHandler::new_themed(theme).with_links(false).with_wrap_lines(false);
-        Self { redacted: redact(text), handler: handler.with_context_lines(1) }
+        Self { redacted: input.redacted(), handler: handler.with_context_lines(1) }
     }
 
     /// Appends one diagnostic to `out`. The cost does not depend on the length of the document.

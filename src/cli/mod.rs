@@ -7,7 +7,6 @@ mod generate;
 mod inspect;
 mod output;
 mod policy;
-mod redact;
 mod validate;
 
 use std::io::{self, Write};

@@ -106,7 +106,7 @@ pub(super) fn render(
         if here.peek().is_none() {
             continue;
         }
-        let renderer = Renderer::new(input.text(), paint);
+        let renderer = Renderer::new(input, paint);
         for diagnostic in here {
             renderer.render(diagnostic, out)?;
         }

@@ -21,6 +21,7 @@
 
 mod diagnostic;
 mod input;
+mod redact;
 mod spot;
 mod warnings;
 

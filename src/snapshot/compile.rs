@@ -236,7 +236,7 @@ impl<'p> Compiler<'p> {
                 residue.iter().map(|&text| (text, self.texts.get(text).to_vec())).collect();
             let chosen = residue::choose(&patterns, self.options);
             report.residue = patterns.len();
-            report.strategy = chosen.matcher.strategy();
+            report.strategy = if patterns.is_empty() { "hashes" } else { chosen.matcher.strategy() };
             report.why = chosen.why;
             connections.push(CompiledConnection { connection: connection.clone(), matcher: chosen.matcher });
             ordinals.push(chosen.ordinals);

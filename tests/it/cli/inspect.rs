@@ -12,7 +12,7 @@ fn inspect_tells_what_the_snapshot_is_made_of() {
         "tokens        2\n",
         "grants        3: 1 resource, 1 query, 1 named_source\n",
         "\ndw (postgres)\n",
-        "  strategy    each_by_itself: ",
+        "  strategy    hashes: ",
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
