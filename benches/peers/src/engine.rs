@@ -5,32 +5,31 @@ use std::time::Instant;
 
 use crate::asked::{Asked, touch};
 
-/// How many decisions are timed as one: so many that the clock costs nothing, so few that their text stays in the cache.
-const CHUNK: usize = 256;
+/// How many decisions are timed as one: so many that the clock costs nothing, so few that their text stays in the cache
+/// and that a neighbour of the machine seldom comes between.
+const BATCH: usize = 256;
 
 /// Anything that answers requests.
 pub trait Engine {
     fn decide(&mut self, asked: &Asked<'_>) -> bool;
 
-    /// The nanoseconds of all of these, and nothing but these.
-    fn batch(&mut self, asked: &[Asked<'_>]) -> f64 {
-        let mut nanoseconds = 0;
-        for chunk in asked.chunks(CHUNK) {
-            touch(chunk);
+    /// The nanoseconds a decision of each batch of these.
+    fn batches(&mut self, asked: &[Asked<'_>], times: &mut Vec<f64>) {
+        for batch in asked.chunks(BATCH) {
+            touch(batch);
             let start = Instant::now();
-            for asked in chunk {
+            for asked in batch {
                 black_box(self.decide(black_box(asked)));
             }
-            nanoseconds += start.elapsed().as_nanos();
+            times.push(start.elapsed().as_nanos() as f64 / batch.len() as f64);
         }
-        nanoseconds as f64
     }
 
     /// The nanoseconds of each of these, clock included.
     fn singles(&mut self, asked: &[Asked<'_>], times: &mut Vec<u32>) {
-        for chunk in asked.chunks(CHUNK) {
-            touch(chunk);
-            for asked in chunk {
+        for batch in asked.chunks(BATCH) {
+            touch(batch);
+            for asked in batch {
                 let start = Instant::now();
                 black_box(self.decide(black_box(asked)));
                 times.push(u32::try_from(start.elapsed().as_nanos()).unwrap_or(u32::MAX));

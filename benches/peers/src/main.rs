@@ -89,7 +89,7 @@ fn main() -> Result<(), String> {
     let wanted = |part: &str| arguments.only.is_empty() || arguments.only.iter().any(|only| only == part);
     let rounds = if quick { 8 } else { 64 };
     let turn = Duration::from_millis(if quick { 5 } else { 20 });
-    let effort = Effort { rounds, batch: 4096, turn };
+    let effort = Effort { rounds, decisions: 4096, turn };
     let sizes = if quick { vec![1000, 10_000] } else { vec![1000, 10_000, 100_000, 1_000_000] };
     let mut record = Record { swaps_tokens: 10_000, ..Record::default() };
     if wanted("fields") {
@@ -113,7 +113,7 @@ fn main() -> Result<(), String> {
         record.swaps = swaps::measure(record.swaps_tokens, time, clock);
     }
     let how = if quick { "a quick run: too short to be quoted" } else { "a full run" };
-    let effort = format!("{how}: {rounds} rounds of up to {} decisions an engine", effort.batch);
+    let effort = format!("{how}: {rounds} turns of up to {} decisions an engine", effort.decisions);
     let text = record.markdown(&arguments.date, &machine::describe(), &effort);
     print!("{text}");
     if let Some(folder) = arguments.record {

@@ -30,7 +30,8 @@ pub struct Times {
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
     pub rounds: usize,
-    pub batch: usize,
+    /// The most decisions in a turn.
+    pub decisions: usize,
     /// An engine's turn lasts no longer than about this.
     pub turn: Duration,
 }
@@ -49,11 +50,11 @@ pub fn measure(contenders: &mut [Contender<'_>], asked: &[Asked<'_>], effort: Ef
             let places = asked.len() / turn;
             let part = |place: usize| &asked[place % places * turn..][..turn];
             // Other engines were here: a quarter of other requests, so that the popular tokens are back in the cache.
-            contender.engine.batch(&part(round * 2 + 7)[..turn / 4]);
-            batches[at].push(contender.engine.batch(part(round * 2)) / turn as f64);
+            contender.engine.batches(&part(round * 2 + 7)[..turn / 4], &mut Vec::new());
+            contender.engine.batches(part(round * 2), &mut batches[at]);
             contender.engine.singles(part(round * 2 + 1), &mut singles[at]);
         }
-        Nothing.singles(&asked[..effort.batch.min(asked.len())], &mut clock);
+        Nothing.singles(&asked[..effort.decisions.min(asked.len())], &mut clock);
     }
     let overhead = percentile(&mut clock, 0.5);
     let times = batches.into_iter().zip(singles).map(|(mut batches, mut singles)| {
@@ -66,10 +67,12 @@ pub fn measure(contenders: &mut [Contender<'_>], asked: &[Asked<'_>], effort: Ef
 
 /// How many requests this engine answers in its turn.
 fn turn(contender: &mut Contender<'_>, asked: &[Asked<'_>], effort: Effort) -> usize {
-    let most = effort.batch.min(asked.len() / 4);
+    let most = effort.decisions.min(asked.len() / 4);
     let few = &asked[..64.min(most)];
-    contender.engine.batch(few);
-    let each = contender.engine.batch(few) / few.len() as f64;
+    let mut times = Vec::new();
+    contender.engine.batches(few, &mut times);
+    contender.engine.batches(few, &mut times);
+    let each = times.last().copied().unwrap_or_default();
     let affordable = effort.turn.as_nanos() as f64 / each.max(1.0);
     (affordable as usize).clamp(64.min(most), most)
 }
