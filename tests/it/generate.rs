@@ -23,11 +23,17 @@ pub(crate) struct World {
 pub(crate) fn worlds() -> impl Strategy<Value = World> {
     let tokens = prop::collection::vec(bytes(150), 1..=5);
     let requests = prop::collection::vec(bytes(60), 1..=24);
-    (bytes(12), tokens, requests).prop_map(|(head, tokens, requests)| {
-        let document = document(&head, &tokens);
+    (bytes(12), tokens, requests).prop_map(|(head, tokens, requests)| World::of(&head, &tokens, &requests))
+}
+
+impl World {
+    /// What the bytes stand for: those of the head of the document, of each token, and of each request. Without a token
+    /// there can be no request.
+    pub(crate) fn of(head: &[u8], tokens: &[Vec<u8>], requests: &[Vec<u8>]) -> Self {
+        let document = document(head, tokens);
         let requests = requests.iter().map(|bytes| request(&mut Choices::of(bytes), &document)).collect();
-        World { document, requests }
-    })
+        Self { document, requests }
+    }
 }
 
 fn document(head: &[u8], tokens: &[Vec<u8>]) -> Value {

@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 use crate::choices::{Choices, bytes, config};
 use crate::document::{self, list};
-use crate::engine::{by_engine, by_explanation, for_each_strategy, lowered, policy, snapshot};
+use crate::engine::{by_engine, by_explanation, lowered, policy, snapshot};
+use crate::fuzzed;
 use crate::generate::{self, World, worlds};
 use crate::request::{Asked, AskedSource, Presented};
 use crate::texts;
@@ -63,31 +64,9 @@ fn generated_worlds_allow_enough_and_deny_for_every_reason() {
 proptest! {
     #![proptest_config(config(500))]
 
-    /// The engine, by every strategy, decides as the reference does; so does the reference that sees the compiled policy's
-    /// source instead of the document.
     #[test]
-    fn the_engine_decides_as_the_reference(World { document, requests } in worlds()) {
-        let policy = policy(&document);
-        let written = document::reference(&document);
-        let lowered = Reference::new(&policy);
-        prop_assert_eq!(lowered.unreadable(), []);
-        let mut expected = Vec::new();
-        for asked in &requests {
-            let decision = by_reference(&written, asked);
-            prop_assert_eq!(&by_reference(&lowered, asked), &decision, "lowered: {:?}\n{:#}", asked, document);
-            expected.push(decision);
-        }
-        let mut outcome = Ok(());
-        for_each_strategy(|strategy, options| {
-            let snapshot = snapshot(&policy, options);
-            for (asked, expected) in requests.iter().zip(&expected) {
-                let found = by_engine(&snapshot, asked);
-                if found != *expected && outcome.is_ok() {
-                    outcome = Err(format!("{strategy}: {found:?}, expected {expected:?}\n{asked:?}\n{document:#}"));
-                }
-            }
-        });
-        prop_assert!(outcome.is_ok(), "{}", outcome.unwrap_err());
+    fn the_engine_decides_as_the_reference(world in worlds()) {
+        fuzzed::decisions::check(&world);
     }
 
     /// Grants in any order, and any of them twice, decide alike.

@@ -1,0 +1,157 @@
+//! Documents, valid or not, and what is said of them.
+
+use portcullis::load::{Input, LoadOptions, Loaded, load};
+use portcullis::reference::Reference;
+use portcullis::snapshot::{Options, Snapshot};
+use serde_json::{Value, json};
+
+use super::{Parts, SECRET, lines, with_secret};
+use crate::choices::Choices;
+use crate::document::list;
+use crate::generate::World;
+
+/// A text; or without one, choices for edits, for the head of a document, and a line of choices for each token.
+pub(crate) fn property(input: &[u8]) {
+    let mut parts = Parts::of(input);
+    let text = parts.text();
+    if !text.is_empty() {
+        return check(&text);
+    }
+    let (edits, head, tokens) = (parts.bytes(), parts.bytes(), parts.bytes());
+    let World { document, .. } = World::of(head, &lines(tokens, 4), &[]);
+    check(&spoiled(&mut Choices::of(edits), document));
+}
+
+/// Loading ends, and what it says fits the text; what loads compiles; nothing that is said holds a secret.
+pub(crate) fn check(text: &str) {
+    let [strict, skipping] = [false, true].map(|skip_invalid| check_load(text, skip_invalid));
+    assert_eq!(strict.policy.is_some(), strict.errors().next().is_none(), "{text}");
+    if let Some(policy) = &strict.policy {
+        let same = skipping.policy.as_ref().map(|policy| policy.tokens().len());
+        assert_eq!((same, skipping.skipped), (Some(policy.tokens().len()), 0), "{text}");
+    }
+    assert_eq!(strict.errors().count(), skipping.errors().count(), "{text}");
+    if !text.contains(SECRET) {
+        for key in ["token", "token_sha256"] {
+            check_secrets(&with_secret(text, key));
+        }
+    }
+}
+
+fn options(skip_invalid: bool) -> LoadOptions {
+    LoadOptions { skip_invalid, warnings: true, now: Some("2026-11-22".parse().unwrap()), ..LoadOptions::default() }
+}
+
+fn check_load(text: &str, skip_invalid: bool) -> Loaded {
+    let loaded = load(&[Input::new("a.json", text)], &options(skip_invalid));
+    assert!(loaded.policy.is_some() || loaded.errors().next().is_some(), "{text}");
+    for found in &loaded.diagnostics {
+        let span = found.span.clone().unwrap_or_else(|| panic!("{found} stands nowhere\n{text}"));
+        assert!(text.get(span).is_some(), "{found}\n{text}");
+        assert!(found.line >= 1 && found.column >= 1, "{found}\n{text}");
+        let said = [found.to_string(), found.help.to_string()];
+        assert!(said.iter().all(|line| !line.is_empty() && !line.contains(['\n', '\r'])), "{said:?}\n{text}");
+    }
+    let places: Vec<_> = loaded.diagnostics.iter().map(|found| (found.line, found.column)).collect();
+    assert!(places.is_sorted(), "{places:?}\n{text}");
+    if let Some(policy) = &loaded.policy {
+        let snapshot = Snapshot::compile(policy, &Options::default());
+        assert_eq!(snapshot.map(|snapshot| snapshot.token_count()), Ok(policy.tokens().len()), "{text}");
+        assert_eq!(Reference::new(policy).unreadable(), [], "{text}");
+    }
+    loaded
+}
+
+/// Nothing that is said of `text` repeats [`SECRET`]; nor, where it is JSON, does the text that is shown beside it.
+fn check_secrets(text: &str) {
+    let input = Input::new("a.json", text);
+    for skip_invalid in [false, true] {
+        let loaded = load(std::slice::from_ref(&input), &options(skip_invalid));
+        for found in &loaded.diagnostics {
+            let json = serde_json::to_string(found).unwrap();
+            let span = found.span.clone().and_then(|span| text.get(span)).unwrap_or_default();
+            for said in [&format!("{found}"), &format!("{found:?}"), &json, span] {
+                assert!(!said.contains(SECRET), "{said}\n{text}");
+            }
+        }
+        let policy = format!("{input:?} {:?}", loaded.policy);
+        assert!(!policy.contains(SECRET), "{policy}\n{text}");
+    }
+    let redacted = input.redacted();
+    assert_eq!(redacted.len(), text.len(), "{text}");
+    if serde_json::from_str::<Value>(text).is_ok() {
+        assert!(!redacted.contains(SECRET), "{redacted}\n{text}");
+    }
+}
+
+/// What a value may be replaced with.
+const VALUES: [&str; 16] = [
+    "null",
+    "\"*\"",
+    "[]",
+    "{}",
+    "\"\"",
+    "7",
+    "1.5",
+    "true",
+    "\"a..b\"",
+    "[\"a\"]",
+    "\"a.b*.c\"",
+    "\"SELECT 1\"",
+    "\"token-0\"",
+    "\"\\u0000\\n\\ud83d\\ude00\"",
+    "[{\"x\": [7, {\"token\": \"s\"}]}]",
+    "1e400",
+];
+
+/// `document` in one of the forms of N11, with a few values replaced and fields misspelt, and then a few characters.
+fn spoiled(choices: &mut Choices<'_>, mut document: Value) -> String {
+    for _ in 0..choices.below(4) {
+        let at = 1 + choices.below(60);
+        edit(&mut document, &mut { at }, choices);
+    }
+    let mut text = match choices.below(4) {
+        0 => document.to_string(),
+        1 => format!("{document:#}"),
+        2 => document["tokens"].to_string(),
+        _ => list(&document["tokens"]).iter().map(|token| format!("{token}\n")).collect(),
+    };
+    for _ in 0..choices.below(3) {
+        let at = (choices.below(256) << 4) + choices.below(16);
+        let at = text.floor_char_boundary(at % (text.len() + 1));
+        let end = text.ceil_char_boundary(at + choices.below(3));
+        let new =
+            choices.pick(&["", ",", "\"", "{", "}", "[", "]", "\\", ":", "\n", "0", "\u{feff}", "é", "\"id\":1,"]);
+        text.replace_range(at..end, new);
+    }
+    text
+}
+
+/// Replaces the value, or a field of the object, that is number `left` in `value`.
+fn edit(value: &mut Value, left: &mut usize, choices: &mut Choices<'_>) {
+    let Some(fewer) = left.checked_sub(1) else { return };
+    *left = fewer;
+    if *left == 0 {
+        match value.as_object_mut().filter(|object| !object.is_empty() && choices.below(2) == 0) {
+            Some(object) => {
+                let keys: Vec<String> = object.keys().cloned().collect();
+                let key = &keys[choices.below(keys.len())];
+                let moved = object.remove(key).unwrap_or(json!(null));
+                match choices.below(4) {
+                    0 => drop(moved),
+                    1 => drop(object.insert(format!("{key}s"), moved)),
+                    2 => drop(object.insert(key.to_uppercase(), moved)),
+                    _ => drop(object.insert(choices.pick(&["token", "token_sha256", "source", "\u{7}"]).into(), moved)),
+                }
+            }
+            // Not every text is a number that a value can hold.
+            None => *value = serde_json::from_str(choices.pick(&VALUES)).unwrap_or(json!(1e300)),
+        }
+        return;
+    }
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(|value| edit(value, left, choices)),
+        Value::Object(object) => object.values_mut().for_each(|value| edit(value, left, choices)),
+        _ => {}
+    }
+}
