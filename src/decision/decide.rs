@@ -4,7 +4,7 @@ use super::{Allow, Credential, Decision, Reason, Request, Source};
 use crate::base::Timestamp;
 use crate::model::{ApiId, GrantKind, GrantKinds, Referers, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
-use crate::pattern::{covers, text_key};
+use crate::pattern::{covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
 use crate::referer::Referer;
 use crate::snapshot::{Block, CompiledConnection, Row, Run, Snapshot, Tag, query_key};
@@ -288,9 +288,4 @@ impl<'s> Best<'s> {
     fn grant(&self) -> Option<u32> {
         self.best.map(|(_, grant)| grant)
     }
-}
-
-/// Characters of a canonical pattern that are not stars: its UTF-8 bytes that begin a character.
-fn literal_characters(pattern: &[u8]) -> usize {
-    pattern.iter().filter(|&&byte| byte & 0xC0 != 0x80 && byte != crate::name::STAR).count()
 }

@@ -117,9 +117,9 @@ impl Pattern {
         self.bytes.split(|&byte| byte == b'.').count()
     }
 
-    /// How many characters are not stars: the more, the more specific the pattern (N10).
+    /// How many characters are neither stars nor the dots between segments: the more, the more specific the pattern (N10).
     pub fn literal_characters(&self) -> usize {
-        String::from_utf8_lossy(&self.bytes).chars().filter(|&character| character != char::from(STAR)).count()
+        literal_characters(&self.bytes)
     }
 
     /// What the stars ask of a matcher.
@@ -145,6 +145,11 @@ impl Pattern {
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// Characters of a canonical pattern that are neither stars nor dots between segments: bytes that begin a character.
+pub(crate) fn literal_characters(pattern: &[u8]) -> usize {
+    pattern.iter().filter(|&&byte| byte & 0xC0 != 0x80 && byte != STAR && byte != b'.').count()
 }
 
 impl fmt::Debug for Pattern {
