@@ -48,12 +48,9 @@ fn web_url(text: &str) -> Option<Url> {
 fn entry(text: &str) -> Option<Url> {
     let url = web_url(text)?;
     let host = url.host_str()?;
-    let rest = host.strip_prefix("*.").unwrap_or(host);
-    if url.fragment().is_some() || rest.contains('*') || rest.is_empty() || rest.starts_with('.') {
-        None
-    } else {
-        Some(url)
-    }
+    let rest = host.strip_prefix("*.");
+    let in_front_of_nothing = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    if url.fragment().is_some() || rest.unwrap_or(host).contains('*') || in_front_of_nothing { None } else { Some(url) }
 }
 
 fn matches(text: &str, referer: &Url) -> bool {
