@@ -30,7 +30,8 @@ pub struct Timestamp {
 /// Text that is neither an RFC 3339 instant nor an ISO date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{found}` is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`"
+    "`{}` is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`",
+    found.escape_debug()
 )]
 pub struct InstantError {
     found: Box<str>,
