@@ -1,6 +1,6 @@
 //! What tokens are used for, so that unused tokens and grants can be found.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -118,9 +118,10 @@ impl Counters {
         copy(&self.allowed, &new.allowed);
         self.denied.iter().zip(&new.denied).for_each(|(from, to)| copy(from, to));
         new.last_used.store(self.last_used.load(Ordering::Relaxed), Ordering::Relaxed);
+        let old: HashMap<u64, &AtomicU64> = self.grants.iter().map(|old| (old.grant, &old.allowed)).collect();
         for counter in &new.grants {
-            if let Some(old) = self.grants.iter().find(|old| old.grant == counter.grant) {
-                copy(&old.allowed, &counter.allowed);
+            if let Some(old) = old.get(&counter.grant) {
+                copy(old, &counter.allowed);
             }
         }
         new

@@ -147,8 +147,16 @@ impl Shape {
             let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
             rest = fraction.get(digits..).filter(|_| (1..=9).contains(&digits))?;
         }
-        let zone = matches!(rest, b"Z" | b"z") || matches(rest, b"+00:00") || matches(rest, b"-00:00");
-        zone.then_some(Self::Instant)
+        // RFC 3339 counts hours to 23 in an offset too. Leap seconds are refused: no reader agrees with another on them.
+        let zone = match rest {
+            b"Z" | b"z" => true,
+            [b'+' | b'-', hour @ .., b':', _, _] => {
+                hour < b"24" && (matches(rest, b"+00:00") || matches(rest, b"-00:00"))
+            }
+            _ => false,
+        };
+        let leap = time.ends_with(b"60");
+        (zone && !leap).then_some(Self::Instant)
     }
 }
 
@@ -196,6 +204,9 @@ mod tests {
             "2026-02-30",
             "2026-11-22T25:00:00Z",
             "2026-11-22T12:00:00.Z",
+            "2026-11-22T12:00:00+24:00",
+            "2026-11-22T12:34:60Z",
+            "2016-12-31T23:59:60Z",
         ] {
             assert!(text.parse::<Timestamp>().is_err(), "{text}");
         }

@@ -94,10 +94,24 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 /// A token that stands where no value is expected is not repeated.
 fn without_secret(mut error: clap::Error) -> clap::Error {
-    let about_token = std::env::args_os().any(|arg| arg.to_string_lossy().starts_with("--token"));
-    let value = |value: &ContextValue| matches!(value, ContextValue::String(text) if !text.starts_with('-'));
-    if about_token && error.get(ContextKind::InvalidArg).is_some_and(value) {
-        error.insert(ContextKind::InvalidArg, ContextValue::String("…".to_owned()));
+    if !std::env::args_os().any(|arg| arg.to_string_lossy().starts_with("--token")) {
+        return error;
+    }
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        _ => String::new(),
+    };
+    let argument = text(ContextKind::InvalidArg);
+    let mut hidden = vec![ContextKind::InvalidSubcommand];
+    if argument.starts_with("--token") {
+        hidden.push(ContextKind::InvalidValue);
+    } else if !argument.starts_with('-') {
+        hidden.push(ContextKind::InvalidArg);
+    }
+    for kind in hidden {
+        if error.get(kind).is_some() {
+            error.insert(kind, ContextValue::String("…".to_owned()));
+        }
     }
     error
 }

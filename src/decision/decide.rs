@@ -270,18 +270,16 @@ impl<'s> Target<'s> {
 
 /// The most specific of the patterns offered so far.
 #[derive(Default)]
-struct Best<'s> {
-    best: Option<(&'s [u8], u32)>,
+struct Best {
+    /// Its literal characters, and its grant.
+    best: Option<(usize, u32)>,
 }
 
-impl<'s> Best<'s> {
-    fn offer(&mut self, pattern: &'s [u8], grant: u32) {
-        let more_specific = self.best.is_none_or(|(held, first)| {
-            let (literal, held) = (literal_characters(pattern), literal_characters(held));
-            literal > held || (literal == held && grant < first)
-        });
-        if more_specific {
-            self.best = Some((pattern, grant));
+impl Best {
+    fn offer(&mut self, pattern: &[u8], grant: u32) {
+        let literal = literal_characters(pattern);
+        if self.best.is_none_or(|(held, first)| literal > held || (literal == held && grant < first)) {
+            self.best = Some((literal, grant));
         }
     }
 

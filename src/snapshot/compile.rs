@@ -227,6 +227,7 @@ impl<'p> Compiler<'p> {
         }
         let mut ordinals: Vec<HashMap<TextId, u32>> = Vec::with_capacity(residues.len());
         let mut connections = Vec::with_capacity(residues.len());
+        let mut budget = residue::Budget::new(self.options);
         for ((connection, residue), report) in
             self.policy.connections().iter().zip(&mut residues).zip(&mut self.reports)
         {
@@ -234,7 +235,7 @@ impl<'p> Compiler<'p> {
             residue.dedup();
             let patterns: Vec<(TextId, Vec<u8>)> =
                 residue.iter().map(|&text| (text, self.texts.get(text).to_vec())).collect();
-            let chosen = residue::choose(&patterns, self.options);
+            let chosen = residue::choose(&patterns, self.options, &mut budget);
             report.residue = patterns.len();
             report.strategy = if patterns.is_empty() { "hashes" } else { chosen.matcher.strategy() };
             report.why = chosen.why;

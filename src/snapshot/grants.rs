@@ -269,7 +269,8 @@ fn interpolate(keys: &[u32], key: u32) -> usize {
 pub(crate) struct GrantSetsBuilder {
     sets: GrantSets,
     known: HashTable<(u32, u32)>,
-    hasher: foldhash::fast::FixedState,
+    // Random: what a hash is shows in no result, and nobody can prepare texts that collide.
+    hasher: foldhash::fast::RandomState,
     scratch: Vec<u32>,
 }
 

@@ -24,7 +24,9 @@ pub enum ResidueStrategy {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The ceiling on the bytes of one connection's automaton, and on a fourth of what building it may take. 1 MiB.
+    /// The ceiling on the bytes of the automata of all connections together, and of what building each may take. 1 MiB.
+    ///
+    /// After a few automata that did not fit, no more are tried: time and memory of a compilation stay linear.
     pub automaton_bytes: usize,
     /// The most patterns for which an automaton is tried. 256.
     pub automaton_patterns: usize,

@@ -36,8 +36,21 @@ pub(crate) struct Chosen {
     pub(crate) why: String,
 }
 
+/// What is left for the automata of all connections together.
+pub(crate) struct Budget {
+    bytes: usize,
+    /// Attempts that may still fail: each takes the time of building an automaton, for nothing.
+    failures: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(options: &Options) -> Self {
+        Self { bytes: options.automaton_bytes, failures: 8 }
+    }
+}
+
 /// Chooses how to match `patterns`, the distinct residue of one connection. The one place that does.
-pub(crate) fn choose(patterns: &[(TextId, Vec<u8>)], options: &Options) -> Chosen {
+pub(crate) fn choose(patterns: &[(TextId, Vec<u8>)], options: &Options, budget: &mut Budget) -> Chosen {
     let count = patterns.len();
     if count == 0 {
         return by_itself(String::from("every grant is found by its hash"));
@@ -45,16 +58,17 @@ pub(crate) fn choose(patterns: &[(TextId, Vec<u8>)], options: &Options) -> Chose
     match options.residue {
         ResidueStrategy::EachByItself => by_itself(format!("{count} patterns, each asked by itself: forced")),
         ResidueStrategy::Literals => literals(patterns, &format!("{count} patterns: forced")),
-        ResidueStrategy::Automaton => automaton(patterns, options.automaton_bytes, count)
+        ResidueStrategy::Automaton => automaton(patterns, budget)
             .unwrap_or_else(|why| literals(patterns, &format!("automaton forced, but {why}"))),
         // Determinising many patterns with inner stars is exponential; past a few it is not even worth the try.
         ResidueStrategy::Auto if count > options.automaton_patterns => literals(
             patterns,
             &format!("{count} patterns are more than the {} an automaton is tried for", options.automaton_patterns),
         ),
-        ResidueStrategy::Auto => {
-            automaton(patterns, options.automaton_bytes, count).unwrap_or_else(|why| literals(patterns, &why))
+        ResidueStrategy::Auto if budget.failures == 0 => {
+            literals(patterns, &format!("{count} patterns, after too many automata that would not fit"))
         }
+        ResidueStrategy::Auto => automaton(patterns, budget).unwrap_or_else(|why| literals(patterns, &why)),
     }
 }
 
@@ -62,20 +76,25 @@ fn by_itself(why: String) -> Chosen {
     Chosen { matcher: Matcher::EachByItself, ordinals: HashMap::new(), why }
 }
 
-fn automaton(patterns: &[(TextId, Vec<u8>)], bytes: usize, count: usize) -> Result<Chosen, String> {
+fn automaton(patterns: &[(TextId, Vec<u8>)], budget: &mut Budget) -> Result<Chosen, String> {
+    let (count, bytes) = (patterns.len(), budget.bytes);
     let expressions: Vec<String> = patterns.iter().map(|(_, pattern)| expression(pattern)).collect();
     let config = dense::Config::new()
         .match_kind(MatchKind::All)
         .start_kind(StartKind::Anchored)
         .minimize(false)
         .dfa_size_limit(Some(bytes))
-        .determinize_size_limit(Some(bytes.saturating_mul(4)));
+        .determinize_size_limit(Some(bytes));
     let dfa = dense::Builder::new()
         .configure(config)
         .syntax(syntax::Config::new().unicode(false).utf8(false).dot_matches_new_line(true))
         .thompson(thompson::Config::new().utf8(false).shrink(false).nfa_size_limit(Some(bytes.saturating_mul(4))))
         .build_many(&expressions)
-        .map_err(|_| format!("an automaton of {count} patterns would exceed {bytes} bytes"))?;
+        .map_err(|_| {
+            budget.failures = budget.failures.saturating_sub(1);
+            format!("an automaton of {count} patterns would exceed the {bytes} bytes that are left for automata")
+        })?;
+    budget.bytes = bytes.saturating_sub(dfa.memory_usage());
     let why = format!("{count} patterns in one automaton of {} bytes", dfa.memory_usage());
     let ordinals = patterns.iter().map(|&(text, _)| text).zip(0..).collect();
     Ok(Chosen { matcher: Matcher::Automaton(Box::new(dfa)), ordinals, why })
@@ -152,11 +171,18 @@ impl Matcher {
                 }
             }
             Self::Literals(searcher) => {
-                let mut seen = Seen::default();
+                // A name that repeats literals could have the same patterns asked over and over: past as many steps as
+                // there are patterns, each is asked once more instead, and that is all.
+                let mut steps = block.residue().len();
                 for found in searcher.find_overlapping_iter(name) {
-                    let ordinal = found.pattern().as_u32();
-                    if seen.first_time(ordinal) {
-                        block.residue_of(ordinal).for_each(&mut candidate);
+                    let mut asked = 0;
+                    for entry in block.residue_of(found.pattern().as_u32()) {
+                        asked += 1;
+                        candidate(entry);
+                    }
+                    match steps.checked_sub(asked.max(1)) {
+                        Some(left) => steps = left,
+                        None => return block.residue().for_each(candidate),
                     }
                 }
             }
@@ -194,27 +220,48 @@ fn end_state(dfa: &dense::DFA<Vec<u32>>, name: &[u8]) -> Option<regex_automata::
     dfa.is_match_state(state).then_some(state)
 }
 
-/// The last few literals found, so that one which a name repeats is not followed each time.
-struct Seen {
-    last: [u32; 32],
-    next: usize,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load;
+    use crate::snapshot::Snapshot;
 
-impl Default for Seen {
-    fn default() -> Self {
-        Self { last: [u32::MAX; 32], next: 0 }
+    fn snapshot(
+        connections: usize,
+        patterns: impl Iterator<Item = String> + Clone,
+        residue: ResidueStrategy,
+    ) -> Snapshot {
+        let grant = |at: usize, source: &str| format!(r#"{{"connection_name": "dw{at}", "source": "{source}"}}"#);
+        let grants: Vec<String> =
+            (0..connections).flat_map(|at| patterns.clone().map(move |source| grant(at, &source))).collect();
+        let document = format!(
+            r#"[{{"id": "tk", "token": "s3cret", "allowed_apis": ["maps"], "grants": [{}]}}]"#,
+            grants.join(",")
+        );
+        let options = Options { residue, ..Options::default() };
+        Snapshot::compile(&load::policy(document).unwrap(), &options).unwrap()
     }
-}
 
-impl Seen {
-    fn first_time(&mut self, ordinal: u32) -> bool {
-        if self.last.contains(&ordinal) {
-            return false;
-        }
-        if let Some(slot) = self.last.get_mut(self.next % 32) {
-            *slot = ordinal;
-        }
-        self.next += 1;
-        true
+    #[test]
+    fn a_name_that_repeats_literals_has_no_pattern_asked_over_and_over() {
+        // `*a*`, `*aa*`, …: each of the name's 4,000 places holds every literal.
+        let patterns = (1..=300).map(|n| format!("p.d.*{}*", "a".repeat(n)));
+        let snapshot = snapshot(1, patterns, ResidueStrategy::Auto);
+        assert_eq!(snapshot.report().connections[0].strategy, "literals");
+        let block = snapshot.block(&snapshot.rows()[0], 0).unwrap();
+        let mut asked = 0;
+        let name = format!("p.d.{}", "a".repeat(4_000));
+        snapshot.connection_at(0).unwrap().matcher.candidates(block, name.as_bytes(), |_| asked += 1);
+        assert!((300..=900).contains(&asked), "{asked} patterns were asked");
+    }
+
+    #[test]
+    fn the_automata_of_all_connections_share_one_ceiling() {
+        let patterns = (0..12).map(|n| format!("p.d.*x{n}*y*z*"));
+        let snapshot = snapshot(60, patterns, ResidueStrategy::Auto);
+        let report = snapshot.report();
+        let automata = report.connections.iter().filter(|connection| connection.strategy == "automaton").count();
+        assert!(automata < 60, "{automata} automata");
+        assert!(report.matcher_bytes < 2 * Options::default().automaton_bytes, "{} bytes", report.matcher_bytes);
     }
 }

@@ -41,7 +41,8 @@ impl Texts {
 pub(crate) struct TextsBuilder {
     texts: Texts,
     known: HashTable<TextId>,
-    hasher: foldhash::fast::FixedState,
+    // Random: what a hash is shows in no result, and nobody can prepare texts that collide.
+    hasher: foldhash::fast::RandomState,
 }
 
 impl TextsBuilder {

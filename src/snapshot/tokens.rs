@@ -70,13 +70,14 @@ impl Row {
 
 /// The rows, found by digest.
 ///
-/// Digests are uniformly random, so their own bits are the hash: the low bits of the first eight bytes say where to
-/// look, the high bits tell apart what is found there. An absent digest is nearly always told by the slots alone.
+/// Of a mix of a digest's bits the low ones say where to look, and the high ones tell apart what is found there. An absent
+/// digest is nearly always told by the slots alone.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTable {
     rows: Vec<Row>,
     // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
     slots: Vec<Slot>,
+    seed: u64,
 }
 
 /// A fingerprint and a row's place plus one; all zero if empty.
@@ -95,8 +96,9 @@ impl TokenTable {
         // At most seven eighths full.
         let mut slots = vec![Slot::default(); (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
         let mask = slots.len() - 1;
+        let seed = rows.iter().fold(1, |seed, row| mix(row.digest(), seed));
         for (row, place) in rows.iter().zip(1..) {
-            let (mut at, fingerprint) = split(row.digest());
+            let (mut at, fingerprint) = split(row.digest(), seed);
             while slots.get(at & mask).is_some_and(|slot| slot.row != 0) {
                 at += 1;
             }
@@ -104,14 +106,14 @@ impl TokenTable {
                 *slot = Slot { fingerprint, row: place };
             }
         }
-        Self { rows, slots }
+        Self { rows, slots, seed }
     }
 
     /// The row of this digest, with its place. One probe and one comparison, nearly always.
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest) -> Option<(usize, &Row)> {
         let mask = self.slots.len().checked_sub(1)?;
-        let (mut at, fingerprint) = split(digest);
+        let (mut at, fingerprint) = split(digest, self.seed);
         loop {
             let slot = self.slots.get(at & mask)?;
             if slot.row == 0 {
@@ -139,8 +141,21 @@ impl TokenTable {
 
 /// Where to look, and what to find there.
 #[inline]
-fn split(digest: &SecretDigest) -> (usize, u32) {
-    let mut halves = digest.as_bytes().as_chunks::<4>().0.iter().map(|half| u32::from_le_bytes(*half));
-    let (place, fingerprint) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
-    (place as usize, fingerprint)
+fn split(digest: &SecretDigest, seed: u64) -> (usize, u32) {
+    let mixed = mix(digest, seed);
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are a place, the high bits a fingerprint")]
+    (mixed as usize, (mixed >> 32) as u32)
+}
+
+/// All bits of a digest, mixed with a seed that all digests of the table have a part in: a document may write digests that
+/// no secret has, but not, without knowing all others, such as meet in one place.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "both halves of the product are folded into one")]
+fn mix(digest: &SecretDigest, seed: u64) -> u64 {
+    let mut mixed = seed;
+    for word in digest.as_bytes().as_chunks::<8>().0 {
+        let product = u128::from(mixed ^ u64::from_le_bytes(*word)) * 0x9e37_79b9_7f4a_7c15;
+        mixed = (product ^ (product >> 64)) as u64;
+    }
+    mixed
 }

@@ -76,7 +76,15 @@ impl OneArgs {
                     std::env::VarError::NotPresent => anyhow::anyhow!("not set"),
                     std::env::VarError::NotUnicode(_) => anyhow::anyhow!("not UTF-8"),
                 })
-                .with_context(|| format!("cannot read the token from the environment variable `{name}`")),
+                .with_context(|| {
+                    // The token itself, given by mistake, is not repeated.
+                    let variable = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+                    if name.len() <= 64 && name.bytes().all(variable) {
+                        format!("cannot read the token from the environment variable `{name}`")
+                    } else {
+                        "cannot read the token from the environment variable that `--token-env` names".to_owned()
+                    }
+                }),
             (None, None) => bail!("the token is missing: give `--token-env` or `--token-stdin`"),
         }
     }

@@ -74,7 +74,10 @@ fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
 }
 
 fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
-    let message = format!("{} is neither a resource, a pattern, a named source nor a query", quoted(text));
+    // A connection string is not repeated: it may hold a password.
+    let source =
+        if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text).to_string() };
+    let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
     match path {
         None if text.contains('*') => ("source_unclear", message.into(), one_segment(text)),
         None => {
@@ -124,10 +127,14 @@ fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
 
 /// What to say of `text`, which is no entry of referers for the reason `error`.
 pub(super) fn referer(text: &str, error: &EntryError) -> Words {
+    // What holds an `@` is not repeated: a password may stand before it.
+    let secret = text.contains('@');
+    let shown = if secret { "the referer".to_owned() } else { quoted(text).to_string() };
     let help: Cow<'static, str> = match error {
         EntryError::NotAbsolute { .. } if text.trim().is_empty() || text.starts_with('/') => {
             "write an absolute URL such as `https://carto.com/`; for any request leave the list empty".into()
         }
+        EntryError::NotAbsolute { .. } if secret => "write an absolute URL such as `https://carto.com/`".into(),
         EntryError::NotAbsolute { .. } => {
             format!("write the scheme too: {}", quoted(&format!("https://{text}"))).into()
         }
@@ -144,15 +151,13 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::Invalid { .. } => "write a URL such as `https://carto.com/`".into(),
     };
     let message = match error {
-        EntryError::NotAbsolute { .. } => format!("{} is not an absolute URL", quoted(text)),
-        EntryError::Scheme { scheme, .. } => format!("{} has the scheme {}", quoted(text), quoted(scheme)),
-        // Not repeated: it may be a password.
+        EntryError::NotAbsolute { .. } => format!("{} is not an absolute URL", shown),
+        EntryError::Scheme { scheme, .. } => format!("{} has the scheme {}", shown, quoted(scheme)),
         EntryError::UserInfo { .. } => "the referer has user info".to_owned(),
-        EntryError::Fragment { .. } => format!("{} has a fragment", quoted(text)),
-        EntryError::HostStar { .. } => format!("{} has a `*` inside its host", quoted(text)),
-        EntryError::EmptyWildcard { .. } => format!("{} names no domain after the `*`", quoted(text)),
-        EntryError::Invalid { source, .. } if text.contains('@') => format!("the referer is not a URL: {source}"),
-        EntryError::Invalid { source, .. } => format!("{} is not a URL: {source}", quoted(text)),
+        EntryError::Fragment { .. } => format!("{} has a fragment", shown),
+        EntryError::HostStar { .. } => format!("{} has a `*` inside its host", shown),
+        EntryError::EmptyWildcard { .. } => format!("{} names no domain after the `*`", shown),
+        EntryError::Invalid { source, .. } => format!("{} is not a URL: {source}", shown),
     };
     ("referer_malformed", message.into(), help)
 }

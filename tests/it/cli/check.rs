@@ -79,6 +79,10 @@ fn the_token_comes_from_three_places() {
     assert!(check("--token-stdin --token x").stderr().contains("cannot be used with"));
     // A token where none is expected.
     assert!(check(&format!("--token-stdin {secret}")).stderr().starts_with("error: unexpected argument '…' found"));
+    assert!(check(&format!("--token-stdin={secret}")).stderr().contains("unexpected value '…'"));
+    let unnamed = "error: cannot read the token from the environment variable that `--token-env` names: not set\n";
+    assert_eq!(check(&format!("--token-env {secret}")).stderr(), unnamed);
+    assert!(dir.command(&format!("{secret} --token x")).stderr().contains("unrecognized subcommand '…'"));
 }
 
 #[test]

@@ -132,3 +132,25 @@ fn ten_thousand_errors_are_told_quickly() {
     // In a debug build on a busy machine; a quadratic rendering takes minutes.
     assert!(begun.elapsed().as_secs() < 60, "{:?}", begun.elapsed());
 }
+
+#[test]
+fn a_password_in_a_url_is_not_repeated() {
+    for (referer, source) in [
+        ("ftp://user:hunter2@h/", "a.b"),
+        ("user:hunter2@h/", "a.b"),
+        ("//user:hunter2@h/", "a.b"),
+        ("hunter2@h/", "a.b"),
+        ("https://user:hunter2@h/#x", "a.b"),
+        ("https://h/", "postgres://u:hunter2@h/db"),
+    ] {
+        let document = format!(
+            r#"[{{"id": "a", "token": "s3cret", "allowed_apis": ["maps"], "referers": ["{referer}"],
+                "grants": [{{"connection_name": "dw", "source": "{source}"}}]}}]"#
+        );
+        let dir = Dir::new().file("p.json", document);
+        for format in ["text", "json"] {
+            let shown = dir.command(&format!("validate p.json --format {format}")).stdout(1);
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
+    }
+}

@@ -120,7 +120,7 @@ fn spoiled(choices: &mut Choices<'_>, mut document: Value) -> String {
         0 => document.to_string(),
         1 => format!("{document:#}"),
         2 => document["tokens"].to_string(),
-        _ => list(&document["tokens"]).iter().map(|token| format!("{token}\n")).collect(),
+        _ => list(&document["tokens"]).iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"),
     };
     for _ in 0..choices.below(3) {
         let at = (choices.below(256) << 4) + choices.below(16);
