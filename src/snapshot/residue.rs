@@ -226,27 +226,22 @@ mod tests {
     use crate::load;
     use crate::snapshot::Snapshot;
 
-    fn snapshot(
-        connections: usize,
-        patterns: impl Iterator<Item = String> + Clone,
-        residue: ResidueStrategy,
-    ) -> Snapshot {
+    fn snapshot(connections: usize, patterns: &[String]) -> Snapshot {
         let grant = |at: usize, source: &str| format!(r#"{{"connection_name": "dw{at}", "source": "{source}"}}"#);
         let grants: Vec<String> =
-            (0..connections).flat_map(|at| patterns.clone().map(move |source| grant(at, &source))).collect();
+            (0..connections).flat_map(|at| patterns.iter().map(move |source| grant(at, source))).collect();
         let document = format!(
             r#"[{{"id": "tk", "token": "s3cret", "allowed_apis": ["maps"], "grants": [{}]}}]"#,
             grants.join(",")
         );
-        let options = Options { residue, ..Options::default() };
-        Snapshot::compile(&load::policy(document).unwrap(), &options).unwrap()
+        Snapshot::compile(&load::policy(document).unwrap(), &Options::default()).unwrap()
     }
 
     #[test]
     fn a_name_that_repeats_literals_has_no_pattern_asked_over_and_over() {
         // `*a*`, `*aa*`, …: each of the name's 4,000 places holds every literal.
         let patterns = (1..=300).map(|n| format!("p.d.*{}*", "a".repeat(n)));
-        let snapshot = snapshot(1, patterns, ResidueStrategy::Auto);
+        let snapshot = snapshot(1, &patterns.collect::<Vec<_>>());
         assert_eq!(snapshot.report().connections[0].strategy, "literals");
         let block = snapshot.block(&snapshot.rows()[0], 0).unwrap();
         let mut asked = 0;
@@ -258,7 +253,7 @@ mod tests {
     #[test]
     fn the_automata_of_all_connections_share_one_ceiling() {
         let patterns = (0..12).map(|n| format!("p.d.*x{n}*y*z*"));
-        let snapshot = snapshot(60, patterns, ResidueStrategy::Auto);
+        let snapshot = snapshot(60, &patterns.collect::<Vec<_>>());
         let report = snapshot.report();
         let automata = report.connections.iter().filter(|connection| connection.strategy == "automaton").count();
         assert!(automata < 60, "{automata} automata");

@@ -75,8 +75,7 @@ fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
 
 fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
     // A connection string is not repeated: it may hold a password.
-    let source =
-        if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text).to_string() };
+    let source = if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text) };
     let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
     match path {
         None if text.contains('*') => ("source_unclear", message.into(), one_segment(text)),
@@ -129,7 +128,7 @@ fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
 pub(super) fn referer(text: &str, error: &EntryError) -> Words {
     // What holds an `@` is not repeated: a password may stand before it.
     let secret = text.contains('@');
-    let shown = if secret { "the referer".to_owned() } else { quoted(text).to_string() };
+    let shown = if secret { "the referer".to_owned() } else { quoted(text) };
     let help: Cow<'static, str> = match error {
         EntryError::NotAbsolute { .. } if text.trim().is_empty() || text.starts_with('/') => {
             "write an absolute URL such as `https://carto.com/`; for any request leave the list empty".into()
@@ -151,13 +150,13 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::Invalid { .. } => "write a URL such as `https://carto.com/`".into(),
     };
     let message = match error {
-        EntryError::NotAbsolute { .. } => format!("{} is not an absolute URL", shown),
+        EntryError::NotAbsolute { .. } => format!("{shown} is not an absolute URL"),
         EntryError::Scheme { scheme, .. } => format!("{} has the scheme {}", shown, quoted(scheme)),
         EntryError::UserInfo { .. } => "the referer has user info".to_owned(),
-        EntryError::Fragment { .. } => format!("{} has a fragment", shown),
-        EntryError::HostStar { .. } => format!("{} has a `*` inside its host", shown),
-        EntryError::EmptyWildcard { .. } => format!("{} names no domain after the `*`", shown),
-        EntryError::Invalid { source, .. } => format!("{} is not a URL: {source}", shown),
+        EntryError::Fragment { .. } => format!("{shown} has a fragment"),
+        EntryError::HostStar { .. } => format!("{shown} has a `*` inside its host"),
+        EntryError::EmptyWildcard { .. } => format!("{shown} names no domain after the `*`"),
+        EntryError::Invalid { source, .. } => format!("{shown} is not a URL: {source}"),
     };
     ("referer_malformed", message.into(), help)
 }
