@@ -94,6 +94,7 @@ impl Authorizer {
     /// Makes `snapshot` current. Decisions that have begun end on the old one; none sees parts of both.
     pub fn swap(&self, snapshot: Snapshot) -> Swapped {
         let snapshot = Arc::new(snapshot);
+        let _swapping = self.usage.as_ref().map(Usage::swapping);
         let counters = self.usage.as_ref().map(|usage| usage.counters(&snapshot)).unwrap_or_default();
         // Another writer may come between: the number is always that of the generation replaced, plus one.
         let previous = self.generation.rcu(|current| Generation {

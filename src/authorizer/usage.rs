@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use dashmap::DashMap;
 
@@ -13,10 +13,13 @@ use crate::snapshot::{Row, Snapshot};
 
 /// Counters by token id. Cheap to clone; all clones count together, over all snapshots.
 ///
-/// Counters of a token outlive a snapshot that lacks it: a token that comes back goes on where it was.
+/// Counters of a token outlive a snapshot that lacks it: a token that comes back goes on where it was. Those of a grant do
+/// not: a grant that comes back counts from zero.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     tokens: Arc<DashMap<Box<str>, Arc<Counters>, foldhash::fast::RandomState>>,
+    // Held while counters are carried over and their snapshot becomes current: swaps that count come one after another.
+    swapping: Arc<Mutex<()>>,
 }
 
 /// How a token was used.
@@ -51,6 +54,11 @@ struct GrantCounter {
 const NEVER: i64 = i64::MIN;
 
 impl Usage {
+    /// Keeps other swaps that count waiting; readers never wait for it.
+    pub(super) fn swapping(&self) -> MutexGuard<'_, ()> {
+        self.swapping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// How the token of that id was used; `None` if no snapshot ever had it.
     pub fn token(&self, id: &str) -> Option<TokenUsage> {
         self.tokens.get(id).map(|counters| counters.read())

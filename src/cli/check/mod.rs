@@ -61,7 +61,7 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Many requests", value_name = "N", conflicts_with = "api")]
     threads: Option<NonZero<usize>>,
     /// The most bytes of a line; a longer one is answered with an error
-    #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 4 << 20, hide_short_help = true)]
+    #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true)]
     max_line: usize,
     /// No progress, no summary
     #[arg(short, long, help_heading = "Many requests", conflicts_with = "api")]
