@@ -24,13 +24,16 @@ const SHOWN: [&str; 17] = [
     "version",
 ];
 
+/// The other fields of a document: only their names are shown.
+const NAMED: [&str; 3] = ["grants", "token", "token_sha256"];
+
 /// Keys whose lists hold objects: a string in them is out of place, and may be anything.
 const OBJECTS: [&str; 4] = ["apis", "connections", "grants", "tokens"];
 
 /// `text` with everything masked that may be a secret. Linear in its length.
 pub(super) fn redact(text: &str) -> String {
-    let mut scan =
-        Scan { text, at: 0, out: String::with_capacity(text.len()), open: Vec::new(), list: false, shown: false };
+    let out = String::with_capacity(text.len());
+    let mut scan = Scan { text, at: 0, out, open: Vec::new(), list: false, shown: false, key_due: false };
     while scan.step() {}
     scan.out
 }
@@ -45,14 +48,18 @@ struct Scan<'t> {
     list: bool,
     /// Whether values are shown here.
     shown: bool,
+    /// Whether the last that is not white space was a brace or comma, behind which a key may stand.
+    key_due: bool,
 }
 
 impl<'t> Scan<'t> {
     fn step(&mut self) -> bool {
         let rest = self.text.get(self.at..).unwrap_or_default();
         let Some(&first) = rest.as_bytes().first() else { return false };
+        let key_due = self.key_due;
+        self.key_due = matches!(first, b'{' | b',') || (key_due && first.is_ascii_whitespace());
         match first {
-            b'"' => self.string(rest),
+            b'"' => self.string(rest, key_due),
             b'{' | b'[' => {
                 self.open.push((self.list, self.shown));
                 self.list = first == b'[';
@@ -72,13 +79,19 @@ impl<'t> Scan<'t> {
     }
 
     /// A key, or a value.
-    fn string(&mut self, rest: &'t str) {
+    fn string(&mut self, rest: &'t str, key_due: bool) {
         let (length, closed) = string_length(rest);
         let string = rest.get(..length).unwrap_or_default();
         let inside = string.get(1..length - usize::from(closed)).unwrap_or_default();
         if closed && rest.get(length..).is_some_and(|after| after.trim_ascii_start().starts_with(':')) {
             self.shown = SHOWN.contains(&inside) && !OBJECTS.contains(&inside);
-            return self.show(length);
+            // Anywhere else it is no JSON, and may be a secret with a colon typed for a comma.
+            if key_due || SHOWN.contains(&inside) || NAMED.contains(&inside) {
+                return self.show(length);
+            }
+            self.show(1);
+            self.mask(inside.len());
+            return self.show(1);
         }
         // A URL may hold a password.
         if self.shown && closed && !inside.contains('@') {
@@ -152,6 +165,10 @@ mod tests {
             (r#"["s3cret"]"#, r#"["******"]"#),
             (r#"{"tokens": ["s3cret"]}"#, r#"{"tokens": ["******"]}"#),
             (r#"{"token" "s3cret"}"#, r#"{"*****" "******"}"#),
+            (r#"{"token": "s3cret": "id"}"#, r#"{"token": "******": "**"}"#),
+            (r#"{"token" "s3cret": 1}"#, r#"{"*****" "******": *}"#),
+            (r#"{"token"= "s3cret": 1}"#, r#"{"*****"* "******": *}"#),
+            ("{\"\"token\":\n\"s3cret\": 1}", "{\"\"*****\"*\n\"******\": *}"),
             (r#"{"id": "a", "s3cret"}"#, r#"{"id": "a", "******"}"#),
             (r#"{"allowed_apis": ["maps"], "s3cret"}"#, r#"{"allowed_apis": ["maps"], "******"}"#),
             (r#"{"token": s3cret}"#, r#"{"token": ******}"#),
