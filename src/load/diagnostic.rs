@@ -33,8 +33,8 @@ pub struct Diagnostic {
     pub line: usize,
     /// The character of the line, from 1.
     pub column: usize,
-    /// The bytes of the text to show, of an object or list only its bracket; `None` where they are not known. They hold no
-    /// secret, but their line may: see [`Input::redacted`](super::Input::redacted).
+    /// The bytes of the text to show, of an object or list only its bracket; `None` where they are not known. To show
+    /// them or their line, take them from [`Input::redacted`](super::Input::redacted): in broken text they may be a secret.
     pub span: Option<Range<usize>>,
     /// What is wrong.
     pub message: Cow<'static, str>,
