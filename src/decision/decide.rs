@@ -1,12 +1,12 @@
 //! The checks, in their order (N10).
 
+use super::reason::TokenId;
 use super::{Allow, Credential, Decision, Reason, Request, Source};
 use crate::base::Timestamp;
 use crate::model::{ApiId, GrantKind, GrantKinds, Referers, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
-use crate::pattern::{covers, literal_characters, text_key};
+use crate::pattern::{HashedName, covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
-use crate::referer::Referer;
 use crate::snapshot::{Block, CompiledConnection, Row, Run, Snapshot, Tag, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
@@ -75,7 +75,7 @@ fn allow<'s>(snapshot: &'s Snapshot, row: &'s Row, request: &Request<'_>, now: T
     }
     let considered = api(snapshot, row, request)?;
     referer(snapshot.referers(row), request.referer)?;
-    let mut allow = Allow { token: snapshot.text(row.id()), grants: smallvec::SmallVec::new() };
+    let mut allow = Allow { token: TokenId::Of(snapshot, row), grants: smallvec::SmallVec::new() };
     if considered.is_empty() {
         return Ok(allow);
     }
@@ -133,16 +133,14 @@ pub(crate) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), R
     match (accepted, header) {
         (Referers::Any, _) => Ok(()),
         (Referers::Only(_), None | Some("")) => Err(Reason::RefererMissing),
-        (Referers::Only(set), Some(header)) => {
-            let accepted = Referer::parse(header).is_some_and(|referer| set.matches(&referer));
-            if accepted { Ok(()) } else { Err(Reason::RefererNotAllowed) }
-        }
+        (Referers::Only(set), Some(header)) if set.accepts(header) => Ok(()),
+        (Referers::Only(_), Some(_)) => Err(Reason::RefererNotAllowed),
     }
 }
 
 /// A well-formed source, in the form in which grants are kept.
 pub(crate) enum Asked<'a> {
-    Resource(CanonicalName<'a>),
+    Resource(HashedName<'a>),
     Query(NormalForm<'a>),
     NamedSource(&'a str),
 }
@@ -174,7 +172,8 @@ impl<'s> Target<'s> {
         match source {
             Source::Resource(text) => {
                 let dialect = self.connection.map(|(_, compiled)| compiled.connection.dialect()).unwrap_or_default();
-                CanonicalName::read(text, dialect, buffer).map(Asked::Resource).map_err(|_| Reason::SourceMalformed)
+                let name = CanonicalName::read(text, dialect, buffer).map_err(|_| Reason::SourceMalformed)?;
+                Ok(Asked::Resource(HashedName::new(name)))
             }
             Source::Query(text) => {
                 NormalForm::of(text, self.snapshot.query_bytes()).map(Asked::Query).map_err(malformed)
@@ -226,8 +225,8 @@ impl<'s> Target<'s> {
     fn exact(&self, block: Block<'s>, asked: &Asked<'_>) -> Option<u32> {
         match asked {
             Asked::Resource(name) => {
-                let name = name.as_bytes();
-                self.find(block.run(Tag::Resource)?, text_key(name), |text| text == name)
+                let text = name.name().as_bytes();
+                self.find(block.run(Tag::Resource)?, name.key(), |granted| granted == text)
             }
             Asked::Query(query) => {
                 let is = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| query.is(text));
@@ -247,22 +246,27 @@ impl<'s> Target<'s> {
     }
 
     /// Among the patterns that cover `name`, the one with the most literal characters, then the first (N10).
-    fn pattern(&self, block: Block<'s>, name: &CanonicalName<'_>) -> Option<u32> {
+    fn pattern(&self, block: Block<'s>, name: &HashedName<'_>) -> Option<u32> {
         let mut best = Best::default();
-        let mut candidate = |text: u32, grant: u32| {
-            let pattern = self.snapshot.text(text);
-            if covers(pattern, name.as_bytes()) {
-                best.offer(pattern, grant);
-            }
-        };
+        let bytes = name.name().as_bytes();
         for run in block.runs() {
             let Tag::Pattern(shape) = run.tag else { continue };
-            if let Some(key) = self.snapshot.shape(shape).and_then(|shape| shape.key(name)) {
-                run.find(key, self.snapshot.scan_up_to()).for_each(|(text, grant)| candidate(text, grant));
+            let Some(shape) = self.snapshot.shape(shape) else { continue };
+            let Some(key) = name.key_at(shape) else { continue };
+            for (text, grant) in run.find(key, self.snapshot.scan_up_to()) {
+                let pattern = self.snapshot.text(text);
+                if shape.covers(pattern, name) {
+                    best.offer(pattern, grant);
+                }
             }
         }
         if let Some((_, compiled)) = self.connection {
-            compiled.matcher.candidates(block, name.as_bytes(), |entry| candidate(entry.text, entry.grant));
+            compiled.matcher.candidates(block, bytes, |entry| {
+                let pattern = self.snapshot.text(entry.text);
+                if covers(pattern, bytes) {
+                    best.offer(pattern, entry.grant);
+                }
+            });
         }
         best.grant()
     }
@@ -270,16 +274,19 @@ impl<'s> Target<'s> {
 
 /// The most specific of the patterns offered so far.
 #[derive(Default)]
-struct Best {
-    /// Its literal characters, and its grant.
-    best: Option<(usize, u32)>,
+struct Best<'s> {
+    best: Option<(&'s [u8], u32)>,
 }
 
-impl Best {
-    fn offer(&mut self, pattern: &[u8], grant: u32) {
-        let literal = literal_characters(pattern);
-        if self.best.is_none_or(|(held, first)| literal > held || (literal == held && grant < first)) {
-            self.best = Some((literal, grant));
+impl<'s> Best<'s> {
+    fn offer(&mut self, pattern: &'s [u8], grant: u32) {
+        // Characters are counted only where there is something to compare with.
+        let better = |(held, first): (&[u8], u32)| {
+            let (literal, held) = (literal_characters(pattern), literal_characters(held));
+            literal > held || (literal == held && grant < first)
+        };
+        if self.best.is_none_or(better) {
+            self.best = Some((pattern, grant));
         }
     }
 

@@ -6,5 +6,6 @@ mod request;
 
 pub(crate) use decide::{Asked, Target, api, decide_for};
 pub use decide::{decide, decide_batch};
+pub(crate) use reason::TokenId;
 pub use reason::{Allow, Decision, Reason};
 pub use request::{Credential, Request, Source, Sources};

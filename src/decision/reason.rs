@@ -4,6 +4,8 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
+use crate::snapshot::{Row, Snapshot};
+
 /// Why a request is denied, in the order of the checks (N10). The first that fails decides.
 ///
 /// Exhaustive on purpose: where a reason is added, code that handles reasons should fail to compile.
@@ -91,23 +93,46 @@ impl fmt::Display for Reason {
 }
 
 /// What allowed a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Allow<'s> {
-    // UTF-8. Whether it is, is checked only for who reads it.
-    pub(crate) token: &'s [u8],
+    pub(crate) token: TokenId<'s>,
     pub(crate) grants: SmallVec<[u32; 4]>,
+}
+
+/// The id of a token, or where it can be read: most callers never do, and it lies apart from all that a decision needs.
+#[derive(Clone, Copy)]
+pub(crate) enum TokenId<'s> {
+    Of(&'s Snapshot, &'s Row),
+    Read(&'s str),
 }
 
 impl<'s> Allow<'s> {
     /// The id of the token.
     pub fn token(&self) -> &'s str {
-        std::str::from_utf8(self.token).unwrap_or_default()
+        match self.token {
+            TokenId::Of(snapshot, row) => snapshot.token_id(row),
+            TokenId::Read(id) => id,
+        }
     }
 
     /// For each source of the request, the place of the grant that allowed it in the token's list: the most specific
     /// that covers it (N10). Empty under an API that needs no source.
     pub fn grants(&self) -> &[u32] {
         &self.grants
+    }
+}
+
+impl PartialEq for Allow<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        (self.token(), self.grants()) == (other.token(), other.grants())
+    }
+}
+
+impl Eq for Allow<'_> {}
+
+impl fmt::Debug for Allow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Allow").field("token", &self.token()).field("grants", &self.grants()).finish()
     }
 }
 

@@ -19,7 +19,7 @@ mod words;
 use std::fmt;
 
 use crate::base::Timestamp;
-use crate::decision::{Allow, Decision, Reason, Request, decide_for};
+use crate::decision::{Allow, Decision, Reason, Request, TokenId, decide_for};
 use crate::snapshot::Snapshot;
 use case::Case;
 
@@ -84,7 +84,7 @@ impl Explanation {
         match &self.verdict {
             Verdict::Allow(grants) => {
                 let token = self.token().unwrap_or_default();
-                Decision::Allow(Allow { token: token.as_bytes(), grants: grants.iter().copied().collect() })
+                Decision::Allow(Allow { token: TokenId::Read(token), grants: grants.iter().copied().collect() })
             }
             Verdict::Deny(reason) => Decision::Deny(*reason),
         }

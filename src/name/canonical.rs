@@ -96,6 +96,14 @@ impl<'a> CanonicalName<'a> {
         self.bytes
     }
 
+    /// The text of the segment with this number, counted from zero; empty if there is none.
+    #[inline]
+    pub(crate) fn segment(&self, number: usize) -> &'a [u8] {
+        let start = number.checked_sub(1).map_or(Some(0), |before| self.dot(before).map(|dot| dot + 1));
+        let end = self.dot(number).unwrap_or(self.bytes.len());
+        start.and_then(|start| self.bytes.get(start..end)).unwrap_or_default()
+    }
+
     /// Where the dot with this number stands, counted from zero.
     #[inline]
     pub(crate) fn dot(&self, number: usize) -> Option<usize> {

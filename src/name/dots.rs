@@ -10,39 +10,17 @@ pub(crate) struct Dots {
 }
 
 impl Dots {
-    /// The dots of `bytes`; `None` if there are more than a name may have (N2.4).
-    ///
-    /// Reads eight bytes at a time: most names are too short for a call to a vector routine to pay.
+    /// Takes in those behind `start` whose bits are set; false if that is more than a name may have (N2.4).
     #[inline]
-    pub(crate) fn of(bytes: &[u8]) -> Option<Self> {
-        let mut dots = Self::default();
-        let (words, rest) = bytes.as_chunks::<8>();
-        let mut start = 0;
-        for word in words {
-            dots.push_all(u64::from_le_bytes(*word), start)?;
-            start += 8;
-        }
-        let mut word = [0; 8];
-        for (to, from) in word.iter_mut().zip(rest) {
-            *to = *from;
-        }
-        dots.push_all(u64::from_le_bytes(word), start)?;
-        Some(dots)
-    }
-
-    #[inline]
-    fn push_all(&mut self, word: u64, start: u16) -> Option<()> {
-        const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
-        let other = word ^ u64::from_le_bytes([b'.'; 8]);
-        // The highest bit of each byte that is a dot, and no other.
-        let mut found = !(((other & LOW) + LOW) | other | LOW);
+    pub(super) fn push(&mut self, mut found: u32, start: u16) -> bool {
         while found != 0 {
-            let byte = u16::try_from(found.trailing_zeros() / 8).unwrap_or(0);
-            *self.at.get_mut(usize::from(self.count))? = start + byte;
+            let place = u16::try_from(found.trailing_zeros()).unwrap_or(0);
+            let Some(at) = self.at.get_mut(usize::from(self.count)) else { return false };
+            *at = start + place;
             self.count += 1;
             found &= found - 1;
         }
-        Some(())
+        true
     }
 
     /// The place of the dot with this number, counted from zero.
@@ -73,29 +51,5 @@ impl Dots {
 
     fn as_slice(&self) -> &[u16] {
         self.at.get(..usize::from(self.count)).unwrap_or_default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dots_are_found_wherever_they_stand() {
-        for length in 0..40 {
-            for dot in 0..length {
-                for other in dot..length {
-                    let mut bytes = vec![b'\xae'; length];
-                    bytes[dot] = b'.';
-                    bytes[other] = b'.';
-                    let expected: Vec<usize> = (0..length).filter(|&at| bytes[at] == b'.').collect();
-                    let dots = Dots::of(&bytes).unwrap();
-                    let found: Vec<usize> = (0..dots.segments() - 1).filter_map(|number| dots.get(number)).collect();
-                    assert_eq!(found, expected, "{length} {dot} {other}");
-                }
-            }
-        }
-        assert!(Dots::of(&[b'.'; 15]).is_some());
-        assert!(Dots::of(&[b'.'; 16]).is_none());
     }
 }

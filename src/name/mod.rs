@@ -13,6 +13,7 @@
 mod canonical;
 mod dialect;
 mod dots;
+mod look;
 #[doc(hidden)]
 pub mod naive;
 mod scan;

@@ -4,6 +4,7 @@ use smallvec::SmallVec;
 
 use super::dialect::Fold;
 use super::dots::Dots;
+use super::look::look;
 use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
 
 /// Room for one canonical name, on the stack: a name never outgrows it (N2.4), so reading one never allocates.
@@ -113,54 +114,33 @@ pub(crate) fn scan<'a>(
         return Err(NameError { kind: NameErrorKind::TooLong { found: text.len() }, at: 0 });
     }
     let bytes = text.as_bytes();
-    if is_plain(bytes, dialect.bare_fold()) && (stars == Stars::Ordinary || memchr::memchr(b'*', bytes).is_none()) {
-        let dots = Dots::of(bytes).ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
-        return match dots.empty_segment(bytes.len()) {
-            Some(at) => Err(NameError { kind: NameErrorKind::EmptyIdentifier, at }),
-            None => Ok(Scanned { bytes, dots, bare_star: false }),
+    let look = look(bytes);
+    if look.bare && (stars == Stars::Ordinary || !look.star) {
+        let dots = look.dots.ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
+        if let Some(at) = dots.empty_segment(bytes.len()) {
+            return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at });
+        }
+        let bytes = match dialect.bare_fold() {
+            Fold::Upper if look.lower => folded(bytes, buffer, <[u8]>::make_ascii_uppercase),
+            Fold::Lower if look.upper => folded(bytes, buffer, <[u8]>::make_ascii_lowercase),
+            _ => bytes,
         };
+        return Ok(Scanned { bytes, dots, bare_star: false });
     }
     let mut scanner =
         Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out: buffer };
     scanner.run()?;
     let Scanner { bare_star, out, .. } = scanner;
     // `separator` has counted the segments.
-    let dots = Dots::of(out).unwrap_or_default();
+    let dots = super::look::look(out).dots.unwrap_or_default();
     Ok(Scanned { bytes: out, dots, bare_star })
 }
 
-/// Whether every byte is a dot or stands for itself in a bare ASCII identifier, so that the text is canonical already.
-#[inline]
-fn is_plain(bytes: &[u8], fold: Fold) -> bool {
-    const AS_WRITTEN: [bool; 256] = plain_bytes(true, true);
-    const UPPER: [bool; 256] = plain_bytes(true, false);
-    const LOWER: [bool; 256] = plain_bytes(false, true);
-    let plain = match fold {
-        Fold::AsWritten => &AS_WRITTEN,
-        Fold::Upper => &UPPER,
-        Fold::Lower => &LOWER,
-    };
-    // Without branches: one load for each byte.
-    bytes.iter().fold(true, |all, &byte| all & plain.get(usize::from(byte)).is_some_and(|&plain| plain))
-}
-
-/// For each byte, whether it stands for itself where letters of these cases do not fold.
-const fn plain_bytes(upper: bool, lower: bool) -> [bool; 256] {
-    let mut plain = [false; 256];
-    let mut byte: u8 = 0;
-    while byte < 128 {
-        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, which would report it")]
-        {
-            plain[byte as usize] = match byte {
-                b'A'..=b'Z' => upper,
-                b'a'..=b'z' => lower,
-                b'0'..=b'9' | b'.' | b'_' | b'-' | b'$' | b'#' | b'*' => true,
-                _ => false,
-            };
-        }
-        byte += 1;
-    }
-    plain
+fn folded<'a>(bytes: &[u8], buffer: &'a mut NameBuffer, fold: impl Fn(&mut [u8])) -> &'a [u8] {
+    buffer.clear();
+    buffer.extend_from_slice(bytes);
+    fold(buffer);
+    buffer
 }
 
 /// The general case: quotes, folding, non-ASCII, colons, stars.

@@ -4,6 +4,7 @@
 //! segment of the name at its place; a star never spans a dot (N3.1, N3.2).
 
 mod covers;
+mod key;
 #[doc(hidden)]
 pub mod naive;
 mod shape;
@@ -11,7 +12,8 @@ mod shape;
 use std::fmt;
 
 pub(crate) use covers::covers;
-pub(crate) use shape::{Shape, hasher as key_hasher, key as key_of, text_key};
+pub(crate) use key::{KeyHasher, text_key};
+pub(crate) use shape::{HashedName, Shape, name_key};
 
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Scanned, Stars, Written, scan};
 

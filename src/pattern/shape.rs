@@ -2,138 +2,170 @@
 //!
 //! Patterns of one shape are told apart by one hash of their literal text, so that all of them are looked up at once
 //! instead of one after another ("tuple space search", Srinivasan, Suri and Varghese 1999, for names instead of packets).
-//! The shape of `db.*.prefix_*` is: three segments, all text up to the first dot, then the text from the second dot to
-//! the 7th byte behind it. A name's text at those places is hashed the same way; where the hashes agree, the pattern
-//! itself is asked. A hit is never trusted without that.
-
-use std::hash::{BuildHasher, Hasher};
+//! The shape of `db.*.prefix_*` is: three segments; the first whole, any second, of the third the first 7 bytes. A name's
+//! text at those places is hashed the same way; where the hashes agree, the pattern itself is asked. A hit is never
+//! trusted without that.
 
 use smallvec::SmallVec;
 
-use crate::name::{CanonicalName, STAR};
+use super::covers::covers;
+use super::key::KeyHasher;
+use crate::name::{CanonicalName, MAX_SEGMENTS, STAR};
 
 /// Where the literal text of a pattern stands in the names that it covers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Shape {
     segments: u8,
-    pieces: SmallVec<[Piece; 3]>,
+    /// How many segments from the first on are without a star.
+    whole: u8,
+    /// Whether text stands between two stars of one segment: its place is not known, and it is not part of the key.
+    floats: bool,
+    // INVARIANT: from the first with a star on; without those at the end that nothing is asked of.
+    rest: SmallVec<[Segment; 4]>,
 }
 
-/// A run of literal text that holds at least one dot, or stands at an end: its place in the name is known.
+/// What is asked of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Piece {
-    anchor: Anchor,
-    /// How many dots it holds.
-    dots: u8,
-    /// Bytes before its first dot.
-    before: u16,
-    /// Bytes behind its last dot.
-    after: u16,
+enum Segment {
+    /// All of it, for it has no star.
+    Whole,
+    /// The bytes before its first star and those behind its last.
+    Ends { before: u16, behind: u16 },
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Anchor {
-    /// Up to the first star.
-    Start,
-    /// Between two stars, around a dot.
-    Dot,
-    /// From the last star on.
-    End,
+impl Segment {
+    fn of(segment: &[u8]) -> Self {
+        let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
+        match (memchr::memchr(STAR, segment), memchr::memrchr(STAR, segment)) {
+            (Some(first), Some(last)) => Self::Ends { before: short(first), behind: short(segment.len() - last - 1) },
+            _ => Self::Whole,
+        }
+    }
+
+    const ANY: Self = Self::Ends { before: 0, behind: 0 };
 }
 
-/// The hash of literal text: stable, and part of the compiled form.
-pub(crate) fn text_key(text: &[u8]) -> u32 {
-    let mut hasher = hasher();
-    hasher.write(text);
-    key(&hasher)
+/// A name, its beginnings hashed once for all shapes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct HashedName<'n> {
+    name: CanonicalName<'n>,
+    /// What the hasher has come to behind each of the segments.
+    behind: [KeyHasher; MAX_SEGMENTS],
 }
 
-/// The hasher of keys: fixed, since keys are part of the compiled form.
-pub(crate) fn hasher() -> impl Hasher {
-    foldhash::fast::FixedState::with_seed(0x0070_6f72_7463_756c).build_hasher()
+impl<'n> HashedName<'n> {
+    /// Hashes `name`. Linear in its length.
+    #[inline]
+    pub(crate) fn new(name: CanonicalName<'n>) -> Self {
+        let mut behind = [KeyHasher::new(); MAX_SEGMENTS];
+        let mut hasher = KeyHasher::new();
+        let mut start = 0;
+        for (number, state) in behind.iter_mut().enumerate().take(name.segment_count()) {
+            let end = name.dot(number).unwrap_or(name.as_bytes().len());
+            hasher.write(name.as_bytes().get(start..end).unwrap_or_default());
+            *state = hasher;
+            start = end + 1;
+        }
+        Self { name, behind }
+    }
+
+    pub(crate) fn name(&self) -> CanonicalName<'n> {
+        self.name
+    }
+
+    /// The key of the whole name.
+    #[inline]
+    pub(crate) fn key(&self) -> u32 {
+        self.hasher_behind(self.name.segment_count()).key()
+    }
+
+    #[inline]
+    fn hasher_behind(&self, segments: usize) -> KeyHasher {
+        segments.checked_sub(1).and_then(|last| self.behind.get(last)).copied().unwrap_or(KeyHasher::new())
+    }
+
+    /// The key of the text at the places of `shape`, or `None` where the name cannot have it.
+    #[inline]
+    pub(crate) fn key_at(&self, shape: &Shape) -> Option<u32> {
+        if self.name.segment_count() != usize::from(shape.segments) {
+            return None;
+        }
+        let whole = usize::from(shape.whole);
+        let mut hasher = self.hasher_behind(whole);
+        for (number, segment) in (whole..).zip(&shape.rest) {
+            match *segment {
+                Segment::ANY => {}
+                Segment::Whole => hasher.write(self.name.segment(number)),
+                Segment::Ends { before, behind } => {
+                    let (before, behind) = (usize::from(before), usize::from(behind));
+                    let text = self.name.segment(number);
+                    if text.len() < before + behind {
+                        return None;
+                    }
+                    hasher.write(text.get(..before)?);
+                    if behind > 0 {
+                        hasher.write(text.get(text.len() - behind..)?);
+                    }
+                }
+            }
+        }
+        Some(hasher.key())
+    }
 }
 
-/// The key that a hasher has come to.
-pub(crate) fn key(hasher: &impl Hasher) -> u32 {
-    u32::try_from(hasher.finish() >> 32).unwrap_or(u32::MAX)
+/// The key under which a canonical name is kept.
+pub(crate) fn name_key(name: &[u8]) -> u32 {
+    let mut hasher = KeyHasher::new();
+    name.split(|&byte| byte == b'.').for_each(|segment| hasher.write(segment));
+    hasher.key()
 }
 
 impl Shape {
     /// The shape of a pattern in canonical form.
     pub(crate) fn of(pattern: &[u8]) -> Self {
-        let segments = u8::try_from(pattern.split(|&byte| byte == b'.').count()).unwrap_or(u8::MAX);
-        let pieces = pieces(pattern).map(|(anchor, text)| Piece::of(anchor, text)).collect();
-        Self { segments, pieces }
-    }
-
-    /// The hash of the literal text of `pattern`, which has this shape.
-    pub(crate) fn key_of_pattern(pattern: &[u8]) -> u32 {
-        let mut hasher = hasher();
-        for (_, text) in pieces(pattern) {
-            hasher.write(text);
-        }
-        key(&hasher)
-    }
-
-    /// The hash of the text of `name` at the places of this shape, or `None` where the name cannot have it.
-    #[inline]
-    pub(crate) fn key(&self, name: &CanonicalName<'_>) -> Option<u32> {
-        if name.segment_count() != usize::from(self.segments) {
-            return None;
-        }
-        let bytes = name.as_bytes();
-        let mut hasher = hasher();
-        let mut dots = 0;
-        for piece in &self.pieces {
-            let Piece { anchor, dots: held, before, after } = *piece;
-            let next = dots + usize::from(held);
-            let start = match anchor {
-                Anchor::Start => 0,
-                Anchor::End if held == 0 => bytes.len().checked_sub(usize::from(before))?,
-                Anchor::Dot | Anchor::End => name.dot(dots)?.checked_sub(usize::from(before))?,
-            };
-            let end = match anchor {
-                Anchor::End => bytes.len(),
-                Anchor::Start if held == 0 => usize::from(after),
-                Anchor::Start | Anchor::Dot => name.dot(next - 1)? + 1 + usize::from(after),
-            };
-            hasher.write(bytes.get(start..end)?);
-            dots = next;
-        }
-        Some(key(&hasher))
-    }
-}
-
-impl Piece {
-    fn of(anchor: Anchor, text: &[u8]) -> Self {
-        let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
-        let dots = memchr::memchr_iter(b'.', text).count();
-        let before = memchr::memchr(b'.', text).unwrap_or(text.len());
-        let after = memchr::memrchr(b'.', text).map_or(text.len(), |dot| text.len() - dot - 1);
+        let all: SmallVec<[Segment; 4]> = pattern.split(|&byte| byte == b'.').map(Segment::of).collect();
+        let whole = all.iter().take_while(|segment| **segment == Segment::Whole).count();
+        let asked = all.iter().rposition(|segment| *segment != Segment::ANY).map_or(0, |last| last + 1);
+        let count = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
         Self {
-            anchor,
-            dots: u8::try_from(dots).unwrap_or(u8::MAX),
-            // What the anchor already says is left out, so that equal shapes are equal.
-            before: if anchor == Anchor::Start { 0 } else { short(before) },
-            after: if anchor == Anchor::End { 0 } else { short(after) },
+            segments: count(all.len()),
+            whole: count(whole),
+            floats: pattern.split(|&byte| byte == b'.').any(|segment| memchr::memchr_iter(STAR, segment).count() > 1),
+            rest: all.get(whole..asked.max(whole)).unwrap_or_default().into(),
         }
     }
-}
 
-/// The literal runs of a pattern whose place is known. Runs between two stars of one segment float, and are left out.
-fn pieces(pattern: &[u8]) -> impl Iterator<Item = (Anchor, &[u8])> {
-    let stars = memchr::memchr_iter(STAR, pattern).count();
-    pattern.split(|&byte| byte == STAR).enumerate().filter_map(move |(index, text)| {
-        let anchor = if index == 0 {
-            Anchor::Start
-        } else if index == stars {
-            Anchor::End
-        } else {
-            Anchor::Dot
-        };
-        let known = anchor != Anchor::Dot || text.contains(&b'.');
-        known.then_some((anchor, text))
-    })
+    /// The key of the literal text of `pattern`, which has this shape.
+    pub(crate) fn key_of_pattern(pattern: &[u8]) -> u32 {
+        let mut hasher = KeyHasher::new();
+        for segment in pattern.split(|&byte| byte == b'.') {
+            match Segment::of(segment) {
+                Segment::ANY => {}
+                Segment::Whole => hasher.write(segment),
+                Segment::Ends { before, behind } => {
+                    hasher.write(segment.get(..usize::from(before)).unwrap_or_default());
+                    if behind > 0 {
+                        hasher.write(segment.get(segment.len() - usize::from(behind)..).unwrap_or_default());
+                    }
+                }
+            }
+        }
+        hasher.key()
+    }
+
+    /// Whether `pattern`, which has this shape, covers `name`, for which there is a key at this shape.
+    #[inline]
+    pub(crate) fn covers(&self, pattern: &[u8], name: &HashedName<'_>) -> bool {
+        let one_star_at_the_end = self.whole + 1 == self.segments
+            && !self.floats
+            && matches!(self.rest.as_slice(), [] | [Segment::Ends { behind: 0, .. }]);
+        let name = name.name.as_bytes();
+        // Both have as many segments, and all dots of the pattern stand before its star.
+        match pattern.split_last() {
+            Some((_, beginning)) if one_star_at_the_end => name.starts_with(beginning),
+            _ => covers(pattern, name),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -145,7 +177,7 @@ mod tests {
     fn key_of(pattern: &Pattern, name: &str) -> Option<u32> {
         let mut buffer = NameBuffer::new();
         let name = CanonicalName::read(name, Dialect::Generic, &mut buffer).unwrap();
-        Shape::of(pattern.as_bytes()).key(&name)
+        HashedName::new(name).key_at(&Shape::of(pattern.as_bytes()))
     }
 
     #[test]
@@ -178,5 +210,18 @@ mod tests {
             let pattern = Pattern::parse(pattern, Dialect::Generic).unwrap();
             assert_ne!(key_of(&pattern, name), Some(Shape::key_of_pattern(pattern.as_bytes())), "{pattern:?} {name}");
         }
+    }
+
+    #[test]
+    fn patterns_that_ask_the_same_places_have_one_shape() {
+        let shape = |pattern: &str| Shape::of(Pattern::parse(pattern, Dialect::Generic).unwrap().as_bytes());
+        assert_eq!(shape("db.a.*"), shape("warehouse.schema.*"));
+        assert_eq!(shape("db.a.raw_*"), shape("db.schema.stg_*"));
+        assert_eq!(shape("db.*.raw_*"), shape("d.*.stg_*"));
+        assert_eq!(shape("db.*road*.*"), shape("db.*rail*.*"));
+        assert_ne!(shape("db.*road*.*"), shape("db.*.*"));
+        assert_ne!(shape("db.a.*"), shape("db.*.*"));
+        assert_ne!(shape("db.a.raw_*"), shape("db.a.CARTO_*"));
+        assert_ne!(shape("db.*"), shape("db.*.*"));
     }
 }

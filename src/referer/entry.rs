@@ -25,16 +25,30 @@ use super::url::{Scheme, has_user_info};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
-    scheme: Scheme,
-    port: Option<u16>,
-    wildcard: bool,
-    reach: Reach,
-    // INVARIANT: as the WHATWG rules write it, without the `*.` of a wildcard; not empty.
-    host: Box<str>,
-    // INVARIANT: begins with a slash; `/` for a site, what precedes the star for a prefix, else path and query.
-    tail: Box<str>,
-    // INVARIANT: follows from the other fields.
+    // INVARIANT: the canonical form, as the WHATWG rules write it.
     text: Box<str>,
+    // INVARIANT: follow from the text.
+    parts: Parts,
+}
+
+/// What an entry asks, and where in its text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Parts {
+    pub(super) scheme: Scheme,
+    pub(super) wildcard: bool,
+    pub(super) reach: Reach,
+    pub(super) port: Option<u16>,
+    /// Of the host, without the `*.` of a wildcard; not empty.
+    pub(super) host: (u32, u32),
+    /// Begins with a slash: that alone for a site, what precedes the star for a prefix, else path and query.
+    pub(super) tail: (u32, u32),
+}
+
+/// An entry, wherever it is kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'e> {
+    pub(super) text: &'e str,
+    pub(super) parts: Parts,
 }
 
 /// What an entry asks of a Referer of its origin.
@@ -50,7 +64,7 @@ pub enum Rule<'e> {
 
 /// How `tail` is compared. The order matters to [`RefererSet`](super::RefererSet): what covers more comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-enum Reach {
+pub(super) enum Reach {
     Site,
     Prefix,
     Exact,
@@ -153,16 +167,33 @@ impl Entry {
             return Err(EntryError::Fragment { found: text.into(), instead: url[..Position::AfterQuery].into() });
         }
         let (wildcard, host) = wildcard(text, url.host_str().unwrap_or_default())?;
-        let host = host.into();
-        let (reach, tail) = match (url.path(), url.query()) {
-            ("/" | "/*", None) => (Reach::Site, "/".into()),
-            (path, None) if path.ends_with("/*") => (Reach::Prefix, path.trim_end_matches('*').into()),
-            _ => (Reach::Exact, url[Position::BeforePath..Position::AfterQuery].into()),
+        let host_length = host.len();
+        let (reach, tail_length) = match (url.path(), url.query()) {
+            ("/" | "/*", None) => (Reach::Site, 1),
+            (path, None) if path.ends_with("/*") => (Reach::Prefix, path.trim_end_matches('*').len()),
+            _ => (Reach::Exact, url[Position::BeforePath..Position::AfterQuery].len()),
         };
         if reach == Reach::Site {
             url.set_path("/");
         }
-        Ok(Self { scheme, port: url.port(), wildcard, reach, host, tail, text: String::from(url).into() })
+        let port = url.port();
+        let (host_end, tail_start) = (url[..Position::AfterHost].len(), url[..Position::BeforePath].len());
+        let text: Box<str> = String::from(url).into();
+        let place =
+            |start: usize, length: usize| Some((u32::try_from(start).ok()?, u32::try_from(start + length).ok()?));
+        let places = place(host_end - host_length, host_length).zip(place(tail_start, tail_length));
+        let Some((host, tail)) = places else {
+            return Err(EntryError::from_url("", ParseError::Overflow));
+        };
+        Ok(Self { parts: Parts { scheme, wildcard, reach, port, host, tail }, text })
+    }
+
+    pub(super) fn view(&self) -> View<'_> {
+        View { text: &self.text, parts: self.parts }
+    }
+
+    pub(super) fn of(view: View<'_>) -> Self {
+        Self { text: view.text.into(), parts: view.parts }
     }
 
     /// The canonical form, which reads back as this entry.
@@ -172,30 +203,31 @@ impl Entry {
 
     /// The scheme of its origin.
     pub fn scheme(&self) -> Scheme {
-        self.scheme
+        self.parts.scheme
     }
 
     /// The host of its origin, lower-case and in punycode, without the `*.` of a wildcard.
     pub fn host(&self) -> &str {
-        &self.host
+        self.view().host()
     }
 
     /// Whether it stands for the hosts below [`host`](Self::host), to any depth, and not for that host itself (N7.5).
     pub fn is_wildcard_host(&self) -> bool {
-        self.wildcard
+        self.parts.wildcard
     }
 
     /// The port of its origin; `None` for the default one of the scheme.
     pub fn port(&self) -> Option<u16> {
-        self.port
+        self.parts.port
     }
 
     /// What it asks of a Referer of its origin.
     pub fn rule(&self) -> Rule<'_> {
-        match self.reach {
+        let tail = self.view().tail();
+        match self.parts.reach {
             Reach::Site => Rule::Site,
-            Reach::Prefix => Rule::Prefix(&self.tail),
-            Reach::Exact => Rule::Exact(&self.tail),
+            Reach::Prefix => Rule::Prefix(tail),
+            Reach::Exact => Rule::Exact(tail),
         }
     }
 
@@ -215,40 +247,56 @@ impl Entry {
     /// # Ok::<(), portcullis::referer::EntryError>(())
     /// ```
     pub fn matches(&self, referer: &Referer<'_>) -> bool {
-        let origin = referer.origin();
-        self.scheme == origin.scheme
-            && self.port == origin.port
-            && if self.wildcard { is_below(origin.host, &self.host) } else { origin.host == &*self.host }
-            && self.covers(referer.path_and_query())
+        self.view().matches(referer)
+    }
+}
+
+impl<'e> View<'e> {
+    fn part(self, (start, end): (u32, u32)) -> &'e str {
+        self.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
-    pub(super) fn origin(&self) -> Origin<'_> {
-        Origin { wildcard: self.wildcard, host: &self.host, scheme: self.scheme, port: self.port }
+    pub(super) fn host(self) -> &'e str {
+        self.part(self.parts.host)
     }
 
     /// The least path and query that it covers, and the second part of the order of entries.
-    pub(super) fn tail(&self) -> &str {
-        &self.tail
+    pub(super) fn tail(self) -> &'e str {
+        self.part(self.parts.tail)
+    }
+
+    pub(super) fn origin(self) -> Origin<'e> {
+        let Parts { scheme, wildcard, port, .. } = self.parts;
+        Origin { wildcard, host: self.host(), scheme, port }
+    }
+
+    pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
+        let (own, asked) = (self.origin(), referer.origin());
+        own.scheme == asked.scheme
+            && own.port == asked.port
+            && if own.wildcard { is_below(asked.host, own.host) } else { asked.host == own.host }
+            && self.covers(referer.path_and_query())
     }
 
     /// Whether it lets this path and query of its origin pass.
-    pub(super) fn covers(&self, path_and_query: &str) -> bool {
-        match self.reach {
+    pub(super) fn covers(self, path_and_query: &str) -> bool {
+        match self.parts.reach {
             Reach::Site => true,
-            Reach::Prefix => path_and_query.starts_with(&*self.tail),
-            Reach::Exact => path_and_query == &*self.tail,
+            Reach::Prefix => path_and_query.starts_with(self.tail()),
+            Reach::Exact => path_and_query == self.tail(),
         }
     }
 
     /// Whether all that `other` matches is matched by this entry, of the same origin.
-    pub(super) fn includes(&self, other: &Self) -> bool {
-        self.origin() == other.origin() && self.reach <= other.reach && self.covers(&other.tail)
+    pub(super) fn includes(self, other: View<'_>) -> bool {
+        self.origin() == other.origin() && self.parts.reach <= other.parts.reach && self.covers(other.tail())
     }
 }
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        (self.origin(), self.tail(), self.reach).cmp(&(other.origin(), other.tail(), other.reach))
+        let (own, other) = (self.view(), other.view());
+        (own.origin(), own.tail(), own.parts.reach).cmp(&(other.origin(), other.tail(), other.parts.reach))
     }
 }
 

@@ -137,7 +137,7 @@ fn matches() {
 fn sets() {
     let set = RefererSet::new(["https://b.com/x", "https://a.com/*", "https://*.a.com", "https://a.com"].map(entry));
     assert_eq!(
-        set.entries().map(Entry::as_str).collect::<Vec<_>>(),
+        set.entries().map(|entry| entry.to_string()).collect::<Vec<_>>(),
         ["https://a.com/", "https://b.com/x", "https://*.a.com/"]
     );
     assert_eq!((set.len(), set.is_empty()), (3, false));

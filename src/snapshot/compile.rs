@@ -8,7 +8,7 @@ use super::texts::{TextId, TextsBuilder};
 use super::tokens::{Row, TokenTable};
 use super::{CompiledConnection, ConnectionReport, Options, Report, Snapshot};
 use crate::model::{Grant, GrantKind, GrantSource, Policy, Referers, Token};
-use crate::pattern::{Shape, text_key};
+use crate::pattern::{KeyHasher, Shape, name_key, text_key};
 
 /// Why a policy cannot be compiled: it outgrows what a snapshot can address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -142,7 +142,7 @@ impl<'p> Compiler<'p> {
             }
         }
         let (tag, key, text) = match source {
-            GrantSource::Resource(name) => (Tag::Resource, text_key(name.as_bytes()), name.as_bytes()),
+            GrantSource::Resource(name) => (Tag::Resource, name_key(name.as_bytes()), name.as_bytes()),
             GrantSource::Query(query) => {
                 (Tag::Query, query_key(std::iter::once(query.as_str())), query.as_str().as_bytes())
             }
@@ -291,9 +291,8 @@ impl<'p> Compiler<'p> {
 
 /// The hash of a query's normal form, however it is cut into pieces.
 pub(crate) fn query_key<'t>(pieces: impl Iterator<Item = &'t str>) -> u32 {
-    use std::hash::Hasher;
     // A buffer makes the writes the same for every cut.
-    let mut hasher = crate::pattern::key_hasher();
+    let mut hasher = KeyHasher::new();
     let mut buffer = [0; 256];
     let mut filled = 0;
     for mut piece in pieces.map(str::as_bytes) {
@@ -312,5 +311,5 @@ pub(crate) fn query_key<'t>(pieces: impl Iterator<Item = &'t str>) -> u32 {
         }
     }
     hasher.write(buffer.get(..filled).unwrap_or_default());
-    crate::pattern::key_of(&hasher)
+    hasher.key()
 }

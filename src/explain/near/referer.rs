@@ -25,7 +25,7 @@ pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
     };
     match Referer::parse(header) {
         None => nearest.offer(0, None, || unreadable(case, header)),
-        Some(referer) => set.entries().take(ENTRIES).for_each(|entry| compare(case, entry, &referer, nearest)),
+        Some(referer) => set.entries().take(ENTRIES).for_each(|entry| compare(case, &entry, &referer, nearest)),
     }
 }
 
