@@ -1,8 +1,9 @@
 //! Token definitions as they are written (N11): the shapes of a document, read leniently, and where in the text they
 //! stand.
 //!
-//! [`read`] goes over the text once and fails only where it is not JSON. What has the wrong shape stays in the
-//! [`Document`], so that [`Document::problems`] can name all of it in one go:
+//! [`read`] goes over the text once and fails only where it is not JSON. Its [`Tokens`] are read one by one when they are
+//! asked for. What has the wrong shape stays in the [`Document`], so that [`Document::problems`] can name all of it in
+//! one go:
 //!
 //! ```
 //! use portcullis::definition::read;
@@ -33,6 +34,7 @@ mod shape;
 mod syntax;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use field::{Element, Field, Kind, Secret, Text};
 pub(crate) use field::{Lenient, Name};
@@ -43,3 +45,4 @@ pub use problem::{Problem, ProblemKind};
 pub use read::read;
 pub use shape::{Api, Connection, Document, Grant, Token};
 pub use syntax::SyntaxError;
+pub use tokens::Tokens;

@@ -6,6 +6,7 @@ use std::fmt;
 use super::field::{Element, Field, Kind, Lenient, Secret, Text};
 use super::locate::Target;
 use super::syntax::SyntaxError;
+use super::tokens::{Forgotten, Tokens};
 use crate::base::{Place, Step};
 
 /// Names that are more alike than this are taken for one another.
@@ -72,7 +73,7 @@ pub enum ProblemKind {
         /// The field.
         field: &'static str,
     },
-    /// A line of JSON Lines that is not JSON.
+    /// A token that cannot be read: see [`Element::Unread`].
     Syntax(SyntaxError),
 }
 
@@ -183,7 +184,8 @@ macro_rules! flat {
     };
 }
 
-flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64);
+// Of tokens each is asked by itself.
+flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64, Tokens<'_>, Forgotten);
 
 impl<'t, T: Report + Lenient<'t>> Report for Field<T> {
     fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
@@ -198,13 +200,18 @@ impl<'t, T: Report + Lenient<'t>> Report for Field<T> {
 impl<'t, T: Report + Lenient<'t>> Report for Vec<Element<T>> {
     fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
         for (index, element) in self.iter().enumerate() {
-            let at = Trail::Index(at, index);
-            match element {
-                Element::Found(value) => value.report(&at, problems),
-                Element::Wrong(found) => problems.push(wrong::<T>(&at, *found)),
-                Element::Unread(error) => {
-                    problems.push(Problem { place: at.place(), kind: ProblemKind::Syntax(error.clone()) });
-                }
+            element.report(&Trail::Index(at, index), problems);
+        }
+    }
+}
+
+impl<'t, T: Report + Lenient<'t>> Report for Element<T> {
+    fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
+        match self {
+            Self::Found(value) => value.report(at, problems),
+            Self::Wrong(found) => problems.push(wrong::<T>(at, *found)),
+            Self::Unread(error) => {
+                problems.push(Problem { place: at.place(), kind: ProblemKind::Syntax(error.clone()) });
             }
         }
     }

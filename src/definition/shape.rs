@@ -4,17 +4,18 @@ use serde::de::{IgnoredAny, MapAccess};
 
 use super::field::{Element, Field, Lenient, Name, Secret, Text};
 use super::problem::{Problem, Report, Stray, Trail, report_strays};
+use super::tokens::{Forgotten, Tokens};
 
 /// Declares an object: its fields as they are written, and which of them it needs.
 macro_rules! shape {
     (
         $(#[$meta:meta])*
-        $name:ident { $($(#[$doc:meta])* $key:literal $field:ident: $type:ty, $need:ident $(unless $waiver:ident)?;)* }
+        $vis:vis $name:ident { $($(#[$doc:meta])* $key:literal $field:ident: $type:ty, $need:ident $(unless $waiver:ident)?;)* }
     ) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
-        pub struct $name<'t> {
-            $($(#[$doc])* pub $field: Field<$type>,)*
+        $vis struct $name<'t> {
+            $($(#[$doc])* $vis $field: Field<$type>,)*
             pub(super) strays: Vec<Stray<'t>>,
         }
 
@@ -72,7 +73,7 @@ shape! {
     /// assert_eq!(read(&list)?, read(token)?);
     /// # Ok::<(), portcullis::definition::SyntaxError>(())
     /// ```
-    Document {
+    pub Document {
         /// The version of the format: 1.
         "version" version: u64, optional;
         /// Data warehouses that need more than a name.
@@ -80,13 +81,23 @@ shape! {
         /// APIs beyond the built-in ones.
         "apis" apis: Vec<Element<Api<'t>>>, optional;
         /// The tokens.
-        "tokens" tokens: Vec<Element<Token<'t>>>, required;
+        "tokens" tokens: Tokens<'t>, required;
+    }
+}
+
+shape! {
+    /// A document that is read for its first error: as [`Document`], but whatever is in a token is read with it.
+    pub(super) Checked {
+        "version" version: u64, optional;
+        "connections" connections: Vec<Element<Connection<'t>>>, optional;
+        "apis" apis: Vec<Element<Api<'t>>>, optional;
+        "tokens" tokens: Forgotten, required;
     }
 }
 
 shape! {
     /// A data warehouse.
-    Connection {
+    pub Connection {
         /// What grants call it.
         "name" name: Text<'t>, required;
         /// How its names are quoted and folded.
@@ -98,7 +109,7 @@ shape! {
 
 shape! {
     /// An API that the document declares (N8.5).
-    Api {
+    pub Api {
         /// What tokens call it.
         "name" name: Text<'t>, required;
         /// The kinds of grant that it considers, by the names that a grant's `type` takes.
@@ -114,13 +125,13 @@ shape! {
     ///
     /// let text = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"], "expiration_date": null}"#;
     /// let document = read(text)?;
-    /// let Some([Element::Found(token)]) = document.tokens.found().map(Vec::as_slice) else { unreachable!() };
+    /// let Some(Element::Found(token)) = document.tokens.found().and_then(|tokens| tokens.iter().next()) else { unreachable!() };
     /// assert_eq!(token.id, Field::Found("a".into()));
     /// assert_eq!(token.expiration_date, Field::Found(None));
     /// assert_eq!(token.referers, Field::Missing);
     /// # Ok::<(), portcullis::definition::SyntaxError>(())
     /// ```
-    Token {
+    pub Token {
         /// What names it in decisions and messages.
         "id" id: Text<'t>, required;
         /// What people call it.
@@ -155,7 +166,7 @@ shape! {
     /// assert!(read(&text)?.problems().is_empty());
     /// # Ok::<(), portcullis::definition::SyntaxError>(())
     /// ```
-    Grant {
+    pub Grant {
         /// The connection.
         "connection_name" connection_name: Text<'t>, required;
         /// The source, read as N6 says; may be left out where the type is `all`.
@@ -168,7 +179,7 @@ shape! {
 impl Document<'_> {
     /// Everything in the document that has the wrong shape, in the order of its tokens.
     ///
-    /// A walk over the whole document that allocates only for what it finds.
+    /// Reads each token for it.
     ///
     /// ```
     /// use portcullis::definition::read;
@@ -179,8 +190,26 @@ impl Document<'_> {
     /// # Ok::<(), portcullis::definition::SyntaxError>(())
     /// ```
     pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.own_problems();
+        for (index, token) in self.tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
+            problems.extend(token.problems(index));
+        }
+        problems
+    }
+
+    /// Everything outside the tokens that has the wrong shape.
+    pub(crate) fn own_problems(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         self.report(&Trail::Root, &mut problems);
+        problems
+    }
+}
+
+impl Element<Token<'_>> {
+    /// Everything that has the wrong shape in this, the token `index` of its document. Allocates only for what it finds.
+    pub(crate) fn problems(&self, index: usize) -> Vec<Problem> {
+        let mut problems = Vec::new();
+        self.report(&Trail::Index(&Trail::Key(&Trail::Root, "tokens"), index), &mut problems);
         problems
     }
 }

@@ -35,7 +35,7 @@ pub use input::{Input, Unreadable, read_files};
 
 use crate::base::Timestamp;
 use crate::definition::{Document, SyntaxError, read};
-use crate::model::lower::{LowerOptions, Lowered, Named, lower};
+use crate::model::lower::{LowerOptions, Lowered, Named, lower, lower_beside};
 use crate::model::{Limits, Policy};
 use spot::{Found, spot};
 
@@ -72,10 +72,26 @@ pub struct LoadError {
 
 /// Reads all `inputs` as one policy.
 ///
-/// Linear in the size of the inputs; nothing is kept of them but what the policy needs, and no secret.
+/// Linear in the size of the inputs; nothing is kept of them but what the policy needs, and no secret. Beside the inputs
+/// and the policy it takes about 250 bytes a token, whatever their grants, and up to 25 MB.
 pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
-    let read: Vec<Result<Document<'_>, SyntaxError>> = inputs.iter().map(|input| read(input.text())).collect();
+    let lower_options = LowerOptions { limits: options.limits.clone(), skip_invalid: options.skip_invalid };
+    load_by(inputs, options, |documents| lower(documents, &lower_options))
+}
+
+fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '_>]) -> Lowered) -> Loaded {
+    let mut read: Vec<Result<Document<'_>, SyntaxError>> = inputs.iter().map(|input| read(input.text())).collect();
     let empty = Document::default();
+    let mut lowered = lower(&named(inputs, &read, &empty));
+    if !lowered.unread.is_empty() {
+        // The others are read as if these had failed at once.
+        for (at, error) in lowered.unread {
+            if let Some(document) = read.get_mut(at) {
+                *document = Err(error);
+            }
+        }
+        lowered = lower(&named(inputs, &read, &empty));
+    }
     let mut found = Vec::new();
     for (at, document) in read.iter().enumerate() {
         if let Err(error) = document {
@@ -83,15 +99,8 @@ pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
         }
     }
     let unread = found.len();
-    let named: Vec<Named<'_, '_>> = read
-        .iter()
-        .zip(inputs)
-        .map(|(document, input)| Named { name: input.name(), document: document.as_ref().unwrap_or(&empty) })
-        .collect();
-    let lower_options = LowerOptions { limits: options.limits.clone(), skip_invalid: options.skip_invalid };
-    let lowered = lower(&named, &lower_options);
     if options.warnings {
-        found.extend(warn(&named, &lowered, options));
+        found.extend(warn(&named(inputs, &read, &empty), &lowered, options));
     }
     let Lowered { policy, problems, .. } = lowered;
     let is_read = |at: usize| matches!(read.get(at), Some(Ok(_)));
@@ -105,6 +114,16 @@ pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
     let policy = policy.filter(|_| unread == 0);
     let skipped = if policy.is_some() { tokens.len() } else { 0 };
     Loaded { policy, diagnostics: spot(inputs, found), skipped }
+}
+
+/// The documents that were read, and `empty` in the place of the others.
+fn named<'d, 't>(
+    inputs: &'d [Input],
+    read: &'d [Result<Document<'t>, SyntaxError>],
+    empty: &'d Document<'t>,
+) -> Vec<Named<'d, 't>> {
+    let documents = read.iter().map(|document| document.as_ref().unwrap_or(empty));
+    inputs.iter().zip(documents).map(|(input, document)| Named { name: input.name(), document }).collect()
 }
 
 /// The policy of one `text`, in any of the forms of a document.
@@ -130,6 +149,45 @@ pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
 /// ```
 pub fn policy(text: impl Into<String>) -> Result<Policy, LoadError> {
     load(&[Input::new("<text>", text)], &LoadOptions::default()).into_policy()
+}
+
+/// A policy of the tokens of `text` alone, to be put beside those of the policy `known`.
+///
+/// Connections and APIs are those of `known`, and its limits hold: the connections of the result begin with those of
+/// `known`, with the same ids; behind them stand others that a grant names. What `text` declares must be declared by
+/// `known` in the same way, so that it changes nothing for tokens that are there already.
+///
+/// The tokens of `known` play no part: [`Policy::without_tokens`] will do. Linear in `text` and in the number of
+/// connections, whatever the number of tokens of the policy.
+///
+/// # Errors
+///
+/// If anything is wrong with `text` by itself. Whether an id, a secret or an owner's name is taken by another token of
+/// the policy is not known here.
+///
+/// # Examples
+///
+/// ```
+/// use portcullis::load;
+///
+/// let known = load::policy(r#"{
+///     "connections": [{"name": "dw", "dialect": "snowflake"}],
+///     "tokens": [{"id": "tok_1", "token": "s3cret", "allowed_apis": ["lds"]}]
+/// }"#)?.without_tokens();
+///
+/// let token = r#"{
+///     "id": "tok_2", "token": "s3cret-2", "allowed_apis": ["maps"],
+///     "grants": [{"connection_name": "dw", "source": "db.s.t"}, {"connection_name": "new", "source": "a.b"}]
+/// }"#;
+/// let added = load::tokens(token, &known)?;
+/// assert_eq!(added.tokens().len(), 1);
+/// let names: Vec<&str> = added.connections().iter().map(|connection| connection.name()).collect();
+/// assert_eq!(names, ["dw", "new"]);
+/// # Ok::<(), portcullis::load::LoadError>(())
+/// ```
+pub fn tokens(text: impl Into<String>, known: &Policy) -> Result<Policy, LoadError> {
+    let inputs = [Input::new("<text>", text)];
+    load_by(&inputs, &LoadOptions::default(), |documents| lower_beside(documents, known)).into_policy()
 }
 
 impl Loaded {

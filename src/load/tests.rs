@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::{Diagnostic, Input, LoadOptions, Severity, load, policy, read_files};
+use super::{Diagnostic, Input, LoadOptions, Severity, load, policy, read_files, tokens};
+use crate::model::Policy;
 
 const SECRET: &str = "hunter2-hunter2";
 
@@ -167,6 +168,118 @@ fn several_inputs() {
     let loaded = load(&inputs, &LoadOptions { skip_invalid: true, ..LoadOptions::default() });
     assert_eq!((loaded.policy.unwrap().tokens().len(), loaded.skipped, loaded.diagnostics.len()), (1, 1, 2));
     assert_eq!(load(&[], &LoadOptions::default()).policy.unwrap().tokens().len(), 0);
+}
+
+/// A document that turns out to be no JSON when its tokens are read is as good as one that is refused at once.
+#[test]
+fn documents_that_turn_out_to_be_no_json() {
+    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
+    let late = format!(r#"[{}, {{"id": "\ud800"}}, {}, {{"id": 1e999}}]"#, token("a"), token("b"));
+    let early = format!("[{}, {{\"id\" 1}}]", token("a"));
+    let inputs = |broken: &str| {
+        let grant = r#""grants": [{"connection_name": "c", "source": "`a.b`.c"}]"#;
+        let last = format!(r#"{{"id": "a", "token": "c", "allowed_apis": ["tiles"], {grant}}}"#);
+        [Input::new("broken", broken), Input::new("a", token("a")), Input::new("last", last)]
+    };
+    for skip_invalid in [false, true] {
+        let options = LoadOptions { skip_invalid, ..everything() };
+        let [late, early] = [&late, &early].map(|broken| load(&inputs(broken), &options));
+        assert!(late.policy.is_none() && early.policy.is_none());
+        let shown = |loaded: &super::Loaded| loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (late, early) = (shown(&late), shown(&early));
+        assert_eq!(late[0], "broken:1:68: error[json_syntax]: unexpected end of hex escape");
+        assert_eq!(late[1..], early[1..], "and what is said of the others is the same");
+        assert_eq!(late.len(), 2, "{late:#?}");
+    }
+}
+
+/// `[code, …]` of what is wrong with `text` beside `known`.
+fn check_tokens(text: &str, known: &Policy, want: &[&str]) -> Option<Policy> {
+    let added = tokens(text, known);
+    let errors: Vec<&str> =
+        added.as_ref().err().iter().flat_map(|error| error.diagnostics()).map(|found| found.code).collect();
+    assert_eq!(errors, want, "{text}\n{added:?}");
+    added.ok()
+}
+
+#[test]
+fn tokens_beside_a_policy() {
+    let known = policy(FULL).unwrap();
+    let before: Vec<_> = known.connections().to_vec();
+    assert_eq!(before.len(), 2, "one declared, one not");
+    let token = |fields: &str| format!(r#"{{"id": "new", "token": "new", {fields}}}"#);
+    let on = |connection: &str, source: &str| {
+        let grant = format!(r#"{{"connection_name": "{connection}", "source": "{source}"}}"#);
+        token(&format!(r#""allowed_apis": ["tiles"], "grants": [{grant}]"#))
+    };
+    for known in [&known, &known.without_tokens()] {
+        for (text, connections, why) in [
+            (token(r#""allowed_apis": ["lds"]"#), 2, "no grant"),
+            (on("dw", "`a.b`.c"), 2, "the dialect that the policy declares"),
+            (on("c", "\\\"a\\\".c"), 2, "undeclared there: generic"),
+            (on("d", "\\\"a\\\".c"), 3, "known to nobody"),
+            (format!("[{}]", on("dw", "a.b")), 2, "a list"),
+            (format!(r#"{{"tokens": [{}]}}"#, on("dw", "a.b")), 2, "an object"),
+            (
+                format!(
+                    r#"{{"connections": [{{"name": "c"}}, {{"name": "dw", "dialect": "bigquery", "named_sources_only": true}}],
+                        "tokens": [{}], "apis": [{{"name": "tiles", "accepts": ["all", "resource"]}}]}}"#,
+                    on("dw", "a.b")
+                ),
+                2,
+                "declared as it is there",
+            ),
+            (
+                r#"{"id": "tok_1", "token": "s3cret\n", "allowed_apis": ["lds"]}"#.to_owned(),
+                2,
+                "other tokens play no part",
+            ),
+        ] {
+            let added = check_tokens(&text, known, &[]).unwrap();
+            assert_eq!(added.tokens().len(), 1, "{why}");
+            assert_eq!(added.connections().len(), connections, "{why}");
+            assert_eq!(added.connections()[..2], before, "{why}");
+            assert_eq!((added.apis(), added.limits()), (known.apis(), known.limits()), "{why}");
+            for grant in added.tokens()[0].grants() {
+                assert!(added.connection(grant.connection()).is_some(), "{why}");
+            }
+        }
+        for (text, want) in [
+            (on("dw", "\\\"a\\\".c"), &["source_unclear"][..]),
+            (on("dw", "a.b").replace("tiles", "tile"), &["api_unknown"]),
+            ("[".to_owned(), &["json_syntax"]),
+            (r#"[{"id": "\ud800"}]"#.to_owned(), &["json_syntax"]),
+            (r#"{"tokens": [], "connections": [{"name": "dw"}]}"#.to_owned(), &["connection_changed"]),
+            (
+                r#"{"tokens": [], "connections": [{"name": "dw", "dialect": "bigquery"}]}"#.to_owned(),
+                &["connection_changed"],
+            ),
+            (r#"{"tokens": [], "connections": [{"name": "other"}]}"#.to_owned(), &["connection_changed"]),
+            (r#"{"tokens": [], "connections": [{"name": "dw", "dialect": "x"}]}"#.to_owned(), &["dialect_unknown"]),
+            (r#"{"tokens": [], "connections": [{"name": "c"}, {"name": "c"}]}"#.to_owned(), &["duplicate_connection"]),
+            (r#"{"tokens": [], "apis": [{"name": "tiles", "accepts": ["all"]}]}"#.to_owned(), &["api_changed"]),
+            (r#"{"tokens": [], "apis": [{"name": "tile", "accepts": ["all"]}]}"#.to_owned(), &["api_changed"]),
+            (r#"{"tokens": [], "apis": [{"name": "tiles", "accepts": ["x"]}]}"#.to_owned(), &["kind_unknown"]),
+            (r#"{"tokens": [], "apis": [{"name": "maps", "accepts": ["all"]}]}"#.to_owned(), &["duplicate_api"]),
+        ] {
+            check_tokens(&text, known, want);
+        }
+    }
+    assert_eq!(
+        tokens(r#"{"tokens": [], "connections": [{"name": "dw"}]}"#, &known).unwrap_err().to_string(),
+        "<text>:1:32: error[connection_changed]: connection `dw` is declared otherwise in the policy (connections[0]); \
+         leave it out: only the whole policy can declare connections and APIs, or change them"
+    );
+}
+
+#[test]
+fn tokens_are_read_under_the_limits_of_the_policy() {
+    let limits = crate::model::Limits { query_bytes: 10 };
+    let options = LoadOptions { limits, ..LoadOptions::default() };
+    let known = load(&[Input::new("a", "[]")], &options).policy.unwrap();
+    let text = r#"{"id": "a", "token": "s", "allowed_apis": ["sql"], "grants": [{"connection_name": "c", "source": "select  1234"}]}"#;
+    check_tokens(text, &known, &["query_malformed"]);
+    check_tokens(text, &Policy::default(), &[]);
 }
 
 #[test]

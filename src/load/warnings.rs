@@ -18,13 +18,13 @@ use std::net::Ipv4Addr;
 use super::Severity;
 use super::spot::Found;
 use crate::base::{Place, Timestamp};
-use crate::definition::{self, Element, Field};
+use crate::definition::{self, Element, Field, Tokens};
 use crate::model::lower::{Named, Origin, Part, Problem};
 use crate::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation, Policy, Referers, Token};
 use crate::name::STAR;
 use crate::referer::{Entry, Rule, Scheme};
 
-/// Warnings of the tokens of `policy`, which stand at `origins`. Linear in their size.
+/// Warnings of the tokens of `policy`, which stand at `origins`. Reads them once more; linear in their size.
 pub(super) fn warnings(
     documents: &[Named<'_, '_>],
     policy: &Policy,
@@ -32,10 +32,14 @@ pub(super) fn warnings(
     now: Option<Timestamp>,
 ) -> Vec<Found> {
     let mut warnings = Warnings { policy, now, found: Vec::new() };
-    for (token, origin) in policy.tokens().iter().zip(origins) {
-        let written = documents.get(origin.document).and_then(|named| named.document.tokens.found()?.get(origin.token));
-        if let Some(Element::Found(written)) = written {
-            warnings.token(*origin, token, written);
+    // Both are in the order of the documents.
+    let mut valid = policy.tokens().iter().zip(origins).peekable();
+    for (document, named) in documents.iter().enumerate() {
+        for (token, written) in named.document.tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
+            let here = valid.next_if(|(_, origin)| **origin == Origin { document, token });
+            if let (Some((token, origin)), Element::Found(written)) = (here, written) {
+                warnings.token(*origin, token, &written);
+            }
         }
     }
     warnings.found

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{ConnectionId, GrantKind, Limits};
-use crate::name::{Dialect, Name, NameBuffer, NameError, Stars, scan};
+use crate::name::{Dialect, Name, NameBuffer, NameError, Scanned, Stars, scan};
 use crate::pattern::{Pattern, PatternError};
 use crate::query::{NamedSource, NamedSourceError, Query, QueryError, looks_like_query};
 
@@ -111,8 +111,8 @@ impl GrantSource {
         }
         let mut buffer = NameBuffer::new();
         let path = match scan(text, dialect, Stars::Matching, &mut buffer) {
-            Ok(path) if path.dots.segments() >= 2 && path.bare_star => return Self::pattern(text, dialect),
-            Ok(path) if path.dots.segments() >= 2 => return Self::resource(text, dialect),
+            Ok(path) if path.dots.segments() >= 2 && path.bare_star => return Self::pattern(path, dialect),
+            Ok(path) if path.dots.segments() >= 2 => return Self::resource(path, dialect),
             Ok(_) => None,
             Err(error) => Some(error),
         };
@@ -143,28 +143,33 @@ impl GrantSource {
             (_, Some(text)) => text,
         };
         match source_type.0 {
-            GrantKind::Resource => Self::resource(text, dialect),
-            GrantKind::Pattern => Self::pattern(text, dialect),
+            GrantKind::Resource => {
+                let mut buffer = NameBuffer::new();
+                let path = scan(text, dialect, Stars::Matching, &mut buffer).map_err(SourceError::Resource)?;
+                Self::resource(path, dialect)
+            }
+            GrantKind::Pattern => Self::of_pattern(Pattern::parse(text, dialect)?, dialect),
             GrantKind::Query => Ok(Self::Query(Query::parse(text, limits.query_bytes)?)),
             GrantKind::NamedSource | GrantKind::All => Ok(Self::NamedSource(NamedSource::parse(text)?)),
         }
     }
 
-    fn resource(text: &str, dialect: Dialect) -> Result<Self, SourceError> {
-        let mut buffer = NameBuffer::new();
-        let name = scan(text, dialect, Stars::Matching, &mut buffer).map_err(SourceError::Resource)?;
-        if name.bare_star {
+    fn resource(path: Scanned<'_>, dialect: Dialect) -> Result<Self, SourceError> {
+        if path.bare_star {
             return Err(SourceError::StarInResource);
         }
-        if name.dots.segments() < 2 {
+        if path.dots.segments() < 2 {
             return Err(SourceError::OneSegment);
         }
-        refuse_quoted_star(name.bytes, dialect)?;
-        Ok(Self::Resource(Name::parse(text, dialect).map_err(SourceError::Resource)?))
+        refuse_quoted_star(path.bytes, dialect)?;
+        Ok(Self::Resource(Name::of(path)))
     }
 
-    fn pattern(text: &str, dialect: Dialect) -> Result<Self, SourceError> {
-        let pattern = Pattern::parse(text, dialect)?;
+    fn pattern(path: Scanned<'_>, dialect: Dialect) -> Result<Self, SourceError> {
+        Self::of_pattern(Pattern::of(path)?, dialect)
+    }
+
+    fn of_pattern(pattern: Pattern, dialect: Dialect) -> Result<Self, SourceError> {
         refuse_quoted_star(pattern.as_bytes(), dialect)?;
         Ok(Self::Pattern(pattern))
     }
@@ -177,6 +182,17 @@ impl GrantSource {
             Self::Query(_) => GrantKind::Query,
             Self::NamedSource(_) => GrantKind::NamedSource,
             Self::All => GrantKind::All,
+        }
+    }
+
+    /// The bytes that tell it from others of its kind.
+    pub(super) fn canonical(&self) -> &[u8] {
+        match self {
+            Self::Resource(name) => name.as_bytes(),
+            Self::Pattern(pattern) => pattern.as_bytes(),
+            Self::Query(query) => query.as_str().as_bytes(),
+            Self::NamedSource(name) => name.as_str().as_bytes(),
+            Self::All => &[],
         }
     }
 

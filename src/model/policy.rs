@@ -83,6 +83,17 @@ impl Policy {
         &self.limits
     }
 
+    /// The same connections, APIs and limits, without any token: what tokens that join this policy are read against.
+    #[must_use]
+    pub fn without_tokens(&self) -> Self {
+        Self {
+            connections: self.connections.clone(),
+            apis: self.apis.clone(),
+            tokens: Vec::new(),
+            limits: self.limits.clone(),
+        }
+    }
+
     /// The tokens, in the order of the documents.
     pub fn tokens(&self) -> &[Token] {
         &self.tokens

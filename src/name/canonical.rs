@@ -1,6 +1,7 @@
 //! A name that was read: equal bytes, same name (N2.7).
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::dots::Dots;
 use super::scan::{NameBuffer, NameError, Scanned, Stars, scan};
@@ -18,8 +19,8 @@ use super::{Dialect, INNER_DOT, STAR};
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name {
-    // INVARIANT: the canonical form of a well-formed name.
-    bytes: Box<[u8]>,
+    // INVARIANT: the canonical form of a well-formed name. Shared: one table is granted to many tokens.
+    bytes: Arc<[u8]>,
 }
 
 impl Name {
@@ -30,8 +31,12 @@ impl Name {
     /// Where N2.4 calls the text malformed.
     pub fn parse(text: &str, dialect: Dialect) -> Result<Self, NameError> {
         let mut buffer = NameBuffer::new();
-        let scanned = scan(text, dialect, Stars::Ordinary, &mut buffer)?;
-        Ok(Self { bytes: scanned.bytes.into() })
+        Ok(Self::of(scan(text, dialect, Stars::Ordinary, &mut buffer)?))
+    }
+
+    /// The name that was read: as a name, or as a pattern that holds no star.
+    pub(crate) fn of(read: Scanned<'_>) -> Self {
+        Self { bytes: read.bytes.into() }
     }
 
     /// The segments, unquoted and folded.
@@ -113,7 +118,7 @@ impl<'a> CanonicalName<'a> {
 
 /// A canonical form, written for people: of a name, or of a pattern.
 pub(crate) struct Written {
-    pub(crate) bytes: Box<[u8]>,
+    pub(crate) bytes: Arc<[u8]>,
     pub(crate) dialect: Dialect,
 }
 

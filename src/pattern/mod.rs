@@ -10,6 +10,7 @@ pub mod naive;
 mod shape;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub(crate) use covers::covers;
 pub(crate) use key::{KeyHasher, text_key};
@@ -31,8 +32,8 @@ use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Sca
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern {
     // INVARIANT: the canonical form of a well-formed name of two segments or more in which a bare identifier holds a
-    // star; each star is `STAR`, and no two are adjacent.
-    bytes: Box<[u8]>,
+    // star; each star is `STAR`, and no two are adjacent. Shared: one pattern is granted to many tokens.
+    bytes: Arc<[u8]>,
 }
 
 /// Why a text is not a pattern (N3.3).
@@ -91,7 +92,12 @@ impl Pattern {
             return Err(PatternError::AllSources);
         }
         let mut buffer = NameBuffer::new();
-        let Scanned { bytes, dots, bare_star } = scan(text, dialect, Stars::Matching, &mut buffer)?;
+        Self::of(scan(text, dialect, Stars::Matching, &mut buffer)?)
+    }
+
+    /// What was read, as a pattern.
+    pub(crate) fn of(read: Scanned<'_>) -> Result<Self, PatternError> {
+        let Scanned { bytes, dots, bare_star } = read;
         if !bare_star {
             return Err(PatternError::NoStar);
         }

@@ -23,6 +23,7 @@ mod normal;
 mod word;
 
 use std::fmt;
+use std::sync::Arc;
 
 pub use named::{NamedSource, NamedSourceError};
 pub use normal::NormalForm;
@@ -44,7 +45,10 @@ pub const MAX_QUERY_BYTES: usize = 1 << 20;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 // INVARIANT: its own normal form.
-pub struct Query(Box<str>);
+pub struct Query(
+    // Shared: one query is granted to many tokens.
+    Arc<str>,
+);
 
 /// Text that is not a query, whatever its SQL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -65,7 +69,7 @@ pub enum QueryError {
 impl Query {
     /// Brings `text` into normal form.
     ///
-    /// Cost: linear in `text`, one allocation.
+    /// Cost: linear in `text`, two allocations.
     ///
     /// # Errors
     ///
@@ -82,7 +86,7 @@ impl Query {
         let pieces = NormalForm::of(text, max_bytes)?;
         let mut normal = String::with_capacity(text.len());
         normal.extend(pieces);
-        Ok(Self(normal.into_boxed_str()))
+        Ok(Self(normal.into()))
     }
 
     /// The text in normal form.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// How many characters a name may have.
 const LENGTH: std::ops::RangeInclusive<usize> = 3..=51;
@@ -20,7 +21,10 @@ const EXCERPT: usize = 60;
 /// # Ok::<(), portcullis::query::NamedSourceError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NamedSource(Box<str>);
+pub struct NamedSource(
+    // Shared: one source is granted to many tokens.
+    Arc<str>,
+);
 
 /// Text that is not the name of a named source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

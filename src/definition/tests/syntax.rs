@@ -1,6 +1,6 @@
 //! Where a text stops being JSON, and from offsets to columns.
 
-use crate::definition::{LineIndex, Position, read};
+use crate::definition::{Element, LineIndex, Position, read};
 
 #[test]
 fn errors_have_a_message_and_a_place() {
@@ -29,6 +29,27 @@ fn errors_have_a_message_and_a_place() {
         assert_eq!((error.to_string(), error.offset()), (message, offset), "{text:?}");
         assert_eq!(LineIndex::new(text).position(error.offset()), error.position(), "{text:?}");
     }
+}
+
+/// What passes for JSON until its value is asked for.
+#[test]
+fn values_that_nobody_can_read() {
+    let half = "unexpected end of hex escape at line 2 column 16";
+    let huge = "number out of range at line 2 column 12";
+    for (token, message) in [(r#"{"id": "a\ud800"}"#, half), (r#"{"id": 1e999}"#, huge)] {
+        for text in [format!("[{{}},\n{token}, {{}}]"), format!("{{\"tokens\": [{{}},\n{token}, {{}}]}}")] {
+            let document = read(&text).unwrap();
+            let tokens: Vec<_> = document.tokens.found().unwrap().iter().collect();
+            let [Element::Found(_), Element::Unread(error)] = tokens.as_slice() else { panic!("{text}: {tokens:?}") };
+            assert_eq!(error.to_string(), message, "{text}");
+            assert_eq!(LineIndex::new(&text).position(error.offset()), error.position(), "{text}");
+            assert_eq!(document.problems().last().unwrap().to_string(), format!("tokens[1]: {message}"));
+        }
+        assert!(read(token).is_err(), "a document of one token is read at once");
+        assert!(read(&format!("{{\"tokens\": [], \"version\":\n{token}}}")).is_ok(), "no field of a document");
+    }
+    // Anywhere else it is read at once.
+    assert!(read(r#"{"version": 1e999, "tokens": []}"#).is_err());
 }
 
 #[test]

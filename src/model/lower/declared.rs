@@ -5,8 +5,11 @@ use super::words::{list, one_of, quoted};
 use super::{Declared, Lowering, Part};
 use crate::base::Place;
 use crate::definition::{self, Document, Element, Field};
-use crate::model::{ApiError, Connection, ConnectionId, GrantKind, GrantKinds};
+use crate::model::{ApiError, Apis, Connection, GrantKind, GrantKinds};
 use crate::name::Dialect;
+
+/// What to do where tokens that are to join a policy declare something else than it does.
+const BESIDE: &str = "leave it out: only the whole policy can declare connections and APIs, or change them";
 
 impl<'d, 't> Lowering<'d, 't> {
     pub(super) fn version(&mut self, at: usize, document: &Document<'_>) {
@@ -68,7 +71,7 @@ impl<'d, 't> Lowering<'d, 't> {
                 ),
             );
         }
-        if let Some(&Declared { document, index, .. }) = self.declared.get(&**name) {
+        if let Some(&Declared { document, index }) = self.declared.get(&**name) {
             let message = format!(
                 "connection {} is declared already, {}",
                 quoted(name),
@@ -85,15 +88,25 @@ impl<'d, 't> Lowering<'d, 't> {
                 ),
             );
         }
-        self.declared.insert(name, Declared { value: dialect, document: at, index });
-        self.intern(name, dialect.unwrap_or_default(), connection.named_sources_only.found() == Some(&true));
-    }
-
-    pub(super) fn intern(&mut self, name: &'d str, dialect: Dialect, named_sources_only: bool) -> ConnectionId {
-        let next = ConnectionId(u32::try_from(self.connections.len()).unwrap_or(u32::MAX));
-        self.by_name.insert(name, next);
-        self.connections.push(Connection { name: name.into(), dialect, named_sources_only });
-        next
+        self.declared.insert(name, Declared { document: at, index });
+        let declared = Connection {
+            name: (&**name).into(),
+            dialect: dialect.unwrap_or_default(),
+            named_sources_only: connection.named_sources_only.found() == Some(&true),
+        };
+        let known = self.connections.find(name);
+        let readable = dialect.is_some() && !matches!(connection.named_sources_only, Field::Wrong(_));
+        if self.redeclared.is_some() && readable && known.and_then(|id| self.connections.get(id)) != Some(&declared) {
+            let message = if known.is_some() {
+                format!("connection {} is declared otherwise in the policy", quoted(name))
+            } else {
+                format!("the policy declares no connection {}", quoted(name))
+            };
+            self.report(at, place(), Part::Value, ("connection_changed", message.into(), BESIDE.into()));
+        }
+        if known.is_none() {
+            self.connections.add(declared, dialect);
+        }
     }
 
     pub(super) fn apis(&mut self, at: usize, document: &'d Document<'t>) {
@@ -110,7 +123,12 @@ impl<'d, 't> Lowering<'d, 't> {
         let accepts = self.accepts(at, api, &place);
         let Field::Found(name) = &api.name else { return };
         // What an unreadable list accepts is no reason to miss what is wrong with the name.
-        let Err(error) = self.apis.declare(name, accepts.unwrap_or(GrantKinds::ALL)) else { return };
+        let declared = self.redeclared.as_mut().unwrap_or(&mut self.apis);
+        let error = match declared.declare(name, accepts.unwrap_or(GrantKinds::ALL)) {
+            Ok(_) if accepts.is_some() => return self.redeclared_api(at, &place, name),
+            Ok(_) => return,
+            Err(error) => error,
+        };
         let message = error.to_string();
         let (place, words): (_, Words) = match error {
             ApiError::EmptyName => (
@@ -126,7 +144,7 @@ impl<'d, 't> Lowering<'d, 't> {
                 ),
             ),
             ApiError::AcceptsNothing(_) => {
-                self.broken_apis.push(name);
+                self.broken_apis.push((&**name).into());
                 (
                     place().key("accepts"),
                     (
@@ -137,11 +155,27 @@ impl<'d, 't> Lowering<'d, 't> {
                 )
             }
             ApiError::TooMany => {
-                self.broken_apis.push(name);
+                self.broken_apis.push((&**name).into());
                 (place(), ("too_many_apis", message.into(), "declare fewer".into()))
             }
         };
         self.report(at, place, Part::Value, words);
+    }
+
+    /// Compares the API `name`, which has just been declared, with that of the policy that the tokens are to join.
+    fn redeclared_api(&mut self, at: usize, place: &dyn Fn() -> Place, name: &str) {
+        let Some(redeclared) = &self.redeclared else { return };
+        let api = |apis: &Apis| apis.find(name).and_then(|id| apis.get(id).cloned());
+        let known = api(&self.apis);
+        if known != api(redeclared) {
+            let message = if known.is_some() {
+                format!("API {} is declared otherwise in the policy", quoted(name))
+            } else {
+                self.broken_apis.push(name.into());
+                format!("the policy declares no API {}", quoted(name))
+            };
+            self.report(at, place(), Part::Value, ("api_changed", message.into(), BESIDE.into()));
+        }
     }
 
     /// The kinds that an API accepts; `None` where something is wrong with them, which is reported.

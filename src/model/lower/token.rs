@@ -6,8 +6,8 @@ use super::{Lowering, Map, Meant, Part};
 use crate::base::{Place, Timestamp};
 use crate::definition::{self, Element, Field, Text};
 use crate::model::{
-    Api, ApiId, ApiSet, ConnectionId, Expiry, Grant, GrantSource, Referers, SecretDigest, SourceError, SourceType,
-    Token,
+    Api, ApiId, ApiSet, Connection, ConnectionId, Expiry, Grant, GrantSource, Referers, SecretDigest, SourceError,
+    SourceType, Token,
 };
 use crate::name::Dialect;
 use crate::referer::{Entry, RefererSet};
@@ -26,11 +26,11 @@ impl TokenAt {
 }
 
 /// What no two tokens share (N11.4), each with the first that has it.
-pub(super) struct Seen<'d> {
-    ids: Map<&'d str, TokenAt>,
+pub(super) struct Seen<'t> {
+    ids: Map<Text<'t>, TokenAt>,
     digests: Map<SecretDigest, TokenAt>,
     /// By owner and name; tokens without an owner are of one owner.
-    names: Map<(&'d str, &'d str), TokenAt>,
+    names: Map<(Text<'t>, Text<'t>), TokenAt>,
 }
 
 impl Seen<'_> {
@@ -43,14 +43,14 @@ impl Seen<'_> {
     }
 }
 
-impl<'d, 't> Lowering<'d, 't> {
+impl<'t> Lowering<'_, 't> {
     /// Lowers a token. Where anything is wrong it is reported, and the result means nothing.
-    pub(super) fn token(&mut self, at: TokenAt, token: &'d definition::Token<'t>) -> Option<Token> {
+    pub(super) fn token(&mut self, at: TokenAt, token: &definition::Token<'t>, meant: Meant) -> Option<Token> {
         let id = self.id(at, token);
-        let digest = self.secret(at, token);
+        let digest = self.secret(at, token, meant);
         self.name(at, token);
         let (apis, needs_grants) = self.allowed_apis(at, token);
-        let grants = self.grants(at, token, needs_grants);
+        let grants = self.grants(at, token, needs_grants && !meant.grants);
         let referers = self.referers(at, token);
         let expiry = self.instant(at, &token.expiration_date, "expiration_date", "expiry_malformed");
         let created_at = self.instant(at, &token.created_at, "created_at", "created_at_malformed");
@@ -72,14 +72,14 @@ impl<'d, 't> Lowering<'d, 't> {
         self.report(at.document, at.place().key(field), Part::Value, words);
     }
 
-    fn id(&mut self, at: TokenAt, token: &'d definition::Token<'t>) -> Option<&'d str> {
+    fn id<'i>(&mut self, at: TokenAt, token: &'i definition::Token<'t>) -> Option<&'i str> {
         let id = token.id.found()?;
         if id.is_empty() {
             let help = "write what decisions and logs are to call the token".into();
             self.wrong(at, "id", ("id_empty", "the id is empty".into(), help));
             return None;
         }
-        let first = *self.seen.ids.entry(id).or_insert(at);
+        let first = *self.seen.ids.entry(id.clone()).or_insert(at);
         if first != at {
             let message = format!("id {} is taken {}", quoted(id), self.token_elsewhere(at, first));
             self.wrong(at, "id", ("duplicate_id", message.into(), "give each token an id of its own".into()));
@@ -87,16 +87,16 @@ impl<'d, 't> Lowering<'d, 't> {
         Some(id)
     }
 
-    fn name(&mut self, at: TokenAt, token: &'d definition::Token<'t>) {
+    fn name(&mut self, at: TokenAt, token: &definition::Token<'t>) {
         let Some(Some(name)) = token.name.found() else { return };
         let owner = match &token.owner {
-            Field::Missing | Field::Found(None) => "",
-            Field::Found(Some(owner)) => owner,
+            Field::Missing | Field::Found(None) => Text::default(),
+            Field::Found(Some(owner)) => owner.clone(),
             Field::Wrong(_) => return,
         };
-        let first = *self.seen.names.entry((owner, name)).or_insert(at);
+        let first = *self.seen.names.entry((owner.clone(), name.clone())).or_insert(at);
         if first != at {
-            let whose = if owner.is_empty() { "without an owner".to_owned() } else { format!("of {}", quoted(owner)) };
+            let whose = if owner.is_empty() { "without an owner".to_owned() } else { format!("of {}", quoted(&owner)) };
             let message = format!("name {} {whose} is taken {}", quoted(name), self.token_elsewhere(at, first));
             let help = "give each token of one owner a name of its own, or none".into();
             self.wrong(at, "name", ("duplicate_name", message.into(), help));
@@ -104,10 +104,9 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     /// The digest of the secret. No value of these fields is ever repeated.
-    fn secret(&mut self, at: TokenAt, token: &definition::Token<'_>) -> Option<SecretDigest> {
+    fn secret(&mut self, at: TokenAt, token: &definition::Token<'_>, meant: Meant) -> Option<SecretDigest> {
         let (field, digest) = match (&token.token, &token.token_sha256) {
             (Field::Missing, Field::Missing) => {
-                let meant = self.meant(at);
                 if !meant.secret {
                     self.report(at.document, at.place(), Part::Value, explain::no_secret());
                 }
@@ -189,13 +188,13 @@ impl<'d, 't> Lowering<'d, 't> {
         super::words::list(self.apis.iter().map(|(_, api)| api.name()))
     }
 
-    fn grants(&mut self, at: TokenAt, token: &'d definition::Token<'t>, needed: bool) -> Vec<Grant> {
+    fn grants(&mut self, at: TokenAt, token: &definition::Token<'t>, needed: bool) -> Vec<Grant> {
         let list = match &token.grants {
             Field::Found(list) => list.as_slice(),
             Field::Missing => &[],
             Field::Wrong(_) => return Vec::new(),
         };
-        if list.is_empty() && needed && !self.meant(at).grants {
+        if list.is_empty() && needed {
             let words = (
                 "grants_empty",
                 "the token has no grants".into(),
@@ -217,7 +216,7 @@ impl<'d, 't> Lowering<'d, 't> {
         grants
     }
 
-    fn grant(&mut self, at: TokenAt, index: usize, grant: &'d definition::Grant<'t>) -> Option<Grant> {
+    fn grant(&mut self, at: TokenAt, index: usize, grant: &definition::Grant<'t>) -> Option<Grant> {
         let place = || at.place().key("grants").index(index);
         let connection = match grant.connection_name.found() {
             Some(name) if name.is_empty() => {
@@ -244,15 +243,15 @@ impl<'d, 't> Lowering<'d, 't> {
             }
         };
         let text = match &grant.source {
-            Field::Found(text) => Some(&**text),
+            Field::Found(text) => Some(text),
             Field::Missing => None,
             Field::Wrong(_) => return None,
         };
         let (id, dialect) = self.dialect(connection);
-        let limits = &self.options.limits;
-        let read = |dialect| match (text, source_type) {
-            (text, Some(source_type)) => GrantSource::typed(text, source_type, dialect, limits).map(Some),
-            (Some(text), None) => GrantSource::guess(text, dialect, limits).map(Some),
+        let (sources, limits) = (&mut self.sources, &self.options.limits);
+        let mut read = |dialect| match (text, source_type) {
+            (Some(text), source_type) => sources.read(text, source_type, dialect, limits).map(Some),
+            (None, Some(source_type)) => GrantSource::typed(None, source_type, dialect, limits).map(Some),
             // Reported as missing.
             (None, None) => Ok(None),
         };
@@ -267,11 +266,11 @@ impl<'d, 't> Lowering<'d, 't> {
         match source {
             Ok(source) => {
                 let (connection, source) = (connection?, source?);
-                let connection = id.unwrap_or_else(|| self.intern(connection, Dialect::default(), false));
+                let connection = id.unwrap_or_else(|| self.undeclared(connection));
                 Some(Grant { connection, source })
             }
             Err(error) => {
-                self.wrong_source(at, index, text, dialect.unwrap_or_default(), &error);
+                self.wrong_source(at, index, text.map(|text| &**text), dialect.unwrap_or_default(), &error);
                 None
             }
         }
@@ -288,16 +287,20 @@ impl<'d, 't> Lowering<'d, 't> {
     /// The id of a connection that is known, and its dialect where that can be told.
     fn dialect(&self, connection: Option<&str>) -> (Option<ConnectionId>, Option<Dialect>) {
         let Some(name) = connection else { return (None, None) };
-        let id = self.by_name.get(name).copied();
-        let dialect = match id.and_then(|id| self.connections.get(id.index())) {
-            Some(connection) => Some(connection.dialect),
-            None => Some(Dialect::default()),
-        };
-        match self.declared.get(name) {
-            Some(declared) => (id, declared.value),
-            None if self.connections_unclear => (id, None),
-            None => (id, dialect),
+        match self.connections.find(name) {
+            Some(id) => (Some(id), self.connections.dialect(id)),
+            None => (None, self.dialect_of_undeclared()),
         }
+    }
+
+    fn dialect_of_undeclared(&self) -> Option<Dialect> {
+        (!self.connections_unclear).then(Dialect::default)
+    }
+
+    /// Adds a connection that no document declares.
+    fn undeclared(&mut self, name: &str) -> ConnectionId {
+        let connection = Connection { name: name.into(), dialect: Dialect::default(), named_sources_only: false };
+        self.connections.add(connection, self.dialect_of_undeclared())
     }
 
     fn referers(&mut self, at: TokenAt, token: &definition::Token<'_>) -> Referers {
@@ -332,10 +335,6 @@ impl<'d, 't> Lowering<'d, 't> {
             self.wrong(at, field, explain::instant(code, text));
         }
         instant
-    }
-
-    fn meant(&self, at: TokenAt) -> Meant {
-        self.troubled.get(&(at.document, at.index)).copied().unwrap_or_default()
     }
 
     fn token_elsewhere(&self, at: TokenAt, first: TokenAt) -> String {
