@@ -100,7 +100,7 @@ fn granted(snapshot: &Snapshot, row: &Row, hasher: &impl BuildHasher) -> Vec<u64
             let mut hasher = hasher.build_hasher();
             hasher.write(connection.connection.name().as_bytes());
             hasher.write_u8(kind as u8);
-            hasher.write(text.map_or(&[], |text| snapshot.text(text)));
+            hasher.write(&text.map(|text| snapshot.text(text).whole()).unwrap_or_default());
             if let Some(slot) = grants.get_mut(grant) {
                 *slot = hasher.finish();
             }

@@ -7,7 +7,7 @@ use crate::model::{ApiId, GrantKind, GrantKinds, Referers, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
 use crate::pattern::{HashedName, covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
-use crate::snapshot::{Block, CompiledConnection, Row, Run, Snapshot, Tag, query_key};
+use crate::snapshot::{Block, CompiledConnection, Row, Run, Snapshot, Tag, Text, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
 ///
@@ -226,21 +226,21 @@ impl<'s> Target<'s> {
         match asked {
             Asked::Resource(name) => {
                 let text = name.name().as_bytes();
-                self.find(block.run(Tag::Resource)?, name.key(), |granted| granted == text)
+                self.find(block.run(Tag::Resource)?, name.key(), |granted| granted.is(text))
             }
             Asked::Query(query) => {
-                let is = |text: &[u8]| std::str::from_utf8(text).is_ok_and(|text| query.is(text));
+                let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| query.is(text));
                 self.find(block.run(Tag::Query)?, query_key(query.clone()), is)
             }
             Asked::NamedSource(name) => {
                 let name = name.as_bytes();
-                self.find(block.run(Tag::NamedSource)?, text_key(name), |text| text == name)
+                self.find(block.run(Tag::NamedSource)?, text_key(name), |text| text.is(name))
             }
         }
     }
 
     #[inline]
-    fn find(&self, run: Run<'s>, key: u32, mut is: impl FnMut(&[u8]) -> bool) -> Option<u32> {
+    fn find(&self, run: Run<'s>, key: u32, mut is: impl FnMut(Text<'_>) -> bool) -> Option<u32> {
         let mut found = run.find(key, self.snapshot.scan_up_to());
         found.find(|&(text, _)| is(self.snapshot.text(text))).map(|(_, grant)| grant)
     }
@@ -254,7 +254,7 @@ impl<'s> Target<'s> {
             let Some(shape) = self.snapshot.shape(shape) else { continue };
             let Some(key) = name.key_at(shape) else { continue };
             for (text, grant) in run.find(key, self.snapshot.scan_up_to()) {
-                let pattern = self.snapshot.text(text);
+                let pattern = self.snapshot.text(text).own();
                 if shape.covers(pattern, name) {
                     best.offer(pattern, grant);
                 }
@@ -262,7 +262,7 @@ impl<'s> Target<'s> {
         }
         if let Some((_, compiled)) = self.connection {
             compiled.matcher.candidates(block, bytes, |entry| {
-                let pattern = self.snapshot.text(entry.text);
+                let pattern = self.snapshot.text(entry.text).own();
                 if covers(pattern, bytes) {
                     best.offer(pattern, entry.grant);
                 }

@@ -132,7 +132,7 @@ pub(super) fn grant_of(snapshot: &Snapshot, block: Block<'_>, grant: u32) -> Str
         None => format!("grant {grant}"),
         Some((GrantKind::All, _)) => format!("grant {grant} (all sources)"),
         Some((kind, text)) => {
-            let text = text.map(|text| granted(kind, snapshot.text(text), dialect)).unwrap_or_default();
+            let text = text.map(|text| granted(kind, &snapshot.text(text).whole(), dialect)).unwrap_or_default();
             format!("grant {grant} ({} {text})", singular(kind))
         }
     }

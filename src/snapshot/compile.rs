@@ -158,7 +158,8 @@ impl<'p> Compiler<'p> {
                 return Ok(());
             }
         };
-        block.entries.push(Entry { tag, key, text: self.texts.intern(text)?, grant });
+        let text = if tag == Tag::Resource { self.texts.intern_resource(text)? } else { self.texts.intern(text)? };
+        block.entries.push(Entry { tag, key, text, grant });
         Ok(())
     }
 
@@ -234,7 +235,7 @@ impl<'p> Compiler<'p> {
             residue.sort_unstable();
             residue.dedup();
             let patterns: Vec<(TextId, Vec<u8>)> =
-                residue.iter().map(|&text| (text, self.texts.get(text).to_vec())).collect();
+                residue.iter().map(|&text| (text, self.texts.get(text).own().to_vec())).collect();
             let chosen = residue::choose(&patterns, self.options, &mut budget);
             report.residue = patterns.len();
             report.strategy = if patterns.is_empty() { "hashes" } else { chosen.matcher.strategy() };

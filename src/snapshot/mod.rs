@@ -21,6 +21,7 @@ pub use report::{ConnectionReport, Report};
 
 pub(crate) use grants::{Block, Run, Tag};
 pub(crate) use residue::Matcher;
+pub(crate) use texts::Text;
 pub(crate) use tokens::Row;
 
 use std::collections::HashMap;
@@ -129,7 +130,8 @@ impl Snapshot {
         self.shapes.get(at as usize)
     }
 
-    pub(crate) fn text(&self, id: TextId) -> &[u8] {
+    #[inline]
+    pub(crate) fn text(&self, id: TextId) -> Text<'_> {
         self.texts.get(id)
     }
 

@@ -1,43 +1,112 @@
 //! All text of a snapshot, in one piece: each distinct text once, named by where it begins.
+//!
+//! Names of tables mostly begin as others do: `db.schema.` is stored once, and each name behind it by what follows. A
+//! text is stored as twice its length, plus one where it has a beginning elsewhere; where that is; its own bytes. Both
+//! numbers take seven bits a byte, the lowest first, and a set eighth bit says that more follow.
 
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 use hashbrown::HashTable;
 
 use super::CompileError;
 
-/// Texts one behind the other, each with its length in front.
+/// Texts one behind the other.
 #[derive(Debug, Default)]
 pub(crate) struct Texts {
     bytes: Vec<u8>,
 }
 
-/// Where a text begins.
+/// Where a text begins. Zero is the empty text.
 pub(crate) type TextId = u32;
 
-const LENGTH: usize = size_of::<u32>();
+/// A text: its beginning, if that is stored apart, and the rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Text<'s> {
+    beginning: &'s [u8],
+    own: &'s [u8],
+}
+
+impl<'s> Text<'s> {
+    /// Whether it is `text`.
+    #[inline]
+    pub(crate) fn is(self, text: &[u8]) -> bool {
+        text.strip_prefix(self.beginning) == Some(self.own)
+    }
+
+    /// The text, of one that was stored in one piece, as all but resources are.
+    pub(crate) fn own(self) -> &'s [u8] {
+        self.own
+    }
+
+    /// All of it.
+    pub(crate) fn whole(self) -> Cow<'s, [u8]> {
+        if self.beginning.is_empty() { self.own.into() } else { [self.beginning, self.own].concat().into() }
+    }
+}
 
 impl Texts {
     /// The text that begins at `id`; empty if none does.
     #[inline]
-    pub(crate) fn get(&self, id: TextId) -> &[u8] {
-        let text = self.bytes.get(id as usize..).and_then(|rest| rest.split_first_chunk::<LENGTH>());
-        text.and_then(|(length, rest)| rest.get(..u32::from_le_bytes(*length) as usize)).unwrap_or_default()
+    pub(crate) fn get(&self, id: TextId) -> Text<'_> {
+        self.text(id).unwrap_or(Text { beginning: &[], own: &[] })
     }
 
-    /// The text that begins at `id`, where it was a string.
+    #[inline]
+    fn text(&self, id: TextId) -> Option<Text<'_>> {
+        let (head, rest) = number(self.bytes.get(id as usize..)?)?;
+        if head & 1 == 0 {
+            return Some(Text { beginning: &[], own: rest.get(..head >> 1)? });
+        }
+        let (beginning, rest) = number(rest)?;
+        let (length, behind) = number(self.bytes.get(beginning..)?)?;
+        Some(Text { beginning: behind.get(..length >> 1)?, own: rest.get(..head >> 1)? })
+    }
+
+    /// The text that begins at `id`, where it was a string in one piece.
     pub(crate) fn get_str(&self, id: TextId) -> &str {
-        std::str::from_utf8(self.get(id)).unwrap_or_default()
+        std::str::from_utf8(self.get(id).own).unwrap_or_default()
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes.capacity()
     }
+
+    fn push(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
+        let id = TextId::try_from(self.bytes.len()).map_err(|_| CompileError::TooMuchText)?;
+        write_number(own.len() << 1 | usize::from(beginning.is_some()), &mut self.bytes);
+        if let Some(beginning) = beginning {
+            write_number(beginning as usize, &mut self.bytes);
+        }
+        self.bytes.extend_from_slice(own);
+        Ok(id)
+    }
+}
+
+/// The number that begins `bytes`, and what stands behind it.
+#[inline]
+fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let (&first, mut rest) = bytes.split_first()?;
+    let (mut value, mut more, mut shift) = (usize::from(first & 0x7f), first >= 0x80, 7);
+    while more {
+        let (&next, behind) = rest.split_first()?;
+        value |= usize::from(next & 0x7f).checked_shl(shift)?;
+        (rest, more, shift) = (behind, next >= 0x80, shift + 7);
+    }
+    Some((value, rest))
+}
+
+fn write_number(mut number: usize, out: &mut Vec<u8>) {
+    while number >= 0x80 {
+        out.push(0x80 | u8::try_from(number & 0x7f).unwrap_or(0));
+        number >>= 7;
+    }
+    out.push(u8::try_from(number).unwrap_or(0));
 }
 
 /// Collects texts, and finds those that are there already.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct TextsBuilder {
     texts: Texts,
     known: HashTable<TextId>,
@@ -45,35 +114,94 @@ pub(crate) struct TextsBuilder {
     hasher: foldhash::fast::RandomState,
 }
 
+impl Default for TextsBuilder {
+    fn default() -> Self {
+        Self {
+            texts: Texts { bytes: vec![0] },
+            known: HashTable::new(),
+            hasher: foldhash::fast::RandomState::default(),
+        }
+    }
+}
+
+/// A shorter beginning is not worth the number that refers to it.
+const BEGINNING: usize = 6;
+
 impl TextsBuilder {
-    /// The id of `text`, stored now or before.
+    /// The id of `text` in one piece, stored now or before.
     pub(crate) fn intern(&mut self, text: &[u8]) -> Result<TextId, CompileError> {
-        let hash = self.hasher.hash_one(text);
-        if let Some(&id) = self.known.find(hash, |&id| self.texts.get(id) == text) {
+        self.intern_behind(None, text)
+    }
+
+    /// The id of a resource's canonical name; what stands before its last segment is shared with others.
+    pub(crate) fn intern_resource(&mut self, name: &[u8]) -> Result<TextId, CompileError> {
+        let behind_dot = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
+        match name.split_at_checked(behind_dot) {
+            Some((beginning, own)) if beginning.len() >= BEGINNING => {
+                let beginning = self.intern(beginning)?;
+                self.intern_behind(Some(beginning), own)
+            }
+            _ => self.intern(name),
+        }
+    }
+
+    fn intern_behind(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
+        // A text is the same where its beginning is the same piece.
+        let behind = beginning.map(|id| self.texts.get(id).own).unwrap_or_default();
+        let hash = self.hasher.hash_one((behind, own));
+        if let Some(&id) = self.known.find(hash, |&id| self.texts.get(id) == Text { beginning: behind, own }) {
             return Ok(id);
         }
-        let id = self.push(text)?;
+        let id = self.texts.push(beginning, own)?;
         let (texts, hasher) = (&self.texts, &self.hasher);
-        self.known.insert_unique(hash, id, |&id| hasher.hash_one(texts.get(id)));
+        let hash_of = |text: Text<'_>| hasher.hash_one((text.beginning, text.own));
+        self.known.insert_unique(hash, id, |&id| hash_of(texts.get(id)));
         Ok(id)
     }
 
     /// Stores `text`, which is known to be distinct.
     pub(crate) fn push(&mut self, text: &[u8]) -> Result<TextId, CompileError> {
-        let bytes = &mut self.texts.bytes;
-        let id = TextId::try_from(bytes.len()).map_err(|_| CompileError::TooMuchText)?;
-        let length = u32::try_from(text.len()).map_err(|_| CompileError::TooMuchText)?;
-        bytes.extend_from_slice(&length.to_le_bytes());
-        bytes.extend_from_slice(text);
-        Ok(id)
+        self.texts.push(None, text)
     }
 
-    pub(crate) fn get(&self, id: TextId) -> &[u8] {
+    pub(crate) fn get(&self, id: TextId) -> Text<'_> {
         self.texts.get(id)
     }
 
     pub(crate) fn finish(mut self) -> Texts {
         self.texts.bytes.shrink_to_fit();
         self.texts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_text_is_stored_once_and_read_back() {
+        let long = "x".repeat(20_000);
+        let names = ["a.b", "db.schema.t", "db.schema.u", "db.schema.t", "db.schema.t.x", "", &long];
+        let mut builder = TextsBuilder::default();
+        let ids: Vec<TextId> = names.iter().map(|name| builder.intern_resource(name.as_bytes()).unwrap()).collect();
+        let own = builder.intern(b"db.schema.t").unwrap();
+        let texts = builder.finish();
+        for (name, &id) in names.iter().zip(&ids) {
+            let text = texts.get(id);
+            assert!(text.is(name.as_bytes()) && !text.is(b"db.schema.v") && !text.is(b"t"), "{name}");
+            assert_eq!(*text.whole(), *name.as_bytes());
+        }
+        assert_eq!(ids[1], ids[3]);
+        assert_eq!(texts.get(own).own(), b"db.schema.t");
+        assert_eq!(texts.bytes.windows(10).filter(|window| window == b"db.schema.").count(), 3);
+    }
+
+    #[test]
+    fn whatever_is_stored_reading_it_is_safe() {
+        for bytes in [vec![], vec![0xff; 40], vec![0x80; 3], vec![1, 1, 1], vec![3, 0x81], vec![9, 200, 200, 200, 200]]
+        {
+            let texts = Texts { bytes };
+            (0..50).for_each(|id| assert!(texts.get(id).own.len() < 50));
+        }
     }
 }

@@ -70,21 +70,17 @@ impl Row {
 
 /// The rows, found by digest.
 ///
-/// Of a mix of a digest's bits the low ones say where to look, and the high ones tell apart what is found there. An absent
-/// digest is nearly always told by the slots alone.
+/// Of a mix of a digest's bits some say where to look, and others tell apart what is found there. An absent digest is
+/// nearly always told by the slots alone.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTable {
     rows: Vec<Row>,
+    // A row's place plus one in the low bits, as many as `places` has, and a fingerprint in the others; zero if empty.
     // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
-    slots: Vec<Slot>,
+    slots: Vec<u32>,
+    /// The bits of a slot that say which row.
+    places: u32,
     seed: u64,
-}
-
-/// A fingerprint and a row's place plus one; all zero if empty.
-#[derive(Debug, Clone, Copy, Default)]
-struct Slot {
-    fingerprint: u32,
-    row: u32,
 }
 
 impl TokenTable {
@@ -94,19 +90,20 @@ impl TokenTable {
             return Self::default();
         }
         // At most seven eighths full.
-        let mut slots = vec![Slot::default(); (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
+        let mut slots = vec![0; (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
         let mask = slots.len() - 1;
         let seed = rows.iter().fold(1, |seed, row| mix(row.digest(), seed));
+        let places = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
         for (row, place) in rows.iter().zip(1..) {
             let (mut at, fingerprint) = split(row.digest(), seed);
-            while slots.get(at & mask).is_some_and(|slot| slot.row != 0) {
+            while slots.get(at & mask).is_some_and(|slot| *slot != 0) {
                 at += 1;
             }
             if let Some(slot) = slots.get_mut(at & mask) {
-                *slot = Slot { fingerprint, row: place };
+                *slot = fingerprint & !places | place;
             }
         }
-        Self { rows, slots, seed }
+        Self { rows, slots, places, seed }
     }
 
     /// The row of this digest, with its place. One probe and one comparison, nearly always.
@@ -115,15 +112,16 @@ impl TokenTable {
         let mask = self.slots.len().checked_sub(1)?;
         let (mut at, fingerprint) = split(digest, self.seed);
         loop {
-            let slot = self.slots.get(at & mask)?;
-            if slot.row == 0 {
+            let slot = *self.slots.get(at & mask)?;
+            if slot == 0 {
                 return None;
             }
-            if slot.fingerprint == fingerprint
-                && let Some(row) = self.rows.get(slot.row as usize - 1)
+            if (slot ^ fingerprint) & !self.places == 0
+                && let Some(place) = ((slot & self.places) as usize).checked_sub(1)
+                && let Some(row) = self.rows.get(place)
                 && row.digest() == digest
             {
-                return Some((slot.row as usize - 1, row));
+                return Some((place, row));
             }
             at += 1;
         }
@@ -135,7 +133,7 @@ impl TokenTable {
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.slots.capacity() * size_of::<Slot>()
+        self.rows.capacity() * size_of::<Row>() + self.slots.capacity() * size_of::<u32>()
     }
 }
 
@@ -158,4 +156,27 @@ fn mix(digest: &SecretDigest, seed: u64) -> u64 {
         mixed = (product ^ (product >> 64)) as u64;
     }
     mixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(secret: &str) -> Row {
+        Row::new(SecretDigest::of(secret), ApiSet::default(), Expiry::Never, None, 0)
+    }
+
+    #[test]
+    fn every_row_is_found_and_no_other() {
+        for count in [1, 2, 3, 7, 8, 127, 128, 1000] {
+            let rows = (0..count).map(|at| row(&format!("secret {at}"))).collect();
+            let table = TokenTable::new(rows);
+            for at in 0..count {
+                let found = table.find(&SecretDigest::of(&format!("secret {at}"))).map(|(at, _)| at);
+                assert_eq!(found, Some(at), "{at} of {count}");
+                assert!(table.find(&SecretDigest::of(&format!("another {at}"))).is_none());
+            }
+        }
+        assert!(TokenTable::default().find(&SecretDigest::of("secret 0")).is_none());
+    }
 }

@@ -89,7 +89,7 @@ pub(super) fn named_sources_only(case: &Case<'_, '_>, nearest: &mut Nearest) {
         let miss = NearMiss::new(NearMissKind::NamedSourcesOnly, message).source(index);
         match named {
             Some((text, grant)) => {
-                let name = quoted(&String::from_utf8_lossy(case.snapshot.text(text)));
+                let name = quoted(&String::from_utf8_lossy(case.snapshot.text(text).own()));
                 miss.help(format!("the token is granted named source {name}, by grant {grant}"))
             }
             None => miss.help("the token is granted no named source on this connection"),

@@ -46,12 +46,12 @@ pub(super) fn misses(
     }
     let considered = case.considered();
     block.each(|kind, text, grant| {
-        let Some(text) = text.filter(|_| considered.contains(kind)).map(|text| case.snapshot.text(text)) else {
+        let Some(text) = text.filter(|_| considered.contains(kind)).map(|text| case.snapshot.text(text).whole()) else {
             return;
         };
         match kind {
-            GrantKind::Resource => asking.resource(text, grant, nearest),
-            GrantKind::Pattern => asking.pattern(text, grant, nearest),
+            GrantKind::Resource => asking.resource(&text, grant, nearest),
+            GrantKind::Pattern => asking.pattern(&text, grant, nearest),
             _ => {}
         }
     });

@@ -26,7 +26,7 @@ pub(super) fn queries(
     let asked: String = asked.clone().collect();
     block.each(|kind, text, grant| {
         let (GrantKind::Query, Some(text)) = (kind, text) else { return };
-        let bytes = case.snapshot.text(text);
+        let bytes = case.snapshot.text(text).own();
         let Ok(known) = std::str::from_utf8(bytes) else { return };
         let mut offer = |rank, kind, how: &dyn Fn() -> String, help: Option<&str>| {
             nearest.offer(rank, Some(grant), || {
@@ -89,7 +89,7 @@ pub(super) fn named_sources(
     }
     block.each(|kind, text, grant| {
         let (GrantKind::NamedSource, Some(text)) = (kind, text) else { return };
-        let Ok(known) = std::str::from_utf8(case.snapshot.text(text)) else { return };
+        let Ok(known) = std::str::from_utf8(case.snapshot.text(text).own()) else { return };
         if let Some(edit) = nearest.speller.edit(name, known) {
             nearest.offer(edit.count(), Some(grant), || {
                 let (name, known) = (case.asked(name), quoted(known));
