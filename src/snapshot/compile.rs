@@ -16,8 +16,8 @@ pub enum CompileError {
     /// Names, queries and ids of more than 4 GiB.
     #[error("the policy's distinct names, queries and ids exceed 4 GiB")]
     TooMuchText,
-    /// More than 2³² words of grants.
-    #[error("the policy's distinct grants exceed 16 GiB")]
+    /// Sets of grants of more than 4 GiB.
+    #[error("the policy's distinct grants exceed 4 GiB")]
     TooManyGrants,
     /// More tokens than can be told apart.
     #[error("the policy has more than {} tokens", u32::MAX - 1)]

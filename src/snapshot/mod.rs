@@ -62,7 +62,7 @@ impl Snapshot {
     ///
     /// # Errors
     ///
-    /// If the policy outgrows what a snapshot can address (4 GiB of text, 16 GiB of grants, 2³² tokens).
+    /// If the policy outgrows what a snapshot can address (4 GiB of text, 4 GiB of grants, 2³² tokens).
     pub fn compile(policy: &Policy, options: &Options) -> Result<Self, CompileError> {
         compile::compile(policy, options)
     }

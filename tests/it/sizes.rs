@@ -77,6 +77,25 @@ fn exact_grants() {
     }
 }
 
+/// Where numbers of grants, connections and places outgrow one byte, then two.
+#[test]
+fn widths_of_numbers() {
+    for count in [254, 255, 256, 257, 9_000, 9_400, 65_534, 65_535, 65_536, 65_537] {
+        let on = |dw: usize, at: usize| json!({ "connection_name": format!("dw{dw}"), "source": format!("s.t{at}") });
+        let mut grants: Vec<Value> = (0..count - 2).map(|at| on(0, at)).collect();
+        grants.extend([on(255, 1), on(256, 2)]);
+        // Declared first, so that the connections' own numbers are those of their names.
+        let connections: Vec<Value> = (0..257).map(|at| json!({ "name": format!("dw{at}") })).collect();
+        let document = json!({ "connections": connections, "tokens": [token(0, &grants)] });
+        let last =
+            [0, 1, 253, 254, 255, count - 4, count - 3, count - 2].map(|at| asked(0, &[resource(format!("s.t{at}"))]));
+        let apart = [(255, 1), (255, 2), (256, 2), (256, 1)];
+        let apart =
+            apart.map(|(dw, at)| Asked { connection: format!("dw{dw}"), ..asked(0, &[resource(format!("s.t{at}"))]) });
+        check(&format!("{count} grants"), &document, &[&last[..], &apart[..]].concat());
+    }
+}
+
 /// Patterns that no hash of known places tells apart.
 #[test]
 fn patterns_of_one_key() {

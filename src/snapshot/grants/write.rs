@@ -1,0 +1,145 @@
+//! Writes sets, each distinct one once.
+
+use std::hash::BuildHasher;
+
+use hashbrown::HashTable;
+
+use super::form::Form;
+use super::{GrantSets, Residue, Tag};
+use crate::snapshot::CompileError;
+use crate::snapshot::texts::TextId;
+
+/// One grant that a hash finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Entry {
+    pub(crate) tag: Tag,
+    pub(crate) key: u32,
+    pub(crate) text: TextId,
+    pub(crate) grant: u32,
+}
+
+/// What a set grants on one connection, before it is written.
+#[derive(Debug, Default)]
+pub(crate) struct BlockPlan {
+    pub(crate) connection: u32,
+    pub(crate) all: Option<u32>,
+    // INVARIANT: sorted and without duplicates when written.
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) residue: Vec<Residue>,
+}
+
+/// Writes sets, each distinct one once.
+#[derive(Debug, Default)]
+pub(crate) struct GrantSetsBuilder {
+    sets: GrantSets,
+    known: HashTable<(u32, u32)>,
+    // Random: what a hash is shows in no result, and nobody can prepare texts that collide.
+    hasher: foldhash::fast::RandomState,
+    scratch: Vec<u8>,
+}
+
+impl GrantSetsBuilder {
+    /// Where the set of these blocks, which are sorted by connection, begins.
+    pub(crate) fn write(&mut self, blocks: &[BlockPlan]) -> Result<u32, CompileError> {
+        encode(blocks, &mut self.scratch)?;
+        let set = self.scratch.as_slice();
+        let hash = self.hasher.hash_one(set);
+        let at = |(start, length): (u32, u32)| start as usize..start as usize + length as usize;
+        let sets = &mut self.sets.bytes;
+        if let Some(&(start, _)) = self.known.find(hash, |&known| sets.get(at(known)) == Some(set)) {
+            return Ok(start);
+        }
+        let start = size(sets.len())?;
+        let length = size(set.len())?;
+        sets.extend_from_slice(set);
+        let hasher = &self.hasher;
+        let hash_of = |&known: &(u32, u32)| hasher.hash_one(sets.get(at(known)).unwrap_or_default());
+        self.known.insert_unique(hash, (start, length), hash_of);
+        Ok(start)
+    }
+
+    /// How many distinct sets were written.
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(crate) fn finish(mut self) -> GrantSets {
+        self.sets.bytes.shrink_to_fit();
+        self.sets
+    }
+}
+
+/// Writes the set to `out`, in the narrowest form that holds it.
+fn encode(blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<(), CompileError> {
+    let mut numbers = size(blocks.len())?;
+    let mut text = 0;
+    for block in blocks {
+        let entries = block.entries.iter().map(|entry| entry.tag.word().max(entry.grant)).max().unwrap_or(0);
+        let counts = size(block.entries.len().max(block.residue.len()).max(block.runs().count()))?;
+        let all = block.all.map_or(0, |grant| grant + 1);
+        numbers = numbers.max(entries).max(counts).max(block.connection).max(all);
+        text = block.entries.iter().map(|entry| entry.text).fold(text, TextId::max);
+    }
+    let narrow = Form::for_up_to(numbers, text);
+    if !encode_as(narrow, blocks, out)? {
+        encode_as(Form::widest(), blocks, out)?;
+    }
+    Ok(())
+}
+
+/// Writes the set to `out`; whether the places of its blocks have room in `form`.
+fn encode_as(form: Form, blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<bool, CompileError> {
+    let width = form.number();
+    out.clear();
+    out.push(form.to_byte());
+    push(out, size(blocks.len())?, width);
+    let mut start = out.len() + blocks.len() * form.connection();
+    for block in blocks {
+        push(out, block.connection, width);
+        push(out, block.all.map_or(0, |grant| grant + 1), width);
+        push(out, size(start)?, form.start());
+        start += block.size(form);
+    }
+    for block in blocks {
+        for count in [block.runs().count(), block.entries.len(), block.residue.len()] {
+            push(out, size(count)?, width);
+        }
+        let mut end = 0;
+        for run in block.runs() {
+            end += run.len();
+            push(out, run.first().map_or(0, |entry| entry.tag.word()), width);
+            push(out, size(end)?, width);
+        }
+        for entry in &block.entries {
+            // The first bytes of a key are its highest.
+            out.extend(entry.key.to_le_bytes().into_iter().skip(4 - form.key()));
+        }
+        block.entries.iter().for_each(|entry| push(out, entry.text, form.text()));
+        block.entries.iter().for_each(|entry| push(out, entry.grant, width));
+        let residue = block.residue.iter().flat_map(|entry| [entry.ordinal, entry.text, entry.grant]);
+        out.extend(residue.flat_map(u32::to_le_bytes));
+    }
+    size(out.len())?;
+    Ok(form.start() == 4 || u16::try_from(start).is_ok())
+}
+
+fn push(out: &mut Vec<u8>, number: u32, width: usize) {
+    out.extend(number.to_le_bytes().into_iter().take(width));
+}
+
+impl BlockPlan {
+    fn runs(&self) -> impl Iterator<Item = &[Entry]> {
+        self.entries.chunk_by(|a, b| a.tag == b.tag)
+    }
+
+    /// Bytes of the block in this form.
+    fn size(&self, form: Form) -> usize {
+        let counts = 3 + 2 * self.runs().count();
+        let entry = form.key() + form.text() + form.number();
+        counts * form.number() + self.entries.len() * entry + self.residue.len() * super::form::RESIDUE
+    }
+}
+
+fn size(size: usize) -> Result<u32, CompileError> {
+    u32::try_from(size).map_err(|_| CompileError::TooManyGrants)
+}
