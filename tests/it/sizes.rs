@@ -87,12 +87,13 @@ fn widths_of_numbers() {
         // Declared first, so that the connections' own numbers are those of their names.
         let connections: Vec<Value> = (0..257).map(|at| json!({ "name": format!("dw{at}") })).collect();
         let document = json!({ "connections": connections, "tokens": [token(0, &grants)] });
-        let last =
-            [0, 1, 253, 254, 255, count - 4, count - 3, count - 2].map(|at| asked(0, &[resource(format!("s.t{at}"))]));
-        let apart = [(255, 1), (255, 2), (256, 2), (256, 1)];
-        let apart =
-            apart.map(|(dw, at)| Asked { connection: format!("dw{dw}"), ..asked(0, &[resource(format!("s.t{at}"))]) });
-        check(&format!("{count} grants"), &document, &[&last[..], &apart[..]].concat());
+        let asks = |dw: usize, at: usize| {
+            let connection = format!("dw{dw}");
+            Asked { connection, ..asked(0, &[resource(format!("s.t{at}"))]) }
+        };
+        let mut requests: Vec<Asked> = [(255, 1), (255, 2), (256, 2), (256, 1)].map(|(dw, at)| asks(dw, at)).into();
+        requests.extend([0, 1, 253, 254, 255, count - 4, count - 3, count - 2].map(|at| asks(0, at)));
+        check(&format!("{count} grants"), &document, &requests);
     }
 }
 
