@@ -140,7 +140,7 @@ pub(crate) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), R
 
 /// A well-formed source, in the form in which grants are kept.
 pub(crate) enum Asked<'a> {
-    Resource(HashedName<'a>),
+    Resource(CanonicalName<'a>),
     Query(NormalForm<'a>),
     NamedSource(&'a str),
 }
@@ -172,8 +172,7 @@ impl<'s> Target<'s> {
         match source {
             Source::Resource(text) => {
                 let dialect = self.connection.map(|(_, compiled)| compiled.connection.dialect()).unwrap_or_default();
-                let name = CanonicalName::read(text, dialect, buffer).map_err(|_| Reason::SourceMalformed)?;
-                Ok(Asked::Resource(HashedName::new(name)))
+                CanonicalName::read(text, dialect, buffer).map(Asked::Resource).map_err(|_| Reason::SourceMalformed)
             }
             Source::Query(text) => {
                 NormalForm::of(text, self.snapshot.query_bytes()).map(Asked::Query).map_err(malformed)
@@ -202,11 +201,12 @@ impl<'s> Target<'s> {
     pub(crate) fn grant(&self, block: Block<'s>, asked: &Asked<'_>) -> Result<u32, Reason> {
         // Each kind is asked at most once: considered ones from the most specific on, the others only if none covers.
         let is = |kind| self.considered.contains(kind);
-        let own = || self.exact(block, asked);
-        let pattern = || match asked {
-            Asked::Resource(name) => self.pattern(block, name),
+        let hashed = match asked {
+            Asked::Resource(name) => Some(HashedName::new(*name)),
             Asked::Query(_) | Asked::NamedSource(_) => None,
         };
+        let own = || self.exact(block, asked, hashed.as_ref());
+        let pattern = || hashed.as_ref().and_then(|name| self.pattern(block, name));
         let kind = asked.kind();
         let allowed = (if is(kind) { own() } else { None })
             .or_else(|| if is(GrantKind::Pattern) { pattern() } else { None })
@@ -222,11 +222,10 @@ impl<'s> Target<'s> {
 
     /// The first grant of just what is asked (N8.4).
     #[inline]
-    fn exact(&self, block: Block<'s>, asked: &Asked<'_>) -> Option<u32> {
+    fn exact(&self, block: Block<'s>, asked: &Asked<'_>, hashed: Option<&HashedName<'_>>) -> Option<u32> {
         match asked {
             Asked::Resource(name) => {
-                let text = name.name().as_bytes();
-                self.find(block.run(Tag::Resource)?, name.key(), |granted| granted.is(text))
+                self.find(block.run(Tag::Resource)?, hashed?.key(), |granted| granted.is(name.as_bytes()))
             }
             Asked::Query(query) => {
                 let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| query.is(text));

@@ -263,7 +263,7 @@ fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u3
         let text = text.map(|text| case.snapshot.text(text).whole()).unwrap_or_default();
         let covers = match (kind, &asked) {
             (All, _) => true,
-            (Resource | Pattern, Asked::Resource(name)) => covers(&text, name.name().as_bytes()),
+            (Resource | Pattern, Asked::Resource(name)) => covers(&text, name.as_bytes()),
             (Query, Asked::Query(_)) => *text == *query.as_bytes(),
             (NamedSource, Asked::NamedSource(name)) => *text == *name.as_bytes(),
             _ => false,

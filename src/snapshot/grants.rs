@@ -181,14 +181,10 @@ impl<'s> Block<'s> {
         let mut start = 0;
         (0..self.runs.len() / 2).filter_map(move |at| {
             let (tag, end) = (self.runs.get(2 * at)?, self.runs.get(2 * at + 1)? as usize);
-            let entries = start..end;
+            let run =
+                Run { tag: Tag::from_word(tag), keys: self.keys, texts: self.texts, grants: self.grants, start, end };
             start = end;
-            Some(Run {
-                tag: Tag::from_word(tag),
-                keys: self.keys.slice(entries.clone())?,
-                texts: self.texts.slice(entries.clone())?,
-                grants: self.grants.slice(entries)?,
-            })
+            Some(run)
         })
     }
 
@@ -230,9 +226,12 @@ impl<'s> Block<'s> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run<'s> {
     pub(crate) tag: Tag,
+    // Of the whole block; the run's own are those from `start` to `end`.
     keys: Numbers<'s>,
     texts: Numbers<'s>,
     grants: Numbers<'s>,
+    start: usize,
+    end: usize,
 }
 
 impl<'s> Run<'s> {
@@ -242,11 +241,18 @@ impl<'s> Run<'s> {
     /// evenly spread: on average a constant number of steps.
     #[inline]
     pub(crate) fn find(self, key: u32, scan_up_to: usize) -> impl Iterator<Item = (TextId, u32)> + 's {
-        self.keys.places_of(key, scan_up_to).map_while(move |at| Some((self.texts.get(at)?, self.grants.get(at)?)))
+        let keys = self.keys.slice(self.start..self.end);
+        let places = keys.map_or(0..0, |keys| keys.places_of(key, scan_up_to));
+        places.map_while(move |at| self.entry(self.start + at))
     }
 
     /// The text and grant of every entry.
     pub(crate) fn entries(self) -> impl Iterator<Item = (TextId, u32)> + 's {
-        (0..self.texts.len()).map_while(move |at| Some((self.texts.get(at)?, self.grants.get(at)?)))
+        (self.start..self.end).map_while(move |at| self.entry(at))
+    }
+
+    #[inline]
+    fn entry(self, at: usize) -> Option<(TextId, u32)> {
+        Some((self.texts.get(at)?, self.grants.get(at)?))
     }
 }

@@ -1,8 +1,8 @@
 //! All text of a snapshot, in one piece: each distinct text once, named by where it begins.
 //!
 //! Names of tables mostly begin as others do: `db.schema.` is stored once, and each name behind it by what follows. A
-//! text is stored as twice its length, plus one where it has a beginning elsewhere; where that is; its own bytes. Both
-//! numbers take seven bits a byte, the lowest first, and a set eighth bit says that more follow.
+//! text is stored as twice its length, plus one where it has a beginning elsewhere; where that is, in four bytes; its own
+//! bytes. The length takes seven bits a byte, the lowest first, and a set eighth bit says that more follow.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -58,8 +58,8 @@ impl Texts {
         if head & 1 == 0 {
             return Some(Text { beginning: &[], own: rest.get(..head >> 1)? });
         }
-        let (beginning, rest) = number(rest)?;
-        let (length, behind) = number(self.bytes.get(beginning..)?)?;
+        let (beginning, rest) = rest.split_first_chunk()?;
+        let (length, behind) = number(self.bytes.get(u32::from_le_bytes(*beginning) as usize..)?)?;
         Some(Text { beginning: behind.get(..length >> 1)?, own: rest.get(..head >> 1)? })
     }
 
@@ -77,7 +77,7 @@ impl Texts {
         let id = TextId::try_from(self.bytes.len()).map_err(|_| CompileError::TooMuchText)?;
         write_number(own.len() << 1 | usize::from(beginning.is_some()), &mut self.bytes);
         if let Some(beginning) = beginning {
-            write_number(beginning as usize, &mut self.bytes);
+            self.bytes.extend(beginning.to_le_bytes());
         }
         self.bytes.extend_from_slice(own);
         Ok(id)
@@ -87,8 +87,12 @@ impl Texts {
 /// The number that begins `bytes`, and what stands behind it.
 #[inline]
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let (&first, mut rest) = bytes.split_first()?;
-    let (mut value, mut more, mut shift) = (usize::from(first & 0x7f), first >= 0x80, 7);
+    let (&first, rest) = bytes.split_first()?;
+    if first < 0x80 { Some((usize::from(first), rest)) } else { long_number(first, rest) }
+}
+
+fn long_number(first: u8, mut rest: &[u8]) -> Option<(usize, &[u8])> {
+    let (mut value, mut more, mut shift) = (usize::from(first & 0x7f), true, 7);
     while more {
         let (&next, behind) = rest.split_first()?;
         value |= usize::from(next & 0x7f).checked_shl(shift)?;
@@ -198,7 +202,8 @@ mod tests {
 
     #[test]
     fn whatever_is_stored_reading_it_is_safe() {
-        for bytes in [vec![], vec![0xff; 40], vec![0x80; 3], vec![1, 1, 1], vec![3, 0x81], vec![9, 200, 200, 200, 200]]
+        for bytes in
+            [vec![], vec![0xff; 40], vec![0x80; 3], vec![1, 1, 0, 0, 0, 1], vec![3, 0x81], vec![9, 200, 200, 200, 200]]
         {
             let texts = Texts { bytes };
             (0..50).for_each(|id| assert!(texts.get(id).own.len() < 50));

@@ -6,7 +6,6 @@ use crate::decision::{Asked, Source};
 use crate::explain::case::{Case, grant_of};
 use crate::explain::words::quoted;
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, NameErrorKind};
-use crate::pattern::HashedName;
 use crate::query::{NamedSource, NormalForm};
 
 /// A longer name is not written anew.
@@ -97,7 +96,7 @@ fn covered(case: &Case<'_, '_>, text: &str) -> String {
     let mut buffer = NameBuffer::new();
     let name = CanonicalName::read(text, case.dialect(), &mut buffer).ok();
     let grant = name.zip(case.block()).and_then(|(name, block)| {
-        let grant = case.target().grant(block, &Asked::Resource(HashedName::new(name))).ok()?;
+        let grant = case.target().grant(block, &Asked::Resource(name)).ok()?;
         Some(grant_of(case.snapshot, block, grant))
     });
     grant.map(|grant| format!(", which {grant} covers")).unwrap_or_default()

@@ -174,7 +174,7 @@ fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let mut buffer = NameBuffer::new();
     let Ok(asked) = case.target().read(source, &mut buffer) else { return };
     match &asked {
-        Asked::Resource(name) => resource::misses(case, block, (index, source.text(), name.name()), nearest),
+        Asked::Resource(name) => resource::misses(case, block, (index, source.text(), *name), nearest),
         Asked::Query(query) => text::queries(case, block, index, query, nearest),
         Asked::NamedSource(name) => text::named_sources(case, block, (index, name), nearest),
     }

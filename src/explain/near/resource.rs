@@ -6,7 +6,7 @@ use crate::explain::case::{Case, grant_of, granted, singular};
 use crate::explain::words::folding;
 use crate::model::GrantKind;
 use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, STAR, Written};
-use crate::pattern::{HashedName, covers};
+use crate::pattern::covers;
 use crate::snapshot::Block;
 
 /// Stands for a dot that a star may span.
@@ -179,7 +179,7 @@ impl Asking<'_> {
         let mut buffer = NameBuffer::new();
         // Read where nothing folds: the bytes are canonical already.
         let Ok(name) = CanonicalName::read(text, Dialect::Generic, &mut buffer) else { return };
-        let Ok(grant) = self.case.target().grant(block, &Asked::Resource(HashedName::new(name))) else { return };
+        let Ok(grant) = self.case.target().grant(block, &Asked::Resource(name)) else { return };
         nearest.offer(0, Some(grant), || {
             let message = format!(
                 "the dots inside the quotes of {} do not separate segments; if they did, {} would cover it",
