@@ -8,6 +8,7 @@
 
 mod compile;
 mod grants;
+mod literals;
 mod options;
 mod report;
 mod residue;

@@ -5,14 +5,15 @@
 //! those that may cover it, and the token's own grants are intersected with them.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::ControlFlow;
 
-use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson;
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, MatchKind};
 
 use super::grants::{Block, Residue};
+use super::literals::{self, Literals};
 use super::texts::TextId;
 use super::{Options, ResidueStrategy};
 use crate::name::STAR;
@@ -26,7 +27,7 @@ pub(crate) enum Matcher {
     /// One automaton reads the name once and ends in a state that knows which patterns cover it. Ordinals are its patterns.
     Automaton(Box<dense::DFA<Vec<u32>>>),
     /// Each pattern requires a literal; one pass finds the literals that the name holds. Ordinals are literals.
-    Literals(Box<AhoCorasick>),
+    Literals(Vec<u8>),
 }
 
 /// A matcher, the ordinal of each pattern in it, and why it was chosen.
@@ -116,38 +117,37 @@ fn expression(pattern: &[u8]) -> String {
 
 fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
     // The rarest run of each pattern, then the longest: the fewer patterns a literal stands for, the fewer are asked.
-    let runs = |pattern: &[u8]| -> Vec<Vec<u8>> {
-        let distinct: HashSet<&[u8]> = pattern.split(|&byte| byte == STAR).filter(|run| !run.is_empty()).collect();
-        distinct.into_iter().map(<[u8]>::to_vec).collect()
+    let runs = |pattern| -> HashSet<&[u8]> {
+        <[u8]>::split(pattern, |&byte| byte == STAR).filter(|run| !run.is_empty()).collect()
     };
-    let mut frequency: HashMap<Vec<u8>, usize> = HashMap::new();
+    let mut frequency: HashMap<&[u8], usize> = HashMap::new();
     for (_, pattern) in patterns {
         for run in runs(pattern) {
             *frequency.entry(run).or_default() += 1;
         }
     }
-    let mut known: HashMap<Vec<u8>, u32> = HashMap::new();
-    let mut list: Vec<Vec<u8>> = Vec::new();
+    let mut known: HashMap<&[u8], u32> = HashMap::new();
+    let mut list: Vec<&[u8]> = Vec::new();
     let mut ordinals = HashMap::new();
     for (text, pattern) in patterns {
-        let rarest = runs(pattern).into_iter().min_by_key(|run| {
-            (frequency.get(run).copied().unwrap_or(usize::MAX), std::cmp::Reverse(run.len()), run.clone())
-        });
+        let rarest = runs(pattern)
+            .into_iter()
+            .min_by_key(|&run| (frequency.get(run).copied().unwrap_or(usize::MAX), std::cmp::Reverse(run.len()), run));
         // A pattern has two segments or more, so some run holds a dot.
         let Some(literal) = rarest else { continue };
-        let ordinal = *known.entry(literal.clone()).or_insert_with(|| {
+        let ordinal = *known.entry(literal).or_insert_with(|| {
             list.push(literal);
             u32::try_from(list.len() - 1).unwrap_or(u32::MAX)
         });
         ordinals.insert(*text, ordinal);
     }
-    match AhoCorasick::builder().kind(Some(AhoCorasickKind::ContiguousNFA)).build(&list) {
-        Ok(searcher) => Chosen {
-            why: format!("{why}; {} required literals, {} bytes", list.len(), searcher.memory_usage()),
-            matcher: Matcher::Literals(Box::new(searcher)),
+    match literals::build(&list) {
+        Some(index) => Chosen {
+            why: format!("{why}; {} required literals, {} bytes", list.len(), index.len()),
+            matcher: Matcher::Literals(index),
             ordinals,
         },
-        Err(error) => by_itself(format!("{why}; literals: {error}; each asked by itself")),
+        None => by_itself(format!("{why}; an index of their literals would exceed 4 GiB; each asked by itself")),
     }
 }
 
@@ -170,20 +170,22 @@ impl Matcher {
                     block.residue_of(dfa.match_pattern(state, at).as_u32()).for_each(&mut candidate);
                 }
             }
-            Self::Literals(searcher) => {
+            Self::Literals(index) => {
+                let Some(literals) = Literals::read(index) else { return block.residue().for_each(candidate) };
                 // A name that repeats literals could have the same patterns asked over and over: past as many steps as
                 // there are patterns, each is asked once more instead, and that is all.
-                let mut steps = block.residue().len();
-                for found in searcher.find_overlapping_iter(name) {
+                let mut steps = Some(block.residue().len());
+                literals.each_in(name, |literal| {
                     let mut asked = 0;
-                    for entry in block.residue_of(found.pattern().as_u32()) {
+                    for entry in block.residue_of(literal) {
                         asked += 1;
                         candidate(entry);
                     }
-                    match steps.checked_sub(asked.max(1)) {
-                        Some(left) => steps = left,
-                        None => return block.residue().for_each(candidate),
-                    }
+                    steps = steps.and_then(|steps| steps.checked_sub(asked.max(1)));
+                    if steps.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+                });
+                if steps.is_none() {
+                    block.residue().for_each(candidate);
                 }
             }
         }
@@ -202,7 +204,7 @@ impl Matcher {
         match self {
             Self::EachByItself => 0,
             Self::Automaton(dfa) => dfa.memory_usage(),
-            Self::Literals(searcher) => searcher.memory_usage(),
+            Self::Literals(index) => index.len(),
         }
     }
 }

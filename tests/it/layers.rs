@@ -39,7 +39,6 @@ const ONLY: &[(&str, &[&str])] = &[
     ("miette", &["cli"]),
     ("serde_json", &["cli", "definition", "explain", "load", "wire"]),
     ("regex_automata", &["snapshot"]),
-    ("aho_corasick", &["snapshot"]),
 ];
 
 #[test]
