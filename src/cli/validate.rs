@@ -5,11 +5,13 @@ use std::path::PathBuf;
 
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
+use portcullis::registry::Location;
 use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Painted, Stdout, counted};
 use super::policy::{count, one_stdin, read_one, render};
+use super::registry;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,8 +27,11 @@ Exit codes: 0 all valid, 1 some invalid, 2 some unreadable.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Documents: a JSON object, a list of tokens, or JSON Lines; `-` for standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "db")]
     files: Vec<PathBuf>,
+    /// The registry at this URL, such as `sqlite:registry.db`, instead of documents
+    #[arg(long, value_name = "URL", conflicts_with_all = ["files", "together"])]
+    db: Option<Location>,
     /// The documents are parts of one policy; else each is checked by itself
     #[arg(long)]
     together: bool,
@@ -45,6 +50,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     one_stdin(&args.files)?;
     let mut report = Report { args, paint: color.on(&io::stdout()), out: Stdout::lock(), exit: Exit::Success };
     let mut inputs = Vec::new();
+    if let Some(location) = &args.db {
+        inputs.push(registry::policy(location)?);
+    }
     for file in &args.files {
         match read_one(file) {
             Ok(input) if args.together => inputs.push(input),

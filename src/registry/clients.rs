@@ -10,7 +10,7 @@ use super::storage::Records;
 use super::{Actor, Registry, Subject, check_text};
 
 /// What to change of a client.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientEdit {
     /// The new title.
     pub title: Option<String>,

@@ -36,7 +36,7 @@ pub struct NewToken {
 }
 
 /// What to change of a token. Its expiry stands: [`Registry::rotate_token`] makes a secret with another one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenEdit {
     /// The new name.
     pub name: Option<String>,
