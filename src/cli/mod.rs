@@ -21,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
+use portcullis::registry::secret;
 
 use output::{Color, Painted};
 
@@ -118,6 +119,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 /// A token that stands where no value is expected is not repeated.
 fn without_secret(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if secret::recognise(text).is_some()) {
+            error.insert(kind, ContextValue::String("…".to_owned()));
+        }
+    }
     if !std::env::args_os().any(|arg| arg.to_string_lossy().starts_with("--token")) {
         return error;
     }

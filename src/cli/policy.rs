@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
-use portcullis::registry::Location;
 use portcullis::snapshot::{Options, Snapshot};
 
 use super::excerpt::Renderer;
@@ -25,7 +24,7 @@ pub(crate) struct PolicyArgs {
     /// The policy: all tokens of the registry at this URL, such as `sqlite:registry.db`. Goes before documents that the
     /// environment names [env: PORTCULLIS_DB]
     #[arg(long, value_name = "URL")]
-    db: Option<Location>,
+    db: Option<String>,
     /// Leave out tokens that have errors, and say so, instead of refusing the policy
     #[arg(long)]
     skip_invalid: bool,
@@ -41,20 +40,20 @@ impl PolicyArgs {
 
     /// What the options name; only where they name nothing, what the environment does.
     fn inputs(&self) -> anyhow::Result<Vec<Input>> {
-        if let Some(location) = &self.db {
-            return Ok(vec![registry::policy(location)?]);
+        if let Some(url) = &self.db {
+            return Ok(vec![registry::policy(url)?]);
         }
         let mut files = Cow::Borrowed(&self.policy);
         if files.is_empty() {
             let named = std::env::var_os("PORTCULLIS_POLICY").filter(|path| !path.is_empty());
-            match (named, registry::from_environment()?) {
+            match (named, registry::from_environment()) {
                 (Some(_), Some(_)) => {
                     bail!(
                         "`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`"
                     )
                 }
                 (Some(file), None) => files = Cow::Owned(vec![PathBuf::from(file)]),
-                (None, Some(location)) => return Ok(vec![registry::policy(&location)?]),
+                (None, Some(url)) => return Ok(vec![registry::policy(&url)?]),
                 (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
             }
         }

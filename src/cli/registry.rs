@@ -22,7 +22,7 @@ pub(super) struct RegistryArgs {
     /// The registry, such as `sqlite:registry.db`; made on first use [env: PORTCULLIS_DB] [default: `portcullis/registry.db`
     /// among the user's data]
     #[arg(long, value_name = "URL")]
-    db: Option<Location>,
+    db: Option<String>,
     /// Who does this: tokens and clients belong to who made them [default: the user of the system]
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -43,11 +43,8 @@ impl RegistryArgs {
 
     fn location(&self) -> anyhow::Result<Location> {
         match &self.db {
-            Some(location) => Ok(location.clone()),
-            None => match from_environment()? {
-                Some(location) => Ok(location),
-                None => default_location(),
-            },
+            Some(url) => Ok(url.parse()?),
+            None => from_environment().map_or_else(default_location, |url| Ok(url.parse()?)),
         }
     }
 
@@ -67,16 +64,14 @@ pub(super) fn now() -> Timestamp {
 }
 
 /// The policy of a registry that must be there: decisions are not made by an empty one that a mistyped name made.
-pub(super) fn policy(location: &Location) -> anyhow::Result<Input> {
-    Ok(Input::new(location.to_string(), Registry::open(location, false)?.policy_document()?))
+pub(super) fn policy(url: &str) -> anyhow::Result<Input> {
+    let location: Location = url.parse()?;
+    Ok(Input::new(location.to_string(), Registry::open(&location, false)?.policy_document()?))
 }
 
-/// The registry that the environment names.
-pub(super) fn from_environment() -> anyhow::Result<Option<Location>> {
-    match std::env::var(VARIABLE) {
-        Ok(text) if !text.is_empty() => Ok(Some(text.parse()?)),
-        _ => Ok(None),
-    }
+/// The URL of the registry that the environment names.
+pub(super) fn from_environment() -> Option<String> {
+    std::env::var(VARIABLE).ok().filter(|url| !url.is_empty())
 }
 
 fn default_location() -> anyhow::Result<Location> {
@@ -138,11 +133,10 @@ pub(super) fn warn(warnings: &[Diagnostic], color: Color) -> io::Result<()> {
 }
 
 /// Asks on a terminal; elsewhere only `yes` is a yes.
-pub(super) fn confirm(yes: bool, why: &str) -> anyhow::Result<()> {
+pub(super) fn confirm(yes: bool, why: &str, help: &str) -> anyhow::Result<()> {
     if yes {
         return Ok(());
     }
-    let help = "`--yes` says that it is meant";
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(refused(why, help).into());
     }

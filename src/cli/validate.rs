@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
-use portcullis::registry::Location;
 use serde::Serialize;
 
 use super::Exit;
@@ -31,7 +30,7 @@ pub(super) struct Args {
     files: Vec<PathBuf>,
     /// The registry at this URL, such as `sqlite:registry.db`, instead of documents
     #[arg(long, value_name = "URL", conflicts_with_all = ["files", "together"])]
-    db: Option<Location>,
+    db: Option<String>,
     /// The documents are parts of one policy; else each is checked by itself
     #[arg(long)]
     together: bool,
@@ -50,8 +49,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     one_stdin(&args.files)?;
     let mut report = Report { args, paint: color.on(&io::stdout()), out: Stdout::lock(), exit: Exit::Success };
     let mut inputs = Vec::new();
-    if let Some(location) = &args.db {
-        inputs.push(registry::policy(location)?);
+    if let Some(url) = &args.db {
+        inputs.push(registry::policy(url)?);
     }
     for file in &args.files {
         match read_one(file) {

@@ -235,7 +235,7 @@ impl Registry {
                 // Whoever used the token used this secret.
                 let usage = change.records.usage()?.into_iter().find(|usage| usage.token == before.id);
                 let old = Token { name: id.clone(), id, expiration_date: Some(end), ..before };
-                change.put("create", None, &old)?;
+                change.put("overlap", None, &old)?;
                 if let Some(usage) = usage {
                     change.records.add_usage(&Usage { token: old.id.clone(), ..usage })?;
                 }

@@ -1,12 +1,13 @@
 //! Changes of what is there: update, delete, rotate, prune.
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 use portcullis::registry::record::{ClientKind, Token, Urls};
 use portcullis::registry::{ClientEdit, TokenEdit};
 use serde::Serialize;
 
 use super::create::{UrlArgs, WithSecret, confirm_all_sources, described};
-use super::pairs::grant;
+use super::pairs::{grant, word};
 use super::show::TokenJson;
 use super::{Common, Kind};
 use crate::cli::Exit;
@@ -78,13 +79,13 @@ struct UpdateToken {
     #[arg(long, value_name = "CONNECTION,SOURCE", value_parser = grant)]
     remove_grant: Vec<(String, String)>,
     /// The APIs, in the stead of those that it has
-    #[arg(long, value_name = "API,…", value_delimiter = ',')]
+    #[arg(long, value_name = "API,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     apis: Option<Vec<String>>,
     /// A referer to add; repeat it for more
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     referer: Vec<String>,
     /// The referers, in the stead of those that it has
-    #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with = "any_referer")]
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with = "any_referer", value_parser = NonEmptyStringValueParser::new())]
     referers: Option<Vec<String>>,
     /// A referer to take away; repeat it for more
     #[arg(long, value_name = "URL")]
@@ -186,6 +187,9 @@ struct RotateToken {
     /// Until when the new secret is valid: a span, a date, an RFC 3339 instant, or `never` [default: as the old one]
     #[arg(long, value_name = "WHEN")]
     expiration_date: Option<String>,
+    /// Print nothing but the secret
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -232,10 +236,9 @@ pub(super) fn update(args: &UpdateArgs, color: Color) -> anyhow::Result<Exit> {
 
 fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
     if args.expiration_date.is_some() {
-        let help = format!(
-            "`portcullis credentials rotate token {} --expiration-date …` makes a new secret with another",
-            args.id
-        );
+        let id = word(&args.id);
+        let help =
+            format!("`portcullis credentials rotate token {id} --expiration-date …` makes a secret with another");
         return Err(invalid("the expiry of a token never changes", help).into());
     }
     let edit = TokenEdit {
@@ -308,6 +311,9 @@ pub(super) fn rotate(args: &RotateArgs) -> anyhow::Result<Exit> {
     let (mut registry, actor) = args.common.registry.open()?;
     let rotated = registry.rotate_token(&actor, &args.id, args.overlap.as_deref(), args.expiration_date.as_deref())?;
     let secret = rotated.secret.expose();
+    if args.quiet {
+        return lines([secret]);
+    }
     if args.common.format == Format::Json {
         let token = WithSecret { token: TokenJson::new(&rotated.token, None), secret };
         return json(&RotatedJson { token, old: rotated.old.as_ref().map(|old| TokenJson::new(old, None)) });

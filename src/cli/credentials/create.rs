@@ -1,6 +1,7 @@
 //! Creation: the one time that a secret is shown.
 
 use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
 use portcullis::registry::record::{Client, ClientKind, Token, Urls};
 use portcullis::registry::{CreatedClient, NewToken};
 use serde::Serialize;
@@ -50,13 +51,13 @@ struct TokenArgs {
     #[arg(long, value_name = "SOURCE")]
     source: Vec<String>,
     /// The APIs that it may use: `maps`, `sql`, `lds` or `imports`, which stands alone
-    #[arg(long, value_name = "API,…", value_delimiter = ',')]
+    #[arg(long, value_name = "API,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     apis: Vec<String>,
     /// A web site that it may be used from; repeat it for more. Without any: from anywhere
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     referer: Vec<String>,
     /// Several of them at once
-    #[arg(long, value_name = "URL,…", value_delimiter = ',')]
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     referers: Vec<String>,
     /// What you call it [default: its id]
     #[arg(long)]
@@ -67,6 +68,9 @@ struct TokenArgs {
     /// All sources are meant, although the token has referers or no expiry
     #[arg(long)]
     yes: bool,
+    /// Print nothing but the secret
+    #[arg(short, long)]
+    quiet: bool,
     #[command(flatten)]
     common: Common,
 }
@@ -166,6 +170,9 @@ fn token(args: &TokenArgs, color: Color) -> anyhow::Result<Exit> {
     let (mut registry, actor) = args.common.registry.open()?;
     let created = registry.create_token(&actor, &new)?;
     warn(&created.warnings, color)?;
+    if args.quiet {
+        return lines([created.secret.expose()]);
+    }
     match args.common.format {
         Format::Json => {
             json(&WithSecret { token: TokenJson::new(&created.token, None), secret: created.secret.expose() })
@@ -187,12 +194,15 @@ pub(super) fn confirm_all_sources(
     yes: bool,
 ) -> anyhow::Result<()> {
     let Some((connection, _)) = grants.iter().find(|(_, source)| source == "*") else { return Ok(()) };
-    let why = match (has_referers, expires) {
+    let (why, help) = match (has_referers, expires) {
         (false, true) => return Ok(()),
-        (true, _) => "has referers, so it will be in web pages for all to see",
-        (false, false) => "never expires",
+        (true, _) => {
+            ("has referers: it will stand in web pages for all to see", "name the sources that the pages need")
+        }
+        (false, false) => ("never expires", "give `--expiration-date`, or name the sources that are needed"),
     };
-    confirm(yes, &format!("the token gives all sources of connection `{connection}`, and {why}"))
+    let why = format!("the token gives all sources of connection `{connection}`, and {why}");
+    confirm(yes, &why, &format!("{help}; `--yes` says that all of them are meant"))
 }
 
 /// ``token `web map` (tk_…) of ana, expires in 7 days``.

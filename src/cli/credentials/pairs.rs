@@ -49,8 +49,11 @@ pub(super) fn grant(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `text` as a shell takes it for one word.
-fn word(text: &str) -> String {
+/// `text` as a shell takes it for one word. A URL that may hold a password is not repeated.
+pub(super) fn word(text: &str) -> String {
+    if text.contains("://") && text.contains('@') {
+        return "URL".to_owned();
+    }
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-./:=,@%+".contains(c);
     if !text.is_empty() && text.chars().all(plain) {
         text.to_owned()
@@ -65,7 +68,14 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_a_shell() {
-        for (text, want) in [("a.b", "a.b"), ("a.*", "'a.*'"), ("it's", r"'it'\''s'"), ("", "''"), ("a b", "'a b'")] {
+        for (text, want) in [
+            ("a.b", "a.b"),
+            ("a.*", "'a.*'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+            ("a b", "'a b'"),
+            ("https://a:b@c/", "URL"),
+        ] {
             assert_eq!(word(text), want);
         }
     }

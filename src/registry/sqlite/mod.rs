@@ -24,7 +24,8 @@ const SCHEMA: i64 = 1;
 
 pub(super) struct SqliteStorage {
     runtime: Runtime,
-    connection: SqliteConnection,
+    /// There until it is dropped.
+    connection: Option<SqliteConnection>,
 }
 
 struct SqliteRecords<'s> {
@@ -56,11 +57,12 @@ impl SqliteStorage {
             prepare(&mut connection, name).await?;
             Ok::<_, RegistryError>(connection)
         })?;
-        Ok(Self { runtime, connection })
+        Ok(Self { runtime, connection: Some(connection) })
     }
 
     fn begin(&mut self, how: &'static str) -> Result<Box<dyn Records + '_>> {
-        let transaction = self.runtime.block_on(self.connection.begin_with(how)).map_err(failed)?;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let transaction = self.runtime.block_on(connection.begin_with(how)).map_err(failed)?;
         Ok(Box::new(SqliteRecords { runtime: &self.runtime, transaction }))
     }
 }
@@ -75,8 +77,19 @@ impl Storage for SqliteStorage {
     }
 
     fn data_version(&mut self) -> Result<u64> {
-        let version = self.runtime.block_on(number(&mut self.connection, "PRAGMA data_version")).map_err(failed)?;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let version = self.runtime.block_on(number(connection, "PRAGMA data_version")).map_err(failed)?;
         Ok(version.unsigned_abs())
+    }
+}
+
+/// Waits until the database is closed: the last one to close it leaves a single file, without its log.
+impl Drop for SqliteStorage {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // What was committed is safe whether this succeeds or not.
+            let _ = self.runtime.block_on(connection.close());
+        }
     }
 }
 
@@ -98,15 +111,19 @@ fn make_private(path: &Path) -> Result<()> {
 
 /// Checks that the file is a registry, makes it one if it is empty, and brings its schema up to date.
 async fn prepare(connection: &mut SqliteConnection, name: &str) -> Result<()> {
-    let application = number(connection, "PRAGMA application_id").await.map_err(|error| cannot_open(name, &error))?;
-    let tables = number(connection, "SELECT count(*) FROM sqlite_schema").await.map_err(failed)?;
+    // In one transaction: another process may be making the file a registry just now.
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let mut ask = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(name, &error));
+    let application = ask("PRAGMA application_id").await?;
+    let tables = ask("SELECT count(*) FROM sqlite_schema").await?;
+    let schema = ask("PRAGMA user_version").await?;
+    transaction.rollback().await.map_err(failed)?;
     if application != APPLICATION && tables > 0 {
         return Err(storage(
             format!("{name} is a database of something else"),
             "name another file: one that does not exist becomes a registry",
         ));
     }
-    let schema = number(connection, "PRAGMA user_version").await.map_err(failed)?;
     if schema > SCHEMA {
         return Err(storage(
             format!("{name} was written by a newer portcullis: its schema is {schema}, this one knows {SCHEMA}"),
@@ -148,6 +165,10 @@ async fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
 
 async fn number(connection: &mut SqliteConnection, query: &'static str) -> sqlx::Result<i64> {
     sqlx::query_scalar(query).fetch_one(connection).await
+}
+
+fn closed() -> RegistryError {
+    storage("the registry is closed", "open it again")
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {
