@@ -14,9 +14,10 @@ fn every_mistake_is_told_in_these_words() {
     dir.ana("named-sources create open-orders --connection closed --sql=SELECT(1)").stdout(0);
     let token = "credentials create token --apis maps --connection dw --source a.b";
     dir.ana(token).arg("--name").arg("web map").stdout(0);
-    dir.ana(&format!("{token} --name other --referer https://a.example/ --connection closed --source open-orders"))
-        .stdout(0);
+    let other = "--name other --referer https://a.example/ --connection closed --source open-orders";
+    assert_eq!(dir.ana(&format!("{token} {other}")).run().code, 0);
     dir.ana("credentials create spa --title Atlas --callback https://atlas.example/cb").stdout(0);
+    let trail = dir.ana("trail --format json").stdout(0);
     let ids = regex::Regex::new("(tk|spa|m2m)_[0-9a-hjkmnp-tv-z]{10}").unwrap();
     let instants = regex::Regex::new(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").unwrap();
     let mut wrong = Vec::new();
@@ -32,6 +33,5 @@ fn every_mistake_is_told_in_these_words() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    let trail = dir.ana("trail --format json").stdout(0);
-    assert_eq!(serde_json::from_str::<Vec<Value>>(&trail).unwrap().len(), 7, "a mistake changed something: {trail}");
+    assert_eq!(dir.ana("trail --format json").stdout(0), trail, "a mistake changed something");
 }
