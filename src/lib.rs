@@ -60,7 +60,8 @@
 //!
 //! # Features
 //!
-//! - `cli` (default): the `portcullis` command, and all that it needs. With `default-features = false` there is only the
+//! - `registry`: [`registry`], the embedded database of credentials.
+//! - `cli` (default): the `portcullis` command, and all that it needs, the registry included. With `default-features = false` there is only the
 //!   library.
 #![forbid(unsafe_code)]
 
@@ -77,6 +78,8 @@ pub mod query;
 #[doc(hidden)]
 pub mod reference;
 pub mod referer;
+#[cfg(feature = "registry")]
+pub mod registry;
 pub mod snapshot;
 pub mod wire;
 

@@ -151,7 +151,7 @@ impl Shape {
         let zone = match rest {
             b"Z" | b"z" => true,
             [b'+' | b'-', hour @ .., b':', _, _] => {
-                hour < b"24" && (matches(rest, b"+00:00") || matches(rest, b"-00:00"))
+                hour < b"24".as_slice() && (matches(rest, b"+00:00") || matches(rest, b"-00:00"))
             }
             _ => false,
         };

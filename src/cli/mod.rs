@@ -2,11 +2,18 @@
 
 mod bench;
 mod check;
+mod connections;
+mod credentials;
 mod excerpt;
 mod generate;
 mod inspect;
+mod named_sources;
 mod output;
 mod policy;
+mod registry;
+mod table;
+mod trail;
+mod transfer;
 mod validate;
 
 use std::io::{self, Write};
@@ -14,6 +21,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
+use portcullis::registry::secret;
 
 use output::{Color, Painted};
 
@@ -24,11 +32,13 @@ Examples:
       --api maps --connection carto_dw --resource carto.shared.demo
   portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
   portcullis inspect --policy policy.json
+  portcullis connections add carto_dw --dialect bigquery
+  portcullis credentials create token --connection carto_dw --source carto.shared.demo --apis maps
 
-Exit codes: 0 valid, or allowed; 1 invalid, or denied; 2 error.
+Exit codes: 0 valid, allowed, or done; 1 invalid, denied, or refused; 2 error.
 `portcullis help COMMAND` tells more about each.";
 
-/// Decides API access tokens' requests by a policy of JSON documents, locally
+/// Decides API access tokens' requests by a policy of JSON documents or a registry, locally
 #[derive(Parser)]
 #[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
@@ -52,6 +62,12 @@ enum Command {
     Check(check::Args),
     Inspect(inspect::Args),
     Bench(bench::Args),
+    Credentials(credentials::Args),
+    Connections(connections::Args),
+    NamedSources(named_sources::Args),
+    Export(transfer::ExportArgs),
+    Import(transfer::ImportArgs),
+    Trail(trail::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
 }
@@ -59,9 +75,9 @@ enum Command {
 /// How a command ended, where it did what it was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
-    /// Valid, or allowed.
+    /// Valid, allowed, or done.
     Success = 0,
-    /// Invalid, or denied.
+    /// Invalid, denied, or refused.
     No = 1,
     /// Part of what was asked could not be answered.
     Failure = 2,
@@ -72,6 +88,9 @@ pub(crate) fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| without_secret(error).exit());
     let color = cli.color;
     let exit = run(cli).unwrap_or_else(|error| {
+        if let Some(error) = error.downcast_ref() {
+            return registry::tell(error, color);
+        }
         let mut stderr = io::stderr().lock();
         let label = Painted::red(color.on(&stderr), "error:");
         // There is nowhere left to report that this fails.
@@ -87,6 +106,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args, cli.color),
         Command::Inspect(args) => inspect::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
+        Command::Credentials(args) => credentials::run(&args, cli.color),
+        Command::Connections(args) => connections::run(&args, cli.color),
+        Command::NamedSources(args) => named_sources::run(&args, cli.color),
+        Command::Export(args) => transfer::export(&args, cli.color),
+        Command::Import(args) => transfer::import(&args, cli.color),
+        Command::Trail(args) => trail::run(&args, cli.color),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }
@@ -94,6 +119,11 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 /// A token that stands where no value is expected is not repeated.
 fn without_secret(mut error: clap::Error) -> clap::Error {
+    for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg, ContextKind::InvalidValue] {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if secret::recognise(text).is_some()) {
+            error.insert(kind, ContextValue::String("…".to_owned()));
+        }
+    }
     if !std::env::args_os().any(|arg| arg.to_string_lossy().starts_with("--token")) {
         return error;
     }

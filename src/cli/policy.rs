@@ -1,5 +1,6 @@
 //! The policy that a command decides by: the options that name it, and how it is loaded.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -10,14 +11,20 @@ use portcullis::snapshot::{Options, Snapshot};
 
 use super::excerpt::Renderer;
 use super::output::{Color, Painted, counted};
+use super::registry;
 
 /// Which policy to decide by.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyArgs {
-    /// The policy: a JSON document, or several that are one policy together; `-` for standard input
-    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., env = "PORTCULLIS_POLICY", hide_env_values = true, required = true)]
+    /// The policy: a JSON document, or several that are one policy together; `-` for standard input. Goes before a registry
+    /// that the environment names [env: PORTCULLIS_POLICY]
+    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., conflicts_with = "db")]
     policy: Vec<PathBuf>,
+    /// The policy: all tokens of the registry at this URL, such as `sqlite:registry.db`. Goes before documents that the
+    /// environment names [env: PORTCULLIS_DB]
+    #[arg(long, value_name = "URL")]
+    db: Option<String>,
     /// Leave out tokens that have errors, and say so, instead of refusing the policy
     #[arg(long)]
     skip_invalid: bool,
@@ -31,13 +38,35 @@ impl PolicyArgs {
         self.policy.iter().any(|path| is_stdin(path))
     }
 
-    /// The compiled policy; `None` if it has errors, which are then told on standard error.
-    pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
-        one_stdin(&self.policy)?;
-        let inputs = read(&self.policy).map_err(|errors| {
+    /// What the options name; only where they name nothing, what the environment does.
+    fn inputs(&self) -> anyhow::Result<Vec<Input>> {
+        if let Some(url) = &self.db {
+            return Ok(vec![registry::policy(url)?]);
+        }
+        let mut files = Cow::Borrowed(&self.policy);
+        if files.is_empty() {
+            let named = std::env::var_os("PORTCULLIS_POLICY").filter(|path| !path.is_empty());
+            match (named, registry::from_environment()) {
+                (Some(_), Some(_)) => {
+                    bail!(
+                        "`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`"
+                    )
+                }
+                (Some(file), None) => files = Cow::Owned(vec![PathBuf::from(file)]),
+                (None, Some(url)) => return Ok(vec![registry::policy(&url)?]),
+                (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
+            }
+        }
+        one_stdin(&files)?;
+        read(&files).map_err(|errors| {
             let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
             anyhow!("{}", errors.join("\nerror: "))
-        })?;
+        })
+    }
+
+    /// The compiled policy; `None` if it has errors, which are then told on standard error.
+    pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
+        let inputs = self.inputs()?;
         let options =
             LoadOptions { skip_invalid: self.skip_invalid, now: Some(SystemClock.now()), ..LoadOptions::default() };
         let loaded = load(&inputs, &options);

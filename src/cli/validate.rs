@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::Exit;
 use super::output::{Color, Format, Painted, Stdout, counted};
 use super::policy::{count, one_stdin, read_one, render};
+use super::registry;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,8 +26,11 @@ Exit codes: 0 all valid, 1 some invalid, 2 some unreadable.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// Documents: a JSON object, a list of tokens, or JSON Lines; `-` for standard input
-    #[arg(value_name = "FILE", required = true)]
+    #[arg(value_name = "FILE", required_unless_present = "db")]
     files: Vec<PathBuf>,
+    /// The registry at this URL, such as `sqlite:registry.db`, instead of documents
+    #[arg(long, value_name = "URL", conflicts_with_all = ["files", "together"])]
+    db: Option<String>,
     /// The documents are parts of one policy; else each is checked by itself
     #[arg(long)]
     together: bool,
@@ -45,6 +49,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     one_stdin(&args.files)?;
     let mut report = Report { args, paint: color.on(&io::stdout()), out: Stdout::lock(), exit: Exit::Success };
     let mut inputs = Vec::new();
+    if let Some(url) = &args.db {
+        inputs.push(registry::policy(url)?);
+    }
     for file in &args.files {
         match read_one(file) {
             Ok(input) if args.together => inputs.push(input),

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explain", &["base", "name", "pattern", "query", "referer", "model", "snapshot", "decision"]),
     ("wire", &["base", "definition", "model", "decision", "explain"]),
     ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
+    ("registry", &["base", "name", "query", "definition", "model", "load"]),
     ("cli", &["authorizer", "base", "decision", "definition", "explain", "load", "model", "snapshot", "wire"]),
     // The tour.
     ("lib", &["authorizer", "base", "decision", "explain", "load", "model", "snapshot"]),
@@ -37,7 +38,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("miette", &["cli"]),
-    ("serde_json", &["cli", "definition", "explain", "load", "wire"]),
+    ("serde_json", &["cli", "definition", "explain", "load", "registry", "wire"]),
+    ("sqlx", &["registry"]),
+    ("tokio", &["registry"]),
     ("regex_automata", &["snapshot"]),
 ];
 

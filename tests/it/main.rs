@@ -19,6 +19,8 @@ mod fuzzed;
 mod generate;
 mod layers;
 mod properties;
+#[cfg(feature = "cli")]
+mod registry;
 mod regressions;
 mod request;
 mod sizes;

@@ -2,7 +2,20 @@
 
 use super::util::Dir;
 
-const COMMANDS: [&str; 6] = ["validate", "check", "inspect", "bench", "completions", "man"];
+const COMMANDS: [&str; 12] = [
+    "validate",
+    "check",
+    "inspect",
+    "bench",
+    "credentials",
+    "connections",
+    "named-sources",
+    "export",
+    "import",
+    "trail",
+    "completions",
+    "man",
+];
 
 #[test]
 fn help_shows_every_command_and_each_has_examples() {

@@ -3,6 +3,7 @@
 mod check;
 mod generated;
 mod inspect;
+mod registry;
 mod requests;
 mod util;
 mod validate;

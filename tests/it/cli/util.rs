@@ -53,7 +53,9 @@ impl Dir {
     pub(super) fn command(&self, args: &str) -> TestCommand {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.current_dir(self.dir.path()).args(args.split_whitespace());
-        command.env_remove("PORTCULLIS_POLICY").env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        for name in ["PORTCULLIS_POLICY", "PORTCULLIS_DB", "NO_COLOR", "CLICOLOR_FORCE"] {
+            command.env_remove(name);
+        }
         TestCommand { command, stdin: Vec::new() }
     }
 }

@@ -1,0 +1,148 @@
+//! Tables for people: aligned, and on a terminal no wider than it is.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use portcullis::base::Timestamp;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use super::output::{Painted, counted};
+
+/// What stands between two columns.
+const GAP: usize = 2;
+
+/// No column is made narrower than this.
+const NARROWEST: usize = 6;
+
+/// Rows under a heading.
+pub(super) struct Table {
+    heading: Vec<&'static str>,
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub(super) fn new(heading: &[&'static str]) -> Self {
+        Self { heading: heading.to_vec(), rows: Vec::new() }
+    }
+
+    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
+    }
+
+    /// Writes it to standard output, cut to the terminal's width where that is one.
+    pub(super) fn print(&self, paint: bool, out: &mut impl Write) -> io::Result<()> {
+        let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
+        self.write(terminal.map(|(width, _)| usize::from(width.0)), paint, out)
+    }
+
+    fn write(&self, most: Option<usize>, paint: bool, out: &mut impl Write) -> io::Result<()> {
+        let mut widths: Vec<usize> = self.heading.iter().map(|cell| cell.width()).collect();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.width());
+            }
+        }
+        if let Some(most) = most {
+            let gaps = GAP * widths.len().saturating_sub(1);
+            shrink(&mut widths, most.saturating_sub(gaps));
+        }
+        let heading: Vec<_> = self.heading.iter().map(|cell| (*cell).to_owned()).collect();
+        writeln!(out, "{}", Painted::bold(paint, line(&heading, &widths)))?;
+        for row in &self.rows {
+            writeln!(out, "{}", line(row, &widths))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes from the widest column until all of them together have `most`.
+fn shrink(widths: &mut [usize], most: usize) {
+    while widths.iter().sum::<usize>() > most {
+        match widths.iter_mut().max() {
+            Some(widest) if *widest > NARROWEST => *widest -= 1,
+            _ => return,
+        }
+    }
+}
+
+fn line(cells: &[String], widths: &[usize]) -> String {
+    let mut line = String::new();
+    for (cell, width) in cells.iter().zip(widths) {
+        let cell = cut(cell, *width);
+        let _ = write!(line, "{cell}{:1$}", "", GAP + width - cell.width().min(*width));
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+/// As much of `text` as `width` columns hold.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut left = width.saturating_sub(1);
+    let fits = |character: &char| {
+        let needed = character.width().unwrap_or(0);
+        let fits = needed <= left;
+        left = left.saturating_sub(needed);
+        fits
+    };
+    text.chars().take_while(fits).chain(['…']).collect()
+}
+
+fn one_line(text: &str) -> String {
+    text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+}
+
+/// How far `at` is from `now`: `in 6 days`, `3 hours ago`.
+pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
+    let seconds = at.seconds().saturating_sub(now.seconds());
+    let span = seconds.unsigned_abs();
+    let span = match span {
+        0..60 => counted(span, "second"),
+        60..3_600 => counted(span / 60, "minute"),
+        3_600..86_400 => counted(span / 3_600, "hour"),
+        _ => counted(span / 86_400, "day"),
+    };
+    match seconds {
+        0 => "now".to_owned(),
+        1.. => format!("in {span}"),
+        _ => format!("{span} ago"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(width: Option<usize>) -> String {
+        let mut table = Table::new(&["ID", "NAME"]);
+        table.row(["tk_1".to_owned(), "a map\nof é".to_owned()]);
+        table.row(["tk_22".to_owned(), "漢字漢字漢字漢字漢字".to_owned()]);
+        let mut out = Vec::new();
+        table.write(width, false, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn columns_are_aligned_and_cut_to_the_width() {
+        assert_eq!(text(None), "ID     NAME\ntk_1   a map of é\ntk_22  漢字漢字漢字漢字漢字\n");
+        assert_eq!(text(Some(17)), "ID     NAME\ntk_1   a map of é\ntk_22  漢字漢字…\n");
+        assert!(text(Some(1)).lines().all(|line| line.width() <= 5 + GAP + NARROWEST));
+    }
+
+    #[test]
+    fn instants_are_told_from_now() {
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        for (at, want) in [
+            ("2026-11-22T12:00:00Z", "now"),
+            ("2026-11-22T12:00:01Z", "in 1 second"),
+            ("2026-11-22T11:58:59Z", "1 minute ago"),
+            ("2026-11-23T11:59:59Z", "in 23 hours"),
+            ("2026-11-29T11:59:59Z", "in 6 days"),
+            ("2026-11-20T12:00:00Z", "2 days ago"),
+        ] {
+            assert_eq!(relative(at.parse().unwrap(), now), want, "{at}");
+        }
+    }
+}

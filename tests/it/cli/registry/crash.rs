@@ -1,0 +1,112 @@
+//! Several processes at once, and processes that are killed in the middle of what they do.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::registry::{Actor, Location, Registry};
+
+use super::Dir;
+
+fn spawn(dir: &Path, args: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.current_dir(dir).args(args).args(["--db", "sqlite:registry.db"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+}
+
+/// Checks that all that is there belongs to a revision that was committed, and returns the names of the tokens.
+fn consistent(dir: &Dir) -> Vec<String> {
+    let mut registry = Registry::open(&Location::file(dir.path("registry.db")), false).unwrap();
+    let all = Actor::new("admin", SystemClock.now()).unwrap().for_all_users();
+    let trail = registry.trail(&all).unwrap();
+    assert!(trail.iter().zip(1..).all(|(entry, number)| entry.number == number), "entries are lost");
+    assert_eq!(trail.last().map_or(0, |entry| entry.revision), registry.revision().unwrap());
+    let tokens = registry.tokens(&all).unwrap();
+    let created = trail.iter().filter(|entry| entry.kind == "token").map(|entry| &entry.id);
+    let mut created: Vec<_> = created.collect();
+    created.sort();
+    assert_eq!(created, tokens.iter().map(|token| &token.id).collect::<Vec<_>>(), "the trail tells of other tokens");
+    assert!(tokens.iter().all(|token| token.grants.len() == 1), "a token without its grant");
+    portcullis::read_policy(registry.policy_document().unwrap()).unwrap();
+    tokens.into_iter().map(|token| token.name).collect()
+}
+
+#[test]
+fn several_processes_make_one_registry_and_take_turns() {
+    let dir = Dir::new();
+    let folder = dir.path("");
+    // None of them finds a file: one makes it, the others wait.
+    let adding: Vec<_> =
+        (0..4).map(|at| spawn(&folder, &["connections", "add", &format!("c{at}"), "--user", "ana"])).collect();
+    for mut child in adding {
+        assert!(child.wait().unwrap().success());
+    }
+    let mut creating = Vec::new();
+    for round in 0..3 {
+        for process in 0..4 {
+            let name = format!("t{round}-{process}");
+            let user = format!("u{process}");
+            let args = ["credentials", "create", "token", "--connection", "c0", "--source", "a.b", "--apis", "maps"];
+            creating.push(spawn(&folder, &[&args[..], &["--name", &name, "--user", &user]].concat()));
+        }
+    }
+    // Of those that want the same name of the same user, one gets it.
+    let args = ["credentials", "create", "token", "--connection", "c0", "--source", "a.b", "--apis", "maps"];
+    let same: Vec<_> =
+        (0..4).map(|_| spawn(&folder, &[&args[..], &["--name", "same", "--user", "ana"]].concat())).collect();
+    for mut child in creating {
+        assert!(child.wait().unwrap().success());
+    }
+    let codes: Vec<_> = same.into_iter().map(|mut child| child.wait().unwrap().code().unwrap()).collect();
+    assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
+    assert!(codes.iter().all(|code| [0, 1].contains(code)), "{codes:?}");
+    assert_eq!(consistent(&dir).len(), 13);
+}
+
+#[test]
+fn a_killed_process_leaves_what_was_committed_and_nothing_else() {
+    const TOKENS: usize = 60;
+    let dir = Dir::with_registry();
+    let folder = dir.path("");
+    let (mut whole, mut killed) = (0, 0);
+    for round in 0..24 {
+        // Three writers at once, each of many rows in one transaction; one of them is killed, ever later.
+        let writers: Vec<_> = (0..3)
+            .map(|writer| {
+                let batch = format!("b{round}-{writer}");
+                let token = |at| {
+                    let grant = r#"{"connection_name": "dw", "source": "a.b"}"#;
+                    format!(
+                        r#"{{"id": "{batch}-{at}", "token": "{batch}-{at}", "allowed_apis": ["maps"], "grants": [{grant}]}}"#
+                    )
+                };
+                let file = format!("{batch}.jsonl");
+                let text = (0..TOKENS).map(token).collect::<Vec<_>>().join("\n");
+                std::fs::write(dir.path(&file), text).unwrap();
+                (batch, spawn(&folder, &["import", &file, "--user", "ana"]))
+            })
+            .collect();
+        let mut ended = Vec::new();
+        for (at, (batch, mut child)) in writers.into_iter().enumerate() {
+            let is_victim = at == round % 3;
+            if is_victim {
+                std::thread::sleep(Duration::from_millis(round as u64 * 7));
+                child.kill().unwrap();
+            }
+            ended.push((batch, is_victim, child.wait().unwrap().success()));
+        }
+        let names = consistent(&dir);
+        for (batch, is_victim, done) in ended {
+            let there = names.iter().filter(|name| name.starts_with(&format!("{batch}-"))).count();
+            assert!(there == 0 || there == TOKENS, "{there} of {batch}");
+            // What was reported as done is there; a process may be killed before it could report.
+            assert!(!done || there == TOKENS, "{batch} is lost");
+            assert!(done || is_victim, "{batch} failed");
+            whole += usize::from(done);
+            killed += usize::from(!done);
+        }
+    }
+    assert_eq!(whole + killed, 72);
+    assert!(whole >= 48, "{killed} were killed");
+}

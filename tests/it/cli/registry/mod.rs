@@ -1,0 +1,23 @@
+//! The commands of the registry, on a database file.
+
+mod commands;
+mod crash;
+mod errors;
+mod model;
+mod readme;
+
+use super::util::{Dir, TestCommand};
+
+impl Dir {
+    /// A command on the registry of this directory, as `ana`.
+    fn ana(&self, args: &str) -> TestCommand {
+        self.command(args).arg("--db").arg("sqlite:registry.db").arg("--user").arg("ana")
+    }
+
+    /// A directory with a registry that has a connection.
+    fn with_registry() -> Self {
+        let dir = Self::new();
+        dir.ana("connections add dw").stdout(0);
+        dir
+    }
+}

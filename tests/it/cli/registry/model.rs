@@ -1,0 +1,129 @@
+//! Random commands through the command line, against the model.
+
+use portcullis::Timestamp;
+use portcullis::authorizer::{Clock, SystemClock};
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::Dir;
+use crate::registry::machine::{Answer, CONNECTIONS, NAMES, Op, SOURCES, Shown, Subject, USERS, compare, op};
+
+struct Binary(Dir);
+
+impl Binary {
+    fn run(&self, args: &[&str]) -> Answer {
+        let mut command = self.0.command("").arg(args[0]);
+        for arg in &args[1..] {
+            command = command.arg(arg);
+        }
+        let ran = command.arg("--db").arg("sqlite:registry.db").arg("--format").arg("json").run();
+        match ran.code {
+            0 => {
+                let value: Value = serde_json::from_str(&ran.stdout).unwrap();
+                Ok(value.get("token").and_then(Value::as_str).map(ToOwned::to_owned))
+            }
+            1 => Err(()),
+            // The last grant of a token is not for the registry to judge but for the rules.
+            2 if ran.stderr.contains("the token has no grants") => Err(()),
+            code => panic!("{args:?}: {code}\n{}", ran.stderr),
+        }
+    }
+}
+
+impl Subject for Binary {
+    fn run(&mut self, op: &Op) -> Answer {
+        let grant = |grant: (usize, usize)| format!("{},{}", CONNECTIONS[grant.0], SOURCES[grant.1]);
+        let span = |days: Option<u8>| days.map(|days| format!("{days}d"));
+        let mut args: Vec<String> = Vec::new();
+        let mut put = |text: &[&str]| args.extend(text.iter().map(|text| (*text).to_owned()));
+        let (user, all) = match *op {
+            Op::AddConnection(at) => {
+                put(&["connections", "add", CONNECTIONS[at]]);
+                (0, false)
+            }
+            Op::DeleteConnection(at) => {
+                put(&["connections", "delete", CONNECTIONS[at]]);
+                (0, false)
+            }
+            Op::Create { user, name, grant, days } => {
+                put(&["credentials", "create", "token", "--name", NAMES[name], "--apis", "maps"]);
+                put(&["--connection", CONNECTIONS[grant.0], "--source", SOURCES[grant.1]]);
+                if let Some(span) = span(days) {
+                    put(&["--expiration-date", &span]);
+                }
+                (user, false)
+            }
+            Op::Rename { user, all, name, to } => {
+                put(&["credentials", "update", "token", NAMES[name], "--name", NAMES[to]]);
+                (user, all)
+            }
+            Op::AddGrant { user, all, name, grant: added } => {
+                put(&["credentials", "update", "token", NAMES[name], "--add-grant", &grant(added)]);
+                (user, all)
+            }
+            Op::RemoveGrant { user, all, name, grant: removed } => {
+                put(&["credentials", "update", "token", NAMES[name], "--remove-grant", &grant(removed)]);
+                (user, all)
+            }
+            Op::Rotate { user, all, name, overlap } => {
+                put(&["credentials", "rotate", "token", NAMES[name]]);
+                if let Some(span) = span(overlap) {
+                    put(&["--overlap", &span]);
+                }
+                (user, all)
+            }
+            Op::Delete { user, all, name, force } => {
+                put(&["credentials", "revoke", "token", NAMES[name]]);
+                if force {
+                    put(&["--force"]);
+                }
+                (user, all)
+            }
+            Op::Prune { user, all } => {
+                put(&["credentials", "prune"]);
+                (user, all)
+            }
+            Op::Use { .. } | Op::Wait(_) => unreachable!("time does not move here"),
+        };
+        put(&["--user", USERS[user]]);
+        if all {
+            put(&["--all-users"]);
+        }
+        Self::run(self, &args.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    fn shown(&mut self, user: &str) -> Vec<Shown> {
+        let list = self.0.command("credentials list tokens --format json --db sqlite:registry.db --user").arg(user);
+        let list: Vec<Value> = serde_json::from_str(&list.stdout(0)).unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let shown = |token: Value| {
+            let name = if token["name"] == token["id"] { "old".to_owned() } else { text(&token["name"]) };
+            let grants = token["grants"].as_array().unwrap().iter();
+            let grants = grants.map(|grant| (text(&grant["connection_name"]), text(&grant["source"]))).collect();
+            // In whole days, whatever time has passed since the creation.
+            let at = |field: &str| token[field].as_str().map(|at| at.parse::<Timestamp>().unwrap().seconds() + 43_200);
+            let now = self.now().seconds();
+            (text(&token["owner"]), name, grants, at("expiration_date").map(|end| (end - now) / 86_400))
+        };
+        let mut list: Vec<_> = list.into_iter().map(shown).collect();
+        list.sort();
+        list
+    }
+
+    fn document(&mut self) -> String {
+        self.0.command("export --all-users --user admin --db sqlite:registry.db").stdout(0)
+    }
+
+    fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_command_does_what_the_model_does(ops in prop::collection::vec(op(false), 10..20)) {
+        compare(&mut Binary(Dir::new()), &ops)?;
+    }
+}

@@ -1,0 +1,4 @@
+//! The registry: against a model in memory, through the library and through the command.
+
+pub(crate) mod machine;
+mod rules;

@@ -1,0 +1,231 @@
+//! What the library promises beyond what the command line shows.
+
+use portcullis::base::Timestamp;
+use portcullis::load::Input;
+use portcullis::registry::record::Usage;
+use portcullis::registry::{Actor, Location, NewToken, Registry, RegistryError};
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+fn actor(user: &str, now: &str) -> Actor {
+    Actor::new(user, at(now)).unwrap()
+}
+
+fn new(source: &str) -> NewToken {
+    NewToken {
+        apis: vec!["maps".to_owned()],
+        grants: vec![("dw".to_owned(), source.to_owned())],
+        ..NewToken::default()
+    }
+}
+
+fn registry() -> (Registry, Actor) {
+    let ana = actor("ana", "2026-11-22T12:00:00.75Z");
+    let mut registry = Registry::in_memory().unwrap();
+    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    (registry, ana)
+}
+
+#[track_caller]
+fn refusal<T: std::fmt::Debug>(result: Result<T, RegistryError>) -> String {
+    match result.unwrap_err() {
+        RegistryError::Refused(advice) => advice.message,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_token_used_within_seven_days_is_deleted_by_force_only() {
+    let (mut registry, ana) = registry();
+    let used = registry.create_token(&ana, &new("public.roads")).unwrap().token;
+    let usage = |token: &str, allowed, last_used| Usage { token: token.to_owned(), allowed, last_used: at(last_used) };
+    let batch = [
+        usage(&used.id, 3, "2026-11-22T11:00:00Z"),
+        usage("gone", 1, "2026-11-22T11:00:00Z"),
+        usage(&used.id, 2, "2026-11-20T11:00:00Z"),
+    ];
+    let revision = registry.revision().unwrap();
+    registry.record_usage(&batch).unwrap();
+    assert_eq!(registry.revision().unwrap(), revision, "no decision depends on it");
+    assert_eq!(registry.usage().unwrap()[&used.id], usage(&used.id, 5, "2026-11-22T11:00:00Z"));
+    assert_eq!(registry.usage().unwrap().len(), 1);
+
+    let message = refusal(registry.delete_token(&actor("ana", "2026-11-29T10:59:59Z"), &used.id, false));
+    assert_eq!(message, format!("token `{}` was last used at 2026-11-22T11:00:00Z, within the last 7 days", used.id));
+    registry.delete_token(&actor("ana", "2026-11-29T11:00:00Z"), &used.id, false).unwrap();
+    let again = registry.create_token(&ana, &new("public.roads")).unwrap().token;
+    registry.record_usage(&[usage(&again.id, 1, "2026-11-22T11:00:00Z")]).unwrap();
+    registry.delete_token(&ana, &again.id, true).unwrap();
+    assert!(registry.usage().unwrap().is_empty(), "the counts go with their token");
+}
+
+#[test]
+fn an_old_secret_lives_for_the_overlap_and_no_longer_than_it_would_have() {
+    let (mut registry, ana) = registry();
+    for (expiration, overlap, until) in [
+        (None, Some("7d"), Some("2026-11-29T12:00:00Z")),
+        (Some("2d"), Some("7d"), Some("2026-11-24T12:00:00Z")),
+        (Some("2d"), None, None),
+    ] {
+        let created = registry
+            .create_token(&ana, &NewToken { expiration: expiration.map(ToOwned::to_owned), ..new("public.*") })
+            .unwrap();
+        let rotated = registry.rotate_token(&ana, &created.token.id, overlap, None).unwrap();
+        assert_eq!(rotated.token.id, created.token.id);
+        assert_eq!(rotated.token.digest, rotated.secret.digest());
+        assert_eq!(rotated.token.expiration_date, created.token.expiration_date);
+        let old = rotated.old.map(|old| (old.digest, old.expiration_date));
+        assert_eq!(old, until.map(|until| (created.secret.digest(), Some(at(until)))));
+    }
+}
+
+#[test]
+fn an_expired_token_is_rotated_only_into_a_new_life() {
+    let (mut registry, ana) = registry();
+    let token =
+        registry.create_token(&ana, &NewToken { expiration: Some("1d".to_owned()), ..new("a.b") }).unwrap().token;
+    let later = actor("ana", "2026-11-23T12:00:00Z");
+    let message = refusal(registry.rotate_token(&later, &token.id, Some("7d"), None));
+    assert_eq!(message, format!("token `{}` has expired: so would its new secret", token.id));
+    let rotated = registry.rotate_token(&later, &token.id, Some("7d"), Some("never")).unwrap();
+    assert!(rotated.old.is_none() && rotated.token.expiration_date.is_none());
+}
+
+#[test]
+fn a_dialect_that_grants_do_not_fit_is_refused_with_their_tokens() {
+    let (mut registry, ana) = registry();
+    let token = registry.create_token(&ana, &new("public.\"Roads*\"")).unwrap().token;
+    let result = registry.update_connection(&ana, "dw", Some("databricks"), None);
+    let RegistryError::Refused(advice) = result.unwrap_err() else { panic!() };
+    assert_eq!(
+        advice.message,
+        "grants on `dw` do not fit dialect `databricks`: `public.\"Roads*\"` is not a resource: `\"` cannot stand \
+         in a bare identifier of dialect `databricks`"
+    );
+    assert_eq!(advice.help, format!("change these tokens first: `{0}` ({0})", token.id));
+    assert_eq!(registry.connection("dw").unwrap().dialect.as_str(), "postgres");
+    registry.update_connection(&ana, "dw", Some("snowflake"), Some(true)).unwrap();
+}
+
+#[test]
+fn expired_tokens_are_pruned_when_they_are_old_enough() {
+    let (mut registry, ana) = registry();
+    for expiration in ["1d", "1m", "1y"] {
+        let new = NewToken { name: Some(expiration.to_owned()), expiration: Some(expiration.to_owned()), ..new("a.b") };
+        registry.create_token(&ana, &new).unwrap();
+    }
+    let names = |tokens: Vec<portcullis::registry::record::Token>| {
+        tokens.into_iter().map(|token| token.name).collect::<Vec<_>>()
+    };
+    let later = actor("ana", "2026-12-22T12:00:00Z");
+    assert_eq!(names(registry.prune_tokens(&later, Some("30d")).unwrap()), Vec::<String>::new());
+    assert_eq!(names(registry.prune_tokens(&later, Some("4w")).unwrap()), ["1d"]);
+    assert_eq!(names(registry.prune_tokens(&actor("bo", "2026-12-22T12:00:00Z"), None).unwrap()), Vec::<String>::new());
+    assert_eq!(names(registry.prune_tokens(&later, None).unwrap()), ["1m"]);
+    let revision = registry.revision().unwrap();
+    assert_eq!(names(registry.prune_tokens(&later, None).unwrap()), Vec::<String>::new());
+    assert_eq!(registry.revision().unwrap(), revision, "what changes nothing is no change");
+}
+
+#[test]
+fn the_trail_cannot_be_rewritten_even_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    let ana = actor("ana", "2026-11-22");
+    Registry::open(&Location::file(&path), true).unwrap().add_connection(&ana, "dw", "generic", false).unwrap();
+    let Ok(status) = std::process::Command::new("sqlite3").arg("--version").output().map(|output| output.status) else {
+        eprintln!("skipped: there is no `sqlite3`");
+        return;
+    };
+    assert!(status.success());
+    for statement in ["DELETE FROM trail", "UPDATE trail SET \"user\" = 'bo'"] {
+        let output = std::process::Command::new("sqlite3").arg(&path).arg(statement).output().unwrap();
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("the trail is append-only"), "{output:?}");
+    }
+}
+
+#[test]
+fn files_of_something_else_and_of_the_future_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |name: &str| Registry::open(&Location::file(dir.path().join(name)), true).unwrap_err().to_string();
+    std::fs::write(dir.path().join("text"), "this is no database, whatever its name says, and long enough to tell")
+        .unwrap();
+    let error = open("text");
+    assert!(error.contains("text`: file is not a database"), "{error}");
+    assert!(std::fs::read(dir.path().join("text")).unwrap().starts_with(b"this is"));
+    let missing = Registry::open(&Location::file(dir.path().join("missing")), false).unwrap_err().to_string();
+    assert!(missing.contains("missing`: unable to open database file"), "{missing}");
+    assert!(!dir.path().join("missing").exists());
+
+    // The header of a newer registry: `user_version` stands at byte 60.
+    let path = dir.path().join("newer");
+    drop(Registry::open(&Location::file(&path), true).unwrap());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[60..64].copy_from_slice(&2_u32.to_be_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let error = open("newer");
+    assert!(error.contains("was written by a newer portcullis: its schema is 2, this one knows 1"), "{error}");
+    // The header of something else: `application_id` stands at byte 68.
+    bytes[68..72].copy_from_slice(&7_u32.to_be_bytes());
+    std::fs::write(&path, &bytes).unwrap();
+    let error = open("newer");
+    assert!(error.contains("is a database of something else"), "{error}");
+}
+
+#[test]
+fn an_import_is_all_or_nothing_and_finds_what_is_there_already() {
+    let (mut registry, ana) = registry();
+    let token = |id: &str, name: &str, secret: &str, grant: &str| {
+        format!(
+            r#"{{"id": "{id}", "name": "{name}", "token": "{secret}", "allowed_apis": ["maps"],
+                "grants": [{{"connection_name": "dw", "source": "{grant}"}}]}}"#
+        )
+    };
+    let document = |tokens: &[String]| Input::new("a.json", format!("[{}]", tokens.join(",")));
+    let one = document(&[token("a", "n", "s1", "x.y")]);
+    let imported = registry.import(&ana, &one).unwrap();
+    assert_eq!((imported.tokens.len(), imported.connections.len(), imported.unchanged), (1, 0, 0));
+    assert_eq!(imported.tokens[0].owner, "ana");
+    let revision = registry.revision().unwrap();
+    assert_eq!(registry.import(&ana, &one).unwrap().unchanged, 1);
+    assert_eq!(registry.revision().unwrap(), revision);
+
+    let message = refusal(registry.import(
+        &ana,
+        &document(&[
+            token("a", "other", "s2", "x.y"),
+            token("b", "m", "s1", "x.y"),
+            token("c", "n", "s3", "x.y"),
+            token("d", "d", "s4", "x.y"),
+        ]),
+    ));
+    assert_eq!(
+        message,
+        "token `a` differs; the secret of token `b` is that of `a`; name `n` of token `c` is that of `a`"
+    );
+    assert_eq!((registry.tokens(&ana).unwrap().len(), registry.revision().unwrap()), (1, revision));
+
+    let declared = Input::new("b.json", r#"{"connections": [{"name": "dw"}, {"name": "new"}], "tokens": []}"#);
+    assert_eq!(refusal(registry.import(&ana, &declared)), "connection `dw` is declared otherwise");
+    let others = r#"[{"id": "x", "owner": "bo", "token": "s9", "allowed_apis": ["lds"]}]"#;
+    let message = refusal(registry.import(&ana, &Input::new("c.json", others)));
+    assert_eq!(message, "token `x` is of `bo`: `--all-users` imports those of others");
+    registry.import(&ana.clone().for_all_users(), &Input::new("c.json", others)).unwrap();
+    // Names that only a grant gives, and APIs that only a document declares, are kept with it.
+    let whole = r#"{"apis": [{"name": "tiles", "accepts": ["pattern", "resource"]}], "tokens": [
+        {"id": "t", "token": "s10", "allowed_apis": ["tiles"], "grants": [
+            {"connection_name": "other", "type": "all"}, {"connection_name": "other", "type": "tileset", "source": "a.b"},
+            {"connection_name": "other", "type": "named_source", "source": "nowhere"}]}]}"#;
+    let imported = registry.import(&ana, &Input::new("d.json", whole)).unwrap();
+    assert_eq!((imported.apis.len(), imported.connections.len()), (1, 1));
+
+    let all = ana.for_all_users();
+    let exported = registry.export(&all).unwrap();
+    let mut copy = Registry::in_memory().unwrap();
+    copy.import(&all, &Input::new("export", exported.clone())).unwrap();
+    assert_eq!(copy.export(&all).unwrap(), exported);
+    assert_eq!(copy.revision().unwrap(), 1);
+}
