@@ -120,7 +120,7 @@ struct Common {
 
 /// A page of a list, as programs read it.
 #[derive(Serialize)]
-struct Page<'s> {
+struct Listed<'s> {
     total: usize,
     page: usize,
     page_size: usize,
@@ -190,7 +190,7 @@ fn list(args: &List, color: Color) -> anyhow::Result<Exit> {
     let (page, page_size) = (args.page.get(), args.page_size.get());
     let shown: Vec<_> = sources.into_iter().skip((page - 1).saturating_mul(page_size)).take(page_size).collect();
     if args.common.format == Format::Json {
-        return json(&Page { total, page, page_size, named_sources: &shown });
+        return json(&Listed { total, page, page_size, named_sources: &shown });
     }
     if shown.is_empty() {
         let what = if total == 0 { "no named sources".to_owned() } else { format!("page {page} is empty") };

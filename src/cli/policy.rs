@@ -17,13 +17,13 @@ use super::registry;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyArgs {
-    /// The policy: a JSON document, or several that are one policy together; `-` for standard input. Goes before a registry
-    /// that the environment names [env: PORTCULLIS_POLICY]
-    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., conflicts_with = "db")]
+    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., conflicts_with = "db", help = "The policy: a JSON document, or several that are one policy together; `-` for standard input. Goes before a registry that the environment names [env: PORTCULLIS_POLICY]")]
     policy: Vec<PathBuf>,
-    /// The policy: all tokens of the registry at this URL, such as `sqlite:registry.db`. Goes before documents that the
-    /// environment names [env: PORTCULLIS_DB]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The policy: all tokens of the registry at this URL, such as `sqlite:registry.db`. Goes before documents that the environment names [env: PORTCULLIS_DB]"
+    )]
     db: Option<String>,
     /// Leave out tokens that have errors, and say so, instead of refusing the policy
     #[arg(long)]

@@ -19,9 +19,11 @@ pub(super) const VARIABLE: &str = "PORTCULLIS_DB";
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(super) struct RegistryArgs {
-    /// The registry, such as `sqlite:registry.db`; made on first use [env: PORTCULLIS_DB] [default: `portcullis/registry.db`
-    /// among the user's data]
-    #[arg(long, value_name = "URL")]
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The registry, such as `sqlite:registry.db`; made on first use [env: PORTCULLIS_DB] [default: `portcullis/registry.db` among the user's data]"
+    )]
     db: Option<String>,
     /// Who does this: tokens and clients belong to who made them [default: the user of the system]
     #[arg(long, value_name = "NAME")]

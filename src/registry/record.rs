@@ -191,6 +191,7 @@ fn at<S: Serializer>(instant: &Timestamp, serializer: S) -> Result<S::Ok, S::Err
     serializer.collect_str(instant)
 }
 
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 fn instant<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match instant {
         Some(instant) => serializer.collect_str(instant),

@@ -157,7 +157,7 @@ impl Registry {
         };
         let mut change = self.change(actor)?;
         name_is_free(&mut *change.records, &draft.owner, &draft.name, &draft.id)?;
-        let (token, warnings) = change.settle(draft, None)?;
+        let (token, warnings) = change.settle(&draft, None)?;
         change.put("create", None, &token)?;
         change.commit()?;
         Ok(Created { token, secret, warnings })
@@ -186,7 +186,7 @@ impl Registry {
         }
         edit_grants(&mut draft, edit)?;
         edit_referers(&mut draft, edit)?;
-        let (token, warnings) = change.settle(draft, Some(&before))?;
+        let (token, warnings) = change.settle(&draft, Some(&before))?;
         if token != before {
             change.put("update", Some(&before), &token)?;
         }
@@ -294,8 +294,8 @@ impl Registry {
 
 impl Change<'_> {
     /// Reads a draft by the rules, and by what the registry adds: what is granted must be there.
-    fn settle(&mut self, draft: Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
-        let (mut tokens, warnings) = settle(&mut *self.records, std::slice::from_ref(&draft))?;
+    fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
+        let (mut tokens, warnings) = settle(&mut *self.records, std::slice::from_ref(draft))?;
         let connections = self.records.connections()?;
         for DraftGrant { connection_name, .. } in &draft.grants {
             if !connections.iter().any(|connection| connection.name == *connection_name) {
@@ -344,16 +344,14 @@ fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<To
         let message = format!("{} tokens have the name {}: {}", found.len(), quoted(id_or_name), ids.join(", "));
         return Err(refused(message, "name the one you mean by its id"));
     }
-    match found.pop() {
-        Some(token) => Ok(token),
-        None => {
-            let known = records.tokens(visible(actor))?;
-            let meant = did_you_mean(id_or_name, known.iter().flat_map(|token| [&*token.id, &*token.name]));
-            let others = if actor.all_users { "" } else { ", with `--all-users` those of other users, too" };
-            let help = format!("{meant}`portcullis credentials list tokens` shows them{others}");
-            Err(refused(format!("there is no token {}", quoted(id_or_name)), help))
-        }
+    if let Some(token) = found.pop() {
+        return Ok(token);
     }
+    let known = records.tokens(visible(actor))?;
+    let meant = did_you_mean(id_or_name, known.iter().flat_map(|token| [&*token.id, &*token.name]));
+    let others = if actor.all_users { "" } else { ", with `--all-users` those of other users, too" };
+    let help = format!("{meant}`portcullis credentials list tokens` shows them{others}");
+    Err(refused(format!("there is no token {}", quoted(id_or_name)), help))
 }
 
 /// A name that a user may give the token of that id: none that could be taken for another's id.
@@ -368,10 +366,10 @@ fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
 
 fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) -> Result<()> {
     let taken = records.tokens(Which::Name { owner: Some(owner), name })?;
-    match taken.iter().find(|token| token.id != id) {
+    match taken.iter().find(|other| other.id != id) {
         None => Ok(()),
-        Some(token) => Err(refused(
-            format!("name {} is taken by token {}", quoted(name), token.id),
+        Some(other) => Err(refused(
+            format!("name {} is taken by token {}", quoted(name), other.id),
             "give each of your tokens a name of its own, or none",
         )),
     }

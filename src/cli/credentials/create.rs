@@ -3,6 +3,7 @@
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 use portcullis::registry::record::{Client, ClientKind, Token, Urls};
+use portcullis::registry::secret::Secret;
 use portcullis::registry::{CreatedClient, NewToken};
 use serde::Serialize;
 
@@ -215,7 +216,7 @@ pub(super) fn described(token: &Token) -> String {
 fn client(kind: ClientKind, title: &str, urls: &Urls, common: &Common) -> anyhow::Result<Exit> {
     let (mut registry, actor) = common.registry.open()?;
     let CreatedClient { client, secret } = registry.create_client(&actor, kind, title, urls)?;
-    let secret = secret.as_ref().map(|secret| secret.expose());
+    let secret = secret.as_ref().map(Secret::expose);
     if common.format == Format::Json {
         return json(&ClientWithSecret { client: &client, client_secret: secret });
     }

@@ -172,7 +172,7 @@ fn closed() -> RegistryError {
 }
 
 fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
     // SQLITE_BUSY in its low byte, whatever the reason above it.
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
@@ -184,6 +184,7 @@ fn cannot_open(name: &str, error: &sqlx::Error) -> RegistryError {
     )
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` passes it")]
 fn failed(error: sqlx::Error) -> RegistryError {
     let help = if is_busy(&error) { "another process keeps it locked: try again" } else { "nothing was changed" };
     storage(format!("the registry's database fails: {}", reason(&error)), help)

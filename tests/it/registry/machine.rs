@@ -73,7 +73,7 @@ pub(crate) enum Op {
 pub(crate) fn op(timed: bool) -> impl Strategy<Value = Op> {
     let (user, name, all) = (0..USERS.len(), 0..NAMES.len(), prop::bool::weighted(0.2));
     let grant = (0..CONNECTIONS.len(), 0..SOURCES.len());
-    let who = (user.clone(), all.clone(), name.clone());
+    let who = (user.clone(), all, name.clone());
     let days = prop::option::of(1..20_u8);
     let timeless = prop_oneof![
         3 => (0..CONNECTIONS.len()).prop_map(Op::AddConnection),
@@ -158,7 +158,7 @@ impl Model {
                 if name != to && self.taken(self.tokens[at].owner, NAMES[to]) {
                     return Err(());
                 }
-                self.tokens[at].name = NAMES[to].to_owned();
+                NAMES[to].clone_into(&mut self.tokens[at].name);
             }
             Op::AddGrant { user, all, name, grant } => {
                 let at = self.find(user, all, name)?;
@@ -267,7 +267,7 @@ pub(crate) fn compare(subject: &mut impl Subject, ops: &[Op]) -> Result<(), Test
     for op in ops {
         let answer = subject.run(op);
         let expected = model.run(op, answer.clone().ok().flatten());
-        prop_assert_eq!(answer.as_ref().map(|_| ()), expected.as_ref().map(|_| ()), "{:?}", op);
+        prop_assert_eq!(answer.as_ref().map(|_| ()), expected.as_ref().map(|()| ()), "{:?}", op);
         for (at, user) in USERS.into_iter().enumerate() {
             prop_assert_eq!(subject.shown(user), model.shown(at), "{} after {:?}", user, op);
         }
