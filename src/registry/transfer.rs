@@ -151,7 +151,8 @@ fn api_names<'d>(document: &'d definition::Document<'_>) -> Vec<&'d str> {
 
 /// The tokens of `document`, which was read as `policy`: texts as they are written, all else as it was understood.
 fn tokens(actor: &Actor, document: &definition::Document<'_>, policy: &Policy) -> Result<Vec<Token>> {
-    let written = document.tokens.found().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Element::found);
+    let written = document.tokens.found().into_iter().flat_map(definition::Tokens::iter);
+    let written = written.filter_map(|element| if let Element::Found(token) = element { Some(token) } else { None });
     let text = |text: &definition::Text<'_>| text.clone().into_owned();
     let texts = |field: &definition::Field<Vec<Element<definition::Text<'_>>>>| {
         let list = field.found().map(Vec::as_slice).unwrap_or_default();
