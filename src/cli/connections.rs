@@ -7,7 +7,7 @@ use portcullis::registry::record::Connection;
 
 use super::Exit;
 use super::output::{Color, Format, Stdout};
-use super::registry::{RegistryArgs, invalid, json, lines};
+use super::registry::{Common, invalid, json, lines};
 use super::table::Table;
 
 const EXAMPLES: &str = "\
@@ -79,15 +79,6 @@ struct Update {
     named_sources_only: Option<bool>,
     #[command(flatten)]
     common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// `text` for people, `json` for programs
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
-    format: Format,
-    #[command(flatten)]
-    registry: RegistryArgs,
 }
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {

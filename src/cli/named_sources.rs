@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Stdout, counted};
-use super::registry::{RegistryArgs, invalid, json, lines};
+use super::registry::{Common, invalid, json, lines};
 use super::table::Table;
 
 /// The most bytes of a file with SQL that are read: more is no query.
@@ -107,15 +107,6 @@ struct Named {
     name: String,
     #[command(flatten)]
     common: Common,
-}
-
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// `text` for people, `json` for programs
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
-    format: Format,
-    #[command(flatten)]
-    registry: RegistryArgs,
 }
 
 /// A page of a list, as programs read it.

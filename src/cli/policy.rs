@@ -35,7 +35,8 @@ pub(crate) struct PolicyArgs {
 
 impl PolicyArgs {
     pub(crate) fn reads_stdin(&self) -> bool {
-        self.policy.iter().any(|path| is_stdin(path))
+        let named = if self.policy.is_empty() && self.db.is_none() { from_environment() } else { None };
+        self.policy.iter().chain(&named).any(|path| is_stdin(path))
     }
 
     /// What the options name; only where they name nothing, what the environment does.
@@ -45,14 +46,13 @@ impl PolicyArgs {
         }
         let mut files = Cow::Borrowed(&self.policy);
         if files.is_empty() {
-            let named = std::env::var_os("PORTCULLIS_POLICY").filter(|path| !path.is_empty());
-            match (named, registry::from_environment()) {
+            match (from_environment(), registry::from_environment()) {
                 (Some(_), Some(_)) => {
                     bail!(
                         "`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`"
                     )
                 }
-                (Some(file), None) => files = Cow::Owned(vec![PathBuf::from(file)]),
+                (Some(file), None) => files = Cow::Owned(vec![file]),
                 (None, Some(url)) => return Ok(vec![registry::policy(&url)?]),
                 (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
             }
@@ -100,6 +100,11 @@ impl PolicyArgs {
         }
         Ok(())
     }
+}
+
+/// The document that the environment names.
+fn from_environment() -> Option<PathBuf> {
+    std::env::var_os("PORTCULLIS_POLICY").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
 /// Reads every file, `-` from standard input, or says of each that cannot be read why.

@@ -10,7 +10,7 @@ use portcullis::registry::{Actor, Advice, Location, Registry, RegistryError};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Painted, Stdout};
+use super::output::{Color, Format, Painted, Stdout};
 
 /// The variable that names the registry where `--db` does not.
 pub(super) const VARIABLE: &str = "PORTCULLIS_DB";
@@ -31,6 +31,16 @@ pub(super) struct RegistryArgs {
     /// Also what is other users': for administrators
     #[arg(long)]
     all_users: bool,
+}
+
+/// What every command of the registry takes that answers in either format.
+#[derive(Debug, clap::Args)]
+pub(super) struct Common {
+    /// `text` for people, `json` for programs
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    pub(super) format: Format,
+    #[command(flatten)]
+    pub(super) registry: RegistryArgs,
 }
 
 impl RegistryArgs {

@@ -14,7 +14,7 @@ const GAP: usize = 2;
 /// No column is made narrower than this.
 const NARROWEST: usize = 6;
 
-/// Rows under a heading.
+/// Rows under a heading. The first column and those of ids are never cut.
 pub(super) struct Table {
     heading: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -44,7 +44,11 @@ impl Table {
         }
         if let Some(most) = most {
             let gaps = GAP * widths.len().saturating_sub(1);
-            shrink(&mut widths, most.saturating_sub(gaps));
+            // Names and ids are there to be copied.
+            let columns = widths.iter_mut().zip(&self.heading).enumerate();
+            let (kept, cut): (Vec<_>, Vec<_>) = columns.partition(|(at, (_, name))| *at == 0 || name.ends_with("ID"));
+            let kept: usize = kept.into_iter().map(|(_, (width, _))| *width).sum();
+            shrink(cut.into_iter().map(|(_, (width, _))| width).collect(), most.saturating_sub(gaps + kept));
         }
         let heading: Vec<_> = self.heading.iter().map(|cell| (*cell).to_owned()).collect();
         writeln!(out, "{}", Painted::bold(paint, line(&heading, &widths)))?;
@@ -56,10 +60,10 @@ impl Table {
 }
 
 /// Takes from the widest column until all of them together have `most`.
-fn shrink(widths: &mut [usize], most: usize) {
-    while widths.iter().sum::<usize>() > most {
+fn shrink(mut widths: Vec<&mut usize>, most: usize) {
+    while widths.iter().map(|width| **width).sum::<usize>() > most {
         match widths.iter_mut().max() {
-            Some(widest) if *widest > NARROWEST => *widest -= 1,
+            Some(widest) if **widest > NARROWEST => **widest -= 1,
             _ => return,
         }
     }

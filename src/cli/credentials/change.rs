@@ -6,13 +6,13 @@ use portcullis::registry::record::{ClientKind, Token, Urls};
 use portcullis::registry::{ClientEdit, TokenEdit};
 use serde::Serialize;
 
+use super::Kind;
 use super::create::{UrlArgs, WithSecret, confirm_all_sources, described};
 use super::pairs::{grant, word};
 use super::show::TokenJson;
-use super::{Common, Kind};
 use crate::cli::Exit;
 use crate::cli::output::{Color, Format, counted};
-use crate::cli::registry::{invalid, json, lines, warn};
+use crate::cli::registry::{Common, invalid, json, lines, warn};
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:
@@ -257,12 +257,14 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
         );
     }
     let (mut registry, actor) = args.common.registry.open()?;
-    if !edit.add_grants.is_empty() {
-        let token = registry.token(&actor, &args.id)?;
-        let referers = !args.referer.is_empty()
-            || args.referers.as_ref().map_or(!token.referers.is_empty() && !args.any_referer, |list| !list.is_empty());
-        confirm_all_sources(&edit.add_grants, referers, token.expiration_date.is_some(), args.yes)?;
+    let token = registry.token(&actor, &args.id)?;
+    let kept = args.referers.is_none() && !args.any_referer && !token.referers.is_empty();
+    let has_referers = kept || !args.referer.is_empty() || args.referers.is_some();
+    let mut grants = edit.add_grants.clone();
+    if has_referers && token.referers.is_empty() {
+        grants.extend(token.grants.into_iter().map(|grant| (grant.connection, grant.source)));
     }
+    confirm_all_sources(&grants, has_referers, token.expiration_date.is_some(), args.yes)?;
     let (token, warnings) = registry.update_token(&actor, &args.id, &edit)?;
     warn(&warnings, color)?;
     match args.common.format {

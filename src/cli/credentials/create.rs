@@ -7,12 +7,11 @@ use portcullis::registry::secret::Secret;
 use portcullis::registry::{CreatedClient, NewToken};
 use serde::Serialize;
 
-use super::Common;
 use super::pairs::pair;
 use super::show::{Life, TokenJson};
 use crate::cli::Exit;
 use crate::cli::output::{Color, Format};
-use crate::cli::registry::{confirm, json, lines, now, warn};
+use crate::cli::registry::{Common, confirm, json, lines, now, warn};
 
 const EXAMPLES: &str = "\
 Examples:

@@ -9,8 +9,7 @@ use clap::{Subcommand, ValueEnum};
 use portcullis::registry::record::ClientKind;
 
 use super::Exit;
-use super::output::{Color, Format};
-use super::registry::RegistryArgs;
+use super::output::Color;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,16 +52,6 @@ enum Kind {
     Spa,
     /// The OAuth client of a machine
     M2m,
-}
-
-/// What every command takes.
-#[derive(Debug, clap::Args)]
-struct Common {
-    /// `text` for people, `json` for programs
-    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
-    format: Format,
-    #[command(flatten)]
-    registry: RegistryArgs,
 }
 
 impl Kind {

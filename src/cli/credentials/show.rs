@@ -7,10 +7,10 @@ use portcullis::base::Timestamp;
 use portcullis::registry::record::{Client, ClientKind, Token, Urls, Usage};
 use serde::Serialize;
 
-use super::{Common, Kind};
+use super::Kind;
 use crate::cli::Exit;
 use crate::cli::output::{Color, Format, Painted, Stdout};
-use crate::cli::registry::{json, lines, now};
+use crate::cli::registry::{Common, json, lines, now};
 use crate::cli::table::{Table, relative};
 
 const LIST_EXAMPLES: &str = "\

@@ -267,7 +267,7 @@ pub(crate) fn compare(subject: &mut impl Subject, ops: &[Op]) -> Result<(), Test
     for op in ops {
         let answer = subject.run(op);
         let expected = model.run(op, answer.clone().ok().flatten());
-        prop_assert_eq!(answer.as_ref().map(|_| ()), expected.as_ref().copied(), "{:?}", op);
+        prop_assert_eq!(answer.is_ok(), expected.is_ok(), "{:?}", op);
         for (at, user) in USERS.into_iter().enumerate() {
             prop_assert_eq!(subject.shown(user), model.shown(at), "{} after {:?}", user, op);
         }

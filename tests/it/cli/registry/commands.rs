@@ -283,6 +283,22 @@ fn what_the_options_name_goes_before_what_the_environment_does() {
     assert!(cfg!(not(target_os = "linux")) || home.join("portcullis/registry.db").exists());
 }
 
+#[test]
+fn all_sources_are_given_on_purpose_only() {
+    let dir = Dir::with_registry();
+    let refusal = "error: the token gives all sources of connection `dw`, and has referers: it will stand in web pages for \
+                   all to see\nhelp: name the sources that the pages need; `--yes` says that all of them are meant\n";
+    // Without referers, for a while: that is what all sources are for.
+    dir.create("--name all --connection dw --source * --apis sql --expiration-date 7d");
+    for args in ["--referer https://a.example/", "--referers https://a.example/"] {
+        let ran = dir.ana(&format!("credentials update token all {args}")).run();
+        assert_eq!((ran.code, ran.stderr.as_str()), (1, refusal), "{args}");
+    }
+    assert_eq!(dir.ana("credentials update token all --yes --referer https://a.example/").run().code, 0);
+    let never = dir.ana("credentials create token --connection dw --source * --apis sql --yes").run();
+    assert_eq!(never.code, 0);
+}
+
 #[cfg(unix)]
 #[test]
 fn only_its_owner_may_read_the_registry() {
