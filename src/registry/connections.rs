@@ -151,7 +151,7 @@ pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
     refused(format!("there is no connection {}", quoted(name)), help)
 }
 
-/// Tokens by name and id; those of others by number only.
+/// Tokens by name and id, in the order of names; those of others by number only.
 pub(super) fn named(tokens: &[Token], actor: &Actor) -> String {
     let (own, others): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| actor.may(&token.owner));
     let mut names: Vec<_> = own.iter().map(|token| format!("{} ({})", quoted(&token.name), token.id)).collect();

@@ -13,7 +13,7 @@ pub enum RegistryError {
     #[error("{0}")]
     Invalid(Advice),
     /// The texts of a token or a document break rules of [`semantics`](crate::semantics); every error.
-    #[error("{}", first(.0))]
+    #[error("{}", one_a_line(.0))]
     Definition(Vec<Diagnostic>),
     /// What the registry holds, or a rule of caution, forbids it.
     #[error("{0}")]
@@ -41,7 +41,7 @@ impl fmt::Display for Advice {
 /// What the functions of the registry return.
 pub type Result<T> = std::result::Result<T, RegistryError>;
 
-fn first(diagnostics: &[Diagnostic]) -> String {
+fn one_a_line(diagnostics: &[Diagnostic]) -> String {
     diagnostics.iter().map(|found| format!("{}; {}", found.message, found.help)).collect::<Vec<_>>().join("\n")
 }
 

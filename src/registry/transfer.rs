@@ -6,9 +6,9 @@ use super::record::{Api, ClientKind, Connection, Token};
 use super::storage::{Records, Which};
 use super::tokens::visible;
 use super::{Actor, Change, Registry, Subject, check_text};
-use crate::definition::{self, Element, read};
+use crate::definition::{self, Element, Field, Text, read};
 use crate::load::{Diagnostic, Input, LoadOptions};
-use crate::model::{GrantKind, Policy};
+use crate::model::{Apis, GrantKind, Operation, Policy};
 
 /// What came of an import.
 #[derive(Debug)]
@@ -60,7 +60,8 @@ impl Registry {
         let (connections, apis) = (change.records.connections()?, change.records.apis()?);
         let document = read(input.text()).unwrap_or_default();
         // What the document declares itself is compared below; the rest it may rely on.
-        let (declared, declared_apis) = (connection_names(&document), api_names(&document));
+        let (declared, declared_apis) =
+            (names(&document.connections, |connection| &connection.name), names(&document.apis, |api| &api.name));
         let others: Vec<_> = connections.iter().filter(|known| !declared.contains(&&*known.name)).cloned().collect();
         let other_apis: Vec<_> = apis.iter().filter(|known| !declared_apis.contains(&&*known.name)).cloned().collect();
         let known = declarations(&others, &other_apis)?;
@@ -83,46 +84,42 @@ impl Registry {
                 Some(_) => conflicts.push(format!("connection {} is declared otherwise", quoted(&connection.name))),
             }
         }
-        for (_, api) in policy.apis().iter().skip(crate::model::Apis::default().iter().count()) {
-            let accepts: Vec<_> = api.considers(crate::model::Operation::Query).iter().collect();
-            let api = Api {
-                name: api.name().to_owned(),
-                accepts: accepts.into_iter().map(|kind| GrantKind::as_str(kind).to_owned()).collect(),
-            };
+        for (_, api) in policy.apis().iter().skip(Apis::default().iter().count()) {
+            let accepts = api.considers(Operation::Query).iter().map(GrantKind::as_str).map(ToOwned::to_owned);
+            let api = Api { name: api.name().to_owned(), accepts: accepts.collect() };
             let is_declared = declared_apis.contains(&&*api.name);
             match apis.iter().find(|known| known.name == api.name) {
                 None => imported.apis.push(api),
                 Some(_) if !is_declared => {}
-                Some(known)
-                    if known.accepts.len() == api.accepts.len()
-                        && api.accepts.iter().all(|kind| known.accepts.contains(kind)) =>
-                {
-                    imported.unchanged += 1;
-                }
+                // Both are written in the order of the kinds.
+                Some(known) if *known == api => imported.unchanged += 1,
                 Some(_) => conflicts.push(format!("API {} accepts other kinds of grant", quoted(&api.name))),
             }
         }
+        change.declare(&imported)?;
+        // Each is compared with those before it, too: two of the document may come to the same owner and name.
         for token in tokens(actor, &document, &policy)? {
             match standing(&mut *change.records, actor, &token)? {
-                Standing::New => imported.tokens.push(token),
+                Standing::New => {
+                    change.put("import", None, &token)?;
+                    imported.tokens.push(token);
+                }
                 Standing::Same => imported.unchanged += 1,
                 Standing::Conflict(conflict) => conflicts.push(conflict),
             }
         }
         if !conflicts.is_empty() {
-            return Err(refused(
-                conflicts.join("; "),
-                "nothing was imported: change the document, or what it differs from",
-            ));
+            let help = "nothing was imported: change the document, or what it differs from";
+            return Err(refused(conflicts.join("; "), help));
         }
-        change.add(&imported)?;
         change.commit()?;
         Ok(imported)
     }
 }
 
 impl Change<'_> {
-    fn add(&mut self, imported: &Imported) -> Result<()> {
+    /// Adds what tokens need to be there.
+    fn declare(&mut self, imported: &Imported) -> Result<()> {
         for connection in &imported.connections {
             self.records.put_connection(connection)?;
             let subject = Subject { kind: "connection", id: &connection.name, owner: None };
@@ -132,29 +129,22 @@ impl Change<'_> {
             self.records.put_api(api)?;
             self.note("import", &Subject { kind: "api", id: &api.name, owner: None }, None, Some(api))?;
         }
-        for token in &imported.tokens {
-            self.put("import", None, token)?;
-        }
         Ok(())
     }
 }
 
-fn connection_names<'d>(document: &'d definition::Document<'_>) -> Vec<&'d str> {
-    let list = document.connections.found().map(Vec::as_slice).unwrap_or_default();
-    list.iter().filter_map(|element| element.found()?.name.found().map(|name| &**name)).collect()
-}
-
-fn api_names<'d>(document: &'d definition::Document<'_>) -> Vec<&'d str> {
-    let list = document.apis.found().map(Vec::as_slice).unwrap_or_default();
-    list.iter().filter_map(|element| element.found()?.name.found().map(|name| &**name)).collect()
+/// The names of what a document declares.
+fn names<'d, T>(list: &'d Field<Vec<Element<T>>>, name: impl Fn(&'d T) -> &'d Field<Text<'d>>) -> Vec<&'d str> {
+    let list = list.found().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(|element| name(element.found()?).found().map(|name| &**name)).collect()
 }
 
 /// The tokens of `document`, which was read as `policy`: texts as they are written, all else as it was understood.
 fn tokens(actor: &Actor, document: &definition::Document<'_>, policy: &Policy) -> Result<Vec<Token>> {
     let written = document.tokens.found().into_iter().flat_map(definition::Tokens::iter);
     let written = written.filter_map(|element| if let Element::Found(token) = element { Some(token) } else { None });
-    let text = |text: &definition::Text<'_>| text.clone().into_owned();
-    let texts = |field: &definition::Field<Vec<Element<definition::Text<'_>>>>| {
+    let text = |text: &Text<'_>| text.clone().into_owned();
+    let texts = |field: &Field<Vec<Element<Text<'_>>>>| {
         let list = field.found().map(Vec::as_slice).unwrap_or_default();
         list.iter().filter_map(Element::found).map(text).collect::<Vec<_>>()
     };

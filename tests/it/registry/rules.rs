@@ -208,6 +208,13 @@ fn an_import_is_all_or_nothing_and_finds_what_is_there_already() {
     );
     assert_eq!((registry.tokens(&ana).unwrap().len(), registry.revision().unwrap()), (1, revision));
 
+    // What only comes to the same by whom it is imported.
+    let twice = r#"[{"id": "p", "name": "same", "token": "s5", "allowed_apis": ["lds"]},
+        {"id": "q", "name": "same", "owner": "ana", "token": "s6", "allowed_apis": ["lds"]}]"#;
+    let message = refusal(registry.import(&ana, &Input::new("e.json", twice)));
+    assert_eq!(message, "name `same` of token `q` is that of `p`");
+    assert_eq!(registry.tokens(&ana).unwrap().len(), 1);
+
     let declared = Input::new("b.json", r#"{"connections": [{"name": "dw"}, {"name": "new"}], "tokens": []}"#);
     assert_eq!(refusal(registry.import(&ana, &declared)), "connection `dw` is declared otherwise");
     let others = r#"[{"id": "x", "owner": "bo", "token": "s9", "allowed_apis": ["lds"]}]"#;
