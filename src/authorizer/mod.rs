@@ -28,7 +28,7 @@ pub use usage::{TokenUsage, Usage};
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason, Request, decide, decide_for};
 use crate::snapshot::Snapshot;
-use usage::Counters;
+use usage::TokenCounters;
 
 /// A cheap-to-clone handle over the current snapshot; all clones see the same one.
 ///
@@ -45,8 +45,8 @@ struct Generation {
     number: u64,
     // `None` until there was a policy for the first time (N10).
     snapshot: Option<Arc<Snapshot>>,
-    // By row of the snapshot; empty where usage is not counted.
-    counters: Vec<Arc<Counters>>,
+    // `None` where usage is not counted.
+    counters: Option<Arc<TokenCounters>>,
 }
 
 /// What a swap did.
@@ -81,7 +81,8 @@ impl Authorizer {
 
     /// As [`Authorizer::unavailable`], counting in `usage` what each token is used for.
     ///
-    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens.
+    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens; over the edited ones
+    /// alone, where the snapshot before has the same origin (see [`Editor`](crate::snapshot::Editor)).
     pub fn counting(usage: Usage) -> Self {
         Self { usage: Some(usage), ..Self::unavailable() }
     }
@@ -95,7 +96,11 @@ impl Authorizer {
     pub fn swap(&self, snapshot: Snapshot) -> Swapped {
         let snapshot = Arc::new(snapshot);
         let _swapping = self.usage.as_ref().map(Usage::swapping);
-        let counters = self.usage.as_ref().map(|usage| usage.counters(&snapshot)).unwrap_or_default();
+        let counters = self.usage.as_ref().map(|usage| {
+            let current = self.generation.load();
+            let before = current.snapshot.as_deref().zip(current.counters.as_deref());
+            Arc::new(usage.counters(&snapshot, before))
+        });
         // Another writer may come between: the number is always that of the generation replaced, plus one.
         let previous = self.generation.rcu(|current| Generation {
             number: current.number + 1,
@@ -117,7 +122,7 @@ impl Authorizer {
 
 impl Generation {
     fn unavailable() -> Self {
-        Self { number: 0, snapshot: None, counters: Vec::new() }
+        Self { number: 0, snapshot: None, counters: None }
     }
 }
 
@@ -138,11 +143,9 @@ impl Current {
         let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
             return Decision::Deny(Reason::PolicyUnavailable);
         };
-        if counters.is_empty() {
-            return decide(snapshot, request, now);
-        }
-        let (row, decision) = decide_for(snapshot, request, now);
-        if let Some(counters) = row.and_then(|row| counters.get(row)) {
+        let Some(counters) = counters else { return decide(snapshot, request, now) };
+        let (found, decision) = decide_for(snapshot, request, now);
+        if let Some(counters) = found.and_then(|found| counters.of(snapshot, found)) {
             counters.record(&decision, now);
         }
         decision
