@@ -18,7 +18,7 @@
 mod clock;
 mod usage;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -33,10 +33,11 @@ use usage::TokenCounters;
 /// A cheap-to-clone handle over the current snapshot; all clones see the same one.
 ///
 /// Reading it is lock-free and never waits for a writer, nor a writer for readers. Replaced snapshots are freed when the
-/// last decision that uses them is done.
+/// last decision that uses them is done; what edits replaced, at the next swap after that.
 #[derive(Debug, Clone)]
 pub struct Authorizer {
     generation: Arc<ArcSwap<Generation>>,
+    retired: Arc<Mutex<Vec<Arc<Generation>>>>,
     usage: Option<Usage>,
 }
 
@@ -76,13 +77,17 @@ impl Authorizer {
 
     /// An authorizer without a policy: every decision is [`Reason::PolicyUnavailable`] until the first swap.
     pub fn unavailable() -> Self {
-        Self { generation: Arc::new(ArcSwap::from_pointee(Generation::unavailable())), usage: None }
+        Self {
+            generation: Arc::new(ArcSwap::from_pointee(Generation::unavailable())),
+            retired: Arc::default(),
+            usage: None,
+        }
     }
 
     /// As [`Authorizer::unavailable`], counting in `usage` what each token is used for.
     ///
-    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens; over the edited ones
-    /// alone, where the snapshot before has the same origin (see [`Editor`](crate::snapshot::Editor)).
+    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens; but only over those
+    /// of the edit, where the snapshot is the one before with one edit (see [`Editor`](crate::snapshot::Editor)).
     pub fn counting(usage: Usage) -> Self {
         Self { usage: Some(usage), ..Self::unavailable() }
     }
@@ -107,7 +112,22 @@ impl Authorizer {
             snapshot: Some(Arc::clone(&snapshot)),
             counters: counters.clone(),
         });
-        Swapped { previous: previous.snapshot.clone(), generation: previous.number + 1 }
+        let swapped = Swapped { previous: previous.snapshot.clone(), generation: previous.number + 1 };
+        self.retire(previous, &snapshot);
+        swapped
+    }
+
+    /// Keeps a replaced generation until no reader has it, so that what an edit replaced is freed by a writer.
+    ///
+    /// Not where the whole was replaced: it would be held until the next swap, which may be days away.
+    fn retire(&self, replaced: Arc<Generation>, by: &Snapshot) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.retain(|generation| Arc::strong_count(generation) > 1);
+        if replaced.snapshot.as_ref().is_some_and(|snapshot| Arc::ptr_eq(snapshot.base(), by.base())) {
+            retired.push(replaced);
+        } else {
+            retired.clear();
+        }
     }
 
     /// Makes current what `build` returns; if that fails, the last good snapshot stays and the failure is returned.

@@ -36,13 +36,15 @@ pub struct TokenUsage {
     pub grants: Vec<u64>,
 }
 
+type Map = rpds::HashTrieMapSync<SecretDigest, Arc<Counters>, foldhash::fast::RandomState>;
+
 /// The counters of the tokens of one snapshot.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TokenCounters {
     /// By row of what was compiled as a whole.
     base: Arc<[Arc<Counters>]>,
     /// Of tokens that were edited since.
-    edited: HashMap<SecretDigest, Arc<Counters>, foldhash::fast::RandomState>,
+    edited: Map,
 }
 
 /// Counters of one token. Each is exact; together they may be read while a decision is being counted.
@@ -82,24 +84,30 @@ impl Usage {
     /// The counters of each token of `snapshot`, those of earlier snapshots carried over by token id, and by what is
     /// granted. What `snapshot` shares with the one before, counts on as it did.
     ///
-    /// Linear in tokens and grants, but where both share their base: then in the tokens that were edited since.
+    /// Linear in tokens and grants; with the same base as before, in those that were edited; after just one edit, in what
+    /// that one changed.
     pub(super) fn counters(&self, snapshot: &Snapshot, before: Option<(&Snapshot, &TokenCounters)>) -> TokenCounters {
-        let before = before.filter(|(before, _)| Arc::ptr_eq(before.base(), snapshot.base()));
-        let base = match before {
-            Some((_, counters)) => Arc::clone(&counters.base),
-            None => snapshot.base().rows().iter().map(|row| self.carried_over(snapshot.base(), row)).collect(),
-        };
-        let edited = snapshot.edited().filter_map(|(digest, compiled)| {
-            let same = |&(before, _): &(&Snapshot, &TokenCounters)| {
-                before.edited_at(digest).is_some_and(|before| Arc::ptr_eq(before, compiled))
-            };
-            let counters = match before.filter(same).and_then(|(_, counters)| counters.edited.get(digest)) {
-                Some(counters) => Arc::clone(counters),
-                None => self.carried_over(compiled, compiled.find(digest)?.row),
-            };
-            Some((*digest, counters))
+        let base = snapshot.base();
+        let same_base = before.filter(|(before, _)| Arc::ptr_eq(before.base(), base));
+        let mut counters = same_base.map(|(_, before)| before.clone()).unwrap_or_else(|| TokenCounters {
+            base: base.rows().iter().map(|row| self.carried_over(base, row)).collect(),
+            edited: Map::default(),
         });
-        TokenCounters { base, edited: edited.collect() }
+        let changed = if let Some(changed) = before.and_then(|(before, _)| snapshot.changed_since(before)) {
+            changed.to_vec()
+        } else {
+            counters.edited = Map::default();
+            snapshot.edited().copied().collect()
+        };
+        for digest in changed {
+            match snapshot.edited_at(&digest).and_then(|compiled| compiled.find(&digest)) {
+                Some(Found { compiled, row, .. }) => {
+                    counters.edited.insert_mut(digest, self.carried_over(compiled, row));
+                }
+                None => _ = counters.edited.remove_mut(&digest),
+            }
+        }
+        counters
     }
 
     fn carried_over(&self, compiled: &Compiled, row: &Row) -> Arc<Counters> {

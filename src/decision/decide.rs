@@ -30,7 +30,10 @@ use crate::snapshot::{Block, Compiled, Found, Row, Run, Snapshot, Tag, Text, que
 /// ```
 #[inline]
 pub fn decide<'s>(snapshot: &'s Snapshot, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    decide_for(snapshot, request, now).1
+    match token(snapshot, &request.credential) {
+        Ok(found) => of_token(found, request, now),
+        Err(reason) => Decision::Deny(reason),
+    }
 }
 
 /// As [`decide`], with the token, where one is known.
@@ -41,10 +44,7 @@ pub(crate) fn decide_for<'s>(
     now: Timestamp,
 ) -> (Option<Found<'s>>, Decision<'s>) {
     match token(snapshot, &request.credential) {
-        Ok(found) => match allow(found.compiled, found.row, request, now) {
-            Ok(allow) => (Some(found), Decision::Allow(allow)),
-            Err(reason) => (Some(found), Decision::Deny(reason)),
-        },
+        Ok(found) => (Some(found), of_token(found, request, now)),
         Err(reason) => (None, Decision::Deny(reason)),
     }
 }
@@ -69,6 +69,15 @@ pub fn decide_batch<'s>(
     requests.iter().map(move |request| decide(snapshot, request, now))
 }
 
+#[inline]
+fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+    match allow(found.compiled, found.row, request, now) {
+        Ok(allow) => Decision::Allow(allow),
+        Err(reason) => Decision::Deny(reason),
+    }
+}
+
+#[inline]
 fn allow<'s>(compiled: &'s Compiled, row: &'s Row, request: &Request<'_>, now: Timestamp) -> Result<Allow<'s>, Reason> {
     if row.expiry().is_expired(now) {
         return Err(Reason::TokenExpired);

@@ -163,8 +163,8 @@ impl Editor {
         if !self.tokens.contains_key(id) {
             return Err(EditError::IdUnknown(id.into()));
         }
-        self.forget(id);
-        Ok(self.snapshot.clone())
+        let touched = self.forget(id);
+        Ok(self.next(touched.into_iter().collect()))
     }
 
     /// Adds tokens, each instead of the one with its id.
@@ -181,12 +181,22 @@ impl Editor {
             self.known = tokens.without_tokens();
             self.snapshot.context = context;
         }
-        tokens.tokens().iter().for_each(|token| self.forget(token.id()));
+        let mut touched: Vec<SecretDigest> =
+            tokens.tokens().iter().filter_map(|token| self.forget(token.id())).collect();
         for token in tokens.tokens() {
             self.learn(token);
             self.edit(*token.digest(), Some(&compiled));
+            touched.push(*token.digest());
         }
-        Ok(self.snapshot.clone())
+        Ok(self.next(touched))
+    }
+
+    /// The snapshot as it is now, after an edit that touched these digests.
+    fn next(&mut self, touched: Vec<SecretDigest>) -> Snapshot {
+        let snapshot = &mut self.snapshot;
+        (snapshot.tokens, snapshot.touched) = (self.tokens.len(), touched.into());
+        snapshot.version += 1;
+        snapshot.clone()
     }
 
     fn check(&self, tokens: &Policy) -> Result<(), EditError> {
@@ -220,23 +230,23 @@ impl Editor {
         self.tokens.insert(token.id().into(), Known { digest: *token.digest(), name });
     }
 
-    /// Takes the token of this id away, if there is one.
-    fn forget(&mut self, id: &str) {
-        let Some(Known { digest, name }) = self.tokens.remove(id) else { return };
+    /// Takes the token of this id away, if there is one, and tells its digest.
+    fn forget(&mut self, id: &str) -> Option<SecretDigest> {
+        let Known { digest, name } = self.tokens.remove(id)?;
         if let Some(name) = name {
             self.names.remove(&name);
         }
         self.edit(digest, None);
+        Some(digest)
     }
 
     fn edit(&mut self, digest: SecretDigest, compiled: Option<&Arc<Compiled>>) {
-        let Snapshot { base, edits, tokens, .. } = &mut self.snapshot;
+        let Snapshot { base, edits, .. } = &mut self.snapshot;
         if compiled.is_none() && base.find(&digest).is_none() {
             edits.remove_mut(&digest);
         } else {
             edits.insert_mut(digest, compiled.cloned());
         }
-        *tokens = self.tokens.len();
     }
 }
 

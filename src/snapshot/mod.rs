@@ -43,6 +43,10 @@ pub struct Snapshot {
     /// Of the base, unless a token was added that names another connection.
     context: Arc<Context>,
     tokens: usize,
+    /// How many edits there were since the base was compiled. Only one editor has that base, so they are all in a row.
+    version: u64,
+    /// The digests that the last of them may have changed.
+    touched: Arc<[SecretDigest]>,
 }
 
 /// For each digest that was edited since the base was compiled, what has its token now; `None` if nothing has.
@@ -66,6 +70,8 @@ impl Snapshot {
             tokens: base.rows().len(),
             base: Arc::new(base),
             edits: Edits::default(),
+            version: 0,
+            touched: Arc::default(),
         }
     }
 
@@ -100,7 +106,7 @@ impl Snapshot {
         if self.edits.is_empty() { self.base.find(digest) } else { self.edited_token(digest) }
     }
 
-    #[inline(never)]
+    #[cold]
     fn edited_token(&self, digest: &SecretDigest) -> Option<Found<'_>> {
         match self.edits.get(digest) {
             Some(edited) => edited.as_ref()?.find(digest),
@@ -113,11 +119,18 @@ impl Snapshot {
         &self.base
     }
 
-    /// What has the tokens that were edited since, by digest.
-    pub(crate) fn edited(&self) -> impl Iterator<Item = (&SecretDigest, &Arc<Compiled>)> {
-        self.edits.iter().filter_map(|(digest, edited)| edited.as_ref().map(|edited| (digest, edited)))
+    /// The digests that may have another token, or none, than in `before`, where just one edit lies between.
+    pub(crate) fn changed_since(&self, before: &Self) -> Option<&[SecretDigest]> {
+        let next = Arc::ptr_eq(&before.base, &self.base) && before.version + 1 == self.version;
+        next.then_some(&*self.touched)
     }
 
+    /// The digests of tokens that were edited since the base was compiled.
+    pub(crate) fn edited(&self) -> impl Iterator<Item = &SecretDigest> {
+        self.edits.iter().filter(|(_, edited)| edited.is_some()).map(|(digest, _)| digest)
+    }
+
+    /// What has the token of this digest, if it was edited since the base was compiled.
     pub(crate) fn edited_at(&self, digest: &SecretDigest) -> Option<&Arc<Compiled>> {
         self.edits.get(digest)?.as_ref()
     }

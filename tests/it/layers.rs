@@ -42,7 +42,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("sqlx", &["registry"]),
     ("tokio", &["registry"]),
     ("regex_automata", &["snapshot"]),
-    ("rpds", &["snapshot"]),
+    ("rpds", &["authorizer", "snapshot"]),
 ];
 
 #[test]
