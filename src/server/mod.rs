@@ -1,0 +1,3 @@
+//! The sidecar: policies that change while requests are decided, and what operators see of it.
+
+pub mod policy;

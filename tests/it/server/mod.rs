@@ -1,0 +1,5 @@
+//! The sidecar.
+
+mod policy;
+mod state;
+mod util;
