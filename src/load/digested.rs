@@ -138,11 +138,7 @@ fn digest_again(digest: &Secret<'_>) -> String {
 }
 
 fn grant<'a>(grant: &'a Grant<'_>) -> WrittenGrant<'a> {
-    WrittenGrant {
-        connection_name: text(&grant.connection_name),
-        source: text(&grant.source),
-        kind: text(&grant.kind),
-    }
+    WrittenGrant { connection_name: text(&grant.connection_name), source: text(&grant.source), kind: text(&grant.kind) }
 }
 
 fn text<'a>(field: &'a Field<Text<'_>>) -> Option<&'a str> {

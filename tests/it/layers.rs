@@ -26,7 +26,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("wire", &["base", "definition", "model", "decision", "explain"]),
     ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
     ("registry", &["base", "name", "query", "definition", "model", "load"]),
-    ("server", &["authorizer", "base", "decision", "load", "model", "query", "referer", "registry", "snapshot", "wire"]),
+    (
+        "server",
+        &["authorizer", "base", "decision", "load", "model", "query", "referer", "registry", "snapshot", "wire"],
+    ),
     ("cli", &["authorizer", "base", "decision", "definition", "explain", "load", "model", "snapshot", "wire"]),
     // The tour.
     ("lib", &["authorizer", "base", "decision", "explain", "load", "model", "snapshot"]),

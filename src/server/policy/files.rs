@@ -23,6 +23,8 @@ pub struct Timing {
     pub writer: Duration,
     /// How long changes that never stop are waited for.
     pub patience: Duration,
+    /// Whether to have the system tell of changes at all.
+    pub told: bool,
     /// How often to look at the files whatever the system tells of them: it tells nothing of what other machines change.
     pub poll: Duration,
     /// How often to ask a registry whether it has changed.
@@ -36,6 +38,7 @@ impl Default for Timing {
             settle: Duration::from_millis(50),
             writer: Duration::from_secs(2),
             patience: Duration::from_secs(10),
+            told: true,
             poll: Duration::from_secs(1),
             registry: Duration::from_millis(50),
         }
@@ -91,7 +94,9 @@ impl Files {
     /// If a file cannot be read, or they do not stay the same.
     pub(super) fn read(&mut self, timing: &Timing) -> Result<Vec<Input>, Vec<Unreadable>> {
         // What is behind the names may be elsewhere now: first watch, then read, so that no change is missed.
-        self.watcher = watch(&self.paths, &self.tell);
+        if timing.told {
+            self.watcher = watch(&self.paths, &self.tell);
+        }
         let end = Instant::now() + timing.patience;
         loop {
             let before = self.stamps();
@@ -165,7 +170,9 @@ fn watch(paths: &[PathBuf], tell: &Tell) -> Option<RecommendedWatcher> {
         Ok(watcher)
     });
     watcher
-        .inspect_err(|error| tracing::debug!(%error, "the system does not tell of changes: files are looked at instead"))
+        .inspect_err(
+            |error| tracing::debug!(%error, "the system does not tell of changes: files are looked at instead"),
+        )
         .ok()
 }
 

@@ -63,19 +63,26 @@ impl LivePolicy {
     ///
     /// If the state directory cannot be used, or the system gives no thread. A source that cannot be read is no error: see
     /// [`LivePolicy::status`].
-    pub fn start(source: Source, authorizer: Authorizer, options: LiveOptions) -> Result<Self, StartError> {
+    pub fn start(source: &Source, authorizer: Authorizer, options: LiveOptions) -> Result<Self, StartError> {
         let state = options.state_dir.as_ref().map(StateDir::open).transpose()?;
         let (inbox, messages) = channel();
         let teller = inbox.clone();
         let reader = Reader::new(
-            &source,
+            source,
             // Nobody listens any more when it stops.
             Arc::new(move |touch| drop(teller.send(Message::Touched(touch)))),
         );
         let status = Status::default();
         status.with(|report| report.source = source.to_string());
-        let mut keeper =
-            Keeper { name: source.to_string(), reader, authorizer, options, state, status: status.clone(), active: None };
+        let mut keeper = Keeper {
+            name: source.to_string(),
+            reader,
+            authorizer,
+            options,
+            state,
+            status: status.clone(),
+            active: None,
+        };
         keeper.attempt();
         if !status.is_ready() {
             keeper.restore();
@@ -169,7 +176,7 @@ impl Keeper {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.read()));
         let outcome = outcome.unwrap_or_else(|_| Err(vec!["internal error: reading the policy panicked".to_owned()]));
         let outcome = outcome.unwrap_or_else(|problems| {
-            self.failed(problems);
+            self.failed(&problems);
             Outcome::Failed
         });
         self.status.ended(outcome, begun.elapsed());
@@ -185,11 +192,11 @@ impl Keeper {
             return Ok(Outcome::Unchanged);
         }
         let loaded = self.compile(&inputs)?;
+        self.recovered();
         if !is_active {
             self.activate(loaded.snapshot, Origin::Source, SystemClock.now(), loaded.left_out);
             self.active = Some(digests);
         }
-        self.recovered();
         self.save(loaded.kept);
         Ok(if is_active { Outcome::Unchanged } else { Outcome::Loaded })
     }
@@ -221,13 +228,12 @@ impl Keeper {
         tracing::info!(source = %self.name, generation, tokens, bytes, "policy active");
     }
 
-    fn failed(&self, problems: Vec<String>) {
-        let failure = Failure::new(SystemClock.now(), problems.clone());
+    fn failed(&self, problems: &[String]) {
+        let failure = Failure::new(SystemClock.now(), problems);
         let (news, generation) = self.status.with(|report| {
             let before = report.failure.as_ref();
-            let is_known = before.is_some_and(|before| {
-                (before.count, &before.problems) == (failure.count, &failure.problems)
-            });
+            let is_known =
+                before.is_some_and(|before| (before.count, &before.problems) == (failure.count, &failure.problems));
             if !is_known {
                 report.failure = Some(failure);
             }
@@ -237,14 +243,12 @@ impl Keeper {
         if !news {
             return;
         }
-        for problem in &problems {
+        for problem in problems {
             tracing::error!(source = %self.name, "{problem}");
         }
         let count = problems.len();
-        match generation {
-            0 => tracing::error!(source = %self.name, problems = count, "the policy cannot be read"),
-            _ => tracing::error!(source = %self.name, problems = count, generation, "the policy cannot be read: the last good one stays"),
-        }
+        let stays = if generation > 0 { ": the last good one stays" } else { "" };
+        tracing::error!(source = %self.name, problems = count, generation, "the policy cannot be read{stays}");
     }
 
     fn recovered(&self) {
@@ -256,9 +260,7 @@ impl Keeper {
     fn save(&self, kept: Option<Vec<Input>>) {
         let Some(state) = &self.state else { return };
         let saved = match kept {
-            Some(documents) => {
-                state.save(&self.name, &documents, SystemClock.now()).map_err(|error| error.to_string())
-            }
+            Some(documents) => state.save(&self.name, &documents, SystemClock.now()).map_err(|error| error.to_string()),
             None => Err("its documents cannot be written again".to_owned()),
         };
         if let Err(error) = &saved {

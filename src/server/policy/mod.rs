@@ -14,7 +14,7 @@
 //! std::fs::write(&file, r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)?;
 //!
 //! let authorizer = Authorizer::unavailable();
-//! let live = LivePolicy::start(Source::files([&file])?, authorizer.clone(), LiveOptions::default())?;
+//! let live = LivePolicy::start(&Source::files([&file])?, authorizer.clone(), LiveOptions::default())?;
 //! assert!(live.status().is_ready());
 //!
 //! // A policy that cannot be read changes nothing but the status.

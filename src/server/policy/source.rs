@@ -98,9 +98,7 @@ impl Reader {
     pub(super) fn new(source: &Source, tell: Tell) -> Self {
         match &source.from {
             From::Files(files) => Self::Files(Files::new(files.clone(), tell)),
-            From::Registry(location) => {
-                Self::Registry(Watched { location: location.clone(), open: None, seen: None })
-            }
+            From::Registry(location) => Self::Registry(Watched { location: location.clone(), open: None, seen: None }),
         }
     }
 
@@ -123,9 +121,7 @@ impl Reader {
     /// Reads the source; else says why it cannot be read.
     pub(super) fn read(&mut self, timing: &Timing) -> Result<Vec<Input>, Vec<String>> {
         match self {
-            Self::Files(files) => {
-                files.read(timing).map_err(|errors| errors.iter().map(ToString::to_string).collect())
-            }
+            Self::Files(files) => files.read(timing).map_err(|errors| errors.iter().map(ToString::to_string).collect()),
             Self::Registry(registry) => registry.read().map_err(|error| vec![error.to_string()]),
         }
     }

@@ -73,7 +73,7 @@ pub enum StateError {
 #[derive(Serialize, Deserialize)]
 struct Saved<'a> {
     portcullis_state: u32,
-    saved_at: String,
+    at: String,
     /// Where it was read from.
     source: String,
     /// Of the names and texts of the documents.
@@ -130,7 +130,7 @@ impl StateDir {
         let documents: Vec<_> = documents.iter().map(document).collect::<Result<_, _>>().map_err(broken)?;
         let saved = Saved {
             portcullis_state: VERSION,
-            saved_at: at.to_string(),
+            at: at.to_string(),
             source: source.to_owned(),
             sha256: digest(source, &documents),
             documents,
@@ -163,7 +163,7 @@ impl StateDir {
         if saved.source != source {
             return Err(StateError::OtherSource { found: saved.source, path });
         }
-        let at = saved.saved_at.parse().map_err(|error| broken(format!("{error}")))?;
+        let at = saved.at.parse().map_err(|error| broken(format!("{error}")))?;
         let documents = saved.documents.iter().map(|saved| Input::new(&*saved.name, saved.document.get())).collect();
         Ok(Some((documents, at)))
     }

@@ -122,10 +122,8 @@ impl Reloads {
 }
 
 impl Failure {
-    pub(super) fn new(since: Timestamp, mut problems: Vec<String>) -> Self {
-        let count = problems.len();
-        problems.truncate(LISTED);
-        Self { since, count, problems }
+    pub(super) fn new(since: Timestamp, problems: &[String]) -> Self {
+        Self { since, count: problems.len(), problems: problems.iter().take(LISTED).cloned().collect() }
     }
 }
 

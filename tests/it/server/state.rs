@@ -9,7 +9,7 @@ use portcullis::load::{Input, LoadOptions, load};
 use portcullis::server::policy::{LiveOptions, LivePolicy, Origin, Source, StateDir, StateError};
 use portcullis::{Authorizer, Options, Snapshot};
 
-use super::util::{SECRET, denied, live, now, policy};
+use super::util::{SECRET, denied, now, policy, serve};
 
 fn with_state(folder: &Path) -> LiveOptions {
     LiveOptions { state_dir: Some(folder.join("state")), ..LiveOptions::default() }
@@ -28,12 +28,12 @@ fn a_restart_with_a_broken_source_serves_the_last_good_policy() {
         let file = folder.path().join("policy.json");
         fs::write(&file, policy("one")).unwrap();
         let source = Source::files([&file]).unwrap();
-        let first = live(source.clone(), with_state(folder.path())).0;
+        let first = serve(&source, with_state(folder.path())).0;
         assert_eq!(first.status().report().not_saved, None);
         drop(first);
 
         spoil(&file);
-        let (second, authorizer) = live(source.clone(), with_state(folder.path()));
+        let (second, authorizer) = serve(&source, with_state(folder.path()));
         assert_eq!(denied(&authorizer, "one"), None, "{how}");
         assert_eq!(denied(&authorizer, "two"), Some(Reason::SourceNotGranted), "{how}");
         let report = second.status().report();
@@ -43,7 +43,7 @@ fn a_restart_with_a_broken_source_serves_the_last_good_policy() {
 
         // What was saved is still there, and the source, once it is whole again, goes before it.
         fs::write(&file, policy("two")).unwrap();
-        let (third, authorizer) = live(source, with_state(folder.path()));
+        let (third, authorizer) = serve(&source, with_state(folder.path()));
         assert_eq!(denied(&authorizer, "two"), None, "{how}");
         assert_eq!(third.status().report().origin, Some(Origin::Source), "{how}");
     }
@@ -54,7 +54,7 @@ fn what_is_saved_holds_no_secret_and_is_for_its_owner_alone() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
-    drop(live(Source::files([&file]).unwrap(), with_state(folder.path())));
+    drop(serve(&Source::files([&file]).unwrap(), with_state(folder.path())));
     let mut found = 0;
     for entry in fs::read_dir(folder.path().join("state")).unwrap() {
         let path = entry.unwrap().path();
@@ -102,7 +102,7 @@ fn a_state_directory_is_used_by_one_at_a_time() {
     let first = StateDir::open(folder.path()).unwrap();
     let source = Source::files([folder.path().join("none.json")]).unwrap();
     let options = LiveOptions { state_dir: Some(folder.path().to_owned()), ..LiveOptions::default() };
-    let error = LivePolicy::start(source, Authorizer::unavailable(), options).unwrap_err();
+    let error = LivePolicy::start(&source, Authorizer::unavailable(), options).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");
     drop(first);
     StateDir::open(folder.path()).unwrap();
@@ -138,7 +138,7 @@ fn documents_are_kept_whole_but_for_secrets() {
     }
     let again = load(&kept, &LoadOptions::default()).into_policy().unwrap();
     let policy = loaded.policy.unwrap();
-    assert_eq!(format!("{:#?}", policy), format!("{:#?}", again));
+    assert_eq!(format!("{policy:#?}"), format!("{again:#?}"));
     let report = |policy| Snapshot::compile(policy, &Options::default()).unwrap().report().clone();
     assert_eq!(report(&policy), report(&again));
     // A policy that may not be used is not kept.

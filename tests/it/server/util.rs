@@ -34,14 +34,14 @@ pub(super) fn denied(authorizer: &Authorizer, table: &str) -> Option<Reason> {
 pub(super) fn eventually(what: &str, mut is: impl FnMut() -> bool) -> Duration {
     let begun = Instant::now();
     while !is() {
-        assert!(begun.elapsed() < Duration::from_secs(60), "{what}: not within a minute");
+        assert!(begun.elapsed() < Duration::from_mins(1), "{what}: not within a minute");
         std::thread::sleep(Duration::from_millis(2));
     }
     begun.elapsed()
 }
 
 /// A live policy with the authorizer that it feeds.
-pub(super) fn live(source: Source, options: LiveOptions) -> (LivePolicy, Authorizer) {
+pub(super) fn serve(source: &Source, options: LiveOptions) -> (LivePolicy, Authorizer) {
     let authorizer = Authorizer::unavailable();
     (LivePolicy::start(source, authorizer.clone(), options).unwrap(), authorizer)
 }
