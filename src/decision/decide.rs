@@ -69,7 +69,12 @@ pub fn decide_batch<'s>(
     requests.iter().map(move |request| decide(snapshot, request, now))
 }
 
-fn allow<'s>(snapshot: &'s Snapshot, row: &'s Row, request: &Request<'_>, now: Timestamp) -> Result<Allow<'s>, Reason> {
+pub(super) fn allow<'s>(
+    snapshot: &'s Snapshot,
+    row: &'s Row,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Result<Allow<'s>, Reason> {
     if row.expiry().is_expired(now) {
         return Err(Reason::TokenExpired);
     }

@@ -46,15 +46,10 @@ impl<'t> WireRequest<'t> {
     ///
     /// Where `text` is not JSON, or not the JSON object of a request.
     pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
-        match serde_json::from_slice(text) {
-            Ok(Element::Found(body)) => Self::of(body),
-            Ok(Element::Wrong(found)) => Err(WireError::whole(format!("expected {}, found {found}", Body::EXPECTED))),
-            Ok(Element::Unread(error)) => Err(WireError::whole(error.message())),
-            Err(error) => Err(WireError::of(&error)),
-        }
+        Self::of(WireError::reading(text)?)
     }
 
-    fn of(body: Body<'t>) -> Result<Self, WireError> {
+    pub(super) fn of(body: Body<'t>) -> Result<Self, WireError> {
         let missing = |key: &str| WireError::whole(format!("`{key}` is missing"));
         let api = body.api.ok_or_else(|| missing("api"))?;
         if body.operation.is_some() && api != OPERATED {
@@ -121,7 +116,17 @@ impl fmt::Debug for WireRequest<'_> {
 }
 
 impl WireError {
-    fn whole(message: impl Into<Box<str>>) -> Self {
+    /// The object that `text` is.
+    pub(super) fn reading<'t, T: Lenient<'t>>(text: &'t [u8]) -> Result<T, Self> {
+        match serde_json::from_slice(text) {
+            Ok(Element::Found(object)) => Ok(object),
+            Ok(Element::Wrong(found)) => Err(Self::whole(format!("expected {}, found {found}", T::EXPECTED))),
+            Ok(Element::Unread(error)) => Err(Self::whole(error.message())),
+            Err(error) => Err(Self::of(&error)),
+        }
+    }
+
+    pub(super) fn whole(message: impl Into<Box<str>>) -> Self {
         Self { message: message.into(), line: 1, column: 0 }
     }
 

@@ -23,7 +23,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reference", &["base", "name", "pattern", "query", "referer", "model", "decision"]),
     ("authorizer", &["base", "snapshot", "decision"]),
     ("explain", &["base", "name", "pattern", "query", "referer", "model", "snapshot", "decision"]),
-    ("wire", &["base", "definition", "model", "decision", "explain"]),
+    ("wire", &["base", "query", "definition", "model", "decision", "explain"]),
     ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
     ("registry", &["base", "name", "query", "definition", "model", "load"]),
     (
