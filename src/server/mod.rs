@@ -1,3 +1,7 @@
 //! The sidecar: policies that change while requests are decided, and what operators see of it.
 
+mod decided;
+pub mod decision_log;
 pub mod policy;
+
+pub use decided::Decided;
