@@ -2,6 +2,8 @@
 
 mod decided;
 pub mod decision_log;
+pub mod metrics;
 pub mod policy;
+pub mod shadow;
 
 pub use decided::Decided;
