@@ -141,10 +141,26 @@ impl Current {
         if counters.is_empty() {
             return decide(snapshot, request, now);
         }
+        self.decide_row(request, now).1
+    }
+
+    /// As [`Current::decide`], with the id of the presented token, where it is known: of denials, too.
+    pub fn decide_identified(&self, request: &Request<'_>, now: Timestamp) -> (Option<&str>, Decision<'_>) {
+        let (row, decision) = self.decide_row(request, now);
+        let id =
+            self.snapshot().zip(row).and_then(|(snapshot, row)| Some(snapshot.token_id(snapshot.rows().get(row)?)));
+        (id, decision)
+    }
+
+    #[inline]
+    fn decide_row(&self, request: &Request<'_>, now: Timestamp) -> (Option<usize>, Decision<'_>) {
+        let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
+            return (None, Decision::Deny(Reason::PolicyUnavailable));
+        };
         let (row, decision) = decide_for(snapshot, request, now);
         if let Some(counters) = row.and_then(|row| counters.get(row)) {
             counters.record(&decision, now);
         }
-        decision
+        (row, decision)
     }
 }

@@ -5,5 +5,6 @@ pub mod decision_log;
 pub mod metrics;
 pub mod policy;
 pub mod shadow;
+pub mod usage;
 
 pub use decided::Decided;

@@ -95,7 +95,7 @@ impl<'t> ReplayRequest<'t> {
     }
 
     fn of(keys: Keys<'t>) -> Result<Self, WireError> {
-        let Keys { body, token_id, hidden, referer_cut, decision, reason, .. } = keys;
+        let Keys { body, token_id, hidden, referer_cut, decision, reason, log } = keys;
         let logged = match (decision.as_deref(), reason.as_deref()) {
             (Some("allow"), _) => Some(Ok(())),
             (Some("deny"), Some(code)) => Reason::ALL.into_iter().find(|reason| reason.code() == code).map(Err),
@@ -106,7 +106,11 @@ impl<'t> ReplayRequest<'t> {
             return Err(WireError::whole("`token` and `token_id` are both given: leave one out"));
         }
         let understood = logged != Some(Err(Reason::RequestNotUnderstood));
-        let request = if understood { Some(WireRequest::of(body)?) } else { None };
+        let request = match (understood, log) {
+            (false, _) => None,
+            (true, Some(_)) => Some(WireRequest::of_any(body)?),
+            (true, None) => Some(WireRequest::of(body)?),
+        };
         Ok(Self { id, request, token_id, hidden, referer_cut, logged })
     }
 

@@ -50,20 +50,24 @@ impl<'t> WireRequest<'t> {
     }
 
     pub(super) fn of(body: Body<'t>) -> Result<Self, WireError> {
-        let missing = |key: &str| WireError::whole(format!("`{key}` is missing"));
-        let api = body.api.ok_or_else(|| missing("api"))?;
-        if body.operation.is_some() && api != OPERATED {
+        let sourceless = body.api.as_deref() == Some(SOURCELESS);
+        if body.operation.is_some() && body.api.as_deref().is_some_and(|api| api != OPERATED) {
             return Err(WireError::whole(format!("`operation` is for the api `{OPERATED}` only: leave it out")));
         }
-        let sourceless = api == SOURCELESS;
-        if body.connection.is_none() && !sourceless {
-            return Err(missing("connection"));
+        if body.api.is_some() && body.connection.is_none() && !sourceless {
+            return Err(WireError::missing("connection"));
         }
-        if body.sources.is_empty() && !sourceless {
+        if body.api.is_some() && body.sources.is_empty() && !sourceless {
             return Err(WireError::whole(
                 "the source is missing: expected one of `resource`, `query`, `named_source` and `sources`",
             ));
         }
+        Self::of_any(body)
+    }
+
+    /// The same of what was decided already, whatever it lacks.
+    pub(super) fn of_any(body: Body<'t>) -> Result<Self, WireError> {
+        let api = body.api.ok_or_else(|| WireError::missing("api"))?;
         Ok(Self {
             id: body.id,
             token: body.token.unwrap_or_default(),
@@ -124,6 +128,10 @@ impl WireError {
             Ok(Element::Unread(error)) => Err(Self::whole(error.message())),
             Err(error) => Err(Self::of(&error)),
         }
+    }
+
+    fn missing(key: &str) -> Self {
+        Self::whole(format!("`{key}` is missing"))
     }
 
     pub(super) fn whole(message: impl Into<Box<str>>) -> Self {

@@ -9,7 +9,7 @@
 //!
 //! let folder = tempfile::tempdir()?;
 //! let file = folder.path().join("decisions.jsonl");
-//! let log = DecisionLog::open(Target::File(file.clone()), LogOptions::default())?;
+//! let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default())?;
 //! log.record(&Decided {
 //!     at: "2026-11-24T12:00:00Z".parse()?,
 //!     id: Some("r1"),
@@ -150,9 +150,8 @@ impl Share {
         let mut hash = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
         hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        let [high, ..] = [(hash ^ (hash >> 31)) >> 32];
         // 32 bits of it are enough, and exact as a float.
-        high as f64 <= self.0 * f64::from(u32::MAX) && self.0 > 0.0
+        u32::try_from((hash ^ (hash >> 31)) >> 32).is_ok_and(|high| f64::from(high) < self.0 * f64::from(u32::MAX))
     }
 }
 
@@ -171,8 +170,8 @@ impl DecisionLog {
     /// # Errors
     ///
     /// If its file cannot be opened, or the system gives no thread.
-    pub fn open(target: Target, options: LogOptions) -> io::Result<Self> {
-        let sink = Sink::open(&target)?;
+    pub fn open(target: &Target, options: LogOptions) -> io::Result<Self> {
+        let sink = Sink::open(target)?;
         let queue = Arc::new(Queue::new(options.queue_bytes, options.when_full));
         let writer = Arc::clone(&queue);
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || writer.write_to(sink))?;

@@ -40,9 +40,15 @@ const BOUNDS: [u64; 14] = [
 /// Decisions by API, outcome and reason.
 #[derive(Debug)]
 pub(super) struct Decisions {
-    apis: [OnceLock<(Box<str>, Outcomes)>; APIS],
+    apis: Box<[OnceLock<Api>]>,
     other: Outcomes,
     none: Outcomes,
+}
+
+#[derive(Debug)]
+struct Api {
+    name: Box<str>,
+    outcomes: Outcomes,
 }
 
 /// Decisions by outcome and reason.
@@ -62,9 +68,9 @@ pub(super) struct Latency {
 
 impl Decisions {
     pub(super) fn new() -> Self {
-        let apis = [const { OnceLock::new() }; APIS];
+        let apis: Box<[_]> = std::iter::repeat_with(OnceLock::new).take(APIS).collect();
         for (slot, name) in apis.iter().zip(BUILT_IN) {
-            let _ = slot.set((name.into(), Outcomes::new()));
+            let _ = slot.set(Api::new(name));
         }
         Self { apis, other: Outcomes::new(), none: Outcomes::new() }
     }
@@ -84,21 +90,21 @@ impl Decisions {
     }
 
     fn of(&self, api: &str, decision: &Decision<'_>) -> &Outcomes {
-        let known = self.apis.iter().map_while(OnceLock::get).find(|(name, _)| **name == *api);
-        if let Some((_, outcomes)) = known {
-            return outcomes;
+        let known = self.apis.iter().map_while(OnceLock::get).find(|known| *known.name == *api);
+        if let Some(known) = known {
+            return &known.outcomes;
         }
         // A client may call an API anything. That a token lists it says that a policy declares it: then it is remembered.
         if !decision.is_allow() {
             return &self.other;
         }
-        let remembered = self.apis.iter().map(|slot| slot.get_or_init(|| (api.into(), Outcomes::new())));
-        remembered.into_iter().find(|(name, _)| **name == *api).map_or(&self.other, |(_, outcomes)| outcomes)
+        let mut remembered = self.apis.iter().map(|slot| slot.get_or_init(|| Api::new(api)));
+        remembered.find(|known| *known.name == *api).map_or(&self.other, |known| &known.outcomes)
     }
 
     /// Every counter: API, outcome, reason, count.
     pub(super) fn each(&self) -> impl Iterator<Item = (&str, &'static str, &'static str, u64)> {
-        let known = self.apis.iter().map_while(OnceLock::get).map(|(name, outcomes)| (&**name, outcomes));
+        let known = self.apis.iter().map_while(OnceLock::get).map(|api| (&*api.name, &api.outcomes));
         known.chain([(OTHER, &self.other), (NONE, &self.none)]).flat_map(|(api, outcomes)| {
             let allowed = std::iter::once(("allow", "", &outcomes.allowed));
             let denied = Reason::ALL.iter().zip(&outcomes.denied).map(|(reason, count)| ("deny", reason.code(), count));
@@ -106,6 +112,12 @@ impl Decisions {
                 .chain(denied)
                 .map(move |(outcome, reason, count)| (api, outcome, reason, count.load(Ordering::Relaxed)))
         })
+    }
+}
+
+impl Api {
+    fn new(name: &str) -> Self {
+        Self { name: name.into(), outcomes: Outcomes::new() }
     }
 }
 

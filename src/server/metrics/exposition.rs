@@ -55,7 +55,7 @@ impl Collector for Exposition {
             to.counters("log_lines", "Lines of the decision log, by what became of them", "end", &ends)?;
         }
         if let Some(load) = load {
-            to.gauge("requests_in_flight", "Requests that are being answered", load.in_flight as f64)?;
+            to.gauge("requests_in_flight", "Requests that are being answered", float(load.in_flight))?;
             let shed = to.0.encode_descriptor(
                 "requests_shed",
                 "Requests refused for there being too many",
@@ -79,7 +79,7 @@ impl Writer<'_, '_> {
         let policies: Vec<(&str, &Report)> =
             [("live", policy)].into_iter().chain(shadow.map(|it| ("shadow", it))).collect();
         let gauges: [(&str, &str, Number); 9] = [
-            ("policy_generation", "The active generation; 0 without a policy", |_, policy| policy.generation as f64),
+            ("policy_generation", "The active generation; 0 without a policy", |_, policy| float(policy.generation)),
             ("policy_age_seconds", "Time since the policy became active, of a saved one since it was saved", age),
             ("policy_stale", "Whether the source cannot be read, and the last good policy stays", |_, policy| {
                 flag(policy.failure.is_some())
@@ -90,12 +90,14 @@ impl Writer<'_, '_> {
             ("policy_not_saved", "Whether the last good policy could not be saved", |_, policy| {
                 flag(policy.not_saved.is_some())
             }),
-            ("policy_tokens", "Tokens of the policy, expired ones included", |_, policy| policy.snapshot.tokens as f64),
-            ("policy_tokens_left_out", "Tokens left out of the policy for their errors", |_, policy| {
-                policy.left_out as f64
+            ("policy_tokens", "Tokens of the policy, expired ones included", |_, policy| {
+                float(policy.snapshot.tokens as u64)
             }),
-            ("policy_grants", "Grants of the policy", |_, policy| policy.snapshot.grant_count() as f64),
-            ("policy_bytes", "Memory of the compiled policy", |_, policy| policy.snapshot.bytes() as f64),
+            ("policy_tokens_left_out", "Tokens left out of the policy for their errors", |_, policy| {
+                float(policy.left_out as u64)
+            }),
+            ("policy_grants", "Grants of the policy", |_, policy| float(policy.snapshot.grant_count() as u64)),
+            ("policy_bytes", "Memory of the compiled policy", |_, policy| float(policy.snapshot.bytes() as u64)),
         ];
         for (name, help, number) in gauges {
             let mut gauge = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
@@ -141,9 +143,14 @@ fn reloads(
 }
 
 fn age(now: Timestamp, policy: &Report) -> f64 {
-    policy.since.map_or(0.0, |since| (now.seconds() - since.seconds()).max(0) as f64)
+    policy.since.map_or(0.0, |since| float(u64::try_from(now.seconds() - since.seconds()).unwrap_or(0)))
 }
 
 fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "Prometheus reads every number as such a one")]
+fn float(count: u64) -> f64 {
+    count as f64
 }

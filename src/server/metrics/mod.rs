@@ -1,4 +1,4 @@
-//! Metrics for Prometheus, as OpenMetrics text.
+//! Metrics for Prometheus, as `OpenMetrics` text.
 //!
 //! What requests count is kept here, in atomics; all else is asked for when somebody scrapes. No label names a token.
 //!

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use portcullis::Authorizer;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Reason, Request, Source as Asked};
+use portcullis::server::Decided;
 use portcullis::server::policy::{LiveOptions, LivePolicy, Source};
 
 /// Part of every secret here: nothing that is written may hold it.
@@ -44,4 +45,18 @@ pub(super) fn eventually(what: &str, mut is: impl FnMut() -> bool) -> Duration {
 pub(super) fn serve(source: &Source, options: LiveOptions) -> (LivePolicy, Authorizer) {
     let authorizer = Authorizer::unavailable();
     (LivePolicy::start(source, authorizer.clone(), options).unwrap(), authorizer)
+}
+
+/// Decides, and calls `tell` with all that observers are told.
+pub(super) fn decide_and(
+    authorizer: &Authorizer,
+    request: &Request<'_>,
+    at: Timestamp,
+    tell: impl FnOnce(&Decided<'_>),
+) {
+    let current = authorizer.current();
+    let (token_id, decision) = current.decide_identified(request, at);
+    let generation = current.number();
+    let took = Duration::from_nanos(321);
+    tell(&Decided { at, id: Some("r-1"), generation, token_id, request: Some(request), decision: &decision, took });
 }
