@@ -80,6 +80,8 @@ pub mod reference;
 pub mod referer;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod snapshot;
 pub mod wire;
 

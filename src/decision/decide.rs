@@ -70,7 +70,7 @@ pub fn decide_batch<'s>(
 }
 
 #[inline]
-fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+pub(super) fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
     match allow(found.compiled, found.row, request, now) {
         Ok(allow) => Decision::Allow(allow),
         Err(reason) => Decision::Deny(reason),

@@ -114,6 +114,14 @@ impl Snapshot {
         }
     }
 
+    /// Every token, expired ones included.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Found<'_>> {
+        let base = &*self.base;
+        let in_base = base.rows().iter().enumerate().map(move |(at, row)| Found { compiled: base, row, at });
+        let edited = self.edits.iter().filter_map(|(digest, edited)| edited.as_ref()?.find(digest));
+        in_base.filter(|found| self.edits.get(found.row.digest()).is_none()).chain(edited)
+    }
+
     /// What was compiled as a whole.
     pub(crate) fn base(&self) -> &Arc<Compiled> {
         &self.base

@@ -24,6 +24,8 @@ mod properties;
 mod registry;
 mod regressions;
 mod request;
+#[cfg(feature = "server")]
+mod server;
 mod sizes;
 mod small_worlds;
 mod spellings;

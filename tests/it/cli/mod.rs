@@ -4,6 +4,7 @@ mod check;
 mod generated;
 mod inspect;
 mod registry;
+mod replay;
 mod requests;
 mod util;
 mod validate;
