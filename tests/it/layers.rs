@@ -23,10 +23,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("reference", &["base", "name", "pattern", "query", "referer", "model", "decision"]),
     ("authorizer", &["base", "snapshot", "decision"]),
     ("explain", &["base", "name", "pattern", "query", "referer", "model", "snapshot", "decision"]),
+    ("gateway", &["base", "query", "decision", "model"]),
     ("wire", &["base", "definition", "model", "decision", "explain"]),
     ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
     ("registry", &["base", "name", "query", "definition", "model", "load"]),
-    ("cli", &["authorizer", "base", "decision", "definition", "explain", "load", "model", "snapshot", "wire"]),
+    (
+        "cli",
+        &["authorizer", "base", "decision", "definition", "explain", "gateway", "load", "model", "snapshot", "wire"],
+    ),
     // The tour.
     ("lib", &["authorizer", "base", "decision", "explain", "load", "model", "snapshot"]),
 ];
@@ -38,7 +42,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("anyhow", &["cli"]),
     ("clap", &["cli"]),
     ("miette", &["cli"]),
-    ("serde_json", &["cli", "definition", "explain", "load", "registry", "wire"]),
+    ("serde_json", &["cli", "definition", "explain", "gateway", "load", "registry", "wire"]),
     ("sqlx", &["registry"]),
     ("tokio", &["registry"]),
     ("regex_automata", &["snapshot"]),

@@ -16,6 +16,7 @@ mod cli;
 mod document;
 mod engine;
 mod fuzzed;
+mod gateway;
 mod generate;
 mod layers;
 mod properties;
