@@ -38,19 +38,25 @@ pub trait Headers {
 
 impl<N: AsRef<str>, V: AsRef<[u8]>, const COUNT: usize> Headers for [(N, V); COUNT] {
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
-        self.iter().for_each(|(name, value)| visit(name.as_ref(), value.as_ref()));
+        for (name, value) in self {
+            visit(name.as_ref(), value.as_ref());
+        }
     }
 }
 
 impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for &[(N, V)] {
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
-        self.iter().for_each(|(name, value)| visit(name.as_ref(), value.as_ref()));
+        for (name, value) in *self {
+            visit(name.as_ref(), value.as_ref());
+        }
     }
 }
 
 impl<N: AsRef<str>, V: AsRef<[u8]>> Headers for Vec<(N, V)> {
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
-        self.iter().for_each(|(name, value)| visit(name.as_ref(), value.as_ref()));
+        for (name, value) in self {
+            visit(name.as_ref(), value.as_ref());
+        }
     }
 }
 

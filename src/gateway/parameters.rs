@@ -125,7 +125,7 @@ fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
 }
 
 /// The text that `value` writes, if it is one.
-fn text_of<'r>(value: &'r RawValue) -> Option<Cow<'r, str>> {
+fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
     serde_json::from_str(value.get()).ok().map(|Text(text)| text)

@@ -52,7 +52,7 @@ impl<'r> Path<'r> {
     }
 
     /// The segments from the base segment on; none where there is none.
-    pub(super) fn from_base(&self) -> &[Segment<'r>] {
+    pub(super) fn based(&self) -> &[Segment<'r>] {
         self.base.and_then(|base| self.segments.get(base..)).unwrap_or_default()
     }
 }

@@ -89,9 +89,9 @@ impl Reader {
             sources: SmallVec::new(),
             referer: headers.referer(self.options.origin_as_referer),
         };
-        for (part, segment) in route.path.iter().zip(path.from_base()) {
+        for (part, segment) in route.path.iter().zip(path.based()) {
             match part {
-                Part::Connection => access.connection = segment.text.clone(),
+                Part::Connection => access.connection.clone_from(&segment.text),
                 Part::Source => access.sources.push((SourceKind::Resource, segment.text.clone())),
                 Part::Literal(_) | Part::Any => {}
             }
@@ -104,7 +104,7 @@ impl Reader {
 
     /// The first route that fits.
     fn route(&self, path: &Path<'_>) -> Result<Option<(&Route, &Asks)>, NotUnderstood> {
-        for route in &self.routes.routes {
+        for route in &self.routes.list {
             if fits(route, path)? {
                 return Ok(route.asks.as_ref().map(|asks| (route, asks)));
             }
@@ -118,8 +118,8 @@ impl Reader {
         let base = self.routes.base_segment.as_deref();
         let whole = path.segments.iter().all(|segment| !segment.raw.is_empty());
         self.routes.passed_through.iter().any(|prefix| {
-            let based = prefix.first().map(|first| &**first) == base;
-            let segments = if based { path.from_base() } else { &path.segments };
+            let is_based = prefix.first().map(|first| &**first) == base;
+            let segments = if is_based { path.based() } else { &path.segments };
             whole
                 && segments.len() >= prefix.len()
                 && prefix.iter().zip(segments).all(|(want, found)| **want == *found.raw)
@@ -139,7 +139,7 @@ fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
 }
 
 fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
-    let segments = path.from_base();
+    let segments = path.based();
     if segments.len() < route.path.len() || (segments.len() > route.path.len() && !route.below) {
         return Ok(false);
     }

@@ -37,7 +37,7 @@ use crate::model::Operation;
 pub struct Routes {
     // INVARIANT: validated.
     pub(super) base_segment: Option<Box<str>>,
-    pub(super) routes: Vec<Route>,
+    pub(super) list: Vec<Route>,
     pub(super) passed_through: Vec<Vec<Box<str>>>,
 }
 
@@ -124,7 +124,7 @@ impl Default for Routes {
         // A test reads it; a table that could not be read would understand nothing.
         Self::from_json(include_str!("routes.json")).unwrap_or(Self {
             base_segment: None,
-            routes: Vec::new(),
+            list: Vec::new(),
             passed_through: Vec::new(),
         })
     }
@@ -155,7 +155,7 @@ impl Routes {
             let prefix = segments(prefix).and_then(|parts| parts.map(literal).collect::<Result<Vec<_>, _>>());
             passed_through.push(prefix.map_err(|why| RoutesError::at(&format!("passed_through[{at}]"), &why))?);
         }
-        Ok(Self { base_segment: written.base_segment, routes, passed_through })
+        Ok(Self { base_segment: written.base_segment, list: routes, passed_through })
     }
 }
 
