@@ -17,6 +17,7 @@ mod document;
 mod edits;
 mod engine;
 mod fuzzed;
+mod gateway;
 mod generate;
 mod layers;
 mod properties;
