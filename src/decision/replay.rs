@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::decide::allow;
+use super::decide::of_token;
 use super::{Decision, Reason, Request};
 use crate::base::Timestamp;
 use crate::model::{GrantKind, Referers};
 use crate::query::QueryDigest;
 use crate::referer::Rule;
-use crate::snapshot::{Row, Snapshot};
+use crate::snapshot::{Found, Snapshot};
 
 /// A snapshot to decide by for whoever may name a token without presenting its secret: to replay a log, never for a client.
 ///
@@ -30,14 +30,14 @@ use crate::snapshot::{Row, Snapshot};
 /// ```
 pub struct Replay<'s> {
     snapshot: &'s Snapshot,
-    rows: OnceLock<HashMap<&'s str, &'s Row>>,
+    tokens: OnceLock<HashMap<&'s str, Found<'s>>>,
     queries: OnceLock<HashMap<QueryDigest, &'s str>>,
 }
 
 impl<'s> Replay<'s> {
     /// By `snapshot`.
     pub fn new(snapshot: &'s Snapshot) -> Self {
-        Self { snapshot, rows: OnceLock::new(), queries: OnceLock::new() }
+        Self { snapshot, tokens: OnceLock::new(), queries: OnceLock::new() }
     }
 
     /// The snapshot.
@@ -48,13 +48,7 @@ impl<'s> Replay<'s> {
     /// Decides `request`, whose credential is not read, for the token of that id, as [`decide`](super::decide) does for
     /// its secret. A token that is not there is [`Reason::TokenUnknown`].
     pub fn decide(&self, token_id: &str, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-        match self.row(token_id) {
-            None => Decision::Deny(Reason::TokenUnknown),
-            Some(row) => match allow(self.snapshot, row, request, now) {
-                Ok(allow) => Decision::Allow(allow),
-                Err(reason) => Decision::Deny(reason),
-            },
-        }
+        self.token(token_id).map_or(Decision::Deny(Reason::TokenUnknown), |found| of_token(found, request, now))
     }
 
     /// The text of the granted query of that digest; `None` if it is granted to nobody.
@@ -64,15 +58,15 @@ impl<'s> Replay<'s> {
 
     /// Whether the token looks at more of a referer than its origin.
     pub fn reads_referer_paths(&self, token_id: &str) -> bool {
-        match self.row(token_id).map(|row| self.snapshot.referers(row)) {
+        match self.token(token_id).map(|found| found.compiled.referers(found.row)) {
             Some(Referers::Only(set)) => set.entries().any(|entry| !matches!(entry.rule(), Rule::Site)),
             Some(Referers::Any) | None => false,
         }
     }
 
-    fn row(&self, token_id: &str) -> Option<&'s Row> {
-        let rows = || self.snapshot.rows().iter().map(|row| (self.snapshot.token_id(row), row)).collect();
-        self.rows.get_or_init(rows).get(token_id).copied()
+    fn token(&self, token_id: &str) -> Option<Found<'s>> {
+        let tokens = || self.snapshot.found().map(|found| (found.compiled.token_id(found.row), found)).collect();
+        self.tokens.get_or_init(tokens).get(token_id).copied()
     }
 }
 
@@ -84,14 +78,16 @@ impl fmt::Debug for Replay<'_> {
 
 /// Every granted query by its digest: grants are kept in normal form.
 fn queries(snapshot: &Snapshot) -> HashMap<QueryDigest, &str> {
-    let mut texts = std::collections::HashSet::new();
-    for block in snapshot.rows().iter().flat_map(|row| snapshot.blocks(row)) {
-        block.each(|kind, text, _| {
-            if kind == GrantKind::Query {
-                texts.extend(text);
-            }
-        });
+    let mut queries = HashMap::new();
+    for Found { compiled, row, .. } in snapshot.found() {
+        for block in compiled.blocks(row) {
+            block.each(|kind, text, _| {
+                let text = text.filter(|_| kind == GrantKind::Query).map(|text| compiled.text(text).own());
+                if let Some(text) = text.and_then(|text| std::str::from_utf8(text).ok()) {
+                    queries.entry(text).or_insert_with(|| QueryDigest::of_normal(text));
+                }
+            });
+        }
     }
-    let texts = texts.into_iter().filter_map(|text| std::str::from_utf8(snapshot.text(text).own()).ok());
-    texts.map(|text| (QueryDigest::of_normal(text), text)).collect()
+    queries.into_iter().map(|(text, digest)| (digest, text)).collect()
 }

@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("decision", &["base", "name", "pattern", "query", "referer", "model", "snapshot"]),
     // The oracle: over the model, never over what was compiled from it.
     ("reference", &["base", "name", "pattern", "query", "referer", "model", "decision"]),
-    ("authorizer", &["base", "snapshot", "decision"]),
+    ("authorizer", &["base", "model", "snapshot", "decision"]),
     ("explain", &["base", "name", "pattern", "query", "referer", "model", "snapshot", "decision"]),
     ("wire", &["base", "query", "definition", "model", "decision", "explain"]),
     ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
@@ -49,6 +49,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("sqlx", &["registry"]),
     ("tokio", &["registry"]),
     ("regex_automata", &["snapshot"]),
+    ("rpds", &["authorizer", "snapshot"]),
 ];
 
 #[test]

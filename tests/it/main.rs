@@ -14,6 +14,7 @@ mod choices;
 #[cfg(feature = "cli")]
 mod cli;
 mod document;
+mod edits;
 mod engine;
 mod fuzzed;
 mod generate;

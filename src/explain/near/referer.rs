@@ -11,7 +11,7 @@ use crate::referer::{Entry, Referer, Rule, Scheme};
 const ENTRIES: usize = 10_000;
 
 pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
-    let Some(Referers::Only(set)) = case.row.map(|row| case.snapshot.referers(row)) else { return };
+    let Some(Referers::Only(set)) = case.row.map(|row| case.compiled.referers(row)) else { return };
     let Some(header) = case.request.referer.filter(|header| !header.is_empty()) else {
         nearest.offer(0, None, || {
             let count = if set.len() == 1 { "a referer".to_owned() } else { format!("{} referers", set.len()) };
