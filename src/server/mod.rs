@@ -3,6 +3,7 @@
 mod decided;
 pub mod decision_log;
 pub mod metrics;
+pub mod operations;
 pub mod policy;
 pub mod shadow;
 pub mod usage;

@@ -138,7 +138,7 @@ impl Stamp {
     #[cfg(not(unix))]
     fn of(metadata: &Metadata) -> Self {
         let time = |time: std::io::Result<std::time::SystemTime>| {
-            let time = time.map_or(crate::Timestamp::from_unix(0, 0), crate::Timestamp::from);
+            let time = time.map_or(crate::base::Timestamp::from_unix(0, 0), crate::base::Timestamp::from);
             (time.seconds(), i64::from(time.nanoseconds()))
         };
         Self::Is {

@@ -214,7 +214,7 @@ impl Keeper {
         Ok(Compiled { snapshot, left_out: loaded.skipped, kept })
     }
 
-    fn activate(&self, snapshot: Snapshot, origin: Origin, since: crate::Timestamp, left_out: usize) {
+    fn activate(&self, snapshot: Snapshot, origin: Origin, since: crate::base::Timestamp, left_out: usize) {
         let made_of = snapshot.report().clone();
         let (tokens, bytes) = (made_of.tokens, made_of.bytes());
         let generation = self.authorizer.swap(snapshot).generation;

@@ -1,7 +1,9 @@
 //! The sidecar.
 
+mod crash;
 mod decision_log;
 mod metrics;
+mod operations;
 mod policy;
 mod replay;
 mod shadow;

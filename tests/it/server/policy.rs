@@ -275,3 +275,29 @@ fn a_change_of_a_registry_is_live() {
     eventually("another registry", || tokens() == 1);
     assert_eq!(live.status().report().failure, None);
 }
+
+#[test]
+#[cfg(feature = "cli")]
+fn a_change_by_the_command_in_another_process_is_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("registry.db").display());
+    let portcullis = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let output = command.args(args).args(["--db", &database, "--user", "ana"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    portcullis(&["connections", "add", "dw", "--dialect", "postgres"]);
+    let (_live, authorizer) = serve(&Source::registry(database.parse().unwrap()), LiveOptions::default());
+    let create = ["credentials", "create", "token", "--name", "map", "--connection", "dw", "--source", "db.t"];
+    let secret = portcullis(&[create.as_slice(), &["--apis", "maps", "--quiet"]].concat());
+    let denied = || {
+        let source = portcullis::decision::Source::Resource("db.t");
+        let request = portcullis::Request::new("maps", "dw").secret(&secret).source(source);
+        authorizer.current().decide(&request, now()).reason()
+    };
+    let created = eventually("the token that was created", || denied().is_none());
+    portcullis(&["credentials", "revoke", "token", "map"]);
+    let revoked = eventually("the token that was revoked", || denied() == Some(Reason::TokenUnknown));
+    eprintln!("live after the command had ended: created {created:?}, revoked {revoked:?}");
+}
