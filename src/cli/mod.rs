@@ -11,6 +11,7 @@ mod named_sources;
 mod output;
 mod policy;
 mod registry;
+mod serve;
 mod table;
 mod trail;
 mod transfer;
@@ -32,6 +33,7 @@ Examples:
       --api maps --connection carto_dw --resource carto.shared.demo
   portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
   portcullis inspect --policy policy.json
+  portcullis serve --policy policy.json
   portcullis connections add carto_dw --dialect bigquery
   portcullis credentials create token --connection carto_dw --source carto.shared.demo --apis maps
 
@@ -62,6 +64,7 @@ enum Command {
     Check(check::Args),
     Inspect(inspect::Args),
     Bench(bench::Args),
+    Serve(Box<serve::Args>),
     Credentials(credentials::Args),
     Connections(connections::Args),
     NamedSources(named_sources::Args),
@@ -106,6 +109,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args, cli.color),
         Command::Inspect(args) => inspect::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
+        Command::Serve(args) => serve::run(&args),
         Command::Credentials(args) => credentials::run(&args, cli.color),
         Command::Connections(args) => connections::run(&args, cli.color),
         Command::NamedSources(args) => named_sources::run(&args, cli.color),

@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{anyhow, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
+use portcullis::server::policy::{LiveOptions, Source};
 use portcullis::snapshot::{Options, Snapshot};
 
 use super::excerpt::Renderer;
 use super::output::{Color, Painted, counted};
 use super::registry;
+
+const BOTH: &str = "`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`";
+const NEITHER: &str = "the policy is missing: give `--policy FILE` or `--db URL`";
 
 /// Which policy to decide by.
 #[derive(Debug, clap::Args)]
@@ -47,14 +51,10 @@ impl PolicyArgs {
         let mut files = Cow::Borrowed(&self.policy);
         if files.is_empty() {
             match (from_environment(), registry::from_environment()) {
-                (Some(_), Some(_)) => {
-                    bail!(
-                        "`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`"
-                    )
-                }
+                (Some(_), Some(_)) => bail!(BOTH),
                 (Some(file), None) => files = Cow::Owned(vec![file]),
                 (None, Some(url)) => return Ok(vec![registry::policy(&url)?]),
-                (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
+                (None, None) => bail!(NEITHER),
             }
         }
         one_stdin(&files)?;
@@ -74,6 +74,31 @@ impl PolicyArgs {
         let Some(policy) = loaded.policy else { return Ok(None) };
         let options = Options { automaton_bytes: self.automaton_bytes, ..Options::default() };
         Ok(Some(Snapshot::compile(&policy, &options)?))
+    }
+
+    /// Where a policy that may change is read from.
+    pub(crate) fn source(&self) -> anyhow::Result<Source> {
+        let registry = |url: &str| -> anyhow::Result<Source> { Ok(Source::registry(url.parse()?)) };
+        match (&self.db, &*self.policy) {
+            (Some(url), _) => registry(url),
+            (None, []) => match (from_environment(), registry::from_environment()) {
+                (Some(_), Some(_)) => bail!(BOTH),
+                (Some(file), None) => Ok(Source::files([file])?),
+                (None, Some(url)) => registry(&url),
+                (None, None) => bail!(NEITHER),
+            },
+            (None, files) => Ok(Source::files(files)?),
+        }
+    }
+
+    /// How such a policy is read.
+    pub(crate) fn live(&self, state_dir: Option<PathBuf>) -> LiveOptions {
+        LiveOptions {
+            skip_invalid: self.skip_invalid,
+            compile: Options { automaton_bytes: self.automaton_bytes, ..Options::default() },
+            state_dir,
+            ..LiveOptions::default()
+        }
     }
 
     fn tell(&self, inputs: &[Input], loaded: &Loaded, color: Color) -> anyhow::Result<()> {

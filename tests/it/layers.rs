@@ -30,8 +30,18 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
-            "authorizer", "base", "decision", "explain", "gateway", "load", "model", "query", "referer", "registry",
-            "snapshot", "wire",
+            "authorizer",
+            "base",
+            "decision",
+            "explain",
+            "gateway",
+            "load",
+            "model",
+            "query",
+            "referer",
+            "registry",
+            "snapshot",
+            "wire",
         ],
     ),
     (
