@@ -29,6 +29,8 @@ pub struct Timing {
     pub poll: Duration,
     /// How often to ask a registry whether it has changed.
     pub registry: Duration,
+    /// How long a registry must stay the same until what was edited is compiled as a whole, and saved.
+    pub fold: Duration,
 }
 
 impl Default for Timing {
@@ -41,6 +43,7 @@ impl Default for Timing {
             told: true,
             poll: Duration::from_secs(1),
             registry: Duration::from_millis(50),
+            fold: Duration::from_secs(5),
         }
     }
 }

@@ -26,6 +26,7 @@
 //! ```
 
 mod files;
+mod keeper;
 mod live;
 mod source;
 mod state;

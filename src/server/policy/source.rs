@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use super::files::{Files, Tell, Timing};
 use crate::load::Input;
-use crate::registry::{Location, Registry, RegistryError};
+use crate::registry::{Changes, Location, Registry, RegistryError};
+
+/// More changes at once than this are read as a whole.
+const MOST_CHANGES: usize = 1_000;
 
 /// Where a policy comes from: files that are one policy together, or a registry.
 ///
@@ -118,6 +121,19 @@ impl Reader {
         }
     }
 
+    /// The few tokens of a registry that have changed since it was read; `None` where all is to be read.
+    pub(super) fn changes(&mut self) -> Option<Changes> {
+        match self {
+            Self::Files(_) => None,
+            Self::Registry(registry) => registry.changes(),
+        }
+    }
+
+    /// Whether [`Reader::changes`] may tell of something.
+    pub(super) fn tells_changes(&self) -> bool {
+        matches!(self, Self::Registry(_))
+    }
+
     /// Reads the source; else says why it cannot be read.
     pub(super) fn read(&mut self, timing: &Timing) -> Result<Vec<Input>, Vec<String>> {
         match self {
@@ -144,6 +160,8 @@ struct Open {
 struct Seen {
     data_version: u64,
     revision: u64,
+    /// The number of the trail's last entry that was read.
+    last: u64,
 }
 
 impl Watched {
@@ -162,11 +180,20 @@ impl Watched {
         }
         match open.registry.revision() {
             Ok(revision) => {
-                self.seen = Some(Seen { data_version, revision });
+                // What has changed is noted when it is read.
+                self.seen = Some(Seen { data_version, revision, ..seen });
                 revision != seen.revision
             }
             Err(_) => true,
         }
+    }
+
+    /// What has changed since the last look; `None` where all is to be read.
+    fn changes(&mut self) -> Option<Changes> {
+        let (open, seen) = (self.open.as_mut()?, self.seen.as_mut()?);
+        let changes = open.registry.changes_since(seen.last, MOST_CHANGES).ok()??;
+        seen.last = changes.last;
+        Some(changes)
     }
 
     fn read(&mut self) -> Result<Vec<Input>, RegistryError> {
@@ -189,8 +216,9 @@ impl Watched {
         // Before the tokens: what is committed meanwhile is read again.
         let data_version = open.registry.data_version()?;
         let revision = open.registry.revision()?;
+        let last = open.registry.last_change()?;
         let document = open.registry.policy_document()?;
-        self.seen = Some(Seen { data_version, revision });
+        self.seen = Some(Seen { data_version, revision, last });
         Ok(vec![Input::new(self.location.to_string(), document)])
     }
 }

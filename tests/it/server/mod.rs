@@ -2,6 +2,7 @@
 
 mod crash;
 mod decision_log;
+mod edits;
 mod metrics;
 mod operations;
 mod policy;

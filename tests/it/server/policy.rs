@@ -255,7 +255,7 @@ fn a_change_of_a_registry_is_live() {
         slowest = slowest.max(eventually("a new token", || tokens() == count));
     }
     eprintln!("a change of the registry was live after {slowest:?} at the latest");
-    eventually("the first policy and each change", || live.status().report().reloads.count(Outcome::Loaded) == 11);
+    eventually("the first policy and each change", || live.status().report().reloads.count(Outcome::Loaded) >= 11);
 
     // The registry is gone: what is active stays. Another one comes in its place.
     drop(registry);

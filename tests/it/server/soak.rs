@@ -39,7 +39,8 @@ fn resident() -> Option<u64> {
 
 #[test]
 fn reloads_under_load_give_no_wrong_answer() {
-    let reloads: usize = std::env::var("PORTCULLIS_RELOADS").map_or(200, |count| count.parse().unwrap());
+    let asked = std::env::var("PORTCULLIS_RELOADS").ok();
+    let reloads: usize = asked.as_ref().map_or(200, |count| count.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy(1)).unwrap();
@@ -104,8 +105,9 @@ fn reloads_under_load_give_no_wrong_answer() {
         "{reloads} reloads of {TOKENS} tokens in {:.1?}, {decided} decisions meanwhile, none wrong; resident memory in KiB: {memory:?}",
         begun.elapsed(),
     );
-    // Memory of a replaced policy is given back: what there is after all reloads is not a multiple of what there was early on.
-    if let (Some(early), Some(late)) = (memory.get(2), memory.last()) {
-        assert!(*late < early * 2, "memory grew from {early} to {late} KiB");
+    // Alone, for other tests take memory, too: that of replaced policies is given back, so there is no more at the end than soon
+    // after the beginning, but for what the allocator keeps apart.
+    if let (Some(_), Some(early), Some(late)) = (asked, memory.get(2), memory.last()) {
+        assert!(*late < early * 3 / 2, "memory grew from {early} to {late} KiB");
     }
 }
