@@ -117,15 +117,16 @@ impl Keeper {
     /// Makes active what has changed of a registry, without reading the rest; whether that was possible.
     fn edit(&mut self) -> bool {
         let begun = Instant::now();
-        let Some(editor) = self.editor.as_mut().filter(|editor| editor.snapshot().edits() < MOST_EDITS) else {
+        let Some(mut editor) = self.editor.take().filter(|editor| editor.snapshot().edits() < MOST_EDITS) else {
             return false;
         };
         let Some(changes) = self.reader.changes() else { return false };
-        if apply(editor, &changes).is_err() {
-            // Such as a secret that has gone from one token to another: all of it is read instead.
-            self.editor = None;
+        // Where it fails, such as for a secret that has gone from one token to another, all of it is read instead.
+        let applied = catch_unwind(AssertUnwindSafe(|| apply(&mut editor, &changes)));
+        if !matches!(applied, Ok(Ok(()))) {
             return false;
         }
+        let editor = self.editor.insert(editor);
         if changes.gone.is_empty() && changes.tokens.is_empty() {
             return true;
         }
