@@ -89,10 +89,12 @@ impl Usage {
     pub(super) fn counters(&self, snapshot: &Snapshot, before: Option<(&Snapshot, &TokenCounters)>) -> TokenCounters {
         let base = snapshot.base();
         let same_base = before.filter(|(before, _)| Arc::ptr_eq(before.base(), base));
-        let mut counters = same_base.map(|(_, before)| before.clone()).unwrap_or_else(|| TokenCounters {
-            base: base.rows().iter().map(|row| self.carried_over(base, row)).collect(),
-            edited: Map::default(),
-        });
+        let mut counters = if let Some((_, before)) = same_base {
+            before.clone()
+        } else {
+            let base = base.rows().iter().map(|row| self.carried_over(base, row)).collect();
+            TokenCounters { base, edited: Map::default() }
+        };
         let changed = if let Some(changed) = before.and_then(|(before, _)| snapshot.changed_since(before)) {
             changed.to_vec()
         } else {
@@ -128,7 +130,7 @@ impl TokenCounters {
         let counters = if std::ptr::eq(found.compiled, &raw const **snapshot.base()) {
             self.base.get(found.at)
         } else {
-            self.edited.get(found.row.digest())
+            self.edited.get(&found.row.digest())
         };
         counters.map(|counters| &**counters)
     }

@@ -53,11 +53,12 @@ fn text(report: &Report, paint: bool, out: &mut impl Write) -> io::Result<()> {
     row(out, "referer sets", format!("{} distinct", grouped(report.referer_sets as u64)))?;
     row(out, "shapes", format!("{} of patterns", grouped(report.shapes as u64)))?;
     let parts = format!(
-        "{}: tokens {}, grants {}, texts {}, matchers {}",
+        "{}: tokens {}, grants {}, texts {}, referers {}, matchers {}",
         bytes(report.bytes()),
         bytes(report.token_bytes),
         bytes(report.grant_bytes),
         bytes(report.text_bytes),
+        bytes(report.referer_bytes),
         bytes(report.matcher_bytes)
     );
     row(out, "memory", parts)?;
@@ -108,6 +109,7 @@ struct BytesJson {
     tokens: usize,
     grants: usize,
     texts: usize,
+    referers: usize,
     matchers: usize,
 }
 
@@ -135,6 +137,7 @@ impl<'r> ReportJson<'r> {
                 tokens: report.token_bytes,
                 grants: report.grant_bytes,
                 texts: report.text_bytes,
+                referers: report.referer_bytes,
                 matchers: report.matcher_bytes,
             },
             connections: report.connections.iter().map(ConnectionJson::of).collect(),

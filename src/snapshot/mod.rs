@@ -14,6 +14,7 @@ mod edit;
 mod grants;
 mod literals;
 mod options;
+mod referers;
 mod report;
 mod residue;
 mod texts;

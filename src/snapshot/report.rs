@@ -26,6 +26,8 @@ pub struct Report {
     pub grant_bytes: usize,
     /// Bytes of names, patterns, queries and ids.
     pub text_bytes: usize,
+    /// Bytes of the referer sets.
+    pub referer_bytes: usize,
     /// Bytes of the connections' matchers.
     pub matcher_bytes: usize,
 }
@@ -52,7 +54,7 @@ pub struct ConnectionReport {
 impl Report {
     /// Bytes of the whole snapshot, as far as they grow with the policy.
     pub fn bytes(&self) -> usize {
-        self.token_bytes + self.grant_bytes + self.text_bytes + self.matcher_bytes
+        self.token_bytes + self.grant_bytes + self.text_bytes + self.referer_bytes + self.matcher_bytes
     }
 
     /// Grants of all kinds.
