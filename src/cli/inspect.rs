@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use anyhow::bail;
 use portcullis::model::GrantKind;
-use portcullis::snapshot::{ConnectionReport, Report};
+use portcullis::snapshot::{ConnectionReport, ContentId, Report};
 use serde::Serialize;
 
 use super::Exit;
@@ -29,19 +30,23 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
+    let id = snapshot.content_id()?;
+    if let Some(said) = snapshot.report().content_id.filter(|said| *said != id) {
+        bail!("the compiled policy says that its contents are {said}, and they are {id}: compile it again");
+    }
     let mut out = Stdout::lock();
     match args.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &ReportJson::of(snapshot.report()))?;
+            serde_json::to_writer_pretty(&mut out, &ReportJson::of(snapshot.report(), id))?;
             writeln!(out)?;
         }
-        Format::Text => text(snapshot.report(), color.on(&io::stdout()), &mut out)?,
+        Format::Text => text(snapshot.report(), id, color.on(&io::stdout()), &mut out)?,
     }
     out.flush()?;
     Ok(Exit::Success)
 }
 
-fn text(report: &Report, paint: bool, out: &mut impl Write) -> io::Result<()> {
+fn text(report: &Report, id: ContentId, paint: bool, out: &mut impl Write) -> io::Result<()> {
     let row = |out: &mut dyn Write, name: &str, value: String| writeln!(out, "{name:<14}{value}");
     row(out, "tokens", grouped(report.tokens as u64))?;
     row(out, "grants", kinds(report.grant_count(), &report.grants))?;
@@ -62,6 +67,7 @@ fn text(report: &Report, paint: bool, out: &mut impl Write) -> io::Result<()> {
         bytes(report.matcher_bytes)
     );
     row(out, "memory", parts)?;
+    row(out, "content", id.to_string())?;
     for connection in &report.connections {
         writeln!(out, "\n{} ({})", Painted::bold(paint, &connection.name), connection.dialect)?;
         row(out, "  grants", kinds(connection.grants.values().sum(), &connection.grants))?;
@@ -100,6 +106,7 @@ struct ReportJson<'r> {
     referer_sets: usize,
     shapes: usize,
     bytes: BytesJson,
+    content_id: String,
     connections: Vec<ConnectionJson<'r>>,
 }
 
@@ -125,7 +132,7 @@ struct ConnectionJson<'r> {
 }
 
 impl<'r> ReportJson<'r> {
-    fn of(report: &'r Report) -> Self {
+    fn of(report: &'r Report, id: ContentId) -> Self {
         Self {
             tokens: report.tokens,
             grants: by_name(&report.grants),
@@ -140,6 +147,7 @@ impl<'r> ReportJson<'r> {
                 referers: report.referer_bytes,
                 matchers: report.matcher_bytes,
             },
+            content_id: id.to_string(),
             connections: report.connections.iter().map(ConnectionJson::of).collect(),
         }
     }

@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compile;
 mod connections;
 mod credentials;
 mod excerpt;
@@ -32,6 +33,7 @@ Examples:
       --api maps --connection carto_dw --resource carto.shared.demo
   portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
   portcullis inspect --policy policy.json
+  portcullis compile --policy policy.json --output policy.pcls
   portcullis connections add carto_dw --dialect bigquery
   portcullis credentials create token --connection carto_dw --source carto.shared.demo --apis maps
 
@@ -60,6 +62,7 @@ pub(crate) struct Cli {
 enum Command {
     Validate(validate::Args),
     Check(check::Args),
+    Compile(compile::Args),
     Inspect(inspect::Args),
     Bench(bench::Args),
     Credentials(credentials::Args),
@@ -104,6 +107,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Validate(args) => validate::run(&args, cli.color),
         Command::Check(args) => check::run(&args, cli.color),
+        Command::Compile(args) => compile::run(&args, cli.color),
         Command::Inspect(args) => inspect::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
         Command::Credentials(args) => credentials::run(&args, cli.color),

@@ -1,6 +1,6 @@
 //! From the model to the snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::compiled::{Compiled, Context};
@@ -10,7 +10,7 @@ use super::residue::{self, Matcher};
 use super::texts::{TextId, TextsBuilder};
 use super::tokens::{Row, TokenTable};
 use super::{ConnectionReport, Options, Report};
-use crate::model::{Grant, GrantKind, GrantSource, Policy, Referers, Token};
+use crate::model::{Grant, GrantSource, Policy, Referers, Token};
 use crate::pattern::{KeyHasher, Shape, name_key, text_key};
 
 /// Why a policy cannot be compiled: it outgrows what a snapshot can address.
@@ -250,38 +250,20 @@ impl<'p> Compiler<'p> {
     }
 
     fn finish(self, context: Arc<Context>, rows: Vec<Row>, matchers: Vec<Matcher>) -> Compiled {
-        let grant_sets = self.sets.len();
-        let tokens = TokenTable::new(rows);
-        let (grants, texts) = (self.sets.finish(), self.texts.finish());
-        let (referer_sets, referers) = (self.referers.len(), self.referers.finish());
-        let mut by_kind: BTreeMap<GrantKind, usize> = BTreeMap::new();
-        for (&kind, &count) in self.reports.iter().flat_map(|report| &report.grants) {
-            *by_kind.entry(kind).or_default() += count;
-        }
-        let report = Report {
-            tokens: tokens.rows().len(),
-            grants: by_kind,
-            grant_sets,
-            referer_sets,
-            referer_bytes: referers.as_bytes().len(),
-            shapes: self.shapes.len(),
-            token_bytes: tokens.bytes(),
-            grant_bytes: grants.bytes(),
-            text_bytes: texts.bytes(),
-            matcher_bytes: matchers.iter().map(Matcher::bytes).sum(),
-            connections: self.reports,
-        };
-        Compiled {
+        let sets = (self.sets.len(), self.referers.len());
+        let mut compiled = Compiled {
             context,
-            tokens,
-            grants,
+            tokens: TokenTable::new(rows),
+            grants: self.sets.finish(),
             shapes: self.shapes,
-            texts,
-            referers,
+            texts: self.texts.finish(),
+            referers: self.referers.finish(),
             matchers,
             scan_up_to: self.options.scan_up_to,
-            report,
-        }
+            report: Report::default(),
+        };
+        compiled.report = Report::of(&compiled, self.reports, sets);
+        compiled
     }
 }
 

@@ -56,6 +56,11 @@ impl Context {
         Self { by_name: names.zip(0..).collect(), apis, connections, query_bytes: limits.query_bytes }
     }
 
+    /// Whether no two connections share a name.
+    pub(super) fn has_distinct_names(&self) -> bool {
+        self.by_name.len() == self.connections.len()
+    }
+
     pub(super) fn apis(&self) -> &Apis {
         &self.apis
     }

@@ -135,9 +135,13 @@ impl GrantSets {
         Some(Set { form, bytes, blocks, directory: rest.get(..blocks.checked_mul(form.connection())?)? })
     }
 
-    /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.capacity()
+    /// As they are stored.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes }
     }
 }
 

@@ -11,6 +11,7 @@
 mod compile;
 mod compiled;
 mod edit;
+mod file;
 mod grants;
 mod literals;
 mod options;
@@ -23,6 +24,9 @@ mod tokens;
 pub use compile::CompileError;
 pub(crate) use compile::query_key;
 pub use edit::{EditError, Editor};
+#[doc(hidden)]
+pub use file::reseal;
+pub use file::{ContentId, FORMAT, MAGIC, ReadError, WriteError};
 pub use options::{Options, ResidueStrategy};
 pub use report::{ConnectionReport, Report};
 

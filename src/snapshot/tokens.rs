@@ -128,9 +128,27 @@ impl TokenTable {
         &self.rows
     }
 
+    pub(super) fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+
+    /// The bits of a slot that say which row, and the seed.
+    pub(super) fn parameters(&self) -> (u32, u64) {
+        (self.places, self.seed)
+    }
+
+    /// The table that has these parts; `None` where a search might not end.
+    pub(super) fn from_parts(rows: Vec<Row>, slots: Vec<u32>, places: u32, seed: u64) -> Option<Self> {
+        let searchable = match slots.len() {
+            0 => rows.is_empty(),
+            count => count.is_power_of_two() && count > rows.len() && slots.contains(&0),
+        };
+        searchable.then_some(Self { rows, slots, places, seed })
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.slots.capacity() * size_of::<u32>()
+        size_of_val(self.rows.as_slice()) + size_of_val(self.slots.as_slice())
     }
 }
 

@@ -43,6 +43,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tokio", &["registry"]),
     ("regex_automata", &["snapshot"]),
     ("rpds", &["authorizer", "snapshot"]),
+    ("bytemuck", &["snapshot"]),
+    ("postcard", &["snapshot"]),
+    ("twox_hash", &["snapshot"]),
 ];
 
 #[test]
