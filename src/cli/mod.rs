@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compile;
 mod connections;
 mod credentials;
 mod excerpt;
@@ -33,6 +34,7 @@ Examples:
       --api maps --connection carto_dw --resource carto.shared.demo
   portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
   portcullis inspect --policy policy.json
+  portcullis compile --policy policy.json --output policy.pcls
   portcullis serve --policy policy.json
   portcullis connections add carto_dw --dialect bigquery
   portcullis credentials create token --connection carto_dw --source carto.shared.demo --apis maps
@@ -62,6 +64,7 @@ pub(crate) struct Cli {
 enum Command {
     Validate(validate::Args),
     Check(check::Args),
+    Compile(compile::Args),
     Inspect(inspect::Args),
     Bench(bench::Args),
     Serve(Box<serve::Args>),
@@ -107,6 +110,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Validate(args) => validate::run(&args, cli.color),
         Command::Check(args) => check::run(&args, cli.color),
+        Command::Compile(args) => compile::run(&args, cli.color),
         Command::Inspect(args) => inspect::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
         Command::Serve(args) => serve::run(&args),

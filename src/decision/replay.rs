@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use super::decide::of_token;
 use super::{Decision, Reason, Request};
 use crate::base::Timestamp;
-use crate::model::{GrantKind, Referers};
+use crate::model::GrantKind;
 use crate::query::QueryDigest;
 use crate::referer::Rule;
 use crate::snapshot::{Found, Snapshot};
@@ -58,10 +58,8 @@ impl<'s> Replay<'s> {
 
     /// Whether the token looks at more of a referer than its origin.
     pub fn reads_referer_paths(&self, token_id: &str) -> bool {
-        match self.token(token_id).map(|found| found.compiled.referers(found.row)) {
-            Some(Referers::Only(set)) => set.entries().any(|entry| !matches!(entry.rule(), Rule::Site)),
-            Some(Referers::Any) | None => false,
-        }
+        let referers = self.token(token_id).and_then(|found| found.compiled.referers(found.row));
+        referers.is_some_and(|set| set.entries().any(|entry| !matches!(entry.rule(), Rule::Site)))
     }
 
     fn token(&self, token_id: &str) -> Option<Found<'s>> {

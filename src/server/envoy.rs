@@ -86,7 +86,6 @@ impl Checks {
             status: Some(rpc::Status { code: code.into(), ..rpc::Status::default() }),
             dynamic_metadata: Some(metadata(verdict)),
             http_response: Some(response),
-            ..CheckResponse::default()
         }
     }
 }

@@ -69,7 +69,7 @@ pub struct ServerOptions {
     pub admin_tls: Option<Tls>,
     /// From which web sites a browser may read why a request is denied.
     pub cors: Cors,
-    /// The URL that clients reach the server by, for `AuthZEN`'s metadata.
+    /// The URL that clients reach the server by, for AuthZEN's metadata.
     pub public_url: Option<String>,
     /// What is too much.
     pub limits: Limits,

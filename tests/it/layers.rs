@@ -74,6 +74,9 @@ const ONLY: &[(&str, &[&str])] = &[
     ("tokio", &["cli", "registry", "server"]),
     ("regex_automata", &["snapshot"]),
     ("rpds", &["authorizer", "snapshot"]),
+    ("bytemuck", &["snapshot"]),
+    ("postcard", &["snapshot"]),
+    ("twox_hash", &["snapshot"]),
 ];
 
 #[test]

@@ -13,6 +13,7 @@ mod cases;
 mod choices;
 #[cfg(feature = "cli")]
 mod cli;
+mod compiled;
 mod document;
 mod edits;
 mod engine;

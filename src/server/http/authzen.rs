@@ -1,4 +1,4 @@
-//! `AuthZEN` 1.0, the Authorization API of the `OpenID` Foundation.
+//! AuthZEN 1.0, the Authorization API of the OpenID Foundation.
 //!
 //! | there | here |
 //! | --- | --- |
@@ -76,8 +76,8 @@ struct Evaluation<'t> {
 struct Evaluations<'t> {
     #[serde(borrow, flatten)]
     defaults: Evaluation<'t>,
-    #[serde(borrow, default)]
-    evaluations: Vec<Evaluation<'t>>,
+    #[serde(borrow, default, rename = "evaluations")]
+    list: Vec<Evaluation<'t>>,
     #[serde(default)]
     options: EvaluationOptions,
 }
@@ -148,12 +148,12 @@ pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Requ
     evaluated(&shared, request, |authority, id, body| {
         let asked: Evaluations<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         // Without a list it is one evaluation, and answered as such.
-        if asked.evaluations.is_empty() {
+        if asked.list.is_empty() {
             return written(&asked.defaults.decide(authority, id)?);
         }
         let semantic = asked.options.evaluations_semantic;
-        let mut evaluations = Vec::with_capacity(asked.evaluations.len());
-        for evaluation in asked.evaluations {
+        let mut evaluations = Vec::with_capacity(asked.list.len());
+        for evaluation in asked.list {
             let answer = evaluation.or(&asked.defaults).decide(authority, id).unwrap_or_else(Answer::error);
             let last = match semantic {
                 Semantic::ExecuteAll => false,
@@ -198,7 +198,7 @@ async fn evaluated(
     }
 }
 
-impl<'t> Evaluation<'t> {
+impl Evaluation<'_> {
     /// What it lacks, from `defaults`.
     fn or(self, defaults: &Self) -> Self {
         let Self { subject, action, resource, context } = defaults;

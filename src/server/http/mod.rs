@@ -1,4 +1,4 @@
-//! The endpoints for decisions: one for each convention of gateways, the native one, `AuthZEN`.
+//! The endpoints for decisions: one for each convention of gateways, the native one, AuthZEN.
 
 mod answer;
 mod authzen;

@@ -1,6 +1,7 @@
 //! The command line, run as a user runs it.
 
 mod check;
+mod compile;
 mod generated;
 mod inspect;
 mod registry;

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::running::{Running, options, serve, serve_by};
 use super::util::{SECRET, policy};
 
+/// What a client asks for, and may.
 const MAY: &str = "/v3/maps/dw/table?name=db.t";
 const MAY_NOT: &str = "/v3/maps/dw/table?name=db.other";
 
@@ -28,7 +29,7 @@ fn each_endpoint_reads_the_url_only_from_where_its_gateway_puts_it() {
         ("/authz/forwarded", [&[("x-forwarded-uri", uri), ("x-forwarded-method", get)], more].concat())
     };
     let none = "request_not_understood";
-    let cases: &[(&str, (&str, Vec<(&str, &str)>), &str)] = &[
+    let cases = [
         ("nginx allows", nginx(MAY, &[]), ""),
         ("nginx denies", nginx(MAY_NOT, &[]), "source_not_granted"),
         (
@@ -61,7 +62,7 @@ fn each_endpoint_reads_the_url_only_from_where_its_gateway_puts_it() {
         ("Envoy's raw path", ("/authz/envoy/v3/maps/dw/..%2fdw/table?name=db.t", vec![]), none),
         ("Envoy without a path", ("/authz/envoy", vec![]), "not_found"),
     ];
-    for (what, (path, headers), reason) in cases {
+    for (what, (path, headers), reason) in &cases {
         let headers = [&[("authorization", token)], &headers[..]].concat();
         let answer = server.ask(&format!("GET {path}"), &headers, "");
         assert_eq!(answer.reason(), *reason, "{what}: {answer:?}");

@@ -68,7 +68,7 @@ impl Running {
     pub(super) fn tcp(&self) -> SocketAddr {
         match &self.address {
             Address::Tcp(address) => *address,
-            Address::Unix(path) => panic!("{path:?}"),
+            Address::Unix(path) => panic!("{}", path.display()),
         }
     }
 
@@ -111,7 +111,8 @@ pub(super) fn connect(address: SocketAddr) -> TcpStream {
 }
 
 pub(super) fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
-    let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let headers = headers.concat();
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
     format!("{line} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}{length}\r\n{body}")
 }
