@@ -62,7 +62,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("serde_json", &["cli", "definition", "explain", "gateway", "load", "registry", "server", "wire"]),
     ("notify", &["server"]),
     ("prometheus_client", &["server"]),
-    ("tracing", &["server"]),
+    ("tracing", &["cli", "server"]),
     ("tracing_subscriber", &["cli"]),
     ("axum", &["server"]),
     ("hyper", &["server"]),
