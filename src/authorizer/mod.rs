@@ -27,7 +27,7 @@ pub use usage::{TokenUsage, Usage};
 
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason, Request, decide, decide_for};
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Found, Snapshot};
 use usage::TokenCounters;
 
 /// A cheap-to-clone handle over the current snapshot; all clones see the same one.
@@ -163,11 +163,28 @@ impl Current {
         let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
             return Decision::Deny(Reason::PolicyUnavailable);
         };
-        let Some(counters) = counters else { return decide(snapshot, request, now) };
+        if counters.is_none() {
+            return decide(snapshot, request, now);
+        }
+        self.decide_found(request, now).1
+    }
+
+    /// As [`Current::decide`], with the id of the presented token, where it is known: of denials, too.
+    pub fn decide_identified(&self, request: &Request<'_>, now: Timestamp) -> (Option<&str>, Decision<'_>) {
+        let (found, decision) = self.decide_found(request, now);
+        (found.map(|found| found.compiled.token_id(found.row)), decision)
+    }
+
+    #[inline]
+    fn decide_found(&self, request: &Request<'_>, now: Timestamp) -> (Option<Found<'_>>, Decision<'_>) {
+        let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
+            return (None, Decision::Deny(Reason::PolicyUnavailable));
+        };
         let (found, decision) = decide_for(snapshot, request, now);
-        if let Some(counters) = found.and_then(|found| counters.of(snapshot, found)) {
+        let counters = counters.as_ref().zip(found).and_then(|(counters, found)| counters.of(snapshot, found));
+        if let Some(counters) = counters {
             counters.record(&decision, now);
         }
-        decision
+        (found, decision)
     }
 }

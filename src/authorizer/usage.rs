@@ -130,7 +130,7 @@ impl TokenCounters {
         let counters = if std::ptr::eq(found.compiled, &raw const **snapshot.base()) {
             self.base.get(found.at)
         } else {
-            self.edited.get(found.row.digest())
+            self.edited.get(&found.row.digest())
         };
         counters.map(|counters| &**counters)
     }

@@ -3,10 +3,11 @@
 use super::reason::TokenId;
 use super::{Allow, Credential, Decision, Reason, Request, Source};
 use crate::base::Timestamp;
-use crate::model::{ApiId, Connection, GrantKind, GrantKinds, Referers, SecretDigest};
+use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
 use crate::pattern::{HashedName, covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
+use crate::referer::StoredSet;
 use crate::snapshot::{Block, Compiled, Found, Row, Run, Snapshot, Tag, Text, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
@@ -70,7 +71,7 @@ pub fn decide_batch<'s>(
 }
 
 #[inline]
-fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+pub(super) fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
     match allow(found.compiled, found.row, request, now) {
         Ok(allow) => Decision::Allow(allow),
         Err(reason) => Decision::Deny(reason),
@@ -138,12 +139,12 @@ pub(crate) fn api(compiled: &Compiled, row: &Row, request: &Request<'_>) -> Resu
 
 /// Check 5 (N7.6).
 #[inline]
-pub(crate) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), Reason> {
+pub(crate) fn referer(accepted: Option<StoredSet<'_>>, header: Option<&str>) -> Result<(), Reason> {
     match (accepted, header) {
-        (Referers::Any, _) => Ok(()),
-        (Referers::Only(_), None | Some("")) => Err(Reason::RefererMissing),
-        (Referers::Only(set), Some(header)) if set.accepts(header) => Ok(()),
-        (Referers::Only(_), Some(_)) => Err(Reason::RefererNotAllowed),
+        (None, _) => Ok(()),
+        (Some(_), None | Some("")) => Err(Reason::RefererMissing),
+        (Some(set), Some(header)) if set.accepts(header) => Ok(()),
+        (Some(_), Some(_)) => Err(Reason::RefererNotAllowed),
     }
 }
 

@@ -6,10 +6,10 @@ use super::case::{Case, grant_of};
 use super::words::{kinds, list, quoted, span};
 use crate::base::Timestamp;
 use crate::decision::{Asked, Credential, Decision, Reason, Source};
-use crate::model::{Expiry, Referers};
+use crate::model::Expiry;
 use crate::name::NameBuffer;
 use crate::pattern::covers;
-use crate::referer::Referer;
+use crate::referer::{Referer, StoredSet};
 use crate::snapshot::Block;
 
 /// One check of N10.
@@ -156,8 +156,8 @@ fn api(case: &Case<'_, '_>) -> String {
     format!("the request is for {}, the token lists {listed}", case.asked(case.request.api))
 }
 
-fn referer(case: &Case<'_, '_>, accepted: &Referers) -> String {
-    let Referers::Only(set) = accepted else {
+fn referer(case: &Case<'_, '_>, accepted: Option<StoredSet<'_>>) -> String {
+    let Some(set) = accepted else {
         return "it lists no referer: any request is accepted, with or without one".to_owned();
     };
     let entries = || list(set.entries().map(|entry| quoted(entry.as_str())));

@@ -1,15 +1,16 @@
 //! From the model to the snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::compiled::{Compiled, Context};
 use super::grants::{BlockPlan, Entry, GrantSetsBuilder, Residue, Tag};
+use super::referers::RefererSetsBuilder;
 use super::residue::{self, Matcher};
 use super::texts::{TextId, TextsBuilder};
 use super::tokens::{Row, TokenTable};
 use super::{ConnectionReport, Options, Report};
-use crate::model::{Grant, GrantKind, GrantSource, Policy, Referers, Token};
+use crate::model::{Grant, GrantSource, Policy, Referers, Token};
 use crate::pattern::{KeyHasher, Shape, name_key, text_key};
 
 /// Why a policy cannot be compiled: it outgrows what a snapshot can address.
@@ -42,8 +43,7 @@ struct Compiler<'p> {
     sets: GrantSetsBuilder,
     shapes: Vec<Shape>,
     shape_ids: HashMap<Shape, u32, foldhash::fast::FixedState>,
-    referers: Vec<Referers>,
-    referer_ids: HashMap<&'p Referers, u32, foldhash::fast::FixedState>,
+    referers: RefererSetsBuilder<'p>,
     reports: Vec<ConnectionReport>,
 }
 
@@ -61,8 +61,7 @@ impl<'p> Compiler<'p> {
             sets: GrantSetsBuilder::default(),
             shapes: Vec::new(),
             shape_ids: HashMap::default(),
-            referers: Vec::new(),
-            referer_ids: HashMap::default(),
+            referers: RefererSetsBuilder::default(),
             reports: reports.collect(),
         }
     }
@@ -94,14 +93,7 @@ impl<'p> Compiler<'p> {
     fn row(&mut self, token: &'p Token) -> Result<Row, CompileError> {
         let referers = match token.referers() {
             Referers::Any => None,
-            only @ Referers::Only(_) => {
-                let next = u32::try_from(self.referers.len()).map_err(|_| CompileError::TooManyTokens)?;
-                let referers = &mut self.referers;
-                Some(*self.referer_ids.entry(only).or_insert_with(|| {
-                    referers.push(only.clone());
-                    next
-                }))
-            }
+            Referers::Only(set) => Some(self.referers.intern(set)?),
         };
         let id = self.texts.push(token.id().as_bytes())?;
         Ok(Row::new(*token.digest(), token.apis(), token.expiry(), referers, id))
@@ -258,36 +250,20 @@ impl<'p> Compiler<'p> {
     }
 
     fn finish(self, context: Arc<Context>, rows: Vec<Row>, matchers: Vec<Matcher>) -> Compiled {
-        let grant_sets = self.sets.len();
-        let tokens = TokenTable::new(rows);
-        let (grants, texts) = (self.sets.finish(), self.texts.finish());
-        let mut by_kind: BTreeMap<GrantKind, usize> = BTreeMap::new();
-        for (&kind, &count) in self.reports.iter().flat_map(|report| &report.grants) {
-            *by_kind.entry(kind).or_default() += count;
-        }
-        let report = Report {
-            tokens: tokens.rows().len(),
-            grants: by_kind,
-            grant_sets,
-            referer_sets: self.referers.len(),
-            shapes: self.shapes.len(),
-            token_bytes: tokens.bytes(),
-            grant_bytes: grants.bytes(),
-            text_bytes: texts.bytes(),
-            matcher_bytes: matchers.iter().map(Matcher::bytes).sum(),
-            connections: self.reports,
-        };
-        Compiled {
+        let sets = (self.sets.len(), self.referers.len());
+        let mut compiled = Compiled {
             context,
-            tokens,
-            grants,
+            tokens: TokenTable::new(rows),
+            grants: self.sets.finish(),
             shapes: self.shapes,
-            texts,
-            referers: self.referers,
+            texts: self.texts.finish(),
+            referers: self.referers.finish(),
             matchers,
             scan_up_to: self.options.scan_up_to,
-            report,
-        }
+            report: Report::default(),
+        };
+        compiled.report = Report::of(&compiled, self.reports, sets);
+        compiled
     }
 }
 

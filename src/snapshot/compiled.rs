@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use super::Report;
 use super::grants::{Block, GrantSets, Residue};
+use super::referers::RefererSets;
 use super::residue::Matcher;
 use super::texts::{Text, TextId, Texts};
 use super::tokens::{Row, TokenTable};
-use crate::model::{Apis, Connection, Limits, Policy, Referers, SecretDigest};
+use crate::model::{Apis, Connection, Limits, Policy, SecretDigest};
 use crate::pattern::Shape;
+use crate::referer::StoredSet;
 
 /// What all tokens of a snapshot share, and edits do not change.
 #[derive(Debug, Default)]
@@ -28,7 +30,7 @@ pub(crate) struct Compiled {
     pub(super) grants: GrantSets,
     pub(super) shapes: Vec<Shape>,
     pub(super) texts: Texts,
-    pub(super) referers: Vec<Referers>,
+    pub(super) referers: RefererSets,
     /// By connection, up to the last that has residue.
     pub(super) matchers: Vec<Matcher>,
     pub(super) scan_up_to: usize,
@@ -54,6 +56,11 @@ impl Context {
         Self { by_name: names.zip(0..).collect(), apis, connections, query_bytes: limits.query_bytes }
     }
 
+    /// Whether no two connections share a name.
+    pub(super) fn has_distinct_names(&self) -> bool {
+        self.by_name.len() == self.connections.len()
+    }
+
     pub(super) fn apis(&self) -> &Apis {
         &self.apis
     }
@@ -77,9 +84,10 @@ impl Compiled {
         self.texts.get_str(row.id())
     }
 
-    pub(crate) fn referers(&self, row: &Row) -> &Referers {
-        static ANY: Referers = Referers::Any;
-        row.referers().and_then(|set| self.referers.get(set)).unwrap_or(&ANY)
+    /// From where the token of `row` may be used; `None` from anywhere.
+    #[inline]
+    pub(crate) fn referers(&self, row: &Row) -> Option<StoredSet<'_>> {
+        row.referers().map(|set| self.referers.get(set))
     }
 
     pub(crate) fn apis(&self) -> &Apis {

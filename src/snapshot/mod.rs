@@ -11,9 +11,11 @@
 mod compile;
 mod compiled;
 mod edit;
+mod file;
 mod grants;
 mod literals;
 mod options;
+mod referers;
 mod report;
 mod residue;
 mod texts;
@@ -22,6 +24,9 @@ mod tokens;
 pub use compile::CompileError;
 pub(crate) use compile::query_key;
 pub use edit::{EditError, Editor};
+#[doc(hidden)]
+pub use file::reseal;
+pub use file::{ContentId, FORMAT, MAGIC, ReadError, WriteError};
 pub use options::{Options, ResidueStrategy};
 pub use report::{ConnectionReport, Report};
 
@@ -112,6 +117,14 @@ impl Snapshot {
             Some(edited) => edited.as_ref()?.find(digest),
             None => self.base.find(digest),
         }
+    }
+
+    /// Every token, expired ones included.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Found<'_>> {
+        let base = &*self.base;
+        let in_base = base.rows().iter().enumerate().map(move |(at, row)| Found { compiled: base, row, at });
+        let edited = self.edits.iter().filter_map(|(digest, edited)| edited.as_ref()?.find(digest));
+        in_base.filter(|found| self.edits.get(&found.row.digest()).is_none()).chain(edited)
     }
 
     /// What was compiled as a whole.
