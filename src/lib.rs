@@ -49,6 +49,7 @@
 //!
 //! - [`decision`]: requests, reasons, [`decide`] and `decide_batch`.
 //! - [`explain`](mod@explain): the same decision, told check by check, with near misses.
+//! - [`gateway`]: HTTP requests, read.
 //! - [`authorizer`]: hot swap, reload, usage counters, clocks.
 //! - [`load`]: documents from files and readers, diagnostics, warnings.
 //! - [`snapshot`]: options, and what a snapshot is made of.
@@ -70,6 +71,7 @@ pub mod base;
 pub mod decision;
 pub mod definition;
 pub mod explain;
+pub mod gateway;
 pub mod load;
 pub mod model;
 pub mod name;
@@ -80,6 +82,8 @@ pub mod reference;
 pub mod referer;
 #[cfg(feature = "registry")]
 pub mod registry;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod snapshot;
 pub mod wire;
 

@@ -18,7 +18,7 @@
 mod clock;
 mod usage;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 
@@ -27,16 +27,17 @@ pub use usage::{TokenUsage, Usage};
 
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason, Request, decide, decide_for};
-use crate::snapshot::Snapshot;
-use usage::Counters;
+use crate::snapshot::{Found, Snapshot};
+use usage::TokenCounters;
 
 /// A cheap-to-clone handle over the current snapshot; all clones see the same one.
 ///
 /// Reading it is lock-free and never waits for a writer, nor a writer for readers. Replaced snapshots are freed when the
-/// last decision that uses them is done.
+/// last decision that uses them is done; what edits replaced, at the next swap after that.
 #[derive(Debug, Clone)]
 pub struct Authorizer {
     generation: Arc<ArcSwap<Generation>>,
+    retired: Arc<Mutex<Vec<Arc<Generation>>>>,
     usage: Option<Usage>,
 }
 
@@ -45,8 +46,8 @@ struct Generation {
     number: u64,
     // `None` until there was a policy for the first time (N10).
     snapshot: Option<Arc<Snapshot>>,
-    // By row of the snapshot; empty where usage is not counted.
-    counters: Vec<Arc<Counters>>,
+    // `None` where usage is not counted.
+    counters: Option<Arc<TokenCounters>>,
 }
 
 /// What a swap did.
@@ -76,12 +77,17 @@ impl Authorizer {
 
     /// An authorizer without a policy: every decision is [`Reason::PolicyUnavailable`] until the first swap.
     pub fn unavailable() -> Self {
-        Self { generation: Arc::new(ArcSwap::from_pointee(Generation::unavailable())), usage: None }
+        Self {
+            generation: Arc::new(ArcSwap::from_pointee(Generation::unavailable())),
+            retired: Arc::default(),
+            usage: None,
+        }
     }
 
     /// As [`Authorizer::unavailable`], counting in `usage` what each token is used for.
     ///
-    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens.
+    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens; but only over those
+    /// of the edit, where the snapshot is the one before with one edit (see [`Editor`](crate::snapshot::Editor)).
     pub fn counting(usage: Usage) -> Self {
         Self { usage: Some(usage), ..Self::unavailable() }
     }
@@ -95,14 +101,33 @@ impl Authorizer {
     pub fn swap(&self, snapshot: Snapshot) -> Swapped {
         let snapshot = Arc::new(snapshot);
         let _swapping = self.usage.as_ref().map(Usage::swapping);
-        let counters = self.usage.as_ref().map(|usage| usage.counters(&snapshot)).unwrap_or_default();
+        let counters = self.usage.as_ref().map(|usage| {
+            let current = self.generation.load();
+            let before = current.snapshot.as_deref().zip(current.counters.as_deref());
+            Arc::new(usage.counters(&snapshot, before))
+        });
         // Another writer may come between: the number is always that of the generation replaced, plus one.
         let previous = self.generation.rcu(|current| Generation {
             number: current.number + 1,
             snapshot: Some(Arc::clone(&snapshot)),
             counters: counters.clone(),
         });
-        Swapped { previous: previous.snapshot.clone(), generation: previous.number + 1 }
+        let swapped = Swapped { previous: previous.snapshot.clone(), generation: previous.number + 1 };
+        self.retire(previous, &snapshot);
+        swapped
+    }
+
+    /// Keeps a replaced generation until no reader has it, so that what an edit replaced is freed by a writer.
+    ///
+    /// Not where the whole was replaced: it would be held until the next swap, which may be days away.
+    fn retire(&self, replaced: Arc<Generation>, by: &Snapshot) {
+        let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
+        retired.retain(|generation| Arc::strong_count(generation) > 1);
+        if replaced.snapshot.as_ref().is_some_and(|snapshot| Arc::ptr_eq(snapshot.base(), by.base())) {
+            retired.push(replaced);
+        } else {
+            retired.clear();
+        }
     }
 
     /// Makes current what `build` returns; if that fails, the last good snapshot stays and the failure is returned.
@@ -117,7 +142,7 @@ impl Authorizer {
 
 impl Generation {
     fn unavailable() -> Self {
-        Self { number: 0, snapshot: None, counters: Vec::new() }
+        Self { number: 0, snapshot: None, counters: None }
     }
 }
 
@@ -138,13 +163,28 @@ impl Current {
         let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
             return Decision::Deny(Reason::PolicyUnavailable);
         };
-        if counters.is_empty() {
+        if counters.is_none() {
             return decide(snapshot, request, now);
         }
-        let (row, decision) = decide_for(snapshot, request, now);
-        if let Some(counters) = row.and_then(|row| counters.get(row)) {
+        self.decide_found(request, now).1
+    }
+
+    /// As [`Current::decide`], with the id of the presented token, where it is known: of denials, too.
+    pub fn decide_identified(&self, request: &Request<'_>, now: Timestamp) -> (Option<&str>, Decision<'_>) {
+        let (found, decision) = self.decide_found(request, now);
+        (found.map(|found| found.compiled.token_id(found.row)), decision)
+    }
+
+    #[inline]
+    fn decide_found(&self, request: &Request<'_>, now: Timestamp) -> (Option<Found<'_>>, Decision<'_>) {
+        let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
+            return (None, Decision::Deny(Reason::PolicyUnavailable));
+        };
+        let (found, decision) = decide_for(snapshot, request, now);
+        let counters = counters.as_ref().zip(found).and_then(|(counters, found)| counters.of(snapshot, found));
+        if let Some(counters) = counters {
             counters.record(&decision, now);
         }
-        decision
+        (found, decision)
     }
 }

@@ -9,7 +9,8 @@ use dashmap::DashMap;
 
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason};
-use crate::snapshot::{Row, Snapshot};
+use crate::model::SecretDigest;
+use crate::snapshot::{Compiled, Found, Row, Snapshot};
 
 /// Counters by token id. Cheap to clone; all clones count together, over all snapshots.
 ///
@@ -33,6 +34,17 @@ pub struct TokenUsage {
     pub last_used: Option<Timestamp>,
     /// For each grant of the token's list, how many sources it allowed.
     pub grants: Vec<u64>,
+}
+
+type Map = rpds::HashTrieMapSync<SecretDigest, Arc<Counters>, foldhash::fast::RandomState>;
+
+/// The counters of the tokens of one snapshot.
+#[derive(Debug, Clone, Default)]
+pub(super) struct TokenCounters {
+    /// By row of what was compiled as a whole.
+    base: Arc<[Arc<Counters>]>,
+    /// Of tokens that were edited since.
+    edited: Map,
 }
 
 /// Counters of one token. Each is exact; together they may be read while a decision is being counted.
@@ -69,28 +81,66 @@ impl Usage {
         self.tokens.iter().map(|entry| (entry.key().clone(), entry.value().read()))
     }
 
-    /// The counters of each row of `snapshot`, those of earlier snapshots carried over by token id, and by what is
-    /// granted. Linear in tokens and grants.
-    pub(super) fn counters(&self, snapshot: &Snapshot) -> Vec<Arc<Counters>> {
-        let hasher = foldhash::fast::FixedState::with_seed(0);
-        let counters = |row: &Row| {
-            let grants = granted(snapshot, row, &hasher);
-            let mut entry =
-                self.tokens.entry(snapshot.token_id(row).into()).or_insert_with(|| Arc::new(Counters::new(&[])));
-            if !entry.grants.iter().map(|counter| counter.grant).eq(grants.iter().copied()) {
-                *entry = Arc::new(entry.for_grants(&grants));
-            }
-            Arc::clone(&entry)
+    /// The counters of each token of `snapshot`, those of earlier snapshots carried over by token id, and by what is
+    /// granted. What `snapshot` shares with the one before, counts on as it did.
+    ///
+    /// Linear in tokens and grants; with the same base as before, in those that were edited; after just one edit, in what
+    /// that one changed.
+    pub(super) fn counters(&self, snapshot: &Snapshot, before: Option<(&Snapshot, &TokenCounters)>) -> TokenCounters {
+        let base = snapshot.base();
+        let same_base = before.filter(|(before, _)| Arc::ptr_eq(before.base(), base));
+        let mut counters = if let Some((_, before)) = same_base {
+            before.clone()
+        } else {
+            let base = base.rows().iter().map(|row| self.carried_over(base, row)).collect();
+            TokenCounters { base, edited: Map::default() }
         };
-        snapshot.rows().iter().map(counters).collect()
+        let changed = if let Some(changed) = before.and_then(|(before, _)| snapshot.changed_since(before)) {
+            changed.to_vec()
+        } else {
+            counters.edited = Map::default();
+            snapshot.edited().copied().collect()
+        };
+        for digest in changed {
+            match snapshot.edited_at(&digest).and_then(|compiled| compiled.find(&digest)) {
+                Some(Found { compiled, row, .. }) => {
+                    counters.edited.insert_mut(digest, self.carried_over(compiled, row));
+                }
+                None => _ = counters.edited.remove_mut(&digest),
+            }
+        }
+        counters
+    }
+
+    fn carried_over(&self, compiled: &Compiled, row: &Row) -> Arc<Counters> {
+        let grants = granted(compiled, row, &foldhash::fast::FixedState::with_seed(0));
+        let mut entry =
+            self.tokens.entry(compiled.token_id(row).into()).or_insert_with(|| Arc::new(Counters::new(&[])));
+        if !entry.grants.iter().map(|counter| counter.grant).eq(grants.iter().copied()) {
+            *entry = Arc::new(entry.for_grants(&grants));
+        }
+        Arc::clone(&entry)
+    }
+}
+
+impl TokenCounters {
+    /// Those of a token.
+    #[inline]
+    pub(super) fn of(&self, snapshot: &Snapshot, found: Found<'_>) -> Option<&Counters> {
+        let counters = if std::ptr::eq(found.compiled, &raw const **snapshot.base()) {
+            self.base.get(found.at)
+        } else {
+            self.edited.get(&found.row.digest())
+        };
+        counters.map(|counters| &**counters)
     }
 }
 
 /// The hash of what each grant of a token gives, by place in its list. Repeated grants hash as nothing: the first counts.
-fn granted(snapshot: &Snapshot, row: &Row, hasher: &impl BuildHasher) -> Vec<u64> {
+fn granted(compiled: &Compiled, row: &Row, hasher: &impl BuildHasher) -> Vec<u64> {
     let mut grants = Vec::new();
     for (connection, block) in
-        snapshot.blocks(row).filter_map(|block| Some((snapshot.connection_at(block.connection)?, block)))
+        compiled.blocks(row).filter_map(|block| Some((compiled.connection_at(block.connection)?, block)))
     {
         block.each(|kind, text, grant| {
             let grant = grant as usize;
@@ -98,9 +148,9 @@ fn granted(snapshot: &Snapshot, row: &Row, hasher: &impl BuildHasher) -> Vec<u64
                 grants.resize(grant + 1, 0);
             }
             let mut hasher = hasher.build_hasher();
-            hasher.write(connection.connection.name().as_bytes());
+            hasher.write(connection.name().as_bytes());
             hasher.write_u8(kind as u8);
-            hasher.write(&text.map(|text| snapshot.text(text).whole()).unwrap_or_default());
+            hasher.write(&text.map(|text| compiled.text(text).whole()).unwrap_or_default());
             if let Some(slot) = grants.get_mut(grant) {
                 *slot = hasher.finish();
             }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use anyhow::bail;
 use portcullis::model::GrantKind;
-use portcullis::snapshot::{ConnectionReport, Report};
+use portcullis::snapshot::{ConnectionReport, ContentId, Report};
 use serde::Serialize;
 
 use super::Exit;
@@ -29,19 +30,23 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
+    let id = snapshot.content_id()?;
+    if let Some(said) = snapshot.report().content_id.filter(|said| *said != id) {
+        bail!("the compiled policy says that its contents are {said}, and they are {id}: compile it again");
+    }
     let mut out = Stdout::lock();
     match args.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &ReportJson::of(snapshot.report()))?;
+            serde_json::to_writer_pretty(&mut out, &ReportJson::of(snapshot.report(), id))?;
             writeln!(out)?;
         }
-        Format::Text => text(snapshot.report(), color.on(&io::stdout()), &mut out)?,
+        Format::Text => text(snapshot.report(), id, color.on(&io::stdout()), &mut out)?,
     }
     out.flush()?;
     Ok(Exit::Success)
 }
 
-fn text(report: &Report, paint: bool, out: &mut impl Write) -> io::Result<()> {
+fn text(report: &Report, id: ContentId, paint: bool, out: &mut impl Write) -> io::Result<()> {
     let row = |out: &mut dyn Write, name: &str, value: String| writeln!(out, "{name:<14}{value}");
     row(out, "tokens", grouped(report.tokens as u64))?;
     row(out, "grants", kinds(report.grant_count(), &report.grants))?;
@@ -53,14 +58,16 @@ fn text(report: &Report, paint: bool, out: &mut impl Write) -> io::Result<()> {
     row(out, "referer sets", format!("{} distinct", grouped(report.referer_sets as u64)))?;
     row(out, "shapes", format!("{} of patterns", grouped(report.shapes as u64)))?;
     let parts = format!(
-        "{}: tokens {}, grants {}, texts {}, matchers {}",
+        "{}: tokens {}, grants {}, texts {}, referers {}, matchers {}",
         bytes(report.bytes()),
         bytes(report.token_bytes),
         bytes(report.grant_bytes),
         bytes(report.text_bytes),
+        bytes(report.referer_bytes),
         bytes(report.matcher_bytes)
     );
     row(out, "memory", parts)?;
+    row(out, "content", id.to_string())?;
     for connection in &report.connections {
         writeln!(out, "\n{} ({})", Painted::bold(paint, &connection.name), connection.dialect)?;
         row(out, "  grants", kinds(connection.grants.values().sum(), &connection.grants))?;
@@ -99,6 +106,7 @@ struct ReportJson<'r> {
     referer_sets: usize,
     shapes: usize,
     bytes: BytesJson,
+    content_id: String,
     connections: Vec<ConnectionJson<'r>>,
 }
 
@@ -108,6 +116,7 @@ struct BytesJson {
     tokens: usize,
     grants: usize,
     texts: usize,
+    referers: usize,
     matchers: usize,
 }
 
@@ -123,7 +132,7 @@ struct ConnectionJson<'r> {
 }
 
 impl<'r> ReportJson<'r> {
-    fn of(report: &'r Report) -> Self {
+    fn of(report: &'r Report, id: ContentId) -> Self {
         Self {
             tokens: report.tokens,
             grants: by_name(&report.grants),
@@ -135,8 +144,10 @@ impl<'r> ReportJson<'r> {
                 tokens: report.token_bytes,
                 grants: report.grant_bytes,
                 texts: report.text_bytes,
+                referers: report.referer_bytes,
                 matchers: report.matcher_bytes,
             },
+            content_id: id.to_string(),
             connections: report.connections.iter().map(ConnectionJson::of).collect(),
         }
     }

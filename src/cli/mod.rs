@@ -2,6 +2,7 @@
 
 mod bench;
 mod check;
+mod compile;
 mod connections;
 mod credentials;
 mod excerpt;
@@ -11,6 +12,7 @@ mod named_sources;
 mod output;
 mod policy;
 mod registry;
+mod serve;
 mod table;
 mod trail;
 mod transfer;
@@ -32,6 +34,8 @@ Examples:
       --api maps --connection carto_dw --resource carto.shared.demo
   portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
   portcullis inspect --policy policy.json
+  portcullis compile --policy policy.json --output policy.pcls
+  portcullis serve --policy policy.json
   portcullis connections add carto_dw --dialect bigquery
   portcullis credentials create token --connection carto_dw --source carto.shared.demo --apis maps
 
@@ -60,8 +64,10 @@ pub(crate) struct Cli {
 enum Command {
     Validate(validate::Args),
     Check(check::Args),
+    Compile(compile::Args),
     Inspect(inspect::Args),
     Bench(bench::Args),
+    Serve(Box<serve::Args>),
     Credentials(credentials::Args),
     Connections(connections::Args),
     NamedSources(named_sources::Args),
@@ -104,8 +110,10 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Validate(args) => validate::run(&args, cli.color),
         Command::Check(args) => check::run(&args, cli.color),
+        Command::Compile(args) => compile::run(&args, cli.color),
         Command::Inspect(args) => inspect::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
+        Command::Serve(args) => serve::run(&args),
         Command::Credentials(args) => credentials::run(&args, cli.color),
         Command::Connections(args) => connections::run(&args, cli.color),
         Command::NamedSources(args) => named_sources::run(&args, cli.color),

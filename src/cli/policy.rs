@@ -1,13 +1,14 @@
 //! The policy that a command decides by: the options that name it, and how it is loaded.
 
-use std::borrow::Cow;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{anyhow, bail};
+use anyhow::{Context, anyhow, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
-use portcullis::snapshot::{Options, Snapshot};
+use portcullis::server::policy::{LiveOptions, Source};
+use portcullis::snapshot::{MAGIC, Options, Snapshot};
 
 use super::excerpt::Renderer;
 use super::output::{Color, Painted, counted};
@@ -17,7 +18,7 @@ use super::registry;
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyArgs {
-    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., conflicts_with = "db", help = "The policy: a JSON document, or several that are one policy together; `-` for standard input. Goes before a registry that the environment names [env: PORTCULLIS_POLICY]")]
+    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., conflicts_with = "db", help = "The policy: a JSON document, or several that are one policy together; `-` for standard input. Or what `portcullis compile` wrote. Goes before a registry that the environment names [env: PORTCULLIS_POLICY]")]
     policy: Vec<PathBuf>,
     #[arg(
         long,
@@ -40,33 +41,41 @@ impl PolicyArgs {
     }
 
     /// What the options name; only where they name nothing, what the environment does.
-    fn inputs(&self) -> anyhow::Result<Vec<Input>> {
+    fn origin(&self) -> anyhow::Result<Origin> {
         if let Some(url) = &self.db {
-            return Ok(vec![registry::policy(url)?]);
+            return Ok(Origin::Registry(url.clone()));
         }
-        let mut files = Cow::Borrowed(&self.policy);
-        if files.is_empty() {
-            match (from_environment(), registry::from_environment()) {
-                (Some(_), Some(_)) => {
-                    bail!(
-                        "`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`"
-                    )
-                }
-                (Some(file), None) => files = Cow::Owned(vec![file]),
-                (None, Some(url)) => return Ok(vec![registry::policy(&url)?]),
-                (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
+        if !self.policy.is_empty() {
+            return Ok(Origin::Files(self.policy.clone()));
+        }
+        match (from_environment(), registry::from_environment()) {
+            (Some(_), Some(_)) => {
+                bail!("`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`")
             }
+            (Some(file), None) => Ok(Origin::Files(vec![file])),
+            (None, Some(url)) => Ok(Origin::Registry(url)),
+            (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
         }
-        one_stdin(&files)?;
-        read(&files).map_err(|errors| {
-            let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-            anyhow!("{}", errors.join("\nerror: "))
-        })
     }
 
     /// The compiled policy; `None` if it has errors, which are then told on standard error.
     pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
-        let inputs = self.inputs()?;
+        let inputs = match self.origin()? {
+            Origin::Registry(url) => vec![registry::policy(&url)?],
+            Origin::Files(files) => {
+                one_stdin(&files)?;
+                match compiled(&files)? {
+                    Some(_) if self.skip_invalid => {
+                        bail!("`--skip-invalid` is for documents, and the policy is compiled")
+                    }
+                    Some(snapshot) => return Ok(Some(snapshot)),
+                    None => read(&files).map_err(|errors| {
+                        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                        anyhow!("{}", errors.join("\nerror: "))
+                    })?,
+                }
+            }
+        };
         let options =
             LoadOptions { skip_invalid: self.skip_invalid, now: Some(SystemClock.now()), ..LoadOptions::default() };
         let loaded = load(&inputs, &options);
@@ -74,6 +83,24 @@ impl PolicyArgs {
         let Some(policy) = loaded.policy else { return Ok(None) };
         let options = Options { automaton_bytes: self.automaton_bytes, ..Options::default() };
         Ok(Some(Snapshot::compile(&policy, &options)?))
+    }
+
+    /// Where a policy that may change is read from.
+    pub(crate) fn source(&self) -> anyhow::Result<Source> {
+        match self.origin()? {
+            Origin::Registry(url) => Ok(Source::registry(url.parse()?)),
+            Origin::Files(files) => Ok(Source::files(files)?),
+        }
+    }
+
+    /// How such a policy is read.
+    pub(crate) fn live(&self, state_dir: Option<PathBuf>) -> LiveOptions {
+        LiveOptions {
+            skip_invalid: self.skip_invalid,
+            compile: Options { automaton_bytes: self.automaton_bytes, ..Options::default() },
+            state_dir,
+            ..LiveOptions::default()
+        }
     }
 
     fn tell(&self, inputs: &[Input], loaded: &Loaded, color: Color) -> anyhow::Result<()> {
@@ -100,6 +127,27 @@ impl PolicyArgs {
         }
         Ok(())
     }
+}
+
+/// Where a policy comes from.
+enum Origin {
+    Files(Vec<PathBuf>),
+    Registry(String),
+}
+
+/// The snapshot, if the one file is a compiled policy.
+fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
+    let is_compiled = |path: &&PathBuf| {
+        let mut begins = [0; MAGIC.len()];
+        let begins = File::open(path).and_then(|mut file| file.read_exact(&mut begins).map(|()| begins));
+        !is_stdin(path) && begins.is_ok_and(|begins| begins == MAGIC)
+    };
+    let Some(path) = files.iter().find(is_compiled) else { return Ok(None) };
+    let name = path.display();
+    if files.len() > 1 {
+        bail!("`{name}` is a compiled policy: it is whole, and nothing can be put together with it");
+    }
+    Snapshot::open(path).map(Some).with_context(|| format!("cannot load `{name}`"))
 }
 
 /// The document that the environment names.

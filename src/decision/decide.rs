@@ -3,11 +3,12 @@
 use super::reason::TokenId;
 use super::{Allow, Credential, Decision, Reason, Request, Source};
 use crate::base::Timestamp;
-use crate::model::{ApiId, GrantKind, GrantKinds, Referers, SecretDigest};
+use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
 use crate::pattern::{HashedName, covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
-use crate::snapshot::{Block, CompiledConnection, Row, Run, Snapshot, Tag, Text, query_key};
+use crate::referer::StoredSet;
+use crate::snapshot::{Block, Compiled, Found, Row, Run, Snapshot, Tag, Text, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
 ///
@@ -30,21 +31,21 @@ use crate::snapshot::{Block, CompiledConnection, Row, Run, Snapshot, Tag, Text, 
 /// ```
 #[inline]
 pub fn decide<'s>(snapshot: &'s Snapshot, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    decide_for(snapshot, request, now).1
+    match token(snapshot, &request.credential) {
+        Ok(found) => of_token(found, request, now),
+        Err(reason) => Decision::Deny(reason),
+    }
 }
 
-/// As [`decide`], with the row of the token, where one is known.
+/// As [`decide`], with the token, where one is known.
 #[inline]
 pub(crate) fn decide_for<'s>(
     snapshot: &'s Snapshot,
     request: &Request<'_>,
     now: Timestamp,
-) -> (Option<usize>, Decision<'s>) {
+) -> (Option<Found<'s>>, Decision<'s>) {
     match token(snapshot, &request.credential) {
-        Ok((at, row)) => match allow(snapshot, row, request, now) {
-            Ok(allow) => (Some(at), Decision::Allow(allow)),
-            Err(reason) => (Some(at), Decision::Deny(reason)),
-        },
+        Ok(found) => (Some(found), of_token(found, request, now)),
         Err(reason) => (None, Decision::Deny(reason)),
     }
 }
@@ -69,17 +70,26 @@ pub fn decide_batch<'s>(
     requests.iter().map(move |request| decide(snapshot, request, now))
 }
 
-fn allow<'s>(snapshot: &'s Snapshot, row: &'s Row, request: &Request<'_>, now: Timestamp) -> Result<Allow<'s>, Reason> {
+#[inline]
+pub(super) fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+    match allow(found.compiled, found.row, request, now) {
+        Ok(allow) => Decision::Allow(allow),
+        Err(reason) => Decision::Deny(reason),
+    }
+}
+
+#[inline]
+fn allow<'s>(compiled: &'s Compiled, row: &'s Row, request: &Request<'_>, now: Timestamp) -> Result<Allow<'s>, Reason> {
     if row.expiry().is_expired(now) {
         return Err(Reason::TokenExpired);
     }
-    let considered = api(snapshot, row, request)?;
-    referer(snapshot.referers(row), request.referer)?;
-    let mut allow = Allow { token: TokenId::Of(snapshot, row), grants: smallvec::SmallVec::new() };
+    let considered = api(compiled, row, request)?;
+    referer(compiled.referers(row), request.referer)?;
+    let mut allow = Allow { token: TokenId::Of(compiled, row), grants: smallvec::SmallVec::new() };
     if considered.is_empty() {
         return Ok(allow);
     }
-    let target = Target { snapshot, connection: snapshot.connection(request.connection), considered };
+    let target = Target { compiled, connection: compiled.connection(request.connection), considered };
     let mut buffer = NameBuffer::new();
     match request.sources.as_slice() {
         [] => return Err(Reason::SourceMalformed),
@@ -109,7 +119,7 @@ fn allow<'s>(snapshot: &'s Snapshot, row: &'s Row, request: &Request<'_>, now: T
 
 /// Checks 1 and 2.
 #[inline]
-pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> Result<(usize, &'s Row), Reason> {
+pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> Result<Found<'s>, Reason> {
     let digest = match *credential {
         Credential::Missing | Credential::Secret("") => return Err(Reason::TokenMissing),
         Credential::Secret(secret) => SecretDigest::of(secret),
@@ -120,8 +130,8 @@ pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> 
 
 /// Check 4, and the grant kinds that the API considers: none if it needs no source.
 #[inline]
-pub(crate) fn api(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
-    let apis = snapshot.apis();
+pub(crate) fn api(compiled: &Compiled, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
+    let apis = compiled.apis();
     let listed = |id: &ApiId| row.apis().contains(*id);
     let id = apis.find(request.api).filter(listed).ok_or(Reason::ApiNotAllowed)?;
     Ok(apis.get(id).map_or(GrantKinds::NONE, |api| api.considers(request.operation)))
@@ -129,12 +139,12 @@ pub(crate) fn api(snapshot: &Snapshot, row: &Row, request: &Request<'_>) -> Resu
 
 /// Check 5 (N7.6).
 #[inline]
-pub(crate) fn referer(accepted: &Referers, header: Option<&str>) -> Result<(), Reason> {
+pub(crate) fn referer(accepted: Option<StoredSet<'_>>, header: Option<&str>) -> Result<(), Reason> {
     match (accepted, header) {
-        (Referers::Any, _) => Ok(()),
-        (Referers::Only(_), None | Some("")) => Err(Reason::RefererMissing),
-        (Referers::Only(set), Some(header)) if set.accepts(header) => Ok(()),
-        (Referers::Only(_), Some(_)) => Err(Reason::RefererNotAllowed),
+        (None, _) => Ok(()),
+        (Some(_), None | Some("")) => Err(Reason::RefererMissing),
+        (Some(set), Some(header)) if set.accepts(header) => Ok(()),
+        (Some(_), Some(_)) => Err(Reason::RefererNotAllowed),
     }
 }
 
@@ -158,9 +168,9 @@ impl Asked<'_> {
 
 /// What the sources of a request are checked against.
 pub(crate) struct Target<'s> {
-    pub(crate) snapshot: &'s Snapshot,
+    pub(crate) compiled: &'s Compiled,
     /// `None` if no document and no grant names it.
-    pub(crate) connection: Option<(u32, &'s CompiledConnection)>,
+    pub(crate) connection: Option<(u32, &'s Connection)>,
     pub(crate) considered: GrantKinds,
 }
 
@@ -171,11 +181,11 @@ impl<'s> Target<'s> {
         let malformed = |_| Reason::SourceMalformed;
         match source {
             Source::Resource(text) => {
-                let dialect = self.connection.map(|(_, compiled)| compiled.connection.dialect()).unwrap_or_default();
+                let dialect = self.connection.map(|(_, connection)| connection.dialect()).unwrap_or_default();
                 CanonicalName::read(text, dialect, buffer).map(Asked::Resource).map_err(|_| Reason::SourceMalformed)
             }
             Source::Query(text) => {
-                NormalForm::of(text, self.snapshot.query_bytes()).map(Asked::Query).map_err(malformed)
+                NormalForm::of(text, self.compiled.query_bytes()).map(Asked::Query).map_err(malformed)
             }
             Source::NamedSource(text) if NamedSource::is_named_source(text) => Ok(Asked::NamedSource(text)),
             Source::NamedSource(_) => Err(Reason::SourceMalformed),
@@ -185,14 +195,14 @@ impl<'s> Target<'s> {
     /// Check 7.
     #[inline]
     pub(crate) fn block(&self, row: &Row) -> Result<Block<'s>, Reason> {
-        let block = self.connection.and_then(|(at, _)| self.snapshot.block(row, at));
+        let block = self.connection.and_then(|(at, _)| self.compiled.block(row, at));
         block.ok_or(Reason::ConnectionNotGranted)
     }
 
     /// Check 8 (N8.7).
     #[inline]
     pub(crate) fn accepts(&self, source: Source<'_>) -> Result<(), Reason> {
-        let named_only = self.connection.is_some_and(|(_, compiled)| compiled.connection.named_sources_only());
+        let named_only = self.connection.is_some_and(|(_, connection)| connection.named_sources_only());
         if named_only && matches!(source, Source::Query(_)) { Err(Reason::QueryNotAccepted) } else { Ok(()) }
     }
 
@@ -240,8 +250,8 @@ impl<'s> Target<'s> {
 
     #[inline]
     fn find(&self, run: Run<'s>, key: u32, mut is: impl FnMut(Text<'_>) -> bool) -> Option<u32> {
-        let mut found = run.find(key, self.snapshot.scan_up_to());
-        found.find(|&(text, _)| is(self.snapshot.text(text))).map(|(_, grant)| grant)
+        let mut found = run.find(key, self.compiled.scan_up_to());
+        found.find(|&(text, _)| is(self.compiled.text(text))).map(|(_, grant)| grant)
     }
 
     /// Among the patterns that cover `name`, the one with the most literal characters, then the first (N10).
@@ -250,23 +260,21 @@ impl<'s> Target<'s> {
         let bytes = name.name().as_bytes();
         for run in block.runs() {
             let Tag::Pattern(shape) = run.tag else { continue };
-            let Some(shape) = self.snapshot.shape(shape) else { continue };
+            let Some(shape) = self.compiled.shape(shape) else { continue };
             let Some(key) = name.key_at(shape) else { continue };
-            for (text, grant) in run.find(key, self.snapshot.scan_up_to()) {
-                let pattern = self.snapshot.text(text).own();
+            for (text, grant) in run.find(key, self.compiled.scan_up_to()) {
+                let pattern = self.compiled.text(text).own();
                 if shape.covers(pattern, name) {
                     best.offer(pattern, grant);
                 }
             }
         }
-        if let Some((_, compiled)) = self.connection {
-            compiled.matcher.candidates(block, bytes, |entry| {
-                let pattern = self.snapshot.text(entry.text).own();
-                if covers(pattern, bytes) {
-                    best.offer(pattern, entry.grant);
-                }
-            });
-        }
+        self.compiled.residue(block, bytes, |entry| {
+            let pattern = self.compiled.text(entry.text).own();
+            if covers(pattern, bytes) {
+                best.offer(pattern, entry.grant);
+            }
+        });
         best.grant()
     }
 }

@@ -2,10 +2,12 @@
 
 mod decide;
 mod reason;
+mod replay;
 mod request;
 
 pub(crate) use decide::{Asked, Target, api, decide_for};
 pub use decide::{decide, decide_batch};
 pub(crate) use reason::TokenId;
 pub use reason::{Allow, Decision, Reason};
+pub use replay::Replay;
 pub use request::{Credential, Request, Source, Sources};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use smallvec::SmallVec;
 
-use crate::snapshot::{Row, Snapshot};
+use crate::snapshot::{Compiled, Row};
 
 /// Why a request is denied, in the order of the checks (N10). The first that fails decides.
 ///
@@ -102,7 +102,7 @@ pub struct Allow<'s> {
 /// The id of a token, or where it can be read: most callers never do, and it lies apart from all that a decision needs.
 #[derive(Clone, Copy)]
 pub(crate) enum TokenId<'s> {
-    Of(&'s Snapshot, &'s Row),
+    Of(&'s Compiled, &'s Row),
     Read(&'s str),
 }
 
@@ -110,7 +110,7 @@ impl<'s> Allow<'s> {
     /// The id of the token.
     pub fn token(&self) -> &'s str {
         match self.token {
-            TokenId::Of(snapshot, row) => snapshot.token_id(row),
+            TokenId::Of(compiled, row) => compiled.token_id(row),
             TokenId::Read(id) => id,
         }
     }

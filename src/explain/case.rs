@@ -2,9 +2,9 @@
 
 use crate::base::Timestamp;
 use crate::decision::{Credential, Decision, Reason, Request, Source, Target, api};
-use crate::model::{GrantKind, GrantKinds};
+use crate::model::{Connection, GrantKind, GrantKinds};
 use crate::name::{Dialect, NameBuffer, Written};
-use crate::snapshot::{Block, Row, Snapshot};
+use crate::snapshot::{Block, Compiled, Row};
 
 use super::words::quoted;
 
@@ -13,7 +13,10 @@ const REDACTED_FROM: usize = 8;
 
 /// One decision with all that led to it.
 pub(super) struct Case<'s, 'r> {
-    pub(super) snapshot: &'s Snapshot,
+    /// What has the token, or else the whole policy's.
+    pub(super) compiled: &'s Compiled,
+    /// How many tokens the policy has.
+    pub(super) tokens: usize,
     pub(super) request: &'r Request<'r>,
     pub(super) now: Timestamp,
     pub(super) decision: &'r Decision<'s>,
@@ -28,7 +31,7 @@ impl<'s, 'r> Case<'s, 'r> {
 
     /// The grant kinds that the request is checked against; none if the API needs no source or is not the token's.
     pub(super) fn considered(&self) -> GrantKinds {
-        let kinds = self.row.and_then(|row| api(self.snapshot, row, self.request).ok());
+        let kinds = self.row.and_then(|row| api(self.compiled, row, self.request).ok());
         kinds.unwrap_or_default()
     }
 
@@ -37,7 +40,7 @@ impl<'s, 'r> Case<'s, 'r> {
     }
 
     pub(super) fn target_considering(&self, considered: GrantKinds) -> Target<'s> {
-        Target { snapshot: self.snapshot, connection: self.snapshot.connection(self.request.connection), considered }
+        Target { compiled: self.compiled, connection: self.compiled.connection(self.request.connection), considered }
     }
 
     /// What the token is granted on the connection.
@@ -47,8 +50,8 @@ impl<'s, 'r> Case<'s, 'r> {
 
     /// Of the request's connection.
     pub(super) fn dialect(&self) -> Dialect {
-        let connection = self.snapshot.connection(self.request.connection);
-        connection.map(|(_, compiled)| compiled.connection.dialect()).unwrap_or_default()
+        let connection = self.compiled.connection(self.request.connection);
+        connection.map(|(_, connection)| connection.dialect()).unwrap_or_default()
     }
 
     pub(super) fn sources(&self) -> &'r [Source<'r>] {
@@ -119,9 +122,9 @@ pub(super) fn granted(kind: GrantKind, text: &[u8], dialect: Dialect) -> String 
 }
 
 /// As in "grant 2 (pattern `carto.shared.*`)", for a grant of `block`.
-pub(super) fn grant_of(snapshot: &Snapshot, block: Block<'_>, grant: u32) -> String {
-    let connection = snapshot.connection_at(block.connection);
-    let dialect = connection.map(|compiled| compiled.connection.dialect()).unwrap_or_default();
+pub(super) fn grant_of(compiled: &Compiled, block: Block<'_>, grant: u32) -> String {
+    let connection = compiled.connection_at(block.connection);
+    let dialect = connection.map(Connection::dialect).unwrap_or_default();
     let mut found = None;
     block.each(|kind, text, place| {
         if place == grant && found.is_none() {
@@ -132,7 +135,7 @@ pub(super) fn grant_of(snapshot: &Snapshot, block: Block<'_>, grant: u32) -> Str
         None => format!("grant {grant}"),
         Some((GrantKind::All, _)) => format!("grant {grant} (all sources)"),
         Some((kind, text)) => {
-            let text = text.map(|text| granted(kind, &snapshot.text(text).whole(), dialect)).unwrap_or_default();
+            let text = text.map(|text| granted(kind, &compiled.text(text).whole(), dialect)).unwrap_or_default();
             format!("grant {grant} ({} {text})", singular(kind))
         }
     }

@@ -6,10 +6,10 @@ use super::case::{Case, grant_of};
 use super::words::{kinds, list, quoted, span};
 use crate::base::Timestamp;
 use crate::decision::{Asked, Credential, Decision, Reason, Source};
-use crate::model::{Expiry, Referers};
+use crate::model::Expiry;
 use crate::name::NameBuffer;
 use crate::pattern::covers;
-use crate::referer::Referer;
+use crate::referer::{Referer, StoredSet};
 use crate::snapshot::Block;
 
 /// One check of N10.
@@ -119,12 +119,12 @@ fn detail(case: &Case<'_, '_>, number: u8) -> String {
     match number {
         1 => presented(case),
         2 => match case.row {
-            Some(row) => format!("its secret is that of token {}", quoted(case.snapshot.token_id(row))),
-            None => format!("none of the {} tokens of the policy has this secret", case.snapshot.token_count()),
+            Some(row) => format!("its secret is that of token {}", quoted(case.compiled.token_id(row))),
+            None => format!("none of the {} tokens of the policy has this secret", case.tokens),
         },
         3 => case.row.map(|row| expiry(row.expiry(), case.now)).unwrap_or_default(),
         4 => api(case),
-        5 => case.row.map(|row| referer(case, case.snapshot.referers(row))).unwrap_or_default(),
+        5 => case.row.map(|row| referer(case, case.compiled.referers(row))).unwrap_or_default(),
         6 => well_formed(case),
         7 => connection(case),
         8 => accepts(case),
@@ -150,14 +150,14 @@ fn expiry(expiry: Expiry, now: Timestamp) -> String {
 }
 
 fn api(case: &Case<'_, '_>) -> String {
-    let (apis, row) = (case.snapshot.apis(), case.row);
+    let (apis, row) = (case.compiled.apis(), case.row);
     let names = row.into_iter().flat_map(|row| row.apis().iter()).filter_map(|id| apis.get(id));
     let listed = list(names.map(|api| quoted(api.name())));
     format!("the request is for {}, the token lists {listed}", case.asked(case.request.api))
 }
 
-fn referer(case: &Case<'_, '_>, accepted: &Referers) -> String {
-    let Referers::Only(set) = accepted else {
+fn referer(case: &Case<'_, '_>, accepted: Option<StoredSet<'_>>) -> String {
+    let Some(set) = accepted else {
         return "it lists no referer: any request is accepted, with or without one".to_owned();
     };
     let entries = || list(set.entries().map(|entry| quoted(entry.as_str())));
@@ -214,11 +214,11 @@ fn connection(case: &Case<'_, '_>) -> String {
         let grants = if count == 1 { "1 grant".to_owned() } else { format!("{count} different grants") };
         return format!("{grants} on {shown}, of dialect `{}`", case.dialect());
     }
-    let blocks = case.row.into_iter().flat_map(|row| case.snapshot.blocks(row));
-    let granted = blocks.filter_map(|block| case.snapshot.connection_at(block.connection));
-    let names = list(granted.map(|compiled| quoted(compiled.connection.name())));
+    let blocks = case.row.into_iter().flat_map(|row| case.compiled.blocks(row));
+    let granted = blocks.filter_map(|block| case.compiled.connection_at(block.connection));
+    let names = list(granted.map(|connection| quoted(connection.name())));
     let unknown =
-        if case.snapshot.connection(case.request.connection).is_none() { ", which nothing declares" } else { "" };
+        if case.compiled.connection(case.request.connection).is_none() { ", which nothing declares" } else { "" };
     format!("none on {shown}{unknown}; there are grants on {names}")
 }
 
@@ -228,8 +228,8 @@ fn accepts(case: &Case<'_, '_>) -> String {
         let which = case.which(index);
         return format!("{which}{} is refused: {connection} accepts named sources only", source_text(case, source));
     }
-    let found = case.snapshot.connection(case.request.connection);
-    if found.is_some_and(|(_, compiled)| compiled.connection.named_sources_only()) {
+    let found = case.compiled.connection(case.request.connection);
+    if found.is_some_and(|(_, connection)| connection.named_sources_only()) {
         format!("{connection} refuses queries, and no source is one")
     } else {
         format!("{connection} refuses no kind")
@@ -247,7 +247,7 @@ fn granted(case: &Case<'_, '_>) -> String {
     let told = case.sources().iter().zip(allow.grants()).map(|(&source, &grant)| {
         let others = others(case, block, source, grant);
         let also = if others.is_empty() { String::new() } else { format!(" (so does {})", list(others)) };
-        format!("{} covers {}{also}", grant_of(case.snapshot, block, grant), source_text(case, source))
+        format!("{} covers {}{also}", grant_of(case.compiled, block, grant), source_text(case, source))
     });
     list(told)
 }
@@ -260,7 +260,7 @@ fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u3
     let query = if let Asked::Query(normal) = &asked { normal.clone().collect() } else { String::new() };
     let mut others = Vec::new();
     block.each(|kind, text, grant| {
-        let text = text.map(|text| case.snapshot.text(text).whole()).unwrap_or_default();
+        let text = text.map(|text| case.compiled.text(text).whole()).unwrap_or_default();
         let covers = match (kind, &asked) {
             (All, _) => true,
             (Resource | Pattern, Asked::Resource(name)) => covers(&text, name.as_bytes()),
@@ -276,6 +276,6 @@ fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u3
     // A sentence lists a few; writing each costs a pass over the grants.
     let more = others.len().saturating_sub(3);
     others.truncate(3);
-    let told = others.into_iter().map(|grant| grant_of(case.snapshot, block, grant));
+    let told = others.into_iter().map(|grant| grant_of(case.compiled, block, grant));
     told.chain((more > 0).then(|| format!("{more} more"))).collect()
 }

@@ -46,11 +46,12 @@ pub use near::{NearMiss, NearMissKind};
 /// # Ok::<(), portcullis::base::InstantError>(())
 /// ```
 pub fn explain(snapshot: &Snapshot, request: &Request<'_>, now: Timestamp) -> Explanation {
-    let (at, decision) = decide_for(snapshot, request, now);
-    let row = at.and_then(|at| snapshot.rows().get(at));
-    let case = Case { snapshot, request, now, decision: &decision, row };
+    let (found, decision) = decide_for(snapshot, request, now);
+    let compiled = found.map_or(&**snapshot.base(), |found| found.compiled);
+    let row = found.map(|found| found.row);
+    let case = Case { compiled, tokens: snapshot.token_count(), request, now, decision: &decision, row };
     Explanation {
-        token: row.map(|row| snapshot.token_id(row).to_owned()),
+        token: row.map(|row| compiled.token_id(row).to_owned()),
         checks: check::tell(&case),
         near_misses: near::misses(&case),
         verdict: match decision {

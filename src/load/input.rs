@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::redact::redact;
+use crate::snapshot::MAGIC;
 
 /// A text with a name. Its `Debug` shows no text, which may hold secrets.
 #[derive(Clone, PartialEq, Eq)]
@@ -72,6 +73,10 @@ impl Input {
             Ok(bytes) => bytes,
             Err(error) => return Err(Unreadable { file: name, reason: error.to_string() }),
         };
+        if bytes.starts_with(&MAGIC) {
+            let reason = "it is a compiled policy, which holds no definitions".to_owned();
+            return Err(Unreadable { file: name, reason });
+        }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self { name, text }),
             Err(error) => {

@@ -20,6 +20,7 @@
 //! No secret is repeated in a diagnostic. A text that is shown beside one should be [`Input::redacted`].
 
 mod diagnostic;
+mod digested;
 mod input;
 mod redact;
 mod spot;
@@ -62,6 +63,8 @@ pub struct Loaded {
     pub diagnostics: Vec<Diagnostic>,
     /// How many tokens were left out of the policy for their errors.
     pub skipped: usize,
+    /// Those tokens: the place of the input, and of the token in it; ascending.
+    left_out: Vec<(usize, usize)>,
 }
 
 /// Why there is no policy: every error.
@@ -109,11 +112,12 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
         tokens.extend(problem.token().map(|token| (problem.document, token)));
         found.push(Found::error(problem));
     }
+    tokens.sort_unstable();
     tokens.dedup();
     // A document that is not even read lacks its tokens, and is rejected for that by lowering; be it said again.
     let policy = policy.filter(|_| unread == 0);
-    let skipped = if policy.is_some() { tokens.len() } else { 0 };
-    Loaded { policy, diagnostics: spot(inputs, found), skipped }
+    let left_out = if policy.is_some() { tokens } else { Vec::new() };
+    Loaded { policy, diagnostics: spot(inputs, found), skipped: left_out.len(), left_out }
 }
 
 /// The documents that were read, and `empty` in the place of the others.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 pub(crate) use covers::covers;
 pub(crate) use key::{KeyHasher, text_key};
-pub(crate) use shape::{HashedName, Shape, name_key};
+pub(crate) use shape::{HashedName, Shape, StoredShape, name_key};
 
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Scanned, Stars, Written, scan};
 
@@ -70,6 +70,9 @@ pub enum PatternClass {
 }
 
 impl PatternClass {
+    /// Every class, the simplest first.
+    pub const ALL: [Self; 4] = [Self::Prefix, Self::WholeSegments, Self::OneStarASegment, Self::SeveralStarsASegment];
+
     /// A stable name, for reports.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -33,6 +33,10 @@ enum Segment {
     Ends { before: u16, behind: u16 },
 }
 
+/// A shape as it is stored: segments, how many are whole, whether text floats, and of the others the ends that are asked
+/// for, if they are not whole.
+pub(crate) type StoredShape = (u8, u8, bool, Vec<Option<(u16, u16)>>);
+
 impl Segment {
     fn of(segment: &[u8]) -> Self {
         let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
@@ -133,6 +137,27 @@ impl Shape {
             floats: pattern.split(|&byte| byte == b'.').any(|segment| memchr::memchr_iter(STAR, segment).count() > 1),
             rest: all.get(whole..asked.max(whole)).unwrap_or_default().into(),
         }
+    }
+
+    pub(crate) fn to_stored(&self) -> StoredShape {
+        let rest = self.rest.iter().map(|segment| match *segment {
+            Segment::Whole => None,
+            Segment::Ends { before, behind } => Some((before, behind)),
+        });
+        (self.segments, self.whole, self.floats, rest.collect())
+    }
+
+    /// The shape that was stored so; `None` for what no pattern has.
+    pub(crate) fn from_stored((segments, whole, floats, rest): &StoredShape) -> Option<Self> {
+        let asked = usize::from(*whole) + rest.len();
+        if usize::from(*segments) > MAX_SEGMENTS || asked > usize::from(*segments) {
+            return None;
+        }
+        let rest = rest.iter().map(|ends| match *ends {
+            None => Segment::Whole,
+            Some((before, behind)) => Segment::Ends { before, behind },
+        });
+        Some(Self { segments: *segments, whole: *whole, floats: *floats, rest: rest.collect() })
     }
 
     /// The key of the literal text of `pattern`, which has this shape.

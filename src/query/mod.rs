@@ -15,6 +15,7 @@
 //! - A carriage return in a `--` comment that no line feed follows makes a text not plain: some dialects end the
 //!   comment there.
 
+mod digest;
 mod lex;
 #[doc(hidden)]
 pub mod naive;
@@ -25,6 +26,7 @@ mod word;
 use std::fmt;
 use std::sync::Arc;
 
+pub use digest::{QueryDigest, QueryDigestError};
 pub use named::{NamedSource, NamedSourceError};
 pub use normal::NormalForm;
 pub use word::looks_like_query;

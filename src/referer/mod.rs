@@ -27,4 +27,5 @@ mod url;
 pub use self::entry::{Entry, EntryError, Rule};
 pub use self::header::Referer;
 pub use self::set::RefererSet;
+pub(crate) use self::set::StoredSet;
 pub use self::url::Scheme;

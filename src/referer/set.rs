@@ -35,8 +35,8 @@ pub struct RefererSet {
 }
 
 /// A set, where it lies. Whatever the bytes are, asking them is safe; what cannot be read matches nothing.
-#[derive(Debug, Clone, Copy)]
-struct StoredSet<'b> {
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct StoredSet<'b> {
     bytes: &'b [u8],
 }
 
@@ -86,15 +86,25 @@ impl RefererSet {
         self.len() == 0
     }
 
+    /// The form in which it can be kept elsewhere.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     fn stored(&self) -> StoredSet<'_> {
-        StoredSet { bytes: &self.bytes }
+        StoredSet::of(&self.bytes)
     }
 }
 
 impl<'b> StoredSet<'b> {
+    /// The set that [`RefererSet::as_bytes`] gave.
+    pub(crate) fn of(bytes: &'b [u8]) -> Self {
+        Self { bytes }
+    }
+
     /// As [`RefererSet::accepts`].
     #[inline]
-    fn accepts(self, header: &str) -> bool {
+    pub(crate) fn accepts(self, header: &str) -> bool {
         // A header that goes on where a site ends has that site's origin, whatever follows: nothing need be parsed.
         let goes_on = |at| self.site(at).is_some_and(|site| header.as_bytes().starts_with(site));
         (0..self.len().min(SCAN)).any(goes_on) || Referer::parse(header).is_some_and(|referer| self.matches(&referer))
@@ -104,11 +114,11 @@ impl<'b> StoredSet<'b> {
         if self.number(1) == 0 { self.views().any(|entry| entry.matches(referer)) } else { self.search(referer) }
     }
 
-    fn entries(self) -> impl Iterator<Item = Entry> {
+    pub(crate) fn entries(self) -> impl Iterator<Item = Entry> {
         self.views().map(Entry::of)
     }
 
-    fn len(self) -> usize {
+    pub(crate) fn len(self) -> usize {
         self.number(0)
     }
 

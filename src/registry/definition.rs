@@ -72,7 +72,7 @@ pub(super) fn document(records: &mut dyn Records, which: Which<'_>) -> Result<St
     write(&records.connections()?, &records.apis()?, &tokens)
 }
 
-fn write(connections: &[Connection], apis: &[Api], tokens: &[Draft]) -> Result<String> {
+pub(super) fn write(connections: &[Connection], apis: &[Api], tokens: &[Draft]) -> Result<String> {
     let document = Document { version: 1, connections, apis, tokens };
     let mut text = serde_json::to_string_pretty(&document)
         .map_err(|error| storage(format!("cannot write JSON: {error}"), "nothing was changed"))?;

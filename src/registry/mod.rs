@@ -30,6 +30,7 @@
 //! Whoever can open the database can change all of it: [`Actor`] says who acts and keeps users out of each other's way, but
 //! it is the permissions of the file that keep strangers out.
 
+mod changes;
 mod clients;
 mod connections;
 mod definition;
@@ -45,6 +46,7 @@ mod transfer;
 
 use serde::Serialize;
 
+pub use changes::Changes;
 pub use clients::{ClientEdit, CreatedClient};
 pub use error::{Advice, RegistryError, Result};
 pub use location::Location;

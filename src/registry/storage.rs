@@ -63,6 +63,10 @@ pub(super) trait Records {
 
     /// Every entry, oldest first.
     fn trail(&mut self) -> Result<Vec<TrailEntry>>;
+    /// The number of the last entry; 0 if there is none.
+    fn last_entry(&mut self) -> Result<u64>;
+    /// Number, kind and id of the entries behind number `last`, oldest first, `most` at most.
+    fn entries_behind(&mut self, last: u64, most: usize) -> Result<Vec<(u64, String, String)>>;
     /// Appends `entry`, whose number is not read.
     fn append(&mut self, entry: &TrailEntry) -> Result<()>;
 

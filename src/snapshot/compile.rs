@@ -1,13 +1,16 @@
 //! From the model to the snapshot.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::Arc;
 
+use super::compiled::{Compiled, Context};
 use super::grants::{BlockPlan, Entry, GrantSetsBuilder, Residue, Tag};
-use super::residue;
+use super::referers::RefererSetsBuilder;
+use super::residue::{self, Matcher};
 use super::texts::{TextId, TextsBuilder};
 use super::tokens::{Row, TokenTable};
-use super::{CompiledConnection, ConnectionReport, Options, Report, Snapshot};
-use crate::model::{Grant, GrantKind, GrantSource, Policy, Referers, Token};
+use super::{ConnectionReport, Options, Report};
+use crate::model::{Grant, GrantSource, Policy, Referers, Token};
 use crate::pattern::{KeyHasher, Shape, name_key, text_key};
 
 /// Why a policy cannot be compiled: it outgrows what a snapshot can address.
@@ -24,9 +27,10 @@ pub enum CompileError {
     TooManyTokens,
 }
 
-pub(super) fn compile(policy: &Policy, options: &Options) -> Result<Snapshot, CompileError> {
+/// Compiles the tokens of `policy`, whose connections, APIs and limits `context` holds.
+pub(super) fn compile(policy: &Policy, context: Arc<Context>, options: &Options) -> Result<Compiled, CompileError> {
     if u32::try_from(policy.tokens().len()).is_ok_and(|count| count < u32::MAX) {
-        Compiler::new(policy, options).run()
+        Compiler::new(policy, options).run(context)
     } else {
         Err(CompileError::TooManyTokens)
     }
@@ -39,8 +43,7 @@ struct Compiler<'p> {
     sets: GrantSetsBuilder,
     shapes: Vec<Shape>,
     shape_ids: HashMap<Shape, u32, foldhash::fast::FixedState>,
-    referers: Vec<Referers>,
-    referer_ids: HashMap<&'p Referers, u32, foldhash::fast::FixedState>,
+    referers: RefererSetsBuilder<'p>,
     reports: Vec<ConnectionReport>,
 }
 
@@ -58,13 +61,12 @@ impl<'p> Compiler<'p> {
             sets: GrantSetsBuilder::default(),
             shapes: Vec::new(),
             shape_ids: HashMap::default(),
-            referers: Vec::new(),
-            referer_ids: HashMap::default(),
+            referers: RefererSetsBuilder::default(),
             reports: reports.collect(),
         }
     }
 
-    fn run(mut self) -> Result<Snapshot, CompileError> {
+    fn run(mut self, context: Arc<Context>) -> Result<Compiled, CompileError> {
         let mut rows = Vec::with_capacity(self.policy.tokens().len());
         // Sets with residue wait until each connection's residue is known.
         let mut waiting: Vec<(usize, Vec<BlockPlan>)> = Vec::new();
@@ -78,27 +80,20 @@ impl<'p> Compiler<'p> {
                 rows.push(row);
             }
         }
-        let connections = self.connections(&mut waiting);
+        let matchers = self.matchers(&mut waiting);
         for (at, blocks) in waiting {
             let set = self.sets.write(&blocks)?;
             if let Some(row) = rows.get_mut(at) {
                 *row = row.with_grants(set);
             }
         }
-        Ok(self.finish(rows, connections))
+        Ok(self.finish(context, rows, matchers))
     }
 
     fn row(&mut self, token: &'p Token) -> Result<Row, CompileError> {
         let referers = match token.referers() {
             Referers::Any => None,
-            only @ Referers::Only(_) => {
-                let next = u32::try_from(self.referers.len()).map_err(|_| CompileError::TooManyTokens)?;
-                let referers = &mut self.referers;
-                Some(*self.referer_ids.entry(only).or_insert_with(|| {
-                    referers.push(only.clone());
-                    next
-                }))
-            }
+            Referers::Only(set) => Some(self.referers.intern(set)?),
         };
         let id = self.texts.push(token.id().as_bytes())?;
         Ok(Row::new(*token.digest(), token.apis(), token.expiry(), referers, id))
@@ -219,7 +214,7 @@ impl<'p> Compiler<'p> {
     }
 
     /// Chooses a matcher for each connection and gives the residue its ordinals.
-    fn connections(&mut self, waiting: &mut [(usize, Vec<BlockPlan>)]) -> Vec<CompiledConnection> {
+    fn matchers(&mut self, waiting: &mut [(usize, Vec<BlockPlan>)]) -> Vec<Matcher> {
         let mut residues: Vec<Vec<TextId>> = vec![Vec::new(); self.policy.connections().len()];
         for block in waiting.iter().flat_map(|(_, blocks)| blocks) {
             if let Some(residue) = residues.get_mut(block.connection as usize) {
@@ -227,11 +222,9 @@ impl<'p> Compiler<'p> {
             }
         }
         let mut ordinals: Vec<HashMap<TextId, u32>> = Vec::with_capacity(residues.len());
-        let mut connections = Vec::with_capacity(residues.len());
+        let mut matchers = Vec::new();
         let mut budget = residue::Budget::new(self.options);
-        for ((connection, residue), report) in
-            self.policy.connections().iter().zip(&mut residues).zip(&mut self.reports)
-        {
+        for (at, (residue, report)) in residues.iter_mut().zip(&mut self.reports).enumerate() {
             residue.sort_unstable();
             residue.dedup();
             let patterns: Vec<(TextId, Vec<u8>)> =
@@ -240,7 +233,10 @@ impl<'p> Compiler<'p> {
             report.residue = patterns.len();
             report.strategy = if patterns.is_empty() { "hashes" } else { chosen.matcher.strategy() };
             report.why = chosen.why;
-            connections.push(CompiledConnection { connection: connection.clone(), matcher: chosen.matcher });
+            if !patterns.is_empty() {
+                matchers.resize_with(at, Matcher::default);
+                matchers.push(chosen.matcher);
+            }
             ordinals.push(chosen.ordinals);
         }
         for block in waiting.iter_mut().flat_map(|(_, blocks)| blocks) {
@@ -250,43 +246,24 @@ impl<'p> Compiler<'p> {
             }
             block.residue.sort_unstable();
         }
-        connections
+        matchers
     }
 
-    fn finish(self, rows: Vec<Row>, connections: Vec<CompiledConnection>) -> Snapshot {
-        let grant_sets = self.sets.len();
-        let tokens = TokenTable::new(rows);
-        let (grants, texts) = (self.sets.finish(), self.texts.finish());
-        let mut by_kind: BTreeMap<GrantKind, usize> = BTreeMap::new();
-        for (&kind, &count) in self.reports.iter().flat_map(|report| &report.grants) {
-            *by_kind.entry(kind).or_default() += count;
-        }
-        let report = Report {
-            tokens: tokens.rows().len(),
-            grants: by_kind,
-            grant_sets,
-            referer_sets: self.referers.len(),
-            shapes: self.shapes.len(),
-            token_bytes: tokens.bytes(),
-            grant_bytes: grants.bytes(),
-            text_bytes: texts.bytes(),
-            matcher_bytes: connections.iter().map(|connection| connection.matcher.bytes()).sum(),
-            connections: self.reports,
-        };
-        let names = connections.iter().map(|compiled| compiled.connection.name().into());
-        Snapshot {
-            by_name: names.zip(0..).collect(),
-            tokens,
-            grants,
+    fn finish(self, context: Arc<Context>, rows: Vec<Row>, matchers: Vec<Matcher>) -> Compiled {
+        let sets = (self.sets.len(), self.referers.len());
+        let mut compiled = Compiled {
+            context,
+            tokens: TokenTable::new(rows),
+            grants: self.sets.finish(),
             shapes: self.shapes,
-            texts,
-            referers: self.referers,
-            apis: self.policy.apis().clone(),
-            connections,
-            query_bytes: self.policy.limits().query_bytes,
+            texts: self.texts.finish(),
+            referers: self.referers.finish(),
+            matchers,
             scan_up_to: self.options.scan_up_to,
-            report,
-        }
+            report: Report::default(),
+        };
+        compiled.report = Report::of(&compiled, self.reports, sets);
+        compiled
     }
 }
 

@@ -21,7 +21,7 @@ mod write;
 
 use super::texts::TextId;
 use crate::model::GrantKind;
-use form::{Form, Numbers, RESIDUE, number};
+use form::{Form, Numbers, RESIDUE, key_width, number, start_width};
 pub(crate) use write::{BlockPlan, Entry, GrantSetsBuilder};
 
 /// What the entries of a run are.
@@ -106,23 +106,22 @@ impl GrantSets {
     #[inline]
     pub(crate) fn block(&self, set: u32, connection: u32) -> Option<Block<'_>> {
         let set = self.set(set)?;
-        let at = if set.blocks <= 8 {
-            (0..set.blocks).find(|&at| set.connection(at) == Some(connection))?
-        } else {
-            let (mut low, mut high) = (0, set.blocks);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if set.connection(middle)? < connection { low = middle + 1 } else { high = middle }
-            }
-            Some(low).filter(|&at| set.connection(at) == Some(connection))?
-        };
-        set.block(at)
+        // Which width it is, is asked once.
+        match set.form.number() {
+            1 => set.find::<1>(connection),
+            2 => set.find::<2>(connection),
+            _ => set.find::<4>(connection),
+        }
     }
 
     /// Every block of the set at `set`.
     pub(crate) fn blocks(&self, set: u32) -> impl Iterator<Item = Block<'_>> {
         let set = self.set(set).unwrap_or_default();
-        (0..set.blocks).filter_map(move |at| set.block(at))
+        (0..set.blocks).filter_map(move |at| match set.form.number() {
+            1 => set.block::<1>(at),
+            2 => set.block::<2>(at),
+            _ => set.block::<4>(at),
+        })
     }
 
     #[inline]
@@ -135,36 +134,56 @@ impl GrantSets {
         Some(Set { form, bytes, blocks, directory: rest.get(..blocks.checked_mul(form.connection())?)? })
     }
 
-    /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.capacity()
+    /// As they are stored.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes }
     }
 }
 
 impl<'s> Set<'s> {
-    fn head(self, at: usize) -> Option<&'s [u8]> {
-        self.directory.get(at * self.form.connection()..)
+    /// The block for `connection`, of a set whose numbers have `W` bytes.
+    #[inline]
+    fn find<const W: usize>(self, connection: u32) -> Option<Block<'s>> {
+        let at = if self.blocks <= 8 {
+            (0..self.blocks).find(|&at| self.connection::<W>(at) == Some(connection))?
+        } else {
+            let (mut low, mut high) = (0, self.blocks);
+            while low < high {
+                let middle = low + (high - low) / 2;
+                if self.connection::<W>(middle)? < connection { low = middle + 1 } else { high = middle }
+            }
+            Some(low).filter(|&at| self.connection::<W>(at) == Some(connection))?
+        };
+        self.block::<W>(at)
     }
 
     #[inline]
-    fn connection(self, at: usize) -> Option<u32> {
-        number(self.head(at)?, self.form.number()).map(|(connection, _)| connection)
+    fn head<const W: usize>(self, at: usize) -> Option<&'s [u8]> {
+        self.directory.get(at * (2 * W + start_width(W))..)
     }
 
     #[inline]
-    fn block(self, at: usize) -> Option<Block<'s>> {
-        let width = self.form.number();
-        let (connection, rest) = number(self.head(at)?, width)?;
-        let (all, rest) = number(rest, width)?;
-        let (start, _) = number(rest, self.form.start())?;
-        let (runs, rest) = number(self.bytes.get(start as usize..)?, width)?;
-        let (entries, rest) = number(rest, width)?;
-        let (residue, rest) = number(rest, width)?;
-        let (runs, rest) = Numbers::split(rest, width, runs as usize * 2)?;
+    fn connection<const W: usize>(self, at: usize) -> Option<u32> {
+        number(self.head::<W>(at)?, W).map(|(connection, _)| connection)
+    }
+
+    #[inline]
+    fn block<const W: usize>(self, at: usize) -> Option<Block<'s>> {
+        let (connection, rest) = number(self.head::<W>(at)?, W)?;
+        let (all, rest) = number(rest, W)?;
+        let (start, _) = number(rest, start_width(W))?;
+        let (runs, rest) = number(self.bytes.get(start as usize..)?, W)?;
+        let (entries, rest) = number(rest, W)?;
+        let (residue, rest) = number(rest, W)?;
+        let (runs, rest) = Numbers::split(rest, W, runs as usize * 2)?;
         let entries = entries as usize;
-        let (keys, rest) = Numbers::split(rest, self.form.key(), entries)?;
+        let (keys, rest) = Numbers::split(rest, key_width(W), entries)?;
         let (texts, rest) = Numbers::split(rest, self.form.text(), entries)?;
-        let (grants, rest) = Numbers::split(rest, width, entries)?;
+        let (grants, rest) = Numbers::split(rest, W, entries)?;
         let residue = rest.as_chunks().0.get(..residue as usize)?;
         Some(Block { connection, all: all.checked_sub(1), runs, keys, texts, grants, residue })
     }
@@ -179,12 +198,11 @@ impl<'s> Block<'s> {
     #[inline]
     pub(crate) fn runs(self) -> impl Iterator<Item = Run<'s>> {
         let mut start = 0;
-        (0..self.runs.len() / 2).filter_map(move |at| {
-            let (tag, end) = (self.runs.get(2 * at)?, self.runs.get(2 * at + 1)? as usize);
-            let run =
-                Run { tag: Tag::from_word(tag), keys: self.keys, texts: self.texts, grants: self.grants, start, end };
+        self.runs.pairs().map(move |(tag, end)| {
+            let (tag, end) = (Tag::from_word(tag), end as usize);
+            let run = Run { tag, keys: self.keys, texts: self.texts, grants: self.grants, start, end };
             start = end;
-            Some(run)
+            run
         })
     }
 

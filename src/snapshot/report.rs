@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::compiled::Compiled;
+use super::file::ContentId;
+use super::residue::Matcher;
 use crate::model::GrantKind;
 use crate::pattern::PatternClass;
 
@@ -20,12 +23,16 @@ pub struct Report {
     pub shapes: usize,
     /// By connection, in the policy's order.
     pub connections: Vec<ConnectionReport>,
+    /// What the file that the snapshot was loaded from says its contents are; `None` where it was compiled here.
+    pub content_id: Option<ContentId>,
     /// Bytes of the token table.
     pub token_bytes: usize,
     /// Bytes of the grant sets.
     pub grant_bytes: usize,
     /// Bytes of names, patterns, queries and ids.
     pub text_bytes: usize,
+    /// Bytes of the referer sets.
+    pub referer_bytes: usize,
     /// Bytes of the connections' matchers.
     pub matcher_bytes: usize,
 }
@@ -50,13 +57,40 @@ pub struct ConnectionReport {
 }
 
 impl Report {
+    /// The report of `compiled`, whose own one is not asked, with what cannot be seen there.
+    pub(super) fn of(
+        compiled: &Compiled,
+        connections: Vec<ConnectionReport>,
+        (grant_sets, referer_sets): (usize, usize),
+    ) -> Self {
+        let mut grants: BTreeMap<GrantKind, usize> = BTreeMap::new();
+        for (&kind, &count) in connections.iter().flat_map(|connection| &connection.grants) {
+            let sum = grants.entry(kind).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        Self {
+            tokens: compiled.rows().len(),
+            grants,
+            grant_sets,
+            referer_sets,
+            shapes: compiled.shapes.len(),
+            connections,
+            content_id: None,
+            token_bytes: compiled.tokens.bytes(),
+            grant_bytes: compiled.grants.as_bytes().len(),
+            text_bytes: compiled.texts.as_bytes().len(),
+            referer_bytes: compiled.referers.as_bytes().len(),
+            matcher_bytes: compiled.matchers.iter().map(Matcher::bytes).sum(),
+        }
+    }
+
     /// Bytes of the whole snapshot, as far as they grow with the policy.
     pub fn bytes(&self) -> usize {
-        self.token_bytes + self.grant_bytes + self.text_bytes + self.matcher_bytes
+        self.token_bytes + self.grant_bytes + self.text_bytes + self.referer_bytes + self.matcher_bytes
     }
 
     /// Grants of all kinds.
     pub fn grant_count(&self) -> usize {
-        self.grants.values().sum()
+        self.grants.values().fold(0, |sum, &count| sum.saturating_add(count))
     }
 }

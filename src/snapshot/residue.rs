@@ -4,6 +4,7 @@
 //! key. A few are asked one by one. Where a token holds many, one pass over the name finds, for the whole connection,
 //! those that may cover it, and the token's own grants are intersected with them.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 
@@ -155,9 +156,6 @@ impl Matcher {
     /// Calls `candidate` with each grant of the block's residue that may cover `name`, some perhaps twice; every one that
     /// does is among them. `candidate` asks the pattern itself.
     pub(crate) fn candidates(&self, block: Block<'_>, name: &[u8], mut candidate: impl FnMut(Residue)) {
-        if !block.has_residue() {
-            return;
-        }
         match self {
             Self::EachByItself => block.residue().for_each(candidate),
             Self::Automaton(dfa) => {
@@ -188,6 +186,38 @@ impl Matcher {
                     block.residue().for_each(candidate);
                 }
             }
+        }
+    }
+
+    /// The names of all strategies, that of no residue among them.
+    pub(super) const STRATEGIES: [&str; 4] = ["hashes", "each_by_itself", "automaton", "literals"];
+
+    /// As it is stored, to be read by the name of its strategy.
+    pub(super) fn to_bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::EachByItself => Cow::Borrowed(&[]),
+            Self::Automaton(dfa) => {
+                let (bytes, padding) = dfa.to_bytes_little_endian();
+                bytes.get(padding..).unwrap_or_default().to_vec().into()
+            }
+            Self::Literals(index) => index.into(),
+        }
+    }
+
+    /// The matcher of that strategy which was stored as `bytes`; `None` where it is none.
+    pub(super) fn from_bytes(strategy: &str, bytes: &[u8]) -> Option<Self> {
+        match strategy {
+            "each_by_itself" => bytes.is_empty().then_some(Self::EachByItself),
+            "automaton" => {
+                // Where an automaton begins, numbers of four bytes are aligned.
+                let mut aligned = vec![0_u32; bytes.len().div_ceil(4)];
+                let place = bytemuck::cast_slice_mut::<u32, u8>(&mut aligned).get_mut(..bytes.len())?;
+                place.copy_from_slice(bytes);
+                let (dfa, read) = dense::DFA::from_bytes(place).ok()?;
+                (read == bytes.len()).then(|| Self::Automaton(Box::new(dfa.to_owned())))
+            }
+            "literals" => Literals::read(bytes).map(|_| Self::Literals(bytes.to_vec())),
+            _ => None,
         }
     }
 
@@ -245,10 +275,11 @@ mod tests {
         let patterns = (1..=300).map(|n| format!("p.d.*{}*", "a".repeat(n)));
         let snapshot = snapshot(1, &patterns.collect::<Vec<_>>());
         assert_eq!(snapshot.report().connections[0].strategy, "literals");
-        let block = snapshot.block(&snapshot.rows()[0], 0).unwrap();
+        let compiled = &*snapshot.base;
+        let block = compiled.block(&compiled.rows()[0], 0).unwrap();
         let mut asked = 0;
         let name = format!("p.d.{}", "a".repeat(4_000));
-        snapshot.connection_at(0).unwrap().matcher.candidates(block, name.as_bytes(), |_| asked += 1);
+        compiled.residue(block, name.as_bytes(), |_| asked += 1);
         assert!((300..=900).contains(&asked), "{asked} patterns were asked");
     }
 

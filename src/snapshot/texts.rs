@@ -68,9 +68,13 @@ impl Texts {
         std::str::from_utf8(self.get(id).own).unwrap_or_default()
     }
 
-    /// Bytes held.
-    pub(crate) fn bytes(&self) -> usize {
-        self.bytes.capacity()
+    /// As they are stored.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes }
     }
 
     fn push(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {

@@ -4,45 +4,40 @@ use super::texts::TextId;
 use crate::base::Timestamp;
 use crate::model::{ApiSet, Expiry, SecretDigest};
 
-/// All that a decision needs of a token before its grants: one cache line.
-#[derive(Debug, Clone, Copy)]
-#[repr(align(64))]
+/// All that a decision needs of a token before its grants: one cache line, the same in memory and in a file.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C, align(64))]
 pub(crate) struct Row {
-    digest: SecretDigest,
+    digest: [u8; 32],
     apis: u64,
-    expiry: Timestamp32,
-    /// Place in the snapshot's referer sets plus one; zero for any referer.
+    /// Of its expiry; the greatest for never.
+    seconds: i64,
+    nanoseconds: u32,
+    /// Where its referer set begins, plus one; zero for any referer.
     referers: u32,
     /// Where its grant set begins.
     grants: u32,
     id: TextId,
 }
 
-/// An instant in twelve bytes; `i64::MAX` seconds for never.
-#[derive(Debug, Clone, Copy)]
-#[repr(C, packed(4))]
-struct Timestamp32 {
-    seconds: i64,
-    nanoseconds: u32,
-}
-
 const _: () = assert!(size_of::<Row>() == 64);
 
 impl Row {
     pub(crate) fn new(digest: SecretDigest, apis: ApiSet, expiry: Expiry, referers: Option<u32>, id: TextId) -> Self {
-        let expiry = match expiry {
-            Expiry::Never => Timestamp32 { seconds: i64::MAX, nanoseconds: 0 },
-            Expiry::At(end) => Timestamp32 { seconds: end.seconds(), nanoseconds: end.nanoseconds() },
+        let (seconds, nanoseconds) = match expiry {
+            Expiry::Never => (i64::MAX, 0),
+            Expiry::At(end) => (end.seconds(), end.nanoseconds()),
         };
-        Self { digest, apis: apis.bits(), expiry, referers: referers.map_or(0, |set| set + 1), grants: 0, id }
+        let referers = referers.map_or(0, |set| set + 1);
+        Self { digest: *digest.as_bytes(), apis: apis.bits(), seconds, nanoseconds, referers, grants: 0, id }
     }
 
     pub(crate) fn with_grants(self, grants: u32) -> Self {
         Self { grants, ..self }
     }
 
-    pub(crate) fn digest(&self) -> &SecretDigest {
-        &self.digest
+    pub(crate) fn digest(&self) -> SecretDigest {
+        self.digest.into()
     }
 
     pub(crate) fn apis(&self) -> ApiSet {
@@ -50,13 +45,15 @@ impl Row {
     }
 
     pub(crate) fn expiry(&self) -> Expiry {
-        let Timestamp32 { seconds, nanoseconds } = self.expiry;
-        if seconds == i64::MAX { Expiry::Never } else { Expiry::At(Timestamp::from_unix(seconds, nanoseconds)) }
+        match self.seconds {
+            i64::MAX => Expiry::Never,
+            seconds => Expiry::At(Timestamp::from_unix(seconds, self.nanoseconds)),
+        }
     }
 
-    /// Place in the snapshot's referer sets, or `None` for any referer.
-    pub(crate) fn referers(&self) -> Option<usize> {
-        (self.referers as usize).checked_sub(1)
+    /// Where its referer set begins, or `None` for any referer.
+    pub(crate) fn referers(&self) -> Option<u32> {
+        self.referers.checked_sub(1)
     }
 
     pub(crate) fn grants(&self) -> u32 {
@@ -92,10 +89,10 @@ impl TokenTable {
         // At most seven eighths full.
         let mut slots = vec![0; (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
         let mask = slots.len() - 1;
-        let seed = rows.iter().fold(1, |seed, row| mix(row.digest(), seed));
+        let seed = rows.iter().fold(1, |seed, row| mix(&row.digest, seed));
         let places = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
         for (row, place) in rows.iter().zip(1..) {
-            let (mut at, fingerprint) = split(row.digest(), seed);
+            let (mut at, fingerprint) = split(&row.digest, seed);
             while slots.get(at & mask).is_some_and(|slot| *slot != 0) {
                 at += 1;
             }
@@ -110,7 +107,7 @@ impl TokenTable {
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest) -> Option<(usize, &Row)> {
         let mask = self.slots.len().checked_sub(1)?;
-        let (mut at, fingerprint) = split(digest, self.seed);
+        let (mut at, fingerprint) = split(digest.as_bytes(), self.seed);
         loop {
             let slot = *self.slots.get(at & mask)?;
             if slot == 0 {
@@ -119,7 +116,7 @@ impl TokenTable {
             if (slot ^ fingerprint) & !self.places == 0
                 && let Some(place) = ((slot & self.places) as usize).checked_sub(1)
                 && let Some(row) = self.rows.get(place)
-                && row.digest() == digest
+                && row.digest == *digest.as_bytes()
             {
                 return Some((place, row));
             }
@@ -131,15 +128,33 @@ impl TokenTable {
         &self.rows
     }
 
+    pub(super) fn slots(&self) -> &[u32] {
+        &self.slots
+    }
+
+    /// The bits of a slot that say which row, and the seed.
+    pub(super) fn parameters(&self) -> (u32, u64) {
+        (self.places, self.seed)
+    }
+
+    /// The table that has these parts; `None` where a search might not end.
+    pub(super) fn from_parts(rows: Vec<Row>, slots: Vec<u32>, places: u32, seed: u64) -> Option<Self> {
+        let searchable = match slots.len() {
+            0 => rows.is_empty(),
+            count => count.is_power_of_two() && count > rows.len() && slots.contains(&0),
+        };
+        searchable.then_some(Self { rows, slots, places, seed })
+    }
+
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.capacity() * size_of::<Row>() + self.slots.capacity() * size_of::<u32>()
+        size_of_val(self.rows.as_slice()) + size_of_val(self.slots.as_slice())
     }
 }
 
 /// Where to look, and what to find there.
 #[inline]
-fn split(digest: &SecretDigest, seed: u64) -> (usize, u32) {
+fn split(digest: &[u8; 32], seed: u64) -> (usize, u32) {
     let mixed = mix(digest, seed);
     #[expect(clippy::cast_possible_truncation, reason = "the low bits are a place, the high bits a fingerprint")]
     (mixed as usize, (mixed >> 32) as u32)
@@ -149,9 +164,9 @@ fn split(digest: &SecretDigest, seed: u64) -> (usize, u32) {
 /// no secret has, but not, without knowing all others, such as meet in one place.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves of the product are folded into one")]
-fn mix(digest: &SecretDigest, seed: u64) -> u64 {
+fn mix(digest: &[u8; 32], seed: u64) -> u64 {
     let mut mixed = seed;
-    for word in digest.as_bytes().as_chunks::<8>().0 {
+    for word in digest.as_chunks::<8>().0 {
         let product = u128::from(mixed ^ u64::from_le_bytes(*word)) * 0x9e37_79b9_7f4a_7c15;
         mixed = (product ^ (product >> 64)) as u64;
     }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::decision::Decision;
+use super::Logged;
+use crate::decision::{Decision, Reason};
 
 /// The answer to a request: `{"id": …, "decision": "allow", "token": …, "grants": […]}` or
 /// `{"id": …, "decision": "deny", "reason": …, "status": …}`.
@@ -13,6 +14,8 @@ pub struct Answer<'a> {
     id: Option<&'a RawValue>,
     #[serde(flatten)]
     outcome: Outcome<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logged: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
@@ -20,6 +23,20 @@ pub struct Answer<'a> {
 enum Outcome<'a> {
     Allow { token: &'a str, grants: &'a [u32] },
     Deny { reason: &'static str, status: u16 },
+}
+
+const ALLOW: &str = "allow";
+
+/// The answer to a request of a log that does not say enough to decide it.
+#[derive(Debug, Serialize)]
+pub struct SkippedAnswer<'a> {
+    /// What identifies the request, as it is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<&'a RawValue>,
+    /// The line that it stands on, counted from 1.
+    pub line: u64,
+    /// What is missing.
+    pub skipped: &'a str,
 }
 
 /// The answer to what is no request.
@@ -38,6 +55,22 @@ impl<'a> Answer<'a> {
             Decision::Allow(allow) => Outcome::Allow { token: allow.token(), grants: allow.grants() },
             Decision::Deny(reason) => Outcome::Deny { reason: reason.code(), status: reason.status() },
         };
-        Self { id, outcome }
+        Self { id, outcome, logged: None }
+    }
+
+    /// The same, with how the request was decided when it was `logged`, if that was otherwise.
+    #[must_use]
+    pub fn logged(self, logged: Option<Logged>) -> Self {
+        let now = match self.outcome {
+            Outcome::Allow { .. } => ALLOW,
+            Outcome::Deny { reason, .. } => reason,
+        };
+        let before = logged.map(|logged| logged.map_or_else(Reason::code, |()| ALLOW));
+        Self { logged: before.filter(|before| *before != now), ..self }
+    }
+
+    /// Whether it was decided otherwise when it was logged.
+    pub fn differs_from_log(&self) -> bool {
+        self.logged.is_some()
     }
 }

@@ -12,9 +12,9 @@ use crate::decision::Source;
 use crate::definition::{Element, LONGEST_NAME, Lenient, Name, Shown, Text, nearest};
 use crate::model::Operation;
 
-const KEYS: [&str; 11] =
+pub(super) const KEYS: [&str; 11] =
     ["id", "token", "api", "operation", "connection", "resource", "query", "named_source", "sources", "referer", "now"];
-const SOURCE_KEYS: [&str; 3] = ["resource", "query", "named_source"];
+pub(super) const SOURCE_KEYS: [&str; 3] = ["resource", "query", "named_source"];
 
 /// An instant is no longer than this.
 const LONGEST_INSTANT: usize = 64;
@@ -42,7 +42,7 @@ impl WireSource<'_> {
 }
 
 impl<'t> WireSource<'t> {
-    fn new(key: &str, text: Text<'t>) -> Self {
+    pub(super) fn new(key: &str, text: Text<'t>) -> Self {
         match key {
             "query" => Self::Query(text),
             "named_source" => Self::NamedSource(text),
@@ -79,7 +79,7 @@ impl<'t> Lenient<'t> for Body<'t> {
 }
 
 impl<'t> Body<'t> {
-    fn entry<A: MapAccess<'t>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
+    pub(super) fn entry<A: MapAccess<'t>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "id" => set(&mut self.id, key, map.next_value()?),
             "token" => set(&mut self.token, key, text(key, map)?),
@@ -105,7 +105,7 @@ impl<'t> Body<'t> {
     }
 
     /// Only one key names sources.
-    fn source<E: Error>(&mut self, key: &'static str) -> Result<(), E> {
+    pub(super) fn source<E: Error>(&mut self, key: &'static str) -> Result<(), E> {
         match self.source_key.replace(key) {
             None => Ok(()),
             Some(before) if before == key => Err(twice(key)),
@@ -153,11 +153,11 @@ fn sources<E: Error>(list: Element<Vec<Element<ListedSource<'_>>>>) -> Result<Sm
     elements.into_iter().map(source).collect()
 }
 
-fn set<T, E: Error>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), E> {
+pub(super) fn set<T, E: Error>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), E> {
     if slot.replace(value).is_some() { Err(twice(key)) } else { Ok(()) }
 }
 
-fn text<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Text<'t>, A::Error> {
+pub(super) fn text<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Text<'t>, A::Error> {
     match map.next_value()? {
         Element::Found(text) => Ok(text),
         Element::Wrong(found) => Err(wrong(key, Text::EXPECTED, &found)),
@@ -171,14 +171,14 @@ fn operation<E: Error>(name: &str) -> Result<Operation, E> {
     })
 }
 
-fn instant<E: Error>(text: &str) -> Result<Timestamp, E> {
+pub(super) fn instant<E: Error>(text: &str) -> Result<Timestamp, E> {
     if text.len() > LONGEST_INSTANT {
         return Err(E::custom("`now`: too long for an instant such as `2026-11-22T12:00:00Z`"));
     }
     text.parse().map_err(|error| E::custom(format_args!("`now`: {error}")))
 }
 
-fn wrong<E: Error>(key: &str, expected: &str, found: &dyn Display) -> E {
+pub(super) fn wrong<E: Error>(key: &str, expected: &str, found: &dyn Display) -> E {
     E::custom(format_args!("`{key}`: expected {expected}, found {found}"))
 }
 
@@ -186,7 +186,7 @@ fn twice<E: Error>(key: &str) -> E {
     E::custom(format_args!("`{key}` is given more than once"))
 }
 
-fn unknown<E: Error>(key: &str, known: &[&'static str]) -> E {
+pub(super) fn unknown<E: Error>(key: &str, known: &[&'static str]) -> E {
     let shown = Shown(key, LONGEST_NAME);
     match nearest(key, known) {
         Some(nearest) => E::custom(format_args!("unknown key `{shown}`, did you mean `{nearest}`?")),

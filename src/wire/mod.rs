@@ -30,13 +30,18 @@
 //!
 //! Reading is strict, since a request that is read in two ways is decided in two ways: a key that is unknown or given
 //! twice, `null`, and a value of the wrong kind are errors. No error repeats a value but those of `operation` and `now`.
+//!
+//! Whoever holds the policy may decide for a token without its secret: [`ReplayRequest`] also reads `token_id`, and lines of
+//! a decision log.
 
 mod answer;
 mod body;
+mod replay;
 mod request;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, ErrorAnswer};
+pub use answer::{Answer, ErrorAnswer, SkippedAnswer};
 pub use body::WireSource;
+pub use replay::{Logged, ReplayRequest, Replayed};
 pub use request::{WireError, WireRequest};

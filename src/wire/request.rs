@@ -46,29 +46,28 @@ impl<'t> WireRequest<'t> {
     ///
     /// Where `text` is not JSON, or not the JSON object of a request.
     pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
-        match serde_json::from_slice(text) {
-            Ok(Element::Found(body)) => Self::of(body),
-            Ok(Element::Wrong(found)) => Err(WireError::whole(format!("expected {}, found {found}", Body::EXPECTED))),
-            Ok(Element::Unread(error)) => Err(WireError::whole(error.message())),
-            Err(error) => Err(WireError::of(&error)),
-        }
+        Self::of(WireError::reading(text)?)
     }
 
-    fn of(body: Body<'t>) -> Result<Self, WireError> {
-        let missing = |key: &str| WireError::whole(format!("`{key}` is missing"));
-        let api = body.api.ok_or_else(|| missing("api"))?;
-        if body.operation.is_some() && api != OPERATED {
+    pub(super) fn of(body: Body<'t>) -> Result<Self, WireError> {
+        let sourceless = body.api.as_deref() == Some(SOURCELESS);
+        if body.operation.is_some() && body.api.as_deref().is_some_and(|api| api != OPERATED) {
             return Err(WireError::whole(format!("`operation` is for the api `{OPERATED}` only: leave it out")));
         }
-        let sourceless = api == SOURCELESS;
-        if body.connection.is_none() && !sourceless {
-            return Err(missing("connection"));
+        if body.api.is_some() && body.connection.is_none() && !sourceless {
+            return Err(WireError::missing("connection"));
         }
-        if body.sources.is_empty() && !sourceless {
+        if body.api.is_some() && body.sources.is_empty() && !sourceless {
             return Err(WireError::whole(
                 "the source is missing: expected one of `resource`, `query`, `named_source` and `sources`",
             ));
         }
+        Self::of_any(body)
+    }
+
+    /// The same of what was decided already, whatever it lacks.
+    pub(super) fn of_any(body: Body<'t>) -> Result<Self, WireError> {
+        let api = body.api.ok_or_else(|| WireError::missing("api"))?;
         Ok(Self {
             id: body.id,
             token: body.token.unwrap_or_default(),
@@ -121,7 +120,21 @@ impl fmt::Debug for WireRequest<'_> {
 }
 
 impl WireError {
-    fn whole(message: impl Into<Box<str>>) -> Self {
+    /// The object that `text` is.
+    pub(super) fn reading<'t, T: Lenient<'t>>(text: &'t [u8]) -> Result<T, Self> {
+        match serde_json::from_slice(text) {
+            Ok(Element::Found(object)) => Ok(object),
+            Ok(Element::Wrong(found)) => Err(Self::whole(format!("expected {}, found {found}", T::EXPECTED))),
+            Ok(Element::Unread(error)) => Err(Self::whole(error.message())),
+            Err(error) => Err(Self::of(&error)),
+        }
+    }
+
+    fn missing(key: &str) -> Self {
+        Self::whole(format!("`{key}` is missing"))
+    }
+
+    pub(super) fn whole(message: impl Into<Box<str>>) -> Self {
         Self { message: message.into(), line: 1, column: 0 }
     }
 

@@ -5,7 +5,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Request, Source, decide};
 use portcullis::load;
 use portcullis::model::{Operation, SecretDigest};
-use portcullis::snapshot::{Options, ResidueStrategy, Snapshot};
+use portcullis::snapshot::{Editor, Options, ResidueStrategy, Snapshot};
 
 #[test]
 fn snapshots_and_handles_cross_threads() {
@@ -87,6 +87,22 @@ fn a_decision_does_not_allocate() {
         decides(&folding.operation(Operation::Query).referer("https://x.test/a/b"), false);
         let sources = [quoted; 4];
         decides(&folding.sources(&sources).referer("https://x.test/a/b"), true);
+    }
+}
+
+#[test]
+fn a_decision_on_an_edited_snapshot_does_not_allocate() {
+    let mut editor = Editor::new(&load::policy(document()).unwrap(), &Options::default()).unwrap();
+    let new = r#"{"id": "new", "token": "s3cret-new", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "db.*"}]}"#;
+    let new = load::tokens(new, editor.known()).unwrap();
+    let snapshot = editor.create(&new).unwrap();
+    let now = "2026-11-22T12:00:00Z".parse().unwrap();
+    let request = Request::new("maps", "dw").source(Source::Resource("db.t"));
+    for (secret, allows) in [("s3cret-new", true), ("s3cret-of-tk", false), ("unknown", false)] {
+        let used = allocation_counter::measure(|| {
+            assert_eq!(decide(&snapshot, &request.secret(secret), now).is_allow(), allows);
+        });
+        assert_eq!(used.count_total, 0, "{secret}");
     }
 }
 

@@ -13,9 +13,12 @@ mod cases;
 mod choices;
 #[cfg(feature = "cli")]
 mod cli;
+mod compiled;
 mod document;
+mod edits;
 mod engine;
 mod fuzzed;
+mod gateway;
 mod generate;
 mod layers;
 mod properties;
@@ -23,6 +26,8 @@ mod properties;
 mod registry;
 mod regressions;
 mod request;
+#[cfg(feature = "server")]
+mod server;
 mod sizes;
 mod small_worlds;
 mod spellings;

@@ -10,6 +10,7 @@ use std::num::NonZero;
 use std::path::PathBuf;
 
 use portcullis::base::Timestamp;
+use portcullis::decision::Replay;
 
 use super::Exit;
 use super::output::{Color, Format};
@@ -36,6 +37,10 @@ Its answer:
   {\"id\": 1, \"decision\": \"allow\", \"token\": \"<id>\", \"grants\": [0]}
   {\"id\": 1, \"decision\": \"deny\", \"reason\": \"source_not_granted\", \"status\": 403}
   For a line that is not a request: {\"line\": 1, \"error\": \"…\"}
+A line of a decision log is a request, too, of the token `token_id` at its `time`. What is decided otherwise
+than it was `logged` says so; what cannot be decided says why:
+  {\"id\": \"r1\", \"decision\": \"allow\", \"token\": \"<id>\", \"grants\": [0], \"logged\": \"token_expired\"}
+  {\"id\": \"r2\", \"line\": 2, \"skipped\": \"…\"}
 
 Exit codes: 0 allowed, 1 denied, 2 error.
 With --requests: 0 all lines are answered, allowed or denied; 2 some are not requests.";
@@ -78,6 +83,6 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
-    let decider = stream::Decider { snapshot: &snapshot, now: args.now, max_line: args.max_line };
+    let decider = stream::Decider { replay: &Replay::new(&snapshot), now: args.now, max_line: args.max_line };
     decider.run(requests, threads, args.quiet)
 }

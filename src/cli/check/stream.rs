@@ -13,9 +13,8 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis::decision::decide;
-use portcullis::snapshot::Snapshot;
-use portcullis::wire::{Answer, ErrorAnswer, WireRequest};
+use portcullis::decision::Replay;
+use portcullis::wire::{Answer, ErrorAnswer, ReplayRequest, Replayed, SkippedAnswer};
 
 use super::lines::{Chunk, Chunks};
 use super::tally::Tally;
@@ -28,7 +27,7 @@ const QUEUE: usize = 2;
 /// What every worker knows.
 #[derive(Clone, Copy)]
 pub(super) struct Decider<'s> {
-    pub(super) snapshot: &'s Snapshot,
+    pub(super) replay: &'s Replay<'s>,
     /// The instant of requests that name none; the clock's if there is none here either.
     pub(super) now: Option<Timestamp>,
     /// The most bytes of a line.
@@ -105,13 +104,22 @@ impl Decider<'_> {
         if line.trim_ascii().is_empty() {
             return answers.error(number, "an empty line is not a request");
         }
-        let request = match WireRequest::read(line) {
+        let request = match ReplayRequest::read(line) {
             Ok(request) => request,
             Err(error) => return answers.error(number, &error.to_string()),
         };
-        let decision = decide(self.snapshot, &request.with(&request.sources()), request.now().unwrap_or(now));
-        answers.tally.decided(&decision);
-        answers.write(&Answer::new(request.id(), &decision));
+        match request.decide(self.replay, now) {
+            Replayed::Decided(decision) => {
+                answers.tally.decided(&decision);
+                let answer = Answer::new(request.id(), &decision).logged(request.logged());
+                answers.tally.changed += u64::from(answer.differs_from_log());
+                answers.write(&answer);
+            }
+            Replayed::Skipped(skipped) => {
+                answers.tally.skipped += 1;
+                answers.write(&SkippedAnswer { id: request.id(), line: number, skipped });
+            }
+        }
     }
 }
 

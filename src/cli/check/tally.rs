@@ -14,6 +14,10 @@ pub(super) struct Tally {
     /// By place in [`Reason::ALL`].
     denied: [u64; Reason::ALL.len()],
     pub(super) errors: u64,
+    /// Requests of a log that does not say enough.
+    pub(super) skipped: u64,
+    /// Of those decided, how many were decided otherwise when they were logged.
+    pub(super) changed: u64,
 }
 
 impl Tally {
@@ -31,6 +35,8 @@ impl Tally {
     pub(super) fn add(&mut self, other: &Self) {
         self.allowed += other.allowed;
         self.errors += other.errors;
+        self.skipped += other.skipped;
+        self.changed += other.changed;
         for (count, more) in self.denied.iter_mut().zip(other.denied) {
             *count += more;
         }
@@ -48,7 +54,7 @@ impl Tally {
     }
 
     pub(super) fn total(&self) -> u64 {
-        self.allowed + self.denials() + self.errors
+        self.allowed + self.denials() + self.errors + self.skipped
     }
 
     /// Two lines for people.
@@ -63,6 +69,10 @@ impl Tally {
             grouped(self.denials()),
             counted(self.errors, "error"),
         )?;
+        if self.skipped + self.changed > 0 {
+            let [changed, skipped] = [self.changed, self.skipped].map(grouped);
+            writeln!(out, "of a log: {changed} decided otherwise than logged, {skipped} skipped")?;
+        }
         let reasons: Vec<_> =
             self.reasons().iter().map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
         if reasons.is_empty() { Ok(()) } else { writeln!(out, "denied: {}", reasons.join(", ")) }

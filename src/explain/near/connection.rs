@@ -14,8 +14,8 @@ const CONNECTIONS: usize = 1_000;
 pub(super) fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let asked = case.request.connection;
     for block in blocks(case) {
-        let Some(compiled) = case.snapshot.connection_at(block.connection) else { continue };
-        let name = compiled.connection.name();
+        let Some(connection) = case.compiled.connection_at(block.connection) else { continue };
+        let name = connection.name();
         if asked.trim().to_lowercase() == name.to_lowercase() {
             nearest.offer(0, None, || {
                 let differs = if asked.trim() == name { "white space" } else { "letter case" };
@@ -41,11 +41,11 @@ pub(super) fn elsewhere(case: &Case<'_, '_>, source: Option<(usize, Source<'_>)>
         Some((index, source)) => (std::slice::from_ref(source), Some(*index)),
         None => (case.sources(), None),
     };
-    let here = case.snapshot.connection(case.request.connection).map(|(at, _)| at);
+    let here = case.compiled.connection(case.request.connection).map(|(at, _)| at);
     for block in blocks(case).filter(|block| Some(block.connection) != here) {
-        let Some(compiled) = case.snapshot.connection_at(block.connection) else { continue };
-        let connection = Some((block.connection, compiled));
-        let target = Target { snapshot: case.snapshot, connection, considered: case.considered() };
+        let Some(connection) = case.compiled.connection_at(block.connection) else { continue };
+        let there = Some((block.connection, connection));
+        let target = Target { compiled: case.compiled, connection: there, considered: case.considered() };
         let mut buffer = NameBuffer::new();
         let grants: Option<Vec<u32>> = sources
             .iter()
@@ -58,14 +58,14 @@ pub(super) fn elsewhere(case: &Case<'_, '_>, source: Option<(usize, Source<'_>)>
         let Some(&grant) = grants.as_ref().and_then(|grants| grants.first()) else { continue };
         let rank = if block.all == Some(grant) { 6 } else { 2 };
         nearest.offer(rank, Some(grant), || {
-            let name = quoted(compiled.connection.name());
+            let name = quoted(connection.name());
             let what = match sources {
                 [Source::Resource(_)] => "the same name is",
                 [Source::Query(_)] => "the same query is",
                 [Source::NamedSource(_)] => "the same named source is",
                 _ => "all these sources are",
             };
-            let grant = grant_of(case.snapshot, block, grant);
+            let grant = grant_of(case.compiled, block, grant);
             let message = format!("{what} granted on connection {name}, by {grant}");
             let miss = NearMiss::new(NearMissKind::OtherConnection, message);
             NearMiss { source: index, ..miss }
@@ -89,7 +89,7 @@ pub(super) fn named_sources_only(case: &Case<'_, '_>, nearest: &mut Nearest) {
         let miss = NearMiss::new(NearMissKind::NamedSourcesOnly, message).source(index);
         match named {
             Some((text, grant)) => {
-                let name = quoted(&String::from_utf8_lossy(case.snapshot.text(text).own()));
+                let name = quoted(&String::from_utf8_lossy(case.compiled.text(text).own()));
                 miss.help(format!("the token is granted named source {name}, by grant {grant}"))
             }
             None => miss.help("the token is granted no named source on this connection"),
@@ -98,5 +98,5 @@ pub(super) fn named_sources_only(case: &Case<'_, '_>, nearest: &mut Nearest) {
 }
 
 fn blocks<'s>(case: &Case<'s, '_>) -> impl Iterator<Item = Block<'s>> {
-    case.row.into_iter().flat_map(|row| case.snapshot.blocks(row)).take(CONNECTIONS)
+    case.row.into_iter().flat_map(|row| case.compiled.blocks(row)).take(CONNECTIONS)
 }

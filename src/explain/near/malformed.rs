@@ -97,13 +97,13 @@ fn covered(case: &Case<'_, '_>, text: &str) -> String {
     let name = CanonicalName::read(text, case.dialect(), &mut buffer).ok();
     let grant = name.zip(case.block()).and_then(|(name, block)| {
         let grant = case.target().grant(block, &Asked::Resource(name)).ok()?;
-        Some(grant_of(case.snapshot, block, grant))
+        Some(grant_of(case.compiled, block, grant))
     });
     grant.map(|grant| format!(", which {grant} covers")).unwrap_or_default()
 }
 
 fn query(case: &Case<'_, '_>, text: &str) -> Option<NearMiss> {
-    let error = NormalForm::of(text, case.snapshot.query_bytes()).err()?;
+    let error = NormalForm::of(text, case.compiled.query_bytes()).err()?;
     Some(NearMiss::new(NearMissKind::MalformedQuery, error.to_string()))
 }
 

@@ -4,14 +4,13 @@ use super::{NearMiss, NearMissKind, Nearest};
 use crate::explain::case::Case;
 use crate::explain::check::page;
 use crate::explain::words::quoted;
-use crate::model::Referers;
 use crate::referer::{Entry, Referer, Rule, Scheme};
 
 /// How many entries are looked at.
 const ENTRIES: usize = 10_000;
 
 pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
-    let Some(Referers::Only(set)) = case.row.map(|row| case.snapshot.referers(row)) else { return };
+    let Some(set) = case.row.and_then(|row| case.compiled.referers(row)) else { return };
     let Some(header) = case.request.referer.filter(|header| !header.is_empty()) else {
         nearest.offer(0, None, || {
             let count = if set.len() == 1 { "a referer".to_owned() } else { format!("{} referers", set.len()) };

@@ -46,7 +46,7 @@ pub(super) fn misses(
     }
     let considered = case.considered();
     block.each(|kind, text, grant| {
-        let Some(text) = text.filter(|_| considered.contains(kind)).map(|text| case.snapshot.text(text).whole()) else {
+        let Some(text) = text.filter(|_| considered.contains(kind)).map(|text| case.compiled.text(text).whole()) else {
             return;
         };
         match kind {
@@ -184,7 +184,7 @@ impl Asking<'_> {
             let message = format!(
                 "the dots inside the quotes of {} do not separate segments; if they did, {} would cover it",
                 self.shown,
-                grant_of(self.case.snapshot, block, grant)
+                grant_of(self.case.compiled, block, grant)
             );
             self.miss(NearMissKind::QuotedDots, message)
                 .help(format!("quote each segment by itself, or none: {}", self.granted(GrantKind::Resource, &dotted)))

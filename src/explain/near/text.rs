@@ -26,7 +26,7 @@ pub(super) fn queries(
     let asked: String = asked.clone().collect();
     block.each(|kind, text, grant| {
         let (GrantKind::Query, Some(text)) = (kind, text) else { return };
-        let bytes = case.snapshot.text(text).own();
+        let bytes = case.compiled.text(text).own();
         let Ok(known) = std::str::from_utf8(bytes) else { return };
         let mut offer = |rank, kind, how: &dyn Fn() -> String, help: Option<&str>| {
             nearest.offer(rank, Some(grant), || {
@@ -89,7 +89,7 @@ pub(super) fn named_sources(
     }
     block.each(|kind, text, grant| {
         let (GrantKind::NamedSource, Some(text)) = (kind, text) else { return };
-        let Ok(known) = std::str::from_utf8(case.snapshot.text(text).own()) else { return };
+        let Ok(known) = std::str::from_utf8(case.compiled.text(text).own()) else { return };
         if let Some(edit) = nearest.speller.edit(name, known) {
             nearest.offer(edit.count(), Some(grant), || {
                 let (name, known) = (case.asked(name), quoted(known));
@@ -108,7 +108,7 @@ pub(super) fn kind_not_considered(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let found = target.read(source, &mut buffer).and_then(|asked| target.grant(block, &asked));
     if let Ok(grant) = found {
         nearest.offer(0, Some(grant), || {
-            let grant = grant_of(case.snapshot, block, grant);
+            let grant = grant_of(case.compiled, block, grant);
             let message = format!(
                 "{} is granted by {grant}, but {} only takes {}",
                 case.asked(source.text()),
@@ -141,7 +141,7 @@ pub(super) fn kind_never_considered(case: &Case<'_, '_>, (index, source): (usize
 fn miss_of_kind(case: &Case<'_, '_>, message: String) -> NearMiss {
     use crate::model::Operation::Model;
     let miss = NearMiss::new(NearMissKind::KindNotConsidered, message);
-    let apis = case.snapshot.apis();
+    let apis = case.compiled.apis();
     let api = apis.find(case.request.api).and_then(|id| apis.get(id));
     match api {
         Some(api) if api.considers(Model) != case.considered() => miss.help(format!(
@@ -176,7 +176,7 @@ pub(super) fn other_kind(
                 "{} is asked for as a {}, but {} grants it as a {}",
                 case.asked(source.text()),
                 singular(kind_of(source)),
-                grant_of(case.snapshot, block, grant),
+                grant_of(case.compiled, block, grant),
                 singular(kind_of(other)),
             );
             NearMiss::new(NearMissKind::OtherKind, message).source(index)

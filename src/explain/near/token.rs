@@ -18,7 +18,7 @@ pub(super) fn expired(case: &Case<'_, '_>, nearest: &mut Nearest) {
 
 pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let Some(row) = case.row else { return };
-    let (apis, asked) = (case.snapshot.apis(), case.request.api);
+    let (apis, asked) = (case.compiled.apis(), case.request.api);
     let shown = case.asked(asked);
     let listed = || list(row.apis().iter().filter_map(|id| apis.get(id)).map(|api| quoted(api.name())));
     if apis.find(asked).is_some() {

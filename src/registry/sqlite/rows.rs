@@ -264,6 +264,18 @@ impl Records for SqliteRecords<'_> {
         rows.into_iter().map(entry).collect()
     }
 
+    fn last_entry(&mut self) -> Result<u64> {
+        let rows: Vec<(i64,)> = self.all(sqlx::query_as("SELECT coalesce(max(number), 0) FROM trail"))?;
+        Ok(rows.first().map_or(0, |(number,)| number.unsigned_abs()))
+    }
+
+    fn entries_behind(&mut self, last: u64, most: usize) -> Result<Vec<(u64, String, String)>> {
+        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > ?1 ORDER BY number LIMIT ?2");
+        let (last, most) = (i64::try_from(last).unwrap_or(i64::MAX), i64::try_from(most).unwrap_or(i64::MAX));
+        let rows: Vec<(i64, String, String)> = self.all(query.bind(last).bind(most))?;
+        Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
+    }
+
     fn append(&mut self, entry: &TrailEntry) -> Result<()> {
         let query = sqlx::query(
             "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) \

@@ -56,7 +56,7 @@ impl Form {
 
     /// Bytes of the first half of a key, or of all of it.
     pub(super) fn key(self) -> usize {
-        self.number().max(2)
+        key_width(self.number())
     }
 
     pub(super) fn text(self) -> usize {
@@ -65,13 +65,25 @@ impl Form {
 
     /// Bytes of the place where a block begins.
     pub(super) fn start(self) -> usize {
-        self.number().max(2)
+        start_width(self.number())
     }
 
     /// Bytes of a connection's numbers before its block.
     pub(super) fn connection(self) -> usize {
         2 * self.number() + self.start()
     }
+}
+
+/// Bytes of a key, or of its first half, where numbers have this many.
+#[inline]
+pub(super) const fn key_width(number: usize) -> usize {
+    if number < 2 { 2 } else { number }
+}
+
+/// Bytes of the place where a block begins, where numbers have this many.
+#[inline]
+pub(super) const fn start_width(number: usize) -> usize {
+    if number < 2 { 2 } else { number }
 }
 
 /// The number of `width` bytes that begins `bytes`, and what stands behind it.
@@ -128,8 +140,15 @@ impl<'s> Numbers<'s> {
         number(self.bytes.get(at * self.width..)?, self.width).map(|(number, _)| number)
     }
 
-    pub(super) fn len(self) -> usize {
-        self.bytes.len() / self.width
+    /// Each two of them.
+    #[inline]
+    pub(super) fn pairs(mut self) -> impl Iterator<Item = (u32, u32)> + 's {
+        std::iter::from_fn(move || {
+            let (first, rest) = number(self.bytes, self.width)?;
+            let (second, rest) = number(rest, self.width)?;
+            self.bytes = rest;
+            Some((first, second))
+        })
     }
 
     #[inline]

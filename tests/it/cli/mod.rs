@@ -1,9 +1,11 @@
 //! The command line, run as a user runs it.
 
 mod check;
+mod compile;
 mod generated;
 mod inspect;
 mod registry;
+mod replay;
 mod requests;
 mod util;
 mod validate;

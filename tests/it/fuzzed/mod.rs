@@ -7,6 +7,7 @@ pub(crate) mod decisions;
 pub(crate) mod documents;
 pub(crate) mod names;
 pub(crate) mod patterns;
+pub(crate) mod pcls;
 pub(crate) mod queries;
 pub(crate) mod referers;
 pub(crate) mod wire;
@@ -17,7 +18,7 @@ use std::borrow::Cow;
 pub(crate) type Property = fn(&[u8]);
 
 /// The targets, by name.
-pub(crate) const TARGETS: [(&str, Property); 7] = [
+pub(crate) const TARGETS: [(&str, Property); 8] = [
     ("names", names::property),
     ("patterns", patterns::property),
     ("queries", queries::property),
@@ -25,6 +26,7 @@ pub(crate) const TARGETS: [(&str, Property); 7] = [
     ("documents", documents::property),
     ("decisions", decisions::property),
     ("wire", wire::property),
+    ("pcls", pcls::property),
 ];
 
 /// What no input is likely to hold by chance.

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use portcullis::base::Timestamp;
-use portcullis::decision::{Credential, Decision, Reason, Source};
+use portcullis::decision::{Credential, Decision, Reason, Replay, Source, decide};
 use portcullis::model::Operation;
-use portcullis::wire::{Answer, WireRequest};
+use portcullis::snapshot::Snapshot;
+use portcullis::wire::{Answer, ReplayRequest, Replayed, WireRequest};
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -28,6 +29,7 @@ pub(crate) fn check(text: &[u8]) {
     let shown = String::from_utf8_lossy(text);
     let expected = told(text);
     assert_eq!(read.as_ref().ok().map(Told::of), expected, "{:?}\n{shown}", read.as_ref().err());
+    check_replay(text, read.as_ref().ok(), &shown);
     match read {
         Ok(request) => check_answer(&request, &shown),
         Err(error) => assert!(!error.to_string().is_empty() && !error.to_string().contains('\n'), "{error}\n{shown}"),
@@ -43,6 +45,26 @@ pub(crate) fn check(text: &[u8]) {
             Ok(_) => continue,
         };
         assert!(!said.contains(SECRET), "{said}\n{text}");
+    }
+}
+
+/// A request is one to replay, too, and decides the same; a log's line is read, whatever else it says.
+fn check_replay(text: &[u8], request: Option<&WireRequest<'_>>, shown: &str) {
+    let nothing = Snapshot::default();
+    let replay = Replay::new(&nothing);
+    let now = Timestamp::from_unix(0, 0);
+    let read = ReplayRequest::read(text);
+    if let Err(error) = &read {
+        assert!(!error.to_string().is_empty() && !error.to_string().contains('\n'), "{error}\n{shown}");
+    }
+    let replayed = read.map(|read| read.decide(&replay, now));
+    let Some(request) = request else { return };
+    let expected = decide(&nothing, &request.with(&request.sources()), request.now().unwrap_or(now));
+    assert_eq!(replayed, Ok(Replayed::Decided(expected)), "{shown}");
+    // The same line in a log.
+    if let Some(rest) = shown.trim_start().strip_prefix('{') {
+        let line = format!(r#"{{"log": 1, "of": "another version", {rest}"#);
+        assert!(ReplayRequest::read(line.as_bytes()).is_ok(), "{line}");
     }
 }
 

@@ -1,0 +1,161 @@
+//! Parameters: the query, and the keys of a JSON body (W2).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::NotUnderstood;
+use super::percent::{Plus, check, decode};
+
+/// Up to so many keys, comparing each with each is cheaper than sorting them.
+const FEW: usize = 24;
+
+/// The most parameters of a query.
+const MOST: usize = 500;
+
+type Pairs<'r, V> = SmallVec<[(Cow<'r, str>, V); FEW]>;
+
+/// The parameters of a request. No key stands twice in the query or in the body, nor in both with different values.
+#[derive(Default)]
+pub(super) struct Parameters<'r> {
+    /// Key, and value as it was sent.
+    query: Pairs<'r, &'r str>,
+    body: Option<Pairs<'r, &'r RawValue>>,
+}
+
+impl<'r> Parameters<'r> {
+    /// Reads a form-encoded query.
+    pub(super) fn of_query(query: &'r str) -> Result<Self, NotUnderstood> {
+        // Some servers split parameters at semicolons, too.
+        if query.contains(';') {
+            return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
+        }
+        let mut pairs = Pairs::new();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            if pairs.len() == MOST {
+                return Err(NotUnderstood::new("more than 500 parameters in the query"));
+            }
+            check(value)?;
+            pairs.push((decode(key, Plus::Space)?, value));
+        }
+        if repeats(&pairs) {
+            return Err(NotUnderstood::new("a parameter is given twice in the query"));
+        }
+        Ok(Self { query: pairs, body: None })
+    }
+
+    /// The same with the keys of a JSON object.
+    pub(super) fn with_body(mut self, body: &'r [u8]) -> Result<Self, NotUnderstood> {
+        let not_json = || NotUnderstood::new("a body that is not a JSON object");
+        let text = std::str::from_utf8(body).map_err(|_| NotUnderstood::new("a body that is not UTF-8"))?;
+        let Object(pairs) = serde_json::from_str(text).map_err(|_| not_json())?;
+        if pairs.iter().any(|(key, _)| key.contains('\0')) {
+            return Err(NotUnderstood::new("a NUL character"));
+        }
+        if repeats(&pairs) {
+            return Err(NotUnderstood::new("a key is given twice in the body"));
+        }
+        for (key, value) in &self.query {
+            let Some((_, other)) = pairs.iter().find(|(other, _)| other == key) else { continue };
+            let value = decode(value, Plus::Space)?;
+            if text_of(other).unwrap_or(Cow::Borrowed(other.get())) != value {
+                return Err(NotUnderstood::new("a parameter differs between the query and the body"));
+            }
+        }
+        self.body = Some(pairs);
+        Ok(self)
+    }
+
+    /// The value of `name`, from where it stands.
+    ///
+    /// Refuses a value that is no text, and keys that some take for `name`: another case, or `name[…]`.
+    pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
+        let unclear = |what: &str| Err(NotUnderstood::new(format!("`{name}` {what}")));
+        let mut found = None;
+        for (key, value) in &self.query {
+            if key == name {
+                found = Some(decode(value, Plus::Space)?);
+            } else if resembles(key, name) {
+                return unclear("in another spelling");
+            }
+        }
+        for (key, value) in self.body.iter().flatten() {
+            if key == name {
+                match text_of(value) {
+                    Some(text) if text.contains('\0') => return unclear("holds a NUL character"),
+                    Some(text) => found = Some(text),
+                    None => return unclear("in the body is not a text"),
+                }
+            } else if resembles(key, name) {
+                return unclear("in another spelling");
+            }
+        }
+        Ok(found)
+    }
+
+    /// The value of `name` in the query; it may not stand in the body.
+    pub(super) fn get_of_query(&self, name: &str) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
+        let found = self.get(name)?;
+        if self.body.iter().flatten().any(|(key, _)| key == name) {
+            return Err(NotUnderstood::new(format!("`{name}` in the body")));
+        }
+        Ok(found)
+    }
+}
+
+/// Whether a server may take `key` for `name`.
+fn resembles(key: &str, name: &str) -> bool {
+    let base = key.split('[').next().unwrap_or_default().trim();
+    base.eq_ignore_ascii_case(name)
+}
+
+/// Whether a key stands there twice.
+fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
+    if pairs.len() <= FEW {
+        return pairs.iter().enumerate().any(|(at, (key, _))| pairs.iter().take(at).any(|(before, _)| before == key));
+    }
+    let mut keys: Vec<&str> = pairs.iter().map(|(key, _)| &**key).collect();
+    keys.sort_unstable();
+    keys.array_windows().any(|[one, next]| one == next)
+}
+
+/// The text that `value` writes, if it is one.
+fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+    serde_json::from_str(value.get()).ok().map(|Text(text)| text)
+}
+
+/// The keys of an object and their values, those too that are given twice.
+struct Object<'r>(Pairs<'r, &'r RawValue>);
+
+impl<'r> Deserialize<'r> for Object<'r> {
+    fn deserialize<D: Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
+        struct Keys;
+
+        impl<'r> Visitor<'r> for Keys {
+            type Value = Object<'r>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'r>>(self, mut map: A) -> Result<Object<'r>, A::Error> {
+                let mut pairs = Pairs::new();
+                while let Some((Key(key), value)) = map.next_entry()? {
+                    pairs.push((key, value));
+                }
+                Ok(Object(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Keys)
+    }
+}

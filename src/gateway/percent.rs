@@ -1,0 +1,65 @@
+//! Percent-encoding (W2).
+
+use std::borrow::Cow;
+
+use super::NotUnderstood;
+
+/// What a `+` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plus {
+    /// A plus, as in a path.
+    Plus,
+    /// A space, as in a form-encoded query.
+    Space,
+}
+
+/// Decodes `text`; borrows it where nothing is encoded. Refuses an escape without two hexadecimal digits, bytes that
+/// are not UTF-8, and a NUL.
+pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUnderstood> {
+    let is_encoded = |byte: u8| byte == b'%' || (byte == b'+' && plus == Plus::Space);
+    if !text.bytes().any(is_encoded) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, behind)) = rest.split_first() {
+        rest = behind;
+        decoded.push(match byte {
+            b'+' if plus == Plus::Space => b' ',
+            b'%' => {
+                let (value, behind) = escape(behind)?;
+                rest = behind;
+                value
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(decoded).map(Cow::Owned).map_err(|_| NotUnderstood::new("percent-encoding that is not UTF-8"))
+}
+
+/// Refuses what [`decode`] refuses; allocates only for letters beyond ASCII.
+pub(super) fn check(text: &str) -> Result<(), NotUnderstood> {
+    let mut rest = text.as_bytes();
+    let mut ascii = true;
+    while let Some(at) = memchr::memchr(b'%', rest) {
+        let (value, behind) = escape(rest.get(at + 1..).unwrap_or_default())?;
+        ascii &= value.is_ascii();
+        rest = behind;
+    }
+    if ascii { Ok(()) } else { decode(text, Plus::Plus).map(drop) }
+}
+
+/// The byte that the two digits at the beginning of `text` write, and what comes behind them.
+fn escape(text: &[u8]) -> Result<(u8, &[u8]), NotUnderstood> {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let [high, low, behind @ ..] = text else { return Err(broken()) };
+    match (digit(*high), digit(*low)) {
+        (Some(0), Some(0)) => Err(NotUnderstood::new("a NUL character")),
+        (Some(high), Some(low)) => Ok((high << 4 | low, behind)),
+        _ => Err(broken()),
+    }
+}
+
+fn broken() -> NotUnderstood {
+    NotUnderstood::new("a `%` without two hexadecimal digits behind it")
+}

@@ -1,0 +1,235 @@
+//! The reading of a request.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::access::{Access, NotUnderstood, Reading, SourceKind};
+use super::headers::{Body, HttpRequest, Relevant};
+use super::parameters::Parameters;
+use super::path::Path;
+use super::routes::{Asks, Named, Part, Route, Routes, SourceRule};
+use crate::query::NamedSource;
+
+/// The query parameter that a token may stand in (W4).
+const TOKEN: &str = "access_token";
+
+/// What to do with a browser's preflights (W4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preflights {
+    /// Let them pass.
+    #[default]
+    Pass,
+    /// They are not understood.
+    Refuse,
+}
+
+/// Choices of a [`Reader`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReaderOptions {
+    /// Whether the `Origin` header stands for a missing `Referer` (W4). Off by default.
+    pub origin_as_referer: bool,
+    /// What to do with preflights.
+    pub preflights: Preflights,
+}
+
+/// Reads HTTP requests by a table of routes. See the [module](super).
+#[derive(Debug, Clone, Default)]
+pub struct Reader {
+    routes: Routes,
+    options: ReaderOptions,
+}
+
+impl Reader {
+    /// A reader by these routes.
+    pub fn new(routes: Routes, options: ReaderOptions) -> Self {
+        Self { routes, options }
+    }
+
+    /// Reads a request (W1 to W4).
+    ///
+    /// Cost: linear in target, headers and, where the route needs it, body; allocates only to decode.
+    ///
+    /// # Errors
+    ///
+    /// Where something that is needed is missing, or could be read in two ways (W6).
+    pub fn read<'r>(&'r self, request: &HttpRequest<'r>) -> Result<Reading<'r>, NotUnderstood> {
+        let headers = Relevant::of(request.headers);
+        let no_body = matches!(request.body, Body::NotPassedOn | Body::Whole(b""));
+        if request.method == "OPTIONS" && no_body && headers.are_of_preflight() {
+            return match self.options.preflights {
+                Preflights::Pass => Ok(Reading::Preflight),
+                Preflights::Refuse => Err(NotUnderstood::new("a preflight, which this gateway refuses")),
+            };
+        }
+        let (path, query) = split(request.target)?;
+        let path = Path::read(path, self.routes.base_segment.as_deref())?;
+        let Some((route, asks)) = self.route(&path)? else {
+            return if self.passes(&path) {
+                Ok(Reading::PassedThrough)
+            } else {
+                Err(NotUnderstood::new("a path that no route fits"))
+            };
+        };
+        let mut parameters = Parameters::of_query(query)?;
+        if !asks.sources.is_empty() || !asks.without.is_empty() {
+            parameters = with_body(parameters, request, &headers)?;
+        }
+        let token = token(&headers, &parameters)?;
+        for name in &asks.without {
+            if parameters.get(name)?.is_some() {
+                return Err(NotUnderstood::new(format!("`{name}` beside a source in the path")));
+            }
+        }
+        let mut access = Access {
+            token,
+            api: &asks.api,
+            operation: asks.operation,
+            connection: Cow::Borrowed(""),
+            sources: SmallVec::new(),
+            referer: headers.referer(self.options.origin_as_referer),
+        };
+        for (part, segment) in route.path.iter().zip(path.based()) {
+            match part {
+                Part::Connection => access.connection.clone_from(&segment.text),
+                Part::Source => access.sources.push((SourceKind::Resource, segment.text.clone())),
+                Part::Literal(_) | Part::Any => {}
+            }
+        }
+        for rule in &asks.sources {
+            access.sources.push(source(rule, &parameters)?);
+        }
+        Ok(Reading::Access(access))
+    }
+
+    /// The first route that fits.
+    fn route(&self, path: &Path<'_>) -> Result<Option<(&Route, &Asks)>, NotUnderstood> {
+        for route in &self.routes.list {
+            if fits(route, path)? {
+                return Ok(route.asks.as_ref().map(|asks| (route, asks)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the operator lets the path pass: a prefix with the base segment counts from there, others from the
+    /// beginning.
+    fn passes(&self, path: &Path<'_>) -> bool {
+        let base = self.routes.base_segment.as_deref();
+        let whole = path.segments.iter().all(|segment| !segment.raw.is_empty());
+        self.routes.passed_through.iter().any(|prefix| {
+            let is_based = prefix.first().map(|first| &**first) == base;
+            let segments = if is_based { path.based() } else { &path.segments };
+            whole
+                && segments.len() >= prefix.len()
+                && prefix.iter().zip(segments).all(|(want, found)| **want == *found.raw)
+        })
+    }
+}
+
+/// Path and query of a target that everybody splits alike.
+fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
+    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(NotUnderstood::new("a space, a control character or one beyond ASCII in the target"));
+    }
+    if target.contains('#') {
+        return Err(NotUnderstood::new("a fragment in the target"));
+    }
+    Ok(target.split_once('?').unwrap_or((target, "")))
+}
+
+fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
+    let segments = path.based();
+    if segments.len() < route.path.len() || (segments.len() > route.path.len() && !route.below) {
+        return Ok(false);
+    }
+    for (part, segment) in route.path.iter().zip(segments) {
+        match part {
+            Part::Literal(literal) if **literal == *segment.raw => {}
+            Part::Literal(literal) if **literal == *segment.text => {
+                return Err(NotUnderstood::new("a segment of the path that is needlessly encoded"));
+            }
+            Part::Literal(_) => return Ok(false),
+            Part::Connection | Part::Any if segment.raw.contains(';') => {
+                return Err(NotUnderstood::new("a `;` in the path, which some take for the beginning of parameters"));
+            }
+            Part::Connection | Part::Source | Part::Any => {}
+        }
+    }
+    let below = segments.get(route.path.len()..).unwrap_or_default();
+    if below.iter().any(|segment| segment.raw.contains(';')) {
+        return Err(NotUnderstood::new("a `;` in the path, which some take for the beginning of parameters"));
+    }
+    Ok(true)
+}
+
+fn with_body<'r>(
+    parameters: Parameters<'r>,
+    request: &HttpRequest<'r>,
+    headers: &Relevant<'r>,
+) -> Result<Parameters<'r>, NotUnderstood> {
+    match request.body {
+        Body::Whole(b"") => Ok(parameters),
+        Body::Whole(body) => {
+            headers.check_json()?;
+            parameters.with_body(body)
+        }
+        // These methods have none, unless a header announces one.
+        Body::NotPassedOn if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !headers.announces_body() => {
+            Ok(parameters)
+        }
+        Body::NotPassedOn => Err(NotUnderstood::new("the gateway did not pass on the body")),
+    }
+}
+
+fn token<'r>(headers: &Relevant<'r>, parameters: &Parameters<'r>) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
+    let token = match (headers.bearer()?, parameters.get_of_query(TOKEN)?) {
+        (Some(_), Some(_)) => {
+            return Err(NotUnderstood::new("a token both in the `Authorization` header and in `access_token`"));
+        }
+        (Some(header), None) => Some(Cow::Borrowed(header)),
+        (None, query) => query,
+    };
+    Ok(token.filter(|token| !token.is_empty()))
+}
+
+fn source<'r>(rule: &SourceRule, parameters: &Parameters<'r>) -> Result<(SourceKind, Cow<'r, str>), NotUnderstood> {
+    let needed = |name: &str| parameters.get(name)?.ok_or_else(|| NotUnderstood::new(format!("`{name}` is missing")));
+    match rule {
+        SourceRule::Typed(rule) => {
+            let kind = match &*needed(&rule.kind)? {
+                "table" | "tileset" | "raster" => Named::Resource,
+                "query" => Named::QueryOrNamedSource,
+                _ => {
+                    let why = format!("`{}` is none of `table`, `tileset`, `raster` and `query`", rule.kind);
+                    return Err(NotUnderstood::new(why));
+                }
+            };
+            Ok(named(kind, needed(&rule.typed)?))
+        }
+        SourceRule::OneOf(rule) => {
+            let mut found = None;
+            for (name, kind) in rule.parameters() {
+                if let Some(text) = parameters.get(name)?
+                    && let Some((before, _, _)) = found.replace((name, kind, text))
+                {
+                    return Err(NotUnderstood::new(format!("`{before}` and `{name}` are both given")));
+                }
+            }
+            found.map(|(_, kind, text)| named(kind, text)).ok_or_else(|| {
+                let names: Vec<_> = rule.parameters().map(|(name, _)| format!("`{name}`")).collect();
+                NotUnderstood::new(format!("{} is missing", names.join(" or ")))
+            })
+        }
+    }
+}
+
+/// A source as `kind` names it (W3).
+fn named(kind: Named, text: Cow<'_, str>) -> (SourceKind, Cow<'_, str>) {
+    let kind = match kind {
+        Named::Resource => SourceKind::Resource,
+        Named::QueryOrNamedSource if NamedSource::is_named_source(&text) => SourceKind::NamedSource,
+        Named::Query | Named::QueryOrNamedSource => SourceKind::Query,
+    };
+    (kind, text)
+}

@@ -1,0 +1,25 @@
+//! One request that was decided: what metrics, the decision log and the shadow policy are told of.
+
+use std::time::Duration;
+
+use crate::base::Timestamp;
+use crate::decision::{Decision, Request};
+
+/// One request that was decided. Borrows everything; holds the client's secret only where `request` does.
+#[derive(Debug, Clone, Copy)]
+pub struct Decided<'a> {
+    /// When it was decided.
+    pub at: Timestamp,
+    /// What identifies the request to who asked.
+    pub id: Option<&'a str>,
+    /// The generation that decided.
+    pub generation: u64,
+    /// The id of the presented token, where it is known, of denials, too.
+    pub token_id: Option<&'a str>,
+    /// What was asked; `None` where that was not understood.
+    pub request: Option<&'a Request<'a>>,
+    /// The answer.
+    pub decision: &'a Decision<'a>,
+    /// How long it took.
+    pub took: Duration,
+}

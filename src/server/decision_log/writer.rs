@@ -1,0 +1,228 @@
+//! The thread that writes, and the bounded queue before it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::{Target, WhenFull};
+
+/// How long the writer lets lines gather: so that they are written, and it is woken, many at a time.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// How many lines came to which end. Each is exact.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) written: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) left_out: AtomicU64,
+}
+
+/// Lines that wait to be written.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// There is something to do for the writer.
+    work: Condvar,
+    /// There is room again.
+    room: Condvar,
+    bytes: usize,
+    full: WhenFull,
+    pub(super) counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<u8>,
+    count: u64,
+    reopen: bool,
+    closed: bool,
+    /// Whether the writer waits for work: it is woken only then.
+    idle: bool,
+}
+
+impl Queue {
+    pub(super) fn new(bytes: usize, full: WhenFull) -> Self {
+        Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            bytes,
+            full,
+            counters: Counters::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends a line, with its end. One that is larger than the whole queue waits for an empty one.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.lock();
+        while !state.closed && !state.lines.is_empty() && state.lines.len() + line.len() > self.bytes {
+            if self.full == WhenFull::Drop {
+                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        if state.closed {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        state.lines.extend_from_slice(line);
+        state.count += 1;
+        self.wake(&mut state);
+    }
+
+    pub(super) fn reopen(&self) {
+        let mut state = self.lock();
+        state.reopen = true;
+        self.wake(&mut state);
+    }
+
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        self.wake(&mut state);
+        self.room.notify_all();
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.idle) {
+            self.work.notify_one();
+        }
+    }
+
+    /// Writes what comes until the queue is closed and empty.
+    pub(super) fn write_to(&self, mut sink: Sink) {
+        let mut batch = Vec::new();
+        loop {
+            let mut state = self.lock();
+            while state.lines.is_empty() && !state.reopen && !state.closed {
+                state.idle = true;
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            std::mem::swap(&mut state.lines, &mut batch);
+            let count = std::mem::take(&mut state.count);
+            let (reopen, closed) = (std::mem::take(&mut state.reopen), state.closed);
+            drop(state);
+            self.room.notify_all();
+            // What came before the file was to be opened again belongs into the old one.
+            let lost = sink.write(&batch);
+            self.counters.failed.fetch_add(lost, Ordering::Relaxed);
+            self.counters.written.fetch_add(count.saturating_sub(lost), Ordering::Relaxed);
+            batch.clear();
+            // One burst must not keep its memory for ever.
+            batch.shrink_to(1 << 20);
+            if reopen {
+                sink.reopen();
+            }
+            let is_done = closed && self.lock().lines.is_empty();
+            if is_done {
+                return;
+            }
+            if !closed && self.lock().lines.len() < self.bytes / 2 {
+                std::thread::sleep(GATHER);
+            }
+        }
+    }
+}
+
+/// Where lines go.
+#[derive(Debug)]
+pub(super) struct Sink {
+    out: Out,
+    /// Whether the last line was written in part.
+    torn: bool,
+    /// Whether the last write failed, which was reported.
+    failing: bool,
+}
+
+#[derive(Debug)]
+enum Out {
+    Stdout(io::Stdout),
+    File(PathBuf, File),
+}
+
+impl Sink {
+    pub(super) fn open(target: &Target) -> io::Result<Self> {
+        let out = match target {
+            Target::Stdout => Out::Stdout(io::stdout()),
+            Target::File(path) => Out::File(path.clone(), append(path)?),
+        };
+        Ok(Self { out, torn: false, failing: false })
+    }
+
+    /// Opens the file again: its name may be free for a new one.
+    fn reopen(&mut self) {
+        let Out::File(path, file) = &mut self.out else { return };
+        match append(path) {
+            Ok(opened) => {
+                *file = opened;
+                self.torn = false;
+                tracing::info!(file = %path.display(), "the decision log is open again");
+            }
+            Err(error) => {
+                tracing::error!(file = %path.display(), "cannot open the decision log again, it goes on in the old file: {error}");
+            }
+        }
+    }
+
+    /// Writes all `lines`; how many of them could not be written.
+    fn write(&mut self, lines: &[u8]) -> u64 {
+        if lines.is_empty() {
+            return 0;
+        }
+        if self.torn && self.write_some(b"\n").is_ok() {
+            self.torn = false;
+        }
+        match self.write_some(lines) {
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the decision log can be written again");
+                }
+                0
+            }
+            Err((written, error)) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!("cannot write the decision log, its lines are lost: {error}");
+                }
+                let (done, left) = lines.split_at_checked(written).unwrap_or((lines, &[]));
+                self.torn |= done.last().is_some_and(|byte| *byte != b'\n');
+                memchr::memchr_iter(b'\n', left).count() as u64
+            }
+        }
+    }
+
+    /// Writes all; else how many bytes were written, and why not more.
+    fn write_some(&mut self, mut bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+        let all = bytes.len();
+        let mut writer: Box<dyn Write> = match &mut self.out {
+            Out::Stdout(stdout) => Box::new(stdout.lock()),
+            Out::File(_, file) => Box::new(file),
+        };
+        while !bytes.is_empty() {
+            match writer.write(bytes) {
+                Ok(0) => return Err((all - bytes.len(), io::ErrorKind::WriteZero.into())),
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err((all - bytes.len(), error)),
+            }
+        }
+        writer.flush().map_err(|error| (all, error))
+    }
+}
+
+/// Opens a file to append to, made for its owner and group.
+fn append(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    options.open(path)
+}

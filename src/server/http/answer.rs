@@ -1,0 +1,106 @@
+//! Answers over HTTP.
+
+use axum::body::Body;
+use axum::http::header::{
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, VARY, WWW_AUTHENTICATE,
+};
+use axum::http::{Response, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::server::authority::{Outcome, Verdict};
+use crate::server::words::Denial;
+
+/// The header that tells upstreams the id of the token.
+pub(in crate::server) const TOKEN_ID: HeaderName = HeaderName::from_static("x-portcullis-token-id");
+/// The header that tells upstreams the generation that decided.
+pub(in crate::server) const GENERATION: HeaderName = HeaderName::from_static("x-portcullis-generation");
+
+/// What is not written as it is in the header of a token's id.
+const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',').add(b'"');
+
+/// From which web sites a browser may read why a request is denied.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Cors {
+    /// From none, unless the gateway says so itself.
+    #[default]
+    None,
+    /// From every.
+    Any,
+    /// From these origins, such as `https://app.example.com`.
+    Only(Vec<String>),
+}
+
+/// How verdicts are told.
+#[derive(Debug, Default)]
+pub(in crate::server) struct Answers {
+    pub(in crate::server) cors: Cors,
+}
+
+impl Cors {
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        match self {
+            Self::None => false,
+            Self::Any => true,
+            Self::Only(origins) => origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
+        }
+    }
+}
+
+impl Answers {
+    /// The headers of an answer to a request from `origin`.
+    pub(in crate::server) fn headers(&self, verdict: &Verdict, origin: Option<&HeaderValue>) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(8);
+        match &verdict.outcome {
+            Outcome::Allow { .. } | Outcome::Pass => {
+                // Empty where there is no token: it replaces what a client may have sent under that name.
+                let id = utf8_percent_encode(verdict.token_id.as_deref().unwrap_or_default(), ESCAPED).to_string();
+                headers.insert(TOKEN_ID, HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("")));
+                headers.insert(GENERATION, verdict.generation.into());
+            }
+            Outcome::Deny { .. } => {
+                headers.insert(CONTENT_TYPE, JSON);
+                headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+                if verdict.status() == 401 {
+                    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+                }
+                if self.cors != Cors::None {
+                    headers.insert(VARY, HeaderValue::from_static("Origin"));
+                }
+                if let Some(origin) = origin.filter(|origin| self.cors.allows(origin)) {
+                    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate"));
+                }
+            }
+        }
+        headers
+    }
+
+    /// The answer to a gateway: 200 and nothing for yes, or else why not.
+    pub(in crate::server) fn response(&self, verdict: &Verdict, asked: &HeaderMap) -> Response<Body> {
+        let body = match &verdict.outcome {
+            Outcome::Deny { reason, error } => Body::from(Denial { error, reason: reason.code() }.json()),
+            Outcome::Allow { .. } | Outcome::Pass => Body::empty(),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(verdict.status()).unwrap_or(StatusCode::FORBIDDEN);
+        *response.headers_mut() = self.headers(verdict, asked.get(ORIGIN));
+        response
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// A response of JSON.
+pub(in crate::server) fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// The response to what is not decided at all.
+pub(in crate::server) fn failure(status: StatusCode, reason: &str, error: &str) -> Response<Body> {
+    json(status, Denial { error, reason }.json())
+}

@@ -1,0 +1,39 @@
+//! The headers of HTTP as requests are read from them.
+
+use axum::http::HeaderMap;
+
+use crate::gateway::{Body, Headers};
+
+/// The headers of a check.
+pub(super) struct Received<'h>(pub(super) &'h HeaderMap);
+
+impl Headers for Received<'_> {
+    fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
+        self.0.iter().for_each(|(name, value)| visit(name.as_str(), value.as_bytes()));
+    }
+}
+
+/// The only value of a header; a header that comes twice could be the client's beside the gateway's.
+pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, String> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().map_err(|_| format!("`{name}` is not ASCII")),
+        (None, _) => Err(format!("the gateway does not set `{name}`")),
+        (Some(_), Some(_)) => Err(format!("`{name}` is set more than once")),
+    }
+}
+
+/// The header by which a gateway that buffers bodies tells how long the client's was: a part is none (W5).
+const ORIGINAL_LENGTH: &str = "x-original-content-length";
+
+/// The header by which Envoy tells that a body is a part.
+const PARTIAL: &str = "x-envoy-auth-partial-body";
+
+/// The client's body. An empty one may be one that the gateway kept to itself: both look the same.
+pub(super) fn passed_on<'b>(headers: &HeaderMap, body: &'b [u8]) -> Body<'b> {
+    let is_part = headers.get_all(PARTIAL).iter().any(|value| value.as_bytes() != b"false");
+    let length = |value: &[u8]| std::str::from_utf8(value).ok()?.trim().parse::<usize>().ok();
+    let mut lengths = headers.get_all(ORIGINAL_LENGTH).iter().filter(|value| !value.is_empty());
+    let is_other = lengths.any(|value| length(value.as_bytes()) != Some(body.len()));
+    if body.is_empty() || is_part || is_other { Body::NotPassedOn } else { Body::Whole(body) }
+}

@@ -1,0 +1,105 @@
+//! A policy that is live: the handle to the thread that keeps it so.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+
+use super::files::{Timing, Touch};
+use super::keeper::Keeper;
+use super::source::{Reader, Source};
+use super::state::{StateDir, StateError};
+use super::status::{Outcome, Status};
+use crate::authorizer::Authorizer;
+use crate::snapshot::Options;
+
+/// How a policy is kept live.
+#[derive(Debug, Clone, Default)]
+pub struct LiveOptions {
+    /// Whether tokens with errors are left out instead of refusing the policy.
+    pub skip_invalid: bool,
+    /// How to compile.
+    pub compile: Options,
+    /// Where the last good policy is kept; nowhere unless said.
+    pub state_dir: Option<PathBuf>,
+    /// How long to wait for what.
+    pub timing: Timing,
+}
+
+/// Why a policy cannot be kept live at all.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory is of no use.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The system gives no thread.
+    #[error("cannot start the thread that reads the policy: {0}")]
+    Thread(std::io::Error),
+}
+
+/// A policy that is kept at what its source says. Dropped, it stops; the authorizer keeps what it has.
+#[derive(Debug)]
+pub struct LivePolicy {
+    inbox: Sender<Message>,
+    status: Status,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub(super) enum Message {
+    Touched(Touch),
+    /// Reload, changed or not, and tell how that ended.
+    Reload(Option<Sender<Outcome>>),
+    Stop,
+}
+
+impl LivePolicy {
+    /// Reads `source` into `authorizer`, and goes on to do so whenever it changes. Returns once it was read for the first
+    /// time: then the policy is active, or what was saved of it, or, if neither can be read, none.
+    ///
+    /// # Errors
+    ///
+    /// If the state directory cannot be used, or the system gives no thread. A source that cannot be read is no error: see
+    /// [`LivePolicy::status`].
+    pub fn start(source: &Source, authorizer: Authorizer, options: LiveOptions) -> Result<Self, StartError> {
+        let state = options.state_dir.as_ref().map(StateDir::open).transpose()?;
+        let (inbox, messages) = channel();
+        let teller = inbox.clone();
+        let reader = Reader::new(
+            source,
+            // Nobody listens any more when it stops.
+            Arc::new(move |touch| drop(teller.send(Message::Touched(touch)))),
+        );
+        let status = Status::default();
+        let mut keeper = Keeper::new(source, reader, authorizer, options, state, status.clone());
+        keeper.begin();
+        let thread = std::thread::Builder::new().name("policy".into()).spawn(move || keeper.run(&messages));
+        Ok(Self { inbox, status, thread: Some(thread.map_err(StartError::Thread)?) })
+    }
+
+    /// What became of the reloads.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    /// Has the source read again, whether it has changed or not. Returns at once.
+    pub fn reload(&self) {
+        let _ = self.inbox.send(Message::Reload(None));
+    }
+
+    /// As [`LivePolicy::reload`], and waits until that is done.
+    pub fn reload_now(&self) -> Outcome {
+        let (done, outcome) = channel();
+        let _ = self.inbox.send(Message::Reload(Some(done)));
+        outcome.recv().unwrap_or(Outcome::Failed)
+    }
+}
+
+impl Drop for LivePolicy {
+    fn drop(&mut self) {
+        let _ = self.inbox.send(Message::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic of that thread was reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What one compilation makes: of a whole policy, or of the tokens of one edit.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::Report;
+use super::grants::{Block, GrantSets, Residue};
+use super::referers::RefererSets;
+use super::residue::Matcher;
+use super::texts::{Text, TextId, Texts};
+use super::tokens::{Row, TokenTable};
+use crate::model::{Apis, Connection, Limits, Policy, SecretDigest};
+use crate::pattern::Shape;
+use crate::referer::StoredSet;
+
+/// What all tokens of a snapshot share, and edits do not change.
+#[derive(Debug, Default)]
+pub(crate) struct Context {
+    apis: Apis,
+    connections: Vec<Connection>,
+    by_name: HashMap<Box<str>, u32, foldhash::fast::FixedState>,
+    query_bytes: usize,
+}
+
+/// Tokens, compiled. All that a decision needs once it is known which of a snapshot's parts has the token.
+#[derive(Debug, Default)]
+pub(crate) struct Compiled {
+    pub(super) context: Arc<Context>,
+    pub(super) tokens: TokenTable,
+    pub(super) grants: GrantSets,
+    pub(super) shapes: Vec<Shape>,
+    pub(super) texts: Texts,
+    pub(super) referers: RefererSets,
+    /// By connection, up to the last that has residue.
+    pub(super) matchers: Vec<Matcher>,
+    pub(super) scan_up_to: usize,
+    pub(super) report: Report,
+}
+
+/// A token, and the part of the snapshot that has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Found<'s> {
+    pub(crate) compiled: &'s Compiled,
+    pub(crate) row: &'s Row,
+    /// The row's place in that part.
+    pub(crate) at: usize,
+}
+
+impl Context {
+    pub(super) fn new(policy: &Policy) -> Self {
+        Self::of(policy.apis().clone(), policy.connections().to_vec(), policy.limits())
+    }
+
+    pub(super) fn of(apis: Apis, connections: Vec<Connection>, limits: &Limits) -> Self {
+        let names = connections.iter().map(|connection| connection.name().into());
+        Self { by_name: names.zip(0..).collect(), apis, connections, query_bytes: limits.query_bytes }
+    }
+
+    /// Whether no two connections share a name.
+    pub(super) fn has_distinct_names(&self) -> bool {
+        self.by_name.len() == self.connections.len()
+    }
+
+    pub(super) fn apis(&self) -> &Apis {
+        &self.apis
+    }
+
+    pub(super) fn connections(&self) -> &[Connection] {
+        &self.connections
+    }
+}
+
+impl Compiled {
+    #[inline]
+    pub(crate) fn find(&self, digest: &SecretDigest) -> Option<Found<'_>> {
+        self.tokens.find(digest).map(|(at, row)| Found { compiled: self, row, at })
+    }
+
+    pub(crate) fn rows(&self) -> &[Row] {
+        self.tokens.rows()
+    }
+
+    pub(crate) fn token_id(&self, row: &Row) -> &str {
+        self.texts.get_str(row.id())
+    }
+
+    /// From where the token of `row` may be used; `None` from anywhere.
+    #[inline]
+    pub(crate) fn referers(&self, row: &Row) -> Option<StoredSet<'_>> {
+        row.referers().map(|set| self.referers.get(set))
+    }
+
+    pub(crate) fn apis(&self) -> &Apis {
+        &self.context.apis
+    }
+
+    /// The connection of that name, with its place.
+    #[inline]
+    pub(crate) fn connection(&self, name: &str) -> Option<(u32, &Connection)> {
+        let &at = self.context.by_name.get(name)?;
+        self.connection_at(at).map(|connection| (at, connection))
+    }
+
+    #[inline]
+    pub(crate) fn connection_at(&self, at: u32) -> Option<&Connection> {
+        self.context.connections.get(at as usize)
+    }
+
+    /// What the token of `row` may do on a connection; `None` if nothing.
+    #[inline]
+    pub(crate) fn block(&self, row: &Row, connection: u32) -> Option<Block<'_>> {
+        self.grants.block(row.grants(), connection)
+    }
+
+    pub(crate) fn blocks(&self, row: &Row) -> impl Iterator<Item = Block<'_>> {
+        self.grants.blocks(row.grants())
+    }
+
+    pub(crate) fn shape(&self, at: u32) -> Option<&Shape> {
+        self.shapes.get(at as usize)
+    }
+
+    #[inline]
+    pub(crate) fn text(&self, id: TextId) -> Text<'_> {
+        self.texts.get(id)
+    }
+
+    /// Calls `candidate` with each grant of the block's residue that may cover `name`, some perhaps twice.
+    #[inline]
+    pub(crate) fn residue(&self, block: Block<'_>, name: &[u8], candidate: impl FnMut(Residue)) {
+        if block.has_residue()
+            && let Some(matcher) = self.matchers.get(block.connection as usize)
+        {
+            matcher.candidates(block, name, candidate);
+        }
+    }
+
+    pub(crate) fn query_bytes(&self) -> usize {
+        self.context.query_bytes
+    }
+
+    pub(crate) fn scan_up_to(&self) -> usize {
+        self.scan_up_to
+    }
+}

@@ -1,0 +1,210 @@
+//! The frame of a compiled policy: what it begins with, and its parts, each with its length and checksum.
+
+use std::hash::Hasher;
+
+use twox_hash::XxHash3_64;
+
+use super::source::Source;
+use super::{ContentId, FORMAT, MAGIC, ReadError, sha256};
+
+/// The parts, in the order in which they stand.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Part {
+    Head,
+    Rows,
+    Slots,
+    Grants,
+    Texts,
+    Referers,
+    Matchers,
+}
+
+/// What messages call each part.
+const NAMES: [&str; PARTS] = ["head", "rows", "slots", "grants", "texts", "referers", "matchers"];
+const PARTS: usize = COUNT as usize;
+const COUNT: u32 = 7;
+
+/// Each part begins at a multiple of this, with zeros before.
+const ALIGNMENT: usize = 64;
+
+// Places in the front. All numbers have their lowest byte first.
+const LENGTH: usize = 16;
+const CHECKSUM: usize = 24;
+const ID: usize = 32;
+const TABLE: usize = 64;
+/// For each part its length and its checksum.
+const ENTRY: usize = 16;
+/// All that stands before the parts: 64 bytes, and the table, and padding.
+const FRONT: usize = 192;
+const _: () = assert!(TABLE + PARTS * ENTRY <= FRONT && FRONT.is_multiple_of(ALIGNMENT));
+
+/// As much as is read before it is summed up, while it is still in the cache.
+const CHUNK: usize = 256 << 10;
+
+/// What a file says of itself.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) id: ContentId,
+    parts: [Stored; PARTS],
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Stored {
+    start: u64,
+    length: usize,
+    checksum: u64,
+}
+
+/// The zeros behind a part of this length.
+pub(super) fn padding(length: usize) -> &'static [u8] {
+    const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
+    ZEROS.get(..length.next_multiple_of(ALIGNMENT) - length).unwrap_or_default()
+}
+
+/// What stands before `parts`, and the id of their contents.
+pub(super) fn write(parts: &[&[u8]; PARTS]) -> (Vec<u8>, ContentId) {
+    let length = parts.iter().map(|part| part.len().next_multiple_of(ALIGNMENT)).sum::<usize>() + FRONT;
+    let mut front = Vec::with_capacity(FRONT);
+    front.extend(MAGIC);
+    front.extend(FORMAT.to_le_bytes());
+    front.extend(COUNT.to_le_bytes());
+    front.extend((length as u64).to_le_bytes());
+    front.resize(TABLE, 0);
+    for part in parts {
+        front.extend((part.len() as u64).to_le_bytes());
+        front.extend(XxHash3_64::oneshot(part).to_le_bytes());
+    }
+    front.resize(FRONT, 0);
+    let mut pieces = identified(&front);
+    for part in parts {
+        pieces.extend([part, padding(part.len())]);
+    }
+    let id = sha256(&pieces);
+    put(&mut front, ID, &id.0);
+    let checksum = checksum_of(&front);
+    put(&mut front, CHECKSUM, &checksum.to_le_bytes());
+    (front, id)
+}
+
+/// What of the front an id stands for: neither the id itself nor the checksum.
+fn identified(front: &[u8]) -> Vec<&[u8]> {
+    vec![front.get(..CHECKSUM).unwrap_or_default(), front.get(TABLE..).unwrap_or_default()]
+}
+
+fn checksum_of(front: &[u8]) -> u64 {
+    let mut hasher = XxHash3_64::new();
+    hasher.write(front.get(..CHECKSUM).unwrap_or_default());
+    hasher.write(front.get(ID..).unwrap_or_default());
+    hasher.finish()
+}
+
+fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
+    if let Some(there) = bytes.get_mut(at..at + value.len()) {
+        there.copy_from_slice(value);
+    }
+}
+
+fn array<const N: usize>(front: &[u8; FRONT], at: usize) -> [u8; N] {
+    front.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or([0; N])
+}
+
+fn number(front: &[u8; FRONT], at: usize) -> u64 {
+    u64::from_le_bytes(array(front, at))
+}
+
+impl Frame {
+    /// Reads the front, and compares all lengths with that of the source: what is read later is there.
+    pub(super) fn read(source: &(impl Source + ?Sized)) -> Result<Self, ReadError> {
+        let found = source.length();
+        let mut magic = [0; MAGIC.len()];
+        if found < MAGIC.len() as u64 {
+            return Err(ReadError::Foreign);
+        }
+        source.fill(0, &mut magic)?;
+        if magic != MAGIC {
+            return Err(ReadError::Foreign);
+        }
+        if found < FRONT as u64 {
+            return Err(ReadError::Length { found, expected: FRONT as u64 });
+        }
+        let mut front = [0; FRONT];
+        source.fill(0, &mut front)?;
+        let format = u32::from_le_bytes(array(&front, MAGIC.len()));
+        // Of another format, nothing else need be where it is in this one.
+        if format != FORMAT {
+            return Err(ReadError::Format { found: format });
+        }
+        if number(&front, CHECKSUM) != checksum_of(&front) {
+            return Err(ReadError::Damaged { part: "front" });
+        }
+        let expected = number(&front, LENGTH);
+        if expected != found {
+            return Err(ReadError::Length { found, expected });
+        }
+        let wrong = ReadError::Malformed { part: "front" };
+        let Some((parts, end)) = parts(&front) else { return Err(wrong) };
+        if end == found { Ok(Self { id: ContentId(array(&front, ID)), parts }) } else { Err(wrong) }
+    }
+
+    /// The part, its checksum verified.
+    pub(super) fn part<T: bytemuck::Pod>(
+        &self,
+        source: &(impl Source + ?Sized),
+        part: Part,
+    ) -> Result<Vec<T>, ReadError> {
+        let name = NAMES.get(part as usize).copied().unwrap_or_default();
+        let stored = self.parts.get(part as usize).filter(|stored| stored.length.is_multiple_of(size_of::<T>()));
+        let Stored { start, length, checksum } = *stored.ok_or(ReadError::Malformed { part: name })?;
+        let count = length / size_of::<T>();
+        let mut read = Vec::with_capacity(count);
+        // By way of a buffer that stays in the cache, so that memory is written once.
+        let mut buffer = vec![T::zeroed(); count.min(CHUNK / size_of::<T>())];
+        let mut hasher = XxHash3_64::new();
+        let mut at = start;
+        while read.len() < count {
+            buffer.truncate(count - read.len());
+            let bytes = bytemuck::cast_slice_mut::<T, u8>(&mut buffer);
+            source.fill(at, bytes)?;
+            hasher.write(bytes);
+            at += bytes.len() as u64;
+            read.extend_from_slice(&buffer);
+        }
+        let zeros = padding(length);
+        let mut behind = [0; ALIGNMENT];
+        let behind = behind.get_mut(..zeros.len()).unwrap_or_default();
+        source.fill(at, behind)?;
+        if hasher.finish() == checksum && behind == zeros { Ok(read) } else { Err(ReadError::Damaged { part: name }) }
+    }
+}
+
+/// Where each part stands, and where the last one ends.
+fn parts(front: &[u8; FRONT]) -> Option<([Stored; PARTS], u64)> {
+    let mut start = FRONT as u64;
+    let mut parts = [Stored { start, length: 0, checksum: 0 }; PARTS];
+    for (at, part) in parts.iter_mut().enumerate() {
+        let length = number(front, TABLE + at * ENTRY);
+        *part =
+            Stored { start, length: usize::try_from(length).ok()?, checksum: number(front, TABLE + at * ENTRY + 8) };
+        start = start.checked_add(length.checked_next_multiple_of(ALIGNMENT as u64)?)?;
+    }
+    Some((parts, start))
+}
+
+/// Makes all checksums right; `None` where the parts are not all there.
+pub(super) fn reseal(bytes: &mut [u8]) -> Option<()> {
+    let length = bytes.len() as u64;
+    let (front, contents) = bytes.split_first_chunk_mut::<FRONT>()?;
+    let (parts, end) = parts(front)?;
+    if end != length {
+        return None;
+    }
+    for (at, part) in parts.iter().enumerate() {
+        let start = usize::try_from(part.start).ok()? - FRONT;
+        let checksum = XxHash3_64::oneshot(contents.get(start..)?.get(..part.length)?);
+        put(front, TABLE + at * ENTRY + 8, &checksum.to_le_bytes());
+    }
+    put(front, LENGTH, &length.to_le_bytes());
+    let checksum = checksum_of(front);
+    put(front, CHECKSUM, &checksum.to_le_bytes());
+    Some(())
+}

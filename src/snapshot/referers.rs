@@ -1,0 +1,64 @@
+//! The distinct referer sets of a snapshot, in one piece: of each its length in four bytes, then what `RefererSet` wrote.
+
+use std::collections::HashMap;
+
+use super::CompileError;
+use crate::referer::{RefererSet, StoredSet};
+
+/// Sets one behind the other.
+#[derive(Debug, Default)]
+pub(crate) struct RefererSets {
+    bytes: Vec<u8>,
+}
+
+impl RefererSets {
+    /// The set that begins at `at`; one that nothing matches if there is none.
+    #[inline]
+    pub(crate) fn get(&self, at: u32) -> StoredSet<'_> {
+        let set = |(length, rest): (&[u8; 4], _)| <[u8]>::get(rest, ..u32::from_le_bytes(*length) as usize);
+        let bytes = self.bytes.get(at as usize..).and_then(<[u8]>::split_first_chunk).and_then(set);
+        StoredSet::of(bytes.unwrap_or_default())
+    }
+
+    /// As they are stored.
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self { bytes }
+    }
+}
+
+/// Collects sets, each distinct one once.
+#[derive(Debug, Default)]
+pub(super) struct RefererSetsBuilder<'p> {
+    bytes: Vec<u8>,
+    known: HashMap<&'p RefererSet, u32, foldhash::fast::RandomState>,
+}
+
+impl<'p> RefererSetsBuilder<'p> {
+    /// Where `set` begins, stored now or before.
+    pub(super) fn intern(&mut self, set: &'p RefererSet) -> Result<u32, CompileError> {
+        if let Some(&at) = self.known.get(set) {
+            return Ok(at);
+        }
+        // Places are stored with one added.
+        let at = u32::try_from(self.bytes.len()).ok().filter(|&at| at < u32::MAX).ok_or(CompileError::TooMuchText)?;
+        let length = u32::try_from(set.as_bytes().len()).map_err(|_| CompileError::TooMuchText)?;
+        self.bytes.extend(length.to_le_bytes());
+        self.bytes.extend(set.as_bytes());
+        self.known.insert(set, at);
+        Ok(at)
+    }
+
+    /// How many distinct sets there are.
+    pub(super) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(super) fn finish(mut self) -> RefererSets {
+        self.bytes.shrink_to_fit();
+        RefererSets { bytes: self.bytes }
+    }
+}

@@ -1,0 +1,171 @@
+//! Compiled policies: the same bytes for the same policy, loaded as they were written, and refused where they were not.
+
+use portcullis::load;
+use portcullis::reference::Reference;
+use portcullis::snapshot::{Editor, FORMAT, MAGIC, Options, ReadError, Report, Snapshot, WriteError};
+use proptest::prelude::*;
+use serde_json::json;
+
+use crate::choices::config;
+use crate::engine::{by_engine, by_explanation, for_each_strategy, policy, snapshot};
+use crate::fuzzed::pcls::{SAMPLES, property};
+use crate::generate::{World, worlds};
+
+fn written(snapshot: &Snapshot) -> Vec<u8> {
+    let mut file = Vec::new();
+    snapshot.write(&mut file).unwrap();
+    file
+}
+
+fn error(bytes: &[u8]) -> ReadError {
+    match Snapshot::from_bytes(bytes) {
+        Ok(snapshot) => panic!("loaded {} tokens", snapshot.token_count()),
+        Err(error) => error,
+    }
+}
+
+/// Whatever this machine makes of it, every other makes the same: the ids are those that were found first.
+#[test]
+fn the_bytes_never_change_within_a_format() {
+    let ids: Vec<String> = SAMPLES
+        .iter()
+        .map(|file| Snapshot::from_bytes(file).unwrap().report().content_id.unwrap().to_string())
+        .collect();
+    assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless it is not 1 yet anywhere");
+    assert_eq!(FORMAT, 1);
+}
+
+const IDS: [&str; 5] = [
+    "sha256:476e9da341f745290b45179f23bb9486ebf6f0ef1f6e2cc9298a8e7d3a245ef0",
+    "sha256:153575db4794c21837ae8e1df9e5700966005624fa0c10c6ba7dd6abf0b3fbbe",
+    "sha256:3179846f8cc70425297b3cfbbd93c23c23ae0ab80ea115c24bac7565d3ba48b9",
+    "sha256:fcdc454c96462436c4c7d4db1c2383df0e50758775225ebbc78534b9dafb81ff",
+    "sha256:3008a0828d7c420ddc534672218743af49884a2b8fa751044dd8c01efa5c01ba",
+];
+
+#[test]
+fn a_file_that_is_cut_off_or_longer_is_refused() {
+    for file in &SAMPLES[..2] {
+        for length in 0..file.len() {
+            let found = error(&file[..length]);
+            match length {
+                0..8 => assert!(matches!(found, ReadError::Foreign), "{length}: {found:?}"),
+                _ => assert!(matches!(found, ReadError::Length { .. }), "{length}: {found:?}"),
+            }
+        }
+        let longer = [file.as_slice(), &[0; 64]].concat();
+        assert!(matches!(error(&longer), ReadError::Length { .. }));
+    }
+}
+
+#[test]
+fn every_byte_is_checked() {
+    for file in &SAMPLES[..2] {
+        for at in 0..file.len() {
+            for bit in [0, 7] {
+                let mut flipped = file.clone();
+                flipped[at] ^= 1 << bit;
+                let error = error(&flipped);
+                let expected = match at {
+                    0..8 => matches!(error, ReadError::Foreign),
+                    8..12 => matches!(error, ReadError::Format { .. }),
+                    _ => matches!(error, ReadError::Damaged { .. }),
+                };
+                assert!(expected, "byte {at}: {error:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_refused_is_told_plainly() {
+    let told = |bytes: &[u8]| error(bytes).to_string();
+    assert_eq!(told(b"{\"tokens\": []}"), "not a compiled policy: it does not begin as one");
+    let mut newer = SAMPLES[1].clone();
+    newer[8] = 2;
+    assert_eq!(
+        told(&newer),
+        "a compiled policy of format 2, where this version reads format 1: compile the policy again"
+    );
+    let length = SAMPLES[1].len();
+    assert_eq!(
+        told(&SAMPLES[1][..1000]),
+        format!("a compiled policy of {length} bytes, of which there are 1000: copy or compile it again")
+    );
+    let mut damaged = SAMPLES[1].clone();
+    damaged[length - 1] ^= 1;
+    assert!(told(&damaged).starts_with("a damaged compiled policy: the checksum of its "), "{}", told(&damaged));
+    assert_eq!(SAMPLES[1][..8], MAGIC);
+}
+
+#[test]
+fn an_edited_snapshot_is_not_written() {
+    let token = |id: &str| json!({ "id": id, "token": id, "allowed_apis": ["lds"] });
+    let mut editor = Editor::new(&policy(&json!({ "tokens": [token("a")] })), &Options::default()).unwrap();
+    let added = load::tokens(token("b").to_string(), editor.known()).unwrap();
+    let error = editor.create(&added).unwrap().write(&mut Vec::new()).unwrap_err();
+    assert!(matches!(error, WriteError::Edited), "{error}");
+}
+
+#[test]
+fn a_file_is_loaded_as_its_bytes_are_and_its_contents_can_be_verified() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("policy.pcls");
+    for file in SAMPLES.iter() {
+        std::fs::write(&path, file).unwrap();
+        let loaded = Snapshot::open(&path).unwrap();
+        assert_eq!(loaded.report(), Snapshot::from_bytes(file).unwrap().report());
+        assert_eq!(Some(loaded.content_id().unwrap()), loaded.report().content_id);
+    }
+    // The id that a file says it has is believed, unless it is computed again.
+    let mut forged = SAMPLES[1].clone();
+    forged[40] ^= 1;
+    assert!(portcullis::snapshot::reseal(&mut forged));
+    std::fs::write(&path, &forged).unwrap();
+    let forged = Snapshot::open(&path).unwrap();
+    assert_ne!(Some(forged.content_id().unwrap()), forged.report().content_id);
+    assert!(matches!(Snapshot::open(dir.path().join("none")), Err(ReadError::Io(_))));
+}
+
+proptest! {
+    #![proptest_config(config(100))]
+
+    /// Written and loaded, a snapshot decides and reports as before, and is written as before.
+    #[test]
+    fn what_is_loaded_decides_as_what_was_compiled(World { document, requests } in worlds()) {
+        let policy = policy(&document);
+        let reference = Reference::new(&policy);
+        for_each_strategy(|strategy, options| {
+            let compiled = snapshot(&policy, options);
+            let file = written(&compiled);
+            assert_eq!(written(&snapshot(&policy, options)), file, "compiled again, {strategy}");
+            let loaded = Snapshot::from_bytes(&file).unwrap();
+            assert_eq!(written(&loaded), file, "written again, {strategy}");
+            assert_eq!(&Report { content_id: None, ..loaded.report().clone() }, compiled.report(), "{strategy}");
+            for asked in &requests {
+                let expected = asked.ask(|request, now| reference.decide(request, now));
+                assert_eq!(by_engine(&loaded, asked), expected, "{strategy}: {asked:?}\n{document:#}");
+            }
+        });
+        let loaded = Snapshot::from_bytes(&written(&snapshot(&policy, &Options::default()))).unwrap();
+        for asked in &requests {
+            let expected = asked.ask(|request, now| reference.decide(request, now));
+            prop_assert_eq!(&by_explanation(&loaded, asked), &expected, "explained: {:?}", asked);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(config(2_000))]
+
+    /// Contents that nobody compiled, with all checksums right, do no harm.
+    #[test]
+    fn forged_contents_do_no_harm(
+        which in any::<u8>(),
+        edits in prop::collection::vec((any::<[u8; 3]>(), any::<u8>()), 1..12),
+    ) {
+        let mut input = vec![which];
+        input.extend(edits.iter().flat_map(|&([a, b, c], value)| [a, b, c, value]));
+        property(&input);
+    }
+}

@@ -1,0 +1,271 @@
+//! HTTP requests, read as the rules of W1 to W6 say.
+
+use std::fs;
+use std::path::Path;
+
+use portcullis::gateway::{Body, HttpRequest, Preflights, Reader, ReaderOptions, Reading, Routes};
+use serde_json::{Value, json};
+
+/// What is read, in the form of the vectors.
+fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], body: Body<'_>) -> Value {
+    match reader.read(&HttpRequest { method, target, headers: &headers, body }) {
+        Err(error) => json!({"not_understood": error.to_string()}),
+        Ok(Reading::Preflight) => json!("preflight"),
+        Ok(Reading::PassedThrough) => json!("passed through"),
+        Ok(Reading::Access(access)) => {
+            let sources: Vec<Value> =
+                access.sources.iter().map(|(kind, text)| json!({(kind.as_str()): text})).collect();
+            let mut told = json!({
+                "token": access.token, "api": access.api, "connection": access.connection,
+                "sources": sources, "referer": access.referer,
+            });
+            if access.operation == portcullis::model::Operation::Model {
+                told["operation"] = json!("model");
+            }
+            told
+        }
+    }
+}
+
+#[test]
+fn real_requests_are_read_as_the_vectors_say() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/http/requests.jsonl");
+    let Ok(lines) = fs::read_to_string(file) else {
+        eprintln!("skipped: there are no vectors `http` beside the project");
+        return;
+    };
+    let reader = Reader::default();
+    let mut wrong = Vec::new();
+    for line in lines.lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        let headers: Vec<(&str, &str)> = line["headers"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, value)| (&**name, value.as_str().unwrap()))
+            .collect();
+        let body = Body::Whole(line["body"].as_str().unwrap_or_default().as_bytes());
+        let found = read(&reader, line["method"].as_str().unwrap(), line["url"].as_str().unwrap(), &headers, body);
+        let expected = &line["expect"];
+        let refused = expected["not_understood"] == true && found.get("not_understood").is_some();
+        if !refused && found != *expected {
+            wrong.push(format!("{}: expected {expected}, found {found}", line["id"]));
+        }
+    }
+    assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The sources of a GET, or why it is not understood.
+fn get(target: &str) -> String {
+    let found = read(&Reader::default(), "GET", target, &[], Body::Whole(b""));
+    match found.get("not_understood") {
+        Some(why) => format!("refused: {}", why.as_str().unwrap()),
+        None => {
+            format!("{} {} {}", found["api"].as_str().unwrap(), found["connection"].as_str().unwrap(), found["sources"])
+        }
+    }
+}
+
+#[test]
+fn paths_and_parameters() {
+    for (target, expected) in [
+        ("/v3/maps/dw/table?name=a.b", r#"maps dw [{"resource":"a.b"}]"#),
+        ("/api/v3/maps/dw/raster/1/2/3?name=a%2Eb+c", r#"maps dw [{"resource":"a.b c"}]"#),
+        ("/v3/maps/v3/tileset?name=a", r#"maps v3 [{"resource":"a"}]"#),
+        ("/v3/maps/dw/query?q=daily", r#"maps dw [{"named_source":"daily"}]"#),
+        ("/v3/sql/dw/job?q=SELECT+1", r#"sql dw [{"query":"SELECT 1"}]"#),
+        ("/v3/sql/dw/model/pick?type=tileset&source=a.b", r#"sql dw [{"resource":"a.b"}]"#),
+        ("/v3/sql/dw/model/pick?type=query&source=daily", r#"sql dw [{"named_source":"daily"}]"#),
+        (
+            "/v3/maps/dw/boundary?tilesetTableName=t&propertiesTableName=p",
+            r#"maps dw [{"resource":"t"},{"resource":"p"}]"#,
+        ),
+        ("/v3/stats/dw/a+b.c/col", r#"maps dw [{"resource":"a+b.c"}]"#),
+        ("/v3/imports/dw?destination=a.b", r#"imports dw [{"resource":"a.b"}]"#),
+        ("/v3/lds/geocoding/geocode?address=x", "lds  []"),
+        ("/v3/maps/a%2520b/table?name=t", r#"maps a%20b [{"resource":"t"}]"#),
+    ] {
+        assert_eq!(get(target), expected, "{target}");
+    }
+    for target in [
+        "/v3/maps/public/table?name=t",
+        "/v3/maps/%70ublic/table?name=t",
+        "/v3/other",
+        "/v4/maps/dw/table?name=t",
+        "/V3/maps/a/table/v3/maps/b/table?name=t",
+        "/%76%33/maps/a/table/v3/maps/b/table?name=t",
+        "//v3/maps/dw/table?name=t",
+        "/v3/maps//table?name=t",
+        "/v3/maps/dw/table/?name=t",
+        "/v3//maps/dw/table?name=t",
+        "/v3/maps/./table?name=t",
+        "/v3/maps/../table?name=t",
+        "/v3/maps/%2e%2E/table?name=t",
+        "/v3/maps/dw/table/%252e%252e?name=t",
+        "/v3/maps/dw/table/..;x?name=t",
+        "/v3/maps/dw;x/table?name=t",
+        "/v3/maps/d%2Fw/table?name=t",
+        "/v3/maps/d%5Cw/table?name=t",
+        "/v3/maps/d\\w/table?name=t",
+        "/v3/maps/d%0Aw/table?name=t",
+        "/v3/maps/dw/t%61ble?name=t",
+        "/v3/maps/%C3/table?name=t",
+        "/v3/maps/dw/table",
+        "/v3/maps/dw/table?name=a&name=a",
+        "/v3/maps/dw/table?name=a&%6eame=b",
+        "/v3/maps/dw/table?name=a&x=1&x=2",
+        "/v3/maps/dw/table?name=a&name[]=b",
+        "/v3/maps/dw/table?name=a&Name=b",
+        "/v3/maps/dw/table?name=a;name=b",
+        "/v3/maps/dw/table?name=a%00",
+        "/v3/maps/dw/table?name=a%FF",
+        "/v3/maps/dw/table?name=a%4",
+        "/v3/maps/dw/table?name=a&filters=%zz",
+        "/v3/maps/dw/table?name=a#b",
+        "/v3/maps/dw/table?name=a b",
+        "/v3/maps/dw/table?name=é",
+        "https://x/v3/maps/dw/table?name=a",
+        "*",
+        "",
+        "/v3/maps/dw/boundary?tilesetTableName=t",
+        "/v3/sql/dw/model/pick?source=a.b",
+        "/v3/maps/dw/boundary?tilesetTableName=t&propertiesTableName=p&propertiesSqlQuery=q",
+        "/v3/sql/dw/model/pick?type=view&source=a.b",
+        "/v3/stats/dw/t/col?q=SELECT+1",
+    ] {
+        let found = get(target);
+        assert!(found.starts_with("refused: "), "{target}: {found}");
+    }
+}
+
+#[test]
+fn tokens_and_referers() {
+    let reader = Reader::default();
+    let plain = "/v3/maps/dw/table?name=t";
+    let with_token = "/v3/maps/dw/table?name=t&access_token=se%2Bcret";
+    let ask = |target: &str, headers: &[(&str, &str)]| read(&reader, "GET", target, headers, Body::Whole(b""));
+    for (target, headers, token) in [
+        (plain, &[("Authorization", "bEARER  s3cret")][..], json!("s3cret")),
+        (with_token, &[], json!("se+cret")),
+        (with_token, &[("authorization", "Basic eDp5")], json!("se+cret")),
+        (plain, &[("authorization", "Bearer")], json!(null)),
+        (plain, &[], json!(null)),
+    ] {
+        assert_eq!(ask(target, headers)["token"], token, "{target} {headers:?}");
+    }
+    for (target, headers) in [
+        (with_token, &[("authorization", "Bearer s3cret")][..]),
+        (plain, &[("authorization", "Bearer s3cret"), ("AUTHORIZATION", "Bearer s3cret")]),
+        (plain, &[("authorization", "Bearer s3cret, Bearer other")]),
+        (plain, &[("authorization", "Bearer s3cret other")]),
+        ("/v3/maps/dw/table?name=t&access_token=s3cret&access_token=s3cret", &[]),
+        ("/v3/maps/dw/table?name=t&access_token[]=s3cret", &[]),
+    ] {
+        let found = ask(target, headers);
+        assert!(found["not_understood"].as_str().is_some_and(|why| !why.contains("s3cret")), "{found}");
+    }
+    let two = [("referer", "https://a.test/"), ("referer", "https://a.test/")];
+    let referer = ask(plain, &two)["referer"].as_str().unwrap().to_owned();
+    assert!(portcullis::referer::Referer::parse(&referer).is_none());
+    let options = ReaderOptions { origin_as_referer: true, ..ReaderOptions::default() };
+    let lenient = Reader::new(Routes::default(), options);
+    let origin = [("origin", "https://a.test")];
+    assert_eq!(ask(plain, &origin)["referer"], json!(null));
+    assert_eq!(read(&lenient, "GET", plain, &origin, Body::Whole(b""))["referer"], "https://a.test");
+    assert_eq!(read(&lenient, "GET", plain, &[("origin", "null")], Body::Whole(b""))["referer"], json!(null));
+}
+
+#[test]
+fn bodies() {
+    let reader = Reader::default();
+    let json = [("content-type", "application/json; charset=utf-8")];
+    let post = |target: &str, body: Body<'_>| read(&reader, "POST", target, &json, body);
+    let bare = "/v3/maps/dw/table";
+    let named = "/v3/maps/dw/table?name=t";
+    for (target, body) in
+        [(bare, r#"{"name":"\u0074","v":3}"#), (named, r#"{"v":"3.4"}"#), (named, r#"{"name":"t"}"#), (named, "")]
+    {
+        assert_eq!(
+            post(target, Body::Whole(body.as_bytes()))["sources"],
+            json!([{"resource": "t"}]),
+            "{target} {body}"
+        );
+    }
+    for (target, body) in [
+        (bare, r#"{"name":"t","name":"t"}"#),
+        (bare, r#"{"name":"t","n\u0061me":"s"}"#),
+        (named, r#"{"name":"s"}"#),
+        (bare, r#"{"name":["t"]}"#),
+        (bare, r#"{"name":null}"#),
+        (bare, r#"{"name":"a\u0000"}"#),
+        (named, "[]"),
+        (named, "name=s"),
+        (bare, r#"{"name":"t"} {}"#),
+        (bare, "\u{feff}{\"name\":\"t\"}"),
+        (bare, r#"{"Name":"s","name":"t"}"#),
+        (named, r#"{"access_token":"x"}"#),
+        (bare, ""),
+    ] {
+        assert!(post(target, Body::Whole(body.as_bytes())).get("not_understood").is_some(), "{target} {body}");
+    }
+    assert!(post(named, Body::NotPassedOn).get("not_understood").is_some());
+    assert!(read(&reader, "GET", named, &[], Body::NotPassedOn).get("sources").is_some());
+    assert!(read(&reader, "GET", named, &[("Content-Length", "9")], Body::NotPassedOn).get("not_understood").is_some());
+    for content_type in ["application/x-www-form-urlencoded", "application/json;charset=utf-16", "text/plain"] {
+        let headers = [("content-type", content_type)];
+        assert!(read(&reader, "POST", bare, &headers, Body::Whole(br#"{"name":"t"}"#)).get("not_understood").is_some());
+    }
+}
+
+#[test]
+fn preflights_and_what_is_passed_through() {
+    let preflight = [("origin", "https://a.test"), ("access-control-request-method", "GET")];
+    let target = "/v3/maps/dw/table?name=t";
+    let ask = |reader: &Reader, headers: &[(&str, &str)]| read(reader, "OPTIONS", target, headers, Body::Whole(b""));
+    assert_eq!(ask(&Reader::default(), &preflight), "preflight");
+    let refusing = ReaderOptions { preflights: Preflights::Refuse, ..ReaderOptions::default() };
+    assert!(ask(&Reader::new(Routes::default(), refusing), &preflight).get("not_understood").is_some());
+    let disguised = [preflight[0], preflight[1], ("X-HTTP-Method-Override", "GET")];
+    assert!(ask(&Reader::default(), &disguised).get("api").is_some());
+
+    let routes = r#"{"base_segment": "v3", "passed_through": ["/health", "/v3/maps/public"], "routes": [
+        {"path": "/v3/maps/public/**", "undecided": true},
+        {"path": "/v3/maps/{connection}/table", "api": "maps", "sources": [{"resource": "name"}]}]}"#;
+    let reader = Reader::new(Routes::from_json(routes).unwrap(), ReaderOptions::default());
+    let get = |target: &str| read(&reader, "GET", target, &[], Body::Whole(b""));
+    for target in ["/health", "/health/live?x", "/v3/maps/public/1", "/api/v3/maps/public/table"] {
+        assert_eq!(get(target), "passed through", "{target}");
+    }
+    for target in ["/healthy", "/x/health", "/v3/maps/public2/1", "/health/../v3", "/health//x", "/h%65alth"] {
+        assert!(get(target).get("not_understood").is_some(), "{target}");
+    }
+}
+
+#[test]
+fn routes_that_cannot_be_right_are_refused() {
+    assert_eq!(get("/v3/lds/x"), "lds  []");
+    for (route, why) in [
+        (r#"{"path": "maps", "api": "maps"}"#, "begins with `/`"),
+        (r#"{"path": "/v3//x", "api": "maps"}"#, "is not a segment"),
+        (r#"{"path": "/v4/x", "api": "maps"}"#, "base segment"),
+        (r#"{"path": "/v3/x"}"#, "`api` is missing"),
+        (r#"{"path": "/v3/x", "api": "maps", "sources": [{"resource": "n"}]}"#, "needs `{connection}`"),
+        (r#"{"path": "/v3/{connection}", "api": "maps", "sources": [{}]}"#, "name of a parameter"),
+        (r#"{"path": "/v3/{connection}/{connection}", "api": "maps"}"#, "only once"),
+        (r#"{"path": "/v3/x", "api": "sql", "operation": "drop"}"#, "`query` or `model`"),
+        (r#"{"path": "/v3/x", "api": "maps", "colour": 1}"#, "unknown field"),
+    ] {
+        let error = Routes::from_json(&format!(r#"{{"base_segment": "v3", "routes": [{route}]}}"#)).unwrap_err();
+        assert!(error.to_string().contains(why), "{route}: {error}");
+    }
+}
+
+#[test]
+fn a_tile_request_allocates_nothing() {
+    let reader = Reader::default();
+    let headers = [("authorization", "Bearer s3cret"), ("referer", "https://a.test/"), ("user-agent", "x")];
+    let target = "/v3/maps/carto_dw/table/5/15/12?name=carto.demo.airports&columns=a%2Cb&cache=1&formatTiles=binary";
+    let request = HttpRequest { method: "GET", target, headers: &headers, body: Body::Whole(b"") };
+    let used = allocation_counter::measure(|| assert!(matches!(reader.read(&request), Ok(Reading::Access(_)))));
+    assert_eq!(used.count_total, 0);
+}

@@ -1,0 +1,102 @@
+//! A process that is killed at any moment leaves a policy that was once good, whole.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use portcullis::server::policy::{LiveOptions, LivePolicy, Origin, Outcome, Source, Timing};
+
+use super::util::{eventually, serve};
+
+/// Where the child works; set for the child only.
+const FOLDER: &str = "PORTCULLIS_TEST_CRASH";
+
+/// Enough tokens that writing takes a while.
+const TOKENS: usize = 2_000;
+
+/// A policy whose tokens are all of one number: half of one and half of another would show.
+fn policy(number: usize) -> String {
+    let token = |at: usize| format!(r#"{{"id": "n{number}_{at}", "token": "x{at}", "allowed_apis": ["lds"]}}"#);
+    let tokens: Vec<_> = (0..TOKENS).map(token).collect();
+    format!("[{}]", tokens.join(","))
+}
+
+fn options(folder: &Path) -> LiveOptions {
+    let timing = Timing { settle: Duration::ZERO, told: false, ..Timing::default() };
+    LiveOptions { state_dir: Some(folder.join("state")), timing, ..LiveOptions::default() }
+}
+
+/// Not a test: what the test below kills. Replaces its policy as fast as it can, and tells the number that was saved last.
+#[test]
+fn child() {
+    let Some(folder) = std::env::var_os(FOLDER) else { return };
+    let folder = Path::new(&folder);
+    let file = folder.join("policy.json");
+    let first: usize = std::env::var("PORTCULLIS_TEST_FIRST").unwrap().parse().unwrap();
+    fs::write(&file, policy(first)).unwrap();
+    let (live, _authorizer) = serve(&Source::files([&file]).unwrap(), options(folder));
+    eprintln!("saved {first}");
+    for number in first + 1.. {
+        fs::write(&file, policy(number)).unwrap();
+        assert_eq!(live.reload_now(), Outcome::Loaded);
+        assert_eq!(live.status().report().not_saved, None);
+        eprintln!("saved {number}");
+    }
+}
+
+/// What the first token of `live`'s policy says its number is, having checked that all say the same.
+fn number(authorizer: &portcullis::Authorizer, live: &LivePolicy, folder: &Path) -> usize {
+    assert_eq!(live.status().report().origin, Some(Origin::Saved));
+    assert_eq!(authorizer.current().snapshot().unwrap().token_count(), TOKENS);
+    let saved = fs::read_to_string(folder.join("state/policy.json")).unwrap();
+    let numbers: std::collections::BTreeSet<&str> =
+        saved.match_indices("\"id\":\"n").map(|(at, key)| saved[at + key.len()..].split('_').next().unwrap()).collect();
+    assert_eq!(numbers.len(), 1);
+    numbers.first().unwrap().parse().unwrap()
+}
+
+#[test]
+fn a_killed_process_leaves_the_last_good_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = 1;
+    for round in 0..12 {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "server::crash::child", "--nocapture", "--test-threads=1"])
+            .env(FOLDER, folder.path())
+            .env("PORTCULLIS_TEST_FIRST", first.to_string())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut saved = || loop {
+            let line = told.next().unwrap_or_default();
+            if let Some(number) = line.strip_prefix("saved ") {
+                return number.parse::<usize>().unwrap();
+            }
+            assert!(!line.is_empty(), "the child ended by itself");
+        };
+        let mut last = saved();
+        for _ in 0..round % 4 {
+            last = saved();
+        }
+        // Somewhere in the next reload.
+        std::thread::sleep(Duration::from_micros(round * 1_700));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        // What was told before it was killed was saved, too.
+        let rest = told.filter_map(|line| line.strip_prefix("saved ")?.parse().ok());
+        last = rest.fold(last, |_, number| number);
+
+        // The directory is free again, the source is gone, and what was saved last is served.
+        fs::write(folder.path().join("policy.json"), "{").unwrap();
+        let source = Source::files([folder.path().join("policy.json")]).unwrap();
+        let (live, authorizer) = serve(&source, options(folder.path()));
+        eventually("a policy", || live.status().is_ready());
+        let found = number(&authorizer, &live, folder.path());
+        assert!(found == last || found == last + 1, "{found} after {last} was saved");
+        first = found + 1;
+    }
+}

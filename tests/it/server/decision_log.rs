@@ -1,0 +1,216 @@
+//! The decision log: every line of it, and what becomes of lines when there is no room.
+
+use std::fs;
+use std::io::Read;
+use std::sync::Arc;
+use std::time::Duration;
+
+use portcullis::decision::{Decision, Reason, Request, Source};
+use portcullis::model::Operation;
+use portcullis::server::Decided;
+use portcullis::server::decision_log::{DecisionLog, LogCounts, LogOptions, QueryTexts, Target, WhenFull};
+use serde_json::{Value, json};
+
+use super::util::{SECRET, now};
+
+/// One decision, whatever was decided.
+fn decided<'a>(request: Option<&'a Request<'a>>, decision: &'a Decision<'a>) -> Decided<'a> {
+    Decided { at: now(), id: None, generation: 1, token_id: None, request, decision, took: Duration::from_nanos(5) }
+}
+
+/// The lines that `log` writes of what `tell` tells it.
+fn lines(options: LogOptions, tell: impl FnOnce(&DecisionLog)) -> (Vec<Value>, LogCounts) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.jsonl");
+    let log = DecisionLog::open(&Target::File(file.clone()), options).unwrap();
+    tell(&log);
+    log.close();
+    let text = fs::read_to_string(file).unwrap();
+    assert!(!text.contains(SECRET), "{text}");
+    assert!(text.is_empty() || text.ends_with('\n'));
+    (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), log.counts())
+}
+
+#[test]
+fn sources_and_referers_are_logged_without_what_is_nobodys_business() {
+    let (hidden, shown) = (QueryTexts::Hidden, QueryTexts::Shown);
+    let sha = "e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5";
+    let long = "x".repeat((1 << 20) + 1);
+    let sources = [
+        (hidden, Source::Resource("db.t"), json!({"resource": "db.t"})),
+        (hidden, Source::NamedSource("daily"), json!({"named_source": "daily"})),
+        (hidden, Source::Query(" SELECT   1;"), json!({"query_sha256": sha})),
+        (shown, Source::Query(" SELECT   1;"), json!({"query": " SELECT   1;"})),
+        (hidden, Source::Query(&long), json!({"query_bytes": (1 << 20) + 1})),
+        (shown, Source::Query(&long), json!({"query_bytes": (1 << 20) + 1})),
+        (hidden, Source::Query(" ;"), json!({"query": ""})),
+    ];
+    let denied = Decision::Deny(Reason::SourceNotGranted);
+    for (queries, source, expected) in sources {
+        let request = Request::new("sql", "dw").secret(SECRET).source(source);
+        let options = LogOptions { queries, ..LogOptions::default() };
+        let found = lines(options, |log| log.record(&decided(Some(&request), &denied))).0;
+        assert_eq!(found[0]["sources"], json!([expected]));
+    }
+    let referers = [
+        ("https://app.example.com/", json!("https://app.example.com/"), Value::Null),
+        ("https://app.example.com", json!("https://app.example.com/"), Value::Null),
+        ("https://APP.example.com:443/a/b?s3cr3t=1#x", json!("https://app.example.com/"), json!(true)),
+        ("http://localhost:8080/x", json!("http://localhost:8080/"), json!(true)),
+        ("https://user:s3cr3t-of-the-test@example.com/", json!("unreadable"), Value::Null),
+        ("not a URL", json!("unreadable"), Value::Null),
+        ("", Value::Null, Value::Null),
+    ];
+    for (header, referer, cut) in referers {
+        let request = Request::new("lds", "").referer(header);
+        let found = lines(LogOptions::default(), |log| log.record(&decided(Some(&request), &denied))).0;
+        assert_eq!((&found[0]["referer"], &found[0]["referer_cut"]), (&referer, &cut), "{header}");
+    }
+}
+
+#[test]
+fn a_line_says_what_was_decided_and_no_more() {
+    let denied = Decision::Deny(Reason::TokenExpired);
+    let request = Request::new("sql", "dw").secret(SECRET).operation(Operation::Model).source(Source::Resource("a.b"));
+    let whole = Decided { id: Some("r\"1"), token_id: Some("tok"), ..decided(Some(&request), &denied) };
+    let not_understood = Decision::Deny(Reason::RequestNotUnderstood);
+    let found = lines(LogOptions::default(), |log| {
+        log.record(&whole);
+        log.record(&decided(None, &not_understood));
+    });
+    let expected = [
+        json!({"log": 1, "time": "2026-11-24T12:00:00Z", "id": "r\"1", "generation": 1, "token_id": "tok", "api": "sql",
+            "operation": "model", "connection": "dw", "sources": [{"resource": "a.b"}], "decision": "deny",
+            "reason": "token_expired", "status": 401, "ns": 5}),
+        json!({"log": 1, "time": "2026-11-24T12:00:00Z", "generation": 1, "decision": "deny",
+            "reason": "request_not_understood", "status": 403, "ns": 5}),
+    ];
+    assert_eq!(found.0, expected);
+    assert_eq!(found.1, LogCounts { written: 2, ..LogCounts::default() });
+}
+
+/// An allow, which only a snapshot makes.
+fn allowing(tell: impl FnOnce(&Request<'_>, &Decision<'_>)) {
+    let policy = portcullis::read_policy(super::util::policy("t")).unwrap();
+    let snapshot = portcullis::Snapshot::compile(&policy, &portcullis::Options::default()).unwrap();
+    let request = Request::new("maps", "dw").secret(SECRET).source(Source::Resource("db.t"));
+    let decision = portcullis::decide(&snapshot, &request, now());
+    assert!(decision.is_allow());
+    tell(&request, &decision);
+}
+
+#[test]
+fn allows_are_sampled_and_denials_never_are() {
+    let denied = Decision::Deny(Reason::TokenMissing);
+    allowing(|request, allowed| {
+        for (share, least, most) in [("0", 0, 0), ("0.01", 50, 150), ("0.5", 4_500, 5_500), ("1", 10_000, 10_000)] {
+            let options = LogOptions { sample_allows: share.parse().unwrap(), ..LogOptions::default() };
+            let (found, counts) = lines(options, |log| {
+                for _ in 0..10_000 {
+                    log.record(&decided(Some(request), allowed));
+                }
+                for _ in 0..10 {
+                    log.record(&decided(Some(request), &denied));
+                }
+            });
+            let allows = found.iter().filter(|line| line["decision"] == "allow").count();
+            assert!((least..=most).contains(&allows), "{allows} of 10000 at {share}");
+            assert_eq!(found.len() - allows, 10);
+            assert_eq!((counts.written + counts.left_out, counts.dropped), (10_010, 0));
+            let sample = if share == "1" { Value::Null } else { json!(share.parse::<f64>().unwrap()) };
+            assert!(found.iter().all(|line| line["decision"] == "deny" || line["sample"] == sample));
+        }
+    });
+}
+
+/// A pipe that nobody reads yet: whoever writes to it waits.
+#[cfg(unix)]
+fn pipe(folder: &std::path::Path) -> std::path::PathBuf {
+    let path = folder.join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    path
+}
+
+#[test]
+#[cfg(unix)]
+fn what_does_not_fit_is_dropped_and_counted_or_waits() {
+    let request = Request::new("lds", "");
+    for when_full in [WhenFull::Drop, WhenFull::Block] {
+        const LINES: u64 = 20_000;
+        let folder = tempfile::tempdir().unwrap();
+        let path = pipe(folder.path());
+        // Opened by both ends: it is read only once all is told, or there is no more room.
+        let mut reader = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        let options = LogOptions { when_full, queue_bytes: 4096, ..LogOptions::default() };
+        let log = Arc::new(DecisionLog::open(&Target::File(path), options).unwrap());
+        let teller = Arc::clone(&log);
+        let telling = std::thread::spawn(move || {
+            let denied = Decision::Deny(Reason::TokenMissing);
+            for _ in 0..LINES {
+                teller.record(&decided(Some(&request), &denied));
+            }
+        });
+        if when_full == WhenFull::Drop {
+            // Nobody waits for a log that nobody reads.
+            telling.join().unwrap();
+            assert!(log.counts().dropped > 0);
+        } else {
+            assert_eq!(log.counts().dropped, 0);
+            drop(telling);
+        }
+        let counting = Arc::clone(&log);
+        std::thread::spawn(move || {
+            let mut buffer = [0; 1 << 12];
+            while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
+        });
+        super::util::eventually("all lines are written or dropped", || {
+            let LogCounts { written, dropped, .. } = counting.counts();
+            written + dropped == LINES
+        });
+        assert_eq!(log.counts().failed, 0);
+        assert!((log.counts().dropped == 0) == (when_full == WhenFull::Block));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn lines_that_cannot_be_written_are_counted() {
+    let denied = Decision::Deny(Reason::TokenMissing);
+    let log = DecisionLog::open(&Target::File("/dev/full".into()), LogOptions::default()).unwrap();
+    for _ in 0..100 {
+        log.record(&decided(None, &denied));
+    }
+    log.close();
+    assert_eq!(log.counts(), LogCounts { failed: 100, ..LogCounts::default() });
+    // After its end nothing is written, and that is counted, too.
+    log.record(&decided(None, &denied));
+    assert_eq!(log.counts().dropped, 1);
+}
+
+#[test]
+fn a_renamed_file_is_left_for_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, old) = (folder.path().join("log.jsonl"), folder.path().join("log.jsonl.1"));
+    let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default()).unwrap();
+    let denied = Decision::Deny(Reason::TokenMissing);
+    let tell = |id: &str| log.record(&Decided { id: Some(id), ..decided(None, &denied) });
+    tell("one");
+    fs::rename(&file, &old).unwrap();
+    tell("two");
+    log.reopen();
+    super::util::eventually("the file is made again", || file.exists());
+    tell("three");
+    log.close();
+    let ids = |path| -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        let id = |line: &str| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+        text.lines().map(id).collect()
+    };
+    assert_eq!((ids(&old), ids(&file)), (vec!["one".to_owned(), "two".to_owned()], vec!["three".to_owned()]));
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_is_told_at_once() {
+    let target = Target::File("/nowhere/at/all/log.jsonl".into());
+    assert!(DecisionLog::open(&target, LogOptions::default()).is_err());
+}

@@ -1,0 +1,214 @@
+//! What gateways ask over HTTP, each in its own way (W5), and what they are told.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
+use portcullis::server::{Cors, ServerOptions};
+use serde_json::{Value, json};
+
+use super::running::{Running, options, serve, serve_by};
+use super::util::{SECRET, policy};
+
+/// What a client asks for, and may.
+const MAY: &str = "/v3/maps/dw/table?name=db.t";
+const MAY_NOT: &str = "/v3/maps/dw/table?name=db.other";
+
+fn bearer() -> String {
+    format!("Bearer {SECRET}")
+}
+
+#[test]
+fn each_endpoint_reads_the_url_only_from_where_its_gateway_puts_it() {
+    let server = serve(Some(&policy("t")), options());
+    let (token, get) = (&*bearer(), "GET");
+    let nginx =
+        |uri, more: &[_]| ("/authz/nginx", [&[("x-original-uri", uri), ("x-original-method", get)], more].concat());
+    let forwarded = |uri, more: &[_]| {
+        ("/authz/forwarded", [&[("x-forwarded-uri", uri), ("x-forwarded-method", get)], more].concat())
+    };
+    let none = "request_not_understood";
+    let cases = [
+        ("nginx allows", nginx(MAY, &[]), ""),
+        ("nginx denies", nginx(MAY_NOT, &[]), "source_not_granted"),
+        (
+            "a client's X-Forwarded-Uri means nothing to nginx",
+            nginx(MAY_NOT, &[("x-forwarded-uri", MAY)]),
+            "source_not_granted",
+        ),
+        ("nginx's header twice", nginx(MAY_NOT, &[("x-original-uri", MAY)]), none),
+        ("nginx's method twice", nginx(MAY, &[("x-original-method", "OPTIONS")]), none),
+        ("nginx without a URL", ("/authz/nginx", vec![("x-original-method", get), ("x-forwarded-uri", MAY)]), none),
+        ("nginx without a method", ("/authz/nginx", vec![("x-original-uri", MAY)]), none),
+        ("the check's own query means nothing", ("/authz/nginx?name=db.t", vec![]), none),
+        ("forwarded allows", forwarded(MAY, &[]), ""),
+        ("forwarded denies", forwarded(MAY_NOT, &[]), "source_not_granted"),
+        (
+            "a client's X-Original-URI means nothing",
+            forwarded(MAY_NOT, &[("x-original-uri", MAY)]),
+            "source_not_granted",
+        ),
+        ("forwarded twice", forwarded(MAY, &[("x-forwarded-uri", MAY)]), none),
+        ("Envoy allows", ("/authz/envoy/v3/maps/dw/table?name=db.t", vec![]), ""),
+        (
+            "Envoy denies",
+            (
+                "/authz/envoy/v3/maps/dw/table?name=db.other",
+                vec![("x-original-uri", MAY), ("x-forwarded-uri", MAY), ("x-envoy-original-path", MAY)],
+            ),
+            "source_not_granted",
+        ),
+        ("Envoy's raw path", ("/authz/envoy/v3/maps/dw/..%2fdw/table?name=db.t", vec![]), none),
+        ("Envoy without a path", ("/authz/envoy", vec![]), "not_found"),
+    ];
+    for (what, (path, headers), reason) in &cases {
+        let headers = [&[("authorization", token)], &headers[..]].concat();
+        let answer = server.ask(&format!("GET {path}"), &headers, "");
+        assert_eq!(answer.reason(), *reason, "{what}: {answer:?}");
+    }
+}
+
+#[test]
+fn yes_is_200_and_nothing_and_no_says_why_without_the_secret() {
+    let server =
+        serve(Some(&policy("t")), ServerOptions { cors: Cors::Only(vec!["https://a.test".into()]), ..options() });
+    let ask = |path: &str, headers: &[(&str, &str)]| {
+        let headers = [&[("x-request-id", "r-7")], headers].concat();
+        server.ask(&format!("GET /authz/envoy{path}"), &headers, "")
+    };
+    let (token, wrong) = (bearer(), "Bearer not-the-s3cr3t");
+
+    let yes = ask(MAY, &[("authorization", &token), ("x-portcullis-token-id", "forged")]);
+    assert_eq!((yes.status, &*yes.body), (200, ""));
+    assert_eq!(yes.header("x-portcullis-token-id"), Some("only_t"));
+    assert_eq!(yes.header("x-portcullis-generation"), Some("1"));
+    assert_eq!(yes.header("x-request-id"), Some("r-7"));
+
+    let no = ask(MAY, &[("authorization", wrong), ("origin", "https://a.test")]);
+    assert_eq!((no.status, no.header("www-authenticate")), (401, Some("Bearer")));
+    assert_eq!(no.json(), json!({"error": "the access token is not valid", "reason": "token_unknown"}));
+    assert_eq!(no.header("access-control-allow-origin"), Some("https://a.test"));
+    assert!(!format!("{no:?}").contains("s3cr3t"));
+
+    let elsewhere = ask(MAY_NOT, &[("authorization", &token), ("origin", "https://b.test")]);
+    assert_eq!((elsewhere.status, elsewhere.header("access-control-allow-origin")), (403, None));
+    assert_eq!(elsewhere.header("vary"), Some("Origin"));
+}
+
+#[test]
+fn a_preflight_passes_without_a_token_and_takes_away_a_forged_id() {
+    let preflight = [
+        ("x-forwarded-method", "OPTIONS"),
+        ("x-forwarded-uri", MAY),
+        ("origin", "https://a.test"),
+        ("access-control-request-method", "GET"),
+        ("x-portcullis-token-id", "forged"),
+    ];
+    let passing = serve(Some(&policy("t")), options()).ask("GET /authz/forwarded", &preflight, "");
+    assert_eq!((passing.status, passing.header("x-portcullis-token-id")), (200, Some("")));
+    let refuse = ReaderOptions { preflights: Preflights::Refuse, ..ReaderOptions::default() };
+    let refusing = serve_by(Some(&policy("t")), options(), Reader::new(Routes::default(), refuse));
+    assert_eq!(refusing.ask("GET /authz/forwarded", &preflight, "").reason(), "request_not_understood");
+}
+
+#[test]
+fn a_body_that_is_missing_or_cut_is_not_understood() {
+    let server = serve(Some(&policy("t")), options());
+    let (token, body) = (&*bearer(), r#"{"name":"db.t"}"#);
+    let post = |headers: &[(&str, &str)], body: &str| {
+        let own = [("authorization", token), ("x-original-method", "POST"), ("x-original-uri", "/v3/maps/dw/table")];
+        server.ask("POST /authz/nginx", &[&own, headers].concat(), body).reason()
+    };
+    assert_eq!(post(&[], body), "");
+    assert_eq!(post(&[("x-original-content-length", "15")], body), "");
+    for (what, headers, body) in [
+        ("none", vec![], ""),
+        ("cut", vec![("x-original-content-length", "16")], body),
+        ("of no length", vec![("x-original-content-length", "many")], body),
+        ("partial, says Envoy", vec![("x-envoy-auth-partial-body", "true")], body),
+        ("compressed", vec![("content-encoding", "gzip")], body),
+        ("no object", vec![], "[1]"),
+    ] {
+        assert_eq!(post(&headers, body), "request_not_understood", "{what}");
+    }
+}
+
+#[test]
+fn without_a_policy_nothing_passes() {
+    let server = serve(None, options());
+    let answer = server.ask(&format!("GET /authz/envoy{MAY}"), &[("authorization", &bearer())], "");
+    assert_eq!((answer.status, &*answer.reason()), (503, "policy_unavailable"));
+    let ready = super::running::ask(server.admin, "GET /readyz", &[], "");
+    assert_eq!((ready.status, ready.json()["ready"].clone()), (503, json!(false)));
+    assert_eq!(super::running::ask(server.admin, "GET /healthz", &[], "").status, 200);
+}
+
+/// Asks each endpoint for each real request, and compares with what the native endpoint says of what it asks for.
+#[test]
+fn real_requests_are_decided_alike_by_every_endpoint() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/http/requests.jsonl");
+    let Ok(lines) = fs::read_to_string(file) else {
+        eprintln!("skipped: there are no vectors `http` beside the project");
+        return;
+    };
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let server = serve(Some(&half(&lines)), options());
+    let (mut allowed, mut denied) = (0, 0);
+    for line in &lines {
+        let expected = expected(&server, &line["expect"]);
+        let text = |key: &str| line[key].as_str().unwrap_or_default();
+        let headers: Vec<_> = line["headers"].as_object().unwrap().iter().collect();
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (&***name, value.as_str().unwrap())).collect();
+        let headers: Vec<_> = headers.into_iter().filter(|(name, _)| *name != "content-length").collect();
+        let (method, url, body) = (text("method"), text("url"), text("body"));
+        // hyper takes no target that is not one of HTTP: a gateway could not send it either.
+        if url.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let found = server.ask(&format!("{method} /authz/envoy{url}"), &headers, body).reason();
+            assert_eq!(found, expected, "Envoy: {line}");
+        }
+        for (path, names) in [
+            ("/authz/nginx", ["x-original-method", "x-original-uri"]),
+            ("/authz/forwarded", ["x-forwarded-method", "x-forwarded-uri"]),
+        ] {
+            let headers = [&[(names[0], method), (names[1], url)], &headers[..]].concat();
+            let found = server.ask(&format!("POST {path}"), &headers, body).reason();
+            assert_eq!(found, expected, "{path}: {line}");
+        }
+        *(if expected.is_empty() { &mut allowed } else { &mut denied }) += 1;
+    }
+    assert!(allowed > 50 && denied > 20, "{allowed} allowed, {denied} denied: nothing is told apart");
+}
+
+/// A policy for all tokens of the requests that allows maps only.
+fn half(lines: &[Value]) -> String {
+    let all = |key: &str| {
+        let found = lines.iter().filter_map(|line| line["expect"][key].as_str());
+        found.filter(|text| !text.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    let connections: Vec<_> =
+        all("connection").into_iter().map(|name| json!({"name": name, "dialect": "postgres"})).collect();
+    let grants: Vec<_> =
+        all("connection").into_iter().map(|name| json!({"connection_name": name, "source": "*"})).collect();
+    let grant = |grants: &Value| grants.clone();
+    let tokens: Vec<_> = all("token")
+        .into_iter()
+        .enumerate()
+        .map(|(at, secret)| json!({"id": format!("t{at}"), "token": secret, "allowed_apis": ["maps", "lds"], "grants": grant(&json!(grants))}))
+        .collect();
+    json!({"connections": connections, "tokens": tokens}).to_string()
+}
+
+/// The reason that the rules give.
+fn expected(server: &Running, expect: &Value) -> String {
+    if expect["not_understood"] == true {
+        return "request_not_understood".to_owned();
+    }
+    let mut request = expect.clone();
+    let object = request.as_object_mut().unwrap();
+    object.retain(|_, value| !value.is_null() && value.as_array().is_none_or(|list| !list.is_empty()));
+    let answer = server.ask("POST /v1/decide", &[], &request.to_string());
+    assert_eq!(answer.status, 200, "{answer:?}");
+    answer.json()["reason"].as_str().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,119 @@
+//! Envoy's checks over gRPC.
+
+use std::collections::HashMap;
+
+use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
+use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
+use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
+use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
+use envoy_types::pb::google::protobuf::value::Kind;
+use portcullis::server::{Cors, ServerOptions};
+use tonic::transport::Endpoint;
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use super::running::{Running, options, serve};
+use super::util::{SECRET, policy};
+
+fn check(server: &Running, http: HttpRequest) -> CheckResponse {
+    let attributes = AttributeContext {
+        request: Some(Request { http: Some(http), ..Request::default() }),
+        ..AttributeContext::default()
+    };
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.tcp())).unwrap();
+    runtime().block_on(async {
+        let mut client = AuthorizationClient::new(endpoint.connect().await.unwrap());
+        client.check(CheckRequest { attributes: Some(attributes) }).await.unwrap().into_inner()
+    })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+fn get(target: &str, headers: &[(&str, &str)]) -> HttpRequest {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    let token = [("authorization".to_owned(), format!("Bearer {SECRET}"))];
+    let headers: HashMap<_, _> = token.into_iter().chain(headers).collect();
+    HttpRequest { method: "GET".into(), path: target.into(), headers, ..HttpRequest::default() }
+}
+
+/// The reason that access logs can show; empty for an allow.
+fn reason(response: &CheckResponse) -> String {
+    let fields = &response.dynamic_metadata.as_ref().unwrap().fields;
+    match fields.get("reason").and_then(|reason| reason.kind.clone()) {
+        Some(Kind::StringValue(reason)) => reason,
+        _ => String::new(),
+    }
+}
+
+#[test]
+fn a_check_is_allowed_with_headers_for_the_upstream() {
+    let server = serve(Some(&policy("t")), options());
+    let response = check(&server, get("/v3/maps/dw/table?name=db.t", &[("x-portcullis-token-id", "forged")]));
+    assert_eq!((response.status.as_ref().unwrap().code, &*reason(&response)), (0, ""));
+    let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { panic!("{response:?}") };
+    let headers: Vec<_> = ok.headers.iter().map(|option| option.header.clone().unwrap()).collect();
+    let headers: Vec<_> = headers.iter().map(|header| (&*header.key, &*header.value)).collect();
+    assert_eq!(headers, [("x-portcullis-token-id", "only_t"), ("x-portcullis-generation", "1")]);
+    let metadata = &response.dynamic_metadata.as_ref().unwrap().fields;
+    assert_eq!(metadata["token_id"].kind, Some(Kind::StringValue("only_t".into())));
+    assert!(metadata.contains_key("grants"));
+}
+
+#[test]
+fn a_check_is_denied_with_a_body_that_browsers_may_read() {
+    let server = serve(Some(&policy("t")), ServerOptions { cors: Cors::Any, ..options() });
+    let response = check(&server, get("/v3/maps/dw/table?name=db.u", &[("origin", "https://a.test")]));
+    assert_eq!(reason(&response), "source_not_granted");
+    let Some(HttpResponse::DeniedResponse(denied)) = &response.http_response else { panic!("{response:?}") };
+    assert_eq!(denied.status.as_ref().unwrap().code, 403);
+    assert_eq!(denied.body, r#"{"error":"the access token does not allow this source","reason":"source_not_granted"}"#);
+    let origin =
+        denied.headers.iter().filter_map(|it| it.header.as_ref()).find(|it| it.key == "access-control-allow-origin");
+    assert_eq!(origin.unwrap().value, "https://a.test");
+}
+
+#[test]
+fn a_body_counts_only_if_it_is_whole() {
+    let server = serve(Some(&policy("t")), options());
+    let post = |body: &str, size: i64, headers: &[(&str, &str)]| {
+        let http = HttpRequest { method: "POST".into(), body: body.into(), size, ..get("/v3/maps/dw/table", headers) };
+        reason(&check(&server, http))
+    };
+    let body = r#"{"name":"db.t"}"#;
+    assert_eq!(post(body, 15, &[]), "");
+    assert_eq!(post(body, -1, &[]), "");
+    for (what, found) in [
+        ("cut", post(body, 20, &[])),
+        ("not passed on", post("", 15, &[])),
+        ("partial", post(body, -1, &[("x-envoy-auth-partial-body", "true")])),
+        ("several tokens joined", post(body, 15, &[("authorization", "Bearer a,Bearer b")])),
+    ] {
+        assert_eq!(found, "request_not_understood", "{what}");
+    }
+}
+
+#[test]
+fn a_preflight_passes_and_a_forged_id_is_taken_away() {
+    let server = serve(Some(&policy("t")), options());
+    let headers = [("origin", "https://a.test"), ("access-control-request-method", "GET")];
+    let mut http = get("/v3/maps/dw/table?name=db.u", &headers);
+    http.method = "OPTIONS".into();
+    let response = check(&server, http);
+    let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { panic!("{response:?}") };
+    assert_eq!(ok.headers_to_remove, ["x-portcullis-token-id"]);
+}
+
+#[test]
+fn the_health_service_answers() {
+    let server = serve(None, options());
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.tcp())).unwrap();
+    for service in ["", "envoy.service.auth.v3.Authorization"] {
+        let status = runtime().block_on(async {
+            let mut client = HealthClient::new(endpoint.connect().await.unwrap());
+            client.check(HealthCheckRequest { service: service.into() }).await.unwrap().into_inner().status
+        });
+        assert_eq!(status, 1, "{service}: serving");
+    }
+}

@@ -1,0 +1,303 @@
+//! Policies that change under the server's feet.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::time::Duration;
+
+use portcullis::decision::Reason;
+use portcullis::registry::{Actor, Location, NewToken, Registry};
+use portcullis::server::policy::{LiveOptions, Origin, Outcome, Source, Timing};
+
+use super::util::{SECRET, denied, eventually, now, policy, serve};
+
+/// Nothing but what the system tells: whoever looks by themselves would find any change.
+fn told_only() -> LiveOptions {
+    let timing = Timing { poll: Duration::from_hours(1), ..Timing::default() };
+    LiveOptions { timing, ..LiveOptions::default() }
+}
+
+/// Nothing but looking, as on a file system that tells nothing.
+fn looking() -> LiveOptions {
+    let timing = Timing { told: false, poll: Duration::from_millis(20), ..Timing::default() };
+    LiveOptions { timing, ..LiveOptions::default() }
+}
+
+type Ways = &'static [(&'static str, fn(&Path), fn(&Path, &str))];
+
+/// How a file is made, and how its text is replaced.
+const WAYS: Ways = &[
+    (
+        "rename",
+        |_| {},
+        |folder, text| {
+            fs::write(folder.join("new"), text).unwrap();
+            fs::rename(folder.join("new"), folder.join("policy.json")).unwrap();
+        },
+    ),
+    ("in place", |_| {}, |folder, text| fs::write(folder.join("policy.json"), text).unwrap()),
+    (
+        "in place, in pieces",
+        |_| {},
+        |folder, text| {
+            let mut file = fs::File::create(folder.join("policy.json")).unwrap();
+            for piece in text.as_bytes().chunks(97) {
+                file.write_all(piece).unwrap();
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        },
+    ),
+    (
+        "removed and made again",
+        |_| {},
+        |folder, text| {
+            fs::remove_file(folder.join("policy.json")).unwrap();
+            std::thread::sleep(Duration::from_millis(20));
+            fs::write(folder.join("policy.json"), text).unwrap();
+        },
+    ),
+    #[cfg(unix)]
+    (
+        "config map",
+        |folder| config_map(folder, "one"),
+        |folder, text| {
+            // As Kubernetes does it: a new directory, and one rename of the link to it.
+            fs::create_dir(folder.join("..two")).unwrap();
+            fs::write(folder.join("..two/policy.json"), text).unwrap();
+            std::os::unix::fs::symlink("..two", folder.join("..data_tmp")).unwrap();
+            fs::rename(folder.join("..data_tmp"), folder.join("..data")).unwrap();
+            fs::remove_dir_all(folder.join("..one")).unwrap();
+        },
+    ),
+    #[cfg(unix)]
+    (
+        "in place, behind a link elsewhere",
+        |folder| linked(folder),
+        |folder, text| {
+            fs::write(folder.join("elsewhere/real.json"), text).unwrap();
+        },
+    ),
+];
+
+#[cfg(unix)]
+fn config_map(folder: &Path, version: &str) {
+    let text = fs::read_to_string(folder.join("policy.json")).unwrap();
+    fs::remove_file(folder.join("policy.json")).unwrap();
+    fs::create_dir(folder.join(format!("..{version}"))).unwrap();
+    fs::write(folder.join(format!("..{version}/policy.json")), text).unwrap();
+    std::os::unix::fs::symlink(format!("..{version}"), folder.join("..data")).unwrap();
+    std::os::unix::fs::symlink("..data/policy.json", folder.join("policy.json")).unwrap();
+}
+
+#[cfg(unix)]
+fn linked(folder: &Path) {
+    fs::create_dir(folder.join("elsewhere")).unwrap();
+    fs::rename(folder.join("policy.json"), folder.join("elsewhere/real.json")).unwrap();
+    std::os::unix::fs::symlink("elsewhere/real.json", folder.join("policy.json")).unwrap();
+}
+
+#[test]
+fn every_way_to_replace_a_file_is_noticed() {
+    for (how, options) in [("told", told_only as fn() -> LiveOptions), ("looking", looking)] {
+        for (way, make, replace) in WAYS {
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("policy.json");
+            fs::write(&file, policy("one")).unwrap();
+            make(folder.path());
+            let (live, authorizer) = serve(&Source::files([&file]).unwrap(), options());
+            assert_eq!(denied(&authorizer, "one"), None, "{way}, {how}");
+            replace(folder.path(), &policy("two"));
+            eventually(&format!("{way}, {how}"), || denied(&authorizer, "two").is_none());
+            assert_eq!(denied(&authorizer, "one"), Some(Reason::SourceNotGranted));
+            // And once more: the watch goes on behind whatever the first change put in place.
+            fs::write(&file, policy("three")).unwrap();
+            eventually(&format!("{way}, {how}, again"), || denied(&authorizer, "three").is_none());
+            assert_eq!(live.status().report().failure, None, "{way}, {how}");
+            assert_eq!(live.status().report().origin, Some(Origin::Source));
+        }
+    }
+}
+
+#[test]
+fn half_of_a_file_never_becomes_the_policy() {
+    // JSON Lines: every whole line of it is a policy, just a smaller one.
+    let token = |at: usize| format!(r#"{{"id": "t{at}", "token": "{SECRET}{at}", "allowed_apis": ["lds"]}}"#) + "\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.jsonl");
+    let write = |tokens: usize, pause: Duration| {
+        let mut file = fs::File::create(&file).unwrap();
+        for at in 0..tokens {
+            file.write_all(token(at).as_bytes()).unwrap();
+            std::thread::sleep(pause);
+        }
+    };
+    write(50, Duration::ZERO);
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions::default());
+    let tokens = || authorizer.current().snapshot().unwrap().token_count();
+    assert_eq!(tokens(), 50);
+    std::thread::scope(|scope| {
+        // Slower than the time for which a file must stay the same.
+        let writer = scope.spawn(|| write(12, Duration::from_millis(120)));
+        while !writer.is_finished() {
+            assert_eq!(tokens(), 50);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    eventually("all of the new file", || tokens() == 12);
+    assert_eq!(live.status().report().reloads.count(Outcome::Loaded), 2);
+}
+
+#[test]
+fn a_bad_policy_keeps_the_last_good_one_and_says_why() {
+    let cases = [
+        ("not JSON", "{", "json_syntax"),
+        ("empty", "", ""),
+        ("not UTF-8", "\u{0}", ""),
+        (
+            "a rule broken",
+            r#"[{"id": "a", "token": "s3cr3t-of-the-test", "allowed_apis": ["mops"]}]"#,
+            "unknown API `mops`",
+        ),
+        (
+            "a secret in the wrong place",
+            r#"[{"id": "a", "tokn": "s3cr3t-of-the-test", "allowed_apis": ["lds"]}]"#,
+            "unknown field",
+        ),
+    ];
+    for (case, text, problem) in cases {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.json");
+        fs::write(&file, policy("good")).unwrap();
+        let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions::default());
+        fs::write(&file, text).unwrap();
+        eventually(case, || live.status().report().failure.is_some());
+        let report = live.status().report();
+        let failure = report.failure.clone().unwrap();
+        assert!(failure.problems.iter().any(|found| found.contains(problem)), "{case}: {failure:?}");
+        assert!(!serde_json::to_string(&report).unwrap().contains(SECRET), "{case}: {report:?}");
+        assert!(live.status().is_ready(), "{case}");
+        assert_eq!((authorizer.current().number(), denied(&authorizer, "good")), (1, None), "{case}");
+
+        // The same again is the policy that is active: nothing is swapped, all is well.
+        fs::write(&file, policy("good")).unwrap();
+        eventually(case, || live.status().report().failure.is_none());
+        assert_eq!(authorizer.current().number(), 1, "{case}");
+    }
+}
+
+#[test]
+fn without_a_policy_ever_nothing_is_decided_until_there_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    // Not even the directory is there.
+    let file = folder.path().join("later/policy.json");
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions::default());
+    assert!(!live.status().is_ready());
+    assert_eq!(denied(&authorizer, "one"), Some(Reason::PolicyUnavailable));
+    assert!(live.status().report().failure.unwrap().problems[0].contains("later/policy.json"));
+    fs::create_dir(folder.path().join("later")).unwrap();
+    fs::write(&file, policy("one")).unwrap();
+    eventually("there at last", || denied(&authorizer, "one").is_none());
+    assert!(live.status().is_ready());
+}
+
+#[test]
+fn invalid_tokens_are_left_out_where_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    let text =
+        r#"[{"id": "a", "token": "x", "allowed_apis": ["lds"]}, {"id": "b", "token": "y", "allowed_apis": ["mops"]}]"#;
+    fs::write(&file, text).unwrap();
+    let source = Source::files([&file]).unwrap();
+    assert!(!serve(&source, LiveOptions::default()).0.status().is_ready());
+    let (live, authorizer) = serve(&source, LiveOptions { skip_invalid: true, ..LiveOptions::default() });
+    assert_eq!(live.status().report().left_out, 1);
+    assert_eq!(authorizer.current().snapshot().unwrap().token_count(), 1);
+}
+
+#[test]
+fn reloads_on_demand_are_one_at_a_time_and_tell_how_they_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("one")).unwrap();
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), told_only());
+    assert_eq!(live.reload_now(), Outcome::Unchanged);
+    fs::write(&file, policy("two")).unwrap();
+    assert_eq!(live.reload_now(), Outcome::Loaded);
+    assert_eq!(denied(&authorizer, "two"), None);
+    fs::remove_file(&file).unwrap();
+    assert_eq!(live.reload_now(), Outcome::Failed);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| assert_eq!(live.reload_now(), Outcome::Failed));
+        }
+    });
+    assert_eq!(authorizer.current().number(), 2);
+}
+
+fn new_token(table: &str) -> NewToken {
+    NewToken { grants: vec![("dw".into(), format!("db.{table}"))], apis: vec!["maps".into()], ..NewToken::default() }
+}
+
+#[test]
+fn a_change_of_a_registry_is_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::file(folder.path().join("registry.db"));
+    let ana = Actor::new("ana", now()).unwrap();
+    // Another connection, as another process has one.
+    let mut registry = Registry::open(&location, true).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    let (live, authorizer) = serve(&Source::registry(location.clone()), LiveOptions::default());
+    let tokens = || authorizer.current().snapshot().map_or(0, portcullis::Snapshot::token_count);
+    assert!(live.status().is_ready());
+    let mut slowest = Duration::ZERO;
+    for count in 1..=10 {
+        registry.create_token(&ana, &new_token("one")).unwrap();
+        slowest = slowest.max(eventually("a new token", || tokens() == count));
+    }
+    eprintln!("a change of the registry was live after {slowest:?} at the latest");
+    eventually("the first policy and each change", || live.status().report().reloads.count(Outcome::Loaded) >= 11);
+
+    // The registry is gone: what is active stays. Another one comes in its place.
+    drop(registry);
+    fs::rename(location.path(), folder.path().join("away.db")).unwrap();
+    // The log of a database belongs to it; SQLite would read another's as its own.
+    for log in ["registry.db-wal", "registry.db-shm"] {
+        let _ = fs::remove_file(folder.path().join(log));
+    }
+    eventually("the registry is gone", || live.status().report().failure.is_some());
+    assert_eq!(tokens(), 10);
+    let other = Location::file(folder.path().join("other.db"));
+    let mut registry = Registry::open(&other, true).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    registry.create_token(&ana, &new_token("two")).unwrap();
+    drop(registry);
+    fs::rename(other.path(), location.path()).unwrap();
+    eventually("another registry", || tokens() == 1);
+    assert_eq!(live.status().report().failure, None);
+}
+
+#[test]
+#[cfg(feature = "cli")]
+fn a_change_by_the_command_in_another_process_is_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = format!("sqlite:{}", folder.path().join("registry.db").display());
+    let portcullis = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let output = command.args(args).args(["--db", &database, "--user", "ana"]).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    portcullis(&["connections", "add", "dw", "--dialect", "postgres"]);
+    let (_live, authorizer) = serve(&Source::registry(database.parse().unwrap()), LiveOptions::default());
+    let create = ["credentials", "create", "token", "--name", "map", "--connection", "dw", "--source", "db.t"];
+    let secret = portcullis(&[create.as_slice(), &["--apis", "maps", "--quiet"]].concat());
+    let denied = || {
+        let source = portcullis::decision::Source::Resource("db.t");
+        let request = portcullis::Request::new("maps", "dw").secret(&secret).source(source);
+        authorizer.current().decide(&request, now()).reason()
+    };
+    let created = eventually("the token that was created", || denied().is_none());
+    portcullis(&["credentials", "revoke", "token", "map"]);
+    let revoked = eventually("the token that was revoked", || denied() == Some(Reason::TokenUnknown));
+    eprintln!("live after the command had ended: created {created:?}, revoked {revoked:?}");
+}

@@ -1,0 +1,151 @@
+//! A log that is replayed: against the policy that wrote it, it says the same again.
+
+use std::collections::BTreeMap;
+
+use portcullis::decision::{Reason, Replay};
+use portcullis::server::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
+use portcullis::wire::{ReplayRequest, Replayed, WireRequest};
+use portcullis::{Authorizer, Options};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+
+use super::util::{decide_and, now};
+use crate::engine::{policy, snapshot};
+use crate::generate::{World, worlds};
+
+#[test]
+fn a_line_decides_again_as_it_was_decided() {
+    let mut runner = TestRunner::deterministic();
+    let mut skipped: BTreeMap<&'static str, usize> = BTreeMap::new();
+    let (mut decided, mut allowed) = (0, 0);
+    for round in 0..300 {
+        let World { document, requests } = worlds().new_tree(&mut runner).unwrap().current();
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("log.jsonl");
+        let queries = if round % 2 == 0 { QueryTexts::Hidden } else { QueryTexts::Shown };
+        let log =
+            DecisionLog::open(&Target::File(file.clone()), LogOptions { queries, ..LogOptions::default() }).unwrap();
+        let policy = policy(&document);
+        let authorizer = Authorizer::new(snapshot(&policy, &Options::default()));
+        let mut expected = Vec::new();
+        for asked in &requests {
+            asked.ask(|request, now| {
+                decide_and(&authorizer, request, now, |told| {
+                    log.record(told);
+                    let grants = match told.decision {
+                        portcullis::Decision::Allow(allow) => Some(allow.grants().to_vec()),
+                        portcullis::Decision::Deny(_) => None,
+                    };
+                    expected.push((grants, told.decision.reason()));
+                });
+            });
+        }
+        log.close();
+        let text = std::fs::read_to_string(file).unwrap();
+        let again = snapshot(&policy, &Options::default());
+        let replay = Replay::new(&again);
+        assert_eq!(text.lines().count(), expected.len());
+        for (line, (grants, reason)) in text.lines().zip(expected) {
+            let request = ReplayRequest::read(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert_eq!(request.logged(), Some(reason.map_or(Ok(()), Err)), "{line}");
+            match request.decide(&replay, now()) {
+                Replayed::Decided(decision) => {
+                    assert_eq!(decision.reason(), reason, "{line}\n{document:#}");
+                    if let portcullis::Decision::Allow(allow) = &decision {
+                        assert_eq!(Some(allow.grants().to_vec()), grants, "{line}\n{document:#}");
+                        allowed += 1;
+                    }
+                    decided += 1;
+                }
+                Replayed::Skipped(why) => *skipped.entry(why).or_default() += 1,
+            }
+        }
+    }
+    let all: usize = skipped.values().sum::<usize>() + decided;
+    assert!(decided * 2 > all && allowed * 5 > all, "{decided} decided, {allowed} allowed of {all}: {skipped:?}");
+    assert!(skipped.len() >= 2, "{skipped:?}");
+}
+
+#[test]
+fn what_a_line_does_not_say_is_not_guessed() {
+    let document = serde_json::json!({"tokens": [
+        {"id": "any", "token": "a", "allowed_apis": ["sql"], "grants": [{"connection_name": "dw", "source": "SELECT 1"}]},
+        {"id": "all", "token": "b", "allowed_apis": ["sql"], "grants": [{"connection_name": "dw", "type": "all"}]},
+        {"id": "site", "token": "c", "allowed_apis": ["lds"], "referers": ["https://a.example/"]},
+        {"id": "path", "token": "d", "allowed_apis": ["lds"], "referers": ["https://a.example/x/*"]},
+    ]});
+    let compiled = snapshot(&policy(&document), &Options::default());
+    let replay = Replay::new(&compiled);
+    let one = "e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5";
+    let other = "00".repeat(32);
+    let log = r#""log":1,"time":"2026-11-24T12:00:00Z""#;
+    let sql = |token: &str, sha: &str| {
+        format!(
+            r#"{{{log},"token_id":"{token}","api":"sql","connection":"dw","sources":[{{"query_sha256":"{sha}"}}]}}"#
+        )
+    };
+    let lds = |token: &str, rest: &str| format!(r#"{{{log},"token_id":"{token}","api":"lds"{rest}}}"#);
+    let cut = r#","referer":"https://a.example/","referer_cut":true"#;
+    let elsewhere = r#","referer":"https://b.example/","referer_cut":true"#;
+    let whole = r#","referer":"https://a.example/""#;
+    let cases = [
+        (sql("any", one), Ok(None)),
+        (sql("any", &other), Ok(Some(Reason::SourceNotGranted))),
+        (sql("all", &other), Ok(None)),
+        (sql("gone", one), Ok(Some(Reason::TokenUnknown))),
+        (lds("site", cut), Ok(None)),
+        (lds("site", elsewhere), Ok(Some(Reason::RefererNotAllowed))),
+        (lds("site", r#","referer":"unreadable""#), Ok(Some(Reason::RefererNotAllowed))),
+        (lds("site", ""), Ok(Some(Reason::RefererMissing))),
+        (lds("path", whole), Ok(Some(Reason::RefererNotAllowed))),
+        (lds("path", cut), Err("only the origin of the referer")),
+        (
+            format!(
+                r#"{{{log},"token_id":"all","api":"sql","connection":"dw","sources":[{{"query_bytes":2000000}}]}}"#
+            ),
+            Err("too long"),
+        ),
+        (format!(r#"{{{log},"api":"lds","decision":"deny","reason":"token_unknown"}}"#), Err("unknown")),
+        (
+            format!(r#"{{{log},"api":"lds","decision":"deny","reason":"token_missing"}}"#),
+            Ok(Some(Reason::TokenMissing)),
+        ),
+        (format!(r#"{{{log},"api":"lds","decision":"deny","reason":"policy_unavailable"}}"#), Err("no policy")),
+        (format!(r#"{{{log},"decision":"deny","reason":"request_not_understood"}}"#), Err("not understood")),
+        // Those who ship logs add keys, and put them in an order of their own.
+        (format!(r#"{{"api":"lds","host":{{"a":1}},{log},"token_id":"any"}}"#), Ok(Some(Reason::ApiNotAllowed))),
+        // A request by hand.
+        (r#"{"token_id": "all", "api": "sql", "connection": "dw", "query": "SELECT 2"}"#.to_owned(), Ok(None)),
+        (r#"{"token": "b", "api": "sql", "connection": "dw", "query": "SELECT 2"}"#.to_owned(), Ok(None)),
+    ];
+    for (line, expected) in cases {
+        let found = ReplayRequest::read(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));
+        match (found.decide(&replay, now()), expected) {
+            (Replayed::Decided(decision), Ok(reason)) => assert_eq!(decision.reason(), reason, "{line}"),
+            (Replayed::Skipped(why), Err(expected)) => assert!(why.contains(expected), "{line}: {why}"),
+            (found, expected) => panic!("{line}: {found:?} instead of {expected:?}"),
+        }
+    }
+}
+
+#[test]
+fn only_a_log_may_have_the_keys_of_one() {
+    let cases = [
+        (r#"{"api": "lds", "generation": 3}"#, "unknown key `generation`"),
+        (r#"{"api": "lds", "time": "2026-11-24"}"#, "unknown key `time`"),
+        (r#"{"log": 2, "api": "lds"}"#, "another version"),
+        (r#"{"log": null, "api": "lds"}"#, "unknown key `log`"),
+        (r#"{"token": "a", "token_id": "b", "api": "lds"}"#, "both given"),
+        (r#"{"log": 1, "time": "2026-11-24", "now": "2026-11-24", "api": "lds"}"#, "more than once"),
+        (r#"{"log": 1}"#, "`api` is missing"),
+        (r#"{"api": "maps", "connection": "dw", "sources": [{"query_sha256": "00"}]}"#, "64 hexadecimal digits"),
+        (r#"{"api": "maps", "connection": "dw", "sources": [{"resource": "a.b", "query_bytes": 1}]}"#, "one of"),
+        (r#"{"token_id": "a", "api": "maps", "connection": "dw"}"#, "the source is missing"),
+    ];
+    for (line, expected) in cases {
+        let error = ReplayRequest::read(line.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(expected), "{line}: {error}");
+    }
+    // A client presents its secret: an id is none.
+    assert!(WireRequest::read(br#"{"token_id": "a", "api": "lds"}"#).is_err());
+}

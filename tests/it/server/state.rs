@@ -1,0 +1,146 @@
+//! The last good policy outlives the process; its secrets do not.
+
+use std::fs;
+use std::path::Path;
+
+use portcullis::base::Timestamp;
+use portcullis::decision::Reason;
+use portcullis::load::{Input, LoadOptions, load};
+use portcullis::server::policy::{LiveOptions, LivePolicy, Origin, Source, StateDir, StateError};
+use portcullis::{Authorizer, Options, Snapshot};
+
+use super::util::{SECRET, denied, now, policy, serve};
+
+fn with_state(folder: &Path) -> LiveOptions {
+    LiveOptions { state_dir: Some(folder.join("state")), ..LiveOptions::default() }
+}
+
+#[test]
+fn a_restart_with_a_broken_source_serves_the_last_good_policy() {
+    type Break = fn(&Path);
+    let breaks: [(&str, Break); 3] = [
+        ("missing", |file| fs::remove_file(file).unwrap()),
+        ("broken", |file| fs::write(file, "{").unwrap()),
+        ("empty", |file| fs::write(file, "").unwrap()),
+    ];
+    for (how, spoil) in breaks {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("policy.json");
+        fs::write(&file, policy("one")).unwrap();
+        let source = Source::files([&file]).unwrap();
+        let first = serve(&source, with_state(folder.path())).0;
+        assert_eq!(first.status().report().not_saved, None);
+        drop(first);
+
+        spoil(&file);
+        let (second, authorizer) = serve(&source, with_state(folder.path()));
+        assert_eq!(denied(&authorizer, "one"), None, "{how}");
+        assert_eq!(denied(&authorizer, "two"), Some(Reason::SourceNotGranted), "{how}");
+        let report = second.status().report();
+        assert_eq!(report.origin, Some(Origin::Saved), "{how}");
+        assert!(report.failure.is_some(), "{how}");
+        drop(second);
+
+        // What was saved is still there, and the source, once it is whole again, goes before it.
+        fs::write(&file, policy("two")).unwrap();
+        let (third, authorizer) = serve(&source, with_state(folder.path()));
+        assert_eq!(denied(&authorizer, "two"), None, "{how}");
+        assert_eq!(third.status().report().origin, Some(Origin::Source), "{how}");
+    }
+}
+
+#[test]
+fn what_is_saved_holds_no_secret_and_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("one")).unwrap();
+    drop(serve(&Source::files([&file]).unwrap(), with_state(folder.path())));
+    let mut found = 0;
+    for entry in fs::read_dir(folder.path().join("state")).unwrap() {
+        let path = entry.unwrap().path();
+        assert!(!fs::read_to_string(&path).unwrap().contains(SECRET), "{}", path.display());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
+        }
+        found += 1;
+    }
+    assert_eq!(found, 2, "the policy and the lock");
+}
+
+#[test]
+fn damage_and_other_sources_are_told_and_not_served() {
+    let folder = tempfile::tempdir().unwrap();
+    let state = StateDir::open(folder.path()).unwrap();
+    let saved = folder.path().join("policy.json");
+    assert!(matches!(state.saved("a"), Ok(None)));
+    let documents = [Input::new("a.json", r#"{"tokens": []}"#)];
+    state.save("a", &documents, now()).unwrap();
+    let (read, at): (Vec<Input>, Timestamp) = state.saved("a").unwrap().unwrap();
+    assert_eq!((read.as_slice(), at), (documents.as_slice(), now()));
+    assert!(matches!(state.saved("b"), Err(StateError::OtherSource { .. })));
+
+    let good = fs::read_to_string(&saved).unwrap();
+    let cases = [
+        ("cut", good[..good.len() / 2].to_owned(), "EOF"),
+        ("changed", good.replace("\"tokens\"", "\"Tokens\""), "checksum"),
+        ("newer", good.replace("\"portcullis_state\":1", "\"portcullis_state\":2"), "version is 2"),
+        ("empty", String::new(), "EOF"),
+    ];
+    for (case, text, reason) in cases {
+        assert_ne!(text, good, "{case}");
+        fs::write(&saved, text).unwrap();
+        let error = state.saved("a").unwrap_err().to_string();
+        assert!(error.contains(reason), "{case}: {error}");
+    }
+}
+
+#[test]
+fn a_state_directory_is_used_by_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = StateDir::open(folder.path()).unwrap();
+    let source = Source::files([folder.path().join("none.json")]).unwrap();
+    let options = LiveOptions { state_dir: Some(folder.path().to_owned()), ..LiveOptions::default() };
+    let error = LivePolicy::start(&source, Authorizer::unavailable(), options).unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    drop(first);
+    StateDir::open(folder.path()).unwrap();
+}
+
+/// What is kept loads as the same policy: the same tokens by digest, compiled to the same bytes of everything.
+#[test]
+fn documents_are_kept_whole_but_for_secrets() {
+    let all = r#"{
+        "version": 1,
+        "connections": [{"name": "dw", "dialect": "snowflake", "named_sources_only": true}, {"name": "bq"}],
+        "apis": [{"name": "tiles", "accepts": ["resource", "all"]}],
+        "tokens": [
+            {"id": "a", "name": "A \"quoted\" é", "owner": null, "token": "s3cr3t-of-the-test", "allowed_apis": ["maps", "tiles", "sql"],
+             "grants": [{"connection_name": "dw", "source": "db.\"X y\".*"}, {"connection_name": "bq", "type": "all"},
+                        {"connection_name": "bq", "source": "select  1 -- s\n", "type": "query"},
+                        {"connection_name": "bq", "source": "daily_one"}],
+             "referers": ["https://*.example.com/", "https://a.example/x/*"], "expiration_date": "2031-01-01", "created_at": "2026-01-01T00:00:00Z"},
+            {"id": "b", "token_sha256": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "allowed_apis": ["lds"], "owner": "ana"},
+            {"id": "bad", "token": "s3cr3t-of-the-test-2", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "x"}]},
+            {"id": "a", "token": "s3cr3t-of-the-test-3", "allowed_apis": ["lds"]},
+            "s3cr3t-of-the-test-4"
+        ]
+    }"#;
+    let lines = r#"{"id": "c", "token": "s3cr3t-of-the-test-5", "allowed_apis": ["lds"]}"#;
+    let inputs = [Input::new("all.json", all), Input::new("lines.jsonl", format!("{lines}\n"))];
+    let options = LoadOptions { skip_invalid: true, ..LoadOptions::default() };
+    let loaded = load(&inputs, &options);
+    assert_eq!(loaded.skipped, 3);
+    let kept = loaded.digested(&inputs).unwrap();
+    for input in &kept {
+        assert!(!input.text().contains(SECRET), "{}", input.text());
+    }
+    let again = load(&kept, &LoadOptions::default()).into_policy().unwrap();
+    let policy = loaded.policy.unwrap();
+    assert_eq!(format!("{policy:#?}"), format!("{again:#?}"));
+    let report = |policy| Snapshot::compile(policy, &Options::default()).unwrap().report().clone();
+    assert_eq!(report(&policy), report(&again));
+    // A policy that may not be used is not kept.
+    assert_eq!(load(&inputs, &LoadOptions::default()).digested(&inputs), None);
+}
