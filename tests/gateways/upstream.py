@@ -40,6 +40,10 @@ class Upstream(ThreadingHTTPServer):
         self.seen = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
+    def handle_error(self, request, client_address):
+        # A gateway that is stopped resets its connections.
+        pass
+
     @property
     def port(self):
         return self.server_address[1]
