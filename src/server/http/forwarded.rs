@@ -4,12 +4,21 @@ use axum::http::HeaderMap;
 
 use crate::gateway::{Body, Headers};
 
-/// The headers of a check.
+/// The headers of a check. That the client's request had a body is told by headers of other names, since the check has a
+/// length of its own.
 pub(super) struct Received<'h>(pub(super) &'h HeaderMap);
 
 impl Headers for Received<'_> {
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
-        self.0.iter().for_each(|(name, value)| visit(name.as_str(), value.as_bytes()));
+        for (name, value) in self.0 {
+            let name = match name.as_str() {
+                _ if value.is_empty() => continue,
+                ORIGINAL_LENGTH => "content-length",
+                ORIGINAL_ENCODING => "transfer-encoding",
+                name => name,
+            };
+            visit(name, value.as_bytes());
+        }
     }
 }
 
@@ -25,6 +34,9 @@ pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, St
 
 /// The header by which a gateway that buffers bodies tells how long the client's was: a part is none (W5).
 const ORIGINAL_LENGTH: &str = "x-original-content-length";
+
+/// The header by which a gateway tells that the client's body came in chunks.
+const ORIGINAL_ENCODING: &str = "x-original-transfer-encoding";
 
 /// The header by which Envoy tells that a body is a part.
 const PARTIAL: &str = "x-envoy-auth-partial-body";

@@ -135,6 +135,20 @@ fn a_body_that_is_missing_or_cut_is_not_understood() {
 }
 
 #[test]
+fn a_body_that_only_the_upstream_sees_is_not_understood() {
+    let server = serve(Some(&policy("t")), options());
+    let token = bearer();
+    let get = |header: (&str, &str)| {
+        let headers = [("authorization", &*token), ("x-original-method", "GET"), ("x-original-uri", MAY), header];
+        server.ask("GET /authz/nginx", &headers, "").reason()
+    };
+    assert_eq!(get(("x-original-content-length", "")), "");
+    assert_eq!(get(("x-original-content-length", "0")), "");
+    assert_eq!(get(("x-original-content-length", "31")), "request_not_understood");
+    assert_eq!(get(("x-original-transfer-encoding", "chunked")), "request_not_understood");
+}
+
+#[test]
 fn without_a_policy_nothing_passes() {
     let server = serve(None, options());
     let answer = server.ask(&format!("GET /authz/envoy{MAY}"), &[("authorization", &bearer())], "");

@@ -1,0 +1,67 @@
+-- Asks Portcullis with the client's method, URL, headers and body; only a 200 goes on to the APIs.
+
+local ASK = { "authorization", "referer", "origin", "content-type", "access-control-request-method", "x-request-id", "traceparent" }
+local TELL = { "content-type", "cache-control", "vary", "www-authenticate", "access-control-allow-origin", "access-control-expose-headers" }
+
+local function answer(txn, status, headers, body)
+    txn:done(txn:reply { status = status, headers = headers, body = body })
+end
+
+local function refuse(txn, status, reason, why)
+    local body = string.format('{"error": "%s", "reason": "%s"}', why, reason)
+    answer(txn, status, { ["content-type"] = { "application/json" } }, body)
+end
+
+-- HAProxy's lists begin at 0.
+local function values(list)
+    local found = {}
+    for at = 0, #list do
+        found[at + 1] = list[at]
+    end
+    return found
+end
+
+core.register_action("portcullis", { "http-req" }, function(txn, url)
+    local sent = txn.http:req_get_headers()
+    local body = txn.f:req_body() or ""
+    local length = sent["content-length"]
+    -- Without an announced length nothing tells whether the buffer holds the whole body.
+    if sent["transfer-encoding"] or (#body > 0 and not length) then
+        return refuse(txn, 411, "request_not_understood", "a body needs a Content-Length")
+    end
+    if length and tonumber(length[0]) ~= #body then
+        return refuse(txn, 413, "request_not_understood", "the body is too large to be checked")
+    end
+    local headers = { ["x-original-method"] = { txn.f:method() }, ["x-original-uri"] = { txn.f:pathq() } }
+    for _, name in ipairs(ASK) do
+        if sent[name] then
+            headers[name] = values(sent[name])
+        end
+    end
+    local client = core.httpclient()
+    local response
+    if #body > 0 then
+        response = client:post { url = url, headers = headers, body = body, timeout = 1000 }
+    else
+        response = client:get { url = url, headers = headers, timeout = 1000 }
+    end
+    local status = response and response.status or 0
+    if status == 200 then
+        for _, name in ipairs { "x-portcullis-token-id", "x-portcullis-generation" } do
+            local value = response.headers[name]
+            if value and value[0] and value[0] ~= "" then
+                txn.http:req_set_header(name, value[0])
+            end
+        end
+    elseif status >= 400 and response.headers and response.headers["content-type"] then
+        local headers = {}
+        for _, name in ipairs(TELL) do
+            if response.headers[name] then
+                headers[name] = values(response.headers[name])
+            end
+        end
+        answer(txn, status, headers, response.body)
+    else
+        refuse(txn, 503, "policy_unavailable", "the authorization service cannot be reached")
+    end
+end, 1)

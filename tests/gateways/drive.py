@@ -1,0 +1,220 @@
+"""Sends requests through every gateway and compares what comes back, and what reaches the upstream, with what should."""
+
+import contextlib
+import http.client
+import json
+import pathlib
+import re
+import sys
+import tempfile
+from urllib.parse import unquote
+
+import browser
+import processes
+from upstream import Upstream
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+VECTORS = ROOT.parent / "shared" / "vectors" / "http" / "requests.jsonl"
+SITE = "https://www.example.com/"
+problems = []
+
+
+def check(is_right, *words):
+    if not is_right:
+        problems.append(" ".join(str(word) for word in words))
+        print("FAIL", problems[-1][:600], flush=True)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def send(port, request, more=()):
+    """Sends a request as it is written, and returns status, headers and body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.putrequest(request["method"], request["url"], skip_accept_encoding=True)
+        for name, value in [*request["headers"].items(), *more]:
+            connection.putheader(name, value)
+        body = request["body"].encode() if request["body"] is not None else None
+        if body is not None:
+            connection.putheader("content-length", str(len(body)))
+        connection.endheaders(body)
+        answer = connection.getresponse()
+        return answer.status, answer.headers, answer.read()
+
+
+def is_well_formed(source):
+    return re.fullmatch(r"[\w.$#`\"-]+", source.get("resource", "_")) is not None
+
+
+def policy_of(requests):
+    """A policy that grants about two thirds of what the requests ask for; one of its tokens is for some web sites only."""
+    grants, tokens = {}, {}
+    for request in requests:
+        expect = request["expect"]
+        if "not_understood" not in expect and expect["token"]:
+            # A name that is malformed cannot be granted.
+            for source in filter(is_well_formed, expect["sources"]):
+                grants.setdefault((expect["token"], expect["api"], expect["connection"], json.dumps(source)))
+    for token, api, connection, source in sorted(key for at, key in enumerate(grants) if at % 3):
+        ((kind, text),) = json.loads(source).items()
+        definition = tokens.setdefault(token, {"id": f"t{len(tokens)}", "token": token, "allowed_apis": [], "grants": []})
+        if api not in definition["allowed_apis"]:
+            definition["allowed_apis"].append(api)
+        definition["grants"].append({"connection_name": connection, "type": kind, "source": text})
+    for definition in list(tokens.values())[:1]:
+        definition["referers"] = ["https://maps.acme.io/", "https://intranet.acme.test:8443/", "http://localhost:5173/"]
+    dialect = lambda name: next((d for d in ("bigquery", "snowflake", "redshift", "databricks", "oracle") if d in name.lower()),
+                                "bigquery" if "carto" in name else "postgres" if "pg" in name else "generic")
+    names = sorted({key[2] for key in grants})
+    return {"connections": [{"name": name, "dialect": dialect(name)} for name in names], "tokens": list(tokens.values())}
+
+
+def decided(port, requests):
+    """The ids of the requests that Portcullis allows when asked, past every gateway, for what they are known to ask for."""
+    understood = [request for request in requests if "not_understood" not in request["expect"]]
+    asked = [{key: value for key, value in request["expect"].items() if value} for request in understood]
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    with contextlib.closing(connection):
+        connection.request("POST", "/v1/decide", json.dumps(asked))
+        answers = json.load(connection.getresponse())
+    wrong = [answer for answer in answers if "decision" not in answer]
+    check(len(answers) == len(asked) and not wrong, "the native endpoint is not answered:", wrong[:3])
+    return {request["id"] for request, answer in zip(understood, answers) if answer.get("decision") == "allow"}
+
+
+def compare(name, port, upstream, request, is_allowed):
+    """One request: its answer, and whether it reached the upstream as it was sent."""
+    before = len(upstream.seen)
+    status, headers, body = send(port, request)
+    reached = upstream.seen[before:]
+    if is_allowed:
+        check(status == 200 and len(reached) == 1, name, request["id"], "should pass:", status, body[:200])
+        for seen in reached:
+            # Traefik decodes what need not be encoded, before it asks.
+            is_same = seen["path"] == request["url"] or name == "traefik" and unquote(seen["path"]) == unquote(request["url"])
+            check(is_same, name, request["id"], "reached the upstream as", seen["path"])
+            check(seen["body"] == (request["body"] or ""), name, request["id"], "has lost its body")
+            check(seen["headers"].get("x-portcullis-token-id"), name, request["id"], "reached it without the token's id")
+        return
+    check(400 <= status < 500 and not reached, name, request["id"], "should be denied:", status, body[:200], reached)
+    if status in (401, 403):
+        told = json.loads(body) if body.startswith(b"{") else {}
+        check(told.get("reason") and told.get("error"), name, request["id"], "does not tell why:", status, body[:200])
+        check(headers.get("content-type") == "application/json", name, request["id"], "is not JSON:", headers)
+
+
+def passes(name, port, upstream, requests, allowed, has_body):
+    for request in requests:
+        # A gateway that keeps bodies to itself has every request with a body denied.
+        compare(name, port, upstream, request, request["id"] in allowed and (has_body or request["body"] is None))
+
+
+def spoofs(name, port, upstream):
+    """What a client says about itself is not believed."""
+    def request(table):
+        return {"id": f"spoof of {table}", "method": "GET", "url": f"/v3/maps/carto_dw/table?name={table}",
+                "headers": {"authorization": "Bearer demo-store-map", "referer": SITE}, "body": None}
+    good, bad = "acme.public.stores", "acme.private.stores"
+    for table, other, expected in ((bad, good, 403), (good, bad, 200)):
+        url = f"/v3/maps/carto_dw/table?name={other}"
+        spoofed = [("X-Original-URI", url), ("X-Original-Method", "OPTIONS"), ("X-Forwarded-Uri", url),
+                   ("X-Forwarded-Method", "OPTIONS"), ("X-Envoy-Original-Path", url), ("X-Portcullis-Generation", "666"),
+                   ("x-portcullis-token-id", "root"), ("X-Original-Content-Length", "0")]
+        for more in ([header] for header in spoofed):
+            before = len(upstream.seen)
+            status, _, body = send(port, request(table), more)
+            check(status == expected, name, table, "with", more, "is answered", status, body[:200])
+            for seen in upstream.seen[before:]:
+                ids = seen["headers"].get("x-portcullis-token-id"), seen["headers"].get("x-portcullis-generation")
+                check(ids[0] == ["store-map"] and ids[1] == ["1"], name, "passed on", ids)
+    # A second Authorization could be read by the upstream instead of the first.
+    before = len(upstream.seen)
+    status, _, _ = send(port, request(good), [("Authorization", "Bearer demo-sales-backend")])
+    check(400 <= status < 500 and len(upstream.seen) == before, name, "lets two Authorization headers pass", status)
+
+
+def preflights(name, port, upstream):
+    """A preflight carries no token; with one header missing it is no preflight."""
+    headers = {"origin": "https://www.example.com", "access-control-request-method": "GET"}
+    preflight = {"method": "OPTIONS", "url": "/v3/maps/carto_dw/table?name=a.b", "headers": headers, "body": None}
+    status, _, body = send(port, preflight)
+    check(status == 200, name, "preflight is answered", status, body[:200])
+    for seen in upstream.seen[-1:]:
+        check(not any(seen["headers"].get("x-portcullis-token-id", [])), name, "gives a preflight a token")
+    preflight["headers"] = {"origin": "https://www.example.com"}
+    status, _, _ = send(port, preflight)
+    check(status == 401, name, "OPTIONS without a method to ask for is answered", status)
+
+
+def nothing_passes(name, port, upstream, request):
+    before = len(upstream.seen)
+    status, _, _ = send(port, request)
+    check(status >= 500 and len(upstream.seen) == before, name, "with Portcullis stopped:", status)
+
+
+def documentation():
+    """Each block of docs/gateways.md that is introduced by a link to an example shows that file."""
+    text = (ROOT / "docs" / "gateways.md").read_text()
+    blocks = re.findall(r"\(\.\./examples/gateways/([^)]+)\):?\n\n```\w*\n(.*?)```", text, re.DOTALL)
+    for file, block in blocks:
+        check((processes.EXAMPLES / file).read_text() == block, f"docs/gateways.md shows another {file}")
+    missing = {file.name for file in processes.EXAMPLES.iterdir()} - {file for file, _ in blocks}
+    check(not missing, "docs/gateways.md does not show", missing)
+
+
+def drive(binary, wanted, directory):
+    own = lines(pathlib.Path(__file__).with_name("requests.jsonl"))
+    own_allowed = {request["id"] for request in own if request["allow"]}
+    vectors = lines(VECTORS) if VECTORS.exists() else []
+    with contextlib.ExitStack() as stack:
+        upstream = stack.enter_context(Upstream())
+        port = processes.free_port()
+        gateways = []
+        for name, file, command, has_body in processes.GATEWAYS:
+            if not wanted or name in wanted:
+                gateway = processes.gateway(name, file, command, directory, port, upstream.port)
+                stack.callback(gateway.stop)
+                gateways.append((name, gateway.port, has_body))
+
+        @contextlib.contextmanager
+        def serving(path):
+            server = processes.portcullis(binary, path, port, directory)
+            try:
+                yield
+            finally:
+                server.stop()
+
+        for name, at, _ in gateways:
+            nothing_passes(name, at, upstream, own[0])
+        with serving(ROOT / "examples" / "policy.json"):
+            for name, at, has_body in gateways:
+                passes(name, at, upstream, own, own_allowed, has_body)
+                spoofs(name, at, upstream)
+                preflights(name, at, upstream)
+                print(f"{name}: {len(own)} requests of our own, spoofed headers, preflights", flush=True)
+        for name, at, _ in gateways:
+            nothing_passes(name, at, upstream, own[0])
+        if vectors:
+            path = directory / "policy.json"
+            path.write_text(json.dumps(policy_of(vectors)))
+            with serving(path):
+                allowed = decided(port, vectors)
+                share = len(allowed) / len(vectors)
+                check(0.2 < share < 0.8, f"a share of {share} is allowed: that tells nothing apart")
+                for name, at, has_body in gateways:
+                    passes(name, at, upstream, vectors, allowed, has_body)
+                    print(f"{name}: {len(vectors)} recorded requests, {len(allowed)} of them allowed", flush=True)
+        else:
+            print("recorded requests: skipped, they are not here")
+        for name, at, _ in gateways:
+            if name == "envoy-grpc":
+                browser.drive(at, directory, serving, check)
+
+
+if __name__ == "__main__":
+    documentation()
+    with tempfile.TemporaryDirectory() as scratch:
+        drive(sys.argv[1], sys.argv[2:], pathlib.Path(scratch))
+    sys.exit(f"{len(problems)} problems" if problems else 0)

@@ -1,0 +1,84 @@
+"""Portcullis and the gateways as processes, each on free ports, all of them ended with the test."""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "gateways"
+
+# Name, file of the example, command, and whether the gateway passes a body on to Portcullis.
+GATEWAYS = [
+    ("envoy-grpc", "envoy-grpc.yaml", "envoy -c {} --concurrency 1 --use-dynamic-base-id -l error", True),
+    ("envoy-http", "envoy-http.yaml", "envoy -c {} --concurrency 1 --use-dynamic-base-id -l error", True),
+    ("nginx", "nginx.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", False),
+    ("nginx-njs", "nginx-njs.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
+    ("caddy", "Caddyfile", "caddy run --adapter caddyfile --config {}", False),
+    ("haproxy", "haproxy.cfg", "haproxy -db -f {}", True),
+    ("traefik", "traefik.yaml", "traefik --configFile={}", True),
+]
+
+
+def free_port():
+    with contextlib.closing(socket.socket()) as it:
+        it.bind(("127.0.0.1", 0))
+        return it.getsockname()[1]
+
+
+class Process:
+    """A command that is up once its port accepts connections."""
+
+    def __init__(self, command, port, cwd, log):
+        self.port, self.log = port, pathlib.Path(log)
+        environment = dict(os.environ, HOME=str(cwd), XDG_DATA_HOME=str(cwd), XDG_CONFIG_HOME=str(cwd))
+        with open(log, "ab") as output:
+            self.child = subprocess.Popen(command, cwd=cwd, env=environment, stdin=subprocess.DEVNULL, stdout=output,
+                                          stderr=output, shell=isinstance(command, str), start_new_session=True)
+        deadline = time.monotonic() + 30
+        while True:
+            with contextlib.closing(socket.socket()) as it:
+                if it.connect_ex(("127.0.0.1", port)) == 0:
+                    return
+            if self.child.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise SystemExit(f"{command}: does not listen\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.05)
+
+    def stop(self):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.child.pid, signal.SIGTERM)
+        try:
+            self.child.wait(5)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.child.pid, signal.SIGKILL)
+            self.child.wait()
+
+
+def portcullis(binary, policy, port, directory):
+    command = [binary, "serve", "--policy", str(policy), "--listen", f"127.0.0.1:{port}",
+               "--admin", f"127.0.0.1:{free_port()}", "--cors-origin", "*", "--drain", "1"]
+    return Process(command, port, directory, directory / "portcullis.log")
+
+
+def gateway(name, file, command, directory, portcullis_port, upstream_port):
+    """The gateway with the example's files, in which only the ports are others."""
+    port = free_port()
+    directory = directory / name
+    directory.mkdir()
+    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port}
+    for source in EXAMPLES.iterdir():
+        text = source.read_text()
+        for old, new in ports.items():
+            text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
+            text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
+        (directory / source.name).write_text(text)
+    if name.startswith("nginx") and pathlib.Path("/usr/lib/nginx/modules").is_dir():
+        (directory / "modules").symlink_to("/usr/lib/nginx/modules")
+    program = shutil.which(command.split()[0])
+    if program is None:
+        raise SystemExit(f"{command.split()[0]} is not installed")
+    return Process(command.format(directory / file, dir=directory), port, directory, directory / "log")
