@@ -1,5 +1,6 @@
 //! The sidecar.
 
+mod binary;
 mod crash;
 mod decision_log;
 mod edits;

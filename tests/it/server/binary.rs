@@ -1,0 +1,97 @@
+//! `portcullis serve` itself: a process that is killed, told to reload, and told to stop.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+
+use super::running::ask;
+use super::util::{SECRET, eventually, policy};
+
+struct Process {
+    child: Child,
+    _messages: BufReader<ChildStderr>,
+    listen: SocketAddr,
+    admin: SocketAddr,
+}
+
+/// Starts it in `folder`, and reads from its messages where it listens.
+fn start(folder: &Path) -> Process {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["serve", "--policy", "policy.json", "--state-dir", "state", "--messages", "json", "--log", "log.jsonl"])
+        .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .current_dir(folder)
+        .env_remove("PORTCULLIS_DB")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    loop {
+        let mut line = String::new();
+        assert_ne!(messages.read_line(&mut line).unwrap(), 0, "it ended before it served");
+        let message: serde_json::Value = serde_json::from_str(&line).unwrap();
+        let fields = &message["fields"];
+        if fields["message"] == "serving" {
+            let address = |name: &str| fields[name].as_str().unwrap().parse().unwrap();
+            return Process { child, _messages: messages, listen: address("listen"), admin: address("admin") };
+        }
+    }
+}
+
+impl Process {
+    fn status(&self, table: &str) -> u16 {
+        let token = format!("Bearer {SECRET}");
+        ask(
+            self.listen,
+            &format!("GET /authz/envoy/v3/maps/dw/table?name=db.{table}"),
+            &[("authorization", &token)],
+            "",
+        )
+        .status
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args([&format!("-{name}"), &self.child.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("one")).unwrap();
+    let mut first = start(folder.path());
+    assert_eq!((first.status("one"), first.status("two")), (200, 403));
+    fs::write(&file, policy("two")).unwrap();
+    eventually("a change is live", || (first.status("one"), first.status("two")) == (403, 200));
+    first.signal("KILL");
+    first.child.wait().unwrap();
+
+    fs::write(&file, "{").unwrap();
+    let mut second = start(folder.path());
+    assert_eq!(
+        (second.status("one"), second.status("two")),
+        (403, 200),
+        "the last good policy, although its file is broken"
+    );
+    let ready = ask(second.admin, "GET /readyz", &[], "").json();
+    assert_eq!((&ready["ready"], &ready["policy"]["origin"]), (&true.into(), &"saved".into()));
+
+    fs::rename(folder.path().join("log.jsonl"), folder.path().join("log.1")).unwrap();
+    second.signal("HUP");
+    eventually("the log is opened again", || folder.path().join("log.jsonl").exists());
+    assert_eq!(second.status("two"), 200);
+    second.signal("TERM");
+    assert!(second.child.wait().unwrap().success());
+    let log = fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
+    assert!(log.contains(r#""token_id":"only_two""#) && !log.contains(SECRET), "{log}");
+}
