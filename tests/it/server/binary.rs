@@ -17,6 +17,7 @@ struct Process {
 }
 
 /// Starts it in `folder`, and reads from its messages where it listens.
+#[expect(clippy::zombie_processes, reason = "it is waited for when it is dropped")]
 fn start(folder: &Path) -> Process {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(["serve", "--policy", "policy.json", "--state-dir", "state", "--messages", "json", "--log", "log.jsonl"])
