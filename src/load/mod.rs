@@ -32,7 +32,7 @@ mod tests;
 use std::fmt;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use input::{Input, Unreadable, read_files};
+pub use input::{Input, Unreadable, is_compiled, read_files};
 
 use crate::base::Timestamp;
 use crate::definition::{Document, SyntaxError, read};
