@@ -21,6 +21,8 @@ mod fuzzed;
 mod gateway;
 mod generate;
 mod layers;
+#[cfg(feature = "audit")]
+mod lint;
 mod properties;
 #[cfg(feature = "cli")]
 mod registry;

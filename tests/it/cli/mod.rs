@@ -1,5 +1,6 @@
 //! The command line, run as a user runs it.
 
+mod audit_lint;
 mod check;
 mod compile;
 mod generated;

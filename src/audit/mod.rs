@@ -1,0 +1,7 @@
+//! Questions to a policy, offline: what is wrong with it, what it exposes, what of it was never needed.
+//!
+//! - [`lint`]: findings, each with its place, why, and a fix.
+
+pub mod lint;
+mod patterns;
+pub mod usage;

@@ -1,0 +1,26 @@
+//! Questions to a policy, offline.
+
+mod lint;
+
+use clap::Subcommand;
+
+use super::Exit;
+use super::output::Color;
+
+/// Ask what a policy exposes, and what is wrong with it
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Lint(lint::Args),
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    match &args.command {
+        Command::Lint(args) => lint::run(args, color),
+    }
+}
