@@ -1,7 +1,9 @@
 //! Questions to a policy, offline: what is wrong with it, what it exposes, what of it was never needed.
 //!
+//! - [`algebra`]: what patterns have in common, and what sets them apart, with a name that shows it.
 //! - [`lint`]: findings, each with its place, why, and a fix.
 
+pub mod algebra;
 pub mod lint;
 mod patterns;
 pub mod usage;
