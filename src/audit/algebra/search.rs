@@ -96,16 +96,16 @@ impl Search {
     /// The characters by which states differ, the most readable first.
     fn characters(&self, state: &State) -> Vec<char> {
         let inside = || self.inside.iter().zip(&state.inside);
-        let mut characters: Vec<char> = match inside().find(|(pattern, places)| !pattern.takes_any(places)) {
+        let certain = inside().find(|(pattern, places)| !pattern.takes_any(places));
+        let mut characters: Vec<char> = if let Some((pattern, places)) = certain {
             // Nothing else leads on.
-            Some((pattern, places)) => pattern.literals(places).collect(),
-            None => {
-                let all = inside().chain(self.outside_of(state));
-                let mut written: Vec<char> = all.flat_map(|(pattern, places)| pattern.literals(places)).collect();
-                // For all characters that are not written here.
-                written.extend(readable(self.dialect).find(|character| !written.contains(character)));
-                written
-            }
+            pattern.literals(places).collect()
+        } else {
+            let all = inside().chain(self.outside_of(state));
+            let mut written: Vec<char> = all.flat_map(|(pattern, places)| pattern.literals(places)).collect();
+            // For all characters that are not written here.
+            written.extend(readable(self.dialect).find(|character| !written.contains(character)));
+            written
         };
         let rank = |character: &char| readable(self.dialect).take(64).position(|other| other == *character);
         characters.sort_unstable_by_key(|character| (rank(character).unwrap_or(usize::MAX), *character));

@@ -12,6 +12,7 @@ pub(super) struct Segment {
 }
 
 /// What decides whether a first segment with dots can be a domain.
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 struct Domain {
     has_dot: bool,
