@@ -4,6 +4,8 @@
 //! - [`lint`]: findings, each with its place, why, and a fix.
 
 pub mod algebra;
+pub mod compare;
 pub mod lint;
 mod patterns;
 pub mod usage;
+pub mod witness;
