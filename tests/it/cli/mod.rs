@@ -1,6 +1,7 @@
 //! The command line, run as a user runs it.
 
 mod audit_lint;
+mod audit_report;
 mod check;
 mod compile;
 mod generated;
