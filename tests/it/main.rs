@@ -33,6 +33,8 @@ mod server;
 mod sizes;
 mod small_worlds;
 mod spellings;
+#[cfg(feature = "audit")]
+mod suggest;
 mod swap;
 mod texts;
 mod vectors;

@@ -142,8 +142,13 @@ impl<'p> Tally<'p> {
         Some(*self.sets.entry(key).or_insert(next))
     }
 
-    /// What has been seen, for charts.
-    pub(super) fn sum(&self) -> (Exposure, Matrix) {
+    /// How many names each token exposes, by its place in the policy; tokens that expose none are left out.
+    pub fn by_token(&self) -> HashMap<usize, u64> {
+        totals(&self.token_sets(), &self.counts).into_iter().map(|(token, count)| (token as usize, count)).collect()
+    }
+
+    /// The tokens of each set of grants.
+    fn token_sets(&self) -> Vec<Vec<u32>> {
         let mut sets: Vec<Vec<u32>> = vec![Vec::new(); self.sets.len()];
         for ((connection, covering), &set) in &self.sets {
             let Some(grants) = self.connections.get(*connection as usize) else { continue };
@@ -155,13 +160,13 @@ impl<'p> Tally<'p> {
                 *place = tokens;
             }
         }
-        let mut by_token: HashMap<u32, u64> = HashMap::new();
-        for ((_, set), count) in &self.counts {
-            for &token in sets.get(*set as usize).into_iter().flatten() {
-                *by_token.entry(token).or_default() += count;
-            }
-        }
-        let mut tokens: Vec<(u32, u64)> = by_token.into_iter().collect();
+        sets
+    }
+
+    /// What has been seen, for charts.
+    pub(super) fn sum(&self) -> (Exposure, Matrix) {
+        let sets = self.token_sets();
+        let mut tokens: Vec<(u32, u64)> = totals(&sets, &self.counts).into_iter().collect();
         tokens.sort_unstable_by_key(|&(token, count)| (std::cmp::Reverse(count), token));
         let mut schemas: Vec<(u32, &Schema)> = (0..).zip(&self.schemas).collect();
         schemas.sort_by_key(|(number, schema)| (std::cmp::Reverse(schema.names), *number));
@@ -230,6 +235,17 @@ impl Grants {
             tokens.push(token);
         }
     }
+}
+
+/// How many names each token may read.
+fn totals(sets: &[Vec<u32>], counts: &HashMap<(u32, u32), u64, RandomState>) -> HashMap<u32, u64> {
+    let mut by_token = HashMap::new();
+    for ((_, set), count) in counts {
+        for &token in sets.get(*set as usize).into_iter().flatten() {
+            *by_token.entry(token).or_default() += count;
+        }
+    }
+    by_token
 }
 
 /// The kinds of grant that some API of the token considers.
