@@ -1,15 +1,14 @@
 //! The policy that a command decides by: the options that name it, and how it is loaded.
 
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
+use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, is_compiled, load};
 use portcullis::model::Policy;
 use portcullis::server::policy::{LiveOptions, Source};
-use portcullis::snapshot::{MAGIC, Options, Snapshot};
+use portcullis::snapshot::{Options, Snapshot};
 
 use super::excerpt::Renderer;
 use super::output::{Color, Painted, counted};
@@ -175,12 +174,7 @@ enum Origin {
 
 /// The snapshot, if the one file is a compiled policy.
 fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
-    let is_compiled = |path: &&PathBuf| {
-        let mut begins = [0; MAGIC.len()];
-        let begins = File::open(path).and_then(|mut file| file.read_exact(&mut begins).map(|()| begins));
-        !is_stdin(path) && begins.is_ok_and(|begins| begins == MAGIC)
-    };
-    let Some(path) = files.iter().find(is_compiled) else { return Ok(None) };
+    let Some(path) = files.iter().find(|path| !is_stdin(path) && is_compiled(path)) else { return Ok(None) };
     let name = path.display();
     if files.len() > 1 {
         bail!("`{name}` is a compiled policy: it is whole, and nothing can be put together with it");

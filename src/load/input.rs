@@ -1,6 +1,7 @@
 //! Texts to load, and where they come from.
 
 use std::fmt;
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -39,6 +40,12 @@ pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Input>, Vec<Unreada
         }
     }
     if unreadable.is_empty() { Ok(inputs) } else { Err(unreadable) }
+}
+
+/// Whether the file at `path` begins as a compiled policy does. One that cannot be read does not.
+pub fn is_compiled(path: impl AsRef<Path>) -> bool {
+    let mut begins = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok() && begins == MAGIC
 }
 
 impl Input {

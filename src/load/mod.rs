@@ -32,7 +32,7 @@ mod tests;
 use std::fmt;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use input::{Input, Unreadable, read_files};
+pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
 
 use crate::base::Timestamp;

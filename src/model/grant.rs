@@ -30,6 +30,11 @@ impl SourceType {
     /// Every name that a document may write.
     pub const NAMES: [&str; 8] = ["resource", "table", "tileset", "raster", "pattern", "query", "named_source", "all"];
 
+    /// The type of sources of this kind.
+    pub(crate) const fn of(kind: GrantKind) -> Self {
+        Self(kind)
+    }
+
     /// Reads a `type`: a grant kind, or `table`, `tileset`, `raster` for a resource.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {

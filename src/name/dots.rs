@@ -5,8 +5,8 @@ use super::MAX_SEGMENTS;
 /// The places of a name's dots. Ready for a matcher that asks for segments by number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Dots {
-    at: [u16; MAX_SEGMENTS - 1],
-    count: u8,
+    // The last one is how many there are: so all of it is copied in two steps.
+    at: [u16; MAX_SEGMENTS],
 }
 
 impl Dots {
@@ -14,9 +14,10 @@ impl Dots {
     #[cfg(feature = "audit")]
     pub(super) fn of(canonical: &[u8]) -> Self {
         let mut dots = Self::default();
-        for (place, at) in memchr::memchr_iter(b'.', canonical).zip(&mut dots.at) {
+        let [places @ .., count] = &mut dots.at;
+        for (place, at) in memchr::memchr_iter(b'.', canonical).zip(places) {
             *at = u16::try_from(place).unwrap_or(u16::MAX);
-            dots.count += 1;
+            *count += 1;
         }
         dots
     }
@@ -24,11 +25,12 @@ impl Dots {
     /// Takes in those behind `start` whose bits are set; false if that is more than a name may have (N2.4).
     #[inline]
     pub(super) fn push(&mut self, mut found: u32, start: u16) -> bool {
+        let [places @ .., count] = &mut self.at;
         while found != 0 {
             let place = u16::try_from(found.trailing_zeros()).unwrap_or(0);
-            let Some(at) = self.at.get_mut(usize::from(self.count)) else { return false };
+            let Some(at) = places.get_mut(usize::from(*count)) else { return false };
             *at = start + place;
-            self.count += 1;
+            *count += 1;
             found &= found - 1;
         }
         true
@@ -43,7 +45,7 @@ impl Dots {
     /// How many segments the dots separate.
     #[inline]
     pub(crate) fn segments(&self) -> usize {
-        usize::from(self.count) + 1
+        self.count() + 1
     }
 
     /// The first place where a segment of a text of `length` bytes is empty.
@@ -60,7 +62,13 @@ impl Dots {
         (start == length).then_some(length)
     }
 
+    #[inline]
+    fn count(&self) -> usize {
+        let [.., count] = self.at;
+        usize::from(count)
+    }
+
     fn as_slice(&self) -> &[u16] {
-        self.at.get(..usize::from(self.count)).unwrap_or_default()
+        self.at.get(..self.count()).unwrap_or_default()
     }
 }

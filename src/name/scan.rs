@@ -104,6 +104,7 @@ pub(crate) struct Scanned<'a> {
 /// Reads `text` in `dialect`. Borrows `text` where it is its own canonical form, else writes to `buffer`.
 ///
 /// One pass, linear in the length of the text; no allocation.
+#[inline]
 pub(crate) fn scan<'a>(
     text: &'a str,
     dialect: Dialect,
@@ -127,12 +128,22 @@ pub(crate) fn scan<'a>(
         };
         return Ok(Scanned { bytes, dots, bare_star: false });
     }
+    scan_character_by_character(text, dialect, stars, buffer)
+}
+
+#[inline(never)]
+fn scan_character_by_character<'a>(
+    text: &'a str,
+    dialect: Dialect,
+    stars: Stars,
+    buffer: &'a mut NameBuffer,
+) -> Result<Scanned<'a>, NameError> {
     let mut scanner =
         Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out: buffer };
     scanner.run()?;
     let Scanner { bare_star, out, .. } = scanner;
     // `separator` has counted the segments.
-    let dots = super::look::look(out).dots.unwrap_or_default();
+    let dots = look(out).dots.unwrap_or_default();
     Ok(Scanned { bytes: out, dots, bare_star })
 }
 

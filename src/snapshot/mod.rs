@@ -15,6 +15,7 @@ mod file;
 mod grants;
 mod literals;
 mod options;
+mod policy;
 mod referers;
 mod report;
 mod residue;
@@ -28,6 +29,7 @@ pub use edit::{EditError, Editor};
 pub use file::reseal;
 pub use file::{ContentId, FORMAT, MAGIC, ReadError, WriteError};
 pub use options::{Options, ResidueStrategy};
+pub use policy::RestoreError;
 pub use report::{ConnectionReport, Report};
 
 pub(crate) use compiled::{Compiled, Found};

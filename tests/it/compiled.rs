@@ -156,6 +156,40 @@ proptest! {
 }
 
 proptest! {
+    #![proptest_config(config(200))]
+
+    /// A policy that is read back out of its snapshot decides as it does, by the same grants.
+    #[test]
+    fn the_policy_of_a_snapshot_decides_as_the_snapshot(World { document, requests } in worlds()) {
+        let policy = policy(&document);
+        for_each_strategy(|strategy, options| {
+            let compiled = snapshot(&policy, options);
+            let restored = compiled.policy().unwrap();
+            assert_eq!(restored.connections(), policy.connections());
+            assert_eq!(restored.limits(), policy.limits());
+            let reference = Reference::new(&restored);
+            for asked in &requests {
+                let decision = asked.ask(|request, now| reference.decide(request, now));
+                assert_eq!(decision, by_engine(&compiled, asked), "{strategy}: {asked:?}\n{document:#}");
+            }
+        });
+        let restored = snapshot(&policy, &Options::default()).policy().unwrap();
+        for (token, restored) in policy.tokens().iter().zip(restored.tokens()) {
+            prop_assert_eq!(token.id(), restored.id());
+            prop_assert_eq!(token.digest(), restored.digest());
+            prop_assert_eq!(token.apis(), restored.apis());
+            prop_assert_eq!(token.referers(), restored.referers());
+            prop_assert_eq!(token.expiry(), restored.expiry());
+            // A grant that is written twice leaves one place to the first grant, and none behind the last.
+            for (place, grant) in restored.grants().iter().enumerate() {
+                let is_first = !token.grants()[..place].contains(&token.grants()[place]);
+                prop_assert_eq!(grant, if is_first { &token.grants()[place] } else { &token.grants()[0] });
+            }
+        }
+    }
+}
+
+proptest! {
     #![proptest_config(config(2_000))]
 
     /// Contents that nobody compiled, with all checksums right, do no harm.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::load::{Input, Unreadable, read_files};
+use super::source::Contents;
+use crate::load::{Unreadable, is_compiled, read_files};
 
 /// How long to wait for what. The defaults suit all but tests.
 #[derive(Debug, Clone)]
@@ -95,7 +96,7 @@ impl Files {
     /// # Errors
     ///
     /// If a file cannot be read, or they do not stay the same.
-    pub(super) fn read(&mut self, timing: &Timing) -> Result<Vec<Input>, Vec<Unreadable>> {
+    pub(super) fn read(&mut self, timing: &Timing) -> Result<Contents, Vec<Unreadable>> {
         // What is behind the names may be elsewhere now: first watch, then read, so that no change is missed.
         if timing.told {
             self.watcher = watch(&self.paths, &self.tell);
@@ -103,11 +104,11 @@ impl Files {
         let end = Instant::now() + timing.patience;
         loop {
             let before = self.stamps();
-            let inputs = read_files(&self.paths);
+            let contents = contents(&self.paths);
             std::thread::sleep(timing.settle);
             if self.stamps() == before {
                 self.seen = before;
-                return inputs;
+                return contents;
             }
             if Instant::now() >= end {
                 let reason = "it keeps changing: replace the file by renaming another".to_owned();
@@ -123,6 +124,15 @@ impl Files {
             Err(error) => Stamp::Unknown(error.kind()),
         };
         self.paths.iter().map(stamp).collect()
+    }
+}
+
+fn contents(paths: &[PathBuf]) -> Result<Contents, Vec<Unreadable>> {
+    match paths {
+        [path] if is_compiled(path) => fs::read(path)
+            .map(Contents::Compiled)
+            .map_err(|error| vec![Unreadable { file: path.display().to_string(), reason: error.to_string() }]),
+        _ => read_files(paths).map(Contents::Documents),
     }
 }
 

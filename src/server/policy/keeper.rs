@@ -6,12 +6,11 @@ use std::time::{Duration, Instant};
 
 use super::files::Touch;
 use super::live::{LiveOptions, Message};
-use super::source::{Reader, Source};
+use super::source::{Contents, Reader, Source};
 use super::state::StateDir;
 use super::status::{Failure, Origin, Outcome, Status};
 use crate::authorizer::{Authorizer, Clock, SystemClock};
 use crate::load::{self, Input, LoadOptions, load};
-use crate::model::SecretDigest;
 use crate::registry::Changes;
 use crate::snapshot::{CompileError, EditError, Editor, Report, Snapshot};
 
@@ -35,8 +34,8 @@ pub(super) struct Keeper {
     options: LiveOptions,
     state: Option<StateDir>,
     status: Status,
-    /// Digests of the texts that are active; `None` where it was edited since.
-    active: Option<Vec<SecretDigest>>,
+    /// Digests of the contents that are active; `None` where it was edited since.
+    active: Option<Vec<[u8; 32]>>,
     /// Edits the active policy, where the source tells single changes.
     editor: Option<Editor>,
 }
@@ -153,14 +152,14 @@ impl Keeper {
     }
 
     fn read(&mut self) -> Result<Outcome, Vec<String>> {
-        let inputs = self.reader.read(&self.options.timing)?;
-        let digests: Vec<_> = inputs.iter().map(|input| SecretDigest::of(input.text())).collect();
+        let contents = self.reader.read(&self.options.timing)?;
+        let digests = contents.digests();
         let is_active = self.active.as_ref() == Some(&digests);
         if is_active && self.status.with(|report| report.not_saved.is_none()) {
             self.recovered();
             return Ok(Outcome::Unchanged);
         }
-        let loaded = self.compile(&inputs)?;
+        let loaded = self.compile(contents)?;
         self.recovered();
         if !is_active {
             self.activate(loaded.snapshot, Origin::Source, SystemClock.now(), loaded.left_out);
@@ -171,7 +170,17 @@ impl Keeper {
         Ok(if is_active { Outcome::Unchanged } else { Outcome::Loaded })
     }
 
-    fn compile(&self, inputs: &[Input]) -> Result<Compiled, Vec<String>> {
+    fn compile(&self, contents: Contents) -> Result<Compiled, Vec<String>> {
+        match contents {
+            Contents::Documents(inputs) => self.compile_documents(&inputs),
+            Contents::Compiled(bytes) => {
+                let snapshot = Snapshot::from_bytes(&bytes).map_err(|error| vec![error.to_string()])?;
+                Ok(Compiled { snapshot, editor: None, left_out: 0, kept: Some(Contents::Compiled(bytes)) })
+            }
+        }
+    }
+
+    fn compile_documents(&self, inputs: &[Input]) -> Result<Compiled, Vec<String>> {
         let options = LoadOptions { skip_invalid: self.options.skip_invalid, ..LoadOptions::default() };
         let loaded = load(inputs, &options);
         let told: Vec<_> = loaded.errors().map(|error| format!("{error}; {}", error.help)).collect();
@@ -187,7 +196,7 @@ impl Keeper {
         for problem in &told {
             tracing::warn!(source = %self.name, "a token is left out: {problem}");
         }
-        let kept = self.state.as_ref().and_then(|_| loaded.digested(inputs));
+        let kept = self.state.as_ref().and_then(|_| loaded.digested(inputs)).map(Contents::Documents);
         Ok(Compiled { snapshot, editor, left_out: loaded.skipped, kept })
     }
 
@@ -234,10 +243,10 @@ impl Keeper {
         }
     }
 
-    fn save(&self, kept: Option<Vec<Input>>) {
+    fn save(&self, kept: Option<Contents>) {
         let Some(state) = &self.state else { return };
         let saved = match kept {
-            Some(documents) => state.save(&self.name, &documents, SystemClock.now()).map_err(|error| error.to_string()),
+            Some(contents) => state.save(&self.name, &contents, SystemClock.now()).map_err(|error| error.to_string()),
             None => Err("its documents cannot be written again".to_owned()),
         };
         if let Err(error) = &saved {
@@ -250,7 +259,7 @@ impl Keeper {
     fn restore(&mut self) {
         let Some(state) = &self.state else { return };
         let restored = match state.saved(&self.name) {
-            Ok(Some((documents, at))) => self.compile(&documents).map(|compiled| (compiled, at)),
+            Ok(Some((contents, at))) => self.compile(contents).map(|compiled| (compiled, at)),
             Ok(None) => return tracing::warn!(source = %self.name, "no policy was ever saved: nothing is decided"),
             Err(error) => Err(vec![error.to_string()]),
         };
@@ -273,7 +282,7 @@ struct Compiled {
     editor: Option<Editor>,
     left_out: usize,
     /// What to save, where anything is saved.
-    kept: Option<Vec<Input>>,
+    kept: Option<Contents>,
 }
 
 /// All who ask now are told how the one reload ends.

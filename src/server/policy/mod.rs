@@ -34,6 +34,6 @@ mod status;
 
 pub use files::Timing;
 pub use live::{LiveOptions, LivePolicy, StartError};
-pub use source::{Source, SourceError};
+pub use source::{Contents, Source, SourceError};
 pub use state::{StateDir, StateError};
 pub use status::{Failure, Origin, Outcome, Reloads, Report, Status};

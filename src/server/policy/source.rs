@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest, Sha256};
+
 use super::files::{Files, Tell, Timing};
 use crate::load::Input;
 use crate::registry::{Changes, Location, Registry, RegistryError};
@@ -91,6 +93,34 @@ impl fmt::Display for Source {
     }
 }
 
+/// What a source holds.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Contents {
+    /// Documents, which are one policy together.
+    Documents(Vec<Input>),
+    /// A compiled policy, not yet loaded.
+    Compiled(Vec<u8>),
+}
+
+impl Contents {
+    /// What tells them from others.
+    pub(super) fn digests(&self) -> Vec<[u8; 32]> {
+        match self {
+            Self::Documents(inputs) => inputs.iter().map(|input| Sha256::digest(input.text()).into()).collect(),
+            Self::Compiled(bytes) => vec![Sha256::digest(bytes).into()],
+        }
+    }
+}
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Documents(inputs) => f.debug_tuple("Documents").field(inputs).finish(),
+            Self::Compiled(bytes) => write!(f, "Compiled({} bytes)", bytes.len()),
+        }
+    }
+}
+
 /// A source that is read again and again.
 pub(super) enum Reader {
     Files(Files),
@@ -135,10 +165,12 @@ impl Reader {
     }
 
     /// Reads the source; else says why it cannot be read.
-    pub(super) fn read(&mut self, timing: &Timing) -> Result<Vec<Input>, Vec<String>> {
+    pub(super) fn read(&mut self, timing: &Timing) -> Result<Contents, Vec<String>> {
         match self {
             Self::Files(files) => files.read(timing).map_err(|errors| errors.iter().map(ToString::to_string).collect()),
-            Self::Registry(registry) => registry.read().map_err(|error| vec![error.to_string()]),
+            Self::Registry(registry) => {
+                registry.read().map(Contents::Documents).map_err(|error| vec![error.to_string()])
+            }
         }
     }
 }

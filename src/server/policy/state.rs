@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
+use super::source::Contents;
 use crate::base::Timestamp;
 use crate::load::Input;
 use crate::model::SecretDigest;
@@ -18,14 +20,14 @@ const VERSION: u32 = 1;
 ///
 /// ```
 /// use portcullis::load::Input;
-/// use portcullis::server::policy::StateDir;
+/// use portcullis::server::policy::{Contents, StateDir};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let state = StateDir::open(folder.path())?;
-/// let document = Input::new("policy.json", r#"{"tokens": []}"#);
-/// state.save("policy.json", &[document.clone()], "2026-11-24T12:00:00Z".parse()?)?;
-/// let (documents, _) = state.saved("policy.json")?.unwrap();
-/// assert_eq!(documents, [document]);
+/// let policy = Contents::Documents(vec![Input::new("policy.json", r#"{"tokens": []}"#)]);
+/// state.save("policy.json", &policy, "2026-11-24T12:00:00Z".parse()?)?;
+/// let (saved, _) = state.saved("policy.json")?.unwrap();
+/// assert_eq!(saved, policy);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -78,8 +80,11 @@ struct Saved<'a> {
     source: String,
     /// Of the names and texts of the documents.
     sha256: String,
-    #[serde(borrow)]
+    #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     documents: Vec<SavedDocument<'a>>,
+    /// The digest of the compiled policy that stands beside it, instead of documents.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    compiled: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -115,37 +120,68 @@ impl StateDir {
         self.path.join("policy.json")
     }
 
-    /// Saves the `documents` of `source`: JSON each, without secrets. All of it or nothing, whatever happens meanwhile.
+    /// A compiled policy, named by its digest: one that is still needed is never overwritten.
+    fn compiled_file(&self, digest: &str) -> PathBuf {
+        self.path.join(format!("policy-{digest}.pcls"))
+    }
+
+    /// Saves what `source` holds: documents, JSON each and without secrets, or a compiled policy. All of it or nothing,
+    /// whatever happens meanwhile.
     ///
     /// # Errors
     ///
     /// If a document is not JSON, or it cannot be written. What was saved before then stays.
-    pub fn save(&self, source: &str, documents: &[Input], at: Timestamp) -> Result<(), StateError> {
+    pub fn save(&self, source: &str, contents: &Contents, at: Timestamp) -> Result<(), StateError> {
         let path = self.file();
         let broken = |error: serde_json::Error| StateError::Broken { path: self.file(), reason: error.to_string() };
         let document = |input| {
             let document = serde_json::from_str(Input::text(input))?;
             Ok(SavedDocument { name: input.name().to_owned(), document })
         };
-        let documents: Vec<_> = documents.iter().map(document).collect::<Result<_, _>>().map_err(broken)?;
+        let (documents, compiled) = match contents {
+            Contents::Documents(inputs) => {
+                (inputs.iter().map(document).collect::<Result<Vec<_>, _>>().map_err(broken)?, None)
+            }
+            Contents::Compiled(bytes) => {
+                let digest = hex(bytes);
+                let file = self.compiled_file(&digest);
+                replace(&file, bytes).map_err(failed("write", &file))?;
+                (Vec::new(), Some(digest))
+            }
+        };
+        let sha256 = digest(source, &documents, compiled.as_deref());
         let saved = Saved {
             portcullis_state: VERSION,
             at: at.to_string(),
             source: source.to_owned(),
-            sha256: digest(source, &documents),
+            sha256,
             documents,
+            compiled,
         };
         let mut text = serde_json::to_vec(&saved).map_err(broken)?;
         text.push(b'\n');
-        replace(&path, &text).map_err(failed("write", &path))
+        replace(&path, &text).map_err(failed("write", &path))?;
+        self.sweep(saved.compiled.as_deref());
+        Ok(())
     }
 
-    /// The documents last saved of `source`, and when; `None` if nothing ever was.
+    /// Removes the compiled policies that nothing refers to any more. One that cannot be removed does no harm.
+    fn sweep(&self, kept: Option<&str>) {
+        let kept = kept.map(|digest| self.compiled_file(digest));
+        let files = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
+        for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "pcls")) {
+            if Some(&file) != kept.as_ref() {
+                let _ = fs::remove_file(file);
+            }
+        }
+    }
+
+    /// What was last saved of `source`, and when; `None` if nothing ever was.
     ///
     /// # Errors
     ///
     /// If the file cannot be read, is damaged, or holds the policy of another source, which is not what the operator asks for.
-    pub fn saved(&self, source: &str) -> Result<Option<(Vec<Input>, Timestamp)>, StateError> {
+    pub fn saved(&self, source: &str) -> Result<Option<(Contents, Timestamp)>, StateError> {
         let path = self.file();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -157,33 +193,46 @@ impl StateDir {
         if saved.portcullis_state != VERSION {
             return Err(broken(format!("its version is {}, this one knows {VERSION}", saved.portcullis_state)));
         }
-        if saved.sha256 != digest(&saved.source, &saved.documents) {
+        if saved.sha256 != digest(&saved.source, &saved.documents, saved.compiled.as_deref()) {
             return Err(broken("its checksum is another".to_owned()));
         }
         if saved.source != source {
             return Err(StateError::OtherSource { found: saved.source, path });
         }
         let at = saved.at.parse().map_err(|error| broken(format!("{error}")))?;
-        let documents = saved.documents.iter().map(|saved| Input::new(&*saved.name, saved.document.get())).collect();
-        Ok(Some((documents, at)))
+        let Some(digest) = saved.compiled else {
+            let inputs = saved.documents.iter().map(|saved| Input::new(&*saved.name, saved.document.get()));
+            return Ok(Some((Contents::Documents(inputs.collect()), at)));
+        };
+        let path = self.compiled_file(&digest);
+        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        if hex(&bytes) != digest {
+            return Err(StateError::Broken { path, reason: "its checksum is another".to_owned() });
+        }
+        Ok(Some((Contents::Compiled(bytes), at)))
     }
 }
 
-fn digest(source: &str, documents: &[SavedDocument<'_>]) -> String {
+fn digest(source: &str, documents: &[SavedDocument<'_>], compiled: Option<&str>) -> String {
     let names = documents.iter().map(|saved| (&*saved.name, saved.document.get()));
     let mut all = String::new();
     // Lengths keep apart what stands side by side.
-    for part in std::iter::once(source).chain(names.flat_map(|(name, text)| [name, text])) {
+    for part in std::iter::once(source).chain(names.flat_map(|(name, text)| [name, text])).chain(compiled) {
         all.push_str(&part.len().to_string());
         all.push(':');
         all.push_str(part);
     }
-    SecretDigest::of(&all).to_hex()
+    hex(all.as_bytes())
+}
+
+/// The SHA-256 of `bytes`, in hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    SecretDigest::from(<[u8; 32]>::from(Sha256::digest(bytes))).to_hex()
 }
 
 /// Puts `text` at `path` so that at every moment the old or the new text is there, after a loss of power, too.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("json.new");
+    let new = path.with_extension("new");
     // One that was left behind may have others' permissions.
     match fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

@@ -70,6 +70,10 @@ fn ask(snapshot: &Snapshot) {
     let report = snapshot.report();
     assert_eq!(report.tokens, snapshot.token_count());
     assert!(report.bytes() < 1 << 20 && report.connections.len() == snapshot.connections().len());
+    // What it decides by can be read back, or is told to be what no compilation writes.
+    if let Ok(policy) = snapshot.policy() {
+        assert_eq!(policy.tokens().len(), snapshot.token_count());
+    }
     // What was loaded can be written, and is the same then.
     let mut written = Vec::new();
     let id = snapshot.write(&mut written).unwrap();

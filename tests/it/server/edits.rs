@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use portcullis::decision::{Request, Source as Asked};
 use portcullis::registry::{Actor, Location, NewToken, Registry, TokenEdit};
-use portcullis::server::policy::{LiveOptions, Source, StateDir, Timing};
+use portcullis::server::policy::{Contents, LiveOptions, Source, StateDir, Timing};
 use portcullis::{Authorizer, Options, Snapshot};
 
 use super::util::{eventually, now, serve};
@@ -109,6 +109,7 @@ fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
         drop(live);
         let state = StateDir::open(state_dir).unwrap();
         let (saved, _) = state.saved(&source.to_string()).unwrap().unwrap();
+        let Contents::Documents(saved) = saved else { panic!("a registry is saved as documents") };
         let is_saved = saved[0].text().contains("\"m1099\"");
         assert!(is_saved || fold > Duration::from_secs(1));
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use portcullis::base::Timestamp;
 use portcullis::decision::Reason;
 use portcullis::load::{Input, LoadOptions, load};
-use portcullis::server::policy::{LiveOptions, LivePolicy, Origin, Source, StateDir, StateError};
+use portcullis::server::policy::{Contents, LiveOptions, LivePolicy, Origin, Outcome, Source, StateDir, StateError};
 use portcullis::{Authorizer, Options, Snapshot};
 
 use super::util::{SECRET, denied, now, policy, serve};
@@ -75,10 +75,10 @@ fn damage_and_other_sources_are_told_and_not_served() {
     let state = StateDir::open(folder.path()).unwrap();
     let saved = folder.path().join("policy.json");
     assert!(matches!(state.saved("a"), Ok(None)));
-    let documents = [Input::new("a.json", r#"{"tokens": []}"#)];
+    let documents = Contents::Documents(vec![Input::new("a.json", r#"{"tokens": []}"#)]);
     state.save("a", &documents, now()).unwrap();
-    let (read, at): (Vec<Input>, Timestamp) = state.saved("a").unwrap().unwrap();
-    assert_eq!((read.as_slice(), at), (documents.as_slice(), now()));
+    let (read, at): (Contents, Timestamp) = state.saved("a").unwrap().unwrap();
+    assert_eq!((&read, at), (&documents, now()));
     assert!(matches!(state.saved("b"), Err(StateError::OtherSource { .. })));
 
     let good = fs::read_to_string(&saved).unwrap();
@@ -94,6 +94,70 @@ fn damage_and_other_sources_are_told_and_not_served() {
         let error = state.saved("a").unwrap_err().to_string();
         assert!(error.contains(reason), "{case}: {error}");
     }
+}
+
+#[test]
+fn a_compiled_policy_is_served_followed_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, state) = (folder.path().join("policy.pcls"), folder.path().join("state"));
+    let compiled = |resource: &str| {
+        let policy = portcullis::read_policy(policy(resource)).unwrap();
+        let mut bytes = Vec::new();
+        Snapshot::compile(&policy, &Options::default()).unwrap().write(&mut bytes).unwrap();
+        bytes
+    };
+    let kept = || {
+        let names = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let mut names: Vec<_> = names.filter(|name| name.starts_with("policy")).collect();
+        names.sort();
+        names
+    };
+    fs::write(&file, compiled("one")).unwrap();
+    let source = Source::files([&file]).unwrap();
+    let (live, authorizer) = serve(&source, with_state(folder.path()));
+    assert_eq!(denied(&authorizer, "one"), None);
+    assert_eq!(live.status().report().not_saved, None);
+    let first = kept();
+    assert_eq!(first.len(), 2, "{first:?}");
+
+    fs::write(&file, compiled("two")).unwrap();
+    assert_eq!(live.reload_now(), Outcome::Loaded);
+    assert_eq!(denied(&authorizer, "two"), None);
+    assert_eq!(live.reload_now(), Outcome::Unchanged);
+    let second = kept();
+    assert!(second.len() == 2 && second != first, "the first is not needed any more: {second:?}");
+
+    // Half of one changes nothing but the status, which says what it is.
+    let half = compiled("one");
+    fs::write(&file, &half[..half.len() / 2]).unwrap();
+    assert_eq!(live.reload_now(), Outcome::Failed);
+    assert_eq!(denied(&authorizer, "two"), None);
+    let problems = live.status().report().failure.unwrap().problems;
+    assert!(problems[0].starts_with("a compiled policy of "), "{problems:?}");
+    drop((live, authorizer));
+
+    let (live, authorizer) = serve(&source, with_state(folder.path()));
+    assert_eq!(live.status().report().origin, Some(Origin::Saved));
+    assert_eq!(denied(&authorizer, "two"), None);
+
+    // Documents may take its place.
+    fs::write(&file, policy("three")).unwrap();
+    assert_eq!(live.reload_now(), Outcome::Loaded);
+    assert_eq!(denied(&authorizer, "three"), None);
+    assert_eq!(kept(), ["policy.json"]);
+    drop((live, authorizer));
+
+    // What was kept and is damaged is not served.
+    fs::write(&file, compiled("one")).unwrap();
+    drop(serve(&source, with_state(folder.path())));
+    let name = state.join(&kept()[0]);
+    let mut damaged = fs::read(&name).unwrap();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&name, damaged).unwrap();
+    fs::remove_file(&file).unwrap();
+    let (live, authorizer) = serve(&source, with_state(folder.path()));
+    assert!(!live.status().is_ready());
+    assert_eq!(denied(&authorizer, "one"), Some(Reason::PolicyUnavailable));
 }
 
 #[test]
