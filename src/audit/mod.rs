@@ -2,10 +2,14 @@
 //!
 //! - [`algebra`]: what patterns have in common, and what sets them apart, with a name that shows it.
 //! - [`lint`]: findings, each with its place, why, and a fix.
+//! - [`suggest`]: the smallest grants that a decision log needed.
+//! - [`report`]: all of it as one page.
 
 pub mod algebra;
 pub mod compare;
 pub mod lint;
 mod patterns;
+pub mod report;
+pub mod suggest;
 pub mod usage;
 pub mod witness;

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::body::{Body, KEYS, SOURCE_KEYS, WireSource, instant, set, text, unknown, wrong};
 use super::request::{WireError, WireRequest};
 use crate::base::Timestamp;
-use crate::decision::{Decision, Reason, Replay, Source};
+use crate::decision::{Decision, Reason, Replay, Request, Source};
 use crate::definition::{Element, Lenient, Name, Text};
 use crate::query::QueryDigest;
 
@@ -133,6 +133,27 @@ impl<'t> ReplayRequest<'t> {
     /// When it is to be decided, where it says so: of a line of a log, when it was.
     pub fn at(&self) -> Option<Timestamp> {
         self.request.as_ref().and_then(WireRequest::now)
+    }
+
+    /// What is asked for, without credential and sources; `None` where it was not understood.
+    pub fn request(&self) -> Option<Request<'_>> {
+        self.request.as_ref().map(|request| request.with(&[]))
+    }
+
+    /// Its sources, in order. `None` for a query of which only the digest is known, and that nobody is granted.
+    pub fn sources<'r, 's: 'r>(&'r self, replay: &Replay<'s>) -> Vec<Option<Source<'r>>> {
+        let Some(request) = &self.request else { return Vec::new() };
+        let mut sources: Vec<_> = request.sources().into_iter().map(Some).collect();
+        for (at, hidden) in &self.hidden {
+            let text = match hidden {
+                Hidden::Digest(digest) => replay.query(digest),
+                Hidden::Lost => None,
+            };
+            if let Some(source) = sources.get_mut(*at) {
+                *source = text.map(Source::Query);
+            }
+        }
+        sources
     }
 
     /// Whether the log it is from holds only a part of what was allowed.

@@ -76,6 +76,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("miette", &["cli"]),
     ("serde_json", &["audit", "cli", "definition", "explain", "gateway", "load", "registry", "server", "wire"]),
+    ("base64", &["audit"]),
     ("maud", &["audit"]),
     ("psl", &["audit"]),
     ("unicode_security", &["audit"]),

@@ -35,6 +35,8 @@ mod server;
 mod sizes;
 mod small_worlds;
 mod spellings;
+#[cfg(feature = "audit")]
+mod suggest;
 mod swap;
 mod texts;
 mod vectors;

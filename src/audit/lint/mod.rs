@@ -1,7 +1,7 @@
 //! What is legal in a policy but surely unintended, or soon will be: findings with a stable code, a place, why, and a fix.
 //!
 //! [`lint`] takes over the warnings of [`load`](mod@crate::load) and adds what takes more than one token to see, a catalog
-//! of real names ([`Names`]), or what was used ([`Usage`](super::usage::Usage)). [`RULES`] lists every rule. [`sarif`] writes
+//! of real names ([`Names`]), or what was used ([`Usage`]). [`RULES`] lists every rule. [`sarif`] writes
 //! findings for tools that review code.
 //!
 //! ```

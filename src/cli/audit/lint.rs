@@ -1,25 +1,20 @@
 //! What is wrong with a policy, though it is valid.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::ValueEnum;
-use portcullis::audit::lint::{Evidence, Finding, LintOptions, RULES, Rule, Severity, lint, sarif};
-use portcullis::audit::usage::Usage;
+use portcullis::audit::lint::{Evidence, Finding, LintOptions, Names, RULES, Rule, Severity, lint, sarif};
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
-use portcullis::decision::Replay;
 use portcullis::load::Input;
-use portcullis::model::Token;
-use portcullis::registry::{Location, Registry};
 use serde::Serialize;
 
+use super::catalog;
+use super::usage::UsageArgs;
 use crate::cli::Exit;
 use crate::cli::excerpt::{Renderer, Said};
-use crate::cli::output::{Color, Painted, Stdout, counted, grouped};
-use crate::cli::policy::{PolicyArgs, ReadPolicy, is_stdin};
+use crate::cli::output::{Color, Stdout, counted, grouped};
+use crate::cli::policy::PolicyArgs;
 use crate::cli::table::Table;
 
 const EXAMPLES: &str = "\
@@ -35,9 +30,11 @@ Exit codes: 0 nothing found that matters, 1 findings, 2 error.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Which requests were allowed: decision logs, for what was never used. Of a registry, its own record is read, too
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    usage: Vec<PathBuf>,
+    /// The names that exist: CSV with the columns `connection` and `name`; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    #[command(flatten)]
+    usage: UsageArgs,
     /// Do not tell of this rule
     #[arg(long, value_name = "CODE", num_args = 1.., value_parser = rule)]
     allow: Vec<&'static Rule>,
@@ -87,8 +84,13 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         allow: args.allow.iter().map(|rule| rule.code).collect(),
         ..LintOptions::at(now)
     };
-    let usage = args.usage(&read, now, color)?;
-    let evidence = Evidence { names: None, usage: usage.as_ref() };
+    let usage = args.usage.read(&args.policy, &read, now, color)?;
+    let mut names = None;
+    if let Some(path) = &args.catalog {
+        let seen = names.insert(Names::of(read.policy()?));
+        catalog::each(path, color, |connection, name| seen.see(connection, name))?;
+    }
+    let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
     match args.format {
         Format::Text => text(&read.inputs, &findings, args.limit, color, &mut out)?,
@@ -103,54 +105,6 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     out.flush()?;
     let fails = findings.iter().any(|finding| finding.rule.severity >= args.fail_on);
     Ok(if fails { Exit::No } else { Exit::Success })
-}
-
-impl Args {
-    /// What was used; `None` where nothing tells.
-    fn usage(&self, read: &ReadPolicy, now: Timestamp, color: Color) -> anyhow::Result<Option<Usage>> {
-        if !self.usage.is_empty() {
-            let snapshot = read.snapshot(&self.policy.compile_options())?;
-            let replay = Replay::new(&snapshot);
-            let mut usage = Usage::default();
-            for path in &self.usage {
-                read_log(path, &replay, now, color, &mut usage)?;
-            }
-            return Ok(Some(usage));
-        }
-        let Some(url) = self.policy.registry()? else { return Ok(None) };
-        let location: Location = url.parse()?;
-        let recorded = Registry::open(&location, false)?.usage()?;
-        let first_made = read.policy()?.tokens().iter().filter_map(Token::created_at).min();
-        // A registry that nobody tells of use says nothing.
-        if recorded.is_empty() {
-            return Ok(None);
-        }
-        let mut usage = Usage::default();
-        for (token, used) in recorded {
-            usage.tell(&token, used.allowed, used.last_used);
-        }
-        if let Some(first_made) = first_made {
-            usage.covers(first_made, now);
-        }
-        Ok(Some(usage))
-    }
-}
-
-fn read_log(path: &Path, replay: &Replay<'_>, now: Timestamp, color: Color, usage: &mut Usage) -> anyhow::Result<()> {
-    let name = path.display();
-    let lines = if is_stdin(path) {
-        usage.read(io::stdin().lock(), replay, now)
-    } else {
-        File::open(path).and_then(|file| usage.read(BufReader::with_capacity(1 << 16, file), replay, now))
-    };
-    let lines = lines.with_context(|| format!("cannot read `{name}`"))?;
-    if let Some((number, error)) = &lines.first_broken {
-        let mut stderr = io::stderr().lock();
-        let label = Painted::bold(color.on(&stderr), "note:");
-        let broken = counted(lines.broken, "line");
-        writeln!(stderr, "{label} `{name}` has {broken} of no decision log; the first is line {number}: {error}")?;
-    }
-    Ok(())
 }
 
 fn text(inputs: &[Input], findings: &[Finding], limit: usize, color: Color, out: &mut Stdout) -> anyhow::Result<()> {

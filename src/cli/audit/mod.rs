@@ -1,6 +1,10 @@
 //! Questions to a policy, offline.
 
+mod catalog;
 mod lint;
+mod report;
+mod suggest;
+mod usage;
 
 use clap::Subcommand;
 
@@ -17,10 +21,14 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     Lint(lint::Args),
+    Suggest(suggest::Args),
+    Report(report::Args),
 }
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Lint(args) => lint::run(args, color),
+        Command::Suggest(args) => suggest::run(args, color),
+        Command::Report(args) => report::run(args, color),
     }
 }
