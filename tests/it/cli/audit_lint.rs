@@ -101,9 +101,7 @@ fn a_catalog_tells_what_exists() {
             {"connection_name": "dw", "source": "public.stations"},
             {"connection_name": "other", "source": "x.nothing_*"}]}]}"#;
     let mut catalog = "connection,name\ndw,\"public.\"\"Sales_eu\"\"\"\ndw,public.city\ndw,public.clty\ndw,geo.eu.parcels\ndw,geo.x\n".to_owned();
-    for table in 0..30 {
-        catalog += &format!("dw,public.t{table}\n");
-    }
+    catalog.extend((0..30).map(|table| format!("dw,public.t{table}\n")));
     let dir = Dir::new().file("policy.json", policy).file("catalog.csv", catalog);
     let found = json(&dir.command("audit lint --policy policy.json --catalog catalog.csv --format json").stdout(1));
     let found: Vec<(&str, &str, &str)> = found["findings"]
