@@ -6,8 +6,10 @@
 //! - [`report`]: all of it as one page.
 
 pub mod algebra;
+pub mod compare;
 pub mod lint;
 mod patterns;
 pub mod report;
 pub mod suggest;
 pub mod usage;
+pub mod witness;

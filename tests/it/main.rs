@@ -13,6 +13,8 @@ mod cases;
 mod choices;
 #[cfg(feature = "cli")]
 mod cli;
+#[cfg(feature = "audit")]
+mod compare;
 mod compiled;
 mod document;
 mod edits;

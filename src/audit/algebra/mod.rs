@@ -34,7 +34,7 @@ mod steps;
 mod tests;
 mod valid;
 
-use crate::name::{Dialect, Name};
+use crate::name::{Dialect, Name, STAR, Written};
 use crate::pattern::{Pattern, covers};
 use search::{Found, Search};
 
@@ -187,7 +187,14 @@ impl Algebra {
 impl Names<'_> {
     /// As the dialect writes it.
     pub fn display(&self, dialect: Dialect) -> String {
-        crate::name::Written { bytes: self.bytes.into(), dialect }.to_string()
+        Written { bytes: self.bytes.into(), dialect }.to_string()
+    }
+
+    /// Whether there may be a name of both: whether neither begins as the other cannot.
+    pub(super) fn may_overlap(&self, other: &Self) -> bool {
+        let beginning = |names: &Self| names.bytes.iter().position(|&byte| byte == STAR).unwrap_or(names.bytes.len());
+        let both = beginning(self).min(beginning(other));
+        self.bytes.get(..both) == other.bytes.get(..both)
     }
 
     /// Whether `name` is one of them.

@@ -1,0 +1,209 @@
+//! What an audit says of two policies, against what the two decide.
+//!
+//! `PORTCULLIS_REQUESTS` says how many requests the random ones try; 20,000 unless set.
+
+use portcullis::audit::compare::{Gained, Side, diff, first_widening};
+use portcullis::base::Timestamp;
+use portcullis::decision::decide;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use crate::choices::bytes;
+use crate::engine::{policy, snapshot};
+use crate::generate::World;
+
+const SINCE: &str = "2020-01-01T00:00:00Z";
+
+fn one(token: &Value) -> Value {
+    let mut token = token.clone();
+    for (field, value) in [("id", json!("a")), ("token", json!("s3cret"))] {
+        if token.get(field).is_none() {
+            token[field] = value;
+        }
+    }
+    json!({
+        "connections": [{ "name": "dw", "dialect": "generic" }, { "name": "no", "named_sources_only": true }],
+        "apis": [{ "name": "own", "accepts": ["pattern"] }],
+        "tokens": [token],
+    })
+}
+
+fn grants(sources: &[&str]) -> Value {
+    let grant = |source: &&str| json!({ "connection_name": "dw", "source": source });
+    sources.iter().map(grant).collect::<Vec<_>>().into()
+}
+
+/// What is gained, in a word each, and what shows it.
+fn gained(old: &Value, new: &Value) -> Vec<(String, String)> {
+    let (old, new) = (policy(&one(old)), policy(&one(new)));
+    let diff = diff(&Side::new(&old).unwrap(), &Side::new(&new).unwrap(), SINCE.parse().unwrap()).unwrap();
+    let gains = diff.tokens.iter().flat_map(|token| &token.gains);
+    gains
+        .map(|gain| {
+            let what = match &gain.gained {
+                Gained::Token => "token".to_owned(),
+                Gained::Api(name) => format!("api {name}"),
+                Gained::Grant { source, apis, .. } => format!("{source} under {}", apis.join(" ")),
+                Gained::Referer(entry) => format!("referer {}", entry.as_deref().unwrap_or("any")),
+                Gained::Until(expiry) => format!("until {expiry:?}").split('(').next().unwrap().to_owned(),
+            };
+            let witness = gain.witness.as_ref().map_or("undecided".to_owned(), |witness| {
+                let source = witness.asked.parts().map_or("-", |(_, text)| text).to_owned();
+                format!("{} {source} {}", witness.api, witness.referer.as_deref().unwrap_or("-"))
+            });
+            (what, witness)
+        })
+        .collect()
+}
+
+#[test]
+fn what_a_token_gains_is_told_and_shown() {
+    let maps = |sources: &[&str]| json!({ "allowed_apis": ["maps"], "grants": grants(sources) });
+    let cases: [(&str, Value, Value, &[(&str, &str)]); 13] = [
+        ("the same", maps(&["a.b"]), maps(&["a.b"]), &[]),
+        ("said otherwise", maps(&["a.*", "a.b"]), maps(&["a.*"]), &[]),
+        ("another table", maps(&["a.b"]), maps(&["a.b", "a.c"]), &[("a.c under maps", "maps a.c -")]),
+        ("a wider pattern", maps(&["a.b*"]), maps(&["a.*"]), &[("a.* under maps", "maps a.a -")]),
+        ("covered together", maps(&["a.b", "a.b*c*", "a.b*", "b.*"]), maps(&["a.b*", "b.c*"]), &[]),
+        ("a narrower pattern", maps(&["a.*"]), maps(&["a.b*"]), &[]),
+        ("everything", maps(&["a.*"]), maps(&["*"]), &[("* under maps", "maps a.a.a -")]),
+        (
+            "an API",
+            json!({ "allowed_apis": ["maps"], "grants": grants(&["a.b", "select 1"]) }),
+            json!({ "allowed_apis": ["maps", "sql"], "grants": grants(&["a.b", "select 1"]) }),
+            &[("api sql", "sql select 1 -")],
+        ),
+        (
+            "a query under one of two APIs",
+            json!({ "allowed_apis": ["maps", "own"], "grants": grants(&["a.*"]) }),
+            json!({ "allowed_apis": ["maps", "own"], "grants": grants(&["a.*", "select 1"]) }),
+            &[("select 1 under maps", "maps select 1 -")],
+        ),
+        (
+            "a referer",
+            json!({ "allowed_apis": ["lds"], "referers": ["https://a.test/"] }),
+            json!({ "allowed_apis": ["lds"], "referers": ["https://a.test/", "https://*.b.test/"] }),
+            &[("referer https://*.b.test/", "lds - https://any.b.test/any")],
+        ),
+        (
+            "any referer",
+            json!({ "allowed_apis": ["lds"], "referers": ["https://a.test/"] }),
+            json!({ "allowed_apis": ["lds"] }),
+            &[("referer any", "lds - -")],
+        ),
+        (
+            "more time",
+            json!({ "allowed_apis": ["lds"], "expiration_date": "2030-01-01" }),
+            json!({ "allowed_apis": ["lds"] }),
+            &[("until Never", "lds - -")],
+        ),
+        (
+            "a token",
+            json!({ "allowed_apis": ["lds"] }),
+            json!({ "allowed_apis": ["lds"], "token": "another", "id": "b" }),
+            &[("token", "lds - -")],
+        ),
+    ];
+    for (what, old, new, expected) in cases {
+        let found = gained(&old, &new);
+        let found: Vec<(&str, &str)> = found.iter().map(|(what, shown)| (what.as_str(), shown.as_str())).collect();
+        assert_eq!(found, expected, "{what}");
+    }
+}
+
+#[test]
+fn what_expired_before_is_of_no_interest() {
+    let expired = |date: &str| json!({ "allowed_apis": ["lds"], "expiration_date": date });
+    assert_eq!(gained(&expired("2018-01-01"), &expired("2019-01-01")), []);
+    assert_eq!(gained(&expired("2018-01-01"), &expired("2021-01-01")).len(), 1);
+}
+
+#[test]
+fn a_connection_that_takes_queries_again_or_speaks_otherwise_is_a_gain() {
+    let document = |named: bool, dialect: &str, source: &str| {
+        json!({
+            "connections": [{ "name": "dw", "named_sources_only": named, "dialect": dialect }],
+            "tokens": [{ "id": "a", "token": "s3cret", "allowed_apis": ["maps"], "grants": grants(&[source]) }],
+        })
+    };
+    let widens = |old: &Value, new: &Value| {
+        let (old, new) = (policy(old), policy(new));
+        let found = first_widening(&Side::new(&old).unwrap(), &Side::new(&new).unwrap(), SINCE.parse().unwrap());
+        found.unwrap().map(|(_, gain)| gain.witness.map(|witness| witness.asked.parts().unwrap().1.to_owned()))
+    };
+    let all = |named| document(named, "generic", "*");
+    assert_eq!(widens(&all(true), &all(false)), Some(Some("SELECT 1".to_owned())));
+    assert_eq!(widens(&all(false), &all(true)), None);
+    // `A.b` is `a.b` in one of them only.
+    let names = |dialect| document(false, dialect, "a.b");
+    assert_eq!(widens(&names("generic"), &names("postgres")), Some(None), "undecided is a gain");
+    assert_eq!(widens(&names("snowflake"), &names("snowflake")), None);
+}
+
+/// Two policies that are alike, and requests to both.
+fn pairs() -> impl Strategy<Value = (World, World)> {
+    let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..6);
+    let tokens = prop::collection::vec(bytes(150), 1..=4);
+    let requests = prop::collection::vec(bytes(60), 24..=24);
+    (bytes(12), bytes(12), 0_u8..4, tokens, edits, requests).prop_map(
+        |(head, other, heads, tokens, edits, requests)| {
+            let old = World::of(&head, &tokens, &requests);
+            let mut edited = tokens;
+            for (token, at, value) in edits {
+                let token = token.index(edited.len());
+                if !edited[token].is_empty() {
+                    let at = at.index(edited[token].len());
+                    edited[token][at] = value;
+                }
+            }
+            // Mostly the same connections and APIs.
+            let new = World::of(if heads == 0 { &other } else { &head }, &edited, &requests);
+            (old, new)
+        },
+    )
+}
+
+#[test]
+fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
+    let count = std::env::var("PORTCULLIS_REQUESTS").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000_u32);
+    // Each pair is asked 48 requests.
+    let mut runner = TestRunner::new(Config { cases: count.div_ceil(48), ..Config::default() });
+    let since: Timestamp = Timestamp::from_unix(i64::MIN / 2, 0);
+    let outcome = runner.run(&pairs(), |(old, new)| {
+        let policies = (policy(&old.document), policy(&new.document));
+        let (before, after) = (Side::new(&policies.0).unwrap(), Side::new(&policies.1).unwrap());
+        let diff = diff(&before, &after, since).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let first = first_widening(&before, &after, since).map_err(|error| TestCaseError::fail(error.to_string()))?;
+        let widening = diff.widening().map(|(token, gain)| (token.to_owned(), gain.clone()));
+        prop_assert_eq!(first, widening);
+        let snapshots = (snapshot(&policies.0, &Default::default()), snapshot(&policies.1, &Default::default()));
+        for asked in old.requests.iter().chain(&new.requests) {
+            let allowed = |snapshot| {
+                asked.ask(|request, now| match decide(snapshot, request, now) {
+                    portcullis::Decision::Allow(allow) => Some(allow.token().to_owned()),
+                    portcullis::Decision::Deny(_) => None,
+                })
+            };
+            let told = |id: &str, gains: bool| {
+                let named =
+                    |token: &&portcullis::audit::compare::TokenDiff| token.id == id || token.was.as_deref() == Some(id);
+                let found = diff.tokens.iter().find(named);
+                found.is_some_and(|token| !if gains { &token.gains } else { &token.losses }.is_empty())
+            };
+            match (allowed(&snapshots.0), allowed(&snapshots.1)) {
+                (None, Some(id)) => {
+                    prop_assert!(told(&id, true), "newly allowed: {asked:?}\n{:#}\n{:#}", old.document, new.document)
+                }
+                (Some(id), None) => {
+                    prop_assert!(told(&id, false), "newly denied: {asked:?}\n{:#}\n{:#}", old.document, new.document)
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    });
+    if let Err(error) = outcome {
+        panic!("{error}");
+    }
+}
