@@ -2,6 +2,7 @@
 
 mod audit_lint;
 mod audit_report;
+mod audit_story;
 mod audit_suggest;
 mod check;
 mod compile;
