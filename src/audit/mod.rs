@@ -12,4 +12,5 @@ mod patterns;
 pub mod report;
 pub mod suggest;
 pub mod usage;
+pub mod who_can;
 pub mod witness;

@@ -93,6 +93,30 @@ impl PolicyArgs {
         Ok(loaded.policy.is_some().then_some(ReadPolicy { inputs, loaded }))
     }
 
+    /// What one argument names: a file, or a registry by its URL.
+    pub(crate) fn named(text: &str) -> Self {
+        let is_registry = text.starts_with("sqlite:");
+        Self {
+            policy: if is_registry { Vec::new() } else { vec![text.into()] },
+            db: is_registry.then(|| text.to_owned()),
+            skip_invalid: false,
+            automaton_bytes: Options::default().automaton_bytes,
+        }
+    }
+
+    /// The policy, and compiled; of a compiled one, what it decides by. `None` if it has errors, which are then told on
+    /// standard error.
+    pub(crate) fn model(&self, color: Color) -> anyhow::Result<Option<(Policy, Snapshot)>> {
+        if let Origin::Files(files) = self.origin()?
+            && let Some(snapshot) = compiled(&files)?
+        {
+            return Ok(Some((snapshot.policy()?, snapshot)));
+        }
+        let Some(read) = self.documents(color, false)? else { return Ok(None) };
+        let snapshot = read.snapshot(&self.compile_options())?;
+        Ok(read.loaded.policy.map(|policy| (policy, snapshot)))
+    }
+
     /// The registry that the policy is of, if it is.
     pub(crate) fn registry(&self) -> anyhow::Result<Option<String>> {
         Ok(match self.origin()? {

@@ -133,7 +133,7 @@ impl<'p> Covered<'p> {
 }
 
 /// Something that `grant` covers on `connection`; `None` if nothing.
-pub(super) fn any(grant: &Grant, connection: &Connection) -> Option<Asked> {
+pub(in crate::audit) fn any(grant: &Grant, connection: &Connection) -> Option<Asked> {
     let dialect = connection.dialect();
     match grant.source() {
         GrantSource::Resource(name) => Some(resource(name, connection)),

@@ -35,7 +35,9 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
+pub(super) use covered::any as any_asked;
 pub use gain::{Gain, Gained};
+pub(super) use referers::any as any_referer;
 
 use super::witness::Unconfirmed;
 use crate::base::Timestamp;

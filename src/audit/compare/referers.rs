@@ -24,7 +24,7 @@ pub(super) fn gained(old: &Referers, new: &Referers) -> Vec<(Option<Entry>, Opti
 }
 
 /// A Referer that `referers` accept; none where they accept that.
-pub(super) fn any(referers: &Referers) -> Option<String> {
+pub(in crate::audit) fn any(referers: &Referers) -> Option<String> {
     match referers {
         Referers::Any => None,
         Referers::Only(set) => set.entries().next().map(|entry| general(&entry, &[])),

@@ -1,12 +1,14 @@
 //! Questions to a policy, offline.
 
 mod catalog;
+mod diff;
 mod lint;
 mod report;
 mod suggest;
 mod usage;
+mod who_can;
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum};
 
 use super::Exit;
 use super::output::Color;
@@ -18,8 +20,21 @@ pub(super) struct Args {
     command: Command,
 }
 
+/// How answers are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+    /// For spreadsheets.
+    Csv,
+}
+
 #[derive(Debug, Subcommand)]
 enum Command {
+    WhoCan(who_can::Args),
+    Diff(diff::Args),
     Lint(lint::Args),
     Suggest(suggest::Args),
     Report(report::Args),
@@ -27,6 +42,8 @@ enum Command {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
+        Command::WhoCan(args) => who_can::run(args, color),
+        Command::Diff(args) => diff::run(args, color),
         Command::Lint(args) => lint::run(args, color),
         Command::Suggest(args) => suggest::run(args, color),
         Command::Report(args) => report::run(args, color),
