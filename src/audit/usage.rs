@@ -23,6 +23,7 @@ pub struct Usage {
 #[derive(Debug, Clone, Default)]
 pub struct TokenUse {
     allowed: u64,
+    denied: u64,
     last: Option<Timestamp>,
     grants: Option<HashSet<u32>>,
 }
@@ -69,6 +70,9 @@ impl Usage {
         // A request without an outcome, of no log, counts as what it would be.
         if request.logged().is_some_and(|logged| logged.is_err()) {
             lines.others += 1;
+            if let Some(token) = request.token_id() {
+                self.tokens.entry(token.into()).or_default().denied += 1;
+            }
             return;
         }
         match request.decide(replay, now) {
@@ -112,7 +116,7 @@ impl Usage {
         self.to = self.to.max(Some(at));
     }
 
-    /// How the token of that id was used; `None` if it was not.
+    /// How the token of that id was used; `None` if it was never presented.
     pub fn token(&self, id: &str) -> Option<&TokenUse> {
         self.tokens.get(id)
     }
@@ -139,7 +143,12 @@ impl TokenUse {
         self.allowed
     }
 
-    /// When the last of them was.
+    /// How many requests it was denied.
+    pub fn denied(&self) -> u64 {
+        self.denied
+    }
+
+    /// When it was last allowed one.
     pub fn last(&self) -> Option<Timestamp> {
         self.last
     }

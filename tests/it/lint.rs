@@ -1,6 +1,6 @@
 //! What the lint says of grants, by brute force.
 
-use portcullis::audit::lint::{Evidence, Finding, LintOptions, lint};
+use portcullis::audit::lint::{Evidence, Finding, LintOptions, Names, lint};
 use portcullis::decision::{Reason, Request, Source, decide};
 use portcullis::load::{Input, LoadOptions, load};
 use portcullis::reference::ReferenceDecision;
@@ -63,6 +63,29 @@ proptest! {
             let (before, after) = (by_engine(&before, asked), by_engine(&after, asked));
             prop_assert_eq!(outcome(&before), outcome(&after), "{:?}\n{:#}", asked, document);
         }
+    }
+}
+
+proptest! {
+    /// Whatever a catalog holds, each witness is decided as its finding says: else linting fails.
+    #[test]
+    fn every_witness_is_decided_as_it_is_told(World { document, requests } in worlds()) {
+        let policy = policy(&document);
+        let mut names = Names::of(&policy);
+        for asked in &requests {
+            for source in &asked.sources {
+                let text = source.borrowed().text();
+                names.see(&asked.connection, text);
+                names.see(&asked.connection, &text.to_uppercase());
+                names.see(&asked.connection, &format!("{text}.b"));
+            }
+        }
+        let inputs = [Input::new("policy.json", document.to_string())];
+        let now = NOW.parse().unwrap();
+        let loaded = load(&inputs, &LoadOptions { warnings: true, now: Some(now), ..LoadOptions::default() });
+        let evidence = Evidence { names: Some(names), usage: None };
+        let found = lint(&inputs, &loaded, &LintOptions::at(now), evidence);
+        prop_assert!(found.is_ok(), "{:?}\n{:#}", found.err(), document);
     }
 }
 

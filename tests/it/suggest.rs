@@ -117,6 +117,19 @@ fn names_become_names_or_patterns() {
     }
 }
 
+/// A name instead of all sources would be considered by an API that does not consider all sources: more than there was.
+#[test]
+fn another_kind_of_grant_gives_nothing_to_another_api() {
+    for (accepts, expected) in [("resource", "*"), ("all", "db.s.a")] {
+        let policy = policy(&json!({
+            "apis": [{"name": "tiles", "accepts": [accepts]}],
+            "tokens": [{"id": "a", "token": "s", "allowed_apis": ["maps", "tiles"], "grants": [{"connection_name": "dw", "source": "*"}]}],
+        }));
+        let (suggestion, _) = suggested(&policy, &line_of("db.s.a"), &SuggestOptions::default());
+        assert_eq!(suggestion.tokens[0].grants[0].source, expected, "{accepts}");
+    }
+}
+
 #[test]
 fn a_suggestion_that_is_wider_or_loses_something_is_refused() {
     let policy_of = |source: &str| {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use super::Found;
 use super::finding::{Fix, Raw, Witness};
 use super::replay::Claim;
@@ -63,7 +65,7 @@ struct Redundant {
 fn redundant(subject: &Subject<'_>) -> Vec<Redundant> {
     let contexts = contexts(subject);
     let mut found = Vec::new();
-    let mut connections: HashMap<_, Vec<usize>> = HashMap::new();
+    let mut connections: HashMap<_, Vec<usize>, RandomState> = HashMap::default();
     for (index, grant) in subject.token.grants().iter().enumerate() {
         connections.entry(grant.connection()).or_default().push(index);
     }
@@ -92,7 +94,7 @@ struct OnConnection<'g> {
     /// The most specific first, and of equal ones the last.
     order: Vec<usize>,
     /// Of equal grants, the first.
-    first: HashMap<&'g GrantSource, usize>,
+    first: HashMap<&'g GrantSource, usize, RandomState>,
     patterns: PatternIndex,
     /// Which grant is the pattern of that number.
     numbers: Vec<usize>,
@@ -101,7 +103,7 @@ struct OnConnection<'g> {
 
 impl<'g> OnConnection<'g> {
     fn new(grants: &'g [Grant], indices: &[usize]) -> Self {
-        let (mut first, mut patterns, mut numbers) = (HashMap::new(), PatternIndex::default(), Vec::new());
+        let (mut first, mut patterns, mut numbers) = (HashMap::default(), PatternIndex::default(), Vec::new());
         let mut all = None;
         let mut order = Vec::with_capacity(indices.len());
         for &index in indices {

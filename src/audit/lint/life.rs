@@ -62,9 +62,19 @@ fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Found<'_>) {
     }
     let span =
         format!("from {from} to {to}{}", if usage.is_sampled() { ", where only a part is recorded" } else { "" });
-    let Some(use_of) = usage.token(token.id()) else {
-        let message = format!("the token was never used {span}");
-        let fix = Fix::remove("revoke it", subject.place());
+    let use_of = usage.token(token.id());
+    let Some(use_of) = use_of.filter(|use_of| use_of.allowed() > 0) else {
+        let (message, say) = match use_of {
+            Some(use_of) => {
+                let denied = counted(use_of.denied(), "request");
+                (
+                    format!("no request of the token was allowed {span}, and {denied} denied"),
+                    "correct its grants, or revoke it",
+                )
+            }
+            None => (format!("the token was never used {span}"), "revoke it"),
+        };
+        let fix = Fix::remove(say, subject.place());
         return found.tell(raw(subject, &TOKEN_NEVER_USED, subject.id_place(), message, fix));
     };
     // Of a registry only the tokens are known.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::fast::RandomState;
 use unicode_security::{MixedScript, skeleton};
 
 use super::Found;
@@ -114,7 +115,7 @@ fn scripts(subject: &Subject<'_>, found: &mut Found<'_>) {
 /// Names among which no two should look alike, by what they look like.
 pub(super) struct Looks<'p> {
     policy: &'p Policy,
-    seen: HashMap<(Group, String), Vec<Seen>>,
+    seen: HashMap<(Group, String), Vec<Seen>, RandomState>,
 }
 
 /// A name, and the first token that has it.
@@ -135,19 +136,19 @@ enum Group {
 
 impl<'p> Looks<'p> {
     pub(super) fn new(policy: &'p Policy) -> Self {
-        Self { policy, seen: HashMap::new() }
+        Self { policy, seen: HashMap::default() }
     }
 
     pub(super) fn look(&mut self, subject: &Subject<'_>, found: &mut Found<'_>) {
         let token = subject.token;
         if let Some(name) = token.name() {
             let group = Group::Tokens(token.owner().map(Into::into));
-            self.compare(&group, name, name, subject, &|| subject.place().key("name"), found);
+            self.compare(&group, name, &|| name.to_owned(), subject, &|| subject.place().key("name"), found);
         }
         for (index, grant) in token.grants().iter().enumerate() {
             if let Some(connection) = self.policy.connection(grant.connection()).map(Connection::name) {
                 let place = || subject.grant_place(index).key("connection_name");
-                self.compare(&Group::Connections, connection, connection, subject, &place, found);
+                self.compare(&Group::Connections, connection, &|| connection.to_owned(), subject, &place, found);
             }
             let canonical = match grant.source() {
                 GrantSource::Resource(name) => String::from_utf8_lossy(name.as_bytes()),
@@ -157,7 +158,7 @@ impl<'p> Looks<'p> {
             };
             let group = Group::Sources(grant.connection().index());
             let place = || subject.source_place(index);
-            self.compare(&group, &canonical, &subject.display(grant), subject, &place, found);
+            self.compare(&group, &canonical, &|| subject.display(grant), subject, &place, found);
         }
     }
 
@@ -165,7 +166,7 @@ impl<'p> Looks<'p> {
         &mut self,
         group: &Group,
         text: &str,
-        shown: &str,
+        shown: &dyn Fn() -> String,
         subject: &Subject<'_>,
         place: &dyn Fn() -> Place,
         found: &mut Found<'_>,
@@ -190,7 +191,7 @@ impl<'p> Looks<'p> {
             (&LOOK_ALIKE_NAMES, "looks like")
         };
         let other = other.replace('\u{1}', ".").replace('\u{2}', "*");
-        let message = format!("{} {how} {} of token {whose}", quoted(shown), quoted(&other));
+        let message = format!("{} {how} {} of token {whose}", quoted(&shown()), quoted(&other));
         let fix = Fix::say("make sure that both are meant; else write the same name");
         let (document, token) = (subject.origin.document, Some(subject.index));
         found.tell(Raw { rule, document, token, place: place(), message, fix, witness: None });

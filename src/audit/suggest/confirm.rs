@@ -3,12 +3,12 @@
 use std::io::{self, BufRead};
 
 use super::{Suggestion, Verdict};
+use crate::audit::algebra::{Algebra, Names};
 use crate::audit::usage::each_line;
 use crate::base::Timestamp;
 use crate::decision::{Decision, Replay};
 use crate::load;
-use crate::model::{Grant, GrantKinds, GrantSource, Operation, Policy, Token};
-use crate::pattern::covers;
+use crate::model::{Grant, GrantSource, Operation, Policy, Token};
 use crate::snapshot::{Options, Snapshot};
 use crate::wire::{ReplayRequest, Replayed};
 
@@ -113,29 +113,32 @@ impl Confirmed {
     }
 }
 
-/// Whether a grant of the token covers all that `grant` does, under every API that considers that.
+/// Whether the token's grants cover all that `grant` does, under every API that considers that.
 fn is_within(policy: &Policy, token: &Token, suggested: &Policy, grant: &Grant) -> bool {
-    let name = |policy: &Policy, grant: &Grant| policy.connection(grant.connection()).map(|on| on.name().to_owned());
-    let connection = name(suggested, grant);
-    let covering: Vec<&GrantSource> = token
-        .grants()
-        .iter()
-        .filter(|old| name(policy, old) == connection)
-        .map(Grant::source)
-        .filter(|old| source_covers(old, grant.source()))
-        .collect();
+    let Some(connection) = suggested.connection(grant.connection()) else { return false };
+    let is_here = |old: &&Grant| policy.connection(old.connection()).is_some_and(|on| on.name() == connection.name());
+    let old: Vec<&GrantSource> = token.grants().iter().filter(is_here).map(Grant::source).collect();
     let apis = token.apis().iter().filter_map(|api| policy.apis().get(api));
     let contexts = apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation)));
-    let is_covered = |kinds: GrantKinds| covering.iter().any(|old| kinds.contains(old.kind()));
-    !covering.is_empty() && contexts.filter(|kinds| kinds.contains(grant.source().kind())).all(is_covered)
+    let mut contexts = contexts.filter(|kinds| kinds.contains(grant.source().kind())).peekable();
+    let algebra = Algebra::new(connection.dialect());
+    // One that no API considers gives nothing, and must be there as it is.
+    contexts.peek().map_or_else(|| old.contains(&grant.source()), |_| true)
+        && contexts.all(|kinds| {
+            let considered: Vec<&GrantSource> = old.iter().copied().filter(|old| kinds.contains(old.kind())).collect();
+            cover(algebra, &considered, grant.source())
+        })
 }
 
-/// A star of the narrower one is a character that only stars cover.
-fn source_covers(old: &GrantSource, new: &GrantSource) -> bool {
-    match (old, new) {
-        (GrantSource::All, _) => true,
-        (GrantSource::Pattern(old), GrantSource::Pattern(new)) => covers(old.as_bytes(), new.as_bytes()),
-        (GrantSource::Pattern(old), GrantSource::Resource(new)) => old.covers(new),
-        (old, new) => old == new,
+fn cover(algebra: Algebra, old: &[&GrantSource], new: &GrantSource) -> bool {
+    fn names(source: &GrantSource) -> Option<Names<'_>> {
+        match source {
+            GrantSource::Pattern(pattern) => Some(Names::from(pattern)),
+            GrantSource::Resource(name) => Some(Names::from(name)),
+            GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => None,
+        }
     }
+    let whole: Vec<Names<'_>> = old.iter().copied().filter_map(names).collect();
+    old.iter().any(|old| **old == GrantSource::All || *old == new)
+        || names(new).is_some_and(|part| algebra.covered(part, &whole).is_yes())
 }

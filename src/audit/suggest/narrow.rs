@@ -111,17 +111,20 @@ impl Common {
     }
 }
 
-/// The narrowest sources for what was needed of `old`; `old` itself where nothing narrower will do.
+/// The narrowest sources, of these kinds, for what was needed of `old`; `old` itself where nothing narrower will do.
 pub(super) fn narrowed(
     old: &GrantSource,
     need: &GrantNeeds,
+    kinds: GrantKinds,
     dialect: Dialect,
     limits: &Limits,
     options: &SuggestOptions,
 ) -> Vec<GrantSource> {
     let narrower = match old {
         GrantSource::Resource(_) | GrantSource::Query(_) | GrantSource::NamedSource(_) => None,
-        GrantSource::Pattern(_) | GrantSource::All => Narrowing { old, need, dialect, limits, options }.sources(),
+        GrantSource::Pattern(_) | GrantSource::All => {
+            Narrowing { old, need, kinds, dialect, limits, options }.sources()
+        }
     };
     narrower.filter(|sources| !sources.is_empty()).unwrap_or_else(|| vec![old.clone()])
 }
@@ -129,6 +132,8 @@ pub(super) fn narrowed(
 struct Narrowing<'n> {
     old: &'n GrantSource,
     need: &'n GrantNeeds,
+    /// What may stand in the stead of `old`.
+    kinds: GrantKinds,
     dialect: Dialect,
     limits: &'n Limits,
     options: &'n SuggestOptions,
@@ -143,7 +148,7 @@ impl Narrowing<'_> {
         for (kind, texts) in
             [(GrantKind::Query, &self.need.queries), (GrantKind::NamedSource, &self.need.named_sources)]
         {
-            if !texts.is_empty() && (texts.len() > self.options.exact || !self.considered().contains(kind)) {
+            if !texts.is_empty() && (texts.len() > self.options.exact || !self.will_do(kind)) {
                 return None;
             }
             for text in texts {
@@ -153,9 +158,9 @@ impl Narrowing<'_> {
         Some(sources)
     }
 
-    /// What every use considered: another kind of grant would not do.
-    fn considered(&self) -> GrantKinds {
-        self.need.considered.unwrap_or_default()
+    /// Whether a grant of that kind will do: every use considered it, and no API considers it that did not consider `old`.
+    fn will_do(&self, kind: GrantKind) -> bool {
+        self.kinds.contains(kind) && self.need.considered.is_some_and(|considered| considered.contains(kind))
     }
 
     fn resources(&self) -> Option<Vec<GrantSource>> {
@@ -183,7 +188,7 @@ impl Narrowing<'_> {
 
     /// Grants the names one by one, if they are no more than `most`; whether it did.
     fn exact(&self, outline: &Outline, most: usize, sources: &mut Vec<GrantSource>) -> Option<bool> {
-        let names = outline.exact(most).filter(|_| self.considered().contains(GrantKind::Resource));
+        let names = outline.exact(most).filter(|_| self.will_do(GrantKind::Resource));
         for name in names.into_iter().flatten() {
             sources.push(self.canonical(name, GrantKind::Resource)?);
         }
@@ -198,7 +203,7 @@ impl Narrowing<'_> {
         let pattern = outline.pattern(within);
         let kind = if pattern.contains(&STAR) { GrantKind::Pattern } else { GrantKind::Resource };
         let is_within = within.is_none_or(|old| covers(old, &pattern));
-        if is_within && self.considered().contains(kind) { self.canonical(&pattern, kind) } else { None }
+        if is_within && self.will_do(kind) { self.canonical(&pattern, kind) } else { None }
     }
 
     /// The grant of a canonical form; `None` if no document can write it.

@@ -8,7 +8,7 @@ use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenSugge
 use crate::audit::usage::{Lines, each_line};
 use crate::base::Timestamp;
 use crate::decision::{Decision, Replay, Request, Source};
-use crate::model::{Connection, Grant, GrantKind, GrantKinds, GrantSource, Policy, Token};
+use crate::model::{Connection, Grant, GrantKind, GrantKinds, GrantSource, Operation, Policy, Token};
 use crate::name::{CanonicalName, NameBuffer};
 use crate::query::NormalForm;
 use crate::wire::{ReplayRequest, Replayed};
@@ -144,7 +144,8 @@ impl<'p> Needs<'p> {
                 continue;
             };
             let dialect = self.policy.connection(grant.connection()).map(Connection::dialect).unwrap_or_default();
-            let narrower = narrowed(grant.source(), need, dialect, self.policy.limits(), options);
+            let kinds = self.instead_of(token, grant.source().kind());
+            let narrower = narrowed(grant.source(), need, kinds, dialect, self.policy.limits(), options);
             let is_kept = narrower.contains(grant.source());
             if !is_kept {
                 suggested.removed.push(self.removed(grant, need.count));
@@ -162,6 +163,15 @@ impl<'p> Needs<'p> {
             suggested.verdict = Verdict::Narrower;
         }
         suggested
+    }
+
+    /// The kinds of grant that each API of the token considers only if it considers `old`: others would give more.
+    fn instead_of(&self, token: &Token, old: GrantKind) -> GrantKinds {
+        let apis = token.apis().iter().filter_map(|api| self.policy.apis().get(api));
+        let contexts =
+            apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation)));
+        let more: Vec<GrantKind> = contexts.filter(|kinds| !kinds.contains(old)).flat_map(GrantKinds::iter).collect();
+        GrantKinds::of(&GrantKind::ALL.into_iter().filter(|kind| !more.contains(kind)).collect::<Vec<_>>())
     }
 
     fn grant(&self, grant: &Grant, of: GrantSource, is_kept: bool) -> SuggestedGrant {

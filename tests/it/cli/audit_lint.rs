@@ -88,6 +88,73 @@ fn a_log_tells_what_is_not_used() {
     assert_eq!(found, BTreeSet::from(expected));
 }
 
+#[test]
+fn a_catalog_tells_what_exists() {
+    let policy = r#"{"connections": [{"name": "dw", "dialect": "postgres"}, {"name": "other"}], "tokens": [
+        {"id": "a", "token_sha256": "ea0d1b5e4b5e7f9f3bbf1d1a6a5a4c93ab2ce24a42c8d8b1ee1f3f0d6f0b6a11", "allowed_apis": ["maps"],
+         "expiration_date": "2040-01-01", "grants": [
+            {"connection_name": "dw", "source": "public.road_*"},
+            {"connection_name": "dw", "source": "public.sales*"},
+            {"connection_name": "dw", "source": "public.t*"},
+            {"connection_name": "dw", "source": "public.c1ty"},
+            {"connection_name": "dw", "source": "geo.*", "type": "pattern"},
+            {"connection_name": "dw", "source": "public.stations"},
+            {"connection_name": "other", "source": "x.nothing_*"}]}]}"#;
+    let mut catalog = "connection,name\ndw,\"public.\"\"Sales_eu\"\"\"\ndw,public.city\ndw,public.clty\ndw,geo.eu.parcels\ndw,geo.x\n".to_owned();
+    catalog.extend((0..30).map(|table| format!("dw,public.t{table}\n")));
+    let dir = Dir::new().file("policy.json", policy).file("catalog.csv", catalog);
+    let found = json(&dir.command("audit lint --policy policy.json --catalog catalog.csv --format json").stdout(1));
+    let found: Vec<(&str, &str, &str)> = found["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| {
+            let text = |key: &str| finding[key].as_str().unwrap();
+            let witness = finding["witness"]["resource"].as_str().or(finding["paste"].as_str()).unwrap_or_default();
+            (text("code"), text("path").strip_prefix("tokens[0].").unwrap(), witness)
+        })
+        .collect();
+    let expected = [
+        ("pattern_matches_nothing", "grants[0].source", ""),
+        ("case_reading", "grants[1].source", "public.\"Sales_eu\""),
+        ("pattern_matches_nothing", "grants[1].source", ""),
+        ("very_wide_pattern", "grants[2].source", ""),
+        ("resource_not_in_catalog", "grants[3].source", "\"public.clty\""),
+        ("star_reading", "grants[4].source", "geo.eu.parcels"),
+        ("resource_not_in_catalog", "grants[5].source", ""),
+    ];
+    // Nothing is known of the other connection: no name of it is in the catalog.
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_registry_tells_what_is_not_used() {
+    use portcullis::registry::{Actor, Location, NewToken, Registry, record};
+
+    let dir = Dir::new();
+    let mut registry = Registry::open(&Location::file(dir.path("r.db")), true).unwrap();
+    let ana = Actor::new("ana", "2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    let mut ids = Vec::new();
+    for name in ["used", "idle"] {
+        let token = NewToken { name: Some(name.into()), apis: vec!["lds".into()], ..NewToken::default() };
+        ids.push(registry.create_token(&ana, &token).unwrap().token.id);
+    }
+    let lint = || {
+        let found = json(&dir.command("audit lint --db sqlite:r.db --format json").run().stdout);
+        let found = found["findings"].as_array().unwrap().clone();
+        found
+            .into_iter()
+            .filter(|finding| finding["code"] == "token_never_used")
+            .map(|finding| finding["token"].clone())
+            .collect::<Vec<_>>()
+    };
+    // Nobody has told anything yet.
+    assert_eq!(lint(), [""; 0]);
+    let used = record::Usage { token: ids[0].clone(), allowed: 3, last_used: "2026-02-01T00:00:00Z".parse().unwrap() };
+    registry.record_usage(&[used]).unwrap();
+    assert_eq!(lint(), [ids[1].as_str()]);
+}
+
 /// What SARIF 2.1.0 requires of what is written: its schema, by hand.
 #[test]
 fn sarif_is_as_its_standard_says() {

@@ -3,6 +3,7 @@
 mod audit;
 mod audit_lint;
 mod audit_report;
+mod audit_story;
 mod audit_suggest;
 mod check;
 mod compile;
