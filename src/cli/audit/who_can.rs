@@ -283,7 +283,8 @@ fn leaked(
         apis: Vec::new(),
         example: reach.witness.as_ref().map(ToString::to_string),
     };
-    let rows = found.iter().map(|reach| ReachRow { apis: reach.apis.iter().map(Api::name).collect(), ..row(reach) });
+    let rows =
+        found.iter().map(|reach| ReachRow { apis: reach.apis.iter().map(|api| api.name()).collect(), ..row(reach) });
     let told = Leaked {
         token: token.id(),
         name: token.name(),
