@@ -9,9 +9,13 @@ mod credentials;
 mod excerpt;
 mod generate;
 mod inspect;
+mod lines;
 mod named_sources;
 mod output;
 mod policy;
+mod pump;
+mod read;
+mod reading;
 mod registry;
 mod serve;
 mod table;
@@ -38,6 +42,7 @@ Examples:
   portcullis audit lint --policy policy.json
   portcullis compile --policy policy.json --output policy.pcls
   portcullis serve --policy policy.json
+  portcullis read --requests recorded.jsonl
   portcullis connections add carto_dw --dialect bigquery
   portcullis credentials create token --connection carto_dw --source carto.shared.demo --apis maps
 
@@ -70,6 +75,7 @@ enum Command {
     Inspect(inspect::Args),
     Audit(audit::Args),
     Bench(bench::Args),
+    Read(Box<read::Args>),
     Serve(Box<serve::Args>),
     Credentials(credentials::Args),
     Connections(connections::Args),
@@ -117,6 +123,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::run(&args, cli.color),
         Command::Audit(args) => audit::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
+        Command::Read(args) => read::run(&args, cli.color),
         Command::Serve(args) => serve::run(&args),
         Command::Credentials(args) => credentials::run(&args, cli.color),
         Command::Connections(args) => connections::run(&args, cli.color),

@@ -40,6 +40,12 @@ impl PolicyArgs {
         self.policy.iter().chain(&named).any(|path| is_stdin(path))
     }
 
+    /// Whether a policy is named at all, by options or the environment.
+    pub(crate) fn is_named(&self) -> bool {
+        let by_environment = || from_environment().is_some() || registry::from_environment().is_some();
+        !self.policy.is_empty() || self.db.is_some() || by_environment()
+    }
+
     /// What the options name; only where they name nothing, what the environment does.
     fn origin(&self) -> anyhow::Result<Origin> {
         if let Some(url) = &self.db {

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
 use portcullis::server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis::server::operations::{Operations, OperationsOptions};
 use portcullis::server::policy::{LiveOptions, Source};
@@ -16,6 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::Exit;
 use super::policy::PolicyArgs;
+use super::reading::ReadingArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -87,20 +87,6 @@ struct ListenArgs {
     /// The URL that clients reach this server by, for AuthZEN's metadata [default: by the request's host]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-}
-
-#[derive(clap::Args)]
-#[command(next_help_heading = "Reading requests")]
-struct ReadingArgs {
-    /// The routes of another platform, instead of the built-in ones
-    #[arg(long, value_name = "FILE")]
-    routes: Option<PathBuf>,
-    /// Let an `Origin` header stand for a missing `Referer`
-    #[arg(long)]
-    origin_as_referer: bool,
-    /// Deny browsers' preflights too, instead of letting them pass
-    #[arg(long)]
-    refuse_preflights: bool,
 }
 
 #[derive(clap::Args)]
@@ -249,21 +235,6 @@ impl Args {
             },
             drain: limits.drain,
         }
-    }
-}
-
-impl ReadingArgs {
-    fn reader(&self) -> anyhow::Result<Reader> {
-        let routes = match &self.routes {
-            None => Routes::default(),
-            Some(path) => {
-                let name = path.display();
-                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{name}`"))?;
-                Routes::from_json(&text).with_context(|| format!("`{name}`"))?
-            }
-        };
-        let preflights = if self.refuse_preflights { Preflights::Refuse } else { Preflights::Pass };
-        Ok(Reader::new(routes, ReaderOptions { origin_as_referer: self.origin_as_referer, preflights }))
     }
 }
 

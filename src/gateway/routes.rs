@@ -152,11 +152,25 @@ impl Routes {
         }
         let mut passed_through = Vec::with_capacity(written.passed_through.len());
         for (at, prefix) in written.passed_through.iter().enumerate() {
-            let prefix = segments(prefix).and_then(|parts| parts.map(literal).collect::<Result<Vec<_>, _>>());
-            passed_through.push(prefix.map_err(|why| RoutesError::at(&format!("passed_through[{at}]"), &why))?);
+            let prefix = prefix_of(prefix).map_err(|why| RoutesError::at(&format!("passed_through[{at}]"), &why))?;
+            passed_through.push(prefix);
         }
         Ok(Self { base_segment: written.base_segment, list: routes, passed_through })
     }
+
+    /// Lets paths below `prefix` pass undecided, where no other route fits.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a path of segments that stand as they are.
+    pub fn pass_through(&mut self, prefix: &str) -> Result<(), RoutesError> {
+        self.passed_through.push(prefix_of(prefix).map_err(|why| RoutesError(why.into()))?);
+        Ok(())
+    }
+}
+
+fn prefix_of(prefix: &str) -> Result<Vec<Box<str>>, String> {
+    segments(prefix)?.map(literal).collect()
 }
 
 impl RoutesError {

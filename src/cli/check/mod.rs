@@ -1,6 +1,5 @@
 //! Decisions: one from the arguments, or many from a file of requests.
 
-mod lines;
 mod one;
 mod sources;
 mod stream;
@@ -15,6 +14,7 @@ use portcullis::decision::Replay;
 use super::Exit;
 use super::output::{Color, Format};
 use super::policy::PolicyArgs;
+use super::pump::Pump;
 use sources::SourceArgs;
 
 const EXAMPLES: &str = "\
@@ -83,6 +83,6 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
-    let decider = stream::Decider { replay: &Replay::new(&snapshot), now: args.now, max_line: args.max_line };
-    decider.run(requests, threads, args.quiet)
+    let pump = Pump { threads, max_line: args.max_line, quiet: args.quiet };
+    stream::Decider { replay: &Replay::new(&snapshot), now: args.now }.run(requests, pump)
 }

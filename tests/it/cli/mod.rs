@@ -9,6 +9,7 @@ mod check;
 mod compile;
 mod generated;
 mod inspect;
+mod read;
 mod registry;
 mod replay;
 mod requests;

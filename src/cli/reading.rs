@@ -1,0 +1,42 @@
+//! How HTTP requests are read: the options of whoever reads them.
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Reading requests")]
+pub(super) struct ReadingArgs {
+    /// The routes of another platform, instead of the built-in ones
+    #[arg(long, value_name = "FILE")]
+    routes: Option<PathBuf>,
+    /// Let paths below this prefix pass undecided, where no route fits; as often as wanted
+    #[arg(long, value_name = "PATH")]
+    pass_through: Vec<String>,
+    /// Let an `Origin` header stand for a missing `Referer`
+    #[arg(long)]
+    origin_as_referer: bool,
+    /// Deny browsers' preflights too, instead of letting them pass
+    #[arg(long)]
+    refuse_preflights: bool,
+}
+
+impl ReadingArgs {
+    /// The reader of these options.
+    pub(super) fn reader(&self) -> anyhow::Result<Reader> {
+        let mut routes = match &self.routes {
+            None => Routes::default(),
+            Some(path) => {
+                let name = path.display();
+                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{name}`"))?;
+                Routes::from_json(&text).with_context(|| format!("`{name}`"))?
+            }
+        };
+        for prefix in &self.pass_through {
+            routes.pass_through(prefix).map_err(|error| anyhow::anyhow!("`--pass-through {prefix}`: {error}"))?;
+        }
+        let preflights = if self.refuse_preflights { Preflights::Refuse } else { Preflights::Pass };
+        Ok(Reader::new(routes, ReaderOptions { origin_as_referer: self.origin_as_referer, preflights }))
+    }
+}

@@ -1,0 +1,111 @@
+//! Recorded requests, read.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::util::{Dir, POLICY};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn what_recorded_requests_ask_for_is_told_in_order() {
+    let recorded = [
+        r#"{"id": 1, "method": "GET", "url": "/v3/maps/dw/table?name=a.b.c", "headers": {"Authorization": "Bearer t"}}"#,
+        r#"{"id": "two", "method": "GET", "url": "https://api.test/v3/maps/dw/table?name=a.b&name=a.c", "headers": {}}"#,
+        r#"{"method": "OPTIONS", "url": "/v3/maps/dw/table", "headers": {"origin": "https://a.test", "access-control-request-method": "GET"}}"#,
+        r#"{"id": 4, "method": "GET", "url": "/healthz/x"}"#,
+        r#"{"id": 5, "method": "POST", "url": "/v3/sql/dw/query", "headers": {"content-type": ["application/json"], "referer": "https://a.test/"}, "body": "{\"q\": \"SELECT 1\"}"}"#,
+        r#"{"id": 6, "method": "GET"}"#,
+        r#"{"id": 7, "method": "GET", "url": "/v3/lds/isolines", "headers": {"authorization": ["Bearer a", "Bearer b"]}}"#,
+    ];
+    let dir = Dir::new().file("recorded.jsonl", recorded.join("\n"));
+    let run = dir.command("read --requests recorded.jsonl --pass-through /healthz --threads 2").run();
+    assert_eq!(run.code, 2, "one is no request");
+    assert!(run.stderr.contains("7 requests: 2 understood, 2 not, 2 let pass, 1 no requests"), "{}", run.stderr);
+    assert_eq!(
+        lines(&run.stdout),
+        [
+            json!({"id": 1, "token": "sha256:e3b98a4d…", "api": "maps", "operation": "query", "connection": "dw",
+               "sources": [{"resource": "a.b.c"}], "referer": null}),
+            json!({"id": "two", "not_understood": "a parameter is given twice in the query"}),
+            json!({"preflight": true}),
+            json!({"id": 4, "passed_through": true}),
+            json!({"id": 5, "token": null, "api": "sql", "operation": "query", "connection": "dw",
+               "sources": [{"query": "SELECT 1"}], "referer": "https://a.test/"}),
+            json!({"line": 6, "error": "missing field `url` at line 1 column 26"}),
+            json!({"id": 7, "not_understood": "more than one `Authorization` header"}),
+        ]
+    );
+    let shown = dir.command("read --requests recorded.jsonl --show-tokens --quiet").stdout(2);
+    assert_eq!(lines(&shown)[0]["token"], "t");
+}
+
+#[test]
+fn with_a_policy_each_is_decided_as_check_decides() {
+    let url = "/v3/maps/dw/table?name=db.one";
+    let request = |token: &str| json!({"id": token, "method": "GET", "url": url, "headers": {"authorization": format!("Bearer {token}")}});
+    let recorded = format!(
+        "{}\n{}\n{}\n",
+        request("demo-1"),
+        request("x"),
+        json!({"id": 3, "method": "GET", "url": "/v3/maps/dw/table"})
+    );
+    let policy = r#"[{"id": "a", "token": "demo-1", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "db.one"}]}]"#;
+    let dir = Dir::new().file("policy.json", policy);
+    let told = dir.command("read --requests - --policy policy.json -q").stdin(recorded).stdout(0);
+    let answers: Vec<Value> = lines(&told).iter().map(|line| line["answer"].clone()).collect();
+    assert_eq!(
+        answers,
+        [
+            json!({"decision": "allow", "token": "a", "grants": [0]}),
+            json!({"decision": "deny", "reason": "token_unknown", "status": 401}),
+            json!({"decision": "deny", "reason": "request_not_understood", "status": 403}),
+        ]
+    );
+    assert!(!told.contains("demo-1\",\"api"), "tokens are masked: {told}");
+}
+
+#[test]
+fn the_routes_of_another_platform_are_read_from_a_file() {
+    let routes = r#"{"routes": [{"path": "/data/{connection}/{source}", "api": "sql", "operation": "model"}]}"#;
+    let dir = Dir::new().file("routes.json", routes).file("policy.json", POLICY);
+    let request = r#"{"method": "GET", "url": "/data/dw/a.b"}"#;
+    let read = |arguments: &str| dir.command(&format!("read --requests - -q {arguments}")).stdin(request);
+    let told = lines(&read("--routes routes.json").stdout(0));
+    assert_eq!(
+        (&told[0]["api"], &told[0]["operation"], &told[0]["sources"][0]["resource"]),
+        (&json!("sql"), &json!("model"), &json!("a.b"))
+    );
+    assert!(read("--pass-through nonsense").stderr().contains("`--pass-through nonsense`"));
+    assert!(read("--routes none.json").stderr().contains("cannot read `none.json`"));
+    assert!(dir.command("read --requests - --policy -").stderr().contains("both read standard input"));
+}
+
+#[test]
+fn real_requests_are_read_as_the_vectors_say() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/http/requests.jsonl");
+    let Ok(recorded) = std::fs::read_to_string(file) else {
+        eprintln!("skipped: there are no vectors `http` beside the project");
+        return;
+    };
+    let told = lines(&Dir::new().command("read --requests - --show-tokens -q").stdin(recorded.clone()).stdout(0));
+    let recorded = lines(&recorded);
+    assert_eq!(told.len(), recorded.len());
+    for (request, told) in recorded.iter().zip(told) {
+        let expected = &request["expect"];
+        assert_eq!(told["id"], request["id"]);
+        if expected["not_understood"] == true {
+            assert!(told["not_understood"].is_string(), "{request}: {told}");
+        } else if *expected == "preflight" {
+            assert_eq!(told["preflight"], true, "{request}: {told}");
+        } else {
+            for field in ["token", "api", "connection", "sources", "referer"] {
+                assert_eq!(told[field], expected[field], "{field} of {request}: {told}");
+            }
+            assert_eq!(told["operation"], *expected.get("operation").unwrap_or(&json!("query")), "{request}");
+        }
+    }
+}
