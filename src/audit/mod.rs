@@ -1,6 +1,8 @@
 //! Questions to a policy, offline: what is wrong with it, what it exposes, what of it was never needed.
 //!
 //! - [`algebra`]: what patterns have in common, and what sets them apart, with a name that shows it.
+//! - [`compare`]: what one policy allows that another does not; [`narrow`]: only policies that allow no more.
+//! - [`who_can`]: who can read a source, and what a token can do.
 //! - [`lint`]: findings, each with its place, why, and a fix.
 //! - [`suggest`]: the smallest grants that a decision log needed.
 //! - [`report`]: all of it as one page.
@@ -8,6 +10,7 @@
 pub mod algebra;
 pub mod compare;
 pub mod lint;
+pub mod narrow;
 mod patterns;
 pub mod report;
 pub mod suggest;

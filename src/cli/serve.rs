@@ -9,7 +9,7 @@ use anyhow::Context;
 use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
 use portcullis::server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::Source;
+use portcullis::server::policy::{LiveOptions, Source};
 use portcullis::server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
@@ -44,6 +44,9 @@ pub(super) struct Args {
     /// Keep the last good policy here, without secrets, for a restart while its source is broken
     #[arg(long, value_name = "DIR", help_heading = "Policy")]
     state_dir: Option<PathBuf>,
+    /// Never activate a policy that allows what the active one denies: refuse it as if it could not be read
+    #[arg(long, help_heading = "Policy")]
+    only_narrow: bool,
     /// Decide every request by this policy as well, and tell at `/v1/shadow` what it would change
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Policy")]
     shadow: Vec<PathBuf>,
@@ -209,7 +212,7 @@ impl Args {
         let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
         Ok(OperationsOptions {
             source: self.policy.source()?,
-            live: self.policy.live(self.state_dir.clone()),
+            live: LiveOptions { only_narrow: self.only_narrow, ..self.policy.live(self.state_dir.clone()) },
             log: self.log.options(),
             shadow,
             shadow_examples: self.shadow_examples,

@@ -133,7 +133,7 @@ impl Operations {
             let authorizer = Authorizer::unavailable();
             let shadow = Shadow::new(authorizer.clone(), shadow_examples, queries);
             // What is saved is what decides.
-            let options = LiveOptions { state_dir: None, ..live.clone() };
+            let options = LiveOptions { state_dir: None, only_narrow: false, ..live.clone() };
             Ok((LivePolicy::start(&source, authorizer, options)?, shadow))
         });
         let shadow = shadow.transpose()?;

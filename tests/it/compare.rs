@@ -3,8 +3,10 @@
 //! `PORTCULLIS_REQUESTS` says how many requests the random ones try; 20,000 unless set.
 
 use portcullis::audit::compare::{Gained, Side, diff, first_widening};
+use portcullis::audit::narrow::{NotNarrower, narrower};
 use portcullis::base::Timestamp;
 use portcullis::decision::decide;
+use portcullis::snapshot::Options;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -59,8 +61,9 @@ fn gained(old: &Value, new: &Value) -> Vec<(String, String)> {
 
 #[test]
 fn what_a_token_gains_is_told_and_shown() {
+    type Case = (&'static str, Value, Value, &'static [(&'static str, &'static str)]);
     let maps = |sources: &[&str]| json!({ "allowed_apis": ["maps"], "grants": grants(sources) });
-    let cases: [(&str, Value, Value, &[(&str, &str)]); 13] = [
+    let cases: [Case; 13] = [
         ("the same", maps(&["a.b"]), maps(&["a.b"]), &[]),
         ("said otherwise", maps(&["a.*", "a.b"]), maps(&["a.*"]), &[]),
         ("another table", maps(&["a.b"]), maps(&["a.b", "a.c"]), &[("a.c under maps", "maps a.c -")]),
@@ -177,7 +180,13 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
         let first = first_widening(&before, &after, since).map_err(|error| TestCaseError::fail(error.to_string()))?;
         let widening = diff.widening().map(|(token, gain)| (token.to_owned(), gain.clone()));
         prop_assert_eq!(first, widening);
-        let snapshots = (snapshot(&policies.0, &Default::default()), snapshot(&policies.1, &Default::default()));
+        let snapshots = (snapshot(&policies.0, &Options::default()), snapshot(&policies.1, &Options::default()));
+        let is_narrower = match narrower(&snapshots.0, &snapshots.1, since) {
+            Ok(()) => true,
+            Err(NotNarrower::Wider { .. }) => false,
+            Err(error) => return Err(TestCaseError::fail(error.to_string())),
+        };
+        prop_assert_eq!(is_narrower, diff.widening().is_none());
         for asked in old.requests.iter().chain(&new.requests) {
             let allowed = |snapshot| {
                 asked.ask(|request, now| match decide(snapshot, request, now) {
@@ -193,10 +202,10 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
             };
             match (allowed(&snapshots.0), allowed(&snapshots.1)) {
                 (None, Some(id)) => {
-                    prop_assert!(told(&id, true), "newly allowed: {asked:?}\n{:#}\n{:#}", old.document, new.document)
+                    prop_assert!(told(&id, true), "newly allowed: {asked:?}\n{:#}\n{:#}", old.document, new.document);
                 }
                 (Some(id), None) => {
-                    prop_assert!(told(&id, false), "newly denied: {asked:?}\n{:#}\n{:#}", old.document, new.document)
+                    prop_assert!(told(&id, false), "newly denied: {asked:?}\n{:#}\n{:#}", old.document, new.document);
                 }
                 _ => {}
             }

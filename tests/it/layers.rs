@@ -25,7 +25,20 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("explain", &["base", "name", "pattern", "query", "referer", "model", "snapshot", "decision"]),
     (
         "audit",
-        &["base", "decision", "definition", "load", "model", "name", "pattern", "query", "referer", "snapshot", "wire"],
+        &[
+            "authorizer",
+            "base",
+            "decision",
+            "definition",
+            "load",
+            "model",
+            "name",
+            "pattern",
+            "query",
+            "referer",
+            "snapshot",
+            "wire",
+        ],
     ),
     ("gateway", &["base", "query", "decision", "model"]),
     ("wire", &["base", "query", "definition", "model", "decision", "explain"]),
@@ -34,6 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "audit",
             "authorizer",
             "base",
             "decision",

@@ -1,6 +1,7 @@
 //! What one token gains from one policy to another.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::Rc;
 
 use super::covered::{self, Covered, Is, covered};
@@ -41,6 +42,24 @@ pub enum Gained {
     Referer(Option<String>),
     /// More time.
     Until(Expiry),
+}
+
+impl fmt::Display for Gained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token => f.write_str("the token"),
+            Self::Api(name) => write!(f, "API {}", name.escape_debug()),
+            Self::Grant { connection, kind, source, apis } => {
+                let kind = kind.as_str().replace('_', " ");
+                let (source, connection) = (source.escape_debug(), connection.escape_debug());
+                write!(f, "{kind} {source} on {connection}, under {}", apis.join(", ").escape_debug())
+            }
+            Self::Referer(Some(entry)) => write!(f, "referer {}", entry.escape_debug()),
+            Self::Referer(None) => f.write_str("any referer, and none"),
+            Self::Until(Expiry::Never) => f.write_str("time without end"),
+            Self::Until(Expiry::At(end)) => write!(f, "time until {end}"),
+        }
+    }
 }
 
 const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];

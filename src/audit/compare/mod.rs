@@ -72,7 +72,7 @@ impl<'p> Side<'p> {
 pub struct Diff {
     /// The tokens that are not the same, in the order of the new policy, then those that are gone.
     pub tokens: Vec<TokenDiff>,
-    /// How many tokens allow the same.
+    /// How many tokens of the new policy allow the same as before.
     pub unchanged: usize,
 }
 
@@ -117,7 +117,7 @@ pub fn diff(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Result<Diff, Un
         }
         let gains = gain::gains(old, known, new, Some(token), since)?;
         let losses = gain::gains(new, Some(token), old, known, since)?;
-        if known.is_some() && renamed.is_none() && gains.is_empty() && losses.is_empty() {
+        if renamed.is_none() && gains.is_empty() && losses.is_empty() {
             diff.unchanged += 1;
         } else {
             diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: renamed, gains, losses });
@@ -125,7 +125,10 @@ pub fn diff(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Result<Diff, Un
     }
     for token in old.policy.tokens().iter().filter(|token| after.find(token.digest()).is_none()) {
         let losses = gain::gains(new, None, old, Some(token), since)?;
-        diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: None, gains: Vec::new(), losses });
+        // One that allowed nothing any more, such as an expired one, is no loss.
+        if !losses.is_empty() {
+            diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: None, gains: Vec::new(), losses });
+        }
     }
     Ok(diff)
 }

@@ -62,28 +62,12 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
     writeln!(stderr, "{} `{}` is wider than `{}`", Painted::red(paint, "widened:"), args.new, args.old)?;
-    writeln!(stderr, "  token `{}`: {}", printable(token), what(gain))?;
+    writeln!(stderr, "  token `{}`: {}", printable(token), gain.gained)?;
     match &gain.witness {
         Some(witness) => writeln!(stderr, "  newly allowed: {}", printable(&witness.to_string()))?,
         None => writeln!(stderr, "  whether this allows more could not be found out, so it counts as more")?,
     }
     Ok(Exit::No)
-}
-
-/// What is gained or lost, in words.
-fn what(gain: &Gain) -> String {
-    printable(&match &gain.gained {
-        Gained::Token => "the token".to_owned(),
-        Gained::Api(name) => format!("API {name}"),
-        Gained::Grant { connection, kind, source, apis } => {
-            let kind = kind.as_str().replace('_', " ");
-            format!("{kind} {source} on {connection}, under {}", apis.join(", "))
-        }
-        Gained::Referer(Some(entry)) => format!("referer {entry}"),
-        Gained::Referer(None) => "any referer, and none".to_owned(),
-        Gained::Until(Expiry::Never) => "for ever".to_owned(),
-        Gained::Until(Expiry::At(end)) => format!("until {end}"),
-    })
 }
 
 fn text(diff: &Diff, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
@@ -103,14 +87,14 @@ fn text(diff: &Diff, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
         for gain in &token.gains {
             if gain.gained != Gained::Token {
                 let sign = if gain.witness.is_some() { "+" } else { "?" };
-                writeln!(out, "  {} {}", green(sign), what(gain))?;
+                writeln!(out, "  {} {}", green(sign), gain.gained)?;
             }
             if let Some(witness) = &gain.witness {
                 writeln!(out, "      now allowed: {}", printable(&witness.to_string()))?;
             }
         }
         for loss in token.losses.iter().filter(|loss| loss.gained != Gained::Token) {
-            writeln!(out, "  {} {}", red("-"), what(loss))?;
+            writeln!(out, "  {} {}", red("-"), loss.gained)?;
         }
     }
     let count = |is: Option<bool>| diff.tokens.iter().filter(|token| whole(token) == is).count();
@@ -233,7 +217,7 @@ fn csv(diff: &Diff, out: &mut Stdout) -> anyhow::Result<()> {
         for (change, gains) in [("+", &token.gains), ("-", &token.losses)] {
             for gain in gains {
                 let witness = gain.witness.as_ref().map(ToString::to_string).unwrap_or_default();
-                csv.write_record([&token.id, change, &what(gain), &witness])?;
+                csv.write_record([&token.id, change, &gain.gained.to_string(), &witness])?;
             }
         }
     }

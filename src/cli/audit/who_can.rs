@@ -7,7 +7,7 @@ use portcullis::audit::who_can::{Reach, Reader, reach, readers};
 use portcullis::audit::witness::Asked;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis::model::{Connection, Expiry, Grant, Operation, Policy, Referers, Token};
+use portcullis::model::{Api, Connection, Expiry, Grant, Operation, Policy, Referers, Token};
 use portcullis::name::{CanonicalName, NameBuffer};
 use portcullis::query::{NamedSource, NormalForm};
 use portcullis::snapshot::Snapshot;
@@ -266,7 +266,6 @@ struct ReachRow<'p> {
     example: Option<String>,
 }
 
-#[expect(clippy::too_many_arguments, reason = "what is told, of what, and how")]
 fn leaked(
     policy: &Policy,
     snapshot: &Snapshot,
@@ -292,7 +291,7 @@ fn leaked(
         owner: token.owner(),
         expired: token.expiry().is_expired(now),
         expires: expires(token),
-        apis: token.apis().iter().filter_map(|id| policy.apis().get(id)).map(|api| api.name()).collect(),
+        apis: token.apis().iter().filter_map(|id| policy.apis().get(id)).map(Api::name).collect(),
         referers: referers(token),
         grants: rows.collect(),
     };

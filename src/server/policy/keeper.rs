@@ -9,6 +9,7 @@ use super::live::{LiveOptions, Message};
 use super::source::{Contents, Reader, Source};
 use super::state::StateDir;
 use super::status::{Failure, Origin, Outcome, Status};
+use crate::audit::narrow::narrower;
 use crate::authorizer::{Authorizer, Clock, SystemClock};
 use crate::load::{self, Input, LoadOptions, load};
 use crate::registry::Changes;
@@ -56,9 +57,11 @@ impl Keeper {
 
     /// Reads the source for the first time; if that cannot be read, what was saved of it.
     pub(super) fn begin(&mut self) {
+        // What was saved is what nothing may be wider than.
+        let restored = self.options.only_narrow && self.restore("nothing wider is activated");
         self.attempt();
-        if !self.status.is_ready() {
-            self.restore();
+        if !self.status.is_ready() && !restored && !self.restore("the source cannot be read") {
+            tracing::warn!(source = %self.name, "no policy was ever saved: nothing is decided");
         }
     }
 
@@ -116,6 +119,10 @@ impl Keeper {
     /// Makes active what has changed of a registry, without reading the rest; whether that was possible.
     fn edit(&mut self) -> bool {
         let begun = Instant::now();
+        // What is allowed next is compared as a whole.
+        if self.options.only_narrow {
+            return false;
+        }
         let Some(mut editor) = self.editor.take().filter(|editor| editor.snapshot().edits() < MOST_EDITS) else {
             return false;
         };
@@ -160,6 +167,12 @@ impl Keeper {
             return Ok(Outcome::Unchanged);
         }
         let loaded = self.compile(contents)?;
+        if self.options.only_narrow
+            && !is_active
+            && let Some(current) = self.authorizer.current().snapshot()
+        {
+            narrower(current, &loaded.snapshot, SystemClock.now()).map_err(|wider| vec![wider.to_string()])?;
+        }
         self.recovered();
         if !is_active {
             self.activate(loaded.snapshot, Origin::Source, SystemClock.now(), loaded.left_out);
@@ -255,18 +268,18 @@ impl Keeper {
         self.status.with(|report| report.not_saved = saved.err());
     }
 
-    /// Makes active what was saved.
-    fn restore(&mut self) {
-        let Some(state) = &self.state else { return };
+    /// Makes active what was saved; `false` if nothing ever was.
+    fn restore(&mut self, why: &'static str) -> bool {
+        let Some(state) = &self.state else { return true };
         let restored = match state.saved(&self.name) {
             Ok(Some((contents, at))) => self.compile(contents).map(|compiled| (compiled, at)),
-            Ok(None) => return tracing::warn!(source = %self.name, "no policy was ever saved: nothing is decided"),
+            Ok(None) => return false,
             Err(error) => Err(vec![error.to_string()]),
         };
         match restored {
             Ok((compiled, at)) => {
                 self.activate(compiled.snapshot, Origin::Saved, at, 0);
-                tracing::warn!(source = %self.name, saved_at = %at, "the last good policy is active: the source cannot be read");
+                tracing::warn!(source = %self.name, saved_at = %at, "the last good policy is active: {why}");
             }
             Err(problems) => {
                 for problem in problems {
@@ -274,6 +287,7 @@ impl Keeper {
                 }
             }
         }
+        true
     }
 }
 

@@ -18,6 +18,8 @@ use crate::snapshot::Options;
 pub struct LiveOptions {
     /// Whether tokens with errors are left out instead of refusing the policy.
     pub skip_invalid: bool,
+    /// Whether a policy that allows what the active one denies is refused, as one that cannot be read is.
+    pub only_narrow: bool,
     /// How to compile.
     pub compile: Options,
     /// Where the last good policy is kept; nowhere unless said.

@@ -1,5 +1,6 @@
 //! The command line, run as a user runs it.
 
+mod audit;
 mod audit_lint;
 mod audit_report;
 mod audit_story;

@@ -8,6 +8,7 @@ mod gateways;
 mod grpc;
 mod listening;
 mod metrics;
+mod narrow;
 mod operations;
 mod policy;
 mod programs;

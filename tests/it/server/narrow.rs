@@ -1,0 +1,54 @@
+//! A server that never allows more than it did.
+
+use std::fs;
+use std::path::Path;
+
+use portcullis::decision::Reason;
+use portcullis::server::policy::{LiveOptions, Outcome, Source};
+
+use super::util::{SECRET, denied, serve};
+
+fn only_narrow(folder: &Path) -> LiveOptions {
+    LiveOptions { only_narrow: true, state_dir: Some(folder.join("state")), ..LiveOptions::default() }
+}
+
+/// A policy whose only token may read these.
+fn policy(sources: &[&str]) -> String {
+    let grants: Vec<String> =
+        sources.iter().map(|source| format!(r#"{{"connection_name": "dw", "source": "{source}"}}"#)).collect();
+    format!(r#"[{{"id": "a", "token": "{SECRET}", "allowed_apis": ["maps"], "grants": [{}]}}]"#, grants.join(","))
+}
+
+#[test]
+fn what_is_wider_is_refused_and_what_is_narrower_is_activated() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    let source = Source::files([&file]).unwrap();
+    fs::write(&file, policy(&["db.a*", "db.one"])).unwrap();
+    let (live, authorizer) = serve(&source, only_narrow(folder.path()));
+    assert_eq!(denied(&authorizer, "one"), None);
+
+    fs::write(&file, policy(&["db.a*", "db.one", "db.two"])).unwrap();
+    assert_eq!(live.reload_now(), Outcome::Failed);
+    let report = live.status().report();
+    let problem = &report.failure.unwrap().problems[0];
+    assert!(problem.contains("wider than the active policy: token `a` gains resource db.two on dw"), "{problem}");
+    assert!(problem.contains("newly allowed would be token `a`, api `maps`, resource `db.two` on `dw`"), "{problem}");
+    assert!(!problem.contains(SECRET));
+    assert_eq!((report.generation, denied(&authorizer, "two")), (1, Some(Reason::SourceNotGranted)));
+
+    // Narrower, though it is written otherwise.
+    fs::write(&file, policy(&["db.ab*", "db.ac"])).unwrap();
+    assert_eq!(live.reload_now(), Outcome::Loaded);
+    assert_eq!(denied(&authorizer, "one"), Some(Reason::SourceNotGranted));
+    assert_eq!(denied(&authorizer, "ac"), None);
+    assert!(live.status().report().failure.is_none());
+    drop((live, authorizer));
+
+    // A restart is no way around.
+    fs::write(&file, policy(&["db.*"])).unwrap();
+    let (live, authorizer) = serve(&source, only_narrow(folder.path()));
+    assert_eq!(denied(&authorizer, "one"), Some(Reason::SourceNotGranted));
+    assert_eq!(denied(&authorizer, "abc"), None);
+    assert!(live.status().report().failure.is_some());
+}
