@@ -179,3 +179,19 @@ fn every_change_can_be_applied() {
         assert!(seen.contains(&code), "{code}: {seen:?}");
     }
 }
+
+#[test]
+fn queries_are_not_for_connections_that_refuse_them() {
+    let found = |named_sources_only: bool| {
+        let document = json!({
+            "connections": [{"name": "dw", "named_sources_only": named_sources_only}],
+            "tokens": [{"id": "a", "token": "s", "allowed_apis": ["sql"], "expiration_date": "2040-01-01", "grants": [
+                {"connection_name": "dw", "source": "SELECT 1"}, {"connection_name": "dw", "source": "daily"},
+            ]}],
+        });
+        let found = findings(&document.to_string());
+        found.iter().map(|finding| format!("{} {}", finding.rule.code, finding.place)).collect::<Vec<_>>()
+    };
+    assert_eq!(found(false), ["plain_secret tokens[0].token"]);
+    assert_eq!(found(true), ["query_never_accepted tokens[0].grants[0].source", "plain_secret tokens[0].token"]);
+}

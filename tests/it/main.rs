@@ -29,6 +29,8 @@ mod properties;
 #[cfg(feature = "cli")]
 mod registry;
 mod regressions;
+#[cfg(feature = "audit")]
+mod report;
 mod request;
 #[cfg(feature = "server")]
 mod server;

@@ -1,4 +1,4 @@
-//! Grants that change no decision, since others of their token cover them.
+//! Grants that change no decision, since others of their token cover them, or their connection refuses them.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use super::Found;
 use super::finding::{Fix, Raw, Witness};
 use super::replay::Claim;
-use super::rule::{DUPLICATE_GRANT, REDUNDANT_GRANT, Rule, SHADOWED_PATTERN};
+use super::rule::{DUPLICATE_GRANT, QUERY_NEVER_ACCEPTED, REDUNDANT_GRANT, Rule, SHADOWED_PATTERN};
 use super::subject::Subject;
 use super::words::quoted;
 use crate::audit::patterns::PatternIndex;
@@ -20,6 +20,16 @@ const LONGEST: usize = 2048;
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
     let grants = subject.token.grants();
+    for (index, grant) in grants.iter().enumerate() {
+        let refuses = subject.connection(grant).filter(|connection| connection.named_sources_only());
+        if let (Some(connection), GrantSource::Query(_)) = (refuses, grant.source()) {
+            let connection = quoted(connection.name());
+            let message = format!("{connection} accepts named sources only: the query is denied whatever the grants");
+            let fix = Fix::remove("remove it, or grant a named source", subject.grant_place(index));
+            let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(index));
+            found.tell(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, place, message, fix, witness: None });
+        }
+    }
     if grants.len() < 2 {
         return;
     }

@@ -63,7 +63,7 @@ pub(super) fn chart(lives: &Lives) -> Markup {
 fn whole_ticks(most: u64) -> u64 {
     let mut power = 1_u64;
     loop {
-        for factor in [2, 4, 10] {
+        for factor in [2, 4, 6, 8, 10] {
             if power.saturating_mul(factor) >= most {
                 return power.saturating_mul(factor);
             }
@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn axes_of_counts_have_whole_middles() {
-        assert_eq!([0, 1, 3, 5, 11, 25, 99, 150].map(whole_ticks), [2, 2, 4, 10, 20, 40, 100, 200]);
+        assert_eq!([0, 1, 3, 5, 11, 25, 99, 150].map(whole_ticks), [2, 2, 4, 6, 20, 40, 100, 200]);
         assert_eq!(whole_ticks(u64::MAX), u64::MAX);
     }
 }
