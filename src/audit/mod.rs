@@ -3,11 +3,13 @@
 //! - [`algebra`]: what patterns have in common, and what sets them apart, with a name that shows it.
 //! - [`compare`]: what one policy allows that another does not; [`narrow`]: only policies that allow no more.
 //! - [`who_can`]: who can read a source, and what a token can do.
+//! - [`catalog`]: the names that exist, as a stream.
 //! - [`lint`]: findings, each with its place, why, and a fix.
 //! - [`suggest`]: the smallest grants that a decision log needed.
 //! - [`report`]: all of it as one page.
 
 pub mod algebra;
+pub mod catalog;
 pub mod compare;
 pub mod lint;
 pub mod narrow;

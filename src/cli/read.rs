@@ -187,17 +187,17 @@ impl Answerer for Recorded {
             }
             Ok(Reading::Preflight) => {
                 tally.let_pass += 1;
-                write_line(&Passed { id, preflight: Some(true), passed_through: None }, out);
+                write_line(&Passed { id, preflight: Some(true), through: None }, out);
             }
             Ok(Reading::PassedThrough) => {
                 tally.let_pass += 1;
-                write_line(&Passed { id, preflight: None, passed_through: Some(true) }, out);
+                write_line(&Passed { id, preflight: None, through: Some(true) }, out);
             }
             Err(why) => {
                 tally.not_understood += 1;
                 let decision = Decision::Deny(why.reason());
                 let answer = self.snapshot.as_ref().map(|_| Answer::new(None, &decision));
-                write_line(&NotUnderstood { id, not_understood: why.to_string(), answer }, out);
+                write_line(&NotUnderstood { id, why: why.to_string(), answer }, out);
             }
         }
     }
@@ -270,7 +270,8 @@ impl Serialize for SourceJson<'_> {
 struct NotUnderstood<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
-    not_understood: String,
+    #[serde(rename = "not_understood")]
+    why: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     answer: Option<Answer<'a>>,
 }
@@ -282,6 +283,6 @@ struct Passed<'a> {
     id: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     preflight: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    passed_through: Option<bool>,
+    #[serde(rename = "passed_through", skip_serializing_if = "Option::is_none")]
+    through: Option<bool>,
 }

@@ -83,6 +83,12 @@ impl<'n> HashedName<'n> {
         self.hasher_behind(self.name.segment_count()).key()
     }
 
+    /// The hash of the first `segments` segments.
+    #[cfg(feature = "audit")]
+    pub(crate) fn key_behind(&self, segments: usize) -> u32 {
+        self.hasher_behind(segments).key()
+    }
+
     #[inline]
     fn hasher_behind(&self, segments: usize) -> KeyHasher {
         segments.checked_sub(1).and_then(|last| self.behind.get(last)).copied().unwrap_or(KeyHasher::new())
@@ -137,6 +143,12 @@ impl Shape {
             floats: pattern.split(|&byte| byte == b'.').any(|segment| memchr::memchr_iter(STAR, segment).count() > 1),
             rest: all.get(whole..asked.max(whole)).unwrap_or_default().into(),
         }
+    }
+
+    /// How many segments the pattern has, and how many of them, from the first on, stand as they are.
+    #[cfg(feature = "audit")]
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        (usize::from(self.segments), usize::from(self.whole))
     }
 
     pub(crate) fn to_stored(&self) -> StoredShape {

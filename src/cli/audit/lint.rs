@@ -1,7 +1,6 @@
 //! What is wrong with a policy, though it is valid.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use portcullis::audit::lint::{Evidence, Finding, LintOptions, Names, RULES, Rule, Severity, lint, sarif};
@@ -9,7 +8,7 @@ use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::load::Input;
 use serde::Serialize;
 
-use super::catalog;
+use super::catalog::{self, CatalogArgs};
 use super::usage::UsageArgs;
 use crate::cli::Exit;
 use crate::cli::excerpt::{Renderer, Said};
@@ -30,9 +29,8 @@ Exit codes: 0 nothing found that matters, 1 findings, 2 error.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The names that exist: CSV with the columns `connection` and `name`; `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    catalog: Option<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     #[command(flatten)]
     usage: UsageArgs,
     /// Do not tell of this rule
@@ -86,9 +84,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     };
     let usage = args.usage.read(&args.policy, &read, now, color)?;
     let mut names = None;
-    if let Some(path) = &args.catalog {
+    if let Some(path) = &args.catalog.catalog {
         let seen = names.insert(Names::of(read.policy()?));
-        catalog::each(path, color, |connection, name| seen.see(connection, name))?;
+        catalog::each(path, &args.catalog, read.policy()?, color, |connection, name| seen.see(connection, name))?;
     }
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;

@@ -2,6 +2,7 @@
 
 mod catalog;
 mod diff;
+mod exposure;
 mod lint;
 mod report;
 mod suggest;
@@ -33,6 +34,7 @@ enum Format {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Exposure(exposure::Args),
     WhoCan(who_can::Args),
     Diff(diff::Args),
     Lint(lint::Args),
@@ -42,6 +44,7 @@ enum Command {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
+        Command::Exposure(args) => exposure::run(args, color),
         Command::WhoCan(args) => who_can::run(args, color),
         Command::Diff(args) => diff::run(args, color),
         Command::Lint(args) => lint::run(args, color),

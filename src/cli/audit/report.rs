@@ -7,7 +7,7 @@ use portcullis::audit::lint::{Evidence, LintOptions, Names, lint};
 use portcullis::audit::report::{Report, Tally, page};
 use portcullis::authorizer::{Clock, SystemClock};
 
-use super::catalog;
+use super::catalog::{self, CatalogArgs};
 use super::usage::UsageArgs;
 use crate::cli::Exit;
 use crate::cli::output::Color;
@@ -25,9 +25,8 @@ pub(super) struct Args {
     /// The page; it holds all that it needs, and no secret
     #[arg(long, value_name = "FILE.html")]
     report: PathBuf,
-    /// The names that exist: CSV with the columns `connection` and `name`; `-` for standard input
-    #[arg(long, value_name = "FILE")]
-    catalog: Option<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// What to call what is reported on [default: the names of the policy's files]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
@@ -43,9 +42,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
     let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
     let mut names = None;
-    if let Some(path) = &args.catalog {
+    if let Some(path) = &args.catalog.catalog {
         let (mut tally, mut seen) = (Tally::new(policy, now), Names::of(policy));
-        catalog::each(path, color, |connection, name| seen.see(connection, name) && tally.see(connection, name))?;
+        catalog::each(path, &args.catalog, policy, color, |connection, name| {
+            seen.see(connection, name) && tally.see(connection, name)
+        })?;
         report = report.with_catalog(file_name(&path.to_string_lossy()), &tally);
         names = Some(seen);
     }

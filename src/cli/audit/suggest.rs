@@ -14,7 +14,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::Replay;
 use portcullis::model::Policy;
 
-use super::catalog;
+use super::catalog::{self, CatalogArgs};
 use crate::cli::Exit;
 use crate::cli::output::{Color, Painted, Stdout, counted, grouped, printable};
 use crate::cli::policy::{PolicyArgs, is_stdin};
@@ -34,9 +34,8 @@ pub(super) struct Args {
     /// Decision logs. Each is read twice: the second time to make sure that nothing is lost
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     log: Vec<PathBuf>,
-    /// The names that exist, to tell how many are closed off: CSV with the columns `connection` and `name`
-    #[arg(long, value_name = "FILE")]
-    catalog: Option<PathBuf>,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     /// Up to so many names of one schema are granted one by one, more by a pattern
     #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().exact)]
     exact: usize,
@@ -87,8 +86,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     for path in &args.log {
         replayed += confirmed.replay(open(path)?, &replay, now)?;
     }
-    let counts = match &args.catalog {
-        Some(path) => Some(closed_off(path, policy, confirmed.policy(), &suggestion, now, color)?),
+    let counts = match &args.catalog.catalog {
+        Some(path) => Some(closed_off(path, &args.catalog, policy, confirmed.policy(), &suggestion, now, color)?),
         None => None,
     };
     let mut out = Stdout::lock();
@@ -130,6 +129,7 @@ fn note(color: Color, text: &str) -> anyhow::Result<()> {
 
 fn closed_off(
     path: &Path,
+    catalog: &CatalogArgs,
     old: &Policy,
     new: &Policy,
     suggestion: &Suggestion,
@@ -137,7 +137,9 @@ fn closed_off(
     color: Color,
 ) -> anyhow::Result<Counts> {
     let (mut before, mut after) = (Tally::new(old, now), Tally::new(new, now));
-    catalog::each(path, color, |connection, name| before.see(connection, name) & after.see(connection, name))?;
+    catalog::each(path, catalog, old, color, |connection, name| {
+        before.see(connection, name) & after.see(connection, name)
+    })?;
     let (before, after) = (before.by_token(), after.by_token());
     let mut kept = 0..;
     let count = |(number, token): (usize, &TokenSuggestion)| {

@@ -1,6 +1,7 @@
 //! The command line, run as a user runs it.
 
 mod audit;
+mod audit_exposure;
 mod audit_lint;
 mod audit_report;
 mod audit_story;
