@@ -49,13 +49,11 @@ struct Limited<R> {
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(bytes)?;
-        match self.left.checked_sub(read) {
-            Some(left) => self.left = left,
-            None => {
-                let why = format!("a row of more than {MAX_ROW_BYTES} bytes: perhaps a quote is not closed");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-            }
-        }
+        let Some(left) = self.left.checked_sub(read) else {
+            let why = format!("a row of more than {MAX_ROW_BYTES} bytes: perhaps a quote is not closed");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        };
+        self.left = left;
         Ok(read)
     }
 }

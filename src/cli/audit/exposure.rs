@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use portcullis::audit::report::{SourceExposure, Tally};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis::model::{GrantKind, Policy};
+use portcullis::model::{GrantKind, Policy, Token};
 use serde::Serialize;
 
 use super::Format;
@@ -158,7 +158,7 @@ impl<'p> Told<'p> {
             example: source.example,
             tokens: source.tokens,
         };
-        let grants = || policy.tokens().iter().flat_map(|token| token.grants());
+        let grants = || policy.tokens().iter().flat_map(Token::grants);
         let count = |kind| grants().filter(|grant| grant.source().kind() == kind).count();
         Self {
             catalog: path.display().to_string(),
