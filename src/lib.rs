@@ -61,11 +61,14 @@
 //!
 //! # Features
 //!
+//! - `audit`: `audit`, what a policy exposes, and what is wrong with it.
 //! - `registry`: [`registry`], the embedded database of credentials.
 //! - `cli` (default): the `portcullis` command, and all that it needs, the registry included. With `default-features = false` there is only the
 //!   library.
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod authorizer;
 pub mod base;
 pub mod decision;

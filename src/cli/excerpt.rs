@@ -1,5 +1,6 @@
-//! Diagnostics as a person reads them: the offending text underlined, with a line of context.
+//! Diagnostics and findings as a person reads them: the offending text underlined, with a line of context.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::ops::Range;
 
@@ -8,6 +9,8 @@ use miette::{
     SourceSpan, SpanContents, ThemeCharacters, ThemeStyles,
 };
 use portcullis::load;
+
+use super::output::printable;
 
 /// Bytes of a line that are shown before and after the place where something is wrong.
 const BEFORE: usize = 60;
@@ -31,25 +34,60 @@ impl Renderer {
         Self { redacted: input.redacted(), handler: handler.with_context_lines(1) }
     }
 
-    /// Appends one diagnostic to `out`. The cost does not depend on the length of the document.
-    pub(super) fn render(&self, diagnostic: &load::Diagnostic, out: &mut String) -> fmt::Result {
-        let excerpt = diagnostic.span.clone().map(|span| Excerpt::new(&self.redacted, span, diagnostic));
-        self.handler.render_report(out, &Shown { diagnostic, excerpt })?;
+    /// Appends what is said to `out`. The cost does not depend on the length of the document.
+    pub(super) fn render<'d>(&self, said: impl Into<Said<'d>>, out: &mut String) -> fmt::Result {
+        let said = said.into();
+        let excerpt = said.span.clone().map(|span| Excerpt::new(&self.redacted, span, &said));
+        self.handler.render_report(out, &Shown { said, excerpt })?;
         out.write_char('\n')
     }
 }
 
-/// A diagnostic with its excerpt, as `miette` takes it.
+/// What is said of a document.
+#[derive(Debug)]
+pub(super) struct Said<'d> {
+    pub(super) severity: Severity,
+    /// Its severity and code.
+    pub(super) label: String,
+    pub(super) file: &'d str,
+    pub(super) place: &'d str,
+    pub(super) line: usize,
+    pub(super) column: usize,
+    pub(super) span: Option<Range<usize>>,
+    pub(super) message: &'d str,
+    pub(super) help: Cow<'d, str>,
+}
+
+impl<'d> From<&'d load::Diagnostic> for Said<'d> {
+    fn from(diagnostic: &'d load::Diagnostic) -> Self {
+        let load::Diagnostic { severity, code, file, place, line, column, span, message, help } = diagnostic;
+        Self {
+            severity: match severity {
+                load::Severity::Error => Severity::Error,
+                load::Severity::Warning => Severity::Warning,
+            },
+            label: format!("{severity}[{code}]"),
+            file,
+            place,
+            line: *line,
+            column: *column,
+            span: span.clone(),
+            message,
+            help: Cow::Borrowed(help),
+        }
+    }
+}
+
+/// What is said with its excerpt, as `miette` takes it.
 #[derive(Debug)]
 struct Shown<'d> {
-    diagnostic: &'d load::Diagnostic,
+    said: Said<'d>,
     excerpt: Option<Excerpt>,
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let load::Diagnostic { severity, code, message, .. } = self.diagnostic;
-        write!(f, "{severity}[{code}]: {}", printable(message))
+        write!(f, "{}: {}", self.said.label, printable(self.said.message))
     }
 }
 
@@ -57,14 +95,11 @@ impl std::error::Error for Shown<'_> {}
 
 impl miette::Diagnostic for Shown<'_> {
     fn severity(&self) -> Option<Severity> {
-        Some(match self.diagnostic.severity {
-            load::Severity::Error => Severity::Error,
-            load::Severity::Warning => Severity::Warning,
-        })
+        Some(self.said.severity)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(printable(&self.diagnostic.help)))
+        Some(Box::new(printable(&self.said.help)))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -73,7 +108,7 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let excerpt = self.excerpt.as_ref()?;
-        let place = Some(printable(&self.diagnostic.place)).filter(|place| !place.is_empty());
+        let place = Some(printable(self.said.place)).filter(|place| !place.is_empty());
         let label = LabeledSpan::new_primary_with_span(place, excerpt.span.clone());
         Some(Box::new(std::iter::once(label)))
     }
@@ -94,19 +129,19 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    fn new(document: &str, span: Range<usize>, diagnostic: &load::Diagnostic) -> Self {
+    fn new(document: &str, span: Range<usize>, said: &Said<'_>) -> Self {
         let start = document.floor_char_boundary(span.start);
         let before = Cut::before(document, start, BEFORE);
         let after = Cut::after(document, start, AFTER);
         let length = span.end.saturating_sub(start).min(after.text.len());
-        let line = diagnostic.line.saturating_sub(1);
+        let line = said.line.saturating_sub(1);
         let mut excerpt = Self {
             text: String::new(),
             span: 0..0,
-            name: printable(&diagnostic.file),
+            name: printable(said.file),
             first_line: line,
             line,
-            column: diagnostic.column.saturating_sub(1),
+            column: said.column.saturating_sub(1),
         };
         let line_start = start - before.text.len();
         let previous = line_start.checked_sub(1).map(|end| Cut::before(document, end, AFTER));
@@ -190,9 +225,4 @@ impl<'t> Cut<'t> {
             }
         }
     }
-}
-
-/// `text` with a space for each character that would move the cursor, or do worse to a terminal.
-fn printable(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }

@@ -1,5 +1,6 @@
 //! The command line: arguments, standard streams, exit codes. The only place for `anyhow`.
 
+mod audit;
 mod bench;
 mod check;
 mod compile;
@@ -34,6 +35,7 @@ Examples:
       --api maps --connection carto_dw --resource carto.shared.demo
   portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
   portcullis inspect --policy policy.json
+  portcullis audit lint --policy policy.json
   portcullis compile --policy policy.json --output policy.pcls
   portcullis serve --policy policy.json
   portcullis connections add carto_dw --dialect bigquery
@@ -66,6 +68,7 @@ enum Command {
     Check(check::Args),
     Compile(compile::Args),
     Inspect(inspect::Args),
+    Audit(audit::Args),
     Bench(bench::Args),
     Serve(Box<serve::Args>),
     Credentials(credentials::Args),
@@ -112,6 +115,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args, cli.color),
         Command::Compile(args) => compile::run(&args, cli.color),
         Command::Inspect(args) => inspect::run(&args, cli.color),
+        Command::Audit(args) => audit::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
         Command::Serve(args) => serve::run(&args),
         Command::Credentials(args) => credentials::run(&args, cli.color),

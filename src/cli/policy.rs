@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, is_compiled, load};
+use portcullis::model::Policy;
 use portcullis::server::policy::{LiveOptions, Source};
 use portcullis::snapshot::{Options, Snapshot};
 
@@ -59,29 +60,49 @@ impl PolicyArgs {
 
     /// The compiled policy; `None` if it has errors, which are then told on standard error.
     pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
+        if let Origin::Files(files) = self.origin()? {
+            one_stdin(&files)?;
+            match compiled(&files)? {
+                Some(_) if self.skip_invalid => {
+                    bail!("`--skip-invalid` is for documents, and the policy is compiled")
+                }
+                Some(snapshot) => return Ok(Some(snapshot)),
+                None => {}
+            }
+        }
+        let Some(read) = self.documents(color, false)? else { return Ok(None) };
+        read.snapshot(&self.compile_options()).map(Some)
+    }
+
+    /// The policy and the documents that it is read from; `None` if it has errors, which are then told on standard error.
+    pub(crate) fn documents(&self, color: Color, warnings: bool) -> anyhow::Result<Option<ReadPolicy>> {
         let inputs = match self.origin()? {
             Origin::Registry(url) => vec![registry::policy(&url)?],
             Origin::Files(files) => {
                 one_stdin(&files)?;
-                match compiled(&files)? {
-                    Some(_) if self.skip_invalid => {
-                        bail!("`--skip-invalid` is for documents, and the policy is compiled")
-                    }
-                    Some(snapshot) => return Ok(Some(snapshot)),
-                    None => read(&files).map_err(|errors| {
-                        let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                        anyhow!("{}", errors.join("\nerror: "))
-                    })?,
-                }
+                read(&files).map_err(|errors| {
+                    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                    anyhow!("{}", errors.join("\nerror: "))
+                })?
             }
         };
-        let options =
-            LoadOptions { skip_invalid: self.skip_invalid, now: Some(SystemClock.now()), ..LoadOptions::default() };
+        let now = Some(SystemClock.now());
+        let options = LoadOptions { skip_invalid: self.skip_invalid, warnings, now, ..LoadOptions::default() };
         let loaded = load(&inputs, &options);
         self.tell(&inputs, &loaded, color)?;
-        let Some(policy) = loaded.policy else { return Ok(None) };
-        let options = Options { automaton_bytes: self.automaton_bytes, ..Options::default() };
-        Ok(Some(Snapshot::compile(&policy, &options)?))
+        Ok(loaded.policy.is_some().then_some(ReadPolicy { inputs, loaded }))
+    }
+
+    /// The registry that the policy is of, if it is.
+    pub(crate) fn registry(&self) -> anyhow::Result<Option<String>> {
+        Ok(match self.origin()? {
+            Origin::Registry(url) => Some(url),
+            Origin::Files(_) => None,
+        })
+    }
+
+    pub(crate) fn compile_options(&self) -> Options {
+        Options { automaton_bytes: self.automaton_bytes, ..Options::default() }
     }
 
     /// Where a policy that may change is read from.
@@ -96,7 +117,7 @@ impl PolicyArgs {
     pub(crate) fn live(&self, state_dir: Option<PathBuf>) -> LiveOptions {
         LiveOptions {
             skip_invalid: self.skip_invalid,
-            compile: Options { automaton_bytes: self.automaton_bytes, ..Options::default() },
+            compile: self.compile_options(),
             state_dir,
             ..LiveOptions::default()
         }
@@ -125,6 +146,23 @@ impl PolicyArgs {
             }
         }
         Ok(())
+    }
+}
+
+/// A policy, and what it is read from.
+pub(crate) struct ReadPolicy {
+    pub(crate) inputs: Vec<Input>,
+    // INVARIANT: holds a policy.
+    pub(crate) loaded: Loaded,
+}
+
+impl ReadPolicy {
+    pub(crate) fn policy(&self) -> anyhow::Result<&Policy> {
+        self.loaded.policy.as_ref().context("there is no policy")
+    }
+
+    pub(crate) fn snapshot(&self, options: &Options) -> anyhow::Result<Snapshot> {
+        Ok(Snapshot::compile(self.policy()?, options)?)
     }
 }
 
@@ -184,7 +222,7 @@ pub(super) fn render(
         }
         let renderer = Renderer::new(input, paint);
         for diagnostic in here {
-            renderer.render(diagnostic, out)?;
+            renderer.render(*diagnostic, out)?;
         }
     }
     Ok(())

@@ -6,7 +6,7 @@ use std::io::{self, IsTerminal, Write};
 use portcullis::base::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::output::{Painted, counted};
+use super::output::{Painted, counted, is_unprintable};
 
 /// What stands between two columns.
 const GAP: usize = 2;
@@ -95,7 +95,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(is_unprintable).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// How far `at` is from `now`: `in 6 days`, `3 hours ago`.

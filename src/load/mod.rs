@@ -33,9 +33,11 @@ use std::fmt;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use input::{Input, Unreadable, is_compiled, read_files};
+pub use spot::{Spot, spots};
 
 use crate::base::Timestamp;
 use crate::definition::{Document, SyntaxError, read};
+pub use crate::model::lower::Origin;
 use crate::model::lower::{LowerOptions, Lowered, Named, lower, lower_beside};
 use crate::model::{Limits, Policy};
 use spot::{Found, spot};
@@ -65,6 +67,8 @@ pub struct Loaded {
     pub skipped: usize,
     /// Those tokens: the place of the input, and of the token in it; ascending.
     left_out: Vec<(usize, usize)>,
+    /// For each token of the policy, where it stands.
+    origins: Vec<Origin>,
 }
 
 /// Why there is no policy: every error.
@@ -105,7 +109,7 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
     if options.warnings {
         found.extend(warn(&named(inputs, &read, &empty), &lowered, options));
     }
-    let Lowered { policy, problems, .. } = lowered;
+    let Lowered { policy, problems, origins, .. } = lowered;
     let is_read = |at: usize| matches!(read.get(at), Some(Ok(_)));
     let mut tokens: Vec<(usize, usize)> = Vec::new();
     for problem in problems.into_iter().filter(|problem| is_read(problem.document)) {
@@ -117,7 +121,7 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
     // A document that is not even read lacks its tokens, and is rejected for that by lowering; be it said again.
     let policy = policy.filter(|_| unread == 0);
     let left_out = if policy.is_some() { tokens } else { Vec::new() };
-    Loaded { policy, diagnostics: spot(inputs, found), skipped: left_out.len(), left_out }
+    Loaded { policy, diagnostics: spot(inputs, found), skipped: left_out.len(), left_out, origins }
 }
 
 /// The documents that were read, and `empty` in the place of the others.
@@ -204,6 +208,11 @@ impl Loaded {
         self.policy.ok_or_else(|| LoadError {
             diagnostics: self.diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect(),
         })
+    }
+
+    /// For each token of the policy, in its order, which of the inputs it stands in, and where.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
     }
 
     /// What is wrong.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{Diagnostic, Input, Severity};
 use crate::base::{Place, Step};
-use crate::definition::{LineIndex, SyntaxError, Target, locate};
+use crate::definition::{LineIndex, Position, SyntaxError, Target, locate};
 use crate::model::lower::{Part, Problem};
 
 /// Something to be said of an input, with its place.
@@ -29,6 +29,53 @@ impl Found {
             help: "write an object with `tokens`, a list of tokens, or one token a line".into(),
         })
     }
+}
+
+/// Where in the text of an input a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// Its bytes.
+    pub span: Range<usize>,
+    /// The line and column where it begins.
+    pub start: Position,
+    /// The line and column behind its end.
+    pub end: Position,
+}
+
+/// Where the values at `places` stand, each in the input of that number; `None` for what does not stand there.
+///
+/// One look at each text for all of its places.
+///
+/// ```
+/// use portcullis::base::Place;
+/// use portcullis::load::{Input, spots};
+///
+/// let input = Input::new("policy.json", r#"{"tokens": [{"id": "a"}]}"#);
+/// let id = Place::root().key("tokens").index(0).key("id");
+/// let found = spots(&[input], &[(0, id)]);
+/// assert_eq!(found[0].as_ref().map(|spot| spot.start.column), Some(20));
+/// ```
+pub fn spots(inputs: &[Input], places: &[(usize, Place)]) -> Vec<Option<Spot>> {
+    let mut found = vec![None; places.len()];
+    for (at, input) in inputs.iter().enumerate() {
+        let (here, targets): (Vec<_>, Vec<_>) = places
+            .iter()
+            .enumerate()
+            .filter(|(_, (document, _))| *document == at)
+            .map(|(index, (_, place))| (index, Target::Value(place)))
+            .unzip();
+        if here.is_empty() {
+            continue;
+        }
+        let lines = LineIndex::new(input.text());
+        for (index, span) in here.into_iter().zip(locate(input.text(), &targets)) {
+            let spot = span.map(|span| Spot { start: lines.position(span.start), end: lines.position(span.end), span });
+            if let Some(place) = found.get_mut(index) {
+                *place = spot;
+            }
+        }
+    }
+    found
 }
 
 /// Finds the line and column of everything; one look at each text for all that is said of it.

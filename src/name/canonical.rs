@@ -39,6 +39,12 @@ impl Name {
         Self { bytes: read.bytes.into() }
     }
 
+    /// The name whose canonical form this is.
+    #[cfg(feature = "audit")]
+    pub(crate) fn of_canonical(bytes: &[u8]) -> Self {
+        Self { bytes: bytes.into() }
+    }
+
     /// The segments, unquoted and folded.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = String> {
         let segments: Vec<String> = self.bytes.split(|&byte| byte == b'.').map(segment_text).collect();
@@ -89,6 +95,12 @@ impl<'a> CanonicalName<'a> {
     pub fn read(text: &'a str, dialect: Dialect, buffer: &'a mut NameBuffer) -> Result<Self, NameError> {
         let Scanned { bytes, dots, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
         Ok(Self { bytes, dots })
+    }
+
+    /// The name, or pattern, whose canonical form is `bytes`. Of a pattern, the stars are characters of their own.
+    #[cfg(feature = "audit")]
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        Self { bytes, dots: Dots::of(bytes) }
     }
 
     /// How many segments the name has, 1 to 16.

@@ -10,6 +10,17 @@ pub(crate) struct Dots {
 }
 
 impl Dots {
+    /// Those of a canonical form.
+    #[cfg(feature = "audit")]
+    pub(super) fn of(canonical: &[u8]) -> Self {
+        let mut dots = Self::default();
+        for (place, at) in memchr::memchr_iter(b'.', canonical).zip(&mut dots.at) {
+            *at = u16::try_from(place).unwrap_or(u16::MAX);
+            dots.count += 1;
+        }
+        dots
+    }
+
     /// Takes in those behind `start` whose bits are set; false if that is more than a name may have (N2.4).
     #[inline]
     pub(super) fn push(&mut self, mut found: u32, start: u16) -> bool {

@@ -29,8 +29,10 @@ fn segments_cover(pattern: &[u8], name: &[u8]) -> bool {
     segments.next().is_none()
 }
 
+/// Whether a pattern of one segment covers a segment. Handed several segments, its stars span their dots.
+///
 /// Taking the first place where a run fits leaves the most room for those behind it, so no choice is ever taken back.
-fn segment_covers(pattern: &[u8], segment: &[u8]) -> bool {
+pub(crate) fn segment_covers(pattern: &[u8], segment: &[u8]) -> bool {
     let Some(first) = memchr::memchr(STAR, pattern) else {
         return pattern == segment;
     };

@@ -13,6 +13,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub(crate) use covers::covers;
+#[cfg(feature = "audit")]
+pub(crate) use covers::segment_covers;
 pub(crate) use key::{KeyHasher, text_key};
 pub(crate) use shape::{HashedName, Shape, StoredShape, name_key};
 

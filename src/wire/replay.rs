@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::body::{Body, KEYS, SOURCE_KEYS, WireSource, instant, set, text, unknown, wrong};
 use super::request::{WireError, WireRequest};
 use crate::base::Timestamp;
-use crate::decision::{Decision, Reason, Replay, Source};
+use crate::decision::{Decision, Reason, Replay, Request, Source};
 use crate::definition::{Element, Lenient, Name, Text};
 use crate::query::QueryDigest;
 
@@ -52,6 +52,7 @@ pub struct ReplayRequest<'t> {
     /// Whether the referer is only the origin of what the client sent.
     referer_cut: bool,
     logged: Option<Logged>,
+    sampled: bool,
 }
 
 /// How a request was decided when it was logged: denied for a reason, or allowed.
@@ -95,7 +96,7 @@ impl<'t> ReplayRequest<'t> {
     }
 
     fn of(keys: Keys<'t>) -> Result<Self, WireError> {
-        let Keys { body, token_id, hidden, referer_cut, decision, reason, log } = keys;
+        let Keys { body, token_id, hidden, referer_cut, decision, reason, sampled, log } = keys;
         let logged = match (decision.as_deref(), reason.as_deref()) {
             (Some("allow"), _) => Some(Ok(())),
             (Some("deny"), Some(code)) => Reason::ALL.into_iter().find(|reason| reason.code() == code).map(Err),
@@ -111,7 +112,7 @@ impl<'t> ReplayRequest<'t> {
             (true, Some(_)) => Some(WireRequest::of_any(body)?),
             (true, None) => Some(WireRequest::of(body)?),
         };
-        Ok(Self { id, request, token_id, hidden, referer_cut, logged })
+        Ok(Self { id, request, token_id, hidden, referer_cut, logged, sampled })
     }
 
     /// What identifies the request to who asks, as it is written.
@@ -122,6 +123,42 @@ impl<'t> ReplayRequest<'t> {
     /// How it was decided when it was logged; `None` if that is not known.
     pub fn logged(&self) -> Option<Logged> {
         self.logged
+    }
+
+    /// The id of the token, where it is named by that.
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// When it is to be decided, where it says so: of a line of a log, when it was.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.request.as_ref().and_then(WireRequest::now)
+    }
+
+    /// What is asked for, without credential and sources; `None` where it was not understood.
+    pub fn request(&self) -> Option<Request<'_>> {
+        self.request.as_ref().map(|request| request.with(&[]))
+    }
+
+    /// Its sources, in order. `None` for a query of which only the digest is known, and that nobody is granted.
+    pub fn sources<'r, 's: 'r>(&'r self, replay: &Replay<'s>) -> Vec<Option<Source<'r>>> {
+        let Some(request) = &self.request else { return Vec::new() };
+        let mut sources: Vec<_> = request.sources().into_iter().map(Some).collect();
+        for (at, hidden) in &self.hidden {
+            let text = match hidden {
+                Hidden::Digest(digest) => replay.query(digest),
+                Hidden::Lost => None,
+            };
+            if let Some(source) = sources.get_mut(*at) {
+                *source = text.map(Source::Query);
+            }
+        }
+        sources
+    }
+
+    /// Whether the log it is from holds only a part of what was allowed.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
     }
 
     /// Decides it by a snapshot: at the instant that it names, or it was logged at, else `now`.
@@ -172,6 +209,7 @@ struct Keys<'t> {
     referer_cut: bool,
     decision: Option<Text<'t>>,
     reason: Option<Text<'t>>,
+    sampled: bool,
 }
 
 /// A request or, where `LOG`, a line of a log, which may have keys that are not known here: those who ship logs add some.
@@ -190,6 +228,10 @@ impl<'t, const LOG: bool> Lenient<'t> for ReplayBody<'t, LOG> {
                 "time" if LOG => set(&mut keys.body.now, "time` or `now", instant(&text(&key, &mut map)?)?)?,
                 "decision" if LOG => set(&mut keys.decision, &key, text(&key, &mut map)?)?,
                 "reason" if LOG => set(&mut keys.reason, &key, text(&key, &mut map)?)?,
+                "sample" if LOG => {
+                    map.next_value::<IgnoredAny>()?;
+                    keys.sampled = true;
+                }
                 "referer_cut" if LOG => keys.referer_cut = map.next_value()?,
                 known if !LOG || KEYS.contains(&known) => keys.body.entry(known, &mut map)?,
                 _ => drop(map.next_value::<IgnoredAny>()?),

@@ -21,6 +21,8 @@ mod fuzzed;
 mod gateway;
 mod generate;
 mod layers;
+#[cfg(feature = "audit")]
+mod lint;
 mod properties;
 #[cfg(feature = "cli")]
 mod registry;
@@ -31,6 +33,8 @@ mod server;
 mod sizes;
 mod small_worlds;
 mod spellings;
+#[cfg(feature = "audit")]
+mod suggest;
 mod swap;
 mod texts;
 mod vectors;

@@ -1,0 +1,53 @@
+//! Shares as horizontal bars, each under its label: as legible on a phone as on a desk.
+
+use maud::{Markup, html};
+
+use super::numbers::{nice, percent, shortened};
+
+/// Heights, in pixels of the page: widths are percentages, so that text keeps its size however narrow the chart is.
+const ROW: usize = 42;
+const BAR: usize = 12;
+const AXIS: usize = 26;
+
+/// The characters of a label that a phone shows beside its value.
+const LABEL: usize = 30;
+
+pub(super) struct Bar {
+    pub(super) label: String,
+    pub(super) value: String,
+    /// 0 to 1.
+    pub(super) share: f64,
+    /// Drawn to stand out.
+    pub(super) marked: bool,
+}
+
+/// A chart of bars on a common axis from nothing to a round share.
+pub(super) fn chart(id: &str, title: &str, about: &str, bars: &[Bar]) -> Markup {
+    let most = bars.iter().map(|bar| bar.share).fold(0.0, f64::max);
+    let end = if most > 0.0 { nice(most * 100.0).min(100.0) / 100.0 } else { 1.0 };
+    let height = bars.len() * ROW + AXIS;
+    let ticks = [0_u8, 1, 2, 3, 4].map(|tick| f64::from(tick) / 4.0);
+    html! {
+        svg.chart width="100%" height=(height) role="img" aria-labelledby={(id) "-t " (id) "-d"} {
+            title id={(id) "-t"} { (title) }
+            desc id={(id) "-d"} { (about) }
+            @for tick in ticks {
+                line.grid x1={(tick * 100.0) "%"} x2={(tick * 100.0) "%"} y1="0" y2=(bars.len() * ROW + 4) {}
+                @let anchor = if tick <= 0.0 { "start" } else if tick >= 1.0 { "end" } else { "middle" };
+                text.tick x={(tick * 100.0) "%"} y=(height - 6) text-anchor=(anchor) { (percent(tick * end)) }
+            }
+            @for (at, bar) in bars.iter().enumerate() {
+                @let y = at * ROW;
+                g {
+                    title { (bar.label) ": " (bar.value) }
+                    text.label x="0" y=(y + 16) { (shortened(&bar.label, LABEL)) }
+                    text.value x="100%" y=(y + 16) text-anchor="end" { (bar.value) }
+                    rect.track x="0" y=(y + 23) width="100%" height=(BAR) rx="3" {}
+                    // What is there is seen, however little it is.
+                    @let width = if bar.share > 0.0 { (bar.share / end * 100.0).clamp(0.4, 100.0) } else { 0.0 };
+                    rect class=(if bar.marked { "bar marked" } else { "bar" }) x="0" y=(y + 23) width={(format!("{width:.2}")) "%"} height=(BAR) rx="3" {}
+                }
+            }
+        }
+    }
+}

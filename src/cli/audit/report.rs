@@ -1,0 +1,63 @@
+//! An audit as one page.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use portcullis::audit::lint::{Evidence, LintOptions, Names, lint};
+use portcullis::audit::report::{Report, Tally, page};
+use portcullis::authorizer::{Clock, SystemClock};
+
+use super::catalog;
+use super::usage::UsageArgs;
+use crate::cli::Exit;
+use crate::cli::output::Color;
+use crate::cli::policy::PolicyArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis audit report --policy policy.json --catalog catalog.csv --report audit.html
+  portcullis audit report --db sqlite:registry.db --report audit.html";
+
+/// Write an audit as one HTML page: exposure, who can read what, when tokens end, findings
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The page; it holds all that it needs, and no secret
+    #[arg(long, value_name = "FILE.html")]
+    report: PathBuf,
+    /// The names that exist: CSV with the columns `connection` and `name`; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    catalog: Option<PathBuf>,
+    /// What to call what is reported on [default: the names of the policy's files]
+    #[arg(long, value_name = "TEXT")]
+    title: Option<String>,
+    #[command(flatten)]
+    usage: UsageArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let Some(read) = args.policy.documents(color, true)? else { return Ok(Exit::Failure) };
+    let (policy, now) = (read.policy()?, SystemClock.now());
+    let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
+    let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
+    let mut names = None;
+    if let Some(path) = &args.catalog {
+        let (mut tally, mut seen) = (Tally::new(policy, now), Names::of(policy));
+        catalog::each(path, color, |connection, name| seen.see(connection, name) && tally.see(connection, name))?;
+        report = report.with_catalog(file_name(&path.to_string_lossy()), &tally);
+        names = Some(seen);
+    }
+    let usage = args.usage.read(&args.policy, &read, now, color)?;
+    let evidence = Evidence { names, usage: usage.as_ref() };
+    let findings = lint(&read.inputs, &read.loaded, &LintOptions::at(now), evidence)?;
+    let page = page(&report.with_findings(&findings));
+    std::fs::write(&args.report, page).with_context(|| format!("cannot write `{}`", args.report.display()))?;
+    Ok(Exit::Success)
+}
+
+/// Folders are nobody's business whom the page is sent to.
+fn file_name(path: &str) -> &str {
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
+}

@@ -1,0 +1,81 @@
+//! Suggestions as a user sees them.
+
+use serde_json::Value;
+
+use super::util::Dir;
+
+const POLICY: &str = r#"{
+  "connections": [{"name": "dw", "dialect": "snowflake"}],
+  "tokens": [
+    {"id": "map", "token": "s3cr3t-of-the-test", "allowed_apis": ["maps"], "referers": ["https://a.example.com/"],
+     "grants": [{"connection_name": "dw", "source": "db.s.*"}, {"connection_name": "dw", "source": "db.t.x"}]},
+    {"id": "idle", "token": "s3cr3t-of-the-test-2", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "*"}]},
+    {"id": "geo", "token": "s3cr3t-of-the-test-3", "allowed_apis": ["lds"]}
+  ]
+}"#;
+
+const LOG: &str = concat!(
+    r#"{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"map","api":"maps","connection":"dw","sources":[{"resource":"DB.s.\"roads\""}],"referer":"https://a.example.com/","decision":"allow","grants":[0],"ns":1}"#,
+    "\n",
+    r#"{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"map","api":"maps","connection":"dw","sources":[{"resource":"db.u.gone"}],"referer":"https://a.example.com/","decision":"allow","grants":[0],"ns":1}"#,
+    "\n",
+    r#"{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"geo","api":"lds","decision":"allow","grants":[],"sample":0.5,"ns":1}"#,
+    "\n",
+);
+
+fn dir() -> Dir {
+    let catalog = "connection,name\ndw,db.s.roads\ndw,\"DB.S.\"\"roads\"\"\"\ndw,db.t.x\ndw,db.t.y\n";
+    Dir::new().file("policy.json", POLICY).file("log.jsonl", LOG).file("catalog.csv", catalog)
+}
+
+#[test]
+fn a_suggestion_reads_like_a_difference() {
+    let ran = dir().command("audit suggest --policy policy.json --log log.jsonl --catalog catalog.csv").run();
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(
+        ran.stderr,
+        "note: of `log.jsonl`, allowed then and denied now, so not kept: 1 request\n\
+         note: the log holds only a part of what was allowed: more may be needed than it says\n"
+    );
+    assert_eq!(
+        ran.stdout,
+        "map  1 request allowed; 2 of 3 names closed off\n  \
+           - dw: DB.S.*  needed 1 time\n  \
+           - dw: DB.T.X  not needed\n  \
+           + dw: DB.S.\"roads\"\n\
+         \n\
+         1 token narrower, 1 as they are, 1 never used (kept: `--drop-unused` leaves them out); 2 requests replayed, none lost\n\
+         tokens could read 7 names of the catalog, and can read 5\n"
+    );
+    let csv =
+        dir().command("audit suggest --policy policy.json --log log.jsonl --format csv --drop-unused").run().stdout;
+    let rows: Vec<&str> = csv.lines().collect();
+    assert_eq!(
+        rows[1..],
+        ["map,-,dw,DB.S.*,1,,", "map,-,dw,DB.T.X,0,,", "map,+,dw,\"DB.S.\"\"roads\"\"\",1,,", "idle,-,dw,*,0,,"]
+    );
+}
+
+#[test]
+fn the_document_is_a_policy_and_holds_no_secret() {
+    let text =
+        dir().command("audit suggest --policy policy.json --log log.jsonl --format json --drop-unused").run().stdout;
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let ids: Vec<&str> =
+        document["tokens"].as_array().unwrap().iter().map(|token| token["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["map", "geo"]);
+    let grants = serde_json::json!([{"connection_name": "dw", "source": "DB.S.\"roads\""}]);
+    assert_eq!(document["tokens"][0]["grants"], grants);
+    let dir = dir().file("narrower.json", text);
+    assert!(dir.command("validate narrower.json").run().stdout.contains("narrower.json: valid"));
+    let answers = dir.command("check --policy narrower.json --requests log.jsonl").run().stdout;
+    let first = answers.lines().next().unwrap();
+    assert!(first.contains("\"decision\":\"allow\""), "{answers}");
+}
+
+#[test]
+fn a_log_is_a_file() {
+    let stdin = dir().command("audit suggest --policy policy.json --log -").stderr();
+    assert!(stdin.contains("standard input can be read only once"), "{stdin}");
+    assert!(dir().command("audit suggest --policy policy.json --log none").stderr().contains("cannot read `none`"));
+}

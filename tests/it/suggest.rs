@@ -1,0 +1,139 @@
+//! What is suggested of a log, against brute force: nothing is lost, nothing is won.
+
+use portcullis::audit::suggest::{Needs, SuggestOptions, Suggestion, Verdict};
+use portcullis::decision::Replay;
+use portcullis::model::{Operation, Policy};
+use portcullis::reference::ReferenceDecision;
+use portcullis::snapshot::Options;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::document;
+use crate::engine::{by_engine, policy, snapshot};
+use crate::generate::{World, worlds};
+use crate::request::{Asked, AskedSource};
+
+const NOW: &str = "2026-11-22T12:00:00Z";
+
+fn suggested(policy: &Policy, log: &str, options: &SuggestOptions) -> (Suggestion, Value) {
+    let snapshot = snapshot(policy, &Options::default());
+    let (replay, now) = (Replay::new(&snapshot), NOW.parse().unwrap());
+    let mut needs = Needs::new(policy);
+    let lines = needs.read(log.as_bytes(), &replay, now).unwrap();
+    assert_eq!((lines.broken, lines.no_longer), (0, 0), "{:?}\n{log}", lines.first_broken);
+    let suggestion = needs.suggest(options);
+    let confirmed = suggestion.confirm(policy).unwrap();
+    assert_eq!(confirmed.replay(log.as_bytes(), &replay, now).unwrap(), lines.allowed);
+    let document = serde_json::from_str(confirmed.document()).unwrap();
+    (suggestion, document)
+}
+
+/// A line of a log, with queries as text.
+fn line(asked: &Asked, token: &str) -> String {
+    let source = |source: &AskedSource| match source {
+        AskedSource::Resource(text) => json!({"resource": text}),
+        AskedSource::Query(text) => json!({"query": text}),
+        AskedSource::NamedSource(text) => json!({"named_source": text}),
+    };
+    let mut line = json!({
+        "log": 1, "time": asked.now.to_string(), "token_id": token, "api": asked.api, "connection": asked.connection,
+        "sources": asked.sources.iter().map(source).collect::<Vec<_>>(), "decision": "allow", "ns": 1,
+    });
+    if asked.api == "sql" && asked.operation == Operation::Model {
+        line["operation"] = "model".into();
+    }
+    if let Some(referer) = &asked.referer {
+        line["referer"] = referer.as_str().into();
+    }
+    line.to_string()
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_and_nothing_is_won(
+        World { document, requests } in worlds(),
+        exact in 0..3_usize,
+        schemas in 0..3_usize,
+        drop_unused in any::<bool>(),
+    ) {
+        let policy = policy(&document);
+        let before = snapshot(&policy, &Options::default());
+        // Half of the requests are in the log; the others must not be allowed to more than they are.
+        let (logged, others) = requests.split_at(requests.len() / 2);
+        let mut log = Vec::new();
+        for asked in logged {
+            if let ReferenceDecision::Allow { token, .. } = by_engine(&before, asked) {
+                log.push((asked, line(asked, &token)));
+            }
+        }
+        let text: Vec<&str> = log.iter().map(|(_, line)| line.as_str()).collect();
+        let options = SuggestOptions { exact, schemas, drop_unused };
+        let (_, narrower) = suggested(&policy, &text.join("\n"), &options);
+        let reference = document::reference(&narrower);
+        for (asked, line) in &log {
+            let after = asked.ask(|request, now| reference.decide(request, now));
+            prop_assert!(matches!(after, ReferenceDecision::Allow { .. }), "lost: {line}\n{:#}\n{:#}", document, narrower);
+        }
+        for asked in others {
+            let after = asked.ask(|request, now| reference.decide(request, now));
+            if matches!(after, ReferenceDecision::Allow { .. }) {
+                let is_allow = matches!(by_engine(&before, asked), ReferenceDecision::Allow { .. });
+                prop_assert!(is_allow, "won: {:?}\n{:#}\n{:#}", asked, document, narrower);
+            }
+        }
+    }
+}
+
+/// The grants that are suggested for these names, all of which `grant` covers.
+fn narrowed(grant: &str, names: &[&str], exact: usize) -> Vec<String> {
+    let policy = policy(&json!({"tokens": [
+        {"id": "a", "token": "s", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": grant}]},
+        {"id": "unused", "token": "t", "allowed_apis": ["lds"]},
+    ]}));
+    let line = |name: &&str| {
+        json!({"log": 1, "time": NOW, "token_id": "a", "api": "maps", "connection": "dw", "sources": [{"resource": name}], "decision": "allow"}).to_string()
+    };
+    let log: Vec<String> = names.iter().map(line).collect();
+    let (suggestion, _) = suggested(&policy, &log.join("\n"), &SuggestOptions { exact, ..SuggestOptions::default() });
+    assert_eq!(suggestion.tokens[1].verdict, Verdict::UnusedKept);
+    suggestion.tokens[0].grants.iter().map(|grant| grant.source.clone()).collect()
+}
+
+#[test]
+fn names_become_names_or_patterns() {
+    for (grant, names, exact, expected) in [
+        ("db.s.*", &["db.s.a", "db.s.b"][..], 2, &["db.s.a", "db.s.b"][..]),
+        ("db.s.*", &["db.s.roads_1", "db.s.roads_2"], 1, &["db.s.roads_*"]),
+        ("db.s.*", &["db.s.x_1", "db.s.x_2", "db.s.y_1"], 2, &["db.s.x_*", "db.s.y_1"]),
+        ("db.*.*", &["db.s.x_1", "db.t.x_1"], 1, &["db.s.x_1", "db.t.x_1"]),
+        ("db.s.*_1", &["db.s.a_1", "db.s.b_1", "db.s.c_1"], 2, &["db.s.*_1"]),
+        ("*", &["db.s.a", "db.t"], 2, &["db.t", "db.s.a"]),
+        // Names of one segment can be granted by nothing else.
+        ("*", &["db"], 2, &["*"]),
+        // A name that stands for many is not granted by itself.
+        ("db.s.*", &["db.s.roads_*"], 2, &["db.s.\"roads_*\""]),
+    ] {
+        assert_eq!(narrowed(grant, names, exact), expected, "{grant}: {names:?}");
+    }
+}
+
+#[test]
+fn a_suggestion_that_is_wider_or_loses_something_is_refused() {
+    let policy_of = |source: &str| {
+        policy(
+            &json!({"tokens": [{"id": "a", "token": "s", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": source}]}]}),
+        )
+    };
+    let (narrow, wide) = (policy_of("db.s.roads_*"), policy_of("db.s.*"));
+    // Made of one policy, confirmed against another.
+    let (as_wide, _) = suggested(&wide, &line_of("db.s.rails"), &SuggestOptions::default());
+    assert!(as_wide.confirm(&narrow).unwrap_err().to_string().contains("is within no grant of token `a`"));
+    let confirmed = as_wide.confirm(&wide).unwrap();
+    let snapshot = snapshot(&wide, &Options::default());
+    let lost = confirmed.replay(line_of("db.s.roads_1").as_bytes(), &Replay::new(&snapshot), NOW.parse().unwrap());
+    assert!(lost.unwrap_err().to_string().starts_with("line 1 is allowed to token `a`, and would not be"));
+}
+
+fn line_of(name: &str) -> String {
+    json!({"log": 1, "time": NOW, "token_id": "a", "api": "maps", "connection": "dw", "sources": [{"resource": name}], "decision": "allow"}).to_string()
+}
