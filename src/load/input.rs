@@ -81,8 +81,7 @@ impl Input {
             Err(error) => return Err(Unreadable { file: name, reason: error.to_string() }),
         };
         if bytes.starts_with(&MAGIC) {
-            let reason = "it is a compiled policy, which holds no definitions"
-                .to_owned();
+            let reason = "it is a compiled policy, which holds no definitions".to_owned();
             return Err(Unreadable { file: name, reason });
         }
         match String::from_utf8(bytes) {

@@ -83,6 +83,12 @@ impl<'n> HashedName<'n> {
         self.hasher_behind(self.name.segment_count()).key()
     }
 
+    /// The key of so many segments, from the first on.
+    #[cfg(feature = "audit")]
+    pub(crate) fn leading_key(&self, segments: usize) -> u32 {
+        self.hasher_behind(segments).key()
+    }
+
     #[inline]
     fn hasher_behind(&self, segments: usize) -> KeyHasher {
         segments.checked_sub(1).and_then(|last| self.behind.get(last)).copied().unwrap_or(KeyHasher::new())
@@ -137,6 +143,18 @@ impl Shape {
             floats: pattern.split(|&byte| byte == b'.').any(|segment| memchr::memchr_iter(STAR, segment).count() > 1),
             rest: all.get(whole..asked.max(whole)).unwrap_or_default().into(),
         }
+    }
+
+    /// How many segments the patterns have.
+    #[cfg(feature = "audit")]
+    pub(crate) fn segments(&self) -> u8 {
+        self.segments
+    }
+
+    /// How many segments, from the first on, are without a star.
+    #[cfg(feature = "audit")]
+    pub(crate) fn whole(&self) -> u8 {
+        self.whole
     }
 
     pub(crate) fn to_stored(&self) -> StoredShape {

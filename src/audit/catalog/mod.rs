@@ -1,0 +1,97 @@
+//! Catalogs: the names of resources that exist, read as a stream.
+//!
+//! A catalog is CSV with a heading, or JSON Lines, plain or compressed with gzip or zstd; which of them, its first bytes
+//! tell. Columns are found by name, in any case: `connection` and `name`, or `table_catalog`, `table_schema` and
+//! `table_name`, as `INFORMATION_SCHEMA.TABLES` gives them. Other columns are passed over.
+//!
+//! One row is held at a time, and none of more than [`MAX_ROW_BYTES`], so memory does not grow with the catalog. What
+//! cannot be read is handed on as [`Broken`], with its place and the reason; nothing is dropped in silence.
+
+mod lines;
+mod name;
+mod table;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+
+pub use name::WrittenName;
+
+/// The most bytes of one row.
+pub const MAX_ROW_BYTES: usize = 1 << 20;
+
+/// One resource, as a catalog writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// On which line of the catalog, unpacked, the row begins; the first is 1.
+    pub line: u64,
+    /// The connection, where the catalog has such a column.
+    pub connection: Option<&'a str>,
+    /// The name.
+    pub name: WrittenName<'a>,
+}
+
+/// A row that is no resource.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {why}")]
+pub struct Broken {
+    /// On which line of the catalog, unpacked, it begins; the first is 1.
+    pub line: u64,
+    /// What is wrong.
+    pub why: String,
+}
+
+/// Why a catalog cannot be read, or not to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// Its bytes do not come.
+    #[error("behind line {line}: {error}")]
+    Unreadable {
+        /// The last line that was read.
+        line: u64,
+        /// What happened.
+        error: io::Error,
+    },
+    /// The heading of a table names no name.
+    #[error("the heading has no column `name`, nor both `table_schema` and `table_name`; it has {0}")]
+    Columns(String),
+    /// A column stands twice.
+    #[error("the heading has the column `{0}` twice")]
+    Twice(&'static str),
+}
+
+/// Reads the catalog `input` and hands each row to `see`, in order, until that breaks off.
+///
+/// # Errors
+///
+/// If `input` fails, or is a table without the columns of a name.
+///
+/// # Examples
+///
+/// ```
+/// use std::ops::ControlFlow;
+/// use portcullis::audit::catalog::{WrittenName, read};
+///
+/// let catalog = "Connection,Name\ncarto_dw,carto.shared.roads\n";
+/// let mut names = Vec::new();
+/// read(catalog.as_bytes(), |row| {
+///     if let Ok(row) = row && let WrittenName::Whole(name) = row.name {
+///         names.push(name.to_owned());
+///     }
+///     ControlFlow::Continue(())
+/// })?;
+/// assert_eq!(names, ["carto.shared.roads"]);
+/// # Ok::<(), portcullis::audit::catalog::CatalogError>(())
+/// ```
+pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError> {
+    let start = |error| CatalogError::Unreadable { line: 0, error };
+    let mut input = BufReader::with_capacity(1 << 17, unpack::unpack(input).map_err(start)?);
+    let first = input.fill_buf().map_err(start)?;
+    let text = first.strip_prefix("\u{feff}".as_bytes()).unwrap_or(first);
+    let (marks, is_json) = (first.len() - text.len(), text.trim_ascii_start().starts_with(b"{"));
+    input.consume(marks);
+    if is_json { lines::read(input, see) } else { table::read(input, see) }
+}

@@ -1,0 +1,112 @@
+//! CSV with a heading.
+
+use std::io::{self, Read};
+use std::ops::ControlFlow;
+
+use csv::ByteRecord;
+
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, WrittenName};
+
+pub(super) fn read(
+    input: impl Read,
+    mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
+) -> Result<(), CatalogError> {
+    let limited = Limited { input, left: MAX_ROW_BYTES, crlf: None };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER).from_reader(limited);
+    let unreadable = |line| move |error: csv::Error| CatalogError::Unreadable { line, error: error.into() };
+    let heading = reader.byte_headers().map_err(unreadable(0))?.clone();
+    let columns = Columns::of(&heading)?;
+    let mut record = ByteRecord::new();
+    let mut line = reader.position().line();
+    loop {
+        reader.get_mut().left = MAX_ROW_BYTES;
+        if !reader.read_byte_record(&mut record).map_err(unreadable(line))? {
+            return Ok(());
+        }
+        let crlf = u64::from(reader.get_ref().crlf == Some(true));
+        line = record.position().map_or(line, |place| place.line() + crlf);
+        let row = if record.len() == heading.len() {
+            columns.row(&record, line)
+        } else {
+            Err(format!("{} columns, where the heading has {}", record.len(), heading.len()))
+        };
+        if see(row.map_err(|why| Broken { line, why })).is_break() {
+            return Ok(());
+        }
+    }
+}
+
+/// What the reader asks for at once; it may hold that much of the next rows.
+const BUFFER: usize = 1 << 16;
+
+/// Gives no more than so many bytes for one row: a quote that is never closed would take in all the rest.
+struct Limited<R> {
+    input: R,
+    left: usize,
+    /// Whether lines end in two bytes, once one has ended. The reader then takes rows to begin before the second.
+    crlf: Option<bool>,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(bytes)?;
+        if self.crlf.is_none() {
+            let end = bytes.iter().take(read).position(|&byte| byte == b'\n');
+            self.crlf = end.map(|end| end.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'\r'));
+        }
+        match self.left.checked_sub(read) {
+            Some(left) => self.left = left,
+            None => {
+                let why = format!("a row of more than {MAX_ROW_BYTES} bytes: perhaps a quote is not closed");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// At which place of a row its columns stand.
+struct Columns {
+    connection: Option<usize>,
+    name: Named,
+}
+
+enum Named {
+    Whole(usize),
+    Parts { catalog: Option<usize>, schema: usize, table: usize },
+}
+
+impl Columns {
+    fn of(heading: &ByteRecord) -> Result<Self, CatalogError> {
+        let find = |name: &'static str| {
+            let mut places =
+                (0_usize..).zip(heading).filter(|(_, found)| found.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
+            match (places.next(), places.next()) {
+                (_, Some(_)) => Err(CatalogError::Twice(name)),
+                (first, None) => Ok(first.map(|(place, _)| place)),
+            }
+        };
+        let name = match (find("name")?, find("table_schema")?, find("table_name")?) {
+            (Some(name), ..) => Named::Whole(name),
+            (None, Some(schema), Some(table)) => Named::Parts { catalog: find("table_catalog")?, schema, table },
+            _ => {
+                let found: Vec<_> = heading.iter().map(|name| format!("`{}`", name.escape_ascii())).collect();
+                return Err(CatalogError::Columns(found.join(", ")));
+            }
+        };
+        Ok(Self { connection: find("connection")?, name })
+    }
+
+    fn row<'r>(&self, record: &'r ByteRecord, line: u64) -> Result<Row<'r>, String> {
+        let field = |at: usize| std::str::from_utf8(record.get(at).unwrap_or_default()).map_err(|_| "not UTF-8");
+        let name = match self.name {
+            Named::Whole(at) => WrittenName::Whole(field(at)?),
+            Named::Parts { catalog, schema, table } => WrittenName::Parts {
+                catalog: catalog.map(field).transpose()?.filter(|part| !part.is_empty()),
+                schema: field(schema)?,
+                table: field(table)?,
+            },
+        };
+        Ok(Row { line, connection: self.connection.map(field).transpose()?, name })
+    }
+}

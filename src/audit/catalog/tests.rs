@@ -1,0 +1,128 @@
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use super::read;
+use crate::name::Dialect;
+
+/// Each row as `line connection name`, with the reason in place of the name where it is broken.
+fn rows(input: &[u8]) -> Vec<String> {
+    let mut rows = Vec::new();
+    let result = read(input, |row| {
+        rows.push(match row {
+            Ok(row) => {
+                let mut name = String::new();
+                row.name.write(Dialect::Snowflake, &mut name);
+                format!("{} {} {name}", row.line, row.connection.unwrap_or("-"))
+            }
+            Err(broken) => format!("! {broken}"),
+        });
+        ControlFlow::Continue(())
+    });
+    rows.extend(result.err().map(|error| format!("!! {error}")));
+    rows
+}
+
+#[test]
+fn rows_are_read_with_their_place() {
+    let long = format!("connection,name\ndw,\"{}", "x\n".repeat(1 << 20));
+    let long_line = format!("{{\"name\":\"{}\"}}\n{{\"name\":\"a.b\"}}", "x".repeat(1 << 20));
+    let cases: [(&str, &[&str]); 20] = [
+        ("", &["!! the heading has no column `name`, nor both `table_schema` and `table_name`; it has "]),
+        ("connection,name\n", &[]),
+        ("connection,name\ndw,a.b\ndw,c.d", &["2 dw a.b", "3 dw c.d"]),
+        ("\u{feff}NAME,Connection\r\na.b,dw\r\n", &["2 dw a.b"]),
+        ("rows,name\n7,a.b\n", &["2 - a.b"]),
+        ("name,note\na.b,\"two\nlines\"\nc.d,\n", &["2 - a.b", "4 - c.d"]),
+        ("name\n\"a.\"\"B c\"\"\"\n", &["2 - a.\"B c\""]),
+        (
+            "connection,name\ndw\ndw,a.b,c\ndw,e.f\n",
+            &[
+                "! line 2: 1 columns, where the heading has 2",
+                "! line 3: 3 columns, where the heading has 2",
+                "4 dw e.f",
+            ],
+        ),
+        (
+            "table_catalog,table_schema,TABLE_NAME\nDB,S,T\nDB,s,T 1\n,S,T\n",
+            &["2 - DB.S.T", "3 - DB.\"s\".\"T 1\"", "4 - S.T"],
+        ),
+        ("table_schema,table_name\nS,\"a.\"\"b\"\n", &["2 - S.\"a.\"\"b\""]),
+        (
+            "schema,table\na,b\n",
+            &[
+                "!! the heading has no column `name`, nor both `table_schema` and `table_name`; it has `schema`, `table`",
+            ],
+        ),
+        ("name,Name\na.b,c.d\n", &["!! the heading has the column `name` twice"]),
+        (&long, &["!! behind line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]),
+        (
+            "{\"connection\":\"dw\",\"name\":\"a.b\",\"rows\":[1,{}]}\n\n{\"NAME\":\"c.\\\"D\\\"\"}",
+            &["1 dw a.b", "3 - c.\"D\""],
+        ),
+        ("{\"TABLE_CATALOG\":null,\"table_schema\":\"S\",\"table_name\":\"t\"}\n", &["1 - S.\"t\""]),
+        (
+            "{\"name\":\"a.b\"\n{\"name\":7}\n[]\n{\"name\":\"e.f\"}",
+            &[
+                "! line 1: column 0: EOF while parsing an object",
+                "! line 2: column 9: invalid type: integer `7`, expected a string",
+                "! line 3: column 0: invalid type: sequence, expected an object",
+                "4 - e.f",
+            ],
+        ),
+        ("{\"connection\":\"dw\"}", &["! line 1: neither `name` nor both `table_schema` and `table_name`"]),
+        ("{\"name\":\"a.b\",\"Name\":\"c.d\"}", &["! line 1: column 20: `name` stands twice"]),
+        (&long_line, &["! line 1: more than 1048576 bytes", "2 - a.b"]),
+        ("\u{feff}{\"name\":\"a.b\"}", &["1 - a.b"]),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(rows(text.as_bytes()), expected, "{:?}", text.chars().take(80).collect::<String>());
+    }
+    assert_eq!(rows(b"name\n\xff.b\na.b\n"), ["! line 2: not UTF-8", "3 - a.b"]);
+}
+
+#[test]
+fn compressed_catalogs_are_told_by_their_first_bytes() {
+    let gzip = |text: &str| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    };
+    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
+    for pack in [&gzip as &dyn Fn(&str) -> Vec<u8>, &zstd] {
+        // Two parts in a row, as logs that were compressed in pieces.
+        let packed = [pack("name\na.b\n"), pack("c.d\n")].concat();
+        assert_eq!(rows(&packed), ["2 - a.b", "3 - c.d"]);
+        let cut = rows(&packed[..packed.len() - 6]);
+        assert!(cut.last().unwrap().starts_with("!! behind line"), "{cut:?}");
+    }
+}
+
+#[test]
+fn parts_are_quoted_as_the_dialect_needs() {
+    use super::WrittenName;
+    use crate::name::Name;
+    let cases = [
+        (Dialect::Snowflake, ("DB", "S", "T"), "DB.S.T", true),
+        (Dialect::Snowflake, ("DB", "s", "T"), "DB.\"s\".T", true),
+        (Dialect::Postgres, ("db", "S", "t\"x"), "db.\"S\".\"t\"\"x\"", true),
+        (Dialect::Generic, ("a-b", "s", "t.x"), "\"a-b\".s.\"t.x\"", true),
+        (Dialect::Databricks, ("c", "S", "t`x"), "c.`S`.`t``x`", true),
+        (Dialect::BigQuery, ("my-project", "s", "t 1"), "`my-project`.s.`t 1`", true),
+        (Dialect::BigQuery, ("example.com:p", "s", "a:b"), "example.com:p.s.`a:b`", true),
+        (Dialect::BigQuery, ("p", "s", "a.b"), "p.s.`a..b`", false),
+        (Dialect::BigQuery, ("p", "s", "a`b"), "p.s.`a``b`", false),
+        (Dialect::Generic, ("a", "", "b"), "a.\"\".b", false),
+        (Dialect::Generic, ("a", "s", "b\n"), "a.s.\"b\n\"", false),
+    ];
+    for (dialect, (catalog, schema, table), expected, well_formed) in cases {
+        let mut text = String::new();
+        WrittenName::Parts { catalog: Some(catalog), schema, table }.write(dialect, &mut text);
+        assert_eq!(text, expected);
+        let name = Name::parse(&text, dialect);
+        assert_eq!(name.is_ok(), well_formed, "{text}: {name:?}");
+        if let Ok(name) = name.as_ref().map(Name::segments) {
+            let folded = |part: &str| if dialect == Dialect::Databricks { part.to_lowercase() } else { part.into() };
+            assert_eq!(name.collect::<Vec<_>>(), [catalog, schema, table].map(folded), "{text}");
+        }
+    }
+}

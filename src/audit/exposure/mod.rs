@@ -1,0 +1,5 @@
+//! What a policy exposes of a catalog.
+
+mod kernel;
+
+pub use kernel::{Kernel, Matches};
