@@ -226,3 +226,77 @@ fn beginning<'n>(name: CanonicalName<'n>) -> &'n [u8] {
     let end = name.segment_count().checked_sub(2).and_then(|last| name.dot(last)).unwrap_or(0);
     name.as_bytes().get(..end).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::name::Name;
+    use crate::pattern::Pattern;
+
+    const DIALECT: Dialect = Dialect::Snowflake;
+
+    /// What each pattern by itself says.
+    fn by_each(sources: &[GrantSource], name: &str) -> Option<Vec<u32>> {
+        let name = Name::parse(name, DIALECT).ok()?;
+        let covers = |source: &GrantSource| match source {
+            GrantSource::Resource(exact) => *exact == name,
+            GrantSource::Pattern(pattern) => pattern.covers(&name),
+            _ => false,
+        };
+        Some((0..).zip(sources).filter(|(_, source)| covers(source)).map(|(id, _)| id).collect())
+    }
+
+    fn sources() -> impl Strategy<Value = Vec<GrantSource>> {
+        // Few letters, so that much is covered; stars side by side are no pattern and are left out.
+        let segment = || "[ab*]{1,4}";
+        let path = prop_oneof![
+            (segment(), segment()).prop_map(|(a, b)| format!("{a}.{b}")),
+            (segment(), segment(), segment()).prop_map(|(a, b, c)| format!("{a}.{b}.{c}")),
+            // Many of one shape and key.
+            "[ab]{1,3}".prop_map(|text| format!("a.*{text}*")),
+        ];
+        prop::collection::vec(path, 0..60).prop_map(|texts| {
+            let read = |text: &String| match Pattern::parse(text, DIALECT) {
+                Ok(pattern) => Some(GrantSource::Pattern(pattern)),
+                Err(_) if text.contains('*') => None,
+                Err(_) => Name::parse(text, DIALECT).ok().map(GrantSource::Resource),
+            };
+            let mut sources: Vec<GrantSource> = texts.iter().filter_map(read).collect();
+            let mut seen = std::collections::HashSet::new();
+            sources.retain(|source| seen.insert(source.clone()));
+            sources.push(GrantSource::All);
+            sources
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_is_covered_as_each_pattern_says(
+            sources in sources(),
+            names in prop::collection::vec("[ab*]{1,4}(\\.[ab]{0,5}){0,3}", 0..60),
+        ) {
+            let kernel = Kernel::new(DIALECT, &sources);
+            let mut matches = Matches::default();
+            // What a batch leaves behind is not seen in the next.
+            kernel.covering(["a.b", "b.a"], &mut matches);
+            kernel.covering(names.iter().map(String::as_str), &mut matches);
+            prop_assert_eq!(matches.len(), names.len());
+            for (at, name) in names.iter().enumerate() {
+                prop_assert_eq!(matches.get(at).map(<[u32]>::to_vec), by_each(&sources, name), "{}", name);
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_that_share_a_hash_are_told_apart() {
+        let texts = (0..500).map(|n| format!("a.*x{n}y*"));
+        let sources: Vec<_> = texts.map(|text| GrantSource::Pattern(Pattern::parse(&text, DIALECT).unwrap())).collect();
+        let kernel = Kernel::new(DIALECT, &sources);
+        let mut matches = Matches::default();
+        kernel.covering(["a.x7y", "a.__x7yx7yx12y", "a.x", "b.x7y"], &mut matches);
+        let found: Vec<_> = (0..4).map(|at| matches.get(at).unwrap()).collect();
+        assert_eq!(found, [&[7][..], &[7, 12], &[], &[]]);
+    }
+}
