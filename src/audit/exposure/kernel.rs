@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use crate::model::GrantSource;
-use crate::name::{CanonicalName, Dialect, NameBuffer};
+use crate::name::{CanonicalName, Dialect, NameBuffer, Written};
 use crate::pattern::{HashedName, Shape, covers};
 use crate::snapshot::RequiredLiterals;
 
@@ -187,6 +187,22 @@ impl Kernel {
             let end = u32::try_from(matches.ids.len()).unwrap_or(u32::MAX);
             matches.ends.push((end, well_formed));
         }
+    }
+
+    /// As [`covering`](Self::covering), for one name in canonical form.
+    pub(super) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
+        let name = CanonicalName::of(name);
+        let mut below = Vec::new();
+        self.below(&HashedName::new(name), &mut below);
+        *matches = Matches::default();
+        self.of_name(name, &below, &mut matches.ids);
+        matches.ids.sort_unstable();
+        matches.ends.push((u32::try_from(matches.ids.len()).unwrap_or(u32::MAX), true));
+    }
+
+    /// A source as the dialect writes it.
+    pub(super) fn shown(&self, id: u32) -> String {
+        Written { bytes: self.source(id).into(), dialect: self.dialect }.to_string()
     }
 
     /// The shapes of the patterns that begin like `name`.
