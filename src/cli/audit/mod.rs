@@ -1,6 +1,7 @@
 //! Questions to a policy, offline.
 
 mod catalog;
+mod exposure;
 mod lint;
 mod report;
 mod suggest;
@@ -20,6 +21,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Exposure(exposure::Args),
     Lint(lint::Args),
     Suggest(suggest::Args),
     Report(report::Args),
@@ -27,6 +29,7 @@ enum Command {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
+        Command::Exposure(args) => exposure::run(args, color),
         Command::Lint(args) => lint::run(args, color),
         Command::Suggest(args) => suggest::run(args, color),
         Command::Report(args) => report::run(args, color),
