@@ -4,6 +4,7 @@
 //! - [`compare`]: what one policy allows that another does not; [`narrow`]: only policies that allow no more.
 //! - [`who_can`]: who can read a source, and what a token can do.
 //! - [`catalog`]: the names that exist, as a stream.
+//! - [`exposure`]: what of them a policy exposes.
 //! - [`lint`]: findings, each with its place, why, and a fix.
 //! - [`suggest`]: the smallest grants that a decision log needed.
 //! - [`report`]: all of it as one page.
@@ -11,6 +12,7 @@
 pub mod algebra;
 pub mod catalog;
 pub mod compare;
+pub mod exposure;
 pub mod lint;
 pub mod narrow;
 mod patterns;

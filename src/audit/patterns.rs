@@ -38,12 +38,12 @@ impl PatternIndex {
     pub(super) fn add(&mut self, canonical: &[u8]) {
         let number = u32::try_from(self.patterns.len()).unwrap_or(u32::MAX);
         let shape = Shape::of(canonical);
-        let (segments, whole) = shape.depth();
+        let (segments, whole) = (usize::from(shape.segments()), usize::from(shape.whole()));
         let key = Shape::key_of_pattern(canonical);
         if whole == segments {
             self.names.entry(key).or_default().push(number);
         } else {
-            let before = HashedName::new(CanonicalName::of(canonical)).key_behind(whole);
+            let before = HashedName::new(CanonicalName::of(canonical)).leading_key(whole);
             let shapes = self.below.entry((segments, whole, before)).or_default();
             let at = shapes.iter().position(|known| known.shape == shape).unwrap_or_else(|| {
                 shapes.push(OfShape { shape, numbers: HashMap::default() });
@@ -70,7 +70,7 @@ impl PatternIndex {
         };
         ask(self.names.get(&name.key()));
         for whole in 0..segments {
-            let below = self.below.get(&(segments, whole, name.key_behind(whole)));
+            let below = self.below.get(&(segments, whole, name.leading_key(whole)));
             for of_shape in below.into_iter().flatten() {
                 ask(name.key_at(&of_shape.shape).and_then(|key| of_shape.numbers.get(&key)));
             }

@@ -94,13 +94,6 @@ impl Policy {
         }
     }
 
-    /// The same policy with the token of this id alone; `None` if there is none.
-    #[must_use]
-    pub fn only_token(mut self, id: &str) -> Option<Self> {
-        self.tokens.retain(|token| token.id() == id);
-        (!self.tokens.is_empty()).then_some(self)
-    }
-
     /// The tokens, in the order of the documents.
     pub fn tokens(&self) -> &[Token] {
         &self.tokens

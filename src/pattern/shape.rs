@@ -83,9 +83,9 @@ impl<'n> HashedName<'n> {
         self.hasher_behind(self.name.segment_count()).key()
     }
 
-    /// The hash of the first `segments` segments.
+    /// The key of so many segments, from the first on.
     #[cfg(feature = "audit")]
-    pub(crate) fn key_behind(&self, segments: usize) -> u32 {
+    pub(crate) fn leading_key(&self, segments: usize) -> u32 {
         self.hasher_behind(segments).key()
     }
 
@@ -145,10 +145,16 @@ impl Shape {
         }
     }
 
-    /// How many segments the pattern has, and how many of them, from the first on, stand as they are.
+    /// How many segments the patterns have.
     #[cfg(feature = "audit")]
-    pub(crate) fn depth(&self) -> (usize, usize) {
-        (usize::from(self.segments), usize::from(self.whole))
+    pub(crate) fn segments(&self) -> u8 {
+        self.segments
+    }
+
+    /// How many segments, from the first on, are without a star.
+    #[cfg(feature = "audit")]
+    pub(crate) fn whole(&self) -> u8 {
+        self.whole
     }
 
     pub(crate) fn to_stored(&self) -> StoredShape {

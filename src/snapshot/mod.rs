@@ -34,6 +34,8 @@ pub use report::{ConnectionReport, Report};
 
 pub(crate) use compiled::{Compiled, Found};
 pub(crate) use grants::{Block, Run, Tag};
+#[cfg(feature = "audit")]
+pub(crate) use residue::RequiredLiterals;
 pub(crate) use texts::Text;
 pub(crate) use tokens::Row;
 

@@ -117,20 +117,39 @@ fn expression(pattern: &[u8]) -> String {
 }
 
 fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
+    let required = required(patterns.iter().map(|(text, pattern)| (*text, &**pattern)));
+    match literals::build(&required.list) {
+        Some(index) => Chosen {
+            why: format!("{why}; {} required literals, {} bytes", required.list.len(), index.len()),
+            matcher: Matcher::Literals(index),
+            ordinals: required.ordinals.into_iter().collect(),
+        },
+        None => by_itself(format!("{why}; an index of their literals would exceed 4 GiB; each asked by itself")),
+    }
+}
+
+/// A literal that each of some patterns requires.
+struct Required<'p, Id> {
+    list: Vec<&'p [u8]>,
+    /// Of each pattern, which of the list.
+    ordinals: Vec<(Id, u32)>,
+}
+
+fn required<'p, Id>(patterns: impl Iterator<Item = (Id, &'p [u8])> + Clone) -> Required<'p, Id> {
     // The rarest run of each pattern, then the longest: the fewer patterns a literal stands for, the fewer are asked.
-    let runs = |pattern| -> HashSet<&[u8]> {
+    let runs = |pattern: &'p [u8]| -> HashSet<&'p [u8]> {
         <[u8]>::split(pattern, |&byte| byte == STAR).filter(|run| !run.is_empty()).collect()
     };
     let mut frequency: HashMap<&[u8], usize> = HashMap::new();
-    for (_, pattern) in patterns {
+    for (_, pattern) in patterns.clone() {
         for run in runs(pattern) {
             *frequency.entry(run).or_default() += 1;
         }
     }
     let mut known: HashMap<&[u8], u32> = HashMap::new();
     let mut list: Vec<&[u8]> = Vec::new();
-    let mut ordinals = HashMap::new();
-    for (text, pattern) in patterns {
+    let mut ordinals = Vec::new();
+    for (id, pattern) in patterns {
         let rarest = runs(pattern)
             .into_iter()
             .min_by_key(|&run| (frequency.get(run).copied().unwrap_or(usize::MAX), std::cmp::Reverse(run.len()), run));
@@ -140,15 +159,46 @@ fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
             list.push(literal);
             u32::try_from(list.len() - 1).unwrap_or(u32::MAX)
         });
-        ordinals.insert(*text, ordinal);
+        ordinals.push((id, ordinal));
     }
-    match literals::build(&list) {
-        Some(index) => Chosen {
-            why: format!("{why}; {} required literals, {} bytes", list.len(), index.len()),
-            matcher: Matcher::Literals(index),
-            ordinals,
-        },
-        None => by_itself(format!("{why}; an index of their literals would exceed 4 GiB; each asked by itself")),
+    Required { list, ordinals }
+}
+
+/// Patterns, each found by a literal that it requires.
+#[cfg(feature = "audit")]
+#[derive(Debug, Default)]
+pub(crate) struct RequiredLiterals {
+    /// Empty where there is no index: then every pattern is a candidate.
+    index: Vec<u8>,
+    /// Patterns by the ordinal of their literal.
+    patterns: Vec<Vec<u32>>,
+}
+
+#[cfg(feature = "audit")]
+impl RequiredLiterals {
+    pub(crate) fn of(patterns: &[(u32, &[u8])]) -> Self {
+        if patterns.is_empty() {
+            return Self::default();
+        }
+        let required = required(patterns.iter().copied());
+        let mut by_literal = vec![Vec::new(); required.list.len()];
+        for (pattern, ordinal) in required.ordinals {
+            if let Some(patterns) = by_literal.get_mut(ordinal as usize) {
+                patterns.push(pattern);
+            }
+        }
+        Self { index: literals::build(&required.list).unwrap_or_default(), patterns: by_literal }
+    }
+
+    /// Calls `candidate` with each pattern that may cover `name`, some several times; every one that does is among them.
+    pub(crate) fn candidates(&self, name: &[u8], mut candidate: impl FnMut(u32)) {
+        match Literals::read(&self.index) {
+            Some(index) => index.each_in(name, |literal| {
+                self.patterns.get(literal as usize).into_iter().flatten().copied().for_each(&mut candidate);
+                ControlFlow::Continue(())
+            }),
+            None => self.patterns.iter().flatten().copied().for_each(candidate),
+        }
     }
 }
 

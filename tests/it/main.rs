@@ -19,6 +19,8 @@ mod compiled;
 mod document;
 mod edits;
 mod engine;
+#[cfg(feature = "audit")]
+mod exposure;
 mod fuzzed;
 mod gateway;
 mod generate;

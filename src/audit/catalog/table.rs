@@ -11,21 +11,20 @@ pub(super) fn read(
     input: impl Read,
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
-    let limited = Limited { input, left: MAX_ROW_BYTES };
+    let limited = Limited { input, left: MAX_ROW_BYTES, crlf: None };
     let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER).from_reader(limited);
     let unreadable = |line| move |error: csv::Error| CatalogError::Unreadable { line, error: error.into() };
     let heading = reader.byte_headers().map_err(unreadable(0))?.clone();
     let columns = Columns::of(&heading)?;
     let mut record = ByteRecord::new();
     let mut line = reader.position().line();
-    // Where lines end in `\r\n`, a row is taken to end at the first of the two, and the next to begin at the second.
-    let behind = u64::from(line == 1);
     loop {
         reader.get_mut().left = MAX_ROW_BYTES;
         if !reader.read_byte_record(&mut record).map_err(unreadable(line))? {
             return Ok(());
         }
-        line = record.position().map_or(line, |place| place.line() + behind);
+        let crlf = u64::from(reader.get_ref().crlf == Some(true));
+        line = record.position().map_or(line, |place| place.line() + crlf);
         let row = if record.len() == heading.len() {
             columns.row(&record, line)
         } else {
@@ -44,16 +43,24 @@ const BUFFER: usize = 1 << 16;
 struct Limited<R> {
     input: R,
     left: usize,
+    /// Whether lines end in two bytes, once one has ended. The reader then takes rows to begin before the second.
+    crlf: Option<bool>,
 }
 
 impl<R: Read> Read for Limited<R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(bytes)?;
-        let Some(left) = self.left.checked_sub(read) else {
-            let why = format!("a row of more than {MAX_ROW_BYTES} bytes: perhaps a quote is not closed");
-            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-        };
-        self.left = left;
+        if self.crlf.is_none() {
+            let end = bytes.iter().take(read).position(|&byte| byte == b'\n');
+            self.crlf = end.map(|end| end.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'\r'));
+        }
+        match self.left.checked_sub(read) {
+            Some(left) => self.left = left,
+            None => {
+                let why = format!("a row of more than {MAX_ROW_BYTES} bytes: perhaps a quote is not closed");
+                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+            }
+        }
         Ok(read)
     }
 }

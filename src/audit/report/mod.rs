@@ -26,4 +26,4 @@ mod timeline;
 
 pub use data::{Exposed, ExposedSchema, Exposure, FindingRow, Lives, Matrix, MatrixRow, Month, Report};
 pub use page::page;
-pub use tally::{SourceExposure, Tally};
+pub use tally::Tally;

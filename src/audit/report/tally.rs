@@ -9,7 +9,7 @@ use super::data::{Exposed, ExposedSchema, Exposure, Matrix, MatrixRow};
 use crate::audit::patterns::PatternIndex;
 use crate::base::Timestamp;
 use crate::model::{Connection, GrantKinds, GrantSource, Operation, Policy, Referers, Token};
-use crate::name::{CanonicalName, Name, NameBuffer, Written};
+use crate::name::{CanonicalName, Name, NameBuffer};
 
 /// How many tokens and schemas the charts show.
 const BARS: usize = 20;
@@ -43,29 +43,7 @@ pub struct Tally<'p> {
     sets: HashMap<(u32, Box<[u32]>), u32, RandomState>,
     /// How many names of a schema a set covers.
     counts: HashMap<(u32, u32), u64, RandomState>,
-    /// The first name of each set, as it is written.
-    first_names: Vec<Box<str>>,
-    /// The first names that no token exposes.
-    unexposed: Vec<(Box<str>, Box<str>)>,
 }
-
-/// What one source, which tokens are granted, covers of a catalog.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SourceExposure {
-    /// The connection.
-    pub connection: String,
-    /// The source, as the connection's dialect writes it.
-    pub source: String,
-    /// How many names it covers.
-    pub names: u64,
-    /// One of them.
-    pub example: Option<String>,
-    /// How many tokens have it, the expired left out.
-    pub tokens: u64,
-}
-
-/// How many unexposed names are kept as examples.
-const EXAMPLES: usize = 10;
 
 /// What is granted on a connection.
 #[derive(Default)]
@@ -110,8 +88,6 @@ impl<'p> Tally<'p> {
             schema_numbers: HashMap::new(),
             sets: HashMap::default(),
             counts: HashMap::default(),
-            first_names: Vec::new(),
-            unexposed: Vec::new(),
         }
     }
 
@@ -121,18 +97,10 @@ impl<'p> Tally<'p> {
         let at = self.numbers.get(connection).copied();
         let dialect = at.and_then(|at| self.policy.connections().get(at)).map(Connection::dialect).unwrap_or_default();
         let mut buffer = NameBuffer::new();
-        let written = name;
         let Ok(name) = CanonicalName::read(name, dialect, &mut buffer) else { return false };
         let name = name.as_bytes();
         let schema = self.schema(connection, at, name);
         let set = at.map(|at| self.set(at, name));
-        match set {
-            Some(Some(set)) if set as usize == self.first_names.len() => self.first_names.push(written.into()),
-            Some(None) | None if self.unexposed.len() < EXAMPLES => {
-                self.unexposed.push((connection.into(), written.into()));
-            }
-            _ => {}
-        }
         let Some(seen) = self.schemas.get_mut(schema as usize) else { return true };
         seen.names += 1;
         if let Some(Some(set)) = set {
@@ -177,67 +145,6 @@ impl<'p> Tally<'p> {
     /// How many names each token exposes, by its place in the policy; tokens that expose none are left out.
     pub fn by_token(&self) -> HashMap<usize, u64> {
         totals(&self.token_sets(), &self.counts).into_iter().map(|(token, count)| (token as usize, count)).collect()
-    }
-
-    /// How many names were seen, and how many of them some token exposes.
-    pub fn names(&self) -> (u64, u64) {
-        self.schemas.iter().fold((0, 0), |(names, exposed), schema| (names + schema.names, exposed + schema.exposed))
-    }
-
-    /// The first names that no token exposes, with their connections; ten at most.
-    pub fn unexposed(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.unexposed.iter().map(|(connection, name)| (&**connection, &**name))
-    }
-
-    /// What each distinct resource and pattern that tokens are granted covers, all sources of a connection (`*`) included.
-    /// Linear in these and in the sets of them that cover a name.
-    pub fn by_source(&self) -> Vec<SourceExposure> {
-        let mut of_set: Vec<u64> = vec![0; self.sets.len()];
-        for ((_, set), count) in &self.counts {
-            if let Some(sum) = of_set.get_mut(*set as usize) {
-                *sum += count;
-            }
-        }
-        let mut covered: Vec<Vec<(u64, Option<u32>)>> =
-            self.connections.iter().map(|grants| vec![(0, None); grants.tokens.len() + 1]).collect();
-        for ((connection, covering), &set) in &self.sets {
-            let Some(places) = covered.get_mut(*connection as usize) else { continue };
-            let count = of_set.get(set as usize).copied().unwrap_or(0);
-            // The last place is that of all sources.
-            let all = places.len() - 1;
-            for at in covering.iter().map(|&number| number as usize).chain([all]) {
-                let Some((sum, first)) = places.get_mut(at) else { continue };
-                *sum += count;
-                *first = Some(first.map_or(set, |first| first.min(set)));
-            }
-        }
-        let mut found = Vec::new();
-        for ((connection, grants), places) in self.policy.connections().iter().zip(&self.connections).zip(&covered) {
-            let exposure = |source: String, at: usize, tokens: usize| {
-                let (names, first) = places.get(at).copied().unwrap_or_default();
-                let example =
-                    first.and_then(|set| self.first_names.get(set as usize)).map(|name| String::from(&**name));
-                SourceExposure {
-                    connection: connection.name().to_owned(),
-                    source,
-                    names,
-                    example,
-                    tokens: tokens as u64,
-                }
-            };
-            let dialect = connection.dialect();
-            found.extend(grants.numbers.iter().map(|(canonical, &at)| {
-                let source = Written { bytes: (&**canonical).into(), dialect }.to_string();
-                exposure(source, at, grants.tokens.get(at).map_or(0, Vec::len))
-            }));
-            if !grants.all.is_empty() {
-                found.push(exposure("*".to_owned(), grants.tokens.len(), grants.all.len()));
-            }
-        }
-        found.sort_unstable_by(|a, b| {
-            b.names.cmp(&a.names).then_with(|| (&a.connection, &a.source).cmp(&(&b.connection, &b.source)))
-        });
-        found
     }
 
     /// The tokens of each set of grants.

@@ -1,0 +1,18 @@
+//! What a policy exposes of a catalog.
+//!
+//! A token exposes a name if the decision would allow some request of that token for it as a resource: under one of its
+//! APIs, with one of its referers (N8.3, N10). Expired tokens are told apart.
+//!
+//! [`Surface`] is what a policy grants, made ready; a [`Tally`] counts batches of names by the sources that cover them,
+//! and tallies of several threads add up; [`Exposure`] is what follows for tokens, grants and sources. Memory depends on
+//! how many different sets of patterns cover names, not on how many names there are.
+
+mod kernel;
+mod outcome;
+mod surface;
+mod tally;
+
+pub use kernel::{Kernel, Matches};
+pub use outcome::{ConnectionExposure, Exposure, SourceExposure, TokenExposure};
+pub use surface::Surface;
+pub use tally::{Batch, EXAMPLES, Tally};
