@@ -91,7 +91,7 @@ proptest! {
                 prop_assert!(!anybody(&&example), "{}", example);
             }
         }
-        let broken = names.len() * policy.connections().len() - exposure.names as usize;
+        let broken = names.len() * policy.connections().len() - usize::try_from(exposure.names).unwrap();
         prop_assert_eq!(exposure.broken, broken as u64);
     }
 }

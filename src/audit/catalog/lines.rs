@@ -38,7 +38,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What serde_json says, with the column alone: it knows of one line only.
+/// What `serde_json` says, with the column alone: it knows of one line only.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());

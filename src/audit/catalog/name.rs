@@ -30,9 +30,9 @@ impl WrittenName<'_> {
                     // A domain-scoped project is bare: inside quotes its dots would separate (N2.6).
                     let domain = dialect == Dialect::BigQuery && part.contains(':');
                     if domain {
-                        text.push_str(part)
+                        text.push_str(part);
                     } else {
-                        write_part(part, dialect, text)
+                        write_part(part, dialect, text);
                     }
                     text.push('.');
                 }

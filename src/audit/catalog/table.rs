@@ -54,12 +54,11 @@ impl<R: Read> Read for Limited<R> {
             let end = bytes.iter().take(read).position(|&byte| byte == b'\n');
             self.crlf = end.map(|end| end.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'\r'));
         }
-        match self.left.checked_sub(read) {
-            Some(left) => self.left = left,
-            None => {
-                let why = format!("a row of more than {MAX_ROW_BYTES} bytes: perhaps a quote is not closed");
-                return Err(io::Error::new(io::ErrorKind::InvalidData, why));
-            }
+        if let Some(left) = self.left.checked_sub(read) {
+            self.left = left;
+        } else {
+            let why = format!("a row of more than {MAX_ROW_BYTES} bytes: perhaps a quote is not closed");
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         Ok(read)
     }

@@ -238,7 +238,7 @@ impl Kernel {
 }
 
 /// All but the last segment.
-fn beginning<'n>(name: CanonicalName<'n>) -> &'n [u8] {
+fn beginning(name: CanonicalName<'_>) -> &[u8] {
     let end = name.segment_count().checked_sub(2).and_then(|last| name.dot(last)).unwrap_or(0);
     name.as_bytes().get(..end).unwrap_or_default()
 }

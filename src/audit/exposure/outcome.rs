@@ -86,7 +86,7 @@ impl Exposure {
         let tokens = surface.policy.tokens().iter().map(|token| {
             let considered = surface.considered(token);
             let expired = surface.is_expired(token);
-            views.iter_mut().for_each(|view| view.begin());
+            views.iter_mut().for_each(View::begin);
             let mut exposure = TokenExposure { names: 0, expired, examples: Vec::new(), grants: Vec::new() };
             // Patterns first: a resource that one of them covers is counted with it.
             let places = token.grants().iter().zip(0_usize..);

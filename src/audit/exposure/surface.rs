@@ -38,7 +38,9 @@ impl<'p> Surface<'p> {
                 }
             }
             if resources {
-                connections.iter_mut().for_each(|sources| sources.resources = sources.list.len());
+                for sources in &mut connections {
+                    sources.resources = sources.list.len();
+                }
             }
         }
         for (sources, connection) in connections.iter_mut().zip(policy.connections()) {

@@ -21,7 +21,7 @@ fn exposure_is_told_by_token_and_source_and_what_none_exposes() {
     assert_eq!((&told["names"], &told["exposed"]), (&json!(4), &json!(3)));
     assert_eq!(told["connections"][0]["not_exposed_examples"], json!(["DB.T.Y"]));
     let counts: Vec<_> =
-        told["tokens"].as_array().unwrap().iter().map(|row| (row["token"].as_str().unwrap(), &row["names"])).collect();
+        told["tokens"].as_array().unwrap().iter().map(|row| (row["id"].as_str().unwrap(), &row["names"])).collect();
     assert_eq!(counts, [("a", &json!(2)), ("b", &json!(1)), ("old", &json!(4))]);
     let text = dir.command(ask).run();
     assert_eq!(text.code, 0);
