@@ -4,14 +4,13 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::running::ask;
 use super::util::{SECRET, eventually, policy};
 
 pub(super) struct Process {
     pub(super) child: Child,
-    _messages: BufReader<ChildStderr>,
     pub(super) listen: SocketAddr,
     pub(super) admin: SocketAddr,
 }
@@ -35,8 +34,10 @@ pub(super) fn start(folder: &Path, more: &[&str]) -> Process {
         let message: serde_json::Value = serde_json::from_str(&line).unwrap();
         let fields = &message["fields"];
         if fields["message"] == "serving" {
+            // Who does not read them fills the pipe, and stops whoever writes the next.
+            std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::sink()));
             let address = |name: &str| fields[name].as_str().unwrap().parse().unwrap();
-            return Process { child, _messages: messages, listen: address("listen"), admin: address("admin") };
+            return Process { child, listen: address("listen"), admin: address("admin") };
         }
     }
 }
