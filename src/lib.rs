@@ -62,11 +62,14 @@
 //! # Features
 //!
 //! - `audit`: `audit`, what a policy exposes, and what is wrong with it.
+//! - `tower`: `tower`, the layer by which an axum or hyper gateway decides its requests.
 //! - `registry`: [`registry`], the embedded database of credentials.
 //! - `cli` (default): the `portcullis` command, and all that it needs, the registry included. With `default-features = false` there is only the
 //!   library.
 #![forbid(unsafe_code)]
 
+#[cfg(any(feature = "server", feature = "tower"))]
+pub mod answer;
 #[cfg(feature = "audit")]
 pub mod audit;
 pub mod authorizer;
@@ -88,6 +91,8 @@ pub mod registry;
 #[cfg(feature = "server")]
 pub mod server;
 pub mod snapshot;
+#[cfg(feature = "tower")]
+pub mod tower;
 pub mod wire;
 
 #[doc = include_str!("../docs/semantics.md")]

@@ -72,7 +72,7 @@ impl Reader {
             };
         };
         let mut parameters = Parameters::of_query(query)?;
-        if !asks.sources.is_empty() || !asks.without.is_empty() {
+        if asks.reads_parameters() {
             parameters = with_body(parameters, request, &headers)?;
         }
         let token = token(&headers, &parameters)?;
@@ -100,6 +100,26 @@ impl Reader {
             access.sources.push(source(rule, &parameters)?);
         }
         Ok(Reading::Access(access))
+    }
+
+    /// Whether the body may play a part in reading a request of this method and target. Where it does not, [`Reader::read`]
+    /// reads the same whatever the body is, so that who holds the request need not wait for it.
+    ///
+    /// Cost: linear in the path; allocates only to decode.
+    ///
+    /// ```
+    /// let reader = portcullis::gateway::Reader::default();
+    /// assert!(reader.needs_body("POST", "/v3/sql/dw/query"));
+    /// assert!(!reader.needs_body("POST", "/v3/lds/geocoding/geocode"));
+    /// ```
+    pub fn needs_body(&self, method: &str, target: &str) -> bool {
+        let asks_parameters = || {
+            let path = Path::read(split(target)?.0, self.routes.base_segment.as_deref())?;
+            let route = self.route(&path)?;
+            Ok::<_, NotUnderstood>(route.is_some_and(|(_, asks)| asks.reads_parameters()))
+        };
+        // What has a body is no preflight.
+        method == "OPTIONS" || asks_parameters().unwrap_or(false)
     }
 
     /// The first route that fits.

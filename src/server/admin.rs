@@ -11,9 +11,10 @@ use axum::routing::{get, post};
 use serde::Serialize;
 
 use super::gate::Gate;
-use super::http::{Shared, explain, failure, json, wrong_method};
+use super::http::{Shared, explain, wrong_method};
 use super::metrics::CONTENT_TYPE as METRICS;
 use super::operations::Readiness;
+use crate::answer::{failure, json};
 
 /// What only administrators see.
 #[derive(Debug, Clone)]
@@ -51,8 +52,12 @@ pub(super) fn router(admin: Admin) -> Router {
         .route("/v1/snapshot", get(snapshot))
         .with_state(admin)
         .route("/v1/explain", post(explain).with_state(shared))
-        .fallback(async || failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"))
+        .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
+}
+
+async fn nothing() -> Response {
+    failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {

@@ -15,9 +15,8 @@ use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use envoy_types::pb::google::rpc;
 use tonic::{Code, Request, Response, Status};
 
-use super::authority::{Outcome, Verdict};
-use super::http::{GENERATION, Shared, TOKEN_ID};
-use super::words::Denial;
+use super::http::Shared;
+use crate::answer::{Denial, GENERATION, Outcome, TOKEN_ID, Verdict};
 use crate::gateway::{Body, Headers, HttpRequest};
 
 /// The service.

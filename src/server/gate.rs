@@ -10,8 +10,8 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 
-use super::http::failure;
 use super::metrics::Load;
+use crate::answer::failure;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 

@@ -4,6 +4,7 @@
 //! [`Authority`], and tells its answer; [`operations::Operations`] keeps the policy live, and tells operators what happens.
 //!
 //! ```no_run
+//! use std::sync::Arc;
 //! use portcullis::gateway::Reader;
 //! use portcullis::server::operations::{Operations, OperationsOptions};
 //! use portcullis::server::policy::Source;
@@ -11,7 +12,8 @@
 //!
 //! # async fn serve() -> Result<(), Box<dyn std::error::Error>> {
 //! let operations = Operations::start(OperationsOptions::new(Source::files(["policy.json"])?))?;
-//! let server = Server::bind(Authority::new(operations, Reader::default()).into(), ServerOptions::default()).await?;
+//! let authority = Authority::new(operations, Reader::default());
+//! let server = Server::bind(Arc::new(authority), ServerOptions::default()).await?;
 //! server.run(async { _ = tokio::signal::ctrl_c().await }).await;
 //! # Ok(())
 //! # }
@@ -31,7 +33,6 @@ pub mod policy;
 pub mod shadow;
 mod tls;
 pub mod usage;
-mod words;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,16 +45,17 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
-pub use authority::{Authority, Outcome, Verdict};
+pub use crate::answer::{Cors, Outcome, Verdict};
+pub use authority::{Authority, Decider};
 pub use decided::Decided;
-pub use http::Cors;
 pub use listen::{Address, AddressError};
 pub use tls::{Tls, TlsError};
 
+use crate::answer::Answers;
 use admin::Admin;
 use envoy::Checks;
 use gate::Gate;
-use http::{Answers, Shared};
+use http::Shared;
 use listen::Listener;
 
 /// How a server serves.
@@ -164,7 +166,7 @@ impl Server {
     /// # Errors
     ///
     /// If an address is not to be had, or TLS cannot be set up.
-    pub async fn bind(authority: Arc<Authority>, options: ServerOptions) -> Result<Self, BindError> {
+    pub async fn bind(authority: Arc<impl Decider>, options: ServerOptions) -> Result<Self, BindError> {
         let ServerOptions { listen, admin, tls, admin_tls, cors, public_url, limits, drain } = options;
         let shared = Shared { authority, answers: Answers { cors }, body_bytes: limits.body_bytes, public_url };
         Ok(Self {

@@ -43,4 +43,6 @@ mod spellings;
 mod suggest;
 mod swap;
 mod texts;
+#[cfg(feature = "tower")]
+mod tower;
 mod vectors;

@@ -16,11 +16,12 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
 
-use super::body::{read, told};
-use super::{Shared, failure, json};
+use super::Shared;
+use super::id::told;
+use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::decision::{Credential, Request as Asked, Source, Sources};
 use crate::model::Operation;
-use crate::server::authority::{Authority, Outcome, Verdict};
+use crate::server::authority::Decider;
 
 #[derive(Clone, Deserialize)]
 struct Subject<'t> {
@@ -185,14 +186,14 @@ pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: He
 async fn evaluated(
     shared: &Shared,
     request: Request,
-    answer: impl FnOnce(&Authority, Option<&str>, &[u8]) -> Result<String, String>,
+    answer: impl FnOnce(&dyn Decider, Option<&str>, &[u8]) -> Result<String, String>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
-        Ok(body) => body,
+        Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
-    match answer(&shared.authority, told(&parts.headers), &body) {
+    match answer(&*shared.authority, told(&parts.headers), &body) {
         Ok(text) => json(StatusCode::OK, text),
         Err(error) => failure(StatusCode::BAD_REQUEST, "invalid_request", &error),
     }
@@ -210,7 +211,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn decide(&self, authority: &Authority, id: Option<&str>) -> Result<Answer, String> {
+    fn decide(&self, authority: &dyn Decider, id: Option<&str>) -> Result<Answer, String> {
         let subject = self.subject.as_ref().ok_or("`subject` is missing")?;
         let action = self.action.as_ref().ok_or("`action` is missing")?;
         let resource = self.resource.as_ref().ok_or("`resource` is missing")?;

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Uri, header::ORIGIN};
 use axum::response::Response;
 
 use super::Shared;
-use super::body::{read, told};
 use super::forwarded::{Received, only, passed_on};
+use super::id::told;
+use crate::answer::read;
 use crate::gateway::HttpRequest;
 
 /// What Envoy is configured to put before the original path.
@@ -42,7 +43,7 @@ pub(super) fn behind_envoy(uri: &Uri) -> Option<&str> {
 pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
-        Ok(body) => body,
+        Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
     // The method is the client's own.
@@ -53,7 +54,7 @@ pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
 async fn placed(shared: &Shared, place: &Place, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
-        Ok(body) => body,
+        Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
     let headers = &parts.headers;
@@ -68,7 +69,7 @@ fn answer(shared: &Shared, headers: &HeaderMap, line: Result<(&str, &str), Strin
             let body = passed_on(headers, body);
             shared.authority.ask(&HttpRequest { method, target, headers: &Received(headers), body }, id)
         }
-        Err(why) => shared.authority.not_understood(why, id),
+        Err(why) => shared.authority.not_understood(why.into(), id),
     };
-    shared.answers.response(&verdict, headers)
+    shared.answers.response(&verdict, headers.get(ORIGIN))
 }

@@ -1,10 +1,9 @@
 //! The endpoints for decisions: one for each convention of gateways, the native one, AuthZEN.
 
-mod answer;
 mod authzen;
-mod body;
 mod conventions;
 mod forwarded;
+mod id;
 mod native;
 
 use std::sync::Arc;
@@ -15,15 +14,14 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get, post};
 
-use super::authority::Authority;
-pub use answer::Cors;
-pub(super) use answer::{Answers, GENERATION, TOKEN_ID, failure, json};
+use super::authority::Decider;
+use crate::answer::{Answers, failure};
 pub(super) use native::explain;
 
 /// What every endpoint needs.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) authority: Arc<Authority>,
+    pub(super) authority: Arc<dyn Decider>,
     pub(super) answers: Answers,
     /// The most bytes of a body.
     pub(super) body_bytes: usize,

@@ -8,11 +8,12 @@ use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::body::{read, told};
-use super::{Shared, failure, json};
+use super::Shared;
+use super::id::told;
+use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::authorizer::{Clock, SystemClock};
 use crate::explain::explain as told_why;
-use crate::server::authority::{Authority, Outcome, Verdict};
+use crate::server::authority::Decider;
 use crate::wire::WireRequest;
 
 /// One answer, as `portcullis check` writes it.
@@ -51,12 +52,12 @@ struct Wrong {
 }
 
 pub(super) async fn decide(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    with_body(&shared, request, |headers, body| answer(&shared.authority, told(headers), body)).await
+    with_body(&shared, request, |headers, body| answer(&*shared.authority, told(headers), body)).await
 }
 
 /// Why a request is decided as it is. For administrators: it tells of the policy.
 pub(in crate::server) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    with_body(&shared, request, |_, body| explanation(&shared.authority, body)).await
+    with_body(&shared, request, |_, body| explanation(&*shared.authority, body)).await
 }
 
 async fn with_body(
@@ -66,7 +67,7 @@ async fn with_body(
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
-        Ok(body) => body,
+        Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
     match answer(&parts.headers, &body) {
@@ -75,7 +76,7 @@ async fn with_body(
     }
 }
 
-fn answer(authority: &Authority, id: Option<&str>, body: &[u8]) -> Result<String, String> {
+fn answer(authority: &dyn Decider, id: Option<&str>, body: &[u8]) -> Result<String, String> {
     if body.trim_ascii_start().first() != Some(&b'[') {
         return one(authority, id, body);
     }
@@ -90,7 +91,7 @@ fn answer(authority: &Authority, id: Option<&str>, body: &[u8]) -> Result<String
     Ok(answers)
 }
 
-fn one(authority: &Authority, id: Option<&str>, text: &[u8]) -> Result<String, String> {
+fn one(authority: &dyn Decider, id: Option<&str>, text: &[u8]) -> Result<String, String> {
     let request = WireRequest::read(text).map_err(|error| error.to_string())?;
     let own = request.id().map(RawValue::get);
     let id = id.or_else(|| own.map(|id| id.trim_matches('"')));
@@ -98,7 +99,7 @@ fn one(authority: &Authority, id: Option<&str>, text: &[u8]) -> Result<String, S
     Ok(written(&Answer::new(request.id(), &verdict)))
 }
 
-fn explanation(authority: &Authority, body: &[u8]) -> Result<String, String> {
+fn explanation(authority: &dyn Decider, body: &[u8]) -> Result<String, String> {
     let request = WireRequest::read(body).map_err(|error| error.to_string())?;
     let current = authority.operations().authorizer().current();
     let now = request.now().unwrap_or_else(|| SystemClock.now());

@@ -4,24 +4,24 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use super::running::ask;
 use super::util::{SECRET, eventually, policy};
 
-struct Process {
-    child: Child,
-    _messages: BufReader<ChildStderr>,
-    listen: SocketAddr,
-    admin: SocketAddr,
+pub(super) struct Process {
+    pub(super) child: Child,
+    pub(super) listen: SocketAddr,
+    pub(super) admin: SocketAddr,
 }
 
-/// Starts it in `folder`, and reads from its messages where it listens.
+/// Starts it in `folder` with more options, and reads from its messages where it listens.
 #[expect(clippy::zombie_processes, reason = "it is waited for when it is dropped")]
-fn start(folder: &Path) -> Process {
+pub(super) fn start(folder: &Path, more: &[&str]) -> Process {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
-        .args(["serve", "--policy", "policy.json", "--state-dir", "state", "--messages", "json", "--log", "log.jsonl"])
+        .args(["serve", "--policy", "policy.json", "--state-dir", "state", "--messages", "json"])
         .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(more)
         .current_dir(folder)
         .env_remove("PORTCULLIS_DB")
         .stderr(Stdio::piped())
@@ -34,8 +34,10 @@ fn start(folder: &Path) -> Process {
         let message: serde_json::Value = serde_json::from_str(&line).unwrap();
         let fields = &message["fields"];
         if fields["message"] == "serving" {
+            // Who does not read them fills the pipe, and stops whoever writes the next.
+            std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::sink()));
             let address = |name: &str| fields[name].as_str().unwrap().parse().unwrap();
-            return Process { child, _messages: messages, listen: address("listen"), admin: address("admin") };
+            return Process { child, listen: address("listen"), admin: address("admin") };
         }
     }
 }
@@ -65,12 +67,14 @@ impl Drop for Process {
     }
 }
 
+const LOG: &[&str] = &["--log", "log.jsonl"];
+
 #[test]
 fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
-    let mut first = start(folder.path());
+    let mut first = start(folder.path(), LOG);
     assert_eq!((first.status("one"), first.status("two")), (200, 403));
     fs::write(&file, policy("two")).unwrap();
     eventually("a change is live", || (first.status("one"), first.status("two")) == (403, 200));
@@ -78,7 +82,7 @@ fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told()
     first.child.wait().unwrap();
 
     fs::write(&file, "{").unwrap();
-    let mut second = start(folder.path());
+    let mut second = start(folder.path(), LOG);
     assert_eq!(
         (second.status("one"), second.status("two")),
         (403, 200),
@@ -95,4 +99,28 @@ fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told()
     assert!(second.child.wait().unwrap().success());
     let log = fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
     assert!(log.contains(r#""token_id":"only_two""#) && !log.contains(SECRET), "{log}");
+}
+
+#[test]
+fn a_server_killed_again_and_again_serves_the_last_good_policy_until_there_is_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("one")).unwrap();
+    for source in ["good", "broken", "empty", "gone"] {
+        match source {
+            "broken" => fs::write(&file, r#"{"tokens": ["#).unwrap(),
+            "empty" => fs::write(&file, "").unwrap(),
+            "gone" => fs::remove_file(&file).unwrap(),
+            _ => {}
+        }
+        let mut process = start(folder.path(), &[]);
+        assert_eq!((process.status("one"), process.status("two")), (200, 403), "its source is {source}");
+        process.signal("KILL");
+        process.child.wait().unwrap();
+    }
+    let last = start(folder.path(), &[]);
+    fs::write(&file, policy("two")).unwrap();
+    eventually("a good policy is live", || (last.status("one"), last.status("two")) == (403, 200));
+    let ready = ask(last.admin, "GET /readyz", &[], "").json();
+    assert_eq!(ready["policy"]["origin"], "source", "{ready}");
 }

@@ -1,17 +1,22 @@
 //! The sidecar.
 
+#[cfg(feature = "tower")]
+mod axum_gateway;
 mod binary;
 mod crash;
 mod decision_log;
 mod edits;
 mod gateways;
 mod grpc;
+#[cfg(feature = "tower")]
+mod layer;
 mod listening;
 mod metrics;
 mod narrow;
 mod operations;
 mod policy;
 mod programs;
+mod reloads;
 mod replay;
 mod running;
 mod shadow;

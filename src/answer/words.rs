@@ -6,14 +6,14 @@ use crate::decision::Reason;
 
 /// The body of an answer that is no: `error` is what the platform's client shows.
 #[derive(Debug, Serialize)]
-pub(super) struct Denial<'a> {
-    pub(super) error: &'a str,
-    pub(super) reason: &'a str,
+pub(crate) struct Denial<'a> {
+    pub(crate) error: &'a str,
+    pub(crate) reason: &'a str,
 }
 
 impl Denial<'_> {
     /// As JSON.
-    pub(super) fn json(&self) -> String {
+    pub(crate) fn json(&self) -> String {
         // Two texts always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }

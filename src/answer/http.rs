@@ -1,20 +1,22 @@
 //! Answers over HTTP.
 
-use axum::body::Body;
-use axum::http::header::{
+use http::header::{
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, VARY, WWW_AUTHENTICATE,
+    HeaderValue, VARY, WWW_AUTHENTICATE,
 };
-use axum::http::{Response, StatusCode};
+use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use crate::server::authority::{Outcome, Verdict};
-use crate::server::words::Denial;
+use super::words::Denial;
+use super::{Outcome, Verdict};
 
+/// What the names of all headers begin with that tell upstreams of a decision. No client may send one.
+#[cfg(feature = "tower")]
+pub(crate) const OWN: &str = "x-portcullis-";
 /// The header that tells upstreams the id of the token.
-pub(in crate::server) const TOKEN_ID: HeaderName = HeaderName::from_static("x-portcullis-token-id");
+pub(crate) const TOKEN_ID: HeaderName = HeaderName::from_static("x-portcullis-token-id");
 /// The header that tells upstreams the generation that decided.
-pub(in crate::server) const GENERATION: HeaderName = HeaderName::from_static("x-portcullis-generation");
+pub(crate) const GENERATION: HeaderName = HeaderName::from_static("x-portcullis-generation");
 
 /// What is not written as it is in the header of a token's id.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',').add(b'"');
@@ -32,9 +34,9 @@ pub enum Cors {
 }
 
 /// How verdicts are told.
-#[derive(Debug, Default)]
-pub(in crate::server) struct Answers {
-    pub(in crate::server) cors: Cors,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answers {
+    pub(crate) cors: Cors,
 }
 
 impl Cors {
@@ -49,7 +51,7 @@ impl Cors {
 
 impl Answers {
     /// The headers of an answer to a request from `origin`.
-    pub(in crate::server) fn headers(&self, verdict: &Verdict, origin: Option<&HeaderValue>) -> HeaderMap {
+    pub(crate) fn headers(&self, verdict: &Verdict, origin: Option<&HeaderValue>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         match &verdict.outcome {
             Outcome::Allow { .. } | Outcome::Pass => {
@@ -76,15 +78,18 @@ impl Answers {
         headers
     }
 
-    /// The answer to a gateway: 200 and nothing for yes, or else why not.
-    pub(in crate::server) fn response(&self, verdict: &Verdict, asked: &HeaderMap) -> Response<Body> {
-        let body = match &verdict.outcome {
-            Outcome::Deny { reason, error } => Body::from(Denial { error, reason: reason.code() }.json()),
-            Outcome::Allow { .. } | Outcome::Pass => Body::empty(),
-        };
-        let mut response = Response::new(body);
+    /// The answer to a request from `origin`: 200 and nothing for yes, or else why not.
+    pub(crate) fn response<B: Default + From<String>>(
+        &self,
+        verdict: &Verdict,
+        origin: Option<&HeaderValue>,
+    ) -> Response<B> {
+        let mut response = Response::new(match &verdict.outcome {
+            Outcome::Deny { reason, error } => Denial { error, reason: reason.code() }.json().into(),
+            Outcome::Allow { .. } | Outcome::Pass => B::default(),
+        });
         *response.status_mut() = StatusCode::from_u16(verdict.status()).unwrap_or(StatusCode::FORBIDDEN);
-        *response.headers_mut() = self.headers(verdict, asked.get(ORIGIN));
+        *response.headers_mut() = self.headers(verdict, origin);
         response
     }
 }
@@ -92,8 +97,8 @@ impl Answers {
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 /// A response of JSON.
-pub(in crate::server) fn json(status: StatusCode, body: impl Into<Body>) -> Response<Body> {
-    let mut response = Response::new(body.into());
+pub(crate) fn json<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
+    let mut response = Response::new(text.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -101,6 +106,6 @@ pub(in crate::server) fn json(status: StatusCode, body: impl Into<Body>) -> Resp
 }
 
 /// The response to what is not decided at all.
-pub(in crate::server) fn failure(status: StatusCode, reason: &str, error: &str) -> Response<Body> {
+pub(crate) fn failure<B: From<String>>(status: StatusCode, reason: &str, error: &str) -> Response<B> {
     json(status, Denial { error, reason }.json())
 }

@@ -1,0 +1,93 @@
+//! A gateway: a reverse proxy by axum and hyper that decides every request with the layer. `SIGHUP` reads the policy again.
+//!
+//! `cargo run --example axum_gateway --features tower -- examples/policy.json 127.0.0.1:8080 127.0.0.1:9000`
+#![allow(clippy::print_stderr, reason = "it has no log")]
+
+use std::error::Error;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::{CONNECTION, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE};
+use axum::http::uri::{Authority, PathAndQuery, Scheme};
+use axum::http::{StatusCode, Uri, Version};
+use axum::response::{IntoResponse, Response};
+use hyper_util::client::legacy::{Client, connect::HttpConnector};
+use hyper_util::rt::TokioExecutor;
+use portcullis::tower::AuthorizeLayer;
+use portcullis::{Authorizer, Options, Snapshot, read_policy};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Everything that `authorizer` allows goes on to `upstream`, such as `127.0.0.1:9000`.
+pub fn gateway(authorizer: Authorizer, upstream: Authority) -> Router {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    Router::new().fallback(forward).with_state(Upstream { client, upstream }).layer(AuthorizeLayer::new(authorizer))
+}
+
+/// Reads the policy again; one that cannot be read leaves the last good one in force.
+pub fn reload(authorizer: &Authorizer, path: &str) {
+    let load = || -> Result<Snapshot, Box<dyn Error>> {
+        Ok(Snapshot::compile(&read_policy(&std::fs::read_to_string(path)?)?, &Options::default())?)
+    };
+    match authorizer.reload(load) {
+        Ok(swapped) => eprintln!("generation {} is in force", swapped.generation),
+        Err(error) => eprintln!("generation {} stays: {error}", authorizer.current().number()),
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [policy, listen, upstream] = arguments.as_slice() else {
+        return Err("usage: axum_gateway POLICY LISTEN UPSTREAM".into());
+    };
+    let (policy, upstream) = (policy.clone(), upstream.parse()?);
+    let authorizer = Authorizer::unavailable();
+    reload(&authorizer, &policy);
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let (mut hangup, current) = (signal(SignalKind::hangup())?, authorizer.clone());
+        tokio::spawn(async move {
+            while hangup.recv().await.is_some() {
+                reload(&current, &policy);
+            }
+        });
+        axum::serve(TcpListener::bind(listen).await?, gateway(authorizer, upstream)).await?;
+        Ok(())
+    })
+}
+
+#[derive(Clone)]
+struct Upstream {
+    client: Client<HttpConnector, Body>,
+    upstream: Authority,
+}
+
+async fn forward(State(upstream): State<Upstream>, mut request: Request) -> Response {
+    let target = request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
+    let uri = Uri::builder().scheme(Scheme::HTTP).authority(upstream.upstream).path_and_query(target).build();
+    let Ok(uri) = uri else { return StatusCode::BAD_GATEWAY.into_response() };
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_11;
+    end_of_hop(request.headers_mut());
+    match upstream.client.request(request).await {
+        Ok(mut response) => {
+            end_of_hop(response.headers_mut());
+            response.map(Body::new)
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            StatusCode::BAD_GATEWAY.into_response()
+        }
+    }
+}
+
+/// Takes away what is meant for this hop only (RFC 9110, 7.6.1); but no client may take away what the layer tells upstreams.
+fn end_of_hop(headers: &mut HeaderMap) {
+    let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named = named.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());
+    let named: Vec<_> = named.filter(|name| !name.as_str().starts_with("x-portcullis-")).collect();
+    let always = [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, HeaderName::from_static("keep-alive")];
+    for name in named.into_iter().chain(always) {
+        headers.remove(name);
+    }
+}

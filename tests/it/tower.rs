@@ -1,0 +1,269 @@
+//! The `tower` layer: what goes on, with what, and what is answered at once.
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::http::response::Parts;
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
+use portcullis::tower::{Allowed, AuthorizeLayer, Cors, Denied, RequestBody, ResponseBody};
+use portcullis::{Authorizer, Options, Reason, Snapshot, Timestamp, read_policy};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use tower_layer::Layer;
+use tower_service::Service;
+
+/// A service that allows everything to reach it, and remembers what did.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Upstream(Arc<Mutex<Vec<Seen>>>);
+
+/// A request that went on.
+#[derive(Debug, Clone)]
+pub(super) struct Seen {
+    headers: HeaderMap,
+    allowed: Option<Allowed>,
+    pub(super) body: Vec<u8>,
+    is_as_sent: bool,
+}
+
+impl Upstream {
+    pub(super) fn seen(&self) -> Vec<Seen> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Seen {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        let mut values = self.headers.get_all(name).iter();
+        let value = values.next()?;
+        assert!(values.next().is_none(), "{name} twice: {self:?}");
+        Some(value.to_str().unwrap())
+    }
+}
+
+impl Service<Request<RequestBody<Body>>> for Upstream {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<RequestBody<Body>>) -> Self::Future {
+        let (parts, body) = request.into_parts();
+        let is_as_sent = matches!(body, RequestBody::Right(_));
+        let length = body.size_hint().exact();
+        let read = to_bytes(Body::new(body), usize::MAX);
+        let body = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read)).unwrap().to_vec();
+        assert!(length.is_none_or(|length| length == body.len() as u64));
+        let allowed = parts.extensions.get().cloned();
+        self.0.lock().unwrap().push(Seen { headers: parts.headers, allowed, body, is_as_sent });
+        ready(Ok(Response::new(Body::from("upstream"))))
+    }
+}
+
+pub(super) async fn send<C>(layer: &AuthorizeLayer<C>, upstream: &Upstream, request: Request<Body>) -> Response<Body>
+where
+    C: portcullis::authorizer::Clock + Clone + Send + Sync + 'static,
+{
+    let mut service = layer.layer(upstream.clone());
+    // As a server of several threads calls it: the test's upstream blocks.
+    let answer = tokio::task::spawn(async move { service.call(request).await.unwrap() });
+    answer.await.unwrap().map(|body: ResponseBody<Body>| Body::new(body))
+}
+
+fn snapshot(table: &str) -> Snapshot {
+    let policy = json!({
+        "connections": [{"name": "dw", "dialect": "postgres"}],
+        "tokens": [{"id": "a token", "token": "s3cret", "allowed_apis": ["maps", "lds"], "expiration_date": "2027-01-01",
+            "grants": [{"connection_name": "dw", "source": "db.none"}, {"connection_name": "dw", "source": format!("db.{table}")}]}],
+    });
+    Snapshot::compile(&read_policy(policy.to_string()).unwrap(), &Options::default()).unwrap()
+}
+
+fn layer() -> AuthorizeLayer<Timestamp> {
+    AuthorizeLayer::new(Authorizer::new(snapshot("t"))).clock("2026-11-24T12:00:00Z".parse::<Timestamp>().unwrap())
+}
+
+struct Asked {
+    answer: Parts,
+    body: Bytes,
+    seen: Option<Seen>,
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap()
+}
+
+/// Asks `GET /path` with these headers, and this body.
+fn ask(layer: &AuthorizeLayer<Timestamp>, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Asked {
+    let (method, uri) = line.split_once(' ').unwrap();
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let (request, upstream) = (request.body(body.into()).unwrap(), Upstream::default());
+    runtime().block_on(async {
+        let (answer, body) = send(layer, &upstream, request).await.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Asked { answer, body, seen: upstream.seen().pop() }
+    })
+}
+
+impl Asked {
+    fn header(&self, name: &str) -> Option<&str> {
+        self.answer.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    fn reason(&self) -> String {
+        match &self.seen {
+            Some(_) => String::new(),
+            None => serde_json::from_slice::<Value>(&self.body).unwrap()["reason"].as_str().unwrap().to_owned(),
+        }
+    }
+}
+
+const MAY: &str = "GET /v3/maps/dw/table?name=db.t";
+const BEARER: (&str, &str) = ("authorization", "Bearer s3cret");
+const PREFLIGHT: &[(&str, &str)] = &[("origin", "https://a.test"), ("access-control-request-method", "GET")];
+
+/// Method and URL, headers, body, and the reason of the denial, if it is to be one.
+type Case<'c> = (&'static str, &'c [(&'static str, &'static str)], &'static str, &'static str);
+
+#[test]
+fn what_goes_on_and_what_is_denied() {
+    let (json, form) = (("content-type", "application/json"), ("content-type", "text/plain"));
+    let cases: &[Case<'_>] = &[
+        (MAY, &[BEARER], "", ""),
+        ("GET /v3/maps/dw/table?name=db.t&access_token=s3cret", &[], "", ""),
+        ("GET /v3/maps/dw/table?name=db.other", &[BEARER], "", "source_not_granted"),
+        ("GET /v3/maps/other/table?name=db.t", &[BEARER], "", "connection_not_granted"),
+        ("GET /v3/sql/dw/query?q=SELECT+1", &[BEARER], "", "api_not_allowed"),
+        (MAY, &[], "", "token_missing"),
+        (MAY, &[("authorization", "Bearer wrong")], "", "token_unknown"),
+        (MAY, &[BEARER, BEARER], "", "request_not_understood"),
+        ("GET /v3/other", &[BEARER], "", "request_not_understood"),
+        ("GET http://h.test/v3/maps/dw/table?name=db.t", &[BEARER], "", ""),
+        ("CONNECT h.test:443", &[BEARER], "", "request_not_understood"),
+        ("POST /v3/maps/dw/table", &[BEARER, json], r#"{"name": "db.t"}"#, ""),
+        ("POST /v3/maps/dw/table", &[BEARER, json], r#"{"name": "db.other"}"#, "source_not_granted"),
+        ("POST /v3/maps/dw/table", &[BEARER], "{", "request_not_understood"),
+        ("POST /v3/maps/dw/table", &[BEARER, form], r#"{"name": "db.t"}"#, "request_not_understood"),
+        ("POST /v3/maps/dw/table?name=db.t", &[BEARER], "", ""),
+        ("GET /v3/maps/dw/table?name=db.t", &[BEARER, json], r#"{"name": "db.other"}"#, "request_not_understood"),
+        ("POST /v3/lds/geocode", &[BEARER], "not read at all", ""),
+        ("OPTIONS /v3/maps/dw/table?name=db.t", PREFLIGHT, "", ""),
+        ("OPTIONS /v3/lds/geocode", PREFLIGHT, "a body", "token_missing"),
+    ];
+    for (line, headers, body, reason) in cases {
+        let asked = ask(&layer(), line, headers, *body);
+        assert_eq!(asked.reason(), *reason, "{line} {headers:?} {body}");
+        if let Some(seen) = asked.seen {
+            assert_eq!(seen.body, body.as_bytes(), "{line}");
+            assert_eq!(asked.body, "upstream");
+        }
+    }
+}
+
+#[test]
+fn handlers_are_told_by_what_and_clients_cannot_say_it() {
+    let forged =
+        [BEARER, ("x-portcullis-token-id", "forged"), ("X-Portcullis-Token-Id", "too"), ("x-portcullis-else", "x")];
+    let seen = ask(&layer(), MAY, &forged, "").seen.unwrap();
+    assert_eq!(seen.header("x-portcullis-token-id"), Some("a%20token"));
+    assert_eq!(seen.header("x-portcullis-generation"), Some("1"));
+    assert_eq!(seen.header("x-portcullis-else"), None);
+    let allowed = seen.allowed.unwrap();
+    assert_eq!((allowed.token_id(), allowed.generation(), allowed.grants()), ("a token", 1, [1].as_slice()));
+
+    let forged = [PREFLIGHT, &forged[1..]].concat();
+    let seen = ask(&layer(), "OPTIONS /v3/maps/dw/table", &forged, "").seen.unwrap();
+    assert_eq!((seen.header("x-portcullis-token-id"), &seen.allowed), (None, &None));
+}
+
+#[test]
+fn a_denial_says_why_as_the_sidecar_does() {
+    let wrong = [("authorization", "Bearer not-the-s3cret"), ("origin", "https://a.test")];
+    let cors = layer().cors(Cors::Only(vec!["https://a.test".into()]));
+    let denied = ask(&cors, MAY, &wrong, "");
+    assert_eq!((denied.answer.status, denied.header("www-authenticate")), (StatusCode::UNAUTHORIZED, Some("Bearer")));
+    assert_eq!(denied.header("access-control-allow-origin"), Some("https://a.test"));
+    let expected = json!({"error": "the access token is not valid", "reason": "token_unknown"});
+    assert_eq!(serde_json::from_slice::<Value>(&denied.body).unwrap(), expected);
+    let told = denied.answer.extensions.get::<Denied>().unwrap();
+    assert_eq!((told.reason(), told.token_id(), told.generation()), (Reason::TokenUnknown, None, 1));
+    assert_eq!(ask(&layer(), MAY, &wrong, "").header("access-control-allow-origin"), None);
+}
+
+#[test]
+fn options_change_what_is_read() {
+    let refuse = ReaderOptions { preflights: Preflights::Refuse, ..ReaderOptions::default() };
+    let refusing = layer().reader(Reader::new(Routes::default(), refuse));
+    assert_eq!(ask(&refusing, "OPTIONS /v3/maps/dw/table", PREFLIGHT, "").reason(), "request_not_understood");
+
+    let body = r#"{"name": "db.t"}"#;
+    let headers = [BEARER, ("content-type", "application/json")];
+    let tight = layer().body_bytes(body.len() - 1);
+    let long = ask(&tight, "POST /v3/maps/dw/table", &headers, body);
+    assert_eq!((long.answer.status, &*long.reason()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
+    assert_eq!(ask(&layer().body_bytes(body.len()), "POST /v3/maps/dw/table", &headers, body).reason(), "");
+    let passing = ask(&tight, "POST /v3/lds/geocode", &[BEARER], "longer than what would be read").seen.unwrap();
+    assert!(passing.is_as_sent, "a body that plays no part is not read");
+
+    let late = layer().clock("2027-02-01T00:00:00Z".parse::<Timestamp>().unwrap());
+    assert_eq!(ask(&late, MAY, &[BEARER], "").reason(), "token_expired");
+}
+
+#[test]
+fn a_policy_that_comes_or_changes_is_in_force_at_once() {
+    let authorizer = Authorizer::unavailable();
+    let layer = AuthorizeLayer::new(authorizer.clone()).clock("2026-11-24T12:00:00Z".parse::<Timestamp>().unwrap());
+    let none = ask(&layer, MAY, &[BEARER], "");
+    assert_eq!((none.answer.status, &*none.reason()), (StatusCode::SERVICE_UNAVAILABLE, "policy_unavailable"));
+    authorizer.swap(snapshot("t"));
+    assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "");
+    authorizer.swap(snapshot("other"));
+    assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "source_not_granted");
+}
+
+#[test]
+fn a_body_that_breaks_off_is_answered() {
+    struct Broken;
+    impl HttpBody for Broken {
+        type Data = Bytes;
+        type Error = std::io::Error;
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<http_body::Frame<Bytes>, std::io::Error>>> {
+            Poll::Ready(Some(Err(std::io::ErrorKind::UnexpectedEof.into())))
+        }
+    }
+    let broken = ask(&layer(), "POST /v3/maps/dw/table", &[BEARER], Body::new(Broken));
+    assert_eq!((broken.answer.status, &*broken.reason()), (StatusCode::BAD_REQUEST, "body_incomplete"));
+}
+
+proptest! {
+    /// Where no body is needed, none changes what is read.
+    #[test]
+    fn a_body_that_is_not_needed_plays_no_part(
+        method in "GET|POST|OPTIONS|PUT",
+        path in prop_oneof![
+            "/v3/(maps|sql|stats|lds|imports)/(dw|a%2Fb)(/(table|query|model|a\\.b|[a-z]{1,3})){0,3}", "[/a-z0-9.%]{0,20}"],
+        query in "(\\?[a-z=&]{0,10})?",
+        body in prop::collection::vec(any::<u8>(), 0..20),
+        preflight in any::<bool>(),
+    ) {
+        use portcullis::gateway::{Body, HttpRequest};
+        let (reader, target) = (Reader::default(), format!("{path}{query}"));
+        let headers: &[(&str, &str)] = if preflight { PREFLIGHT } else { &[] };
+        let read = |body| format!("{:?}", reader.read(&HttpRequest { method: &method, target: &target, headers: &headers, body }));
+        if !reader.needs_body(&method, &target) {
+            prop_assert_eq!(read(Body::NotPassedOn), read(Body::Whole(&body)));
+        }
+    }
+}
