@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use crate::name::CanonicalName;
-use crate::pattern::{HashedName, Shape, covers};
+use crate::name::{CanonicalName, NameBuffer};
+use crate::pattern::{Beginnings, HashedName, Shape, covers};
 
 /// Patterns in canonical form, numbered as they are added.
 ///
@@ -43,7 +43,9 @@ impl PatternIndex {
         if whole == segments {
             self.names.entry(key).or_default().push(number);
         } else {
-            let before = HashedName::new(CanonicalName::of(canonical)).leading_key(whole);
+            let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+            let name = CanonicalName::of(canonical, &mut buffer);
+            let before = HashedName::new(name, &mut beginnings).leading_key(whole);
             let shapes = self.below.entry((segments, whole, before)).or_default();
             let at = shapes.iter().position(|known| known.shape == shape).unwrap_or_else(|| {
                 shapes.push(OfShape { shape, numbers: HashMap::default() });
@@ -58,8 +60,9 @@ impl PatternIndex {
 
     /// Hands the number of each pattern that covers `canonical`, a name or a pattern, to `each`; in no order.
     pub(super) fn covering(&self, canonical: &[u8], mut each: impl FnMut(usize)) {
-        let canonical_name = CanonicalName::of(canonical);
-        let (segments, name) = (canonical_name.segment_count(), HashedName::new(canonical_name));
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+        let name = HashedName::new(CanonicalName::of(canonical, &mut buffer), &mut beginnings);
+        let segments = name.segment_count();
         let mut ask = |numbers: Option<&SmallVec<[u32; 2]>>| {
             for &number in numbers.into_iter().flatten() {
                 let number = number as usize;

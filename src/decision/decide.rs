@@ -1,14 +1,18 @@
 //! The checks, in their order (N10).
 
 use super::reason::TokenId;
-use super::{Allow, Credential, Decision, Reason, Request, Source};
+use super::{Allow, Credential, Decision, Reason, Request, Source, Sources};
+use std::ops::Range;
+
+use smallvec::SmallVec;
+
 use crate::base::Timestamp;
 use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
-use crate::pattern::{HashedName, covers, literal_characters, text_key};
+use crate::pattern::{Beginnings, HashedName, Shape, covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
 use crate::referer::StoredSet;
-use crate::snapshot::{Block, Compiled, Found, Row, Run, Snapshot, Tag, Text, query_key};
+use crate::snapshot::{Block, Compiled, Entries, Found, Row, Snapshot, Tag, Text, View, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
 ///
@@ -80,41 +84,21 @@ pub(super) fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timesta
 
 #[inline]
 fn allow<'s>(compiled: &'s Compiled, row: &'s Row, request: &Request<'_>, now: Timestamp) -> Result<Allow<'s>, Reason> {
-    if row.expiry().is_expired(now) {
+    if row.is_expired(now) {
         return Err(Reason::TokenExpired);
     }
     let considered = api(compiled, row, request)?;
     referer(compiled.referers(row), request.referer)?;
-    let mut allow = Allow { token: TokenId::Of(compiled, row), grants: smallvec::SmallVec::new() };
+    let token = TokenId::Of(compiled, row);
     if considered.is_empty() {
-        return Ok(allow);
+        return Ok(Allow { token, grants: SmallVec::new() });
     }
     let target = Target { compiled, connection: compiled.connection(request.connection), considered };
-    let mut buffer = NameBuffer::new();
-    match request.sources.as_slice() {
-        [] => return Err(Reason::SourceMalformed),
-        [source] => {
-            let asked = target.read(*source, &mut buffer)?;
-            let block = target.block(row)?;
-            target.accepts(*source)?;
-            allow.grants.push(target.grant(block, &asked)?);
-        }
-        sources => {
-            // Each check is made for every source before the next check (N10).
-            for &source in sources {
-                target.read(source, &mut buffer)?;
-            }
-            let block = target.block(row)?;
-            for &source in sources {
-                target.accepts(source)?;
-            }
-            for &source in sources {
-                let asked = target.read(source, &mut buffer)?;
-                allow.grants.push(target.grant(block, &asked)?);
-            }
-        }
-    }
-    Ok(allow)
+    let grants = match request.sources {
+        Sources::One(source) => SmallVec::from_buf_and_len([target.one(row, source)?, 0, 0, 0], 1),
+        Sources::Many(sources) => target.each(row, sources)?,
+    };
+    Ok(Allow { token, grants })
 }
 
 /// Checks 1 and 2.
@@ -155,17 +139,6 @@ pub(crate) enum Asked<'a> {
     NamedSource(&'a str),
 }
 
-impl Asked<'_> {
-    /// The grants of just this.
-    pub(crate) fn kind(&self) -> GrantKind {
-        match self {
-            Asked::Resource(_) => GrantKind::Resource,
-            Asked::Query(_) => GrantKind::Query,
-            Asked::NamedSource(_) => GrantKind::NamedSource,
-        }
-    }
-}
-
 /// What the sources of a request are checked against.
 pub(crate) struct Target<'s> {
     pub(crate) compiled: &'s Compiled,
@@ -175,21 +148,61 @@ pub(crate) struct Target<'s> {
 }
 
 impl<'s> Target<'s> {
-    /// Check 6.
+    /// Checks 6 to 9 of a request's only source.
     #[inline]
+    fn one(&self, row: &Row, source: Source<'_>) -> Result<u32, Reason> {
+        let Source::Resource(text) = source else { return self.text(row, source) };
+        let mut buffer = NameBuffer::new();
+        let name = self.name(text, &mut buffer)?;
+        // Check 8 is of queries only.
+        self.resource(self.block(row)?, name)
+    }
+
+    /// As [`one`](Self::one), of a query or a named source.
+    #[inline(never)]
+    fn text(&self, row: &Row, source: Source<'_>) -> Result<u32, Reason> {
+        let mut buffer = NameBuffer::new();
+        let asked = self.read(source, &mut buffer)?;
+        let block = self.block(row)?;
+        self.accepts(source)?;
+        self.grant(block, &asked)
+    }
+
+    /// Checks 6 to 9 of any number of sources, each check of every source before the next (N10).
+    #[inline(never)]
+    fn each(&self, row: &Row, sources: &[Source<'_>]) -> Result<SmallVec<[u32; 4]>, Reason> {
+        if sources.is_empty() {
+            return Err(Reason::SourceMalformed);
+        }
+        let mut buffer = NameBuffer::new();
+        for &source in sources {
+            self.read(source, &mut buffer)?;
+        }
+        let block = self.block(row)?;
+        for &source in sources {
+            self.accepts(source)?;
+        }
+        let grant = |&source: &Source<'_>| self.grant(block, &self.read(source, &mut buffer)?);
+        sources.iter().map(grant).collect()
+    }
+
+    /// Check 6.
     pub(crate) fn read<'a>(&self, source: Source<'a>, buffer: &'a mut NameBuffer) -> Result<Asked<'a>, Reason> {
         let malformed = |_| Reason::SourceMalformed;
         match source {
-            Source::Resource(text) => {
-                let dialect = self.connection.map(|(_, connection)| connection.dialect()).unwrap_or_default();
-                CanonicalName::read(text, dialect, buffer).map(Asked::Resource).map_err(|_| Reason::SourceMalformed)
-            }
+            Source::Resource(text) => self.name(text, buffer).map(Asked::Resource),
             Source::Query(text) => {
                 NormalForm::of(text, self.compiled.query_bytes()).map(Asked::Query).map_err(malformed)
             }
             Source::NamedSource(text) if NamedSource::is_named_source(text) => Ok(Asked::NamedSource(text)),
             Source::NamedSource(_) => Err(Reason::SourceMalformed),
         }
+    }
+
+    #[inline]
+    fn name<'a>(&self, text: &'a str, buffer: &'a mut NameBuffer) -> Result<CanonicalName<'a>, Reason> {
+        let dialect = self.connection.map(|(_, connection)| connection.dialect()).unwrap_or_default();
+        CanonicalName::read(text, dialect, buffer).map_err(|_| Reason::SourceMalformed)
     }
 
     /// Check 7.
@@ -207,75 +220,159 @@ impl<'s> Target<'s> {
     }
 
     /// Check 9: the most specific considered grant that covers what is asked.
-    #[inline]
     pub(crate) fn grant(&self, block: Block<'s>, asked: &Asked<'_>) -> Result<u32, Reason> {
-        // Each kind is asked at most once: considered ones from the most specific on, the others only if none covers.
-        let is = |kind| self.considered.contains(kind);
-        let hashed = match asked {
-            Asked::Resource(name) => Some(HashedName::new(*name)),
-            Asked::Query(_) | Asked::NamedSource(_) => None,
-        };
-        let own = || self.exact(block, asked, hashed.as_ref());
-        let pattern = || hashed.as_ref().and_then(|name| self.pattern(block, name));
-        let kind = asked.kind();
-        let allowed = (if is(kind) { own() } else { None })
-            .or_else(|| if is(GrantKind::Pattern) { pattern() } else { None })
-            .or_else(|| if is(GrantKind::All) { block.all } else { None });
-        if let Some(grant) = allowed {
-            return Ok(grant);
+        match asked {
+            Asked::Resource(name) => self.resource(block, *name),
+            Asked::Query(query) => {
+                let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| query.is(text));
+                self.same(block, Tag::Query, query_key(query.clone()), is)
+            }
+            Asked::NamedSource(name) => {
+                let name = name.as_bytes();
+                self.same(block, Tag::NamedSource, text_key(name), |text| text.is(name))
+            }
         }
-        let covered = (!is(kind) && own().is_some())
-            || (!is(GrantKind::Pattern) && pattern().is_some())
-            || (!is(GrantKind::All) && block.all.is_some());
-        Err(if covered { Reason::GrantKindNotAccepted } else { Reason::SourceNotGranted })
+    }
+
+    /// Check 9 of what only grants of just that, or of all sources, cover (N8.4).
+    fn same(&self, block: Block<'s>, tag: Tag, key: u32, is: impl Fn(Text<'_>) -> bool) -> Result<u32, Reason> {
+        let own = match block.view() {
+            Some(View::One(entries)) => self.exact(&entries, tag, key, is),
+            Some(View::Two(entries)) => self.exact(&entries, tag, key, is),
+            Some(View::Four(entries)) => self.exact(&entries, tag, key, is),
+            None => None,
+        };
+        let considered = |kind, grant: Option<u32>| if self.considered.contains(kind) { grant } else { None };
+        considered(tag.kind(), own).or(considered(GrantKind::All, block.all)).ok_or({
+            if own.or(block.all).is_some() { Reason::GrantKindNotAccepted } else { Reason::SourceNotGranted }
+        })
+    }
+
+    /// Check 9 of a resource.
+    #[inline]
+    fn resource(&self, block: Block<'s>, name: CanonicalName<'_>) -> Result<u32, Reason> {
+        if block.is_all() {
+            return self.all(block, false);
+        }
+        let mut beginnings = Beginnings::new();
+        let name = HashedName::new(name, &mut beginnings);
+        match block.view() {
+            Some(View::One(entries)) => self.covering(block, &entries, &name),
+            Some(View::Two(entries)) => self.covering(block, &entries, &name),
+            Some(View::Four(entries)) => self.covering(block, &entries, &name),
+            None => Err(Reason::SourceNotGranted),
+        }
+    }
+
+    #[inline]
+    fn covering<const W: usize, const K: usize>(
+        &self,
+        block: Block<'s>,
+        entries: &Entries<'s, W, K>,
+        name: &HashedName<'_>,
+    ) -> Result<u32, Reason> {
+        match self.most_specific(block, entries, name, self.considered) {
+            Some(grant) => Ok(grant),
+            None => self.all(block, self.considered != GrantKinds::ALL && self.is_covered(block, entries, name)),
+        }
+    }
+
+    /// Whether a grant of a kind that is not considered covers `name`.
+    #[cold]
+    fn is_covered<const W: usize, const K: usize>(
+        &self,
+        block: Block<'s>,
+        entries: &Entries<'s, W, K>,
+        name: &HashedName<'_>,
+    ) -> bool {
+        self.most_specific(block, entries, name, self.considered.others()).is_some()
+    }
+
+    /// Check 9 where no considered grant but that of all sources can cover; `covered` by one that is not considered.
+    #[inline]
+    fn all(&self, block: Block<'s>, covered: bool) -> Result<u32, Reason> {
+        match block.all {
+            Some(grant) if self.considered.contains(GrantKind::All) => Ok(grant),
+            None if !covered => Err(Reason::SourceNotGranted),
+            _ => Err(Reason::GrantKindNotAccepted),
+        }
     }
 
     /// The first grant of just what is asked (N8.4).
     #[inline]
-    fn exact(&self, block: Block<'s>, asked: &Asked<'_>, hashed: Option<&HashedName<'_>>) -> Option<u32> {
-        match asked {
-            Asked::Resource(name) => {
-                self.find(block.run(Tag::Resource)?, hashed?.key(), |granted| granted.is(name.as_bytes()))
-            }
-            Asked::Query(query) => {
-                let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| query.is(text));
-                self.find(block.run(Tag::Query)?, query_key(query.clone()), is)
-            }
-            Asked::NamedSource(name) => {
-                let name = name.as_bytes();
-                self.find(block.run(Tag::NamedSource)?, text_key(name), |text| text.is(name))
-            }
-        }
-    }
-
-    #[inline]
-    fn find(&self, run: Run<'s>, key: u32, mut is: impl FnMut(Text<'_>) -> bool) -> Option<u32> {
-        let mut found = run.find(key, self.compiled.scan_up_to());
+    fn exact<const W: usize, const K: usize>(
+        &self,
+        entries: &Entries<'s, W, K>,
+        tag: Tag,
+        key: u32,
+        is: impl Fn(Text<'_>) -> bool,
+    ) -> Option<u32> {
+        let places = entries.find(entries.run(tag)?, key, self.compiled.scan_up_to());
+        let mut found = places.map_while(|at| entries.entry(at));
         found.find(|&(text, _)| is(self.compiled.text(text))).map(|(_, grant)| grant)
     }
 
-    /// Among the patterns that cover `name`, the one with the most literal characters, then the first (N10).
-    fn pattern(&self, block: Block<'s>, name: &HashedName<'_>) -> Option<u32> {
+    /// Of the grants of these kinds but that of all sources, the most specific that covers `name`: the resource itself,
+    /// else the pattern with the most literal characters, then the first (N10).
+    #[inline(always)]
+    fn most_specific<const W: usize, const K: usize>(
+        &self,
+        block: Block<'s>,
+        entries: &Entries<'s, W, K>,
+        name: &HashedName<'_>,
+        kinds: GrantKinds,
+    ) -> Option<u32> {
         let mut best = Best::default();
-        let bytes = name.name().as_bytes();
-        for run in block.runs() {
-            let Tag::Pattern(shape) = run.tag else { continue };
-            let Some(shape) = self.compiled.shape(shape) else { continue };
-            let Some(key) = name.key_at(shape) else { continue };
-            for (text, grant) in run.find(key, self.compiled.scan_up_to()) {
-                let pattern = self.compiled.text(text).own();
-                if shape.covers(pattern, name) {
-                    best.offer(pattern, grant);
+        // Resources come first.
+        for run in entries.runs() {
+            let (shape, key) = match run.tag {
+                Tag::Resource if kinds.contains(GrantKind::Resource) => (None, Some(name.key())),
+                Tag::Pattern(shape) if kinds.contains(GrantKind::Pattern) => {
+                    let shape = self.compiled.shape(shape);
+                    (shape, shape.and_then(|shape| name.key_at(shape)))
                 }
+                _ => continue,
+            };
+            let Some(key) = key else { continue };
+            let places = entries.find(run, key, self.compiled.scan_up_to());
+            if !places.is_empty()
+                && let Some(grant) = self.confirm(entries, places, shape, name, &mut best)
+            {
+                return Some(grant);
             }
         }
-        self.compiled.residue(block, bytes, |entry| {
-            let pattern = self.compiled.text(entry.text).own();
-            if covers(pattern, bytes) {
-                best.offer(pattern, entry.grant);
-            }
-        });
+        if block.has_residue() && kinds.contains(GrantKind::Pattern) {
+            let bytes = name.as_bytes();
+            self.compiled.residue(block, bytes, |entry| {
+                let pattern = self.compiled.text(entry.text).own();
+                if covers(pattern, bytes) {
+                    best.offer(pattern, entry.grant);
+                }
+            });
+        }
         best.grant()
+    }
+
+    /// Compares the text of the entries that a hash has found: gives the grant of the resource itself, offers patterns.
+    // Not inlined: the loop around it would keep at hand all that this needs, which most runs do not.
+    #[inline(never)]
+    fn confirm<const W: usize, const K: usize>(
+        &self,
+        entries: &Entries<'s, W, K>,
+        places: Range<usize>,
+        shape: Option<&Shape>,
+        name: &HashedName<'_>,
+        best: &mut Best<'s>,
+    ) -> Option<u32> {
+        for (text, grant) in places.map_while(|at| entries.entry(at)) {
+            let text = self.compiled.text(text);
+            match shape {
+                None if text.is(name.as_bytes()) => return Some(grant),
+                Some(shape) if shape.covers(text.own(), name) => best.offer(text.own(), grant),
+                _ => {}
+            }
+        }
+        None
     }
 }
 

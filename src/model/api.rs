@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::base::is_same;
+
 /// The most APIs that a policy may know, its own included (N8.5).
 pub const MAX_APIS: usize = 64;
 
@@ -76,6 +78,11 @@ impl GrantKinds {
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// All kinds that are not among them.
+    pub(crate) const fn others(self) -> Self {
+        Self(Self::ALL.0 & !self.0)
     }
 
     /// The kinds, the most specific first.
@@ -274,8 +281,9 @@ impl Apis {
     }
 
     /// The API of that name. Linear in the number of APIs, at most 64.
+    #[inline]
     pub fn find(&self, name: &str) -> Option<ApiId> {
-        let at = self.list.iter().position(|api| &*api.name == name)?;
+        let at = self.list.iter().position(|api| is_same(api.name.as_bytes(), name.as_bytes()))?;
         u8::try_from(at).ok().map(ApiId)
     }
 

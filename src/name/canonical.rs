@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::dots::Dots;
 use super::scan::{NameBuffer, NameError, Scanned, Stars, scan};
 use super::{Dialect, INNER_DOT, STAR};
 
@@ -72,7 +71,8 @@ impl fmt::Debug for Name {
 #[derive(Debug, Clone, Copy)]
 pub struct CanonicalName<'a> {
     bytes: &'a [u8],
-    dots: Dots,
+    // INVARIANT: where its segments end, the last one at the end.
+    ends: &'a [u16],
 }
 
 impl<'a> CanonicalName<'a> {
@@ -93,19 +93,19 @@ impl<'a> CanonicalName<'a> {
     /// ```
     #[inline]
     pub fn read(text: &'a str, dialect: Dialect, buffer: &'a mut NameBuffer) -> Result<Self, NameError> {
-        let Scanned { bytes, dots, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
-        Ok(Self { bytes, dots })
+        let Scanned { bytes, ends, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
+        Ok(Self { bytes, ends })
     }
 
     /// The name, or pattern, whose canonical form is `bytes`. Of a pattern, the stars are characters of their own.
     #[cfg(feature = "audit")]
-    pub(crate) fn of(bytes: &'a [u8]) -> Self {
-        Self { bytes, dots: Dots::of(bytes) }
+    pub(crate) fn of(bytes: &'a [u8], buffer: &'a mut NameBuffer) -> Self {
+        Self { bytes, ends: buffer.ends_of(bytes) }
     }
 
     /// How many segments the name has, 1 to 16.
     pub fn segment_count(&self) -> usize {
-        self.dots.segments()
+        self.ends.len()
     }
 
     #[inline]
@@ -113,18 +113,22 @@ impl<'a> CanonicalName<'a> {
         self.bytes
     }
 
+    /// Where the segment with this number ends, counted from zero; zero if there is none.
+    #[inline]
+    pub(crate) fn end(&self, number: usize) -> usize {
+        self.ends.get(number).map_or(0, |&end| usize::from(end))
+    }
+
+    /// Where the segment with this number begins, counted from zero.
+    #[inline]
+    pub(crate) fn start(&self, number: usize) -> usize {
+        number.checked_sub(1).map_or(0, |before| self.end(before) + 1)
+    }
+
     /// The text of the segment with this number, counted from zero; empty if there is none.
     #[inline]
     pub(crate) fn segment(&self, number: usize) -> &'a [u8] {
-        let start = number.checked_sub(1).map_or(Some(0), |before| self.dot(before).map(|dot| dot + 1));
-        let end = self.dot(number).unwrap_or(self.bytes.len());
-        start.and_then(|start| self.bytes.get(start..end)).unwrap_or_default()
-    }
-
-    /// Where the dot with this number stands, counted from zero.
-    #[inline]
-    pub(crate) fn dot(&self, number: usize) -> Option<usize> {
-        self.dots.get(number)
+        self.bytes.get(self.start(number)..self.end(number)).unwrap_or_default()
     }
 }
 

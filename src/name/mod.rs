@@ -12,7 +12,6 @@
 
 mod canonical;
 mod dialect;
-mod dots;
 mod look;
 #[doc(hidden)]
 pub mod naive;

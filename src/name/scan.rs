@@ -3,12 +3,35 @@
 use smallvec::SmallVec;
 
 use super::dialect::Fold;
-use super::dots::Dots;
 use super::look::look;
 use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
 
 /// Room for one canonical name, on the stack: a name never outgrows it (N2.4), so reading one never allocates.
-pub type NameBuffer = SmallVec<[u8; MAX_NAME_BYTES]>;
+#[derive(Debug, Default)]
+pub struct NameBuffer {
+    text: Text,
+    ends: Ends,
+}
+
+type Text = SmallVec<[u8; MAX_NAME_BYTES]>;
+
+/// Where segments end.
+pub(super) type Ends = [u16; MAX_SEGMENTS];
+
+impl NameBuffer {
+    /// An empty one.
+    #[inline]
+    pub fn new() -> Self {
+        Self { text: SmallVec::new(), ends: [0; MAX_SEGMENTS] }
+    }
+
+    /// Where the segments of a canonical form end.
+    #[cfg(feature = "audit")]
+    pub(super) fn ends_of(&mut self, canonical: &[u8]) -> &[u16] {
+        let segments = look::<false>(canonical, &mut self.ends).segments.unwrap_or(0);
+        self.ends.get(..segments).unwrap_or_default()
+    }
+}
 
 /// Why a text is not a name (N2.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -96,7 +119,8 @@ pub(crate) enum Stars {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scanned<'a> {
     pub(crate) bytes: &'a [u8],
-    pub(crate) dots: Dots,
+    /// Where its segments end.
+    pub(crate) ends: &'a [u16],
     /// Whether a bare identifier holds a `*`, in a text that is read as a pattern.
     pub(crate) bare_star: bool,
 }
@@ -115,18 +139,21 @@ pub(crate) fn scan<'a>(
         return Err(NameError { kind: NameErrorKind::TooLong { found: text.len() }, at: 0 });
     }
     let bytes = text.as_bytes();
-    let look = look(bytes);
+    // Of most requests' names nothing else is asked.
+    let as_written = stars == Stars::Ordinary && dialect.bare_fold() == Fold::AsWritten;
+    let ends = &mut buffer.ends;
+    let look = if as_written { look::<false>(bytes, ends) } else { look::<true>(bytes, ends) };
     if look.bare && (stars == Stars::Ordinary || !look.star) {
-        let dots = look.dots.ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
-        if let Some(at) = dots.empty_segment(bytes.len()) {
-            return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at });
+        let segments = look.segments.ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
+        if !look.full {
+            return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: empty_segment(text) });
         }
         let bytes = match dialect.bare_fold() {
-            Fold::Upper if look.lower => folded(bytes, buffer, <[u8]>::make_ascii_uppercase),
-            Fold::Lower if look.upper => folded(bytes, buffer, <[u8]>::make_ascii_lowercase),
+            Fold::Upper if look.lower => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_uppercase),
+            Fold::Lower if look.upper => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_lowercase),
             _ => bytes,
         };
-        return Ok(Scanned { bytes, dots, bare_star: false });
+        return Ok(Scanned { bytes, ends: buffer.ends.get(..segments).unwrap_or_default(), bare_star: false });
     }
     scan_character_by_character(text, dialect, stars, buffer)
 }
@@ -138,16 +165,29 @@ fn scan_character_by_character<'a>(
     stars: Stars,
     buffer: &'a mut NameBuffer,
 ) -> Result<Scanned<'a>, NameError> {
-    let mut scanner =
-        Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out: buffer };
+    let out = &mut buffer.text;
+    let mut scanner = Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out };
     scanner.run()?;
-    let Scanner { bare_star, out, .. } = scanner;
+    let bare_star = scanner.bare_star;
     // `separator` has counted the segments.
-    let dots = look(out).dots.unwrap_or_default();
-    Ok(Scanned { bytes: out, dots, bare_star })
+    let segments = look::<false>(&buffer.text, &mut buffer.ends).segments.unwrap_or(0);
+    Ok(Scanned { bytes: &buffer.text, ends: buffer.ends.get(..segments).unwrap_or_default(), bare_star })
 }
 
-fn folded<'a>(bytes: &[u8], buffer: &'a mut NameBuffer, fold: impl Fn(&mut [u8])) -> &'a [u8] {
+/// The first place where a segment is empty.
+#[cold]
+fn empty_segment(text: &str) -> usize {
+    let mut start = 0;
+    for segment in text.split('.') {
+        if segment.is_empty() {
+            break;
+        }
+        start += segment.len() + 1;
+    }
+    start
+}
+
+fn folded<'a>(bytes: &[u8], buffer: &'a mut Text, fold: impl Fn(&mut [u8])) -> &'a [u8] {
     buffer.clear();
     buffer.extend_from_slice(bytes);
     fold(buffer);
@@ -165,7 +205,7 @@ struct Scanner<'t, 'b> {
     bare_star: bool,
     /// Whether the first segment held a bare `:` (N2.6).
     domain: bool,
-    out: &'b mut NameBuffer,
+    out: &'b mut Text,
 }
 
 impl Scanner<'_, '_> {

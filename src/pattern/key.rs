@@ -1,19 +1,30 @@
 //! The hash by which grants are found.
 //!
 //! A key only says where to look: what is found there is compared before anything is allowed. Keys are part of the
-//! compiled form, so the function is written out here and never changes by the way. It is a folded multiplication, sixteen
-//! bytes a step; what it has come to behind each segment of a name is kept, so that all shapes share that work.
+//! compiled form, so the function is written out here and never changes by the way. It is a folded multiplication: eight
+//! bytes of a name's beginning a step, sixteen of other texts. What it has come to behind each step of a name is kept, so
+//! the key of any beginning of it, whatever its length, costs one more step.
+
+use smallvec::SmallVec;
+
+use crate::name::MAX_NAME_BYTES;
 
 /// Takes in text and gives a key. Two sequences of texts are told apart by how they are cut, too.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct KeyHasher(u64);
 
+const START: u64 = 0x706f_7274_6375_6c69;
 const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
 const SECOND: u64 = 0xd6e8_feb8_6659_fd93;
 
 impl KeyHasher {
     pub(crate) const fn new() -> Self {
-        Self(0x706f_7274_6375_6c69)
+        Self(START)
+    }
+
+    /// One whose keys nobody can tell beforehand: for what is not kept in a compiled form.
+    pub(crate) const fn seeded(seed: u64) -> Self {
+        Self(seed)
     }
 
     /// Takes in `text`, sixteen bytes at a time.
@@ -43,6 +54,69 @@ impl KeyHasher {
     #[inline]
     pub(crate) fn key(self) -> u32 {
         (fold(self.0, FIRST) >> 32) as u32
+    }
+}
+
+/// What the hash of a text has come to behind each eight bytes of it.
+#[derive(Debug)]
+pub(crate) struct Beginnings {
+    // INVARIANT: the one of this place, behind as many steps; those of the text last taken in.
+    near: [u64; NEAR + 1],
+    /// The places behind those.
+    far: SmallVec<[u64; MAX_NAME_BYTES / STEP]>,
+    /// The bytes behind the last whole step.
+    tail: u64,
+}
+
+const STEP: usize = 8;
+/// Steps of nearly every name.
+const NEAR: usize = 8;
+
+impl Beginnings {
+    #[inline]
+    pub(crate) fn new() -> Self {
+        Self { near: [0; NEAR + 1], far: SmallVec::new(), tail: 0 }
+    }
+
+    /// Takes in `text`. Linear in its length.
+    #[inline]
+    pub(crate) fn take(&mut self, text: &[u8]) {
+        let (words, rest) = text.as_chunks::<STEP>();
+        let mut state = START;
+        self.near[0] = state;
+        for (word, behind) in words.iter().zip(self.near.iter_mut().skip(1)) {
+            state = fold(state ^ u64::from_le_bytes(*word), FIRST);
+            *behind = state;
+        }
+        if let Some(words) = words.get(NEAR..) {
+            self.take_far(words, state);
+        }
+        self.tail = match text.last_chunk::<STEP>() {
+            _ if rest.is_empty() => 0,
+            Some(last) => u64::from_le_bytes(*last) >> (8 * (STEP - rest.len())),
+            None => rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
+        };
+    }
+
+    /// Few names are so long.
+    #[cold]
+    fn take_far(&mut self, words: &[[u8; STEP]], mut state: u64) {
+        self.far.clear();
+        self.far.extend(words.iter().map(|word| {
+            state = fold(state ^ u64::from_le_bytes(*word), FIRST);
+            state
+        }));
+    }
+
+    /// What the first `length` bytes of `text`, the one last taken in, come to. One step.
+    #[inline]
+    pub(crate) fn of(&self, text: &[u8], length: usize) -> KeyHasher {
+        let (steps, more) = (length / STEP, length % STEP);
+        let far = || self.far.get(steps.wrapping_sub(NEAR + 1)).copied();
+        let state = self.near.get(steps).copied().or_else(far).unwrap_or(START);
+        let word = text.get(steps * STEP..).and_then(<[u8]>::first_chunk::<STEP>);
+        let word = word.map_or(self.tail, |word| u64::from_le_bytes(*word)) & !(u64::MAX << (8 * more));
+        KeyHasher(fold(state ^ word, SECOND ^ length as u64))
     }
 }
 
@@ -80,6 +154,41 @@ mod tests {
         2_863_785_203, 2_400_249_842, 2_741_232_984, 923_109_916, 1_624_241_744,
         3_487_271_654, 1_803_480_946, 597_750_431, 1_588_520_819, 2_563_398_072,
     ];
+
+    #[test]
+    fn keys_of_beginnings_never_change_either() {
+        let mut beginnings = Beginnings::new();
+        let text = "warehouse_01.roads_02.raw_buildings_017".repeat(4);
+        beginnings.take(text.as_bytes());
+        let keys = [0, 1, 7, 8, 13, 39, 64, 100, 156].map(|length| beginnings.of(text.as_bytes(), length).key());
+        assert_eq!(keys, BEGINNINGS);
+    }
+
+    #[rustfmt::skip]
+    const BEGINNINGS: [u32; 9] = [
+        4_135_796_051, 3_586_155_708, 2_249_534_321, 3_454_048_229, 2_418_541_192,
+        837_453_077, 2_299_010_431, 693_656_921, 928_747_766,
+    ];
+
+    #[test]
+    fn a_beginning_has_the_same_key_in_every_text() {
+        let long: Vec<u8> = (0..200_u8).collect();
+        let (mut whole, mut part) = (Beginnings::new(), Beginnings::new());
+        whole.take(&long);
+        let mut seen = std::collections::HashSet::new();
+        for length in 0..=long.len() {
+            part.take(&long[..length]);
+            let key = whole.of(&long, length).key();
+            assert_eq!(part.of(&long[..length], length).key(), key, "{length}");
+            assert!(seen.insert(key), "{length}");
+            for at in 0..length {
+                let mut other = long[..length].to_vec();
+                other[at] ^= 1;
+                part.take(&other);
+                assert_ne!(part.of(&other, length).key(), key, "byte {at} of {length}");
+            }
+        }
+    }
 
     #[test]
     fn every_byte_and_the_length_count() {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 pub(crate) use covers::covers;
 #[cfg(feature = "audit")]
 pub(crate) use covers::segment_covers;
+pub(crate) use key::Beginnings;
 pub(crate) use key::{KeyHasher, text_key};
 pub(crate) use shape::{HashedName, Shape, StoredShape, name_key};
 
@@ -102,14 +103,14 @@ impl Pattern {
 
     /// What was read, as a pattern.
     pub(crate) fn of(read: Scanned<'_>) -> Result<Self, PatternError> {
-        let Scanned { bytes, dots, bare_star } = read;
+        let Scanned { bytes, ends, bare_star } = read;
         if !bare_star {
             return Err(PatternError::NoStar);
         }
         if bytes.windows(2).any(|pair| pair == [STAR, STAR]) {
             return Err(PatternError::AdjacentStars);
         }
-        if dots.segments() < 2 {
+        if ends.len() < 2 {
             return Err(PatternError::OneSegment);
         }
         Ok(Self { bytes: bytes.into() })

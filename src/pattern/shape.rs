@@ -9,7 +9,8 @@
 use smallvec::SmallVec;
 
 use super::covers::covers;
-use super::key::KeyHasher;
+use super::key::{Beginnings, KeyHasher};
+use crate::base::{begins_with, is_same};
 use crate::name::{CanonicalName, MAX_SEGMENTS, STAR};
 
 /// Where the literal text of a pattern stands in the names that it covers.
@@ -18,10 +19,14 @@ pub(crate) struct Shape {
     segments: u8,
     /// How many segments from the first on are without a star.
     whole: u8,
+    /// How many bytes of the next one stand before its star.
+    before: u16,
     /// Whether text stands between two stars of one segment: its place is not known, and it is not part of the key.
     floats: bool,
-    // INVARIANT: from the first with a star on; without those at the end that nothing is asked of.
-    rest: SmallVec<[Segment; 4]>,
+    /// Whether the only star is the last character.
+    is_prefix: bool,
+    // INVARIANT: those behind the whole ones that something is asked of, but for what stands before the first star.
+    asked: SmallVec<[(u8, Segment); 2]>,
 }
 
 /// What is asked of a segment.
@@ -53,45 +58,44 @@ impl Segment {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct HashedName<'n> {
     name: CanonicalName<'n>,
-    /// What the hasher has come to behind each of the segments.
-    behind: [KeyHasher; MAX_SEGMENTS],
+    beginnings: &'n Beginnings,
 }
 
 impl<'n> HashedName<'n> {
     /// Hashes `name`. Linear in its length.
     #[inline]
-    pub(crate) fn new(name: CanonicalName<'n>) -> Self {
-        let mut behind = [KeyHasher::new(); MAX_SEGMENTS];
-        let mut hasher = KeyHasher::new();
-        let mut start = 0;
-        for (number, state) in behind.iter_mut().enumerate().take(name.segment_count()) {
-            let end = name.dot(number).unwrap_or(name.as_bytes().len());
-            hasher.write(name.as_bytes().get(start..end).unwrap_or_default());
-            *state = hasher;
-            start = end + 1;
-        }
-        Self { name, behind }
+    pub(crate) fn new(name: CanonicalName<'n>, beginnings: &'n mut Beginnings) -> Self {
+        beginnings.take(name.as_bytes());
+        Self { name, beginnings }
     }
 
-    pub(crate) fn name(&self) -> CanonicalName<'n> {
-        self.name
+    /// The name's canonical form.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &'n [u8] {
+        self.name.as_bytes()
+    }
+
+    /// How many segments the name has.
+    #[cfg(feature = "audit")]
+    pub(crate) fn segment_count(&self) -> usize {
+        self.name.segment_count()
     }
 
     /// The key of the whole name.
     #[inline]
     pub(crate) fn key(&self) -> u32 {
-        self.hasher_behind(self.name.segment_count()).key()
+        self.beginning(self.as_bytes().len()).key()
     }
 
     /// The key of so many segments, from the first on.
     #[cfg(feature = "audit")]
     pub(crate) fn leading_key(&self, segments: usize) -> u32 {
-        self.hasher_behind(segments).key()
+        self.beginning(self.name.start(segments)).key()
     }
 
     #[inline]
-    fn hasher_behind(&self, segments: usize) -> KeyHasher {
-        segments.checked_sub(1).and_then(|last| self.behind.get(last)).copied().unwrap_or(KeyHasher::new())
+    fn beginning(&self, length: usize) -> KeyHasher {
+        self.beginnings.of(self.as_bytes(), length)
     }
 
     /// The key of the text at the places of `shape`, or `None` where the name cannot have it.
@@ -101,18 +105,28 @@ impl<'n> HashedName<'n> {
             return None;
         }
         let whole = usize::from(shape.whole);
-        let mut hasher = self.hasher_behind(whole);
-        for (number, segment) in (whole..).zip(&shape.rest) {
-            match *segment {
-                Segment::ANY => {}
-                Segment::Whole => hasher.write(self.name.segment(number)),
+        let leading = self.name.start(whole) + usize::from(shape.before);
+        if leading > self.name.end(whole) {
+            return None;
+        }
+        let hasher = self.beginning(leading);
+        if shape.asked.is_empty() { Some(hasher.key()) } else { self.key_behind(hasher, shape) }
+    }
+
+    /// Goes on with what is asked behind the first star.
+    fn key_behind(&self, mut hasher: KeyHasher, shape: &Shape) -> Option<u32> {
+        for &(number, segment) in &shape.asked {
+            let text = self.name.segment(usize::from(number));
+            match segment {
+                Segment::Whole => hasher.write(text),
                 Segment::Ends { before, behind } => {
                     let (before, behind) = (usize::from(before), usize::from(behind));
-                    let text = self.name.segment(number);
                     if text.len() < before + behind {
                         return None;
                     }
-                    hasher.write(text.get(..before)?);
+                    if number > shape.whole {
+                        hasher.write(text.get(..before)?);
+                    }
                     if behind > 0 {
                         hasher.write(text.get(text.len() - behind..)?);
                     }
@@ -125,23 +139,42 @@ impl<'n> HashedName<'n> {
 
 /// The key under which a canonical name is kept.
 pub(crate) fn name_key(name: &[u8]) -> u32 {
-    let mut hasher = KeyHasher::new();
-    name.split(|&byte| byte == b'.').for_each(|segment| hasher.write(segment));
-    hasher.key()
+    beginning(name, name.len()).key()
+}
+
+fn beginning(text: &[u8], length: usize) -> KeyHasher {
+    let mut beginnings = Beginnings::new();
+    beginnings.take(text);
+    beginnings.of(text, length)
 }
 
 impl Shape {
     /// The shape of a pattern in canonical form.
     pub(crate) fn of(pattern: &[u8]) -> Self {
-        let all: SmallVec<[Segment; 4]> = pattern.split(|&byte| byte == b'.').map(Segment::of).collect();
-        let whole = all.iter().take_while(|segment| **segment == Segment::Whole).count();
-        let asked = all.iter().rposition(|segment| *segment != Segment::ANY).map_or(0, |last| last + 1);
+        let segments: SmallVec<[Segment; 4]> = pattern.split(|&byte| byte == b'.').map(Segment::of).collect();
+        let whole = segments.iter().take_while(|segment| **segment == Segment::Whole).count();
+        let floats = pattern.split(|&byte| byte == b'.').any(|segment| memchr::memchr_iter(STAR, segment).count() > 1);
+        Self::new(floats, whole, &segments)
+    }
+
+    fn new(floats: bool, whole: usize, segments: &[Segment]) -> Self {
         let count = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
+        let (whole_count, last) = (count(whole), segments.len().saturating_sub(1));
+        let before = match segments.get(whole) {
+            Some(Segment::Ends { before, .. }) => *before,
+            _ => 0,
+        };
+        let leads = |&(number, segment): &(u8, Segment)| {
+            number == whole_count && matches!(segment, Segment::Ends { behind: 0, .. })
+        };
+        let numbered = (0..).zip(segments.iter().copied()).skip(whole);
         Self {
-            segments: count(all.len()),
-            whole: count(whole),
-            floats: pattern.split(|&byte| byte == b'.').any(|segment| memchr::memchr_iter(STAR, segment).count() > 1),
-            rest: all.get(whole..asked.max(whole)).unwrap_or_default().into(),
+            segments: count(segments.len()),
+            whole: whole_count,
+            before,
+            floats,
+            is_prefix: !floats && whole == last && matches!(segments.last(), Some(Segment::Ends { behind: 0, .. })),
+            asked: numbered.filter(|asked| asked.1 != Segment::ANY && !leads(asked)).collect(),
         }
     }
 
@@ -158,35 +191,56 @@ impl Shape {
     }
 
     pub(crate) fn to_stored(&self) -> StoredShape {
-        let rest = self.rest.iter().map(|segment| match *segment {
+        let stored = |segment| match segment {
             Segment::Whole => None,
             Segment::Ends { before, behind } => Some((before, behind)),
-        });
-        (self.segments, self.whole, self.floats, rest.collect())
+        };
+        let mut rest = Vec::new();
+        if self.before > 0 {
+            rest.push(Some((self.before, 0)));
+        }
+        for &(number, segment) in &self.asked {
+            rest.truncate(usize::from(number - self.whole));
+            rest.resize(usize::from(number - self.whole), stored(Segment::ANY));
+            rest.push(stored(segment));
+        }
+        (self.segments, self.whole, self.floats, rest)
     }
 
     /// The shape that was stored so; `None` for what no pattern has.
     pub(crate) fn from_stored((segments, whole, floats, rest): &StoredShape) -> Option<Self> {
-        let asked = usize::from(*whole) + rest.len();
-        if usize::from(*segments) > MAX_SEGMENTS || asked > usize::from(*segments) {
+        let (count, whole) = (usize::from(*segments), usize::from(*whole));
+        if count > MAX_SEGMENTS || whole + rest.len() > count {
             return None;
         }
         let rest = rest.iter().map(|ends| match *ends {
             None => Segment::Whole,
             Some((before, behind)) => Segment::Ends { before, behind },
         });
-        Some(Self { segments: *segments, whole: *whole, floats: *floats, rest: rest.collect() })
+        let mut segments = vec![Segment::Whole; whole];
+        segments.extend(rest);
+        segments.resize(count, Segment::ANY);
+        Some(Self::new(*floats, whole, &segments))
     }
 
-    /// The key of the literal text of `pattern`, which has this shape.
+    /// The key of the literal text of `pattern`, which has this shape; that of a name without a star.
     pub(crate) fn key_of_pattern(pattern: &[u8]) -> u32 {
-        let mut hasher = KeyHasher::new();
+        let Some(first) = memchr::memchr(STAR, pattern) else { return name_key(pattern) };
+        let mut hasher = beginning(pattern, first);
+        let mut end = 0;
         for segment in pattern.split(|&byte| byte == b'.') {
+            let leads = end <= first && first <= end + segment.len();
+            end += segment.len() + 1;
+            if end <= first {
+                continue;
+            }
             match Segment::of(segment) {
                 Segment::ANY => {}
                 Segment::Whole => hasher.write(segment),
                 Segment::Ends { before, behind } => {
-                    hasher.write(segment.get(..usize::from(before)).unwrap_or_default());
+                    if !leads {
+                        hasher.write(segment.get(..usize::from(before)).unwrap_or_default());
+                    }
                     if behind > 0 {
                         hasher.write(segment.get(segment.len() - usize::from(behind)..).unwrap_or_default());
                     }
@@ -199,15 +253,50 @@ impl Shape {
     /// Whether `pattern`, which has this shape, covers `name`, for which there is a key at this shape.
     #[inline]
     pub(crate) fn covers(&self, pattern: &[u8], name: &HashedName<'_>) -> bool {
-        let one_star_at_the_end = self.whole + 1 == self.segments
-            && !self.floats
-            && matches!(self.rest.as_slice(), [] | [Segment::Ends { behind: 0, .. }]);
-        let name = name.name.as_bytes();
-        // Both have as many segments, and all dots of the pattern stand before its star.
         match pattern.split_last() {
-            Some((_, beginning)) if one_star_at_the_end => name.starts_with(beginning),
-            _ => covers(pattern, name),
+            // Both have as many segments, and all dots of the pattern stand before its star.
+            Some((_, beginning)) if self.is_prefix => begins_with(name.as_bytes(), beginning),
+            _ if self.floats => covers(pattern, name.as_bytes()),
+            _ => self.covers_at_places(pattern, name).is_some(),
         }
+    }
+
+    /// Compares the text of a pattern without text that floats, each piece at its place.
+    fn covers_at_places(&self, pattern: &[u8], name: &HashedName<'_>) -> Option<()> {
+        let mut rest = pattern;
+        let mut take = |text: &[u8]| {
+            let (piece, behind) = rest.split_at_checked(text.len())?;
+            rest = behind;
+            is_same(piece, text).then_some(())
+        };
+        // The dot behind whole segments tells that this is all of the pattern's.
+        let whole = usize::from(self.whole);
+        take(name.as_bytes().get(..name.name.start(whole) + usize::from(self.before))?)?;
+        take(&[STAR])?;
+        let mut next = whole;
+        for &(number, segment) in &self.asked {
+            let number = usize::from(number);
+            for _ in (next + 1)..number {
+                take(&[b'.', STAR])?;
+            }
+            if number > next {
+                take(b".")?;
+            }
+            let text = name.name.segment(number);
+            match segment {
+                Segment::Whole => take(text)?,
+                Segment::Ends { before, behind } => {
+                    if number > whole {
+                        take(text.get(..usize::from(before))?)?;
+                        take(&[STAR])?;
+                    }
+                    take(text.get(text.len().checked_sub(usize::from(behind))?..)?)?;
+                }
+            }
+            next = number;
+        }
+        // Nothing is asked of the others.
+        rest.iter().all(|&byte| byte == b'.' || byte == STAR).then_some(())
     }
 }
 
@@ -220,7 +309,7 @@ mod tests {
     fn key_of(pattern: &Pattern, name: &str) -> Option<u32> {
         let mut buffer = NameBuffer::new();
         let name = CanonicalName::read(name, Dialect::Generic, &mut buffer).unwrap();
-        HashedName::new(name).key_at(&Shape::of(pattern.as_bytes()))
+        HashedName::new(name, &mut Beginnings::new()).key_at(&Shape::of(pattern.as_bytes()))
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! What one compilation makes: of a whole policy, or of the tokens of one edit.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Report;
+use super::connections::ConnectionTable;
 use super::grants::{Block, GrantSets, Residue};
 use super::referers::RefererSets;
 use super::residue::Matcher;
@@ -18,7 +19,7 @@ use crate::referer::StoredSet;
 pub(crate) struct Context {
     apis: Apis,
     connections: Vec<Connection>,
-    by_name: HashMap<Box<str>, u32, foldhash::fast::FixedState>,
+    by_name: ConnectionTable,
     query_bytes: usize,
 }
 
@@ -52,13 +53,13 @@ impl Context {
     }
 
     pub(super) fn of(apis: Apis, connections: Vec<Connection>, limits: &Limits) -> Self {
-        let names = connections.iter().map(|connection| connection.name().into());
-        Self { by_name: names.zip(0..).collect(), apis, connections, query_bytes: limits.query_bytes }
+        Self { by_name: ConnectionTable::new(&connections), apis, connections, query_bytes: limits.query_bytes }
     }
 
     /// Whether no two connections share a name.
     pub(super) fn has_distinct_names(&self) -> bool {
-        self.by_name.len() == self.connections.len()
+        let mut known = HashSet::new();
+        self.connections.iter().all(|connection| known.insert(connection.name()))
     }
 
     pub(super) fn apis(&self) -> &Apis {
@@ -97,8 +98,7 @@ impl Compiled {
     /// The connection of that name, with its place.
     #[inline]
     pub(crate) fn connection(&self, name: &str) -> Option<(u32, &Connection)> {
-        let &at = self.context.by_name.get(name)?;
-        self.connection_at(at).map(|connection| (at, connection))
+        self.context.by_name.find(&self.context.connections, name)
     }
 
     #[inline]

@@ -16,12 +16,14 @@
 //! A run holds exact names, query texts, named sources, or the patterns of one shape. One hash of the asked text at the
 //! places of the run's shape finds its entry; the text itself is compared before anything is allowed.
 
+mod entries;
 mod form;
 mod write;
 
 use super::texts::TextId;
 use crate::model::GrantKind;
-use form::{Form, Numbers, RESIDUE, key_width, number, start_width};
+pub(crate) use entries::Entries;
+use form::{Form, RESIDUE, Width, low};
 pub(crate) use write::{BlockPlan, Entry, GrantSetsBuilder};
 
 /// What the entries of a run are.
@@ -78,11 +80,20 @@ pub(crate) struct Block<'s> {
     pub(crate) connection: u32,
     /// The first grant of all sources.
     pub(crate) all: Option<u32>,
-    runs: Numbers<'s>,
-    keys: Numbers<'s>,
-    texts: Numbers<'s>,
-    grants: Numbers<'s>,
-    residue: &'s [[u8; RESIDUE]],
+    form: Form,
+    runs: usize,
+    entries: usize,
+    residue: usize,
+    /// From its runs on, to the end of all sets.
+    bytes: &'s [u8],
+}
+
+/// The entries of a block, by the bytes of a number and of a key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum View<'s> {
+    One(Entries<'s, 1, 2>),
+    Two(Entries<'s, 2, 2>),
+    Four(Entries<'s, 4, 4>),
 }
 
 /// All grant sets of a snapshot.
@@ -91,47 +102,46 @@ pub(crate) struct GrantSets {
     bytes: Vec<u8>,
 }
 
-/// A set, its connections not yet looked at.
-#[derive(Debug, Clone, Copy, Default)]
-struct Set<'s> {
+/// A set whose numbers have `W` bytes, the numbers of a connection `D` in all.
+#[derive(Debug, Clone, Copy)]
+struct Set<'s, const W: usize, const D: usize> {
     form: Form,
+    /// From its form on, to the end of all sets.
     bytes: &'s [u8],
-    blocks: usize,
     /// For each connection: its number and its grant of `all`, then where its block begins.
-    directory: &'s [u8],
+    directory: &'s [[u8; D]],
 }
 
 impl GrantSets {
     /// The block of the set at `set` for `connection`. Logarithmic in the connections of the set.
     #[inline]
     pub(crate) fn block(&self, set: u32, connection: u32) -> Option<Block<'_>> {
-        let set = self.set(set)?;
+        let (form, bytes) = self.set(set)?;
         // Which width it is, is asked once.
-        match set.form.number() {
-            1 => set.find::<1>(connection),
-            2 => set.find::<2>(connection),
-            _ => set.find::<4>(connection),
+        match form.width() {
+            Width::One => Set::<1, 4>::read(form, bytes)?.find(connection),
+            Width::Two => Set::<2, 6>::read(form, bytes)?.find(connection),
+            Width::Four => Set::<4, 12>::read(form, bytes)?.find(connection),
         }
     }
 
     /// Every block of the set at `set`.
     pub(crate) fn blocks(&self, set: u32) -> impl Iterator<Item = Block<'_>> {
-        let set = self.set(set).unwrap_or_default();
-        (0..set.blocks).filter_map(move |at| match set.form.number() {
-            1 => set.block::<1>(at),
-            2 => set.block::<2>(at),
-            _ => set.block::<4>(at),
-        })
+        fn all<'s, const W: usize, const D: usize>(set: Option<Set<'s, W, D>>) -> Vec<Block<'s>> {
+            set.into_iter().flat_map(|set| set.directory.iter().filter_map(move |head| set.block(head))).collect()
+        }
+        let blocks = self.set(set).map(|(form, bytes)| match form.width() {
+            Width::One => all(Set::<1, 4>::read(form, bytes)),
+            Width::Two => all(Set::<2, 6>::read(form, bytes)),
+            Width::Four => all(Set::<4, 12>::read(form, bytes)),
+        });
+        blocks.into_iter().flatten()
     }
 
     #[inline]
-    fn set(&self, set: u32) -> Option<Set<'_>> {
+    fn set(&self, set: u32) -> Option<(Form, &[u8])> {
         let bytes = self.bytes.get(set as usize..)?;
-        let (&form, rest) = bytes.split_first()?;
-        let form = Form::from_byte(form);
-        let (blocks, rest) = number(rest, form.number())?;
-        let blocks = blocks as usize;
-        Some(Set { form, bytes, blocks, directory: rest.get(..blocks.checked_mul(form.connection())?)? })
+        bytes.first().map(|&form| (Form::from_byte(form), bytes))
     }
 
     /// As they are stored.
@@ -144,48 +154,37 @@ impl GrantSets {
     }
 }
 
-impl<'s> Set<'s> {
-    /// The block for `connection`, of a set whose numbers have `W` bytes.
+impl<'s, const W: usize, const D: usize> Set<'s, W, D> {
     #[inline]
-    fn find<const W: usize>(self, connection: u32) -> Option<Block<'s>> {
-        let at = if self.blocks <= 8 {
-            (0..self.blocks).find(|&at| self.connection::<W>(at) == Some(connection))?
+    fn read(form: Form, bytes: &'s [u8]) -> Option<Self> {
+        let (blocks, rest) = bytes.get(1..)?.split_first_chunk::<W>()?;
+        Some(Self { form, bytes, directory: rest.as_chunks().0.get(..low(*blocks) as usize)? })
+    }
+
+    #[inline]
+    fn find(self, connection: u32) -> Option<Block<'s>> {
+        let number = |head: &[u8; D]| head.first_chunk::<W>().map_or(0, |number| low(*number));
+        let head = if self.directory.len() <= 8 {
+            self.directory.iter().find(|head| number(head) == connection)?
         } else {
-            let (mut low, mut high) = (0, self.blocks);
-            while low < high {
-                let middle = low + (high - low) / 2;
-                if self.connection::<W>(middle)? < connection { low = middle + 1 } else { high = middle }
-            }
-            Some(low).filter(|&at| self.connection::<W>(at) == Some(connection))?
+            let at = self.directory.binary_search_by_key(&connection, number).ok()?;
+            self.directory.get(at)?
         };
-        self.block::<W>(at)
+        self.block(head)
     }
 
     #[inline]
-    fn head<const W: usize>(self, at: usize) -> Option<&'s [u8]> {
-        self.directory.get(at * (2 * W + start_width(W))..)
-    }
-
-    #[inline]
-    fn connection<const W: usize>(self, at: usize) -> Option<u32> {
-        number(self.head::<W>(at)?, W).map(|(connection, _)| connection)
-    }
-
-    #[inline]
-    fn block<const W: usize>(self, at: usize) -> Option<Block<'s>> {
-        let (connection, rest) = number(self.head::<W>(at)?, W)?;
-        let (all, rest) = number(rest, W)?;
-        let (start, _) = number(rest, start_width(W))?;
-        let (runs, rest) = number(self.bytes.get(start as usize..)?, W)?;
-        let (entries, rest) = number(rest, W)?;
-        let (residue, rest) = number(rest, W)?;
-        let (runs, rest) = Numbers::split(rest, W, runs as usize * 2)?;
-        let entries = entries as usize;
-        let (keys, rest) = Numbers::split(rest, key_width(W), entries)?;
-        let (texts, rest) = Numbers::split(rest, self.form.text(), entries)?;
-        let (grants, rest) = Numbers::split(rest, W, entries)?;
-        let residue = rest.as_chunks().0.get(..residue as usize)?;
-        Some(Block { connection, all: all.checked_sub(1), runs, keys, texts, grants, residue })
+    fn block(self, head: &'s [u8; D]) -> Option<Block<'s>> {
+        let (connection, rest) = head.split_first_chunk::<W>()?;
+        let (all, start) = rest.split_first_chunk::<W>()?;
+        let start = start.iter().rev().fold(0, |start, &byte| start << 8 | usize::from(byte));
+        let (runs, rest) = self.bytes.get(start..)?.split_first_chunk::<W>()?;
+        let (entries, rest) = rest.split_first_chunk::<W>()?;
+        let (residue, bytes) = rest.split_first_chunk::<W>()?;
+        let count = |count: &[u8; W]| low(*count) as usize;
+        let (runs, entries, residue) = (count(runs), count(entries), count(residue));
+        let all = low(*all).checked_sub(1);
+        Some(Block { connection: low(*connection), all, form: self.form, runs, entries, residue, bytes })
     }
 }
 
@@ -194,37 +193,45 @@ fn residue([ordinal, text, grant]: [u32; 3]) -> Residue {
 }
 
 impl<'s> Block<'s> {
-    /// The runs, in the order of their tags.
+    /// The entries, ready to be looked up.
     #[inline]
-    pub(crate) fn runs(self) -> impl Iterator<Item = Run<'s>> {
-        let mut start = 0;
-        self.runs.pairs().map(move |(tag, end)| {
-            let (tag, end) = (Tag::from_word(tag), end as usize);
-            let run = Run { tag, keys: self.keys, texts: self.texts, grants: self.grants, start, end };
-            start = end;
-            run
+    pub(crate) fn view(self) -> Option<View<'s>> {
+        Some(match self.form.width() {
+            Width::One => View::One(Entries::read(self)?),
+            Width::Two => View::Two(Entries::read(self)?),
+            Width::Four => View::Four(Entries::read(self)?),
         })
     }
 
-    /// The run of this tag.
+    /// Whether it grants nothing but all sources.
     #[inline]
-    pub(crate) fn run(self, tag: Tag) -> Option<Run<'s>> {
-        self.runs().take_while(|run| run.tag <= tag).find(|run| run.tag == tag)
+    pub(crate) fn is_all(self) -> bool {
+        self.entries == 0 && self.residue == 0
+    }
+
+    #[inline]
+    pub(crate) fn has_residue(self) -> bool {
+        self.residue > 0
+    }
+
+    fn stored_residue(self) -> &'s [[u8; RESIDUE]] {
+        let width = self.form.number();
+        let entry = self.form.key() + self.form.text() + width;
+        let start = 2 * width * self.runs + entry * self.entries;
+        let stored = self.bytes.get(start..).and_then(|stored| stored.as_chunks().0.get(..self.residue));
+        stored.unwrap_or_default()
     }
 
     /// The grants that the connection's matcher finds, by ordinal.
     pub(crate) fn residue(self) -> impl ExactSizeIterator<Item = Residue> {
-        self.residue.iter().map(|stored| residue(form::words(*stored)))
-    }
-
-    pub(crate) fn has_residue(self) -> bool {
-        !self.residue.is_empty()
+        self.stored_residue().iter().map(|stored| residue(form::words(*stored)))
     }
 
     /// The grants of the residue with this ordinal. Logarithmic in the size of the residue.
     pub(crate) fn residue_of(self, ordinal: u32) -> impl Iterator<Item = Residue> {
-        let start = self.residue.partition_point(|stored| residue(form::words(*stored)).ordinal < ordinal);
-        let behind = self.residue.get(start..).unwrap_or_default();
+        let stored = self.stored_residue();
+        let start = stored.partition_point(|stored| residue(form::words(*stored)).ordinal < ordinal);
+        let behind = stored.get(start..).unwrap_or_default();
         behind.iter().map(|stored| residue(form::words(*stored))).take_while(move |entry| entry.ordinal == ordinal)
     }
 
@@ -233,44 +240,12 @@ impl<'s> Block<'s> {
         if let Some(grant) = self.all {
             visit(GrantKind::All, None, grant);
         }
-        for run in self.runs() {
-            run.entries().for_each(|(text, grant)| visit(run.tag.kind(), Some(text), grant));
+        match self.view() {
+            Some(View::One(entries)) => entries.each(&mut visit),
+            Some(View::Two(entries)) => entries.each(&mut visit),
+            Some(View::Four(entries)) => entries.each(&mut visit),
+            None => {}
         }
         self.residue().for_each(|entry| visit(GrantKind::Pattern, Some(entry.text), entry.grant));
-    }
-}
-
-/// Grants of one kind, and for patterns of one shape.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Run<'s> {
-    pub(crate) tag: Tag,
-    // Of the whole block; the run's own are those from `start` to `end`.
-    keys: Numbers<'s>,
-    texts: Numbers<'s>,
-    grants: Numbers<'s>,
-    start: usize,
-    end: usize,
-}
-
-impl<'s> Run<'s> {
-    /// The text and grant of each entry with this key, or with its first half where keys are stored by halves.
-    ///
-    /// Runs up to `scan_up_to` entries are scanned; in longer ones the key itself says where it stands, since keys are
-    /// evenly spread: on average a constant number of steps.
-    #[inline]
-    pub(crate) fn find(self, key: u32, scan_up_to: usize) -> impl Iterator<Item = (TextId, u32)> + 's {
-        let keys = self.keys.slice(self.start..self.end);
-        let places = keys.map_or(0..0, |keys| keys.places_of(key, scan_up_to));
-        places.map_while(move |at| self.entry(self.start + at))
-    }
-
-    /// The text and grant of every entry.
-    pub(crate) fn entries(self) -> impl Iterator<Item = (TextId, u32)> + 's {
-        (self.start..self.end).map_while(move |at| self.entry(at))
-    }
-
-    #[inline]
-    fn entry(self, at: usize) -> Option<(TextId, u32)> {
-        Some((self.texts.get(at)?, self.grants.get(at)?))
     }
 }

@@ -10,6 +10,7 @@
 
 mod compile;
 mod compiled;
+mod connections;
 mod edit;
 mod file;
 mod grants;
@@ -33,7 +34,7 @@ pub use policy::RestoreError;
 pub use report::{ConnectionReport, Report};
 
 pub(crate) use compiled::{Compiled, Found};
-pub(crate) use grants::{Block, Run, Tag};
+pub(crate) use grants::{Block, Entries, Tag, View};
 #[cfg(feature = "audit")]
 pub(crate) use residue::RequiredLiterals;
 pub(crate) use texts::Text;

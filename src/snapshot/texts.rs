@@ -10,6 +10,7 @@ use std::hash::BuildHasher;
 use hashbrown::HashTable;
 
 use super::CompileError;
+use crate::base::is_same;
 
 /// Texts one behind the other.
 #[derive(Debug, Default)]
@@ -31,7 +32,8 @@ impl<'s> Text<'s> {
     /// Whether it is `text`.
     #[inline]
     pub(crate) fn is(self, text: &[u8]) -> bool {
-        text.strip_prefix(self.beginning) == Some(self.own)
+        let own = text.split_at_checked(self.beginning.len());
+        own.is_some_and(|(beginning, own)| is_same(own, self.own) && is_same(beginning, self.beginning))
     }
 
     /// The text, of one that was stored in one piece, as all but resources are.

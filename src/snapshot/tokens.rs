@@ -51,6 +51,12 @@ impl Row {
         }
     }
 
+    /// Whether the token is expired at `now` (N9.1).
+    #[inline]
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        now.seconds() >= self.seconds && self.expiry().is_expired(now)
+    }
+
     /// Where its referer set begins, or `None` for any referer.
     pub(crate) fn referers(&self) -> Option<u32> {
         self.referers.checked_sub(1)
@@ -165,12 +171,16 @@ fn split(digest: &[u8; 32], seed: u64) -> (usize, u32) {
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves of the product are folded into one")]
 fn mix(digest: &[u8; 32], seed: u64) -> u64 {
-    let mut mixed = seed;
-    for word in digest.as_chunks::<8>().0 {
-        let product = u128::from(mixed ^ u64::from_le_bytes(*word)) * 0x9e37_79b9_7f4a_7c15;
-        mixed = (product ^ (product >> 64)) as u64;
-    }
-    mixed
+    let [a, b, c, d] = std::array::from_fn(|at| {
+        let word = digest.as_chunks::<8>().0.get(at).map_or(0, |word| u64::from_le_bytes(*word));
+        word ^ seed.rotate_left(16 * u32::try_from(at).unwrap_or(0))
+    });
+    // No factor is known without the seed.
+    let product = |a: u64, b: u64| {
+        let product = u128::from(a) * u128::from(b ^ 0x9e37_79b9_7f4a_7c15);
+        (product ^ (product >> 64)) as u64
+    };
+    product(a, b) ^ product(c, d).rotate_left(32)
 }
 
 #[cfg(test)]

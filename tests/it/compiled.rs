@@ -31,16 +31,16 @@ fn the_bytes_never_change_within_a_format() {
         .iter()
         .map(|file| Snapshot::from_bytes(file).unwrap().report().content_id.unwrap().to_string())
         .collect();
-    assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless it is not 1 yet anywhere");
-    assert_eq!(FORMAT, 1);
+    assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless no release has this one yet");
+    assert_eq!(FORMAT, 2);
 }
 
 const IDS: [&str; 5] = [
-    "sha256:476e9da341f745290b45179f23bb9486ebf6f0ef1f6e2cc9298a8e7d3a245ef0",
-    "sha256:153575db4794c21837ae8e1df9e5700966005624fa0c10c6ba7dd6abf0b3fbbe",
-    "sha256:3179846f8cc70425297b3cfbbd93c23c23ae0ab80ea115c24bac7565d3ba48b9",
-    "sha256:fcdc454c96462436c4c7d4db1c2383df0e50758775225ebbc78534b9dafb81ff",
-    "sha256:3008a0828d7c420ddc534672218743af49884a2b8fa751044dd8c01efa5c01ba",
+    "sha256:210895d76a339c2031f8d3e2e3e51e304b7f67466a9bc829337046796b0aaa0b",
+    "sha256:6655edf78afb4949565ef8a43b54f65b142963621771c963345c7c1aa7021329",
+    "sha256:9b1aa55de413e3db59a02830fc3d35c3f6f387ce39236cb21b5549ef18cd1bf7",
+    "sha256:8f78a0161cfe8e2e7453e4fd1477543f072f1a12b85b4d856e0c4ec83d325df9",
+    "sha256:853d2862734dc268f612c8c9c594761c7eb0676f35950de8c95381e67fb29ed7",
 ];
 
 #[test]

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 
 use crate::model::GrantSource;
 use crate::name::{CanonicalName, Dialect, NameBuffer, Written};
-use crate::pattern::{HashedName, Shape, covers};
+use crate::pattern::{Beginnings, HashedName, Shape, covers};
 use crate::snapshot::RequiredLiterals;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -140,7 +140,8 @@ impl Kernel {
         for &id in ids {
             let Some(found) = self.shapes.get(shape as usize) else { return };
             let (segments, whole) = (found.segments(), found.whole());
-            let name = HashedName::new(CanonicalName::of(self.source(id)));
+            let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+            let name = HashedName::new(CanonicalName::of(self.source(id), &mut buffer), &mut beginnings);
             let shapes = self.nodes.entry((segments, whole, name.leading_key(usize::from(whole)))).or_default();
             if !shapes.contains(&shape) {
                 shapes.push(shape);
@@ -163,7 +164,7 @@ impl Kernel {
     pub fn covering<'n>(&self, names: impl IntoIterator<Item = &'n str>, matches: &mut Matches) {
         matches.ends.clear();
         matches.ids.clear();
-        let mut buffer = NameBuffer::new();
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
         // What the last name began with, and the shapes below that.
         let (mut segments, mut begins, mut below) = (0, Vec::new(), Vec::new());
         for name in names {
@@ -172,14 +173,15 @@ impl Kernel {
             let well_formed = read.is_ok();
             if let Ok(name) = read {
                 let beginning = beginning(name);
+                let hashed = HashedName::new(name, &mut beginnings);
                 if segments != name.segment_count() || begins != beginning {
                     below.clear();
-                    self.below(&HashedName::new(name), &mut below);
+                    self.below(&hashed, &mut below);
                     segments = name.segment_count();
                     begins.clear();
                     begins.extend_from_slice(beginning);
                 }
-                self.of_name(name, &below, &mut matches.ids);
+                self.of_name(&hashed, &below, &mut matches.ids);
                 if let Some(found) = matches.ids.get_mut(start..) {
                     found.sort_unstable();
                 }
@@ -191,11 +193,12 @@ impl Kernel {
 
     /// As [`covering`](Self::covering), for one name in canonical form.
     pub(super) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
-        let name = CanonicalName::of(name);
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+        let name = HashedName::new(CanonicalName::of(name, &mut buffer), &mut beginnings);
         let mut below = Vec::new();
-        self.below(&HashedName::new(name), &mut below);
+        self.below(&name, &mut below);
         *matches = Matches::default();
-        self.of_name(name, &below, &mut matches.ids);
+        self.of_name(&name, &below, &mut matches.ids);
         matches.ids.sort_unstable();
         matches.ends.push((u32::try_from(matches.ids.len()).unwrap_or(u32::MAX), true));
     }
@@ -207,7 +210,7 @@ impl Kernel {
 
     /// The shapes of the patterns that begin like `name`.
     fn below(&self, name: &HashedName<'_>, shapes: &mut Vec<u32>) {
-        let segments = name.name().segment_count();
+        let segments = name.segment_count();
         for whole in 0..segments {
             let count = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
             let node = (count(segments), count(whole), name.leading_key(whole));
@@ -215,9 +218,8 @@ impl Kernel {
         }
     }
 
-    fn of_name(&self, name: CanonicalName<'_>, below: &[u32], ids: &mut Vec<u32>) {
-        let hashed = HashedName::new(name);
-        let bytes = name.as_bytes();
+    fn of_name(&self, hashed: &HashedName<'_>, below: &[u32], ids: &mut Vec<u32>) {
+        let bytes = hashed.as_bytes();
         let found = |place: (u32, u32)| {
             let range = self.entries.get(&place).map(|&(start, end)| start as usize..end as usize);
             range.and_then(|range| self.ids.get(range)).unwrap_or_default()
@@ -226,7 +228,7 @@ impl Kernel {
         for &number in below {
             let Some(shape) = self.shapes.get(number as usize) else { continue };
             let Some(key) = hashed.key_at(shape) else { continue };
-            ids.extend(found((number, key)).iter().filter(|&&id| shape.covers(self.source(id), &hashed)));
+            ids.extend(found((number, key)).iter().filter(|&&id| shape.covers(self.source(id), hashed)));
         }
         let start = ids.len();
         self.residue.candidates(bytes, |id| {
@@ -239,7 +241,7 @@ impl Kernel {
 
 /// All but the last segment.
 fn beginning(name: CanonicalName<'_>) -> &[u8] {
-    let end = name.segment_count().checked_sub(2).and_then(|last| name.dot(last)).unwrap_or(0);
+    let end = name.segment_count().checked_sub(2).map_or(0, |last| name.end(last));
     name.as_bytes().get(..end).unwrap_or_default()
 }
 

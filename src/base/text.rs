@@ -1,0 +1,47 @@
+//! Short texts, compared where they stand: a call for each costs more than the comparison.
+
+/// Whether both are the same bytes.
+#[inline]
+pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
+    fn ends<const N: usize>(a: &[u8], b: &[u8]) -> Option<bool> {
+        Some(a.first_chunk::<N>()? == b.first_chunk()? && a.last_chunk::<N>()? == b.last_chunk()?)
+    }
+    if a.len() != b.len() {
+        return false;
+    }
+    // The first and the last bytes of a text that is no longer than both overlap.
+    match a.len() {
+        0 => true,
+        1..4 => a.first() == b.first() && a.last() == b.last() && a.get(a.len() / 2) == b.get(b.len() / 2),
+        4..8 => ends::<4>(a, b) == Some(true),
+        8..16 => ends::<8>(a, b) == Some(true),
+        16..=32 => ends::<16>(a, b) == Some(true),
+        _ => a == b,
+    }
+}
+
+/// Whether `text` begins with `beginning`.
+#[inline]
+pub(crate) fn begins_with(text: &[u8], beginning: &[u8]) -> bool {
+    text.get(..beginning.len()).is_some_and(|text| is_same(text, beginning))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_byte_and_the_length_count() {
+        for length in 0..70 {
+            let text: Vec<u8> = (0..length).collect();
+            assert!(is_same(&text, &text.clone()));
+            assert!(begins_with(&[&text[..], b"x"].concat(), &text));
+            assert!(!is_same(&text, &[&text[..], b"x"].concat()) && !begins_with(&text, &[&text[..], b"x"].concat()));
+            for at in 0..text.len() {
+                let mut other = text.clone();
+                other[at] ^= 1;
+                assert!(!is_same(&text, &other) && !begins_with(&other, &text), "byte {at} of {length}");
+            }
+        }
+    }
+}

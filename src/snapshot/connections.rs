@@ -1,0 +1,81 @@
+//! From the name of a connection to its place.
+
+use std::hash::BuildHasher;
+
+use crate::base::is_same;
+use crate::model::Connection;
+use crate::pattern::KeyHasher;
+
+/// The places of connections, found by a hash of their names that is another one in each process.
+#[derive(Debug, Default)]
+pub(super) struct ConnectionTable {
+    // A place plus one; zero if empty.
+    // INVARIANT: the length is a power of two, or zero, and at least half of the slots are empty.
+    slots: Vec<u32>,
+    seed: u64,
+}
+
+impl ConnectionTable {
+    /// A table of these connections; the first of those that share a name.
+    pub(super) fn new(connections: &[Connection]) -> Self {
+        let seed = foldhash::fast::RandomState::default().hash_one(0);
+        let size = if connections.is_empty() { 0 } else { (2 * connections.len()).next_power_of_two() };
+        let mut table = Self { slots: vec![0; size], seed };
+        for (connection, place) in connections.iter().zip(1..) {
+            let (mut at, mask) = (table.start(connection.name()), size - 1);
+            while table.slots.get(at & mask).is_some_and(|slot| *slot != 0) {
+                at += 1;
+            }
+            if let Some(slot) = table.slots.get_mut(at & mask) {
+                *slot = place;
+            }
+        }
+        table
+    }
+
+    fn start(&self, name: &str) -> usize {
+        let mut hasher = KeyHasher::seeded(self.seed);
+        hasher.write(name.as_bytes());
+        hasher.key() as usize
+    }
+
+    /// The connection of that name, with its place, among those that the table was made of.
+    #[inline]
+    pub(super) fn find<'c>(&self, connections: &'c [Connection], name: &str) -> Option<(u32, &'c Connection)> {
+        let mask = self.slots.len().checked_sub(1)?;
+        let mut at = self.start(name);
+        loop {
+            let place = self.slots.get(at & mask)?.checked_sub(1)?;
+            let connection = connections.get(place as usize)?;
+            if is_same(connection.name().as_bytes(), name.as_bytes()) {
+                return Some((place, connection));
+            }
+            at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::Dialect;
+
+    #[test]
+    fn each_is_found_by_its_name_and_no_other() {
+        for count in [0, 1, 2, 7, 8, 100] {
+            let connection = |at| Connection {
+                name: format!("connection_{at}").into(),
+                dialect: Dialect::Generic,
+                named_sources_only: false,
+            };
+            let connections: Vec<Connection> = (0..count).map(connection).collect();
+            let table = ConnectionTable::new(&connections);
+            for (connection, at) in connections.iter().zip(0..) {
+                assert_eq!(table.find(&connections, connection.name()), Some((at, connection)));
+            }
+            for name in ["", "connection_", "connection_100", "Connection_1"] {
+                assert_eq!(table.find(&connections, name), None, "{name} of {count}");
+            }
+        }
+    }
+}
