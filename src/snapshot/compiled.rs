@@ -106,6 +106,12 @@ impl Compiled {
         self.context.connections.get(at as usize)
     }
 
+    /// Says that the grants of `row` will be asked for: a cache miss, which all that comes before them need not wait for.
+    #[inline]
+    pub(crate) fn expect(&self, row: &Row) {
+        self.grants.expect(row.grants());
+    }
+
     /// What the token of `row` may do on a connection; `None` if nothing.
     #[inline]
     pub(crate) fn block(&self, row: &Row, connection: u32) -> Option<Block<'_>> {

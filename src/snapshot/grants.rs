@@ -113,6 +113,12 @@ struct Set<'s, const W: usize, const D: usize> {
 }
 
 impl GrantSets {
+    /// Has the memory of the set at `set` on its way while other things are done.
+    #[inline]
+    pub(crate) fn expect(&self, set: u32) {
+        std::hint::black_box(self.bytes.get(set as usize).copied());
+    }
+
     /// The block of the set at `set` for `connection`. Logarithmic in the connections of the set.
     #[inline]
     pub(crate) fn block(&self, set: u32, connection: u32) -> Option<Block<'_>> {

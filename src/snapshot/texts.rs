@@ -91,12 +91,13 @@ impl Texts {
 }
 
 /// The number that begins `bytes`, and what stands behind it.
-#[inline]
+#[inline(always)]
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (&first, rest) = bytes.split_first()?;
     if first < 0x80 { Some((usize::from(first), rest)) } else { long_number(first, rest) }
 }
 
+#[cold]
 fn long_number(first: u8, mut rest: &[u8]) -> Option<(usize, &[u8])> {
     let (mut value, mut more, mut shift) = (usize::from(first & 0x7f), true, 7);
     while more {
