@@ -1,11 +1,11 @@
 //! The checks, in their order (N10).
 
-use super::reason::TokenId;
-use super::{Allow, Credential, Decision, Reason, Request, Source, Sources};
 use std::ops::Range;
 
 use smallvec::SmallVec;
 
+use super::reason::TokenId;
+use super::{Allow, Credential, Decision, Reason, Request, Source, Sources};
 use crate::base::Timestamp;
 use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};

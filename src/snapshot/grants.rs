@@ -13,6 +13,8 @@
 //!          for each of the residue: ordinal, text, grant     what the connection's matcher finds, by ordinal
 //! ```
 //!
+//! Sixteen zeros stand behind all sets, so that keys can be compared eight at a time.
+//!
 //! A run holds exact names, query texts, named sources, or the patterns of one shape. One hash of the asked text at the
 //! places of the run's shape finds its entry; the text itself is compared before anything is allowed.
 
