@@ -271,9 +271,11 @@ impl<'s> Target<'s> {
         }
         self.compiled.residue(block, bytes, |entry| {
             let pattern = self.compiled.text(entry.text).own();
-            if covers(pattern, bytes) {
+            let covers = covers(pattern, bytes);
+            if covers {
                 best.offer(pattern, entry.grant);
             }
+            covers
         });
         best.grant()
     }

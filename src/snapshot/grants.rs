@@ -228,6 +228,24 @@ impl<'s> Block<'s> {
         behind.iter().map(|stored| residue(form::words(*stored))).take_while(move |entry| entry.ordinal == ordinal)
     }
 
+    /// The grant of the residue at a place.
+    #[inline]
+    pub(crate) fn residue_at(self, at: usize) -> Option<Residue> {
+        self.residue.get(at).map(|stored| residue(form::words(*stored)))
+    }
+
+    /// Where in the residue the first ordinal from `ordinal` on is, of which each occurs once; it is asked for near `guess`.
+    #[inline]
+    pub(crate) fn residue_from(self, ordinal: u32, guess: usize) -> usize {
+        let before = |at: usize| self.residue_at(at).is_some_and(|entry| entry.ordinal < ordinal);
+        let is = |at: usize| !before(at) && at.checked_sub(1).is_none_or(before);
+        // A block may have all of the connection's residue; and mostly the next is asked for.
+        let guesses = [ordinal as usize, guess, guess + 1];
+        guesses.into_iter().find(|&at| at <= self.residue.len() && is(at)).unwrap_or_else(|| {
+            self.residue.partition_point(|stored| residue(form::words(*stored)).ordinal < ordinal)
+        })
+    }
+
     /// Calls `visit` with the kind, text and place of each distinct grant.
     pub(crate) fn each(self, mut visit: impl FnMut(GrantKind, Option<TextId>, u32)) {
         if let Some(grant) = self.all {

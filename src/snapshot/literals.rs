@@ -9,11 +9,11 @@
 //!
 //! | part | bytes |
 //! | --- | --- |
-//! | head: how many states, literals, states with a row, and bits of a class | 4 × 4 |
+//! | head: how many states, literals, leading ones of these, states with a row, and bits of a class | 5 × 4 |
 //! | for each byte its class: those that no literal holds share one | 256 |
 //! | for each literal the longest other one that it ends with | 4 |
 //! | for each state: first child, fallback, longest literal that it ends with; how many children, the first one's byte | 16 |
-//! | for each of the shortest states a row: the state after each class of byte, fallbacks followed | 4 × classes |
+//! | for each of the shortest states a row: the state after each class of byte, fallbacks followed, and whether that ends with a literal, and with a leading one | 4 × classes |
 //! | for each state the byte that leads to it | 1 |
 
 use std::ops::{ControlFlow, Range};
@@ -22,16 +22,28 @@ use std::ops::{ControlFlow, Range};
 const ROOT: u32 = 0;
 /// In place of a literal's ordinal. There are never as many literals.
 const NONE: u32 = u32::MAX;
-const HEAD: usize = 4;
+/// In a row, beside the number of a state: whether it ends with a literal, and whether with a leading one. There are never as
+/// many states.
+const FINDS: u32 = 1 << 31;
+const LEADS: u32 = 1 << 30;
+const STATE: u32 = LEADS - 1;
+const HEAD: usize = 5;
 /// What all rows together may take: so much for each state, or at least so much that a small index needs no fallbacks.
 const ROW_BYTES_A_STATE: usize = 6;
 const ROW_BYTES: usize = 4 << 10;
+/// Shorter texts are read in one piece.
+const PIECES_FROM: usize = 16 * LONGEST;
+/// So many bytes of each piece are read before what was found is looked at.
+const STEPS: usize = 128;
+
+/// The most bytes of a literal.
+pub(crate) const LONGEST: usize = 8;
 
 /// An index of literals, read where it lies.
 ///
 /// Reading all of it would cost more than a search, so only its head and its length are verified. In bytes that [`build`]
-/// did not write, a search may find anything; but it ends after at most two steps for each byte of the text, reports
-/// ordinals of literals that the head allows for, and no more occurrences than the text has substrings.
+/// did not write, a search may find anything; but it ends after a bounded number of steps for each byte of the text, and
+/// reports ordinals of literals that the head allows for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Literals<'b> {
     class_of: &'b [u8; 256],
@@ -39,8 +51,16 @@ pub(crate) struct Literals<'b> {
     states: &'b [Record],
     rows: &'b [[u8; 4]],
     labels: &'b [u8],
-    with_row: u32,
+    leading: u32,
     class_bits: u32,
+}
+
+/// Which literals are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The first ones of the list, as many as [`build`] was told.
+    Leading,
+    All,
 }
 
 impl<'b> Literals<'b> {
@@ -48,7 +68,7 @@ impl<'b> Literals<'b> {
     #[inline]
     pub(crate) fn read(bytes: &'b [u8]) -> Option<Self> {
         let (head, rest) = words(bytes, HEAD)?;
-        let [states, literals, with_row, class_bits] = head.first_chunk::<HEAD>()?.map(u32::from_le_bytes);
+        let [states, literals, leading, with_row, class_bits] = head.first_chunk::<HEAD>()?.map(u32::from_le_bytes);
         if with_row == 0 || with_row > states || class_bits > 8 {
             return None;
         }
@@ -56,53 +76,161 @@ impl<'b> Literals<'b> {
         let (shorter, rest) = words(rest, literals as usize)?;
         let (records, rest) = words(rest, (states as usize).checked_mul(4)?)?;
         let (rows, labels) = words(rest, (with_row as usize).checked_mul(1 << class_bits)?)?;
-        let index = Self { class_of, shorter, states: records.as_chunks().0, rows, labels, with_row, class_bits };
+        let index = Self { class_of, shorter, states: records.as_chunks().0, rows, labels, leading, class_bits };
         (labels.len() == states as usize).then_some(index)
     }
 
-    /// Calls `visit` with the ordinal of each occurrence of a literal in `text`, in the order in which they end and the
-    /// longest first; stops where `visit` breaks off.
+    /// How many of the literals are leading.
+    pub(crate) fn leading(&self) -> u32 {
+        self.leading
+    }
+
+    /// Calls `visit` with the ordinal of each literal that `text` holds and the number of the stretch of 2<sup>`stretch`</sup>
+    /// bytes in which it ends: of those that end at one place the longest first, and the shorter ones only as long as `visit`
+    /// does not break off. In no order else; what ends in one stretch several times may be visited once or more.
     ///
-    /// Linear in the bytes of the text and in the occurrences, of which each byte can end as many as there are literals.
-    /// Allocates nothing.
-    pub(crate) fn each_in(&self, text: &[u8], mut visit: impl FnMut(u32) -> ControlFlow<()>) {
-        let mut state = ROOT;
-        // At least the length of what the state stands for.
-        let mut length = 0;
-        for (&byte, end) in text.iter().zip(1_usize..) {
-            state = self.after(state, byte, &mut length);
-            length += 1;
-            let mut found = self.state(state).found;
-            // Each occurrence that ends here starts at a place of its own.
-            for _ in 0..end {
-                let Some(&shorter) = self.shorter.get(found as usize) else { break };
-                if visit(found).is_break() {
-                    return;
+    /// Linear in the bytes of the text, of which each can end [`LONGEST`] literals. Allocates nothing.
+    #[inline]
+    pub(crate) fn each_in(
+        &self,
+        which: Which,
+        text: &[u8],
+        stretch: u32,
+        visit: impl FnMut(u32, usize) -> ControlFlow<()>,
+    ) {
+        match which {
+            Which::Leading => self.each_of::<LEADS>(text, stretch, visit),
+            Which::All => self.each_of::<FINDS>(text, stretch, visit),
+        }
+    }
+
+    fn each_of<const WHICH: u32>(
+        &self,
+        text: &[u8],
+        stretch: u32,
+        mut visit: impl FnMut(u32, usize) -> ControlFlow<()>,
+    ) {
+        // Each step waits for the state before it, so four pieces of the text are read at once. They overlap by what a
+        // literal may be cut by.
+        let quarter = text.len() / 4;
+        let length = quarter + LONGEST + 3;
+        let starts = [0, quarter, 2 * quarter, text.len().saturating_sub(length)];
+        let pieces = starts.map(|start| text.get(start..start + length));
+        let ([Some(a), Some(b), Some(c), Some(d)], true) = (pieces, text.len() >= PIECES_FROM) else {
+            let mut state = ROOT;
+            for (at, &byte) in text.iter().enumerate() {
+                state = self.after(state & STATE, byte);
+                if state & WHICH != 0 {
+                    self.found::<WHICH>(state & STATE, at >> stretch, &mut visit);
                 }
-                found = u32::from_le_bytes(shorter);
+            }
+            return;
+        };
+        let pieces = a.chunks(STEPS).zip(b.chunks(STEPS)).zip(c.chunks(STEPS)).zip(d.chunks(STEPS));
+        let mut recent = [Recent::default(); 4];
+        let mut states = [ROOT; 4];
+        let mut finds = [([ROOT; 4], 0); STEPS];
+        for (part, (((a, b), c), d)) in pieces.enumerate() {
+            let count = self.steps::<WHICH>([a, b, c, d], &mut states, &mut finds);
+            for &(states, at) in finds.iter().take(count) {
+                for ((state, start), recent) in states.into_iter().zip(starts).zip(&mut recent) {
+                    let stretch = (start + part * STEPS + at) >> stretch;
+                    if state & WHICH != 0 && recent.is_new(state, stretch) {
+                        self.found::<WHICH>(state & STATE, stretch, &mut visit);
+                    }
+                }
             }
         }
     }
 
-    /// The state after `state` and `byte`. Each fallback takes one from `length`, for it leads to a shorter state.
-    #[inline]
-    fn after(&self, mut state: u32, byte: u8, length: &mut usize) -> u32 {
-        while state >= self.with_row {
-            let from = self.state(state);
-            if let Some(child) = self.child(from, byte) {
-                return child;
-            }
-            state = match length.checked_sub(1) {
-                Some(left) => {
-                    *length = left;
-                    from.fallback
+    /// Reads four pieces of at most [`STEPS`] bytes at once. Keeps the states after each byte of which one ends with such a
+    /// literal, and tells how many times that was so.
+    #[inline(never)]
+    fn steps<const WHICH: u32>(
+        &self,
+        [a, b, c, d]: [&[u8]; 4],
+        states: &mut [u32; 4],
+        finds: &mut [([u32; 4], usize); STEPS],
+    ) -> usize {
+        let [mut of_a, mut of_b, mut of_c, mut of_d] = *states;
+        let mut count = 0;
+        for (at, (((&a, &b), &c), &d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
+            of_a = self.after(of_a & STATE, a);
+            of_b = self.after(of_b & STATE, b);
+            of_c = self.after(of_c & STATE, c);
+            of_d = self.after(of_d & STATE, d);
+            if (of_a | of_b | of_c | of_d) & WHICH != 0 {
+                if let Some(found) = finds.get_mut(count) {
+                    *found = ([of_a, of_b, of_c, of_d], at);
                 }
-                None => ROOT,
-            };
+                count += 1;
+            }
         }
+        *states = [of_a, of_b, of_c, of_d];
+        count
+    }
+
+    #[inline(never)]
+    fn found<const WHICH: u32>(
+        &self,
+        state: u32,
+        stretch: usize,
+        visit: &mut impl FnMut(u32, usize) -> ControlFlow<()>,
+    ) {
+        let mut found = self.state(state).found;
+        for _ in 0..LONGEST {
+            let Some(&shorter) = self.shorter.get(found as usize) else { break };
+            if (WHICH == FINDS || found < self.leading) && visit(found, stretch).is_break() {
+                break;
+            }
+            found = u32::from_le_bytes(shorter);
+        }
+    }
+
+    /// What a row has for a state: beside its number, which literals it ends with.
+    #[inline]
+    fn entry(&self, state: u32) -> u32 {
+        let mut found = self.state(state).found;
+        let mut entry = state & STATE;
+        for _ in 0..LONGEST {
+            let Some(&shorter) = self.shorter.get(found as usize) else { break };
+            entry |= FINDS;
+            if found < self.leading {
+                return entry | LEADS;
+            }
+            found = u32::from_le_bytes(shorter);
+        }
+        entry
+    }
+
+    /// The state after `state` and `byte`, and whether it ends with a literal.
+    #[inline]
+    fn after(&self, state: u32, byte: u8) -> u32 {
+        // Only states with a row have a place there.
+        self.in_row(state, byte).unwrap_or_else(|| self.after_long(state, byte))
+    }
+
+    #[inline]
+    fn in_row(&self, state: u32, byte: u8) -> Option<u32> {
         let class = self.class_of.get(usize::from(byte)).copied().unwrap_or_default();
         let entry = self.rows.get(((state as usize) << self.class_bits) | usize::from(class));
-        entry.map_or(ROOT, |&state| u32::from_le_bytes(state))
+        entry.map(|&state| u32::from_le_bytes(state))
+    }
+
+    #[inline(never)]
+    fn after_long(&self, mut state: u32, byte: u8) -> u32 {
+        // Each fallback is shorter than the state before it.
+        for _ in 0..LONGEST {
+            let from = self.state(state);
+            if let Some(child) = self.child(from, byte) {
+                return self.entry(child);
+            }
+            state = from.fallback;
+            if let Some(after) = self.in_row(state, byte) {
+                return after;
+            }
+        }
+        ROOT
     }
 
     #[inline]
@@ -121,6 +249,19 @@ impl<'b> Literals<'b> {
     #[inline]
     fn state(&self, at: u32) -> State {
         self.states.get(at as usize).map_or(State::default(), State::read)
+    }
+}
+
+/// States that found something lately, each with the stretch: texts that repeat themselves find the same over and over.
+#[derive(Default, Clone, Copy)]
+struct Recent([u64; 16]);
+
+impl Recent {
+    #[inline]
+    fn is_new(&mut self, state: u32, stretch: usize) -> bool {
+        let found = u64::from(state) << 32 | (stretch as u64 + 1);
+        let Some(last) = self.0.get_mut(state as usize % 16) else { return true };
+        std::mem::replace(last, found) != found
     }
 }
 
@@ -175,23 +316,24 @@ impl State {
     }
 }
 
-/// Writes the index of `literals`, which are distinct and not empty; the ordinal of each is its place in the list.
+/// Writes the index of `literals`, which are distinct, not empty and no longer than [`LONGEST`]; the ordinal of each is its
+/// place in the list, of which the first ones are `leading`: those can be looked for alone.
 ///
 /// The same list always makes the same bytes. Linear in the bytes of the literals, but for sorting them. The index takes 4
 /// bytes for each literal and 23 for each state (at most one more than the literals have bytes), and up to 4.3 KiB besides.
 ///
-/// `None` if that exceeds 4 GiB. An empty literal would never be found, and of equal ones only the first.
-pub(crate) fn build(literals: &[&[u8]]) -> Option<Vec<u8>> {
-    build_within(u32::MAX as usize, literals)
+/// `None` if that exceeds 4 GiB. An empty or longer literal might never be found, and of equal ones only the first.
+pub(crate) fn build(literals: &[&[u8]], leading: u32) -> Option<Vec<u8>> {
+    build_within(u32::MAX as usize, literals, leading)
 }
 
-fn build_within(most_bytes: usize, literals: &[&[u8]]) -> Option<Vec<u8>> {
+fn build_within(most_bytes: usize, literals: &[&[u8]], leading: u32) -> Option<Vec<u8>> {
     let mut sorted: Vec<(&[u8], u32)> = literals.iter().copied().zip(ROOT..NONE).collect();
     if sorted.len() < literals.len() {
         return None;
     }
     sorted.sort_unstable();
-    let mut builder = Builder::of(&sorted, most_bytes)?;
+    let mut builder = Builder::of(&sorted, leading, most_bytes)?;
     builder.link();
     builder.finish(most_bytes)
 }
@@ -203,13 +345,14 @@ struct Builder {
     states: Vec<Record>,
     rows: Vec<[u8; 4]>,
     labels: Vec<u8>,
+    leading: u32,
     with_row: u32,
     class_bits: u32,
 }
 
 impl Builder {
     /// All states, as yet without fallbacks and rows.
-    fn of(sorted: &[(&[u8], u32)], most_bytes: usize) -> Option<Self> {
+    fn of(sorted: &[(&[u8], u32)], leading: u32, most_bytes: usize) -> Option<Self> {
         let mut states = Vec::new();
         // No byte leads to the root.
         let mut labels = vec![0];
@@ -251,6 +394,7 @@ impl Builder {
             rows: Vec::with_capacity(with_row << class_bits),
             states,
             labels,
+            leading,
             with_row: u32::try_from(with_row).ok()?,
             class_bits,
         })
@@ -262,14 +406,11 @@ impl Builder {
     fn link(&mut self) {
         for at in ROOT..u32::try_from(self.states.len()).unwrap_or(NONE) {
             let state = self.search().state(at);
-            if at < self.with_row {
-                self.add_row(at, state);
-            }
             for child in state.children() {
                 let search = self.search();
                 let fallback = match at {
                     ROOT => ROOT,
-                    _ => search.after(state.fallback, self.label(child), &mut { usize::MAX }),
+                    _ => search.after(state.fallback, self.label(child)) & STATE,
                 };
                 let found = search.state(fallback).found;
                 let mut linked = State { fallback, ..search.state(child) };
@@ -280,6 +421,9 @@ impl Builder {
                 if let Some(state) = self.states.get_mut(child as usize) {
                     *state = linked.write();
                 }
+            }
+            if at < self.with_row {
+                self.add_row(at, state);
             }
         }
     }
@@ -296,8 +440,9 @@ impl Builder {
         }
         for child in state.children() {
             let class = self.class_of.get(usize::from(self.label(child))).copied().unwrap_or_default();
+            let after = self.search().entry(child);
             if let Some(entry) = self.rows.get_mut(start + usize::from(class)) {
-                *entry = child.to_le_bytes();
+                *entry = after.to_le_bytes();
             }
         }
     }
@@ -315,7 +460,7 @@ impl Builder {
             states: &self.states,
             rows: &self.rows,
             labels: &self.labels,
-            with_row: self.with_row,
+            leading: self.leading,
             class_bits: self.class_bits,
         }
     }
@@ -325,6 +470,7 @@ impl Builder {
         let head = [
             length(self.states.len())?,
             length(self.shorter.len())?,
+            self.leading.to_le_bytes(),
             self.with_row.to_le_bytes(),
             self.class_bits.to_le_bytes(),
         ];
