@@ -237,13 +237,20 @@ impl<'s> Block<'s> {
     /// Where in the residue the first ordinal from `ordinal` on is, of which each occurs once; it is asked for near `guess`.
     #[inline]
     pub(crate) fn residue_from(self, ordinal: u32, guess: usize) -> usize {
-        let before = |at: usize| self.residue_at(at).is_some_and(|entry| entry.ordinal < ordinal);
-        let is = |at: usize| !before(at) && at.checked_sub(1).is_none_or(before);
-        // A block may have all of the connection's residue; and mostly the next is asked for.
-        let guesses = [ordinal as usize, guess, guess + 1];
-        guesses.into_iter().find(|&at| at <= self.residue.len() && is(at)).unwrap_or_else(|| {
-            self.residue.partition_point(|stored| residue(form::words(*stored)).ordinal < ordinal)
-        })
+        let ordinal_at = |at: usize| self.residue_at(at).map(|entry| entry.ordinal);
+        // A block may have all of the connection's residue.
+        if ordinal_at(ordinal as usize) == Some(ordinal) {
+            return ordinal as usize;
+        }
+        // Mostly the next is asked for.
+        let is = |at: usize| {
+            ordinal_at(at).is_none_or(|found| found >= ordinal)
+                && at.checked_sub(1).is_none_or(|before| ordinal_at(before).is_some_and(|found| found < ordinal))
+        };
+        [guess, guess + 1]
+            .into_iter()
+            .find(|&at| is(at))
+            .unwrap_or_else(|| self.residue.partition_point(|stored| residue(form::words(*stored)).ordinal < ordinal))
     }
 
     /// Calls `visit` with the kind, text and place of each distinct grant.

@@ -12,7 +12,7 @@
 //! | head: how many states, literals, leading ones of these, states with a row, and bits of a class | 5 × 4 |
 //! | for each byte its class: those that no literal holds share one | 256 |
 //! | for each literal the longest other one that it ends with | 4 |
-//! | for each state: first child, fallback, longest literal that it ends with; how many children, the first one's byte | 16 |
+//! | for each state: first child, fallback, longest literal that it ends with; how many children, the first one's byte, and whether it ends with a literal and a leading one | 16 |
 //! | for each of the shortest states a row: the state after each class of byte, fallbacks followed, and whether that ends with a literal, and with a leading one | 4 × classes |
 //! | for each state the byte that leads to it | 1 |
 
@@ -22,11 +22,10 @@ use std::ops::{ControlFlow, Range};
 const ROOT: u32 = 0;
 /// In place of a literal's ordinal. There are never as many literals.
 const NONE: u32 = u32::MAX;
-/// In a row, beside the number of a state: whether it ends with a literal, and whether with a leading one. There are never as
-/// many states.
+/// Beside the place of a state: whether it ends with a literal, and whether with a leading one. There are never as many.
 const FINDS: u32 = 1 << 31;
 const LEADS: u32 = 1 << 30;
-const STATE: u32 = LEADS - 1;
+const PLACE: u32 = LEADS - 1;
 const HEAD: usize = 5;
 /// What all rows together may take: so much for each state, or at least so much that a small index needs no fallbacks.
 const ROW_BYTES_A_STATE: usize = 6;
@@ -52,6 +51,9 @@ pub(crate) struct Literals<'b> {
     rows: &'b [[u8; 4]],
     labels: &'b [u8],
     leading: u32,
+    with_row: u32,
+    /// The first place behind all rows.
+    behind_rows: u32,
     class_bits: u32,
 }
 
@@ -76,8 +78,12 @@ impl<'b> Literals<'b> {
         let (shorter, rest) = words(rest, literals as usize)?;
         let (records, rest) = words(rest, (states as usize).checked_mul(4)?)?;
         let (rows, labels) = words(rest, (with_row as usize).checked_mul(1 << class_bits)?)?;
-        let index = Self { class_of, shorter, states: records.as_chunks().0, rows, labels, leading, class_bits };
-        (labels.len() == states as usize).then_some(index)
+        let behind_rows = u32::try_from(rows.len()).ok()?;
+        if labels.len() != states as usize || behind_rows.checked_add(states)? > PLACE {
+            return None;
+        }
+        let states = records.as_chunks().0;
+        Some(Self { class_of, shorter, states, rows, labels, leading, with_row, behind_rows, class_bits })
     }
 
     /// How many of the literals are leading.
@@ -119,9 +125,9 @@ impl<'b> Literals<'b> {
         let ([Some(a), Some(b), Some(c), Some(d)], true) = (pieces, text.len() >= PIECES_FROM) else {
             let mut state = ROOT;
             for (at, &byte) in text.iter().enumerate() {
-                state = self.after(state & STATE, byte);
+                state = self.after(state, byte);
                 if state & WHICH != 0 {
-                    self.found::<WHICH>(state & STATE, at >> stretch, &mut visit);
+                    self.found::<WHICH>(state, at >> stretch, &mut visit);
                 }
             }
             return;
@@ -136,7 +142,7 @@ impl<'b> Literals<'b> {
                 for ((state, start), recent) in states.into_iter().zip(starts).zip(&mut recent) {
                     let stretch = (start + part * STEPS + at) >> stretch;
                     if state & WHICH != 0 && recent.is_new(state, stretch) {
-                        self.found::<WHICH>(state & STATE, stretch, &mut visit);
+                        self.found::<WHICH>(state, stretch, &mut visit);
                     }
                 }
             }
@@ -155,10 +161,10 @@ impl<'b> Literals<'b> {
         let [mut of_a, mut of_b, mut of_c, mut of_d] = *states;
         let mut count = 0;
         for (at, (((&a, &b), &c), &d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
-            of_a = self.after(of_a & STATE, a);
-            of_b = self.after(of_b & STATE, b);
-            of_c = self.after(of_c & STATE, c);
-            of_d = self.after(of_d & STATE, d);
+            of_a = self.after(of_a, a);
+            of_b = self.after(of_b, b);
+            of_c = self.after(of_c, c);
+            of_d = self.after(of_d, d);
             if (of_a | of_b | of_c | of_d) & WHICH != 0 {
                 if let Some(found) = finds.get_mut(count) {
                     *found = ([of_a, of_b, of_c, of_d], at);
@@ -173,11 +179,11 @@ impl<'b> Literals<'b> {
     #[inline(never)]
     fn found<const WHICH: u32>(
         &self,
-        state: u32,
+        place: u32,
         stretch: usize,
         visit: &mut impl FnMut(u32, usize) -> ControlFlow<()>,
     ) {
-        let mut found = self.state(state).found;
+        let mut found = self.state(self.state_at(place & PLACE)).found;
         for _ in 0..LONGEST {
             let Some(&shorter) = self.shorter.get(found as usize) else { break };
             if (WHICH == FINDS || found < self.leading) && visit(found, stretch).is_break() {
@@ -187,46 +193,55 @@ impl<'b> Literals<'b> {
         }
     }
 
-    /// What a row has for a state: beside its number, which literals it ends with.
+    /// The place of a state, and which literals it ends with.
+    ///
+    /// A place is where the row of a state begins; those without a row have the places behind all rows.
     #[inline]
-    fn entry(&self, state: u32) -> u32 {
-        let mut found = self.state(state).found;
-        let mut entry = state & STATE;
-        for _ in 0..LONGEST {
-            let Some(&shorter) = self.shorter.get(found as usize) else { break };
-            entry |= FINDS;
-            if found < self.leading {
-                return entry | LEADS;
-            }
-            found = u32::from_le_bytes(shorter);
+    fn place(&self, state: u32) -> u32 {
+        let place = match state.checked_sub(self.with_row) {
+            None => state << self.class_bits,
+            Some(behind) => behind.wrapping_add(self.behind_rows),
+        };
+        place & PLACE | u32::from(self.state(state).finds) << PLACE.trailing_ones()
+    }
+
+    /// The state at a place.
+    #[inline]
+    fn state_at(&self, place: u32) -> u32 {
+        match place.checked_sub(self.behind_rows) {
+            None => place >> self.class_bits,
+            Some(behind) => behind.wrapping_add(self.with_row),
         }
-        entry
     }
 
-    /// The state after `state` and `byte`, and whether it ends with a literal.
+    /// The place after the one of `place` and `byte`.
     #[inline]
-    fn after(&self, state: u32, byte: u8) -> u32 {
-        // Only states with a row have a place there.
-        self.in_row(state, byte).unwrap_or_else(|| self.after_long(state, byte))
+    fn after(&self, place: u32, byte: u8) -> u32 {
+        let place = place & PLACE;
+        self.in_row(place, byte).unwrap_or_else(|| self.after_long(place, byte))
     }
 
+    /// Where the row of a place leads; `None` where there is no row.
     #[inline]
-    fn in_row(&self, state: u32, byte: u8) -> Option<u32> {
+    fn in_row(&self, place: u32, byte: u8) -> Option<u32> {
         let class = self.class_of.get(usize::from(byte)).copied().unwrap_or_default();
-        let entry = self.rows.get(((state as usize) << self.class_bits) | usize::from(class));
-        entry.map(|&state| u32::from_le_bytes(state))
+        // Places in rows are multiples of the number of classes.
+        let entry = self.rows.get(place as usize + usize::from(class));
+        entry.map(|&place| u32::from_le_bytes(place))
     }
 
+    #[cold]
     #[inline(never)]
-    fn after_long(&self, mut state: u32, byte: u8) -> u32 {
+    fn after_long(&self, place: u32, byte: u8) -> u32 {
+        let mut state = self.state_at(place);
         // Each fallback is shorter than the state before it.
         for _ in 0..LONGEST {
             let from = self.state(state);
             if let Some(child) = self.child(from, byte) {
-                return self.entry(child);
+                return self.place(child);
             }
             state = from.fallback;
-            if let Some(after) = self.in_row(state, byte) {
+            if let Some(after) = self.in_row(self.place(state) & PLACE, byte) {
                 return after;
             }
         }
@@ -260,7 +275,7 @@ impl Recent {
     #[inline]
     fn is_new(&mut self, state: u32, stretch: usize) -> bool {
         let found = u64::from(state) << 32 | (stretch as u64 + 1);
-        let Some(last) = self.0.get_mut(state as usize % 16) else { return true };
+        let Some(last) = self.0.get_mut(state.wrapping_mul(0x9E37_79B1) as usize >> 28) else { return true };
         std::mem::replace(last, found) != found
     }
 }
@@ -285,23 +300,26 @@ struct State {
     children: u16,
     /// The byte that leads to the first child. Most states have no other, and are searched without a look elsewhere.
     label: u8,
+    /// [`FINDS`] and [`LEADS`], as far to the right as can be.
+    finds: u8,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { first: ROOT, fallback: ROOT, found: NONE, children: 0, label: 0 }
+        Self { first: ROOT, fallback: ROOT, found: NONE, children: 0, label: 0, finds: 0 }
     }
 }
 
 impl State {
     #[inline]
-    fn read(&[first, fallback, found, [low, high, label, _]]: &Record) -> Self {
+    fn read(&[first, fallback, found, [low, high, label, finds]]: &Record) -> Self {
         Self {
             first: u32::from_le_bytes(first),
             fallback: u32::from_le_bytes(fallback),
             found: u32::from_le_bytes(found),
             children: u16::from_le_bytes([low, high]),
             label,
+            finds: finds & 3,
         }
     }
 
@@ -312,7 +330,7 @@ impl State {
     fn write(self) -> Record {
         let [low, high] = self.children.to_le_bytes();
         let [first, fallback, found] = [self.first, self.fallback, self.found].map(u32::to_le_bytes);
-        [first, fallback, found, [low, high, self.label, 0]]
+        [first, fallback, found, [low, high, self.label, self.finds]]
     }
 }
 
@@ -388,10 +406,13 @@ impl Builder {
         let (class_of, class_bits) = classes(labels.get(1..).unwrap_or_default());
         let row_bytes = (states.len() * ROW_BYTES_A_STATE).max(ROW_BYTES);
         let with_row = (row_bytes / (4 << class_bits)).clamp(1, states.len());
+        if (with_row << class_bits) + states.len() > PLACE as usize {
+            return None;
+        }
         Some(Self {
             class_of,
             shorter: vec![NONE.to_le_bytes(); sorted.len()],
-            rows: Vec::with_capacity(with_row << class_bits),
+            rows: vec![ROOT.to_le_bytes(); with_row << class_bits],
             states,
             labels,
             leading,
@@ -410,37 +431,37 @@ impl Builder {
                 let search = self.search();
                 let fallback = match at {
                     ROOT => ROOT,
-                    _ => search.after(state.fallback, self.label(child)) & STATE,
+                    _ => search.state_at(search.after(search.place(state.fallback), self.label(child)) & PLACE),
                 };
-                let found = search.state(fallback).found;
+                let State { found, mut finds, .. } = search.state(fallback);
                 let mut linked = State { fallback, ..search.state(child) };
                 match self.shorter.get_mut(linked.found as usize) {
-                    Some(shorter) => *shorter = found.to_le_bytes(),
+                    Some(shorter) => {
+                        *shorter = found.to_le_bytes();
+                        finds |= if linked.found < self.leading { 3 } else { 2 };
+                    }
                     None => linked.found = found,
                 }
+                linked.finds = finds;
                 if let Some(state) = self.states.get_mut(child as usize) {
                     *state = linked.write();
                 }
             }
             if at < self.with_row {
-                self.add_row(at, state);
+                self.write_row(at, state);
             }
         }
     }
 
     /// Where a state has no child, its row leads where its fallback's does.
-    fn add_row(&mut self, at: u32, state: State) {
-        let start = self.rows.len();
-        let classes = 1 << self.class_bits;
-        if at == ROOT {
-            self.rows.resize(classes, ROOT.to_le_bytes());
-        } else {
-            let fallback = (state.fallback as usize) << self.class_bits;
-            self.rows.extend_from_within(fallback..fallback + classes);
-        }
+    fn write_row(&mut self, at: u32, state: State) {
+        let row = |state: u32| (state as usize) << self.class_bits;
+        let (start, fallback) = (row(at), row(state.fallback));
+        // The root falls back to itself.
+        self.rows.copy_within(fallback..row(state.fallback + 1), start);
         for child in state.children() {
             let class = self.class_of.get(usize::from(self.label(child))).copied().unwrap_or_default();
-            let after = self.search().entry(child);
+            let after = self.search().place(child);
             if let Some(entry) = self.rows.get_mut(start + usize::from(class)) {
                 *entry = after.to_le_bytes();
             }
@@ -461,6 +482,8 @@ impl Builder {
             rows: &self.rows,
             labels: &self.labels,
             leading: self.leading,
+            with_row: self.with_row,
+            behind_rows: self.with_row << self.class_bits,
             class_bits: self.class_bits,
         }
     }

@@ -208,14 +208,13 @@ impl<'b> Sequences<'b> {
         if places.first_end(u32::from(first.offset)).is_none() {
             return;
         }
-        // Of each node from the root on, what is behind it.
+        // Of each node from the root on, what is behind it, and how much of it has been found.
         let mut path: SmallVec<[(u32, Progress); DEEPEST]> = SmallVec::new();
-        let mut at = root;
-        let mut node = first;
-        while at < first.behind {
-            while path.last().is_some_and(|&(behind, _)| behind <= at) {
-                path.pop();
-            }
+        let (mut at, mut node) = (root, first);
+        // Whether that is known of the patterns below the node: of an only child's as of its parent's.
+        let mut of_interest = false;
+        let behind_all = first.behind.min(self.end().behind);
+        while at < behind_all {
             let progress = match path.last() {
                 None => Some(Progress::default()),
                 Some((_, progress)) => seen
@@ -224,25 +223,39 @@ impl<'b> Sequences<'b> {
                     .filter(|_| path.len() < DEEPEST),
             };
             let behind = node.behind.max(at + 1);
-            let mut of_interest = |range: Range<u32>| next(range.start).filter(|pattern| range.contains(pattern));
+            let child = self.node(at + 1).unwrap_or(self.end());
+            let own = node.pattern..child.pattern;
+            let mut find = |range: Range<u32>| next(range.start).filter(|pattern| range.contains(pattern));
             match progress {
-                Some(progress) if of_interest(node.pattern..self.first_of(behind)).is_some() => {
-                    let end = self.first_of(at + 1);
-                    let mut pattern = node.pattern;
-                    while let Some(found) = of_interest(pattern..end) {
+                Some(progress)
+                    if of_interest
+                        || (at + 1 == behind && !own.is_empty())
+                        || find(node.pattern..self.first_of(behind)).is_some() =>
+                {
+                    of_interest = own.is_empty() && child.behind == behind;
+                    let mut from = own.start;
+                    while let Some(found) = find(from..own.end) {
                         candidate(found);
-                        pattern = found + 1;
+                        from = found + 1;
                     }
                     path.push((behind, progress));
-                    at += 1;
+                    (at, node) = (at + 1, child);
                 }
-                _ => at = behind,
+                _ => {
+                    of_interest = false;
+                    (at, node) = (behind, self.node(behind).unwrap_or(self.end()));
+                }
             }
-            match self.node(at) {
-                Some(next) => node = next,
-                None => return,
+            while path.last().is_some_and(|&(behind, _)| behind <= at) {
+                path.pop();
             }
         }
+    }
+
+    /// What stands behind all nodes.
+    fn end(&self) -> Node {
+        let all = |count: usize| u32::try_from(count).unwrap_or(NONE);
+        Node { literal: NONE, pattern: all(self.characters.len()), behind: all(self.nodes.len()), offset: 0 }
     }
 
     fn node(&self, at: u32) -> Option<Node> {
@@ -251,7 +264,7 @@ impl<'b> Sequences<'b> {
 
     /// The first pattern of a node, or behind all.
     fn first_of(&self, node: u32) -> u32 {
-        self.node(node).map_or(u32::try_from(self.characters.len()).unwrap_or(NONE), |node| node.pattern)
+        self.node(node).unwrap_or(self.end()).pattern
     }
 
     /// How many characters of a pattern are neither stars nor dots between segments.
@@ -484,9 +497,9 @@ impl<'p> Builder<'p> {
                 sequences.push(0..0);
                 continue;
             };
-            let others = (0..).zip(steps).filter(|&(at, step)| {
-                at != rarest && (inner.contains(&(start + at)) || count(step) <= common)
-            });
+            let others = (0..)
+                .zip(steps)
+                .filter(|&(at, step)| at != rarest && (inner.contains(&(start + at)) || count(step) <= common));
             let sequence: SmallVec<[Step; DEEPEST]> =
                 std::iter::once(first).chain(others.map(|(_, &step)| step)).take(DEEPEST).collect();
             for (place, step) in self.steps.iter_mut().skip(start).zip(&sequence) {

@@ -31,8 +31,8 @@ fn the_bytes_never_change_within_a_format() {
         .iter()
         .map(|file| Snapshot::from_bytes(file).unwrap().report().content_id.unwrap().to_string())
         .collect();
-    assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless it is not 1 yet anywhere");
-    assert_eq!(FORMAT, 1);
+    assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless it is not 2 yet anywhere");
+    assert_eq!(FORMAT, 2);
 }
 
 const IDS: [&str; 5] = [
@@ -82,10 +82,10 @@ fn what_is_refused_is_told_plainly() {
     let told = |bytes: &[u8]| error(bytes).to_string();
     assert_eq!(told(b"{\"tokens\": []}"), "not a compiled policy: it does not begin as one");
     let mut newer = SAMPLES[1].clone();
-    newer[8] = 2;
+    newer[8] = 3;
     assert_eq!(
         told(&newer),
-        "a compiled policy of format 2, where this version reads format 1: compile the policy again"
+        "a compiled policy of format 3, where this version reads format 2: compile the policy again"
     );
     let length = SAMPLES[1].len();
     assert_eq!(

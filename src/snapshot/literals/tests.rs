@@ -179,7 +179,7 @@ fn a_search_ends_though_all_links_run_in_circles() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn finds_what_asking_each_literal_at_each_place_finds(
@@ -187,11 +187,11 @@ proptest! {
         tail in 0..4_usize,
         leading in 0..100_u32,
         // Long ones are read in several pieces.
-        text in prop_oneof![vec(b'a'..=b'd', 0..60), vec(b'a'..=b'd', 120..700)],
+        text in prop_oneof![vec(b'a'..=b'd', 0..60), vec(b'a'..=b'd', 120..300)],
         stretch in 0..4_u32,
     ) {
         // A tail of other bytes makes more states than there are rows.
-        let filler: Vec<Vec<u8>> = (0..tail * 400).map(|at| format!("aab{at}xyz").into_bytes()).collect();
+        let filler: Vec<Vec<u8>> = (0..tail * 100).map(|at| format!("aab{at}xyz").into_bytes()).collect();
         let filler = filler.iter().map(|literal| &literal[..literal.len().min(LONGEST)]);
         let literals: BTreeSet<&[u8]> = literals.iter().map(Vec::as_slice).chain(filler).collect();
         let literals: Vec<&[u8]> = literals.into_iter().rev().collect();
