@@ -17,7 +17,8 @@ use crate::snapshot::{Block, Compiled, Entries, Found, Row, Snapshot, Tag, Text,
 /// Decides one request against one snapshot, at the instant `now` (N10).
 ///
 /// Pure: the same arguments give the same answer. Does not panic; does not allocate, but for a referer in a form that no
-/// browser sends, and for the list of grants of a request with more than four sources.
+/// browser sends, for the list of grants of a request with more than four sources, and for a name that holds more than 2,048
+/// distinct literals of a connection's patterns of several stars.
 ///
 /// The cost does not depend on how many tokens the snapshot has. It is linear in the lengths of the secret, the referer
 /// and the sources, and logarithmic in the connections of the token; the token's grants on the connection cost one
@@ -346,9 +347,11 @@ impl<'s> Target<'s> {
             let bytes = name.as_bytes();
             self.compiled.residue(block, bytes, |entry| {
                 let pattern = self.compiled.text(entry.text).own();
-                if covers(pattern, bytes) {
+                let covers = covers(pattern, bytes);
+                if covers {
                     best.offer(pattern, entry.grant);
                 }
+                covers
             });
         }
         best.grant()

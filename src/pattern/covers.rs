@@ -19,14 +19,23 @@ pub(crate) fn covers(pattern: &[u8], name: &[u8]) -> bool {
 }
 
 fn segments_cover(pattern: &[u8], name: &[u8]) -> bool {
-    let mut segments = name.split(|&byte| byte == b'.');
-    for pattern in pattern.split(|&byte| byte == b'.') {
-        match segments.next() {
-            Some(segment) if segment_covers(pattern, segment) => {}
-            _ => return false,
+    let (mut pattern, mut name) = (Some(pattern), Some(name));
+    while let (Some(patterns), Some(names)) = (pattern, name) {
+        let ((first, other), (segment, rest)) = (first_segment(patterns), first_segment(names));
+        if !segment_covers(first, segment) {
+            return false;
         }
+        (pattern, name) = (other, rest);
     }
-    segments.next().is_none()
+    pattern.is_none() && name.is_none()
+}
+
+/// The first segment, and what stands behind its dot.
+fn first_segment(name: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'.', name).and_then(|dot| name.split_at_checked(dot)) {
+        Some((segment, rest)) => (segment, rest.get(1..)),
+        None => (name, None),
+    }
 }
 
 /// Whether a pattern of one segment covers a segment. Handed several segments, its stars span their dots.

@@ -131,13 +131,13 @@ impl Compiled {
         self.texts.get(id)
     }
 
-    /// Calls `candidate` with each grant of the block's residue that may cover `name`, some perhaps twice.
+    /// Calls `covers` with grants of the block's residue that may cover `name`, among them the most specific that does.
     #[inline]
-    pub(crate) fn residue(&self, block: Block<'_>, name: &[u8], candidate: impl FnMut(Residue)) {
+    pub(crate) fn residue(&self, block: Block<'_>, name: &[u8], covers: impl FnMut(Residue) -> bool) {
         if block.has_residue()
             && let Some(matcher) = self.matchers.get(block.connection as usize)
         {
-            matcher.candidates(block, name, candidate);
+            matcher.candidates(block, name, covers);
         }
     }
 

@@ -243,6 +243,30 @@ impl<'s> Block<'s> {
         behind.iter().map(|stored| residue(form::words(*stored))).take_while(move |entry| entry.ordinal == ordinal)
     }
 
+    /// The grant of the residue at a place.
+    #[inline]
+    pub(crate) fn residue_at(self, at: usize) -> Option<Residue> {
+        self.stored_residue().get(at).map(|stored| residue(form::words(*stored)))
+    }
+
+    /// Where in the residue the first ordinal from `ordinal` on is, of which each occurs once; it is asked for near `guess`.
+    #[inline]
+    pub(crate) fn residue_from(self, ordinal: u32, guess: usize) -> usize {
+        let ordinal_at = |at: usize| self.residue_at(at).map(|entry| entry.ordinal);
+        // A block may have all of the connection's residue.
+        if ordinal_at(ordinal as usize) == Some(ordinal) {
+            return ordinal as usize;
+        }
+        // Mostly the next is asked for.
+        let is = |at: usize| {
+            ordinal_at(at).is_none_or(|found| found >= ordinal)
+                && at.checked_sub(1).is_none_or(|before| ordinal_at(before).is_some_and(|found| found < ordinal))
+        };
+        [guess, guess + 1].into_iter().find(|&at| is(at)).unwrap_or_else(|| {
+            self.stored_residue().partition_point(|stored| residue(form::words(*stored)).ordinal < ordinal)
+        })
+    }
+
     /// Calls `visit` with the kind, text and place of each distinct grant.
     pub(crate) fn each(self, mut visit: impl FnMut(GrantKind, Option<TextId>, u32)) {
         if let Some(grant) = self.all {

@@ -9,11 +9,11 @@
 //!
 //! | part | bytes |
 //! | --- | --- |
-//! | head: how many states, literals, states with a row, and bits of a class | 4 × 4 |
+//! | head: how many states, literals, leading ones of these, states with a row, and bits of a class | 5 × 4 |
 //! | for each byte its class: those that no literal holds share one | 256 |
 //! | for each literal the longest other one that it ends with | 4 |
-//! | for each state: first child, fallback, longest literal that it ends with; how many children, the first one's byte | 16 |
-//! | for each of the shortest states a row: the state after each class of byte, fallbacks followed | 4 × classes |
+//! | for each state: first child, fallback, longest literal that it ends with; how many children, the first one's byte, and whether it ends with a literal and a leading one | 16 |
+//! | for each of the shortest states a row: the state after each class of byte, fallbacks followed, and whether that ends with a literal, and with a leading one | 4 × classes |
 //! | for each state the byte that leads to it | 1 |
 
 use std::ops::{ControlFlow, Range};
@@ -22,16 +22,27 @@ use std::ops::{ControlFlow, Range};
 const ROOT: u32 = 0;
 /// In place of a literal's ordinal. There are never as many literals.
 const NONE: u32 = u32::MAX;
-const HEAD: usize = 4;
+/// Beside the place of a state: whether it ends with a literal, and whether with a leading one. There are never as many.
+const FINDS: u32 = 1 << 31;
+const LEADS: u32 = 1 << 30;
+const PLACE: u32 = LEADS - 1;
+const HEAD: usize = 5;
 /// What all rows together may take: so much for each state, or at least so much that a small index needs no fallbacks.
 const ROW_BYTES_A_STATE: usize = 6;
 const ROW_BYTES: usize = 4 << 10;
+/// Shorter texts are read in one piece.
+const PIECES_FROM: usize = 16 * LONGEST;
+/// So many bytes of each piece are read before what was found is looked at.
+const STEPS: usize = 128;
+
+/// The most bytes of a literal.
+pub(crate) const LONGEST: usize = 8;
 
 /// An index of literals, read where it lies.
 ///
 /// Reading all of it would cost more than a search, so only its head and its length are verified. In bytes that [`build`]
-/// did not write, a search may find anything; but it ends after at most two steps for each byte of the text, reports
-/// ordinals of literals that the head allows for, and no more occurrences than the text has substrings.
+/// did not write, a search may find anything; but it ends after a bounded number of steps for each byte of the text, and
+/// reports ordinals of literals that the head allows for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Literals<'b> {
     class_of: &'b [u8; 256],
@@ -39,8 +50,19 @@ pub(crate) struct Literals<'b> {
     states: &'b [Record],
     rows: &'b [[u8; 4]],
     labels: &'b [u8],
+    leading: u32,
     with_row: u32,
+    /// The first place behind all rows.
+    behind_rows: u32,
     class_bits: u32,
+}
+
+/// Which literals are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    /// The first ones of the list, as many as [`build`] was told.
+    Leading,
+    All,
 }
 
 impl<'b> Literals<'b> {
@@ -48,7 +70,7 @@ impl<'b> Literals<'b> {
     #[inline]
     pub(crate) fn read(bytes: &'b [u8]) -> Option<Self> {
         let (head, rest) = words(bytes, HEAD)?;
-        let [states, literals, with_row, class_bits] = head.first_chunk::<HEAD>()?.map(u32::from_le_bytes);
+        let [states, literals, leading, with_row, class_bits] = head.first_chunk::<HEAD>()?.map(u32::from_le_bytes);
         if with_row == 0 || with_row > states || class_bits > 8 {
             return None;
         }
@@ -56,53 +78,174 @@ impl<'b> Literals<'b> {
         let (shorter, rest) = words(rest, literals as usize)?;
         let (records, rest) = words(rest, (states as usize).checked_mul(4)?)?;
         let (rows, labels) = words(rest, (with_row as usize).checked_mul(1 << class_bits)?)?;
-        let index = Self { class_of, shorter, states: records.as_chunks().0, rows, labels, with_row, class_bits };
-        (labels.len() == states as usize).then_some(index)
+        let behind_rows = u32::try_from(rows.len()).ok()?;
+        if labels.len() != states as usize || behind_rows.checked_add(states)? > PLACE {
+            return None;
+        }
+        let states = records.as_chunks().0;
+        Some(Self { class_of, shorter, states, rows, labels, leading, with_row, behind_rows, class_bits })
     }
 
-    /// Calls `visit` with the ordinal of each occurrence of a literal in `text`, in the order in which they end and the
-    /// longest first; stops where `visit` breaks off.
+    /// How many of the literals are leading.
+    pub(crate) fn leading(&self) -> u32 {
+        self.leading
+    }
+
+    /// Calls `visit` with the ordinal of each literal that `text` holds and the number of the stretch of 2<sup>`stretch`</sup>
+    /// bytes in which it ends: of those that end at one place the longest first, and the shorter ones only as long as `visit`
+    /// does not break off. In no order else; what ends in one stretch several times may be visited once or more.
     ///
-    /// Linear in the bytes of the text and in the occurrences, of which each byte can end as many as there are literals.
-    /// Allocates nothing.
-    pub(crate) fn each_in(&self, text: &[u8], mut visit: impl FnMut(u32) -> ControlFlow<()>) {
-        let mut state = ROOT;
-        // At least the length of what the state stands for.
-        let mut length = 0;
-        for (&byte, end) in text.iter().zip(1_usize..) {
-            state = self.after(state, byte, &mut length);
-            length += 1;
-            let mut found = self.state(state).found;
-            // Each occurrence that ends here starts at a place of its own.
-            for _ in 0..end {
-                let Some(&shorter) = self.shorter.get(found as usize) else { break };
-                if visit(found).is_break() {
-                    return;
+    /// Linear in the bytes of the text, of which each can end [`LONGEST`] literals. Allocates nothing.
+    #[inline]
+    pub(crate) fn each_in(
+        &self,
+        which: Which,
+        text: &[u8],
+        stretch: u32,
+        visit: impl FnMut(u32, usize) -> ControlFlow<()>,
+    ) {
+        match which {
+            Which::Leading => self.each_of::<LEADS>(text, stretch, visit),
+            Which::All => self.each_of::<FINDS>(text, stretch, visit),
+        }
+    }
+
+    fn each_of<const WHICH: u32>(
+        &self,
+        text: &[u8],
+        stretch: u32,
+        mut visit: impl FnMut(u32, usize) -> ControlFlow<()>,
+    ) {
+        // Each step waits for the state before it, so four pieces of the text are read at once. They overlap by what a
+        // literal may be cut by.
+        let quarter = text.len() / 4;
+        let length = quarter + LONGEST + 3;
+        let starts = [0, quarter, 2 * quarter, text.len().saturating_sub(length)];
+        let pieces = starts.map(|start| text.get(start..start + length));
+        let ([Some(a), Some(b), Some(c), Some(d)], true) = (pieces, text.len() >= PIECES_FROM) else {
+            let mut state = ROOT;
+            for (at, &byte) in text.iter().enumerate() {
+                state = self.after(state, byte);
+                if state & WHICH != 0 {
+                    self.found::<WHICH>(state, at >> stretch, &mut visit);
                 }
-                found = u32::from_le_bytes(shorter);
+            }
+            return;
+        };
+        let pieces = a.chunks(STEPS).zip(b.chunks(STEPS)).zip(c.chunks(STEPS)).zip(d.chunks(STEPS));
+        let mut recent = [Recent::default(); 4];
+        let mut states = [ROOT; 4];
+        let mut finds = [([ROOT; 4], 0); STEPS];
+        for (part, (((a, b), c), d)) in pieces.enumerate() {
+            let count = self.steps::<WHICH>([a, b, c, d], &mut states, &mut finds);
+            for &(states, at) in finds.iter().take(count) {
+                for ((state, start), recent) in states.into_iter().zip(starts).zip(&mut recent) {
+                    let stretch = (start + part * STEPS + at) >> stretch;
+                    if state & WHICH != 0 && recent.is_new(state, stretch) {
+                        self.found::<WHICH>(state, stretch, &mut visit);
+                    }
+                }
             }
         }
     }
 
-    /// The state after `state` and `byte`. Each fallback takes one from `length`, for it leads to a shorter state.
+    /// Reads four pieces of at most [`STEPS`] bytes at once. Keeps the states after each byte of which one ends with such a
+    /// literal, and tells how many times that was so.
+    #[inline(never)]
+    fn steps<const WHICH: u32>(
+        &self,
+        [a, b, c, d]: [&[u8]; 4],
+        states: &mut [u32; 4],
+        finds: &mut [([u32; 4], usize); STEPS],
+    ) -> usize {
+        let [mut of_a, mut of_b, mut of_c, mut of_d] = *states;
+        let mut count = 0;
+        for (at, (((&a, &b), &c), &d)) in a.iter().zip(b).zip(c).zip(d).enumerate() {
+            of_a = self.after(of_a, a);
+            of_b = self.after(of_b, b);
+            of_c = self.after(of_c, c);
+            of_d = self.after(of_d, d);
+            if (of_a | of_b | of_c | of_d) & WHICH != 0 {
+                if let Some(found) = finds.get_mut(count) {
+                    *found = ([of_a, of_b, of_c, of_d], at);
+                }
+                count += 1;
+            }
+        }
+        *states = [of_a, of_b, of_c, of_d];
+        count
+    }
+
+    #[inline(never)]
+    fn found<const WHICH: u32>(
+        &self,
+        place: u32,
+        stretch: usize,
+        visit: &mut impl FnMut(u32, usize) -> ControlFlow<()>,
+    ) {
+        let mut found = self.state(self.state_at(place & PLACE)).found;
+        for _ in 0..LONGEST {
+            let Some(&shorter) = self.shorter.get(found as usize) else { break };
+            if (WHICH == FINDS || found < self.leading) && visit(found, stretch).is_break() {
+                break;
+            }
+            found = u32::from_le_bytes(shorter);
+        }
+    }
+
+    /// The place of a state, and which literals it ends with.
+    ///
+    /// A place is where the row of a state begins; those without a row have the places behind all rows.
     #[inline]
-    fn after(&self, mut state: u32, byte: u8, length: &mut usize) -> u32 {
-        while state >= self.with_row {
+    fn place(&self, state: u32) -> u32 {
+        let place = match state.checked_sub(self.with_row) {
+            None => state << self.class_bits,
+            Some(behind) => behind.wrapping_add(self.behind_rows),
+        };
+        place & PLACE | u32::from(self.state(state).finds) << PLACE.trailing_ones()
+    }
+
+    /// The state at a place.
+    #[inline]
+    fn state_at(&self, place: u32) -> u32 {
+        match place.checked_sub(self.behind_rows) {
+            None => place >> self.class_bits,
+            Some(behind) => behind.wrapping_add(self.with_row),
+        }
+    }
+
+    /// The place after the one of `place` and `byte`.
+    #[inline]
+    fn after(&self, place: u32, byte: u8) -> u32 {
+        let place = place & PLACE;
+        self.in_row(place, byte).unwrap_or_else(|| self.after_long(place, byte))
+    }
+
+    /// Where the row of a place leads; `None` where there is no row.
+    #[inline]
+    fn in_row(&self, place: u32, byte: u8) -> Option<u32> {
+        let class = self.class_of.get(usize::from(byte)).copied().unwrap_or_default();
+        // Places in rows are multiples of the number of classes.
+        let entry = self.rows.get(place as usize + usize::from(class));
+        entry.map(|&place| u32::from_le_bytes(place))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn after_long(&self, place: u32, byte: u8) -> u32 {
+        let mut state = self.state_at(place);
+        // Each fallback is shorter than the state before it.
+        for _ in 0..LONGEST {
             let from = self.state(state);
             if let Some(child) = self.child(from, byte) {
-                return child;
+                return self.place(child);
             }
-            state = match length.checked_sub(1) {
-                Some(left) => {
-                    *length = left;
-                    from.fallback
-                }
-                None => ROOT,
-            };
+            state = from.fallback;
+            if let Some(after) = self.in_row(self.place(state) & PLACE, byte) {
+                return after;
+            }
         }
-        let class = self.class_of.get(usize::from(byte)).copied().unwrap_or_default();
-        let entry = self.rows.get(((state as usize) << self.class_bits) | usize::from(class));
-        entry.map_or(ROOT, |&state| u32::from_le_bytes(state))
+        ROOT
     }
 
     #[inline]
@@ -121,6 +264,19 @@ impl<'b> Literals<'b> {
     #[inline]
     fn state(&self, at: u32) -> State {
         self.states.get(at as usize).map_or(State::default(), State::read)
+    }
+}
+
+/// States that found something lately, each with the stretch: texts that repeat themselves find the same over and over.
+#[derive(Default, Clone, Copy)]
+struct Recent([u64; 16]);
+
+impl Recent {
+    #[inline]
+    fn is_new(&mut self, state: u32, stretch: usize) -> bool {
+        let found = u64::from(state) << 32 | (stretch as u64 + 1);
+        let Some(last) = self.0.get_mut(state.wrapping_mul(0x9E37_79B1) as usize >> 28) else { return true };
+        std::mem::replace(last, found) != found
     }
 }
 
@@ -144,23 +300,26 @@ struct State {
     children: u16,
     /// The byte that leads to the first child. Most states have no other, and are searched without a look elsewhere.
     label: u8,
+    /// [`FINDS`] and [`LEADS`], as far to the right as can be.
+    finds: u8,
 }
 
 impl Default for State {
     fn default() -> Self {
-        Self { first: ROOT, fallback: ROOT, found: NONE, children: 0, label: 0 }
+        Self { first: ROOT, fallback: ROOT, found: NONE, children: 0, label: 0, finds: 0 }
     }
 }
 
 impl State {
     #[inline]
-    fn read(&[first, fallback, found, [low, high, label, _]]: &Record) -> Self {
+    fn read(&[first, fallback, found, [low, high, label, finds]]: &Record) -> Self {
         Self {
             first: u32::from_le_bytes(first),
             fallback: u32::from_le_bytes(fallback),
             found: u32::from_le_bytes(found),
             children: u16::from_le_bytes([low, high]),
             label,
+            finds: finds & 3,
         }
     }
 
@@ -171,27 +330,28 @@ impl State {
     fn write(self) -> Record {
         let [low, high] = self.children.to_le_bytes();
         let [first, fallback, found] = [self.first, self.fallback, self.found].map(u32::to_le_bytes);
-        [first, fallback, found, [low, high, self.label, 0]]
+        [first, fallback, found, [low, high, self.label, self.finds]]
     }
 }
 
-/// Writes the index of `literals`, which are distinct and not empty; the ordinal of each is its place in the list.
+/// Writes the index of `literals`, which are distinct, not empty and no longer than [`LONGEST`]; the ordinal of each is its
+/// place in the list, of which the first ones are `leading`: those can be looked for alone.
 ///
 /// The same list always makes the same bytes. Linear in the bytes of the literals, but for sorting them. The index takes 4
 /// bytes for each literal and 23 for each state (at most one more than the literals have bytes), and up to 4.3 KiB besides.
 ///
-/// `None` if that exceeds 4 GiB. An empty literal would never be found, and of equal ones only the first.
-pub(crate) fn build(literals: &[&[u8]]) -> Option<Vec<u8>> {
-    build_within(u32::MAX as usize, literals)
+/// `None` if that exceeds 4 GiB. An empty or longer literal might never be found, and of equal ones only the first.
+pub(crate) fn build(literals: &[&[u8]], leading: u32) -> Option<Vec<u8>> {
+    build_within(u32::MAX as usize, literals, leading)
 }
 
-fn build_within(most_bytes: usize, literals: &[&[u8]]) -> Option<Vec<u8>> {
+fn build_within(most_bytes: usize, literals: &[&[u8]], leading: u32) -> Option<Vec<u8>> {
     let mut sorted: Vec<(&[u8], u32)> = literals.iter().copied().zip(ROOT..NONE).collect();
     if sorted.len() < literals.len() {
         return None;
     }
     sorted.sort_unstable();
-    let mut builder = Builder::of(&sorted, most_bytes)?;
+    let mut builder = Builder::of(&sorted, leading, most_bytes)?;
     builder.link();
     builder.finish(most_bytes)
 }
@@ -203,13 +363,14 @@ struct Builder {
     states: Vec<Record>,
     rows: Vec<[u8; 4]>,
     labels: Vec<u8>,
+    leading: u32,
     with_row: u32,
     class_bits: u32,
 }
 
 impl Builder {
     /// All states, as yet without fallbacks and rows.
-    fn of(sorted: &[(&[u8], u32)], most_bytes: usize) -> Option<Self> {
+    fn of(sorted: &[(&[u8], u32)], leading: u32, most_bytes: usize) -> Option<Self> {
         let mut states = Vec::new();
         // No byte leads to the root.
         let mut labels = vec![0];
@@ -245,12 +406,16 @@ impl Builder {
         let (class_of, class_bits) = classes(labels.get(1..).unwrap_or_default());
         let row_bytes = (states.len() * ROW_BYTES_A_STATE).max(ROW_BYTES);
         let with_row = (row_bytes / (4 << class_bits)).clamp(1, states.len());
+        if (with_row << class_bits) + states.len() > PLACE as usize {
+            return None;
+        }
         Some(Self {
             class_of,
             shorter: vec![NONE.to_le_bytes(); sorted.len()],
-            rows: Vec::with_capacity(with_row << class_bits),
+            rows: vec![ROOT.to_le_bytes(); with_row << class_bits],
             states,
             labels,
+            leading,
             with_row: u32::try_from(with_row).ok()?,
             class_bits,
         })
@@ -262,42 +427,43 @@ impl Builder {
     fn link(&mut self) {
         for at in ROOT..u32::try_from(self.states.len()).unwrap_or(NONE) {
             let state = self.search().state(at);
-            if at < self.with_row {
-                self.add_row(at, state);
-            }
             for child in state.children() {
                 let search = self.search();
                 let fallback = match at {
                     ROOT => ROOT,
-                    _ => search.after(state.fallback, self.label(child), &mut { usize::MAX }),
+                    _ => search.state_at(search.after(search.place(state.fallback), self.label(child)) & PLACE),
                 };
-                let found = search.state(fallback).found;
+                let State { found, mut finds, .. } = search.state(fallback);
                 let mut linked = State { fallback, ..search.state(child) };
                 match self.shorter.get_mut(linked.found as usize) {
-                    Some(shorter) => *shorter = found.to_le_bytes(),
+                    Some(shorter) => {
+                        *shorter = found.to_le_bytes();
+                        finds |= if linked.found < self.leading { 3 } else { 2 };
+                    }
                     None => linked.found = found,
                 }
+                linked.finds = finds;
                 if let Some(state) = self.states.get_mut(child as usize) {
                     *state = linked.write();
                 }
+            }
+            if at < self.with_row {
+                self.write_row(at, state);
             }
         }
     }
 
     /// Where a state has no child, its row leads where its fallback's does.
-    fn add_row(&mut self, at: u32, state: State) {
-        let start = self.rows.len();
-        let classes = 1 << self.class_bits;
-        if at == ROOT {
-            self.rows.resize(classes, ROOT.to_le_bytes());
-        } else {
-            let fallback = (state.fallback as usize) << self.class_bits;
-            self.rows.extend_from_within(fallback..fallback + classes);
-        }
+    fn write_row(&mut self, at: u32, state: State) {
+        let row = |state: u32| (state as usize) << self.class_bits;
+        let (start, fallback) = (row(at), row(state.fallback));
+        // The root falls back to itself.
+        self.rows.copy_within(fallback..row(state.fallback + 1), start);
         for child in state.children() {
             let class = self.class_of.get(usize::from(self.label(child))).copied().unwrap_or_default();
+            let after = self.search().place(child);
             if let Some(entry) = self.rows.get_mut(start + usize::from(class)) {
-                *entry = child.to_le_bytes();
+                *entry = after.to_le_bytes();
             }
         }
     }
@@ -315,7 +481,9 @@ impl Builder {
             states: &self.states,
             rows: &self.rows,
             labels: &self.labels,
+            leading: self.leading,
             with_row: self.with_row,
+            behind_rows: self.with_row << self.class_bits,
             class_bits: self.class_bits,
         }
     }
@@ -325,6 +493,7 @@ impl Builder {
         let head = [
             length(self.states.len())?,
             length(self.shorter.len())?,
+            self.leading.to_le_bytes(),
             self.with_row.to_le_bytes(),
             self.class_bits.to_le_bytes(),
         ];

@@ -20,6 +20,7 @@ mod policy;
 mod referers;
 mod report;
 mod residue;
+mod sequences;
 mod texts;
 mod tokens;
 

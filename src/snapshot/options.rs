@@ -3,14 +3,14 @@
 /// How the patterns that no hash tells apart are matched, for a whole connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ResidueStrategy {
-    /// An automaton where it stays small, else required literals.
+    /// An automaton where it stays small, else literals.
     #[default]
     Auto,
     /// Ask each pattern.
     EachByItself,
-    /// One deterministic automaton; required literals where it would exceed [`Options::automaton_bytes`].
+    /// One deterministic automaton; literals where it would exceed [`Options::automaton_bytes`].
     Automaton,
-    /// The literals that patterns require, found in one pass; then ask the patterns that require them.
+    /// The literals of all patterns, found in one pass or two; then ask the patterns whose literals occur in their order.
     Literals,
 }
 

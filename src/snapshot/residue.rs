@@ -5,16 +5,18 @@
 //! those that may cover it, and the token's own grants are intersected with them.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
-use std::ops::ControlFlow;
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson;
 use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, MatchKind};
+use smallvec::SmallVec;
 
 use super::grants::{Block, Residue};
-use super::literals::{self, Literals};
+use super::sequences::{self, Built, Sequences};
 use super::texts::TextId;
 use super::{Options, ResidueStrategy};
 use crate::name::STAR;
@@ -27,7 +29,8 @@ pub(crate) enum Matcher {
     EachByItself,
     /// One automaton reads the name once and ends in a state that knows which patterns cover it. Ordinals are its patterns.
     Automaton(Box<dense::DFA<Vec<u32>>>),
-    /// Each pattern requires a literal; one pass finds the literals that the name holds. Ordinals are literals.
+    /// Each pattern holds literals in some order; one pass finds those that the name holds. Ordinals are the patterns' numbers in
+    /// the index.
     Literals(Vec<u8>),
 }
 
@@ -117,124 +120,118 @@ fn expression(pattern: &[u8]) -> String {
 }
 
 fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
-    let required = required(patterns.iter().map(|(text, pattern)| (*text, &**pattern)));
-    match literals::build(&required.list) {
-        Some(index) => Chosen {
-            why: format!("{why}; {} required literals, {} bytes", required.list.len(), index.len()),
-            matcher: Matcher::Literals(index),
-            ordinals: required.ordinals.into_iter().collect(),
+    let texts: Vec<&[u8]> = patterns.iter().map(|(_, pattern)| &**pattern).collect();
+    match sequences::build(&texts) {
+        Some(Built { bytes, literals, numbers }) => Chosen {
+            why: format!("{why}; {literals} literals, {} bytes", bytes.len()),
+            matcher: Matcher::Literals(bytes),
+            ordinals: patterns.iter().map(|&(text, _)| text).zip(numbers).collect(),
         },
         None => by_itself(format!("{why}; an index of their literals would exceed 4 GiB; each asked by itself")),
     }
 }
 
-/// A literal that each of some patterns requires.
-struct Required<'p, Id> {
-    list: Vec<&'p [u8]>,
-    /// Of each pattern, which of the list.
-    ordinals: Vec<(Id, u32)>,
-}
-
-fn required<'p, Id>(patterns: impl Iterator<Item = (Id, &'p [u8])> + Clone) -> Required<'p, Id> {
-    // The rarest run of each pattern, then the longest: the fewer patterns a literal stands for, the fewer are asked.
-    let runs = |pattern: &'p [u8]| -> HashSet<&'p [u8]> {
-        <[u8]>::split(pattern, |&byte| byte == STAR).filter(|run| !run.is_empty()).collect()
-    };
-    let mut frequency: HashMap<&[u8], usize> = HashMap::new();
-    for (_, pattern) in patterns.clone() {
-        for run in runs(pattern) {
-            *frequency.entry(run).or_default() += 1;
-        }
-    }
-    let mut known: HashMap<&[u8], u32> = HashMap::new();
-    let mut list: Vec<&[u8]> = Vec::new();
-    let mut ordinals = Vec::new();
-    for (id, pattern) in patterns {
-        let rarest = runs(pattern)
-            .into_iter()
-            .min_by_key(|&run| (frequency.get(run).copied().unwrap_or(usize::MAX), std::cmp::Reverse(run.len()), run));
-        // A pattern has two segments or more, so some run holds a dot.
-        let Some(literal) = rarest else { continue };
-        let ordinal = *known.entry(literal).or_insert_with(|| {
-            list.push(literal);
-            u32::try_from(list.len() - 1).unwrap_or(u32::MAX)
-        });
-        ordinals.push((id, ordinal));
-    }
-    Required { list, ordinals }
-}
-
-/// Patterns, each found by a literal that it requires.
+/// Patterns, each found by the literals that it requires.
 #[cfg(feature = "audit")]
 #[derive(Debug, Default)]
 pub(crate) struct RequiredLiterals {
     /// Empty where there is no index: then every pattern is a candidate.
     index: Vec<u8>,
-    /// Patterns by the ordinal of their literal.
-    patterns: Vec<Vec<u32>>,
+    /// Patterns by their number in the index.
+    patterns: Vec<u32>,
 }
 
 #[cfg(feature = "audit")]
 impl RequiredLiterals {
     pub(crate) fn of(patterns: &[(u32, &[u8])]) -> Self {
-        if patterns.is_empty() {
-            return Self::default();
-        }
-        let required = required(patterns.iter().copied());
-        let mut by_literal = vec![Vec::new(); required.list.len()];
-        for (pattern, ordinal) in required.ordinals {
-            if let Some(patterns) = by_literal.get_mut(ordinal as usize) {
-                patterns.push(pattern);
-            }
-        }
-        Self { index: literals::build(&required.list).unwrap_or_default(), patterns: by_literal }
+        let (ids, texts): (Vec<u32>, Vec<&[u8]>) = patterns.iter().copied().unzip();
+        let Some(Built { bytes, numbers, .. }) = sequences::build(&texts) else {
+            return Self { index: Vec::new(), patterns: ids };
+        };
+        let mut by_number: Vec<(u32, u32)> = numbers.into_iter().zip(ids).collect();
+        by_number.sort_unstable();
+        Self { index: bytes, patterns: by_number.into_iter().map(|(_, id)| id).collect() }
     }
 
-    /// Calls `candidate` with each pattern that may cover `name`, some several times; every one that does is among them.
+    /// Calls `candidate` with each pattern that may cover `name`, once; every one that does is among them.
     pub(crate) fn candidates(&self, name: &[u8], mut candidate: impl FnMut(u32)) {
-        match Literals::read(&self.index) {
-            Some(index) => index.each_in(name, |literal| {
-                self.patterns.get(literal as usize).into_iter().flatten().copied().for_each(&mut candidate);
-                ControlFlow::Continue(())
+        if self.patterns.is_empty() {
+            return;
+        }
+        match Sequences::read(&self.index) {
+            Some(index) => index.candidates(name, Some, |number| {
+                self.patterns.get(number as usize).copied().into_iter().for_each(&mut candidate);
             }),
-            None => self.patterns.iter().flatten().copied().for_each(candidate),
+            None => self.patterns.iter().copied().for_each(candidate),
+        }
+    }
+}
+
+/// The most specific first: candidates are kept until there are so many, and asked from the most specific on, until
+/// one covers. None that is less specific is asked then.
+struct MostSpecificFirst<F> {
+    candidates: SmallVec<[(Reverse<u16>, u32, TextId); 128]>,
+    covering: Option<(Reverse<u16>, u32)>,
+    covers: F,
+}
+
+impl<F: FnMut(Residue) -> bool> MostSpecificFirst<F> {
+    fn offer(&mut self, characters: u16, entry: Residue) {
+        let (key, grant) = (Reverse(characters), entry.grant);
+        if self.covering.is_none_or(|covering| (key, grant) < covering) {
+            if self.candidates.len() == self.candidates.inline_size() {
+                self.ask();
+            }
+            self.candidates.push((key, grant, entry.text));
+        }
+    }
+
+    fn ask(&mut self) {
+        self.candidates.sort_unstable();
+        for (characters, grant, text) in self.candidates.drain(..) {
+            if self.covering.is_some_and(|covering| covering <= (characters, grant)) {
+                break;
+            }
+            if (self.covers)(Residue { ordinal: 0, text, grant }) {
+                self.covering = Some((characters, grant));
+                break;
+            }
         }
     }
 }
 
 impl Matcher {
-    /// Calls `candidate` with each grant of the block's residue that may cover `name`, some perhaps twice; every one that
-    /// does is among them. `candidate` asks the pattern itself.
-    pub(crate) fn candidates(&self, block: Block<'_>, name: &[u8], mut candidate: impl FnMut(Residue)) {
+    /// Calls `covers` with grants of the block's residue that may cover `name`: among them is the most specific that does,
+    /// and of equally specific ones the first. `covers` asks the pattern itself, and tells whether it does.
+    pub(crate) fn candidates(&self, block: Block<'_>, name: &[u8], mut covers: impl FnMut(Residue) -> bool) {
+        let mut each = |entry| _ = covers(entry);
         match self {
-            Self::EachByItself => block.residue().for_each(candidate),
+            Self::EachByItself => block.residue().for_each(each),
             Self::Automaton(dfa) => {
                 let Some(state) = end_state(dfa, name) else { return };
                 let covering = dfa.match_len(state);
                 if covering > block.residue().len() {
-                    return block.residue().for_each(candidate);
+                    return block.residue().for_each(each);
                 }
                 for at in 0..covering {
-                    block.residue_of(dfa.match_pattern(state, at).as_u32()).for_each(&mut candidate);
+                    block.residue_of(dfa.match_pattern(state, at).as_u32()).for_each(&mut each);
                 }
             }
             Self::Literals(index) => {
-                let Some(literals) = Literals::read(index) else { return block.residue().for_each(candidate) };
-                // A name that repeats literals could have the same patterns asked over and over: past as many steps as
-                // there are patterns, each is asked once more instead, and that is all.
-                let mut steps = Some(block.residue().len());
-                literals.each_in(name, |literal| {
-                    let mut asked = 0;
-                    for entry in block.residue_of(literal) {
-                        asked += 1;
-                        candidate(entry);
+                let Some(sequences) = Sequences::read(index) else { return block.residue().for_each(each) };
+                let mut first = MostSpecificFirst { candidates: SmallVec::new(), covering: None, covers };
+                // Where in the residue the pattern is that was asked for last.
+                let place = Cell::new(0);
+                let next = |pattern| {
+                    place.set(block.residue_from(pattern, place.get()));
+                    block.residue_at(place.get()).map(|entry| entry.ordinal)
+                };
+                sequences.candidates(name, next, |pattern| {
+                    if let Some(entry) = block.residue_at(place.get()) {
+                        first.offer(sequences.characters(pattern), entry);
                     }
-                    steps = steps.and_then(|steps| steps.checked_sub(asked.max(1)));
-                    if steps.is_some() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
                 });
-                if steps.is_none() {
-                    block.residue().for_each(candidate);
-                }
+                first.ask();
             }
         }
     }
@@ -266,7 +263,7 @@ impl Matcher {
                 let (dfa, read) = dense::DFA::from_bytes(place).ok()?;
                 (read == bytes.len()).then(|| Self::Automaton(Box::new(dfa.to_owned())))
             }
-            "literals" => Literals::read(bytes).map(|_| Self::Literals(bytes.to_vec())),
+            "literals" => Sequences::read(bytes).map(|_| Self::Literals(bytes.to_vec())),
             _ => None,
         }
     }
@@ -329,7 +326,10 @@ mod tests {
         let block = compiled.block(&compiled.rows()[0], 0).unwrap();
         let mut asked = 0;
         let name = format!("p.d.{}", "a".repeat(4_000));
-        compiled.residue(block, name.as_bytes(), |_| asked += 1);
+        compiled.residue(block, name.as_bytes(), |_| {
+            asked += 1;
+            false
+        });
         assert!((300..=900).contains(&asked), "{asked} patterns were asked");
     }
 

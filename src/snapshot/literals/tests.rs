@@ -1,64 +1,79 @@
+use std::collections::BTreeSet;
+
 use super::*;
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
 fn index(literals: &[&[u8]]) -> Vec<u8> {
-    build(literals).unwrap()
+    build(literals, 0).unwrap()
 }
 
-/// The first `most` occurrences, all if there are fewer.
-fn occurrences(bytes: &[u8], text: &[u8], most: usize) -> Vec<u32> {
-    let mut found = Vec::new();
-    Literals::read(bytes).unwrap().each_in(text, |ordinal| {
-        if found.len() < most {
-            found.push(ordinal);
-        }
-        if found.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+/// Each literal that occurs, with each place where it ends.
+fn occurrences(bytes: &[u8], which: Which, text: &[u8]) -> BTreeSet<(u32, usize)> {
+    let mut found = BTreeSet::new();
+    Literals::read(bytes).unwrap().each_in(which, text, 0, |ordinal, end| {
+        found.insert((ordinal, end));
+        ControlFlow::Continue(())
     });
     found
 }
 
 /// Each literal asked at each place.
-fn slowly(literals: &[&[u8]], text: &[u8]) -> Vec<u32> {
-    let mut longest_first: Vec<(usize, u32)> = literals.iter().map(|literal| literal.len()).zip(0..).collect();
-    longest_first.sort_unstable_by(|a, b| b.cmp(a));
+fn slowly(literals: &[&[u8]], text: &[u8]) -> BTreeSet<(u32, usize)> {
     let ending = |end: usize| {
-        let ends = move |&(_, ordinal): &(usize, u32)| text[..end].ends_with(literals[ordinal as usize]);
-        longest_first.iter().copied().filter(ends).map(|(_, ordinal)| ordinal)
+        let ends = move |&(_, literal): &(u32, &&[u8])| text[..=end].ends_with(literal);
+        (0..).zip(literals).filter(ends).map(move |(ordinal, _)| (ordinal, end))
     };
-    (1..=text.len()).flat_map(ending).collect()
+    (0..text.len()).flat_map(ending).collect()
 }
 
 #[test]
-fn finds_each_occurrence_where_it_ends_and_the_longest_first() {
-    type Case<'t> = (&'t [&'t str], &'t str, &'t [u32]);
+fn finds_each_literal_where_it_ends() {
+    type Case<'t> = (&'t [&'t str], &'t str, &'t [(u32, usize)]);
     let cases: &[Case<'_>] = &[
         (&[], "road", &[]),
         (&["road"], "", &[]),
         (&["road"], "roa", &[]),
-        (&["road"], "road", &[0]),
-        (&["road"], "railroads.roads", &[0, 0]),
-        (&["road", "rail"], "railroad", &[1, 0]),
+        (&["road"], "road", &[(0, 3)]),
+        (&["road"], "railroads.roads", &[(0, 7), (0, 13)]),
+        (&["road", "rail"], "railroad", &[(1, 3), (0, 7)]),
         // One begins with the other.
-        (&["road", "roads"], "roads", &[0, 1]),
+        (&["road", "roads"], "roads", &[(0, 3), (1, 4)]),
         // One ends with the other.
-        (&["road", "railroad", "d"], "railroad", &[1, 0, 2]),
+        (&["road", "railroad", "d"], "railroad", &[(0, 7), (1, 7), (2, 7)]),
         // One lies within the other.
-        (&["ailroa", "il"], "railroad", &[1, 0]),
+        (&["ailroa", "il"], "railroad", &[(1, 3), (0, 6)]),
         // They overlap.
-        (&["he", "she", "his", "hers"], "ushers", &[1, 0, 3]),
-        (&["abab"], "ababab", &[0, 0]),
-        (&["aaa", "a", "aa"], "aaaa", &[1, 2, 1, 0, 2, 1, 0, 2, 1]),
+        (&["he", "she", "his", "hers"], "ushers", &[(1, 3), (0, 3), (3, 5)]),
+        (&["abab"], "ababab", &[(0, 3), (0, 5)]),
+        (&["aaa", "a", "aa"], "aaa", &[(1, 0), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)]),
         // A beginning fails after a long way, and a shorter one goes on.
-        (&["aaaab", "aac"], "aaaac", &[1]),
-        (&["abcabcabd", "cabd", "bca"], "abcabcabcabd", &[2, 2, 2, 0, 1]),
+        (&["aaaab", "aac"], "aaaac", &[(1, 4)]),
+        (&["abcabcab", "cabd", "bca"], "abcabcabcabd", &[(2, 3), (2, 6), (0, 7), (2, 9), (0, 10), (1, 11)]),
         // A byte that no literal holds.
-        (&["ab"], "a\u{1}b-ab", &[0]),
+        (&["ab"], "a\u{1}b-ab", &[(0, 5)]),
     ];
     for (literals, text, expected) in cases {
         let literals: Vec<&[u8]> = literals.iter().map(|literal| literal.as_bytes()).collect();
-        assert_eq!(occurrences(&index(&literals), text.as_bytes(), usize::MAX), *expected, "{literals:?} in {text}");
+        let expected = expected.iter().copied().collect();
+        assert_eq!(occurrences(&index(&literals), Which::All, text.as_bytes()), expected, "{literals:?} in {text}");
     }
+}
+
+#[test]
+fn of_those_that_end_at_one_place_the_longest_is_first_and_may_be_the_last() {
+    let bytes = index(&[b"d", b"railroad", b"ad"]);
+    let (mut all, mut longest) = (Vec::new(), Vec::new());
+    let search = Literals::read(&bytes).unwrap();
+    search.each_in(Which::All, b"railroad", 0, |ordinal, _| {
+        all.push(ordinal);
+        ControlFlow::Continue(())
+    });
+    search.each_in(Which::All, b"railroad", 0, |ordinal, _| {
+        longest.push(ordinal);
+        ControlFlow::Break(())
+    });
+    assert_eq!((all, longest), (vec![1, 2, 0], vec![1]));
 }
 
 #[test]
@@ -67,48 +82,49 @@ fn any_byte_may_stand_in_a_literal() {
     let text: Vec<u8> = (0..=u8::MAX).rev().collect();
     for count in [1, 2, 127, 128, 254, 255, 256] {
         let literals: Vec<&[u8]> = singles[..count].iter().map(<[u8; 1]>::as_slice).collect();
-        assert_eq!(occurrences(&index(&literals), &text, usize::MAX), slowly(&literals, &text), "{count} bytes");
+        assert_eq!(occurrences(&index(&literals), Which::All, &text), slowly(&literals, &text), "{count} bytes");
     }
 }
 
 #[test]
 fn a_state_with_no_row_may_have_any_number_of_children() {
     let literals: Vec<Vec<u8>> = (0..40)
-        .flat_map(|at| (0..=u8::MAX).map(move |last| [format!("{at:02}_table_").as_bytes(), &[last]].concat()))
+        .flat_map(|at| (0..=u8::MAX).map(move |last| [format!("{at:02}_tab_").as_bytes(), &[last]].concat()))
         .collect();
     let literals: Vec<&[u8]> = literals.iter().map(Vec::as_slice).collect();
     let bytes = index(&literals);
     let search = Literals::read(&bytes).unwrap();
-    assert!(search.with_row as usize * 2 < search.states.len(), "{} rows", search.with_row);
+    assert!((search.rows.len() >> search.class_bits) * 2 < search.states.len(), "{} places in rows", search.rows.len());
     for (literal, ordinal) in literals.iter().zip(0..) {
-        assert_eq!(occurrences(&bytes, literal, usize::MAX), [ordinal]);
+        assert_eq!(occurrences(&bytes, Which::All, literal), BTreeSet::from([(ordinal, literal.len() - 1)]));
     }
 }
 
 #[test]
 fn an_empty_literal_is_not_found_and_of_equal_ones_the_first() {
-    assert_eq!(occurrences(&index(&[b"", b"a", b"a", b"ba"]), b"ba", usize::MAX), [3, 1]);
+    let bytes = index(&[b"", b"a", b"a", b"ba"]);
+    assert_eq!(occurrences(&bytes, Which::All, b"ba"), BTreeSet::from([(3, 1), (1, 1)]));
 }
 
 #[test]
 fn an_index_takes_a_few_bytes_for_each_state() {
     for distinct in [1, 7, 300, 20_000] {
-        let literals: Vec<String> = (0..20_000_u32).map(|at| format!("{}.table{at}", at % distinct)).collect();
+        let literals: Vec<String> = (0..20_000_u32).map(|at| format!("{}.{at}", at % distinct)).collect();
         let literals: Vec<&[u8]> = literals.iter().map(String::as_bytes).collect();
         let bytes = index(&literals);
         let states = Literals::read(&bytes).unwrap().states.len();
         assert!(states <= 1 + literals.concat().len());
-        assert!(bytes.len() <= 272 + (4 << 10) + 4 * literals.len() + 23 * states, "{} for {states}", bytes.len());
+        assert!(bytes.len() <= 276 + (4 << 10) + 4 * literals.len() + 23 * states, "{} for {states}", bytes.len());
     }
 }
 
 #[test]
 fn an_index_past_its_ceiling_is_not_built() {
-    let literals: [&[u8]; 3] = [b"road", b"rail", b"customer_orders"];
+    let literals: [&[u8]; 3] = [b"road", b"rail", b"customer"];
     let length = index(&literals).len();
-    assert_eq!(build_within(length, &literals), build(&literals));
+    assert_eq!(build_within(length, &literals, 1), build(&literals, 1));
     for most_bytes in 0..length {
-        assert_eq!(build_within(most_bytes, &literals), None, "{most_bytes} of {length} bytes");
+        assert_eq!(build_within(most_bytes, &literals, 1), None, "{most_bytes} of {length} bytes");
     }
 }
 
@@ -126,22 +142,25 @@ fn an_index_of_another_length_is_refused() {
 /// Searches bytes that may not have been written by [`build`], and sees that it stays within what is promised.
 fn search_stays_within_bounds(bytes: &[u8], text: &[u8]) {
     let Some(search) = Literals::read(bytes) else { return };
-    let mut visits = 0;
-    search.each_in(text, |ordinal| {
-        visits += 1;
-        assert!((ordinal as usize) < search.shorter.len(), "{ordinal} of {}", search.shorter.len());
-        ControlFlow::Continue(())
-    });
-    assert!(visits <= text.len() * (text.len() + 1) / 2, "{visits} visits in {} bytes", text.len());
+    for which in [Which::Leading, Which::All] {
+        let mut visits = 0;
+        search.each_in(which, text, 0, |ordinal, end| {
+            visits += 1;
+            assert!((ordinal as usize) < search.shorter.len(), "{ordinal} of {}", search.shorter.len());
+            assert!(end < text.len());
+            ControlFlow::Continue(())
+        });
+        assert!(visits <= 2 * LONGEST * (text.len() + 8 * LONGEST), "{visits} visits in {} bytes", text.len());
+    }
 }
 
-fn head([states, literals, with_row, class_bits]: [u32; HEAD]) -> Vec<u8> {
-    [states, literals, with_row, class_bits].map(u32::to_le_bytes).concat()
+fn head([states, literals, with_row, class_bits]: [u32; 4]) -> Vec<u8> {
+    [states, literals, literals / 2, with_row, class_bits].map(u32::to_le_bytes).concat()
 }
 
 /// The length of an index with that head.
-fn length([states, literals, with_row, class_bits]: [u32; HEAD]) -> usize {
-    (16 + 256 + 4 * literals + 17 * states + ((4 * with_row) << class_bits)) as usize
+fn length([states, literals, with_row, class_bits]: [u32; 4]) -> usize {
+    (20 + 256 + 4 * literals + 17 * states + ((4 * with_row) << class_bits)) as usize
 }
 
 #[test]
@@ -151,7 +170,7 @@ fn a_search_ends_though_all_links_run_in_circles() {
         let mut bytes = head(counts);
         bytes.resize(length(counts), 0);
         // All links lead to the same state or literal, past the rows.
-        for link in bytes[16 + 256..].chunks_mut(4) {
+        for link in bytes[20 + 256..].chunks_mut(4) {
             link.copy_from_slice(&[byte, 1, 0, 0][..link.len()]);
         }
         assert!(Literals::read(&bytes).is_some());
@@ -160,24 +179,36 @@ fn a_search_ends_though_all_links_run_in_circles() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn finds_what_asking_each_literal_at_each_place_finds(
-        literals in btree_set(vec(b'a'..b'd', 1..8), 0..60),
+        literals in btree_set(vec(b'a'..b'd', 1..=LONGEST), 0..60),
         tail in 0..4_usize,
-        text in vec(b'a'..=b'd', 0..60),
-        most in 0..40_usize,
+        leading in 0..100_u32,
+        // Long ones are read in several pieces.
+        text in prop_oneof![vec(b'a'..=b'd', 0..60), vec(b'a'..=b'd', 120..300)],
+        stretch in 0..4_u32,
     ) {
         // A tail of other bytes makes more states than there are rows.
-        let filler: Vec<Vec<u8>> = (0..tail * 40).map(|at| format!("aab{at}xyzxyzxyz").into_bytes()).collect();
-        let literals: Vec<&[u8]> = literals.iter().chain(&filler).map(Vec::as_slice).rev().collect();
-        let bytes = index(&literals);
+        let filler: Vec<Vec<u8>> = (0..tail * 100).map(|at| format!("aab{at}xyz").into_bytes()).collect();
+        let filler = filler.iter().map(|literal| &literal[..literal.len().min(LONGEST)]);
+        let literals: BTreeSet<&[u8]> = literals.iter().map(Vec::as_slice).chain(filler).collect();
+        let literals: Vec<&[u8]> = literals.into_iter().rev().collect();
+        let bytes = build(&literals, leading).unwrap();
         let expected = slowly(&literals, &text);
-        prop_assert_eq!(&occurrences(&bytes, &text, usize::MAX), &expected);
-        // The walk can be broken off at each occurrence.
-        prop_assert_eq!(&occurrences(&bytes, &text, most + 1), &expected[..expected.len().min(most + 1)]);
-        prop_assert_eq!(index(&literals), bytes);
+        prop_assert_eq!(&occurrences(&bytes, Which::All, &text), &expected);
+        let leads = |&&(ordinal, _): &&(u32, usize)| ordinal < leading;
+        let expected: BTreeSet<_> = expected.iter().filter(leads).copied().collect();
+        prop_assert_eq!(&occurrences(&bytes, Which::Leading, &text), &expected);
+        // By stretches, broken off at what was noted before.
+        let mut found = BTreeSet::new();
+        Literals::read(&bytes).unwrap().each_in(Which::All, &text, stretch, |ordinal, stretch| {
+            if found.insert((ordinal, stretch)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        });
+        let expected: BTreeSet<_> = slowly(&literals, &text).iter().map(|&(ordinal, end)| (ordinal, end >> stretch)).collect();
+        prop_assert_eq!(found, expected);
+        prop_assert_eq!(build(&literals, leading).unwrap(), bytes);
     }
 
     #[test]
@@ -214,33 +245,5 @@ proptest! {
             bytes[at] = byte;
         }
         search_stays_within_bounds(&bytes, &text);
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
-
-    /// Long literals have most of their states behind those with a row.
-    #[test]
-    fn finds_them_through_fallbacks(
-        literals in btree_set(vec(b'a'..b'd', 100..300), 2..6),
-        pieces in vec((any::<prop::sample::Index>(), 0..300_usize, 0..300_usize), 1..8),
-    ) {
-        // Tails of literals are what fallbacks lead to.
-        let mut all: Vec<&[u8]> = literals.iter().map(Vec::as_slice).collect();
-        let whole = all.clone();
-        for (at, start, _) in &pieces {
-            let literal = whole[at.index(whole.len())];
-            all.push(&literal[(*start).min(literal.len() - 1)..]);
-        }
-        all.sort_unstable();
-        all.dedup();
-        let bytes = index(&all);
-        let mut text = Vec::new();
-        for (at, start, end) in &pieces {
-            let literal = whole[at.index(whole.len())];
-            text.extend_from_slice(literal.get(*start..*end).unwrap_or(literal));
-        }
-        prop_assert_eq!(occurrences(&bytes, &text, usize::MAX), slowly(&all, &text));
     }
 }

@@ -1,0 +1,595 @@
+//! Which of many patterns may cover a name, by the literals that each holds, in their order.
+//!
+//! Text between two stars may stand anywhere in a segment, but it must stand somewhere, behind what precedes it in the
+//! pattern. One pass over the name finds all literals that it holds, and about where ([`Seen`]); then only patterns whose
+//! literals all occur, and in order, are asked.
+//!
+//! A pattern is a sequence of literals: pieces of its text of at most [`LONGEST`] bytes, each with its *offset*, the bytes of the
+//! pattern up to its end that are no star. The rarest comes first, the others follow in their order; and all sequences
+//! are one tree, so that patterns which begin alike are told apart only behind that. A tree is walked only from the literals that
+//! the name holds, and never below one that does not occur where it would have to.
+//!
+//! | part | bytes |
+//! | --- | --- |
+//! | head: bytes of the index of literals, nodes, patterns | 3 × 4 |
+//! | the index of literals; those that are the rarest of some pattern lead | |
+//! | for each leading literal the first node that sequences begin with | 4 |
+//! | for each node, parents before children: its literal, the first pattern below it, the node behind all below it, its offset | 16 |
+//! | for each pattern the characters of it that are neither stars nor dots | 2 |
+//!
+//! Patterns are numbered as the tree has them; the first ones of a node are those whose sequence ends there.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::ops::{ControlFlow, Range};
+
+use smallvec::SmallVec;
+
+use super::literals::{self, LONGEST, Literals, Which};
+use crate::name::STAR;
+use crate::pattern::literal_characters;
+
+const HEAD: usize = 3;
+/// In place of a node. There are never as many.
+const NONE: u32 = u32::MAX;
+/// How far a sequence goes at least, if it has as many literals, and at most. In between it goes on where patterns share all
+/// literals so far.
+const SHORTEST: usize = 16;
+const DEEPEST: usize = 32;
+/// As many patterns are asked without a look for more of their literals.
+const FEW: usize = 4;
+
+/// The index, read where it lies.
+///
+/// Only its head and its lengths are verified. From bytes that [`build`] did not write, any patterns may come of those that
+/// the head allows for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sequences<'b> {
+    literals: Literals<'b>,
+    roots: &'b [[u8; 4]],
+    nodes: &'b [[[u8; 4]; 4]],
+    characters: &'b [[u8; 2]],
+}
+
+/// A node of the tree.
+#[derive(Debug, Clone, Copy)]
+struct Node {
+    literal: u32,
+    /// The first pattern here or below.
+    pattern: u32,
+    /// The node behind all below.
+    behind: u32,
+    offset: u16,
+}
+
+impl Node {
+    fn read(&[literal, pattern, behind, [low, high, ..]]: &[[u8; 4]; 4]) -> Self {
+        Self {
+            literal: u32::from_le_bytes(literal),
+            pattern: u32::from_le_bytes(pattern),
+            behind: u32::from_le_bytes(behind),
+            offset: u16::from_le_bytes([low, high]),
+        }
+    }
+
+    fn write(self) -> [[u8; 4]; 4] {
+        let [low, high] = self.offset.to_le_bytes();
+        [self.literal.to_le_bytes(), self.pattern.to_le_bytes(), self.behind.to_le_bytes(), [low, high, 0, 0]]
+    }
+}
+
+/// The literal that a sequence begins with.
+#[derive(Debug, Clone, Copy)]
+struct Rarest {
+    places: Places,
+    offset: u16,
+}
+
+/// How much of a sequence has been found, each literal as far to the left as possible.
+#[derive(Debug, Clone, Copy, Default)]
+struct Progress {
+    /// Where at least the last literal ends, and its offset.
+    end: u32,
+    offset: u16,
+    /// Whether the rarest is among them, which is so once one behind it is.
+    has_rarest: bool,
+}
+
+impl Progress {
+    /// With the literal of `offset`, which stands at `places`, found behind the others; `None` if it cannot be.
+    #[inline]
+    fn and(self, places: Places, offset: u16, rarest: Rarest) -> Option<Self> {
+        if self.has_rarest {
+            return self.then(places, offset);
+        }
+        if rarest.offset <= offset {
+            return Self { has_rarest: true, ..self.then(rarest.places, rarest.offset)? }.then(places, offset);
+        }
+        let found = self.then(places, offset)?;
+        found.then(rarest.places, rarest.offset).map(|_| found)
+    }
+
+    #[inline]
+    fn then(self, places: Places, offset: u16) -> Option<Self> {
+        let end = places.first_end(self.end + u32::from(offset.saturating_sub(self.offset)))?;
+        Some(Self { end, offset, ..self })
+    }
+}
+
+impl<'b> Sequences<'b> {
+    /// Reads an index; `None` where `bytes` cannot be one, by its head and its length.
+    pub(crate) fn read(bytes: &'b [u8]) -> Option<Self> {
+        let (head, rest) = bytes.split_first_chunk::<{ 4 * HEAD }>()?;
+        let mut counts = head.as_chunks().0.iter().map(|&count| u32::from_le_bytes(count) as usize);
+        let [length, nodes, patterns] = [counts.next()?, counts.next()?, counts.next()?];
+        let (index, rest) = rest.split_at_checked(length)?;
+        let literals = Literals::read(index)?;
+        let (roots, rest) = rest.split_at_checked((literals.leading() as usize).checked_mul(4)?)?;
+        let (nodes, characters) = rest.split_at_checked(nodes.checked_mul(16)?)?;
+        (characters.len() == patterns.checked_mul(2)?).then(|| Self {
+            literals,
+            roots: roots.as_chunks().0,
+            nodes: nodes.as_chunks().0.as_chunks().0,
+            characters: characters.as_chunks().0,
+        })
+    }
+
+    /// Calls `candidate` with each pattern that may cover `name`, in no order, once; every one that does is among them.
+    ///
+    /// Asks for no others than those that `next` gives: the first from a number on that is of interest.
+    ///
+    /// Linear in the bytes of the name and in the nodes that it leads to. Allocates nothing for names that hold less than
+    /// [`SEEN`] literals.
+    pub(crate) fn candidates(
+        &self,
+        name: &[u8],
+        mut next: impl FnMut(u32) -> Option<u32>,
+        mut candidate: impl FnMut(u32),
+    ) {
+        let (mut literals, mut slots) = (SmallVec::new(), SmallVec::new());
+        let mut seen = Seen::of(name, &mut literals, &mut slots);
+        // Mostly the rarest literals leave nothing or next to nothing.
+        self.literals.each_in(Which::Leading, name, seen.stretch, |literal, stretch| seen.add(literal, stretch));
+        if let Some(few) = self.few(&seen, &mut next) {
+            for pattern in few {
+                if next(pattern) == Some(pattern) {
+                    candidate(pattern);
+                }
+            }
+            return;
+        }
+        seen.clear(name);
+        self.literals.each_in(Which::All, name, seen.stretch, |literal, stretch| seen.add(literal, stretch));
+        for occurs in &*seen.literals {
+            for (at, root) in self.roots_of(occurs.literal) {
+                self.below(at, root, &seen, &mut next, &mut candidate);
+            }
+        }
+    }
+
+    /// The patterns of interest whose rarest literal was seen; `None` if they are more than [`FEW`].
+    fn few(&self, seen: &Seen<'_>, next: &mut impl FnMut(u32) -> Option<u32>) -> Option<SmallVec<[u32; FEW]>> {
+        let mut few = SmallVec::new();
+        for (_, root) in seen.literals.iter().flat_map(|occurs| self.roots_of(occurs.literal)) {
+            let mut patterns = root.pattern..self.first_of(root.behind);
+            while let Some(pattern) = next(patterns.start).filter(|pattern| patterns.contains(pattern)) {
+                if few.len() == FEW {
+                    return None;
+                }
+                few.push(pattern);
+                patterns.start = pattern + 1;
+            }
+        }
+        Some(few)
+    }
+
+    /// The nodes that sequences begin with which begin with `literal`: one for each offset.
+    fn roots_of(&self, literal: u32) -> impl Iterator<Item = (u32, Node)> {
+        let mut at = self.roots.get(literal as usize).map_or(NONE, |&root| u32::from_le_bytes(root));
+        std::iter::from_fn(move || {
+            let node = self.node(at).filter(|node| node.literal == literal)?;
+            let root = (at, node);
+            at = node.behind.max(at + 1);
+            Some(root)
+        })
+    }
+
+    /// Walks the tree from `root`, which is read, to the end of all below it.
+    fn below(
+        &self,
+        root: u32,
+        first: Node,
+        seen: &Seen<'_>,
+        next: &mut impl FnMut(u32) -> Option<u32>,
+        candidate: &mut impl FnMut(u32),
+    ) {
+        let Some(places) = seen.places(first.literal) else { return };
+        let rarest = Rarest { places, offset: first.offset };
+        if places.first_end(u32::from(first.offset)).is_none() {
+            return;
+        }
+        // Of each node from the root on, what is behind it, and how much of it has been found.
+        let mut path: SmallVec<[(u32, Progress); DEEPEST]> = SmallVec::new();
+        let (mut at, mut node) = (root, first);
+        // Whether that is known of the patterns below the node: of an only child's as of its parent's.
+        let mut of_interest = false;
+        let behind_all = first.behind.min(self.end().behind);
+        while at < behind_all {
+            let progress = match path.last() {
+                None => Some(Progress::default()),
+                Some((_, progress)) => seen
+                    .places(node.literal)
+                    .and_then(|places| progress.and(places, node.offset, rarest))
+                    .filter(|_| path.len() < DEEPEST),
+            };
+            let behind = node.behind.max(at + 1);
+            let child = self.node(at + 1).unwrap_or(self.end());
+            let own = node.pattern..child.pattern;
+            let mut find = |range: Range<u32>| next(range.start).filter(|pattern| range.contains(pattern));
+            match progress {
+                Some(progress)
+                    if of_interest
+                        || (at + 1 == behind && !own.is_empty())
+                        || find(node.pattern..self.first_of(behind)).is_some() =>
+                {
+                    of_interest = own.is_empty() && child.behind == behind;
+                    let mut from = own.start;
+                    while let Some(found) = find(from..own.end) {
+                        candidate(found);
+                        from = found + 1;
+                    }
+                    path.push((behind, progress));
+                    (at, node) = (at + 1, child);
+                }
+                _ => {
+                    of_interest = false;
+                    (at, node) = (behind, self.node(behind).unwrap_or(self.end()));
+                }
+            }
+            while path.last().is_some_and(|&(behind, _)| behind <= at) {
+                path.pop();
+            }
+        }
+    }
+
+    /// What stands behind all nodes.
+    fn end(&self) -> Node {
+        let all = |count: usize| u32::try_from(count).unwrap_or(NONE);
+        Node { literal: NONE, pattern: all(self.characters.len()), behind: all(self.nodes.len()), offset: 0 }
+    }
+
+    fn node(&self, at: u32) -> Option<Node> {
+        self.nodes.get(at as usize).map(Node::read)
+    }
+
+    /// The first pattern of a node, or behind all.
+    fn first_of(&self, node: u32) -> u32 {
+        self.node(node).unwrap_or(self.end()).pattern
+    }
+
+    /// How many characters of a pattern are neither stars nor dots between segments.
+    pub(crate) fn characters(&self, pattern: u32) -> u16 {
+        self.characters.get(pattern as usize).map_or(0, |&characters| u16::from_le_bytes(characters))
+    }
+}
+
+/// Names that hold more distinct literals take memory for them.
+const SEEN: usize = 2048;
+
+/// The literals that a name holds, and about where each ends.
+struct Seen<'v> {
+    /// A name is seen as 64 stretches of so many bytes, as a power of two: 1 for names of up to 64 bytes.
+    stretch: u32,
+    literals: &'v mut SmallVec<[Occurs; SEEN]>,
+    /// Where in `literals` a literal is, by its hash; an open-addressed table.
+    slots: &'v mut SmallVec<[u16; 2 * SEEN]>,
+}
+
+/// A literal that a name holds.
+#[derive(Debug, Clone, Copy)]
+struct Occurs {
+    literal: u32,
+    /// A bit for each stretch in which it ends.
+    stretches: u64,
+}
+
+/// Where a literal ends.
+#[derive(Debug, Clone, Copy)]
+struct Places {
+    stretches: u64,
+    stretch: u32,
+}
+
+impl Places {
+    /// The first place from `at` on where the literal may end: where names are short, where it does.
+    #[inline]
+    fn first_end(self, at: u32) -> Option<u32> {
+        // Ends are counted from one.
+        let from = at.saturating_sub(1) >> self.stretch;
+        let behind = self.stretches & u64::MAX.checked_shl(from)?;
+        (behind != 0).then(|| at.max((behind.trailing_zeros() << self.stretch) + 1))
+    }
+}
+
+const EMPTY: u16 = u16::MAX;
+/// The fewest slots.
+const SLOTS: usize = 64;
+
+impl<'v> Seen<'v> {
+    /// Nothing as yet. Vectors are handed in, for moving them would cost more than a search.
+    fn of(name: &[u8], literals: &'v mut SmallVec<[Occurs; SEEN]>, slots: &'v mut SmallVec<[u16; 2 * SEEN]>) -> Self {
+        let stretch = name.len().div_ceil(64).next_power_of_two().trailing_zeros();
+        let mut seen = Self { stretch, literals, slots };
+        seen.clear(name);
+        seen
+    }
+
+    /// Forgets all.
+    fn clear(&mut self, name: &[u8]) {
+        self.literals.clear();
+        self.empty((name.len() / 4).next_power_of_two());
+    }
+
+    /// So many empty slots, but at least as many as begin.
+    fn empty(&mut self, slots: usize) {
+        self.slots.clear();
+        while self.slots.len() < slots.max(SLOTS) {
+            self.slots.extend_from_slice(&[EMPTY; SLOTS]);
+        }
+    }
+
+    /// Notes that `literal` ends in a stretch; breaks off if that was noted before.
+    #[inline]
+    fn add(&mut self, literal: u32, stretch: usize) -> ControlFlow<()> {
+        let stretch = 1_u64.checked_shl(u32::try_from(stretch).unwrap_or(64)).unwrap_or(0);
+        let slot = self.slot(literal);
+        if let Some(Occurs { stretches, .. }) = self.at(slot).and_then(|at| self.literals.get_mut(at)) {
+            if *stretches & stretch != 0 {
+                return ControlFlow::Break(());
+            }
+            *stretches |= stretch;
+            return ControlFlow::Continue(());
+        }
+        if let (Ok(at), Some(slot)) = (u16::try_from(self.literals.len()), self.slots.get_mut(slot)) {
+            *slot = at;
+            self.literals.push(Occurs { literal, stretches: stretch });
+            if self.literals.len() * 4 > self.slots.len() * 3 {
+                self.grow();
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        self.empty(self.slots.len() * 2);
+        for at in 0..self.literals.len() {
+            let Some(&Occurs { literal, .. }) = self.literals.get(at) else { return };
+            let slot = self.slot(literal);
+            if let (Ok(at), Some(slot)) = (u16::try_from(at), self.slots.get_mut(slot)) {
+                *slot = at;
+            }
+        }
+    }
+
+    fn places(&self, literal: u32) -> Option<Places> {
+        let found = self.literals.get(self.at(self.slot(literal))?)?;
+        Some(Places { stretches: found.stretches, stretch: self.stretch })
+    }
+
+    #[inline]
+    fn at(&self, slot: usize) -> Option<usize> {
+        self.slots.get(slot).filter(|&&at| at != EMPTY).map(|&at| usize::from(at))
+    }
+
+    /// The slot that has `literal`, or that it would take.
+    #[inline]
+    fn slot(&self, literal: u32) -> usize {
+        let last = self.slots.len() - 1;
+        let mut slot = (literal.wrapping_mul(0x9E37_79B1) >> 16) as usize & last;
+        // Slots are a quarter empty.
+        while let Some(at) = self.at(slot) {
+            if self.literals.get(at).is_none_or(|found| found.literal == literal) {
+                break;
+            }
+            slot = (slot + 1) & last;
+        }
+        slot
+    }
+}
+
+/// An index, and the number of each pattern in it.
+pub(crate) struct Built {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) literals: usize,
+    pub(crate) numbers: Vec<u32>,
+}
+
+/// Indexes `patterns`, in canonical form. `None` if that takes more than 4 GiB.
+///
+/// The same list always makes the same bytes. About linear in the bytes of the patterns, but for sorting them.
+pub(crate) fn build(patterns: &[&[u8]]) -> Option<Built> {
+    let mut builder = Builder::default();
+    let sequences = builder.sequences(patterns);
+    let mut order: Vec<(&[Step], u16, u32)> = Vec::with_capacity(patterns.len());
+    for ((sequence, pattern), at) in sequences.iter().zip(patterns).zip(0..NONE) {
+        let characters = u16::try_from(literal_characters(pattern)).unwrap_or(u16::MAX);
+        order.push((builder.steps.get(sequence.clone())?, characters, at));
+    }
+    // Of equal sequences the more specific pattern first.
+    order.sort_unstable_by_key(|&(sequence, characters, at)| (sequence, Reverse(characters), at));
+    let mut tree = Tree::default();
+    let mut numbers = vec![0; patterns.len()];
+    let mut before: &[Step] = &[];
+    for (place, &(sequence, _, at)) in order.iter().enumerate() {
+        let after = order.get(place + 1).map_or(&[][..], |&(sequence, ..)| sequence);
+        let shared = alike(before, sequence);
+        let depth = SHORTEST.max(shared + 1).max(alike(sequence, after) + 1).min(DEEPEST).min(sequence.len());
+        tree.add(sequence.get(..depth)?, shared, u32::try_from(place).ok()?);
+        if let Some(number) = numbers.get_mut(at as usize) {
+            *number = u32::try_from(place).ok()?;
+        }
+        before = sequence;
+    }
+    tree.close(0);
+    let Tree { mut nodes, literals, mut roots, .. } = tree;
+    // The rarest ones lead.
+    let mut lead_first: Vec<u32> = (0..).zip(&roots).map(|(literal, _)| literal).collect();
+    lead_first.sort_by_key(|&literal| roots.get(literal as usize).is_none_or(|&root| root == NONE));
+    let mut ordinals = vec![0; lead_first.len()];
+    let mut texts = Vec::with_capacity(lead_first.len());
+    for (&literal, ordinal) in lead_first.iter().zip(0..) {
+        *ordinals.get_mut(literal as usize)? = ordinal;
+        texts.push(*builder.texts.get(*literals.get(literal as usize)? as usize)?);
+    }
+    for node in &mut nodes {
+        node.literal = *ordinals.get(node.literal as usize)?;
+    }
+    roots.retain(|&root| root != NONE);
+    let index = literals::build(&texts, u32::try_from(roots.len()).ok()?)?;
+    let length = |count: usize| u32::try_from(count).ok().map(u32::to_le_bytes);
+    let head = [length(index.len())?, length(nodes.len())?, length(patterns.len())?];
+    let nodes: Vec<[[u8; 4]; 4]> = nodes.into_iter().map(Node::write).collect();
+    let roots: Vec<[u8; 4]> = roots.into_iter().map(u32::to_le_bytes).collect();
+    let characters: Vec<[u8; 2]> = order.iter().map(|(_, characters, _)| characters.to_le_bytes()).collect();
+    let parts = [
+        head.as_flattened(),
+        &index,
+        roots.as_flattened(),
+        nodes.as_flattened().as_flattened(),
+        characters.as_flattened(),
+    ];
+    let bytes = parts.concat();
+    (u32::try_from(bytes.len()).is_ok()).then_some(Built { bytes, literals: literals.len(), numbers })
+}
+
+/// How many steps two sequences begin with alike.
+fn alike(a: &[Step], b: &[Step]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
+}
+
+/// A literal of a pattern, by its place in [`Builder::texts`], and its offset.
+type Step = (u32, u16);
+
+/// The literals of all patterns.
+#[derive(Default)]
+struct Builder<'p> {
+    ids: HashMap<&'p [u8], u32, foldhash::fast::RandomState>,
+    texts: Vec<&'p [u8]>,
+    /// In how many places of patterns each stands.
+    counts: Vec<u32>,
+    steps: Vec<Step>,
+}
+
+impl<'p> Builder<'p> {
+    /// The sequence of each pattern, as a range of `steps`.
+    fn sequences(&mut self, patterns: &[&'p [u8]]) -> Vec<Range<usize>> {
+        let in_order: Vec<(usize, Range<usize>, usize)> = patterns.iter().map(|pattern| self.read(pattern)).collect();
+        // Nearly all patterns hold these: they tell none apart.
+        let common = u32::try_from(patterns.len() / 2).unwrap_or(u32::MAX);
+        let mut sequences = Vec::with_capacity(patterns.len());
+        for (start, inner, end) in in_order {
+            let count = |&(id, _): &Step| self.counts.get(id as usize).copied().unwrap_or(u32::MAX);
+            let length = |&(id, _): &Step| self.texts.get(id as usize).map_or(0, |text| text.len());
+            let steps = self.steps.get(start..end).unwrap_or_default();
+            let rarest = (0..).zip(steps).min_by_key(|(at, step)| (count(step), Reverse(length(step)), *at));
+            let Some((rarest, &first)) = rarest else {
+                sequences.push(0..0);
+                continue;
+            };
+            let others = (0..)
+                .zip(steps)
+                .filter(|&(at, step)| at != rarest && (inner.contains(&(start + at)) || count(step) <= common));
+            let sequence: SmallVec<[Step; DEEPEST]> =
+                std::iter::once(first).chain(others.map(|(_, &step)| step)).take(DEEPEST).collect();
+            for (place, step) in self.steps.iter_mut().skip(start).zip(&sequence) {
+                *place = *step;
+            }
+            sequences.push(start..start + sequence.len());
+        }
+        sequences
+    }
+
+    /// The literals of a pattern, in their order: where they begin among the `steps`, which of them stand between stars, and where
+    /// they end.
+    fn read(&mut self, pattern: &'p [u8]) -> (usize, Range<usize>, usize) {
+        let start = self.steps.len();
+        let (mut inner, mut last) = (start..start, start);
+        let mut before = 0;
+        for (number, run) in pattern.split(|&byte| byte == STAR).enumerate() {
+            last = self.steps.len();
+            if number == 1 {
+                inner.start = last;
+            }
+            let pieces = (0..run.len()).step_by(LONGEST).map(|at| match run.get(at..at + LONGEST) {
+                Some(piece) => (piece, at + LONGEST),
+                None => (run.get(run.len().saturating_sub(LONGEST)..).unwrap_or_default(), run.len()),
+            });
+            for (text, end) in pieces {
+                let id = *self.ids.entry(text).or_insert_with(|| {
+                    self.texts.push(text);
+                    self.counts.push(0);
+                    u32::try_from(self.texts.len() - 1).unwrap_or(NONE)
+                });
+                if let Some(count) = self.counts.get_mut(id as usize) {
+                    *count = count.saturating_add(1);
+                }
+                self.steps.push((id, u16::try_from(before + end).unwrap_or(u16::MAX)));
+            }
+            before += run.len();
+        }
+        inner.end = last.max(inner.start);
+        (start, inner, self.steps.len())
+    }
+}
+
+/// The tree, while it grows.
+#[derive(Default)]
+struct Tree {
+    nodes: Vec<Node>,
+    /// The nodes from the root to the last one.
+    path: Vec<usize>,
+    /// Places in [`Builder::texts`], by ordinal; and the ordinals.
+    literals: Vec<u32>,
+    ordinals: HashMap<u32, u32, foldhash::fast::RandomState>,
+    /// By ordinal.
+    roots: Vec<u32>,
+}
+
+impl Tree {
+    /// Adds a pattern, of whose sequence so many steps are those of the last one's.
+    fn add(&mut self, sequence: &[Step], shared: usize, pattern: u32) {
+        let shared = shared.min(sequence.len());
+        self.close(shared);
+        for &(id, offset) in sequence.get(self.path.len()..).unwrap_or_default() {
+            let literals = &mut self.literals;
+            let literal = *self.ordinals.entry(id).or_insert_with(|| {
+                literals.push(id);
+                u32::try_from(literals.len() - 1).unwrap_or(NONE)
+            });
+            self.roots.resize(self.literals.len(), NONE);
+            let at = self.nodes.len();
+            if self.path.is_empty()
+                && let (Some(root), Ok(at)) = (self.roots.get_mut(literal as usize), u32::try_from(at))
+                && *root == NONE
+            {
+                *root = at;
+            }
+            self.path.push(at);
+            self.nodes.push(Node { literal, pattern, behind: NONE, offset });
+        }
+    }
+
+    /// Leaves all nodes behind the first `depth` of the path.
+    fn close(&mut self, depth: usize) {
+        let behind = u32::try_from(self.nodes.len()).unwrap_or(NONE);
+        for at in self.path.drain(depth.min(self.path.len())..) {
+            if let Some(node) = self.nodes.get_mut(at) {
+                node.behind = behind;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
