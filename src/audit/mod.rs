@@ -7,6 +7,7 @@
 //! - [`exposure`]: what of them a policy exposes.
 //! - [`lint`]: findings, each with its place, why, and a fix.
 //! - [`suggest`]: the smallest grants that a decision log needed.
+//! - [`reads`]: which tables granted queries read.
 //! - [`report`]: all of it as one page.
 
 pub mod algebra;
@@ -16,6 +17,7 @@ pub mod exposure;
 pub mod lint;
 pub mod narrow;
 mod patterns;
+pub mod reads;
 pub mod report;
 pub mod suggest;
 pub mod usage;
