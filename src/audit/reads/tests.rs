@@ -201,7 +201,7 @@ fn query(dialect: Dialect) -> impl Strategy<Value = Made> {
         let set =
             prop::sample::select(&[" UNION ALL ", " UNION DISTINCT ", " EXCEPT DISTINCT ", " INTERSECT DISTINCT "][..]);
         let set = (inner.clone(), inner.clone(), set).prop_map(move |(one, other, set)| {
-            let wrapped = |made: Made| Made { sql: format!("({})", made.sql), ..made };
+            let wrapped = |made: Made| Made { sql: format!("SELECT 1 FROM ({}) AS s", made.sql), ..made };
             join(vec![wrapped(one), wrapped(other)], set)
         });
         let nested = (inner.clone(), inner.clone(), 0..3_usize).prop_map(move |(outer, sub, place)| {
