@@ -184,7 +184,12 @@ impl Algebra {
     }
 }
 
-impl Names<'_> {
+impl<'p> Names<'p> {
+    /// Of a name, or a pattern, in canonical form.
+    pub(super) fn of_canonical(bytes: &'p [u8]) -> Self {
+        Self { bytes }
+    }
+
     /// As the dialect writes it.
     pub fn display(&self, dialect: Dialect) -> String {
         Written { bytes: self.bytes.into(), dialect }.to_string()

@@ -104,12 +104,24 @@ impl NamedSources {
 #[derive(Debug, Default)]
 pub struct Followed<'p> {
     /// By connection.
-    outcomes: Vec<HashMap<&'p GrantSource, Outcome, RandomState>>,
+    numbers: Vec<HashMap<&'p GrantSource, usize, RandomState>>,
+    outcomes: Vec<Outcome>,
     /// In the order in which the policy grants them.
     order: Vec<(ConnectionId, &'p GrantSource)>,
+    /// Where each is granted.
+    places: Vec<Vec<Place>>,
 }
 
 type Outcome = Result<Reads, Unreadable>;
+
+/// A grant: its token's place in the policy, and its own among the token's grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The token's.
+    pub token: usize,
+    /// The grant's.
+    pub grant: usize,
+}
 
 /// A query or named source of which it is not known what it reads.
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +130,8 @@ pub struct Unfollowed<'f> {
     pub connection: ConnectionId,
     /// The query or named source.
     pub source: &'f GrantSource,
+    /// Where it is granted; at least once.
+    pub places: &'f [Place],
     /// Why.
     pub why: &'f Unreadable,
 }
@@ -125,18 +139,25 @@ pub struct Unfollowed<'f> {
 impl<'p> Followed<'p> {
     /// Reads each distinct query and named source that `policy` grants, on all cores. Linear in their texts.
     pub fn of(policy: &'p Policy, named: &NamedSources) -> Self {
-        let mut order = Vec::new();
-        let mut outcomes: Vec<HashMap<_, Outcome, RandomState>> =
+        let (mut order, mut places) = (Vec::new(), Vec::<Vec<Place>>::new());
+        let mut numbers: Vec<HashMap<&GrantSource, usize, RandomState>> =
             policy.connections().iter().map(|_| HashMap::default()).collect();
-        for grant in policy.tokens().iter().flat_map(Token::grants) {
+        let grants = policy.tokens().iter().map(Token::grants).enumerate();
+        let grants =
+            grants.flat_map(|(token, grants)| grants.iter().zip((0..).map(move |grant| Place { token, grant })));
+        for (grant, place) in grants {
             if !matches!(grant.source(), GrantSource::Query(_) | GrantSource::NamedSource(_)) {
                 continue;
             }
-            let Some(known) = outcomes.get_mut(grant.connection().index()) else { continue };
-            known.entry(grant.source()).or_insert_with(|| {
+            let Some(numbers) = numbers.get_mut(grant.connection().index()) else { continue };
+            let number = *numbers.entry(grant.source()).or_insert_with(|| {
                 order.push((grant.connection(), grant.source()));
-                Err(unplaced(String::new()))
+                places.push(Vec::new());
+                places.len() - 1
             });
+            if let Some(places) = places.get_mut(number) {
+                places.push(place);
+            }
         }
         let texts: Vec<_> = order.iter().map(|&(connection, source)| text(policy, named, connection, source)).collect();
         let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -146,12 +167,7 @@ impl<'p> Followed<'p> {
             let joined = parts.into_iter().map(|part| part.join());
             joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
-        for (&(connection, source), outcome) in order.iter().zip(read.into_iter().flatten()) {
-            if let Some(known) = outcomes.get_mut(connection.index()) {
-                known.insert(source, outcome);
-            }
-        }
-        Self { outcomes, order }
+        Self { numbers, outcomes: read.into_iter().flatten().collect(), order, places }
     }
 
     /// What a source reads; `None` if it is no query or named source that the policy grants, or that is not known.
@@ -161,21 +177,20 @@ impl<'p> Followed<'p> {
 
     /// What a source reads, or why that is not known; `None` if it is no query or named source that the policy grants.
     pub fn outcome(&self, connection: ConnectionId, source: &GrantSource) -> Option<&Result<Reads, Unreadable>> {
-        self.outcomes.get(connection.index())?.get(source)
+        self.outcomes.get(*self.numbers.get(connection.index())?.get(source)?)
     }
 
     /// Those that are followed, and what they read.
     pub fn all(&self) -> impl Iterator<Item = (ConnectionId, &'p GrantSource, &Reads)> {
-        self.order.iter().filter_map(|&(connection, source)| {
-            Some((connection, source, self.outcome(connection, source)?.as_ref().ok()?))
-        })
+        let all = self.order.iter().zip(&self.outcomes);
+        all.filter_map(|(&(connection, source), outcome)| Some((connection, source, outcome.as_ref().ok()?)))
     }
 
     /// Those of which it is not known what they read.
     pub fn unfollowed(&self) -> impl Iterator<Item = Unfollowed<'_>> {
-        self.order.iter().filter_map(|&(connection, source)| {
-            let why = self.outcome(connection, source)?.as_ref().err()?;
-            Some(Unfollowed { connection, source, why })
+        let all = self.order.iter().zip(&self.outcomes).zip(&self.places);
+        all.filter_map(|((&(connection, source), outcome), places)| {
+            Some(Unfollowed { connection, source, places, why: outcome.as_ref().err()? })
         })
     }
 }
