@@ -139,6 +139,8 @@ fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn what_queries_expose_is_what_tokens_may_run(document in tokens_with_queries()) {
         let policy = policy(&document);

@@ -22,8 +22,8 @@ Examples:
   portcullis audit forecast --policy policy.json --catalog catalog.csv --token store-map --count 5
   portcullis audit forecast --db sqlite:registry.db --format json
 
-The shortest names come first, those in schemas that exist before others. Each name has been decided for
-every token that has the pattern. Without a catalog nothing is taken to exist.";
+Names in schemas that exist come first, then the shortest. Each name has been decided for every
+token that has the pattern. Without a catalog nothing is taken to exist.";
 
 /// Tell the shortest names that do not exist yet and that each pattern would expose
 #[derive(Debug, clap::Args)]
