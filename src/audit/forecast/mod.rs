@@ -96,7 +96,7 @@ pub struct Forecast<'p> {
 pub struct Future {
     /// As the dialect writes it.
     pub name: String,
-    /// Whether its schema exists.
+    /// Whether its schema is known to exist. Else it does not, or the pattern covers more than [`SCHEMAS`] that do.
     pub in_schema: bool,
     /// How many tokens would expose it, by whatever grant.
     pub tokens: u64,

@@ -150,7 +150,7 @@ fn table(rows: &[Row<'_>], args: &Args, color: Color, out: &mut Stdout) -> anyho
         }
         for (at, name) in row.names.iter().enumerate() {
             let first = if at == 0 { pattern.clone() } else { String::new() };
-            let schema = if name.schema_exists { "exists" } else { "new" };
+            let schema = if name.schema_exists { "exists" } else { "-" };
             table.row([first, name.name.to_owned(), grouped(name.tokens), schema.to_owned()]);
         }
     }
