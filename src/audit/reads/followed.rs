@@ -205,12 +205,12 @@ fn text<'t>(
     let Some(connection) = policy.connection(connection) else { return Err(unplaced("no such connection".to_owned())) };
     match source {
         GrantSource::Query(_) if connection.named_sources_only() => {
-            Err(unplaced("its connection accepts named sources only, so that nobody can run it".to_owned()))
+            Err(unplaced("nobody can run it: its connection accepts named sources only".to_owned()))
         }
         GrantSource::Query(query) => Ok((query.as_str(), connection.dialect())),
         GrantSource::NamedSource(name) => match named.sql(name.as_str(), connection.name()) {
             Some(sql) => Ok((sql, connection.dialect())),
-            None => Err(unplaced("its SQL is not known".to_owned())),
+            None => Err(unplaced("its SQL is not known, since the policy does not hold it".to_owned())),
         },
         _ => Err(unplaced("it is no query".to_owned())),
     }

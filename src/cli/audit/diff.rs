@@ -46,9 +46,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
-    catalog: CatalogArgs,
-    #[command(flatten)]
     reads: ReadsArgs,
+    #[command(flatten)]
+    catalog: CatalogArgs,
 }
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {

@@ -27,8 +27,6 @@ pub(super) struct Args {
     /// The page; it holds all that it needs, and no secret
     #[arg(long, value_name = "FILE.html")]
     report: PathBuf,
-    #[command(flatten)]
-    catalog: CatalogArgs,
     /// What to call what is reported on [default: the names of the policy's files]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
@@ -36,6 +34,8 @@ pub(super) struct Args {
     reads: ReadsArgs,
     #[command(flatten)]
     usage: UsageArgs,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     #[command(flatten)]
     policy: PolicyArgs,
 }

@@ -1,12 +1,12 @@
 //! The answer: for people the most exposing, for programs all.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
 use portcullis::audit::exposure::{ConnectionExposure, Exposure, SourceExposure, Surface, TokenExposure};
-use portcullis::audit::reads::Followed;
-use portcullis::model::{Connection, ConnectionId, Grant, GrantKind, Token};
+use portcullis::audit::reads::{Followed, Reads};
+use portcullis::model::{Connection, ConnectionId, Grant, GrantKind, GrantSource, Token};
 use serde_json::{Value, json};
 
 use super::{Args, Format};
@@ -76,10 +76,23 @@ impl<'v> View<'v> {
         })
     }
 
+    /// What the queries read that are asked about.
+    fn queries(&self) -> impl Iterator<Item = (ConnectionId, &'v Reads)> {
+        let of_token = |connection, source: &GrantSource| {
+            let has = |grant: &Grant| grant.connection() == connection && grant.source() == source;
+            self.args.token.is_none() || self.tokens().any(|(token, _)| token.grants().iter().any(has))
+        };
+        let all = self
+            .followed
+            .all()
+            .filter(move |(connection, source, _)| self.asks(*connection) && of_token(*connection, source));
+        all.map(|(connection, _, reads)| (connection, reads))
+    }
+
     /// What queries do beyond the tables that they name, and how many do.
     fn beyond(&self) -> BTreeMap<(&'v str, &'v str), u64> {
         let mut beyond = BTreeMap::new();
-        for (connection, _, reads) in self.followed.all().filter(|(connection, ..)| self.asks(*connection)) {
+        for (connection, reads) in self.queries() {
             let Some(known) = self.surface.policy().connection(connection) else { continue };
             for what in &reads.beyond {
                 *beyond.entry((known.name(), what.as_str())).or_default() += 1;
@@ -140,10 +153,10 @@ impl<'v> View<'v> {
             let mut table = Table::new(&["GRANT", "KIND", "NAMES", "SHARE"]);
             for (_, grant, names) in self.grants() {
                 let (connection, source) = self.source(grant);
-                let (names, share) = names.map_or_else(
-                    || ("-".to_owned(), "not known, or no API considers it".to_owned()),
-                    |names| (grouped(names), self.percent(names)),
-                );
+                let followed = self.followed.outcome(grant.connection(), grant.source()).is_none_or(Result::is_ok);
+                let why = if followed { "no API considers it" } else { "not followed" };
+                let (names, share) = names
+                    .map_or_else(|| ("-".to_owned(), why.to_owned()), |names| (grouped(names), self.percent(names)));
                 table.row([format!("{connection}: {}", shortened(&source)), kind(grant.source().kind()), names, share]);
             }
             writeln!(out)?;
@@ -231,8 +244,13 @@ impl<'v> View<'v> {
 
     /// The tables that queries read and the catalog does not have.
     fn missing(&self) -> impl Iterator<Item = (&'v str, &'v str, u64)> {
-        let all = self.exposure.missing.iter().filter(|missing| self.asks(missing.connection));
-        all.filter_map(|missing| {
+        let asked = self.queries().flat_map(|(connection, reads)| {
+            let dialect = self.surface.policy().connection(connection).map(Connection::dialect).unwrap_or_default();
+            reads.tables.iter().map(move |table| (connection, table.display(dialect)))
+        });
+        let asked: HashSet<(ConnectionId, String)> = asked.collect();
+        let all = self.exposure.missing.iter();
+        all.filter(move |missing| asked.contains(&(missing.connection, missing.table.clone()))).filter_map(|missing| {
             let connection = self.surface.policy().connection(missing.connection)?;
             Some((connection.name(), missing.table.as_str(), missing.queries))
         })
