@@ -32,6 +32,7 @@ mod visit;
 pub use followed::{Followed, NamedSources, NamedSourcesError, Place, Unfollowed};
 
 use std::ops::ControlFlow;
+use std::panic::{self, AssertUnwindSafe};
 use std::thread;
 
 use sqlparser::ast::{Statement, Visit};
@@ -129,7 +130,7 @@ fn on_deep_stack<T: Send>(bytes: usize, work: impl FnOnce() -> Result<T, Unreada
     thread::scope(|scope| {
         let thread = thread::Builder::new().stack_size(size).spawn_scoped(scope, work);
         let thread = thread.map_err(|error| unplaced(format!("no memory to read it: {error}")))?;
-        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        thread.join().unwrap_or_else(|cause| panic::resume_unwind(cause))
     })
 }
 
@@ -152,7 +153,11 @@ fn parse(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, Unreadable> {
     if words > MAX_TOKENS {
         return Err(unplaced(format!("it has {words} words and signs: at most {MAX_TOKENS} are read")));
     }
-    let statements = statements(&*spoken, tokens).map_err(|error| match error {
+    // Nothing is left behind by a parser that breaks off.
+    let parsed = panic::catch_unwind(AssertUnwindSafe(|| statements(&*spoken, tokens)));
+    let parsed =
+        parsed.map_err(|_| unplaced("the parser breaks off at it, which is a mistake of the parser".to_owned()))?;
+    let statements = parsed.map_err(|error| match error {
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => placed(&message),
         ParserError::RecursionLimitExceeded => unplaced(format!("it nests deeper than {MAX_DEPTH} levels")),
     })?;

@@ -234,7 +234,95 @@ fn parenthesized(sql: &str) -> String {
     format!("SELECT 1 FROM ({sql}) AS r")
 }
 
+/// Words and signs that mean much to some dialect.
+const WORDS: &[&str] = &[
+    "SELECT",
+    "FROM",
+    "WITH",
+    "RECURSIVE",
+    "AS",
+    "(",
+    ")",
+    "(",
+    ")",
+    ",",
+    ".",
+    "*",
+    "a",
+    "b",
+    "`a.b`",
+    "\"x\"",
+    "'s'",
+    "JOIN",
+    "ON",
+    "UNION",
+    "ALL",
+    "TABLE",
+    "[",
+    "]",
+    "{",
+    "}",
+    ":",
+    "@p",
+    "$1",
+    "$$",
+    "-",
+    "/*",
+    "*/",
+    "--",
+    "\n",
+    "INSERT",
+    "INTO",
+    "VALUES",
+    "PIVOT",
+    "UNPIVOT",
+    "LATERAL",
+    "UNNEST",
+    "OVER",
+    "CASE",
+    "WHEN",
+    "END",
+    "INTERVAL",
+    "1",
+    "1e",
+    "x'",
+    "r'",
+    "\\",
+    "||",
+    "|>",
+    "::",
+    "=>",
+    "IN",
+    "FOR",
+    "SET",
+    "UPDATE",
+    "DELETE",
+    "MERGE",
+    "USING",
+    "CALL",
+    "EXPLAIN",
+    "IDENTIFIER",
+    "FLATTEN",
+    "WHERE",
+    "ORDER",
+    "BY",
+    "LIMIT",
+    ";",
+    "é",
+    "\u{0}",
+];
+
 proptest! {
+    #[test]
+    fn whatever_is_written_is_read_or_refused(words in prop::collection::vec(prop::sample::select(WORDS), 1..30), start in 0..3_usize) {
+        let text = ["", "SELECT * FROM ", "WITH x AS (SELECT 1) SELECT "][start].to_owned() + &words.join(" ");
+        for dialect in Dialect::ALL {
+            if let Err(error) = reads(&text, dialect) {
+                prop_assert!(!error.why.is_empty() && !error.why.contains("mistake"), "{}: {}: {}", dialect, error, text);
+            }
+        }
+    }
+
     #[test]
     fn a_query_reads_the_tables_that_it_was_made_of(
         (dialect, made) in prop::sample::select(&[BigQuery, Snowflake, Postgres, Databricks][..])

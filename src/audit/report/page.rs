@@ -121,6 +121,7 @@ fn exposed(exposure: &Exposure) -> Markup {
         .collect();
     let public = exposure.tokens.iter().any(|token| token.public);
     let hidden = exposure.names.saturating_sub(exposure.exposed + exposure.through_queries);
+    let in_schemas = exposure.schemas.iter().any(|schema| schema.through_queries > 0);
     let queries = exposure.tokens.iter().any(|token| token.through_queries > 0);
     html! {
         section aria-labelledby="by-token" {
@@ -156,10 +157,16 @@ fn exposed(exposure: &Exposure) -> Markup {
         }
         section aria-labelledby="by-schema" {
             h2 id="by-schema" { "Exposure by schema" }
-            p.lead { "How much of each schema some token can read" @if queries { ", and through queries" } "." }
+            p.lead { "How much of each schema some token can read" @if in_schemas { ", itself or through queries" } "." }
             @if schemas.is_empty() {
                 p.empty { "The catalog is empty." }
             } @else {
+                @if in_schemas {
+                    p.legend {
+                        span { (swatch("bar")) "itself" }
+                        span { (swatch("bar more")) "only through queries" }
+                    }
+                }
                 (bars::chart("schemas", "Exposure by schema", "Shares of schemas that tokens can read", &schemas))
                 (left_out(exposure.schemas_left_out, "schema", "are smaller"))
                 (numbers(&["Schema", "Names", "Exposed", "Share", "Through queries"], exposure.schemas.iter().map(|schema| {

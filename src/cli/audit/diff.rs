@@ -55,6 +55,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     if is_stdin(args.old.as_ref()) && is_stdin(args.new.as_ref()) {
         anyhow::bail!("`-` is given twice: standard input can be read only once");
     }
+    if args.catalog.catalog.as_deref().is_some_and(is_stdin)
+        && (is_stdin(args.old.as_ref()) || is_stdin(args.new.as_ref()))
+    {
+        anyhow::bail!("a policy and `--catalog` are both `-`: standard input can be read only once");
+    }
     let named = [&args.old, &args.new].map(|text| PolicyArgs::named(text));
     let [of_old, of_new] = &named;
     let Some((old, before)) = of_old.model(color)? else { return Ok(Exit::Failure) };

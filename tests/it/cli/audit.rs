@@ -123,7 +123,7 @@ fn who_can_read_a_table_through_queries_is_told_apart() {
     assert!(run.stdout.ends_with("1 token can, and 1 more token only through queries\n"), "{}", run.stdout);
     assert!(run.stderr.contains("`orders-open` of source grants[0]: its SQL is not known"), "{}", run.stderr);
     assert!(run.stderr.contains("`select * frm t` of source grants[1]: column 14: "), "{}", run.stderr);
-    let told = json(&dir.command(&format!("{ask} --named-sources s.jsonl --format json")).stdout(0));
+    let told = json(&dir.command(&format!("{ask} --named-sources s.jsonl --format json")).run().stdout);
     let rows: Vec<_> = told
         .as_array()
         .unwrap()
