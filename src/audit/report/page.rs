@@ -82,8 +82,8 @@ fn tiles(report: &Report) -> Markup {
     html! {
         ul.tiles {
             @if let Some(exposure) = &report.exposure {
-                (tile(percent(share(exposure.exposed, exposure.names)), "of the catalog is exposed", ""))
-                (tile(grouped(exposure.exposed), &format!("of {}", counted(exposure.names, "name")), ""))
+                @let exposed = format!("{} of {} exposed", grouped(exposure.exposed), counted(exposure.names, "name"));
+                (tile(percent(share(exposure.exposed, exposure.names)), &exposed, ""))
                 @if exposure.through_queries > 0 {
                     (tile(grouped(exposure.through_queries), "more through queries", ""))
                 }
@@ -126,7 +126,7 @@ fn exposed(exposure: &Exposure) -> Markup {
     html! {
         section aria-labelledby="by-token" {
             h2 id="by-token" { "Exposure by token" }
-            p.lead { "How much of the catalog each token can read. " (counted(hidden, "name")) (if hidden == 1 { " is" } else { " are" }) " exposed by no token." (query_lead(exposure)) }
+            p.lead { "How much of the catalog each token can read. " (query_lead(exposure)) b { (grouped(hidden)) } (if exposure.through_queries > 0 { " by no token." } else { " can be read by no token." }) (unknown_lead(exposure)) }
             @if tokens.is_empty() {
                 p.empty { "No token exposes anything of the catalog." }
             } @else {
@@ -183,16 +183,22 @@ fn exposed(exposure: &Exposure) -> Markup {
     }
 }
 
-/// What of the exposure is through queries, and what is not known of it.
+/// What of the exposure is through queries, up to where what is not exposed is told.
 fn query_lead(exposure: &Exposure) -> Markup {
-    let (through, unknown) = (exposure.through_queries, exposure.not_followed);
     html! {
-        @if through > 0 {
-            " " b { (grouped(through)) } (if through == 1 { " more is" } else { " more are" }) " read only through granted queries and named sources."
-        }
+        "Of " (counted(exposure.names, "name")) " "
+        @if exposure.through_queries > 0 { b { (grouped(exposure.through_queries)) } " can be read only through granted queries and named sources, " }
+    }
+}
+
+/// What is not known of it.
+fn unknown_lead(exposure: &Exposure) -> Markup {
+    let unknown = exposure.not_followed;
+    let (what, them) =
+        if unknown == 1 { ("query or named source", "it") } else { ("queries and named sources", "them") };
+    html! {
         @if unknown > 0 {
-            " " b { (grouped(unknown)) } (if unknown == 1 { " query or named source" } else { " queries and named sources" })
-            " could not be followed: " code { "portcullis audit exposure" } " lists them."
+            " What " b { (grouped(unknown)) } " " (what) " can read is not known: " code { "portcullis audit exposure" } " lists " (them) "."
         }
     }
 }

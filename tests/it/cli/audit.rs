@@ -140,7 +140,7 @@ fn who_can_read_a_table_through_queries_is_told_apart() {
 
     let leaked = "audit who-can --policy p.json --token-leaked source --named-sources s.jsonl --now 2026-11-24";
     let text = dir.command(leaked).stdout(0);
-    assert!(text.contains("dw          named source  orders-open       sql   db.sales.orders\n"), "{text}");
+    assert!(text.contains("dw          named source  orders-open     sql   db.sales.orders\n"), "{text}");
     assert!(text.contains("not known: line 1, column 14: "), "{text}");
     let told = json(&dir.command(&format!("{leaked} --format json")).stdout(0));
     assert_eq!(told["grants"][0]["reads"][0], "db.sales.orders");
