@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use smallvec::SmallVec;
 
 use super::patterns::PatternIndex;
-use super::reads::Followed;
+use super::reads::{Followed, Table};
 use crate::base::Timestamp;
 use crate::model::{GrantKinds, GrantSource, Operation, Policy, Token};
 
@@ -55,7 +55,7 @@ impl Granted {
                     source @ (GrantSource::Query(_) | GrantSource::NamedSource(_)) => {
                         let reads = followed.and_then(|followed| followed.reads(grant.connection(), source));
                         let tables = reads.into_iter().flat_map(|reads| &reads.tables);
-                        tables.flat_map(|table| table.sources()).for_each(|table| granted.add(table, number, true));
+                        tables.flat_map(Table::sources).for_each(|table| granted.add(table, number, true));
                     }
                 }
             }

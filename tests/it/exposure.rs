@@ -108,11 +108,13 @@ const QUERIES: [(&str, &[&[&str]]); 6] = [
     ("SELECT * FRM a.b.c", &[]),
 ];
 
+const APIS: &[&[&str]] = &[&["maps"], &["sql"], &["maps", "sql"], &["imports"], &["sql", "lds"]];
+const LETTERS: [&str; 5] = ["A", "B", "C", "a", "c"];
+
 /// Grants, APIs and ends of a few tokens, by number.
 fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> {
     let sources = ["a.b.*", "a.*.c", "a.b.c", "b.b.b", "a.a.*", "*", "src-1", "src-2"];
     let sources: Vec<&str> = sources.into_iter().chain(QUERIES.iter().map(|(sql, _)| *sql)).collect();
-    const APIS: &[&[&str]] = &[&["maps"], &["sql"], &["maps", "sql"], &["imports"], &["sql", "lds"]];
     let grant = (prop::sample::select(sources), prop::sample::select(&["dw", "dw", "named"][..]))
         .prop_map(|(source, connection)| serde_json::json!({"connection_name": connection, "source": source}));
     let token = (prop::collection::vec(grant, 1..6), prop::sample::select(APIS), 0..5_u8);
@@ -152,7 +154,6 @@ proptest! {
         let followed = Followed::of(&policy, &named);
         let surface = Surface::following(&policy, now, &followed);
         // All names of these letters, some of which nothing reads.
-        const LETTERS: [&str; 5] = ["A", "B", "C", "a", "c"];
         let pairs = LETTERS.into_iter().flat_map(|a| LETTERS.map(|b| [a, b]));
         let names: Vec<[&str; 3]> = pairs.flat_map(|[a, b]| LETTERS.map(|c| [a, b, c])).collect();
         let text = |name: &[&str; 3]| format!("\"{}\".\"{}\".\"{}\"", name[0], name[1], name[2]);

@@ -4,7 +4,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use super::kernel::Kernel;
-use crate::audit::reads::{Followed, Reads};
+use crate::audit::reads::{Followed, Reads, Table};
 use crate::base::Timestamp;
 use crate::model::{ConnectionId, GrantKinds, GrantSource, Operation, Policy, Token};
 
@@ -98,8 +98,8 @@ impl<'p> Surface<'p> {
 }
 
 /// What stands for the tables of a query in a catalog.
-fn tables<'r>(reads: &'r Reads) -> impl Iterator<Item = &'r GrantSource> + use<'r> {
-    reads.tables.iter().flat_map(|table| table.sources())
+fn tables(reads: &Reads) -> impl Iterator<Item = &GrantSource> {
+    reads.tables.iter().flat_map(Table::sources)
 }
 
 impl<'p> Sources<'p> {

@@ -156,7 +156,8 @@ pub(super) fn split(canonical: &[u8]) -> (&[u8], &[u8]) {
 
 /// The least characters of a segment that the pattern's covers: its own, but for stars, and at least one.
 pub(super) fn least(segment: &[u8]) -> usize {
-    (characters(segment) - segment.iter().filter(|&&byte| byte == STAR).count()).max(1)
+    let text = String::from_utf8_lossy(segment);
+    text.chars().filter(|&character| character != char::from(STAR)).count().max(1)
 }
 
 pub(super) fn characters(canonical: &[u8]) -> usize {

@@ -152,8 +152,8 @@ fn of<'p>(
             let kind = asker.source.kind();
             let way = ways(policy, token).find(|(api, operation)| api.considers(*operation).contains(kind));
             let (Some((api, operation)), Some(connection)) = (way, connection) else { continue };
-            let asked = Asked::Resource(text.clone());
-            let witness = witness(token, api, operation, connection.name(), asked, options.now);
+            let resource = Asked::Resource(text.clone());
+            let witness = witness(token, api, operation, connection.name(), resource, options.now);
             witness.confirm(snapshot, "the pattern would expose it", true)?;
             shown.get_or_insert(witness);
         }

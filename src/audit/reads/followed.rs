@@ -164,7 +164,7 @@ impl<'p> Followed<'p> {
         let each = texts.len().div_ceil(threads).max(1);
         let read: Vec<Vec<Outcome>> = thread::scope(|scope| {
             let parts: Vec<_> = texts.chunks(each).map(|part| scope.spawn(|| read_all(part))).collect();
-            let joined = parts.into_iter().map(|part| part.join());
+            let joined = parts.into_iter().map(thread::ScopedJoinHandle::join);
             joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
         Self { numbers, outcomes: read.into_iter().flatten().collect(), order, places }

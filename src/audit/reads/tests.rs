@@ -11,8 +11,8 @@ fn of(sql: &str, dialect: Dialect) -> String {
     match reads(sql, dialect) {
         Ok(reads) => {
             let tables: Vec<String> = reads.tables.iter().map(|table| table.display(dialect)).collect();
-            let beyond = reads.beyond.iter().map(|what| format!(" ? {what}")).collect::<String>();
-            tables.join(" ") + &beyond
+            let beyond: Vec<&str> = reads.beyond.iter().flat_map(|what| [" ? ", what.as_str()]).collect();
+            tables.join(" ") + &beyond.concat()
         }
         Err(error) => format!("! {error}"),
     }

@@ -60,17 +60,16 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     {
         anyhow::bail!("a policy and `--catalog` are both `-`: standard input can be read only once");
     }
-    let named = [&args.old, &args.new].map(|text| PolicyArgs::named(text));
-    let [of_old, of_new] = &named;
-    let Some((old, before)) = of_old.model(color)? else { return Ok(Exit::Failure) };
-    let Some((new, after)) = of_new.model(color)? else { return Ok(Exit::Failure) };
+    let [old_args, new_args] = [&args.old, &args.new].map(|text| PolicyArgs::named(text));
+    let Some((old, before)) = old_args.model(color)? else { return Ok(Exit::Failure) };
+    let Some((new, after)) = new_args.model(color)? else { return Ok(Exit::Failure) };
     let since = args.since.unwrap_or_else(|| SystemClock.now());
     let diff = diff(&Side::with_snapshot(&old, before), &Side::with_snapshot(&new, after), since)?;
     let mut names = None;
     if let Some(path) = &args.catalog.catalog {
         let followed = (
-            Followed::of(&old, &args.reads.named_sources(of_old)?),
-            Followed::of(&new, &args.reads.named_sources(of_new)?),
+            Followed::of(&old, &args.reads.named_sources(&old_args)?),
+            Followed::of(&new, &args.reads.named_sources(&new_args)?),
         );
         let mut seen = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
         catalog::each(path, &args.catalog, &new, color, |connection, name| seen.see(connection, name))?;

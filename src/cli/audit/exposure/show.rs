@@ -261,14 +261,11 @@ impl<'v> View<'v> {
             let grants = token.grants().iter().zip(&exposed.grants).filter(|(grant, _)| self.asks(grant.connection()));
             let grants = grants.map(|(grant, names)| {
                 let (connection, source) = self.source(grant);
-                let mut told = json!({
+                json!({
                     "connection": connection, "kind": grant.source().kind().as_str(), "source": source, "names": names,
                     "share": names.map(|names| self.share(names)),
-                });
-                if let Some(tables) = reads::tables(self.followed, self.surface.policy(), grant) {
-                    told["reads"] = tables.into();
-                }
-                told
+                    "reads": reads::tables(self.followed, self.surface.policy(), grant),
+                })
             });
             json!({
                 "id": token.id(), "names": exposed.names, "share": self.share(exposed.names), "expired": exposed.expired,
