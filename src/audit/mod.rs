@@ -5,17 +5,22 @@
 //! - [`who_can`]: who can read a source, and what a token can do.
 //! - [`catalog`]: the names that exist, as a stream.
 //! - [`exposure`]: what of them a policy exposes.
+//! - [`forecast`]: names that do not exist yet, and would be exposed.
 //! - [`lint`]: findings, each with its place, why, and a fix.
 //! - [`suggest`]: the smallest grants that a decision log needed.
+//! - [`reads`]: which tables granted queries read.
 //! - [`report`]: all of it as one page.
 
 pub mod algebra;
 pub mod catalog;
 pub mod compare;
 pub mod exposure;
+pub mod forecast;
+mod granted;
 pub mod lint;
 pub mod narrow;
 mod patterns;
+pub mod reads;
 pub mod report;
 pub mod suggest;
 pub mod usage;

@@ -17,10 +17,12 @@
 //! ```
 
 use super::compare::{any_asked, any_referer};
+use super::reads::Followed;
 use super::witness::{Asked, Unconfirmed, Witness};
 use crate::base::Timestamp;
 use crate::decision::Decision;
-use crate::model::{Api, Grant, Operation, Policy, Token};
+use crate::model::{Api, Connection, Grant, GrantSource, Operation, Policy, Token};
+use crate::name::Name;
 use crate::snapshot::Snapshot;
 
 /// A token that may read a source.
@@ -67,6 +69,43 @@ pub fn readers<'p>(
         (!ways.is_empty()).then_some(Reader { token, ways })
     };
     policy.tokens().iter().filter_map(reader).collect()
+}
+
+/// Every token that may run, at `now`, a query or named source that reads the table `name` on `connection`, as `followed`
+/// tells: each by its own grants of such, under each of its APIs. Linear in the grants.
+pub fn readers_through<'p>(
+    policy: &'p Policy,
+    snapshot: &Snapshot,
+    connection: &Connection,
+    name: &Name,
+    followed: &Followed<'_>,
+    now: Timestamp,
+) -> Vec<Reader<'p>> {
+    let reads = |grant: &Grant| {
+        let reads = followed.reads(grant.connection(), grant.source())?;
+        let here = policy.connection(grant.connection()) == Some(connection);
+        (here && reads.tables.iter().any(|table| table.may_be(name))).then(|| asked(grant.source()))?
+    };
+    let reader = |token: &'p Token| {
+        let grants = (0..).zip(token.grants()).filter_map(|(at, grant)| Some((at, reads(grant)?)));
+        let ways = grants.flat_map(|(grant, asked)| {
+            ways(policy, token).filter_map(move |(api, operation)| {
+                let witness = witness(token, api, operation, connection.name(), asked.clone(), now);
+                witness.decide(snapshot).is_allow().then_some(Way { api, operation, grant })
+            })
+        });
+        let ways: Vec<Way<'p>> = ways.collect();
+        (!ways.is_empty()).then_some(Reader { token, ways })
+    };
+    policy.tokens().iter().filter_map(reader).collect()
+}
+
+fn asked(source: &GrantSource) -> Option<Asked> {
+    match source {
+        GrantSource::Query(query) => Some(Asked::Query(query.as_str().to_owned())),
+        GrantSource::NamedSource(name) => Some(Asked::NamedSource(name.as_str().to_owned())),
+        _ => None,
+    }
 }
 
 /// What a grant lets whoever has the token's secret do.
@@ -119,7 +158,7 @@ fn of_grant<'p>(
 }
 
 /// The APIs of a token that need a source, and what each can be asked to do that makes a difference.
-fn ways<'p>(policy: &'p Policy, token: &Token) -> impl Iterator<Item = (&'p Api, Operation)> {
+pub(super) fn ways<'p>(policy: &'p Policy, token: &Token) -> impl Iterator<Item = (&'p Api, Operation)> {
     let apis = token.apis().iter().filter_map(|id| policy.apis().get(id)).filter(|api| api.needs_source());
     apis.flat_map(|api| {
         let differs = |operation: &Operation| {
@@ -129,7 +168,14 @@ fn ways<'p>(policy: &'p Policy, token: &Token) -> impl Iterator<Item = (&'p Api,
     })
 }
 
-fn witness(token: &Token, api: &Api, operation: Operation, connection: &str, asked: Asked, at: Timestamp) -> Witness {
+pub(super) fn witness(
+    token: &Token,
+    api: &Api,
+    operation: Operation,
+    connection: &str,
+    asked: Asked,
+    at: Timestamp,
+) -> Witness {
     Witness {
         token: token.id().to_owned(),
         digest: *token.digest(),

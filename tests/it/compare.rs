@@ -2,11 +2,14 @@
 //!
 //! `PORTCULLIS_REQUESTS` says how many requests the random ones try; 20,000 unless set.
 
-use portcullis::audit::compare::{Gained, Side, diff, first_widening};
+use std::collections::BTreeMap;
+
+use portcullis::audit::compare::{Gained, NamesDiff, Side, diff, first_widening};
 use portcullis::audit::narrow::{NotNarrower, narrower};
 use portcullis::base::Timestamp;
-use portcullis::decision::decide;
-use portcullis::snapshot::Options;
+use portcullis::decision::{Request, Source, decide};
+use portcullis::model::{Operation, Policy, SecretDigest};
+use portcullis::snapshot::{Options, Snapshot};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -14,6 +17,7 @@ use serde_json::{Value, json};
 use crate::choices::bytes;
 use crate::engine::{policy, snapshot};
 use crate::generate::World;
+use crate::request::AskedSource;
 
 const SINCE: &str = "2020-01-01T00:00:00Z";
 
@@ -214,5 +218,66 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
     });
     if let Err(error) = outcome {
         panic!("{error}");
+    }
+}
+
+/// Whether some request of the token with this secret for the name is allowed.
+fn may_read(policy: &Policy, snapshot: &Snapshot, digest: &SecretDigest, connection: &str, name: &str) -> bool {
+    policy.apis().iter().filter(|(_, api)| api.needs_source()).any(|(_, api)| {
+        [Operation::Query, Operation::Model].into_iter().any(|operation| {
+            let request = Request::new(api.name(), connection)
+                .digest(*digest)
+                .operation(operation)
+                .source(Source::Resource(name));
+            decide(snapshot, &request, SINCE.parse().unwrap()).is_allow()
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(Config::with_cases(128))]
+
+    #[test]
+    fn names_change_as_two_enumerations_differ((mut old, mut new) in pairs()) {
+        let mut names: Vec<(String, String)> = Vec::new();
+        for world in [&mut old, &mut new] {
+            for token in world.document["tokens"].as_array_mut().unwrap() {
+                token.as_object_mut().unwrap().remove("referers");
+            }
+            for asked in &world.requests {
+                let resources = asked.sources.iter().filter_map(|source| match source {
+                    AskedSource::Resource(name) => Some((asked.connection.clone(), name.clone())),
+                    _ => None,
+                });
+                names.extend(resources);
+            }
+        }
+        let policies = (policy(&old.document), policy(&new.document));
+        let snapshots = (snapshot(&policies.0, &Options::default()), snapshot(&policies.1, &Options::default()));
+        let since = SINCE.parse().unwrap();
+        let diff = diff(&Side::new(&policies.0).unwrap(), &Side::new(&policies.1).unwrap(), since).unwrap();
+        let mut found = NamesDiff::new(&diff, (&policies.0, None), (&policies.1, None), since);
+        names.retain(|(connection, name)| found.see(connection, name));
+        let changes = found.changes();
+        let digests: BTreeMap<String, &SecretDigest> =
+            policies.0.tokens().iter().chain(policies.1.tokens()).map(|token| (token.digest().to_hex(), token.digest())).collect();
+        for digest in digests.into_values() {
+            let counts = |one: (&Policy, &Snapshot), other: (&Policy, &Snapshot)| {
+                let is = |(connection, name): &&(String, String)| {
+                    may_read(one.0, one.1, digest, connection, name) && !may_read(other.0, other.1, digest, connection, name)
+                };
+                names.iter().filter(is).count() as u64
+            };
+            let (old, new) = ((&policies.0, &snapshots.0), (&policies.1, &snapshots.1));
+            let expected = (counts(new, old), counts(old, new));
+            let id = |policy: &Policy| policy.tokens().iter().find(|token| token.digest() == digest).map(|token| token.id().to_owned());
+            let (before, after) = (id(&policies.0), id(&policies.1));
+            let at = diff.tokens.iter().position(|token| match (&before, &after) {
+                (_, Some(after)) => !token.gone && token.id == *after,
+                (before, None) => token.gone && Some(&token.id) == before.as_ref(),
+            });
+            let counted = at.map_or((0, 0), |at| (changes[at].gained.count, changes[at].lost.count));
+            prop_assert_eq!(counted, expected, "{:?} {:?}", before, after);
+        }
     }
 }

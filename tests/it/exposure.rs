@@ -1,6 +1,7 @@
 //! What is exposed is what decisions allow.
 
 use portcullis::audit::exposure::{Batch, Exposure, Surface, Tally};
+use portcullis::audit::reads::{Followed, NamedSources};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source, decide};
 use portcullis::model::{Operation, Policy};
@@ -93,5 +94,134 @@ proptest! {
         }
         let broken = names.len() * policy.connections().len() - usize::try_from(exposure.names).unwrap();
         prop_assert_eq!(exposure.broken, broken as u64);
+    }
+}
+
+/// Queries on Snowflake, each with the segments of the tables that it reads, last first: a name that leaves out its database
+/// stands for those of each.
+const QUERIES: [(&str, &[&[&str]]); 6] = [
+    ("SELECT * FROM a.b.c", &[&["C", "B", "A"]]),
+    ("SELECT * FROM a.b.\"c\" JOIN B.C USING (i)", &[&["c", "B", "A"], &["C", "B"]]),
+    ("WITH c AS (SELECT * FROM a.a.a) SELECT * FROM c, b", &[&["A", "A", "A"], &["B"]]),
+    ("SELECT * FROM a.b.b WHERE i IN (SELECT i FROM \"a\".b.c)", &[&["B", "B", "A"], &["C", "B", "a"]]),
+    ("SELECT 1", &[]),
+    ("SELECT * FRM a.b.c", &[]),
+];
+
+const APIS: &[&[&str]] = &[&["maps"], &["sql"], &["maps", "sql"], &["imports"], &["sql", "lds"]];
+const LETTERS: [&str; 5] = ["A", "B", "C", "a", "c"];
+
+/// Grants, APIs and ends of a few tokens, by number.
+fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> {
+    let sources = ["a.b.*", "a.*.c", "a.b.c", "b.b.b", "a.a.*", "*", "src-1", "src-2"];
+    let sources: Vec<&str> = sources.into_iter().chain(QUERIES.iter().map(|(sql, _)| *sql)).collect();
+    let grant = (prop::sample::select(sources), prop::sample::select(&["dw", "dw", "named"][..]))
+        .prop_map(|(source, connection)| serde_json::json!({"connection_name": connection, "source": source}));
+    let token = (prop::collection::vec(grant, 1..6), prop::sample::select(APIS), 0..5_u8);
+    prop::collection::vec(token, 1..5).prop_map(|tokens| {
+        let tokens = tokens.into_iter().enumerate().map(|(at, (mut grants, apis, end))| {
+            let mut seen = std::collections::HashSet::new();
+            grants.retain(|grant| seen.insert(grant.to_string()));
+            let mut token = serde_json::json!({
+                "id": format!("token-{at}"), "token": secret_of(at), "allowed_apis": apis, "grants": grants,
+            });
+            if end == 0 {
+                token["expiration_date"] = "2020-01-01".into();
+            }
+            token
+        });
+        serde_json::json!({
+            "connections": [
+                {"name": "dw", "dialect": "snowflake"},
+                {"name": "named", "dialect": "snowflake", "named_sources_only": true},
+            ],
+            "tokens": tokens.collect::<Vec<_>>(),
+        })
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn what_queries_expose_is_what_tokens_may_run(document in tokens_with_queries()) {
+        let policy = policy(&document);
+        let snapshot = snapshot(&policy, &Options::default());
+        let (now, before): (Timestamp, Timestamp) = (NOW.parse().unwrap(), "1990-01-01".parse().unwrap());
+        let mut named = NamedSources::default();
+        named.add("src-1".into(), None, QUERIES[1].0.into());
+        named.add("src-2".into(), Some("dw".into()), QUERIES[3].0.into());
+        let followed = Followed::of(&policy, &named);
+        let surface = Surface::following(&policy, now, &followed);
+        // All names of these letters, some of which nothing reads.
+        let pairs = LETTERS.into_iter().flat_map(|a| LETTERS.map(|b| [a, b]));
+        let names: Vec<[&str; 3]> = pairs.flat_map(|[a, b]| LETTERS.map(|c| [a, b, c])).collect();
+        let text = |name: &[&str; 3]| format!("\"{}\".\"{}\".\"{}\"", name[0], name[1], name[2]);
+        let mut tally = Tally::default();
+        for connection in policy.connections() {
+            let mut batch = Batch::default();
+            (1..).zip(&names).for_each(|(line, name)| batch.push(line, |row| row.push_str(&text(name))));
+            tally.see(&surface, surface.connection(connection.name()).unwrap(), &batch);
+        }
+        let exposure = Exposure::new(&surface, tally);
+
+        // Which tables each token reads by what it may run, on each connection.
+        let runs = |token: usize, connection: &str, source: Source<'_>, at: Timestamp| {
+            let apis = policy.tokens()[token].apis();
+            apis.iter().filter_map(|api| policy.apis().get(api)).filter(|api| api.needs_source()).any(|api| {
+                [Operation::Query, Operation::Model].into_iter().any(|operation| {
+                    let secret = secret_of(token);
+                    let request = Request::new(api.name(), connection).secret(&secret).operation(operation).source(source);
+                    decide(&snapshot, &request, at).is_allow()
+                })
+            })
+        };
+        let reads = |token: usize, connection: &str, at: Timestamp| {
+            let grants = document["tokens"][token]["grants"].as_array().unwrap();
+            let here = grants.iter().filter(|grant| grant["connection_name"] == connection);
+            let tables = here.filter_map(|grant| {
+                let source = grant["source"].as_str().unwrap();
+                let (query, asked) = match source {
+                    "src-1" => (1, Source::NamedSource(source)),
+                    "src-2" if connection == "dw" => (3, Source::NamedSource(source)),
+                    sql => (QUERIES.iter().position(|(known, _)| *known == sql)?, Source::Query(sql)),
+                };
+                runs(token, connection, asked, at).then_some(QUERIES[query].1)
+            });
+            tables.flatten().copied().collect::<Vec<&[&str]>>()
+        };
+        let ids = 0..policy.tokens().len();
+        let read: Vec<Vec<[Vec<&[&str]>; 2]>> = policy
+            .connections()
+            .iter()
+            .map(|connection| ids.clone().map(|token| [before, now].map(|at| reads(token, connection.name(), at))).collect())
+            .collect();
+        let itself = |token: usize, connection: &str, name: &[&str; 3], at: Timestamp| {
+            is_allowed(&snapshot, &policy, token, connection, &text(name), at)
+        };
+        let mut of_tokens = vec![(0, 0); policy.tokens().len()];
+        for ((connection, found), read) in policy.connections().iter().zip(&exposure.connections).zip(&read) {
+            let (mut own, mut more) = (0, 0);
+            for name in &names {
+                let mut by = [false, false];
+                for token in 0..policy.tokens().len() {
+                    let ways = [(0, before), (1, now)].map(|(time, at)| {
+                        let own = itself(token, connection.name(), name, at);
+                        let is = |table: &&&[&str]| table.iter().zip(name.iter().rev()).all(|(part, own)| part == own);
+                        (own, !own && read[token][time].iter().any(|table| is(&table)))
+                    });
+                    of_tokens[token].0 += u64::from(ways[0].0);
+                    of_tokens[token].1 += u64::from(ways[0].1);
+                    by = [by[0] || ways[1].0, by[1] || ways[1].1];
+                }
+                own += u64::from(by[0]);
+                more += u64::from(!by[0] && by[1]);
+                let shown = Name::parse(&text(name), connection.dialect()).unwrap().display(connection.dialect()).to_string();
+                prop_assert!(!((by[0] || by[1]) && found.unexposed_examples.contains(&shown)), "{}", shown);
+            }
+            prop_assert_eq!((found.exposed, found.through_queries), (own, more), "{}", connection.name());
+        }
+        let counted: Vec<_> = exposure.tokens.iter().map(|token| (token.names, token.through_queries)).collect();
+        prop_assert_eq!(counted, of_tokens);
     }
 }

@@ -101,6 +101,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("flate2", &["audit"]),
     ("maud", &["audit"]),
     ("psl", &["audit"]),
+    ("sqlparser", &["audit"]),
     ("unicode_security", &["audit"]),
     ("zstd", &["audit"]),
     ("notify", &["server"]),

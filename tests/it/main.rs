@@ -21,6 +21,8 @@ mod edits;
 mod engine;
 #[cfg(feature = "audit")]
 mod exposure;
+#[cfg(feature = "audit")]
+mod forecast;
 mod fuzzed;
 mod gateway;
 mod generate;

@@ -40,6 +40,12 @@ def token(at):
 
 tokens = [token(at) for at in range(48)]
 tokens.append({"id": "warehouse-sync", "token_sha256": "f" * 64, "allowed_apis": ["sql"], "grants": [grant("acme.raw.*"), grant("acme.staging.*")]})
+# What queries read is drawn apart; what cannot be followed is said.
+tokens.append({"id": "finance-board", "token_sha256": "c" * 64, "allowed_apis": ["sql"], "expiration_date": "2027-06-30", "grants": [
+    grant("acme.finance.stores_*"), grant("SELECT * FROM `acme.finance.*` AS f JOIN `acme.geo.census_*` AS o USING (id)"),
+    grant("SELECT * FROM `acme.raw.orders_*` WHERE day > @since")]})
+tokens.append({"id": "field-app", "token_sha256": "b" * 64, "allowed_apis": ["maps"], "referers": ["https://www.example.com/"], "grants": [
+    grant("acme.geo.routes_*"), grant("WITH r AS (SELECT * FROM `acme.logistics.routes_*`) SELECT * FROM r"), grant("SELECT * FRM acme.hr.people")]})
 tokens.append({"id": "old-dashboard", "token_sha256": "e" * 64, "allowed_apis": ["maps"], "expiration_date": "2026-01-01",
                "grants": [grant("acme.*.*"), grant("acme.sales.*"), grant("acme.sales.orders_004")], "referers": ["https://*.com/"]})
 # What a policy calls its tokens is text, whatever it is.

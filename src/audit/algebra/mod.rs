@@ -149,18 +149,21 @@ impl Algebra {
         !self.disjoint(one, other).is_yes()
     }
 
-    /// Whether every name of one of `part` is a name of one of `whole`: the first that is not.
+    /// Whether every name of one of `part` is a name of one of `whole`.
     pub fn all_covered<'p>(&self, part: &[Names<'p>], whole: &[Names<'p>]) -> Answer {
-        let answers = part.iter().map(|&names| self.covered(names, whole));
-        answers.into_iter().find(|answer| !answer.is_yes()).unwrap_or(Answer::Yes)
+        shortest(part.iter().map(|&names| self.covered(names, whole)))
     }
 
-    /// Whether both unions have the same names; else a name that only one of them has.
+    /// Whether no name of one of `one` is a name of one of `other`; `No` holds a shortest name of both unions.
+    pub fn all_disjoint<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Answer {
+        let pairs = one.iter().flat_map(|&names| other.iter().map(move |&others| (names, others)));
+        let near = pairs.filter(|(names, others)| names.may_overlap(others));
+        shortest(near.map(|(names, others)| self.disjoint(names, others)))
+    }
+
+    /// Whether both unions have the same names; else a shortest name that only one of them has.
     pub fn equivalent<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Answer {
-        match self.all_covered(one, other) {
-            Answer::Yes => self.all_covered(other, one),
-            no => no,
-        }
+        shortest([self.all_covered(one, other), self.all_covered(other, one)].into_iter())
     }
 
     /// What of `from` is in none of `taken`: nothing, where `taken` covers all of it.
@@ -184,7 +187,34 @@ impl Algebra {
     }
 }
 
-impl Names<'_> {
+/// What several answers come to: the shortest name that one of them holds, of equally short ones the first.
+fn shortest(answers: impl Iterator<Item = Answer>) -> Answer {
+    let (mut shortest, mut undecided) = (None::<(usize, Name)>, false);
+    for answer in answers {
+        match answer {
+            Answer::Yes => {}
+            Answer::Undecided => undecided = true,
+            Answer::No(name) => {
+                let length = String::from_utf8_lossy(name.as_bytes()).chars().count();
+                if shortest.as_ref().is_none_or(|(least, _)| length < *least) {
+                    shortest = Some((length, name));
+                }
+            }
+        }
+    }
+    match (shortest, undecided) {
+        (Some((_, name)), _) => Answer::No(name),
+        (None, true) => Answer::Undecided,
+        (None, false) => Answer::Yes,
+    }
+}
+
+impl<'p> Names<'p> {
+    /// Of a name, or a pattern, in canonical form.
+    pub(super) fn of_canonical(bytes: &'p [u8]) -> Self {
+        Self { bytes }
+    }
+
     /// As the dialect writes it.
     pub fn display(&self, dialect: Dialect) -> String {
         Written { bytes: self.bytes.into(), dialect }.to_string()

@@ -87,6 +87,16 @@ fn overlaps_equivalence_and_differences() {
     );
     assert!(algebra.equivalent(&[all[1], all[3]], &[all[1]]).is_yes());
     assert!(!algebra.equivalent(&[all[0], all[1]], &[all[4]]).is_yes());
+    let shown = |answer| match answer {
+        Answer::No(name) => name.display(dialect).to_string(),
+        other => format!("{other:?}"),
+    };
+    // Of unions, too, the shortest name tells.
+    assert_eq!(shown(algebra.all_covered(&[all[4], all[3]], &[])), "a.x");
+    assert_eq!(shown(algebra.all_covered(&[all[0], all[2]], &[all[1]])), "a.y");
+    assert_eq!(shown(algebra.equivalent(&[all[2]], &[all[2], all[3]])), "a.x");
+    assert_eq!(shown(algebra.all_disjoint(&[all[2], all[0]], &[all[3], all[2]])), "a.y");
+    assert_eq!(shown(algebra.all_disjoint(&[all[1], all[3]], &[all[2]])), "Yes");
     let rest = algebra.difference(&[all[4], all[3]], &[all[0], all[1], all[2]]);
     assert_eq!(rest.len(), 1);
     assert_eq!((rest[0].of, rest[0].without.as_slice()), (all[4], &all[..3]));

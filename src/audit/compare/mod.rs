@@ -29,6 +29,7 @@
 
 mod covered;
 mod gain;
+mod names;
 mod referers;
 
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ use foldhash::fast::RandomState;
 
 pub(super) use covered::any as any_asked;
 pub use gain::{Gain, Gained};
+pub use names::{Followable, Names, NamesChange, NamesDiff};
 pub(super) use referers::any as any_referer;
 
 use super::witness::Unconfirmed;
@@ -90,10 +92,19 @@ pub struct TokenDiff {
     pub id: String,
     /// Its id in the old policy, where that is another.
     pub was: Option<String>,
+    /// Whether the new policy has no such token.
+    pub gone: bool,
     /// What it may newly do.
     pub gains: Vec<Gain>,
     /// What it may no longer do.
     pub losses: Vec<Gain>,
+}
+
+impl TokenDiff {
+    /// Whether the old policy had no such token.
+    pub fn is_new(&self) -> bool {
+        self.gains.iter().any(|gain| gain.gained == Gained::Token)
+    }
 }
 
 /// How `new` differs from `old`, for requests at `since` or later.
@@ -120,14 +131,14 @@ pub fn diff(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Result<Diff, Un
         if renamed.is_none() && gains.is_empty() && losses.is_empty() {
             diff.unchanged += 1;
         } else {
-            diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: renamed, gains, losses });
+            diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: renamed, gone: false, gains, losses });
         }
     }
     for token in old.policy.tokens().iter().filter(|token| after.find(token.digest()).is_none()) {
         let losses = gain::gains(new, None, old, Some(token), since)?;
         // One that allowed nothing any more, such as an expired one, is no loss.
         if !losses.is_empty() {
-            diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: None, gains: Vec::new(), losses });
+            diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: None, gone: true, gains: Vec::new(), losses });
         }
     }
     Ok(diff)

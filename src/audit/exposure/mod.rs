@@ -1,7 +1,8 @@
 //! What a policy exposes of a catalog.
 //!
 //! A token exposes a name if the decision would allow some request of that token for it as a resource: under one of its
-//! APIs, with one of its referers (N8.3, N10). Expired tokens are told apart.
+//! APIs, with one of its referers (N8.3, N10). It exposes a name *through a query* if it may run a query or named source
+//! that reads it, as [`reads`](super::reads) tells; that is counted apart. Expired tokens are told apart, too.
 //!
 //! [`Surface`] is what a policy grants, made ready; a [`Tally`] counts batches of names by the sources that cover them,
 //! and tallies of several threads add up; [`Exposure`] is what follows for tokens, grants and sources. Memory depends on
@@ -13,6 +14,6 @@ mod surface;
 mod tally;
 
 pub use kernel::{Kernel, Matches};
-pub use outcome::{ConnectionExposure, Exposure, SourceExposure, TokenExposure};
+pub use outcome::{ConnectionExposure, Exposure, MissingTable, SourceExposure, TokenExposure};
 pub use surface::Surface;
 pub use tally::{Batch, EXAMPLES, Tally};

@@ -17,13 +17,15 @@ pub(super) struct Bar {
     pub(super) value: String,
     /// 0 to 1.
     pub(super) share: f64,
+    /// Drawn behind it, in a lighter shade; 0 to 1.
+    pub(super) more: f64,
     /// Drawn to stand out.
     pub(super) marked: bool,
 }
 
 /// A chart of bars on a common axis from nothing to a round share.
 pub(super) fn chart(id: &str, title: &str, about: &str, bars: &[Bar]) -> Markup {
-    let most = bars.iter().map(|bar| bar.share).fold(0.0, f64::max);
+    let most = bars.iter().map(|bar| bar.share + bar.more).fold(0.0, f64::max);
     let end = if most > 0.0 { nice(most * 100.0).min(100.0) / 100.0 } else { 1.0 };
     let height = bars.len() * ROW + AXIS;
     let ticks = [0_u8, 1, 2, 3, 4].map(|tick| f64::from(tick) / 4.0);
@@ -44,8 +46,12 @@ pub(super) fn chart(id: &str, title: &str, about: &str, bars: &[Bar]) -> Markup 
                     text.value x="100%" y=(y + 16) text-anchor="end" { (bar.value) }
                     rect.track x="0" y=(y + 23) width="100%" height=(BAR) rx="3" {}
                     // What is there is seen, however little it is.
-                    @let width = if bar.share > 0.0 { (bar.share / end * 100.0).clamp(0.4, 100.0) } else { 0.0 };
-                    rect class=(if bar.marked { "bar marked" } else { "bar" }) x="0" y=(y + 23) width={(format!("{width:.2}")) "%"} height=(BAR) rx="3" {}
+                    @let width = |share: f64| if share > 0.0 { (share / end * 100.0).clamp(0.4, 100.0) } else { 0.0 };
+                    @let class = if bar.marked { "bar marked" } else { "bar" };
+                    @if bar.more > 0.0 {
+                        rect class={(class) " more"} x="0" y=(y + 23) width={(format!("{:.2}", width(bar.share + bar.more))) "%"} height=(BAR) rx="3" {}
+                    }
+                    rect class=(class) x="0" y=(y + 23) width={(format!("{:.2}", width(bar.share))) "%"} height=(BAR) rx="3" {}
                 }
             }
         }

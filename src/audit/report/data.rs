@@ -53,8 +53,12 @@ impl Default for Report {
 pub struct Exposure {
     /// How many names the catalog has.
     pub names: u64,
-    /// How many of them some token exposes.
+    /// How many of them some token exposes itself.
     pub exposed: u64,
+    /// How many more are exposed only through queries and named sources.
+    pub through_queries: u64,
+    /// Of how many queries and named sources it is not known what they read.
+    pub not_followed: u64,
     /// By token, the most first.
     pub tokens: Vec<Exposed>,
     /// How many tokens that expose something are left out.
@@ -70,8 +74,10 @@ pub struct Exposure {
 pub struct Exposed {
     /// Its id.
     pub token: String,
-    /// How many names.
+    /// How many names itself.
     pub names: u64,
+    /// How many more through queries and named sources.
+    pub through_queries: u64,
     /// Whether web pages show it: it has referers.
     pub public: bool,
 }
@@ -83,8 +89,10 @@ pub struct ExposedSchema {
     pub schema: String,
     /// How many names it has.
     pub names: u64,
-    /// How many of them some token exposes.
+    /// How many of them some token exposes itself.
     pub exposed: u64,
+    /// How many more are exposed only through queries and named sources.
+    pub through_queries: u64,
 }
 
 /// Tokens by schemas.
@@ -103,7 +111,7 @@ pub struct Matrix {
 pub struct MatrixRow {
     /// Its id.
     pub token: String,
-    /// How many names of each schema.
+    /// How many names of each schema, itself or through queries.
     pub names: Vec<u64>,
 }
 

@@ -6,7 +6,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use super::bars::{self, Bar};
-use super::data::{Exposure, Lives, Matrix, Report};
+use super::data::{Exposed, Exposure, Lives, Matrix, Report};
 use super::numbers::{counted, grouped, percent, share};
 use super::{findings, matrix, timeline};
 use crate::audit::lint::Severity;
@@ -82,8 +82,11 @@ fn tiles(report: &Report) -> Markup {
     html! {
         ul.tiles {
             @if let Some(exposure) = &report.exposure {
-                (tile(percent(share(exposure.exposed, exposure.names)), "of the catalog is exposed", ""))
-                (tile(grouped(exposure.exposed), &format!("of {}", counted(exposure.names, "name")), ""))
+                @let exposed = format!("{} of {} exposed", grouped(exposure.exposed), counted(exposure.names, "name"));
+                (tile(percent(share(exposure.exposed, exposure.names)), &exposed, ""))
+                @if exposure.through_queries > 0 {
+                    (tile(grouped(exposure.through_queries), "more through queries", ""))
+                }
             }
             (tile(grouped(report.lives.never), "tokens never expire", ""))
             (tile(grouped(errors), if errors == 1 { "error" } else { "errors" }, if errors > 0 { "error" } else { "" }))
@@ -99,8 +102,9 @@ fn exposed(exposure: &Exposure) -> Markup {
         .iter()
         .map(|token| Bar {
             label: token.token.clone(),
-            value: format!("{} · {}", grouped(token.names), percent(share(token.names, exposure.names))),
+            value: reads(token, exposure.names),
             share: share(token.names, exposure.names),
+            more: share(token.through_queries, exposure.names),
             marked: token.public,
         })
         .collect();
@@ -109,48 +113,104 @@ fn exposed(exposure: &Exposure) -> Markup {
         .iter()
         .map(|schema| Bar {
             label: schema.schema.clone(),
-            value: format!("{} of {}", grouped(schema.exposed), grouped(schema.names)),
+            value: format!("{} of {}", beside(schema.exposed, schema.through_queries), grouped(schema.names)),
             share: share(schema.exposed, schema.names),
+            more: share(schema.through_queries, schema.names),
             marked: false,
         })
         .collect();
     let public = exposure.tokens.iter().any(|token| token.public);
-    let hidden = exposure.names.saturating_sub(exposure.exposed);
+    let hidden = exposure.names.saturating_sub(exposure.exposed + exposure.through_queries);
+    let in_schemas = exposure.schemas.iter().any(|schema| schema.through_queries > 0);
+    let queries = exposure.tokens.iter().any(|token| token.through_queries > 0);
     html! {
         section aria-labelledby="by-token" {
             h2 id="by-token" { "Exposure by token" }
-            p.lead { "How much of the catalog each token can read. " (counted(hidden, "name")) (if hidden == 1 { " is" } else { " are" }) " exposed by no token." }
+            p.lead { "How much of the catalog each token can read. " (query_lead(exposure)) b { (grouped(hidden)) } (if exposure.through_queries > 0 { " by no token." } else { " can be read by no token." }) (unknown_lead(exposure)) }
             @if tokens.is_empty() {
                 p.empty { "No token exposes anything of the catalog." }
             } @else {
-                @if public {
+                @if public || queries {
                     p.legend {
-                        span { (swatch("bar marked")) "shown by web pages: it has referers" }
-                        span { (swatch("bar")) "others" }
+                        @if public {
+                            span { (swatch("bar marked")) "shown by web pages: it has referers" }
+                            span { (swatch("bar")) "others" }
+                        }
+                        @if queries {
+                            span { @if public { (swatch("bar marked more")) } (swatch("bar more")) "only through queries" }
+                        }
                     }
                 }
                 (bars::chart("tokens", "Exposure by token", &format!("Shares of {} that tokens can read", counted(exposure.names, "name")), &tokens))
                 (left_out(exposure.tokens_left_out, "token", "expose less"))
-                (numbers(&["Token", "Names", "Share", "Web pages"], exposure.tokens.iter().map(|token| {
+                (numbers(&["Token", "Names", "Share", "Through queries", "Web pages"], exposure.tokens.iter().map(|token| {
                     let public = if token.public { "yes" } else { "no" };
-                    vec![token.token.clone(), grouped(token.names), percent(share(token.names, exposure.names)), public.to_owned()]
+                    vec![
+                        token.token.clone(),
+                        grouped(token.names),
+                        percent(share(token.names, exposure.names)),
+                        grouped(token.through_queries),
+                        public.to_owned(),
+                    ]
                 })))
             }
         }
         section aria-labelledby="by-schema" {
             h2 id="by-schema" { "Exposure by schema" }
-            p.lead { "How much of each schema some token can read." }
+            p.lead { "How much of each schema some token can read" @if in_schemas { ", itself or through queries" } "." }
             @if schemas.is_empty() {
                 p.empty { "The catalog is empty." }
             } @else {
+                @if in_schemas {
+                    p.legend {
+                        span { (swatch("bar")) "itself" }
+                        span { (swatch("bar more")) "only through queries" }
+                    }
+                }
                 (bars::chart("schemas", "Exposure by schema", "Shares of schemas that tokens can read", &schemas))
                 (left_out(exposure.schemas_left_out, "schema", "are smaller"))
-                (numbers(&["Schema", "Names", "Exposed", "Share"], exposure.schemas.iter().map(|schema| {
-                    vec![schema.schema.clone(), grouped(schema.names), grouped(schema.exposed), percent(share(schema.exposed, schema.names))]
+                (numbers(&["Schema", "Names", "Exposed", "Share", "Through queries"], exposure.schemas.iter().map(|schema| {
+                    vec![
+                        schema.schema.clone(),
+                        grouped(schema.names),
+                        grouped(schema.exposed),
+                        percent(share(schema.exposed, schema.names)),
+                        grouped(schema.through_queries),
+                    ]
                 })))
             }
         }
     }
+}
+
+/// What of the exposure is through queries, up to where what is not exposed is told.
+fn query_lead(exposure: &Exposure) -> Markup {
+    html! {
+        "Of " (counted(exposure.names, "name")) " "
+        @if exposure.through_queries > 0 { b { (grouped(exposure.through_queries)) } " can be read only through granted queries and named sources, " }
+    }
+}
+
+/// What is not known of it.
+fn unknown_lead(exposure: &Exposure) -> Markup {
+    let unknown = exposure.not_followed;
+    let (what, them) =
+        if unknown == 1 { ("query or named source", "it") } else { ("queries and named sources", "them") };
+    html! {
+        @if unknown > 0 {
+            " What " b { (grouped(unknown)) } " " (what) " can read is not known: " code { "portcullis audit exposure" } " lists " (them) "."
+        }
+    }
+}
+
+/// A count, and how many there are beside it through queries.
+fn beside(own: u64, through: u64) -> String {
+    if through == 0 { grouped(own) } else { format!("{} + {}", grouped(own), grouped(through)) }
+}
+
+fn reads(token: &Exposed, names: u64) -> String {
+    let all = share(token.names + token.through_queries, names);
+    format!("{} · {}", beside(token.names, token.through_queries), percent(all))
 }
 
 fn who_can(matrix: &Matrix) -> Markup {
@@ -158,7 +218,7 @@ fn who_can(matrix: &Matrix) -> Markup {
     html! {
         section aria-labelledby="who-can" {
             h2 id="who-can" { "Who can read what" }
-            p.lead { "What part of each schema each token can read." }
+            p.lead { "What part of each schema each token can read, itself or through a query that it may run." }
             @if matrix.rows.is_empty() || matrix.schemas.is_empty() {
                 p.empty { "No token exposes anything of the catalog." }
             } @else {

@@ -6,9 +6,10 @@ use std::fmt;
 use foldhash::fast::RandomState;
 
 use super::data::{Exposed, ExposedSchema, Exposure, Matrix, MatrixRow};
-use crate::audit::patterns::PatternIndex;
+use crate::audit::granted::{Granted, Readers};
+use crate::audit::reads::Followed;
 use crate::base::Timestamp;
-use crate::model::{Connection, GrantKinds, GrantSource, Operation, Policy, Referers, Token};
+use crate::model::{Connection, Policy, Referers};
 use crate::name::{CanonicalName, Name, NameBuffer};
 
 /// How many tokens and schemas the charts show.
@@ -35,7 +36,7 @@ const COLUMNS: usize = 16;
 /// ```
 pub struct Tally<'p> {
     policy: &'p Policy,
-    connections: Vec<Grants>,
+    connections: Vec<Granted>,
     numbers: HashMap<&'p str, usize>,
     schemas: Vec<Schema>,
     schema_numbers: HashMap<Box<[u8]>, u32>,
@@ -43,42 +44,28 @@ pub struct Tally<'p> {
     sets: HashMap<(u32, Box<[u32]>), u32, RandomState>,
     /// How many names of a schema a set covers.
     counts: HashMap<(u32, u32), u64, RandomState>,
-}
-
-/// What is granted on a connection.
-#[derive(Default)]
-struct Grants {
-    index: PatternIndex,
-    /// Who has the source of that number.
-    tokens: Vec<Vec<u32>>,
-    numbers: HashMap<Box<[u8]>, usize>,
-    /// Who has all sources.
-    all: Vec<u32>,
+    /// How many queries and named sources it is not known of what they read.
+    not_followed: u64,
 }
 
 struct Schema {
     shown: String,
     names: u64,
-    exposed: u64,
 }
 
 impl<'p> Tally<'p> {
-    /// Before any name is seen. Tokens that are expired at `now` expose nothing.
+    /// Before any name is seen. Tokens that are expired at `now` expose nothing. What queries read is not looked at.
     pub fn new(policy: &'p Policy, now: Timestamp) -> Self {
-        let mut connections: Vec<Grants> = policy.connections().iter().map(|_| Grants::default()).collect();
-        let lasting = (0..).zip(policy.tokens()).filter(|(_, token)| !token.expiry().is_expired(now));
-        for (number, token) in lasting {
-            let considered = considered(policy, token);
-            for grant in token.grants().iter().filter(|grant| considered.contains(grant.source().kind())) {
-                let Some(grants) = connections.get_mut(grant.connection().index()) else { continue };
-                match grant.source() {
-                    GrantSource::Resource(name) => grants.add(name.as_bytes(), number),
-                    GrantSource::Pattern(pattern) => grants.add(pattern.as_bytes(), number),
-                    GrantSource::All => grants.all.push(number),
-                    GrantSource::Query(_) | GrantSource::NamedSource(_) => {}
-                }
-            }
-        }
+        Self::of(policy, now, None)
+    }
+
+    /// As [`new`](Self::new), with what queries and named sources read, as `followed` tells of the same policy.
+    pub fn following(policy: &'p Policy, now: Timestamp, followed: &Followed<'_>) -> Self {
+        Self { not_followed: followed.unfollowed().count() as u64, ..Self::of(policy, now, Some(followed)) }
+    }
+
+    fn of(policy: &'p Policy, now: Timestamp, followed: Option<&Followed<'_>>) -> Self {
+        let connections = Granted::by_connection(policy, now, followed, |at, _| u32::try_from(at).ok());
         let numbers = policy.connections().iter().map(Connection::name).zip(0..).collect();
         Self {
             policy,
@@ -88,6 +75,7 @@ impl<'p> Tally<'p> {
             schema_numbers: HashMap::new(),
             sets: HashMap::default(),
             counts: HashMap::default(),
+            not_followed: 0,
         }
     }
 
@@ -100,11 +88,11 @@ impl<'p> Tally<'p> {
         let Ok(name) = CanonicalName::read(name, dialect, &mut buffer) else { return false };
         let name = name.as_bytes();
         let schema = self.schema(connection, at, name);
-        let set = at.map(|at| self.set(at, name));
-        let Some(seen) = self.schemas.get_mut(schema as usize) else { return true };
-        seen.names += 1;
-        if let Some(Some(set)) = set {
-            seen.exposed += 1;
+        let set = at.and_then(|at| self.set(at, name));
+        if let Some(seen) = self.schemas.get_mut(schema as usize) {
+            seen.names += 1;
+        }
+        if let Some(set) = set {
             *self.counts.entry((schema, set)).or_default() += 1;
         }
         true
@@ -123,66 +111,70 @@ impl<'p> Tally<'p> {
         let several = self.policy.connections().len() > 1 || at.is_none() || shown.is_empty();
         let shown = if several { format!("{connection}: {shown}") } else { shown };
         let number = u32::try_from(self.schemas.len()).unwrap_or(u32::MAX);
-        self.schemas.push(Schema { shown, names: 0, exposed: 0 });
+        self.schemas.push(Schema { shown, names: 0 });
         self.schema_numbers.insert(key.into(), number);
         number
     }
 
-    /// The number of the set of grants that cover the name; `None` if none does.
+    /// The number of the set of sources that cover the name.
     fn set(&mut self, at: usize, name: &[u8]) -> Option<u32> {
-        let grants = self.connections.get(at)?;
-        let mut covering: smallvec::SmallVec<[u32; 16]> = smallvec::SmallVec::new();
-        grants.index.covering(name, |number| covering.push(u32::try_from(number).unwrap_or(u32::MAX)));
-        if covering.is_empty() && grants.all.is_empty() {
-            return None;
-        }
-        covering.sort_unstable();
+        let covering = self.connections.get(at)?.covering(name);
         let next = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
         let key = (u32::try_from(at).unwrap_or(u32::MAX), Box::from(covering.as_slice()));
         Some(*self.sets.entry(key).or_insert(next))
     }
 
-    /// How many names each token exposes, by its place in the policy; tokens that expose none are left out.
+    /// How many names each token exposes itself, by its place in the policy; tokens that expose none are left out.
     pub fn by_token(&self) -> HashMap<usize, u64> {
-        totals(&self.token_sets(), &self.counts).into_iter().map(|(token, count)| (token as usize, count)).collect()
+        let totals = totals(&self.readers(), &self.counts);
+        let own = totals.into_iter().filter(|(_, (own, _))| *own > 0);
+        own.map(|(token, (own, _))| (token as usize, own)).collect()
     }
 
-    /// The tokens of each set of grants.
-    fn token_sets(&self) -> Vec<Vec<u32>> {
-        let mut sets: Vec<Vec<u32>> = vec![Vec::new(); self.sets.len()];
+    /// Who may read the names of each set.
+    fn readers(&self) -> Vec<Readers> {
+        let mut readers: Vec<Readers> = vec![Readers::default(); self.sets.len()];
         for ((connection, covering), &set) in &self.sets {
-            let Some(grants) = self.connections.get(*connection as usize) else { continue };
-            let lists = covering.iter().filter_map(|&number| grants.tokens.get(number as usize));
-            let mut tokens: Vec<u32> = lists.flatten().chain(&grants.all).copied().collect();
-            tokens.sort_unstable();
-            tokens.dedup();
-            if let Some(place) = sets.get_mut(set as usize) {
-                *place = tokens;
+            let granted = self.connections.get(*connection as usize);
+            if let (Some(place), Some(granted)) = (readers.get_mut(set as usize), granted) {
+                *place = granted.readers(covering);
             }
         }
-        sets
+        readers
     }
 
     /// What has been seen, for charts.
     pub(super) fn sum(&self) -> (Exposure, Matrix) {
-        let sets = self.token_sets();
-        let mut tokens: Vec<(u32, u64)> = totals(&sets, &self.counts).into_iter().collect();
-        tokens.sort_unstable_by_key(|&(token, count)| (std::cmp::Reverse(count), token));
+        let readers = self.readers();
+        let mut tokens: Vec<(u32, (u64, u64))> = totals(&readers, &self.counts).into_iter().collect();
+        tokens.sort_unstable_by_key(|&(token, (own, through))| (std::cmp::Reverse(own + through), token));
         let mut schemas: Vec<(u32, &Schema)> = (0..).zip(&self.schemas).collect();
         schemas.sort_by_key(|(number, schema)| (std::cmp::Reverse(schema.names), *number));
-        let matrix = self.matrix(&sets, &tokens, &schemas);
-        let exposed = |&(token, names): &(u32, u64)| {
+        let matrix = self.matrix(&readers, &tokens, &schemas);
+        let mut by_schema: HashMap<u32, (u64, u64)> = HashMap::new();
+        for ((schema, set), count) in &self.counts {
+            let Some(readers) = readers.get(*set as usize) else { continue };
+            let (own, through) = by_schema.entry(*schema).or_default();
+            if !readers.own.is_empty() {
+                *own += count;
+            } else if !readers.through.is_empty() {
+                *through += count;
+            }
+        }
+        let exposed = |&(token, (names, through_queries)): &(u32, (u64, u64))| {
             let token = self.policy.tokens().get(token as usize)?;
-            Some(Exposed { token: token.id().to_owned(), names, public: *token.referers() != Referers::Any })
+            let public = *token.referers() != Referers::Any;
+            Some(Exposed { token: token.id().to_owned(), names, through_queries, public })
         };
-        let schema = |(_, schema): &(u32, &Schema)| ExposedSchema {
-            schema: schema.shown.clone(),
-            names: schema.names,
-            exposed: schema.exposed,
+        let schema = |(number, schema): &(u32, &Schema)| {
+            let (exposed, through_queries) = by_schema.get(number).copied().unwrap_or_default();
+            ExposedSchema { schema: schema.shown.clone(), names: schema.names, exposed, through_queries }
         };
         let exposure = Exposure {
             names: self.schemas.iter().map(|schema| schema.names).sum(),
-            exposed: self.schemas.iter().map(|schema| schema.exposed).sum(),
+            exposed: by_schema.values().map(|(own, _)| own).sum(),
+            through_queries: by_schema.values().map(|(_, through)| through).sum(),
+            not_followed: self.not_followed,
             tokens: tokens.iter().take(BARS).filter_map(exposed).collect(),
             tokens_left_out: tokens.len().saturating_sub(BARS) as u64,
             schemas: schemas.iter().take(BARS).map(schema).collect(),
@@ -191,7 +183,7 @@ impl<'p> Tally<'p> {
         (exposure, matrix)
     }
 
-    fn matrix(&self, sets: &[Vec<u32>], tokens: &[(u32, u64)], schemas: &[(u32, &Schema)]) -> Matrix {
+    fn matrix(&self, readers: &[Readers], tokens: &[(u32, (u64, u64))], schemas: &[(u32, &Schema)]) -> Matrix {
         let column_of: HashMap<u32, usize> =
             schemas.iter().take(COLUMNS).enumerate().map(|(column, (number, _))| (*number, column)).collect();
         let row_of: HashMap<u32, usize> =
@@ -199,14 +191,15 @@ impl<'p> Tally<'p> {
         let mut cells = vec![vec![0; column_of.len()]; row_of.len()];
         for ((schema, set), count) in &self.counts {
             let Some(&column) = column_of.get(schema) else { continue };
-            let rows = sets.get(*set as usize).into_iter().flatten().filter_map(|token| row_of.get(token));
+            let readers = readers.get(*set as usize).map(|readers| readers.own.iter().chain(&readers.through));
+            let rows = readers.into_iter().flatten().filter_map(|token| row_of.get(token));
             for &row in rows {
                 if let Some(cell) = cells.get_mut(row).and_then(|row: &mut Vec<u64>| row.get_mut(column)) {
                     *cell += count;
                 }
             }
         }
-        let row = |(&(token, _), names): (&(u32, u64), Vec<u64>)| {
+        let row = |(&(token, _), names): (&(u32, (u64, u64)), Vec<u64>)| {
             Some(MatrixRow { token: self.policy.tokens().get(token as usize)?.id().to_owned(), names })
         };
         Matrix {
@@ -223,34 +216,13 @@ impl fmt::Debug for Tally<'_> {
     }
 }
 
-impl Grants {
-    fn add(&mut self, canonical: &[u8], token: u32) {
-        let next = self.tokens.len();
-        let number = *self.numbers.entry(canonical.into()).or_insert(next);
-        if number == next {
-            self.index.add(canonical);
-            self.tokens.push(Vec::new());
-        }
-        if let Some(tokens) = self.tokens.get_mut(number) {
-            tokens.push(token);
-        }
-    }
-}
-
-/// How many names each token may read.
-fn totals(sets: &[Vec<u32>], counts: &HashMap<(u32, u32), u64, RandomState>) -> HashMap<u32, u64> {
-    let mut by_token = HashMap::new();
+/// How many names each token may read itself, and through queries.
+fn totals(readers: &[Readers], counts: &HashMap<(u32, u32), u64, RandomState>) -> HashMap<u32, (u64, u64)> {
+    let mut by_token: HashMap<u32, (u64, u64)> = HashMap::new();
     for ((_, set), count) in counts {
-        for &token in sets.get(*set as usize).into_iter().flatten() {
-            *by_token.entry(token).or_default() += count;
-        }
+        let Some(readers) = readers.get(*set as usize) else { continue };
+        readers.own.iter().for_each(|&token| by_token.entry(token).or_default().0 += count);
+        readers.through.iter().for_each(|&token| by_token.entry(token).or_default().1 += count);
     }
     by_token
-}
-
-/// The kinds of grant that some API of the token considers.
-fn considered(policy: &Policy, token: &Token) -> GrantKinds {
-    let apis = token.apis().iter().filter_map(|api| policy.apis().get(api));
-    let kinds = apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation)));
-    GrantKinds::of(&kinds.flat_map(GrantKinds::iter).collect::<Vec<_>>())
 }

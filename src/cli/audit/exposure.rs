@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use portcullis::audit::exposure::{Exposure, Surface};
+use portcullis::audit::reads::Followed;
 use portcullis::authorizer::{Clock, SystemClock};
 
 use super::Format;
+use super::reads::ReadsArgs;
 use crate::cli::Exit;
 use crate::cli::output::Color;
 use crate::cli::policy::{PolicyArgs, is_stdin};
@@ -19,6 +21,10 @@ Examples:
   portcullis audit exposure --policy policy.json --catalog catalog.csv
   portcullis audit exposure --policy policy.pcls --catalog tables.csv.gz --connection carto_dw
   portcullis audit exposure --policy policy.json --catalog catalog.jsonl --token tk_1 --format json
+  portcullis audit exposure --policy policy.json --catalog catalog.csv --named-sources sources.jsonl
+
+What queries and named sources read counts apart, as exposed through queries. One that cannot be
+parsed is listed with the reason.
 
 Exit codes: 0 all of the catalog was read, 2 stopped, or rows were broken, or an error.";
 
@@ -46,6 +52,8 @@ pub(super) struct Args {
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
+    reads: ReadsArgs,
+    #[command(flatten)]
     policy: PolicyArgs,
 }
 
@@ -66,10 +74,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     {
         bail!("the policy has no connection `{name}`");
     }
-    let surface = Surface::new(&policy, SystemClock.now());
+    let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
+    let surface = Surface::following(&policy, SystemClock.now(), &followed);
     let counted = count::count(&surface, &args.catalog, args.connection.as_deref(), args.quiet)?;
     let exposure = Exposure::new(&surface, counted.tally);
-    show::show(args, &surface, &exposure, color)?;
+    show::show(args, &surface, &exposure, &followed, color)?;
     counted.told.summarize(&exposure, color)?;
     Ok(if counted.told.stopped || exposure.broken > 0 { Exit::Failure } else { Exit::Success })
 }

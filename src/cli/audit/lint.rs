@@ -30,8 +30,6 @@ Exit codes: 0 nothing found that matters, 1 findings, 2 error.";
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
-    catalog: CatalogArgs,
-    #[command(flatten)]
     usage: UsageArgs,
     /// Do not tell of this rule
     #[arg(long, value_name = "CODE", num_args = 1.., value_parser = rule)]
@@ -54,6 +52,8 @@ pub(super) struct Args {
     /// Tell the rules, and nothing else
     #[arg(long)]
     rules: bool,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     #[command(flatten)]
     policy: PolicyArgs,
 }

@@ -3,7 +3,9 @@
 mod catalog;
 mod diff;
 mod exposure;
+mod forecast;
 mod lint;
+mod reads;
 mod report;
 mod suggest;
 mod usage;
@@ -37,6 +39,7 @@ enum Command {
     Exposure(exposure::Args),
     WhoCan(who_can::Args),
     Diff(diff::Args),
+    Forecast(forecast::Args),
     Lint(lint::Args),
     Suggest(suggest::Args),
     Report(report::Args),
@@ -47,6 +50,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         Command::Exposure(args) => exposure::run(args, color),
         Command::WhoCan(args) => who_can::run(args, color),
         Command::Diff(args) => diff::run(args, color),
+        Command::Forecast(args) => forecast::run(args, color),
         Command::Lint(args) => lint::run(args, color),
         Command::Suggest(args) => suggest::run(args, color),
         Command::Report(args) => report::run(args, color),

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use portcullis::audit::lint::{Evidence, LintOptions, Names, lint};
+use portcullis::audit::reads::Followed;
 use portcullis::audit::report::{Report, Tally, page};
 use portcullis::authorizer::{Clock, SystemClock};
 
 use super::catalog::{self, CatalogArgs};
+use super::reads::ReadsArgs;
 use super::usage::UsageArgs;
 use crate::cli::Exit;
 use crate::cli::output::Color;
@@ -25,13 +27,15 @@ pub(super) struct Args {
     /// The page; it holds all that it needs, and no secret
     #[arg(long, value_name = "FILE.html")]
     report: PathBuf,
-    #[command(flatten)]
-    catalog: CatalogArgs,
     /// What to call what is reported on [default: the names of the policy's files]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     #[command(flatten)]
+    reads: ReadsArgs,
+    #[command(flatten)]
     usage: UsageArgs,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     #[command(flatten)]
     policy: PolicyArgs,
 }
@@ -43,7 +47,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
     let mut names = None;
     if let Some(path) = &args.catalog.catalog {
-        let (mut tally, mut seen) = (Tally::new(policy, now), Names::of(policy));
+        let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
+        let (mut tally, mut seen) = (Tally::following(policy, now, &followed), Names::of(policy));
         catalog::each(path, &args.catalog, policy, color, |connection, name| {
             seen.see(connection, name) && tally.see(connection, name)
         })?;

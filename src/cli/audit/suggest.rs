@@ -34,8 +34,6 @@ pub(super) struct Args {
     /// Decision logs. Each is read twice: the second time to make sure that nothing is lost
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     log: Vec<PathBuf>,
-    #[command(flatten)]
-    catalog: CatalogArgs,
     /// Up to so many names of one schema are granted one by one, more by a pattern
     #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().exact)]
     exact: usize,
@@ -48,6 +46,8 @@ pub(super) struct Args {
     /// `table` for people; `json` for the policy document, with digests for secrets; `csv` for programs
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     format: Format,
+    #[command(flatten)]
+    catalog: CatalogArgs,
     #[command(flatten)]
     policy: PolicyArgs,
 }

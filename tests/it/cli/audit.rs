@@ -25,8 +25,8 @@ fn who_can_read_a_table_is_told_with_the_way() {
     let ask = "audit who-can --policy policy.json --connection dw --resource DB.Sales.orders --now 2026-11-24";
     let text = dir.command(ask).stdout(0);
     let lines: Vec<&str> = text.lines().collect();
-    assert!(lines[1].starts_with("map    ana    db.sales.*  maps sql (model)  https://a.test/"), "{text}");
-    assert!(lines[2].starts_with("all    -      *           sql"), "{text}");
+    assert!(lines[1].starts_with("map    ana    pattern  db.sales.*  maps sql (model)  https://a.test/"), "{text}");
+    assert!(lines[2].starts_with("all    -      all      *           sql"), "{text}");
     assert_eq!(lines[3], "2 tokens can");
     let told = json(&dir.command(&format!("{ask} --format json")).stdout(0));
     assert_eq!(told[0]["grants"][0]["source"], "db.sales.*");
@@ -102,4 +102,73 @@ fn a_wider_policy_fails_with_the_request_that_it_allows() {
     assert!(run.stdout.contains("  - API sql\n  - pattern db.sales.* on dw, under maps\n"), "{}", run.stdout);
     let csv = dir.command("audit diff policy.json narrower.json --format csv --since 2026-11-24").stdout(0);
     assert!(csv.contains("map,-,API sql,"), "{csv}");
+}
+
+const THROUGH: &str = r#"{"connections": [{"name": "dw", "dialect": "postgres"}, {"name": "n", "dialect": "postgres", "named_sources_only": true}], "tokens": [
+    {"id": "own", "token": "demo-a", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "db.sales.*"},
+        {"connection_name": "dw", "source": "select * from db.sales.orders"}]},
+    {"id": "query", "token": "demo-b", "allowed_apis": ["sql"], "grants": [{"connection_name": "dw", "source": "with o as (select * from sales.Orders) select * from o"}]},
+    {"id": "source", "token": "demo-c", "allowed_apis": ["sql"], "grants": [{"connection_name": "dw", "source": "orders-open"}, {"connection_name": "dw", "source": "select * frm t"}]},
+    {"id": "nobody", "token": "demo-d", "allowed_apis": ["maps"], "grants": [{"connection_name": "n", "source": "select * from db.sales.orders"}]},
+    {"id": "old", "token": "demo-e", "allowed_apis": ["maps"], "expiration_date": "2020-01-01", "grants": [{"connection_name": "dw", "source": "select * from db.sales.orders"}]}
+]}"#;
+
+#[test]
+fn who_can_read_a_table_through_queries_is_told_apart() {
+    let sources = "{\"name\": \"orders-open\", \"sql\": \"SELECT * FROM db.sales.orders WHERE open\"}\n";
+    let dir = Dir::new().file("p.json", THROUGH).file("s.jsonl", sources);
+    let ask = "audit who-can --policy p.json --connection dw --resource db.sales.orders --now 2026-11-24";
+    let run = dir.command(ask).run();
+    assert!(run.stdout.contains("query, which reads it  with o as"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("1 token can, and 1 more token only through queries\n"), "{}", run.stdout);
+    assert!(run.stderr.contains("`orders-open` of source grants[0]: its SQL is not known"), "{}", run.stderr);
+    assert!(run.stderr.contains("`select * frm t` of source grants[1]: column 14: "), "{}", run.stderr);
+    let told = json(&dir.command(&format!("{ask} --named-sources s.jsonl --format json")).run().stdout);
+    let rows: Vec<_> = told
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| (row["token"].as_str().unwrap(), row["through_queries"] == true))
+        .collect();
+    assert_eq!(rows, [("own", false), ("own", true), ("query", true), ("source", true)]);
+    // What a query is asked for is who may run it, and nothing else.
+    let query = dir
+        .command("audit who-can --policy p.json --connection dw --now 2026-11-24")
+        .arg("--query")
+        .arg("select * from db.sales.orders");
+    assert!(query.stdout(0).ends_with("1 token can\n"));
+
+    let leaked = "audit who-can --policy p.json --token-leaked source --named-sources s.jsonl --now 2026-11-24";
+    let text = dir.command(leaked).stdout(0);
+    assert!(text.contains("dw          named source  orders-open     sql   db.sales.orders\n"), "{text}");
+    assert!(text.contains("not known: line 1, column 14: "), "{text}");
+    let told = json(&dir.command(&format!("{leaked} --format json")).stdout(0));
+    assert_eq!(told["grants"][0]["reads"][0], "db.sales.orders");
+    assert!(told["grants"][1]["not_followed"].as_str().unwrap().starts_with("line 1, column 14: "));
+}
+
+#[test]
+fn changes_are_told_by_the_names_of_a_catalog() {
+    let catalog = "connection,name\ndw,db.sales.orders\ndw,db.hr.pay\ndw,DB.hr.people\ndw,db..x\n";
+    let dir = dir()
+        .file("new.json", POLICY.replace("db.sales.*", "db.hr.*").replace("select 1", "select * from db.sales.orders"))
+        .file("catalog.csv", catalog);
+    let ask = "audit diff policy.json new.json --catalog catalog.csv --since 2026-11-24";
+    let run = dir.command(ask).run();
+    assert_eq!((run.code, run.stderr.as_str()), (0, "note: `catalog.csv`, line 5: `db..x` is no name on `dw`\n"));
+    let names = "  + 2 names of the catalog\n      + dw: db.hr.pay\n      + dw: DB.hr.people\n";
+    assert!(run.stdout.contains(names) && !run.stdout.contains("- dw: db.sales.orders"), "{}", run.stdout);
+    let end = "of 3 names of the catalog, 1 token may read some that they could not, and 0 tokens no longer some that they could\n";
+    assert!(run.stdout.ends_with(end), "{}", run.stdout);
+    let back = dir
+        .command("audit diff new.json policy.json --catalog catalog.csv --since 2026-11-24 --format json")
+        .run()
+        .stdout;
+    let told = json(&back);
+    assert_eq!(
+        (&told["tokens"][0]["names"]["gained"]["names"], &told["tokens"][0]["names"]["lost"]["names"]),
+        (&0.into(), &2.into())
+    );
+    let csv = dir.command(&format!("{ask} --format csv")).run().stdout;
+    assert!(csv.contains("map,+,2 names of the catalog,\"dw: db.hr.pay, dw: DB.hr.people\"\n"), "{csv}");
 }

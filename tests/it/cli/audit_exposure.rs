@@ -42,3 +42,120 @@ fn a_catalog_without_names_is_refused() {
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("the heading has no column `name`"), "{}", run.stderr);
 }
+
+const QUERIES: &str = r#"{"connections": [{"name": "dw", "dialect": "snowflake"}, {"name": "bq", "dialect": "bigquery"}], "tokens": [
+    {"id": "map", "token": "demo-a", "allowed_apis": ["maps"], "grants": [
+        {"connection_name": "dw", "source": "db.sales.*"},
+        {"connection_name": "bq", "source": "select * from `p.geo.regions` r join `p.geo.cities_*` c using (id)"}]},
+    {"id": "report", "token": "demo-b", "allowed_apis": ["sql"], "grants": [
+        {"connection_name": "dw", "source": "select * from db.hr.people join sales.orders using (id)"},
+        {"connection_name": "dw", "source": "select * frm db.hr.pay"},
+        {"connection_name": "dw", "source": "select carto.h3(x) from db.hr.gone"},
+        {"connection_name": "dw", "source": "open-orders"}]},
+    {"id": "writer", "token": "demo-c", "allowed_apis": ["imports"], "grants": [{"connection_name": "dw", "source": "db.up.*"}]}
+]}"#;
+const TABLES: &str = "connection,name\ndw,db.sales.orders\ndw,db.hr.people\ndw,db.hr.pay\ndw,db2.sales.orders\nbq,p.geo.regions\nbq,p.geo.cities_2024\nbq,p.geo.rivers\n";
+
+#[test]
+fn what_queries_read_is_told_apart_and_what_cannot_be_read_is_listed() {
+    let sources = "{\"name\": \"open-orders\", \"connection\": \"dw\", \"sql\": \"SELECT * FROM db.hr.pay\"}\n";
+    let dir = Dir::new()
+        .file("p.json", QUERIES)
+        .file("c.csv", TABLES)
+        .file("s.jsonl", sources)
+        .file("bad.jsonl", "{\"name\": 7}\n");
+    let ask = |more: &str| dir.command(&format!("audit exposure --policy p.json --catalog c.csv --quiet {more}"));
+    let told: Value = serde_json::from_str(&ask("--format json").run().stdout).unwrap();
+    let counts: Vec<_> =
+        told["tokens"].as_array().unwrap().iter().map(|row| (&row["names"], &row["through_queries"])).collect();
+    assert_eq!(counts, [(&json!(1), &json!(2)), (&json!(0), &json!(3)), (&json!(0), &json!(0))]);
+    assert_eq!((&told["exposed"], &told["through_queries"]), (&json!(1), &json!(4)));
+    assert_eq!(told["tokens"][0]["query_examples"], json!(["p.geo.cities_2024", "p.geo.regions"]));
+    assert_eq!(told["tokens"][1]["grants"][0]["reads"], json!(["DB.HR.PEOPLE", "SALES.ORDERS"]));
+    assert_eq!(told["connections"][0]["not_exposed_examples"], json!(["db.hr.pay"]));
+    let unfollowed = &told["not_followed"];
+    assert_eq!(unfollowed[0]["granted"], json!([{"token": "report", "grant": 1}]));
+    assert_eq!(
+        (&unfollowed[0]["column"], &unfollowed[0]["why"]),
+        (&json!(10), &json!("expected end of statement, found frm"))
+    );
+    assert_eq!((&unfollowed[1]["kind"], &unfollowed[2]), (&json!("named_source"), &Value::Null));
+    assert_eq!(told["not_in_catalog"], json!([{"connection": "dw", "table": "DB.HR.GONE", "queries": 1}]));
+    assert_eq!(told["calls"], json!([{"connection": "dw", "calls": "carto.h3()", "queries": 1}]));
+
+    let text = ask("").run();
+    assert_eq!(text.code, 0);
+    for line in [
+        "\n1 of 7 names exposed (14.29 %), and 4 more through queries (57.14 %)\n",
+        "dw: select * frm db.hr.pay  column 10: expected end of statement, found frm",
+        "\n1 table that queries read, and the catalog does not have: dw: DB.HR.GONE (1 query)\n",
+        "\nWhat queries call, and may read more: dw: carto.h3() (1 query)\n",
+    ] {
+        assert!(text.stdout.contains(line), "{line}: {}", text.stdout);
+    }
+    let csv = ask("--format csv --token report").run().stdout;
+    assert!(csv.contains("not_followed,report grants[3],dw,named_source,open-orders,,,,,"), "{csv}");
+    assert!(!csv.contains("p.geo.regions"), "{csv}");
+
+    // With what the named source stands for, nothing of `dw` is left.
+    let told: Value =
+        serde_json::from_str(&ask("--named-sources s.jsonl --connection dw --format json").run().stdout).unwrap();
+    assert_eq!((&told["connections"][0]["not_exposed"], &told["connections"][1]), (&json!(0), &Value::Null));
+    assert_eq!(told["not_followed"][1], Value::Null);
+    let broken = ask("--named-sources bad.jsonl").stderr();
+    assert!(broken.contains("line 1: invalid type: integer `7`, expected a string"), "{broken}");
+}
+
+#[test]
+fn a_registry_says_what_its_named_sources_read() {
+    use portcullis::registry::{Actor, Location, NewToken, Registry};
+
+    let dir = Dir::new().file("c.csv", "connection,name\ndw,db.hr.pay\ndw,db.hr.people\n");
+    let mut registry = Registry::open(&Location::file(dir.path("r.db")), true).unwrap();
+    let ana = Actor::new("ana", "2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    registry.create_named_source(&ana, "pay-slips", "SELECT * FROM db.hr.pay", None).unwrap();
+    let grant = ("dw".to_owned(), "pay-slips".to_owned());
+    let token =
+        NewToken { name: Some("a".into()), apis: vec!["sql".into()], grants: vec![grant], ..NewToken::default() };
+    let id = registry.create_token(&ana, &token).unwrap().token.id;
+    let told = dir.command("audit exposure --db sqlite:r.db --catalog c.csv --quiet --format json").run().stdout;
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((&told["exposed"], &told["through_queries"], &told["not_followed"]), (&json!(0), &json!(1), &json!([])));
+    let who = dir.command("audit who-can --db sqlite:r.db --connection dw --resource db.hr.pay --format csv").stdout(0);
+    assert!(who.lines().nth(1).unwrap().starts_with(&id) && who.ends_with(",yes\n"), "{who}");
+}
+
+#[test]
+fn forecasts_are_told_by_pattern() {
+    let dir = Dir::new().file("policy.json", POLICY).file("catalog.csv", CATALOG);
+    let ask = |more: &str| dir.command(&format!("audit forecast --policy policy.json {more}"));
+    let told = ask("--catalog catalog.csv --catalog-connection dw --count 2").stdout(0);
+    let lines: Vec<Vec<&str>> = told.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(
+        lines[1..5],
+        [
+            vec!["dw:", "DB.S.*", "DB.S.A", "1", "exists"],
+            vec!["DB.S.B", "1", "exists"],
+            vec!["dw:", "DB.*.X", "DB.S.X", "2", "exists"],
+            vec!["DB.A.X", "1", "-"],
+        ],
+        "{told}"
+    );
+    assert!(told.ends_with("2 patterns, 4 names, each decided\n"), "{told}");
+    let told: Value = serde_json::from_str(&ask("--token a --format json --count 1").stdout(0)).unwrap();
+    assert_eq!(
+        (&told[0]["pattern"], &told[0]["names"][0]["name"], &told[1]),
+        (&json!("DB.S.*"), &json!("DB.S.A"), &Value::Null)
+    );
+    assert!(
+        told[0]["names"][0]["example"]
+            .as_str()
+            .unwrap()
+            .starts_with("token `a`, api `maps`, resource `DB.S.A` on `dw`")
+    );
+    let csv = ask("--connection dw --format csv --now 2019-01-01").stdout(0);
+    assert!(csv.contains("dw,*,1,A.A.A,no,1,"), "{csv}");
+    assert!(ask("--token nobody").stderr().contains("the policy has no token `nobody`"));
+    assert!(ask("--connection dv").stderr().contains("the policy has no connection `dv`"));
+}
