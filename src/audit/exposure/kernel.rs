@@ -5,8 +5,11 @@
 //! begin alike, so that is asked once for a run of names. Patterns that differ only in text between two stars have one
 //! hash; past a few they are found by a literal that each requires, in one pass over the name.
 
+use std::ops::Range;
+
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use crate::model::GrantSource;
 use crate::name::{CanonicalName, Dialect, NameBuffer, Written};
@@ -43,11 +46,21 @@ pub struct Kernel {
     ends: Vec<usize>,
     shapes: Vec<Shape>,
     /// Below which leading whole segments which shapes occur: numbers of `shapes`.
-    nodes: Map<Leading, Vec<u32>>,
-    /// By shape and key, a range of `ids`.
-    entries: Map<(u32, u32), (u32, u32)>,
-    ids: Vec<u32>,
+    nodes: Map<Leading, SmallVec<[u32; 4]>>,
+    /// By shape and key.
+    entries: Map<(u32, u32), Entry>,
+    /// Where an entry says so, the sources beside its own.
+    beside: Map<(u32, u32), Vec<u32>>,
     residue: RequiredLiterals,
+}
+
+/// The first source of a shape and key: who finds it, finds its text without another look.
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    start: usize,
+    id: u32,
+    length: u16,
+    is_one_of_several: bool,
 }
 
 /// How many segments a name has, how many of them lead, and the key of these.
@@ -60,7 +73,7 @@ const EXACT: u32 = u32::MAX;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Matches {
     /// For each name the end of its run of `ids`; `None` where the name is malformed.
-    ends: Vec<(u32, bool)>,
+    ends: Vec<(usize, bool)>,
     ids: Vec<u32>,
 }
 
@@ -70,7 +83,7 @@ impl Matches {
     pub fn get(&self, at: usize) -> Option<&[u32]> {
         let &(end, well_formed) = self.ends.get(at)?;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
-        well_formed.then(|| self.ids.get(start as usize..end as usize).unwrap_or_default())
+        well_formed.then(|| self.ids.get(start..end).unwrap_or_default())
     }
 
     /// How many names the batch had.
@@ -81,6 +94,11 @@ impl Matches {
     /// Whether it had none.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
+    }
+
+    #[cfg(feature = "parquet")]
+    pub(super) fn into_parts(self) -> (Vec<(usize, bool)>, Vec<u32>) {
+        (self.ends, self.ids)
     }
 }
 
@@ -125,10 +143,15 @@ impl Kernel {
                 }
                 kernel.add_node(place.0, &ids);
             }
-            let start = kernel.ids.len();
-            kernel.ids.extend(ids);
-            let range = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            kernel.entries.insert(place, (range(start), range(kernel.ids.len())));
+            let Some((&id, beside)) = ids.split_first() else { continue };
+            let range = kernel.range(id);
+            // No name is longer.
+            let length = u16::try_from(range.len()).unwrap_or(u16::MAX);
+            let entry = Entry { start: range.start, id, length, is_one_of_several: !beside.is_empty() };
+            kernel.entries.insert(place, entry);
+            if entry.is_one_of_several {
+                kernel.beside.insert(place, beside.to_vec());
+            }
         }
         let residue: Vec<(u32, &[u8])> = residue.iter().map(|&id| (id, kernel.source(id))).collect();
         kernel.residue = RequiredLiterals::of(&residue);
@@ -148,11 +171,16 @@ impl Kernel {
         }
     }
 
-    /// The canonical form of a source.
-    fn source(&self, id: u32) -> &[u8] {
+    /// Where the canonical form of a source stands.
+    fn range(&self, id: u32) -> Range<usize> {
         let id = id as usize;
         let start = id.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        self.ends.get(id).and_then(|&end| self.text.get(start..end)).unwrap_or_default()
+        start..self.ends.get(id).copied().unwrap_or(start)
+    }
+
+    /// The canonical form of a source.
+    fn source(&self, id: u32) -> &[u8] {
+        self.text.get(self.range(id)).unwrap_or_default()
     }
 
     /// For each of `names`, as the connection's dialect writes them, the sources that cover it (N2.7, N3); replaces what
@@ -184,8 +212,7 @@ impl Kernel {
                     found.sort_unstable();
                 }
             }
-            let end = u32::try_from(matches.ids.len()).unwrap_or(u32::MAX);
-            matches.ends.push((end, well_formed));
+            matches.ends.push((matches.ids.len(), well_formed));
         }
     }
 
@@ -197,7 +224,7 @@ impl Kernel {
         *matches = Matches::default();
         self.of_name(name, &below, &mut matches.ids);
         matches.ids.sort_unstable();
-        matches.ends.push((u32::try_from(matches.ids.len()).unwrap_or(u32::MAX), true));
+        matches.ends.push((matches.ids.len(), true));
     }
 
     /// A source as the dialect writes it.
@@ -218,15 +245,11 @@ impl Kernel {
     fn of_name(&self, name: CanonicalName<'_>, below: &[u32], ids: &mut Vec<u32>) {
         let hashed = HashedName::new(name);
         let bytes = name.as_bytes();
-        let found = |place: (u32, u32)| {
-            let range = self.entries.get(&place).map(|&(start, end)| start as usize..end as usize);
-            range.and_then(|range| self.ids.get(range)).unwrap_or_default()
-        };
-        ids.extend(found((EXACT, hashed.key())).iter().filter(|&&id| self.source(id) == bytes));
+        self.at((EXACT, hashed.key()), |source| source == bytes, ids);
         for &number in below {
             let Some(shape) = self.shapes.get(number as usize) else { continue };
             let Some(key) = hashed.key_at(shape) else { continue };
-            ids.extend(found((number, key)).iter().filter(|&&id| shape.covers(self.source(id), &hashed)));
+            self.at((number, key), |source| shape.covers(source, &hashed), ids);
         }
         let start = ids.len();
         self.residue.candidates(bytes, |id| {
@@ -234,6 +257,20 @@ impl Kernel {
                 ids.push(id);
             }
         });
+    }
+
+    /// The sources of that shape and key that `cover`.
+    #[inline]
+    fn at(&self, place: (u32, u32), cover: impl Fn(&[u8]) -> bool, ids: &mut Vec<u32>) {
+        let Some(entry) = self.entries.get(&place) else { return };
+        let end = entry.start + usize::from(entry.length);
+        if self.text.get(entry.start..end).is_some_and(&cover) {
+            ids.push(entry.id);
+        }
+        if entry.is_one_of_several {
+            let beside = self.beside.get(&place).into_iter().flatten();
+            ids.extend(beside.filter(|&&id| cover(self.source(id))));
+        }
     }
 }
 

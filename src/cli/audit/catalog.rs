@@ -1,17 +1,16 @@
 //! The names of a catalog, one after the other.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use portcullis::audit::catalog::{Row, read};
+use anyhow::Context;
+use portcullis::audit::catalog::{self, Broken, Row};
 use portcullis::model::Policy;
 
+use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::cli::output::{Color, Painted, counted, printable};
 use crate::cli::policy::is_stdin;
 
@@ -22,13 +21,45 @@ const TOLD: usize = 5;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalog")]
 pub(super) struct CatalogArgs {
-    /// The names that exist: CSV or JSON Lines, plain or compressed, with `connection` and `name`, or the columns of
-    /// `INFORMATION_SCHEMA.TABLES`; `-` for standard input
+    /// The names that exist: CSV, JSON Lines or Parquet, the former plain, gzip or zstd, with `connection` and `name`, or
+    /// the columns of `INFORMATION_SCHEMA.TABLES`; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
     /// The connection of all rows of a catalog that has no such column
     #[arg(long, value_name = "NAME")]
     catalog_connection: Option<String>,
+}
+
+/// How far a catalog was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// How many rows, the broken ones among them.
+    pub(super) rows: u64,
+    /// Whether the user stopped that before the end.
+    pub(super) stopped: bool,
+}
+
+/// Reads the catalog at `path`, or from standard input for `-`, until it ends or the user interrupts.
+pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>, Broken>)) -> anyhow::Result<Seen> {
+    listen_for_interrupts()?;
+    let cannot = || format!("cannot read `{}`", path.display());
+    let file = if is_stdin(path) { None } else { Some(File::open(path).with_context(cannot)?) };
+    let metadata = file.as_ref().and_then(|file| file.metadata().ok());
+    let progress = Progress::new(metadata.filter(Metadata::is_file).map(|metadata| metadata.len()), quiet);
+    let mut rows = 0;
+    let see = |row: Result<Row<'_>, Broken>| {
+        rows += 1;
+        progress.rows(rows);
+        see(row);
+        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let read = match file {
+        Some(file) => catalog::read_file(file, |at| progress.at(at), see),
+        None => catalog::read(io::stdin().lock(), see),
+    };
+    progress.end();
+    read.with_context(cannot)?;
+    Ok(Seen { rows, stopped: interrupted() })
 }
 
 /// Hands the connection and name of each row of the catalog to `see`, which says whether the name is well-formed. Rows that
@@ -39,23 +70,12 @@ pub(super) fn each(
     policy: &Policy,
     color: Color,
     mut see: impl FnMut(&str, &str) -> bool,
-) -> anyhow::Result<()> {
-    let file = path.display();
-    let (input, size): (Box<dyn Read>, _) = if is_stdin(path) {
-        (Box::new(io::stdin().lock()), None)
-    } else {
-        let opened = File::open(path).with_context(|| format!("cannot read `{file}`"))?;
-        let size = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-        (Box::new(opened), size)
-    };
-    let progress = progress(size);
-    listen_for_interrupts()?;
+) -> anyhow::Result<Seen> {
     let dialects: BTreeMap<&str, _> =
         policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
     let (mut broken, mut first, mut text) = (0_u64, Vec::new(), String::new());
     let mut one = |row: Row<'_>| -> Result<(), String> {
-        let connection = row.connection.filter(|connection| !connection.is_empty());
-        let Some(connection) = connection.or(args.catalog_connection.as_deref()) else {
+        let Some(connection) = row.connection.or(args.catalog_connection.as_deref()) else {
             return Err(
                 "no connection: the catalog needs the column `connection`, or `--catalog-connection`".to_owned()
             );
@@ -68,7 +88,7 @@ pub(super) fn each(
             Err(format!("`{}` is no name on `{connection}`", printable(&text)))
         }
     };
-    let outcome = read(progress.wrap_read(input), |row| {
+    let outcome = read(path, false, |row| {
         let seen =
             row.map_err(|broken| (broken.line, broken.why)).and_then(|row| one(row).map_err(|why| (row.line, why)));
         if let Err(why) = seen {
@@ -77,9 +97,8 @@ pub(super) fn each(
                 first.push(why);
             }
         }
-        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
-    progress.finish_and_clear();
+    let file = path.display();
     let mut stderr = io::stderr().lock();
     let label = Painted::bold(color.on(&stderr), "note:");
     for (line, why) in &first {
@@ -88,45 +107,9 @@ pub(super) fn each(
     if broken > first.len() as u64 {
         writeln!(stderr, "{label} `{file}`: {} cannot be read, these are the first", counted(broken, "row"))?;
     }
-    outcome.with_context(|| format!("cannot read `{file}`"))?;
-    if interrupted() {
-        bail!("reading `{file}` was interrupted");
+    let seen = outcome?;
+    if seen.stopped {
+        writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(seen.rows, "row"))?;
     }
-    Ok(())
-}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
-}
-
-/// Lets `Ctrl-C` stop the reading instead of the process; a second one stops the process.
-fn listen_for_interrupts() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            if tokio::signal::ctrl_c().await.is_ok() && !INTERRUPTED.swap(true, Ordering::Relaxed) {
-                let _ = tokio::signal::ctrl_c().await;
-            }
-            std::process::exit(130);
-        });
-    });
-    Ok(())
-}
-
-/// A progress bar with rate and time left, where somebody sees it.
-fn progress(size: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), "{bar:32} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left"),
-        None => (ProgressBar::no_length(), "{spinner} {bytes}, {bytes_per_sec}"),
-    };
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
+    Ok(seen)
 }

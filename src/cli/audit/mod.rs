@@ -4,6 +4,7 @@ mod catalog;
 mod diff;
 mod exposure;
 mod lint;
+mod progress;
 mod report;
 mod suggest;
 mod usage;
