@@ -9,6 +9,7 @@
 
 #[cfg(feature = "parquet")]
 mod arrow;
+mod index;
 mod kernel;
 mod outcome;
 mod surface;
