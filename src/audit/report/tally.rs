@@ -286,7 +286,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     /// Hands what `token` may read to `see`, each name in one count.
     ///
     /// Linear in its grants and, for each of its patterns, in the sets of patterns that cover names.
-    fn each(&mut self, token: &'p Token, mut see: impl FnMut(Count)) {
+    fn each(&mut self, token: &Token, mut see: impl FnMut(Count)) {
         let Self { tally, sets_of, schemas_of, counted, round } = self;
         if token.expiry().is_expired(tally.now) {
             return;
