@@ -151,7 +151,9 @@ impl Index {
     pub(super) fn covering(&self, name: &HashedName<'_>, groups: &[Group], ids: &mut Vec<u32>) {
         for &Group { shape, start, end } in groups {
             let (start, end) = (start as usize, end as usize);
-            let (Some(keys), Some(entries)) = (self.keys.get(start..end), self.entries.get(start..end)) else { continue };
+            let (Some(keys), Some(entries)) = (self.keys.get(start..end), self.entries.get(start..end)) else {
+                continue;
+            };
             let shape = self.shapes.get(shape as usize);
             let Some(key) = shape.map_or_else(|| Some(name.key()), |shape| name.key_at(shape)) else { continue };
             let first = first_at(keys, key);

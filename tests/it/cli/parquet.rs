@@ -54,7 +54,8 @@ fn texts(name: &'static str, texts: &[Option<&str>]) -> Column {
 
 /// A file of these columns, `group` rows in each of its groups.
 fn file(columns: Vec<Column>, compression: Compression, group: usize) -> Vec<u8> {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
     let batch = batch.unwrap();
     let properties =
         WriterProperties::builder().set_compression(compression).set_max_row_group_row_count(Some(group)).build();
