@@ -8,9 +8,12 @@
 //! - 50 connections of Zipf popularity, one to three a token;
 //! - 30 % of the tokens with referers, 30 % with an expiry (a tenth of these already past);
 //! - requests: tokens of Zipf(1.0) popularity; 75 % are built to be allowed, the rest to be denied, evenly for every
-//!   reason that a request can be denied for.
+//!   reason that a request can be denied for;
+//! - for audits, a catalog as large as is asked for (`catalog.rs`).
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
+
+pub mod catalog;
 
 use portcullis::decision::{self, Request};
 use rand::seq::IndexedRandom;

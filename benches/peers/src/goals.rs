@@ -3,7 +3,8 @@
 use std::fmt::Write;
 
 use crate::field::Field;
-use crate::report::{Record, thousands};
+use crate::plot::thousands;
+use crate::report::Record;
 
 struct Goal {
     what: String,

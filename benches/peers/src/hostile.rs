@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::patterns::{one_token, time};
-use crate::report::thousands;
+use crate::plot::thousands;
 
 /// One shape.
 pub struct Hostile {

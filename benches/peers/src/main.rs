@@ -120,7 +120,7 @@ fn main() -> Result<(), String> {
         let write = |name: &str, text: &str| std::fs::write(folder.join(name), text).map_err(|error| error.to_string());
         write(&format!("{}-{}.md", arguments.date, machine::slug()), &text)?;
         if !record.fields.is_empty() {
-            write("decide.svg", &plot::svg(&record.fields))?;
+            write("decide.svg", &plot::svg(&report::figure(&record.fields)))?;
         }
     }
     Ok(())

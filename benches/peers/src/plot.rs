@@ -1,8 +1,6 @@
-//! The figure: nanoseconds a decision over the number of tokens, both in powers of ten. One file for light and dark.
+//! A figure: nanoseconds over a number, both in powers of ten. One file for light and dark.
 
 use std::fmt::Write;
-
-use crate::field::Field;
 
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 440.0;
@@ -27,49 +25,52 @@ const STYLE: &str = "
     .peer { stroke: #f0883e } .peer-dot, .peer-text { fill: #f0883e }
   }";
 
-struct Line {
+/// Lines, with a heading that says `what` is shown by which number.
+pub struct Figure {
+    pub what: &'static str,
+    pub by: &'static str,
+    pub lines: Vec<Line>,
+}
+
+/// Nanoseconds by numbers, ascending. The class is `own`, `floor` or `peer`.
+pub struct Line {
+    pub name: &'static str,
+    pub class: &'static str,
+    pub points: Vec<(usize, f64)>,
+}
+
+/// A line, where it is drawn.
+struct Drawn {
     name: &'static str,
     class: &'static str,
     points: Vec<(f64, f64)>,
 }
 
-pub fn svg(fields: &[Field]) -> String {
-    let mut names: Vec<&'static str> = Vec::new();
-    for row in fields.iter().flat_map(|field| &field.rows) {
-        if !names.contains(&row.name) {
-            names.push(row.name);
-        }
-    }
-    let all = fields.iter().flat_map(|field| field.rows.iter().map(|row| row.times.median));
-    let (low, high) = all.fold((f64::MAX, 1.0_f64), |(low, high), time| (low.min(time), high.max(time)));
+pub fn svg(figure: &Figure) -> String {
+    let Figure { what, by, lines } = figure;
+    let all = || lines.iter().flat_map(|line| &line.points);
+    let (low, high) = all().fold((f64::MAX, 1.0_f64), |(low, high), (_, time)| (low.min(*time), high.max(*time)));
     let (bottom, top) = (low.log10().floor(), high.log10().ceil());
     let y = |time: f64| BOTTOM - (time.log10() - bottom) / (top - bottom).max(1.0) * (BOTTOM - TOP);
-    let tokens = |field: Option<&Field>| field.map_or(3.0, |field| (field.tokens as f64).log10());
-    let (first, last) = (tokens(fields.first()), tokens(fields.last()));
-    let x = |tokens: usize| {
-        LEFT + 20.0 + ((tokens as f64).log10() - first) / (last - first).max(1.0) * (RIGHT - LEFT - 40.0)
+    let mut counts: Vec<usize> = all().map(|(count, _)| *count).collect();
+    counts.sort_unstable();
+    counts.dedup();
+    let end = |count: Option<&usize>| count.map_or(3.0, |count| (*count as f64).log10());
+    let (first, last) = (end(counts.first()), end(counts.last()));
+    let x =
+        |count: usize| LEFT + 20.0 + ((count as f64).log10() - first) / (last - first).max(1.0) * (RIGHT - LEFT - 40.0);
+    let drawn = |line: &Line| Drawn {
+        name: line.name,
+        class: line.class,
+        points: line.points.iter().map(|(count, time)| (x(*count), y(*time))).collect(),
     };
-    let line = |name: &'static str| Line {
-        name,
-        class: if name.starts_with("portcullis") {
-            "own"
-        } else if name.ends_with("floor") {
-            "floor"
-        } else {
-            "peer"
-        },
-        points: fields.iter().filter_map(|field| Some((x(field.tokens), y(field.median(name)?)))).collect(),
-    };
-    let lines: Vec<Line> = names.into_iter().map(line).collect();
+    let lines: Vec<Drawn> = lines.iter().filter(|line| !line.points.is_empty()).map(drawn).collect();
 
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
-         aria-label=\"Nanoseconds a decision by number of tokens\">\n<style>{STYLE}\n</style>\n"
+         aria-label=\"{what} by {by}\">\n<style>{STYLE}\n</style>\n"
     );
-    let _ = writeln!(
-        text,
-        "<text class=\"title\" x=\"{LEFT}\" y=\"24\">Nanoseconds a decision, by number of tokens (less is better)</text>"
-    );
+    let _ = writeln!(text, "<text class=\"title\" x=\"{LEFT}\" y=\"24\">{what}, by {by} (less is better)</text>");
     for power in bottom as i32..=top as i32 {
         let (at, label) = (y(10_f64.powi(power)), label(power));
         let _ = writeln!(
@@ -79,8 +80,8 @@ pub fn svg(fields: &[Field]) -> String {
             at + 4.0
         );
     }
-    for field in fields {
-        let (at, count) = (x(field.tokens), crate::report::thousands(field.tokens));
+    for count in counts {
+        let (at, count) = (x(count), thousands(count));
         let _ = writeln!(text, "<text x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{count}</text>", BOTTOM + 22.0);
     }
     for line in &lines {
@@ -97,8 +98,8 @@ pub fn svg(fields: &[Field]) -> String {
 }
 
 /// The names at the ends of the lines, moved apart where they would meet.
-fn labels(text: &mut String, mut lines: Vec<Line>) {
-    let end = |line: &Line| line.points.last().copied().unwrap_or_default();
+fn labels(text: &mut String, mut lines: Vec<Drawn>) {
+    let end = |line: &Drawn| line.points.last().copied().unwrap_or_default();
     lines.sort_by(|a, b| end(a).1.total_cmp(&end(b).1));
     let mut above = TOP - APART;
     let mut places: Vec<f64> = Vec::new();
@@ -129,4 +130,17 @@ fn label(power: i32) -> String {
         3..6 => format!("{} µs", 10_i64.pow(power.unsigned_abs() - 3)),
         _ => format!("{} ms", 10_i64.pow(power.unsigned_abs() - 6)),
     }
+}
+
+/// With thousands set apart.
+pub fn thousands(value: usize) -> String {
+    let digits = value.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

@@ -6,6 +6,7 @@ use crate::agree::Agreement;
 use crate::field::{Field, Row};
 use crate::hostile::Hostile;
 use crate::patterns::Patterns;
+use crate::plot::{Figure, Line, thousands};
 use crate::swaps::Swaps;
 
 /// All that a run measured.
@@ -68,16 +69,26 @@ pub fn nanoseconds(value: f64) -> String {
     if value < 10.0 { format!("{value:.1}") } else { thousands(value.round() as usize) }
 }
 
-pub fn thousands(value: usize) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
+/// Each engine's median, by the number of tokens.
+pub fn figure(fields: &[Field]) -> Figure {
+    let mut names: Vec<&'static str> = Vec::new();
+    for row in fields.iter().flat_map(|field| &field.rows) {
+        if !names.contains(&row.name) {
+            names.push(row.name);
         }
-        text.push(digit);
     }
-    text
+    let line = |name: &'static str| Line {
+        name,
+        class: if name.starts_with("portcullis") {
+            "own"
+        } else if name.ends_with("floor") {
+            "floor"
+        } else {
+            "peer"
+        },
+        points: fields.iter().filter_map(|field| Some((field.tokens, field.median(name)?))).collect(),
+    };
+    Figure { what: "Nanoseconds a decision", by: "number of tokens", lines: names.into_iter().map(line).collect() }
 }
 
 fn decisions(text: &mut String, field: &Field) {

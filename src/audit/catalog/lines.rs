@@ -60,7 +60,7 @@ impl Object<'_> {
             }
             _ => return Err("neither `name` nor both `table_schema` and `table_name`".to_owned()),
         };
-        Ok(Row { line, connection, name })
+        Ok(Row { line, connection: connection.filter(|name| !name.is_empty()), name })
     }
 }
 

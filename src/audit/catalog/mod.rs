@@ -1,20 +1,24 @@
 //! Catalogs: the names of resources that exist, read as a stream.
 //!
-//! A catalog is CSV with a heading, or JSON Lines, plain or compressed with gzip or zstd; which of them, its first bytes
-//! tell. Columns are found by name, in any case: `connection` and `name`, or `table_catalog`, `table_schema` and
+//! A catalog is CSV with a heading, or JSON Lines, plain or compressed with gzip or zstd, or, with the feature `parquet`,
+//! a Parquet file; which of them, its first bytes tell. Columns are found by name, in any case: `connection` and `name`, or `table_catalog`, `table_schema` and
 //! `table_name`, as `INFORMATION_SCHEMA.TABLES` gives them. Other columns are passed over.
 //!
 //! One row is held at a time, and none of more than [`MAX_ROW_BYTES`], so memory does not grow with the catalog. What
 //! cannot be read is handed on as [`Broken`], with its place and the reason; nothing is dropped in silence.
 
+mod columns;
 mod lines;
 mod name;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod table;
 mod unpack;
 
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
@@ -26,9 +30,9 @@ pub const MAX_ROW_BYTES: usize = 1 << 20;
 /// One resource, as a catalog writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// On which line of the catalog, unpacked, the row begins; the first is 1.
+    /// On which line of the catalog, unpacked, the row begins; the first is 1. In Parquet, which row it is.
     pub line: u64,
-    /// The connection, where the catalog has such a column.
+    /// The connection, where the catalog has such a column and it is not empty.
     pub connection: Option<&'a str>,
     /// The name.
     pub name: WrittenName<'a>,
@@ -38,7 +42,7 @@ pub struct Row<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct Broken {
-    /// On which line of the catalog, unpacked, it begins; the first is 1.
+    /// On which line of the catalog, unpacked, it begins; the first is 1. In Parquet, which row it is.
     pub line: u64,
     /// What is wrong.
     pub why: String,
@@ -61,6 +65,32 @@ pub enum CatalogError {
     /// A column stands twice.
     #[error("the heading has the column `{0}` twice")]
     Twice(&'static str),
+    /// It is Parquet, and comes as a stream.
+    #[error(
+        "it is Parquet, which is read from its end: give it as a file of its own, neither through a pipe nor compressed as a whole"
+    )]
+    ParquetStream,
+    /// It is Parquet, and this build cannot read that.
+    #[error(
+        "it is Parquet, which this build does not read: install portcullis with `--features parquet`, or give CSV or JSON Lines"
+    )]
+    NoParquet,
+    /// A column of a Parquet file holds no text.
+    #[error("the column `{column}` is {found}, where text is expected")]
+    Type {
+        /// The column.
+        column: String,
+        /// Its type.
+        found: String,
+    },
+    /// A Parquet file cannot be read.
+    #[error("behind row {row}: {error}")]
+    Rows {
+        /// The last row that was read.
+        row: u64,
+        /// What happened.
+        error: io::Error,
+    },
 }
 
 /// Reads the catalog `input` and hands each row to `see`, in order, until that breaks off.
@@ -90,8 +120,51 @@ pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> Contro
     let start = |error| CatalogError::Unreadable { line: 0, error };
     let mut input = BufReader::with_capacity(1 << 17, unpack::unpack(input).map_err(start)?);
     let first = input.fill_buf().map_err(start)?;
+    if first.starts_with(&PARQUET) {
+        return Err(CatalogError::ParquetStream);
+    }
     let text = first.strip_prefix("\u{feff}".as_bytes()).unwrap_or(first);
     let (marks, is_json) = (first.len() - text.len(), text.trim_ascii_start().starts_with(b"{"));
     input.consume(marks);
     if is_json { lines::read(input, see) } else { table::read(input, see) }
+}
+
+const PARQUET: [u8; 4] = *b"PAR1";
+
+/// As [`read`], from a file, which may be Parquet. Tells `at` now and then how many bytes of it are done with.
+///
+/// # Errors
+///
+/// As [`read`]; or if the file is Parquet and this build has not the feature `parquet`, or a column of a name is no text.
+pub fn read_file(
+    mut file: File,
+    at: impl FnMut(u64),
+    see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
+) -> Result<(), CatalogError> {
+    let mut first = Vec::new();
+    let begun = file.by_ref().take(PARQUET.len() as u64).read_to_end(&mut first);
+    begun.map_err(|error| CatalogError::Unreadable { line: 0, error })?;
+    if first == PARQUET && file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        #[cfg(feature = "parquet")]
+        return parquet::read(file, at, see);
+        #[cfg(not(feature = "parquet"))]
+        return Err(CatalogError::NoParquet);
+    }
+    read(Told { input: io::Cursor::new(first).chain(file), read: 0, at }, see)
+}
+
+/// Tells how much of it was read.
+struct Told<R, A> {
+    input: R,
+    read: u64,
+    at: A,
+}
+
+impl<R: Read, A: FnMut(u64)> Read for Told<R, A> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(bytes)?;
+        self.read += read as u64;
+        (self.at)(self.read);
+        Ok(read)
+    }
 }

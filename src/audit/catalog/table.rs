@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 
 use csv::ByteRecord;
 
-use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, WrittenName};
+use super::columns::Columns;
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row};
 
 pub(super) fn read(
     input: impl Read,
@@ -15,7 +16,7 @@ pub(super) fn read(
     let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER).from_reader(limited);
     let unreadable = |line| move |error: csv::Error| CatalogError::Unreadable { line, error: error.into() };
     let heading = reader.byte_headers().map_err(unreadable(0))?.clone();
-    let columns = Columns::of(&heading)?;
+    let columns = Columns::of(heading.iter())?;
     let mut record = ByteRecord::new();
     let mut line = reader.position().line();
     loop {
@@ -26,7 +27,8 @@ pub(super) fn read(
         let crlf = u64::from(reader.get_ref().crlf == Some(true));
         line = record.position().map_or(line, |place| place.line() + crlf);
         let row = if record.len() == heading.len() {
-            columns.row(&record, line)
+            let text = |at: usize| std::str::from_utf8(record.get(at).unwrap_or_default()).map_err(|_| "not UTF-8");
+            columns.row(line, |at| text(at).map(Some))
         } else {
             Err(format!("{} columns, where the heading has {}", record.len(), heading.len()))
         };
@@ -61,51 +63,5 @@ impl<R: Read> Read for Limited<R> {
             return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         Ok(read)
-    }
-}
-
-/// At which place of a row its columns stand.
-struct Columns {
-    connection: Option<usize>,
-    name: Named,
-}
-
-enum Named {
-    Whole(usize),
-    Parts { catalog: Option<usize>, schema: usize, table: usize },
-}
-
-impl Columns {
-    fn of(heading: &ByteRecord) -> Result<Self, CatalogError> {
-        let find = |name: &'static str| {
-            let mut places =
-                (0_usize..).zip(heading).filter(|(_, found)| found.trim_ascii().eq_ignore_ascii_case(name.as_bytes()));
-            match (places.next(), places.next()) {
-                (_, Some(_)) => Err(CatalogError::Twice(name)),
-                (first, None) => Ok(first.map(|(place, _)| place)),
-            }
-        };
-        let name = match (find("name")?, find("table_schema")?, find("table_name")?) {
-            (Some(name), ..) => Named::Whole(name),
-            (None, Some(schema), Some(table)) => Named::Parts { catalog: find("table_catalog")?, schema, table },
-            _ => {
-                let found: Vec<_> = heading.iter().map(|name| format!("`{}`", name.escape_ascii())).collect();
-                return Err(CatalogError::Columns(found.join(", ")));
-            }
-        };
-        Ok(Self { connection: find("connection")?, name })
-    }
-
-    fn row<'r>(&self, record: &'r ByteRecord, line: u64) -> Result<Row<'r>, String> {
-        let field = |at: usize| std::str::from_utf8(record.get(at).unwrap_or_default()).map_err(|_| "not UTF-8");
-        let name = match self.name {
-            Named::Whole(at) => WrittenName::Whole(field(at)?),
-            Named::Parts { catalog, schema, table } => WrittenName::Parts {
-                catalog: catalog.map(field).transpose()?.filter(|part| !part.is_empty()),
-                schema: field(schema)?,
-                table: field(table)?,
-            },
-        };
-        Ok(Row { line, connection: self.connection.map(field).transpose()?, name })
     }
 }

@@ -1,22 +1,12 @@
 //! Which sources cover which names, for many of both: the inner loop of an audit.
 //!
-//! Sources are found by hash, as the engine finds grants: all patterns of one shape, and all exact names, by one look-up.
-//! Which shapes to look for depends on the segments that a name begins with, and names that follow each other mostly
-//! begin alike, so that is asked once for a run of names. Patterns that differ only in text between two stars have one
-//! hash; past a few they are found by a literal that each requires, in one pass over the name.
+//! Where sources stand that may cover a name depends on the segments that it begins with. Names that follow each other
+//! in a catalog mostly begin alike, so that is asked once for a run of names.
 
-use foldhash::fast::RandomState;
-use hashbrown::HashMap;
-
+use super::index::{Group, Index};
 use crate::model::GrantSource;
 use crate::name::{CanonicalName, Dialect, NameBuffer, Written};
-use crate::pattern::{Beginnings, HashedName, Shape, covers};
-use crate::snapshot::RequiredLiterals;
-
-type Map<K, V> = HashMap<K, V, RandomState>;
-
-/// More patterns of one shape and one key are looked for by a literal.
-const SAME_KEY: usize = 8;
+use crate::pattern::{Beginnings, HashedName};
 
 /// The distinct exact names and patterns of one connection, ready to be asked about batches of names.
 ///
@@ -38,29 +28,14 @@ const SAME_KEY: usize = 8;
 #[derive(Debug, Default)]
 pub struct Kernel {
     dialect: Dialect,
-    /// The canonical forms, end to end, and where each ends.
-    text: Vec<u8>,
-    ends: Vec<usize>,
-    shapes: Vec<Shape>,
-    /// Below which leading whole segments which shapes occur: numbers of `shapes`.
-    nodes: Map<Leading, Vec<u32>>,
-    /// By shape and key, a range of `ids`.
-    entries: Map<(u32, u32), (u32, u32)>,
-    ids: Vec<u32>,
-    residue: RequiredLiterals,
+    index: Index,
 }
-
-/// How many segments a name has, how many of them lead, and the key of these.
-type Leading = (u8, u8, u32);
-
-/// In place of a shape's number: the source is an exact name.
-const EXACT: u32 = u32::MAX;
 
 /// For each name of a batch, the sources that cover it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Matches {
     /// For each name the end of its run of `ids`; `None` where the name is malformed.
-    ends: Vec<(u32, bool)>,
+    ends: Vec<(usize, bool)>,
     ids: Vec<u32>,
 }
 
@@ -70,7 +45,7 @@ impl Matches {
     pub fn get(&self, at: usize) -> Option<&[u32]> {
         let &(end, well_formed) = self.ends.get(at)?;
         let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
-        well_formed.then(|| self.ids.get(start as usize..end as usize).unwrap_or_default())
+        well_formed.then(|| self.ids.get(start..end).unwrap_or_default())
     }
 
     /// How many names the batch had.
@@ -82,6 +57,11 @@ impl Matches {
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
+
+    #[cfg(feature = "parquet")]
+    pub(super) fn into_parts(self) -> (Vec<(usize, bool)>, Vec<u32>) {
+        (self.ends, self.ids)
+    }
 }
 
 impl Kernel {
@@ -89,71 +69,13 @@ impl Kernel {
     ///
     /// About linear in the bytes of all sources. At most 2³² of them.
     pub fn new<'s>(dialect: Dialect, sources: impl IntoIterator<Item = &'s GrantSource>) -> Self {
-        let mut kernel = Self { dialect, ..Self::default() };
-        let mut numbers: Map<Shape, u32> = Map::default();
-        let mut by_key: Map<(u32, u32), Vec<u32>> = Map::default();
-        for (source, id) in sources.into_iter().zip(0..) {
-            let canonical = match source {
-                GrantSource::Resource(name) => name.as_bytes(),
-                GrantSource::Pattern(pattern) => pattern.as_bytes(),
-                GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => &[],
-            };
-            kernel.text.extend_from_slice(canonical);
-            kernel.ends.push(kernel.text.len());
-            if canonical.is_empty() {
-                continue;
-            }
-            let key = Shape::key_of_pattern(canonical);
-            let shape = if matches!(source, GrantSource::Resource(_)) {
-                EXACT
-            } else {
-                let shape = Shape::of(canonical);
-                let next = u32::try_from(numbers.len()).unwrap_or(EXACT - 1);
-                *numbers.entry(shape).or_insert_with_key(|shape| {
-                    kernel.shapes.push(shape.clone());
-                    next
-                })
-            };
-            by_key.entry((shape, key)).or_default().push(id);
-        }
-        let mut residue = Vec::new();
-        for (place, ids) in by_key {
-            if place.0 != EXACT {
-                if ids.len() > SAME_KEY {
-                    residue.extend(ids);
-                    continue;
-                }
-                kernel.add_node(place.0, &ids);
-            }
-            let start = kernel.ids.len();
-            kernel.ids.extend(ids);
-            let range = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
-            kernel.entries.insert(place, (range(start), range(kernel.ids.len())));
-        }
-        let residue: Vec<(u32, &[u8])> = residue.iter().map(|&id| (id, kernel.source(id))).collect();
-        kernel.residue = RequiredLiterals::of(&residue);
-        kernel
-    }
-
-    /// Notes below which leading segments the patterns `ids`, of one shape and key, are to be looked for.
-    fn add_node(&mut self, shape: u32, ids: &[u32]) {
-        for &id in ids {
-            let Some(found) = self.shapes.get(shape as usize) else { return };
-            let (segments, whole) = (found.segments(), found.whole());
-            let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
-            let name = HashedName::new(CanonicalName::of(self.source(id), &mut buffer), &mut beginnings);
-            let shapes = self.nodes.entry((segments, whole, name.leading_key(usize::from(whole)))).or_default();
-            if !shapes.contains(&shape) {
-                shapes.push(shape);
-            }
-        }
-    }
-
-    /// The canonical form of a source.
-    fn source(&self, id: u32) -> &[u8] {
-        let id = id as usize;
-        let start = id.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
-        self.ends.get(id).and_then(|&end| self.text.get(start..end)).unwrap_or_default()
+        let canonical = |(source, id): (&'s GrantSource, u32)| match source {
+            GrantSource::Resource(name) => Some((id, name.as_bytes(), true)),
+            GrantSource::Pattern(pattern) => Some((id, pattern.as_bytes(), false)),
+            GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => None,
+        };
+        let sources: Vec<_> = sources.into_iter().zip(0..).filter_map(canonical).collect();
+        Self { dialect, index: Index::new(&sources) }
     }
 
     /// For each of `names`, as the connection's dialect writes them, the sources that cover it (N2.7, N3); replaces what
@@ -165,29 +87,23 @@ impl Kernel {
         matches.ends.clear();
         matches.ids.clear();
         let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
-        // What the last name began with, and the shapes below that.
-        let (mut segments, mut begins, mut below) = (0, Vec::new(), Vec::new());
+        // What the last name began with, and where sources stand for that.
+        let (mut segments, mut begins, mut groups) = (0, Vec::new(), Vec::new());
         for name in names {
             let start = matches.ids.len();
             let read = CanonicalName::read(name, self.dialect, &mut buffer);
             let well_formed = read.is_ok();
             if let Ok(name) = read {
-                let beginning = beginning(name);
-                let hashed = HashedName::new(name, &mut beginnings);
+                let (beginning, hashed) = (beginning(name), HashedName::new(name, &mut beginnings));
                 if segments != name.segment_count() || begins != beginning {
-                    below.clear();
-                    self.below(&hashed, &mut below);
+                    self.index.below(&hashed, &mut groups);
                     segments = name.segment_count();
                     begins.clear();
                     begins.extend_from_slice(beginning);
                 }
-                self.of_name(&hashed, &below, &mut matches.ids);
-                if let Some(found) = matches.ids.get_mut(start..) {
-                    found.sort_unstable();
-                }
+                self.find(&hashed, &groups, start, &mut matches.ids);
             }
-            let end = u32::try_from(matches.ids.len()).unwrap_or(u32::MAX);
-            matches.ends.push((end, well_formed));
+            matches.ends.push((matches.ids.len(), well_formed));
         }
     }
 
@@ -195,47 +111,24 @@ impl Kernel {
     pub(super) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
         let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
         let name = HashedName::new(CanonicalName::of(name, &mut buffer), &mut beginnings);
-        let mut below = Vec::new();
-        self.below(&name, &mut below);
+        let mut groups = Vec::new();
+        self.index.below(&name, &mut groups);
         *matches = Matches::default();
-        self.of_name(&name, &below, &mut matches.ids);
-        matches.ids.sort_unstable();
-        matches.ends.push((u32::try_from(matches.ids.len()).unwrap_or(u32::MAX), true));
+        self.find(&name, &groups, 0, &mut matches.ids);
+        matches.ends.push((matches.ids.len(), true));
+    }
+
+    #[inline]
+    fn find(&self, name: &HashedName<'_>, groups: &[Group], start: usize, ids: &mut Vec<u32>) {
+        self.index.covering(name, groups, ids);
+        if let Some(found @ [_, _, ..]) = ids.get_mut(start..) {
+            found.sort_unstable();
+        }
     }
 
     /// A source as the dialect writes it.
     pub(super) fn shown(&self, id: u32) -> String {
-        Written { bytes: self.source(id).into(), dialect: self.dialect }.to_string()
-    }
-
-    /// The shapes of the patterns that begin like `name`.
-    fn below(&self, name: &HashedName<'_>, shapes: &mut Vec<u32>) {
-        let segments = name.segment_count();
-        for whole in 0..segments {
-            let count = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-            let node = (count(segments), count(whole), name.leading_key(whole));
-            shapes.extend(self.nodes.get(&node).into_iter().flatten());
-        }
-    }
-
-    fn of_name(&self, hashed: &HashedName<'_>, below: &[u32], ids: &mut Vec<u32>) {
-        let bytes = hashed.as_bytes();
-        let found = |place: (u32, u32)| {
-            let range = self.entries.get(&place).map(|&(start, end)| start as usize..end as usize);
-            range.and_then(|range| self.ids.get(range)).unwrap_or_default()
-        };
-        ids.extend(found((EXACT, hashed.key())).iter().filter(|&&id| self.source(id) == bytes));
-        for &number in below {
-            let Some(shape) = self.shapes.get(number as usize) else { continue };
-            let Some(key) = hashed.key_at(shape) else { continue };
-            ids.extend(found((number, key)).iter().filter(|&&id| shape.covers(self.source(id), hashed)));
-        }
-        let start = ids.len();
-        self.residue.candidates(bytes, |id| {
-            if covers(self.source(id), bytes) && !ids.iter().skip(start).any(|&found| found == id) {
-                ids.push(id);
-            }
-        });
+        Written { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
     }
 }
 

@@ -8,6 +8,9 @@
 //! and tallies of several threads add up; [`Exposure`] is what follows for tokens, grants and sources. Memory depends on
 //! how many different sets of patterns cover names, not on how many names there are.
 
+#[cfg(feature = "parquet")]
+mod arrow;
+mod index;
 mod kernel;
 mod outcome;
 mod surface;

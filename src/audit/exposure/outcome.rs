@@ -233,7 +233,7 @@ impl<'t> View<'t> {
                 .copied()
                 .filter(|&id| id as usize >= sources.resources)
                 .collect();
-            let set = ordered.binary_search_by_key(&&*patterns, |(set, _)| set).ok();
+            let set = ordered.binary_search_by(|(set, _)| (*set).cmp(&patterns)).ok();
             if let (Some(sets), Some(set)) = (sets_of.get_mut(id as usize), set) {
                 sets.push(u32::try_from(set).unwrap_or(u32::MAX));
                 if let Some(some) = resources_of.get_mut(set).filter(|some| some.len() < EXAMPLES) {

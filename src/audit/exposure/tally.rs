@@ -64,7 +64,7 @@ pub(super) struct Counts {
     /// By the number of a resource, how many names are it.
     pub(super) resources: HashMap<u32, u64, RandomState>,
     /// Names by the patterns that cover them; examples are of those that are no granted resource.
-    pub(super) sets: HashMap<Box<[u32]>, Names, RandomState>,
+    pub(super) sets: HashMap<Vec<u32>, Names, RandomState>,
 }
 
 /// So many names, and the first of them with their lines.
@@ -105,10 +105,7 @@ impl Tally {
             counts.names += 1;
             let resources = ids.partition_point(|&id| (id as usize) < sources.resources);
             let (resources, patterns) = ids.split_at_checked(resources).unwrap_or_default();
-            if !counts.sets.contains_key(patterns) {
-                counts.sets.insert(patterns.into(), Names::default());
-            }
-            let Some(set) = counts.sets.get_mut(patterns) else { continue };
+            let set = counts.sets.entry_ref(patterns).or_default();
             set.count += 1;
             match resources {
                 [] => set.example(line, name),

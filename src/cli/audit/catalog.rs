@@ -1,17 +1,18 @@
 //! The names of a catalog, one after the other.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 
-use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use portcullis::audit::catalog::{Row, read};
+use anyhow::Context;
+use portcullis::audit::catalog::{self, Broken, Row};
 use portcullis::model::Policy;
+use portcullis::name::Dialect;
 
+use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::cli::output::{Color, Painted, counted, printable};
 use crate::cli::policy::is_stdin;
 
@@ -22,8 +23,8 @@ const TOLD: usize = 5;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalog")]
 pub(super) struct CatalogArgs {
-    /// The names that exist: CSV or JSON Lines, plain or compressed, with `connection` and `name`, or the columns of
-    /// `INFORMATION_SCHEMA.TABLES`; `-` for standard input
+    /// The names that exist: CSV, JSON Lines or Parquet, the former plain, gzip or zstd, with `connection` and `name`, or
+    /// the columns of `INFORMATION_SCHEMA.TABLES`; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
     /// The connection of all rows of a catalog that has no such column
@@ -31,55 +32,85 @@ pub(super) struct CatalogArgs {
     catalog_connection: Option<String>,
 }
 
+/// How far a catalog was read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    /// How many rows, the broken ones among them.
+    pub(super) rows: u64,
+    /// Whether the user stopped that before the end.
+    pub(super) stopped: bool,
+}
+
+/// Reads the catalog at `path`, or from standard input for `-`, until it ends or the user interrupts.
+pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>, Broken>)) -> anyhow::Result<Seen> {
+    listen_for_interrupts()?;
+    let cannot = || format!("cannot read `{}`", path.display());
+    let file = if is_stdin(path) { None } else { Some(File::open(path).with_context(cannot)?) };
+    let metadata = file.as_ref().and_then(|file| file.metadata().ok());
+    let progress = Progress::new(metadata.filter(Metadata::is_file).map(|metadata| metadata.len()), quiet);
+    let mut rows = 0;
+    let see = |row: Result<Row<'_>, Broken>| {
+        rows += 1;
+        progress.rows(rows);
+        see(row);
+        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let read = match file {
+        Some(file) => catalog::read_file(file, |at| progress.at(at), see),
+        None => catalog::read(io::stdin().lock(), see),
+    };
+    progress.end();
+    read.with_context(cannot)?;
+    Ok(Seen { rows, stopped: interrupted() })
+}
+
 /// Hands the connection and name of each row of the catalog to `see`, which says whether the name is well-formed. Rows that
-/// cannot be read are told, and how many there are.
+/// cannot be read are told, and how many there are. Another thread reads meanwhile.
 pub(super) fn each(
     path: &Path,
     args: &CatalogArgs,
     policy: &Policy,
     color: Color,
     mut see: impl FnMut(&str, &str) -> bool,
-) -> anyhow::Result<()> {
-    let file = path.display();
-    let (input, size): (Box<dyn Read>, _) = if is_stdin(path) {
-        (Box::new(io::stdin().lock()), None)
-    } else {
-        let opened = File::open(path).with_context(|| format!("cannot read `{file}`"))?;
-        let size = opened.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-        (Box::new(opened), size)
-    };
-    let progress = progress(size);
-    listen_for_interrupts()?;
+) -> anyhow::Result<Seen> {
     let dialects: BTreeMap<&str, _> =
         policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
-    let (mut broken, mut first, mut text) = (0_u64, Vec::new(), String::new());
-    let mut one = |row: Row<'_>| -> Result<(), String> {
-        let connection = row.connection.filter(|connection| !connection.is_empty());
-        let Some(connection) = connection.or(args.catalog_connection.as_deref()) else {
-            return Err(
-                "no connection: the catalog needs the column `connection`, or `--catalog-connection`".to_owned()
-            );
-        };
-        text.clear();
-        row.name.write(dialects.get(connection).copied().unwrap_or_default(), &mut text);
-        if see(connection, &text) {
-            Ok(())
-        } else {
-            Err(format!("`{}` is no name on `{connection}`", printable(&text)))
-        }
-    };
-    let outcome = read(progress.wrap_read(input), |row| {
-        let seen =
-            row.map_err(|broken| (broken.line, broken.why)).and_then(|row| one(row).map_err(|why| (row.line, why)));
-        if let Err(why) = seen {
+    let only = args.catalog_connection.as_deref();
+    let (mut broken, mut first) = (0_u64, Vec::new());
+    let outcome = std::thread::scope(|scope| {
+        let (send, batches) = sync_channel::<Rows>(4);
+        let reader = scope.spawn(move || {
+            let mut rows = Rows::default();
+            let seen = read(path, false, |row| {
+                rows.push(row, only, &dialects);
+                if rows.is_full() {
+                    // Nobody receives only where this thread's parent has panicked.
+                    let _ = send.send(std::mem::take(&mut rows));
+                }
+            });
+            let _ = send.send(rows);
+            seen
+        });
+        let mut tell = |line: u64, why: String| {
             broken += 1;
             if first.len() < TOLD {
-                first.push(why);
+                first.push((line, why));
+            }
+        };
+        for rows in batches {
+            for row in rows.iter() {
+                match row {
+                    Ok((line, connection, name)) if !see(connection, name) => {
+                        tell(line, format!("`{}` is no name on `{connection}`", printable(name)));
+                    }
+                    Ok(_) => {}
+                    Err(broken) => tell(broken.line, broken.why.clone()),
+                }
             }
         }
-        if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    progress.finish_and_clear();
+    let file = path.display();
     let mut stderr = io::stderr().lock();
     let label = Painted::bold(color.on(&stderr), "note:");
     for (line, why) in &first {
@@ -88,45 +119,48 @@ pub(super) fn each(
     if broken > first.len() as u64 {
         writeln!(stderr, "{label} `{file}`: {} cannot be read, these are the first", counted(broken, "row"))?;
     }
-    outcome.with_context(|| format!("cannot read `{file}`"))?;
-    if interrupted() {
-        bail!("reading `{file}` was interrupted");
+    let seen = outcome?;
+    if seen.stopped {
+        writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(seen.rows, "row"))?;
     }
-    Ok(())
+    Ok(seen)
 }
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
-fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::Relaxed)
+/// Rows on their way from one thread to another.
+#[derive(Default)]
+struct Rows {
+    text: String,
+    /// For each row its line and where connection and name end in the text; or why there is none.
+    rows: Vec<Result<(u64, usize, usize), Broken>>,
 }
 
-/// Lets `Ctrl-C` stop the reading instead of the process; a second one stops the process.
-fn listen_for_interrupts() -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    std::thread::spawn(move || {
-        runtime.block_on(async {
-            if tokio::signal::ctrl_c().await.is_ok() && !INTERRUPTED.swap(true, Ordering::Relaxed) {
-                let _ = tokio::signal::ctrl_c().await;
-            }
-            std::process::exit(130);
-        });
-    });
-    Ok(())
-}
-
-/// A progress bar with rate and time left, where somebody sees it.
-fn progress(size: Option<u64>) -> ProgressBar {
-    if !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
+impl Rows {
+    fn push(&mut self, row: Result<Row<'_>, Broken>, only: Option<&str>, dialects: &BTreeMap<&str, Dialect>) {
+        self.rows.push(row.and_then(|row| {
+            let Some(connection) = row.connection.or(only) else {
+                let why = "no connection: the catalog needs the column `connection`, or `--catalog-connection`";
+                return Err(Broken { line: row.line, why: why.to_owned() });
+            };
+            self.text.push_str(connection);
+            let connection_end = self.text.len();
+            row.name.write(dialects.get(connection).copied().unwrap_or_default(), &mut self.text);
+            Ok((row.line, connection_end, self.text.len()))
+        }));
     }
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), "{bar:32} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left"),
-        None => (ProgressBar::no_length(), "{spinner} {bytes}, {bytes_per_sec}"),
-    };
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
+
+    fn is_full(&self) -> bool {
+        self.rows.len() >= 4096 || self.text.len() >= 1 << 20
+    }
+
+    /// Line, connection and name of each.
+    fn iter(&self) -> impl Iterator<Item = Result<(u64, &str, &str), &Broken>> {
+        let mut start = 0;
+        self.rows.iter().map(move |row| {
+            let &(line, connection_end, end) = row.as_ref()?;
+            let part = |start: usize, end: usize| self.text.get(start..end).unwrap_or_default();
+            let found = (line, part(start, connection_end), part(connection_end, end));
+            start = end;
+            Ok(found)
+        })
     }
 }

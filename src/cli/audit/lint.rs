@@ -84,9 +84,13 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     };
     let usage = args.usage.read(&args.policy, &read, now, color)?;
     let mut names = None;
+    let mut stopped = false;
     if let Some(path) = &args.catalog.catalog {
-        let seen = names.insert(Names::of(read.policy()?));
-        catalog::each(path, &args.catalog, read.policy()?, color, |connection, name| seen.see(connection, name))?;
+        let mut seen = Names::of(read.policy()?);
+        let see = |connection: &str, name: &str| seen.see(connection, name);
+        stopped = catalog::each(path, &args.catalog, read.policy()?, color, see)?.stopped;
+        // What is not in a part of the catalog may be in the rest.
+        names = Some(seen).filter(|_| !stopped);
     }
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
@@ -102,7 +106,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     out.flush()?;
     let fails = findings.iter().any(|finding| finding.rule.severity >= args.fail_on);
-    Ok(if fails { Exit::No } else { Exit::Success })
+    Ok(match fails {
+        _ if stopped => Exit::Failure,
+        true => Exit::No,
+        false => Exit::Success,
+    })
 }
 
 fn text(inputs: &[Input], findings: &[Finding], limit: usize, color: Color, out: &mut Stdout) -> anyhow::Result<()> {

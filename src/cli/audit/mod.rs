@@ -6,6 +6,7 @@ mod exposure;
 mod forecast;
 mod lint;
 mod reads;
+mod progress;
 mod report;
 mod suggest;
 mod usage;

@@ -12,7 +12,7 @@ use super::catalog::{self, CatalogArgs};
 use super::reads::ReadsArgs;
 use super::usage::UsageArgs;
 use crate::cli::Exit;
-use crate::cli::output::Color;
+use crate::cli::output::{Color, counted};
 use crate::cli::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -45,22 +45,29 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
     let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
-    let mut names = None;
+    let (mut names, mut stopped) = (None, false);
     if let Some(path) = &args.catalog.catalog {
         let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
         let (mut tally, mut seen) = (Tally::following(policy, now, &followed), Names::of(policy));
-        catalog::each(path, &args.catalog, policy, color, |connection, name| {
+        let read = catalog::each(path, &args.catalog, policy, color, |connection, name| {
             seen.see(connection, name) && tally.see(connection, name)
         })?;
-        report = report.with_catalog(file_name(&path.to_string_lossy()), &tally);
-        names = Some(seen);
+        stopped = read.stopped;
+        let path = path.to_string_lossy();
+        let name = file_name(&path);
+        if stopped {
+            report = report.with_catalog(&format!("{name}, its first {}", counted(read.rows, "row")), &tally);
+        } else {
+            report = report.with_catalog(name, &tally);
+            names = Some(seen);
+        }
     }
     let usage = args.usage.read(&args.policy, &read, now, color)?;
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &LintOptions::at(now), evidence)?;
     let page = page(&report.with_findings(&findings));
     std::fs::write(&args.report, page).with_context(|| format!("cannot write `{}`", args.report.display()))?;
-    Ok(Exit::Success)
+    Ok(if stopped { Exit::Failure } else { Exit::Success })
 }
 
 /// Folders are nobody's business whom the page is sent to.

@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         replayed += confirmed.replay(open(path)?, &replay, now)?;
     }
     let counts = match &args.catalog.catalog {
-        Some(path) => Some(closed_off(path, &args.catalog, policy, confirmed.policy(), &suggestion, now, color)?),
+        Some(path) => closed_off(path, &args.catalog, policy, confirmed.policy(), &suggestion, now, color)?,
         None => None,
     };
     let mut out = Stdout::lock();
@@ -135,11 +135,14 @@ fn closed_off(
     suggestion: &Suggestion,
     now: Timestamp,
     color: Color,
-) -> anyhow::Result<Counts> {
+) -> anyhow::Result<Option<Counts>> {
     let (mut before, mut after) = (Tally::new(old, now), Tally::new(new, now));
-    catalog::each(path, catalog, old, color, |connection, name| {
+    let seen = catalog::each(path, catalog, old, color, |connection, name| {
         before.see(connection, name) & after.see(connection, name)
     })?;
+    if seen.stopped {
+        return Ok(None);
+    }
     let (before, after) = (before.by_token(), after.by_token());
     let mut kept = 0..;
     let count = |(number, token): (usize, &TokenSuggestion)| {
@@ -147,7 +150,7 @@ fn closed_off(
         let after = number_now.and_then(|number| after.get(&number)).copied();
         (before.get(&number).copied().unwrap_or(0), after.unwrap_or(0))
     };
-    Ok(suggestion.tokens.iter().enumerate().map(count).collect())
+    Ok(Some(suggestion.tokens.iter().enumerate().map(count).collect()))
 }
 
 fn table(suggestion: &Suggestion, counts: Option<&Counts>, color: Color, out: &mut Stdout) -> anyhow::Result<()> {

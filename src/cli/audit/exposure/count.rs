@@ -1,23 +1,19 @@
 //! A catalog, read by one thread and counted by as many as there are cores.
 
-use std::fs::File;
-use std::io::{self, IsTerminal, Read, Write};
+use std::io::{self, Write};
 use std::num::NonZero;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use portcullis::audit::catalog::{self, Broken, Row};
+use anyhow::bail;
+use portcullis::audit::catalog::{Broken, Row};
 use portcullis::audit::exposure::{Batch, Exposure, Surface, Tally};
 use portcullis::model::ConnectionId;
 
+use super::super::catalog;
 use crate::cli::output::{Color, Painted, counted, grouped, rate};
-use crate::cli::policy::is_stdin;
 
 /// Names that are counted together.
 const BATCH: usize = 4096;
@@ -43,16 +39,6 @@ pub(super) fn count(
     connection: Option<&str>,
     quiet: bool,
 ) -> anyhow::Result<Counted> {
-    let name = path.display();
-    let (input, size): (Box<dyn Read>, _) = if is_stdin(path) {
-        (Box::new(io::stdin().lock()), None)
-    } else {
-        let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
-        let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-        (Box::new(file), size)
-    };
-    let bar = progress(size, quiet);
-    let stop = on_interrupt();
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
     let begun = Instant::now();
     let mut dealer = Dealer::new(surface, connection);
@@ -65,10 +51,7 @@ pub(super) fn count(
                 scope.spawn(move || work(surface, &batches))
             })
             .collect();
-        let read = catalog::read(bar.wrap_read(input), |row| {
-            dealer.row(row, &send);
-            if stop.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
+        let read = catalog::read(path, quiet, |row| dealer.row(row, &send));
         dealer.flush(&send);
         drop(send);
         let mut tally = Tally::default();
@@ -80,16 +63,16 @@ pub(super) fn count(
         }
         (read, tally)
     });
-    bar.finish_and_clear();
-    read.with_context(|| format!("cannot read `{name}`"))?;
+    let seen = read?;
     tally.add(dealer.tally);
     let told = Told {
-        stopped: stop.load(Ordering::Relaxed),
+        stopped: seen.stopped,
         no_connection: dealer.no_connection,
         other_connections: dealer.other_connections,
         took: begun.elapsed(),
     };
     if told.no_connection > 0 && connection.is_none() {
+        let name = path.display();
         bail!("`{name}` has no column `connection`: say whose names they are with `--connection NAME`");
     }
     Ok(Counted { tally, told })
@@ -186,38 +169,5 @@ impl Told {
             counted(exposure.names, "name"),
             self.took.as_secs_f64()
         )
-    }
-}
-
-/// Set once the user interrupts; interrupting again ends the command.
-fn on_interrupt() -> Arc<AtomicBool> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&stop);
-    std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                if told.swap(true, Ordering::Relaxed) {
-                    std::process::exit(130);
-                }
-            }
-        });
-    });
-    stop
-}
-
-/// A progress bar, where somebody sees it.
-fn progress(size: Option<u64>, quiet: bool) -> ProgressBar {
-    if quiet || !io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let (bar, template) = match size {
-        Some(size) => (ProgressBar::new(size), "{bar:32} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left"),
-        None => (ProgressBar::no_length(), "{spinner} {bytes}, {bytes_per_sec}"),
-    };
-    bar.set_draw_target(ProgressDrawTarget::stderr_with_hz(5));
-    match ProgressStyle::with_template(template) {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
     }
 }
