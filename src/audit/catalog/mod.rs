@@ -66,10 +66,14 @@ pub enum CatalogError {
     #[error("the heading has the column `{0}` twice")]
     Twice(&'static str),
     /// It is Parquet, and comes as a stream.
-    #[error("it is Parquet, which is read from its end: give it as a file of its own, neither through a pipe nor compressed as a whole")]
+    #[error(
+        "it is Parquet, which is read from its end: give it as a file of its own, neither through a pipe nor compressed as a whole"
+    )]
     ParquetStream,
     /// It is Parquet, and this build cannot read that.
-    #[error("it is Parquet, which this build does not read: install portcullis with `--features parquet`, or give CSV or JSON Lines")]
+    #[error(
+        "it is Parquet, which this build does not read: install portcullis with `--features parquet`, or give CSV or JSON Lines"
+    )]
     NoParquet,
     /// A column of a Parquet file holds no text.
     #[error("the column `{column}` is {found}, where text is expected")]

@@ -1,13 +1,19 @@
-use std::io::Write;
+use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 
-use super::read;
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, read, read_file};
 use crate::name::Dialect;
 
 /// Each row as `line connection name`, with the reason in place of the name where it is broken.
 fn rows(input: &[u8]) -> Vec<String> {
+    told(|see| read(input, see))
+}
+
+fn told(
+    read: impl FnOnce(&mut dyn FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError>,
+) -> Vec<String> {
     let mut rows = Vec::new();
-    let result = read(input, |row| {
+    let result = read(&mut |row| {
         rows.push(match row {
             Ok(row) => {
                 let mut name = String::new();
@@ -20,6 +26,15 @@ fn rows(input: &[u8]) -> Vec<String> {
     });
     rows.extend(result.err().map(|error| format!("!! {error}")));
     rows
+}
+
+/// The same, from a file of these bytes; and how far it was said to be read.
+fn rows_of_file(bytes: &[u8]) -> (Vec<String>, u64) {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(bytes).unwrap();
+    file.seek(SeekFrom::Start(0)).unwrap();
+    let mut at = 0;
+    (told(|see| read_file(file, |bytes| at = bytes, see)), at)
 }
 
 #[test]
@@ -80,20 +95,67 @@ fn rows_are_read_with_their_place() {
     assert_eq!(rows(b"name\n\xff.b\na.b\n"), ["! line 2: not UTF-8", "3 - a.b"]);
 }
 
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn zstd(text: &str) -> Vec<u8> {
+    zstd::encode_all(text.as_bytes(), 1).unwrap()
+}
+
 #[test]
 fn compressed_catalogs_are_told_by_their_first_bytes() {
-    let gzip = |text: &str| {
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        encoder.write_all(text.as_bytes()).unwrap();
-        encoder.finish().unwrap()
-    };
-    let zstd = |text: &str| zstd::encode_all(text.as_bytes(), 1).unwrap();
-    for pack in [&gzip as &dyn Fn(&str) -> Vec<u8>, &zstd] {
+    for pack in [gzip, zstd] {
         // Two parts in a row, as logs that were compressed in pieces.
-        let packed = [pack("name\na.b\n"), pack("c.d\n")].concat();
+        let parts = [pack("name\na.b\n"), pack("c.d\n")];
+        let packed = parts.concat();
         assert_eq!(rows(&packed), ["2 - a.b", "3 - c.d"]);
-        let cut = rows(&packed[..packed.len() - 6]);
-        assert!(cut.last().unwrap().starts_with("!! behind line"), "{cut:?}");
+        assert_eq!(rows_of_file(&packed), (rows(&packed), packed.len() as u64));
+        // Wherever it is cut, that is said, but between the parts, where nothing is missing.
+        for end in (0..packed.len()).filter(|end| *end != parts[0].len()) {
+            let cut = rows(&packed[..end]);
+            assert!(cut.last().is_some_and(|last| last.starts_with("!! ")), "{end} bytes: {cut:?}");
+        }
+        let garbage = rows(&[&packed[..], b"name"].concat());
+        assert!(garbage.last().unwrap().starts_with("!! behind line"), "{garbage:?}");
+        assert_eq!(rows(&pack("{\"name\":\"a.b\"}")), ["1 - a.b"]);
+        assert_eq!(rows(&pack("\u{feff}name\r\na.b\r\n")), ["2 - a.b"]);
+    }
+}
+
+#[test]
+fn rows_may_be_long_but_not_endless() {
+    // Of CSV the reader holds up to its buffer of the next rows.
+    let long = "x".repeat(MAX_ROW_BYTES - (1 << 17));
+    let csv = format!("name,note\na.b,{long}\nc.d,\"{long}\"\ne.f,\n");
+    assert_eq!(rows(csv.as_bytes()), ["2 - a.b", "3 - c.d", "4 - e.f"]);
+    let cut = rows(format!("name,note\na.b,{long}{long}\nc.d,\n").as_bytes());
+    assert_eq!(cut, ["!! behind line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]);
+    let line = |bytes: usize| format!("{{\"name\":\"a.b\",\"note\":\"{}\"}}\n", "x".repeat(bytes - 25));
+    let longest = line(MAX_ROW_BYTES);
+    assert_eq!(longest.len(), MAX_ROW_BYTES);
+    let json = [longest, line(MAX_ROW_BYTES + 1), line(40)].concat();
+    assert_eq!(rows(json.as_bytes()), ["1 - a.b", "! line 2: more than 1048576 bytes", "3 - a.b"]);
+}
+
+#[test]
+fn parquet_is_told_by_its_first_bytes() {
+    let stream = "!! it is Parquet, which is read from its end: give it as a file of its own, neither through a pipe nor compressed as a whole";
+    assert_eq!(rows(b"PAR1"), [stream]);
+    assert_eq!(rows(&gzip("PAR1...")), [stream]);
+    assert_eq!(rows_of_file(&gzip("PAR1...")).0, [stream]);
+    let file = rows_of_file(b"PAR1 and no more").0;
+    let expected = if cfg!(feature = "parquet") {
+        "!! behind row 0: "
+    } else {
+        "!! it is Parquet, which this build does not read: install portcullis with `--features parquet`, or give CSV or JSON Lines"
+    };
+    assert!(file.len() == 1 && file[0].starts_with(expected), "{file:?}");
+    // Not Parquet, and read from a file: shorter than what tells, too.
+    for text in ["", "P", "PAR", "name\na.b\n", "{\"name\":\"a.b\"}"] {
+        assert_eq!(rows_of_file(text.as_bytes()).0, rows(text.as_bytes()), "{text:?}");
     }
 }
 

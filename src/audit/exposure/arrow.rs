@@ -15,8 +15,8 @@ impl Kernel {
     /// covers it.
     ///
     /// A pure function of the sources and the names, for any array of texts: `&StringArray`, `&LargeStringArray`,
-    /// `&StringViewArray`. A kernel is shared by threads as it is, so an engine that deals out batches, such as DataFusion
-    /// or Spark, calls this on each by itself. Costs as [`covering`](Self::covering), and the list is not copied.
+    /// `&StringViewArray`. A kernel is shared by threads as it is, so an engine that deals out batches, such as
+    /// `DataFusion` or Spark, calls this on each by itself. Costs as [`covering`](Self::covering), and the list is not copied.
     ///
     /// # Errors
     ///
@@ -39,6 +39,7 @@ impl Kernel {
     /// assert!(lists.is_null(2) && lists.is_null(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "what has the trait is a reference")]
     pub fn covering_array<'a>(&self, names: impl StringArrayType<'a>) -> Result<ListArray, ArrowError> {
         let mut matches = Matches::default();
         // The empty text is no name.
@@ -48,52 +49,8 @@ impl Kernel {
         let offsets: Result<Vec<i32>, _> =
             std::iter::once(0).chain(ends.iter().map(|(end, _)| *end)).map(i32::try_from).collect();
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets.map_err(too_many)?));
-        let nulls = NullBuffer::from_iter(ends.iter().map(|(_, well_formed)| *well_formed));
+        let nulls: NullBuffer = ends.iter().map(|(_, well_formed)| *well_formed).collect();
         let field = Arc::new(Field::new_list_field(DataType::UInt32, false));
         ListArray::try_new(field, offsets, Arc::new(UInt32Array::from(ids)), Some(nulls))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use arrow_array::cast::AsArray;
-    use arrow_array::types::UInt32Type;
-    use arrow_array::{Array, LargeStringArray, StringArray, StringViewArray};
-
-    use super::*;
-    use crate::model::{GrantSource, Limits};
-    use crate::name::Dialect;
-
-    #[test]
-    fn an_array_of_any_kind_is_covered_as_its_texts_are() {
-        let sources = ["a.*", "a.b", "*.b", "c.*x*"];
-        let sources = sources.map(|text| GrantSource::guess(text, Dialect::Generic, &Limits::default()).unwrap());
-        let kernel = Kernel::new(Dialect::Generic, &sources);
-        let names = [Some("a.b"), None, Some("b.b"), Some(""), Some("c.yxz"), Some("c.y"), Some("a."), Some("a.é")];
-        let mut matches = Matches::default();
-        kernel.covering(names.map(Option::unwrap_or_default), &mut matches);
-        let lists = [
-            kernel.covering_array(&StringArray::from(names.to_vec())),
-            kernel.covering_array(&LargeStringArray::from(names.to_vec())),
-            kernel.covering_array(&StringViewArray::from(names.to_vec())),
-        ];
-        for lists in lists.map(Result::unwrap) {
-            assert_eq!(lists.len(), names.len());
-            for at in 0..names.len() {
-                let list = lists.is_valid(at).then(|| lists.value(at).as_primitive::<UInt32Type>().values().to_vec());
-                assert_eq!(list.as_deref(), matches.get(at), "{:?}", names[at]);
-            }
-        }
-        // A part of an array is one, too.
-        let part = StringArray::from(names.to_vec()).slice(4, 3);
-        let lists = kernel.covering_array(&part).unwrap();
-        assert_eq!(lists.value(0).as_primitive::<UInt32Type>().values(), &[3]);
-        assert!(lists.value(1).is_empty() && lists.is_null(2));
-    }
-
-    #[test]
-    fn no_names_make_an_empty_list() {
-        let kernel = Kernel::default();
-        assert_eq!(kernel.covering_array(&StringArray::new_null(0)).unwrap().len(), 0);
     }
 }

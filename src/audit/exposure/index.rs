@@ -16,7 +16,7 @@ type Map<K, V> = HashMap<K, V, RandomState>;
 
 /// More patterns of one shape and key, which differ only in text between two stars, are found by a literal that each
 /// requires.
-const SAME_KEY: usize = 32;
+const SAME_KEY: usize = if cfg!(test) { 4 } else { 32 };
 
 /// Among so many keys a search looks at one after the other.
 const FEW: usize = 16;
@@ -151,7 +151,9 @@ impl Index {
     pub(super) fn covering(&self, name: &HashedName<'_>, groups: &[Group], ids: &mut Vec<u32>) {
         for &Group { shape, start, end } in groups {
             let (start, end) = (start as usize, end as usize);
-            let (Some(keys), Some(entries)) = (self.keys.get(start..end), self.entries.get(start..end)) else { continue };
+            let (Some(keys), Some(entries)) = (self.keys.get(start..end), self.entries.get(start..end)) else {
+                continue;
+            };
             let shape = self.shapes.get(shape as usize);
             let Some(key) = shape.map_or_else(|| Some(name.key()), |shape| name.key_at(shape)) else { continue };
             let first = first_at(keys, key);

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::texts::look_key;
+use foldhash::fast::RandomState;
+
+use super::texts::push_look_key;
 use crate::audit::patterns::PatternIndex;
 use crate::model::{ConnectionId, GrantSource, Policy, Token};
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer};
@@ -58,16 +60,21 @@ struct OnConnection {
     names: u64,
     patterns: PatternIndex,
     canonical: Vec<Box<[u8]>>,
-    numbers: HashMap<Box<[u8]>, usize>,
+    numbers: HashMap<Box<[u8]>, usize, RandomState>,
     seen: Vec<PatternSeen>,
     /// The same patterns in lower case.
     folded: PatternIndex,
     /// Patterns, by what stands before their first star; those with enough names across dots are taken out.
-    by_prefix: HashMap<Box<[u8]>, Across>,
+    by_prefix: HashMap<Box<[u8]>, Across, RandomState>,
     prefix_lengths: BTreeSet<usize>,
-    resources: HashMap<Box<[u8]>, ResourceSeen>,
+    resources: HashMap<Box<[u8]>, ResourceSeen, RandomState>,
     /// Resources by what they look like.
-    looks: HashMap<String, Vec<Box<[u8]>>>,
+    looks: HashMap<String, Vec<Box<[u8]>>, RandomState>,
+    /// The least segments of any pattern: names with no more are read alike, dots or not.
+    least_segments: Option<usize>,
+    /// Of the name at hand, what it looks like, and its lower case.
+    look: String,
+    lower: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -151,6 +158,7 @@ impl OnConnection {
         let prefix = canonical.split(|&byte| byte == crate::name::STAR).next().unwrap_or_default();
         self.prefix_lengths.insert(prefix.len());
         let segments = segments(canonical);
+        self.least_segments = Some(self.least_segments.map_or(segments, |least| least.min(segments)));
         let across = self.by_prefix.entry(prefix.into()).or_insert(Across { patterns: Vec::new(), segments });
         across.patterns.push(number);
         across.segments = across.segments.min(segments);
@@ -159,7 +167,9 @@ impl OnConnection {
     fn resource(&mut self, canonical: &[u8]) {
         if !self.resources.contains_key(canonical) {
             self.resources.insert(canonical.into(), ResourceSeen::default());
-            self.looks.entry(look(canonical)).or_default().push(canonical.into());
+            let mut key = String::new();
+            look(canonical, &mut key);
+            self.looks.entry(key).or_default().push(canonical.into());
         }
     }
 
@@ -171,9 +181,10 @@ impl OnConnection {
                 seen.count += 1;
             }
         });
-        if !self.looks.is_empty()
-            && let Some(like) = self.looks.get(&look(name))
-        {
+        if !self.looks.is_empty() {
+            look(name, &mut self.look);
+        }
+        if let Some(like) = self.looks.get(&self.look) {
             for canonical in like {
                 let Some(seen) = self.resources.get_mut(canonical) else { continue };
                 if **canonical == *name {
@@ -188,8 +199,10 @@ impl OnConnection {
 
     /// Which patterns would cover the name if they were read otherwise.
     fn readings(&mut self, name: &[u8]) {
-        let Self { canonical, seen, folded, by_prefix, prefix_lengths, .. } = self;
-        folded.covering(&name.to_ascii_lowercase(), |number| {
+        let Self { canonical, seen, folded, by_prefix, prefix_lengths, least_segments, lower, .. } = self;
+        lower.clear();
+        lower.extend(name.iter().map(u8::to_ascii_lowercase));
+        folded.covering(lower, |number| {
             if let (Some(seen), Some(pattern)) = (seen.get_mut(number), canonical.get(number))
                 && seen.other_case.len() < WITNESSES
                 && !covers(pattern, name)
@@ -198,6 +211,9 @@ impl OnConnection {
             }
         });
         let depth = segments(name);
+        if least_segments.is_none_or(|least| least >= depth) {
+            return;
+        }
         for &length in prefix_lengths.iter() {
             let Some(prefix) = name.get(..length) else { break };
             let Some(across) = by_prefix.get_mut(prefix).filter(|across| across.segments < depth) else { continue };
@@ -218,6 +234,9 @@ fn segments(canonical: &[u8]) -> usize {
     memchr::memchr_iter(b'.', canonical).count() + 1
 }
 
-fn look(canonical: &[u8]) -> String {
-    look_key(&String::from_utf8_lossy(canonical).to_lowercase())
+/// Writes what the name looks like to `key`, whatever the case of its letters.
+fn look(canonical: &[u8], key: &mut String) {
+    key.clear();
+    let text = String::from_utf8_lossy(canonical);
+    push_look_key(&text.to_lowercase(), key);
 }

@@ -200,15 +200,20 @@ impl<'p> Looks<'p> {
 
 /// What `text` looks like: the same for texts that UTS 39 calls confusable.
 pub(super) fn look_key(text: &str) -> String {
+    let mut key = String::with_capacity(text.len() + 4);
+    push_look_key(text, &mut key);
+    key
+}
+
+/// Appends the [`look_key`].
+pub(super) fn push_look_key(text: &str, key: &mut String) {
     static ASCII: LazyLock<Vec<String>> = LazyLock::new(|| {
         (0..128_u8).map(|byte| skeleton(char::from(byte).encode_utf8(&mut [0; 4])).collect()).collect()
     });
     if !text.is_ascii() {
-        return skeleton(text).collect();
+        return key.extend(skeleton(text));
     }
-    let mut key = String::with_capacity(text.len() + 4);
     for byte in text.bytes() {
         key.push_str(ASCII.get(usize::from(byte)).map_or("", String::as_str));
     }
-    key
 }

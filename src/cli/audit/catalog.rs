@@ -5,10 +5,12 @@ use std::fs::{File, Metadata};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::sync_channel;
 
 use anyhow::Context;
 use portcullis::audit::catalog::{self, Broken, Row};
 use portcullis::model::Policy;
+use portcullis::name::Dialect;
 
 use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::cli::output::{Color, Painted, counted, printable};
@@ -63,7 +65,7 @@ pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>,
 }
 
 /// Hands the connection and name of each row of the catalog to `see`, which says whether the name is well-formed. Rows that
-/// cannot be read are told, and how many there are.
+/// cannot be read are told, and how many there are. Another thread reads meanwhile.
 pub(super) fn each(
     path: &Path,
     args: &CatalogArgs,
@@ -73,30 +75,40 @@ pub(super) fn each(
 ) -> anyhow::Result<Seen> {
     let dialects: BTreeMap<&str, _> =
         policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
-    let (mut broken, mut first, mut text) = (0_u64, Vec::new(), String::new());
-    let mut one = |row: Row<'_>| -> Result<(), String> {
-        let Some(connection) = row.connection.or(args.catalog_connection.as_deref()) else {
-            return Err(
-                "no connection: the catalog needs the column `connection`, or `--catalog-connection`".to_owned()
-            );
-        };
-        text.clear();
-        row.name.write(dialects.get(connection).copied().unwrap_or_default(), &mut text);
-        if see(connection, &text) {
-            Ok(())
-        } else {
-            Err(format!("`{}` is no name on `{connection}`", printable(&text)))
-        }
-    };
-    let outcome = read(path, false, |row| {
-        let seen =
-            row.map_err(|broken| (broken.line, broken.why)).and_then(|row| one(row).map_err(|why| (row.line, why)));
-        if let Err(why) = seen {
+    let only = args.catalog_connection.as_deref();
+    let (mut broken, mut first) = (0_u64, Vec::new());
+    let outcome = std::thread::scope(|scope| {
+        let (send, batches) = sync_channel::<Rows>(4);
+        let reader = scope.spawn(move || {
+            let mut rows = Rows::default();
+            let seen = read(path, false, |row| {
+                rows.push(row, only, &dialects);
+                if rows.is_full() {
+                    // Nobody receives only where this thread's parent has panicked.
+                    let _ = send.send(std::mem::take(&mut rows));
+                }
+            });
+            let _ = send.send(rows);
+            seen
+        });
+        let mut tell = |line: u64, why: String| {
             broken += 1;
             if first.len() < TOLD {
-                first.push(why);
+                first.push((line, why));
+            }
+        };
+        for rows in batches {
+            for row in rows.iter() {
+                match row {
+                    Ok((line, connection, name)) if !see(connection, name) => {
+                        tell(line, format!("`{}` is no name on `{connection}`", printable(name)));
+                    }
+                    Ok(_) => {}
+                    Err(broken) => tell(broken.line, broken.why.clone()),
+                }
             }
         }
+        reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let file = path.display();
     let mut stderr = io::stderr().lock();
@@ -112,4 +124,43 @@ pub(super) fn each(
         writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(seen.rows, "row"))?;
     }
     Ok(seen)
+}
+
+/// Rows on their way from one thread to another.
+#[derive(Default)]
+struct Rows {
+    text: String,
+    /// For each row its line and where connection and name end in the text; or why there is none.
+    rows: Vec<Result<(u64, usize, usize), Broken>>,
+}
+
+impl Rows {
+    fn push(&mut self, row: Result<Row<'_>, Broken>, only: Option<&str>, dialects: &BTreeMap<&str, Dialect>) {
+        self.rows.push(row.and_then(|row| {
+            let Some(connection) = row.connection.or(only) else {
+                let why = "no connection: the catalog needs the column `connection`, or `--catalog-connection`";
+                return Err(Broken { line: row.line, why: why.to_owned() });
+            };
+            self.text.push_str(connection);
+            let connection_end = self.text.len();
+            row.name.write(dialects.get(connection).copied().unwrap_or_default(), &mut self.text);
+            Ok((row.line, connection_end, self.text.len()))
+        }));
+    }
+
+    fn is_full(&self) -> bool {
+        self.rows.len() >= 4096 || self.text.len() >= 1 << 20
+    }
+
+    /// Line, connection and name of each.
+    fn iter(&self) -> impl Iterator<Item = Result<(u64, &str, &str), &Broken>> {
+        let mut start = 0;
+        self.rows.iter().map(move |row| {
+            let &(line, connection_end, end) = row.as_ref()?;
+            let part = |start: usize, end: usize| self.text.get(start..end).unwrap_or_default();
+            let found = (line, part(start, connection_end), part(connection_end, end));
+            start = end;
+            Ok(found)
+        })
+    }
 }

@@ -1,6 +1,7 @@
 //! How far a catalog is read, and Ctrl-C.
 
 use std::io::{self, IsTerminal};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -62,13 +63,21 @@ pub(super) fn interrupted() -> bool {
 /// From now on Ctrl-C sets what [`interrupted`] tells; a second one ends the process.
 pub(super) fn listen_for_interrupts() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+    let (tell, listens) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         runtime.block_on(async {
-            if tokio::signal::ctrl_c().await.is_ok() && !INTERRUPTED.swap(true, Ordering::Relaxed) {
+            let mut first = pin!(tokio::signal::ctrl_c());
+            let first = std::future::poll_fn(|context| {
+                let polled = first.as_mut().poll(context);
+                // Asked once, it listens. Nobody waits for the later ones.
+                let _ = tell.send(());
+                polled
+            });
+            if first.await.is_ok() && !INTERRUPTED.swap(true, Ordering::Relaxed) {
                 let _ = tokio::signal::ctrl_c().await;
             }
             std::process::exit(130);
         });
     });
-    Ok(())
+    Ok(listens.recv()?)
 }
