@@ -1,5 +1,8 @@
 //! What a catalog's names expose, as an auditor sees it.
 
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
 use serde_json::{Value, json};
 
 use super::util::Dir;
@@ -41,4 +44,44 @@ fn a_catalog_without_names_is_refused() {
     let run = dir.command("audit exposure --policy policy.json --catalog -").stdin("id\n1\n").run();
     assert_eq!(run.code, 2);
     assert!(run.stderr.contains("the heading has no column `name`"), "{}", run.stderr);
+}
+
+#[test]
+#[cfg(not(feature = "parquet"))]
+fn a_build_without_parquet_says_how_to_get_it() {
+    let dir = Dir::new().file("policy.json", POLICY).file("tables.parquet", "PAR1...PAR1");
+    for command in ["exposure", "lint"] {
+        let run = dir.command(&format!("audit {command} --policy policy.json --catalog tables.parquet")).run();
+        assert_eq!(run.code, 2);
+        assert!(run.stderr.contains("install portcullis with `--features parquet`"), "{}", run.stderr);
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn an_interrupt_tells_what_is_known_so_far() {
+    let dir = Dir::new().file("policy.json", POLICY);
+    for (what, known) in [("exposure --connection dw", " names exposed (100.00 %)"), ("lint", "warnings")] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(format!("audit {what} --policy policy.json --catalog -").split(' '))
+            .current_dir(dir.path(""))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let rows = "dw,DB.S.T\n".repeat(10_000);
+        stdin.write_all(b"connection,name\n").unwrap();
+        // More than pipes and buffers hold: so it reads.
+        (0..30).for_each(|_| stdin.write_all(rows.as_bytes()).unwrap());
+        assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+        // There is always more to read, until it has stopped.
+        while stdin.write_all(rows.as_bytes()).is_ok() {}
+        let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
+        let (stdout, stderr) = (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap());
+        assert_eq!(status.code(), Some(2), "{what}: {stdout}{stderr}");
+        assert!(stdout.contains(known), "{what}: {stdout}{stderr}");
+        assert!(stderr.contains("stopped") || stderr.contains("was interrupted after"), "{what}: {stderr}");
+    }
 }

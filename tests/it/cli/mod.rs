@@ -10,6 +10,8 @@ mod check;
 mod compile;
 mod generated;
 mod inspect;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod read;
 mod registry;
 mod replay;
