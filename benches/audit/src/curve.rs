@@ -99,7 +99,12 @@ fn names(count: usize, patterns: usize) -> Vec<String> {
         let (database, schema) = place(schema);
         let kept = if table % 8 == 7 { "archive" } else { "warehouse" };
         let word = ["stores", "roads", "parcels"][table / 8 % 3];
-        format!("{kept}_{database:04}.schema_{schema:02}.{}_{word}_{:05}_{}", PREFIXES[table % 8], table, 2020 + table % 7)
+        format!(
+            "{kept}_{database:04}.schema_{schema:02}.{}_{word}_{:05}_{}",
+            PREFIXES[table % 8],
+            table,
+            2020 + table % 7
+        )
     };
     let mut names: Vec<String> = (0..count).map(name).collect();
     names.sort_unstable();
@@ -117,7 +122,8 @@ fn point(count: usize, args: &Args, before: Option<&Point>) -> Point {
     let names = names(args.names, count);
     let ask = |batch: &[String], matches: &mut Matches| kernel.covering(batch.iter().map(String::as_str), matches);
     let ordered = nanoseconds(&names, args.rounds, ask);
-    let arrays: Vec<StringArray> = names.chunks(BATCH).map(|batch| StringArray::from_iter_values(batch.iter())).collect();
+    let arrays: Vec<StringArray> =
+        names.chunks(BATCH).map(|batch| StringArray::from_iter_values(batch.iter())).collect();
     let arrays = median(args.rounds, || {
         for array in &arrays {
             std::hint::black_box(kernel.covering_array(array).expect("a batch has few matches"));
@@ -172,9 +178,10 @@ fn peers(
         let before = before.and_then(|point| point.peers.iter().find(|(known, _)| *known == name));
         let result = match before {
             Some((_, Err(why))) => Err(why.clone()),
-            Some((_, Ok(found))) if found.build > patience => {
-                Err(format!("not tried: with a tenth of the patterns it took {:.0} s to build", found.build.as_secs_f64()))
-            }
+            Some((_, Ok(found))) if found.build > patience => Err(format!(
+                "not tried: with a tenth of the patterns it took {:.0} s to build",
+                found.build.as_secs_f64()
+            )),
             _ => run(),
         };
         (name, result)

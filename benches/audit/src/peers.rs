@@ -42,7 +42,8 @@ impl Regexes {
     pub fn new(patterns: &[String]) -> Result<Self, String> {
         let expressions =
             patterns.iter().map(|pattern| format!("^{}$", regex::escape(pattern).replace("\\*", "[^.]*")));
-        let built = RegexSetBuilder::new(expressions).unicode(false).size_limit(1 << 30).dfa_size_limit(1 << 28).build();
+        let built =
+            RegexSetBuilder::new(expressions).unicode(false).size_limit(1 << 30).dfa_size_limit(1 << 28).build();
         built.map(Self).map_err(|error| error.to_string())
     }
 }

@@ -24,7 +24,9 @@ fn markdown(points: &[Point], date: &str) -> String {
     }
     let names = points.iter().map(|point| point.names).max().unwrap_or_default();
     let _ = writeln!(text, "- one thread; {} names, the median of several rounds\n", thousands(names));
-    text.push_str("How to read it: [the method](../README.md).\n\n![Nanoseconds a name by number of patterns](exposure.svg)\n");
+    text.push_str(
+        "How to read it: [the method](../README.md).\n\n![Nanoseconds a name by number of patterns](exposure.svg)\n",
+    );
     goals(points, &mut text);
     text.push_str(
         "\n## The exposure kernel\n\n| patterns | patterns that cover a name | ns a name | names a second | as Arrow arrays, ns | in no order, ns | build, ms |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",

@@ -70,10 +70,7 @@ pub fn svg(figure: &Figure) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" \
          aria-label=\"{what} by {by}\">\n<style>{STYLE}\n</style>\n"
     );
-    let _ = writeln!(
-        text,
-        "<text class=\"title\" x=\"{LEFT}\" y=\"24\">{what}, by {by} (less is better)</text>"
-    );
+    let _ = writeln!(text, "<text class=\"title\" x=\"{LEFT}\" y=\"24\">{what}, by {by} (less is better)</text>");
     for power in bottom as i32..=top as i32 {
         let (at, label) = (y(10_f64.powi(power)), label(power));
         let _ = writeln!(
