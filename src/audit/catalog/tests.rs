@@ -133,7 +133,7 @@ fn rows_may_be_long_but_not_endless() {
     assert_eq!(rows(csv.as_bytes()), ["2 - a.b", "3 - c.d", "4 - e.f"]);
     let cut = rows(format!("name,note\na.b,{long}{long}\nc.d,\n").as_bytes());
     assert_eq!(cut, ["!! behind line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]);
-    let line = |bytes: usize| format!("{{\"name\":\"a.b\",\"note\":\"{}\"}}\n", "x".repeat(bytes - 24));
+    let line = |bytes: usize| format!("{{\"name\":\"a.b\",\"note\":\"{}\"}}\n", "x".repeat(bytes - 25));
     let longest = line(MAX_ROW_BYTES);
     assert_eq!(longest.len(), MAX_ROW_BYTES);
     let json = [longest, line(MAX_ROW_BYTES + 1), line(40)].concat();

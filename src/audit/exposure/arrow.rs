@@ -15,8 +15,8 @@ impl Kernel {
     /// covers it.
     ///
     /// A pure function of the sources and the names, for any array of texts: `&StringArray`, `&LargeStringArray`,
-    /// `&StringViewArray`. A kernel is shared by threads as it is, so an engine that deals out batches, such as DataFusion
-    /// or Spark, calls this on each by itself. Costs as [`covering`](Self::covering), and the list is not copied.
+    /// `&StringViewArray`. A kernel is shared by threads as it is, so an engine that deals out batches, such as
+    /// `DataFusion` or Spark, calls this on each by itself. Costs as [`covering`](Self::covering), and the list is not copied.
     ///
     /// # Errors
     ///
@@ -39,6 +39,7 @@ impl Kernel {
     /// assert!(lists.is_null(2) && lists.is_null(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "what has the trait is a reference")]
     pub fn covering_array<'a>(&self, names: impl StringArrayType<'a>) -> Result<ListArray, ArrowError> {
         let mut matches = Matches::default();
         // The empty text is no name.
@@ -48,7 +49,7 @@ impl Kernel {
         let offsets: Result<Vec<i32>, _> =
             std::iter::once(0).chain(ends.iter().map(|(end, _)| *end)).map(i32::try_from).collect();
         let offsets = OffsetBuffer::new(ScalarBuffer::from(offsets.map_err(too_many)?));
-        let nulls = NullBuffer::from_iter(ends.iter().map(|(_, well_formed)| *well_formed));
+        let nulls: NullBuffer = ends.iter().map(|(_, well_formed)| *well_formed).collect();
         let field = Arc::new(Field::new_list_field(DataType::UInt32, false));
         ListArray::try_new(field, offsets, Arc::new(UInt32Array::from(ids)), Some(nulls))
     }

@@ -56,7 +56,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         let path = path.to_string_lossy();
         let name = file_name(&path);
         if stopped {
-            report = report.with_catalog(&format!("{name}, its first {}", counted(read.rows, "row")), &tally);
+            report = report.with_catalog(format!("{name}, its first {}", counted(read.rows, "row")), &tally);
         } else {
             report = report.with_catalog(name, &tally);
             names = Some(seen);
