@@ -316,6 +316,7 @@ impl<'s> Target<'s> {
 
     /// Of the grants of these kinds but that of all sources, the most specific that covers `name`: the resource itself,
     /// else the pattern with the most literal characters, then the first (N10).
+    #[expect(clippy::inline_always, reason = "called once but for what is cold")]
     #[inline(always)]
     fn most_specific<const W: usize, const K: usize>(
         &self,

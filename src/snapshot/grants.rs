@@ -135,7 +135,7 @@ impl GrantSets {
 
     /// Every block of the set at `set`.
     pub(crate) fn blocks(&self, set: u32) -> impl Iterator<Item = Block<'_>> {
-        fn all<'s, const W: usize, const D: usize>(set: Option<Set<'s, W, D>>) -> Vec<Block<'s>> {
+        fn all<const W: usize, const D: usize>(set: Option<Set<'_, W, D>>) -> Vec<Block<'_>> {
             set.into_iter().flat_map(|set| set.directory.iter().filter_map(move |head| set.block(head))).collect()
         }
         let blocks = self.set(set).map(|(form, bytes)| match form.width() {

@@ -126,7 +126,7 @@ impl<'b> Sequences<'b> {
         let literals = Literals::read(index)?;
         let (roots, rest) = rest.split_at_checked((literals.leading() as usize).checked_mul(4)?)?;
         let (nodes, characters) = rest.split_at_checked(nodes.checked_mul(16)?)?;
-        (characters.len() == patterns.checked_mul(2)?).then(|| Self {
+        (characters.len() == patterns.checked_mul(2)?).then_some(Self {
             literals,
             roots: roots.as_chunks().0,
             nodes: nodes.as_chunks().0.as_chunks().0,

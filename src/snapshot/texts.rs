@@ -91,6 +91,7 @@ impl Texts {
 }
 
 /// The number that begins `bytes`, and what stands behind it.
+#[expect(clippy::inline_always, reason = "a call costs more than all of it")]
 #[inline(always)]
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (&first, rest) = bytes.split_first()?;
