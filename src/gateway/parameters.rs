@@ -54,7 +54,7 @@ impl<'r> Parameters<'r> {
         let not_json = || NotUnderstood::new("a body that is not a JSON object");
         let text = std::str::from_utf8(body).map_err(|_| NotUnderstood::new("a body that is not UTF-8"))?;
         let Object(pairs) = serde_json::from_str(text).map_err(|_| not_json())?;
-        if pairs.iter().any(|(key, _)| key.contains('\0')) {
+        if writes_nul(text) {
             return Err(NotUnderstood::new("a NUL character"));
         }
         if repeats(&pairs) {
@@ -86,10 +86,9 @@ impl<'r> Parameters<'r> {
         }
         for (key, value) in self.body.iter().flatten() {
             if key == name {
-                match text_of(value) {
-                    Some(text) if text.contains('\0') => return unclear("holds a NUL character"),
-                    Some(text) => found = Some(text),
-                    None => return unclear("in the body is not a text"),
+                found = text_of(value);
+                if found.is_none() {
+                    return unclear("in the body is not a text");
                 }
             } else if resembles(key, name) {
                 return unclear("in another spelling");
@@ -112,6 +111,14 @@ impl<'r> Parameters<'r> {
 fn resembles(key: &str, name: &str) -> bool {
     let base = key.split('[').next().unwrap_or_default().trim();
     base.eq_ignore_ascii_case(name)
+}
+
+/// Whether a text of this JSON holds a NUL, in a key or a value: an escape whose backslash is not itself escaped.
+fn writes_nul(json: &str) -> bool {
+    json.match_indices("\\u0000").any(|(at, _)| {
+        let before = json.as_bytes().get(..at).unwrap_or_default();
+        before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    })
 }
 
 /// Whether a key stands there twice.

@@ -64,12 +64,11 @@ impl Reader {
         }
         let (path, query) = split(request.target)?;
         let path = Path::read(path, self.routes.base_segment.as_deref())?;
-        let Some((route, asks)) = self.route(&path)? else {
-            return if self.passes(&path) {
-                Ok(Reading::PassedThrough)
-            } else {
-                Err(NotUnderstood::new("a path that no route fits"))
-            };
+        let route = self.route(&path)?;
+        let Some((route, asks)) = route.and_then(|route| Some((route, route.asks.as_ref()?))) else {
+            let why =
+                if route.is_some() { "a path that tokens do not decide about" } else { "a path that no route fits" };
+            return if self.passes(&path) { Ok(Reading::PassedThrough) } else { Err(NotUnderstood::new(why)) };
         };
         let mut parameters = Parameters::of_query(query)?;
         if asks.reads_parameters() {
@@ -115,18 +114,18 @@ impl Reader {
     pub fn needs_body(&self, method: &str, target: &str) -> bool {
         let asks_parameters = || {
             let path = Path::read(split(target)?.0, self.routes.base_segment.as_deref())?;
-            let route = self.route(&path)?;
-            Ok::<_, NotUnderstood>(route.is_some_and(|(_, asks)| asks.reads_parameters()))
+            let asks = self.route(&path)?.and_then(|route| route.asks.as_ref());
+            Ok::<_, NotUnderstood>(asks.is_some_and(Asks::reads_parameters))
         };
         // What has a body is no preflight.
         method == "OPTIONS" || asks_parameters().unwrap_or(false)
     }
 
     /// The first route that fits.
-    fn route(&self, path: &Path<'_>) -> Result<Option<(&Route, &Asks)>, NotUnderstood> {
+    fn route(&self, path: &Path<'_>) -> Result<Option<&Route>, NotUnderstood> {
         for route in &self.routes.list {
             if fits(route, path)? {
-                return Ok(route.asks.as_ref().map(|asks| (route, asks)));
+                return Ok(Some(route));
             }
         }
         Ok(None)

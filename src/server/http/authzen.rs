@@ -15,6 +15,7 @@ use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::Shared;
 use super::id::told;
@@ -75,10 +76,17 @@ struct Evaluation<'t> {
 
 #[derive(Deserialize)]
 struct Evaluations<'t> {
-    #[serde(borrow, flatten)]
-    defaults: Evaluation<'t>,
-    #[serde(borrow, default, rename = "evaluations")]
-    list: Vec<Evaluation<'t>>,
+    #[serde(borrow)]
+    subject: Option<Subject<'t>>,
+    #[serde(borrow)]
+    action: Option<Action<'t>>,
+    #[serde(borrow)]
+    resource: Option<Resource<'t>>,
+    #[serde(borrow)]
+    context: Option<Context<'t>>,
+    /// Each may be wrong by itself.
+    #[serde(borrow, default)]
+    evaluations: Vec<&'t RawValue>,
     #[serde(default)]
     options: EvaluationOptions,
 }
@@ -148,14 +156,19 @@ pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Reque
 pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     evaluated(&shared, request, |authority, id, body| {
         let asked: Evaluations<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let Evaluations { subject, action, resource, context, evaluations: list, options } = asked;
+        let defaults = Evaluation { subject, action, resource, context };
         // Without a list it is one evaluation, and answered as such.
-        if asked.list.is_empty() {
-            return written(&asked.defaults.decide(authority, id)?);
+        if list.is_empty() {
+            return written(&defaults.decide(authority, id)?);
         }
-        let semantic = asked.options.evaluations_semantic;
-        let mut evaluations = Vec::with_capacity(asked.list.len());
-        for evaluation in asked.list {
-            let answer = evaluation.or(&asked.defaults).decide(authority, id).unwrap_or_else(Answer::error);
+        let semantic = options.evaluations_semantic;
+        let mut evaluations = Vec::with_capacity(list.len());
+        for evaluation in list {
+            let evaluation = serde_json::from_str(evaluation.get()).map_err(|error| error.to_string());
+            let answer =
+                evaluation.and_then(|evaluation: Evaluation<'_>| evaluation.or(&defaults).decide(authority, id));
+            let answer = answer.unwrap_or_else(Answer::error);
             let last = match semantic {
                 Semantic::ExecuteAll => false,
                 Semantic::DenyOnFirstDeny => !answer.decision,
@@ -174,7 +187,7 @@ pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Requ
 /// Where everything is: metadata of the policy decision point.
 pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let host = || format!("https://{}", headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost"));
-    let base = shared.public_url.clone().unwrap_or_else(host);
+    let base = shared.public_url.as_ref().map_or_else(host, |url| url.trim_end_matches('/').to_owned());
     let configuration = Configuration {
         access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
         access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
