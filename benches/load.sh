@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # What deciding costs a server: requests a second of `portcullis serve`, and of the same server code with the decision replaced by a
-# constant allow, by turns: benches/load.sh [ROUNDS [SECONDS]], 7 rounds of 3 seconds each unless said.
+# constant allow, by turns: benches/load.sh [ROUNDS [SECONDS]], 15 rounds of 2 seconds each unless said. The server's processor time for each
+# request is told beside: it says the same where the machine has other things to do, too.
 #
 # Three ways: native HTTP, nginx's endpoint, and gRPC through a real Envoy, which answers what is allowed itself. Loopback only. Needs
 # wrk (a Debian package), and Envoy as tests/gateways/run.sh installs it, or none and `WAYS="native nginx"`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${1:-7}
-seconds=${2:-3}
+rounds=${1:-15}
+seconds=${2:-2}
 ways=${WAYS:-native nginx envoy}
 target=${CARGO_TARGET_DIR:-target}/release
 PATH=$PWD/target/gateways/venv/bin:$PATH
@@ -63,7 +64,7 @@ end
 function done(summary)
     local errors = summary.errors
     local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
-    io.write(string.format("\nfound %.0f %d\n", summary.requests / summary.duration * 1e6, failed))
+    io.write(string.format("\nfound %.0f %d %d\n", summary.requests / summary.duration * 1e6, summary.requests, failed))
 end
 LUA
 
@@ -83,33 +84,42 @@ if [[ $ways == *envoy* ]]; then
     done
 fi
 
-# Requests a second of one run; any answer but a yes fails it all.
+# Ticks that a process has run for.
+ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
+
+# Requests a second of one run, and microseconds of the server's processor time for each; any answer but a yes fails it all.
 ask() {
-    local found failed
-    read -r _ found failed < <(wrk --threads 1 --connections 32 --duration "$3" --script "$folder/ask.lua" "http://127.0.0.1:$2" -- "$1" | grep '^found')
+    local before after found count failed
+    before=$(ticks "$4")
+    read -r _ found count failed < <(wrk --threads 1 --connections 32 --duration "$3" --script "$folder/ask.lua" "http://127.0.0.1:$2" -- "$1" | grep '^found')
+    after=$(ticks "$4")
     ((failed == 0)) || { echo "$1: $failed requests failed" >&2; return 1; }
-    echo "$found"
+    awk -v found="$found" -v ticks=$((after - before)) -v count="$count" -v hertz="$(getconf CLK_TCK)" \
+        'BEGIN { printf "%d %.3f\n", found, ticks * 1e6 / hertz / count }'
 }
 
 printf '%s rounds of %s s each, %s processors\n' "$rounds" "$seconds" "$(nproc)"
-printf '| way | portcullis, requests/s | constant allow, requests/s | ratio: least | median | most |\n| --- | ---: | ---: | ---: | ---: | ---: |\n'
+printf '| way | portcullis, requests/s | constant allow | ratio: lower quartile | median | upper | processor time, us a request | constant allow | difference |\n'
+printf '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n'
 for way in $ways; do
     ports=(18181 18191)
     [[ $way != envoy ]] || ports=(18088 18089)
-    for port in "${ports[@]}"; do ask "$way" "$port" 1s >/dev/null; done
+    own() { ask "$way" "${ports[0]}" "$1" "${started[0]}"; }
+    other() { ask "$way" "${ports[1]}" "$1" "${started[1]}"; }
+    { own 1s; other 1s; } >/dev/null
     for ((round = 0; round < rounds; round++)); do
         if ((round % 2)); then
-            other=$(ask "$way" "${ports[1]}" "${seconds}s"); own=$(ask "$way" "${ports[0]}" "${seconds}s")
+            second=$(other "${seconds}s"); first=$(own "${seconds}s")
         else
-            own=$(ask "$way" "${ports[0]}" "${seconds}s"); other=$(ask "$way" "${ports[1]}" "${seconds}s")
+            first=$(own "${seconds}s"); second=$(other "${seconds}s")
         fi
-        echo "$own $other"
+        echo "$first $second"
     done | awk -v way="$way" '
         function sorted(list, n,   i, j, x) { for (i = 2; i <= n; i++) { x = list[i]; for (j = i - 1; j > 0 && list[j] > x; j--) list[j + 1] = list[j]; list[j + 1] = x } }
-        { own[NR] = $1; other[NR] = $2; ratio[NR] = $1 / $2 }
+        { own[NR] = $1; time[NR] = $2; other[NR] = $3; floor[NR] = $4; ratio[NR] = $1 / $3; more[NR] = $2 - $4 }
         END {
             if (!NR) exit 1
-            sorted(own, NR); sorted(other, NR); sorted(ratio, NR); middle = int((NR + 1) / 2)
-            printf "| %s | %d | %d | %.3f | **%.3f** | %.3f |\n", way, own[middle], other[middle], ratio[1], ratio[middle], ratio[NR]
+            sorted(own, NR); sorted(other, NR); sorted(ratio, NR); sorted(time, NR); sorted(floor, NR); sorted(more, NR); middle = int((NR + 1) / 2)
+            printf "| %s | %d | %d | %.3f | **%.3f** | %.3f | %.1f | %.1f | %.1f |\n", way, own[middle], other[middle], ratio[int((NR + 3) / 4)], ratio[middle], ratio[int((3 * NR + 1) / 4)], time[middle], floor[middle], more[middle]
         }'
 done
