@@ -214,7 +214,7 @@ impl Connection {
         let silence = async {
             tokio::time::sleep(self.idle).await;
             if read.load(Ordering::Relaxed) >= PREFACE {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {

@@ -48,7 +48,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use crate::answer::{Cors, Outcome, Verdict};
 pub use authority::{Authority, Decider};
-pub use decided::Decided;
+pub use decided::{Decided, Ids};
 pub use listen::{Address, AddressError};
 pub use tls::{Tls, TlsError};
 

@@ -5,14 +5,14 @@
 //! ```
 //! use std::time::Duration;
 //! use portcullis::decision::{Decision, Reason, Request, Source};
-//! use portcullis::server::{Decided, decision_log::{DecisionLog, LogOptions, Target}};
+//! use portcullis::server::{Decided, Ids, decision_log::{DecisionLog, LogOptions, Target}};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let file = folder.path().join("decisions.jsonl");
 //! let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default())?;
 //! log.record(&Decided {
 //!     at: "2026-11-24T12:00:00Z".parse()?,
-//!     id: Some("r1"),
+//!     ids: Ids { request: Some("r1"), trace: None },
 //!     generation: 3,
 //!     token_id: Some("store-map"),
 //!     request: Some(&Request::new("sql", "dw").secret("s3cret").source(Source::Query("SELECT 1"))),

@@ -41,11 +41,21 @@ struct State {
     lines: Vec<u8>,
     count: u64,
     reopen: bool,
-    closed: bool,
-    /// Whether the writer has written all there was.
-    ended: bool,
+    end: End,
     /// Whether the writer waits for work: it is woken only then.
     idle: bool,
+}
+
+/// How far the end of a log is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is open.
+    #[default]
+    Open,
+    /// No line is taken any more.
+    Closed,
+    /// All lines are written.
+    Written,
 }
 
 impl Queue {
@@ -66,8 +76,9 @@ impl Queue {
 
     /// Appends a line, with its end. One that is larger than the whole queue waits for an empty one.
     pub(super) fn push(&self, line: &[u8]) {
-        let is_full =
-            |state: &State| !state.closed && !state.lines.is_empty() && state.lines.len() + line.len() > self.bytes;
+        let is_full = |state: &State| {
+            state.end == End::Open && !state.lines.is_empty() && state.lines.len() + line.len() > self.bytes
+        };
         let mut state = self.lock();
         if is_full(&state) {
             if self.full == WhenFull::Drop {
@@ -79,7 +90,7 @@ impl Queue {
                 self.room.wait_while(self.lock(), |state| is_full(state)).unwrap_or_else(PoisonError::into_inner)
             });
         }
-        if state.closed {
+        if state.end != End::Open {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -97,11 +108,11 @@ impl Queue {
     /// Takes no more lines, and waits for the end of the writer; `false` if it has not come by then.
     pub(super) fn close(&self, patience: Duration) -> bool {
         let mut state = self.lock();
-        state.closed = true;
+        state.end = End::Closed;
         self.wake(&mut state);
         self.room.notify_all();
-        let waited = self.room.wait_timeout_while(state, patience, |state| !state.ended);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
+        let waited = self.room.wait_timeout_while(state, patience, |state| state.end != End::Written);
+        waited.unwrap_or_else(PoisonError::into_inner).0.end == End::Written
     }
 
     fn wake(&self, state: &mut State) {
@@ -115,13 +126,13 @@ impl Queue {
         let mut batch = Vec::new();
         loop {
             let mut state = self.lock();
-            while state.lines.is_empty() && !state.reopen && !state.closed {
+            while state.lines.is_empty() && !state.reopen && state.end == End::Open {
                 state.idle = true;
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             std::mem::swap(&mut state.lines, &mut batch);
             let count = std::mem::take(&mut state.count);
-            let (reopen, closed) = (std::mem::take(&mut state.reopen), state.closed);
+            let (reopen, closed) = (std::mem::take(&mut state.reopen), state.end != End::Open);
             drop(state);
             self.room.notify_all();
             // What came before the file was to be opened again belongs into the old one.
@@ -136,7 +147,7 @@ impl Queue {
             }
             let mut state = self.lock();
             if closed && state.lines.is_empty() {
-                state.ended = true;
+                state.end = End::Written;
                 self.room.notify_all();
                 return;
             }

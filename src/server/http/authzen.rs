@@ -23,6 +23,7 @@ use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::decision::{Credential, Request as Asked, Source, Sources};
 use crate::model::Operation;
 use crate::server::authority::Decider;
+use crate::server::decided::Ids;
 
 #[derive(Clone, Deserialize)]
 struct Subject<'t> {
@@ -85,8 +86,8 @@ struct Evaluations<'t> {
     #[serde(borrow)]
     context: Option<Context<'t>>,
     /// Each may be wrong by itself.
-    #[serde(borrow, default)]
-    evaluations: Vec<&'t RawValue>,
+    #[serde(borrow, default, rename = "evaluations")]
+    list: Vec<&'t RawValue>,
     #[serde(default)]
     options: EvaluationOptions,
 }
@@ -146,28 +147,28 @@ struct Configuration {
 }
 
 pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    evaluated(&shared, request, |authority, id, body| {
+    evaluated(&shared, request, |authority, ids, body| {
         let evaluation: Evaluation<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        written(&evaluation.decide(authority, id)?)
+        written(&evaluation.decide(authority, ids)?)
     })
     .await
 }
 
 pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    evaluated(&shared, request, |authority, id, body| {
+    evaluated(&shared, request, |authority, ids, body| {
         let asked: Evaluations<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let Evaluations { subject, action, resource, context, evaluations: list, options } = asked;
+        let Evaluations { subject, action, resource, context, list, options } = asked;
         let defaults = Evaluation { subject, action, resource, context };
         // Without a list it is one evaluation, and answered as such.
         if list.is_empty() {
-            return written(&defaults.decide(authority, id)?);
+            return written(&defaults.decide(authority, ids)?);
         }
         let semantic = options.evaluations_semantic;
         let mut evaluations = Vec::with_capacity(list.len());
         for evaluation in list {
             let evaluation = serde_json::from_str(evaluation.get()).map_err(|error| error.to_string());
             let answer =
-                evaluation.and_then(|evaluation: Evaluation<'_>| evaluation.or(&defaults).decide(authority, id));
+                evaluation.and_then(|evaluation: Evaluation<'_>| evaluation.or(&defaults).decide(authority, ids));
             let answer = answer.unwrap_or_else(Answer::error);
             let last = match semantic {
                 Semantic::ExecuteAll => false,
@@ -199,7 +200,7 @@ pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: He
 async fn evaluated(
     shared: &Shared,
     request: Request,
-    answer: impl FnOnce(&dyn Decider, Option<&str>, &[u8]) -> Result<String, String>,
+    answer: impl FnOnce(&dyn Decider, Ids<'_>, &[u8]) -> Result<String, String>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
@@ -224,7 +225,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn decide(&self, authority: &dyn Decider, id: Option<&str>) -> Result<Answer, String> {
+    fn decide(&self, authority: &dyn Decider, ids: Ids<'_>) -> Result<Answer, String> {
         let subject = self.subject.as_ref().ok_or("`subject` is missing")?;
         let action = self.action.as_ref().ok_or("`action` is missing")?;
         let resource = self.resource.as_ref().ok_or("`resource` is missing")?;
@@ -264,7 +265,7 @@ impl Evaluation<'_> {
             sources: source.map_or(Sources::Many(&[]), Sources::One),
             referer: context.and_then(|context| context.referer.as_deref()),
         };
-        Ok(Answer::new(authority.decide(&request, id, time)))
+        Ok(Answer::new(authority.decide(&request, ids, time)))
     }
 }
 

@@ -109,7 +109,7 @@ fn anew(sent: &Sent, choices: &mut Choices<'_>) -> Option<Sent> {
         [] => Vec::new(),
         body => {
             let Pairs(pairs) = serde_json::from_slice(body).ok()?;
-            pairs.into_iter().map(|(key, value)| (key, value.to_owned())).collect()
+            pairs
         }
     };
     let mut method = sent.method.clone();

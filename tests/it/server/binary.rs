@@ -48,7 +48,7 @@ impl Process {
         ask(
             self.listen,
             &format!("GET /authz/envoy/v3/maps/dw/table?name=db.{table}"),
-            &[("authorization", &token)],
+            &[("authorization", &token), ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")],
             "",
         )
         .status
@@ -99,6 +99,7 @@ fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told()
     assert!(second.child.wait().unwrap().success());
     let log = fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
     assert!(log.contains(r#""token_id":"only_two""#) && !log.contains(SECRET), "{log}");
+    assert!(log.contains(r#""trace_id":"0af7651916cd43dd8448eb211c80319c""#), "{log}");
 }
 
 #[test]
