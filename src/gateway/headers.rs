@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::NotUnderstood;
+use super::reader::is_graphic;
 
 /// A request, borrowed from whoever received it. `Debug` shows neither headers nor parameters, which may hold a token.
 #[derive(Clone, Copy)]
@@ -161,12 +162,14 @@ impl<'r> Relevant<'r> {
         }
         let value = std::str::from_utf8(value)
             .map_err(|_| NotUnderstood::new("an `Authorization` header that is not UTF-8"))?;
-        let (scheme, secret) = value.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((value, ""));
+        let end = value.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(value.len());
+        let (scheme, secret) = value.split_at_checked(end).unwrap_or((value, ""));
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Ok(None);
         }
-        let secret = secret.trim_start_matches(' ');
-        if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        // One character of white space, then spaces.
+        let secret = secret.get(1..).unwrap_or_default().trim_start_matches(' ');
+        if !is_graphic(secret) {
             return Err(NotUnderstood::new("an `Authorization` header with more than one word behind `Bearer`"));
         }
         Ok(Some(secret))

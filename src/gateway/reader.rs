@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::access::{Access, NotUnderstood, Reading, SourceKind};
 use super::headers::{Body, HttpRequest, Relevant};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, cut};
 use super::path::Path;
 use super::routes::{Asks, Named, Part, Route, Routes, SourceRule};
 use crate::query::NamedSource;
@@ -70,9 +70,10 @@ impl Reader {
                 if route.is_some() { "a path that tokens do not decide about" } else { "a path that no route fits" };
             return if self.passes(&path) { Ok(Reading::PassedThrough) } else { Err(NotUnderstood::new(why)) };
         };
-        let mut parameters = Parameters::of_query(query)?;
+        let mut parameters = Parameters::default();
+        parameters.read_query(query)?;
         if asks.reads_parameters() {
-            parameters = with_body(parameters, request, &headers)?;
+            read_body(&mut parameters, request, &headers)?;
         }
         let token = token(&headers, &parameters)?;
         for name in &asks.without {
@@ -148,13 +149,18 @@ impl Reader {
 
 /// Path and query of a target that everybody splits alike.
 fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_graphic(target) {
         return Err(NotUnderstood::new("a space, a control character or one beyond ASCII in the target"));
     }
-    if target.contains('#') {
+    if memchr::memchr(b'#', target.as_bytes()).is_some() {
         return Err(NotUnderstood::new("a fragment in the target"));
     }
-    Ok(target.split_once('?').unwrap_or((target, "")))
+    Ok(cut(target, b'?'))
+}
+
+/// Whether all of `text` is visible ASCII: each byte is looked at, so that many are at once.
+pub(super) fn is_graphic(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
@@ -182,20 +188,20 @@ fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
     Ok(true)
 }
 
-fn with_body<'r>(
-    parameters: Parameters<'r>,
+fn read_body<'r>(
+    parameters: &mut Parameters<'r>,
     request: &HttpRequest<'r>,
     headers: &Relevant<'r>,
-) -> Result<Parameters<'r>, NotUnderstood> {
+) -> Result<(), NotUnderstood> {
     match request.body {
-        Body::Whole(b"") => Ok(parameters),
+        Body::Whole(b"") => Ok(()),
         Body::Whole(body) => {
             headers.check_json()?;
-            parameters.with_body(body)
+            parameters.read_body(body)
         }
         // These methods have none, unless a header announces one.
         Body::NotPassedOn if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !headers.announces_body() => {
-            Ok(parameters)
+            Ok(())
         }
         Body::NotPassedOn => Err(NotUnderstood::new("the gateway did not pass on the body")),
     }

@@ -342,3 +342,21 @@ fn a_tile_request_allocates_nothing() {
     let used = allocation_counter::measure(|| assert!(matches!(reader.read(&request), Ok(Reading::Access(_)))));
     assert_eq!(used.count_total, 0);
 }
+
+#[test]
+fn reading_allocates_only_to_decode() {
+    let reader = Reader::default();
+    let headers = [("authorization", "Bearer s3cret"), ("referer", "https://a.test/")];
+    // What is decoded, and used; parameters that play no part are looked at as they are.
+    for (target, decoded) in [
+        ("/v3/maps/Oracle%20Conn/table?name=a.b&columns=a%2Cb", 1),
+        ("/v3/maps/Oracle%20Conn/table?name=a+b&columns=a%2Cb", 2),
+        ("/v3/sql/dw/query?q=SELECT+1&access_token=a%2Bb", 2),
+        ("/v3/stats/dw/a%2Eb/c", 1),
+    ] {
+        let headers = &headers[usize::from(target.contains("token"))..];
+        let request = HttpRequest { method: "GET", target, headers: &headers, body: Body::Whole(b"") };
+        let used = allocation_counter::measure(|| assert!(matches!(reader.read(&request), Ok(Reading::Access(_)))));
+        assert!(used.count_total <= decoded, "{target}: {} allocations", used.count_total);
+    }
+}
