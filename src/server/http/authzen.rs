@@ -75,16 +75,9 @@ struct Evaluation<'t> {
     context: Option<Context<'t>>,
 }
 
+/// What stands beside the defaults, which are an evaluation themselves.
 #[derive(Deserialize)]
 struct Evaluations<'t> {
-    #[serde(borrow)]
-    subject: Option<Subject<'t>>,
-    #[serde(borrow)]
-    action: Option<Action<'t>>,
-    #[serde(borrow)]
-    resource: Option<Resource<'t>>,
-    #[serde(borrow)]
-    context: Option<Context<'t>>,
     /// Each may be wrong by itself.
     #[serde(borrow, default, rename = "evaluations")]
     list: Vec<&'t RawValue>,
@@ -156,9 +149,8 @@ pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Reque
 
 pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     evaluated(&shared, request, |authority, ids, body| {
-        let asked: Evaluations<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let Evaluations { subject, action, resource, context, list, options } = asked;
-        let defaults = Evaluation { subject, action, resource, context };
+        let defaults: Evaluation<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let Evaluations { list, options } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         // Without a list it is one evaluation, and answered as such.
         if list.is_empty() {
             return written(&defaults.decide(authority, ids)?);
