@@ -57,6 +57,11 @@ impl<'r> Path<'r> {
     pub(super) fn based(&self) -> &[Segment<'r>] {
         self.base.and_then(|base| self.segments.get(base..)).unwrap_or_default()
     }
+
+    /// The same, to take from.
+    pub(super) fn based_mut(&mut self) -> &mut [Segment<'r>] {
+        self.base.and_then(|base| self.segments.get_mut(base..)).unwrap_or_default()
+    }
 }
 
 impl<'r> Segment<'r> {

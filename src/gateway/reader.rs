@@ -63,7 +63,7 @@ impl Reader {
             };
         }
         let (path, query) = split(request.target)?;
-        let path = Path::read(path, self.routes.base_segment.as_deref())?;
+        let mut path = Path::read(path, self.routes.base_segment.as_deref())?;
         let route = self.route(&path)?;
         let Some((route, asks)) = route.and_then(|route| Some((route, route.asks.as_ref()?))) else {
             let why =
@@ -89,10 +89,10 @@ impl Reader {
             sources: SmallVec::new(),
             referer: headers.referer(self.options.origin_as_referer),
         };
-        for (part, segment) in route.path.iter().zip(path.based()) {
+        for (part, segment) in route.path.iter().zip(path.based_mut()) {
             match part {
-                Part::Connection => access.connection.clone_from(&segment.text),
-                Part::Source => access.sources.push((SourceKind::Resource, segment.text.clone())),
+                Part::Connection => access.connection = std::mem::take(&mut segment.text),
+                Part::Source => access.sources.push((SourceKind::Resource, std::mem::take(&mut segment.text))),
                 Part::Literal(_) | Part::Any => {}
             }
         }
