@@ -11,7 +11,7 @@ use portcullis::decision::Request;
 use portcullis::gateway::HttpRequest;
 use portcullis::server::operations::{Operations, OperationsOptions};
 use portcullis::server::policy::Source;
-use portcullis::server::{Decider, Outcome, Server, ServerOptions, Verdict};
+use portcullis::server::{Decider, Ids, Outcome, Server, ServerOptions, Verdict};
 
 #[derive(Debug)]
 struct ConstantAllow(Operations);
@@ -28,15 +28,15 @@ impl Decider for ConstantAllow {
         &self.0
     }
 
-    fn ask(&self, _: &HttpRequest<'_>, _: Option<&str>) -> Verdict {
+    fn ask(&self, _: &HttpRequest<'_>, _: Ids<'_>) -> Verdict {
         Self::yes()
     }
 
-    fn not_understood(&self, _: Cow<'static, str>, _: Option<&str>) -> Verdict {
+    fn not_understood(&self, _: Cow<'static, str>, _: Ids<'_>) -> Verdict {
         Self::yes()
     }
 
-    fn decide(&self, _: &Request<'_>, _: Option<&str>, _: Option<Timestamp>) -> Verdict {
+    fn decide(&self, _: &Request<'_>, _: Ids<'_>, _: Option<Timestamp>) -> Verdict {
         Self::yes()
     }
 }

@@ -62,6 +62,7 @@
 //! # Features
 //!
 //! - `audit`: `audit`, what a policy exposes, and what is wrong with it.
+//! - `server`: `server`, the sidecar that gateways ask.
 //! - `tower`: `tower`, the layer by which an axum or hyper gateway decides its requests.
 //! - `registry`: [`registry`], the embedded database of credentials.
 //! - `cli` (default): the `portcullis` command, and all that it needs, the registry included. With `default-features = false` there is only the

@@ -154,6 +154,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if let Some(threads) = args.limits.threads {
         runtime.worker_threads(threads.max(1));
     }
+    // A request that waits for the log keeps a thread to itself.
+    runtime.max_blocking_threads(args.limits.max_requests.saturating_add(64));
     let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
     let operations = Operations::start(args.operations()?)?;
     let authority = Arc::new(Authority::new(operations, reader));

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::NotUnderstood;
+use super::reader::is_graphic;
 
 /// A request, borrowed from whoever received it. `Debug` shows neither headers nor parameters, which may hold a token.
 #[derive(Clone, Copy)]
@@ -161,12 +162,14 @@ impl<'r> Relevant<'r> {
         }
         let value = std::str::from_utf8(value)
             .map_err(|_| NotUnderstood::new("an `Authorization` header that is not UTF-8"))?;
-        let (scheme, secret) = value.split_once(|c: char| c.is_ascii_whitespace()).unwrap_or((value, ""));
+        let end = value.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(value.len());
+        let (scheme, secret) = value.split_at_checked(end).unwrap_or((value, ""));
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Ok(None);
         }
-        let secret = secret.trim_start_matches(' ');
-        if !secret.bytes().all(|byte| byte.is_ascii_graphic()) {
+        // One character of white space, then spaces.
+        let secret = secret.get(1..).unwrap_or_default().trim_start_matches(' ');
+        if !is_graphic(secret) {
             return Err(NotUnderstood::new("an `Authorization` header with more than one word behind `Bearer`"));
         }
         Ok(Some(secret))
@@ -199,13 +202,18 @@ impl<'r> Relevant<'r> {
 fn is_json(content_type: &[u8]) -> bool {
     let mut parts = content_type.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let kind = parts.next().unwrap_or_default();
-    let is_charset = |part: &[u8]| part.get(..8).is_some_and(|name| name.eq_ignore_ascii_case(b"charset="));
-    let is_utf8 = |part: &[u8]| {
-        let name = part.get(8..).unwrap_or_default();
-        let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
-        name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"utf8")
-    };
     (kind.eq_ignore_ascii_case(b"application/json")
         || kind.len() > 5 && kind.get(kind.len() - 5..).is_some_and(|end| end.eq_ignore_ascii_case(b"+json")))
         && parts.all(|part| !is_charset(part) || is_utf8(part))
+}
+
+/// Whether a parameter of a content type tells the charset, or nearly.
+fn is_charset(part: &[u8]) -> bool {
+    part.get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"charset"))
+}
+
+fn is_utf8(charset: &[u8]) -> bool {
+    let Some((b'=', name)) = charset.get(7..).and_then(<[u8]>::split_first) else { return false };
+    let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
+    name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"utf8")
 }

@@ -29,32 +29,38 @@ pub(super) struct Parameters<'r> {
 
 impl<'r> Parameters<'r> {
     /// Reads a form-encoded query.
-    pub(super) fn of_query(query: &'r str) -> Result<Self, NotUnderstood> {
+    pub(super) fn read_query(&mut self, query: &'r str) -> Result<(), NotUnderstood> {
         // Some servers split parameters at semicolons, too.
-        if query.contains(';') {
+        if memchr::memchr(b';', query.as_bytes()).is_some() {
             return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
         }
-        let mut pairs = Pairs::new();
-        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let pairs = &mut self.query;
+        let mut rest = query;
+        while !rest.is_empty() {
+            let (pair, behind) = cut(rest, b'&');
+            rest = behind;
+            if pair.is_empty() {
+                continue;
+            }
+            let (key, value) = cut(pair, b'=');
             if pairs.len() == MOST {
                 return Err(NotUnderstood::new("more than 500 parameters in the query"));
             }
             check(value)?;
             pairs.push((decode(key, Plus::Space)?, value));
         }
-        if repeats(&pairs) {
+        if repeats(pairs) {
             return Err(NotUnderstood::new("a parameter is given twice in the query"));
         }
-        Ok(Self { query: pairs, body: None })
+        Ok(())
     }
 
-    /// The same with the keys of a JSON object.
-    pub(super) fn with_body(mut self, body: &'r [u8]) -> Result<Self, NotUnderstood> {
+    /// Reads the keys of a JSON object.
+    pub(super) fn read_body(&mut self, body: &'r [u8]) -> Result<(), NotUnderstood> {
         let not_json = || NotUnderstood::new("a body that is not a JSON object");
         let text = std::str::from_utf8(body).map_err(|_| NotUnderstood::new("a body that is not UTF-8"))?;
         let Object(pairs) = serde_json::from_str(text).map_err(|_| not_json())?;
-        if pairs.iter().any(|(key, _)| key.contains('\0')) {
+        if writes_nul(text) {
             return Err(NotUnderstood::new("a NUL character"));
         }
         if repeats(&pairs) {
@@ -68,7 +74,7 @@ impl<'r> Parameters<'r> {
             }
         }
         self.body = Some(pairs);
-        Ok(self)
+        Ok(())
     }
 
     /// The value of `name`, from where it stands.
@@ -86,10 +92,9 @@ impl<'r> Parameters<'r> {
         }
         for (key, value) in self.body.iter().flatten() {
             if key == name {
-                match text_of(value) {
-                    Some(text) if text.contains('\0') => return unclear("holds a NUL character"),
-                    Some(text) => found = Some(text),
-                    None => return unclear("in the body is not a text"),
+                found = text_of(value);
+                if found.is_none() {
+                    return unclear("in the body is not a text");
                 }
             } else if resembles(key, name) {
                 return unclear("in another spelling");
@@ -108,16 +113,47 @@ impl<'r> Parameters<'r> {
     }
 }
 
+/// What stands before and behind the first `at`, which is ASCII; all and nothing where there is none.
+pub(super) fn cut(text: &str, at: u8) -> (&str, &str) {
+    let found = memchr::memchr(at, text.as_bytes());
+    let halves = found.and_then(|found| Some((text.get(..found)?, text.get(found + 1..)?)));
+    halves.unwrap_or((text, ""))
+}
+
 /// Whether a server may take `key` for `name`.
+#[inline]
 fn resembles(key: &str, name: &str) -> bool {
+    // Nearly every key begins otherwise.
+    let begins = |first: &u8| {
+        first.is_ascii_graphic() && !name.as_bytes().first().is_some_and(|of| of.eq_ignore_ascii_case(first))
+    };
+    if key.as_bytes().first().is_some_and(begins) {
+        return false;
+    }
     let base = key.split('[').next().unwrap_or_default().trim();
     base.eq_ignore_ascii_case(name)
+}
+
+/// Whether a text of this JSON holds a NUL, in a key or a value: an escape whose backslash is not itself escaped.
+fn writes_nul(json: &str) -> bool {
+    memchr::memmem::find_iter(json.as_bytes(), "\\u0000").any(|at| {
+        let before = json.as_bytes().get(..at).unwrap_or_default();
+        before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
+    })
 }
 
 /// Whether a key stands there twice.
 fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
     if pairs.len() <= FEW {
-        return pairs.iter().enumerate().any(|(at, (key, _))| pairs.iter().take(at).any(|(before, _)| before == key));
+        // A bit for each look that a key may have: only keys that look alike are compared.
+        let mut looks = 0_u64;
+        return pairs.iter().enumerate().any(|(at, (key, _))| {
+            let ends = [key.as_bytes().first(), key.as_bytes().last()].map(|end| end.copied().unwrap_or_default());
+            let look = 1 << ((usize::from(ends[0]) * 7 + usize::from(ends[1]) * 3 + key.len()) % 64);
+            let is_new = looks & look == 0;
+            looks |= look;
+            !is_new && pairs.iter().take(at).any(|(before, _)| before == key)
+        });
     }
     let mut keys: Vec<&str> = pairs.iter().map(|(key, _)| &**key).collect();
     keys.sort_unstable();

@@ -34,7 +34,9 @@ impl<'r> Path<'r> {
         }
         let mut segments = SmallVec::new();
         let mut base = base_segment.is_none().then_some(0);
-        for (at, raw) in behind.split('/').enumerate() {
+        for (at, raw) in behind.as_bytes().split(|byte| *byte == b'/').enumerate() {
+            // A slash stands between whole characters.
+            let raw = std::str::from_utf8(raw).unwrap_or_default();
             let segment = Segment::read(raw)?;
             if base.is_none() && base_segment.is_some_and(|wanted| segment.text.eq_ignore_ascii_case(wanted)) {
                 if base_segment != Some(raw) {
@@ -55,10 +57,19 @@ impl<'r> Path<'r> {
     pub(super) fn based(&self) -> &[Segment<'r>] {
         self.base.and_then(|base| self.segments.get(base..)).unwrap_or_default()
     }
+
+    /// The same, to take from.
+    pub(super) fn based_mut(&mut self) -> &mut [Segment<'r>] {
+        self.base.and_then(|base| self.segments.get_mut(base..)).unwrap_or_default()
+    }
 }
 
 impl<'r> Segment<'r> {
     fn read(raw: &'r str) -> Result<Self, NotUnderstood> {
+        // Nearly all are words, in which there is nothing to find.
+        if raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+            return Ok(Self { raw, text: Cow::Borrowed(raw) });
+        }
         let text = decode(raw, Plus::Plus)?;
         if text.bytes().any(|byte| matches!(byte, b'/' | b'\\')) {
             return Err(NotUnderstood::new("an encoded slash, or a backslash, in the path"));

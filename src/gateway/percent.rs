@@ -16,8 +16,11 @@ pub(super) enum Plus {
 /// Decodes `text`; borrows it where nothing is encoded. Refuses an escape without two hexadecimal digits, bytes that
 /// are not UTF-8, and a NUL.
 pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUnderstood> {
-    let is_encoded = |byte: u8| byte == b'%' || (byte == b'+' && plus == Plus::Space);
-    if !text.bytes().any(is_encoded) {
+    let escape_at = match plus {
+        Plus::Plus => memchr::memchr(b'%', text.as_bytes()),
+        Plus::Space => memchr::memchr2(b'%', b'+', text.as_bytes()),
+    };
+    if escape_at.is_none() {
         return Ok(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use super::access::{Access, NotUnderstood, Reading, SourceKind};
 use super::headers::{Body, HttpRequest, Relevant};
-use super::parameters::Parameters;
+use super::parameters::{Parameters, cut};
 use super::path::Path;
 use super::routes::{Asks, Named, Part, Route, Routes, SourceRule};
 use crate::query::NamedSource;
@@ -63,17 +63,17 @@ impl Reader {
             };
         }
         let (path, query) = split(request.target)?;
-        let path = Path::read(path, self.routes.base_segment.as_deref())?;
-        let Some((route, asks)) = self.route(&path)? else {
-            return if self.passes(&path) {
-                Ok(Reading::PassedThrough)
-            } else {
-                Err(NotUnderstood::new("a path that no route fits"))
-            };
+        let mut path = Path::read(path, self.routes.base_segment.as_deref())?;
+        let route = self.route(&path)?;
+        let Some((route, asks)) = route.and_then(|route| Some((route, route.asks.as_ref()?))) else {
+            let why =
+                if route.is_some() { "a path that tokens do not decide about" } else { "a path that no route fits" };
+            return if self.passes(&path) { Ok(Reading::PassedThrough) } else { Err(NotUnderstood::new(why)) };
         };
-        let mut parameters = Parameters::of_query(query)?;
+        let mut parameters = Parameters::default();
+        parameters.read_query(query)?;
         if asks.reads_parameters() {
-            parameters = with_body(parameters, request, &headers)?;
+            read_body(&mut parameters, request, &headers)?;
         }
         let token = token(&headers, &parameters)?;
         for name in &asks.without {
@@ -89,10 +89,10 @@ impl Reader {
             sources: SmallVec::new(),
             referer: headers.referer(self.options.origin_as_referer),
         };
-        for (part, segment) in route.path.iter().zip(path.based()) {
+        for (part, segment) in route.path.iter().zip(path.based_mut()) {
             match part {
-                Part::Connection => access.connection.clone_from(&segment.text),
-                Part::Source => access.sources.push((SourceKind::Resource, segment.text.clone())),
+                Part::Connection => access.connection = std::mem::take(&mut segment.text),
+                Part::Source => access.sources.push((SourceKind::Resource, std::mem::take(&mut segment.text))),
                 Part::Literal(_) | Part::Any => {}
             }
         }
@@ -115,18 +115,18 @@ impl Reader {
     pub fn needs_body(&self, method: &str, target: &str) -> bool {
         let asks_parameters = || {
             let path = Path::read(split(target)?.0, self.routes.base_segment.as_deref())?;
-            let route = self.route(&path)?;
-            Ok::<_, NotUnderstood>(route.is_some_and(|(_, asks)| asks.reads_parameters()))
+            let asks = self.route(&path)?.and_then(|route| route.asks.as_ref());
+            Ok::<_, NotUnderstood>(asks.is_some_and(Asks::reads_parameters))
         };
         // What has a body is no preflight.
         method == "OPTIONS" || asks_parameters().unwrap_or(false)
     }
 
     /// The first route that fits.
-    fn route(&self, path: &Path<'_>) -> Result<Option<(&Route, &Asks)>, NotUnderstood> {
+    fn route(&self, path: &Path<'_>) -> Result<Option<&Route>, NotUnderstood> {
         for route in &self.routes.list {
             if fits(route, path)? {
-                return Ok(route.asks.as_ref().map(|asks| (route, asks)));
+                return Ok(Some(route));
             }
         }
         Ok(None)
@@ -149,13 +149,18 @@ impl Reader {
 
 /// Path and query of a target that everybody splits alike.
 fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
-    if !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !is_graphic(target) {
         return Err(NotUnderstood::new("a space, a control character or one beyond ASCII in the target"));
     }
-    if target.contains('#') {
+    if memchr::memchr(b'#', target.as_bytes()).is_some() {
         return Err(NotUnderstood::new("a fragment in the target"));
     }
-    Ok(target.split_once('?').unwrap_or((target, "")))
+    Ok(cut(target, b'?'))
+}
+
+/// Whether all of `text` is visible ASCII: each byte is looked at, so that many are at once.
+pub(super) fn is_graphic(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
@@ -183,20 +188,20 @@ fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
     Ok(true)
 }
 
-fn with_body<'r>(
-    parameters: Parameters<'r>,
+fn read_body<'r>(
+    parameters: &mut Parameters<'r>,
     request: &HttpRequest<'r>,
     headers: &Relevant<'r>,
-) -> Result<Parameters<'r>, NotUnderstood> {
+) -> Result<(), NotUnderstood> {
     match request.body {
-        Body::Whole(b"") => Ok(parameters),
+        Body::Whole(b"") => Ok(()),
         Body::Whole(body) => {
             headers.check_json()?;
-            parameters.with_body(body)
+            parameters.read_body(body)
         }
         // These methods have none, unless a header announces one.
         Body::NotPassedOn if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !headers.announces_body() => {
-            Ok(parameters)
+            Ok(())
         }
         Body::NotPassedOn => Err(NotUnderstood::new("the gateway did not pass on the body")),
     }

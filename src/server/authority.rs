@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
-use super::decided::Decided;
+use super::decided::{Decided, Ids};
 use super::operations::Operations;
 use crate::answer::Verdict;
 use crate::authorizer::{Clock, SystemClock};
@@ -17,14 +17,14 @@ pub trait Decider: fmt::Debug + Send + Sync + 'static {
     /// What stands beside the decisions.
     fn operations(&self) -> &Operations;
 
-    /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `id` what identifies it in the log.
-    fn ask(&self, request: &HttpRequest<'_>, id: Option<&str>) -> Verdict;
+    /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `ids` what identifies it in the log.
+    fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>) -> Verdict;
 
     /// Denies what cannot be read without doubt (W6).
-    fn not_understood(&self, why: Cow<'static, str>, id: Option<&str>) -> Verdict;
+    fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict;
 
     /// Decides `request`, at the instant `at` or else now.
-    fn decide(&self, request: &Request<'_>, id: Option<&str>, at: Option<Timestamp>) -> Verdict;
+    fn decide(&self, request: &Request<'_>, ids: Ids<'_>, at: Option<Timestamp>) -> Verdict;
 }
 
 /// Decides requests, and tells [`Operations`] of each.
@@ -46,21 +46,21 @@ impl Decider for Authority {
         &self.operations
     }
 
-    fn ask(&self, request: &HttpRequest<'_>, id: Option<&str>) -> Verdict {
+    fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>) -> Verdict {
         match self.reader.read(request) {
-            Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), id, None),
+            Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
             Ok(Reading::Preflight | Reading::PassedThrough) => {
                 Verdict::pass(self.operations.authorizer().current().number())
             }
-            Err(why) => self.not_understood(why.to_string().into(), id),
+            Err(why) => self.not_understood(why.to_string().into(), ids),
         }
     }
 
-    fn not_understood(&self, why: Cow<'static, str>, id: Option<&str>) -> Verdict {
+    fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict {
         let generation = self.operations.authorizer().current().number();
         self.operations.observe(&Decided {
             at: SystemClock.now(),
-            id,
+            ids,
             generation,
             token_id: None,
             request: None,
@@ -70,7 +70,7 @@ impl Decider for Authority {
         Verdict::not_understood(why, generation)
     }
 
-    fn decide(&self, request: &Request<'_>, id: Option<&str>, at: Option<Timestamp>) -> Verdict {
+    fn decide(&self, request: &Request<'_>, ids: Ids<'_>, at: Option<Timestamp>) -> Verdict {
         let begun = Instant::now();
         let at = at.unwrap_or_else(|| SystemClock.now());
         let current = self.operations.authorizer().current();
@@ -78,7 +78,7 @@ impl Decider for Authority {
         let took = begun.elapsed();
         let generation = current.number();
         let request = Some(request);
-        self.operations.observe(&Decided { at, id, generation, token_id, request, decision: &decision, took });
+        self.operations.observe(&Decided { at, ids, generation, token_id, request, decision: &decision, took });
         Verdict::of(&decision, generation, token_id)
     }
 }

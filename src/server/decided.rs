@@ -11,7 +11,7 @@ pub struct Decided<'a> {
     /// When it was decided.
     pub at: Timestamp,
     /// What identifies the request to who asked.
-    pub id: Option<&'a str>,
+    pub ids: Ids<'a>,
     /// The generation that decided.
     pub generation: u64,
     /// The id of the presented token, where it is known, of denials, too.
@@ -22,4 +22,20 @@ pub struct Decided<'a> {
     pub decision: &'a Decision<'a>,
     /// How long it took.
     pub took: Duration,
+}
+
+/// What identifies a request to who asked.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ids<'a> {
+    /// The request's own id: `X-Request-ID`.
+    pub request: Option<&'a str>,
+    /// The id of the trace that it belongs to, 32 hexadecimal digits (W3C Trace Context).
+    pub trace: Option<&'a str>,
+}
+
+impl<'a> Ids<'a> {
+    /// The request's own id, or else its trace's.
+    pub fn either(&self) -> Option<&'a str> {
+        self.request.or(self.trace)
+    }
 }

@@ -15,7 +15,7 @@ use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use envoy_types::pb::google::rpc;
 use tonic::{Code, Request, Response, Status};
 
-use super::http::Shared;
+use super::http::{Shared, told_by};
 use crate::answer::{Denial, GENERATION, Outcome, TOKEN_ID, Verdict};
 use crate::gateway::{Body, Headers, HttpRequest};
 
@@ -42,9 +42,10 @@ impl Authorization for Checks {
             return Err(Status::invalid_argument("`attributes.request.http` is missing"));
         };
         let headers = Received(&http);
-        let id = headers.find("x-request-id").or(Some(http.id.as_str())).filter(|id| !id.is_empty() && id.len() <= 128);
+        let mut ids = told_by(|name| headers.find(name));
+        ids.request = ids.request.or(Some(&*http.id).filter(|id| !id.is_empty() && id.len() <= 128));
         let asked = HttpRequest { method: &http.method, target: &http.path, headers: &headers, body: body(&http) };
-        let verdict = self.shared.authority.ask(&asked, id);
+        let verdict = self.shared.authority.ask(&asked, ids);
         let origin = headers.find(ORIGIN.as_str()).and_then(|origin| HeaderValue::from_str(origin).ok());
         Ok(Response::new(self.answer(&verdict, origin.as_ref())))
     }

@@ -21,6 +21,8 @@ pub(super) struct Gate {
     counts: Arc<Counts>,
     /// The most requests at once.
     most: u64,
+    /// The most headers of one: HTTP/1 counts them while it reads, HTTP/2 only their bytes.
+    headers: usize,
     /// How long one may take, its body included.
     time: Duration,
 }
@@ -35,8 +37,8 @@ struct Counts {
 struct Passed<'g>(&'g AtomicU64);
 
 impl Gate {
-    pub(super) fn new(most: u64, time: Duration) -> Self {
-        Self { counts: Arc::default(), most, time }
+    pub(super) fn new(most: u64, headers: usize, time: Duration) -> Self {
+        Self { counts: Arc::default(), most, headers, time }
     }
 
     pub(super) fn load(&self) -> Load {
@@ -60,11 +62,17 @@ impl Drop for Passed<'_> {
     }
 }
 
-/// Answers 503 where there are too many requests or one takes too long, and repeats `X-Request-ID`.
+/// Answers 503 where there are too many requests or one takes too long, 431 where it has too many headers, and repeats
+/// `X-Request-ID`.
 pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let id = request.headers().get(REQUEST_ID).cloned();
     let mut response = match gate.enter() {
         None => busy("overloaded", "too many requests at once: try again"),
+        Some(_) if request.headers().len() > gate.headers => failure(
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "too_many_headers",
+            &format!("the request has more than {} headers", gate.headers),
+        ),
         Some(_passed) => tokio::time::timeout(gate.time, next.run(request))
             .await
             .unwrap_or_else(|_| busy("timeout", "the request took too long to arrive")),

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::Limits;
+use super::counted::Counted;
 
 /// Where to listen: an address such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`.
 ///
@@ -131,6 +133,7 @@ impl Listener {
                 router: router.clone(),
                 watcher: graceful.watcher(),
                 time: limits.request_time,
+                idle: limits.idle_time,
                 _permit: permit,
             };
             match stream {
@@ -174,6 +177,9 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     http
 }
 
+/// How many bytes tell HTTP/1 and HTTP/2 apart; no request is shorter.
+const PREFACE: usize = 24;
+
 /// The least that HTTP/1 can be read with.
 const MIN_BUFFER: usize = 8192;
 
@@ -183,6 +189,7 @@ struct Connection {
     router: Router,
     watcher: Watcher,
     time: Duration,
+    idle: Duration,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -200,10 +207,23 @@ impl Connection {
     }
 
     async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
+        let (stream, read) = Counted::new(stream);
         let service = TowerToHyperService::new(self.router);
         let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
-        if let Err(error) = self.watcher.watch(connection).await {
-            tracing::debug!("a connection ended: {error}");
+        // Whether it is HTTP/1 or HTTP/2 is waited for without end.
+        let silence = async {
+            tokio::time::sleep(self.idle).await;
+            if read.load(Ordering::Relaxed) >= PREFACE {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            ended = self.watcher.watch(connection) => {
+                if let Err(error) = ended {
+                    tracing::debug!("a connection ended: {error}");
+                }
+            }
+            () = silence => tracing::debug!("a connection said nothing"),
         }
     }
 }

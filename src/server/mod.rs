@@ -21,6 +21,7 @@
 
 mod admin;
 mod authority;
+mod counted;
 mod decided;
 pub mod decision_log;
 mod envoy;
@@ -47,7 +48,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use crate::answer::{Cors, Outcome, Verdict};
 pub use authority::{Authority, Decider};
-pub use decided::Decided;
+pub use decided::{Decided, Ids};
 pub use listen::{Address, AddressError};
 pub use tls::{Tls, TlsError};
 
@@ -193,7 +194,7 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { decisions, admin, shared, limits, drain } = self;
         let requests = u64::try_from(limits.requests).unwrap_or(u64::MAX);
-        let gate = Gate::new(requests, limits.request_time);
+        let gate = Gate::new(requests, limits.headers, limits.request_time);
         let draining = Arc::new(AtomicBool::new(false));
         let (stopping, stopped) = watch::channel(false);
         let (ending, ended) = watch::channel(false);
@@ -202,7 +203,7 @@ impl Server {
         let answers = router(&shared, healthy, gate.clone());
         let state = Admin { shared, gate: gate.clone(), draining: Arc::clone(&draining) };
         // Operators are answered although gateways are many: by a gate of their own.
-        let own = Gate::new(requests, limits.request_time);
+        let own = Gate::new(requests, limits.headers, limits.request_time);
         let operators = admin::router(state).layer(from_fn_with_state(own, gate::pass));
         let admin = tokio::spawn(admin.serve(operators, limits.clone(), ended));
         let decisions = tokio::spawn(decisions.serve(answers, limits, stopped));

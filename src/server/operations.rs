@@ -53,7 +53,7 @@ pub enum OperationsError {
 ///
 /// ```
 /// use portcullis::{Decision, Request};
-/// use portcullis::server::{Decided, operations::{Operations, OperationsOptions}, policy::Source};
+/// use portcullis::server::{Decided, Ids, operations::{Operations, OperationsOptions}, policy::Source};
 ///
 /// let folder = tempfile::tempdir()?;
 /// let file = folder.path().join("policy.json");
@@ -67,7 +67,7 @@ pub enum OperationsError {
 /// let (token_id, decision) = current.decide_identified(&request, now);
 /// operations.observe(&Decided {
 ///     at: now,
-///     id: None,
+///     ids: Ids::default(),
 ///     generation: current.number(),
 ///     token_id,
 ///     request: Some(&request),

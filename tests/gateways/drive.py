@@ -121,7 +121,9 @@ def spoofs(name, port, upstream):
         url = f"/v3/maps/carto_dw/table?name={other}"
         spoofed = [("X-Original-URI", url), ("X-Original-Method", "OPTIONS"), ("X-Forwarded-Uri", url),
                    ("X-Forwarded-Method", "OPTIONS"), ("X-Envoy-Original-Path", url), ("X-Portcullis-Generation", "666"),
-                   ("x-portcullis-token-id", "root"), ("X-Original-Content-Length", "0")]
+                   ("x-portcullis-token-id", "root"), ("X-Original-Content-Length", "0"),
+                   # What a hop may take away (RFC 9110, 7.6.1) must not be what the upstream is told.
+                   ("Connection", "x-portcullis-token-id, x-portcullis-generation")]
         for more in ([header] for header in spoofed):
             before = len(upstream.seen)
             status, _, body = send(port, request(table), more)

@@ -4,7 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use portcullis::gateway::{Body, HttpRequest, Preflights, Reader, ReaderOptions, Reading, Routes};
+use proptest::prelude::*;
 use serde_json::{Value, json};
+
+use crate::choices::{Choices, bytes, config};
+use crate::fuzzed::requests::{self, Sent};
 
 /// What is read, in the form of the vectors.
 fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], body: Body<'_>) -> Value {
@@ -27,17 +31,21 @@ fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], b
     }
 }
 
-#[test]
-fn real_requests_are_read_as_the_vectors_say() {
+/// The recorded requests; none, said aloud, where they are not beside the project.
+fn recorded() -> Vec<Value> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/http/requests.jsonl");
     let Ok(lines) = fs::read_to_string(file) else {
         eprintln!("skipped: there are no vectors `http` beside the project");
-        return;
+        return Vec::new();
     };
+    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn real_requests_are_read_as_the_vectors_say() {
     let reader = Reader::default();
     let mut wrong = Vec::new();
-    for line in lines.lines() {
-        let line: Value = serde_json::from_str(line).unwrap();
+    for line in recorded() {
         let headers: Vec<(&str, &str)> = line["headers"]
             .as_object()
             .unwrap()
@@ -53,6 +61,59 @@ fn real_requests_are_read_as_the_vectors_say() {
         }
     }
     assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// Bytes to spend on choices, others for each number.
+fn to_spend(number: u32) -> Vec<u8> {
+    (0..400).map(|at| (number * 400 + at).wrapping_mul(0x9e37_79b9).to_be_bytes()[1]).collect()
+}
+
+#[test]
+fn real_requests_written_in_other_ways_are_read_the_same() {
+    let mut understood = 0;
+    let recorded = recorded();
+    for (at, line) in (0..).zip(&recorded) {
+        let text = |key: &str| line[key].as_str().unwrap_or_default().to_owned();
+        let headers = line["headers"].as_object().unwrap().iter();
+        let headers = headers.map(|(name, value)| (name.clone(), value.as_str().unwrap().as_bytes().to_vec()));
+        let sent = Sent {
+            method: text("method"),
+            target: text("url"),
+            headers: headers.collect(),
+            body: text("body").into_bytes(),
+        };
+        for turn in 0..4 {
+            understood += usize::from(requests::check(&sent, &mut Choices::of(&to_spend(4 * at + turn))));
+        }
+    }
+    assert!(understood >= recorded.len(), "{understood} of {} are read at all", 4 * recorded.len());
+}
+
+proptest! {
+    #![proptest_config(config(2000))]
+
+    #[test]
+    fn a_request_is_read_as_what_it_asks_for_however_it_is_written(bytes in bytes(160)) {
+        requests::made_up(&mut Choices::of(&bytes));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(
+        method in "(GET|POST|OPTIONS|[a-z\0é ]{0,4})",
+        target in "(/v3/(maps|sql|stats|imports|lds)/[a-z%./;+]{0,6}/?(table|query|model/x|boundary)?)?[ -~é\0]{0,8}[?]?((name|q|source|type|access_token|%6eame)=[ -~]{0,6}&?){0,3}.{0,3}",
+        headers in prop::collection::vec(("(authorization|referer|origin|content-type|content-length|.{0,3})", prop::collection::vec(any::<u8>(), 0..12)), 0..4),
+        body in prop_oneof![prop::collection::vec(any::<u8>(), 0..24), "[{](\"(name|q|source|n\\\\u0061me)\":(\"[ -~]{0,4}\"|[0-9a-z]{0,4}),?){0,3}[}]?".prop_map(String::into_bytes)],
+        bytes in bytes(60),
+    ) {
+        requests::check(&Sent { method, target, headers, body }, &mut Choices::of(&bytes));
+    }
+}
+
+#[test]
+fn most_requests_that_are_written_in_another_way_are_understood() {
+    let understood = (0..400).filter(|seed| requests::made_up(&mut Choices::of(&to_spend(*seed))));
+    let understood = understood.count();
+    assert!(understood > 100, "{understood} of 400: that shows little");
 }
 
 /// The sources of a GET, or why it is not understood.
@@ -182,9 +243,13 @@ fn bodies() {
     let post = |target: &str, body: Body<'_>| read(&reader, "POST", target, &json, body);
     let bare = "/v3/maps/dw/table";
     let named = "/v3/maps/dw/table?name=t";
-    for (target, body) in
-        [(bare, r#"{"name":"\u0074","v":3}"#), (named, r#"{"v":"3.4"}"#), (named, r#"{"name":"t"}"#), (named, "")]
-    {
+    for (target, body) in [
+        (bare, r#"{"name":"\u0074","v":3}"#),
+        (named, r#"{"v":"3.4"}"#),
+        (named, r#"{"name":"t"}"#),
+        (named, r#"{"x":"\\u0000"}"#),
+        (named, ""),
+    ] {
         assert_eq!(
             post(target, Body::Whole(body.as_bytes()))["sources"],
             json!([{"resource": "t"}]),
@@ -198,6 +263,7 @@ fn bodies() {
         (bare, r#"{"name":["t"]}"#),
         (bare, r#"{"name":null}"#),
         (bare, r#"{"name":"a\u0000"}"#),
+        (named, r#"{"x":[{"y":"\\\u0000"}]}"#),
         (named, "[]"),
         (named, "name=s"),
         (bare, r#"{"name":"t"} {}"#),
@@ -211,7 +277,14 @@ fn bodies() {
     assert!(post(named, Body::NotPassedOn).get("not_understood").is_some());
     assert!(read(&reader, "GET", named, &[], Body::NotPassedOn).get("sources").is_some());
     assert!(read(&reader, "GET", named, &[("Content-Length", "9")], Body::NotPassedOn).get("not_understood").is_some());
-    for content_type in ["application/x-www-form-urlencoded", "application/json;charset=utf-16", "text/plain"] {
+    for content_type in [
+        "application/x-www-form-urlencoded",
+        "application/json;charset=utf-16",
+        "application/json; charset = utf-16",
+        "application/json; charset",
+        "text/plain",
+        "",
+    ] {
         let headers = [("content-type", content_type)];
         assert!(read(&reader, "POST", bare, &headers, Body::Whole(br#"{"name":"t"}"#)).get("not_understood").is_some());
     }
@@ -268,4 +341,22 @@ fn a_tile_request_allocates_nothing() {
     let request = HttpRequest { method: "GET", target, headers: &headers, body: Body::Whole(b"") };
     let used = allocation_counter::measure(|| assert!(matches!(reader.read(&request), Ok(Reading::Access(_)))));
     assert_eq!(used.count_total, 0);
+}
+
+#[test]
+fn reading_allocates_only_to_decode() {
+    let reader = Reader::default();
+    let headers = [("authorization", "Bearer s3cret"), ("referer", "https://a.test/")];
+    // What is decoded, and used; parameters that play no part are looked at as they are.
+    for (target, decoded) in [
+        ("/v3/maps/Oracle%20Conn/table?name=a.b&columns=a%2Cb", 1),
+        ("/v3/maps/Oracle%20Conn/table?name=a+b&columns=a%2Cb", 2),
+        ("/v3/sql/dw/query?q=SELECT+1&access_token=a%2Bb", 2),
+        ("/v3/stats/dw/a%2Eb/c", 1),
+    ] {
+        let headers = &headers[usize::from(target.contains("token"))..];
+        let request = HttpRequest { method: "GET", target, headers: &headers, body: Body::Whole(b"") };
+        let used = allocation_counter::measure(|| assert!(matches!(reader.read(&request), Ok(Reading::Access(_)))));
+        assert!(used.count_total <= decoded, "{target}: {} allocations", used.count_total);
+    }
 }

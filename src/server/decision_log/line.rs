@@ -25,12 +25,15 @@ pub(in crate::server) struct Line<'a> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Decided { at, id, generation, token_id, request, decision, took } = self.decided;
+        let Decided { at, ids, generation, token_id, request, decision, took } = self.decided;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("log", &LOG)?;
         map.serialize_entry("time", &format_args!("{at}"))?;
-        if let Some(id) = id {
+        if let Some(id) = ids.either() {
             map.serialize_entry("id", id)?;
+        }
+        if let Some(trace) = ids.trace {
+            map.serialize_entry("trace_id", trace)?;
         }
         map.serialize_entry("generation", generation)?;
         if let Some(token_id) = token_id {

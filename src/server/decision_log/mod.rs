@@ -5,14 +5,14 @@
 //! ```
 //! use std::time::Duration;
 //! use portcullis::decision::{Decision, Reason, Request, Source};
-//! use portcullis::server::{Decided, decision_log::{DecisionLog, LogOptions, Target}};
+//! use portcullis::server::{Decided, Ids, decision_log::{DecisionLog, LogOptions, Target}};
 //!
 //! let folder = tempfile::tempdir()?;
 //! let file = folder.path().join("decisions.jsonl");
 //! let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default())?;
 //! log.record(&Decided {
 //!     at: "2026-11-24T12:00:00Z".parse()?,
-//!     id: Some("r1"),
+//!     ids: Ids { request: Some("r1"), trace: None },
 //!     generation: 3,
 //!     token_id: Some("store-map"),
 //!     request: Some(&Request::new("sql", "dw").secret("s3cret").source(Source::Query("SELECT 1"))),
@@ -37,10 +37,14 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use super::decided::Decided;
 pub(super) use line::Line;
 use writer::{Queue, Sink};
+
+/// How long the end of a log is waited for: who reads it may have stopped to.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,12 +215,14 @@ impl DecisionLog {
         }
     }
 
-    /// Writes what waits, then closes; what comes later is dropped, and counted.
+    /// Writes what waits, for up to 5 s, then closes; what comes later is dropped, and counted.
     pub fn close(&self) {
-        self.queue.close();
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if self.queue.close(CLOSING) {
             // A panic of that thread was reported when it happened.
             let _ = thread.join();
+        } else {
+            tracing::error!("the decision log cannot be written to its end: its last lines are lost");
         }
     }
 }

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::runtime::{Handle, RuntimeFlavor};
+
 use super::{Target, WhenFull};
 
 /// How long the writer lets lines gather: so that they are written, and it is woken, many at a time.
@@ -39,9 +41,21 @@ struct State {
     lines: Vec<u8>,
     count: u64,
     reopen: bool,
-    closed: bool,
+    end: End,
     /// Whether the writer waits for work: it is woken only then.
     idle: bool,
+}
+
+/// How far the end of a log is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is open.
+    #[default]
+    Open,
+    /// No line is taken any more.
+    Closed,
+    /// All lines are written.
+    Written,
 }
 
 impl Queue {
@@ -62,15 +76,21 @@ impl Queue {
 
     /// Appends a line, with its end. One that is larger than the whole queue waits for an empty one.
     pub(super) fn push(&self, line: &[u8]) {
+        let is_full = |state: &State| {
+            state.end == End::Open && !state.lines.is_empty() && state.lines.len() + line.len() > self.bytes
+        };
         let mut state = self.lock();
-        while !state.closed && !state.lines.is_empty() && state.lines.len() + line.len() > self.bytes {
+        if is_full(&state) {
             if self.full == WhenFull::Drop {
                 self.counters.dropped.fetch_add(1, Ordering::Relaxed);
                 return;
             }
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            drop(state);
+            state = blocking(|| {
+                self.room.wait_while(self.lock(), |state| is_full(state)).unwrap_or_else(PoisonError::into_inner)
+            });
         }
-        if state.closed {
+        if state.end != End::Open {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -85,11 +105,14 @@ impl Queue {
         self.wake(&mut state);
     }
 
-    pub(super) fn close(&self) {
+    /// Takes no more lines, and waits for the end of the writer; `false` if it has not come by then.
+    pub(super) fn close(&self, patience: Duration) -> bool {
         let mut state = self.lock();
-        state.closed = true;
+        state.end = End::Closed;
         self.wake(&mut state);
         self.room.notify_all();
+        let waited = self.room.wait_timeout_while(state, patience, |state| state.end != End::Written);
+        waited.unwrap_or_else(PoisonError::into_inner).0.end == End::Written
     }
 
     fn wake(&self, state: &mut State) {
@@ -103,13 +126,13 @@ impl Queue {
         let mut batch = Vec::new();
         loop {
             let mut state = self.lock();
-            while state.lines.is_empty() && !state.reopen && !state.closed {
+            while state.lines.is_empty() && !state.reopen && state.end == End::Open {
                 state.idle = true;
                 state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             std::mem::swap(&mut state.lines, &mut batch);
             let count = std::mem::take(&mut state.count);
-            let (reopen, closed) = (std::mem::take(&mut state.reopen), state.closed);
+            let (reopen, closed) = (std::mem::take(&mut state.reopen), state.end != End::Open);
             drop(state);
             self.room.notify_all();
             // What came before the file was to be opened again belongs into the old one.
@@ -122,15 +145,24 @@ impl Queue {
             if reopen {
                 sink.reopen();
             }
-            let is_done = closed && self.lock().lines.is_empty();
-            if is_done {
+            let mut state = self.lock();
+            if closed && state.lines.is_empty() {
+                state.end = End::Written;
+                self.room.notify_all();
                 return;
             }
+            drop(state);
             if !closed && self.lock().lines.len() < self.bytes / 2 {
                 std::thread::sleep(GATHER);
             }
         }
     }
+}
+
+/// Waits so that the others whom this thread serves need not wait along.
+fn blocking<T>(wait: impl FnOnce() -> T) -> T {
+    let serves = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if serves { tokio::task::block_in_place(wait) } else { wait() }
 }
 
 /// Where lines go.

@@ -15,6 +15,7 @@ use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::Shared;
 use super::id::told;
@@ -22,6 +23,7 @@ use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::decision::{Credential, Request as Asked, Source, Sources};
 use crate::model::Operation;
 use crate::server::authority::Decider;
+use crate::server::decided::Ids;
 
 #[derive(Clone, Deserialize)]
 struct Subject<'t> {
@@ -73,12 +75,12 @@ struct Evaluation<'t> {
     context: Option<Context<'t>>,
 }
 
+/// What stands beside the defaults, which are an evaluation themselves.
 #[derive(Deserialize)]
 struct Evaluations<'t> {
-    #[serde(borrow, flatten)]
-    defaults: Evaluation<'t>,
+    /// Each may be wrong by itself.
     #[serde(borrow, default, rename = "evaluations")]
-    list: Vec<Evaluation<'t>>,
+    list: Vec<&'t RawValue>,
     #[serde(default)]
     options: EvaluationOptions,
 }
@@ -138,24 +140,28 @@ struct Configuration {
 }
 
 pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    evaluated(&shared, request, |authority, id, body| {
+    evaluated(&shared, request, |authority, ids, body| {
         let evaluation: Evaluation<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        written(&evaluation.decide(authority, id)?)
+        written(&evaluation.decide(authority, ids)?)
     })
     .await
 }
 
 pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    evaluated(&shared, request, |authority, id, body| {
-        let asked: Evaluations<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    evaluated(&shared, request, |authority, ids, body| {
+        let defaults: Evaluation<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let Evaluations { list, options } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
         // Without a list it is one evaluation, and answered as such.
-        if asked.list.is_empty() {
-            return written(&asked.defaults.decide(authority, id)?);
+        if list.is_empty() {
+            return written(&defaults.decide(authority, ids)?);
         }
-        let semantic = asked.options.evaluations_semantic;
-        let mut evaluations = Vec::with_capacity(asked.list.len());
-        for evaluation in asked.list {
-            let answer = evaluation.or(&asked.defaults).decide(authority, id).unwrap_or_else(Answer::error);
+        let semantic = options.evaluations_semantic;
+        let mut evaluations = Vec::with_capacity(list.len());
+        for evaluation in list {
+            let evaluation = serde_json::from_str(evaluation.get()).map_err(|error| error.to_string());
+            let answer =
+                evaluation.and_then(|evaluation: Evaluation<'_>| evaluation.or(&defaults).decide(authority, ids));
+            let answer = answer.unwrap_or_else(Answer::error);
             let last = match semantic {
                 Semantic::ExecuteAll => false,
                 Semantic::DenyOnFirstDeny => !answer.decision,
@@ -174,7 +180,7 @@ pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Requ
 /// Where everything is: metadata of the policy decision point.
 pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let host = || format!("https://{}", headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost"));
-    let base = shared.public_url.clone().unwrap_or_else(host);
+    let base = shared.public_url.as_ref().map_or_else(host, |url| url.trim_end_matches('/').to_owned());
     let configuration = Configuration {
         access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
         access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
@@ -186,7 +192,7 @@ pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: He
 async fn evaluated(
     shared: &Shared,
     request: Request,
-    answer: impl FnOnce(&dyn Decider, Option<&str>, &[u8]) -> Result<String, String>,
+    answer: impl FnOnce(&dyn Decider, Ids<'_>, &[u8]) -> Result<String, String>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
@@ -211,7 +217,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn decide(&self, authority: &dyn Decider, id: Option<&str>) -> Result<Answer, String> {
+    fn decide(&self, authority: &dyn Decider, ids: Ids<'_>) -> Result<Answer, String> {
         let subject = self.subject.as_ref().ok_or("`subject` is missing")?;
         let action = self.action.as_ref().ok_or("`action` is missing")?;
         let resource = self.resource.as_ref().ok_or("`resource` is missing")?;
@@ -251,7 +257,7 @@ impl Evaluation<'_> {
             sources: source.map_or(Sources::Many(&[]), Sources::One),
             referer: context.and_then(|context| context.referer.as_deref()),
         };
-        Ok(Answer::new(authority.decide(&request, id, time)))
+        Ok(Answer::new(authority.decide(&request, ids, time)))
     }
 }
 

@@ -63,13 +63,13 @@ async fn placed(shared: &Shared, place: &Place, request: Request) -> Response {
 }
 
 fn answer(shared: &Shared, headers: &HeaderMap, line: Result<(&str, &str), String>, body: &[u8]) -> Response {
-    let id = told(headers);
+    let ids = told(headers);
     let verdict = match line {
         Ok((method, target)) => {
             let body = passed_on(headers, body);
-            shared.authority.ask(&HttpRequest { method, target, headers: &Received(headers), body }, id)
+            shared.authority.ask(&HttpRequest { method, target, headers: &Received(headers), body }, ids)
         }
-        Err(why) => shared.authority.not_understood(why.into(), id),
+        Err(why) => shared.authority.not_understood(why.into(), ids),
     };
     shared.answers.response(&verdict, headers.get(ORIGIN))
 }

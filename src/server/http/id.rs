@@ -2,10 +2,17 @@
 
 use axum::http::HeaderMap;
 
-/// What the gateway calls a request: `X-Request-ID`, or else the trace that it belongs to (W3C Trace Context).
-pub(in crate::server) fn told(headers: &HeaderMap) -> Option<&str> {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).filter(|text| !text.is_empty());
-    text("x-request-id").or_else(|| trace(text("traceparent")?)).filter(|id| id.len() <= 128)
+use crate::server::decided::Ids;
+
+/// What the gateway calls a request: `X-Request-ID`, and the trace that it belongs to (W3C Trace Context).
+pub(super) fn told(headers: &HeaderMap) -> Ids<'_> {
+    told_by(|name| headers.get(name)?.to_str().ok())
+}
+
+/// The same where `find` finds headers.
+pub(in crate::server) fn told_by<'h>(find: impl Fn(&str) -> Option<&'h str>) -> Ids<'h> {
+    let request = find("x-request-id").filter(|id| !id.is_empty() && id.len() <= 128);
+    Ids { request, trace: find("traceparent").and_then(trace) }
 }
 
 /// The trace's id in `00-<trace>-<parent>-<flags>`.

@@ -16,6 +16,7 @@ use axum::routing::{any, get, post};
 
 use super::authority::Decider;
 use crate::answer::{Answers, failure};
+pub(super) use id::told_by;
 pub(super) use native::explain;
 
 /// What every endpoint needs.

@@ -14,6 +14,7 @@ use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::authorizer::{Clock, SystemClock};
 use crate::explain::explain as told_why;
 use crate::server::authority::Decider;
+use crate::server::decided::Ids;
 use crate::wire::WireRequest;
 
 /// One answer, as `portcullis check` writes it.
@@ -76,26 +77,27 @@ async fn with_body(
     }
 }
 
-fn answer(authority: &dyn Decider, id: Option<&str>, body: &[u8]) -> Result<String, String> {
+fn answer(authority: &dyn Decider, ids: Ids<'_>, body: &[u8]) -> Result<String, String> {
     if body.trim_ascii_start().first() != Some(&b'[') {
-        return one(authority, id, body);
+        return one(authority, ids, body);
     }
     let requests: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let mut answers = String::with_capacity(64 * requests.len() + 2);
     for request in requests {
         answers.push(if answers.is_empty() { '[' } else { ',' });
-        let answer = one(authority, id, request.get().as_bytes());
+        let answer = one(authority, ids, request.get().as_bytes());
         answers.push_str(&answer.unwrap_or_else(|error| written(&Wrong { error })));
     }
     answers.push_str(if answers.is_empty() { "[]" } else { "]" });
     Ok(answers)
 }
 
-fn one(authority: &dyn Decider, id: Option<&str>, text: &[u8]) -> Result<String, String> {
+fn one(authority: &dyn Decider, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let request = WireRequest::read(text).map_err(|error| error.to_string())?;
     let own = request.id().map(RawValue::get);
-    let id = id.or_else(|| own.map(|id| id.trim_matches('"')));
-    let verdict = authority.decide(&request.with(&request.sources()), id, request.now());
+    let own = own.map(|id| id.trim_matches('"'));
+    let ids = Ids { request: ids.request.or(own), ..ids };
+    let verdict = authority.decide(&request.with(&request.sources()), ids, request.now());
     Ok(written(&Answer::new(request.id(), &verdict)))
 }
 

@@ -5,13 +5,13 @@
 //! ```
 //! use std::{sync::Arc, time::Duration};
 //! use portcullis::decision::{Decision, Reason, Request};
-//! use portcullis::server::{Decided, metrics::{Metrics, Scrape}};
+//! use portcullis::server::{Decided, Ids, metrics::{Metrics, Scrape}};
 //!
 //! let now = "2026-11-24T12:00:00Z".parse()?;
 //! let metrics = Arc::new(Metrics::new());
 //! metrics.record(&Decided {
 //!     at: now,
-//!     id: None,
+//!     ids: Ids::default(),
 //!     generation: 1,
 //!     token_id: None,
 //!     request: Some(&Request::new("maps", "dw")),

@@ -174,12 +174,13 @@ impl Keeper {
             narrower(current, &loaded.snapshot, SystemClock.now()).map_err(|wider| vec![wider.to_string()])?;
         }
         self.recovered();
+        // First: what has decided once is what a killed server decides by again.
+        self.save(loaded.kept);
         if !is_active {
             self.activate(loaded.snapshot, Origin::Source, SystemClock.now(), loaded.left_out);
             self.active = Some(digests);
             self.editor = loaded.editor;
         }
-        self.save(loaded.kept);
         Ok(if is_active { Outcome::Unchanged } else { Outcome::Loaded })
     }
 
@@ -263,7 +264,7 @@ impl Keeper {
             None => Err("its documents cannot be written again".to_owned()),
         };
         if let Err(error) = &saved {
-            tracing::error!(source = %self.name, "the policy is active, but not saved: {error}");
+            tracing::error!(source = %self.name, "the policy is not saved: {error}");
         }
         self.status.with(|report| report.not_saved = saved.err());
     }

@@ -6,10 +6,12 @@
 pub(crate) mod decisions;
 pub(crate) mod documents;
 pub(crate) mod names;
+mod pairs;
 pub(crate) mod patterns;
 pub(crate) mod pcls;
 pub(crate) mod queries;
 pub(crate) mod referers;
+pub(crate) mod requests;
 pub(crate) mod wire;
 
 use std::borrow::Cow;
@@ -18,7 +20,7 @@ use std::borrow::Cow;
 pub(crate) type Property = fn(&[u8]);
 
 /// The targets, by name.
-pub(crate) const TARGETS: [(&str, Property); 8] = [
+pub(crate) const TARGETS: [(&str, Property); 9] = [
     ("names", names::property),
     ("patterns", patterns::property),
     ("queries", queries::property),
@@ -27,6 +29,7 @@ pub(crate) const TARGETS: [(&str, Property); 8] = [
     ("decisions", decisions::property),
     ("wire", wire::property),
     ("pcls", pcls::property),
+    ("requests", requests::property),
 ];
 
 /// What no input is likely to hold by chance.

@@ -1,16 +1,14 @@
 //! Requests as JSON.
 
-use std::fmt;
-
 use portcullis::base::Timestamp;
 use portcullis::decision::{Credential, Decision, Reason, Replay, Source, decide};
 use portcullis::model::Operation;
 use portcullis::snapshot::Snapshot;
 use portcullis::wire::{Answer, ReplayRequest, Replayed, WireRequest};
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::pairs::Pairs;
 use super::{Parts, SECRET, with_secret};
 use crate::choices::Choices;
 
@@ -166,33 +164,6 @@ fn string(raw: &RawValue) -> Option<String> {
     match serde_json::from_str(raw.get()).ok()? {
         Value::String(text) => Some(text),
         _ => None,
-    }
-}
-
-/// The keys of an object and their values, those too that are given twice.
-struct Pairs(Vec<(String, Box<RawValue>)>);
-
-impl<'t> Deserialize<'t> for Pairs {
-    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-
-        impl<'t> Visitor<'t> for PairsVisitor {
-            type Value = Pairs;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'t>>(self, mut map: A) -> Result<Pairs, A::Error> {
-                let mut pairs = Vec::new();
-                while let Some(pair) = map.next_entry()? {
-                    pairs.push(pair);
-                }
-                Ok(Pairs(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(PairsVisitor)
     }
 }
 

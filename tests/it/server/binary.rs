@@ -48,7 +48,7 @@ impl Process {
         ask(
             self.listen,
             &format!("GET /authz/envoy/v3/maps/dw/table?name=db.{table}"),
-            &[("authorization", &token)],
+            &[("authorization", &token), ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")],
             "",
         )
         .status
@@ -99,6 +99,7 @@ fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told()
     assert!(second.child.wait().unwrap().success());
     let log = fs::read_to_string(folder.path().join("log.jsonl")).unwrap();
     assert!(log.contains(r#""token_id":"only_two""#) && !log.contains(SECRET), "{log}");
+    assert!(log.contains(r#""trace_id":"0af7651916cd43dd8448eb211c80319c""#), "{log}");
 }
 
 #[test]
@@ -123,4 +124,40 @@ fn a_server_killed_again_and_again_serves_the_last_good_policy_until_there_is_an
     eventually("a good policy is live", || (last.status("one"), last.status("two")) == (403, 200));
     let ready = ask(last.admin, "GET /readyz", &[], "").json();
     assert_eq!(ready["policy"]["origin"], "source", "{ready}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_holds_up_requests_but_neither_operators_nor_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("policy.json"), policy("one")).unwrap();
+    let fifo = folder.path().join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // Opened at both ends, so that neither waits for the other; never read.
+    let _reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+    let options =
+        ["--log", "fifo", "--log-queue", "1000", "--log-when-full", "block", "--threads", "1", "--drain", "0.5"];
+    let mut process = start(folder.path(), &options);
+    let listen = process.listen;
+    let asking: Vec<_> = (0..4)
+        .map(|_| {
+            std::thread::spawn(move || {
+                let mut stream = std::net::TcpStream::connect(listen).unwrap();
+                let request = "GET /authz/envoy/v3/lds/x HTTP/1.1\r\nhost: t\r\n\r\n";
+                // Until nothing more is answered or taken.
+                stream.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+                let mut answers = 0;
+                while std::io::Write::write_all(&mut stream, request.as_bytes()).is_ok()
+                    && std::io::Read::read(&mut stream, &mut [0; 1024]).is_ok_and(|read| read > 0)
+                {
+                    answers += 1;
+                }
+                answers
+            })
+        })
+        .collect();
+    let answers: u64 = asking.into_iter().map(|asking| asking.join().unwrap()).sum();
+    let metrics = ask(process.admin, "GET /metrics", &[], "").body;
+    assert!(answers > 100 && metrics.contains(r#"portcullis_log_lines_total{end="dropped"} 0"#), "{answers} {metrics}");
+    process.signal("TERM");
+    assert!(process.child.wait().unwrap().success());
 }

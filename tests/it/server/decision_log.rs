@@ -7,15 +7,26 @@ use std::time::Duration;
 
 use portcullis::decision::{Decision, Reason, Request, Source};
 use portcullis::model::Operation;
-use portcullis::server::Decided;
 use portcullis::server::decision_log::{DecisionLog, LogCounts, LogOptions, QueryTexts, Target, WhenFull};
+use portcullis::server::{Decided, Ids};
 use serde_json::{Value, json};
 
 use super::util::{SECRET, now};
 
+/// A trace's id.
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+
 /// One decision, whatever was decided.
 fn decided<'a>(request: Option<&'a Request<'a>>, decision: &'a Decision<'a>) -> Decided<'a> {
-    Decided { at: now(), id: None, generation: 1, token_id: None, request, decision, took: Duration::from_nanos(5) }
+    Decided {
+        at: now(),
+        ids: Ids::default(),
+        generation: 1,
+        token_id: None,
+        request,
+        decision,
+        took: Duration::from_nanos(5),
+    }
 }
 
 /// The lines that `log` writes of what `tell` tells it.
@@ -72,14 +83,18 @@ fn sources_and_referers_are_logged_without_what_is_nobodys_business() {
 fn a_line_says_what_was_decided_and_no_more() {
     let denied = Decision::Deny(Reason::TokenExpired);
     let request = Request::new("sql", "dw").secret(SECRET).operation(Operation::Model).source(Source::Resource("a.b"));
-    let whole = Decided { id: Some("r\"1"), token_id: Some("tok"), ..decided(Some(&request), &denied) };
+    let whole = Decided {
+        ids: Ids { request: Some("r\"1"), trace: Some(TRACE) },
+        token_id: Some("tok"),
+        ..decided(Some(&request), &denied)
+    };
     let not_understood = Decision::Deny(Reason::RequestNotUnderstood);
     let found = lines(LogOptions::default(), |log| {
         log.record(&whole);
         log.record(&decided(None, &not_understood));
     });
     let expected = [
-        json!({"log": 1, "time": "2026-11-24T12:00:00Z", "id": "r\"1", "generation": 1, "token_id": "tok", "api": "sql",
+        json!({"log": 1, "time": "2026-11-24T12:00:00Z", "id": "r\"1", "trace_id": TRACE, "generation": 1, "token_id": "tok", "api": "sql",
             "operation": "model", "connection": "dw", "sources": [{"resource": "a.b"}], "decision": "deny",
             "reason": "token_expired", "status": 401, "ns": 5}),
         json!({"log": 1, "time": "2026-11-24T12:00:00Z", "generation": 1, "decision": "deny",
@@ -193,7 +208,8 @@ fn a_renamed_file_is_left_for_a_new_one() {
     let (file, old) = (folder.path().join("log.jsonl"), folder.path().join("log.jsonl.1"));
     let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default()).unwrap();
     let denied = Decision::Deny(Reason::TokenMissing);
-    let tell = |id: &str| log.record(&Decided { id: Some(id), ..decided(None, &denied) });
+    let tell =
+        |id: &str| log.record(&Decided { ids: Ids { request: Some(id), trace: None }, ..decided(None, &denied) });
     tell("one");
     fs::rename(&file, &old).unwrap();
     tell("two");

@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_client::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use envoy_types::pb::google::protobuf::value::Kind;
-use portcullis::server::{Cors, ServerOptions};
+use portcullis::server::{Cors, Limits, ServerOptions};
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -103,6 +103,23 @@ fn a_preflight_passes_and_a_forged_id_is_taken_away() {
     let response = check(&server, http);
     let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { panic!("{response:?}") };
     assert_eq!(ok.headers_to_remove, ["x-portcullis-token-id"]);
+}
+
+#[test]
+fn too_many_headers_are_refused_over_http2_too() {
+    let server =
+        serve(Some(&policy("t")), ServerOptions { limits: Limits { headers: 20, ..Limits::default() }, ..options() });
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.tcp())).unwrap();
+    let ask = |count: usize| {
+        let mut request = tonic::Request::new(HealthCheckRequest::default());
+        for at in 0..count {
+            let name = tonic::metadata::MetadataKey::from_bytes(format!("x-{at}").as_bytes()).unwrap();
+            request.metadata_mut().insert(name, "1".parse().unwrap());
+        }
+        runtime().block_on(async { HealthClient::new(endpoint.connect().await.unwrap()).check(request).await })
+    };
+    assert!(ask(5).is_ok());
+    assert!(ask(30).is_err());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Sockets, limits, and the end.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
@@ -69,6 +69,25 @@ fn a_request_that_does_not_arrive_is_given_up() {
         .unwrap();
     let answer = answer(&mut stream);
     assert_eq!((answer.status, &*answer.reason()), (503, "timeout"));
+}
+
+#[test]
+fn a_connection_that_says_nothing_is_closed() {
+    let limits = Limits { idle_time: Duration::from_millis(100), ..Limits::default() };
+    let server = serve(Some(&policy("t")), limited(limits));
+    for said in ["", "G", "PRI * HTTP/2.0\r\n", "GET /authz/nginx HTTP/1.1\r\nhost: t\r\n"] {
+        let mut stream = connect(server.tcp());
+        stream.write_all(said.as_bytes()).unwrap();
+        assert!(stream.read_to_end(&mut Vec::new()).is_ok(), "{said:?}: it is still open");
+    }
+    // One that is kept, too, once it has been answered.
+    let mut stream = connect(server.tcp());
+    stream
+        .write_all(request(ASK, &[("authorization", &bearer())], "").replace("connection: close", "x: y").as_bytes())
+        .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::decision::{Decision, Reason, Request};
-use portcullis::server::Decided;
 use portcullis::server::decision_log::LogCounts;
 use portcullis::server::metrics::{Load, Metrics, Scrape};
 use portcullis::server::policy::{LiveOptions, Source};
+use portcullis::server::{Decided, Ids};
 
 use super::util::{decide_and, now, policy, serve};
 
@@ -38,7 +38,7 @@ fn every_decision_is_counted_once_where_it_belongs() {
     let took = Duration::from_secs(2);
     metrics.record(&Decided {
         at: now(),
-        id: None,
+        ids: Ids::default(),
         generation: 1,
         token_id: None,
         request: None,
@@ -93,7 +93,7 @@ fn counting_on_all_cores_loses_nothing_and_allocates_nothing() {
     let request = Request::new("maps", "dw");
     let told = Decided {
         at: now(),
-        id: None,
+        ids: Ids::default(),
         generation: 1,
         token_id: None,
         request: Some(&request),

@@ -134,10 +134,16 @@ fn authzen_evaluates_many_by_three_semantics() {
     assert_eq!(evaluate(Some("deny_on_first_deny"), &tables), [true, false]);
     assert_eq!(evaluate(Some("permit_on_first_permit"), &["db.u", "db.t", "db.t"]), [false, true]);
 
-    let broken = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"}, "evaluations": [{}]});
+    // One that is wrong is no by itself, and the others are answered.
+    let right = json!({"type": "resource", "id": "db.t", "properties": {"connection": "dw"}});
+    let broken = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"},
+        "evaluations": [{}, {"resource": {"type": "resource"}}, 7, {"resource": right}]});
     let answer = server.ask("POST /access/v1/evaluations", &[], &broken.to_string()).json();
-    assert_eq!(answer["evaluations"][0]["decision"], false);
-    assert_eq!(answer["evaluations"][0]["context"]["error"]["status"], 400);
+    for at in 0..3 {
+        assert_eq!(answer["evaluations"][at]["decision"], false);
+        assert_eq!(answer["evaluations"][at]["context"]["error"]["status"], 400);
+    }
+    assert_eq!(answer["evaluations"][3]["decision"], true);
 
     let single = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"},
         "resource": {"type": "resource", "id": "db.t", "properties": {"connection": "dw"}}});

@@ -65,6 +65,15 @@ impl Client {
     }
 }
 
+/// Sets it at the end of a scope, however that is left.
+struct SetWhenDropped<'a>(&'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// Memory in use by a process, in kilobytes, where the system tells.
 fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
@@ -105,6 +114,8 @@ fn a_process_answers_rightly_while_its_policy_changes() {
     let answers: u64 = std::thread::scope(|scope| {
         let load = &load;
         let clients: Vec<_> = (0..CLIENTS).map(|first| scope.spawn(move || load(first))).collect();
+        // Where anything fails, the clients end, too.
+        let _end = SetWhenDropped(&done);
         let mut watch = Client::new(process.listen);
         for number in 2..=reloads + 1 {
             fs::write(folder.path().join("new"), policy(number)).unwrap();

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use portcullis::Authorizer;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Reason, Request, Source as Asked};
-use portcullis::server::Decided;
 use portcullis::server::policy::{LiveOptions, LivePolicy, Source};
+use portcullis::server::{Decided, Ids};
 
 /// Part of every secret here: nothing that is written may hold it.
 pub(super) const SECRET: &str = "s3cr3t-of-the-test";
@@ -58,5 +58,13 @@ pub(super) fn decide_and(
     let (token_id, decision) = current.decide_identified(request, at);
     let generation = current.number();
     let took = Duration::from_nanos(321);
-    tell(&Decided { at, id: Some("r-1"), generation, token_id, request: Some(request), decision: &decision, took });
+    tell(&Decided {
+        at,
+        ids: Ids { request: Some("r-1"), trace: None },
+        generation,
+        token_id,
+        request: Some(request),
+        decision: &decision,
+        took,
+    });
 }

@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# What deciding costs a server: requests a second of `portcullis serve`, and of the same server code with the decision replaced by a
+# constant allow, by turns: benches/load.sh [ROUNDS [SECONDS]], 15 rounds of 2 seconds each unless said. The server's processor time for each
+# request is told beside: it says the same where the machine has other things to do, too.
+#
+# Three ways: native HTTP, nginx's endpoint, and gRPC through a real Envoy, which answers what is allowed itself. Loopback only. Needs
+# wrk (a Debian package), and Envoy as tests/gateways/run.sh installs it, or none and `WAYS="native nginx"`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+rounds=${1:-15}
+seconds=${2:-2}
+ways=${WAYS:-native nginx envoy}
+target=${CARGO_TARGET_DIR:-target}/release
+PATH=$PWD/target/gateways/venv/bin:$PATH
+command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
+[[ $ways != *envoy* ]] || command -v envoy >/dev/null || { echo "envoy is missing: run tests/gateways/run.sh first" >&2; exit 1; }
+if [[ -z ${BUILT:-} ]]; then
+    cargo build --release --locked --bin portcullis --example constant_allow
+fi
+
+folder=$(mktemp -d)
+started=()
+end() {
+    ((${#started[@]} == 0)) || kill "${started[@]}" 2>/dev/null || true
+    wait 2>/dev/null || true
+    rm -r "$folder"
+}
+trap end EXIT
+
+# 1,000 tokens of ten grants each, for one web site.
+awk 'BEGIN {
+    printf "{\"connections\": [{\"name\": \"dw\", \"dialect\": \"bigquery\"}], \"tokens\": ["
+    for (t = 0; t < 1000; t++) {
+        printf "%s{\"id\": \"t%d\", \"token\": \"secret-of-token-%d\", \"allowed_apis\": [\"maps\"], \"referers\": [\"https://app.example.com/\"], \"grants\": [", t ? "," : "", t, t
+        for (g = 0; g < 10; g++) printf "%s{\"connection_name\": \"dw\", \"source\": \"acme.%s%d_%d%s\"}", g ? "," : "", g < 8 ? "tables.t" : "tiles_", t, g, g < 8 ? "" : ".*"
+        printf "]}"
+    }
+    printf "]}"
+}' >"$folder/policy.json"
+
+# Each request is for another token than the one before, and allowed.
+cat >"$folder/ask.lua" <<'LUA'
+local requests, at = {}, 0
+function init(arguments)
+    for t = 0, 999 do
+        local token, name = "secret-of-token-" .. t, "acme.tables.t" .. t .. "_" .. t % 8
+        local url = "/v3/maps/dw/table/5/15/12?name=" .. name .. "&formatTiles=binary&cache=1767225600000"
+        local headers = {authorization = "Bearer " .. token, referer = "https://app.example.com/", ["user-agent"] = "wrk"}
+        if arguments[1] == "native" then
+            requests[t] = wrk.format("POST", "/v1/decide", {["content-type"] = "application/json"}, string.format(
+                '{"token": "%s", "api": "maps", "connection": "dw", "resource": "%s", "referer": "https://app.example.com/"}', token, name))
+        elseif arguments[1] == "nginx" then
+            headers["x-original-method"], headers["x-original-uri"] = "GET", url
+            requests[t] = wrk.format("GET", "/authz/nginx", headers)
+        else
+            requests[t] = wrk.format("GET", url, headers)
+        end
+    end
+end
+function request()
+    at = (at + 389) % 1000
+    return requests[at]
+end
+function done(summary)
+    local errors = summary.errors
+    local failed = errors.status + errors.connect + errors.read + errors.write + errors.timeout
+    io.write(string.format("\nfound %.0f %d %d\n", summary.requests / summary.duration * 1e6, summary.requests, failed))
+end
+LUA
+
+start() { "$@" >>"$folder/log" 2>&1 & started+=($!); }
+await() { for _ in {1..200}; do (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; cat "$folder/log" >&2; exit 1; }
+
+start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18181 --admin 127.0.0.1:18182
+start "$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18191 127.0.0.1:18192
+await 18181
+await 18191
+if [[ $ways == *envoy* ]]; then
+    for which in 8 9; do
+        sed "s/port_value: 8080/port_value: 1808$which/; s/port_value: 8181/port_value: 181${which}1/; s/route: {cluster: apis}/direct_response: {status: 200}/" \
+            examples/gateways/envoy-grpc.yaml >"$folder/envoy-$which.yaml"
+        start envoy -c "$folder/envoy-$which.yaml" --concurrency 1 --use-dynamic-base-id -l error
+        await "1808$which"
+    done
+fi
+
+# Ticks that a process has run for.
+ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
+
+# Requests a second of one run, and microseconds of the server's processor time for each; any answer but a yes fails it all.
+ask() {
+    local before after found count failed
+    before=$(ticks "$4")
+    read -r _ found count failed < <(wrk --threads 1 --connections 32 --duration "$3" --script "$folder/ask.lua" "http://127.0.0.1:$2" -- "$1" | grep '^found')
+    after=$(ticks "$4")
+    ((failed == 0)) || { echo "$1: $failed requests failed" >&2; return 1; }
+    awk -v found="$found" -v ticks=$((after - before)) -v count="$count" -v hertz="$(getconf CLK_TCK)" \
+        'BEGIN { printf "%d %.3f\n", found, ticks * 1e6 / hertz / count }'
+}
+
+printf '%s rounds of %s s each, %s processors\n' "$rounds" "$seconds" "$(nproc)"
+printf '| way | portcullis, requests/s | constant allow | ratio: lower quartile | median | upper | processor time, us a request | constant allow | difference |\n'
+printf '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n'
+for way in $ways; do
+    ports=(18181 18191)
+    [[ $way != envoy ]] || ports=(18088 18089)
+    own() { ask "$way" "${ports[0]}" "$1" "${started[0]}"; }
+    other() { ask "$way" "${ports[1]}" "$1" "${started[1]}"; }
+    { own 1s; other 1s; } >/dev/null
+    for ((round = 0; round < rounds; round++)); do
+        if ((round % 2)); then
+            second=$(other "${seconds}s"); first=$(own "${seconds}s")
+        else
+            first=$(own "${seconds}s"); second=$(other "${seconds}s")
+        fi
+        echo "$first $second"
+    done | awk -v way="$way" '
+        function sorted(list, n,   i, j, x) { for (i = 2; i <= n; i++) { x = list[i]; for (j = i - 1; j > 0 && list[j] > x; j--) list[j + 1] = list[j]; list[j + 1] = x } }
+        { own[NR] = $1; time[NR] = $2; other[NR] = $3; floor[NR] = $4; ratio[NR] = $1 / $3; more[NR] = $2 - $4 }
+        END {
+            if (!NR) exit 1
+            sorted(own, NR); sorted(other, NR); sorted(ratio, NR); sorted(time, NR); sorted(floor, NR); sorted(more, NR); middle = int((NR + 1) / 2)
+            printf "| %s | %d | %d | %.3f | **%.3f** | %.3f | %.1f | %.1f | %.1f |\n", way, own[middle], other[middle], ratio[int((NR + 3) / 4)], ratio[middle], ratio[int((3 * NR + 1) / 4)], time[middle], floor[middle], more[middle]
+        }'
+done

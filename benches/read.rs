@@ -1,0 +1,76 @@
+//! What reading a request costs: from method, target, headers and body to what a decision is asked for.
+//!
+//! - `tile`: what a map asks for most, with the headers of a browser; nothing in it is encoded that matters;
+//! - `tile, encoded`: the same with a connection and a name that must be decoded;
+//! - `model`: an aggregate, with parameters that are long JSON, encoded;
+//! - `body`: a query that was too long for a URL, as a JSON body of 8 KiB;
+//! - `twice`: a parameter given twice, which is refused.
+//!
+//! `floor/look` is the least that a reader must do: look at each byte of the target and of the headers' names once.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs, reason = "a benchmark that fails should stop")]
+
+use std::hint::black_box;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use portcullis::gateway::{Body, HttpRequest, Reader, Reading};
+
+const HEADERS: [(&str, &str); 14] = [
+    ("host", "gcp-us-east1.api.carto.com"),
+    (
+        "user-agent",
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    ),
+    ("accept", "*/*"),
+    ("accept-language", "en-US,en;q=0.9"),
+    ("accept-encoding", "gzip, deflate, br, zstd"),
+    ("authorization", "Bearer eyJhbGciOiJIUzI1NiJ9.eyJhIjoiYWNfZTJlMDAwMCIsImp0aSI6ImJiYmIyMjIyIn0.not-a-signature"),
+    ("content-type", "application/json"),
+    ("origin", "https://app.example.com"),
+    ("referer", "https://app.example.com/"),
+    ("sec-fetch-dest", "empty"),
+    ("sec-fetch-mode", "cors"),
+    ("sec-fetch-site", "cross-site"),
+    ("x-forwarded-for", "203.0.113.7"),
+    ("x-request-id", "5f0c2d0e-5b5e-4b39-9a83-0d8a63f5f3c1"),
+];
+
+const TILE: &str = "/v3/maps/carto_dw/table/5/15/12?name=carto-demo-data.demo_tables.airports&spatialDataColumn=geom\
+    &spatialDataType=geo&tileResolution=0.5&columns=name%2Crevenue&cache=1767225600000&formatTiles=binary&v=3.4&client=deck-gl";
+const ENCODED: &str = "/v3/maps/Oracle%20Conn/table/5/15/12?name=%22Sales+Db%22.%22Regions%22&spatialDataColumn=geom\
+    &spatialDataType=geo&tileResolution=0.5&columns=name%2Crevenue&cache=1767225600000&formatTiles=binary&v=3.4&client=deck-gl";
+const TWICE: &str = "/v3/maps/carto_dw/table/5/15/12?name=carto-demo-data.demo_tables.airports&name=other";
+
+fn benches(criterion: &mut Criterion) {
+    let reader = Reader::default();
+    let filters = "%7B%22storetype%22%3A%7B%22in%22%3A%7B%22values%22%3A%5B%22Supermarket%22%5D%7D%7D%7D".repeat(4);
+    let model = format!(
+        "/v3/sql/carto_dw/model/category?type=query&client=deck-gl&source=SELECT+*+FROM+%60carto-demo-data.demo_tables.stores%60\
+        &params=%7B%22column%22%3A%22storetype%22%7D&queryParameters=&filters={filters}&filtersLogicalOperator=and&spatialDataType=geo"
+    );
+    let values: Vec<String> = (0..500).map(|at| format!("'order-{at:06}'")).collect();
+    let body = serde_json::json!({"v": "3.4", "client": "deck-gl", "q": format!("SELECT * FROM t WHERE id IN ({})", values.join(","))});
+    let body = body.to_string();
+    let mut group = criterion.benchmark_group("read");
+    for (name, method, target, body, is_understood) in [
+        ("tile", "GET", TILE, "", true),
+        ("tile, encoded", "GET", ENCODED, "", true),
+        ("model", "GET", &*model, "", true),
+        ("body", "POST", "/v3/sql/carto_dw/query", &*body, true),
+        ("twice", "GET", TWICE, "", false),
+    ] {
+        let request = HttpRequest { method, target, headers: &HEADERS, body: Body::Whole(body.as_bytes()) };
+        // A benchmark that reads wrongly measures nothing.
+        assert_eq!(matches!(reader.read(&request), Ok(Reading::Access(_))), is_understood, "{name}");
+        group.bench_function(name, |bencher| bencher.iter(|| reader.read(black_box(&request)).is_ok()));
+    }
+    group.bench_function("floor/look", |bencher| {
+        bencher.iter(|| {
+            let bytes = black_box(TILE).bytes().filter(|byte| *byte == b'&').count();
+            bytes + black_box(&HEADERS).iter().flat_map(|(name, _)| name.bytes()).filter(|byte| *byte == b'-').count()
+        });
+    });
+    group.finish();
+}
+
+criterion_group!(read_benches, benches);
+criterion_main!(read_benches);

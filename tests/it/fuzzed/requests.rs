@@ -1,0 +1,370 @@
+//! HTTP requests.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use portcullis::gateway::{Body, HttpRequest, Reader, Reading};
+use portcullis::model::Operation;
+use serde_json::Value;
+use serde_json::value::RawValue;
+use url::form_urlencoded;
+
+use super::pairs::Pairs;
+use super::{Parts, SECRET, lines};
+use crate::choices::Choices;
+
+/// A request as a gateway hands it over.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Sent {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Told {
+    token: Option<String>,
+    api: String,
+    operation: Operation,
+    connection: String,
+    sources: Vec<(&'static str, String)>,
+    referer: Option<String>,
+}
+
+/// Method, target, headers a line each, body, choices of how to write it anew; or nothing, then choices for it all.
+pub(crate) fn property(input: &[u8]) {
+    let mut parts = Parts::of(input);
+    let method = parts.text().into_owned();
+    if method.is_empty() {
+        made_up(&mut Choices::of(parts.bytes()));
+        return;
+    }
+    let target = parts.text().into_owned();
+    let headers = lines(parts.bytes(), 40);
+    let headers = headers.iter().filter_map(|line| {
+        let at = line.iter().position(|byte| *byte == b':')?;
+        Some((String::from_utf8_lossy(&line[..at]).into_owned(), line[at + 1..].to_vec()))
+    });
+    let sent = Sent { method, target, headers: headers.collect(), body: parts.bytes().to_vec() };
+    check(&sent, &mut Choices::of(parts.bytes()));
+}
+
+/// A request whose meaning is known is read as that, and written in another way as that or not at all. Returns whether the other
+/// way was understood.
+pub(crate) fn made_up(choices: &mut Choices<'_>) -> bool {
+    let (sent, told) = written(choices);
+    assert_eq!(read(&sent), Ok(Some(told)), "{sent:?}");
+    check(&sent, choices)
+}
+
+/// Reading ends, says why it does not understand without repeating what was sent, needs the body only where it says so, and
+/// reads a request that it understands the same when it is written in another way, or refuses it. Returns whether it understood that.
+pub(crate) fn check(sent: &Sent, choices: &mut Choices<'_>) -> bool {
+    let told = read(sent);
+    if let Err(why) = &told {
+        assert!(!why.is_empty() && !why.contains('\n'), "{why}\n{sent:?}");
+        let secret = Sent { target: sent.target.replace('=', &format!("={SECRET}")), ..sent.clone() };
+        assert!(!read(&secret).is_err_and(|why| why.contains(SECRET)), "{secret:?}");
+    }
+    if !Reader::default().needs_body(&sent.method, &sent.target) {
+        let other = Sent { body: b"{\"name\": \"another\"}".to_vec(), ..sent.clone() };
+        assert_eq!(read(&other), told, "{sent:?}");
+    }
+    if let Ok(Some(told)) = told
+        && let Some(anew) = anew(sent, choices)
+        && let Ok(found) = read(&anew)
+    {
+        assert_eq!(found, Some(told), "{sent:?}\n{anew:?}");
+        return true;
+    }
+    false
+}
+
+/// What the sidecar's reader makes of it: `None` for what passes undecided.
+fn read(sent: &Sent) -> Result<Option<Told>, String> {
+    let Sent { method, target, headers, body } = sent;
+    let reader = Reader::default();
+    match reader.read(&HttpRequest { method, target, headers, body: Body::Whole(body) }) {
+        Err(why) => Err(why.to_string()),
+        Ok(Reading::Preflight | Reading::PassedThrough) => Ok(None),
+        Ok(Reading::Access(access)) => Ok(Some(Told {
+            token: access.token.clone().map(Cow::into_owned),
+            api: access.api.to_owned(),
+            operation: access.operation,
+            connection: access.connection.clone().into_owned(),
+            sources: access.sources.iter().map(|(kind, text)| (kind.as_str(), text.clone().into_owned())).collect(),
+            referer: access.referer.clone().map(Cow::into_owned),
+        })),
+    }
+}
+
+/// The same request in another way that HTTP, URLs and JSON allow; `None` if its body is not for that.
+fn anew(sent: &Sent, choices: &mut Choices<'_>) -> Option<Sent> {
+    let (path, query) = sent.target.split_once('?').unwrap_or((&sent.target, ""));
+    let path: Vec<String> = path.split('/').map(|segment| segment_anew(segment, choices)).collect();
+    let mut query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let mut body: Vec<(String, Box<RawValue>)> = match &*sent.body {
+        [] => Vec::new(),
+        body => {
+            let Pairs(pairs) = serde_json::from_slice(body).ok()?;
+            pairs
+        }
+    };
+    let mut method = sent.method.clone();
+    if choices.one_in(3) && method == "GET" {
+        "POST".clone_into(&mut method);
+        // A token stays where it is.
+        for (key, value) in query.extract_if(.., |(key, _)| key != "access_token") {
+            body.push((key, serde_json::value::to_raw_value(&value).ok()?));
+        }
+    }
+    for _ in 0..choices.below(4) {
+        let (a, b) = (choices.below(query.len()), choices.below(query.len()));
+        let (c, d) = (choices.below(body.len()), choices.below(body.len()));
+        if !query.is_empty() {
+            query.swap(a, b);
+        }
+        if !body.is_empty() {
+            body.swap(c, d);
+        }
+    }
+    let query: Vec<String> = query.iter().map(|(key, value)| pair(key, value, choices)).collect();
+    let mark = if query.is_empty() { "" } else { "?" };
+    let target = format!("{}{mark}{}", path.join("/"), query.join("&"));
+    let headers = sent.headers.iter().map(|(name, value)| (recased(name, choices), value.clone())).collect();
+    let body = if body.is_empty() { sent.body.clone() } else { object(&body, choices).into_bytes() };
+    Some(Sent { method, target, headers, body })
+}
+
+/// A character in two or four ways.
+fn recased(name: &str, choices: &mut Choices<'_>) -> String {
+    name.chars().map(|c| if choices.one_in(3) { c.to_ascii_uppercase() } else { c }).collect()
+}
+
+fn escape(byte: u8, choices: &mut Choices<'_>, out: &mut String) {
+    let _ = if choices.one_in(2) { write!(out, "%{byte:02x}") } else { write!(out, "%{byte:02X}") };
+}
+
+/// A segment with some of its characters encoded, and escapes with digits in the other case.
+fn segment_anew(segment: &str, choices: &mut Choices<'_>) -> String {
+    // Words of the route are refused then, and many of those would hide all else.
+    let is_word = segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    if !choices.one_in(if is_word { 24 } else { 2 }) {
+        return segment.to_owned();
+    }
+    let mut out = String::new();
+    let mut rest = segment.as_bytes();
+    while let [byte, behind @ ..] = rest {
+        rest = behind;
+        if let (b'%', [high, low, behind @ ..]) = (byte, behind)
+            && let Ok(value) = u8::from_str_radix(&String::from_utf8_lossy(&[*high, *low]), 16)
+        {
+            escape(value, choices, &mut out);
+            rest = behind;
+        } else if choices.one_in(3) {
+            escape(*byte, choices, &mut out);
+        } else {
+            out.push(char::from(*byte));
+        }
+    }
+    out
+}
+
+/// A parameter of a query.
+fn pair(key: &str, value: &str, choices: &mut Choices<'_>) -> String {
+    let mut out = encoded(key, "=", choices);
+    if !value.is_empty() || choices.one_in(2) {
+        out.push('=');
+    }
+    out.push_str(&encoded(value, "", choices));
+    out
+}
+
+/// Form-encoded, with more encoded than need be.
+fn encoded(text: &str, also: &str, choices: &mut Choices<'_>) -> String {
+    let mut out = String::new();
+    for byte in text.bytes() {
+        let must = !byte.is_ascii_graphic() || b"&%+#;".contains(&byte) || also.as_bytes().contains(&byte);
+        match byte {
+            b' ' if choices.one_in(2) => out.push('+'),
+            _ if must || choices.one_in(4) => escape(byte, choices, &mut out),
+            _ => out.push(char::from(byte)),
+        }
+    }
+    out
+}
+
+/// An object of JSON, with other white space and escapes.
+fn object(pairs: &[(String, Box<RawValue>)], choices: &mut Choices<'_>) -> String {
+    let mut out = String::from("{");
+    for (at, (key, value)) in pairs.iter().enumerate() {
+        out.push_str(if at > 0 { "," } else { "" });
+        out.push_str(choices.pick(&["", " ", "\r\n\t"]));
+        string(key, choices, &mut out);
+        out.push_str(choices.pick(&[":", " : "]));
+        match serde_json::from_str(value.get()) {
+            Ok(Value::String(text)) => string(&text, choices, &mut out),
+            _ => out.push_str(value.get()),
+        }
+    }
+    out.push_str(choices.pick(&["}", "\n}\n"]));
+    out
+}
+
+/// A string of JSON, with more escaped than need be.
+fn string(text: &str, choices: &mut Choices<'_>, out: &mut String) {
+    out.push('"');
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            '/' if choices.one_in(2) => out.push_str("\\/"),
+            '\n' if choices.one_in(2) => out.push_str("\\n"),
+            _ if c < ' ' || choices.one_in(5) => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = if choices.one_in(2) { write!(out, "\\u{unit:04X}") } else { write!(out, "\\u{unit:04x}") };
+                }
+            }
+            _ => out.push(c),
+        }
+    }
+    out.push('"');
+}
+
+const TEXTS: &[&str] = &[
+    "carto.shared.demo",
+    "a.b+c",
+    "`my-project.sales.orders`",
+    "SELECT * FROM t WHERE a = 'x+y&z=%20;#' -- 🗾\n",
+    "daily-roads",
+    "Daily",
+    "ab",
+    "x-",
+    "public.\"he said \"\"hi\"\"\"",
+    "esquema.tabla&más=1+1",
+    "https://x.test/?name=other&q=SELECT 1",
+    "back\\slash \\u0041",
+    " padded ",
+    "",
+];
+
+/// A request as the platform's client would write it, of any route (W1), and what it asks for.
+fn written(choices: &mut Choices<'_>) -> (Sent, Told) {
+    let route = choices.below(13);
+    let connection =
+        choices.pick(&["dw", "Oracle Conn", "conexión-ñ", "a+b", "100%25", "v3", "publicity", "c;d", "{connection}"]);
+    let mut text = || choices.pick(TEXTS).to_owned();
+    let (one, two) = (text(), text());
+    let kind = |text: &str| if names_a_source(text) { "named_source" } else { "query" };
+    let (mut api, mut operation, mut connection_told) = ("maps", Operation::Query, connection.to_owned());
+    let mut path = vec!["v3", "maps", connection];
+    let mut parameters: Vec<(&str, String)> = Vec::new();
+    let mut sources = vec![("resource", one.clone())];
+    // A table's name in a path cannot hold what a path could be read otherwise for.
+    let segment = if one.contains(['/', '\\', '\n']) || one.is_empty() { "a.b".to_owned() } else { one.clone() };
+    match route {
+        0..3 => {
+            path.push(["table", "tileset", "raster"][route]);
+            parameters.push(("name", one));
+        }
+        3 => {
+            path.push("query");
+            sources = vec![(kind(&one), one.clone())];
+            parameters.push(("q", one));
+        }
+        4 | 5 => {
+            path.push("boundary");
+            let (key, kind) = [("propertiesTableName", "resource"), ("propertiesSqlQuery", "query")][route - 4];
+            sources.push((kind, two.clone()));
+            parameters.extend([(key, two), ("tilesetTableName", one)]);
+        }
+        6 | 7 => {
+            (api, path) = ("sql", vec!["v3", "sql", connection, ["query", "job"][route - 6]]);
+            sources = vec![(kind(&one), one.clone())];
+            parameters.push(("q", one));
+        }
+        8 => {
+            (api, operation) = ("sql", Operation::Model);
+            path = vec!["v3", "sql", connection, "model", "formula"];
+            let of = choices.pick(&["table", "tileset", "raster", "query"]);
+            sources = vec![(if of == "query" { kind(&one) } else { "resource" }, one.clone())];
+            parameters.extend([("type", of.to_owned()), ("source", one)]);
+        }
+        9 => {
+            path = vec!["v3", "stats", connection, &segment, "population"];
+            sources = vec![("resource", segment.clone())];
+        }
+        10 => {
+            path = vec!["v3", "stats", connection, "population"];
+            sources = vec![(kind(&one), one.clone())];
+            parameters.push(("q", one));
+        }
+        11 => {
+            (api, path) = ("imports", vec!["v3", "imports", connection]);
+            parameters.push(("destination", one));
+        }
+        _ => {
+            (api, path) = ("lds", vec!["v3", "lds", "geocoding", "geocode"]);
+            (sources, connection_told) = (Vec::new(), String::new());
+        }
+    }
+    if route < 6 {
+        path.extend(choices.pick(&[&[][..], &["5", "15", "12"], &["7"], &["tiles"]]));
+    }
+    let mut target = String::from(choices.pick(&["", "/api", "/a/v2"]));
+    for segment in path {
+        target.push('/');
+        for byte in segment.bytes() {
+            let plain = byte.is_ascii_alphanumeric() || b"-_.+&='\"`".contains(&byte);
+            let _ = if plain { write!(target, "{}", char::from(byte)) } else { write!(target, "%{byte:02X}") };
+        }
+    }
+    let noise =
+        [("v", "3.4"), ("client", "deck-gl"), ("cache", "1"), ("filters", r#"{"a": ["\u0041", null]}"#), ("tag-x", "")];
+    let mut noise: Vec<_> =
+        noise.into_iter().filter(|_| choices.one_in(2)).map(|(key, value)| (key, value.to_owned())).collect();
+    let (mut headers, mut token) = (vec![("accept".to_owned(), b"*/*".to_vec())], None);
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    if choices.one_in(3) {
+        query.append_pair("access_token", "se/cr+et &");
+        token = Some("se/cr+et &".to_owned());
+    } else if choices.one_in(2) {
+        headers
+            .push(("authorization".to_owned(), format!("{} s3cret", choices.pick(&["Bearer", "bearer"])).into_bytes()));
+        token = Some("s3cret".to_owned());
+    }
+    let referer = choices.pick(&[None, Some("https://app.example.com/a?b#c")]).map(str::to_owned);
+    headers.extend(referer.iter().map(|referer| ("referer".to_owned(), referer.clone().into_bytes())));
+    // All in the query; all in the body; the sources in the query, and a body without.
+    let place = choices.below(3);
+    let mut body = Vec::new();
+    if place == 0 {
+        parameters.append(&mut noise);
+    } else if place == 1 {
+        noise.append(&mut parameters);
+    }
+    query.extend_pairs(&parameters);
+    if place > 0 {
+        let object: serde_json::Map<String, Value> =
+            noise.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
+        body = serde_json::to_vec(&object).unwrap();
+        headers.push(("content-type".to_owned(), b"application/json".to_vec()));
+    }
+    let query = query.finish();
+    if !query.is_empty() {
+        target = format!("{target}?{query}");
+    }
+    let method = if place > 0 { "POST" } else { "GET" }.to_owned();
+    let told = Told { token, api: api.to_owned(), operation, connection: connection_told, sources, referer };
+    (Sent { method, target, headers, body }, told)
+}
+
+/// Whether a text is the name of a named source (N5).
+fn names_a_source(text: &str) -> bool {
+    let is_end = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (3..=51).contains(&text.len())
+        && text.chars().all(|c| is_end(c) || c == '-' || c == '_')
+        && text.starts_with(is_end)
+        && text.ends_with(is_end)
+}
