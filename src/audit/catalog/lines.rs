@@ -21,7 +21,10 @@ pub(super) fn read(
         let seen = if read == 0 {
             return Ok(());
         } else if read > MAX_ROW_BYTES {
-            input.skip_until(b'\n').map_err(unreadable)?;
+            // The line end may have been its last byte.
+            if text.last() != Some(&b'\n') {
+                input.skip_until(b'\n').map_err(unreadable)?;
+            }
             see(Err(Broken { line, why: format!("more than {MAX_ROW_BYTES} bytes") }))
         } else if text.trim_ascii().is_empty() {
             continue;
