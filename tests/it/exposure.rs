@@ -30,7 +30,7 @@ fn exposed(world: &World) -> (Policy, Vec<String>) {
 }
 
 /// Whether some request of the token for the name is allowed.
-fn is_allowed(
+pub(crate) fn is_allowed(
     snapshot: &Snapshot,
     policy: &Policy,
     token: usize,
@@ -38,14 +38,23 @@ fn is_allowed(
     name: &str,
     now: Timestamp,
 ) -> bool {
+    runs(snapshot, policy, token, connection, Source::Resource(name), now)
+}
+
+/// Whether some request of the token for the source is allowed.
+fn runs(
+    snapshot: &Snapshot,
+    policy: &Policy,
+    token: usize,
+    connection: &str,
+    source: Source<'_>,
+    now: Timestamp,
+) -> bool {
     let apis = policy.tokens()[token].apis();
     apis.iter().filter_map(|api| policy.apis().get(api)).filter(|api| api.needs_source()).any(|api| {
         [Operation::Query, Operation::Model].into_iter().any(|operation| {
             let secret = secret_of(token);
-            let request = Request::new(api.name(), connection)
-                .secret(&secret)
-                .operation(operation)
-                .source(Source::Resource(name));
+            let request = Request::new(api.name(), connection).secret(&secret).operation(operation).source(source);
             decide(snapshot, &request, now).is_allow()
         })
     })
@@ -112,7 +121,7 @@ const APIS: &[&[&str]] = &[&["maps"], &["sql"], &["maps", "sql"], &["imports"], 
 const LETTERS: [&str; 5] = ["A", "B", "C", "a", "c"];
 
 /// Grants, APIs and ends of a few tokens, by number.
-fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> {
+pub(crate) fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> {
     let sources = ["a.b.*", "a.*.c", "a.b.c", "b.b.b", "a.a.*", "*", "src-1", "src-2"];
     let sources: Vec<&str> = sources.into_iter().chain(QUERIES.iter().map(|(sql, _)| *sql)).collect();
     let grant = (prop::sample::select(sources), prop::sample::select(&["dw", "dw", "named"][..]))
@@ -140,6 +149,42 @@ fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// What the named sources stand for.
+pub(crate) fn named_sources() -> NamedSources {
+    let mut named = NamedSources::default();
+    named.add("src-1".into(), None, QUERIES[1].0.into());
+    named.add("src-2".into(), Some("dw".into()), QUERIES[3].0.into());
+    named
+}
+
+/// Which tables of a connection the token reads by the queries and named sources that it may run.
+pub(crate) fn tables_read(
+    document: &serde_json::Value,
+    snapshot: &Snapshot,
+    policy: &Policy,
+    token: usize,
+    connection: &str,
+    at: Timestamp,
+) -> Vec<&'static [&'static str]> {
+    let grants = document["tokens"][token]["grants"].as_array().unwrap();
+    let here = grants.iter().filter(|grant| grant["connection_name"] == connection);
+    let tables = here.filter_map(|grant| {
+        let source = grant["source"].as_str().unwrap();
+        let (query, asked) = match source {
+            "src-1" => (1, Source::NamedSource(source)),
+            "src-2" if connection == "dw" => (3, Source::NamedSource(source)),
+            sql => (QUERIES.iter().position(|(known, _)| *known == sql)?, Source::Query(sql)),
+        };
+        runs(snapshot, policy, token, connection, asked, at).then_some(QUERIES[query].1)
+    });
+    tables.flatten().copied().collect()
+}
+
+/// Whether the table, as [`tables_read`] has it, may stand for the name.
+pub(crate) fn may_be(table: &[&str], name: &[&str; 3]) -> bool {
+    table.iter().zip(name.iter().rev()).all(|(part, own)| part == own)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
@@ -148,10 +193,7 @@ proptest! {
         let policy = policy(&document);
         let snapshot = snapshot(&policy, &Options::default());
         let (now, before): (Timestamp, Timestamp) = (NOW.parse().unwrap(), "1990-01-01".parse().unwrap());
-        let mut named = NamedSources::default();
-        named.add("src-1".into(), None, QUERIES[1].0.into());
-        named.add("src-2".into(), Some("dw".into()), QUERIES[3].0.into());
-        let followed = Followed::of(&policy, &named);
+        let followed = Followed::of(&policy, &named_sources());
         let surface = Surface::following(&policy, now, &followed);
         // All names of these letters, some of which nothing reads.
         let pairs = LETTERS.into_iter().flat_map(|a| LETTERS.map(|b| [a, b]));
@@ -166,30 +208,7 @@ proptest! {
         let exposure = Exposure::new(&surface, tally);
 
         // Which tables each token reads by what it may run, on each connection.
-        let runs = |token: usize, connection: &str, source: Source<'_>, at: Timestamp| {
-            let apis = policy.tokens()[token].apis();
-            apis.iter().filter_map(|api| policy.apis().get(api)).filter(|api| api.needs_source()).any(|api| {
-                [Operation::Query, Operation::Model].into_iter().any(|operation| {
-                    let secret = secret_of(token);
-                    let request = Request::new(api.name(), connection).secret(&secret).operation(operation).source(source);
-                    decide(&snapshot, &request, at).is_allow()
-                })
-            })
-        };
-        let reads = |token: usize, connection: &str, at: Timestamp| {
-            let grants = document["tokens"][token]["grants"].as_array().unwrap();
-            let here = grants.iter().filter(|grant| grant["connection_name"] == connection);
-            let tables = here.filter_map(|grant| {
-                let source = grant["source"].as_str().unwrap();
-                let (query, asked) = match source {
-                    "src-1" => (1, Source::NamedSource(source)),
-                    "src-2" if connection == "dw" => (3, Source::NamedSource(source)),
-                    sql => (QUERIES.iter().position(|(known, _)| *known == sql)?, Source::Query(sql)),
-                };
-                runs(token, connection, asked, at).then_some(QUERIES[query].1)
-            });
-            tables.flatten().copied().collect::<Vec<&[&str]>>()
-        };
+        let reads = |token, connection, at| tables_read(&document, &snapshot, &policy, token, connection, at);
         let ids = 0..policy.tokens().len();
         let read: Vec<Vec<[Vec<&[&str]>; 2]>> = policy
             .connections()
@@ -207,8 +226,7 @@ proptest! {
                 for token in 0..policy.tokens().len() {
                     let ways = [(0, before), (1, now)].map(|(time, at)| {
                         let own = itself(token, connection.name(), name, at);
-                        let is = |table: &&&[&str]| table.iter().zip(name.iter().rev()).all(|(part, own)| part == own);
-                        (own, !own && read[token][time].iter().any(|table| is(&table)))
+                        (own, !own && read[token][time].iter().any(|table| may_be(table, name)))
                     });
                     of_tokens[token].0 += u64::from(ways[0].0);
                     of_tokens[token].1 += u64::from(ways[0].1);

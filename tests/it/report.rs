@@ -1,14 +1,19 @@
 //! What the report counts, by brute force: each name is asked for by each token, under each API.
 
+use std::collections::BTreeMap;
+
+use portcullis::audit::reads::Followed;
 use portcullis::audit::report::{Report, Tally};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Replay, Request, Source};
-use portcullis::model::Operation;
+use portcullis::model::{Connection, Operation};
+use portcullis::name::{Dialect, Name};
 use portcullis::snapshot::Options;
 use proptest::prelude::*;
 use serde_json::Value;
 
 use crate::engine::{policy, snapshot};
+use crate::exposure::{is_allowed, may_be, named_sources, tables_read, tokens_with_queries};
 use crate::generate::{World, worlds};
 use crate::request::AskedSource;
 
@@ -52,5 +57,72 @@ proptest! {
         let any = |(connection, name): &&(&str, &str)| tokens.iter().any(|token| may_read(&replay, token, connection, name, now));
         let exposure = Report::new("", &policy, now).with_catalog("", &tally).exposure.unwrap();
         prop_assert_eq!((exposure.names, exposure.exposed), (names.len() as u64, names.iter().filter(any).count() as u64));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn queries_count_by_token_schema_and_cell(document in tokens_with_queries()) {
+        let policy = policy(&document);
+        let snapshot = snapshot(&policy, &Options::default());
+        let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
+        let followed = Followed::of(&policy, &named_sources());
+        let mut tally = Tally::following(&policy, now, &followed);
+
+        // Few enough schemas and tokens that charts leave none out.
+        let mut all = 0;
+        let (mut tokens, mut schemas) = (BTreeMap::<usize, (u64, u64)>::new(), BTreeMap::<String, (u64, u64, u64)>::new());
+        let mut cells = BTreeMap::<(usize, String), u64>::new();
+        for connection in policy.connections().iter().map(Connection::name) {
+            let read = |token| tables_read(&document, &snapshot, &policy, token, connection, now);
+            let read: Vec<_> = (0..policy.tokens().len()).map(read).collect();
+            for [a, b] in [["A", "A"], ["A", "B"], ["B", "A"], ["B", "B"], ["a", "B"]] {
+                let path = Name::parse(&format!("\"{a}\".\"{b}\""), Dialect::Snowflake).unwrap();
+                let schema = format!("{connection}: {}", path.display(Dialect::Snowflake));
+                // One name stands in the catalog twice.
+                for c in ["A", "B", "C", "a", "c", "C"] {
+                    let name = format!("\"{a}\".\"{b}\".\"{c}\"");
+                    prop_assert!(tally.see(connection, &name));
+                    let (mut own, mut through) = (false, false);
+                    for (token, read) in read.iter().enumerate() {
+                        if is_allowed(&snapshot, &policy, token, connection, &name, now) {
+                            own = true;
+                            tokens.entry(token).or_default().0 += 1;
+                        } else if read.iter().any(|table| may_be(table, &[a, b, c])) {
+                            through = true;
+                            tokens.entry(token).or_default().1 += 1;
+                        } else {
+                            continue;
+                        }
+                        *cells.entry((token, schema.clone())).or_default() += 1;
+                    }
+                    let counts = schemas.entry(schema.clone()).or_default();
+                    counts.0 += 1;
+                    counts.1 += u64::from(own);
+                    counts.2 += u64::from(through && !own);
+                    all += 1;
+                }
+            }
+        }
+
+        let own: BTreeMap<usize, u64> = tally.by_token().into_iter().collect();
+        let owning = tokens.iter().filter(|(_, counts)| counts.0 > 0);
+        prop_assert_eq!(own, owning.map(|(&token, counts)| (token, counts.0)).collect());
+        let report = Report::new("", &policy, now).with_catalog("", &tally);
+        let (exposure, matrix) = (report.exposure.unwrap(), report.matrix.unwrap());
+        let number = |id: &str| policy.tokens().iter().position(|token| token.id() == id).unwrap();
+        let found = exposure.tokens.iter().map(|token| (number(&token.token), (token.names, token.through_queries)));
+        prop_assert_eq!(found.collect::<BTreeMap<_, _>>(), tokens);
+        let rows = matrix.rows.iter().flat_map(|row| matrix.schemas.iter().zip(&row.names).map(move |cell| (row, cell)));
+        let rows = rows.filter(|(_, (_, names))| **names > 0);
+        let found = rows.map(|(row, ((schema, _), names))| ((number(&row.token), schema.clone()), *names));
+        prop_assert_eq!(found.collect::<BTreeMap<_, _>>(), cells);
+        let sum = |of: fn(&(u64, u64, u64)) -> u64| schemas.values().map(of).sum::<u64>();
+        let sums = (all, sum(|counts| counts.1), sum(|counts| counts.2));
+        prop_assert_eq!((exposure.names, exposure.exposed, exposure.through_queries), sums);
+        let found = exposure.schemas.into_iter().map(|of| (of.schema, (of.names, of.exposed, of.through_queries)));
+        prop_assert_eq!(found.collect::<BTreeMap<_, _>>(), schemas);
     }
 }

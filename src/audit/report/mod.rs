@@ -17,6 +17,7 @@
 mod bars;
 mod data;
 mod findings;
+mod grants;
 mod matrix;
 mod numbers;
 mod page;
