@@ -345,6 +345,29 @@ mod tests {
     }
 
     #[test]
+    fn where_only_the_hash_agrees_the_text_decides() {
+        for (pattern, covered, other) in [
+            ("db.*.raw_*", "db.s.raw_x", "db.s.stg_x"),
+            ("db.*.raw_*", "db.s.raw_x", "dc.s.raw_x"),
+            ("a*b.c*d", "a_b.c_d", "a_b.c_e"),
+            ("a*b.c*d", "a_b.c_d", "a_c.c_d"),
+            ("*.a", "x.a", "x.b"),
+            ("db.s.*", "db.s.x", "db.t.x"),
+            ("x.*.y.*", "x.q.y.w", "x.q.z.w"),
+            ("*.x.a*", "q.x.ab", "q.y.ab"),
+        ] {
+            let pattern = Pattern::parse(pattern, Dialect::Generic).unwrap();
+            let shape = Shape::of(pattern.as_bytes());
+            for (name, expected) in [(covered, true), (other, false)] {
+                let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+                let read = CanonicalName::read(name, Dialect::Generic, &mut buffer).unwrap();
+                let hashed = HashedName::new(read, &mut beginnings);
+                assert_eq!(shape.covers(pattern.as_bytes(), &hashed), expected, "{pattern:?} {name}");
+            }
+        }
+    }
+
+    #[test]
     fn patterns_that_ask_the_same_places_have_one_shape() {
         let shape = |pattern: &str| Shape::of(Pattern::parse(pattern, Dialect::Generic).unwrap().as_bytes());
         assert_eq!(shape("db.a.*"), shape("warehouse.schema.*"));
