@@ -326,18 +326,20 @@ impl<'s> Target<'s> {
         kinds: GrantKinds,
     ) -> Option<u32> {
         let mut best = Best::default();
+        let scan_up_to = self.compiled.scan_up_to();
+        let shapes = if kinds.contains(GrantKind::Pattern) { self.compiled.shapes() } else { &[] };
         // Resources come first.
         for run in entries.runs() {
-            let (shape, key) = match run.tag {
-                Tag::Resource if kinds.contains(GrantKind::Resource) => (None, Some(name.key())),
-                Tag::Pattern(shape) if kinds.contains(GrantKind::Pattern) => {
-                    let shape = self.compiled.shape(shape);
-                    (shape, shape.and_then(|shape| name.key_at(shape)))
-                }
-                _ => continue,
+            let (shape, key) = if let Some(shape) = run.shape() {
+                let Some(shape) = shapes.get(shape) else { continue };
+                let Some(key) = name.key_at(shape) else { continue };
+                (Some(shape), key)
+            } else if run.tag() == Tag::Resource && kinds.contains(GrantKind::Resource) {
+                (None, name.key())
+            } else {
+                continue;
             };
-            let Some(key) = key else { continue };
-            let places = entries.find(run, key, self.compiled.scan_up_to());
+            let places = entries.find(run, key, scan_up_to);
             if !places.is_empty()
                 && let Some(grant) = self.confirm(entries, places, shape, name, &mut best)
             {

@@ -116,8 +116,8 @@ impl GrantSource {
         }
         let mut buffer = NameBuffer::new();
         let path = match scan(text, dialect, Stars::Matching, &mut buffer) {
-            Ok(path) if path.ends.len() >= 2 && path.bare_star => return Self::pattern(path, dialect),
-            Ok(path) if path.ends.len() >= 2 => return Self::resource(path, dialect),
+            Ok(path) if path.segments >= 2 && path.bare_star => return Self::pattern(path, dialect),
+            Ok(path) if path.segments >= 2 => return Self::resource(path, dialect),
             Ok(_) => None,
             Err(error) => Some(error),
         };
@@ -163,7 +163,7 @@ impl GrantSource {
         if path.bare_star {
             return Err(SourceError::StarInResource);
         }
-        if path.ends.len() < 2 {
+        if path.segments < 2 {
             return Err(SourceError::OneSegment);
         }
         refuse_quoted_star(path.bytes, dialect)?;

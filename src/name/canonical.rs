@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::scan::{NameBuffer, NameError, Scanned, Stars, scan};
+use super::scan::{NameBuffer, NameError, Scanned, Stars, Starts, scan};
 use super::{Dialect, INNER_DOT, STAR};
 
 /// A resource name, read once and kept.
@@ -71,8 +71,9 @@ impl fmt::Debug for Name {
 #[derive(Debug, Clone, Copy)]
 pub struct CanonicalName<'a> {
     bytes: &'a [u8],
-    // INVARIANT: where its segments end, the last one at the end.
-    ends: &'a [u16],
+    segments: usize,
+    // INVARIANT: where its segments begin, and one behind its end where the next would.
+    starts: &'a Starts,
 }
 
 impl<'a> CanonicalName<'a> {
@@ -93,19 +94,20 @@ impl<'a> CanonicalName<'a> {
     /// ```
     #[inline]
     pub fn read(text: &'a str, dialect: Dialect, buffer: &'a mut NameBuffer) -> Result<Self, NameError> {
-        let Scanned { bytes, ends, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
-        Ok(Self { bytes, ends })
+        let Scanned { bytes, segments, starts, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
+        Ok(Self { bytes, segments, starts })
     }
 
     /// The name, or pattern, whose canonical form is `bytes`. Of a pattern, the stars are characters of their own.
     #[cfg(feature = "audit")]
     pub(crate) fn of(bytes: &'a [u8], buffer: &'a mut NameBuffer) -> Self {
-        Self { bytes, ends: buffer.ends_of(bytes) }
+        let (segments, starts) = buffer.starts_of(bytes);
+        Self { bytes, segments, starts }
     }
 
     /// How many segments the name has, 1 to 16.
     pub fn segment_count(&self) -> usize {
-        self.ends.len()
+        self.segments
     }
 
     #[inline]
@@ -113,22 +115,16 @@ impl<'a> CanonicalName<'a> {
         self.bytes
     }
 
-    /// Where the segment with this number ends, counted from zero; zero if there is none.
-    #[inline]
-    pub(crate) fn end(&self, number: usize) -> usize {
-        self.ends.get(number).map_or(0, |&end| usize::from(end))
-    }
-
-    /// Where the segment with this number begins, counted from zero.
+    /// Where the segment with this number begins, counted from zero; that behind the last begins one behind the end.
     #[inline]
     pub(crate) fn start(&self, number: usize) -> usize {
-        number.checked_sub(1).map_or(0, |before| self.end(before) + 1)
+        self.starts.get(number).map_or(0, |&start| usize::from(start))
     }
 
     /// The text of the segment with this number, counted from zero; empty if there is none.
     #[inline]
     pub(crate) fn segment(&self, number: usize) -> &'a [u8] {
-        self.bytes.get(self.start(number)..self.end(number)).unwrap_or_default()
+        self.bytes.get(self.start(number)..self.start(number + 1).saturating_sub(1)).unwrap_or_default()
     }
 }
 

@@ -1,8 +1,8 @@
-//! One look at a text: what stands in it, and where its segments end.
+//! One look at a text: what stands in it, and where its segments begin.
 
 use wide::u8x16;
 
-use super::scan::Ends;
+use super::scan::Starts;
 
 /// What a text holds.
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
@@ -21,21 +21,21 @@ pub(super) struct Look {
 
 const WIDTH: usize = 16;
 
-/// Looks at `bytes`, sixteen at a time, and notes where segments end. What letters and stars there are is told only if
+/// Looks at `bytes`, sixteen at a time, and notes where segments begin. What letters and stars there are is told only if
 /// `LETTERS`.
 #[inline]
-pub(super) fn look<const LETTERS: bool>(bytes: &[u8], ends: &mut Ends) -> Look {
+pub(super) fn look<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
     let mut seen = Seen { bare: ALL, upper: NONE, lower: NONE, star: NONE };
     let mut found = Found { segments: Some(0), full: true, next: 0 };
     let mut start = 0;
     let mut rest = bytes;
     // Few names are so long.
     while let Some((stretch, behind)) = rest.split_first_chunk::<STRETCH>() {
-        found.push(seen.stretch::<LETTERS>(stretch), start, ends);
+        found.push(seen.stretch::<LETTERS>(stretch), start, starts);
         (rest, start) = (behind, start + STRETCH);
     }
     // The end is as good as a dot.
-    found.push(seen.stretch::<LETTERS>(rest) | 1 << rest.len(), start, ends);
+    found.push(seen.stretch::<LETTERS>(rest) | 1 << rest.len(), start, starts);
     Look {
         segments: found.segments,
         full: found.full,
@@ -60,20 +60,20 @@ struct Found {
 impl Found {
     /// Takes in the places behind `start` where segments end.
     #[inline]
-    fn push(&mut self, found: u64, start: usize, ends: &mut Ends) {
+    fn push(&mut self, found: u64, start: usize, starts: &mut Starts) {
         let Some(mut count) = self.segments else { return };
         // One that ends where it begins: at the start, or right behind the one before.
         self.full &= found & (found << 1 | u64::from(self.next == start)) == 0;
         let mut rest = found;
         while rest != 0 {
-            let Some(place) = ends.get_mut(count) else {
+            count += 1;
+            let Some(place) = starts.get_mut(count) else {
                 self.segments = None;
                 return;
             };
             #[expect(clippy::cast_possible_truncation, reason = "a name has at most 4,096 bytes")]
-            let end = (start + rest.trailing_zeros() as usize) as u16;
-            *place = end;
-            count += 1;
+            let behind = (start + rest.trailing_zeros() as usize + 1) as u16;
+            *place = behind;
             rest &= rest - 1;
         }
         self.segments = Some(count);
@@ -154,11 +154,11 @@ mod tests {
     use super::*;
 
     fn look_at(text: &[u8]) -> (Look, Vec<usize>) {
-        let mut ends = Ends::default();
-        let found = look::<true>(text, &mut ends);
-        let fewer = look::<false>(text, &mut Ends::default());
+        let mut starts = Starts::default();
+        let found = look::<true>(text, &mut starts);
+        let fewer = look::<false>(text, &mut Starts::default());
         assert_eq!((fewer.segments, fewer.full, fewer.bare), (found.segments, found.full, found.bare));
-        (found, ends[..found.segments.unwrap_or(0)].iter().map(|&end| usize::from(end)).collect())
+        (found, starts[1..][..found.segments.unwrap_or(0)].iter().map(|&start| usize::from(start) - 1).collect())
     }
 
     #[test]

@@ -10,26 +10,26 @@ use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
 #[derive(Debug, Default)]
 pub struct NameBuffer {
     text: Text,
-    ends: Ends,
+    starts: Starts,
 }
 
 type Text = SmallVec<[u8; MAX_NAME_BYTES]>;
 
-/// Where segments end.
-pub(super) type Ends = [u16; MAX_SEGMENTS];
+/// Where segments begin, and behind the last one where the next would.
+// INVARIANT: the first begins at zero.
+pub(super) type Starts = [u16; MAX_SEGMENTS + 1];
 
 impl NameBuffer {
     /// An empty one.
     #[inline]
     pub fn new() -> Self {
-        Self { text: SmallVec::new(), ends: [0; MAX_SEGMENTS] }
+        Self { text: SmallVec::new(), starts: [0; MAX_SEGMENTS + 1] }
     }
 
-    /// Where the segments of a canonical form end.
+    /// How many segments a canonical form has, and where they begin.
     #[cfg(feature = "audit")]
-    pub(super) fn ends_of(&mut self, canonical: &[u8]) -> &[u16] {
-        let segments = look::<false>(canonical, &mut self.ends).segments.unwrap_or(0);
-        self.ends.get(..segments).unwrap_or_default()
+    pub(super) fn starts_of(&mut self, canonical: &[u8]) -> (usize, &Starts) {
+        (look::<false>(canonical, &mut self.starts).segments.unwrap_or(0), &self.starts)
     }
 }
 
@@ -119,8 +119,9 @@ pub(crate) enum Stars {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scanned<'a> {
     pub(crate) bytes: &'a [u8],
-    /// Where its segments end.
-    pub(crate) ends: &'a [u16],
+    pub(crate) segments: usize,
+    /// Where they begin.
+    pub(super) starts: &'a Starts,
     /// Whether a bare identifier holds a `*`, in a text that is read as a pattern.
     pub(crate) bare_star: bool,
 }
@@ -141,8 +142,8 @@ pub(crate) fn scan<'a>(
     let bytes = text.as_bytes();
     // Of most requests' names nothing else is asked.
     let as_written = stars == Stars::Ordinary && dialect.bare_fold() == Fold::AsWritten;
-    let ends = &mut buffer.ends;
-    let look = if as_written { look::<false>(bytes, ends) } else { look::<true>(bytes, ends) };
+    let look =
+        if as_written { look::<false>(bytes, &mut buffer.starts) } else { look::<true>(bytes, &mut buffer.starts) };
     if look.bare && (stars == Stars::Ordinary || !look.star) {
         let segments = look.segments.ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
         if !look.full {
@@ -153,7 +154,7 @@ pub(crate) fn scan<'a>(
             Fold::Lower if look.upper => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_lowercase),
             _ => bytes,
         };
-        return Ok(Scanned { bytes, ends: buffer.ends.get(..segments).unwrap_or_default(), bare_star: false });
+        return Ok(Scanned { bytes, segments, starts: &buffer.starts, bare_star: false });
     }
     scan_character_by_character(text, dialect, stars, buffer)
 }
@@ -170,8 +171,8 @@ fn scan_character_by_character<'a>(
     scanner.run()?;
     let bare_star = scanner.bare_star;
     // `separator` has counted the segments.
-    let segments = look::<false>(&buffer.text, &mut buffer.ends).segments.unwrap_or(0);
-    Ok(Scanned { bytes: &buffer.text, ends: buffer.ends.get(..segments).unwrap_or_default(), bare_star })
+    let segments = look::<false>(&buffer.text, &mut buffer.starts).segments.unwrap_or(0);
+    Ok(Scanned { bytes: &buffer.text, segments, starts: &buffer.starts, bare_star })
 }
 
 /// The first place where a segment is empty.

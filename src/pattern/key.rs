@@ -53,70 +53,94 @@ impl KeyHasher {
     /// The key of all that was written.
     #[inline]
     pub(crate) fn key(self) -> u32 {
-        (fold(self.0, FIRST) >> 32) as u32
+        (self.0 >> 32) as u32
     }
 }
 
 /// What the hash of a text has come to behind each eight bytes of it.
 #[derive(Debug)]
 pub(crate) struct Beginnings {
-    // INVARIANT: the one of this place, behind as many steps; those of the text last taken in.
-    near: [u64; NEAR + 1],
-    /// The places behind those.
-    far: SmallVec<[u64; MAX_NAME_BYTES / STEP]>,
-    /// The bytes behind the last whole step.
+    // INVARIANT: those of the text last taken in, up to the one that its end stands in.
+    near: [Step; NEAR],
+    /// What it has come to before each step behind those.
+    far: SmallVec<[u64; MAX_NAME_BYTES / WORD]>,
+    /// The bytes behind the last whole word.
     tail: u64,
 }
 
-const STEP: usize = 8;
+/// What the hash has come to before eight bytes, and these.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    before: u64,
+    word: u64,
+}
+
+const WORD: usize = 8;
 /// Steps of nearly every name.
-const NEAR: usize = 8;
+const NEAR: usize = 9;
 
 impl Beginnings {
     #[inline]
     pub(crate) fn new() -> Self {
-        Self { near: [0; NEAR + 1], far: SmallVec::new(), tail: 0 }
+        Self { near: [Step { before: START, word: 0 }; NEAR], far: SmallVec::new(), tail: 0 }
     }
 
     /// Takes in `text`. Linear in its length.
     #[inline]
     pub(crate) fn take(&mut self, text: &[u8]) {
-        let (words, rest) = text.as_chunks::<STEP>();
-        let mut state = START;
-        self.near[0] = state;
-        for (word, behind) in words.iter().zip(self.near.iter_mut().skip(1)) {
-            state = fold(state ^ u64::from_le_bytes(*word), FIRST);
-            *behind = state;
-        }
-        if let Some(words) = words.get(NEAR..) {
-            self.take_far(words, state);
-        }
-        self.tail = match text.last_chunk::<STEP>() {
+        let (words, rest) = text.as_chunks::<WORD>();
+        self.tail = match text.last_chunk::<WORD>() {
             _ if rest.is_empty() => 0,
-            Some(last) => u64::from_le_bytes(*last) >> (8 * (STEP - rest.len())),
+            Some(last) => u64::from_le_bytes(*last) >> (8 * (WORD - rest.len())),
             None => rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)),
         };
+        let mut state = START;
+        for (step, word) in self.near.iter_mut().zip(words) {
+            *step = Step { before: state, word: u64::from_le_bytes(*word) };
+            state = step.behind();
+        }
+        match self.near.get_mut(words.len()) {
+            Some(last) => *last = Step { before: state, word: self.tail },
+            None => self.take_far(words.get(NEAR..).unwrap_or_default(), state),
+        }
     }
 
     /// Few names are so long.
     #[cold]
-    fn take_far(&mut self, words: &[[u8; STEP]], mut state: u64) {
+    fn take_far(&mut self, words: &[[u8; WORD]], state: u64) {
         self.far.clear();
-        self.far.extend(words.iter().map(|word| {
-            state = fold(state ^ u64::from_le_bytes(*word), FIRST);
-            state
+        self.far.push(state);
+        self.far.extend(words.iter().scan(state, |state, word| {
+            *state = Step { before: *state, word: u64::from_le_bytes(*word) }.behind();
+            Some(*state)
         }));
     }
 
     /// What the first `length` bytes of `text`, the one last taken in, come to. One step.
     #[inline]
     pub(crate) fn of(&self, text: &[u8], length: usize) -> KeyHasher {
-        let (steps, more) = (length / STEP, length % STEP);
-        let far = || self.far.get(steps.wrapping_sub(NEAR + 1)).copied();
-        let state = self.near.get(steps).copied().or_else(far).unwrap_or(START);
-        let word = text.get(steps * STEP..).and_then(<[u8]>::first_chunk::<STEP>);
-        let word = word.map_or(self.tail, |word| u64::from_le_bytes(*word)) & !(u64::MAX << (8 * more));
-        KeyHasher(fold(state ^ word, SECOND ^ length as u64))
+        let (steps, more) = (length / WORD, length % WORD);
+        let Step { before, word } = match self.near.get(steps) {
+            Some(step) => *step,
+            None => self.far(text, steps),
+        };
+        KeyHasher(fold(before ^ word & !(u64::MAX << (8 * more)), SECOND ^ length as u64))
+    }
+
+    #[cold]
+    fn far(&self, text: &[u8], step: usize) -> Step {
+        let word = text.get(step * WORD..).and_then(<[u8]>::first_chunk);
+        Step {
+            before: self.far.get(step.wrapping_sub(NEAR)).copied().unwrap_or(START),
+            word: word.map_or(self.tail, |word| u64::from_le_bytes(*word)),
+        }
+    }
+}
+
+impl Step {
+    #[inline]
+    fn behind(self) -> u64 {
+        fold(self.before ^ self.word, FIRST)
     }
 }
 
@@ -151,8 +175,8 @@ mod tests {
 
     #[rustfmt::skip]
     const KEYS: [u32; 10] = [
-        2_863_785_203, 2_400_249_842, 2_741_232_984, 923_109_916, 1_624_241_744,
-        3_487_271_654, 1_803_480_946, 597_750_431, 1_588_520_819, 2_563_398_072,
+        3_821_128_064, 2_325_075_485, 554_591_191, 3_539_437_392, 1_918_740_532,
+        2_258_626_132, 3_259_785_583, 2_452_756_051, 3_621_519_374, 1_029_806_657,
     ];
 
     #[test]
@@ -166,8 +190,8 @@ mod tests {
 
     #[rustfmt::skip]
     const BEGINNINGS: [u32; 9] = [
-        4_135_796_051, 3_586_155_708, 2_249_534_321, 3_454_048_229, 2_418_541_192,
-        837_453_077, 2_299_010_431, 693_656_921, 928_747_766,
+        3_207_744_272, 620_518_830, 1_817_986_287, 2_222_932_326, 2_817_171_730,
+        351_163_867, 1_289_762_410, 202_239_133, 2_723_053_274,
     ];
 
     #[test]
@@ -207,10 +231,17 @@ mod tests {
 
     #[test]
     fn keys_are_evenly_spread() {
-        let mut buckets = [0_u32; 64];
-        for at in 0..64_000 {
-            buckets[text_key(format!("schema_{at:05}.").as_bytes()) as usize >> 26] += 1;
+        let mut beginnings = Beginnings::new();
+        let mut of_beginning = |text: &[u8]| {
+            beginnings.take(text);
+            beginnings.of(text, text.len() - 1).key()
+        };
+        for key in [&mut of_beginning as &mut dyn FnMut(&[u8]) -> u32, &mut text_key] {
+            let mut buckets = [0_u32; 64];
+            for at in 0..64_000 {
+                buckets[key(format!("schema_{at:05}.").as_bytes()) as usize >> 26] += 1;
+            }
+            assert!(buckets.iter().all(|count| (800..1200).contains(count)), "{buckets:?}");
         }
-        assert!(buckets.iter().all(|count| (800..1200).contains(count)), "{buckets:?}");
     }
 }

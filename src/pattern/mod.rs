@@ -103,14 +103,14 @@ impl Pattern {
 
     /// What was read, as a pattern.
     pub(crate) fn of(read: Scanned<'_>) -> Result<Self, PatternError> {
-        let Scanned { bytes, ends, bare_star } = read;
+        let Scanned { bytes, segments, bare_star, .. } = read;
         if !bare_star {
             return Err(PatternError::NoStar);
         }
         if bytes.windows(2).any(|pair| pair == [STAR, STAR]) {
             return Err(PatternError::AdjacentStars);
         }
-        if ends.len() < 2 {
+        if segments < 2 {
             return Err(PatternError::OneSegment);
         }
         Ok(Self { bytes: bytes.into() })

@@ -25,6 +25,8 @@ pub(crate) struct Shape {
     floats: bool,
     /// Whether the only star is the last character.
     is_prefix: bool,
+    /// Whether nothing is asked behind the first star.
+    leads: bool,
     // INVARIANT: those behind the whole ones that something is asked of, but for what stands before the first star.
     asked: SmallVec<[(u8, Segment); 2]>,
 }
@@ -106,14 +108,15 @@ impl<'n> HashedName<'n> {
         }
         let whole = usize::from(shape.whole);
         let leading = self.name.start(whole) + usize::from(shape.before);
-        if leading > self.name.end(whole) {
+        if leading >= self.name.start(whole + 1) {
             return None;
         }
         let hasher = self.beginning(leading);
-        if shape.asked.is_empty() { Some(hasher.key()) } else { self.key_behind(hasher, shape) }
+        if shape.leads { Some(hasher.key()) } else { self.key_behind(hasher, shape) }
     }
 
     /// Goes on with what is asked behind the first star.
+    #[inline(never)]
     fn key_behind(&self, mut hasher: KeyHasher, shape: &Shape) -> Option<u32> {
         for &(number, segment) in &shape.asked {
             let text = self.name.segment(usize::from(number));
@@ -168,13 +171,15 @@ impl Shape {
             number == whole_count && matches!(segment, Segment::Ends { behind: 0, .. })
         };
         let numbered = (0..).zip(segments.iter().copied()).skip(whole);
+        let asked: SmallVec<_> = numbered.filter(|asked| asked.1 != Segment::ANY && !leads(asked)).collect();
         Self {
             segments: count(segments.len()),
             whole: whole_count,
             before,
             floats,
             is_prefix: !floats && whole == last && matches!(segments.last(), Some(Segment::Ends { behind: 0, .. })),
-            asked: numbered.filter(|asked| asked.1 != Segment::ANY && !leads(asked)).collect(),
+            leads: asked.is_empty(),
+            asked,
         }
     }
 
@@ -210,7 +215,7 @@ impl Shape {
     /// The shape that was stored so; `None` for what no pattern has.
     pub(crate) fn from_stored((segments, whole, floats, rest): &StoredShape) -> Option<Self> {
         let (count, whole) = (usize::from(*segments), usize::from(*whole));
-        if count > MAX_SEGMENTS || whole + rest.len() > count {
+        if count > MAX_SEGMENTS || whole >= count || whole + rest.len() > count {
             return None;
         }
         let rest = rest.iter().map(|ends| match *ends {

@@ -122,8 +122,8 @@ impl Compiled {
         self.grants.blocks(row.grants())
     }
 
-    pub(crate) fn shape(&self, at: u32) -> Option<&Shape> {
-        self.shapes.get(at as usize)
+    pub(crate) fn shapes(&self) -> &[Shape] {
+        &self.shapes
     }
 
     #[inline]

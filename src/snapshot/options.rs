@@ -36,7 +36,7 @@ pub struct Options {
     pub same_key: usize,
     /// The most shapes of patterns that one token may look up on a connection; the rarer ones become residue. 64.
     pub shapes: usize,
-    /// The longest run of hashes that is scanned; longer ones are searched. 32.
+    /// The longest run of hashes that is scanned; longer ones are searched. 8.
     pub scan_up_to: usize,
 }
 
@@ -48,7 +48,7 @@ impl Default for Options {
             residue: ResidueStrategy::Auto,
             same_key: 8,
             shapes: 64,
-            scan_up_to: 32,
+            scan_up_to: 8,
         }
     }
 }

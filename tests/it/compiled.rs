@@ -32,15 +32,15 @@ fn the_bytes_never_change_within_a_format() {
         .map(|file| Snapshot::from_bytes(file).unwrap().report().content_id.unwrap().to_string())
         .collect();
     assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless no release has this one yet");
-    assert_eq!(FORMAT, 2);
+    assert_eq!(FORMAT, 3);
 }
 
 const IDS: [&str; 5] = [
-    "sha256:210895d76a339c2031f8d3e2e3e51e304b7f67466a9bc829337046796b0aaa0b",
-    "sha256:6655edf78afb4949565ef8a43b54f65b142963621771c963345c7c1aa7021329",
-    "sha256:9b1aa55de413e3db59a02830fc3d35c3f6f387ce39236cb21b5549ef18cd1bf7",
-    "sha256:ad25039b89ff82817264de10eae542eb5718b6e737042d8046542e9264ab723e",
-    "sha256:f2df79eadeb53621ea0d0d3836ec28ecb61dfdec4f87a8451a48d82ff4acb491",
+    "sha256:a9a56dacf5f00bdd8fb86cd7cdb05a54e9b8ceb6a5e7741ef7f706d60e87ef7a",
+    "sha256:a2189ce10bd1086eabd257e6f5db200a944eb85a0b763549ea9a1daa9f95e8e7",
+    "sha256:bcc7c6c8860d753eeafe2abf560097f90849a15f830f226ab165da70dbfa8bda",
+    "sha256:a7c92245a264c98f59f7e543b0be8ee670c79f5393055c711fd73f7c810ae4a8",
+    "sha256:e023f40d6d8e7132107d56e7790bc995280000a38e22529e598621b5fa79fbb1",
 ];
 
 #[test]
@@ -82,10 +82,10 @@ fn what_is_refused_is_told_plainly() {
     let told = |bytes: &[u8]| error(bytes).to_string();
     assert_eq!(told(b"{\"tokens\": []}"), "not a compiled policy: it does not begin as one");
     let mut newer = SAMPLES[1].clone();
-    newer[8] = 3;
+    newer[8] = 4;
     assert_eq!(
         told(&newer),
-        "a compiled policy of format 3, where this version reads format 2: compile the policy again"
+        "a compiled policy of format 4, where this version reads format 3: compile the policy again"
     );
     let length = SAMPLES[1].len();
     assert_eq!(

@@ -12,6 +12,8 @@ use portcullis::decision::{Request, Source, decide};
 use portcullis::load;
 use portcullis::model::SecretDigest;
 use portcullis::snapshot::{Options, Snapshot};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::measure::median_of;
 use crate::plain::covers;
@@ -42,14 +44,17 @@ fn patterns(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// Names of which most are covered by one pattern.
+/// As many different names for each number of patterns, in no order that a processor could learn; three in four are
+/// covered by one pattern.
 fn names(patterns: &[String]) -> Vec<String> {
-    let spread = (patterns.len() / 1000).max(1);
-    let of = patterns.iter().step_by(spread).enumerate().map(|(at, pattern)| {
-        let name = pattern.replace('*', "stores_0042");
-        if at % 4 == 3 { name.replace("warehouse", "storehouse") } else { name }
-    });
-    of.cycle().take(1024).collect()
+    let mut random = ChaCha8Rng::seed_from_u64(1);
+    (0..1024)
+        .map(|at| {
+            let pattern = &patterns[random.random_range(0..patterns.len())];
+            let name = pattern.replace('*', &format!("stores_{at:04}"));
+            if random.random_ratio(1, 4) { name.replace("warehouse", "storehouse") } else { name }
+        })
+        .collect()
 }
 
 /// A policy of one token with these grants on one connection.

@@ -134,7 +134,7 @@ impl Kernel {
 
 /// All but the last segment.
 fn beginning(name: CanonicalName<'_>) -> &[u8] {
-    let end = name.segment_count().checked_sub(2).map_or(0, |last| name.end(last));
+    let end = name.start(name.segment_count().saturating_sub(1)).saturating_sub(1);
     name.as_bytes().get(..end).unwrap_or_default()
 }
 
