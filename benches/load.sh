@@ -1,15 +1,16 @@
 #!/usr/bin/env bash
 # What deciding costs a server: requests a second of `portcullis serve`, and of the same server code with the decision replaced by a
-# constant allow, by turns: benches/load.sh [ROUNDS [SECONDS]], 15 rounds of 2 seconds each unless said. The server's processor time for each
+# constant allow, by turns: benches/load.sh [ROUNDS [SECONDS]], 61 rounds of 1 second each unless said. The server's processor time for each
 # request is told beside: it says the same where the machine has other things to do, too.
 #
-# Three ways: native HTTP, nginx's endpoint, and gRPC through a real Envoy, which answers what is allowed itself. Loopback only. Needs
-# wrk (a Debian package), and Envoy as tests/gateways/run.sh installs it, or none and `WAYS="native nginx"`.
+# Four ways: two servers that both say a constant yes, which shows what this machine makes of no difference; native HTTP; nginx's endpoint;
+# and gRPC through a real Envoy, which answers what is allowed itself. Loopback only. Needs wrk (a Debian package), and Envoy as
+# tests/gateways/run.sh installs it, or none and `WAYS="same native nginx"`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-rounds=${1:-15}
-seconds=${2:-2}
-ways=${WAYS:-native nginx envoy}
+rounds=${1:-61}
+seconds=${2:-1}
+ways=${WAYS:-same native nginx envoy}
 target=${CARGO_TARGET_DIR:-target}/release
 PATH=$PWD/target/gateways/venv/bin:$PATH
 command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
@@ -46,7 +47,7 @@ function init(arguments)
         local token, name = "secret-of-token-" .. t, "acme.tables.t" .. t .. "_" .. t % 8
         local url = "/v3/maps/dw/table/5/15/12?name=" .. name .. "&formatTiles=binary&cache=1767225600000"
         local headers = {authorization = "Bearer " .. token, referer = "https://app.example.com/", ["user-agent"] = "wrk"}
-        if arguments[1] == "native" then
+        if arguments[1] == "native" or arguments[1] == "same" then
             requests[t] = wrk.format("POST", "/v1/decide", {["content-type"] = "application/json"}, string.format(
                 '{"token": "%s", "api": "maps", "connection": "dw", "resource": "%s", "referer": "https://app.example.com/"}', token, name))
         elseif arguments[1] == "nginx" then
@@ -75,6 +76,11 @@ start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0
 start "$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18191 127.0.0.1:18192
 await 18181
 await 18191
+if [[ $ways == *same* ]]; then
+    same=${#started[@]}
+    start "$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18171 127.0.0.1:18172
+    await 18171
+fi
 if [[ $ways == *envoy* ]]; then
     for which in 8 9; do
         sed "s/port_value: 8080/port_value: 1808$which/; s/port_value: 8181/port_value: 181${which}1/; s/route: {cluster: apis}/direct_response: {status: 200}/" \
@@ -99,12 +105,14 @@ ask() {
 }
 
 printf '%s rounds of %s s each, %s processors\n' "$rounds" "$seconds" "$(nproc)"
-printf '| way | portcullis, requests/s | constant allow | ratio: lower quartile | median | upper | processor time, us a request | constant allow | difference |\n'
-printf '| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n'
+printf '| way | portcullis, requests/s | constant allow | ratio: median | with 95 %% between | quartiles | processor time, us a request | constant allow | difference |\n'
+printf '| --- | ---: | ---: | ---: | --- | --- | ---: | ---: | ---: |\n'
 for way in $ways; do
     ports=(18181 18191)
+    one=${started[0]}
     [[ $way != envoy ]] || ports=(18088 18089)
-    own() { ask "$way" "${ports[0]}" "$1" "${started[0]}"; }
+    [[ $way != same ]] || ports=(18171 18191) one=${started[$same]}
+    own() { ask "$way" "${ports[0]}" "$1" "$one"; }
     other() { ask "$way" "${ports[1]}" "$1" "${started[1]}"; }
     { own 1s; other 1s; } >/dev/null
     for ((round = 0; round < rounds; round++)); do
@@ -120,6 +128,10 @@ for way in $ways; do
         END {
             if (!NR) exit 1
             sorted(own, NR); sorted(other, NR); sorted(ratio, NR); sorted(time, NR); sorted(floor, NR); sorted(more, NR); middle = int((NR + 1) / 2)
-            printf "| %s | %d | %d | %.3f | **%.3f** | %.3f | %.1f | %.1f | %.1f |\n", way, own[middle], other[middle], ratio[int((NR + 3) / 4)], ratio[middle], ratio[int((3 * NR + 1) / 4)], time[middle], floor[middle], more[middle]
+            # The median of all such rounds is between these of them, but for one time in twenty.
+            away = 0.98 * sqrt(NR); low = int((NR + 1) / 2 - away); high = int((NR + 1) / 2 + away + 0.999)
+            if (low < 1) low = 1
+            if (high > NR) high = NR
+            printf "| %s | %d | %d | **%.3f** | %.3f and %.3f | %.3f, %.3f | %.1f | %.1f | %.1f |\n", way, own[middle], other[middle], ratio[middle], ratio[low], ratio[high], ratio[int((NR + 3) / 4)], ratio[int((3 * NR + 1) / 4)], time[middle], floor[middle], more[middle]
         }'
 done

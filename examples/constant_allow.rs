@@ -1,20 +1,24 @@
 //! The sidecar's server with a decision that is always yes: what a server costs without deciding, for `benches/load.sh`.
-//! Never for use: it allows everything.
+//! It reads requests as the sidecar does. Never for use: it allows everything.
 //!
 //! `cargo run --release --example constant_allow -- policy.json 127.0.0.1:8191 127.0.0.1:8192`
 
 use std::borrow::Cow;
+use std::hint::black_box;
 use std::sync::Arc;
 
 use portcullis::base::Timestamp;
 use portcullis::decision::Request;
-use portcullis::gateway::HttpRequest;
+use portcullis::gateway::{HttpRequest, Reader};
 use portcullis::server::operations::{Operations, OperationsOptions};
 use portcullis::server::policy::Source;
 use portcullis::server::{Decider, Ids, Outcome, Server, ServerOptions, Verdict};
 
 #[derive(Debug)]
-struct ConstantAllow(Operations);
+struct ConstantAllow {
+    operations: Operations,
+    reader: Reader,
+}
 
 impl ConstantAllow {
     fn yes() -> Verdict {
@@ -25,10 +29,11 @@ impl ConstantAllow {
 
 impl Decider for ConstantAllow {
     fn operations(&self) -> &Operations {
-        &self.0
+        &self.operations
     }
 
-    fn ask(&self, _: &HttpRequest<'_>, _: Ids<'_>) -> Verdict {
+    fn ask(&self, request: &HttpRequest<'_>, _: Ids<'_>) -> Verdict {
+        let _ = black_box(self.reader.read(black_box(request)));
         Self::yes()
     }
 
@@ -47,9 +52,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: constant_allow POLICY LISTEN ADMIN".into());
     };
     let operations = Operations::start(OperationsOptions::new(Source::files([policy])?))?;
+    let decider = ConstantAllow { operations, reader: Reader::default() };
     let options = ServerOptions { listen: listen.parse()?, admin: admin.parse()?, ..ServerOptions::default() };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let server = Server::bind(Arc::new(ConstantAllow(operations)), options).await?;
+        let server = Server::bind(Arc::new(decider), options).await?;
         server.run(std::future::pending()).await;
         Ok(())
     })

@@ -7,6 +7,7 @@ use std::io::Write;
 use portcullis::audit::exposure::{ConnectionExposure, Exposure, SourceExposure, Surface, TokenExposure};
 use portcullis::audit::reads::{Followed, Reads};
 use portcullis::model::{Connection, ConnectionId, Grant, GrantKind, GrantSource, Token};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Args, Format};
@@ -30,6 +31,67 @@ pub(super) fn show(
     }
     out.flush()?;
     Ok(())
+}
+
+/// What programs are told.
+#[derive(Serialize)]
+struct Answer<'v, T: Serialize, S: Serialize> {
+    names: u64,
+    exposed: u64,
+    share: f64,
+    through_queries: u64,
+    query_share: f64,
+    connections: Vec<Value>,
+    tokens: T,
+    sources: S,
+    not_followed: Vec<UnfollowedRow<'v>>,
+    not_in_catalog: Vec<Value>,
+    calls: Vec<Value>,
+    unknown_connections: Value,
+    broken: Value,
+}
+
+#[derive(Serialize)]
+struct TokenRow<'v, G: Serialize> {
+    id: &'v str,
+    names: u64,
+    share: f64,
+    expired: bool,
+    examples: &'v [String],
+    through_queries: u64,
+    query_share: f64,
+    query_examples: &'v [String],
+    grants: G,
+}
+
+#[derive(Serialize)]
+struct GrantRow {
+    connection: String,
+    kind: &'static str,
+    source: String,
+    names: Option<u64>,
+    share: Option<f64>,
+    reads: Option<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct SourceRow<'v> {
+    connection: String,
+    kind: &'static str,
+    source: String,
+    names: u64,
+    share: f64,
+    tokens: u64,
+    examples: &'v [String],
+}
+
+/// A list of which one after the other is made.
+struct Each<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
 }
 
 struct View<'v> {
@@ -256,35 +318,54 @@ impl<'v> View<'v> {
         })
     }
 
+    /// Written as it is made: the answer about many tokens is far larger than the policy.
     fn json(&self, out: &mut Stdout) -> anyhow::Result<()> {
-        let tokens = self.tokens().map(|(token, exposed)| {
+        let share = |names: u64| self.share(names);
+        let grants = |token: &'v Token, exposed: &'v TokenExposure| {
             let grants = token.grants().iter().zip(&exposed.grants).filter(|(grant, _)| self.asks(grant.connection()));
-            let grants = grants.map(|(grant, names)| {
+            grants.map(move |(grant, names)| {
                 let (connection, source) = self.source(grant);
-                json!({
-                    "connection": connection, "kind": grant.source().kind().as_str(), "source": source, "names": names,
-                    "share": names.map(|names| self.share(names)),
-                    "reads": reads::tables(self.followed, self.surface.policy(), grant),
-                })
-            });
-            json!({
-                "id": token.id(), "names": exposed.names, "share": self.share(exposed.names), "expired": exposed.expired,
-                "examples": exposed.examples, "through_queries": exposed.through_queries,
-                "query_share": self.share(exposed.through_queries), "query_examples": exposed.query_examples,
-                "grants": grants.collect::<Vec<Value>>(),
+                GrantRow {
+                    connection,
+                    kind: grant.source().kind().as_str(),
+                    source,
+                    names: *names,
+                    share: names.map(share),
+                    reads: reads::tables(self.followed, self.surface.policy(), grant),
+                }
             })
-        });
-        let sources = self.sources().into_iter().map(|source| {
-            let (connection, text) = self.written(source);
-            json!({
-                "connection": connection, "kind": source.source.kind().as_str(), "source": text, "names": source.names,
-                "share": self.share(source.names), "tokens": source.tokens, "examples": source.examples,
+        };
+        let tokens = || {
+            self.tokens().map(|(token, exposed)| TokenRow {
+                id: token.id(),
+                names: exposed.names,
+                share: share(exposed.names),
+                expired: exposed.expired,
+                examples: &exposed.examples,
+                through_queries: exposed.through_queries,
+                query_share: share(exposed.through_queries),
+                query_examples: &exposed.query_examples,
+                grants: Each(move || grants(token, exposed)),
             })
-        });
+        };
+        let sources = || {
+            self.sources().into_iter().map(|source| {
+                let (connection, text) = self.written(source);
+                SourceRow {
+                    connection,
+                    kind: source.source.kind().as_str(),
+                    source: text,
+                    names: source.names,
+                    share: share(source.names),
+                    tokens: source.tokens,
+                    examples: &source.examples,
+                }
+            })
+        };
         let connections = self.connections().map(|(known, found)| {
             json!({
                 "connection": known.name(), "names": found.names, "exposed": found.exposed,
-                "share": share(found.exposed, found.names), "only_by_all": found.by_all_only,
+                "share": self::share(found.exposed, found.names), "only_by_all": found.by_all_only,
                 "through_queries": found.through_queries,
                 "not_exposed": found.names - found.exposed - found.through_queries,
                 "not_exposed_examples": found.unexposed_examples,
@@ -293,23 +374,28 @@ impl<'v> View<'v> {
         let missing = self
             .missing()
             .map(|(connection, table, queries)| json!({"connection": connection, "table": table, "queries": queries}));
-        let beyond = self.beyond();
-        let beyond = beyond
-            .iter()
+        let calls = self.beyond().into_iter();
+        let calls = calls
             .map(|((connection, what), queries)| json!({"connection": connection, "calls": what, "queries": queries}));
         let Exposure { names, exposed, through_queries, unknown, unknown_examples, broken, first_broken, .. } =
             self.exposure;
         let first_broken: Vec<Value> =
             first_broken.iter().map(|broken| json!({"line": broken.line, "why": broken.why})).collect();
-        let answer = json!({
-            "names": names, "exposed": exposed, "share": self.share(*exposed), "through_queries": through_queries,
-            "query_share": self.share(*through_queries), "connections": connections.collect::<Vec<Value>>(),
-            "tokens": tokens.collect::<Vec<Value>>(), "sources": sources.collect::<Vec<Value>>(),
-            "not_followed": self.unfollowed(), "not_in_catalog": missing.collect::<Vec<Value>>(),
-            "calls": beyond.collect::<Vec<Value>>(),
-            "unknown_connections": {"names": unknown, "examples": unknown_examples},
-            "broken": {"rows": broken, "first": first_broken},
-        });
+        let answer = Answer {
+            names: *names,
+            exposed: *exposed,
+            share: share(*exposed),
+            through_queries: *through_queries,
+            query_share: share(*through_queries),
+            connections: connections.collect(),
+            tokens: Each(tokens),
+            sources: Each(sources),
+            not_followed: self.unfollowed(),
+            not_in_catalog: missing.collect(),
+            calls: calls.collect(),
+            unknown_connections: json!({"names": unknown, "examples": unknown_examples}),
+            broken: json!({"rows": broken, "first": first_broken}),
+        };
         serde_json::to_writer_pretty(&mut *out, &answer)?;
         Ok(writeln!(out)?)
     }
