@@ -120,11 +120,11 @@ impl Beginnings {
     #[inline]
     pub(crate) fn of(&self, text: &[u8], length: usize) -> KeyHasher {
         let (steps, more) = (length / WORD, length % WORD);
-        let Step { before, word } = match self.near.get(steps) {
+        let step = match self.near.get(steps) {
             Some(step) => *step,
             None => self.far(text, steps),
         };
-        KeyHasher(fold(before ^ word & !(u64::MAX << (8 * more)), SECOND ^ length as u64))
+        step.end(more, length)
     }
 
     #[cold]
@@ -142,6 +142,20 @@ impl Step {
     fn behind(self) -> u64 {
         fold(self.before ^ self.word, FIRST)
     }
+
+    /// What it comes to where the text ends `more` bytes behind it, at `length`.
+    #[inline]
+    fn end(self, more: usize, length: usize) -> KeyHasher {
+        KeyHasher(fold(self.before ^ self.word & !(u64::MAX << (8 * more)), SECOND ^ length as u64))
+    }
+}
+
+/// As [`Beginnings::of`], of all of `text`.
+pub(crate) fn beginning(text: &[u8]) -> KeyHasher {
+    let (words, rest) = text.as_chunks::<WORD>();
+    let before = words.iter().fold(START, |before, word| Step { before, word: u64::from_le_bytes(*word) }.behind());
+    let word = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
+    Step { before, word }.end(rest.len(), text.len())
 }
 
 /// The product of both, its halves folded into one.
@@ -204,6 +218,7 @@ mod tests {
             part.take(&long[..length]);
             let key = whole.of(&long, length).key();
             assert_eq!(part.of(&long[..length], length).key(), key, "{length}");
+            assert_eq!(beginning(&long[..length]).key(), key, "{length}");
             assert!(seen.insert(key), "{length}");
             for at in 0..length {
                 let mut other = long[..length].to_vec();

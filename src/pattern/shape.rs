@@ -9,7 +9,7 @@
 use smallvec::SmallVec;
 
 use super::covers::covers;
-use super::key::{Beginnings, KeyHasher};
+use super::key::{Beginnings, KeyHasher, beginning};
 use crate::base::{begins_with, is_same};
 use crate::name::{CanonicalName, MAX_SEGMENTS, STAR};
 
@@ -142,13 +142,7 @@ impl<'n> HashedName<'n> {
 
 /// The key under which a canonical name is kept.
 pub(crate) fn name_key(name: &[u8]) -> u32 {
-    beginning(name, name.len()).key()
-}
-
-fn beginning(text: &[u8], length: usize) -> KeyHasher {
-    let mut beginnings = Beginnings::new();
-    beginnings.take(text);
-    beginnings.of(text, length)
+    beginning(name).key()
 }
 
 impl Shape {
@@ -231,7 +225,7 @@ impl Shape {
     /// The key of the literal text of `pattern`, which has this shape; that of a name without a star.
     pub(crate) fn key_of_pattern(pattern: &[u8]) -> u32 {
         let Some(first) = memchr::memchr(STAR, pattern) else { return name_key(pattern) };
-        let mut hasher = beginning(pattern, first);
+        let mut hasher = beginning(pattern.get(..first).unwrap_or_default());
         let mut end = 0;
         for segment in pattern.split(|&byte| byte == b'.') {
             let leads = end <= first && first <= end + segment.len();

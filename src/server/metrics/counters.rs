@@ -1,7 +1,10 @@
 //! What requests count: plain atomics, found without a lock and without allocating.
+//!
+//! Each thread counts for itself, or with few others: processors that write to one place wait for each other.
 
+use std::cell::Cell;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::decision::{Decision, Reason};
@@ -37,87 +40,124 @@ const BOUNDS: [u64; 14] = [
     1_000_000_000,
 ];
 
-/// Decisions by API, outcome and reason.
+/// Decisions by API, outcome and reason, and how long they took.
 #[derive(Debug)]
-pub(super) struct Decisions {
-    apis: Box<[OnceLock<Api>]>,
-    other: Outcomes,
-    none: Outcomes,
+pub(super) struct Counters {
+    /// The APIs that are told apart.
+    apis: Box<[OnceLock<Box<str>>]>,
+    shards: Box<[Shard]>,
 }
 
+/// What some threads count.
 #[derive(Debug)]
-struct Api {
-    name: Box<str>,
-    outcomes: Outcomes,
+struct Shard {
+    /// By the place of the API, then of those that are not told apart, and of what has none.
+    outcomes: Box<[Outcomes]>,
+    latency: Latency,
 }
 
-/// Decisions by outcome and reason.
+/// Decisions by outcome and reason. Not beside what another thread writes.
 #[derive(Debug)]
-pub(super) struct Outcomes {
+#[repr(align(128))]
+struct Outcomes {
     allowed: AtomicU64,
     denied: [AtomicU64; Reason::ALL.len()],
 }
 
 /// How long decisions took.
 #[derive(Debug)]
-pub(super) struct Latency {
+#[repr(align(128))]
+struct Latency {
     /// Each bucket alone; the last is for what is longer than every bound.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
 
-impl Decisions {
+/// More threads than these share.
+const MOST_SHARDS: usize = 64;
+
+impl Counters {
     pub(super) fn new() -> Self {
         let apis: Box<[_]> = std::iter::repeat_with(OnceLock::new).take(APIS).collect();
         for (slot, name) in apis.iter().zip(BUILT_IN) {
-            let _ = slot.set(Api::new(name));
+            let _ = slot.set(name.into());
         }
-        Self { apis, other: Outcomes::new(), none: Outcomes::new() }
+        let shards = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_SHARDS);
+        Self { apis, shards: std::iter::repeat_with(Shard::new).take(shards).collect() }
     }
 
     pub(super) fn record(&self, decided: &Decided<'_>) {
-        let outcomes = match decided.request {
-            None => &self.none,
-            Some(request) => self.of(request.api, decided.decision),
+        let Some(shard) = self.shards.get(thread() % self.shards.len()) else { return };
+        let at = match decided.request {
+            None => APIS + 1,
+            Some(request) => self.place(request.api, decided.decision),
         };
-        let counter = match decided.decision {
-            Decision::Allow(_) => Some(&outcomes.allowed),
-            Decision::Deny(reason) => outcomes.denied.get(*reason as usize),
-        };
-        if let Some(counter) = counter {
-            counter.fetch_add(1, Ordering::Relaxed);
+        if let Some(outcomes) = shard.outcomes.get(at) {
+            outcomes.record(decided.decision);
         }
+        shard.latency.record(decided.took);
     }
 
-    fn of(&self, api: &str, decision: &Decision<'_>) -> &Outcomes {
-        let known = self.apis.iter().map_while(OnceLock::get).find(|known| *known.name == *api);
-        if let Some(known) = known {
-            return &known.outcomes;
-        }
-        // A client may call an API anything. That a token lists it says that a policy declares it: then it is remembered.
-        if !decision.is_allow() {
-            return &self.other;
-        }
-        let mut remembered = self.apis.iter().map(|slot| slot.get_or_init(|| Api::new(api)));
-        remembered.find(|known| *known.name == *api).map_or(&self.other, |known| &known.outcomes)
+    /// The place of an API; that behind all where it is not told apart.
+    fn place(&self, api: &str, decision: &Decision<'_>) -> usize {
+        let known = self.apis.iter().map_while(OnceLock::get).position(|known| **known == *api);
+        known.unwrap_or_else(|| {
+            // A client may call an API anything. That a token lists it says that a policy declares it: then it is remembered.
+            let mut remembered = self.apis.iter().map(|slot| slot.get_or_init(|| api.into()));
+            if decision.is_allow() { remembered.position(|known| **known == *api).unwrap_or(APIS) } else { APIS }
+        })
     }
 
     /// Every counter: API, outcome, reason, count.
     pub(super) fn each(&self) -> impl Iterator<Item = (&str, &'static str, &'static str, u64)> {
-        let known = self.apis.iter().map_while(OnceLock::get).map(|api| (&*api.name, &api.outcomes));
-        known.chain([(OTHER, &self.other), (NONE, &self.none)]).flat_map(|(api, outcomes)| {
-            let allowed = std::iter::once(("allow", "", &outcomes.allowed));
-            let denied = Reason::ALL.iter().zip(&outcomes.denied).map(|(reason, count)| ("deny", reason.code(), count));
-            allowed
-                .chain(denied)
-                .map(move |(outcome, reason, count)| (api, outcome, reason, count.load(Ordering::Relaxed)))
+        let known = self.apis.iter().map_while(OnceLock::get).map(|name| &**name);
+        known.zip(0..).chain([(OTHER, APIS), (NONE, APIS + 1)]).flat_map(move |(api, at)| {
+            let all = self.shards.iter().filter_map(move |shard| shard.outcomes.get(at));
+            let allowed = all.clone().map(|outcomes| read(&outcomes.allowed)).sum();
+            let denied = Reason::ALL.iter().enumerate().map(move |(reason, told)| {
+                let counters = all.clone().filter_map(|outcomes| outcomes.denied.get(reason));
+                (api, "deny", told.code(), counters.map(read).sum())
+            });
+            std::iter::once((api, "allow", "", allowed)).chain(denied)
         })
+    }
+
+    /// How long decisions took: the sum in seconds, the count, and each bucket's upper end in seconds with its own count.
+    pub(super) fn latency(&self) -> (f64, u64, Vec<(f64, u64)>) {
+        let ends = BOUNDS.iter().map(|bound| Duration::from_nanos(*bound).as_secs_f64()).chain([f64::INFINITY]);
+        let all = || self.shards.iter().map(|shard| &shard.latency);
+        let buckets: Vec<_> = (0_usize..)
+            .zip(ends)
+            .map(|(at, end)| (end, all().filter_map(|latency| latency.buckets.get(at)).map(read).sum()))
+            .collect();
+        let nanoseconds = all().map(|latency| read(&latency.nanoseconds)).sum();
+        let count = buckets.iter().map(|(_, count)| count).sum();
+        (Duration::from_nanos(nanoseconds).as_secs_f64(), count, buckets)
     }
 }
 
-impl Api {
-    fn new(name: &str) -> Self {
-        Self { name: name.into(), outcomes: Outcomes::new() }
+fn read(counter: &AtomicU64) -> u64 {
+    counter.load(Ordering::Relaxed)
+}
+
+/// The number of the present thread.
+fn thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static NUMBER: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            let next = NEXT.fetch_add(1, Ordering::Relaxed);
+            number.set(Some(next));
+            next
+        })
+    })
+}
+
+impl Shard {
+    fn new() -> Self {
+        Self { outcomes: std::iter::repeat_with(Outcomes::new).take(APIS + 2).collect(), latency: Latency::new() }
     }
 }
 
@@ -125,14 +165,24 @@ impl Outcomes {
     const fn new() -> Self {
         Self { allowed: AtomicU64::new(0), denied: [const { AtomicU64::new(0) }; Reason::ALL.len()] }
     }
+
+    fn record(&self, decision: &Decision<'_>) {
+        let counter = match decision {
+            Decision::Allow(_) => Some(&self.allowed),
+            Decision::Deny(reason) => self.denied.get(*reason as usize),
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Latency {
-    pub(super) const fn new() -> Self {
+    const fn new() -> Self {
         Self { buckets: [const { AtomicU64::new(0) }; BOUNDS.len() + 1], nanoseconds: AtomicU64::new(0) }
     }
 
-    pub(super) fn record(&self, took: Duration) {
+    fn record(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         let at = BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(BOUNDS.len());
         if let Some(bucket) = self.buckets.get(at) {
@@ -140,12 +190,42 @@ impl Latency {
         }
         self.nanoseconds.fetch_add(took, Ordering::Relaxed);
     }
+}
 
-    /// The sum in seconds, the count, and each bucket's upper end in seconds with its own count.
-    pub(super) fn read(&self) -> (f64, u64, Vec<(f64, u64)>) {
-        let ends = BOUNDS.iter().map(|bound| Duration::from_nanos(*bound).as_secs_f64()).chain([f64::INFINITY]);
-        let buckets: Vec<_> = ends.zip(self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed))).collect();
-        let count = buckets.iter().map(|(_, count)| count).sum();
-        (Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)).as_secs_f64(), count, buckets)
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::Timestamp;
+    use crate::decision::Request;
+    use crate::server::decided::Ids;
+
+    #[test]
+    fn what_threads_count_apart_adds_up() {
+        let counters = Counters::new();
+        let request = Request::new("maps", "dw");
+        std::thread::scope(|scope| {
+            for reason in [Reason::TokenMissing, Reason::TokenUnknown, Reason::TokenMissing] {
+                let (counters, request) = (&counters, &request);
+                scope.spawn(move || {
+                    for _ in 0..1000 {
+                        counters.record(&Decided {
+                            at: Timestamp::from_unix(0, 0),
+                            ids: Ids::default(),
+                            generation: 1,
+                            token_id: None,
+                            request: Some(request),
+                            decision: &Decision::Deny(reason),
+                            took: Duration::from_nanos(300),
+                        });
+                    }
+                });
+            }
+        });
+        let counts: Vec<_> = counters.each().filter(|(.., count)| *count > 0).collect();
+        assert_eq!(counts, [("maps", "deny", "token_missing", 2000), ("maps", "deny", "token_unknown", 1000)]);
+        let (seconds, count, buckets) = counters.latency();
+        assert_eq!(count, 3000);
+        assert!((seconds - 900e-6).abs() < 1e-9, "{seconds}");
+        assert_eq!(buckets[1], (500e-9, 3000));
     }
 }

@@ -28,11 +28,11 @@ impl Collector for Exposition {
         to.0.encode_descriptor("build", "The version that runs", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         let mut decisions = to.0.encode_descriptor("decisions", "Decisions", None, MetricType::Counter)?;
-        for (api, outcome, reason, count) in self.metrics.decisions.each() {
+        for (api, outcome, reason, count) in self.metrics.counters.each() {
             let labels = [("api", api), ("outcome", outcome), ("reason", reason)];
             ConstCounter::new(count).encode(decisions.encode_family(&labels)?)?;
         }
-        let (sum, count, buckets) = self.metrics.latency.read();
+        let (sum, count, buckets) = self.metrics.counters.latency();
         let help = "Time from a request that is read to its decision";
         to.0.encode_descriptor("decision_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?
             .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;

@@ -35,7 +35,7 @@ use super::decided::Decided;
 use super::decision_log::LogCounts;
 use super::policy::Report;
 use crate::base::Timestamp;
-use counters::{Decisions, Latency};
+use counters::Counters;
 use exposition::Exposition;
 
 /// What [`Metrics::text`] is.
@@ -44,8 +44,7 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 /// What requests count.
 #[derive(Debug)]
 pub struct Metrics {
-    decisions: Decisions,
-    latency: Latency,
+    counters: Counters,
 }
 
 /// What is asked for when somebody scrapes. What a server does not have is left out.
@@ -82,13 +81,13 @@ impl Scrape {
 impl Metrics {
     /// All zero.
     pub fn new() -> Self {
-        Self { decisions: Decisions::new(), latency: Latency::new() }
+        Self { counters: Counters::new() }
     }
 
-    /// Counts a decision: three relaxed additions, no lock. Memory is taken once for each API that a policy declares.
+    /// Counts a decision: three relaxed additions where few other threads write, no lock. Memory is taken once for each API
+    /// that a policy declares.
     pub fn record(&self, decided: &Decided<'_>) {
-        self.decisions.record(decided);
-        self.latency.record(decided.took);
+        self.counters.record(decided);
     }
 
     /// Everything as text of [`CONTENT_TYPE`].
