@@ -22,6 +22,8 @@ mod entries;
 mod form;
 mod write;
 
+use bytes::Bytes;
+
 use super::texts::TextId;
 use crate::model::GrantKind;
 pub(crate) use entries::Entries;
@@ -101,7 +103,7 @@ pub(crate) enum View<'s> {
 /// All grant sets of a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct GrantSets {
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 /// A set whose numbers have `W` bytes, the numbers of a connection `D` in all.
@@ -157,7 +159,7 @@ impl GrantSets {
         &self.bytes
     }
 
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+    pub(super) fn from_bytes(bytes: Bytes) -> Self {
         Self { bytes }
     }
 }

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
+
 use super::CompileError;
 use crate::referer::{RefererSet, StoredSet};
 
 /// Sets one behind the other.
 #[derive(Debug, Default)]
 pub(crate) struct RefererSets {
-    bytes: Vec<u8>,
+    bytes: Bytes,
 }
 
 impl RefererSets {
@@ -25,7 +27,7 @@ impl RefererSets {
         &self.bytes
     }
 
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+    pub(super) fn from_bytes(bytes: Bytes) -> Self {
         Self { bytes }
     }
 }
@@ -59,6 +61,6 @@ impl<'p> RefererSetsBuilder<'p> {
 
     pub(super) fn finish(mut self) -> RefererSets {
         self.bytes.shrink_to_fit();
-        RefererSets { bytes: self.bytes }
+        RefererSets { bytes: self.bytes.into() }
     }
 }

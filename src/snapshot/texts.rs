@@ -6,7 +6,9 @@
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::ops::Deref;
 
+use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::CompileError;
@@ -14,8 +16,8 @@ use crate::base::is_same;
 
 /// Texts one behind the other.
 #[derive(Debug, Default)]
-pub(crate) struct Texts {
-    bytes: Vec<u8>,
+pub(crate) struct Texts<B = Bytes> {
+    bytes: B,
 }
 
 /// Where a text begins. Zero is the empty text.
@@ -47,7 +49,7 @@ impl<'s> Text<'s> {
     }
 }
 
-impl Texts {
+impl<B: Deref<Target = [u8]>> Texts<B> {
     /// The text that begins at `id`; empty if none does.
     #[inline]
     pub(crate) fn get(&self, id: TextId) -> Text<'_> {
@@ -75,10 +77,12 @@ impl Texts {
         &self.bytes
     }
 
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+    pub(super) fn from_bytes(bytes: B) -> Self {
         Self { bytes }
     }
+}
 
+impl Texts<Vec<u8>> {
     fn push(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
         let id = TextId::try_from(self.bytes.len()).map_err(|_| CompileError::TooMuchText)?;
         write_number(own.len() << 1 | usize::from(beginning.is_some()), &mut self.bytes);
@@ -120,7 +124,7 @@ fn write_number(mut number: usize, out: &mut Vec<u8>) {
 /// Collects texts, and finds those that are there already.
 #[derive(Debug)]
 pub(crate) struct TextsBuilder {
-    texts: Texts,
+    texts: Texts<Vec<u8>>,
     known: HashTable<TextId>,
     // Random: what a hash is shows in no result, and nobody can prepare texts that collide.
     hasher: foldhash::fast::RandomState,
@@ -182,7 +186,7 @@ impl TextsBuilder {
 
     pub(crate) fn finish(mut self) -> Texts {
         self.texts.bytes.shrink_to_fit();
-        self.texts
+        Texts { bytes: self.texts.bytes.into() }
     }
 }
 

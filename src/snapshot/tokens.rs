@@ -1,5 +1,7 @@
 //! From the digest of a secret to what its token may do.
 
+use bytes::Bytes;
+
 use super::texts::TextId;
 use crate::base::Timestamp;
 use crate::model::{ApiSet, Expiry, SecretDigest};
@@ -77,7 +79,8 @@ impl Row {
 /// nearly always told by the slots alone.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTable {
-    rows: Vec<Row>,
+    /// [`Row`]s, at a place that suits them.
+    rows: Bytes,
     // A row's place plus one in the low bits, as many as `places` has, and a fingerprint in the others; zero if empty.
     // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
     slots: Vec<u32>,
@@ -106,7 +109,7 @@ impl TokenTable {
                 *slot = fingerprint & !places | place;
             }
         }
-        Self { rows, slots, places, seed }
+        Self { rows: Bytes::from_owner(Rows(rows)), slots, places, seed }
     }
 
     /// The row of this digest, with its place. One probe and one comparison, nearly always.
@@ -121,7 +124,7 @@ impl TokenTable {
             }
             if (slot ^ fingerprint) & !self.places == 0
                 && let Some(place) = ((slot & self.places) as usize).checked_sub(1)
-                && let Some(row) = self.rows.get(place)
+                && let Some(row) = self.row(place)
                 && row.digest == *digest.as_bytes()
             {
                 return Some((place, row));
@@ -130,8 +133,14 @@ impl TokenTable {
         }
     }
 
+    #[inline]
+    fn row(&self, place: usize) -> Option<&Row> {
+        let (row, _) = self.rows.get(place * size_of::<Row>()..)?.split_first_chunk::<{ size_of::<Row>() }>()?;
+        bytemuck::try_from_bytes(row).ok()
+    }
+
     pub(crate) fn rows(&self) -> &[Row] {
-        &self.rows
+        bytemuck::try_cast_slice(&self.rows).unwrap_or_default()
     }
 
     pub(super) fn slots(&self) -> &[u32] {
@@ -144,17 +153,28 @@ impl TokenTable {
     }
 
     /// The table that has these parts; `None` where a search might not end.
-    pub(super) fn from_parts(rows: Vec<Row>, slots: Vec<u32>, places: u32, seed: u64) -> Option<Self> {
-        let searchable = match slots.len() {
-            0 => rows.is_empty(),
-            count => count.is_power_of_two() && count > rows.len() && slots.contains(&0),
+    pub(super) fn from_parts(rows: Bytes, slots: Vec<u32>, places: u32, seed: u64) -> Option<Self> {
+        let table = Self { rows, slots, places, seed };
+        let rows = bytemuck::try_cast_slice::<u8, Row>(&table.rows).ok()?.len();
+        let searchable = match table.slots.len() {
+            0 => rows == 0,
+            count => count.is_power_of_two() && count > rows && table.slots.contains(&0),
         };
-        searchable.then_some(Self { rows, slots, places, seed })
+        searchable.then_some(table)
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        size_of_val(self.rows.as_slice()) + size_of_val(self.slots.as_slice())
+        self.rows.len() + size_of_val(self.slots.as_slice())
+    }
+}
+
+/// Rows that were just made.
+struct Rows(Vec<Row>);
+
+impl AsRef<[u8]> for Rows {
+    fn as_ref(&self) -> &[u8] {
+        bytemuck::cast_slice(&self.0)
     }
 }
 

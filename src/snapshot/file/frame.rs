@@ -2,8 +2,10 @@
 
 use std::hash::Hasher;
 
+use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
+use super::memory::Memory;
 use super::source::Source;
 use super::{ContentId, FORMAT, MAGIC, ReadError, sha256};
 
@@ -146,34 +148,28 @@ impl Frame {
         if end == found { Ok(Self { id: ContentId(array(&front, ID)), parts }) } else { Err(wrong) }
     }
 
-    /// The part, its checksum verified.
-    pub(super) fn part<T: bytemuck::Pod>(
-        &self,
-        source: &(impl Source + ?Sized),
-        part: Part,
-    ) -> Result<Vec<T>, ReadError> {
+    /// The part, its checksum verified, at a place that suits rows.
+    pub(super) fn part(&self, source: &(impl Source + ?Sized), part: Part) -> Result<Bytes, ReadError> {
         let name = NAMES.get(part as usize).copied().unwrap_or_default();
-        let stored = self.parts.get(part as usize).filter(|stored| stored.length.is_multiple_of(size_of::<T>()));
-        let Stored { start, length, checksum } = *stored.ok_or(ReadError::Malformed { part: name })?;
-        let count = length / size_of::<T>();
-        let mut read = Vec::with_capacity(count);
-        // By way of a buffer that stays in the cache, so that memory is written once.
-        let mut buffer = vec![T::zeroed(); count.min(CHUNK / size_of::<T>())];
+        let stored = self.parts.get(part as usize).ok_or(ReadError::Malformed { part: name })?;
+        let Stored { start, length, checksum } = *stored;
+        let mut memory = Memory::zeroed(length);
         let mut hasher = XxHash3_64::new();
         let mut at = start;
-        while read.len() < count {
-            buffer.truncate(count - read.len());
-            let bytes = bytemuck::cast_slice_mut::<T, u8>(&mut buffer);
+        for bytes in memory.as_mut().get_mut(..length).unwrap_or_default().chunks_mut(CHUNK) {
             source.fill(at, bytes)?;
             hasher.write(bytes);
             at += bytes.len() as u64;
-            read.extend_from_slice(&buffer);
         }
         let zeros = padding(length);
         let mut behind = [0; ALIGNMENT];
         let behind = behind.get_mut(..zeros.len()).unwrap_or_default();
         source.fill(at, behind)?;
-        if hasher.finish() == checksum && behind == zeros { Ok(read) } else { Err(ReadError::Damaged { part: name }) }
+        if hasher.finish() == checksum && behind == zeros {
+            Ok(memory.freeze(length))
+        } else {
+            Err(ReadError::Damaged { part: name })
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod frame;
 mod head;
+mod memory;
 mod source;
 
 use std::fmt;
@@ -193,12 +194,12 @@ fn read(source: &(impl Source + ?Sized)) -> Result<Snapshot, ReadError> {
     let frame = &Frame::read(source)?;
     // Two threads: each copies and sums up about half.
     let ((head, rows, texts, referers), (slots, grants, matchers)) = std::thread::scope(|scope| {
-        let part = |part| frame.part::<u8>(source, part);
+        let part = |part| frame.part(source, part);
         let behind = std::thread::Builder::new().spawn_scoped(scope, move || -> Result<_, ReadError> {
-            Ok((frame.part::<u32>(source, Part::Slots)?, part(Part::Grants)?, part(Part::Matchers)?))
+            Ok((part(Part::Slots)?, part(Part::Grants)?, part(Part::Matchers)?))
         })?;
         let front = || -> Result<_, ReadError> {
-            Ok((part(Part::Head)?, frame.part::<Row>(source, Part::Rows)?, part(Part::Texts)?, part(Part::Referers)?))
+            Ok((part(Part::Head)?, part(Part::Rows)?, part(Part::Texts)?, part(Part::Referers)?))
         };
         let front = front();
         // A thread that cannot be joined has panicked, and nothing in it does.
@@ -207,7 +208,8 @@ fn read(source: &(impl Source + ?Sized)) -> Result<Snapshot, ReadError> {
     })?;
     let head = Head::read(&head).ok_or(ReadError::Malformed { part: "head" })?;
     let context = head.context().ok_or(ReadError::Malformed { part: "connections and APIs" })?;
-    let tokens = TokenTable::from_parts(rows, slots, head.places, head.seed);
+    let slots = bytemuck::try_cast_slice(&slots).map_err(|_| ReadError::Malformed { part: "slots" })?;
+    let tokens = TokenTable::from_parts(rows, slots.to_vec(), head.places, head.seed);
     let mut compiled = Compiled {
         context: context.into(),
         tokens: tokens.ok_or(ReadError::Malformed { part: "table of tokens" })?,

@@ -31,7 +31,7 @@ pub(crate) struct BlockPlan {
 /// Writes sets, each distinct one once.
 #[derive(Debug, Default)]
 pub(crate) struct GrantSetsBuilder {
-    sets: GrantSets,
+    sets: Vec<u8>,
     known: HashTable<(u32, u32)>,
     // Random: what a hash is shows in no result, and nobody can prepare texts that collide.
     hasher: foldhash::fast::RandomState,
@@ -45,7 +45,7 @@ impl GrantSetsBuilder {
         let set = self.scratch.as_slice();
         let hash = self.hasher.hash_one(set);
         let at = |(start, length): (u32, u32)| start as usize..start as usize + length as usize;
-        let sets = &mut self.sets.bytes;
+        let sets = &mut self.sets;
         if let Some(&(start, _)) = self.known.find(hash, |&known| sets.get(at(known)) == Some(set)) {
             return Ok(start);
         }
@@ -65,9 +65,9 @@ impl GrantSetsBuilder {
 
     pub(crate) fn finish(mut self) -> GrantSets {
         // So that the last keys, too, can be read sixteen bytes at a time.
-        self.sets.bytes.extend([0; 16]);
-        self.sets.bytes.shrink_to_fit();
-        self.sets
+        self.sets.extend([0; 16]);
+        self.sets.shrink_to_fit();
+        GrantSets::from_bytes(self.sets.into())
     }
 }
 

@@ -1,0 +1,54 @@
+//! Memory for what is read from a file.
+
+use bytes::Bytes;
+use memmap2::MmapMut;
+
+use super::Row;
+
+/// Bytes to be filled, at a place that suits rows.
+pub(super) enum Memory {
+    Few(Vec<Row>),
+    /// Fresh pages, large ones where the system has them: each page costs a fault when it is first written, and one of
+    /// two mebibytes hardly more than one of four kibibytes.
+    Many(MmapMut),
+}
+
+/// From so many bytes on, large pages are worth it.
+const MANY: usize = 4 << 20;
+
+impl Memory {
+    /// So many zeros; at most a row more.
+    pub(super) fn zeroed(length: usize) -> Self {
+        let pages = if length >= MANY { MmapMut::map_anon(length).ok() } else { None };
+        let Some(pages) = pages else {
+            return Self::Few(bytemuck::allocation::zeroed_vec(length.div_ceil(size_of::<Row>())));
+        };
+        // Where there are none, pages are as they always are.
+        #[cfg(target_os = "linux")]
+        let _ = pages.advise(memmap2::Advice::HugePage);
+        Self::Many(pages)
+    }
+
+    pub(super) fn as_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Few(rows) => bytemuck::cast_slice_mut(rows),
+            Self::Many(pages) => pages,
+        }
+    }
+
+    /// The first `length` bytes, to be written no more.
+    pub(super) fn freeze(self, length: usize) -> Bytes {
+        let mut bytes = Bytes::from_owner(self);
+        bytes.truncate(length);
+        bytes
+    }
+}
+
+impl AsRef<[u8]> for Memory {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Few(rows) => bytemuck::cast_slice(rows),
+            Self::Many(pages) => pages,
+        }
+    }
+}
