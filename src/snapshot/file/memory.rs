@@ -52,3 +52,23 @@ impl AsRef<[u8]> for Memory {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_bytes_and_many_are_held_alike() {
+        for length in [0, 1, 63, 64, 65, MANY - 1, MANY, MANY + 1] {
+            let mut memory = Memory::zeroed(length);
+            assert_eq!(matches!(memory, Memory::Many(_)), length >= MANY, "{length}");
+            let bytes = memory.as_mut().get_mut(..length).unwrap();
+            assert!(bytes.iter().all(|&byte| byte == 0));
+            bytes.iter_mut().zip((0..=u8::MAX).cycle()).for_each(|(byte, value)| *byte = value);
+            let bytes = memory.freeze(length);
+            assert!(bytes.len() == length && bytes.iter().copied().eq((0..=u8::MAX).cycle().take(length)), "{length}");
+            let whole = bytes.get(..length / size_of::<Row>() * size_of::<Row>()).unwrap();
+            assert!(bytemuck::try_cast_slice::<u8, Row>(whole).is_ok(), "{length}: rows cannot stand here");
+        }
+    }
+}
