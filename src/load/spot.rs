@@ -52,17 +52,17 @@ pub struct Spot {
 ///
 /// let input = Input::new("policy.json", r#"{"tokens": [{"id": "a"}]}"#);
 /// let id = Place::root().key("tokens").index(0).key("id");
-/// let found = spots(&[input], &[(0, id)]);
+/// let found = spots(&[input], &[(0, &id)]);
 /// assert_eq!(found[0].as_ref().map(|spot| spot.start.column), Some(20));
 /// ```
-pub fn spots(inputs: &[Input], places: &[(usize, Place)]) -> Vec<Option<Spot>> {
+pub fn spots(inputs: &[Input], places: &[(usize, &Place)]) -> Vec<Option<Spot>> {
     let mut found = vec![None; places.len()];
     for (at, input) in inputs.iter().enumerate() {
         let (here, targets): (Vec<_>, Vec<_>) = places
             .iter()
             .enumerate()
             .filter(|(_, (document, _))| *document == at)
-            .map(|(index, (_, place))| (index, Target::Value(place)))
+            .map(|(index, &(_, place))| (index, Target::Value(place)))
             .unzip();
         if here.is_empty() {
             continue;

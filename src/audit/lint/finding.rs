@@ -1,5 +1,6 @@
 //! A finding, before and after its place is known.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use serde::{Serialize, Serializer};
@@ -34,7 +35,7 @@ pub struct Finding {
     /// What was found, and why it matters.
     pub message: String,
     /// What to do.
-    pub fix: String,
+    pub fix: Cow<'static, str>,
     /// The text to write at the place instead, where there is one.
     pub paste: Option<String>,
     /// The change of the document that does it, where it is known.
@@ -81,7 +82,7 @@ pub(super) struct Raw {
 
 /// What to do about it.
 pub(super) struct Fix {
-    pub(super) say: String,
+    pub(super) say: Cow<'static, str>,
     pub(super) change: Change,
 }
 
@@ -97,20 +98,20 @@ pub(super) enum Change {
 }
 
 impl Fix {
-    pub(super) fn say(say: impl Into<String>) -> Self {
+    pub(super) fn say(say: impl Into<Cow<'static, str>>) -> Self {
         Self { say: say.into(), change: Change::None }
     }
 
-    pub(super) fn replace(say: impl Into<String>, text: &str) -> Self {
+    pub(super) fn replace(say: impl Into<Cow<'static, str>>, text: &str) -> Self {
         Self { say: say.into(), change: Change::Replace(super::words::json(text)) }
     }
 
-    pub(super) fn remove(say: impl Into<String>, place: Place) -> Self {
+    pub(super) fn remove(say: impl Into<Cow<'static, str>>, place: Place) -> Self {
         Self { say: say.into(), change: Change::Remove(place) }
     }
 
     /// Adds `text` behind the member or element at `place`.
-    pub(super) fn insert(say: impl Into<String>, place: Place, text: String) -> Self {
+    pub(super) fn insert(say: impl Into<Cow<'static, str>>, place: Place, text: String) -> Self {
         Self { say: say.into(), change: Change::Insert(place, text) }
     }
 }

@@ -29,7 +29,7 @@ pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options:
             end: None,
             token: document.and_then(|document| token(loaded, document, &found.place)),
             message: found.message.clone().into_owned(),
-            fix: found.help.clone().into_owned(),
+            fix: found.help.clone(),
             paste: document.and_then(|document| inputs.get(document)).and_then(|input| paste(rule, found, input)),
             edit: None,
             witness: None,

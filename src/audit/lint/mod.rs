@@ -108,6 +108,7 @@ pub fn lint(
     });
     let Found { raws, claims, .. } = found;
     replay::confirm(policy, &claims)?;
+    drop(claims);
     let mut findings = loaded::findings(inputs, loaded, &raws, options);
     findings.extend(spots::locate(inputs, policy, raws));
     let order = |finding: &Finding| {

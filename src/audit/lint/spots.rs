@@ -10,17 +10,17 @@ use crate::model::{Policy, Token};
 
 /// The findings, with where they are. One look at each text for all of them.
 pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<Finding> {
-    let shown: Vec<(usize, Place)> = raws.iter().map(|raw| (raw.document, raw.place.clone())).collect();
-    let changed: Vec<(usize, Place)> = raws
-        .iter()
-        .map(|raw| match &raw.fix.change {
-            Change::Remove(place) | Change::Insert(place, _) => (raw.document, place.clone()),
-            Change::Replace(_) => (raw.document, raw.place.clone()),
-            // The document: found at no cost.
-            Change::None => (raw.document, Place::root()),
-        })
-        .collect();
-    let (shown, changed) = (spots(inputs, &shown), spots(inputs, &changed));
+    let root = Place::root();
+    let shown = raws.iter().map(|raw| (raw.document, &raw.place));
+    let changed = raws.iter().map(|raw| match &raw.fix.change {
+        Change::Remove(place) | Change::Insert(place, _) => (raw.document, place),
+        Change::Replace(_) => (raw.document, &raw.place),
+        // The document: found at no cost.
+        Change::None => (raw.document, &root),
+    });
+    let places: Vec<(usize, &Place)> = shown.chain(changed).collect();
+    let mut shown = spots(inputs, &places);
+    let changed = shown.split_off(raws.len());
     let lines: Vec<LineIndex<'_>> = inputs.iter().map(|input| LineIndex::new(input.text())).collect();
     let located = raws.into_iter().zip(shown.into_iter().zip(changed));
     let finding = |(raw, (shown, changed)): (Raw, (Option<Spot>, Option<Spot>))| {

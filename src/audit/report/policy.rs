@@ -59,7 +59,7 @@ fn row(finding: &Finding) -> FindingRow {
         place: format!("{}:{}, {}", finding.file, finding.line, finding.place),
         token: finding.token.clone(),
         message: finding.message.clone(),
-        fix: finding.fix.clone(),
+        fix: finding.fix.clone().into_owned(),
         paste: finding.paste.clone(),
     }
 }

@@ -32,8 +32,8 @@ Exit codes: 0 all of the catalog was read, 2 stopped, or rows were broken, or an
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The names that exist: CSV or JSON Lines, plain, gzip or zstd; `-` for standard input. Columns: `connection` and
-    /// `name`, or `table_catalog`, `table_schema` and `table_name`
+    /// The names that exist: CSV, JSON Lines or Parquet, the former plain, gzip or zstd; `-` for standard input. Columns:
+    /// `connection` and `name`, or `table_catalog`, `table_schema` and `table_name`
     #[arg(long, value_name = "FILE")]
     catalog: PathBuf,
     /// Only this token

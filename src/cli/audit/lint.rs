@@ -129,7 +129,7 @@ fn text(inputs: &[Input], findings: &[Finding], limit: usize, color: Color, out:
 fn said(finding: &Finding) -> Said<'_> {
     let help = match &finding.paste {
         Some(paste) if !finding.fix.contains(paste.trim_matches('"')) => format!("{}: {paste}", finding.fix).into(),
-        _ => finding.fix.as_str().into(),
+        _ => (&*finding.fix).into(),
     };
     Said {
         severity: match finding.rule.severity {
@@ -158,7 +158,7 @@ fn table(findings: &[Finding], limit: usize, color: Color, out: &mut Stdout) -> 
                 format!("{}:{}:{} {}", finding.file, finding.line, finding.column, finding.place),
                 finding.token.clone().unwrap_or_else(|| "-".to_owned()),
                 finding.message.clone(),
-                finding.fix.clone(),
+                finding.fix.clone().into_owned(),
             ]);
         }
         table.print(color.on(&io::stdout()), out)?;
@@ -201,7 +201,7 @@ fn csv(findings: &[Finding], out: &mut Stdout) -> anyhow::Result<()> {
             &finding.place,
             finding.token.as_deref().unwrap_or_default(),
             &finding.message,
-            &finding.fix,
+            &*finding.fix,
             finding.paste.as_deref().unwrap_or_default(),
         ])?;
     }
