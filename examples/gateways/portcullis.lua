@@ -46,6 +46,8 @@ core.register_action("portcullis", { "http-req" }, function(txn, url)
         response = client:get { url = url, headers = headers, timeout = 1000 }
     end
     local status = response and response.status or 0
+    -- HAProxy makes up a page of its own where it gets no answer.
+    local kind = response and response.headers and response.headers["content-type"]
     if status == 200 then
         for _, name in ipairs { "x-portcullis-token-id", "x-portcullis-generation" } do
             local value = response.headers[name]
@@ -53,7 +55,7 @@ core.register_action("portcullis", { "http-req" }, function(txn, url)
                 txn.http:req_set_header(name, value[0])
             end
         end
-    elseif status >= 400 and response.headers and response.headers["content-type"] then
+    elseif status >= 400 and kind and kind[0] == "application/json" then
         local headers = {}
         for _, name in ipairs(TELL) do
             if response.headers[name] then

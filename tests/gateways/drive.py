@@ -1,5 +1,6 @@
 """Sends requests through every gateway and compares what comes back, and what reaches the upstream, with what should."""
 
+import concurrent.futures
 import contextlib
 import http.client
 import json
@@ -7,6 +8,7 @@ import pathlib
 import re
 import sys
 import tempfile
+import time
 from urllib.parse import unquote
 
 import browser
@@ -29,9 +31,9 @@ def lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def send(port, request, more=()):
+def send(port, request, more=(), timeout=10):
     """Sends a request as it is written, and returns status, headers and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     with contextlib.closing(connection):
         connection.putrequest(request["method"], request["url"], skip_accept_encoding=True)
         for name, value in [*request["headers"].items(), *more]:
@@ -156,6 +158,24 @@ def nothing_passes(name, port, upstream, request):
     check(status >= 500 and len(upstream.seen) == before, name, "with Portcullis stopped:", status)
 
 
+def gives_up(gateways, upstream, request):
+    """Portcullis takes connections and never answers: each gateway refuses, after a while."""
+    def ask(port):
+        # Traefik's half minute is fixed.
+        begun = time.monotonic()
+        status, _, _ = send(port, request, timeout=40)
+        return status, time.monotonic() - begun
+
+    before = len(upstream.seen)
+    with concurrent.futures.ThreadPoolExecutor(len(gateways)) as asking:
+        answers = [(name, asking.submit(ask, port)) for name, port, _ in gateways]
+    for name, answer in answers:
+        status, seconds = (answer.exception(), 40) if answer.exception() else answer.result()
+        check(isinstance(status, int) and status >= 500, name, "with Portcullis hanging:", status)
+        print(f"{name}: {status} after {seconds:.0f} s of a Portcullis that hangs", flush=True)
+    check(len(upstream.seen) == before, "with Portcullis hanging, requests pass")
+
+
 def documentation():
     """Each block of docs/gateways.md below the name of an example, in a comment, shows that file; and each example has one."""
     text = (ROOT / "docs" / "gateways.md").read_text()
@@ -184,18 +204,20 @@ def drive(binary, wanted, directory):
         def serving(path):
             server = processes.portcullis(binary, path, port, directory)
             try:
-                yield
+                yield server
             finally:
                 server.stop()
 
         for name, at, _ in gateways:
             nothing_passes(name, at, upstream, own[0])
-        with serving(ROOT / "examples" / "policy.json"):
+        with serving(ROOT / "examples" / "policy.json") as server:
             for name, at, has_body in gateways:
                 passes(name, at, upstream, own, own_allowed, has_body)
                 spoofs(name, at, upstream)
                 preflights(name, at, upstream)
                 print(f"{name}: {len(own)} requests of our own, spoofed headers, preflights", flush=True)
+            with server.hanging():
+                gives_up(gateways, upstream, own[0])
         for name, at, _ in gateways:
             nothing_passes(name, at, upstream, own[0])
         if vectors:

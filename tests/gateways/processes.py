@@ -48,6 +48,15 @@ class Process:
                 raise SystemExit(f"{command}: does not listen\n{self.log.read_text()[-3000:]}")
             time.sleep(0.05)
 
+    @contextlib.contextmanager
+    def hanging(self):
+        """It does nothing meanwhile, and the system takes connections for it."""
+        self.child.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.child.send_signal(signal.SIGCONT)
+
     def stop(self):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.child.pid, signal.SIGTERM)

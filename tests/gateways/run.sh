@@ -24,4 +24,4 @@ if [[ -z ${PORTCULLIS:-} ]]; then
     cargo build --locked --bin portcullis
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
-PATH=$PWD/$venv/bin:/usr/sbin:$PATH timeout 240 python3 tests/gateways/drive.py "$(realpath "$PORTCULLIS")" "$@"
+PATH=$PWD/$venv/bin:/usr/sbin:$PATH timeout 300 python3 tests/gateways/drive.py "$(realpath "$PORTCULLIS")" "$@"

@@ -30,7 +30,8 @@ pub(super) fn read(
             let text = |at: usize| std::str::from_utf8(record.get(at).unwrap_or_default()).map_err(|_| "not UTF-8");
             columns.row(line, |at| text(at).map(Some))
         } else {
-            Err(format!("{} columns, where the heading has {}", record.len(), heading.len()))
+            let columns = if record.len() == 1 { "column" } else { "columns" };
+            Err(format!("{} {columns}, where the heading has {}", record.len(), heading.len()))
         };
         if see(row.map_err(|why| Broken { line, why })).is_break() {
             return Ok(());

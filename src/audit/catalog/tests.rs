@@ -52,7 +52,7 @@ fn rows_are_read_with_their_place() {
         (
             "connection,name\ndw\ndw,a.b,c\ndw,e.f\n",
             &[
-                "! line 2: 1 columns, where the heading has 2",
+                "! line 2: 1 column, where the heading has 2",
                 "! line 3: 3 columns, where the heading has 2",
                 "4 dw e.f",
             ],

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use portcullis::audit::catalog::{self, Broken, Row};
 use portcullis::model::Policy;
 use portcullis::name::Dialect;
@@ -30,6 +30,9 @@ pub(super) struct CatalogArgs {
     /// The connection of all rows of a catalog that has no such column
     #[arg(long, value_name = "NAME")]
     catalog_connection: Option<String>,
+    /// Do not show progress
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// How far a catalog was read.
@@ -39,7 +42,24 @@ pub(super) struct Seen {
     pub(super) rows: u64,
     /// Whether the user stopped that before the end.
     pub(super) stopped: bool,
+    /// Whether all of it was read, and every row held a name.
+    pub(super) whole: bool,
 }
+
+/// What is wrong with a row that says no connection, where `option` does not say it either.
+pub(super) fn no_connection(line: u64, option: &str) -> Broken {
+    Broken { line, why: format!("no connection: the catalog needs the column `connection`, or `{option}`") }
+}
+
+/// Fails where that is wrong with all of `rows`.
+pub(super) fn some_connection(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
+    if rows > 0 && rows == without {
+        bail!("`{}` says no connection: say whose names they are with `{option} NAME`", path.display());
+    }
+    Ok(())
+}
+
+const OPTION: &str = "--catalog-connection";
 
 /// Reads the catalog at `path`, or from standard input for `-`, until it ends or the user interrupts.
 pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>, Broken>)) -> anyhow::Result<Seen> {
@@ -48,9 +68,10 @@ pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>,
     let file = if is_stdin(path) { None } else { Some(File::open(path).with_context(cannot)?) };
     let metadata = file.as_ref().and_then(|file| file.metadata().ok());
     let progress = Progress::new(metadata.filter(Metadata::is_file).map(|metadata| metadata.len()), quiet);
-    let mut rows = 0;
+    let (mut rows, mut whole) = (0, true);
     let see = |row: Result<Row<'_>, Broken>| {
         rows += 1;
+        whole &= row.is_ok();
         progress.rows(rows);
         see(row);
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -61,7 +82,8 @@ pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>,
     };
     progress.end();
     read.with_context(cannot)?;
-    Ok(Seen { rows, stopped: interrupted() })
+    let stopped = interrupted();
+    Ok(Seen { rows, stopped, whole: whole && !stopped })
 }
 
 /// Hands the connection and name of each row of the catalog to `see`, which says whether the name is well-formed. Rows that
@@ -77,19 +99,26 @@ pub(super) fn each(
         policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
     let only = args.catalog_connection.as_deref();
     let (mut broken, mut first) = (0_u64, Vec::new());
-    let outcome = std::thread::scope(|scope| {
+    let (outcome, unnamed) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel::<Rows>(4);
         let reader = scope.spawn(move || {
-            let mut rows = Rows::default();
-            let seen = read(path, false, |row| {
-                rows.push(row, only, &dialects);
+            let (mut rows, mut unnamed) = (Rows::default(), 0);
+            let seen = read(path, args.quiet, |row| {
+                let row = row.and_then(|row| {
+                    let connection = row.connection.or(only).ok_or_else(|| {
+                        unnamed += 1;
+                        no_connection(row.line, OPTION)
+                    });
+                    Ok((connection?, row))
+                });
+                rows.push(row, &dialects);
                 if rows.is_full() {
                     // Nobody receives only where this thread's parent has panicked.
                     let _ = send.send(std::mem::take(&mut rows));
                 }
             });
             let _ = send.send(rows);
-            seen
+            (seen, unnamed)
         });
         let mut tell = |line: u64, why: String| {
             broken += 1;
@@ -123,7 +152,8 @@ pub(super) fn each(
     if seen.stopped {
         writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(seen.rows, "row"))?;
     }
-    Ok(seen)
+    some_connection(path, seen.rows, unnamed, OPTION)?;
+    Ok(Seen { whole: seen.whole && broken == 0, ..seen })
 }
 
 /// Rows on their way from one thread to another.
@@ -135,16 +165,13 @@ struct Rows {
 }
 
 impl Rows {
-    fn push(&mut self, row: Result<Row<'_>, Broken>, only: Option<&str>, dialects: &BTreeMap<&str, Dialect>) {
-        self.rows.push(row.and_then(|row| {
-            let Some(connection) = row.connection.or(only) else {
-                let why = "no connection: the catalog needs the column `connection`, or `--catalog-connection`";
-                return Err(Broken { line: row.line, why: why.to_owned() });
-            };
+    /// Takes in a row and its connection.
+    fn push(&mut self, row: Result<(&str, Row<'_>), Broken>, dialects: &BTreeMap<&str, Dialect>) {
+        self.rows.push(row.map(|(connection, row)| {
             self.text.push_str(connection);
             let connection_end = self.text.len();
             row.name.write(dialects.get(connection).copied().unwrap_or_default(), &mut self.text);
-            Ok((row.line, connection_end, self.text.len()))
+            (row.line, connection_end, self.text.len())
         }));
     }
 

@@ -26,7 +26,8 @@ Tokens are the same where their secrets are. Each gain is shown by a request tha
 allows and the old one denies; both have decided it. A gain marked `?` could not be excluded. With a
 catalog, the names that a token may newly read, or no longer, are told, too.
 
-Exit codes: 0 compared, or nothing is widened, 1 widened, with `--fail-on-widening`, 2 error.";
+Exit codes: 0 compared, or nothing is widened, 1 widened, with `--fail-on-widening`, 2 error, or not
+all of the catalog was read.";
 
 /// Tell what each token gains and loses from one policy to another
 #[derive(Debug, clap::Args)]
@@ -65,14 +66,14 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some((new, after)) = new_args.model(color)? else { return Ok(Exit::Failure) };
     let since = args.since.unwrap_or_else(|| SystemClock.now());
     let diff = diff(&Side::with_snapshot(&old, before), &Side::with_snapshot(&new, after), since)?;
-    let mut names = None;
+    let (mut names, mut whole) = (None, true);
     if let Some(path) = &args.catalog.catalog {
         let followed = (
             Followed::of(&old, &args.reads.named_sources(&old_args)?),
             Followed::of(&new, &args.reads.named_sources(&new_args)?),
         );
         let mut seen = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
-        catalog::each(path, &args.catalog, &new, color, |connection, name| seen.see(connection, name))?;
+        whole = catalog::each(path, &args.catalog, &new, color, |connection, name| seen.see(connection, name))?.whole;
         names = Some(ByName { of: seen.seen(), changes: seen.changes() });
     }
     let mut out = Stdout::lock();
@@ -82,7 +83,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         Format::Csv => csv(&diff, names.as_ref(), &mut out)?,
     }
     out.flush()?;
-    let Some((token, gain)) = diff.widening().filter(|_| args.fail_on_widening) else { return Ok(Exit::Success) };
+    let Some((token, gain)) = diff.widening().filter(|_| args.fail_on_widening) else {
+        return Ok(if whole { Exit::Success } else { Exit::Failure });
+    };
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
     writeln!(stderr, "{} `{}` is wider than `{}`", Painted::red(paint, "widened:"), args.new, args.old)?;

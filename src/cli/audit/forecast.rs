@@ -23,7 +23,9 @@ Examples:
   portcullis audit forecast --db sqlite:registry.db --format json
 
 Names in schemas that exist come first, then the shortest. Each name has been decided for every
-token that has the pattern. Without a catalog nothing is taken to exist.";
+token that has the pattern. Without a catalog nothing is taken to exist.
+
+Exit codes: 0 told, 2 error, or not all of the catalog was read: some names may exist.";
 
 /// Tell the shortest names that do not exist yet and that each pattern would expose
 #[derive(Debug, clap::Args)]
@@ -75,8 +77,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         ..Options::at(args.now.unwrap_or_else(|| SystemClock.now()))
     };
     let mut known = Catalog::new(&policy, &options);
+    let mut whole = true;
     if let Some(path) = &args.catalog.catalog {
-        catalog::each(path, &args.catalog, &policy, color, |connection, name| known.see(connection, name))?;
+        let seen = catalog::each(path, &args.catalog, &policy, color, |connection, name| known.see(connection, name))?;
+        whole = seen.whole;
     }
     let found = forecast(&policy, &snapshot, &known, &options)?;
     let rows: Vec<Row<'_>> = found.iter().map(|forecast| Row::of(forecast, &policy)).collect();
@@ -90,7 +94,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         Format::Csv => csv(&rows, &mut out)?,
     }
     out.flush()?;
-    Ok(Exit::Success)
+    Ok(if whole { Exit::Success } else { Exit::Failure })
 }
 
 #[derive(Serialize)]

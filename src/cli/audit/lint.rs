@@ -23,7 +23,7 @@ Examples:
   portcullis audit lint --policy policy.json --format sarif > lint.sarif
   portcullis audit lint --rules
 
-Exit codes: 0 nothing found that matters, 1 findings, 2 error.";
+Exit codes: 0 nothing found that matters, 1 findings, 2 error, or not all of the catalog was read.";
 
 /// Tell what is legal in a policy but surely unintended: redundant, misread, too wide, look-alike, unused
 #[derive(Debug, clap::Args)]
@@ -84,13 +84,14 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     };
     let usage = args.usage.read(&args.policy, &read, now, color)?;
     let mut names = None;
-    let mut stopped = false;
+    let mut whole = true;
     if let Some(path) = &args.catalog.catalog {
         let mut seen = Names::of(read.policy()?);
         let see = |connection: &str, name: &str| seen.see(connection, name);
-        stopped = catalog::each(path, &args.catalog, read.policy()?, color, see)?.stopped;
+        let read = catalog::each(path, &args.catalog, read.policy()?, color, see)?;
+        whole = read.whole;
         // What is not in a part of the catalog may be in the rest.
-        names = Some(seen).filter(|_| !stopped);
+        names = Some(seen).filter(|_| !read.stopped);
     }
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
@@ -107,7 +108,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     out.flush()?;
     let fails = findings.iter().any(|finding| finding.rule.severity >= args.fail_on);
     Ok(match fails {
-        _ if stopped => Exit::Failure,
+        _ if !whole => Exit::Failure,
         true => Exit::No,
         false => Exit::Success,
     })

@@ -18,7 +18,9 @@ use crate::cli::policy::PolicyArgs;
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit report --policy policy.json --catalog catalog.csv --report audit.html
-  portcullis audit report --db sqlite:registry.db --report audit.html";
+  portcullis audit report --db sqlite:registry.db --report audit.html
+
+Exit codes: 0 written, 2 error, or not all of the catalog was read: the page tells of what was.";
 
 /// Write an audit as one HTML page: exposure, who can read what, when tokens end, findings
 #[derive(Debug, clap::Args)]
@@ -45,17 +47,17 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
     let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
-    let (mut names, mut stopped) = (None, false);
+    let (mut names, mut whole) = (None, true);
     if let Some(path) = &args.catalog.catalog {
         let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
         let (mut tally, mut seen) = (Tally::following(policy, now, &followed), Names::of(policy));
         let read = catalog::each(path, &args.catalog, policy, color, |connection, name| {
             seen.see(connection, name) && tally.see(connection, name)
         })?;
-        stopped = read.stopped;
+        whole = read.whole;
         let path = path.to_string_lossy();
         let name = file_name(&path);
-        if stopped {
+        if read.stopped {
             report = report.with_catalog(format!("{name}, its first {}", counted(read.rows, "row")), &tally);
         } else {
             report = report.with_catalog(name, &tally);
@@ -67,7 +69,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let findings = lint(&read.inputs, &read.loaded, &LintOptions::at(now), evidence)?;
     let page = page(&report.with_findings(&findings));
     std::fs::write(&args.report, page).with_context(|| format!("cannot write `{}`", args.report.display()))?;
-    Ok(if stopped { Exit::Failure } else { Exit::Success })
+    Ok(if whole { Exit::Success } else { Exit::Failure })
 }
 
 /// Folders are nobody's business whom the page is sent to.

@@ -25,7 +25,7 @@ Examples:
   portcullis audit suggest --policy policy.json --log decisions.jsonl --catalog catalog.csv
   portcullis audit suggest --policy policy.json --log decisions.jsonl --format json > narrower.json
 
-Exit codes: 0 suggested, 2 error.";
+Exit codes: 0 suggested, 2 error, or not all of the catalog was read.";
 
 /// Suggest the smallest grants that still allow everything that a decision log allowed
 #[derive(Debug, clap::Args)]
@@ -86,9 +86,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     for path in &args.log {
         replayed += confirmed.replay(open(path)?, &replay, now)?;
     }
-    let counts = match &args.catalog.catalog {
+    let (counts, whole) = match &args.catalog.catalog {
         Some(path) => closed_off(path, &args.catalog, policy, confirmed.policy(), &suggestion, now, color)?,
-        None => None,
+        None => (None, true),
     };
     let mut out = Stdout::lock();
     match args.format {
@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         }
     }
     out.flush()?;
-    Ok(Exit::Success)
+    Ok(if whole { Exit::Success } else { Exit::Failure })
 }
 
 fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
@@ -127,6 +127,7 @@ fn note(color: Color, text: &str) -> anyhow::Result<()> {
     Ok(writeln!(stderr, "{label} {text}")?)
 }
 
+/// What the catalog says, if it was read to its end; and whether every row of it was.
 fn closed_off(
     path: &Path,
     catalog: &CatalogArgs,
@@ -135,13 +136,13 @@ fn closed_off(
     suggestion: &Suggestion,
     now: Timestamp,
     color: Color,
-) -> anyhow::Result<Option<Counts>> {
+) -> anyhow::Result<(Option<Counts>, bool)> {
     let (mut before, mut after) = (Tally::new(old, now), Tally::new(new, now));
     let seen = catalog::each(path, catalog, old, color, |connection, name| {
         before.see(connection, name) & after.see(connection, name)
     })?;
     if seen.stopped {
-        return Ok(None);
+        return Ok((None, false));
     }
     let (before, after) = (before.by_token(), after.by_token());
     let mut kept = 0..;
@@ -150,7 +151,7 @@ fn closed_off(
         let after = number_now.and_then(|number| after.get(&number)).copied();
         (before.get(&number).copied().unwrap_or(0), after.unwrap_or(0))
     };
-    Ok(Some(suggestion.tokens.iter().enumerate().map(count).collect()))
+    Ok((Some(suggestion.tokens.iter().enumerate().map(count).collect()), seen.whole))
 }
 
 fn table(suggestion: &Suggestion, counts: Option<&Counts>, color: Color, out: &mut Stdout) -> anyhow::Result<()> {

@@ -46,6 +46,51 @@ fn a_catalog_without_names_is_refused() {
     assert!(run.stderr.contains("the heading has no column `name`"), "{}", run.stderr);
 }
 
+/// Every command that reads a catalog, and what says whose names they are where the catalog does not.
+const COMMANDS: [(&str, &str); 6] = [
+    ("exposure --policy policy.json", "--connection"),
+    ("lint --policy policy.json --allow plain_secret --fail-on error", "--catalog-connection"),
+    ("forecast --policy policy.json", "--catalog-connection"),
+    ("report --policy policy.json --report out.html", "--catalog-connection"),
+    ("suggest --policy policy.json --log log.jsonl", "--catalog-connection"),
+    ("diff policy.json policy.json --fail-on-widening", "--catalog-connection"),
+];
+
+#[test]
+fn only_a_catalog_that_was_read_whole_ends_well() {
+    let dir = Dir::new()
+        .file("policy.json", POLICY)
+        .file("log.jsonl", "")
+        .file("whole.csv", "connection,name\ndw,db.s.a\n")
+        .file("short.csv", "connection,name\ndw,db.s.a\ndw\n")
+        .file("malformed.csv", "connection,name\ndw,db.s.a\ndw,db..a\n")
+        .file("nobodys.csv", "connection,name\ndw,db.s.a\n,db.s.b\n")
+        .file("unnamed.csv", "name\ndb.s.a\ndb.s.b\n");
+    for (command, option) in COMMANDS {
+        let ask = |catalog: &str| dir.command(&format!("audit {command} --quiet --catalog {catalog}")).run();
+        for (catalog, code, told) in [
+            ("whole.csv", 0, String::new()),
+            ("short.csv", 2, "line 3: 1 column, where the heading has 2".to_owned()),
+            ("malformed.csv", 2, "db..a".to_owned()),
+            (
+                "nobodys.csv",
+                2,
+                format!("line 3: no connection: the catalog needs the column `connection`, or `{option}`"),
+            ),
+            (
+                "unnamed.csv",
+                2,
+                format!("error: `unnamed.csv` says no connection: say whose names they are with `{option} NAME`"),
+            ),
+        ] {
+            let run = ask(catalog);
+            assert_eq!(run.code, code, "{command}, {catalog}: {}", run.stderr);
+            assert!(run.stderr.contains(&told), "{command}, {catalog}: {}", run.stderr);
+        }
+        assert_eq!(ask(&format!("unnamed.csv {option} dw")).code, 0, "{command}");
+    }
+}
+
 const QUERIES: &str = r#"{"connections": [{"name": "dw", "dialect": "snowflake"}, {"name": "bq", "dialect": "bigquery"}], "tokens": [
     {"id": "map", "token": "demo-a", "allowed_apis": ["maps"], "grants": [
         {"connection_name": "dw", "source": "db.sales.*"},
@@ -178,7 +223,9 @@ fn a_build_without_parquet_says_how_to_get_it() {
 #[cfg(unix)]
 fn an_interrupt_tells_what_is_known_so_far() {
     let dir = Dir::new().file("policy.json", POLICY);
-    for (what, known) in [("exposure --connection dw", " names exposed (100.00 %)"), ("lint", "warnings")] {
+    for (what, known) in
+        [("exposure --connection dw", " names exposed (100.00 %)"), ("lint", "warnings"), ("forecast", "each decided")]
+    {
         let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(format!("audit {what} --policy policy.json --catalog -").split(' '))
             .current_dir(dir.path(""))

@@ -7,7 +7,6 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use portcullis::audit::catalog::{Broken, Row};
 use portcullis::audit::exposure::{Batch, Exposure, Surface, Tally};
 use portcullis::model::ConnectionId;
@@ -20,6 +19,8 @@ const BATCH: usize = 4096;
 /// Bytes of names that wait, for all connections together, until all are counted.
 const WAITING: usize = 8 << 20;
 
+const OPTION: &str = "--connection";
+
 pub(super) struct Counted {
     pub(super) tally: Tally,
     pub(super) told: Told,
@@ -28,7 +29,6 @@ pub(super) struct Counted {
 /// What people are told beside the answer.
 pub(super) struct Told {
     pub(super) stopped: bool,
-    no_connection: u64,
     other_connections: u64,
     took: Duration,
 }
@@ -65,16 +65,8 @@ pub(super) fn count(
     });
     let seen = read?;
     tally.add(dealer.tally);
-    let told = Told {
-        stopped: seen.stopped,
-        no_connection: dealer.no_connection,
-        other_connections: dealer.other_connections,
-        took: begun.elapsed(),
-    };
-    if told.no_connection > 0 && connection.is_none() {
-        let name = path.display();
-        bail!("`{name}` has no column `connection`: say whose names they are with `--connection NAME`");
-    }
+    let told = Told { stopped: seen.stopped, other_connections: dealer.other_connections, took: begun.elapsed() };
+    catalog::some_connection(path, seen.rows, dealer.no_connection, OPTION)?;
     Ok(Counted { tally, told })
 }
 
@@ -111,7 +103,7 @@ impl<'s, 'p> Dealer<'s, 'p> {
         };
         let Some(name) = row.connection.or(self.only) else {
             self.no_connection += 1;
-            return;
+            return self.tally.broken(catalog::no_connection(row.line, OPTION));
         };
         if self.only.is_some_and(|only| only != name) {
             self.other_connections += 1;
