@@ -1,12 +1,12 @@
 //! Tokens: each its owner's.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::connections::unknown as unknown_connection;
 use super::definition::{Draft, DraftGrant, document, settle};
 use super::error::{Result, did_you_mean, invalid, quoted, refused};
 use super::named_sources::check_granted;
-use super::record::{Token, Usage};
+use super::record::{Token, TrailEntry, Usage};
 use super::secret::{self, Secret, SecretKind, short_id};
 use super::storage::{Records, Which};
 use super::{Actor, Change, Registry, Subject, check_text};
@@ -244,6 +244,28 @@ impl Registry {
         };
         change.commit()?;
         Ok(Rotated { token, secret, old })
+    }
+
+    /// The tokens that earlier secrets of the token of that id are until their overlaps end ([`Registry::rotate_token`]). They
+    /// outlive it.
+    ///
+    /// # Errors
+    ///
+    /// If the registry cannot be read.
+    pub fn earlier_secrets(&mut self, actor: &Actor, id: &str) -> Result<Vec<Token>> {
+        let mut records = self.storage.read()?;
+        let trail = records.trail()?;
+        let by = |action: &str, entry: &TrailEntry| entry.kind == "token" && entry.action == action;
+        let rotations: HashSet<u64> =
+            trail.iter().filter(|entry| by("rotate", entry) && entry.id == id).map(|entry| entry.revision).collect();
+        let left: HashSet<&str> = trail
+            .iter()
+            .filter(|entry| by("overlap", entry) && rotations.contains(&entry.revision))
+            .map(|entry| &*entry.id)
+            .collect();
+        let mut tokens = records.tokens(visible(actor))?;
+        tokens.retain(|token| left.contains(&*token.id) && !token.is_expired(actor.now));
+        Ok(tokens)
     }
 
     /// Deletes a token: from the next decision on it is unknown. One that was used within the last seven days needs `force`.

@@ -293,7 +293,13 @@ pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<Exit> {
             let token = registry.delete_token(&actor, &args.id, args.force)?;
             match args.common.format {
                 Format::Json => json(&token),
-                Format::Text => lines([&*format!("deleted {}", described(&token))]),
+                Format::Text => {
+                    let earlier = registry.earlier_secrets(&actor, &token.id)?;
+                    let earlier = earlier.iter().map(|old| format!("its earlier secret is still {}", described(old)));
+                    let text: Vec<_> =
+                        std::iter::once(format!("deleted {}", described(&token))).chain(earlier).collect();
+                    lines(text.iter().map(String::as_str))
+                }
             }
         }
         Some(kind) => {

@@ -1,8 +1,10 @@
 //! What the library promises beyond what the command line shows.
 
+use std::collections::BTreeSet;
+
 use portcullis::base::Timestamp;
 use portcullis::load::Input;
-use portcullis::registry::record::Usage;
+use portcullis::registry::record::{Token, Usage};
 use portcullis::registry::{Actor, Location, NewToken, Registry, RegistryError};
 
 fn at(text: &str) -> Timestamp {
@@ -82,6 +84,23 @@ fn an_old_secret_lives_for_the_overlap_and_no_longer_than_it_would_have() {
 }
 
 #[test]
+fn earlier_secrets_are_found_while_they_are_allowed() {
+    let (mut registry, ana) = registry();
+    let other = registry.create_token(&ana, &new("public.*")).unwrap().token;
+    let token = registry.create_token(&ana, &new("public.*")).unwrap().token;
+    let mut rotate =
+        |id: &str, overlap: &str| registry.rotate_token(&ana, id, Some(overlap), None).unwrap().old.unwrap();
+    let (_, short, long) = (rotate(&other.id, "30d"), rotate(&token.id, "1d"), rotate(&token.id, "7d"));
+    registry.delete_token(&ana, &token.id, false).unwrap();
+    let mut earlier = |actor: &Actor| registry.earlier_secrets(actor, &token.id).unwrap();
+    let ids = |tokens: Vec<Token>| tokens.into_iter().map(|token| token.id).collect::<BTreeSet<_>>();
+    assert_eq!(ids(earlier(&ana)), [short.id, long.id.clone()].into());
+    assert_eq!(ids(earlier(&actor("ana", "2026-11-25T12:00:00Z"))), [long.id].into());
+    assert_eq!(earlier(&actor("bob", "2026-11-22T12:00:00Z")), []);
+    assert_eq!(earlier(&actor("ana", "2026-12-25T12:00:00Z")), []);
+}
+
+#[test]
 fn an_expired_token_is_rotated_only_into_a_new_life() {
     let (mut registry, ana) = registry();
     let token =
@@ -116,7 +135,7 @@ fn expired_tokens_are_pruned_when_they_are_old_enough() {
         let new = NewToken { name: Some(expiration.to_owned()), expiration: Some(expiration.to_owned()), ..new("a.b") };
         registry.create_token(&ana, &new).unwrap();
     }
-    let names = |tokens: Vec<portcullis::registry::record::Token>| {
+    let names = |tokens: Vec<Token>| {
         tokens.into_iter().map(|token| token.name).collect::<Vec<_>>()
     };
     let later = actor("ana", "2026-12-22T12:00:00Z");

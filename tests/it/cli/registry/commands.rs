@@ -58,8 +58,9 @@ fn the_next_check_follows_every_change() {
         dir.command("check --db sqlite:registry.db --token-env TOKEN --api maps --connection dw --resource a.b --now");
     assert_eq!(late.arg(now).env("TOKEN", new).stdout(1), "deny: token_expired (401)\n");
 
+    let deleted = dir.ana("credentials delete token map").stdout(0);
+    assert!(deleted.contains(&format!("\nits earlier secret is still token {old} of ana, expires in ")), "{deleted}");
     dir.ana(&format!("credentials revoke token {old}")).stdout(0);
-    dir.ana("credentials delete token map").stdout(0);
     for secret in [new, secret] {
         assert_eq!(dir.answer(secret, "shop.public.b"), "deny: token_unknown (401)\n");
     }
