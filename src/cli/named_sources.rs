@@ -20,7 +20,8 @@ const MOST_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis named-sources create open-orders --sql 'SELECT * FROM orders WHERE open' --connection warehouse
+  portcullis named-sources create open-orders --connection warehouse \\
+      --sql 'SELECT * FROM orders WHERE open'
   portcullis named-sources create fleet --sql-file fleet.sql
   portcullis named-sources list --search order --page 2
   portcullis credentials create token --connection warehouse --source open-orders --apis sql";

@@ -29,7 +29,8 @@ pub(crate) struct PolicyArgs {
     /// Leave out tokens that have errors, and say so, instead of refusing the policy
     #[arg(long)]
     skip_invalid: bool,
-    /// The most bytes of one connection's automaton; a larger one is replaced by a slower strategy. No decision changes
+    /// The most bytes of the automata of all connections together; patterns that do not fit are asked by their literals,
+    /// which may be slower. No decision changes
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, hide_short_help = true)]
     automaton_bytes: usize,
 }

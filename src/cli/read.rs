@@ -53,7 +53,7 @@ pub(super) struct Args {
     /// When the requests are made, instead of now: RFC 3339, or a date
     #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
-    /// How many threads read; as many as there are cores unless said
+    /// How many threads read [default: the number of cores]
     #[arg(long, value_name = "N")]
     threads: Option<NonZero<usize>>,
     /// The most bytes of a line

@@ -84,7 +84,7 @@ struct ListenArgs {
     /// Web sites from which a browser may read why a request is denied, such as `https://app.example.com`; `*` for all
     #[arg(long, value_name = "ORIGIN", num_args = 1..)]
     cors_origin: Vec<String>,
-    /// The URL that clients reach this server by, for AuthZEN's metadata [default: by the request's host]
+    /// The URL that clients reach this server by, for AuthZEN's metadata [default: `https://` and the request's host]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
 }

@@ -23,7 +23,8 @@ and OAuth clients have no place in it: a copy of the registry's file keeps every
 const IMPORT_EXAMPLES: &str = "\
 Examples:
   portcullis import policy.json --all-users
-  portcullis export --db sqlite:old.db --all-users | portcullis import --db sqlite:new.db --all-users -
+  portcullis export --db sqlite:old.db --all-users |
+      portcullis import --db sqlite:new.db --all-users -
 
 All of the document is imported, or nothing. What is there already, the same, stays; what is
 there and differs stands in the way. Tokens without an owner become yours.";

@@ -16,7 +16,7 @@ use crate::cli::policy::{PolicyArgs, ReadPolicy, is_stdin};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UsageArgs {
-    /// Which requests were allowed: decision logs, for what was never used. Of a registry, its own record is read otherwise
+    /// Decision logs: what they allowed was used. Without any, a registry's own record of use tells
     #[arg(long, value_name = "FILE", num_args = 1..)]
     usage: Vec<PathBuf>,
 }

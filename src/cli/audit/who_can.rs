@@ -28,7 +28,9 @@ Examples:
   portcullis audit who-can --policy policy.json --token-leaked store-map --format json
 
 Each row is a decision. Tokens that can only run a query or named source that reads the table are told
-apart. A referer never authenticates: whoever has a secret can send any.";
+apart. A referer never authenticates: whoever has a secret can send any.
+
+Exit codes: 0 told, 2 error.";
 
 /// Tell which tokens can read a source, or what whoever has a token's secret can do
 #[derive(Debug, clap::Args)]

@@ -44,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N")]
     threads: Option<NonZero<usize>>,
     /// When to decide, for requests without `now`: RFC 3339, or a date [default: the clock]
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
     /// `text` for people, `json` for programs
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]

@@ -50,7 +50,7 @@ With --requests: 0 all lines are answered, allowed or denied; 2 some are not req
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
     /// When to decide: RFC 3339, or a date; the `now` of a request in a file goes first [default: the clock]
-    #[arg(long, value_name = "RFC3339")]
+    #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
     /// `text` for people, `json` for programs; requests of a file are always answered in JSON
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
