@@ -135,9 +135,7 @@ fn expired_tokens_are_pruned_when_they_are_old_enough() {
         let new = NewToken { name: Some(expiration.to_owned()), expiration: Some(expiration.to_owned()), ..new("a.b") };
         registry.create_token(&ana, &new).unwrap();
     }
-    let names = |tokens: Vec<Token>| {
-        tokens.into_iter().map(|token| token.name).collect::<Vec<_>>()
-    };
+    let names = |tokens: Vec<Token>| tokens.into_iter().map(|token| token.name).collect::<Vec<_>>();
     let later = actor("ana", "2026-12-22T12:00:00Z");
     assert_eq!(names(registry.prune_tokens(&later, Some("30d")).unwrap()), Vec::<String>::new());
     assert_eq!(names(registry.prune_tokens(&later, Some("4w")).unwrap()), ["1d"]);
