@@ -26,6 +26,8 @@ pub struct TokenUse {
     denied: u64,
     last: Option<Timestamp>,
     grants: Option<HashSet<u32>>,
+    /// Whether some of its requests cannot be decided again.
+    unclear: bool,
 }
 
 /// What became of the lines of a log.
@@ -33,8 +35,10 @@ pub struct TokenUse {
 pub struct Lines {
     /// Requests that were allowed, and still are.
     pub allowed: u64,
-    /// Requests that were allowed, and no longer are, or that cannot be decided again.
+    /// Requests that were allowed, and no longer are.
     pub no_longer: u64,
+    /// Requests that were allowed, and cannot be decided again.
+    pub unclear: u64,
     /// All others that were understood.
     pub others: u64,
     /// Lines that are no lines of a log: how many, and the first with its number and why.
@@ -75,7 +79,7 @@ impl Usage {
             }
             return;
         }
-        match request.decide(replay, now) {
+        match request.decide_grants(replay, now) {
             Replayed::Decided(Decision::Allow(allow)) => {
                 lines.allowed += 1;
                 let used = self.tokens.entry(allow.token().into()).or_default();
@@ -83,14 +87,16 @@ impl Usage {
                 used.last = used.last.max(Some(at));
                 used.grants.get_or_insert_default().extend(allow.grants());
             }
-            Replayed::Decided(Decision::Deny(_)) | Replayed::Skipped(_) if request.logged().is_some() => {
-                lines.no_longer += 1;
+            replayed @ (Replayed::Decided(Decision::Deny(_)) | Replayed::Skipped(_)) if request.logged().is_some() => {
+                let unclear = matches!(replayed, Replayed::Skipped(_));
+                *if unclear { &mut lines.unclear } else { &mut lines.no_longer } += 1;
                 // The token was used all the same.
                 if let Some(token) = request.token_id() {
                     let used = self.tokens.entry(token.into()).or_default();
                     used.allowed += 1;
                     used.last = used.last.max(Some(at));
                     used.grants.get_or_insert_default();
+                    used.unclear |= unclear;
                 }
             }
             Replayed::Decided(Decision::Deny(_)) | Replayed::Skipped(_) => lines.others += 1,
@@ -155,7 +161,7 @@ impl TokenUse {
 
     /// The places of the grants that allowed them; `None` if that is not known.
     pub fn grants(&self) -> Option<&HashSet<u32>> {
-        self.grants.as_ref()
+        self.grants.as_ref().filter(|_| !self.unclear)
     }
 }
 

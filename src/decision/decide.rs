@@ -91,6 +91,29 @@ fn allow<'s>(compiled: &'s Compiled, row: &'s Row, request: &Request<'_>, now: T
     }
     let considered = api(compiled, row, request)?;
     referer(compiled.referers(row), request.referer)?;
+    granted(compiled, row, request, considered)
+}
+
+/// As [`of_token`], of a request whose referer is taken for accepted.
+pub(super) fn past_referer<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+    let Found { compiled, row, .. } = found;
+    if row.is_expired(now) {
+        return Decision::Deny(Reason::TokenExpired);
+    }
+    match api(compiled, row, request).and_then(|considered| granted(compiled, row, request, considered)) {
+        Ok(allow) => Decision::Allow(allow),
+        Err(reason) => Decision::Deny(reason),
+    }
+}
+
+/// Checks 6 to 9.
+#[inline]
+fn granted<'s>(
+    compiled: &'s Compiled,
+    row: &'s Row,
+    request: &Request<'_>,
+    considered: GrantKinds,
+) -> Result<Allow<'s>, Reason> {
     let token = TokenId::Of(compiled, row);
     if considered.is_empty() {
         return Ok(Allow { token, grants: SmallVec::new() });

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::decide::of_token;
+use super::decide::{of_token, past_referer};
 use super::{Decision, Reason, Request};
 use crate::base::Timestamp;
 use crate::model::GrantKind;
@@ -49,6 +49,11 @@ impl<'s> Replay<'s> {
     /// its secret. A token that is not there is [`Reason::TokenUnknown`].
     pub fn decide(&self, token_id: &str, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
         self.token(token_id).map_or(Decision::Deny(Reason::TokenUnknown), |found| of_token(found, request, now))
+    }
+
+    /// As [`Replay::decide`], of a request whose referer is not known, and taken for one that the token accepts.
+    pub fn decide_past_referer(&self, token_id: &str, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+        self.token(token_id).map_or(Decision::Deny(Reason::TokenUnknown), |found| past_referer(found, request, now))
     }
 
     /// The text of the granted query of that digest; `None` if it is granted to nobody.

@@ -163,6 +163,16 @@ impl<'t> ReplayRequest<'t> {
 
     /// Decides it by a snapshot: at the instant that it names, or it was logged at, else `now`.
     pub fn decide<'s>(&self, replay: &Replay<'s>, now: Timestamp) -> Replayed<'s> {
+        self.decided(replay, now, false)
+    }
+
+    /// As [`decide`](Self::decide), to tell which grants a request needs that was allowed when it was logged: a referer that is
+    /// not in the log was accepted then, and is taken for accepted still.
+    pub fn decide_grants<'s>(&self, replay: &Replay<'s>, now: Timestamp) -> Replayed<'s> {
+        self.decided(replay, now, true)
+    }
+
+    fn decided<'s>(&self, replay: &Replay<'s>, now: Timestamp, trusting: bool) -> Replayed<'s> {
         let Some(request) = &self.request else {
             return Replayed::Skipped("what was asked for was not understood when it was logged");
         };
@@ -188,14 +198,18 @@ impl<'t> ReplayRequest<'t> {
                 _ => Replayed::Decided(crate::decision::decide(replay.snapshot(), &request.with(&sources), now)),
             };
         };
-        let decision = replay.decide(token_id, &request.with(&sources), now);
-        if self.referer_cut
+        let request = request.with(&sources);
+        let decision = replay.decide(token_id, &request, now);
+        if !(self.referer_cut
             && decision.reason() == Some(Reason::RefererNotAllowed)
-            && replay.reads_referer_paths(token_id)
+            && replay.reads_referer_paths(token_id))
         {
-            return Replayed::Skipped("only the origin of the referer is in the log, and the token looks at its path");
+            return Replayed::Decided(decision);
         }
-        Replayed::Decided(decision)
+        if trusting && self.logged == Some(Ok(())) {
+            return Replayed::Decided(replay.decide_past_referer(token_id, &request, now));
+        }
+        Replayed::Skipped("only the origin of the referer is in the log, and the token looks at its path")
     }
 }
 

@@ -43,7 +43,12 @@ fn line(asked: &Asked, token: &str) -> String {
         line["operation"] = "model".into();
     }
     if let Some(referer) = &asked.referer {
-        line["referer"] = referer.as_str().into();
+        // The log keeps the origin.
+        let origin = referer.match_indices('/').nth(2).map_or(referer.as_str(), |(slash, _)| &referer[..=slash]);
+        line["referer"] = origin.into();
+        if origin != referer {
+            line["referer_cut"] = true.into();
+        }
     }
     line.to_string()
 }

@@ -60,7 +60,7 @@ pub enum CatalogError {
         error: io::Error,
     },
     /// The heading of a table names no name.
-    #[error("the heading has no column `name`, nor both `table_schema` and `table_name`; it has {0}")]
+    #[error("the heading has no column `name`, nor both `table_schema` and `table_name`; it has {}", if .0.is_empty() { "none at all" } else { .0 })]
     Columns(String),
     /// A column stands twice.
     #[error("the heading has the column `{0}` twice")]

@@ -42,7 +42,7 @@ fn rows_are_read_with_their_place() {
     let long = format!("connection,name\ndw,\"{}", "x\n".repeat(1 << 20));
     let long_line = format!("{{\"name\":\"{}\"}}\n{{\"name\":\"a.b\"}}", "x".repeat(1 << 20));
     let cases: [(&str, &[&str]); 20] = [
-        ("", &["!! the heading has no column `name`, nor both `table_schema` and `table_name`; it has "]),
+        ("", &["!! the heading has no column `name`, nor both `table_schema` and `table_name`; it has none at all"]),
         ("connection,name\n", &[]),
         ("connection,name\ndw,a.b\ndw,c.d", &["2 dw a.b", "3 dw c.d"]),
         ("\u{feff}NAME,Connection\r\na.b,dw\r\n", &["2 dw a.b"]),

@@ -102,9 +102,9 @@ impl Confirmed {
             if lost.is_some() || request.logged().is_some_and(|logged| logged.is_err()) {
                 return;
             }
-            if let Replayed::Decided(Decision::Allow(allow)) = request.decide(old, now) {
+            if let Replayed::Decided(Decision::Allow(allow)) = request.decide_grants(old, now) {
                 count += 1;
-                if !matches!(request.decide(&new, now), Replayed::Decided(Decision::Allow(_))) {
+                if !matches!(request.decide_grants(&new, now), Replayed::Decided(Decision::Allow(_))) {
                     lost = Some((number, allow.token().to_owned()));
                 }
             }

@@ -57,7 +57,7 @@ impl<'p> Needs<'p> {
     }
 
     /// Takes in a decision log. Lines that were allowed are decided again by the policy, whose snapshot is that of `replay`:
-    /// what it no longer allows is counted, and not needed.
+    /// what it no longer allows is counted, and not needed. Of a line that cannot be decided again, the token needs all grants.
     ///
     /// # Errors
     ///
@@ -85,10 +85,17 @@ impl<'p> Needs<'p> {
             lines.others += 1;
             return;
         }
-        let (Replayed::Decided(Decision::Allow(allow)), Some(request)) = (line.decide(replay, now), line.request())
-        else {
-            lines.no_longer += 1;
-            return;
+        let (allow, request) = match (line.decide_grants(replay, now), line.request()) {
+            (Replayed::Decided(Decision::Allow(allow)), Some(request)) => (allow, request),
+            (Replayed::Skipped(_), _) => {
+                lines.unclear += 1;
+                self.keep(line.token_id());
+                return;
+            }
+            _ => {
+                lines.no_longer += 1;
+                return;
+            }
         };
         lines.allowed += 1;
         let Some(&number) = self.numbers.get(allow.token()) else { return };
@@ -103,6 +110,17 @@ impl<'p> Needs<'p> {
                 continue;
             };
             needs.grants.entry(index).or_default().needed(source, connection, considered);
+        }
+    }
+
+    /// Any of the token's grants may have been needed.
+    fn keep(&mut self, token: Option<&str>) {
+        let Some(&number) = token.and_then(|token| self.numbers.get(token)) else { return };
+        let needs = self.tokens.entry(number).or_default();
+        needs.allowed += 1;
+        let grants = self.policy.tokens().get(number).map(Token::grants).unwrap_or_default();
+        for (index, _) in (0..).zip(grants) {
+            needs.grants.entry(index).or_default().unclear = true;
         }
     }
 

@@ -9,8 +9,8 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, bail};
 use portcullis::audit::catalog::{self, Broken, Row};
-use portcullis::model::Policy;
-use portcullis::name::Dialect;
+use portcullis::model::{Connection, Policy};
+use portcullis::name::{CanonicalName, Dialect, NameBuffer};
 
 use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::cli::output::{Color, Painted, counted, printable};
@@ -130,7 +130,11 @@ pub(super) fn each(
             for row in rows.iter() {
                 match row {
                     Ok((line, connection, name)) if !see(connection, name) => {
-                        tell(line, format!("`{}` is no name on `{connection}`", printable(name)));
+                        let of = policy.connections().iter().find(|of| of.name() == connection);
+                        let dialect = of.map(Connection::dialect).unwrap_or_default();
+                        let error = CanonicalName::read(name, dialect, &mut NameBuffer::new()).err();
+                        let why = error.map_or_else(String::new, |error| format!(": {error}"));
+                        tell(line, format!("`{}` is no name on `{connection}`{why}", printable(name)));
                     }
                     Ok(_) => {}
                     Err(broken) => tell(broken.line, broken.why.clone()),

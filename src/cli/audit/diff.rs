@@ -240,7 +240,8 @@ struct GainJson<'d> {
 struct WitnessJson<'d> {
     token: &'d str,
     api: &'d str,
-    operation: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    operation: Option<&'static str>,
     connection: &'d str,
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<&'static str>,
@@ -256,7 +257,7 @@ impl<'d> From<&'d Gain> for GainJson<'d> {
         let witness = gain.witness.as_ref().map(|witness| WitnessJson {
             token: &witness.token,
             api: &witness.api,
-            operation: witness.operation.as_str(),
+            operation: (witness.api == "sql").then_some(witness.operation.as_str()),
             connection: &witness.connection,
             kind: witness.asked.parts().map(|(kind, _)| kind),
             source: witness.asked.parts().map(|(_, text)| text),

@@ -118,6 +118,10 @@ fn tell(path: &Path, lines: &Lines, color: Color) -> anyhow::Result<()> {
         let requests = counted(lines.no_longer, "request");
         note(color, &format!("of `{name}`, allowed then and denied now, so not kept: {requests}"))?;
     }
+    if lines.unclear > 0 {
+        let requests = counted(lines.unclear, "request");
+        note(color, &format!("of `{name}`, not to be decided again, so their tokens keep all grants: {requests}"))?;
+    }
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use serde_json::value::RawValue;
 
 use super::Shared;
 use super::id::told;
+use super::object::Object;
 use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::decision::{Credential, Request as Asked, Source, Sources};
 use crate::model::Operation;
@@ -46,7 +47,7 @@ struct Resource<'t> {
     #[serde(borrow)]
     id: Cow<'t, str>,
     #[serde(borrow, default)]
-    properties: Properties<'t>,
+    properties: Object<Properties<'t>>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -66,13 +67,13 @@ struct Context<'t> {
 #[derive(Clone, Deserialize)]
 struct Evaluation<'t> {
     #[serde(borrow)]
-    subject: Option<Subject<'t>>,
+    subject: Option<Object<Subject<'t>>>,
     #[serde(borrow)]
-    action: Option<Action<'t>>,
+    action: Option<Object<Action<'t>>>,
     #[serde(borrow)]
-    resource: Option<Resource<'t>>,
+    resource: Option<Object<Resource<'t>>>,
     #[serde(borrow)]
-    context: Option<Context<'t>>,
+    context: Option<Object<Context<'t>>>,
 }
 
 /// What stands beside the defaults, which are an evaluation themselves.
@@ -82,7 +83,7 @@ struct Evaluations<'t> {
     #[serde(borrow, default, rename = "evaluations")]
     list: Vec<&'t RawValue>,
     #[serde(default)]
-    options: EvaluationOptions,
+    options: Object<EvaluationOptions>,
 }
 
 #[derive(Default, Deserialize)]
@@ -141,7 +142,7 @@ struct Configuration {
 
 pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     evaluated(&shared, request, |authority, ids, body| {
-        let evaluation: Evaluation<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let Object(evaluation): Object<Evaluation<'_>> = read_json(body)?;
         written(&evaluation.decide(authority, ids)?)
     })
     .await
@@ -149,8 +150,8 @@ pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Reque
 
 pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     evaluated(&shared, request, |authority, ids, body| {
-        let defaults: Evaluation<'_> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-        let Evaluations { list, options } = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+        let Object(defaults): Object<Evaluation<'_>> = read_json(body)?;
+        let Object(Evaluations { list, options: Object(options) }) = read_json(body)?;
         // Without a list it is one evaluation, and answered as such.
         if list.is_empty() {
             return written(&defaults.decide(authority, ids)?);
@@ -158,9 +159,9 @@ pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Requ
         let semantic = options.evaluations_semantic;
         let mut evaluations = Vec::with_capacity(list.len());
         for evaluation in list {
-            let evaluation = serde_json::from_str(evaluation.get()).map_err(|error| error.to_string());
-            let answer =
-                evaluation.and_then(|evaluation: Evaluation<'_>| evaluation.or(&defaults).decide(authority, ids));
+            let evaluation = read_json(evaluation.get().as_bytes());
+            let answer = evaluation
+                .and_then(|Object(evaluation): Object<Evaluation<'_>>| evaluation.or(&defaults).decide(authority, ids));
             let answer = answer.unwrap_or_else(Answer::error);
             let last = match semantic {
                 Semantic::ExecuteAll => false,
@@ -218,9 +219,9 @@ impl Evaluation<'_> {
     }
 
     fn decide(&self, authority: &dyn Decider, ids: Ids<'_>) -> Result<Answer, String> {
-        let subject = self.subject.as_ref().ok_or("`subject` is missing")?;
-        let action = self.action.as_ref().ok_or("`action` is missing")?;
-        let resource = self.resource.as_ref().ok_or("`resource` is missing")?;
+        let Object(subject) = self.subject.as_ref().ok_or("`subject` is missing")?;
+        let Object(action) = self.action.as_ref().ok_or("`action` is missing")?;
+        let Object(resource) = self.resource.as_ref().ok_or("`resource` is missing")?;
         if subject.kind != "token" {
             return Err("`subject.type`: expected `token`, with its secret as the `id`".to_owned());
         }
@@ -242,11 +243,11 @@ impl Evaluation<'_> {
                 return Err(format!("`resource.type`: {expected}"));
             }
         };
-        let connection = resource.properties.connection.as_deref();
+        let connection = resource.properties.0.connection.as_deref();
         if source.is_some() && connection.is_none() {
             return Err("`resource.properties.connection` is missing".to_owned());
         }
-        let context = self.context.as_ref();
+        let context = self.context.as_ref().map(|Object(context)| context);
         let time = context.and_then(|context| context.time.as_deref());
         let time = time.map(str::parse).transpose().map_err(|_| "`context.time`: expected an instant of RFC 3339")?;
         let request = Asked {
@@ -282,6 +283,10 @@ impl Answer {
         let error = Some(AnswerError { status: 400, message });
         Self { decision: false, context: AnswerContext { error, ..AnswerContext::default() } }
     }
+}
+
+fn read_json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {
+    serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
 fn written(answer: &impl Serialize) -> Result<String, String> {

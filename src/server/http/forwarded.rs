@@ -26,6 +26,7 @@ impl Headers for Received<'_> {
 pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, String> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
+        (Some(value), None) if value.is_empty() => Err(format!("the gateway leaves `{name}` empty")),
         (Some(value), None) => value.to_str().map_err(|_| format!("`{name}` is not ASCII")),
         (None, _) => Err(format!("the gateway does not set `{name}`")),
         (Some(_), Some(_)) => Err(format!("`{name}` is set more than once")),

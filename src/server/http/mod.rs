@@ -5,6 +5,7 @@ mod conventions;
 mod forwarded;
 mod id;
 mod native;
+mod object;
 
 use std::sync::Arc;
 

@@ -155,7 +155,10 @@ fn changes_are_told_by_the_names_of_a_catalog() {
         .file("catalog.csv", catalog);
     let ask = "audit diff policy.json new.json --catalog catalog.csv --since 2026-11-24";
     let run = dir.command(ask).run();
-    assert_eq!((run.code, run.stderr.as_str()), (2, "note: `catalog.csv`, line 5: `db..x` is no name on `dw`\n"));
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (2, "note: `catalog.csv`, line 5: `db..x` is no name on `dw`: an identifier is empty\n")
+    );
     let names = "  + 2 names of the catalog\n      + dw: db.hr.pay\n      + dw: DB.hr.people\n";
     assert!(run.stdout.contains(names) && !run.stdout.contains("- dw: db.sales.orders"), "{}", run.stdout);
     let end = "of 3 names of the catalog, 1 token may read some that they could not, and 0 tokens no longer some that they could\n";

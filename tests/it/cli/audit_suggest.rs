@@ -57,6 +57,42 @@ fn a_suggestion_reads_like_a_difference() {
 }
 
 #[test]
+fn what_the_log_does_not_say_takes_no_grant_away() {
+    let policy = r#"{"tokens": [{"id": "map", "token": "s", "allowed_apis": ["maps"], "referers": ["https://a.com/app/*", "https://b.com/"],
+        "grants": [{"connection_name": "dw", "source": "a.b.*"}, {"connection_name": "dw", "source": "x.y.z"}, {"connection_name": "dw", "source": "x.y.w"}]}]}"#;
+    let line = |source: &str, referer: &str| {
+        format!(
+            r#"{{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"map","api":"maps","connection":"dw","sources":[{source}],{referer},"decision":"allow","ns":1}}"#
+        )
+    };
+    let (cut, whole) = (r#""referer":"https://a.com/","referer_cut":true"#, r#""referer":"https://b.com/""#);
+    let resource = |name: &str| format!(r#"{{"resource":"{name}"}}"#);
+    // The referer's path is not in the log: it was accepted, so what was asked for was needed.
+    let paths = [line(&resource("a.b.c"), whole), line(&resource("x.y.z"), cut)].join("\n");
+    // Nothing tells which grant was needed.
+    let lost = [line(&resource("a.b.c"), whole), line(r#"{"query_bytes":99}"#, whole)].join("\n");
+    let dir = Dir::new().file("policy.json", policy).file("paths.jsonl", paths).file("lost.jsonl", lost);
+    let suggest =
+        |log: &str| dir.command(&format!("audit suggest --policy policy.json --log {log} --format csv")).run();
+    let unused = |log: &str| {
+        let found = dir.command(&format!("audit lint --policy policy.json --usage {log} --format csv")).run().stdout;
+        found.matches("grant_never_used").count()
+    };
+
+    let ran = suggest("paths.jsonl");
+    let rows: Vec<&str> = ran.stdout.lines().skip(1).collect();
+    let expected = ["map,-,dw,a.b.*,1,,", "map,-,dw,x.y.w,0,,", "map,+,dw,a.b.c,2,,", "map,=,dw,x.y.z,2,,"];
+    assert_eq!(rows, expected, "{}", ran.stderr);
+    assert_eq!(unused("paths.jsonl"), 1);
+
+    let ran = suggest("lost.jsonl");
+    assert!(ran.stdout.lines().skip(1).count() == 3 && ran.stdout.matches(",=,").count() == 3, "{}", ran.stdout);
+    let told = "note: of `lost.jsonl`, not to be decided again, so their tokens keep all grants: 1 request\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, told));
+    assert_eq!(unused("lost.jsonl"), 0);
+}
+
+#[test]
 fn the_document_is_a_policy_and_holds_no_secret() {
     let text =
         dir().command("audit suggest --policy policy.json --log log.jsonl --format json --drop-unused").run().stdout;

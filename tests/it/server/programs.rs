@@ -111,6 +111,20 @@ fn authzen_evaluates_one() {
     ] {
         assert_eq!(evaluate(&wrong).status, 400, "{wrong}");
     }
+    // What is no object is none by the order of its elements either, and no text is repeated.
+    let objects = asked("maps", "resource", "db.t");
+    let list: Vec<&Value> = ["subject", "action", "resource", "context"].iter().map(|key| &objects[key]).collect();
+    let mut subject = objects.clone();
+    subject["subject"] = json!(["token", SECRET]);
+    let mut text = objects.clone();
+    text["subject"] = SECRET.into();
+    for (wrong, found) in [(json!(list), "a list"), (subject, "a list"), (text, "a text")] {
+        let answer = evaluate(&wrong);
+        let error = answer.json()["error"].as_str().unwrap().to_owned();
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert!(error.starts_with(&format!("expected an object, found {found}")), "{error}");
+        assert!(!answer.body.contains(SECRET), "{answer:?}");
+    }
 }
 
 #[test]
