@@ -22,8 +22,7 @@ fi
 folder=$(mktemp -d)
 started=()
 end() {
-    ((${#started[@]} == 0)) || kill "${started[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
+    stop
     rm -r "$folder"
 }
 trap end EXIT
@@ -72,23 +71,30 @@ LUA
 start() { "$@" >>"$folder/log" 2>&1 & started+=($!); }
 await() { for _ in {1..200}; do (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; cat "$folder/log" >&2; exit 1; }
 
-start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18181 --admin 127.0.0.1:18182
-start "$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18191 127.0.0.1:18192
-await 18181
-await 18191
-if [[ $ways == *same* ]]; then
-    same=${#started[@]}
-    start "$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18171 127.0.0.1:18172
-    await 18171
-fi
-if [[ $ways == *envoy* ]]; then
+# What a process is given of addresses and pages makes it faster or slower, by a twentieth and for good: so both servers are others in
+# each round. Behind Envoy, where that hardly shows, they stay.
+serve() {
+    local own=("$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18181 --admin 127.0.0.1:18182)
+    [[ $1 != same ]] || own=("$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18181 127.0.0.1:18182)
+    start "${own[@]}"
+    start "$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18191 127.0.0.1:18192
+    await 18181
+    await 18191
+}
+stop() {
+    ((${#started[@]} == 0)) || kill "${started[@]}" 2>/dev/null || true
+    wait 2>/dev/null || true
+    started=()
+}
+# Envoy is in the middle, one for each server.
+between() {
     for which in 8 9; do
         sed "s/port_value: 8080/port_value: 1808$which/; s/port_value: 8181/port_value: 181${which}1/; s/route: {cluster: apis}/direct_response: {status: 200}/" \
             examples/gateways/envoy-grpc.yaml >"$folder/envoy-$which.yaml"
         start envoy -c "$folder/envoy-$which.yaml" --concurrency 1 --use-dynamic-base-id -l error
         await "1808$which"
     done
-fi
+}
 
 # Ticks that a process has run for.
 ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
@@ -109,20 +115,24 @@ printf '| way | portcullis, requests/s | constant allow | ratio: median | with 9
 printf '| --- | ---: | ---: | ---: | --- | --- | ---: | ---: | ---: |\n'
 for way in $ways; do
     ports=(18181 18191)
-    one=${started[0]}
     [[ $way != envoy ]] || ports=(18088 18089)
-    [[ $way != same ]] || ports=(18171 18191) one=${started[$same]}
-    own() { ask "$way" "${ports[0]}" "$1" "$one"; }
+    own() { ask "$way" "${ports[0]}" "$1" "${started[0]}"; }
     other() { ask "$way" "${ports[1]}" "$1" "${started[1]}"; }
-    { own 1s; other 1s; } >/dev/null
     for ((round = 0; round < rounds; round++)); do
+        if [[ $way != envoy ]] || ((round == 0)); then
+            stop
+            serve "$way"
+            [[ $way != envoy ]] || between
+        fi
+        { own 1s; other 1s; } >/dev/null
         if ((round % 2)); then
             second=$(other "${seconds}s"); first=$(own "${seconds}s")
         else
             first=$(own "${seconds}s"); second=$(other "${seconds}s")
         fi
         echo "$first $second"
-    done | awk -v way="$way" '
+    done >"$folder/rounds"
+    awk -v way="$way" '
         function sorted(list, n,   i, j, x) { for (i = 2; i <= n; i++) { x = list[i]; for (j = i - 1; j > 0 && list[j] > x; j--) list[j + 1] = list[j]; list[j + 1] = x } }
         { own[NR] = $1; time[NR] = $2; other[NR] = $3; floor[NR] = $4; ratio[NR] = $1 / $3; more[NR] = $2 - $4 }
         END {
@@ -133,5 +143,5 @@ for way in $ways; do
             if (low < 1) low = 1
             if (high > NR) high = NR
             printf "| %s | %d | %d | **%.3f** | %.3f and %.3f | %.3f, %.3f | %.1f | %.1f | %.1f |\n", way, own[middle], other[middle], ratio[middle], ratio[low], ratio[high], ratio[int((NR + 3) / 4)], ratio[int((3 * NR + 1) / 4)], time[middle], floor[middle], more[middle]
-        }'
+        }' "$folder/rounds"
 done
