@@ -1,48 +1,39 @@
-//! The sidecar's server with a decision that is always yes: what a server costs without deciding, for `benches/load.sh`.
-//! It reads requests as the sidecar does. Never for use: it allows everything.
+//! The sidecar's server with a decision that is always the same yes: what a server costs without deciding, for
+//! `benches/load.sh`. It reads, counts, logs and answers as the sidecar does. Never for use: it allows everything.
 //!
 //! `cargo run --release --example constant_allow -- policy.json 127.0.0.1:8191 127.0.0.1:8192`
 
-use std::borrow::Cow;
-use std::hint::black_box;
 use std::sync::Arc;
 
+use portcullis::authorizer::Current;
 use portcullis::base::Timestamp;
-use portcullis::decision::Request;
-use portcullis::gateway::{HttpRequest, Reader};
+use portcullis::decision::{Decision, Request, Source, decide};
+use portcullis::gateway::Reader;
 use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::Source;
-use portcullis::server::{Decider, Ids, Outcome, Server, ServerOptions, Verdict};
+use portcullis::server::policy::Source as Policies;
+use portcullis::server::{Authority, Decide, Server, ServerOptions};
+use portcullis::{Options, Snapshot, read_policy};
 
+/// A decision that was made once.
 #[derive(Debug)]
-struct ConstantAllow {
-    operations: Operations,
-    reader: Reader,
-}
+struct Constant(Decision<'static>);
 
-impl ConstantAllow {
-    fn yes() -> Verdict {
-        let grants = std::iter::once(0).collect();
-        Verdict { outcome: Outcome::Allow { grants }, generation: 1, token_id: Some("constant".to_owned()) }
+impl Constant {
+    fn allow() -> Result<Self, Box<dyn std::error::Error>> {
+        let policy = read_policy(
+            r#"[{"id": "constant", "token": "s", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "a.b"}]}]"#,
+        )?;
+        // It lives as long as the server does.
+        let snapshot = Box::leak(Box::new(Snapshot::compile(&policy, &Options::default())?));
+        let request = Request::new("maps", "dw").secret("s").source(Source::Resource("a.b"));
+        let decision = decide(snapshot, &request, Timestamp::from_unix(0, 0));
+        if decision.is_allow() { Ok(Self(decision)) } else { Err("the one request is denied".into()) }
     }
 }
 
-impl Decider for ConstantAllow {
-    fn operations(&self) -> &Operations {
-        &self.operations
-    }
-
-    fn ask(&self, request: &HttpRequest<'_>, _: Ids<'_>) -> Verdict {
-        let _ = black_box(self.reader.read(black_box(request)));
-        Self::yes()
-    }
-
-    fn not_understood(&self, _: Cow<'static, str>, _: Ids<'_>) -> Verdict {
-        Self::yes()
-    }
-
-    fn decide(&self, _: &Request<'_>, _: Ids<'_>, _: Option<Timestamp>) -> Verdict {
-        Self::yes()
+impl Decide for Constant {
+    fn decide<'a>(&'a self, _: &'a Current, _: &Request<'_>, _: Timestamp) -> (Option<&'a str>, Decision<'a>) {
+        (Some("constant"), self.0.clone())
     }
 }
 
@@ -51,11 +42,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let [policy, listen, admin] = arguments.as_slice() else {
         return Err("usage: constant_allow POLICY LISTEN ADMIN".into());
     };
-    let operations = Operations::start(OperationsOptions::new(Source::files([policy])?))?;
-    let decider = ConstantAllow { operations, reader: Reader::default() };
+    let operations = Operations::start(OperationsOptions::new(Policies::files([policy])?))?;
+    let authority = Authority::new(operations, Reader::default()).with_decisions(Constant::allow()?);
     let options = ServerOptions { listen: listen.parse()?, admin: admin.parse()?, ..ServerOptions::default() };
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
-        let server = Server::bind(Arc::new(decider), options).await?;
+        let server = Server::bind(Arc::new(authority), options).await?;
         server.run(std::future::pending()).await;
         Ok(())
     })

@@ -9,7 +9,7 @@ use anyhow::Context;
 use portcullis::server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis::server::operations::{Operations, OperationsOptions};
 use portcullis::server::policy::{LiveOptions, Source};
-use portcullis::server::{Address, Authority, Cors, Decider, Limits, Server, ServerOptions, Tls};
+use portcullis::server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 

@@ -7,46 +7,66 @@ use std::time::Instant;
 use super::decided::{Decided, Ids};
 use super::operations::Operations;
 use crate::answer::Verdict;
-use crate::authorizer::{Clock, SystemClock};
+use crate::authorizer::{Clock, Current, SystemClock};
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason, Request};
 use crate::gateway::{HttpRequest, Reader, Reading};
 
-/// Whom every protocol asks: an [`Authority`], or what stands in its place where a server is measured without its decisions.
-pub trait Decider: fmt::Debug + Send + Sync + 'static {
-    /// What stands beside the decisions.
-    fn operations(&self) -> &Operations;
-
-    /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `ids` what identifies it in the log.
-    fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>) -> Verdict;
-
-    /// Denies what cannot be read without doubt (W6).
-    fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict;
-
-    /// Decides `request`, at the instant `at` or else now.
-    fn decide(&self, request: &Request<'_>, ids: Ids<'_>, at: Option<Timestamp>) -> Verdict;
+/// What decides a request once it is read.
+///
+/// It is the current snapshot, always, but where a server is measured without its decisions.
+pub trait Decide: fmt::Debug + Send + Sync + 'static {
+    /// The decision of `request` at the instant `at`, with the id of the presented token where it is known.
+    fn decide<'a>(
+        &'a self,
+        current: &'a Current,
+        request: &Request<'_>,
+        at: Timestamp,
+    ) -> (Option<&'a str>, Decision<'a>);
 }
 
-/// Decides requests, and tells [`Operations`] of each.
+/// Decides by the current snapshot.
+#[derive(Debug)]
+struct BySnapshot;
+
+impl Decide for BySnapshot {
+    fn decide<'a>(
+        &'a self,
+        current: &'a Current,
+        request: &Request<'_>,
+        at: Timestamp,
+    ) -> (Option<&'a str>, Decision<'a>) {
+        current.decide_identified(request, at)
+    }
+}
+
+/// Whom every protocol asks: decides requests, and tells [`Operations`] of each.
 #[derive(Debug)]
 pub struct Authority {
     operations: Operations,
     reader: Reader,
+    decide: Box<dyn Decide>,
 }
 
 impl Authority {
     /// An authority that reads HTTP requests with `reader`.
     pub fn new(operations: Operations, reader: Reader) -> Self {
-        Self { operations, reader }
+        Self { operations, reader, decide: Box::new(BySnapshot) }
     }
-}
 
-impl Decider for Authority {
-    fn operations(&self) -> &Operations {
+    /// The same, with another's decisions.
+    #[must_use]
+    pub fn with_decisions(self, decide: impl Decide) -> Self {
+        Self { decide: Box::new(decide), ..self }
+    }
+
+    /// What stands beside the decisions.
+    pub fn operations(&self) -> &Operations {
         &self.operations
     }
 
-    fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>) -> Verdict {
+    /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `ids` what identifies it in the log.
+    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>) -> Verdict {
         match self.reader.read(request) {
             Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
             Ok(Reading::Preflight | Reading::PassedThrough) => {
@@ -56,7 +76,8 @@ impl Decider for Authority {
         }
     }
 
-    fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict {
+    /// Denies what cannot be read without doubt (W6).
+    pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict {
         let generation = self.operations.authorizer().current().number();
         self.operations.observe(&Decided {
             at: SystemClock.now(),
@@ -70,11 +91,12 @@ impl Decider for Authority {
         Verdict::not_understood(why, generation)
     }
 
-    fn decide(&self, request: &Request<'_>, ids: Ids<'_>, at: Option<Timestamp>) -> Verdict {
+    /// Decides `request`, at the instant `at` or else now.
+    pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, at: Option<Timestamp>) -> Verdict {
         let begun = Instant::now();
         let at = at.unwrap_or_else(|| SystemClock.now());
         let current = self.operations.authorizer().current();
-        let (token_id, decision) = current.decide_identified(request, at);
+        let (token_id, decision) = self.decide.decide(&current, request, at);
         let took = begun.elapsed();
         let generation = current.number();
         let request = Some(request);

@@ -47,7 +47,7 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use crate::answer::{Cors, Outcome, Verdict};
-pub use authority::{Authority, Decider};
+pub use authority::{Authority, Decide};
 pub use decided::{Decided, Ids};
 pub use listen::{Address, AddressError};
 pub use tls::{Tls, TlsError};
@@ -167,7 +167,7 @@ impl Server {
     /// # Errors
     ///
     /// If an address is not to be had, or TLS cannot be set up.
-    pub async fn bind(authority: Arc<impl Decider>, options: ServerOptions) -> Result<Self, BindError> {
+    pub async fn bind(authority: Arc<Authority>, options: ServerOptions) -> Result<Self, BindError> {
         let ServerOptions { listen, admin, tls, admin_tls, cors, public_url, limits, drain } = options;
         let shared = Shared { authority, answers: Answers { cors }, body_bytes: limits.body_bytes, public_url };
         Ok(Self {

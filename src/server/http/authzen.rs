@@ -23,7 +23,7 @@ use super::object::Object;
 use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::decision::{Credential, Request as Asked, Source, Sources};
 use crate::model::Operation;
-use crate::server::authority::Decider;
+use crate::server::authority::Authority;
 use crate::server::decided::Ids;
 
 #[derive(Clone, Deserialize)]
@@ -193,14 +193,14 @@ pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: He
 async fn evaluated(
     shared: &Shared,
     request: Request,
-    answer: impl FnOnce(&dyn Decider, Ids<'_>, &[u8]) -> Result<String, String>,
+    answer: impl FnOnce(&Authority, Ids<'_>, &[u8]) -> Result<String, String>,
 ) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
         Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
-    match answer(&*shared.authority, told(&parts.headers), &body) {
+    match answer(&shared.authority, told(&parts.headers), &body) {
         Ok(text) => json(StatusCode::OK, text),
         Err(error) => failure(StatusCode::BAD_REQUEST, "invalid_request", &error),
     }
@@ -218,7 +218,7 @@ impl Evaluation<'_> {
         }
     }
 
-    fn decide(&self, authority: &dyn Decider, ids: Ids<'_>) -> Result<Answer, String> {
+    fn decide(&self, authority: &Authority, ids: Ids<'_>) -> Result<Answer, String> {
         let Object(subject) = self.subject.as_ref().ok_or("`subject` is missing")?;
         let Object(action) = self.action.as_ref().ok_or("`action` is missing")?;
         let Object(resource) = self.resource.as_ref().ok_or("`resource` is missing")?;

@@ -15,7 +15,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{any, get, post};
 
-use super::authority::Decider;
+use super::authority::Authority;
 use crate::answer::{Answers, failure};
 pub(super) use id::told_by;
 pub(super) use native::explain;
@@ -23,7 +23,7 @@ pub(super) use native::explain;
 /// What every endpoint needs.
 #[derive(Debug)]
 pub(super) struct Shared {
-    pub(super) authority: Arc<dyn Decider>,
+    pub(super) authority: Arc<Authority>,
     pub(super) answers: Answers,
     /// The most bytes of a body.
     pub(super) body_bytes: usize,

@@ -13,7 +13,7 @@ use super::id::told;
 use crate::answer::{Outcome, Verdict, failure, json, read};
 use crate::authorizer::{Clock, SystemClock};
 use crate::explain::explain as told_why;
-use crate::server::authority::Decider;
+use crate::server::authority::Authority;
 use crate::server::decided::Ids;
 use crate::wire::WireRequest;
 
@@ -53,12 +53,12 @@ struct Wrong {
 }
 
 pub(super) async fn decide(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    with_body(&shared, request, |headers, body| answer(&*shared.authority, told(headers), body)).await
+    with_body(&shared, request, |headers, body| answer(&shared.authority, told(headers), body)).await
 }
 
 /// Why a request is decided as it is. For administrators: it tells of the policy.
 pub(in crate::server) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    with_body(&shared, request, |_, body| explanation(&*shared.authority, body)).await
+    with_body(&shared, request, |_, body| explanation(&shared.authority, body)).await
 }
 
 async fn with_body(
@@ -77,7 +77,7 @@ async fn with_body(
     }
 }
 
-fn answer(authority: &dyn Decider, ids: Ids<'_>, body: &[u8]) -> Result<String, String> {
+fn answer(authority: &Authority, ids: Ids<'_>, body: &[u8]) -> Result<String, String> {
     if body.trim_ascii_start().first() != Some(&b'[') {
         return one(authority, ids, body);
     }
@@ -92,7 +92,7 @@ fn answer(authority: &dyn Decider, ids: Ids<'_>, body: &[u8]) -> Result<String, 
     Ok(answers)
 }
 
-fn one(authority: &dyn Decider, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
+fn one(authority: &Authority, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let request = WireRequest::read(text).map_err(|error| error.to_string())?;
     let own = request.id().map(RawValue::get);
     let own = own.map(|id| id.trim_matches('"'));
@@ -101,7 +101,7 @@ fn one(authority: &dyn Decider, ids: Ids<'_>, text: &[u8]) -> Result<String, Str
     Ok(written(&Answer::new(request.id(), &verdict)))
 }
 
-fn explanation(authority: &dyn Decider, body: &[u8]) -> Result<String, String> {
+fn explanation(authority: &Authority, body: &[u8]) -> Result<String, String> {
     let request = WireRequest::read(body).map_err(|error| error.to_string())?;
     let current = authority.operations().authorizer().current();
     let now = request.now().unwrap_or_else(|| SystemClock.now());
