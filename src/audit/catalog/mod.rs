@@ -24,6 +24,8 @@ use std::ops::ControlFlow;
 
 pub use name::WrittenName;
 
+use crate::name::{CanonicalName, Dialect, NameBuffer};
+
 /// The most bytes of one row.
 pub const MAX_ROW_BYTES: usize = 1 << 20;
 
@@ -46,6 +48,17 @@ pub struct Broken {
     pub line: u64,
     /// What is wrong.
     pub why: String,
+}
+
+impl Broken {
+    /// A row whose name is malformed in the dialect of its connection (N2.4).
+    pub fn malformed(line: u64, name: &str, dialect: Dialect) -> Self {
+        let why = match CanonicalName::read(name, dialect, &mut NameBuffer::new()) {
+            Err(error) => format!(": {error}"),
+            Ok(_) => String::new(),
+        };
+        Self { line, why: format!("`{}` is no name{why}", name.escape_debug()) }
+    }
 }
 
 /// Why a catalog cannot be read, or not to its end.

@@ -7,7 +7,6 @@ use super::kernel::Matches;
 use super::surface::Surface;
 use crate::audit::catalog::Broken;
 use crate::model::{Connection, ConnectionId};
-use crate::name::{CanonicalName, NameBuffer};
 
 /// How many names are kept as examples of each set of patterns, and how many broken rows are told of one by one.
 pub const EXAMPLES: usize = 3;
@@ -101,9 +100,7 @@ impl Tally {
             let Some(ids) = matches.get(at) else {
                 let connection = surface.policy().connection(connection);
                 let dialect = connection.map(Connection::dialect).unwrap_or_default();
-                let error = CanonicalName::read(name, dialect, &mut NameBuffer::new()).err();
-                let why = error.map_or_else(String::new, |error| format!(": {error}"));
-                self.broken(Broken { line, why: format!("`{}` is no name{why}", name.escape_debug()) });
+                self.broken(Broken::malformed(line, name, dialect));
                 continue;
             };
             let Some(counts) = self.connections.get_mut(connection.index()) else { continue };

@@ -10,7 +10,7 @@ use std::sync::mpsc::sync_channel;
 use anyhow::{Context, bail};
 use portcullis::audit::catalog::{self, Broken, Row};
 use portcullis::model::{Connection, Policy};
-use portcullis::name::{CanonicalName, Dialect, NameBuffer};
+use portcullis::name::Dialect;
 
 use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::cli::output::{Color, Painted, counted, printable};
@@ -120,10 +120,10 @@ pub(super) fn each(
             let _ = send.send(rows);
             (seen, unnamed)
         });
-        let mut tell = |line: u64, why: String| {
+        let mut tell = |row: Broken| {
             broken += 1;
             if first.len() < TOLD {
-                first.push((line, why));
+                first.push(row);
             }
         };
         for rows in batches {
@@ -132,12 +132,10 @@ pub(super) fn each(
                     Ok((line, connection, name)) if !see(connection, name) => {
                         let of = policy.connections().iter().find(|of| of.name() == connection);
                         let dialect = of.map(Connection::dialect).unwrap_or_default();
-                        let error = CanonicalName::read(name, dialect, &mut NameBuffer::new()).err();
-                        let why = error.map_or_else(String::new, |error| format!(": {error}"));
-                        tell(line, format!("`{}` is no name on `{connection}`{why}", printable(name)));
+                        tell(Broken::malformed(line, name, dialect));
                     }
                     Ok(_) => {}
-                    Err(broken) => tell(broken.line, broken.why.clone()),
+                    Err(broken) => tell(broken.clone()),
                 }
             }
         }
@@ -146,7 +144,7 @@ pub(super) fn each(
     let file = path.display();
     let mut stderr = io::stderr().lock();
     let label = Painted::bold(color.on(&stderr), "note:");
-    for (line, why) in &first {
+    for Broken { line, why } in &first {
         writeln!(stderr, "{label} `{file}`, line {line}: {}", printable(why))?;
     }
     if broken > first.len() as u64 {

@@ -157,7 +157,7 @@ fn changes_are_told_by_the_names_of_a_catalog() {
     let run = dir.command(ask).run();
     assert_eq!(
         (run.code, run.stderr.as_str()),
-        (2, "note: `catalog.csv`, line 5: `db..x` is no name on `dw`: an identifier is empty\n")
+        (2, "note: `catalog.csv`, line 5: `db..x` is no name: an identifier is empty\n")
     );
     let names = "  + 2 names of the catalog\n      + dw: db.hr.pay\n      + dw: DB.hr.people\n";
     assert!(run.stdout.contains(names) && !run.stdout.contains("- dw: db.sales.orders"), "{}", run.stdout);

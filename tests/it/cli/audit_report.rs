@@ -17,7 +17,7 @@ fn names_are_text_and_secrets_are_not_there() {
     let dir = Dir::new().file("policy.json", NAMES).file("catalog.csv", CATALOG);
     let ran = dir.command("audit report --policy policy.json --catalog catalog.csv --report out.html").run();
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
-    assert_eq!(ran.stderr, "note: `catalog.csv`, line 5: `a..four` is no name on `dw`: an identifier is empty\n");
+    assert_eq!(ran.stderr, "note: `catalog.csv`, line 5: `a..four` is no name: an identifier is empty\n");
     let page = std::fs::read_to_string(dir.path("out.html")).unwrap();
     assert!(!page.contains(SECRET));
     for markup in ["<script", "<img", "<b>\"", "</style><b>"] {
