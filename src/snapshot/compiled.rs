@@ -74,7 +74,9 @@ impl Context {
 impl Compiled {
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest) -> Option<Found<'_>> {
-        self.tokens.find(digest).map(|(at, row)| Found { compiled: self, row, at })
+        // Grants will be asked for: a cache miss, which all that comes before them need not wait for.
+        let found = self.tokens.find(digest, |grants| self.grants.expect(grants));
+        found.map(|(at, row)| Found { compiled: self, row, at })
     }
 
     pub(crate) fn rows(&self) -> &[Row] {
@@ -104,12 +106,6 @@ impl Compiled {
     #[inline]
     pub(crate) fn connection_at(&self, at: u32) -> Option<&Connection> {
         self.context.connections.get(at as usize)
-    }
-
-    /// Says that the grants of `row` will be asked for: a cache miss, which all that comes before them need not wait for.
-    #[inline]
-    pub(crate) fn expect(&self, row: &Row) {
-        self.grants.expect(row.grants());
     }
 
     /// What the token of `row` may do on a connection; `None` if nothing.

@@ -81,53 +81,55 @@ impl Row {
 pub(crate) struct TokenTable {
     /// [`Row`]s, at a place that suits them.
     rows: Bytes,
-    // A row's place plus one in the low bits, as many as `places` has, and a fingerprint in the others; zero if empty.
     // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
-    slots: Vec<u32>,
+    slots: Vec<Slot>,
     /// The bits of a slot that say which row.
     places: u32,
     seed: u64,
 }
 
 impl TokenTable {
-    /// A table of these rows, whose digests are distinct.
+    /// A table of these rows, whose digests are distinct, and whose grants are known.
     pub(crate) fn new(rows: Vec<Row>) -> Self {
         if rows.is_empty() {
             return Self::default();
         }
         // At most seven eighths full.
-        let mut slots = vec![0; (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
+        let mut slots = vec![Slot::default(); (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
         let mask = slots.len() - 1;
         let seed = rows.iter().fold(1, |seed, row| mix(&row.digest, seed));
         let places = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
         for (row, place) in rows.iter().zip(1..) {
             let (mut at, fingerprint) = split(&row.digest, seed);
-            while slots.get(at & mask).is_some_and(|slot| *slot != 0) {
+            while slots.get(at & mask).is_some_and(|slot| slot.row != 0) {
                 at += 1;
             }
             if let Some(slot) = slots.get_mut(at & mask) {
-                *slot = fingerprint & !places | place;
+                *slot = Slot { row: fingerprint & !places | place, grants: row.grants };
             }
         }
         Self { rows: Bytes::from_owner(Rows(rows)), slots, places, seed }
     }
 
-    /// The row of this digest, with its place. One probe and one comparison, nearly always.
+    /// The row of this digest, with its place. One probe and one comparison, nearly always. `expect` is told where the grants
+    /// of a row begin that it may be, before that is waited for.
     #[inline]
-    pub(crate) fn find(&self, digest: &SecretDigest) -> Option<(usize, &Row)> {
+    pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(u32)) -> Option<(usize, &Row)> {
         let mask = self.slots.len().checked_sub(1)?;
         let (mut at, fingerprint) = split(digest.as_bytes(), self.seed);
         loop {
             let slot = *self.slots.get(at & mask)?;
-            if slot == 0 {
+            if slot.row == 0 {
                 return None;
             }
-            if (slot ^ fingerprint) & !self.places == 0
-                && let Some(place) = ((slot & self.places) as usize).checked_sub(1)
+            if (slot.row ^ fingerprint) & !self.places == 0
+                && let Some(place) = ((slot.row & self.places) as usize).checked_sub(1)
                 && let Some(row) = self.row(place)
-                && row.digest == *digest.as_bytes()
             {
-                return Some((place, row));
+                expect(slot.grants);
+                if row.digest == *digest.as_bytes() {
+                    return Some((place, row));
+                }
             }
             at += 1;
         }
@@ -143,7 +145,7 @@ impl TokenTable {
         bytemuck::try_cast_slice(&self.rows).unwrap_or_default()
     }
 
-    pub(super) fn slots(&self) -> &[u32] {
+    pub(super) fn slots(&self) -> &[Slot] {
         &self.slots
     }
 
@@ -153,12 +155,12 @@ impl TokenTable {
     }
 
     /// The table that has these parts; `None` where a search might not end.
-    pub(super) fn from_parts(rows: Bytes, slots: Vec<u32>, places: u32, seed: u64) -> Option<Self> {
+    pub(super) fn from_parts(rows: Bytes, slots: Vec<Slot>, places: u32, seed: u64) -> Option<Self> {
         let table = Self { rows, slots, places, seed };
         let rows = bytemuck::try_cast_slice::<u8, Row>(&table.rows).ok()?.len();
         let searchable = match table.slots.len() {
             0 => rows == 0,
-            count => count.is_power_of_two() && count > rows && table.slots.contains(&0),
+            count => count.is_power_of_two() && count > rows && table.slots.iter().any(|slot| slot.row == 0),
         };
         searchable.then_some(table)
     }
@@ -167,6 +169,16 @@ impl TokenTable {
     pub(crate) fn bytes(&self) -> usize {
         self.rows.len() + size_of_val(self.slots.as_slice())
     }
+}
+
+/// Where a row is, and its grants, which need not wait for it then.
+#[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(crate) struct Slot {
+    /// The row's place plus one in the low bits, as many as `places` has, and a fingerprint in the others; zero if empty.
+    row: u32,
+    /// Where its grant set begins.
+    grants: u32,
 }
 
 /// Rows that were just made.
@@ -217,11 +229,11 @@ mod tests {
             let rows = (0..count).map(|at| row(&format!("secret {at}"))).collect();
             let table = TokenTable::new(rows);
             for at in 0..count {
-                let found = table.find(&SecretDigest::of(&format!("secret {at}"))).map(|(at, _)| at);
+                let found = table.find(&SecretDigest::of(&format!("secret {at}")), |_| ()).map(|(at, _)| at);
                 assert_eq!(found, Some(at), "{at} of {count}");
-                assert!(table.find(&SecretDigest::of(&format!("another {at}"))).is_none());
+                assert!(table.find(&SecretDigest::of(&format!("another {at}")), |_| ()).is_none());
             }
         }
-        assert!(TokenTable::default().find(&SecretDigest::of("secret 0")).is_none());
+        assert!(TokenTable::default().find(&SecretDigest::of("secret 0"), |_| ()).is_none());
     }
 }

@@ -32,15 +32,15 @@ fn the_bytes_never_change_within_a_format() {
         .map(|file| Snapshot::from_bytes(file).unwrap().report().content_id.unwrap().to_string())
         .collect();
     assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless no release has this one yet");
-    assert_eq!(FORMAT, 3);
+    assert_eq!(FORMAT, 4);
 }
 
 const IDS: [&str; 5] = [
-    "sha256:a9a56dacf5f00bdd8fb86cd7cdb05a54e9b8ceb6a5e7741ef7f706d60e87ef7a",
-    "sha256:a2189ce10bd1086eabd257e6f5db200a944eb85a0b763549ea9a1daa9f95e8e7",
-    "sha256:bcc7c6c8860d753eeafe2abf560097f90849a15f830f226ab165da70dbfa8bda",
-    "sha256:a7c92245a264c98f59f7e543b0be8ee670c79f5393055c711fd73f7c810ae4a8",
-    "sha256:e023f40d6d8e7132107d56e7790bc995280000a38e22529e598621b5fa79fbb1",
+    "sha256:2634d325f67ea5f8bdd1f71b038db9ecd533ed4060d4fc8c50bec9183071e843",
+    "sha256:91bf5593d2e6329d31ee8340edd32ec8507df61e7dbcbee2be2e4dff187a4241",
+    "sha256:279e87fc4188ce03f6ca94e7bde76e0c766497bb7accda0512e36b3a9449581d",
+    "sha256:2cfa93aede0c0aca687e3769f9803b79ff200886750db8f0b9e58bb9f4ead05e",
+    "sha256:25e40e3a5b3a8b260b21cd76d69dc768250d17edc0ede699e53f7159f4b21889",
 ];
 
 #[test]
@@ -82,10 +82,10 @@ fn what_is_refused_is_told_plainly() {
     let told = |bytes: &[u8]| error(bytes).to_string();
     assert_eq!(told(b"{\"tokens\": []}"), "not a compiled policy: it does not begin as one");
     let mut newer = SAMPLES[1].clone();
-    newer[8] = 4;
+    newer[8] = 5;
     assert_eq!(
         told(&newer),
-        "a compiled policy of format 4, where this version reads format 3: compile the policy again"
+        "a compiled policy of format 5, where this version reads format 4: compile the policy again"
     );
     let length = SAMPLES[1].len();
     assert_eq!(
