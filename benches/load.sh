@@ -3,17 +3,19 @@
 # constant allow, by turns: benches/load.sh [ROUNDS [SECONDS]], 61 rounds of 1 second each unless said. The server's processor time for each
 # request is told beside: it says the same where the machine has other things to do, too.
 #
-# Four ways: two servers that both say a constant yes, which shows what this machine makes of no difference; native HTTP; nginx's endpoint;
-# and gRPC through a real Envoy, which answers what is allowed itself. Loopback only. Needs wrk (a Debian package), and Envoy as
-# tests/gateways/run.sh installs it, or none and `WAYS="same native nginx"`.
+# Five ways: two servers that both say a constant yes, which shows what this machine makes of no difference; native HTTP; the same asked by
+# another client, oha; nginx's endpoint; and gRPC through a real Envoy, which answers what is allowed itself. Loopback only. Needs curl, wrk
+# (both Debian packages), oha (`cargo install oha`), and Envoy as tests/gateways/run.sh installs it, or some of them and, say,
+# `WAYS="same native nginx"`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-61}
 seconds=${2:-1}
-ways=${WAYS:-same native nginx envoy}
+ways=${WAYS:-same native oha nginx envoy}
 target=${CARGO_TARGET_DIR:-target}/release
 PATH=$PWD/target/gateways/venv/bin:$PATH
-command -v wrk >/dev/null || { echo "wrk is missing: apt-get install wrk" >&2; exit 1; }
+command -v curl >/dev/null && command -v wrk >/dev/null || { echo "missing: apt-get install curl wrk" >&2; exit 1; }
+[[ $ways != *oha* ]] || command -v oha >/dev/null || { echo "oha is missing: cargo install oha" >&2; exit 1; }
 [[ $ways != *envoy* ]] || command -v envoy >/dev/null || { echo "envoy is missing: run tests/gateways/run.sh first" >&2; exit 1; }
 if [[ -z ${BUILT:-} ]]; then
     cargo build --release --locked --bin portcullis --example constant_allow
@@ -68,6 +70,14 @@ function done(summary)
 end
 LUA
 
+# What oha is to send, a body a line, as wrk sends them.
+awk 'BEGIN {
+    for (i = 1; i <= 1000; i++) {
+        t = i * 389 % 1000
+        printf "{\"token\": \"secret-of-token-%d\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"acme.tables.t%d_%d\", \"referer\": \"https://app.example.com/\"}\n", t, t, t % 8
+    }
+}' >"$folder/bodies"
+
 start() { "$@" >>"$folder/log" 2>&1 & started+=($!); }
 await() { for _ in {1..200}; do (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; cat "$folder/log" >&2; exit 1; }
 
@@ -99,15 +109,37 @@ between() {
 # Ticks that a process has run for.
 ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
 
-# Requests a second of one run, and microseconds of the server's processor time for each; any answer but a yes fails it all.
+# Requests a second, requests, and those that failed.
+found() {
+    if [[ $1 == oha ]]; then
+        oha -z "$3" -w -c 32 -m POST -T application/json -Z "$folder/bodies" --no-tui --output-format json "http://127.0.0.1:$2/v1/decide" | awk -F '[:,]' '
+            /"requestsPerSec"/ { found = $2 }
+            /^  "/ { codes = /statusCodeDistribution/; errors = /errorDistribution/ }
+            codes && /^    "/ { count += $2; if (!/"200"/) failed += $2 }
+            errors && /^    "/ { failed++ }
+            END { printf "%.0f %d %d\n", found, count, failed }'
+    else
+        wrk --threads 1 --connections 32 --duration "$3" --script "$folder/ask.lua" "http://127.0.0.1:$2" -- "$1" | awk '/^found/ { print $2, $3, $4 }'
+    fi
+}
+
+# Requests a second of one run, and microseconds of the server's processor time for each.
 ask() {
     local before after found count failed
     before=$(ticks "$4")
-    read -r _ found count failed < <(wrk --threads 1 --connections 32 --duration "$3" --script "$folder/ask.lua" "http://127.0.0.1:$2" -- "$1" | grep '^found')
+    read -r found count failed < <(found "$1" "$2" "$3")
     after=$(ticks "$4")
     ((failed == 0)) || { echo "$1: $failed requests failed" >&2; return 1; }
     awk -v found="$found" -v ticks=$((after - before)) -v count="$count" -v hertz="$(getconf CLK_TCK)" \
         'BEGIN { printf "%d %.3f\n", found, ticks * 1e6 / hertz / count }'
+}
+
+# Any answer but a yes fails it all: a denial is an answer like any other to who asks natively.
+all_allowed() {
+    curl -s http://127.0.0.1:18182/metrics http://127.0.0.1:18192/metrics | awk '
+        /^portcullis_decisions_total.*"allow"/ { allowed += $2 }
+        /^portcullis_decisions_total.*"deny"/ { denied += $2 }
+        END { if (!allowed || denied) { printf "%d allowed, %d denied\n", allowed, denied | "cat >&2"; exit 1 } }'
 }
 
 printf '%s rounds of %s s each, %s processors\n' "$rounds" "$seconds" "$(nproc)"
@@ -131,6 +163,7 @@ for way in $ways; do
             first=$(own "${seconds}s"); second=$(other "${seconds}s")
         fi
         echo "$first $second"
+        all_allowed
     done >"$folder/rounds"
     awk -v way="$way" '
         function sorted(list, n,   i, j, x) { for (i = 2; i <= n; i++) { x = list[i]; for (j = i - 1; j > 0 && list[j] > x; j--) list[j + 1] = list[j]; list[j + 1] = x } }

@@ -75,31 +75,34 @@ pub fn decide_batch<'s>(
     requests.iter().map(move |request| decide(snapshot, request, now))
 }
 
+/// Checks 3 to 9 of a request whose token is known.
 #[inline]
 pub(super) fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    match allow(found.compiled, found.row, request, now) {
-        Ok(allow) => Decision::Allow(allow),
-        Err(reason) => Decision::Deny(reason),
-    }
-}
-
-#[inline]
-fn allow<'s>(compiled: &'s Compiled, row: &'s Row, request: &Request<'_>, now: Timestamp) -> Result<Allow<'s>, Reason> {
-    if row.is_expired(now) {
-        return Err(Reason::TokenExpired);
-    }
-    let considered = api(compiled, row, request)?;
-    referer(compiled.referers(row), request.referer)?;
-    granted(compiled, row, request, considered)
+    in_order(found, request, now, || referer(found.compiled.referers(found.row), request.referer))
 }
 
 /// As [`of_token`], of a request whose referer is taken for accepted.
 pub(super) fn past_referer<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    let Found { compiled, row, .. } = found;
-    if row.is_expired(now) {
-        return Decision::Deny(Reason::TokenExpired);
-    }
-    match api(compiled, row, request).and_then(|considered| granted(compiled, row, request, considered)) {
+    in_order(found, request, now, || Ok(()))
+}
+
+/// Checks 3 to 9, of which `fifth` is the fifth.
+#[inline]
+fn in_order<'s>(
+    Found { compiled, row, .. }: Found<'s>,
+    request: &Request<'_>,
+    now: Timestamp,
+    fifth: impl FnOnce() -> Result<(), Reason>,
+) -> Decision<'s> {
+    let checked = || {
+        if row.is_expired(now) {
+            return Err(Reason::TokenExpired);
+        }
+        let considered = api(compiled, row, request)?;
+        fifth()?;
+        granted(compiled, row, request, considered)
+    };
+    match checked() {
         Ok(allow) => Decision::Allow(allow),
         Err(reason) => Decision::Deny(reason),
     }

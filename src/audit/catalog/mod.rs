@@ -132,13 +132,23 @@ pub enum CatalogError {
 pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError> {
     let start = |error| CatalogError::Unreadable { line: 0, error };
     let mut input = BufReader::with_capacity(1 << 17, unpack::unpack(input).map_err(start)?);
-    let first = input.fill_buf().map_err(start)?;
+    // Its first lines, up to one that is not blank.
+    let mut first = Vec::new();
+    while first.trim_ascii().is_empty() && first.len() < MAX_ROW_BYTES {
+        let line = input.by_ref().take(MAX_ROW_BYTES as u64).read_until(b'\n', &mut first);
+        if line.map_err(start)? == 0 {
+            break;
+        }
+    }
     if first.starts_with(&PARQUET) {
         return Err(CatalogError::ParquetStream);
     }
-    let text = first.strip_prefix("\u{feff}".as_bytes()).unwrap_or(first);
-    let (marks, is_json) = (first.len() - text.len(), text.trim_ascii_start().starts_with(b"{"));
-    input.consume(marks);
+    let mark = "\u{feff}".as_bytes();
+    if first.starts_with(mark) {
+        first.drain(..mark.len());
+    }
+    let is_json = first.trim_ascii_start().starts_with(b"{");
+    let input = io::Cursor::new(first).chain(input);
     if is_json { lines::read(input, see) } else { table::read(input, see) }
 }
 

@@ -41,7 +41,7 @@ fn rows_of_file(bytes: &[u8]) -> (Vec<String>, u64) {
 fn rows_are_read_with_their_place() {
     let long = format!("connection,name\ndw,\"{}", "x\n".repeat(1 << 20));
     let long_line = format!("{{\"name\":\"{}\"}}\n{{\"name\":\"a.b\"}}", "x".repeat(1 << 20));
-    let cases: [(&str, &[&str]); 20] = [
+    let cases: [(&str, &[&str]); 21] = [
         ("", &["!! the heading has no column `name`, nor both `table_schema` and `table_name`; it has none at all"]),
         ("connection,name\n", &[]),
         ("connection,name\ndw,a.b\ndw,c.d", &["2 dw a.b", "3 dw c.d"]),
@@ -88,6 +88,7 @@ fn rows_are_read_with_their_place() {
         ("{\"name\":\"a.b\",\"Name\":\"c.d\"}", &["! line 1: column 20: `name` stands twice"]),
         (&long_line, &["! line 1: more than 1048576 bytes", "2 - a.b"]),
         ("\u{feff}{\"name\":\"a.b\"}", &["1 - a.b"]),
+        ("     \n\n\u{20}{\"name\":\"a.b\"}", &["3 - a.b"]),
     ];
     for (text, expected) in cases {
         assert_eq!(rows(text.as_bytes()), expected, "{:?}", text.chars().take(80).collect::<String>());
