@@ -132,20 +132,21 @@ pub enum CatalogError {
 pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError> {
     let start = |error| CatalogError::Unreadable { line: 0, error };
     let mut input = BufReader::with_capacity(1 << 17, unpack::unpack(input).map_err(start)?);
-    // Its first lines, up to one that is not blank.
-    let mut first = Vec::new();
-    while first.trim_ascii().is_empty() && first.len() < MAX_ROW_BYTES {
-        let line = input.by_ref().take(MAX_ROW_BYTES as u64).read_until(b'\n', &mut first);
-        if line.map_err(start)? == 0 {
+    // Its first lines, up to one that is not blank, without the mark of UTF-8.
+    let (mark, mut first) = ("\u{feff}".as_bytes(), Vec::new());
+    loop {
+        let begun = first.len();
+        let read = input.by_ref().take(MAX_ROW_BYTES as u64).read_until(b'\n', &mut first).map_err(start)?;
+        if begun == 0 && first.starts_with(mark) {
+            first.drain(..mark.len());
+        }
+        let is_blank = first.get(begun..).is_some_and(|line| line.trim_ascii().is_empty());
+        if read == 0 || !is_blank || first.len() >= MAX_ROW_BYTES {
             break;
         }
     }
     if first.starts_with(&PARQUET) {
         return Err(CatalogError::ParquetStream);
-    }
-    let mark = "\u{feff}".as_bytes();
-    if first.starts_with(mark) {
-        first.drain(..mark.len());
     }
     let is_json = first.trim_ascii_start().starts_with(b"{");
     let input = io::Cursor::new(first).chain(input);

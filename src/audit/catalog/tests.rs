@@ -40,8 +40,10 @@ fn rows_of_file(bytes: &[u8]) -> (Vec<String>, u64) {
 #[test]
 fn rows_are_read_with_their_place() {
     let long = format!("connection,name\ndw,\"{}", "x\n".repeat(1 << 20));
+    // Looked at once each: half a million of them take no time.
+    let blank_lines = "\n".repeat(500_000) + "{\"name\":\"a.b\"}";
     let long_line = format!("{{\"name\":\"{}\"}}\n{{\"name\":\"a.b\"}}", "x".repeat(1 << 20));
-    let cases: [(&str, &[&str]); 21] = [
+    let cases: [(&str, &[&str]); 23] = [
         ("", &["!! the heading has no column `name`, nor both `table_schema` and `table_name`; it has none at all"]),
         ("connection,name\n", &[]),
         ("connection,name\ndw,a.b\ndw,c.d", &["2 dw a.b", "3 dw c.d"]),
@@ -89,6 +91,8 @@ fn rows_are_read_with_their_place() {
         (&long_line, &["! line 1: more than 1048576 bytes", "2 - a.b"]),
         ("\u{feff}{\"name\":\"a.b\"}", &["1 - a.b"]),
         ("     \n\n\u{20}{\"name\":\"a.b\"}", &["3 - a.b"]),
+        ("\u{feff}  \n{\"name\":\"a.b\"}", &["2 - a.b"]),
+        (&blank_lines, &["500001 - a.b"]),
     ];
     for (text, expected) in cases {
         assert_eq!(rows(text.as_bytes()), expected, "{:?}", text.chars().take(80).collect::<String>());
