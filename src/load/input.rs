@@ -75,7 +75,8 @@ impl Input {
         Self::from_bytes(name.into(), read.map(|_| bytes))
     }
 
-    fn from_bytes(name: String, bytes: io::Result<Vec<u8>>) -> Result<Self, Unreadable> {
+    /// What was read of a file, or why it was not.
+    pub(crate) fn from_bytes(name: String, bytes: io::Result<Vec<u8>>) -> Result<Self, Unreadable> {
         let bytes = match bytes {
             Ok(bytes) => bytes,
             Err(error) => return Err(Unreadable { file: name, reason: error.to_string() }),

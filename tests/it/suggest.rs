@@ -4,6 +4,7 @@ use portcullis::audit::suggest::{Needs, SuggestOptions, Suggestion, Verdict};
 use portcullis::decision::Replay;
 use portcullis::model::{Operation, Policy};
 use portcullis::reference::ReferenceDecision;
+use portcullis::referer::Referer;
 use portcullis::snapshot::Options;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -42,12 +43,16 @@ fn line(asked: &Asked, token: &str) -> String {
     if asked.api == "sql" && asked.operation == Operation::Model {
         line["operation"] = "model".into();
     }
-    if let Some(referer) = &asked.referer {
-        // The log keeps the origin.
-        let origin = referer.match_indices('/').nth(2).map_or(referer.as_str(), |(slash, _)| &referer[..=slash]);
-        line["referer"] = origin.into();
-        if origin != referer {
-            line["referer_cut"] = true.into();
+    // The log keeps the origin.
+    match asked.referer.as_deref().filter(|header| !header.is_empty()).map(Referer::parse) {
+        None => {}
+        Some(None) => line["referer"] = "unreadable".into(),
+        Some(Some(referer)) => {
+            let port = referer.port().map(|port| format!(":{port}")).unwrap_or_default();
+            line["referer"] = format!("{}://{}{port}/", referer.scheme().as_str(), referer.host()).into();
+            if referer.path_and_query() != "/" {
+                line["referer_cut"] = true.into();
+            }
         }
     }
     line.to_string()

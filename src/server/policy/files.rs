@@ -2,16 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
 use super::source::Contents;
-use crate::load::{Unreadable, is_compiled, read_files};
+use crate::load::{Input, Unreadable, read_files};
+use crate::snapshot::MAGIC;
 
 /// How long to wait for what. The defaults suit all but tests.
 #[derive(Debug, Clone)]
@@ -91,7 +93,8 @@ impl Files {
         self.stamps() != self.seen
     }
 
-    /// Reads all files, again and again until they stay the same for a while.
+    /// Reads all files, again and again until they stay the same for a while. Where there is only one, that is the file
+    /// that was opened: another that is renamed over it while it is read takes nothing from it, and is read next.
     ///
     /// # Errors
     ///
@@ -104,14 +107,18 @@ impl Files {
         let end = Instant::now() + timing.patience;
         loop {
             let before = self.stamps();
-            let contents = contents(&self.paths);
+            let (contents, opened) = contents(&self.paths);
             std::thread::sleep(timing.settle);
-            if self.stamps() == before {
+            if self.stamps() == before || opened.is_some_and(|opened| opened.is_same()) {
                 self.seen = before;
                 return contents;
             }
             if Instant::now() >= end {
-                let reason = "it keeps changing: replace the file by renaming another".to_owned();
+                let reason = match self.paths.len() {
+                    1 => "it keeps changing: replace the file by renaming another",
+                    _ => "one of the policy's files keeps changing: replace them together and less often",
+                };
+                let reason = reason.to_owned();
                 let file = |path: &PathBuf| Unreadable { file: path.display().to_string(), reason: reason.clone() };
                 return Err(self.paths.iter().map(file).collect());
             }
@@ -127,12 +134,41 @@ impl Files {
     }
 }
 
-fn contents(paths: &[PathBuf]) -> Result<Contents, Vec<Unreadable>> {
-    match paths {
-        [path] if is_compiled(path) => fs::read(path)
-            .map(Contents::Compiled)
-            .map_err(|error| vec![Unreadable { file: path.display().to_string(), reason: error.to_string() }]),
-        _ => read_files(paths).map(Contents::Documents),
+/// What the files hold and, where there is only one, that file.
+fn contents(paths: &[PathBuf]) -> (Result<Contents, Vec<Unreadable>>, Option<Opened>) {
+    let [path] = paths else { return (read_files(paths).map(Contents::Documents), None) };
+    let (bytes, opened) = match Opened::read(path) {
+        Ok((bytes, opened)) => (Ok(bytes), Some(opened)),
+        Err(error) => (Err(error), None),
+    };
+    let contents = match bytes {
+        Ok(bytes) if bytes.starts_with(&MAGIC) => Ok(Contents::Compiled(bytes)),
+        bytes => Input::from_bytes(path.display().to_string(), bytes).map(|input| Contents::Documents(vec![input])),
+    };
+    (contents.map_err(|error| vec![error]), opened)
+}
+
+/// A file, whatever its name stands for now.
+struct Opened {
+    file: File,
+    bytes: u64,
+    modified: SystemTime,
+}
+
+impl Opened {
+    /// Reads the file behind `path`.
+    fn read(path: &Path) -> io::Result<(Vec<u8>, Self)> {
+        let mut file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok((bytes, Self { file, bytes: metadata.len(), modified: metadata.modified()? }))
+    }
+
+    /// Whether nothing was written to it since.
+    fn is_same(&self) -> bool {
+        let metadata = self.file.metadata();
+        metadata.is_ok_and(|now| now.len() == self.bytes && now.modified().is_ok_and(|now| now == self.modified))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -15,6 +16,9 @@ use crate::model::SecretDigest;
 
 /// The version of what is written.
 const VERSION: u32 = 1;
+
+/// How long a directory that is in use is waited for.
+const RELEASE: Duration = Duration::from_secs(1);
 
 /// A directory for what must outlive the process. One process uses it at a time.
 ///
@@ -99,7 +103,8 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// If it cannot be made or written, or another process uses it.
+    /// If it cannot be made or written, or another process uses it, and goes on to for a second: one that ends, or was
+    /// killed, or a program that it is just starting, may have it for a moment.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
         let mut builder = fs::DirBuilder::new();
@@ -109,10 +114,14 @@ impl StateDir {
         builder.create(&path).map_err(failed("make", &path))?;
         let name = path.join("lock");
         let lock = private().open(&name).map_err(failed("open", &name))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { path, _lock: lock }),
-            Err(fs::TryLockError::WouldBlock) => Err(StateError::InUse(path)),
-            Err(fs::TryLockError::Error(error)) => Err(failed("lock", &name)(error)),
+        let end = Instant::now() + RELEASE;
+        loop {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { path, _lock: lock }),
+                Err(fs::TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(RELEASE / 50),
+                Err(fs::TryLockError::WouldBlock) => return Err(StateError::InUse(path)),
+                Err(fs::TryLockError::Error(error)) => return Err(failed("lock", &name)(error)),
+            }
         }
     }
 

@@ -3,13 +3,14 @@
 use std::fs;
 use std::io::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use portcullis::decision::Reason;
 use portcullis::registry::{Actor, Location, NewToken, Registry};
 use portcullis::server::policy::{LiveOptions, Origin, Outcome, Source, Timing};
 
-use super::util::{SECRET, denied, eventually, now, policy, serve};
+use super::util::{SECRET, SetWhenDropped, denied, eventually, now, policy, serve};
 
 /// Nothing but what the system tells: whoever looks by themselves would find any change.
 fn told_only() -> LiveOptions {
@@ -144,7 +145,73 @@ fn half_of_a_file_never_becomes_the_policy() {
         }
     });
     eventually("all of the new file", || tokens() == 12);
-    assert_eq!(live.status().report().reloads.count(Outcome::Loaded), 2);
+    // What is told of a reload is told once it is in force.
+    eventually("the reload is told of", || live.status().report().reloads.count(Outcome::Loaded) == 2);
+}
+
+#[test]
+fn a_file_that_is_replaced_without_end_is_read_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, new] = ["policy.json", "new"].map(|name| folder.path().join(name));
+    fs::write(&file, policy("t0")).unwrap();
+    let timing = Timing { patience: Duration::from_millis(300), ..Timing::default() };
+    let options = LiveOptions { timing, ..LiveOptions::default() };
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), options);
+    let (stop, replaced) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // Never as long the same as a file that is written in place must be.
+            while !stop.load(Ordering::Relaxed) {
+                let next = replaced.load(Ordering::Relaxed) + 1;
+                fs::write(&new, policy(&format!("t{next}"))).unwrap();
+                fs::rename(&new, &file).unwrap();
+                replaced.store(next, Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let stop = SetWhenDropped(&stop);
+        for _ in 0..3 {
+            let (least, number) = (replaced.load(Ordering::Relaxed), authorizer.current().number());
+            eventually("another policy", || authorizer.current().number() > number);
+            // One of those that the file held since.
+            eventually("a policy that was put there meanwhile", || {
+                (least..=replaced.load(Ordering::Relaxed) + 1)
+                    .any(|at| denied(&authorizer, &format!("t{at}")).is_none())
+            });
+        }
+        drop(stop);
+    });
+    assert_eq!(live.status().report().reloads.count(Outcome::Failed), 0);
+    let last = format!("t{}", replaced.load(Ordering::Relaxed));
+    eventually("the last one", || denied(&authorizer, &last).is_none());
+}
+
+#[test]
+fn files_that_are_one_policy_are_read_from_one_moment() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two, new] = ["one.json", "two.json", "new"].map(|name| folder.path().join(name));
+    fs::write(&one, r#"{"connections": [{"name": "beside", "dialect": "postgres"}], "tokens": []}"#).unwrap();
+    fs::write(&two, policy("t0")).unwrap();
+    let timing = Timing { patience: Duration::from_millis(300), ..Timing::default() };
+    let options = LiveOptions { timing, ..LiveOptions::default() };
+    let (live, authorizer) = serve(&Source::files([&one, &two]).unwrap(), options);
+    assert_eq!((live.status().report().failure, denied(&authorizer, "t0")), (None, None));
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                fs::write(&new, policy("t1")).unwrap();
+                fs::rename(&new, &two).unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let stop = SetWhenDropped(&stop);
+        eventually("it is told", || live.status().report().failure.is_some());
+        drop(stop);
+    });
+    let problems = live.status().report().failure.map(|failure| failure.problems);
+    assert!(problems.is_none_or(|problems| problems[0].contains("replace them together")));
+    eventually("when it has become quiet", || denied(&authorizer, "t1").is_none());
 }
 
 #[test]
@@ -197,7 +264,7 @@ fn without_a_policy_ever_nothing_is_decided_until_there_is_one() {
     fs::create_dir(folder.path().join("later")).unwrap();
     fs::write(&file, policy("one")).unwrap();
     eventually("there at last", || denied(&authorizer, "one").is_none());
-    assert!(live.status().is_ready());
+    eventually("ready", || live.status().is_ready());
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::binary::start;
 use super::running::{ask, connect};
-use super::util::{SECRET, eventually};
+use super::util::{SECRET, SetWhenDropped, eventually};
 
 const TOKENS: usize = 200;
 const CLIENTS: usize = 4;
@@ -62,15 +62,6 @@ impl Client {
             (Some("deny"), Some("source_not_granted")) => false,
             _ => panic!("{answer}"),
         }
-    }
-}
-
-/// Sets it at the end of a scope, however that is left.
-struct SetWhenDropped<'a>(&'a AtomicBool);
-
-impl Drop for SetWhenDropped<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use portcullis::base::Timestamp;
 use portcullis::decision::Reason;
@@ -168,8 +169,14 @@ fn a_state_directory_is_used_by_one_at_a_time() {
     let options = LiveOptions { state_dir: Some(folder.path().to_owned()), ..LiveOptions::default() };
     let error = LivePolicy::start(&source, Authorizer::unavailable(), options).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");
-    drop(first);
-    StateDir::open(folder.path()).unwrap();
+    // Whoever comes while it ends waits for that.
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            std::thread::sleep(Duration::from_millis(100));
+            drop(first);
+        });
+        StateDir::open(folder.path()).unwrap();
+    });
 }
 
 /// What is kept loads as the same policy: the same tokens by digest, compiled to the same bytes of everything.

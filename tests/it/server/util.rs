@@ -1,5 +1,6 @@
 //! Policies to serve, and waiting for what is true eventually.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis::Authorizer;
@@ -67,4 +68,13 @@ pub(super) fn decide_and(
         decision: &decision,
         took,
     });
+}
+
+/// Sets it at the end of a scope, however that is left.
+pub(super) struct SetWhenDropped<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for SetWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
 }
