@@ -79,7 +79,7 @@ enum Stamp {
     /// Device and file number, length, and when its content and it itself were last changed.
     Is { file: (u64, u64), bytes: u64, modified: (i64, i64), changed: (i64, i64) },
     /// Why there is none.
-    Unknown(std::io::ErrorKind),
+    Unknown(io::ErrorKind),
 }
 
 impl Files {
