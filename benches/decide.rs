@@ -8,6 +8,10 @@
 //! - `decide/digest`: the decision from a digest that is already computed;
 //! - `loop/digest`: what an engineer writes in an afternoon: look up the token, then ask its grants one after another.
 //!
+//! The groups `cold` ask the same after something else has used the processor's caches, as in a server, where each decision comes after a
+//! request was received and read: 4 MiB of other memory are read and written before each. `floor/clock` is what the time of nothing is
+//! there; take it off the others.
+//!
 //! Divide by the floor of the same group: the quotient means the same on every machine.
 #![allow(
     clippy::cast_possible_truncation,
@@ -25,6 +29,7 @@ mod workload;
 
 use std::collections::HashMap;
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis::base::Timestamp;
@@ -109,23 +114,62 @@ fn benches(criterion: &mut Criterion) {
         let fast: HashMap<&str, u32, foldhash::fast::RandomState> =
             workload.requests.iter().zip(0..).map(|(asked, at)| (asked.secret.as_str(), at)).collect();
 
+        let engines: [(&str, &dyn Fn(usize) -> bool); 5] = [
+            ("floor/hashed", &|at| hashed.contains_key(&SecretDigest::of(&workload.requests[at].secret))),
+            ("floor/fast", &|at| fast.contains_key(workload.requests[at].secret.as_str())),
+            ("decide/secret", &|at| decide(&snapshot, &requests[at], now).is_allow()),
+            ("decide/digest", &|at| decide(&snapshot, &known[at], now).is_allow()),
+            ("loop/digest", &|at| plain.allows(&digests[at], &workload.requests[at], now)),
+        ];
+        let next = |at: &mut usize| {
+            *at = if *at + 1 == requests.len() { 0 } else { *at + 1 };
+            *at
+        };
         let mut group = criterion.benchmark_group(format!("{tokens} tokens"));
         group.throughput(Throughput::Elements(1));
-        let mut run = |name: &str, one: &mut dyn FnMut(usize) -> bool| {
+        for (name, one) in engines {
             let mut at = 0;
-            group.bench_function(name, |bencher| {
-                bencher.iter(|| {
-                    at = if at + 1 == requests.len() { 0 } else { at + 1 };
-                    black_box(one(at))
-                });
-            });
-        };
-        run("floor/hashed", &mut |at| hashed.contains_key(&SecretDigest::of(&workload.requests[at].secret)));
-        run("floor/fast", &mut |at| fast.contains_key(workload.requests[at].secret.as_str()));
-        run("decide/secret", &mut |at| decide(&snapshot, &requests[at], now).is_allow());
-        run("decide/digest", &mut |at| decide(&snapshot, &known[at], now).is_allow());
-        run("loop/digest", &mut |at| plain.allows(&digests[at], &workload.requests[at], now));
+            group.bench_function(name, |bencher| bencher.iter(|| black_box(one(next(&mut at)))));
+        }
         group.finish();
+
+        let mut group = criterion.benchmark_group(format!("{tokens} tokens, cold"));
+        group.sample_size(50);
+        let mut others = Others::default();
+        let nothing: (&str, &dyn Fn(usize) -> bool) = ("floor/clock", &|at| at > 0);
+        for (name, one) in std::iter::once(nothing).chain(engines) {
+            let mut at = 0;
+            let mut timed = || {
+                others.work();
+                let at = next(&mut at);
+                // What is asked was just read.
+                black_box((workload.requests[at].clone(), requests[at], known[at], digests[at]));
+                let begun = Instant::now();
+                black_box(one(at));
+                begun.elapsed()
+            };
+            group.bench_function(name, |bencher| {
+                bencher.iter_custom(|count| (0..count).map(|_| timed()).sum::<Duration>());
+            });
+        }
+        group.finish();
+    }
+}
+
+/// What uses the caches meanwhile.
+struct Others(Vec<[u64; 8]>);
+
+impl Default for Others {
+    fn default() -> Self {
+        Self(vec![[0; 8]; (4 << 20) / 64])
+    }
+}
+
+impl Others {
+    fn work(&mut self) {
+        for line in black_box(&mut self.0) {
+            line[0] += 1;
+        }
     }
 }
 
