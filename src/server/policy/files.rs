@@ -6,7 +6,7 @@ use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
@@ -151,28 +151,45 @@ fn contents(paths: &[PathBuf]) -> (Result<Contents, Vec<Unreadable>>, Option<Ope
 /// A file, whatever its name stands for now.
 struct Opened {
     file: File,
-    bytes: u64,
-    modified: SystemTime,
+    stamp: Stamp,
 }
 
 impl Opened {
     /// Reads the file behind `path`.
     fn read(path: &Path) -> io::Result<(Vec<u8>, Self)> {
         let mut file = File::open(path)?;
-        let metadata = file.metadata()?;
+        let stamp = Stamp::of(&file.metadata()?);
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
-        Ok((bytes, Self { file, bytes: metadata.len(), modified: metadata.modified()? }))
+        Ok((bytes, Self { file, stamp }))
     }
 
-    /// Whether nothing was written to it since.
+    /// Whether nothing happened to it since, but for the loss of its last name to another.
     fn is_same(&self) -> bool {
-        let metadata = self.file.metadata();
-        metadata.is_ok_and(|now| now.len() == self.bytes && now.modified().is_ok_and(|now| now == self.modified))
+        let is_same = |now: &Metadata| Stamp::of(now) == self.stamp.as_of(now);
+        self.file.metadata().is_ok_and(|now| is_same(&now))
     }
 }
 
 impl Stamp {
+    /// The stamp that the same file with the same content has `now`: to lose its last name is a change of the file itself.
+    #[cfg(unix)]
+    fn as_of(&self, now: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let mut stamp = self.clone();
+        if let Self::Is { changed, .. } = &mut stamp
+            && now.nlink() == 0
+        {
+            *changed = (now.ctime(), now.ctime_nsec());
+        }
+        stamp
+    }
+
+    #[cfg(not(unix))]
+    fn as_of(&self, _: &Metadata) -> Self {
+        self.clone()
+    }
+
     #[cfg(unix)]
     fn of(metadata: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;

@@ -206,11 +206,12 @@ fn files_that_are_one_policy_are_read_from_one_moment() {
             }
         });
         let stop = SetWhenDropped(&stop);
-        eventually("it is told", || live.status().report().failure.is_some());
+        eventually("it is told", || {
+            live.status().report().failure.is_some_and(|failure| failure.problems[0].contains("replace them together"))
+        });
+        assert_eq!(denied(&authorizer, "t0"), None, "the last good one stays");
         drop(stop);
     });
-    let problems = live.status().report().failure.map(|failure| failure.problems);
-    assert!(problems.is_none_or(|problems| problems[0].contains("replace them together")));
     eventually("when it has become quiet", || denied(&authorizer, "t1").is_none());
 }
 
