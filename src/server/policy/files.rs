@@ -118,9 +118,7 @@ impl Files {
                     1 => "it keeps changing: replace the file by renaming another",
                     _ => "one of the policy's files keeps changing: replace them together and less often",
                 };
-                let reason = reason.to_owned();
-                let file = |path: &PathBuf| Unreadable { file: path.display().to_string(), reason: reason.clone() };
-                return Err(self.paths.iter().map(file).collect());
+                return Err(self.paths.iter().map(|path| unreadable(path, reason)).collect());
             }
         }
     }
@@ -134,8 +132,18 @@ impl Files {
     }
 }
 
+fn unreadable(path: &Path, reason: &str) -> Unreadable {
+    Unreadable { file: path.display().to_string(), reason: reason.to_owned() }
+}
+
 /// What the files hold and, where there is only one, that file.
 fn contents(paths: &[PathBuf]) -> (Result<Contents, Vec<Unreadable>>, Option<Opened>) {
+    // To open a pipe is to wait for whoever writes to it, without end.
+    let is_other = |path: &&PathBuf| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    let others: Vec<_> = paths.iter().filter(is_other).map(|path| unreadable(path, "it is no regular file")).collect();
+    if !others.is_empty() {
+        return (Err(others), None);
+    }
     let [path] = paths else { return (read_files(paths).map(Contents::Documents), None) };
     let (bytes, opened) = match Opened::read(path) {
         Ok((bytes, opened)) => (Ok(bytes), Some(opened)),

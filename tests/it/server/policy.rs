@@ -187,6 +187,24 @@ fn a_file_that_is_replaced_without_end_is_read_all_the_same() {
 }
 
 #[test]
+#[cfg(unix)]
+fn what_is_no_regular_file_is_told_and_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("one")).unwrap();
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions::default());
+    fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    eventually("the pipe is told of", || {
+        live.status().report().failure.is_some_and(|failure| failure.problems[0].contains("no regular file"))
+    });
+    assert_eq!(denied(&authorizer, "one"), None);
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, policy("two")).unwrap();
+    eventually("a file again", || denied(&authorizer, "two").is_none());
+}
+
+#[test]
 fn files_that_are_one_policy_are_read_from_one_moment() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two, new] = ["one.json", "two.json", "new"].map(|name| folder.path().join(name));
