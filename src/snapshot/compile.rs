@@ -71,8 +71,9 @@ impl<'p> Compiler<'p> {
         // Sets with residue wait until each connection's residue is known.
         let mut waiting: Vec<(usize, Vec<BlockPlan>)> = Vec::new();
         for token in self.policy.tokens() {
-            let blocks = self.plan(token.grants())?;
+            // What texts only this token has stand behind its id.
             let row = self.row(token)?;
+            let blocks = self.plan(token.grants())?;
             if blocks.iter().all(|block| block.residue.is_empty()) {
                 rows.push(row.with_grants(self.sets.write(&blocks)?));
             } else {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Report;
 use super::connections::ConnectionTable;
+use super::fetch::fetch;
 use super::grants::{Block, GrantSets, Residue};
 use super::referers::RefererSets;
 use super::residue::Matcher;
@@ -74,9 +75,13 @@ impl Context {
 impl Compiled {
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest) -> Option<Found<'_>> {
-        // Grants will be asked for: a cache miss, which all that comes before them need not wait for.
-        let found = self.tokens.find(digest, |grants| self.grants.expect(grants));
-        found.map(|(at, row)| Found { compiled: self, row, at })
+        // Row, grants and texts are cache misses, most likely: what nothing waits for yet is on its way.
+        let (at, row) = self.tokens.find(digest, |row, grants| {
+            fetch(row);
+            self.grants.fetch(grants);
+        })?;
+        self.texts.fetch(row.id());
+        Some(Found { compiled: self, row, at })
     }
 
     pub(crate) fn rows(&self) -> &[Row] {

@@ -24,6 +24,7 @@ mod write;
 
 use bytes::Bytes;
 
+use super::fetch::fetch_from;
 use super::texts::TextId;
 use crate::model::GrantKind;
 pub(crate) use entries::Entries;
@@ -117,10 +118,10 @@ struct Set<'s, const W: usize, const D: usize> {
 }
 
 impl GrantSets {
-    /// Has the memory of the set at `set` on its way while other things are done.
+    /// Has the memory of the set at `set` on its way while other things are done: of most sets all.
     #[inline]
-    pub(crate) fn expect(&self, set: u32) {
-        std::hint::black_box(self.bytes.get(set as usize).copied());
+    pub(super) fn fetch(&self, set: u32) {
+        fetch_from(&self.bytes, set as usize);
     }
 
     /// The block of the set at `set` for `connection`. Logarithmic in the connections of the set.

@@ -12,6 +12,7 @@ mod compile;
 mod compiled;
 mod connections;
 mod edit;
+mod fetch;
 mod file;
 mod grants;
 mod literals;

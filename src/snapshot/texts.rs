@@ -12,6 +12,7 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::CompileError;
+use super::fetch::fetch_from;
 use crate::base::is_same;
 
 /// Texts one behind the other.
@@ -65,6 +66,12 @@ impl<B: Deref<Target = [u8]>> Texts<B> {
         let (beginning, rest) = rest.split_first_chunk()?;
         let (length, behind) = number(self.bytes.get(u32::from_le_bytes(*beginning) as usize..)?)?;
         Some(Text { beginning: behind.get(..length >> 1)?, own: rest.get(..head >> 1)? })
+    }
+
+    /// Has the memory of the text at `id`, and of some behind it, on its way while other things are done.
+    #[inline]
+    pub(super) fn fetch(&self, id: TextId) {
+        fetch_from(&self.bytes, id as usize);
     }
 
     /// The text that begins at `id`, where it was a string in one piece.

@@ -111,10 +111,10 @@ impl TokenTable {
         Self { rows: Bytes::from_owner(Rows(rows)), slots, places, seed }
     }
 
-    /// The row of this digest, with its place. One probe and one comparison, nearly always. `expect` is told where the grants
-    /// of a row begin that it may be, before that is waited for.
+    /// The row of this digest, with its place. One probe and one comparison, nearly always. `expect` is told the first
+    /// byte of a row that it may be, and where its grants begin, before the row is waited for.
     #[inline]
-    pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(u32)) -> Option<(usize, &Row)> {
+    pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(&u8, u32)) -> Option<(usize, &Row)> {
         let mask = self.slots.len().checked_sub(1)?;
         let (mut at, fingerprint) = split(digest.as_bytes(), self.seed);
         loop {
@@ -126,7 +126,8 @@ impl TokenTable {
                 && let Some(place) = ((slot.row & self.places) as usize).checked_sub(1)
                 && let Some(row) = self.row(place)
             {
-                expect(slot.grants);
+                let [first, ..] = &row.digest;
+                expect(first, slot.grants);
                 if row.digest == *digest.as_bytes() {
                     return Some((place, row));
                 }
@@ -229,11 +230,11 @@ mod tests {
             let rows = (0..count).map(|at| row(&format!("secret {at}"))).collect();
             let table = TokenTable::new(rows);
             for at in 0..count {
-                let found = table.find(&SecretDigest::of(&format!("secret {at}")), |_| ()).map(|(at, _)| at);
+                let found = table.find(&SecretDigest::of(&format!("secret {at}")), |_, _| ()).map(|(at, _)| at);
                 assert_eq!(found, Some(at), "{at} of {count}");
-                assert!(table.find(&SecretDigest::of(&format!("another {at}")), |_| ()).is_none());
+                assert!(table.find(&SecretDigest::of(&format!("another {at}")), |_, _| ()).is_none());
             }
         }
-        assert!(TokenTable::default().find(&SecretDigest::of("secret 0"), |_| ()).is_none());
+        assert!(TokenTable::default().find(&SecretDigest::of("secret 0"), |_, _| ()).is_none());
     }
 }
