@@ -20,8 +20,24 @@ pub(super) fn fetch(byte: &u8) {
 /// As [`fetch`], of two lines from the byte at this place on, where there are such.
 #[inline]
 pub(super) fn fetch_from(bytes: &[u8], at: usize) {
-    if let Some([first, .., second]) = bytes.get(at..=at + LINE) {
+    if let Some([first, .., second]) = bytes.get(at..=at.saturating_add(LINE)) {
         fetch(first);
         fetch(second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_place_may_be_asked_for() {
+        for length in [0, 1, LINE, LINE + 1, 3 * LINE] {
+            let bytes = vec![7; length];
+            for at in [0, 1, length, length + 1, usize::MAX - LINE, usize::MAX] {
+                fetch_from(&bytes, at);
+            }
+            assert_eq!(bytes, vec![7; length]);
+        }
     }
 }
