@@ -82,7 +82,7 @@ start() { "$@" >>"$folder/log" 2>&1 & started+=($!); }
 await() { for _ in {1..200}; do (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; cat "$folder/log" >&2; exit 1; }
 
 # What a process is given of addresses and pages makes it faster or slower, by a twentieth and for good: so both servers are others in
-# each round. Behind Envoy, where that hardly shows, they stay.
+# each round, and both Envoys.
 serve() {
     local own=("$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18181 --admin 127.0.0.1:18182)
     [[ $1 != same ]] || own=("$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18181 127.0.0.1:18182)
@@ -151,11 +151,9 @@ for way in $ways; do
     own() { ask "$way" "${ports[0]}" "$1" "${started[0]}"; }
     other() { ask "$way" "${ports[1]}" "$1" "${started[1]}"; }
     for ((round = 0; round < rounds; round++)); do
-        if [[ $way != envoy ]] || ((round == 0)); then
-            stop
-            serve "$way"
-            [[ $way != envoy ]] || between
-        fi
+        stop
+        serve "$way"
+        [[ $way != envoy ]] || between
         { own 1s; other 1s; } >/dev/null
         if ((round % 2)); then
             second=$(other "${seconds}s"); first=$(own "${seconds}s")
