@@ -37,7 +37,6 @@ mod tests {
             for at in [0, 1, length, length + 1, usize::MAX - LINE, usize::MAX] {
                 fetch_from(&bytes, at);
             }
-            assert_eq!(bytes, vec![7; length]);
         }
     }
 }
