@@ -224,9 +224,16 @@ class AllowAll(BaseHTTPRequestHandler):
 
     def answer(self):
         self.rfile.read(int(self.headers.get("content-length") or 0))
-        self.send_response(200)
-        self.send_header("content-length", "0")
+        self.reply(200, b"")
+
+    def reply(self, status, body, *headers):
+        # A connection that is kept would be used once Portcullis is there.
+        self.close_connection = True
+        self.send_response(status)
+        for name, value in (*headers, ("connection", "close"), ("content-length", str(len(body)))):
+            self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(body)
 
     do_GET = do_POST = do_PUT = do_HEAD = do_OPTIONS = do_PATCH = do_DELETE = do_QUERY = answer
 

@@ -31,6 +31,7 @@ class Request:
     body: bytes | None
     tokens: list
     chunked: bool = False
+    version: str = "HTTP/1.1"
     # Bytes that are sent after the request.
     after: bytes = b""
 
@@ -54,7 +55,7 @@ class Request:
                 headers.append(("Transfer-Encoding", "chunked"))
         elif self.body is not None and not {"content-length", "transfer-encoding"} & set(names):
             headers.append(("Content-Length", str(len(body))))
-        head = f"{self.method} {self.target} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers)
+        head = f"{self.method} {self.target} {self.version}\r\n" + "".join(f"{name}: {value}\r\n" for name, value in headers)
         return head.encode("utf-8", "surrogateescape") + b"\r\n" + body + self.after
 
     def fields(self, case, has_length=True):
@@ -415,6 +416,14 @@ def header_sets(base):
     for name in WHERE:
         yield f"{name} of a secret", [(name, f"/v3/maps/{SECRET_CONNECTION}/query?q={quote_plus(SECRET_QUERY)}")]
         yield f"{name} of this request", [(name, base.request.target)]
+    # PHP's $_REQUEST has cookies too, where no `php.ini` says otherwise.
+    key = (base.in_body or base.in_query or ["q"])[0]
+    secret = base.secret(key)
+    for cookies in (f"{key}={quote(secret)}", f"a=b; {key}={secret}", f"{key}={quote(secret)}; {key}={quote(base.value(key) or 'x')}", f"{key}[]={quote(secret)}", f"{key}[x]={quote(secret)}",
+                    f"{key[0]}%{ord(key[-1]):02x}={quote(secret)}", f"%{ord(key[0]):02x}{key[1:]}={quote(secret)}", f" {key} ={quote(secret)}", f"{key.upper()}={quote(secret)}", f"a=b,{key}={quote(secret)}",
+                    f"a=b;{key}={quote(secret)}", f"a=b&{key}={quote(secret)}", f'"{key}"={quote(secret)}', "access_token=other-secret", "access.token=other-secret", "_method=GET", "type=query; " + f"{key}={quote(secret)}"):
+        yield f"Cookie: {cookies}", [("Cookie", cookies)]
+    yield "two cookies", [("Cookie", "a=b"), ("Cookie", f"{key}={quote(secret)}")]
     for name, value in (("X-Forwarded-Method", "OPTIONS"), ("X-Original-Method", "OPTIONS"), ("X-Forwarded-Host", "evil.example"), ("Proxy-Connection", "X-Portcullis-Token-Id"), ("TE", "trailers"),
                         ("Range", "bytes=0-1"), ("Expect", "100-continue"), ("Expect", "200-ok"), ("Max-Forwards", "0"), ("X-Envoy-Auth-Partial-Body", "false"), ("Content-Encoding", "gzip"),
                         ("Content-Type", FORM), ("Content_Type", FORM), ("Content-Length", "0"), ("X-Original-Content-Length", ""), ("Accept", "text/html"), ("Origin", "https://evil.example"),
@@ -425,6 +434,8 @@ def header_sets(base):
 def headers(base):
     for label, more in header_sets(base):
         yield base.request.more(label, *more)
+    for version in ("HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "http/1.1", "HTTP/0.9", "HTTP/1.1 ", ""):
+        yield base.request.but(f"version {version!r}", version=version)
     # A second reading of the same request, in the query or in a form.
     for pair in ("_method=GET", "_method=POST", "_METHOD=GET", "_method[]=GET", "_method=OPTIONS", "X-HTTP-Method-Override=GET", "_method=PUT"):
         yield base.to(pair, [*base.pairs, pair])
@@ -460,7 +471,9 @@ def headers(base):
 def preflights(base):
     """Requests without a token that claim to be preflights, and ask for a secret source where they are not."""
     rest = base.request.without("authorization", "origin", "access-control-request-method")
-    claims = [("Origin", "https://www.example.com"), ("Access-Control-Request-Method", "GET")]
+    # One that gateways answer for, and one that they do not know.
+    origin = "https://app.example.com" if len(base.id) % 2 else "https://www.example.com"
+    claims = [("Origin", origin), ("Access-Control-Request-Method", "GET")]
     pairs = [pair for pair in base.pairs if not pair.startswith("access_token=")]
     preflight = base.to("preflight", pairs, method="OPTIONS", headers=[*rest, *claims], body=None, tokens=[])
     yield preflight
@@ -509,7 +522,7 @@ def without_token(base):
 
 
 # Each kind, and at most so many of it.
-KINDS = [(keys_in_query, 900), (keys_in_body, 450), (body_types, 700), (paths, 900), (headers, 600), (preflights, 400), (without_token, 250)]
+KINDS = [(keys_in_query, 1400), (keys_in_body, 800), (body_types, 1600), (paths, 1800), (headers, 1100), (preflights, 700), (without_token, 300)]
 
 
 def corpus():
@@ -521,7 +534,7 @@ def corpus():
         mutated += chance.sample(every, limit) if len(every) > limit else every
     # Two changes at once.
     by_id = {base.id: base for base in originals}
-    for request in chance.sample(mutated, 300):
+    for request in chance.sample(mutated, 600):
         base = by_id[request.label.partition(":")[0]]
         label, more = chance.choice([*header_sets(base)])
         mutated.append(request.more(label, *more))
@@ -549,6 +562,10 @@ def known():
         *(get(f"referers {values}", "/v3/maps/carto_dw/table?name=acme.public.sites", *(("Referer", value) for value in values)).but("sites", headers=[("Authorization", "Bearer written-sites"), *(("Referer", value) for value in values)], tokens=["written-sites"])
           for good, bad in [("https://www.example.com/", "https://evil.example/")] for values in ([good, bad], [bad, good], [f"{good}, {bad}"], [f"{good},{bad}"], [bad])),
         get("GET with a body", f"{table}?name={own}", ("Content-Type", JSON)).but("JSON", body=f'{{"name": "{SECRET_TABLE}"}}'.encode()),
+        # Longer than what a gateway keeps: the last key is the one that counts.
+        *(post(f"{size} bytes", table, f'{{"name": "{own}", "pad": "{"x" * size}", "name": "{SECRET_TABLE}"}}', JSON) for size in (17_000, 90_000, 140_000, 1_100_000)),
+        *(post(f"{size} bytes in chunks", table, f'{{"name": "{own}", "pad": "{"x" * size}", "name": "{SECRET_TABLE}"}}', JSON).but("chunked", chunked=True) for size in (17_000, 140_000, 1_100_000)),
+        get("cookie", f"{table}?name={own}", ("Cookie", f"name={SECRET_TABLE}")), get("cookie of a token", f"{table}?name={own}", ("Cookie", "access_token=other-secret")),
         get("mangled token", f"{table}?name={own}&access.token=other-secret").but("PHP"),
     ]
 
@@ -573,6 +590,9 @@ def second_version():
         key = (base.in_body or base.in_query or ["q"])[0]
         own = base.value(key) or "SELECT 1"
         yield changed(plain, "as it is")
+        if plain.body:
+            length = ("content-length", str(len(plain.body)))
+            yield changed(plain.more("a length", length), "with trailers", trailers=[*spoof, (b"authorization", b"Bearer other-secret")])
         yield changed(plain, "with trailers", trailers=[*spoof, (b"authorization", b"Bearer other-secret")])
         # A body without a length, which no header announces.
         for name, text in bodies(key, own, base.secret(key)).items():

@@ -17,7 +17,8 @@ JARS = ":".join(f"/usr/share/java/{name}.jar" for name in
 
 # Name and command of each reader.
 READERS = [
-    ("php", "php -d display_errors=stderr -S 127.0.0.1:{port} {here}/map.php"),
+    # Without its configuration file, as in the images that PHP itself publishes.
+    ("php", "php -n -d display_errors=stderr -S 127.0.0.1:{port} {here}/map.php"),
     ("rack", "puma --silent --threads 4:4 --bind tcp://127.0.0.1:{port} {here}/map.ru"),
     ("tomcat", "java -Xshare:auto -XX:TieredStopAtLevel=1 -cp {jars}:{target}/bin Service {port} {dir}"),
     ("express", "node {here}/express.js {port} {target}/npm express"),

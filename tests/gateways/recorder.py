@@ -44,10 +44,9 @@ class Handler(socketserver.StreamRequestHandler):
                 body = self.rfile.read(int(length[0]))
         finally:
             self.server.keep(head + body)
-        upgrades = b", ".join(values(head, b"upgrade"))
-        other = [each for each in re.split(rb"[, ]+", upgrades) if each and each.lower() != b"websocket"]
-        if other and b"upgrade" in b",".join(values(head, b"connection")).lower():
-            self.wfile.write(SWITCHED % other[0])
+        upgrade = b", ".join(values(head, b"upgrade")).split(b",")[0].strip()
+        if upgrade and b"upgrade" in b",".join(values(head, b"connection")).lower():
+            self.wfile.write(SWITCHED % upgrade)
             with contextlib.suppress(OSError):
                 self.server.tunnelled(head, self.connection.recv(65536))
             return False

@@ -34,12 +34,7 @@ class Fickle(misread.AllowAll):
         self.rfile.read(int(self.headers.get("content-length") or 0))
         is_denial = next(self.turns) % 2 == 0
         body = b'{"error": "no", "reason": "source_not_granted"}' if is_denial else b""
-        self.send_response(403 if is_denial else 200)
-        self.send_header("content-type", "application/json")
-        self.send_header("x-portcullis-token-id", "swapped")
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        self.reply(403 if is_denial else 200, body, ("content-type", "application/json"), ("x-portcullis-token-id", "swapped"))
 
     do_GET = do_POST = do_PUT = do_HEAD = do_OPTIONS = do_PATCH = answer
 
@@ -65,7 +60,7 @@ def swaps(path, stop):
         new = path.with_suffix(".new")
         new.write_text(json.dumps({"tokens": [{**token, "grants": [{"connection_name": "dw", "source": source}]}]}))
         os.replace(new, path)
-        if stop.wait(0.02):
+        if stop.wait(0.1):
             return
 
 

@@ -55,15 +55,20 @@ $override = $_SERVER['HTTP_X_HTTP_METHOD_OVERRIDE'] ?? $_POST['_method'] ?? $_GE
 if ($method === 'POST' && is_string($override) && preg_match('/^[A-Z]+$/', strtoupper($override))) {
     $method = strtoupper($override);
 }
-// As Symfony does, the whole path is decoded before it is matched.
-$path = rawurldecode((string) parse_url($_SERVER['REQUEST_URI'], PHP_URL_PATH));
 $found = [];
-if ($method !== 'OPTIONS' && preg_match('#^(?:/api)?/v3/(.*)$#s', $path, $match)) {
-    $segments = explode('/', $match[1]);
-    $json = json_decode(file_get_contents('php://input'), true);
-    $json = is_array($json) ? $json : [];
-    foreach ([$_GET, $_POST, $_REQUEST, $json, $json + $_GET, $_GET + $json] as $view) {
-        array_push($found, ...reads($segments, $view));
+// Some frameworks believe what IIS says about a URL that it has rewritten.
+$uris = [$_SERVER['REQUEST_URI'], $_SERVER['HTTP_X_ORIGINAL_URL'] ?? '', $_SERVER['HTTP_X_REWRITE_URL'] ?? ''];
+foreach ($method === 'OPTIONS' ? [] : $uris as $uri) {
+    // As Symfony does, the whole path is decoded before it is matched.
+    $path = rawurldecode((string) parse_url($uri, PHP_URL_PATH));
+    if (preg_match('#^(?:/api)?/v3/(.*)$#s', $path, $match)) {
+        $segments = explode('/', $match[1]);
+        $json = json_decode(file_get_contents('php://input'), true);
+        $json = is_array($json) ? $json : [];
+        parse_str((string) parse_url($uri, PHP_URL_QUERY), $query);
+        foreach ([$query, $_GET, $_POST, $_REQUEST, $json, $json + $_GET, $_GET + $json] as $view) {
+            array_push($found, ...reads($segments, $view));
+        }
     }
 }
 $report = [
