@@ -286,7 +286,7 @@ def drive(binary, wanted, directory):
     port = processes.free_port()
     with contextlib.ExitStack() as stack:
         services = readers.start(stack, directory)
-        gateways, second, recorders = [], [], {}
+        first, second, recorders = [], [], {}
 
         def start(name, of, changes=()):
             recorders[name] = stack.enter_context(Recorder())
@@ -298,12 +298,12 @@ def drive(binary, wanted, directory):
 
         for each in processes.GATEWAYS:
             if not wanted or each[0] in wanted:
-                gateways.append(start(each[0], each))
+                first.append(start(each[0], each))
                 changes = processes.SECOND_VERSION.get(each[0])
-                second.append(start(f"{each[0]}-h2", each, changes) if changes else gateways[-1])
-        say(f"{len(services)} readers and {len(gateways)} gateways are up")
+                second.append(start(f"{each[0]}-h2", each, changes) if changes else first[-1])
+        say(f"{len(services)} readers and {len(first)} gateways are up")
         # Envoy's other example asks by gRPC.
-        asks_by_http = next((gateway for gateway in reversed(gateways) if gateway.name != "envoy-grpc"), None)
+        asks_by_http = next((gateway for gateway in reversed(first) if gateway.name != "envoy-grpc"), None)
         tested = self_test(asks_by_http, recorders[asks_by_http.name], port, services) if asks_by_http else None
         server = processes.portcullis(binary, path, port, directory)
         stack.callback(server.stop)
@@ -313,24 +313,35 @@ def drive(binary, wanted, directory):
             with concurrent.futures.ThreadPoolExecutor(len(gateways)) as pool:
                 list(pool.map(lambda gateway: through(gateway, recorders[gateway.name], requests, arrived, send), gateways))
 
+        def stage(title, gateways, corpus, send):
+            arrived = Arrived()
+            all_through(gateways, dict(enumerate(corpus)), arrived, send)
+            say(f"{title}: {len(corpus)} mutations through {len(gateways)} gateways: {sum(arrived.count.values())} reached an upstream,",
+                f"{len(arrived.passed)} of them different")
+            show(title, judge(arrived, read(arrived, services), policy), services)
+            say("read")
+            return arrived
+
         if tested:
             check_self_test(policy, *tested, services)
         expects = {request.label: (request, expect) for request, expect in mutations.controls()}
-        for title, gateways, send in (("HTTP/1.1", gateways, send1), ("HTTP/2", second, send2)):
+        mutated = [*mutations.known(), *mutations.corpus()]
+        for title, gateways, send, corpus in (("HTTP/1.1", first, send1, mutated), ("HTTP/2", second, send2, [*mutated[::5], *mutations.second_version()])):
             plain = Arrived()
             all_through(gateways, dict(enumerate(request for request, _ in expects.values())), plain, send)
             found = read(plain, services)
             control(plain, found, gateways, expects)
             judge(plain, found, policy)
-            corpus = [*mutations.known(), *mutations.corpus()]
-            if send == send2:
-                corpus = [*corpus[::4], *mutations.second_version()]
-            arrived = Arrived()
-            all_through(gateways, dict(enumerate(corpus)), arrived, send)
-            say(f"{title}: {len(expects)} controls and {len(corpus)} mutations through {len(gateways)} gateways:",
-                f"{sum(arrived.count.values())} reached an upstream, {len(arrived.passed)} of them different")
-            show(title, judge(arrived, read(arrived, services), policy), services)
-            say("read")
+            stage(title, gateways, corpus, send)
+        # Where the upstream answers preflights, they reach it undecided.
+        server.stop()
+        server = processes.portcullis(binary, path, port, directory, "--pass-preflights")
+        stack.callback(server.stop)
+        claims = [request for request in mutated if "preflight" in request.label]
+        arrived = stage("preflights that pass", second, claims[::2], send2)
+        arrived.passed.update(stage("preflights that pass, HTTP/1.1", first, claims, send1).passed)
+        if not wanted and not arrived.passed:
+            problem("a control", "no preflight passes")
 
 
 if __name__ == "__main__":

@@ -74,9 +74,9 @@ class Process:
             self.child.wait()
 
 
-def portcullis(binary, policy, port, directory):
+def portcullis(binary, policy, port, directory, *options):
     command = [binary, "serve", "--policy", str(policy), "--listen", f"127.0.0.1:{port}",
-               "--admin", f"127.0.0.1:{free_port()}", "--cors-origin", "*", "--drain", "1"]
+               "--admin", f"127.0.0.1:{free_port()}", "--cors-origin", "*", "--drain", "1", *options]
     return Process(command, port, directory, directory / "portcullis.log")
 
 
