@@ -154,6 +154,7 @@ impl<'r> Relevant<'r> {
             6 if is("origin") => self.origin.another(value),
             7 if is("referer") => self.referer.another(value),
             7 if is("upgrade") => self.upgrade(value),
+            7 if is("trailer") => self.refused = Some("trailers, which are headers after the check"),
             12 if is("content-type") => self.content_type.another(value),
             13 if is("authorization") => self.authorization.another(value),
             14 if is("content-length") => self.announces_body |= value.trim_ascii() != b"0",

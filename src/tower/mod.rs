@@ -25,7 +25,7 @@
 //! a client called `x-portcullis-…` is taken away. Paths, and preflights, that the operator lets pass go on without [`Allowed`].
 //! By default no preflight goes on: those of the web sites of [`AuthorizeLayer::cors`] are answered at once.
 //!
-//! A body is read before the decision only where a source may stand in it, up to a limit, and is then handed on as it came. How long
+//! A body is read before the decision only where a source may stand in it, up to a limit, and is then handed on as it came, without trailers. How long
 //! it may take is the gateway's affair: put a timeout around the layer.
 //!
 //! The URL that is decided is the request's own. Put the layer where that is the one that is passed on: not inside of what
@@ -48,7 +48,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use crate::answer::Cors;
-pub use body::{ReadBody, RequestBody, ResponseBody};
+use body::without_trailers;
+pub use body::{ReadBody, RequestBody, ResponseBody, WithoutTrailers};
 pub use extensions::{Allowed, Denied};
 
 use crate::answer::{Answers, OWN, Verdict};
@@ -162,7 +163,7 @@ impl<C: Clock> Rules<C> {
         let body = if !is_empty && self.reader.needs_body(parts.method.as_str(), target(&parts)) {
             Either::Left(ReadBody::read(body, self.body_bytes).await?)
         } else {
-            Either::Right(body)
+            Either::Right(without_trailers(body))
         };
         let verdict = self.decide(
             &parts,

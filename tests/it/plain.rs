@@ -106,6 +106,7 @@ fn oracle(sent: &Sent) -> Option<(String, Vec<String>)> {
         "x-original-url",
         "x-rewrite-url",
         "http2-settings",
+        "trailer",
     ];
     if steering.iter().any(|name| headers.contains_key(*name)) {
         return None;
@@ -369,6 +370,8 @@ fn mutate(sent: &mut Sent, keys: &[&str], choices: &mut Choices<'_>) {
                 ("Upgrade", "h2c"),
                 ("upgrade", "WebSocket"),
                 ("HTTP2-Settings", "AA"),
+                ("Trailer", "x"),
+                ("Trailer", "x"),
                 ("X-Original-URL", "/v3/maps/dw/table?name=s"),
                 ("x-rewrite-url", "/"),
                 ("content-encoding", "gzip"),

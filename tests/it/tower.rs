@@ -26,6 +26,7 @@ pub(super) struct Seen {
     headers: HeaderMap,
     allowed: Option<Allowed>,
     pub(super) body: Vec<u8>,
+    trailers: Option<HeaderMap>,
     is_as_sent: bool,
 }
 
@@ -57,11 +58,13 @@ impl Service<Request<RequestBody<Body>>> for Upstream {
         let (parts, body) = request.into_parts();
         let is_as_sent = matches!(body, RequestBody::Right(_));
         let length = body.size_hint().exact();
-        let read = to_bytes(Body::new(body), usize::MAX);
-        let body = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read)).unwrap().to_vec();
+        let read = http_body_util::BodyExt::collect(body);
+        let read = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read)).unwrap();
+        let trailers = read.trailers().cloned();
+        let body = read.to_bytes().to_vec();
         assert!(length.is_none_or(|length| length == body.len() as u64));
         let allowed = parts.extensions.get().cloned();
-        self.0.lock().unwrap().push(Seen { headers: parts.headers, allowed, body, is_as_sent });
+        self.0.lock().unwrap().push(Seen { headers: parts.headers, allowed, body, trailers, is_as_sent });
         ready(Ok(Response::new(Body::from("upstream"))))
     }
 }
@@ -255,6 +258,29 @@ fn a_policy_that_comes_or_changes_is_in_force_at_once() {
     assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "");
     authorizer.swap(snapshot("other"));
     assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "source_not_granted");
+}
+
+/// Some servers merge trailers into headers.
+#[test]
+fn trailers_do_not_go_on() {
+    use http_body_util::{BodyExt, Full};
+    let trailers = || {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-portcullis-token-id", "root".parse().unwrap());
+        trailers
+    };
+    for (line, body) in [("POST /v3/maps/dw/table", r#"{"name": "db.t"}"#), ("POST /v3/lds/geocode", "not read at all")]
+    {
+        let body = Full::new(Bytes::from(body)).with_trailers(ready(Some(Ok(trailers()))));
+        let upstream = Upstream::default();
+        let request = Request::builder().method("POST").uri(line.split_once(' ').unwrap().1);
+        let request = request.header("authorization", BEARER.1).header("content-type", "application/json");
+        let request = request.body(Body::new(body)).unwrap();
+        let status = runtime().block_on(async { send(&layer(), &upstream, request).await.status() });
+        let seen = upstream.seen();
+        assert_eq!((status, seen.len()), (StatusCode::OK, 1), "{line}");
+        assert!(!seen[0].body.is_empty() && seen[0].trailers.is_none(), "{line}: {seen:?}");
+    }
 }
 
 #[test]
