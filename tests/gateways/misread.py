@@ -261,6 +261,16 @@ def serving(handler, port):
         server.server_close()
 
 
+def wait(gateway, send):
+    """Waits until a gateway answers by its routes: Traefik listens before it has read them."""
+    request, _ = mutations.controls()[0]
+    deadline = time.monotonic() + 20
+    while send(gateway, request, 0) in (0, 404):
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{gateway.name} does not answer")
+        time.sleep(0.1)
+
+
 def self_test(gateway, recorder, port, services):
     """Returns what passes where the check allows all, and what readers read of it."""
     arrived = Arrived()
@@ -306,6 +316,10 @@ def drive(binary, wanted, directory):
             if not wanted or each[0] in wanted:
                 first.append(start(each[0], each, processes.EXAMPLES))
                 second.append(start(f"{each[0]}-tls", each, with_tls))
+        for gateways, send in ((first, send1), (second, send2)):
+            for gateway in gateways:
+                wait(gateway, send)
+                recorders[gateway.name].take()
         say(f"{len(services)} readers and {len(first)} gateways are up, each with TLS and without")
         # Envoy's other example asks by gRPC.
         asks_by_http = next((gateway for gateway in reversed(first) if gateway.name != "envoy-grpc"), None)

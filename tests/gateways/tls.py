@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 
 import processes
 from upstream import Upstream
@@ -63,6 +64,15 @@ def send(port, table, headers=(), body=None, version="--http2", method="GET"):
     return int(status or 0), version
 
 
+def wait(name, port):
+    """Waits until a gateway answers: Traefik listens before it has read its certificate and its routes."""
+    deadline = time.monotonic() + 20
+    while send(port, SECRET)[0] != 403:
+        if time.monotonic() > deadline:
+            raise SystemExit(f"{name} does not answer")
+        time.sleep(0.1)
+
+
 def try_out(name, port, has_body, upstream):
     """Requests in HTTP/2 and HTTP/1.1, and what HTTP/2 can say otherwise than HTTP/1.1."""
     def reached(*arguments, **options):
@@ -106,6 +116,7 @@ def drive(binary, wanted, directory):
             if not wanted or name in wanted:
                 gateway = processes.gateway(name, file, command, directory, port, upstream.port)
                 stack.callback(gateway.stop)
+                wait(name, gateway.port)
                 try_out(name, gateway.port, has_body, upstream)
 
 
