@@ -48,6 +48,7 @@ use serde::Serialize;
 
 pub use changes::Changes;
 pub use clients::{ClientEdit, CreatedClient};
+pub use connections::{Reread, UpdatedConnection};
 pub use error::{Advice, RegistryError, Result};
 pub use location::Location;
 pub use named_sources::NamedSourceEdit;

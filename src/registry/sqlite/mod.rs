@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const APPLICATION: i64 = 0x5043_4c52;
 
 /// The newest schema: what the last migration sets as `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 2;
 
 pub(super) struct SqliteStorage {
     runtime: Runtime,
@@ -143,7 +143,11 @@ async fn prepare(connection: &mut SqliteConnection, name: &str) -> Result<()> {
 
 fn migrations() -> Migrator {
     let registry = SqlStr::from_static(include_str!("../../../migrations/sqlite/0001_registry.sql"));
-    Migrator::with_migrations(vec![Migration::new(1, "registry".into(), MigrationType::Simple, registry, false)])
+    let case_sensitive = SqlStr::from_static(include_str!("../../../migrations/sqlite/0002_case_sensitive.sql"));
+    Migrator::with_migrations(vec![
+        Migration::new(1, "registry".into(), MigrationType::Simple, registry, false),
+        Migration::new(2, "case_sensitive".into(), MigrationType::Simple, case_sensitive, false),
+    ])
 }
 
 /// The change to a write-ahead log stays with the file. SQLite does not wait for others here, so this does.

@@ -59,12 +59,8 @@ fn operators_see_the_snapshot_and_what_was_decided() {
 
 #[test]
 fn the_decisions_of_the_rules_over_http() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/decisions");
-    let Ok(policies) = fs::read_dir(folder) else {
-        eprintln!("skipped: there are no vectors `decisions` beside the project");
-        return;
-    };
-    for folder in policies.map(|entry| entry.unwrap().path()) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decisions");
+    for folder in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         let server = serve(Some(&text("policy.json")), options());
         let lines =
