@@ -1,4 +1,7 @@
-// Asks Portcullis with the client's method, URL, headers and body; only a 200 goes on to the APIs.
+// Asks Portcullis with the client's method, URL, headers and body. Only a 200 goes on to the APIs; 204 answers a preflight.
+const HEADERS = ['Content-Type', 'Cache-Control', 'Vary', 'WWW-Authenticate', 'Access-Control-Allow-Origin',
+    'Access-Control-Expose-Headers', 'Access-Control-Allow-Methods', 'Access-Control-Allow-Headers', 'Access-Control-Max-Age'];
+
 async function check(r) {
     let answer;
     try {
@@ -15,11 +18,10 @@ async function check(r) {
         r.internalRedirect('@apis');
         return;
     }
-    ['Content-Type', 'Cache-Control', 'Vary', 'WWW-Authenticate', 'Access-Control-Allow-Origin',
-        'Access-Control-Expose-Headers'].filter(name => answer.headersOut[name]).forEach(name => {
+    HEADERS.filter(name => answer.headersOut[name]).forEach(name => {
         r.headersOut[name] = answer.headersOut[name];
     });
-    r.return(answer.status >= 400 ? answer.status : 503, answer.responseText);
+    r.return(answer.status === 204 || answer.status >= 400 ? answer.status : 503, answer.responseText || '');
 }
 
 export default {check};

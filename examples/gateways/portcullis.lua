@@ -1,7 +1,16 @@
--- Asks Portcullis with the client's method, URL, headers and body; only a 200 goes on to the APIs.
+-- Asks Portcullis with the client's method, URL, headers and body. Only a 200 goes on to the APIs; 204 answers a preflight.
 
-local ASK = { "authorization", "referer", "origin", "content-type", "access-control-request-method", "x-request-id", "traceparent" }
-local TELL = { "content-type", "cache-control", "vary", "www-authenticate", "access-control-allow-origin", "access-control-expose-headers" }
+-- All other headers are passed on to Portcullis: these belong to the connection, or are set below.
+local OWN = {
+    ["connection"] = true, ["keep-alive"] = true, ["proxy-connection"] = true, ["te"] = true,
+    ["transfer-encoding"] = true, ["expect"] = true, ["host"] = true, ["content-length"] = true,
+    ["x-original-method"] = true, ["x-original-uri"] = true, ["x-original-content-length"] = true,
+    ["x-original-transfer-encoding"] = true,
+}
+local TELL = {
+    "content-type", "cache-control", "vary", "www-authenticate", "access-control-allow-origin",
+    "access-control-expose-headers", "access-control-allow-methods", "access-control-allow-headers", "access-control-max-age",
+}
 
 local function answer(txn, status, headers, body)
     txn:done(txn:reply { status = status, headers = headers, body = body })
@@ -33,9 +42,9 @@ core.register_action("portcullis", { "http-req" }, function(txn, url)
         return refuse(txn, 413, "request_not_understood", "the body is too large to be checked")
     end
     local headers = { ["x-original-method"] = { txn.f:method() }, ["x-original-uri"] = { txn.f:pathq() } }
-    for _, name in ipairs(ASK) do
-        if sent[name] then
-            headers[name] = values(sent[name])
+    for name, list in pairs(sent) do
+        if not OWN[name] then
+            headers[name] = values(list)
         end
     end
     local client = core.httpclient()
@@ -55,14 +64,14 @@ core.register_action("portcullis", { "http-req" }, function(txn, url)
                 txn.http:req_set_header(name, value[0])
             end
         end
-    elseif status >= 400 and kind and kind[0] == "application/json" then
+    elseif status == 204 or (status >= 400 and kind and kind[0] == "application/json") then
         local headers = {}
         for _, name in ipairs(TELL) do
             if response.headers[name] then
                 headers[name] = values(response.headers[name])
             end
         end
-        answer(txn, status, headers, response.body)
+        answer(txn, status, headers, status ~= 204 and response.body or nil)
     else
         refuse(txn, 503, "policy_unavailable", "the authorization service cannot be reached")
     end

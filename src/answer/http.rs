@@ -1,7 +1,8 @@
 //! Answers over HTTP.
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName,
+    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName,
     HeaderValue, VARY, WWW_AUTHENTICATE,
 };
 use http::{Response, StatusCode};
@@ -21,7 +22,7 @@ pub(crate) const GENERATION: HeaderName = HeaderName::from_static("x-portcullis-
 /// What is not written as it is in the header of a token's id.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',').add(b'"');
 
-/// From which web sites a browser may read why a request is denied.
+/// The web sites whose preflights are answered, and from which a browser may read why a request is denied.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cors {
     /// From none, unless the gateway says so itself.
@@ -40,11 +41,12 @@ pub(crate) struct Answers {
 }
 
 impl Cors {
-    fn allows(&self, origin: &HeaderValue) -> bool {
+    /// Whether `origin`, as the header has it, is one of them.
+    pub(crate) fn allows(&self, origin: &str) -> bool {
         match self {
             Self::None => false,
             Self::Any => true,
-            Self::Only(origins) => origins.iter().any(|allowed| allowed.as_bytes() == origin.as_bytes()),
+            Self::Only(origins) => origins.iter().any(|allowed| allowed == origin),
         }
     }
 }
@@ -53,6 +55,7 @@ impl Answers {
     /// The headers of an answer to a request from `origin`.
     pub(crate) fn headers(&self, verdict: &Verdict, origin: Option<&HeaderValue>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
+        let origin = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.cors.allows(origin)));
         match &verdict.outcome {
             Outcome::Allow { .. } | Outcome::Pass => {
                 // Empty where there is no token: it replaces what a client may have sent under that name.
@@ -69,16 +72,25 @@ impl Answers {
                 if self.cors != Cors::None {
                     headers.insert(VARY, HeaderValue::from_static("Origin"));
                 }
-                if let Some(origin) = origin.filter(|origin| self.cors.allows(origin)) {
+                if let Some(origin) = origin {
                     headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
                     headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("WWW-Authenticate"));
+                }
+            }
+            Outcome::Preflight => {
+                headers.insert(VARY, HeaderValue::from_static("Origin"));
+                if let Some(origin) = origin {
+                    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+                    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+                    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(HEADERS));
+                    headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
                 }
             }
         }
         headers
     }
 
-    /// The answer to a request from `origin`: 200 and nothing for yes, or else why not.
+    /// The answer to a request from `origin`: 200 without a body for yes, 204 to a preflight, or else why not.
     pub(crate) fn response<B: Default + From<String>>(
         &self,
         verdict: &Verdict,
@@ -86,13 +98,19 @@ impl Answers {
     ) -> Response<B> {
         let mut response = Response::new(match &verdict.outcome {
             Outcome::Deny { reason, error } => Denial { error, reason: reason.code() }.json().into(),
-            Outcome::Allow { .. } | Outcome::Pass => B::default(),
+            Outcome::Allow { .. } | Outcome::Pass | Outcome::Preflight => B::default(),
         });
         *response.status_mut() = StatusCode::from_u16(verdict.status()).unwrap_or(StatusCode::FORBIDDEN);
         *response.headers_mut() = self.headers(verdict, origin);
         response
     }
 }
+
+/// The methods that a web site may use: any method asks for the same (W1).
+const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+
+/// The headers that a web site may send: `*` does not cover `Authorization`.
+const HEADERS: &str = "authorization, content-type, *";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 

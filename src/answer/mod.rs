@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use crate::decision::{Decision, Reason};
+use crate::gateway::Preflight;
 
 pub(crate) use body::read;
 pub use http::Cors;
@@ -41,8 +42,10 @@ pub enum Outcome {
         /// For each source, the place of the grant in the token's list.
         grants: SmallVec<[u32; 4]>,
     },
-    /// Yes, for it is nothing that is decided by tokens: a preflight, or a path that the operator lets pass (W4, W6).
+    /// Yes, without a decision: a path, or a preflight, that the operator lets pass (W4, W6).
     Pass,
+    /// No: a preflight that is answered instead of the upstream (W4).
+    Preflight,
     /// No.
     Deny {
         /// Why.
@@ -67,6 +70,21 @@ impl Verdict {
         Self { outcome: Outcome::Pass, generation, token_id: None }
     }
 
+    /// The verdict on a preflight: it passes if the operator says so, is answered if `cors` allows its origin, and is
+    /// denied otherwise.
+    pub(crate) fn of_preflight(preflight: &Preflight<'_>, cors: &Cors, generation: u64) -> Self {
+        if preflight.passes {
+            Self::pass(generation)
+        } else if cors.allows(preflight.origin) {
+            Self { outcome: Outcome::Preflight, generation, token_id: None }
+        } else {
+            Self::not_understood(
+                "a preflight, which carries no token, from an origin that is not answered".into(),
+                generation,
+            )
+        }
+    }
+
     /// Of what cannot be read without doubt (W6).
     pub(crate) fn not_understood(why: Cow<'static, str>, generation: u64) -> Self {
         let outcome = Outcome::Deny { reason: Reason::RequestNotUnderstood, error: why };
@@ -75,7 +93,7 @@ impl Verdict {
 
     /// Whether the answer is yes.
     pub fn is_yes(&self) -> bool {
-        !matches!(self.outcome, Outcome::Deny { .. })
+        matches!(self.outcome, Outcome::Allow { .. } | Outcome::Pass)
     }
 
     /// The HTTP status of the answer.
@@ -83,6 +101,7 @@ impl Verdict {
         match self.outcome {
             Outcome::Deny { reason, .. } => reason.status(),
             Outcome::Allow { .. } | Outcome::Pass => 200,
+            Outcome::Preflight => 204,
         }
     }
 }

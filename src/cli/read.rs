@@ -185,8 +185,8 @@ impl Answerer for Recorded {
                 tally.understood += 1;
                 self.tell(id, &access, out);
             }
-            Ok(Reading::Preflight) => {
-                tally.let_pass += 1;
+            Ok(Reading::Preflight(preflight)) => {
+                *(if preflight.passes { &mut tally.let_pass } else { &mut tally.not_understood }) += 1;
                 write_line(&Passed { id, preflight: Some(true), through: None }, out);
             }
             Ok(Reading::PassedThrough) => {

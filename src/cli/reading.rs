@@ -17,9 +17,12 @@ pub(super) struct ReadingArgs {
     /// Let an `Origin` header stand for a missing `Referer`
     #[arg(long)]
     origin_as_referer: bool,
-    /// Deny browsers' preflights too, instead of letting them pass
+    /// Refuse tokens in `?access_token=`: URLs end up in access logs
     #[arg(long)]
-    refuse_preflights: bool,
+    refuse_query_tokens: bool,
+    /// Let preflights pass to an upstream that answers them [default: none passes]
+    #[arg(long)]
+    pass_preflights: bool,
 }
 
 impl ReadingArgs {
@@ -36,7 +39,11 @@ impl ReadingArgs {
         for prefix in &self.pass_through {
             routes.pass_through(prefix).map_err(|error| anyhow::anyhow!("`--pass-through {prefix}`: {error}"))?;
         }
-        let preflights = if self.refuse_preflights { Preflights::Refuse } else { Preflights::Pass };
-        Ok(Reader::new(routes, ReaderOptions { origin_as_referer: self.origin_as_referer, preflights }))
+        let options = ReaderOptions {
+            origin_as_referer: self.origin_as_referer,
+            refuse_query_tokens: self.refuse_query_tokens,
+            preflights: if self.pass_preflights { Preflights::Pass } else { Preflights::Hold },
+        };
+        Ok(Reader::new(routes, options))
     }
 }

@@ -27,7 +27,8 @@ Examples:
 Gateways ask at:
   gRPC envoy.service.auth.v3.Authorization   Envoy ext_authz
   /authz/envoy/<path and query>              Envoy ext_authz over HTTP
-  /authz/nginx       X-Original-Method, X-Original-URI     nginx, HAProxy
+  /authz/nginx       X-Original-Method, X-Original-URI     nginx
+  /authz/script      X-Original-Method, X-Original-URI     nginx with njs, HAProxy
   /authz/forwarded   X-Forwarded-Method, X-Forwarded-Uri   Caddy, Traefik
   POST /v1/decide, POST /access/v1/evaluation, POST /access/v1/evaluations
 Operators ask at --admin:
@@ -81,7 +82,7 @@ struct ListenArgs {
     /// Ask clients for certificates that one of these authorities signed, PEM
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     client_ca: Option<PathBuf>,
-    /// Web sites from which a browser may read why a request is denied, such as `https://app.example.com`; `*` for all
+    /// Answer preflights of these web sites, and let them read why a request is denied: `https://app.example.com`; `*` for all
     #[arg(long, value_name = "ORIGIN", num_args = 1..)]
     cors_origin: Vec<String>,
     /// The URL that clients reach this server by, for AuthZEN's metadata [default: `https://` and the request's host]

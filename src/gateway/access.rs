@@ -13,10 +13,20 @@ use crate::model::Operation;
 pub enum Reading<'r> {
     /// It asks for something that a decision is made about.
     Access(Access<'r>),
-    /// A browser's question whether it may ask (W4). It carries no token, and passes.
-    Preflight,
+    /// A browser's preflight.
+    Preflight(Preflight<'r>),
     /// Its path is one that the operator lets pass undecided (W6).
     PassedThrough,
+}
+
+/// A browser's preflight (W4). It carries no token, so that nothing about it can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Preflight<'r> {
+    /// The `Origin` header.
+    pub origin: &'r str,
+    /// Whether the operator lets preflights pass ([`Preflights::Pass`](super::Preflights::Pass)). Where not, the caller answers or denies it, and never
+    /// passes it on.
+    pub passes: bool,
 }
 
 /// How a source is named.

@@ -82,21 +82,35 @@ impl<'r> Seen<'r> {
         *self = if *self == Self::Never { Self::Once(value.trim_ascii()) } else { Self::Often };
     }
 
-    /// The value for an address; of several, or of one that is no text, something that is no address.
+    /// The value as an address. Several headers, also joined into one, and text that is not an address are replaced.
     fn address(self) -> Option<&'r str> {
         match self {
             Self::Never | Self::Once(b"") => None,
+            Self::Once(value) if value.contains(&b'\t') => Some(NO_TEXT),
+            Self::Once(value) if joins_addresses(value) => Some(SEVERAL),
             Self::Once(value) => Some(std::str::from_utf8(value).unwrap_or(NO_TEXT)),
             Self::Often => Some(SEVERAL),
         }
     }
 }
 
-/// In the place of several `Referer` headers: no URL, so that no referer of a token matches (W4).
+/// Whether a comma in `value` is followed by the scheme of another URL: a gateway joined two headers (W4).
+fn joins_addresses(value: &[u8]) -> bool {
+    memchr::memchr_iter(b',', value).any(|at| {
+        let next = value.get(at + 1..).unwrap_or_default().trim_ascii_start();
+        let end = next.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte));
+        let (scheme, rest) = next.split_at_checked(end.unwrap_or(next.len())).unwrap_or_default();
+        let is_web = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
+        // URL parsers need no slashes after these two schemes.
+        !scheme.is_empty() && (rest.starts_with(b"://") || is_web && rest.starts_with(b":"))
+    })
+}
+
+/// Replaces several `Referer` headers: not a URL, so that no referer of a token matches (W4).
 const SEVERAL: &str = "several headers";
 
-/// In the place of a `Referer` header that is not UTF-8.
-const NO_TEXT: &str = "not UTF-8";
+/// Replaces a `Referer` header that is not UTF-8 or holds a tab, which URL parsers skip.
+const NO_TEXT: &str = "not a URL";
 
 /// The headers that matter.
 #[derive(Default)]
@@ -106,51 +120,80 @@ pub(super) struct Relevant<'r> {
     origin: Seen<'r>,
     requested_method: Seen<'r>,
     content_type: Seen<'r>,
-    /// `Content-Encoding`, if it is not `identity`.
+    /// Whether there is an `Upgrade` header; its value is `websocket`.
+    upgrades: bool,
+    /// Whether there is a `Content-Encoding` other than `identity`.
     encoded: bool,
-    /// A `Content-Length` that is not zero, or a `Transfer-Encoding`.
+    /// Whether there is a `Content-Length` other than zero, or a `Transfer-Encoding`.
     announces_body: bool,
-    overrides_method: bool,
+    /// Why the request is not understood whatever it asks for.
+    refused: Option<&'static str>,
 }
 
 impl<'r> Relevant<'r> {
-    pub(super) fn of(headers: &'r dyn Headers) -> Self {
+    /// Collects the headers that matter.
+    ///
+    /// Refuses names that servers confuse with other names, and headers that make the upstream read another request
+    /// than the one that is decided (W2).
+    pub(super) fn of(headers: &'r dyn Headers) -> Result<Self, NotUnderstood> {
         let mut relevant = Self::default();
         headers.for_each(&mut |name, value| relevant.header(name, value));
-        relevant
+        match relevant.refused {
+            Some(why) => Err(NotUnderstood::new(why)),
+            None => Ok(relevant),
+        }
     }
 
     fn header(&mut self, name: &'r str, value: &'r [u8]) {
         let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-        // By length first: nearly all headers are none of these.
+        if !is_plain(name) {
+            self.refused = Some("a header whose name holds another character than a letter, a digit or `-`");
+        }
+        // By length first: most headers have none of these names.
         match name.len() {
             6 if is("origin") => self.origin.another(value),
             7 if is("referer") => self.referer.another(value),
+            7 if is("upgrade") => self.upgrade(value),
+            7 if is("trailer") => self.refused = Some("trailers, which are headers after the check"),
             12 if is("content-type") => self.content_type.another(value),
             13 if is("authorization") => self.authorization.another(value),
-            13 if is("x-http-method") => self.overrides_method = true,
             14 if is("content-length") => self.announces_body |= value.trim_ascii() != b"0",
             16 if is("content-encoding") => self.encoded |= !value.trim_ascii().eq_ignore_ascii_case(b"identity"),
             17 if is("transfer-encoding") => self.announces_body = true,
-            17 if is("x-method-override") => self.overrides_method = true,
-            22 if is("x-http-method-override") => self.overrides_method = true,
             29 if is("access-control-request-method") => self.requested_method.another(value),
+            14 if is("http2-settings") => self.refused = Some(TUNNEL),
+            8 | 13 | 15 | 17 | 20 | 22 if METHOD_OVERRIDES.iter().any(|wanted| is(wanted)) => {
+                self.refused = Some("a header that overrides the method");
+            }
+            13 | 14 if URL_OVERRIDES.iter().any(|wanted| is(wanted)) => {
+                self.refused = Some("a header that overrides the URL");
+            }
             _ => {}
         }
     }
 
-    /// Whether these are the headers of a preflight (W4). A browser's has no body, and nothing that would make another
-    /// method of it.
-    pub(super) fn are_of_preflight(&self) -> bool {
-        let once = |seen: Seen<'_>| matches!(seen, Seen::Once(value) if !value.is_empty());
-        once(self.origin) && once(self.requested_method) && !self.overrides_method && !self.announces_body
+    fn upgrade(&mut self, value: &[u8]) {
+        self.upgrades = true;
+        if !value.trim_ascii().eq_ignore_ascii_case(b"websocket") {
+            self.refused = Some(TUNNEL);
+        }
+    }
+
+    /// The origin of a preflight, if these are the headers of one (W4): a browser's has neither a body nor an upgrade.
+    pub(super) fn preflight(&self) -> Option<&'r str> {
+        let once = |seen: Seen<'r>| match seen {
+            Seen::Once(value) if !value.is_empty() => std::str::from_utf8(value).ok(),
+            _ => None,
+        };
+        once(self.requested_method).filter(|_| !self.upgrades && !self.announces_body)?;
+        once(self.origin)
     }
 
     pub(super) fn announces_body(&self) -> bool {
         self.announces_body
     }
 
-    /// The secret of `Authorization: Bearer …`; empty where nothing stands behind `Bearer`.
+    /// The secret of `Authorization: Bearer …`; empty where nothing follows `Bearer`.
     pub(super) fn bearer(&self) -> Result<Option<&'r str>, NotUnderstood> {
         let value = match self.authorization {
             Seen::Never => return Ok(None),
@@ -162,15 +205,17 @@ impl<'r> Relevant<'r> {
         }
         let value = std::str::from_utf8(value)
             .map_err(|_| NotUnderstood::new("an `Authorization` header that is not UTF-8"))?;
-        let end = value.bytes().position(|byte| byte.is_ascii_whitespace()).unwrap_or(value.len());
+        let end = value.find(' ').unwrap_or(value.len());
         let (scheme, secret) = value.split_at_checked(end).unwrap_or((value, ""));
+        if !is_graphic(scheme) {
+            return Err(NotUnderstood::new("an `Authorization` header whose scheme is not followed by a space"));
+        }
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Ok(None);
         }
-        // One character of white space, then spaces.
-        let secret = secret.get(1..).unwrap_or_default().trim_start_matches(' ');
+        let secret = secret.trim_start_matches(' ');
         if !is_graphic(secret) {
-            return Err(NotUnderstood::new("an `Authorization` header with more than one word behind `Bearer`"));
+            return Err(NotUnderstood::new("an `Authorization` header with more than one word after `Bearer`"));
         }
         Ok(Some(secret))
     }
@@ -181,39 +226,45 @@ impl<'r> Relevant<'r> {
         self.referer.address().or_else(origin).map(Cow::Borrowed)
     }
 
-    /// Whether a body may be read as JSON in UTF-8: no header says otherwise.
+    /// Checks that the headers call the body JSON in UTF-8, in the one spelling that every server reads alike (W2).
     pub(super) fn check_json(&self) -> Result<(), NotUnderstood> {
         if self.encoded {
             return Err(NotUnderstood::new("a body with a `Content-Encoding`"));
         }
-        let value = match self.content_type {
-            Seen::Never => return Ok(()),
-            Seen::Once(value) => value,
-            Seen::Often => return Err(NotUnderstood::new("more than one `Content-Type` header")),
-        };
-        if is_json(value) {
-            Ok(())
-        } else {
-            Err(NotUnderstood::new("a body whose `Content-Type` is not JSON in UTF-8"))
+        match self.content_type {
+            Seen::Once(value) if is_json(value) => Ok(()),
+            Seen::Once(_) => Err(NotUnderstood::new("a body whose `Content-Type` is not `application/json`")),
+            Seen::Never => Err(NotUnderstood::new("a body without a `Content-Type`")),
+            Seen::Often => Err(NotUnderstood::new("more than one `Content-Type` header")),
         }
     }
 }
 
+/// `application/json`, with nothing but an optional `charset=utf-8`.
 fn is_json(content_type: &[u8]) -> bool {
     let mut parts = content_type.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
-    let kind = parts.next().unwrap_or_default();
-    (kind.eq_ignore_ascii_case(b"application/json")
-        || kind.len() > 5 && kind.get(kind.len() - 5..).is_some_and(|end| end.eq_ignore_ascii_case(b"+json")))
-        && parts.all(|part| !is_charset(part) || is_utf8(part))
+    let mut next = |wanted: &[u8]| parts.next().map(|part| part.eq_ignore_ascii_case(wanted));
+    next(b"application/json") == Some(true) && next(b"charset=utf-8") != Some(false) && parts.next().is_none()
 }
 
-/// Whether a parameter of a content type tells the charset, or nearly.
-fn is_charset(part: &[u8]) -> bool {
-    part.get(..7).is_some_and(|name| name.eq_ignore_ascii_case(b"charset"))
+/// Whether every server reads `name` as the same header: CGI, and PHP after it, take `_` and `.` for `-`. HTTP/2's own
+/// fields begin with a colon.
+fn is_plain(name: &str) -> bool {
+    let name = name.strip_prefix(':').unwrap_or(name);
+    name.bytes().fold(!name.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() | (byte == b'-')))
 }
 
-fn is_utf8(charset: &[u8]) -> bool {
-    let Some((b'=', name)) = charset.get(7..).and_then(<[u8]>::split_first) else { return false };
-    let name = name.strip_prefix(b"\"").and_then(|name| name.strip_suffix(b"\"")).unwrap_or(name);
-    name.eq_ignore_ascii_case(b"utf-8") || name.eq_ignore_ascii_case(b"utf8")
-}
+const TUNNEL: &str = "an upgrade to another protocol than `websocket`";
+
+/// Headers that make some upstreams take the request for one with another method.
+const METHOD_OVERRIDES: [&str; 6] = [
+    "x-method",
+    "x-http-method",
+    "method-override",
+    "x-method-override",
+    "http-method-override",
+    "x-http-method-override",
+];
+
+/// Headers that make some upstreams take the request for one with another URL.
+const URL_OVERRIDES: [&str; 2] = ["x-original-url", "x-rewrite-url"];

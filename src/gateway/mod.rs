@@ -27,13 +27,14 @@
 
 mod access;
 mod headers;
+mod keys;
 mod parameters;
 mod path;
 mod percent;
 mod reader;
 mod routes;
 
-pub use access::{Access, NotUnderstood, Reading, SourceKind};
+pub use access::{Access, NotUnderstood, Preflight, Reading, SourceKind};
 pub use headers::{Body, Headers, HttpRequest};
 pub use reader::{Preflights, Reader, ReaderOptions};
 pub use routes::{Routes, RoutesError};

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
+use super::keys::Keys;
 use super::percent::{Plus, check, decode};
 
 /// Up to so many keys, comparing each with each is cheaper than sorting them.
@@ -19,15 +20,21 @@ const MOST: usize = 500;
 
 type Pairs<'r, V> = SmallVec<[(Cow<'r, str>, V); FEW]>;
 
-/// The parameters of a request. No key stands twice in the query or in the body, nor in both with different values.
-#[derive(Default)]
+/// The parameters of a request. No key occurs twice in the query or in the body, nor in both with different values;
+/// each is plain, and none resembles a key of the route.
 pub(super) struct Parameters<'r> {
+    keys: &'r Keys,
     /// Key, and value as it was sent.
     query: Pairs<'r, &'r str>,
     body: Option<Pairs<'r, &'r RawValue>>,
 }
 
 impl<'r> Parameters<'r> {
+    /// No parameters yet, of a route that reads `keys`.
+    pub(super) fn new(keys: &'r Keys) -> Self {
+        Self { keys, query: Pairs::new(), body: None }
+    }
+
     /// Reads a form-encoded query.
     pub(super) fn read_query(&mut self, query: &'r str) -> Result<(), NotUnderstood> {
         // Some servers split parameters at semicolons, too.
@@ -35,19 +42,18 @@ impl<'r> Parameters<'r> {
             return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
         }
         let pairs = &mut self.query;
-        let mut rest = query;
-        while !rest.is_empty() {
-            let (pair, behind) = cut(rest, b'&');
-            rest = behind;
-            if pair.is_empty() {
-                continue;
-            }
-            let (key, value) = cut(pair, b'=');
+        let mut rest = Some(query).filter(|query| !query.is_empty());
+        while let Some(pairs_left) = rest {
+            let (pair, after) = split_at(pairs_left, b'&');
+            rest = after;
+            let (key, value) = split_at(pair, b'=');
             if pairs.len() == MOST {
                 return Err(NotUnderstood::new("more than 500 parameters in the query"));
             }
+            let (key, value) = (decode(key, Plus::Space)?, value.unwrap_or_default());
+            self.keys.check(&key)?;
             check(value)?;
-            pairs.push((decode(key, Plus::Space)?, value));
+            pairs.push((key, value));
         }
         if repeats(pairs) {
             return Err(NotUnderstood::new("a parameter is given twice in the query"));
@@ -63,6 +69,9 @@ impl<'r> Parameters<'r> {
         if writes_nul(text) {
             return Err(NotUnderstood::new("a NUL character"));
         }
+        for (key, _) in &pairs {
+            self.keys.check(key)?;
+        }
         if repeats(&pairs) {
             return Err(NotUnderstood::new("a key is given twice in the body"));
         }
@@ -77,33 +86,17 @@ impl<'r> Parameters<'r> {
         Ok(())
     }
 
-    /// The value of `name`, from where it stands.
-    ///
-    /// Refuses a value that is no text, and keys that some take for `name`: another case, or `name[…]`.
+    /// The value of `name`, from the query or the body. Refuses a value of the body that is not a text.
     pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
-        let unclear = |what: &str| Err(NotUnderstood::new(format!("`{name}` {what}")));
-        let mut found = None;
-        for (key, value) in &self.query {
-            if key == name {
-                found = Some(decode(value, Plus::Space)?);
-            } else if resembles(key, name) {
-                return unclear("in another spelling");
-            }
+        if let Some((_, value)) = self.body.iter().flatten().find(|(key, _)| key == name) {
+            let text = text_of(value);
+            return text.map(Some).ok_or_else(|| NotUnderstood::new(format!("`{name}` in the body is not a text")));
         }
-        for (key, value) in self.body.iter().flatten() {
-            if key == name {
-                found = text_of(value);
-                if found.is_none() {
-                    return unclear("in the body is not a text");
-                }
-            } else if resembles(key, name) {
-                return unclear("in another spelling");
-            }
-        }
-        Ok(found)
+        let found = self.query.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| decode(value, Plus::Space)).transpose()
     }
 
-    /// The value of `name` in the query; it may not stand in the body.
+    /// The value of `name` in the query; it may not occur in the body.
     pub(super) fn get_of_query(&self, name: &str) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
         let found = self.get(name)?;
         if self.body.iter().flatten().any(|(key, _)| key == name) {
@@ -113,25 +106,11 @@ impl<'r> Parameters<'r> {
     }
 }
 
-/// What stands before and behind the first `at`, which is ASCII; all and nothing where there is none.
-pub(super) fn cut(text: &str, at: u8) -> (&str, &str) {
+/// The text before the first `at`, which is ASCII, and the text after it; all and `None` where there is none.
+pub(super) fn split_at(text: &str, at: u8) -> (&str, Option<&str>) {
     let found = memchr::memchr(at, text.as_bytes());
-    let halves = found.and_then(|found| Some((text.get(..found)?, text.get(found + 1..)?)));
-    halves.unwrap_or((text, ""))
-}
-
-/// Whether a server may take `key` for `name`.
-#[inline]
-fn resembles(key: &str, name: &str) -> bool {
-    // Nearly every key begins otherwise.
-    let begins = |first: &u8| {
-        first.is_ascii_graphic() && !name.as_bytes().first().is_some_and(|of| of.eq_ignore_ascii_case(first))
-    };
-    if key.as_bytes().first().is_some_and(begins) {
-        return false;
-    }
-    let base = key.split('[').next().unwrap_or_default().trim();
-    base.eq_ignore_ascii_case(name)
+    let halves = found.and_then(|found| Some((text.get(..found)?, Some(text.get(found + 1..)?))));
+    halves.unwrap_or((text, None))
 }
 
 /// Whether a text of this JSON holds a NUL, in a key or a value: an escape whose backslash is not itself escaped.
@@ -142,7 +121,7 @@ fn writes_nul(json: &str) -> bool {
     })
 }
 
-/// Whether a key stands there twice.
+/// Whether a key occurs twice.
 fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
     if pairs.len() <= FEW {
         // A bit for each look that a key may have: only keys that look alike are compared.
@@ -167,7 +146,7 @@ fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(value.get()).ok().map(|Text(text)| text)
 }
 
-/// The keys of an object and their values, those too that are given twice.
+/// The keys of an object and their values, including those that are given twice.
 struct Object<'r>(Pairs<'r, &'r RawValue>);
 
 impl<'r> Deserialize<'r> for Object<'r> {

@@ -16,39 +16,31 @@ pub(super) struct Segment<'r> {
     pub(super) text: Cow<'r, str>,
 }
 
-/// The segments of a path: none of them is `.` or `..` or holds a slash, a backslash or a control character, encoded or
-/// not, and from `base` on none is empty.
+/// The segments of a path. None is empty, `.` or `..`, or holds a slash, a backslash, a semicolon or a control character,
+/// encoded or not. Those before the base segment are plain, and none of them resembles it.
 #[derive(Debug)]
 pub(super) struct Path<'r> {
     pub(super) segments: SmallVec<[Segment<'r>; 12]>,
-    /// Where the first segment stands that is the base segment.
+    /// The index of the base segment, the first of its name.
     base: Option<usize>,
 }
 
 impl<'r> Path<'r> {
     /// Reads `path`, which begins with a slash.
     pub(super) fn read(path: &'r str, base_segment: Option<&str>) -> Result<Self, NotUnderstood> {
-        let behind = path.strip_prefix('/').ok_or_else(|| NotUnderstood::new("a target that is not a path"))?;
-        if behind.starts_with('/') {
-            return Err(NotUnderstood::new("a path that begins with two slashes, which may be read as a host"));
-        }
+        let rest = path.strip_prefix('/').ok_or_else(|| NotUnderstood::new("a target that is not a path"))?;
         let mut segments = SmallVec::new();
         let mut base = base_segment.is_none().then_some(0);
-        for (at, raw) in behind.as_bytes().split(|byte| *byte == b'/').enumerate() {
-            // A slash stands between whole characters.
+        for (at, raw) in rest.as_bytes().split(|byte| *byte == b'/').enumerate() {
+            // A slash is a whole character: both sides of it are text.
             let raw = std::str::from_utf8(raw).unwrap_or_default();
-            let segment = Segment::read(raw)?;
-            if base.is_none() && base_segment.is_some_and(|wanted| segment.text.eq_ignore_ascii_case(wanted)) {
-                if base_segment != Some(raw) {
-                    return Err(NotUnderstood::new("the base segment of the path in another spelling"));
-                }
-                base = Some(at);
-            }
-            // The only segment of `/` is no gap.
-            if raw.is_empty() && base.is_some() && !behind.is_empty() {
+            if raw.is_empty() {
                 return Err(NotUnderstood::new("an empty segment in the path"));
             }
-            segments.push(segment);
+            if base.is_none() && base_segment == Some(raw) {
+                base = Some(at);
+            }
+            segments.push(if base.is_some() { Segment::read(raw)? } else { Segment::before_base(raw, base_segment)? });
         }
         Ok(Self { segments, base })
     }
@@ -66,15 +58,18 @@ impl<'r> Path<'r> {
 
 impl<'r> Segment<'r> {
     fn read(raw: &'r str) -> Result<Self, NotUnderstood> {
-        // Nearly all are words, in which there is nothing to find.
+        // Nearly all are words, which hold nothing that could be refused.
         if raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
             return Ok(Self { raw, text: Cow::Borrowed(raw) });
         }
         let text = decode(raw, Plus::Plus)?;
-        if text.bytes().any(|byte| matches!(byte, b'/' | b'\\')) {
+        if text.bytes().any(|byte| matches!(byte, b'/' | b'\\')) || writes(&text, |byte| matches!(byte, b'/' | b'\\')) {
             return Err(NotUnderstood::new("an encoded slash, or a backslash, in the path"));
         }
-        if text.chars().any(char::is_control) {
+        if text.contains(';') || writes(&text, |byte| byte == b';') {
+            return Err(NotUnderstood::new("a `;` in the path, which some servers take for the start of parameters"));
+        }
+        if text.chars().any(char::is_control) || writes(&text, |byte| byte.is_ascii_control()) {
             return Err(NotUnderstood::new("a control character in the path"));
         }
         if is_dots(&text) {
@@ -82,17 +77,41 @@ impl<'r> Segment<'r> {
         }
         Ok(Self { raw, text })
     }
+
+    /// A segment before the base segment, which servers find in ways of their own: nothing in it may need decoding.
+    fn before_base(raw: &'r str, base_segment: Option<&str>) -> Result<Self, NotUnderstood> {
+        if !raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)) {
+            let why =
+                "a segment before the base segment with another character than A-Z, a-z, 0-9, `.`, `_`, `~` and `-`";
+            return Err(NotUnderstood::new(why));
+        }
+        if base_segment.is_some_and(|base| raw.eq_ignore_ascii_case(base)) {
+            return Err(NotUnderstood::new("the base segment of the path in another case"));
+        }
+        if is_dots(raw) {
+            return Err(NotUnderstood::new("a `.` or `..` segment in the path"));
+        }
+        Ok(Self { raw, text: Cow::Borrowed(raw) })
+    }
 }
 
-/// Whether a server may take a decoded segment for `.` or `..`: also one that still holds an encoded dot, or that has
-/// parameters behind a semicolon.
+/// Whether a segment that was decoded once still writes such a byte, percent-encoded: a server that decodes twice reads it.
+fn writes(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
+    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    memchr::memchr_iter(b'%', text.as_bytes()).any(|at| match text.as_bytes().get(at + 1..) {
+        Some([high, low, ..]) => digit(*high).zip(digit(*low)).is_some_and(|(high, low)| is_such(high << 4 | low)),
+        _ => false,
+    })
+}
+
+/// Whether a server may take a decoded segment for `.` or `..`: also one that still holds an encoded dot.
 fn is_dots(text: &str) -> bool {
-    let mut rest = text.split(';').next().unwrap_or_default();
+    let mut rest = text;
     let mut dots = 0;
     while !rest.is_empty() {
         let encoded = || rest.get(..3).filter(|escape| escape.eq_ignore_ascii_case("%2e")).and_then(|_| rest.get(3..));
         match rest.strip_prefix('.').or_else(encoded) {
-            Some(behind) => rest = behind,
+            Some(after) => rest = after,
             None => return false,
         }
         dots += 1;

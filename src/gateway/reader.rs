@@ -4,32 +4,32 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::access::{Access, NotUnderstood, Reading, SourceKind};
+use super::access::{Access, NotUnderstood, Preflight, Reading, SourceKind};
 use super::headers::{Body, HttpRequest, Relevant};
-use super::parameters::{Parameters, cut};
+use super::keys::TOKEN;
+use super::parameters::{Parameters, split_at};
 use super::path::Path;
 use super::routes::{Asks, Named, Part, Route, Routes, SourceRule};
 use crate::query::NamedSource;
 
-/// The query parameter that a token may stand in (W4).
-const TOKEN: &str = "access_token";
-
-/// What to do with a browser's preflights (W4).
+/// What becomes of a browser's preflights (W4). They carry no token, so that nothing about them can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preflights {
-    /// Let them pass.
+    /// No preflight reaches the upstream: the caller answers or denies it.
     #[default]
+    Hold,
+    /// The upstream answers preflights: those of known paths with plain parameters pass.
     Pass,
-    /// They are not understood.
-    Refuse,
 }
 
 /// Choices of a [`Reader`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReaderOptions {
-    /// Whether the `Origin` header stands for a missing `Referer` (W4). Off by default.
+    /// Whether the `Origin` header replaces a missing `Referer` (W4). Off by default.
     pub origin_as_referer: bool,
-    /// What to do with preflights.
+    /// Whether a token in the query is not understood (W4): URLs end up in access logs. Off by default.
+    pub refuse_query_tokens: bool,
+    /// What becomes of preflights.
     pub preflights: Preflights,
 }
 
@@ -54,28 +54,33 @@ impl Reader {
     ///
     /// Where something that is needed is missing, or could be read in two ways (W6).
     pub fn read<'r>(&'r self, request: &HttpRequest<'r>) -> Result<Reading<'r>, NotUnderstood> {
-        let headers = Relevant::of(request.headers);
+        let headers = Relevant::of(request.headers)?;
         let no_body = matches!(request.body, Body::NotPassedOn | Body::Whole(b""));
-        if request.method == "OPTIONS" && no_body && headers.are_of_preflight() {
-            return match self.options.preflights {
-                Preflights::Pass => Ok(Reading::Preflight),
-                Preflights::Refuse => Err(NotUnderstood::new("a preflight, which this gateway refuses")),
-            };
+        let preflight = if request.method == "OPTIONS" && no_body { headers.preflight() } else { None };
+        let passes = self.options.preflights == Preflights::Pass;
+        let preflight = preflight.map(|origin| Reading::Preflight(Preflight { origin, passes }));
+        if let Some(held) = preflight.as_ref().filter(|_| !passes) {
+            return Ok(held.clone());
         }
         let (path, query) = split(request.target)?;
         let mut path = Path::read(path, self.routes.base_segment.as_deref())?;
         let route = self.route(&path)?;
         let Some((route, asks)) = route.and_then(|route| Some((route, route.asks.as_ref()?))) else {
-            let why =
-                if route.is_some() { "a path that tokens do not decide about" } else { "a path that no route fits" };
-            return if self.passes(&path) { Ok(Reading::PassedThrough) } else { Err(NotUnderstood::new(why)) };
+            return match route {
+                _ if self.passes(&path) => Ok(preflight.unwrap_or(Reading::PassedThrough)),
+                Some(_) => Err(NotUnderstood::new("a path that tokens do not decide about")),
+                None => Err(NotUnderstood::new("a path that no route fits")),
+            };
         };
-        let mut parameters = Parameters::default();
+        let mut parameters = Parameters::new(&asks.keys);
         parameters.read_query(query)?;
+        if let Some(passing) = preflight {
+            return Ok(passing);
+        }
         if asks.reads_parameters() {
             read_body(&mut parameters, request, &headers)?;
         }
-        let token = token(&headers, &parameters)?;
+        let token = self.token(&headers, &parameters)?;
         for name in &asks.without {
             if parameters.get(name)?.is_some() {
                 return Err(NotUnderstood::new(format!("`{name}` beside a source in the path")));
@@ -122,6 +127,24 @@ impl Reader {
         method == "OPTIONS" || asks_parameters().unwrap_or(false)
     }
 
+    fn token<'r>(
+        &self,
+        headers: &Relevant<'r>,
+        parameters: &Parameters<'r>,
+    ) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
+        let token = match (headers.bearer()?, parameters.get_of_query(TOKEN)?) {
+            (Some(_), Some(_)) => {
+                return Err(NotUnderstood::new("a token both in the `Authorization` header and in `access_token`"));
+            }
+            (None, Some(_)) if self.options.refuse_query_tokens => {
+                return Err(NotUnderstood::new("a token in `access_token`: send it in the `Authorization` header"));
+            }
+            (Some(header), None) => Some(Cow::Borrowed(header)),
+            (None, query) => query,
+        };
+        Ok(token.filter(|token| !token.is_empty()))
+    }
+
     /// The first route that fits.
     fn route(&self, path: &Path<'_>) -> Result<Option<&Route>, NotUnderstood> {
         for route in &self.routes.list {
@@ -136,13 +159,10 @@ impl Reader {
     /// beginning.
     fn passes(&self, path: &Path<'_>) -> bool {
         let base = self.routes.base_segment.as_deref();
-        let whole = path.segments.iter().all(|segment| !segment.raw.is_empty());
         self.routes.passed_through.iter().any(|prefix| {
             let is_based = prefix.first().map(|first| &**first) == base;
             let segments = if is_based { path.based() } else { &path.segments };
-            whole
-                && segments.len() >= prefix.len()
-                && prefix.iter().zip(segments).all(|(want, found)| **want == *found.raw)
+            segments.len() >= prefix.len() && prefix.iter().zip(segments).all(|(want, found)| **want == *found.raw)
         })
     }
 }
@@ -155,7 +175,8 @@ fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
     if memchr::memchr(b'#', target.as_bytes()).is_some() {
         return Err(NotUnderstood::new("a fragment in the target"));
     }
-    Ok(cut(target, b'?'))
+    let (path, query) = split_at(target, b'?');
+    Ok((path, query.unwrap_or_default()))
 }
 
 /// Whether all of `text` is visible ASCII: each byte is looked at, so that many are at once.
@@ -175,15 +196,8 @@ fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
                 return Err(NotUnderstood::new("a segment of the path that is needlessly encoded"));
             }
             Part::Literal(_) => return Ok(false),
-            Part::Connection | Part::Any if segment.raw.contains(';') => {
-                return Err(NotUnderstood::new("a `;` in the path, which some take for the beginning of parameters"));
-            }
             Part::Connection | Part::Source | Part::Any => {}
         }
-    }
-    let below = segments.get(route.path.len()..).unwrap_or_default();
-    if below.iter().any(|segment| segment.raw.contains(';')) {
-        return Err(NotUnderstood::new("a `;` in the path, which some take for the beginning of parameters"));
     }
     Ok(true)
 }
@@ -205,17 +219,6 @@ fn read_body<'r>(
         }
         Body::NotPassedOn => Err(NotUnderstood::new("the gateway did not pass on the body")),
     }
-}
-
-fn token<'r>(headers: &Relevant<'r>, parameters: &Parameters<'r>) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
-    let token = match (headers.bearer()?, parameters.get_of_query(TOKEN)?) {
-        (Some(_), Some(_)) => {
-            return Err(NotUnderstood::new("a token both in the `Authorization` header and in `access_token`"));
-        }
-        (Some(header), None) => Some(Cow::Borrowed(header)),
-        (None, query) => query,
-    };
-    Ok(token.filter(|token| !token.is_empty()))
 }
 
 fn source<'r>(rule: &SourceRule, parameters: &Parameters<'r>) -> Result<(SourceKind, Cow<'r, str>), NotUnderstood> {

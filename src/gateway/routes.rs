@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::keys::{Keys, is_plain};
 use crate::model::Operation;
 
 /// The routes of a platform.
@@ -69,6 +70,8 @@ pub(super) struct Asks {
     pub(super) operation: Operation,
     pub(super) sources: Vec<SourceRule>,
     pub(super) without: Vec<Box<str>>,
+    /// The keys of all these parameters.
+    pub(super) keys: Keys,
 }
 
 impl Asks {
@@ -214,18 +217,33 @@ impl WrittenRoute {
             None => Operation::Query,
             Some(name) => Operation::from_name(name).ok_or("`operation`: expected `query` or `model`")?,
         };
-        let no_name = self.sources.iter().any(|rule| match rule {
-            SourceRule::Typed(typed) => typed.typed.is_empty() || typed.kind.is_empty(),
-            SourceRule::OneOf(rule) => rule.parameters().next().is_none(),
-        });
-        if no_name {
+        if self.sources.iter().any(|rule| rule.names().next().is_none()) {
             return Err("`sources`: expected the name of a parameter for each".to_owned());
         }
+        let names = || self.sources.iter().flat_map(SourceRule::names).chain(self.without.iter().map(|name| &**name));
+        if let Some(name) = names().find(|name| !is_plain(name)) {
+            return Err(format!(
+                "`{name}` is not the name of a parameter: expected ASCII letters, digits, `_`, `.` and `-`"
+            ));
+        }
+        let keys = Keys::new(names());
         let sourced = !self.sources.is_empty() || path.contains(&Part::Source);
         if sourced && !path.contains(&Part::Connection) {
             return Err("`path`: a route with sources needs `{connection}`".to_owned());
         }
-        Ok(Route { path, below, asks: Some(Asks { api, operation, sources: self.sources, without: self.without }) })
+        let asks = Asks { api, operation, sources: self.sources, without: self.without, keys };
+        Ok(Route { path, below, asks: Some(asks) })
+    }
+}
+
+impl SourceRule {
+    /// The names of all its parameters.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (typed, one_of) = match self {
+            Self::Typed(rule) => (Some([&*rule.typed, &*rule.kind]), None),
+            Self::OneOf(rule) => (None, Some(rule.parameters().map(|(name, _)| name))),
+        };
+        typed.into_iter().flatten().chain(one_of.into_iter().flatten())
     }
 }
 

@@ -4,13 +4,13 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Instant;
 
-use super::decided::{Decided, Ids};
+use super::decided::{Decided, Ids, PreflightEnd, PreflightSeen};
 use super::operations::Operations;
-use crate::answer::Verdict;
+use crate::answer::{Cors, Outcome, Verdict};
 use crate::authorizer::{Clock, Current, SystemClock};
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason, Request};
-use crate::gateway::{HttpRequest, Reader, Reading};
+use crate::gateway::{HttpRequest, Preflight, Reader, Reading};
 
 /// What decides a request once it is read.
 ///
@@ -65,15 +65,27 @@ impl Authority {
         &self.operations
     }
 
-    /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `ids` what identifies it in the log.
-    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>) -> Verdict {
+    /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `ids` identify it in the log, and `cors`
+    /// are the web sites whose preflights are answered instead of the upstream.
+    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
         match self.reader.read(request) {
             Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
-            Ok(Reading::Preflight | Reading::PassedThrough) => {
-                Verdict::pass(self.operations.authorizer().current().number())
-            }
+            Ok(Reading::PassedThrough) => Verdict::pass(self.operations.authorizer().current().number()),
+            Ok(Reading::Preflight(preflight)) => self.preflight(&preflight, ids, cors),
             Err(why) => self.not_understood(why.to_string().into(), ids),
         }
+    }
+
+    fn preflight(&self, preflight: &Preflight<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
+        let generation = self.operations.authorizer().current().number();
+        let verdict = Verdict::of_preflight(preflight, cors, generation);
+        let end = match verdict.outcome {
+            Outcome::Allow { .. } | Outcome::Pass => PreflightEnd::Passed,
+            Outcome::Preflight => PreflightEnd::Answered,
+            Outcome::Deny { .. } => PreflightEnd::Refused,
+        };
+        self.operations.observe_preflight(&PreflightSeen { at: SystemClock.now(), ids, generation, end });
+        verdict
     }
 
     /// Denies what cannot be read without doubt (W6).

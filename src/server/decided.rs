@@ -24,6 +24,44 @@ pub struct Decided<'a> {
     pub took: Duration,
 }
 
+/// A preflight, about which no token decides, and what became of it.
+#[derive(Debug, Clone, Copy)]
+pub struct PreflightSeen<'a> {
+    /// When it came.
+    pub at: Timestamp,
+    /// What identifies it to who asked.
+    pub ids: Ids<'a>,
+    /// The generation that was active.
+    pub generation: u64,
+    /// What became of it.
+    pub end: PreflightEnd,
+}
+
+/// What became of a preflight.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PreflightEnd {
+    /// It passed to the upstream.
+    Passed,
+    /// It was answered instead of the upstream.
+    Answered,
+    /// It was refused.
+    Refused,
+}
+
+impl PreflightEnd {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Passed, Self::Answered, Self::Refused];
+
+    /// The name in the decision log and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Answered => "answered",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// What identifies a request to who asked.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ids<'a> {

@@ -45,7 +45,7 @@ impl Authorization for Checks {
         let mut ids = told_by(|name| headers.find(name));
         ids.request = ids.request.or(Some(&*http.id).filter(|id| !id.is_empty() && id.len() <= 128));
         let asked = HttpRequest { method: &http.method, target: &http.path, headers: &headers, body: body(&http) };
-        let verdict = self.shared.authority.ask(&asked, ids);
+        let verdict = self.shared.authority.ask(&asked, ids, &self.shared.answers.cors);
         let origin = headers.find(ORIGIN.as_str()).and_then(|origin| HeaderValue::from_str(origin).ok());
         Ok(Response::new(self.answer(&verdict, origin.as_ref())))
     }
@@ -73,6 +73,11 @@ impl Checks {
                 let removed = own.iter().map(|name| name.as_str().to_owned()).filter(|name| !is_set(name)).collect();
                 let response = OkHttpResponse { headers_to_remove: removed, headers, ..OkHttpResponse::default() };
                 (Code::Ok, HttpResponse::OkResponse(response))
+            }
+            Outcome::Preflight => {
+                let status = Some(HttpStatus { code: verdict.status().into() });
+                let response = DeniedHttpResponse { status, headers, body: String::new() };
+                (Code::PermissionDenied, HttpResponse::DeniedResponse(response))
             }
             Outcome::Deny { reason, error } => {
                 let status = Some(HttpStatus { code: verdict.status().into() });
@@ -104,6 +109,7 @@ fn metadata(verdict: &Verdict) -> Struct {
             fields.extend([("decision", text("allow")), ("grants", value(Kind::ListValue(ListValue { values })))]);
         }
         Outcome::Pass => fields.push(("decision", text("pass"))),
+        Outcome::Preflight => fields.push(("decision", text("preflight"))),
         Outcome::Deny { reason, .. } => {
             fields.extend([("decision", text("deny")), ("reason", text(reason.code()))]);
         }

@@ -48,7 +48,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use crate::answer::{Cors, Outcome, Verdict};
 pub use authority::{Authority, Decide};
-pub use decided::{Decided, Ids};
+pub use decided::{Decided, Ids, PreflightEnd, PreflightSeen};
 pub use listen::{Address, AddressError};
 pub use tls::{Tls, TlsError};
 
@@ -70,7 +70,7 @@ pub struct ServerOptions {
     pub tls: Option<Tls>,
     /// TLS of the listener for administration.
     pub admin_tls: Option<Tls>,
-    /// From which web sites a browser may read why a request is denied.
+    /// The web sites whose preflights are answered, and from which a browser may read why a request is denied.
     pub cors: Cors,
     /// The URL that clients reach the server by, for AuthZEN's metadata.
     pub public_url: Option<String>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::decided::Decided;
+use super::decided::{Decided, PreflightSeen};
 use super::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
 use super::metrics::{Load, Metrics, Scrape};
 use super::policy::{LiveOptions, LivePolicy, Report, Source, StartError};
@@ -154,6 +154,14 @@ impl Operations {
         }
         if let Some((_, shadow)) = &self.shadow {
             shadow.record(decided);
+        }
+    }
+
+    /// Counts a preflight, and logs it.
+    pub fn observe_preflight(&self, preflight: &PreflightSeen<'_>) {
+        self.metrics.record_preflight(preflight.end);
+        if let Some(log) = &self.log {
+            log.record_preflight(preflight);
         }
     }
 

@@ -5,23 +5,32 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Response};
+use http::Response;
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::{Either, Full};
+use http_body_util::combinators::MapFrame;
+use http_body_util::{BodyExt, Either, Full};
 
 use crate::answer::read;
 
-/// The body of a request that goes on: read, or as it comes.
-pub type RequestBody<B> = Either<ReadBody, B>;
+/// The body of a request that goes on: read, or as it comes. Neither has trailers: some servers take them for headers,
+/// which nothing has checked.
+pub type RequestBody<B> = Either<ReadBody, WithoutTrailers<B>>;
+
+/// A body whose trailers are dropped.
+pub type WithoutTrailers<B> = MapFrame<B, fn(Frame<Bytes>) -> Frame<Bytes>>;
 
 /// The body of an answer: the layer's own, or that of the service inside.
 pub type ResponseBody<R> = Either<Full<Bytes>, R>;
 
-/// A body that was read for a decision: the bytes and trailers that came.
+/// A body that was read for a decision.
 #[derive(Debug)]
 pub struct ReadBody {
     bytes: Bytes,
-    trailers: Option<HeaderMap>,
+}
+
+/// `body` without its trailers: an empty frame of data replaces them.
+pub(super) fn without_trailers<B: Body<Data = Bytes>>(body: B) -> WithoutTrailers<B> {
+    body.map_frame(|frame| Frame::data(frame.into_data().unwrap_or_default()))
 }
 
 impl ReadBody {
@@ -29,9 +38,7 @@ impl ReadBody {
     where
         B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
     {
-        let collected = read(body, most).await?;
-        let trailers = collected.trailers().cloned();
-        Ok(Self { bytes: collected.to_bytes(), trailers })
+        Ok(Self { bytes: read(body, most).await?.to_bytes() })
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
@@ -45,12 +52,11 @@ impl Body for ReadBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = std::mem::take(&mut self.bytes);
-        let frame = if bytes.is_empty() { self.trailers.take().map(Frame::trailers) } else { Some(Frame::data(bytes)) };
-        Poll::Ready(frame.map(Ok))
+        Poll::Ready(Some(bytes).filter(|bytes| !bytes.is_empty()).map(|bytes| Ok(Frame::data(bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.bytes.is_empty() && self.trailers.is_none()
+        self.bytes.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

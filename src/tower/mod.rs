@@ -22,9 +22,10 @@
 //! answer's extensions for access logs. Without a policy every answer is 503.
 //!
 //! What is allowed goes on with [`Allowed`] in its extensions and with the headers that the sidecar has gateways set; whatever else
-//! a client called `x-portcullis-…` is taken away. Preflights, and paths that the operator lets pass, go on without [`Allowed`].
+//! a client called `x-portcullis-…` is taken away. Paths, and preflights, that the operator lets pass go on without [`Allowed`].
+//! By default no preflight goes on: those of the web sites of [`AuthorizeLayer::cors`] are answered at once.
 //!
-//! A body is read before the decision only where a source may stand in it, up to a limit, and is then handed on as it came. How long
+//! A body is read before the decision only where a source may stand in it, up to a limit, and is then handed on as it came, without trailers. How long
 //! it may take is the gateway's affair: put a timeout around the layer.
 //!
 //! The URL that is decided is the request's own. Put the layer where that is the one that is passed on: not inside of what
@@ -47,7 +48,8 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 pub use crate::answer::Cors;
-pub use body::{ReadBody, RequestBody, ResponseBody};
+use body::without_trailers;
+pub use body::{ReadBody, RequestBody, ResponseBody, WithoutTrailers};
 pub use extensions::{Allowed, Denied};
 
 use crate::answer::{Answers, OWN, Verdict};
@@ -92,7 +94,7 @@ impl<C> AuthorizeLayer<C> {
         self
     }
 
-    /// Lets browsers on these web sites read why a request is denied. None unless said.
+    /// Answers the preflights of these web sites, and lets browsers on them read why a request is denied. None by default.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.rules.answers = Answers { cors };
@@ -161,7 +163,7 @@ impl<C: Clock> Rules<C> {
         let body = if !is_empty && self.reader.needs_body(parts.method.as_str(), target(&parts)) {
             Either::Left(ReadBody::read(body, self.body_bytes).await?)
         } else {
-            Either::Right(body)
+            Either::Right(without_trailers(body))
         };
         let verdict = self.decide(
             &parts,
@@ -190,7 +192,10 @@ impl<C: Clock> Rules<C> {
                     current.decide_identified(&access.request(&access.sources()), self.clock.now());
                 Verdict::of(&decision, current.number(), token_id)
             }
-            Ok(Reading::Preflight | Reading::PassedThrough) => Verdict::pass(current.number()),
+            Ok(Reading::PassedThrough) => Verdict::pass(current.number()),
+            Ok(Reading::Preflight(preflight)) => {
+                Verdict::of_preflight(&preflight, &self.answers.cors, current.number())
+            }
             Err(why) => Verdict::not_understood(why.to_string().into(), current.number()),
         }
     }

@@ -106,7 +106,8 @@ impl<'t> ReplayRequest<'t> {
         if body.token.is_some() && token_id.is_some() {
             return Err(WireError::whole("`token` and `token_id` are both given: leave one out"));
         }
-        let understood = logged != Some(Err(Reason::RequestNotUnderstood));
+        // Of a preflight there is no decision.
+        let understood = decision.as_deref() != Some("none") && logged != Some(Err(Reason::RequestNotUnderstood));
         let request = match (understood, log) {
             (false, _) => None,
             (true, Some(_)) => Some(WireRequest::of_any(body)?),

@@ -14,7 +14,9 @@ use crate::fuzzed::requests::{self, Sent};
 fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], body: Body<'_>) -> Value {
     match reader.read(&HttpRequest { method, target, headers: &headers, body }) {
         Err(error) => json!({"not_understood": error.to_string()}),
-        Ok(Reading::Preflight) => json!("preflight"),
+        Ok(Reading::Preflight(preflight)) => {
+            json!({"preflight": preflight.origin, "passes": preflight.passes})
+        }
         Ok(Reading::PassedThrough) => json!("passed through"),
         Ok(Reading::Access(access)) => {
             let sources: Vec<Value> =
@@ -31,14 +33,10 @@ fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], b
     }
 }
 
-/// The recorded requests; none, said aloud, where they are not beside the project.
+/// The recorded requests.
 fn recorded() -> Vec<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/http/requests.jsonl");
-    let Ok(lines) = fs::read_to_string(file) else {
-        eprintln!("skipped: there are no vectors `http` beside the project");
-        return Vec::new();
-    };
-    lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/http/requests.jsonl");
+    fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -209,6 +207,7 @@ fn tokens_and_referers() {
         (plain, &[("Authorization", "bEARER  s3cret")][..], json!("s3cret")),
         (with_token, &[], json!("se+cret")),
         (with_token, &[("authorization", "Basic eDp5")], json!("se+cret")),
+        (plain, &[("authorization", "Bearer ")], json!(null)),
         (plain, &[("authorization", "Bearer")], json!(null)),
         (plain, &[], json!(null)),
     ] {
@@ -219,6 +218,7 @@ fn tokens_and_referers() {
         (plain, &[("authorization", "Bearer s3cret"), ("AUTHORIZATION", "Bearer s3cret")]),
         (plain, &[("authorization", "Bearer s3cret, Bearer other")]),
         (plain, &[("authorization", "Bearer s3cret other")]),
+        (plain, &[("authorization", "Bearer\ts3cret")]),
         ("/v3/maps/dw/table?name=t&access_token=s3cret&access_token=s3cret", &[]),
         ("/v3/maps/dw/table?name=t&access_token[]=s3cret", &[]),
     ] {
@@ -228,6 +228,26 @@ fn tokens_and_referers() {
     let two = [("referer", "https://a.test/"), ("referer", "https://a.test/")];
     let referer = ask(plain, &two)["referer"].as_str().unwrap().to_owned();
     assert!(portcullis::referer::Referer::parse(&referer).is_none());
+    for (referer, is_one) in [
+        ("https://a.test/", true),
+        ("https://a.test/x,y?z=1,2", true),
+        ("https://a.test/?a:1,b:2", true),
+        ("https://a.test/,https://b.test/", false),
+        ("https://a.test/, HTTP:b.test", false),
+        ("https://a.test/ ,\thttps://b.test/", false),
+        ("https://a.test/,ht\ttps://b.test/", false),
+        ("https://a.test/,android-app://b.test/", false),
+    ] {
+        let found = ask(plain, &[("referer", referer)])["referer"].as_str().unwrap().to_owned();
+        assert_eq!(found == referer, is_one, "{referer}");
+        assert_eq!(portcullis::referer::Referer::parse(&found).is_some(), is_one, "{referer}");
+    }
+    let strict = ReaderOptions { refuse_query_tokens: true, ..ReaderOptions::default() };
+    let strict = Reader::new(Routes::default(), strict);
+    let found = read(&strict, "GET", with_token, &[], Body::Whole(b""));
+    assert!(found["not_understood"].as_str().is_some_and(|why| why.contains("`Authorization` header")), "{found}");
+    let found = read(&strict, "GET", plain, &[("authorization", "Bearer s3cret")], Body::Whole(b""));
+    assert_eq!(found["token"], "s3cret");
     let options = ReaderOptions { origin_as_referer: true, ..ReaderOptions::default() };
     let lenient = Reader::new(Routes::default(), options);
     let origin = [("origin", "https://a.test")];
@@ -288,6 +308,7 @@ fn bodies() {
         let headers = [("content-type", content_type)];
         assert!(read(&reader, "POST", bare, &headers, Body::Whole(br#"{"name":"t"}"#)).get("not_understood").is_some());
     }
+    assert!(read(&reader, "POST", bare, &[], Body::Whole(br#"{"name":"t"}"#)).get("not_understood").is_some());
 }
 
 #[test]
@@ -295,11 +316,28 @@ fn preflights_and_what_is_passed_through() {
     let preflight = [("origin", "https://a.test"), ("access-control-request-method", "GET")];
     let target = "/v3/maps/dw/table?name=t";
     let ask = |reader: &Reader, headers: &[(&str, &str)]| read(reader, "OPTIONS", target, headers, Body::Whole(b""));
-    assert_eq!(ask(&Reader::default(), &preflight), "preflight");
-    let refusing = ReaderOptions { preflights: Preflights::Refuse, ..ReaderOptions::default() };
-    assert!(ask(&Reader::new(Routes::default(), refusing), &preflight).get("not_understood").is_some());
-    let disguised = [preflight[0], preflight[1], ("X-HTTP-Method-Override", "GET")];
-    assert!(ask(&Reader::default(), &disguised).get("api").is_some());
+    assert_eq!(ask(&Reader::default(), &preflight), json!({"preflight": "https://a.test", "passes": false}));
+    let passing = ReaderOptions { preflights: Preflights::Pass, ..ReaderOptions::default() };
+    let passing = Reader::new(Routes::default(), passing);
+    assert_eq!(ask(&passing, &preflight), json!({"preflight": "https://a.test", "passes": true}));
+    for reader in [&Reader::default(), &passing] {
+        for more in [("X-HTTP-Method-Override", "GET"), ("x_http_method", "GET"), ("Upgrade", "h2c")] {
+            let headers = [preflight[0], preflight[1], more];
+            assert!(ask(reader, &headers).get("not_understood").is_some(), "{more:?}");
+        }
+        // A preflight has no body and asks for no upgrade.
+        for more in [("Content-Length", "2"), ("Transfer-Encoding", "chunked"), ("Upgrade", "websocket")] {
+            let headers = [preflight[0], preflight[1], more];
+            assert!(ask(reader, &headers).get("api").is_some(), "{more:?}");
+        }
+    }
+    // What passes is as plain as any other request.
+    for target in
+        ["/v3/other", "/v3;x/maps/dw/table?name=t", "/v3/maps/dw/table?_method=GET", "/v3/maps/dw/table?name]=t"]
+    {
+        let found = read(&passing, "OPTIONS", target, &preflight, Body::Whole(b""));
+        assert!(found.get("not_understood").is_some(), "{target}: {found}");
+    }
 
     let routes = r#"{"base_segment": "v3", "passed_through": ["/health", "/v3/maps/public"], "routes": [
         {"path": "/v3/maps/public/**", "undecided": true},
@@ -327,6 +365,11 @@ fn routes_that_cannot_be_right_are_refused() {
         (r#"{"path": "/v3/{connection}/{connection}", "api": "maps"}"#, "only once"),
         (r#"{"path": "/v3/x", "api": "sql", "operation": "drop"}"#, "`query` or `model`"),
         (r#"{"path": "/v3/x", "api": "maps", "colour": 1}"#, "unknown field"),
+        (
+            r#"{"path": "/v3/{connection}", "api": "maps", "sources": [{"resource": "na me"}]}"#,
+            "`na me` is not the name",
+        ),
+        (r#"{"path": "/v3/x", "api": "maps", "without": ["q[]"]}"#, "`q[]` is not the name"),
     ] {
         let error = Routes::from_json(&format!(r#"{{"base_segment": "v3", "routes": [{route}]}}"#)).unwrap_err();
         assert!(error.to_string().contains(why), "{route}: {error}");

@@ -29,6 +29,7 @@ mod generate;
 mod layers;
 #[cfg(feature = "audit")]
 mod lint;
+mod plain;
 mod properties;
 #[cfg(feature = "cli")]
 mod registry;

@@ -26,6 +26,7 @@ pub(super) struct Seen {
     headers: HeaderMap,
     allowed: Option<Allowed>,
     pub(super) body: Vec<u8>,
+    trailers: Option<HeaderMap>,
     is_as_sent: bool,
 }
 
@@ -57,11 +58,13 @@ impl Service<Request<RequestBody<Body>>> for Upstream {
         let (parts, body) = request.into_parts();
         let is_as_sent = matches!(body, RequestBody::Right(_));
         let length = body.size_hint().exact();
-        let read = to_bytes(Body::new(body), usize::MAX);
-        let body = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read)).unwrap().to_vec();
+        let read = http_body_util::BodyExt::collect(body);
+        let read = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read)).unwrap();
+        let trailers = read.trailers().cloned();
+        let body = read.to_bytes().to_vec();
         assert!(length.is_none_or(|length| length == body.len() as u64));
         let allowed = parts.extensions.get().cloned();
-        self.0.lock().unwrap().push(Seen { headers: parts.headers, allowed, body, is_as_sent });
+        self.0.lock().unwrap().push(Seen { headers: parts.headers, allowed, body, trailers, is_as_sent });
         ready(Ok(Response::new(Body::from("upstream"))))
     }
 }
@@ -147,16 +150,23 @@ fn what_goes_on_and_what_is_denied() {
         (MAY, &[("authorization", "Bearer wrong")], "", "token_unknown"),
         (MAY, &[BEARER, BEARER], "", "request_not_understood"),
         ("GET /v3/other", &[BEARER], "", "request_not_understood"),
+        (MAY, &[BEARER, ("x_portcullis_token_id", "root")], "", "request_not_understood"),
+        (MAY, &[BEARER, ("x.portcullis.token.id", "root")], "", "request_not_understood"),
+        (MAY, &[BEARER, ("x-http-method-override", "POST")], "", "request_not_understood"),
+        (MAY, &[BEARER, ("upgrade", "h2c")], "", "request_not_understood"),
+        (MAY, &[BEARER, ("upgrade", "websocket")], "", ""),
+        ("GET /v3/maps/dw/table?name=db.t&name]=db.other", &[BEARER], "", "request_not_understood"),
         ("GET http://h.test/v3/maps/dw/table?name=db.t", &[BEARER], "", ""),
         ("CONNECT h.test:443", &[BEARER], "", "request_not_understood"),
         ("POST /v3/maps/dw/table", &[BEARER, json], r#"{"name": "db.t"}"#, ""),
         ("POST /v3/maps/dw/table", &[BEARER, json], r#"{"name": "db.other"}"#, "source_not_granted"),
         ("POST /v3/maps/dw/table", &[BEARER], "{", "request_not_understood"),
         ("POST /v3/maps/dw/table", &[BEARER, form], r#"{"name": "db.t"}"#, "request_not_understood"),
+        ("POST /v3/maps/dw/table", &[BEARER], r#"{"name": "db.t"}"#, "request_not_understood"),
         ("POST /v3/maps/dw/table?name=db.t", &[BEARER], "", ""),
         ("GET /v3/maps/dw/table?name=db.t", &[BEARER, json], r#"{"name": "db.other"}"#, "request_not_understood"),
         ("POST /v3/lds/geocode", &[BEARER], "not read at all", ""),
-        ("OPTIONS /v3/maps/dw/table?name=db.t", PREFLIGHT, "", ""),
+        ("OPTIONS /v3/maps/dw/table?name=db.t", PREFLIGHT, "", "request_not_understood"),
         ("OPTIONS /v3/lds/geocode", PREFLIGHT, "a body", "token_missing"),
     ];
     for (line, headers, body, reason) in cases {
@@ -181,7 +191,7 @@ fn handlers_are_told_by_what_and_clients_cannot_say_it() {
     assert_eq!((allowed.token_id(), allowed.generation(), allowed.grants()), ("a token", 1, [1].as_slice()));
 
     let forged = [PREFLIGHT, &forged[1..]].concat();
-    let seen = ask(&layer(), "OPTIONS /v3/maps/dw/table", &forged, "").seen.unwrap();
+    let seen = ask(&passing_preflights(), "OPTIONS /v3/maps/dw/table", &forged, "").seen.unwrap();
     assert_eq!((seen.header("x-portcullis-token-id"), &seen.allowed), (None, &None));
 }
 
@@ -199,12 +209,32 @@ fn a_denial_says_why_as_the_sidecar_does() {
     assert_eq!(ask(&layer(), MAY, &wrong, "").header("access-control-allow-origin"), None);
 }
 
+fn passing_preflights() -> AuthorizeLayer<Timestamp> {
+    let pass = ReaderOptions { preflights: Preflights::Pass, ..ReaderOptions::default() };
+    layer().reader(Reader::new(Routes::default(), pass))
+}
+
+#[test]
+fn a_preflight_is_answered_for_configured_origins_and_passes_only_where_told() {
+    let line = "OPTIONS /v3/maps/dw/table";
+    let answering = layer().cors(Cors::Only(vec!["https://a.test".into()]));
+    let answered = ask(&answering, line, PREFLIGHT, "");
+    assert!(answered.seen.is_none());
+    assert_eq!((answered.answer.status, &*answered.body), (StatusCode::NO_CONTENT, &b""[..]));
+    assert_eq!(answered.header("access-control-allow-origin"), Some("https://a.test"));
+    assert!(answered.header("access-control-allow-headers").is_some_and(|it| it.starts_with("authorization")));
+    let other = [("origin", "https://b.test"), PREFLIGHT[1]];
+    assert_eq!(ask(&answering, line, &other, "").reason(), "request_not_understood");
+    assert_eq!(ask(&passing_preflights(), line, PREFLIGHT, "").reason(), "");
+    let disguised = [PREFLIGHT, &[("x-http-method-override", "GET")]].concat();
+    for layer in [&answering, &passing_preflights()] {
+        assert_eq!(ask(layer, line, &disguised, "").reason(), "request_not_understood");
+        assert_eq!(ask(layer, line, PREFLIGHT, "a body").reason(), "request_not_understood");
+    }
+}
+
 #[test]
 fn options_change_what_is_read() {
-    let refuse = ReaderOptions { preflights: Preflights::Refuse, ..ReaderOptions::default() };
-    let refusing = layer().reader(Reader::new(Routes::default(), refuse));
-    assert_eq!(ask(&refusing, "OPTIONS /v3/maps/dw/table", PREFLIGHT, "").reason(), "request_not_understood");
-
     let body = r#"{"name": "db.t"}"#;
     let headers = [BEARER, ("content-type", "application/json")];
     let tight = layer().body_bytes(body.len() - 1);
@@ -228,6 +258,29 @@ fn a_policy_that_comes_or_changes_is_in_force_at_once() {
     assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "");
     authorizer.swap(snapshot("other"));
     assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "source_not_granted");
+}
+
+/// Some servers merge trailers into headers.
+#[test]
+fn trailers_do_not_go_on() {
+    use http_body_util::{BodyExt, Full};
+    let trailers = || {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-portcullis-token-id", "root".parse().unwrap());
+        trailers
+    };
+    for (line, body) in [("POST /v3/maps/dw/table", r#"{"name": "db.t"}"#), ("POST /v3/lds/geocode", "not read at all")]
+    {
+        let body = Full::new(Bytes::from(body)).with_trailers(ready(Some(Ok(trailers()))));
+        let upstream = Upstream::default();
+        let request = Request::builder().method("POST").uri(line.split_once(' ').unwrap().1);
+        let request = request.header("authorization", BEARER.1).header("content-type", "application/json");
+        let request = request.body(Body::new(body)).unwrap();
+        let status = runtime().block_on(async { send(&layer(), &upstream, request).await.status() });
+        let seen = upstream.seen();
+        assert_eq!((status, seen.len()), (StatusCode::OK, 1), "{line}");
+        assert!(!seen[0].body.is_empty() && seen[0].trailers.is_none(), "{line}: {seen:?}");
+    }
 }
 
 #[test]

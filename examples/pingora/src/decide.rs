@@ -20,7 +20,7 @@ const BODY_BYTES: usize = 64 * 1024;
 /// What is told of a request that passes.
 #[derive(Default)]
 pub struct Allowed {
-    /// Of the token; none where no token decides: preflights.
+    /// The token's id; `None` where no token decides.
     pub token_id: Option<String>,
     pub generation: u64,
 }
@@ -65,7 +65,12 @@ pub fn decide(
     let asked = HttpRequest { method: request.method.as_str(), target: target(session), headers: &headers, body };
     let access = match reader.read(&asked) {
         Ok(Reading::Access(access)) => access,
-        Ok(Reading::Preflight | Reading::PassedThrough) => return Ok(Allowed { token_id: None, generation }),
+        Ok(Reading::PassedThrough) => return Ok(Allowed { token_id: None, generation }),
+        Ok(Reading::Preflight(preflight)) if preflight.passes => return Ok(Allowed { token_id: None, generation }),
+        Ok(Reading::Preflight(_)) => {
+            let error = "preflights are not answered here".to_owned();
+            return Err(Denied { status: 403, reason: "request_not_understood", error });
+        }
         Err(why) => {
             let reason = why.reason();
             return Err(Denied { status: reason.status(), reason: reason.code(), error: why.to_string() });

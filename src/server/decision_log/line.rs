@@ -3,11 +3,12 @@
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::QueryTexts;
-use crate::decision::{Decision, Request, Source};
+use crate::base::Timestamp;
+use crate::decision::{Decision, Reason, Request, Source};
 use crate::model::Operation;
 use crate::query::{MAX_QUERY_BYTES, NormalForm, QueryDigest, QueryError};
 use crate::referer::Referer;
-use crate::server::decided::Decided;
+use crate::server::decided::{Decided, Ids, PreflightEnd, PreflightSeen};
 
 /// The version of lines, and what marks an object as one.
 const LOG: u32 = 1;
@@ -27,15 +28,7 @@ impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Decided { at, ids, generation, token_id, request, decision, took } = self.decided;
         let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("log", &LOG)?;
-        map.serialize_entry("time", &format_args!("{at}"))?;
-        if let Some(id) = ids.either() {
-            map.serialize_entry("id", id)?;
-        }
-        if let Some(trace) = ids.trace {
-            map.serialize_entry("trace_id", trace)?;
-        }
-        map.serialize_entry("generation", generation)?;
+        start(&mut map, *at, ids, *generation)?;
         if let Some(token_id) = token_id {
             map.serialize_entry("token_id", token_id)?;
         }
@@ -59,6 +52,40 @@ impl Serialize for Line<'_> {
         map.serialize_entry("ns", &u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))?;
         map.end()
     }
+}
+
+/// A preflight as a JSON object: `check` and audits skip it, since no token decided.
+pub(super) struct PreflightLine<'a>(pub(super) &'a PreflightSeen<'a>);
+
+impl Serialize for PreflightLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let PreflightSeen { at, ids, generation, end } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        start(&mut map, *at, ids, *generation)?;
+        map.serialize_entry("preflight", end.as_str())?;
+        if *end == PreflightEnd::Refused {
+            let reason = Reason::RequestNotUnderstood;
+            map.serialize_entry("decision", "deny")?;
+            map.serialize_entry("reason", reason.code())?;
+            map.serialize_entry("status", &reason.status())?;
+        } else {
+            map.serialize_entry("decision", "none")?;
+        }
+        map.end()
+    }
+}
+
+/// Writes what every line begins with.
+fn start<M: SerializeMap>(map: &mut M, at: Timestamp, ids: &Ids<'_>, generation: u64) -> Result<(), M::Error> {
+    map.serialize_entry("log", &LOG)?;
+    map.serialize_entry("time", &format_args!("{at}"))?;
+    if let Some(id) = ids.either() {
+        map.serialize_entry("id", id)?;
+    }
+    if let Some(trace) = ids.trace {
+        map.serialize_entry("trace_id", trace)?;
+    }
+    map.serialize_entry("generation", &generation)
 }
 
 impl Line<'_> {

@@ -39,8 +39,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::decided::Decided;
+use serde::Serialize;
+
+use super::decided::{Decided, PreflightSeen};
 pub(super) use line::Line;
+use line::PreflightLine;
 use writer::{Queue, Sink};
 
 /// How long the end of a log is waited for: who reads it may have stopped to.
@@ -190,10 +193,18 @@ impl DecisionLog {
             self.queue.counters.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let line = Line { decided, queries: self.options.queries, sample: is_sampled.then(|| share.get()) };
+        self.write(&Line { decided, queries: self.options.queries, sample: is_sampled.then(|| share.get()) });
+    }
+
+    /// Logs a preflight.
+    pub fn record_preflight(&self, preflight: &PreflightSeen<'_>) {
+        self.write(&PreflightLine(preflight));
+    }
+
+    fn write(&self, line: &impl Serialize) {
         let mut text = Vec::with_capacity(512);
         // Writing to memory does not fail, and all keys are texts.
-        let _ = serde_json::to_writer(&mut text, &line);
+        let _ = serde_json::to_writer(&mut text, line);
         text.push(b'\n');
         self.queue.push(&text);
     }

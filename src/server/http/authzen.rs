@@ -271,6 +271,8 @@ impl Answer {
                 Self { decision: true, context }
             }
             Outcome::Pass => Self { decision: true, context: AnswerContext::default() },
+            // Only HTTP requests are preflights: an answer to one is not a yes.
+            Outcome::Preflight => Self { decision: false, context: AnswerContext::default() },
             Outcome::Deny { reason, .. } => {
                 let (reason, status) = (Some(reason.code()), Some(reason.status()));
                 Self { decision: false, context: AnswerContext { reason, status, ..AnswerContext::default() } }

@@ -1,6 +1,6 @@
 //! The headers of HTTP as requests are read from them.
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 
 use crate::gateway::{Body, Headers};
 
@@ -12,9 +12,12 @@ impl Headers for Received<'_> {
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
         for (name, value) in self.0 {
             let name = match name.as_str() {
-                _ if value.is_empty() => continue,
+                // Some gateways leave a header of their configuration empty where the client's is missing.
+                ORIGINAL_LENGTH | ORIGINAL_ENCODING if value.is_empty() => continue,
                 ORIGINAL_LENGTH => "content-length",
                 ORIGINAL_ENCODING => "transfer-encoding",
+                // It was checked to be the same.
+                ORIGINAL_URL => continue,
                 name => name,
             };
             visit(name, value.as_bytes());
@@ -31,6 +34,24 @@ pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, St
         (None, _) => Err(format!("the gateway does not set `{name}`")),
         (Some(_), Some(_)) => Err(format!("`{name}` is set more than once")),
     }
+}
+
+/// The header in which some gateways write the whole URL.
+const ORIGINAL_URL: &str = "x-original-url";
+
+/// Refuses a target that differs from that of `X-Original-URL`, which some upstreams read instead: the header may be the
+/// client's own.
+pub(super) fn check_url(headers: &HeaderMap, target: &str) -> Result<(), String> {
+    let differs = |value: &HeaderValue| {
+        let url = value.to_str().unwrap_or_default();
+        let path =
+            url.split_once("://").map_or(url, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
+        path != target
+    };
+    if headers.get_all(ORIGINAL_URL).iter().any(differs) {
+        return Err("`x-original-url` is another URL".to_owned());
+    }
+    Ok(())
 }
 
 /// The header by which a gateway that buffers bodies tells how long the client's was: a part is none (W5).

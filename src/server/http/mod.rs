@@ -35,6 +35,7 @@ pub(super) struct Shared {
 pub(super) fn router(shared: Arc<Shared>) -> Router {
     Router::new()
         .route("/authz/nginx", any(conventions::nginx))
+        .route("/authz/script", any(conventions::script))
         .route("/authz/forwarded", any(conventions::forwarded))
         .route("/v1/decide", post(native::decide))
         .route("/access/v1/evaluation", post(authzen::evaluation))

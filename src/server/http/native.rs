@@ -42,6 +42,8 @@ impl<'a> Answer<'a> {
                 Self { decision: "allow", token: verdict.token_id.as_deref(), grants: Some(grants), ..none }
             }
             Outcome::Pass => Self { decision: "allow", ..none },
+            // Neither is asked for here: only HTTP requests pass or are preflights.
+            Outcome::Preflight => none,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
@@ -12,6 +13,7 @@ use prometheus_client::registry::Unit;
 
 use super::{Metrics, Scrape};
 use crate::base::Timestamp;
+use crate::server::decided::PreflightEnd;
 use crate::server::policy::{Origin, Outcome, Report};
 
 /// One scrape.
@@ -36,6 +38,9 @@ impl Collector for Exposition {
         let help = "Time from a request that is read to its decision";
         to.0.encode_descriptor("decision_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?
             .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        let counts = PreflightEnd::ALL.iter().zip(&self.metrics.preflights);
+        let ends: Vec<_> = counts.map(|(end, count)| (end.as_str(), count.load(Ordering::Relaxed))).collect();
+        to.counters("preflights", "Preflights, by what became of them", "end", &ends)?;
         to.policies(*now, policy, shadow.as_ref().map(|(report, _)| report))?;
         if let Some((_, counts)) = shadow {
             to.counters(

@@ -27,11 +27,12 @@ mod counters;
 mod exposition;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
-use super::decided::Decided;
+use super::decided::{Decided, PreflightEnd};
 use super::decision_log::LogCounts;
 use super::policy::Report;
 use crate::base::Timestamp;
@@ -45,6 +46,8 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 #[derive(Debug)]
 pub struct Metrics {
     counters: Counters,
+    /// Preflights, in the order of [`PreflightEnd::ALL`].
+    preflights: [AtomicU64; PreflightEnd::ALL.len()],
 }
 
 /// What is asked for when somebody scrapes. What a server does not have is left out.
@@ -81,13 +84,20 @@ impl Scrape {
 impl Metrics {
     /// All zero.
     pub fn new() -> Self {
-        Self { counters: Counters::new() }
+        Self { counters: Counters::new(), preflights: Default::default() }
     }
 
     /// Counts a decision: three relaxed additions where few other threads write, no lock. Memory is taken once for each API
     /// that a policy declares.
     pub fn record(&self, decided: &Decided<'_>) {
         self.counters.record(decided);
+    }
+
+    /// Counts a preflight.
+    pub fn record_preflight(&self, end: PreflightEnd) {
+        if let Some(count) = self.preflights.get(end as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Everything as text of [`CONTENT_TYPE`].

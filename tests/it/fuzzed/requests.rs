@@ -88,7 +88,7 @@ fn read(sent: &Sent) -> Result<Option<Told>, String> {
     let reader = Reader::default();
     match reader.read(&HttpRequest { method, target, headers, body: Body::Whole(body) }) {
         Err(why) => Err(why.to_string()),
-        Ok(Reading::Preflight | Reading::PassedThrough) => Ok(None),
+        Ok(Reading::Preflight(_) | Reading::PassedThrough) => Ok(None),
         Ok(Reading::Access(access)) => Ok(Some(Told {
             token: access.token.clone().map(Cow::into_owned),
             api: access.api.to_owned(),
@@ -133,7 +133,11 @@ fn anew(sent: &Sent, choices: &mut Choices<'_>) -> Option<Sent> {
     let query: Vec<String> = query.iter().map(|(key, value)| pair(key, value, choices)).collect();
     let mark = if query.is_empty() { "" } else { "?" };
     let target = format!("{}{mark}{}", path.join("/"), query.join("&"));
-    let headers = sent.headers.iter().map(|(name, value)| (recased(name, choices), value.clone())).collect();
+    let headers = sent.headers.iter().map(|(name, value)| (recased(name, choices), value.clone()));
+    let mut headers: Vec<_> = headers.collect();
+    if !body.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+        headers.push((recased("content-type", choices), recased("application/json", choices).into_bytes()));
+    }
     let body = if body.is_empty() { sent.body.clone() } else { object(&body, choices).into_bytes() };
     Some(Sent { method, target, headers, body })
 }
@@ -253,7 +257,7 @@ const TEXTS: &[&str] = &[
 fn written(choices: &mut Choices<'_>) -> (Sent, Told) {
     let route = choices.below(13);
     let connection =
-        choices.pick(&["dw", "Oracle Conn", "conexión-ñ", "a+b", "100%25", "v3", "publicity", "c;d", "{connection}"]);
+        choices.pick(&["dw", "Oracle Conn", "conexión-ñ", "a+b", "100%25", "v3", "publicity", "c,d", "{connection}"]);
     let mut text = || choices.pick(TEXTS).to_owned();
     let (one, two) = (text(), text());
     let kind = |text: &str| if names_a_source(text) { "named_source" } else { "query" };
@@ -262,7 +266,7 @@ fn written(choices: &mut Choices<'_>) -> (Sent, Told) {
     let mut parameters: Vec<(&str, String)> = Vec::new();
     let mut sources = vec![("resource", one.clone())];
     // A table's name in a path cannot hold what a path could be read otherwise for.
-    let segment = if one.contains(['/', '\\', '\n']) || one.is_empty() { "a.b".to_owned() } else { one.clone() };
+    let segment = if one.contains(['/', '\\', '\n', ';']) || one.is_empty() { "a.b".to_owned() } else { one.clone() };
     match route {
         0..3 => {
             path.push(["table", "tileset", "raster"][route]);

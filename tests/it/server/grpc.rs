@@ -7,12 +7,13 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_client::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use envoy_types::pb::google::protobuf::value::Kind;
+use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
 use portcullis::server::{Cors, Limits, ServerOptions};
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::running::{Running, options, serve};
+use super::running::{Running, options, serve, serve_by};
 use super::util::{SECRET, policy};
 
 fn check(server: &Running, http: HttpRequest) -> CheckResponse {
@@ -78,7 +79,8 @@ fn a_check_is_denied_with_a_body_that_browsers_may_read() {
 fn a_body_counts_only_if_it_is_whole() {
     let server = serve(Some(&policy("t")), options());
     let post = |body: &str, size: i64, headers: &[(&str, &str)]| {
-        let http = HttpRequest { method: "POST".into(), body: body.into(), size, ..get("/v3/maps/dw/table", headers) };
+        let headers = [&[("content-type", "application/json")], headers].concat();
+        let http = HttpRequest { method: "POST".into(), body: body.into(), size, ..get("/v3/maps/dw/table", &headers) };
         reason(&check(&server, http))
     };
     let body = r#"{"name":"db.t"}"#;
@@ -95,14 +97,42 @@ fn a_body_counts_only_if_it_is_whole() {
 }
 
 #[test]
-fn a_preflight_passes_and_a_forged_id_is_taken_away() {
-    let server = serve(Some(&policy("t")), options());
+fn a_preflight_is_answered_or_refused_and_passes_only_where_told() {
     let headers = [("origin", "https://a.test"), ("access-control-request-method", "GET")];
-    let mut http = get("/v3/maps/dw/table?name=db.u", &headers);
-    http.method = "OPTIONS".into();
-    let response = check(&server, http);
+    let preflight = HttpRequest { method: "OPTIONS".into(), ..get("/v3/maps/dw/table?name=db.u", &headers) };
+    let pass = ReaderOptions { preflights: Preflights::Pass, ..ReaderOptions::default() };
+    let passing = serve_by(Some(&policy("t")), options(), Reader::new(Routes::default(), pass));
+    let response = check(&passing, preflight.clone());
     let Some(HttpResponse::OkResponse(ok)) = &response.http_response else { panic!("{response:?}") };
-    assert_eq!(ok.headers_to_remove, ["x-portcullis-token-id"]);
+    assert_eq!(ok.headers_to_remove, ["x-portcullis-token-id"], "a forged id is taken away");
+
+    let refusing = serve(Some(&policy("t")), options());
+    assert_eq!(reason(&check(&refusing, preflight.clone())), "request_not_understood");
+
+    let answering = serve(Some(&policy("t")), ServerOptions { cors: Cors::Any, ..options() });
+    let response = check(&answering, preflight);
+    assert_ne!(response.status.as_ref().unwrap().code, 0, "an answer is not a yes");
+    let Some(HttpResponse::DeniedResponse(answer)) = &response.http_response else { panic!("{response:?}") };
+    assert_eq!((answer.status.as_ref().unwrap().code, &*answer.body), (204, ""));
+    let origin = answer.headers.iter().filter_map(|it| it.header.as_ref());
+    let origin = origin.into_iter().find(|it| it.key == "access-control-allow-origin");
+    assert_eq!(origin.unwrap().value, "https://a.test");
+}
+
+#[test]
+fn a_header_that_servers_confuse_with_another_is_not_understood() {
+    let server = serve(Some(&policy("t")), options());
+    for (name, expected) in [
+        ("x-portcullis-token-id", ""),
+        (":path", ""),
+        ("x_portcullis_token_id", "request_not_understood"),
+        ("x.portcullis.token.id", "request_not_understood"),
+        ("x-http-method-override", "request_not_understood"),
+        ("upgrade", "request_not_understood"),
+    ] {
+        let response = check(&server, get("/v3/maps/dw/table?name=db.t", &[(name, "root")]));
+        assert_eq!(reason(&response), expected, "{name}");
+    }
 }
 
 #[test]

@@ -1,0 +1,91 @@
+//! Keys of parameters: the plain ones, and those that a server may take for another (W2).
+
+use super::NotUnderstood;
+
+/// The query parameter that may hold the token (W4).
+pub(super) const TOKEN: &str = "access_token";
+
+/// Keys that make some servers take the request for one with another method.
+const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
+
+/// The keys that a route reads. No other key of a request may resemble one of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Keys {
+    /// The token's key, then those of the route's parameters.
+    read: Vec<Box<str>>,
+    /// The first letters of the keys that need a closer look: a bit each.
+    first: u32,
+}
+
+impl Keys {
+    /// The keys of a route with these parameters.
+    pub(super) fn new<'n>(parameters: impl IntoIterator<Item = &'n str>) -> Self {
+        let read: Vec<Box<str>> = std::iter::once(TOKEN).chain(parameters).map(Box::from).collect();
+        let others = METHOD_OVERRIDES.into_iter().chain(["method", "proto"]);
+        let first = read.iter().map(|key| &**key).chain(others).fold(0, |bits, key| bits | first_letter(key));
+        Self { read, first }
+    }
+
+    /// Checks a decoded key.
+    ///
+    /// Cost: one pass over the key; a second one where it begins as a key of the route does.
+    pub(super) fn check(&self, key: &str) -> Result<(), NotUnderstood> {
+        if !is_plain(key) {
+            return Err(NotUnderstood::new(
+                "a key that is empty or holds another character than A-Z, a-z, 0-9, `_`, `.` and `-`",
+            ));
+        }
+        if first_letter(key) & self.first == 0 || self.read.iter().any(|read| **read == *key) {
+            return Ok(());
+        }
+        if let Some(read) = self.read.iter().find(|read| resembles(key, read)) {
+            return Err(NotUnderstood::new(format!("`{read}` in another spelling")));
+        }
+        if is_method(key) || METHOD_OVERRIDES.iter().any(|name| resembles(key, name)) {
+            return Err(NotUnderstood::new("a parameter that overrides the method"));
+        }
+        if key == "__proto__" {
+            return Err(NotUnderstood::new("a parameter that some servers set on every object"));
+        }
+        Ok(())
+    }
+}
+
+/// Whether `key` is made of ASCII letters, digits, `_`, `.` and `-`.
+pub(super) fn is_plain(key: &str) -> bool {
+    key.bytes().fold(!key.is_empty(), |all, byte| {
+        all & (byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'.') | (byte == b'-'))
+    })
+}
+
+/// A bit for the first letter or digit of `key`, in any case: the same for keys that resemble each other.
+fn first_letter(key: &str) -> u32 {
+    let first = key.bytes().find(u8::is_ascii_alphanumeric);
+    first.map_or(0, |first| 1 << (first & 31))
+}
+
+/// Whether a server may take `key` for `name`, or for a part of it: letters in another case (Go), other separators (PHP
+/// reads `.` as `_`), or what follows a dot as a member (`qs`).
+fn resembles(key: &str, name: &str) -> bool {
+    let mut rest = key.as_bytes();
+    for wanted in name.bytes().filter(u8::is_ascii_alphanumeric) {
+        rest = after_separators(rest);
+        match rest {
+            [found, after @ ..] if found.eq_ignore_ascii_case(&wanted) => rest = after,
+            _ => return false,
+        }
+    }
+    let more = after_separators(rest);
+    more.is_empty() || rest.iter().take(rest.len() - more.len()).any(|byte| *byte == b'.')
+}
+
+/// Whether `key` is `_method`, also where the separator is another.
+fn is_method(key: &str) -> bool {
+    let word = after_separators(key.as_bytes());
+    word.len() < key.len() && word.eq_ignore_ascii_case(b"method")
+}
+
+fn after_separators(key: &[u8]) -> &[u8] {
+    let at = key.iter().position(u8::is_ascii_alphanumeric).unwrap_or(key.len());
+    key.get(at..).unwrap_or_default()
+}
