@@ -40,7 +40,7 @@ pub(crate) struct Answers {
 }
 
 impl Cors {
-    fn allows(&self, origin: &HeaderValue) -> bool {
+    pub(crate) fn allows(&self, origin: &HeaderValue) -> bool {
         match self {
             Self::None => false,
             Self::Any => true,

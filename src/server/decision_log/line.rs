@@ -25,10 +25,13 @@ pub(in crate::server) struct Line<'a> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Decided { at, ids, generation, token_id, request, decision, took } = self.decided;
+        let Decided { at, evaluated_at, ids, generation, token_id, request, decision, took } = self.decided;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("log", &LOG)?;
         map.serialize_entry("time", &format_args!("{at}"))?;
+        if let Some(instant) = evaluated_at {
+            map.serialize_entry("evaluated_at", &format_args!("{instant}"))?;
+        }
         if let Some(id) = ids.either() {
             map.serialize_entry("id", id)?;
         }

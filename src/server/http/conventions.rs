@@ -46,6 +46,7 @@ pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
         Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
+    shared.authority.operations().room().await;
     // The method is the client's own.
     let target = behind_envoy(&parts.uri).unwrap_or_default();
     answer(&shared, &parts.headers, Ok((parts.method.as_str(), target)), &body)
@@ -57,6 +58,7 @@ async fn placed(shared: &Shared, place: &Place, request: Request) -> Response {
         Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
+    shared.authority.operations().room().await;
     let headers = &parts.headers;
     let line = only(headers, place.method).and_then(|method| Ok((method, only(headers, place.target)?)));
     answer(shared, headers, line, &body)
