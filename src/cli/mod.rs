@@ -2,6 +2,7 @@
 
 mod audit;
 mod bench;
+mod bounds;
 mod check;
 mod compile;
 mod connections;

@@ -278,7 +278,8 @@ impl Registry {
         let token = find(&mut *change.records, actor, id_or_name)?;
         let usage = change.records.usage()?.into_iter().find(|usage| usage.token == token.id);
         if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
-            && actor.now.seconds() - used.seconds() < IN_USE
+            // What is written as used in the far future was not used then.
+            && (actor.now.seconds() - used.seconds()).abs() < IN_USE
         {
             let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
             return Err(refused(message, "somebody may rely on it; `--force` deletes it all the same"));

@@ -61,6 +61,10 @@ fn a_token_used_within_seven_days_is_deleted_by_force_only() {
     let again = registry.create_token(&ana, &new("public.roads")).unwrap().token;
     registry.record_usage(&[usage(&again.id, 1, "2026-11-22T11:00:00Z")]).unwrap();
     registry.delete_token(&ana, &again.id, true).unwrap();
+    // A use that cannot have been does not keep a token for ever.
+    let third = registry.create_token(&ana, &new("public.roads")).unwrap().token;
+    registry.record_usage(&[usage(&third.id, 1, "9999-12-31T00:00:00Z")]).unwrap();
+    registry.delete_token(&ana, &third.id, false).unwrap();
     assert!(registry.usage().unwrap().is_empty(), "the counts go with their token");
 }
 

@@ -8,6 +8,7 @@ mod decision_log;
 mod edits;
 mod gateways;
 mod grpc;
+mod http2;
 #[cfg(feature = "tower")]
 mod layer;
 mod listening;
