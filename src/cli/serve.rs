@@ -72,6 +72,9 @@ struct ListenArgs {
     /// Where operators ask. It tells of the policy: keep it from everybody else
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
     admin: Address,
+    /// Permissions of Unix sockets: `600` for the owner, `660` for the group, too
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = socket_mode)]
+    socket_mode: u32,
     /// TLS for both: the certificate and those between it and a root, PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -208,7 +211,8 @@ impl Args {
     }
 
     fn options(&self) -> ServerOptions {
-        let ListenArgs { listen, admin, tls_cert, tls_key, client_ca, cors_origin, public_url } = &self.listen;
+        let ListenArgs { listen, admin, socket_mode, tls_cert, tls_key, client_ca, cors_origin, public_url } =
+            &self.listen;
         let tls = tls_cert.clone().zip(tls_key.clone()).map(|(certificates, key)| Tls {
             certificates,
             key,
@@ -218,6 +222,7 @@ impl Args {
         ServerOptions {
             listen: listen.clone(),
             admin: admin.clone(),
+            socket_mode: *socket_mode,
             tls: tls.clone(),
             admin_tls: tls,
             cors: match &**cors_origin {
@@ -273,6 +278,11 @@ fn when_full(text: &str) -> Result<WhenFull, String> {
         "block" => Ok(WhenFull::Block),
         _ => Err("expected `drop` or `block`".to_owned()),
     }
+}
+
+fn socket_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "expected permissions in octal digits, such as 600 or 660".to_owned())
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

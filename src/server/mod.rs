@@ -32,6 +32,7 @@ pub mod metrics;
 pub mod operations;
 pub mod policy;
 pub mod shadow;
+mod socket;
 mod tls;
 pub mod usage;
 
@@ -66,6 +67,8 @@ pub struct ServerOptions {
     pub listen: Address,
     /// Where operators ask: it tells of the policy.
     pub admin: Address,
+    /// The permissions of Unix sockets, such as `0o660` for a group.
+    pub socket_mode: u32,
     /// TLS of the listener for decisions.
     pub tls: Option<Tls>,
     /// TLS of the listener for administration.
@@ -105,6 +108,7 @@ impl Default for ServerOptions {
         Self {
             listen: loopback(8181),
             admin: loopback(8182),
+            socket_mode: 0o600,
             tls: None,
             admin_tls: None,
             cors: Cors::None,
@@ -168,11 +172,11 @@ impl Server {
     ///
     /// If an address is not to be had, or TLS cannot be set up.
     pub async fn bind(authority: Arc<Authority>, options: ServerOptions) -> Result<Self, BindError> {
-        let ServerOptions { listen, admin, tls, admin_tls, cors, public_url, limits, drain } = options;
+        let ServerOptions { listen, admin, socket_mode, tls, admin_tls, cors, public_url, limits, drain } = options;
         let shared = Shared { authority, answers: Answers { cors }, body_bytes: limits.body_bytes, public_url };
         Ok(Self {
-            decisions: bind(listen, tls.as_ref()).await?,
-            admin: bind(admin, admin_tls.as_ref()).await?,
+            decisions: bind(listen, socket_mode, tls.as_ref()).await?,
+            admin: bind(admin, socket_mode, admin_tls.as_ref()).await?,
             shared: Arc::new(shared),
             limits,
             drain,
@@ -220,9 +224,9 @@ impl Server {
     }
 }
 
-async fn bind(address: Address, tls: Option<&Tls>) -> Result<Listener, BindError> {
+async fn bind(address: Address, mode: u32, tls: Option<&Tls>) -> Result<Listener, BindError> {
     let tls = tls.map(Tls::acceptor).transpose()?;
-    Listener::bind(&address, tls).await.map_err(|error| BindError::Address { address, error })
+    Listener::bind(&address, mode, tls).await.map_err(|error| BindError::Address { address, error })
 }
 
 /// Everything that gateways ask: HTTP, gRPC and its health on one address.

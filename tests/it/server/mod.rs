@@ -22,6 +22,7 @@ mod replay;
 mod running;
 mod shadow;
 mod soak;
+mod sockets;
 mod state;
 mod tls;
 mod usage;
