@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
+use super::output::Inputs;
 use super::policy::PolicyArgs;
 use super::reading::ReadingArgs;
 
@@ -152,6 +153,7 @@ struct LimitArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.tell()?;
+    args.check_outputs()?;
     let reader = args.reading.reader()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.limits.threads {
@@ -199,6 +201,22 @@ async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Res
 }
 
 impl Args {
+    /// Checks that the server writes into no file that it reads.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let mut inputs = Inputs::default();
+        self.policy.add_inputs(&mut inputs)?;
+        self.reading.add_inputs(&mut inputs);
+        inputs.add_all(&self.shadow);
+        let ListenArgs { tls_cert, tls_key, client_ca, .. } = &self.listen;
+        inputs.add_all([tls_cert, tls_key, client_ca].into_iter().flatten());
+        let saved = self.state_dir.iter().flat_map(|state| ["policy.json", "lock"].map(|name| state.join(name)));
+        for saved in saved {
+            inputs.check(&saved)?;
+            inputs.add(&saved);
+        }
+        self.log.log.as_deref().map_or(Ok(()), |log| inputs.check(log))
+    }
+
     fn operations(&self) -> anyhow::Result<OperationsOptions> {
         let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
         Ok(OperationsOptions {

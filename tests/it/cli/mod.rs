@@ -10,6 +10,7 @@ mod check;
 mod compile;
 mod generated;
 mod inspect;
+mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod read;
