@@ -13,6 +13,7 @@ mod inspect;
 mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod permissions;
 mod read;
 mod registry;
 mod replay;

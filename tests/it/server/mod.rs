@@ -24,6 +24,7 @@ mod shadow;
 mod soak;
 mod sockets;
 mod state;
+mod state_files;
 mod tls;
 mod usage;
 mod util;
