@@ -16,6 +16,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::Exit;
 use super::bounds::{MAX_BYTES, count, seconds, threads};
+use super::output::Inputs;
 use super::policy::PolicyArgs;
 use super::reading::ReadingArgs;
 
@@ -76,6 +77,9 @@ struct ListenArgs {
     /// Where operators ask. It tells of the policy: keep it from everybody else
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
     admin: Address,
+    /// Permissions of Unix sockets: `600` for the owner, `660` for the group, too
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = socket_mode)]
+    socket_mode: u32,
     /// TLS for both: the certificate and those between it and a root, PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -170,6 +174,7 @@ const MAX_AT_ONCE: usize = 1_000_000;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.tell()?;
+    args.check_outputs()?;
     let reader = args.reading.reader()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.limits.threads {
@@ -215,6 +220,22 @@ async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Res
 }
 
 impl Args {
+    /// Checks that the server writes into no file that it reads.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let mut inputs = Inputs::default();
+        self.policy.add_inputs(&mut inputs)?;
+        self.reading.add_inputs(&mut inputs);
+        inputs.add_all(&self.shadow);
+        let ListenArgs { tls_cert, tls_key, client_ca, .. } = &self.listen;
+        inputs.add_all([tls_cert, tls_key, client_ca].into_iter().flatten());
+        let saved = self.state_dir.iter().flat_map(|state| ["policy.json", "lock"].map(|name| state.join(name)));
+        for saved in saved {
+            inputs.check(&saved)?;
+            inputs.add(&saved);
+        }
+        self.log.log.as_deref().map_or(Ok(()), |log| inputs.check(log))
+    }
+
     fn operations(&self) -> anyhow::Result<OperationsOptions> {
         let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
         Ok(OperationsOptions {
@@ -227,8 +248,17 @@ impl Args {
     }
 
     fn options(&self) -> ServerOptions {
-        let ListenArgs { listen, admin, tls_cert, tls_key, client_ca, cors_origin, public_url, allow_host } =
-            &self.listen;
+        let ListenArgs {
+            listen,
+            admin,
+            socket_mode,
+            tls_cert,
+            tls_key,
+            client_ca,
+            cors_origin,
+            public_url,
+            allow_host,
+        } = &self.listen;
         let tls = tls_cert.clone().zip(tls_key.clone()).map(|(certificates, key)| Tls {
             certificates,
             key,
@@ -238,6 +268,7 @@ impl Args {
         ServerOptions {
             listen: listen.clone(),
             admin: admin.clone(),
+            socket_mode: *socket_mode,
             tls: tls.clone(),
             admin_tls: tls,
             cors: match &**cors_origin {
@@ -309,4 +340,9 @@ fn host(text: &str) -> Result<String, String> {
     } else {
         Err("expected a host without a port, such as `decide.internal`".to_owned())
     }
+}
+
+fn socket_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "expected permissions in octal digits, such as 600 or 660".to_owned())
 }

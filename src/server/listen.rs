@@ -19,6 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use super::Limits;
 use super::connection::{Connection, Serving, Times};
 use super::gate::Gate;
+use super::socket::{self, BoundPath};
 
 /// Where to listen: an address such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`.
 ///
@@ -64,6 +65,8 @@ impl fmt::Display for Address {
 
 /// A socket that listens.
 pub(super) struct Listener {
+    /// Dropped before the socket.
+    bound: Option<BoundPath>,
     socket: Socket,
     tls: Option<TlsAcceptor>,
     address: Address,
@@ -80,23 +83,20 @@ enum Stream {
 }
 
 impl Listener {
-    pub(super) async fn bind(address: &Address, tls: Option<TlsAcceptor>) -> io::Result<Self> {
-        let (socket, address) = match address {
+    /// Listens on `address`; on a Unix socket, with `mode`.
+    pub(super) async fn bind(address: &Address, mode: u32, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+        let (bound, socket, address) = match address {
             Address::Tcp(wanted) => {
                 let socket = TcpListener::bind(wanted).await?;
                 let bound = socket.local_addr()?;
-                (Socket::Tcp(socket), Address::Tcp(bound))
+                (None, Socket::Tcp(socket), Address::Tcp(bound))
             }
             Address::Unix(path) => {
-                // What a killed server left behind; one that answers is another's.
-                if UnixStream::connect(path).await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-                {
-                    std::fs::remove_file(path)?;
-                }
-                (Socket::Unix(UnixListener::bind(path)?), address.clone())
+                let (socket, bound) = socket::bind(path, mode)?;
+                (Some(bound), Socket::Unix(UnixListener::from_std(socket)?), address.clone())
             }
         };
-        Ok(Self { socket, tls, address })
+        Ok(Self { bound, socket, tls, address })
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -150,10 +150,9 @@ impl Listener {
                 }
             }
         }
-        if let Address::Unix(path) = &self.address {
-            let _ = std::fs::remove_file(path);
-        }
-        drop((self, serving));
+        // The path first, while no other server can have the same inode.
+        drop(self.bound);
+        drop((self.socket, serving));
         // Nothing is ever sent: it ends with the last connection.
         let _ = all_closed.recv().await;
     }

@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod operations;
 pub mod policy;
 pub mod shadow;
+mod socket;
 mod tls;
 pub mod usage;
 mod watched;
@@ -72,6 +73,8 @@ pub struct ServerOptions {
     pub listen: Address,
     /// Where operators ask: it tells of the policy.
     pub admin: Address,
+    /// The permissions of Unix sockets, such as `0o660` for a group.
+    pub socket_mode: u32,
     /// TLS of the listener for decisions.
     pub tls: Option<Tls>,
     /// TLS of the listener for administration.
@@ -121,6 +124,7 @@ impl Default for ServerOptions {
         Self {
             listen: loopback(8181),
             admin: loopback(8182),
+            socket_mode: 0o600,
             tls: None,
             admin_tls: None,
             cors: Cors::None,
@@ -224,10 +228,11 @@ impl Server {
     ///
     /// If an address is not to be had, or TLS cannot be set up.
     pub async fn bind(authority: Arc<Authority>, options: ServerOptions) -> Result<Self, BindError> {
-        let ServerOptions { listen, admin, tls, admin_tls, cors, public_url, hosts, limits, drain } = options;
+        let ServerOptions { listen, admin, socket_mode, tls, admin_tls, cors, public_url, hosts, limits, drain } =
+            options;
         let operators = Operators::start()?;
-        let decisions = bind(listen, tls).await?;
-        let bound = operators.handle.spawn(bind(admin, admin_tls)).await;
+        let decisions = bind(listen, socket_mode, tls).await?;
+        let bound = operators.handle.spawn(bind(admin, socket_mode, admin_tls)).await;
         let admin = bound.map_err(|error| BindError::Thread(error.into()))??;
         let own_name = public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
         let own_name = own_name.as_ref().and_then(Uri::host);
@@ -285,9 +290,9 @@ impl Server {
     }
 }
 
-async fn bind(address: Address, tls: Option<Tls>) -> Result<Listener, BindError> {
+async fn bind(address: Address, mode: u32, tls: Option<Tls>) -> Result<Listener, BindError> {
     let tls = tls.as_ref().map(Tls::acceptor).transpose()?;
-    Listener::bind(&address, tls).await.map_err(|error| BindError::Address { address, error })
+    Listener::bind(&address, mode, tls).await.map_err(|error| BindError::Address { address, error })
 }
 
 /// Everything that gateways ask: HTTP, gRPC and its health on one address.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite};
 
-use super::{SqliteRecords, failed};
+use super::{SqliteRecords, check_committed, failed};
 use crate::base::Timestamp;
 use crate::model::{GrantKind, SecretDigest};
 use crate::name::Dialect;
@@ -58,7 +58,9 @@ impl Records for SqliteRecords<'_> {
 
     fn next_revision(&mut self) -> Result<u64> {
         self.run(sqlx::query("UPDATE registry SET revision = revision + 1"))?;
-        self.revision()
+        let revision = self.revision()?;
+        self.revision = Some(revision);
+        Ok(revision)
     }
 
     fn connections(&mut self) -> Result<Vec<Connection>> {
@@ -293,7 +295,14 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        self.runtime.block_on(self.transaction.commit()).map_err(failed)
+        let Self { runtime, transaction, files, revision } = *self;
+        runtime.block_on(async {
+            transaction.commit().await.map_err(failed)?;
+            match files {
+                Some(files) => check_committed(files, revision).await,
+                None => Ok(()),
+            }
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Target, WhenFull};
+use crate::private;
 
 /// How long the writer lets lines gather: so that they are written, and it is woken, many at a time.
 const GATHER: Duration = Duration::from_millis(2);
@@ -260,11 +261,16 @@ impl Sink {
     }
 }
 
-/// Opens a file to append to, made for its owner and group.
+/// Opens a file to append to. A new one is its owner's alone, whatever the umask; one that is there keeps its permissions.
 fn append(path: &Path) -> io::Result<File> {
+    match private::create_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
     let mut options = OpenOptions::new();
+    // A link may lead to a file that is still to be made.
     options.create(true).append(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }

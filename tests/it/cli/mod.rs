@@ -10,8 +10,10 @@ mod check;
 mod compile;
 mod generated;
 mod inspect;
+mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod permissions;
 mod read;
 mod registry;
 mod replay;

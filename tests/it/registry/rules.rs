@@ -224,6 +224,16 @@ fn files_of_something_else_and_of_the_future_are_left_alone() {
     assert!(missing.contains("missing`: unable to open database file"), "{missing}");
     assert!(!dir.path().join("missing").exists());
 
+    #[cfg(unix)]
+    {
+        assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+        std::fs::create_dir(dir.path().join("folder")).unwrap();
+        for name in ["pipe", "folder"] {
+            let error = open(name);
+            assert!(error.contains(&format!("{name}` is not an ordinary file")), "{error}");
+        }
+    }
+
     // The header of a newer registry: `user_version` stands at byte 60.
     let path = dir.path().join("newer");
     drop(Registry::open(&Location::file(&path), true).unwrap());
