@@ -8,6 +8,7 @@ mod audit_story;
 mod audit_suggest;
 mod check;
 mod compile;
+mod first;
 mod generated;
 mod inspect;
 mod outputs;
