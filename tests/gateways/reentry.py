@@ -1,0 +1,113 @@
+"""Gateways whose check changes its mind between two questions: a denial must stay one.
+
+nginx asks twice where `error_page` re-enters a location. If the second answer is an allow, the client must not see it.
+"""
+
+import collections
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import client
+import misread
+import processes
+from recorder import Recorder
+
+REQUEST = b"GET /v3/maps/dw/table?name=acme.public.stores HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer swapped\r\nConnection: close\r\n\r\n"
+SWAPS, ASKING = 6, 8
+problems = []
+
+
+class Fickle(misread.AllowAll):
+    """Denies and allows in turn, as a policy does that changes between two questions."""
+
+    turns = itertools.count()
+
+    def answer(self):
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        is_denial = next(self.turns) % 2 == 0
+        body = b'{"error": "no", "reason": "source_not_granted"}' if is_denial else b""
+        self.reply(403 if is_denial else 200, body, ("content-type", "application/json"), ("x-portcullis-token-id", "swapped"))
+
+    do_GET = do_POST = do_PUT = do_HEAD = do_OPTIONS = do_PATCH = answer
+
+
+def check(name, what, answers):
+    """An answer is the upstream's own, or a denial with a reason."""
+    counted = collections.Counter()
+    for status, body in answers:
+        is_upstream = status == 200 and body.startswith(b"upstream")
+        is_denial = 400 <= status < 600 and (status not in (401, 403) or b'"reason"' in body)
+        counted[status] += 1
+        if not is_upstream and not is_denial:
+            problems.append(f"{name}, {what}: {status} {body[:100]}")
+    print(f"{name}, {what}: {', '.join(f'{count} × {status}' for status, count in sorted(counted.items()))}", flush=True)
+    return counted
+
+
+def swaps(path, stop):
+    """Lets the token read the table, and not, over and over."""
+    token = {"id": "swapped", "token": "swapped", "allowed_apis": ["maps"]}
+    for at in itertools.count():
+        source = "acme.public.stores" if at % 2 else "acme.public.other"
+        new = path.with_suffix(".new")
+        new.write_text(json.dumps({"tokens": [{**token, "grants": [{"connection_name": "dw", "source": source}]}]}))
+        os.replace(new, path)
+        if stop.wait(0.1):
+            return
+
+
+def drive(binary, wanted, directory):
+    port = processes.free_port()
+    path = directory / "policy.json"
+    stop = threading.Event()
+    with contextlib.ExitStack() as stack:
+        recorder = stack.enter_context(Recorder())
+        gateways = []
+        for name, file, command, _ in processes.GATEWAYS:
+            # Envoy's other example asks by gRPC, which the fickle check does not speak.
+            if (not wanted or name in wanted) and name != "envoy-grpc":
+                gateway = processes.gateway(name, file, command, directory, port, recorder.port)
+                stack.callback(gateway.stop)
+                gateways.append((name, gateway))
+        with misread.serving(Fickle, port):
+            for name, gateway in gateways:
+                check(name, "with a check that changes its mind", [client.exchange(gateway.port, REQUEST) for _ in range(20)])
+        swapping = threading.Thread(target=swaps, args=(path, stop))
+        swapping.start()
+        try:
+            while not path.exists():
+                time.sleep(0.01)
+            server = processes.portcullis(binary, path, port, directory)
+            stack.callback(server.stop)
+            for name, gateway in gateways:
+                deadline = time.monotonic() + (SWAPS if name.startswith("nginx") else 1)
+
+                def asks(_):
+                    answers = []
+                    while time.monotonic() < deadline:
+                        answers.append(client.exchange(gateway.port, REQUEST))
+                    return answers
+
+                with ThreadPoolExecutor(ASKING) as pool:
+                    counted = check(name, "while the policy is swapped", [each for answers in pool.map(asks, range(ASKING)) for each in answers])
+                if not counted[200] or not counted[403]:
+                    problems.append(f"{name}: the policy is not swapped: {counted}")
+        finally:
+            stop.set()
+            swapping.join()
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as scratch:
+        drive(sys.argv[1], sys.argv[2:], pathlib.Path(scratch))
+    for problem in problems[:10]:
+        print("FAIL", problem)
+    sys.exit(f"{len(problems)} problems" if problems else 0)
