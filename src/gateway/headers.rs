@@ -3,7 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::NotUnderstood;
+use super::keys::Keys;
 use super::reader::is_graphic;
 
 /// A request, borrowed from whoever received it. `Debug` shows neither headers nor parameters, which may hold a token.
@@ -120,6 +123,8 @@ pub(super) struct Relevant<'r> {
     origin: Seen<'r>,
     requested_method: Seen<'r>,
     content_type: Seen<'r>,
+    /// The values of all `Cookie` headers.
+    cookies: SmallVec<[&'r [u8]; 2]>,
     /// Whether there is an `Upgrade` header; its value is `websocket`.
     upgrades: bool,
     /// Whether there is a `Content-Encoding` other than `identity`.
@@ -152,6 +157,7 @@ impl<'r> Relevant<'r> {
         // By length first: most headers have none of these names.
         match name.len() {
             6 if is("origin") => self.origin.another(value),
+            6 if is("cookie") => self.cookies.push(value),
             7 if is("referer") => self.referer.another(value),
             7 if is("upgrade") => self.upgrade(value),
             7 if is("trailer") => self.refused = Some("trailers, which are headers after the check"),
@@ -187,6 +193,11 @@ impl<'r> Relevant<'r> {
         };
         once(self.requested_method).filter(|_| !self.upgrades && !self.announces_body)?;
         once(self.origin)
+    }
+
+    /// Checks that no cookie has the name of a parameter, or nearly.
+    pub(super) fn check_cookies(&self, keys: &Keys) -> Result<(), NotUnderstood> {
+        self.cookies.iter().try_for_each(|cookies| keys.check_cookies(cookies))
     }
 
     pub(super) fn announces_body(&self) -> bool {

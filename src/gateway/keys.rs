@@ -1,6 +1,9 @@
 //! Keys of parameters: the plain ones, and those that a server may take for another (W2).
 
+use std::borrow::Cow;
+
 use super::NotUnderstood;
+use super::percent::{Plus, decode};
 
 /// The query parameter that may hold the token (W4).
 pub(super) const TOKEN: &str = "access_token";
@@ -46,6 +49,25 @@ impl Keys {
         }
         if key == "__proto__" {
             return Err(NotUnderstood::new("a parameter that some servers set on every object"));
+        }
+        Ok(())
+    }
+
+    /// Checks the names of the cookies in the value of a `Cookie` header: PHP without a configuration file lets cookies
+    /// replace parameters.
+    pub(super) fn check_cookies(&self, cookies: &[u8]) -> Result<(), NotUnderstood> {
+        for cookie in cookies.split(|byte| *byte == b';') {
+            let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default();
+            // A name that is not UTF-8 resembles none, also where a server decodes it.
+            let Ok(name) = std::str::from_utf8(name) else { continue };
+            let name = name.split("%00").next().unwrap_or_default();
+            let name = decode(name, Plus::Plus).unwrap_or(Cow::Borrowed(name));
+            let name = name.split('[').next().unwrap_or_default();
+            if self.read.iter().any(|read| resembles(name, read)) || is_method(name) {
+                return Err(NotUnderstood::new(
+                    "a cookie with the name of a parameter, which some servers read instead",
+                ));
+            }
         }
         Ok(())
     }

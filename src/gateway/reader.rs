@@ -72,6 +72,7 @@ impl Reader {
                 None => Err(NotUnderstood::new("a path that no route fits")),
             };
         };
+        headers.check_cookies(&asks.keys)?;
         let mut parameters = Parameters::new(&asks.keys);
         parameters.read_query(query)?;
         if let Some(passing) = preflight {

@@ -20,6 +20,7 @@ import client
 import mutations
 import processes
 import readers
+import tls
 from recorder import Recorder, values
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -59,6 +60,7 @@ def key_of(raw, request):
     return first, tuple(sorted((name, tuple(each)) for name, each in headers.items())), body, tuple(request.tokens)
 
 
+TRUSTING = client.trusting()
 UNKNOWN = mutations.Request("no known request", "", "", [], None, [])
 
 
@@ -145,7 +147,7 @@ def send2(gateway, request, case):
     # Clients may leave out the length; browsers do not.
     is_mutation = is_other or ":" in request.label
     fields = change(request.fields(case, has_length=not (is_other or request.chunked or is_mutation and case % 5 == 4)))
-    return client.exchange2(gateway.port, fields, body or b"", trailers)[0]
+    return client.exchange2(gateway.port, fields, body or b"", trailers, context=TRUSTING)[0]
 
 
 def judge(arrived, found, policy, report=problem):
@@ -288,20 +290,23 @@ def drive(binary, wanted, directory):
         services = readers.start(stack, directory)
         first, second, recorders = [], [], {}
 
-        def start(name, of, changes=()):
+        with_tls = directory / "examples"
+        with_tls.mkdir()
+        tls.examples(with_tls)
+
+        def start(name, of, examples):
             recorders[name] = stack.enter_context(Recorder())
             _, file, command, has_body = of
-            gateway = processes.gateway(name, file, command, directory, port, recorders[name].port, changes)
+            gateway = processes.gateway(name, file, command, directory, port, recorders[name].port, examples)
             stack.callback(gateway.stop)
             gateway.name, gateway.has_body = name, has_body
             return gateway
 
         for each in processes.GATEWAYS:
             if not wanted or each[0] in wanted:
-                first.append(start(each[0], each))
-                changes = processes.SECOND_VERSION.get(each[0])
-                second.append(start(f"{each[0]}-h2", each, changes) if changes else first[-1])
-        say(f"{len(services)} readers and {len(first)} gateways are up")
+                first.append(start(each[0], each, processes.EXAMPLES))
+                second.append(start(f"{each[0]}-tls", each, with_tls))
+        say(f"{len(services)} readers and {len(first)} gateways are up, each with TLS and without")
         # Envoy's other example asks by gRPC.
         asks_by_http = next((gateway for gateway in reversed(first) if gateway.name != "envoy-grpc"), None)
         tested = self_test(asks_by_http, recorders[asks_by_http.name], port, services) if asks_by_http else None
@@ -326,7 +331,7 @@ def drive(binary, wanted, directory):
             check_self_test(policy, *tested, services)
         expects = {request.label: (request, expect) for request, expect in mutations.controls()}
         mutated = [*mutations.known(), *mutations.corpus()]
-        for title, gateways, send, corpus in (("HTTP/1.1", first, send1, mutated), ("HTTP/2", second, send2, [*mutated[::5], *mutations.second_version()])):
+        for title, gateways, send, corpus in (("HTTP/1.1", first, send1, mutated), ("HTTP/2 over TLS", second, send2, [*mutated[::5], *mutations.second_version()])):
             plain = Arrived()
             all_through(gateways, dict(enumerate(request for request, _ in expects.values())), plain, send)
             found = read(plain, services)

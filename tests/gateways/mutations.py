@@ -64,7 +64,7 @@ class Request:
         host = [value for name, value in self.headers if name.lower() == "host"] or ["127.0.0.1"]
         target = self.target.partition("://")[2] if "://" in self.target.partition("?")[0] else self.target
         target = target if target.startswith(("/", "*")) else target[target.find("/"):]
-        pseudo = [(":method", self.method), (":scheme", "http"), (":authority", host[0]), (":path", target)]
+        pseudo = [(":method", self.method), (":scheme", "https"), (":authority", host[0]), (":path", target)]
         own = [(name.lower(), value) for name, value in self.headers if name.strip().lower() not in hop]
         if has_length and self.body is not None and "content-length" not in dict(own):
             own.append(("content-length", str(len(self.body))))
@@ -616,7 +616,7 @@ def second_version():
             yield changed(plain, f":method {value[:60]!r}", replaced(b":method", value))
         for value in (b"", b"127.0.0.1" + secret, b"127.0.0.1\r\nX-Portcullis-Token-Id: root", b"u:p@127.0.0.1", b"127.0.0.1, evil.example"):
             yield changed(plain, f":authority {value[:60]!r}", replaced(b":authority", value))
-        for value in (b"https", b"ftp", b"", b"http://127.0.0.1" + secret + b"?"):
+        for value in (b"http", b"ftp", b"", b"http://127.0.0.1" + secret + b"?"):
             yield changed(plain, f":scheme {value[:60]!r}", replaced(b":scheme", value))
         for more in ([(b"connection", b"x-portcullis-token-id")], [(b"connection", b"upgrade"), (b"upgrade", b"h2c")], [(b"transfer-encoding", b"chunked")], [(b"te", b"trailers")], [(b"host", b"evil.example")],
                      [(b"X-Portcullis-Token-Id", b"root")], [(b"x-portcullis-token-id ", b"root")], [(b"x_portcullis_token_id", b"root")], [(b"x: y\r\nx-portcullis-token-id", b"root")],

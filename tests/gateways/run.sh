@@ -5,7 +5,7 @@ cd "$(dirname "$0")/../.."
 
 packages=()
 need() { [[ -e $1 ]] || packages+=("$2"); }
-for program in nginx caddy haproxy chromium puma; do
+for program in nginx caddy haproxy chromium puma curl openssl; do
     PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || packages+=("$program")
 done
 need /usr/lib/nginx/modules/ngx_http_js_module.so libnginx-mod-http-js
@@ -50,5 +50,6 @@ fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
 export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
+timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
 timeout 60 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
 timeout 420 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"
