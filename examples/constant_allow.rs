@@ -11,7 +11,7 @@ use portcullis::decision::{Decision, Request, Source, decide};
 use portcullis::gateway::Reader;
 use portcullis::server::operations::{Operations, OperationsOptions};
 use portcullis::server::policy::Source as Policies;
-use portcullis::server::{Authority, Decide, Server, ServerOptions};
+use portcullis::server::{Authority, Decide, Instant, Server, ServerOptions};
 use portcullis::{Options, Snapshot, read_policy};
 
 /// A decision that was made once.
@@ -32,7 +32,7 @@ impl Constant {
 }
 
 impl Decide for Constant {
-    fn decide<'a>(&'a self, _: &'a Current, _: &Request<'_>, _: Timestamp) -> (Option<&'a str>, Decision<'a>) {
+    fn decide<'a>(&'a self, _: &'a Current, _: &Request<'_>, _: Instant) -> (Option<&'a str>, Decision<'a>) {
         (Some("constant"), self.0.clone())
     }
 }

@@ -83,6 +83,8 @@ pub mod load;
 pub mod model;
 pub mod name;
 pub mod pattern;
+#[cfg(feature = "registry")]
+mod private;
 pub mod query;
 #[doc(hidden)]
 pub mod reference;

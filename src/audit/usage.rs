@@ -68,6 +68,10 @@ impl Usage {
     }
 
     fn line(&mut self, request: &ReplayRequest<'_>, replay: &Replay<'_>, now: Timestamp, lines: &mut Lines) {
+        if !request.is_use() {
+            lines.others += 1;
+            return;
+        }
         let at = request.at().unwrap_or(now);
         self.span(at);
         self.sampled |= request.is_sampled();

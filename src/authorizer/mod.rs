@@ -175,6 +175,13 @@ impl Current {
         (found.map(|found| found.compiled.token_id(found.row)), decision)
     }
 
+    /// As [`Current::decide_identified`], for a question that is not a use of the token: nothing is counted.
+    pub fn evaluate_identified(&self, request: &Request<'_>, at: Timestamp) -> (Option<&str>, Decision<'_>) {
+        let Some(snapshot) = self.snapshot() else { return (None, Decision::Deny(Reason::PolicyUnavailable)) };
+        let (found, decision) = decide_for(snapshot, request, at);
+        (found.map(|found| found.compiled.token_id(found.row)), decision)
+    }
+
     #[inline]
     fn decide_found(&self, request: &Request<'_>, now: Timestamp) -> (Option<Found<'_>>, Decision<'_>) {
         let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {

@@ -1,16 +1,13 @@
 //! A policy to a file that loads without compiling.
 
-use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use portcullis::snapshot::{ContentId, Snapshot};
+use anyhow::bail;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Stdout, bytes, counted};
+use super::output::{Color, Format, Inputs, Stdout, Target, bytes, counted};
 use super::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -26,7 +23,7 @@ secret; other versions of portcullis may not read it, so keep the documents.";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The file to write; one that is there is replaced, all at once
+    /// Write this file; one that is there is replaced, all at once. `-` is standard output
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// `text` for people, `json` for programs
@@ -46,25 +43,39 @@ struct WrittenJson {
 }
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let mut inputs = Inputs::default();
+    args.policy.add_inputs(&mut inputs)?;
+    let target = Target::new(&args.output, &inputs)?;
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let report = snapshot.report();
     if report.content_id.is_some() {
         bail!("the policy is compiled already: give the documents that it was compiled from");
     }
-    let name = args.output.display();
-    let (id, length) = write(&snapshot, &args.output).with_context(|| format!("cannot write `{name}`"))?;
-    let mut out = Stdout::lock();
+    let (id, length) = target.write(|out| {
+        let mut out = Counting { out, bytes: 0 };
+        let id = snapshot.write(&mut out)?;
+        Ok((id, out.bytes))
+    })?;
+    let (mut stdout, mut stderr);
+    // Beside the policy itself, standard output has no room for a summary.
+    let out: &mut dyn Write = if target.is_stdout() {
+        stderr = io::stderr().lock();
+        &mut stderr
+    } else {
+        stdout = Stdout::lock();
+        &mut stdout
+    };
     match args.format {
         Format::Text => {
             let (tokens, grants) =
                 (counted(report.tokens as u64, "token"), counted(report.grant_count() as u64, "grant"));
             let size = bytes(usize::try_from(length).unwrap_or(usize::MAX));
-            writeln!(out, "{name}: {tokens}, {grants}, {size}\n{id}")?;
+            writeln!(out, "{}: {tokens}, {grants}, {size}\n{id}", args.output.display())?;
         }
         Format::Json => {
             let (tokens, grants) = (report.tokens, report.grant_count());
             let written = WrittenJson { content_id: id.to_string(), bytes: length, tokens, grants };
-            serde_json::to_writer_pretty(&mut out, &written)?;
+            serde_json::to_writer_pretty(&mut *out, &written)?;
             writeln!(out)?;
         }
     }
@@ -72,21 +83,20 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Writes beside `path` and then puts the whole in its place, so that no reader ever finds half of it.
-fn write(snapshot: &Snapshot, path: &Path) -> anyhow::Result<(ContentId, u64)> {
-    let mut beside = OsString::from(path);
-    beside.push(format!(".{}.new", std::process::id()));
-    let written = (|| {
-        let mut file = File::create_new(&beside)?;
-        let id = snapshot.write(&mut file)?;
-        file.sync_all()?;
-        let length = file.metadata()?.len();
-        fs::rename(&beside, path)?;
-        anyhow::Ok((id, length))
-    })();
-    if written.is_err() {
-        // What went wrong is told; there is nothing more to say about this.
-        let _ = fs::remove_file(&beside);
+/// Counts the bytes that are written.
+struct Counting<'w> {
+    out: &'w mut dyn Write,
+    bytes: u64,
+}
+
+impl Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
     }
-    written
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }

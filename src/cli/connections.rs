@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use clap::Subcommand;
+use portcullis::name::Dialect;
+use portcullis::registry::Reread;
 use portcullis::registry::record::Connection;
+use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Stdout};
@@ -14,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis connections add carto_dw --dialect bigquery
   portcullis connections add operations --dialect postgres --named-sources-only
+  portcullis connections update warehouse --dialect redshift --case-sensitive
   portcullis connections update operations --named-sources-only false
   portcullis connections list --format json";
 
@@ -46,6 +50,9 @@ struct Add {
     /// How it writes identifiers: `generic`, `bigquery`, `snowflake`, `oracle`, `postgres`, `redshift`, `databricks`
     #[arg(long, value_name = "DIALECT", default_value = "generic")]
     dialect: String,
+    /// Read quoted names with their letters as written: `redshift` with `enable_case_sensitive_identifier` only
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    case_sensitive: Option<bool>,
     /// Deny queries on it whatever the grants
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = false, default_value = "false", default_missing_value = "true", hide_default_value = true)]
     named_sources_only: bool,
@@ -71,9 +78,12 @@ struct Named {
 struct Update {
     /// Its name
     name: String,
-    /// How it writes identifiers
+    /// How it writes identifiers; reports how many grants on it then cover other names
     #[arg(long, value_name = "DIALECT")]
     dialect: Option<String>,
+    /// Whether to read quoted names with their letters as written: `redshift` only
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    case_sensitive: Option<bool>,
     /// Whether to deny queries on it whatever the grants
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     named_sources_only: Option<bool>,
@@ -85,8 +95,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Add(add) => {
             let (mut registry, actor) = add.common.registry.open()?;
-            let connection = registry.add_connection(&actor, &add.name, &add.dialect, add.named_sources_only)?;
-            say("added", &connection, add.common.format)
+            let connection =
+                registry.add_connection(&actor, &add.name, &add.dialect, add.case_sensitive, add.named_sources_only)?;
+            say("added", &connection, "", add.common.format)
         }
         Command::List(List { common }) => {
             let connections = common.registry.open()?.0.connections()?;
@@ -103,33 +114,62 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             }
         }
         Command::Update(update) => {
-            if update.dialect.is_none() && update.named_sources_only.is_none() {
-                return Err(invalid("nothing to change", "give `--dialect` or `--named-sources-only`").into());
+            if update.dialect.is_none() && update.case_sensitive.is_none() && update.named_sources_only.is_none() {
+                let help = "give `--dialect`, `--case-sensitive` or `--named-sources-only`";
+                return Err(invalid("nothing to change", help).into());
             }
             let (mut registry, actor) = update.common.registry.open()?;
-            let connection = registry.update_connection(
+            let updated = registry.update_connection(
                 &actor,
                 &update.name,
                 update.dialect.as_deref(),
+                update.case_sensitive,
                 update.named_sources_only,
             )?;
-            say("updated", &connection, update.common.format)
+            let Reread { total, changed } = updated.grants;
+            match update.common.format {
+                Format::Text if total > 0 => {
+                    let effect = format!("; {changed} of its {total} granted names and patterns now cover other names");
+                    say("updated", &updated.connection, &effect, Format::Text)
+                }
+                Format::Json if total > 0 => json(&UpdatedJson {
+                    connection: &updated.connection,
+                    grants_read_anew: total,
+                    grants_changed: changed,
+                }),
+                format => say("updated", &updated.connection, "", format),
+            }
         }
         Command::Delete(Named { name, common }) => {
             let (mut registry, actor) = common.registry.open()?;
-            say("deleted", &registry.delete_connection(&actor, name)?, common.format)
+            say("deleted", &registry.delete_connection(&actor, name)?, "", common.format)
         }
     }
 }
 
-fn say(done: &str, connection: &Connection, format: Format) -> anyhow::Result<Exit> {
+/// A connection whose dialect changed.
+#[derive(Serialize)]
+struct UpdatedJson<'a> {
+    #[serde(flatten)]
+    connection: &'a Connection,
+    grants_read_anew: usize,
+    grants_changed: usize,
+}
+
+fn say(done: &str, connection: &Connection, effect: &str, format: Format) -> anyhow::Result<Exit> {
     match format {
         Format::Json => json(connection),
         Format::Text => {
             let only = if connection.named_sources_only { ", named sources only" } else { "" };
-            lines([&*format!("{done} connection `{}` ({}{only})", connection.name, connection.dialect.as_str())])
+            let dialect = shown(connection.dialect);
+            lines([&*format!("{done} connection `{}` ({dialect}{only}){effect}", connection.name)])
         }
     }
+}
+
+fn shown(dialect: Dialect) -> String {
+    let case = if dialect.is_case_sensitive() { ", case-sensitive" } else { "" };
+    format!("{dialect}{case}")
 }
 
 fn list(connections: &[Connection], color: Color) -> anyhow::Result<Exit> {
@@ -139,7 +179,7 @@ fn list(connections: &[Connection], color: Color) -> anyhow::Result<Exit> {
     let mut table = Table::new(&["NAME", "DIALECT", "QUERIES"]);
     for Connection { name, dialect, named_sources_only } in connections {
         let queries = if *named_sources_only { "denied: named sources only" } else { "accepted" };
-        table.row([name.clone(), dialect.as_str().to_owned(), queries.to_owned()]);
+        table.row([name.clone(), shown(*dialect), queries.to_owned()]);
     }
     let mut out = Stdout::lock();
     table.print(color.on(&io::stdout()), &mut out)?;

@@ -1,14 +1,14 @@
 //! What is generated from the command line's own description: completions, man pages.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::output::Stdout;
+use super::output::{Stdout, Target};
 use super::{Cli, Exit};
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -52,9 +52,19 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
         return print(&page);
     };
     std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
-    clap_mangen::generate_to(Cli::command(), dir)
-        .with_context(|| format!("cannot write manual pages into `{}`", dir.display()))?;
+    let mut command = Cli::command();
+    command.build();
+    pages(&command, dir)?;
     Ok(Exit::Success)
+}
+
+/// Writes the page of a command and those of its subcommands.
+fn pages(command: &clap::Command, dir: &Path) -> anyhow::Result<()> {
+    for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
+        pages(subcommand, dir)?;
+    }
+    let page = Man::new(command.clone());
+    Target::within(dir, &page.get_filename())?.write(|out| Ok(page.render(&mut &mut *out)?))
 }
 
 /// Generated whole and then written: who reads may stop early.

@@ -69,7 +69,8 @@ fn text(report: &Report, id: ContentId, paint: bool, out: &mut impl Write) -> io
     row(out, "memory", parts)?;
     row(out, "content", id.to_string())?;
     for connection in &report.connections {
-        writeln!(out, "\n{} ({})", Painted::bold(paint, &connection.name), connection.dialect)?;
+        let case = if connection.dialect.is_case_sensitive() { ", case-sensitive" } else { "" };
+        writeln!(out, "\n{} ({}{case})", Painted::bold(paint, &connection.name), connection.dialect)?;
         row(out, "  grants", kinds(connection.grants.values().sum(), &connection.grants))?;
         if !connection.patterns.is_empty() {
             row(out, "  patterns", classes(connection))?;
@@ -124,6 +125,8 @@ struct BytesJson {
 struct ConnectionJson<'r> {
     name: &'r str,
     dialect: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    case_sensitive: bool,
     grants: BTreeMap<&'static str, usize>,
     patterns: BTreeMap<&'static str, usize>,
     residue: usize,
@@ -157,7 +160,8 @@ impl<'r> ConnectionJson<'r> {
     fn of(report: &'r ConnectionReport) -> Self {
         Self {
             name: &report.name,
-            dialect: report.dialect,
+            dialect: report.dialect.as_str(),
+            case_sensitive: report.dialect.is_case_sensitive(),
             grants: by_name(&report.grants),
             patterns: report.patterns.iter().map(|(class, count)| (class.as_str(), *count)).collect(),
             residue: report.residue,

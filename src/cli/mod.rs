@@ -2,12 +2,15 @@
 
 mod audit;
 mod bench;
+mod bounds;
 mod check;
 mod compile;
 mod connections;
 mod credentials;
+mod digest;
 mod excerpt;
 mod generate;
+mod init;
 mod inspect;
 mod lines;
 mod named_sources;
@@ -34,6 +37,7 @@ use output::{Color, Painted};
 
 const EXAMPLES: &str = "\
 Examples:
+  portcullis init policy.json
   portcullis validate policy.json
   portcullis check --policy policy.json --token-env TOKEN \\
       --api maps --connection carto_dw --resource carto.shared.demo
@@ -69,6 +73,8 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(init::Args),
+    Digest(digest::Args),
     Validate(validate::Args),
     Check(check::Args),
     Compile(compile::Args),
@@ -117,6 +123,8 @@ pub(crate) fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<Exit> {
     match cli.command {
+        Command::Init(args) => init::run(&args, cli.color),
+        Command::Digest(args) => digest::run(&args),
         Command::Validate(args) => validate::run(&args, cli.color),
         Command::Check(args) => check::run(&args, cli.color),
         Command::Compile(args) => compile::run(&args, cli.color),

@@ -1,9 +1,15 @@
-//! Standard output, and what is written the same everywhere: numbers, colours.
+//! Standard output, output files, and what is written the same everywhere: numbers, colours.
+
+mod inputs;
+mod target;
 
 use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use clap::ValueEnum;
+
+pub(crate) use inputs::Inputs;
+pub(crate) use target::Target;
 
 /// What to print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

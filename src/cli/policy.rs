@@ -11,7 +11,7 @@ use portcullis::server::policy::{LiveOptions, Source};
 use portcullis::snapshot::{Options, Snapshot};
 
 use super::excerpt::Renderer;
-use super::output::{Color, Painted, counted};
+use super::output::{Color, Inputs, Painted, counted};
 use super::registry;
 
 /// Which policy to decide by.
@@ -39,6 +39,15 @@ impl PolicyArgs {
     pub(crate) fn reads_stdin(&self) -> bool {
         let named = if self.policy.is_empty() && self.db.is_none() { from_environment() } else { None };
         self.policy.iter().chain(&named).any(|path| is_stdin(path))
+    }
+
+    /// Adds the files that the policy is read from.
+    pub(crate) fn add_inputs(&self, inputs: &mut Inputs) -> anyhow::Result<()> {
+        match self.origin()? {
+            Origin::Files(files) => inputs.add_all(files),
+            Origin::Registry(url) => inputs.add_registry(&url.parse()?),
+        }
+        Ok(())
     }
 
     /// Whether a policy is named at all, by options or the environment.

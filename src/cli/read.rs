@@ -17,6 +17,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Exit;
+use super::bounds::{MAX_BYTES, count, threads};
 use super::output::{Color, counted, grouped};
 use super::policy::PolicyArgs;
 use super::pump::{Answerer, Pump, write_line};
@@ -54,10 +55,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
     /// How many threads read [default: the number of cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZero<usize>>,
     /// The most bytes of a line
-    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = count::<1, MAX_BYTES>)]
     max_line: usize,
     /// Print nothing on standard error but errors
     #[arg(short, long)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::Context;
 use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
 
+use super::output::Inputs;
+
 #[derive(clap::Args)]
 #[command(next_help_heading = "Reading requests")]
 pub(super) struct ReadingArgs {
@@ -26,6 +28,11 @@ pub(super) struct ReadingArgs {
 }
 
 impl ReadingArgs {
+    /// Adds the files that are read.
+    pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
+        inputs.add_all(&self.routes);
+    }
+
     /// The reader of these options.
     pub(super) fn reader(&self) -> anyhow::Result<Reader> {
         let mut routes = match &self.routes {

@@ -1,6 +1,7 @@
 //! The sidecar.
 
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +15,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
+use super::bounds::{MAX_BYTES, count, seconds, threads};
+use super::output::Inputs;
 use super::policy::PolicyArgs;
 use super::reading::ReadingArgs;
 
@@ -21,7 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis serve --policy policy.json --state-dir /var/lib/portcullis --log -
   portcullis serve --db sqlite:registry.db --listen unix:/run/portcullis.sock
-  curl -d '{\"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"carto.shared.demo\"}' \\
+  curl -H 'content-type: application/json' \\
+      -d '{\"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"carto.shared.demo\"}' \\
       http://127.0.0.1:8181/v1/decide
 
 Gateways ask at:
@@ -52,7 +56,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Policy")]
     shadow: Vec<PathBuf>,
     /// How many requests of each kind of difference to keep
-    #[arg(long, value_name = "COUNT", default_value_t = 10, help_heading = "Policy")]
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = count::<0, 65535>, help_heading = "Policy")]
     shadow_examples: usize,
     #[command(flatten)]
     listen: ListenArgs,
@@ -73,6 +77,9 @@ struct ListenArgs {
     /// Where operators ask. It tells of the policy: keep it from everybody else
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
     admin: Address,
+    /// Permissions of Unix sockets: `600` for the owner, `660` for the group, too
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = socket_mode)]
+    socket_mode: u32,
     /// TLS for both: the certificate and those between it and a root, PEM
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
@@ -88,6 +95,10 @@ struct ListenArgs {
     /// The URL that clients reach this server by, for AuthZEN's metadata [default: `https://` and the request's host]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
+    /// Accept this `Host` from programs and operators, beside loopback names; `*` accepts all [default: loopback names on
+    /// loopback addresses, any on others]
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = host)]
+    allow_host: Vec<String>,
 }
 
 #[derive(clap::Args)]
@@ -100,7 +111,7 @@ struct LogArgs {
     #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = when_full)]
     log_when_full: WhenFull,
     /// How many bytes of lines may wait
-    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes)]
+    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>)]
     log_queue: usize,
     /// Which part of the allows to log, such as 0.01; denials always are
     #[arg(long, value_name = "SHARE", default_value = "1")]
@@ -119,44 +130,56 @@ struct LogArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Bytes of a body; a longer one is answered 413
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes)]
+    /// Limit the bytes of a body; a longer one is answered 413
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes, value_parser = count::<1, MAX_BYTES>)]
     max_body: usize,
-    /// Bytes of a request's headers
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes)]
+    /// Limit the bytes of a request's headers
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes, value_parser = count::<1024, MAX_HEADER_BYTES>)]
     max_header_bytes: usize,
-    /// Headers of a request
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers)]
+    /// Limit the headers of a request
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers, value_parser = count::<1, 4096>)]
     max_headers: usize,
-    /// Connections at once; more are answered 503
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections)]
+    /// Limit the connections at once; more are answered 503
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections, value_parser = count::<1, MAX_AT_ONCE>)]
     max_connections: usize,
-    /// Requests at once; more are answered 503
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().requests)]
+    /// Limit the requests at once; more are answered 503
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().requests, value_parser = count::<1, MAX_AT_ONCE>)]
     max_requests: usize,
-    /// How long a request may take to arrive and be answered
+    /// Limit the requests of a list and the sources of a request; a longer list is answered 413
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().batch, value_parser = count::<1, MAX_AT_ONCE>)]
+    max_batch: usize,
+    /// Limit the bytes of requests and unread answers in memory; more are answered 503
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().buffered_bytes, value_parser = count::<65536, MAX_BYTES>)]
+    max_buffered: usize,
+    /// Limit the bytes of requests and unread answers of one connection
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().connection_buffered_bytes, value_parser = count::<65536, MAX_BYTES>)]
+    max_connection_buffered: usize,
+    /// Limit the time for the headers of a request, for its body and decision, and for reading the answer
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     request_timeout: Duration,
-    /// How long a connection may be idle
+    /// Close a connection without a request after this time
     #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
     idle_timeout: Duration,
-    /// How long to wait for requests that have begun when stopping
+    /// Wait this long for requests that have begun when stopping
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     drain: Duration,
-    /// Threads that answer [default: one for each processor]
-    #[arg(long, value_name = "COUNT")]
-    threads: Option<usize>,
+    /// Answer with this many threads [default: one for each processor]
+    #[arg(long, value_name = "COUNT", value_parser = threads)]
+    threads: Option<NonZero<usize>>,
 }
+
+/// HTTP/2 announces its limit in 32 bits.
+const MAX_HEADER_BYTES: usize = 1 << 30;
+const MAX_AT_ONCE: usize = 1_000_000;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.tell()?;
+    args.check_outputs()?;
     let reader = args.reading.reader()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.limits.threads {
-        runtime.worker_threads(threads.max(1));
+        runtime.worker_threads(threads.get());
     }
-    // A request that waits for the log keeps a thread to itself.
-    runtime.max_blocking_threads(args.limits.max_requests.saturating_add(64));
     let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
     let operations = Operations::start(args.operations()?)?;
     let authority = Arc::new(Authority::new(operations, reader));
@@ -197,6 +220,22 @@ async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Res
 }
 
 impl Args {
+    /// Checks that the server writes into no file that it reads.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let mut inputs = Inputs::default();
+        self.policy.add_inputs(&mut inputs)?;
+        self.reading.add_inputs(&mut inputs);
+        inputs.add_all(&self.shadow);
+        let ListenArgs { tls_cert, tls_key, client_ca, .. } = &self.listen;
+        inputs.add_all([tls_cert, tls_key, client_ca].into_iter().flatten());
+        let saved = self.state_dir.iter().flat_map(|state| ["policy.json", "lock"].map(|name| state.join(name)));
+        for saved in saved {
+            inputs.check(&saved)?;
+            inputs.add(&saved);
+        }
+        self.log.log.as_deref().map_or(Ok(()), |log| inputs.check(log))
+    }
+
     fn operations(&self) -> anyhow::Result<OperationsOptions> {
         let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
         Ok(OperationsOptions {
@@ -209,7 +248,17 @@ impl Args {
     }
 
     fn options(&self) -> ServerOptions {
-        let ListenArgs { listen, admin, tls_cert, tls_key, client_ca, cors_origin, public_url } = &self.listen;
+        let ListenArgs {
+            listen,
+            admin,
+            socket_mode,
+            tls_cert,
+            tls_key,
+            client_ca,
+            cors_origin,
+            public_url,
+            allow_host,
+        } = &self.listen;
         let tls = tls_cert.clone().zip(tls_key.clone()).map(|(certificates, key)| Tls {
             certificates,
             key,
@@ -219,6 +268,7 @@ impl Args {
         ServerOptions {
             listen: listen.clone(),
             admin: admin.clone(),
+            socket_mode: *socket_mode,
             tls: tls.clone(),
             admin_tls: tls,
             cors: match &**cors_origin {
@@ -227,12 +277,16 @@ impl Args {
                 origins => Cors::Only(origins.to_vec()),
             },
             public_url: public_url.clone(),
+            hosts: allow_host.clone(),
             limits: Limits {
                 body_bytes: limits.max_body,
                 header_bytes: limits.max_header_bytes,
                 headers: limits.max_headers,
                 connections: limits.max_connections,
                 requests: limits.max_requests,
+                batch: limits.max_batch,
+                buffered_bytes: limits.max_buffered,
+                connection_buffered_bytes: limits.max_connection_buffered,
                 request_time: limits.request_timeout,
                 idle_time: limits.idle_timeout,
             },
@@ -276,7 +330,19 @@ fn when_full(text: &str) -> Result<WhenFull, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    seconds.filter(|time| !time.is_zero()).ok_or_else(|| "expected seconds, such as 5 or 0.5".to_owned())
+/// A host's name without a port, or `*`.
+fn host(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(text);
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_host = is_name || name == "*" || name.parse::<std::net::IpAddr>().is_ok();
+    if is_host {
+        Ok(name.to_owned())
+    } else {
+        Err("expected a host without a port, such as `decide.internal`".to_owned())
+    }
+}
+
+fn socket_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "expected permissions in octal digits, such as 600 or 660".to_owned())
 }

@@ -104,6 +104,8 @@ shape! {
         "dialect" dialect: Text<'t>, optional;
         /// Whether queries on it are denied whatever the grants (N8.7).
         "named_sources_only" named_sources_only: bool, optional;
+        /// Whether its quoted names keep the case of their letters: `redshift` only (N2.5).
+        "case_sensitive" case_sensitive: bool, optional;
     }
 }
 

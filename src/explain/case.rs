@@ -94,21 +94,16 @@ impl<'s, 'r> Case<'s, 'r> {
 
 /// `text` without `secret`, which is not empty, in any case of its ASCII letters: names may have been folded.
 fn redacted(text: &str, secret: &str) -> String {
+    // Lower-case letters of ASCII are as long: what is found there is at the same offset here. Both may be long.
+    let (lower, wanted) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
     let mut redacted = String::with_capacity(text.len());
-    let mut skip_to = 0;
-    for (at, character) in text.char_indices() {
-        let here = at >= skip_to
-            && text
-                .as_bytes()
-                .get(at..at + secret.len())
-                .is_some_and(|here| here.eq_ignore_ascii_case(secret.as_bytes()));
-        if here {
-            redacted.push_str("[secret]");
-            skip_to = at + secret.len();
-        } else if at >= skip_to {
-            redacted.push(character);
-        }
+    let mut from = 0;
+    for at in memchr::memmem::find_iter(lower.as_bytes(), wanted.as_bytes()) {
+        redacted.push_str(text.get(from..at).unwrap_or_default());
+        redacted.push_str("[secret]");
+        from = at + secret.len();
     }
+    redacted.push_str(text.get(from..).unwrap_or_default());
     redacted
 }
 

@@ -66,9 +66,9 @@ pub(super) fn kinds(kinds: GrantKinds) -> String {
 pub(super) const fn folding(dialect: Dialect) -> &'static str {
     match (dialect.bare_fold(), dialect.quoted_fold()) {
         (Fold::AsWritten, _) => "folds nothing",
-        (Fold::Upper, _) => "folds bare names to upper case and leaves quoted ones as written",
-        (Fold::Lower, Fold::Lower) => "folds all names to lower case",
-        (Fold::Lower, _) => "folds bare names to lower case and leaves quoted ones as written",
+        (Fold::AsciiUpper | Fold::Upper, _) => "folds bare names to upper case and leaves quoted ones as written",
+        (Fold::AsciiLower | Fold::Lower, Fold::AsciiLower | Fold::Lower) => "folds all names to lower case",
+        (Fold::AsciiLower | Fold::Lower, _) => "folds bare names to lower case and leaves quoted ones as written",
     }
 }
 

@@ -262,7 +262,7 @@ fn is_json(content_type: &[u8]) -> bool {
 /// fields begin with a colon.
 fn is_plain(name: &str) -> bool {
     let name = name.strip_prefix(':').unwrap_or(name);
-    name.bytes().fold(!name.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() | (byte == b'-')))
+    name.bytes().fold(!name.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() || byte == b'-'))
 }
 
 const TUNNEL: &str = "an upgrade to another protocol than `websocket`";

@@ -75,9 +75,8 @@ impl Keys {
 
 /// Whether `key` is made of ASCII letters, digits, `_`, `.` and `-`.
 pub(super) fn is_plain(key: &str) -> bool {
-    key.bytes().fold(!key.is_empty(), |all, byte| {
-        all & (byte.is_ascii_alphanumeric() | (byte == b'_') | (byte == b'.') | (byte == b'-'))
-    })
+    key.bytes()
+        .fold(!key.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')))
 }
 
 /// A bit for the first letter or digit of `key`, in any case: the same for keys that resemble each other.

@@ -23,6 +23,8 @@ struct WrittenConnection<'a> {
     dialect: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     named_sources_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case_sensitive: Option<bool>,
 }
 
 #[derive(Serialize)]
@@ -110,6 +112,7 @@ fn connection<'a>(connection: &'a Connection<'_>) -> WrittenConnection<'a> {
         name: text(&connection.name),
         dialect: text(&connection.dialect),
         named_sources_only: connection.named_sources_only.found().copied(),
+        case_sensitive: connection.case_sensitive.found().copied(),
     }
 }
 

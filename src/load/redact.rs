@@ -4,7 +4,7 @@
 //! strings, in a text that is no JSON. So what is shown is what is known to hold no secret, and the rest is masked.
 
 /// Keys whose values are shown.
-const SHOWN: [&str; 17] = [
+const SHOWN: [&str; 18] = [
     "accepts",
     "allowed_apis",
     "apis",
@@ -16,6 +16,7 @@ const SHOWN: [&str; 17] = [
     "id",
     "name",
     "named_sources_only",
+    "case_sensitive",
     "owner",
     "referers",
     "source",

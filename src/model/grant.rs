@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{ConnectionId, GrantKind, Limits};
-use crate::name::{Dialect, Name, NameBuffer, NameError, Scanned, Stars, scan};
+use crate::name::{Dialect, Name, NameBuffer, NameError, Role, Scanned, scan};
 use crate::pattern::{Pattern, PatternError};
 use crate::query::{NamedSource, NamedSourceError, Query, QueryError, looks_like_query};
 
@@ -115,7 +115,7 @@ impl GrantSource {
             return Ok(Self::All);
         }
         let mut buffer = NameBuffer::new();
-        let path = match scan(text, dialect, Stars::Matching, &mut buffer) {
+        let path = match scan(text, dialect, Role::Granted, &mut buffer) {
             Ok(path) if path.segments >= 2 && path.bare_star => return Self::pattern(path, dialect),
             Ok(path) if path.segments >= 2 => return Self::resource(path, dialect),
             Ok(_) => None,
@@ -150,7 +150,7 @@ impl GrantSource {
         match source_type.0 {
             GrantKind::Resource => {
                 let mut buffer = NameBuffer::new();
-                let path = scan(text, dialect, Stars::Matching, &mut buffer).map_err(SourceError::Resource)?;
+                let path = scan(text, dialect, Role::Granted, &mut buffer).map_err(SourceError::Resource)?;
                 Self::resource(path, dialect)
             }
             GrantKind::Pattern => Self::of_pattern(Pattern::parse(text, dialect)?, dialect),

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::scan::{NameBuffer, NameError, Scanned, Stars, Starts, scan};
-use super::{Dialect, INNER_DOT, STAR};
+use super::scan::{NameBuffer, NameError, Role, Scanned, Starts, scan};
+use super::{Dialect, STAR};
 
 /// A resource name, read once and kept.
 ///
@@ -30,7 +30,7 @@ impl Name {
     /// Where N2.4 calls the text malformed.
     pub fn parse(text: &str, dialect: Dialect) -> Result<Self, NameError> {
         let mut buffer = NameBuffer::new();
-        Ok(Self::of(scan(text, dialect, Stars::Ordinary, &mut buffer)?))
+        Ok(Self::of(scan(text, dialect, Role::Requested, &mut buffer)?))
     }
 
     /// The name that was read: as a name, or as a pattern that holds no star.
@@ -94,7 +94,7 @@ impl<'a> CanonicalName<'a> {
     /// ```
     #[inline]
     pub fn read(text: &'a str, dialect: Dialect, buffer: &'a mut NameBuffer) -> Result<Self, NameError> {
-        let Scanned { bytes, segments, starts, .. } = scan(text, dialect, Stars::Ordinary, buffer)?;
+        let Scanned { bytes, segments, starts, .. } = scan(text, dialect, Role::Requested, buffer)?;
         Ok(Self { bytes, segments, starts })
     }
 
@@ -136,22 +136,12 @@ pub(crate) struct Written {
 
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // In BigQuery a bare `:` behind the first segment would pull the dots before it into that one, unless it has its own.
-        let first = self.bytes.split(|&byte| byte == b'.').next().unwrap_or_default();
-        let domain = self.dialect == Dialect::BigQuery && first.contains(&INNER_DOT);
-        let first_is_bare = domain || is_bare(&String::from_utf8_lossy(first), self.dialect);
-        let colons = self.dialect != Dialect::BigQuery || (first.contains(&b':') && first_is_bare);
         for (index, segment) in self.bytes.split(|&byte| byte == b'.').enumerate() {
             if index > 0 {
                 f.write_str(".")?;
             }
             let text = String::from_utf8_lossy(segment);
-            // The dots of a domain-scoped project stay bare (N2.6): inside backquotes they would separate.
-            let bare = if index == 0 {
-                first_is_bare
-            } else {
-                is_bare(&text, self.dialect) && (colons || !text.contains(':'))
-            };
+            let bare = is_bare(&text, self.dialect);
             let quote = self.dialect.quote();
             if !bare {
                 write!(f, "{quote}")?;
@@ -172,13 +162,14 @@ impl fmt::Display for Written {
     }
 }
 
-/// Whether reading `segment` bare gives it back: no inner dot, no literal star beside a matching one, nothing to fold.
+/// Whether reading `segment` bare gives it back: no inner dot but those of a project (N2.6), no literal star beside a matching
+/// one, nothing to fold.
 fn is_bare(segment: &str, dialect: Dialect) -> bool {
     let pattern = segment.as_bytes().contains(&STAR);
-    let text = segment.replace('\u{2}', "*");
-    let stars = if pattern { Stars::Matching } else { Stars::Ordinary };
+    let text = segment.replace('\u{2}', "*").replace('\u{1}', ".");
+    let role = if pattern { Role::Granted } else { Role::Requested };
     let mut buffer = NameBuffer::new();
-    matches!(scan(&text, dialect, stars, &mut buffer), Ok(scanned) if scanned.bytes == segment.as_bytes())
+    matches!(scan(&text, dialect, role, &mut buffer), Ok(scanned) if scanned.bytes == segment.as_bytes())
         && (pattern || !segment.contains('*'))
 }
 

@@ -13,13 +13,16 @@ pub enum Dialect {
     BigQuery,
     /// `"` quotes, bare ASCII letters fold to upper case.
     Snowflake,
-    /// `"` quotes, bare ASCII letters fold to upper case.
+    /// `"` quotes, bare letters fold to upper case.
     Oracle,
     /// `"` quotes, bare ASCII letters fold to lower case.
     Postgres,
-    /// `"` quotes, bare ASCII letters fold to lower case.
+    /// `"` quotes, ASCII letters fold to lower case, inside quotes too.
     Redshift,
-    /// `` ` `` quotes, all ASCII letters fold to lower case, inside quotes too.
+    /// Redshift with `enable_case_sensitive_identifier`: quoted letters are as written. A document writes it as the dialect
+    /// `redshift` with `"case_sensitive": true`.
+    RedshiftCaseSensitive,
+    /// `` ` `` quotes, letters fold to lower case, inside quotes too.
     Databricks,
 }
 
@@ -30,37 +33,87 @@ pub struct DialectError {
     found: Box<str>,
 }
 
-/// What folding does to the letters of an identifier.
+/// The letters of an identifier that fold, and to which case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fold {
     AsWritten,
+    AsciiUpper,
+    AsciiLower,
+    /// All letters, by Unicode's mapping of one character to one.
     Upper,
+    /// All letters, by Unicode's mapping of one character to one.
     Lower,
 }
 
 impl Fold {
-    pub(crate) fn apply(self, byte: u8) -> u8 {
+    /// Folds an ASCII letter; other ASCII characters stay.
+    pub(crate) fn apply_ascii(self, byte: u8) -> u8 {
         match self {
             Self::AsWritten => byte,
-            Self::Upper => byte.to_ascii_uppercase(),
-            Self::Lower => byte.to_ascii_lowercase(),
+            Self::AsciiUpper | Self::Upper => byte.to_ascii_uppercase(),
+            Self::AsciiLower | Self::Lower => byte.to_ascii_lowercase(),
         }
+    }
+
+    /// Folds a non-ASCII character. `Err` holds a mapping to several characters or to ASCII ones: with it, two names that the
+    /// warehouse tells apart could become one.
+    pub(crate) fn apply(self, character: char) -> Result<char, String> {
+        match self {
+            Self::AsWritten | Self::AsciiUpper | Self::AsciiLower => Ok(character),
+            Self::Upper => one_to_one(character.to_uppercase()),
+            Self::Lower => one_to_one(character.to_lowercase()),
+        }
+    }
+
+    /// Whether letters become upper case: `None` where they stay as written.
+    pub(crate) const fn is_upper(self) -> Option<bool> {
+        match self {
+            Self::AsWritten => None,
+            Self::AsciiUpper | Self::Upper => Some(true),
+            Self::AsciiLower | Self::Lower => Some(false),
+        }
+    }
+}
+
+fn one_to_one(mut mapping: impl Iterator<Item = char> + Clone) -> Result<char, String> {
+    let whole = mapping.clone();
+    match (mapping.next(), mapping.next()) {
+        (Some(folded), None) if !folded.is_ascii() => Ok(folded),
+        _ => Err(whole.collect()),
     }
 }
 
 impl Dialect {
     /// Every dialect, in the order of N2.5.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Generic,
         Self::BigQuery,
         Self::Snowflake,
         Self::Oracle,
         Self::Postgres,
         Self::Redshift,
+        Self::RedshiftCaseSensitive,
         Self::Databricks,
     ];
 
-    /// The name that a document writes.
+    /// The names that documents write.
+    pub const NAMES: [&str; 7] = ["generic", "bigquery", "snowflake", "oracle", "postgres", "redshift", "databricks"];
+
+    /// The dialect of a connection that declares `case_sensitive`; `None` where that has no meaning (N2.5).
+    pub const fn with_case_sensitive(self, case_sensitive: bool) -> Option<Self> {
+        match (self, case_sensitive) {
+            (Self::Redshift | Self::RedshiftCaseSensitive, true) => Some(Self::RedshiftCaseSensitive),
+            (Self::Redshift | Self::RedshiftCaseSensitive, false) => Some(Self::Redshift),
+            _ => None,
+        }
+    }
+
+    /// Whether a document declares it with `"case_sensitive": true`.
+    pub const fn is_case_sensitive(self) -> bool {
+        matches!(self, Self::RedshiftCaseSensitive)
+    }
+
+    /// The name that a document writes; with [`Dialect::is_case_sensitive`] it identifies the dialect.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Generic => "generic",
@@ -68,7 +121,7 @@ impl Dialect {
             Self::Snowflake => "snowflake",
             Self::Oracle => "oracle",
             Self::Postgres => "postgres",
-            Self::Redshift => "redshift",
+            Self::Redshift | Self::RedshiftCaseSensitive => "redshift",
             Self::Databricks => "databricks",
         }
     }
@@ -77,7 +130,7 @@ impl Dialect {
     pub const fn depth(self) -> Option<u8> {
         match self {
             Self::BigQuery | Self::Snowflake | Self::Databricks => Some(3),
-            Self::Generic | Self::Oracle | Self::Postgres | Self::Redshift => None,
+            Self::Generic | Self::Oracle | Self::Postgres | Self::Redshift | Self::RedshiftCaseSensitive => None,
         }
     }
 
@@ -86,7 +139,9 @@ impl Dialect {
         match self {
             Self::Generic => matches!(byte, b'"' | b'`'),
             Self::BigQuery | Self::Databricks => byte == b'`',
-            Self::Snowflake | Self::Oracle | Self::Postgres | Self::Redshift => byte == b'"',
+            Self::Snowflake | Self::Oracle | Self::Postgres | Self::Redshift | Self::RedshiftCaseSensitive => {
+                byte == b'"'
+            }
         }
     }
 
@@ -94,33 +149,42 @@ impl Dialect {
     pub(crate) const fn quote(self) -> char {
         match self {
             Self::BigQuery | Self::Databricks => '`',
-            Self::Generic | Self::Snowflake | Self::Oracle | Self::Postgres | Self::Redshift => '"',
+            _ => '"',
         }
     }
 
     pub(crate) const fn bare_fold(self) -> Fold {
         match self {
             Self::Generic | Self::BigQuery => Fold::AsWritten,
-            Self::Snowflake | Self::Oracle => Fold::Upper,
-            Self::Postgres | Self::Redshift | Self::Databricks => Fold::Lower,
+            Self::Snowflake => Fold::AsciiUpper,
+            Self::Oracle => Fold::Upper,
+            Self::Postgres | Self::Redshift | Self::RedshiftCaseSensitive => Fold::AsciiLower,
+            Self::Databricks => Fold::Lower,
         }
     }
 
     pub(crate) const fn quoted_fold(self) -> Fold {
         match self {
+            Self::Redshift => Fold::AsciiLower,
             Self::Databricks => Fold::Lower,
             _ => Fold::AsWritten,
         }
     }
 
+    /// Whether a bare identifier may hold characters beyond ASCII (N2.2).
+    pub(crate) const fn bare_beyond_ascii(self) -> bool {
+        !matches!(self, Self::Snowflake)
+    }
+
     fn names() -> String {
-        Self::ALL.map(|dialect| format!("`{dialect}`")).join(", ")
+        Self::NAMES.map(|name| format!("`{name}`")).join(", ")
     }
 }
 
 impl FromStr for Dialect {
     type Err = DialectError;
 
+    /// Parses the name that a document writes: `redshift` is [`Dialect::Redshift`].
     fn from_str(text: &str) -> Result<Self, DialectError> {
         Self::ALL
             .into_iter()

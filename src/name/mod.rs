@@ -22,7 +22,7 @@ pub use canonical::{CanonicalName, Name};
 pub(crate) use dialect::Fold;
 pub use dialect::{Dialect, DialectError};
 pub use scan::{NameBuffer, NameError, NameErrorKind};
-pub(crate) use scan::{Scanned, Stars, scan};
+pub(crate) use scan::{Role, Scanned, scan};
 
 /// A dot that belongs to a segment, in canonical form.
 pub(crate) const INNER_DOT: u8 = 0x01;

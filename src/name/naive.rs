@@ -13,10 +13,29 @@ pub enum Piece {
     Star,
 }
 
-/// The segments of the name `text`; `None` where it is malformed (N2.4).
+/// The segments of the requested name `text`; `None` where it is malformed (N2.4).
 pub fn segments(text: &str, dialect: Dialect) -> Option<Vec<String>> {
-    let written = pieces(text, dialect)?;
+    let written = pieces(&without_partition(text, dialect), dialect)?;
     Some(written.iter().map(|segment| segment.iter().map(|&piece| in_a_name(piece)).collect()).collect())
+}
+
+/// N2.8: in `bigquery`, a requested name without the partition decorator of its last segment.
+fn without_partition(text: &str, dialect: Dialect) -> String {
+    let (open, quote) = match text.strip_suffix('`') {
+        Some(open) => (open, "`"),
+        None => (text, ""),
+    };
+    match open.rsplit_once('$') {
+        Some((table, partition))
+            if dialect == Dialect::BigQuery
+                && !table.ends_with('`')
+                && !partition.is_empty()
+                && partition.chars().all(|character| character.is_ascii_alphanumeric() || character == '_') =>
+        {
+            format!("{table}{quote}")
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// In a name, a bare star is an ordinary character (N3.5).
@@ -27,67 +46,45 @@ fn in_a_name(piece: Piece) -> char {
     }
 }
 
-/// The segments of `text`, bare stars told apart from quoted ones; `None` where it is malformed (N2.4).
+/// The segments of `text` as a grant writes it, bare stars distinct from quoted ones; `None` where it is malformed (N2.4).
 pub fn pieces(text: &str, dialect: Dialect) -> Option<Vec<Vec<Piece>>> {
-    if text.len() > 4096 {
+    if text.len() > 4096 || (dialect == Dialect::BigQuery && text.contains('$')) {
         return None;
     }
-    let segments = match domain(text, dialect) {
-        Some((first, None)) => vec![domain_segment(first)?],
-        Some((first, Some(rest))) => {
-            let mut segments = vec![domain_segment(first)?];
-            segments.extend(path(rest, dialect, true)?);
-            segments
+    // N2.6: up to the first colon, dots do not separate.
+    let project = if dialect == Dialect::BigQuery { text.find(':').unwrap_or(0) } else { 0 };
+    let mut segments: Vec<Vec<Piece>> = Vec::new();
+    for (start, label) in labels(text, dialect)? {
+        match segments.last_mut() {
+            Some(first) if start <= project => {
+                first.push(Piece::Char('.'));
+                first.extend(label);
+            }
+            _ => segments.push(label),
         }
-        None => path(text, dialect, dialect == Dialect::Generic)?,
-    };
+    }
     if segments.len() > 16 { None } else { Some(segments) }
 }
 
-/// N2.6: in `bigquery`, where a bare `:` stands before any quote, the first segment runs to the first dot behind it.
-fn domain(text: &str, dialect: Dialect) -> Option<(&str, Option<&str>)> {
-    if dialect != Dialect::BigQuery {
-        return None;
-    }
-    let unquoted = text.split('`').next()?;
-    let colon = unquoted.find(':')?;
-    let (before, behind) = text.split_at_checked(colon)?;
-    match behind.split_once('.') {
-        None => Some((text, None)),
-        Some((to_the_dot, rest)) => Some((text.get(..before.len() + to_the_dot.len())?, Some(rest))),
-    }
-}
-
-/// A first segment with dots of its own: what stands between them is bare, and not empty.
-fn domain_segment(text: &str) -> Option<Vec<Piece>> {
-    let mut segment = Vec::new();
-    for (index, label) in text.split('.').enumerate() {
-        if index > 0 {
-            segment.push(Piece::Char('.'));
-        }
-        segment.extend(bare(label, Dialect::BigQuery, true)?);
-    }
-    Some(segment)
-}
-
-/// Identifiers with a dot between each two of them.
-fn path(text: &str, dialect: Dialect, colons: bool) -> Option<Vec<Vec<Piece>>> {
-    let mut segments = Vec::new();
+/// Identifiers with a dot between each two of them, and at which byte each begins.
+fn labels(text: &str, dialect: Dialect) -> Option<Vec<(usize, Vec<Piece>)>> {
+    let mut labels = Vec::new();
     let mut rest = text;
     loop {
+        let start = text.len() - rest.len();
         let quote = rest.chars().next().filter(|&first| quotes(dialect).contains(&first));
         rest = if let Some(quote) = quote {
-            let (inside, behind) = quoted(rest.strip_prefix(quote)?, quote, dialect)?;
-            segments.extend(inside);
-            behind
+            let (inside, after) = quoted(rest.strip_prefix(quote)?, quote, dialect)?;
+            labels.extend(inside.into_iter().map(|(offset, label)| (start + offset, label)));
+            after
         } else {
             let end = rest.find('.').unwrap_or(rest.len());
-            let (identifier, behind) = rest.split_at_checked(end)?;
-            segments.push(bare(identifier, dialect, colons)?);
-            behind
+            let (identifier, after) = rest.split_at_checked(end)?;
+            labels.push((start, bare(identifier, dialect)?));
+            after
         };
         if rest.is_empty() {
-            return Some(segments);
+            return Some(labels);
         }
         rest = rest.strip_prefix('.')?;
     }
@@ -98,62 +95,84 @@ fn quotes(dialect: Dialect) -> &'static [char] {
     match dialect {
         Dialect::Generic => &['"', '`'],
         Dialect::BigQuery | Dialect::Databricks => &['`'],
-        Dialect::Snowflake | Dialect::Oracle | Dialect::Postgres | Dialect::Redshift => &['"'],
+        Dialect::Snowflake
+        | Dialect::Oracle
+        | Dialect::Postgres
+        | Dialect::Redshift
+        | Dialect::RedshiftCaseSensitive => &['"'],
     }
 }
 
 /// A bare identifier (N2.2), folded.
-fn bare(identifier: &str, dialect: Dialect, colons: bool) -> Option<Vec<Piece>> {
+fn bare(identifier: &str, dialect: Dialect) -> Option<Vec<Piece>> {
     if identifier.is_empty() {
         return None;
     }
-    identifier.chars().map(|character| bare_character(character, dialect, colons)).collect()
+    identifier.chars().map(|character| bare_character(character, dialect)).collect()
 }
 
-fn bare_character(character: char, dialect: Dialect, colons: bool) -> Option<Piece> {
+fn bare_character(character: char, dialect: Dialect) -> Option<Piece> {
     match character {
         '*' => Some(Piece::Star),
-        'a'..='z' | 'A'..='Z' => Some(Piece::Char(folded(character, dialect))),
         '0'..='9' | '_' | '-' | '$' | '#' => Some(Piece::Char(character)),
-        ':' if colons => Some(Piece::Char(character)),
+        ':' if matches!(dialect, Dialect::Generic | Dialect::BigQuery) => Some(Piece::Char(character)),
+        'a'..='z' | 'A'..='Z' => bare_folded(character, dialect).map(Piece::Char),
         _ if character.is_ascii() || character.is_whitespace() || character.is_control() => None,
-        _ => Some(Piece::Char(character)),
+        _ if dialect == Dialect::Snowflake => None,
+        _ => bare_folded(character, dialect).map(Piece::Char),
     }
 }
 
 /// N2.5, the third column.
-fn folded(letter: char, dialect: Dialect) -> char {
+fn bare_folded(letter: char, dialect: Dialect) -> Option<char> {
     match dialect {
-        Dialect::Generic | Dialect::BigQuery => letter,
-        Dialect::Snowflake | Dialect::Oracle => letter.to_ascii_uppercase(),
-        Dialect::Postgres | Dialect::Redshift | Dialect::Databricks => letter.to_ascii_lowercase(),
+        Dialect::Generic | Dialect::BigQuery => Some(letter),
+        Dialect::Snowflake => Some(letter.to_ascii_uppercase()),
+        Dialect::Oracle => one(letter, &letter.to_uppercase().collect::<String>()),
+        Dialect::Postgres | Dialect::Redshift | Dialect::RedshiftCaseSensitive => Some(letter.to_ascii_lowercase()),
+        Dialect::Databricks => one(letter, &letter.to_lowercase().collect::<String>()),
     }
 }
 
-/// A quoted identifier (N2.3), or in `bigquery` one or several: its segments, and what stands behind the closing quote.
-fn quoted(text: &str, quote: char, dialect: Dialect) -> Option<(Vec<Vec<Piece>>, &str)> {
+/// N2.5, the fourth column.
+fn quoted_folded(letter: char, dialect: Dialect) -> Option<char> {
+    match dialect {
+        Dialect::Redshift => Some(letter.to_ascii_lowercase()),
+        Dialect::Databricks => one(letter, &letter.to_lowercase().collect::<String>()),
+        _ => Some(letter),
+    }
+}
+
+/// The one character of `mapping`, ASCII only where `letter` is.
+fn one(letter: char, mapping: &str) -> Option<char> {
+    let folded = mapping.chars().next()?;
+    (mapping.chars().count() == 1 && folded.is_ascii() == letter.is_ascii()).then_some(folded)
+}
+
+/// Identifiers between quotes, each with the offset of its first byte from the opening quote.
+type Quoted = Vec<(usize, Vec<Piece>)>;
+
+/// A quoted identifier (N2.3), or in `bigquery` one or several, and the text after the closing quote.
+fn quoted(text: &str, quote: char, dialect: Dialect) -> Option<(Quoted, &str)> {
     let bigquery = dialect == Dialect::BigQuery;
-    let mut segments = vec![Vec::new()];
-    let mut characters = text.chars();
-    while let Some(character) = characters.next() {
+    let mut labels = vec![(1, Vec::new())];
+    let mut characters = text.char_indices();
+    while let Some((index, character)) = characters.next() {
         let doubled = !bigquery && characters.as_str().starts_with(quote);
         if character == quote && !doubled {
-            let empty = segments.iter().any(Vec::is_empty);
-            return if empty { None } else { Some((segments, characters.as_str())) };
+            let empty = labels.iter().any(|(_, label)| label.is_empty());
+            return if empty { None } else { Some((labels, characters.as_str())) };
         }
         match character {
             // Doubled, it stands for itself.
             _ if character == quote => {
                 characters.next();
-                segments.last_mut()?.push(Piece::Char(quote));
+                labels.last_mut()?.1.push(Piece::Char(quote));
             }
-            '.' if bigquery => segments.push(Vec::new()),
+            '.' if bigquery => labels.push((index + 2, Vec::new())),
             '\\' if bigquery => return None,
             _ if character.is_control() => return None,
-            _ => {
-                let folded = if dialect == Dialect::Databricks { character.to_ascii_lowercase() } else { character };
-                segments.last_mut()?.push(Piece::Char(folded));
-            }
+            _ => labels.last_mut()?.1.push(Piece::Char(quoted_folded(character, dialect)?)),
         }
     }
     None

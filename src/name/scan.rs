@@ -75,6 +75,24 @@ pub enum NameErrorKind {
         /// The character that stands there.
         found: char,
     },
+    /// A letter that the dialect does not fold to one non-ASCII letter (N2.5).
+    #[error("dialect `{dialect}` would fold {} to `{folded}`, which another name holds", shown(*.found))]
+    Fold {
+        /// The letter.
+        found: char,
+        /// Its mapping.
+        folded: Box<str>,
+        /// The dialect that the name was read in.
+        dialect: Dialect,
+    },
+    /// A `$` in a requested name of dialect `bigquery` that does not begin a partition decorator (N2.8).
+    #[error(
+        "in dialect `bigquery` a `$` only begins a partition decorator at the end of a name, as in `events$20240101`"
+    )]
+    Decorator,
+    /// A `$` in a grant of dialect `bigquery` (N2.8).
+    #[error("in dialect `bigquery` a `$` begins a partition decorator, and a grant covers whole tables")]
+    GrantedPartition,
     /// More than [`MAX_NAME_BYTES`].
     #[error("the name has {found} bytes, the most is {MAX_NAME_BYTES}")]
     TooLong {
@@ -106,13 +124,13 @@ impl NameError {
     }
 }
 
-/// What bare stars become.
+/// Who writes the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stars {
-    /// Ordinary characters: the text is a name (N3.5).
-    Ordinary,
-    /// [`STAR`]: the text is a pattern (N3.1).
-    Matching,
+pub(crate) enum Role {
+    /// A request: a `*` is an ordinary character (N3.5), and a partition decorator is dropped (N2.8).
+    Requested,
+    /// A grant: a bare `*` becomes [`STAR`] (N3.1), and a partition decorator is an error (N2.8).
+    Granted,
 }
 
 /// A text in canonical form.
@@ -133,7 +151,7 @@ pub(crate) struct Scanned<'a> {
 pub(crate) fn scan<'a>(
     text: &'a str,
     dialect: Dialect,
-    stars: Stars,
+    role: Role,
     buffer: &'a mut NameBuffer,
 ) -> Result<Scanned<'a>, NameError> {
     if text.len() > MAX_NAME_BYTES {
@@ -141,33 +159,35 @@ pub(crate) fn scan<'a>(
     }
     let bytes = text.as_bytes();
     // Of most requests' names nothing else is asked.
-    let as_written = stars == Stars::Ordinary && dialect.bare_fold() == Fold::AsWritten;
+    let as_written = role == Role::Requested && dialect.bare_fold() == Fold::AsWritten;
     let look =
         if as_written { look::<false>(bytes, &mut buffer.starts) } else { look::<true>(bytes, &mut buffer.starts) };
-    if look.bare && (stars == Stars::Ordinary || !look.star) {
+    let decorated = dialect == Dialect::BigQuery && memchr::memchr(b'$', bytes).is_some();
+    if look.bare && (role == Role::Requested || !look.star) && !decorated {
         let segments = look.segments.ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
         if !look.full {
             return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: empty_segment(text) });
         }
-        let bytes = match dialect.bare_fold() {
-            Fold::Upper if look.lower => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_uppercase),
-            Fold::Lower if look.upper => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_lowercase),
+        let bytes = match dialect.bare_fold().is_upper() {
+            Some(true) if look.lower => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_uppercase),
+            Some(false) if look.upper => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_lowercase),
             _ => bytes,
         };
         return Ok(Scanned { bytes, segments, starts: &buffer.starts, bare_star: false });
     }
-    scan_character_by_character(text, dialect, stars, buffer)
+    scan_character_by_character(text, dialect, role, buffer)
 }
 
 #[inline(never)]
 fn scan_character_by_character<'a>(
     text: &'a str,
     dialect: Dialect,
-    stars: Stars,
+    role: Role,
     buffer: &'a mut NameBuffer,
 ) -> Result<Scanned<'a>, NameError> {
     let out = &mut buffer.text;
-    let mut scanner = Scanner { text, dialect, stars, at: 0, segments: 1, bare_star: false, domain: false, out };
+    let project = if dialect == Dialect::BigQuery { memchr::memchr(b':', text.as_bytes()).unwrap_or(0) } else { 0 };
+    let mut scanner = Scanner { text, dialect, role, at: 0, segments: 1, bare_star: false, project, out };
     scanner.run()?;
     let bare_star = scanner.bare_star;
     // `separator` has counted the segments.
@@ -199,54 +219,40 @@ fn folded<'a>(bytes: &[u8], buffer: &'a mut Text, fold: impl Fn(&mut [u8])) -> &
 struct Scanner<'t, 'b> {
     text: &'t str,
     dialect: Dialect,
-    stars: Stars,
+    role: Role,
     /// The next byte to read.
     at: usize,
     segments: usize,
     bare_star: bool,
-    /// Whether the first segment held a bare `:` (N2.6).
-    domain: bool,
+    /// The offset of the first `:` in dialect `bigquery`: the dots before it belong to the first segment (N2.6). Zero if there is
+    /// none.
+    project: usize,
     out: &'b mut Text,
 }
 
 impl Scanner<'_, '_> {
     fn run(&mut self) -> Result<(), NameError> {
         self.out.clear();
-        self.domain()?;
         loop {
             match self.peek() {
-                _ if self.domain && self.segments == 1 => {}
                 Some(quote) if quote.is_ascii() && self.dialect.is_quote(quote as u8) => self.quoted(quote)?,
                 _ => self.bare()?,
             }
             match self.peek() {
                 None => return Ok(()),
-                Some('.') => self.separator()?,
+                Some('.') => self.dot()?,
                 Some(found) => return Err(self.error(NameErrorKind::AfterQuote { found })),
             }
         }
     }
 
-    /// N2.6: in `bigquery` the first segment runs to the first dot after the first bare `:`; the dots before it are its own.
-    fn domain(&mut self) -> Result<(), NameError> {
-        let bytes = self.text.as_bytes();
-        let colon = match memchr::memchr2(b':', b'`', bytes) {
-            Some(at) if self.dialect == Dialect::BigQuery && bytes.get(at) == Some(&b':') => at,
-            _ => return Ok(()),
-        };
-        self.domain = true;
-        loop {
-            self.bare()?;
-            if self.at > colon {
-                return Ok(());
-            }
-            // `bare` stopped at a dot.
+    /// A dot that is not inside an identifier: it separates segments, except before the colon of a project (N2.6).
+    fn dot(&mut self) -> Result<(), NameError> {
+        if self.at < self.project {
             self.at += 1;
             self.out.push(INNER_DOT);
+            return Ok(());
         }
-    }
-
-    fn separator(&mut self) -> Result<(), NameError> {
         self.at += 1;
         self.segments += 1;
         self.out.push(b'.');
@@ -257,18 +263,25 @@ impl Scanner<'_, '_> {
     fn bare(&mut self) -> Result<(), NameError> {
         let start = self.at;
         let fold = self.dialect.bare_fold();
+        let colons = matches!(self.dialect, Dialect::Generic | Dialect::BigQuery);
         while let Some(found) = self.peek() {
             match found {
                 '.' => break,
                 '*' => {
                     self.bare_star = true;
-                    self.out.push(if self.stars == Stars::Matching { STAR } else { b'*' });
+                    self.out.push(if self.role == Role::Granted { STAR } else { b'*' });
                 }
-                'a'..='z' | 'A'..='Z' => self.out.push(fold.apply(found as u8)),
+                '$' if self.dialect == Dialect::BigQuery => {
+                    self.decorator(start)?;
+                    continue;
+                }
+                'a'..='z' | 'A'..='Z' => self.out.push(fold.apply_ascii(found as u8)),
                 '0'..='9' | '_' | '-' | '$' | '#' => self.out.push(found as u8),
-                // Behind a quoted segment, a `:` would join that segment to its own (N2.6): no identifier is both.
-                ':' if self.dialect == Dialect::Generic || self.domain => self.out.push(b':'),
-                _ if !found.is_ascii() && !found.is_whitespace() && !found.is_control() => self.push(found),
+                ':' if colons => self.out.push(b':'),
+                _ if found.is_ascii() || found.is_whitespace() || found.is_control() => {
+                    return Err(self.error(NameErrorKind::Character { found, dialect: self.dialect }));
+                }
+                _ if self.dialect.bare_beyond_ascii() => self.folded(found, fold)?,
                 _ => return Err(self.error(NameErrorKind::Character { found, dialect: self.dialect })),
             }
             self.at += found.len_utf8();
@@ -301,16 +314,20 @@ impl Scanner<'_, '_> {
                     if self.at == start {
                         return Err(self.error(NameErrorKind::EmptyIdentifier));
                     }
-                    self.separator()?;
+                    self.dot()?;
                     start = self.at;
+                    continue;
+                }
+                '$' if bigquery => {
+                    self.decorator(start)?;
                     continue;
                 }
                 '.' => self.out.push(INNER_DOT),
                 _ if found.is_control() || (bigquery && found == '\\') => {
                     return Err(self.error(NameErrorKind::QuotedCharacter { found, dialect: self.dialect }));
                 }
-                _ if found.is_ascii() => self.out.push(fold.apply(found as u8)),
-                _ => self.push(found),
+                _ if found.is_ascii() => self.out.push(fold.apply_ascii(found as u8)),
+                _ => self.folded(found, fold)?,
             }
             self.at += found.len_utf8();
         }
@@ -321,12 +338,33 @@ impl Scanner<'_, '_> {
         Ok(())
     }
 
-    fn peek(&self) -> Option<char> {
-        self.text.get(self.at..)?.chars().next()
+    /// Skips the partition decorator at the end of a requested name, up to the end or the closing backquote (N2.8).
+    fn decorator(&mut self, start: usize) -> Result<(), NameError> {
+        if self.role == Role::Granted {
+            return Err(self.error(NameErrorKind::GrantedPartition));
+        }
+        if self.at == start {
+            return Err(self.error(NameErrorKind::EmptyIdentifier));
+        }
+        let rest = self.text.get(self.at + 1..).unwrap_or_default();
+        let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        if length == 0 || !matches!(rest.get(length..), Some("" | "`")) {
+            return Err(self.error(NameErrorKind::Decorator));
+        }
+        self.at += 1 + length;
+        Ok(())
     }
 
-    fn push(&mut self, found: char) {
-        self.out.extend_from_slice(found.encode_utf8(&mut [0; 4]).as_bytes());
+    fn folded(&mut self, found: char, fold: Fold) -> Result<(), NameError> {
+        let folded = fold.apply(found).map_err(|folded| {
+            self.error(NameErrorKind::Fold { found, folded: folded.into(), dialect: self.dialect })
+        })?;
+        self.out.extend_from_slice(folded.encode_utf8(&mut [0; 4]).as_bytes());
+        Ok(())
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.text.get(self.at..)?.chars().next()
     }
 
     fn error(&self, kind: NameErrorKind) -> NameError {

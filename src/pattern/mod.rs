@@ -19,7 +19,7 @@ pub(crate) use key::Beginnings;
 pub(crate) use key::{KeyHasher, text_key};
 pub(crate) use shape::{HashedName, Shape, StoredShape, name_key};
 
-use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, STAR, Scanned, Stars, Written, scan};
+use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, Role, STAR, Scanned, Written, scan};
 
 /// A validated pattern.
 ///
@@ -98,7 +98,7 @@ impl Pattern {
             return Err(PatternError::AllSources);
         }
         let mut buffer = NameBuffer::new();
-        Self::of(scan(text, dialect, Stars::Matching, &mut buffer)?)
+        Self::of(scan(text, dialect, Role::Granted, &mut buffer)?)
     }
 
     /// What was read, as a pattern.

@@ -7,6 +7,7 @@ use super::error::{Result, did_you_mean, invalid, quoted, refused};
 use super::record::{Client, ClientKind, Urls};
 use super::secret::{self, Secret, SecretKind, short_id};
 use super::storage::Records;
+use super::tokens::{by_id, explicit};
 use super::{Actor, Registry, Subject, check_text};
 
 /// What to change of a client.
@@ -39,11 +40,11 @@ impl Registry {
         visible(&mut *self.storage.read()?, actor, kind)
     }
 
-    /// The client of that kind and id, or of that title.
+    /// The client of that kind and id, or of that title; `id:` before an id means no title.
     ///
     /// # Errors
     ///
-    /// If the actor sees none, or the database fails.
+    /// If the actor sees none or more than one, or the database fails.
     pub fn client(&mut self, actor: &Actor, kind: ClientKind, id_or_title: &str) -> Result<Client> {
         find(&mut *self.storage.read()?, actor, kind, id_or_title)
     }
@@ -60,7 +61,6 @@ impl Registry {
         title: &str,
         urls: &Urls,
     ) -> Result<CreatedClient> {
-        check_text("title", title)?;
         let secret = match kind {
             ClientKind::Spa => None,
             ClientKind::M2m => Some(Secret::mint(SecretKind::Client)?),
@@ -75,6 +75,7 @@ impl Registry {
             created_at: actor.now,
         };
         let mut change = self.change(actor)?;
+        check_title(&mut *change.records, kind, title, &client.id)?;
         change.records.put_client(&client)?;
         change.note("create", &subject(&client), None, Some(&client))?;
         change.commit()?;
@@ -99,7 +100,7 @@ impl Registry {
         let before = find(&mut *change.records, actor, kind, id_or_title)?;
         let mut after = before.clone();
         if let Some(title) = &edit.title {
-            check_text("title", title)?;
+            check_title(&mut *change.records, kind, title, &before.id)?;
             after.title.clone_from(title);
         }
         if let Some(login) = &remove.login_uri {
@@ -161,11 +162,13 @@ fn find(records: &mut dyn Records, actor: &Actor, kind: ClientKind, id_or_title:
     }
     let mut known = visible(records, actor, kind)?;
     let kind = kind.as_str();
-    if let Some(at) = known.iter().position(|client| client.id == id_or_title) {
-        return Ok(known.swap_remove(at));
-    }
-    let titled: Vec<_> = (0..).zip(&known).filter(|(_, client)| client.title == id_or_title).collect();
-    match titled.as_slice() {
+    let id = by_id(id_or_title);
+    let is_meant = |client: &Client| match id {
+        Some(id) => client.id == id,
+        None => client.id == id_or_title || client.title == id_or_title,
+    };
+    let found: Vec<_> = (0..).zip(&known).filter(|(_, client)| is_meant(client)).collect();
+    match found.as_slice() {
         &[(at, _)] => Ok(known.swap_remove(at)),
         [] => {
             let meant = did_you_mean(id_or_title, known.iter().flat_map(|client| [&*client.id, &*client.title]));
@@ -173,11 +176,33 @@ fn find(records: &mut dyn Records, actor: &Actor, kind: ClientKind, id_or_title:
             Err(refused(format!("there is no {kind} client {}", quoted(id_or_title)), help))
         }
         several => {
-            let ids: Vec<_> = several.iter().map(|(_, client)| &*client.id).collect();
-            let message = format!("{} clients have the title {}: {}", ids.len(), quoted(id_or_title), ids.join(", "));
-            Err(refused(message, "name the one you mean by its id"))
+            let ids = several.iter().map(|(_, client)| {
+                let (id, title) = (quoted(&explicit(&client.id)), quoted(&client.title));
+                format!("{id} of {}, titled {title}", quoted(&client.owner))
+            });
+            let reference = quoted(id_or_title);
+            let message = if several.iter().any(|(_, client)| client.id == id_or_title) {
+                format!("{reference} is the id of one client and the title of another")
+            } else {
+                format!("{} clients have the title {reference}", several.len())
+            };
+            Err(refused(message, format!("name one by its id: {}", ids.collect::<Vec<_>>().join("; "))))
         }
     }
+}
+
+/// Checks what people may call a client: never by another client's id.
+fn check_title(records: &mut dyn Records, kind: ClientKind, title: &str, id: &str) -> Result<()> {
+    check_text("title", title)?;
+    if by_id(title).is_some() {
+        let help = "`id:` before an id means no title: choose a title that does not begin so";
+        return Err(invalid(format!("the title {} begins with `id:`", quoted(title)), help));
+    }
+    if title != id && records.clients(kind)?.iter().any(|other| other.id == title) {
+        let message = format!("the title {} is the id of another client", quoted(title));
+        return Err(refused(message, "choose a title that means no other client"));
+    }
+    Ok(())
 }
 
 fn not_there(url: &str) -> super::RegistryError {

@@ -2,9 +2,10 @@
 
 use super::definition::{Draft, settle};
 use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
-use super::record::{Connection, Token};
+use super::record::{Connection, Grant, Token};
 use super::storage::{Records, Which};
 use super::{Actor, Registry, Subject, check_text};
+use crate::model::{GrantKind, GrantSource, Limits, SourceType};
 use crate::name::Dialect;
 
 impl Registry {
@@ -30,12 +31,13 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// If the name is taken or unfit, or the dialect unknown.
+    /// If the name is taken or unfit, the dialect is unknown, or it has no `case_sensitive`.
     pub fn add_connection(
         &mut self,
         actor: &Actor,
         name: &str,
         dialect: &str,
+        case_sensitive: Option<bool>,
         named_sources_only: bool,
     ) -> Result<Connection> {
         check_text("connection's name", name)?;
@@ -44,7 +46,8 @@ impl Registry {
                 "write a name without commas and without spaces around it: grants are written `connection,source`";
             return Err(invalid(format!("{} is not a connection's name", quoted(name)), help));
         }
-        let connection = Connection { name: name.to_owned(), dialect: self::dialect(dialect)?, named_sources_only };
+        let dialect = read_as(self::dialect(dialect)?, case_sensitive)?;
+        let connection = Connection { name: name.to_owned(), dialect, named_sources_only };
         let mut change = self.change(actor)?;
         if change.records.connections()?.iter().any(|known| known.name == name) {
             let help = format!("`portcullis connections update {name}` changes it");
@@ -60,24 +63,25 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// If there is none of that name, the dialect is unknown, or a grant does not fit it.
+    /// If there is none of that name, the dialect is unknown or has no `case_sensitive`, or a grant does not fit it.
     pub fn update_connection(
         &mut self,
         actor: &Actor,
         name: &str,
         dialect: Option<&str>,
+        case_sensitive: Option<bool>,
         named_sources_only: Option<bool>,
-    ) -> Result<Connection> {
+    ) -> Result<UpdatedConnection> {
         let dialect = dialect.map(self::dialect).transpose()?;
         let mut change = self.change(actor)?;
         let before = find(&mut *change.records, name)?;
         let after = Connection {
             name: before.name.clone(),
-            dialect: dialect.unwrap_or(before.dialect),
+            dialect: read_as(dialect.unwrap_or(before.dialect), case_sensitive)?,
             named_sources_only: named_sources_only.unwrap_or(before.named_sources_only),
         };
         if after == before {
-            return Ok(after);
+            return Ok(UpdatedConnection { connection: after, grants: Reread::default() });
         }
         change.records.put_connection(&after)?;
         let tokens = change.records.tokens(Which::Connection(name))?;
@@ -99,7 +103,8 @@ impl Registry {
         }
         change.note("update", &subject(name), Some(&before), Some(&after))?;
         change.commit()?;
-        Ok(after)
+        let on_it = tokens.iter().flat_map(|token| &token.grants).filter(|grant| grant.connection == name);
+        Ok(UpdatedConnection { grants: Reread::of(on_it, before.dialect, after.dialect), connection: after })
     }
 
     /// Deletes a connection that no grant and no named source is on.
@@ -127,6 +132,41 @@ impl Registry {
         change.note("delete", &subject(name), Some(&connection), None)?;
         change.commit()?;
         Ok(connection)
+    }
+}
+
+/// A connection after a change, and the effect of its new dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdatedConnection {
+    /// The connection.
+    pub connection: Connection,
+    /// The grants of names and patterns on it, read in the new dialect.
+    pub grants: Reread,
+}
+
+/// Grants of resources and patterns, read in another dialect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reread {
+    /// Grants of resources and patterns, if the dialect changed; otherwise zero.
+    pub total: usize,
+    /// Those among them that now cover other names.
+    pub changed: usize,
+}
+
+impl Reread {
+    fn of<'g>(grants: impl Iterator<Item = &'g Grant>, before: Dialect, after: Dialect) -> Self {
+        let mut reread = Self::default();
+        if before == after {
+            return reread;
+        }
+        for grant in grants.filter(|grant| matches!(grant.kind, GrantKind::Resource | GrantKind::Pattern)) {
+            let read = |dialect| {
+                GrantSource::typed(Some(&grant.source), SourceType::of(grant.kind), dialect, &Limits::default()).ok()
+            };
+            reread.total += 1;
+            reread.changed += usize::from(read(before) != read(after));
+        }
+        reread
     }
 }
 
@@ -164,9 +204,18 @@ pub(super) fn named(tokens: &[Token], actor: &Actor) -> String {
     names.join(", ")
 }
 
+/// `dialect` with its quoted names read as `case_sensitive` says (N2.5).
+fn read_as(dialect: Dialect, case_sensitive: Option<bool>) -> Result<Dialect> {
+    let Some(case_sensitive) = case_sensitive else { return Ok(dialect) };
+    dialect.with_case_sensitive(case_sensitive).ok_or_else(|| {
+        let message = format!("a connection of dialect `{dialect}` cannot be case-sensitive");
+        invalid(message, "leave `--case-sensitive` out: only dialect `redshift` has it")
+    })
+}
+
 fn dialect(text: &str) -> Result<Dialect> {
     text.parse().map_err(|_| {
-        let known = Dialect::ALL.map(Dialect::as_str);
+        let known = Dialect::NAMES;
         let help = format!("{}write one of `{}`", did_you_mean(text, known), known.join("`, `"));
         invalid(format!("unknown dialect {}", quoted(text)), help)
     })

@@ -48,6 +48,7 @@ use serde::Serialize;
 
 pub use changes::Changes;
 pub use clients::{ClientEdit, CreatedClient};
+pub use connections::{Reread, UpdatedConnection};
 pub use error::{Advice, RegistryError, Result};
 pub use location::Location;
 pub use named_sources::NamedSourceEdit;
@@ -99,11 +100,12 @@ impl Actor {
 }
 
 impl Registry {
-    /// Opens the registry at `location`; makes it where there is none, if `create`.
+    /// Opens the registry at `location`. With `create`, makes it where there is none, and brings one of an earlier version up
+    /// to date.
     ///
     /// # Errors
     ///
-    /// If it cannot be opened, is the database of something else, or of a newer version.
+    /// If it cannot be opened, is the database of something else, or of a newer version, or its log was removed.
     pub fn open(location: &Location, create: bool) -> Result<Self> {
         Ok(Self { storage: Box::new(SqliteStorage::open(location.path(), create)?) })
     }
@@ -134,6 +136,15 @@ impl Registry {
     /// If the database fails.
     pub fn data_version(&mut self) -> Result<u64> {
         self.storage.data_version()
+    }
+
+    /// Checks that the files that are open are still those at the registry's path. Every read and write checks it first.
+    ///
+    /// # Errors
+    ///
+    /// If one was replaced or removed. Only a registry that is opened anew is the one that the path names.
+    pub fn check_files(&self) -> Result<()> {
+        self.storage.check_files()
     }
 
     /// What was changed, oldest first: by the user, of what is theirs, and of what is everybody's; all of it for an

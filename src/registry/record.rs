@@ -8,14 +8,35 @@ use crate::name::Dialect;
 
 /// A data warehouse that tokens may be granted on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(into = "WrittenConnection")]
 pub struct Connection {
     /// What grants call it.
     pub name: String,
     /// How it writes identifiers.
-    #[serde(serialize_with = "dialect")]
     pub dialect: Dialect,
     /// Whether queries on it are denied whatever the grants (N8.7).
     pub named_sources_only: bool,
+}
+
+/// A connection as a document writes it.
+#[derive(Serialize)]
+struct WrittenConnection {
+    name: String,
+    dialect: &'static str,
+    named_sources_only: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    case_sensitive: bool,
+}
+
+impl From<Connection> for WrittenConnection {
+    fn from(connection: Connection) -> Self {
+        Self {
+            name: connection.name,
+            dialect: connection.dialect.as_str(),
+            named_sources_only: connection.named_sources_only,
+            case_sensitive: connection.dialect.is_case_sensitive(),
+        }
+    }
 }
 
 /// A query that somebody gave a name.
@@ -197,11 +218,6 @@ fn instant<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<
         Some(instant) => serializer.collect_str(instant),
         None => serializer.serialize_none(),
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn dialect<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(dialect.as_str())
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

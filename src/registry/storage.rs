@@ -15,6 +15,9 @@ pub(super) trait Storage: Send {
 
     /// A number that is another one when another connection has committed something, usage included; cheap.
     fn data_version(&mut self) -> Result<u64>;
+
+    /// Checks that the files that are open are still those that its path names.
+    fn check_files(&self) -> Result<()>;
 }
 
 /// Which tokens.

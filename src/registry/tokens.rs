@@ -97,11 +97,11 @@ impl Registry {
         self.storage.read()?.tokens(visible(actor))
     }
 
-    /// The token of that id, or of that name.
+    /// The token of that id, or of that name; `id:` before an id means no name.
     ///
     /// # Errors
     ///
-    /// If the actor sees none, or the database fails.
+    /// If the actor sees none or more than one, or the database fails.
     pub fn token(&mut self, actor: &Actor, id_or_name: &str) -> Result<Token> {
         find(&mut *self.storage.read()?, actor, id_or_name)
     }
@@ -179,7 +179,9 @@ impl Registry {
         let mut draft = Draft::from(&before);
         if let Some(name) = &edit.name {
             own_name(name, &before.id)?.clone_into(&mut draft.name);
-            name_is_free(&mut *change.records, &draft.owner, name, &draft.id)?;
+            if *name != before.name {
+                name_is_free(&mut *change.records, &draft.owner, name, &draft.id)?;
+            }
         }
         if let Some(apis) = &edit.apis {
             draft.allowed_apis.clone_from(apis);
@@ -278,7 +280,8 @@ impl Registry {
         let token = find(&mut *change.records, actor, id_or_name)?;
         let usage = change.records.usage()?.into_iter().find(|usage| usage.token == token.id);
         if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
-            && actor.now.seconds() - used.seconds() < IN_USE
+            // What is written as used in the far future was not used then.
+            && (actor.now.seconds() - used.seconds()).abs() < IN_USE
         {
             let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
             return Err(refused(message, "somebody may rely on it; `--force` deletes it all the same"));
@@ -356,15 +359,28 @@ fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<To
         ));
     }
     let owner = (!actor.all_users).then_some(&*actor.user);
-    let mut found = records.tokens(Which::Id(id_or_name))?;
+    let (id, by_name) = match by_id(id_or_name) {
+        Some(id) => (id, None),
+        None => (id_or_name, Some(Which::Name { owner, name: id_or_name })),
+    };
+    let mut found = records.tokens(Which::Id(id))?;
     found.retain(|token| actor.may(&token.owner));
-    if found.is_empty() {
-        found = records.tokens(Which::Name { owner, name: id_or_name })?;
+    let is_id = !found.is_empty();
+    if let Some(name) = by_name {
+        let named = records.tokens(name)?;
+        found.extend(named.into_iter().filter(|token| token.id != id));
     }
     if found.len() > 1 {
-        let ids: Vec<_> = found.iter().map(|token| format!("{} of {}", token.id, quoted(&token.owner))).collect();
-        let message = format!("{} tokens have the name {}: {}", found.len(), quoted(id_or_name), ids.join(", "));
-        return Err(refused(message, "name the one you mean by its id"));
+        let ids = found.iter().map(|token| {
+            format!("{} of {}, named {}", quoted(&explicit(&token.id)), quoted(&token.owner), quoted(&token.name))
+        });
+        let reference = quoted(id_or_name);
+        let message = if is_id {
+            format!("{reference} is the id of one token and the name of another")
+        } else {
+            format!("{} tokens have the name {reference}", found.len())
+        };
+        return Err(refused(message, format!("name one by its id: {}", ids.collect::<Vec<_>>().join("; "))));
     }
     if let Some(token) = found.pop() {
         return Ok(token);
@@ -376,6 +392,16 @@ fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<To
     Err(refused(format!("there is no token {}", quoted(id_or_name)), help))
 }
 
+/// The id in a reference such as `id:tk_5h3f9w2mzq`, which means no name.
+pub(super) fn by_id(reference: &str) -> Option<&str> {
+    reference.strip_prefix("id:")
+}
+
+/// A reference to what has that id, whatever is called so.
+pub(super) fn explicit(id: &str) -> String {
+    format!("id:{id}")
+}
+
 /// A name that a user may give the token of that id: none that could be taken for another's id.
 fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
     check_text("name", name)?;
@@ -383,10 +409,18 @@ fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
         let help = "ids begin so: choose a name that does not";
         return Err(invalid(format!("the name {} begins with `tk_`", quoted(name)), help));
     }
+    if by_id(name).is_some() {
+        let help = "`id:` before an id means no name: choose a name that does not begin so";
+        return Err(invalid(format!("the name {} begins with `id:`", quoted(name)), help));
+    }
     Ok(name)
 }
 
 fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) -> Result<()> {
+    if records.tokens(Which::Id(name))?.iter().any(|other| other.id != id) {
+        let message = format!("name {} is the id of another token", quoted(name));
+        return Err(refused(message, "choose a name that means no other token"));
+    }
     let taken = records.tokens(Which::Name { owner: Some(owner), name })?;
     match taken.iter().find(|other| other.id != id) {
         None => Ok(()),

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
 
 use super::gate::Gate;
-use super::http::{Shared, explain, wrong_method};
+use super::http::{Shared, Sites, check, explain, wrong_method};
 use super::metrics::CONTENT_TYPE as METRICS;
 use super::operations::Readiness;
 use crate::answer::{failure, json};
@@ -20,7 +21,10 @@ use crate::answer::{failure, json};
 #[derive(Debug, Clone)]
 pub(super) struct Admin {
     pub(super) shared: Arc<Shared>,
+    /// What gateways pass.
     pub(super) gate: Gate,
+    /// What operators pass.
+    pub(super) own: Gate,
     /// Set when the server begins to stop.
     pub(super) draining: Arc<AtomicBool>,
 }
@@ -42,7 +46,7 @@ struct SnapshotInfo {
 }
 
 /// All endpoints for administration.
-pub(super) fn router(admin: Admin) -> Router {
+pub(super) fn router(admin: Admin, sites: Arc<Sites>) -> Router {
     let shared = Arc::clone(&admin.shared);
     Router::new()
         .route("/healthz", get(async || "ok\n"))
@@ -54,6 +58,7 @@ pub(super) fn router(admin: Admin) -> Router {
         .route("/v1/explain", post(explain).with_state(shared))
         .fallback(nothing)
         .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(sites, check))
 }
 
 async fn nothing() -> Response {
@@ -69,7 +74,8 @@ async fn ready(State(admin): State<Admin>) -> Response {
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
-    let text = admin.shared.authority.operations().metrics(Some(admin.gate.load()));
+    let connections = [("decisions", admin.gate.connections()), ("admin", admin.own.connections())];
+    let text = admin.shared.authority.operations().metrics(Some(admin.gate.load()), &connections);
     let mut response = Response::new(text.into());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS));
     response

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::time::Instant;
 
 use super::decided::{Decided, Ids, PreflightEnd, PreflightSeen};
 use super::operations::Operations;
@@ -16,13 +15,22 @@ use crate::gateway::{HttpRequest, Preflight, Reader, Reading};
 ///
 /// It is the current snapshot, always, but where a server is measured without its decisions.
 pub trait Decide: fmt::Debug + Send + Sync + 'static {
-    /// The decision of `request` at the instant `at`, with the id of the presented token where it is known.
+    /// The decision of `request`, with the id of the presented token where it is known.
     fn decide<'a>(
         &'a self,
         current: &'a Current,
         request: &Request<'_>,
-        at: Timestamp,
+        instant: Instant,
     ) -> (Option<&'a str>, Decision<'a>);
+}
+
+/// The instant that a decision is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instant {
+    /// The present, by the system's clock: the request is a use of its token.
+    Now(Timestamp),
+    /// An instant that the caller names: a question, which is not a use of the token.
+    Named(Timestamp),
 }
 
 /// Decides by the current snapshot.
@@ -34,9 +42,12 @@ impl Decide for BySnapshot {
         &'a self,
         current: &'a Current,
         request: &Request<'_>,
-        at: Timestamp,
+        instant: Instant,
     ) -> (Option<&'a str>, Decision<'a>) {
-        current.decide_identified(request, at)
+        match instant {
+            Instant::Now(now) => current.decide_identified(request, now),
+            Instant::Named(at) => current.evaluate_identified(request, at),
+        }
     }
 }
 
@@ -78,7 +89,11 @@ impl Authority {
 
     fn preflight(&self, preflight: &Preflight<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
         let generation = self.operations.authorizer().current().number();
-        let verdict = Verdict::of_preflight(preflight, cors, generation);
+        let verdict = if preflight.passes {
+            Verdict::pass(generation)
+        } else {
+            Verdict::of_preflight(preflight.origin, cors, generation)
+        };
         let end = match verdict.outcome {
             Outcome::Allow { .. } | Outcome::Pass => PreflightEnd::Passed,
             Outcome::Preflight => PreflightEnd::Answered,
@@ -93,6 +108,7 @@ impl Authority {
         let generation = self.operations.authorizer().current().number();
         self.operations.observe(&Decided {
             at: SystemClock.now(),
+            evaluated_at: None,
             ids,
             generation,
             token_id: None,
@@ -103,16 +119,20 @@ impl Authority {
         Verdict::not_understood(why, generation)
     }
 
-    /// Decides `request`, at the instant `at` or else now.
-    pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, at: Option<Timestamp>) -> Verdict {
-        let begun = Instant::now();
-        let at = at.unwrap_or_else(|| SystemClock.now());
+    /// Decides `request`, now or at the instant that the caller names. The latter is logged under the present time, and is not
+    /// counted as a use of the token.
+    pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, named: Option<Timestamp>) -> Verdict {
+        let begun = std::time::Instant::now();
+        let at = SystemClock.now();
         let current = self.operations.authorizer().current();
-        let (token_id, decision) = self.decide.decide(&current, request, at);
+        let instant = named.map_or(Instant::Now(at), Instant::Named);
+        let (token_id, decision) = self.decide.decide(&current, request, instant);
         let took = begun.elapsed();
         let generation = current.number();
         let request = Some(request);
-        self.operations.observe(&Decided { at, ids, generation, token_id, request, decision: &decision, took });
+        let decided =
+            Decided { at, evaluated_at: named, ids, generation, token_id, request, decision: &decision, took };
+        self.operations.observe(&decided);
         Verdict::of(&decision, generation, token_id)
     }
 }

@@ -8,8 +8,10 @@ use crate::decision::{Decision, Request};
 /// One request that was decided. Borrows everything; holds the client's secret only where `request` does.
 #[derive(Debug, Clone, Copy)]
 pub struct Decided<'a> {
-    /// When it was decided.
+    /// When it was decided, by the system's clock.
     pub at: Timestamp,
+    /// The instant that the caller asked about, where that is not the present.
+    pub evaluated_at: Option<Timestamp>,
     /// What identifies the request to who asked.
     pub ids: Ids<'a>,
     /// The generation that decided.
@@ -22,6 +24,13 @@ pub struct Decided<'a> {
     pub decision: &'a Decision<'a>,
     /// How long it took.
     pub took: Duration,
+}
+
+impl Decided<'_> {
+    /// The instant that the decision is about.
+    pub fn instant(&self) -> Timestamp {
+        self.evaluated_at.unwrap_or(self.at)
+    }
 }
 
 /// A preflight, about which no token decides, and what became of it.

@@ -41,6 +41,7 @@ impl Authorization for Checks {
         let Some(http) = attributes.and_then(|attributes| attributes.request).and_then(|request| request.http) else {
             return Err(Status::invalid_argument("`attributes.request.http` is missing"));
         };
+        self.shared.authority.operations().room().await;
         let headers = Received(&http);
         let mut ids = told_by(|name| headers.find(name));
         ids.request = ids.request.or(Some(&*http.id).filter(|id| !id.is_empty() && id.len() <= 128));

@@ -1,86 +1,219 @@
-//! What every request passes first: how many there may be at once, and how long each may take.
+//! What all connections and requests of a listener pass first: how many there may be, how much they may hold, and how long
+//! each may take.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use axum::extract::{Request, State};
+use axum::Router;
+use axum::extract::Request;
 use axum::http::header::{HeaderName, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::Next;
+use axum::http::{HeaderValue, StatusCode, Version};
 use axum::response::Response;
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper_util::service::TowerToHyperService;
 
-use super::metrics::Load;
+use super::Limits;
+use super::bodies::{arriving, leaving};
+use super::connection::{Cause, Connection};
+use super::metrics::{Connections, Load};
 use crate::answer::failure;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Lets requests pass. Clones count together.
+/// Lets connections and requests pass. Clones count together.
 #[derive(Debug, Clone)]
-pub(super) struct Gate {
-    counts: Arc<Counts>,
-    /// The most requests at once.
-    most: u64,
-    /// The most headers of one: HTTP/1 counts them while it reads, HTTP/2 only their bytes.
-    headers: usize,
-    /// How long one may take, its body included.
-    time: Duration,
-}
+pub(super) struct Gate(Arc<Inner>);
 
-#[derive(Debug, Default)]
-struct Counts {
+#[derive(Debug)]
+struct Inner {
     in_flight: AtomicU64,
     shed: AtomicU64,
+    open: AtomicU64,
+    refused: AtomicU64,
+    idle: AtomicU64,
+    incomplete: AtomicU64,
+    unread: AtomicU64,
+    budget: Budget,
+    limits: Limits,
+}
+
+/// A number of bytes that may be held at once.
+#[derive(Debug)]
+pub(super) struct Budget {
+    limit: usize,
+    used: AtomicUsize,
 }
 
 /// One request that has passed. Dropped, it makes room for another.
 struct Passed<'g>(&'g AtomicU64);
 
+/// One connection that has passed. Dropped, it makes room for another.
+#[derive(Debug)]
+pub(super) struct OpenConnection(Gate);
+
+impl Budget {
+    pub(super) const fn new(limit: usize) -> Self {
+        Self { limit, used: AtomicUsize::new(0) }
+    }
+
+    /// Takes `bytes`; `false` if there are not as many left.
+    pub(super) fn take(&self, bytes: usize) -> bool {
+        let more = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.limit);
+        self.used.fetch_update(Relaxed, Relaxed, more).is_ok()
+    }
+
+    pub(super) fn give_back(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Relaxed);
+    }
+}
+
 impl Gate {
-    pub(super) fn new(most: u64, headers: usize, time: Duration) -> Self {
-        Self { counts: Arc::default(), most, headers, time }
+    pub(super) fn new(limits: Limits) -> Self {
+        let count = || AtomicU64::new(0);
+        Self(Arc::new(Inner {
+            in_flight: count(),
+            shed: count(),
+            open: count(),
+            refused: count(),
+            idle: count(),
+            incomplete: count(),
+            unread: count(),
+            budget: Budget::new(limits.buffered_bytes),
+            limits,
+        }))
+    }
+
+    pub(super) fn budget(&self) -> &Budget {
+        &self.0.budget
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.0.limits
     }
 
     pub(super) fn load(&self) -> Load {
-        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Load { in_flight: count(&self.counts.in_flight), shed: count(&self.counts.shed) }
+        Load { in_flight: self.0.in_flight.load(Relaxed), shed: self.0.shed.load(Relaxed) }
+    }
+
+    pub(super) fn connections(&self) -> Connections {
+        let count = |counter: &AtomicU64| counter.load(Relaxed);
+        Connections {
+            open: count(&self.0.open),
+            refused: count(&self.0.refused),
+            closed: [
+                (Cause::Idle.as_str(), count(&self.0.idle)),
+                (Cause::Incomplete.as_str(), count(&self.0.incomplete)),
+                (Cause::Unread.as_str(), count(&self.0.unread)),
+            ],
+            buffered_bytes: self.0.budget.used.load(Relaxed) as u64,
+        }
+    }
+
+    /// A connection for which there is room.
+    pub(super) fn connect(&self) -> Option<Arc<Connection>> {
+        let limit = u64::try_from(self.0.limits.connections).unwrap_or(u64::MAX);
+        let open = OpenConnection(self.clone());
+        if self.0.open.fetch_add(1, Relaxed) < limit {
+            return Some(Connection::new(open, self.0.limits.connection_buffered_bytes));
+        }
+        self.0.refused.fetch_add(1, Relaxed);
+        None
+    }
+
+    /// A connection is closed although its client has not closed it.
+    pub(super) fn closed(&self, cause: Cause) {
+        let counter = match cause {
+            Cause::Idle => &self.0.idle,
+            Cause::Incomplete => &self.0.incomplete,
+            Cause::Unread => &self.0.unread,
+        };
+        counter.fetch_add(1, Relaxed);
     }
 
     fn enter(&self) -> Option<Passed<'_>> {
-        let passed = Passed(&self.counts.in_flight);
-        if self.counts.in_flight.fetch_add(1, Ordering::Relaxed) < self.most {
-            return Some(passed);
+        let limit = u64::try_from(self.0.limits.requests).unwrap_or(u64::MAX);
+        let passed = Passed(&self.0.in_flight);
+        if self.0.in_flight.fetch_add(1, Relaxed) < limit { Some(passed) } else { None }
+    }
+
+    fn overloaded(&self, error: &str) -> Response {
+        self.0.shed.fetch_add(1, Relaxed);
+        busy("overloaded", error)
+    }
+
+    /// Answers 503 where there are too many requests, one takes too long or there is no room for it, 431 where it has too many
+    /// headers, and repeats `X-Request-ID`.
+    pub(super) async fn pass(
+        &self,
+        connection: &Arc<Connection>,
+        request: Request<Incoming>,
+        router: TowerToHyperService<Router>,
+    ) -> Response {
+        let active = connection.activate(request.version() == Version::HTTP_2);
+        let id = request.headers().get(REQUEST_ID).cloned();
+        let mut response = match self.enter() {
+            None => self.overloaded("too many requests at once: try again"),
+            Some(_passed) => self.answer(connection, request, router).await,
+        };
+        let repeat = |response: &mut Response| {
+            if let Some(id) = &id {
+                response.headers_mut().insert(REQUEST_ID, id.clone());
+            }
+        };
+        repeat(&mut response);
+        leaving(response, active).unwrap_or_else(|| {
+            let mut response = self.overloaded("too many answers wait to be read: try again");
+            repeat(&mut response);
+            response
+        })
+    }
+
+    async fn answer(
+        &self,
+        connection: &Arc<Connection>,
+        request: Request<Incoming>,
+        router: TowerToHyperService<Router>,
+    ) -> Response {
+        let limits = &self.0.limits;
+        if request.headers().len() > limits.headers {
+            // HTTP/1 counts headers while it reads them, HTTP/2 only their bytes.
+            return failure(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "too_many_headers",
+                &format!("the request has more than {} headers", limits.headers),
+            );
         }
-        self.counts.shed.fetch_add(1, Ordering::Relaxed);
-        None
+        let (parts, body) = request.into_parts();
+        let (body, charge) = arriving(body, connection);
+        let answered = router.call(Request::from_parts(parts, body));
+        match tokio::time::timeout(limits.request_time, answered).await {
+            Err(_) => busy("timeout", "the request took too long"),
+            Ok(_) if charge.is_some_and(|charge| charge.is_refused()) => {
+                self.overloaded("too many bytes of bodies at once: try again")
+            }
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+        }
+    }
+}
+
+impl OpenConnection {
+    pub(super) fn gate(&self) -> &Gate {
+        &self.0
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.0.open.fetch_sub(1, Relaxed);
     }
 }
 
 impl Drop for Passed<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
-}
-
-/// Answers 503 where there are too many requests or one takes too long, 431 where it has too many headers, and repeats
-/// `X-Request-ID`.
-pub(super) async fn pass(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).cloned();
-    let mut response = match gate.enter() {
-        None => busy("overloaded", "too many requests at once: try again"),
-        Some(_) if request.headers().len() > gate.headers => failure(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "too_many_headers",
-            &format!("the request has more than {} headers", gate.headers),
-        ),
-        Some(_passed) => tokio::time::timeout(gate.time, next.run(request))
-            .await
-            .unwrap_or_else(|_| busy("timeout", "the request took too long to arrive")),
-    };
-    if let Some(id) = id {
-        response.headers_mut().insert(REQUEST_ID, id);
-    }
-    response
 }
 
 fn busy(reason: &str, error: &str) -> Response {

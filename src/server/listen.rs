@@ -6,21 +6,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::Router;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::Limits;
-use super::counted::Counted;
+use super::connection::{Connection, Serving, Times};
+use super::gate::Gate;
+use super::socket::{self, BoundPath};
 
 /// Where to listen: an address such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`.
 ///
@@ -66,6 +65,8 @@ impl fmt::Display for Address {
 
 /// A socket that listens.
 pub(super) struct Listener {
+    /// Dropped before the socket.
+    bound: Option<BoundPath>,
     socket: Socket,
     tls: Option<TlsAcceptor>,
     address: Address,
@@ -82,23 +83,20 @@ enum Stream {
 }
 
 impl Listener {
-    pub(super) async fn bind(address: &Address, tls: Option<TlsAcceptor>) -> io::Result<Self> {
-        let (socket, address) = match address {
+    /// Listens on `address`; on a Unix socket, with `mode`.
+    pub(super) async fn bind(address: &Address, mode: u32, tls: Option<TlsAcceptor>) -> io::Result<Self> {
+        let (bound, socket, address) = match address {
             Address::Tcp(wanted) => {
                 let socket = TcpListener::bind(wanted).await?;
                 let bound = socket.local_addr()?;
-                (Socket::Tcp(socket), Address::Tcp(bound))
+                (None, Socket::Tcp(socket), Address::Tcp(bound))
             }
             Address::Unix(path) => {
-                // What a killed server left behind; one that answers is another's.
-                if UnixStream::connect(path).await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-                {
-                    std::fs::remove_file(path)?;
-                }
-                (Socket::Unix(UnixListener::bind(path)?), address.clone())
+                let (socket, bound) = socket::bind(path, mode)?;
+                (Some(bound), Socket::Unix(UnixListener::from_std(socket)?), address.clone())
             }
         };
-        Ok(Self { socket, tls, address })
+        Ok(Self { bound, socket, tls, address })
     }
 
     pub(super) fn address(&self) -> &Address {
@@ -106,10 +104,18 @@ impl Listener {
     }
 
     /// Serves connections until `stop`, then waits for the requests that have begun.
-    pub(super) async fn serve(self, router: Router, limits: Limits, mut stop: watch::Receiver<bool>) {
-        let graceful = GracefulShutdown::new();
-        let room = Arc::new(Semaphore::new(limits.connections));
-        let http = http(&limits);
+    pub(super) async fn serve(self, router: Router, gate: Gate, mut stop: watch::Receiver<bool>) {
+        let limits = gate.limits();
+        let (open, mut all_closed) = mpsc::channel(1);
+        let serving = Serving {
+            http: http(limits),
+            router,
+            times: Times { request: limits.request_time, idle: limits.idle_time },
+            gate: gate.clone(),
+            stop: stop.clone(),
+            _open: open,
+        };
+        let mut is_failing = false;
         loop {
             let accepted = tokio::select! {
                 accepted = self.accept() => accepted,
@@ -118,40 +124,37 @@ impl Listener {
             let stream = match accepted {
                 Ok(stream) => stream,
                 Err(error) => {
-                    // Often too many open files: it passes.
-                    tracing::warn!("cannot accept a connection on {}: {error}", self.address);
+                    // Often too many open files: it passes. The log repeats nothing.
+                    if !std::mem::replace(&mut is_failing, true) {
+                        tracing::warn!("cannot accept a connection on {}: {error}", self.address);
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;
                 }
             };
-            let Ok(permit) = Arc::clone(&room).try_acquire_owned() else {
+            if std::mem::take(&mut is_failing) {
+                tracing::info!("connections are accepted on {} again", self.address);
+            }
+            let Some(connection) = gate.connect() else {
                 tokio::spawn(stream.refuse(self.tls.is_none()));
                 continue;
-            };
-            let connection = Connection {
-                http: http.clone(),
-                router: router.clone(),
-                watcher: graceful.watcher(),
-                time: limits.request_time,
-                idle: limits.idle_time,
-                _permit: permit,
             };
             match stream {
                 Stream::Tcp(stream) => {
                     // Answers are small and somebody waits for each.
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(connection.serve(stream, self.tls.clone()));
+                    tokio::spawn(serve(stream, self.tls.clone(), serving.clone(), connection));
                 }
                 Stream::Unix(stream) => {
-                    tokio::spawn(connection.serve(stream, self.tls.clone()));
+                    tokio::spawn(serve(stream, self.tls.clone(), serving.clone(), connection));
                 }
             }
         }
-        if let Address::Unix(path) = &self.address {
-            let _ = std::fs::remove_file(path);
-        }
-        drop(self);
-        graceful.shutdown().await;
+        // The path first, while no other server can have the same inode.
+        drop(self.bound);
+        drop((self.socket, serving));
+        // Nothing is ever sent: it ends with the last connection.
+        let _ = all_closed.recv().await;
     }
 
     async fn accept(&self) -> io::Result<Stream> {
@@ -166,65 +169,58 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(limits.idle_time)
+        // The connection has timeouts of its own, for the start of a request and between requests apart.
+        .header_read_timeout(None)
+        // Answers are kept as they are until the client takes them, so that they are counted.
+        .writev(true)
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(MIN_BUFFER));
     http.http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(limits.idle_time)
-        .max_concurrent_streams(u32::try_from(limits.requests).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.idle_time.min(LONGEST_PING))
+        .keep_alive_timeout(limits.request_time.min(LONGEST_PING))
+        .max_concurrent_streams(STREAMS.min(u32::try_from(limits.requests.max(1)).unwrap_or(STREAMS)))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(2 * WINDOW)
+        .max_send_buf_size(SEND_BUFFER)
+        .max_pending_accept_reset_streams(RESETS)
+        .max_local_error_reset_streams(RESETS)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
     http
 }
 
-/// How many bytes tell HTTP/1 and HTTP/2 apart; no request is shorter.
-const PREFACE: usize = 24;
-
 /// The least that HTTP/1 can be read with.
 const MIN_BUFFER: usize = 8192;
 
-/// One connection, before anything was read.
-struct Connection {
-    http: Builder<TokioExecutor>,
-    router: Router,
-    watcher: Watcher,
-    time: Duration,
-    idle: Duration,
-    _permit: OwnedSemaphorePermit,
-}
+/// Pings of HTTP/2 are never further apart.
+const LONGEST_PING: Duration = Duration::from_hours(1);
 
-impl Connection {
-    async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S, tls: Option<TlsAcceptor>) {
-        match tls {
-            None => self.exchange(stream).await,
-            // A handshake that takes too long or fails is the client's loss.
-            Some(tls) => match tokio::time::timeout(self.time, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.exchange(stream).await,
-                Ok(Err(error)) => tracing::debug!("a TLS handshake failed: {error}"),
-                Err(_) => tracing::debug!("a TLS handshake took too long"),
-            },
-        }
-    }
+/// Requests at once on a connection of HTTP/2.
+const STREAMS: u32 = 256;
 
-    async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(self, stream: S) {
-        let (stream, read) = Counted::new(stream);
-        let service = TowerToHyperService::new(self.router);
-        let connection = self.http.serve_connection(TokioIo::new(stream), service).into_owned();
-        // Whether it is HTTP/1 or HTTP/2 is waited for without end.
-        let silence = async {
-            tokio::time::sleep(self.idle).await;
-            if read.load(Ordering::Relaxed) >= PREFACE {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::select! {
-            ended = self.watcher.watch(connection) => {
-                if let Err(error) = ended {
-                    tracing::debug!("a connection ended: {error}");
-                }
-            }
-            () = silence => tracing::debug!("a connection said nothing"),
-        }
+/// Bytes that a client may send on a stream of HTTP/2 before they are read; on the connection, twice as many.
+const WINDOW: u32 = 256 << 10;
+
+/// Bytes of an answer that HTTP/2 prepares before the client takes them.
+const SEND_BUFFER: usize = 64 << 10;
+
+/// Streams of HTTP/2 that a client may reset before they are answered, or have reset for its errors, until its connection is closed.
+const RESETS: usize = 32;
+
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    tls: Option<TlsAcceptor>,
+    serving: Serving,
+    connection: Arc<Connection>,
+) {
+    match tls {
+        None => serving.exchange(stream, connection).await,
+        // A handshake that takes too long or fails is the client's loss.
+        Some(tls) => match tokio::time::timeout(serving.times.request, tls.accept(stream)).await {
+            Ok(Ok(stream)) => serving.exchange(stream, connection).await,
+            Ok(Err(error)) => tracing::debug!("a TLS handshake failed: {error}"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
+        },
     }
 }
 

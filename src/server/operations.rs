@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::decided::{Decided, PreflightSeen};
 use super::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
-use super::metrics::{Load, Metrics, Scrape};
+use super::metrics::{Connections, Load, Metrics, Scrape};
 use super::policy::{LiveOptions, LivePolicy, Report, Source, StartError};
 use super::shadow::{Shadow, ShadowReport};
 use super::usage::{self, UsageRecorder};
@@ -67,6 +67,7 @@ pub enum OperationsError {
 /// let (token_id, decision) = current.decide_identified(&request, now);
 /// operations.observe(&Decided {
 ///     at: now,
+///     evaluated_at: None,
 ///     ids: Ids::default(),
 ///     generation: current.number(),
 ///     token_id,
@@ -74,7 +75,7 @@ pub enum OperationsError {
 ///     decision: &decision,
 ///     took: begun.elapsed(),
 /// });
-/// assert!(operations.metrics(None).contains(r#"decisions_total{api="lds",outcome="allow",reason=""} 1"#));
+/// assert!(operations.metrics(None, &[]).contains(r#"decisions_total{api="lds",outcome="allow",reason=""} 1"#));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -146,6 +147,14 @@ impl Operations {
         &self.authorizer
     }
 
+    /// Waits until the decision log has room, where [`WhenFull::Block`](super::decision_log::WhenFull::Block) asks for that: to
+    /// be awaited before a request is decided.
+    pub async fn room(&self) {
+        if let Some(log) = &self.log {
+            log.room().await;
+        }
+    }
+
     /// Is told of every request that was decided: counts it, logs it, and has the shadow policy decide it as well.
     pub fn observe(&self, decided: &Decided<'_>) {
         self.metrics.record(decided);
@@ -184,11 +193,12 @@ impl Operations {
     }
 
     /// All metrics, as text of [`CONTENT_TYPE`](super::metrics::CONTENT_TYPE).
-    pub fn metrics(&self, load: Option<Load>) -> String {
+    pub fn metrics(&self, load: Option<Load>, connections: &[(&'static str, Connections)]) -> String {
         let Readiness { policy, shadow, .. } = self.readiness();
         let counts = self.shadow.as_ref().map(|(_, shadow)| shadow.counts().collect());
         let log = self.log.as_ref().map(DecisionLog::counts);
-        self.metrics.text(Scrape { now: SystemClock.now(), policy, shadow: shadow.zip(counts), log, load })
+        let connections = connections.to_vec();
+        self.metrics.text(Scrape { now: SystemClock.now(), policy, shadow: shadow.zip(counts), log, load, connections })
     }
 
     /// What the shadow policy would change; `None` if there is none.

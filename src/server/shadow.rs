@@ -143,7 +143,7 @@ impl Shadow {
             self.unavailable.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        let shadow = current.decide(request, decided.at);
+        let shadow = current.decide(request, decided.instant());
         match Difference::between(decided.decision, &shadow) {
             None => {
                 self.same.fetch_add(1, Ordering::Relaxed);

@@ -97,6 +97,10 @@ impl Recorder {
     }
 
     fn tell(&mut self) -> Result<()> {
+        if let Some(Err(error)) = self.registry.as_ref().map(Registry::check_files) {
+            tracing::warn!("the registry is opened again to record usage: {error}");
+            self.registry = None;
+        }
         let told = &self.told;
         let news: Vec<_> = self
             .usage

@@ -51,7 +51,7 @@ impl<'p> Compiler<'p> {
     fn new(policy: &'p Policy, options: &'p Options) -> Self {
         let reports = policy.connections().iter().map(|connection| ConnectionReport {
             name: connection.name().into(),
-            dialect: connection.dialect().as_str(),
+            dialect: connection.dialect(),
             ..ConnectionReport::default()
         });
         Self {

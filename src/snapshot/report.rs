@@ -6,6 +6,7 @@ use super::compiled::Compiled;
 use super::file::ContentId;
 use super::residue::Matcher;
 use crate::model::GrantKind;
+use crate::name::Dialect;
 use crate::pattern::PatternClass;
 
 /// What a snapshot is made of.
@@ -42,8 +43,8 @@ pub struct Report {
 pub struct ConnectionReport {
     /// Its name.
     pub name: Box<str>,
-    /// Its dialect's name.
-    pub dialect: &'static str,
+    /// Its dialect.
+    pub dialect: Dialect,
     /// Grants by kind.
     pub grants: BTreeMap<GrantKind, usize>,
     /// Pattern grants by class.

@@ -193,8 +193,9 @@ impl<C: Clock> Rules<C> {
                 Verdict::of(&decision, current.number(), token_id)
             }
             Ok(Reading::PassedThrough) => Verdict::pass(current.number()),
+            Ok(Reading::Preflight(preflight)) if preflight.passes => Verdict::pass(current.number()),
             Ok(Reading::Preflight(preflight)) => {
-                Verdict::of_preflight(&preflight, &self.answers.cors, current.number())
+                Verdict::of_preflight(preflight.origin, &self.answers.cors, current.number())
             }
             Err(why) => Verdict::not_understood(why.to_string().into(), current.number()),
         }

@@ -53,6 +53,7 @@ pub struct ReplayRequest<'t> {
     referer_cut: bool,
     logged: Option<Logged>,
     sampled: bool,
+    is_use: bool,
 }
 
 /// How a request was decided when it was logged: denied for a reason, or allowed.
@@ -96,7 +97,11 @@ impl<'t> ReplayRequest<'t> {
     }
 
     fn of(keys: Keys<'t>) -> Result<Self, WireError> {
-        let Keys { body, token_id, hidden, referer_cut, decision, reason, sampled, log } = keys;
+        let Keys { mut body, time, evaluated_at, token_id, hidden, referer_cut, decision, reason, sampled, log } = keys;
+        if body.now.is_some() && (time.is_some() || evaluated_at.is_some()) {
+            return Err(WireError::whole("`time` or `now` is given more than once"));
+        }
+        body.now = body.now.or(evaluated_at).or(time);
         let logged = match (decision.as_deref(), reason.as_deref()) {
             (Some("allow"), _) => Some(Ok(())),
             (Some("deny"), Some(code)) => Reason::ALL.into_iter().find(|reason| reason.code() == code).map(Err),
@@ -113,7 +118,8 @@ impl<'t> ReplayRequest<'t> {
             (true, Some(_)) => Some(WireRequest::of_any(body)?),
             (true, None) => Some(WireRequest::of(body)?),
         };
-        Ok(Self { id, request, token_id, hidden, referer_cut, logged, sampled })
+        let is_use = evaluated_at.is_none();
+        Ok(Self { id, request, token_id, hidden, referer_cut, logged, sampled, is_use })
     }
 
     /// What identifies the request to who asks, as it is written.
@@ -160,6 +166,11 @@ impl<'t> ReplayRequest<'t> {
     /// Whether the log it is from holds only a part of what was allowed.
     pub fn is_sampled(&self) -> bool {
         self.sampled
+    }
+
+    /// Whether its token was used: not where the caller asked about another instant than the present.
+    pub fn is_use(&self) -> bool {
+        self.is_use
     }
 
     /// Decides it by a snapshot: at the instant that it names, or it was logged at, else `now`.
@@ -219,6 +230,8 @@ impl<'t> ReplayRequest<'t> {
 struct Keys<'t> {
     body: Body<'t>,
     log: Option<u64>,
+    time: Option<Timestamp>,
+    evaluated_at: Option<Timestamp>,
     token_id: Option<Text<'t>>,
     hidden: SmallVec<[(usize, Hidden); 1]>,
     referer_cut: bool,
@@ -240,7 +253,8 @@ impl<'t, const LOG: bool> Lenient<'t> for ReplayBody<'t, LOG> {
                 "token_id" => set(&mut keys.token_id, &key, text(&key, &mut map)?)?,
                 "sources" => keys.sources(map.next_value()?)?,
                 "log" if LOG => set(&mut keys.log, &key, map.next_value()?)?,
-                "time" if LOG => set(&mut keys.body.now, "time` or `now", instant(&text(&key, &mut map)?)?)?,
+                "time" if LOG => set(&mut keys.time, &key, instant(&text(&key, &mut map)?)?)?,
+                "evaluated_at" if LOG => set(&mut keys.evaluated_at, &key, instant(&text(&key, &mut map)?)?)?,
                 "decision" if LOG => set(&mut keys.decision, &key, text(&key, &mut map)?)?,
                 "reason" if LOG => set(&mut keys.reason, &key, text(&key, &mut map)?)?,
                 "sample" if LOG => {

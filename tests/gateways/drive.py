@@ -79,7 +79,7 @@ def decided(port, requests):
     asked = [{key: value for key, value in request["expect"].items() if value} for request in understood]
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     with contextlib.closing(connection):
-        connection.request("POST", "/v1/decide", json.dumps(asked))
+        connection.request("POST", "/v1/decide", json.dumps(asked), {"Content-Type": "application/json"})
         answers = json.load(connection.getresponse())
     wrong = [answer for answer in answers if "decision" not in answer]
     check(len(answers) == len(asked) and not wrong, "the native endpoint is not answered:", wrong[:3])

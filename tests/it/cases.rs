@@ -18,6 +18,8 @@ fn cases<T: DeserializeOwned>(file: &str) -> Vec<T> {
 #[derive(Deserialize)]
 struct NameCase {
     dialect: String,
+    #[serde(default)]
+    case_sensitive: bool,
     text: String,
     segments: Option<Vec<String>>,
     why: String,
@@ -25,8 +27,11 @@ struct NameCase {
 
 #[test]
 fn names() {
-    for NameCase { dialect, text, segments, why } in cases("names.json") {
-        let dialect: Dialect = dialect.parse().unwrap();
+    for NameCase { dialect, case_sensitive, text, segments, why } in cases("names.json") {
+        let mut dialect: Dialect = dialect.parse().unwrap();
+        if case_sensitive {
+            dialect = dialect.with_case_sensitive(true).unwrap();
+        }
         let name = Name::parse(&text, dialect).ok();
         let found = name.as_ref().map(|name| name.segments().collect::<Vec<_>>());
         assert_eq!(found, segments, "{dialect} {text:?}: {why}");

@@ -73,10 +73,15 @@ fn grant_of(written: &Written, grant: &Value) -> Option<WrittenGrant> {
     Some(WrittenGrant { connection, kind, source })
 }
 
-fn dialect(connection: &Value) -> Option<Dialect> {
-    match connection["dialect"].as_str() {
-        None => Some(Dialect::Generic),
-        Some(name) => name.parse().ok(),
+/// The dialect that a document declares for a connection.
+pub(crate) fn dialect(connection: &Value) -> Option<Dialect> {
+    let dialect = match connection["dialect"].as_str() {
+        None => Dialect::Generic,
+        Some(name) => name.parse().ok()?,
+    };
+    match connection["case_sensitive"].as_bool() {
+        None => Some(dialect),
+        Some(case_sensitive) => dialect.with_case_sensitive(case_sensitive),
     }
 }
 

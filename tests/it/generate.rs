@@ -54,6 +54,9 @@ fn document(head: &[u8], tokens: &[Vec<u8>]) -> Value {
 fn connection(choices: &mut Choices<'_>, index: usize) -> Value {
     let dialect = choices.pick(&Dialect::ALL);
     let mut connection = json!({ "name": format!("{dialect}_{index}"), "dialect": dialect.as_str() });
+    if dialect.is_case_sensitive() {
+        connection["case_sensitive"] = json!(true);
+    }
     if choices.one_in(6) {
         connection["named_sources_only"] = true.into();
     }
@@ -63,7 +66,7 @@ fn connection(choices: &mut Choices<'_>, index: usize) -> Value {
 /// The dialect of a connection: `generic` where the document does not declare it.
 pub(crate) fn dialect_of(document: &Value, connection: &str) -> Dialect {
     let declared = list(&document["connections"]).iter().find(|declared| declared["name"] == connection);
-    declared.map_or(Dialect::Generic, |declared| declared["dialect"].as_str().unwrap().parse().unwrap())
+    declared.map_or(Dialect::Generic, |declared| crate::document::dialect(declared).unwrap())
 }
 
 /// The secret of the token at `index`.

@@ -177,12 +177,11 @@ fn oracle(sent: &Sent) -> Option<(String, Vec<String>)> {
         Some(value) => value.as_str().map(str::to_owned),
         None => parameters.get(key).cloned(),
     };
-    let source = match needed {
-        [key] => text(key)?,
-        _ => {
-            let kind = text("type")?;
-            ["table", "tileset", "raster", "query"].contains(&&*kind).then(|| text("source"))??
-        }
+    let source = if let [key] = needed {
+        text(key)?
+    } else {
+        let kind = text("type")?;
+        ["table", "tileset", "raster", "query"].contains(&&*kind).then(|| text("source"))??
     };
     Some((texts[2].clone(), vec![source]))
 }
@@ -224,9 +223,8 @@ fn is_plain_key(key: &str, needed: &[&str]) -> bool {
     let forbidden = ["access_token", "x-http-method", "x-http-method-override", "x-method-override"];
     let forbidden = needed.iter().chain(&forbidden).map(|name| letters(name));
     let without = key.trim_start_matches(['_', '.', '-']);
-    !forbidden.into_iter().any(|name| readings.contains(&name))
-        && !(without.eq_ignore_ascii_case("method") && without != key)
-        && key != "__proto__"
+    let is_override = without.eq_ignore_ascii_case("method") && without != key;
+    !is_override && key != "__proto__" && !forbidden.into_iter().any(|name| readings.contains(&name))
 }
 
 /// A text without its escapes; `None` where an escape is broken, or the text holds a NUL or is not UTF-8.
@@ -333,7 +331,7 @@ fn mutate(sent: &mut Sent, keys: &[&str], choices: &mut Choices<'_>) {
             let body = body.trim_end_matches('}');
             let comma = if body.ends_with('{') { "" } else { "," };
             sent.body = format!("{body}{comma}\"{key}\":{value}}}").into_bytes();
-            sent.method = "POST".to_owned();
+            "POST".clone_into(&mut sent.method);
             if !sent.headers.iter().any(|(name, _)| name == "content-type") && !choices.one_in(4) {
                 sent.headers.push(("content-type".to_owned(), b"application/json".to_vec()));
             }
@@ -347,9 +345,9 @@ fn mutate(sent: &mut Sent, keys: &[&str], choices: &mut Choices<'_>) {
                 "a%2520b", "~x", "a@b", "%5c",
             ]);
             if choices.one_in(2) {
-                segments.insert(at, text.to_owned())
+                segments.insert(at, text.to_owned());
             } else {
-                segments[at].push_str(text)
+                segments[at].push_str(text);
             }
             sent.target = format!("{}{}{query}", segments.join("/"), if query.is_empty() { "" } else { "?" });
         }

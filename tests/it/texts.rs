@@ -10,7 +10,7 @@ pub(crate) fn quotes(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Generic => "\"`",
         Dialect::BigQuery | Dialect::Databricks => "`",
-        Dialect::Snowflake | Dialect::Oracle | Dialect::Postgres | Dialect::Redshift => "\"",
+        _ => "\"",
     }
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn path(choices: &mut Choices<'_>, dialect: Dialect, segments: usize,
 
 fn bare(choices: &mut Choices<'_>, least: usize) -> String {
     let length = least + choices.below(3);
-    let alphabet = if choices.one_in(8) { "ab_$#-1:é日" } else { "aabbAB" };
+    let alphabet = if choices.one_in(8) { "ab_$#-1:é日ıſßÄK" } else { "aabbAB" };
     (0..length).map(|_| choices.character(alphabet)).collect()
 }
 
@@ -49,7 +49,7 @@ fn starred_segment(choices: &mut Choices<'_>) -> String {
 
 fn quoted(choices: &mut Choices<'_>, dialect: Dialect) -> String {
     let quote = choices.character(quotes(dialect));
-    let alphabet = if choices.one_in(2) { "ab.A*\"` é" } else { "abAB" };
+    let alphabet = if choices.one_in(2) { "ab.A*\"` é:$ſÄ" } else { "abAB" };
     let inside: String = (0..=choices.below(3)).map(|_| choices.character(alphabet)).collect();
     quote_with(&inside, quote)
 }
@@ -80,7 +80,7 @@ pub(crate) fn near_name(choices: &mut Choices<'_>, text: &str, dialect: Dialect)
             3 => format!("{text}.{}", choices.character("aAb*")),
             4 => text.split_once('.').map_or_else(|| format!("a.{text}"), |(_, rest)| rest.to_owned()),
             5 => text.rsplit_once('.').map_or_else(String::new, |(rest, _)| rest.to_owned()),
-            _ => edited(choices, &text, "abAB.*\"`_:é \u{a0}\u{7}\\@#日"),
+            _ => edited(choices, &text, "abAB.*\"`_:é \u{a0}\u{7}\\@#日$ßıÄK"),
         };
     }
     text

@@ -1,4 +1,4 @@
-//! The shared vectors: policies, requests, and what the rules make of them.
+//! `tests/data/decisions` and `tests/data/invalid`: policies, requests, and what the rules make of them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,8 @@ use crate::document;
 use crate::engine::{by_engine, by_explanation, for_each_strategy, lowered, policy, snapshot};
 use crate::request::Asked;
 
-/// Where the vectors are; `None`, said aloud, where this copy of the project stands alone.
-fn vectors(part: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors").join(part);
-    if !path.is_dir() {
-        eprintln!("skipped: there are no vectors `{part}` beside the project");
-        return None;
-    }
-    Some(path)
+fn vectors(part: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(part)
 }
 
 fn json(path: &Path) -> Value {
@@ -51,10 +45,8 @@ struct Case {
 }
 
 fn cases() -> Vec<Case> {
-    let Some(path) = vectors("decisions") else {
-        return Vec::new();
-    };
-    let mut folders: Vec<PathBuf> = fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<PathBuf> =
+        fs::read_dir(vectors("decisions")).unwrap().map(|entry| entry.unwrap().path()).collect();
     folders.sort();
     let case = |folder: PathBuf| {
         let (requests, answers) =
@@ -71,6 +63,7 @@ fn cases() -> Vec<Case> {
             requests: requests.into_iter().zip(answers).map(pair).collect(),
         }
     };
+    assert!(folders.len() >= 12, "only {} policies", folders.len());
     folders.into_iter().map(case).collect()
 }
 
@@ -119,9 +112,7 @@ fn the_engine_decides_as_the_vectors_say() {
 /// Each document is refused, with a problem at every place that the index names.
 #[test]
 fn invalid_documents_are_refused_at_every_place() {
-    let Some(folder) = vectors("invalid") else {
-        return;
-    };
+    let folder = vectors("invalid");
     let mut wrong = Vec::new();
     for case in document::list(&json(&folder.join("index.json"))) {
         let file = case["file"].as_str().unwrap();

@@ -8,7 +8,7 @@
 //! **The alphabet** is that of the dialect's canonical names (N2): folded, unquoted, every character that can stand
 //! between quotes. Of the characters that no pattern at hand writes at some place, one stands for all: a lower-case letter
 //! where it can, an upper-case one where the dialect folds to those. Where a name can be no such text (an empty segment;
-//! in BigQuery a first segment with dots but no domain), the search does not go.
+//! in BigQuery a first segment with dots but no colon after them, or a colon in a later segment alone), the search does not go.
 //!
 //! **Limits.** A question about a union can take time exponential in the number of its patterns. Each search has a
 //! [`Budget`], and beyond that the answer is [`Answer::Undecided`], which must be taken for a *no*. A name of more bytes than

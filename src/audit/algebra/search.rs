@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::steps::{END, Places, Steps};
 use super::valid::Segment;
-use crate::name::{Dialect, Fold, Name, Written};
+use crate::name::{Dialect, Name, Written};
 
 pub(super) enum Found {
     /// There is no such name.
@@ -115,7 +115,7 @@ impl Search {
 
     /// Where `read` leads; `None` where no name that is looked for goes on so.
     fn next(&self, state: &State, read: char) -> Option<State> {
-        let segment = state.segment.read(read, self.dialect)?;
+        let segment = state.segment.read(read)?;
         let mut inside = Vec::with_capacity(state.inside.len());
         for (pattern, places) in self.inside.iter().zip(&state.inside) {
             inside.push(Some(pattern.step(places, read)).filter(|places| !places.is_empty())?);
@@ -153,6 +153,8 @@ impl Search {
 /// Characters that stand bare and unfolded in every name of the dialect, the most readable first; they do not end before
 /// any pattern does.
 fn readable(dialect: Dialect) -> impl Iterator<Item = char> {
-    let letters = if dialect.bare_fold() == Fold::Upper { 'A'..='Z' } else { 'a'..='z' };
-    letters.chain('0'..='9').chain(['_']).chain(('\u{e0}'..'\u{2000}').filter(|character| character.is_alphabetic()))
+    let fold = dialect.bare_fold();
+    let letters = if fold.is_upper() == Some(true) { 'A'..='Z' } else { 'a'..='z' };
+    let stays = move |character: &char| character.is_alphabetic() && fold.apply(*character).as_ref() == Ok(character);
+    letters.chain('0'..='9').chain(['_']).chain(('\u{e0}'..'\u{2000}').filter(stays))
 }

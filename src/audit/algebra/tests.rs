@@ -57,6 +57,14 @@ const COVERED: &[(Dialect, &str, &[&str], Option<&str>)] = &[
     // In BigQuery only a domain holds dots.
     (Dialect::BigQuery, "example.com:*.t", &["example.com:a.t"], Some("example.com:.t")),
     (Dialect::BigQuery, "*.t", &["*:*.t"], Some("a.t")),
+    // The colon of a later segment needs one in the first: here `a.*` covers no `:`.
+    (Dialect::BigQuery, "a.*", &["a.a*", "a.b*"], Some("a.c")),
+    (Dialect::BigQuery, "a:a.*", &["a:a.a*", "a:a.b*"], Some("a:a.c")),
+    (Dialect::BigQuery, "`a b.c:*`.t", &["*.t"], None),
+    (Dialect::BigQuery, "*.t", &["*a.t", "*b.t"], Some("c.t")),
+    (Dialect::Databricks, "a.Ü*", &["a.`ü*`", "a.ü*"], None),
+    (Dialect::Oracle, "a.ü*", &["a.\"ü\"", "a.Ü*"], None),
+    (Dialect::Oracle, "a.*", &["a.A*"], Some("A.B")),
     (Dialect::Generic, "a.é*", &["a.*"], None),
 ];
 
@@ -197,7 +205,7 @@ proptest! {
     #[test]
     fn witnesses_are_names_of_the_dialect(
         at in 0..Dialect::ALL.len(),
-        part in "[aB1:*_-]{1,4}\\.[aB1*\u{e9}]{1,4}",
+        part in "[aB1:*_-]{1,4}\\.[aB1:*\u{e9}\u{c4}]{1,4}",
         whole in prop::collection::vec("([aB*]{1,3}\\.)?[aB1:*_-]{1,4}\\.[aB1*]{1,4}", 0..4),
     ) {
         let dialect = Dialect::ALL[at];

@@ -26,37 +26,41 @@ impl WrittenName<'_> {
         match self {
             Self::Whole(name) => text.push_str(name),
             Self::Parts { catalog, schema, table } => {
-                if let Some(part) = catalog {
-                    // A domain-scoped project is bare: inside quotes its dots would separate (N2.6).
-                    let domain = dialect == Dialect::BigQuery && part.contains(':');
-                    if domain {
-                        text.push_str(part);
-                    } else {
-                        write_part(part, dialect, text);
+                let parts = catalog.into_iter().chain([schema, table]);
+                let mut first = None;
+                for part in parts {
+                    if first.is_some() {
+                        text.push('.');
                     }
-                    text.push('.');
+                    write_part(part, first, dialect, text);
+                    first = first.or(Some(part));
                 }
-                write_part(schema, dialect, text);
-                text.push('.');
-                write_part(table, dialect, text);
             }
         }
     }
 }
 
-fn write_part(part: &str, dialect: Dialect, text: &mut String) {
+/// Appends `part`; `first` is the part that the name begins with, `None` for that part itself.
+fn write_part(part: &str, first: Option<&str>, dialect: Dialect, text: &mut String) {
     let fold = dialect.bare_fold();
     let as_it_stands = |byte: u8| (byte.is_ascii_alphanumeric() || byte == b'_') && unfolded(byte, fold);
     if !part.is_empty() && part.bytes().all(as_it_stands) {
         return text.push_str(part);
     }
     let quote = dialect.quote();
-    // BigQuery's quotes cannot keep a dot in its part: two of them side by side are no name.
-    let splits = dialect == Dialect::BigQuery && part.contains('.');
+    // BigQuery's quotes keep a dot in its part only before the colon of a project (N2.6), and only a project holds one. Two
+    // quotes side by side, two dots or a backslash make the name malformed.
+    let bigquery = dialect == Dialect::BigQuery;
+    let inner = if first.is_none() { part.split_once(':').map_or(part, |(_, rest)| rest) } else { part };
+    let dots = bigquery && inner.contains('.');
+    let colons = bigquery && first.is_some_and(|first| !first.contains(':'));
     text.push(quote);
     for character in part.chars() {
-        if character == quote || (splits && character == '.') {
-            text.push(character);
+        match character {
+            '.' if dots => text.push('.'),
+            ':' if colons => text.push('\\'),
+            _ if character == quote => text.push(quote),
+            _ => {}
         }
         text.push(character);
     }
@@ -64,5 +68,5 @@ fn write_part(part: &str, dialect: Dialect, text: &mut String) {
 }
 
 fn unfolded(byte: u8, fold: Fold) -> bool {
-    fold.apply(byte) == byte
+    fold.apply_ascii(byte) == byte
 }

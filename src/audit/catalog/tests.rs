@@ -175,7 +175,12 @@ fn parts_are_quoted_as_the_dialect_needs() {
         (Dialect::Generic, ("a-b", "s", "t.x"), "\"a-b\".s.\"t.x\"", true),
         (Dialect::Databricks, ("c", "S", "t`x"), "c.`S`.`t``x`", true),
         (Dialect::BigQuery, ("my-project", "s", "t 1"), "`my-project`.s.`t 1`", true),
-        (Dialect::BigQuery, ("example.com:p", "s", "a:b"), "example.com:p.s.`a:b`", true),
+        (Dialect::BigQuery, ("example.com:p", "s", "a:b"), "`example.com:p`.s.`a:b`", true),
+        (Dialect::BigQuery, ("p", "s", "a:b"), "p.s.`a\\:b`", false),
+        (Dialect::BigQuery, ("p:q.r", "s", "t"), "`p:q..r`.s.t", false),
+        (Dialect::Oracle, ("DB", "ZÜRICH", "T"), "DB.\"ZÜRICH\".T", true),
+        (Dialect::Redshift, ("db", "S", "t"), "db.\"S\".t", true),
+        (Dialect::RedshiftCaseSensitive, ("db", "S", "t"), "db.\"S\".t", true),
         (Dialect::BigQuery, ("p", "s", "a.b"), "p.s.`a..b`", false),
         (Dialect::BigQuery, ("p", "s", "a`b"), "p.s.`a``b`", false),
         (Dialect::Generic, ("a", "", "b"), "a.\"\".b", false),
@@ -188,7 +193,8 @@ fn parts_are_quoted_as_the_dialect_needs() {
         let name = Name::parse(&text, dialect);
         assert_eq!(name.is_ok(), well_formed, "{text}: {name:?}");
         if let Ok(name) = name.as_ref().map(Name::segments) {
-            let folded = |part: &str| if dialect == Dialect::Databricks { part.to_lowercase() } else { part.into() };
+            let folds = matches!(dialect, Dialect::Databricks | Dialect::Redshift);
+            let folded = |part: &str| if folds { part.to_lowercase() } else { part.into() };
             assert_eq!(name.collect::<Vec<_>>(), [catalog, schema, table].map(folded), "{text}");
         }
     }

@@ -213,7 +213,7 @@ fn witness(subject: &Subject<'_>, grant: &Grant) -> Option<Witness> {
 
 /// A name that the pattern covers, with an `x` for each star.
 pub(super) fn example(pattern: &[u8], dialect: Dialect) -> String {
-    let x = dialect.bare_fold().apply(b'x');
+    let x = dialect.bare_fold().apply_ascii(b'x');
     let bytes: Vec<u8> = pattern.iter().map(|&byte| if byte == STAR { x } else { byte }).collect();
     Written { bytes: bytes.into(), dialect }.to_string()
 }

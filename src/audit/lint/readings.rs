@@ -12,7 +12,7 @@ use super::rule::{
 use super::subject::Subject;
 use super::words::{counted, json, quoted};
 use crate::model::{Connection, Grant, GrantSource};
-use crate::name::{Dialect, Fold, Name, STAR};
+use crate::name::{Fold, Name, STAR};
 use crate::pattern::Pattern;
 
 /// In a smaller catalog a large share says little.
@@ -129,10 +129,10 @@ impl Look<'_, '_, '_> {
 
     fn case(&mut self, name: &str) {
         let dialect = self.connection.dialect();
-        let why = match dialect.bare_fold() {
-            Fold::AsWritten => format!("`{dialect}` keeps the case of letters"),
-            Fold::Upper => format!("`{dialect}` reads bare letters as upper case"),
-            Fold::Lower => format!("`{dialect}` reads bare letters as lower case"),
+        let why = match dialect.bare_fold().is_upper() {
+            None => format!("`{dialect}` keeps the case of letters"),
+            Some(true) => format!("`{dialect}` reads bare letters as upper case"),
+            Some(false) => format!("`{dialect}` reads bare letters as lower case"),
         };
         let message = format!("{} does not cover {}: {why}", quoted(&self.subject.display(self.grant)), quoted(name));
         let fix = self.beside(format!("if it is meant to, grant {} as well", quoted(name)), name);
@@ -144,7 +144,7 @@ impl Look<'_, '_, '_> {
     /// segment: who writes `Sales_*` may well mean the `S`.
     fn as_it_is_spelt(&self) -> Option<String> {
         let dialect = self.connection.dialect();
-        let folds = !matches!(dialect.bare_fold(), Fold::AsWritten) && dialect != Dialect::Databricks;
+        let folds = dialect.bare_fold() != Fold::AsWritten && dialect.quoted_fold() == Fold::AsWritten;
         let written = self.subject.written_source(self.index).filter(|text| folds && !text.contains('"'))?;
         let mixed = |segment: &str| {
             segment.bytes().any(|byte| byte.is_ascii_lowercase())

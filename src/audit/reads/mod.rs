@@ -185,7 +185,7 @@ fn spoken(dialect: Dialect) -> Box<dyn SqlDialect> {
         Dialect::Snowflake => Box::new(SnowflakeDialect),
         Dialect::Oracle => Box::new(OracleDialect),
         Dialect::Postgres => Box::new(PostgreSqlDialect {}),
-        Dialect::Redshift => Box::new(RedshiftSqlDialect {}),
+        Dialect::Redshift | Dialect::RedshiftCaseSensitive => Box::new(RedshiftSqlDialect {}),
         Dialect::Databricks => Box::new(DatabricksDialect),
     }
 }

@@ -39,7 +39,7 @@ fn text(name: &ObjectName, dialect: Dialect) -> Option<String> {
     let parts: Option<Vec<&Ident>> = name.0.iter().map(ObjectNamePart::as_ident).collect();
     let parts = parts?;
     if dialect == Dialect::BigQuery {
-        // A domain's dots are its project's own only where nothing is quoted (N2.6).
+        // The dots before the first colon are its project's own (N2.6).
         let bare = parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".");
         if bare.split_once(':').is_some_and(|(domain, _)| domain.contains('.')) {
             return Some(bare);

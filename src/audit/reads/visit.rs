@@ -112,7 +112,8 @@ impl Visitor {
         if let Some(first) = first {
             let is_result = name.0.len() == 1 && self.withs.iter().any(|with| with.has(&first));
             // Only these unnest arrays by a path.
-            let has_paths = matches!(self.dialect, Dialect::BigQuery | Dialect::Redshift);
+            let has_paths =
+                matches!(self.dialect, Dialect::BigQuery | Dialect::Redshift | Dialect::RedshiftCaseSensitive);
             let is_path = has_paths && name.0.len() > 1 && self.froms.iter().any(|from| from.has(&first));
             let is_nothing = matches!(self.dialect, Dialect::Oracle | Dialect::Snowflake) && first == "DUAL";
             if is_result || is_path || (is_nothing && name.0.len() == 1) {

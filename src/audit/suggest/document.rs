@@ -21,6 +21,8 @@ struct ConnectionJson<'a> {
     dialect: &'a str,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     named_sources_only: bool,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    case_sensitive: bool,
 }
 
 #[derive(Serialize)]
@@ -77,6 +79,7 @@ fn connection(connection: &Connection) -> ConnectionJson<'_> {
         name: connection.name(),
         dialect: connection.dialect().as_str(),
         named_sources_only: connection.named_sources_only(),
+        case_sensitive: connection.dialect().is_case_sensitive(),
     }
 }
 

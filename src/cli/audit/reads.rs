@@ -10,7 +10,7 @@ use portcullis::model::{Connection, Grant, GrantSource, Policy};
 use portcullis::registry::{Location, Registry};
 use serde::Serialize;
 
-use crate::cli::output::{Color, Painted, Stdout, grouped, printable};
+use crate::cli::output::{Color, Inputs, Painted, Stdout, grouped, printable};
 use crate::cli::policy::PolicyArgs;
 use crate::cli::table::Table;
 
@@ -26,6 +26,11 @@ pub(super) struct ReadsArgs {
 }
 
 impl ReadsArgs {
+    /// Adds the files that are read.
+    pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
+        inputs.add_all(&self.named_sources);
+    }
+
     /// What is known of named sources.
     pub(super) fn named_sources(&self, policy: &PolicyArgs) -> anyhow::Result<NamedSources> {
         if let Some(path) = &self.named_sources {

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use portcullis::audit::lint::{Evidence, LintOptions, Names, lint};
 use portcullis::audit::reads::Followed;
 use portcullis::audit::report::{Report, Tally, page};
@@ -12,7 +11,7 @@ use super::catalog::{self, CatalogArgs};
 use super::reads::ReadsArgs;
 use super::usage::UsageArgs;
 use crate::cli::Exit;
-use crate::cli::output::{Color, counted};
+use crate::cli::output::{Color, Inputs, Target, counted};
 use crate::cli::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -26,7 +25,7 @@ Exit codes: 0 written, 2 error, or not all of the catalog was read: the page tel
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The page; it holds all that it needs, and no secret
+    /// Write the page to this file; it holds all that it needs, and no secret. `-` is standard output
     #[arg(long, value_name = "FILE.html")]
     report: PathBuf,
     /// What to call what is reported on [default: the names of the policy's files]
@@ -43,6 +42,12 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let mut inputs = Inputs::default();
+    args.policy.add_inputs(&mut inputs)?;
+    args.reads.add_inputs(&mut inputs);
+    args.usage.add_inputs(&mut inputs);
+    inputs.add_all(&args.catalog.catalog);
+    let target = Target::new(&args.report, &inputs)?;
     let Some(read) = args.policy.documents(color, true)? else { return Ok(Exit::Failure) };
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
@@ -68,7 +73,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &LintOptions::at(now), evidence)?;
     let page = page(&report.with_findings(&findings));
-    std::fs::write(&args.report, page).with_context(|| format!("cannot write `{}`", args.report.display()))?;
+    target.write(|out| Ok(out.write_all(page.as_bytes())?))?;
     Ok(if whole { Exit::Success } else { Exit::Failure })
 }
 

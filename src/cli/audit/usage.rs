@@ -11,7 +11,7 @@ use portcullis::decision::Replay;
 use portcullis::model::Token;
 use portcullis::registry::{Location, Registry};
 
-use crate::cli::output::{Color, Painted, counted};
+use crate::cli::output::{Color, Inputs, Painted, counted};
 use crate::cli::policy::{PolicyArgs, ReadPolicy, is_stdin};
 
 #[derive(Debug, clap::Args)]
@@ -22,6 +22,11 @@ pub(super) struct UsageArgs {
 }
 
 impl UsageArgs {
+    /// Adds the files that are read.
+    pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
+        inputs.add_all(&self.usage);
+    }
+
     /// What was used; `None` where nothing tells.
     pub(super) fn read(
         &self,

@@ -14,6 +14,7 @@ use portcullis::base::Timestamp;
 use portcullis::wire::WireRequest;
 
 use super::Exit;
+use super::bounds::threads;
 use super::output::{Color, Format};
 use super::policy::PolicyArgs;
 use measure::Work;
@@ -41,7 +42,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value = "2", value_parser = seconds)]
     seconds: Duration,
     /// Measure throughput with 1, 2, 4 … up to this many threads [default: the number of cores]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZero<usize>>,
     /// When to decide, for requests without `now`: RFC 3339, or a date [default: the clock]
     #[arg(long, value_name = "INSTANT")]

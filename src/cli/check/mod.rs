@@ -12,6 +12,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::Replay;
 
 use super::Exit;
+use super::bounds::{MAX_BYTES, count, threads};
 use super::output::{Color, Format};
 use super::policy::PolicyArgs;
 use super::pump::Pump;
@@ -63,10 +64,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", help_heading = "Many requests", conflicts_with_all = ["api", "token", "token_env", "token_stdin"])]
     requests: Option<PathBuf>,
     /// Threads that decide [default: the number of cores]
-    #[arg(long, help_heading = "Many requests", value_name = "N", conflicts_with = "api")]
+    #[arg(long, help_heading = "Many requests", value_name = "N", conflicts_with = "api", value_parser = threads)]
     threads: Option<NonZero<usize>>,
     /// The most bytes of a line; a longer one is answered with an error
-    #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true)]
+    #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = count::<1, MAX_BYTES>)]
     max_line: usize,
     /// No progress, no summary
     #[arg(short, long, help_heading = "Many requests", conflicts_with = "api")]

@@ -29,7 +29,8 @@ Examples:
   portcullis credentials delete token tk_5h3f9w2mzq
   portcullis credentials revoke token 'web map' --force
 
-A token that was used within the last 7 days is deleted with `--force` only.";
+A token that was used within the last 7 days is deleted with `--force` only. `id:` before an id
+means that id only, where another token has it as its name.";
 
 const ROTATE_EXAMPLES: &str = "\
 Examples:
@@ -262,10 +263,11 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
     let has_referers = kept || !args.referer.is_empty() || args.referers.is_some();
     let mut grants = edit.add_grants.clone();
     if has_referers && token.referers.is_empty() {
-        grants.extend(token.grants.into_iter().map(|grant| (grant.connection, grant.source)));
+        grants.extend(token.grants.iter().map(|grant| (grant.connection.clone(), grant.source.clone())));
     }
     confirm_all_sources(&grants, has_referers, token.expiration_date.is_some(), args.yes)?;
-    let (token, warnings) = registry.update_token(&actor, &args.id, &edit)?;
+    // The token that was looked at, whatever is called so by now.
+    let (token, warnings) = registry.update_token(&actor, &format!("id:{}", token.id), &edit)?;
     warn(&warnings, color)?;
     match args.common.format {
         Format::Json => json(&TokenJson::new(&token, registry.usage()?.get(&token.id))),

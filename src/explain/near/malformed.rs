@@ -5,7 +5,7 @@ use super::{NearMiss, NearMissKind, Nearest};
 use crate::decision::{Asked, Source};
 use crate::explain::case::{Case, grant_of};
 use crate::explain::words::quoted;
-use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, NameErrorKind};
+use crate::name::{CanonicalName, Dialect, Fold, Name, NameBuffer, NameError, NameErrorKind};
 use crate::query::{NamedSource, NormalForm};
 
 /// A longer name is not written anew.
@@ -68,6 +68,11 @@ fn help(case: &Case<'_, '_>, text: &str, error: &NameError, dialect: Dialect) ->
             Name::parse(&without, dialect).ok()?;
             let covered = covered(case, &without);
             Some(format!("without the extra dot: {}{covered}", case.asked(&without)))
+        }
+        NameErrorKind::Fold { .. } if dialect.quoted_fold() == Fold::AsWritten => {
+            let written = rewritten(text, dialect)?;
+            let covered = covered(case, &written);
+            Some(format!("quoted letters do not fold: {}{covered}", case.asked(&written)))
         }
         NameErrorKind::QuotedCharacter { found: '\\', .. } => Some("BigQuery's names have no escapes".to_owned()),
         NameErrorKind::UnclosedQuote { quote } => Some(format!("a {quote} inside quotes is written twice"))

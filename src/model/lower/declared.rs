@@ -40,13 +40,13 @@ impl<'d, 't> Lowering<'d, 't> {
 
     fn connection(&mut self, at: usize, index: usize, connection: &'d definition::Connection<'t>) {
         let place = || Place::root().key("connections").index(index);
-        let dialect = match &connection.dialect {
+        let written = match &connection.dialect {
             Field::Missing => Some(Dialect::default()),
             Field::Wrong(_) => None,
             Field::Found(text) => {
                 let dialect = text.parse::<Dialect>().ok();
                 if dialect.is_none() {
-                    let help = one_of(text, Dialect::ALL.map(Dialect::as_str));
+                    let help = one_of(text, Dialect::NAMES);
                     let message = format!("unknown dialect {}", quoted(text));
                     self.report(
                         at,
@@ -57,6 +57,19 @@ impl<'d, 't> Lowering<'d, 't> {
                 }
                 dialect
             }
+        };
+        let dialect = match (written, connection.case_sensitive.found()) {
+            (Some(dialect), Some(&case_sensitive)) => {
+                let found = dialect.with_case_sensitive(case_sensitive);
+                if found.is_none() {
+                    let message = format!("a connection of dialect `{dialect}` cannot declare `case_sensitive`");
+                    let help = "leave it out: only quoted names of dialect `redshift` are read in two ways";
+                    let words = ("case_sensitive_unknown", message.into(), help.into());
+                    self.report(at, place().key("case_sensitive"), Part::Key, words);
+                }
+                found
+            }
+            (dialect, _) => dialect,
         };
         let Field::Found(name) = &connection.name else { return };
         if name.is_empty() {
@@ -95,7 +108,9 @@ impl<'d, 't> Lowering<'d, 't> {
             named_sources_only: connection.named_sources_only.found() == Some(&true),
         };
         let known = self.connections.find(name);
-        let readable = dialect.is_some() && !matches!(connection.named_sources_only, Field::Wrong(_));
+        let readable = dialect.is_some()
+            && !matches!(connection.named_sources_only, Field::Wrong(_))
+            && !matches!(connection.case_sensitive, Field::Wrong(_));
         if self.redeclared.is_some() && readable && known.and_then(|id| self.connections.get(id)) != Some(&declared) {
             let message = if known.is_some() {
                 format!("connection {} is declared otherwise in the policy", quoted(name))

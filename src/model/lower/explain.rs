@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::words::quoted;
 use crate::model::SourceError;
-use crate::name::{Dialect, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
+use crate::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
 use crate::pattern::PatternError;
 use crate::referer::EntryError;
 
@@ -107,13 +107,23 @@ fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
     let quotes = match dialect {
         Dialect::Generic => "`\"` or backquotes",
         Dialect::BigQuery | Dialect::Databricks => "backquotes",
-        Dialect::Snowflake | Dialect::Oracle | Dialect::Postgres | Dialect::Redshift => "`\"`",
+        _ => "`\"`",
     };
     match error.kind() {
         NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
         NameErrorKind::Character { .. } => {
             format!("write an identifier with other characters than letters, digits, `_`, `-`, `$` and `#` in {quotes}")
                 .into()
+        }
+        NameErrorKind::Fold { .. } if dialect.quoted_fold() == Fold::AsWritten => {
+            format!("write the identifier in {quotes}, with its letters as the warehouse keeps them").into()
+        }
+        NameErrorKind::Fold { .. } => format!(
+            "no name of dialect `{dialect}` holds this letter: rename the table, or grant a pattern that covers it"
+        )
+        .into(),
+        NameErrorKind::GrantedPartition | NameErrorKind::Decorator => {
+            "grant the table: its partitions are included".into()
         }
         NameErrorKind::QuotedCharacter { .. } => "remove the character: no identifier holds it".into(),
         NameErrorKind::UnclosedQuote { .. } => "close the quote; a quote inside quotes is doubled".into(),

@@ -151,6 +151,7 @@ fn example(field: &str, place: &Place) -> &'static str {
         "type" => "`\"type\": \"resource\"`",
         "dialect" => "`\"dialect\": \"bigquery\"`",
         "named_sources_only" => "`\"named_sources_only\": true`",
+        "case_sensitive" => "`\"case_sensitive\": true`",
         "name" if place.steps().first().is_some_and(in_connection) => "`\"name\": \"dw\"`",
         "name" => "`\"name\": \"tiles\"`",
         _ => "a value",
@@ -177,7 +178,7 @@ fn fields(place: &Place) -> &'static [&'static str] {
             "created_at",
         ],
         Some("grants") => &["connection_name", "source", "type"],
-        Some("connections") => &["name", "dialect", "named_sources_only"],
+        Some("connections") => &["name", "dialect", "named_sources_only", "case_sensitive"],
         Some("apis") => &["name", "accepts"],
         _ => &["version", "connections", "apis", "tokens"],
     }

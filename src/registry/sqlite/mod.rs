@@ -1,5 +1,6 @@
 //! The registry in a SQLite file. The only place that knows of `sqlx` and `tokio`.
 
+mod files;
 mod rows;
 
 use std::path::Path;
@@ -12,6 +13,8 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::error::{RegistryError, Result, quoted, storage};
 use super::storage::{Records, Storage};
+use crate::private;
+use files::{Files, Found, check_absent};
 
 /// How long a writer waits for others.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -20,50 +23,66 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const APPLICATION: i64 = 0x5043_4c52;
 
 /// The newest schema: what the last migration sets as `user_version`.
-const SCHEMA: i64 = 1;
+const SCHEMA: i64 = 3;
+
+/// The oldest schema that is read as it is: the later one only guards the trail.
+const READABLE: i64 = 2;
+
+/// How long a change that is committed waits for readers before it leaves its log to the next one.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct SqliteStorage {
     runtime: Runtime,
     /// There until it is dropped.
     connection: Option<SqliteConnection>,
+    /// `None` for a database in memory.
+    files: Option<Files>,
 }
 
 struct SqliteRecords<'s> {
     runtime: &'s Runtime,
     transaction: Transaction<'s, Sqlite>,
+    files: Option<&'s Files>,
+    /// The revision that the transaction makes.
+    revision: Option<u64>,
 }
 
 impl SqliteStorage {
-    /// Opens the file at `path`; makes it where there is none, if `create`.
+    /// Opens the file at `path`; makes it where there is none, and brings its schema up to date, if `create`.
     pub(super) fn open(path: &Path, create: bool) -> Result<Self> {
         if create {
             make_private(path)?;
         }
-        let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
-        Self::connect(options, &quoted(&path.display().to_string()))
+        let runtime = runtime()?;
+        let name = quoted(&path.display().to_string());
+        let (connection, files) = runtime.block_on(async {
+            let found = Found::look(path).await?;
+            let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
+            let mut connection = connect(options, &name).await?;
+            prepare(&mut connection, &name, create).await?;
+            // Reads, so that SQLite has opened all files of the database.
+            check_one_state(&mut connection, &name).await?;
+            Ok::<_, RegistryError>((connection, found.opened()?))
+        })?;
+        Ok(Self { runtime, connection: Some(connection), files: Some(files) })
     }
 
     pub(super) fn in_memory() -> Result<Self> {
-        Self::connect(SqliteConnectOptions::new().in_memory(true), "the memory")
-    }
-
-    fn connect(options: SqliteConnectOptions, name: &str) -> Result<Self> {
-        let options = options.foreign_keys(true).busy_timeout(PATIENCE).disable_statement_logging();
-        let runtime = Builder::new_current_thread().build().map_err(|error| {
-            storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?")
-        })?;
+        let runtime = runtime()?;
+        let name = "the memory";
         let connection = runtime.block_on(async {
-            let mut connection = options.connect().await.map_err(|error| cannot_open(name, &error))?;
-            prepare(&mut connection, name).await?;
+            let mut connection = connect(SqliteConnectOptions::new().in_memory(true), name).await?;
+            prepare(&mut connection, name, true).await?;
             Ok::<_, RegistryError>(connection)
         })?;
-        Ok(Self { runtime, connection: Some(connection) })
+        Ok(Self { runtime, connection: Some(connection), files: None })
     }
 
     fn begin(&mut self, how: &'static str) -> Result<Box<dyn Records + '_>> {
+        self.check_files()?;
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let transaction = self.runtime.block_on(connection.begin_with(how)).map_err(failed)?;
-        Ok(Box::new(SqliteRecords { runtime: &self.runtime, transaction }))
+        Ok(Box::new(SqliteRecords { runtime: &self.runtime, transaction, files: self.files.as_ref(), revision: None }))
     }
 }
 
@@ -77,9 +96,14 @@ impl Storage for SqliteStorage {
     }
 
     fn data_version(&mut self) -> Result<u64> {
+        self.check_files()?;
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let version = self.runtime.block_on(number(connection, "PRAGMA data_version")).map_err(failed)?;
         Ok(version.unsigned_abs())
+    }
+
+    fn check_files(&self) -> Result<()> {
+        self.files.as_ref().map_or(Ok(()), Files::check)
     }
 }
 
@@ -93,24 +117,83 @@ impl Drop for SqliteStorage {
     }
 }
 
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread()
+        .build()
+        .map_err(|error| storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?"))
+}
+
+async fn connect(options: SqliteConnectOptions, name: &str) -> Result<SqliteConnection> {
+    let options = options.foreign_keys(true).busy_timeout(PATIENCE).disable_statement_logging();
+    options.connect().await.map_err(|error| cannot_open(name, &error))
+}
+
 /// Makes sure that there is a file which only its owner may read, before the database is written into it. The files that
 /// SQLite puts beside it get the same permissions.
+///
+/// A file that is there is not opened: to close it would end the locks that this process holds on it.
 fn make_private(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    check_absent(path)?;
     let name = quoted(&path.display().to_string());
     let failed =
         |error: &std::io::Error| storage(format!("cannot make {name}: {error}"), "name a place that you may write to");
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(|error| failed(&error))?;
+        private::create_folder(folder).map_err(|error| failed(&error))?;
     }
-    let mut options = std::fs::OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|error| failed(&error))
+    match private::create_file(path) {
+        // Another process made it meanwhile.
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(&error)),
+        _ => Ok(()),
+    }
 }
 
-/// Checks that the file is a registry, makes it one if it is empty, and brings its schema up to date.
-async fn prepare(connection: &mut SqliteConnection, name: &str) -> Result<()> {
+/// Copies the log into the database, and checks that what was committed is there for whoever opens the path now.
+///
+/// A copy of the database without its log, or a log that is removed later, then loses no change.
+async fn check_committed(files: &Files, revision: Option<u64>) -> Result<()> {
+    let name = quoted(&files.path().display().to_string());
+    let lost = |why: String| {
+        storage(
+            format!("the change was written, but {name} does not show it: {why}"),
+            "end the other processes that use the registry, and look at `portcullis trail` before you try again",
+        )
+    };
+    files.check().map_err(|error| lost(error.to_string()))?;
+    let read = async {
+        let options = SqliteConnectOptions::new().filename(files.path()).busy_timeout(CHECKPOINT_PATIENCE);
+        let mut connection = options.disable_statement_logging().connect().await?;
+        // Where a reader is in the way, the log stays, and the next change tries again.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+        let found = number(&mut connection, "SELECT revision FROM registry").await?;
+        connection.close().await?;
+        Ok(found.unsigned_abs())
+    };
+    let found = read.await.map_err(|error: sqlx::Error| lost(reason(&error)))?;
+    if revision.is_some_and(|revision| found < revision) {
+        return Err(lost(format!("its revision is {found}")));
+    }
+    files.check().map_err(|error| lost(error.to_string()))
+}
+
+/// Checks that the trail ends with the revision: a copy that was made while it was written may hold parts of two.
+async fn check_one_state(connection: &mut SqliteConnection, name: &str) -> Result<()> {
+    const DIFFERENCE: &str =
+        "SELECT revision - coalesce((SELECT revision FROM trail ORDER BY number DESC LIMIT 1), 0) FROM registry";
+    let difference = number(connection, DIFFERENCE).await.map_err(|error| cannot_open(name, &error))?;
+    if difference == 0 {
+        return Ok(());
+    }
+    Err(storage(
+        format!("{name} is not one state of a registry: its trail ends with another revision than its own"),
+        "was it copied while it was in use? use a copy that `sqlite3 registry.db '.backup copy.db'` made",
+    ))
+}
+
+/// Checks that the file is a registry, makes it one if it is empty and brings its schema up to date, if `create`.
+async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) -> Result<()> {
     // In one transaction: another process may be making the file a registry just now.
     let mut transaction = connection.begin().await.map_err(failed)?;
     let mut ask = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(name, &error));
@@ -124,6 +207,9 @@ async fn prepare(connection: &mut SqliteConnection, name: &str) -> Result<()> {
             "name another file: one that does not exist becomes a registry",
         ));
     }
+    if tables == 0 && !create {
+        return Err(storage(format!("{name} is empty"), "name a registry; commands that change one make it"));
+    }
     if schema > SCHEMA {
         return Err(storage(
             format!("{name} was written by a newer portcullis: its schema is {schema}, this one knows {SCHEMA}"),
@@ -131,7 +217,8 @@ async fn prepare(connection: &mut SqliteConnection, name: &str) -> Result<()> {
         ));
     }
     use_write_ahead_log(connection).await?;
-    if application == APPLICATION && schema == SCHEMA {
+    let oldest = if create { SCHEMA } else { READABLE };
+    if application == APPLICATION && schema >= oldest {
         return Ok(());
     }
     // Several processes may find an empty file: one migrates it, the others wait and find it done.
@@ -142,8 +229,14 @@ async fn prepare(connection: &mut SqliteConnection, name: &str) -> Result<()> {
 }
 
 fn migrations() -> Migrator {
-    let registry = SqlStr::from_static(include_str!("../../../migrations/sqlite/0001_registry.sql"));
-    Migrator::with_migrations(vec![Migration::new(1, "registry".into(), MigrationType::Simple, registry, false)])
+    let migration = |version, name: &'static str, sql| {
+        Migration::new(version, name.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "registry", include_str!("../../../migrations/sqlite/0001_registry.sql")),
+        migration(2, "case_sensitive", include_str!("../../../migrations/sqlite/0002_case_sensitive.sql")),
+        migration(3, "append-only trail", include_str!("../../../migrations/sqlite/0003_append_only_trail.sql")),
+    ])
 }
 
 /// The change to a write-ahead log stays with the file. SQLite does not wait for others here, so this does.

@@ -8,9 +8,10 @@ use serde::de::DeserializeOwned;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, Sqlite};
 
-use super::{SqliteRecords, failed};
+use super::{SqliteRecords, check_committed, failed};
 use crate::base::Timestamp;
 use crate::model::{GrantKind, SecretDigest};
+use crate::name::Dialect;
 use crate::registry::error::{RegistryError, Result, storage};
 use crate::registry::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
 use crate::registry::storage::{Records, Which};
@@ -57,26 +58,31 @@ impl Records for SqliteRecords<'_> {
 
     fn next_revision(&mut self) -> Result<u64> {
         self.run(sqlx::query("UPDATE registry SET revision = revision + 1"))?;
-        self.revision()
+        let revision = self.revision()?;
+        self.revision = Some(revision);
+        Ok(revision)
     }
 
     fn connections(&mut self) -> Result<Vec<Connection>> {
-        let rows: Vec<(String, String, bool)> =
-            self.all(sqlx::query_as("SELECT name, dialect, named_sources_only FROM connections ORDER BY name"))?;
+        let rows: Vec<(String, String, bool, bool)> = self.all(sqlx::query_as(
+            "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
+        ))?;
         rows.into_iter()
-            .map(|(name, dialect, named_sources_only)| {
-                Ok(Connection { name, dialect: parse(&dialect, "connections")?, named_sources_only })
+            .map(|(name, dialect, case_sensitive, named_sources_only)| {
+                let written: Dialect = parse(&dialect, "connections")?;
+                let dialect = if case_sensitive { written.with_case_sensitive(true) } else { Some(written) };
+                Ok(Connection { name, dialect: dialect.ok_or_else(|| broken("connections"))?, named_sources_only })
             })
             .collect()
     }
 
     fn put_connection(&mut self, connection: &Connection) -> Result<()> {
         let query = sqlx::query(
-            "INSERT INTO connections (name, dialect, named_sources_only) VALUES (?1, ?2, ?3) \
-             ON CONFLICT (name) DO UPDATE SET dialect = ?2, named_sources_only = ?3",
+            "INSERT INTO connections (name, dialect, case_sensitive, named_sources_only) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (name) DO UPDATE SET dialect = ?2, case_sensitive = ?3, named_sources_only = ?4",
         );
-        let Connection { name, dialect, named_sources_only } = connection;
-        self.run(query.bind(name.clone()).bind(dialect.as_str()).bind(*named_sources_only))
+        let query = query.bind(connection.name.clone()).bind(connection.dialect.as_str());
+        self.run(query.bind(connection.dialect.is_case_sensitive()).bind(connection.named_sources_only))
     }
 
     fn remove_connection(&mut self, name: &str) -> Result<()> {
@@ -289,7 +295,14 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        self.runtime.block_on(self.transaction.commit()).map_err(failed)
+        let Self { runtime, transaction, files, revision } = *self;
+        runtime.block_on(async {
+            transaction.commit().await.map_err(failed)?;
+            match files {
+                Some(files) => check_committed(files, revision).await,
+                None => Ok(()),
+            }
+        })
     }
 }
 

@@ -26,9 +26,9 @@ pub(in crate::server) struct Line<'a> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Decided { at, ids, generation, token_id, request, decision, took } = self.decided;
+        let Decided { at, evaluated_at, ids, generation, token_id, request, decision, took } = self.decided;
         let mut map = serializer.serialize_map(None)?;
-        start(&mut map, *at, ids, *generation)?;
+        start(&mut map, *at, *evaluated_at, ids, *generation)?;
         if let Some(token_id) = token_id {
             map.serialize_entry("token_id", token_id)?;
         }
@@ -61,7 +61,7 @@ impl Serialize for PreflightLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let PreflightSeen { at, ids, generation, end } = self.0;
         let mut map = serializer.serialize_map(None)?;
-        start(&mut map, *at, ids, *generation)?;
+        start(&mut map, *at, None, ids, *generation)?;
         map.serialize_entry("preflight", end.as_str())?;
         if *end == PreflightEnd::Refused {
             let reason = Reason::RequestNotUnderstood;
@@ -76,9 +76,18 @@ impl Serialize for PreflightLine<'_> {
 }
 
 /// Writes what every line begins with.
-fn start<M: SerializeMap>(map: &mut M, at: Timestamp, ids: &Ids<'_>, generation: u64) -> Result<(), M::Error> {
+fn start<M: SerializeMap>(
+    map: &mut M,
+    at: Timestamp,
+    evaluated_at: Option<Timestamp>,
+    ids: &Ids<'_>,
+    generation: u64,
+) -> Result<(), M::Error> {
     map.serialize_entry("log", &LOG)?;
     map.serialize_entry("time", &format_args!("{at}"))?;
+    if let Some(instant) = evaluated_at {
+        map.serialize_entry("evaluated_at", &format_args!("{instant}"))?;
+    }
     if let Some(id) = ids.either() {
         map.serialize_entry("id", id)?;
     }

@@ -12,6 +12,7 @@
 //! let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default())?;
 //! log.record(&Decided {
 //!     at: "2026-11-24T12:00:00Z".parse()?,
+//!     evaluated_at: None,
 //!     ids: Ids { request: Some("r1"), trace: None },
 //!     generation: 3,
 //!     token_id: Some("store-map"),
@@ -64,7 +65,8 @@ pub enum WhenFull {
     /// It is dropped, and counted: requests never wait for the log.
     #[default]
     Drop,
-    /// Its request waits until there is room: no line is lost as long as the log can be written.
+    /// Requests wait until there is room before they are decided, as [`DecisionLog::room`] does: no line is lost while the log can
+    /// be written.
     Block,
 }
 
@@ -185,7 +187,13 @@ impl DecisionLog {
         Ok(Self { queue, options, allows: AtomicU64::new(0), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Logs a decision. Costs the making of its line and a copy of it; waits only where [`WhenFull::Block`] says so.
+    /// Waits until there is room for a line, with [`WhenFull::Block`]; takes no thread meanwhile. To be awaited before a request is
+    /// decided: requests that are decided at the same time may go beyond the queue's limit, each by its line.
+    pub async fn room(&self) {
+        self.queue.room().await;
+    }
+
+    /// Logs a decision. Costs the making of its line and a copy of it; never waits.
     pub fn record(&self, decided: &Decided<'_>) {
         let share = self.options.sample_allows;
         let is_sampled = decided.decision.is_allow() && share != Share::ALL;

@@ -3,13 +3,15 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::sync::Notify;
 
 use super::{Target, WhenFull};
+use crate::private;
 
 /// How long the writer lets lines gather: so that they are written, and it is woken, many at a time.
 const GATHER: Duration = Duration::from_millis(2);
@@ -29,8 +31,10 @@ pub(super) struct Queue {
     state: Mutex<State>,
     /// There is something to do for the writer.
     work: Condvar,
-    /// There is room again.
-    room: Condvar,
+    /// There is room again, or the log is closed.
+    vacancy: Notify,
+    /// All lines are written.
+    written: Condvar,
     bytes: usize,
     full: WhenFull,
     pub(super) counters: Counters,
@@ -58,12 +62,21 @@ enum End {
     Written,
 }
 
+impl State {
+    /// Whether `more` bytes have to wait where `limit` may be in the queue.
+    fn is_full(&self, more: usize, limit: usize) -> bool {
+        let is_over = if more == 0 { self.lines.len() >= limit } else { self.lines.len() + more > limit };
+        self.end == End::Open && !self.lines.is_empty() && is_over
+    }
+}
+
 impl Queue {
     pub(super) fn new(bytes: usize, full: WhenFull) -> Self {
         Self {
             state: Mutex::default(),
             work: Condvar::new(),
-            room: Condvar::new(),
+            vacancy: Notify::new(),
+            written: Condvar::new(),
             bytes,
             full,
             counters: Counters::default(),
@@ -74,23 +87,27 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends a line, with its end. One that is larger than the whole queue waits for an empty one.
-    pub(super) fn push(&self, line: &[u8]) {
-        let is_full = |state: &State| {
-            state.end == End::Open && !state.lines.is_empty() && state.lines.len() + line.len() > self.bytes
-        };
-        let mut state = self.lock();
-        if is_full(&state) {
-            if self.full == WhenFull::Drop {
-                self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+    /// Waits until a line need not wait, or would be dropped.
+    pub(super) async fn room(&self) {
+        if self.full == WhenFull::Drop {
+            return;
+        }
+        loop {
+            let mut vacancy = pin!(self.vacancy.notified());
+            // From here on no notification is missed.
+            vacancy.as_mut().enable();
+            if !self.lock().is_full(0, self.bytes) {
                 return;
             }
-            drop(state);
-            state = blocking(|| {
-                self.room.wait_while(self.lock(), |state| is_full(state)).unwrap_or_else(PoisonError::into_inner)
-            });
+            vacancy.await;
         }
-        if state.end != End::Open {
+    }
+
+    /// Appends a line, with its end. Where lines are dropped, one that is larger than the whole queue needs an empty one.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.lock();
+        let is_dropped = self.full == WhenFull::Drop && state.is_full(line.len(), self.bytes);
+        if is_dropped || state.end != End::Open {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -110,8 +127,8 @@ impl Queue {
         let mut state = self.lock();
         state.end = End::Closed;
         self.wake(&mut state);
-        self.room.notify_all();
-        let waited = self.room.wait_timeout_while(state, patience, |state| state.end != End::Written);
+        self.vacancy.notify_waiters();
+        let waited = self.written.wait_timeout_while(state, patience, |state| state.end != End::Written);
         waited.unwrap_or_else(PoisonError::into_inner).0.end == End::Written
     }
 
@@ -134,7 +151,7 @@ impl Queue {
             let count = std::mem::take(&mut state.count);
             let (reopen, closed) = (std::mem::take(&mut state.reopen), state.end != End::Open);
             drop(state);
-            self.room.notify_all();
+            self.vacancy.notify_waiters();
             // What came before the file was to be opened again belongs into the old one.
             let lost = sink.write(&batch);
             self.counters.failed.fetch_add(lost, Ordering::Relaxed);
@@ -148,7 +165,7 @@ impl Queue {
             let mut state = self.lock();
             if closed && state.lines.is_empty() {
                 state.end = End::Written;
-                self.room.notify_all();
+                self.written.notify_all();
                 return;
             }
             drop(state);
@@ -157,12 +174,6 @@ impl Queue {
             }
         }
     }
-}
-
-/// Waits so that the others whom this thread serves need not wait along.
-fn blocking<T>(wait: impl FnOnce() -> T) -> T {
-    let serves = Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
-    if serves { tokio::task::block_in_place(wait) } else { wait() }
 }
 
 /// Where lines go.
@@ -250,11 +261,16 @@ impl Sink {
     }
 }
 
-/// Opens a file to append to, made for its owner and group.
+/// Opens a file to append to. A new one is its owner's alone, whatever the umask; one that is there keeps its permissions.
 fn append(path: &Path) -> io::Result<File> {
+    match private::create_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
     let mut options = OpenOptions::new();
+    // A link may lead to a file that is still to be made.
     options.create(true).append(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }

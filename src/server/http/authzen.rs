@@ -14,19 +14,20 @@ use axum::extract::{Request, State};
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
-use super::Shared;
+use super::batch::elements;
 use super::id::told;
 use super::object::Object;
-use crate::answer::{Outcome, Verdict, failure, json, read};
+use super::{Refused, Shared, decided, received};
+use crate::answer::{Outcome, Verdict, json};
 use crate::decision::{Credential, Request as Asked, Source, Sources};
 use crate::model::Operation;
 use crate::server::authority::Authority;
 use crate::server::decided::Ids;
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Subject<'t> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'t, str>,
@@ -34,13 +35,13 @@ struct Subject<'t> {
     id: Cow<'t, str>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Action<'t> {
     #[serde(borrow)]
     name: Cow<'t, str>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Deserialize)]
 struct Resource<'t> {
     #[serde(borrow, rename = "type")]
     kind: Cow<'t, str>,
@@ -50,13 +51,13 @@ struct Resource<'t> {
     properties: Object<Properties<'t>>,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Properties<'t> {
     #[serde(borrow)]
     connection: Option<Cow<'t, str>>,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Context<'t> {
     #[serde(borrow)]
     referer: Option<Cow<'t, str>>,
@@ -64,7 +65,7 @@ struct Context<'t> {
     time: Option<Cow<'t, str>>,
 }
 
-#[derive(Clone, Deserialize)]
+#[derive(Default, Deserialize)]
 struct Evaluation<'t> {
     #[serde(borrow)]
     subject: Option<Object<Subject<'t>>>,
@@ -76,14 +77,30 @@ struct Evaluation<'t> {
     context: Option<Object<Context<'t>>>,
 }
 
-/// What stands beside the defaults, which are an evaluation themselves.
+/// Several evaluations, with what those have that do not say otherwise.
 #[derive(Deserialize)]
 struct Evaluations<'t> {
+    #[serde(borrow)]
+    subject: Option<Object<Subject<'t>>>,
+    #[serde(borrow)]
+    action: Option<Object<Action<'t>>>,
+    #[serde(borrow)]
+    resource: Option<Object<Resource<'t>>>,
+    #[serde(borrow)]
+    context: Option<Object<Context<'t>>>,
     /// Each may be wrong by itself.
-    #[serde(borrow, default, rename = "evaluations")]
-    list: Vec<&'t RawValue>,
+    #[serde(borrow, default, rename = "evaluations", deserialize_with = "present")]
+    list: Option<&'t RawValue>,
     #[serde(default)]
     options: Object<EvaluationOptions>,
+}
+
+/// An evaluation with all that it has, of itself or by default.
+struct Filled<'e> {
+    subject: Option<&'e Subject<'e>>,
+    action: Option<&'e Action<'e>>,
+    resource: Option<&'e Resource<'e>>,
+    context: Option<&'e Context<'e>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -141,41 +158,69 @@ struct Configuration {
 }
 
 pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    evaluated(&shared, request, |authority, ids, body| {
-        let Object(evaluation): Object<Evaluation<'_>> = read_json(body)?;
-        written(&evaluation.decide(authority, ids)?)
-    })
-    .await
+    let (headers, body) = match received(&shared, request).await {
+        Ok(received) => received,
+        Err(response) => return response,
+    };
+    shared.authority.operations().room().await;
+    let answer = read_json(&body).and_then(|Object(evaluation): Object<Evaluation<'_>>| {
+        written(&evaluation.filled(&Evaluation::default()).decide(&shared.authority, told(&headers))?)
+    });
+    decided(answer.map_err(Refused::Invalid))
 }
 
 pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    evaluated(&shared, request, |authority, ids, body| {
-        let Object(defaults): Object<Evaluation<'_>> = read_json(body)?;
-        let Object(Evaluations { list, options: Object(options) }) = read_json(body)?;
-        // Without a list it is one evaluation, and answered as such.
-        if list.is_empty() {
-            return written(&defaults.decide(authority, ids)?);
+    let (headers, body) = match received(&shared, request).await {
+        Ok(received) => received,
+        Err(response) => return response,
+    };
+    decided(evaluate(&shared, told(&headers), &body).await)
+}
+
+async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Refused> {
+    let Object(Evaluations { subject, action, resource, context, list, options }) =
+        read_json(body).map_err(Refused::Invalid)?;
+    let defaults = Evaluation { subject, action, resource, context };
+    let list = list.map(|list| elements(list.get().as_bytes(), shared.max_batch)).transpose()?.unwrap_or_default();
+    // Without a list it is one evaluation, and answered as such.
+    if list.is_empty() {
+        shared.authority.operations().room().await;
+        let answer = defaults.filled(&Evaluation::default()).decide(&shared.authority, ids);
+        return answer.and_then(|answer| written(&answer)).map_err(Refused::Invalid);
+    }
+    let mut turn = shared.batches.turn().await;
+    let mut read = Vec::with_capacity(list.len());
+    let mut bytes = 0_usize;
+    for evaluation in list {
+        turn.pause().await;
+        let evaluation = read_json(evaluation.get().as_bytes()).map(|Object(it): Object<Evaluation<'_>>| it);
+        bytes = bytes.saturating_add(evaluation.as_ref().map_or(0, |it| it.filled(&defaults).bytes()));
+        read.push(evaluation);
+    }
+    if bytes > shared.body_bytes {
+        return Err(Refused::TooLarge(format!(
+            "with its defaults written out, the list is longer than {} bytes: send it in parts",
+            shared.body_bytes
+        )));
+    }
+    let semantic = options.0.evaluations_semantic;
+    let mut evaluations = Vec::with_capacity(read.len());
+    for evaluation in read {
+        turn.pause().await;
+        shared.authority.operations().room().await;
+        let answer = evaluation.and_then(|evaluation| evaluation.filled(&defaults).decide(&shared.authority, ids));
+        let answer = answer.unwrap_or_else(Answer::error);
+        let last = match semantic {
+            Semantic::ExecuteAll => false,
+            Semantic::DenyOnFirstDeny => !answer.decision,
+            Semantic::PermitOnFirstPermit => answer.decision,
+        };
+        evaluations.push(answer);
+        if last {
+            break;
         }
-        let semantic = options.evaluations_semantic;
-        let mut evaluations = Vec::with_capacity(list.len());
-        for evaluation in list {
-            let evaluation = read_json(evaluation.get().as_bytes());
-            let answer = evaluation
-                .and_then(|Object(evaluation): Object<Evaluation<'_>>| evaluation.or(&defaults).decide(authority, ids));
-            let answer = answer.unwrap_or_else(Answer::error);
-            let last = match semantic {
-                Semantic::ExecuteAll => false,
-                Semantic::DenyOnFirstDeny => !answer.decision,
-                Semantic::PermitOnFirstPermit => answer.decision,
-            };
-            evaluations.push(answer);
-            if last {
-                break;
-            }
-        }
-        written(&Answers { evaluations })
-    })
-    .await
+    }
+    written(&Answers { evaluations }).map_err(Refused::Invalid)
 }
 
 /// Where everything is: metadata of the policy decision point.
@@ -190,38 +235,36 @@ pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: He
     json(StatusCode::OK, serde_json::to_string(&configuration).unwrap_or_default())
 }
 
-async fn evaluated(
-    shared: &Shared,
-    request: Request,
-    answer: impl FnOnce(&Authority, Ids<'_>, &[u8]) -> Result<String, String>,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = match read(body, shared.body_bytes).await {
-        Ok(body) => body.to_bytes(),
-        Err(answer) => return answer,
-    };
-    match answer(&shared.authority, told(&parts.headers), &body) {
-        Ok(text) => json(StatusCode::OK, text),
-        Err(error) => failure(StatusCode::BAD_REQUEST, "invalid_request", &error),
+impl Evaluation<'_> {
+    /// What it has, or else the `defaults`.
+    fn filled<'e>(&'e self, defaults: &'e Self) -> Filled<'e> {
+        let Self { subject, action, resource, context } = self;
+        Filled {
+            subject: subject.as_ref().or(defaults.subject.as_ref()).map(|Object(it)| it),
+            action: action.as_ref().or(defaults.action.as_ref()).map(|Object(it)| it),
+            resource: resource.as_ref().or(defaults.resource.as_ref()).map(|Object(it)| it),
+            context: context.as_ref().or(defaults.context.as_ref()).map(|Object(it)| it),
+        }
     }
 }
 
-impl Evaluation<'_> {
-    /// What it lacks, from `defaults`.
-    fn or(self, defaults: &Self) -> Self {
-        let Self { subject, action, resource, context } = defaults;
-        Self {
-            subject: self.subject.or_else(|| subject.clone()),
-            action: self.action.or_else(|| action.clone()),
-            resource: self.resource.or_else(|| resource.clone()),
-            context: self.context.or_else(|| context.clone()),
-        }
+impl Filled<'_> {
+    /// How long its texts are.
+    fn bytes(&self) -> usize {
+        let length = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
+        let subject = self.subject.map_or(0, |subject| subject.kind.len() + subject.id.len());
+        let action = self.action.map_or(0, |action| action.name.len());
+        let resource = self
+            .resource
+            .map_or(0, |resource| resource.kind.len() + resource.id.len() + length(&resource.properties.0.connection));
+        let context = self.context.map_or(0, |context| length(&context.referer) + length(&context.time));
+        subject + action + resource + context
     }
 
     fn decide(&self, authority: &Authority, ids: Ids<'_>) -> Result<Answer, String> {
-        let Object(subject) = self.subject.as_ref().ok_or("`subject` is missing")?;
-        let Object(action) = self.action.as_ref().ok_or("`action` is missing")?;
-        let Object(resource) = self.resource.as_ref().ok_or("`resource` is missing")?;
+        let subject = self.subject.ok_or("`subject` is missing")?;
+        let action = self.action.ok_or("`action` is missing")?;
+        let resource = self.resource.ok_or("`resource` is missing")?;
         if subject.kind != "token" {
             return Err("`subject.type`: expected `token`, with its secret as the `id`".to_owned());
         }
@@ -247,8 +290,7 @@ impl Evaluation<'_> {
         if source.is_some() && connection.is_none() {
             return Err("`resource.properties.connection` is missing".to_owned());
         }
-        let context = self.context.as_ref().map(|Object(context)| context);
-        let time = context.and_then(|context| context.time.as_deref());
+        let time = self.context.and_then(|context| context.time.as_deref());
         let time = time.map(str::parse).transpose().map_err(|_| "`context.time`: expected an instant of RFC 3339")?;
         let request = Asked {
             credential: if subject.id.is_empty() { Credential::Missing } else { Credential::Secret(&subject.id) },
@@ -256,7 +298,7 @@ impl Evaluation<'_> {
             operation,
             connection: connection.unwrap_or_default(),
             sources: source.map_or(Sources::Many(&[]), Sources::One),
-            referer: context.and_then(|context| context.referer.as_deref()),
+            referer: self.context.and_then(|context| context.referer.as_deref()),
         };
         Ok(Answer::new(authority.decide(&request, ids, time)))
     }
@@ -285,6 +327,11 @@ impl Answer {
         let error = Some(AnswerError { status: 400, message });
         Self { decision: false, context: AnswerContext { error, ..AnswerContext::default() } }
     }
+}
+
+/// A value that is there, whatever it is: `null` is not a list.
+fn present<'t, D: Deserializer<'t>>(deserializer: D) -> Result<Option<&'t RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
 }
 
 fn read_json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {

@@ -61,6 +61,7 @@ pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
         Ok(body) => body.to_bytes(),
         Err(answer) => return answer,
     };
+    shared.authority.operations().room().await;
     // The method is the client's own.
     let target = behind_envoy(&parts.uri).unwrap_or_default();
     let line = check_url(&parts.headers, target).map(|()| (parts.method.as_str(), target));
@@ -74,6 +75,7 @@ async fn placed(shared: &Shared, place: &Place, cors: &Cors, request: Request) -
         Ok(body) => body.to_bytes(),
         Err(answer) => return (None, answer),
     };
+    shared.authority.operations().room().await;
     let headers = &parts.headers;
     let line = only(headers, place.method).and_then(|method| {
         let target = only(headers, place.target)?;

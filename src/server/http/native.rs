@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::Shared;
+use super::batch::elements;
 use super::id::told;
-use crate::answer::{Outcome, Verdict, failure, json, read};
+use super::{Refused, Shared, decided, received};
+use crate::answer::{Outcome, Verdict};
 use crate::authorizer::{Clock, SystemClock};
+use crate::decision::Source;
 use crate::explain::explain as told_why;
-use crate::server::authority::Authority;
 use crate::server::decided::Ids;
 use crate::wire::WireRequest;
 
@@ -55,62 +55,76 @@ struct Wrong {
 }
 
 pub(super) async fn decide(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    with_body(&shared, request, |headers, body| answer(&shared.authority, told(headers), body)).await
+    let (headers, body) = match received(&shared, request).await {
+        Ok(received) => received,
+        Err(response) => return response,
+    };
+    decided(answer(&shared, told(&headers), &body).await)
 }
 
 /// Why a request is decided as it is. For administrators: it tells of the policy.
 pub(in crate::server) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    with_body(&shared, request, |_, body| explanation(&shared.authority, body)).await
-}
-
-async fn with_body(
-    shared: &Shared,
-    request: Request,
-    answer: impl FnOnce(&HeaderMap, &[u8]) -> Result<String, String>,
-) -> Response {
-    let (parts, body) = request.into_parts();
-    let body = match read(body, shared.body_bytes).await {
-        Ok(body) => body.to_bytes(),
-        Err(answer) => return answer,
+    let body = match received(&shared, request).await {
+        Ok((_, body)) => body,
+        Err(response) => return response,
     };
-    match answer(&parts.headers, &body) {
-        Ok(text) => json(StatusCode::OK, text),
-        Err(error) => failure(StatusCode::BAD_REQUEST, "invalid_request", &error),
-    }
+    // An explanation may take long: one at a time, and not on the thread that tells whether the server is well.
+    let turn = Arc::clone(&shared.explaining).acquire_owned().await;
+    let explained = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        explanation(&shared, &body)
+    });
+    decided(explained.await.unwrap_or_else(|_| Err(Refused::Invalid("the request cannot be explained".to_owned()))))
 }
 
-fn answer(authority: &Authority, ids: Ids<'_>, body: &[u8]) -> Result<String, String> {
+async fn answer(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Refused> {
     if body.trim_ascii_start().first() != Some(&b'[') {
-        return one(authority, ids, body);
+        shared.authority.operations().room().await;
+        return one(shared, ids, body).map_err(Refused::Invalid);
     }
-    let requests: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+    let requests = elements(body, shared.max_batch)?;
     let mut answers = String::with_capacity(64 * requests.len() + 2);
+    let mut turn = shared.batches.turn().await;
     for request in requests {
+        turn.pause().await;
+        shared.authority.operations().room().await;
         answers.push(if answers.is_empty() { '[' } else { ',' });
-        let answer = one(authority, ids, request.get().as_bytes());
+        let answer = one(shared, ids, request.get().as_bytes());
         answers.push_str(&answer.unwrap_or_else(|error| written(&Wrong { error })));
     }
     answers.push_str(if answers.is_empty() { "[]" } else { "]" });
     Ok(answers)
 }
 
-fn one(authority: &Authority, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
+fn one(shared: &Shared, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let request = WireRequest::read(text).map_err(|error| error.to_string())?;
+    let sources = request.sources();
+    limited(shared, &sources)?;
     let own = request.id().map(RawValue::get);
     let own = own.map(|id| id.trim_matches('"'));
     let ids = Ids { request: ids.request.or(own), ..ids };
-    let verdict = authority.decide(&request.with(&request.sources()), ids, request.now());
+    let verdict = shared.authority.decide(&request.with(&sources), ids, request.now());
     Ok(written(&Answer::new(request.id(), &verdict)))
 }
 
-fn explanation(authority: &Authority, body: &[u8]) -> Result<String, String> {
-    let request = WireRequest::read(body).map_err(|error| error.to_string())?;
-    let current = authority.operations().authorizer().current();
+fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {
+    let request = WireRequest::read(body).map_err(|error| Refused::Invalid(error.to_string()))?;
+    let sources = request.sources();
+    limited(shared, &sources).map_err(Refused::Invalid)?;
+    let current = shared.authority.operations().authorizer().current();
     let now = request.now().unwrap_or_else(|| SystemClock.now());
     match current.snapshot() {
-        Some(snapshot) => Ok(written(&told_why(snapshot, &request.with(&request.sources()), now))),
-        None => Err("there is no policy to explain by".to_owned()),
+        Some(snapshot) => Ok(written(&told_why(snapshot, &request.with(&sources), now))),
+        None => Err(Refused::Invalid("there is no policy to explain by".to_owned())),
     }
+}
+
+fn limited(shared: &Shared, sources: &[Source<'_>]) -> Result<(), String> {
+    let limit = shared.max_batch;
+    if sources.len() > limit {
+        return Err(format!("`sources`: expected at most {limit}, found {}", sources.len()));
+    }
+    Ok(())
 }
 
 fn written(answer: &impl Serialize) -> String {

@@ -211,6 +211,7 @@ mod tests {
                     for _ in 0..1000 {
                         counters.record(&Decided {
                             at: Timestamp::from_unix(0, 0),
+                            evaluated_at: None,
                             ids: Ids::default(),
                             generation: 1,
                             token_id: None,

@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::{Metrics, Scrape};
+use super::{Connections, Metrics, Scrape};
 use crate::base::Timestamp;
 use crate::server::decided::PreflightEnd;
 use crate::server::policy::{Origin, Outcome, Report};
@@ -25,7 +25,7 @@ pub(super) struct Exposition {
 
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Scrape { now, policy, shadow, log, load } = &self.scrape;
+        let Scrape { now, policy, shadow, log, load, connections } = &self.scrape;
         let mut to = Writer(&mut encoder);
         to.0.encode_descriptor("build", "The version that runs", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
@@ -63,13 +63,13 @@ impl Collector for Exposition {
             to.gauge("requests_in_flight", "Requests that are being answered", float(load.in_flight))?;
             let shed = to.0.encode_descriptor(
                 "requests_shed",
-                "Requests refused for there being too many",
+                "Requests refused because there were too many, or too many bytes of them",
                 None,
                 MetricType::Counter,
             )?;
             ConstCounter::new(load.shed).encode(shed)?;
         }
-        Ok(())
+        to.connections(connections)
     }
 }
 
@@ -119,6 +119,38 @@ impl Writer<'_, '_> {
         reloads(&policies, |report, outcome, labels| {
             ConstCounter::new(report.reloads.took(outcome).as_secs_f64()).encode(took.encode_family(labels)?)
         })
+    }
+
+    fn connections(&mut self, listeners: &[(&'static str, Connections)]) -> fmt::Result {
+        if listeners.is_empty() {
+            return Ok(());
+        }
+        let gauges: [(&str, &str, fn(&Connections) -> u64); 2] = [
+            ("connections_open", "Connections that are open", |it| it.open),
+            ("buffered_bytes", "Bytes of requests and of unread answers in memory", |it| it.buffered_bytes),
+        ];
+        for (name, help, number) in gauges {
+            let mut gauge = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (listener, connections) in listeners {
+                let labels = [("listener", *listener)];
+                ConstGauge::new(float(number(connections))).encode(gauge.encode_family(&labels)?)?;
+            }
+        }
+        let help = "Connections refused because there were too many";
+        let mut refused = self.0.encode_descriptor("connections_refused", help, None, MetricType::Counter)?;
+        for (listener, connections) in listeners {
+            let labels = [("listener", *listener)];
+            ConstCounter::new(connections.refused).encode(refused.encode_family(&labels)?)?;
+        }
+        let help = "Connections closed by the server";
+        let mut closed = self.0.encode_descriptor("connections_closed", help, None, MetricType::Counter)?;
+        for (listener, connections) in listeners {
+            for (cause, count) in connections.closed {
+                let labels = [("listener", *listener), ("cause", cause)];
+                ConstCounter::new(count).encode(closed.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: f64) -> fmt::Result {

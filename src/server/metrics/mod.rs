@@ -11,6 +11,7 @@
 //! let metrics = Arc::new(Metrics::new());
 //! metrics.record(&Decided {
 //!     at: now,
+//!     evaluated_at: None,
 //!     ids: Ids::default(),
 //!     generation: 1,
 //!     token_id: None,
@@ -63,21 +64,36 @@ pub struct Scrape {
     pub log: Option<LogCounts>,
     /// The load.
     pub load: Option<Load>,
+    /// The connections, by the name of their listener.
+    pub connections: Vec<(&'static str, Connections)>,
 }
 
-/// How busy a server is.
+/// How busy the listener for decisions is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
     /// Requests that are being answered.
     pub in_flight: u64,
-    /// Requests that were refused for there being too many.
+    /// Requests that were refused because there were too many, or too many bytes of them.
     pub shed: u64,
+}
+
+/// The connections of a listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections that are open.
+    pub open: u64,
+    /// Connections that were refused because there were too many.
+    pub refused: u64,
+    /// Connections that the server closed, by cause.
+    pub closed: [(&'static str, u64); 3],
+    /// Bytes of bodies in memory.
+    pub buffered_bytes: u64,
 }
 
 impl Scrape {
     /// Of a server that has nothing yet.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, policy: Report::default(), shadow: None, log: None, load: None }
+        Self { now, policy: Report::default(), shadow: None, log: None, load: None, connections: Vec::new() }
     }
 }
 

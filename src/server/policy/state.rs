@@ -1,7 +1,7 @@
 //! The last good policy, on disk: digests only, never a secret.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,9 +13,19 @@ use super::source::Contents;
 use crate::base::Timestamp;
 use crate::load::Input;
 use crate::model::SecretDigest;
+use crate::private;
 
 /// The version of what is written.
 const VERSION: u32 = 1;
+
+/// The name of what is saved.
+const SAVED: &str = "policy.json";
+
+/// How each saved policy begins.
+const START: &[u8] = b"{\"portcullis_state\":";
+
+/// What the names of files begin and end with that are written aside.
+const ASIDE: (&str, &str) = (".policy-", ".new");
 
 /// How long a directory that is in use is waited for.
 const RELEASE: Duration = Duration::from_secs(1);
@@ -65,6 +75,9 @@ pub enum StateError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A file that no server wrote is where the policy would be saved.
+    #[error("`{}` is not a saved policy, and would be written over: give the state a directory of its own", .0.display())]
+    NotOurs(PathBuf),
     /// What it holds is the policy of another source.
     #[error("`{}` holds the policy of another source, `{found}`", path.display())]
     OtherSource {
@@ -107,13 +120,13 @@ impl StateDir {
     /// killed, or a program that it is just starting, may have it for a moment.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
-        let mut builder = fs::DirBuilder::new();
-        builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(&path).map_err(failed("make", &path))?;
+        private::create_folder(&path).map_err(failed("make", &path))?;
+        let saved = path.join(SAVED);
+        if !may_replace(&saved).map_err(failed("read", &saved))? {
+            return Err(StateError::NotOurs(saved));
+        }
         let name = path.join("lock");
-        let lock = private().open(&name).map_err(failed("open", &name))?;
+        let lock = open_lock(&name).map_err(failed("open", &name))?;
         let end = Instant::now() + RELEASE;
         loop {
             match lock.try_lock() {
@@ -126,7 +139,7 @@ impl StateDir {
     }
 
     fn file(&self) -> PathBuf {
-        self.path.join("policy.json")
+        self.path.join(SAVED)
     }
 
     /// A compiled policy, named by its digest: one that is still needed is never overwritten.
@@ -142,6 +155,9 @@ impl StateDir {
     /// If a document is not JSON, or it cannot be written. What was saved before then stays.
     pub fn save(&self, source: &str, contents: &Contents, at: Timestamp) -> Result<(), StateError> {
         let path = self.file();
+        if !may_replace(&path).map_err(failed("read", &path))? {
+            return Err(StateError::NotOurs(path));
+        }
         let broken = |error: serde_json::Error| StateError::Broken { path: self.file(), reason: error.to_string() };
         let document = |input| {
             let document = serde_json::from_str(Input::text(input))?;
@@ -174,13 +190,19 @@ impl StateDir {
         Ok(())
     }
 
-    /// Removes the compiled policies that nothing refers to any more. One that cannot be removed does no harm.
+    /// Removes what earlier saves left: compiled policies that nothing refers to any more, and files that a killed server
+    /// wrote aside. Files of other names are not ours. One that cannot be removed does no harm.
     fn sweep(&self, kept: Option<&str>) {
-        let kept = kept.map(|digest| self.compiled_file(digest));
-        let files = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.path());
-        for file in files.filter(|file| file.extension().is_some_and(|extension| extension == "pcls")) {
-            if Some(&file) != kept.as_ref() {
-                let _ = fs::remove_file(file);
+        let files = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok);
+        for file in files {
+            let name = file.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let is_left = match saved_digest(name) {
+                Some(digest) => kept != Some(digest),
+                None => name.starts_with(ASIDE.0) && name.ends_with(ASIDE.1),
+            };
+            if is_left && file.file_type().is_ok_and(|kind| kind.is_file()) {
+                let _ = fs::remove_file(file.path());
             }
         }
     }
@@ -239,33 +261,49 @@ fn hex(bytes: &[u8]) -> String {
     SecretDigest::from(<[u8; 32]>::from(Sha256::digest(bytes))).to_hex()
 }
 
-/// Puts `text` at `path` so that at every moment the old or the new text is there, after a loss of power, too.
-fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
-    let new = path.with_extension("new");
-    // One that was left behind may have others' permissions.
-    match fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = private().create_new(true).open(&new)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&new, path)?;
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
-    }
-    Ok(())
+/// The digest in the name of a compiled policy that was saved.
+fn saved_digest(name: &str) -> Option<&str> {
+    let digest = name.strip_prefix("policy-")?.strip_suffix(".pcls")?;
+    (digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))).then_some(digest)
 }
 
-/// For its owner alone.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).create(true);
+/// Whether nothing is there, or what a server saved, damaged or not.
+fn may_replace(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+        Ok(found) if !found.is_file() => return Ok(false),
+        Ok(_) => {}
+    }
+    let mut start = Vec::new();
+    File::open(path)?.take(START.len() as u64).read_to_end(&mut start)?;
+    Ok(START.starts_with(&start))
+}
+
+/// Opens the file that is locked while the directory is in use.
+fn open_lock(path: &Path) -> io::Result<File> {
+    match private::create_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
+    if !fs::symlink_metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no ordinary file"));
+    }
+    OpenOptions::new().append(true).open(path)
+}
+
+/// Puts `text` at `path` so that at every moment the old or the new text is there, after a loss of power, too.
+fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new().prefix(ASIDE.0).suffix(ASIDE.1).tempfile_in(folder)?;
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
+    file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    #[cfg(unix)]
+    File::open(folder)?.sync_all()?;
+    Ok(())
 }
 
 fn failed(what: &'static str, path: &Path) -> impl Fn(io::Error) -> StateError {

@@ -33,6 +33,7 @@ struct ConnectionHead<'h> {
     name: &'h str,
     dialect: &'h str,
     named_sources_only: bool,
+    case_sensitive: bool,
     // What the report tells of it.
     #[serde(borrow)]
     grants: Vec<(&'h str, u64)>,
@@ -137,6 +138,7 @@ impl<'h> ConnectionHead<'h> {
             name: connection.name(),
             dialect: connection.dialect().as_str(),
             named_sources_only: connection.named_sources_only(),
+            case_sensitive: connection.dialect().is_case_sensitive(),
             grants: report.grants.iter().map(|(kind, &count)| (kind.as_str(), count as u64)).collect(),
             patterns: report.patterns.iter().map(|(class, &count)| (class.as_str(), count as u64)).collect(),
             residue: report.residue as u64,
@@ -146,15 +148,20 @@ impl<'h> ConnectionHead<'h> {
     }
 
     fn connection(&self) -> Option<Connection> {
-        let dialect: Dialect = self.dialect.parse().ok()?;
+        let dialect = self.dialect()?;
         Some(Connection { name: self.name.into(), dialect, named_sources_only: self.named_sources_only })
+    }
+
+    fn dialect(&self) -> Option<Dialect> {
+        let written: Dialect = self.dialect.parse().ok()?;
+        if self.case_sensitive { written.with_case_sensitive(true) } else { Some(written) }
     }
 
     fn report(&self) -> Option<ConnectionReport> {
         let class = |name: &str| PatternClass::ALL.into_iter().find(|class| class.as_str() == name);
         Some(ConnectionReport {
             name: self.name.into(),
-            dialect: self.dialect.parse::<Dialect>().ok()?.as_str(),
+            dialect: self.dialect()?,
             grants: counts(&self.grants, GrantKind::from_name)?,
             patterns: counts(&self.patterns, class)?,
             residue: usize::try_from(self.residue).ok()?,

@@ -31,7 +31,7 @@ use source::Source;
 pub const MAGIC: [u8; 8] = *b"\x89PCLS\r\n\x1a";
 
 /// The format that this version writes, and the only one that it reads.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 
 /// What a compiled policy is known by: the SHA-256 of its contents. The same policy, compiled with the same options, has the
 /// same on every machine.

@@ -161,7 +161,7 @@ fn a_registry_says_what_its_named_sources_read() {
     let dir = Dir::new().file("c.csv", "connection,name\ndw,db.hr.pay\ndw,db.hr.people\n");
     let mut registry = Registry::open(&Location::file(dir.path("r.db")), true).unwrap();
     let ana = Actor::new("ana", "2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
-    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
     registry.create_named_source(&ana, "pay-slips", "SELECT * FROM db.hr.pay", None).unwrap();
     let grant = ("dw".to_owned(), "pay-slips".to_owned());
     let token =

@@ -8,10 +8,13 @@ mod audit_story;
 mod audit_suggest;
 mod check;
 mod compile;
+mod first;
 mod generated;
 mod inspect;
+mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod permissions;
 mod read;
 mod registry;
 mod replay;

@@ -310,9 +310,10 @@ impl Subject for Library {
         };
         let span = |days: Option<u8>| days.map(|days| format!("{days}d"));
         let done = match *op {
-            Op::AddConnection(at) => {
-                self.registry.add_connection(&self.actor(0, false), CONNECTIONS[at], "generic", false).map(|_| None)
-            }
+            Op::AddConnection(at) => self
+                .registry
+                .add_connection(&self.actor(0, false), CONNECTIONS[at], "generic", None, false)
+                .map(|_| None),
             Op::DeleteConnection(at) => {
                 self.registry.delete_connection(&self.actor(0, false), CONNECTIONS[at]).map(|_| None)
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use portcullis::base::Timestamp;
 use portcullis::load::Input;
+use portcullis::name::Dialect;
 use portcullis::registry::record::{Token, Usage};
 use portcullis::registry::{Actor, Location, NewToken, Registry, RegistryError};
 
@@ -26,7 +27,7 @@ fn new(source: &str) -> NewToken {
 fn registry() -> (Registry, Actor) {
     let ana = actor("ana", "2026-11-22T12:00:00.75Z");
     let mut registry = Registry::in_memory().unwrap();
-    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
     (registry, ana)
 }
 
@@ -60,6 +61,10 @@ fn a_token_used_within_seven_days_is_deleted_by_force_only() {
     let again = registry.create_token(&ana, &new("public.roads")).unwrap().token;
     registry.record_usage(&[usage(&again.id, 1, "2026-11-22T11:00:00Z")]).unwrap();
     registry.delete_token(&ana, &again.id, true).unwrap();
+    // A use that cannot have been does not keep a token for ever.
+    let third = registry.create_token(&ana, &new("public.roads")).unwrap().token;
+    registry.record_usage(&[usage(&third.id, 1, "9999-12-31T00:00:00Z")]).unwrap();
+    registry.delete_token(&ana, &third.id, false).unwrap();
     assert!(registry.usage().unwrap().is_empty(), "the counts go with their token");
 }
 
@@ -116,7 +121,7 @@ fn an_expired_token_is_rotated_only_into_a_new_life() {
 fn a_dialect_that_grants_do_not_fit_is_refused_with_their_tokens() {
     let (mut registry, ana) = registry();
     let token = registry.create_token(&ana, &new("public.\"Roads*\"")).unwrap().token;
-    let result = registry.update_connection(&ana, "dw", Some("databricks"), None);
+    let result = registry.update_connection(&ana, "dw", Some("databricks"), None, None);
     let RegistryError::Refused(advice) = result.unwrap_err() else { panic!() };
     assert_eq!(
         advice.message,
@@ -125,7 +130,49 @@ fn a_dialect_that_grants_do_not_fit_is_refused_with_their_tokens() {
     );
     assert_eq!(advice.help, format!("change these tokens first: `{0}` ({0})", token.id));
     assert_eq!(registry.connection("dw").unwrap().dialect.as_str(), "postgres");
-    registry.update_connection(&ana, "dw", Some("snowflake"), Some(true)).unwrap();
+    registry.update_connection(&ana, "dw", Some("snowflake"), None, Some(true)).unwrap();
+}
+
+#[test]
+fn another_dialect_reports_the_grants_that_cover_other_names() {
+    let (mut registry, ana) = registry();
+    for source in ["public.Roads", "public.\"Roads\"", "public.r*", "\"9a\".b", "select 1"] {
+        registry.create_token(&ana, &NewToken { name: Some(source.to_owned()), ..new(source) }).unwrap();
+    }
+    let mut reread = |dialect, case_sensitive| {
+        let updated = registry.update_connection(&ana, "dw", dialect, case_sensitive, None).unwrap();
+        (updated.connection.dialect, updated.grants.total, updated.grants.changed)
+    };
+    // The first two name one table in Redshift; `"9a".b` needs no folding anywhere but in Snowflake.
+    for (dialect, case_sensitive, expected) in [
+        (Some("redshift"), None, (Dialect::Redshift, 4, 1)),
+        (None, Some(true), (Dialect::RedshiftCaseSensitive, 4, 1)),
+        (None, Some(true), (Dialect::RedshiftCaseSensitive, 0, 0)),
+        (Some("snowflake"), None, (Dialect::Snowflake, 4, 4)),
+        (Some("postgres"), None, (Dialect::Postgres, 4, 4)),
+    ] {
+        assert_eq!(reread(dialect, case_sensitive), expected, "{dialect:?} {case_sensitive:?}");
+    }
+    for result in [
+        registry.update_connection(&ana, "dw", None, Some(true), None).map(drop),
+        registry.update_connection(&ana, "dw", Some("generic"), Some(false), None).map(drop),
+        registry.add_connection(&ana, "other", "snowflake", Some(true), false).map(drop),
+    ] {
+        let message = result.unwrap_err().to_string();
+        assert!(message.contains("cannot be case-sensitive"), "{message}");
+    }
+}
+
+#[test]
+fn a_case_sensitive_connection_stays_so_when_exported_and_imported() {
+    let (mut registry, ana) = registry();
+    registry.add_connection(&ana, "rs", "redshift", Some(true), false).unwrap();
+    let document = registry.export(&ana).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut other = Registry::open(&Location::file(&folder.path().join("other.db")), true).unwrap();
+    other.import(&ana, &Input::new("exported", document.clone())).unwrap();
+    assert_eq!(other.connection("rs").unwrap().dialect, Dialect::RedshiftCaseSensitive);
+    assert_eq!(other.export(&ana).unwrap(), document);
 }
 
 #[test]
@@ -151,7 +198,7 @@ fn the_trail_cannot_be_rewritten_even_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("registry.db");
     let ana = actor("ana", "2026-11-22");
-    Registry::open(&Location::file(&path), true).unwrap().add_connection(&ana, "dw", "generic", false).unwrap();
+    Registry::open(&Location::file(&path), true).unwrap().add_connection(&ana, "dw", "generic", None, false).unwrap();
     let Ok(status) = std::process::Command::new("sqlite3").arg("--version").output().map(|output| output.status) else {
         eprintln!("skipped: there is no `sqlite3`");
         return;
@@ -177,14 +224,24 @@ fn files_of_something_else_and_of_the_future_are_left_alone() {
     assert!(missing.contains("missing`: unable to open database file"), "{missing}");
     assert!(!dir.path().join("missing").exists());
 
+    #[cfg(unix)]
+    {
+        assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+        std::fs::create_dir(dir.path().join("folder")).unwrap();
+        for name in ["pipe", "folder"] {
+            let error = open(name);
+            assert!(error.contains(&format!("{name}` is not an ordinary file")), "{error}");
+        }
+    }
+
     // The header of a newer registry: `user_version` stands at byte 60.
     let path = dir.path().join("newer");
     drop(Registry::open(&Location::file(&path), true).unwrap());
     let mut bytes = std::fs::read(&path).unwrap();
-    bytes[60..64].copy_from_slice(&2_u32.to_be_bytes());
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();
     let error = open("newer");
-    assert!(error.contains("was written by a newer portcullis: its schema is 2, this one knows 1"), "{error}");
+    assert!(error.contains("was written by a newer portcullis: its schema is 99, this one knows"), "{error}");
     // The header of something else: `application_id` stands at byte 68.
     bytes[68..72].copy_from_slice(&7_u32.to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();

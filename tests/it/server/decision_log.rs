@@ -20,6 +20,7 @@ const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 fn decided<'a>(request: Option<&'a Request<'a>>, decision: &'a Decision<'a>) -> Decided<'a> {
     Decided {
         at: now(),
+        evaluated_at: None,
         ids: Ids::default(),
         generation: 1,
         token_id: None,
@@ -88,10 +89,12 @@ fn a_line_says_what_was_decided_and_no_more() {
         token_id: Some("tok"),
         ..decided(Some(&request), &denied)
     };
+    let named = Decided { evaluated_at: Some("9999-12-31".parse().unwrap()), ..decided(None, &denied) };
     let not_understood = Decision::Deny(Reason::RequestNotUnderstood);
     let found = lines(LogOptions::default(), |log| {
         log.record(&whole);
         log.record(&decided(None, &not_understood));
+        log.record(&named);
     });
     let expected = [
         json!({"log": 1, "time": "2026-11-24T12:00:00Z", "id": "r\"1", "trace_id": TRACE, "generation": 1, "token_id": "tok", "api": "sql",
@@ -99,9 +102,11 @@ fn a_line_says_what_was_decided_and_no_more() {
             "reason": "token_expired", "status": 401, "ns": 5}),
         json!({"log": 1, "time": "2026-11-24T12:00:00Z", "generation": 1, "decision": "deny",
             "reason": "request_not_understood", "status": 403, "ns": 5}),
+        json!({"log": 1, "time": "2026-11-24T12:00:00Z", "evaluated_at": "9999-12-31T00:00:00Z", "generation": 1, "decision": "deny",
+            "reason": "token_expired", "status": 401, "ns": 5}),
     ];
     assert_eq!(found.0, expected);
-    assert_eq!(found.1, LogCounts { written: 2, ..LogCounts::default() });
+    assert_eq!(found.1, LogCounts { written: 3, ..LogCounts::default() });
 }
 
 /// An allow, which only a snapshot makes.
@@ -161,7 +166,9 @@ fn what_does_not_fit_is_dropped_and_counted_or_waits() {
         let teller = Arc::clone(&log);
         let telling = std::thread::spawn(move || {
             let denied = Decision::Deny(Reason::TokenMissing);
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             for _ in 0..LINES {
+                runtime.block_on(teller.room());
                 teller.record(&decided(Some(&request), &denied));
             }
         });
@@ -229,4 +236,57 @@ fn a_renamed_file_is_left_for_a_new_one() {
 fn a_file_that_cannot_be_opened_is_told_at_once() {
     let target = Target::File("/nowhere/at/all/log.jsonl".into());
     assert!(DecisionLog::open(&target, LogOptions::default()).is_err());
+}
+
+#[test]
+fn a_decision_is_decided_again_at_the_instant_that_it_was_about() {
+    use portcullis::wire::ReplayRequest;
+    let read = |more: &str| {
+        ReplayRequest::read(format!(r#"{{"log": 1, "api": "lds", {more}}}"#).as_bytes())
+            .map(|it| (it.at(), it.is_use()))
+    };
+    let (time, instant) = ("\"time\": \"2026-11-24\"", "\"evaluated_at\": \"2030-01-01\"");
+    let at = |text: &str| Some(text.parse().unwrap());
+    assert_eq!(read(time), Ok((at("2026-11-24"), true)));
+    assert_eq!(read(&format!("{time}, {instant}")), Ok((at("2030-01-01"), false)));
+    assert_eq!(read(&format!("{instant}, {time}")), Ok((at("2030-01-01"), false)));
+    assert!(read(&format!("{instant}, \"now\": \"2026-11-24\"")).is_err());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn requests_that_wait_for_the_log_take_no_threads_and_are_answered_once_it_is_read() {
+    use super::running::ask;
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("policy.json"), super::util::policy("t")).unwrap();
+    let path = pipe(folder.path());
+    let mut reader = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
+    let log = ["--log", path.to_str().unwrap(), "--log-when-full", "block", "--log-queue", "1"];
+    let server =
+        super::binary::start(folder.path(), &[&log[..], &["--request-timeout", "2", "--threads", "2"]].concat());
+    let status = format!("/proc/{}/status", server.child.id());
+    let threads = || -> usize {
+        let status = fs::read_to_string(&status).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("Threads:")).unwrap().trim().parse().unwrap()
+    };
+    let before = threads();
+    let list = json!(vec![json!({"api": "lds"}); 1000]).to_string();
+    let statuses = std::thread::scope(|scope| {
+        let asking: Vec<_> =
+            (0..100).map(|_| scope.spawn(|| ask(server.listen, "POST /v1/decide", &[], &list).status)).collect();
+        while !asking.iter().all(|asking| asking.is_finished()) {
+            assert!(threads() <= before + 1, "{} threads, and {before} before", threads());
+            assert_eq!(ask(server.admin, "GET /healthz", &[], "").status, 200);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        asking.into_iter().map(|asking| asking.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(statuses.contains(&503), "the pipe takes everything: {statuses:?}");
+    std::thread::spawn(move || {
+        let mut buffer = [0; 1 << 16];
+        while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+    super::util::eventually("the log is written again", || {
+        ask(server.listen, "POST /v1/decide", &[], r#"{"api": "lds"}"#).status == 200
+    });
 }

@@ -72,7 +72,9 @@ fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
         }),
         ("a deletion", |world| drop(world.registry.delete_token(&world.ana, "a", true).unwrap())),
         ("its name, again", |world| world.create("a", "three")),
-        ("a connection", |world| drop(world.registry.add_connection(&world.ana, "lake", "snowflake", false).unwrap())),
+        ("a connection", |world| {
+            drop(world.registry.add_connection(&world.ana, "lake", "snowflake", None, false).unwrap())
+        }),
         ("a grant on it", |world| world.grant("a", "lake", "\"two\"")),
         ("many at once", |world| (0..1_100).for_each(|at| world.create(&format!("m{at}"), "one"))),
     ];
@@ -82,7 +84,7 @@ fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
         let location = Location::file(folder.path().join("registry.db"));
         let ana = Actor::new("ana", now()).unwrap();
         let mut registry = Registry::open(&location, true).unwrap();
-        registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+        registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
         let mut world = World { registry, ana, secrets: Vec::new() };
         let timing = Timing { fold, ..Timing::default() };
         let state_dir = folder.path().join("state");

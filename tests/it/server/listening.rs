@@ -7,7 +7,8 @@ use std::time::Duration;
 use portcullis::server::{Address, Limits, ServerOptions};
 use serde_json::json;
 
-use super::running::{answer, ask, connect, options, request, serve};
+use super::http2::{END_HEADERS, HEADERS, SETTINGS, fields, frame, open_for, post, preface};
+use super::running::{Running, answer, ask, connect, options, request, serve};
 use super::util::{SECRET, eventually, policy};
 
 const ASK: &str = "GET /authz/envoy/v3/maps/dw/table?name=db.t";
@@ -65,7 +66,9 @@ fn a_request_that_does_not_arrive_is_given_up() {
     let server = serve(Some(&policy("t")), limited(limits));
     let mut stream = connect(server.tcp());
     stream
-        .write_all(b"POST /v1/decide HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: 9\r\n\r\n{")
+        .write_all(
+            request("POST /v1/decide", &[("content-length", "9")], "").replace("\r\n\r\n", "\r\n\r\n{").as_bytes(),
+        )
         .unwrap();
     let answer = answer(&mut stream);
     assert_eq!((answer.status, &*answer.reason()), (503, "timeout"));
@@ -73,8 +76,9 @@ fn a_request_that_does_not_arrive_is_given_up() {
 
 #[test]
 fn a_connection_that_says_nothing_is_closed() {
-    let limits = Limits { idle_time: Duration::from_millis(100), ..Limits::default() };
-    let server = serve(Some(&policy("t")), limited(limits));
+    let time = Duration::from_millis(100);
+    let server =
+        serve(Some(&policy("t")), limited(Limits { idle_time: time, request_time: time, ..Limits::default() }));
     for said in ["", "G", "PRI * HTTP/2.0\r\n", "GET /authz/nginx HTTP/1.1\r\nhost: t\r\n"] {
         let mut stream = connect(server.tcp());
         stream.write_all(said.as_bytes()).unwrap();
@@ -96,10 +100,7 @@ fn what_has_begun_is_answered_before_the_end() {
     let body = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
     let (half, rest) = body.split_at(10);
     let mut stream = connect(server.tcp());
-    let head = format!(
-        "POST /v1/decide HTTP/1.1\r\nhost: t\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{half}",
-        body.len()
-    );
+    let head = request("POST /v1/decide", &[], &body).replace(&body, half);
     stream.write_all(head.as_bytes()).unwrap();
     eventually("it has begun", || {
         ask(server.admin, "GET /metrics", &[], "").body.contains("portcullis_requests_in_flight 1")
@@ -114,4 +115,230 @@ fn what_has_begun_is_answered_before_the_end() {
     let address = server.tcp();
     server.stopped();
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+/// A metric of the server, as its admin listener tells it.
+fn metric(server: &Running, name: &str) -> f64 {
+    let metrics = ask(server.admin, "GET /metrics", &[], "").body;
+    let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}\n{metrics}"));
+    line.trim().parse().unwrap()
+}
+
+#[test]
+fn requests_that_stop_half_way_and_idle_connections_are_closed_on_every_listener() {
+    let limits =
+        Limits { request_time: Duration::from_millis(400), idle_time: Duration::from_millis(800), ..Limits::default() };
+    let server = serve(Some(&policy("t")), limited(limits));
+    let (start, get) = (preface(65535), fields(&[(":method", "GET")]));
+    // What a client says and then stops; why the server closes the connection, and when at the latest.
+    let cases = [
+        ("nothing", vec![], "idle", 1600),
+        ("half a line", b"GET /heal".to_vec(), "request_incomplete", 1000),
+        ("half a head", b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n".to_vec(), "request_incomplete", 1000),
+        ("half a preface", b"PRI * HTTP/2.0\r\n".to_vec(), "request_incomplete", 1000),
+        ("a preface", start.clone(), "idle", 1600),
+        ("half a frame", [&start, &frame(SETTINGS, 0, 0, &[])[..5]].concat(), "request_incomplete", 1000),
+        ("half a frame of headers", [&start, &frame(HEADERS, 4, 1, &get)[..12]].concat(), "request_incomplete", 1000),
+        ("half a block of headers", [start, frame(HEADERS, 0, 1, &get)].concat(), "request_incomplete", 1000),
+    ];
+    std::thread::scope(|scope| {
+        for (listener, address) in [("decisions", server.tcp()), ("admin", server.admin)] {
+            for (said, bytes, _, latest) in &cases {
+                scope.spawn(move || {
+                    let open = open_for(address, bytes);
+                    let bounds = Duration::from_millis(350)..Duration::from_millis(latest + 3000);
+                    assert!(bounds.contains(&open), "{said} at {listener}: open for {open:?}");
+                });
+            }
+        }
+    });
+    for listener in ["decisions", "admin"] {
+        for (said, .., expected, _) in &cases {
+            let name = format!("portcullis_connections_closed_total{{listener=\"{listener}\",cause=\"{expected}\"}}");
+            let count = cases.iter().filter(|(.., cause, _)| cause == expected).count();
+            assert_eq!(metric(&server, &name), count as f64, "{said} at {listener}");
+        }
+    }
+    // Bytes that trickle in do not help.
+    let mut stream = connect(server.tcp());
+    let begun = std::time::Instant::now();
+    stream.write_all(b"GET /authz/nginx HTTP/1.1\r\n").unwrap();
+    while stream.write_all(b"x: y\r\n").is_ok() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "it is still open");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// A request whose answer is more than 40 KB, which it is not.
+fn asking_for_much() -> String {
+    json!(vec![1; 1000]).to_string()
+}
+
+#[test]
+fn answers_that_are_not_read_take_bounded_memory_for_a_bounded_time() {
+    let bytes = 256 << 10;
+    let time = Duration::from_secs(3);
+    let limits = Limits { connection_buffered_bytes: bytes, request_time: time, ..Limits::default() };
+    let server = serve(Some(&policy("t")), limited(limits));
+    let buffered = || metric(&server, "portcullis_buffered_bytes{listener=\"decisions\"}");
+    let unread =
+        || metric(&server, "portcullis_connections_closed_total{listener=\"decisions\",cause=\"answer_unread\"}");
+    let shed = || metric(&server, "portcullis_requests_shed_total");
+    // HTTP/2, with no window for answers; as many as fit into the window that every server has.
+    let many: Vec<u8> = (0..30).flat_map(|at| post(2 * at + 1, "/v1/decide", &asking_for_much())).collect();
+    let address = server.tcp();
+    let client = std::thread::spawn(move || open_for(address, &[preface(0), many].concat()));
+    eventually("some answers wait, the others are refused", || buffered() > 100_000.0 && shed() > 20.0);
+    assert!(buffered() <= bytes as f64, "{}", buffered());
+    let open = client.join().unwrap();
+    assert!((time..Duration::from_secs(20)).contains(&open), "{open:?}");
+    eventually("nothing is held", || buffered() == 0.0);
+    assert_eq!(unread(), 1.0);
+    // HTTP/1, more than the system buffers.
+    let mut stream = connect(server.tcp());
+    stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+    let again = request("POST /v1/decide", &[], &asking_for_much()).replace("connection: close", "x: y");
+    let failed = (0..10_000).find_map(|_| stream.write_all(again.as_bytes()).err()).expect("it takes everything");
+    assert!(!matches!(failed.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{failed}");
+    eventually("nothing is held", || buffered() == 0.0);
+    assert_eq!(unread(), 2.0);
+    // Whoever reads is answered.
+    assert_eq!(server.ask("POST /v1/decide", &[], &asking_for_much()).status, 200);
+}
+
+#[test]
+fn bodies_of_all_connections_together_take_bounded_memory() {
+    let server = serve(Some(&policy("t")), limited(Limits { buffered_bytes: 100_000, ..Limits::default() }));
+    let head = request("POST /v1/decide", &[("content-length", "90000")], "");
+    let hold: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = connect(server.tcp());
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.write_all(&[b' '; 80_000]).unwrap();
+            stream
+        })
+        .collect();
+    let [mut first, mut second]: [_; 2] = hold.try_into().unwrap();
+    eventually("one of them is refused", || metric(&server, "portcullis_requests_shed_total") == 1.0);
+    let _ = first.write_all(&[b' '; 10_000]);
+    let _ = second.write_all(&[b' '; 10_000]);
+    let mut answers = [answer(&mut first), answer(&mut second)].map(|answer| (answer.status, answer.reason()));
+    answers.sort();
+    assert_eq!(answers, [(400, "invalid_request".to_owned()), (503, "overloaded".to_owned())]);
+    assert_eq!(metric(&server, "portcullis_buffered_bytes{listener=\"decisions\"}"), 0.0);
+}
+
+#[test]
+fn a_connection_of_http2_has_bounded_requests_at_once_and_a_flood_of_resets_ends_it() {
+    let server = serve(Some(&policy("t")), options());
+    let head =
+        fields(&[(":method", "POST"), (":scheme", "http"), (":authority", "localhost"), (":path", "/v1/decide")]);
+    let reset = |at: u32| [frame(HEADERS, END_HEADERS, at, &head), frame(3, 0, at, &8_u32.to_be_bytes())].concat();
+    let flood: Vec<u8> = (0..5000).flat_map(|at| reset(2 * at + 1)).collect();
+    let open = open_for(server.tcp(), &[preface(0), flood].concat());
+    assert!(open < Duration::from_secs(20), "{open:?}");
+    assert_eq!(server.ask(ASK, &[("authorization", &bearer())], "").status, 200);
+}
+
+#[test]
+fn connections_are_counted() {
+    let server = serve(Some(&policy("t")), limited(Limits { connections: 2, ..Limits::default() }));
+    let open = "portcullis_connections_open{listener=\"decisions\"}";
+    let held = [connect(server.tcp()), connect(server.tcp())];
+    eventually("both are open", || metric(&server, open) == 2.0);
+    assert_eq!(server.ask(ASK, &[], "").status, 503);
+    assert_eq!(metric(&server, "portcullis_connections_refused_total{listener=\"decisions\"}"), 1.0);
+    assert_eq!(metric(&server, "portcullis_connections_open{listener=\"admin\"}"), 1.0);
+    drop(held);
+    eventually("none is open", || metric(&server, open) == 0.0);
+}
+
+#[test]
+fn operators_are_answered_while_lists_are_decided() {
+    let limits = Limits { batch: 1_000_000, body_bytes: 64 << 20, ..Limits::default() };
+    let server = serve(Some(&policy("t")), limited(Limits { connection_buffered_bytes: 256 << 20, ..limits }));
+    let one = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
+    let list = format!("[{}]", vec![one; 100_000].join(","));
+    std::thread::scope(|scope| {
+        let lists: Vec<_> = (0..4).map(|_| scope.spawn(|| server.ask("POST /v1/decide", &[], &list).status)).collect();
+        let mut asked = 0;
+        while !lists.iter().all(|list| list.is_finished()) {
+            for (who, status) in [
+                ("an operator", &|| ask(server.admin, "GET /healthz", &[], "").status),
+                ("a gateway", &|| server.ask(ASK, &[("authorization", &bearer())], "").status),
+            ] as [(&str, &dyn Fn() -> u16); 2]
+            {
+                let begun = std::time::Instant::now();
+                assert_eq!(status(), 200);
+                assert!(begun.elapsed() < Duration::from_secs(2), "{who} waited for {:?}", begun.elapsed());
+                asked += 1;
+            }
+        }
+        assert!(asked > 0, "nobody was answered meanwhile");
+        for list in lists {
+            assert!(matches!(list.join().unwrap(), 200 | 503));
+        }
+    });
+}
+
+#[test]
+fn the_time_of_a_list_is_over_in_its_midst() {
+    let time = Duration::from_secs(1);
+    let limits = Limits { batch: 1_000_000, body_bytes: 64 << 20, request_time: time, ..Limits::default() };
+    let server = serve(Some(&policy("t")), limited(Limits { connection_buffered_bytes: 256 << 20, ..limits }));
+    let one = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
+    // So much that every machine needs more than the time that there is.
+    let list = format!("[{}]", vec![&*one; 300_000].join(","));
+    let answer = server.ask("POST /v1/decide", &[], &list);
+    assert_eq!((answer.status, &*answer.reason()), (503, "timeout"), "{}", answer.body.len());
+    let decided = metric(&server, "portcullis_decisions_total{api=\"maps\",outcome=\"allow\",reason=\"\"}");
+    assert!(decided < 300_000.0, "{decided}");
+}
+
+#[test]
+fn options_that_cannot_be_kept_are_refused() {
+    let refused = |command: &[&str], option: &str, value: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .args(command)
+            .args([option, value])
+            .env_remove("PORTCULLIS_DB")
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        let is_refused = error.contains("expected ") && error.contains(&format!("'{value}'"));
+        if output.status.code() == Some(2) && is_refused { Ok(()) } else { Err(error) }
+    };
+    // An address that is not ours: what is not refused ends all the same.
+    let serve = &["serve", "--policy", "/nowhere.json", "--listen", "203.0.113.1:1"][..];
+    let seconds = ["0", "1e30", "18446744073709551615", "18446744073709551615s", "NaN", "inf", "-1", "1e-9", "86401"];
+    for option in ["--request-timeout", "--idle-timeout", "--drain"] {
+        for value in seconds {
+            assert_eq!(refused(serve, option, value), Ok(()), "{option} {value}");
+        }
+    }
+    let counts = [
+        "--threads",
+        "--max-connections",
+        "--max-requests",
+        "--max-batch",
+        "--max-body",
+        "--max-headers",
+        "--max-header-bytes",
+        "--max-buffered",
+        "--max-connection-buffered",
+        "--log-queue",
+    ];
+    let (check, read) =
+        (&["check", "--policy", "/nowhere.json", "--requests", "-"][..], &["read", "--requests", "-"][..]);
+    let bench = &["bench", "--policy", "/nowhere.json", "--requests", "-"][..];
+    let others =
+        [(check, "--threads"), (check, "--max-line"), (read, "--threads"), (read, "--max-line"), (bench, "--threads")];
+    for (command, option) in counts.map(|option| (serve, option)).into_iter().chain(others) {
+        for value in ["0", "-1", "1.5", "18446744073709551615", "18446744073709551616", "1e3"] {
+            assert_eq!(refused(command, option, value), Ok(()), "{command:?} {option} {value}");
+        }
+    }
+    for (option, value) in [("--shadow-examples", "65536"), ("--allow-host", "a:80"), ("--allow-host", "http://a")] {
+        assert_eq!(refused(serve, option, value), Ok(()), "{option} {value}");
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portcullis::decision::{Decision, Reason, Request};
 use portcullis::server::decision_log::LogCounts;
-use portcullis::server::metrics::{Load, Metrics, Scrape};
+use portcullis::server::metrics::{Connections, Load, Metrics, Scrape};
 use portcullis::server::policy::{LiveOptions, Source};
 use portcullis::server::{Decided, Ids};
 
@@ -38,6 +38,7 @@ fn every_decision_is_counted_once_where_it_belongs() {
     let took = Duration::from_secs(2);
     metrics.record(&Decided {
         at: now(),
+        evaluated_at: None,
         ids: Ids::default(),
         generation: 1,
         token_id: None,
@@ -47,9 +48,11 @@ fn every_decision_is_counted_once_where_it_belongs() {
     });
     let log = Some(LogCounts { written: 7, dropped: 1, failed: 2, left_out: 3 });
     let load = Some(Load { in_flight: 4, shed: 9 });
+    let closed = [("idle", 1), ("request_incomplete", 2), ("answer_unread", 3)];
+    let connections = vec![("decisions", Connections { open: 5, refused: 6, closed, buffered_bytes: 7 })];
     let report = live.status().report();
     let shadow = Some((report.clone(), vec![("none", 5), ("allow_to_deny", 2)]));
-    let text = metrics.text(Scrape { now: now(), policy: report, shadow, log, load });
+    let text = metrics.text(Scrape { now: now(), policy: report, shadow, log, load, connections });
     let expected = [
         r#"portcullis_decisions_total{api="lds",outcome="allow",reason=""} 3"#,
         r#"portcullis_decisions_total{api="lds",outcome="deny",reason="token_missing"} 2"#,
@@ -72,6 +75,10 @@ fn every_decision_is_counted_once_where_it_belongs() {
         r#"portcullis_log_lines_total{end="dropped"} 1"#,
         "portcullis_requests_in_flight 4.0",
         "portcullis_requests_shed_total 9",
+        r#"portcullis_connections_open{listener="decisions"} 5.0"#,
+        r#"portcullis_connections_refused_total{listener="decisions"} 6"#,
+        r#"portcullis_connections_closed_total{listener="decisions",cause="answer_unread"} 3"#,
+        r#"portcullis_buffered_bytes{listener="decisions"} 7.0"#,
     ];
     for line in expected {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
@@ -93,6 +100,7 @@ fn counting_on_all_cores_loses_nothing_and_allocates_nothing() {
     let request = Request::new("maps", "dw");
     let told = Decided {
         at: now(),
+        evaluated_at: None,
         ids: Ids::default(),
         generation: 1,
         token_id: None,

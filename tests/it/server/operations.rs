@@ -32,7 +32,7 @@ fn a_decision_is_counted_logged_and_shadowed_and_a_hangup_renews_all() {
     let report = serde_json::to_value(operations.shadow().unwrap()).unwrap();
     let counts: Vec<_> = report["differences"].as_array().unwrap().iter().map(|kind| kind["count"].clone()).collect();
     assert_eq!((report["same"].clone(), counts), (1.into(), vec![1.into(), 1.into(), 0.into(), 0.into()]));
-    let metrics = operations.metrics(None);
+    let metrics = operations.metrics(None, &[]);
     for line in [
         r#"portcullis_decisions_total{api="maps",outcome="allow",reason=""} 1"#,
         r#"portcullis_shadow_decisions_total{difference="deny_to_allow"} 1"#,

@@ -331,7 +331,7 @@ fn a_change_of_a_registry_is_live() {
     let ana = Actor::new("ana", now()).unwrap();
     // Another connection, as another process has one.
     let mut registry = Registry::open(&location, true).unwrap();
-    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
     let (live, authorizer) = serve(&Source::registry(location.clone()), LiveOptions::default());
     let tokens = || authorizer.current().snapshot().map_or(0, portcullis::Snapshot::token_count);
     assert!(live.status().is_ready());
@@ -354,7 +354,7 @@ fn a_change_of_a_registry_is_live() {
     assert_eq!(tokens(), 10);
     let other = Location::file(folder.path().join("other.db"));
     let mut registry = Registry::open(&other, true).unwrap();
-    registry.add_connection(&ana, "dw", "postgres", false).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
     registry.create_token(&ana, &new_token("two")).unwrap();
     drop(registry);
     fs::rename(other.path(), location.path()).unwrap();

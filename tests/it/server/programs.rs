@@ -5,8 +5,20 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::running::{ask, options, serve};
-use super::util::{SECRET, policy};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use portcullis::gateway::Reader;
+use portcullis::registry::{Actor, Location, NewToken, Registry};
+use portcullis::server::decision_log::{LogOptions, Target};
+use portcullis::server::operations::{Operations, OperationsOptions};
+use portcullis::server::policy::Source;
+use portcullis::server::{Address, Authority, Cors, Ids, Limits, ServerOptions};
+
+use super::running::{answer, ask, options, request, serve};
+use super::util::{SECRET, now, policy};
 
 #[test]
 fn the_native_endpoint_answers_one_or_many() {
@@ -59,12 +71,8 @@ fn operators_see_the_snapshot_and_what_was_decided() {
 
 #[test]
 fn the_decisions_of_the_rules_over_http() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/vectors/decisions");
-    let Ok(policies) = fs::read_dir(folder) else {
-        eprintln!("skipped: there are no vectors `decisions` beside the project");
-        return;
-    };
-    for folder in policies.map(|entry| entry.unwrap().path()) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decisions");
+    for folder in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         let server = serve(Some(&text("policy.json")), options());
         let lines =
@@ -163,5 +171,231 @@ fn authzen_evaluates_many_by_three_semantics() {
         "resource": {"type": "resource", "id": "db.t", "properties": {"connection": "dw"}}});
     assert_eq!(server.ask("POST /access/v1/evaluations", &[], &single.to_string()).json()["decision"], true);
     let metadata = server.ask("GET /.well-known/authzen-configuration", &[], "").json();
-    assert_eq!(metadata["access_evaluation_endpoint"], "https://test/access/v1/evaluation");
+    assert_eq!(metadata["access_evaluation_endpoint"], "https://localhost/access/v1/evaluation");
+}
+
+/// Evaluations of a list, each of these, with defaults that are allowed.
+fn evaluations(list: &str, resource: &str) -> String {
+    format!(
+        r#"{{"subject": {{"type": "token", "id": "{SECRET}"}}, "action": {{"name": "maps"}},
+            "resource": {{"type": "resource", "id": "{resource}", "properties": {{"connection": "dw"}}}}, "evaluations": {list}}}"#
+    )
+}
+
+#[test]
+fn lists_are_bounded_in_elements_and_in_bytes() {
+    let list = |element: &str, count: usize| format!("[{}]", vec![element; count].join(","));
+    let one = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
+    let long = format!("db.{}", "x".repeat(2000));
+    let wire = |count: usize| {
+        let sources = vec![json!({"resource": "db.t"}); count];
+        json!({"token": SECRET, "api": "maps", "connection": "dw", "sources": sources}).to_string()
+    };
+    let few = Limits { batch: 3, ..Limits::default() };
+    let cases = [
+        (Limits::default(), "/v1/decide", list(&one, 1000), 200, ""),
+        (Limits::default(), "/v1/decide", list(&one, 1001), 413, "batch_too_large"),
+        (Limits::default(), "/v1/decide", list("{}", 340_000), 413, "batch_too_large"),
+        (Limits::default(), "/v1/decide", wire(1000), 200, ""),
+        (Limits::default(), "/v1/decide", wire(1001), 400, "invalid_request"),
+        (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 1000), "db.t"), 200, ""),
+        (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 1001), "db.t"), 413, "batch_too_large"),
+        (
+            Limits::default(),
+            "/access/v1/evaluations",
+            evaluations(&list("{}", 340_000), "db.t"),
+            413,
+            "batch_too_large",
+        ),
+        // A few bytes for each, and 2 KB of defaults.
+        (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 400), &long), 200, ""),
+        (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 600), &long), 413, "batch_too_large"),
+        (Limits::default(), "/access/v1/evaluations", evaluations("null", "db.t"), 400, "invalid_request"),
+        (few.clone(), "/v1/decide", list(&one, 3), 200, ""),
+        (few.clone(), "/v1/decide", list(&one, 4), 413, "batch_too_large"),
+        (few.clone(), "/access/v1/evaluations", evaluations(&list("{}", 3), "db.t"), 200, ""),
+        (few, "/access/v1/evaluations", evaluations(&list("{}", 4), "db.t"), 413, "batch_too_large"),
+    ];
+    for (limits, path, body, status, reason) in cases {
+        let server = serve(Some(&policy("t")), ServerOptions { limits, ..options() });
+        let begun = Instant::now();
+        let answer = server.ask(&format!("POST {path}"), &[], &body);
+        let shown = body.get(..200).unwrap_or(&body);
+        assert_eq!((answer.status, &*answer.reason()), (status, reason), "{path} {shown}");
+        assert!(begun.elapsed() < Duration::from_secs(5), "{path} {shown}: {:?}", begun.elapsed());
+        // A list that is refused is decided in no part.
+        let allows = r#"portcullis_decisions_total{api="maps",outcome="allow",reason=""} 0"#;
+        let is_none = ask(server.admin, "GET /metrics", &[], "").body.contains(allows);
+        assert_eq!(is_none, status != 200 || body.contains("xxx"), "{path} {shown}");
+    }
+}
+
+#[test]
+fn what_is_explained_holds_up_nobody() {
+    let server = serve(Some(&policy("t")), options());
+    // Texts that a careless search compares with each other at every offset.
+    let (secret, query) = (format!("{}b", "a".repeat(300_000)), format!("select {}", "a".repeat(600_000)));
+    let body = json!({"token": secret, "api": "maps", "connection": "dw", "query": query}).to_string();
+    std::thread::scope(|scope| {
+        let explained = scope.spawn(|| ask(server.admin, "POST /v1/explain", &[], &body).status);
+        while !explained.is_finished() {
+            let begun = Instant::now();
+            assert_eq!(ask(server.admin, "GET /healthz", &[], "").status, 200);
+            assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+        }
+        assert_eq!(explained.join().unwrap(), 200);
+    });
+}
+
+#[test]
+fn web_pages_are_refused_and_gateways_are_not() {
+    let cors = Cors::Only(vec!["https://console.example".into()]);
+    let server = serve(Some(&policy("t")), ServerOptions { cors, hosts: vec!["decide.internal".into()], ..options() });
+    let body = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
+    let evaluation = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"},
+        "resource": {"type": "resource", "id": "db.t", "properties": {"connection": "dw"}}})
+    .to_string();
+    let decisions = [
+        ("POST /v1/decide", &*body),
+        ("POST /access/v1/evaluation", &evaluation),
+        ("POST /access/v1/evaluations", &evaluation),
+        ("GET /.well-known/authzen-configuration", ""),
+    ];
+    let operators = [
+        ("POST /v1/explain", &*body),
+        ("GET /healthz", ""),
+        ("GET /readyz", ""),
+        ("GET /metrics", ""),
+        ("GET /v1/snapshot", ""),
+    ];
+    let headers = [
+        (&[][..], "", "an ordinary client"),
+        (&[("host", "127.0.0.1:8181")], "", "an address"),
+        (&[("host", "[::1]:8181")], "", "an address of IPv6"),
+        (&[("host", "Decide.Internal:8181")], "", "an allowed name"),
+        (&[("host", "rebound.example")], "host_not_allowed", "a rebound name"),
+        (&[("host", "127.0.0.1.rebound.example")], "host_not_allowed", "a name that looks like an address"),
+        (&[("host", "localhost"), ("host", "rebound.example")], "host_not_allowed", "two names"),
+        (&[("origin", "https://evil.example")], "origin_not_allowed", "a page"),
+        (&[("origin", "null")], "origin_not_allowed", "a sandboxed page"),
+        (&[("origin", "https://console.example")], "", "a page of an allowed origin"),
+        (
+            &[("origin", "https://console.example"), ("origin", "https://evil.example")],
+            "origin_not_allowed",
+            "two origins",
+        ),
+    ];
+    let endpoints = decisions.map(|it| (server.tcp(), it)).into_iter().chain(operators.map(|it| (server.admin, it)));
+    for (address, (line, body)) in endpoints {
+        for (headers, reason, who) in headers {
+            let answer = ask(address, line, headers, body);
+            assert_eq!(
+                (answer.status, &*answer.reason()),
+                (if reason.is_empty() { 200 } else { 403 }, reason),
+                "{line} by {who}"
+            );
+        }
+        let types = [
+            ("application/json", true),
+            ("Application/JSON; charset=UTF-8", true),
+            ("application/json;charset=\"utf-8\"", true),
+            ("text/plain", false),
+            ("text/plain; application/json", false),
+            ("application/x-www-form-urlencoded", false),
+            ("application/json, text/plain", false),
+            ("application/json; charset=utf-16", false),
+            ("", false),
+        ];
+        for (kind, is_accepted) in types.into_iter().filter(|_| line.starts_with("POST")) {
+            let answer = ask(address, line, &[("content-type", kind)], body);
+            let expected = if is_accepted { (200, "") } else { (415, "json_expected") };
+            assert_eq!((answer.status, &*answer.reason()), expected, "{line} with {kind}");
+        }
+    }
+    // A target with a name of its own, as for a proxy.
+    let target = format!("POST http://rebound.example/v1/decide");
+    assert_eq!(ask(server.tcp(), &target, &[("content-type", "application/json")], &body).reason(), "host_not_allowed");
+    // Gateways pass on what their clients send.
+    let token = format!("Bearer {SECRET}");
+    let client = [("host", "maps.example.com"), ("origin", "https://app.example"), ("authorization", &token)];
+    let url = "/v3/maps/dw/table?name=db.t";
+    for (line, more) in [
+        (format!("GET /authz/envoy{url}"), &[][..]),
+        ("GET /authz/nginx".to_owned(), &[("x-original-method", "GET"), ("x-original-uri", url)]),
+        ("GET /authz/forwarded".to_owned(), &[("x-forwarded-method", "GET"), ("x-forwarded-uri", url)]),
+    ] {
+        assert_eq!(server.ask(&line, &[&client[..], more].concat(), "").status, 200, "{line}");
+    }
+    // No page speaks gRPC by HTTP/2 here, and by HTTP/1 nobody does.
+    let check = "POST /envoy.service.auth.v3.Authorization/Check";
+    assert_eq!(server.ask(check, &[("content-type", "application/grpc")], "").status, 505);
+}
+
+#[test]
+fn names_are_not_checked_on_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.sock");
+    let _server = serve(Some(&policy("t")), ServerOptions { listen: Address::Unix(path.clone()), ..options() });
+    let body = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
+    let mut stream = UnixStream::connect(&path).unwrap();
+    stream.write_all(request("POST /v1/decide", &[("host", "portcullis")], &body).as_bytes()).unwrap();
+    assert_eq!(answer(&mut stream).json()["decision"], "allow");
+}
+
+#[test]
+fn an_instant_that_a_caller_names_is_neither_the_logs_time_nor_a_use() {
+    let folder = tempfile::tempdir().unwrap();
+    let location = Location::file(folder.path().join("registry.db"));
+    let ana = Actor::new("ana", now()).unwrap();
+    let mut registry = Registry::open(&location, true).unwrap();
+    let new = NewToken { apis: vec!["lds".into()], ..NewToken::default() };
+    let created = registry.create_token(&ana, &new).unwrap();
+    let log = folder.path().join("log.jsonl");
+    let operations = Operations::start(OperationsOptions {
+        log: Some((Target::File(log.clone()), LogOptions::default())),
+        ..OperationsOptions::new(Source::registry(location))
+    })
+    .unwrap();
+    let authority = Arc::new(Authority::new(operations, Reader::default()));
+    let asked = portcullis::Request::new("lds", "").secret(created.secret.expose());
+    let far = "9999-12-31T23:59:59Z".parse().unwrap();
+    let before: portcullis::base::Timestamp = std::time::SystemTime::now().into();
+    for named in [Some(far), None, Some(now()), Some("0001-01-01".parse().unwrap())] {
+        assert!(authority.decide(&asked, Ids::default(), named).is_yes());
+    }
+    drop(authority);
+    let lines = fs::read_to_string(&log).unwrap();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let after: portcullis::base::Timestamp = std::time::SystemTime::now().into();
+    for line in &lines {
+        let time = line["time"].as_str().unwrap().parse().unwrap();
+        assert!((before..=after).contains(&time), "{line}");
+    }
+    let named: Vec<_> = lines.iter().map(|line| line["evaluated_at"].clone()).collect();
+    assert_eq!(
+        named,
+        [json!("9999-12-31T23:59:59Z"), Value::Null, json!(now().to_string()), json!("0001-01-01T00:00:00Z")]
+    );
+    let usage = &registry.usage().unwrap()[&created.token.id];
+    assert_eq!(usage.allowed, 1, "only the present is a use");
+    assert!((before.seconds()..=after.seconds()).contains(&usage.last_used.seconds()), "{usage:?}");
+}
+
+#[test]
+fn an_instant_of_authzen_and_of_the_native_endpoint_is_logged_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("policy.json"), policy("t")).unwrap();
+    let server = super::binary::start(folder.path(), &["--log", "log.jsonl"]);
+    let native = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t", "now": "9999-12-31"});
+    let evaluation = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"}, "context": {"time": "9999-12-31T00:00:00Z"},
+        "resource": {"type": "resource", "id": "db.t", "properties": {"connection": "dw"}}});
+    assert_eq!(ask(server.listen, "POST /v1/decide", &[], &native.to_string()).status, 200);
+    assert_eq!(ask(server.listen, "POST /access/v1/evaluation", &[], &evaluation.to_string()).status, 200);
+    let log = folder.path().join("log.jsonl");
+    super::util::eventually("both are logged", || fs::read_to_string(&log).is_ok_and(|text| text.lines().count() == 2));
+    for line in fs::read_to_string(&log).unwrap().lines() {
+        let line: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(line["evaluated_at"], "9999-12-31T00:00:00Z", "{line}");
+        assert!(line["time"].as_str().unwrap() < "9000", "{line}");
+    }
 }

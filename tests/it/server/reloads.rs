@@ -39,7 +39,10 @@ impl Client {
     fn may(&mut self, token: usize, table: &str) -> bool {
         let body =
             format!(r#"{{"token": "{SECRET}-{token}", "api": "maps", "connection": "dw", "resource": "db.{table}"}}"#);
-        let head = format!("POST /v1/decide HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST /v1/decide HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         self.0.get_mut().write_all(format!("{head}{body}").as_bytes()).unwrap();
         let (mut status, mut length) = (String::new(), 0);
         self.0.read_line(&mut status).unwrap();

@@ -4,14 +4,46 @@ use std::collections::BTreeMap;
 
 use portcullis::decision::{Reason, Replay};
 use portcullis::server::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
+use portcullis::server::{Ids, PreflightEnd, PreflightSeen};
 use portcullis::wire::{ReplayRequest, Replayed, WireRequest};
 use portcullis::{Authorizer, Options};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
+use serde_json::json;
 
 use super::util::{decide_and, now};
 use crate::engine::{policy, snapshot};
 use crate::generate::{World, worlds};
+
+/// No token decides about a preflight, so that a replay has nothing to compare.
+#[test]
+fn preflights_are_logged_and_a_replay_skips_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("log.jsonl");
+    let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default()).unwrap();
+    for end in PreflightEnd::ALL {
+        let ids = Ids { request: Some("r-7"), trace: None };
+        log.record_preflight(&PreflightSeen { at: now(), ids, generation: 3, end });
+    }
+    log.close();
+    let lines = std::fs::read_to_string(file).unwrap();
+    let snapshot = snapshot(&policy(&json!([])), &Options::default());
+    let ends: Vec<_> = lines
+        .lines()
+        .map(|line| {
+            let replay = ReplayRequest::read(line.as_bytes()).unwrap_or_else(|error| panic!("{error}: {line}"));
+            assert!(matches!(replay.decide(&Replay::new(&snapshot), now()), Replayed::Skipped(_)), "{line}");
+            let line: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!((&line["id"], &line["generation"]), (&json!("r-7"), &json!(3)));
+            [&line["preflight"], &line["decision"], &line["reason"]]
+                .map(|text| text.as_str().unwrap_or_default().to_owned())
+        })
+        .collect();
+    assert_eq!(
+        ends,
+        [["passed", "none", ""], ["answered", "none", ""], ["refused", "deny", "request_not_understood"],]
+    );
+}
 
 #[test]
 fn a_line_decides_again_as_it_was_decided() {

@@ -113,8 +113,13 @@ pub(super) fn connect(address: SocketAddr) -> TcpStream {
 pub(super) fn request(line: &str, headers: &[(&str, &str)], body: &str) -> String {
     let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     let headers = headers.concat();
+    let is_json = line.starts_with("POST /v1/") || line.starts_with("POST /access/");
+    let is_typed = headers.to_ascii_lowercase().contains("content-type:");
+    let kind = if is_json && !is_typed { "content-type: application/json\r\n" } else { "" };
+    let is_called = headers.to_ascii_lowercase().contains("host:");
+    let host = if is_called { "" } else { "host: localhost\r\n" };
     let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
-    format!("{line} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{headers}{length}\r\n{body}")
+    format!("{line} HTTP/1.1\r\n{host}connection: close\r\n{kind}{headers}{length}\r\n{body}")
 }
 
 /// All that comes until the connection is closed.

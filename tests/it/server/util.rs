@@ -61,6 +61,7 @@ pub(super) fn decide_and(
     let took = Duration::from_nanos(321);
     tell(&Decided {
         at,
+        evaluated_at: None,
         ids: Ids { request: Some("r-1"), trace: None },
         generation,
         token_id,

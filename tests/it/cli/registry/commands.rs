@@ -131,7 +131,11 @@ fn others_neither_see_nor_change_what_is_not_theirs() {
     // The same name is free for another user, and an administrator sees both.
     bo("credentials create token --name map --connection dw --source a.b --apis maps").stdout(0);
     let ran = bo("credentials delete token map --all-users").run();
-    assert!(ran.stderr.starts_with("error: 2 tokens have the name `map`: tk_"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.starts_with("error: 2 tokens have the name `map`\nhelp: name one by its id: `id:tk_"),
+        "{}",
+        ran.stderr
+    );
     let list = parse(&bo("credentials list tokens --all-users --format json").stdout(0));
     assert_eq!(list.as_array().unwrap().len(), 2);
     bo(&format!("credentials delete token {id} --all-users")).stdout(0);

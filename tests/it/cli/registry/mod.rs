@@ -3,6 +3,7 @@
 mod commands;
 mod crash;
 mod errors;
+mod files;
 mod model;
 mod readme;
 

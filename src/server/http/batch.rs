@@ -1,0 +1,126 @@
+//! Lists of requests: how long they may be, and how they leave room for other requests.
+
+use std::cell::Cell;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::Refused;
+
+/// A list works for this long at a time.
+const SLICE: Duration = Duration::from_millis(1);
+
+/// The elements of the JSON list that `text` is, each as its text; refused if there are more than `limit`.
+pub(super) fn elements(text: &[u8], limit: usize) -> Result<Vec<&RawValue>, Refused> {
+    let is_long = Cell::new(false);
+    let mut deserializer = serde_json::Deserializer::from_slice(text);
+    let list = Elements { limit, is_long: &is_long }.deserialize(&mut deserializer);
+    let list = list.and_then(|list| deserializer.end().map(|()| list));
+    list.map_err(|error| {
+        if is_long.get() {
+            Refused::TooLarge(format!(
+                "the list has more than {limit} elements: send it in parts, or raise `--max-batch`"
+            ))
+        } else {
+            Refused::Invalid(error.to_string())
+        }
+    })
+}
+
+struct Elements<'a> {
+    limit: usize,
+    is_long: &'a Cell<bool>,
+}
+
+impl<'de> DeserializeSeed<'de> for Elements<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Elements<'_> {
+    type Value = Vec<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(element) = elements.next_element()? {
+            if list.len() == self.limit {
+                self.is_long.set(true);
+                return Err(A::Error::custom("too many elements"));
+            }
+            list.push(element);
+        }
+        Ok(list)
+    }
+}
+
+/// The lists that are worked on at once. They take turns with single requests, and with each other.
+#[derive(Debug)]
+pub(super) struct Batches(Semaphore);
+
+impl Batches {
+    /// Lists keep at most half of `threads` busy.
+    pub(super) fn new(threads: usize) -> Self {
+        Self(Semaphore::new(threads.div_ceil(2).clamp(1, Semaphore::MAX_PERMITS)))
+    }
+
+    /// Waits for the turn of a list.
+    pub(super) async fn turn(&self) -> Turn<'_> {
+        // It is never closed.
+        Turn { _permit: self.0.acquire().await.ok(), since: Instant::now() }
+    }
+}
+
+/// The turn of one list.
+#[derive(Debug)]
+pub(super) struct Turn<'b> {
+    _permit: Option<SemaphorePermit<'b>>,
+    since: Instant,
+}
+
+impl Turn<'_> {
+    /// To be called before each element: lets others work where this list has worked for long, and is where a list ends whose time
+    /// is over.
+    pub(super) async fn pause(&mut self) {
+        if self.since.elapsed() >= SLICE {
+            tokio::task::yield_now().await;
+            self.since = Instant::now();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_ends_where_it_is_too_long() {
+        let read = |text: &str| match elements(text.as_bytes(), 3) {
+            Ok(list) => format!("{}", list.len()),
+            Err(Refused::TooLarge(_)) => "too large".to_owned(),
+            Err(Refused::Invalid(_)) => "invalid".to_owned(),
+        };
+        for (text, found) in [
+            ("[]", "0"),
+            ("[1, {}, [[]]]", "3"),
+            ("[1,2,3,4]", "too large"),
+            // Nothing after it is read.
+            ("[1,2,3,4,", "too large"),
+            ("[1,2,3", "invalid"),
+            ("[1] 2", "invalid"),
+            ("{}", "invalid"),
+            ("", "invalid"),
+        ] {
+            assert_eq!(read(text), found, "{text}");
+        }
+    }
+}

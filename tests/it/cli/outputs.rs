@@ -1,0 +1,246 @@
+//! Output files: never one of the inputs, and whole or not at all.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use super::util::{Dir, POLICY};
+
+const CATALOG: &str = "connection,name\ndw,public.roads\n";
+const SOURCES: &str = "{\"name\": \"daily\", \"sql\": \"SELECT 1\"}\n";
+
+/// A directory with one file for each kind of input.
+fn inputs() -> Dir {
+    let dir = Dir::with_policy().file("shadow.json", POLICY).file("catalog.csv", CATALOG);
+    let dir = dir.file("sources.jsonl", SOURCES).file("usage.jsonl", "").file("routes.json", "{}");
+    for (name, option) in [("tls.pem", ""), ("tls.key", ""), ("ca.pem", "")] {
+        fs::write(dir.path(name), option).unwrap();
+    }
+    dir.command("connections add dw --db sqlite:registry.db --user ana").stdout(0);
+    dir
+}
+
+/// The bytes of every file, by name.
+fn contents(dir: &Dir) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(dir.path("")).unwrap().map(|entry| entry.unwrap());
+    let files = entries.filter(|entry| entry.path().is_file());
+    files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// A script of the shell, in which `$P` is the command.
+fn shell(dir: &Dir, script: &str) -> Output {
+    let mut command = Command::new("bash");
+    command.current_dir(dir.path("")).args(["-c", script]).env("P", env!("CARGO_BIN_EXE_portcullis"));
+    command.env_remove("PORTCULLIS_DB").env_remove("PORTCULLIS_POLICY").stdin(Stdio::null()).output().unwrap()
+}
+
+const COMPILE: &str = "compile --policy policy.json --output";
+const REPORT: &str = "audit report --policy policy.json --catalog catalog.csv --usage usage.jsonl \
+                      --named-sources sources.jsonl --report";
+const SERVE: &str = "serve --policy policy.json --shadow shadow.json --routes routes.json --state-dir state \
+                     --tls-cert tls.pem --tls-key tls.key --client-ca ca.pem --log";
+
+/// Commands with the option for their output last, and their inputs.
+const COMMANDS: [(&str, &[&str]); 5] = [
+    (COMPILE, &["policy.json"]),
+    ("compile --db sqlite:registry.db --output", &["registry.db", "registry.db-wal", "registry.db-shm"]),
+    (REPORT, &["policy.json", "catalog.csv", "usage.jsonl", "sources.jsonl"]),
+    (
+        SERVE,
+        &[
+            "policy.json",
+            "shadow.json",
+            "routes.json",
+            "tls.pem",
+            "tls.key",
+            "ca.pem",
+            "state/policy.json",
+            "state/lock",
+        ],
+    ),
+    ("serve --db sqlite:registry.db --log", &["registry.db", "registry.db-wal", "registry.db-shm"]),
+];
+
+#[test]
+fn no_output_is_written_over_an_input() {
+    for (command, files) in COMMANDS {
+        for file in files {
+            let dir = inputs();
+            fs::create_dir(dir.path("folder")).unwrap();
+            symlink(".", dir.path("here")).unwrap();
+            symlink(file, dir.path("link")).unwrap();
+            symlink("link", dir.path("links")).unwrap();
+            let is_there = dir.path(file).exists();
+            if is_there {
+                fs::hard_link(dir.path(file), dir.path("hard")).unwrap();
+            }
+            let before = contents(&dir);
+            let absolute = dir.path(file).display().to_string();
+            let mut names = vec![
+                (*file).to_owned(),
+                format!("./{file}"),
+                format!("folder/../{file}"),
+                format!("here/{file}"),
+                absolute,
+            ];
+            if is_there {
+                names.extend(["link", "links", "hard", "here/hard"].map(ToOwned::to_owned));
+            }
+            for name in names {
+                let error = dir.command(command).arg(&name).stderr();
+                assert!(error.starts_with(&format!("error: cannot write `{name}`: ")), "{command} {name}: {error}");
+                assert!(error.contains("reads"), "{command} {name}: {error}");
+                assert_eq!(contents(&dir), before, "{command} {name}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_output_is_written_over_what_standard_input_is() {
+    for script in [
+        "$P compile --policy - --output policy.json < policy.json",
+        "$P compile --policy /dev/stdin --output policy.json < policy.json",
+        "$P compile --policy /proc/self/fd/3 --output policy.json 3< policy.json",
+        "$P compile --policy policy.json --output - >> policy.json",
+        "$P compile --policy policy.json --output /dev/stdout >> policy.json",
+        "$P compile --policy policy.json --output /dev/fd/3 3>> policy.json",
+        "$P audit report --policy policy.json --catalog - --report catalog.csv < catalog.csv",
+        "$P audit report --policy policy.json --report - >> policy.json",
+    ] {
+        let dir = inputs();
+        let before = contents(&dir);
+        let ran = shell(&dir, script);
+        let error = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.code() == Some(2) && error.contains("cannot write"), "{script}: {error}");
+        assert_eq!(contents(&dir), before, "{script}");
+    }
+}
+
+#[test]
+fn a_failure_leaves_the_output_that_was_there() {
+    for script in [
+        // The policy is broken, the catalog is, or nothing more can be written.
+        "echo '{' > policy.json; $P compile --policy policy.json --output out",
+        "echo '{' > policy.json; $P audit report --policy policy.json --report out",
+        "echo 'a,b' > catalog.csv; $P audit report --policy policy.json --catalog catalog.csv --report out",
+        "trap '' XFSZ; ulimit -f 0; $P compile --policy policy.json --output out",
+        "trap '' XFSZ; ulimit -f 0; $P audit report --policy policy.json --report out",
+        "trap '' XFSZ; ulimit -f 0; $P man --dir .",
+    ] {
+        let dir = inputs().file("out", "what was there").file("portcullis.1", "what was there");
+        let ran = shell(&dir, script);
+        assert_eq!(ran.status.code(), Some(2), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
+        for name in ["out", "portcullis.1"] {
+            assert_eq!(fs::read_to_string(dir.path(name)).unwrap(), "what was there", "{script}");
+        }
+        let left: Vec<_> = contents(&dir).into_keys().filter(|name| name.starts_with('.')).collect();
+        assert_eq!(left, Vec::<String>::new(), "{script}");
+    }
+}
+
+#[test]
+fn what_is_replaced_keeps_its_permissions_and_links_stay_links() {
+    for command in [COMPILE, REPORT] {
+        let dir = inputs().file("out", "what was there");
+        fs::create_dir(dir.path("folder")).unwrap();
+        fs::set_permissions(dir.path("out"), fs::Permissions::from_mode(0o640)).unwrap();
+        symlink("../out", dir.path("folder/link")).unwrap();
+        fs::hard_link(dir.path("out"), dir.path("old")).unwrap();
+        dir.command(command).arg("folder/link").run();
+        let mode = |name: &str| fs::metadata(dir.path(name)).unwrap().mode() & 0o777;
+        assert!(fs::symlink_metadata(dir.path("folder/link")).unwrap().is_symlink(), "{command}");
+        assert_ne!(fs::read(dir.path("out")).unwrap(), b"what was there", "{command}");
+        assert_eq!((mode("out"), fs::read(dir.path("old")).unwrap()), (0o640, b"what was there".to_vec()), "{command}");
+        // A new one is made as any file is.
+        shell(&dir, &format!("umask 027; $P {command} new"));
+        assert_eq!(mode("new"), 0o640, "{command}");
+        symlink("made", dir.path("dangling")).unwrap();
+        dir.command(command).arg("dangling").run();
+        assert!(dir.path("made").is_file() && fs::symlink_metadata(dir.path("dangling")).unwrap().is_symlink());
+    }
+}
+
+#[test]
+fn pipes_devices_and_descriptors_are_written_as_they_are() {
+    let dir = inputs();
+    let file = |command: &str| {
+        dir.command(command).arg("expected").run();
+        fs::read(dir.path("expected")).unwrap()
+    };
+    let compiled = file(COMPILE);
+    let report = "audit report --policy policy.json --title x --report";
+    let page = file(report);
+    for (command, expected) in [(COMPILE, &compiled), (report, &page)] {
+        for script in [
+            "$P COMMAND - > got 2> summary",
+            "$P COMMAND /dev/stdout > got 2> summary",
+            "$P COMMAND /dev/fd/1 > got 2> summary",
+            "$P COMMAND /dev/stdout 2> summary | cat > got",
+            "$P COMMAND /dev/fd/3 3> got",
+            "$P COMMAND /proc/self/fd/3 3> got",
+            "ln -s /dev/stdout link; $P COMMAND link > got 2> summary; rm link",
+            "$P COMMAND >(cat > got; echo > done); while [ ! -e done ]; do sleep 0.01; done; rm done",
+            "mkfifo pipe; cat pipe > got & $P COMMAND pipe; wait; test -p pipe; rm pipe",
+            "printf before > got; $P COMMAND /dev/fd/3 3>> got; tail -c +7 got > rest; mv rest got",
+        ] {
+            let script = script.replace("COMMAND", command);
+            let ran = shell(&dir, &script);
+            assert!(ran.status.success(), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
+            // The page says when it was made.
+            let text = |bytes: &[u8]| bytes.iter().copied().filter(|byte| !byte.is_ascii_digit()).collect::<Vec<_>>();
+            let got = fs::read(dir.path("got")).unwrap();
+            assert!(text(&got) == text(expected), "{script}: something else was written");
+            fs::remove_file(dir.path("got")).unwrap();
+        }
+        let ran = shell(&dir, &format!("$P {command} /dev/full"));
+        assert_eq!(ran.status.code(), Some(2));
+        assert!(String::from_utf8_lossy(&ran.stderr).contains("cannot write `/dev/full`"));
+        assert!(shell(&dir, &format!("$P {command} /dev/null")).status.success() && !Path::new("/dev/null").is_file());
+    }
+    assert!(!dir.path("-").exists());
+    let summary = fs::read_to_string(dir.path("summary")).unwrap();
+    assert_eq!(summary, "", "the report tells nothing beside itself");
+    let ran = dir.command(COMPILE).arg("folder/").run();
+    assert_eq!(ran.code, 2);
+    fs::create_dir(dir.path("folder")).unwrap();
+    for command in [COMPILE, report] {
+        let error = dir.command(command).arg("folder").stderr();
+        assert!(error.starts_with("error: cannot write `folder`: "), "{error}");
+    }
+}
+
+#[test]
+fn manual_pages_are_written_through_no_link() {
+    let dir = inputs().file("notes", "what was there");
+    fs::create_dir(dir.path("man")).unwrap();
+    dir.command("man --dir man").stdout(0);
+    let page = fs::read(dir.path("man/portcullis.1")).unwrap();
+    dir.command("man --dir man").stdout(0);
+    assert_eq!(fs::read(dir.path("man/portcullis.1")).unwrap(), page);
+    assert!(dir.path("man/portcullis-audit-lint.1").exists());
+    fs::remove_file(dir.path("man/portcullis-serve.1")).unwrap();
+    symlink("../notes", dir.path("man/portcullis-serve.1")).unwrap();
+    let error = dir.command("man --dir man").stderr();
+    assert!(error.starts_with("error: cannot write `man/portcullis-serve.1`: "), "{error}");
+    assert_eq!(fs::read_to_string(dir.path("notes")).unwrap(), "what was there");
+}
+
+#[test]
+fn a_log_is_appended_to_and_a_policy_in_the_state_directory_stays() {
+    let dir = Dir::with_policy();
+    let before = contents(&dir);
+    let error = dir.command("serve --policy policy.json --state-dir .").stderr();
+    assert!(error.contains("cannot write `./policy.json`"), "{error}");
+    assert_eq!(contents(&dir), before);
+    // Also before there is one.
+    fs::remove_file(dir.path("policy.json")).unwrap();
+    for name in ["policy.json", "./policy.json"] {
+        let error = dir.command("serve --policy policy.json --log").arg(name).stderr();
+        assert!(error.contains("reads"), "{error}");
+    }
+    assert!(!dir.path("policy.json").exists());
+}

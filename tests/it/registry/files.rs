@@ -1,0 +1,173 @@
+//! Registries whose files are replaced, removed or copied while they are in use.
+#![cfg(unix)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use portcullis::registry::record::Usage;
+use portcullis::registry::{Actor, Location, NewToken, Registry, RegistryError, TokenEdit};
+
+use super::raw::{Raw, copy};
+
+fn ana() -> Actor {
+    Actor::new("ana", "2026-11-22T12:00:00Z".parse().unwrap()).unwrap()
+}
+
+fn new() -> NewToken {
+    NewToken { apis: vec!["lds".into()], ..NewToken::default() }
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+/// What happens to the files of a registry that is open.
+const FAULTS: [(&str, fn(&Path)); 9] = [
+    ("the log is removed", |path| fs::remove_file(beside(path, "-wal")).unwrap()),
+    ("the index is removed", |path| fs::remove_file(beside(path, "-shm")).unwrap()),
+    ("log and index are removed", |path| {
+        fs::remove_file(beside(path, "-wal")).unwrap();
+        fs::remove_file(beside(path, "-shm")).unwrap();
+    }),
+    ("the log is replaced by an empty one", |path| {
+        fs::remove_file(beside(path, "-wal")).unwrap();
+        fs::write(beside(path, "-wal"), "").unwrap();
+    }),
+    ("the database is removed", |path| fs::remove_file(path).unwrap()),
+    ("all files are removed", |path| {
+        for suffix in ["", "-wal", "-shm"] {
+            fs::remove_file(beside(path, suffix)).unwrap();
+        }
+    }),
+    ("a copy is renamed over it", |path| {
+        copy(path, &beside(path, ".copy"));
+        fs::rename(beside(path, ".copy"), path).unwrap();
+    }),
+    ("a copy is renamed over it, log and index are removed", |path| {
+        copy(path, &beside(path, ".copy"));
+        fs::rename(beside(path, ".copy"), path).unwrap();
+        fs::remove_file(beside(path, "-wal")).unwrap();
+        fs::remove_file(beside(path, "-shm")).unwrap();
+    }),
+    ("its folder is renamed", |path| {
+        let folder = path.parent().unwrap();
+        fs::rename(folder, folder.with_extension("old")).unwrap();
+    }),
+];
+
+type Write = fn(&mut Registry, &str) -> Result<(), RegistryError>;
+
+const WRITES: [(&str, Write); 7] = [
+    ("delete", |registry, id| registry.delete_token(&ana(), id, true).map(drop)),
+    ("rotate", |registry, id| registry.rotate_token(&ana(), id, None, None).map(drop)),
+    ("update", |registry, id| {
+        let edit = TokenEdit { name: Some("other".into()), ..TokenEdit::default() };
+        registry.update_token(&ana(), id, &edit).map(drop)
+    }),
+    ("create", |registry, _| registry.create_token(&ana(), &new()).map(drop)),
+    ("add a connection", |registry, _| registry.add_connection(&ana(), "dw", "generic", None, false).map(drop)),
+    ("create a named source", |registry, _| registry.create_named_source(&ana(), "abc", "SELECT 1", None).map(drop)),
+    ("record usage", |registry, id| {
+        registry.record_usage(&[Usage { token: id.to_owned(), allowed: 1, last_used: "2026-11-22".parse().unwrap() }])
+    }),
+];
+
+#[test]
+fn a_write_through_files_that_are_not_the_registrys_any_more_is_an_error() {
+    for (fault, happen) in FAULTS {
+        for (name, write) in WRITES {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = dir.path().join("data");
+            fs::create_dir(&folder).unwrap();
+            let path = folder.join("registry.db");
+            let mut registry = Registry::open(&Location::file(&path), true).unwrap();
+            let id = registry.create_token(&ana(), &new()).unwrap().token.id;
+            happen(&path);
+            let error = write(&mut registry, &id).expect_err(&format!("{fault}: {name}"));
+            assert!(matches!(error, RegistryError::Storage(_)), "{fault}: {name}: {error}");
+            assert!(error.to_string().contains("registry.db"), "{fault}: {name}: {error}");
+            // Neither is it read on: what is open is not what the path names.
+            assert!(registry.policy_document().is_err() && registry.data_version().is_err(), "{fault}");
+        }
+    }
+}
+
+#[test]
+fn every_change_is_in_the_database_file_when_it_is_reported() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    let mut registry = Registry::open(&Location::file(&path), true).unwrap();
+    // Another process that has it open, and reads from time to time.
+    let mut other = Raw::open(&path);
+    for round in 0..5 {
+        let kept = registry.create_token(&ana(), &new()).unwrap().token.id;
+        let revoked = registry.create_token(&ana(), &new()).unwrap().token.id;
+        assert_eq!(other.text("SELECT revision FROM registry").unwrap(), (3 * round + 2).to_string());
+        registry.delete_token(&ana(), &revoked, false).unwrap();
+        // A copy of that file alone, as people make it.
+        let copied = dir.path().join(format!("copy{round}.db"));
+        copy(&path, &copied);
+        let tokens = Registry::open(&Location::file(&copied), false).unwrap().tokens(&ana()).unwrap();
+        let ids: Vec<_> = tokens.iter().map(|token| &token.id).collect();
+        assert!(ids.contains(&&kept) && !ids.contains(&&revoked), "{round}: {ids:?}");
+    }
+    let before = fs::metadata(beside(&path, "-wal")).unwrap().len();
+    assert_eq!(before, 0, "the log is not empty: removing it would lose something");
+}
+
+#[test]
+fn a_copy_that_belongs_to_two_states_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    let mut registry = Registry::open(&Location::file(&path), true).unwrap();
+    registry.create_token(&ana(), &new()).unwrap();
+    drop(registry);
+    for (what, sql) in [
+        ("a newer revision than the trail's", "UPDATE registry SET revision = revision + 1"),
+        ("an older one", "UPDATE registry SET revision = revision - 1"),
+    ] {
+        let copied = dir.path().join("copy.db");
+        copy(&path, &copied);
+        Raw::open(&copied).run(sql).unwrap();
+        for create in [false, true] {
+            let error = Registry::open(&Location::file(&copied), create).expect_err(what).to_string();
+            assert!(error.contains("is not one state of a registry"), "{what}: {error}");
+        }
+        fs::remove_file(&copied).unwrap();
+    }
+}
+
+#[test]
+fn a_registry_is_not_made_anew_beside_the_log_of_a_lost_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    let _open = {
+        drop(Registry::open(&Location::file(&path), true).unwrap());
+        let mut raw = Raw::open(&path);
+        raw.run("INSERT INTO connections (name, dialect, named_sources_only) VALUES ('dw', 'generic', 0)").unwrap();
+        raw
+    };
+    let log = fs::read(beside(&path, "-wal")).unwrap();
+    assert!(!log.is_empty());
+    fs::remove_file(&path).unwrap();
+    let error = Registry::open(&Location::file(&path), true).unwrap_err().to_string();
+    assert!(error.contains("registry.db` is missing, and a part of it, "), "{error}");
+    assert!(!path.exists());
+    assert_eq!(fs::read(beside(&path, "-wal")).unwrap(), log);
+}
+
+#[test]
+fn a_second_name_of_the_file_is_refused_while_the_first_is_in_use() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    drop(Registry::open(&Location::file(&path), true).unwrap());
+    let (hard, soft) = (dir.path().join("hard.db"), dir.path().join("soft.db"));
+    fs::hard_link(&path, &hard).unwrap();
+    std::os::unix::fs::symlink(&path, &soft).unwrap();
+    let raw = Raw::open(&path);
+    let error = Registry::open(&Location::file(&hard), true).unwrap_err().to_string();
+    assert!(error.contains("another process has"), "{error}");
+    Registry::open(&Location::file(&soft), true).unwrap().create_token(&ana(), &new()).unwrap();
+    drop(raw);
+    assert_eq!(Registry::open(&Location::file(&hard), false).unwrap().tokens(&ana()).unwrap().len(), 1);
+}
