@@ -31,6 +31,7 @@ struct Inner {
     shed: AtomicU64,
     open: AtomicU64,
     refused: AtomicU64,
+    not_accepted: AtomicU64,
     idle: AtomicU64,
     incomplete: AtomicU64,
     unread: AtomicU64,
@@ -76,6 +77,7 @@ impl Gate {
             shed: count(),
             open: count(),
             refused: count(),
+            not_accepted: count(),
             idle: count(),
             incomplete: count(),
             unread: count(),
@@ -101,6 +103,7 @@ impl Gate {
         Connections {
             open: count(&self.0.open),
             refused: count(&self.0.refused),
+            not_accepted: count(&self.0.not_accepted),
             closed: [
                 (Cause::Idle.as_str(), count(&self.0.idle)),
                 (Cause::Incomplete.as_str(), count(&self.0.incomplete)),
@@ -119,6 +122,11 @@ impl Gate {
         }
         self.0.refused.fetch_add(1, Relaxed);
         None
+    }
+
+    /// The system gave no connection: mostly, there are too many open files.
+    pub(super) fn not_accepted(&self) {
+        self.0.not_accepted.fetch_add(1, Relaxed);
     }
 
     /// A connection is closed although its client has not closed it.
