@@ -210,6 +210,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     runtime.block_on(serve(Arc::clone(&authority), options))?;
     // What is left open ends now; then the log is written to its end.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    authority.operations().close();
     drop(authority);
     tracing::info!("stopped");
     Ok(Exit::Success)

@@ -15,11 +15,14 @@ use hyper_util::service::TowerToHyperService;
 
 use super::Limits;
 use super::bodies::{arriving, leaving};
-use super::connection::{Cause, Connection};
+use super::connection::{Cause, Connection, Ending};
 use super::metrics::{Connections, Load};
 use crate::answer::failure;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The only answer without an end: changes of the health, over gRPC.
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Lets connections and requests pass. Clones count together.
 #[derive(Debug, Clone)]
@@ -160,6 +163,7 @@ impl Gate {
     ) -> Response {
         let active = connection.activate(request.version() == Version::HTTP_2);
         let id = request.headers().get(REQUEST_ID).cloned();
+        let ending = if request.uri().path() == WATCH { Ending::Endless } else { Ending::Whole };
         let mut response = match self.enter() {
             None => self.overloaded("too many requests at once: try again"),
             Some(_passed) => self.answer(connection, request, router).await,
@@ -170,7 +174,7 @@ impl Gate {
             }
         };
         repeat(&mut response);
-        leaving(response, active).unwrap_or_else(|| {
+        leaving(response, active, ending).unwrap_or_else(|| {
             let mut response = self.overloaded("too many answers wait to be read: try again");
             repeat(&mut response);
             response
