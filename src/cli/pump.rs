@@ -12,7 +12,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::{Chunk, Chunks};
-use super::output::{Stdout, bytes};
+use super::output::{Inputs, Stdout, bytes};
 
 /// Chunks that wait for a worker, and answers that wait to be written.
 const QUEUE: usize = 2;
@@ -54,6 +54,7 @@ impl Pump {
     /// Answers every line of the file at `path`, or of standard input for `-`, on standard output.
     pub(super) fn run<A: Answerer>(self, path: &Path, answerer: &A) -> anyhow::Result<A::Tally> {
         let name = path.display();
+        Inputs::check_stdout(path)?;
         let (input, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
             (Box::new(io::stdin()), None)
         } else {

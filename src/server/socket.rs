@@ -103,13 +103,11 @@ fn remove(path: &Path, id: FileId) -> io::Result<()> {
     if file_id(&fs::symlink_metadata(&moved)?) == id {
         return fs::remove_file(&moved);
     }
-    match fs::hard_link(&moved, path) {
-        Ok(()) => fs::remove_file(&moved)?,
-        Err(_) => {
-            let kept = aside.keep();
-            return Err(io::Error::other(format!("another file came there: it is kept in `{}`", kept.display())));
-        }
+    if fs::hard_link(&moved, path).is_err() {
+        let kept = aside.keep();
+        return Err(io::Error::other(format!("another file came there: it is kept in `{}`", kept.display())));
     }
+    fs::remove_file(&moved)?;
     Err(in_use())
 }
 

@@ -13,7 +13,7 @@ use portcullis::model::{Connection, Policy};
 use portcullis::name::Dialect;
 
 use super::progress::{Progress, interrupted, listen_for_interrupts};
-use crate::cli::output::{Color, Painted, counted, printable};
+use crate::cli::output::{Color, Inputs, Painted, counted, printable};
 use crate::cli::policy::is_stdin;
 
 /// How many rows are told that cannot be read.
@@ -65,6 +65,7 @@ const OPTION: &str = "--catalog-connection";
 pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>, Broken>)) -> anyhow::Result<Seen> {
     listen_for_interrupts()?;
     let cannot = || format!("cannot read `{}`", path.display());
+    Inputs::check_stdout(path)?;
     let file = if is_stdin(path) { None } else { Some(File::open(path).with_context(cannot)?) };
     let metadata = file.as_ref().and_then(|file| file.metadata().ok());
     let progress = Progress::new(metadata.filter(Metadata::is_file).map(|metadata| metadata.len()), quiet);

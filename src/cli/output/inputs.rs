@@ -28,6 +28,13 @@ impl Inputs {
         self.files.push(Input { path: path.to_owned(), id });
     }
 
+    /// Checks that standard output is not the file at `path`: what a command appends to its own input, it reads.
+    pub(crate) fn check_stdout(path: &Path) -> anyhow::Result<()> {
+        let mut inputs = Self::default();
+        inputs.add(path);
+        inputs.check(Path::new("-"))
+    }
+
     pub(crate) fn add_all<P: AsRef<Path>>(&mut self, paths: impl IntoIterator<Item = P>) {
         for path in paths {
             self.add(path.as_ref());
@@ -54,7 +61,13 @@ impl Inputs {
                 || (!is_stdin(&input.path) && is_missing(opened) && self::place(&input.path) == place)
         };
         let Some(input) = self.files.iter().find(is_same) else { return Ok(()) };
-        let (name, output) = (input.path.display(), output.display());
+        let name = input.path.display();
+        if is_stdin(output) {
+            bail!(
+                "cannot write to standard output: it is the file `{name}`, which this command reads; name another file"
+            );
+        }
+        let output = output.display();
         if output.to_string() == name.to_string() {
             bail!("cannot write `{output}`: this command reads it; name another file");
         }

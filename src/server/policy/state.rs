@@ -289,7 +289,8 @@ fn open_lock(path: &Path) -> io::Result<File> {
     if !fs::symlink_metadata(path)?.is_file() {
         return Err(io::Error::other("it is no ordinary file"));
     }
-    OpenOptions::new().append(true).open(path)
+    // What was saved can be read where nothing can be written.
+    OpenOptions::new().append(true).open(path).or_else(|error| File::open(path).map_err(|_| error))
 }
 
 /// Puts `text` at `path` so that at every moment the old or the new text is there, after a loss of power, too.

@@ -110,12 +110,17 @@ fn no_output_is_written_over_what_standard_input_is() {
         "$P compile --policy policy.json --output /dev/fd/3 3>> policy.json",
         "$P audit report --policy policy.json --catalog - --report catalog.csv < catalog.csv",
         "$P audit report --policy policy.json --report - >> policy.json",
+        "$P check --policy policy.json --requests usage.jsonl >> usage.jsonl",
+        "$P check --policy policy.json --requests - < usage.jsonl >> usage.jsonl",
+        "$P read --requests usage.jsonl >> usage.jsonl",
+        "$P audit exposure --policy policy.json --catalog catalog.csv >> catalog.csv",
+        "$P audit exposure --policy policy.json --catalog - < catalog.csv >> catalog.csv",
     ] {
         let dir = inputs();
         let before = contents(&dir);
         let ran = shell(&dir, script);
         let error = String::from_utf8_lossy(&ran.stderr);
-        assert!(ran.status.code() == Some(2) && error.contains("cannot write"), "{script}: {error}");
+        assert!(ran.status.code() == Some(2) && error.contains("cannot write "), "{script}: {error}");
         assert_eq!(contents(&dir), before, "{script}");
     }
 }

@@ -21,8 +21,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
+type Fault = fn(&Path);
+
 /// What happens to the files of a registry that is open.
-const FAULTS: [(&str, fn(&Path)); 9] = [
+const FAULTS: [(&str, Fault); 9] = [
     ("the log is removed", |path| fs::remove_file(beside(path, "-wal")).unwrap()),
     ("the index is removed", |path| fs::remove_file(beside(path, "-shm")).unwrap()),
     ("log and index are removed", |path| {

@@ -60,8 +60,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
+type Fault = fn(&Path);
+
 /// What happens to the files of a registry under a server.
-const FAULTS: [(&str, fn(&Path)); 5] = [
+const FAULTS: [(&str, Fault); 5] = [
     ("the log is removed", |path| fs::remove_file(beside(path, "-wal")).unwrap()),
     ("the index is removed", |path| fs::remove_file(beside(path, "-shm")).unwrap()),
     ("log and index are removed", |path| {

@@ -17,6 +17,9 @@ use tokio::runtime::Runtime;
 use super::running::{options, serve};
 use super::util::policy;
 
+type Make = fn(&Path);
+type Succeed = fn(&Path) -> Option<UnixListener>;
+
 /// Which listener has the path.
 const LISTENERS: [fn(&Path) -> ServerOptions; 2] = [
     |path| ServerOptions { listen: Address::Unix(path.to_owned()), ..options() },
@@ -47,7 +50,7 @@ fn stale(path: &Path) {
 
 #[test]
 fn no_other_file_is_replaced_by_a_socket() {
-    let kinds: [(&str, fn(&Path)); 10] = [
+    let kinds: [(&str, Make); 10] = [
         ("an ordinary file", |path| fs::write(path, "the policy").unwrap()),
         ("an ordinary file", |path| fs::write(path, "").unwrap()),
         ("an ordinary file", |path| {
@@ -116,7 +119,7 @@ fn a_start_that_fails_leaves_no_socket() {
 
 #[test]
 fn a_server_that_stops_removes_nothing_but_its_own_socket() {
-    let successors: [(&str, fn(&Path) -> Option<UnixListener>); 5] = [
+    let successors: [(&str, Succeed); 5] = [
         ("another server's socket", |path| Some(UnixListener::bind(path).unwrap())),
         ("a stale socket", |path| {
             stale(path);
@@ -178,10 +181,10 @@ fn servers_that_want_one_path_take_turns_and_never_remove_each_others_socket() {
                 let (path, authority): (PathBuf, _) = (path.clone(), &authority);
                 scope.spawn(move || {
                     let runtime = runtime();
-                    let mut served = 0;
+                    let mut times = 0;
                     for round in 0..ROUNDS {
                         let Ok(server) = bind(&runtime, authority, LISTENERS[0](&path)) else { continue };
-                        served += 1;
+                        times += 1;
                         let mine = inode(&path);
                         for _ in 0..10 {
                             std::thread::sleep(Duration::from_millis(1));
@@ -196,7 +199,7 @@ fn servers_that_want_one_path_take_turns_and_never_remove_each_others_socket() {
                             fs::remove_file(path.with_extension(thread.to_string())).unwrap();
                         }
                     }
-                    served
+                    times
                 })
             })
             .collect();

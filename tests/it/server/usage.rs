@@ -26,8 +26,10 @@ fn without_log(path: &Path) {
     }
 }
 
+type Replace = fn(&Path, &Path);
+
 /// Ways in which the file of a registry is replaced by the file `next`.
-const REPLACEMENTS: [(&str, fn(&Path, &Path)); 4] = [
+const REPLACEMENTS: [(&str, Replace); 4] = [
     ("renamed over", |path, next| fs::rename(next, path).unwrap()),
     ("renamed over, without the old log", |path, next| {
         fs::rename(next, path).unwrap();
@@ -61,12 +63,12 @@ fn usage_is_recorded_in_the_registry_that_replaced_another() {
         let recorder = UsageRecorder::start(location.clone(), usage, Duration::from_millis(10)).unwrap();
         let request = Request::new("lds", "").secret(created.secret.expose());
         let used = || assert!(authorizer.current().decide(&request, now()).is_allow());
-        let recorded = || {
+        let counted = || {
             let mut registry = Registry::open(&location, false).ok()?;
             Some(registry.usage().ok()?.get(&created.token.id).map_or(0, |usage| usage.allowed))
         };
         used();
-        eventually("the first use is recorded", || recorded() == Some(1));
+        eventually("the first use is recorded", || counted() == Some(1));
         let next = folder.path().join("next.db");
         copy(&path, &next);
         replace(&path, &next);
@@ -74,8 +76,8 @@ fn usage_is_recorded_in_the_registry_that_replaced_another() {
             used();
         }
         // A batch whose file is replaced while it is written may be counted in both.
-        eventually(how, || recorded() >= Some(4));
+        eventually(how, || counted() >= Some(4));
         drop(recorder);
-        assert!(recorded() <= Some(8), "{how}");
+        assert!(counted() <= Some(8), "{how}");
     }
 }

@@ -11,8 +11,10 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
+type Fault = fn(&Path);
+
 /// What happens to the files, and how a revocation afterwards may end.
-const FAULTS: [(&str, fn(&Path), &[i32]); 7] = [
+const FAULTS: [(&str, Fault, &[i32]); 7] = [
     ("nothing", |_| (), &[0]),
     ("the log is removed", |path| fs::remove_file(beside(path, "-wal")).unwrap(), &[2]),
     ("the index is removed", |path| fs::remove_file(beside(path, "-shm")).unwrap(), &[2]),
