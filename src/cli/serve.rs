@@ -2,14 +2,14 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use portcullis::server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::{LiveOptions, Source};
-use portcullis::server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls};
+use portcullis::server::policy::{LiveOptions, MAX_BYTES, Source};
+use portcullis::server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls, descriptors};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -44,6 +44,9 @@ pub(super) struct Args {
     /// Keep the last good policy here, without secrets, for a restart while its source is broken
     #[arg(long, value_name = "DIR", help_heading = "Policy")]
     state_dir: Option<PathBuf>,
+    /// Maximum size of all policy files together; larger files are not read. Does not apply to a registry
+    #[arg(long, value_name = "BYTES", default_value_t = MAX_BYTES, value_parser = policy_bytes, help_heading = "Policy")]
+    max_policy_bytes: u64,
     /// Never activate a policy that allows what the active one denies: refuse it as if it could not be read
     #[arg(long, help_heading = "Policy")]
     only_narrow: bool,
@@ -127,9 +130,9 @@ struct LimitArgs {
     /// Headers of a request
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers)]
     max_headers: usize,
-    /// Connections at once; more are answered 503
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections)]
-    max_connections: usize,
+    /// Connections at once; more are answered 503 [default: 4096, or fewer if the limit of file descriptors is low]
+    #[arg(long, value_name = "COUNT")]
+    max_connections: Option<usize>,
     /// Requests at once; more are answered 503
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().requests)]
     max_requests: usize,
@@ -149,6 +152,7 @@ struct LimitArgs {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.tell()?;
+    let connections = args.limits.connections(descriptors::raise_limit())?;
     let reader = args.reading.reader()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.limits.threads {
@@ -156,15 +160,27 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     // A request that waits for the log keeps a thread to itself.
     runtime.max_blocking_threads(args.limits.max_requests.saturating_add(64));
+    let threads = args.limits.threads.or_else(|| std::thread::available_parallelism().ok().map(usize::from));
+    can_start(threads.unwrap_or(1)).context("cannot start the threads that answer")?;
     let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
     let operations = Operations::start(args.operations()?)?;
     let authority = Arc::new(Authority::new(operations, reader));
-    runtime.block_on(serve(Arc::clone(&authority), args.options()))?;
+    runtime.block_on(serve(Arc::clone(&authority), args.options(connections)))?;
     // What is left open ends now; then the log is written to its end.
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(authority);
     tracing::info!("stopped");
     Ok(Exit::Success)
+}
+
+/// Whether the system gives that many threads at once. The runtime would panic without one.
+fn can_start(threads: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    std::thread::scope(|scope| {
+        let _closed = gate.lock();
+        let wait = || drop(gate.lock());
+        (0..threads).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(drop))
+    })
 }
 
 async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Result<()> {
@@ -200,14 +216,18 @@ impl Args {
         let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
         Ok(OperationsOptions {
             source: self.policy.source()?,
-            live: LiveOptions { only_narrow: self.only_narrow, ..self.policy.live(self.state_dir.clone()) },
+            live: LiveOptions {
+                only_narrow: self.only_narrow,
+                max_bytes: self.max_policy_bytes,
+                ..self.policy.live(self.state_dir.clone())
+            },
             log: self.log.options(),
             shadow,
             shadow_examples: self.shadow_examples,
         })
     }
 
-    fn options(&self) -> ServerOptions {
+    fn options(&self, connections: usize) -> ServerOptions {
         let ListenArgs { listen, admin, tls_cert, tls_key, client_ca, cors_origin, public_url } = &self.listen;
         let tls = tls_cert.clone().zip(tls_key.clone()).map(|(certificates, key)| Tls {
             certificates,
@@ -230,12 +250,36 @@ impl Args {
                 body_bytes: limits.max_body,
                 header_bytes: limits.max_header_bytes,
                 headers: limits.max_headers,
-                connections: limits.max_connections,
+                connections,
                 requests: limits.max_requests,
                 request_time: limits.request_timeout,
                 idle_time: limits.idle_timeout,
             },
             drain: limits.drain,
+        }
+    }
+}
+
+impl LimitArgs {
+    /// The maximum number of connections. It leaves descriptors free for reading the policy.
+    fn connections(&self, descriptors: Option<u64>) -> anyhow::Result<usize> {
+        let most = descriptors::max_connections(descriptors);
+        match (self.max_connections, descriptors) {
+            (Some(connections), Some(limit)) if connections > most => {
+                let needed = descriptors::needed(connections);
+                bail!(
+                    "`--max-connections {connections}` needs {needed} file descriptors, and the limit is {limit}: write at \
+                     most {most}, or raise the limit with `ulimit -Hn {needed}`"
+                )
+            }
+            (Some(connections), _) => Ok(connections),
+            (None, _) => {
+                let default = Limits::default().connections;
+                if most < default {
+                    tracing::warn!(connections = most, descriptors, "the limit of file descriptors is low");
+                }
+                Ok(default.min(most))
+            }
         }
     }
 }
@@ -265,6 +309,12 @@ impl LogArgs {
         };
         begun.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
     }
+}
+
+fn policy_bytes(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 1 << 40;
+    let bytes = text.parse().ok().filter(|bytes| (1..=MOST).contains(bytes));
+    bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {MOST}, such as {MAX_BYTES}"))
 }
 
 fn when_full(text: &str) -> Result<WhenFull, String> {

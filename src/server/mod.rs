@@ -24,6 +24,7 @@ mod authority;
 mod counted;
 mod decided;
 pub mod decision_log;
+pub mod descriptors;
 mod envoy;
 mod gate;
 mod http;

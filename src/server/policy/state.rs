@@ -103,7 +103,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// If it cannot be made or written, or another process uses it, and goes on to for a second: one that ends, or was
+    /// If it cannot be made or opened, or another process uses it, and goes on to for a second: one that ends, or was
     /// killed, or a program that it is just starting, may have it for a moment.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
@@ -113,7 +113,9 @@ impl StateDir {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path).map_err(failed("make", &path))?;
         let name = path.join("lock");
-        let lock = private().open(&name).map_err(failed("open", &name))?;
+        // What was saved can be read where nothing can be written, or the disk is full.
+        let lock = private().open(&name).or_else(|error| File::open(&name).map_err(|_| error));
+        let lock = lock.map_err(failed("open", &name))?;
         let end = Instant::now() + RELEASE;
         loop {
             match lock.try_lock() {
@@ -247,11 +249,16 @@ fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = private().create_new(true).open(&new)?;
-    file.write_all(text)?;
-    file.sync_all()?;
-    drop(file);
-    fs::rename(&new, path)?;
+    let write = || {
+        let mut file = private().create_new(true).open(&new)?;
+        file.write_all(text)?;
+        file.sync_all()?;
+        fs::rename(&new, path)
+    };
+    write().inspect_err(|_| {
+        // Half of a policy would only fill the disk further.
+        let _ = fs::remove_file(&new);
+    })?;
     #[cfg(unix)]
     if let Some(folder) = path.parent() {
         File::open(folder)?.sync_all()?;
