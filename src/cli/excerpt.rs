@@ -16,6 +16,9 @@ use super::output::printable;
 const BEFORE: usize = 60;
 const AFTER: usize = 100;
 
+/// Characters of a path into the document that are shown: it may hold a name of any length.
+const PLACE: usize = 256;
+
 /// Renders the diagnostics of one document.
 pub(super) struct Renderer {
     redacted: String,
@@ -108,7 +111,11 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let excerpt = self.excerpt.as_ref()?;
-        let place = Some(printable(self.said.place)).filter(|place| !place.is_empty());
+        let mut place = printable(self.said.place);
+        if let Some((end, _)) = place.char_indices().nth(PLACE) {
+            place.replace_range(end.., "…");
+        }
+        let place = Some(place).filter(|place| !place.is_empty());
         let label = LabeledSpan::new_primary_with_span(place, excerpt.span.clone());
         Some(Box::new(std::iter::once(label)))
     }

@@ -173,7 +173,13 @@ impl PolicyArgs {
         let mut text = String::new();
         render(inputs, &errors, paint, &mut text)?;
         stderr.write_all(text.as_bytes())?;
-        let count = counted(errors.len() as u64, "error");
+        let total = loaded.count().errors;
+        let rest = total.saturating_sub(errors.len());
+        if rest > 0 {
+            let (rest, note) = (counted(rest as u64, "error"), Painted::bold(paint, "note:"));
+            writeln!(stderr, "{note} {rest} more: `portcullis validate --max-errors {total}` shows all")?;
+        }
+        let count = counted(total as u64, "error");
         if loaded.policy.is_some() {
             let skipped = counted(loaded.skipped as u64, "token");
             writeln!(stderr, "{} left out {skipped} with {count}", Painted::bold(paint, "note:"))?;
@@ -181,7 +187,7 @@ impl PolicyArgs {
             let label = Painted::red(paint, "error:");
             writeln!(stderr, "{label} the policy has {count}: nothing is decided by it")?;
             // Only errors of tokens can be left out with their tokens.
-            if !self.skip_invalid && errors.iter().all(|error| error.place.starts_with("tokens[")) {
+            if !self.skip_invalid && rest == 0 && errors.iter().all(|error| error.place.starts_with("tokens[")) {
                 writeln!(stderr, "{} `--skip-invalid` leaves out just those tokens", Painted::bold(paint, "help:"))?;
             }
         }

@@ -3,14 +3,14 @@
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use portcullis::server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::{LiveOptions, Source};
-use portcullis::server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls};
+use portcullis::server::policy::{self, LiveOptions, Source};
+use portcullis::server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls, descriptors};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
@@ -49,6 +49,9 @@ pub(super) struct Args {
     /// Keep the last good policy here, without secrets, for a restart while its source is broken
     #[arg(long, value_name = "DIR", help_heading = "Policy")]
     state_dir: Option<PathBuf>,
+    /// Maximum size of all policy files together; larger files are not read. Does not apply to a registry
+    #[arg(long, value_name = "BYTES", default_value_t = policy::MAX_BYTES, value_parser = policy_bytes, help_heading = "Policy")]
+    max_policy_bytes: u64,
     /// Never activate a policy that allows what the active one denies: refuse it as if it could not be read
     #[arg(long, help_heading = "Policy")]
     only_narrow: bool,
@@ -138,9 +141,9 @@ struct LimitArgs {
     /// Limit the headers of a request
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers, value_parser = count::<1, 4096>)]
     max_headers: usize,
-    /// Limit the connections at once; more are answered 503
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().connections, value_parser = count::<1, MAX_AT_ONCE>)]
-    max_connections: usize,
+    /// Limit the connections at once; more are answered 503 [default: 4096, or fewer where file descriptors are few]
+    #[arg(long, value_name = "COUNT", value_parser = count::<1, MAX_AT_ONCE>)]
+    max_connections: Option<usize>,
     /// Limit the requests at once; more are answered 503
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().requests, value_parser = count::<1, MAX_AT_ONCE>)]
     max_requests: usize,
@@ -168,7 +171,7 @@ struct LimitArgs {
 }
 
 impl LimitArgs {
-    fn limits(&self) -> anyhow::Result<Limits> {
+    fn limits(&self, connections: usize) -> anyhow::Result<Limits> {
         let default = Limits::default();
         let of_connection = self.max_connection_buffered;
         let of_connection = of_connection.unwrap_or(default.connection_buffered_bytes.max(4 * self.max_body));
@@ -186,7 +189,7 @@ impl LimitArgs {
             body_bytes: self.max_body,
             header_bytes: self.max_header_bytes,
             headers: self.max_headers,
-            connections: self.max_connections,
+            connections,
             requests: self.max_requests,
             batch: self.max_batch,
             buffered_bytes: of_all,
@@ -204,13 +207,16 @@ const MAX_AT_ONCE: usize = 1_000_000;
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.tell()?;
     args.check_outputs()?;
+    let connections = args.limits.connections(descriptors::raise_limit())?;
     let reader = args.reading.reader()?;
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     if let Some(threads) = args.limits.threads {
         runtime.worker_threads(threads.get());
     }
+    let threads = args.limits.threads.or_else(|| std::thread::available_parallelism().ok());
+    can_start(threads.map_or(1, NonZero::get)).context("cannot start the threads that answer")?;
     let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
-    let options = args.options()?;
+    let options = args.options(connections)?;
     let operations = Operations::start(args.operations()?)?;
     let authority = Arc::new(Authority::new(operations, reader));
     runtime.block_on(serve(Arc::clone(&authority), options))?;
@@ -220,6 +226,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     drop(authority);
     tracing::info!("stopped");
     Ok(Exit::Success)
+}
+
+/// Whether the system gives that many threads at once. The runtime would panic without one.
+fn can_start(threads: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    std::thread::scope(|scope| {
+        let _closed = gate.lock();
+        let wait = || drop(gate.lock());
+        (0..threads).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(drop))
+    })
 }
 
 async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Result<()> {
@@ -271,14 +287,18 @@ impl Args {
         let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
         Ok(OperationsOptions {
             source: self.policy.source()?,
-            live: LiveOptions { only_narrow: self.only_narrow, ..self.policy.live(self.state_dir.clone()) },
+            live: LiveOptions {
+                only_narrow: self.only_narrow,
+                max_bytes: self.max_policy_bytes,
+                ..self.policy.live(self.state_dir.clone())
+            },
             log: self.log.options(),
             shadow,
             shadow_examples: self.shadow_examples,
         })
     }
 
-    fn options(&self) -> anyhow::Result<ServerOptions> {
+    fn options(&self, connections: usize) -> anyhow::Result<ServerOptions> {
         let ListenArgs {
             listen,
             admin,
@@ -308,9 +328,33 @@ impl Args {
             },
             public_url: public_url.clone(),
             hosts: allow_host.clone(),
-            limits: self.limits.limits()?,
+            limits: self.limits.limits(connections)?,
             drain: self.limits.drain,
         })
+    }
+}
+
+impl LimitArgs {
+    /// The maximum number of connections. It leaves descriptors free for reading the policy.
+    fn connections(&self, descriptors: Option<u64>) -> anyhow::Result<usize> {
+        let most = descriptors::max_connections(descriptors);
+        match (self.max_connections, descriptors) {
+            (Some(connections), Some(limit)) if connections > most => {
+                let needed = descriptors::needed(connections);
+                bail!(
+                    "`--max-connections {connections}` needs {needed} file descriptors, and the limit is {limit}: write at \
+                     most {most}, or raise the limit with `ulimit -Hn {needed}`"
+                )
+            }
+            (Some(connections), _) => Ok(connections),
+            (None, _) => {
+                let default = Limits::default().connections;
+                if most < default {
+                    tracing::warn!(connections = most, descriptors, "the limit of file descriptors is low");
+                }
+                Ok(default.min(most))
+            }
+        }
     }
 }
 
@@ -339,6 +383,12 @@ impl LogArgs {
         };
         begun.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
     }
+}
+
+fn policy_bytes(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 1 << 40;
+    let bytes = text.parse().ok().filter(|bytes| (1..=MOST).contains(bytes));
+    bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {MOST}, such as {}", policy::MAX_BYTES))
 }
 
 fn when_full(text: &str) -> Result<WhenFull, String> {

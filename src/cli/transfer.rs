@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::PathBuf;
 
-use portcullis::load::Diagnostic;
+use portcullis::load::{Diagnostic, MAX_PROBLEMS};
 use portcullis::registry::RegistryError;
 use serde::Serialize;
 
@@ -86,6 +86,8 @@ pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
             let paint = color.on(&stderr);
             render(&[input], &diagnostics.iter().collect::<Vec<&Diagnostic>>(), paint, &mut text)?;
             let count = counted(diagnostics.len() as u64, "error");
+            // Further ones are not kept.
+            let count = if diagnostics.len() < MAX_PROBLEMS { count } else { format!("at least {count}") };
             let label = Painted::red(paint, "error:");
             writeln!(stderr, "{text}{label} the document has {count}: nothing was imported")?;
             return Ok(Exit::Failure);

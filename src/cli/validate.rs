@@ -4,11 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
+use portcullis::load::{Count, Diagnostic, Input, LoadOptions, Loaded, MAX_PROBLEMS, Severity, Unreadable, load};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Painted, Stdout, counted};
+use super::output::{Color, Format, Painted, Stdout, counted, grouped};
 use super::policy::{count, one_stdin, read_one, render};
 use super::registry;
 
@@ -40,6 +40,9 @@ pub(super) struct Args {
     /// Warnings make a document invalid, too
     #[arg(long)]
     deny_warnings: bool,
+    /// Show at most this number of errors and of warnings. The totals always count all of them
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_PROBLEMS)]
+    max_errors: usize,
     /// `text` for people; `json` for programs: one object a line for each file
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
@@ -76,6 +79,9 @@ struct Report<'a> {
 struct FileJson<'a> {
     file: &'a str,
     valid: bool,
+    /// The number of all errors and warnings; `diagnostics` holds the first of them.
+    errors: usize,
+    warnings: usize,
     diagnostics: &'a [&'a Diagnostic],
 }
 
@@ -85,6 +91,8 @@ impl Report<'_> {
             skip_invalid: self.args.skip_invalid,
             warnings: true,
             now: Some(SystemClock.now()),
+            max_errors: self.args.max_errors,
+            max_warnings: self.args.max_errors,
             ..LoadOptions::default()
         };
         let loaded = load(inputs, &options);
@@ -94,16 +102,21 @@ impl Report<'_> {
             render(inputs, &all, self.paint, &mut text)?;
             self.out.write_all(text.as_bytes())?;
         }
-        for input in inputs {
+        for (input, total) in inputs.iter().zip(loaded.counts()) {
             let own: Vec<_> = all.iter().copied().filter(|diagnostic| diagnostic.file == input.name()).collect();
-            self.file(input, &own, &loaded)?;
+            self.file(input, &own, *total, &loaded)?;
         }
         Ok(())
     }
 
-    fn file(&mut self, input: &Input, diagnostics: &[&Diagnostic], loaded: &Loaded) -> anyhow::Result<()> {
-        let errors = count(diagnostics, Severity::Error);
-        let warnings = count(diagnostics, Severity::Warning);
+    fn file(
+        &mut self,
+        input: &Input,
+        diagnostics: &[&Diagnostic],
+        total: Count,
+        loaded: &Loaded,
+    ) -> anyhow::Result<()> {
+        let Count { errors, warnings } = total;
         let usable = loaded.policy.is_some() || errors == 0;
         let valid = usable && !(self.args.deny_warnings && warnings > 0);
         if !valid {
@@ -111,13 +124,17 @@ impl Report<'_> {
         }
         match self.args.format {
             Format::Json => {
-                serde_json::to_writer(&mut self.out, &FileJson { file: input.name(), valid, diagnostics })?;
+                serde_json::to_writer(
+                    &mut self.out,
+                    &FileJson { file: input.name(), valid, errors, warnings, diagnostics },
+                )?;
                 writeln!(self.out)?;
             }
             Format::Text => {
                 let verdict =
                     if valid { Painted::green(self.paint, "valid") } else { Painted::red(self.paint, "invalid") };
-                let (errors, warnings) = (counted(errors as u64, "error"), counted(warnings as u64, "warning"));
+                let errors = total_shown(errors, "error", count(diagnostics, Severity::Error));
+                let warnings = total_shown(warnings, "warning", count(diagnostics, Severity::Warning));
                 write!(self.out, "{}: {verdict}, {errors}, {warnings}", input.name().escape_debug())?;
                 match loaded.skipped {
                     0 => writeln!(self.out)?,
@@ -142,7 +159,8 @@ impl Report<'_> {
                 message: error.to_string().into(),
                 help: "name a file that exists, may be read, and is UTF-8".into(),
             };
-            let json = FileJson { file: &error.file, valid: false, diagnostics: &[&diagnostic] };
+            let json =
+                FileJson { file: &error.file, valid: false, errors: 1, warnings: 0, diagnostics: &[&diagnostic] };
             serde_json::to_writer(&mut self.out, &json)?;
             writeln!(self.out)?;
         }
@@ -151,4 +169,10 @@ impl Report<'_> {
         let mut stderr = io::stderr().lock();
         Ok(writeln!(stderr, "{} {error}", Painted::red(color.on(&stderr), "error:"))?)
     }
+}
+
+/// A total, and how many of it are shown where that is not all: `2,000 errors (100 shown)`.
+fn total_shown(total: usize, noun: &str, shown: usize) -> String {
+    let text = counted(total as u64, noun);
+    if shown < total { format!("{text} ({} shown)", grouped(shown as u64)) } else { text }
 }

@@ -33,6 +33,10 @@ pub enum Field<T> {
     Wrong(Kind),
 }
 
+/// The number of malformed elements of a list that are kept. What follows in such a list is counted, not kept: a list of a
+/// few megabytes would otherwise take gigabytes.
+pub(super) const MAX_MALFORMED: usize = 1_000;
+
 /// An element of a list.
 ///
 /// ```
@@ -52,6 +56,9 @@ pub enum Element<T> {
     /// half a surrogate pair (`"\ud800"`), a number beyond all bounds (`1e999`). Then the list ends here, and its whole
     /// text counts as unread. Reported by [`Document::problems`](super::Document::problems).
     Unread(SyntaxError),
+    /// The rest of a list with more than a thousand malformed elements: the number of problems of shape in it. It is always the
+    /// last element.
+    Rest(usize),
 }
 
 /// What stands where something else was expected.
@@ -122,7 +129,7 @@ impl<T> Element<T> {
     pub fn found(&self) -> Option<&T> {
         match self {
             Self::Found(value) => Some(value),
-            Self::Wrong(_) | Self::Unread(_) => None,
+            Self::Wrong(_) | Self::Unread(_) | Self::Rest(_) => None,
         }
     }
 }
@@ -186,6 +193,11 @@ pub(crate) trait Lenient<'t>: Sized {
         Ok(None)
     }
 
+    /// The number of problems of shape in the value.
+    fn problem_count(&self) -> usize {
+        0
+    }
+
     fn from_object<A: MapAccess<'t>>(mut object: A) -> Result<Option<Self>, A::Error> {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(None)
@@ -241,10 +253,27 @@ impl<'t, T: Lenient<'t>> Lenient<'t> for Vec<Element<T>> {
 
     fn from_list<A: SeqAccess<'t>>(mut list: A) -> Result<Option<Self>, A::Error> {
         let mut elements = Self::new();
-        while let Some(element) = list.next_element()? {
-            elements.push(element);
+        let (mut malformed, mut rest) = (0, 0);
+        while let Some(element) = list.next_element::<Element<T>>()? {
+            let problems = match &element {
+                Element::Found(value) => value.problem_count(),
+                _ => 1,
+            };
+            malformed += usize::from(problems > 0);
+            if malformed <= MAX_MALFORMED {
+                elements.push(element);
+            } else {
+                rest += problems;
+            }
+        }
+        if malformed > MAX_MALFORMED {
+            elements.push(Element::Rest(rest));
         }
         Ok(Some(elements))
+    }
+
+    fn problem_count(&self) -> usize {
+        self.iter().map(|element| element.found().map_or(1, Lenient::problem_count)).sum()
     }
 }
 

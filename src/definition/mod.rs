@@ -40,7 +40,7 @@ pub use field::{Element, Field, Kind, Secret, Text};
 pub(crate) use field::{Lenient, Name};
 pub use lines::{LineIndex, Position};
 pub use locate::{Target, locate};
-pub(crate) use problem::{LONGEST_NAME, Shown, nearest};
+pub(crate) use problem::{LONGEST_NAME, LONGEST_PLACE, Problems, Shown, nearest};
 pub use problem::{Problem, ProblemKind};
 pub use read::read;
 pub use shape::{Api, Connection, Document, Grant, Token};

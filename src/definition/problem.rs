@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use super::field::{Element, Field, Kind, Lenient, Secret, Text};
 use super::locate::Target;
 use super::syntax::SyntaxError;
@@ -16,7 +18,10 @@ const ALIKE: f64 = 0.85;
 pub(crate) const LONGEST_NAME: usize = 64;
 
 /// Longer places are cut off in messages.
-const LONGEST_PLACE: usize = 256;
+pub(crate) const LONGEST_PLACE: usize = 256;
+
+/// The maximum number of unknown and duplicate fields of one object that are kept. More are counted.
+const MAX_STRAYS: usize = 1_000;
 
 /// Something of the wrong shape.
 ///
@@ -153,6 +158,95 @@ pub(super) enum Stray<'t> {
     Duplicate(&'static str),
 }
 
+/// The fields of an object that should not be there: the first [`MAX_STRAYS`], and the number of the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Strays<'t> {
+    kept: Vec<Stray<'t>>,
+    rest: usize,
+    /// Known fields that are given more than once.
+    doubled: Vec<&'static str>,
+}
+
+impl<'t> Strays<'t> {
+    pub(super) fn push(&mut self, stray: Stray<'t>) {
+        if let Stray::Duplicate(name) = stray {
+            if self.doubled.contains(&name) {
+                return;
+            }
+            self.doubled.push(name);
+        }
+        if self.kept.len() < MAX_STRAYS {
+            self.kept.push(stray);
+        } else {
+            self.rest += 1;
+        }
+    }
+}
+
+/// A few fields, without an allocation for each problem that is only counted.
+type Fields = SmallVec<[&'static str; 2]>;
+
+/// Problems of shape, bounded in memory: the first ones are kept, all of them are counted.
+#[derive(Debug, Default)]
+pub(crate) struct Problems {
+    kept: Vec<Problem>,
+    max: usize,
+    count: usize,
+    /// Fields of the outermost object that a problem is in.
+    within: Fields,
+    /// Fields that an unknown field was probably meant to be.
+    meant: Fields,
+}
+
+impl Problems {
+    /// An empty list that keeps at most `max` problems.
+    pub(crate) fn up_to(max: usize) -> Self {
+        Self { max, ..Self::default() }
+    }
+
+    /// The number of all problems, kept or not.
+    pub(crate) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The problems that were kept, in the order in which they were found.
+    pub(crate) fn into_kept(self) -> Vec<Problem> {
+        self.kept
+    }
+
+    /// Whether a problem is in `field` of the outermost object.
+    pub(crate) fn is_within(&self, field: &str) -> bool {
+        self.within.contains(&field)
+    }
+
+    /// Whether an unknown field was probably meant to be `field`.
+    pub(crate) fn is_meant(&self, field: &str) -> bool {
+        self.meant.contains(&field)
+    }
+
+    pub(super) fn push(&mut self, at: &Trail<'_>, problem: impl FnOnce() -> Problem) {
+        self.add(at.root(), 1);
+        if self.kept.len() < self.max {
+            self.kept.push(problem());
+        }
+    }
+
+    /// Counts problems that are not kept.
+    fn add(&mut self, within: Option<&'static str>, count: usize) {
+        self.count = self.count.saturating_add(count);
+        note(&mut self.within, within.filter(|_| count > 0));
+    }
+}
+
+/// Adds `field` to a list that holds few, each once.
+fn note(list: &mut Fields, field: Option<&'static str>) {
+    if let Some(field) = field
+        && !list.contains(&field)
+    {
+        list.push(field);
+    }
+}
+
 /// A place as a chain of borrowed steps: walking a document without problems allocates nothing.
 pub(super) enum Trail<'a> {
     Root,
@@ -161,6 +255,15 @@ pub(super) enum Trail<'a> {
 }
 
 impl Trail<'_> {
+    /// The field of the outermost object that this leads through.
+    fn root(&self) -> Option<&'static str> {
+        match self {
+            Self::Root => None,
+            Self::Key(Self::Root, key) => Some(key),
+            Self::Key(parent, _) | Self::Index(parent, _) => parent.root(),
+        }
+    }
+
     fn place(&self) -> Place {
         match self {
             Self::Root => Place::root(),
@@ -172,14 +275,14 @@ impl Trail<'_> {
 
 /// Something that can be of the wrong shape.
 pub(super) trait Report {
-    fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>);
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems);
 }
 
 /// Nothing inside these can be wrong.
 macro_rules! flat {
     ($($type:ty),*) => {
         $(impl Report for $type {
-            fn report(&self, _: &Trail<'_>, _: &mut Vec<Problem>) {}
+            fn report(&self, _: &Trail<'_>, _: &mut Problems) {}
         })*
     };
 }
@@ -188,17 +291,17 @@ macro_rules! flat {
 flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64, Tokens<'_>, Forgotten);
 
 impl<'t, T: Report + Lenient<'t>> Report for Field<T> {
-    fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
         match self {
             Self::Missing => {}
             Self::Found(value) => value.report(at, problems),
-            Self::Wrong(found) => problems.push(wrong::<T>(at, *found)),
+            Self::Wrong(found) => problems.push(at, || wrong::<T>(at, *found)),
         }
     }
 }
 
 impl<'t, T: Report + Lenient<'t>> Report for Vec<Element<T>> {
-    fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
         for (index, element) in self.iter().enumerate() {
             element.report(&Trail::Index(at, index), problems);
         }
@@ -206,13 +309,14 @@ impl<'t, T: Report + Lenient<'t>> Report for Vec<Element<T>> {
 }
 
 impl<'t, T: Report + Lenient<'t>> Report for Element<T> {
-    fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
         match self {
             Self::Found(value) => value.report(at, problems),
-            Self::Wrong(found) => problems.push(wrong::<T>(at, *found)),
+            Self::Wrong(found) => problems.push(at, || wrong::<T>(at, *found)),
             Self::Unread(error) => {
-                problems.push(Problem { place: at.place(), kind: ProblemKind::Syntax(error.clone()) });
+                problems.push(at, || Problem { place: at.place(), kind: ProblemKind::Syntax(error.clone()) });
             }
+            Self::Rest(count) => problems.add(at.root(), *count),
         }
     }
 }
@@ -223,27 +327,34 @@ fn wrong<'t, T: Lenient<'t>>(at: &Trail<'_>, found: Kind) -> Problem {
 
 /// Reports what an object with the fields `known` should not have; the result is what was probably meant by it.
 pub(super) fn report_strays(
-    strays: &[Stray<'_>],
+    strays: &Strays<'_>,
     known: &[&'static str],
     at: &Trail<'_>,
-    problems: &mut Vec<Problem>,
-) -> Vec<&'static str> {
+    problems: &mut Problems,
+) -> Fields {
     let mut reported = BTreeSet::new();
-    let mut meant = Vec::new();
-    for stray in strays {
+    let mut meant = Fields::new();
+    for stray in &strays.kept {
         let (name, kind) = match stray {
             Stray::Unknown(name) if reported.insert((&**name, false)) => {
                 let nearest = nearest(name, known);
-                meant.extend(nearest);
+                note(&mut meant, nearest);
+                note(&mut problems.meant, nearest);
                 (&**name, ProblemKind::UnknownField { found: (&**name).into(), nearest })
             }
             Stray::Unknown(name) => (&**name, ProblemKind::DuplicateField { field: (&**name).into() }),
-            Stray::Duplicate(name) => (*name, ProblemKind::DuplicateField { field: (*name).into() }),
+            Stray::Duplicate(name) => {
+                if matches!(at, Trail::Root) {
+                    note(&mut problems.within, Some(name));
+                }
+                (*name, ProblemKind::DuplicateField { field: (*name).into() })
+            }
         };
         if matches!(kind, ProblemKind::UnknownField { .. }) || reported.insert((name, true)) {
-            problems.push(Problem { place: at.place().key(name.to_owned()), kind });
+            problems.push(at, || Problem { place: at.place().key(name.to_owned()), kind });
         }
     }
+    problems.add(at.root(), strays.rest);
     meant
 }
 

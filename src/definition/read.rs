@@ -52,7 +52,7 @@ pub fn read(text: &str) -> Result<Document<'_>, SyntaxError> {
             }
             return Ok(document);
         }
-        Form::List => whole(body).map_err(list)?,
+        Form::List => whole::<Read<Tokens<'_>>>(body).map_err(list)?.0.unwrap_or_default(),
         Form::Token => {
             whole::<Element<Token<'_>>>(body).map_err(error)?;
             Tokens::one(body)

@@ -3,7 +3,7 @@
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::field::{Element, Field, Lenient, Name, Secret, Text};
-use super::problem::{Problem, Report, Stray, Trail, report_strays};
+use super::problem::{Problem, Problems, Report, Stray, Strays, Trail, report_strays};
 use super::tokens::{Forgotten, Tokens};
 
 /// Declares an object: its fields as they are written, and which of them it needs.
@@ -16,7 +16,7 @@ macro_rules! shape {
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         $vis struct $name<'t> {
             $($(#[$doc])* $vis $field: Field<$type>,)*
-            pub(super) strays: Vec<Stray<'t>>,
+            pub(super) strays: Strays<'t>,
         }
 
         impl<'t> Lenient<'t> for $name<'t> {
@@ -39,17 +39,23 @@ macro_rules! shape {
                 }
                 Ok(Some(object))
             }
+
+            fn problem_count(&self) -> usize {
+                let mut problems = Problems::up_to(0);
+                self.report(&Trail::Root, &mut problems);
+                problems.count()
+            }
         }
 
         impl Report for $name<'_> {
-            fn report(&self, at: &Trail<'_>, problems: &mut Vec<Problem>) {
+            fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
                 // A misspelt field is one mistake: it is not reported as missing as well.
                 let misspelt = report_strays(&self.strays, &[$($key),*], at, problems);
                 $(
                     if shape!(@ $need) && matches!(self.$field, Field::Missing) && !misspelt.contains(&$key)
                         $(&& !self.$waiver())?
                     {
-                        problems.push(Problem::missing(at, $key));
+                        problems.push(at, || Problem::missing(at, $key));
                     }
                     self.$field.report(&Trail::Key(at, $key), problems);
                 )*
@@ -179,7 +185,8 @@ shape! {
 }
 
 impl Document<'_> {
-    /// Everything in the document that has the wrong shape, in the order of its tokens.
+    /// Everything in the document that has the wrong shape, in the order of its tokens. Of a list with more than a thousand
+    /// malformed elements, and of an object with more than a thousand unknown fields, the first thousand are listed.
     ///
     /// Reads each token for it.
     ///
@@ -192,25 +199,26 @@ impl Document<'_> {
     /// # Ok::<(), portcullis::definition::SyntaxError>(())
     /// ```
     pub fn problems(&self) -> Vec<Problem> {
-        let mut problems = self.own_problems();
+        let mut problems = self.own_problems(usize::MAX).into_kept();
         for (index, token) in self.tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
-            problems.extend(token.problems(index));
+            problems.extend(token.problems(index, usize::MAX).into_kept());
         }
         problems
     }
 
-    /// Everything outside the tokens that has the wrong shape.
-    pub(crate) fn own_problems(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    /// The first `max` problems of shape outside the tokens, and the number of all of them.
+    pub(crate) fn own_problems(&self, max: usize) -> Problems {
+        let mut problems = Problems::up_to(max);
         self.report(&Trail::Root, &mut problems);
         problems
     }
 }
 
 impl Element<Token<'_>> {
-    /// Everything that has the wrong shape in this, the token `index` of its document. Allocates only for what it finds.
-    pub(crate) fn problems(&self, index: usize) -> Vec<Problem> {
-        let mut problems = Vec::new();
+    /// The first `max` problems of shape of this, the token `index` of its document, and the number of all of them.
+    /// Allocates only for problems.
+    pub(crate) fn problems(&self, index: usize, max: usize) -> Problems {
+        let mut problems = Problems::up_to(max);
         self.report(&Trail::Index(&Trail::Key(&Trail::Root, "tokens"), index), &mut problems);
         problems
     }

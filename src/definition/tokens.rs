@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, SeqAccess};
+use serde::de::SeqAccess;
 use serde_json::value::RawValue;
 
 use super::field::{Element, Lenient};
@@ -11,7 +11,10 @@ use super::form::trim;
 use super::shape::Token;
 use super::syntax::SyntaxError;
 
-/// The tokens of a document, as slices of its text: 16 bytes a token of a list, nothing for JSON Lines.
+/// No valid token is written with fewer bytes.
+const SHORTEST: usize = 40;
+
+/// The tokens of a document. They stay in its text: no memory is taken for each.
 ///
 /// ```
 /// use portcullis::definition::{Element, Kind, read};
@@ -32,22 +35,22 @@ pub struct Tokens<'t> {
 
 #[derive(Clone)]
 enum Written<'t> {
-    /// The elements of a list.
-    List(Vec<&'t str>),
+    /// Elements of a list that is valid JSON: the first of them, and their number.
+    List { first: &'t str, count: usize },
     /// One token a line.
     Lines(&'t str),
 }
 
 impl Default for Written<'_> {
     fn default() -> Self {
-        Self::List(Vec::new())
+        Self::List { first: "", count: 0 }
     }
 }
 
 impl<'t> Tokens<'t> {
     /// The only token, of a text that is nothing else.
     pub(super) fn one(token: &'t str) -> Self {
-        Self { written: Written::List(vec![token]), text: token }
+        Self { written: Written::List { first: token, count: 1 }, text: token }
     }
 
     /// One token for each line of `body` that is not blank.
@@ -63,7 +66,7 @@ impl<'t> Tokens<'t> {
     /// How many there are. Counts the lines of JSON Lines.
     pub fn len(&self) -> usize {
         match &self.written {
-            Written::List(list) => list.len(),
+            Written::List { count, .. } => *count,
             Written::Lines(body) => lines(body).count(),
         }
     }
@@ -71,9 +74,15 @@ impl<'t> Tokens<'t> {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         match &self.written {
-            Written::List(list) => list.is_empty(),
+            Written::List { count, .. } => *count == 0,
             Written::Lines(body) => lines(body).next().is_none(),
         }
+    }
+
+    /// An upper bound of the number of valid tokens, for allocating: a document may hold many elements that are too short to
+    /// be one.
+    pub(crate) fn max_valid(&self) -> usize {
+        self.len().min(self.text.len() / SHORTEST + 1)
     }
 
     /// Whether the tokens are lines, each JSON or not by itself.
@@ -85,16 +94,12 @@ impl<'t> Tokens<'t> {
     ///
     /// A list ends behind an [`Element::Unread`]: see there.
     pub fn iter(&self) -> impl Iterator<Item = Element<Token<'t>>> {
-        let (list, body) = match &self.written {
-            Written::List(list) => (list.as_slice(), ""),
-            Written::Lines(body) => ([].as_slice(), *body),
+        let (first, count, body) = match &self.written {
+            Written::List { first, count } => (*first, *count, ""),
+            Written::Lines(body) => ("", 0, *body),
         };
-        let mut ended = false;
-        let listed = list.iter().map_while(move |&token| {
-            let token = (!ended).then(|| self.listed(token))?;
-            ended = matches!(token, Element::Unread(_));
-            Some(token)
-        });
+        let begin = first.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        let listed = Listed { text: self.text, begin: if count > 0 { begin } else { 0 }, left: count };
         let start = self.text.len().saturating_sub(body.len());
         let lined = lines(body).map(move |Line { text, number, begin }| {
             let token = serde_json::from_str(text);
@@ -102,12 +107,36 @@ impl<'t> Tokens<'t> {
         });
         listed.chain(lined)
     }
+}
 
-    fn listed(&self, token: &'t str) -> Element<Token<'t>> {
-        serde_json::from_str(token).unwrap_or_else(|error| {
-            let start = token.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
-            Element::Unread(SyntaxError::of_json(&error, self.text, token, start))
-        })
+/// Reads the elements of a list one after the other.
+struct Listed<'t> {
+    text: &'t str,
+    /// The offset of the next element in `text`.
+    begin: usize,
+    /// The number of elements that are left.
+    left: usize,
+}
+
+impl<'t> Iterator for Listed<'t> {
+    type Item = Element<Token<'t>>;
+
+    fn next(&mut self) -> Option<Element<Token<'t>>> {
+        self.left = self.left.checked_sub(1)?;
+        let rest = self.text.get(self.begin..)?;
+        let mut values = serde_json::Deserializer::from_str(rest).into_iter();
+        match values.next()? {
+            Ok(token) => {
+                let behind = rest.get(values.byte_offset()..).unwrap_or_default();
+                let next = behind.trim_start_matches([' ', '\t', '\r', '\n', ',']);
+                self.begin = self.text.len() - next.len();
+                Some(token)
+            }
+            Err(error) => {
+                self.left = 0;
+                Some(Element::Unread(SyntaxError::of_json(&error, self.text, rest, self.begin)))
+            }
+        }
     }
 }
 
@@ -130,18 +159,14 @@ impl<'t> Lenient<'t> for Tokens<'t> {
     const EXPECTED: &'static str = <Vec<Element<Token<'t>>> as Lenient<'t>>::EXPECTED;
 
     fn from_list<A: SeqAccess<'t>>(mut list: A) -> Result<Option<Self>, A::Error> {
-        let mut tokens = Vec::new();
+        let (mut first, mut count) = ("", 0);
         while let Some(token) = list.next_element::<&'t RawValue>()? {
-            tokens.push(token.get());
+            if count == 0 {
+                first = token.get();
+            }
+            count += 1;
         }
-        Ok(Some(Self { written: Written::List(tokens), text: "" }))
-    }
-}
-
-impl<'t> Deserialize<'t> for Tokens<'t> {
-    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
-        let tokens = Vec::<&'t RawValue>::deserialize(deserializer)?.into_iter().map(RawValue::get).collect();
-        Ok(Self { written: Written::List(tokens), text: "" })
+        Ok(Some(Self { written: Written::List { first, count }, text: first }))
     }
 }
 

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
+use crate::definition::{LONGEST_PLACE, Shown};
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,7 +64,7 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { severity, code, line, column, message, .. } = self;
         write!(f, "{}:{line}:{column}: {severity}[{code}]: {message}", OneLine(&self.file))?;
-        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", OneLine(&self.place)) }
+        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Shown(&self.place, LONGEST_PLACE)) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Input, Loaded};
+use super::{Input, Loaded, Origin};
 use crate::definition::{Api, Connection, Document, Element, Field, Grant, Secret, Text, Token, Tokens, read};
 use crate::model::SecretDigest;
 
@@ -79,7 +79,7 @@ impl Loaded {
     pub fn digested(&self, inputs: &[Input]) -> Option<Vec<Input>> {
         self.policy.as_ref()?;
         let kept = inputs.iter().enumerate().map(|(at, input)| {
-            let is_left_out = |token: usize| self.left_out.binary_search(&(at, token)).is_ok();
+            let is_left_out = |token: usize| self.origins.binary_search(&Origin { document: at, token }).is_err();
             Some(Input::new(input.name(), write(&read(input.text()).ok()?, is_left_out)?))
         });
         kept.collect()
@@ -159,6 +159,6 @@ fn texts<'a>(field: &'a Field<Vec<Element<Text<'_>>>>) -> Vec<&'a str> {
 fn elements<T>(field: &Field<Vec<Element<T>>>) -> impl Iterator<Item = &T> {
     field.found().into_iter().flatten().filter_map(|element| match element {
         Element::Found(value) => Some(value),
-        Element::Wrong(_) | Element::Unread(_) => None,
+        Element::Wrong(_) | Element::Unread(_) | Element::Rest(_) => None,
     })
 }

@@ -36,14 +36,15 @@ pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
 
 use crate::base::Timestamp;
-use crate::definition::{Document, SyntaxError, read};
-pub use crate::model::lower::Origin;
+use crate::definition::{Document, SyntaxError, Tokens, read};
 use crate::model::lower::{LowerOptions, Lowered, Named, lower, lower_beside};
+pub use crate::model::lower::{MAX_PROBLEMS, Origin};
 use crate::model::{Limits, Policy};
 use spot::{Found, spot};
+use warnings::Warnings;
 
 /// How to load.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LoadOptions {
     /// How large single texts may be.
     pub limits: Limits,
@@ -53,6 +54,36 @@ pub struct LoadOptions {
     pub warnings: bool,
     /// What time it is, for the warning of tokens that have expired.
     pub now: Option<Timestamp>,
+    /// The maximum number of errors to keep as diagnostics, so that a large invalid input takes no memory. All of them are
+    /// counted: see [`Loaded::count`].
+    pub max_errors: usize,
+    /// After this number of errors an input is not read any further and rejected. Then the number of its errors is a lower bound.
+    pub max_counted: usize,
+    /// The maximum number of warnings to keep as diagnostics. All of them are counted.
+    pub max_warnings: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            skip_invalid: false,
+            warnings: false,
+            now: None,
+            max_errors: MAX_PROBLEMS,
+            max_counted: usize::MAX,
+            max_warnings: usize::MAX,
+        }
+    }
+}
+
+/// The numbers of errors and warnings, including those that are not kept as diagnostics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Errors.
+    pub errors: usize,
+    /// Warnings.
+    pub warnings: usize,
 }
 
 /// What became of the inputs.
@@ -61,28 +92,31 @@ pub struct LoadOptions {
 pub struct Loaded {
     /// The policy; `None` unless it may be used.
     pub policy: Option<Policy>,
-    /// What is to be said, by input and position.
+    /// The first errors and warnings, by input and position: up to [`LoadOptions::max_errors`] and
+    /// [`LoadOptions::max_warnings`].
     pub diagnostics: Vec<Diagnostic>,
     /// How many tokens were left out of the policy for their errors.
     pub skipped: usize,
-    /// Those tokens: the place of the input, and of the token in it; ascending.
-    left_out: Vec<(usize, usize)>,
+    /// The number of errors and warnings of each input.
+    counts: Vec<Count>,
     /// For each token of the policy, where it stands.
     origins: Vec<Origin>,
 }
 
-/// Why there is no policy: every error.
+/// Why there is no policy: the first errors, and the number of all of them.
 #[derive(Debug, Clone)]
 pub struct LoadError {
     diagnostics: Vec<Diagnostic>,
+    count: usize,
 }
 
 /// Reads all `inputs` as one policy.
 ///
 /// Linear in the size of the inputs; nothing is kept of them but what the policy needs, and no secret. Beside the inputs
-/// and the policy it takes about 250 bytes a token, whatever their grants, and up to 25 MB.
+/// and the policy it takes about 250 bytes a token, whatever their grants, and up to 25 MB. Errors take no more memory than
+/// [`LoadOptions::max_errors`] allows.
 pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
-    let lower_options = LowerOptions { limits: options.limits.clone(), skip_invalid: options.skip_invalid };
+    let lower_options = lower_options(options, options.skip_invalid);
     load_by(inputs, options, |documents| lower(documents, &lower_options))
 }
 
@@ -100,28 +134,47 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
         lowered = lower(&named(inputs, &read, &empty));
     }
     let mut found = Vec::new();
-    for (at, document) in read.iter().enumerate() {
-        if let Err(error) = document {
-            found.push(Found::syntax(at, error));
-        }
-    }
-    let unread = found.len();
+    let mut counts = vec![Count::default(); inputs.len()];
     if options.warnings {
-        found.extend(warn(&named(inputs, &read, &empty), &lowered, options));
+        let warnings = warn(&named(inputs, &read, &empty), &lowered, options);
+        for (count, warnings) in counts.iter_mut().zip(warnings.counts) {
+            count.warnings = warnings;
+        }
+        found.extend(warnings.found);
+    }
+    let mut is_read = true;
+    for ((at, document), count) in read.iter().enumerate().zip(&mut counts) {
+        count.errors = match document {
+            Ok(_) => lowered.counts.get(at).copied().unwrap_or_default(),
+            Err(error) => {
+                is_read = false;
+                found.push(Found::syntax(at, error));
+                1
+            }
+        };
     }
     let Lowered { policy, problems, origins, .. } = lowered;
-    let is_read = |at: usize| matches!(read.get(at), Some(Ok(_)));
-    let mut tokens: Vec<(usize, usize)> = Vec::new();
-    for problem in problems.into_iter().filter(|problem| is_read(problem.document)) {
-        tokens.extend(problem.token().map(|token| (problem.document, token)));
-        found.push(Found::error(problem));
+    let problems = problems.into_iter().filter(|problem| matches!(read.get(problem.document), Some(Ok(_))));
+    found.extend(problems.map(Found::error));
+    // Lowering rejects an empty document for its missing tokens; one that is not JSON must never pass.
+    let policy = policy.filter(|_| is_read);
+    let skipped = match &policy {
+        Some(_) if counts.iter().any(|count| count.errors > 0) => {
+            let tokens = read.iter().flatten().filter_map(|document| document.tokens.found());
+            tokens.map(Tokens::len).sum::<usize>().saturating_sub(origins.len())
+        }
+        _ => 0,
+    };
+    Loaded { policy, diagnostics: spot(inputs, found), skipped, counts, origins }
+}
+
+fn lower_options(options: &LoadOptions, skip_invalid: bool) -> LowerOptions {
+    LowerOptions {
+        limits: options.limits.clone(),
+        skip_invalid,
+        max_problems: options.max_errors,
+        max_counted: options.max_counted,
     }
-    tokens.sort_unstable();
-    tokens.dedup();
-    // A document that is not even read lacks its tokens, and is rejected for that by lowering; be it said again.
-    let policy = policy.filter(|_| unread == 0);
-    let left_out = if policy.is_some() { tokens } else { Vec::new() };
-    Loaded { policy, diagnostics: spot(inputs, found), skipped: left_out.len(), left_out, origins }
 }
 
 /// The documents that were read, and `empty` in the place of the others.
@@ -205,8 +258,10 @@ impl Loaded {
     ///
     /// If it may not be used.
     pub fn into_policy(self) -> Result<Policy, LoadError> {
+        let count = self.count().errors;
         self.policy.ok_or_else(|| LoadError {
             diagnostics: self.diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect(),
+            count,
         })
     }
 
@@ -215,43 +270,63 @@ impl Loaded {
         &self.origins
     }
 
-    /// What is wrong.
+    /// The number of errors and warnings of all inputs.
+    pub fn count(&self) -> Count {
+        self.counts.iter().fold(Count::default(), |sum, count| Count {
+            errors: sum.errors.saturating_add(count.errors),
+            warnings: sum.warnings.saturating_add(count.warnings),
+        })
+    }
+
+    /// The number of errors and warnings of each input, in the order of the inputs.
+    pub fn counts(&self) -> &[Count] {
+        &self.counts
+    }
+
+    /// The first errors.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|found| found.severity == Severity::Error)
     }
 
-    /// What is legal but surely unintended.
+    /// The first warnings: what is legal but surely unintended.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|found| found.severity == Severity::Warning)
     }
 }
 
 impl LoadError {
-    /// Every error, by input and position.
+    /// The first [`MAX_PROBLEMS`] errors, by input and position.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
+    }
+
+    /// The number of all errors.
+    pub fn count(&self) -> usize {
+        self.count
     }
 }
 
 impl std::error::Error for LoadError {}
 
 impl fmt::Display for LoadError {
-    /// One error a line.
+    /// One error a line, then the number of those that are not listed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, diagnostic) in self.diagnostics.iter().enumerate() {
             let line = if at == 0 { "" } else { "\n" };
             write!(f, "{line}{diagnostic}; {}", diagnostic.help)?;
         }
-        Ok(())
+        match self.count.saturating_sub(self.diagnostics.len()) {
+            0 => Ok(()),
+            rest => write!(f, "\nand {rest} more, {} in total", self.count),
+        }
     }
 }
 
 /// Warnings of the valid tokens, of a policy that is rejected too.
-fn warn(documents: &[Named<'_, '_>], lowered: &Lowered, options: &LoadOptions) -> Vec<Found> {
+fn warn(documents: &[Named<'_, '_>], lowered: &Lowered, options: &LoadOptions) -> Warnings {
     if let Some(policy) = &lowered.policy {
-        return warnings::warnings(documents, policy, &lowered.origins, options.now);
+        return warnings::warnings(documents, policy, &lowered.origins, options);
     }
-    let lenient = LowerOptions { limits: options.limits.clone(), skip_invalid: true };
-    let Lowered { policy, origins, .. } = lower(documents, &lenient);
-    policy.map(|policy| warnings::warnings(documents, &policy, &origins, options.now)).unwrap_or_default()
+    let Lowered { policy, origins, .. } = lower(documents, &lower_options(options, true));
+    policy.map(|policy| warnings::warnings(documents, &policy, &origins, options)).unwrap_or_default()
 }

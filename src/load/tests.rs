@@ -423,3 +423,93 @@ fn replace(value: &mut serde_json::Value, at: usize, count: &mut usize, new: &se
         }
     }
 }
+
+/// However few errors are kept, all of them are counted, and the policy is the same.
+#[test]
+fn the_limit_of_errors_changes_neither_their_number_nor_the_policy() {
+    let good = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}"#;
+    let list = |items: &[&str]| format!("[{}]", items.join(","));
+    let many = |item: &str, count: usize| vec![item; count].join(",");
+    let in_token = |field: &str, items: String| {
+        format!(r#"[{good}, {{"id": "b", "token": "s3cret-2", "allowed_apis": ["maps"], "{field}": [{items}]}}]"#)
+    };
+    // Each with the number of its errors, and of the tokens that are left out.
+    let cases = [
+        (list(&[good]), 0, 0),
+        (list(&[good, "7", "{}", r#"{"id": "a", "token": "s3cret", "allowed_apis": ["x"], "y": 1}"#]), 8, 3),
+        (list(&[good, &many("7", 3_000)]), 3_000, 3_000),
+        (in_token("grants", many("7", 2_500)), 2_500, 1),
+        (in_token("grants", many("{}", 2_500)), 5_000, 1),
+        (
+            in_token("grants", format!("{},{}", many("{}", 900), many(r#"{"x": 1, "source": []}"#, 900))),
+            900 * 2 + 900 * 3,
+            1,
+        ),
+        // And one more for the grants that it lacks.
+        (in_token("referers", many("\"x\"", 2_500)), 2_501, 1),
+        (format!("{good}\n{}", "{\"id\": 1,}\n".repeat(500)), 500, 500),
+    ];
+    for (text, errors, left_out) in cases {
+        let inputs = [Input::new("a.json", text.clone())];
+        let [all, some, one, none] = [usize::MAX, 100, 1, 0].map(|max_errors| {
+            let options = LoadOptions { skip_invalid: true, max_errors, ..LoadOptions::default() };
+            (max_errors, load(&inputs, &options))
+        });
+        let shown: String = text.chars().take(120).collect();
+        for (max, loaded) in [&all, &some, &one, &none] {
+            assert_eq!(loaded.count().errors, errors, "{shown}");
+            assert_eq!(loaded.skipped, left_out, "{shown}");
+            assert!(loaded.errors().count() <= *max, "{shown}");
+            assert_eq!(format!("{:?}", loaded.policy), format!("{:?}", all.1.policy), "{shown}");
+            assert!(loaded.errors().all(|error| all.1.diagnostics.contains(error)), "{shown}");
+        }
+        assert_eq!(some.1.errors().count(), errors.min(100), "{shown}");
+        // Strictly read, any error rejects it, kept or not.
+        for max_errors in [0, 100] {
+            let loaded = load(&inputs, &LoadOptions { max_errors, ..LoadOptions::default() });
+            assert_eq!((loaded.policy.is_some(), loaded.count().errors), (errors == 0, errors), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn an_error_outside_tokens_rejects_a_document_although_it_is_not_kept() {
+    let wrong = vec!["7"; 200].join(",");
+    for outside in [r#""apiz": []"#, r#""version": 2"#, r#""connections": [7]"#] {
+        let text = format!(r#"{{"tokens": [{wrong}], {outside}}}"#);
+        for max_errors in [0, 1, 100, usize::MAX] {
+            let options = LoadOptions { skip_invalid: true, max_errors, ..LoadOptions::default() };
+            let loaded = load(&[Input::new("a.json", text.clone())], &options);
+            assert_eq!((loaded.policy.is_none(), loaded.count().errors, loaded.skipped), (true, 201, 0), "{outside}");
+        }
+    }
+}
+
+#[test]
+fn a_rejected_policy_tells_how_many_errors_are_not_listed() {
+    let text = format!("[{}]", vec!["7"; 250].join(","));
+    let error = policy(text).unwrap_err();
+    assert_eq!((error.diagnostics().len(), error.count()), (100, 250));
+    assert!(error.to_string().ends_with("\nand 150 more, 250 in total"), "{error}");
+}
+
+#[test]
+fn warnings_are_counted_beyond_their_limit() {
+    let token = |at: usize| format!(r#"{{"id": "t{at}", "token": "s3cret-{at}", "allowed_apis": ["lds"]}}"#);
+    let text = format!("[{}]", (0..300).map(token).collect::<Vec<_>>().join(","));
+    for (max_warnings, kept) in [(0, 0), (7, 7), (usize::MAX, 300)] {
+        let options = LoadOptions { warnings: true, max_warnings, ..LoadOptions::default() };
+        let loaded = load(&[Input::new("a.json", text.clone())], &options);
+        assert_eq!((loaded.count().warnings, loaded.warnings().count()), (300, kept));
+    }
+}
+
+#[test]
+fn an_input_with_too_many_errors_is_rejected_before_its_end() {
+    let text = format!(r#"[{{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}}{}]"#, ",7".repeat(1_000));
+    for (max_counted, count) in [(1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000)] {
+        let options = LoadOptions { skip_invalid: true, max_counted, ..LoadOptions::default() };
+        let loaded = load(&[Input::new("a.json", text.clone())], &options);
+        assert_eq!((loaded.count().errors, loaded.policy.is_some()), (count, max_counted >= 1_000), "{max_counted}");
+    }
+}

@@ -15,8 +15,8 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-use super::Severity;
 use super::spot::Found;
+use super::{LoadOptions, Severity};
 use crate::base::{Place, Timestamp};
 use crate::definition::{self, Element, Field, Tokens};
 use crate::model::lower::{Named, Origin, Part, Problem};
@@ -24,34 +24,44 @@ use crate::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation
 use crate::name::STAR;
 use crate::referer::{Entry, Rule, Scheme};
 
+/// Warnings, bounded in memory: the first ones are kept, all of them are counted.
+#[derive(Default)]
+pub(super) struct Warnings {
+    pub(super) found: Vec<Found>,
+    /// The number of warnings of each document.
+    pub(super) counts: Vec<usize>,
+}
+
 /// Warnings of the tokens of `policy`, which stand at `origins`. Reads them once more; linear in their size.
 pub(super) fn warnings(
     documents: &[Named<'_, '_>],
     policy: &Policy,
     origins: &[Origin],
-    now: Option<Timestamp>,
-) -> Vec<Found> {
-    let mut warnings = Warnings { policy, now, found: Vec::new() };
+    options: &LoadOptions,
+) -> Warnings {
+    let found = Warnings { found: Vec::new(), counts: vec![0; documents.len()] };
+    let mut search = Search { policy, now: options.now, max: options.max_warnings, found };
     // Both are in the order of the documents.
     let mut valid = policy.tokens().iter().zip(origins).peekable();
     for (document, named) in documents.iter().enumerate() {
         for (token, written) in named.document.tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
             let here = valid.next_if(|(_, origin)| **origin == Origin { document, token });
             if let (Some((token, origin)), Element::Found(written)) = (here, written) {
-                warnings.token(*origin, token, &written);
+                search.token(*origin, token, &written);
             }
         }
     }
-    warnings.found
+    search.found
 }
 
-struct Warnings<'p> {
+struct Search<'p> {
     policy: &'p Policy,
     now: Option<Timestamp>,
-    found: Vec<Found>,
+    max: usize,
+    found: Warnings,
 }
 
-impl Warnings<'_> {
+impl Search<'_> {
     fn token(&mut self, at: Origin, token: &Token, written: &definition::Token<'_>) {
         let public = matches!(token.referers(), Referers::Only(_));
         if matches!(written.token, Field::Found(_)) {
@@ -197,10 +207,16 @@ impl Warnings<'_> {
         message: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
     ) {
+        if let Some(count) = self.found.counts.get_mut(at.document) {
+            *count += 1;
+        }
+        if self.found.found.len() >= self.max {
+            return;
+        }
         let place = place(Place::root().key("tokens").index(at.token));
         let (message, help) = (message.into(), help.into());
         let problem = Problem { document: at.document, place, part, offset: None, code, message, help };
-        self.found.push(Found { severity: Severity::Warning, problem });
+        self.found.found.push(Found { severity: Severity::Warning, problem });
     }
 }
 

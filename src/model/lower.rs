@@ -14,13 +14,14 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-pub use problem::{Part, Problem};
+pub use problem::{MAX_PROBLEMS, Part, Problem};
 
 use super::{ApiId, Apis, Limits, Policy, Token};
-use crate::base::{Place, Step};
-use crate::definition::{self, Document, Element, ProblemKind, SyntaxError, Tokens};
+use crate::base::Place;
+use crate::definition::{self, Document, Element, SyntaxError, Tokens};
 use connections::Connections;
 use explain::Words;
+use problem::Problems;
 use sources::Sources;
 use token::{Seen, TokenAt};
 use words::quoted;
@@ -28,12 +29,22 @@ use words::quoted;
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
 /// How to lower.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LowerOptions {
     /// How large single texts may be.
     pub limits: Limits,
     /// Whether tokens with problems are left out instead of rejecting everything (N11.3). They are reported all the same.
     pub skip_invalid: bool,
+    /// The maximum number of problems to keep. All of them are counted.
+    pub max_problems: usize,
+    /// After this number of problems in a document its further tokens are not read, and there is no policy.
+    pub max_counted: usize,
+}
+
+impl Default for LowerOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), skip_invalid: false, max_problems: MAX_PROBLEMS, max_counted: usize::MAX }
+    }
 }
 
 /// A document, and what messages call it where they speak of another one.
@@ -52,15 +63,17 @@ pub struct Lowered {
     pub policy: Option<Policy>,
     /// For each token of the policy, where it stands.
     pub origins: Vec<Origin>,
-    /// Everything that is wrong, by document and token.
+    /// The first [`LowerOptions::max_problems`] problems, by document and token.
     pub problems: Vec<Problem>,
+    /// The number of all problems of each document.
+    pub counts: Vec<usize>,
     /// Documents that turned out to be no JSON, each with where (see [`Element::Unread`]). There is no policy then, and
     /// the problems are those of the other documents' tokens and of what was read before.
     pub unread: Vec<(usize, SyntaxError)>,
 }
 
 /// Where a token of a policy stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
     /// Which of the documents.
     pub document: usize,
@@ -70,7 +83,7 @@ pub struct Origin {
 
 /// Makes one policy of all `documents`, whose connections and APIs hold in every one of them.
 ///
-/// Reports every problem. Linear in the size of the documents; the policy keeps nothing of them. Tokens are read one by
+/// Counts every problem and reports the first [`LowerOptions::max_problems`]. Linear in the size of the documents; the policy keeps nothing of them. Tokens are read one by
 /// one: beside the policy it takes about 250 bytes a token, whatever their grants, and 25 MB for sources that repeat.
 ///
 /// # Examples
@@ -95,10 +108,10 @@ pub fn lower(documents: &[Named<'_, '_>], options: &LowerOptions) -> Lowered {
 /// Makes a policy of tokens that are to join those of `known`: its connections and APIs are known to them, and are the
 /// first of the new policy, with the same ids. What the documents declare must be among them, as it is there.
 ///
-/// Reports every problem but one: that an id, a secret or an owner's name is taken by a token of `known`, whose tokens
+/// Reports problems as [`lower`] does, except that an id, a secret or an owner's name is taken by a token of `known`, whose tokens
 /// play no part and add nothing to the cost.
 pub fn lower_beside(documents: &[Named<'_, '_>], known: &Policy) -> Lowered {
-    let options = LowerOptions { limits: known.limits.clone(), skip_invalid: false };
+    let options = LowerOptions { limits: known.limits.clone(), ..LowerOptions::default() };
     let mut lowering = Lowering::new(documents, &options);
     lowering.connections = Connections::of(&known.connections);
     lowering.redeclared = Some(std::mem::replace(&mut lowering.apis, known.apis.clone()));
@@ -130,7 +143,7 @@ struct Lowering<'d, 't> {
     sources: Sources<'t>,
     tokens: Vec<Token>,
     origins: Vec<Origin>,
-    problems: Vec<Problem>,
+    problems: Problems,
     unread: Vec<(usize, SyntaxError)>,
 }
 
@@ -143,7 +156,7 @@ struct Meant {
 
 impl<'d, 't> Lowering<'d, 't> {
     fn new(documents: &'d [Named<'d, 't>], options: &'d LowerOptions) -> Self {
-        let count = documents.iter().filter_map(|named| named.document.tokens.found()).map(Tokens::len).sum();
+        let count = documents.iter().filter_map(|named| named.document.tokens.found()).map(Tokens::max_valid).sum();
         Self {
             documents,
             options,
@@ -158,7 +171,7 @@ impl<'d, 't> Lowering<'d, 't> {
             sources: Sources::new(),
             tokens: Vec::with_capacity(count),
             origins: Vec::with_capacity(count),
-            problems: Vec::new(),
+            problems: Problems::new(documents.len(), options.max_problems),
             unread: Vec::new(),
         }
     }
@@ -182,15 +195,14 @@ impl<'d, 't> Lowering<'d, 't> {
                 // As good as unread: whatever the others refer to may have stood there.
                 (self.connections_unclear, self.apis_unclear) = (true, true);
             }
-            for problem in named.document.own_problems() {
-                let nearest = nearest(&problem);
-                if let Some(Step::Key(first)) = problem.place.steps().first() {
-                    let is = |field| first == field || nearest == Some(field);
-                    self.connections_unclear |= is("connections");
-                    self.apis_unclear |= is("apis");
-                }
-                self.problems.push(Problem::of_shape(at, problem));
+            let problems = named.document.own_problems(self.problems.room());
+            if problems.count() > 0 {
+                self.problems.set_fatal();
             }
+            let is = |field| problems.is_within(field) || problems.is_meant(field);
+            self.connections_unclear |= is("connections");
+            self.apis_unclear |= is("apis");
+            self.problems.take(at, problems);
         }
     }
 
@@ -198,6 +210,10 @@ impl<'d, 't> Lowering<'d, 't> {
         for (document, named) in self.documents.iter().enumerate() {
             let Some(tokens) = named.document.tokens.found() else { continue };
             for (index, token) in tokens.iter().enumerate() {
+                if self.problems.count(document) >= self.options.max_counted {
+                    self.problems.set_fatal();
+                    break;
+                }
                 match token {
                     Element::Unread(error) if !tokens.are_lines() => self.unread.push((document, error)),
                     token => self.element(TokenAt { document, index }, &token),
@@ -207,11 +223,11 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     fn element(&mut self, at: TokenAt, token: &Element<definition::Token<'t>>) {
-        let (problems, connections) = (self.problems.len(), self.connections.len());
+        let (problems, connections) = (self.problems.count(at.document), self.connections.len());
         let meant = self.shape(at, token);
         let Element::Found(token) = token else { return };
         match self.token(at, token, meant) {
-            Some(lowered) if self.problems.len() == problems => {
+            Some(lowered) if self.problems.count(at.document) == problems => {
                 self.tokens.push(lowered);
                 self.origins.push(Origin { document: at.document, token: at.index });
             }
@@ -222,30 +238,27 @@ impl<'d, 't> Lowering<'d, 't> {
 
     /// Takes over what of a token has the wrong shape.
     fn shape(&mut self, at: TokenAt, token: &Element<definition::Token<'t>>) -> Meant {
-        let mut meant = Meant::default();
-        for problem in token.problems(at.index) {
-            if problem.place.steps().len() == 3 {
-                let nearest = nearest(&problem);
-                meant.grants |= nearest == Some("grants");
-                meant.secret |= matches!(nearest, Some("token" | "token_sha256"));
-            }
-            self.problems.push(Problem::of_shape(at.document, problem));
-        }
+        let problems = token.problems(at.index, self.problems.room());
+        let meant = Meant {
+            grants: problems.is_meant("grants"),
+            secret: problems.is_meant("token") || problems.is_meant("token_sha256"),
+        };
+        self.problems.take(at.document, problems);
         meant
     }
 
-    fn finish(mut self) -> Lowered {
-        let skipped = |problem: &Problem| self.options.skip_invalid && problem.token().is_some();
-        let usable = self.unread.is_empty() && self.problems.iter().all(skipped);
-        // Stable: what is found of one token keeps its order.
-        self.problems.sort_by_key(|problem| (problem.document, problem.token()));
+    fn finish(self) -> Lowered {
+        let is_valid = self.problems.is_empty() || (self.options.skip_invalid && !self.problems.is_fatal());
+        let usable = self.unread.is_empty() && is_valid;
+        let (problems, counts) = self.problems.finish();
         let limits = self.options.limits.clone();
         let connections = self.connections.finish();
         let policy = Policy { connections, apis: self.apis, tokens: self.tokens, limits };
         Lowered {
             policy: usable.then_some(policy),
             origins: if usable { self.origins } else { Vec::new() },
-            problems: self.problems,
+            problems,
+            counts,
             unread: self.unread,
         }
     }
@@ -268,13 +281,5 @@ impl<'d, 't> Lowering<'d, 't> {
         self.apis
             .find(name)
             .ok_or_else(|| !self.apis_unclear && !self.broken_apis.iter().any(|broken| **broken == *name))
-    }
-}
-
-/// The field that was probably meant by one that is not known.
-fn nearest(problem: &definition::Problem) -> Option<&'static str> {
-    match problem.kind {
-        ProblemKind::UnknownField { nearest, .. } => nearest,
-        _ => None,
     }
 }

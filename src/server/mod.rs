@@ -25,6 +25,7 @@ mod bodies;
 mod connection;
 mod decided;
 pub mod decision_log;
+pub mod descriptors;
 mod envoy;
 mod gate;
 mod http;

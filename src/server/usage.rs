@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::authorizer::Usage;
 use crate::registry::{Location, Registry, Result, record};
+
+/// How long the last word to the registry is waited for: its disk may hang, or another process may keep it locked.
+const CLOSING: Duration = Duration::from_secs(5);
 
 /// How often a server tells, unless said otherwise.
 pub const EVERY: Duration = Duration::from_secs(10);
@@ -69,10 +72,17 @@ impl UsageRecorder {
 impl Drop for UsageRecorder {
     fn drop(&mut self) {
         drop(self.stop.take());
-        if let Some(thread) = self.thread.take() {
-            // A panic of that thread was reported when it happened.
-            let _ = thread.join();
+        let Some(thread) = self.thread.take() else { return };
+        let begun = Instant::now();
+        while !thread.is_finished() {
+            if begun.elapsed() >= CLOSING {
+                tracing::error!("the registry does not answer: what tokens were last used for is lost");
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
         }
+        // A panic of that thread was reported when it happened.
+        let _ = thread.join();
     }
 }
 

@@ -144,11 +144,13 @@ fn sources<E: Error>(list: Element<Vec<Element<ListedSource<'_>>>>) -> Result<Sm
         Element::Found(elements) => elements,
         Element::Wrong(found) => return Err(wrong("sources", "a list of objects", &found)),
         Element::Unread(error) => return Err(E::custom(error)),
+        Element::Rest(_) => return Err(E::custom("too many elements are malformed")),
     };
     let source = |element| match element {
         Element::Found(ListedSource(source)) => Ok(source),
         Element::Wrong(found) => Err(wrong("sources", ListedSource::EXPECTED, &found)),
         Element::Unread(error) => Err(E::custom(error)),
+        Element::Rest(_) => Err(E::custom("too many elements are malformed")),
     };
     elements.into_iter().map(source).collect()
 }
@@ -162,6 +164,7 @@ pub(super) fn text<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Text<
         Element::Found(text) => Ok(text),
         Element::Wrong(found) => Err(wrong(key, Text::EXPECTED, &found)),
         Element::Unread(error) => Err(A::Error::custom(error)),
+        Element::Rest(_) => Err(A::Error::custom("too many elements are malformed")),
     }
 }
 

@@ -289,6 +289,7 @@ impl<'t> Keys<'t> {
                 }
                 Element::Wrong(found) => return Err(wrong("sources", ReplaySource::EXPECTED, &found)),
                 Element::Unread(error) => return Err(E::custom(error)),
+                Element::Rest(_) => return Err(E::custom("too many elements are malformed")),
             };
             self.hidden.extend(hidden.map(|hidden| (self.body.sources.len(), hidden)));
             self.body.sources.push(source);

@@ -126,6 +126,7 @@ impl WireError {
             Ok(Element::Found(object)) => Ok(object),
             Ok(Element::Wrong(found)) => Err(Self::whole(format!("expected {}, found {found}", T::EXPECTED))),
             Ok(Element::Unread(error)) => Err(Self::whole(error.message())),
+            Ok(Element::Rest(_)) => Err(Self::whole("too many elements are malformed")),
             Err(error) => Err(Self::of(&error)),
         }
     }

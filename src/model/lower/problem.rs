@@ -7,6 +7,82 @@ use super::words::{list, quoted};
 use crate::base::{Place, Step};
 use crate::definition::{self, Kind, ProblemKind, Target};
 
+/// The number of problems that are kept, unless the caller sets another limit.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// Problems of several documents, bounded in memory: the first `max` are kept, all of them are counted.
+pub(super) struct Problems {
+    kept: Vec<Problem>,
+    max: usize,
+    /// The number of problems of each document.
+    counts: Vec<usize>,
+    /// Whether a problem concerns more than one token.
+    is_fatal: bool,
+}
+
+impl Problems {
+    pub(super) fn new(documents: usize, max: usize) -> Self {
+        Self { kept: Vec::new(), max, counts: vec![0; documents], is_fatal: false }
+    }
+
+    /// The number of further problems that are kept.
+    pub(super) fn room(&self) -> usize {
+        self.max.saturating_sub(self.kept.len())
+    }
+
+    /// The number of problems of the document `at`.
+    pub(super) fn count(&self, at: usize) -> usize {
+        self.counts.get(at).copied().unwrap_or_default()
+    }
+
+    /// Whether a problem remains when all malformed tokens are left out.
+    pub(super) fn is_fatal(&self) -> bool {
+        self.is_fatal
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
+    }
+
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.is_fatal |= problem.token().is_none();
+        self.add(problem.document, 1);
+        if self.room() > 0 {
+            self.kept.push(problem);
+        }
+    }
+
+    /// Takes over the problems of shape of the document `at`: of a token, or of what is outside the tokens.
+    pub(super) fn take(&mut self, at: usize, found: definition::Problems) {
+        self.add(at, found.count());
+        for problem in found.into_kept() {
+            let problem = Problem::of_shape(at, problem);
+            self.is_fatal |= problem.token().is_none();
+            if self.room() > 0 {
+                self.kept.push(problem);
+            }
+        }
+    }
+
+    /// Notes that the document as a whole is unusable.
+    pub(super) fn set_fatal(&mut self) {
+        self.is_fatal = true;
+    }
+
+    fn add(&mut self, document: usize, more: usize) {
+        if let Some(count) = self.counts.get_mut(document) {
+            *count = count.saturating_add(more);
+        }
+    }
+
+    /// The problems that were kept, by document and token, and the number of all problems of each document.
+    pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<usize>) {
+        // Stable: the problems of one token keep their order.
+        self.kept.sort_by_key(|problem| (problem.document, problem.token()));
+        (self.kept, self.counts)
+    }
+}
+
 /// Which part of a place to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {

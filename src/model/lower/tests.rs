@@ -327,7 +327,7 @@ fn skipping() {
 
 #[test]
 fn limits_are_kept() {
-    let options = LowerOptions { limits: Limits { query_bytes: 10 }, skip_invalid: false };
+    let options = LowerOptions { limits: Limits { query_bytes: 10 }, ..LowerOptions::default() };
     let text = r#"[{"id": "a", "token": "s", "allowed_apis": ["sql"], "grants": [{"connection_name": "c", "source": "select  1234"}]}]"#;
     assert_eq!(lowered(&[text], &options).problems[0].code, "query_malformed");
     assert_eq!(lowered(&["[]"], &options).policy.unwrap().limits().query_bytes, 10);

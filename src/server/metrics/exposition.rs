@@ -86,14 +86,17 @@ impl Writer<'_, '_> {
     fn policies(&mut self, now: Timestamp, policy: &Report, shadow: Option<&Report>) -> fmt::Result {
         let policies: Vec<(&str, &Report)> =
             [("live", policy)].into_iter().chain(shadow.map(|it| ("shadow", it))).collect();
-        let gauges: [(&str, &str, Number); 9] = [
+        let gauges: [(&str, &str, Number); 10] = [
             ("policy_generation", "The active generation; 0 without a policy", |_, policy| float(policy.generation)),
             ("policy_age_seconds", "Time since the policy became active, of a saved one since it was saved", age),
             ("policy_stale", "Whether the source cannot be read, and the last good policy stays", |_, policy| {
-                flag(policy.failure.is_some())
+                flag(policy.failure.is_some() || policy.stalled_since.is_some())
             }),
             ("policy_from_state", "Whether the policy is the one saved by an earlier run", |_, policy| {
                 flag(policy.origin == Some(Origin::Saved))
+            }),
+            ("policy_read_stalled", "Whether reading the source takes longer than it should", |_, policy| {
+                flag(policy.stalled_since.is_some())
             }),
             ("policy_not_saved", "Whether the last good policy could not be saved", |_, policy| {
                 flag(policy.not_saved.is_some())

@@ -1,18 +1,13 @@
 //! Files that are one policy: when they change, and reading them when they are whole.
 
-use std::collections::BTreeSet;
-use std::ffi::OsString;
-use std::fs::{self, File, Metadata};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode, ModifyKind};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
-
 use super::source::Contents;
-use crate::load::{Input, Unreadable, read_files};
+use super::watch::{Tell, Watch};
+use crate::load::{Input, Unreadable};
 use crate::snapshot::MAGIC;
 
 /// How long to wait for what. The defaults suit all but tests.
@@ -26,14 +21,18 @@ pub struct Timing {
     pub writer: Duration,
     /// How long changes that never stop are waited for.
     pub patience: Duration,
-    /// Whether to have the system tell of changes at all.
+    /// Whether to have the system report changes at all.
     pub told: bool,
-    /// How often to look at the files whatever the system tells of them: it tells nothing of what other machines change.
+    /// How often to look at the files whatever the system reports, to read again what could not be read, and to save again what
+    /// could not be saved.
     pub poll: Duration,
     /// How often to ask a registry whether it has changed.
     pub registry: Duration,
     /// How long a registry must stay the same until what was edited is compiled as a whole, and saved.
     pub fold: Duration,
+    /// How long reading or saving may take before it is reported as stalled. Three times as long, and another attempt to read
+    /// begins.
+    pub stall: Duration,
 }
 
 impl Default for Timing {
@@ -47,33 +46,24 @@ impl Default for Timing {
             poll: Duration::from_secs(1),
             registry: Duration::from_millis(50),
             fold: Duration::from_secs(5),
+            stall: Duration::from_secs(10),
         }
     }
 }
 
-/// What happened to one of the files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Touch {
-    /// Somebody has it open and writes.
-    Writing,
-    /// Something else: it may be whole.
-    Done,
-}
-
-/// Called from another thread.
-pub(super) type Tell = Arc<dyn Fn(Touch) + Send + Sync>;
-
 /// The files of a policy, watched.
 pub(super) struct Files {
     paths: Vec<PathBuf>,
-    /// The files as they were when they were last read; empty before.
+    /// The maximum size of all files together, in bytes.
+    max_bytes: u64,
+    /// The files whose contents were last read; empty before, and after every failure.
     seen: Vec<Stamp>,
     tell: Tell,
-    /// Tells of changes as long as it lives; `None` where the system does not: the files are looked at all the same.
-    watcher: Option<RecommendedWatcher>,
+    /// Started with the first read.
+    watch: Option<Watch>,
 }
 
-/// What a file is known by without reading it.
+/// What identifies a version of a file without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stamp {
     /// Device and file number, length, and when its content and it itself were last changed.
@@ -82,13 +72,22 @@ enum Stamp {
     Unknown(io::ErrorKind),
 }
 
+/// What one attempt to read the files gave.
+struct Attempt {
+    contents: Result<Contents, Vec<Unreadable>>,
+    /// Whether the contents of all files were read, valid or not. Otherwise another attempt may succeed.
+    is_read: bool,
+    /// The file that was read, where there is only one.
+    opened: Option<Opened>,
+}
+
 impl Files {
     /// Nothing is watched before it is first read.
-    pub(super) fn new(paths: Vec<PathBuf>, tell: Tell) -> Self {
-        Self { paths, seen: Vec::new(), tell, watcher: None }
+    pub(super) fn new(paths: Vec<PathBuf>, max_bytes: u64, tell: Tell) -> Self {
+        Self { paths, max_bytes, seen: Vec::new(), tell, watch: None }
     }
 
-    /// Whether the files are others than those last read.
+    /// Whether the files are others than those whose contents were last read.
     pub(super) fn changed(&self) -> bool {
         self.stamps() != self.seen
     }
@@ -100,20 +99,23 @@ impl Files {
     ///
     /// If a file cannot be read, or they do not stay the same.
     pub(super) fn read(&mut self, timing: &Timing) -> Result<Contents, Vec<Unreadable>> {
-        // What is behind the names may be elsewhere now: first watch, then read, so that no change is missed.
-        if timing.told {
-            self.watcher = watch(&self.paths, &self.tell);
-        }
-        let end = Instant::now() + timing.patience;
+        // The names may lead elsewhere now: first watch, then read, so that no change is missed.
+        let tell = &self.tell;
+        let start = || if timing.told { Watch::start(tell.clone()) } else { Watch::none() };
+        self.watch.get_or_insert_with(start).cover(&self.paths);
+        let begun = Instant::now();
+        self.seen.clear();
         loop {
             let before = self.stamps();
-            let (contents, opened) = contents(&self.paths);
+            let Attempt { contents, is_read, opened } = self.attempt();
             std::thread::sleep(timing.settle);
             if self.stamps() == before || opened.is_some_and(|opened| opened.is_same()) {
-                self.seen = before;
+                if is_read {
+                    self.seen = before;
+                }
                 return contents;
             }
-            if Instant::now() >= end {
+            if begun.elapsed() >= timing.patience {
                 let reason = match self.paths.len() {
                     1 => "it keeps changing: replace the file by renaming another",
                     _ => "one of the policy's files keeps changing: replace them together and less often",
@@ -130,30 +132,61 @@ impl Files {
         };
         self.paths.iter().map(stamp).collect()
     }
-}
 
-fn unreadable(path: &Path, reason: &str) -> Unreadable {
-    Unreadable { file: path.display().to_string(), reason: reason.to_owned() }
-}
-
-/// What the files hold and, where there is only one, that file.
-fn contents(paths: &[PathBuf]) -> (Result<Contents, Vec<Unreadable>>, Option<Opened>) {
-    // To open a pipe is to wait for whoever writes to it, without end.
-    let is_other = |path: &&PathBuf| fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    let others: Vec<_> = paths.iter().filter(is_other).map(|path| unreadable(path, "it is no regular file")).collect();
-    if !others.is_empty() {
-        return (Err(others), None);
+    fn attempt(&self) -> Attempt {
+        let mut left = self.max_bytes;
+        let (mut read, mut errors) = (Vec::with_capacity(self.paths.len()), Vec::new());
+        for path in &self.paths {
+            match Opened::read(path, left) {
+                Ok((bytes, opened)) => {
+                    left = left.saturating_sub(bytes.len() as u64);
+                    read.push((path, bytes, opened));
+                }
+                Err(error) => errors.push(unreadable(path, self.reason(&error))),
+            }
+        }
+        if !errors.is_empty() {
+            return Attempt { contents: Err(errors), is_read: false, opened: None };
+        }
+        match <[_; 1]>::try_from(read) {
+            Ok([(_, bytes, opened)]) if bytes.starts_with(&MAGIC) => {
+                Attempt { contents: Ok(Contents::Compiled(bytes)), is_read: true, opened: Some(opened) }
+            }
+            Ok([(path, bytes, opened)]) => {
+                Attempt { contents: documents([(path, bytes)]), is_read: true, opened: Some(opened) }
+            }
+            Err(read) => {
+                let contents = documents(read.into_iter().map(|(path, bytes, _)| (path, bytes)));
+                Attempt { contents, is_read: true, opened: None }
+            }
+        }
     }
-    let [path] = paths else { return (read_files(paths).map(Contents::Documents), None) };
-    let (bytes, opened) = match Opened::read(path) {
-        Ok((bytes, opened)) => (Ok(bytes), Some(opened)),
-        Err(error) => (Err(error), None),
-    };
-    let contents = match bytes {
-        Ok(bytes) if bytes.starts_with(&MAGIC) => Ok(Contents::Compiled(bytes)),
-        bytes => Input::from_bytes(path.display().to_string(), bytes).map(|input| Contents::Documents(vec![input])),
-    };
-    (contents.map_err(|error| vec![error]), opened)
+
+    fn reason(&self, error: &OpenError) -> String {
+        match error {
+            OpenError::Io(error) => error.to_string(),
+            OpenError::NotRegular => "it is not a regular file".to_owned(),
+            OpenError::TooLarge => {
+                let which = if self.paths.len() == 1 { "it has" } else { "the files of the policy have" };
+                format!("{which} more than {} bytes: remove tokens, or raise `--max-policy-bytes`", self.max_bytes)
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, reason: impl Into<String>) -> Unreadable {
+    Unreadable { file: path.display().to_string(), reason: reason.into() }
+}
+
+fn documents<'p>(read: impl IntoIterator<Item = (&'p PathBuf, Vec<u8>)>) -> Result<Contents, Vec<Unreadable>> {
+    let (mut inputs, mut errors) = (Vec::new(), Vec::new());
+    for (path, bytes) in read {
+        match Input::from_bytes(path.display().to_string(), Ok(bytes)) {
+            Ok(input) => inputs.push(input),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(Contents::Documents(inputs)) } else { Err(errors) }
 }
 
 /// A file, whatever its name stands for now.
@@ -162,13 +195,37 @@ struct Opened {
     stamp: Stamp,
 }
 
+/// Why a file is not read.
+enum OpenError {
+    Io(io::Error),
+    /// A directory, pipe or device.
+    NotRegular,
+    /// It is larger than what is left of the limit.
+    TooLarge,
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
 impl Opened {
-    /// Reads the file behind `path`.
-    fn read(path: &Path) -> io::Result<(Vec<u8>, Self)> {
-        let mut file = File::open(path)?;
-        let stamp = Stamp::of(&file.metadata()?);
+    /// Reads the file at `path`, of at most `max` bytes.
+    fn read(path: &Path, max: u64) -> Result<(Vec<u8>, Self), OpenError> {
+        // Opening a device may do something: look first. What is there may be replaced before it is opened: look again then.
+        regular(&fs::metadata(path)?, max)?;
+        let file = open(path)?;
+        let metadata = file.metadata()?;
+        regular(&metadata, max)?;
+        let stamp = Stamp::of(&metadata);
         let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
+        // Memory that is not to be had is an error; one more byte shows that the file has grown.
+        bytes.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX)).map_err(io::Error::from)?;
+        (&file).take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max {
+            return Err(OpenError::TooLarge);
+        }
         Ok((bytes, Self { file, stamp }))
     }
 
@@ -177,6 +234,27 @@ impl Opened {
         let is_same = |now: &Metadata| Stamp::of(now) == self.stamp.as_of(now);
         self.file.metadata().is_ok_and(|now| is_same(&now))
     }
+}
+
+fn regular(metadata: &Metadata, max: u64) -> Result<(), OpenError> {
+    match metadata {
+        metadata if !metadata.is_file() => Err(OpenError::NotRegular),
+        metadata if metadata.len() > max => Err(OpenError::TooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// Opens `path` without waiting for the writer of a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    }
+    options.open(path)
 }
 
 impl Stamp {
@@ -221,108 +299,5 @@ impl Stamp {
             modified: time(metadata.modified()),
             changed: time(metadata.created()),
         }
-    }
-}
-
-/// Watches all that is looked up on the way to each of `paths`.
-fn watch(paths: &[PathBuf], tell: &Tell) -> Option<RecommendedWatcher> {
-    let names: BTreeSet<PathBuf> = paths.iter().flat_map(|path| names(path)).collect();
-    let folders: BTreeSet<PathBuf> = names.iter().filter_map(|name| name.parent().map(PathBuf::from)).collect();
-    let tell = Arc::clone(tell);
-    let handler = move |event: notify::Result<Event>| match event {
-        Ok(event) if event.need_rescan() => tell(Touch::Done),
-        Ok(event) if event.paths.iter().any(|path| names.contains(path)) => {
-            if let Some(touch) = touch(&event) {
-                tell(touch);
-            }
-        }
-        Ok(_) => {}
-        Err(_) => tell(Touch::Done),
-    };
-    let watcher = notify::recommended_watcher(handler).and_then(|mut watcher| {
-        folders.iter().try_for_each(|folder| watcher.watch(folder, RecursiveMode::NonRecursive))?;
-        Ok(watcher)
-    });
-    watcher
-        .inspect_err(
-            |error| tracing::debug!(%error, "the system does not tell of changes: files are looked at instead"),
-        )
-        .ok()
-}
-
-/// What an event says of a file; nothing where it was only read.
-fn touch(event: &Event) -> Option<Touch> {
-    match event.kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Touch::Done),
-        EventKind::Access(_) => None,
-        // Only there does the system tell when the writer is done.
-        EventKind::Modify(ModifyKind::Data(_)) if cfg!(target_os = "linux") => Some(Touch::Writing),
-        _ => Some(Touch::Done),
-    }
-}
-
-/// The names that are looked up on the way to what `path` stands for and may stand for something else tomorrow: every
-/// symbolic link, and the file itself.
-fn names(path: &Path) -> Vec<PathBuf> {
-    // As many as the system follows.
-    const LINKS: usize = 40;
-    let mut found = Vec::new();
-    let mut here = PathBuf::new();
-    let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let mut left: Vec<OsString> = parts(&whole);
-    while let Some(part) = left.pop() {
-        if part == ".." {
-            here.pop();
-            continue;
-        }
-        let name = here.join(&part);
-        match fs::read_link(&name) {
-            Ok(target) if found.len() < LINKS => {
-                left.extend(parts(&target));
-                found.push(name);
-            }
-            _ => here = name,
-        }
-    }
-    found.push(here);
-    found
-}
-
-/// The parts of a path, the last first.
-fn parts(path: &Path) -> Vec<OsString> {
-    let parts = path.components().filter(|part| *part != Component::CurDir);
-    parts.rev().map(|part| part.as_os_str().to_owned()).collect()
-}
-
-#[cfg(all(test, unix))]
-mod tests {
-    use std::os::unix::fs::symlink;
-    use std::path::PathBuf;
-
-    use super::names;
-
-    #[test]
-    fn every_link_on_the_way_may_change() {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().canonicalize().unwrap();
-        std::fs::create_dir_all(root.join("2026/deep")).unwrap();
-        std::fs::write(root.join("2026/policy.json"), "[]").unwrap();
-        symlink("2026", root.join("..data")).unwrap();
-        symlink("..data/policy.json", root.join("policy.json")).unwrap();
-        symlink("../policy.json", root.join("2026/up.json")).unwrap();
-        symlink(root.join("2026/deep"), root.join("absolute")).unwrap();
-        symlink("loop", root.join("loop")).unwrap();
-        let cases: [(&str, &[&str]); 5] = [
-            ("2026/policy.json", &["2026/policy.json"]),
-            ("policy.json", &["policy.json", "..data", "2026/policy.json"]),
-            ("2026/up.json", &["2026/up.json", "policy.json", "..data", "2026/policy.json"]),
-            ("absolute/not-there", &["absolute", "2026/deep/not-there"]),
-            ("./2026/../2026/./policy.json", &["2026/policy.json"]),
-        ];
-        for (path, expected) in cases {
-            let expected: Vec<PathBuf> = expected.iter().map(|name| root.join(name)).collect();
-            assert_eq!(names(&root.join(path)), expected, "{path}");
-        }
-        assert!(names(&root.join("loop")).len() > 1);
     }
 }

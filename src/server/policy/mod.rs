@@ -31,9 +31,11 @@ mod live;
 mod source;
 mod state;
 mod status;
+mod watch;
+mod worker;
 
 pub use files::Timing;
-pub use live::{LiveOptions, LivePolicy, StartError};
+pub use live::{LiveOptions, LivePolicy, MAX_BYTES, StartError};
 pub use source::{Contents, Source, SourceError};
 pub use state::{StateDir, StateError};
 pub use status::{Failure, Origin, Outcome, Reloads, Report, Status};

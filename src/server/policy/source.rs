@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::files::{Files, Tell, Timing};
+use super::files::{Files, Timing};
+use super::watch::Tell;
 use crate::load::Input;
 use crate::registry::{Changes, Location, Registry, RegistryError};
 
@@ -128,9 +129,10 @@ pub(super) enum Reader {
 }
 
 impl Reader {
-    pub(super) fn new(source: &Source, tell: Tell) -> Self {
+    /// A reader of `source`. Of files it reads at most `max_bytes` in all.
+    pub(super) fn new(source: &Source, max_bytes: u64, tell: Tell) -> Self {
         match &source.from {
-            From::Files(files) => Self::Files(Files::new(files.clone(), tell)),
+            From::Files(files) => Self::Files(Files::new(files.clone(), max_bytes, tell)),
             From::Registry(location) => Self::Registry(Watched { location: location.clone(), open: None, seen: None }),
         }
     }
@@ -143,25 +145,12 @@ impl Reader {
         }
     }
 
-    /// How often to ask for changes that nobody tells of.
-    pub(super) fn poll(&self, timing: &Timing) -> std::time::Duration {
-        match self {
-            Self::Files(_) => timing.poll,
-            Self::Registry(_) => timing.registry,
-        }
-    }
-
     /// The few tokens of a registry that have changed since it was read; `None` where all is to be read.
     pub(super) fn changes(&mut self) -> Option<Changes> {
         match self {
             Self::Files(_) => None,
             Self::Registry(registry) => registry.changes(),
         }
-    }
-
-    /// Whether [`Reader::changes`] may tell of something.
-    pub(super) fn tells_changes(&self) -> bool {
-        matches!(self, Self::Registry(_))
     }
 
     /// Reads the source; else says why it cannot be read.

@@ -116,7 +116,7 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// If it cannot be made or written, or another process uses it, and goes on to for a second: one that ends, or was
+    /// If it cannot be made or opened, or another process uses it, and goes on to for a second: one that ends, or was
     /// killed, or a program that it is just starting, may have it for a moment.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();

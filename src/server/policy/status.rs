@@ -9,8 +9,11 @@ use serde::{Serialize, Serializer};
 use crate::base::Timestamp;
 use crate::snapshot::Report as SnapshotReport;
 
-/// The most problems of a failure that a report lists; all of them are logged.
-const LISTED: usize = 20;
+/// The maximum number of problems of a failure that are reported and logged.
+const MAX_LISTED: usize = 20;
+
+/// The maximum length of a problem, in characters.
+const MAX_PROBLEM: usize = 1_000;
 
 /// What became of the reloads, shared. Nothing here is on the path of a request.
 #[derive(Debug, Clone, Default)]
@@ -59,7 +62,10 @@ pub struct Report {
     /// Why the source is not what is active; `None` while it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Why the last good policy is not saved; `None` while it is, or need not be.
+    /// Since when the source has been read without an end; `None` unless that takes longer than it should.
+    #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
+    pub stalled_since: Option<Timestamp>,
+    /// Why the active policy is not saved; `None` while it is, or need not be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_saved: Option<String>,
     /// How often reloads ended how.
@@ -80,6 +86,8 @@ pub struct Failure {
     pub count: usize,
     /// The first of them, without any secret.
     pub problems: Vec<String>,
+    /// How many attempts to read the source ended so.
+    pub attempts: u64,
 }
 
 /// How often reloads ended how, and how long they took.
@@ -122,8 +130,14 @@ impl Reloads {
 }
 
 impl Failure {
-    pub(super) fn new(since: Timestamp, problems: &[String]) -> Self {
-        Self { since, count: problems.len(), problems: problems.iter().take(LISTED).cloned().collect() }
+    /// A failure with `count` problems, of which `problems` are the first.
+    pub(super) fn new(since: Timestamp, problems: &[String], count: usize) -> Self {
+        let cut = |problem: &String| match problem.char_indices().nth(MAX_PROBLEM) {
+            Some((end, _)) => format!("{}…", problem.get(..end).unwrap_or_default()),
+            None => problem.clone(),
+        };
+        let problems = problems.iter().take(MAX_LISTED).map(cut).collect();
+        Self { since, count, problems, attempts: 1 }
     }
 }
 

@@ -192,18 +192,22 @@ fn read(source: &(impl Source + ?Sized)) -> Result<Snapshot, ReadError> {
         return Err(ReadError::BigEndian);
     }
     let frame = &Frame::read(source)?;
-    // Two threads: each copies and sums up about half.
+    // Two threads, if they can be had: each copies and sums up about half.
     let ((head, rows, texts, referers), (slots, grants, matchers)) = std::thread::scope(|scope| {
         let part = |part| frame.part(source, part);
-        let behind = std::thread::Builder::new().spawn_scoped(scope, move || -> Result<_, ReadError> {
-            Ok((part(Part::Slots)?, part(Part::Grants)?, part(Part::Matchers)?))
-        })?;
+        let behind =
+            move || -> Result<_, ReadError> { Ok((part(Part::Slots)?, part(Part::Grants)?, part(Part::Matchers)?)) };
+        let thread = std::thread::Builder::new().spawn_scoped(scope, behind);
         let front = || -> Result<_, ReadError> {
             Ok((part(Part::Head)?, part(Part::Rows)?, part(Part::Texts)?, part(Part::Referers)?))
         };
         let front = front();
-        // A thread that cannot be joined has panicked, and nothing in it does.
-        let behind = behind.join().unwrap_or(Err(ReadError::Malformed { part: "contents" }));
+        let behind = match thread {
+            // A thread that cannot be joined has panicked, and nothing in it does.
+            Ok(thread) => thread.join().unwrap_or(Err(ReadError::Malformed { part: "contents" })),
+            // Where no thread can be had, this one does both.
+            Err(_) => behind(),
+        };
         Ok::<_, ReadError>((front?, behind?))
     })?;
     let head = Head::read(&head).ok_or(ReadError::Malformed { part: "head" })?;

@@ -6,6 +6,8 @@ mod binary;
 mod crash;
 mod decision_log;
 mod edits;
+#[cfg(all(target_os = "linux", feature = "cli"))]
+mod faults;
 mod gateways;
 mod grpc;
 mod http2;

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use portcullis::decision::Reason;
 use portcullis::registry::{Actor, Location, NewToken, Registry};
@@ -196,12 +196,60 @@ fn what_is_no_regular_file_is_told_and_not_waited_for() {
     fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
     eventually("the pipe is told of", || {
-        live.status().report().failure.is_some_and(|failure| failure.problems[0].contains("no regular file"))
+        live.status().report().failure.is_some_and(|failure| failure.problems[0].contains("not a regular file"))
     });
     assert_eq!(denied(&authorizer, "one"), None);
     fs::remove_file(&file).unwrap();
     fs::write(&file, policy("two")).unwrap();
     eventually("a file again", || denied(&authorizer, "two").is_none());
+}
+
+/// Reading takes as long as `settle`: a disk that answers late, or never.
+fn slow(folder: &Path, settle: Duration) -> LiveOptions {
+    let timing = Timing { settle, stall: Duration::from_millis(200), ..Timing::default() };
+    LiveOptions { timing, state_dir: Some(folder.join("state")), ..LiveOptions::default() }
+}
+
+#[test]
+fn a_read_that_hangs_is_reported_and_holds_up_neither_the_start_nor_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("one")).unwrap();
+    let source = Source::files([&file]).unwrap();
+    drop(serve(&source, slow(folder.path(), Duration::ZERO)));
+
+    let begun = Instant::now();
+    let (live, authorizer) = serve(&source, slow(folder.path(), Duration::from_hours(1)));
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    let report = live.status().report();
+    assert_eq!((report.origin, report.stalled_since.is_some()), (Some(Origin::Saved), true));
+    assert_eq!(denied(&authorizer, "one"), None, "what was saved decides");
+    // Whoever waits for a reload learns that there is none, time and again.
+    for _ in 0..3 {
+        live.reload();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    assert!(live.status().report().reloads.count(Outcome::Failed) >= 1);
+    let begun = Instant::now();
+    drop(live);
+    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    // The state directory is free again.
+    drop(serve(&source, slow(folder.path(), Duration::ZERO)));
+}
+
+#[test]
+fn a_slow_read_is_reported_until_it_ends_and_its_policy_is_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("one")).unwrap();
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), slow(folder.path(), Duration::from_secs(2)));
+    assert!(live.status().report().stalled_since.is_some());
+    assert_eq!(denied(&authorizer, "one"), Some(Reason::PolicyUnavailable));
+    eventually("the policy is read", || denied(&authorizer, "one").is_none());
+    fs::write(&file, policy("two")).unwrap();
+    eventually("the next one", || denied(&authorizer, "two").is_none());
+    eventually("nothing is stalled", || live.status().report().stalled_since.is_none());
+    assert_eq!(denied(&authorizer, "one"), Some(Reason::SourceNotGranted));
 }
 
 #[test]
@@ -318,6 +366,25 @@ fn reloads_on_demand_are_one_at_a_time_and_tell_how_they_ended() {
         }
     });
     assert_eq!(authorizer.current().number(), 2);
+}
+
+#[test]
+fn a_reload_reads_what_was_there_when_it_was_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("policy.json");
+    fs::write(&file, policy("t0")).unwrap();
+    // Some other read is nearly always under way.
+    let timing =
+        Timing { told: false, poll: Duration::from_millis(1), settle: Duration::from_millis(10), ..Timing::default() };
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions { timing, ..LiveOptions::default() });
+    for next in 1..=40 {
+        let table = format!("t{next}");
+        fs::write(folder.path().join("new"), policy(&table)).unwrap();
+        fs::rename(folder.path().join("new"), &file).unwrap();
+        std::thread::sleep(Duration::from_millis(next % 14));
+        assert_ne!(live.reload_now(), Outcome::Failed);
+        assert_eq!(denied(&authorizer, &table), None);
+    }
 }
 
 fn new_token(table: &str) -> NewToken {
