@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use portcullis::server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis::server::operations::{Operations, OperationsOptions};
 use portcullis::server::policy::{LiveOptions, Source};
@@ -95,8 +95,7 @@ struct ListenArgs {
     /// The URL that clients reach this server by, for AuthZEN's metadata [default: `https://` and the request's host]
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Accept this `Host` from programs and operators, beside loopback names; `*` accepts all [default: loopback names on
-    /// loopback addresses, any on others]
+    /// Accept this `Host` from programs and operators, too; `*` accepts all
     #[arg(long, value_name = "NAME", num_args = 1.., value_parser = host)]
     allow_host: Vec<String>,
 }
@@ -145,16 +144,16 @@ struct LimitArgs {
     /// Limit the requests at once; more are answered 503
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().requests, value_parser = count::<1, MAX_AT_ONCE>)]
     max_requests: usize,
-    /// Limit the requests of a list and the sources of a request; a longer list is answered 413
+    /// Limit the requests of a list; a longer one is answered 413
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().batch, value_parser = count::<1, MAX_AT_ONCE>)]
     max_batch: usize,
-    /// Limit the bytes of requests and unread answers in memory; more are answered 503
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().buffered_bytes, value_parser = count::<65536, MAX_BYTES>)]
-    max_buffered: usize,
-    /// Limit the bytes of requests and unread answers of one connection
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().connection_buffered_bytes, value_parser = count::<65536, MAX_BYTES>)]
-    max_connection_buffered: usize,
-    /// Limit the time for the headers of a request, for its body and decision, and for reading the answer
+    /// Limit the bytes of requests and unread answers [default: 256 MiB or more]
+    #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
+    max_buffered: Option<usize>,
+    /// Limit the same of one connection [default: 32 MiB or four bodies]
+    #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
+    max_connection_buffered: Option<usize>,
+    /// Limit the time of a request: headers, decision and reading the answer each
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     request_timeout: Duration,
     /// Close a connection without a request after this time
@@ -166,6 +165,36 @@ struct LimitArgs {
     /// Answer with this many threads [default: one for each processor]
     #[arg(long, value_name = "COUNT", value_parser = threads)]
     threads: Option<NonZero<usize>>,
+}
+
+impl LimitArgs {
+    fn limits(&self) -> anyhow::Result<Limits> {
+        let default = Limits::default();
+        let of_connection = self.max_connection_buffered;
+        let of_connection = of_connection.unwrap_or(default.connection_buffered_bytes.max(4 * self.max_body));
+        let of_all = self.max_buffered.unwrap_or(default.buffered_bytes.max(of_connection));
+        if of_connection < self.max_body {
+            bail!(
+                "`--max-connection-buffered`: expected at least `--max-body` {}, found {of_connection}",
+                self.max_body
+            );
+        }
+        if of_all < of_connection {
+            bail!("`--max-buffered`: expected at least `--max-connection-buffered` {of_connection}, found {of_all}");
+        }
+        Ok(Limits {
+            body_bytes: self.max_body,
+            header_bytes: self.max_header_bytes,
+            headers: self.max_headers,
+            connections: self.max_connections,
+            requests: self.max_requests,
+            batch: self.max_batch,
+            buffered_bytes: of_all,
+            connection_buffered_bytes: of_connection,
+            request_time: self.request_timeout,
+            idle_time: self.idle_timeout,
+        })
+    }
 }
 
 /// HTTP/2 announces its limit in 32 bits.
@@ -181,11 +210,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         runtime.worker_threads(threads.get());
     }
     let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
+    let options = args.options()?;
     let operations = Operations::start(args.operations()?)?;
     let authority = Arc::new(Authority::new(operations, reader));
-    runtime.block_on(serve(Arc::clone(&authority), args.options()))?;
+    runtime.block_on(serve(Arc::clone(&authority), options))?;
     // What is left open ends now; then the log is written to its end.
     runtime.shutdown_timeout(Duration::from_secs(1));
+    authority.operations().close();
     drop(authority);
     tracing::info!("stopped");
     Ok(Exit::Success)
@@ -247,7 +278,7 @@ impl Args {
         })
     }
 
-    fn options(&self) -> ServerOptions {
+    fn options(&self) -> anyhow::Result<ServerOptions> {
         let ListenArgs {
             listen,
             admin,
@@ -264,8 +295,7 @@ impl Args {
             key,
             client_authorities: client_ca.clone(),
         });
-        let limits = &self.limits;
-        ServerOptions {
+        Ok(ServerOptions {
             listen: listen.clone(),
             admin: admin.clone(),
             socket_mode: *socket_mode,
@@ -278,20 +308,9 @@ impl Args {
             },
             public_url: public_url.clone(),
             hosts: allow_host.clone(),
-            limits: Limits {
-                body_bytes: limits.max_body,
-                header_bytes: limits.max_header_bytes,
-                headers: limits.max_headers,
-                connections: limits.max_connections,
-                requests: limits.max_requests,
-                batch: limits.max_batch,
-                buffered_bytes: limits.max_buffered,
-                connection_buffered_bytes: limits.max_connection_buffered,
-                request_time: limits.request_timeout,
-                idle_time: limits.idle_timeout,
-            },
-            drain: limits.drain,
-        }
+            limits: self.limits.limits()?,
+            drain: self.limits.drain,
+        })
     }
 }
 

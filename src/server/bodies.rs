@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::connection::{Active, Connection, Waiting};
+use super::connection::{Active, Connection, Ending, Waiting};
 
 /// What an answer that waits costs beside its bytes.
 const ANSWER: usize = 4096;
@@ -105,12 +105,12 @@ impl AsRef<[u8]> for Held {
 }
 
 /// The response with a body that counts until it was read; `None` if there is no room for it.
-pub(super) fn leaving(response: Response, active: Active) -> Option<Response> {
+pub(super) fn leaving(response: Response, active: Active, ending: Ending) -> Option<Response> {
     if response.body().is_end_stream() {
         return Some(response);
     }
     let bytes = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
-    let waiting = Arc::new(Waiting::new(active, bytes.saturating_add(ANSWER))?);
+    let waiting = Arc::new(Waiting::new(active, bytes.saturating_add(ANSWER), ending)?);
     Some(response.map(|body| Body::new(Leaving { body, waiting })))
 }
 

@@ -215,19 +215,31 @@ impl Drop for Active {
 #[derive(Debug)]
 pub(super) struct Waiting {
     active: Active,
-    tick: u32,
+    /// The tick in which it was made; `None` for an answer without an end.
+    tick: Option<u32>,
     bytes: usize,
+}
+
+/// Whether an answer ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// It is made as a whole.
+    Whole,
+    /// It is a subscription, which goes on for as long as its client wants.
+    Endless,
 }
 
 impl Waiting {
     /// An answer of `bytes`; `None` if the budgets have not as many.
-    pub(super) fn new(active: Active, bytes: usize) -> Option<Self> {
+    pub(super) fn new(active: Active, bytes: usize, ending: Ending) -> Option<Self> {
         let connection = active.connection();
         if !connection.take(bytes) {
             return None;
         }
-        let tick = connection.tick.load(Relaxed);
-        connection.slot(tick).fetch_add(1, Relaxed);
+        let tick = (ending == Ending::Whole).then(|| connection.tick.load(Relaxed));
+        if let Some(tick) = tick {
+            connection.slot(tick).fetch_add(1, Relaxed);
+        }
         Some(Self { active, tick, bytes })
     }
 }
@@ -235,7 +247,9 @@ impl Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         let connection = self.active.connection();
-        connection.slot(self.tick).fetch_sub(1, Relaxed);
+        if let Some(tick) = self.tick {
+            connection.slot(tick).fetch_sub(1, Relaxed);
+        }
         connection.give_back(self.bytes);
     }
 }

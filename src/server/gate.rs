@@ -15,11 +15,14 @@ use hyper_util::service::TowerToHyperService;
 
 use super::Limits;
 use super::bodies::{arriving, leaving};
-use super::connection::{Cause, Connection};
+use super::connection::{Cause, Connection, Ending};
 use super::metrics::{Connections, Load};
 use crate::answer::failure;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The only answer without an end: changes of the health, over gRPC.
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Lets connections and requests pass. Clones count together.
 #[derive(Debug, Clone)]
@@ -31,6 +34,7 @@ struct Inner {
     shed: AtomicU64,
     open: AtomicU64,
     refused: AtomicU64,
+    not_accepted: AtomicU64,
     idle: AtomicU64,
     incomplete: AtomicU64,
     unread: AtomicU64,
@@ -76,6 +80,7 @@ impl Gate {
             shed: count(),
             open: count(),
             refused: count(),
+            not_accepted: count(),
             idle: count(),
             incomplete: count(),
             unread: count(),
@@ -101,6 +106,7 @@ impl Gate {
         Connections {
             open: count(&self.0.open),
             refused: count(&self.0.refused),
+            not_accepted: count(&self.0.not_accepted),
             closed: [
                 (Cause::Idle.as_str(), count(&self.0.idle)),
                 (Cause::Incomplete.as_str(), count(&self.0.incomplete)),
@@ -119,6 +125,11 @@ impl Gate {
         }
         self.0.refused.fetch_add(1, Relaxed);
         None
+    }
+
+    /// The system gave no connection: mostly, there are too many open files.
+    pub(super) fn not_accepted(&self) {
+        self.0.not_accepted.fetch_add(1, Relaxed);
     }
 
     /// A connection is closed although its client has not closed it.
@@ -152,6 +163,7 @@ impl Gate {
     ) -> Response {
         let active = connection.activate(request.version() == Version::HTTP_2);
         let id = request.headers().get(REQUEST_ID).cloned();
+        let ending = if request.uri().path() == WATCH { Ending::Endless } else { Ending::Whole };
         let mut response = match self.enter() {
             None => self.overloaded("too many requests at once: try again"),
             Some(_passed) => self.answer(connection, request, router).await,
@@ -162,7 +174,7 @@ impl Gate {
             }
         };
         repeat(&mut response);
-        leaving(response, active).unwrap_or_else(|| {
+        leaving(response, active, ending).unwrap_or_else(|| {
             let mut response = self.overloaded("too many answers wait to be read: try again");
             repeat(&mut response);
             response

@@ -125,6 +125,7 @@ impl Listener {
                 Ok(stream) => stream,
                 Err(error) => {
                     // Often too many open files: it passes. The log repeats nothing.
+                    gate.not_accepted();
                     if !std::mem::replace(&mut is_failing, true) {
                         tracing::warn!("cannot accept a connection on {}: {error}", self.address);
                     }
@@ -183,8 +184,6 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(2 * WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .max_pending_accept_reset_streams(RESETS)
-        .max_local_error_reset_streams(RESETS)
         .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
     http
 }
@@ -203,9 +202,6 @@ const WINDOW: u32 = 256 << 10;
 
 /// Bytes of an answer that HTTP/2 prepares before the client takes them.
 const SEND_BUFFER: usize = 64 << 10;
-
-/// Streams of HTTP/2 that a client may reset before they are answered, or have reset for its errors, until its connection is closed.
-const RESETS: usize = 32;
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,

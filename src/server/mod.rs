@@ -205,6 +205,15 @@ impl Operators {
     }
 }
 
+impl Operators {
+    /// Ends what is left. Waits, so that nothing of it holds the log open any more.
+    fn end(mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+    }
+}
+
 impl Drop for Operators {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
@@ -287,6 +296,7 @@ impl Server {
         // Until now operators could see that it drains.
         let _ = ending.send(true);
         let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+        let _ = tokio::task::spawn_blocking(|| operators.end()).await;
     }
 }
 

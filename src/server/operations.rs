@@ -185,6 +185,13 @@ impl Operations {
         }
     }
 
+    /// Writes the decision log to its end and closes it, as dropping does: for who cannot be sure to hold the last reference.
+    pub fn close(&self) {
+        if let Some(log) = &self.log {
+            log.close();
+        }
+    }
+
     /// Whether there is a policy to decide by, and what is to be said of it.
     pub fn readiness(&self) -> Readiness {
         let policy = self.live.status().report();

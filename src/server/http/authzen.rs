@@ -189,13 +189,13 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
         return answer.and_then(|answer| written(&answer)).map_err(Refused::Invalid);
     }
     let mut turn = shared.batches.turn().await;
-    let mut read = Vec::with_capacity(list.len());
+    let mut parsed = Vec::with_capacity(list.len());
     let mut bytes = 0_usize;
     for evaluation in list {
         turn.pause().await;
         let evaluation = read_json(evaluation.get().as_bytes()).map(|Object(it): Object<Evaluation<'_>>| it);
         bytes = bytes.saturating_add(evaluation.as_ref().map_or(0, |it| it.filled(&defaults).bytes()));
-        read.push(evaluation);
+        parsed.push(evaluation);
     }
     if bytes > shared.body_bytes {
         return Err(Refused::TooLarge(format!(
@@ -204,23 +204,23 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
         )));
     }
     let semantic = options.0.evaluations_semantic;
-    let mut evaluations = Vec::with_capacity(read.len());
-    for evaluation in read {
+    let mut answers = Vec::with_capacity(parsed.len());
+    for evaluation in parsed {
         turn.pause().await;
         shared.authority.operations().room().await;
         let answer = evaluation.and_then(|evaluation| evaluation.filled(&defaults).decide(&shared.authority, ids));
         let answer = answer.unwrap_or_else(Answer::error);
-        let last = match semantic {
+        let is_last = match semantic {
             Semantic::ExecuteAll => false,
             Semantic::DenyOnFirstDeny => !answer.decision,
             Semantic::PermitOnFirstPermit => answer.decision,
         };
-        evaluations.push(answer);
-        if last {
+        answers.push(answer);
+        if is_last {
             break;
         }
     }
-    written(&Answers { evaluations }).map_err(Refused::Invalid)
+    written(&Answers { evaluations: answers }).map_err(Refused::Invalid)
 }
 
 /// Where everything is: metadata of the policy decision point.

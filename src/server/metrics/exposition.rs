@@ -78,6 +78,9 @@ struct Writer<'w, 'e>(&'w mut DescriptorEncoder<'e>);
 /// A number of a policy.
 type Number = fn(Timestamp, &Report) -> f64;
 
+/// A number of a listener's connections.
+type Count = fn(&Connections) -> u64;
+
 impl Writer<'_, '_> {
     /// The same of the policy and of the shadow policy.
     fn policies(&mut self, now: Timestamp, policy: &Report, shadow: Option<&Report>) -> fmt::Result {
@@ -125,22 +128,27 @@ impl Writer<'_, '_> {
         if listeners.is_empty() {
             return Ok(());
         }
-        let gauges: [(&str, &str, fn(&Connections) -> u64); 2] = [
+        let gauges: [(&str, &str, Count); 2] = [
             ("connections_open", "Connections that are open", |it| it.open),
             ("buffered_bytes", "Bytes of requests and of unread answers in memory", |it| it.buffered_bytes),
         ];
-        for (name, help, number) in gauges {
+        for (name, help, count) in gauges {
             let mut gauge = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (listener, connections) in listeners {
                 let labels = [("listener", *listener)];
-                ConstGauge::new(float(number(connections))).encode(gauge.encode_family(&labels)?)?;
+                ConstGauge::new(float(count(connections))).encode(gauge.encode_family(&labels)?)?;
             }
         }
-        let help = "Connections refused because there were too many";
-        let mut refused = self.0.encode_descriptor("connections_refused", help, None, MetricType::Counter)?;
-        for (listener, connections) in listeners {
-            let labels = [("listener", *listener)];
-            ConstCounter::new(connections.refused).encode(refused.encode_family(&labels)?)?;
+        let counters: [(&str, &str, Count); 2] = [
+            ("connections_refused", "Connections refused because there were too many", |it| it.refused),
+            ("accept_failures", "Attempts to accept a connection that the system failed", |it| it.not_accepted),
+        ];
+        for (name, help, count) in counters {
+            let mut counter = self.0.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (listener, connections) in listeners {
+                let labels = [("listener", *listener)];
+                ConstCounter::new(count(connections)).encode(counter.encode_family(&labels)?)?;
+            }
         }
         let help = "Connections closed by the server";
         let mut closed = self.0.encode_descriptor("connections_closed", help, None, MetricType::Counter)?;

@@ -84,6 +84,8 @@ pub struct Connections {
     pub open: u64,
     /// Connections that were refused because there were too many.
     pub refused: u64,
+    /// How often the system gave no connection: mostly, there are too many open files.
+    pub not_accepted: u64,
     /// Connections that the server closed, by cause.
     pub closed: [(&'static str, u64); 3],
     /// Bytes of bodies in memory.

@@ -274,7 +274,7 @@ fn requests_that_wait_for_the_log_take_no_threads_and_are_answered_once_it_is_re
     let statuses = std::thread::scope(|scope| {
         let asking: Vec<_> =
             (0..100).map(|_| scope.spawn(|| ask(server.listen, "POST /v1/decide", &[], &list).status)).collect();
-        while !asking.iter().all(|asking| asking.is_finished()) {
+        while !asking.iter().all(std::thread::ScopedJoinHandle::is_finished) {
             assert!(threads() <= before + 1, "{} threads, and {before} before", threads());
             assert_eq!(ask(server.admin, "GET /healthz", &[], "").status, 200);
             std::thread::sleep(Duration::from_millis(20));
@@ -283,7 +283,7 @@ fn requests_that_wait_for_the_log_take_no_threads_and_are_answered_once_it_is_re
     });
     assert!(statuses.contains(&503), "the pipe takes everything: {statuses:?}");
     std::thread::spawn(move || {
-        let mut buffer = [0; 1 << 16];
+        let mut buffer = [0; 1 << 12];
         while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
     });
     super::util::eventually("the log is written again", || {

@@ -164,3 +164,20 @@ fn the_health_service_answers() {
         assert_eq!(status, 1, "{service}: serving");
     }
 }
+
+#[test]
+fn a_watched_health_outlives_the_time_of_a_request() {
+    let time = std::time::Duration::from_millis(200);
+    let limits = Limits { request_time: time, idle_time: time, ..Limits::default() };
+    let mut server = serve(None, ServerOptions { limits, ..options() });
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.tcp())).unwrap();
+    runtime().block_on(async {
+        let mut client = HealthClient::new(endpoint.connect().await.unwrap());
+        let watched = HealthCheckRequest { service: "envoy.service.auth.v3.Authorization".into() };
+        let mut changes = client.watch(watched).await.unwrap().into_inner();
+        assert_eq!(changes.message().await.unwrap().unwrap().status, 1);
+        tokio::time::sleep(10 * time).await;
+        server.stop();
+        assert_eq!(changes.message().await.unwrap().unwrap().status, 2, "not serving");
+    });
+}

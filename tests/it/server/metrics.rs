@@ -49,7 +49,8 @@ fn every_decision_is_counted_once_where_it_belongs() {
     let log = Some(LogCounts { written: 7, dropped: 1, failed: 2, left_out: 3 });
     let load = Some(Load { in_flight: 4, shed: 9 });
     let closed = [("idle", 1), ("request_incomplete", 2), ("answer_unread", 3)];
-    let connections = vec![("decisions", Connections { open: 5, refused: 6, closed, buffered_bytes: 7 })];
+    let connections =
+        vec![("decisions", Connections { open: 5, refused: 6, not_accepted: 8, closed, buffered_bytes: 7 })];
     let report = live.status().report();
     let shadow = Some((report.clone(), vec![("none", 5), ("allow_to_deny", 2)]));
     let text = metrics.text(Scrape { now: now(), policy: report, shadow, log, load, connections });
@@ -77,6 +78,7 @@ fn every_decision_is_counted_once_where_it_belongs() {
         "portcullis_requests_shed_total 9",
         r#"portcullis_connections_open{listener="decisions"} 5.0"#,
         r#"portcullis_connections_refused_total{listener="decisions"} 6"#,
+        r#"portcullis_accept_failures_total{listener="decisions"} 8"#,
         r#"portcullis_connections_closed_total{listener="decisions",cause="answer_unread"} 3"#,
         r#"portcullis_buffered_bytes{listener="decisions"} 7.0"#,
     ];

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::gateway::Reader;
 use portcullis::registry::{Actor, Location, NewToken, Registry};
 use portcullis::server::decision_log::{LogOptions, Target};
@@ -207,6 +208,23 @@ fn lists_are_bounded_in_elements_and_in_bytes() {
             413,
             "batch_too_large",
         ),
+        // Nested as deeply as fits.
+        (Limits::default(), "/v1/decide", "[".repeat(1_000_000), 400, "invalid_request"),
+        (Limits::default(), "/v1/decide", format!("{}{}", "[".repeat(500_000), "]".repeat(500_000)), 200, ""),
+        (
+            Limits::default(),
+            "/access/v1/evaluations",
+            format!("{{\"x\": {}", "[".repeat(1_000_000)),
+            400,
+            "invalid_request",
+        ),
+        (
+            Limits::default(),
+            "/access/v1/evaluations",
+            evaluations(&"[".repeat(1_000_000), "db.t"),
+            400,
+            "invalid_request",
+        ),
         // A few bytes for each, and 2 KB of defaults.
         (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 400), &long), 200, ""),
         (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 600), &long), 413, "batch_too_large"),
@@ -226,7 +244,7 @@ fn lists_are_bounded_in_elements_and_in_bytes() {
         // A list that is refused is decided in no part.
         let allows = r#"portcullis_decisions_total{api="maps",outcome="allow",reason=""} 0"#;
         let is_none = ask(server.admin, "GET /metrics", &[], "").body.contains(allows);
-        assert_eq!(is_none, status != 200 || body.contains("xxx"), "{path} {shown}");
+        assert_eq!(is_none, status != 200 || body.contains("xxx") || body.starts_with("[["), "{path} {shown}");
     }
 }
 
@@ -313,8 +331,8 @@ fn web_pages_are_refused_and_gateways_are_not() {
         }
     }
     // A target with a name of its own, as for a proxy.
-    let target = format!("POST http://rebound.example/v1/decide");
-    assert_eq!(ask(server.tcp(), &target, &[("content-type", "application/json")], &body).reason(), "host_not_allowed");
+    let target = "POST http://rebound.example/v1/decide";
+    assert_eq!(ask(server.tcp(), target, &[("content-type", "application/json")], &body).reason(), "host_not_allowed");
     // Gateways pass on what their clients send.
     let token = format!("Bearer {SECRET}");
     let client = [("host", "maps.example.com"), ("origin", "https://app.example"), ("authorization", &token)];
@@ -359,14 +377,14 @@ fn an_instant_that_a_caller_names_is_neither_the_logs_time_nor_a_use() {
     let authority = Arc::new(Authority::new(operations, Reader::default()));
     let asked = portcullis::Request::new("lds", "").secret(created.secret.expose());
     let far = "9999-12-31T23:59:59Z".parse().unwrap();
-    let before: portcullis::base::Timestamp = std::time::SystemTime::now().into();
+    let before = SystemClock.now();
     for named in [Some(far), None, Some(now()), Some("0001-01-01".parse().unwrap())] {
         assert!(authority.decide(&asked, Ids::default(), named).is_yes());
     }
     drop(authority);
     let lines = fs::read_to_string(&log).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let after: portcullis::base::Timestamp = std::time::SystemTime::now().into();
+    let after = SystemClock.now();
     for line in &lines {
         let time = line["time"].as_str().unwrap().parse().unwrap();
         assert!((before..=after).contains(&time), "{line}");
