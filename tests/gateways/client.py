@@ -63,11 +63,14 @@ def exchange2(port, headers, body=b"", trailers=None, timeout=PATIENCE, context=
 
     The headers, pseudo-headers among them, are sent as they are. Without TLS the server must know that HTTP/2 comes.
     """
-    config = h2.config.H2Configuration(client_side=True, header_encoding="utf-8", validate_outbound_headers=False, normalize_outbound_headers=False,
+    config = h2.config.H2Configuration(client_side=True,
+                                       header_encoding="utf-8", validate_outbound_headers=False,
+                                       normalize_outbound_headers=False,
                                        validate_inbound_headers=False)
     connection = h2.connection.H2Connection(config)
     status, answer = 0, b""
-    with contextlib.closing(socket.create_connection(("127.0.0.1", port), timeout)) as plain, contextlib.suppress(OSError, h2.exceptions.ProtocolError):
+    with contextlib.closing(socket.create_connection(
+        ("127.0.0.1", port), timeout)) as plain, contextlib.suppress(OSError, h2.exceptions.ProtocolError):
         sender = context.wrap_socket(plain, server_hostname="localhost") if context else plain
         connection.initiate_connection()
         stream = connection.get_next_available_stream_id()

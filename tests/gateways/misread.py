@@ -1,6 +1,6 @@
-"""Sends mutations of real requests through every gateway, and gives what reaches the upstream to real readers.
+"""Sends mutations of real requests through every gateway, and replays what reaches the upstream to real readers.
 
-No reader may read a source that is not granted to the request's token, nor see a token or an id that was not decided.
+No reader may read a source that is not granted to the token, nor see a token or a token id that was not decided.
 """
 
 import collections
@@ -25,9 +25,10 @@ from recorder import Recorder, values
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 # What gateways add or clients send in any spelling, and no reader reads.
-NOISE = re.compile(rb"x-request-id|x-forwarded-.*|x-envoy-.*|x-real-ip|via|user-agent|accept.*|sec-fetch-.*|x-portcullis-generation|traceparent|host|x-case|origin|cache-control|x-app")
+NOISE = re.compile(rb"x-request-id|x-forwarded-.*|x-envoy-.*|x-real-ip|via|user-agent|accept.*|sec-fetch-.*|traceparent|"
+                   rb"host|x-portcullis-generation|x-case|origin|cache-control|x-app")
 NAMED_SOURCE = re.compile(r"[a-z0-9][a-z0-9_-]{1,49}[a-z0-9]")
-# The first of a kind is shown whole.
+# Problems of each kind that are printed.
 SHOWN = 3
 problems = collections.defaultdict(list)
 
@@ -45,7 +46,10 @@ class Passed:
         self.raw, self.request, self.gateways = raw, request, collections.Counter()
 
     def ids(self):
-        return [value.strip().decode("latin-1") for value in values(self.raw.partition(b"\r\n\r\n")[0], b"x-portcullis-token-id") if value.strip()]
+        return [
+            value.strip().decode("latin-1") for value in values(self.raw.partition(b"\r\n\r\n")[0], b"x-portcullis-token-id")
+            if value.strip()
+        ]
 
 
 def key_of(raw, request):
@@ -84,7 +88,7 @@ class Arrived:
 
 
 class Policy:
-    """What the tokens may read, as Portcullis itself decides for what readers say that they read."""
+    """What the tokens may read: Portcullis decides, by its native endpoint, about what readers report."""
 
     def __init__(self, definition, port):
         self.port, self.decided = port, {}
@@ -92,7 +96,7 @@ class Policy:
         self.sites = {token["token"]: token.get("referers", []) for token in definition["tokens"]}
 
     def ask(self, reads):
-        """Decides about these: token and read."""
+        """Asks for a decision about each pair of a token and a read."""
         new = sorted({key for key in reads if key not in self.decided})
         for at in range(0, len(new), 200):
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -109,7 +113,10 @@ class Policy:
         if kind == "q":
             kind = "named_source" if NAMED_SOURCE.fullmatch(text) else "query"
         clean = lambda text: text.encode("utf-8", "replace").decode()
-        question = {"token": token, "api": "sql" if api == "model" else api, "connection": clean(connection), "sources": [{kind: clean(text)}]}
+        question = {
+            "token": token, "api": "sql" if api == "model" else api, "connection": clean(connection),
+            "sources": [{kind: clean(text)}]
+        }
         if api == "model":
             question["operation"] = "model"
         if self.sites.get(token):
@@ -122,7 +129,10 @@ class Policy:
     def accepts_referers(self, token, raw):
         """Whether each site that the request may be taken to come from is one of the token's."""
         sites = self.sites.get(token)
-        referers = [each.strip() for value in values(raw.partition(b"\r\n\r\n")[0], b"referer") for each in re.split(r",\s*(?=https?:)", value.decode("latin-1")) if each]
+        referers = [
+            each.strip() for value in values(raw.partition(b"\r\n\r\n")[0], b"referer")
+            for each in re.split(r",\s*(?=https?:)", value.decode("latin-1")) if each
+        ]
         return not sites or bool(referers) and all(any(referer.startswith(site) for site in sites) for referer in referers)
 
 
@@ -130,7 +140,7 @@ def through(gateway, recorder, requests, arrived, send):
     """Sends requests through a gateway; returns the statuses."""
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda case: send(gateway, requests[case], case), sorted(requests)))
-    # What a gateway gave up upon may still arrive.
+    # A request that the client gave up may still arrive.
     time.sleep(0.2)
     arrived.add(gateway.name, recorder, requests)
     return statuses
@@ -150,52 +160,56 @@ def send2(gateway, request, case):
     return client.exchange2(gateway.port, fields, body or b"", trailers, context=TRUSTING)[0]
 
 
-def judge(arrived, found, policy, report=problem):
+def judge(arrived, found, policy, complain=problem):
     """Compares what readers read with what is granted; returns a table of gateway and reader."""
     table = collections.defaultdict(lambda: [0, 0, 0])
-    reads = {(token, tuple(read)) for passed in arrived.passed.values() for token in passed.request.tokens
-             for told in found[id(passed)].values() if told for read in told["reads"] if read[3]}
+    reads = {(token, tuple(read))
+             for passed in arrived.passed.values()
+             for token in passed.request.tokens
+             for report in found[id(passed)].values() if report for read in report["reads"] if read[3]}
     policy.ask(reads)
     for passed in arrived.passed.values():
         request, ids = passed.request, passed.ids()
         expected = {policy.ids.get(token) for token in request.tokens}
         gateways = ", ".join(passed.gateways)
         if len(ids) > 1 or not set(ids) <= expected:
-            report("a token's id is not the decided one", ids, "through", gateways, request.label, passed.raw[:600])
+            complain("a token's id is not the decided one", ids, "through", gateways, request.label, passed.raw[:600])
         for token in request.tokens:
             if not policy.accepts_referers(token, passed.raw):
-                report("a referer is not one of the token's", "through", gateways, request.label, passed.raw[:600])
-        for reader, told in found[id(passed)].items():
+                complain("a referer is not one of the token's", "through", gateways, request.label, passed.raw[:600])
+        for reader, report in found[id(passed)].items():
             wrong = []
-            if told:
-                wrong += [("reads", read) for read in told["reads"] if read[3] and not policy.is_granted(request.tokens, tuple(read))]
-                if told["token_id"] not in ("", *ids) or told["reads"] and not told["token_id"]:
-                    wrong.append(("sees the id", told["token_id"]))
+            if report:
+                wrong += [("reads", read) for read in report["reads"]
+                          if read[3] and not policy.is_granted(request.tokens, tuple(read))]
+                if report["token_id"] not in ("", *ids) or report["reads"] and not report["token_id"]:
+                    wrong.append(("sees the id", report["token_id"]))
                 decided = [token for token in request.tokens if policy.ids.get(token) in ids]
-                wrong += [("sees the token", token) for token in set(told["tokens"]) - set(decided) if told["reads"]]
+                wrong += [("sees the token", token) for token in set(report["tokens"]) - set(decided) if report["reads"]]
             for gateway, count in passed.gateways.items():
                 cell = table[gateway, reader]
                 cell[0] += count
-                cell[1] += count if told else 0
+                cell[1] += count if report else 0
                 cell[2] += count if wrong else 0
             if wrong:
-                report(f"{reader} {wrong[0][0]} what is not granted", wrong, "through", gateways, request.label, passed.raw[:600])
+                complain(f"{reader} {wrong[0][0]} what is not granted", wrong, "through", gateways, request.label,
+                         passed.raw[:600])
     return table
 
 
 def read(arrived, services):
-    """Gives each request to each reader; returns the reports."""
+    """Replays each request to each reader; returns the reports."""
     passed = list(arrived.passed.values())
     found = {id(each): {} for each in passed}
     with concurrent.futures.ThreadPoolExecutor(len(services)) as pool:
         for service, reports in zip(services, pool.map(lambda service: service.reports([each.raw for each in passed]), services)):
-            for each, told in zip(passed, reports):
-                found[id(each)][service.name] = told
+            for each, report in zip(passed, reports):
+                found[id(each)][service.name] = report
     return found
 
 
 def control(arrived, found, gateways, expects):
-    """Requests as they are pass through each gateway that can check them, and each reader reads what they mean."""
+    """Checks that original requests pass each gateway that can check them, and that each reader reads what they mean."""
     for gateway in gateways:
         reached = {each.request.label for each in arrived.passed.values() if gateway.name in each.gateways}
         wanted = {label for label, (request, _) in expects.items() if gateway.has_body or request.body is None}
@@ -204,10 +218,11 @@ def control(arrived, found, gateways, expects):
     for each in arrived.passed.values():
         expect = expects[each.request.label][1]
         wanted = {tuple(source.values()) for source in expect["sources"]}
-        for reader, told in found[id(each)].items():
-            got = {(text,) for _, _, connection, text in told["reads"] if connection == expect["connection"]} if told else None
-            if got != wanted or told["method"] != each.request.method:
-                problem("a control", reader, "does not read", each.request.label, told, expect["sources"], each.raw[:300])
+        for reader, report in found[id(each)].items():
+            got = {(text, )
+                   for _, _, connection, text in report["reads"] if connection == expect["connection"]} if report else None
+            if got != wanted or report["method"] != each.request.method:
+                problem("a control", reader, "does not read", each.request.label, report, expect["sources"], each.raw[:300])
 
 
 def show(title, table, services):
@@ -220,7 +235,7 @@ def show(title, table, services):
 
 
 class AllowAll(BaseHTTPRequestHandler):
-    """A check that denies nothing: with it, the stage must find what readers read without a grant."""
+    """A check that denies nothing."""
 
     protocol_version = "HTTP/1.1"
 
@@ -286,7 +301,9 @@ def check_self_test(policy, arrived, found, services):
     for kind in [*(f"{service.name} reads what is not granted" for service in services), "php sees the id what is not granted"]:
         if not kinds[kind]:
             problem("the self-test", "a check that allows all is not found:", kind)
-    print("self-test, with a check that allows all:", ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items())), flush=True)
+    print("self-test, with a check that allows all:",
+          ", ".join(f"{count} × {kind}" for kind, count in sorted(kinds.items())),
+          flush=True)
 
 
 def drive(binary, wanted, directory):
@@ -321,7 +338,7 @@ def drive(binary, wanted, directory):
                 wait(gateway, send)
                 recorders[gateway.name].take()
         say(f"{len(services)} readers and {len(first)} gateways are up, each with TLS and without")
-        # Envoy's other example asks by gRPC.
+        # Envoy's first example asks over gRPC, which this check does not speak.
         asks_by_http = next((gateway for gateway in reversed(first) if gateway.name != "envoy-grpc"), None)
         tested = self_test(asks_by_http, recorders[asks_by_http.name], port, services) if asks_by_http else None
         server = processes.portcullis(binary, path, port, directory)
@@ -335,8 +352,8 @@ def drive(binary, wanted, directory):
         def stage(title, gateways, corpus, send):
             arrived = Arrived()
             all_through(gateways, dict(enumerate(corpus)), arrived, send)
-            say(f"{title}: {len(corpus)} mutations through {len(gateways)} gateways: {sum(arrived.count.values())} reached an upstream,",
-                f"{len(arrived.passed)} of them different")
+            say(f"{title}: {len(corpus)} mutations through {len(gateways)} gateways:",
+                f"{sum(arrived.count.values())} reached an upstream, {len(arrived.passed)} of them different")
             show(title, judge(arrived, read(arrived, services), policy), services)
             say("read")
             return arrived
@@ -345,7 +362,8 @@ def drive(binary, wanted, directory):
             check_self_test(policy, *tested, services)
         expects = {request.label: (request, expect) for request, expect in mutations.controls()}
         mutated = [*mutations.known(), *mutations.corpus()]
-        for title, gateways, send, corpus in (("HTTP/1.1", first, send1, mutated), ("HTTP/2 over TLS", second, send2, [*mutated[::5], *mutations.second_version()])):
+        for title, gateways, send, corpus in (("HTTP/1.1", first, send1, mutated),
+                                              ("HTTP/2 over TLS", second, send2, [*mutated[::5], *mutations.second_version()])):
             plain = Arrived()
             all_through(gateways, dict(enumerate(request for request, _ in expects.values())), plain, send)
             found = read(plain, services)

@@ -1,6 +1,6 @@
-"""Gateways whose check changes its mind between two questions: a denial must stay one.
+"""Runs gateways whose check changes between two requests: a denial must stay a denial.
 
-nginx asks twice where `error_page` re-enters a location. If the second answer is an allow, the client must not see it.
+nginx asks twice where `error_page` re-enters a location. An allow as the second answer must not reach the client.
 """
 
 import collections
@@ -20,7 +20,8 @@ import misread
 import processes
 from recorder import Recorder
 
-REQUEST = b"GET /v3/maps/dw/table?name=acme.public.stores HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer swapped\r\nConnection: close\r\n\r\n"
+REQUEST = (b"GET /v3/maps/dw/table?name=acme.public.stores HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+           b"Authorization: Bearer swapped\r\nConnection: close\r\n\r\n")
 SWAPS, ASKING = 6, 8
 problems = []
 
@@ -72,14 +73,14 @@ def drive(binary, wanted, directory):
         recorder = stack.enter_context(Recorder())
         gateways = []
         for name, file, command, _ in processes.GATEWAYS:
-            # Envoy's other example asks by gRPC, which the fickle check does not speak.
+            # Envoy's first example asks over gRPC, which this check does not speak.
             if (not wanted or name in wanted) and name != "envoy-grpc":
                 gateway = processes.gateway(name, file, command, directory, port, recorder.port)
                 stack.callback(gateway.stop)
                 gateways.append((name, gateway))
         with misread.serving(Fickle, port):
             for name, gateway in gateways:
-                check(name, "with a check that changes its mind", [client.exchange(gateway.port, REQUEST) for _ in range(20)])
+                check(name, "with a check that alternates", [client.exchange(gateway.port, REQUEST) for _ in range(20)])
         swapping = threading.Thread(target=swaps, args=(path, stop))
         swapping.start()
         try:
@@ -97,7 +98,8 @@ def drive(binary, wanted, directory):
                     return answers
 
                 with ThreadPoolExecutor(ASKING) as pool:
-                    counted = check(name, "while the policy is swapped", [each for answers in pool.map(asks, range(ASKING)) for each in answers])
+                    counted = check(name, "while the policy is swapped",
+                                    [each for answers in pool.map(asks, range(ASKING)) for each in answers])
                 if not counted[200] or not counted[403]:
                     problems.append(f"{name}: the policy is not swapped: {counted}")
         finally:

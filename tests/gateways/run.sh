@@ -51,5 +51,5 @@ PORTCULLIS=$(realpath "$PORTCULLIS")
 export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
-timeout 60 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
-timeout 420 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"
+timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
+timeout 600 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"

@@ -19,10 +19,11 @@ function views(request) {
     return [request.query, body, {...request.query, ...body}, {...body, ...request.query}];
 }
 
-function answer(request, response, reads) {
+function answer(request, response, found) {
+    const reads = [...new Map(found.map(read => [JSON.stringify(read), read])).values()];
     const report = {
         method: request.method,
-        reads: request.method === 'OPTIONS' ? [] : [...new Set(reads.map(read => JSON.stringify(read)))].map(read => JSON.parse(read)),
+        reads: request.method === 'OPTIONS' ? [] : reads,
         token_id: request.get('X-Portcullis-Token-Id') || '',
         tokens: views(request).flatMap(view => texts(view.access_token)),
     };
@@ -64,7 +65,8 @@ const any = {methods: null};
 for (const override of ['X-HTTP-Method-Override', 'X-HTTP-Method', 'X-Method-Override', '_method']) {
     app.use(methodOverride(override, any));
 }
-app.use(methodOverride(request => request.body && typeof request.body._method === 'string' ? request.body._method : undefined, any));
+const inBody = ({body}) => body && typeof body._method === 'string' ? body._method : undefined;
+app.use(methodOverride(inBody, any));
 app.use(['/v3', '/api/v3'], service);
 // The default handler writes a stack to standard error for every refused body.
 app.use((error, request, response, next) => response.status(error.status || 500).end());

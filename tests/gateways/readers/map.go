@@ -106,8 +106,8 @@ func serve(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	_ = r.ParseMultipartForm(1 << 20)
-	told := report{Method: r.Method, Reads: [][4]string{}, TokenID: r.Header.Get("X-Portcullis-Token-Id"), Tokens: []string{}}
-	told.Tokens = append(told.Tokens, r.Form["access_token"]...)
+	answer := report{Method: r.Method, Reads: [][4]string{}, TokenID: r.Header.Get("X-Portcullis-Token-Id"), Tokens: []string{}}
+	answer.Tokens = append(answer.Tokens, r.Form["access_token"]...)
 	if r.Method != http.MethodOptions {
 		_, path, _ := strings.Cut(r.URL.Path, "/v3/")
 		segments := strings.Split(path, "/")
@@ -117,12 +117,12 @@ func serve(w http.ResponseWriter, r *http.Request) {
 			for _, each := range reads(segments, view) {
 				if !seen[each] {
 					seen[each] = true
-					told.Reads = append(told.Reads, each)
+					answer.Reads = append(answer.Reads, each)
 				}
 			}
 		}
 	}
-	text, _ := json.Marshal(told)
+	text, _ := json.Marshal(answer)
 	w.Header().Set("X-Report", base64.StdEncoding.EncodeToString(text))
 }
 

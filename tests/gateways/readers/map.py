@@ -49,9 +49,9 @@ def report(api, connection, *parameters, path=()):
 
 def answer(reads):
     found = [read for at, read in enumerate(reads) if read not in reads[:at]]
-    told = {"method": request.method, "reads": found, "token_id": request.headers.get("X-Portcullis-Token-Id", ""),
+    content = {"method": request.method, "reads": found, "token_id": request.headers.get("X-Portcullis-Token-Id", ""),
             "tokens": request.values.getlist("access_token")}
-    return "", 200, {"X-Report": base64.b64encode(json.dumps(told).encode()).decode()}
+    return "", 200, {"X-Report": base64.b64encode(json.dumps(content).encode()).decode()}
 
 
 def route(*paths):
