@@ -258,7 +258,9 @@ fn files_that_are_one_policy_are_read_from_one_moment() {
     let [one, two, new] = ["one.json", "two.json", "new"].map(|name| folder.path().join(name));
     fs::write(&one, r#"{"connections": [{"name": "beside", "dialect": "postgres"}], "tokens": []}"#).unwrap();
     fs::write(&two, policy("t0")).unwrap();
-    let timing = Timing { patience: Duration::from_millis(300), ..Timing::default() };
+    // Longer than the writer below is ever kept waiting for a processor.
+    let settle = Duration::from_millis(300);
+    let timing = Timing { patience: Duration::from_millis(300), settle, ..Timing::default() };
     let options = LiveOptions { timing, ..LiveOptions::default() };
     let (live, authorizer) = serve(&Source::files([&one, &two]).unwrap(), options);
     assert_eq!((live.status().report().failure, denied(&authorizer, "t0")), (None, None));
