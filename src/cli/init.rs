@@ -104,7 +104,8 @@ struct Connection<'a> {
 struct Token<'a> {
     id: &'a str,
     name: &'a str,
-    token_sha256: String,
+    #[serde(rename = "token_sha256")]
+    digest: String,
     allowed_apis: &'a [String],
     grants: [Grant<'a>; 1],
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
@@ -130,7 +131,7 @@ fn document(args: &Args, secret: &Secret) -> anyhow::Result<String> {
         tokens: [Token {
             id: "first",
             name: "first token",
-            token_sha256: secret.digest().to_hex(),
+            digest: secret.digest().to_hex(),
             allowed_apis: &args.apis,
             grants: [Grant { connection_name: &args.connection, source: &args.source }],
             referers: &args.referer,

@@ -58,7 +58,7 @@ fn digest_is_that_of_the_secret_without_its_line_end() {
     let blank = format!("{}\n", SecretDigest::of(" s3cret ").to_hex());
     assert_eq!(dir.command("digest").stdin(" s3cret ").stdout(0), blank, "blanks belong to the secret");
     for (input, expected) in [
-        ("".to_owned(), "holds no secret"),
+        (String::new(), "holds no secret"),
         ("\n".to_owned(), "holds no secret"),
         ("a\nb\n".to_owned(), "several lines"),
         ("a".repeat(70_000), "more than 65536 bytes"),

@@ -169,7 +169,7 @@ fn a_case_sensitive_connection_stays_so_when_exported_and_imported() {
     registry.add_connection(&ana, "rs", "redshift", Some(true), false).unwrap();
     let document = registry.export(&ana).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let mut other = Registry::open(&Location::file(&folder.path().join("other.db")), true).unwrap();
+    let mut other = Registry::open(&Location::file(folder.path().join("other.db")), true).unwrap();
     other.import(&ana, &Input::new("exported", document.clone())).unwrap();
     assert_eq!(other.connection("rs").unwrap().dialect, Dialect::RedshiftCaseSensitive);
     assert_eq!(other.export(&ana).unwrap(), document);

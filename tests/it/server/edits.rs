@@ -73,7 +73,7 @@ fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
         ("a deletion", |world| drop(world.registry.delete_token(&world.ana, "a", true).unwrap())),
         ("its name, again", |world| world.create("a", "three")),
         ("a connection", |world| {
-            drop(world.registry.add_connection(&world.ana, "lake", "snowflake", None, false).unwrap())
+            drop(world.registry.add_connection(&world.ana, "lake", "snowflake", None, false).unwrap());
         }),
         ("a grant on it", |world| world.grant("a", "lake", "\"two\"")),
         ("many at once", |world| (0..1_100).for_each(|at| world.create(&format!("m{at}"), "one"))),
