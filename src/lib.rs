@@ -82,9 +82,9 @@ pub mod gateway;
 pub mod load;
 pub mod model;
 pub mod name;
-pub mod pattern;
 #[cfg(feature = "registry")]
-mod private;
+mod owner_only;
+pub mod pattern;
 pub mod query;
 #[doc(hidden)]
 pub mod reference;

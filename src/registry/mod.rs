@@ -11,7 +11,7 @@
 //! let now = "2026-11-22T12:00:00Z".parse()?;
 //! let mut registry = Registry::in_memory()?;
 //! let ana = Actor::new("ana", now)?;
-//! registry.add_connection(&ana, "carto_dw", "bigquery", false)?;
+//! registry.add_connection(&ana, "carto_dw", "bigquery", None, false)?;
 //! let created = registry.create_token(&ana, &NewToken {
 //!     grants: vec![("carto_dw".into(), "carto.shared.CARTO_*".into())],
 //!     apis: vec!["maps".into()],

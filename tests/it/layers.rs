@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 /// A module, and what it may import.
 const LAYERS: &[(&str, &[&str])] = &[
     ("base", &[]),
+    ("owner_only", &[]),
     ("name", &["base"]),
     ("pattern", &["base", "name"]),
     ("query", &["base"]),
@@ -46,7 +47,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("tower", &["answer", "authorizer", "decision", "gateway"]),
     ("wire", &["base", "query", "definition", "model", "decision", "explain"]),
     ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
-    ("registry", &["base", "name", "query", "definition", "model", "load"]),
+    ("registry", &["base", "name", "query", "definition", "model", "load", "owner_only"]),
     (
         "server",
         &[
@@ -59,6 +60,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "gateway",
             "load",
             "model",
+            "owner_only",
             "query",
             "referer",
             "registry",

@@ -13,7 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::error::{RegistryError, Result, quoted, storage};
 use super::storage::{Records, Storage};
-use crate::private;
+use crate::owner_only;
 use files::{Files, Found, check_absent};
 
 /// How long a writer waits for others.
@@ -141,9 +141,9 @@ fn make_private(path: &Path) -> Result<()> {
     let failed =
         |error: &std::io::Error| storage(format!("cannot make {name}: {error}"), "name a place that you may write to");
     if let Some(folder) = path.parent() {
-        private::create_folder(folder).map_err(|error| failed(&error))?;
+        owner_only::create_folder(folder).map_err(|error| failed(&error))?;
     }
-    match private::create_file(path) {
+    match owner_only::create_file(path) {
         // Another process made it meanwhile.
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(&error)),
         _ => Ok(()),

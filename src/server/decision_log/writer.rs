@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Target, WhenFull};
-use crate::private;
+use crate::owner_only;
 
 /// How long the writer lets lines gather: so that they are written, and it is woken, many at a time.
 const GATHER: Duration = Duration::from_millis(2);
@@ -263,7 +263,7 @@ impl Sink {
 
 /// Opens a file to append to. A new one is its owner's alone, whatever the umask; one that is there keeps its permissions.
 fn append(path: &Path) -> io::Result<File> {
-    match private::create_file(path) {
+    match owner_only::create_file(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => return other,
     }

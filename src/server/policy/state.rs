@@ -13,7 +13,7 @@ use super::source::Contents;
 use crate::base::Timestamp;
 use crate::load::Input;
 use crate::model::SecretDigest;
-use crate::private;
+use crate::owner_only;
 
 /// The version of what is written.
 const VERSION: u32 = 1;
@@ -120,7 +120,7 @@ impl StateDir {
     /// killed, or a program that it is just starting, may have it for a moment.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
-        private::create_folder(&path).map_err(failed("make", &path))?;
+        owner_only::create_folder(&path).map_err(failed("make", &path))?;
         let saved = path.join(SAVED);
         if !may_replace(&saved).map_err(failed("read", &saved))? {
             return Err(StateError::NotOurs(saved));
@@ -282,7 +282,7 @@ fn may_replace(path: &Path) -> io::Result<bool> {
 
 /// Opens the file that is locked while the directory is in use.
 fn open_lock(path: &Path) -> io::Result<File> {
-    match private::create_file(path) {
+    match owner_only::create_file(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => return other,
     }
