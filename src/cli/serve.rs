@@ -214,7 +214,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         runtime.worker_threads(threads.get());
     }
     let threads = args.limits.threads.or_else(|| std::thread::available_parallelism().ok());
-    can_start(threads.map_or(1, NonZero::get)).context("cannot start the threads that answer")?;
+    // And two for operators.
+    can_start(threads.map_or(1, NonZero::get).saturating_add(2)).context("cannot start the threads that answer")?;
     let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
     let options = args.options(connections)?;
     let operations = Operations::start(args.operations()?)?;

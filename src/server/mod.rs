@@ -50,7 +50,7 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
@@ -198,10 +198,13 @@ impl Operators {
             .worker_threads(1)
             // One request is explained at a time.
             .max_blocking_threads(1)
+            // Its thread starts now and stays: later there may be none to be had.
+            .thread_keep_alive(Duration::from_secs(1 << 30))
             .thread_name("admin")
             .enable_all()
             .build();
         let runtime = runtime.map_err(BindError::Thread)?;
+        drop(runtime.spawn_blocking(|| {}));
         Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
     }
 }
@@ -297,7 +300,15 @@ impl Server {
         // Until now operators could see that it drains.
         let _ = ending.send(true);
         let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
-        let _ = tokio::task::spawn_blocking(|| operators.end()).await;
+        let (done, ended) = oneshot::channel();
+        let end = move || {
+            operators.end();
+            let _ = done.send(());
+        };
+        // Where no thread can be had, they are dropped, and not waited for.
+        if std::thread::Builder::new().spawn(end).is_ok() {
+            let _ = ended.await;
+        }
     }
 }
 

@@ -296,10 +296,12 @@ fn open_lock(path: &Path) -> io::Result<File> {
 /// Puts `text` at `path` so that at every moment the old or the new text is there, after a loss of power, too.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(ASIDE.0).suffix(ASIDE.1).tempfile_in(folder)?;
+    let aside = tempfile::Builder::new().prefix(ASIDE.0).suffix(ASIDE.1).tempfile_in(folder);
+    // Without the name of the file, which is another at each attempt: the same failure is logged once.
+    let mut file = aside.map_err(|error| io::Error::from(error.kind()))?;
     #[cfg(unix)]
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    file.write_all(text)?;
+    file.as_file_mut().write_all(text)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     #[cfg(unix)]

@@ -122,7 +122,7 @@ impl Server {
         assert!(!self.messages().contains("panicked"), "{}", self.messages());
     }
 
-    /// Tells it to stop; how long that takes.
+    /// Tells it to stop, which takes neither a panic nor another exit code; how long that takes.
     fn stops(mut self) -> Duration {
         let begun = Instant::now();
         self.signal("TERM");
@@ -158,7 +158,7 @@ impl Kept {
     }
 
     fn get(&mut self, line: &str) -> (u16, String) {
-        let request = format!("{line} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {SECRET}\r\n\r\n");
+        let request = format!("{line} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {SECRET}\r\n\r\n");
         self.0.get_mut().write_all(request.as_bytes()).unwrap();
         let (mut status, mut length) = (String::new(), 0);
         self.0.read_line(&mut status).unwrap();
@@ -233,6 +233,9 @@ fn a_reload_needs_no_new_thread() {
         server.signal("HUP");
     }
     assert_eq!(server.ready().0, 200);
+    let body = format!(r#"{{"token": "{SECRET}", "api": "maps", "connection": "dw", "resource": "db.t4"}}"#);
+    let explained = ask(server.admin, "POST /v1/explain", &[("content-type", "application/json")], &body);
+    assert_eq!(explained.status, 200, "{explained:?}");
     server.lives();
     assert!(server.stops() < SOON);
 }
@@ -401,12 +404,21 @@ impl Drop for SmallDisk {
 #[test]
 fn a_state_that_could_not_be_saved_is_saved_when_it_can_be() {
     // What keeps it from being saved, and what ends that.
-    let cases: [(&str, bool, Break, Break); 3] = [
+    let cases: [(&str, bool, Break, Break); 4] = [
         (
             "something in the way",
             false,
-            |folder| fs::create_dir_all(folder.join("state/policy.new/x")).unwrap(),
-            |folder| fs::remove_dir_all(folder.join("state/policy.new")).unwrap(),
+            |folder| {
+                fs::remove_file(folder.join("state/policy.json")).unwrap();
+                fs::create_dir(folder.join("state/policy.json")).unwrap();
+            },
+            |folder| fs::remove_dir(folder.join("state/policy.json")).unwrap(),
+        ),
+        (
+            "the directory moved away",
+            false,
+            |folder| fs::rename(folder.join("state"), folder.join("away")).unwrap(),
+            |folder| fs::rename(folder.join("away"), folder.join("state")).unwrap(),
         ),
         (
             "a full disk",
@@ -606,7 +618,7 @@ fn options_that_overflow_are_refused() {
         (&["--max-policy-bytes", "99999999999999999999999"], "expected a number of bytes from 1 to"),
         (&["--max-policy-bytes", "1e3"], "expected a number of bytes from 1 to"),
         (&["--max-connections", "97"], "write at most 96, or raise the limit"),
-        (&["--max-connections", "18446744073709551615"], "write at most 96, or raise the limit"),
+        (&["--max-connections", "18446744073709551615"], "expected a whole number from 1 to"),
     ];
     for (options, why) in refused {
         let output = Command::new("prlimit")
