@@ -79,6 +79,10 @@ class Arrived:
         for head, more in tunnels:
             problem(f"{gateway} opens a tunnel", head[:300], "then", more[:80])
         for raw in seen:
+            named = b",".join(values(raw.partition(b"\r\n\r\n")[0], b"connection")).lower().split(b",")
+            # The next proxy would remove the headers that it names, after the check.
+            if {name.strip() for name in named} - {b"", b"close", b"keep-alive"}:
+                problem(f"{gateway} passes on a Connection", raw[:300])
             case = values(raw.partition(b"\r\n\r\n")[0], b"x-case")
             request = requests[int(case[0])] if len(case) == 1 and case[0].isdigit() else UNKNOWN
             request = request[0] if isinstance(request, tuple) else request

@@ -42,16 +42,23 @@ const ORIGINAL_URL: &str = "x-original-url";
 /// Refuses a target that differs from that of `X-Original-URL`, which some upstreams read instead: the header may be the
 /// client's own.
 pub(super) fn check_url(headers: &HeaderMap, target: &str) -> Result<(), String> {
-    let differs = |value: &HeaderValue| {
-        let url = value.to_str().unwrap_or_default();
-        let path =
-            url.split_once("://").map_or(url, |(_, rest)| rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"));
-        path != target
-    };
+    let differs = |value: &HeaderValue| value.to_str().ok().and_then(target_of) != Some(target);
     if headers.get_all(ORIGINAL_URL).iter().any(differs) {
         return Err("`x-original-url` is another URL".to_owned());
     }
     Ok(())
+}
+
+/// The path and query of a URL with or without its origin; `None` where servers could find another start of the path.
+fn target_of(url: &str) -> Option<&str> {
+    if url.starts_with('/') {
+        return Some(url);
+    }
+    let (scheme, rest) = url.split_once("://")?;
+    let is_http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    let start = rest.bytes().position(|byte| !is_host(byte))?;
+    rest.get(start..).filter(|target| is_http && target.starts_with('/'))
 }
 
 /// The header by which a gateway that buffers bodies tells how long the client's was: a part is none (W5).

@@ -178,7 +178,16 @@ fn an_original_url_that_differs_is_not_understood() {
         (format!("https://api.test{MAY}"), ""),
         (MAY_NOT.to_owned(), "request_not_understood"),
         (format!("https://api.test{MAY_NOT}"), "request_not_understood"),
+        (format!("HTTP://[::1]:8443{MAY}"), ""),
         ("https://api.test".to_owned(), "request_not_understood"),
+        // The URL that was checked, where only some servers find the start of the path.
+        (format!("/v3/sql/dw/query?q=SELECT+1&x=://h{MAY}"), "request_not_understood"),
+        (format!("https://api.test?x={MAY}"), "request_not_understood"),
+        (format!("https://api.test\\v3\\sql{MAY}"), "request_not_understood"),
+        (format!("https://user@api.test{MAY}"), "request_not_understood"),
+        (format!("ftp://api.test{MAY}"), "request_not_understood"),
+        (format!("x?q=://h{MAY}"), "request_not_understood"),
+        (format!("//api.test{MAY}"), "request_not_understood"),
     ] {
         let headers = [("authorization", &*token), ("x-original-url", &*url)];
         let nginx = [&headers[..], &[("x-original-method", "GET"), ("x-original-uri", MAY)]].concat();
