@@ -11,7 +11,7 @@ use portcullis::registry::record::NamedSource;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Stdout, counted};
+use super::output::{Color, Format, Inputs, Stdout, counted};
 use super::registry::{Common, invalid, json, lines};
 use super::table::Table;
 
@@ -161,6 +161,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 impl Sql {
     fn read(&self) -> anyhow::Result<Option<String>> {
         let Some(path) = &self.file else { return Ok(self.text.clone()) };
+        Inputs::check_stdout(path)?;
         let mut text = String::new();
         let read = if path == Path::new("-") {
             io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text)

@@ -43,7 +43,7 @@ impl PolicyArgs {
 
     /// Adds the files that the policy is read from.
     pub(crate) fn add_inputs(&self, inputs: &mut Inputs) -> anyhow::Result<()> {
-        match self.origin()? {
+        match self.named_origin()? {
             Origin::Files(files) => inputs.add_all(files),
             Origin::Registry(url) => inputs.add_registry(&url.parse()?),
         }
@@ -56,8 +56,18 @@ impl PolicyArgs {
         !self.policy.is_empty() || self.db.is_some() || by_environment()
     }
 
-    /// What the options name; only where they name nothing, what the environment does.
+    /// The origin of the policy. Fails where standard output is one of its files.
     fn origin(&self) -> anyhow::Result<Origin> {
+        let origin = self.named_origin()?;
+        match &origin {
+            Origin::Files(files) => files.iter().try_for_each(|file| Inputs::check_stdout(file))?,
+            Origin::Registry(url) => Inputs::check_stdout_of_registry(&url.parse()?)?,
+        }
+        Ok(origin)
+    }
+
+    /// What the options name; only where they name nothing, what the environment does.
+    fn named_origin(&self) -> anyhow::Result<Origin> {
         if let Some(url) = &self.db {
             return Ok(Origin::Registry(url.clone()));
         }

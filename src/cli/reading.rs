@@ -39,6 +39,7 @@ impl ReadingArgs {
             None => Routes::default(),
             Some(path) => {
                 let name = path.display();
+                Inputs::check_stdout(path)?;
                 let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{name}`"))?;
                 Routes::from_json(&text).with_context(|| format!("`{name}`"))?
             }

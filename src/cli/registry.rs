@@ -10,7 +10,7 @@ use portcullis::registry::{Actor, Advice, Location, Registry, RegistryError};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Painted, Stdout};
+use super::output::{Color, Format, Inputs, Painted, Stdout};
 
 /// The variable that names the registry where `--db` does not.
 pub(super) const VARIABLE: &str = "PORTCULLIS_DB";
@@ -46,7 +46,9 @@ pub(super) struct Common {
 impl RegistryArgs {
     /// The registry, made if it is not there, and who acts on it.
     pub(super) fn open(&self) -> anyhow::Result<(Registry, Actor)> {
-        Ok((Registry::open(&self.location()?, true)?, self.actor()?))
+        let location = self.location()?;
+        Inputs::check_stdout_of_registry(&location)?;
+        Ok((Registry::open(&location, true)?, self.actor()?))
     }
 
     pub(super) fn shows_all_users(&self) -> bool {
@@ -78,6 +80,7 @@ pub(super) fn now() -> Timestamp {
 /// The policy of a registry that must be there: decisions are not made by an empty one that a mistyped name made.
 pub(super) fn policy(url: &str) -> anyhow::Result<Input> {
     let location: Location = url.parse()?;
+    Inputs::check_stdout_of_registry(&location)?;
     Ok(Input::new(location.to_string(), Registry::open(&location, false)?.policy_document()?))
 }
 

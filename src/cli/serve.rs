@@ -339,6 +339,13 @@ impl LimitArgs {
     /// The maximum number of connections. It leaves descriptors free for reading the policy.
     fn connections(&self, descriptors: Option<u64>) -> anyhow::Result<usize> {
         let most = descriptors::max_connections(descriptors);
+        if most == 0 {
+            let needed = descriptors::needed(1);
+            bail!(
+                "the limit of file descriptors is {}, and at least {needed} are needed: raise it with `ulimit -Hn {needed}`",
+                descriptors.unwrap_or_default()
+            );
+        }
         match (self.max_connections, descriptors) {
             (Some(connections), Some(limit)) if connections > most => {
                 let needed = descriptors::needed(connections);

@@ -8,7 +8,7 @@ use portcullis::registry::RegistryError;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Painted, Stdout, counted};
+use super::output::{Color, Format, Inputs, Painted, Stdout, counted};
 use super::policy::{read_one, render};
 use super::registry::{RegistryArgs, json, lines, warn};
 
@@ -77,6 +77,7 @@ pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
+    Inputs::check_stdout(&args.file)?;
     let input = read_one(&args.file)?;
     let (mut registry, actor) = args.registry.open()?;
     let imported = match registry.import(&actor, &input) {

@@ -8,7 +8,7 @@ use portcullis::load::{Count, Diagnostic, Input, LoadOptions, Loaded, MAX_PROBLE
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Painted, Stdout, counted, grouped};
+use super::output::{Color, Format, Inputs, Painted, Stdout, counted, grouped};
 use super::policy::{count, one_stdin, read_one, render};
 use super::registry;
 
@@ -56,6 +56,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         inputs.push(registry::policy(url)?);
     }
     for file in &args.files {
+        Inputs::check_stdout(file)?;
         match read_one(file) {
             Ok(input) if args.together => inputs.push(input),
             Ok(input) => report.documents(&[input])?,

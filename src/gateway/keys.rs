@@ -58,18 +58,27 @@ impl Keys {
     pub(super) fn check_cookies(&self, cookies: &[u8]) -> Result<(), NotUnderstood> {
         for cookie in cookies.split(|byte| *byte == b';') {
             let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default();
-            // A name that is not UTF-8 resembles none, also where a server decodes it.
+            // A name that is not UTF-8 is none of these, also where a server decodes it.
             let Ok(name) = std::str::from_utf8(name) else { continue };
-            let name = name.split("%00").next().unwrap_or_default();
-            let name = decode(name, Plus::Plus).unwrap_or(Cow::Borrowed(name));
-            let name = name.split('[').next().unwrap_or_default();
-            if self.read.iter().any(|read| resembles(name, read)) || is_method(name) {
+            let names = [Some(name), name.split('[').next(), name.split("%00").next()];
+            if names.into_iter().flatten().any(|name| self.is_replaced_by(name)) {
                 return Err(NotUnderstood::new(
                     "a cookie with the name of a parameter, which some servers read instead",
                 ));
             }
         }
         Ok(())
+    }
+
+    /// Whether PHP reads a cookie of this name as a key of the route. It drops blanks before the name, reads blanks, dots
+    /// and an open bracket in it as `_`, and takes what follows a bracket for the key of a list.
+    fn is_replaced_by(&self, cookie: &str) -> bool {
+        let decoded = decode(cookie, Plus::Plus).unwrap_or(Cow::Borrowed(cookie));
+        let variable = decoded.trim_start().replace([' ', '.'], "_");
+        let list = variable.split('[').next().unwrap_or_default();
+        [list, &variable.replace('[', "_")]
+            .into_iter()
+            .any(|name| name == "_method" || self.read.iter().any(|read| **read == *name))
     }
 }
 

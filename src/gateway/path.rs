@@ -45,6 +45,11 @@ impl<'r> Path<'r> {
         Ok(Self { segments, base })
     }
 
+    /// Whether the path has a base segment.
+    pub(super) fn has_base(&self) -> bool {
+        self.base.is_some()
+    }
+
     /// The segments from the base segment on; none where there is none.
     pub(super) fn based(&self) -> &[Segment<'r>] {
         self.base.and_then(|base| self.segments.get(base..)).unwrap_or_default()

@@ -156,14 +156,19 @@ impl Reader {
         Ok(None)
     }
 
-    /// Whether the operator lets the path pass: a prefix with the base segment counts from there, others from the
-    /// beginning.
+    /// Whether the operator lets the path pass. A prefix that begins with the base segment counts from there, others from
+    /// the start of the path. A path with a base segment passes only by a prefix that holds it, too: a prefix such as `/api`
+    /// does not open what resembles a route.
     fn passes(&self, path: &Path<'_>) -> bool {
         let base = self.routes.base_segment.as_deref();
         self.routes.passed_through.iter().any(|prefix| {
             let is_based = prefix.first().map(|first| &**first) == base;
             let segments = if is_based { path.based() } else { &path.segments };
-            segments.len() >= prefix.len() && prefix.iter().zip(segments).all(|(want, found)| **want == *found.raw)
+            let holds_base =
+                base.is_none() || !path.has_base() || prefix.iter().any(|segment| Some(&**segment) == base);
+            holds_base
+                && segments.len() >= prefix.len()
+                && prefix.iter().zip(segments).all(|(want, found)| **want == *found.raw)
         })
     }
 }

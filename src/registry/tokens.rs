@@ -359,23 +359,26 @@ fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<To
         ));
     }
     let owner = (!actor.all_users).then_some(&*actor.user);
-    let (id, by_name) = match by_id(id_or_name) {
-        Some(id) => (id, None),
-        None => (id_or_name, Some(Which::Name { owner, name: id_or_name })),
+    // Imported ids may begin with `id:`, too.
+    let (id, other) = match by_id(id_or_name) {
+        Some(id) => (id, Which::Id(id_or_name)),
+        None => (id_or_name, Which::Name { owner, name: id_or_name }),
     };
     let mut found = records.tokens(Which::Id(id))?;
     found.retain(|token| actor.may(&token.owner));
     let is_id = !found.is_empty();
-    if let Some(name) = by_name {
-        let named = records.tokens(name)?;
-        found.extend(named.into_iter().filter(|token| token.id != id));
-    }
+    let others = records.tokens(other)?;
+    found.extend(others.into_iter().filter(|token| token.id != id && actor.may(&token.owner)));
     if found.len() > 1 {
         let ids = found.iter().map(|token| {
-            format!("{} of {}, named {}", quoted(&explicit(&token.id)), quoted(&token.owner), quoted(&token.name))
+            let explicit = explicit(&token.id);
+            let reference = if explicit == id_or_name { &token.id } else { &explicit };
+            format!("{} of {}, named {}", quoted(reference), quoted(&token.owner), quoted(&token.name))
         });
         let reference = quoted(id_or_name);
-        let message = if is_id {
+        let message = if by_id(id_or_name).is_some() {
+            format!("{reference} means the token with the id {} and is the id of another", quoted(id))
+        } else if is_id {
             format!("{reference} is the id of one token and the name of another")
         } else {
             format!("{} tokens have the name {reference}", found.len())

@@ -342,9 +342,17 @@ fn preflights_and_what_is_passed_through() {
     let routes = r#"{"base_segment": "v3", "passed_through": ["/health", "/v3/maps/public"], "routes": [
         {"path": "/v3/maps/public/**", "undecided": true},
         {"path": "/v3/maps/{connection}/table", "api": "maps", "sources": [{"resource": "name"}]}]}"#;
-    let reader = Reader::new(Routes::from_json(routes).unwrap(), ReaderOptions::default());
+    let mut routes = Routes::from_json(routes).unwrap();
+    routes.pass_through("/api").unwrap();
+    let reader = Reader::new(routes, ReaderOptions::default());
     let get = |target: &str| read(&reader, "GET", target, &[], Body::Whole(b""));
-    for target in ["/health", "/health/live?x", "/v3/maps/public/1", "/api/v3/maps/public/table"] {
+    // A prefix without the base segment does not open what resembles a route.
+    for target in ["TABLE", "Table", "table.json", "table%20", "t%2561ble", "query2", "other/x"] {
+        let target = format!("/api/v3/maps/dw/{target}?name=t");
+        assert!(get(&target).get("not_understood").is_some(), "{target}");
+    }
+    for target in ["/api", "/api/login", "/health", "/health/live?x", "/v3/maps/public/1", "/api/v3/maps/public/table"]
+    {
         assert_eq!(get(target), "passed through", "{target}");
     }
     for target in ["/healthy", "/x/health", "/v3/maps/public2/1", "/health/../v3", "/health//x", "/h%65alth"] {

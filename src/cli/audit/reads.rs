@@ -35,6 +35,7 @@ impl ReadsArgs {
     pub(super) fn named_sources(&self, policy: &PolicyArgs) -> anyhow::Result<NamedSources> {
         if let Some(path) = &self.named_sources {
             let name = path.display();
+            Inputs::check_stdout(path)?;
             let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
             return NamedSources::read(BufReader::new(file)).with_context(|| format!("cannot read `{name}`"));
         }

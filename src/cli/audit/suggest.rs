@@ -16,7 +16,7 @@ use portcullis::model::Policy;
 
 use super::catalog::{self, CatalogArgs};
 use crate::cli::Exit;
-use crate::cli::output::{Color, Painted, Stdout, counted, grouped, printable};
+use crate::cli::output::{Color, Inputs, Painted, Stdout, counted, grouped, printable};
 use crate::cli::policy::{PolicyArgs, is_stdin};
 
 const EXAMPLES: &str = "\
@@ -104,6 +104,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 }
 
 fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
+    Inputs::check_stdout(path)?;
     let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
     Ok(BufReader::with_capacity(1 << 16, file))
 }

@@ -65,6 +65,7 @@ impl UsageArgs {
 
 fn read_log(path: &Path, replay: &Replay<'_>, now: Timestamp, color: Color, usage: &mut Usage) -> anyhow::Result<()> {
     let name = path.display();
+    Inputs::check_stdout(path)?;
     let lines = if is_stdin(path) {
         usage.read(io::stdin().lock(), replay, now)
     } else {

@@ -15,7 +15,7 @@ use portcullis::wire::WireRequest;
 
 use super::Exit;
 use super::bounds::threads;
-use super::output::{Color, Format};
+use super::output::{Color, Format, Inputs};
 use super::policy::PolicyArgs;
 use measure::Work;
 
@@ -82,6 +82,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     use std::io::Read;
     let name = path.display();
+    Inputs::check_stdout(path)?;
     let read = |reader: &mut dyn Read| {
         let mut text = Vec::new();
         reader.take(MOST_BYTES + 1).read_to_end(&mut text).map(|_| text)

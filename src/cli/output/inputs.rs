@@ -19,6 +19,9 @@ struct Input {
     id: Option<FileId>,
 }
 
+/// The name of standard output on the command line.
+const STDOUT: &str = "-";
+
 /// A file, whatever it is called: its device and inode.
 type FileId = (u64, u64);
 
@@ -32,7 +35,14 @@ impl Inputs {
     pub(crate) fn check_stdout(path: &Path) -> anyhow::Result<()> {
         let mut inputs = Self::default();
         inputs.add(path);
-        inputs.check(Path::new("-"))
+        inputs.check(Path::new(STDOUT))
+    }
+
+    /// Checks that standard output is no file of the registry at `location`.
+    pub(crate) fn check_stdout_of_registry(location: &Location) -> anyhow::Result<()> {
+        let mut inputs = Self::default();
+        inputs.add_registry(location);
+        inputs.check(Path::new(STDOUT))
     }
 
     pub(crate) fn add_all<P: AsRef<Path>>(&mut self, paths: impl IntoIterator<Item = P>) {

@@ -20,7 +20,8 @@ fn registry() -> Registry {
         token("b", "c", "bo"),
         token("p", "q", "ana"),
         token("q", "p", "ana"),
-        token("id:a", "odd", "bo"),
+        token("x", "y", "ana"),
+        token("id:x", "odd", "bo"),
     ];
     let mut registry = Registry::in_memory().unwrap();
     registry.import(&ana().for_all_users(), &Input::new("a.json", format!("[{}]", tokens.join(",")))).unwrap();
@@ -55,6 +56,15 @@ fn a_reference_that_is_one_tokens_id_and_anothers_name_is_refused() {
             assert!(ids.iter().all(|id| advice.help.contains(id)), "{name} {reference}: {}", advice.help);
             assert_eq!(registry.export(&admin).unwrap(), before, "{name} {reference}");
         }
+        // An imported id may begin with `id:`: it is not the reference to another token.
+        let mut odd = registry();
+        let before = odd.export(&admin).unwrap();
+        let RegistryError::Refused(advice) = action(&mut odd, &admin, "id:x").expect_err(name) else {
+            panic!("{name}")
+        };
+        assert_eq!(advice.message, "`id:x` means the token with the id `x` and is the id of another");
+        assert!(["`x` of `ana`", "`id:id:x` of `bo`"].iter().all(|id| advice.help.contains(id)), "{}", advice.help);
+        assert_eq!(odd.export(&admin).unwrap(), before, "{name}");
         // What the error names works, and so does every reference that can mean one token only.
         for (reference, id) in [
             ("id:a", "a"),
@@ -63,8 +73,9 @@ fn a_reference_that_is_one_tokens_id_and_anothers_name_is_refused() {
             ("id:q", "q"),
             ("a", "a"),
             ("c", "b"),
-            ("id:id:a", "id:a"),
-            ("odd", "id:a"),
+            ("id:id:x", "id:x"),
+            ("odd", "id:x"),
+            ("x", "x"),
         ] {
             assert_eq!(action(&mut registry(), &admin, reference).expect(reference), id, "{name} {reference}");
         }

@@ -632,6 +632,20 @@ fn options_that_overflow_are_refused() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(why), "{options:?}: {said}");
     }
+    // Where no connection can be had, the server does not say that it serves.
+    for limit in ["40", "64", "65"] {
+        let output = Command::new("prlimit")
+            .args([&*format!("--nofile={limit}:{limit}"), BINARY, "serve", "--policy", "policy.json"])
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        let why = format!("the limit of file descriptors is {limit}, and at least 66 are needed");
+        assert!(output.status.code() == Some(2) && said.contains(&why), "{limit}: {said}");
+    }
+    drop(start_by(&["prlimit", "--nofile=66:66", BINARY], folder.path(), &["--policy", "policy.json"]));
     // What is said to be allowed is.
     let wrapper = ["prlimit", "--nofile=256:256", BINARY];
     drop(start_by(&wrapper, folder.path(), &["--policy", "policy.json", "--max-connections", "96"]));
