@@ -20,7 +20,7 @@ use portcullis::snapshot::{Options, Snapshot};
 fn benches(criterion: &mut Criterion) {
     for tokens in [1_000, 10_000] {
         let workload = workload::workload(tokens, 0, 1);
-        let policy = portcullis::load::policy(&workload.document).unwrap();
+        let policy = portcullis_document::load::policy(&workload.document).unwrap();
         let mut group = criterion.benchmark_group(format!("{tokens} tokens"));
         group.throughput(Throughput::Elements(workload.grants as u64)).sample_size(10);
         group.bench_function("floor/json", |bencher| {
@@ -30,7 +30,7 @@ fn benches(criterion: &mut Criterion) {
         group.bench_function("read", |bencher| {
             bencher.iter_batched(
                 || (),
-                |()| portcullis::load::policy(&workload.document).unwrap(),
+                |()| portcullis_document::load::policy(&workload.document).unwrap(),
                 BatchSize::LargeInput,
             );
         });

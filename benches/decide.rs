@@ -91,7 +91,7 @@ fn benches(criterion: &mut Criterion) {
     let sizes: &[usize] = if measuring { &[1_000, 10_000, 100_000] } else { &[1_000] };
     for &tokens in sizes {
         let workload = workload::workload(tokens, 10_000, 1);
-        let policy = portcullis::load::policy(&workload.document).unwrap();
+        let policy = portcullis_document::load::policy(&workload.document).unwrap();
         let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
         let requests: Vec<Request<'_>> = workload.requests.iter().map(Asked::request).collect();
         let digests: Vec<SecretDigest> =

@@ -26,9 +26,9 @@ use std::time::{Duration, Instant};
 use portcullis::Authorizer;
 use portcullis::authorizer::Usage;
 use portcullis::decision::Request;
-use portcullis::load;
 use portcullis::model::{Policy, SecretDigest};
 use portcullis::snapshot::{Editor, Options};
+use portcullis_document::load;
 
 /// After so many edits a service would compile the whole again.
 const MOST_EDITS: usize = 4_096;

@@ -28,11 +28,11 @@ use std::time::{Duration, Instant};
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source, decide};
-use portcullis::load;
 use portcullis::model::SecretDigest;
 use portcullis::name::{Dialect, Name};
 use portcullis::pattern::Pattern;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load;
 
 /// The longest name.
 const LONGEST: usize = 4096;

@@ -22,7 +22,7 @@ use portcullis::snapshot::{Options, Snapshot};
 fn main() {
     let rounds = std::env::args().nth(1).and_then(|rounds| rounds.parse().ok()).unwrap_or(1);
     let workload = workload::workload(1_000, 2_000, 1);
-    let policy = portcullis::load::policy(workload.document).unwrap();
+    let policy = portcullis_document::load::policy(workload.document).unwrap();
     let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
     let now = workload::NOW.parse().unwrap();
     // From digests: SHA-256 is another crate's, and callgrind knows no SHA instructions.

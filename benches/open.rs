@@ -19,8 +19,8 @@ mod workload;
 
 use std::time::{Duration, Instant};
 
-use portcullis::load;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load;
 
 fn main() {
     let measuring = std::env::args().any(|argument| argument == "--bench");

@@ -12,7 +12,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use portcullis::gateway::{Body, HttpRequest, Reader, Reading};
+use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
 
 const HEADERS: [(&str, &str); 14] = [
     ("host", "gcp-us-east1.api.carto.com"),

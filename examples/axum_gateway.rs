@@ -14,8 +14,9 @@ use axum::http::{StatusCode, Uri, Version};
 use axum::response::{IntoResponse, Response};
 use hyper_util::client::legacy::{Client, connect::HttpConnector};
 use hyper_util::rt::TokioExecutor;
-use portcullis::tower::AuthorizeLayer;
-use portcullis::{Authorizer, Options, Snapshot, read_policy};
+use portcullis::{Authorizer, Options, Snapshot};
+use portcullis_document::read_policy;
+use portcullis_http::tower::AuthorizeLayer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 

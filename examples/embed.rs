@@ -8,8 +8,8 @@ use std::error::Error;
 
 use portcullis::authorizer::{Authorizer, Clock, SystemClock, Usage};
 use portcullis::decision::{Decision, Request, Source};
-use portcullis::load::{Input, LoadOptions, load};
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load::{Input, LoadOptions, load};
 
 /// What a gateway knows of an HTTP request, once it has read it.
 struct Incoming {

@@ -13,7 +13,7 @@
 //! use portcullis::{Authorizer, Decision, Options, Reason, Request, Snapshot, Source};
 //!
 //! // 1. Read a document. Every problem in it would be reported at once, each with its line and column.
-//! let policy = portcullis::read_policy(r#"{
+//! let policy = portcullis_document::read_policy(r#"{
 //!     "tokens": [{
 //!         "id": "public-map",
 //!         "token": "s3cret",
@@ -69,34 +69,16 @@
 //!   library.
 #![forbid(unsafe_code)]
 
-#[cfg(any(feature = "server", feature = "tower"))]
-pub mod answer;
-#[cfg(feature = "audit")]
-pub mod audit;
 pub mod authorizer;
 pub mod base;
 pub mod decision;
-pub mod definition;
 pub mod explain;
-pub mod gateway;
-pub mod load;
 pub mod model;
 pub mod name;
-#[cfg(feature = "registry")]
-mod owner_only;
 pub mod pattern;
 pub mod query;
-#[doc(hidden)]
-pub mod reference;
 pub mod referer;
-#[cfg(feature = "registry")]
-pub mod registry;
-#[cfg(feature = "server")]
-pub mod server;
 pub mod snapshot;
-#[cfg(feature = "tower")]
-pub mod tower;
-pub mod wire;
 
 #[doc = include_str!("../docs/semantics.md")]
 pub mod semantics {}
@@ -105,7 +87,6 @@ pub use authorizer::Authorizer;
 pub use base::Timestamp;
 pub use decision::{Decision, Reason, Request, Source, decide};
 pub use explain::explain;
-pub use load::policy as read_policy;
 pub use model::Policy;
 pub use snapshot::{Options, Snapshot};
 

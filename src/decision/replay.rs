@@ -20,7 +20,7 @@ use crate::snapshot::{Found, Snapshot};
 /// use portcullis::decision::{Reason, Replay, Request};
 /// use portcullis::{Options, Snapshot};
 ///
-/// let policy = portcullis::read_policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)?;
+/// let policy = portcullis_document::read_policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)?;
 /// let snapshot = Snapshot::compile(&policy, &Options::default())?;
 /// let replay = Replay::new(&snapshot);
 /// let now = "2026-11-24".parse()?;

@@ -31,7 +31,7 @@ impl SourceType {
     pub const NAMES: [&str; 8] = ["resource", "table", "tileset", "raster", "pattern", "query", "named_source", "all"];
 
     /// The type of sources of this kind.
-    pub(crate) const fn of(kind: GrantKind) -> Self {
+    pub const fn of(kind: GrantKind) -> Self {
         Self(kind)
     }
 
@@ -191,7 +191,7 @@ impl GrantSource {
     }
 
     /// The bytes that tell it from others of its kind.
-    pub(super) fn canonical(&self) -> &[u8] {
+    pub fn canonical(&self) -> &[u8] {
         match self {
             Self::Resource(name) => name.as_bytes(),
             Self::Pattern(pattern) => pattern.as_bytes(),
@@ -216,11 +216,16 @@ impl GrantSource {
 /// What a token may read or write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Grant {
-    pub(crate) connection: ConnectionId,
-    pub(crate) source: GrantSource,
+    connection: ConnectionId,
+    source: GrantSource,
 }
 
 impl Grant {
+    /// A grant of `source` on `connection`.
+    pub fn new(connection: ConnectionId, source: GrantSource) -> Self {
+        Self { connection, source }
+    }
+
     /// On which connection.
     pub fn connection(&self) -> ConnectionId {
         self.connection

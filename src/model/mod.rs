@@ -5,12 +5,11 @@
 mod api;
 mod expiry;
 mod grant;
-pub mod lower;
 mod policy;
 mod token;
 
 pub use api::{Api, ApiError, ApiId, ApiSet, Apis, GrantKind, GrantKinds, MAX_APIS, Operation};
 pub use expiry::{Expiry, ExpiryError};
 pub use grant::{Grant, GrantSource, SourceError, SourceType};
-pub use policy::{Connection, ConnectionId, Limits, Policy};
-pub use token::{Referers, SecretDigest, SecretDigestError, Token};
+pub use policy::{Connection, ConnectionId, Limits, Policy, PolicyError};
+pub use token::{Referers, SecretDigest, SecretDigestError, Token, TokenParts};

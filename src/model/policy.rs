@@ -1,5 +1,7 @@
 //! A whole policy: connections, APIs, tokens.
 
+use std::collections::HashSet;
+
 use super::{Apis, Token};
 use crate::name::Dialect;
 
@@ -21,7 +23,12 @@ impl Default for Limits {
 pub struct ConnectionId(pub(crate) u32);
 
 impl ConnectionId {
-    /// The place in [`Policy::connections`].
+    /// The id of the connection at `index`.
+    pub fn new(index: u32) -> Self {
+        Self(index)
+    }
+
+    /// The index in [`Policy::connections`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
@@ -30,12 +37,17 @@ impl ConnectionId {
 /// A named data warehouse.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
-    pub(crate) name: Box<str>,
-    pub(crate) dialect: Dialect,
-    pub(crate) named_sources_only: bool,
+    name: Box<str>,
+    dialect: Dialect,
+    named_sources_only: bool,
 }
 
 impl Connection {
+    /// A connection that writes identifiers as `dialect` does.
+    pub fn new(name: impl Into<Box<str>>, dialect: Dialect, named_sources_only: bool) -> Self {
+        Self { name: name.into(), dialect, named_sources_only }
+    }
+
     /// The name that grants and requests write; compared byte for byte.
     pub fn name(&self) -> &str {
         &self.name
@@ -55,14 +67,77 @@ impl Connection {
 /// A valid policy: every id, secret and owner's name is unique (N11.4), every grant is of a known connection.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    // INVARIANT: names are distinct; each `ConnectionId` of `tokens` is a place in it.
-    pub(crate) connections: Vec<Connection>,
-    pub(crate) apis: Apis,
-    pub(crate) tokens: Vec<Token>,
-    pub(crate) limits: Limits,
+    // INVARIANT: what `Policy::new` checks.
+    connections: Vec<Connection>,
+    apis: Apis,
+    tokens: Vec<Token>,
+    limits: Limits,
 }
 
+/// Why parts are not a valid policy (N11.4).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Two connections have one name.
+    #[error("two connections are named `{0}`")]
+    DuplicateConnection(Box<str>),
+    /// Two tokens have one id.
+    #[error("two tokens have the id `{0}`")]
+    DuplicateId(Box<str>),
+    /// Two tokens have one secret.
+    #[error("token `{0}` has the secret of an earlier token")]
+    DuplicateSecret(Box<str>),
+    /// An owner has two tokens of one name.
+    #[error("token `{0}` has the name of an earlier token of its owner")]
+    DuplicateName(Box<str>),
+    /// A token has a grant on a connection that the policy does not have.
+    #[error("token `{0}` has a grant on an unknown connection")]
+    UnknownConnection(Box<str>),
+    /// A token lists an API that the policy does not have.
+    #[error("token `{0}` lists an unknown API")]
+    UnknownApi(Box<str>),
+}
+
+type Set<T> = HashSet<T, foldhash::fast::RandomState>;
+
 impl Policy {
+    /// Makes a policy of its parts. Linear in the number of tokens and grants.
+    ///
+    /// # Errors
+    ///
+    /// See [`PolicyError`].
+    pub fn new(
+        connections: Vec<Connection>,
+        apis: Apis,
+        tokens: Vec<Token>,
+        limits: Limits,
+    ) -> Result<Self, PolicyError> {
+        let mut names = Set::default();
+        if let Some(twice) = connections.iter().find(|connection| !names.insert(connection.name())) {
+            return Err(PolicyError::DuplicateConnection(twice.name.clone()));
+        }
+        let set = || HashSet::with_capacity_and_hasher(tokens.len(), foldhash::fast::RandomState::default());
+        let (mut ids, mut digests, mut owned) = (set(), set(), Set::default());
+        for token in &tokens {
+            let id = || Box::from(token.id());
+            if !ids.insert(token.id().as_bytes()) {
+                return Err(PolicyError::DuplicateId(id()));
+            }
+            if !digests.insert(token.digest().as_bytes().as_slice()) {
+                return Err(PolicyError::DuplicateSecret(id()));
+            }
+            if token.name().is_some_and(|name| !owned.insert((token.owner(), name))) {
+                return Err(PolicyError::DuplicateName(id()));
+            }
+            if token.grants().iter().any(|grant| grant.connection().index() >= connections.len()) {
+                return Err(PolicyError::UnknownConnection(id()));
+            }
+            if token.apis().iter().any(|api| apis.get(api).is_none()) {
+                return Err(PolicyError::UnknownApi(id()));
+            }
+        }
+        Ok(Self { connections, apis, tokens, limits })
+    }
+
     /// The connections: those that documents declare, then those that only grants name.
     pub fn connections(&self) -> &[Connection] {
         &self.connections

@@ -81,63 +81,82 @@ pub enum Referers {
     Only(RefererSet),
 }
 
-/// A validated token.
+/// The parts of a [`Token`], each valid by itself. [`Policy::new`](super::Policy::new) checks what holds between tokens.
 #[derive(Debug, Clone)]
-pub struct Token {
-    pub(crate) id: Box<str>,
-    pub(crate) name: Option<Box<str>>,
-    pub(crate) owner: Option<Box<str>>,
-    pub(crate) digest: SecretDigest,
-    pub(crate) apis: ApiSet,
-    pub(crate) grants: Box<[Grant]>,
-    pub(crate) referers: Referers,
-    pub(crate) expiry: Expiry,
-    pub(crate) created_at: Option<Timestamp>,
+pub struct TokenParts {
+    /// The id in decisions and logs; unique in a policy.
+    pub id: Box<str>,
+    /// The name that its owner gave it; unique for the owner.
+    pub name: Option<Box<str>>,
+    /// The user that it belongs to.
+    pub owner: Option<Box<str>>,
+    /// The digest of its secret; unique in a policy.
+    pub digest: SecretDigest,
+    /// The APIs that it may use (N8.1).
+    pub apis: ApiSet,
+    /// The sources that it may use, in the order of the document.
+    pub grants: Box<[Grant]>,
+    /// The web sites from which it may be used.
+    pub referers: Referers,
+    /// When it ends.
+    pub expiry: Expiry,
+    /// When it was created, where the document says so.
+    pub created_at: Option<Timestamp>,
+}
+
+/// A valid token.
+#[derive(Debug, Clone)]
+pub struct Token(TokenParts);
+
+impl From<TokenParts> for Token {
+    fn from(parts: TokenParts) -> Self {
+        Self(parts)
+    }
 }
 
 impl Token {
-    /// What decisions and logs call the token; unique in a policy.
+    /// The id in decisions and logs; unique in a policy.
     pub fn id(&self) -> &str {
-        &self.id
+        &self.0.id
     }
 
-    /// What its owner calls it; unique for the owner.
+    /// The name that its owner gave it; unique for the owner.
     pub fn name(&self) -> Option<&str> {
-        self.name.as_deref()
+        self.0.name.as_deref()
     }
 
-    /// Whose it is.
+    /// The user that it belongs to.
     pub fn owner(&self) -> Option<&str> {
-        self.owner.as_deref()
+        self.0.owner.as_deref()
     }
 
     /// The digest of its secret; unique in a policy.
     pub fn digest(&self) -> &SecretDigest {
-        &self.digest
+        &self.0.digest
     }
 
     /// The APIs that it may use (N8.1).
     pub fn apis(&self) -> ApiSet {
-        self.apis
+        self.0.apis
     }
 
-    /// What it may read or write, in the order of the document.
+    /// The sources that it may use, in the order of the document.
     pub fn grants(&self) -> &[Grant] {
-        &self.grants
+        &self.0.grants
     }
 
-    /// From where it may be used.
+    /// The web sites from which it may be used.
     pub fn referers(&self) -> &Referers {
-        &self.referers
+        &self.0.referers
     }
 
-    /// Until when.
+    /// When it ends.
     pub fn expiry(&self) -> Expiry {
-        self.expiry
+        self.0.expiry
     }
 
-    /// Since when, where the document says.
+    /// When it was created, where the document says so.
     pub fn created_at(&self) -> Option<Timestamp> {
-        self.created_at
+        self.0.created_at
     }
 }

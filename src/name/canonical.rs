@@ -39,8 +39,7 @@ impl Name {
     }
 
     /// The name whose canonical form this is.
-    #[cfg(feature = "audit")]
-    pub(crate) fn of_canonical(bytes: &[u8]) -> Self {
+    pub fn of_canonical(bytes: &[u8]) -> Self {
         Self { bytes: bytes.into() }
     }
 
@@ -51,7 +50,7 @@ impl Name {
     }
 
     /// The canonical form.
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
@@ -99,8 +98,7 @@ impl<'a> CanonicalName<'a> {
     }
 
     /// The name, or pattern, whose canonical form is `bytes`. Of a pattern, the stars are characters of their own.
-    #[cfg(feature = "audit")]
-    pub(crate) fn of(bytes: &'a [u8], buffer: &'a mut NameBuffer) -> Self {
+    pub fn of(bytes: &'a [u8], buffer: &'a mut NameBuffer) -> Self {
         let (segments, starts) = buffer.starts_of(bytes);
         Self { bytes, segments, starts }
     }
@@ -110,28 +108,31 @@ impl<'a> CanonicalName<'a> {
         self.segments
     }
 
+    /// The bytes of the canonical form: an inner dot is `INNER_DOT`, segments are separated by `.`.
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &'a [u8] {
+    pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
     /// Where the segment with this number begins, counted from zero; that behind the last begins one behind the end.
     #[inline]
-    pub(crate) fn start(&self, number: usize) -> usize {
+    pub fn start(&self, number: usize) -> usize {
         self.starts.get(number).map_or(0, |&start| usize::from(start))
     }
 
     /// The text of the segment with this number, counted from zero; empty if there is none.
     #[inline]
-    pub(crate) fn segment(&self, number: usize) -> &'a [u8] {
+    pub fn segment(&self, number: usize) -> &'a [u8] {
         self.bytes.get(self.start(number)..self.start(number + 1).saturating_sub(1)).unwrap_or_default()
     }
 }
 
-/// A canonical form, written for people: of a name, or of a pattern.
-pub(crate) struct Written {
-    pub(crate) bytes: Arc<[u8]>,
-    pub(crate) dialect: Dialect,
+/// Displays the canonical form of a name or a pattern as a dialect writes it.
+pub struct Written {
+    /// The canonical form.
+    pub bytes: Arc<[u8]>,
+    /// The dialect that quotes its segments.
+    pub dialect: Dialect,
 }
 
 impl fmt::Display for Written {

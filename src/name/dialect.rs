@@ -35,9 +35,12 @@ pub struct DialectError {
 
 /// The letters of an identifier that fold, and to which case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fold {
+pub enum Fold {
+    /// No letter folds.
     AsWritten,
+    /// ASCII letters fold to upper case.
     AsciiUpper,
+    /// ASCII letters fold to lower case.
     AsciiLower,
     /// All letters, by Unicode's mapping of one character to one.
     Upper,
@@ -47,7 +50,7 @@ pub(crate) enum Fold {
 
 impl Fold {
     /// Folds an ASCII letter; other ASCII characters stay.
-    pub(crate) fn apply_ascii(self, byte: u8) -> u8 {
+    pub fn apply_ascii(self, byte: u8) -> u8 {
         match self {
             Self::AsWritten => byte,
             Self::AsciiUpper | Self::Upper => byte.to_ascii_uppercase(),
@@ -57,7 +60,7 @@ impl Fold {
 
     /// Folds a non-ASCII character. `Err` holds a mapping to several characters or to ASCII ones: with it, two names that the
     /// warehouse tells apart could become one.
-    pub(crate) fn apply(self, character: char) -> Result<char, String> {
+    pub fn apply(self, character: char) -> Result<char, String> {
         match self {
             Self::AsWritten | Self::AsciiUpper | Self::AsciiLower => Ok(character),
             Self::Upper => one_to_one(character.to_uppercase()),
@@ -66,7 +69,7 @@ impl Fold {
     }
 
     /// Whether letters become upper case: `None` where they stay as written.
-    pub(crate) const fn is_upper(self) -> Option<bool> {
+    pub const fn is_upper(self) -> Option<bool> {
         match self {
             Self::AsWritten => None,
             Self::AsciiUpper | Self::Upper => Some(true),
@@ -146,14 +149,15 @@ impl Dialect {
     }
 
     /// The quote to write an identifier with.
-    pub(crate) const fn quote(self) -> char {
+    pub const fn quote(self) -> char {
         match self {
             Self::BigQuery | Self::Databricks => '`',
             _ => '"',
         }
     }
 
-    pub(crate) const fn bare_fold(self) -> Fold {
+    /// The folding of a bare identifier (N2.2).
+    pub const fn bare_fold(self) -> Fold {
         match self {
             Self::Generic | Self::BigQuery => Fold::AsWritten,
             Self::Snowflake => Fold::AsciiUpper,
@@ -163,7 +167,8 @@ impl Dialect {
         }
     }
 
-    pub(crate) const fn quoted_fold(self) -> Fold {
+    /// The folding of a quoted identifier (N2.8).
+    pub const fn quoted_fold(self) -> Fold {
         match self {
             Self::Redshift => Fold::AsciiLower,
             Self::Databricks => Fold::Lower,

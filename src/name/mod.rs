@@ -17,17 +17,17 @@ mod look;
 pub mod naive;
 mod scan;
 
-pub(crate) use canonical::Written;
+pub use canonical::Written;
 pub use canonical::{CanonicalName, Name};
-pub(crate) use dialect::Fold;
+pub use dialect::Fold;
 pub use dialect::{Dialect, DialectError};
 pub use scan::{NameBuffer, NameError, NameErrorKind};
 pub(crate) use scan::{Role, Scanned, scan};
 
 /// A dot that belongs to a segment, in canonical form.
-pub(crate) const INNER_DOT: u8 = 0x01;
+pub const INNER_DOT: u8 = 0x01;
 /// A star that stands for any run of characters, in the canonical form of a pattern.
-pub(crate) const STAR: u8 = 0x02;
+pub const STAR: u8 = 0x02;
 /// The most bytes a name may have, as written (N2.4).
 pub const MAX_NAME_BYTES: usize = 4096;
 /// The most segments a name may have (N2.4).

@@ -27,7 +27,6 @@ impl NameBuffer {
     }
 
     /// How many segments a canonical form has, and where they begin.
-    #[cfg(feature = "audit")]
     pub(super) fn starts_of(&mut self, canonical: &[u8]) -> (usize, &Starts) {
         (look::<false>(canonical, &mut self.starts).segments.unwrap_or(0), &self.starts)
     }

@@ -8,7 +8,7 @@ use crate::name::STAR;
 ///
 /// Linear in both lengths: each literal run of a segment is looked for once, from where the last one ended.
 #[inline]
-pub(crate) fn covers(pattern: &[u8], name: &[u8]) -> bool {
+pub fn covers(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_last() {
         // One star, at the end: by far the most patterns.
         Some((&STAR, prefix)) if !prefix.contains(&STAR) => {
@@ -41,7 +41,7 @@ fn first_segment(name: &[u8]) -> (&[u8], Option<&[u8]>) {
 /// Whether a pattern of one segment covers a segment. Handed several segments, its stars span their dots.
 ///
 /// Taking the first place where a run fits leaves the most room for those behind it, so no choice is ever taken back.
-pub(crate) fn segment_covers(pattern: &[u8], segment: &[u8]) -> bool {
+pub fn segment_covers(pattern: &[u8], segment: &[u8]) -> bool {
     let Some(first) = memchr::memchr(STAR, pattern) else {
         return pattern == segment;
     };

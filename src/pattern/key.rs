@@ -11,7 +11,7 @@ use crate::name::MAX_NAME_BYTES;
 
 /// Takes in text and gives a key. Two sequences of texts are told apart by how they are cut, too.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct KeyHasher(u64);
+pub struct KeyHasher(u64);
 
 const START: u64 = 0x706f_7274_6375_6c69;
 const FIRST: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -29,7 +29,7 @@ impl KeyHasher {
 
     /// Takes in `text`, sixteen bytes at a time.
     #[inline]
-    pub(crate) fn write(&mut self, text: &[u8]) {
+    pub fn write(&mut self, text: &[u8]) {
         let length = text.len() as u64;
         let mut rest = text;
         while let Some((low, behind)) = rest.split_first_chunk()
@@ -52,14 +52,14 @@ impl KeyHasher {
 
     /// The key of all that was written.
     #[inline]
-    pub(crate) fn key(self) -> u32 {
+    pub fn key(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }
 
 /// What the hash of a text has come to behind each eight bytes of it.
 #[derive(Debug)]
-pub(crate) struct Beginnings {
+pub struct Beginnings {
     // INVARIANT: those of the text last taken in, up to the one that its end stands in.
     near: [Step; NEAR],
     /// What it has come to before each step behind those.
@@ -80,14 +80,15 @@ const WORD: usize = 8;
 const NEAR: usize = 9;
 
 impl Beginnings {
+    /// The state before any text.
     #[inline]
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         Self { near: [Step { before: START, word: 0 }; NEAR], far: SmallVec::new(), tail: 0 }
     }
 
     /// Takes in `text`. Linear in its length.
     #[inline]
-    pub(crate) fn take(&mut self, text: &[u8]) {
+    pub fn take(&mut self, text: &[u8]) {
         let (words, rest) = text.as_chunks::<WORD>();
         self.tail = match text.last_chunk::<WORD>() {
             _ if rest.is_empty() => 0,
@@ -118,7 +119,7 @@ impl Beginnings {
 
     /// What the first `length` bytes of `text`, the one last taken in, come to. One step.
     #[inline]
-    pub(crate) fn of(&self, text: &[u8], length: usize) -> KeyHasher {
+    pub fn of(&self, text: &[u8], length: usize) -> KeyHasher {
         let (steps, more) = (length / WORD, length % WORD);
         let step = match self.near.get(steps) {
             Some(step) => *step,

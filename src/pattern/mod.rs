@@ -12,12 +12,15 @@ mod shape;
 use std::fmt;
 use std::sync::Arc;
 
-pub(crate) use covers::covers;
-#[cfg(feature = "audit")]
-pub(crate) use covers::segment_covers;
-pub(crate) use key::Beginnings;
+// For the other crates of Portcullis.
+#[doc(hidden)]
+pub use covers::{covers, segment_covers};
+#[doc(hidden)]
+pub use key::Beginnings;
 pub(crate) use key::{KeyHasher, text_key};
-pub(crate) use shape::{HashedName, Shape, StoredShape, name_key};
+pub(crate) use shape::StoredShape;
+#[doc(hidden)]
+pub use shape::{HashedName, Shape, name_key};
 
 use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, Role, STAR, Scanned, Written, scan};
 
@@ -156,13 +159,15 @@ impl Pattern {
         Written { bytes: self.bytes.clone(), dialect }
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// The bytes of the canonical form, in which a star is `STAR`.
+    pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
+#[doc(hidden)]
 /// Characters of a canonical pattern that are neither stars nor dots between segments: bytes that begin a character.
-pub(crate) fn literal_characters(pattern: &[u8]) -> usize {
+pub fn literal_characters(pattern: &[u8]) -> usize {
     pattern.iter().filter(|&&byte| byte & 0xC0 != 0x80 && byte != STAR && byte != b'.').count()
 }
 

@@ -15,7 +15,7 @@ use crate::name::{CanonicalName, MAX_SEGMENTS, STAR};
 
 /// Where the literal text of a pattern stands in the names that it covers.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Shape {
+pub struct Shape {
     segments: u8,
     /// How many segments from the first on are without a star.
     whole: u8,
@@ -58,7 +58,7 @@ impl Segment {
 
 /// A name, its beginnings hashed once for all shapes.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct HashedName<'n> {
+pub struct HashedName<'n> {
     name: CanonicalName<'n>,
     beginnings: &'n Beginnings,
 }
@@ -66,32 +66,30 @@ pub(crate) struct HashedName<'n> {
 impl<'n> HashedName<'n> {
     /// Hashes `name`. Linear in its length.
     #[inline]
-    pub(crate) fn new(name: CanonicalName<'n>, beginnings: &'n mut Beginnings) -> Self {
+    pub fn new(name: CanonicalName<'n>, beginnings: &'n mut Beginnings) -> Self {
         beginnings.take(name.as_bytes());
         Self { name, beginnings }
     }
 
     /// The name's canonical form.
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &'n [u8] {
+    pub fn as_bytes(&self) -> &'n [u8] {
         self.name.as_bytes()
     }
 
     /// How many segments the name has.
-    #[cfg(feature = "audit")]
-    pub(crate) fn segment_count(&self) -> usize {
+    pub fn segment_count(&self) -> usize {
         self.name.segment_count()
     }
 
     /// The key of the whole name.
     #[inline]
-    pub(crate) fn key(&self) -> u32 {
+    pub fn key(&self) -> u32 {
         self.beginning(self.as_bytes().len()).key()
     }
 
     /// The key of so many segments, from the first on.
-    #[cfg(feature = "audit")]
-    pub(crate) fn leading_key(&self, segments: usize) -> u32 {
+    pub fn leading_key(&self, segments: usize) -> u32 {
         self.beginning(self.name.start(segments)).key()
     }
 
@@ -102,7 +100,7 @@ impl<'n> HashedName<'n> {
 
     /// The key of the text at the places of `shape`, or `None` where the name cannot have it.
     #[inline]
-    pub(crate) fn key_at(&self, shape: &Shape) -> Option<u32> {
+    pub fn key_at(&self, shape: &Shape) -> Option<u32> {
         if self.name.segment_count() != usize::from(shape.segments) {
             return None;
         }
@@ -141,13 +139,13 @@ impl<'n> HashedName<'n> {
 }
 
 /// The key under which a canonical name is kept.
-pub(crate) fn name_key(name: &[u8]) -> u32 {
+pub fn name_key(name: &[u8]) -> u32 {
     beginning(name).key()
 }
 
 impl Shape {
     /// The shape of a pattern in canonical form.
-    pub(crate) fn of(pattern: &[u8]) -> Self {
+    pub fn of(pattern: &[u8]) -> Self {
         let segments: SmallVec<[Segment; 4]> = pattern.split(|&byte| byte == b'.').map(Segment::of).collect();
         let whole = segments.iter().take_while(|segment| **segment == Segment::Whole).count();
         let floats = pattern.split(|&byte| byte == b'.').any(|segment| memchr::memchr_iter(STAR, segment).count() > 1);
@@ -178,14 +176,12 @@ impl Shape {
     }
 
     /// How many segments the patterns have.
-    #[cfg(feature = "audit")]
-    pub(crate) fn segments(&self) -> u8 {
+    pub fn segments(&self) -> u8 {
         self.segments
     }
 
     /// How many segments, from the first on, are without a star.
-    #[cfg(feature = "audit")]
-    pub(crate) fn whole(&self) -> u8 {
+    pub fn whole(&self) -> u8 {
         self.whole
     }
 
@@ -223,7 +219,7 @@ impl Shape {
     }
 
     /// The key of the literal text of `pattern`, which has this shape; that of a name without a star.
-    pub(crate) fn key_of_pattern(pattern: &[u8]) -> u32 {
+    pub fn key_of_pattern(pattern: &[u8]) -> u32 {
         let Some(first) = memchr::memchr(STAR, pattern) else { return name_key(pattern) };
         let mut hasher = beginning(pattern.get(..first).unwrap_or_default());
         let mut end = 0;
@@ -251,7 +247,7 @@ impl Shape {
 
     /// Whether `pattern`, which has this shape, covers `name`, for which there is a key at this shape.
     #[inline]
-    pub(crate) fn covers(&self, pattern: &[u8], name: &HashedName<'_>) -> bool {
+    pub fn covers(&self, pattern: &[u8], name: &HashedName<'_>) -> bool {
         match pattern.split_last() {
             // Both have as many segments, and all dots of the pattern stand before its star.
             Some((_, beginning)) if self.is_prefix => begins_with(name.as_bytes(), beginning),

@@ -105,7 +105,7 @@ impl<'p> Compiler<'p> {
         let mut blocks: Vec<BlockPlan> = Vec::new();
         let mut by_connection: HashMap<u32, usize, foldhash::fast::FixedState> = HashMap::default();
         for (grant, place) in grants.iter().zip(0..) {
-            let connection = grant.connection.0;
+            let connection = grant.connection().0;
             // Grants of one connection mostly stand together.
             let at = match blocks.last() {
                 Some(last) if last.connection == connection => blocks.len() - 1,

@@ -63,11 +63,7 @@ mod tests {
     #[test]
     fn each_is_found_by_its_name_and_no_other() {
         for count in [0, 1, 2, 7, 8, 100] {
-            let connection = |at| Connection {
-                name: format!("connection_{at}").into(),
-                dialect: Dialect::Generic,
-                named_sources_only: false,
-            };
+            let connection = |at| Connection::new(format!("connection_{at}"), Dialect::Generic, false);
             let connections: Vec<Connection> = (0..count).map(connection).collect();
             let table = ConnectionTable::new(&connections);
             for (connection, at) in connections.iter().zip(0..) {

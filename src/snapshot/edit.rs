@@ -27,7 +27,8 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 ///
 /// ```
 /// use portcullis::snapshot::{Editor, Options};
-/// use portcullis::{Authorizer, Reason, Request, load};
+/// use portcullis::{Authorizer, Reason, Request};
+/// use portcullis_document::load;
 ///
 /// let policy = load::policy(r#"[{"id": "a", "token": "s3cret-a", "allowed_apis": ["lds"]}]"#)?;
 /// let mut editor = Editor::new(&policy, &Options::default())?;
@@ -120,7 +121,7 @@ impl Editor {
     }
 
     /// The connections, APIs and limits of the policy, without its tokens: what tokens are to be read against, by
-    /// [`load::tokens`](crate::load::tokens). An edit may add connections to it.
+    /// [`load::tokens`](portcullis_document::load::tokens). An edit may add connections to it.
     pub fn known(&self) -> &Policy {
         &self.known
     }

@@ -37,8 +37,8 @@ pub use report::{ConnectionReport, Report};
 
 pub(crate) use compiled::{Compiled, Found};
 pub(crate) use grants::{Block, Entries, Tag, View};
-#[cfg(feature = "audit")]
-pub(crate) use residue::RequiredLiterals;
+#[doc(hidden)]
+pub use residue::RequiredLiterals;
 pub(crate) use texts::Text;
 pub(crate) use tokens::Row;
 

@@ -2,7 +2,9 @@
 
 use super::compiled::{Compiled, Found};
 use super::{Row, Snapshot};
-use crate::model::{ConnectionId, Grant, GrantKind, GrantSource, Limits, Policy, Referers, SourceType, Token};
+use crate::model::{
+    ConnectionId, Grant, GrantKind, GrantSource, Limits, Policy, Referers, SourceType, Token, TokenParts,
+};
 use crate::name::Written;
 use crate::referer::{Entry, RefererSet, StoredSet};
 
@@ -35,7 +37,8 @@ impl Snapshot {
     /// # Examples
     ///
     /// ```
-    /// use portcullis::{Options, Snapshot, load};
+    /// use portcullis::{Options, Snapshot};
+    /// use portcullis_document::load;
     ///
     /// let policy = load::policy(
     ///     r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["maps"],
@@ -48,7 +51,8 @@ impl Snapshot {
     pub fn policy(&self) -> Result<Policy, RestoreError> {
         let limits = Limits { query_bytes: self.base.query_bytes() };
         let tokens = self.found().map(|found| token(found, &limits)).collect::<Result<_, _>>()?;
-        Ok(Policy { connections: self.context.connections().to_vec(), apis: self.apis().clone(), tokens, limits })
+        Policy::new(self.context.connections().to_vec(), self.apis().clone(), tokens, limits)
+            .map_err(|error| RestoreError { token: String::new(), place: error.to_string() })
     }
 }
 
@@ -63,7 +67,7 @@ fn token(found: Found<'_>, limits: &Limits) -> Result<Token, RestoreError> {
         Ok(Some(entries)) if !entries.is_empty() => Referers::Only(RefererSet::new(entries)),
         Ok(_) | Err(_) => return Err(wrong("referers".to_owned())),
     };
-    Ok(Token {
+    Ok(Token::from(TokenParts {
         id: id.into(),
         name: None,
         owner: None,
@@ -73,7 +77,7 @@ fn token(found: Found<'_>, limits: &Limits) -> Result<Token, RestoreError> {
         referers,
         expiry: row.expiry(),
         created_at: None,
-    })
+    }))
 }
 
 /// The grants of a row; the place of one that cannot be read.
@@ -97,7 +101,7 @@ fn grants(compiled: &Compiled, row: &Row, limits: &Limits) -> Result<Box<[Grant]
             GrantKind::All => None,
         };
         let source = GrantSource::typed(text.as_deref(), SourceType::of(kind), known.dialect(), limits);
-        let grant = Grant { connection: ConnectionId(connection), source: source.map_err(|_| place)? };
+        let grant = Grant::new(ConnectionId::new(connection), source.map_err(|_| place)?);
         // A grant that was written before stands for these.
         match grants.first().cloned() {
             Some(first) if place.saturating_sub(grants.len()) <= MOST_REPEATED => {

@@ -132,18 +132,17 @@ fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
 }
 
 /// Patterns, each found by the literals that it requires.
-#[cfg(feature = "audit")]
 #[derive(Debug, Default)]
-pub(crate) struct RequiredLiterals {
+pub struct RequiredLiterals {
     /// Empty where there is no index: then every pattern is a candidate.
     index: Vec<u8>,
     /// Patterns by their number in the index.
     patterns: Vec<u32>,
 }
 
-#[cfg(feature = "audit")]
 impl RequiredLiterals {
-    pub(crate) fn of(patterns: &[(u32, &[u8])]) -> Self {
+    /// Indexes patterns, each with its id. Linear in their length.
+    pub fn of(patterns: &[(u32, &[u8])]) -> Self {
         let (ids, texts): (Vec<u32>, Vec<&[u8]>) = patterns.iter().copied().unzip();
         let Some(Built { bytes, numbers, .. }) = sequences::build(&texts) else {
             return Self { index: Vec::new(), patterns: ids };
@@ -154,7 +153,7 @@ impl RequiredLiterals {
     }
 
     /// Calls `candidate` with each pattern that may cover `name`, once; every one that does is among them.
-    pub(crate) fn candidates(&self, name: &[u8], mut candidate: impl FnMut(u32)) {
+    pub fn candidates(&self, name: &[u8], mut candidate: impl FnMut(u32)) {
         if self.patterns.is_empty() {
             return;
         }
@@ -302,18 +301,34 @@ fn end_state(dfa: &dense::DFA<Vec<u32>>, name: &[u8]) -> Option<regex_automata::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load;
     use crate::snapshot::Snapshot;
+    use crate::model::{
+        ApiId, Apis, Connection, ConnectionId, Expiry, Grant, GrantSource, Limits, Policy, Referers, SecretDigest,
+        Token, TokenParts,
+    };
+    use crate::name::Dialect;
 
-    fn snapshot(connections: usize, patterns: &[String]) -> Snapshot {
-        let grant = |at: usize, source: &str| format!(r#"{{"connection_name": "dw{at}", "source": "{source}"}}"#);
-        let grants: Vec<String> =
-            (0..connections).flat_map(|at| patterns.iter().map(move |source| grant(at, source))).collect();
-        let document = format!(
-            r#"[{{"id": "tk", "token": "s3cret", "allowed_apis": ["maps"], "grants": [{}]}}]"#,
-            grants.join(",")
-        );
-        Snapshot::compile(&load::policy(document).unwrap(), &Options::default()).unwrap()
+    /// Grants every pattern on each of `connections` connections to one token.
+    fn snapshot(connections: u32, patterns: &[String]) -> Snapshot {
+        let limits = Limits::default();
+        let source = |text: &String| GrantSource::guess(text, Dialect::Generic, &limits).unwrap();
+        let grants = (0..connections).map(ConnectionId::new).flat_map(|connection| {
+            patterns.iter().map(move |text| Grant::new(connection, source(text)))
+        });
+        let token = Token::from(TokenParts {
+            id: "tk".into(),
+            name: None,
+            owner: None,
+            digest: SecretDigest::of("s3cret"),
+            apis: [ApiId::MAPS].into_iter().collect(),
+            grants: grants.collect(),
+            referers: Referers::Any,
+            expiry: Expiry::Never,
+            created_at: None,
+        });
+        let connections = (0..connections).map(|at| Connection::new(format!("dw{at}"), Dialect::Generic, false));
+        let policy = Policy::new(connections.collect(), Apis::default(), vec![token], limits.clone()).unwrap();
+        Snapshot::compile(&policy, &Options::default()).unwrap()
     }
 
     #[test]

@@ -3,9 +3,9 @@
 use portcullis::authorizer::Authorizer;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Request, Source, decide};
-use portcullis::load;
 use portcullis::model::{Operation, SecretDigest};
 use portcullis::snapshot::{Editor, Options, ResidueStrategy, Snapshot};
+use portcullis_document::load;
 
 #[test]
 fn snapshots_and_handles_cross_threads() {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 fn cases<T: DeserializeOwned>(file: &str) -> Vec<T> {
-    let path = format!("{}/tests/data/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = crate::repository().join("tests/data").join(file);
     let cases: Vec<T> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     assert!(cases.len() >= 10, "{file} holds only {} cases", cases.len());
     cases

@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
-use portcullis::audit::compare::{Gained, NamesDiff, Side, diff, first_widening};
-use portcullis::audit::narrow::{NotNarrower, narrower};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source, decide};
 use portcullis::model::{GrantKind, Operation, Policy, Referers, SecretDigest};
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_audit::names_diff::NamesDiff;
+use portcullis_diff::compare::{Gained, Side, diff, first_widening};
+use portcullis_diff::narrow::{NotNarrower, narrower};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -240,7 +241,7 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
             };
             let told = |id: &str, gains: bool| {
                 let named =
-                    |token: &&portcullis::audit::compare::TokenDiff| token.id == id || token.was.as_deref() == Some(id);
+                    |token: &&portcullis_diff::compare::TokenDiff| token.id == id || token.was.as_deref() == Some(id);
                 let found = diff.tokens.iter().find(named);
                 found.is_some_and(|token| !if gains { &token.gains } else { &token.losses }.is_empty())
             };
@@ -258,9 +259,8 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
         for (id, request) in granted(&policies.0).into_iter().chain(granted(&policies.1)) {
             let (before, after) = (request(&snapshots.0), request(&snapshots.1));
             let gone = |gains: bool| {
-                let is = |token: &&portcullis::audit::compare::TokenDiff| {
-                    token.id == id || token.was.as_deref() == Some(&id)
-                };
+                let is =
+                    |token: &&portcullis_diff::compare::TokenDiff| token.id == id || token.was.as_deref() == Some(&id);
                 let told = diff.tokens.iter().filter(is);
                 told.flat_map(|token| if gains { &token.gains } else { &token.losses }).count() == 0
             };

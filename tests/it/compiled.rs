@@ -1,8 +1,8 @@
 //! Compiled policies: the same bytes for the same policy, loaded as they were written, and refused where they were not.
 
-use portcullis::load;
-use portcullis::reference::Reference;
 use portcullis::snapshot::{Editor, FORMAT, MAGIC, Options, ReadError, Report, Snapshot, WriteError};
+use portcullis_document::load;
+use portcullis_testkit::reference::Reference;
 use proptest::prelude::*;
 use serde_json::json;
 

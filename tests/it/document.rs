@@ -3,7 +3,9 @@
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 use portcullis::name::Dialect;
-use portcullis::reference::{Reference, Written, WrittenApi, WrittenConnection, WrittenGrant, WrittenToken, kind};
+use portcullis_testkit::reference::{
+    Reference, Written, WrittenApi, WrittenConnection, WrittenGrant, WrittenToken, kind,
+};
 use serde_json::Value;
 
 /// The reference for a valid document: an object with `tokens`.

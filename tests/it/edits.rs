@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use portcullis::authorizer::{Authorizer, Usage};
 use portcullis::decision::{Reason, Request, Source};
-use portcullis::load;
 use portcullis::model::Policy;
-use portcullis::reference::Reference;
 use portcullis::snapshot::{EditError, Editor, Options};
+use portcullis_document::load;
+use portcullis_testkit::reference::Reference;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -1,12 +1,12 @@
 //! The engine, as tests confront it with the reference.
 
 use portcullis::decision::{Reason, decide};
-use portcullis::definition::read;
 use portcullis::explain::{CheckOutcome, explain};
 use portcullis::model::Policy;
-use portcullis::model::lower::{LowerOptions, Lowered, Named, lower};
-use portcullis::reference::ReferenceDecision;
 use portcullis::snapshot::{Options, ResidueStrategy, Snapshot};
+use portcullis_document::definition::read;
+use portcullis_document::lower::{LowerOptions, Lowered, Named, lower};
+use portcullis_testkit::reference::ReferenceDecision;
 use serde_json::Value;
 
 use crate::request::Asked;

@@ -1,12 +1,12 @@
 //! What is exposed is what decisions allow.
 
-use portcullis::audit::exposure::{Batch, Exposure, Surface, Tally};
-use portcullis::audit::reads::{Followed, NamedSources};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source, decide};
 use portcullis::model::{Operation, Policy};
 use portcullis::name::Name;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_audit::exposure::{Batch, Exposure, Surface, Tally};
+use portcullis_audit::reads::{Followed, NamedSources};
 use proptest::prelude::*;
 
 use crate::engine::{policy, snapshot};

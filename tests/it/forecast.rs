@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use portcullis::audit::forecast::{Catalog, Options, SCHEMAS, forecast};
-use portcullis::audit::witness::Asked;
 use portcullis::name::Dialect;
 use portcullis::pattern::Pattern;
 use portcullis::{Snapshot, model::GrantSource};
+use portcullis_audit::forecast::{Catalog, Options, SCHEMAS, forecast};
+use portcullis_diff::witness::Asked;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -79,7 +79,7 @@ proptest! {
                 prop_assert_eq!(&future.witness.asked, &Asked::Resource(future.name.clone()));
                 prop_assert!(future.witness.decide(&snapshot).is_allow());
                 let exposing = policy.tokens().iter().filter(|token| {
-                    let witness = portcullis::audit::witness::Witness { digest: *token.digest(), ..future.witness.clone() };
+                    let witness = portcullis_diff::witness::Witness { digest: *token.digest(), ..future.witness.clone() };
                     witness.decide(&snapshot).is_allow()
                 });
                 prop_assert_eq!(future.tokens, exposing.count() as u64);

@@ -1,9 +1,8 @@
 //! HTTP requests, read as the rules of W1 to W6 say.
 
 use std::fs;
-use std::path::Path;
 
-use portcullis::gateway::{Body, HttpRequest, Preflights, Reader, ReaderOptions, Reading, Routes};
+use portcullis_http::gateway::{Body, HttpRequest, Preflights, Reader, ReaderOptions, Reading, Routes};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -35,7 +34,7 @@ fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], b
 
 /// The recorded requests.
 fn recorded() -> Vec<Value> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/http/requests.jsonl");
+    let file = crate::repository().join("tests/data/http/requests.jsonl");
     fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 

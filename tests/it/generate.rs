@@ -3,7 +3,7 @@
 use portcullis::base::Timestamp;
 use portcullis::model::Operation;
 use portcullis::name::Dialect;
-use portcullis::reference::{kind, reads_as};
+use portcullis_testkit::reference::{kind, reads_as};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -254,5 +254,5 @@ fn sources() -> Vec<PathBuf> {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+    crate::repository().join("src")
 }

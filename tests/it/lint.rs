@@ -1,10 +1,10 @@
 //! What the lint says of grants, by brute force.
 
-use portcullis::audit::lint::{Evidence, Finding, LintOptions, Names, lint};
 use portcullis::decision::{Reason, Request, Source, decide};
-use portcullis::load::{Input, LoadOptions, load};
-use portcullis::reference::ReferenceDecision;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_audit::lint::{Evidence, Finding, LintOptions, Names, lint};
+use portcullis_document::load::{Input, LoadOptions, load};
+use portcullis_testkit::reference::ReferenceDecision;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -11,41 +11,36 @@
 mod api;
 mod cases;
 mod choices;
-#[cfg(feature = "cli")]
 mod cli;
-#[cfg(feature = "audit")]
 mod compare;
 mod compiled;
 mod document;
 mod edits;
 mod engine;
-#[cfg(feature = "audit")]
 mod exposure;
-#[cfg(feature = "audit")]
 mod forecast;
 mod fuzzed;
 mod gateway;
 mod generate;
 mod layers;
-#[cfg(feature = "audit")]
 mod lint;
 mod plain;
 mod properties;
-#[cfg(feature = "cli")]
 mod registry;
 mod regressions;
-#[cfg(feature = "audit")]
 mod report;
 mod request;
-#[cfg(feature = "server")]
 mod server;
 mod sizes;
 mod small_worlds;
 mod spellings;
-#[cfg(feature = "audit")]
 mod suggest;
 mod swap;
 mod texts;
-#[cfg(feature = "tower")]
 mod tower;
 mod vectors;
+
+/// The root of the repository: this binary is built for the package of the command line.
+fn repository() -> &'static std::path::Path {
+    std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
+}

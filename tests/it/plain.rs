@@ -2,9 +2,8 @@
 //! against an oracle that is slow and obvious.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
-use portcullis::gateway::{Body, HttpRequest, Reader, Reading};
+use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::Value;
@@ -32,7 +31,7 @@ fn get() -> String {
 }
 
 fn cases(file: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/http").join(file);
+    let path = crate::repository().join("tests/data/http").join(file);
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

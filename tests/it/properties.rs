@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use portcullis::decision::Reason;
-use portcullis::reference::{Reference, ReferenceDecision};
 use portcullis::snapshot::Options;
+use portcullis_testkit::reference::{Reference, ReferenceDecision};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;

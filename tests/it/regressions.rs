@@ -8,7 +8,7 @@ use crate::fuzzed::{Property, TARGETS};
 
 /// Where the inputs are; `None`, said aloud, in a copy of the project without them, as a registry hands it out.
 fn regressions() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/regressions");
+    let path = crate::repository().join("fuzz/regressions");
     if !path.is_dir() {
         eprintln!("skipped: there is no folder `fuzz/regressions`");
         return None;

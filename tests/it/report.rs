@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use portcullis::audit::reads::Followed;
-use portcullis::audit::report::{Report, Tally};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Replay, Request, Source};
 use portcullis::model::{Connection, Operation};
 use portcullis::name::{Dialect, Name};
 use portcullis::snapshot::Options;
+use portcullis_audit::reads::Followed;
+use portcullis_audit::report::{Report, Tally};
 use proptest::prelude::*;
 use serde_json::Value;
 

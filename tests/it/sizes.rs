@@ -5,7 +5,7 @@
 
 use portcullis::base::Timestamp;
 use portcullis::model::Operation;
-use portcullis::reference::ReferenceDecision;
+use portcullis_testkit::reference::ReferenceDecision;
 use serde_json::{Value, json};
 
 use crate::document;

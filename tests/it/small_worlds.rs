@@ -7,8 +7,8 @@
 use portcullis::decision::Reason;
 use portcullis::name::{Dialect, Name, naive as name_naive};
 use portcullis::pattern::{Pattern, naive};
-use portcullis::reference::ReferenceDecision;
 use portcullis::snapshot::Options;
+use portcullis_testkit::reference::ReferenceDecision;
 use serde_json::{Value, json};
 
 use crate::document;

@@ -1,11 +1,11 @@
 //! What is suggested of a log, against brute force: nothing is lost, nothing is won.
 
-use portcullis::audit::suggest::{Needs, SuggestOptions, Suggestion, Verdict};
 use portcullis::decision::Replay;
 use portcullis::model::{Operation, Policy};
-use portcullis::reference::ReferenceDecision;
 use portcullis::referer::Referer;
 use portcullis::snapshot::Options;
+use portcullis_audit::suggest::{Needs, SuggestOptions, Suggestion, Verdict};
+use portcullis_testkit::reference::ReferenceDecision;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use portcullis::authorizer::{Authorizer, Usage};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Reason, Request, Source};
-use portcullis::load;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load;
 
 const SWAPS: u64 = 2_000;
 

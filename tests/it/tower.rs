@@ -8,9 +8,10 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::response::Parts;
 use axum::http::{HeaderMap, Request, Response, StatusCode};
-use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
-use portcullis::tower::{Allowed, AuthorizeLayer, Cors, Denied, RequestBody, ResponseBody};
-use portcullis::{Authorizer, Options, Reason, Snapshot, Timestamp, read_policy};
+use portcullis::{Authorizer, Options, Reason, Snapshot, Timestamp};
+use portcullis_document::read_policy;
+use portcullis_http::gateway::{Preflights, Reader, ReaderOptions, Routes};
+use portcullis_http::tower::{Allowed, AuthorizeLayer, Cors, Denied, RequestBody, ResponseBody};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tower_layer::Layer;
@@ -311,7 +312,7 @@ proptest! {
         body in prop::collection::vec(any::<u8>(), 0..20),
         preflight in any::<bool>(),
     ) {
-        use portcullis::gateway::{Body, HttpRequest};
+        use portcullis_http::gateway::{Body, HttpRequest};
         let (reader, target) = (Reader::default(), format!("{path}{query}"));
         let headers: &[(&str, &str)] = if preflight { PREFLIGHT } else { &[] };
         let read = |body| format!("{:?}", reader.read(&HttpRequest { method: &method, target: &target, headers: &headers, body }));

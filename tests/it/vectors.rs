@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portcullis::decision::Reason;
-use portcullis::reference::{Reference, ReferenceDecision};
+use portcullis_testkit::reference::{Reference, ReferenceDecision};
 use serde_json::Value;
 
 use crate::document;
@@ -12,7 +12,7 @@ use crate::engine::{by_engine, by_explanation, for_each_strategy, lowered, polic
 use crate::request::Asked;
 
 fn vectors(part: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(part)
+    crate::repository().join("tests/data").join(part)
 }
 
 fn json(path: &Path) -> Value {

@@ -65,7 +65,7 @@ fn changed(document: &str, wider: bool) -> String {
 
 /// What a sidecar would have logged of the requests.
 fn log(workload: &Workload, folder: &Path) -> anyhow::Result<()> {
-    let policy = portcullis::load::policy(workload.document.clone())?;
+    let policy = portcullis_document::load::policy(workload.document.clone())?;
     let snapshot = Snapshot::compile(&policy, &Options::default())?;
     let now = workload::NOW.parse()?;
     let mut out = BufWriter::new(File::create(folder.join("decisions.jsonl"))?);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use portcullis::base::Timestamp;
 use portcullis::decision::decide;
 use portcullis::model::Policy;
-use portcullis::reference::Reference;
+use portcullis_testkit::reference::Reference;
 use portcullis::snapshot::Snapshot;
 
 use crate::asked::Asked;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use portcullis::base::Timestamp;
-use portcullis::load;
+use portcullis_document::load;
 use portcullis::snapshot::{Options, Snapshot};
 
 use crate::agree::{Agreement, agreement, intention, reasons, reference};

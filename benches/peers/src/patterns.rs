@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source, decide};
-use portcullis::load;
+use portcullis_document::load;
 use portcullis::model::SecretDigest;
 use portcullis::snapshot::{Options, Snapshot};
 use rand::{RngExt, SeedableRng};

@@ -9,7 +9,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use portcullis::base::Timestamp;
-use portcullis::load;
+use portcullis_document::load;
 use portcullis::snapshot::{Options, Snapshot};
 
 use crate::asked::{Asked, Requests};

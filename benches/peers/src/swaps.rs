@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::authorizer::Authorizer;
 use portcullis::base::Timestamp;
-use portcullis::load;
+use portcullis_document::load;
 use portcullis::snapshot::{Options, Snapshot};
 
 use crate::asked::{Asked, Requests};

@@ -6,7 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE
 use pingora_http::ResponseHeader;
 use pingora_proxy::Session;
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::gateway::{Body, Headers, HttpRequest, Reader, Reading};
+use portcullis_http::gateway::{Body, Headers, HttpRequest, Reader, Reading};
 use portcullis::{Authorizer, Decision};
 
 /// What the names of all headers begin with that tell upstreams of a decision. No client may send one.

@@ -15,8 +15,9 @@ use pingora_core::services::background::{BackgroundService, background_service};
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use pingora_proxy::{ProxyHttp, Session, http_proxy_service};
-use portcullis::gateway::Reader;
-use portcullis::{Authorizer, Options, Snapshot, read_policy};
+use portcullis_http::gateway::Reader;
+use portcullis::{Authorizer, Options, Snapshot};
+use portcullis_document::read_policy;
 use tokio::signal::unix::{SignalKind, signal};
 
 use decide::{Allowed, GENERATION, OWN, TOKEN_ID};

@@ -10,7 +10,7 @@ use crate::base::Timestamp;
 use crate::decision::{Request, Source, decide};
 use crate::model::{
     Apis, Connection, ConnectionId, Expiry, Grant, GrantSource, Limits, Policy, Referers, SecretDigest, SourceType,
-    Token,
+    TokenParts,
 };
 use crate::name::Dialect;
 use crate::referer::{Entry, RefererSet};
@@ -47,7 +47,7 @@ struct TokenPlan<'a> {
 fn policy(plan: &TokenPlan<'_>) -> Policy {
     let connections: Vec<Connection> = CONNECTIONS
         .into_iter()
-        .map(|(name, dialect, named_sources_only)| Connection { name: name.into(), dialect, named_sources_only })
+        .map(|(name, dialect, named_sources_only)| Connection::new(name, dialect, named_sources_only))
         .collect();
     let grant = |line: &&str| {
         let [connection, kind, source] = line.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
@@ -55,11 +55,11 @@ fn policy(plan: &TokenPlan<'_>) -> Policy {
         let kind = SourceType::from_name(kind).unwrap();
         let dialect = connections[at].dialect();
         let source = GrantSource::typed(Some(source), kind, dialect, &Limits::default()).expect(line);
-        Grant { connection: ConnectionId(u32::try_from(at).unwrap()), source }
+        Grant::new(ConnectionId::new(u32::try_from(at).unwrap()), source)
     };
     let apis = Apis::default();
     let entries: Vec<Entry> = plan.referers.iter().map(|entry| entry.parse().unwrap()).collect();
-    let token = Token {
+    let token = TokenParts {
         id: TOKEN.into(),
         name: None,
         owner: None,
@@ -70,7 +70,7 @@ fn policy(plan: &TokenPlan<'_>) -> Policy {
         expiry: plan.expiry.map_or(Expiry::Never, |text| Expiry::parse(text).unwrap()),
         created_at: None,
     };
-    Policy { connections, apis, tokens: vec![token], limits: Limits::default() }
+    Policy::new(connections, apis, vec![token.into()], Limits::default()).unwrap()
 }
 
 fn snapshot(plan: &TokenPlan<'_>) -> Snapshot {

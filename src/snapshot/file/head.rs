@@ -149,7 +149,7 @@ impl<'h> ConnectionHead<'h> {
 
     fn connection(&self) -> Option<Connection> {
         let dialect = self.dialect()?;
-        Some(Connection { name: self.name.into(), dialect, named_sources_only: self.named_sources_only })
+        Some(Connection::new(self.name, dialect, self.named_sources_only))
     }
 
     fn dialect(&self) -> Option<Dialect> {

@@ -112,7 +112,8 @@ impl Snapshot {
     /// # Examples
     ///
     /// ```
-    /// use portcullis::{Options, Snapshot, load};
+    /// use portcullis::{Options, Snapshot};
+    /// use portcullis_document::load;
     ///
     /// let policy = load::policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)?;
     /// let mut file = Vec::new();

@@ -156,7 +156,7 @@ fn what_queries_read_is_told_apart_and_what_cannot_be_read_is_listed() {
 
 #[test]
 fn a_registry_says_what_its_named_sources_read() {
-    use portcullis::registry::{Actor, Location, NewToken, Registry};
+    use portcullis_registry::{Actor, Location, NewToken, Registry};
 
     let dir = Dir::new().file("c.csv", "connection,name\ndw,db.hr.pay\ndw,db.hr.people\n");
     let mut registry = Registry::open(&Location::file(dir.path("r.db")), true).unwrap();

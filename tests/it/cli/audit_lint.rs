@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use portcullis::audit::lint::RULES;
+use portcullis_audit::lint::RULES;
 use serde_json::Value;
 
 use super::util::{Dir, POLICY};
@@ -129,7 +129,7 @@ fn a_catalog_tells_what_exists() {
 
 #[test]
 fn a_registry_tells_what_is_not_used() {
-    use portcullis::registry::{Actor, Location, NewToken, Registry, record};
+    use portcullis_registry::{Actor, Location, NewToken, Registry, record};
 
     let dir = Dir::new();
     let mut registry = Registry::open(&Location::file(dir.path("r.db")), true).unwrap();

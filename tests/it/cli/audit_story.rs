@@ -7,7 +7,7 @@ const GUIDE: &str = include_str!("../../../docs/audit.md");
 
 #[test]
 fn the_guide_shows_what_happens() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let root = crate::repository();
     let bin = Path::new(env!("CARGO_BIN_EXE_portcullis")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
     let mut count = 0;

@@ -13,10 +13,10 @@ use arrow_array::{
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
-use portcullis::audit::catalog::read_file;
-use portcullis::audit::exposure::{Kernel, Matches};
 use portcullis::model::{GrantSource, Limits};
 use portcullis::name::Dialect;
+use portcullis_audit::catalog::read_file;
+use portcullis_audit::exposure::{Kernel, Matches};
 
 use super::util::Dir;
 

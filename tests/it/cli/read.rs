@@ -1,6 +1,5 @@
 //! Recorded requests, read.
 
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -86,7 +85,7 @@ fn the_routes_of_another_platform_are_read_from_a_file() {
 
 #[test]
 fn real_requests_are_read_as_the_vectors_say() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/http/requests.jsonl");
+    let file = crate::repository().join("tests/data/http/requests.jsonl");
     let recorded = std::fs::read_to_string(file).unwrap();
     let told = lines(&Dir::new().command("read --requests - --show-tokens -q").stdin(recorded.clone()).stdout(0));
     let recorded = lines(&recorded);

@@ -1,7 +1,7 @@
 //! Whole decisions: engine, reference and explanation.
 
-use portcullis::reference::Reference;
 use portcullis::snapshot::Options;
+use portcullis_testkit::reference::Reference;
 
 use super::{Parts, lines};
 use crate::document;

@@ -1,8 +1,8 @@
 //! Documents, valid or not, and what is said of them.
 
-use portcullis::load::{Input, LoadOptions, Loaded, load};
-use portcullis::reference::Reference;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load::{Input, LoadOptions, Loaded, load};
+use portcullis_testkit::reference::Reference;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 

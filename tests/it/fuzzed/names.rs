@@ -2,7 +2,7 @@
 
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer, naive};
-use portcullis::reference::{kind, reads_as};
+use portcullis_testkit::reference::{kind, reads_as};
 
 use super::Parts;
 use crate::choices::Choices;

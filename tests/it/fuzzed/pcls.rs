@@ -4,8 +4,8 @@ use std::sync::LazyLock;
 
 use portcullis::decision::{Request, Source, decide, decide_batch};
 use portcullis::explain::explain;
-use portcullis::load;
 use portcullis::snapshot::{Options, ReadError, ResidueStrategy, Snapshot, reseal};
+use portcullis_document::load;
 
 /// Bytes of one edit: a place of three, and what stands there afterwards.
 const EDIT: usize = 4;

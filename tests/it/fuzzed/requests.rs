@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use portcullis::gateway::{Body, HttpRequest, Reader, Reading};
 use portcullis::model::Operation;
+use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
 use serde_json::Value;
 use serde_json::value::RawValue;
 use url::form_urlencoded;

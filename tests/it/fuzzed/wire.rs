@@ -4,7 +4,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::{Credential, Decision, Reason, Replay, Source, decide};
 use portcullis::model::Operation;
 use portcullis::snapshot::Snapshot;
-use portcullis::wire::{Answer, ReplayRequest, Replayed, WireRequest};
+use portcullis_http::wire::{Answer, ReplayRequest, Replayed, WireRequest};
 use serde_json::Value;
 use serde_json::value::RawValue;
 

@@ -4,8 +4,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use portcullis::registry::record::Usage;
-use portcullis::registry::{Actor, Location, NewToken, Registry, RegistryError, TokenEdit};
+use portcullis_registry::record::Usage;
+use portcullis_registry::{Actor, Location, NewToken, Registry, RegistryError, TokenEdit};
 
 use super::raw::{Raw, copy};
 

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use portcullis::base::Timestamp;
-use portcullis::load::{self, Input};
-use portcullis::registry::record::Usage;
-use portcullis::registry::{Actor, NewToken, Registry, TokenEdit};
 use portcullis::{Options, Request, Snapshot, Source, decide};
+use portcullis_document::load::{self, Input};
+use portcullis_registry::record::Usage;
+use portcullis_registry::{Actor, NewToken, Registry, TokenEdit};
 use proptest::prelude::*;
 
 pub(crate) const USERS: [&str; 2] = ["ana", "bo"];
@@ -365,7 +365,7 @@ impl Subject for Library {
     fn shown(&mut self, user: &str) -> Vec<Shown> {
         let now = self.day * DAY + START;
         let actor = Actor::new(user, Timestamp::from_unix(now, 0)).unwrap();
-        let shown = |token: portcullis::registry::record::Token| {
+        let shown = |token: portcullis_registry::record::Token| {
             let name = if token.name == token.id { "old".to_owned() } else { token.name };
             let grants = token.grants.into_iter().map(|grant| (grant.connection, grant.source)).collect();
             (token.owner, name, grants, token.expiration_date.map(|end| (end.seconds() - now) / DAY))

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use portcullis::registry::{Actor, Location, NewToken, Registry};
+use portcullis_registry::{Actor, Location, NewToken, Registry};
 use sqlx::SqlStr;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 
@@ -11,8 +11,8 @@ use super::raw::Raw;
 /// A registry as an earlier version with this schema makes it, with one connection and one entry of the trail.
 fn earlier(path: &Path, schema: i64) {
     let migrations = [
-        (1, "registry", include_str!("../../../migrations/sqlite/0001_registry.sql")),
-        (2, "case_sensitive", include_str!("../../../migrations/sqlite/0002_case_sensitive.sql")),
+        (1, "registry", include_str!("../../../crates/registry/migrations/sqlite/0001_registry.sql")),
+        (2, "case_sensitive", include_str!("../../../crates/registry/migrations/sqlite/0002_case_sensitive.sql")),
     ];
     let migrations = migrations.into_iter().filter(|(version, ..)| *version <= schema);
     let migrations = migrations.map(|(version, name, sql)| {

@@ -1,8 +1,8 @@
 //! What names a token or a client: an id, or a name, and never one token's id and another's name.
 
-use portcullis::load::Input;
-use portcullis::registry::record::{ClientKind, Urls};
-use portcullis::registry::{Actor, ClientEdit, Location, NewToken, Registry, RegistryError, Result, TokenEdit};
+use portcullis_document::load::Input;
+use portcullis_registry::record::{ClientKind, Urls};
+use portcullis_registry::{Actor, ClientEdit, Location, NewToken, Registry, RegistryError, Result, TokenEdit};
 
 use super::raw::Raw;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use portcullis::base::Timestamp;
-use portcullis::load::Input;
 use portcullis::name::Dialect;
-use portcullis::registry::record::{Token, Usage};
-use portcullis::registry::{Actor, Location, NewToken, Registry, RegistryError};
+use portcullis_document::load::Input;
+use portcullis_registry::record::{Token, Usage};
+use portcullis_registry::{Actor, Location, NewToken, Registry, RegistryError};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()

@@ -1,6 +1,6 @@
 //! The trail is only ever appended to, whatever statement another program uses.
 
-use portcullis::registry::{Actor, Location, Registry};
+use portcullis_registry::{Actor, Location, Registry};
 
 use super::raw::Raw;
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use portcullis::server::policy::{LiveOptions, LivePolicy, Origin, Outcome, Source, Timing};
+use portcullis_server::policy::{LiveOptions, LivePolicy, Origin, Outcome, Source, Timing};
 
 use super::util::{eventually, serve};
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use portcullis::decision::{Decision, Reason, Request, Source};
 use portcullis::model::Operation;
-use portcullis::server::decision_log::{DecisionLog, LogCounts, LogOptions, QueryTexts, Target, WhenFull};
-use portcullis::server::{Decided, Ids};
+use portcullis_server::decision_log::{DecisionLog, LogCounts, LogOptions, QueryTexts, Target, WhenFull};
+use portcullis_server::{Decided, Ids};
 use serde_json::{Value, json};
 
 use super::util::{SECRET, now};
@@ -111,7 +111,7 @@ fn a_line_says_what_was_decided_and_no_more() {
 
 /// An allow, which only a snapshot makes.
 fn allowing(tell: impl FnOnce(&Request<'_>, &Decision<'_>)) {
-    let policy = portcullis::read_policy(super::util::policy("t")).unwrap();
+    let policy = portcullis_document::read_policy(super::util::policy("t")).unwrap();
     let snapshot = portcullis::Snapshot::compile(&policy, &portcullis::Options::default()).unwrap();
     let request = Request::new("maps", "dw").secret(SECRET).source(Source::Resource("db.t"));
     let decision = portcullis::decide(&snapshot, &request, now());
@@ -240,7 +240,7 @@ fn a_file_that_cannot_be_opened_is_told_at_once() {
 
 #[test]
 fn a_decision_is_decided_again_at_the_instant_that_it_was_about() {
-    use portcullis::wire::ReplayRequest;
+    use portcullis_http::wire::ReplayRequest;
     let read = |more: &str| {
         ReplayRequest::read(format!(r#"{{"log": 1, "api": "lds", {more}}}"#).as_bytes())
             .map(|it| (it.at(), it.is_use()))

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use portcullis::decision::{Request, Source as Asked};
-use portcullis::registry::{Actor, Location, NewToken, Registry, TokenEdit};
-use portcullis::server::policy::{Contents, LiveOptions, Source, StateDir, Timing};
 use portcullis::{Authorizer, Options, Snapshot};
+use portcullis_registry::{Actor, Location, NewToken, Registry, TokenEdit};
+use portcullis_server::policy::{Contents, LiveOptions, Source, StateDir, Timing};
 
 use super::util::{eventually, now, serve};
 
@@ -94,7 +94,7 @@ fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
         for (what, change) in changes {
             change(&mut world);
             let document = world.registry.policy_document().unwrap();
-            let policy = portcullis::read_policy(document).unwrap();
+            let policy = portcullis_document::read_policy(document).unwrap();
             let whole = Authorizer::new(Snapshot::compile(&policy, &Options::default()).unwrap());
             let expected = world.decisions(&whole);
             eventually(what, || world.decisions(&authorizer) == expected);

@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use portcullis::registry::{Actor, Location, NewToken, Registry};
 use portcullis::{Options, Snapshot};
+use portcullis_registry::{Actor, Location, NewToken, Registry};
 use serde_json::Value;
 
 use super::running::{ask, connect};
@@ -194,7 +194,7 @@ fn put(file: &Path, text: impl AsRef<[u8]>) {
 }
 
 fn compiled(table: &str) -> Vec<u8> {
-    let policy = portcullis::read_policy(policy(table)).unwrap();
+    let policy = portcullis_document::read_policy(policy(table)).unwrap();
     let mut bytes = Vec::new();
     Snapshot::compile(&policy, &Options::default()).unwrap().write(&mut bytes).unwrap();
     bytes

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 
-use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
-use portcullis::server::{Cors, ServerOptions};
+use portcullis_http::gateway::{Preflights, Reader, ReaderOptions, Routes};
+use portcullis_server::{Cors, ServerOptions};
 use serde_json::{Value, json};
 
 use super::running::{Running, options, serve, serve_by};
@@ -250,7 +249,7 @@ fn without_a_policy_nothing_passes() {
 /// Asks each endpoint for each real request, and compares with what the native endpoint says of what it asks for.
 #[test]
 fn real_requests_are_decided_alike_by_every_endpoint() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/http/requests.jsonl");
+    let file = crate::repository().join("tests/data/http/requests.jsonl");
     let lines = fs::read_to_string(file).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let server = serve(Some(&half(&lines)), options());

@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::service::auth::v3::authorization_client::Authorizati
 use envoy_types::pb::envoy::service::auth::v3::check_response::HttpResponse;
 use envoy_types::pb::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use envoy_types::pb::google::protobuf::value::Kind;
-use portcullis::gateway::{Preflights, Reader, ReaderOptions, Routes};
-use portcullis::server::{Cors, Limits, ServerOptions};
+use portcullis_http::gateway::{Preflights, Reader, ReaderOptions, Routes};
+use portcullis_server::{Cors, Limits, ServerOptions};
 use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;

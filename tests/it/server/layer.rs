@@ -1,12 +1,12 @@
 //! The `tower` layer decides as the sidecar does.
 
 use std::fs;
-use std::path::Path;
 
 use axum::body::{Body, to_bytes};
 use axum::http::{Request, Uri};
-use portcullis::tower::AuthorizeLayer;
-use portcullis::{Authorizer, Options, Snapshot, read_policy};
+use portcullis::{Authorizer, Options, Snapshot};
+use portcullis_document::read_policy;
+use portcullis_http::tower::AuthorizeLayer;
 use serde_json::{Value, json};
 
 use super::running::{options, serve};
@@ -28,7 +28,7 @@ fn policy(lines: &[Value]) -> String {
 
 #[test]
 fn real_requests_are_answered_as_by_the_sidecar() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/http/requests.jsonl");
+    let file = crate::repository().join("tests/data/http/requests.jsonl");
     let lines = fs::read_to_string(file).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let policy = policy(&lines);

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use portcullis::server::{Address, Limits, ServerOptions};
+use portcullis_server::{Address, Limits, ServerOptions};
 use serde_json::json;
 
 use super::http2::{END_HEADERS, HEADERS, SETTINGS, fields, frame, open_for, post, preface};

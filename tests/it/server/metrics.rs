@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use portcullis::decision::{Decision, Reason, Request};
-use portcullis::server::decision_log::LogCounts;
-use portcullis::server::metrics::{Connections, Load, Metrics, Scrape};
-use portcullis::server::policy::{LiveOptions, Source};
-use portcullis::server::{Decided, Ids};
+use portcullis_server::decision_log::LogCounts;
+use portcullis_server::metrics::{Connections, Load, Metrics, Scrape};
+use portcullis_server::policy::{LiveOptions, Source};
+use portcullis_server::{Decided, Ids};
 
 use super::util::{decide_and, now, policy, serve};
 
@@ -88,7 +88,7 @@ fn every_decision_is_counted_once_where_it_belongs() {
     assert!(text.ends_with("# EOF\n"));
     // No name that a client made up, and no token, is a label.
     assert!(!text.contains("made up") && !text.contains("\"a\""), "{text}");
-    let documented = std::fs::read_to_string(format!("{}/docs/operations.md", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let documented = std::fs::read_to_string(crate::repository().join("docs/operations.md")).unwrap();
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
         assert!(documented.contains(&format!("`{name}")), "`{name}` is not in docs/operations.md");
     }

@@ -1,17 +1,15 @@
 //! The sidecar.
 
-#[cfg(feature = "tower")]
 mod axum_gateway;
 mod binary;
 mod crash;
 mod decision_log;
 mod edits;
-#[cfg(all(target_os = "linux", feature = "cli"))]
+#[cfg(target_os = "linux")]
 mod faults;
 mod gateways;
 mod grpc;
 mod http2;
-#[cfg(feature = "tower")]
 mod layer;
 mod listening;
 mod metrics;

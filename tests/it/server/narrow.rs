@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use portcullis::decision::Reason;
-use portcullis::server::policy::{LiveOptions, Outcome, Source};
+use portcullis_server::policy::{LiveOptions, Outcome, Source};
 
 use super::util::{SECRET, denied, serve};
 

@@ -3,10 +3,10 @@
 use std::fs;
 
 use portcullis::decision::{Request, Source as Asked};
-use portcullis::registry::{Actor, Location, NewToken, Registry};
-use portcullis::server::decision_log::{LogOptions, Target};
-use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::Source;
+use portcullis_registry::{Actor, Location, NewToken, Registry};
+use portcullis_server::decision_log::{LogOptions, Target};
+use portcullis_server::operations::{Operations, OperationsOptions};
+use portcullis_server::policy::Source;
 
 use super::util::{SECRET, decide_and, denied, eventually, now, policy};
 

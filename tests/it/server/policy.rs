@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis::decision::Reason;
-use portcullis::registry::{Actor, Location, NewToken, Registry};
-use portcullis::server::policy::{LiveOptions, Origin, Outcome, Source, Timing};
+use portcullis_registry::{Actor, Location, NewToken, Registry};
+use portcullis_server::policy::{LiveOptions, Origin, Outcome, Source, Timing};
 
 use super::util::{SECRET, SetWhenDropped, denied, eventually, now, policy, serve};
 
@@ -432,7 +432,6 @@ fn a_change_of_a_registry_is_live() {
 }
 
 #[test]
-#[cfg(feature = "cli")]
 fn a_change_by_the_command_in_another_process_is_live() {
     let folder = tempfile::tempdir().unwrap();
     let database = format!("sqlite:{}", folder.path().join("registry.db").display());

@@ -1,7 +1,6 @@
 //! What programs ask: the native endpoint and `AuthZEN`.
 
 use std::fs;
-use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -11,12 +10,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::gateway::Reader;
-use portcullis::registry::{Actor, Location, NewToken, Registry};
-use portcullis::server::decision_log::{LogOptions, Target};
-use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::Source;
-use portcullis::server::{Address, Authority, Cors, Ids, Limits, ServerOptions};
+use portcullis_http::gateway::Reader;
+use portcullis_registry::{Actor, Location, NewToken, Registry};
+use portcullis_server::decision_log::{LogOptions, Target};
+use portcullis_server::operations::{Operations, OperationsOptions};
+use portcullis_server::policy::Source;
+use portcullis_server::{Address, Authority, Cors, Ids, Limits, ServerOptions};
 
 use super::running::{answer, ask, options, request, serve};
 use super::util::{SECRET, now, policy};
@@ -72,7 +71,7 @@ fn operators_see_the_snapshot_and_what_was_decided() {
 
 #[test]
 fn the_decisions_of_the_rules_over_http() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/decisions");
+    let folder = crate::repository().join("tests/data/decisions");
     for folder in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
         let server = serve(Some(&text("policy.json")), options());

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use portcullis::decision::{Reason, Replay};
-use portcullis::server::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
-use portcullis::server::{Ids, PreflightEnd, PreflightSeen};
-use portcullis::wire::{ReplayRequest, Replayed, WireRequest};
 use portcullis::{Authorizer, Options};
+use portcullis_http::wire::{ReplayRequest, Replayed, WireRequest};
+use portcullis_server::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
+use portcullis_server::{Ids, PreflightEnd, PreflightSeen};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use portcullis::gateway::Reader;
-use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::Source;
-use portcullis::server::{Address, Authority, Server, ServerOptions};
+use portcullis_http::gateway::Reader;
+use portcullis_server::operations::{Operations, OperationsOptions};
+use portcullis_server::policy::Source;
+use portcullis_server::{Address, Authority, Server, ServerOptions};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;

@@ -1,16 +1,16 @@
 //! A second policy, which changes nothing but what operators see.
 
 use portcullis::decision::Request;
-use portcullis::server::decision_log::QueryTexts;
-use portcullis::server::shadow::Shadow;
 use portcullis::{Authorizer, Options, Snapshot};
+use portcullis_server::decision_log::QueryTexts;
+use portcullis_server::shadow::Shadow;
 use serde_json::{Value, json};
 
 use super::util::{SECRET, decide_and, now};
 
 fn compiled(tokens: &Value) -> Snapshot {
     let text = json!({ "tokens": tokens }).to_string();
-    Snapshot::compile(&portcullis::read_policy(text).unwrap(), &Options::default()).unwrap()
+    Snapshot::compile(&portcullis_document::read_policy(text).unwrap(), &Options::default()).unwrap()
 }
 
 fn token(id: &str, sources: &[&str]) -> Value {

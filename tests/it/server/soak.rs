@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis::decision::{Decision, Request, Source as Asked};
-use portcullis::server::decision_log::{DecisionLog, LogOptions, Target};
-use portcullis::server::metrics::Metrics;
-use portcullis::server::policy::{LiveOptions, Outcome, Source, Timing};
-use portcullis::server::shadow::Shadow;
+use portcullis_server::decision_log::{DecisionLog, LogOptions, Target};
+use portcullis_server::metrics::Metrics;
+use portcullis_server::policy::{LiveOptions, Outcome, Source, Timing};
+use portcullis_server::shadow::Shadow;
 
 use super::util::{SECRET, decide_and, now, serve};
 
@@ -49,7 +49,7 @@ fn reloads_under_load_give_no_wrong_answer() {
     let (live, authorizer) = serve(&Source::files([&file]).unwrap(), options);
     let log = DecisionLog::open(&Target::File("/dev/null".into()), LogOptions::default()).unwrap();
     let metrics = Arc::new(Metrics::new());
-    let shadow = Shadow::new(authorizer.clone(), 10, portcullis::server::decision_log::QueryTexts::Hidden);
+    let shadow = Shadow::new(authorizer.clone(), 10, portcullis_server::decision_log::QueryTexts::Hidden);
     let done = AtomicBool::new(false);
     let begun = Instant::now();
     let mut memory = Vec::new();

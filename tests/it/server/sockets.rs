@@ -8,10 +8,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use portcullis::gateway::Reader;
-use portcullis::server::operations::{Operations, OperationsOptions};
-use portcullis::server::policy::Source;
-use portcullis::server::{Address, Authority, BindError, Server, ServerOptions};
+use portcullis_http::gateway::Reader;
+use portcullis_server::operations::{Operations, OperationsOptions};
+use portcullis_server::policy::Source;
+use portcullis_server::{Address, Authority, BindError, Server, ServerOptions};
 use tokio::runtime::Runtime;
 
 use super::running::{options, serve};

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use portcullis::base::Timestamp;
 use portcullis::decision::Reason;
-use portcullis::load::{Input, LoadOptions, load};
-use portcullis::server::policy::{Contents, LiveOptions, LivePolicy, Origin, Outcome, Source, StateDir, StateError};
 use portcullis::{Authorizer, Options, Snapshot};
+use portcullis_document::load::{Input, LoadOptions, load};
+use portcullis_server::policy::{Contents, LiveOptions, LivePolicy, Origin, Outcome, Source, StateDir, StateError};
 
 use super::util::{SECRET, denied, now, policy, serve};
 
@@ -102,7 +102,7 @@ fn a_compiled_policy_is_served_followed_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let (file, state) = (folder.path().join("policy.pcls"), folder.path().join("state"));
     let compiled = |resource: &str| {
-        let policy = portcullis::read_policy(policy(resource)).unwrap();
+        let policy = portcullis_document::read_policy(policy(resource)).unwrap();
         let mut bytes = Vec::new();
         Snapshot::compile(&policy, &Options::default()).unwrap().write(&mut bytes).unwrap();
         bytes

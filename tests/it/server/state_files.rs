@@ -3,8 +3,8 @@
 use std::fs;
 
 use portcullis::Authorizer;
-use portcullis::load::Input;
-use portcullis::server::policy::{Contents, LiveOptions, LivePolicy, Source, StateDir, StateError};
+use portcullis_document::load::Input;
+use portcullis_server::policy::{Contents, LiveOptions, LivePolicy, Source, StateDir, StateError};
 
 use super::util::{now, policy};
 

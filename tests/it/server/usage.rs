@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use portcullis::authorizer::{Authorizer, Usage};
-use portcullis::registry::{Actor, Location, NewToken, Registry};
-use portcullis::server::usage::UsageRecorder;
 use portcullis::{Options, Request, Snapshot};
+use portcullis_registry::{Actor, Location, NewToken, Registry};
+use portcullis_server::usage::UsageRecorder;
 
 use super::util::{eventually, now};
 
@@ -54,7 +54,7 @@ fn usage_is_recorded_in_the_registry_that_replaced_another() {
         let mut registry = Registry::open(&location, true).unwrap();
         let new = NewToken { apis: vec!["lds".into()], ..NewToken::default() };
         let created = registry.create_token(&ana, &new).unwrap();
-        let policy = portcullis::read_policy(registry.policy_document().unwrap()).unwrap();
+        let policy = portcullis_document::read_policy(registry.policy_document().unwrap()).unwrap();
         drop(registry);
 
         let usage = Usage::default();

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use portcullis::Authorizer;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Reason, Request, Source as Asked};
-use portcullis::server::policy::{LiveOptions, LivePolicy, Source};
-use portcullis::server::{Decided, Ids};
+use portcullis_server::policy::{LiveOptions, LivePolicy, Source};
+use portcullis_server::{Decided, Ids};
 
 /// Part of every secret here: nothing that is written may hold it.
 pub(super) const SECRET: &str = "s3cr3t-of-the-test";

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::registry::{Actor, Location, Registry};
+use portcullis_registry::{Actor, Location, Registry};
 
 use super::Dir;
 
@@ -28,7 +28,7 @@ fn consistent(dir: &Dir) -> Vec<String> {
     created.sort();
     assert_eq!(created, tokens.iter().map(|token| &token.id).collect::<Vec<_>>(), "the trail tells of other tokens");
     assert!(tokens.iter().all(|token| token.grants.len() == 1), "a token without its grant");
-    portcullis::read_policy(registry.policy_document().unwrap()).unwrap();
+    portcullis_document::read_policy(registry.policy_document().unwrap()).unwrap();
     tokens.into_iter().map(|token| token.name).collect()
 }
 

@@ -6,7 +6,7 @@ use super::Dir;
 
 #[test]
 fn every_mistake_is_told_in_these_words() {
-    let text = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/registry.json")).unwrap();
+    let text = std::fs::read_to_string(crate::repository().join("tests/data/registry.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
     assert!(cases.len() > 40);
     let dir = Dir::with_registry();

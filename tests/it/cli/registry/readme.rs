@@ -23,7 +23,7 @@ fn masked(text: &str, user: &str) -> String {
 #[cfg(unix)]
 #[test]
 fn the_life_of_a_token_is_as_the_readme_shows_it() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let readme = std::fs::read_to_string(crate::repository().join("README.md")).unwrap();
     let script = block(&readme, "### The life of a token", "sh");
     let shown = block(&readme, "### The life of a token", "text");
     assert_eq!(script.matches("portcullis ").count(), 8, "eight commands");

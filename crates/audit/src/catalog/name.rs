@@ -1,0 +1,72 @@
+//! The name of a row, in one piece or in parts.
+
+use portcullis::name::{Dialect, Fold};
+
+/// A resource's name as a catalog writes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WrittenName<'a> {
+    /// As the connection's dialect writes names.
+    Whole(&'a str),
+    /// Each part bare, as `INFORMATION_SCHEMA.TABLES` gives it: nothing quoted, nothing to fold.
+    Parts {
+        /// `table_catalog`, where it is given and not empty.
+        catalog: Option<&'a str>,
+        /// `table_schema`.
+        schema: &'a str,
+        /// `table_name`.
+        table: &'a str,
+    },
+}
+
+impl WrittenName<'_> {
+    /// Appends the name to `text` as `dialect` writes it, parts quoted where they must be. Linear in its length.
+    ///
+    /// What no name of the dialect stands for, such as a dot inside a part on BigQuery, becomes a name that is malformed.
+    pub fn write(self, dialect: Dialect, text: &mut String) {
+        match self {
+            Self::Whole(name) => text.push_str(name),
+            Self::Parts { catalog, schema, table } => {
+                let parts = catalog.into_iter().chain([schema, table]);
+                let mut first = None;
+                for part in parts {
+                    if first.is_some() {
+                        text.push('.');
+                    }
+                    write_part(part, first, dialect, text);
+                    first = first.or(Some(part));
+                }
+            }
+        }
+    }
+}
+
+/// Appends `part`; `first` is the part that the name begins with, `None` for that part itself.
+fn write_part(part: &str, first: Option<&str>, dialect: Dialect, text: &mut String) {
+    let fold = dialect.bare_fold();
+    let as_it_stands = |byte: u8| (byte.is_ascii_alphanumeric() || byte == b'_') && unfolded(byte, fold);
+    if !part.is_empty() && part.bytes().all(as_it_stands) {
+        return text.push_str(part);
+    }
+    let quote = dialect.quote();
+    // BigQuery's quotes keep a dot in its part only before the colon of a project (N2.6), and only a project holds one. Two
+    // quotes side by side, two dots or a backslash make the name malformed.
+    let bigquery = dialect == Dialect::BigQuery;
+    let inner = if first.is_none() { part.split_once(':').map_or(part, |(_, rest)| rest) } else { part };
+    let dots = bigquery && inner.contains('.');
+    let colons = bigquery && first.is_some_and(|first| !first.contains(':'));
+    text.push(quote);
+    for character in part.chars() {
+        match character {
+            '.' if dots => text.push('.'),
+            ':' if colons => text.push('\\'),
+            _ if character == quote => text.push(quote),
+            _ => {}
+        }
+        text.push(character);
+    }
+    text.push(quote);
+}
+
+fn unfolded(byte: u8, fold: Fold) -> bool {
+    fold.apply_ascii(byte) == byte
+}

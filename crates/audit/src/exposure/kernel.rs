@@ -1,0 +1,213 @@
+//! Which sources cover which names, for many of both: the inner loop of an audit.
+//!
+//! Where sources stand that may cover a name depends on the segments that it begins with. Names that follow each other
+//! in a catalog mostly begin alike, so that is asked once for a run of names.
+
+use super::index::{Group, Index};
+use portcullis::model::GrantSource;
+use portcullis::name::{CanonicalName, Dialect, NameBuffer, Written};
+use portcullis::pattern::{Beginnings, HashedName};
+
+/// The distinct exact names and patterns of one connection, ready to be asked about batches of names.
+///
+/// ```
+/// use portcullis_audit::exposure::{Kernel, Matches};
+/// use portcullis::model::{GrantSource, Limits};
+/// use portcullis::name::Dialect;
+///
+/// let source = |text| GrantSource::guess(text, Dialect::Snowflake, &Limits::default());
+/// let sources = [source("db.s.*")?, source("db.s.roads")?, source("db.*.road*")?];
+/// let kernel = Kernel::new(Dialect::Snowflake, &sources);
+/// let mut matches = Matches::default();
+/// kernel.covering(["DB.S.ROADS", "db.t.x", "db..x"], &mut matches);
+/// assert_eq!(matches.get(0), Some(&[0, 1, 2][..]));
+/// assert_eq!(matches.get(1), Some(&[][..]));
+/// assert_eq!(matches.get(2), None);
+/// # Ok::<(), portcullis::model::SourceError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Kernel {
+    dialect: Dialect,
+    index: Index,
+}
+
+/// For each name of a batch, the sources that cover it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Matches {
+    /// For each name the end of its run of `ids`; `None` where the name is malformed.
+    ends: Vec<(usize, bool)>,
+    ids: Vec<u32>,
+}
+
+impl Matches {
+    /// The places in the list of sources, ascending, of those that cover the name at `at`; `None` where it is malformed
+    /// (N2.4) or the batch has no such name.
+    pub fn get(&self, at: usize) -> Option<&[u32]> {
+        let &(end, well_formed) = self.ends.get(at)?;
+        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
+        well_formed.then(|| self.ids.get(start..end).unwrap_or_default())
+    }
+
+    /// How many names the batch had.
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether it had none.
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    #[cfg(feature = "parquet")]
+    pub(super) fn into_parts(self) -> (Vec<(usize, bool)>, Vec<u32>) {
+        (self.ends, self.ids)
+    }
+}
+
+impl Kernel {
+    /// Prepares `sources`, which must be distinct; those that are no resource and no pattern cover nothing here.
+    ///
+    /// About linear in the bytes of all sources. At most 2³² of them.
+    pub fn new<'s>(dialect: Dialect, sources: impl IntoIterator<Item = &'s GrantSource>) -> Self {
+        let canonical = |(source, id): (&'s GrantSource, u32)| match source {
+            GrantSource::Resource(name) => Some((id, name.as_bytes(), true)),
+            GrantSource::Pattern(pattern) => Some((id, pattern.as_bytes(), false)),
+            GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => None,
+        };
+        let sources: Vec<_> = sources.into_iter().zip(0..).filter_map(canonical).collect();
+        Self { dialect, index: Index::new(&sources) }
+    }
+
+    /// For each of `names`, as the connection's dialect writes them, the sources that cover it (N2.7, N3); replaces what
+    /// `matches` holds. A pure function of the sources and the names.
+    ///
+    /// For each name linear in its length, plus a look-up for each shape that the patterns which begin like it have; in
+    /// the number of sources nearly constant. Allocates only where `matches` grows.
+    pub fn covering<'n>(&self, names: impl IntoIterator<Item = &'n str>, matches: &mut Matches) {
+        matches.ends.clear();
+        matches.ids.clear();
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+        // What the last name began with, and where sources stand for that.
+        let (mut segments, mut begins, mut groups) = (0, Vec::new(), Vec::new());
+        for name in names {
+            let start = matches.ids.len();
+            let read = CanonicalName::read(name, self.dialect, &mut buffer);
+            let well_formed = read.is_ok();
+            if let Ok(name) = read {
+                let (beginning, hashed) = (beginning(name), HashedName::new(name, &mut beginnings));
+                if segments != name.segment_count() || begins != beginning {
+                    self.index.below(&hashed, &mut groups);
+                    segments = name.segment_count();
+                    begins.clear();
+                    begins.extend_from_slice(beginning);
+                }
+                self.find(&hashed, &groups, start, &mut matches.ids);
+            }
+            matches.ends.push((matches.ids.len(), well_formed));
+        }
+    }
+
+    /// As [`covering`](Self::covering), for one name in canonical form.
+    pub(super) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+        let name = HashedName::new(CanonicalName::of(name, &mut buffer), &mut beginnings);
+        let mut groups = Vec::new();
+        self.index.below(&name, &mut groups);
+        *matches = Matches::default();
+        self.find(&name, &groups, 0, &mut matches.ids);
+        matches.ends.push((matches.ids.len(), true));
+    }
+
+    #[inline]
+    fn find(&self, name: &HashedName<'_>, groups: &[Group], start: usize, ids: &mut Vec<u32>) {
+        self.index.covering(name, groups, ids);
+        if let Some(found @ [_, _, ..]) = ids.get_mut(start..) {
+            found.sort_unstable();
+        }
+    }
+
+    /// A source as the dialect writes it.
+    pub(super) fn shown(&self, id: u32) -> String {
+        Written { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
+    }
+}
+
+/// All but the last segment.
+fn beginning(name: CanonicalName<'_>) -> &[u8] {
+    let end = name.start(name.segment_count().saturating_sub(1)).saturating_sub(1);
+    name.as_bytes().get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use portcullis::name::Name;
+    use portcullis::pattern::Pattern;
+
+    const DIALECT: Dialect = Dialect::Snowflake;
+
+    /// What each pattern by itself says.
+    fn by_each(sources: &[GrantSource], name: &str) -> Option<Vec<u32>> {
+        let name = Name::parse(name, DIALECT).ok()?;
+        let covers = |source: &GrantSource| match source {
+            GrantSource::Resource(exact) => *exact == name,
+            GrantSource::Pattern(pattern) => pattern.covers(&name),
+            _ => false,
+        };
+        Some((0..).zip(sources).filter(|(_, source)| covers(source)).map(|(id, _)| id).collect())
+    }
+
+    fn sources() -> impl Strategy<Value = Vec<GrantSource>> {
+        // Few letters, so that much is covered; stars side by side are no pattern and are left out.
+        let segment = || "[ab*]{1,4}";
+        let path = prop_oneof![
+            (segment(), segment()).prop_map(|(a, b)| format!("{a}.{b}")),
+            (segment(), segment(), segment()).prop_map(|(a, b, c)| format!("{a}.{b}.{c}")),
+            // Many of one shape and key.
+            "[ab]{1,3}".prop_map(|text| format!("a.*{text}*")),
+        ];
+        prop::collection::vec(path, 0..60).prop_map(|texts| {
+            let read = |text: &String| match Pattern::parse(text, DIALECT) {
+                Ok(pattern) => Some(GrantSource::Pattern(pattern)),
+                Err(_) if text.contains('*') => None,
+                Err(_) => Name::parse(text, DIALECT).ok().map(GrantSource::Resource),
+            };
+            let mut sources: Vec<GrantSource> = texts.iter().filter_map(read).collect();
+            let mut seen = std::collections::HashSet::new();
+            sources.retain(|source| seen.insert(source.clone()));
+            sources.push(GrantSource::All);
+            sources
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_is_covered_as_each_pattern_says(
+            sources in sources(),
+            names in prop::collection::vec("[ab*]{1,4}(\\.[ab]{0,5}){0,3}", 0..60),
+        ) {
+            let kernel = Kernel::new(DIALECT, &sources);
+            let mut matches = Matches::default();
+            // What a batch leaves behind is not seen in the next.
+            kernel.covering(["a.b", "b.a"], &mut matches);
+            kernel.covering(names.iter().map(String::as_str), &mut matches);
+            prop_assert_eq!(matches.len(), names.len());
+            for (at, name) in names.iter().enumerate() {
+                prop_assert_eq!(matches.get(at).map(<[u32]>::to_vec), by_each(&sources, name), "{}", name);
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_that_share_a_hash_are_told_apart() {
+        let texts = (0..500).map(|n| format!("a.*x{n}y*"));
+        let sources: Vec<_> = texts.map(|text| GrantSource::Pattern(Pattern::parse(&text, DIALECT).unwrap())).collect();
+        let kernel = Kernel::new(DIALECT, &sources);
+        let mut matches = Matches::default();
+        kernel.covering(["a.x7y", "a.__x7yx7yx12y", "a.x", "b.x7y"], &mut matches);
+        let found: Vec<_> = (0..4).map(|at| matches.get(at).unwrap()).collect();
+        assert_eq!(found, [&[7][..], &[7, 12], &[], &[]]);
+    }
+}

@@ -1,0 +1,446 @@
+//! What follows from a tally, for tokens, sources and connections.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use smallvec::SmallVec;
+
+use super::kernel::Matches;
+use super::surface::{Sources, Surface};
+use super::tally::{Counts, EXAMPLES, Names, Tally};
+use crate::catalog::Broken;
+use crate::reads::Followed;
+use portcullis::model::{Connection, ConnectionId, GrantKind, GrantSource};
+
+/// What a policy exposes of the names that were counted. A name that stands in a catalog twice counts twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exposure {
+    /// How many names there are, those on connections that the policy does not know among them.
+    pub names: u64,
+    /// How many of them some token that is not expired exposes itself.
+    pub exposed: u64,
+    /// How many more such tokens expose through the queries and named sources that they are granted.
+    pub through_queries: u64,
+    /// The policy's connections, in its order.
+    pub connections: Vec<ConnectionExposure>,
+    /// The policy's tokens, in its order.
+    pub tokens: Vec<TokenExposure>,
+    /// The distinct resources, patterns, and queries and named sources that are followed, which are granted, by connection.
+    pub sources: Vec<SourceExposure>,
+    /// The tables that queries read and the catalog does not have, on connections of which it has names.
+    pub missing: Vec<MissingTable>,
+    /// How many names are on connections that the policy does not know.
+    pub unknown: u64,
+    /// The first of those, each behind its connection.
+    pub unknown_examples: Vec<String>,
+    /// How many rows were no name.
+    pub broken: u64,
+    /// The first of those.
+    pub first_broken: Vec<Broken>,
+}
+
+/// A table that queries read and the catalog does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingTable {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// As the dialect writes it.
+    pub table: String,
+    /// How many queries and named sources read it.
+    pub queries: u64,
+}
+
+/// What is exposed of one connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectionExposure {
+    /// How many names it has.
+    pub names: u64,
+    /// How many of them some token that is not expired exposes itself.
+    pub exposed: u64,
+    /// How many more such tokens expose through queries.
+    pub through_queries: u64,
+    /// How many of those exposed only grants of all sources expose.
+    pub by_all_only: u64,
+    /// Some that no token exposes, itself or through queries.
+    pub unexposed_examples: Vec<String>,
+}
+
+/// What one token exposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenExposure {
+    /// How many names it exposes itself, were it not expired.
+    pub names: u64,
+    /// How many more it exposes through queries and named sources, were it not expired.
+    pub through_queries: u64,
+    /// Whether it is expired: it exposes nothing now.
+    pub expired: bool,
+    /// Some of those names, by the sources of its first grants.
+    pub examples: Vec<String>,
+    /// Some of those that it exposes only through queries.
+    pub query_examples: Vec<String>,
+    /// For each of its grants, in order, how many names it exposes, itself or by what it reads; `None` for queries and named
+    /// sources that are not followed, and where no API of the token considers the grant.
+    pub grants: Vec<Option<u64>>,
+}
+
+/// What one source exposes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceExposure {
+    /// On which connection.
+    pub connection: ConnectionId,
+    /// The resource, pattern, query or named source.
+    pub source: GrantSource,
+    /// How many names it covers, or reads.
+    pub names: u64,
+    /// How many tokens that are not expired expose those by it.
+    pub tokens: u64,
+    /// Some of those names.
+    pub examples: Vec<String>,
+}
+
+impl Exposure {
+    /// What follows from `tally`, which was made with `surface`.
+    ///
+    /// Linear in the grants of all tokens and, for each of their patterns, in the sets of patterns that cover names.
+    pub fn new(surface: &Surface<'_>, mut tally: Tally) -> Self {
+        tally.connections.resize_with(surface.connections.len(), Counts::default);
+        let mut views: Vec<View<'_>> = surface
+            .connections
+            .iter()
+            .zip(&tally.connections)
+            .map(|(sources, counts)| View::of(sources, counts))
+            .collect();
+        let tokens = surface.policy.tokens().iter().map(|token| {
+            let considered = surface.considered(token);
+            let expired = surface.is_expired(token);
+            views.iter_mut().for_each(View::begin);
+            let mut exposure = TokenExposure {
+                names: 0,
+                through_queries: 0,
+                expired,
+                examples: Vec::new(),
+                query_examples: Vec::new(),
+                grants: vec![None; token.grants().len()],
+            };
+            // Patterns first: a resource that one of them covers is counted with it.
+            let mut grants: Vec<_> = token.grants().iter().zip(0_usize..).collect();
+            grants.sort_by_key(|(grant, _)| match grant.source().kind() {
+                GrantKind::All => 0,
+                GrantKind::Pattern => 1,
+                _ => 2,
+            });
+            for (grant, place) in grants {
+                let kind = grant.source().kind();
+                if !considered.iter().any(|kinds| kinds.contains(kind)) {
+                    continue;
+                }
+                let Some(view) = views.get_mut(grant.connection().index()) else { continue };
+                let Some((covered, new)) = view.take(grant.source(), !expired, &mut exposure.examples) else {
+                    continue;
+                };
+                exposure.names += new;
+                if let Some(names) = exposure.grants.get_mut(place) {
+                    *names = Some(covered);
+                }
+            }
+            exposure.through_queries = views.iter_mut().map(|view| view.through(&mut exposure.query_examples)).sum();
+            exposure
+        });
+        let tokens = tokens.collect();
+        let connections: Vec<_> = views.iter_mut().map(View::whole).collect();
+        let ids = (0..).map(ConnectionId::new);
+        let sources = ids.zip(&views).flat_map(|(connection, view)| view.each(connection)).collect();
+        let missing = missing(surface, &views);
+        Self {
+            names: tally.unknown.count + connections.iter().map(|connection| connection.names).sum::<u64>(),
+            exposed: connections.iter().map(|connection| connection.exposed).sum(),
+            through_queries: connections.iter().map(|connection| connection.through_queries).sum(),
+            connections,
+            tokens,
+            sources,
+            missing,
+            unknown: tally.unknown.count,
+            unknown_examples: tally.unknown.examples.iter().map(|(_, name)| name.clone()).collect(),
+            broken: tally.broken,
+            first_broken: tally.first_broken,
+        }
+    }
+}
+
+/// The tables that queries read and of which the catalog has no name.
+fn missing(surface: &Surface<'_>, views: &[View<'_>]) -> Vec<MissingTable> {
+    let mut missing: BTreeMap<(ConnectionId, String), u64> = BTreeMap::new();
+    for (connection, _, reads) in surface.followed.into_iter().flat_map(Followed::all) {
+        let Some(view) = views.get(connection.index()).filter(|view| view.counts.names > 0) else { continue };
+        let dialect = surface.policy.connection(connection).map(Connection::dialect).unwrap_or_default();
+        for table in &reads.tables {
+            if !table.sources().iter().filter_map(|source| view.sources.numbers.get(source)).any(|&id| view.has(id)) {
+                *missing.entry((connection, table.display(dialect))).or_default() += 1;
+            }
+        }
+    }
+    missing.into_iter().map(|((connection, table), queries)| MissingTable { connection, table, queries }).collect()
+}
+
+/// One connection, turned from sets of patterns to patterns.
+struct View<'t> {
+    sources: &'t Sources<'t>,
+    counts: &'t Counts,
+    /// Sets of patterns, each with how many names it covers, and when it was last taken.
+    sets: Vec<(&'t Names, u64)>,
+    /// For each source the sets that it is in; for a resource the set of the patterns that cover it.
+    sets_of: Vec<Vec<u32>>,
+    /// For each set some resources that it covers.
+    resources_of: Vec<SmallVec<[u32; EXAMPLES]>>,
+    /// For each resource the round in which it was last taken.
+    taken: Vec<u64>,
+    /// For each source how many tokens that are not expired have it, and the round of the last of them.
+    tokens: Vec<(u64, u64)>,
+    /// For each query how many names it reads, how many tokens that are not expired have it, and the round of the last.
+    queries: Vec<(u64, u64, u64)>,
+    /// Whether one has all sources.
+    all: bool,
+    round: u64,
+    all_taken: bool,
+    /// What was taken in this round: sources, and what queries read.
+    direct: Vec<u32>,
+    read: Vec<u32>,
+}
+
+impl<'t> View<'t> {
+    fn of(sources: &'t Sources<'t>, counts: &'t Counts) -> Self {
+        let mut ordered: Vec<_> = counts.sets.iter().collect();
+        ordered.sort_unstable_by_key(|(set, _)| *set);
+        let mut sets_of = vec![Vec::new(); sources.list.len()];
+        for ((set, _), number) in ordered.iter().zip(0_u32..) {
+            for &id in *set {
+                if let Some(sets) = sets_of.get_mut(id as usize) {
+                    sets.push(number);
+                }
+            }
+        }
+        let mut resources_of = vec![SmallVec::new(); ordered.len()];
+        let mut resources: Vec<u32> = counts.resources.keys().copied().collect();
+        resources.sort_unstable();
+        for id in resources {
+            let Some(GrantSource::Resource(name)) = sources.list.get(id as usize) else { continue };
+            let mut matches = Matches::default();
+            sources.kernel.covering_canonical(name.as_bytes(), &mut matches);
+            let patterns: Vec<u32> = matches
+                .get(0)
+                .unwrap_or_default()
+                .iter()
+                .copied()
+                .filter(|&id| id as usize >= sources.resources)
+                .collect();
+            let set = ordered.binary_search_by(|(set, _)| (*set).cmp(&patterns)).ok();
+            if let (Some(sets), Some(set)) = (sets_of.get_mut(id as usize), set) {
+                sets.push(u32::try_from(set).unwrap_or(u32::MAX));
+                if let Some(some) = resources_of.get_mut(set).filter(|some| some.len() < EXAMPLES) {
+                    some.push(id);
+                }
+            }
+        }
+        let mut view = Self {
+            sources,
+            counts,
+            sets: ordered.into_iter().map(|(_, names)| (names, 0)).collect(),
+            sets_of,
+            resources_of,
+            taken: vec![0; sources.resources],
+            tokens: vec![(0, 0); sources.list.len()],
+            queries: Vec::new(),
+            all: false,
+            round: 0,
+            all_taken: false,
+            direct: Vec::new(),
+            read: Vec::new(),
+        };
+        view.queries = sources.queries.iter().map(|(_, ids)| (view.union(ids), 0, 0)).collect();
+        view
+    }
+
+    /// How many names one of `ids`, the highest first, covers. Patterns stand before the resources that they cover.
+    fn union(&mut self, ids: &[u32]) -> u64 {
+        self.begin();
+        ids.iter().map(|&id| self.cover(id).1).sum()
+    }
+
+    /// Whether the catalog has a name that the source covers.
+    fn has(&self, id: u32) -> bool {
+        if (id as usize) < self.sources.resources {
+            self.counts.resources.contains_key(&id)
+        } else {
+            self.sets_of.get(id as usize).is_some_and(|sets| !sets.is_empty())
+        }
+    }
+
+    /// Forgets what was taken.
+    fn begin(&mut self) {
+        self.round += 1;
+        self.all_taken = false;
+        self.direct.clear();
+        self.read.clear();
+    }
+
+    /// How many names `source` covers, and how many of them no source covers that was taken before in this round.
+    fn take(&mut self, source: &GrantSource, counts: bool, examples: &mut Vec<String>) -> Option<(u64, u64)> {
+        if matches!(source, GrantSource::All) {
+            self.all |= counts;
+            let new = if self.all_taken { 0 } else { self.counts.names };
+            self.all_taken = true;
+            let names = self.sets.iter().flat_map(|(names, _)| &names.examples).map(|(_, name)| name.clone());
+            examples.extend(names.take(EXAMPLES));
+            examples.truncate(EXAMPLES);
+            return Some((self.counts.names, new));
+        }
+        if let Some(&query) = self.sources.query_numbers.get(source) {
+            let (names, tokens, last) = self.queries.get_mut(query)?;
+            if std::mem::replace(last, self.round) != self.round {
+                *tokens += u64::from(counts);
+            }
+            self.read.extend(self.sources.queries.get(query).into_iter().flat_map(|(_, ids)| ids));
+            return Some((*names, 0));
+        }
+        let id = *self.sources.numbers.get(source)?;
+        self.direct.push(id);
+        let (tokens, last) = self.tokens.get_mut(id as usize)?;
+        if std::mem::replace(last, self.round) != self.round {
+            *tokens += u64::from(counts);
+        }
+        if examples.len() < EXAMPLES {
+            for name in self.examples(id) {
+                if examples.len() < EXAMPLES && !examples.contains(&name) {
+                    examples.push(name);
+                }
+            }
+        }
+        let (covered, new) = self.cover(id);
+        Some((covered, if self.all_taken { 0 } else { new }))
+    }
+
+    fn cover(&mut self, id: u32) -> (u64, u64) {
+        let sets = self.sets_of.get(id as usize).map(Vec::as_slice).unwrap_or_default();
+        if let Some(taken) = self.taken.get_mut(id as usize) {
+            let names = self.counts.resources.get(&id).copied().unwrap_or(0);
+            let by_pattern = sets.iter().any(|&set| self.sets.get(set as usize).is_some_and(|set| set.1 == self.round));
+            let new = !by_pattern && std::mem::replace(taken, self.round) != self.round;
+            return (names, if new { names } else { 0 });
+        }
+        let (mut covered, mut new) = (0, 0);
+        for &set in sets {
+            let Some((names, taken)) = self.sets.get_mut(set as usize) else { continue };
+            covered += names.count;
+            if std::mem::replace(taken, self.round) != self.round {
+                new += names.count;
+            }
+        }
+        (covered, new)
+    }
+
+    /// How many names only what queries read covers, of what was taken in this round, and some of them. Ends the round.
+    fn through(&mut self, examples: &mut Vec<String>) -> u64 {
+        if self.read.is_empty() || self.all_taken {
+            return 0;
+        }
+        let (mut direct, mut read) = (std::mem::take(&mut self.direct), std::mem::take(&mut self.read));
+        for ids in [&mut direct, &mut read] {
+            ids.sort_unstable_by_key(|id| Reverse(*id));
+            ids.dedup();
+        }
+        let own = self.union(&direct);
+        for &id in &read {
+            for name in self.new_examples(id) {
+                if examples.len() < EXAMPLES && !examples.contains(&name) {
+                    examples.push(name);
+                }
+            }
+        }
+        read.extend(direct);
+        read.sort_unstable_by_key(|id| Reverse(*id));
+        read.dedup();
+        self.union(&read) - own
+    }
+
+    /// Some names that the source covers.
+    fn examples(&self, id: u32) -> Vec<String> {
+        self.examples_of(id, false)
+    }
+
+    /// Some names that the source covers and nothing that was taken in this round.
+    fn new_examples(&self, id: u32) -> Vec<String> {
+        self.examples_of(id, true)
+    }
+
+    fn examples_of(&self, id: u32, new: bool) -> Vec<String> {
+        let is_taken = |set: u32| new && self.sets.get(set as usize).is_some_and(|set| set.1 == self.round);
+        let mut sets = self.sets_of.get(id as usize).into_iter().flatten().copied().filter(|&set| !is_taken(set));
+        if (id as usize) < self.sources.resources {
+            // The set of the patterns that cover it.
+            let left = sets.next().is_some() && !(new && self.taken.get(id as usize) == Some(&self.round));
+            return left.then(|| self.sources.kernel.shown(id)).into_iter().collect();
+        }
+        sets.flat_map(|set| self.examples_in(set, new)).take(EXAMPLES).collect()
+    }
+
+    /// Some names that a set covers; where only new ones are asked for, without resources that were taken in this round.
+    fn examples_in(&self, set: u32, new: bool) -> impl Iterator<Item = String> {
+        let names = self.sets.get(set as usize).into_iter().flat_map(|(names, _)| &names.examples);
+        let resources = self.resources_of.get(set as usize).into_iter().flatten();
+        let is_taken = move |id: u32| new && self.taken.get(id as usize) == Some(&self.round);
+        let resources = resources.filter(move |&&id| !is_taken(id)).map(|&id| self.sources.kernel.shown(id));
+        names.map(|(_, name)| name.clone()).chain(resources)
+    }
+
+    /// What is exposed of the connection by the tokens that were gone through.
+    fn whole(&mut self) -> ConnectionExposure {
+        let live = (0..).zip(&self.tokens).filter(|(_, tokens)| tokens.0 > 0).map(|(id, _)| id);
+        let mut live: Vec<u32> = live.collect();
+        live.reverse();
+        let direct = self.union(&live);
+        let read = self.sources.queries.iter().zip(&self.queries).filter(|(_, (_, tokens, _))| *tokens > 0);
+        live.extend(read.flat_map(|((_, ids), _)| ids));
+        live.sort_unstable_by_key(|id| Reverse(*id));
+        live.dedup();
+        let total = self.union(&live);
+        let names = self.counts.names;
+        let untaken = (0..).zip(&self.sets).filter(|(_, (_, taken))| !self.all && *taken != self.round);
+        let examples = untaken.flat_map(|(set, _)| self.examples_in(set, true));
+        ConnectionExposure {
+            names,
+            exposed: if self.all { names } else { direct },
+            through_queries: if self.all { 0 } else { total - direct },
+            by_all_only: if self.all { names - direct } else { 0 },
+            unexposed_examples: examples.take(EXAMPLES).collect(),
+        }
+    }
+
+    fn each(&self, connection: ConnectionId) -> Vec<SourceExposure> {
+        let all = (0..).zip(&self.sources.list).zip(&self.tokens).zip(&self.sources.granted);
+        let of = |((id, source), tokens): ((u32, &&GrantSource), &(u64, u64))| {
+            let sets = self.sets_of.get(id as usize).map(Vec::as_slice).unwrap_or_default();
+            let names = if (id as usize) < self.sources.resources {
+                self.counts.resources.get(&id).copied().unwrap_or(0)
+            } else {
+                sets.iter().filter_map(|&set| self.sets.get(set as usize)).map(|(names, _)| names.count).sum()
+            };
+            SourceExposure {
+                connection,
+                source: (*source).clone(),
+                names,
+                tokens: tokens.0,
+                examples: self.examples(id),
+            }
+        };
+        let queries = self.sources.queries.iter().zip(&self.queries).map(|((source, ids), &(names, tokens, _))| {
+            let mut examples: Vec<String> = Vec::new();
+            for name in ids.iter().flat_map(|&id| self.examples(id)) {
+                if examples.len() < EXAMPLES && !examples.contains(&name) {
+                    examples.push(name);
+                }
+            }
+            SourceExposure { connection, source: (*source).clone(), names, tokens, examples }
+        });
+        all.filter(|(_, granted)| **granted).map(|(source, _)| of(source)).chain(queries).collect()
+    }
+}

@@ -1,0 +1,165 @@
+//! What of a catalog decides which names patterns would expose: schemas, and short names.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::{Options, SCHEMAS, SLACK, patterns};
+use portcullis::model::{Connection, ConnectionId, Policy};
+use portcullis::name::{CanonicalName, NameBuffer, STAR};
+use portcullis::pattern::Pattern;
+use portcullis_diff::patterns::PatternIndex;
+
+/// What exists of what patterns cover, seen name by name.
+///
+/// Of all names only the shortest schemas of each pattern are kept, and the names in any schema whose last segment is
+/// nearly as short as the pattern allows: memory depends on the patterns, hardly on the catalog.
+pub struct Catalog<'p> {
+    policy: &'p Policy,
+    numbers: HashMap<&'p str, usize>,
+    connections: Vec<Known>,
+}
+
+/// What is known of one connection.
+#[derive(Default)]
+struct Known {
+    patterns: PatternIndex,
+    by_pattern: HashMap<Box<[u8]>, usize>,
+    /// For each pattern the least characters of its last segment, and what is kept of what it covers.
+    shortest: Vec<usize>,
+    kept: Vec<Kept>,
+    /// What stands before the last segment of patterns, and for each the patterns.
+    leading: PatternIndex,
+    led: Vec<Vec<usize>>,
+    /// How many names have so many segments.
+    segments: BTreeMap<usize, u64>,
+    /// The schema of the last name.
+    last: Vec<u8>,
+}
+
+/// What of the names that a pattern covers is kept, in canonical form.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// The shortest schemas, each with its characters.
+    pub(super) schemas: Vec<(usize, Box<[u8]>)>,
+    /// The names that are short.
+    pub(super) names: std::collections::BTreeSet<Box<[u8]>>,
+}
+
+impl<'p> Catalog<'p> {
+    /// Before any name is seen, for the patterns of `policy` that `options` ask about.
+    pub fn new(policy: &'p Policy, options: &Options) -> Self {
+        let mut connections: Vec<Known> = policy.connections().iter().map(|_| Known::default()).collect();
+        for (connection, patterns) in patterns(policy, options) {
+            if let Some(known) = connections.get_mut(connection) {
+                known.ask(&patterns);
+            }
+        }
+        let numbers = policy.connections().iter().map(Connection::name).zip(0..).collect();
+        Self { policy, numbers, connections }
+    }
+
+    /// Takes in a name of the catalog, as the connection's dialect writes it. False where it is malformed (N2.4). Names on
+    /// connections that the policy does not know are of no interest.
+    pub fn see(&mut self, connection: &str, name: &str) -> bool {
+        let at = self.numbers.get(connection).copied();
+        let dialect = at.and_then(|at| self.policy.connections().get(at)).map(Connection::dialect).unwrap_or_default();
+        let mut buffer = NameBuffer::new();
+        let Ok(name) = CanonicalName::read(name, dialect, &mut buffer) else { return false };
+        if let Some(known) = at.and_then(|at| self.connections.get_mut(at)) {
+            known.see(name);
+        }
+        true
+    }
+
+    /// How many segments most names of a connection have.
+    pub(super) fn segments(&self, connection: ConnectionId) -> Option<usize> {
+        let counts = &self.connections.get(connection.index())?.segments;
+        counts.iter().max_by_key(|(_, count)| **count).map(|(segments, _)| *segments)
+    }
+
+    /// What is kept of what a pattern covers.
+    pub(super) fn of(&self, connection: ConnectionId, pattern: &Pattern) -> Option<&Kept> {
+        let known = self.connections.get(connection.index())?;
+        known.kept.get(*known.by_pattern.get(pattern.as_bytes())?)
+    }
+}
+
+impl Known {
+    fn ask(&mut self, patterns: &[Pattern]) {
+        let mut leads: HashMap<Box<[u8]>, usize> = HashMap::new();
+        for pattern in patterns {
+            let (lead, last) = split(pattern.as_bytes());
+            let number = self.kept.len();
+            self.patterns.add(pattern.as_bytes());
+            self.by_pattern.insert(pattern.as_bytes().into(), number);
+            self.shortest.push(least(last));
+            self.kept.push(Kept::default());
+            let next = self.led.len();
+            let lead_number = *leads.entry(lead.into()).or_insert(next);
+            if lead_number == next {
+                self.leading.add(lead);
+                self.led.push(Vec::new());
+            }
+            if let Some(led) = self.led.get_mut(lead_number) {
+                led.push(number);
+            }
+        }
+    }
+
+    fn see(&mut self, name: CanonicalName<'_>) {
+        *self.segments.entry(name.segment_count()).or_default() += 1;
+        let name = name.as_bytes();
+        let (schema, last) = split(name);
+        if schema.is_empty() {
+            return;
+        }
+        let Self { patterns, shortest, kept, leading, led, .. } = self;
+        if self.last != schema {
+            self.last = schema.to_vec();
+            leading.covering(schema, |lead| {
+                for &pattern in led.get(lead).into_iter().flatten() {
+                    if let Some(kept) = kept.get_mut(pattern) {
+                        kept.schema(schema);
+                    }
+                }
+            });
+        }
+        let length = characters(last);
+        patterns.covering(name, |number| {
+            if shortest.get(number).is_some_and(|shortest| length <= shortest + SLACK)
+                && let Some(kept) = kept.get_mut(number)
+                && !kept.names.contains(name)
+            {
+                kept.names.insert(name.into());
+            }
+        });
+    }
+}
+
+impl Kept {
+    fn schema(&mut self, schema: &[u8]) {
+        let length = characters(schema);
+        let before = |known: &(usize, Box<[u8]>)| (known.0, &*known.1) < (length, schema);
+        let at = self.schemas.partition_point(before);
+        if at < SCHEMAS && self.schemas.get(at).is_none_or(|(_, known)| &**known != schema) {
+            self.schemas.insert(at, (length, schema.into()));
+            self.schemas.truncate(SCHEMAS);
+        }
+    }
+}
+
+/// All but the last segment, and the last.
+pub(super) fn split(canonical: &[u8]) -> (&[u8], &[u8]) {
+    let dot = memchr::memrchr(b'.', canonical);
+    let cut = dot.and_then(|dot| Some((canonical.get(..dot)?, canonical.get(dot + 1..)?)));
+    cut.unwrap_or((&[], canonical))
+}
+
+/// The least characters of a segment that the pattern's covers: its own, but for stars, and at least one.
+pub(super) fn least(segment: &[u8]) -> usize {
+    let text = String::from_utf8_lossy(segment);
+    text.chars().filter(|&character| character != char::from(STAR)).count().max(1)
+}
+
+pub(super) fn characters(canonical: &[u8]) -> usize {
+    String::from_utf8_lossy(canonical).chars().count()
+}

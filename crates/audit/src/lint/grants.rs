@@ -1,0 +1,219 @@
+//! Grants that change no decision, since others of their token cover them, or their connection refuses them.
+
+use std::collections::HashMap;
+
+use foldhash::fast::RandomState;
+
+use super::Found;
+use super::finding::{Fix, Raw, Witness};
+use super::replay::Claim;
+use super::rule::{DUPLICATE_GRANT, QUERY_NEVER_ACCEPTED, REDUNDANT_GRANT, Rule, SHADOWED_PATTERN};
+use super::subject::Subject;
+use super::words::quoted;
+use portcullis::model::{Grant, GrantKind, GrantKinds, GrantSource, Operation};
+use portcullis::name::{Dialect, STAR, Written};
+use portcullis::pattern::literal_characters;
+use portcullis_diff::patterns::PatternIndex;
+
+/// The text of a name is not replayed where its quotes might make it too long to be one.
+const LONGEST: usize = 2048;
+
+pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
+    let grants = subject.token.grants();
+    for (index, grant) in grants.iter().enumerate() {
+        let refuses = subject.connection(grant).filter(|connection| connection.named_sources_only());
+        if let (Some(connection), GrantSource::Query(_)) = (refuses, grant.source()) {
+            let connection = quoted(connection.name());
+            let message = format!("{connection} accepts named sources only: the query is denied whatever the grants");
+            let fix = Fix::remove("remove it, or grant a named source", subject.grant_place(index));
+            let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(index));
+            found.tell(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, place, message, fix, witness: None });
+        }
+    }
+    if grants.len() < 2 {
+        return;
+    }
+    for Redundant { grant, coverers } in redundant(subject) {
+        let (Some(covered), Some(&first)) = (grants.get(grant), coverers.first()) else { continue };
+        let Some(wider) = grants.get(first) else { continue };
+        let place = |at: usize| format!("`grants[{at}]`");
+        let text = quoted(&subject.display(covered));
+        let others: Vec<String> = coverers
+            .iter()
+            .filter_map(|&at| Some(format!("{} of {}", quoted(&subject.display(grants.get(at)?)), place(at))))
+            .collect();
+        let (rule, message): (&'static Rule, String) = if covered == wider {
+            (&DUPLICATE_GRANT, format!("{text} is granted already, by {}", place(first)))
+        } else {
+            let both = covered.source().kind() == GrantKind::Pattern && wider.source().kind() == GrantKind::Pattern;
+            let rule = if both { &SHADOWED_PATTERN } else { &REDUNDANT_GRANT };
+            (rule, format!("every request that {text} allows is allowed by {} anyway", others.join(" and ")))
+        };
+        let witness = witness(subject, covered);
+        if let Some(witness) = &witness
+            && found.is_told(rule)
+        {
+            let claims = coverers.iter().filter_map(|&at| grants.get(at)).cloned();
+            found.claims.extend(claims.map(|grant| Claim { grant, witness: witness.clone() }));
+        }
+        let fix = Fix::remove("remove it: no decision changes", subject.grant_place(grant));
+        let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(grant));
+        found.tell(Raw { rule, document, token, place, message, fix, witness });
+    }
+}
+
+/// A grant that can go, and those that stay and cover it: together, under every API that considers it.
+struct Redundant {
+    grant: usize,
+    coverers: Vec<usize>,
+}
+
+/// What can be taken from the token's grants, all at once, without changing whether anything is allowed, or why not.
+///
+/// One grant is compared with one other at a time, and that is all there is to it: a name that a pattern covers may hold a
+/// character that stands in no other pattern, so whatever grants cover all of its names together, one of them does alone.
+fn redundant(subject: &Subject<'_>) -> Vec<Redundant> {
+    let contexts = contexts(subject);
+    let mut found = Vec::new();
+    let mut connections: HashMap<_, Vec<usize>, RandomState> = HashMap::default();
+    for (index, grant) in subject.token.grants().iter().enumerate() {
+        connections.entry(grant.connection()).or_default().push(index);
+    }
+    for indices in connections.into_values().filter(|indices| indices.len() > 1) {
+        found.extend(OnConnection::new(subject.token.grants(), &indices).redundant(&contexts));
+    }
+    found.sort_unstable_by_key(|redundant| redundant.grant);
+    found
+}
+
+/// The kinds of grant that the token's requests are checked against, for each API and operation.
+fn contexts(subject: &Subject<'_>) -> Vec<GrantKinds> {
+    let apis = subject.token.apis().iter().filter_map(|api| subject.policy.apis().get(api));
+    let mut contexts = Vec::new();
+    for kinds in apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation))) {
+        if !contexts.contains(&kinds) {
+            contexts.push(kinds);
+        }
+    }
+    contexts
+}
+
+/// The grants of one token on one connection.
+struct OnConnection<'g> {
+    grants: &'g [Grant],
+    /// The most specific first, and of equal ones the last.
+    order: Vec<usize>,
+    /// Of equal grants, the first.
+    first: HashMap<&'g GrantSource, usize, RandomState>,
+    patterns: PatternIndex,
+    /// Which grant is the pattern of that number.
+    numbers: Vec<usize>,
+    all: Option<usize>,
+}
+
+impl<'g> OnConnection<'g> {
+    fn new(grants: &'g [Grant], indices: &[usize]) -> Self {
+        let (mut first, mut patterns, mut numbers) = (HashMap::default(), PatternIndex::default(), Vec::new());
+        let mut all = None;
+        let mut order = Vec::with_capacity(indices.len());
+        for &index in indices {
+            let Some(source) = grants.get(index).map(Grant::source) else { continue };
+            let specific = match source {
+                GrantSource::Resource(_) | GrantSource::Query(_) | GrantSource::NamedSource(_) => usize::MAX,
+                GrantSource::Pattern(pattern) => 1 + literal_characters(pattern.as_bytes()),
+                GrantSource::All => 0,
+            };
+            order.push((std::cmp::Reverse(specific), std::cmp::Reverse(index)));
+            if first.contains_key(source) {
+                continue;
+            }
+            first.insert(source, index);
+            match source {
+                GrantSource::Pattern(pattern) => {
+                    patterns.add(pattern.as_bytes());
+                    numbers.push(index);
+                }
+                GrantSource::All => all = Some(index),
+                _ => {}
+            }
+        }
+        order.sort_unstable();
+        let order = order.into_iter().map(|(_, std::cmp::Reverse(index))| index).collect();
+        Self { grants, order, first, patterns, numbers, all }
+    }
+
+    fn redundant(&self, contexts: &[GrantKinds]) -> Vec<Redundant> {
+        let mut redundant = Vec::new();
+        // What covers more comes later, so whatever is found to cover a grant is still there, or covered itself.
+        for &grant in &self.order {
+            let Some(source) = self.grants.get(grant).map(Grant::source) else { continue };
+            let coverers = match self.first.get(source) {
+                Some(&first) if first != grant => vec![first],
+                _ => self.coverers(grant, source, contexts),
+            };
+            if !coverers.is_empty() {
+                redundant.push(Redundant { grant, coverers });
+            }
+        }
+        redundant
+    }
+
+    /// Grants that cover this one under every API that considers it; the widest that there are. Empty if there are none.
+    fn coverers(&self, grant: usize, source: &GrantSource, contexts: &[GrantKinds]) -> Vec<usize> {
+        let bytes = match source {
+            GrantSource::Resource(name) => Some(name.as_bytes()),
+            GrantSource::Pattern(pattern) => Some(pattern.as_bytes()),
+            GrantSource::Query(_) | GrantSource::NamedSource(_) => None,
+            GrantSource::All => return Vec::new(),
+        };
+        let mut widest: Option<(usize, usize)> = None;
+        if let Some(bytes) = bytes {
+            self.patterns.covering(bytes, |number| {
+                let Some(&index) = self.numbers.get(number) else { return };
+                let literal = self.literal(index);
+                if index != grant && widest.is_none_or(|widest| (literal, index) < widest) {
+                    widest = Some((literal, index));
+                }
+            });
+        }
+        let candidates: Vec<usize> = self.all.into_iter().chain(widest.map(|(_, index)| index)).collect();
+        let kind_of = |index: usize| self.grants.get(index).map_or(GrantKind::All, |grant| grant.source().kind());
+        let mut chosen = Vec::new();
+        // A grant that no API considers is another rule's.
+        for kinds in contexts.iter().filter(|kinds| kinds.contains(source.kind())) {
+            let Some(&coverer) = candidates.iter().find(|&&index| kinds.contains(kind_of(index))) else {
+                return Vec::new();
+            };
+            if !chosen.contains(&coverer) {
+                chosen.push(coverer);
+            }
+        }
+        chosen
+    }
+
+    fn literal(&self, index: usize) -> usize {
+        match self.grants.get(index).map(Grant::source) {
+            Some(GrantSource::Pattern(pattern)) => literal_characters(pattern.as_bytes()),
+            _ => 0,
+        }
+    }
+}
+
+/// A name that the grant covers.
+fn witness(subject: &Subject<'_>, grant: &Grant) -> Option<Witness> {
+    let connection = subject.connection(grant)?;
+    let resource = match grant.source() {
+        GrantSource::Resource(name) => name.display(connection.dialect()).to_string(),
+        GrantSource::Pattern(pattern) => example(pattern.as_bytes(), connection.dialect()),
+        GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => return None,
+    };
+    let witness = Witness { connection: connection.name().to_owned(), resource, covered: true };
+    (witness.resource.len() <= LONGEST).then_some(witness)
+}
+
+/// A name that the pattern covers, with an `x` for each star.
+pub(super) fn example(pattern: &[u8], dialect: Dialect) -> String {
+    let x = dialect.bare_fold().apply_ascii(b'x');
+    let bytes: Vec<u8> = pattern.iter().map(|&byte| if byte == STAR { x } else { byte }).collect();
+    Written { bytes: bytes.into(), dialect }.to_string()
+}

@@ -1,0 +1,74 @@
+//! Referers that let more sites pass than their owner has.
+
+use std::collections::HashMap;
+
+use super::Found;
+use super::finding::{Fix, Raw};
+use super::rule::{DUPLICATE_REFERER, REFERER_PUBLIC_SUFFIX, Rule};
+use super::subject::Subject;
+use super::words::quoted;
+use portcullis::referer::Entry;
+
+pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
+    let list = subject.written.referers.found().map(Vec::as_slice).unwrap_or_default();
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    for (index, text) in list.iter().enumerate() {
+        // The policy keeps entries in another order.
+        let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
+        let mut tell = |rule: &'static Rule, message: String, fix: Fix| {
+            let place = subject.place().key("referers").index(index);
+            let (document, token) = (subject.origin.document, Some(subject.index));
+            found.tell(Raw { rule, document, token, place, message, fix, witness: None });
+        };
+        if let Some(whose) = entry.is_wildcard_host().then(|| public_suffix(entry.host())).flatten() {
+            let message = format!(
+                "{} stands for every site below `{}`, {whose}: anybody can have one",
+                quoted(entry.as_str()),
+                entry.host()
+            );
+            tell(
+                &REFERER_PUBLIC_SUFFIX,
+                message,
+                Fix::say("name the sites that are meant, such as `https://www.example.com/`"),
+            );
+        }
+        if let Some(first) = seen.get(entry.as_str()) {
+            let message = format!("the referer means the same as `referers[{first}]`: {}", quoted(entry.as_str()));
+            let fix = Fix::remove("remove it", subject.place().key("referers").index(index));
+            tell(&DUPLICATE_REFERER, message, fix);
+        } else {
+            seen.insert(entry.as_str().to_owned(), index);
+        }
+    }
+}
+
+/// What kind of public suffix `host` is, if it is one: a domain below which strangers register.
+fn public_suffix(host: &str) -> Option<&'static str> {
+    let suffix =
+        psl::suffix(host.as_bytes()).filter(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes())?;
+    Some(match suffix.typ() {
+        Some(psl::Type::Icann) => "a public suffix",
+        _ => "where a company gives names away",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::public_suffix;
+
+    #[test]
+    fn suffixes_are_those_of_the_list() {
+        for (host, is_suffix) in [
+            ("com", true),
+            ("co.uk", true),
+            ("github.io", true),
+            ("xn--p1ai", true),
+            ("example.com", false),
+            ("www.github.io", false),
+            ("internal", false),
+            ("127.0.0.1", false),
+        ] {
+            assert_eq!(public_suffix(host).is_some(), is_suffix, "{host}");
+        }
+    }
+}

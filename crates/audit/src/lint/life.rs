@@ -1,0 +1,98 @@
+//! How long tokens live, and whether anybody uses them.
+
+use super::Found;
+use super::finding::{Fix, Raw};
+use super::rule::{EXPIRES_SOON, GRANT_NEVER_USED, Rule, TOKEN_NEVER_EXPIRES, TOKEN_NEVER_USED};
+use super::subject::Subject;
+use super::words::{counted, quoted};
+use crate::usage::Usage;
+use portcullis::base::{Place, Timestamp};
+use portcullis::model::{Expiry, Referers};
+
+const DAY: i64 = 86_400;
+
+pub(super) fn look(subject: &Subject<'_>, usage: Option<&Usage>, found: &mut Found<'_>) {
+    expiry(subject, found);
+    if let Some(usage) = usage {
+        used(subject, usage, found);
+    }
+}
+
+fn expiry(subject: &Subject<'_>, found: &mut Found<'_>) {
+    let now = found.options.now;
+    match subject.token.expiry() {
+        // Loading warns of public ones.
+        Expiry::Never if *subject.token.referers() == Referers::Any => {
+            let in_a_year = date(Timestamp::from_unix(now.seconds().saturating_add(365 * DAY), 0));
+            let member = format!("\"expiration_date\": \"{in_a_year}\"");
+            let fix = Fix::insert("give it an end, and replace it before", subject.id_place(), member);
+            let message = "the token never expires: once it leaks, it is good for ever".to_owned();
+            found.tell(raw(subject, &TOKEN_NEVER_EXPIRES, subject.id_place(), message, fix));
+        }
+        Expiry::At(end) if !subject.token.expiry().is_expired(now) => {
+            let left = end.seconds().saturating_sub(now.seconds());
+            if left <= found.options.expires_within {
+                let when = if left < DAY { "within a day".to_owned() } else { in_days(left) };
+                let message = format!("the token expires {when}, at {end}");
+                let fix = Fix::say("make another token, and replace this one before");
+                let place = subject.place().key("expiration_date");
+                found.tell(raw(subject, &EXPIRES_SOON, place, message, fix));
+            }
+        }
+        Expiry::Never | Expiry::At(_) => {}
+    }
+}
+
+fn in_days(seconds: i64) -> String {
+    format!("in {}", counted((seconds / DAY).unsigned_abs(), "day"))
+}
+
+/// The day of `at`, as documents write it.
+fn date(at: Timestamp) -> String {
+    at.to_string().chars().take_while(|character| *character != 'T').collect()
+}
+
+fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Found<'_>) {
+    let token = subject.token;
+    let (Some(from), Some(to)) = (usage.from(), usage.to()) else { return };
+    // What was made while the usage was recorded, or expired before, had no time to be used.
+    let is_new = token.created_at().is_some_and(|created| created > from);
+    if is_new || token.expiry().is_expired(from) {
+        return;
+    }
+    let span =
+        format!("from {from} to {to}{}", if usage.is_sampled() { ", where only a part is recorded" } else { "" });
+    let use_of = usage.token(token.id());
+    let Some(use_of) = use_of.filter(|use_of| use_of.allowed() > 0) else {
+        let (message, say) = match use_of {
+            Some(use_of) => {
+                let denied = counted(use_of.denied(), "request");
+                (
+                    format!("no request of the token was allowed {span}, and {denied} denied"),
+                    "correct its grants, or revoke it",
+                )
+            }
+            None => (format!("the token was never used {span}"), "revoke it"),
+        };
+        let fix = Fix::remove(say, subject.place());
+        return found.tell(raw(subject, &TOKEN_NEVER_USED, subject.id_place(), message, fix));
+    };
+    // Of a registry only the tokens are known.
+    let Some(grants) = use_of.grants() else { return };
+    for (index, grant) in token.grants().iter().enumerate() {
+        if grants.contains(&u32::try_from(index).unwrap_or(u32::MAX)) {
+            continue;
+        }
+        let message = format!(
+            "no request {span} needed grant {} of the token, which was used {}",
+            quoted(&subject.display(grant)),
+            counted(use_of.allowed(), "time")
+        );
+        let fix = Fix::remove("remove the grant", subject.grant_place(index));
+        found.tell(raw(subject, &GRANT_NEVER_USED, subject.source_place(index), message, fix));
+    }
+}
+
+fn raw(subject: &Subject<'_>, rule: &'static Rule, place: Place, message: String, fix: Fix) -> Raw {
+    Raw { rule, document: subject.origin.document, token: Some(subject.index), place, message, fix, witness: None }
+}

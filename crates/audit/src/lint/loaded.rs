@@ -1,0 +1,71 @@
+//! The warnings of loading, as findings.
+
+use std::collections::HashSet;
+
+use super::finding::{Finding, Raw};
+use super::rule::{PATTERN_TOO_SHALLOW, Rule, STAR_READING, VERY_WIDE_PATTERN, WILDCARD_BEFORE_SECOND_DOT};
+use super::{LintOptions, words};
+use portcullis::referer::Entry;
+use portcullis_document::load::{Diagnostic, Input, Loaded};
+
+/// Those that are to be told, and that no finding of `raws` tells better.
+pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options: &LintOptions) -> Vec<Finding> {
+    let better: HashSet<(&Rule, usize, String)> =
+        raws.iter().filter_map(|raw| Some((worse_than(raw.rule)?, raw.document, raw.place.to_string()))).collect();
+    let finding = |found: &Diagnostic| {
+        let rule = Rule::find(found.code)?;
+        let document = inputs.iter().position(|input| input.name() == found.file);
+        let told_better = document.is_some_and(|document| better.contains(&(rule, document, found.place.clone())));
+        if told_better || options.allow.contains(rule.code) {
+            return None;
+        }
+        Some(Finding {
+            rule,
+            file: found.file.clone(),
+            place: found.place.clone(),
+            line: found.line,
+            column: found.column,
+            span: found.span.clone(),
+            end: None,
+            token: document.and_then(|document| token(loaded, document, &found.place)),
+            message: found.message.clone().into_owned(),
+            fix: found.help.clone(),
+            paste: document.and_then(|document| inputs.get(document)).and_then(|input| paste(rule, found, input)),
+            edit: None,
+            witness: None,
+        })
+    };
+    loaded.warnings().filter_map(finding).collect()
+}
+
+/// The warning that need not be told where a rule has found more: a witness, or a share.
+fn worse_than(rule: &Rule) -> Option<&'static Rule> {
+    match rule {
+        rule if rule == &STAR_READING => Some(&PATTERN_TOO_SHALLOW),
+        rule if rule == &VERY_WIDE_PATTERN => Some(&WILDCARD_BEFORE_SECOND_DOT),
+        _ => None,
+    }
+}
+
+/// The id of the token that `place` is in.
+fn token(loaded: &Loaded, document: usize, place: &str) -> Option<String> {
+    let number = place.strip_prefix("tokens[")?.split(']').next()?.parse().ok()?;
+    let key = (document, number);
+    let at = loaded.origins().binary_search_by_key(&key, |origin| (origin.document, origin.token)).ok()?;
+    Some(loaded.policy.as_ref()?.tokens().get(at)?.id().to_owned())
+}
+
+/// A referer written as it should be.
+fn paste(rule: &Rule, found: &Diagnostic, input: &Input) -> Option<String> {
+    let written: String = serde_json::from_str(input.text().get(found.span.clone()?)?).ok()?;
+    match rule.code {
+        "referer_http" => Some(words::json(&format!("https{}", written.strip_prefix("http")?))),
+        "referer_full_path" => {
+            let entry = Entry::parse(&written).ok()?;
+            let end = entry.as_str().find("://").map(|at| at + 3)?;
+            let host = entry.as_str().get(end..)?.split('/').next()?;
+            Some(words::json(&format!("{}://{host}/", entry.scheme())))
+        }
+        _ => None,
+    }
+}

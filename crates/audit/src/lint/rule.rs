@@ -1,0 +1,189 @@
+//! The rules.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::Serialize;
+
+/// How much a finding matters. Ordered: an error is the greatest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing.
+    Note,
+    /// Surely unintended.
+    Warning,
+    /// A hole.
+    Error,
+}
+
+impl Severity {
+    /// Every severity, the least first.
+    pub const ALL: [Self; 3] = [Self::Note, Self::Warning, Self::Error];
+
+    /// `note`, `warning` or `error`, as SARIF calls them too.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Severity {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|severity| severity.as_str() == text);
+        found.ok_or_else(|| "expected `note`, `warning` or `error`".to_owned())
+    }
+}
+
+/// A rule. Its code and severity never change.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Rule {
+    /// One word for it.
+    pub code: &'static str,
+    /// How much its findings matter.
+    pub severity: Severity,
+    /// What it looks for.
+    pub title: &'static str,
+    /// Why that matters, and what to do.
+    pub help: &'static str,
+}
+
+impl Rule {
+    /// The rule of that code; hyphens may stand for underscores.
+    pub fn find(code: &str) -> Option<&'static Self> {
+        let code = code.replace('-', "_");
+        RULES.iter().copied().find(|rule| rule.code == code)
+    }
+}
+
+macro_rules! rules {
+    ($($name:ident $severity:ident $code:literal $title:literal $help:literal)*) => {
+        $(pub(super) static $name: Rule =
+            Rule { code: $code, severity: Severity::$severity, title: $title, help: $help };)*
+
+        /// Every rule, by code.
+        pub static RULES: &[&Rule] = &[$(&$name),*];
+    };
+}
+
+rules! {
+    ALL_SOURCES_WITH_REFERERS Warning "all_sources_with_referers"
+        "all sources for a token that web pages show to everyone"
+        "A token with referers is in the pages of web sites, where anybody can read it, and referers do not authenticate. Grant the sources that the pages need."
+    BIDI_CHARACTER Error "bidi_character"
+        "a character that changes the direction of text"
+        "Such a character makes a name look like another one to whoever reviews it. Remove it; a name that needs it cannot be told from its imitation."
+    CASE_READING Warning "case_reading"
+        "a pattern that covers other names when letter case is read otherwise"
+        "Dialects fold the letters of bare identifiers, or keep them; a name is covered only when its letters are those of the pattern, folded. Write the name as the warehouse does, quoted where it must be."
+    DUPLICATE_GRANT Warning "duplicate_grant"
+        "a grant that its token lists twice"
+        "Remove one of them: who takes the access away later may overlook the other."
+    DUPLICATE_REFERER Note "duplicate_referer"
+        "a referer that means the same as another of its token"
+        "Remove one of them."
+    EXPIRED Warning "expired"
+        "a token that is expired"
+        "It is denied with `token_expired`. Remove it."
+    EXPIRES_SOON Warning "expires_soon"
+        "a token that expires soon"
+        "An expiry is not to be changed: make another token, and replace this one before it ends."
+    GRANT_NEVER_USED Note "grant_never_used"
+        "a grant that no logged request needed"
+        "Remove it, if the log is long enough to tell. `portcullis audit suggest` writes the smallest grants that the log needed."
+    GRANT_UNUSED_BY_APIS Warning "grant_unused_by_apis"
+        "a grant that no API of its token considers"
+        "Each API considers only some kinds of grant (N8.3): this one allows nothing. Remove it, or let the token use an API that considers it."
+    INVISIBLE_CHARACTER Warning "invisible_character"
+        "a character that cannot be seen"
+        "Two names that look the same are not: the grant covers nothing that anybody would write. Remove the character."
+    LOOK_ALIKE_NAMES Warning "look_alike_names"
+        "names that look alike"
+        "Characters of other scripts, and `1` and `l`, look alike: one of the names may be an imitation or a slip. Make sure that both are meant."
+    MIXED_SCRIPTS Warning "mixed_scripts"
+        "a name of letters from several scripts"
+        "A Cyrillic `а` in a Latin name cannot be seen, and makes it another name. Write it in one script."
+    NAMES_DIFFER_BY_CASE Note "names_differ_by_case"
+        "names that differ only by letter case"
+        "Names are compared byte for byte behind the dialect's folding: one of them may be a slip. Make sure that both are meant."
+    PATTERN_MATCHES_NOTHING Warning "pattern_matches_nothing"
+        "a pattern that matches nothing in the catalog"
+        "It exposes nothing today, and whatever gets such a name tomorrow. Remove it, or correct it."
+    PATTERN_TOO_SHALLOW Warning "pattern_too_shallow"
+        "a pattern or resource with fewer segments than a table of its dialect has"
+        "A pattern covers only names with as many segments as it has (N3.2). Write the full path."
+    PLAIN_SECRET Warning "plain_secret"
+        "a secret in the document"
+        "Whoever reads the document can use the token. Write its SHA-256 as `token_sha256`."
+    PUBLIC_TOKEN_NEVER_EXPIRES Warning "public_token_never_expires"
+        "a token for web pages without an end"
+        "Web pages show it to everyone. Give it an expiry, and replace it before."
+    QUERY_NEVER_ACCEPTED Warning "query_never_accepted"
+        "a granted query on a connection that accepts none"
+        "On a connection that is `named_sources_only` queries are denied whatever the grants (N8.7). Grant a named source, or remove the grant."
+    REDUNDANT_GRANT Warning "redundant_grant"
+        "a grant that another one of its token covers"
+        "It changes no decision: every request that it allows is allowed without it. Remove it, or, if it was meant to narrow the token, the one that covers it."
+    REFERER_FULL_PATH Warning "referer_full_path"
+        "a referer with a path"
+        "Browsers send only the origin to other origins, so the entry never matches there. Write the site."
+    REFERER_HTTP Warning "referer_http"
+        "a referer of plain http"
+        "Whoever is on the way can change that page. Use https."
+    REFERER_PUBLIC_SUFFIX Error "referer_public_suffix"
+        "a referer for every site below a public suffix"
+        "Anybody can register a site below a public suffix such as `com` or `github.io` and pass. Name the sites."
+    RESOURCE_NOT_IN_CATALOG Warning "resource_not_in_catalog"
+        "a granted resource that the catalog does not have"
+        "It allows nothing today, and whatever gets its name tomorrow. Remove it, or correct it."
+    SHADOWED_PATTERN Warning "shadowed_pattern"
+        "a pattern that a wider one of its token covers"
+        "It changes no decision: the wider grant allows all that it covers. Remove it, or the wider one."
+    STAR_READING Warning "star_reading"
+        "a pattern that would cover more if its star spanned dots"
+        "A star stands for characters of one segment and never spans a dot (N3.1). Write a pattern for each number of segments that is meant."
+    TOKEN_NEVER_EXPIRES Note "token_never_expires"
+        "a token without an end"
+        "A token that leaks is good for ever. Give it an expiry, and replace it before."
+    TOKEN_NEVER_USED Warning "token_never_used"
+        "a token that was never used"
+        "Nobody would miss it, and it can still leak. Revoke it."
+    VERY_WIDE_PATTERN Warning "very_wide_pattern"
+        "a pattern that covers most of its connection"
+        "It grows with the warehouse. Name the database and the schema, with a pattern for each."
+    WILDCARD_BEFORE_SECOND_DOT Warning "wildcard_before_second_dot"
+        "a pattern over databases or schemas"
+        "It covers every database or schema of that form, those to come included. Write them out."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_told_by_code() {
+        assert!(RULES.is_sorted_by(|a, b| a.code < b.code));
+        assert_eq!(Rule::find("redundant-grant"), Some(&REDUNDANT_GRANT));
+        assert_eq!(Rule::find("no_such"), None);
+    }
+
+    #[test]
+    fn the_guide_tells_of_every_rule() {
+        let guide = include_str!("../../../../docs/audit.md");
+        for rule in RULES {
+            let row = format!("| `{}` | {} |", rule.code, rule.severity);
+            assert!(guide.contains(&row), "docs/audit.md lacks `{row}`");
+        }
+    }
+}

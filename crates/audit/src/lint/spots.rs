@@ -1,0 +1,98 @@
+//! From places to lines, columns and changes of the text.
+
+use std::ops::Range;
+
+use super::finding::{Change, Edit, Finding, Raw};
+use portcullis::base::Place;
+use portcullis::model::{Policy, Token};
+use portcullis_document::definition::{LineIndex, Position};
+use portcullis_document::load::{Input, Spot, spots};
+
+/// The findings, with where they are. One look at each text for all of them.
+pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<Finding> {
+    let root = Place::root();
+    let shown = raws.iter().map(|raw| (raw.document, &raw.place));
+    let changed = raws.iter().map(|raw| match &raw.fix.change {
+        Change::Remove(place) | Change::Insert(place, _) => (raw.document, place),
+        Change::Replace(_) => (raw.document, &raw.place),
+        // The document: found at no cost.
+        Change::None => (raw.document, &root),
+    });
+    let places: Vec<(usize, &Place)> = shown.chain(changed).collect();
+    let mut shown = spots(inputs, &places);
+    let changed = shown.split_off(raws.len());
+    let lines: Vec<LineIndex<'_>> = inputs.iter().map(|input| LineIndex::new(input.text())).collect();
+    let located = raws.into_iter().zip(shown.into_iter().zip(changed));
+    let finding = |(raw, (shown, changed)): (Raw, (Option<Spot>, Option<Spot>))| {
+        let input = inputs.get(raw.document)?;
+        let lines = lines.get(raw.document)?;
+        let (paste, edit) = match raw.fix.change {
+            Change::None => (None, None),
+            Change::Remove(_) => (None, changed.map(|spot| removal(input.text(), lines, spot.span))),
+            Change::Replace(json) => (Some(json.clone()), changed.map(|spot| replacement(spot, json))),
+            Change::Insert(_, text) => (Some(text.clone()), changed.map(|spot| insertion(&spot, &text))),
+        };
+        let start = shown.as_ref().map_or(Position { line: 1, column: 1 }, |spot| spot.start);
+        Some(Finding {
+            rule: raw.rule,
+            file: input.name().to_owned(),
+            place: raw.place.to_string(),
+            line: start.line,
+            column: start.column,
+            span: shown.as_ref().map(|spot| spot.span.clone()),
+            end: shown.map(|spot| spot.end),
+            token: raw.token.and_then(|token| policy.tokens().get(token)).map(Token::id).map(str::to_owned),
+            message: raw.message,
+            fix: raw.fix.say,
+            paste,
+            edit,
+            witness: raw.witness,
+        })
+    };
+    located.filter_map(finding).collect()
+}
+
+fn replacement(Spot { span, start, end }: Spot, insert: String) -> Edit {
+    Edit { span, start, end, insert }
+}
+
+fn insertion(Spot { span, end, .. }: &Spot, text: &str) -> Edit {
+    Edit { span: span.end..span.end, start: *end, end: *end, insert: format!(", {text}") }
+}
+
+/// Takes an element out of its list, with the comma behind it, or before the last.
+fn removal(text: &str, lines: &LineIndex<'_>, element: Range<usize>) -> Edit {
+    let behind = text.get(element.end..).unwrap_or_default();
+    let before = text.get(..element.start).unwrap_or_default();
+    let span = match behind.trim_ascii_start().strip_prefix(',') {
+        Some(rest) => element.start..text.len() - rest.trim_ascii_start().len(),
+        None => match before.trim_ascii_end().strip_suffix(',') {
+            Some(rest) => rest.len()..element.end,
+            None => element,
+        },
+    };
+    let (start, end) = (lines.position(span.start), lines.position(span.end));
+    Edit { span, start, end, insert: String::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_goes_with_its_comma() {
+        for (text, element, left) in [
+            ("[1, 2, 3]", "1", "[2, 3]"),
+            ("[1, 2, 3]", "2", "[1, 3]"),
+            ("[1, 2, 3]", "3", "[1, 2]"),
+            ("[1]", "1", "[]"),
+            ("[1\n, 2]", "1", "[2]"),
+        ] {
+            let at = text.find(element).unwrap();
+            let edit = removal(text, &LineIndex::new(text), at..at + 1);
+            let mut edited = text.to_owned();
+            edited.replace_range(edit.span, &edit.insert);
+            assert_eq!(edited, left);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Each token of a policy, beside what is written of it.
+
+use portcullis::base::Place;
+use portcullis::model::{Connection, Grant, Policy, Token};
+use portcullis_document::definition::{self, Document, Element, Field, Grant as WrittenGrant, Tokens, read};
+use portcullis_document::load::{Input, Loaded, Origin};
+
+/// A token, and where it is written.
+pub(super) struct Subject<'a> {
+    pub(super) policy: &'a Policy,
+    /// Its place in the policy.
+    pub(super) index: usize,
+    pub(super) origin: Origin,
+    pub(super) token: &'a Token,
+    pub(super) written: &'a definition::Token<'a>,
+}
+
+/// Reads the inputs once more, one token at a time.
+pub(super) fn each(inputs: &[Input], loaded: &Loaded, policy: &Policy, mut look: impl FnMut(Subject<'_>)) {
+    let mut valid = policy.tokens().iter().zip(loaded.origins()).enumerate().peekable();
+    for (document, input) in inputs.iter().enumerate() {
+        let Ok(Document { tokens, .. }) = read(input.text()) else { continue };
+        for (token, element) in tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
+            let here = valid.next_if(|(_, (_, origin))| **origin == Origin { document, token });
+            if let (Some((index, (token, origin))), Element::Found(written)) = (here, &element) {
+                look(Subject { policy, index, origin: *origin, token, written });
+            }
+        }
+    }
+}
+
+impl<'a> Subject<'a> {
+    /// The place of the token.
+    pub(super) fn place(&self) -> Place {
+        Place::root().key("tokens").index(self.origin.token)
+    }
+
+    /// The place of a field that says which token it is: the object itself is long.
+    pub(super) fn id_place(&self) -> Place {
+        self.place().key("id")
+    }
+
+    pub(super) fn grant_place(&self, index: usize) -> Place {
+        self.place().key("grants").index(index)
+    }
+
+    /// The place of a grant's source, if one is written.
+    pub(super) fn source_place(&self, index: usize) -> Place {
+        let place = self.grant_place(index);
+        if self.written_source(index).is_some() { place.key("source") } else { place }
+    }
+
+    pub(super) fn written_grant(&self, index: usize) -> Option<&'a WrittenGrant<'a>> {
+        self.written.grants.found()?.get(index)?.found()
+    }
+
+    pub(super) fn written_source(&self, index: usize) -> Option<&'a str> {
+        match &self.written_grant(index)?.source {
+            Field::Found(source) => Some(source),
+            Field::Missing | Field::Wrong(_) => None,
+        }
+    }
+
+    pub(super) fn connection(&self, grant: &Grant) -> Option<&'a Connection> {
+        self.policy.connection(grant.connection())
+    }
+
+    /// The grant's source, as its dialect writes it.
+    pub(super) fn display(&self, grant: &Grant) -> String {
+        let dialect = self.connection(grant).map(Connection::dialect).unwrap_or_default();
+        grant.source().display(dialect)
+    }
+}

@@ -1,0 +1,227 @@
+//! What the queries and named sources of a policy read.
+
+use std::collections::HashMap;
+use std::io::{self, BufRead};
+use std::num::NonZero;
+use std::thread;
+
+use foldhash::fast::RandomState;
+use serde::Deserialize;
+
+use super::{Reads, Unreadable, on_deep_stack, read, unplaced};
+use portcullis::model::{ConnectionId, GrantSource, Policy, Token};
+use portcullis::name::Dialect;
+
+/// What named sources stand for. A policy document does not say that: a registry does, or a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NamedSources(HashMap<String, Vec<Definition>>);
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Definition {
+    name: String,
+    /// The connection that has it; else each has.
+    #[serde(default)]
+    connection: Option<String>,
+    #[serde(alias = "query")]
+    sql: String,
+}
+
+/// Why a list of named sources cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NamedSourcesError {
+    /// Its bytes do not come.
+    #[error(transparent)]
+    Unreadable(#[from] io::Error),
+    /// A line is none.
+    #[error("line {line}: {error}; a line is `{{\"name\": …, \"connection\": …, \"sql\": …}}`")]
+    Line {
+        /// Which, from 1.
+        line: usize,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
+}
+
+impl NamedSources {
+    /// Reads JSON Lines with `name`, `connection` (left out: each connection) and `sql`.
+    ///
+    /// # Errors
+    ///
+    /// If `input` fails, or a line is not that.
+    ///
+    /// ```
+    /// use portcullis_audit::reads::NamedSources;
+    ///
+    /// assert!(NamedSources::read("{\"name\": \"open-orders\", \"sql\": \"SELECT * FROM db.s.orders\"}\n".as_bytes()).is_ok());
+    /// assert!(NamedSources::read("{\"name\": \"open-orders\"}".as_bytes()).is_err());
+    /// ```
+    pub fn read(input: impl BufRead) -> Result<Self, NamedSourcesError> {
+        let mut all = Self::default();
+        for (line, text) in (1..).zip(input.lines()) {
+            let text = text?;
+            if text.trim().is_empty() {
+                continue;
+            }
+            let Definition { name, connection, sql } =
+                serde_json::from_str(&text).map_err(|error| NamedSourcesError::Line { line, error })?;
+            all.add(name, connection, sql);
+        }
+        Ok(all)
+    }
+
+    /// Adds one; without a connection, each has it.
+    pub fn add(&mut self, name: String, connection: Option<String>, sql: String) {
+        self.0.entry(name.clone()).or_default().push(Definition { name, connection, sql });
+    }
+
+    fn sql(&self, name: &str, connection: &str) -> Option<&str> {
+        let of = |own: bool| {
+            let is = move |known: &&Definition| known.connection.as_deref() == own.then_some(connection);
+            self.0.get(name)?.iter().find(is)
+        };
+        of(true).or_else(|| of(false)).map(|known| known.sql.as_str())
+    }
+}
+
+/// What each query and named source that a policy grants reads.
+///
+/// ```
+/// use portcullis_audit::reads::{Followed, NamedSources};
+///
+/// let policy = portcullis_document::read_policy(
+///     r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["sql"], "grants": [
+///         {"connection_name": "dw", "source": "SELECT * FROM db.s.roads"},
+///         {"connection_name": "dw", "source": "SELECT * FRM db.s.rivers"}]}]"#,
+/// )?;
+/// let followed = Followed::of(&policy, &NamedSources::default());
+/// let grants = policy.tokens()[0].grants();
+/// let reads = followed.reads(grants[0].connection(), grants[0].source()).unwrap();
+/// assert_eq!(reads.tables.len(), 1);
+/// assert_eq!(followed.unfollowed().count(), 1);
+/// # Ok::<(), portcullis_document::load::LoadError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct Followed<'p> {
+    /// By connection.
+    numbers: Vec<HashMap<&'p GrantSource, usize, RandomState>>,
+    outcomes: Vec<Outcome>,
+    /// In the order in which the policy grants them.
+    order: Vec<(ConnectionId, &'p GrantSource)>,
+    /// Where each is granted.
+    places: Vec<Vec<Place>>,
+}
+
+type Outcome = Result<Reads, Unreadable>;
+
+/// A grant: its token's place in the policy, and its own among the token's grants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The token's.
+    pub token: usize,
+    /// The grant's.
+    pub grant: usize,
+}
+
+/// A query or named source of which it is not known what it reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Unfollowed<'f> {
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// The query or named source.
+    pub source: &'f GrantSource,
+    /// Where it is granted; at least once.
+    pub places: &'f [Place],
+    /// Why.
+    pub why: &'f Unreadable,
+}
+
+impl<'p> Followed<'p> {
+    /// Reads each distinct query and named source that `policy` grants, on all cores. Linear in their texts.
+    pub fn of(policy: &'p Policy, named: &NamedSources) -> Self {
+        let (mut order, mut places) = (Vec::new(), Vec::<Vec<Place>>::new());
+        let mut numbers: Vec<HashMap<&GrantSource, usize, RandomState>> =
+            policy.connections().iter().map(|_| HashMap::default()).collect();
+        let grants = policy.tokens().iter().map(Token::grants).enumerate();
+        let grants =
+            grants.flat_map(|(token, grants)| grants.iter().zip((0..).map(move |grant| Place { token, grant })));
+        for (grant, place) in grants {
+            if !matches!(grant.source(), GrantSource::Query(_) | GrantSource::NamedSource(_)) {
+                continue;
+            }
+            let Some(numbers) = numbers.get_mut(grant.connection().index()) else { continue };
+            let number = *numbers.entry(grant.source()).or_insert_with(|| {
+                order.push((grant.connection(), grant.source()));
+                places.push(Vec::new());
+                places.len() - 1
+            });
+            if let Some(places) = places.get_mut(number) {
+                places.push(place);
+            }
+        }
+        let texts: Vec<_> = order.iter().map(|&(connection, source)| text(policy, named, connection, source)).collect();
+        let threads = thread::available_parallelism().map_or(1, NonZero::get);
+        let each = texts.len().div_ceil(threads).max(1);
+        let read: Vec<Vec<Outcome>> = thread::scope(|scope| {
+            let parts: Vec<_> = texts.chunks(each).map(|part| scope.spawn(|| read_all(part))).collect();
+            let joined = parts.into_iter().map(thread::ScopedJoinHandle::join);
+            joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
+        });
+        Self { numbers, outcomes: read.into_iter().flatten().collect(), order, places }
+    }
+
+    /// What a source reads; `None` if it is no query or named source that the policy grants, or that is not known.
+    pub fn reads(&self, connection: ConnectionId, source: &GrantSource) -> Option<&Reads> {
+        self.outcome(connection, source)?.as_ref().ok()
+    }
+
+    /// What a source reads, or why that is not known; `None` if it is no query or named source that the policy grants.
+    pub fn outcome(&self, connection: ConnectionId, source: &GrantSource) -> Option<&Result<Reads, Unreadable>> {
+        self.outcomes.get(*self.numbers.get(connection.index())?.get(source)?)
+    }
+
+    /// Those that are followed, and what they read.
+    pub fn all(&self) -> impl Iterator<Item = (ConnectionId, &'p GrantSource, &Reads)> {
+        let all = self.order.iter().zip(&self.outcomes);
+        all.filter_map(|(&(connection, source), outcome)| Some((connection, source, outcome.as_ref().ok()?)))
+    }
+
+    /// Those of which it is not known what they read.
+    pub fn unfollowed(&self) -> impl Iterator<Item = Unfollowed<'_>> {
+        let all = self.order.iter().zip(&self.outcomes).zip(&self.places);
+        all.filter_map(|((&(connection, source), outcome), places)| {
+            Some(Unfollowed { connection, source, places, why: outcome.as_ref().err()? })
+        })
+    }
+}
+
+/// The SQL of a source, and its dialect.
+fn text<'t>(
+    policy: &Policy,
+    named: &'t NamedSources,
+    connection: ConnectionId,
+    source: &'t GrantSource,
+) -> Result<(&'t str, Dialect), Unreadable> {
+    let Some(connection) = policy.connection(connection) else { return Err(unplaced("no such connection".to_owned())) };
+    match source {
+        GrantSource::Query(_) if connection.named_sources_only() => {
+            Err(unplaced("nobody can run it: its connection accepts named sources only".to_owned()))
+        }
+        GrantSource::Query(query) => Ok((query.as_str(), connection.dialect())),
+        GrantSource::NamedSource(name) => match named.sql(name.as_str(), connection.name()) {
+            Some(sql) => Ok((sql, connection.dialect())),
+            None => Err(unplaced("its SQL is not known, since the policy does not hold it".to_owned())),
+        },
+        _ => Err(unplaced("it is no query".to_owned())),
+    }
+}
+
+fn read_all(texts: &[Result<(&str, Dialect), Unreadable>]) -> Vec<Outcome> {
+    let longest = texts.iter().flatten().map(|(sql, _)| sql.len()).max().unwrap_or(0);
+    let all = || {
+        let one =
+            |text: &Result<(&str, Dialect), Unreadable>| text.clone().and_then(|(sql, dialect)| read(sql, dialect));
+        Ok(texts.iter().map(one).collect())
+    };
+    on_deep_stack(longest, all).unwrap_or_else(|why| texts.iter().map(|_| Err(why.clone())).collect())
+}

@@ -1,0 +1,126 @@
+//! What names of a query stand for results of the query itself, not for tables.
+
+use std::ptr;
+
+use sqlparser::ast::{Query, Select, SetExpr, SetOperator, TableFactor, TableWithJoins};
+
+use super::relation::folded;
+use portcullis::name::Dialect;
+
+/// The queries of one `WITH`, and how many of them are visible where the visitor stands.
+#[derive(Default)]
+pub(super) struct With {
+    queries: Vec<(String, *const Query, Recursion)>,
+    visible: usize,
+}
+
+/// Whether a `WITH` query may read itself.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Recursion {
+    /// Its name in it is a table's.
+    None,
+    Itself,
+    /// And those behind it.
+    All,
+}
+
+impl With {
+    pub(super) fn of(query: &Query, dialect: Dialect) -> Self {
+        let Some(with) = &query.with else { return Self::default() };
+        // These leave out `RECURSIVE`: what recurs is told by its form.
+        let unsaid = matches!(dialect, Dialect::Snowflake | Dialect::Oracle);
+        let queries = with.cte_tables.iter().map(|cte| {
+            let recursion = if with.recursive {
+                Recursion::All
+            } else if unsaid && is_union(&cte.query.body) {
+                Recursion::Itself
+            } else {
+                Recursion::None
+            };
+            (folded(&cte.alias.name, dialect), ptr::from_ref(&*cte.query), recursion)
+        });
+        let queries: Vec<_> = queries.collect();
+        Self { visible: queries.len(), queries }
+    }
+
+    /// Notes that the visitor goes into `query`, or comes out of it, if it is one of these.
+    pub(super) fn at(&mut self, query: &Query, enters: bool) {
+        let Some(at) = self.queries.iter().position(|(_, known, _)| ptr::eq(*known, query)) else { return };
+        let recursion = self.queries.get(at).map_or(Recursion::None, |(_, _, recursion)| *recursion);
+        self.visible = match (enters, recursion) {
+            (false, _) | (_, Recursion::All) => self.queries.len(),
+            (true, Recursion::Itself) => at + 1,
+            (true, Recursion::None) => at,
+        };
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.queries.iter().take(self.visible).any(|(known, ..)| known == name)
+    }
+}
+
+fn is_union(body: &SetExpr) -> bool {
+    matches!(body, SetExpr::SetOperation { op: SetOperator::Union, .. })
+}
+
+/// The aliases of one `FROM`: a path that begins with one may be of that table's row, and no table.
+pub(super) struct From {
+    all: Vec<String>,
+    /// How many of them stand before where the visitor is; `None` outside of the `FROM`, where all are visible.
+    before: Option<usize>,
+    first: *const TableFactor,
+    last: *const TableFactor,
+    factors: Vec<*const TableFactor>,
+}
+
+impl From {
+    pub(super) fn of(select: &Select, dialect: Dialect) -> Self {
+        let mut factors = Vec::new();
+        select.from.iter().for_each(|tables| collect(tables, &mut factors));
+        let all = factors.iter().map(|factor| alias(factor, dialect)).collect();
+        let factors: Vec<*const TableFactor> = factors.into_iter().map(ptr::from_ref).collect();
+        let end = |factor: Option<&*const TableFactor>| factor.copied().unwrap_or(ptr::null());
+        Self { all, before: None, first: end(factors.first()), last: end(factors.last()), factors }
+    }
+
+    /// Notes that the visitor goes into `factor`, or comes out of it.
+    pub(super) fn at(&mut self, factor: &TableFactor, enters: bool) {
+        let Some(at) = self.factors.iter().position(|known| ptr::eq(*known, factor)) else { return };
+        self.before = match (enters, self.before) {
+            (true, None) if ptr::eq(self.first, factor) => Some(0),
+            (true, before) => before,
+            (false, _) if ptr::eq(self.last, factor) => None,
+            (false, _) => Some(at + 1),
+        };
+    }
+
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.all.iter().take(self.before.unwrap_or(self.all.len())).any(|known| known == name)
+    }
+}
+
+/// The tables of a `FROM`, those of joins in parentheses too, in the order in which they are visited.
+fn collect<'q>(tables: &'q TableWithJoins, factors: &mut Vec<&'q TableFactor>) {
+    let all = std::iter::once(&tables.relation).chain(tables.joins.iter().map(|join| &join.relation));
+    for factor in all {
+        match factor {
+            TableFactor::NestedJoin { table_with_joins, .. } => collect(table_with_joins, factors),
+            other => factors.push(other),
+        }
+    }
+}
+
+/// What the rest of the query calls it.
+fn alias(factor: &TableFactor, dialect: Dialect) -> String {
+    let (alias, name) = match factor {
+        TableFactor::Table { alias, name, .. } => (alias.as_ref(), name.0.last().and_then(|part| part.as_ident())),
+        TableFactor::Derived { alias, .. }
+        | TableFactor::TableFunction { alias, .. }
+        | TableFactor::Function { alias, .. }
+        | TableFactor::UNNEST { alias, .. }
+        | TableFactor::Pivot { alias, .. }
+        | TableFactor::Unpivot { alias, .. } => (alias.as_ref(), None),
+        _ => (None, None),
+    };
+    alias.map(|alias| &alias.name).or(name).map_or_else(String::new, |name| folded(name, dialect))
+}

@@ -1,0 +1,121 @@
+//! What a report says of a policy and its findings.
+
+use jiff::tz::TimeZone;
+
+use super::data::{FindingRow, Lives, Month, Report};
+use super::tally::Tally;
+use crate::lint::{Finding, Severity};
+use portcullis::base::Timestamp;
+use portcullis::model::{Expiry, Policy, Token};
+
+/// How many months are shown.
+const MONTHS: usize = 24;
+
+/// How many findings are shown: a page is for people.
+const FINDINGS: usize = 200;
+
+impl Report {
+    /// A report on `policy`, whatever is known of catalogs and findings left open.
+    pub fn new(title: impl Into<String>, policy: &Policy, now: Timestamp) -> Self {
+        Self {
+            title: title.into(),
+            made: Timestamp::from_unix(now.seconds(), 0),
+            tokens: policy.tokens().len() as u64,
+            grants: policy.tokens().iter().map(|token| token.grants().len() as u64).sum(),
+            connections: policy.connections().len() as u64,
+            lives: Lives::of(policy.tokens(), now),
+            ..Self::default()
+        }
+    }
+
+    /// With what was found, the worst first; of very many, the first.
+    #[must_use]
+    pub fn with_findings(mut self, findings: &[Finding]) -> Self {
+        self.findings = findings.iter().take(FINDINGS).map(row).collect();
+        for finding in findings.iter().skip(FINDINGS) {
+            let severity = Severity::ALL.iter().position(|severity| *severity == finding.rule.severity);
+            if let Some(count) = severity.and_then(|at| self.findings_left_out.get_mut(at)) {
+                *count += 1;
+            }
+        }
+        self
+    }
+
+    /// With what is exposed of the catalog of that name.
+    #[must_use]
+    pub fn with_catalog(mut self, name: impl Into<String>, tally: &Tally<'_>) -> Self {
+        let (exposure, matrix) = tally.sum();
+        self.catalog = Some(name.into());
+        self.exposure = Some(exposure);
+        self.matrix = Some(matrix);
+        self
+    }
+}
+
+fn row(finding: &Finding) -> FindingRow {
+    FindingRow {
+        severity: finding.rule.severity,
+        code: finding.rule.code.to_owned(),
+        place: format!("{}:{}, {}", finding.file, finding.line, finding.place),
+        token: finding.token.clone(),
+        message: finding.message.clone(),
+        fix: finding.fix.clone().into_owned(),
+        paste: finding.paste.clone(),
+    }
+}
+
+impl Lives {
+    /// Of `tokens`, at `now`.
+    pub fn of(tokens: &[Token], now: Timestamp) -> Self {
+        let mut lives = Self { months: months(now), ..Self::default() };
+        for token in tokens {
+            let count = match token.expiry() {
+                Expiry::Never => &mut lives.never,
+                expiry if expiry.is_expired(now) => &mut lives.expired,
+                Expiry::At(end) => {
+                    let of = month_of(end);
+                    let here = lives.months.iter_mut().find(|month| Some((month.year, month.month)) == of);
+                    here.map_or(&mut lives.later, |month| &mut month.ends)
+                }
+            };
+            *count += 1;
+        }
+        lives
+    }
+}
+
+fn month_of(at: Timestamp) -> Option<(i16, i8)> {
+    let civil = at.to_jiff()?.to_zoned(TimeZone::UTC);
+    Some((civil.year(), civil.month()))
+}
+
+fn months(now: Timestamp) -> Vec<Month> {
+    let next =
+        |&(year, month): &(i16, i8)| Some(if month < 12 { (year, month + 1) } else { (year.checked_add(1)?, 1) });
+    let months = std::iter::successors(month_of(now), next).take(MONTHS);
+    months.map(|(year, month)| Month { year, month, ends: 0 }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_ends_once() {
+        let policy = portcullis_document::load::policy(
+            r#"[{"id": "a", "token": "1", "allowed_apis": ["lds"], "expiration_date": "2026-11-24"},
+            {"id": "b", "token": "2", "allowed_apis": ["lds"], "expiration_date": "2026-11-30"},
+            {"id": "c", "token": "3", "allowed_apis": ["lds"], "expiration_date": "2027-01-01"},
+            {"id": "d", "token": "4", "allowed_apis": ["lds"], "expiration_date": "2028-10-31T23:59:59Z"},
+            {"id": "e", "token": "5", "allowed_apis": ["lds"], "expiration_date": "2028-11-01"},
+            {"id": "f", "token": "6", "allowed_apis": ["lds"]}]"#,
+        )
+        .unwrap();
+        let Lives { expired, months, later, never } =
+            Lives::of(policy.tokens(), "2026-11-24T12:00:00Z".parse().unwrap());
+        let ends: Vec<_> =
+            months.iter().filter(|month| month.ends > 0).map(|month| (month.year, month.month, month.ends)).collect();
+        assert_eq!((expired, later, never, months.len()), (1, 1, 1, 24));
+        assert_eq!(ends, [(2026, 11, 1), (2027, 1, 1), (2028, 10, 1)]);
+    }
+}

@@ -1,0 +1,324 @@
+//! What of a catalog each token exposes, name by name.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::fmt;
+
+use foldhash::fast::RandomState;
+use smallvec::SmallVec;
+
+use super::data::{Exposed, ExposedSchema, Exposure, Matrix, MatrixRow};
+use super::grants::{Grants, Source};
+use crate::reads::Followed;
+use portcullis::base::Timestamp;
+use portcullis::model::{Connection, ConnectionId, Policy, Referers};
+use portcullis::name::{CanonicalName, Name, NameBuffer};
+
+/// How many tokens and schemas the charts show.
+const BARS: usize = 20;
+const ROWS: usize = 30;
+const COLUMNS: usize = 16;
+
+/// Counts names of a catalog, seen one by one and not kept, by who may read them.
+///
+/// Names of one schema that the same patterns cover count together, and granted resources each for itself: memory grows
+/// with those sets, with grants and with schemas, not with names. What a name costs does not depend on how many tokens
+/// have those grants. What a token exposes is summed over its own grants: linear in them and, for each of its patterns, in
+/// the sets that it is in.
+///
+/// ```
+/// use portcullis_audit::report::{Report, Tally};
+///
+/// let policy = portcullis_document::read_policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["maps"],
+///     "grants": [{"connection_name": "dw", "source": "db.s.*"}]}]"#)?;
+/// let now = "2026-11-24".parse().unwrap();
+/// let mut tally = Tally::new(&policy, now);
+/// assert!(tally.see("dw", "db.s.roads") && tally.see("dw", "db.t.roads") && !tally.see("dw", "db..roads"));
+/// let exposure = Report::new("policy.json", &policy, now).with_catalog("catalog.csv", &tally).exposure.unwrap();
+/// assert_eq!((exposure.names, exposure.exposed, exposure.tokens[0].names), (2, 1, 1));
+/// # Ok::<(), portcullis_document::load::LoadError>(())
+/// ```
+pub struct Tally<'p> {
+    policy: &'p Policy,
+    grants: Grants,
+    numbers: HashMap<&'p str, ConnectionId>,
+    schemas: Vec<Schema>,
+    schema_numbers: HashMap<Box<[u8]>, u32>,
+    /// By the number of a set of patterns.
+    sets: Vec<Count>,
+    /// By connection and the number of a granted resource: how often it was seen, and in which set.
+    resources: Vec<Vec<Option<(Count, u32)>>>,
+    /// How many queries and named sources it is not known of what they read.
+    not_followed: u64,
+}
+
+struct Schema {
+    shown: String,
+    /// Of those of the policy.
+    connection: Option<ConnectionId>,
+    names: u64,
+    /// How many of them some token exposes itself, and how many itself or through queries.
+    own: u64,
+    any: u64,
+    /// The numbers of the sets of patterns that cover names of it, by the numbers of the patterns.
+    sets: HashMap<Box<[u32]>, u32, RandomState>,
+}
+
+/// So many names of a schema.
+#[derive(Debug, Clone, Copy)]
+struct Count {
+    schema: u32,
+    names: u64,
+}
+
+/// How many names a token exposes.
+#[derive(Debug, Clone, Copy)]
+struct Total {
+    token: usize,
+    own: u64,
+    /// Itself or through queries.
+    any: u64,
+}
+
+impl<'p> Tally<'p> {
+    /// Before any name is seen. Tokens that are expired at `now` expose nothing. What queries read is not looked at.
+    pub fn new(policy: &'p Policy, now: Timestamp) -> Self {
+        Self::of(policy, now, None)
+    }
+
+    /// As [`new`](Self::new), with what queries and named sources read, as `followed` tells of the same policy.
+    pub fn following(policy: &'p Policy, now: Timestamp, followed: &Followed<'_>) -> Self {
+        Self { not_followed: followed.unfollowed().count() as u64, ..Self::of(policy, now, Some(followed)) }
+    }
+
+    fn of(policy: &'p Policy, now: Timestamp, followed: Option<&Followed<'_>>) -> Self {
+        let grants = Grants::of(policy, now, followed);
+        let resources = grants.connections.iter().map(|sources| vec![None; sources.resources()]).collect();
+        let names = policy.connections().iter().map(Connection::name);
+        Self {
+            policy,
+            grants,
+            numbers: names.zip((0..).map(ConnectionId::new)).collect(),
+            schemas: Vec::new(),
+            schema_numbers: HashMap::new(),
+            sets: Vec::new(),
+            resources,
+            not_followed: 0,
+        }
+    }
+
+    /// Takes in a name of the catalog, as the connection's dialect writes it. False where it is malformed (N2.4): then it
+    /// is not counted. On a connection that the policy does not know, names are exposed to nobody.
+    pub fn see(&mut self, connection: &str, name: &str) -> bool {
+        let at = self.numbers.get(connection).copied();
+        let dialect = at.and_then(|at| self.policy.connection(at)).map(Connection::dialect).unwrap_or_default();
+        let mut buffer = NameBuffer::new();
+        let Ok(name) = CanonicalName::read(name, dialect, &mut buffer) else { return false };
+        let name = name.as_bytes();
+        let schema = self.schema(connection, at, name);
+        self.count(at, schema, name);
+        true
+    }
+
+    /// The number of the name's schema: its connection, and all but the last segment.
+    fn schema(&mut self, connection: &str, at: Option<ConnectionId>, name: &[u8]) -> u32 {
+        let path = memchr::memrchr(b'.', name).and_then(|dot| name.get(..dot)).unwrap_or_default();
+        // A connection's name may hold anything but is apart by what no path holds.
+        let key: Vec<u8> = [connection.as_bytes(), b"\0", path].concat();
+        if let Some(&number) = self.schema_numbers.get(key.as_slice()) {
+            return number;
+        }
+        let dialect = at.and_then(|at| self.policy.connection(at)).map(Connection::dialect).unwrap_or_default();
+        let shown = if path.is_empty() { String::new() } else { Name::of_canonical(path).display(dialect).to_string() };
+        let several = self.policy.connections().len() > 1 || at.is_none() || shown.is_empty();
+        let shown = if several { format!("{connection}: {shown}") } else { shown };
+        let number = u32::try_from(self.schemas.len()).unwrap_or(u32::MAX);
+        self.schemas.push(Schema { shown, connection: at, names: 0, own: 0, any: 0, sets: HashMap::default() });
+        self.schema_numbers.insert(key.into(), number);
+        number
+    }
+
+    /// Counts a name of that connection and schema.
+    fn count(&mut self, at: Option<ConnectionId>, number: u32, name: &[u8]) {
+        let Some(schema) = self.schemas.get_mut(number as usize) else { return };
+        schema.names += 1;
+        let sources = at.and_then(|at| self.grants.connections.get(at.index()));
+        let (Some(at), Some(sources)) = (at, sources) else { return };
+        let covered = sources.covering(name);
+        schema.own += u64::from(covered.own);
+        schema.any += u64::from(covered.any);
+        let set = schema.sets.get(covered.patterns.as_slice()).copied().unwrap_or_else(|| {
+            let next = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+            self.sets.push(Count { schema: number, names: 0 });
+            schema.sets.insert(covered.patterns.as_slice().into(), next);
+            next
+        });
+        if let Some(count) = self.sets.get_mut(set as usize) {
+            count.names += 1;
+        }
+        let resources = self.resources.get_mut(at.index());
+        if let (Some(resources), Some(resource)) = (resources, covered.resource)
+            && let Some(seen) = resources.get_mut(resource as usize)
+        {
+            seen.get_or_insert((Count { schema: number, names: 0 }, set)).0.names += 1;
+        }
+    }
+
+    /// How many names each token exposes itself, by its place in the policy; tokens that expose none are left out.
+    pub fn by_token(&self) -> HashMap<usize, u64> {
+        let mut reader = Reader::of(self);
+        let own = (0..self.grants.tokens()).map(|token| (token, reader.names(self.grants.own(token))));
+        own.filter(|(_, names)| *names > 0).collect()
+    }
+
+    /// How many names each token exposes that exposes some, the most first.
+    fn totals(&self, reader: &mut Reader<'_, '_>) -> Vec<Total> {
+        let mut totals: Vec<Total> = Vec::new();
+        for token in 0..self.grants.tokens() {
+            let (itself, sources) = (self.grants.own(token), self.grants.any(token));
+            let own = reader.names(itself);
+            let any = if *sources == *itself { own } else { reader.names(&sources) };
+            if any > 0 {
+                totals.push(Total { token, own, any });
+            }
+        }
+        totals.sort_unstable_by_key(|total| (Reverse(total.any), total.token));
+        totals
+    }
+
+    /// What has been seen, for charts.
+    pub(super) fn sum(&self) -> (Exposure, Matrix) {
+        let mut reader = Reader::of(self);
+        let tokens = self.totals(&mut reader);
+        let mut schemas: Vec<(u32, &Schema)> = (0..).zip(&self.schemas).collect();
+        schemas.sort_by_key(|(number, schema)| (Reverse(schema.names), *number));
+        let matrix = self.matrix(&mut reader, &tokens, &schemas);
+        let exposed = |total: &Total| {
+            let token = self.policy.tokens().get(total.token)?;
+            let public = *token.referers() != Referers::Any;
+            let through_queries = total.any - total.own;
+            Some(Exposed { token: token.id().to_owned(), names: total.own, through_queries, public })
+        };
+        let schema = |(_, schema): &(u32, &Schema)| ExposedSchema {
+            schema: schema.shown.clone(),
+            names: schema.names,
+            exposed: schema.own,
+            through_queries: schema.any - schema.own,
+        };
+        let exposure = Exposure {
+            names: self.schemas.iter().map(|schema| schema.names).sum(),
+            exposed: self.schemas.iter().map(|schema| schema.own).sum(),
+            through_queries: self.schemas.iter().map(|schema| schema.any - schema.own).sum(),
+            not_followed: self.not_followed,
+            tokens: tokens.iter().take(BARS).filter_map(exposed).collect(),
+            tokens_left_out: tokens.len().saturating_sub(BARS) as u64,
+            schemas: schemas.iter().take(BARS).map(schema).collect(),
+            schemas_left_out: schemas.len().saturating_sub(BARS) as u64,
+        };
+        (exposure, matrix)
+    }
+
+    fn matrix(&self, reader: &mut Reader<'_, '_>, tokens: &[Total], schemas: &[(u32, &Schema)]) -> Matrix {
+        let column_of: HashMap<u32, usize> =
+            schemas.iter().take(COLUMNS).enumerate().map(|(column, (number, _))| (*number, column)).collect();
+        let row = |total: &Total| {
+            let token = self.policy.tokens().get(total.token)?.id().to_owned();
+            let mut names: Vec<u64> = vec![0; column_of.len()];
+            reader.each(&self.grants.any(total.token), |count| {
+                if let Some(cell) = column_of.get(&count.schema).and_then(|&column| names.get_mut(column)) {
+                    *cell += count.names;
+                }
+            });
+            Some(MatrixRow { token, names })
+        };
+        let rows = tokens.iter().take(ROWS).filter_map(row).collect();
+        Matrix {
+            schemas: schemas.iter().take(COLUMNS).map(|(_, schema)| (schema.shown.clone(), schema.names)).collect(),
+            rows,
+            left_out: (tokens.len().saturating_sub(ROWS) as u64, schemas.len().saturating_sub(COLUMNS) as u64),
+        }
+    }
+}
+
+impl fmt::Debug for Tally<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tally").field("schemas", &self.schemas.len()).finish_non_exhaustive()
+    }
+}
+
+/// A tally, turned from sets of patterns to what sources cover.
+struct Reader<'t, 'p> {
+    tally: &'t Tally<'p>,
+    /// By connection and the number of a pattern, the sets that it is in.
+    sets_of: Vec<Vec<Vec<u32>>>,
+    /// By connection, its schemas.
+    schemas_of: Vec<Vec<Count>>,
+    /// By set, the last round in which it was counted.
+    counted: Vec<u64>,
+    round: u64,
+}
+
+impl<'t, 'p> Reader<'t, 'p> {
+    fn of(tally: &'t Tally<'p>) -> Self {
+        let connections = &tally.grants.connections;
+        let mut sets_of: Vec<Vec<Vec<u32>>> =
+            connections.iter().map(|sources| vec![Vec::new(); sources.patterns()]).collect();
+        let mut schemas_of = vec![Vec::new(); connections.len()];
+        for (number, schema) in (0..).zip(&tally.schemas) {
+            let Some(at) = schema.connection.map(ConnectionId::index) else { continue };
+            if let Some(schemas) = schemas_of.get_mut(at) {
+                schemas.push(Count { schema: number, names: schema.names });
+            }
+            let Some(sets_of) = sets_of.get_mut(at) else { continue };
+            for (patterns, &set) in &schema.sets {
+                for &pattern in patterns {
+                    if let Some(sets) = sets_of.get_mut(pattern as usize) {
+                        sets.push(set);
+                    }
+                }
+            }
+        }
+        Self { tally, sets_of, schemas_of, counted: vec![0; tally.sets.len()], round: 0 }
+    }
+
+    /// How many names some of the sources cover.
+    fn names(&mut self, sources: &[Source]) -> u64 {
+        let mut names = 0;
+        self.each(sources, |count| names += count.names);
+        names
+    }
+
+    /// Hands the names that some of the sources cover to `see`, each in one count. The sources are in order, each once: so
+    /// what covers a resource was taken before it.
+    fn each(&mut self, sources: &[Source], mut see: impl FnMut(Count)) {
+        self.round += 1;
+        let mut whole: SmallVec<[ConnectionId; 4]> = SmallVec::new();
+        for source in sources {
+            match *source {
+                Source::All(at) => {
+                    whole.push(at);
+                    self.schemas_of.get(at.index()).into_iter().flatten().for_each(|count| see(*count));
+                }
+                Source::Pattern(at, _) | Source::Resource(at, _) if whole.binary_search(&at).is_ok() => {}
+                Source::Pattern(at, pattern) => {
+                    let sets = self.sets_of.get(at.index()).and_then(|sets_of| sets_of.get(pattern as usize));
+                    for &set in sets.into_iter().flatten() {
+                        let last = self.counted.get_mut(set as usize);
+                        let is_new = last.is_some_and(|last| std::mem::replace(last, self.round) != self.round);
+                        if let Some(count) = self.tally.sets.get(set as usize).filter(|_| is_new) {
+                            see(*count);
+                        }
+                    }
+                }
+                Source::Resource(at, resource) => {
+                    let seen = self.tally.resources.get(at.index()).and_then(|seen| seen.get(resource as usize));
+                    if let Some(Some((count, set))) = seen
+                        && self.counted.get(*set as usize) != Some(&self.round)
+                    {
+                        see(*count);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Nothing is suggested that was not checked.
+
+use std::io::{self, BufRead};
+
+use super::{Suggestion, Verdict};
+use crate::usage::each_line;
+use portcullis::base::Timestamp;
+use portcullis::decision::{Decision, Replay};
+use portcullis::model::{Grant, GrantSource, Operation, Policy, Token};
+use portcullis::snapshot::{Options, Snapshot};
+use portcullis_diff::algebra::{Algebra, Names};
+use portcullis_document::load;
+use portcullis_http::wire::{ReplayRequest, Replayed};
+
+/// Why a suggestion is not to be relied on. A bug, unless the log could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SuggestError {
+    /// It cannot be read or compiled, or a grant of it lies within none of its token's.
+    #[error("{0}: this is a bug, and the suggestion is not to be used")]
+    Wider(String),
+    /// A request that the policy allows would be denied.
+    #[error(
+        "line {line} is allowed to token `{token}`, and would not be: this is a bug, and the suggestion is not to be used"
+    )]
+    Lost {
+        /// The line of the log.
+        line: u64,
+        /// The token's id.
+        token: String,
+    },
+    /// The log cannot be read again.
+    #[error("cannot read the log again: {0}")]
+    Log(#[from] io::Error),
+}
+
+/// A suggestion that lies within its policy.
+#[derive(Debug)]
+pub struct Confirmed {
+    document: String,
+    policy: Policy,
+    snapshot: Snapshot,
+}
+
+impl Suggestion {
+    /// Reads the suggested document, and makes sure that each of its grants lies within one of the same token of `policy`,
+    /// under every API that considers it, and that nothing else of the token has changed.
+    ///
+    /// # Errors
+    ///
+    /// If not: a bug.
+    pub fn confirm(&self, policy: &Policy) -> Result<Confirmed, SuggestError> {
+        let document = self.document(policy);
+        let suggested = load::policy(document.clone()).map_err(|error| SuggestError::Wider(error.to_string()))?;
+        let kept = policy.tokens().iter().zip(&self.tokens);
+        let kept: Vec<&Token> =
+            kept.filter(|(_, token)| token.verdict != Verdict::UnusedDropped).map(|(token, _)| token).collect();
+        if kept.len() != suggested.tokens().len() {
+            return Err(SuggestError::Wider("a token is lost".to_owned()));
+        }
+        for (old, new) in kept.into_iter().zip(suggested.tokens()) {
+            let is_same = old.id() == new.id()
+                && old.digest() == new.digest()
+                && old.apis() == new.apis()
+                && old.referers() == new.referers()
+                && old.expiry() == new.expiry();
+            if !is_same {
+                return Err(SuggestError::Wider(format!("token `{}` is another one", old.id())));
+            }
+            if let Some(wider) = new.grants().iter().find(|grant| !is_within(policy, old, &suggested, grant)) {
+                let id = old.id();
+                return Err(SuggestError::Wider(format!("`{:?}` is within no grant of token `{id}`", wider.source())));
+            }
+        }
+        let snapshot = Snapshot::compile(&suggested, &Options::default());
+        let snapshot = snapshot.map_err(|error| SuggestError::Wider(error.to_string()))?;
+        Ok(Confirmed { document, policy: suggested, snapshot })
+    }
+}
+
+impl Confirmed {
+    /// The policy document, with digests for secrets.
+    pub fn document(&self) -> &str {
+        &self.document
+    }
+
+    /// The policy.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// Decides each line of `log` again that was allowed and that `old`, the policy as it is, still allows: the suggestion
+    /// allows it as well. Tells how many there were.
+    ///
+    /// # Errors
+    ///
+    /// If it does not, which is a bug, or if the log cannot be read.
+    pub fn replay(&self, log: impl BufRead, old: &Replay<'_>, now: Timestamp) -> Result<u64, SuggestError> {
+        let new = Replay::new(&self.snapshot);
+        let (mut count, mut lost) = (0, None);
+        each_line(log, |number, line| {
+            let Ok(request) = ReplayRequest::read(line) else { return };
+            if lost.is_some() || request.logged().is_some_and(|logged| logged.is_err()) {
+                return;
+            }
+            if let Replayed::Decided(Decision::Allow(allow)) = request.decide_grants(old, now) {
+                count += 1;
+                if !matches!(request.decide_grants(&new, now), Replayed::Decided(Decision::Allow(_))) {
+                    lost = Some((number, allow.token().to_owned()));
+                }
+            }
+        })?;
+        lost.map_or(Ok(count), |(line, token)| Err(SuggestError::Lost { line, token }))
+    }
+}
+
+/// Whether the token's grants cover all that `grant` does, under every API that considers that.
+fn is_within(policy: &Policy, token: &Token, suggested: &Policy, grant: &Grant) -> bool {
+    let Some(connection) = suggested.connection(grant.connection()) else { return false };
+    let is_here = |old: &&Grant| policy.connection(old.connection()).is_some_and(|on| on.name() == connection.name());
+    let old: Vec<&GrantSource> = token.grants().iter().filter(is_here).map(Grant::source).collect();
+    let apis = token.apis().iter().filter_map(|api| policy.apis().get(api));
+    let contexts = apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation)));
+    let mut contexts = contexts.filter(|kinds| kinds.contains(grant.source().kind())).peekable();
+    let algebra = Algebra::new(connection.dialect());
+    // One that no API considers gives nothing, and must be there as it is.
+    contexts.peek().map_or_else(|| old.contains(&grant.source()), |_| true)
+        && contexts.all(|kinds| {
+            let considered: Vec<&GrantSource> = old.iter().copied().filter(|old| kinds.contains(old.kind())).collect();
+            cover(algebra, &considered, grant.source())
+        })
+}
+
+fn cover(algebra: Algebra, old: &[&GrantSource], new: &GrantSource) -> bool {
+    fn names(source: &GrantSource) -> Option<Names<'_>> {
+        match source {
+            GrantSource::Pattern(pattern) => Some(Names::from(pattern)),
+            GrantSource::Resource(name) => Some(Names::from(name)),
+            GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => None,
+        }
+    }
+    let whole: Vec<Names<'_>> = old.iter().copied().filter_map(names).collect();
+    old.iter().any(|old| **old == GrantSource::All || *old == new)
+        || names(new).is_some_and(|part| algebra.covered(part, &whole).is_yes())
+}

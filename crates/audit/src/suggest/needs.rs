@@ -1,0 +1,262 @@
+//! What each grant was needed for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::{self, BufRead};
+
+use super::narrow::{Outline, narrowed};
+use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenSuggestion, Verdict};
+use crate::usage::{Lines, each_line};
+use portcullis::base::Timestamp;
+use portcullis::decision::{Decision, Replay, Request, Source};
+use portcullis::model::{Connection, Grant, GrantKind, GrantKinds, GrantSource, Operation, Policy, Token};
+use portcullis::name::{CanonicalName, NameBuffer};
+use portcullis::query::NormalForm;
+use portcullis_http::wire::{ReplayRequest, Replayed};
+
+/// Names of a schema, or schemas, are kept up to this many; of more only what all have in common.
+pub(super) const MOST: usize = 1000;
+
+/// What the lines of decision logs needed of a policy.
+///
+/// Takes memory for the grants that were used and up to a thousand names for each of their schemas.
+#[derive(Debug)]
+pub struct Needs<'p> {
+    policy: &'p Policy,
+    numbers: HashMap<&'p str, usize>,
+    tokens: HashMap<usize, TokenNeeds>,
+    sampled: bool,
+}
+
+#[derive(Debug, Default)]
+struct TokenNeeds {
+    allowed: u64,
+    grants: BTreeMap<u32, GrantNeeds>,
+}
+
+/// What one grant was needed for.
+#[derive(Debug, Default)]
+pub(super) struct GrantNeeds {
+    pub(super) count: u64,
+    /// Resources, by all but their last segment; `None` once there are too many.
+    pub(super) schemas: Option<BTreeMap<Box<[u8]>, Outline>>,
+    /// Resources, by their number of segments.
+    pub(super) depths: BTreeMap<usize, Outline>,
+    pub(super) queries: BTreeSet<String>,
+    pub(super) named_sources: BTreeSet<String>,
+    /// Whether something was needed that cannot be granted by itself, or is not in the log.
+    pub(super) unclear: bool,
+    /// The kinds of grant that every use of it considered.
+    pub(super) considered: Option<GrantKinds>,
+}
+
+impl<'p> Needs<'p> {
+    /// Nothing is needed yet.
+    pub fn new(policy: &'p Policy) -> Self {
+        let numbers = policy.tokens().iter().map(Token::id).zip(0..).collect();
+        Self { policy, numbers, tokens: HashMap::new(), sampled: false }
+    }
+
+    /// Takes in a decision log. Lines that were allowed are decided again by the policy, whose snapshot is that of `replay`:
+    /// what it no longer allows is counted, and not needed. Of a line that cannot be decided again, the token needs all grants.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read. A broken line is counted.
+    pub fn read(&mut self, log: impl BufRead, replay: &Replay<'_>, now: Timestamp) -> io::Result<Lines> {
+        let mut lines = Lines::default();
+        each_line(log, |number, line| match ReplayRequest::read(line) {
+            Ok(request) => self.line(&request, replay, now, &mut lines),
+            Err(error) => {
+                lines.broken += 1;
+                lines.first_broken.get_or_insert((number, error));
+            }
+        })?;
+        Ok(lines)
+    }
+
+    /// Whether a log holds only a part of what was allowed, so that more may be needed than it says.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    fn line(&mut self, line: &ReplayRequest<'_>, replay: &Replay<'_>, now: Timestamp, lines: &mut Lines) {
+        self.sampled |= line.is_sampled();
+        if line.logged().is_some_and(|logged| logged.is_err()) {
+            lines.others += 1;
+            return;
+        }
+        let (allow, request) = match (line.decide_grants(replay, now), line.request()) {
+            (Replayed::Decided(Decision::Allow(allow)), Some(request)) => (allow, request),
+            (Replayed::Skipped(_), _) => {
+                lines.unclear += 1;
+                self.keep(line.token_id());
+                return;
+            }
+            _ => {
+                lines.no_longer += 1;
+                return;
+            }
+        };
+        lines.allowed += 1;
+        let Some(&number) = self.numbers.get(allow.token()) else { return };
+        let considered = considered(self.policy, &request);
+        let needs = self.tokens.entry(number).or_default();
+        needs.allowed += 1;
+        let grants = self.policy.tokens().get(number).map(Token::grants).unwrap_or_default();
+        for (&index, source) in allow.grants().iter().zip(line.sources(replay)) {
+            let Some(connection) =
+                grants.get(index as usize).and_then(|grant| self.policy.connection(grant.connection()))
+            else {
+                continue;
+            };
+            needs.grants.entry(index).or_default().needed(source, connection, considered);
+        }
+    }
+
+    /// Any of the token's grants may have been needed.
+    fn keep(&mut self, token: Option<&str>) {
+        let Some(&number) = token.and_then(|token| self.numbers.get(token)) else { return };
+        let needs = self.tokens.entry(number).or_default();
+        needs.allowed += 1;
+        let grants = self.policy.tokens().get(number).map(Token::grants).unwrap_or_default();
+        for (index, _) in (0..).zip(grants) {
+            needs.grants.entry(index).or_default().unclear = true;
+        }
+    }
+
+    /// The smallest grants for what was needed, each within one that its token has.
+    pub fn suggest(&self, options: &SuggestOptions) -> Suggestion {
+        let tokens = self.policy.tokens().iter().enumerate();
+        Suggestion { tokens: tokens.map(|(number, token)| self.token(number, token, options)).collect() }
+    }
+
+    fn token(&self, number: usize, token: &Token, options: &SuggestOptions) -> TokenSuggestion {
+        let needs = self.tokens.get(&number);
+        let mut suggested = TokenSuggestion {
+            id: token.id().to_owned(),
+            allowed: 0,
+            verdict: Verdict::Same,
+            grants: Vec::new(),
+            removed: Vec::new(),
+        };
+        let all = || token.grants().iter().map(|grant| self.grant(grant, grant.source().clone(), true)).collect();
+        let Some(needs) = needs else {
+            if options.drop_unused {
+                suggested.verdict = Verdict::UnusedDropped;
+                suggested.removed = token.grants().iter().map(|grant| self.removed(grant, 0)).collect();
+            } else {
+                suggested.verdict = Verdict::UnusedKept;
+                suggested.grants = all();
+            }
+            return suggested;
+        };
+        suggested.allowed = needs.allowed;
+        if needs.grants.is_empty() && !token.grants().is_empty() {
+            suggested.verdict = Verdict::GrantsUnusedKept;
+            suggested.grants = all();
+            return suggested;
+        }
+        for (index, grant) in (0..).zip(token.grants()) {
+            let Some(need) = needs.grants.get(&index) else {
+                suggested.removed.push(self.removed(grant, 0));
+                continue;
+            };
+            let dialect = self.policy.connection(grant.connection()).map(Connection::dialect).unwrap_or_default();
+            let kinds = self.instead_of(token, grant.source().kind());
+            let narrower = narrowed(grant.source(), need, kinds, dialect, self.policy.limits(), options);
+            let is_kept = narrower.contains(grant.source());
+            if !is_kept {
+                suggested.removed.push(self.removed(grant, need.count));
+            }
+            for source in narrower {
+                let is_same = source == *grant.source();
+                let grant = self.grant(grant, source, is_same);
+                let is_there = |other: &SuggestedGrant| other.connection == grant.connection && other.of == grant.of;
+                if !suggested.grants.iter().any(is_there) {
+                    suggested.grants.push(grant);
+                }
+            }
+        }
+        if !suggested.removed.is_empty() {
+            suggested.verdict = Verdict::Narrower;
+        }
+        suggested
+    }
+
+    /// The kinds of grant that each API of the token considers only if it considers `old`: others would give more.
+    fn instead_of(&self, token: &Token, old: GrantKind) -> GrantKinds {
+        let apis = token.apis().iter().filter_map(|api| self.policy.apis().get(api));
+        let contexts =
+            apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation)));
+        let more: Vec<GrantKind> = contexts.filter(|kinds| !kinds.contains(old)).flat_map(GrantKinds::iter).collect();
+        GrantKinds::of(&GrantKind::ALL.into_iter().filter(|kind| !more.contains(kind)).collect::<Vec<_>>())
+    }
+
+    fn grant(&self, grant: &Grant, of: GrantSource, is_kept: bool) -> SuggestedGrant {
+        let (connection, source) = self.written(grant, &of);
+        SuggestedGrant { connection, source, is_kept, of }
+    }
+
+    fn removed(&self, grant: &Grant, needed: u64) -> RemovedGrant {
+        let (connection, source) = self.written(grant, grant.source());
+        RemovedGrant { connection, source, needed }
+    }
+
+    fn written(&self, grant: &Grant, source: &GrantSource) -> (String, String) {
+        let connection = self.policy.connection(grant.connection());
+        let dialect = connection.map(Connection::dialect).unwrap_or_default();
+        (connection.map(Connection::name).unwrap_or_default().to_owned(), source.display(dialect))
+    }
+}
+
+/// The kinds of grant that the request is checked against.
+fn considered(policy: &Policy, request: &Request<'_>) -> GrantKinds {
+    let api = policy.apis().find(request.api).and_then(|api| policy.apis().get(api));
+    api.map_or(GrantKinds::NONE, |api| api.considers(request.operation))
+}
+
+impl GrantNeeds {
+    fn needed(&mut self, source: Option<Source<'_>>, connection: &Connection, considered: GrantKinds) {
+        self.count += 1;
+        let both = |kinds: GrantKinds| {
+            GrantKinds::of(&kinds.iter().filter(|kind| considered.contains(*kind)).collect::<Vec<GrantKind>>())
+        };
+        self.considered = Some(self.considered.map_or(considered, both));
+        match source {
+            Some(Source::Resource(name)) => {
+                let mut buffer = NameBuffer::new();
+                match CanonicalName::read(name, connection.dialect(), &mut buffer) {
+                    Ok(name) => self.resource(name.as_bytes()),
+                    Err(_) => self.unclear = true,
+                }
+            }
+            Some(Source::Query(text)) => match NormalForm::of(text, portcullis::query::MAX_QUERY_BYTES) {
+                Ok(query) if self.queries.len() <= MOST => drop(self.queries.insert(query.collect())),
+                _ => self.unclear = true,
+            },
+            Some(Source::NamedSource(name)) if self.named_sources.len() <= MOST => {
+                self.named_sources.insert(name.to_owned());
+            }
+            Some(Source::NamedSource(_)) | None => self.unclear = true,
+        }
+    }
+
+    fn resource(&mut self, name: &[u8]) {
+        let schema = memchr::memrchr(b'.', name).and_then(|dot| name.get(..dot)).unwrap_or_default();
+        let is_first = self.depths.is_empty();
+        let schemas = if is_first { Some(self.schemas.insert(BTreeMap::new())) } else { self.schemas.as_mut() };
+        if let Some(schemas) = schemas {
+            let is_new = !schemas.contains_key(schema);
+            if is_new && schemas.len() == MOST {
+                self.schemas = None;
+            } else {
+                schemas
+                    .entry(schema.into())
+                    .and_modify(|outline| outline.add(name))
+                    .or_insert_with(|| Outline::of(name));
+            }
+        }
+        let depth = memchr::memchr_iter(b'.', name).count() + 1;
+        self.depths.entry(depth).and_modify(|outline| outline.add(name)).or_insert_with(|| Outline::of(name));
+    }
+}

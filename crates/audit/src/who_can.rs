@@ -1,0 +1,189 @@
+//! Who can read a source, and what one token can read. Each answer is a decision.
+//!
+//! ```
+//! use portcullis_audit::who_can::readers;
+//! use portcullis_diff::witness::Asked;
+//! use portcullis::{Options, Snapshot};
+//!
+//! let policy = portcullis_document::read_policy(
+//!     r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["maps", "sql"],
+//!          "grants": [{"connection_name": "dw", "source": "db.sales.*"}]}]"#,
+//! )?;
+//! let snapshot = Snapshot::compile(&policy, &Options::default())?;
+//! let asked = Asked::Resource("db.sales.orders".to_owned());
+//! let found = readers(&policy, &snapshot, "dw", &asked, "2026-11-24".parse()?);
+//! assert_eq!((found[0].token.id(), found[0].ways.len()), ("a", 2));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use super::reads::Followed;
+use portcullis::base::Timestamp;
+use portcullis::decision::Decision;
+use portcullis::model::{Api, Connection, Grant, GrantSource, Operation, Policy, Token};
+use portcullis::name::Name;
+use portcullis::snapshot::Snapshot;
+use portcullis_diff::compare::{any_asked, any_referer};
+use portcullis_diff::witness::{Asked, Unconfirmed, Witness};
+
+/// A token that may read a source.
+#[derive(Debug, Clone)]
+pub struct Reader<'p> {
+    /// The token.
+    pub token: &'p Token,
+    /// Under which APIs, and by which grant; at least one.
+    pub ways: Vec<Way<'p>>,
+}
+
+/// An API under which a source may be read, or written by `imports`.
+#[derive(Debug, Clone, Copy)]
+pub struct Way<'p> {
+    /// The API.
+    pub api: &'p Api,
+    /// What the API is to do.
+    pub operation: Operation,
+    /// The grant that allows it: the most specific (N10).
+    pub grant: usize,
+}
+
+const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
+
+/// Every token of `policy`, compiled to `snapshot`, that may read `asked` on `connection` at `now`.
+///
+/// Each token is asked for under each of its APIs, and for both operations where they consider other grants, from a
+/// referer that it accepts. Linear in the tokens.
+pub fn readers<'p>(
+    policy: &'p Policy,
+    snapshot: &Snapshot,
+    connection: &str,
+    asked: &Asked,
+    now: Timestamp,
+) -> Vec<Reader<'p>> {
+    let reader = |token: &'p Token| {
+        let ways: Vec<Way<'p>> = ways(policy, token)
+            .filter_map(|(api, operation)| {
+                let witness = witness(token, api, operation, connection, asked.clone(), now);
+                let Decision::Allow(allow) = witness.decide(snapshot) else { return None };
+                allow.grants().first().map(|&grant| Way { api, operation, grant: grant as usize })
+            })
+            .collect();
+        (!ways.is_empty()).then_some(Reader { token, ways })
+    };
+    policy.tokens().iter().filter_map(reader).collect()
+}
+
+/// Every token that may run, at `now`, a query or named source that reads the table `name` on `connection`, as `followed`
+/// tells: each by its own grants of such, under each of its APIs. Linear in the grants.
+pub fn readers_through<'p>(
+    policy: &'p Policy,
+    snapshot: &Snapshot,
+    connection: &Connection,
+    name: &Name,
+    followed: &Followed<'_>,
+    now: Timestamp,
+) -> Vec<Reader<'p>> {
+    let reads = |grant: &Grant| {
+        let reads = followed.reads(grant.connection(), grant.source())?;
+        let here = policy.connection(grant.connection()) == Some(connection);
+        (here && reads.tables.iter().any(|table| table.may_be(name))).then(|| asked(grant.source()))?
+    };
+    let reader = |token: &'p Token| {
+        let grants = (0..).zip(token.grants()).filter_map(|(at, grant)| Some((at, reads(grant)?)));
+        let ways = grants.flat_map(|(grant, asked)| {
+            ways(policy, token).filter_map(move |(api, operation)| {
+                let witness = witness(token, api, operation, connection.name(), asked.clone(), now);
+                witness.decide(snapshot).is_allow().then_some(Way { api, operation, grant })
+            })
+        });
+        let ways: Vec<Way<'p>> = ways.collect();
+        (!ways.is_empty()).then_some(Reader { token, ways })
+    };
+    policy.tokens().iter().filter_map(reader).collect()
+}
+
+fn asked(source: &GrantSource) -> Option<Asked> {
+    match source {
+        GrantSource::Query(query) => Some(Asked::Query(query.as_str().to_owned())),
+        GrantSource::NamedSource(name) => Some(Asked::NamedSource(name.as_str().to_owned())),
+        _ => None,
+    }
+}
+
+/// What a grant lets whoever has the token's secret do.
+#[derive(Debug, Clone)]
+pub struct Reach<'p> {
+    /// The grant.
+    pub grant: &'p Grant,
+    /// Under which APIs; none if no API of the token considers it.
+    pub apis: Vec<&'p Api>,
+    /// A request that it allows.
+    pub witness: Option<Witness>,
+}
+
+/// What each grant of `token` lets whoever has its secret do at `now`, and one request each that `snapshot` allows.
+///
+/// # Errors
+///
+/// If a decision does not confirm that, for a token that has not expired.
+pub fn reach<'p>(
+    policy: &'p Policy,
+    snapshot: &Snapshot,
+    token: &'p Token,
+    now: Timestamp,
+) -> Result<Vec<Reach<'p>>, Unconfirmed> {
+    token.grants().iter().map(|grant| of_grant(policy, snapshot, token, grant, now)).collect()
+}
+
+fn of_grant<'p>(
+    policy: &'p Policy,
+    snapshot: &Snapshot,
+    token: &'p Token,
+    grant: &'p Grant,
+    now: Timestamp,
+) -> Result<Reach<'p>, Unconfirmed> {
+    let kind = grant.source().kind();
+    let mut reach = Reach { grant, apis: Vec::new(), witness: None };
+    let Some(connection) = policy.connection(grant.connection()) else { return Ok(reach) };
+    let Some(asked) = any_asked(grant, connection) else { return Ok(reach) };
+    for (api, operation) in ways(policy, token).filter(|(api, operation)| api.considers(*operation).contains(kind)) {
+        if !token.expiry().is_expired(now) {
+            let witness = witness(token, api, operation, connection.name(), asked.clone(), now);
+            witness.confirm(snapshot, "the grant allows it", true)?;
+            reach.witness.get_or_insert(witness);
+        }
+        if reach.apis.last().is_none_or(|last| last.name() != api.name()) {
+            reach.apis.push(api);
+        }
+    }
+    Ok(reach)
+}
+
+/// The APIs of a token that need a source, and what each can be asked to do that makes a difference.
+pub(super) fn ways<'p>(policy: &'p Policy, token: &Token) -> impl Iterator<Item = (&'p Api, Operation)> {
+    let apis = token.apis().iter().filter_map(|id| policy.apis().get(id)).filter(|api| api.needs_source());
+    apis.flat_map(|api| {
+        let differs = |operation: &Operation| {
+            *operation == Operation::Query || api.considers(*operation) != api.considers(Operation::Query)
+        };
+        OPERATIONS.into_iter().filter(differs).map(move |operation| (api, operation))
+    })
+}
+
+pub(super) fn witness(
+    token: &Token,
+    api: &Api,
+    operation: Operation,
+    connection: &str,
+    asked: Asked,
+    at: Timestamp,
+) -> Witness {
+    Witness {
+        token: token.id().to_owned(),
+        digest: *token.digest(),
+        api: api.name().to_owned(),
+        operation,
+        connection: connection.to_owned(),
+        asked,
+        referer: any_referer(token.referers()),
+        at,
+    }
+}

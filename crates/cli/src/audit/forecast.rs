@@ -1,0 +1,182 @@
+//! Which names that do not exist yet patterns would expose.
+
+use std::io::{self, Write};
+
+use anyhow::bail;
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::Timestamp;
+use portcullis::model::{Connection, Policy};
+use portcullis_audit::forecast::{Catalog, Forecast, Options, forecast};
+use serde::Serialize;
+
+use super::Format;
+use super::catalog::{self, CatalogArgs};
+use crate::Exit;
+use crate::output::{Color, Stdout, counted, grouped, printable};
+use crate::policy::{PolicyArgs, is_stdin};
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis audit forecast --policy policy.json --catalog catalog.csv
+  portcullis audit forecast --policy policy.json --catalog catalog.csv --token store-map --count 5
+  portcullis audit forecast --db sqlite:registry.db --format json
+
+Names in schemas that exist come first, then the shortest. Each name has been decided for every
+token that has the pattern. Without a catalog nothing is taken to exist.
+
+Exit codes: 0 told, 2 error, or not all of the catalog was read: some names may exist.";
+
+/// Tell the shortest names that do not exist yet and that each pattern would expose
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Only patterns of this token
+    #[arg(long, value_name = "ID")]
+    token: Option<String>,
+    /// Only patterns on this connection
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    /// How many names of each pattern
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
+    count: u8,
+    /// Leave out tokens that are expired at this instant, instead of now: RFC 3339, or a date
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<Timestamp>,
+    /// How many patterns to show to people; programs are given all
+    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    limit: usize,
+    /// `table` for people; `json` or `csv` for programs
+    #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
+    format: Format,
+    #[command(flatten)]
+    catalog: CatalogArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    if args.catalog.catalog.as_deref().is_some_and(is_stdin) && args.policy.reads_stdin() {
+        bail!("`--policy -` and `--catalog -` both read standard input: name a file for one of them");
+    }
+    let Some((policy, snapshot)) = args.policy.model(color)? else { return Ok(Exit::Failure) };
+    if let Some(id) = &args.token
+        && !policy.tokens().iter().any(|token| token.id() == id)
+    {
+        bail!("the policy has no token `{}`", printable(id));
+    }
+    if let Some(name) = &args.connection
+        && !policy.connections().iter().any(|connection| connection.name() == name)
+    {
+        bail!("the policy has no connection `{}`", printable(name));
+    }
+    let options = Options {
+        count: usize::from(args.count),
+        token: args.token.clone(),
+        connection: args.connection.clone(),
+        ..Options::at(args.now.unwrap_or_else(|| SystemClock.now()))
+    };
+    let mut known = Catalog::new(&policy, &options);
+    let mut whole = true;
+    if let Some(path) = &args.catalog.catalog {
+        let seen = catalog::each(path, &args.catalog, &policy, color, |connection, name| known.see(connection, name))?;
+        whole = seen.whole;
+    }
+    let found = forecast(&policy, &snapshot, &known, &options)?;
+    let rows: Vec<Row<'_>> = found.iter().map(|forecast| Row::of(forecast, &policy)).collect();
+    let mut out = Stdout::lock();
+    match args.format {
+        Format::Table => table(&rows, args, color, &mut out)?,
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &rows)?;
+            writeln!(out)?;
+        }
+        Format::Csv => csv(&rows, &mut out)?,
+    }
+    out.flush()?;
+    Ok(if whole { Exit::Success } else { Exit::Failure })
+}
+
+#[derive(Serialize)]
+struct Row<'p> {
+    connection: &'p str,
+    pattern: String,
+    /// That have the pattern.
+    tokens: u64,
+    names: Vec<NameRow<'p>>,
+}
+
+#[derive(Serialize)]
+struct NameRow<'p> {
+    name: &'p str,
+    schema_exists: bool,
+    /// That would expose it, by whatever grant.
+    tokens: u64,
+    /// A request that is allowed.
+    example: String,
+}
+
+impl<'p> Row<'p> {
+    fn of(forecast: &'p Forecast<'_>, policy: &'p Policy) -> Self {
+        let connection = policy.connection(forecast.connection);
+        Self {
+            connection: connection.map(Connection::name).unwrap_or_default(),
+            pattern: forecast.source.display(connection.map(Connection::dialect).unwrap_or_default()),
+            tokens: forecast.tokens,
+            names: forecast
+                .names
+                .iter()
+                .map(|future| NameRow {
+                    name: &future.name,
+                    schema_exists: future.in_schema,
+                    tokens: future.tokens,
+                    example: future.witness.to_string(),
+                })
+                .collect(),
+        }
+    }
+}
+
+fn table(rows: &[Row<'_>], args: &Args, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
+    if rows.is_empty() {
+        writeln!(out, "no pattern: what is granted names what exists")?;
+        return Ok(());
+    }
+    let mut heading = vec!["PATTERN", "WOULD EXPOSE", "TO TOKENS"];
+    if args.catalog.catalog.is_some() {
+        heading.push("SCHEMA");
+    }
+    let mut table = Table::new(&heading);
+    for row in rows.iter().take(args.limit) {
+        let pattern = format!("{}: {}", row.connection, row.pattern);
+        if row.names.is_empty() {
+            table.row([pattern.clone(), "nothing that is known not to exist".to_owned(), grouped(row.tokens)]);
+        }
+        for (at, name) in row.names.iter().enumerate() {
+            let first = if at == 0 { pattern.clone() } else { String::new() };
+            let schema = if name.schema_exists { "exists" } else { "-" };
+            table.row([first, name.name.to_owned(), grouped(name.tokens), schema.to_owned()]);
+        }
+    }
+    table.print(color.on(&io::stdout()), out)?;
+    if rows.len() > args.limit {
+        writeln!(out, "and {} more patterns: `--limit`", grouped((rows.len() - args.limit) as u64))?;
+    }
+    let names: u64 = rows.iter().map(|row| row.names.len() as u64).sum();
+    writeln!(out, "{}, {}, each decided", counted(rows.len() as u64, "pattern"), counted(names, "name"))?;
+    Ok(())
+}
+
+fn csv(rows: &[Row<'_>], out: &mut Stdout) -> anyhow::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["connection", "pattern", "pattern_tokens", "name", "schema_exists", "tokens", "example"])?;
+    for row in rows {
+        for name in &row.names {
+            let (own, tokens) = (row.tokens.to_string(), name.tokens.to_string());
+            let exists = if name.schema_exists { "yes" } else { "no" };
+            csv.write_record([row.connection, &row.pattern, &own, name.name, exists, &tokens, &name.example])?;
+        }
+    }
+    csv.flush()?;
+    Ok(())
+}

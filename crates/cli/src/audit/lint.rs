@@ -1,0 +1,247 @@
+//! What is wrong with a policy, though it is valid.
+
+use std::io::{self, Write};
+
+use clap::ValueEnum;
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis_audit::lint::{Evidence, Finding, LintOptions, Names, RULES, Rule, Severity, lint, sarif};
+use portcullis_document::load::Input;
+use serde::Serialize;
+
+use super::catalog::{self, CatalogArgs};
+use super::usage::UsageArgs;
+use crate::Exit;
+use crate::excerpt::{Renderer, Said};
+use crate::output::{Color, Stdout, counted, grouped};
+use crate::policy::PolicyArgs;
+use crate::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis audit lint --policy policy.json
+  portcullis audit lint --policy policy.json --usage decisions.jsonl --fail-on note
+  portcullis audit lint --policy policy.json --format sarif > lint.sarif
+  portcullis audit lint --rules
+
+Exit codes: 0 nothing found that matters, 1 findings, 2 error, or not all of the catalog was read.";
+
+/// Tell what is legal in a policy but surely unintended: redundant, misread, too wide, look-alike, unused
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    usage: UsageArgs,
+    /// Do not tell of this rule
+    #[arg(long, value_name = "CODE", num_args = 1.., value_parser = rule)]
+    allow: Vec<&'static Rule>,
+    /// From which severity on findings fail: `note`, `warning` or `error`
+    #[arg(long, value_name = "SEVERITY", default_value = "warning")]
+    fail_on: Severity,
+    /// Tell of tokens that expire within this time, such as `30d` or `2w`
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = span)]
+    expires_within: i64,
+    /// Tell of patterns that cover at least this part of a connection's catalog, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = share)]
+    wide_share: f64,
+    /// How many findings to show to people; programs are given all
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
+    limit: usize,
+    /// `text` or `table` for people; `json`, `csv` or `sarif` for programs
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    format: Format,
+    /// Tell the rules, and nothing else
+    #[arg(long)]
+    rules: bool,
+    #[command(flatten)]
+    catalog: CatalogArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Text,
+    Table,
+    Json,
+    Csv,
+    Sarif,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let mut out = Stdout::lock();
+    if args.rules {
+        tell_rules(args.format, color, &mut out)?;
+        out.flush()?;
+        return Ok(Exit::Success);
+    }
+    let Some(read) = args.policy.documents(color, true)? else { return Ok(Exit::Failure) };
+    let now = SystemClock.now();
+    let options = LintOptions {
+        expires_within: args.expires_within,
+        wide_share: args.wide_share,
+        allow: args.allow.iter().map(|rule| rule.code).collect(),
+        ..LintOptions::at(now)
+    };
+    let usage = args.usage.read(&args.policy, &read, now, color)?;
+    let mut names = None;
+    let mut whole = true;
+    if let Some(path) = &args.catalog.catalog {
+        let mut seen = Names::of(read.policy()?);
+        let see = |connection: &str, name: &str| seen.see(connection, name);
+        let read = catalog::each(path, &args.catalog, read.policy()?, color, see)?;
+        whole = read.whole;
+        // What is not in a part of the catalog may be in the rest.
+        names = Some(seen).filter(|_| !read.stopped);
+    }
+    let evidence = Evidence { names, usage: usage.as_ref() };
+    let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
+    match args.format {
+        Format::Text => text(&read.inputs, &findings, args.limit, color, &mut out)?,
+        Format::Table => table(&findings, args.limit, color, &mut out)?,
+        Format::Json => json(&findings, &mut out)?,
+        Format::Csv => csv(&findings, &mut out)?,
+        Format::Sarif => {
+            sarif::write(&findings, &mut out)?;
+            writeln!(out)?;
+        }
+    }
+    out.flush()?;
+    let fails = findings.iter().any(|finding| finding.rule.severity >= args.fail_on);
+    Ok(match fails {
+        _ if !whole => Exit::Failure,
+        true => Exit::No,
+        false => Exit::Success,
+    })
+}
+
+fn text(inputs: &[Input], findings: &[Finding], limit: usize, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
+    let paint = color.on(&io::stdout());
+    let mut renderers: Vec<Option<Renderer>> = inputs.iter().map(|_| None).collect();
+    let mut text = String::new();
+    for finding in findings.iter().take(limit) {
+        let Some(at) = inputs.iter().position(|input| input.name() == finding.file) else { continue };
+        let (Some(renderer), Some(input)) = (renderers.get_mut(at), inputs.get(at)) else { continue };
+        renderer.get_or_insert_with(|| Renderer::new(input, paint)).render(said(finding), &mut text)?;
+    }
+    out.write_all(text.as_bytes())?;
+    summary(findings, limit, out)
+}
+
+fn said(finding: &Finding) -> Said<'_> {
+    let help = match &finding.paste {
+        Some(paste) if !finding.fix.contains(paste.trim_matches('"')) => format!("{}: {paste}", finding.fix).into(),
+        _ => (&*finding.fix).into(),
+    };
+    Said {
+        severity: match finding.rule.severity {
+            Severity::Error => miette::Severity::Error,
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Note => miette::Severity::Advice,
+        },
+        label: format!("{}[{}]", finding.rule.severity, finding.rule.code),
+        file: &finding.file,
+        place: &finding.place,
+        line: finding.line,
+        column: finding.column,
+        span: finding.span.clone(),
+        message: &finding.message,
+        help,
+    }
+}
+
+fn table(findings: &[Finding], limit: usize, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
+    if !findings.is_empty() {
+        let mut table = Table::new(&["SEVERITY", "CODE", "AT", "TOKEN", "WHY", "FIX"]);
+        for finding in findings.iter().take(limit) {
+            table.row([
+                finding.rule.severity.to_string(),
+                finding.rule.code.to_owned(),
+                format!("{}:{}:{} {}", finding.file, finding.line, finding.column, finding.place),
+                finding.token.clone().unwrap_or_else(|| "-".to_owned()),
+                finding.message.clone(),
+                finding.fix.clone().into_owned(),
+            ]);
+        }
+        table.print(color.on(&io::stdout()), out)?;
+    }
+    summary(findings, limit, out)
+}
+
+fn summary(findings: &[Finding], limit: usize, out: &mut Stdout) -> anyhow::Result<()> {
+    let count = |severity| findings.iter().filter(|finding| finding.rule.severity == severity).count() as u64;
+    let [notes, warnings, errors] = Severity::ALL.map(count);
+    if findings.len() > limit {
+        writeln!(out, "… and {} more: `--limit`, or a format for programs", grouped((findings.len() - limit) as u64))?;
+    }
+    let [errors, warnings, notes] =
+        [(errors, "error"), (warnings, "warning"), (notes, "note")].map(|(count, noun)| counted(count, noun));
+    writeln!(out, "{errors}, {warnings}, {notes}")?;
+    Ok(())
+}
+
+fn json(findings: &[Finding], out: &mut Stdout) -> anyhow::Result<()> {
+    #[derive(Serialize)]
+    struct All<'f> {
+        findings: &'f [Finding],
+    }
+    serde_json::to_writer_pretty(&mut *out, &All { findings })?;
+    writeln!(out)?;
+    Ok(())
+}
+
+fn csv(findings: &[Finding], out: &mut Stdout) -> anyhow::Result<()> {
+    let mut csv = csv::Writer::from_writer(out);
+    csv.write_record(["severity", "code", "file", "line", "column", "path", "token", "message", "fix", "paste"])?;
+    for finding in findings {
+        csv.write_record([
+            finding.rule.severity.as_str(),
+            finding.rule.code,
+            &finding.file,
+            &finding.line.to_string(),
+            &finding.column.to_string(),
+            &finding.place,
+            finding.token.as_deref().unwrap_or_default(),
+            &finding.message,
+            &*finding.fix,
+            finding.paste.as_deref().unwrap_or_default(),
+        ])?;
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+fn tell_rules(format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
+    if format == Format::Json {
+        let rule = |rule: &&Rule| serde_json::json!({"code": rule.code, "severity": rule.severity, "title": rule.title, "help": rule.help});
+        serde_json::to_writer_pretty(&mut *out, &RULES.iter().map(rule).collect::<Vec<_>>())?;
+        writeln!(out)?;
+        return Ok(());
+    }
+    let mut table = Table::new(&["CODE", "SEVERITY", "FINDS"]);
+    for rule in RULES {
+        table.row([rule.code, rule.severity.as_str(), rule.title].map(str::to_owned));
+    }
+    table.print(color.on(&io::stdout()), out)?;
+    Ok(())
+}
+
+fn rule(code: &str) -> Result<&'static Rule, String> {
+    Rule::find(code).ok_or_else(|| "not a rule: `portcullis audit lint --rules` tells them".to_owned())
+}
+
+fn span(text: &str) -> Result<i64, String> {
+    let wrong = || "expected days or weeks, such as `30d` or `2w`".to_owned();
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let days = match unit {
+        'd' => 1,
+        'w' => 7,
+        _ => return Err(wrong()),
+    };
+    let count: u32 = text.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(wrong)?;
+    Ok(i64::from(count) * days * 86_400)
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: Option<f64> = text.parse().ok();
+    share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "expected a number from 0 to 1".to_owned())
+}

@@ -1,0 +1,182 @@
+//! What queries and named sources read, as options name it and answers show it.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::PathBuf;
+
+use anyhow::Context;
+use portcullis::model::{Connection, Grant, GrantSource, Policy};
+use portcullis_audit::reads::{Followed, NamedSources, Unfollowed};
+use portcullis_registry::{Location, Registry};
+use serde::Serialize;
+
+use crate::output::{Color, Inputs, Painted, Stdout, grouped, printable};
+use crate::policy::PolicyArgs;
+use crate::table::Table;
+
+/// How many places are told one by one.
+const TOLD: usize = 3;
+
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct ReadsArgs {
+    /// What named sources stand for, which policy documents do not say: JSON Lines with `name`, `connection` (left out: each)
+    /// and `sql`. A registry knows its own
+    #[arg(long, value_name = "FILE")]
+    named_sources: Option<PathBuf>,
+}
+
+impl ReadsArgs {
+    /// Adds the files that are read.
+    pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
+        inputs.add_all(&self.named_sources);
+    }
+
+    /// What is known of named sources.
+    pub(super) fn named_sources(&self, policy: &PolicyArgs) -> anyhow::Result<NamedSources> {
+        if let Some(path) = &self.named_sources {
+            let name = path.display();
+            Inputs::check_stdout(path)?;
+            let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
+            return NamedSources::read(BufReader::new(file)).with_context(|| format!("cannot read `{name}`"));
+        }
+        let mut known = NamedSources::default();
+        if let Some(url) = policy.registry()? {
+            let location: Location = url.parse()?;
+            for source in Registry::open(&location, false)?.named_sources()? {
+                known.add(source.name, source.connection, source.query);
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// A query or named source of which it is not known what it reads, as programs read it.
+#[derive(Serialize)]
+pub(super) struct UnfollowedRow<'p> {
+    pub(super) connection: &'p str,
+    pub(super) kind: &'static str,
+    pub(super) source: String,
+    /// The first grants of it.
+    pub(super) granted: Vec<PlaceRow<'p>>,
+    pub(super) grants: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<u64>,
+    why: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct PlaceRow<'p> {
+    token: &'p str,
+    grant: usize,
+}
+
+impl<'p> UnfollowedRow<'p> {
+    fn of(unfollowed: &Unfollowed<'_>, policy: &'p Policy) -> Option<Self> {
+        let connection = policy.connection(unfollowed.connection)?;
+        let granted =
+            unfollowed.places.iter().take(TOLD).filter_map(|place| {
+                Some(PlaceRow { token: policy.tokens().get(place.token)?.id(), grant: place.grant })
+            });
+        Some(Self {
+            connection: connection.name(),
+            kind: unfollowed.source.kind().as_str(),
+            source: unfollowed.source.display(connection.dialect()),
+            granted: granted.collect(),
+            grants: unfollowed.places.len(),
+            line: unfollowed.why.at.map(|(line, _)| line),
+            column: unfollowed.why.at.map(|(_, column)| column),
+            why: unfollowed.why.why.clone(),
+        })
+    }
+
+    /// Why, with the place in the text.
+    pub(super) fn reason(&self) -> String {
+        match self.line.zip(self.column) {
+            Some((1, column)) => format!("column {column}: {}", self.why),
+            Some((line, column)) => format!("line {line}, column {column}: {}", self.why),
+            None => self.why.clone(),
+        }
+    }
+
+    /// The first grants of it, and how many more there are.
+    pub(super) fn places(&self) -> String {
+        let told: Vec<String> =
+            self.granted.iter().map(|place| format!("{} grants[{}]", place.token, place.grant)).collect();
+        let more = self.grants - self.granted.len();
+        if more > 0 { format!("{}, and {more} more", told.join(", ")) } else { told.join(", ") }
+    }
+}
+
+/// Those of which it is not known what they read, where `is_asked` is true of a connection and of the grant's source.
+pub(super) fn unfollowed<'p>(
+    followed: &Followed<'_>,
+    policy: &'p Policy,
+    mut is_asked: impl FnMut(&Unfollowed<'_>) -> bool,
+) -> Vec<UnfollowedRow<'p>> {
+    let all = followed.unfollowed().filter(|unfollowed| is_asked(unfollowed));
+    all.filter_map(|unfollowed| UnfollowedRow::of(&unfollowed, policy)).collect()
+}
+
+/// Shows them to people; of many, the first.
+pub(super) fn table(rows: &[UnfollowedRow<'_>], limit: usize, paint: bool, out: &mut Stdout) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let count = rows.len() as u64;
+    let noun = if count == 1 { "query or named source is" } else { "queries and named sources are" };
+    writeln!(out, "\n{} {noun} not followed: what they read is not counted", grouped(count))?;
+    let mut table = Table::new(&["NOT FOLLOWED", "WHY", "GRANTED BY"]);
+    for row in rows.iter().take(limit) {
+        let source = shortened(&row.source);
+        table.row([format!("{}: {source}", row.connection), row.reason(), row.places()]);
+    }
+    table.print(paint, out)?;
+    if rows.len() > limit {
+        writeln!(out, "and {} more: `--limit`", rows.len() - limit)?;
+    }
+    Ok(())
+}
+
+/// Tells on standard error that there are some, where the answer may lack something for it.
+pub(super) fn note(rows: &[UnfollowedRow<'_>], color: Color) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    let label = Painted::bold(color.on(&stderr), "note:");
+    for row in rows.iter().take(TOLD) {
+        let told = format!("`{}` of {}: {}", shortened(&row.source), row.places(), row.reason());
+        writeln!(stderr, "{label} not known what this reads: {}", printable(&told))?;
+    }
+    if rows.len() > TOLD {
+        let all = grouped(rows.len() as u64);
+        let rest =
+            "queries and named sources are not followed, these are the first: `portcullis audit exposure` lists all";
+        writeln!(stderr, "{label} {all} {rest}")?;
+    }
+    Ok(())
+}
+
+/// `1 query`, `2 queries`.
+pub(super) fn queries(count: u64) -> String {
+    if count == 1 { "1 query".to_owned() } else { format!("{} queries", grouped(count)) }
+}
+
+/// A source on one line, whatever its length.
+pub(super) fn shortened(source: &str) -> String {
+    const MOST: usize = 72;
+    let line = source.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= MOST {
+        return line;
+    }
+    line.chars().take(MOST - 1).chain(['…']).collect()
+}
+
+/// The tables that a grant reads, as its connection writes them; `None` if it is no query that is followed.
+pub(super) fn tables(followed: &Followed<'_>, policy: &Policy, grant: &Grant) -> Option<Vec<String>> {
+    if !matches!(grant.source(), GrantSource::Query(_) | GrantSource::NamedSource(_)) {
+        return None;
+    }
+    let dialect = policy.connection(grant.connection()).map(Connection::dialect)?;
+    let reads = followed.reads(grant.connection(), grant.source())?;
+    Some(reads.tables.iter().map(|table| table.display(dialect)).collect())
+}

@@ -1,0 +1,82 @@
+//! What was used, as options name it.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use portcullis::base::Timestamp;
+use portcullis::decision::Replay;
+use portcullis::model::Token;
+use portcullis_audit::usage::Usage;
+use portcullis_registry::{Location, Registry};
+
+use crate::output::{Color, Inputs, Painted, counted};
+use crate::policy::{PolicyArgs, ReadPolicy, is_stdin};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UsageArgs {
+    /// Decision logs: what they allowed was used. Without any, a registry's own record of use tells
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    usage: Vec<PathBuf>,
+}
+
+impl UsageArgs {
+    /// Adds the files that are read.
+    pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
+        inputs.add_all(&self.usage);
+    }
+
+    /// What was used; `None` where nothing tells.
+    pub(super) fn read(
+        &self,
+        policy: &PolicyArgs,
+        read: &ReadPolicy,
+        now: Timestamp,
+        color: Color,
+    ) -> anyhow::Result<Option<Usage>> {
+        if !self.usage.is_empty() {
+            let snapshot = read.snapshot(&policy.compile_options())?;
+            let replay = Replay::new(&snapshot);
+            let mut usage = Usage::default();
+            for path in &self.usage {
+                read_log(path, &replay, now, color, &mut usage)?;
+            }
+            return Ok(Some(usage));
+        }
+        let Some(url) = policy.registry()? else { return Ok(None) };
+        let location: Location = url.parse()?;
+        let recorded = Registry::open(&location, false)?.usage()?;
+        let first_made = read.policy()?.tokens().iter().filter_map(Token::created_at).min();
+        // A registry that nobody tells of use says nothing.
+        if recorded.is_empty() {
+            return Ok(None);
+        }
+        let mut usage = Usage::default();
+        for (token, used) in recorded {
+            usage.tell(&token, used.allowed, used.last_used);
+        }
+        if let Some(first_made) = first_made {
+            usage.covers(first_made, now);
+        }
+        Ok(Some(usage))
+    }
+}
+
+fn read_log(path: &Path, replay: &Replay<'_>, now: Timestamp, color: Color, usage: &mut Usage) -> anyhow::Result<()> {
+    let name = path.display();
+    Inputs::check_stdout(path)?;
+    let lines = if is_stdin(path) {
+        usage.read(io::stdin().lock(), replay, now)
+    } else {
+        File::open(path).and_then(|file| usage.read(BufReader::with_capacity(1 << 16, file), replay, now))
+    };
+    let lines = lines.with_context(|| format!("cannot read `{name}`"))?;
+    if let Some((number, error)) = &lines.first_broken {
+        let mut stderr = io::stderr().lock();
+        let label = Painted::bold(color.on(&stderr), "note:");
+        let broken = counted(lines.broken, "line");
+        writeln!(stderr, "{label} `{name}` has {broken} of no decision log; the first is line {number}: {error}")?;
+    }
+    Ok(())
+}

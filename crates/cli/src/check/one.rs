@@ -1,0 +1,176 @@
+//! One decision, from the arguments.
+
+use std::io::{self, Read, Write};
+
+use anyhow::{Context, bail};
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::Timestamp;
+use portcullis::decision::{Decision, Request, decide};
+use portcullis::explain::{Explanation, explain};
+use portcullis::model::Operation;
+use portcullis_http::wire::Answer;
+use serde::Serialize;
+
+use super::SourceArgs;
+use crate::Exit;
+use crate::output::{Color, Format, Painted, Stdout};
+use crate::policy::PolicyArgs;
+
+/// The most bytes of a token on standard input.
+const LONGEST_TOKEN: u64 = 64 << 10;
+
+/// The API whose requests name no source and no connection.
+const SOURCELESS: &str = "lds";
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "One request")]
+pub(super) struct OneArgs {
+    /// Read the token from standard input
+    #[arg(long, group = "credential")]
+    token_stdin: bool,
+    /// Read the token from this environment variable
+    #[arg(long, value_name = "VAR", group = "credential")]
+    token_env: Option<String>,
+    /// The token itself; prefer the two above: other users see it in lists of processes, shells keep it
+    #[arg(long, value_name = "SECRET", group = "credential", allow_hyphen_values = true)]
+    token: Option<String>,
+    /// The API that is called: `maps`, `sql`, `imports`, `lds`, or one that the policy declares
+    #[arg(long, value_name = "API", requires = "credential", required_unless_present = "requests")]
+    api: Option<String>,
+    /// Under `sql`: `query`, or `model` for an aggregate that the API builds over a source [default: query]
+    #[arg(long, value_name = "OPERATION", value_parser = operation, requires = "api")]
+    operation: Option<Operation>,
+    /// The connection; not needed under `lds`
+    #[arg(long, value_name = "NAME", requires = "api")]
+    connection: Option<String>,
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// The `Referer` header
+    #[arg(long, value_name = "URL", requires = "api")]
+    referer: Option<String>,
+    /// Tell every check, and for a denial what was nearly right
+    #[arg(long, requires = "api")]
+    explain: bool,
+}
+
+impl OneArgs {
+    /// Fails if a request is given besides a file of them.
+    pub(super) fn refuse(&self) -> anyhow::Result<()> {
+        if self.sources.is_empty() {
+            return Ok(());
+        }
+        bail!("sources are given besides `--requests`: put the request into the file, or leave `--requests` out")
+    }
+
+    fn secret(&self, policy: &PolicyArgs) -> anyhow::Result<String> {
+        if self.token_stdin {
+            if policy.reads_stdin() {
+                bail!("`--policy -` and `--token-stdin` both read standard input: use `--token-env`");
+            }
+            return stdin_token();
+        }
+        match (&self.token, &self.token_env) {
+            (Some(token), _) => Ok(token.clone()),
+            (None, Some(name)) => std::env::var(name)
+                .map_err(|error| match error {
+                    std::env::VarError::NotPresent => anyhow::anyhow!("not set"),
+                    std::env::VarError::NotUnicode(_) => anyhow::anyhow!("not UTF-8"),
+                })
+                .with_context(|| {
+                    // The token itself, given by mistake, is not repeated.
+                    let variable = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+                    if name.len() <= 64 && name.bytes().all(variable) {
+                        format!("cannot read the token from the environment variable `{name}`")
+                    } else {
+                        "cannot read the token from the environment variable that `--token-env` names".to_owned()
+                    }
+                }),
+            (None, None) => bail!("the token is missing: give `--token-env` or `--token-stdin`"),
+        }
+    }
+
+    /// Checks what a request as JSON is checked for, too.
+    fn complete(&self) -> anyhow::Result<()> {
+        let api = self.api.as_deref().unwrap_or_default();
+        if self.operation.is_some() && api != "sql" {
+            bail!("`--operation` is for `--api sql` only: leave it out");
+        }
+        if api != SOURCELESS && self.connection.is_none() {
+            bail!("the connection is missing: give `--connection`");
+        }
+        if api != SOURCELESS && self.sources.is_empty() {
+            bail!("the source is missing: give `--resource`, `--query` or `--named-source`");
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn run(
+    args: &OneArgs,
+    policy: &PolicyArgs,
+    now: Option<Timestamp>,
+    format: Format,
+    color: Color,
+) -> anyhow::Result<Exit> {
+    args.complete()?;
+    let secret = args.secret(policy)?;
+    let Some(snapshot) = policy.snapshot(color)? else { return Ok(Exit::Failure) };
+    let sources = args.sources.sources();
+    let mut request =
+        Request::new(args.api.as_deref().unwrap_or_default(), args.connection.as_deref().unwrap_or_default())
+            .secret(&secret)
+            .operation(args.operation.unwrap_or_default())
+            .sources(&sources);
+    request.referer = args.referer.as_deref();
+    let now = now.unwrap_or_else(|| SystemClock.now());
+    let mut out = Stdout::lock();
+    let explanation = args.explain.then(|| explain(&snapshot, &request, now));
+    let decision = explanation.as_ref().map_or_else(|| decide(&snapshot, &request, now), Explanation::decision);
+    match (format, &explanation) {
+        (Format::Json, Some(explanation)) => json(explanation, &mut out)?,
+        (Format::Json, None) => json(&Answer::new(None, &decision), &mut out)?,
+        (Format::Text, Some(explanation)) => writeln!(out, "{explanation}")?,
+        (Format::Text, None) => text(&decision, color.on(&io::stdout()), &mut out)?,
+    }
+    out.flush()?;
+    Ok(if decision.is_allow() { Exit::Success } else { Exit::No })
+}
+
+fn json(answer: &impl Serialize, out: &mut impl Write) -> anyhow::Result<()> {
+    serde_json::to_writer(&mut *out, answer)?;
+    Ok(writeln!(out)?)
+}
+
+fn text(decision: &Decision<'_>, paint: bool, out: &mut impl Write) -> io::Result<()> {
+    match decision {
+        Decision::Allow(allow) => {
+            let grants: Vec<_> = allow.grants().iter().map(ToString::to_string).collect();
+            let by = match grants.len() {
+                0 => String::new(),
+                1 => format!(", grant {}", grants.concat()),
+                _ => format!(", grants {}", grants.join(", ")),
+            };
+            writeln!(out, "{}, token `{}`{by}", Painted::green(paint, "allow"), allow.token())
+        }
+        Decision::Deny(reason) => {
+            writeln!(out, "{}: {reason} ({})", Painted::red(paint, "deny"), reason.status())
+        }
+    }
+}
+
+fn operation(name: &str) -> Result<Operation, &'static str> {
+    Operation::from_name(name).ok_or("expected `query` or `model`")
+}
+
+/// Standard input without the line's end that `echo` adds.
+fn stdin_token() -> anyhow::Result<String> {
+    let mut token = String::new();
+    let read = io::stdin().lock().take(LONGEST_TOKEN + 1).read_to_string(&mut token);
+    let read = read.context("cannot read the token from standard input")?;
+    if read as u64 > LONGEST_TOKEN {
+        bail!("standard input holds more than {LONGEST_TOKEN} bytes: that is no token");
+    }
+    let end = token.trim_end_matches(['\n', '\r']).len();
+    token.truncate(end);
+    Ok(token)
+}

@@ -1,0 +1,233 @@
+//! Creation: the one time that a secret is shown.
+
+use clap::Subcommand;
+use clap::builder::NonEmptyStringValueParser;
+use portcullis_registry::record::{Client, ClientKind, Token, Urls};
+use portcullis_registry::secret::Secret;
+use portcullis_registry::{CreatedClient, NewToken};
+use serde::Serialize;
+
+use super::pairs::pair;
+use super::show::{Life, TokenJson};
+use crate::Exit;
+use crate::output::{Color, Format};
+use crate::registry::{Common, confirm, json, lines, now, warn};
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis credentials create token --connection carto_dw --source 'carto.shared.CARTO_*' \\
+      --apis sql,maps --expiration-date 7d
+  portcullis credentials create token --apis maps --referers https://a.example,https://b.example \\
+      --connection carto_dw --source carto.shared.roads --connection warehouse --source open-orders
+  portcullis credentials create spa --title Atlas --callback https://atlas.example.com/callback
+  portcullis credentials create m2m --title 'Nightly import'
+
+The secret is shown once: the registry keeps only its digest.";
+
+/// Make a token or an OAuth client; its secret is shown once
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Make an API access token
+    Token(TokenArgs),
+    /// Make the OAuth client of a single-page application
+    Spa(SpaArgs),
+    /// Make the OAuth client of a machine
+    M2m(M2mArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct TokenArgs {
+    /// The connection of the source at the same place among `--source`; repeat both for more grants
+    #[arg(long, value_name = "NAME")]
+    connection: Vec<String>,
+    /// A table, a pattern such as `carto.shared.CARTO_*`, SQL, a named source, or `*` for all sources
+    #[arg(long, value_name = "SOURCE")]
+    source: Vec<String>,
+    /// The APIs that it may use: `maps`, `sql`, `lds` or `imports`, which stands alone
+    #[arg(long, value_name = "API,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    apis: Vec<String>,
+    /// A web site that it may be used from; repeat it for more. Without any: from anywhere
+    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    referer: Vec<String>,
+    /// Several of them at once
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    referers: Vec<String>,
+    /// What you call it [default: its id]
+    #[arg(long)]
+    name: Option<String>,
+    /// Until when: a span such as `7d`, `2w`, `6m`, `1y`, a date, or an RFC 3339 instant [default: for ever]
+    #[arg(long, value_name = "WHEN")]
+    expiration_date: Option<String>,
+    /// All sources are meant, although the token has referers or no expiry
+    #[arg(long)]
+    yes: bool,
+    /// Print nothing but the secret
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct SpaArgs {
+    /// What people call it
+    #[arg(long)]
+    title: String,
+    #[command(flatten)]
+    urls: UrlArgs,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct UrlArgs {
+    /// Where a login begins
+    #[arg(long, value_name = "URL")]
+    login_uri: Option<String>,
+    /// Where a login may end; repeat it for more. `https`, or `http` on localhost; no fragment
+    #[arg(long, value_name = "URL")]
+    callback: Vec<String>,
+    /// Where a logout may end; repeat it for more
+    #[arg(long, value_name = "URL")]
+    logout_url: Vec<String>,
+    /// An origin that may renew a login silently, without a path; repeat it for more
+    #[arg(long, value_name = "ORIGIN")]
+    web_origin: Vec<String>,
+    /// An origin that may call across origins, without a path; repeat it for more
+    #[arg(long, value_name = "ORIGIN")]
+    allowed_origin: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct M2mArgs {
+    /// What people call it
+    #[arg(long)]
+    title: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+impl UrlArgs {
+    pub(super) fn urls(&self) -> Urls {
+        Urls {
+            login_uri: self.login_uri.clone(),
+            callbacks: self.callback.clone(),
+            logout_urls: self.logout_url.clone(),
+            web_origins: self.web_origin.clone(),
+            allowed_origins: self.allowed_origin.clone(),
+        }
+    }
+}
+
+/// A token and its secret, as programs read them: the one time.
+#[derive(Serialize)]
+pub(super) struct WithSecret<'s> {
+    #[serde(flatten)]
+    pub(super) token: TokenJson<'s>,
+    #[serde(rename = "token")]
+    pub(super) secret: &'s str,
+}
+
+#[derive(Serialize)]
+struct ClientWithSecret<'s> {
+    #[serde(flatten)]
+    client: &'s Client,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_secret: Option<&'s str>,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    match &args.what {
+        What::Token(args) => token(args, color),
+        What::Spa(SpaArgs { title, urls, common }) => client(ClientKind::Spa, title, &urls.urls(), common),
+        What::M2m(M2mArgs { title, common }) => client(ClientKind::M2m, title, &Urls::default(), common),
+    }
+}
+
+fn token(args: &TokenArgs, color: Color) -> anyhow::Result<Exit> {
+    let apis = args.apis.join(",");
+    let mut rest: Vec<(&str, &str)> = Vec::new();
+    rest.extend((!apis.is_empty()).then_some(("apis", &*apis)));
+    rest.extend(args.referer.iter().chain(&args.referers).map(|referer| ("referer", &**referer)));
+    rest.extend(args.name.as_deref().map(|name| ("name", name)));
+    rest.extend(args.expiration_date.as_deref().map(|when| ("expiration-date", when)));
+    let grants = pair(&args.connection, &args.source, "portcullis credentials create token", &rest)?;
+    let new = NewToken {
+        name: args.name.clone(),
+        apis: args.apis.clone(),
+        grants,
+        referers: args.referer.iter().chain(&args.referers).cloned().collect(),
+        expiration: args.expiration_date.clone(),
+    };
+    confirm_all_sources(&new.grants, !new.referers.is_empty(), new.expiration.is_some(), args.yes)?;
+    let (mut registry, actor) = args.common.registry.open()?;
+    let created = registry.create_token(&actor, &new)?;
+    warn(&created.warnings, color)?;
+    if args.quiet {
+        return lines([created.secret.expose()]);
+    }
+    match args.common.format {
+        Format::Json => {
+            json(&WithSecret { token: TokenJson::new(&created.token, None), secret: created.secret.expose() })
+        }
+        Format::Text => lines([
+            &*format!("created {}", described(&created.token)),
+            &format!("  {}", created.secret.expose()),
+            "Keep it now: it is not shown again, and the registry keeps only its digest.",
+        ]),
+    }
+}
+
+/// `*` reaches everything on its connection. Beside referers, which authenticate nobody, or without an end it is surely
+/// meant only if somebody says so.
+pub(super) fn confirm_all_sources(
+    grants: &[(String, String)],
+    has_referers: bool,
+    expires: bool,
+    yes: bool,
+) -> anyhow::Result<()> {
+    let Some((connection, _)) = grants.iter().find(|(_, source)| source == "*") else { return Ok(()) };
+    let (why, help) = match (has_referers, expires) {
+        (false, true) => return Ok(()),
+        (true, _) => {
+            ("has referers: it will stand in web pages for all to see", "name the sources that the pages need")
+        }
+        (false, false) => ("never expires", "give `--expiration-date`, or name the sources that are needed"),
+    };
+    let why = format!("the token gives all sources of connection `{connection}`, and {why}");
+    confirm(yes, &why, &format!("{help}; `--yes` says that all of them are meant"))
+}
+
+/// ``token `web map` (tk_…) of ana, expires in 7 days``.
+pub(super) fn described(token: &Token) -> String {
+    let name = if token.name == token.id { String::new() } else { format!("`{}` ", token.name) };
+    let id = if token.name == token.id { token.id.clone() } else { format!("({})", token.id) };
+    format!("token {name}{id} of {}, {}", token.owner, Life(token.expiration_date, now()))
+}
+
+fn client(kind: ClientKind, title: &str, urls: &Urls, common: &Common) -> anyhow::Result<Exit> {
+    let (mut registry, actor) = common.registry.open()?;
+    let CreatedClient { client, secret } = registry.create_client(&actor, kind, title, urls)?;
+    let secret = secret.as_ref().map(Secret::expose);
+    if common.format == Format::Json {
+        return json(&ClientWithSecret { client: &client, client_secret: secret });
+    }
+    let created = format!("created {} client `{}` of {}", kind.as_str(), client.title, client.owner);
+    let id = format!("  client id      {}", client.id);
+    match secret {
+        None => lines([&*created, &id]),
+        Some(secret) => lines([
+            &*created,
+            &id,
+            &format!("  client secret  {secret}"),
+            "Keep the secret now: it is not shown again, and the registry keeps only its digest.",
+        ]),
+    }
+}

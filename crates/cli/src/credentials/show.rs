@@ -1,0 +1,250 @@
+//! Lists and single credentials.
+
+use std::fmt;
+use std::io::{self, Write};
+
+use portcullis::base::Timestamp;
+use portcullis_registry::record::{Client, ClientKind, Token, Urls, Usage};
+use serde::Serialize;
+
+use super::Kind;
+use crate::Exit;
+use crate::output::{Color, Format, Painted, Stdout};
+use crate::registry::{Common, json, lines, now};
+use crate::table::{Table, relative};
+
+const LIST_EXAMPLES: &str = "\
+Examples:
+  portcullis credentials list
+  portcullis credentials list tokens --format json | jq '.[] | select(.expired) | .id'
+  portcullis credentials list tokens --all-users";
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  portcullis credentials get token tk_5h3f9w2mzq
+  portcullis credentials get spa Atlas --format json";
+
+/// Show the credentials that you own
+#[derive(Debug, clap::Args)]
+#[command(after_help = LIST_EXAMPLES)]
+pub(super) struct ListArgs {
+    /// Only those of one kind: `tokens`, `spa`, `m2m`
+    #[arg(value_name = "KIND", hide_possible_values = true)]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Show one credential
+#[derive(Debug, clap::Args)]
+#[command(after_help = GET_EXAMPLES)]
+pub(super) struct GetArgs {
+    /// `token`, `spa` or `m2m`
+    #[arg(value_name = "KIND", hide_possible_values = true)]
+    kind: Kind,
+    /// Its id, or its name or title
+    #[arg(value_name = "ID")]
+    id: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A token as programs read it.
+#[derive(Serialize)]
+pub(super) struct TokenJson<'t> {
+    #[serde(flatten)]
+    token: &'t Token,
+    expired: bool,
+    allowed_requests: u64,
+    last_used: Option<String>,
+}
+
+impl<'t> TokenJson<'t> {
+    pub(super) fn new(token: &'t Token, usage: Option<&Usage>) -> Self {
+        Self {
+            token,
+            expired: token.is_expired(now()),
+            allowed_requests: usage.map_or(0, |usage| usage.allowed),
+            last_used: usage.map(|usage| usage.last_used.to_string()),
+        }
+    }
+}
+
+/// Until when a token lives, told from now.
+pub(super) struct Life(pub(super) Option<Timestamp>, pub(super) Timestamp);
+
+impl fmt::Display for Life {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(end, now) = *self;
+        match end {
+            None => f.write_str("never expires"),
+            Some(end) if end <= now => write!(f, "expired {}", relative(end, now)),
+            Some(end) => write!(f, "expires {}", relative(end, now)),
+        }
+    }
+}
+
+/// What is of each kind, as programs read it.
+#[derive(Serialize)]
+struct All<'c> {
+    tokens: &'c [TokenJson<'c>],
+    spa: &'c [Client],
+    m2m: &'c [Client],
+}
+
+pub(super) fn list(args: &ListArgs, color: Color) -> anyhow::Result<Exit> {
+    let (mut registry, actor) = args.common.registry.open()?;
+    let wants = |kind| args.kind.is_none_or(|only| only == kind);
+    let tokens = if wants(Kind::Token) { registry.tokens(&actor)? } else { Vec::new() };
+    let usage = if tokens.is_empty() { std::collections::HashMap::new() } else { registry.usage()? };
+    let mut clients = |kind: Kind| match kind.client().filter(|_| wants(kind)) {
+        Some(kind) => registry.clients(&actor, kind),
+        None => Ok(Vec::new()),
+    };
+    let (spa, m2m) = (clients(Kind::Spa)?, clients(Kind::M2m)?);
+    if args.common.format == Format::Json {
+        let tokens: Vec<_> = tokens.iter().map(|token| TokenJson::new(token, usage.get(&token.id))).collect();
+        return match args.kind {
+            None => json(&All { tokens: &tokens, spa: &spa, m2m: &m2m }),
+            Some(Kind::Token) => json(&tokens),
+            Some(Kind::Spa) => json(&spa),
+            Some(Kind::M2m) => json(&m2m),
+        };
+    }
+    let owners = args.common.registry.shows_all_users();
+    let paint = color.on(&io::stdout());
+    let mut out = Stdout::lock();
+    let mut is_first = true;
+    let mut section = |title: &str, table: Table, count: usize, out: &mut Stdout| -> io::Result<()> {
+        if args.kind.is_none() {
+            let gap = if is_first { "" } else { "\n" };
+            is_first = false;
+            writeln!(out, "{gap}{}", Painted::bold(paint, title))?;
+        }
+        if count == 0 { writeln!(out, "none") } else { table.print(paint, out) }
+    };
+    if wants(Kind::Token) {
+        let table = token_table(&tokens, |token| usage.get(&token.id), owners);
+        section("Tokens", table, tokens.len(), &mut out)?;
+    }
+    for (kind, title, list) in [(Kind::Spa, "Single-page applications", &spa), (Kind::M2m, "Machines", &m2m)] {
+        if wants(kind) {
+            section(title, client_table(list, owners), list.len(), &mut out)?;
+        }
+    }
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+fn token_table<'u>(tokens: &[Token], usage: impl Fn(&Token) -> Option<&'u Usage>, owners: bool) -> Table {
+    let mut heading = vec!["ID", "NAME", "OWNER", "APIS", "GRANTS", "REFERERS", "EXPIRES", "LAST USED"];
+    if !owners {
+        heading.retain(|column| *column != "OWNER");
+    }
+    let mut table = Table::new(&heading);
+    let now = now();
+    let some = |list: &[String]| match list {
+        [] => "any".to_owned(),
+        [one] => one.clone(),
+        [one, others @ ..] => format!("{one} +{}", others.len()),
+    };
+    for token in tokens {
+        let grants: Vec<_> =
+            token.grants.iter().map(|grant| format!("{}: {}", grant.connection, grant.source)).collect();
+        let mut row = vec![
+            token.id.clone(),
+            if token.name == token.id { "-".to_owned() } else { token.name.clone() },
+            token.owner.clone(),
+            token.allowed_apis.join(","),
+            if grants.is_empty() { "-".to_owned() } else { some(&grants) },
+            some(&token.referers),
+            token.expiration_date.map_or_else(|| "never".to_owned(), |end| relative(end, now)),
+            usage(token).map_or_else(|| "-".to_owned(), |usage| relative(usage.last_used, now)),
+        ];
+        if !owners {
+            row.remove(2);
+        }
+        table.row(row);
+    }
+    table
+}
+
+fn client_table(clients: &[Client], owners: bool) -> Table {
+    let mut table = Table::new(if owners {
+        &["CLIENT ID", "TITLE", "CREATED", "OWNER"]
+    } else {
+        &["CLIENT ID", "TITLE", "CREATED"]
+    });
+    for client in clients {
+        let row = [client.id.clone(), client.title.clone(), relative(client.created_at, now())];
+        table.row(row.into_iter().chain(owners.then(|| client.owner.clone())));
+    }
+    table
+}
+
+pub(super) fn get(args: &GetArgs) -> anyhow::Result<Exit> {
+    let (mut registry, actor) = args.common.registry.open()?;
+    let Some(kind) = args.kind.client() else {
+        let token = registry.token(&actor, &args.id)?;
+        let usage = registry.usage()?.remove(&token.id);
+        return match args.common.format {
+            Format::Json => json(&TokenJson::new(&token, usage.as_ref())),
+            Format::Text => fields(&token_fields(&token, usage.as_ref())),
+        };
+    };
+    let client = registry.client(&actor, kind, &args.id)?;
+    match args.common.format {
+        Format::Json => json(&client),
+        Format::Text => fields(&client_fields(&client)),
+    }
+}
+
+type Fields = Vec<(&'static str, String)>;
+
+fn token_fields(token: &Token, usage: Option<&Usage>) -> Fields {
+    let now = now();
+    let instant = |at: Timestamp| format!("{at} ({})", relative(at, now));
+    let mut fields = vec![
+        ("id", token.id.clone()),
+        ("name", token.name.clone()),
+        ("owner", token.owner.clone()),
+        ("apis", token.allowed_apis.join(", ")),
+    ];
+    for grant in &token.grants {
+        fields.push(("grant", format!("{} on {}: {}", grant.kind, grant.connection, grant.source)));
+    }
+    if token.referers.is_empty() {
+        fields.push(("referers", "any, and none".to_owned()));
+    }
+    fields.extend(token.referers.iter().map(|referer| ("referer", referer.clone())));
+    fields.push(("expires", token.expiration_date.map_or_else(|| "never".to_owned(), instant)));
+    fields.extend(token.created_at.map(|at| ("created", instant(at))));
+    let used = usage.map(|usage| format!("{}, {} allowed in all", instant(usage.last_used), usage.allowed));
+    fields.push(("last used", used.unwrap_or_else(|| "never, as far as was recorded".to_owned())));
+    fields
+}
+
+fn client_fields(client: &Client) -> Fields {
+    let mut fields =
+        vec![("client id", client.id.clone()), ("title", client.title.clone()), ("owner", client.owner.clone())];
+    let Urls { login_uri, callbacks, logout_urls, web_origins, allowed_origins } = &client.urls;
+    fields.extend(login_uri.iter().map(|url| ("login URI", url.clone())));
+    for (name, list) in [
+        ("callback", callbacks),
+        ("logout URL", logout_urls),
+        ("web origin", web_origins),
+        ("allowed origin", allowed_origins),
+    ] {
+        fields.extend(list.iter().map(|url| (name, url.clone())));
+    }
+    if client.kind == ClientKind::M2m {
+        fields.push(("secret", "only its digest is kept".to_owned()));
+    }
+    fields.push(("created", client.created_at.to_string()));
+    fields
+}
+
+fn fields(fields: &Fields) -> anyhow::Result<Exit> {
+    let text: Vec<_> = fields.iter().map(|(name, value)| format!("{name:<15}{value}")).collect();
+    lines(text.iter().map(String::as_str))
+}

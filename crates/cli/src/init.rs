@@ -1,0 +1,145 @@
+//! Writes a first policy.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, bail};
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::model::Expiry;
+use portcullis_document::load::{Input, LoadOptions, load};
+use portcullis_registry::secret::{Secret, SecretKind};
+use serde::Serialize;
+
+use super::Exit;
+use super::output::{Color, Stdout};
+use super::policy;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis init
+  portcullis init maps.json --connection carto_dw --dialect bigquery \\
+      --source 'acme.tiles.stores_*' --referer https://www.example.com/
+
+The token's secret is printed once; the file holds its SHA-256.";
+
+/// Write a first policy: one connection, one token
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The file to create; an existing file is left alone
+    #[arg(value_name = "FILE", default_value = "policy.json")]
+    file: PathBuf,
+    /// The name of the connection
+    #[arg(long, value_name = "NAME", default_value = "carto_dw")]
+    connection: String,
+    /// The dialect of its names: `generic`, `bigquery`, `snowflake`, `oracle`, `postgres`, `redshift`, `databricks`
+    #[arg(long, value_name = "DIALECT", default_value = "generic", hide_default_value = true)]
+    dialect: String,
+    /// The table, pattern, query or named source that the token may read; `*` for all
+    #[arg(long, value_name = "SOURCE", default_value = "carto.shared.demo_*")]
+    source: String,
+    /// The APIs that the token may use
+    #[arg(long, value_name = "API", num_args = 1.., value_delimiter = ',', default_value = "maps")]
+    apis: Vec<String>,
+    /// The web sites that may use the token [default: any]
+    #[arg(long, value_name = "URL", num_args = 1..)]
+    referer: Vec<String>,
+    /// The token's life: `7d`, `2w`, `6m`, `1y`, an instant, or `never`
+    #[arg(long, value_name = "WHEN", default_value = "1y")]
+    expiration_date: String,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let name = args.file.display().to_string();
+    let secret = Secret::mint(SecretKind::Token)?;
+    let text = document(args, &secret)?;
+    let options = LoadOptions { now: Some(SystemClock.now()), ..LoadOptions::default() };
+    let input = [Input::new(&*name, &*text)];
+    let loaded = load(&input, &options);
+    if loaded.policy.is_none() {
+        let errors: Vec<_> = loaded.errors().collect();
+        let mut report = String::new();
+        policy::render(&input, &errors, color.on(&io::stderr()), &mut report)?;
+        io::stderr().write_all(report.as_bytes())?;
+        return Ok(Exit::Failure);
+    }
+    let mut file = match OpenOptions::new().write(true).create_new(true).open(&args.file) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            bail!("`{name}` exists already and was left alone: name another file, as in `portcullis init first.json`")
+        }
+        opened => opened.with_context(|| format!("cannot create `{name}`"))?,
+    };
+    file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{name}`"))?;
+    let mut out = Stdout::lock();
+    writeln!(
+        out,
+        "wrote {name}: connection `{}`, token `first`\n\
+         \n\
+         its secret, shown only now:\n  {}\n\
+         \n\
+         next:\n  portcullis validate {name}\n  portcullis serve --policy {name}",
+        args.connection,
+        secret.expose()
+    )?;
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+/// The policy, in the order in which people read it.
+#[derive(Serialize)]
+struct Document<'a> {
+    version: u32,
+    connections: [Connection<'a>; 1],
+    tokens: [Token<'a>; 1],
+}
+
+#[derive(Serialize)]
+struct Connection<'a> {
+    name: &'a str,
+    dialect: &'a str,
+}
+
+#[derive(Serialize)]
+struct Token<'a> {
+    id: &'a str,
+    name: &'a str,
+    #[serde(rename = "token_sha256")]
+    digest: String,
+    allowed_apis: &'a [String],
+    grants: [Grant<'a>; 1],
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    referers: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_date: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Grant<'a> {
+    connection_name: &'a str,
+    source: &'a str,
+}
+
+fn document(args: &Args, secret: &Secret) -> anyhow::Result<String> {
+    let expiry = match args.expiration_date.as_str() {
+        "never" => Expiry::Never,
+        text => Expiry::at_creation(text, SystemClock.now()).context("`--expiration-date`")?,
+    };
+    let document = Document {
+        version: 1,
+        connections: [Connection { name: &args.connection, dialect: &args.dialect }],
+        tokens: [Token {
+            id: "first",
+            name: "first token",
+            digest: secret.digest().to_hex(),
+            allowed_apis: &args.apis,
+            grants: [Grant { connection_name: &args.connection, source: &args.source }],
+            referers: &args.referer,
+            expiration_date: match expiry {
+                Expiry::Never => None,
+                Expiry::At(end) => Some(end.to_string()),
+            },
+        }],
+    };
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}

@@ -1,0 +1,217 @@
+//! Named sources: create, list, get, update, delete.
+
+use std::io::{self, Read, Write};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use clap::Subcommand;
+use portcullis_registry::NamedSourceEdit;
+use portcullis_registry::record::NamedSource;
+use serde::Serialize;
+
+use super::Exit;
+use super::output::{Color, Format, Inputs, Stdout, counted};
+use super::registry::{Common, invalid, json, lines};
+use super::table::Table;
+
+/// The most bytes of a file with SQL that are read: more is no query.
+const MOST_BYTES: u64 = 16 << 20;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis named-sources create open-orders --connection warehouse \\
+      --sql 'SELECT * FROM orders WHERE open'
+  portcullis named-sources create fleet --sql-file fleet.sql
+  portcullis named-sources list --search order --page 2
+  portcullis credentials create token --connection warehouse --source open-orders --apis sql";
+
+/// Manage named sources: queries that tokens may be granted by name
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a named source
+    Create(Create),
+    /// Show named sources, a page at a time
+    List(List),
+    /// Show one named source with its SQL
+    Get(Named),
+    /// Change a named source
+    Update(Update),
+    /// Delete a named source that nobody is granted
+    Delete(Named),
+}
+
+#[derive(Debug, clap::Args)]
+struct Create {
+    /// Its name: 3 to 51 lower-case letters, digits, `-` and `_`
+    name: String,
+    #[command(flatten)]
+    sql: Sql,
+    /// The connection that has it; else each has
+    #[arg(long, value_name = "NAME")]
+    connection: Option<String>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Update {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    sql: Sql,
+    /// The connection that has it
+    #[arg(long, value_name = "NAME", conflicts_with = "every_connection")]
+    connection: Option<String>,
+    /// Each connection has it
+    #[arg(long)]
+    every_connection: bool,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Sql {
+    /// Its SQL
+    #[arg(long = "sql", value_name = "SQL", conflicts_with = "file")]
+    text: Option<String>,
+    /// A file with its SQL; `-` for standard input
+    #[arg(long = "sql-file", value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    /// Only those with this text in their name or SQL, in any case
+    #[arg(long, value_name = "TEXT")]
+    search: Option<String>,
+    /// Which page
+    #[arg(long, value_name = "N", default_value = "1")]
+    page: NonZero<usize>,
+    /// How many a page
+    #[arg(long, value_name = "N", default_value = "50")]
+    page_size: NonZero<usize>,
+    #[command(flatten)]
+    common: Common,
+}
+
+#[derive(Debug, clap::Args)]
+struct Named {
+    /// Its name
+    name: String,
+    #[command(flatten)]
+    common: Common,
+}
+
+/// A page of a list, as programs read it.
+#[derive(Serialize)]
+struct Listed<'s> {
+    total: usize,
+    page: usize,
+    page_size: usize,
+    named_sources: &'s [NamedSource],
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    match &args.command {
+        Command::Create(create) => {
+            let Some(sql) = create.sql.read()? else {
+                return Err(invalid("the SQL is missing", "give `--sql` or `--sql-file`").into());
+            };
+            let (mut registry, actor) = create.common.registry.open()?;
+            let source = registry.create_named_source(&actor, &create.name, &sql, create.connection.as_deref())?;
+            say("created", &source, create.common.format)
+        }
+        Command::List(args) => list(args, color),
+        Command::Get(Named { name, common }) => {
+            let source = common.registry.open()?.0.named_source(name)?;
+            match common.format {
+                Format::Json => json(&source),
+                Format::Text => lines([
+                    &*format!("name        {}", source.name),
+                    &format!("connection  {}", connection(&source)),
+                    &format!("sql         {}", source.query),
+                ]),
+            }
+        }
+        Command::Update(update) => {
+            let moved = update.connection.clone().map(Some).or(update.every_connection.then_some(None));
+            let edit = NamedSourceEdit { query: update.sql.read()?, connection: moved };
+            if edit.query.is_none() && edit.connection.is_none() {
+                let help = "give `--sql`, `--sql-file`, `--connection` or `--every-connection`";
+                return Err(invalid("nothing to change", help).into());
+            }
+            let (mut registry, actor) = update.common.registry.open()?;
+            say("updated", &registry.update_named_source(&actor, &update.name, &edit)?, update.common.format)
+        }
+        Command::Delete(Named { name, common }) => {
+            let (mut registry, actor) = common.registry.open()?;
+            say("deleted", &registry.delete_named_source(&actor, name)?, common.format)
+        }
+    }
+}
+
+impl Sql {
+    fn read(&self) -> anyhow::Result<Option<String>> {
+        let Some(path) = &self.file else { return Ok(self.text.clone()) };
+        Inputs::check_stdout(path)?;
+        let mut text = String::new();
+        let read = if path == Path::new("-") {
+            io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text)
+        } else {
+            std::fs::File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut text))
+        };
+        read.with_context(|| format!("cannot read the SQL of `{}`", path.display()))?;
+        Ok(Some(text))
+    }
+}
+
+fn list(args: &List, color: Color) -> anyhow::Result<Exit> {
+    let mut sources = args.common.registry.open()?.0.named_sources()?;
+    if let Some(search) = &args.search {
+        let search = search.to_lowercase();
+        sources.retain(|source| [&source.name, &source.query].iter().any(|text| text.to_lowercase().contains(&search)));
+    }
+    let total = sources.len();
+    let (page, page_size) = (args.page.get(), args.page_size.get());
+    let shown: Vec<_> = sources.into_iter().skip((page - 1).saturating_mul(page_size)).take(page_size).collect();
+    if args.common.format == Format::Json {
+        return json(&Listed { total, page, page_size, named_sources: &shown });
+    }
+    if shown.is_empty() {
+        let what = if total == 0 { "no named sources".to_owned() } else { format!("page {page} is empty") };
+        return lines([&*format!("{what}; {} in all", counted(total as u64, "named source"))]);
+    }
+    let mut table = Table::new(&["NAME", "CONNECTION", "SQL"]);
+    for source in &shown {
+        table.row([source.name.clone(), connection(source).to_owned(), source.query.clone()]);
+    }
+    let mut out = Stdout::lock();
+    table.print(color.on(&io::stdout()), &mut out)?;
+    if shown.len() < total {
+        writeln!(out, "page {page} of {}, {}", total.div_ceil(page_size), counted(total as u64, "named source"))?;
+    }
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+fn connection(source: &NamedSource) -> &str {
+    source.connection.as_deref().unwrap_or("(each)")
+}
+
+fn say(done: &str, source: &NamedSource, format: Format) -> anyhow::Result<Exit> {
+    match format {
+        Format::Json => json(source),
+        Format::Text => {
+            let on = source.connection.as_ref().map_or_else(String::new, |name| format!(" on `{name}`"));
+            lines([&*format!("{done} named source `{}`{on}", source.name)])
+        }
+    }
+}

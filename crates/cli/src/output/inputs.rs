@@ -1,0 +1,117 @@
+//! The files that a command reads, none of which it may write over.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::bail;
+use portcullis_registry::Location;
+
+use super::super::policy::is_stdin;
+
+/// Files that a command reads. Those that do not exist yet count, too: they may by the time they are read.
+#[derive(Debug, Default)]
+pub(crate) struct Inputs {
+    files: Vec<Input>,
+}
+
+#[derive(Debug)]
+struct Input {
+    path: PathBuf,
+    id: Option<FileId>,
+}
+
+/// The name of standard output on the command line.
+const STDOUT: &str = "-";
+
+/// A file, whatever it is called: its device and inode.
+type FileId = (u64, u64);
+
+impl Inputs {
+    pub(crate) fn add(&mut self, path: &Path) {
+        let id = if is_stdin(path) { file_id(Path::new("/dev/stdin")) } else { file_id(path) };
+        self.files.push(Input { path: path.to_owned(), id });
+    }
+
+    /// Checks that standard output is not the file at `path`: what a command appends to its own input, it reads.
+    pub(crate) fn check_stdout(path: &Path) -> anyhow::Result<()> {
+        let mut inputs = Self::default();
+        inputs.add(path);
+        inputs.check(Path::new(STDOUT))
+    }
+
+    /// Checks that standard output is no file of the registry at `location`.
+    pub(crate) fn check_stdout_of_registry(location: &Location) -> anyhow::Result<()> {
+        let mut inputs = Self::default();
+        inputs.add_registry(location);
+        inputs.check(Path::new(STDOUT))
+    }
+
+    pub(crate) fn add_all<P: AsRef<Path>>(&mut self, paths: impl IntoIterator<Item = P>) {
+        for path in paths {
+            self.add(path.as_ref());
+        }
+    }
+
+    /// A registry: its database, the log and the index of the log.
+    pub(crate) fn add_registry(&mut self, location: &Location) {
+        let database = location.path().canonicalize().unwrap_or_else(|_| location.path().to_owned());
+        for suffix in ["", "-wal", "-shm"] {
+            let mut path = database.clone().into_os_string();
+            path.push(suffix);
+            self.add(Path::new(&path));
+        }
+    }
+
+    /// Checks that `output` is none of the files, by no name, symbolic link or hard link. Devices and pipes hold nothing
+    /// that could be lost.
+    pub(crate) fn check(&self, output: &Path) -> anyhow::Result<()> {
+        let opened = if is_stdin(output) { Path::new("/dev/stdout") } else { output };
+        let (id, place) = (file_id(opened), place(opened));
+        let is_same = |input: &&Input| {
+            (id.is_some() && input.id == id)
+                || (!is_stdin(&input.path) && is_missing(opened) && self::place(&input.path) == place)
+        };
+        let Some(input) = self.files.iter().find(is_same) else { return Ok(()) };
+        let name = input.path.display();
+        if is_stdin(output) {
+            bail!(
+                "cannot write to standard output: it is the file `{name}`, which this command reads; name another file"
+            );
+        }
+        let output = output.display();
+        if output.to_string() == name.to_string() {
+            bail!("cannot write `{output}`: this command reads it; name another file");
+        }
+        bail!("cannot write `{output}`: it is the file `{name}`, which this command reads; name another file");
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_err()
+}
+
+/// Where a file is, through all links of what is there of its path.
+fn place(path: &Path) -> PathBuf {
+    if let Ok(place) = path.canonicalize() {
+        return place;
+    }
+    let Some(name) = path.file_name() else { return path.to_owned() };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    place_of_folder(folder).join(name)
+}
+
+fn place_of_folder(folder: &Path) -> PathBuf {
+    if folder == Path::new(".") { std::env::current_dir().unwrap_or_default() } else { place(folder) }
+}
+
+/// The ordinary file that `path` names.
+#[cfg(unix)]
+fn file_id(path: &Path) -> Option<FileId> {
+    use std::os::unix::fs::MetadataExt;
+    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn file_id(_: &Path) -> Option<FileId> {
+    None
+}

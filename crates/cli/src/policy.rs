@@ -1,0 +1,298 @@
+//! The policy that a command decides by: the options that name it, and how it is loaded.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::model::Policy;
+use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, is_compiled, load};
+use portcullis_server::policy::{LiveOptions, Source};
+
+use super::excerpt::Renderer;
+use super::output::{Color, Inputs, Painted, counted};
+use super::registry;
+
+/// Which policy to decide by.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Policy")]
+pub(crate) struct PolicyArgs {
+    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., conflicts_with = "db", help = "The policy: a JSON document, or several that are one policy together; `-` for standard input. Or what `portcullis compile` wrote. Goes before a registry that the environment names [env: PORTCULLIS_POLICY]")]
+    policy: Vec<PathBuf>,
+    #[arg(
+        long,
+        value_name = "URL",
+        help = "The policy: all tokens of the registry at this URL, such as `sqlite:registry.db`. Goes before documents that the environment names [env: PORTCULLIS_DB]"
+    )]
+    db: Option<String>,
+    /// Leave out tokens that have errors, and say so, instead of refusing the policy
+    #[arg(long)]
+    skip_invalid: bool,
+    /// The most bytes of the automata of all connections together; patterns that do not fit are asked by their literals,
+    /// which may be slower. No decision changes
+    #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, hide_short_help = true)]
+    automaton_bytes: usize,
+}
+
+impl PolicyArgs {
+    pub(crate) fn reads_stdin(&self) -> bool {
+        let named = if self.policy.is_empty() && self.db.is_none() { from_environment() } else { None };
+        self.policy.iter().chain(&named).any(|path| is_stdin(path))
+    }
+
+    /// Adds the files that the policy is read from.
+    pub(crate) fn add_inputs(&self, inputs: &mut Inputs) -> anyhow::Result<()> {
+        match self.named_origin()? {
+            Origin::Files(files) => inputs.add_all(files),
+            Origin::Registry(url) => inputs.add_registry(&url.parse()?),
+        }
+        Ok(())
+    }
+
+    /// Whether a policy is named at all, by options or the environment.
+    pub(crate) fn is_named(&self) -> bool {
+        let by_environment = || from_environment().is_some() || registry::from_environment().is_some();
+        !self.policy.is_empty() || self.db.is_some() || by_environment()
+    }
+
+    /// The origin of the policy. Fails where standard output is one of its files.
+    fn origin(&self) -> anyhow::Result<Origin> {
+        let origin = self.named_origin()?;
+        match &origin {
+            Origin::Files(files) => files.iter().try_for_each(|file| Inputs::check_stdout(file))?,
+            Origin::Registry(url) => Inputs::check_stdout_of_registry(&url.parse()?)?,
+        }
+        Ok(origin)
+    }
+
+    /// What the options name; only where they name nothing, what the environment does.
+    fn named_origin(&self) -> anyhow::Result<Origin> {
+        if let Some(url) = &self.db {
+            return Ok(Origin::Registry(url.clone()));
+        }
+        if !self.policy.is_empty() {
+            return Ok(Origin::Files(self.policy.clone()));
+        }
+        match (from_environment(), registry::from_environment()) {
+            (Some(_), Some(_)) => {
+                bail!("`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`")
+            }
+            (Some(file), None) => Ok(Origin::Files(vec![file])),
+            (None, Some(url)) => Ok(Origin::Registry(url)),
+            (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
+        }
+    }
+
+    /// The compiled policy; `None` if it has errors, which are then told on standard error.
+    pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
+        if let Origin::Files(files) = self.origin()? {
+            one_stdin(&files)?;
+            match compiled(&files)? {
+                Some(_) if self.skip_invalid => {
+                    bail!("`--skip-invalid` is for documents, and the policy is compiled")
+                }
+                Some(snapshot) => return Ok(Some(snapshot)),
+                None => {}
+            }
+        }
+        let Some(read) = self.documents(color, false)? else { return Ok(None) };
+        read.snapshot(&self.compile_options()).map(Some)
+    }
+
+    /// The policy and the documents that it is read from; `None` if it has errors, which are then told on standard error.
+    pub(crate) fn documents(&self, color: Color, warnings: bool) -> anyhow::Result<Option<ReadPolicy>> {
+        let inputs = match self.origin()? {
+            Origin::Registry(url) => vec![registry::policy(&url)?],
+            Origin::Files(files) => {
+                one_stdin(&files)?;
+                read(&files).map_err(|errors| {
+                    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
+                    anyhow!("{}", errors.join("\nerror: "))
+                })?
+            }
+        };
+        let now = Some(SystemClock.now());
+        let options = LoadOptions { skip_invalid: self.skip_invalid, warnings, now, ..LoadOptions::default() };
+        let loaded = load(&inputs, &options);
+        self.tell(&inputs, &loaded, color)?;
+        Ok(loaded.policy.is_some().then_some(ReadPolicy { inputs, loaded }))
+    }
+
+    /// What one argument names: a file, or a registry by its URL.
+    pub(crate) fn named(text: &str) -> Self {
+        let is_registry = text.starts_with("sqlite:");
+        Self {
+            policy: if is_registry { Vec::new() } else { vec![text.into()] },
+            db: is_registry.then(|| text.to_owned()),
+            skip_invalid: false,
+            automaton_bytes: Options::default().automaton_bytes,
+        }
+    }
+
+    /// The policy, and compiled; of a compiled one, what it decides by. `None` if it has errors, which are then told on
+    /// standard error.
+    pub(crate) fn model(&self, color: Color) -> anyhow::Result<Option<(Policy, Snapshot)>> {
+        if let Origin::Files(files) = self.origin()?
+            && let Some(snapshot) = compiled(&files)?
+        {
+            return Ok(Some((snapshot.policy()?, snapshot)));
+        }
+        let Some(read) = self.documents(color, false)? else { return Ok(None) };
+        let snapshot = read.snapshot(&self.compile_options())?;
+        Ok(read.loaded.policy.map(|policy| (policy, snapshot)))
+    }
+
+    /// The registry that the policy is of, if it is.
+    pub(crate) fn registry(&self) -> anyhow::Result<Option<String>> {
+        Ok(match self.origin()? {
+            Origin::Registry(url) => Some(url),
+            Origin::Files(_) => None,
+        })
+    }
+
+    pub(crate) fn compile_options(&self) -> Options {
+        Options { automaton_bytes: self.automaton_bytes, ..Options::default() }
+    }
+
+    /// Where a policy that may change is read from.
+    pub(crate) fn source(&self) -> anyhow::Result<Source> {
+        match self.origin()? {
+            Origin::Registry(url) => Ok(Source::registry(url.parse()?)),
+            Origin::Files(files) => Ok(Source::files(files)?),
+        }
+    }
+
+    /// How such a policy is read.
+    pub(crate) fn live(&self, state_dir: Option<PathBuf>) -> LiveOptions {
+        LiveOptions {
+            skip_invalid: self.skip_invalid,
+            compile: self.compile_options(),
+            state_dir,
+            ..LiveOptions::default()
+        }
+    }
+
+    fn tell(&self, inputs: &[Input], loaded: &Loaded, color: Color) -> anyhow::Result<()> {
+        let errors: Vec<_> = loaded.errors().collect();
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let mut stderr = io::stderr().lock();
+        let paint = color.on(&stderr);
+        let mut text = String::new();
+        render(inputs, &errors, paint, &mut text)?;
+        stderr.write_all(text.as_bytes())?;
+        let total = loaded.count().errors;
+        let rest = total.saturating_sub(errors.len());
+        if rest > 0 {
+            let (rest, note) = (counted(rest as u64, "error"), Painted::bold(paint, "note:"));
+            writeln!(stderr, "{note} {rest} more: `portcullis validate --max-errors {total}` shows all")?;
+        }
+        let count = counted(total as u64, "error");
+        if loaded.policy.is_some() {
+            let skipped = counted(loaded.skipped as u64, "token");
+            writeln!(stderr, "{} left out {skipped} with {count}", Painted::bold(paint, "note:"))?;
+        } else {
+            let label = Painted::red(paint, "error:");
+            writeln!(stderr, "{label} the policy has {count}: nothing is decided by it")?;
+            // Only errors of tokens can be left out with their tokens.
+            if !self.skip_invalid && rest == 0 && errors.iter().all(|error| error.place.starts_with("tokens[")) {
+                writeln!(stderr, "{} `--skip-invalid` leaves out just those tokens", Painted::bold(paint, "help:"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A policy, and what it is read from.
+pub(crate) struct ReadPolicy {
+    pub(crate) inputs: Vec<Input>,
+    // INVARIANT: holds a policy.
+    pub(crate) loaded: Loaded,
+}
+
+impl ReadPolicy {
+    pub(crate) fn policy(&self) -> anyhow::Result<&Policy> {
+        self.loaded.policy.as_ref().context("there is no policy")
+    }
+
+    pub(crate) fn snapshot(&self, options: &Options) -> anyhow::Result<Snapshot> {
+        Ok(Snapshot::compile(self.policy()?, options)?)
+    }
+}
+
+/// Where a policy comes from.
+enum Origin {
+    Files(Vec<PathBuf>),
+    Registry(String),
+}
+
+/// The snapshot, if the one file is a compiled policy.
+fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
+    let Some(path) = files.iter().find(|path| !is_stdin(path) && is_compiled(path)) else { return Ok(None) };
+    let name = path.display();
+    if files.len() > 1 {
+        bail!("`{name}` is a compiled policy: it is whole, and nothing can be put together with it");
+    }
+    Snapshot::open(path).map(Some).with_context(|| format!("cannot load `{name}`"))
+}
+
+/// The document that the environment names.
+fn from_environment() -> Option<PathBuf> {
+    std::env::var_os("PORTCULLIS_POLICY").filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+/// Reads every file, `-` from standard input, or says of each that cannot be read why.
+pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Vec<Unreadable>> {
+    let (mut inputs, mut errors) = (Vec::with_capacity(paths.len()), Vec::new());
+    for path in paths {
+        match read_one(path) {
+            Ok(input) => inputs.push(input),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(inputs) } else { Err(errors) }
+}
+
+/// Reads one file, or standard input for `-`.
+pub(super) fn read_one(path: &Path) -> Result<Input, Unreadable> {
+    if is_stdin(path) { Input::from_reader("<stdin>", io::stdin().lock()) } else { Input::from_path(path) }
+}
+
+pub(super) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Appends the rendered `diagnostics` of all `inputs` to `out`.
+pub(super) fn render(
+    inputs: &[Input],
+    diagnostics: &[&Diagnostic],
+    paint: bool,
+    out: &mut String,
+) -> anyhow::Result<()> {
+    for input in inputs {
+        let mut here = diagnostics.iter().filter(|diagnostic| diagnostic.file == input.name()).peekable();
+        if here.peek().is_none() {
+            continue;
+        }
+        let renderer = Renderer::new(input, paint);
+        for diagnostic in here {
+            renderer.render(*diagnostic, out)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many diagnostics are of `severity`.
+pub(super) fn count(diagnostics: &[&Diagnostic], severity: Severity) -> usize {
+    diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
+}
+
+/// Fails if standard input is named more than once.
+pub(super) fn one_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
+    if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
+        bail!("`-` is given more than once: standard input can be read only once");
+    }
+    Ok(())
+}

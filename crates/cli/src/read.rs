@@ -1,0 +1,289 @@
+//! What recorded HTTP requests ask for, as the sidecar reads them.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::path::PathBuf;
+
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::Timestamp;
+use portcullis::decision::{Decision, decide};
+use portcullis::model::SecretDigest;
+use portcullis::snapshot::Snapshot;
+use portcullis_http::gateway::{Access, Body, HttpRequest, Reader, Reading};
+use portcullis_http::wire::{Answer, ErrorAnswer};
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::Exit;
+use super::bounds::{MAX_BYTES, count, threads};
+use super::output::{Color, counted, grouped};
+use super::policy::PolicyArgs;
+use super::pump::{Answerer, Pump, write_line};
+use super::reading::ReadingArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis read --requests recorded.jsonl
+  portcullis read --requests recorded.jsonl --policy policy.json
+  portcullis read --requests - --routes routes.json < recorded.jsonl
+
+A request; a header that was sent twice has a list of values:
+  {\"id\": 1, \"method\": \"GET\", \"url\": \"/v3/maps/dw/table?name=a.b.c\",
+   \"headers\": {\"authorization\": \"Bearer …\"}, \"body\": null}
+What it asks for; the token is shown by the beginning of its digest:
+  {\"id\": 1, \"token\": \"sha256:1f2e3d4c…\", \"api\": \"maps\", \"operation\": \"query\", \"connection\": \"dw\",
+   \"sources\": [{\"resource\": \"a.b.c\"}], \"referer\": null}
+  {\"id\": 2, \"not_understood\": \"a parameter is given twice in the query\"}
+  {\"id\": 3, \"preflight\": true}    {\"id\": 4, \"passed_through\": true}
+With a policy, also `answer`, the JSON of `portcullis check`.
+
+Exit codes: 0 all lines are read, understood or not; 2 some are not requests, or an error.";
+
+/// Read recorded HTTP requests as the sidecar does, and tell what they ask for
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// The requests, one JSON object a line; `-` for standard input
+    #[arg(long, value_name = "FILE")]
+    requests: PathBuf,
+    /// Show tokens as they are
+    #[arg(long)]
+    show_tokens: bool,
+    /// When the requests are made, instead of now: RFC 3339, or a date
+    #[arg(long, value_name = "INSTANT")]
+    now: Option<Timestamp>,
+    /// How many threads read [default: the number of cores]
+    #[arg(long, value_name = "N", value_parser = threads)]
+    threads: Option<NonZero<usize>>,
+    /// The most bytes of a line
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = count::<1, MAX_BYTES>)]
+    max_line: usize,
+    /// Print nothing on standard error but errors
+    #[arg(short, long)]
+    quiet: bool,
+    #[command(flatten)]
+    reading: ReadingArgs,
+    #[command(flatten)]
+    policy: PolicyArgs,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    if args.requests.as_os_str() == "-" && args.policy.reads_stdin() {
+        anyhow::bail!("`--policy -` and `--requests -` both read standard input: name a file for one of them");
+    }
+    let snapshot = if args.policy.is_named() {
+        let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
+        Some(snapshot)
+    } else {
+        None
+    };
+    let recorded = Recorded { reader: args.reading.reader()?, snapshot, now: args.now, show_tokens: args.show_tokens };
+    let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
+    let pump = Pump { threads, max_line: args.max_line, quiet: args.quiet };
+    let tally = pump.run(&args.requests, &recorded)?;
+    if !args.quiet {
+        let Tally { understood, not_understood, let_pass, errors } = tally;
+        let total = counted(understood + not_understood + let_pass + errors, "request");
+        let [understood, not_understood, let_pass] = [understood, not_understood, let_pass].map(grouped);
+        let mut stderr = io::stderr().lock();
+        writeln!(
+            stderr,
+            "{total}: {understood} understood, {not_understood} not, {let_pass} let pass, {} no requests",
+            grouped(errors)
+        )?;
+    }
+    Ok(if tally.errors > 0 { Exit::Failure } else { Exit::Success })
+}
+
+/// A request as it was recorded.
+#[derive(Deserialize)]
+struct Line<'l> {
+    #[serde(borrow, default)]
+    id: Option<&'l RawValue>,
+    method: String,
+    url: String,
+    #[serde(default)]
+    headers: Pairs,
+    #[serde(default)]
+    body: Option<String>,
+}
+
+/// Headers as they were sent, each with one value.
+#[derive(Default)]
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "a header has a string, or a list of strings")]
+        enum Values {
+            One(String),
+            Many(Vec<String>),
+        }
+
+        struct Object;
+
+        impl<'de> Visitor<'de> for Object {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of headers")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs, M::Error> {
+                let mut pairs = Vec::new();
+                while let Some((name, values)) = map.next_entry::<String, Values>()? {
+                    match values {
+                        Values::One(value) => pairs.push((name, value)),
+                        Values::Many(values) => pairs.extend(values.into_iter().map(|value| (name.clone(), value))),
+                    }
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// Path and query of a URL; a client sends no more of it.
+fn target(url: &str) -> &str {
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    host.map_or(url, |host| host.find(['/', '?']).and_then(|at| host.get(at..)).unwrap_or("/"))
+}
+
+/// Reads recorded requests, and decides them where there is a policy.
+struct Recorded {
+    reader: Reader,
+    snapshot: Option<Snapshot>,
+    now: Option<Timestamp>,
+    show_tokens: bool,
+}
+
+#[derive(Default)]
+struct Tally {
+    understood: u64,
+    not_understood: u64,
+    let_pass: u64,
+    errors: u64,
+}
+
+impl Answerer for Recorded {
+    type Tally = Tally;
+
+    fn answer(&self, number: u64, line: &[u8], out: &mut Vec<u8>, tally: &mut Tally) {
+        let line: Line<'_> = match serde_json::from_slice(line) {
+            Ok(line) => line,
+            Err(error) => return self.error(number, &error.to_string(), out, tally),
+        };
+        let body = Body::Whole(line.body.as_deref().unwrap_or_default().as_bytes());
+        let request = HttpRequest { method: &line.method, target: target(&line.url), headers: &line.headers.0, body };
+        let id = line.id;
+        match self.reader.read(&request) {
+            Ok(Reading::Access(access)) => {
+                tally.understood += 1;
+                self.tell(id, &access, out);
+            }
+            Ok(Reading::Preflight(preflight)) => {
+                *(if preflight.passes { &mut tally.let_pass } else { &mut tally.not_understood }) += 1;
+                write_line(&Passed { id, preflight: Some(true), through: None }, out);
+            }
+            Ok(Reading::PassedThrough) => {
+                tally.let_pass += 1;
+                write_line(&Passed { id, preflight: None, through: Some(true) }, out);
+            }
+            Err(why) => {
+                tally.not_understood += 1;
+                let decision = Decision::Deny(why.reason());
+                let answer = self.snapshot.as_ref().map(|_| Answer::new(None, &decision));
+                write_line(&NotUnderstood { id, why: why.to_string(), answer }, out);
+            }
+        }
+    }
+
+    fn error(&self, line: u64, error: &str, out: &mut Vec<u8>, tally: &mut Tally) {
+        tally.errors += 1;
+        write_line(&ErrorAnswer { line, error }, out);
+    }
+
+    fn add(total: &mut Tally, more: &Tally) {
+        total.understood += more.understood;
+        total.not_understood += more.not_understood;
+        total.let_pass += more.let_pass;
+        total.errors += more.errors;
+    }
+}
+
+impl Recorded {
+    fn tell(&self, id: Option<&RawValue>, access: &Access<'_>, out: &mut Vec<u8>) {
+        let token = access
+            .token
+            .as_deref()
+            .map(|token| if self.show_tokens { token.to_owned() } else { format!("{:?}", SecretDigest::of(token)) });
+        let sources = access.sources();
+        let now = self.now.unwrap_or_else(|| SystemClock.now());
+        let decision = self.snapshot.as_ref().map(|snapshot| decide(snapshot, &access.request(&sources), now));
+        let told = AccessJson {
+            id,
+            token,
+            api: access.api,
+            operation: access.operation.as_str(),
+            connection: &access.connection,
+            sources: access.sources.iter().map(|(kind, text)| SourceJson { kind: kind.as_str(), text }).collect(),
+            referer: access.referer.as_deref(),
+            answer: decision.as_ref().map(|decision| Answer::new(None, decision)),
+        };
+        write_line(&told, out);
+    }
+}
+
+/// What a request asks for, and what is decided.
+#[derive(Serialize)]
+struct AccessJson<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    token: Option<String>,
+    api: &'a str,
+    operation: &'static str,
+    connection: &'a str,
+    sources: Vec<SourceJson<'a>>,
+    referer: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer<'a>>,
+}
+
+/// A source by its kind: `{"resource": "a.b.c"}`.
+struct SourceJson<'a> {
+    kind: &'static str,
+    text: &'a str,
+}
+
+impl Serialize for SourceJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map([(self.kind, self.text)])
+    }
+}
+
+/// A request that cannot be read without doubt.
+#[derive(Serialize)]
+struct NotUnderstood<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    #[serde(rename = "not_understood")]
+    why: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Answer<'a>>,
+}
+
+/// A request about which tokens do not decide.
+#[derive(Serialize)]
+struct Passed<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    preflight: Option<bool>,
+    #[serde(rename = "passed_through", skip_serializing_if = "Option::is_none")]
+    through: Option<bool>,
+}

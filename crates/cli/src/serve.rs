@@ -1,0 +1,425 @@
+//! The sidecar.
+
+use std::io;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use portcullis_server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
+use portcullis_server::operations::{Operations, OperationsOptions};
+use portcullis_server::policy::{self, LiveOptions, Source};
+use portcullis_server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls, descriptors};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use super::Exit;
+use super::bounds::{MAX_BYTES, count, seconds, threads};
+use super::output::Inputs;
+use super::policy::PolicyArgs;
+use super::reading::ReadingArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis serve --policy policy.json --state-dir /var/lib/portcullis --log -
+  portcullis serve --db sqlite:registry.db --listen unix:/run/portcullis.sock
+  curl -H 'content-type: application/json' \\
+      -d '{\"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"carto.shared.demo\"}' \\
+      http://127.0.0.1:8181/v1/decide
+
+Gateways ask at:
+  gRPC envoy.service.auth.v3.Authorization   Envoy ext_authz
+  /authz/envoy/<path and query>              Envoy ext_authz over HTTP
+  /authz/nginx       X-Original-Method, X-Original-URI     nginx
+  /authz/script      X-Original-Method, X-Original-URI     nginx with njs, HAProxy
+  /authz/forwarded   X-Forwarded-Method, X-Forwarded-Uri   Caddy, Traefik
+  POST /v1/decide, POST /access/v1/evaluation, POST /access/v1/evaluations
+Operators ask at --admin:
+  /healthz  /readyz  /metrics  /v1/snapshot  /v1/shadow  POST /v1/explain
+
+SIGHUP reads the policy again and opens the log again; SIGTERM and SIGINT answer what was asked, then stop.";
+
+/// Answer gateways: Envoy, nginx, Caddy, HAProxy, Traefik, or anything that speaks HTTP
+#[derive(clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Keep the last good policy here, without secrets, for a restart while its source is broken
+    #[arg(long, value_name = "DIR", help_heading = "Policy")]
+    state_dir: Option<PathBuf>,
+    /// Maximum size of all policy files together; larger files are not read. Does not apply to a registry
+    #[arg(long, value_name = "BYTES", default_value_t = policy::MAX_BYTES, value_parser = policy_bytes, help_heading = "Policy")]
+    max_policy_bytes: u64,
+    /// Never activate a policy that allows what the active one denies: refuse it as if it could not be read
+    #[arg(long, help_heading = "Policy")]
+    only_narrow: bool,
+    /// Decide every request by this policy as well, and tell at `/v1/shadow` what it would change
+    #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Policy")]
+    shadow: Vec<PathBuf>,
+    /// How many requests of each kind of difference to keep
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = count::<0, 65535>, help_heading = "Policy")]
+    shadow_examples: usize,
+    #[command(flatten)]
+    listen: ListenArgs,
+    #[command(flatten)]
+    reading: ReadingArgs,
+    #[command(flatten)]
+    log: LogArgs,
+    #[command(flatten)]
+    limits: LimitArgs,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Listening")]
+struct ListenArgs {
+    /// Where gateways ask: an address and port, or `unix:PATH`
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8181", env = "PORTCULLIS_LISTEN")]
+    listen: Address,
+    /// Where operators ask. It tells of the policy: keep it from everybody else
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
+    admin: Address,
+    /// Permissions of Unix sockets: `600` for the owner, `660` for the group, too
+    #[arg(long, value_name = "MODE", default_value = "600", value_parser = socket_mode)]
+    socket_mode: u32,
+    /// TLS for both: the certificate and those between it and a root, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// Its private key, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Ask clients for certificates that one of these authorities signed, PEM
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    client_ca: Option<PathBuf>,
+    /// Answer preflights of these web sites, and let them read why a request is denied: `https://app.example.com`; `*` for all
+    #[arg(long, value_name = "ORIGIN", num_args = 1..)]
+    cors_origin: Vec<String>,
+    /// The URL that clients reach this server by, for AuthZEN's metadata [default: `https://` and the request's host]
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
+    /// Accept this `Host` from programs and operators, too; `*` accepts all
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = host)]
+    allow_host: Vec<String>,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Logs")]
+struct LogArgs {
+    /// Log every decision as a line of JSON to the end of this file; `-` for standard output
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// When the log falls behind: `drop` lines and count them, or `block` requests
+    #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = when_full)]
+    log_when_full: WhenFull,
+    /// How many bytes of lines may wait
+    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>)]
+    log_queue: usize,
+    /// Which part of the allows to log, such as 0.01; denials always are
+    #[arg(long, value_name = "SHARE", default_value = "1")]
+    log_sample_allows: Share,
+    /// Log the text of queries instead of its digest
+    #[arg(long)]
+    log_queries: bool,
+    /// What the server itself tells on standard error: `text` or `json`
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    messages: String,
+    /// How much of it: `error`, `warn`, `info`, `debug`, or filters such as `portcullis=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "PORTCULLIS_MESSAGE_LEVEL")]
+    message_level: String,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Limits")]
+struct LimitArgs {
+    /// Limit the bytes of a body; a longer one is answered 413
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes, value_parser = count::<1, MAX_BYTES>)]
+    max_body: usize,
+    /// Limit the bytes of a request's headers
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes, value_parser = count::<1024, MAX_HEADER_BYTES>)]
+    max_header_bytes: usize,
+    /// Limit the headers of a request
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers, value_parser = count::<1, 4096>)]
+    max_headers: usize,
+    /// Limit the connections at once; more are answered 503 [default: 4096, or fewer where file descriptors are few]
+    #[arg(long, value_name = "COUNT", value_parser = count::<1, MAX_AT_ONCE>)]
+    max_connections: Option<usize>,
+    /// Limit the requests at once; more are answered 503
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().requests, value_parser = count::<1, MAX_AT_ONCE>)]
+    max_requests: usize,
+    /// Limit the requests of a list; a longer one is answered 413
+    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().batch, value_parser = count::<1, MAX_AT_ONCE>)]
+    max_batch: usize,
+    /// Limit the bytes of requests and unread answers [default: 256 MiB or more]
+    #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
+    max_buffered: Option<usize>,
+    /// Limit the same of one connection [default: 32 MiB or four bodies]
+    #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
+    max_connection_buffered: Option<usize>,
+    /// Limit the time of a request: headers, decision and reading the answer each
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
+    request_timeout: Duration,
+    /// Close a connection without a request after this time
+    #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
+    idle_timeout: Duration,
+    /// Wait this long for requests that have begun when stopping
+    #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
+    drain: Duration,
+    /// Answer with this many threads [default: one for each processor]
+    #[arg(long, value_name = "COUNT", value_parser = threads)]
+    threads: Option<NonZero<usize>>,
+}
+
+impl LimitArgs {
+    fn limits(&self, connections: usize) -> anyhow::Result<Limits> {
+        let default = Limits::default();
+        let of_connection = self.max_connection_buffered;
+        let of_connection = of_connection.unwrap_or(default.connection_buffered_bytes.max(4 * self.max_body));
+        let of_all = self.max_buffered.unwrap_or(default.buffered_bytes.max(of_connection));
+        if of_connection < self.max_body {
+            bail!(
+                "`--max-connection-buffered`: expected at least `--max-body` {}, found {of_connection}",
+                self.max_body
+            );
+        }
+        if of_all < of_connection {
+            bail!("`--max-buffered`: expected at least `--max-connection-buffered` {of_connection}, found {of_all}");
+        }
+        Ok(Limits {
+            body_bytes: self.max_body,
+            header_bytes: self.max_header_bytes,
+            headers: self.max_headers,
+            connections,
+            requests: self.max_requests,
+            batch: self.max_batch,
+            buffered_bytes: of_all,
+            connection_buffered_bytes: of_connection,
+            request_time: self.request_timeout,
+            idle_time: self.idle_timeout,
+        })
+    }
+}
+
+/// HTTP/2 announces its limit in 32 bits.
+const MAX_HEADER_BYTES: usize = 1 << 30;
+const MAX_AT_ONCE: usize = 1_000_000;
+
+pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    args.log.tell()?;
+    args.check_outputs()?;
+    let connections = args.limits.connections(descriptors::raise_limit())?;
+    let reader = args.reading.reader()?;
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    if let Some(threads) = args.limits.threads {
+        runtime.worker_threads(threads.get());
+    }
+    let threads = args.limits.threads.or_else(|| std::thread::available_parallelism().ok());
+    // And two for operators.
+    can_start(threads.map_or(1, NonZero::get).saturating_add(2)).context("cannot start the threads that answer")?;
+    let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
+    let options = args.options(connections)?;
+    let operations = Operations::start(args.operations()?)?;
+    let authority = Arc::new(Authority::new(operations, reader));
+    runtime.block_on(serve(Arc::clone(&authority), options))?;
+    // What is left open ends now; then the log is written to its end.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    authority.operations().close();
+    drop(authority);
+    tracing::info!("stopped");
+    Ok(Exit::Success)
+}
+
+/// Whether the system gives that many threads at once. The runtime would panic without one.
+fn can_start(threads: usize) -> io::Result<()> {
+    let gate = Mutex::new(());
+    std::thread::scope(|scope| {
+        let _closed = gate.lock();
+        let wait = || drop(gate.lock());
+        (0..threads).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(drop))
+    })
+}
+
+async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Result<()> {
+    let server = Server::bind(Arc::clone(&authority), options).await?;
+    let readiness = authority.operations().readiness();
+    tracing::info!(
+        listen = %server.address(),
+        admin = %server.admin_address(),
+        policy = %readiness.policy.source,
+        ready = readiness.ready,
+        "serving"
+    );
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            tracing::info!("SIGHUP: reading the policy again");
+            authority.operations().reload();
+        }
+    });
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = async {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    };
+    server.run(stop).await;
+    Ok(())
+}
+
+impl Args {
+    /// Checks that the server writes into no file that it reads.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let mut inputs = Inputs::default();
+        self.policy.add_inputs(&mut inputs)?;
+        self.reading.add_inputs(&mut inputs);
+        inputs.add_all(&self.shadow);
+        let ListenArgs { tls_cert, tls_key, client_ca, .. } = &self.listen;
+        inputs.add_all([tls_cert, tls_key, client_ca].into_iter().flatten());
+        let saved = self.state_dir.iter().flat_map(|state| ["policy.json", "lock"].map(|name| state.join(name)));
+        for saved in saved {
+            inputs.check(&saved)?;
+            inputs.add(&saved);
+        }
+        self.log.log.as_deref().map_or(Ok(()), |log| inputs.check(log))
+    }
+
+    fn operations(&self) -> anyhow::Result<OperationsOptions> {
+        let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
+        Ok(OperationsOptions {
+            source: self.policy.source()?,
+            live: LiveOptions {
+                only_narrow: self.only_narrow,
+                max_bytes: self.max_policy_bytes,
+                ..self.policy.live(self.state_dir.clone())
+            },
+            log: self.log.options(),
+            shadow,
+            shadow_examples: self.shadow_examples,
+        })
+    }
+
+    fn options(&self, connections: usize) -> anyhow::Result<ServerOptions> {
+        let ListenArgs {
+            listen,
+            admin,
+            socket_mode,
+            tls_cert,
+            tls_key,
+            client_ca,
+            cors_origin,
+            public_url,
+            allow_host,
+        } = &self.listen;
+        let tls = tls_cert.clone().zip(tls_key.clone()).map(|(certificates, key)| Tls {
+            certificates,
+            key,
+            client_authorities: client_ca.clone(),
+        });
+        Ok(ServerOptions {
+            listen: listen.clone(),
+            admin: admin.clone(),
+            socket_mode: *socket_mode,
+            tls: tls.clone(),
+            admin_tls: tls,
+            cors: match &**cors_origin {
+                [] => Cors::None,
+                origins if origins.iter().any(|origin| origin == "*") => Cors::Any,
+                origins => Cors::Only(origins.to_vec()),
+            },
+            public_url: public_url.clone(),
+            hosts: allow_host.clone(),
+            limits: self.limits.limits(connections)?,
+            drain: self.limits.drain,
+        })
+    }
+}
+
+impl LimitArgs {
+    /// The maximum number of connections. It leaves descriptors free for reading the policy.
+    fn connections(&self, descriptors: Option<u64>) -> anyhow::Result<usize> {
+        let most = descriptors::max_connections(descriptors);
+        if most == 0 {
+            let needed = descriptors::needed(1);
+            bail!(
+                "the limit of file descriptors is {}, and at least {needed} are needed: raise it with `ulimit -Hn {needed}`",
+                descriptors.unwrap_or_default()
+            );
+        }
+        match (self.max_connections, descriptors) {
+            (Some(connections), Some(limit)) if connections > most => {
+                let needed = descriptors::needed(connections);
+                bail!(
+                    "`--max-connections {connections}` needs {needed} file descriptors, and the limit is {limit}: write at \
+                     most {most}, or raise the limit with `ulimit -Hn {needed}`"
+                )
+            }
+            (Some(connections), _) => Ok(connections),
+            (None, _) => {
+                let default = Limits::default().connections;
+                if most < default {
+                    tracing::warn!(connections = most, descriptors, "the limit of file descriptors is low");
+                }
+                Ok(default.min(most))
+            }
+        }
+    }
+}
+
+impl LogArgs {
+    fn options(&self) -> Option<(Target, LogOptions)> {
+        let path = self.log.as_ref()?;
+        let target = if path.as_os_str() == "-" { Target::Stdout } else { Target::File(path.clone()) };
+        let options = LogOptions {
+            when_full: self.log_when_full,
+            queue_bytes: self.log_queue,
+            sample_allows: self.log_sample_allows,
+            queries: if self.log_queries { QueryTexts::Shown } else { QueryTexts::Hidden },
+        };
+        Some((target, options))
+    }
+
+    /// Begins to tell what the server has to say, on standard error.
+    fn tell(&self) -> anyhow::Result<()> {
+        let filter = EnvFilter::try_new(&self.message_level)
+            .with_context(|| format!("`--message-level`: `{}`", self.message_level))?;
+        let messages = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+        let begun = if self.messages == "json" {
+            messages.json().try_init()
+        } else {
+            messages.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
+        };
+        begun.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
+    }
+}
+
+fn policy_bytes(text: &str) -> Result<u64, String> {
+    const MOST: u64 = 1 << 40;
+    let bytes = text.parse().ok().filter(|bytes| (1..=MOST).contains(bytes));
+    bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {MOST}, such as {}", policy::MAX_BYTES))
+}
+
+fn when_full(text: &str) -> Result<WhenFull, String> {
+    match text {
+        "drop" => Ok(WhenFull::Drop),
+        "block" => Ok(WhenFull::Block),
+        _ => Err("expected `drop` or `block`".to_owned()),
+    }
+}
+
+/// A host's name without a port, or `*`.
+fn host(text: &str) -> Result<String, String> {
+    let name = text.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(text);
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let is_host = is_name || name == "*" || name.parse::<std::net::IpAddr>().is_ok();
+    if is_host {
+        Ok(name.to_owned())
+    } else {
+        Err("expected a host without a port, such as `decide.internal`".to_owned())
+    }
+}
+
+fn socket_mode(text: &str) -> Result<u32, String> {
+    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
+    mode.ok_or_else(|| "expected permissions in octal digits, such as 600 or 660".to_owned())
+}

@@ -1,0 +1,74 @@
+//! Who changed what in the registry.
+
+use std::io::{self, Write};
+
+use portcullis_registry::record::TrailEntry;
+
+use super::Exit;
+use super::output::{Color, Format, Stdout};
+use super::registry::{RegistryArgs, json, lines};
+use super::table::Table;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis trail --last 20
+  portcullis trail tk_5h3f9w2mzq
+  portcullis trail --all-users --format json | jq '.[] | select(.action == \"delete\")'";
+
+/// Show who changed what in the registry, and when
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Only of what has this id, or this name where names are ids
+    id: Option<String>,
+    /// Only so many of the last entries
+    #[arg(long, value_name = "N")]
+    last: Option<usize>,
+    /// `text` for people; `json` for programs: also what each was before and after
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    format: Format,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    let (mut registry, actor) = args.registry.open()?;
+    let mut entries = registry.trail(&actor)?;
+    if let Some(id) = &args.id {
+        entries.retain(|entry| entry.id == *id);
+    }
+    if let Some(last) = args.last {
+        entries.drain(..entries.len().saturating_sub(last));
+    }
+    if args.format == Format::Json {
+        return json(&entries);
+    }
+    if entries.is_empty() {
+        return lines(["nothing was changed"]);
+    }
+    let mut table = Table::new(&["NUMBER", "REVISION", "AT", "USER", "ACTION", "KIND", "ID", "CHANGED"]);
+    for entry in &entries {
+        table.row([
+            entry.number.to_string(),
+            entry.revision.to_string(),
+            entry.at.to_string(),
+            entry.user.clone(),
+            entry.action.clone(),
+            entry.kind.clone(),
+            entry.id.clone(),
+            changed(entry),
+        ]);
+    }
+    let mut out = Stdout::lock();
+    table.print(color.on(&io::stdout()), &mut out)?;
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+/// The fields that are others than before.
+fn changed(entry: &TrailEntry) -> String {
+    let fields = |value: &Option<serde_json::Value>| value.as_ref().and_then(|value| value.as_object().cloned());
+    let (Some(before), Some(after)) = (fields(&entry.before), fields(&entry.after)) else { return String::new() };
+    let keys = before.keys().chain(after.keys().filter(|key| !before.contains_key(*key)));
+    keys.filter(|key| before.get(*key) != after.get(*key)).cloned().collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,114 @@
+//! Registry to policy document, and back.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use portcullis_document::load::{Diagnostic, MAX_PROBLEMS};
+use portcullis_registry::RegistryError;
+use serde::Serialize;
+
+use super::Exit;
+use super::output::{Color, Format, Inputs, Painted, Stdout, counted};
+use super::policy::{read_one, render};
+use super::registry::{RegistryArgs, json, lines, warn};
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  portcullis export --all-users > policy.json
+  portcullis check --policy policy.json --requests requests.jsonl
+
+The document holds connections, APIs and tokens, by the digests of their secrets. Named sources
+and OAuth clients have no place in it: a copy of the registry's file keeps everything.";
+
+const IMPORT_EXAMPLES: &str = "\
+Examples:
+  portcullis import policy.json --all-users
+  portcullis export --db sqlite:old.db --all-users |
+      portcullis import --db sqlite:new.db --all-users -
+
+All of the document is imported, or nothing. What is there already, the same, stays; what is
+there and differs stands in the way. Tokens without an owner become yours.";
+
+/// Write the registry as a policy document: digests, never secrets
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXPORT_EXAMPLES)]
+pub(super) struct ExportArgs {
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// Add all of a policy document to the registry
+#[derive(Debug, clap::Args)]
+#[command(after_help = IMPORT_EXAMPLES)]
+pub(super) struct ImportArgs {
+    /// The document; `-` for standard input
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// `text` for people, `json` for programs
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    format: Format,
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+/// What came of an import, as programs read it.
+#[derive(Serialize)]
+struct ImportedJson {
+    tokens: Vec<String>,
+    connections: Vec<String>,
+    apis: Vec<String>,
+    unchanged: usize,
+}
+
+pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
+    let (mut registry, actor) = args.registry.open()?;
+    let document = registry.export(&actor)?;
+    let (sources, clients) = registry.left_out(&actor)?;
+    let mut out = Stdout::lock();
+    out.write_all(document.as_bytes())?;
+    out.flush()?;
+    if sources + clients > 0 {
+        let (sources, clients) = (counted(sources as u64, "named source"), counted(clients as u64, "OAuth client"));
+        let mut stderr = io::stderr().lock();
+        let note = Painted::bold(color.on(&stderr), "note:");
+        writeln!(stderr, "{note} left out {sources} and {clients}: a policy document has no place for them")?;
+    }
+    Ok(Exit::Success)
+}
+
+pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
+    Inputs::check_stdout(&args.file)?;
+    let input = read_one(&args.file)?;
+    let (mut registry, actor) = args.registry.open()?;
+    let imported = match registry.import(&actor, &input) {
+        Err(RegistryError::Definition(diagnostics)) => {
+            let mut text = String::new();
+            let mut stderr = io::stderr().lock();
+            let paint = color.on(&stderr);
+            render(&[input], &diagnostics.iter().collect::<Vec<&Diagnostic>>(), paint, &mut text)?;
+            let count = counted(diagnostics.len() as u64, "error");
+            // Further ones are not kept.
+            let count = if diagnostics.len() < MAX_PROBLEMS { count } else { format!("at least {count}") };
+            let label = Painted::red(paint, "error:");
+            writeln!(stderr, "{text}{label} the document has {count}: nothing was imported")?;
+            return Ok(Exit::Failure);
+        }
+        other => other?,
+    };
+    warn(&imported.warnings, color)?;
+    match args.format {
+        Format::Json => json(&ImportedJson {
+            tokens: imported.tokens.into_iter().map(|token| token.id).collect(),
+            connections: imported.connections.into_iter().map(|connection| connection.name).collect(),
+            apis: imported.apis.into_iter().map(|api| api.name).collect(),
+            unchanged: imported.unchanged,
+        }),
+        Format::Text => lines([&*format!(
+            "imported {}, {}, {}; {} were there already",
+            counted(imported.tokens.len() as u64, "token"),
+            counted(imported.connections.len() as u64, "connection"),
+            counted(imported.apis.len() as u64, "API"),
+            imported.unchanged
+        )]),
+    }
+}

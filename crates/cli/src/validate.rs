@@ -1,0 +1,181 @@
+//! Whether documents are valid, and everything that is wrong with them.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis_document::load::{
+    Count, Diagnostic, Input, LoadOptions, Loaded, MAX_PROBLEMS, Severity, Unreadable, load,
+};
+use serde::Serialize;
+
+use super::Exit;
+use super::output::{Color, Format, Inputs, Painted, Stdout, counted, grouped};
+use super::policy::{count, one_stdin, read_one, render};
+use super::registry;
+
+const EXAMPLES: &str = "\
+Examples:
+  portcullis validate policy.json
+  portcullis validate --deny-warnings policies/*.json
+  portcullis validate --together connections.json tokens.jsonl
+  curl https://example.com/tokens | portcullis validate --format json - | jq .diagnostics
+
+Exit codes: 0 all valid, 1 some invalid, 2 some unreadable.";
+
+/// Check documents and tell everything that is wrong with them
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Args {
+    /// Documents: a JSON object, a list of tokens, or JSON Lines; `-` for standard input
+    #[arg(value_name = "FILE", required_unless_present = "db")]
+    files: Vec<PathBuf>,
+    /// The registry at this URL, such as `sqlite:registry.db`, instead of documents
+    #[arg(long, value_name = "URL", conflicts_with_all = ["files", "together"])]
+    db: Option<String>,
+    /// The documents are parts of one policy; else each is checked by itself
+    #[arg(long)]
+    together: bool,
+    /// Tokens with errors do not make a document invalid: a policy loaded so leaves them out
+    #[arg(long)]
+    skip_invalid: bool,
+    /// Warnings make a document invalid, too
+    #[arg(long)]
+    deny_warnings: bool,
+    /// Show at most this number of errors and of warnings. The totals always count all of them
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_PROBLEMS)]
+    max_errors: usize,
+    /// `text` for people; `json` for programs: one object a line for each file
+    #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
+    format: Format,
+}
+
+pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
+    one_stdin(&args.files)?;
+    let mut report = Report { args, paint: color.on(&io::stdout()), out: Stdout::lock(), exit: Exit::Success };
+    let mut inputs = Vec::new();
+    if let Some(url) = &args.db {
+        inputs.push(registry::policy(url)?);
+    }
+    for file in &args.files {
+        Inputs::check_stdout(file)?;
+        match read_one(file) {
+            Ok(input) if args.together => inputs.push(input),
+            Ok(input) => report.documents(&[input])?,
+            Err(error) => report.unreadable(&error, color)?,
+        }
+    }
+    report.documents(&inputs)?;
+    report.out.flush()?;
+    Ok(report.exit)
+}
+
+struct Report<'a> {
+    args: &'a Args,
+    paint: bool,
+    out: Stdout,
+    exit: Exit,
+}
+
+/// What is said of one file.
+#[derive(Serialize)]
+struct FileJson<'a> {
+    file: &'a str,
+    valid: bool,
+    /// The number of all errors and warnings; `diagnostics` holds the first of them.
+    errors: usize,
+    warnings: usize,
+    diagnostics: &'a [&'a Diagnostic],
+}
+
+impl Report<'_> {
+    fn documents(&mut self, inputs: &[Input]) -> anyhow::Result<()> {
+        let options = LoadOptions {
+            skip_invalid: self.args.skip_invalid,
+            warnings: true,
+            now: Some(SystemClock.now()),
+            max_errors: self.args.max_errors,
+            max_warnings: self.args.max_errors,
+            ..LoadOptions::default()
+        };
+        let loaded = load(inputs, &options);
+        let all: Vec<_> = loaded.diagnostics.iter().collect();
+        if self.args.format == Format::Text {
+            let mut text = String::new();
+            render(inputs, &all, self.paint, &mut text)?;
+            self.out.write_all(text.as_bytes())?;
+        }
+        for (input, total) in inputs.iter().zip(loaded.counts()) {
+            let own: Vec<_> = all.iter().copied().filter(|diagnostic| diagnostic.file == input.name()).collect();
+            self.file(input, &own, *total, &loaded)?;
+        }
+        Ok(())
+    }
+
+    fn file(
+        &mut self,
+        input: &Input,
+        diagnostics: &[&Diagnostic],
+        total: Count,
+        loaded: &Loaded,
+    ) -> anyhow::Result<()> {
+        let Count { errors, warnings } = total;
+        let usable = loaded.policy.is_some() || errors == 0;
+        let valid = usable && !(self.args.deny_warnings && warnings > 0);
+        if !valid {
+            self.exit = self.exit.max(Exit::No);
+        }
+        match self.args.format {
+            Format::Json => {
+                serde_json::to_writer(
+                    &mut self.out,
+                    &FileJson { file: input.name(), valid, errors, warnings, diagnostics },
+                )?;
+                writeln!(self.out)?;
+            }
+            Format::Text => {
+                let verdict =
+                    if valid { Painted::green(self.paint, "valid") } else { Painted::red(self.paint, "invalid") };
+                let errors = total_shown(errors, "error", count(diagnostics, Severity::Error));
+                let warnings = total_shown(warnings, "warning", count(diagnostics, Severity::Warning));
+                write!(self.out, "{}: {verdict}, {errors}, {warnings}", input.name().escape_debug())?;
+                match loaded.skipped {
+                    0 => writeln!(self.out)?,
+                    skipped => writeln!(self.out, ", {} left out", counted(skipped as u64, "token"))?,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, error: &Unreadable, color: Color) -> anyhow::Result<()> {
+        self.exit = Exit::Failure;
+        if self.args.format == Format::Json {
+            let diagnostic = Diagnostic {
+                severity: Severity::Error,
+                code: "unreadable",
+                file: error.file.clone(),
+                place: String::new(),
+                line: 1,
+                column: 1,
+                span: None,
+                message: error.to_string().into(),
+                help: "name a file that exists, may be read, and is UTF-8".into(),
+            };
+            let json =
+                FileJson { file: &error.file, valid: false, errors: 1, warnings: 0, diagnostics: &[&diagnostic] };
+            serde_json::to_writer(&mut self.out, &json)?;
+            writeln!(self.out)?;
+        }
+        // Both streams in order, where both are the same terminal.
+        self.out.flush()?;
+        let mut stderr = io::stderr().lock();
+        Ok(writeln!(stderr, "{} {error}", Painted::red(color.on(&stderr), "error:"))?)
+    }
+}
+
+/// A total, and how many of it are shown where that is not all: `2,000 errors (100 shown)`.
+fn total_shown(total: usize, noun: &str, shown: usize) -> String {
+    let text = counted(total as u64, noun);
+    if shown < total { format!("{text} ({} shown)", grouped(shown as u64)) } else { text }
+}

@@ -1,0 +1,224 @@
+use proptest::prelude::*;
+
+use super::{Algebra, Answer, Budget, Names};
+use portcullis::name::{Dialect, Name};
+use portcullis::pattern::Pattern;
+
+/// A pattern, or a name where there is no star.
+enum Written {
+    Name(Name),
+    Pattern(Pattern),
+}
+
+impl Written {
+    fn parse(text: &str, dialect: Dialect) -> Option<Self> {
+        let pattern = Pattern::parse(text, dialect).ok().map(Self::Pattern);
+        pattern.or_else(|| Name::parse(text, dialect).ok().filter(|_| !text.contains("**")).map(Self::Name))
+    }
+
+    fn names(&self) -> Names<'_> {
+        match self {
+            Self::Name(name) => name.into(),
+            Self::Pattern(pattern) => pattern.into(),
+        }
+    }
+}
+
+fn read(texts: &[&str], dialect: Dialect) -> Vec<Written> {
+    texts.iter().map(|text| Written::parse(text, dialect).unwrap_or_else(|| panic!("{text}"))).collect()
+}
+
+fn names(written: &[Written]) -> Vec<Names<'_>> {
+    written.iter().map(Written::names).collect()
+}
+
+/// Each: dialect, what is asked of, by what it may be covered, and the witness that it is not; none if it is.
+const COVERED: &[(Dialect, &str, &[&str], Option<&str>)] = &[
+    (Dialect::Generic, "a.b", &["a.*"], None),
+    (Dialect::Generic, "a.*", &["a.b"], Some("a.a")),
+    (Dialect::Generic, "a.*", &["a.a"], Some("a.b")),
+    (Dialect::Generic, "db.*.raw_*", &["db.sales.raw_*"], Some("db.a.raw_")),
+    (Dialect::Generic, "a.*", &["a.*.*"], Some("a.a")),
+    (Dialect::Generic, "a.b*c", &["a.b*", "a.*x"], None),
+    (Dialect::Generic, "*.b", &["a*.b", "*a.b"], Some("b.b")),
+    // Only together.
+    (Dialect::Generic, "a*.b*", &["a.b*", "aa*.b*", "a*b*.b*"], Some("ac.b")),
+    (Dialect::Generic, "a.*b*", &["a.b*", "a.*b"], Some("a.aba")),
+    (Dialect::Generic, "a.x*", &["a.x", "a.x*y*", "a.xa*"], Some("a.xb")),
+    // A segment is never empty, so one star and a character is no narrower.
+    (Dialect::Generic, "*.b", &["*.b", "a.c"], None),
+    // Case folds where the dialect folds it.
+    (Dialect::Snowflake, "a.*", &["A.b*"], Some("A.A")),
+    (Dialect::Snowflake, "\"a\".*", &["A.*"], Some("\"a\".A")),
+    (Dialect::Postgres, "A.b", &["a.*"], None),
+    // Dots inside quotes are characters of a segment.
+    (Dialect::Postgres, "a.\"b.c\"", &["a.b*"], None),
+    (Dialect::Postgres, "a.\"*\"", &["a.b*"], Some("a.\"*\"")),
+    // In BigQuery only a domain holds dots.
+    (Dialect::BigQuery, "example.com:*.t", &["example.com:a.t"], Some("example.com:.t")),
+    (Dialect::BigQuery, "*.t", &["*:*.t"], Some("a.t")),
+    // The colon of a later segment needs one in the first: here `a.*` covers no `:`.
+    (Dialect::BigQuery, "a.*", &["a.a*", "a.b*"], Some("a.c")),
+    (Dialect::BigQuery, "a:a.*", &["a:a.a*", "a:a.b*"], Some("a:a.c")),
+    (Dialect::BigQuery, "`a b.c:*`.t", &["*.t"], None),
+    (Dialect::BigQuery, "*.t", &["*a.t", "*b.t"], Some("c.t")),
+    (Dialect::Databricks, "a.Ü*", &["a.`ü*`", "a.ü*"], None),
+    (Dialect::Oracle, "a.ü*", &["a.\"ü\"", "a.Ü*"], None),
+    (Dialect::Oracle, "a.*", &["a.A*"], Some("A.B")),
+    (Dialect::Generic, "a.é*", &["a.*"], None),
+];
+
+#[test]
+fn a_pattern_is_covered_or_a_shortest_name_tells_that_it_is_not() {
+    for (dialect, part, whole, witness) in COVERED {
+        let (part, whole) = (read(&[part], *dialect), read(whole, *dialect));
+        let answer = Algebra::new(*dialect).covered(part[0].names(), &names(&whole));
+        let found = match &answer {
+            Answer::No(name) => Some(name.display(*dialect).to_string()),
+            Answer::Yes => None,
+            Answer::Undecided => panic!("undecided"),
+        };
+        assert_eq!(found.as_deref(), *witness, "{} in {dialect}", part[0].names().display(*dialect));
+    }
+}
+
+#[test]
+fn overlaps_equivalence_and_differences() {
+    let dialect = Dialect::Generic;
+    let algebra = Algebra::new(dialect);
+    let all = read(&["a.*x", "a.x*", "a.y*", "a.x", "a.*x*"], dialect);
+    let all = names(&all);
+    assert!(algebra.overlap(all[0], all[1]));
+    assert_eq!(algebra.disjoint(all[1], all[2]), Answer::Yes);
+    assert!(
+        matches!(algebra.disjoint(all[0], all[2]), Answer::No(name) if name.display(dialect).to_string() == "a.yx")
+    );
+    assert!(algebra.equivalent(&[all[1], all[3]], &[all[1]]).is_yes());
+    assert!(!algebra.equivalent(&[all[0], all[1]], &[all[4]]).is_yes());
+    let shown = |answer| match answer {
+        Answer::No(name) => name.display(dialect).to_string(),
+        other => format!("{other:?}"),
+    };
+    // Of unions, too, the shortest name tells.
+    assert_eq!(shown(algebra.all_covered(&[all[4], all[3]], &[])), "a.x");
+    assert_eq!(shown(algebra.all_covered(&[all[0], all[2]], &[all[1]])), "a.y");
+    assert_eq!(shown(algebra.equivalent(&[all[2]], &[all[2], all[3]])), "a.x");
+    assert_eq!(shown(algebra.all_disjoint(&[all[2], all[0]], &[all[3], all[2]])), "a.y");
+    assert_eq!(shown(algebra.all_disjoint(&[all[1], all[3]], &[all[2]])), "Yes");
+    let rest = algebra.difference(&[all[4], all[3]], &[all[0], all[1], all[2]]);
+    assert_eq!(rest.len(), 1);
+    assert_eq!((rest[0].of, rest[0].without.as_slice()), (all[4], &all[..3]));
+    assert_eq!(rest[0].witness.as_ref().unwrap().display(dialect).to_string(), "a.axa");
+}
+
+/// The union of these covers all, but for names that avoid every pair: each pattern doubles what must be remembered.
+#[test]
+fn a_search_that_explodes_is_given_up() {
+    let dialect = Dialect::Generic;
+    let whole: Vec<String> = (0..24).map(|at| format!("a.*{}*{}*", (b'a' + at) as char, (b'a' + at) as char)).collect();
+    let whole: Vec<Written> = whole.iter().map(|text| Written::parse(text, dialect).unwrap()).collect();
+    let part = read(&["a.*z*y*x*w*v*z*y*x*"], dialect);
+    let algebra = Algebra::new(dialect).with_budget(Budget { steps: 1_000 });
+    let with_end: Vec<Names<'_>> =
+        names(&whole).into_iter().filter(|names| !names.display(dialect).contains('z')).collect();
+    assert_eq!(algebra.covered(part[0].names(), &with_end[..20]), Answer::Undecided);
+}
+
+/// All texts of up to `longest` of these characters.
+fn texts(characters: &[char], longest: usize) -> Vec<String> {
+    let mut all = vec![String::new()];
+    let mut last = all.clone();
+    for _ in 0..longest {
+        last =
+            last.iter().flat_map(|text| characters.iter().map(move |character| format!("{text}{character}"))).collect();
+        all.extend_from_slice(&last);
+    }
+    all
+}
+
+/// Every pair of short patterns, against every short name: long enough that the shortest witnesses are among them.
+#[test]
+fn every_pair_of_small_patterns_is_as_enumeration_says() {
+    let dialect = Dialect::Generic;
+    let segments: Vec<String> =
+        texts(&['x', 'y', '*'], 3).into_iter().filter(|text| !text.is_empty() && !text.contains("**")).collect();
+    let patterns: Vec<Written> =
+        segments.iter().map(|segment| Written::parse(&format!("t.{segment}"), dialect).unwrap()).collect();
+    let universe: Vec<Name> = texts(&['x', 'y', 'a'], 5)
+        .iter()
+        .filter(|text| !text.is_empty())
+        .map(|text| Name::parse(&format!("t.{text}"), dialect).unwrap())
+        .collect();
+    let covered: Vec<Vec<bool>> =
+        patterns.iter().map(|pattern| universe.iter().map(|name| pattern.names().contain(name)).collect()).collect();
+    let algebra = Algebra::new(dialect);
+    for (one, of_one) in patterns.iter().zip(&covered) {
+        for (other, of_other) in patterns.iter().zip(&covered) {
+            let told = || format!("{} in {}", one.names().display(dialect), other.names().display(dialect));
+            let first = (0..universe.len()).find(|&at| of_one[at] && !of_other[at]);
+            match (algebra.covered(one.names(), &[other.names()]), first) {
+                (Answer::Yes, None) => {}
+                (Answer::No(name), Some(at)) => {
+                    assert!(one.names().contain(&name) && !other.names().contain(&name), "{}", told());
+                    let length = |name: &Name| name.display(dialect).to_string().len();
+                    assert_eq!(length(&name), length(&universe[at]), "{}: {name:?}", told());
+                }
+                (answer, first) => panic!("{}: {answer:?}, {first:?}", told()),
+            }
+            let common = (0..universe.len()).any(|at| of_one[at] && of_other[at]);
+            assert_eq!(algebra.overlap(one.names(), other.names()), common, "{}", told());
+        }
+    }
+}
+
+fn small() -> impl Strategy<Value = String> {
+    "[xy*]{1,4}\\.[xy*]{1,4}".prop_filter("stars stand apart", |text| !text.contains("**"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Of unions, enumeration of all short names says the same, as far as it can see.
+    #[test]
+    fn unions_are_as_enumeration_says(part in small(), whole in prop::collection::vec(small(), 0..6)) {
+        let dialect = Dialect::Generic;
+        let part = Written::parse(&part, dialect).unwrap();
+        let whole: Vec<Written> = whole.iter().map(|text| Written::parse(text, dialect).unwrap()).collect();
+        let whole = names(&whole);
+        let segments: Vec<String> = texts(&['x', 'y', 'a'], 3).into_iter().filter(|text| !text.is_empty()).collect();
+        let found = segments.iter().flat_map(|first| segments.iter().map(move |second| format!("{first}.{second}")))
+            .map(|text| Name::parse(&text, dialect).unwrap())
+            .filter(|name| part.names().contain(name) && !whole.iter().any(|names| names.contain(name)))
+            .min_by_key(|name| name.display(dialect).to_string().len());
+        match Algebra::new(dialect).covered(part.names(), &whole) {
+            Answer::Yes => prop_assert_eq!(found, None),
+            Answer::No(name) => {
+                prop_assert!(part.names().contain(&name) && !whole.iter().any(|names| names.contain(&name)));
+                let length = |name: &Name| name.display(dialect).to_string().len();
+                prop_assert!(found.is_none_or(|found| length(&name) <= length(&found)));
+            }
+            Answer::Undecided => prop_assert!(false, "undecided"),
+        }
+    }
+
+    /// In every dialect each witness is a name that can be written, read back, and is what it is said to be.
+    #[test]
+    fn witnesses_are_names_of_the_dialect(
+        at in 0..Dialect::ALL.len(),
+        part in "[aB1:*_-]{1,4}\\.[aB1:*\u{e9}\u{c4}]{1,4}",
+        whole in prop::collection::vec("([aB*]{1,3}\\.)?[aB1:*_-]{1,4}\\.[aB1*]{1,4}", 0..4),
+    ) {
+        let dialect = Dialect::ALL[at];
+        let Some(part) = Written::parse(&part, dialect) else { return Ok(()) };
+        let whole: Vec<Written> = whole.iter().filter_map(|text| Written::parse(text, dialect)).collect();
+        let whole = names(&whole);
+        match Algebra::new(dialect).covered(part.names(), &whole) {
+            Answer::Yes => {}
+            Answer::No(name) => {
+                prop_assert_eq!(&Name::parse(&name.display(dialect).to_string(), dialect).unwrap(), &name);
+                prop_assert!(part.names().contain(&name) && !whole.iter().any(|names| names.contain(&name)));
+            }
+            Answer::Undecided => prop_assert!(false, "undecided"),
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! What one token gains from one policy to another.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+
+use super::covered::{self, Covered, Is, covered};
+use super::{Side, referers};
+use crate::witness::{Asked, Unconfirmed, Witness};
+use portcullis::base::Timestamp;
+use portcullis::model::{Api, ApiId, Expiry, Grant, GrantKind, GrantKinds, Operation, Policy, Token};
+
+/// What a token may newly do, and a request that shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gain {
+    /// What is new.
+    pub gained: Gained,
+    /// A request that is newly allowed; `None` where it could not be found out whether there is one, which must be taken
+    /// for a gain.
+    pub witness: Option<Witness>,
+}
+
+/// What is new.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gained {
+    /// The token itself.
+    Token,
+    /// An API.
+    Api(String),
+    /// What a grant covers, or some of it.
+    Grant {
+        /// The connection's name.
+        connection: String,
+        /// What kind of grant it is.
+        kind: GrantKind,
+        /// Its source, as the connection's dialect writes it.
+        source: String,
+        /// The APIs, by name, under which that is new.
+        apis: Vec<String>,
+    },
+    /// A referer entry; `None`: any referer, and none.
+    Referer(Option<String>),
+    /// More time.
+    Until(Expiry),
+}
+
+impl fmt::Display for Gained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Token => f.write_str("the token"),
+            Self::Api(name) => write!(f, "API {}", name.escape_debug()),
+            Self::Grant { connection, kind, source, apis } => {
+                let kind = kind.as_str().replace('_', " ");
+                let (source, connection) = (source.escape_debug(), connection.escape_debug());
+                write!(f, "{kind} {source} on {connection}, under {}", apis.join(", ").escape_debug())
+            }
+            Self::Referer(Some(entry)) => write!(f, "referer {}", entry.escape_debug()),
+            Self::Referer(None) => f.write_str("any referer, and none"),
+            Self::Until(Expiry::Never) => f.write_str("time without end"),
+            Self::Until(Expiry::At(end)) => write!(f, "time until {end}"),
+        }
+    }
+}
+
+const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
+
+/// What `token` of `new` may do, at `since` or later, that `known`, the token of `old` with its secret, may not.
+pub(super) fn gains(
+    old: &Side<'_>,
+    known: Option<&Token>,
+    new: &Side<'_>,
+    token: Option<&Token>,
+    since: Timestamp,
+) -> Result<Vec<Gain>, Unconfirmed> {
+    let Some(token) = token.filter(|token| !token.expiry().is_expired(since)) else { return Ok(Vec::new()) };
+    // A token that allows nothing gains nothing.
+    let Some(sample) = sample(new.policy, token, since) else { return Ok(Vec::new()) };
+    let Some(known) = known else {
+        return confirmed(vec![Gain { gained: Gained::Token, witness: Some(sample) }], old, new);
+    };
+    let mut gains = Vec::new();
+    if let Some(end) = end(known.expiry()).filter(|end| !token.expiry().is_expired(*end)) {
+        let witness = Witness { at: end.max(since), ..sample.clone() };
+        gains.push(Gain { gained: Gained::Until(token.expiry()), witness: Some(witness) });
+    }
+    for (entry, referer) in referers::gained(known.referers(), token.referers()) {
+        let witness = Witness { referer, ..sample.clone() };
+        let gained = Gained::Referer(entry.map(|entry| entry.as_str().to_owned()));
+        gains.push(Gain { gained, witness: Some(witness) });
+    }
+    Accesses { old, known, new, token, sample: &sample, memo: HashMap::new() }.gains(&mut gains);
+    confirmed(gains, old, new)
+}
+
+fn confirmed(mut gains: Vec<Gain>, old: &Side<'_>, new: &Side<'_>) -> Result<Vec<Gain>, Unconfirmed> {
+    for gain in &mut gains {
+        let Some(witness) = &gain.witness else { continue };
+        witness.confirm(&new.snapshot, "it is newly allowed", true)?;
+        witness.confirm(&old.snapshot, "it was not allowed before", false)?;
+    }
+    Ok(gains)
+}
+
+fn end(expiry: Expiry) -> Option<Timestamp> {
+    match expiry {
+        Expiry::Never => None,
+        Expiry::At(end) => Some(end),
+    }
+}
+
+/// A request that `token` may make; `None` if there is none.
+pub(super) fn sample(policy: &Policy, token: &Token, at: Timestamp) -> Option<Witness> {
+    token.apis().iter().find_map(|id| sample_of(policy, token, id, at))
+}
+
+/// A request that `token` may make under one API.
+fn sample_of(policy: &Policy, token: &Token, id: ApiId, at: Timestamp) -> Option<Witness> {
+    let api = policy.apis().get(id)?;
+    let witness = |operation, connection: &str, asked| Witness {
+        token: token.id().to_owned(),
+        digest: *token.digest(),
+        api: api.name().to_owned(),
+        operation,
+        connection: connection.to_owned(),
+        asked,
+        referer: referers::any(token.referers()),
+        at,
+    };
+    if !api.needs_source() {
+        return Some(witness(Operation::Query, "", Asked::Nothing));
+    }
+    let mut accesses = OPERATIONS.into_iter().flat_map(|operation| {
+        let considered = api.considers(operation);
+        token
+            .grants()
+            .iter()
+            .filter(move |grant| considered.contains(grant.source().kind()))
+            .map(move |grant| (operation, grant))
+    });
+    accesses.find_map(|(operation, grant)| {
+        let connection = policy.connection(grant.connection())?;
+        Some(witness(operation, connection.name(), covered::any(grant, connection)?))
+    })
+}
+
+/// The place of a grant that is not covered, and something that it covers, if that could be found out.
+type Open = (usize, Option<Asked>);
+
+/// The sources of two tokens, under each API.
+struct Accesses<'p> {
+    old: &'p Side<'p>,
+    known: &'p Token,
+    new: &'p Side<'p>,
+    token: &'p Token,
+    sample: &'p Witness,
+    /// Of two sets of considered kinds, the grants of the new token that the old one does not cover.
+    memo: HashMap<(GrantKinds, GrantKinds), Rc<[Open]>>,
+}
+
+impl<'p> Accesses<'p> {
+    fn gains(mut self, gains: &mut Vec<Gain>) {
+        let mut grants: Vec<(usize, Gain)> = Vec::new();
+        for id in self.token.apis().iter() {
+            let Some(api) = self.new.policy.apis().get(id) else { continue };
+            let Some(known) = self.known_api(api.name()) else {
+                if let Some(witness) = sample_of(self.new.policy, self.token, id, self.sample.at) {
+                    gains.push(Gain { gained: Gained::Api(api.name().to_owned()), witness: Some(witness) });
+                }
+                continue;
+            };
+            for operation in OPERATIONS {
+                for (place, asked) in &*self.open(api.considers(operation), known.considers(operation)) {
+                    self.add(&mut grants, api, operation, *place, asked.clone());
+                }
+            }
+        }
+        grants.sort_by_key(|(place, _)| *place);
+        gains.extend(grants.into_iter().map(|(_, gain)| gain));
+    }
+
+    /// The old policy's API of that name, if the old token lists it.
+    fn known_api(&self, name: &str) -> Option<&'p Api> {
+        let id = self.old.policy.apis().find(name).filter(|id| self.known.apis().contains(*id))?;
+        self.old.policy.apis().get(id)
+    }
+
+    fn open(&mut self, considered: GrantKinds, before: GrantKinds) -> Rc<[Open]> {
+        let (old, new, known, token) = (self.old.policy, self.new.policy, self.known, self.token);
+        let grants = || {
+            let covered = covered(old, known, before);
+            let grants = token.grants().iter().enumerate();
+            let considered = grants.filter(|(_, grant)| considered.contains(grant.source().kind()));
+            considered.filter_map(|(at, grant)| Some((at, open(new, grant, &covered)?))).collect()
+        };
+        Rc::clone(self.memo.entry((considered, before)).or_insert_with(grants))
+    }
+
+    /// Notes that a grant is open under an API; once for the same source.
+    fn add(&self, grants: &mut Vec<(usize, Gain)>, api: &Api, operation: Operation, at: usize, asked: Option<Asked>) {
+        if let Some((_, Gain { gained: Gained::Grant { apis, .. }, .. })) =
+            grants.iter_mut().find(|(place, _)| *place == at)
+        {
+            if apis.last().is_none_or(|last| last != api.name()) {
+                apis.push(api.name().to_owned());
+            }
+            return;
+        }
+        let Some(grant) = self.token.grants().get(at) else { return };
+        let Some(connection) = self.new.policy.connection(grant.connection()) else { return };
+        let witness = |asked| Witness {
+            api: api.name().to_owned(),
+            operation,
+            connection: connection.name().to_owned(),
+            asked,
+            ..self.sample.clone()
+        };
+        let witness = match asked {
+            Some(asked) => Some(witness(asked)),
+            // Perhaps the next best request shows it.
+            None => covered::any(grant, connection).map(witness).filter(|witness| {
+                witness.decide(&self.new.snapshot).is_allow() && !witness.decide(&self.old.snapshot).is_allow()
+            }),
+        };
+        let gained = Gained::Grant {
+            connection: connection.name().to_owned(),
+            kind: grant.source().kind(),
+            source: grant.source().display(connection.dialect()),
+            apis: vec![api.name().to_owned()],
+        };
+        grants.push((at, Gain { gained, witness }));
+    }
+}
+
+/// What of a grant is not covered: something, if there is any; `Some(None)` where that could not be found out.
+#[expect(clippy::option_option, reason = "whether there is a gain, and whether it could be shown")]
+fn open(policy: &Policy, grant: &Grant, covered: &HashMap<&str, Covered<'_>>) -> Option<Option<Asked>> {
+    let connection = policy.connection(grant.connection())?;
+    let is = match covered.get(connection.name()) {
+        Some(covered) => covered.covers(grant, connection),
+        None => return covered::any(grant, connection).map(Some),
+    };
+    match is {
+        Is::Covered => None,
+        Is::Open(asked) => Some(Some(asked)),
+        Is::Undecided => Some(None),
+    }
+}

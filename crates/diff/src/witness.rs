@@ -1,0 +1,118 @@
+//! A request that shows what an audit says, and is decided before it is shown.
+
+use std::fmt;
+
+use portcullis::base::Timestamp;
+use portcullis::decision::{Decision, Request, Source, decide};
+use portcullis::model::{Operation, SecretDigest};
+use portcullis::snapshot::Snapshot;
+
+/// What a witness reads or writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Asked {
+    /// No source: the API needs none.
+    Nothing,
+    /// A resource.
+    Resource(String),
+    /// A query's text.
+    Query(String),
+    /// A named source.
+    NamedSource(String),
+}
+
+impl Asked {
+    /// As requests write it: `resource`, `query`, `named_source`, and the text.
+    pub fn parts(&self) -> Option<(&'static str, &str)> {
+        match self {
+            Self::Nothing => None,
+            Self::Resource(text) => Some(("resource", text)),
+            Self::Query(text) => Some(("query", text)),
+            Self::NamedSource(text) => Some(("named_source", text)),
+        }
+    }
+}
+
+/// A whole request, but for the secret, of which it has the digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Witness {
+    /// The id of the token.
+    pub token: String,
+    /// The digest of its secret.
+    pub digest: SecretDigest,
+    /// The API.
+    pub api: String,
+    /// What the API is to do.
+    pub operation: Operation,
+    /// The connection; empty where the API needs no source.
+    pub connection: String,
+    /// The source.
+    pub asked: Asked,
+    /// The Referer header.
+    pub referer: Option<String>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// An audit's claim that the decision itself does not confirm: a mistake of the audit, which must not be believed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the audit is wrong, and nothing of it should be believed: {claim}, but the decision is {decision} for {witness}"
+)]
+pub struct Unconfirmed {
+    /// What was claimed.
+    pub claim: &'static str,
+    /// What is decided instead.
+    pub decision: String,
+    /// The request.
+    pub witness: Box<Witness>,
+}
+
+impl Witness {
+    /// How `snapshot` decides it.
+    pub fn decide<'s>(&self, snapshot: &'s Snapshot) -> Decision<'s> {
+        let request = Request::new(&self.api, &self.connection).digest(self.digest).operation(self.operation);
+        let request = match &self.asked {
+            Asked::Nothing => request,
+            Asked::Resource(text) => request.source(Source::Resource(text)),
+            Asked::Query(text) => request.source(Source::Query(text)),
+            Asked::NamedSource(text) => request.source(Source::NamedSource(text)),
+        };
+        let request = match &self.referer {
+            Some(referer) => request.referer(referer),
+            None => request,
+        };
+        decide(snapshot, &request, self.at)
+    }
+
+    /// Confirms that `snapshot` allows, or denies, the request.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn confirm(&self, snapshot: &Snapshot, claim: &'static str, allowed: bool) -> Result<(), Unconfirmed> {
+        let decision = self.decide(snapshot);
+        if decision.is_allow() == allowed {
+            return Ok(());
+        }
+        let decision = decision.reason().map_or("allow".to_owned(), |reason| reason.to_string());
+        Err(Unconfirmed { claim, decision, witness: Box::new(self.clone()) })
+    }
+}
+
+/// `token `a`, api `maps`, resource `db.t` on `dw`, referer `https://…`, at 2026-11-24T00:00:00Z`.
+impl fmt::Display for Witness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "token `{}`, api `{}`", self.token.escape_debug(), self.api.escape_debug())?;
+        if self.operation == Operation::Model {
+            write!(f, " ({})", self.operation.as_str())?;
+        }
+        if let Some((kind, text)) = self.asked.parts() {
+            let kind = kind.replace('_', " ");
+            write!(f, ", {kind} `{}` on `{}`", text.escape_debug(), self.connection.escape_debug())?;
+        }
+        if let Some(referer) = &self.referer {
+            write!(f, ", referer `{}`", referer.escape_debug())?;
+        }
+        write!(f, ", at {}", self.at)
+    }
+}

@@ -1,0 +1,48 @@
+//! Token definitions as they are written (N11): the shapes of a document, read leniently, and where in the text they
+//! stand.
+//!
+//! [`read`] goes over the text once and fails only where it is not JSON. Its [`Tokens`] are read one by one when they are
+//! asked for. What has the wrong shape stays in the [`Document`], so that [`Document::problems`] can name all of it in
+//! one go:
+//!
+//! ```
+//! use portcullis_document::definition::read;
+//!
+//! let text = r#"{"tokens": [{"id": "a", "token": "s3cret", "allowed_apis": "maps", "referrers": []}]}"#;
+//! let document = read(text)?;
+//! let problems: Vec<String> = document.problems().iter().map(ToString::to_string).collect();
+//! assert_eq!(problems, [
+//!     "tokens[0].referrers: unknown field `referrers`, did you mean `referers`?",
+//!     "tokens[0].allowed_apis: expected a list, found a string",
+//! ]);
+//! # Ok::<(), portcullis_document::definition::SyntaxError>(())
+//! ```
+//!
+//! What the values mean is the business of the layer above; a document without problems may still be refused there.
+//!
+//! Three forms are read: an object with `tokens`, a bare list of tokens, and JSON Lines with one token a line. In all
+//! three the place of a token is `tokens[i]`. [`locate`] turns places back into spans of the text, [`LineIndex`] turns
+//! offsets into lines and columns.
+
+mod field;
+mod form;
+mod lines;
+mod locate;
+mod problem;
+mod read;
+mod shape;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod tokens;
+
+pub use field::{Element, Field, Kind, Secret, Text};
+pub use field::{Lenient, Name};
+pub use lines::{LineIndex, Position};
+pub use locate::{Target, locate};
+pub use problem::{LONGEST_NAME, LONGEST_PLACE, Problems, Shown, nearest};
+pub use problem::{Problem, ProblemKind};
+pub use read::read;
+pub use shape::{Api, Connection, Document, Grant, Token};
+pub use syntax::SyntaxError;
+pub use tokens::Tokens;

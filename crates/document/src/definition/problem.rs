@@ -1,0 +1,386 @@
+//! What has the wrong shape, and where (N11.2, N11.3).
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use smallvec::SmallVec;
+
+use super::field::{Element, Field, Kind, Lenient, Secret, Text};
+use super::locate::Target;
+use super::syntax::SyntaxError;
+use super::tokens::{Forgotten, Tokens};
+use portcullis::base::{Place, Step};
+
+/// Names that are more alike than this are taken for one another.
+const ALIKE: f64 = 0.85;
+
+/// Longer names are not compared, and cut off in messages.
+pub const LONGEST_NAME: usize = 64;
+
+/// Longer places are cut off in messages.
+pub const LONGEST_PLACE: usize = 256;
+
+/// The maximum number of unknown and duplicate fields of one object that are kept. More are counted.
+const MAX_STRAYS: usize = 1_000;
+
+/// Something of the wrong shape.
+///
+/// ```
+/// use portcullis_document::definition::{ProblemKind, read};
+///
+/// let document = read(r#"[{"id": "a", "id": "b", "allowed_apis": ["lds"]}]"#)?;
+/// let [problem] = document.problems().try_into().unwrap();
+/// assert_eq!(problem.place.to_string(), "tokens[0].id");
+/// assert_eq!(problem.kind, ProblemKind::DuplicateField { field: "id".into() });
+/// assert_eq!(problem.to_string(), "tokens[0].id: field `id` is given more than once");
+/// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where it stands; for a missing field, the object that lacks it.
+    pub place: Place,
+    /// What is wrong.
+    pub kind: ProblemKind,
+}
+
+/// What is wrong with a shape. Its text names no place and no secret.
+///
+/// ```
+/// use portcullis_document::definition::{Kind, ProblemKind};
+///
+/// let kind = ProblemKind::WrongType { expected: "a string", found: Kind::Null };
+/// assert_eq!(kind.to_string(), "expected a string, found null");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProblemKind {
+    /// A field that its object does not have.
+    UnknownField {
+        /// The field as it is written.
+        found: Box<str>,
+        /// The field that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// A field that stands twice in one object, where two readers could each take another.
+    DuplicateField {
+        /// The field.
+        field: Box<str>,
+    },
+    /// A value of a kind that its place does not take.
+    WrongType {
+        /// What would be right.
+        expected: &'static str,
+        /// What stands there.
+        found: Kind,
+    },
+    /// A field that its object cannot be without.
+    Missing {
+        /// The field.
+        field: &'static str,
+    },
+    /// A token that cannot be read: see [`Element::Unread`].
+    Syntax(SyntaxError),
+}
+
+impl Problem {
+    pub(super) fn missing(at: &Trail<'_>, field: &'static str) -> Self {
+        Self { place: at.place(), kind: ProblemKind::Missing { field } }
+    }
+
+    /// The token that it belongs to: without that token the problem is gone. `None` for what belongs to the whole
+    /// document, which no choice of tokens mends.
+    ///
+    /// ```
+    /// let document = portcullis_document::definition::read(r#"{"tokens": [7], "apis": 7}"#)?;
+    /// let tokens: Vec<_> = document.problems().iter().map(|problem| problem.token()).collect();
+    /// assert_eq!(tokens, [None, Some(0)]);
+    /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+    /// ```
+    pub fn token(&self) -> Option<usize> {
+        match self.place.steps() {
+            [Step::Key(key), Step::Index(index), ..] if key == "tokens" => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// What of the text to show: the key of a field that should not be there, the value of anything else.
+    ///
+    /// ```
+    /// use portcullis_document::definition::{locate, read};
+    ///
+    /// let text = r#"{"tokens": [], "apiz": []}"#;
+    /// let [problem] = read(text)?.problems().try_into().unwrap();
+    /// assert_eq!(locate(text, &[problem.target()]), [Some(15..21)]);
+    /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+    /// ```
+    pub fn target(&self) -> Target<'_> {
+        match self.kind {
+            ProblemKind::UnknownField { .. } | ProblemKind::DuplicateField { .. } => Target::Key(&self.place),
+            ProblemKind::WrongType { .. } | ProblemKind::Missing { .. } | ProblemKind::Syntax(_) => {
+                Target::Value(&self.place)
+            }
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.place.steps().is_empty() {
+            return self.kind.fmt(f);
+        }
+        write!(f, "{}: {}", Shown(&self.place.to_string(), LONGEST_PLACE), self.kind)
+    }
+}
+
+impl fmt::Display for ProblemKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownField { found, nearest: Some(nearest) } => {
+                write!(f, "unknown field `{}`, did you mean `{nearest}`?", Shown(found, LONGEST_NAME))
+            }
+            Self::UnknownField { found, nearest: None } => write!(f, "unknown field `{}`", Shown(found, LONGEST_NAME)),
+            Self::DuplicateField { field } => {
+                write!(f, "field `{}` is given more than once", Shown(field, LONGEST_NAME))
+            }
+            Self::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
+            Self::Missing { field } => write!(f, "field `{field}` is missing"),
+            Self::Syntax(error) => error.fmt(f),
+        }
+    }
+}
+
+/// A field that should not be there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stray<'t> {
+    Unknown(Text<'t>),
+    Duplicate(&'static str),
+}
+
+/// The fields of an object that should not be there: the first [`MAX_STRAYS`], and the number of the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Strays<'t> {
+    kept: Vec<Stray<'t>>,
+    rest: usize,
+    /// Known fields that are given more than once.
+    doubled: Vec<&'static str>,
+}
+
+impl<'t> Strays<'t> {
+    pub(super) fn push(&mut self, stray: Stray<'t>) {
+        if let Stray::Duplicate(name) = stray {
+            if self.doubled.contains(&name) {
+                return;
+            }
+            self.doubled.push(name);
+        }
+        if self.kept.len() < MAX_STRAYS {
+            self.kept.push(stray);
+        } else {
+            self.rest += 1;
+        }
+    }
+}
+
+/// A few fields, without an allocation for each problem that is only counted.
+type Fields = SmallVec<[&'static str; 2]>;
+
+/// Problems of shape, bounded in memory: the first ones are kept, all of them are counted.
+#[derive(Debug, Default)]
+pub struct Problems {
+    kept: Vec<Problem>,
+    max: usize,
+    count: usize,
+    /// Fields of the outermost object that a problem is in.
+    within: Fields,
+    /// Fields that an unknown field was probably meant to be.
+    meant: Fields,
+}
+
+impl Problems {
+    /// An empty list that keeps at most `max` problems.
+    pub fn up_to(max: usize) -> Self {
+        Self { max, ..Self::default() }
+    }
+
+    /// The number of all problems, kept or not.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The problems that were kept, in the order in which they were found.
+    pub fn into_kept(self) -> Vec<Problem> {
+        self.kept
+    }
+
+    /// Whether a problem is in `field` of the outermost object.
+    pub fn is_within(&self, field: &str) -> bool {
+        self.within.contains(&field)
+    }
+
+    /// Whether an unknown field was probably meant to be `field`.
+    pub fn is_meant(&self, field: &str) -> bool {
+        self.meant.contains(&field)
+    }
+
+    pub(super) fn push(&mut self, at: &Trail<'_>, problem: impl FnOnce() -> Problem) {
+        self.add(at.root(), 1);
+        if self.kept.len() < self.max {
+            self.kept.push(problem());
+        }
+    }
+
+    /// Counts problems that are not kept.
+    fn add(&mut self, within: Option<&'static str>, count: usize) {
+        self.count = self.count.saturating_add(count);
+        note(&mut self.within, within.filter(|_| count > 0));
+    }
+}
+
+/// Adds `field` to a list that holds few, each once.
+fn note(list: &mut Fields, field: Option<&'static str>) {
+    if let Some(field) = field
+        && !list.contains(&field)
+    {
+        list.push(field);
+    }
+}
+
+/// A place as a chain of borrowed steps: walking a document without problems allocates nothing.
+pub(super) enum Trail<'a> {
+    Root,
+    Key(&'a Trail<'a>, &'static str),
+    Index(&'a Trail<'a>, usize),
+}
+
+impl Trail<'_> {
+    /// The field of the outermost object that this leads through.
+    fn root(&self) -> Option<&'static str> {
+        match self {
+            Self::Root => None,
+            Self::Key(Self::Root, key) => Some(key),
+            Self::Key(parent, _) | Self::Index(parent, _) => parent.root(),
+        }
+    }
+
+    fn place(&self) -> Place {
+        match self {
+            Self::Root => Place::root(),
+            Self::Key(parent, key) => parent.place().key(*key),
+            Self::Index(parent, index) => parent.place().index(*index),
+        }
+    }
+}
+
+/// Something that can be of the wrong shape.
+pub(super) trait Report {
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems);
+}
+
+/// Nothing inside these can be wrong.
+macro_rules! flat {
+    ($($type:ty),*) => {
+        $(impl Report for $type {
+            fn report(&self, _: &Trail<'_>, _: &mut Problems) {}
+        })*
+    };
+}
+
+// Of tokens each is asked by itself.
+flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64, Tokens<'_>, Forgotten);
+
+impl<'t, T: Report + Lenient<'t>> Report for Field<T> {
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
+        match self {
+            Self::Missing => {}
+            Self::Found(value) => value.report(at, problems),
+            Self::Wrong(found) => problems.push(at, || wrong::<T>(at, *found)),
+        }
+    }
+}
+
+impl<'t, T: Report + Lenient<'t>> Report for Vec<Element<T>> {
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
+        for (index, element) in self.iter().enumerate() {
+            element.report(&Trail::Index(at, index), problems);
+        }
+    }
+}
+
+impl<'t, T: Report + Lenient<'t>> Report for Element<T> {
+    fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
+        match self {
+            Self::Found(value) => value.report(at, problems),
+            Self::Wrong(found) => problems.push(at, || wrong::<T>(at, *found)),
+            Self::Unread(error) => {
+                problems.push(at, || Problem { place: at.place(), kind: ProblemKind::Syntax(error.clone()) });
+            }
+            Self::Rest(count) => problems.add(at.root(), *count),
+        }
+    }
+}
+
+fn wrong<'t, T: Lenient<'t>>(at: &Trail<'_>, found: Kind) -> Problem {
+    Problem { place: at.place(), kind: ProblemKind::WrongType { expected: T::EXPECTED, found } }
+}
+
+/// Reports what an object with the fields `known` should not have; the result is what was probably meant by it.
+pub(super) fn report_strays(
+    strays: &Strays<'_>,
+    known: &[&'static str],
+    at: &Trail<'_>,
+    problems: &mut Problems,
+) -> Fields {
+    let mut reported = BTreeSet::new();
+    let mut meant = Fields::new();
+    for stray in &strays.kept {
+        let (name, kind) = match stray {
+            Stray::Unknown(name) if reported.insert((&**name, false)) => {
+                let nearest = nearest(name, known);
+                note(&mut meant, nearest);
+                note(&mut problems.meant, nearest);
+                (&**name, ProblemKind::UnknownField { found: (&**name).into(), nearest })
+            }
+            Stray::Unknown(name) => (&**name, ProblemKind::DuplicateField { field: (&**name).into() }),
+            Stray::Duplicate(name) => {
+                if matches!(at, Trail::Root) {
+                    note(&mut problems.within, Some(name));
+                }
+                (*name, ProblemKind::DuplicateField { field: (*name).into() })
+            }
+        };
+        if matches!(kind, ProblemKind::UnknownField { .. }) || reported.insert((name, true)) {
+            problems.push(at, || Problem { place: at.place().key(name.to_owned()), kind });
+        }
+    }
+    problems.add(at.root(), strays.rest);
+    meant
+}
+
+/// The known field that `name` was probably meant to be.
+pub fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
+    if name.len() > LONGEST_NAME {
+        return None;
+    }
+    let name = name.to_lowercase().replace('-', "_");
+    let alike = known.iter().map(|field| (strsim::jaro_winkler(&name, field), *field));
+    alike.filter(|(likeness, _)| *likeness > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, field)| field)
+}
+
+/// Text from the document on one line, of at most so many characters.
+pub struct Shown<'a>(pub &'a str, pub usize);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(self.1) {
+            if character.is_control() {
+                character.escape_default().fmt(f)?;
+            } else {
+                fmt::Write::write_char(f, character)?;
+            }
+        }
+        if characters.next().is_some() { f.write_str("…") } else { Ok(()) }
+    }
+}

@@ -1,0 +1,231 @@
+//! The objects of a document and their fields (N11.1, N8.5).
+
+use serde::de::{IgnoredAny, MapAccess};
+
+use super::field::{Element, Field, Lenient, Name, Secret, Text};
+use super::problem::{Problem, Problems, Report, Stray, Strays, Trail, report_strays};
+use super::tokens::{Forgotten, Tokens};
+
+/// Declares an object: its fields as they are written, and which of them it needs.
+macro_rules! shape {
+    (
+        $(#[$meta:meta])*
+        $vis:vis $name:ident { $($(#[$doc:meta])* $key:literal $field:ident: $type:ty, $need:ident $(unless $waiver:ident)?;)* }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Default, PartialEq, Eq)]
+        $vis struct $name<'t> {
+            $($(#[$doc])* $vis $field: Field<$type>,)*
+            pub(super) strays: Strays<'t>,
+        }
+
+        impl<'t> Lenient<'t> for $name<'t> {
+            const EXPECTED: &'static str = "an object";
+
+            fn from_object<A: MapAccess<'t>>(mut map: A) -> Result<Option<Self>, A::Error> {
+                let mut object = Self::default();
+                while let Some(Name(name)) = map.next_key()? {
+                    match &*name {
+                        $($key => {
+                            if !object.$field.read(&mut map)? {
+                                object.strays.push(Stray::Duplicate($key));
+                            }
+                        })*
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                            object.strays.push(Stray::Unknown(name));
+                        }
+                    }
+                }
+                Ok(Some(object))
+            }
+
+            fn problem_count(&self) -> usize {
+                let mut problems = Problems::up_to(0);
+                self.report(&Trail::Root, &mut problems);
+                problems.count()
+            }
+        }
+
+        impl Report for $name<'_> {
+            fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
+                // A misspelt field is one mistake: it is not reported as missing as well.
+                let misspelt = report_strays(&self.strays, &[$($key),*], at, problems);
+                $(
+                    if shape!(@ $need) && matches!(self.$field, Field::Missing) && !misspelt.contains(&$key)
+                        $(&& !self.$waiver())?
+                    {
+                        problems.push(at, || Problem::missing(at, $key));
+                    }
+                    self.$field.report(&Trail::Key(at, $key), problems);
+                )*
+            }
+        }
+    };
+    (@ required) => { true };
+    (@ optional) => { false };
+}
+
+shape! {
+    /// A policy document, whichever of the three forms it is written in.
+    ///
+    /// ```
+    /// use portcullis_document::definition::read;
+    ///
+    /// let token = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}"#;
+    /// let object = format!(r#"{{"tokens": [{token}]}}"#);
+    /// let list = format!("[{token}]");
+    /// assert_eq!(read(&object)?, read(&list)?);
+    /// assert_eq!(read(&list)?, read(token)?);
+    /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+    /// ```
+    pub Document {
+        /// The version of the format: 1.
+        "version" version: u64, optional;
+        /// Data warehouses that need more than a name.
+        "connections" connections: Vec<Element<Connection<'t>>>, optional;
+        /// APIs beyond the built-in ones.
+        "apis" apis: Vec<Element<Api<'t>>>, optional;
+        /// The tokens.
+        "tokens" tokens: Tokens<'t>, required;
+    }
+}
+
+shape! {
+    /// A document that is read for its first error: as [`Document`], but whatever is in a token is read with it.
+    pub(super) Checked {
+        "version" version: u64, optional;
+        "connections" connections: Vec<Element<Connection<'t>>>, optional;
+        "apis" apis: Vec<Element<Api<'t>>>, optional;
+        "tokens" tokens: Forgotten, required;
+    }
+}
+
+shape! {
+    /// A data warehouse.
+    pub Connection {
+        /// What grants call it.
+        "name" name: Text<'t>, required;
+        /// How its names are quoted and folded.
+        "dialect" dialect: Text<'t>, optional;
+        /// Whether queries on it are denied whatever the grants (N8.7).
+        "named_sources_only" named_sources_only: bool, optional;
+        /// Whether its quoted names keep the case of their letters: `redshift` only (N2.5).
+        "case_sensitive" case_sensitive: bool, optional;
+    }
+}
+
+shape! {
+    /// An API that the document declares (N8.5).
+    pub Api {
+        /// What tokens call it.
+        "name" name: Text<'t>, required;
+        /// The kinds of grant that it considers, by the names that a grant's `type` takes.
+        "accepts" accepts: Vec<Element<Text<'t>>>, required;
+    }
+}
+
+shape! {
+    /// A token.
+    ///
+    /// ```
+    /// use portcullis_document::definition::{Element, Field, read};
+    ///
+    /// let text = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"], "expiration_date": null}"#;
+    /// let document = read(text)?;
+    /// let Some(Element::Found(token)) = document.tokens.found().and_then(|tokens| tokens.iter().next()) else { unreachable!() };
+    /// assert_eq!(token.id, Field::Found("a".into()));
+    /// assert_eq!(token.expiration_date, Field::Found(None));
+    /// assert_eq!(token.referers, Field::Missing);
+    /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+    /// ```
+    pub Token {
+        /// What names it in decisions and messages.
+        "id" id: Text<'t>, required;
+        /// What people call it.
+        "name" name: Option<Text<'t>>, optional;
+        /// Whose it is.
+        "owner" owner: Option<Text<'t>>, optional;
+        /// The secret that a client presents.
+        "token" token: Secret<'t>, optional;
+        /// The digest of the secret; as reticent as the secret, which is easily put here by mistake.
+        "token_sha256" token_sha256: Secret<'t>, optional;
+        /// The APIs it may use.
+        "allowed_apis" allowed_apis: Vec<Element<Text<'t>>>, required;
+        /// What it may read or write.
+        "grants" grants: Vec<Element<Grant<'t>>>, optional;
+        /// The pages it may be used from; `null` is refused, for it must not silently mean "no restriction".
+        "referers" referers: Vec<Element<Text<'t>>>, optional;
+        /// When it ends; `null` and nothing at all: never.
+        "expiration_date" expiration_date: Option<Text<'t>>, optional;
+        /// When it was made.
+        "created_at" created_at: Option<Text<'t>>, optional;
+    }
+}
+
+shape! {
+    /// What a token may read or write on one connection.
+    ///
+    /// ```
+    /// use portcullis_document::definition::{Element, read};
+    ///
+    /// let grant = r#"{"connection_name": "dw", "type": "all"}"#;
+    /// let text = format!(r#"[{{"id": "a", "allowed_apis": ["sql"], "grants": [{grant}]}}]"#);
+    /// assert!(read(&text)?.problems().is_empty());
+    /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+    /// ```
+    pub Grant {
+        /// The connection.
+        "connection_name" connection_name: Text<'t>, required;
+        /// The source, read as N6 says; may be left out where the type is `all`.
+        "source" source: Text<'t>, required unless covers_all;
+        /// The kind of the source, where it is not to be guessed.
+        "type" kind: Text<'t>, optional;
+    }
+}
+
+impl Document<'_> {
+    /// Everything in the document that has the wrong shape, in the order of its tokens. Of a list with more than a thousand
+    /// malformed elements, and of an object with more than a thousand unknown fields, the first thousand are listed.
+    ///
+    /// Reads each token for it.
+    ///
+    /// ```
+    /// use portcullis_document::definition::read;
+    ///
+    /// let document = read(r#"{"version": 1, "token": []}"#)?;
+    /// let [problem] = document.problems().try_into().unwrap();
+    /// assert_eq!(problem.to_string(), "token: unknown field `token`, did you mean `tokens`?");
+    /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+    /// ```
+    pub fn problems(&self) -> Vec<Problem> {
+        let mut problems = self.own_problems(usize::MAX).into_kept();
+        for (index, token) in self.tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
+            problems.extend(token.problems(index, usize::MAX).into_kept());
+        }
+        problems
+    }
+
+    /// The first `max` problems of shape outside the tokens, and the number of all of them.
+    pub(crate) fn own_problems(&self, max: usize) -> Problems {
+        let mut problems = Problems::up_to(max);
+        self.report(&Trail::Root, &mut problems);
+        problems
+    }
+}
+
+impl Element<Token<'_>> {
+    /// The first `max` problems of shape of this, the token `index` of its document, and the number of all of them.
+    /// Allocates only for problems.
+    pub(crate) fn problems(&self, index: usize, max: usize) -> Problems {
+        let mut problems = Problems::up_to(max);
+        self.report(&Trail::Index(&Trail::Key(&Trail::Root, "tokens"), index), &mut problems);
+        problems
+    }
+}
+
+impl Grant<'_> {
+    fn covers_all(&self) -> bool {
+        matches!(&self.kind, Field::Found(kind) if kind == "all")
+    }
+}

@@ -1,0 +1,84 @@
+//! Where a text stops being JSON.
+
+use std::fmt;
+
+use super::lines::{LineIndex, Position};
+
+/// Text that is not JSON, or JSON of no form that a document takes.
+///
+/// Its message says what was expected and quotes nothing of the text, which may hold secrets.
+///
+/// ```
+/// use portcullis_document::definition::{Position, read};
+///
+/// let error = read("{\n  \"tokens\": [,]\n}").unwrap_err();
+/// assert_eq!(error.position(), Position { line: 2, column: 14 });
+/// assert_eq!(error.to_string(), "expected value at line 2 column 14");
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SyntaxError {
+    message: Box<str>,
+    position: Position,
+    offset: usize,
+}
+
+impl SyntaxError {
+    /// An error at byte `offset` of `text`.
+    pub(super) fn new(message: impl Into<Box<str>>, text: &str, offset: usize) -> Self {
+        let offset = text.floor_char_boundary(offset);
+        Self { message: message.into(), position: LineIndex::new(text).position(offset), offset }
+    }
+
+    /// What `error` says of `part`, which begins at byte `start` of `text`.
+    pub(super) fn of_json(error: &serde_json::Error, text: &str, part: &str, start: usize) -> Self {
+        Self::new(message(error), text, start + offset(error, part))
+    }
+
+    /// What `error` says of line number `line`, which begins at byte `start` of the text.
+    pub(super) fn of_line(error: &serde_json::Error, line: &str, number: usize, start: usize) -> Self {
+        let mut error = Self::of_json(error, line, line, 0);
+        error.position.line = number;
+        error.offset += start;
+        error
+    }
+
+    /// What is wrong, without where.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// Where.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Where, in bytes from the beginning of the text.
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+impl std::error::Error for SyntaxError {}
+
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {}", self.message, self.position)
+    }
+}
+
+/// The message of `error` without the place that it repeats.
+fn message(error: &serde_json::Error) -> Box<str> {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&place).unwrap_or(&message).into()
+}
+
+/// The byte of `text` that `error` means.
+fn offset(error: &serde_json::Error, text: &str) -> usize {
+    if error.is_eof() {
+        return text.trim_ascii_end().len();
+    }
+    let line = error.line().checked_sub(2).and_then(|line| text.match_indices('\n').nth(line));
+    let start = line.map_or(0, |(newline, _)| newline + 1);
+    (start + error.column()).saturating_sub(1).min(text.len())
+}

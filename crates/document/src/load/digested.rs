@@ -1,0 +1,164 @@
+//! Documents to keep: what they say, with a digest in the place of every secret (N11.5).
+
+use serde::Serialize;
+
+use super::{Input, Loaded, Origin};
+use crate::definition::{Api, Connection, Document, Element, Field, Grant, Secret, Text, Token, Tokens, read};
+use portcullis::model::SecretDigest;
+
+/// All of a document but its tokens.
+#[derive(Serialize)]
+struct Head<'a> {
+    version: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    connections: Vec<WrittenConnection<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    apis: Vec<WrittenApi<'a>>,
+}
+
+#[derive(Serialize)]
+struct WrittenConnection<'a> {
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dialect: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    named_sources_only: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    case_sensitive: Option<bool>,
+}
+
+#[derive(Serialize)]
+struct WrittenApi<'a> {
+    name: Option<&'a str>,
+    accepts: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct WrittenToken<'a> {
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<&'a str>,
+    token_sha256: Option<String>,
+    allowed_apis: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    grants: Vec<WrittenGrant<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    referers: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expiration_date: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    created_at: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct WrittenGrant<'a> {
+    connection_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source: Option<&'a str>,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'a str>,
+}
+
+impl Loaded {
+    /// The `inputs` that this was loaded from, to be kept: a digest in the place of every secret, and without the tokens
+    /// that were left out. They load as the same policy, without any error. `None` if there is no policy.
+    ///
+    /// Linear in the inputs.
+    ///
+    /// ```
+    /// use portcullis_document::load::{Input, LoadOptions, load};
+    ///
+    /// let inputs = [Input::new("policy.json", r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)];
+    /// let kept = load(&inputs, &LoadOptions::default()).digested(&inputs).unwrap();
+    /// assert!(!kept[0].text().contains("s3cret"));
+    /// let digest = *load(&kept, &LoadOptions::default()).policy.unwrap().tokens()[0].digest();
+    /// assert_eq!(digest, portcullis::model::SecretDigest::of("s3cret"));
+    /// ```
+    pub fn digested(&self, inputs: &[Input]) -> Option<Vec<Input>> {
+        self.policy.as_ref()?;
+        let kept = inputs.iter().enumerate().map(|(at, input)| {
+            let is_left_out = |token: usize| self.origins.binary_search(&Origin { document: at, token }).is_err();
+            Some(Input::new(input.name(), write(&read(input.text()).ok()?, is_left_out)?))
+        });
+        kept.collect()
+    }
+}
+
+fn write(document: &Document<'_>, is_left_out: impl Fn(usize) -> bool) -> Option<String> {
+    let head = Head {
+        version: 1,
+        connections: elements(&document.connections).map(connection).collect(),
+        apis: elements(&document.apis).map(api).collect(),
+    };
+    let mut text = serde_json::to_string(&head).ok()?;
+    text.truncate(text.len() - 1);
+    text.push_str(",\"tokens\":[");
+    let tokens = document.tokens.found().into_iter().flat_map(Tokens::iter).enumerate();
+    let mut between = "\n";
+    for (_, element) in tokens.filter(|(at, _)| !is_left_out(*at)) {
+        let Element::Found(token) = element else { return None };
+        text.push_str(between);
+        text.push_str(&serde_json::to_string(&self::token(&token)).ok()?);
+        between = ",\n";
+    }
+    text.push_str("\n]}\n");
+    Some(text)
+}
+
+fn connection<'a>(connection: &'a Connection<'_>) -> WrittenConnection<'a> {
+    WrittenConnection {
+        name: text(&connection.name),
+        dialect: text(&connection.dialect),
+        named_sources_only: connection.named_sources_only.found().copied(),
+        case_sensitive: connection.case_sensitive.found().copied(),
+    }
+}
+
+fn api<'a>(api: &'a Api<'_>) -> WrittenApi<'a> {
+    WrittenApi { name: text(&api.name), accepts: texts(&api.accepts) }
+}
+
+fn token<'a>(token: &'a Token<'_>) -> WrittenToken<'a> {
+    let digest = token.token.found().map(|secret| SecretDigest::of(secret.expose()).to_hex());
+    WrittenToken {
+        id: text(&token.id),
+        name: nullable(&token.name),
+        owner: nullable(&token.owner),
+        token_sha256: digest.or_else(|| token.token_sha256.found().map(|digest| digest_again(digest))),
+        allowed_apis: texts(&token.allowed_apis),
+        grants: elements(&token.grants).map(grant).collect(),
+        referers: texts(&token.referers),
+        expiration_date: nullable(&token.expiration_date),
+        created_at: nullable(&token.created_at),
+    }
+}
+
+/// A digest as it was read, never the text: whatever else stood there is not kept.
+fn digest_again(digest: &Secret<'_>) -> String {
+    SecretDigest::from_hex(digest.expose()).map(|digest| digest.to_hex()).unwrap_or_default()
+}
+
+fn grant<'a>(grant: &'a Grant<'_>) -> WrittenGrant<'a> {
+    WrittenGrant { connection_name: text(&grant.connection_name), source: text(&grant.source), kind: text(&grant.kind) }
+}
+
+fn text<'a>(field: &'a Field<Text<'_>>) -> Option<&'a str> {
+    field.found().map(|text| &**text)
+}
+
+fn nullable<'a>(field: &'a Field<Option<Text<'_>>>) -> Option<&'a str> {
+    field.found()?.as_deref()
+}
+
+fn texts<'a>(field: &'a Field<Vec<Element<Text<'_>>>>) -> Vec<&'a str> {
+    elements(field).map(|text| &**text).collect()
+}
+
+fn elements<T>(field: &Field<Vec<Element<T>>>) -> impl Iterator<Item = &T> {
+    field.found().into_iter().flatten().filter_map(|element| match element {
+        Element::Found(value) => Some(value),
+        Element::Wrong(_) | Element::Unread(_) | Element::Rest(_) => None,
+    })
+}

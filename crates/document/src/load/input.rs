@@ -1,0 +1,127 @@
+//! Texts to load, and where they come from.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use super::redact::redact;
+use portcullis::snapshot::MAGIC;
+
+/// A text with a name. Its `Debug` shows no text, which may hold secrets.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Input {
+    name: String,
+    text: String,
+}
+
+/// A file that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot read `{}`: {reason}", file.escape_debug())]
+pub struct Unreadable {
+    /// The file, or `<stdin>`.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Reads every file, or says of each that cannot be read why.
+///
+/// # Errors
+///
+/// If any file cannot be read or is not UTF-8.
+pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Input>, Vec<Unreadable>> {
+    let mut inputs = Vec::with_capacity(paths.len());
+    let mut unreadable = Vec::new();
+    for path in paths {
+        match Input::from_path(path) {
+            Ok(input) => inputs.push(input),
+            Err(error) => unreadable.push(error),
+        }
+    }
+    if unreadable.is_empty() { Ok(inputs) } else { Err(unreadable) }
+}
+
+/// Whether the file at `path` begins as a compiled policy does. One that cannot be read does not.
+pub fn is_compiled(path: impl AsRef<Path>) -> bool {
+    let mut begins = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok() && begins == MAGIC
+}
+
+impl Input {
+    /// A text that is there already.
+    pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { name: name.into(), text: text.into() }
+    }
+
+    /// Reads a file.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or is not UTF-8.
+    pub fn from_path(path: impl AsRef<Path>) -> Result<Self, Unreadable> {
+        let path = path.as_ref();
+        Self::from_bytes(path.display().to_string(), std::fs::read(path))
+    }
+
+    /// Reads `reader` to its end; `name` is what to call it, such as `<stdin>`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read or is not UTF-8.
+    pub fn from_reader(name: impl Into<String>, mut reader: impl Read) -> Result<Self, Unreadable> {
+        let mut bytes = Vec::new();
+        let read = reader.read_to_end(&mut bytes);
+        Self::from_bytes(name.into(), read.map(|_| bytes))
+    }
+
+    /// What was read of a file, or why it was not.
+    pub fn from_bytes(name: String, bytes: io::Result<Vec<u8>>) -> Result<Self, Unreadable> {
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => return Err(Unreadable { file: name, reason: error.to_string() }),
+        };
+        if bytes.starts_with(&MAGIC) {
+            let reason = "it is a compiled policy, which holds no definitions".to_owned();
+            return Err(Unreadable { file: name, reason });
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Self { name, text }),
+            Err(error) => {
+                let at = error.utf8_error().valid_up_to();
+                Err(Unreadable { file: name, reason: format!("it is not UTF-8 at byte {at}") })
+            }
+        }
+    }
+
+    /// What to call it: a file, or `<stdin>`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The text to show beside diagnostics: byte for byte as long, with a `*` for all that may be a secret. Text that is
+    /// no JSON is read as far as it looks like some. Linear in its length.
+    ///
+    /// Only what is known to hold no secret is shown: a secret may stand under a misspelt key as well.
+    ///
+    /// ```
+    /// use portcullis_document::load::Input;
+    ///
+    /// let input = Input::new("a.json", r#"{"id": "a", "token": "s3cret", "tokn": "s3cret"}"#);
+    /// assert_eq!(input.redacted(), r#"{"id": "a", "token": "******", "tokn": "******"}"#);
+    /// ```
+    pub fn redacted(&self) -> String {
+        redact(&self.text)
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").field("name", &self.name).field("bytes", &self.text.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,332 @@
+//! From files to a policy, with everything that is wrong with them.
+//!
+//! [`load`] reads any number of [`Input`]s as one policy and collects a [`Diagnostic`] for each problem, at its line and
+//! column; [`policy`] does so for a single text. A policy is there only when it may be used: without errors, or with
+//! those tokens left out that have some, where [`LoadOptions::skip_invalid`] says so.
+//!
+//! ```
+//! use portcullis_document::load::{Input, LoadOptions, load};
+//!
+//! let input = Input::new("policy.json", r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["ldss"]}]"#);
+//! let loaded = load(&[input], &LoadOptions::default());
+//! assert!(loaded.policy.is_none());
+//! assert_eq!(
+//!     loaded.diagnostics[0].to_string(),
+//!     "policy.json:1:50: error[api_unknown]: unknown API `ldss` (tokens[0].allowed_apis[0])",
+//! );
+//! assert_eq!(loaded.diagnostics[0].help, "did you mean `lds`?");
+//! ```
+//!
+//! No secret is repeated in a diagnostic. A text that is shown beside one should be [`Input::redacted`].
+
+mod diagnostic;
+mod digested;
+mod input;
+mod redact;
+mod spot;
+mod warnings;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use input::{Input, Unreadable, is_compiled, read_files};
+pub use spot::{Spot, spots};
+
+use crate::definition::{Document, SyntaxError, Tokens, read};
+use crate::lower::{LowerOptions, Lowered, Named, lower, lower_beside};
+pub use crate::lower::{MAX_PROBLEMS, Origin};
+use portcullis::base::Timestamp;
+use portcullis::model::{Limits, Policy};
+use spot::{Found, spot};
+use warnings::Warnings;
+
+/// How to load.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// How large single texts may be.
+    pub limits: Limits,
+    /// Whether tokens with errors are left out instead of rejecting everything (N11.3). They are reported all the same.
+    pub skip_invalid: bool,
+    /// Whether to warn of what is legal but surely unintended.
+    pub warnings: bool,
+    /// What time it is, for the warning of tokens that have expired.
+    pub now: Option<Timestamp>,
+    /// The maximum number of errors to keep as diagnostics, so that a large invalid input takes no memory. All of them are
+    /// counted: see [`Loaded::count`].
+    pub max_errors: usize,
+    /// After this number of errors an input is not read any further and rejected. Then the number of its errors is a lower bound.
+    pub max_counted: usize,
+    /// The maximum number of warnings to keep as diagnostics. All of them are counted.
+    pub max_warnings: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            skip_invalid: false,
+            warnings: false,
+            now: None,
+            max_errors: MAX_PROBLEMS,
+            max_counted: usize::MAX,
+            max_warnings: usize::MAX,
+        }
+    }
+}
+
+/// The numbers of errors and warnings, including those that are not kept as diagnostics.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Errors.
+    pub errors: usize,
+    /// Warnings.
+    pub warnings: usize,
+}
+
+/// What became of the inputs.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Loaded {
+    /// The policy; `None` unless it may be used.
+    pub policy: Option<Policy>,
+    /// The first errors and warnings, by input and position: up to [`LoadOptions::max_errors`] and
+    /// [`LoadOptions::max_warnings`].
+    pub diagnostics: Vec<Diagnostic>,
+    /// How many tokens were left out of the policy for their errors.
+    pub skipped: usize,
+    /// The number of errors and warnings of each input.
+    counts: Vec<Count>,
+    /// For each token of the policy, where it stands.
+    origins: Vec<Origin>,
+}
+
+/// Why there is no policy: the first errors, and the number of all of them.
+#[derive(Debug, Clone)]
+pub struct LoadError {
+    diagnostics: Vec<Diagnostic>,
+    count: usize,
+}
+
+/// Reads all `inputs` as one policy.
+///
+/// Linear in the size of the inputs; nothing is kept of them but what the policy needs, and no secret. Beside the inputs
+/// and the policy it takes about 250 bytes a token, whatever their grants, and up to 25 MB. Errors take no more memory than
+/// [`LoadOptions::max_errors`] allows.
+pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
+    let lower_options = lower_options(options, options.skip_invalid);
+    load_by(inputs, options, |documents| lower(documents, &lower_options))
+}
+
+fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '_>]) -> Lowered) -> Loaded {
+    let mut read: Vec<Result<Document<'_>, SyntaxError>> = inputs.iter().map(|input| read(input.text())).collect();
+    let empty = Document::default();
+    let mut lowered = lower(&named(inputs, &read, &empty));
+    if !lowered.unread.is_empty() {
+        // The others are read as if these had failed at once.
+        for (at, error) in lowered.unread {
+            if let Some(document) = read.get_mut(at) {
+                *document = Err(error);
+            }
+        }
+        lowered = lower(&named(inputs, &read, &empty));
+    }
+    let mut found = Vec::new();
+    let mut counts = vec![Count::default(); inputs.len()];
+    if options.warnings {
+        let warnings = warn(&named(inputs, &read, &empty), &lowered, options);
+        for (count, warnings) in counts.iter_mut().zip(warnings.counts) {
+            count.warnings = warnings;
+        }
+        found.extend(warnings.found);
+    }
+    let mut is_read = true;
+    for ((at, document), count) in read.iter().enumerate().zip(&mut counts) {
+        count.errors = match document {
+            Ok(_) => lowered.counts.get(at).copied().unwrap_or_default(),
+            Err(error) => {
+                is_read = false;
+                found.push(Found::syntax(at, error));
+                1
+            }
+        };
+    }
+    let Lowered { policy, problems, origins, .. } = lowered;
+    let problems = problems.into_iter().filter(|problem| matches!(read.get(problem.document), Some(Ok(_))));
+    found.extend(problems.map(Found::error));
+    // Lowering rejects an empty document for its missing tokens; one that is not JSON must never pass.
+    let policy = policy.filter(|_| is_read);
+    let skipped = match &policy {
+        Some(_) if counts.iter().any(|count| count.errors > 0) => {
+            let tokens = read.iter().flatten().filter_map(|document| document.tokens.found());
+            tokens.map(Tokens::len).sum::<usize>().saturating_sub(origins.len())
+        }
+        _ => 0,
+    };
+    Loaded { policy, diagnostics: spot(inputs, found), skipped, counts, origins }
+}
+
+fn lower_options(options: &LoadOptions, skip_invalid: bool) -> LowerOptions {
+    LowerOptions {
+        limits: options.limits.clone(),
+        skip_invalid,
+        max_problems: options.max_errors,
+        max_counted: options.max_counted,
+    }
+}
+
+/// The documents that were read, and `empty` in the place of the others.
+fn named<'d, 't>(
+    inputs: &'d [Input],
+    read: &'d [Result<Document<'t>, SyntaxError>],
+    empty: &'d Document<'t>,
+) -> Vec<Named<'d, 't>> {
+    let documents = read.iter().map(|document| document.as_ref().unwrap_or(empty));
+    inputs.iter().zip(documents).map(|(input, document)| Named { name: input.name(), document }).collect()
+}
+
+/// The policy of one `text`, in any of the forms of a document.
+///
+/// # Errors
+///
+/// If anything is wrong with it.
+///
+/// # Examples
+///
+/// ```
+/// let policy = portcullis_document::load::policy(r#"{
+///     "tokens": [{
+///         "id": "tok_1", "token": "s3cret", "allowed_apis": ["maps"],
+///         "grants": [{"connection_name": "carto_dw", "source": "carto.shared.*"}]
+///     }]
+/// }"#)?;
+/// assert_eq!(policy.tokens().len(), 1);
+///
+/// let error = portcullis_document::load::policy(r#"{"tokens": [], "apiz": []}"#).unwrap_err();
+/// assert_eq!(error.to_string(), "<text>:1:16: error[unknown_field]: unknown field `apiz` (apiz); did you mean `apis`?");
+/// # Ok::<(), portcullis_document::load::LoadError>(())
+/// ```
+pub fn policy(text: impl Into<String>) -> Result<Policy, LoadError> {
+    load(&[Input::new("<text>", text)], &LoadOptions::default()).into_policy()
+}
+
+/// A policy of the tokens of `text` alone, to be put beside those of the policy `known`.
+///
+/// Connections and APIs are those of `known`, and its limits hold: the connections of the result begin with those of
+/// `known`, with the same ids; behind them stand others that a grant names. What `text` declares must be declared by
+/// `known` in the same way, so that it changes nothing for tokens that are there already.
+///
+/// The tokens of `known` play no part: [`Policy::without_tokens`] will do. Linear in `text` and in the number of
+/// connections, whatever the number of tokens of the policy.
+///
+/// # Errors
+///
+/// If anything is wrong with `text` by itself. Whether an id, a secret or an owner's name is taken by another token of
+/// the policy is not known here.
+///
+/// # Examples
+///
+/// ```
+/// use portcullis_document::load;
+///
+/// let known = load::policy(r#"{
+///     "connections": [{"name": "dw", "dialect": "snowflake"}],
+///     "tokens": [{"id": "tok_1", "token": "s3cret", "allowed_apis": ["lds"]}]
+/// }"#)?.without_tokens();
+///
+/// let token = r#"{
+///     "id": "tok_2", "token": "s3cret-2", "allowed_apis": ["maps"],
+///     "grants": [{"connection_name": "dw", "source": "db.s.t"}, {"connection_name": "new", "source": "a.b"}]
+/// }"#;
+/// let added = load::tokens(token, &known)?;
+/// assert_eq!(added.tokens().len(), 1);
+/// let names: Vec<&str> = added.connections().iter().map(|connection| connection.name()).collect();
+/// assert_eq!(names, ["dw", "new"]);
+/// # Ok::<(), portcullis_document::load::LoadError>(())
+/// ```
+pub fn tokens(text: impl Into<String>, known: &Policy) -> Result<Policy, LoadError> {
+    let inputs = [Input::new("<text>", text)];
+    load_by(&inputs, &LoadOptions::default(), |documents| lower_beside(documents, known)).into_policy()
+}
+
+impl Loaded {
+    /// The policy, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// If it may not be used.
+    pub fn into_policy(self) -> Result<Policy, LoadError> {
+        let count = self.count().errors;
+        self.policy.ok_or_else(|| LoadError {
+            diagnostics: self.diagnostics.into_iter().filter(|found| found.severity == Severity::Error).collect(),
+            count,
+        })
+    }
+
+    /// For each token of the policy, in its order, which of the inputs it stands in, and where.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// The number of errors and warnings of all inputs.
+    pub fn count(&self) -> Count {
+        self.counts.iter().fold(Count::default(), |sum, count| Count {
+            errors: sum.errors.saturating_add(count.errors),
+            warnings: sum.warnings.saturating_add(count.warnings),
+        })
+    }
+
+    /// The number of errors and warnings of each input, in the order of the inputs.
+    pub fn counts(&self) -> &[Count] {
+        &self.counts
+    }
+
+    /// The first errors.
+    pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|found| found.severity == Severity::Error)
+    }
+
+    /// The first warnings: what is legal but surely unintended.
+    pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
+        self.diagnostics.iter().filter(|found| found.severity == Severity::Warning)
+    }
+}
+
+impl LoadError {
+    /// The first [`MAX_PROBLEMS`] errors, by input and position.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
+    }
+
+    /// The number of all errors.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl fmt::Display for LoadError {
+    /// One error a line, then the number of those that are not listed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, diagnostic) in self.diagnostics.iter().enumerate() {
+            let line = if at == 0 { "" } else { "\n" };
+            write!(f, "{line}{diagnostic}; {}", diagnostic.help)?;
+        }
+        match self.count.saturating_sub(self.diagnostics.len()) {
+            0 => Ok(()),
+            rest => write!(f, "\nand {rest} more, {} in total", self.count),
+        }
+    }
+}
+
+/// Warnings of the valid tokens, of a policy that is rejected too.
+fn warn(documents: &[Named<'_, '_>], lowered: &Lowered, options: &LoadOptions) -> Warnings {
+    if let Some(policy) = &lowered.policy {
+        return warnings::warnings(documents, policy, &lowered.origins, options);
+    }
+    let Lowered { policy, origins, .. } = lower(documents, &lower_options(options, true));
+    policy.map(|policy| warnings::warnings(documents, &policy, &origins, options)).unwrap_or_default()
+}

@@ -1,0 +1,167 @@
+//! From places to lines and columns.
+
+use std::ops::Range;
+
+use super::{Diagnostic, Input, Severity};
+use crate::definition::{LineIndex, Position, SyntaxError, Target, locate};
+use crate::lower::{Part, Problem};
+use portcullis::base::{Place, Step};
+
+/// Something to be said of an input, with its place.
+pub(super) struct Found {
+    pub(super) severity: Severity,
+    pub(super) problem: Problem,
+}
+
+impl Found {
+    pub(super) fn error(problem: Problem) -> Self {
+        Self { severity: Severity::Error, problem }
+    }
+
+    pub(super) fn syntax(document: usize, error: &SyntaxError) -> Self {
+        Self::error(Problem {
+            document,
+            place: Place::root(),
+            part: Part::Value,
+            offset: Some(error.offset()),
+            code: "json_syntax",
+            message: error.message().to_owned().into(),
+            help: "write an object with `tokens`, a list of tokens, or one token a line".into(),
+        })
+    }
+}
+
+/// Where in the text of an input a value stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Spot {
+    /// Its bytes.
+    pub span: Range<usize>,
+    /// The line and column where it begins.
+    pub start: Position,
+    /// The line and column behind its end.
+    pub end: Position,
+}
+
+/// Where the values at `places` stand, each in the input of that number; `None` for what does not stand there.
+///
+/// One look at each text for all of its places.
+///
+/// ```
+/// use portcullis::base::Place;
+/// use portcullis_document::load::{Input, spots};
+///
+/// let input = Input::new("policy.json", r#"{"tokens": [{"id": "a"}]}"#);
+/// let id = Place::root().key("tokens").index(0).key("id");
+/// let found = spots(&[input], &[(0, &id)]);
+/// assert_eq!(found[0].as_ref().map(|spot| spot.start.column), Some(20));
+/// ```
+pub fn spots(inputs: &[Input], places: &[(usize, &Place)]) -> Vec<Option<Spot>> {
+    let mut found = vec![None; places.len()];
+    for (at, input) in inputs.iter().enumerate() {
+        let (here, targets): (Vec<_>, Vec<_>) = places
+            .iter()
+            .enumerate()
+            .filter(|(_, (document, _))| *document == at)
+            .map(|(index, &(_, place))| (index, Target::Value(place)))
+            .unzip();
+        if here.is_empty() {
+            continue;
+        }
+        let lines = LineIndex::new(input.text());
+        for (index, span) in here.into_iter().zip(locate(input.text(), &targets)) {
+            let spot = span.map(|span| Spot { start: lines.position(span.start), end: lines.position(span.end), span });
+            if let Some(place) = found.get_mut(index) {
+                *place = spot;
+            }
+        }
+    }
+    found
+}
+
+/// Finds the line and column of everything; one look at each text for all that is said of it.
+pub(super) fn spot(inputs: &[Input], mut found: Vec<Found>) -> Vec<Diagnostic> {
+    found.sort_by_key(|found| found.problem.document);
+    let mut diagnostics = Vec::with_capacity(found.len());
+    let mut found = found.into_iter().peekable();
+    for (at, input) in inputs.iter().enumerate() {
+        let mut here = Vec::new();
+        while let Some(found) = found.next_if(|found| found.problem.document == at) {
+            here.push(found);
+        }
+        if here.is_empty() {
+            continue;
+        }
+        let spans = spans(input.text(), &here);
+        let lines = LineIndex::new(input.text());
+        let first = diagnostics.len();
+        for (Found { severity, problem }, span) in here.into_iter().zip(spans) {
+            let position = lines.position(span.start);
+            diagnostics.push(Diagnostic {
+                severity,
+                code: problem.code,
+                file: input.name().to_owned(),
+                place: problem.place.to_string(),
+                line: position.line,
+                column: position.column,
+                span: Some(span),
+                message: problem.message,
+                help: problem.help,
+            });
+        }
+        if let Some(here) = diagnostics.get_mut(first..) {
+            here.sort_by_key(|found| (found.line, found.column));
+        }
+    }
+    diagnostics
+}
+
+/// The bytes of each; of a place that does not stand in the text, those of the nearest around it.
+fn spans(text: &str, found: &[Found]) -> Vec<Range<usize>> {
+    let mut spans: Vec<Option<Range<usize>>> =
+        found.iter().map(|found| found.problem.offset.map(|at| at..end(text, at))).collect();
+    let targets: Vec<Target<'_>> = found.iter().map(|found| found.problem.target()).collect();
+    for (span, located) in spans.iter_mut().zip(locate(text, &targets)) {
+        *span = span.take().or(located);
+    }
+    // Seldom anything is left.
+    let mut around: Vec<(usize, Place)> = spans
+        .iter()
+        .enumerate()
+        .filter(|(_, span)| span.is_none())
+        .filter_map(|(at, _)| Some((at, parent(&found.get(at)?.problem.place)?)))
+        .collect();
+    while !around.is_empty() {
+        let targets: Vec<Target<'_>> = around.iter().map(|(_, place)| Target::Value(place)).collect();
+        let located = locate(text, &targets);
+        let mut missing = Vec::new();
+        for ((at, place), located) in around.into_iter().zip(located) {
+            match (located, spans.get_mut(at)) {
+                (Some(located), Some(span)) => *span = Some(located),
+                _ => missing.extend(parent(&place).map(|place| (at, place))),
+            }
+        }
+        around = missing;
+    }
+    spans.into_iter().map(|span| shown(text, span.unwrap_or_default())).collect()
+}
+
+/// Of an object or list only its opening bracket: what it holds is not meant, and may be a secret.
+fn shown(text: &str, span: Range<usize>) -> Range<usize> {
+    match text.as_bytes().get(span.start) {
+        Some(b'{' | b'[') if !span.is_empty() => span.start..span.start + 1,
+        _ => span,
+    }
+}
+
+/// The end of the character that begins at byte `at`.
+fn end(text: &str, at: usize) -> usize {
+    text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |character| at + character.len_utf8())
+}
+
+fn parent(place: &Place) -> Option<Place> {
+    let (_, around) = place.steps().split_last()?;
+    Some(around.iter().fold(Place::root(), |place, step| match step {
+        Step::Key(key) => place.key(key.clone()),
+        Step::Index(index) => place.index(*index),
+    }))
+}

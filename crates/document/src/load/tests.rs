@@ -1,0 +1,515 @@
+//! Cases as data, and what holds for any text.
+
+use proptest::prelude::*;
+
+use super::{Diagnostic, Input, LoadOptions, Severity, load, policy, read_files, tokens};
+use portcullis::model::Policy;
+
+const SECRET: &str = "hunter2-hunter2";
+
+/// A document of every field, without errors.
+const FULL: &str = r#"{
+  "version": 1,
+  "connections": [{"name": "dw", "dialect": "bigquery", "named_sources_only": true}],
+  "apis": [{"name": "tiles", "accepts": ["resource", "all"]}],
+  "tokens": [
+    {
+      "id": "tok_1", "name": "N", "owner": "é\u00e9", "token": "s3cret\n", "allowed_apis": ["maps", "tiles"],
+      "grants": [
+        {"connection_name": "dw", "source": "a.b*.c", "type": "pattern"},
+        {"connection_name": "c", "source": "select 1"},
+        {"connection_name": "dw", "type": "all"}
+      ],
+      "referers": ["https://carto.com/"], "expiration_date": "2030-01-01", "created_at": null
+    },
+    {"id": "tok_2", "token_sha256": "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed",
+     "allowed_apis": ["lds"], "name": null, "owner": null, "expiration_date": null}
+  ]
+}"#;
+
+fn everything() -> LoadOptions {
+    LoadOptions { warnings: true, now: Some("2026-11-22".parse().unwrap()), ..LoadOptions::default() }
+}
+
+fn brief(found: &Diagnostic) -> String {
+    format!("{} {}", found.place, found.code)
+}
+
+/// The warnings of a token for `maps` with these fields, of a document with the connections `bq` and `pg`.
+fn warnings(fields: &str) -> Vec<String> {
+    let digest = r#""token_sha256": "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed""#;
+    let digest = if fields.contains("\"token\"") { "" } else { digest };
+    let id = if digest.is_empty() { r#""id": "a""# } else { r#""id": "a","# };
+    let text = format!(
+        r#"{{"connections": [{{"name": "bq", "dialect": "bigquery"}}, {{"name": "pg", "dialect": "postgres"}}],
+            "tokens": [{{{id} {digest}, {fields}}}]}}"#
+    );
+    let loaded = load(&[Input::new("a.json", text)], &everything());
+    assert_eq!(loaded.errors().count(), 0, "{:#?}", loaded.diagnostics);
+    assert!(loaded.policy.is_some());
+    loaded
+        .warnings()
+        .map(brief)
+        .map(|brief| brief.strip_prefix("tokens[0]").map(str::to_owned).unwrap_or(brief))
+        .collect()
+}
+
+#[test]
+fn what_is_warned_of() {
+    let grant = |connection: &str, source: &str| {
+        format!(r#""allowed_apis": ["maps"], "grants": [{{"connection_name": "{connection}", "source": "{source}"}}]"#)
+    };
+    let lds = |fields: &str| format!(r#""allowed_apis": ["lds"], {fields}"#);
+    let source = ".grants[0].source ";
+    for (fields, want, why) in [
+        (grant("bq", "a.b.c"), vec![], "nothing"),
+        (grant("bq", "a.b.c_*"), vec![], "nothing"),
+        (grant("pg", "a.b"), vec![], "Postgres may leave out the database"),
+        (grant("bq", "a.b"), vec![format!("{source}pattern_too_shallow")], "a resource"),
+        (grant("bq", "a.b*"), vec![format!("{source}pattern_too_shallow")], "a pattern, its last segment"),
+        (grant("bq", "a.*.c"), vec![format!("{source}wildcard_before_second_dot")], "second segment"),
+        (grant("pg", "a*.c"), vec![format!("{source}wildcard_before_second_dot")], "first segment of two"),
+        (grant("pg", "a.*"), vec![], "the last segment of two"),
+        (grant("bq", "*") + r#", "referers": ["https://a.com"], "expiration_date": "2030-01-01""#,
+            vec![format!("{source}all_sources_with_referers")], "public"),
+        (r#""allowed_apis": ["maps"], "grants": [{"connection_name": "c", "type": "all"}], "expiration_date": "2030-01-01",
+            "referers": ["https://a.com"]"#.to_owned(), vec![".grants[0] all_sources_with_referers".to_owned()], "public, no source"),
+        (grant("bq", "*"), vec![], "not public"),
+        (grant("bq", "select 1").replace("maps", "imports"), vec![".grants[0] grant_unused_by_apis".to_owned()], "N8.3"),
+        (grant("bq", "a.b.c").replace("maps", "sql"), vec![], "`sql` models"),
+        (grant("bq", "a.b.c").replace("maps", "lds"), vec![".grants[0] grant_unused_by_apis".to_owned()], "`lds` needs none"),
+        (lds(r#""token": "x""#).replace("\"lds\"]", "\"lds\"], \"name\": null"), vec![".token plain_secret".to_owned()], "a secret"),
+        (lds(r#""expiration_date": "2026-11-22""#), vec![".expiration_date expired".to_owned()], "N9.1"),
+        (lds(r#""expiration_date": "2026-11-22T00:00:00.1Z""#), vec![], "not yet"),
+        (lds(r#""referers": ["https://b.com/", "https://a.com/x", "https://a.com/x/*", "http://a.com"], "expiration_date": "2030-01-01""#),
+            vec![".referers[1] referer_full_path".to_owned(), ".referers[2] referer_full_path".to_owned(), ".referers[3] referer_http".to_owned()],
+            "each entry, as it is written"),
+        (lds(r#""referers": ["http://localhost:80", "http://*.localhost", "http://x.localhost/", "http://127.1.2.3", "http://[::1]:8080",
+            "http://localhost.com"], "expiration_date": "2030-01-01""#), vec![".referers[5] referer_http".to_owned()], "local"),
+        (lds(r#""referers": ["https://a.com"]"#), vec![" public_token_never_expires".to_owned()], "no field"),
+        (lds(r#""referers": ["https://a.com"], "expiration_date": null"#),
+            vec![".expiration_date public_token_never_expires".to_owned()], "null"),
+        (lds(r#""referers": []"#), vec![], "not public"),
+    ] {
+        let fields = if fields.contains("\"token\"") { format!(r#""owner": null, {fields}"#) } else { fields };
+        assert_eq!(warnings(fields.strip_prefix(", ").unwrap_or(&fields)), want, "{why}: {fields}");
+    }
+}
+
+#[test]
+fn warnings_are_asked_for_and_come_with_errors_too() {
+    let text =
+        r#"[{"id": "a", "token": "s", "allowed_apis": ["lds"]}, {"id": "b", "token": "", "allowed_apis": ["lds"]}]"#;
+    let found = |options: &LoadOptions| {
+        load(&[Input::new("a", text)], options).diagnostics.iter().map(brief).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&LoadOptions::default()), ["tokens[1].token secret_empty"]);
+    assert_eq!(found(&everything()), ["tokens[0].token plain_secret", "tokens[1].token secret_empty"]);
+}
+
+#[test]
+fn lines_and_columns() {
+    for (text, want, why) in [
+        ("{\n \"token\": []}", &["a:2:2: error[unknown_field]: unknown field `token` (token)"][..], "the key"),
+        ("{\n \"tokens\": [,]}", &["a:2:13: error[json_syntax]: expected value"], "syntax"),
+        (
+            "",
+            &[
+                "a:1:1: error[json_syntax]: expected an object with `tokens`, a list of tokens, or one token a line, found nothing",
+            ],
+            "empty",
+        ),
+        ("\n{\"version\": 1}", &["a:2:1: error[missing_field]: field `tokens` is missing"], "the object"),
+        (
+            "[{\"id\": \"é\", \"token\": \"\", \"allowed_apis\": [\"maps\"]}]",
+            &[
+                "a:1:2: error[grants_empty]: the token has no grants (tokens[0])",
+                "a:1:14: error[secret_empty]: the secret is empty (tokens[0].token)",
+            ],
+            "a missing field at its object, a secret at its key",
+        ),
+        (
+            "{\"id\": \"a\", \"token\": \"a\", \"allowed_apis\": [\"lds\"]}\n\n{\"id\": 7, \"token\": \"\", \"allowed_apis\": [\"lds\"],\n",
+            &["a:3:48: error[json_syntax]: EOF while parsing a value (tokens[1])"],
+            "JSON Lines",
+        ),
+        (
+            "[\n{\"id\": \"\\u0061\", \"token\": \"a\", \"allowed_apis\": [\"lds\"]},\n {\"allowed_apis\": [\"lds\"], \"token\": \"b\", \"id\": \"a\"}]",
+            &["a:3:48: error[duplicate_id]: id `a` is taken by `tokens[0]` (tokens[1].id)"],
+            "the later one",
+        ),
+    ] {
+        let loaded = load(&[Input::new("a", text)], &LoadOptions::default());
+        assert_eq!(loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>(), want, "{why}");
+    }
+}
+
+#[test]
+fn several_inputs() {
+    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
+    let input = |name: &str, text: &str| Input::new(name, text);
+    let loaded = load(&[input("a", &token("a")), input("b", &token("b"))], &LoadOptions::default());
+    assert_eq!(loaded.policy.unwrap().tokens().len(), 2);
+
+    let inputs = [input("a", &token("a")), input("b", "{"), input("c", &token("a"))];
+    for skip_invalid in [false, true] {
+        let loaded = load(&inputs, &LoadOptions { skip_invalid, ..everything() });
+        assert!(loaded.policy.is_none(), "an input that cannot be read");
+        assert_eq!(
+            loaded.errors().map(ToString::to_string).collect::<Vec<_>>(),
+            [
+                "b:1:2: error[json_syntax]: EOF while parsing an object",
+                "c:1:8: error[duplicate_id]: id `a` is taken by `tokens[0]` of `a` (tokens[0].id)",
+                "c:1:13: error[duplicate_secret]: the secret is taken by `tokens[0]` of `a` (tokens[0].token)",
+            ]
+        );
+    }
+    let inputs = [input("a", &token("a")), input("c", &token("a"))];
+    let loaded = load(&inputs, &LoadOptions { skip_invalid: true, ..LoadOptions::default() });
+    assert_eq!((loaded.policy.unwrap().tokens().len(), loaded.skipped, loaded.diagnostics.len()), (1, 1, 2));
+    assert_eq!(load(&[], &LoadOptions::default()).policy.unwrap().tokens().len(), 0);
+}
+
+/// A document that turns out to be no JSON when its tokens are read is as good as one that is refused at once.
+#[test]
+fn documents_that_turn_out_to_be_no_json() {
+    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
+    let late = format!(r#"[{}, {{"id": "\ud800"}}, {}, {{"id": 1e999}}]"#, token("a"), token("b"));
+    let early = format!("[{}, {{\"id\" 1}}]", token("a"));
+    let inputs = |broken: &str| {
+        let grant = r#""grants": [{"connection_name": "c", "source": "`a.b`.c"}]"#;
+        let last = format!(r#"{{"id": "a", "token": "c", "allowed_apis": ["tiles"], {grant}}}"#);
+        [Input::new("broken", broken), Input::new("a", token("a")), Input::new("last", last)]
+    };
+    for skip_invalid in [false, true] {
+        let options = LoadOptions { skip_invalid, ..everything() };
+        let [late, early] = [&late, &early].map(|broken| load(&inputs(broken), &options));
+        assert!(late.policy.is_none() && early.policy.is_none());
+        let shown = |loaded: &super::Loaded| loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let (late, early) = (shown(&late), shown(&early));
+        assert_eq!(late[0], "broken:1:68: error[json_syntax]: unexpected end of hex escape");
+        assert_eq!(late[1..], early[1..], "and what is said of the others is the same");
+        assert_eq!(late.len(), 2, "{late:#?}");
+    }
+}
+
+/// `[code, …]` of what is wrong with `text` beside `known`.
+fn check_tokens(text: &str, known: &Policy, want: &[&str]) -> Option<Policy> {
+    let added = tokens(text, known);
+    let errors: Vec<&str> =
+        added.as_ref().err().iter().flat_map(|error| error.diagnostics()).map(|found| found.code).collect();
+    assert_eq!(errors, want, "{text}\n{added:?}");
+    added.ok()
+}
+
+#[test]
+fn tokens_beside_a_policy() {
+    let known = policy(FULL).unwrap();
+    let before: Vec<_> = known.connections().to_vec();
+    assert_eq!(before.len(), 2, "one declared, one not");
+    let token = |fields: &str| format!(r#"{{"id": "new", "token": "new", {fields}}}"#);
+    let on = |connection: &str, source: &str| {
+        let grant = format!(r#"{{"connection_name": "{connection}", "source": "{source}"}}"#);
+        token(&format!(r#""allowed_apis": ["tiles"], "grants": [{grant}]"#))
+    };
+    for known in [&known, &known.without_tokens()] {
+        for (text, connections, why) in [
+            (token(r#""allowed_apis": ["lds"]"#), 2, "no grant"),
+            (on("dw", "`a.b`.c"), 2, "the dialect that the policy declares"),
+            (on("c", "\\\"a\\\".c"), 2, "undeclared there: generic"),
+            (on("d", "\\\"a\\\".c"), 3, "known to nobody"),
+            (format!("[{}]", on("dw", "a.b")), 2, "a list"),
+            (format!(r#"{{"tokens": [{}]}}"#, on("dw", "a.b")), 2, "an object"),
+            (
+                format!(
+                    r#"{{"connections": [{{"name": "c"}}, {{"name": "dw", "dialect": "bigquery", "named_sources_only": true}}],
+                        "tokens": [{}], "apis": [{{"name": "tiles", "accepts": ["all", "resource"]}}]}}"#,
+                    on("dw", "a.b")
+                ),
+                2,
+                "declared as it is there",
+            ),
+            (
+                r#"{"id": "tok_1", "token": "s3cret\n", "allowed_apis": ["lds"]}"#.to_owned(),
+                2,
+                "other tokens play no part",
+            ),
+        ] {
+            let added = check_tokens(&text, known, &[]).unwrap();
+            assert_eq!(added.tokens().len(), 1, "{why}");
+            assert_eq!(added.connections().len(), connections, "{why}");
+            assert_eq!(added.connections()[..2], before, "{why}");
+            assert_eq!((added.apis(), added.limits()), (known.apis(), known.limits()), "{why}");
+            for grant in added.tokens()[0].grants() {
+                assert!(added.connection(grant.connection()).is_some(), "{why}");
+            }
+        }
+        for (text, want) in [
+            (on("dw", "\\\"a\\\".c"), &["source_unclear"][..]),
+            (on("dw", "a.b").replace("tiles", "tile"), &["api_unknown"]),
+            ("[".to_owned(), &["json_syntax"]),
+            (r#"[{"id": "\ud800"}]"#.to_owned(), &["json_syntax"]),
+            (r#"{"tokens": [], "connections": [{"name": "dw"}]}"#.to_owned(), &["connection_changed"]),
+            (
+                r#"{"tokens": [], "connections": [{"name": "dw", "dialect": "bigquery"}]}"#.to_owned(),
+                &["connection_changed"],
+            ),
+            (r#"{"tokens": [], "connections": [{"name": "other"}]}"#.to_owned(), &["connection_changed"]),
+            (r#"{"tokens": [], "connections": [{"name": "dw", "dialect": "x"}]}"#.to_owned(), &["dialect_unknown"]),
+            (r#"{"tokens": [], "connections": [{"name": "c"}, {"name": "c"}]}"#.to_owned(), &["duplicate_connection"]),
+            (r#"{"tokens": [], "apis": [{"name": "tiles", "accepts": ["all"]}]}"#.to_owned(), &["api_changed"]),
+            (r#"{"tokens": [], "apis": [{"name": "tile", "accepts": ["all"]}]}"#.to_owned(), &["api_changed"]),
+            (r#"{"tokens": [], "apis": [{"name": "tiles", "accepts": ["x"]}]}"#.to_owned(), &["kind_unknown"]),
+            (r#"{"tokens": [], "apis": [{"name": "maps", "accepts": ["all"]}]}"#.to_owned(), &["duplicate_api"]),
+        ] {
+            check_tokens(&text, known, want);
+        }
+    }
+    assert_eq!(
+        tokens(r#"{"tokens": [], "connections": [{"name": "dw"}]}"#, &known).unwrap_err().to_string(),
+        "<text>:1:32: error[connection_changed]: connection `dw` is declared otherwise in the policy (connections[0]); \
+         leave it out: only the whole policy can declare connections and APIs, or change them"
+    );
+}
+
+#[test]
+fn tokens_are_read_under_the_limits_of_the_policy() {
+    let limits = portcullis::model::Limits { query_bytes: 10 };
+    let options = LoadOptions { limits, ..LoadOptions::default() };
+    let known = load(&[Input::new("a", "[]")], &options).policy.unwrap();
+    let text = r#"{"id": "a", "token": "s", "allowed_apis": ["sql"], "grants": [{"connection_name": "c", "source": "select  1234"}]}"#;
+    check_tokens(text, &known, &["query_malformed"]);
+    check_tokens(text, &Policy::default(), &[]);
+}
+
+#[test]
+fn json() {
+    let loaded = load(&[Input::new("a", r#"{"tokens": [], "apiz": 1}"#)], &LoadOptions::default());
+    assert_eq!(
+        serde_json::to_string(&loaded.diagnostics).unwrap(),
+        r#"[{"severity":"error","code":"unknown_field","path":"apiz","line":1,"column":16,"message":"unknown field `apiz`","help":"did you mean `apis`?"}]"#
+    );
+}
+
+#[test]
+fn unreadable_files() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    std::fs::write(path("good.json"), "[]").unwrap();
+    std::fs::write(path("latin1.json"), b"[\"\xe9\"]").unwrap();
+    let inputs = read_files(&[path("good.json")]).unwrap();
+    assert!(inputs[0].name().ends_with("good.json") && inputs[0].text() == "[]");
+    let errors = read_files(&[path("good.json"), path("latin1.json"), path("none.json")]).unwrap_err();
+    assert_eq!(errors.len(), 2);
+    assert!(errors[0].to_string().ends_with("latin1.json`: it is not UTF-8 at byte 2"));
+    assert!(errors[1].file.ends_with("none.json"));
+    assert_eq!(Input::from_reader("<stdin>", &b"{}"[..]).unwrap().text(), "{}");
+}
+
+/// Everything that is shown of `text`.
+#[expect(clippy::format_push_string, clippy::string_slice, reason = "a test may be slow, and may panic")]
+fn shown(text: &str) -> String {
+    let input = Input::new("a", text);
+    let mut shown = format!("{input:?}{}", input.redacted());
+    for skip_invalid in [false, true] {
+        let loaded = load(std::slice::from_ref(&input), &LoadOptions { skip_invalid, ..everything() });
+        for found in &loaded.diagnostics {
+            shown += &format!("{found}{found:?}{}{}\n", found.help, serde_json::to_string(found).unwrap());
+            shown += found.span.clone().map_or("", |span| &text[span]);
+        }
+        shown += &format!("{:?}", loaded.policy);
+        shown += &loaded.into_policy().err().map_or_else(String::new, |error| format!("{error}{error:?}"));
+    }
+    shown
+}
+
+#[test]
+fn no_secret_is_shown() {
+    let wrong =
+        "\"allowed_apis\": [7, \"x\"], \"grants\": [7, {\"source\": \"*x\"}], \"referers\": [\"y\"], \"zzz\": 1";
+    for value in [
+        format!("\"{SECRET}\""),
+        format!("[\"{SECRET}\"]"),
+        format!("{{\"x\": \"{SECRET}\"}}"),
+        format!("[{{\"x\": [\"{SECRET}\"]}}, 7]"),
+        format!("\"\\\"{SECRET}\""),
+    ] {
+        for text in [
+            format!("[{{\"id\": \"a\", \"token\": {value}, {wrong}}}, {{\"token\": {value}, \"token\": {value}}}]"),
+            format!("[{{\"id\": \"a\", \"token_sha256\": {value}, \"token\": {value}, {wrong}}}]"),
+            format!("[{{\"id\": \"a\", \"token_sha256\": {value}}}, {{\"token_sha256\": {value}}}]"),
+            format!("{{\"id\": 1, \"token\": {value}}}\n{{\"token\": {value}, }}\n{{\"token\": {value}"),
+            format!(
+                "{{\"tokens\": [{{\"token\": {value}, \"id\": \"a\", \"allowed_apis\": [\"lds\"]}}], \"token\": {value}}}"
+            ),
+            format!("[{{\"token\": {value} \"id\": 1}}]"),
+        ] {
+            let shown = shown(&text);
+            assert!(!shown.contains("hunter2"), "{text}\n{shown}");
+        }
+    }
+}
+
+/// Loading comes to an end, and everything stands in the text, in order.
+fn survives(text: &str, name: &str) {
+    for skip_invalid in [false, true] {
+        let input = Input::new(name, text);
+        let redacted = input.redacted();
+        assert_eq!(redacted.len(), text.len());
+        let loaded = load(&[input], &LoadOptions { skip_invalid, ..everything() });
+        assert!(loaded.policy.is_some() || loaded.errors().count() > 0, "{text}");
+        assert!(skip_invalid || loaded.policy.is_none() || loaded.errors().count() == 0, "{text}");
+        for found in &loaded.diagnostics {
+            let span = found.span.clone().unwrap();
+            assert!(text.get(span).is_some(), "{found}");
+            assert!(!found.to_string().contains('\n') && !found.help.contains('\n') && !found.help.is_empty());
+        }
+        let positions: Vec<_> = loaded.diagnostics.iter().map(|found| (found.line, found.column)).collect();
+        assert!(positions.is_sorted());
+    }
+}
+
+#[test]
+fn full() {
+    let loaded = load(&[Input::new("a", FULL)], &everything());
+    assert_eq!(loaded.errors().count(), 0, "{:?}", loaded.diagnostics);
+    assert_eq!(loaded.diagnostics.iter().filter(|found| found.severity == Severity::Warning).count(), 3);
+    assert_eq!(policy(FULL).unwrap().tokens().len(), 2);
+}
+
+proptest! {
+    #[test]
+    fn mutated(edits in proptest::collection::vec((0..FULL.len(), "[\\[\\]{},:\"\\\\a0*.\n]?"), 1..4)) {
+        let mut text = FULL.to_owned();
+        for (at, new) in edits {
+            let at = text.floor_char_boundary(at);
+            let end = text.ceil_char_boundary(at + 1);
+            text.replace_range(at..end, &new);
+        }
+        survives(&text, "a");
+    }
+
+    #[test]
+    fn values_swapped(picks in proptest::collection::vec((0..200_usize, 0..8_usize), 1..6)) {
+        let mut value: serde_json::Value = serde_json::from_str(FULL).unwrap();
+        for (at, new) in picks {
+            let mut count = 0;
+            let new = ["null", "7", "\"\"", "\"*\"", "[]", "{}", "\"\\u0000\\n\"", "[\"a..b\"]"][new];
+            replace(&mut value, at, &mut count, &serde_json::from_str(new).unwrap());
+        }
+        survives(&serde_json::to_string_pretty(&value).unwrap(), "a\nb");
+    }
+
+    #[test]
+    fn any_text(text in any::<String>()) {
+        survives(&text, "a");
+        survives(&format!("{{\"token\": {text}"), "a");
+        survives(&format!("{{\"tokens\": [{{\"{text}\": 1}}]}}"), "a");
+    }
+}
+
+/// Puts `new` in the place of value number `at`.
+fn replace(value: &mut serde_json::Value, at: usize, count: &mut usize, new: &serde_json::Value) {
+    *count += 1;
+    if *count == at {
+        *value = new.clone();
+    } else if let Some(list) = value.as_array_mut() {
+        for value in list {
+            replace(value, at, count, new);
+        }
+    } else if let Some(map) = value.as_object_mut() {
+        for value in map.values_mut() {
+            replace(value, at, count, new);
+        }
+    }
+}
+
+/// However few errors are kept, all of them are counted, and the policy is the same.
+#[test]
+fn the_limit_of_errors_changes_neither_their_number_nor_the_policy() {
+    let good = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}"#;
+    let list = |items: &[&str]| format!("[{}]", items.join(","));
+    let many = |item: &str, count: usize| vec![item; count].join(",");
+    let in_token = |field: &str, items: String| {
+        format!(r#"[{good}, {{"id": "b", "token": "s3cret-2", "allowed_apis": ["maps"], "{field}": [{items}]}}]"#)
+    };
+    // Each with the number of its errors, and of the tokens that are left out.
+    let cases = [
+        (list(&[good]), 0, 0),
+        (list(&[good, "7", "{}", r#"{"id": "a", "token": "s3cret", "allowed_apis": ["x"], "y": 1}"#]), 8, 3),
+        (list(&[good, &many("7", 3_000)]), 3_000, 3_000),
+        (in_token("grants", many("7", 2_500)), 2_500, 1),
+        (in_token("grants", many("{}", 2_500)), 5_000, 1),
+        (
+            in_token("grants", format!("{},{}", many("{}", 900), many(r#"{"x": 1, "source": []}"#, 900))),
+            900 * 2 + 900 * 3,
+            1,
+        ),
+        // And one more for the grants that it lacks.
+        (in_token("referers", many("\"x\"", 2_500)), 2_501, 1),
+        (format!("{good}\n{}", "{\"id\": 1,}\n".repeat(500)), 500, 500),
+    ];
+    for (text, errors, left_out) in cases {
+        let inputs = [Input::new("a.json", text.clone())];
+        let [all, some, one, none] = [usize::MAX, 100, 1, 0].map(|max_errors| {
+            let options = LoadOptions { skip_invalid: true, max_errors, ..LoadOptions::default() };
+            (max_errors, load(&inputs, &options))
+        });
+        let shown: String = text.chars().take(120).collect();
+        for (max, loaded) in [&all, &some, &one, &none] {
+            assert_eq!(loaded.count().errors, errors, "{shown}");
+            assert_eq!(loaded.skipped, left_out, "{shown}");
+            assert!(loaded.errors().count() <= *max, "{shown}");
+            assert_eq!(format!("{:?}", loaded.policy), format!("{:?}", all.1.policy), "{shown}");
+            assert!(loaded.errors().all(|error| all.1.diagnostics.contains(error)), "{shown}");
+        }
+        assert_eq!(some.1.errors().count(), errors.min(100), "{shown}");
+        // Strictly read, any error rejects it, kept or not.
+        for max_errors in [0, 100] {
+            let loaded = load(&inputs, &LoadOptions { max_errors, ..LoadOptions::default() });
+            assert_eq!((loaded.policy.is_some(), loaded.count().errors), (errors == 0, errors), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn an_error_outside_tokens_rejects_a_document_although_it_is_not_kept() {
+    let wrong = vec!["7"; 200].join(",");
+    for outside in [r#""apiz": []"#, r#""version": 2"#, r#""connections": [7]"#] {
+        let text = format!(r#"{{"tokens": [{wrong}], {outside}}}"#);
+        for max_errors in [0, 1, 100, usize::MAX] {
+            let options = LoadOptions { skip_invalid: true, max_errors, ..LoadOptions::default() };
+            let loaded = load(&[Input::new("a.json", text.clone())], &options);
+            assert_eq!((loaded.policy.is_none(), loaded.count().errors, loaded.skipped), (true, 201, 0), "{outside}");
+        }
+    }
+}
+
+#[test]
+fn a_rejected_policy_tells_how_many_errors_are_not_listed() {
+    let text = format!("[{}]", vec!["7"; 250].join(","));
+    let error = policy(text).unwrap_err();
+    assert_eq!((error.diagnostics().len(), error.count()), (100, 250));
+    assert!(error.to_string().ends_with("\nand 150 more, 250 in total"), "{error}");
+}
+
+#[test]
+fn warnings_are_counted_beyond_their_limit() {
+    let token = |at: usize| format!(r#"{{"id": "t{at}", "token": "s3cret-{at}", "allowed_apis": ["lds"]}}"#);
+    let text = format!("[{}]", (0..300).map(token).collect::<Vec<_>>().join(","));
+    for (max_warnings, kept) in [(0, 0), (7, 7), (usize::MAX, 300)] {
+        let options = LoadOptions { warnings: true, max_warnings, ..LoadOptions::default() };
+        let loaded = load(&[Input::new("a.json", text.clone())], &options);
+        assert_eq!((loaded.count().warnings, loaded.warnings().count()), (300, kept));
+    }
+}
+
+#[test]
+fn an_input_with_too_many_errors_is_rejected_before_its_end() {
+    let text = format!(r#"[{{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}}{}]"#, ",7".repeat(1_000));
+    for (max_counted, count) in [(1, 1), (999, 999), (1_000, 1_000), (1_001, 1_000)] {
+        let options = LoadOptions { skip_invalid: true, max_counted, ..LoadOptions::default() };
+        let loaded = load(&[Input::new("a.json", text.clone())], &options);
+        assert_eq!((loaded.count().errors, loaded.policy.is_some()), (count, max_counted >= 1_000), "{max_counted}");
+    }
+}

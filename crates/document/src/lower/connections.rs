@@ -1,0 +1,62 @@
+//! The connections of a policy while it is being made, by name.
+
+use super::Map;
+use portcullis::model::{Connection, ConnectionId};
+use portcullis::name::Dialect;
+
+/// Connections, each with its dialect where that can be told: a declaration may be broken.
+#[derive(Default)]
+pub(super) struct Connections {
+    list: Vec<Connection>,
+    dialects: Vec<Option<Dialect>>,
+    by_name: Map<Box<str>, ConnectionId>,
+}
+
+impl Connections {
+    /// The connections of a policy.
+    pub(super) fn of(known: &[Connection]) -> Self {
+        let mut connections = Self::default();
+        for connection in known {
+            connections.add(connection.clone(), Some(connection.dialect()));
+        }
+        connections
+    }
+
+    /// Adds a connection whose name is new.
+    pub(super) fn add(&mut self, connection: Connection, dialect: Option<Dialect>) -> ConnectionId {
+        let id = ConnectionId::new(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
+        self.by_name.insert(connection.name().into(), id);
+        self.list.push(connection);
+        self.dialects.push(dialect);
+        id
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<ConnectionId> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(super) fn get(&self, id: ConnectionId) -> Option<&Connection> {
+        self.list.get(id.index())
+    }
+
+    /// The dialect, where it can be told.
+    pub(super) fn dialect(&self, id: ConnectionId) -> Option<Dialect> {
+        self.dialects.get(id.index()).copied().flatten()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Forgets all but the first `count`.
+    pub(super) fn truncate(&mut self, count: usize) {
+        for connection in self.list.drain(count.min(self.list.len())..) {
+            self.by_name.remove(connection.name());
+        }
+        self.dialects.truncate(count);
+    }
+
+    pub(super) fn finish(self) -> Vec<Connection> {
+        self.list
+    }
+}

@@ -1,0 +1,207 @@
+//! What is wrong with a source, a referer or an instant, and what would be right.
+
+use std::borrow::Cow;
+
+use super::words::quoted;
+use portcullis::model::SourceError;
+use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
+use portcullis::pattern::PatternError;
+use portcullis::referer::EntryError;
+
+/// A code, a message, a help.
+pub(super) type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
+
+const KINDS: &str = "a resource is a dotted path such as `schema.table`, a pattern is one with a `*` such as \
+     `schema.table_*`, a named source is 3 to 51 lower-case letters, digits, `-` and `_`, a query begins with `select`, \
+     `with`, `from`, `call`, `values` or `table`, all sources are written `*`";
+
+const SECRET: &str = "write the secret's SHA-256 as 64 hexadecimal digits";
+
+/// What to say of `text`, which is no source in `dialect` for the reason `error`.
+pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words {
+    match error {
+        SourceError::Empty => ("source_empty", "the source is empty".into(), KINDS.into()),
+        SourceError::Resource(reason) => {
+            ("resource_malformed", not("a resource", text, reason), path_help(dialect, reason))
+        }
+        SourceError::OneSegment => (
+            "resource_malformed",
+            format!("{} is not a resource: it has one segment", quoted(text)).into(),
+            format!("a resource needs its full path, at least two segments: write {}", prefixed(text)).into(),
+        ),
+        SourceError::StarInResource => (
+            "resource_malformed",
+            format!("{} is not a resource: it holds a `*` outside quotes", quoted(text)).into(),
+            "a source that stands for many is of type `pattern`".into(),
+        ),
+        SourceError::QuotedStar => (
+            "resource_malformed",
+            format!("{} holds a `*` inside backquotes, which BigQuery reads as a wildcard too", quoted(text)).into(),
+            "write a pattern, with the `*` outside quotes".into(),
+        ),
+        SourceError::Pattern(reason) => pattern(text, dialect, reason),
+        SourceError::Query(reason) => {
+            ("query_malformed", reason.to_string().into(), "write the SQL text that the token may run".into())
+        }
+        SourceError::NamedSource(_) => (
+            "named_source_malformed",
+            format!("{} is not a named source", quoted(text)).into(),
+            "a named source is 3 to 51 lower-case letters, digits, `-` and `_`, the first a letter or digit, the last \
+             neither `-` nor `_`"
+                .into(),
+        ),
+        SourceError::All(_) => (
+            "all_with_source",
+            format!("{} is not all sources", quoted(text)).into(),
+            "a source of type `all` is `*` or left out; for this one alone leave out the type".into(),
+        ),
+        SourceError::NoKind { path, .. } => no_kind(text, dialect, path.as_ref()),
+    }
+}
+
+fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
+    let message = not("a pattern", text, error);
+    let help = match error {
+        PatternError::Name(reason) => path_help(dialect, reason),
+        PatternError::AllSources => "all sources are written `*` with the type `all` or none".into(),
+        PatternError::OneSegment => one_segment(text),
+        PatternError::NoStar => "a path without a `*` is of type `resource`".into(),
+        PatternError::AdjacentStars => {
+            "write one `*`: it stands for any run of characters inside its segment, and never spans a dot".into()
+        }
+    };
+    ("pattern_malformed", message, help)
+}
+
+fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
+    // A connection string is not repeated: it may hold a password.
+    let source = if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text) };
+    let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
+    match path {
+        None if text.contains('*') => ("source_unclear", message.into(), one_segment(text)),
+        None => {
+            let help = format!("a resource needs its full path: write {}; {KINDS}", prefixed(text));
+            ("source_unclear", message.into(), help.into())
+        }
+        Some(reason) if text.contains('.') => {
+            let help = format!("{}; {KINDS}", path_help(dialect, reason));
+            ("source_unclear", format!("{message}; as a path: {reason}").into(), help.into())
+        }
+        Some(_) => ("source_unclear", message.into(), KINDS.into()),
+    }
+}
+
+fn not(what: &str, text: &str, reason: &dyn std::fmt::Display) -> Cow<'static, str> {
+    format!("{} is not {what}: {reason}", quoted(text)).into()
+}
+
+fn one_segment(text: &str) -> Cow<'static, str> {
+    format!("a pattern needs at least one dot: write {}; all sources are written `*`", prefixed(text)).into()
+}
+
+fn prefixed(text: &str) -> String {
+    quoted(&format!("schema.{text}"))
+}
+
+fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
+    let quotes = match dialect {
+        Dialect::Generic => "`\"` or backquotes",
+        Dialect::BigQuery | Dialect::Databricks => "backquotes",
+        _ => "`\"`",
+    };
+    match error.kind() {
+        NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
+        NameErrorKind::Character { .. } => {
+            format!("write an identifier with other characters than letters, digits, `_`, `-`, `$` and `#` in {quotes}")
+                .into()
+        }
+        NameErrorKind::Fold { .. } if dialect.quoted_fold() == Fold::AsWritten => {
+            format!("write the identifier in {quotes}, with its letters as the warehouse keeps them").into()
+        }
+        NameErrorKind::Fold { .. } => format!(
+            "no name of dialect `{dialect}` holds this letter: rename the table, or grant a pattern that covers it"
+        )
+        .into(),
+        NameErrorKind::GrantedPartition | NameErrorKind::Decorator => {
+            "grant the table: its partitions are included".into()
+        }
+        NameErrorKind::QuotedCharacter { .. } => "remove the character: no identifier holds it".into(),
+        NameErrorKind::UnclosedQuote { .. } => "close the quote; a quote inside quotes is doubled".into(),
+        NameErrorKind::AfterQuote { .. } => format!("write all of the identifier in {quotes}, or none of it").into(),
+        NameErrorKind::TooLong { .. } | NameErrorKind::TooManySegments => {
+            format!("a path has at most {MAX_SEGMENTS} segments and {MAX_NAME_BYTES} bytes").into()
+        }
+    }
+}
+
+/// What to say of `text`, which is no entry of referers for the reason `error`.
+pub(super) fn referer(text: &str, error: &EntryError) -> Words {
+    // What holds an `@` is not repeated: a password may stand before it.
+    let secret = text.contains('@');
+    let shown = if secret { "the referer".to_owned() } else { quoted(text) };
+    let help: Cow<'static, str> = match error {
+        EntryError::NotAbsolute { .. } if text.trim().is_empty() || text.starts_with('/') => {
+            "write an absolute URL such as `https://carto.com/`; for any request leave the list empty".into()
+        }
+        EntryError::NotAbsolute { .. } if secret => "write an absolute URL such as `https://carto.com/`".into(),
+        EntryError::NotAbsolute { .. } => {
+            format!("write the scheme too: {}", quoted(&format!("https://{text}"))).into()
+        }
+        EntryError::Scheme { .. } => "write `http` or `https`, as in `https://carto.com/`".into(),
+        EntryError::UserInfo { instead } => {
+            format!("leave out what stands before the `@`: write {}", quoted(instead)).into()
+        }
+        EntryError::Fragment { instead, .. } => {
+            format!("no browser sends a fragment: write {}", quoted(instead)).into()
+        }
+        EntryError::HostStar { .. } | EntryError::EmptyWildcard { .. } => {
+            "in a host a `*` stands for whole labels in front of a domain, as in `https://*.carto.com/`".into()
+        }
+        EntryError::Invalid { .. } => "write a URL such as `https://carto.com/`".into(),
+    };
+    let message = match error {
+        EntryError::NotAbsolute { .. } => format!("{shown} is not an absolute URL"),
+        EntryError::Scheme { scheme, .. } => format!("{} has the scheme {}", shown, quoted(scheme)),
+        EntryError::UserInfo { .. } => "the referer has user info".to_owned(),
+        EntryError::Fragment { .. } => format!("{shown} has a fragment"),
+        EntryError::HostStar { .. } => format!("{shown} has a `*` inside its host"),
+        EntryError::EmptyWildcard { .. } => format!("{shown} names no domain after the `*`"),
+        EntryError::Invalid { source, .. } => format!("{shown} is not a URL: {source}"),
+    };
+    ("referer_malformed", message.into(), help)
+}
+
+/// What to say of `text`, which is no instant.
+pub(super) fn instant(code: &'static str, text: &str) -> Words {
+    const FORMS: &str = "write an RFC 3339 instant such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`";
+    let message = format!("{} is not an instant", quoted(text)).into();
+    let count = text.strip_suffix(['d', 'w', 'm', 'y']).unwrap_or_default();
+    if !count.is_empty() && count.bytes().all(|byte| byte.is_ascii_digit()) {
+        (code, message, format!("a span is counted from the creation of a token and only taken then: {FORMS}").into())
+    } else {
+        (code, message, FORMS.into())
+    }
+}
+
+/// What to say of a `token_sha256` that is no digest; the text itself may be a secret in the wrong field.
+pub(super) fn digest() -> Words {
+    ("digest_malformed", "not a SHA-256 digest".into(), format!("{SECRET}; the secret itself goes to `token`").into())
+}
+
+/// What to say of a token with both a secret and a digest.
+pub(super) fn two_secrets() -> Words {
+    (
+        "secret_twice",
+        "the secret is given by `token` already".into(),
+        "keep `token_sha256` and leave out `token`, so that the document holds no secret".into(),
+    )
+}
+
+/// What to say of a token with neither.
+pub(super) fn no_secret() -> Words {
+    (
+        "secret_missing",
+        "the token has neither `token` nor `token_sha256`".into(),
+        format!("add `token_sha256`: {SECRET}").into(),
+    )
+}

@@ -1,0 +1,289 @@
+//! From documents to a policy. The only part of the model that knows how a document is written.
+
+mod connections;
+mod declared;
+mod explain;
+mod problem;
+mod sources;
+mod token;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+pub use problem::{MAX_PROBLEMS, Part, Problem};
+
+use crate::definition::{self, Document, Element, SyntaxError, Tokens};
+use connections::Connections;
+use explain::Words;
+use portcullis::base::Place;
+use portcullis::model::{ApiId, Apis, Limits, Policy, Token};
+use problem::Problems;
+use sources::Sources;
+use token::{Seen, TokenAt};
+use words::quoted;
+
+type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
+
+/// How to lower.
+#[derive(Debug, Clone)]
+pub struct LowerOptions {
+    /// How large single texts may be.
+    pub limits: Limits,
+    /// Whether tokens with problems are left out instead of rejecting everything (N11.3). They are reported all the same.
+    pub skip_invalid: bool,
+    /// The maximum number of problems to keep. All of them are counted.
+    pub max_problems: usize,
+    /// After this number of problems in a document its further tokens are not read, and there is no policy.
+    pub max_counted: usize,
+}
+
+impl Default for LowerOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), skip_invalid: false, max_problems: MAX_PROBLEMS, max_counted: usize::MAX }
+    }
+}
+
+/// A document, and what messages call it where they speak of another one.
+#[derive(Debug, Clone, Copy)]
+pub struct Named<'d, 't> {
+    /// Usually its file.
+    pub name: &'d str,
+    /// The document.
+    pub document: &'d Document<'t>,
+}
+
+/// What became of the documents.
+#[derive(Debug, Clone)]
+pub struct Lowered {
+    /// The policy; `None` unless there are no problems, or all of them are of tokens that were to be skipped.
+    pub policy: Option<Policy>,
+    /// For each token of the policy, where it stands.
+    pub origins: Vec<Origin>,
+    /// The first [`LowerOptions::max_problems`] problems, by document and token.
+    pub problems: Vec<Problem>,
+    /// The number of all problems of each document.
+    pub counts: Vec<usize>,
+    /// Documents that turned out to be no JSON, each with where (see [`Element::Unread`]). There is no policy then, and
+    /// the problems are those of the other documents' tokens and of what was read before.
+    pub unread: Vec<(usize, SyntaxError)>,
+}
+
+/// Where a token of a policy stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Origin {
+    /// Which of the documents.
+    pub document: usize,
+    /// Which of its tokens.
+    pub token: usize,
+}
+
+/// Makes one policy of all `documents`, whose connections and APIs hold in every one of them.
+///
+/// Counts every problem and reports the first [`LowerOptions::max_problems`]. Linear in the size of the documents; the policy keeps nothing of them. Tokens are read one by
+/// one: beside the policy it takes about 250 bytes a token, whatever their grants, and 25 MB for sources that repeat.
+///
+/// # Examples
+///
+/// ```
+/// use portcullis_document::definition::read;
+/// use portcullis_document::lower::{LowerOptions, Named, lower};
+///
+/// let document = read(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["map", "lds"]}]"#)?;
+/// let lowered = lower(&[Named { name: "a.json", document: &document }], &LowerOptions::default());
+/// assert!(lowered.policy.is_none());
+/// assert_eq!(
+///     lowered.problems[0].to_string(),
+///     "tokens[0].allowed_apis[0]: unknown API `map`; did you mean `maps`?",
+/// );
+/// # Ok::<(), portcullis_document::definition::SyntaxError>(())
+/// ```
+pub fn lower(documents: &[Named<'_, '_>], options: &LowerOptions) -> Lowered {
+    Lowering::new(documents, options).run()
+}
+
+/// Makes a policy of tokens that are to join those of `known`: its connections and APIs are known to them, and are the
+/// first of the new policy, with the same ids. What the documents declare must be among them, as it is there.
+///
+/// Reports problems as [`lower`] does, except that an id, a secret or an owner's name is taken by a token of `known`, whose tokens
+/// play no part and add nothing to the cost.
+pub fn lower_beside(documents: &[Named<'_, '_>], known: &Policy) -> Lowered {
+    let options = LowerOptions { limits: known.limits().clone(), ..LowerOptions::default() };
+    let mut lowering = Lowering::new(documents, &options);
+    lowering.connections = Connections::of(known.connections());
+    lowering.redeclared = Some(std::mem::replace(&mut lowering.apis, known.apis().clone()));
+    lowering.run()
+}
+
+/// Where a name is declared.
+#[derive(Clone, Copy)]
+struct Declared {
+    document: usize,
+    index: usize,
+}
+
+struct Lowering<'d, 't> {
+    documents: &'d [Named<'d, 't>],
+    options: &'d LowerOptions,
+    connections: Connections,
+    /// Where each connection is declared.
+    declared: Map<&'d str, Declared>,
+    apis: Apis,
+    /// What the documents declare, where that must be among `connections` and `apis` already.
+    redeclared: Option<Apis>,
+    /// APIs whose declaration is wrong elsewhere than in the name: tokens that list them are not to blame.
+    broken_apis: Vec<Box<str>>,
+    /// Whether connections, and APIs, may be declared that could not be read.
+    connections_unclear: bool,
+    apis_unclear: bool,
+    seen: Seen<'t>,
+    sources: Sources<'t>,
+    tokens: Vec<Token>,
+    origins: Vec<Origin>,
+    problems: Problems,
+    unread: Vec<(usize, SyntaxError)>,
+}
+
+/// Fields that a token lacks because they are misspelt.
+#[derive(Clone, Copy, Default)]
+struct Meant {
+    grants: bool,
+    secret: bool,
+}
+
+impl<'d, 't> Lowering<'d, 't> {
+    fn new(documents: &'d [Named<'d, 't>], options: &'d LowerOptions) -> Self {
+        let count = documents.iter().filter_map(|named| named.document.tokens.found()).map(Tokens::max_valid).sum();
+        Self {
+            documents,
+            options,
+            connections: Connections::default(),
+            declared: Map::default(),
+            apis: Apis::default(),
+            redeclared: None,
+            broken_apis: Vec::new(),
+            connections_unclear: false,
+            apis_unclear: false,
+            seen: Seen::with_capacity(count),
+            sources: Sources::new(),
+            tokens: Vec::with_capacity(count),
+            origins: Vec::with_capacity(count),
+            problems: Problems::new(documents.len(), options.max_problems),
+            unread: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> Lowered {
+        self.shapes();
+        for (at, named) in self.documents.iter().enumerate() {
+            self.version(at, named.document);
+            self.connections(at, named.document);
+            self.apis(at, named.document);
+        }
+        self.tokens();
+        self.finish()
+    }
+
+    /// Takes over what has the wrong shape outside tokens.
+    fn shapes(&mut self) {
+        let nothing = Document::default();
+        for (at, named) in self.documents.iter().enumerate() {
+            if *named.document == nothing {
+                // As good as unread: whatever the others refer to may have stood there.
+                (self.connections_unclear, self.apis_unclear) = (true, true);
+            }
+            let problems = named.document.own_problems(self.problems.room());
+            if problems.count() > 0 {
+                self.problems.set_fatal();
+            }
+            let is = |field| problems.is_within(field) || problems.is_meant(field);
+            self.connections_unclear |= is("connections");
+            self.apis_unclear |= is("apis");
+            self.problems.take(at, problems);
+        }
+    }
+
+    fn tokens(&mut self) {
+        for (document, named) in self.documents.iter().enumerate() {
+            let Some(tokens) = named.document.tokens.found() else { continue };
+            for (index, token) in tokens.iter().enumerate() {
+                if self.problems.count(document) >= self.options.max_counted {
+                    self.problems.set_fatal();
+                    break;
+                }
+                match token {
+                    Element::Unread(error) if !tokens.are_lines() => self.unread.push((document, error)),
+                    token => self.element(TokenAt { document, index }, &token),
+                }
+            }
+        }
+    }
+
+    fn element(&mut self, at: TokenAt, token: &Element<definition::Token<'t>>) {
+        let (problems, connections) = (self.problems.count(at.document), self.connections.len());
+        let meant = self.shape(at, token);
+        let Element::Found(token) = token else { return };
+        match self.token(at, token, meant) {
+            Some(lowered) if self.problems.count(at.document) == problems => {
+                self.tokens.push(lowered);
+                self.origins.push(Origin { document: at.document, token: at.index });
+            }
+            // Connections that only this token names go with it.
+            _ => self.connections.truncate(connections),
+        }
+    }
+
+    /// Takes over what of a token has the wrong shape.
+    fn shape(&mut self, at: TokenAt, token: &Element<definition::Token<'t>>) -> Meant {
+        let problems = token.problems(at.index, self.problems.room());
+        let meant = Meant {
+            grants: problems.is_meant("grants"),
+            secret: problems.is_meant("token") || problems.is_meant("token_sha256"),
+        };
+        self.problems.take(at.document, problems);
+        meant
+    }
+
+    fn finish(mut self) -> Lowered {
+        let is_valid = self.problems.is_empty() || (self.options.skip_invalid && !self.problems.is_fatal());
+        let usable = self.unread.is_empty() && is_valid;
+        let limits = self.options.limits.clone();
+        let connections = self.connections.finish();
+        let policy = usable.then(|| Policy::new(connections, self.apis, self.tokens, limits)).transpose();
+        let policy = policy.unwrap_or_else(|error| {
+            self.problems.push(Problem::of_policy(&error));
+            None
+        });
+        let (problems, counts) = self.problems.finish();
+        Lowered {
+            policy,
+            origins: if usable { self.origins } else { Vec::new() },
+            problems,
+            counts,
+            unread: self.unread,
+        }
+    }
+
+    /// Where something stands, told in document `at`.
+    fn elsewhere(&self, at: usize, document: usize, place: &str) -> String {
+        match self.documents.get(document) {
+            Some(named) if document != at => format!("by `{place}` of {}", quoted(named.name)),
+            _ => format!("by `{place}`"),
+        }
+    }
+
+    fn report(&mut self, document: usize, place: Place, part: Part, words: Words) {
+        let (code, message, help): (_, Cow<'static, str>, Cow<'static, str>) = words;
+        self.problems.push(Problem { document, place, part, offset: None, code, message, help });
+    }
+
+    /// The API of that name; `Err` where it is not known, with whether that is the token's fault.
+    fn find_api(&self, name: &str) -> Result<ApiId, bool> {
+        self.apis
+            .find(name)
+            .ok_or_else(|| !self.apis_unclear && !self.broken_apis.iter().any(|broken| **broken == *name))
+    }
+}

@@ -1,0 +1,275 @@
+//! A problem of a document, and how those of its shape are told.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::words::{list, quoted};
+use crate::definition::{self, Kind, ProblemKind, Target};
+use portcullis::base::{Place, Step};
+use portcullis::model::PolicyError;
+
+/// The number of problems that are kept, unless the caller sets another limit.
+pub const MAX_PROBLEMS: usize = 100;
+
+/// Problems of several documents, bounded in memory: the first `max` are kept, all of them are counted.
+pub(super) struct Problems {
+    kept: Vec<Problem>,
+    max: usize,
+    /// The number of problems of each document.
+    counts: Vec<usize>,
+    /// Whether a problem concerns more than one token.
+    is_fatal: bool,
+}
+
+impl Problems {
+    pub(super) fn new(documents: usize, max: usize) -> Self {
+        Self { kept: Vec::new(), max, counts: vec![0; documents], is_fatal: false }
+    }
+
+    /// The number of further problems that are kept.
+    pub(super) fn room(&self) -> usize {
+        self.max.saturating_sub(self.kept.len())
+    }
+
+    /// The number of problems of the document `at`.
+    pub(super) fn count(&self, at: usize) -> usize {
+        self.counts.get(at).copied().unwrap_or_default()
+    }
+
+    /// Whether a problem remains when all malformed tokens are left out.
+    pub(super) fn is_fatal(&self) -> bool {
+        self.is_fatal
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.counts.iter().all(|count| *count == 0)
+    }
+
+    pub(super) fn push(&mut self, problem: Problem) {
+        self.is_fatal |= problem.token().is_none();
+        self.add(problem.document, 1);
+        if self.room() > 0 {
+            self.kept.push(problem);
+        }
+    }
+
+    /// Takes over the problems of shape of the document `at`: of a token, or of what is outside the tokens.
+    pub(super) fn take(&mut self, at: usize, found: definition::Problems) {
+        self.add(at, found.count());
+        for problem in found.into_kept() {
+            let problem = Problem::of_shape(at, problem);
+            self.is_fatal |= problem.token().is_none();
+            if self.room() > 0 {
+                self.kept.push(problem);
+            }
+        }
+    }
+
+    /// Notes that the document as a whole is unusable.
+    pub(super) fn set_fatal(&mut self) {
+        self.is_fatal = true;
+    }
+
+    fn add(&mut self, document: usize, more: usize) {
+        if let Some(count) = self.counts.get_mut(document) {
+            *count = count.saturating_add(more);
+        }
+    }
+
+    /// The problems that were kept, by document and token, and the number of all problems of each document.
+    pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<usize>) {
+        // Stable: the problems of one token keep their order.
+        self.kept.sort_by_key(|problem| (problem.document, problem.token()));
+        (self.kept, self.counts)
+    }
+}
+
+/// Which part of a place to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Part {
+    /// The value that stands there.
+    Value,
+    /// The key that leads there: of a field that should not be there, and of a secret, which is not to be shown.
+    Key,
+}
+
+/// Something in a document that makes it no policy.
+///
+/// Its texts are lower case, on one line, and hold no secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Which of the documents.
+    pub document: usize,
+    /// Where in it; for a missing field, the object that lacks it.
+    pub place: Place,
+    /// What of the place to show.
+    pub part: Part,
+    /// The byte of the text where it stops being JSON, for a line of JSON Lines that does.
+    pub offset: Option<usize>,
+    /// What is wrong, as one word that never changes.
+    pub code: &'static str,
+    /// What is wrong, with the offending text.
+    pub message: Cow<'static, str>,
+    /// What would be right.
+    pub help: Cow<'static, str>,
+}
+
+impl Problem {
+    /// The token that it belongs to: without that token the problem is gone.
+    pub fn token(&self) -> Option<usize> {
+        match self.place.steps() {
+            [Step::Key(key), Step::Index(index), ..] if key == "tokens" => Some(*index),
+            _ => None,
+        }
+    }
+
+    /// What of the text to show.
+    pub fn target(&self) -> Target<'_> {
+        match self.part {
+            Part::Value => Target::Value(&self.place),
+            Part::Key => Target::Key(&self.place),
+        }
+    }
+
+    /// What `problem` says, for people who fix it.
+    /// Lowering let pass what a policy does not allow.
+    pub(super) fn of_policy(error: &PolicyError) -> Self {
+        Self {
+            document: 0,
+            place: Place::root(),
+            part: Part::Value,
+            offset: None,
+            code: "invalid_policy",
+            message: error.to_string().into(),
+            help: "please report this: an earlier check should have found it".into(),
+        }
+    }
+
+    pub(super) fn of_shape(document: usize, problem: definition::Problem) -> Self {
+        let part = match problem.target() {
+            Target::Value(place) if !is_secret(place) => Part::Value,
+            Target::Value(_) | Target::Key(_) => Part::Key,
+        };
+        let definition::Problem { place, kind } = problem;
+        let field = match place.steps().last() {
+            Some(Step::Key(key)) => key.as_ref(),
+            _ => "",
+        };
+        let mut offset = None;
+        let (code, message, help): (_, Cow<'_, str>, Cow<'_, str>) = match &kind {
+            ProblemKind::UnknownField { found, nearest } => {
+                let help = match nearest {
+                    Some(nearest) => format!("did you mean `{nearest}`?"),
+                    None => format!("the fields here are {}", list(fields(&place).iter().copied())),
+                };
+                ("unknown_field", format!("unknown field {}", quoted(found)).into(), help.into())
+            }
+            ProblemKind::DuplicateField { field } => (
+                "duplicate_field",
+                format!("field {} is given more than once", quoted(field)).into(),
+                "keep one of them: two readers could each take another".into(),
+            ),
+            ProblemKind::WrongType { expected, found } => {
+                ("wrong_type", kind.to_string().into(), wrong_type(&place, field, expected, *found))
+            }
+            ProblemKind::Missing { field } => {
+                ("missing_field", kind.to_string().into(), format!("add {}", example(field, &place)).into())
+            }
+            ProblemKind::Syntax(error) => {
+                offset = Some(error.offset());
+                ("json_syntax", error.message().to_owned().into(), "write one JSON object a line".into())
+            }
+        };
+        Self { document, place, part, offset, code, message, help }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.place.steps() {
+            [] => write!(f, "{}; {}", self.message, self.help),
+            _ => write!(f, "{}: {}; {}", self.place, self.message, self.help),
+        }
+    }
+}
+
+/// Whether what stands at `place` is not to be shown, of whatever kind it is.
+fn is_secret(place: &Place) -> bool {
+    matches!(place.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
+}
+
+/// What would be right where a value of another kind stands.
+fn wrong_type(place: &Place, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
+    match (field, found) {
+        ("referers", Kind::Null) => "leave the field out where any request is to be accepted".into(),
+        ("id" | "allowed_apis" | "connection_name" | "source" | "accepts" | "tokens", _) => {
+            format!("write {expected}, such as {}", example(field, place)).into()
+        }
+        (_, Kind::Null) => format!("write {expected}, or leave the field out where it may be").into(),
+        ("version", _) => "write `1`, or leave the field out".into(),
+        ("expiration_date" | "created_at", _) => "write a string such as `\"2030-01-01T00:00:00Z\"`".into(),
+        ("", _) => match place.steps() {
+            [Step::Key(key), _] if key == "tokens" => {
+                "write an object with `id`, `token_sha256`, `allowed_apis` and `grants`".into()
+            }
+            [.., Step::Key(key), _] if key == "grants" => {
+                "write an object such as `{\"connection_name\": \"dw\", \"source\": \"schema.table\"}`".into()
+            }
+            _ => format!("write {expected}").into(),
+        },
+        _ => format!("write {expected}, such as {}", example(field, place)).into(),
+    }
+}
+
+/// A field with a value that it could have.
+fn example(field: &str, place: &Place) -> &'static str {
+    let in_connection = |key: &Step| matches!(key, Step::Key(key) if key == "connections");
+    match field {
+        "tokens" => "`\"tokens\": []`",
+        "connections" => "`\"connections\": [{\"name\": \"dw\", \"dialect\": \"bigquery\"}]`",
+        "apis" => "`\"apis\": [{\"name\": \"tiles\", \"accepts\": [\"resource\"]}]`",
+        "accepts" => "`\"accepts\": [\"resource\"]`",
+        "id" => "`\"id\": \"tok_1\"`",
+        "token" => "`\"token\": \"…\"`",
+        "token_sha256" => "`\"token_sha256\": \"…\"`",
+        "owner" => "`\"owner\": \"ana\"`",
+        "allowed_apis" => "`\"allowed_apis\": [\"maps\", \"sql\"]`",
+        "grants" => "`\"grants\": [{\"connection_name\": \"dw\", \"source\": \"schema.table\"}]`",
+        "referers" => "`\"referers\": [\"https://carto.com/\"]`",
+        "connection_name" => "`\"connection_name\": \"dw\"`",
+        "source" => "`\"source\": \"schema.table\"`; all sources are written `\"*\"`",
+        "type" => "`\"type\": \"resource\"`",
+        "dialect" => "`\"dialect\": \"bigquery\"`",
+        "named_sources_only" => "`\"named_sources_only\": true`",
+        "case_sensitive" => "`\"case_sensitive\": true`",
+        "name" if place.steps().first().is_some_and(in_connection) => "`\"name\": \"dw\"`",
+        "name" => "`\"name\": \"tiles\"`",
+        _ => "a value",
+    }
+}
+
+/// The fields of the object that `place`, one of its fields, stands in.
+fn fields(place: &Place) -> &'static [&'static str] {
+    let list = place.steps().iter().rev().skip(1).find_map(|step| match step {
+        Step::Key(key) => Some(key.as_ref()),
+        Step::Index(_) => None,
+    });
+    match list {
+        Some("tokens") => &[
+            "id",
+            "name",
+            "owner",
+            "token",
+            "token_sha256",
+            "allowed_apis",
+            "grants",
+            "referers",
+            "expiration_date",
+            "created_at",
+        ],
+        Some("grants") => &["connection_name", "source", "type"],
+        Some("connections") => &["name", "dialect", "named_sources_only", "case_sensitive"],
+        Some("apis") => &["name", "accepts"],
+        _ => &["version", "connections", "apis", "tokens"],
+    }
+}

@@ -1,0 +1,366 @@
+//! Cases as data, each through one `check`.
+
+use super::{LowerOptions, Lowered, Named, lower};
+use crate::definition::read;
+use portcullis::model::{GrantKind, Limits, Operation, Referers};
+use portcullis::name::Dialect;
+
+/// Lowers documents called `0.json`, `1.json`, …
+fn lowered(texts: &[&str], options: &LowerOptions) -> Lowered {
+    let names: Vec<String> = (0..texts.len()).map(|at| format!("{at}.json")).collect();
+    let documents: Vec<_> = texts.iter().map(|text| read(text).unwrap()).collect();
+    let all: Vec<_> = names.iter().zip(&documents).map(|(name, document)| Named { name, document }).collect();
+    lower(&all, options)
+}
+
+/// `[document:place code, …]` of everything that is wrong.
+fn check(texts: &[&str], want: &[&str], why: &str) -> Lowered {
+    let lowered = lowered(texts, &LowerOptions::default());
+    let found: Vec<String> = lowered
+        .problems
+        .iter()
+        .map(|problem| match problem.document {
+            0 => format!("{} {}", problem.place, problem.code),
+            document => format!("{document}:{} {}", problem.place, problem.code),
+        })
+        .collect();
+    assert_eq!(found, want, "{why}: {texts:#?}\n{:#?}", lowered.problems);
+    assert_eq!(lowered.policy.is_some(), want.is_empty(), "{why}");
+    for problem in &lowered.problems {
+        for text in [&problem.message, &problem.help] {
+            assert!(!text.is_empty() && !text.ends_with('.') && !text.contains('\n'), "{problem}");
+        }
+    }
+    lowered
+}
+
+/// A token with these further fields, for `lds` unless they say otherwise.
+fn token(fields: &str) -> String {
+    let apis = if fields.contains("allowed_apis") { "" } else { r#", "allowed_apis": ["lds"]"# };
+    let secret = if fields.contains("\"token") { "" } else { r#", "token": "s""# };
+    let id = if fields.contains("\"id\"") { "" } else { r#", "id": "a""# };
+    let given = format!("{fields}{apis}{secret}{id}");
+    format!("{{{}}}", given.trim_start_matches(", "))
+}
+
+#[test]
+fn tokens() {
+    let d = "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed";
+    for (fields, want, why) in [
+        ("", &[][..], "valid"),
+        (r#""referers": []"#, &[], "any request"),
+        (r#""allowed_apis": ["lds", "lds"]"#, &[], "twice is once"),
+        (r#""allowed_apis": ["imports"], "grants": [{"connection_name": "c", "source": "a.b"}]"#, &[], "alone"),
+        (r#""id": """#, &["tokens[0].id id_empty"], "an id"),
+        (r#""token": """#, &["tokens[0].token secret_empty"], "a secret"),
+        (r#""token_sha256": """#, &["tokens[0].token_sha256 digest_malformed"], "a digest"),
+        (&format!(r#""token_sha256": "{d}0""#), &["tokens[0].token_sha256 digest_malformed"], "64 digits"),
+        (&format!(r#""token_sha256": "{d}""#), &[], "64 digits"),
+        (&format!(r#""token": "s", "token_sha256": "{d}""#), &["tokens[0].token_sha256 secret_twice"], "both"),
+        (r#""token": 1"#, &["tokens[0].token wrong_type"], "not missing as well"),
+        (
+            r#""tokn": "x", "token_": 1"#,
+            &["tokens[0].tokn unknown_field", "tokens[0].token_ unknown_field"],
+            "one mistake",
+        ),
+        (r#""allowed_apis": []"#, &["tokens[0].allowed_apis apis_empty"], "N8.1"),
+        (r#""allowed_apis": [1]"#, &["tokens[0].allowed_apis[0] wrong_type"], "not empty as well"),
+        (r#""allowed_apis": null"#, &["tokens[0].allowed_apis wrong_type"], "not empty as well"),
+        (r#""allowed_apis": ["lds", "sqll"]"#, &["tokens[0].allowed_apis[1] api_unknown"], "no grants asked for"),
+        (
+            r#""allowed_apis": ["imports", "lds"], "grants": [{"connection_name": "c", "source": "a.b"}]"#,
+            &["tokens[0].allowed_apis imports_not_alone"],
+            "N8.2",
+        ),
+        (r#""allowed_apis": ["maps"]"#, &["tokens[0] grants_empty"], "N8.6, without the field"),
+        (r#""allowed_apis": ["maps"], "grants": []"#, &["tokens[0].grants grants_empty"], "N8.6"),
+        (r#""allowed_apis": ["maps"], "grant": []"#, &["tokens[0].grant unknown_field"], "one mistake"),
+        (r#""allowed_apis": ["maps"], "grants": {}"#, &["tokens[0].grants wrong_type"], "one mistake"),
+        (r#""allowed_apis": ["maps"], "grants": [1]"#, &["tokens[0].grants[0] wrong_type"], "one mistake"),
+        (
+            r#""referers": ["", "https://a.com/", 1, "https://u@b.com/"]"#,
+            &[
+                "tokens[0].referers[2] wrong_type",
+                "tokens[0].referers[0] referer_malformed",
+                "tokens[0].referers[3] referer_malformed",
+            ],
+            "each entry",
+        ),
+        (r#""referers": null"#, &["tokens[0].referers wrong_type"], "never no restriction"),
+        (r#""expiration_date": "2030-01-01", "created_at": "2020-01-01T00:00:00Z""#, &[], "a date, an instant"),
+        (r#""expiration_date": null, "created_at": null"#, &[], "none"),
+        (
+            r#""expiration_date": "7d", "created_at": "1y""#,
+            &["tokens[0].expiration_date expiry_malformed", "tokens[0].created_at created_at_malformed"],
+            "spans",
+        ),
+        (r#""expiration_date": """#, &["tokens[0].expiration_date expiry_malformed"], "empty"),
+    ] {
+        check(&[&format!("[{}]", token(fields))], want, why);
+    }
+}
+
+#[test]
+fn grants() {
+    for (grant, want, why) in [
+        (r#""connection_name": "c", "source": "a.b""#, &[][..], "valid"),
+        (r#""connection_name": "c", "type": "all""#, &[], "no source"),
+        (r#""connection_name": "c", "source": "*", "type": "all""#, &[], "all"),
+        (
+            r#""connection_name": "", "source": "a..b""#,
+            &[".connection_name connection_empty", ".source source_unclear"],
+            "both",
+        ),
+        (
+            r#""connection_name": 1, "source": "a b""#,
+            &[".connection_name wrong_type", ".source source_unclear"],
+            "both",
+        ),
+        (r#""connection_name": "c""#, &[" missing_field"], "never everything"),
+        (r#""connection_name": "c", "type": "resource""#, &[" missing_field"], "once"),
+        (r#""connection_name": "c", "sourc": "a.b""#, &[".sourc unknown_field"], "once"),
+        (r#""connection_name": "c", "source": null"#, &[".source wrong_type"], "once"),
+        (r#""connection_name": "c", "source": "a.b", "type": "tables""#, &[".type type_unknown"], "near"),
+        (r#""connection_name": "c", "source": "", "type": 1"#, &[".type wrong_type"], "the kind is not known"),
+        (r#""connection_name": "c", "source": """#, &[".source source_empty"], "empty"),
+        (r#""connection_name": "c", "source": "table*""#, &[".source source_unclear"], "no dot"),
+        (r#""connection_name": "c", "source": "a.**""#, &[".source pattern_malformed"], "adjacent"),
+        (r#""connection_name": "c", "source": "*", "type": "pattern""#, &[".source pattern_malformed"], "all"),
+        (r#""connection_name": "c", "source": "a.b", "type": "pattern""#, &[".source pattern_malformed"], "no star"),
+        (r#""connection_name": "c", "source": "a.*", "type": "table""#, &[".source resource_malformed"], "a star"),
+        (r#""connection_name": "c", "source": "a", "type": "raster""#, &[".source resource_malformed"], "one segment"),
+        (r#""connection_name": "c", "source": " ; ", "type": "query""#, &[".source query_malformed"], "empty"),
+        (
+            r#""connection_name": "c", "source": "A_b", "type": "named_source""#,
+            &[".source named_source_malformed"],
+            "upper",
+        ),
+        (r#""connection_name": "c", "source": "a.b", "type": "all""#, &[".source all_with_source"], "not all"),
+        (
+            r#""connection_name": "bq", "source": "\"a\".b", "type": "resource""#,
+            &[".source resource_malformed"],
+            "dialect",
+        ),
+        (r#""connection_name": "bq", "source": "`a`.b", "type": "resource""#, &[], "dialect"),
+        (r#""connection_name": "other", "source": "\"a\".b""#, &[], "generic"),
+    ] {
+        let text = format!(
+            r#"{{"connections": [{{"name": "bq", "dialect": "bigquery"}}],
+                "tokens": [{{"id": "a", "token": "s", "allowed_apis": ["maps"], "grants": [{{{grant}}}]}}]}}"#
+        );
+        let want: Vec<String> = want.iter().map(|want| format!("tokens[0].grants[0]{want}")).collect();
+        check(&[&text], &want.iter().map(String::as_str).collect::<Vec<_>>(), why);
+    }
+}
+
+#[test]
+fn outside_tokens() {
+    for (text, want, why) in [
+        (r#"{"version": 1, "tokens": []}"#, &[][..], "valid"),
+        (r#"{"version": 2, "tokens": []}"#, &["version version_unknown"], "version"),
+        (r#"{"version": "2", "tokens": []}"#, &["version wrong_type"], "version"),
+        (r#"{"token": []}"#, &["token unknown_field"], "near"),
+        (
+            r#"{"connections": [{"name": ""}, {"name": "a"}, {"name": "a", "dialect": "mysql"}], "tokens": []}"#,
+            &[
+                "connections[0].name connection_empty",
+                "connections[2].dialect dialect_unknown",
+                "connections[2].name duplicate_connection",
+            ],
+            "connections",
+        ),
+        (
+            r#"{"apis": [{"name": "", "accepts": ["all"]}, {"name": "sql", "accepts": ["all"]}, {"name": "a", "accepts": []},
+            {"name": "a", "accepts": ["table", 1, "querys"]}], "tokens": []}"#,
+            &[
+                "apis[3].accepts[1] wrong_type",
+                "apis[0].name api_empty",
+                "apis[1].name duplicate_api",
+                "apis[2].accepts accepts_empty",
+                "apis[3].accepts[0] kind_unknown",
+                "apis[3].accepts[2] kind_unknown",
+            ],
+            "apis",
+        ),
+        (
+            r#"{"apis": [{"name": "a", "accepts": ["x"]}],
+             "tokens": [{"id": "a", "token": "s", "allowed_apis": ["a"], "grants": [{"connection_name": "c", "source": "a.b"}]}]}"#,
+            &["apis[0].accepts[0] kind_unknown"],
+            "the token is not to blame",
+        ),
+        (
+            r#"{"apis": 7, "tokens": [{"id": "a", "token": "s", "allowed_apis": ["a"]}]}"#,
+            &["apis wrong_type"],
+            "nor here",
+        ),
+        (
+            r#"{"connections": [{"name": "c", "dialect": "bigqery"}, 1],
+             "tokens": [{"id": "a", "token": "s", "allowed_apis": ["maps"],
+                         "grants": [{"connection_name": "c", "source": "\"x\".b"}, {"connection_name": "d", "source": "`a`.b"},
+                                    {"connection_name": "c", "source": "a..b"}]}]}"#,
+            &[
+                "connections[1] wrong_type",
+                "connections[0].dialect dialect_unknown",
+                "tokens[0].grants[2].source source_unclear",
+            ],
+            "a dialect that is not known accepts what any accepts",
+        ),
+    ] {
+        check(&[text], want, why);
+    }
+    let apis: Vec<String> = (0..61).map(|at| format!(r#"{{"name": "x{at}", "accepts": ["all"]}}"#)).collect();
+    let text = format!(r#"{{"apis": [{}], "tokens": []}}"#, apis.join(","));
+    check(&[&text], &["apis[60] too_many_apis"], "64 in all");
+}
+
+#[test]
+fn duplicates() {
+    let token = |fields: &str| format!(r#"{{"allowed_apis": ["lds"], {fields}}}"#);
+    let a = token(r#""id": "a", "token": "s3cret-one", "name": "n", "owner": "o""#);
+    let digest = r#""token_sha256": "2ED45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed""#;
+    for (second, want, message) in [
+        (r#""id": "a", "token": "x""#, &["tokens[1].id duplicate_id"][..], "id `a` is taken by `tokens[0]`"),
+        (
+            r#""id": "b", "token": "s3cret-one""#,
+            &["tokens[1].token duplicate_secret"],
+            "the secret is taken by `tokens[0]`",
+        ),
+        (
+            &format!(r#""id": "b", {digest}"#),
+            &["tokens[1].token_sha256 duplicate_secret"],
+            "the secret is taken by `tokens[0]`",
+        ),
+        (
+            r#""id": "b", "token": "x", "name": "n", "owner": "o""#,
+            &["tokens[1].name duplicate_name"],
+            "name `n` of `o` is taken by `tokens[0]`",
+        ),
+        (r#""id": "b", "token": "x", "name": "n", "owner": "p""#, &[], ""),
+        (r#""id": "b", "token": "x", "name": "n""#, &[], ""),
+    ] {
+        let second = token(second);
+        let lowered = check(&[&format!("[{a}, {second}]")], want, "in one document");
+        let says = |lowered: &Lowered| lowered.problems.first().map(|found| found.message.clone()).unwrap_or_default();
+        assert_eq!(says(&lowered), message);
+        let want: Vec<String> = want.iter().map(|want| format!("1:{}", want.replace("[1]", "[0]"))).collect();
+        let lowered = check(&[&a, &second], &want.iter().map(String::as_str).collect::<Vec<_>>(), "in two documents");
+        let message = if message.is_empty() { String::new() } else { format!("{message} of `0.json`") };
+        assert_eq!(says(&lowered), message);
+    }
+    let nobodys = [
+        token(r#""id": "a", "token": "a", "name": "n""#),
+        token(r#""id": "b", "token": "b", "name": "n", "owner": null"#),
+    ];
+    check(&[&nobodys[0], &nobodys[1]], &["1:tokens[0].name duplicate_name"], "tokens without an owner are of one");
+}
+
+#[test]
+fn several_documents_are_one_policy() {
+    let first = r#"{"tokens": [{"id": "a", "token": "a", "allowed_apis": ["tiles"],
+        "grants": [{"connection_name": "new", "source": "a.b"}, {"connection_name": "dw", "source": "\"x.y\".b"}]}]}"#;
+    let second = r#"{"connections": [{"name": "dw", "dialect": "snowflake", "named_sources_only": true}],
+        "apis": [{"name": "tiles", "accepts": ["resource"]}],
+        "tokens": [{"id": "b", "token_sha256": "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed",
+            "allowed_apis": ["lds"], "referers": ["https://carto.com/*"], "name": "n", "owner": "o", "expiration_date": "2030-01-01"}]}"#;
+    let lowered = check(&[first, second], &[], "valid");
+    let policy = lowered.policy.unwrap();
+    let connections: Vec<_> =
+        policy.connections().iter().map(|c| (c.name(), c.dialect(), c.named_sources_only())).collect();
+    assert_eq!(connections, [("dw", Dialect::Snowflake, true), ("new", Dialect::Generic, false)]);
+    let tiles = policy.apis().get(policy.apis().find("tiles").unwrap()).unwrap();
+    assert_eq!(tiles.considers(Operation::Query).iter().collect::<Vec<_>>(), [GrantKind::Resource]);
+    let [a, b] = policy.tokens() else { panic!("two tokens") };
+    assert_eq!((a.id(), a.grants()[0].connection().index(), a.grants()[1].connection().index()), ("a", 1, 0));
+    assert_eq!((b.id(), b.name(), b.owner()), ("b", Some("n"), Some("o")));
+    assert!(b.expiry().is_expired("2030-01-01".parse().unwrap()));
+    assert!(matches!(b.referers(), Referers::Only(set) if set.len() == 1) && *a.referers() == Referers::Any);
+    assert_eq!(
+        lowered.origins.iter().map(|origin| (origin.document, origin.token)).collect::<Vec<_>>(),
+        [(0, 0), (1, 0)]
+    );
+    let twice = [
+        "1:connections[0].name duplicate_connection",
+        "1:apis[0].name duplicate_api",
+        "1:tokens[0].id duplicate_id",
+        "1:tokens[0].token_sha256 duplicate_secret",
+        "1:tokens[0].name duplicate_name",
+    ];
+    check(&[second, second], &twice, "twice the same");
+}
+
+#[test]
+fn skipping() {
+    let skip = LowerOptions { skip_invalid: true, ..LowerOptions::default() };
+    let good = r#"{"id": "a", "token": "a", "allowed_apis": ["lds"]}"#;
+    for (text, ids, problems, why) in [
+        (format!("[{good}, 7]"), Some(&["a"][..]), 1, "not an object"),
+        (
+            format!(
+                r#"[{{"id": "b", "token": "b", "allowed_apis": ["maps"], "grants": [{{"connection_name": "gone", "source": "a.b"}}],
+            "referers": ["x"]}}, {good}]"#
+            ),
+            Some(&["a"]),
+            1,
+            "a bad referer",
+        ),
+        (
+            format!(r#"[{{"id": "b", "token": "b", "allowed_apis": ["lds"], "referrers": []}}, {good}]"#),
+            Some(&["a"]),
+            1,
+            "a typo",
+        ),
+        (format!("[{good}, {good}]"), Some(&["a"]), 2, "the later one of two"),
+        (format!("{good}\n{{\n{good}"), Some(&["a"]), 3, "a line that is not JSON, and a duplicate"),
+        (format!(r#"{{"tokens": [{good}], "apiz": []}}"#), None, 1, "not a token's"),
+        (format!(r#"{{"tokens": [{good}], "version": 3}}"#), None, 1, "not a token's"),
+        (format!(r#"{{"tokens": [{good}], "connections": [{{"name": ""}}]}}"#), None, 1, "not a token's"),
+        (r#"{"tokens": 7}"#.to_owned(), None, 1, "not a token's"),
+    ] {
+        let lowered = lowered(&[&text], &skip);
+        let found =
+            lowered.policy.as_ref().map(|policy| policy.tokens().iter().map(super::Token::id).collect::<Vec<_>>());
+        assert_eq!(found.as_deref(), ids, "{why}");
+        assert_eq!(lowered.problems.len(), problems, "{why}: {:#?}", lowered.problems);
+        assert!(lowered.policy.is_none_or(|policy| policy.connections().is_empty()), "{why}");
+    }
+}
+
+#[test]
+fn limits_are_kept() {
+    let options = LowerOptions { limits: Limits { query_bytes: 10 }, ..LowerOptions::default() };
+    let text = r#"[{"id": "a", "token": "s", "allowed_apis": ["sql"], "grants": [{"connection_name": "c", "source": "select  1234"}]}]"#;
+    assert_eq!(lowered(&[text], &options).problems[0].code, "query_malformed");
+    assert_eq!(lowered(&["[]"], &options).policy.unwrap().limits().query_bytes, 10);
+}
+
+#[test]
+fn what_is_said() {
+    let says = |fields: &str| {
+        let lowered = lowered(&[&format!("[{}]", token(fields))], &LowerOptions::default());
+        lowered.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+    };
+    let grant = |source: &str| {
+        format!(r#""allowed_apis": ["maps"], "grants": [{{"connection_name": "c", "source": {source}}}]"#)
+    };
+    for (fields, want) in [
+        (grant(r#""table*""#), "a pattern needs at least one dot: write `schema.table*`; all sources are written `*`"),
+        (grant(r#""Demo""#), "a resource needs its full path: write `schema.Demo`; a resource is a dotted path"),
+        (grant(r#""a..b""#), "nor a query; as a path: an identifier is empty; write an identifier before"),
+        (grant(r#""x\ny.z""#), "`x\\ny.z` is neither"),
+        (r#""allowed_apis": ["sqll"]"#.to_owned(), "unknown API `sqll`; did you mean `sql`?"),
+        (r#""allowed_apis": ["geo"]"#.to_owned(), "unknown API `geo`; write one of `maps`, `sql`, `imports`, `lds`"),
+        (
+            r#""referers": ["carto.com"]"#.to_owned(),
+            "`carto.com` is not an absolute URL; write the scheme too: `https://carto.com`",
+        ),
+        (
+            r#""expiration_date": "7d""#.to_owned(),
+            "`7d` is not an instant; a span is counted from the creation of a token",
+        ),
+        (r#""referrers": []"#.to_owned(), "tokens[0].referrers: unknown field `referrers`; did you mean `referers`?"),
+        (r#""zzz": []"#.to_owned(), "the fields here are `id`, `name`, `owner`"),
+    ] {
+        let found = says(&fields);
+        assert!(found.contains(want), "{found}");
+    }
+}

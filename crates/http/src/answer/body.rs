@@ -1,0 +1,24 @@
+//! Bodies, read up to a limit.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
+
+use super::failure;
+
+/// All of a body, or the answer to one that is too long or does not arrive.
+pub async fn read<B, R>(body: B, most: usize) -> Result<Collected<Bytes>, Response<R>>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    R: From<String>,
+{
+    Limited::new(body, most).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let error = format!("the body is longer than {most} bytes");
+            failure(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &error)
+        } else {
+            failure(StatusCode::BAD_REQUEST, "body_incomplete", "the body did not arrive as announced")
+        }
+    })
+}

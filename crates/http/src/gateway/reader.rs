@@ -1,0 +1,269 @@
+//! The reading of a request.
+
+use std::borrow::Cow;
+
+use smallvec::SmallVec;
+
+use super::access::{Access, NotUnderstood, Preflight, Reading, SourceKind};
+use super::headers::{Body, HttpRequest, Relevant};
+use super::keys::TOKEN;
+use super::parameters::{Parameters, split_at};
+use super::path::Path;
+use super::routes::{Asks, Named, Part, Route, Routes, SourceRule};
+use portcullis::query::NamedSource;
+
+/// What becomes of a browser's preflights (W4). They carry no token, so that nothing about them can be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Preflights {
+    /// No preflight reaches the upstream: the caller answers or denies it.
+    #[default]
+    Hold,
+    /// The upstream answers preflights: those of known paths with plain parameters pass.
+    Pass,
+}
+
+/// Choices of a [`Reader`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ReaderOptions {
+    /// Whether the `Origin` header replaces a missing `Referer` (W4). Off by default.
+    pub origin_as_referer: bool,
+    /// Whether a token in the query is not understood (W4): URLs end up in access logs. Off by default.
+    pub refuse_query_tokens: bool,
+    /// What becomes of preflights.
+    pub preflights: Preflights,
+}
+
+/// Reads HTTP requests by a table of routes. See the [module](super).
+#[derive(Debug, Clone, Default)]
+pub struct Reader {
+    routes: Routes,
+    options: ReaderOptions,
+}
+
+impl Reader {
+    /// A reader by these routes.
+    pub fn new(routes: Routes, options: ReaderOptions) -> Self {
+        Self { routes, options }
+    }
+
+    /// Reads a request (W1 to W4).
+    ///
+    /// Cost: linear in target, headers and, where the route needs it, body; allocates only to decode.
+    ///
+    /// # Errors
+    ///
+    /// Where something that is needed is missing, or could be read in two ways (W6).
+    pub fn read<'r>(&'r self, request: &HttpRequest<'r>) -> Result<Reading<'r>, NotUnderstood> {
+        let headers = Relevant::of(request.headers)?;
+        let no_body = matches!(request.body, Body::NotPassedOn | Body::Whole(b""));
+        let preflight = if request.method == "OPTIONS" && no_body { headers.preflight() } else { None };
+        let passes = self.options.preflights == Preflights::Pass;
+        let preflight = preflight.map(|origin| Reading::Preflight(Preflight { origin, passes }));
+        if let Some(held) = preflight.as_ref().filter(|_| !passes) {
+            return Ok(held.clone());
+        }
+        let (path, query) = split(request.target)?;
+        let mut path = Path::read(path, self.routes.base_segment.as_deref())?;
+        let route = self.route(&path)?;
+        let Some((route, asks)) = route.and_then(|route| Some((route, route.asks.as_ref()?))) else {
+            return match route {
+                _ if self.passes(&path) => Ok(preflight.unwrap_or(Reading::PassedThrough)),
+                Some(_) => Err(NotUnderstood::new("a path that tokens do not decide about")),
+                None => Err(NotUnderstood::new("a path that no route fits")),
+            };
+        };
+        headers.check_cookies(&asks.keys)?;
+        let mut parameters = Parameters::new(&asks.keys);
+        parameters.read_query(query)?;
+        if let Some(passing) = preflight {
+            return Ok(passing);
+        }
+        if asks.reads_parameters() {
+            read_body(&mut parameters, request, &headers)?;
+        }
+        let token = self.token(&headers, &parameters)?;
+        for name in &asks.without {
+            if parameters.get(name)?.is_some() {
+                return Err(NotUnderstood::new(format!("`{name}` beside a source in the path")));
+            }
+        }
+        let mut access = Access {
+            token,
+            api: &asks.api,
+            operation: asks.operation,
+            connection: Cow::Borrowed(""),
+            sources: SmallVec::new(),
+            referer: headers.referer(self.options.origin_as_referer),
+        };
+        for (part, segment) in route.path.iter().zip(path.based_mut()) {
+            match part {
+                Part::Connection => access.connection = std::mem::take(&mut segment.text),
+                Part::Source => access.sources.push((SourceKind::Resource, std::mem::take(&mut segment.text))),
+                Part::Literal(_) | Part::Any => {}
+            }
+        }
+        for rule in &asks.sources {
+            access.sources.push(source(rule, &parameters)?);
+        }
+        Ok(Reading::Access(access))
+    }
+
+    /// Whether the body may play a part in reading a request of this method and target. Where it does not, [`Reader::read`]
+    /// reads the same whatever the body is, so that who holds the request need not wait for it.
+    ///
+    /// Cost: linear in the path; allocates only to decode.
+    ///
+    /// ```
+    /// let reader = portcullis_http::gateway::Reader::default();
+    /// assert!(reader.needs_body("POST", "/v3/sql/dw/query"));
+    /// assert!(!reader.needs_body("POST", "/v3/lds/geocoding/geocode"));
+    /// ```
+    pub fn needs_body(&self, method: &str, target: &str) -> bool {
+        let asks_parameters = || {
+            let path = Path::read(split(target)?.0, self.routes.base_segment.as_deref())?;
+            let asks = self.route(&path)?.and_then(|route| route.asks.as_ref());
+            Ok::<_, NotUnderstood>(asks.is_some_and(Asks::reads_parameters))
+        };
+        // What has a body is no preflight.
+        method == "OPTIONS" || asks_parameters().unwrap_or(false)
+    }
+
+    fn token<'r>(
+        &self,
+        headers: &Relevant<'r>,
+        parameters: &Parameters<'r>,
+    ) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
+        let token = match (headers.bearer()?, parameters.get_of_query(TOKEN)?) {
+            (Some(_), Some(_)) => {
+                return Err(NotUnderstood::new("a token both in the `Authorization` header and in `access_token`"));
+            }
+            (None, Some(_)) if self.options.refuse_query_tokens => {
+                return Err(NotUnderstood::new("a token in `access_token`: send it in the `Authorization` header"));
+            }
+            (Some(header), None) => Some(Cow::Borrowed(header)),
+            (None, query) => query,
+        };
+        Ok(token.filter(|token| !token.is_empty()))
+    }
+
+    /// The first route that fits.
+    fn route(&self, path: &Path<'_>) -> Result<Option<&Route>, NotUnderstood> {
+        for route in &self.routes.list {
+            if fits(route, path)? {
+                return Ok(Some(route));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the operator lets the path pass. A prefix that begins with the base segment counts from there, others from
+    /// the start of the path. A path with a base segment passes only by a prefix that holds it, too: a prefix such as `/api`
+    /// does not open what resembles a route.
+    fn passes(&self, path: &Path<'_>) -> bool {
+        let base = self.routes.base_segment.as_deref();
+        self.routes.passed_through.iter().any(|prefix| {
+            let is_based = prefix.first().map(|first| &**first) == base;
+            let segments = if is_based { path.based() } else { &path.segments };
+            let holds_base =
+                base.is_none() || !path.has_base() || prefix.iter().any(|segment| Some(&**segment) == base);
+            holds_base
+                && segments.len() >= prefix.len()
+                && prefix.iter().zip(segments).all(|(want, found)| **want == *found.raw)
+        })
+    }
+}
+
+/// Path and query of a target that everybody splits alike.
+fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
+    if !is_graphic(target) {
+        return Err(NotUnderstood::new("a space, a control character or one beyond ASCII in the target"));
+    }
+    if memchr::memchr(b'#', target.as_bytes()).is_some() {
+        return Err(NotUnderstood::new("a fragment in the target"));
+    }
+    let (path, query) = split_at(target, b'?');
+    Ok((path, query.unwrap_or_default()))
+}
+
+/// Whether all of `text` is visible ASCII: each byte is looked at, so that many are at once.
+pub(super) fn is_graphic(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
+}
+
+fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
+    let segments = path.based();
+    if segments.len() < route.path.len() || (segments.len() > route.path.len() && !route.below) {
+        return Ok(false);
+    }
+    for (part, segment) in route.path.iter().zip(segments) {
+        match part {
+            Part::Literal(literal) if **literal == *segment.raw => {}
+            Part::Literal(literal) if **literal == *segment.text => {
+                return Err(NotUnderstood::new("a segment of the path that is needlessly encoded"));
+            }
+            Part::Literal(_) => return Ok(false),
+            Part::Connection | Part::Source | Part::Any => {}
+        }
+    }
+    Ok(true)
+}
+
+fn read_body<'r>(
+    parameters: &mut Parameters<'r>,
+    request: &HttpRequest<'r>,
+    headers: &Relevant<'r>,
+) -> Result<(), NotUnderstood> {
+    match request.body {
+        Body::Whole(b"") => Ok(()),
+        Body::Whole(body) => {
+            headers.check_json()?;
+            parameters.read_body(body)
+        }
+        // These methods have none, unless a header announces one.
+        Body::NotPassedOn if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !headers.announces_body() => {
+            Ok(())
+        }
+        Body::NotPassedOn => Err(NotUnderstood::new("the gateway did not pass on the body")),
+    }
+}
+
+fn source<'r>(rule: &SourceRule, parameters: &Parameters<'r>) -> Result<(SourceKind, Cow<'r, str>), NotUnderstood> {
+    let needed = |name: &str| parameters.get(name)?.ok_or_else(|| NotUnderstood::new(format!("`{name}` is missing")));
+    match rule {
+        SourceRule::Typed(rule) => {
+            let kind = match &*needed(&rule.kind)? {
+                "table" | "tileset" | "raster" => Named::Resource,
+                "query" => Named::QueryOrNamedSource,
+                _ => {
+                    let why = format!("`{}` is none of `table`, `tileset`, `raster` and `query`", rule.kind);
+                    return Err(NotUnderstood::new(why));
+                }
+            };
+            Ok(named(kind, needed(&rule.typed)?))
+        }
+        SourceRule::OneOf(rule) => {
+            let mut found = None;
+            for (name, kind) in rule.parameters() {
+                if let Some(text) = parameters.get(name)?
+                    && let Some((before, _, _)) = found.replace((name, kind, text))
+                {
+                    return Err(NotUnderstood::new(format!("`{before}` and `{name}` are both given")));
+                }
+            }
+            found.map(|(_, kind, text)| named(kind, text)).ok_or_else(|| {
+                let names: Vec<_> = rule.parameters().map(|(name, _)| format!("`{name}`")).collect();
+                NotUnderstood::new(format!("{} is missing", names.join(" or ")))
+            })
+        }
+    }
+}
+
+/// A source as `kind` names it (W3).
+fn named(kind: Named, text: Cow<'_, str>) -> (SourceKind, Cow<'_, str>) {
+    let kind = match kind {
+        Named::Resource => SourceKind::Resource,
+        Named::QueryOrNamedSource if NamedSource::is_named_source(&text) => SourceKind::NamedSource,
+        Named::Query | Named::QueryOrNamedSource => SourceKind::Query,
+    };
+    (kind, text)
+}

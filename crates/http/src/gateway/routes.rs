@@ -1,0 +1,292 @@
+//! Which paths mean what (W1): a table.
+
+use serde::Deserialize;
+
+use super::keys::{Keys, is_plain};
+use portcullis::model::Operation;
+
+/// The routes of a platform.
+///
+/// [`Routes::default`] are those of W1. Others are written in the same form, as JSON:
+///
+/// ```
+/// use portcullis_http::gateway::Routes;
+///
+/// let routes = Routes::from_json(r#"{
+///     "base_segment": "v3",
+///     "routes": [
+///         {"path": "/v3/maps/{connection}/table/**", "api": "maps", "sources": [{"resource": "name"}]},
+///         {"path": "/v3/sql/{connection}/query", "api": "sql", "sources": [{"query_or_named_source": "q"}]},
+///         {"path": "/v3/stats/{connection}/{source}/{column}", "api": "maps"}
+///     ],
+///     "passed_through": ["/healthz"]
+/// }"#)?;
+/// # Ok::<(), portcullis_http::gateway::RoutesError>(())
+/// ```
+///
+/// - `base_segment`: a path is read from the first segment that is exactly this one on. Without it, from its beginning.
+/// - `path`: segments that stand as they are, `{connection}`, `{source}` (a resource), any other `{name}` for any one
+///   segment, and at the end `**` for anything below. The first route that fits a path is its route.
+/// - `api`, and `operation`: `query` (unless said otherwise) or `model`.
+/// - `sources`: one object for each source, which names the parameter that it stands in: `resource`, `query` or
+///   `query_or_named_source` (W3); of several, just one must be given. `{"typed": "source", "type": "type"}`: parameter
+///   `source` is a resource where parameter `type` is `table`, `tileset` or `raster`, and a query or named source where it is `query`.
+/// - `without`: parameters that may not be given.
+/// - `undecided` in the stead of all these: tokens do not decide about it; it is not understood unless it is passed through.
+/// - `passed_through`: prefixes of paths that no other route fits, let through undecided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routes {
+    // INVARIANT: validated.
+    pub(super) base_segment: Option<Box<str>>,
+    pub(super) list: Vec<Route>,
+    pub(super) passed_through: Vec<Vec<Box<str>>>,
+}
+
+/// Routes that are not valid: where, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct RoutesError(Box<str>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Route {
+    pub(super) path: Vec<Part>,
+    /// Whether anything may come below.
+    pub(super) below: bool,
+    /// `None` if undecided.
+    pub(super) asks: Option<Asks>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Part {
+    Literal(Box<str>),
+    Connection,
+    Source,
+    Any,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asks {
+    pub(super) api: Box<str>,
+    pub(super) operation: Operation,
+    pub(super) sources: Vec<SourceRule>,
+    pub(super) without: Vec<Box<str>>,
+    /// The keys of all these parameters.
+    pub(super) keys: Keys,
+}
+
+impl Asks {
+    /// Whether parameters play a part, which may stand in the body.
+    pub(super) fn reads_parameters(&self) -> bool {
+        !self.sources.is_empty() || !self.without.is_empty()
+    }
+}
+
+/// Where a source stands: the parameters, just one of which must be given.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub(super) enum SourceRule {
+    Typed(Typed),
+    OneOf(OneOf),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Typed {
+    pub(super) typed: Box<str>,
+    #[serde(rename = "type")]
+    pub(super) kind: Box<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OneOf {
+    pub(super) resource: Option<Box<str>>,
+    pub(super) query: Option<Box<str>>,
+    pub(super) query_or_named_source: Option<Box<str>>,
+}
+
+/// The table as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    base_segment: Option<Box<str>>,
+    routes: Vec<WrittenRoute>,
+    #[serde(default)]
+    passed_through: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRoute {
+    path: String,
+    api: Option<Box<str>>,
+    operation: Option<String>,
+    #[serde(default)]
+    sources: Vec<SourceRule>,
+    #[serde(default)]
+    without: Vec<Box<str>>,
+    #[serde(default)]
+    undecided: bool,
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        // A test reads it; a table that could not be read would understand nothing.
+        Self::from_json(include_str!("routes.json")).unwrap_or(Self {
+            base_segment: None,
+            list: Vec::new(),
+            passed_through: Vec::new(),
+        })
+    }
+}
+
+impl Routes {
+    /// Reads a table.
+    ///
+    /// # Errors
+    ///
+    /// Where `text` is not JSON, not a table of routes, or a route of it cannot be right.
+    pub fn from_json(text: &str) -> Result<Self, RoutesError> {
+        let written: Written = serde_json::from_str(text).map_err(|error| RoutesError(error.to_string().into()))?;
+        if let Some(base) = &written.base_segment {
+            literal(base).map_err(|why| RoutesError::at("base_segment", &why))?;
+        }
+        let base = written.base_segment.as_deref();
+        let mut routes = Vec::with_capacity(written.routes.len());
+        for (at, route) in written.routes.into_iter().enumerate() {
+            let read = route.read(base).map_err(|why| RoutesError::at(&format!("routes[{at}]"), &why))?;
+            if routes.iter().any(|other: &Route| other.path == read.path && other.below == read.below) {
+                return Err(RoutesError::at(&format!("routes[{at}]"), "an earlier route has the same path"));
+            }
+            routes.push(read);
+        }
+        let mut passed_through = Vec::with_capacity(written.passed_through.len());
+        for (at, prefix) in written.passed_through.iter().enumerate() {
+            let prefix = prefix_of(prefix).map_err(|why| RoutesError::at(&format!("passed_through[{at}]"), &why))?;
+            passed_through.push(prefix);
+        }
+        Ok(Self { base_segment: written.base_segment, list: routes, passed_through })
+    }
+
+    /// Lets paths below `prefix` pass undecided, where no other route fits.
+    ///
+    /// # Errors
+    ///
+    /// If it is not a path of segments that stand as they are.
+    pub fn pass_through(&mut self, prefix: &str) -> Result<(), RoutesError> {
+        self.passed_through.push(prefix_of(prefix).map_err(|why| RoutesError(why.into()))?);
+        Ok(())
+    }
+}
+
+fn prefix_of(prefix: &str) -> Result<Vec<Box<str>>, String> {
+    segments(prefix)?.map(literal).collect()
+}
+
+impl RoutesError {
+    fn at(place: &str, why: &str) -> Self {
+        Self(format!("{place}: {why}").into())
+    }
+}
+
+impl WrittenRoute {
+    fn read(self, base: Option<&str>) -> Result<Route, String> {
+        let (path, below) = match self.path.strip_suffix("/**") {
+            Some(path) => (path, true),
+            None => (self.path.as_str(), false),
+        };
+        let path = segments(path)?.map(part).collect::<Result<Vec<_>, _>>()?;
+        if let Some(base) = base
+            && path.first() != Some(&Part::Literal(base.into()))
+        {
+            return Err(format!("`path`: expected to begin with the base segment, `/{base}/`"));
+        }
+        for once in [Part::Connection, Part::Source] {
+            if path.iter().filter(|part| **part == once).count() > 1 {
+                return Err("`path`: `{connection}` and `{source}` may stand in it only once".to_owned());
+            }
+        }
+        if self.undecided {
+            if self.api.is_some() || self.operation.is_some() || !self.sources.is_empty() || !self.without.is_empty() {
+                return Err("`undecided`: nothing else may be said of the route".to_owned());
+            }
+            return Ok(Route { path, below, asks: None });
+        }
+        let api = self.api.filter(|api| !api.is_empty()).ok_or("`api` is missing")?;
+        let operation = match self.operation.as_deref() {
+            None => Operation::Query,
+            Some(name) => Operation::from_name(name).ok_or("`operation`: expected `query` or `model`")?,
+        };
+        if self.sources.iter().any(|rule| rule.names().next().is_none()) {
+            return Err("`sources`: expected the name of a parameter for each".to_owned());
+        }
+        let names = || self.sources.iter().flat_map(SourceRule::names).chain(self.without.iter().map(|name| &**name));
+        if let Some(name) = names().find(|name| !is_plain(name)) {
+            return Err(format!(
+                "`{name}` is not the name of a parameter: expected ASCII letters, digits, `_`, `.` and `-`"
+            ));
+        }
+        let keys = Keys::new(names());
+        let sourced = !self.sources.is_empty() || path.contains(&Part::Source);
+        if sourced && !path.contains(&Part::Connection) {
+            return Err("`path`: a route with sources needs `{connection}`".to_owned());
+        }
+        let asks = Asks { api, operation, sources: self.sources, without: self.without, keys };
+        Ok(Route { path, below, asks: Some(asks) })
+    }
+}
+
+impl SourceRule {
+    /// The names of all its parameters.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (typed, one_of) = match self {
+            Self::Typed(rule) => (Some([&*rule.typed, &*rule.kind]), None),
+            Self::OneOf(rule) => (None, Some(rule.parameters().map(|(name, _)| name))),
+        };
+        typed.into_iter().flatten().chain(one_of.into_iter().flatten())
+    }
+}
+
+impl OneOf {
+    /// The parameters that may hold the source, and whether each may name a named source, or is a resource.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, Named)> {
+        [
+            (&self.resource, Named::Resource),
+            (&self.query, Named::Query),
+            (&self.query_or_named_source, Named::QueryOrNamedSource),
+        ]
+        .into_iter()
+        .filter_map(|(name, kind)| name.as_deref().map(|name| (name, kind)))
+    }
+}
+
+/// How the text of a parameter names a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    Resource,
+    Query,
+    QueryOrNamedSource,
+}
+
+fn segments(path: &str) -> Result<std::str::Split<'_, char>, String> {
+    path.strip_prefix('/').map(|path| path.split('/')).ok_or_else(|| "expected a path that begins with `/`".to_owned())
+}
+
+fn part(text: &str) -> Result<Part, String> {
+    match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        Some("connection") => Ok(Part::Connection),
+        Some("source") => Ok(Part::Source),
+        Some(name) if !name.is_empty() && !name.contains(['{', '}']) => Ok(Part::Any),
+        _ => literal(text).map(Part::Literal),
+    }
+}
+
+fn literal(text: &str) -> Result<Box<str>, String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    if !text.is_empty() && text != "." && text != ".." && text.bytes().all(plain) {
+        return Ok(text.into());
+    }
+    Err(format!(
+        "`{text}` is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`, or `{{name}}`, or `**` at the end"
+    ))
+}

@@ -1,0 +1,13 @@
+//! HTTP on both sides of a decision: reads an HTTP request into an authorization request, and writes the decision as an
+//! HTTP response or as JSON.
+//!
+//! - [`gateway`]: the request reader.
+//! - [`wire`]: requests and decisions as JSON.
+//! - [`answer`]: responses, with their headers.
+//! - [`tower`]: the layer for axum and hyper gateways.
+#![forbid(unsafe_code)]
+
+pub mod answer;
+pub mod gateway;
+pub mod tower;
+pub mod wire;

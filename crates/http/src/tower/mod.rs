@@ -1,0 +1,228 @@
+//! The layer by which a gateway in Rust decides its requests in its own process: one line in axum, hyper or whatever
+//! is made of `tower` services.
+//!
+//! ```
+//! use axum::{Extension, Router, routing::get};
+//! use portcullis_http::tower::{Allowed, AuthorizeLayer};
+//! # fn load() -> Result<portcullis::Snapshot, Box<dyn std::error::Error>> {
+//! #     Ok(portcullis::Snapshot::compile(&portcullis_document::read_policy("[]")?, &portcullis::Options::default())?)
+//! # }
+//!
+//! let authorizer = portcullis::Authorizer::new(load()?);
+//! let app: Router = Router::new()
+//!     .route("/v3/maps/{connection}/table", get(async |Extension(allowed): Extension<Allowed>| allowed.token_id().to_owned()))
+//!     .layer(AuthorizeLayer::new(authorizer.clone()));
+//! // Whenever the policy changes; the layer decides by it from then on.
+//! authorizer.swap(load()?);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! It reads a request as the sidecar does (W1 to W4, W6) and decides it by the authorizer's current snapshot. A denial is
+//! answered at once, with the sidecar's status, body and headers, and never reaches what is inside; [`Denied`] stands in the
+//! answer's extensions for access logs. Without a policy every answer is 503.
+//!
+//! What is allowed goes on with [`Allowed`] in its extensions and with the headers that the sidecar has gateways set; whatever else
+//! a client called `x-portcullis-…` is taken away. Paths, and preflights, that the operator lets pass go on without [`Allowed`].
+//! By default no preflight goes on: those of the web sites of [`AuthorizeLayer::cors`] are answered at once.
+//!
+//! A body is read before the decision only where a source may stand in it, up to a limit, and is then handed on as it came, without trailers. How long
+//! it may take is the gateway's affair: put a timeout around the layer.
+//!
+//! The URL that is decided is the request's own. Put the layer where that is the one that is passed on: not inside of what
+//! rewrites or strips paths, nor outside of it.
+
+mod body;
+mod extensions;
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, ORIGIN};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Request, Response};
+use http_body_util::{Either, Full};
+use tower_layer::Layer;
+use tower_service::Service;
+
+pub use crate::answer::Cors;
+use body::without_trailers;
+pub use body::{ReadBody, RequestBody, ResponseBody, WithoutTrailers};
+pub use extensions::{Allowed, Denied};
+
+use crate::answer::{Answers, OWN, Verdict};
+use crate::gateway::{Body, Headers, HttpRequest, Reader, Reading};
+use portcullis::authorizer::{Authorizer, Clock, SystemClock};
+
+/// Decides requests before the services that it is put around. See the [module](self).
+#[derive(Debug, Clone)]
+pub struct AuthorizeLayer<C = SystemClock> {
+    rules: Rules<C>,
+}
+
+/// A service whose requests are decided first.
+#[derive(Debug, Clone)]
+pub struct Authorize<S, C = SystemClock> {
+    inner: S,
+    rules: Arc<Rules<C>>,
+}
+
+#[derive(Debug, Clone)]
+struct Rules<C> {
+    authorizer: Authorizer,
+    clock: C,
+    reader: Reader,
+    answers: Answers,
+    body_bytes: usize,
+}
+
+impl AuthorizeLayer {
+    /// Decides by what is current in `authorizer`, with the built-in routes and the system's clock.
+    pub fn new(authorizer: Authorizer) -> Self {
+        let (reader, answers) = (Reader::default(), Answers::default());
+        Self { rules: Rules { authorizer, clock: SystemClock, reader, answers, body_bytes: 1 << 20 } }
+    }
+}
+
+impl<C> AuthorizeLayer<C> {
+    /// Reads requests with `reader`: other routes, or other choices.
+    #[must_use]
+    pub fn reader(mut self, reader: Reader) -> Self {
+        self.rules.reader = reader;
+        self
+    }
+
+    /// Answers the preflights of these web sites, and lets browsers on them read why a request is denied. None by default.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.rules.answers = Answers { cors };
+        self
+    }
+
+    /// Reads bodies up to so many bytes, and answers 413 to longer ones. 1 MiB unless said.
+    #[must_use]
+    pub fn body_bytes(mut self, most: usize) -> Self {
+        self.rules.body_bytes = most;
+        self
+    }
+
+    /// Decides at the time that `clock` tells.
+    #[must_use]
+    pub fn clock<D: Clock>(self, clock: D) -> AuthorizeLayer<D> {
+        let Rules { authorizer, clock: _, reader, answers, body_bytes } = self.rules;
+        AuthorizeLayer { rules: Rules { authorizer, clock, reader, answers, body_bytes } }
+    }
+}
+
+impl<S, C: Clone> Layer<S> for AuthorizeLayer<C> {
+    type Service = Authorize<S, C>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Authorize { inner, rules: Arc::new(self.rules.clone()) }
+    }
+}
+
+impl<S, B, R, C> Service<Request<B>> for Authorize<S, C>
+where
+    S: Service<Request<RequestBody<B>>, Response = Response<R>, Future: Send> + Clone + Send + 'static,
+    B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+    C: Clock + Send + Sync + 'static,
+{
+    type Response = Response<ResponseBody<R>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        // The service that was found ready is the one to call; its clone may not be.
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let rules = Arc::clone(&self.rules);
+        Box::pin(async move {
+            match rules.pass(request).await {
+                Ok(request) => Ok(inner.call(request).await?.map(Either::Right)),
+                Err(answer) => Ok(answer.map(Either::Left)),
+            }
+        })
+    }
+}
+
+impl<C: Clock> Rules<C> {
+    /// The request as it goes on, or the answer to it.
+    async fn pass<B>(&self, request: Request<B>) -> Result<Request<RequestBody<B>>, Response<Full<Bytes>>>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let is_empty = body.is_end_stream();
+        let body = if !is_empty && self.reader.needs_body(parts.method.as_str(), target(&parts)) {
+            Either::Left(ReadBody::read(body, self.body_bytes).await?)
+        } else {
+            Either::Right(without_trailers(body))
+        };
+        let verdict = self.decide(
+            &parts,
+            match &body {
+                Either::Left(read) => Body::Whole(read.bytes()),
+                Either::Right(_) if is_empty => Body::Whole(b""),
+                Either::Right(_) => Body::NotPassedOn,
+            },
+        );
+        if !verdict.is_yes() {
+            let mut answer = self.answers.response(&verdict, parts.headers.get(ORIGIN));
+            answer.extensions_mut().extend(Denied::of(verdict));
+            return Err(answer);
+        }
+        tell(&mut parts.headers, self.answers.headers(&verdict, None));
+        parts.extensions.extend(Allowed::of(verdict));
+        Ok(Request::from_parts(parts, body))
+    }
+
+    fn decide(&self, parts: &Parts, body: Body<'_>) -> Verdict {
+        let current = self.authorizer.current();
+        let (method, headers) = (parts.method.as_str(), &Sent(&parts.headers));
+        match self.reader.read(&HttpRequest { method, target: target(parts), headers, body }) {
+            Ok(Reading::Access(access)) => {
+                let (token_id, decision) =
+                    current.decide_identified(&access.request(&access.sources()), self.clock.now());
+                Verdict::of(&decision, current.number(), token_id)
+            }
+            Ok(Reading::PassedThrough) => Verdict::pass(current.number()),
+            Ok(Reading::Preflight(preflight)) if preflight.passes => Verdict::pass(current.number()),
+            Ok(Reading::Preflight(preflight)) => {
+                Verdict::of_preflight(preflight.origin, &self.answers.cors, current.number())
+            }
+            Err(why) => Verdict::not_understood(why.to_string().into(), current.number()),
+        }
+    }
+}
+
+/// Path and query; nothing, which is not understood, where there is none.
+fn target(parts: &Parts) -> &str {
+    parts.uri.path_and_query().map_or("", PathAndQuery::as_str)
+}
+
+/// Puts our headers in the place of those that a client sent under such names. None of ours is empty.
+fn tell(headers: &mut HeaderMap, ours: HeaderMap) {
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
+    for name in forged {
+        headers.remove(name);
+    }
+    headers.extend(ours.into_iter().filter(|(_, value)| !value.is_empty()));
+}
+
+/// The headers that a client sent.
+struct Sent<'h>(&'h HeaderMap);
+
+impl Headers for Sent<'_> {
+    fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
+        for (name, value) in self.0 {
+            visit(name.as_str(), value.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Requests that were decided before, to be decided again: lines of a decision log.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::{Error, IgnoredAny, MapAccess};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::body::{Body, KEYS, SOURCE_KEYS, WireSource, instant, set, text, unknown, wrong};
+use super::request::{WireError, WireRequest};
+use portcullis::base::Timestamp;
+use portcullis::decision::{Decision, Reason, Replay, Request, Source};
+use portcullis::query::QueryDigest;
+use portcullis_document::definition::{Element, Lenient, Name, Text};
+
+/// The version of log lines.
+const LOG: u64 = 1;
+
+/// What names a query without its text.
+const QUERY_SHA256: &str = "query_sha256";
+
+/// What stands for a query that is kept neither as text nor as digest.
+const QUERY_BYTES: &str = "query_bytes";
+
+/// A request for whoever may name a token by its id: a request as [`WireRequest`] reads it with `token_id` in the stead of
+/// `token`, or a line of a decision log. Never for a client: an id is no secret.
+///
+/// ```
+/// use portcullis::decision::{Reason, Replay};
+/// use portcullis_http::wire::{ReplayRequest, Replayed};
+/// use portcullis::Snapshot;
+///
+/// let line = br#"{"log":1,"time":"2026-11-24T12:00:00Z","generation":7,"token_id":"a","api":"maps","connection":"dw",
+///     "sources":[{"resource":"db.t"}],"decision":"allow","grants":[0],"ns":812}"#;
+/// let request = ReplayRequest::read(line)?;
+/// let nothing = Snapshot::default();
+/// match request.decide(&Replay::new(&nothing), "2026-11-25".parse()?) {
+///     Replayed::Decided(decision) => assert_eq!(decision.reason(), Some(Reason::TokenUnknown)),
+///     Replayed::Skipped(why) => panic!("{why}"),
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ReplayRequest<'t> {
+    id: Option<&'t RawValue>,
+    /// `None` where it was not understood when it was logged.
+    request: Option<WireRequest<'t>>,
+    token_id: Option<Text<'t>>,
+    /// Sources whose text is not there, by their place.
+    hidden: SmallVec<[(usize, Hidden); 1]>,
+    /// Whether the referer is only the origin of what the client sent.
+    referer_cut: bool,
+    logged: Option<Logged>,
+    sampled: bool,
+    is_use: bool,
+}
+
+/// How a request was decided when it was logged: denied for a reason, or allowed.
+pub type Logged = Result<(), Reason>;
+
+/// What came of a request that is decided again.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Replayed<'s> {
+    /// Just what would have been decided by the snapshot.
+    Decided(Decision<'s>),
+    /// Why that cannot be told.
+    Skipped(&'static str),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hidden {
+    Digest(QueryDigest),
+    Lost,
+}
+
+/// What says that an object is a line of a log.
+#[derive(Deserialize)]
+struct Marker {
+    log: Option<u64>,
+}
+
+impl<'t> ReplayRequest<'t> {
+    /// Reads one request. Linear in the length of `text`.
+    ///
+    /// # Errors
+    ///
+    /// Where `text` is not JSON, or not the JSON object of a request or log line.
+    pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
+        // Only a line that says `log` may be one.
+        let marked = memchr::memmem::find(text, b"\"log\"").and_then(|_| serde_json::from_slice::<Marker>(text).ok());
+        match marked.and_then(|marker| marker.log) {
+            Some(LOG) => Self::of(WireError::reading::<ReplayBody<'t, true>>(text)?.0),
+            Some(_) => Err(WireError::whole(format!("`log`: expected {LOG}: the log is of another version"))),
+            None => Self::of(WireError::reading::<ReplayBody<'t, false>>(text)?.0),
+        }
+    }
+
+    fn of(keys: Keys<'t>) -> Result<Self, WireError> {
+        let Keys { mut body, time, evaluated_at, token_id, hidden, referer_cut, decision, reason, sampled, log } = keys;
+        if body.now.is_some() && (time.is_some() || evaluated_at.is_some()) {
+            return Err(WireError::whole("`time` or `now` is given more than once"));
+        }
+        body.now = body.now.or(evaluated_at).or(time);
+        let logged = match (decision.as_deref(), reason.as_deref()) {
+            (Some("allow"), _) => Some(Ok(())),
+            (Some("deny"), Some(code)) => Reason::ALL.into_iter().find(|reason| reason.code() == code).map(Err),
+            _ => None,
+        };
+        let id = body.id;
+        if body.token.is_some() && token_id.is_some() {
+            return Err(WireError::whole("`token` and `token_id` are both given: leave one out"));
+        }
+        // Of a preflight there is no decision.
+        let understood = decision.as_deref() != Some("none") && logged != Some(Err(Reason::RequestNotUnderstood));
+        let request = match (understood, log) {
+            (false, _) => None,
+            (true, Some(_)) => Some(WireRequest::of_any(body)?),
+            (true, None) => Some(WireRequest::of(body)?),
+        };
+        let is_use = evaluated_at.is_none();
+        Ok(Self { id, request, token_id, hidden, referer_cut, logged, sampled, is_use })
+    }
+
+    /// What identifies the request to who asks, as it is written.
+    pub fn id(&self) -> Option<&'t RawValue> {
+        self.id
+    }
+
+    /// How it was decided when it was logged; `None` if that is not known.
+    pub fn logged(&self) -> Option<Logged> {
+        self.logged
+    }
+
+    /// The id of the token, where it is named by that.
+    pub fn token_id(&self) -> Option<&str> {
+        self.token_id.as_deref()
+    }
+
+    /// When it is to be decided, where it says so: of a line of a log, when it was.
+    pub fn at(&self) -> Option<Timestamp> {
+        self.request.as_ref().and_then(WireRequest::now)
+    }
+
+    /// What is asked for, without credential and sources; `None` where it was not understood.
+    pub fn request(&self) -> Option<Request<'_>> {
+        self.request.as_ref().map(|request| request.with(&[]))
+    }
+
+    /// Its sources, in order. `None` for a query of which only the digest is known, and that nobody is granted.
+    pub fn sources<'r, 's: 'r>(&'r self, replay: &Replay<'s>) -> Vec<Option<Source<'r>>> {
+        let Some(request) = &self.request else { return Vec::new() };
+        let mut sources: Vec<_> = request.sources().into_iter().map(Some).collect();
+        for (at, hidden) in &self.hidden {
+            let text = match hidden {
+                Hidden::Digest(digest) => replay.query(digest),
+                Hidden::Lost => None,
+            };
+            if let Some(source) = sources.get_mut(*at) {
+                *source = text.map(Source::Query);
+            }
+        }
+        sources
+    }
+
+    /// Whether the log it is from holds only a part of what was allowed.
+    pub fn is_sampled(&self) -> bool {
+        self.sampled
+    }
+
+    /// Whether its token was used: not where the caller asked about another instant than the present.
+    pub fn is_use(&self) -> bool {
+        self.is_use
+    }
+
+    /// Decides it by a snapshot: at the instant that it names, or it was logged at, else `now`.
+    pub fn decide<'s>(&self, replay: &Replay<'s>, now: Timestamp) -> Replayed<'s> {
+        self.decided(replay, now, false)
+    }
+
+    /// As [`decide`](Self::decide), to tell which grants a request needs that was allowed when it was logged: a referer that is
+    /// not in the log was accepted then, and is taken for accepted still.
+    pub fn decide_grants<'s>(&self, replay: &Replay<'s>, now: Timestamp) -> Replayed<'s> {
+        self.decided(replay, now, true)
+    }
+
+    fn decided<'s>(&self, replay: &Replay<'s>, now: Timestamp, trusting: bool) -> Replayed<'s> {
+        let Some(request) = &self.request else {
+            return Replayed::Skipped("what was asked for was not understood when it was logged");
+        };
+        let mut sources = request.sources();
+        for &(at, hidden) in &self.hidden {
+            let Hidden::Digest(digest) = hidden else {
+                return Replayed::Skipped("a query is too long to be in the log");
+            };
+            // A query that nobody is granted decides as any other that nobody is granted.
+            if let (Some(text), Some(source)) = (replay.query(&digest), sources.get_mut(at)) {
+                *source = Source::Query(text);
+            }
+        }
+        let now = request.now().unwrap_or(now);
+        let Some(token_id) = &self.token_id else {
+            return match self.logged {
+                Some(Err(Reason::TokenUnknown)) => {
+                    Replayed::Skipped("a token was presented that was unknown, and is not in the log")
+                }
+                Some(Err(Reason::PolicyUnavailable)) => {
+                    Replayed::Skipped("which token was presented is not in the log: there was no policy")
+                }
+                _ => Replayed::Decided(portcullis::decision::decide(replay.snapshot(), &request.with(&sources), now)),
+            };
+        };
+        let request = request.with(&sources);
+        let decision = replay.decide(token_id, &request, now);
+        if !(self.referer_cut
+            && decision.reason() == Some(Reason::RefererNotAllowed)
+            && replay.reads_referer_paths(token_id))
+        {
+            return Replayed::Decided(decision);
+        }
+        if trusting && self.logged == Some(Ok(())) {
+            return Replayed::Decided(replay.decide_past_referer(token_id, &request, now));
+        }
+        Replayed::Skipped("only the origin of the referer is in the log, and the token looks at its path")
+    }
+}
+
+/// What stands in the object.
+#[derive(Default)]
+struct Keys<'t> {
+    body: Body<'t>,
+    log: Option<u64>,
+    time: Option<Timestamp>,
+    evaluated_at: Option<Timestamp>,
+    token_id: Option<Text<'t>>,
+    hidden: SmallVec<[(usize, Hidden); 1]>,
+    referer_cut: bool,
+    decision: Option<Text<'t>>,
+    reason: Option<Text<'t>>,
+    sampled: bool,
+}
+
+/// A request or, where `LOG`, a line of a log, which may have keys that are not known here: those who ship logs add some.
+struct ReplayBody<'t, const LOG: bool>(Keys<'t>);
+
+impl<'t, const LOG: bool> Lenient<'t> for ReplayBody<'t, LOG> {
+    const EXPECTED: &'static str = Body::EXPECTED;
+
+    fn from_object<A: MapAccess<'t>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let mut keys = Keys::default();
+        while let Some(Name(key)) = map.next_key()? {
+            match &*key {
+                "token_id" => set(&mut keys.token_id, &key, text(&key, &mut map)?)?,
+                "sources" => keys.sources(map.next_value()?)?,
+                "log" if LOG => set(&mut keys.log, &key, map.next_value()?)?,
+                "time" if LOG => set(&mut keys.time, &key, instant(&text(&key, &mut map)?)?)?,
+                "evaluated_at" if LOG => set(&mut keys.evaluated_at, &key, instant(&text(&key, &mut map)?)?)?,
+                "decision" if LOG => set(&mut keys.decision, &key, text(&key, &mut map)?)?,
+                "reason" if LOG => set(&mut keys.reason, &key, text(&key, &mut map)?)?,
+                "sample" if LOG => {
+                    map.next_value::<IgnoredAny>()?;
+                    keys.sampled = true;
+                }
+                "referer_cut" if LOG => keys.referer_cut = map.next_value()?,
+                known if !LOG || KEYS.contains(&known) => keys.body.entry(known, &mut map)?,
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Some(Self(keys)))
+    }
+}
+
+impl<'t> Keys<'t> {
+    fn sources<E: Error>(&mut self, list: Element<Vec<Element<ReplaySource<'t>>>>) -> Result<(), E> {
+        self.body.source("sources")?;
+        let Element::Found(elements) = list else {
+            return Err(E::custom("`sources`: expected a list of objects"));
+        };
+        for element in elements {
+            let (source, hidden) = match element {
+                Element::Found(ReplaySource::Shown(source)) => (source, None),
+                // A text that nobody is granted: none is a digest in quotes.
+                Element::Found(ReplaySource::Hidden(hidden)) => {
+                    let text = match hidden {
+                        Hidden::Digest(digest) => format!("select '{digest}'"),
+                        Hidden::Lost => String::new(),
+                    };
+                    (WireSource::Query(Cow::Owned(text)), Some(hidden))
+                }
+                Element::Wrong(found) => return Err(wrong("sources", ReplaySource::EXPECTED, &found)),
+                Element::Unread(error) => return Err(E::custom(error)),
+                Element::Rest(_) => return Err(E::custom("too many elements are malformed")),
+            };
+            self.hidden.extend(hidden.map(|hidden| (self.body.sources.len(), hidden)));
+            self.body.sources.push(source);
+        }
+        Ok(())
+    }
+}
+
+/// One source of a list.
+enum ReplaySource<'t> {
+    Shown(WireSource<'t>),
+    Hidden(Hidden),
+}
+
+impl<'t> Lenient<'t> for ReplaySource<'t> {
+    const EXPECTED: &'static str = "an object with one of `resource`, `query`, `named_source` and `query_sha256`";
+
+    fn from_object<A: MapAccess<'t>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let expected = || A::Error::custom(format_args!("`sources`: expected {}", Self::EXPECTED));
+        let mut source = None;
+        while let Some(Name(key)) = map.next_key()? {
+            let read = match &*key {
+                QUERY_SHA256 => {
+                    let digest = text(&key, &mut map)?.parse();
+                    let digest = digest.map_err(|error| A::Error::custom(format_args!("`{QUERY_SHA256}`: {error}")))?;
+                    Self::Hidden(Hidden::Digest(digest))
+                }
+                QUERY_BYTES => {
+                    map.next_value::<IgnoredAny>()?;
+                    Self::Hidden(Hidden::Lost)
+                }
+                key if SOURCE_KEYS.contains(&key) => Self::Shown(WireSource::new(key, text(key, &mut map)?)),
+                key => return Err(unknown(key, &SOURCE_KEYS)),
+            };
+            if source.replace(read).is_some() {
+                return Err(expected());
+            }
+        }
+        source.map(Some).ok_or_else(expected)
+    }
+}

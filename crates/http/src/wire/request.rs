@@ -1,0 +1,161 @@
+//! A request, read.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use super::body::{Body, WireSource};
+use portcullis::base::Timestamp;
+use portcullis::decision::{Credential, Request, Source, Sources};
+use portcullis::model::Operation;
+use portcullis_document::definition::{Element, Lenient};
+
+/// The API whose requests name no source (N8.3).
+const SOURCELESS: &str = "lds";
+
+/// The API that tells operations apart (N8.3).
+const OPERATED: &str = "sql";
+
+/// A request as JSON. Borrows from its text what is written there without escapes.
+pub struct WireRequest<'t> {
+    id: Option<&'t RawValue>,
+    token: Cow<'t, str>,
+    api: Cow<'t, str>,
+    operation: Operation,
+    connection: Cow<'t, str>,
+    sources: SmallVec<[WireSource<'t>; 1]>,
+    referer: Option<Cow<'t, str>>,
+    now: Option<Timestamp>,
+}
+
+/// Text that is not a request. Its message repeats no token and no source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WireError {
+    message: Box<str>,
+    line: usize,
+    // 0 where the object as a whole is wrong.
+    column: usize,
+}
+
+impl<'t> WireRequest<'t> {
+    /// Reads one request. Linear in the length of `text`.
+    ///
+    /// # Errors
+    ///
+    /// Where `text` is not JSON, or not the JSON object of a request.
+    pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
+        Self::of(WireError::reading(text)?)
+    }
+
+    pub(super) fn of(body: Body<'t>) -> Result<Self, WireError> {
+        let sourceless = body.api.as_deref() == Some(SOURCELESS);
+        if body.operation.is_some() && body.api.as_deref().is_some_and(|api| api != OPERATED) {
+            return Err(WireError::whole(format!("`operation` is for the api `{OPERATED}` only: leave it out")));
+        }
+        if body.api.is_some() && body.connection.is_none() && !sourceless {
+            return Err(WireError::missing("connection"));
+        }
+        if body.api.is_some() && body.sources.is_empty() && !sourceless {
+            return Err(WireError::whole(
+                "the source is missing: expected one of `resource`, `query`, `named_source` and `sources`",
+            ));
+        }
+        Self::of_any(body)
+    }
+
+    /// The same of what was decided already, whatever it lacks.
+    pub(super) fn of_any(body: Body<'t>) -> Result<Self, WireError> {
+        let api = body.api.ok_or_else(|| WireError::missing("api"))?;
+        Ok(Self {
+            id: body.id,
+            token: body.token.unwrap_or_default(),
+            api,
+            operation: body.operation.unwrap_or_default(),
+            connection: body.connection.unwrap_or_default(),
+            sources: body.sources,
+            referer: body.referer,
+            now: body.now,
+        })
+    }
+
+    /// What identifies the request to who asked, as it is written.
+    pub fn id(&self) -> Option<&'t RawValue> {
+        self.id
+    }
+
+    /// When to decide, if the request says so.
+    pub fn now(&self) -> Option<Timestamp> {
+        self.now
+    }
+
+    /// What is read or written, to be lent to [`WireRequest::with`].
+    pub fn sources(&self) -> SmallVec<[Source<'_>; 4]> {
+        self.sources.iter().map(WireSource::as_source).collect()
+    }
+
+    /// The request for a decision, with the sources that [`WireRequest::sources`] returned.
+    pub fn with<'a>(&'a self, sources: &'a [Source<'a>]) -> Request<'a> {
+        let credential = if self.token.is_empty() { Credential::Missing } else { Credential::Secret(&self.token) };
+        Request {
+            credential,
+            api: &self.api,
+            operation: self.operation,
+            connection: &self.connection,
+            sources: match sources {
+                [source] => Sources::One(*source),
+                many => Sources::Many(many),
+            },
+            referer: self.referer.as_deref(),
+        }
+    }
+}
+
+impl fmt::Debug for WireRequest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The request for a decision hides the secret.
+        self.with(&self.sources()).fmt(f)
+    }
+}
+
+impl WireError {
+    /// The object that `text` is.
+    pub(super) fn reading<'t, T: Lenient<'t>>(text: &'t [u8]) -> Result<T, Self> {
+        match serde_json::from_slice(text) {
+            Ok(Element::Found(object)) => Ok(object),
+            Ok(Element::Wrong(found)) => Err(Self::whole(format!("expected {}, found {found}", T::EXPECTED))),
+            Ok(Element::Unread(error)) => Err(Self::whole(error.message())),
+            Ok(Element::Rest(_)) => Err(Self::whole("too many elements are malformed")),
+            Err(error) => Err(Self::of(&error)),
+        }
+    }
+
+    fn missing(key: &str) -> Self {
+        Self::whole(format!("`{key}` is missing"))
+    }
+
+    pub(super) fn whole(message: impl Into<Box<str>>) -> Self {
+        Self { message: message.into(), line: 1, column: 0 }
+    }
+
+    fn of(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let message = message.strip_suffix(&place).unwrap_or(&message).into();
+        Self { message, line: error.line(), column: error.column() }
+    }
+}
+
+impl std::error::Error for WireError {}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        match (self.line, self.column) {
+            (_, 0) => Ok(()),
+            (0 | 1, column) => write!(f, " (column {column})"),
+            (line, column) => write!(f, " (line {line} column {column})"),
+        }
+    }
+}

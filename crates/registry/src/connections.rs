@@ -1,0 +1,222 @@
+//! Connections: everybody's.
+
+use super::definition::{Draft, settle};
+use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
+use super::record::{Connection, Grant, Token};
+use super::storage::{Records, Which};
+use super::{Actor, Registry, Subject, check_text};
+use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
+use portcullis::name::Dialect;
+
+impl Registry {
+    /// Every connection, by name.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn connections(&mut self) -> Result<Vec<Connection>> {
+        self.storage.read()?.connections()
+    }
+
+    /// The connection of that name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the database fails.
+    pub fn connection(&mut self, name: &str) -> Result<Connection> {
+        find(&mut *self.storage.read()?, name)
+    }
+
+    /// Adds a connection.
+    ///
+    /// # Errors
+    ///
+    /// If the name is taken or unfit, the dialect is unknown, or it has no `case_sensitive`.
+    pub fn add_connection(
+        &mut self,
+        actor: &Actor,
+        name: &str,
+        dialect: &str,
+        case_sensitive: Option<bool>,
+        named_sources_only: bool,
+    ) -> Result<Connection> {
+        check_text("connection's name", name)?;
+        if name.contains(',') || name.trim() != name {
+            let help =
+                "write a name without commas and without spaces around it: grants are written `connection,source`";
+            return Err(invalid(format!("{} is not a connection's name", quoted(name)), help));
+        }
+        let dialect = read_as(self::dialect(dialect)?, case_sensitive)?;
+        let connection = Connection { name: name.to_owned(), dialect, named_sources_only };
+        let mut change = self.change(actor)?;
+        if change.records.connections()?.iter().any(|known| known.name == name) {
+            let help = format!("`portcullis connections update {name}` changes it");
+            return Err(refused(format!("connection {} exists already", quoted(name)), help));
+        }
+        change.records.put_connection(&connection)?;
+        change.note("create", &subject(name), None, Some(&connection))?;
+        change.commit()?;
+        Ok(connection)
+    }
+
+    /// Changes a connection. The grants on it must be well-formed in its dialect still.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name, the dialect is unknown or has no `case_sensitive`, or a grant does not fit it.
+    pub fn update_connection(
+        &mut self,
+        actor: &Actor,
+        name: &str,
+        dialect: Option<&str>,
+        case_sensitive: Option<bool>,
+        named_sources_only: Option<bool>,
+    ) -> Result<UpdatedConnection> {
+        let dialect = dialect.map(self::dialect).transpose()?;
+        let mut change = self.change(actor)?;
+        let before = find(&mut *change.records, name)?;
+        let after = Connection {
+            name: before.name.clone(),
+            dialect: read_as(dialect.unwrap_or(before.dialect), case_sensitive)?,
+            named_sources_only: named_sources_only.unwrap_or(before.named_sources_only),
+        };
+        if after == before {
+            return Ok(UpdatedConnection { connection: after, grants: Reread::default() });
+        }
+        change.records.put_connection(&after)?;
+        let tokens = change.records.tokens(Which::Connection(name))?;
+        let drafts: Vec<_> = tokens.iter().map(Draft::from).collect();
+        match settle(&mut *change.records, &drafts) {
+            Err(RegistryError::Definition(diagnostics)) => {
+                let wrong: Vec<_> = diagnostics.iter().map(|found| found.message.as_ref()).collect();
+                return Err(refused(
+                    format!(
+                        "grants on {} do not fit dialect `{}`: {}",
+                        quoted(name),
+                        after.dialect.as_str(),
+                        wrong.join("; ")
+                    ),
+                    format!("change these tokens first: {}", named(&tokens, actor)),
+                ));
+            }
+            other => other.map(drop)?,
+        }
+        change.note("update", &subject(name), Some(&before), Some(&after))?;
+        change.commit()?;
+        let on_it = tokens.iter().flat_map(|token| &token.grants).filter(|grant| grant.connection == name);
+        Ok(UpdatedConnection { grants: Reread::of(on_it, before.dialect, after.dialect), connection: after })
+    }
+
+    /// Deletes a connection that no grant and no named source is on.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name, or something is on it.
+    pub fn delete_connection(&mut self, actor: &Actor, name: &str) -> Result<Connection> {
+        let mut change = self.change(actor)?;
+        let connection = find(&mut *change.records, name)?;
+        let tokens = change.records.tokens(Which::Connection(name))?;
+        if !tokens.is_empty() {
+            let help = "take these grants away with `portcullis credentials update token`, or delete the tokens, first";
+            let message = format!("connection {} is granted by {}", quoted(name), named(&tokens, actor));
+            return Err(refused(message, help));
+        }
+        let sources = change.records.named_sources()?;
+        let own = sources.iter().filter(|source| source.connection.as_deref() == Some(name));
+        let own: Vec<_> = own.map(|source| quoted(&source.name)).collect();
+        if !own.is_empty() {
+            let message = format!("connection {} has named sources: {}", quoted(name), own.join(", "));
+            return Err(refused(message, "delete them, or move them with `portcullis named-sources update`, first"));
+        }
+        change.records.remove_connection(name)?;
+        change.note("delete", &subject(name), Some(&connection), None)?;
+        change.commit()?;
+        Ok(connection)
+    }
+}
+
+/// A connection after a change, and the effect of its new dialect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpdatedConnection {
+    /// The connection.
+    pub connection: Connection,
+    /// The grants of names and patterns on it, read in the new dialect.
+    pub grants: Reread,
+}
+
+/// Grants of resources and patterns, read in another dialect.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Reread {
+    /// Grants of resources and patterns, if the dialect changed; otherwise zero.
+    pub total: usize,
+    /// Those among them that now cover other names.
+    pub changed: usize,
+}
+
+impl Reread {
+    fn of<'g>(grants: impl Iterator<Item = &'g Grant>, before: Dialect, after: Dialect) -> Self {
+        let mut reread = Self::default();
+        if before == after {
+            return reread;
+        }
+        for grant in grants.filter(|grant| matches!(grant.kind, GrantKind::Resource | GrantKind::Pattern)) {
+            let read = |dialect| {
+                GrantSource::typed(Some(&grant.source), SourceType::of(grant.kind), dialect, &Limits::default()).ok()
+            };
+            reread.total += 1;
+            reread.changed += usize::from(read(before) != read(after));
+        }
+        reread
+    }
+}
+
+fn subject(name: &str) -> Subject<'_> {
+    Subject { kind: "connection", id: name, owner: None }
+}
+
+pub(super) fn find(records: &mut dyn Records, name: &str) -> Result<Connection> {
+    let mut known = records.connections()?;
+    match known.iter().position(|connection| connection.name == name) {
+        Some(at) => Ok(known.swap_remove(at)),
+        None => Err(unknown(name, &known)),
+    }
+}
+
+/// The refusal of a connection that is not among the `known`.
+pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
+    let meant = did_you_mean(name, known.iter().map(|connection| &*connection.name));
+    let help = format!("{meant}`portcullis connections add {name} --dialect …` adds it");
+    let help =
+        if super::secret::is_held_by(name) { String::from("`portcullis connections list` shows them") } else { help };
+    refused(format!("there is no connection {}", quoted(name)), help)
+}
+
+/// Tokens by name and id, in the order of names; those of others by number only.
+pub(super) fn named(tokens: &[Token], actor: &Actor) -> String {
+    let (own, others): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| actor.may(&token.owner));
+    let mut names: Vec<_> = own.iter().map(|token| format!("{} ({})", quoted(&token.name), token.id)).collect();
+    names.sort();
+    match others.len() {
+        0 => {}
+        1 => names.push("1 token of another user".to_owned()),
+        count => names.push(format!("{count} tokens of other users")),
+    }
+    names.join(", ")
+}
+
+/// `dialect` with its quoted names read as `case_sensitive` says (N2.5).
+fn read_as(dialect: Dialect, case_sensitive: Option<bool>) -> Result<Dialect> {
+    let Some(case_sensitive) = case_sensitive else { return Ok(dialect) };
+    dialect.with_case_sensitive(case_sensitive).ok_or_else(|| {
+        let message = format!("a connection of dialect `{dialect}` cannot be case-sensitive");
+        invalid(message, "leave `--case-sensitive` out: only dialect `redshift` has it")
+    })
+}
+
+fn dialect(text: &str) -> Result<Dialect> {
+    text.parse().map_err(|_| {
+        let known = Dialect::NAMES;
+        let help = format!("{}write one of `{}`", did_you_mean(text, known), known.join("`, `"));
+        invalid(format!("unknown dialect {}", quoted(text)), help)
+    })
+}

@@ -1,0 +1,179 @@
+//! Named sources: everybody's. A grant of one needs it to be there.
+
+use super::connections::{find as find_connection, named};
+use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
+use super::record::{NamedSource, Token};
+use super::storage::{Records, Which};
+use super::{Actor, Registry, Subject};
+use portcullis::model::GrantKind;
+use portcullis::query::{MAX_QUERY_BYTES, Query};
+
+/// What to change of a named source.
+#[derive(Debug, Clone, Default)]
+pub struct NamedSourceEdit {
+    /// Its SQL.
+    pub query: Option<String>,
+    /// The connection that has it; `Some(None)`: each.
+    pub connection: Option<Option<String>>,
+}
+
+impl Registry {
+    /// Every named source, by name.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn named_sources(&mut self) -> Result<Vec<NamedSource>> {
+        self.storage.read()?.named_sources()
+    }
+
+    /// The named source of that name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the database fails.
+    pub fn named_source(&mut self, name: &str) -> Result<NamedSource> {
+        find(&mut *self.storage.read()?, name)
+    }
+
+    /// Adds a named source, on one connection or on each.
+    ///
+    /// # Errors
+    ///
+    /// If the name is taken or breaks N5, the query N4, or there is no such connection.
+    pub fn create_named_source(
+        &mut self,
+        actor: &Actor,
+        name: &str,
+        query: &str,
+        connection: Option<&str>,
+    ) -> Result<NamedSource> {
+        portcullis::query::NamedSource::parse(name).map_err(|_| {
+            let help = "write 3 to 51 lower-case letters, digits, `-` and `_`, the first a letter or digit, the last neither \
+                 `-` nor `_`";
+            invalid(format!("{} is not a named source", quoted(name)), help)
+        })?;
+        let source =
+            NamedSource { name: name.to_owned(), connection: connection.map(ToOwned::to_owned), query: sql(query)? };
+        let mut change = self.change(actor)?;
+        if change.records.named_sources()?.iter().any(|known| known.name == name) {
+            let help = format!("`portcullis named-sources update {name}` changes it");
+            return Err(refused(format!("named source {} exists already", quoted(name)), help));
+        }
+        if let Some(connection) = connection {
+            find_connection(&mut *change.records, connection)?;
+        }
+        change.records.put_named_source(&source)?;
+        change.note("create", &subject(name), None, Some(&source))?;
+        change.commit()?;
+        Ok(source)
+    }
+
+    /// Changes a named source. Where tokens are granted it, it stays on their connection.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name, the query breaks N4, there is no such connection, or a grant is on another one.
+    pub fn update_named_source(&mut self, actor: &Actor, name: &str, edit: &NamedSourceEdit) -> Result<NamedSource> {
+        let query = edit.query.as_deref().map(sql).transpose()?;
+        let mut change = self.change(actor)?;
+        let before = find(&mut *change.records, name)?;
+        let mut after = before.clone();
+        after.query = query.unwrap_or(after.query);
+        if let Some(connection) = &edit.connection {
+            after.connection.clone_from(connection);
+        }
+        if after == before {
+            return Ok(after);
+        }
+        if let Some(connection) = &after.connection {
+            find_connection(&mut *change.records, connection)?;
+            let mut tokens = change.records.tokens(Which::NamedSource(name))?;
+            let elsewhere = |token: &Token| {
+                token.grants.iter().any(|grant| {
+                    grant.kind == GrantKind::NamedSource && grant.source == name && grant.connection != *connection
+                })
+            };
+            tokens.retain(elsewhere);
+            if !tokens.is_empty() {
+                let message = format!(
+                    "named source {} is granted on another connection by {}",
+                    quoted(name),
+                    named(&tokens, actor)
+                );
+                return Err(refused(message, "take these grants away first"));
+            }
+        }
+        change.records.put_named_source(&after)?;
+        change.note("update", &subject(name), Some(&before), Some(&after))?;
+        change.commit()?;
+        Ok(after)
+    }
+
+    /// Deletes a named source that no grant names.
+    ///
+    /// # Errors
+    ///
+    /// If there is none of that name, or a grant names it.
+    pub fn delete_named_source(&mut self, actor: &Actor, name: &str) -> Result<NamedSource> {
+        let mut change = self.change(actor)?;
+        let source = find(&mut *change.records, name)?;
+        let tokens = change.records.tokens(Which::NamedSource(name))?;
+        if !tokens.is_empty() {
+            let message = format!("named source {} is granted by {}", quoted(name), named(&tokens, actor));
+            return Err(refused(message, "take these grants away first, with `portcullis credentials update token`"));
+        }
+        change.records.remove_named_source(name)?;
+        change.note("delete", &subject(name), Some(&source), None)?;
+        change.commit()?;
+        Ok(source)
+    }
+}
+
+fn subject(name: &str) -> Subject<'_> {
+    Subject { kind: "named_source", id: name, owner: None }
+}
+
+fn find(records: &mut dyn Records, name: &str) -> Result<NamedSource> {
+    let mut known = records.named_sources()?;
+    match known.iter().position(|source| source.name == name) {
+        Some(at) => Ok(known.swap_remove(at)),
+        None => Err(unknown(name, &known)),
+    }
+}
+
+fn unknown(name: &str, known: &[NamedSource]) -> RegistryError {
+    let meant = did_you_mean(name, known.iter().map(|source| &*source.name));
+    let help = format!("{meant}`portcullis named-sources list` shows them, `create` makes one");
+    refused(format!("there is no named source {}", quoted(name)), help)
+}
+
+/// Checks that each named source that `token` is newly granted is there, on the connection of the grant.
+pub(super) fn check_granted(records: &mut dyn Records, token: &Token, before: Option<&Token>) -> Result<()> {
+    let is_new = |grant: &&super::record::Grant| before.is_none_or(|before| !before.grants.contains(grant));
+    let mut granted =
+        token.grants.iter().filter(|grant| grant.kind == GrantKind::NamedSource).filter(is_new).peekable();
+    if granted.peek().is_none() {
+        return Ok(());
+    }
+    let known = records.named_sources()?;
+    for grant in granted {
+        let Some(source) = known.iter().find(|source| source.name == grant.source) else {
+            return Err(unknown(&grant.source, &known));
+        };
+        if let Some(connection) = source.connection.as_deref().filter(|connection| *connection != grant.connection) {
+            let (name, asked) = (quoted(&source.name), quoted(&grant.connection));
+            let help = format!("it is on connection {}: grant it there", quoted(connection));
+            return Err(refused(format!("connection {asked} has no named source {name}"), help));
+        }
+    }
+    Ok(())
+}
+
+/// The query as it was written, if it is one (N4).
+fn sql(text: &str) -> Result<String> {
+    match Query::parse(text, MAX_QUERY_BYTES) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(invalid(error.to_string(), "write the SQL that the name is to stand for")),
+    }
+}

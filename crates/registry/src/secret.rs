@@ -1,0 +1,187 @@
+//! Secrets: how they are made, and how one is recognised. Nothing here stores anything.
+//!
+//! A secret is a prefix that says what it is, 32 characters of base-62 randomness from the operating system (190.5 bits),
+//! and six base-62 characters of a CRC-32 over all that stands before them. A scanner finds candidates by [`REGEX`] and
+//! tells them from accidents by the check, offline.
+//!
+//! ```
+//! use portcullis_registry::secret::{Secret, SecretKind, recognise};
+//!
+//! let secret = Secret::mint(SecretKind::Token)?;
+//! assert_eq!(recognise(secret.expose()), Some(SecretKind::Token));
+//! assert!(secret.expose().starts_with("pcl_tk_"));
+//! assert_eq!(format!("{secret:?}"), "Secret(pcl_tk_…)");
+//! # Ok::<(), portcullis_registry::RegistryError>(())
+//! ```
+
+use std::fmt;
+
+use super::error::{Result, storage};
+use portcullis::model::SecretDigest;
+
+/// What every secret looks like, for scanners.
+pub const REGEX: &str = r"\bpcl_(tk|m2m)_[0-9A-Za-z]{38}\b";
+
+/// The random characters: 32 · log₂ 62 = 190.5 bits.
+const RANDOM: usize = 32;
+
+/// The characters of the check: 62⁶ > 2³².
+const CHECK: usize = 6;
+
+const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// The characters of short ids, all of which are told apart by eye: five bits each.
+const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// What a secret opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SecretKind {
+    /// An API access token.
+    Token,
+    /// The secret of a machine-to-machine OAuth client.
+    Client,
+}
+
+/// A secret that was just made. It is shown once; its `Debug` does not show it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret {
+    text: String,
+    kind: SecretKind,
+}
+
+impl SecretKind {
+    const ALL: [Self; 2] = [Self::Token, Self::Client];
+
+    /// What a secret of this kind begins with.
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Token => "pcl_tk_",
+            Self::Client => "pcl_m2m_",
+        }
+    }
+}
+
+impl Secret {
+    /// Makes a secret of the operating system's randomness.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system gives none.
+    pub fn mint(kind: SecretKind) -> Result<Self> {
+        let mut text = String::from(kind.prefix());
+        text.push_str(&random(DIGITS, RANDOM)?);
+        text.push_str(&check(&text));
+        Ok(Self { text, kind })
+    }
+
+    /// The secret itself, to be shown once.
+    pub fn expose(&self) -> &str {
+        &self.text
+    }
+
+    /// What is stored of it.
+    pub fn digest(&self) -> SecretDigest {
+        SecretDigest::of(&self.text)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({}…)", self.kind.prefix())
+    }
+}
+
+/// What kind of secret `text` is: of the right form, with the right check; `None` for anything else.
+pub fn recognise(text: &str) -> Option<SecretKind> {
+    let kind = SecretKind::ALL.into_iter().find(|kind| text.starts_with(kind.prefix()))?;
+    let body = text.strip_prefix(kind.prefix())?;
+    if body.len() != RANDOM + CHECK || !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let (checked, found) = text.split_at_checked(text.len() - CHECK)?;
+    (check(checked) == found).then_some(kind)
+}
+
+/// Whether a secret stands anywhere in `text`.
+pub(super) fn is_held_by(text: &str) -> bool {
+    let at = |kind: SecretKind| {
+        text.match_indices(kind.prefix()).any(|(start, prefix)| {
+            text.get(start..start + prefix.len() + RANDOM + CHECK).is_some_and(|text| recognise(text).is_some())
+        })
+    };
+    SecretKind::ALL.into_iter().any(at)
+}
+
+/// A prefix and ten random letters and digits: 50 bits, to tell things apart, not to keep them secret.
+pub(super) fn short_id(prefix: &str) -> Result<String> {
+    Ok(format!("{prefix}_{}", random(LETTERS, 10)?))
+}
+
+/// `count` characters of `alphabet`, each as likely as any other: random bits that stand for none are thrown away.
+fn random(alphabet: &[u8], count: usize) -> Result<String> {
+    let mask = u8::try_from(alphabet.len().next_power_of_two() - 1).unwrap_or(u8::MAX);
+    let mut text = String::with_capacity(count);
+    let mut bytes = [0; 64];
+    while text.len() < count {
+        getrandom::fill(&mut bytes).map_err(|error| {
+            storage(format!("the operating system gives no randomness: {error}"), "no secret is made without it")
+        })?;
+        let found = bytes.iter().filter_map(|byte| alphabet.get(usize::from(byte & mask)));
+        text.extend(found.take(count - text.len()).map(|byte| char::from(*byte)));
+    }
+    Ok(text)
+}
+
+/// The CRC-32 of `text` in base 62, the most significant digit first.
+fn check(text: &str) -> String {
+    let mut rest = crc32fast::hash(text.as_bytes()) as usize;
+    let mut digits = [b'0'; CHECK];
+    for digit in digits.iter_mut().rev() {
+        *digit = DIGITS.get(rest % DIGITS.len()).copied().unwrap_or_default();
+        rest /= DIGITS.len();
+    }
+    digits.into_iter().map(char::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_recognised_and_one_changed_character_is_not() {
+        let regex = regex::Regex::new(REGEX).unwrap();
+        for kind in SecretKind::ALL {
+            let secret = Secret::mint(kind).unwrap();
+            let text = secret.expose();
+            assert_eq!(recognise(text), Some(kind));
+            assert!(is_held_by(&format!("curl -H 'Authorization: Bearer {text}'")));
+            assert_eq!(regex.find(&format!("key={text};")).map(|found| found.as_str()), Some(text));
+            for at in 0..text.len() {
+                let mut changed = text.as_bytes().to_vec();
+                changed[at] = if changed[at] == b'x' { b'y' } else { b'x' };
+                assert_eq!(recognise(std::str::from_utf8(&changed).unwrap()), None, "{at}");
+            }
+        }
+    }
+
+    /// The format is an interface: this very text stays a token.
+    #[test]
+    fn the_format_stands_still() {
+        let text = "pcl_tk_0123456789ABCDEFGHIJKLMNOPQRSTUV";
+        assert_eq!(check(text), "3ueDXv");
+        assert_eq!(recognise(&format!("{text}3ueDXv")), Some(SecretKind::Token));
+        for other in ["", "pcl_tk_", "pcl_tk_é", &format!("{text}3ueDXv0"), &format!("{text}1wKUQ")] {
+            assert_eq!(recognise(other), None, "{other}");
+        }
+    }
+
+    /// A bias towards some characters would show: each of 62 is expected 1,600 times, with a standard deviation of 40.
+    #[test]
+    fn every_character_is_as_likely_as_any_other() {
+        let text = random(DIGITS, 62 * 1600).unwrap();
+        for digit in DIGITS {
+            let count = text.bytes().filter(|byte| byte == digit).count();
+            assert!((1300..1900).contains(&count), "{} stands {count} times", char::from(*digit));
+        }
+    }
+}

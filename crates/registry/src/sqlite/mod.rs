@@ -1,0 +1,290 @@
+//! The registry in a SQLite file. The only place that knows of `sqlx` and `tokio`.
+
+mod files;
+mod rows;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, Connection as _, SqlStr, Sqlite, SqliteConnection, Transaction};
+use tokio::runtime::{Builder, Runtime};
+
+use super::error::{RegistryError, Result, quoted, storage};
+use super::storage::{Records, Storage};
+use crate::owner_only;
+use files::{Files, Found, check_absent};
+
+/// How long a writer waits for others.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the header of the file says it is: `PCLR`.
+const APPLICATION: i64 = 0x5043_4c52;
+
+/// The newest schema: what the last migration sets as `user_version`.
+const SCHEMA: i64 = 3;
+
+/// The oldest schema that is read as it is: the later one only guards the trail.
+const READABLE: i64 = 2;
+
+/// How long a change that is committed waits for readers before it leaves its log to the next one.
+const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
+
+pub(super) struct SqliteStorage {
+    runtime: Runtime,
+    /// There until it is dropped.
+    connection: Option<SqliteConnection>,
+    /// `None` for a database in memory.
+    files: Option<Files>,
+}
+
+struct SqliteRecords<'s> {
+    runtime: &'s Runtime,
+    transaction: Transaction<'s, Sqlite>,
+    files: Option<&'s Files>,
+    /// The revision that the transaction makes.
+    revision: Option<u64>,
+}
+
+impl SqliteStorage {
+    /// Opens the file at `path`; makes it where there is none, and brings its schema up to date, if `create`.
+    pub(super) fn open(path: &Path, create: bool) -> Result<Self> {
+        if create {
+            make_private(path)?;
+        }
+        let runtime = runtime()?;
+        let name = quoted(&path.display().to_string());
+        let (connection, files) = runtime.block_on(async {
+            let found = Found::look(path).await?;
+            let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
+            let mut connection = connect(options, &name).await?;
+            prepare(&mut connection, &name, create).await?;
+            // Reads, so that SQLite has opened all files of the database.
+            check_one_state(&mut connection, &name).await?;
+            Ok::<_, RegistryError>((connection, found.opened()?))
+        })?;
+        Ok(Self { runtime, connection: Some(connection), files: Some(files) })
+    }
+
+    pub(super) fn in_memory() -> Result<Self> {
+        let runtime = runtime()?;
+        let name = "the memory";
+        let connection = runtime.block_on(async {
+            let mut connection = connect(SqliteConnectOptions::new().in_memory(true), name).await?;
+            prepare(&mut connection, name, true).await?;
+            Ok::<_, RegistryError>(connection)
+        })?;
+        Ok(Self { runtime, connection: Some(connection), files: None })
+    }
+
+    fn begin(&mut self, how: &'static str) -> Result<Box<dyn Records + '_>> {
+        self.check_files()?;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let transaction = self.runtime.block_on(connection.begin_with(how)).map_err(failed)?;
+        Ok(Box::new(SqliteRecords { runtime: &self.runtime, transaction, files: self.files.as_ref(), revision: None }))
+    }
+}
+
+impl Storage for SqliteStorage {
+    fn read(&mut self) -> Result<Box<dyn Records + '_>> {
+        self.begin("BEGIN")
+    }
+
+    fn write(&mut self) -> Result<Box<dyn Records + '_>> {
+        self.begin("BEGIN IMMEDIATE")
+    }
+
+    fn data_version(&mut self) -> Result<u64> {
+        self.check_files()?;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        let version = self.runtime.block_on(number(connection, "PRAGMA data_version")).map_err(failed)?;
+        Ok(version.unsigned_abs())
+    }
+
+    fn check_files(&self) -> Result<()> {
+        self.files.as_ref().map_or(Ok(()), Files::check)
+    }
+}
+
+/// Waits until the database is closed: the last one to close it leaves a single file, without its log.
+impl Drop for SqliteStorage {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            // What was committed is safe whether this succeeds or not.
+            let _ = self.runtime.block_on(connection.close());
+        }
+    }
+}
+
+fn runtime() -> Result<Runtime> {
+    Builder::new_current_thread()
+        .build()
+        .map_err(|error| storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?"))
+}
+
+async fn connect(options: SqliteConnectOptions, name: &str) -> Result<SqliteConnection> {
+    let options = options.foreign_keys(true).busy_timeout(PATIENCE).disable_statement_logging();
+    options.connect().await.map_err(|error| cannot_open(name, &error))
+}
+
+/// Makes sure that there is a file which only its owner may read, before the database is written into it. The files that
+/// SQLite puts beside it get the same permissions.
+///
+/// A file that is there is not opened: to close it would end the locks that this process holds on it.
+fn make_private(path: &Path) -> Result<()> {
+    if path.exists() {
+        return Ok(());
+    }
+    check_absent(path)?;
+    let name = quoted(&path.display().to_string());
+    let failed =
+        |error: &std::io::Error| storage(format!("cannot make {name}: {error}"), "name a place that you may write to");
+    if let Some(folder) = path.parent() {
+        owner_only::create_folder(folder).map_err(|error| failed(&error))?;
+    }
+    match owner_only::create_file(path) {
+        // Another process made it meanwhile.
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(&error)),
+        _ => Ok(()),
+    }
+}
+
+/// Copies the log into the database, and checks that what was committed is there for whoever opens the path now.
+///
+/// A copy of the database without its log, or a log that is removed later, then loses no change.
+async fn check_committed(files: &Files, revision: Option<u64>) -> Result<()> {
+    let name = quoted(&files.path().display().to_string());
+    let lost = |why: String| {
+        storage(
+            format!("the change was written, but {name} does not show it: {why}"),
+            "end the other processes that use the registry, and look at `portcullis trail` before you try again",
+        )
+    };
+    files.check().map_err(|error| lost(error.to_string()))?;
+    let read = async {
+        let options = SqliteConnectOptions::new().filename(files.path()).busy_timeout(CHECKPOINT_PATIENCE);
+        let mut connection = options.disable_statement_logging().connect().await?;
+        // Where a reader is in the way, the log stays, and the next change tries again.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
+        let found = number(&mut connection, "SELECT revision FROM registry").await?;
+        // What it was opened for is known.
+        let _ = connection.close().await;
+        Ok(found.unsigned_abs())
+    };
+    let found = read.await.map_err(|error: sqlx::Error| lost(reason(&error)))?;
+    if revision.is_some_and(|revision| found < revision) {
+        return Err(lost(format!("its revision is {found}")));
+    }
+    files.check().map_err(|error| lost(error.to_string()))
+}
+
+/// Checks that the trail ends with the revision: a copy that was made while it was written may hold parts of two.
+async fn check_one_state(connection: &mut SqliteConnection, name: &str) -> Result<()> {
+    const DIFFERENCE: &str =
+        "SELECT revision - coalesce((SELECT revision FROM trail ORDER BY number DESC LIMIT 1), 0) FROM registry";
+    let difference = number(connection, DIFFERENCE).await.map_err(|error| cannot_open(name, &error))?;
+    if difference == 0 {
+        return Ok(());
+    }
+    Err(storage(
+        format!("{name} is not one state of a registry: its trail ends with another revision than its own"),
+        "was it copied while it was in use? use a copy that `sqlite3 registry.db '.backup copy.db'` made",
+    ))
+}
+
+/// Checks that the file is a registry, makes it one if it is empty and brings its schema up to date, if `create`.
+async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) -> Result<()> {
+    // In one transaction: another process may be making the file a registry just now.
+    let mut transaction = connection.begin().await.map_err(failed)?;
+    let mut ask = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(name, &error));
+    let application = ask("PRAGMA application_id").await?;
+    let tables = ask("SELECT count(*) FROM sqlite_schema").await?;
+    let schema = ask("PRAGMA user_version").await?;
+    transaction.rollback().await.map_err(failed)?;
+    if application != APPLICATION && tables > 0 {
+        return Err(storage(
+            format!("{name} is a database of something else"),
+            "name another file: one that does not exist becomes a registry",
+        ));
+    }
+    if tables == 0 && !create {
+        return Err(storage(format!("{name} is empty"), "name a registry; commands that change one make it"));
+    }
+    if schema > SCHEMA {
+        return Err(storage(
+            format!("{name} was written by a newer portcullis: its schema is {schema}, this one knows {SCHEMA}"),
+            "use that version",
+        ));
+    }
+    use_write_ahead_log(connection).await?;
+    let oldest = if create { SCHEMA } else { READABLE };
+    if application == APPLICATION && schema >= oldest {
+        return Ok(());
+    }
+    // Several processes may find an empty file: one migrates it, the others wait and find it done.
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
+    let migrated = migrations().run(&mut *transaction).await;
+    migrated.map_err(|error| storage(format!("cannot bring {name} up to date: {error}"), "nothing was changed"))?;
+    transaction.commit().await.map_err(failed)
+}
+
+fn migrations() -> Migrator {
+    let migration = |version, name: &'static str, sql| {
+        Migration::new(version, name.into(), MigrationType::Simple, SqlStr::from_static(sql), false)
+    };
+    Migrator::with_migrations(vec![
+        migration(1, "registry", include_str!("../../migrations/sqlite/0001_registry.sql")),
+        migration(2, "case_sensitive", include_str!("../../migrations/sqlite/0002_case_sensitive.sql")),
+        migration(3, "append-only trail", include_str!("../../migrations/sqlite/0003_append_only_trail.sql")),
+    ])
+}
+
+/// The change to a write-ahead log stays with the file. SQLite does not wait for others here, so this does.
+async fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let mut left = PATIENCE.as_millis() / PAUSE.as_millis();
+    loop {
+        let mode: std::result::Result<String, _> =
+            sqlx::query_scalar("PRAGMA journal_mode = WAL").fetch_one(&mut *connection).await;
+        match mode {
+            Err(error) if is_busy(&error) && left > 0 => {
+                std::thread::sleep(PAUSE);
+                left -= 1;
+            }
+            other => return other.map(drop).map_err(failed),
+        }
+    }
+}
+
+async fn number(connection: &mut SqliteConnection, query: &'static str) -> sqlx::Result<i64> {
+    sqlx::query_scalar(query).fetch_one(connection).await
+}
+
+fn closed() -> RegistryError {
+    storage("the registry is closed", "open it again")
+}
+
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
+    // SQLITE_BUSY in its low byte, whatever the reason above it.
+    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+}
+
+fn cannot_open(name: &str, error: &sqlx::Error) -> RegistryError {
+    storage(
+        format!("cannot open the registry {name}: {}", reason(error)),
+        "is it there, and may you read and write it?",
+    )
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as `map_err` passes it")]
+fn failed(error: sqlx::Error) -> RegistryError {
+    let help = if is_busy(&error) { "another process keeps it locked: try again" } else { "nothing was changed" };
+    storage(format!("the registry's database fails: {}", reason(&error)), help)
+}
+
+/// The database's own words, without the library's before them.
+fn reason(error: &sqlx::Error) -> String {
+    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+}

@@ -1,0 +1,331 @@
+//! Records as rows.
+
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
+use sqlx::{FromRow, Sqlite};
+
+use super::{SqliteRecords, check_committed, failed};
+use crate::error::{RegistryError, Result, storage};
+use crate::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
+use crate::storage::{Records, Which};
+use portcullis::base::Timestamp;
+use portcullis::model::{GrantKind, SecretDigest};
+use portcullis::name::Dialect;
+
+type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
+
+impl SqliteRecords<'_> {
+    fn all<R>(&mut self, query: sqlx::query::QueryAs<'static, Sqlite, R, SqliteArguments>) -> Result<Vec<R>>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
+    {
+        self.runtime.block_on(query.fetch_all(&mut *self.transaction)).map_err(failed)
+    }
+
+    fn run(&mut self, query: Query) -> Result<()> {
+        self.runtime.block_on(query.execute(&mut *self.transaction)).map(drop).map_err(failed)
+    }
+
+    fn grants(&mut self, which: Which<'_>) -> Result<HashMap<String, Vec<Grant>>> {
+        const ALL: &str = "SELECT token, connection, type, source FROM grants ORDER BY token, position";
+        const ONE: &str = "SELECT token, connection, type, source FROM grants WHERE token = ?1 ORDER BY position";
+        let query = match which {
+            Which::Id(id) => sqlx::query_as(ONE).bind(id.to_owned()),
+            _ => sqlx::query_as(ALL),
+        };
+        let mut grants: HashMap<String, Vec<Grant>> = HashMap::new();
+        for (token, connection, kind, source) in self.all::<(String, String, String, String)>(query)? {
+            let kind = GrantKind::from_name(&kind).ok_or_else(|| broken("grants"))?;
+            grants.entry(token).or_default().push(Grant { connection, kind, source });
+        }
+        Ok(grants)
+    }
+}
+
+type TokenRow = (String, String, String, Vec<u8>, String, String, Option<String>, Option<String>);
+type ClientRow = (String, String, String, String, Option<Vec<u8>>, String, String);
+type TrailRow = (i64, i64, String, String, String, String, String, Option<String>, Option<String>, Option<String>);
+
+impl Records for SqliteRecords<'_> {
+    fn revision(&mut self) -> Result<u64> {
+        let rows: Vec<(i64,)> = self.all(sqlx::query_as("SELECT revision FROM registry"))?;
+        rows.first().map(|(revision,)| revision.unsigned_abs()).ok_or_else(|| broken("registry"))
+    }
+
+    fn next_revision(&mut self) -> Result<u64> {
+        self.run(sqlx::query("UPDATE registry SET revision = revision + 1"))?;
+        let revision = self.revision()?;
+        self.revision = Some(revision);
+        Ok(revision)
+    }
+
+    fn connections(&mut self) -> Result<Vec<Connection>> {
+        let rows: Vec<(String, String, bool, bool)> = self.all(sqlx::query_as(
+            "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
+        ))?;
+        rows.into_iter()
+            .map(|(name, dialect, case_sensitive, named_sources_only)| {
+                let written: Dialect = parse(&dialect, "connections")?;
+                let dialect = if case_sensitive { written.with_case_sensitive(true) } else { Some(written) };
+                Ok(Connection { name, dialect: dialect.ok_or_else(|| broken("connections"))?, named_sources_only })
+            })
+            .collect()
+    }
+
+    fn put_connection(&mut self, connection: &Connection) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO connections (name, dialect, case_sensitive, named_sources_only) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT (name) DO UPDATE SET dialect = ?2, case_sensitive = ?3, named_sources_only = ?4",
+        );
+        let query = query.bind(connection.name.clone()).bind(connection.dialect.as_str());
+        self.run(query.bind(connection.dialect.is_case_sensitive()).bind(connection.named_sources_only))
+    }
+
+    fn remove_connection(&mut self, name: &str) -> Result<()> {
+        self.run(sqlx::query("DELETE FROM connections WHERE name = ?1").bind(name.to_owned()))
+    }
+
+    fn named_sources(&mut self) -> Result<Vec<NamedSource>> {
+        let rows: Vec<(String, Option<String>, String)> =
+            self.all(sqlx::query_as("SELECT name, connection, query FROM named_sources ORDER BY name"))?;
+        Ok(rows.into_iter().map(|(name, connection, query)| NamedSource { name, connection, query }).collect())
+    }
+
+    fn put_named_source(&mut self, source: &NamedSource) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO named_sources (name, connection, query) VALUES (?1, ?2, ?3) \
+             ON CONFLICT (name) DO UPDATE SET connection = ?2, query = ?3",
+        );
+        self.run(query.bind(source.name.clone()).bind(source.connection.clone()).bind(source.query.clone()))
+    }
+
+    fn remove_named_source(&mut self, name: &str) -> Result<()> {
+        self.run(sqlx::query("DELETE FROM named_sources WHERE name = ?1").bind(name.to_owned()))
+    }
+
+    fn apis(&mut self) -> Result<Vec<Api>> {
+        let rows: Vec<(String, String)> = self.all(sqlx::query_as("SELECT name, accepts FROM apis ORDER BY name"))?;
+        rows.into_iter().map(|(name, accepts)| Ok(Api { name, accepts: from_json(&accepts, "apis")? })).collect()
+    }
+
+    fn put_api(&mut self, api: &Api) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO apis (name, accepts) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET accepts = ?2",
+        );
+        self.run(query.bind(api.name.clone()).bind(to_json(&api.accepts)?))
+    }
+
+    fn tokens(&mut self, which: Which<'_>) -> Result<Vec<Token>> {
+        macro_rules! select {
+            ($where:literal) => {
+                concat!(
+                    "SELECT id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at FROM tokens ",
+                    $where,
+                    " ORDER BY id"
+                )
+            };
+        }
+        let query = match which {
+            Which::All => sqlx::query_as(select!("")),
+            Which::Owner(owner) => sqlx::query_as(select!("WHERE owner = ?1")).bind(owner.to_owned()),
+            Which::Id(id) => sqlx::query_as(select!("WHERE id = ?1")).bind(id.to_owned()),
+            Which::Name { owner: Some(owner), name } => {
+                sqlx::query_as(select!("WHERE name = ?1 AND owner = ?2")).bind(name.to_owned()).bind(owner.to_owned())
+            }
+            Which::Name { owner: None, name } => sqlx::query_as(select!("WHERE name = ?1")).bind(name.to_owned()),
+            Which::Digest(digest) => sqlx::query_as(select!("WHERE sha256 = ?1")).bind(digest.as_bytes().to_vec()),
+            Which::Connection(name) => {
+                sqlx::query_as(select!("WHERE id IN (SELECT token FROM grants WHERE connection = ?1)"))
+                    .bind(name.to_owned())
+            }
+            Which::NamedSource(name) => sqlx::query_as(select!(
+                "WHERE id IN (SELECT token FROM grants WHERE type = 'named_source' AND source = ?1)"
+            ))
+            .bind(name.to_owned()),
+        };
+        let rows: Vec<TokenRow> = self.all(query)?;
+        let only = match rows.as_slice() {
+            [] => return Ok(Vec::new()),
+            [(id, ..)] => Some(id.clone()),
+            _ => None,
+        };
+        let mut grants = self.grants(only.as_deref().map_or(which, Which::Id))?;
+        let token = |(id, owner, name, digest, apis, referers, expiration_date, created_at): TokenRow| {
+            Ok(Token {
+                grants: grants.remove(&id).unwrap_or_default(),
+                digest: self::digest(digest, "tokens")?,
+                allowed_apis: from_json(&apis, "tokens")?,
+                referers: from_json(&referers, "tokens")?,
+                expiration_date: expiration_date.map(|text| parse(&text, "tokens")).transpose()?,
+                created_at: created_at.map(|text| parse(&text, "tokens")).transpose()?,
+                id,
+                owner,
+                name,
+            })
+        };
+        rows.into_iter().map(token).collect()
+    }
+
+    fn put_token(&mut self, token: &Token) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET \
+             owner = ?2, name = ?3, sha256 = ?4, allowed_apis = ?5, referers = ?6, expiration_date = ?7, created_at = ?8",
+        );
+        let query = query.bind(token.id.clone()).bind(token.owner.clone()).bind(token.name.clone());
+        let query = query.bind(token.digest.as_bytes().to_vec()).bind(to_json(&token.allowed_apis)?);
+        let instant = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
+        let query = query.bind(to_json(&token.referers)?).bind(instant(token.expiration_date));
+        self.run(query.bind(instant(token.created_at)))?;
+        self.run(sqlx::query("DELETE FROM grants WHERE token = ?1").bind(token.id.clone()))?;
+        for (position, grant) in (0_i64..).zip(&token.grants) {
+            let query = sqlx::query(
+                "INSERT INTO grants (token, position, connection, type, source) VALUES (?1, ?2, ?3, ?4, ?5)",
+            );
+            let query = query.bind(token.id.clone()).bind(position).bind(grant.connection.clone());
+            self.run(query.bind(grant.kind.as_str()).bind(grant.source.clone()))?;
+        }
+        Ok(())
+    }
+
+    fn remove_token(&mut self, id: &str) -> Result<()> {
+        self.run(sqlx::query("DELETE FROM tokens WHERE id = ?1").bind(id.to_owned()))
+    }
+
+    fn usage(&mut self) -> Result<Vec<Usage>> {
+        let rows: Vec<(String, i64, i64)> =
+            self.all(sqlx::query_as("SELECT token, allowed, last_used FROM usage ORDER BY token"))?;
+        let usage = |(token, allowed, last_used): (String, i64, i64)| Usage {
+            token,
+            allowed: allowed.unsigned_abs(),
+            last_used: Timestamp::from_unix(last_used, 0),
+        };
+        Ok(rows.into_iter().map(usage).collect())
+    }
+
+    fn add_usage(&mut self, usage: &Usage) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO usage (token, allowed, last_used) SELECT id, ?2, ?3 FROM tokens WHERE id = ?1 \
+             ON CONFLICT (token) DO UPDATE SET allowed = allowed + ?2, last_used = max(last_used, ?3)",
+        );
+        let allowed = i64::try_from(usage.allowed).unwrap_or(i64::MAX);
+        self.run(query.bind(usage.token.clone()).bind(allowed).bind(usage.last_used.seconds()))
+    }
+
+    fn clients(&mut self, kind: ClientKind) -> Result<Vec<Client>> {
+        let query = sqlx::query_as(
+            "SELECT id, kind, owner, title, sha256, urls, created_at FROM clients WHERE kind = ?1 ORDER BY id",
+        );
+        let rows: Vec<ClientRow> = self.all(query.bind(kind.as_str()))?;
+        let client = |(id, _, owner, title, digest, urls, created_at): ClientRow| {
+            Ok(Client {
+                id,
+                kind,
+                title,
+                owner,
+                digest: digest.map(|digest| self::digest(digest, "clients")).transpose()?,
+                urls: from_json(&urls, "clients")?,
+                created_at: parse(&created_at, "clients")?,
+            })
+        };
+        rows.into_iter().map(client).collect()
+    }
+
+    fn put_client(&mut self, client: &Client) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO clients (id, kind, owner, title, sha256, urls, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+             ON CONFLICT (id) DO UPDATE SET title = ?4, sha256 = ?5, urls = ?6",
+        );
+        let query = query.bind(client.id.clone()).bind(client.kind.as_str()).bind(client.owner.clone());
+        let query = query.bind(client.title.clone()).bind(client.digest.map(|digest| digest.as_bytes().to_vec()));
+        self.run(query.bind(to_json(&client.urls)?).bind(client.created_at.to_string()))
+    }
+
+    fn remove_client(&mut self, id: &str) -> Result<()> {
+        self.run(sqlx::query("DELETE FROM clients WHERE id = ?1").bind(id.to_owned()))
+    }
+
+    fn trail(&mut self) -> Result<Vec<TrailEntry>> {
+        let rows: Vec<TrailRow> = self.all(sqlx::query_as(
+            "SELECT number, revision, at, \"user\", action, kind, id, owner, before, after FROM trail ORDER BY number",
+        ))?;
+        let entry = |(number, revision, at, user, action, kind, id, owner, before, after): TrailRow| {
+            Ok(TrailEntry {
+                number: number.unsigned_abs(),
+                revision: revision.unsigned_abs(),
+                at: parse(&at, "trail")?,
+                user,
+                action,
+                kind,
+                id,
+                owner,
+                before: before.map(|text| from_json(&text, "trail")).transpose()?,
+                after: after.map(|text| from_json(&text, "trail")).transpose()?,
+            })
+        };
+        rows.into_iter().map(entry).collect()
+    }
+
+    fn last_entry(&mut self) -> Result<u64> {
+        let rows: Vec<(i64,)> = self.all(sqlx::query_as("SELECT coalesce(max(number), 0) FROM trail"))?;
+        Ok(rows.first().map_or(0, |(number,)| number.unsigned_abs()))
+    }
+
+    fn entries_behind(&mut self, last: u64, most: usize) -> Result<Vec<(u64, String, String)>> {
+        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > ?1 ORDER BY number LIMIT ?2");
+        let (last, most) = (i64::try_from(last).unwrap_or(i64::MAX), i64::try_from(most).unwrap_or(i64::MAX));
+        let rows: Vec<(i64, String, String)> = self.all(query.bind(last).bind(most))?;
+        Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
+    }
+
+    fn append(&mut self, entry: &TrailEntry) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        );
+        let revision = i64::try_from(entry.revision).unwrap_or(i64::MAX);
+        let query = query.bind(revision).bind(entry.at.to_string()).bind(entry.user.clone());
+        let query = query.bind(entry.action.clone()).bind(entry.kind.clone()).bind(entry.id.clone());
+        let json = |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string);
+        self.run(query.bind(entry.owner.clone()).bind(json(&entry.before)).bind(json(&entry.after)))
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        let Self { runtime, transaction, files, revision } = *self;
+        runtime.block_on(async {
+            transaction.commit().await.map_err(failed)?;
+            match files {
+                Some(files) => check_committed(files, revision).await,
+                None => Ok(()),
+            }
+        })
+    }
+}
+
+fn to_json(value: &impl Serialize) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| storage(format!("cannot write JSON: {error}"), "nothing was changed"))
+}
+
+fn from_json<T: DeserializeOwned>(text: &str, table: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|_| broken(table))
+}
+
+fn parse<T: FromStr>(text: &str, table: &str) -> Result<T> {
+    text.parse().map_err(|_| broken(table))
+}
+
+fn digest(bytes: Vec<u8>, table: &str) -> Result<SecretDigest> {
+    <[u8; 32]>::try_from(bytes).map(SecretDigest::from).map_err(|_| broken(table))
+}
+
+/// Something that portcullis never writes.
+fn broken(table: &str) -> RegistryError {
+    storage(
+        format!("the registry's table `{table}` holds a row that cannot be read"),
+        "was the file edited by hand? restore a copy of it",
+    )
+}

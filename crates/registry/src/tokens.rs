@@ -1,0 +1,506 @@
+//! Tokens: each its owner's.
+
+use std::collections::{HashMap, HashSet};
+
+use super::connections::unknown as unknown_connection;
+use super::definition::{Draft, DraftGrant, document, settle};
+use super::error::{Result, did_you_mean, invalid, quoted, refused};
+use super::named_sources::check_granted;
+use super::record::{Token, TrailEntry, Usage};
+use super::secret::{self, Secret, SecretKind, short_id};
+use super::storage::{Records, Which};
+use super::{Actor, Change, Registry, Subject, check_text};
+use portcullis::base::Timestamp;
+use portcullis::model::Expiry;
+use portcullis_document::load::Diagnostic;
+
+/// What begins every id of a token, and no name but one that is an id.
+const PREFIX: &str = "tk";
+
+/// For so many seconds behind its last use a token is deleted by force only: seven days.
+const IN_USE: i64 = 7 * 86_400;
+
+/// A token to be made.
+#[derive(Debug, Clone, Default)]
+pub struct NewToken {
+    /// What its owner calls it; else its id.
+    pub name: Option<String>,
+    /// The APIs that it may use (N8).
+    pub apis: Vec<String>,
+    /// What it may read or write: a connection, and a source as N6 reads it.
+    pub grants: Vec<(String, String)>,
+    /// From where it may be used (N7).
+    pub referers: Vec<String>,
+    /// Until when: an instant, a date, or a span such as `7d` (N9.2).
+    pub expiration: Option<String>,
+}
+
+/// What to change of a token. Its expiry stands: [`Registry::rotate_token`] makes a secret with another one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenEdit {
+    /// The new name.
+    pub name: Option<String>,
+    /// The APIs in the stead of all that there were.
+    pub apis: Option<Vec<String>>,
+    /// Grants to add: a connection, and a source as N6 reads it.
+    pub add_grants: Vec<(String, String)>,
+    /// Grants to take away: a connection, and the source as it is written.
+    pub remove_grants: Vec<(String, String)>,
+    /// The referers in the stead of all that there were.
+    pub referers: Option<Vec<String>>,
+    /// Referers to add.
+    pub add_referers: Vec<String>,
+    /// Referers to take away.
+    pub remove_referers: Vec<String>,
+    /// Whether it may be usable from anywhere afterwards, if it was not before.
+    pub any_referer: bool,
+}
+
+/// A token that was made.
+#[derive(Debug)]
+pub struct Created {
+    /// The token.
+    pub token: Token,
+    /// Its secret: nothing else has it.
+    pub secret: Secret,
+    /// What is legal but surely unintended.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// A token with a new secret.
+#[derive(Debug)]
+pub struct Rotated {
+    /// The token.
+    pub token: Token,
+    /// Its new secret: nothing else has it.
+    pub secret: Secret,
+    /// The old secret as a token of its own, while it is valid.
+    pub old: Option<Token>,
+}
+
+impl Registry {
+    /// The policy by which requests are decided, as a document: every token of every user, by digest.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn policy_document(&mut self) -> Result<String> {
+        document(&mut *self.storage.read()?, Which::All)
+    }
+
+    /// The tokens that the actor sees, by id.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn tokens(&mut self, actor: &Actor) -> Result<Vec<Token>> {
+        self.storage.read()?.tokens(visible(actor))
+    }
+
+    /// The token of that id, or of that name; `id:` before an id means no name.
+    ///
+    /// # Errors
+    ///
+    /// If the actor sees none or more than one, or the database fails.
+    pub fn token(&mut self, actor: &Actor, id_or_name: &str) -> Result<Token> {
+        find(&mut *self.storage.read()?, actor, id_or_name)
+    }
+
+    /// How each token was used, by id; tokens that never were are left out.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn usage(&mut self) -> Result<HashMap<String, Usage>> {
+        let usage = self.storage.read()?.usage()?;
+        Ok(usage.into_iter().map(|usage| (usage.token.clone(), usage)).collect())
+    }
+
+    /// Adds what was counted since the last time to what is known of these tokens' use. One transaction, and no change:
+    /// the revision stays, the trail does not tell of it. Tokens that are gone are left out.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails; then nothing of the batch was recorded.
+    pub fn record_usage(&mut self, batch: &[Usage]) -> Result<()> {
+        let mut records = self.storage.write()?;
+        for usage in batch {
+            records.add_usage(usage)?;
+        }
+        records.commit()
+    }
+
+    /// Makes a token of the actor's.
+    ///
+    /// # Errors
+    ///
+    /// If it breaks a rule (N3, N6 to N9), its name is taken, or a connection or named source that it is granted is not
+    /// there.
+    pub fn create_token(&mut self, actor: &Actor, new: &NewToken) -> Result<Created> {
+        let expiry = expiry(new.expiration.as_deref(), actor.now)?;
+        let secret = Secret::mint(SecretKind::Token)?;
+        let id = short_id(PREFIX)?;
+        let name = match &new.name {
+            Some(name) => own_name(name, &id)?.to_owned(),
+            None => id.clone(),
+        };
+        let draft = Draft {
+            id,
+            name,
+            owner: actor.user.clone(),
+            token_sha256: secret.digest().to_hex(),
+            allowed_apis: new.apis.clone(),
+            grants: new.grants.iter().map(untyped).collect(),
+            referers: new.referers.clone(),
+            expiration_date: expiry.map(|end| end.to_string()),
+            created_at: Some(actor.now.to_string()),
+        };
+        let mut change = self.change(actor)?;
+        name_is_free(&mut *change.records, &draft.owner, &draft.name, &draft.id)?;
+        let (token, warnings) = change.settle(&draft, None)?;
+        change.put("create", None, &token)?;
+        change.commit()?;
+        Ok(Created { token, secret, warnings })
+    }
+
+    /// Changes a token: the next decision follows it. Also returns what is legal but surely unintended.
+    ///
+    /// # Errors
+    ///
+    /// If the actor sees no such token, or the token would break a rule afterwards.
+    pub fn update_token(
+        &mut self,
+        actor: &Actor,
+        id_or_name: &str,
+        edit: &TokenEdit,
+    ) -> Result<(Token, Vec<Diagnostic>)> {
+        let mut change = self.change(actor)?;
+        let before = find(&mut *change.records, actor, id_or_name)?;
+        let mut draft = Draft::from(&before);
+        if let Some(name) = &edit.name {
+            own_name(name, &before.id)?.clone_into(&mut draft.name);
+            if *name != before.name {
+                name_is_free(&mut *change.records, &draft.owner, name, &draft.id)?;
+            }
+        }
+        if let Some(apis) = &edit.apis {
+            draft.allowed_apis.clone_from(apis);
+        }
+        edit_grants(&mut draft, edit)?;
+        edit_referers(&mut draft, edit)?;
+        let (token, warnings) = change.settle(&draft, Some(&before))?;
+        if token != before {
+            change.put("update", Some(&before), &token)?;
+        }
+        change.commit()?;
+        Ok((token, warnings))
+    }
+
+    /// Gives a token a new secret, the same rights, and the same expiry unless `expiration` says otherwise (`never`: none).
+    /// Its old secret ends now, or after the `overlap`, a span such as `7d`: until then it is a token of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the actor sees no such token, it has expired and no other expiry is given, or `overlap` is no span.
+    pub fn rotate_token(
+        &mut self,
+        actor: &Actor,
+        id_or_name: &str,
+        overlap: Option<&str>,
+        expiration: Option<&str>,
+    ) -> Result<Rotated> {
+        let until = overlap.map(|overlap| span(overlap, actor.now, "overlap")).transpose()?;
+        let expiration = match expiration {
+            None => None,
+            Some("never") => Some(None),
+            Some(text) => Some(expiry(Some(text), actor.now)?),
+        };
+        let secret = Secret::mint(SecretKind::Token)?;
+        let mut change = self.change(actor)?;
+        let before = find(&mut *change.records, actor, id_or_name)?;
+        let expired = before.is_expired(actor.now);
+        let mut token = Token { digest: secret.digest(), ..before.clone() };
+        match expiration {
+            Some(end) => token.expiration_date = end,
+            None if expired => {
+                let message = format!("token {} has expired: so would its new secret", quoted(&before.name));
+                return Err(refused(message, "give the new one a life of its own, such as `--expiration-date 30d`"));
+            }
+            None => {}
+        }
+        change.put("rotate", Some(&before), &token)?;
+        let old = match until.filter(|_| !expired) {
+            None => None,
+            Some(until) => {
+                let id = short_id(PREFIX)?;
+                let end = before.expiration_date.map_or(until, |end| end.min(until));
+                // Whoever used the token used this secret.
+                let usage = change.records.usage()?.into_iter().find(|usage| usage.token == before.id);
+                let old = Token { name: id.clone(), id, expiration_date: Some(end), ..before };
+                change.put("overlap", None, &old)?;
+                if let Some(usage) = usage {
+                    change.records.add_usage(&Usage { token: old.id.clone(), ..usage })?;
+                }
+                Some(old)
+            }
+        };
+        change.commit()?;
+        Ok(Rotated { token, secret, old })
+    }
+
+    /// The tokens that earlier secrets of the token of that id are until their overlaps end ([`Registry::rotate_token`]). They
+    /// outlive it.
+    ///
+    /// # Errors
+    ///
+    /// If the registry cannot be read.
+    pub fn earlier_secrets(&mut self, actor: &Actor, id: &str) -> Result<Vec<Token>> {
+        let mut records = self.storage.read()?;
+        let trail = records.trail()?;
+        let by = |action: &str, entry: &TrailEntry| entry.kind == "token" && entry.action == action;
+        let rotations: HashSet<u64> =
+            trail.iter().filter(|entry| by("rotate", entry) && entry.id == id).map(|entry| entry.revision).collect();
+        let left: HashSet<&str> = trail
+            .iter()
+            .filter(|entry| by("overlap", entry) && rotations.contains(&entry.revision))
+            .map(|entry| &*entry.id)
+            .collect();
+        let mut tokens = records.tokens(visible(actor))?;
+        tokens.retain(|token| left.contains(&*token.id) && !token.is_expired(actor.now));
+        Ok(tokens)
+    }
+
+    /// Deletes a token: from the next decision on it is unknown. One that was used within the last seven days needs `force`.
+    ///
+    /// # Errors
+    ///
+    /// If the actor sees no such token, or it was used lately.
+    pub fn delete_token(&mut self, actor: &Actor, id_or_name: &str, force: bool) -> Result<Token> {
+        let mut change = self.change(actor)?;
+        let token = find(&mut *change.records, actor, id_or_name)?;
+        let usage = change.records.usage()?.into_iter().find(|usage| usage.token == token.id);
+        if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
+            // What is written as used in the far future was not used then.
+            && (actor.now.seconds() - used.seconds()).abs() < IN_USE
+        {
+            let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
+            return Err(refused(message, "somebody may rely on it; `--force` deletes it all the same"));
+        }
+        change.remove("delete", &token)?;
+        change.commit()?;
+        Ok(token)
+    }
+
+    /// Deletes the tokens that the actor sees and that have been expired for `older_than`, a span such as `30d`, or at all.
+    ///
+    /// # Errors
+    ///
+    /// If `older_than` is no span.
+    pub fn prune_tokens(&mut self, actor: &Actor, older_than: Option<&str>) -> Result<Vec<Token>> {
+        if let Some(text) = older_than {
+            span(text, actor.now, "age")?;
+        }
+        let mut change = self.change(actor)?;
+        let mut tokens = change.records.tokens(visible(actor))?;
+        let is_due = |token: &Token| {
+            token.expiration_date.is_some_and(|end| {
+                let due = older_than.map_or(Ok(end), |text| span(text, end, "age"));
+                due.is_ok_and(|due| due <= actor.now)
+            })
+        };
+        tokens.retain(is_due);
+        for token in &tokens {
+            change.remove("prune", token)?;
+        }
+        change.commit()?;
+        Ok(tokens)
+    }
+}
+
+impl Change<'_> {
+    /// Reads a draft by the rules, and by what the registry adds: what is granted must be there.
+    fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
+        let (mut tokens, warnings) = settle(&mut *self.records, std::slice::from_ref(draft))?;
+        let connections = self.records.connections()?;
+        for DraftGrant { connection_name, .. } in &draft.grants {
+            if !connections.iter().any(|connection| connection.name == *connection_name) {
+                return Err(unknown_connection(connection_name, &connections));
+            }
+        }
+        let token = tokens.pop().ok_or_else(|| refused("the token was not read", "nothing was changed"))?;
+        check_granted(&mut *self.records, &token, before)?;
+        Ok((token, warnings))
+    }
+
+    pub(super) fn put(&mut self, action: &str, before: Option<&Token>, token: &Token) -> Result<()> {
+        self.records.put_token(token)?;
+        self.note(action, &subject(token), before, Some(token))
+    }
+
+    fn remove(&mut self, action: &str, token: &Token) -> Result<()> {
+        self.records.remove_token(&token.id)?;
+        self.note(action, &subject(token), Some(token), None)
+    }
+}
+
+fn subject(token: &Token) -> Subject<'_> {
+    Subject { kind: "token", id: &token.id, owner: Some(&token.owner) }
+}
+
+pub(super) fn visible(actor: &Actor) -> Which<'_> {
+    if actor.all_users { Which::All } else { Which::Owner(&actor.user) }
+}
+
+fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<Token> {
+    if secret::is_held_by(id_or_name) {
+        return Err(invalid(
+            "that is a secret",
+            "name the token by its id or its name: secrets do not belong into commands",
+        ));
+    }
+    let owner = (!actor.all_users).then_some(&*actor.user);
+    // Imported ids may begin with `id:`, too.
+    let (id, other) = match by_id(id_or_name) {
+        Some(id) => (id, Which::Id(id_or_name)),
+        None => (id_or_name, Which::Name { owner, name: id_or_name }),
+    };
+    let mut found = records.tokens(Which::Id(id))?;
+    found.retain(|token| actor.may(&token.owner));
+    let is_id = !found.is_empty();
+    let others = records.tokens(other)?;
+    found.extend(others.into_iter().filter(|token| token.id != id && actor.may(&token.owner)));
+    if found.len() > 1 {
+        let ids = found.iter().map(|token| {
+            let explicit = explicit(&token.id);
+            let reference = if explicit == id_or_name { &token.id } else { &explicit };
+            format!("{} of {}, named {}", quoted(reference), quoted(&token.owner), quoted(&token.name))
+        });
+        let reference = quoted(id_or_name);
+        let message = if by_id(id_or_name).is_some() {
+            format!("{reference} means the token with the id {} and is the id of another", quoted(id))
+        } else if is_id {
+            format!("{reference} is the id of one token and the name of another")
+        } else {
+            format!("{} tokens have the name {reference}", found.len())
+        };
+        return Err(refused(message, format!("name one by its id: {}", ids.collect::<Vec<_>>().join("; "))));
+    }
+    if let Some(token) = found.pop() {
+        return Ok(token);
+    }
+    let known = records.tokens(visible(actor))?;
+    let meant = did_you_mean(id_or_name, known.iter().flat_map(|token| [&*token.id, &*token.name]));
+    let others = if actor.all_users { "" } else { ", with `--all-users` those of other users, too" };
+    let help = format!("{meant}`portcullis credentials list tokens` shows them{others}");
+    Err(refused(format!("there is no token {}", quoted(id_or_name)), help))
+}
+
+/// The id in a reference such as `id:tk_5h3f9w2mzq`, which means no name.
+pub(super) fn by_id(reference: &str) -> Option<&str> {
+    reference.strip_prefix("id:")
+}
+
+/// A reference to what has that id, whatever is called so.
+pub(super) fn explicit(id: &str) -> String {
+    format!("id:{id}")
+}
+
+/// A name that a user may give the token of that id: none that could be taken for another's id.
+fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
+    check_text("name", name)?;
+    if name.starts_with("tk_") && name != id {
+        let help = "ids begin so: choose a name that does not";
+        return Err(invalid(format!("the name {} begins with `tk_`", quoted(name)), help));
+    }
+    if by_id(name).is_some() {
+        let help = "`id:` before an id means no name: choose a name that does not begin so";
+        return Err(invalid(format!("the name {} begins with `id:`", quoted(name)), help));
+    }
+    Ok(name)
+}
+
+fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) -> Result<()> {
+    if records.tokens(Which::Id(name))?.iter().any(|other| other.id != id) {
+        let message = format!("name {} is the id of another token", quoted(name));
+        return Err(refused(message, "choose a name that means no other token"));
+    }
+    let taken = records.tokens(Which::Name { owner: Some(owner), name })?;
+    match taken.iter().find(|other| other.id != id) {
+        None => Ok(()),
+        Some(other) => Err(refused(
+            format!("name {} is taken by token {}", quoted(name), other.id),
+            "give each of your tokens a name of its own, or none",
+        )),
+    }
+}
+
+fn untyped((connection, source): &(String, String)) -> DraftGrant {
+    DraftGrant { connection_name: connection.clone(), source: source.clone(), kind: None }
+}
+
+fn edit_grants(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
+    for (connection, source) in &edit.remove_grants {
+        let is = |grant: &DraftGrant| grant.connection_name == *connection && grant.source == *source;
+        if !draft.grants.iter().any(is) {
+            let grants =
+                draft.grants.iter().map(|grant| quoted(&format!("{},{}", grant.connection_name, grant.source)));
+            let message = format!("the token has no grant {}", quoted(&format!("{connection},{source}")));
+            return Err(refused(message, format!("its grants are {}", grants.collect::<Vec<_>>().join(", "))));
+        }
+        draft.grants.retain(|grant| !is(grant));
+    }
+    for added in &edit.add_grants {
+        let is = |grant: &DraftGrant| grant.connection_name == added.0 && grant.source == added.1;
+        if !draft.grants.iter().any(is) {
+            draft.grants.push(untyped(added));
+        }
+    }
+    Ok(())
+}
+
+fn edit_referers(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
+    let had = !draft.referers.is_empty();
+    if let Some(referers) = &edit.referers {
+        draft.referers.clone_from(referers);
+    }
+    for referer in &edit.remove_referers {
+        if !draft.referers.contains(referer) {
+            let known: Vec<_> = draft.referers.iter().map(|known| quoted(known)).collect();
+            let help = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
+            return Err(refused(format!("the token has no referer {}", quoted(referer)), help));
+        }
+        draft.referers.retain(|known| known != referer);
+    }
+    draft.referers.extend(edit.add_referers.iter().cloned());
+    if edit.any_referer && edit.referers.is_none() && edit.add_referers.is_empty() {
+        draft.referers.clear();
+    }
+    if had && draft.referers.is_empty() && !edit.any_referer {
+        let message = "the token would be usable from any web site: no referer would be left";
+        return Err(refused(message, "add another one, or say `--any-referer`"));
+    }
+    Ok(())
+}
+
+/// The end of a life that begins now (N9.2, N9.3).
+fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
+    let Some(text) = text else { return Ok(None) };
+    match Expiry::at_creation(text, now) {
+        Ok(Expiry::At(end)) => Ok(Some(end)),
+        Ok(Expiry::Never) => Ok(None),
+        Err(error) => Err(invalid(
+            error.to_string(),
+            "write a span such as `7d`, `2w`, `6m`, `1y`, a date such as `2030-01-01` or an RFC 3339 instant, in the future",
+        )),
+    }
+}
+
+/// `start`, and a span such as `7d` later.
+fn span(text: &str, start: Timestamp, what: &str) -> Result<Timestamp> {
+    match Expiry::at_creation(text, start) {
+        Ok(Expiry::At(end)) if text.parse::<Timestamp>().is_err() => Ok(end),
+        _ => {
+            Err(invalid(format!("{} is not an {what}", quoted(text)), "write a span such as `7d`, `2w`, `6m` or `1y`"))
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Registry to policy document, and back. Documents hold digests, never secrets.
+
+use super::definition::{Draft, DraftGrant, declarations, document, settled, usable};
+use super::error::{RegistryError, Result, quoted, refused, storage};
+use super::record::{Api, ClientKind, Connection, Token};
+use super::storage::{Records, Which};
+use super::tokens::visible;
+use super::{Actor, Change, Registry, Subject, check_text};
+use portcullis::model::{Apis, GrantKind, Operation, Policy};
+use portcullis_document::definition::{self, Element, Field, Text, read};
+use portcullis_document::load::{Diagnostic, Input, LoadOptions};
+
+/// What came of an import.
+#[derive(Debug)]
+pub struct Imported {
+    /// The tokens that were added.
+    pub tokens: Vec<Token>,
+    /// The connections that were added.
+    pub connections: Vec<Connection>,
+    /// The APIs that were added.
+    pub apis: Vec<Api>,
+    /// How many tokens, connections and APIs were there already, the same.
+    pub unchanged: usize,
+    /// What is legal but surely unintended.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Registry {
+    /// The connections, the APIs, and the tokens that the actor sees, as a policy document: the same registry gives the same
+    /// bytes.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn export(&mut self, actor: &Actor) -> Result<String> {
+        document(&mut *self.storage.read()?, visible(actor))
+    }
+
+    /// How many named sources and clients an export leaves out: a policy document has no place for them.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn left_out(&mut self, actor: &Actor) -> Result<(usize, usize)> {
+        let sources = self.named_sources()?.len();
+        let clients = self.clients(actor, ClientKind::Spa)?.len() + self.clients(actor, ClientKind::M2m)?.len();
+        Ok((sources, clients))
+    }
+
+    /// Adds all that `input`, a policy document, holds: all of it or, where anything stands in the way, nothing. What is
+    /// there already, the same, stays. A token without an owner becomes the actor's, one without a name is called by its
+    /// id; those of other users are for administrators.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the document, or differs from what the registry holds.
+    pub fn import(&mut self, actor: &Actor, input: &Input) -> Result<Imported> {
+        let options = LoadOptions { warnings: true, now: Some(actor.now), ..LoadOptions::default() };
+        let mut change = self.change(actor)?;
+        let (connections, apis) = (change.records.connections()?, change.records.apis()?);
+        let document = read(input.text()).unwrap_or_default();
+        // What the document declares itself is compared below; the rest it may rely on.
+        let (declared, declared_apis) =
+            (names(&document.connections, |connection| &connection.name), names(&document.apis, |api| &api.name));
+        let others: Vec<_> = connections.iter().filter(|known| !declared.contains(&&*known.name)).cloned().collect();
+        let other_apis: Vec<_> = apis.iter().filter(|known| !declared_apis.contains(&&*known.name)).cloned().collect();
+        let known = declarations(&others, &other_apis)?;
+        let (policy, warnings) = usable(&[known, input.clone()], &options)?;
+
+        let mut imported =
+            Imported { tokens: Vec::new(), connections: Vec::new(), apis: Vec::new(), unchanged: 0, warnings };
+        let mut conflicts = Vec::new();
+        for connection in policy.connections() {
+            let connection = Connection {
+                name: connection.name().to_owned(),
+                dialect: connection.dialect(),
+                named_sources_only: connection.named_sources_only(),
+            };
+            let is_declared = declared.contains(&&*connection.name);
+            match connections.iter().find(|known| known.name == connection.name) {
+                None => imported.connections.push(connection),
+                Some(_) if !is_declared => {}
+                Some(known) if *known == connection => imported.unchanged += 1,
+                Some(_) => conflicts.push(format!("connection {} is declared otherwise", quoted(&connection.name))),
+            }
+        }
+        for (_, api) in policy.apis().iter().skip(Apis::default().iter().count()) {
+            let accepts = api.considers(Operation::Query).iter().map(GrantKind::as_str).map(ToOwned::to_owned);
+            let api = Api { name: api.name().to_owned(), accepts: accepts.collect() };
+            let is_declared = declared_apis.contains(&&*api.name);
+            match apis.iter().find(|known| known.name == api.name) {
+                None => imported.apis.push(api),
+                Some(_) if !is_declared => {}
+                // Both are written in the order of the kinds.
+                Some(known) if *known == api => imported.unchanged += 1,
+                Some(_) => conflicts.push(format!("API {} accepts other kinds of grant", quoted(&api.name))),
+            }
+        }
+        change.declare(&imported)?;
+        // Each is compared with those before it, too: two of the document may come to the same owner and name.
+        for token in tokens(actor, &document, &policy)? {
+            match standing(&mut *change.records, actor, &token)? {
+                Standing::New => {
+                    change.put("import", None, &token)?;
+                    imported.tokens.push(token);
+                }
+                Standing::Same => imported.unchanged += 1,
+                Standing::Conflict(conflict) => conflicts.push(conflict),
+            }
+        }
+        if !conflicts.is_empty() {
+            let help = "nothing was imported: change the document, or what it differs from";
+            return Err(refused(conflicts.join("; "), help));
+        }
+        change.commit()?;
+        Ok(imported)
+    }
+}
+
+impl Change<'_> {
+    /// Adds what tokens need to be there.
+    fn declare(&mut self, imported: &Imported) -> Result<()> {
+        for connection in &imported.connections {
+            self.records.put_connection(connection)?;
+            let subject = Subject { kind: "connection", id: &connection.name, owner: None };
+            self.note("import", &subject, None, Some(connection))?;
+        }
+        for api in &imported.apis {
+            self.records.put_api(api)?;
+            self.note("import", &Subject { kind: "api", id: &api.name, owner: None }, None, Some(api))?;
+        }
+        Ok(())
+    }
+}
+
+/// The names of what a document declares.
+fn names<'d, T>(list: &'d Field<Vec<Element<T>>>, name: impl Fn(&'d T) -> &'d Field<Text<'d>>) -> Vec<&'d str> {
+    let list = list.found().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter_map(|element| name(element.found()?).found().map(|name| &**name)).collect()
+}
+
+/// The tokens of `document`, which was read as `policy`: texts as they are written, all else as it was understood.
+fn tokens(actor: &Actor, document: &definition::Document<'_>, policy: &Policy) -> Result<Vec<Token>> {
+    let written = document.tokens.found().into_iter().flat_map(definition::Tokens::iter);
+    let written = written.filter_map(|element| if let Element::Found(token) = element { Some(token) } else { None });
+    let text = |text: &Text<'_>| text.clone().into_owned();
+    let texts = |field: &Field<Vec<Element<Text<'_>>>>| {
+        let list = field.found().map(Vec::as_slice).unwrap_or_default();
+        list.iter().filter_map(Element::found).map(text).collect::<Vec<_>>()
+    };
+    let mut tokens = Vec::new();
+    for (written, understood) in written.zip(policy.tokens()) {
+        let grants = written.grants.found().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Element::found);
+        // A grant of all sources may leave its source out.
+        let grant = |grant: &definition::Grant<'_>| DraftGrant {
+            connection_name: String::new(),
+            source: grant.source.found().map_or_else(|| "*".to_owned(), text),
+            kind: None,
+        };
+        let id = understood.id().to_owned();
+        let draft = Draft {
+            name: understood.name().filter(|name| !name.is_empty()).unwrap_or(&id).to_owned(),
+            owner: understood.owner().filter(|owner| !owner.is_empty()).unwrap_or(&actor.user).to_owned(),
+            id,
+            token_sha256: String::new(),
+            allowed_apis: texts(&written.allowed_apis),
+            grants: grants.map(grant).collect(),
+            referers: texts(&written.referers),
+            expiration_date: None,
+            created_at: None,
+        };
+        let token = settled(&draft, policy, understood);
+        check_text("id", &token.id)?;
+        check_text("name", &token.name)?;
+        check_text("owner", &token.owner)?;
+        for instant in [token.expiration_date, token.created_at].into_iter().flatten() {
+            if instant.to_string().parse() != Ok(instant) {
+                let message = format!("token {} has an instant beyond the year 9999", quoted(&token.id));
+                return Err(refused(message, "nothing was imported: write an earlier one"));
+            }
+        }
+        tokens.push(token);
+    }
+    if tokens.len() == policy.tokens().len() { Ok(tokens) } else { Err(misread()) }
+}
+
+fn misread() -> RegistryError {
+    storage("the document was read in two ways", "nothing was imported")
+}
+
+/// How a token stands to those that are there.
+enum Standing {
+    New,
+    Same,
+    Conflict(String),
+}
+
+fn standing(records: &mut dyn Records, actor: &Actor, token: &Token) -> Result<Standing> {
+    let id = quoted(&token.id);
+    if !actor.may(&token.owner) {
+        let owner = quoted(&token.owner);
+        return Ok(Standing::Conflict(format!("token {id} is of {owner}: `--all-users` imports those of others")));
+    }
+    let mut known = records.tokens(Which::Id(&token.id))?;
+    if let Some(known) = known.pop() {
+        return Ok(if known == *token { Standing::Same } else { Standing::Conflict(format!("token {id} differs")) });
+    }
+    if let Some(known) = records.tokens(Which::Digest(&token.digest))?.first() {
+        return Ok(Standing::Conflict(format!("the secret of token {id} is that of {}", quoted(&known.id))));
+    }
+    let name = Which::Name { owner: Some(&token.owner), name: &token.name };
+    if let Some(known) = records.tokens(name)?.first() {
+        let name = quoted(&token.name);
+        return Ok(Standing::Conflict(format!("name {name} of token {id} is that of {}", quoted(&known.id))));
+    }
+    Ok(Standing::New)
+}

@@ -1,0 +1,164 @@
+//! One line: what was decided, without any secret.
+
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+
+use super::QueryTexts;
+use crate::decided::{Decided, Ids, PreflightEnd, PreflightSeen};
+use portcullis::base::Timestamp;
+use portcullis::decision::{Decision, Reason, Request, Source};
+use portcullis::model::Operation;
+use portcullis::query::{MAX_QUERY_BYTES, NormalForm, QueryDigest, QueryError};
+use portcullis::referer::Referer;
+
+/// The version of lines, and what marks an object as one.
+const LOG: u32 = 1;
+
+/// What a referer that no token accepts is written as: it is no URL either.
+const UNREADABLE: &str = "unreadable";
+
+/// A decided request as a JSON object: a line of the log, and a request of `portcullis check`.
+pub(crate) struct Line<'a> {
+    pub(crate) decided: &'a Decided<'a>,
+    pub(crate) queries: QueryTexts,
+    /// Which part of the allows is logged; nothing where all are.
+    pub(crate) sample: Option<f64>,
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Decided { at, evaluated_at, ids, generation, token_id, request, decision, took } = self.decided;
+        let mut map = serializer.serialize_map(None)?;
+        start(&mut map, *at, *evaluated_at, ids, *generation)?;
+        if let Some(token_id) = token_id {
+            map.serialize_entry("token_id", token_id)?;
+        }
+        if let Some(request) = request {
+            self.request(request, &mut map)?;
+        }
+        match decision {
+            Decision::Allow(allow) => {
+                map.serialize_entry("decision", "allow")?;
+                map.serialize_entry("grants", allow.grants())?;
+                if let Some(sample) = self.sample {
+                    map.serialize_entry("sample", &sample)?;
+                }
+            }
+            Decision::Deny(reason) => {
+                map.serialize_entry("decision", "deny")?;
+                map.serialize_entry("reason", reason.code())?;
+                map.serialize_entry("status", &reason.status())?;
+            }
+        }
+        map.serialize_entry("ns", &u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))?;
+        map.end()
+    }
+}
+
+/// A preflight as a JSON object: `check` and audits skip it, since no token decided.
+pub(super) struct PreflightLine<'a>(pub(super) &'a PreflightSeen<'a>);
+
+impl Serialize for PreflightLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let PreflightSeen { at, ids, generation, end } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        start(&mut map, *at, None, ids, *generation)?;
+        map.serialize_entry("preflight", end.as_str())?;
+        if *end == PreflightEnd::Refused {
+            let reason = Reason::RequestNotUnderstood;
+            map.serialize_entry("decision", "deny")?;
+            map.serialize_entry("reason", reason.code())?;
+            map.serialize_entry("status", &reason.status())?;
+        } else {
+            map.serialize_entry("decision", "none")?;
+        }
+        map.end()
+    }
+}
+
+/// Writes what every line begins with.
+fn start<M: SerializeMap>(
+    map: &mut M,
+    at: Timestamp,
+    evaluated_at: Option<Timestamp>,
+    ids: &Ids<'_>,
+    generation: u64,
+) -> Result<(), M::Error> {
+    map.serialize_entry("log", &LOG)?;
+    map.serialize_entry("time", &format_args!("{at}"))?;
+    if let Some(instant) = evaluated_at {
+        map.serialize_entry("evaluated_at", &format_args!("{instant}"))?;
+    }
+    if let Some(id) = ids.either() {
+        map.serialize_entry("id", id)?;
+    }
+    if let Some(trace) = ids.trace {
+        map.serialize_entry("trace_id", trace)?;
+    }
+    map.serialize_entry("generation", &generation)
+}
+
+impl Line<'_> {
+    fn request<M: SerializeMap>(&self, request: &Request<'_>, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("api", request.api)?;
+        if request.operation != Operation::Query {
+            map.serialize_entry("operation", request.operation.as_str())?;
+        }
+        if !request.connection.is_empty() {
+            map.serialize_entry("connection", request.connection)?;
+        }
+        let sources = request.sources.as_slice();
+        if !sources.is_empty() {
+            map.serialize_entry("sources", &Listed { sources, queries: self.queries })?;
+        }
+        match request.referer.map(|header| (header, Referer::parse(header))) {
+            None | Some(("", _)) => Ok(()),
+            Some((_, None)) => map.serialize_entry("referer", UNREADABLE),
+            Some((_, Some(referer))) => {
+                let (scheme, host) = (referer.scheme().as_str(), referer.host());
+                match referer.port() {
+                    Some(port) => map.serialize_entry("referer", &format_args!("{scheme}://{host}:{port}/"))?,
+                    None => map.serialize_entry("referer", &format_args!("{scheme}://{host}/"))?,
+                }
+                if referer.path_and_query() == "/" { Ok(()) } else { map.serialize_entry("referer_cut", &true) }
+            }
+        }
+    }
+}
+
+struct Listed<'a> {
+    sources: &'a [Source<'a>],
+    queries: QueryTexts,
+}
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.sources.len()))?;
+        for &source in self.sources {
+            list.serialize_element(&One { source, queries: self.queries })?;
+        }
+        list.end()
+    }
+}
+
+struct One<'a> {
+    source: Source<'a>,
+    queries: QueryTexts,
+}
+
+impl Serialize for One<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        match self.source {
+            Source::Resource(text) => map.serialize_entry("resource", text)?,
+            Source::NamedSource(text) => map.serialize_entry("named_source", text)?,
+            Source::Query(text) => match NormalForm::of(text, MAX_QUERY_BYTES) {
+                Err(QueryError::TooLong { found, .. }) => map.serialize_entry("query_bytes", &found)?,
+                // No policy grants it, and it says nothing.
+                Err(QueryError::Empty) => map.serialize_entry("query", "")?,
+                Ok(_) if self.queries == QueryTexts::Shown => map.serialize_entry("query", text)?,
+                Ok(query) => map.serialize_entry("query_sha256", &format_args!("{}", QueryDigest::of(query)))?,
+            },
+        }
+        map.end()
+    }
+}

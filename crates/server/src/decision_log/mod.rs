@@ -1,0 +1,254 @@
+//! The decision log: one line of JSON for each decision, written off the path of requests, without any secret.
+//!
+//! A line is a request of `portcullis check --requests`: a log is replayed against another policy as it is.
+//!
+//! ```
+//! use std::time::Duration;
+//! use portcullis::decision::{Decision, Reason, Request, Source};
+//! use portcullis_server::{Decided, Ids};
+//! use portcullis_server::decision_log::{DecisionLog, LogOptions, Target};
+//!
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("decisions.jsonl");
+//! let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default())?;
+//! log.record(&Decided {
+//!     at: "2026-11-24T12:00:00Z".parse()?,
+//!     evaluated_at: None,
+//!     ids: Ids { request: Some("r1"), trace: None },
+//!     generation: 3,
+//!     token_id: Some("store-map"),
+//!     request: Some(&Request::new("sql", "dw").secret("s3cret").source(Source::Query("SELECT 1"))),
+//!     decision: &Decision::Deny(Reason::SourceNotGranted),
+//!     took: Duration::from_nanos(812),
+//! });
+//! drop(log);
+//! assert_eq!(std::fs::read_to_string(file)?, concat!(
+//!     r#"{"log":1,"time":"2026-11-24T12:00:00Z","id":"r1","generation":3,"token_id":"store-map","api":"sql","connection":"dw","#,
+//!     r#""sources":[{"query_sha256":"e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5"}],"#,
+//!     r#""decision":"deny","reason":"source_not_granted","status":403,"ns":812}"#, "\n",
+//! ));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod line;
+mod writer;
+
+use std::io;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::decided::{Decided, PreflightSeen};
+pub(super) use line::Line;
+use line::PreflightLine;
+use writer::{Queue, Sink};
+
+/// How long the end of a log is waited for: who reads it may have stopped to.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Where the log goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// The end of this file, made if it is not there.
+    File(PathBuf),
+}
+
+/// What happens to a line that the queue has no room for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// It is dropped, and counted: requests never wait for the log.
+    #[default]
+    Drop,
+    /// Requests wait until there is room before they are decided, as [`DecisionLog::room`] does: no line is lost while the log can
+    /// be written.
+    Block,
+}
+
+/// Whether the text of queries is logged.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum QueryTexts {
+    /// The SHA-256 of their normal form is (N4.2).
+    #[default]
+    Hidden,
+    /// It is: queries may hold what is nobody else's business.
+    Shown,
+}
+
+/// Which part of something is kept, from 0 to 1.
+///
+/// ```
+/// use portcullis_server::decision_log::Share;
+///
+/// assert_eq!("0.01".parse::<Share>()?.get(), 0.01);
+/// assert!("1.5".parse::<Share>().is_err());
+/// # Ok::<(), portcullis_server::decision_log::ShareError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(f64);
+
+/// Text that is not a share.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is not a share: expected a number from 0 to 1, such as 0.01", .0.escape_debug())]
+pub struct ShareError(String);
+
+/// How to log.
+#[derive(Debug, Clone, Copy)]
+pub struct LogOptions {
+    /// What happens when the queue is full.
+    pub when_full: WhenFull,
+    /// How many bytes of lines may wait.
+    pub queue_bytes: usize,
+    /// Which part of the allows is logged. Denials always are.
+    pub sample_allows: Share,
+    /// Whether the text of queries is logged.
+    pub queries: QueryTexts,
+}
+
+/// How many lines came to which end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LogCounts {
+    /// Written.
+    pub written: u64,
+    /// Dropped because the queue was full.
+    pub dropped: u64,
+    /// Lost because they could not be written.
+    pub failed: u64,
+    /// Allows that the sample leaves out.
+    pub left_out: u64,
+}
+
+/// A decision log that is open. Dropped, it writes what waits, then closes.
+#[derive(Debug)]
+pub struct DecisionLog {
+    queue: Arc<Queue>,
+    options: LogOptions,
+    /// Allows so far.
+    allows: AtomicU64,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self {
+            when_full: WhenFull::default(),
+            queue_bytes: 16 << 20,
+            sample_allows: Share::ALL,
+            queries: QueryTexts::default(),
+        }
+    }
+}
+
+impl Share {
+    /// All of it.
+    pub const ALL: Self = Self(1.0);
+
+    /// As a number.
+    pub const fn get(self) -> f64 {
+        self.0
+    }
+
+    /// Whether the one of this number is kept: evenly spread, the same every time.
+    fn keeps(self, number: u64) -> bool {
+        // The finalizer of SplitMix64: traffic that repeats itself is sampled evenly all the same.
+        let mut hash = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // 32 bits of it are enough, and exact as a float.
+        u32::try_from((hash ^ (hash >> 31)) >> 32).is_ok_and(|high| f64::from(high) < self.0 * f64::from(u32::MAX))
+    }
+}
+
+impl FromStr for Share {
+    type Err = ShareError;
+
+    fn from_str(text: &str) -> Result<Self, ShareError> {
+        let share = text.parse().ok().filter(|share| (0.0..=1.0).contains(share));
+        share.map(Self).ok_or_else(|| ShareError(text.to_owned()))
+    }
+}
+
+impl DecisionLog {
+    /// Opens a log.
+    ///
+    /// # Errors
+    ///
+    /// If its file cannot be opened, or the system gives no thread.
+    pub fn open(target: &Target, options: LogOptions) -> io::Result<Self> {
+        let sink = Sink::open(target)?;
+        let queue = Arc::new(Queue::new(options.queue_bytes, options.when_full));
+        let writer = Arc::clone(&queue);
+        let thread = std::thread::Builder::new().name("log".into()).spawn(move || writer.write_to(sink))?;
+        Ok(Self { queue, options, allows: AtomicU64::new(0), thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Waits until there is room for a line, with [`WhenFull::Block`]; takes no thread meanwhile. To be awaited before a request is
+    /// decided: requests that are decided at the same time may go beyond the queue's limit, each by its line.
+    pub async fn room(&self) {
+        self.queue.room().await;
+    }
+
+    /// Logs a decision. Costs the making of its line and a copy of it; never waits.
+    pub fn record(&self, decided: &Decided<'_>) {
+        let share = self.options.sample_allows;
+        let is_sampled = decided.decision.is_allow() && share != Share::ALL;
+        if is_sampled && !share.keeps(self.allows.fetch_add(1, Ordering::Relaxed)) {
+            self.queue.counters.left_out.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        self.write(&Line { decided, queries: self.options.queries, sample: is_sampled.then(|| share.get()) });
+    }
+
+    /// Logs a preflight.
+    pub fn record_preflight(&self, preflight: &PreflightSeen<'_>) {
+        self.write(&PreflightLine(preflight));
+    }
+
+    fn write(&self, line: &impl Serialize) {
+        let mut text = Vec::with_capacity(512);
+        // Writing to memory does not fail, and all keys are texts.
+        let _ = serde_json::to_writer(&mut text, line);
+        text.push(b'\n');
+        self.queue.push(&text);
+    }
+
+    /// Opens the file again, once what waits is written: whoever rotates logs has renamed it.
+    pub fn reopen(&self) {
+        self.queue.reopen();
+    }
+
+    /// How many lines came to which end.
+    pub fn counts(&self) -> LogCounts {
+        let counters = &self.queue.counters;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        LogCounts {
+            written: count(&counters.written),
+            dropped: count(&counters.dropped),
+            failed: count(&counters.failed),
+            left_out: count(&counters.left_out),
+        }
+    }
+
+    /// Writes what waits, for up to 5 s, then closes; what comes later is dropped, and counted.
+    pub fn close(&self) {
+        let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        if self.queue.close(CLOSING) {
+            // A panic of that thread was reported when it happened.
+            let _ = thread.join();
+        } else {
+            tracing::error!("the decision log cannot be written to its end: its last lines are lost");
+        }
+    }
+}
+
+impl Drop for DecisionLog {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

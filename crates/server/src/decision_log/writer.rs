@@ -1,0 +1,276 @@
+//! The thread that writes, and the bounded queue before it.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Target, WhenFull};
+use portcullis_registry::owner_only;
+
+/// How long the writer lets lines gather: so that they are written, and it is woken, many at a time.
+const GATHER: Duration = Duration::from_millis(2);
+
+/// How many lines came to which end. Each is exact.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) written: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) left_out: AtomicU64,
+}
+
+/// Lines that wait to be written.
+#[derive(Debug)]
+pub(super) struct Queue {
+    state: Mutex<State>,
+    /// There is something to do for the writer.
+    work: Condvar,
+    /// There is room again, or the log is closed.
+    vacancy: Notify,
+    /// All lines are written.
+    written: Condvar,
+    bytes: usize,
+    full: WhenFull,
+    pub(super) counters: Counters,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<u8>,
+    count: u64,
+    reopen: bool,
+    end: End,
+    /// Whether the writer waits for work: it is woken only then.
+    idle: bool,
+}
+
+/// How far the end of a log is.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It is open.
+    #[default]
+    Open,
+    /// No line is taken any more.
+    Closed,
+    /// All lines are written.
+    Written,
+}
+
+impl State {
+    /// Whether `more` bytes have to wait where `limit` may be in the queue.
+    fn is_full(&self, more: usize, limit: usize) -> bool {
+        let is_over = if more == 0 { self.lines.len() >= limit } else { self.lines.len() + more > limit };
+        self.end == End::Open && !self.lines.is_empty() && is_over
+    }
+}
+
+impl Queue {
+    pub(super) fn new(bytes: usize, full: WhenFull) -> Self {
+        Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            vacancy: Notify::new(),
+            written: Condvar::new(),
+            bytes,
+            full,
+            counters: Counters::default(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a line need not wait, or would be dropped.
+    pub(super) async fn room(&self) {
+        if self.full == WhenFull::Drop {
+            return;
+        }
+        loop {
+            let mut vacancy = pin!(self.vacancy.notified());
+            // From here on no notification is missed.
+            vacancy.as_mut().enable();
+            if !self.lock().is_full(0, self.bytes) {
+                return;
+            }
+            vacancy.await;
+        }
+    }
+
+    /// Appends a line, with its end. Where lines are dropped, one that is larger than the whole queue needs an empty one.
+    pub(super) fn push(&self, line: &[u8]) {
+        let mut state = self.lock();
+        let is_dropped = self.full == WhenFull::Drop && state.is_full(line.len(), self.bytes);
+        if is_dropped || state.end != End::Open {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        state.lines.extend_from_slice(line);
+        state.count += 1;
+        self.wake(&mut state);
+    }
+
+    pub(super) fn reopen(&self) {
+        let mut state = self.lock();
+        state.reopen = true;
+        self.wake(&mut state);
+    }
+
+    /// Takes no more lines, and waits for the end of the writer; `false` if it has not come by then.
+    pub(super) fn close(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        state.end = End::Closed;
+        self.wake(&mut state);
+        self.vacancy.notify_waiters();
+        let waited = self.written.wait_timeout_while(state, patience, |state| state.end != End::Written);
+        waited.unwrap_or_else(PoisonError::into_inner).0.end == End::Written
+    }
+
+    fn wake(&self, state: &mut State) {
+        if std::mem::take(&mut state.idle) {
+            self.work.notify_one();
+        }
+    }
+
+    /// Writes what comes until the queue is closed and empty.
+    pub(super) fn write_to(&self, mut sink: Sink) {
+        let mut batch = Vec::new();
+        loop {
+            let mut state = self.lock();
+            while state.lines.is_empty() && !state.reopen && state.end == End::Open {
+                state.idle = true;
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            std::mem::swap(&mut state.lines, &mut batch);
+            let count = std::mem::take(&mut state.count);
+            let (reopen, closed) = (std::mem::take(&mut state.reopen), state.end != End::Open);
+            drop(state);
+            self.vacancy.notify_waiters();
+            // What came before the file was to be opened again belongs into the old one.
+            let lost = sink.write(&batch);
+            self.counters.failed.fetch_add(lost, Ordering::Relaxed);
+            self.counters.written.fetch_add(count.saturating_sub(lost), Ordering::Relaxed);
+            batch.clear();
+            // One burst must not keep its memory for ever.
+            batch.shrink_to(1 << 20);
+            if reopen {
+                sink.reopen();
+            }
+            let mut state = self.lock();
+            if closed && state.lines.is_empty() {
+                state.end = End::Written;
+                self.written.notify_all();
+                return;
+            }
+            drop(state);
+            if !closed && self.lock().lines.len() < self.bytes / 2 {
+                std::thread::sleep(GATHER);
+            }
+        }
+    }
+}
+
+/// Where lines go.
+#[derive(Debug)]
+pub(super) struct Sink {
+    out: Out,
+    /// Whether the last line was written in part.
+    torn: bool,
+    /// Whether the last write failed, which was reported.
+    failing: bool,
+}
+
+#[derive(Debug)]
+enum Out {
+    Stdout(io::Stdout),
+    File(PathBuf, File),
+}
+
+impl Sink {
+    pub(super) fn open(target: &Target) -> io::Result<Self> {
+        let out = match target {
+            Target::Stdout => Out::Stdout(io::stdout()),
+            Target::File(path) => Out::File(path.clone(), append(path)?),
+        };
+        Ok(Self { out, torn: false, failing: false })
+    }
+
+    /// Opens the file again: its name may be free for a new one.
+    fn reopen(&mut self) {
+        let Out::File(path, file) = &mut self.out else { return };
+        match append(path) {
+            Ok(opened) => {
+                *file = opened;
+                self.torn = false;
+                tracing::info!(file = %path.display(), "the decision log is open again");
+            }
+            Err(error) => {
+                tracing::error!(file = %path.display(), "cannot open the decision log again, it goes on in the old file: {error}");
+            }
+        }
+    }
+
+    /// Writes all `lines`; how many of them could not be written.
+    fn write(&mut self, lines: &[u8]) -> u64 {
+        if lines.is_empty() {
+            return 0;
+        }
+        if self.torn && self.write_some(b"\n").is_ok() {
+            self.torn = false;
+        }
+        match self.write_some(lines) {
+            Ok(()) => {
+                if std::mem::take(&mut self.failing) {
+                    tracing::info!("the decision log can be written again");
+                }
+                0
+            }
+            Err((written, error)) => {
+                if !std::mem::replace(&mut self.failing, true) {
+                    tracing::error!("cannot write the decision log, its lines are lost: {error}");
+                }
+                let (done, left) = lines.split_at_checked(written).unwrap_or((lines, &[]));
+                self.torn |= done.last().is_some_and(|byte| *byte != b'\n');
+                memchr::memchr_iter(b'\n', left).count() as u64
+            }
+        }
+    }
+
+    /// Writes all; else how many bytes were written, and why not more.
+    fn write_some(&mut self, mut bytes: &[u8]) -> Result<(), (usize, io::Error)> {
+        let all = bytes.len();
+        let mut writer: Box<dyn Write> = match &mut self.out {
+            Out::Stdout(stdout) => Box::new(stdout.lock()),
+            Out::File(_, file) => Box::new(file),
+        };
+        while !bytes.is_empty() {
+            match writer.write(bytes) {
+                Ok(0) => return Err((all - bytes.len(), io::ErrorKind::WriteZero.into())),
+                Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err((all - bytes.len(), error)),
+            }
+        }
+        writer.flush().map_err(|error| (all, error))
+    }
+}
+
+/// Opens a file to append to. A new one is its owner's alone, whatever the umask; one that is there keeps its permissions.
+fn append(path: &Path) -> io::Result<File> {
+    match owner_only::create_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        other => return other,
+    }
+    let mut options = OpenOptions::new();
+    // A link may lead to a file that is still to be made.
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}

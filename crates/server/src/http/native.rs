@@ -1,0 +1,133 @@
+//! `POST /v1/decide` and `/v1/explain`: the JSON of `portcullis check`.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::batch::elements;
+use super::id::told;
+use super::{Refused, Shared, decided, received};
+use crate::decided::Ids;
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::decision::Source;
+use portcullis::explain::explain as told_why;
+use portcullis_http::answer::{Outcome, Verdict};
+use portcullis_http::wire::WireRequest;
+
+/// One answer, as `portcullis check` writes it.
+#[derive(Serialize)]
+struct Answer<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a RawValue>,
+    decision: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grants: Option<&'a [u32]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+}
+
+impl<'a> Answer<'a> {
+    fn new(id: Option<&'a RawValue>, verdict: &'a Verdict) -> Self {
+        let none = Self { id, decision: "deny", token: None, grants: None, reason: None, status: None };
+        match &verdict.outcome {
+            Outcome::Deny { reason, .. } => Self { reason: Some(reason.code()), status: Some(reason.status()), ..none },
+            Outcome::Allow { grants } => {
+                Self { decision: "allow", token: verdict.token_id.as_deref(), grants: Some(grants), ..none }
+            }
+            Outcome::Pass => Self { decision: "allow", ..none },
+            // Neither is asked for here: only HTTP requests pass or are preflights.
+            Outcome::Preflight => none,
+        }
+    }
+}
+
+/// What stands in the place of an answer to what is no request.
+#[derive(Serialize)]
+struct Wrong {
+    error: String,
+}
+
+pub(super) async fn decide(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (headers, body) = match received(&shared, request).await {
+        Ok(received) => received,
+        Err(response) => return response,
+    };
+    decided(answer(&shared, told(&headers), &body).await)
+}
+
+/// Why a request is decided as it is. For administrators: it tells of the policy.
+pub(crate) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let body = match received(&shared, request).await {
+        Ok((_, body)) => body,
+        Err(response) => return response,
+    };
+    // An explanation may take long: one at a time, and not on the thread that tells whether the server is well.
+    let turn = Arc::clone(&shared.explaining).acquire_owned().await;
+    let explained = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        explanation(&shared, &body)
+    });
+    decided(explained.await.unwrap_or_else(|_| Err(Refused::Invalid("the request cannot be explained".to_owned()))))
+}
+
+async fn answer(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Refused> {
+    if body.trim_ascii_start().first() != Some(&b'[') {
+        shared.authority.operations().room().await;
+        return one(shared, ids, body).map_err(Refused::Invalid);
+    }
+    let requests = elements(body, shared.max_batch)?;
+    let mut answers = String::with_capacity(64 * requests.len() + 2);
+    let mut turn = shared.batches.turn().await;
+    for request in requests {
+        turn.pause().await;
+        shared.authority.operations().room().await;
+        answers.push(if answers.is_empty() { '[' } else { ',' });
+        let answer = one(shared, ids, request.get().as_bytes());
+        answers.push_str(&answer.unwrap_or_else(|error| written(&Wrong { error })));
+    }
+    answers.push_str(if answers.is_empty() { "[]" } else { "]" });
+    Ok(answers)
+}
+
+fn one(shared: &Shared, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
+    let request = WireRequest::read(text).map_err(|error| error.to_string())?;
+    let sources = request.sources();
+    limited(shared, &sources)?;
+    let own = request.id().map(RawValue::get);
+    let own = own.map(|id| id.trim_matches('"'));
+    let ids = Ids { request: ids.request.or(own), ..ids };
+    let verdict = shared.authority.decide(&request.with(&sources), ids, request.now());
+    Ok(written(&Answer::new(request.id(), &verdict)))
+}
+
+fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {
+    let request = WireRequest::read(body).map_err(|error| Refused::Invalid(error.to_string()))?;
+    let sources = request.sources();
+    limited(shared, &sources).map_err(Refused::Invalid)?;
+    let current = shared.authority.operations().authorizer().current();
+    let now = request.now().unwrap_or_else(|| SystemClock.now());
+    match current.snapshot() {
+        Some(snapshot) => Ok(written(&told_why(snapshot, &request.with(&sources), now))),
+        None => Err(Refused::Invalid("there is no policy to explain by".to_owned())),
+    }
+}
+
+fn limited(shared: &Shared, sources: &[Source<'_>]) -> Result<(), String> {
+    let limit = shared.max_batch;
+    if sources.len() > limit {
+        return Err(format!("`sources`: expected at most {limit}, found {}", sources.len()));
+    }
+    Ok(())
+}
+
+fn written(answer: &impl Serialize) -> String {
+    // Writing to memory does not fail, and all keys are texts.
+    serde_json::to_string(answer).unwrap_or_default()
+}

@@ -1,0 +1,137 @@
+//! Metrics for Prometheus, as `OpenMetrics` text.
+//!
+//! What requests count is kept here, in atomics; all else is asked for when somebody scrapes. No label names a token.
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use portcullis::decision::{Decision, Reason, Request};
+//! use portcullis_server::{Decided, Ids};
+//! use portcullis_server::metrics::{Metrics, Scrape};
+//!
+//! let now = "2026-11-24T12:00:00Z".parse()?;
+//! let metrics = Arc::new(Metrics::new());
+//! metrics.record(&Decided {
+//!     at: now,
+//!     evaluated_at: None,
+//!     ids: Ids::default(),
+//!     generation: 1,
+//!     token_id: None,
+//!     request: Some(&Request::new("maps", "dw")),
+//!     decision: &Decision::Deny(Reason::TokenMissing),
+//!     took: Duration::from_nanos(300),
+//! });
+//! let text = metrics.text(Scrape::at(now));
+//! assert!(text.contains(r#"portcullis_decisions_total{api="maps",outcome="deny",reason="token_missing"} 1"#));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod counters;
+mod exposition;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+
+use super::decided::{Decided, PreflightEnd};
+use super::decision_log::LogCounts;
+use super::policy::Report;
+use counters::Counters;
+use exposition::Exposition;
+use portcullis::base::Timestamp;
+
+/// What [`Metrics::text`] is.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What requests count.
+#[derive(Debug)]
+pub struct Metrics {
+    counters: Counters,
+    /// Preflights, in the order of [`PreflightEnd::ALL`].
+    preflights: [AtomicU64; PreflightEnd::ALL.len()],
+}
+
+/// What is asked for when somebody scrapes. What a server does not have is left out.
+#[derive(Debug, Clone)]
+pub struct Scrape {
+    /// What time it is.
+    pub now: Timestamp,
+    /// The policy.
+    pub policy: Report,
+    /// The shadow policy, and how many requests it decided in which way.
+    pub shadow: Option<(Report, Vec<(&'static str, u64)>)>,
+    /// The decision log.
+    pub log: Option<LogCounts>,
+    /// The load.
+    pub load: Option<Load>,
+    /// The connections, by the name of their listener.
+    pub connections: Vec<(&'static str, Connections)>,
+}
+
+/// How busy the listener for decisions is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests that are being answered.
+    pub in_flight: u64,
+    /// Requests that were refused because there were too many, or too many bytes of them.
+    pub shed: u64,
+}
+
+/// The connections of a listener.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Connections that are open.
+    pub open: u64,
+    /// Connections that were refused because there were too many.
+    pub refused: u64,
+    /// How often the system gave no connection: mostly, there are too many open files.
+    pub not_accepted: u64,
+    /// Connections that the server closed, by cause.
+    pub closed: [(&'static str, u64); 3],
+    /// Bytes of bodies in memory.
+    pub buffered_bytes: u64,
+}
+
+impl Scrape {
+    /// Of a server that has nothing yet.
+    pub fn at(now: Timestamp) -> Self {
+        Self { now, policy: Report::default(), shadow: None, log: None, load: None, connections: Vec::new() }
+    }
+}
+
+impl Metrics {
+    /// All zero.
+    pub fn new() -> Self {
+        Self { counters: Counters::new(), preflights: Default::default() }
+    }
+
+    /// Counts a decision: three relaxed additions where few other threads write, no lock. Memory is taken once for each API
+    /// that a policy declares.
+    pub fn record(&self, decided: &Decided<'_>) {
+        self.counters.record(decided);
+    }
+
+    /// Counts a preflight.
+    pub fn record_preflight(&self, end: PreflightEnd) {
+        if let Some(count) = self.preflights.get(end as usize) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Everything as text of [`CONTENT_TYPE`].
+    pub fn text(self: &Arc<Self>, scrape: Scrape) -> String {
+        let mut registry = Registry::with_prefix("portcullis");
+        registry.register_collector(Box::new(Exposition { metrics: Arc::clone(self), scrape }));
+        let mut text = String::new();
+        // Writing to memory does not fail.
+        let _ = encode(&mut text, &registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}

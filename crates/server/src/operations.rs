@@ -1,0 +1,224 @@
+//! All that stands beside the decisions of a server: where its policy comes from, and what it tells about itself.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::decided::{Decided, PreflightSeen};
+use super::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
+use super::metrics::{Connections, Load, Metrics, Scrape};
+use super::policy::{LiveOptions, LivePolicy, Report, Source, StartError};
+use super::shadow::{Shadow, ShadowReport};
+use super::usage::{self, UsageRecorder};
+use portcullis::authorizer::{Authorizer, Clock, SystemClock, Usage};
+
+/// How many examples of each difference are kept, unless said otherwise.
+const EXAMPLES: usize = 10;
+
+/// What a server is to decide by, and to tell.
+#[derive(Debug, Clone)]
+pub struct OperationsOptions {
+    /// Where the policy comes from.
+    pub source: Source,
+    /// How it is kept live.
+    pub live: LiveOptions,
+    /// The decision log, if there is to be one.
+    pub log: Option<(Target, LogOptions)>,
+    /// The shadow policy, if there is to be one.
+    pub shadow: Option<Source>,
+    /// How many examples of each difference of the shadow policy are kept.
+    pub shadow_examples: usize,
+}
+
+/// Why a server cannot begin.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationsError {
+    /// A policy cannot be kept live.
+    #[error(transparent)]
+    Policy(#[from] StartError),
+    /// The decision log cannot be opened.
+    #[error("cannot open the decision log{}: {error}", named(target))]
+    Log {
+        /// Where it was to go.
+        target: Target,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// The system gives no thread.
+    #[error("cannot start the thread that tells the registry of usage: {0}")]
+    Usage(std::io::Error),
+}
+
+/// The running parts. Dropped, they end: the registry is told the rest, and the log written to its end.
+///
+/// ```
+/// use portcullis::{Decision, Request};
+/// use portcullis_server::{Decided, Ids};
+/// use portcullis_server::operations::{Operations, OperationsOptions};
+/// use portcullis_server::policy::Source;
+///
+/// let folder = tempfile::tempdir()?;
+/// let file = folder.path().join("policy.json");
+/// std::fs::write(&file, r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)?;
+/// let operations = Operations::start(OperationsOptions::new(Source::files([&file])?))?;
+/// assert!(operations.readiness().ready);
+///
+/// let (request, now) = (Request::new("lds", "").secret("s3cret"), "2026-11-24T12:00:00Z".parse()?);
+/// let begun = std::time::Instant::now();
+/// let current = operations.authorizer().current();
+/// let (token_id, decision) = current.decide_identified(&request, now);
+/// operations.observe(&Decided {
+///     at: now,
+///     evaluated_at: None,
+///     ids: Ids::default(),
+///     generation: current.number(),
+///     token_id,
+///     request: Some(&request),
+///     decision: &decision,
+///     took: begun.elapsed(),
+/// });
+/// assert!(operations.metrics(None, &[]).contains(r#"decisions_total{api="lds",outcome="allow",reason=""} 1"#));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Operations {
+    authorizer: Authorizer,
+    live: LivePolicy,
+    shadow: Option<(LivePolicy, Shadow)>,
+    metrics: Arc<Metrics>,
+    /// Dropped to tell the rest.
+    _usage: Option<UsageRecorder>,
+    log: Option<DecisionLog>,
+}
+
+/// What `/readyz` tells.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Readiness {
+    /// Whether there is a policy to decide by.
+    pub ready: bool,
+    /// The policy.
+    pub policy: Report,
+    /// The shadow policy. Whether there is one changes no readiness.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shadow: Option<Report>,
+}
+
+impl OperationsOptions {
+    /// A policy, and nothing else.
+    pub fn new(source: Source) -> Self {
+        Self { source, live: LiveOptions::default(), log: None, shadow: None, shadow_examples: EXAMPLES }
+    }
+}
+
+impl Operations {
+    /// Reads the policies for the first time, and opens the log. Of a registry's tokens, usage is counted and told.
+    ///
+    /// # Errors
+    ///
+    /// If the log or the state directory cannot be used. A policy that cannot be read is no error: see
+    /// [`Operations::readiness`].
+    pub fn start(options: OperationsOptions) -> Result<Self, OperationsError> {
+        let OperationsOptions { source, live, log, shadow, shadow_examples } = options;
+        let queries = log.as_ref().map_or(QueryTexts::Hidden, |(_, options)| options.queries);
+        let log = log.map(|(target, options)| {
+            DecisionLog::open(&target, options).map_err(|error| OperationsError::Log { target, error })
+        });
+        let log = log.transpose()?;
+        let (authorizer, usage) = match source.location() {
+            None => (Authorizer::unavailable(), None),
+            Some(location) => {
+                let usage = Usage::default();
+                let recorder = UsageRecorder::start(location.clone(), usage.clone(), usage::EVERY);
+                (Authorizer::counting(usage), Some(recorder.map_err(OperationsError::Usage)?))
+            }
+        };
+        let shadow = shadow.map(|source| -> Result<_, OperationsError> {
+            let authorizer = Authorizer::unavailable();
+            let shadow = Shadow::new(authorizer.clone(), shadow_examples, queries);
+            // What is saved is what decides.
+            let options = LiveOptions { state_dir: None, only_narrow: false, ..live.clone() };
+            Ok((LivePolicy::start(&source, authorizer, options)?, shadow))
+        });
+        let shadow = shadow.transpose()?;
+        let live = LivePolicy::start(&source, authorizer.clone(), live)?;
+        Ok(Self { authorizer, live, shadow, metrics: Arc::new(Metrics::new()), _usage: usage, log })
+    }
+
+    /// What decides.
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
+    }
+
+    /// Waits until the decision log has room, where [`WhenFull::Block`](super::decision_log::WhenFull::Block) asks for that: to
+    /// be awaited before a request is decided.
+    pub async fn room(&self) {
+        if let Some(log) = &self.log {
+            log.room().await;
+        }
+    }
+
+    /// Is told of every request that was decided: counts it, logs it, and has the shadow policy decide it as well.
+    pub fn observe(&self, decided: &Decided<'_>) {
+        self.metrics.record(decided);
+        if let Some(log) = &self.log {
+            log.record(decided);
+        }
+        if let Some((_, shadow)) = &self.shadow {
+            shadow.record(decided);
+        }
+    }
+
+    /// Counts a preflight, and logs it.
+    pub fn observe_preflight(&self, preflight: &PreflightSeen<'_>) {
+        self.metrics.record_preflight(preflight.end);
+        if let Some(log) = &self.log {
+            log.record_preflight(preflight);
+        }
+    }
+
+    /// Has the policies read again and the log opened again, as `SIGHUP` asks for. Returns at once.
+    pub fn reload(&self) {
+        self.live.reload();
+        if let Some((live, _)) = &self.shadow {
+            live.reload();
+        }
+        if let Some(log) = &self.log {
+            log.reopen();
+        }
+    }
+
+    /// Writes the decision log to its end and closes it, as dropping does: for who cannot be sure to hold the last reference.
+    pub fn close(&self) {
+        if let Some(log) = &self.log {
+            log.close();
+        }
+    }
+
+    /// Whether there is a policy to decide by, and what is to be said of it.
+    pub fn readiness(&self) -> Readiness {
+        let policy = self.live.status().report();
+        let shadow = self.shadow.as_ref().map(|(live, _)| live.status().report());
+        Readiness { ready: policy.generation > 0, policy, shadow }
+    }
+
+    /// All metrics, as text of [`CONTENT_TYPE`](super::metrics::CONTENT_TYPE).
+    pub fn metrics(&self, load: Option<Load>, connections: &[(&'static str, Connections)]) -> String {
+        let Readiness { policy, shadow, .. } = self.readiness();
+        let counts = self.shadow.as_ref().map(|(_, shadow)| shadow.counts().collect());
+        let log = self.log.as_ref().map(DecisionLog::counts);
+        let connections = connections.to_vec();
+        self.metrics.text(Scrape { now: SystemClock.now(), policy, shadow: shadow.zip(counts), log, load, connections })
+    }
+
+    /// What the shadow policy would change; `None` if there is none.
+    pub fn shadow(&self) -> Option<ShadowReport> {
+        self.shadow.as_ref().map(|(_, shadow)| shadow.report())
+    }
+}
+
+fn named(target: &Target) -> String {
+    match target {
+        Target::Stdout => String::new(),
+        Target::File(path) => format!(" `{}`", path.display()),
+    }
+}

@@ -1,0 +1,303 @@
+//! Files that are one policy: when they change, and reading them when they are whole.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use super::source::Contents;
+use super::watch::{Tell, Watch};
+use portcullis::snapshot::MAGIC;
+use portcullis_document::load::{Input, Unreadable};
+
+/// How long to wait for what. The defaults suit all but tests.
+#[derive(Debug, Clone)]
+pub struct Timing {
+    /// How long nothing may happen to the files before they are read.
+    pub quiet: Duration,
+    /// How long they must stay the same while they are read: half of a change is no policy.
+    pub settle: Duration,
+    /// How long a writer that has a file open is waited for after its last write; known on Linux only.
+    pub writer: Duration,
+    /// How long changes that never stop are waited for.
+    pub patience: Duration,
+    /// Whether to have the system report changes at all.
+    pub told: bool,
+    /// How often to look at the files whatever the system reports, to read again what could not be read, and to save again what
+    /// could not be saved.
+    pub poll: Duration,
+    /// How often to ask a registry whether it has changed.
+    pub registry: Duration,
+    /// How long a registry must stay the same until what was edited is compiled as a whole, and saved.
+    pub fold: Duration,
+    /// How long reading or saving may take before it is reported as stalled. Three times as long, and another attempt to read
+    /// begins.
+    pub stall: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        Self {
+            quiet: Duration::from_millis(50),
+            settle: Duration::from_millis(50),
+            writer: Duration::from_secs(2),
+            patience: Duration::from_secs(10),
+            told: true,
+            poll: Duration::from_secs(1),
+            registry: Duration::from_millis(50),
+            fold: Duration::from_secs(5),
+            stall: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The files of a policy, watched.
+pub(super) struct Files {
+    paths: Vec<PathBuf>,
+    /// The maximum size of all files together, in bytes.
+    max_bytes: u64,
+    /// The files whose contents were last read; empty before, and after every failure.
+    seen: Vec<Stamp>,
+    tell: Tell,
+    /// Started with the first read.
+    watch: Option<Watch>,
+}
+
+/// What identifies a version of a file without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stamp {
+    /// Device and file number, length, and when its content and it itself were last changed.
+    Is { file: (u64, u64), bytes: u64, modified: (i64, i64), changed: (i64, i64) },
+    /// Why there is none.
+    Unknown(io::ErrorKind),
+}
+
+/// What one attempt to read the files gave.
+struct Attempt {
+    contents: Result<Contents, Vec<Unreadable>>,
+    /// Whether the contents of all files were read, valid or not. Otherwise another attempt may succeed.
+    is_read: bool,
+    /// The file that was read, where there is only one.
+    opened: Option<Opened>,
+}
+
+impl Files {
+    /// Nothing is watched before it is first read.
+    pub(super) fn new(paths: Vec<PathBuf>, max_bytes: u64, tell: Tell) -> Self {
+        Self { paths, max_bytes, seen: Vec::new(), tell, watch: None }
+    }
+
+    /// Whether the files are others than those whose contents were last read.
+    pub(super) fn changed(&self) -> bool {
+        self.stamps() != self.seen
+    }
+
+    /// Reads all files, again and again until they stay the same for a while. Where there is only one, that is the file
+    /// that was opened: another that is renamed over it while it is read takes nothing from it, and is read next.
+    ///
+    /// # Errors
+    ///
+    /// If a file cannot be read, or they do not stay the same.
+    pub(super) fn read(&mut self, timing: &Timing) -> Result<Contents, Vec<Unreadable>> {
+        // The names may lead elsewhere now: first watch, then read, so that no change is missed.
+        let tell = &self.tell;
+        let start = || if timing.told { Watch::start(tell.clone()) } else { Watch::none() };
+        self.watch.get_or_insert_with(start).cover(&self.paths);
+        let begun = Instant::now();
+        self.seen.clear();
+        loop {
+            let before = self.stamps();
+            let Attempt { contents, is_read, opened } = self.attempt();
+            std::thread::sleep(timing.settle);
+            if self.stamps() == before || opened.is_some_and(|opened| opened.is_same()) {
+                if is_read {
+                    self.seen = before;
+                }
+                return contents;
+            }
+            if begun.elapsed() >= timing.patience {
+                let reason = match self.paths.len() {
+                    1 => "it keeps changing: replace the file by renaming another",
+                    _ => "one of the policy's files keeps changing: replace them together and less often",
+                };
+                return Err(self.paths.iter().map(|path| unreadable(path, reason)).collect());
+            }
+        }
+    }
+
+    fn stamps(&self) -> Vec<Stamp> {
+        let stamp = |path: &PathBuf| match fs::metadata(path) {
+            Ok(metadata) => Stamp::of(&metadata),
+            Err(error) => Stamp::Unknown(error.kind()),
+        };
+        self.paths.iter().map(stamp).collect()
+    }
+
+    fn attempt(&self) -> Attempt {
+        let mut left = self.max_bytes;
+        let (mut read, mut errors) = (Vec::with_capacity(self.paths.len()), Vec::new());
+        for path in &self.paths {
+            match Opened::read(path, left) {
+                Ok((bytes, opened)) => {
+                    left = left.saturating_sub(bytes.len() as u64);
+                    read.push((path, bytes, opened));
+                }
+                Err(error) => errors.push(unreadable(path, self.reason(&error))),
+            }
+        }
+        if !errors.is_empty() {
+            return Attempt { contents: Err(errors), is_read: false, opened: None };
+        }
+        match <[_; 1]>::try_from(read) {
+            Ok([(_, bytes, opened)]) if bytes.starts_with(&MAGIC) => {
+                Attempt { contents: Ok(Contents::Compiled(bytes)), is_read: true, opened: Some(opened) }
+            }
+            Ok([(path, bytes, opened)]) => {
+                Attempt { contents: documents([(path, bytes)]), is_read: true, opened: Some(opened) }
+            }
+            Err(read) => {
+                let contents = documents(read.into_iter().map(|(path, bytes, _)| (path, bytes)));
+                Attempt { contents, is_read: true, opened: None }
+            }
+        }
+    }
+
+    fn reason(&self, error: &OpenError) -> String {
+        match error {
+            OpenError::Io(error) => error.to_string(),
+            OpenError::NotRegular => "it is not a regular file".to_owned(),
+            OpenError::TooLarge => {
+                let which = if self.paths.len() == 1 { "it has" } else { "the files of the policy have" };
+                format!("{which} more than {} bytes: remove tokens, or raise `--max-policy-bytes`", self.max_bytes)
+            }
+        }
+    }
+}
+
+fn unreadable(path: &Path, reason: impl Into<String>) -> Unreadable {
+    Unreadable { file: path.display().to_string(), reason: reason.into() }
+}
+
+fn documents<'p>(read: impl IntoIterator<Item = (&'p PathBuf, Vec<u8>)>) -> Result<Contents, Vec<Unreadable>> {
+    let (mut inputs, mut errors) = (Vec::new(), Vec::new());
+    for (path, bytes) in read {
+        match Input::from_bytes(path.display().to_string(), Ok(bytes)) {
+            Ok(input) => inputs.push(input),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(Contents::Documents(inputs)) } else { Err(errors) }
+}
+
+/// A file, whatever its name stands for now.
+struct Opened {
+    file: File,
+    stamp: Stamp,
+}
+
+/// Why a file is not read.
+enum OpenError {
+    Io(io::Error),
+    /// A directory, pipe or device.
+    NotRegular,
+    /// It is larger than what is left of the limit.
+    TooLarge,
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl Opened {
+    /// Reads the file at `path`, of at most `max` bytes.
+    fn read(path: &Path, max: u64) -> Result<(Vec<u8>, Self), OpenError> {
+        // Opening a device may do something: look first. What is there may be replaced before it is opened: look again then.
+        regular(&fs::metadata(path)?, max)?;
+        let file = open(path)?;
+        let metadata = file.metadata()?;
+        regular(&metadata, max)?;
+        let stamp = Stamp::of(&metadata);
+        let mut bytes = Vec::new();
+        // Memory that is not to be had is an error; one more byte shows that the file has grown.
+        bytes.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX)).map_err(io::Error::from)?;
+        (&file).take(max.saturating_add(1)).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > max {
+            return Err(OpenError::TooLarge);
+        }
+        Ok((bytes, Self { file, stamp }))
+    }
+
+    /// Whether nothing happened to it since, but for the loss of its last name to another.
+    fn is_same(&self) -> bool {
+        let is_same = |now: &Metadata| Stamp::of(now) == self.stamp.as_of(now);
+        self.file.metadata().is_ok_and(|now| is_same(&now))
+    }
+}
+
+fn regular(metadata: &Metadata, max: u64) -> Result<(), OpenError> {
+    match metadata {
+        metadata if !metadata.is_file() => Err(OpenError::NotRegular),
+        metadata if metadata.len() > max => Err(OpenError::TooLarge),
+        _ => Ok(()),
+    }
+}
+
+/// Opens `path` without waiting for the writer of a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    }
+    options.open(path)
+}
+
+impl Stamp {
+    /// The stamp that the same file with the same content has `now`: to lose its last name is a change of the file itself.
+    #[cfg(unix)]
+    fn as_of(&self, now: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let mut stamp = self.clone();
+        if let Self::Is { changed, .. } = &mut stamp
+            && now.nlink() == 0
+        {
+            *changed = (now.ctime(), now.ctime_nsec());
+        }
+        stamp
+    }
+
+    #[cfg(not(unix))]
+    fn as_of(&self, _: &Metadata) -> Self {
+        self.clone()
+    }
+
+    #[cfg(unix)]
+    fn of(metadata: &Metadata) -> Self {
+        use std::os::unix::fs::MetadataExt;
+        Self::Is {
+            file: (metadata.dev(), metadata.ino()),
+            bytes: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn of(metadata: &Metadata) -> Self {
+        let time = |time: std::io::Result<std::time::SystemTime>| {
+            let time = time.map_or(portcullis::base::Timestamp::from_unix(0, 0), portcullis::base::Timestamp::from);
+            (time.seconds(), i64::from(time.nanoseconds()))
+        };
+        Self::Is {
+            file: (0, 0),
+            bytes: metadata.len(),
+            modified: time(metadata.modified()),
+            changed: time(metadata.created()),
+        }
+    }
+}

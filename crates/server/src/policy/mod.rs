@@ -1,0 +1,41 @@
+//! A policy that changes while it is used.
+//!
+//! [`LivePolicy`] keeps an [`Authorizer`](portcullis::Authorizer) at what a [`Source`] says: files, which are watched, or a
+//! registry. It reads and compiles on a thread of its own, one reload at a time. What cannot be read leaves the last good
+//! policy in place, and [`Status`] says so. The last good policy is kept in a [`StateDir`], by digests only, so that a
+//! restart with a broken source goes on with it.
+//!
+//! ```
+//! use portcullis_server::policy::{LiveOptions, LivePolicy, Source};
+//! use portcullis::Authorizer;
+//!
+//! let folder = tempfile::tempdir()?;
+//! let file = folder.path().join("policy.json");
+//! std::fs::write(&file, r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)?;
+//!
+//! let authorizer = Authorizer::unavailable();
+//! let live = LivePolicy::start(&Source::files([&file])?, authorizer.clone(), LiveOptions::default())?;
+//! assert!(live.status().is_ready());
+//!
+//! // A policy that cannot be read changes nothing but the status.
+//! std::fs::write(&file, "[{}]")?;
+//! live.reload_now();
+//! assert_eq!(authorizer.current().number(), 1);
+//! assert!(live.status().report().failure.is_some());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod files;
+mod keeper;
+mod live;
+mod source;
+mod state;
+mod status;
+mod watch;
+mod worker;
+
+pub use files::Timing;
+pub use live::{LiveOptions, LivePolicy, MAX_BYTES, StartError};
+pub use source::{Contents, Source, SourceError};
+pub use state::{StateDir, StateError};
+pub use status::{Failure, Origin, Outcome, Reloads, Report, Status};
