@@ -75,11 +75,42 @@ impl<'s, 'r> Case<'s, 'r> {
         self.sources().iter().copied().enumerate().find(|&(_, source)| fails(source))
     }
 
-    /// A text of the request, in backticks, without the request's secret.
-    pub(super) fn asked(&self, text: &str) -> String {
+    /// A text of the request or of the policy, in backticks, without the request's secret.
+    pub(super) fn quoted(&self, text: &str) -> String {
         match self.request.credential {
             Credential::Secret(secret) if secret.len() >= REDACTED_FROM => quoted(&redacted(text, secret)),
             _ => quoted(text),
+        }
+    }
+
+    /// The text of a grant, in backticks, as `dialect` writes it.
+    pub(super) fn grant_text(&self, kind: GrantKind, text: &[u8], dialect: Dialect) -> String {
+        match kind {
+            GrantKind::Resource | GrantKind::Pattern => {
+                self.quoted(&Written { bytes: text.into(), dialect }.to_string())
+            }
+            GrantKind::Query | GrantKind::NamedSource => self.quoted(&String::from_utf8_lossy(text)),
+            GrantKind::All => "`*`".to_owned(),
+        }
+    }
+
+    /// A grant of `block` with its kind and text: "grant 2 (pattern `carto.shared.*`)".
+    pub(super) fn grant(&self, block: Block<'_>, grant: u32) -> String {
+        let connection = self.compiled.connection_at(block.connection);
+        let dialect = connection.map(Connection::dialect).unwrap_or_default();
+        let mut found = None;
+        block.each(|kind, text, place| {
+            if place == grant && found.is_none() {
+                found = Some((kind, text));
+            }
+        });
+        match found {
+            None => format!("grant {grant}"),
+            Some((GrantKind::All, _)) => format!("grant {grant} (all sources)"),
+            Some((kind, text)) => {
+                let text = text.map(|text| self.grant_text(kind, &self.compiled.text(text).whole(), dialect));
+                format!("grant {grant} ({} {})", singular(kind), text.unwrap_or_default())
+            }
         }
     }
 
@@ -105,35 +136,6 @@ fn redacted(text: &str, secret: &str) -> String {
     }
     redacted.push_str(text.get(from..).unwrap_or_default());
     redacted
-}
-
-/// The text of a grant, in backticks, as `dialect` writes it.
-pub(super) fn granted(kind: GrantKind, text: &[u8], dialect: Dialect) -> String {
-    match kind {
-        GrantKind::Resource | GrantKind::Pattern => quoted(&Written { bytes: text.into(), dialect }.to_string()),
-        GrantKind::Query | GrantKind::NamedSource => quoted(&String::from_utf8_lossy(text)),
-        GrantKind::All => "`*`".to_owned(),
-    }
-}
-
-/// As in "grant 2 (pattern `carto.shared.*`)", for a grant of `block`.
-pub(super) fn grant_of(compiled: &Compiled, block: Block<'_>, grant: u32) -> String {
-    let connection = compiled.connection_at(block.connection);
-    let dialect = connection.map(Connection::dialect).unwrap_or_default();
-    let mut found = None;
-    block.each(|kind, text, place| {
-        if place == grant && found.is_none() {
-            found = Some((kind, text));
-        }
-    });
-    match found {
-        None => format!("grant {grant}"),
-        Some((GrantKind::All, _)) => format!("grant {grant} (all sources)"),
-        Some((kind, text)) => {
-            let text = text.map(|text| granted(kind, &compiled.text(text).whole(), dialect)).unwrap_or_default();
-            format!("grant {grant} ({} {text})", singular(kind))
-        }
-    }
 }
 
 /// What a grant of this kind is called.

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::case::{Case, grant_of};
-use super::words::{kinds, list, quoted, span};
+use super::case::Case;
+use super::words::{kinds, list, span};
 use crate::base::Timestamp;
 use crate::decision::{Asked, Credential, Decision, Reason, Source};
 use crate::model::Expiry;
@@ -107,7 +107,7 @@ pub(super) fn tell(case: &Case<'_, '_>) -> Vec<Check> {
         };
         let detail = match outcome {
             CheckOutcome::NotReached => String::new(),
-            CheckOutcome::NotNeeded => format!("{} needs no source", case.asked(case.request.api)),
+            CheckOutcome::NotNeeded => format!("{} needs no source", case.quoted(case.request.api)),
             CheckOutcome::Passed | CheckOutcome::Failed => detail(case, number),
         };
         Check { number, name, question, outcome, detail }
@@ -119,7 +119,7 @@ fn detail(case: &Case<'_, '_>, number: u8) -> String {
     match number {
         1 => presented(case),
         2 => match case.row {
-            Some(row) => format!("its secret is that of token {}", quoted(case.compiled.token_id(row))),
+            Some(row) => format!("its secret is that of token {}", case.quoted(case.compiled.token_id(row))),
             None => format!("none of the {} tokens of the policy has this secret", case.tokens),
         },
         3 => case.row.map(|row| expiry(row.expiry(), case.now)).unwrap_or_default(),
@@ -152,15 +152,15 @@ fn expiry(expiry: Expiry, now: Timestamp) -> String {
 fn api(case: &Case<'_, '_>) -> String {
     let (apis, row) = (case.compiled.apis(), case.row);
     let names = row.into_iter().flat_map(|row| row.apis().iter()).filter_map(|id| apis.get(id));
-    let listed = list(names.map(|api| quoted(api.name())));
-    format!("the request is for {}, the token lists {listed}", case.asked(case.request.api))
+    let listed = list(names.map(|api| case.quoted(api.name())));
+    format!("the request is for {}, the token lists {listed}", case.quoted(case.request.api))
 }
 
 fn referer(case: &Case<'_, '_>, accepted: Option<StoredSet<'_>>) -> String {
     let Some(set) = accepted else {
         return "it lists no referer: any request is accepted, with or without one".to_owned();
     };
-    let entries = || list(set.entries().map(|entry| quoted(entry.as_str())));
+    let entries = || list(set.entries().map(|entry| case.quoted(entry.as_str())));
     match case.request.referer {
         None | Some("") => format!("the request has no Referer, the token accepts {}", entries()),
         Some(header) => match Referer::parse(header) {
@@ -168,7 +168,7 @@ fn referer(case: &Case<'_, '_>, accepted: Option<StoredSet<'_>>) -> String {
             Some(referer) => {
                 let shown = page(case, &referer);
                 match set.entries().find(|entry| entry.matches(&referer)) {
-                    Some(entry) => format!("{shown} matches entry {}", quoted(entry.as_str())),
+                    Some(entry) => format!("{shown} matches entry {}", case.quoted(entry.as_str())),
                     None => format!("{shown} matches none of {}", entries()),
                 }
             }
@@ -183,7 +183,7 @@ pub(super) fn page(case: &Case<'_, '_>, referer: &Referer<'_>) -> String {
         Some((path, _)) => (path, "?…"),
         None => (referer.path_and_query(), ""),
     };
-    case.asked(&format!("{}://{}{port}{path}{query}", referer.scheme(), referer.host()))
+    case.quoted(&format!("{}://{}{port}{path}{query}", referer.scheme(), referer.host()))
 }
 
 fn well_formed(case: &Case<'_, '_>) -> String {
@@ -203,11 +203,11 @@ pub(super) fn source_text(case: &Case<'_, '_>, source: Source<'_>) -> String {
         Source::Query(_) => "query",
         Source::NamedSource(_) => "named source",
     };
-    format!("{kind} {}", case.asked(source.text()))
+    format!("{kind} {}", case.quoted(source.text()))
 }
 
 fn connection(case: &Case<'_, '_>) -> String {
-    let shown = case.asked(case.request.connection);
+    let shown = case.quoted(case.request.connection);
     if let Some(block) = case.block() {
         let mut count = 0_usize;
         block.each(|_, _, _| count += 1);
@@ -216,14 +216,14 @@ fn connection(case: &Case<'_, '_>) -> String {
     }
     let blocks = case.row.into_iter().flat_map(|row| case.compiled.blocks(row));
     let granted = blocks.filter_map(|block| case.compiled.connection_at(block.connection));
-    let names = list(granted.map(|connection| quoted(connection.name())));
+    let names = list(granted.map(|connection| case.quoted(connection.name())));
     let unknown =
         if case.compiled.connection(case.request.connection).is_none() { ", which nothing declares" } else { "" };
     format!("none on {shown}{unknown}; there are grants on {names}")
 }
 
 fn accepts(case: &Case<'_, '_>) -> String {
-    let connection = case.asked(case.request.connection);
+    let connection = case.quoted(case.request.connection);
     if let Some((index, source)) = case.failing().filter(|_| case.reason() == Some(Reason::QueryNotAccepted)) {
         let which = case.which(index);
         return format!("{which}{} is refused: {connection} accepts named sources only", source_text(case, source));
@@ -237,7 +237,7 @@ fn accepts(case: &Case<'_, '_>) -> String {
 }
 
 fn granted(case: &Case<'_, '_>) -> String {
-    let considered = format!("{} considers {}", case.asked(case.request.api), kinds(case.considered()));
+    let considered = format!("{} considers {}", case.quoted(case.request.api), kinds(case.considered()));
     let Some(block) = case.block() else { return considered };
     if let Some((index, source)) = case.failing() {
         let which = case.which(index);
@@ -247,7 +247,7 @@ fn granted(case: &Case<'_, '_>) -> String {
     let told = case.sources().iter().zip(allow.grants()).map(|(&source, &grant)| {
         let others = others(case, block, source, grant);
         let also = if others.is_empty() { String::new() } else { format!(" (so does {})", list(others)) };
-        format!("{} covers {}{also}", grant_of(case.compiled, block, grant), source_text(case, source))
+        format!("{} covers {}{also}", case.grant(block, grant), source_text(case, source))
     });
     list(told)
 }
@@ -276,6 +276,6 @@ fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u3
     // A sentence lists a few; writing each costs a pass over the grants.
     let more = others.len().saturating_sub(3);
     others.truncate(3);
-    let told = others.into_iter().map(|grant| grant_of(case.compiled, block, grant));
+    let told = others.into_iter().map(|grant| case.grant(block, grant));
     told.chain((more > 0).then(|| format!("{more} more"))).collect()
 }

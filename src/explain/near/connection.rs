@@ -2,8 +2,7 @@
 
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::decision::{Source, Target};
-use crate::explain::case::{Case, grant_of};
-use crate::explain::words::quoted;
+use crate::explain::case::Case;
 use crate::model::GrantKind;
 use crate::name::NameBuffer;
 use crate::snapshot::Block;
@@ -19,14 +18,14 @@ pub(super) fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
         if asked.trim().to_lowercase() == name.to_lowercase() {
             nearest.offer(0, None, || {
                 let differs = if asked.trim() == name { "white space" } else { "letter case" };
-                let (asked, name) = (case.asked(asked), quoted(name));
+                let (asked, name) = (case.quoted(asked), case.quoted(name));
                 let message = format!("connection {asked} differs in {differs} only from granted {name}");
                 NearMiss::new(NearMissKind::ConnectionLetterCase, message)
                     .help("names of connections are compared byte for byte")
             });
         } else if let Some(edit) = nearest.speller.edit(asked, name) {
             nearest.offer(edit.count(), None, || {
-                let (asked, name) = (case.asked(asked), quoted(name));
+                let (asked, name) = (case.quoted(asked), case.quoted(name));
                 let message = format!("connection {asked} differs by {} from granted {name}", edit.as_str());
                 NearMiss::new(NearMissKind::SimilarConnection, message)
             });
@@ -58,14 +57,14 @@ pub(super) fn elsewhere(case: &Case<'_, '_>, source: Option<(usize, Source<'_>)>
         let Some(&grant) = grants.as_ref().and_then(|grants| grants.first()) else { continue };
         let rank = if block.all == Some(grant) { 6 } else { 2 };
         nearest.offer(rank, Some(grant), || {
-            let name = quoted(connection.name());
+            let name = case.quoted(connection.name());
             let what = match sources {
                 [Source::Resource(_)] => "the same name is",
                 [Source::Query(_)] => "the same query is",
                 [Source::NamedSource(_)] => "the same named source is",
                 _ => "all these sources are",
             };
-            let grant = grant_of(case.compiled, block, grant);
+            let grant = case.grant(block, grant);
             let message = format!("{what} granted on connection {name}, by {grant}");
             let miss = NearMiss::new(NearMissKind::OtherConnection, message);
             NearMiss { source: index, ..miss }
@@ -84,12 +83,12 @@ pub(super) fn named_sources_only(case: &Case<'_, '_>, nearest: &mut Nearest) {
         });
     }
     nearest.offer(0, None, || {
-        let connection = case.asked(case.request.connection);
+        let connection = case.quoted(case.request.connection);
         let message = format!("connection {connection} accepts no query, whatever is granted: use a named source");
         let miss = NearMiss::new(NearMissKind::NamedSourcesOnly, message).source(index);
         match named {
             Some((text, grant)) => {
-                let name = quoted(&String::from_utf8_lossy(case.compiled.text(text).own()));
+                let name = case.quoted(&String::from_utf8_lossy(case.compiled.text(text).own()));
                 miss.help(format!("the token is granted named source {name}, by grant {grant}"))
             }
             None => miss.help("the token is granted no named source on this connection"),

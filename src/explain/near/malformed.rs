@@ -3,8 +3,7 @@
 use super::text::other_kind;
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::decision::{Asked, Source};
-use crate::explain::case::{Case, grant_of};
-use crate::explain::words::quoted;
+use crate::explain::case::Case;
 use crate::name::{CanonicalName, Dialect, Fold, Name, NameBuffer, NameError, NameErrorKind};
 use crate::query::{NamedSource, NormalForm};
 
@@ -14,7 +13,7 @@ const REWRITTEN: usize = 1_024;
 pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let Some((index, source)) = case.failing() else {
         nearest.offer(0, None, || {
-            let api = case.asked(case.request.api);
+            let api = case.quoted(case.request.api);
             NearMiss::new(NearMissKind::NoSource, format!("the request names no source, and the {api} API needs one"))
         });
         return;
@@ -39,7 +38,7 @@ fn name(case: &Case<'_, '_>, text: &str) -> Option<NearMiss> {
         NameErrorKind::TooLong { .. } | NameErrorKind::TooManySegments => String::new(),
         _ => format!(", at byte {}", error.at()),
     };
-    let message = format!("{} is not a name{place}: {error}", case.asked(text));
+    let message = format!("{} is not a name{place}: {error}", case.quoted(text));
     let miss = NearMiss::new(NearMissKind::MalformedName, message);
     Some(match help(case, text, &error, dialect) {
         Some(help) => miss.help(help),
@@ -60,19 +59,19 @@ fn help(case: &Case<'_, '_>, text: &str, error: &NameError, dialect: Dialect) ->
         NameErrorKind::Character { .. } => {
             let written = rewritten(text, dialect)?;
             let covered = covered(case, &written);
-            Some(format!("between quotes it may: {}{covered}", case.asked(&written)))
+            Some(format!("between quotes it may: {}{covered}", case.quoted(&written)))
         }
         NameErrorKind::EmptyIdentifier => {
             let without: Vec<&str> = text.split('.').filter(|segment| !segment.is_empty()).collect();
             let without = without.join(".");
             Name::parse(&without, dialect).ok()?;
             let covered = covered(case, &without);
-            Some(format!("without the extra dot: {}{covered}", case.asked(&without)))
+            Some(format!("without the extra dot: {}{covered}", case.quoted(&without)))
         }
         NameErrorKind::Fold { .. } if dialect.quoted_fold() == Fold::AsWritten => {
             let written = rewritten(text, dialect)?;
             let covered = covered(case, &written);
-            Some(format!("quoted letters do not fold: {}{covered}", case.asked(&written)))
+            Some(format!("quoted letters do not fold: {}{covered}", case.quoted(&written)))
         }
         NameErrorKind::QuotedCharacter { found: '\\', .. } => Some("BigQuery's names have no escapes".to_owned()),
         NameErrorKind::UnclosedQuote { quote } => Some(format!("a {quote} inside quotes is written twice"))
@@ -102,7 +101,7 @@ fn covered(case: &Case<'_, '_>, text: &str) -> String {
     let name = CanonicalName::read(text, case.dialect(), &mut buffer).ok();
     let grant = name.zip(case.block()).and_then(|(name, block)| {
         let grant = case.target().grant(block, &Asked::Resource(name)).ok()?;
-        Some(grant_of(case.compiled, block, grant))
+        Some(case.grant(block, grant))
     });
     grant.map(|grant| format!(", which {grant} covers")).unwrap_or_default()
 }
@@ -115,7 +114,7 @@ fn query(case: &Case<'_, '_>, text: &str) -> Option<NearMiss> {
 fn named_source(case: &Case<'_, '_>, text: &str) -> NearMiss {
     let allowed = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '_');
     let what = if let Some((at, found)) = text.char_indices().find(|&(_, character)| !allowed(character)) {
-        let found = quoted(&found.to_string());
+        let found = case.quoted(&found.to_string());
         format!("{found}, at byte {at}, is no lower-case letter, no digit, neither `-` nor `_`")
     } else if !(3..=51).contains(&text.len()) {
         format!("it has {} characters, not 3 to 51", text.len())
@@ -124,11 +123,11 @@ fn named_source(case: &Case<'_, '_>, text: &str) -> NearMiss {
     } else {
         "its last character is `-` or `_`".to_owned()
     };
-    let message = format!("{} is not a named source: {what}", case.asked(text));
+    let message = format!("{} is not a named source: {what}", case.quoted(text));
     let miss = NearMiss::new(NearMissKind::MalformedNamedSource, message);
     let lower = text.trim().to_lowercase();
     if NamedSource::is_named_source(&lower) {
-        miss.help(format!("named sources are lower-case: {}", case.asked(&lower)))
+        miss.help(format!("named sources are lower-case: {}", case.quoted(&lower)))
     } else {
         miss
     }

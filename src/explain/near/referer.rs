@@ -3,7 +3,6 @@
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::explain::case::Case;
 use crate::explain::check::page;
-use crate::explain::words::quoted;
 use crate::referer::{Entry, Referer, Rule, Scheme};
 
 /// How many entries are looked at.
@@ -31,10 +30,10 @@ pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
 /// Why a header is no Referer that can match (N7.6). Never repeats what stands before an `@`: it may be a password.
 fn unreadable(case: &Case<'_, '_>, header: &str) -> NearMiss {
     let header = header.trim();
-    let shown = || if header.contains('@') { "it".to_owned() } else { case.asked(before_query(header)) };
+    let shown = || if header.contains('@') { "it".to_owned() } else { case.quoted(before_query(header)) };
     match url::Url::parse(header) {
         Ok(url) if !matches!(url.scheme(), "http" | "https") => {
-            let scheme = case.asked(url.scheme());
+            let scheme = case.quoted(url.scheme());
             let message = format!("the Referer has the scheme {scheme}: expected `http` or `https`");
             NearMiss::new(NearMissKind::RefererNotHttp, message)
         }
@@ -76,7 +75,7 @@ fn compare(case: &Case<'_, '_>, entry: &Entry, referer: &Referer<'_>, nearest: &
         let (found, wanted) = (port(referer.port(), referer.scheme()), port(entry.port(), entry.scheme()));
         differs.push((NearMissKind::RefererPort, format!("its port is {found}, not {wanted}")));
     }
-    if let Some(differ) = path(entry.rule(), referer.path_and_query()) {
+    if let Some(differ) = path(case, entry.rule(), referer.path_and_query()) {
         differs.push((NearMissKind::RefererPath, differ));
         help = help.or(Some(
             "across origins browsers send no path unless the page's `Referrer-Policy` says so: an entry without a path \
@@ -88,7 +87,7 @@ fn compare(case: &Case<'_, '_>, entry: &Entry, referer: &Referer<'_>, nearest: &
     let worth = count * 2 + u8::from(kind == NearMissKind::RefererHost);
     nearest.offer(worth, None, || {
         let differs: Vec<String> = differs.into_iter().map(|(_, differ)| differ).collect();
-        let (page, entry) = (page(case, referer), quoted(entry.as_str()));
+        let (page, entry) = (page(case, referer), case.quoted(entry.as_str()));
         let message = format!("{page} is not entry {entry}: {}", differs.join(", and "));
         let miss = NearMiss::new(kind, message);
         NearMiss { help: help.map(str::to_owned), ..miss }
@@ -103,8 +102,8 @@ enum Host {
 /// How the host relates to that of the entry; `None` if not at all.
 fn host(case: &Case<'_, '_>, entry: &Entry, host: &str, nearest: &mut Nearest) -> Option<Host> {
     let other = |kind, differ: String| Some(Host::Other(kind, differ));
-    let (wanted, shown) = (entry.host(), case.asked(host));
-    let wanted_shown = quoted(wanted);
+    let (wanted, shown) = (entry.host(), case.quoted(host));
+    let wanted_shown = case.quoted(wanted);
     let below = is_below(host, wanted);
     if entry.is_wildcard_host() {
         if below {
@@ -151,16 +150,16 @@ const fn port(port: Option<u16>, scheme: Scheme) -> u16 {
 }
 
 /// How the path and query fall short; `None` if they do not.
-fn path(rule: Rule<'_>, path_and_query: &str) -> Option<String> {
+fn path(case: &Case<'_, '_>, rule: Rule<'_>, path_and_query: &str) -> Option<String> {
     let (path, _) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     match rule {
         Rule::Site => None,
         Rule::Prefix(prefix) if path_and_query.starts_with(prefix) => None,
-        Rule::Prefix(prefix) => Some(format!("its path does not begin with {}", quoted(prefix))),
+        Rule::Prefix(prefix) => Some(format!("its path does not begin with {}", case.quoted(prefix))),
         Rule::Exact(exact) if path_and_query == exact => None,
         Rule::Exact(exact) if exact.split('?').next() == Some(path) => {
             Some("its query is another, and an entry without a star asks for just its own".to_owned())
         }
-        Rule::Exact(exact) => Some(format!("its path and query are not {}", quoted(exact))),
+        Rule::Exact(exact) => Some(format!("its path and query are not {}", case.quoted(exact))),
     }
 }

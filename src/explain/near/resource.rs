@@ -2,7 +2,7 @@
 
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::decision::Asked;
-use crate::explain::case::{Case, grant_of, granted, singular};
+use crate::explain::case::{Case, singular};
 use crate::explain::words::folding;
 use crate::model::GrantKind;
 use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, STAR, Written};
@@ -35,7 +35,7 @@ pub(super) fn misses(
     let asking = Asking {
         case,
         index,
-        shown: case.asked(text),
+        shown: case.quoted(text),
         name,
         lower: name.to_ascii_lowercase(),
         spanned: replaced(name, b'.', SPANNED),
@@ -184,7 +184,7 @@ impl Asking<'_> {
             let message = format!(
                 "the dots inside the quotes of {} do not separate segments; if they did, {} would cover it",
                 self.shown,
-                grant_of(self.case.compiled, block, grant)
+                self.case.grant(block, grant)
             );
             self.miss(NearMissKind::QuotedDots, message)
                 .help(format!("quote each segment by itself, or none: {}", self.granted(GrantKind::Resource, &dotted)))
@@ -193,11 +193,11 @@ impl Asking<'_> {
 
     /// A part of the name asked for, in backticks.
     fn asked(&self, canonical: &[u8]) -> String {
-        self.case.asked(&Written { bytes: canonical.into(), dialect: self.dialect }.to_string())
+        self.case.quoted(&Written { bytes: canonical.into(), dialect: self.dialect }.to_string())
     }
 
     fn granted(&self, kind: GrantKind, canonical: &[u8]) -> String {
-        granted(kind, canonical, self.dialect)
+        self.case.grant_text(kind, canonical, self.dialect)
     }
 
     fn miss(&self, kind: NearMissKind, message: String) -> NearMiss {

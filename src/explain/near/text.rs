@@ -2,8 +2,8 @@
 
 use super::{NearMiss, NearMissKind, Nearest, as_other_kinds};
 use crate::decision::Source;
-use crate::explain::case::{Case, grant_of, granted, singular};
-use crate::explain::words::{kinds, plural, quoted};
+use crate::explain::case::{Case, singular};
+use crate::explain::words::{kinds, plural};
 use crate::model::{GrantKind, GrantKinds};
 use crate::name::NameBuffer;
 use crate::query::NormalForm;
@@ -30,7 +30,7 @@ pub(super) fn queries(
         let Ok(known) = std::str::from_utf8(bytes) else { return };
         let mut offer = |rank, kind, how: &dyn Fn() -> String, help: Option<&str>| {
             nearest.offer(rank, Some(grant), || {
-                let known = granted(GrantKind::Query, bytes, case.dialect());
+                let known = case.grant_text(GrantKind::Query, bytes, case.dialect());
                 let message = format!("the query {} grant {grant} ({known})", how());
                 let miss = NearMiss::new(kind, message).source(index);
                 NearMiss { help: help.map(str::to_owned), ..miss }
@@ -48,14 +48,14 @@ pub(super) fn queries(
                         text that every dialect reads alike: no backslash, no `#`, no `//`";
             offer(u8::from(!same_case), NearMissKind::QueryWhiteSpace, &how, Some(help));
         } else if let Some(more) = asked.strip_prefix(known).filter(|_| known.len() >= BEGINNING) {
-            let how = || format!("goes on with {} after the text of", case.asked(more.trim_start()));
+            let how = || format!("goes on with {} after the text of", case.quoted(more.trim_start()));
             offer(3, NearMissKind::QueryTrailingText, &how, None);
         } else if let Some(more) = known.strip_prefix(asked.as_str()).filter(|_| asked.len() >= BEGINNING) {
-            let how = || format!("lacks {} at the end of", quoted(more.trim_start()));
+            let how = || format!("lacks {} at the end of", case.quoted(more.trim_start()));
             offer(3, NearMissKind::QueryTrailingText, &how, None);
         } else if let Some(edit) = nearest.speller.edit(&asked, known) {
             nearest.offer(1 + edit.count(), Some(grant), || {
-                let known = granted(GrantKind::Query, bytes, case.dialect());
+                let known = case.grant_text(GrantKind::Query, bytes, case.dialect());
                 let message = format!("the query differs by {} from grant {grant} ({known})", edit.as_str());
                 NearMiss::new(NearMissKind::SimilarQuery, message).source(index)
             });
@@ -92,7 +92,7 @@ pub(super) fn named_sources(
         let Ok(known) = std::str::from_utf8(case.compiled.text(text).own()) else { return };
         if let Some(edit) = nearest.speller.edit(name, known) {
             nearest.offer(edit.count(), Some(grant), || {
-                let (name, known) = (case.asked(name), quoted(known));
+                let (name, known) = (case.quoted(name), case.quoted(known));
                 let message = format!("named source {name} differs by {} from granted {known}", edit.as_str());
                 NearMiss::new(NearMissKind::SimilarNamedSource, message).source(index)
             });
@@ -108,10 +108,10 @@ pub(super) fn kind_not_considered(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let found = target.read(source, &mut buffer).and_then(|asked| target.grant(block, &asked));
     if let Ok(grant) = found {
         nearest.offer(0, Some(grant), || {
-            let grant = grant_of(case.compiled, block, grant);
+            let grant = case.grant(block, grant);
             let message = format!(
                 "{} is granted by {grant}, but {} only takes {}",
-                case.asked(source.text()),
+                case.quoted(source.text()),
                 api(case),
                 kinds(case.considered())
             );
@@ -155,7 +155,7 @@ fn miss_of_kind(case: &Case<'_, '_>, message: String) -> NearMiss {
 
 /// As in "the `sql` API, operation `query`,".
 fn api(case: &Case<'_, '_>) -> String {
-    format!("the {} API, operation `{}`,", case.asked(case.request.api), case.request.operation.as_str())
+    format!("the {} API, operation `{}`,", case.quoted(case.request.api), case.request.operation.as_str())
 }
 
 /// Where the text would have been granted as another kind of source.
@@ -174,9 +174,9 @@ pub(super) fn other_kind(
         nearest.offer(1, Some(grant), || {
             let message = format!(
                 "{} is asked for as a {}, but {} grants it as a {}",
-                case.asked(source.text()),
+                case.quoted(source.text()),
                 singular(kind_of(source)),
-                grant_of(case.compiled, block, grant),
+                case.grant(block, grant),
                 singular(kind_of(other)),
             );
             NearMiss::new(NearMissKind::OtherKind, message).source(index)

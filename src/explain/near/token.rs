@@ -3,7 +3,7 @@
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::explain::case::Case;
 use crate::explain::edit::Edit;
-use crate::explain::words::{list, quoted, span};
+use crate::explain::words::{list, span};
 use crate::model::Expiry;
 use crate::snapshot::Row;
 
@@ -19,8 +19,8 @@ pub(super) fn expired(case: &Case<'_, '_>, nearest: &mut Nearest) {
 pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let Some(row) = case.row else { return };
     let (apis, asked) = (case.compiled.apis(), case.request.api);
-    let shown = case.asked(asked);
-    let listed = || list(row.apis().iter().filter_map(|id| apis.get(id)).map(|api| quoted(api.name())));
+    let shown = case.quoted(asked);
+    let listed = || list(row.apis().iter().filter_map(|id| apis.get(id)).map(|api| case.quoted(api.name())));
     if apis.find(asked).is_some() {
         nearest.offer(0, None, || {
             let message = format!("the token does not list the API {shown}, it lists {}", listed());
@@ -37,7 +37,7 @@ pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
         let is_listed = row.apis().contains(id);
         nearest.offer(if is_listed { edit } else { 4 }, None, || {
             let which = if is_listed { "which the token lists" } else { "which the token does not list either" };
-            let message = format!("{shown} is no API of this policy, but nearly {}, {which}", quoted(api.name()));
+            let message = format!("{shown} is no API of this policy, but nearly {}, {which}", case.quoted(api.name()));
             NearMiss::new(NearMissKind::SimilarApi, message)
         });
     }

@@ -336,6 +336,33 @@ fn helps() {
     }
 }
 
+/// A policy may repeat a token's secret, by mistake, in any of its texts.
+#[test]
+fn a_secret_that_the_policy_repeats_is_redacted() {
+    let texts = ["resource carto.shared.S", "pattern carto.S.x_*", "query SELECT 'S' FROM t", "named_source S"];
+    let written = |text: &str| text.replace('S', SECRET).replace(&format!("{SECRET}ELECT"), "SELECT");
+    for text in texts.map(written) {
+        for connection in ["carto_dw", "plain", "curated", "snow"] {
+            let grant = format!("{connection} {text}");
+            let entries = [format!("https://{SECRET}.carto.com/{SECRET}/*")];
+            let referers: Vec<&str> = entries.iter().map(String::as_str).collect();
+            let plan = TokenPlan { apis: APIS, grants: &[&grant], referers: &referers, expiry: None };
+            let snapshot = snapshot(&plan);
+            let page = format!("https://{SECRET}.carto.com/{SECRET}/map");
+            for referer in [page.as_str(), &page.replace("/map", "x"), "https://a.carto.com/", "x"] {
+                let asked = texts.map(written).map(|text| text.replace("pattern ", "resource "));
+                for asked in asked.iter().flat_map(|text| [text.clone(), format!("{text}x")]) {
+                    for connection in ["carto_dw", "plain", "curated", "snow", SECRET] {
+                        let request = Request::new("maps", connection).secret(SECRET).referer(referer);
+                        // Asserts that no text of the explanation has the secret.
+                        told(&snapshot, &request.source(source(&asked)));
+                    }
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn of_the_whole_request() {
     let expired = snapshot(&TokenPlan { apis: &["lds"], expiry: Some("2026-11-21T11:00:00Z"), ..TokenPlan::default() });
