@@ -4,7 +4,7 @@
 # `--record` writes the figure instead. Needs valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-binary=$(cargo bench --locked --no-default-features --bench instructions --no-run --message-format=json 2>/dev/null |
+binary=$(cargo bench --locked -p portcullis --bench instructions --no-run --message-format=json 2>/dev/null |
     sed -n 's/.*"executable":"\([^"]*instructions[^"]*\)".*/\1/p' | tail -n 1)
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null "$binary" "$1" 2>&1 | sed -n 's/.*Collected : \([0-9]*\).*/\1/p'

@@ -1,6 +1,6 @@
 //! A gateway: a reverse proxy by axum and hyper that decides every request with the layer. `SIGHUP` reads the policy again.
 //!
-//! `cargo run --example axum_gateway --features tower -- examples/policy.json 127.0.0.1:8080 127.0.0.1:9000`
+//! `cargo run --example axum_gateway -- examples/policy.json 127.0.0.1:8080 127.0.0.1:9000`
 #![allow(clippy::print_stderr, reason = "it has no log")]
 
 use std::error::Error;

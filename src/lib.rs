@@ -45,28 +45,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where to go on
+//! # Modules
 //!
 //! - [`decision`]: requests, reasons, [`decide`] and `decide_batch`.
-//! - [`explain`](mod@explain): the same decision, told check by check, with near misses.
-//! - [`gateway`]: HTTP requests, read.
+//! - [`explain`](mod@explain): the same decision, check by check, with near misses.
 //! - [`authorizer`]: hot swap, reload, usage counters, clocks.
-//! - [`load`]: documents from files and readers, diagnostics, warnings.
-//! - [`snapshot`]: options, and what a snapshot is made of.
+//! - [`snapshot`]: compilation, options, compiled files.
 //! - [`model`]: the valid policy.
 //! - [`semantics`]: every rule of a decision.
 //!
-//! The others (`base`, `name`, `pattern`, `query`, `referer`, `definition`, `wire`) are what these are built from; most users
-//! can ignore them.
+//! Most users can ignore `base`, `name`, `pattern`, `query` and `referer`, which these modules are built from.
 //!
-//! # Features
+//! # Other crates
 //!
-//! - `audit`: `audit`, what a policy exposes, and what is wrong with it.
-//! - `server`: `server`, the sidecar that gateways ask.
-//! - `tower`: `tower`, the layer by which an axum or hyper gateway decides its requests.
-//! - `registry`: [`registry`], the embedded database of credentials.
-//! - `cli` (default): the `portcullis` command, and all that it needs, the registry included. With `default-features = false` there is only the
-//!   library.
+//! - `portcullis-document` reads policies in JSON and JSON Lines.
+//! - `portcullis-http` reads HTTP requests, writes responses and JSON, and has a tower layer.
+//! - `portcullis-diff` compares policies exactly.
+//! - `portcullis-registry` stores credentials in SQLite.
+//! - `portcullis-audit` answers questions about a policy offline.
+//! - `portcullis-server` is the sidecar, and `portcullis-cli` the command.
 #![forbid(unsafe_code)]
 
 pub mod authorizer;

@@ -58,8 +58,12 @@ impl Fold {
         }
     }
 
-    /// Folds a non-ASCII character. `Err` holds a mapping to several characters or to ASCII ones: with it, two names that the
-    /// warehouse tells apart could become one.
+    /// Folds a non-ASCII character.
+    ///
+    /// # Errors
+    ///
+    /// If the character maps to several characters or to an ASCII one, with the mapping: two distinct names of the
+    /// warehouse could become one.
     pub fn apply(self, character: char) -> Result<char, String> {
         match self {
             Self::AsWritten | Self::AsciiUpper | Self::AsciiLower => Ok(character),

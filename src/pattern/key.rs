@@ -82,6 +82,7 @@ const NEAR: usize = 9;
 impl Beginnings {
     /// The state before any text.
     #[inline]
+    #[expect(clippy::new_without_default, reason = "an internal type")]
     pub fn new() -> Self {
         Self { near: [Step { before: START, word: 0 }; NEAR], far: SmallVec::new(), tail: 0 }
     }

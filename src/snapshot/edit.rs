@@ -121,7 +121,7 @@ impl Editor {
     }
 
     /// The connections, APIs and limits of the policy, without its tokens: what tokens are to be read against, by
-    /// [`load::tokens`](portcullis_document::load::tokens). An edit may add connections to it.
+    /// `portcullis_document::load::tokens`. An edit may add connections to it.
     pub fn known(&self) -> &Policy {
         &self.known
     }

@@ -301,20 +301,20 @@ fn end_state(dfa: &dense::DFA<Vec<u32>>, name: &[u8]) -> Option<regex_automata::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::Snapshot;
     use crate::model::{
         ApiId, Apis, Connection, ConnectionId, Expiry, Grant, GrantSource, Limits, Policy, Referers, SecretDigest,
         Token, TokenParts,
     };
     use crate::name::Dialect;
+    use crate::snapshot::Snapshot;
 
     /// Grants every pattern on each of `connections` connections to one token.
     fn snapshot(connections: u32, patterns: &[String]) -> Snapshot {
         let limits = Limits::default();
         let source = |text: &String| GrantSource::guess(text, Dialect::Generic, &limits).unwrap();
-        let grants = (0..connections).map(ConnectionId::new).flat_map(|connection| {
-            patterns.iter().map(move |text| Grant::new(connection, source(text)))
-        });
+        let grants = (0..connections)
+            .map(ConnectionId::new)
+            .flat_map(|connection| patterns.iter().map(move |text| Grant::new(connection, source(text))));
         let token = Token::from(TokenParts {
             id: "tk".into(),
             name: None,

@@ -5,6 +5,10 @@ use std::io;
 use std::path::Path;
 
 /// Creates the folder and the missing ones above it, each with mode 0700. A folder that is there keeps its permissions.
+///
+/// # Errors
+///
+/// If one of them cannot be created.
 pub fn create_folder(path: &Path) -> io::Result<()> {
     if path.as_os_str().is_empty() || path.is_dir() {
         return Ok(());

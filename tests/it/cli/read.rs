@@ -1,6 +1,5 @@
 //! Recorded requests, read.
 
-
 use serde_json::{Value, json};
 
 use super::util::{Dir, POLICY};

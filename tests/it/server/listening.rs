@@ -210,7 +210,7 @@ fn answers_that_are_not_read_take_bounded_memory_for_a_bounded_time() {
 
 #[test]
 fn bodies_of_all_connections_together_take_bounded_memory() {
-    let request_time = Duration::from_secs(60);
+    let request_time = Duration::from_mins(1);
     let limits = Limits { buffered_bytes: 100_000, request_time, ..Limits::default() };
     let server = serve(Some(&policy("t")), limited(limits));
     let head = request("POST /v1/decide", &[("content-length", "90000")], "");

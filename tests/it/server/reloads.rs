@@ -1,6 +1,6 @@
 //! Policies that change under load, by the process itself: no failed answer, no wrong one, no growth.
 //!
-//! `PORTCULLIS_RELOADS=10000 cargo test --release --test it server::reloads -- --nocapture` is the whole of it.
+//! `PORTCULLIS_RELOADS=10000 cargo test --release -p portcullis-cli --test it server::reloads -- --nocapture` is the whole of it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

@@ -1,6 +1,6 @@
 //! Reloads under load: no wrong answer, no growth.
 //!
-//! `PORTCULLIS_RELOADS=10000 cargo test --release --test it server::soak -- --nocapture` is the whole of it.
+//! `PORTCULLIS_RELOADS=10000 cargo test --release -p portcullis-cli --test it server::soak -- --nocapture` is the whole of it.
 
 use std::fs;
 use std::sync::Arc;

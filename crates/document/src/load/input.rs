@@ -75,7 +75,11 @@ impl Input {
         Self::from_bytes(name.into(), read.map(|_| bytes))
     }
 
-    /// What was read of a file, or why it was not.
+    /// Makes an input of the bytes that were read from a file.
+    ///
+    /// # Errors
+    ///
+    /// If they could not be read or are not UTF-8.
     pub fn from_bytes(name: String, bytes: io::Result<Vec<u8>>) -> Result<Self, Unreadable> {
         let bytes = match bytes {
             Ok(bytes) => bytes,

@@ -7,7 +7,11 @@ use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 
 use super::failure;
 
-/// All of a body, or the answer to one that is too long or does not arrive.
+/// Reads all of a body of at most `most` bytes.
+///
+/// # Errors
+///
+/// With the response to a body that is longer or that does not arrive.
 pub async fn read<B, R>(body: B, most: usize) -> Result<Collected<Bytes>, Response<R>>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
