@@ -7,12 +7,12 @@ use super::definition::{Draft, DraftGrant, document, settle};
 use super::error::{Result, did_you_mean, invalid, quoted, refused};
 use super::named_sources::check_granted;
 use super::record::{Token, TrailEntry, Usage};
-use super::secret::{self, Secret, SecretKind, short_id};
 use super::storage::{Records, Which};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::Timestamp;
 use portcullis::model::Expiry;
 use portcullis_document::load::Diagnostic;
+use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// What begins every id of a token, and no name but one that is an id.
 const PREFIX: &str = "tk";
