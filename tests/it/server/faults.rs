@@ -760,24 +760,57 @@ fn a_registry_that_could_not_be_opened_for_want_of_a_thread_is_read_when_it_can_
 }
 
 #[test]
-fn a_server_that_gets_no_thread_says_so_and_ends() {
+fn a_server_that_gets_too_few_threads_reports_it_and_ends() {
     let (folder, file) = folder("one");
     let program = folder.path().join("portcullis");
     fs::copy(BINARY, &program).unwrap();
-    let user = ["setpriv", "--reuid=54323", "--regid=54323", "--clear-groups", "--"];
-    let user = if is_root() { user.as_slice() } else { &[] };
-    if is_root() {
-        for path in [folder.path(), &file] {
-            chown(path, Some(54323), Some(54323)).unwrap();
-        }
+    if !is_root() {
+        eprintln!("left out: only root can become a user without other processes");
+        return;
     }
-    // One process of this user is what it may have; another user's tests may run beside it.
-    for threads in ["1", "2", "64"] {
-        let limit = ["prlimit", "--nproc=1:1", program.to_str().unwrap(), "serve", "--policy", "policy.json"];
-        let line = [user, &limit, &["--threads", threads], SERVE].concat();
-        let output = Command::new(line[0]).args(&line[1..]).current_dir(folder.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("cannot start the threads that answer") && !said.contains("panicked"), "{said}");
+    for path in [folder.path(), &file] {
+        chown(path, Some(54323), Some(54323)).unwrap();
     }
+    let run = |limit: usize, more: &[&str]| {
+        let limit = format!("--nproc={limit}");
+        let user = ["--reuid=54323", "--regid=54323", "--clear-groups", "--", "prlimit", &limit];
+        let messages = folder.path().join("messages");
+        let mut child = Command::new("setpriv")
+            .args(user)
+            .arg(&program)
+            .args(["serve", "--policy", "policy.json"])
+            .args(SERVE)
+            .args(more)
+            .current_dir(folder.path())
+            .env_remove("PORTCULLIS_DB")
+            .stderr(File::create(&messages).unwrap())
+            .spawn()
+            .unwrap();
+        let said = || fs::read_to_string(&messages).unwrap();
+        let mut ended = None;
+        eventually("it serves or ends", || {
+            ended = child.try_wait().unwrap();
+            ended.is_some() || said().contains("serving")
+        });
+        child.kill().unwrap();
+        let code = ended.or_else(|| child.wait().map(|_| None).unwrap()).map(|status| status.code().unwrap());
+        assert!(!said().contains("panicked"), "{limit}: {}", said());
+        (code, said())
+    };
+    let all: &[&str] = &["--threads", "1", "--log", "log", "--shadow", "policy.json"];
+    for more in [&["--threads", "1"], &["--threads", "2"], all] {
+        let first = (1..=20).find(|limit| {
+            let (code, said) = run(*limit, more);
+            assert!(matches!(code, None | Some(2)), "{limit}: {said}");
+            if code.is_some() {
+                assert!(said.contains("cannot start the ") && said.contains("`ulimit -u`"), "{limit}: {said}");
+            }
+            code.is_none()
+        });
+        // A file watcher is no longer missing once the server starts.
+        let (_, said) = run(first.unwrap(), more);
+        assert!(!said.contains("no file watcher"), "{said}");
+    }
+    let (code, said) = run(20, &["--threads", "64"]);
+    assert_eq!(code, Some(2), "{said}");
 }
