@@ -13,6 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use portcullis::registry::{Actor, Location, NewToken, Registry};
+use portcullis::server::policy::{StateDir, StateError};
 use portcullis::{Options, Snapshot};
 use serde_json::Value;
 
@@ -472,6 +473,79 @@ fn a_state_that_could_not_be_saved_is_saved_when_it_can_be() {
         assert_eq!((again.status("one"), again.status("two")), (403, 200), "{what}: what was revoked stays revoked");
         drop(again);
     }
+}
+
+#[test]
+fn a_state_directory_that_is_made_again_is_locked_and_filled_again() {
+    let (folder, file) = folder("one");
+    let (state, away) = (folder.path().join("state"), folder.path().join("away"));
+    let mut server = start(folder.path(), &[]);
+    let not_saved = |server: &Server| server.ready().1["not_saved"].as_str().unwrap_or_default().to_owned();
+    // With and without a change of the policy meanwhile.
+    for (old, new) in [("one", "two"), ("two", "two")] {
+        fs::rename(&state, &away).unwrap();
+        put(&file, policy(new));
+        let missing = "the state directory `state` is missing: create it again, or move it back";
+        eventually("it is reported", || not_saved(&server) == missing);
+        if new != old {
+            server.revoked(old, new);
+        }
+        fs::create_dir(&state).unwrap();
+        let took =
+            eventually("it is saved", || server.ready().1["not_saved"].is_null() && state.join("policy.json").exists());
+        assert!(took < SOON, "{took:?}");
+        let other = StateDir::open(&state).unwrap_err();
+        assert!(matches!(other, StateError::InUse(_)), "{other}");
+        fs::remove_dir_all(&away).unwrap();
+    }
+    // Another process is faster: nothing is written until it ends.
+    fs::rename(&state, &away).unwrap();
+    let other = StateDir::open(&state).unwrap();
+    put(&file, policy("three"));
+    server.revoked("two", "three");
+    eventually("it is reported", || not_saved(&server).contains("is used by another process: give each its own"));
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "the lock alone");
+    drop(other);
+    eventually("it is saved", || server.ready().1["not_saved"].is_null());
+    assert!(matches!(StateDir::open(&state).unwrap_err(), StateError::InUse(_)));
+    // What was moved away is free for another process.
+    drop(StateDir::open(&away).unwrap());
+    // What is saved is put back where it is removed.
+    fs::remove_file(state.join("policy.json")).unwrap();
+    eventually("it is saved again", || state.join("policy.json").exists());
+    // A policy that no server wrote is not written over.
+    fs::write(state.join("policy.json"), policy("one")).unwrap();
+    put(&file, policy("four"));
+    server.revoked("three", "four");
+    assert!(not_saved(&server).contains("policy.json` is not a saved policy"), "{}", not_saved(&server));
+    assert_eq!(fs::read_to_string(state.join("policy.json")).unwrap(), policy("one"));
+    fs::remove_file(state.join("policy.json")).unwrap();
+    eventually("it is saved", || server.ready().1["not_saved"].is_null());
+    server.lives();
+    server.kill();
+    fs::write(&file, "{").unwrap();
+    let again = start(folder.path(), &[]);
+    assert_eq!((again.status("three"), again.status("four")), (403, 200));
+}
+
+#[test]
+fn a_pipe_among_the_saved_files_does_not_keep_a_server_from_starting() {
+    let (folder, file) = folder("one");
+    put(&file, compiled("one"));
+    start(folder.path(), &[]).kill();
+    let saved = fs::read_dir(folder.path().join("state")).unwrap().map(|entry| entry.unwrap().path());
+    let saved = saved.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "pcls")).unwrap();
+    fs::remove_file(&saved).unwrap();
+    assert!(Command::new("mkfifo").arg(&saved).status().unwrap().success());
+    fs::write(&file, "{").unwrap();
+    let mut server = start(folder.path(), &[]);
+    assert_eq!((server.ready().0, server.status("one")), (503, 503));
+    assert_eq!(server.said("the saved policy cannot be read"), 1, "{}", server.messages());
+    assert!(server.messages().contains("it is not a regular file"), "{}", server.messages());
+    put(&file, policy("two"));
+    eventually("the new policy decides", || server.status("two") == 200);
+    server.lives();
 }
 
 #[test]
