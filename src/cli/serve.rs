@@ -5,6 +5,7 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -202,18 +203,23 @@ impl LimitArgs {
     }
 }
 
+/// How long the files that the options name are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// HTTP/2 announces its limit in 32 bits.
 const MAX_HEADER_BYTES: usize = 1 << 30;
 const MAX_AT_ONCE: usize = 1_000_000;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.tell()?;
-    args.check_outputs()?;
     let connections = args.limits.connections(descriptors::raise_limit())?;
-    let reader = args.reading.reader()?;
     let runtime = args.runtime()?;
+    let (reader, operations) = watched(|| {
+        args.check_outputs()?;
+        anyhow::Ok((args.reading.reader()?, args.operations()?))
+    })?;
     let options = args.options(connections)?;
-    let operations = Operations::start(args.operations()?)?;
+    let operations = Operations::start(operations)?;
     let authority = Arc::new(Authority::new(operations, reader));
     runtime.block_on(serve(Arc::clone(&authority), options))?;
     // What is left open ends now; then the log is written to its end.
@@ -222,6 +228,30 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     drop(authority);
     tracing::info!("stopped");
     Ok(Exit::Success)
+}
+
+/// Looks at the files that the options name by `look`. Ends the process if that takes longer than [`PATIENCE`]: a file system
+/// that hangs, such as a network's, would hold up the start indefinitely.
+fn watched<T>(look: impl FnOnce() -> T) -> T {
+    let (done, finished) = channel::<()>();
+    let watch = move || {
+        if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!(
+                "the files that the options name have not answered for {} s: check the file systems of the policy, \
+                 `--state-dir` and `--log`",
+                PATIENCE.as_secs()
+            );
+            std::process::exit(Exit::Failure as i32);
+        }
+    };
+    let watchdog = std::thread::Builder::new().name("start".into()).spawn(watch);
+    let found = look();
+    drop(done);
+    // Without a thread nothing is watched.
+    if let Ok(watchdog) = watchdog {
+        let _ = watchdog.join();
+    }
+    found
 }
 
 async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Result<()> {
@@ -278,7 +308,7 @@ impl Args {
         // One answers operators, one explains; each policy has a keeper, a reader and a file watcher.
         const OPERATORS: usize = 2;
         const POLICY: usize = 3;
-        let is_registry = self.policy.source().is_ok_and(|source| source.location().is_some());
+        let is_registry = self.policy.is_registry();
         OPERATORS
             + POLICY * (1 + usize::from(!self.shadow.is_empty()))
             + usize::from(self.state_dir.is_some())
