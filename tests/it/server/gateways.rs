@@ -224,6 +224,28 @@ fn a_body_that_is_missing_or_cut_is_not_understood() {
 }
 
 #[test]
+fn a_body_is_checked_where_no_parameter_is_read() {
+    let server = serve(Some(&policy("t")), options());
+    let lds = |headers: &[(&str, &str)], body: &str| {
+        let own = [("authorization", &*bearer()), ("x-original-method", "POST"), ("x-original-uri", "/v3/lds/geocode")];
+        server.ask("POST /authz/script", &[&own, headers].concat(), body).reason()
+    };
+    let json = ("content-type", "application/json");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    // Understood: the token has no grant of that API.
+    assert_eq!(lds(&[json], r#"{"address": "Atocha"}"#), "api_not_allowed");
+    for (header, body) in [
+        (form, "_method=DELETE"),
+        (form, "access_token=other"),
+        (json, r#"{"_method": "DELETE"}"#),
+        (json, r#"{"access_token": "other"}"#),
+        (json, ""),
+    ] {
+        assert_eq!(lds(&[header], body), "request_not_understood", "{header:?} {body}");
+    }
+}
+
+#[test]
 fn a_body_that_only_the_upstream_sees_is_not_understood() {
     let server = serve(Some(&policy("t")), options());
     let token = bearer();
