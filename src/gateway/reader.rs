@@ -221,7 +221,9 @@ fn read_body<'r>(
         Body::NotPassedOn if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !headers.announces_body() => {
             Ok(())
         }
-        Body::NotPassedOn => Err(NotUnderstood::new("the gateway did not pass on the body")),
+        Body::NotPassedOn => {
+            Err(NotUnderstood::new("an empty body, or one that the gateway did not pass on: both look the same"))
+        }
     }
 }
 

@@ -259,6 +259,28 @@ fn a_body_that_only_the_upstream_sees_is_not_understood() {
     assert_eq!(get(("x-original-transfer-encoding", "chunked")), "request_not_understood");
 }
 
+/// The lengths may be the client's: a gateway that does not set them passes them on beside a body that it keeps to itself.
+#[test]
+fn an_empty_body_is_not_understood_whatever_length_is_announced() {
+    let server = serve(Some(&policy("t")), options());
+    let token = bearer();
+    for announced in [&[][..], &[("x-original-content-length", "0")], &[("content-length", "0")]] {
+        for (endpoint, method, target) in [
+            ("nginx", "x-original-method", "x-original-uri"),
+            ("script", "x-original-method", "x-original-uri"),
+            ("forwarded", "x-forwarded-method", "x-forwarded-uri"),
+        ] {
+            let own = [("authorization", &*token), (method, "POST"), (target, MAY)];
+            let denied = server.ask(&format!("GET /authz/{endpoint}"), &[&own, announced].concat(), "");
+            assert_eq!(denied.reason(), "request_not_understood", "{endpoint}, {announced:?}");
+            assert!(denied.body.contains("an empty body, or one that the gateway did not pass on"), "{}", denied.body);
+        }
+        let own = [("authorization", &*token)];
+        let denied = server.ask(&format!("POST /authz/envoy{MAY}"), &[&own, announced].concat(), "");
+        assert_eq!(denied.reason(), "request_not_understood", "Envoy, {announced:?}");
+    }
+}
+
 #[test]
 fn without_a_policy_nothing_passes() {
     let server = serve(None, options());
