@@ -139,6 +139,18 @@ def spoofs(name, port, upstream):
     check(400 <= status < 500 and len(upstream.seen) == before, name, "lets two Authorization headers pass", status)
 
 
+def targets(name, port, upstream):
+    """Whatever form of target a client sends, the upstream sees the path that was checked."""
+    path, host = "/v3/maps/carto_dw/table?name=acme.public.stores", f"127.0.0.1:{port}"
+    headers = {"authorization": "Bearer demo-store-map", "referer": SITE}
+    for target in (f"http://{host}{path}", f"HTTP://{host}{path}", f"ftp://{host}{path}", f"http://{host}?name=x", "*"):
+        for method in ("GET", "OPTIONS"):
+            before = len(upstream.seen)
+            status, _, _ = send(port, {"method": method, "url": target, "headers": headers, "body": None})
+            for seen in upstream.seen[before:]:
+                check(status == 200 and seen["path"] == path, name, method, target, "reached the upstream as", seen["path"])
+
+
 def preflights(name, port, upstream):
     """A preflight carries no token: it is answered for the gateway's web sites, and never reaches the upstream."""
     headers = {"origin": "https://app.example.com", "access-control-request-method": "GET"}
@@ -219,6 +231,7 @@ def drive(binary, wanted, directory):
             for name, at, has_body in gateways:
                 passes(name, at, upstream, own, own_allowed, has_body)
                 spoofs(name, at, upstream)
+                targets(name, at, upstream)
                 preflights(name, at, upstream)
                 print(f"{name}: {len(own)} requests of our own, spoofed headers, preflights", flush=True)
             with server.hanging():

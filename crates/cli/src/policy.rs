@@ -58,6 +58,11 @@ impl PolicyArgs {
         !self.policy.is_empty() || self.db.is_some() || by_environment()
     }
 
+    /// Whether the policy is a registry's.
+    pub(crate) fn is_registry(&self) -> bool {
+        matches!(self.named_origin(), Ok(Origin::Registry(_)))
+    }
+
     /// The origin of the policy. Fails where standard output is one of its files.
     fn origin(&self) -> anyhow::Result<Origin> {
         let origin = self.named_origin()?;

@@ -178,7 +178,9 @@ impl Answerer for Recorded {
             Ok(line) => line,
             Err(error) => return self.error(number, &error.to_string(), out, tally),
         };
-        let body = Body::Whole(line.body.as_deref().unwrap_or_default().as_bytes());
+        // The sidecar takes an empty body for one that the gateway did not pass on.
+        let body = line.body.as_deref().filter(|body| !body.is_empty());
+        let body = body.map_or(Body::NotPassedOn, |body| Body::Whole(body.as_bytes()));
         let request = HttpRequest { method: &line.method, target: target(&line.url), headers: &line.headers.0, body };
         let id = line.id;
         match self.reader.read(&request) {

@@ -2,20 +2,23 @@
 
 use std::io;
 use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use portcullis_server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis_server::operations::{Operations, OperationsOptions};
 use portcullis_server::policy::{self, LiveOptions, Source};
-use portcullis_server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls, descriptors};
+use portcullis_server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls, descriptors, threads};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 use super::Exit;
-use super::bounds::{MAX_BYTES, count, seconds, threads};
+use super::bounds::{MAX_BYTES, count, seconds};
 use super::output::Inputs;
 use super::policy::PolicyArgs;
 use super::reading::ReadingArgs;
@@ -166,7 +169,7 @@ struct LimitArgs {
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     drain: Duration,
     /// Answer with this many threads [default: one for each processor]
-    #[arg(long, value_name = "COUNT", value_parser = threads)]
+    #[arg(long, value_name = "COUNT", value_parser = super::bounds::threads)]
     threads: Option<NonZero<usize>>,
 }
 
@@ -200,25 +203,23 @@ impl LimitArgs {
     }
 }
 
+/// How long the files that the options name are waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// HTTP/2 announces its limit in 32 bits.
 const MAX_HEADER_BYTES: usize = 1 << 30;
 const MAX_AT_ONCE: usize = 1_000_000;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.tell()?;
-    args.check_outputs()?;
     let connections = args.limits.connections(descriptors::raise_limit())?;
-    let reader = args.reading.reader()?;
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    if let Some(threads) = args.limits.threads {
-        runtime.worker_threads(threads.get());
-    }
-    let threads = args.limits.threads.or_else(|| std::thread::available_parallelism().ok());
-    // And two for operators.
-    can_start(threads.map_or(1, NonZero::get).saturating_add(2)).context("cannot start the threads that answer")?;
-    let runtime = runtime.enable_all().build().context("cannot start the threads that answer")?;
+    let runtime = args.runtime()?;
+    let (reader, operations) = watched(|| {
+        args.check_outputs()?;
+        anyhow::Ok((args.reading.reader()?, args.operations()?))
+    })?;
     let options = args.options(connections)?;
-    let operations = Operations::start(args.operations()?)?;
+    let operations = Operations::start(operations)?;
     let authority = Arc::new(Authority::new(operations, reader));
     runtime.block_on(serve(Arc::clone(&authority), options))?;
     // What is left open ends now; then the log is written to its end.
@@ -229,14 +230,28 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Whether the system gives that many threads at once. The runtime would panic without one.
-fn can_start(threads: usize) -> io::Result<()> {
-    let gate = Mutex::new(());
-    std::thread::scope(|scope| {
-        let _closed = gate.lock();
-        let wait = || drop(gate.lock());
-        (0..threads).try_for_each(|_| std::thread::Builder::new().spawn_scoped(scope, wait).map(drop))
-    })
+/// Looks at the files that the options name by `look`. Ends the process if that takes longer than [`PATIENCE`]: a file system
+/// that hangs, such as a network's, would hold up the start indefinitely.
+fn watched<T>(look: impl FnOnce() -> T) -> T {
+    let (done, finished) = channel::<()>();
+    let watch = move || {
+        if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!(
+                "the files that the options name have not answered for {} s: check the file systems of the policy, \
+                 `--state-dir` and `--log`",
+                PATIENCE.as_secs()
+            );
+            std::process::exit(Exit::Failure as i32);
+        }
+    };
+    let watchdog = std::thread::Builder::new().name("start".into()).spawn(watch);
+    let found = look();
+    drop(done);
+    // Without a thread nothing is watched.
+    if let Ok(watchdog) = watchdog {
+        let _ = watchdog.join();
+    }
+    found
 }
 
 async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Result<()> {
@@ -268,6 +283,40 @@ async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Res
 }
 
 impl Args {
+    /// Starts the threads that answer, if the system gives all threads of the server.
+    fn runtime(&self) -> anyhow::Result<Runtime> {
+        let mut runtime = tokio::runtime::Builder::new_multi_thread();
+        if let Some(threads) = self.limits.threads {
+            runtime.worker_threads(threads.get());
+        }
+        let answering = self.limits.threads.or_else(|| std::thread::available_parallelism().ok());
+        let needed = answering.map_or(1, NonZero::get).saturating_add(self.other_threads());
+        let failed = |error: io::Error| {
+            anyhow::anyhow!(
+                "cannot start the {needed} threads of the server: {error}; help: raise the limit of processes (`ulimit -u`, \
+                 `pids.max` of a container) or of memory, or lower `--threads`"
+            )
+        };
+        threads::check(needed).map_err(failed)?;
+        // Another process may take the threads after the check: then the runtime panics.
+        let built = catch_unwind(AssertUnwindSafe(|| runtime.enable_all().build()));
+        built.unwrap_or_else(|_| Err(io::Error::other("the system has no more threads"))).map_err(failed)
+    }
+
+    /// The maximum number of threads beside those that answer gateways.
+    fn other_threads(&self) -> usize {
+        // One answers operators, one explains; each policy has a keeper, a reader and a file watcher.
+        const OPERATORS: usize = 2;
+        const POLICY: usize = 3;
+        let is_registry = self.policy.is_registry();
+        OPERATORS
+            + POLICY * (1 + usize::from(!self.shadow.is_empty()))
+            + usize::from(self.state_dir.is_some())
+            + usize::from(self.log.log.is_some())
+            // A registry has a thread that records usage, and each of its two connections has one.
+            + if is_registry { 3 } else { 0 }
+    }
+
     /// Checks that the server writes into no file that it reads.
     fn check_outputs(&self) -> anyhow::Result<()> {
         let mut inputs = Inputs::default();

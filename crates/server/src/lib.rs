@@ -36,10 +36,12 @@ pub mod operations;
 pub mod policy;
 pub mod shadow;
 mod socket;
+pub mod threads;
 mod tls;
 pub mod usage;
 mod watched;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -186,6 +188,9 @@ pub struct Server {
     drain: Duration,
 }
 
+/// The threads of [`Operators`]: one answers, the other explains.
+const THREADS_OF_OPERATORS: usize = 2;
+
 /// A thread for operators alone: however busy the listener for decisions is, they are answered.
 #[derive(Debug)]
 struct Operators {
@@ -195,6 +200,15 @@ struct Operators {
 
 impl Operators {
     fn start() -> Result<Self, BindError> {
+        threads::check(THREADS_OF_OPERATORS).map_err(BindError::Thread)?;
+        // Another process may take the threads after the check: then the runtime panics.
+        let started = catch_unwind(AssertUnwindSafe(Self::build));
+        started
+            .unwrap_or_else(|_| Err(std::io::Error::other("the system has no more threads")))
+            .map_err(BindError::Thread)
+    }
+
+    fn build() -> std::io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             // One request is explained at a time.
@@ -204,9 +218,9 @@ impl Operators {
             .thread_name("admin")
             .enable_all()
             .build();
-        let runtime = runtime.map_err(BindError::Thread)?;
-        drop(runtime.spawn_blocking(|| {}));
-        Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+        let operators = runtime.map(|runtime| Self { handle: runtime.handle().clone(), runtime: Some(runtime) })?;
+        drop(operators.handle.spawn_blocking(|| {}));
+        Ok(operators)
     }
 }
 

@@ -41,6 +41,25 @@ fn what_recorded_requests_ask_for_is_told_in_order() {
     assert_eq!(lines(&shown)[0]["token"], "t");
 }
 
+/// As the sidecar does, which cannot tell an empty body from one that the gateway kept to itself.
+#[test]
+fn an_empty_body_is_read_as_the_sidecar_reads_it() {
+    let url = "/v3/maps/dw/table?name=a.b.c";
+    let mut recorded = String::new();
+    for method in ["POST", "GET"] {
+        for body in [json!(null), json!("")] {
+            for headers in [json!({}), json!({"content-length": "0"}), json!({"x-original-content-length": "0"})] {
+                let request = json!({"method": method, "url": url, "headers": headers, "body": body});
+                recorded += &format!("{request}\n");
+            }
+        }
+    }
+    let told = lines(&Dir::new().command("read --requests - -q").stdin(recorded).stdout(0));
+    for (at, line) in told.iter().enumerate() {
+        assert_eq!(line["not_understood"].is_string(), at < 6, "{at}: {line}");
+    }
+}
+
 #[test]
 fn with_a_policy_each_is_decided_as_check_decides() {
     let url = "/v3/maps/dw/table?name=db.one";

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use portcullis::{Options, Snapshot};
 use portcullis_registry::{Actor, Location, NewToken, Registry};
+use portcullis_server::policy::{StateDir, StateError};
 use serde_json::Value;
 
 use super::running::{ask, connect};
@@ -475,6 +476,79 @@ fn a_state_that_could_not_be_saved_is_saved_when_it_can_be() {
 }
 
 #[test]
+fn a_state_directory_that_is_made_again_is_locked_and_filled_again() {
+    let (folder, file) = folder("one");
+    let (state, away) = (folder.path().join("state"), folder.path().join("away"));
+    let mut server = start(folder.path(), &[]);
+    let not_saved = |server: &Server| server.ready().1["not_saved"].as_str().unwrap_or_default().to_owned();
+    // With and without a change of the policy meanwhile.
+    for (old, new) in [("one", "two"), ("two", "two")] {
+        fs::rename(&state, &away).unwrap();
+        put(&file, policy(new));
+        let missing = "the state directory `state` is missing: create it again, or move it back";
+        eventually("it is reported", || not_saved(&server) == missing);
+        if new != old {
+            server.revoked(old, new);
+        }
+        fs::create_dir(&state).unwrap();
+        let took =
+            eventually("it is saved", || server.ready().1["not_saved"].is_null() && state.join("policy.json").exists());
+        assert!(took < SOON, "{took:?}");
+        let other = StateDir::open(&state).unwrap_err();
+        assert!(matches!(other, StateError::InUse(_)), "{other}");
+        fs::remove_dir_all(&away).unwrap();
+    }
+    // Another process is faster: nothing is written until it ends.
+    fs::rename(&state, &away).unwrap();
+    let other = StateDir::open(&state).unwrap();
+    put(&file, policy("three"));
+    server.revoked("two", "three");
+    eventually("it is reported", || not_saved(&server).contains("is used by another process: give each its own"));
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "the lock alone");
+    drop(other);
+    eventually("it is saved", || server.ready().1["not_saved"].is_null());
+    assert!(matches!(StateDir::open(&state).unwrap_err(), StateError::InUse(_)));
+    // What was moved away is free for another process.
+    drop(StateDir::open(&away).unwrap());
+    // What is saved is put back where it is removed.
+    fs::remove_file(state.join("policy.json")).unwrap();
+    eventually("it is saved again", || state.join("policy.json").exists());
+    // A policy that no server wrote is not written over.
+    fs::write(state.join("policy.json"), policy("one")).unwrap();
+    put(&file, policy("four"));
+    server.revoked("three", "four");
+    assert!(not_saved(&server).contains("policy.json` is not a saved policy"), "{}", not_saved(&server));
+    assert_eq!(fs::read_to_string(state.join("policy.json")).unwrap(), policy("one"));
+    fs::remove_file(state.join("policy.json")).unwrap();
+    eventually("it is saved", || server.ready().1["not_saved"].is_null());
+    server.lives();
+    server.kill();
+    fs::write(&file, "{").unwrap();
+    let again = start(folder.path(), &[]);
+    assert_eq!((again.status("three"), again.status("four")), (403, 200));
+}
+
+#[test]
+fn a_pipe_among_the_saved_files_does_not_keep_a_server_from_starting() {
+    let (folder, file) = folder("one");
+    put(&file, compiled("one"));
+    start(folder.path(), &[]).kill();
+    let saved = fs::read_dir(folder.path().join("state")).unwrap().map(|entry| entry.unwrap().path());
+    let saved = saved.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "pcls")).unwrap();
+    fs::remove_file(&saved).unwrap();
+    assert!(Command::new("mkfifo").arg(&saved).status().unwrap().success());
+    fs::write(&file, "{").unwrap();
+    let mut server = start(folder.path(), &[]);
+    assert_eq!((server.ready().0, server.status("one")), (503, 503));
+    assert_eq!(server.said("the saved policy cannot be read"), 1, "{}", server.messages());
+    assert!(server.messages().contains("it is not a regular file"), "{}", server.messages());
+    put(&file, policy("two"));
+    eventually("the new policy decides", || server.status("two") == 200);
+    server.lives();
+}
+
+#[test]
 fn a_bad_large_policy_takes_little_memory_and_few_messages() {
     let (folder, file) = folder("one");
     let mut server = start(folder.path(), &[]);
@@ -760,24 +834,57 @@ fn a_registry_that_could_not_be_opened_for_want_of_a_thread_is_read_when_it_can_
 }
 
 #[test]
-fn a_server_that_gets_no_thread_says_so_and_ends() {
+fn a_server_that_gets_too_few_threads_reports_it_and_ends() {
     let (folder, file) = folder("one");
     let program = folder.path().join("portcullis");
     fs::copy(BINARY, &program).unwrap();
-    let user = ["setpriv", "--reuid=54323", "--regid=54323", "--clear-groups", "--"];
-    let user = if is_root() { user.as_slice() } else { &[] };
-    if is_root() {
-        for path in [folder.path(), &file] {
-            chown(path, Some(54323), Some(54323)).unwrap();
-        }
+    if !is_root() {
+        eprintln!("left out: only root can become a user without other processes");
+        return;
     }
-    // One process of this user is what it may have; another user's tests may run beside it.
-    for threads in ["1", "2", "64"] {
-        let limit = ["prlimit", "--nproc=1:1", program.to_str().unwrap(), "serve", "--policy", "policy.json"];
-        let line = [user, &limit, &["--threads", threads], SERVE].concat();
-        let output = Command::new(line[0]).args(&line[1..]).current_dir(folder.path()).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("cannot start the threads that answer") && !said.contains("panicked"), "{said}");
+    for path in [folder.path(), &file] {
+        chown(path, Some(54323), Some(54323)).unwrap();
     }
+    let run = |limit: usize, more: &[&str]| {
+        let limit = format!("--nproc={limit}");
+        let user = ["--reuid=54323", "--regid=54323", "--clear-groups", "--", "prlimit", &limit];
+        let messages = folder.path().join("messages");
+        let mut child = Command::new("setpriv")
+            .args(user)
+            .arg(&program)
+            .args(["serve", "--policy", "policy.json"])
+            .args(SERVE)
+            .args(more)
+            .current_dir(folder.path())
+            .env_remove("PORTCULLIS_DB")
+            .stderr(File::create(&messages).unwrap())
+            .spawn()
+            .unwrap();
+        let said = || fs::read_to_string(&messages).unwrap();
+        let mut ended = None;
+        eventually("it serves or ends", || {
+            ended = child.try_wait().unwrap();
+            ended.is_some() || said().contains("serving")
+        });
+        child.kill().unwrap();
+        let code = ended.or_else(|| child.wait().map(|_| None).unwrap()).map(|status| status.code().unwrap());
+        assert!(!said().contains("panicked"), "{limit}: {}", said());
+        (code, said())
+    };
+    let all: &[&str] = &["--threads", "1", "--log", "log", "--shadow", "policy.json"];
+    for more in [&["--threads", "1"], &["--threads", "2"], all] {
+        let first = (1..=20).find(|limit| {
+            let (code, said) = run(*limit, more);
+            assert!(matches!(code, None | Some(2)), "{limit}: {said}");
+            if code.is_some() {
+                assert!(said.contains("cannot start the ") && said.contains("`ulimit -u`"), "{limit}: {said}");
+            }
+            code.is_none()
+        });
+        // A file watcher is no longer missing once the server starts.
+        let (_, said) = run(first.unwrap(), more);
+        assert!(!said.contains("no file watcher"), "{said}");
+    }
+    let (code, said) = run(20, &["--threads", "64"]);
+    assert_eq!(code, Some(2), "{said}");
 }

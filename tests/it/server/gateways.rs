@@ -223,6 +223,28 @@ fn a_body_that_is_missing_or_cut_is_not_understood() {
 }
 
 #[test]
+fn a_body_is_checked_where_no_parameter_is_read() {
+    let server = serve(Some(&policy("t")), options());
+    let lds = |headers: &[(&str, &str)], body: &str| {
+        let own = [("authorization", &*bearer()), ("x-original-method", "POST"), ("x-original-uri", "/v3/lds/geocode")];
+        server.ask("POST /authz/script", &[&own, headers].concat(), body).reason()
+    };
+    let json = ("content-type", "application/json");
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    // Understood: the token has no grant of that API.
+    assert_eq!(lds(&[json], r#"{"address": "Atocha"}"#), "api_not_allowed");
+    for (header, body) in [
+        (form, "_method=DELETE"),
+        (form, "access_token=other"),
+        (json, r#"{"_method": "DELETE"}"#),
+        (json, r#"{"access_token": "other"}"#),
+        (json, ""),
+    ] {
+        assert_eq!(lds(&[header], body), "request_not_understood", "{header:?} {body}");
+    }
+}
+
+#[test]
 fn a_body_that_only_the_upstream_sees_is_not_understood() {
     let server = serve(Some(&policy("t")), options());
     let token = bearer();
@@ -234,6 +256,28 @@ fn a_body_that_only_the_upstream_sees_is_not_understood() {
     assert_eq!(get(("x-original-content-length", "0")), "");
     assert_eq!(get(("x-original-content-length", "31")), "request_not_understood");
     assert_eq!(get(("x-original-transfer-encoding", "chunked")), "request_not_understood");
+}
+
+/// The lengths may be the client's: a gateway that does not set them passes them on beside a body that it keeps to itself.
+#[test]
+fn an_empty_body_is_not_understood_whatever_length_is_announced() {
+    let server = serve(Some(&policy("t")), options());
+    let token = bearer();
+    for announced in [&[][..], &[("x-original-content-length", "0")], &[("content-length", "0")]] {
+        for (endpoint, method, target) in [
+            ("nginx", "x-original-method", "x-original-uri"),
+            ("script", "x-original-method", "x-original-uri"),
+            ("forwarded", "x-forwarded-method", "x-forwarded-uri"),
+        ] {
+            let own = [("authorization", &*token), (method, "POST"), (target, MAY)];
+            let denied = server.ask(&format!("GET /authz/{endpoint}"), &[&own, announced].concat(), "");
+            assert_eq!(denied.reason(), "request_not_understood", "{endpoint}, {announced:?}");
+            assert!(denied.body.contains("an empty body, or one that the gateway did not pass on"), "{}", denied.body);
+        }
+        let own = [("authorization", &*token)];
+        let denied = server.ask(&format!("POST /authz/envoy{MAY}"), &[&own, announced].concat(), "");
+        assert_eq!(denied.reason(), "request_not_understood", "Envoy, {announced:?}");
+    }
 }
 
 #[test]

@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::words::quoted;
-use portcullis::model::SourceError;
+use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
 use portcullis::pattern::PatternError;
-use portcullis::referer::EntryError;
+use portcullis::referer::{Entry, EntryError};
 
 /// A code, a message, a help.
 pub(super) type Words = (&'static str, Cow<'static, str>, Cow<'static, str>);
@@ -27,7 +27,7 @@ pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words
         SourceError::OneSegment => (
             "resource_malformed",
             format!("{} is not a resource: it has one segment", quoted(text)).into(),
-            format!("a resource needs its full path, at least two segments: write {}", prefixed(text)).into(),
+            format!("a resource needs its full path, at least two segments: write {}", resource(text, dialect)).into(),
         ),
         SourceError::StarInResource => (
             "resource_malformed",
@@ -64,7 +64,7 @@ fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
     let help = match error {
         PatternError::Name(reason) => path_help(dialect, reason),
         PatternError::AllSources => "all sources are written `*` with the type `all` or none".into(),
-        PatternError::OneSegment => one_segment(text),
+        PatternError::OneSegment => one_segment(text, dialect),
         PatternError::NoStar => "a path without a `*` is of type `resource`".into(),
         PatternError::AdjacentStars => {
             "write one `*`: it stands for any run of characters inside its segment, and never spans a dot".into()
@@ -78,9 +78,9 @@ fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
     let source = if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text) };
     let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
     match path {
-        None if text.contains('*') => ("source_unclear", message.into(), one_segment(text)),
+        None if text.contains('*') => ("source_unclear", message.into(), one_segment(text, dialect)),
         None => {
-            let help = format!("a resource needs its full path: write {}; {KINDS}", prefixed(text));
+            let help = format!("a resource needs its full path: write {}; {KINDS}", resource(text, dialect));
             ("source_unclear", message.into(), help.into())
         }
         Some(reason) if text.contains('.') => {
@@ -95,12 +95,32 @@ fn not(what: &str, text: &str, reason: &dyn std::fmt::Display) -> Cow<'static, s
     format!("{} is not {what}: {reason}", quoted(text)).into()
 }
 
-fn one_segment(text: &str) -> Cow<'static, str> {
-    format!("a pattern needs at least one dot: write {}; all sources are written `*`", prefixed(text)).into()
+fn one_segment(text: &str, dialect: Dialect) -> Cow<'static, str> {
+    let longer = [format!("schema.{text}"), format!("{text}.schema.*")];
+    let longer = suggested(longer, GrantKind::Pattern, dialect);
+    let longer = longer.unwrap_or_else(|| "one such as `schema.table_*`".to_owned());
+    format!("a pattern needs at least one dot: write {longer}; all sources are written `*`").into()
 }
 
-fn prefixed(text: &str) -> String {
-    quoted(&format!("schema.{text}"))
+/// A resource whose name has `text` for one of its segments, or an example.
+fn resource(text: &str, dialect: Dialect) -> String {
+    let longer = [format!("schema.{text}"), format!("{text}.schema.table")];
+    suggested(longer, GrantKind::Resource, dialect).unwrap_or_else(|| "one such as `schema.table`".to_owned())
+}
+
+/// The first of `sources` that can be granted and is of this kind, in backticks.
+fn suggested(sources: [String; 2], kind: GrantKind, dialect: Dialect) -> Option<String> {
+    let is_valid = |source: &&String| {
+        let read = GrantSource::guess(source, dialect, &Limits::default());
+        read.is_ok_and(|read| read.kind() == kind)
+    };
+    sources.iter().find(is_valid).and_then(|source| whole(source))
+}
+
+/// `text` in backticks; `None` where a message would not show it as it is.
+fn whole(text: &str) -> Option<String> {
+    let shown = quoted(text);
+    (shown.len() == text.len() + 2 && shown.contains(text)).then_some(shown)
 }
 
 fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
@@ -144,16 +164,12 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
             "write an absolute URL such as `https://carto.com/`; for any request leave the list empty".into()
         }
         EntryError::NotAbsolute { .. } if secret => "write an absolute URL such as `https://carto.com/`".into(),
-        EntryError::NotAbsolute { .. } => {
-            format!("write the scheme too: {}", quoted(&format!("https://{text}"))).into()
-        }
+        EntryError::NotAbsolute { .. } => format!("write the scheme too: {}", entry(&format!("https://{text}"))).into(),
         EntryError::Scheme { .. } => "write `http` or `https`, as in `https://carto.com/`".into(),
         EntryError::UserInfo { instead } => {
-            format!("leave out what stands before the `@`: write {}", quoted(instead)).into()
+            format!("leave out what stands before the `@`: write {}", entry(instead)).into()
         }
-        EntryError::Fragment { instead, .. } => {
-            format!("no browser sends a fragment: write {}", quoted(instead)).into()
-        }
+        EntryError::Fragment { instead, .. } => format!("no browser sends a fragment: write {}", entry(instead)).into(),
         EntryError::HostStar { .. } | EntryError::EmptyWildcard { .. } => {
             "in a host a `*` stands for whole labels in front of a domain, as in `https://*.carto.com/`".into()
         }
@@ -169,6 +185,12 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::Invalid { source, .. } => format!("{shown} is not a URL: {source}"),
     };
     ("referer_malformed", message.into(), help)
+}
+
+/// The referer `text` in backticks if it is valid, or an example.
+fn entry(text: &str) -> String {
+    let valid = Entry::parse(text).ok().and_then(|_| whole(text));
+    valid.unwrap_or_else(|| "a URL such as `https://carto.com/`".to_owned())
 }
 
 /// What to say of `text`, which is no instant.

@@ -2,8 +2,9 @@
 
 use super::{LowerOptions, Lowered, Named, lower};
 use crate::definition::read;
-use portcullis::model::{GrantKind, Limits, Operation, Referers};
+use portcullis::model::{GrantKind, GrantSource, Limits, Operation, Referers};
 use portcullis::name::Dialect;
+use portcullis::referer::Entry;
 
 /// Lowers documents called `0.json`, `1.json`, …
 fn lowered(texts: &[&str], options: &LowerOptions) -> Lowered {
@@ -363,4 +364,116 @@ fn what_is_said() {
         let found = says(&fields);
         assert!(found.contains(want), "{found}");
     }
+}
+
+/// The text in backticks after each `write` in a help that replaces what a document holds.
+fn suggestions(help: &str) -> impl Iterator<Item = &str> {
+    let starts = [
+        "write `",
+        "write one such as `",
+        "write a URL such as `",
+        "write the scheme too: `",
+        "the scheme too: a URL such as `",
+    ];
+    starts.into_iter().flat_map(|start| help.split(start).skip(1).filter_map(|rest| rest.split('`').next()))
+}
+
+/// Checks that each suggestion for a source or a referer of `text` is valid in one of `dialects`; returns their number.
+fn check_suggestions(text: &str, dialects: &[Dialect]) -> usize {
+    let Ok(document) = read(text) else { return 0 };
+    let named = Named { name: "a.json", document: &document };
+    let mut checked = 0;
+    for problem in lower(&[named], &LowerOptions::default()).problems {
+        for suggestion in suggestions(&problem.help) {
+            let is_valid = match problem.code {
+                "resource_malformed" | "pattern_malformed" | "source_unclear" | "source_empty" => {
+                    dialects.iter().any(|dialect| GrantSource::guess(suggestion, *dialect, &Limits::default()).is_ok())
+                }
+                "referer_malformed" if !["http", "https"].contains(&suggestion) => Entry::parse(suggestion).is_ok(),
+                _ => continue,
+            };
+            assert!(is_valid, "{}: `{suggestion}` is not valid: {}", problem.place, problem.help);
+            checked += 1;
+        }
+    }
+    checked
+}
+
+#[test]
+fn every_suggestion_is_valid_input() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/invalid");
+    let files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+    let checked: usize = files.map(|text| check_suggestions(&text, &Dialect::ALL)).sum();
+    assert!(checked >= 4, "{checked}");
+
+    let long = "x".repeat(100);
+    let sources = [
+        "a.b:*",
+        "a.b:c",
+        "a:*",
+        "a:b",
+        "table*",
+        "*x",
+        "`a*",
+        "\"a",
+        "a b*",
+        "é*",
+        "$*",
+        "#",
+        "**",
+        "A",
+        "a\u{7}*",
+        "Demo",
+        "a-",
+        "_",
+        "*:*",
+        "x:y:*",
+        "p:d.*t",
+        "a\nb",
+        "a.b:c*d",
+        &long,
+        &format!("{long}*"),
+    ];
+    for dialect in Dialect::ALL {
+        for source in sources {
+            for kind in ["", "resource", "pattern"] {
+                let kind = if kind.is_empty() { String::new() } else { format!(r#", "type": "{kind}""#) };
+                let source = serde_json::to_string(source).unwrap();
+                let text = format!(
+                    r#"{{"connections": [{{"name": "c", "dialect": "{dialect}"}}], "tokens": [{{"id": "a", "token": "s",
+                        "allowed_apis": ["maps"], "grants": [{{"connection_name": "c", "source": {source}{kind}}}]}}]}}"#
+                );
+                check_suggestions(&text, &[dialect]);
+            }
+        }
+    }
+    let referers = [
+        "carto.com",
+        "carto com",
+        "*.carto.com",
+        "ca*rto.com",
+        "a:b",
+        "http:",
+        "//x",
+        "[",
+        "https://u:p@ca*rto.com/",
+        "https://u:p@carto.com/#x",
+        "https://carto.com/#x",
+        "https://ca*r.com/#x",
+        "https://*./#x",
+        "é.com",
+        &long,
+        &format!("https://carto.com/{long}#x"),
+        "x\ty",
+        "localhost:3000",
+        "*",
+        "https://*",
+    ];
+    let mut checked = 0;
+    for referer in referers {
+        let referer = serde_json::to_string(referer).unwrap();
+        let text = format!(r#"[{{"id": "a", "token": "s", "allowed_apis": ["lds"], "referers": [{referer}]}}]"#);
+        checked += check_suggestions(&text, &[]);
+    }
+    assert!(checked >= 8, "{checked}");
 }

@@ -27,8 +27,8 @@ pub struct HttpRequest<'r> {
 /// The body of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'r> {
-    /// Whatever it is, the gateway did not pass it on, or not all of it. A request that may have one and names its
-    /// sources in parameters is not understood (W2).
+    /// Whatever it is, the gateway did not pass it on, or not all of it. A request that may have one is not understood, where tokens
+    /// decide about its path (W2).
     NotPassedOn,
     /// All of it; empty where there is none.
     Whole(&'r [u8]),

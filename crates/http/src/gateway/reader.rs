@@ -9,7 +9,7 @@ use super::headers::{Body, HttpRequest, Relevant};
 use super::keys::TOKEN;
 use super::parameters::{Parameters, split_at};
 use super::path::Path;
-use super::routes::{Asks, Named, Part, Route, Routes, SourceRule};
+use super::routes::{Named, Part, Route, Routes, SourceRule};
 use portcullis::query::NamedSource;
 
 /// What becomes of a browser's preflights (W4). They carry no token, so that nothing about them can be decided.
@@ -48,7 +48,7 @@ impl Reader {
 
     /// Reads a request (W1 to W4).
     ///
-    /// Cost: linear in target, headers and, where the route needs it, body; allocates only to decode.
+    /// Cost: linear in target, headers and, where tokens decide about the path, body; allocates only to decode.
     ///
     /// # Errors
     ///
@@ -78,9 +78,8 @@ impl Reader {
         if let Some(passing) = preflight {
             return Ok(passing);
         }
-        if asks.reads_parameters() {
-            read_body(&mut parameters, request, &headers)?;
-        }
+        // Also where no source is in a parameter: a body may hold a second token, or override the method.
+        read_body(&mut parameters, request, &headers)?;
         let token = self.token(&headers, &parameters)?;
         for name in &asks.without {
             if parameters.get(name)?.is_some() {
@@ -116,16 +115,15 @@ impl Reader {
     /// ```
     /// let reader = portcullis_http::gateway::Reader::default();
     /// assert!(reader.needs_body("POST", "/v3/sql/dw/query"));
-    /// assert!(!reader.needs_body("POST", "/v3/lds/geocoding/geocode"));
+    /// assert!(!reader.needs_body("POST", "/healthz"));
     /// ```
     pub fn needs_body(&self, method: &str, target: &str) -> bool {
-        let asks_parameters = || {
+        let is_decided = || {
             let path = Path::read(split(target)?.0, self.routes.base_segment.as_deref())?;
-            let asks = self.route(&path)?.and_then(|route| route.asks.as_ref());
-            Ok::<_, NotUnderstood>(asks.is_some_and(Asks::reads_parameters))
+            Ok::<_, NotUnderstood>(self.route(&path)?.is_some_and(|route| route.asks.is_some()))
         };
         // What has a body is no preflight.
-        method == "OPTIONS" || asks_parameters().unwrap_or(false)
+        method == "OPTIONS" || is_decided().unwrap_or(false)
     }
 
     fn token<'r>(
@@ -223,7 +221,9 @@ fn read_body<'r>(
         Body::NotPassedOn if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !headers.announces_body() => {
             Ok(())
         }
-        Body::NotPassedOn => Err(NotUnderstood::new("the gateway did not pass on the body")),
+        Body::NotPassedOn => {
+            Err(NotUnderstood::new("an empty body, or one that the gateway did not pass on: both look the same"))
+        }
     }
 }
 

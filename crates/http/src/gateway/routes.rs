@@ -74,13 +74,6 @@ pub(super) struct Asks {
     pub(super) keys: Keys,
 }
 
-impl Asks {
-    /// Whether parameters play a part, which may stand in the body.
-    pub(super) fn reads_parameters(&self) -> bool {
-        !self.sources.is_empty() || !self.without.is_empty()
-    }
-}
-
 /// Where a source stands: the parameters, just one of which must be given.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]

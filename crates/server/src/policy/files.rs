@@ -245,7 +245,7 @@ fn regular(metadata: &Metadata, max: u64) -> Result<(), OpenError> {
 }
 
 /// Opens `path` without waiting for the writer of a pipe.
-fn open(path: &Path) -> io::Result<File> {
+pub(super) fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.read(true);
     #[cfg(unix)]

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use super::live::{LiveOptions, Message};
 use super::source::{Contents, Reader, Source};
-use super::state::StateDir;
 use super::status::{Failure, Origin, Outcome, Status};
 use super::watch::Touch;
 use super::worker::{Done, Saver, Task, Worker};
@@ -48,9 +47,11 @@ pub(super) struct Keeper {
     running: Option<Running>,
     authorizer: Authorizer,
     options: LiveOptions,
-    state: Option<(Arc<StateDir>, Saver)>,
+    state: Option<Saver>,
     /// What could not be saved yet.
     unsaved: Option<Arc<Contents>>,
+    /// Whether the state directory holds a policy, as far as is known.
+    is_saved: bool,
     status: Status,
     /// Digests of the contents that are active; `None` where it was edited since.
     active: Option<Vec<[u8; 32]>>,
@@ -110,14 +111,12 @@ impl Keeper {
         inbox: Sender<Message>,
         authorizer: Authorizer,
         options: LiveOptions,
-        state: Option<Arc<StateDir>>,
+        state: Option<Saver>,
         status: Status,
     ) -> io::Result<Self> {
         let name = source.to_string();
         status.with(|report| report.source.clone_from(&name));
         let worker = worker(source, &options, 0, &inbox)?;
-        let saver = |state: Arc<StateDir>| Saver::start(Arc::clone(&state), name.clone()).map(|saver| (state, saver));
-        let state = state.map(saver).transpose()?;
         let now = Instant::now();
         let wake = Wake { asked: false, askers: Vec::new(), quiet: None, poll: now, settled: now, save: now };
         Ok(Self {
@@ -133,6 +132,7 @@ impl Keeper {
             options,
             state,
             unsaved: None,
+            is_saved: false,
             status,
             active: None,
             editor: None,
@@ -252,10 +252,14 @@ impl Keeper {
             self.start(Task::Read);
         } else if self.wake.quiet.map_or(self.wake.poll, |(at, _)| at) <= now {
             self.wake.quiet = None;
-            if self.unsaved.is_some() && self.wake.save <= now {
-                self.save_again(self.options.timing.stall);
+            if self.wake.save <= now {
+                if self.unsaved.is_some() {
+                    self.save_again(self.options.timing.stall);
+                } else {
+                    self.check_saved();
+                }
             }
-            self.start(Task::Look);
+            self.start(if self.wake.asked { Task::Read } else { Task::Look });
         }
     }
 
@@ -457,6 +461,7 @@ impl Keeper {
         if self.state.is_none() {
             return;
         }
+        self.is_saved = false;
         self.unsaved = kept.map(Arc::new);
         match self.unsaved {
             Some(_) => self.save_again(self.options.timing.stall),
@@ -466,13 +471,38 @@ impl Keeper {
 
     /// Tries again to save what could not be saved.
     fn save_again(&mut self, patience: Duration) {
-        let (Some(contents), Some((_, disk))) = (&self.unsaved, &mut self.state) else { return };
+        let (Some(contents), Some(disk)) = (&self.unsaved, &mut self.state) else { return };
         let saved = disk.save(Arc::clone(contents), patience);
         self.wake.save = after(Instant::now(), self.options.timing.poll);
         if saved.is_ok() {
             self.unsaved = None;
+            self.is_saved = true;
         }
         self.saved(saved);
+    }
+
+    /// Notices a state directory that is no longer there, or no longer holds a policy: then the source is read to save it again.
+    fn check_saved(&mut self) {
+        self.wake.save = after(Instant::now(), self.options.timing.poll);
+        if !self.is_saved {
+            return;
+        }
+        match self.state.as_mut().and_then(Saver::check) {
+            None => {}
+            Some(Ok(true)) => self.saved(Ok(())),
+            Some(Ok(false)) => {
+                self.is_saved = false;
+                // Otherwise the source is found to be unchanged.
+                self.active = None;
+                self.wake.asked = true;
+                let folder = self.options.state_dir.as_ref().map(|folder| folder.display().to_string());
+                let folder = folder.unwrap_or_default();
+                self.saved(Err(format!(
+                    "the state directory `{folder}` was emptied or replaced: the policy is read again"
+                )));
+            }
+            Some(Err(error)) => self.saved(Err(error)),
+        }
     }
 
     /// Reports whether the policy is saved, if that is news.
@@ -490,15 +520,16 @@ impl Keeper {
 
     /// Makes active what was saved; `false` if nothing ever was.
     fn restore(&mut self, why: &'static str) -> bool {
-        let Some((state, _)) = &self.state else { return true };
-        let restored = match state.saved(&self.name) {
+        let Some(state) = &mut self.state else { return true };
+        let restored = match state.saved(self.options.timing.stall) {
             Ok(Some((contents, at))) => self.compile(contents).map(|compiled| (compiled, at)),
             Ok(None) => return false,
-            Err(error) => Err(vec![error.to_string()].into()),
+            Err(error) => Err(vec![error].into()),
         };
         match restored {
             Ok((compiled, at)) => {
                 self.activate(compiled.snapshot, Origin::Saved, at, 0);
+                self.is_saved = true;
                 tracing::warn!(source = %self.name, saved_at = %at, "the last good policy is active: {why}");
             }
             Err(problems) => {

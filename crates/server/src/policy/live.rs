@@ -1,7 +1,6 @@
 //! A policy that is live: the handle to the thread that keeps it so.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -9,10 +8,10 @@ use std::time::{Duration, Instant};
 use super::files::Timing;
 use super::keeper::Keeper;
 use super::source::Source;
-use super::state::{StateDir, StateError};
+use super::state::{self, StateDir, StateError};
 use super::status::{Outcome, Status};
 use super::watch::Touch;
-use super::worker::Done;
+use super::worker::{Done, Saver};
 use portcullis::authorizer::Authorizer;
 use portcullis::snapshot::Options;
 
@@ -83,17 +82,22 @@ pub(super) enum Message {
 impl LivePolicy {
     /// Reads `source` into `authorizer`, and goes on to do so whenever it changes. Returns once it was read for the first
     /// time: then the policy is active, or what was saved of it, or, if neither can be read, none. A source that does not
-    /// answer is waited for [`Timing::stall`].
+    /// answer is waited for [`Timing::stall`], and so is a state directory.
     ///
     /// # Errors
     ///
     /// If the state directory cannot be used, or the system gives no thread. A source that cannot be read is no error: see
     /// [`LivePolicy::status`].
     pub fn start(source: &Source, authorizer: Authorizer, options: LiveOptions) -> Result<Self, StartError> {
-        let state = options.state_dir.as_ref().map(StateDir::open).transpose()?;
+        // One that is in use is waited for by itself.
+        let patience = options.timing.stall.saturating_add(state::RELEASE);
+        let saver = |path: &PathBuf| {
+            let folder = path.clone();
+            Saver::start(path, source.to_string(), patience, move || StateDir::open(folder))
+        };
+        let state = options.state_dir.as_ref().map(saver).transpose()?;
         let (inbox, messages) = channel();
         let status = Status::default();
-        let state = state.map(Arc::new);
         let keeper = Keeper::new(source, inbox.clone(), authorizer, options, state, status.clone());
         let mut keeper = keeper.map_err(StartError::Thread)?;
         keeper.begin(&messages);

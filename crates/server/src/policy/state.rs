@@ -3,12 +3,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::files;
 use super::source::Contents;
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
@@ -21,6 +23,9 @@ const VERSION: u32 = 1;
 /// The name of what is saved.
 const SAVED: &str = "policy.json";
 
+/// The name of the file that is locked while the directory is in use.
+const LOCK: &str = "lock";
+
 /// How each saved policy begins.
 const START: &[u8] = b"{\"portcullis_state\":";
 
@@ -28,7 +33,7 @@ const START: &[u8] = b"{\"portcullis_state\":";
 const ASIDE: (&str, &str) = (".policy-", ".new");
 
 /// How long a directory that is in use is waited for.
-const RELEASE: Duration = Duration::from_secs(1);
+pub(super) const RELEASE: Duration = Duration::from_secs(1);
 
 /// A directory for what must outlive the process. One process uses it at a time.
 ///
@@ -47,8 +52,8 @@ const RELEASE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    /// Held as long as the directory is in use.
-    _lock: File,
+    /// Held while the directory is in use; another file once another directory has taken its place.
+    lock: Mutex<File>,
 }
 
 /// What is wrong with a state directory, or with what it holds.
@@ -57,6 +62,20 @@ pub enum StateError {
     /// Another process uses it.
     #[error("the state directory `{}` is used by another process: give each its own", .0.display())]
     InUse(PathBuf),
+    /// It was there, and no longer is.
+    #[error("the state directory `{}` is missing: create it again, or move it back", .0.display())]
+    Missing(PathBuf),
+    /// Its file system does not answer.
+    #[error(
+        "the state directory `{}` has not answered for {} s: check its file system, or name another directory",
+        path.display(), patience.as_secs_f32()
+    )]
+    Hangs {
+        /// The directory.
+        path: PathBuf,
+        /// How long it was waited for.
+        patience: Duration,
+    },
     /// It cannot be read or written.
     #[error("cannot {what} `{}`: {error}", path.display())]
     Io {
@@ -121,21 +140,35 @@ impl StateDir {
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
         owner_only::create_folder(&path).map_err(failed("make", &path))?;
-        let saved = path.join(SAVED);
-        if !may_replace(&saved).map_err(failed("read", &saved))? {
-            return Err(StateError::NotOurs(saved));
+        let lock = Mutex::new(lock(&path, RELEASE)?);
+        Ok(Self { path, lock })
+    }
+
+    /// Locks the directory again if another one has taken its place; whether that is so.
+    fn hold(&self) -> Result<bool, StateError> {
+        if let Err(error) = fs::metadata(&self.path) {
+            return Err(match error.kind() {
+                io::ErrorKind::NotFound => StateError::Missing(self.path.clone()),
+                _ => failed("read", &self.path)(error),
+            });
         }
-        let name = path.join("lock");
-        let lock = open_lock(&name).map_err(failed("open", &name))?;
-        let end = Instant::now() + RELEASE;
-        loop {
-            match lock.try_lock() {
-                Ok(()) => return Ok(Self { path, _lock: lock }),
-                Err(fs::TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(RELEASE / 50),
-                Err(fs::TryLockError::WouldBlock) => return Err(StateError::InUse(path)),
-                Err(fs::TryLockError::Error(error)) => return Err(failed("lock", &name)(error)),
-            }
+        let mut held = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_same(&held, &self.path.join(LOCK)) {
+            return Ok(false);
         }
+        *held = lock(&self.path, Duration::ZERO)?;
+        Ok(true)
+    }
+
+    /// Checks that the directory still is the one that is locked, and holds a saved policy. Locks another one that has taken
+    /// its place. `false` if what was saved is no longer there.
+    ///
+    /// # Errors
+    ///
+    /// If there is no directory, or another process uses it.
+    pub(super) fn is_kept(&self) -> Result<bool, StateError> {
+        let is_new = self.hold()?;
+        Ok(!is_new && self.file().is_file())
     }
 
     fn file(&self) -> PathBuf {
@@ -152,8 +185,10 @@ impl StateDir {
     ///
     /// # Errors
     ///
-    /// If a document is not JSON, or it cannot be written. What was saved before then stays.
+    /// If a document is not JSON, or it cannot be written, or another process uses a directory that has taken the place of this
+    /// one. What was saved before then stays.
     pub fn save(&self, source: &str, contents: &Contents, at: Timestamp) -> Result<(), StateError> {
+        self.hold()?;
         let path = self.file();
         if !may_replace(&path).map_err(failed("read", &path))? {
             return Err(StateError::NotOurs(path));
@@ -214,13 +249,13 @@ impl StateDir {
     /// If the file cannot be read, is damaged, or holds the policy of another source, which is not what the operator asks for.
     pub fn saved(&self, source: &str) -> Result<Option<(Contents, Timestamp)>, StateError> {
         let path = self.file();
-        let text = match fs::read_to_string(&path) {
+        let text = match read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed("read", &path)(error)),
         };
         let broken = |reason: String| StateError::Broken { path: path.clone(), reason };
-        let saved: Saved<'_> = serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
+        let saved: Saved<'_> = serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
         if saved.portcullis_state != VERSION {
             return Err(broken(format!("its version is {}, this one knows {VERSION}", saved.portcullis_state)));
         }
@@ -236,7 +271,7 @@ impl StateDir {
             return Ok(Some((Contents::Documents(inputs.collect()), at)));
         };
         let path = self.compiled_file(&digest);
-        let bytes = fs::read(&path).map_err(failed("read", &path))?;
+        let bytes = read(&path).map_err(failed("read", &path))?;
         if hex(&bytes) != digest {
             return Err(StateError::Broken { path, reason: "its checksum is another".to_owned() });
         }
@@ -276,8 +311,51 @@ fn may_replace(path: &Path) -> io::Result<bool> {
         Ok(_) => {}
     }
     let mut start = Vec::new();
-    File::open(path)?.take(START.len() as u64).read_to_end(&mut start)?;
+    files::open(path)?.take(START.len() as u64).read_to_end(&mut start)?;
     Ok(START.starts_with(&start))
+}
+
+/// Locks the directory at `path`, unless another process does so for longer than `patience`.
+fn lock(path: &Path, patience: Duration) -> Result<File, StateError> {
+    let saved = path.join(SAVED);
+    if !may_replace(&saved).map_err(failed("read", &saved))? {
+        return Err(StateError::NotOurs(saved));
+    }
+    let name = path.join(LOCK);
+    let lock = open_lock(&name).map_err(failed("open", &name))?;
+    let end = Instant::now() + patience;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(fs::TryLockError::WouldBlock) if Instant::now() < end => std::thread::sleep(RELEASE / 50),
+            Err(fs::TryLockError::WouldBlock) => return Err(StateError::InUse(path.to_owned())),
+            Err(fs::TryLockError::Error(error)) => return Err(failed("lock", &name)(error)),
+        }
+    }
+}
+
+/// Whether `file` is what has the name `path`.
+#[cfg(unix)]
+fn is_same(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    file.metadata().map(id).is_ok_and(|held| fs::symlink_metadata(path).map(id).is_ok_and(|found| found == held))
+}
+
+#[cfg(not(unix))]
+fn is_same(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+/// Reads an ordinary file, without waiting for the writer of a pipe.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = files::open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// Opens the file that is locked while the directory is in use.

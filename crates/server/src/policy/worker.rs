@@ -1,18 +1,23 @@
-//! Threads that wait for a disk in place of the keeper: a file system that hangs must not hold up a reload, or the end.
+//! Threads that wait for a disk in place of the keeper: a file system that hangs must not hold up the start, a reload, or the end.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::files::Timing;
-use super::live::Message;
+use super::live::{Message, StartError};
 use super::source::{Contents, Reader};
-use super::state::StateDir;
+use super::state::{StateDir, StateError};
 use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::Timestamp;
 use portcullis_registry::Changes;
+
+/// How long a check of the state directory is waited for at the end.
+const LAST_CHECK: Duration = Duration::from_secs(1);
 
 /// What to do with a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,35 +82,73 @@ impl Worker {
     }
 }
 
-/// Saves policies, on a thread of its own.
+/// Keeps a state directory, on a thread of its own: opens it, saves policies into it, and reads what was saved.
 pub(super) struct Saver {
-    jobs: Option<Sender<Arc<Contents>>>,
-    results: Receiver<Result<(), String>>,
-    /// Whether a result is still to come.
-    is_busy: bool,
+    jobs: Option<Sender<Job>>,
+    results: Receiver<Finished>,
+    /// How many results are still to come.
+    pending: usize,
+    /// Whether the last result was waited for in vain.
+    hangs: bool,
     thread: Option<JoinHandle<()>>,
 }
 
+enum Job {
+    Check,
+    Save(Arc<Contents>),
+    Read,
+}
+
+/// What became of a job.
+enum Finished {
+    Opened(Result<(), StateError>),
+    Checked(Result<bool, String>),
+    Saved(Result<(), String>),
+    Read(Result<Option<(Contents, Timestamp)>, String>),
+    Panicked,
+}
+
 impl Saver {
-    /// Saves what `source` holds into `state`.
+    /// Opens the directory at `path` by `open`, for what `source` holds, and waits for that up to `patience`.
     ///
     /// # Errors
     ///
-    /// If the system gives no thread.
-    pub(super) fn start(state: Arc<StateDir>, source: String) -> io::Result<Self> {
-        let (jobs, waiting) = channel::<Arc<Contents>>();
+    /// If it cannot be opened, or that takes longer, or the system gives no thread.
+    pub(super) fn start(
+        path: &Path,
+        source: String,
+        patience: Duration,
+        open: impl FnOnce() -> Result<StateDir, StateError> + Send + 'static,
+    ) -> Result<Self, StartError> {
+        let (jobs, waiting) = channel();
         let (tell, results) = channel();
         let run = move || {
-            for contents in waiting {
-                let save = || state.save(&source, &contents, SystemClock.now()).map_err(|error| error.to_string());
-                let saved = catch_unwind(AssertUnwindSafe(save));
-                if tell.send(saved.unwrap_or_else(|_| Err("internal error: saving panicked".to_owned()))).is_err() {
+            let state = match catch_unwind(AssertUnwindSafe(open)) {
+                Ok(Ok(state)) => state,
+                Ok(Err(error)) => return drop(tell.send(Finished::Opened(Err(error)))),
+                Err(_) => return drop(tell.send(Finished::Panicked)),
+            };
+            if tell.send(Finished::Opened(Ok(()))).is_err() {
+                return;
+            }
+            for job in waiting {
+                let finished = catch_unwind(AssertUnwindSafe(|| finish(&state, &source, job)));
+                if tell.send(finished.unwrap_or(Finished::Panicked)).is_err() {
                     return;
                 }
             }
         };
-        let thread = std::thread::Builder::new().name("policy state".into()).spawn(run)?;
-        Ok(Self { jobs: Some(jobs), results, is_busy: false, thread: Some(thread) })
+        let thread = std::thread::Builder::new().name("policy state".into()).spawn(run).map_err(StartError::Thread)?;
+        let mut saver = Self { jobs: Some(jobs), results, pending: 1, hangs: false, thread: Some(thread) };
+        match saver.wait(patience) {
+            Some(Finished::Opened(opened)) => opened?,
+            Some(_) => {
+                let error = io::Error::other("internal error: opening the state directory panicked");
+                return Err(StateError::Io { what: "open", path: path.to_owned(), error }.into());
+            }
+            None => return Err(StateError::Hangs { path: path.to_owned(), patience }.into()),
+        }
+        Ok(saver)
     }
 
     /// Saves `contents`, and waits for that up to `patience`.
@@ -114,30 +157,127 @@ impl Saver {
     ///
     /// If they cannot be saved, or that takes longer.
     pub(super) fn save(&mut self, contents: Arc<Contents>, patience: Duration) -> Result<(), String> {
+        match self.ask(Job::Save(contents), patience)? {
+            Finished::Saved(result) => result,
+            _ => Err("internal error: saving panicked".to_owned()),
+        }
+    }
+
+    /// Reads what was saved, and waits for that up to `patience`.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be read, or that takes longer.
+    pub(super) fn saved(&mut self, patience: Duration) -> Result<Option<(Contents, Timestamp)>, String> {
+        match self.ask(Job::Read, patience)? {
+            Finished::Read(result) => result,
+            _ => Err("internal error: reading the saved policy panicked".to_owned()),
+        }
+    }
+
+    /// Has the directory checked, without waiting; returns the result of the last check, if it has finished since.
+    pub(super) fn check(&mut self) -> Option<Result<bool, String>> {
+        let mut checked = None;
+        while let Ok(finished) = self.results.try_recv() {
+            self.pending = self.pending.saturating_sub(1);
+            if let Finished::Checked(result) = finished {
+                checked = Some(result);
+            }
+        }
+        if self.pending == 0 {
+            self.hangs = false;
+            self.send(Job::Check);
+        }
+        checked
+    }
+
+    fn send(&mut self, job: Job) {
+        self.pending += usize::from(self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok()));
+    }
+
+    fn ask(&mut self, job: Job, patience: Duration) -> Result<Finished, String> {
         // What an earlier, slow attempt saved is older.
-        if self.is_busy && self.results.try_recv().is_err() {
+        if self.hangs && self.wait(Duration::ZERO).is_none() {
             return Err("the state directory does not answer".to_owned());
         }
-        self.is_busy = self.jobs.as_ref().is_some_and(|jobs| jobs.send(contents).is_ok());
-        match self.results.recv_timeout(patience) {
-            Ok(result) => {
-                self.is_busy = false;
-                result
+        self.send(job);
+        self.wait(patience).ok_or_else(|| {
+            if self.hangs {
+                return format!("the state directory has not answered for {} s", patience.as_secs_f32());
             }
-            Err(RecvTimeoutError::Timeout) => {
-                Err(format!("the state directory has not answered for {} s", patience.as_secs_f32()))
+            "the thread that saves has ended".to_owned()
+        })
+    }
+
+    /// Waits for all results that are still to come, up to `patience`; the last one.
+    fn wait(&mut self, patience: Duration) -> Option<Finished> {
+        let begun = Instant::now();
+        let mut last = None;
+        while self.pending > 0 {
+            match self.results.recv_timeout(patience.saturating_sub(begun.elapsed())) {
+                Ok(finished) => {
+                    self.pending -= 1;
+                    last = Some(finished);
+                }
+                Err(error) => {
+                    self.hangs = error == RecvTimeoutError::Timeout;
+                    return None;
+                }
             }
-            Err(RecvTimeoutError::Disconnected) => Err("the thread that saves has ended".to_owned()),
         }
+        self.hangs = false;
+        last
+    }
+}
+
+fn finish(state: &StateDir, source: &str, job: Job) -> Finished {
+    let text = |error: StateError| error.to_string();
+    match job {
+        Job::Check => Finished::Checked(state.is_kept().map_err(text)),
+        Job::Save(contents) => Finished::Saved(state.save(source, &contents, SystemClock.now()).map_err(text)),
+        Job::Read => Finished::Read(state.saved(source).map_err(text)),
     }
 }
 
 impl Drop for Saver {
     fn drop(&mut self) {
         drop(self.jobs.take());
+        if !self.hangs {
+            self.wait(LAST_CHECK);
+        }
         // So that the directory is free again; one that hangs is left behind.
-        if let Some(thread) = self.thread.take().filter(|_| !self.is_busy) {
+        if let Some(thread) = self.thread.take().filter(|_| !self.hangs) {
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_directory_that_hangs_is_waited_for_no_longer_than_patience() {
+        let patience = Duration::from_millis(50);
+        let (release, released) = channel::<()>();
+        let hang = move || {
+            let _ = released.recv();
+            Err(StateError::InUse("state".into()))
+        };
+        let begun = Instant::now();
+        let error = Saver::start(Path::new("state"), "policy.json".into(), patience, hang).err().unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(
+            error.to_string(),
+            "the state directory `state` has not answered for 0.05 s: check its file system, or name another directory"
+        );
+        drop(release);
+    }
+
+    #[test]
+    fn a_panic_while_the_state_directory_is_opened_is_an_error() {
+        let open = || std::panic::resume_unwind(Box::new(()));
+        let error = Saver::start(Path::new("state"), "policy.json".into(), Duration::from_secs(5), open).err().unwrap();
+        assert!(error.to_string().contains("internal error"), "{error}");
     }
 }

@@ -1,0 +1,40 @@
+//! Threads: whether the system gives as many as a server needs. A runtime panics where it cannot create its own.
+
+use std::fs;
+use std::io;
+use std::sync::Mutex;
+use std::thread::{Builder, scope, sleep};
+use std::time::{Duration, Instant};
+
+/// The maximum time to wait until threads that have ended no longer count against the limit.
+const ENDING: Duration = Duration::from_secs(1);
+
+/// Creates `count` threads, all alive at once, and ends them again.
+///
+/// ```
+/// assert!(portcullis_server::threads::check(4).is_ok());
+/// ```
+///
+/// # Errors
+///
+/// If the system refuses one of them: because of a limit of processes or of memory.
+pub fn check(count: usize) -> io::Result<()> {
+    let before = running();
+    let gate = Mutex::new(());
+    let checked = scope(|scope| {
+        let _closed = gate.lock();
+        let wait = || drop(gate.lock());
+        (0..count).try_for_each(|_| Builder::new().spawn_scoped(scope, wait).map(drop))
+    });
+    // A thread counts until the system has removed it, which is after it was joined.
+    let end = Instant::now() + ENDING;
+    while running() > before && Instant::now() < end {
+        sleep(Duration::from_millis(1));
+    }
+    checked
+}
+
+/// The number of threads of this process; 0 where the system does not report it.
+fn running() -> usize {
+    fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
