@@ -153,7 +153,7 @@ fn a_registry_is_not_made_anew_beside_the_log_of_a_lost_one() {
     assert!(!log.is_empty());
     fs::remove_file(&path).unwrap();
     let error = Registry::open(&Location::file(&path), true).unwrap_err().to_string();
-    assert!(error.contains("registry.db` is missing, and a part of it, "), "{error}");
+    assert!(error.contains("registry.db` is missing, but its file "), "{error}");
     assert!(!path.exists());
     assert_eq!(fs::read(beside(&path, "-wal")).unwrap(), log);
 }

@@ -106,7 +106,7 @@ fn a_name_that_is_another_tokens_id_cannot_be_given() {
         assert_eq!(edited.is_ok(), name == "b", "{name}");
     }
     let reserved = registry.create_token(&ana(), &new("id:free")).unwrap_err().to_string();
-    assert!(reserved.starts_with("the name `id:free` begins with `id:`; "), "{reserved}");
+    assert!(reserved.starts_with("the name `id:free` starts with `id:`; "), "{reserved}");
     registry.create_token(&ana(), &new("free")).unwrap();
 }
 

@@ -293,7 +293,7 @@ fn an_import_is_all_or_nothing_and_finds_what_is_there_already() {
     assert_eq!(refusal(registry.import(&ana, &declared)), "connection `dw` is declared otherwise");
     let others = r#"[{"id": "x", "owner": "bo", "token": "s9", "allowed_apis": ["lds"]}]"#;
     let message = refusal(registry.import(&ana, &Input::new("c.json", others)));
-    assert_eq!(message, "token `x` is of `bo`: `--all-users` imports those of others");
+    assert_eq!(message, "token `x` is of `bo`: `--all-users` imports tokens of other users");
     registry.import(&ana.clone().for_all_users(), &Input::new("c.json", others)).unwrap();
     // Names that only a grant gives, and APIs that only a document declares, are kept with it.
     let whole = r#"{"apis": [{"name": "tiles", "accepts": ["pattern", "resource"]}], "tokens": [
