@@ -24,7 +24,7 @@ fn policy(number: usize) -> String {
 }
 
 fn options(folder: &Path) -> LiveOptions {
-    let timing = Timing { settle: Duration::ZERO, told: false, ..Timing::default() };
+    let timing = Timing { settle: Duration::ZERO, watch: false, ..Timing::default() };
     LiveOptions { state_dir: Some(folder.join("state")), timing, ..LiveOptions::default() }
 }
 

@@ -20,7 +20,7 @@ fn told_only() -> LiveOptions {
 
 /// Nothing but looking, as on a file system that tells nothing.
 fn looking() -> LiveOptions {
-    let timing = Timing { told: false, poll: Duration::from_millis(20), ..Timing::default() };
+    let timing = Timing { watch: false, poll: Duration::from_millis(20), ..Timing::default() };
     LiveOptions { timing, ..LiveOptions::default() }
 }
 
@@ -377,7 +377,7 @@ fn a_reload_reads_what_was_there_when_it_was_asked_for() {
     fs::write(&file, policy("t0")).unwrap();
     // Some other read is nearly always under way.
     let timing =
-        Timing { told: false, poll: Duration::from_millis(1), settle: Duration::from_millis(10), ..Timing::default() };
+        Timing { watch: false, poll: Duration::from_millis(1), settle: Duration::from_millis(10), ..Timing::default() };
     let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions { timing, ..LiveOptions::default() });
     for next in 1..=40 {
         let table = format!("t{next}");

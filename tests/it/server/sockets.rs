@@ -69,7 +69,7 @@ fn no_other_file_is_replaced_by_a_socket() {
             stale(&path.with_extension("target"));
             symlink(path.with_extension("target"), path).unwrap();
         }),
-        ("another server listens there", |path| std::mem::forget(UnixListener::bind(path).unwrap())),
+        ("another server listens on it", |path| std::mem::forget(UnixListener::bind(path).unwrap())),
     ];
     let (runtime, authority) = (runtime(), authority());
     for (kind, make) in kinds {

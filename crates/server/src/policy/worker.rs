@@ -1,4 +1,4 @@
-//! Threads that wait for a disk in place of the keeper: a file system that hangs must not hold up a reload, or the end.
+//! Threads that wait for a disk instead of the keeper: a file system that hangs must not delay a reload, or the end.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +14,10 @@ use super::state::StateDir;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis_registry::Changes;
 
-/// What to do with a source.
+/// A task on a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// See whether it has changed.
+    /// Check whether it has changed.
     Look,
     /// Read the few tokens that have changed.
     Changes,
@@ -25,25 +25,25 @@ pub(super) enum Task {
     Read,
 }
 
-/// What became of a task.
+/// The result of a task.
 pub(super) enum Done {
     Looked(bool),
     Changes(Option<Changes>),
     Read(Result<Contents, Vec<String>>),
 }
 
-/// Reads a source, on a thread of its own. Dropped, it ends as soon as it has finished its task.
+/// Reads a source on its own thread. After it is dropped, the thread ends with its current task.
 pub(super) struct Worker {
     tasks: Sender<Task>,
     thread: JoinHandle<()>,
 }
 
 impl Worker {
-    /// Starts a worker; what becomes of each task is sent to `inbox` with the number `worker`.
+    /// Starts a worker, which sends the result of each task to `inbox` with the number `worker`.
     ///
     /// # Errors
     ///
-    /// If the system gives no thread.
+    /// If the system cannot start a thread.
     pub(super) fn start(mut reader: Reader, timing: Timing, worker: u64, inbox: Sender<Message>) -> io::Result<Self> {
         let (tasks, waiting) = channel();
         let run = move || {
@@ -65,41 +65,41 @@ impl Worker {
         Ok(Self { tasks, thread })
     }
 
-    pub(super) fn ask(&self, task: Task) {
-        // Its thread ends only after this does.
+    pub(super) fn submit(&self, task: Task) {
+        // The thread ends only after `self` is dropped.
         let _ = self.tasks.send(task);
     }
 
-    /// Waits until the source is closed. Only for a worker without a task.
+    /// Waits until the source is closed. Call it only on a worker without a task.
     pub(super) fn close(self) {
         drop(self.tasks);
         let _ = self.thread.join();
     }
 }
 
-/// Saves policies, on a thread of its own.
+/// Saves policies on its own thread.
 pub(super) struct Saver {
     jobs: Option<Sender<Arc<Contents>>>,
     results: Receiver<Result<(), String>>,
-    /// Whether a result is still to come.
+    /// Whether a result is outstanding.
     is_busy: bool,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Saver {
-    /// Saves what `source` holds into `state`.
+    /// Starts a saver of the contents of `source` into `state`.
     ///
     /// # Errors
     ///
-    /// If the system gives no thread.
+    /// If the system cannot start a thread.
     pub(super) fn start(state: Arc<StateDir>, source: String) -> io::Result<Self> {
         let (jobs, waiting) = channel::<Arc<Contents>>();
-        let (tell, results) = channel();
+        let (sender, results) = channel();
         let run = move || {
             for contents in waiting {
                 let save = || state.save(&source, &contents, SystemClock.now()).map_err(|error| error.to_string());
                 let saved = catch_unwind(AssertUnwindSafe(save));
-                if tell.send(saved.unwrap_or_else(|_| Err("internal error: saving panicked".to_owned()))).is_err() {
+                if sender.send(saved.unwrap_or_else(|_| Err("internal error: saving panicked".to_owned()))).is_err() {
                     return;
                 }
             }
@@ -114,7 +114,7 @@ impl Saver {
     ///
     /// If they cannot be saved, or that takes longer.
     pub(super) fn save(&mut self, contents: Arc<Contents>, patience: Duration) -> Result<(), String> {
-        // What an earlier, slow attempt saved is older.
+        // A result of an earlier, slow attempt is about older contents.
         if self.is_busy && self.results.try_recv().is_err() {
             return Err("the state directory does not answer".to_owned());
         }
@@ -135,7 +135,7 @@ impl Saver {
 impl Drop for Saver {
     fn drop(&mut self) {
         drop(self.jobs.take());
-        // So that the directory is free again; one that hangs is left behind.
+        // So that the directory is free again; a thread that hangs is abandoned.
         if let Some(thread) = self.thread.take().filter(|_| !self.is_busy) {
             let _ = thread.join();
         }
