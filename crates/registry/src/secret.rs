@@ -181,7 +181,7 @@ mod tests {
         let text = random(DIGITS, 62 * 1600).unwrap();
         for digit in DIGITS {
             let count = text.bytes().filter(|byte| byte == digit).count();
-            assert!((1300..1900).contains(&count), "{} stands {count} times", char::from(*digit));
+            assert!((1300..1900).contains(&count), "{} occurs {count} times", char::from(*digit));
         }
     }
 }

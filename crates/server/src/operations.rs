@@ -64,7 +64,7 @@ pub enum OperationsError {
 /// assert!(operations.readiness().ready);
 ///
 /// let (request, now) = (Request::new("lds", "").secret("s3cret"), "2026-11-24T12:00:00Z".parse()?);
-/// let begun = std::time::Instant::now();
+/// let started = std::time::Instant::now();
 /// let current = operations.authorizer().current();
 /// let (token_id, decision) = current.decide_identified(&request, now);
 /// operations.observe(&Decided {
@@ -75,7 +75,7 @@ pub enum OperationsError {
 ///     token_id,
 ///     request: Some(&request),
 ///     decision: &decision,
-///     took: begun.elapsed(),
+///     took: started.elapsed(),
 /// });
 /// assert!(operations.metrics(None, &[]).contains(r#"decisions_total{api="lds",outcome="allow",reason=""} 1"#));
 /// # Ok::<(), Box<dyn std::error::Error>>(())

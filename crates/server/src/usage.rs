@@ -73,9 +73,9 @@ impl Drop for UsageRecorder {
     fn drop(&mut self) {
         drop(self.stop.take());
         let Some(thread) = self.thread.take() else { return };
-        let begun = Instant::now();
+        let started = Instant::now();
         while !thread.is_finished() {
-            if begun.elapsed() >= CLOSING {
+            if started.elapsed() >= CLOSING {
                 tracing::error!("the registry does not answer: the last usage counts are lost");
                 return;
             }

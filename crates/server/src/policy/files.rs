@@ -103,7 +103,7 @@ impl Files {
         let on_touch = &self.on_touch;
         let start = || if timing.watch { Watch::start(on_touch.clone()) } else { Watch::none() };
         self.watch.get_or_insert_with(start).cover(&self.paths);
-        let begun = Instant::now();
+        let started = Instant::now();
         self.stamps_read.clear();
         loop {
             let before = self.stamps();
@@ -115,7 +115,7 @@ impl Files {
                 }
                 return contents;
             }
-            if begun.elapsed() >= timing.patience {
+            if started.elapsed() >= timing.patience {
                 let reason = match self.paths.len() {
                     1 => "it keeps changing: replace the file by renaming another",
                     _ => "one of the policy's files keeps changing: replace them together and less often",

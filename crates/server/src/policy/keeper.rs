@@ -32,7 +32,7 @@ const MAX_HANGING: usize = 3;
 /// How long to wait at the end for a running task.
 const LAST_TASK: Duration = Duration::from_secs(1);
 
-/// The distance of an instant that stands for "never".
+/// The distance of an instant that is never reached in practice.
 const FAR: Duration = Duration::from_secs(1 << 30);
 
 pub(super) struct Keeper {
@@ -61,7 +61,7 @@ pub(super) struct Keeper {
 
 /// A task that the worker has not finished.
 struct Running {
-    begun: Instant,
+    started: Instant,
     /// When the task counts as stalled; `None` once that was reported.
     stalls: Option<Instant>,
     /// When another worker takes over.
@@ -141,7 +141,7 @@ impl Keeper {
     }
 
     /// Reads the source for the first time. If it cannot be read, or does not answer, restores its saved policy.
-    pub(super) fn begin(&mut self, messages: &Receiver<Message>) {
+    pub(super) fn read_first(&mut self, messages: &Receiver<Message>) {
         // With `only_narrow`, nothing may be wider than the saved policy.
         let restored = self.options.only_narrow && self.restore("nothing wider is activated");
         self.start(Task::Read);
@@ -209,10 +209,10 @@ impl Keeper {
         let Some(running) = &mut self.running else { return };
         if running.stalls.is_some_and(|at| at <= now) {
             running.stalls = None;
-            let seconds = running.begun.elapsed().as_secs_f32();
+            let seconds = running.started.elapsed().as_secs_f32();
             tracing::error!(source = %self.name, "reading the policy has not ended after {seconds:.1} s");
             self.status.with(|report| report.stalled_since = Some(SystemClock.now()));
-            self.status.ended(Outcome::Failed, running.begun.elapsed());
+            self.status.ended(Outcome::Failed, running.started.elapsed());
             notify(running.waiters.drain(..).chain(self.wake.waiters.drain(..)), Outcome::Failed);
         }
         if running.is_hung <= now {
@@ -230,15 +230,15 @@ impl Keeper {
     }
 
     fn start(&mut self, task: Task) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let stall = self.options.timing.stall;
-        let is_hung = after(begun, stall.saturating_mul(3));
+        let is_hung = after(started, stall.saturating_mul(3));
         // Later callers wait for the next read, which sees later changes.
         let waiters = if task == Task::Read { std::mem::take(&mut self.wake.waiters) } else { Vec::new() };
         if task == Task::Read {
             (self.wake.requested, self.wake.quiet) = (false, None);
         }
-        self.running = Some(Running { begun, stalls: Some(after(begun, stall)), is_hung, waiters });
+        self.running = Some(Running { started, stalls: Some(after(started, stall)), is_hung, waiters });
         self.worker.submit(task);
     }
 
@@ -271,7 +271,7 @@ impl Keeper {
         let Some(running) = self.running.take() else { return };
         self.used = number;
         if self.status.with(|report| report.stalled_since.take()).is_some() {
-            let seconds = running.begun.elapsed().as_secs_f32();
+            let seconds = running.started.elapsed().as_secs_f32();
             tracing::info!(source = %self.name, "the policy was read after {seconds:.1} s");
         }
         match done {
@@ -288,7 +288,7 @@ impl Keeper {
                 self.wake.settled = after(Instant::now(), self.options.timing.fold);
             }
             Done::Read(contents) => {
-                let outcome = self.attempt(contents, running.begun);
+                let outcome = self.attempt(contents, running.started);
                 notify(running.waiters, outcome);
                 // Most changes during the read are part of what was read.
                 if let Some((at, end)) = self.wake.quiet {
@@ -317,7 +317,7 @@ impl Keeper {
 
     /// Applies the changes of a registry, without reading the rest; returns whether that was possible.
     fn edit(&mut self, changes: &Changes) -> bool {
-        let begun = Instant::now();
+        let started = Instant::now();
         let Some(mut editor) = self.editor.take() else { return false };
         // If this fails, such as for a secret that moved from one token to another, the whole registry is read instead.
         let applied = catch_unwind(AssertUnwindSafe(|| apply(&mut editor, changes)));
@@ -332,12 +332,12 @@ impl Keeper {
         self.active = None;
         self.recovered();
         self.activate(snapshot, Origin::Source, SystemClock.now(), 0);
-        self.status.ended(Outcome::Loaded, begun.elapsed());
+        self.status.ended(Outcome::Loaded, started.elapsed());
         true
     }
 
     /// Activates the contents, if they are a policy.
-    fn attempt(&mut self, contents: Result<Contents, Vec<String>>, begun: Instant) -> Outcome {
+    fn attempt(&mut self, contents: Result<Contents, Vec<String>>, started: Instant) -> Outcome {
         // Whatever fails here, the last good policy stays, and the next change is read.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.take(contents?)));
         let outcome =
@@ -346,7 +346,7 @@ impl Keeper {
             self.failed(&problems);
             Outcome::Failed
         });
-        self.status.ended(outcome, begun.elapsed());
+        self.status.ended(outcome, started.elapsed());
         outcome
     }
 

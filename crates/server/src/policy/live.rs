@@ -96,7 +96,7 @@ impl LivePolicy {
         let state = state.map(Arc::new);
         let keeper = Keeper::new(source, inbox.clone(), authorizer, options, state, status.clone());
         let mut keeper = keeper.map_err(StartError::Thread)?;
-        keeper.begin(&messages);
+        keeper.read_first(&messages);
         let thread = std::thread::Builder::new().name("policy".into()).spawn(move || keeper.run(&messages));
         Ok(Self { inbox, status, thread: Some(thread.map_err(StartError::Thread)?) })
     }
@@ -124,9 +124,9 @@ impl Drop for LivePolicy {
     fn drop(&mut self) {
         let _ = self.inbox.send(Message::Stop);
         let Some(thread) = self.thread.take() else { return };
-        let begun = Instant::now();
+        let started = Instant::now();
         while !thread.is_finished() {
-            if begun.elapsed() >= CLOSING {
+            if started.elapsed() >= CLOSING {
                 tracing::warn!("a reload has not ended: its thread is abandoned");
                 return;
             }
