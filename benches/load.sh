@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What deciding costs a server: requests a second of `portcullis serve`, and of the same server code with the decision replaced by a
-# constant allow, by turns: benches/load.sh [ROUNDS [SECONDS]], 61 rounds of 1 second each unless said. The server's processor time for each
-# request is told beside: it says the same where the machine has other things to do, too.
+# The cost of a policy in a server: requests a second of `portcullis serve` with a policy of patterns and referers, and with a policy that
+# allows everything, in turns: benches/load.sh [ROUNDS [SECONDS]], 61 rounds of 1 second by default. It also reports the server's processor
+# time for each request, which is comparable on a busy machine too.
 #
-# Five ways: two servers that both say a constant yes, which shows what this machine makes of no difference; native HTTP; the same asked by
-# another client, oha; nginx's endpoint; and gRPC through a real Envoy, which answers what is allowed itself. Loopback only. Needs curl, wrk
-# (both Debian packages), oha (`cargo install oha`), and Envoy as tests/gateways/run.sh installs it, or some of them and, say,
+# Five ways: two servers that both allow everything, which shows the noise of this machine; native HTTP; native HTTP with another client,
+# oha; nginx's endpoint; and gRPC through a real Envoy, which answers allowed requests itself. Loopback only. Needs curl, wrk (both Debian
+# packages), oha (`cargo install oha`), and Envoy as tests/gateways/run.sh installs it, or a part of them with, for example,
 # `WAYS="same native nginx"`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ command -v curl >/dev/null && command -v wrk >/dev/null || { echo "missing: apt-
 [[ $ways != *oha* ]] || command -v oha >/dev/null || { echo "oha is missing: cargo install oha" >&2; exit 1; }
 [[ $ways != *envoy* ]] || command -v envoy >/dev/null || { echo "envoy is missing: run tests/gateways/run.sh first" >&2; exit 1; }
 if [[ -z ${BUILT:-} ]]; then
-    cargo build --release --locked --bin portcullis --example constant_allow
+    cargo build --release --locked -p portcullis-cli
 fi
 
 folder=$(mktemp -d)
@@ -39,6 +39,16 @@ awk 'BEGIN {
     }
     printf "]}"
 }' >"$folder/policy.json"
+
+# The same tokens, each allowed everything: one grant, no referer.
+awk 'BEGIN {
+    printf "{\"connections\": [{\"name\": \"dw\", \"dialect\": \"bigquery\"}], \"tokens\": ["
+    for (t = 0; t < 1000; t++) {
+        printf "%s{\"id\": \"t%d\", \"token\": \"secret-of-token-%d\", \"allowed_apis\": [\"maps\"], ", t ? "," : "", t, t
+        printf "\"grants\": [{\"connection_name\": \"dw\", \"source\": \"*\"}]}"
+    }
+    printf "]}"
+}' >"$folder/all.json"
 
 # Each request is for another token than the one before, and allowed.
 cat >"$folder/ask.lua" <<'LUA'
@@ -84,10 +94,10 @@ await() { for _ in {1..200}; do (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && retu
 # What a process is given of addresses and pages makes it faster or slower, by a twentieth and for good: so both servers are others in
 # each round, and both Envoys.
 serve() {
-    local own=("$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18181 --admin 127.0.0.1:18182)
-    [[ $1 != same ]] || own=("$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18181 127.0.0.1:18182)
-    start "${own[@]}"
-    start "$target/examples/constant_allow" "$folder/policy.json" 127.0.0.1:18191 127.0.0.1:18192
+    local own=$folder/policy.json
+    [[ $1 != same ]] || own=$folder/all.json
+    start "$target/portcullis" serve --policy "$own" --listen 127.0.0.1:18181 --admin 127.0.0.1:18182
+    start "$target/portcullis" serve --policy "$folder/all.json" --listen 127.0.0.1:18191 --admin 127.0.0.1:18192
     await 18181
     await 18191
 }
@@ -143,7 +153,7 @@ all_allowed() {
 }
 
 printf '%s rounds of %s s each, %s processors\n' "$rounds" "$seconds" "$(nproc)"
-printf '| way | portcullis, requests/s | constant allow | ratio: median | with 95 %% between | quartiles | processor time, us a request | constant allow | difference |\n'
+printf '| way | portcullis, requests/s | allows everything | ratio: median | with 95 %% between | quartiles | processor time, us a request | allows everything | difference |\n'
 printf '| --- | ---: | ---: | ---: | --- | --- | ---: | ---: | ---: |\n'
 for way in $ways; do
     ports=(18181 18191)

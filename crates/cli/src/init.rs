@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::model::Expiry;
 use portcullis_document::load::{Input, LoadOptions, load};
-use portcullis_registry::secret::{Secret, SecretKind};
+use portcullis_secret::{Secret, SecretKind};
 use serde::Serialize;
 
 use super::Exit;

@@ -1,12 +1,19 @@
 //! The `portcullis` command: arguments, standard streams, exit codes.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(all(feature = "audit", feature = "server")),
+    allow(dead_code, reason = "only the commands that are left out use some items of the shared modules")
+)]
 
+#[cfg(feature = "audit")]
 mod audit;
 mod bench;
 mod bounds;
 mod check;
 mod compile;
+#[cfg(feature = "registry")]
 mod connections;
+#[cfg(feature = "registry")]
 mod credentials;
 mod digest;
 mod excerpt;
@@ -14,16 +21,21 @@ mod generate;
 mod init;
 mod inspect;
 mod lines;
+#[cfg(feature = "registry")]
 mod named_sources;
 mod output;
 mod policy;
 mod pump;
 mod read;
 mod reading;
+#[cfg(feature = "registry")]
 mod registry;
+#[cfg(feature = "server")]
 mod serve;
 mod table;
+#[cfg(feature = "registry")]
 mod trail;
+#[cfg(feature = "registry")]
 mod transfer;
 mod validate;
 
@@ -32,7 +44,6 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
-use portcullis_registry::secret;
 
 use output::{Color, Painted};
 
@@ -80,15 +91,23 @@ enum Command {
     Check(check::Args),
     Compile(compile::Args),
     Inspect(inspect::Args),
+    #[cfg(feature = "audit")]
     Audit(audit::Args),
     Bench(bench::Args),
     Read(Box<read::Args>),
+    #[cfg(feature = "server")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "registry")]
     Credentials(credentials::Args),
+    #[cfg(feature = "registry")]
     Connections(connections::Args),
+    #[cfg(feature = "registry")]
     NamedSources(named_sources::Args),
+    #[cfg(feature = "registry")]
     Export(transfer::ExportArgs),
+    #[cfg(feature = "registry")]
     Import(transfer::ImportArgs),
+    #[cfg(feature = "registry")]
     Trail(trail::Args),
     Completions(generate::CompletionsArgs),
     Man(generate::ManArgs),
@@ -107,9 +126,17 @@ pub(crate) enum Exit {
 
 /// Parses the arguments, runs the command, reports what went wrong.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| without_secret(error).exit());
+    let cli = Cli::try_parse().unwrap_or_else(|error| match left_out(&error) {
+        Some(message) => {
+            // There is nowhere left to report that this fails.
+            let _ = writeln!(io::stderr(), "error: {message}");
+            std::process::exit(i32::from(Exit::Failure as u8))
+        }
+        None => without_secret(error).exit(),
+    });
     let color = cli.color;
     let exit = run(cli).unwrap_or_else(|error| {
+        #[cfg(feature = "registry")]
         if let Some(error) = error.downcast_ref() {
             return registry::tell(error, color);
         }
@@ -130,25 +157,50 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Check(args) => check::run(&args, cli.color),
         Command::Compile(args) => compile::run(&args, cli.color),
         Command::Inspect(args) => inspect::run(&args, cli.color),
+        #[cfg(feature = "audit")]
         Command::Audit(args) => audit::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
         Command::Read(args) => read::run(&args, cli.color),
+        #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "registry")]
         Command::Credentials(args) => credentials::run(&args, cli.color),
+        #[cfg(feature = "registry")]
         Command::Connections(args) => connections::run(&args, cli.color),
+        #[cfg(feature = "registry")]
         Command::NamedSources(args) => named_sources::run(&args, cli.color),
+        #[cfg(feature = "registry")]
         Command::Export(args) => transfer::export(&args, cli.color),
+        #[cfg(feature = "registry")]
         Command::Import(args) => transfer::import(&args, cli.color),
+        #[cfg(feature = "registry")]
         Command::Trail(args) => trail::run(&args, cli.color),
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }
 }
 
+/// Explains that this build leaves out the command that was given.
+fn left_out(error: &clap::Error) -> Option<String> {
+    const OPTIONAL: [(&str, &str, bool); 8] = [
+        ("audit", "audit", cfg!(feature = "audit")),
+        ("connections", "registry", cfg!(feature = "registry")),
+        ("credentials", "registry", cfg!(feature = "registry")),
+        ("export", "registry", cfg!(feature = "registry")),
+        ("import", "registry", cfg!(feature = "registry")),
+        ("named-sources", "registry", cfg!(feature = "registry")),
+        ("serve", "server", cfg!(feature = "server")),
+        ("trail", "registry", cfg!(feature = "registry")),
+    ];
+    let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    let (command, feature, _) = OPTIONAL.iter().find(|(command, _, built)| command == given && !built)?;
+    Some(format!("this build does not have the command `{command}`\nhelp: build it with `--features {feature}`"))
+}
+
 /// A token that stands where no value is expected is not repeated.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg, ContextKind::InvalidValue] {
-        if matches!(error.get(kind), Some(ContextValue::String(text)) if secret::recognise(text).is_some()) {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if portcullis_secret::recognise(text).is_some()) {
             error.insert(kind, ContextValue::String("…".to_owned()));
         }
     }

@@ -8,11 +8,13 @@ use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::model::Policy;
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_document::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, is_compiled, load};
+#[cfg(feature = "server")]
 use portcullis_server::policy::{LiveOptions, Source};
 
 use super::excerpt::Renderer;
 use super::output::{Color, Inputs, Painted, counted};
-use super::registry;
+#[cfg(feature = "registry")]
+pub(super) use super::registry;
 
 /// Which policy to decide by.
 #[derive(Debug, clap::Args)]
@@ -45,14 +47,14 @@ impl PolicyArgs {
     pub(crate) fn add_inputs(&self, inputs: &mut Inputs) -> anyhow::Result<()> {
         match self.named_origin()? {
             Origin::Files(files) => inputs.add_all(files),
-            Origin::Registry(url) => inputs.add_registry(&url.parse()?),
+            Origin::Registry(url) => registry::add_files(&url, inputs)?,
         }
         Ok(())
     }
 
     /// Whether a policy is named at all, by options or the environment.
     pub(crate) fn is_named(&self) -> bool {
-        let by_environment = || from_environment().is_some() || registry::from_environment().is_some();
+        let by_environment = || from_environment().is_some() || registry_of_environment().is_some();
         !self.policy.is_empty() || self.db.is_some() || by_environment()
     }
 
@@ -61,7 +63,7 @@ impl PolicyArgs {
         let origin = self.named_origin()?;
         match &origin {
             Origin::Files(files) => files.iter().try_for_each(|file| Inputs::check_stdout(file))?,
-            Origin::Registry(url) => Inputs::check_stdout_of_registry(&url.parse()?)?,
+            Origin::Registry(url) => registry::check_stdout(url)?,
         }
         Ok(origin)
     }
@@ -74,7 +76,7 @@ impl PolicyArgs {
         if !self.policy.is_empty() {
             return Ok(Origin::Files(self.policy.clone()));
         }
-        match (from_environment(), registry::from_environment()) {
+        match (from_environment(), registry_of_environment()) {
             (Some(_), Some(_)) => {
                 bail!("`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`")
             }
@@ -156,6 +158,7 @@ impl PolicyArgs {
     }
 
     /// Where a policy that may change is read from.
+    #[cfg(feature = "server")]
     pub(crate) fn source(&self) -> anyhow::Result<Source> {
         match self.origin()? {
             Origin::Registry(url) => Ok(Source::registry(url.parse()?)),
@@ -164,6 +167,7 @@ impl PolicyArgs {
     }
 
     /// How such a policy is read.
+    #[cfg(feature = "server")]
     pub(crate) fn live(&self, state_dir: Option<PathBuf>) -> LiveOptions {
         LiveOptions {
             skip_invalid: self.skip_invalid,
@@ -236,6 +240,32 @@ fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
         bail!("`{name}` is a compiled policy: it is whole, and nothing can be put together with it");
     }
     Snapshot::open(path).map(Some).with_context(|| format!("cannot load `{name}`"))
+}
+
+/// The variable that names the registry where `--db` does not.
+pub(super) const REGISTRY_VARIABLE: &str = "PORTCULLIS_DB";
+
+/// The URL of the registry that the environment names.
+pub(super) fn registry_of_environment() -> Option<String> {
+    std::env::var(REGISTRY_VARIABLE).ok().filter(|url| !url.is_empty())
+}
+
+/// A build without the registry refuses to read one.
+#[cfg(not(feature = "registry"))]
+pub(super) mod registry {
+    use super::{Input, Inputs};
+
+    pub(crate) fn policy(_: &str) -> anyhow::Result<Input> {
+        anyhow::bail!("this build does not read registries\nhelp: build it with `--features registry`")
+    }
+
+    pub(crate) fn add_files(url: &str, _: &mut Inputs) -> anyhow::Result<()> {
+        policy(url).map(drop)
+    }
+
+    pub(crate) fn check_stdout(url: &str) -> anyhow::Result<()> {
+        policy(url).map(drop)
+    }
 }
 
 /// The document that the environment names.

@@ -11,9 +11,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Inputs, Painted, Stdout};
-
-/// The variable that names the registry where `--db` does not.
-pub(super) const VARIABLE: &str = "PORTCULLIS_DB";
+use super::policy::registry_of_environment;
 
 /// Which registry, and who.
 #[derive(Debug, Clone, clap::Args)]
@@ -47,7 +45,7 @@ impl RegistryArgs {
     /// The registry, made if it is not there, and who acts on it.
     pub(super) fn open(&self) -> anyhow::Result<(Registry, Actor)> {
         let location = self.location()?;
-        Inputs::check_stdout_of_registry(&location)?;
+        Inputs::check_stdout_of_registry(location.path())?;
         Ok((Registry::open(&location, true)?, self.actor()?))
     }
 
@@ -58,7 +56,7 @@ impl RegistryArgs {
     fn location(&self) -> anyhow::Result<Location> {
         match &self.db {
             Some(url) => Ok(url.parse()?),
-            None => from_environment().map_or_else(default_location, |url| Ok(url.parse()?)),
+            None => registry_of_environment().map_or_else(default_location, |url| Ok(url.parse()?)),
         }
     }
 
@@ -80,13 +78,19 @@ pub(super) fn now() -> Timestamp {
 /// The policy of a registry that must be there: decisions are not made by an empty one that a mistyped name made.
 pub(super) fn policy(url: &str) -> anyhow::Result<Input> {
     let location: Location = url.parse()?;
-    Inputs::check_stdout_of_registry(&location)?;
+    Inputs::check_stdout_of_registry(location.path())?;
     Ok(Input::new(location.to_string(), Registry::open(&location, false)?.policy_document()?))
 }
 
-/// The URL of the registry that the environment names.
-pub(super) fn from_environment() -> Option<String> {
-    std::env::var(VARIABLE).ok().filter(|url| !url.is_empty())
+/// Adds the files of the registry at `url`.
+pub(super) fn add_files(url: &str, inputs: &mut Inputs) -> anyhow::Result<()> {
+    inputs.add_registry(url.parse::<Location>()?.path());
+    Ok(())
+}
+
+/// Checks that standard output is not a file of the registry at `url`.
+pub(super) fn check_stdout(url: &str) -> anyhow::Result<()> {
+    Inputs::check_stdout_of_registry(url.parse::<Location>()?.path())
 }
 
 fn default_location() -> anyhow::Result<Location> {

@@ -11,8 +11,8 @@ use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Inputs, Painted, Stdout, counted, grouped};
+use super::policy::registry;
 use super::policy::{count, one_stdin, read_one, render};
-use super::registry;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -5,10 +5,10 @@ use url::{Host, Url};
 use super::definition::unique;
 use super::error::{Result, did_you_mean, invalid, quoted, refused};
 use super::record::{Client, ClientKind, Urls};
-use super::secret::{self, Secret, SecretKind, short_id};
 use super::storage::Records;
 use super::tokens::{by_id, explicit};
 use super::{Actor, Registry, Subject, check_text};
+use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// An edit of a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -224,7 +224,7 @@ fn checked(kind: ClientKind, urls: &Urls) -> Result<Urls> {
     if kind == ClientKind::M2m && *urls != Urls::default() {
         return Err(invalid("a machine has no URLs", "only `spa` clients have them: leave them out"));
     }
-    let list = |what: &str, list: &[String], purpose| {
+    let list = |what: &str, list: &[String], purpose| -> Result<Vec<String>> {
         Ok(unique(list.iter().map(|text| url(what, text, purpose)).collect::<Result<Vec<_>>>()?))
     };
     Ok(Urls {

@@ -187,7 +187,7 @@ pub(super) fn find(records: &mut dyn Records, name: &str) -> Result<Connection> 
 pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
     let meant = did_you_mean(name, known.iter().map(|connection| &*connection.name));
     let help = format!("{meant}`portcullis connections add {name} --dialect …` adds it");
-    let help = if super::secret::contains_secret(name) {
+    let help = if portcullis_secret::contains_secret(name) {
         String::from("`portcullis connections list` shows them")
     } else {
         help

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::secret;
 use portcullis_document::load::Diagnostic;
+use portcullis_secret::{self as secret, RandomnessError};
 
 /// Why the registry rejected an operation. The registry is unchanged. No message contains a secret.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +35,12 @@ pub struct Advice {
 impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.message, self.help)
+    }
+}
+
+impl From<RandomnessError> for RegistryError {
+    fn from(error: RandomnessError) -> Self {
+        storage(error.to_string(), "no secret is generated without it")
     }
 }
 

@@ -40,7 +40,6 @@ mod location;
 mod named_sources;
 pub mod owner_only;
 pub mod record;
-pub mod secret;
 mod sqlite;
 mod storage;
 mod tokens;
@@ -59,6 +58,7 @@ pub use transfer::Imported;
 
 use error::{invalid, quoted};
 use portcullis::base::Timestamp;
+use portcullis_secret as secret;
 use record::TrailEntry;
 use sqlite::SqliteStorage;
 use storage::{Records, Storage};

@@ -7,12 +7,12 @@ use super::definition::{Draft, DraftGrant, document, settle};
 use super::error::{Result, did_you_mean, invalid, quoted, refused};
 use super::named_sources::check_granted;
 use super::record::{Token, TrailEntry, Usage};
-use super::secret::{self, Secret, SecretKind, short_id};
 use super::storage::{Records, TokenFilter};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::Timestamp;
 use portcullis::model::Expiry;
 use portcullis_document::load::Diagnostic;
+use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// The prefix of every token id. A name has it only if it is the token's own id.
 const PREFIX: &str = "tk";

@@ -1,83 +1,35 @@
-//! The one way from a request to its answer, whatever protocol it came by.
+//! The one path from a request to its verdict, for every protocol.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use super::decided::{Decided, Ids, PreflightEnd, PreflightSeen};
 use super::operations::Operations;
-use portcullis::authorizer::{Clock, Current, SystemClock};
+use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Reason, Request};
 use portcullis_http::answer::{Cors, Outcome, Verdict};
 use portcullis_http::gateway::{HttpRequest, Preflight, Reader, Reading};
 
-/// What decides a request once it is read.
-///
-/// It is the current snapshot, always, but where a server is measured without its decisions.
-pub trait Decide: fmt::Debug + Send + Sync + 'static {
-    /// The decision of `request`, with the id of the presented token where it is known.
-    fn decide<'a>(
-        &'a self,
-        current: &'a Current,
-        request: &Request<'_>,
-        instant: Instant,
-    ) -> (Option<&'a str>, Decision<'a>);
-}
-
-/// The instant that a decision is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instant {
-    /// The present, by the system's clock: the request is a use of its token.
-    Now(Timestamp),
-    /// An instant that the caller names: a question, which is not a use of the token.
-    Named(Timestamp),
-}
-
-/// Decides by the current snapshot.
-#[derive(Debug)]
-struct BySnapshot;
-
-impl Decide for BySnapshot {
-    fn decide<'a>(
-        &'a self,
-        current: &'a Current,
-        request: &Request<'_>,
-        instant: Instant,
-    ) -> (Option<&'a str>, Decision<'a>) {
-        match instant {
-            Instant::Now(now) => current.decide_identified(request, now),
-            Instant::Named(at) => current.evaluate_identified(request, at),
-        }
-    }
-}
-
-/// Whom every protocol asks: decides requests, and tells [`Operations`] of each.
+/// Decides the requests of every protocol and reports each to [`Operations`].
 #[derive(Debug)]
 pub struct Authority {
     operations: Operations,
     reader: Reader,
-    decide: Box<dyn Decide>,
 }
 
 impl Authority {
     /// An authority that reads HTTP requests with `reader`.
     pub fn new(operations: Operations, reader: Reader) -> Self {
-        Self { operations, reader, decide: Box::new(BySnapshot) }
+        Self { operations, reader }
     }
 
-    /// The same, with another's decisions.
-    #[must_use]
-    pub fn with_decisions(self, decide: impl Decide) -> Self {
-        Self { decide: Box::new(decide), ..self }
-    }
-
-    /// What stands beside the decisions.
+    /// Metrics, logs and the live policy.
     pub fn operations(&self) -> &Operations {
         &self.operations
     }
 
-    /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `ids` identify it in the log, and `cors`
-    /// are the web sites whose preflights are answered instead of the upstream.
+    /// Reads and decides the request of a client (W1 to W6). `ids` identify it in the log. `cors` lists the web sites whose
+    /// preflights are answered here and not by the upstream.
     pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
         match self.reader.read(request) {
             Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
@@ -103,7 +55,7 @@ impl Authority {
         verdict
     }
 
-    /// Denies what cannot be read without doubt (W6).
+    /// Denies a request that cannot be read with certainty (W6).
     pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict {
         let generation = self.operations.authorizer().current().number();
         self.operations.observe(&Decided {
@@ -125,8 +77,11 @@ impl Authority {
         let begun = std::time::Instant::now();
         let at = SystemClock.now();
         let current = self.operations.authorizer().current();
-        let instant = named.map_or(Instant::Now(at), Instant::Named);
-        let (token_id, decision) = self.decide.decide(&current, request, instant);
+        // A question about another instant is not a use of the token.
+        let (token_id, decision) = match named {
+            None => current.decide_identified(request, at),
+            Some(instant) => current.evaluate_identified(request, instant),
+        };
         let took = begun.elapsed();
         let generation = current.number();
         let request = Some(request);

@@ -56,7 +56,7 @@ use tokio::sync::{oneshot, watch};
 use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
-pub use authority::{Authority, Decide, Instant};
+pub use authority::Authority;
 pub use decided::{Decided, Ids, PreflightEnd, PreflightSeen};
 pub use listen::{Address, AddressError};
 pub use portcullis_http::answer::{Cors, Outcome, Verdict};

@@ -3,8 +3,8 @@
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 use portcullis_registry::record::{Client, ClientKind, Token, Urls};
-use portcullis_registry::secret::Secret;
 use portcullis_registry::{CreatedClient, NewToken};
+use portcullis_secret::Secret;
 use serde::Serialize;
 
 use super::pairs::pair;

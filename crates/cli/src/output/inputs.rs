@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use portcullis_registry::Location;
 
 use super::super::policy::is_stdin;
 
@@ -38,10 +37,11 @@ impl Inputs {
         inputs.check(Path::new(STDOUT))
     }
 
-    /// Checks that standard output is no file of the registry at `location`.
-    pub(crate) fn check_stdout_of_registry(location: &Location) -> anyhow::Result<()> {
+    /// Checks that standard output is not a file of the registry whose database is at `path`.
+    #[cfg(feature = "registry")]
+    pub(crate) fn check_stdout_of_registry(path: &Path) -> anyhow::Result<()> {
         let mut inputs = Self::default();
-        inputs.add_registry(location);
+        inputs.add_registry(path);
         inputs.check(Path::new(STDOUT))
     }
 
@@ -52,8 +52,9 @@ impl Inputs {
     }
 
     /// A registry: its database, the log and the index of the log.
-    pub(crate) fn add_registry(&mut self, location: &Location) {
-        let database = location.path().canonicalize().unwrap_or_else(|_| location.path().to_owned());
+    #[cfg(feature = "registry")]
+    pub(crate) fn add_registry(&mut self, path: &Path) {
+        let database = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         for suffix in ["", "-wal", "-shm"] {
             let mut path = database.clone().into_os_string();
             path.push(suffix);

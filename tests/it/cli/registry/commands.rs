@@ -77,7 +77,7 @@ fn no_secret_is_anywhere_after_its_creation() {
     let plain = plain.split_whitespace().find(|word| word.starts_with("pcl_m2m_")).unwrap();
     let secrets =
         [text(&created["token"]), text(&rotated["token"]), quiet.trim(), text(&machine["client_secret"]), plain];
-    let regex = regex::Regex::new(portcullis_registry::secret::REGEX).unwrap();
+    let regex = regex::Regex::new(portcullis_secret::REGEX).unwrap();
     let mut seen = String::new();
     for args in [
         "credentials list",

@@ -1,23 +1,31 @@
-//! Secrets: minting and recognition. Nothing here stores a secret.
+//! Secrets that Portcullis generates: generation and recognition. Nothing here stores a secret.
 //!
-//! A secret has three parts: a prefix that names its kind, 32 characters of base-62 randomness from the operating
-//! system (190.5 bits), and six base-62 characters with the CRC-32 of the preceding text. A scanner finds candidates
-//! with [`REGEX`] and rejects false ones offline by their checksum.
+//! A secret has three parts: a prefix that names its kind, 32 characters of base-62 randomness from the operating system
+//! (190.5 bits), and six base-62 characters with the CRC-32 of the preceding text. A scanner finds candidates with
+//! [`REGEX`] and rejects false ones offline by their checksum.
 //!
 //! ```
-//! use portcullis_registry::secret::{Secret, SecretKind, recognise};
+//! use portcullis_secret::{Secret, SecretKind, recognise};
 //!
 //! let secret = Secret::mint(SecretKind::Token)?;
 //! assert_eq!(recognise(secret.expose()), Some(SecretKind::Token));
 //! assert!(secret.expose().starts_with("pcl_tk_"));
 //! assert_eq!(format!("{secret:?}"), "Secret(pcl_tk_…)");
-//! # Ok::<(), portcullis_registry::RegistryError>(())
+//! # Ok::<(), portcullis_secret::RandomnessError>(())
 //! ```
+
+#![forbid(unsafe_code)]
 
 use std::fmt;
 
-use super::error::{Result, storage};
 use portcullis::model::SecretDigest;
+
+/// Why no secret can be generated: the operating system provides no randomness.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the operating system gives no randomness: {0}")]
+pub struct RandomnessError(String);
+
+type Result<T> = std::result::Result<T, RandomnessError>;
 
 /// A regular expression for scanners, which matches every secret.
 pub const REGEX: &str = r"\bpcl_(tk|m2m)_[0-9A-Za-z]{38}\b";
@@ -102,8 +110,8 @@ pub fn recognise(text: &str) -> Option<SecretKind> {
     (check(checked) == found).then_some(kind)
 }
 
-/// Whether `text` contains a secret.
-pub(super) fn contains_secret(text: &str) -> bool {
+/// Whether `text` contains a secret. Linear in its length.
+pub fn contains_secret(text: &str) -> bool {
     let at = |kind: SecretKind| {
         text.match_indices(kind.prefix()).any(|(start, prefix)| {
             text.get(start..start + prefix.len() + RANDOM + CHECK).is_some_and(|text| recognise(text).is_some())
@@ -113,7 +121,11 @@ pub(super) fn contains_secret(text: &str) -> bool {
 }
 
 /// Returns `prefix` and ten random letters and digits: 50 bits, enough for unique ids but not for secrets.
-pub(super) fn short_id(prefix: &str) -> Result<String> {
+///
+/// # Errors
+///
+/// If the operating system provides no randomness.
+pub fn short_id(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}_{}", random(LETTERS, 10)?))
 }
 
@@ -123,9 +135,7 @@ fn random(alphabet: &[u8], count: usize) -> Result<String> {
     let mut text = String::with_capacity(count);
     let mut bytes = [0; 64];
     while text.len() < count {
-        getrandom::fill(&mut bytes).map_err(|error| {
-            storage(format!("the operating system gives no randomness: {error}"), "no secret is made without it")
-        })?;
+        getrandom::fill(&mut bytes).map_err(|error| RandomnessError(error.to_string()))?;
         let found = bytes.iter().filter_map(|byte| alphabet.get(usize::from(byte & mask)));
         text.extend(found.take(count - text.len()).map(|byte| char::from(*byte)));
     }
