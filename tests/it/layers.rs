@@ -1,258 +1,320 @@
-//! The layer rule: every module imports only what stands below it, and no two modules import each other.
-//!
-//! The rule is the table; the test reads every `crate::` path (and every path of `use super::…` that leaves its module)
-//! under `src/` and compares. Tests inside `src/` may look anywhere.
+//! The structure of the source: which crates depend on which, and which files of a crate import which.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// A module, and what it may import.
+use syn::visit::Visit;
+
+/// A crate of the workspace, and the crates of the workspace that it may depend on.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("base", &[]),
-    ("owner_only", &[]),
-    ("name", &["base"]),
-    ("pattern", &["base", "name"]),
-    ("query", &["base"]),
-    ("referer", &["base"]),
-    ("definition", &["base"]),
-    ("model", &["base", "name", "pattern", "query", "referer"]),
-    // The one place of the model that knows how a document is written.
-    ("model/lower", &["base", "name", "pattern", "query", "referer", "definition"]),
-    ("snapshot", &["base", "name", "pattern", "query", "referer", "model"]),
-    ("decision", &["base", "name", "pattern", "query", "referer", "model", "snapshot"]),
-    // The oracle: over the model, never over what was compiled from it.
-    ("reference", &["base", "name", "pattern", "query", "referer", "model", "decision"]),
-    ("authorizer", &["base", "model", "snapshot", "decision"]),
-    ("explain", &["base", "name", "pattern", "query", "referer", "model", "snapshot", "decision"]),
+    ("portcullis", &[]),
+    ("portcullis-secret", &["portcullis"]),
+    ("portcullis-document", &["portcullis"]),
+    ("portcullis-http", &["portcullis", "portcullis-document"]),
+    ("portcullis-diff", &["portcullis"]),
+    ("portcullis-registry", &["portcullis", "portcullis-document", "portcullis-secret"]),
+    ("portcullis-audit", &["portcullis", "portcullis-document", "portcullis-http", "portcullis-diff"]),
     (
-        "audit",
-        &[
-            "authorizer",
-            "base",
-            "decision",
-            "definition",
-            "load",
-            "model",
-            "name",
-            "pattern",
-            "query",
-            "referer",
-            "snapshot",
-            "wire",
-        ],
-    ),
-    ("gateway", &["base", "query", "decision", "model"]),
-    ("answer", &["decision"]),
-    // Not the server: an embedder builds without it.
-    ("tower", &["answer", "authorizer", "decision", "gateway"]),
-    ("wire", &["base", "query", "definition", "model", "decision", "explain"]),
-    ("load", &["base", "name", "pattern", "query", "referer", "definition", "model", "snapshot"]),
-    ("registry", &["base", "name", "query", "definition", "model", "load", "owner_only"]),
-    (
-        "server",
-        &[
-            "audit",
-            "answer",
-            "authorizer",
-            "base",
-            "decision",
-            "explain",
-            "gateway",
-            "load",
-            "model",
-            "owner_only",
-            "query",
-            "referer",
-            "registry",
-            "snapshot",
-            "wire",
-        ],
+        "portcullis-server",
+        &["portcullis", "portcullis-document", "portcullis-http", "portcullis-diff", "portcullis-registry"],
     ),
     (
-        "cli",
+        "portcullis-cli",
         &[
-            "audit",
-            "authorizer",
-            "base",
-            "decision",
-            "definition",
-            "explain",
-            "gateway",
-            "load",
-            "model",
-            "snapshot",
-            "wire",
+            "portcullis",
+            "portcullis-audit",
+            "portcullis-diff",
+            "portcullis-document",
+            "portcullis-http",
+            "portcullis-registry",
+            "portcullis-secret",
+            "portcullis-server",
         ],
     ),
-    // The tour.
-    ("lib", &["authorizer", "base", "decision", "explain", "load", "model", "snapshot"]),
+    ("portcullis-testkit", &["portcullis"]),
 ];
 
-/// Crates that only one module may name.
+/// A dependency, and the only crates that may have it.
 const ONLY: &[(&str, &[&str])] = &[
-    ("arc_swap", &["authorizer"]),
-    ("dashmap", &["authorizer"]),
-    ("anyhow", &["cli"]),
-    ("clap", &["cli"]),
-    ("miette", &["cli"]),
-    (
-        "serde_json",
-        &["answer", "audit", "cli", "definition", "explain", "gateway", "load", "registry", "server", "wire"],
-    ),
-    ("base64", &["audit"]),
-    ("arrow_array", &["audit"]),
-    ("arrow_buffer", &["audit"]),
-    ("arrow_schema", &["audit"]),
-    ("flate2", &["audit"]),
-    ("maud", &["audit"]),
-    ("parquet", &["audit"]),
-    ("psl", &["audit"]),
-    ("sqlparser", &["audit"]),
-    ("unicode_security", &["audit"]),
-    ("zstd", &["audit"]),
-    ("notify", &["server"]),
-    ("prometheus_client", &["server"]),
-    ("tracing", &["cli", "server"]),
-    ("tracing_subscriber", &["cli"]),
-    ("axum", &["server"]),
-    ("hyper", &["server"]),
-    ("hyper_util", &["server"]),
-    ("http_body_util", &["answer", "tower"]),
-    ("percent_encoding", &["answer", "audit"]),
-    ("tower_layer", &["tower"]),
-    ("tower_service", &["tower"]),
-    ("tonic", &["server"]),
-    ("envoy_types", &["server"]),
-    ("rustls", &["server"]),
-    ("sqlx", &["registry"]),
-    ("tokio", &["cli", "registry", "server"]),
-    ("regex_automata", &["snapshot"]),
-    ("rpds", &["authorizer", "snapshot"]),
-    ("bytemuck", &["snapshot"]),
-    ("postcard", &["snapshot"]),
-    ("twox_hash", &["snapshot"]),
+    ("anyhow", &["portcullis-cli"]),
+    ("arc-swap", &["portcullis"]),
+    ("axum", &["portcullis-server"]),
+    ("clap", &["portcullis-cli"]),
+    ("hyper", &["portcullis-server"]),
+    ("maud", &["portcullis-audit"]),
+    ("parquet", &["portcullis-audit"]),
+    ("regex-automata", &["portcullis"]),
+    ("rustls", &["portcullis-server"]),
+    ("sqlparser", &["portcullis-audit"]),
+    ("sqlx", &["portcullis-registry"]),
+    ("tokio", &["portcullis-cli", "portcullis-registry", "portcullis-server"]),
+    ("tonic", &["portcullis-server"]),
+    ("zstd", &["portcullis-audit"]),
 ];
 
 #[test]
-fn every_import_runs_downhill() {
-    let mut wrong = Vec::new();
-    for (file, imports) in imports() {
-        let module = module_of(&file);
-        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == module) else {
-            wrong.push(format!("{}: module `{module}` is not in the table", file.display()));
-            continue;
-        };
-        let own = module.split('/').next().unwrap_or_default();
-        for import in imports {
-            if import != own && !allowed.contains(&import.as_str()) {
-                wrong.push(format!("{}: `{module}` may not import `{import}`", file.display()));
-            }
+fn crates_depend_only_on_the_layers_below() {
+    let crates = crates();
+    let known: BTreeSet<&str> = LAYERS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(crates.keys().map(String::as_str).collect::<BTreeSet<_>>(), known);
+    for (name, allowed) in LAYERS {
+        for dependency in &crates[*name].dependencies {
+            let is_allowed = !known.contains(dependency.as_str()) || allowed.contains(&dependency.as_str());
+            assert!(is_allowed, "{name} may not depend on {dependency}");
         }
     }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
-fn no_two_modules_need_each_other() {
-    let mut edges: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (file, imports) in imports() {
-        let module = module_of(&file).split('/').next().unwrap_or_default().to_owned();
-        edges.entry(module.clone()).or_default().extend(imports.into_iter().filter(|import| *import != module));
+fn heavy_dependencies_belong_to_one_crate() {
+    for (name, found) in &crates() {
+        for (dependency, allowed) in ONLY {
+            let is_allowed = !found.dependencies.contains(*dependency) || allowed.contains(&name.as_str());
+            assert!(is_allowed, "only {allowed:?} may depend on {dependency}, found it in {name}");
+        }
     }
-    // Take away what imports nothing that is left, until nothing can be taken: what stays is a cycle.
-    while let Some(free) = edges.iter().find(|(_, needs)| needs.iter().all(|need| !edges.contains_key(need))) {
-        let free = free.0.clone();
-        edges.remove(&free);
+}
+
+/// A parent and the modules that it declares count as one idea: their imports of each other are not compared.
+#[test]
+fn no_files_import_each_other() {
+    let mut circles = Vec::new();
+    for (name, found) in &crates() {
+        let source = Source::read(&found.root);
+        assert!(!source.imports.is_empty(), "{name}: no file was read");
+        circles.extend(source.circles().into_iter().map(|circle| format!("{name}: {circle:?}")));
     }
-    assert!(edges.is_empty(), "these modules import each other: {edges:?}");
+    assert!(circles.is_empty(), "files that import each other:\n{}", circles.join("\n"));
 }
 
 #[test]
-fn heavy_crates_stay_where_they_belong() {
-    let mut wrong = Vec::new();
-    for file in sources() {
-        let code = code_of(&file);
-        for (name, modules) in ONLY {
-            let module = module_of(&file);
-            let own = module.split('/').next().unwrap_or_default();
-            if code.contains(&format!("{name}::")) && !modules.contains(&own) {
-                wrong.push(format!("{}: only {modules:?} may name `{name}`", file.display()));
-            }
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+fn circles_are_found_through_super_groups_and_reexports() {
+    let files = [
+        ("", "mod a; mod b; mod c; mod d; pub use d::Last;"),
+        ("a", "use super::b::{One, self};"),
+        ("b", "fn two() -> crate::c::Three { todo!() }"),
+        ("c", "use super::{Last, c};"),
+        ("d", "pub struct Last(crate::a::First); #[cfg(test)] mod tests { use crate::c::Three; }"),
+    ];
+    let circles = Source::parse(&files.map(|(module, text)| (path(module), text.to_owned()))).circles();
+    assert_eq!(circles, [BTreeSet::from(["a", "b", "c", "d"].map(path))]);
+    let files =
+        [("", "mod a; mod b;"), ("a", "mod child; use crate::b::X;"), ("a::child", "use super::Parent;"), ("b", "")];
+    assert!(Source::parse(&files.map(|(module, text)| (path(module), text.to_owned()))).circles().is_empty());
 }
 
-fn imports() -> Vec<(PathBuf, BTreeSet<String>)> {
-    sources().into_iter().map(|file| (file.clone(), paths(&code_of(&file)))).collect()
+fn path(module: &str) -> Module {
+    module.split("::").filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 
-/// The first names behind `crate::`, groups included: `use crate::{base::Place, name::Name}`.
-fn paths(code: &str) -> BTreeSet<String> {
-    let word = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
-    let mut found = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::").filter(|(at, _)| !code[..*at].ends_with('$')) {
-        let behind = &code[at + "crate::".len()..];
-        if let Some(group) = behind.strip_prefix('{') {
-            let (mut depth, mut start) = (0, 0);
-            for (at, c) in group.char_indices() {
-                match c {
-                    '{' => depth += 1,
-                    '}' if depth > 0 => depth -= 1,
-                    ',' | '}' if depth == 0 => {
-                        found.insert(word(group[start..at].trim_start()));
-                        start = at + 1;
-                        if c == '}' {
-                            break;
-                        }
-                    }
-                    _ => {}
+struct Crate {
+    /// The `lib.rs` or `main.rs`.
+    root: PathBuf,
+    /// Names of the crates that a release build of it needs.
+    dependencies: BTreeSet<String>,
+}
+
+/// The crates of the workspace, as Cargo reads their manifests.
+fn crates() -> BTreeMap<String, Crate> {
+    let output = std::process::Command::new(env!("CARGO"))
+        .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .current_dir(crate::repository())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let list = |value: &serde_json::Value| value.as_array().unwrap().clone();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    list(&metadata["packages"])
+        .iter()
+        .map(|package| {
+            let targets = list(&package["targets"]);
+            let is_root = |target: &&serde_json::Value| {
+                list(&target["kind"]).iter().any(|kind| matches!(text(kind).as_str(), "lib" | "bin"))
+            };
+            let dependencies = list(&package["dependencies"]);
+            let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
+            let root = PathBuf::from(text(&targets.iter().find(is_root).unwrap()["src_path"]));
+            let dependencies = normal.map(|dependency| text(&dependency["name"])).collect();
+            (text(&package["name"]), Crate { root, dependencies })
+        })
+        .collect()
+}
+
+/// The path of a module from the root of its crate; the root is empty.
+type Module = Vec<String>;
+
+/// The files of a crate, each the module of its name.
+struct Source {
+    /// The modules whose items each module names.
+    imports: BTreeMap<Module, BTreeSet<Module>>,
+}
+
+impl Source {
+    fn read(root: &Path) -> Self {
+        let folder = root.parent().unwrap();
+        let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
+        while let Some(current) = folders.pop() {
+            for entry in std::fs::read_dir(current).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.extension().is_some_and(|extension| extension == "rs") {
+                    files.push(path);
                 }
             }
-        } else {
-            found.insert(word(behind));
         }
+        let files: Vec<(Module, String)> = files
+            .into_iter()
+            .map(|file| {
+                let relative = file.strip_prefix(folder).unwrap().with_extension("");
+                let mut module: Module = relative.iter().map(|part| part.to_str().unwrap().to_owned()).collect();
+                if file == root || module.last().is_some_and(|name| name == "mod") {
+                    module.pop();
+                }
+                (module, std::fs::read_to_string(file).unwrap())
+            })
+            .filter(|(module, _)| !module.iter().any(|name| name == "tests"))
+            .collect();
+        Self::parse(&files)
     }
-    found.retain(|name| !name.is_empty());
-    found
-}
 
-/// The file's code: without comments, and without its tests.
-fn code_of(file: &Path) -> String {
-    let text = std::fs::read_to_string(file).unwrap();
-    let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
-    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
-}
-
-fn module_of(file: &Path) -> String {
-    let relative = file.strip_prefix(root()).unwrap().with_extension("");
-    let mut parts: Vec<&str> = relative.iter().filter_map(|part| part.to_str()).collect();
-    if parts == ["main"] {
-        return "cli".to_owned();
+    fn parse(files: &[(Module, String)]) -> Self {
+        let parsed: BTreeMap<&Module, Names> = files
+            .iter()
+            .map(|(module, text)| {
+                let mut names = Names::default();
+                names.visit_file(&syn::parse_file(text).unwrap());
+                (module, names)
+            })
+            .collect();
+        let imports = parsed.iter().map(|(module, names)| {
+            let targets = names.paths.iter().filter_map(|path| target(&parsed, module, path));
+            ((*module).clone(), targets.filter(|target| target != *module).collect())
+        });
+        Self { imports: imports.collect() }
     }
-    let deep = parts.len() > 1 && LAYERS.iter().any(|(name, _)| *name == parts[..2].join("/"));
-    parts.truncate(if deep { 2 } else { 1 });
-    parts.join("/")
-}
 
-fn sources() -> Vec<PathBuf> {
-    let mut files = Vec::new();
-    let mut folders = vec![root()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            let is_test = path.file_stem().is_some_and(|name| name == "tests");
-            if path.is_dir() && !is_test {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_test {
-                files.push(path);
+    /// Groups of files that import each other, directly or through others.
+    fn circles(&self) -> Vec<BTreeSet<Module>> {
+        let is_family = |a: &Module, b: &Module| a.starts_with(b) || b.starts_with(a);
+        let next = |module: &Module| -> Vec<&Module> {
+            self.imports[module].iter().filter(|other| !is_family(module, other)).collect()
+        };
+        let reached = |from: &Module| {
+            let (mut reached, mut waiting) = (BTreeSet::new(), next(from));
+            while let Some(module) = waiting.pop() {
+                if reached.insert(module.clone()) {
+                    waiting.extend(next(module));
+                }
+            }
+            reached
+        };
+        let reach: BTreeMap<&Module, BTreeSet<Module>> =
+            self.imports.keys().map(|module| (module, reached(module))).collect();
+        let mut circles: Vec<BTreeSet<Module>> = Vec::new();
+        for (module, reached) in &reach {
+            let circle: BTreeSet<Module> =
+                reached.iter().filter(|other| reach[other].contains(*module)).cloned().collect();
+            if !circle.is_empty() && !circles.contains(&circle) {
+                circles.push(circle);
             }
         }
+        circles
     }
-    assert!(files.len() > 20, "found only {} files under src", files.len());
-    files
 }
 
-fn root() -> PathBuf {
-    crate::repository().join("src")
+/// The file that holds what `path`, written in `module`, names: the longest module on the path, and through its
+/// re-exports where it only passes a name on. `None` for paths into other crates.
+fn target(parsed: &BTreeMap<&Module, Names>, module: &Module, path: &[String]) -> Option<Module> {
+    let mut at = module.clone();
+    let mut rest = path;
+    match path.first()?.as_str() {
+        "crate" => (at, rest) = (Module::new(), &path[1..]),
+        "self" => rest = &path[1..],
+        "super" => {}
+        // A child, named without a prefix.
+        first => {
+            let child: Module = at.iter().cloned().chain([first.to_owned()]).collect();
+            parsed.contains_key(&child).then_some(())?;
+        }
+    }
+    while rest.first().is_some_and(|name| name == "super") {
+        at.pop()?;
+        rest = &rest[1..];
+    }
+    while let Some(name) = rest.first() {
+        let child: Module = at.iter().cloned().chain([name.clone()]).collect();
+        if parsed.contains_key(&child) {
+            (at, rest) = (child, &rest[1..]);
+        } else {
+            let passed_on = parsed[&at].reexports.get(name);
+            let through = passed_on.and_then(|path| target(parsed, &at, path));
+            return Some(through.filter(|through| *through != at).unwrap_or(at));
+        }
+    }
+    Some(at)
+}
+
+/// The paths that a file names outside its tests, and the names that it re-exports.
+#[derive(Default)]
+struct Names {
+    paths: BTreeSet<Vec<String>>,
+    reexports: BTreeMap<String, Vec<String>>,
+}
+
+impl Names {
+    fn use_tree(&mut self, tree: &syn::UseTree, prefix: &[String], is_reexport: bool) {
+        let with = |name: &syn::Ident| prefix.iter().cloned().chain([name.to_string()]).collect::<Vec<_>>();
+        match tree {
+            syn::UseTree::Path(path) => self.use_tree(&path.tree, &with(&path.ident), is_reexport),
+            syn::UseTree::Group(group) => {
+                for tree in &group.items {
+                    self.use_tree(tree, prefix, is_reexport);
+                }
+            }
+            syn::UseTree::Name(name) if name.ident == "self" => self.leaf(prefix.to_vec(), None, is_reexport),
+            syn::UseTree::Name(name) => self.leaf(with(&name.ident), Some(name.ident.to_string()), is_reexport),
+            syn::UseTree::Rename(name) => self.leaf(with(&name.ident), Some(name.rename.to_string()), is_reexport),
+            syn::UseTree::Glob(_) => self.leaf(prefix.to_vec(), None, is_reexport),
+        }
+    }
+
+    fn leaf(&mut self, path: Vec<String>, name: Option<String>, is_reexport: bool) {
+        if let Some(name) = name.filter(|_| is_reexport) {
+            self.reexports.insert(name, path.clone());
+        }
+        self.paths.insert(path);
+    }
+}
+
+impl<'ast> Visit<'ast> for Names {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let attributes = match item {
+            syn::Item::Mod(item) => &item.attrs,
+            syn::Item::Fn(item) => &item.attrs,
+            syn::Item::Impl(item) => &item.attrs,
+            syn::Item::Use(item) => &item.attrs,
+            _ => &Vec::new(),
+        };
+        let is_test = attributes.iter().any(|attribute| {
+            attribute.path().is_ident("cfg")
+                && matches!(&attribute.meta, syn::Meta::List(list) if list.tokens.to_string().contains("test"))
+        });
+        if !is_test {
+            syn::visit::visit_item(self, item);
+        }
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        let is_reexport = !matches!(item.vis, syn::Visibility::Inherited);
+        self.use_tree(&item.tree, &[], is_reexport);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        if path.segments.len() > 1 {
+            self.paths.insert(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        }
+        syn::visit::visit_path(self, path);
+    }
 }
