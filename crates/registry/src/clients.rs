@@ -10,28 +10,28 @@ use super::tokens::{by_id, explicit};
 use super::{Actor, Registry, Subject, check_text};
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
-/// What to change of a client.
+/// An edit of a client.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ClientEdit {
     /// The new title.
     pub title: Option<String>,
-    /// URLs to take away, of a single-page application; a login URI that is there.
+    /// URLs to remove, of a single-page application. Each must exist, the login URI included.
     pub remove: Urls,
-    /// URLs to add; a login URI in the stead of the one that there was.
+    /// URLs to add. A login URI replaces the current one.
     pub add: Urls,
 }
 
-/// A client that was made.
+/// A client that was created.
 #[derive(Debug)]
 pub struct CreatedClient {
     /// The client.
     pub client: Client,
-    /// The secret of a machine: nothing else has it.
+    /// The secret of a machine. It is stored nowhere else.
     pub secret: Option<Secret>,
 }
 
 impl Registry {
-    /// The clients of that kind that the actor sees, by id.
+    /// Returns the clients of kind `kind` that the actor may see, by id.
     ///
     /// # Errors
     ///
@@ -40,20 +40,20 @@ impl Registry {
         visible(&mut *self.storage.read()?, actor, kind)
     }
 
-    /// The client of that kind and id, or of that title; `id:` before an id means no title.
+    /// Returns the client of kind `kind` with the given id or title. An `id:` prefix matches ids only.
     ///
     /// # Errors
     ///
-    /// If the actor sees none or more than one, or the database fails.
+    /// If the actor may see no match or several, or the database fails.
     pub fn client(&mut self, actor: &Actor, kind: ClientKind, id_or_title: &str) -> Result<Client> {
         find(&mut *self.storage.read()?, actor, kind, id_or_title)
     }
 
-    /// Makes a client of the actor's; `urls` are those of a single-page application.
+    /// Creates a client that the actor owns. `urls` are for single-page applications only.
     ///
     /// # Errors
     ///
-    /// If the title is unfit or a URL is not safe.
+    /// If the title is invalid or a URL is not safe.
     pub fn create_client(
         &mut self,
         actor: &Actor,
@@ -82,11 +82,11 @@ impl Registry {
         Ok(CreatedClient { client, secret })
     }
 
-    /// Changes a client.
+    /// Edits a client.
     ///
     /// # Errors
     ///
-    /// If the actor sees no such client, the title is unfit, a URL is not safe, or one to take away is not there.
+    /// If the actor may see no match, the title is invalid, a URL is not safe, or a URL to remove does not exist.
     pub fn update_client(
         &mut self,
         actor: &Actor,
@@ -135,7 +135,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// If the actor sees no such client.
+    /// If the actor may see no match.
     pub fn delete_client(&mut self, actor: &Actor, kind: ClientKind, id_or_title: &str) -> Result<Client> {
         let mut change = self.change(actor)?;
         let client = find(&mut *change.records, actor, kind, id_or_title)?;
@@ -157,8 +157,8 @@ fn visible(records: &mut dyn Records, actor: &Actor, kind: ClientKind) -> Result
 }
 
 fn find(records: &mut dyn Records, actor: &Actor, kind: ClientKind, id_or_title: &str) -> Result<Client> {
-    if secret::is_held_by(id_or_title) {
-        return Err(invalid("that is a secret", "name the client by its id: secrets do not belong into commands"));
+    if secret::contains_secret(id_or_title) {
+        return Err(invalid("that is a secret", "name the client by its id: do not put secrets in commands"));
     }
     let mut known = visible(records, actor, kind)?;
     let kind = kind.as_str();
@@ -191,16 +191,16 @@ fn find(records: &mut dyn Records, actor: &Actor, kind: ClientKind, id_or_title:
     }
 }
 
-/// Checks what people may call a client: never by another client's id.
+/// Checks the title of a client: it must not be the id of another client.
 fn check_title(records: &mut dyn Records, kind: ClientKind, title: &str, id: &str) -> Result<()> {
     check_text("title", title)?;
     if by_id(title).is_some() {
-        let help = "`id:` before an id means no title: choose a title that does not begin so";
-        return Err(invalid(format!("the title {} begins with `id:`", quoted(title)), help));
+        let help = "`id:` before an id means no title: choose a title without this prefix";
+        return Err(invalid(format!("the title {} starts with `id:`", quoted(title)), help));
     }
     if title != id && records.clients(kind)?.iter().any(|other| other.id == title) {
         let message = format!("the title {} is the id of another client", quoted(title));
-        return Err(refused(message, "choose a title that means no other client"));
+        return Err(refused(message, "choose another title"));
     }
     Ok(())
 }
@@ -208,18 +208,18 @@ fn check_title(records: &mut dyn Records, kind: ClientKind, title: &str, id: &st
 fn not_there(url: &str) -> super::RegistryError {
     refused(
         format!("the client has no URL {}", quoted(url)),
-        "`portcullis credentials get spa` shows those that it has",
+        "`portcullis credentials get spa` lists the URLs of a client",
     )
 }
 
-/// What a URL is for decides what it may hold.
+/// The purpose of a URL, which decides the parts that it may have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Page,
     Origin,
 }
 
-/// These URLs as the WHATWG rules write them, if each is safe.
+/// Normalizes `urls` by the WHATWG rules, or fails on the first one that is not safe.
 fn checked(kind: ClientKind, urls: &Urls) -> Result<Urls> {
     if kind == ClientKind::M2m && *urls != Urls::default() {
         return Err(invalid("a machine has no URLs", "only `spa` clients have them: leave them out"));
@@ -240,7 +240,7 @@ fn url(what: &str, text: &str, purpose: Purpose) -> Result<String> {
     const PAGE: &str = "write one such as `https://app.example.com/callback`";
     const ORIGIN: &str = "write scheme, host and port, such as `https://app.example.com`";
     let help = if purpose == Purpose::Page { PAGE } else { ORIGIN };
-    // A URL with a password is not repeated.
+    // A URL with a password must not appear in an error.
     let shown = if text.contains('@') { format!("the {what}") } else { format!("{what} {}", quoted(text)) };
     let url = Url::parse(text).map_err(|_| invalid(format!("{shown} is not an absolute URL"), help))?;
     let local = match url.host() {
@@ -251,15 +251,15 @@ fn url(what: &str, text: &str, purpose: Purpose) -> Result<String> {
     };
     let secure = url.scheme() == "https" || (url.scheme() == "http" && local);
     let wrong = if !secure {
-        Some(("does not begin with `https://`", "write `https`; plain `http` is for localhost only"))
+        Some(("does not start with `https://`", "write `https`; plain `http` is for localhost only"))
     } else if !url.username().is_empty() || url.password().is_some() {
-        Some(("has user info", "leave out what stands before the `@`"))
+        Some(("has user info", "remove everything before the `@`"))
     } else if url.host_str().is_some_and(|host| host.contains('*')) {
         Some(("has a `*` in its host", "name each host: a login must not end just anywhere"))
     } else if url.fragment().is_some() {
-        Some(("has a fragment", "leave out what stands behind the `#`"))
+        Some(("has a fragment", "remove the `#` and everything after it"))
     } else if purpose == Purpose::Origin && (url.path() != "/" || url.query().is_some()) {
-        Some(("has a path", "an origin is scheme, host and port: leave out what stands behind them"))
+        Some(("has a path", "an origin is scheme, host and port: remove everything after the port"))
     } else {
         None
     };

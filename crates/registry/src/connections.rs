@@ -1,15 +1,15 @@
-//! Connections: everybody's.
+//! Connections, which all users share.
 
 use super::definition::{Draft, settle};
 use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
 use super::record::{Connection, Grant, Token};
-use super::storage::{Records, Which};
+use super::storage::{Records, TokenFilter};
 use super::{Actor, Registry, Subject, check_text};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
 use portcullis::name::Dialect;
 
 impl Registry {
-    /// Every connection, by name.
+    /// Returns every connection, by name.
     ///
     /// # Errors
     ///
@@ -18,11 +18,11 @@ impl Registry {
         self.storage.read()?.connections()
     }
 
-    /// The connection of that name.
+    /// Returns the connection `name`.
     ///
     /// # Errors
     ///
-    /// If there is none, or the database fails.
+    /// If it does not exist, or the database fails.
     pub fn connection(&mut self, name: &str) -> Result<Connection> {
         find(&mut *self.storage.read()?, name)
     }
@@ -31,7 +31,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// If the name is taken or unfit, the dialect is unknown, or it has no `case_sensitive`.
+    /// If the name is taken or invalid, the dialect is unknown, or the dialect does not support `case_sensitive`.
     pub fn add_connection(
         &mut self,
         actor: &Actor,
@@ -59,11 +59,12 @@ impl Registry {
         Ok(connection)
     }
 
-    /// Changes a connection. The grants on it must be well-formed in its dialect still.
+    /// Edits a connection. Its grants must remain valid in its dialect.
     ///
     /// # Errors
     ///
-    /// If there is none of that name, the dialect is unknown or has no `case_sensitive`, or a grant does not fit it.
+    /// If the connection does not exist, the dialect is unknown or does not support `case_sensitive`, or a grant becomes
+    /// invalid.
     pub fn update_connection(
         &mut self,
         actor: &Actor,
@@ -84,11 +85,11 @@ impl Registry {
             return Ok(UpdatedConnection { connection: after, grants: Reread::default() });
         }
         change.records.put_connection(&after)?;
-        let tokens = change.records.tokens(Which::Connection(name))?;
+        let tokens = change.records.tokens(TokenFilter::Connection(name))?;
         let drafts: Vec<_> = tokens.iter().map(Draft::from).collect();
         match settle(&mut *change.records, &drafts) {
             Err(RegistryError::Definition(diagnostics)) => {
-                let wrong: Vec<_> = diagnostics.iter().map(|found| found.message.as_ref()).collect();
+                let wrong: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.message.as_ref()).collect();
                 return Err(refused(
                     format!(
                         "grants on {} do not fit dialect `{}`: {}",
@@ -107,17 +108,17 @@ impl Registry {
         Ok(UpdatedConnection { grants: Reread::of(on_it, before.dialect, after.dialect), connection: after })
     }
 
-    /// Deletes a connection that no grant and no named source is on.
+    /// Deletes a connection that no grant and no named source uses.
     ///
     /// # Errors
     ///
-    /// If there is none of that name, or something is on it.
+    /// If the connection does not exist, or a grant or named source uses it.
     pub fn delete_connection(&mut self, actor: &Actor, name: &str) -> Result<Connection> {
         let mut change = self.change(actor)?;
         let connection = find(&mut *change.records, name)?;
-        let tokens = change.records.tokens(Which::Connection(name))?;
+        let tokens = change.records.tokens(TokenFilter::Connection(name))?;
         if !tokens.is_empty() {
-            let help = "take these grants away with `portcullis credentials update token`, or delete the tokens, first";
+            let help = "remove these grants with `portcullis credentials update token`, or delete the tokens, first";
             let message = format!("connection {} is granted by {}", quoted(name), named(&tokens, actor));
             return Err(refused(message, help));
         }
@@ -135,21 +136,21 @@ impl Registry {
     }
 }
 
-/// A connection after a change, and the effect of its new dialect.
+/// A connection after an edit, and the effect of its new dialect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UpdatedConnection {
     /// The connection.
     pub connection: Connection,
-    /// The grants of names and patterns on it, read in the new dialect.
+    /// The grants of names and patterns on it, reinterpreted in the new dialect.
     pub grants: Reread,
 }
 
-/// Grants of resources and patterns, read in another dialect.
+/// Grants of resources and patterns, reinterpreted in another dialect.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reread {
     /// Grants of resources and patterns, if the dialect changed; otherwise zero.
     pub total: usize,
-    /// Those among them that now cover other names.
+    /// Grants among them that now cover other names.
     pub changed: usize,
 }
 
@@ -182,11 +183,11 @@ pub(super) fn find(records: &mut dyn Records, name: &str) -> Result<Connection> 
     }
 }
 
-/// The refusal of a connection that is not among the `known`.
+/// Returns the error for a connection that is not among the `known` ones.
 pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
     let meant = did_you_mean(name, known.iter().map(|connection| &*connection.name));
     let help = format!("{meant}`portcullis connections add {name} --dialect …` adds it");
-    let help = if portcullis_secret::is_held_by(name) {
+    let help = if portcullis_secret::contains_secret(name) {
         String::from("`portcullis connections list` shows them")
     } else {
         help
@@ -194,7 +195,7 @@ pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
     refused(format!("there is no connection {}", quoted(name)), help)
 }
 
-/// Tokens by name and id, in the order of names; those of others by number only.
+/// Lists tokens by name and id, in the order of names. Tokens of other users are only counted.
 pub(super) fn named(tokens: &[Token], actor: &Actor) -> String {
     let (own, others): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| actor.may(&token.owner));
     let mut names: Vec<_> = own.iter().map(|token| format!("{} ({})", quoted(&token.name), token.id)).collect();
@@ -207,7 +208,7 @@ pub(super) fn named(tokens: &[Token], actor: &Actor) -> String {
     names.join(", ")
 }
 
-/// `dialect` with its quoted names read as `case_sensitive` says (N2.5).
+/// Returns `dialect` with its quoted names read as `case_sensitive` requires (N2.5).
 fn read_as(dialect: Dialect, case_sensitive: Option<bool>) -> Result<Dialect> {
     let Some(case_sensitive) = case_sensitive else { return Ok(dialect) };
     dialect.with_case_sensitive(case_sensitive).ok_or_else(|| {

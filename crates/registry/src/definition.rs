@@ -1,11 +1,11 @@
-//! Between records and policy documents. Tokens are read by [`load`], as those of policy files are: there is no second
-//! set of rules.
+//! Conversion between records and policy documents. Tokens are read by [`load`], as those of policy files are: there is
+//! no second set of rules.
 
 use serde::Serialize;
 
 use super::error::{RegistryError, Result, storage};
 use super::record::{Api, Connection, Grant, Token};
-use super::storage::{Records, Which};
+use super::storage::{Records, TokenFilter};
 use portcullis::model::{Expiry, Policy};
 use portcullis_document::load::{Diagnostic, Input, LoadOptions, load};
 
@@ -19,7 +19,7 @@ struct Document<'a> {
     tokens: &'a [Draft],
 }
 
-/// A token as a document writes it, to be read by the rules.
+/// A token in the form that a document writes, before the rules are applied.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Draft {
     pub(super) id: String,
@@ -36,7 +36,7 @@ pub(super) struct Draft {
     pub(super) created_at: Option<String>,
 }
 
-/// A grant; one without a type is read as N6 says.
+/// A grant. N6 decides the type of a grant without one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct DraftGrant {
     pub(super) connection_name: String,
@@ -66,8 +66,8 @@ impl From<&Token> for Draft {
     }
 }
 
-/// All that the registry knows, as a policy document; of tokens, `which`.
-pub(super) fn document(records: &mut dyn Records, which: Which<'_>) -> Result<String> {
+/// Returns everything that the registry declares, with the tokens in `filter`, as a policy document.
+pub(super) fn document(records: &mut dyn Records, which: TokenFilter<'_>) -> Result<String> {
     let tokens: Vec<_> = records.tokens(which)?.iter().map(Draft::from).collect();
     write(&records.connections()?, &records.apis()?, &tokens)
 }
@@ -80,12 +80,12 @@ pub(super) fn write(connections: &[Connection], apis: &[Api], tokens: &[Draft]) 
     Ok(text)
 }
 
-/// What the registry declares beside tokens, as a document to read others with.
+/// Returns the connections and APIs as a document, against which other documents are read.
 pub(super) fn declarations(connections: &[Connection], apis: &[Api]) -> Result<Input> {
     Ok(Input::new("the registry", write(connections, apis, &[])?))
 }
 
-/// Reads `drafts` by the rules; also what is legal but surely unintended.
+/// Reads `drafts` by the rules. Also returns warnings about valid but probably unintended texts.
 pub(super) fn settle(records: &mut dyn Records, drafts: &[Draft]) -> Result<(Vec<Token>, Vec<Diagnostic>)> {
     let text = write(&records.connections()?, &records.apis()?, drafts)?;
     let options = LoadOptions { warnings: true, ..LoadOptions::default() };
@@ -94,7 +94,7 @@ pub(super) fn settle(records: &mut dyn Records, drafts: &[Draft]) -> Result<(Vec
     Ok((drafts.iter().zip(policy.tokens()).map(token).collect(), warnings))
 }
 
-/// The policy of `inputs` and its warnings, or everything that is wrong with them.
+/// Returns the policy of `inputs` and its warnings, or every error.
 pub(super) fn usable(inputs: &[Input], options: &LoadOptions) -> Result<(Policy, Vec<Diagnostic>)> {
     let loaded = load(inputs, options);
     let warnings = loaded.warnings().cloned().collect();
@@ -104,7 +104,7 @@ pub(super) fn usable(inputs: &[Input], options: &LoadOptions) -> Result<(Policy,
     }
 }
 
-/// The record of a draft that was read as `token` of `policy`.
+/// Returns the record of a draft that was read as `token` of `policy`.
 pub(super) fn settled(draft: &Draft, policy: &Policy, token: &portcullis::model::Token) -> Token {
     let grant = |(draft, grant): (&DraftGrant, &portcullis::model::Grant)| Grant {
         connection: policy.connection(grant.connection()).map_or_else(String::new, |known| known.name().to_owned()),
@@ -127,7 +127,7 @@ pub(super) fn settled(draft: &Draft, policy: &Policy, token: &portcullis::model:
     }
 }
 
-/// Each once, where it stands first.
+/// Removes duplicates, and keeps the first of each.
 pub(super) fn unique<T: PartialEq>(values: impl IntoIterator<Item = T>) -> Vec<T> {
     let mut list = Vec::new();
     for value in values {

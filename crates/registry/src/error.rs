@@ -1,21 +1,21 @@
-//! Why the registry did not do what was asked.
+//! Errors of the registry.
 
 use std::fmt;
 
 use portcullis_document::load::Diagnostic;
 use portcullis_secret::{self as secret, RandomnessError};
 
-/// Why the registry did not do what was asked. Nothing was changed. No message repeats a secret.
+/// Why the registry rejected an operation. The registry is unchanged. No message contains a secret.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegistryError {
-    /// What was asked is wrong in itself, whatever the registry holds.
+    /// The input is invalid, whatever the registry holds.
     #[error("{0}")]
     Invalid(Advice),
-    /// The texts of a token or a document break rules of [`semantics`](portcullis::semantics); every error.
+    /// The texts of a token or document break rules of [`semantics`](portcullis::semantics). Lists every error.
     #[error("{}", one_a_line(.0))]
     Definition(Vec<Diagnostic>),
-    /// What the registry holds, or a rule of caution, forbids it.
+    /// The current records or a safety rule forbid the operation.
     #[error("{0}")]
     Refused(Advice),
     /// The database cannot be opened, read or written.
@@ -23,12 +23,12 @@ pub enum RegistryError {
     Storage(Advice),
 }
 
-/// What is wrong, and what would be right.
+/// A problem and its fix.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Advice {
-    /// What is wrong: lower case, on one line.
+    /// The problem: lower case, on one line.
     pub message: String,
-    /// What would be right.
+    /// The fix.
     pub help: String,
 }
 
@@ -44,11 +44,11 @@ impl From<RandomnessError> for RegistryError {
     }
 }
 
-/// What the functions of the registry return.
+/// The result of the registry's functions.
 pub type Result<T> = std::result::Result<T, RegistryError>;
 
 fn one_a_line(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.iter().map(|found| format!("{}; {}", found.message, found.help)).collect::<Vec<_>>().join("\n")
+    diagnostics.iter().map(|it| format!("{}; {}", it.message, it.help)).collect::<Vec<_>>().join("\n")
 }
 
 fn advice(message: impl Into<String>, help: impl Into<String>) -> Advice {
@@ -67,10 +67,10 @@ pub(super) fn storage(message: impl Into<String>, help: impl Into<String>) -> Re
     RegistryError::Storage(advice(message, help))
 }
 
-/// `text` in backticks on one line, cut off where it is long, masked where it holds a secret of ours.
+/// Quotes `text` in backticks on one line. Cuts long text, and masks text that holds a secret minted here.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 80;
-    if secret::is_held_by(text) {
+    if secret::contains_secret(text) {
         return "`pcl_…`".to_owned();
     }
     let mut shown = String::from("`");
@@ -82,7 +82,7 @@ pub(super) fn quoted(text: &str) -> String {
     shown
 }
 
-/// `did you mean …? ` with the known name that was probably meant, or nothing.
+/// Returns `did you mean …? ` with the nearest known name, or an empty text.
 pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
     const ALIKE: f64 = 0.8;
     let alike = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));

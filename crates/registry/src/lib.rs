@@ -1,8 +1,8 @@
 //! The registry of credentials: tokens, OAuth clients, connections and named sources, in an embedded database.
 //!
-//! Every change is one transaction, which adds one to the [`revision`](Registry::revision) and tells the
-//! [`trail`](Registry::trail) who did what. Tokens are read by the very same rules as policy files, so what the registry
-//! holds always compiles. Secrets are made here, shown once, and kept as digests only.
+//! Every change is one transaction. It adds one to the [`revision`](Registry::revision), and the
+//! [`trail`](Registry::trail) records who did what. Tokens are read by the same rules as policy files, so the contents
+//! of a registry always compile. Secrets are created here, shown once, and stored as digests only.
 //!
 //! ```
 //! use portcullis_registry::{Actor, NewToken, Registry};
@@ -27,8 +27,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Whoever can open the database can change all of it: [`Actor`] says who acts and keeps users out of each other's way, but
-//! it is the permissions of the file that keep strangers out.
+//! A user who can open the database can change all of it. [`Actor`] names the user and separates the users' records;
+//! only the permissions of the file keep other people out.
 #![forbid(unsafe_code)]
 
 mod changes;
@@ -63,13 +63,13 @@ use record::TrailEntry;
 use sqlite::SqliteStorage;
 use storage::{Records, Storage};
 
-/// A registry that is open. Several processes may have the same one open: readers see what was last committed, writers wait
-/// for each other.
+/// An open registry. Several processes may open the same one: readers see the last commit, writers wait for each
+/// other.
 pub struct Registry {
     storage: Box<dyn Storage>,
 }
 
-/// Who acts, and when.
+/// The user who acts, and the time.
 #[derive(Debug, Clone)]
 pub struct Actor {
     user: String,
@@ -78,7 +78,7 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// `user` acts at `now`, on what is theirs and on what is everybody's.
+    /// Creates an actor who acts at `now` on the records of `user` and on shared records.
     ///
     /// # Errors
     ///
@@ -89,30 +89,29 @@ impl Actor {
         Ok(Self { user, all_users: false, now: Timestamp::from_unix(now.seconds(), 0) })
     }
 
-    /// The same as an administrator: on what is others', too.
+    /// Makes the actor an administrator, who also acts on the records of other users.
     #[must_use]
     pub fn for_all_users(self) -> Self {
         Self { all_users: true, ..self }
     }
 
-    /// Whether what `owner` owns is shown to them, and theirs to change.
+    /// Whether the actor may see and change records of `owner`.
     fn may(&self, owner: &str) -> bool {
         self.all_users || self.user == owner
     }
 }
 
 impl Registry {
-    /// Opens the registry at `location`. With `create`, makes it where there is none, and brings one of an earlier version up
-    /// to date.
+    /// Opens the registry at `location`. With `create`, creates a missing registry and migrates one of an earlier version.
     ///
     /// # Errors
     ///
-    /// If it cannot be opened, is the database of something else, or of a newer version, or its log was removed.
+    /// If it cannot be opened, is another kind of database, has a newer version, or its log was removed.
     pub fn open(location: &Location, create: bool) -> Result<Self> {
         Ok(Self { storage: Box::new(SqliteStorage::open(location.path(), create)?) })
     }
 
-    /// A registry that is gone when it is dropped.
+    /// Creates a registry in memory, which is lost when dropped.
     ///
     /// # Errors
     ///
@@ -121,7 +120,7 @@ impl Registry {
         Ok(Self { storage: Box::new(SqliteStorage::in_memory()?) })
     }
 
-    /// How many changes were committed. Recorded usage is no change: no decision depends on it. Cheap: one row.
+    /// Returns the number of committed changes. Recorded usage does not count: no decision depends on it. Cheap: one row.
     ///
     /// # Errors
     ///
@@ -130,8 +129,8 @@ impl Registry {
         self.storage.read()?.revision()
     }
 
-    /// A number that is another one once another process has committed anything, usage included; of no other meaning.
-    /// Cheaper than [`revision`](Self::revision): it reads no table.
+    /// Returns a number that differs after another process has committed anything, usage included. It has no other
+    /// meaning. Cheaper than [`revision`](Self::revision): it reads no table.
     ///
     /// # Errors
     ///
@@ -140,17 +139,17 @@ impl Registry {
         self.storage.data_version()
     }
 
-    /// Checks that the files that are open are still those at the registry's path. Every read and write checks it first.
+    /// Checks that the open files are still those at the registry's path. Every read and write checks this first.
     ///
     /// # Errors
     ///
-    /// If one was replaced or removed. Only a registry that is opened anew is the one that the path names.
+    /// If a file was replaced or removed. Open the registry again to use the files that the path now names.
     pub fn check_files(&self) -> Result<()> {
         self.storage.check_files()
     }
 
-    /// What was changed, oldest first: by the user, of what is theirs, and of what is everybody's; all of it for an
-    /// administrator.
+    /// Returns the trail, oldest entry first: the changes to the actor's own records and to shared ones. An administrator
+    /// sees all changes.
     ///
     /// # Errors
     ///
@@ -172,15 +171,15 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// One change in the making. Dropped without [`commit`](Self::commit), nothing happened.
+/// An open change. Without [`commit`](Self::commit), dropping it rolls it back.
 struct Change<'r> {
     records: Box<dyn Records + 'r>,
     actor: &'r Actor,
-    /// The revision that it makes, once there is something to tell of.
+    /// The revision that the change creates, once it has a trail entry.
     revision: Option<u64>,
 }
 
-/// What a change is made to.
+/// The record that a change is made to.
 struct Subject<'a> {
     kind: &'static str,
     id: &'a str,
@@ -188,7 +187,7 @@ struct Subject<'a> {
 }
 
 impl Change<'_> {
-    /// Tells the trail what is done to `subject`.
+    /// Appends a trail entry for `action` on `subject`.
     fn note<T: Serialize>(
         &mut self,
         action: &str,
@@ -216,27 +215,24 @@ impl Change<'_> {
         })
     }
 
-    /// Makes it last; where there was nothing to tell of, there is nothing to keep.
+    /// Commits the change. A change without a trail entry has nothing to commit.
     fn commit(self) -> Result<()> {
         if self.revision.is_some() { self.records.commit() } else { Ok(()) }
     }
 }
 
-/// Checks what people may call things: one line, not empty, no secret.
+/// Checks a name or title that users choose: one line, not empty, no secret.
 fn check_text(what: &str, text: &str) -> Result<()> {
-    const LONGEST: usize = 255;
-    if secret::is_held_by(text) {
-        return Err(invalid(
-            format!("the {what} holds a secret"),
-            "what is stored here is shown to others: leave it out",
-        ));
+    const MAX_LEN: usize = 255;
+    if secret::contains_secret(text) {
+        return Err(invalid(format!("the {what} holds a secret"), "remove the secret: other users can see this text"));
     }
     if text.trim().is_empty() {
-        return Err(invalid(format!("the {what} is empty"), "write what people are to call it"));
+        return Err(invalid(format!("the {what} is empty"), "write a name that users recognize"));
     }
-    if text.len() > LONGEST || text.chars().any(char::is_control) {
+    if text.len() > MAX_LEN || text.chars().any(char::is_control) {
         return Err(invalid(
-            format!("the {what} {} is not one line of at most {LONGEST} bytes", quoted(text)),
+            format!("the {what} {} is not one line of at most {MAX_LEN} bytes", quoted(text)),
             "write a shorter one, without control characters",
         ));
     }

@@ -1,4 +1,4 @@
-//! Where a registry is: a URL such as `sqlite:registry.db`.
+//! The location of a registry: a URL such as `sqlite:registry.db`.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::error::{RegistryError, invalid, quoted};
 const FORM: &str =
     "write `sqlite:` and a file, such as `sqlite:registry.db` or `sqlite:///var/lib/portcullis/registry.db`";
 
-/// Where a registry is.
+/// The location of a registry.
 ///
 /// ```
 /// use portcullis_registry::Location;
@@ -25,12 +25,12 @@ pub struct Location {
 }
 
 impl Location {
-    /// The SQLite file at `path`.
+    /// Returns the location of the SQLite file at `path`.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 
-    /// The file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -1,24 +1,24 @@
-//! Named sources: everybody's. A grant of one needs it to be there.
+//! Named sources, which all users share. A named source must exist before it is granted.
 
 use super::connections::{find as find_connection, named};
 use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
 use super::record::{NamedSource, Token};
-use super::storage::{Records, Which};
+use super::storage::{Records, TokenFilter};
 use super::{Actor, Registry, Subject};
 use portcullis::model::GrantKind;
 use portcullis::query::{MAX_QUERY_BYTES, Query};
 
-/// What to change of a named source.
+/// An edit of a named source.
 #[derive(Debug, Clone, Default)]
 pub struct NamedSourceEdit {
-    /// Its SQL.
+    /// The new SQL.
     pub query: Option<String>,
-    /// The connection that has it; `Some(None)`: each.
+    /// The new connection; `Some(None)` means every connection.
     pub connection: Option<Option<String>>,
 }
 
 impl Registry {
-    /// Every named source, by name.
+    /// Returns every named source, by name.
     ///
     /// # Errors
     ///
@@ -27,20 +27,20 @@ impl Registry {
         self.storage.read()?.named_sources()
     }
 
-    /// The named source of that name.
+    /// Returns the named source `name`.
     ///
     /// # Errors
     ///
-    /// If there is none, or the database fails.
+    /// If it does not exist, or the database fails.
     pub fn named_source(&mut self, name: &str) -> Result<NamedSource> {
         find(&mut *self.storage.read()?, name)
     }
 
-    /// Adds a named source, on one connection or on each.
+    /// Adds a named source, on one connection or on every connection.
     ///
     /// # Errors
     ///
-    /// If the name is taken or breaks N5, the query N4, or there is no such connection.
+    /// If the name is taken or breaks N5, the query breaks N4, or the connection does not exist.
     pub fn create_named_source(
         &mut self,
         actor: &Actor,
@@ -69,11 +69,11 @@ impl Registry {
         Ok(source)
     }
 
-    /// Changes a named source. Where tokens are granted it, it stays on their connection.
+    /// Edits a named source. While tokens are granted it, it must remain on their connections.
     ///
     /// # Errors
     ///
-    /// If there is none of that name, the query breaks N4, there is no such connection, or a grant is on another one.
+    /// If the named source or the connection does not exist, the query breaks N4, or a grant is on another connection.
     pub fn update_named_source(&mut self, actor: &Actor, name: &str, edit: &NamedSourceEdit) -> Result<NamedSource> {
         let query = edit.query.as_deref().map(sql).transpose()?;
         let mut change = self.change(actor)?;
@@ -88,7 +88,7 @@ impl Registry {
         }
         if let Some(connection) = &after.connection {
             find_connection(&mut *change.records, connection)?;
-            let mut tokens = change.records.tokens(Which::NamedSource(name))?;
+            let mut tokens = change.records.tokens(TokenFilter::NamedSource(name))?;
             let elsewhere = |token: &Token| {
                 token.grants.iter().any(|grant| {
                     grant.kind == GrantKind::NamedSource && grant.source == name && grant.connection != *connection
@@ -101,7 +101,7 @@ impl Registry {
                     quoted(name),
                     named(&tokens, actor)
                 );
-                return Err(refused(message, "take these grants away first"));
+                return Err(refused(message, "remove these grants first"));
             }
         }
         change.records.put_named_source(&after)?;
@@ -114,14 +114,14 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// If there is none of that name, or a grant names it.
+    /// If the named source does not exist, or a grant names it.
     pub fn delete_named_source(&mut self, actor: &Actor, name: &str) -> Result<NamedSource> {
         let mut change = self.change(actor)?;
         let source = find(&mut *change.records, name)?;
-        let tokens = change.records.tokens(Which::NamedSource(name))?;
+        let tokens = change.records.tokens(TokenFilter::NamedSource(name))?;
         if !tokens.is_empty() {
             let message = format!("named source {} is granted by {}", quoted(name), named(&tokens, actor));
-            return Err(refused(message, "take these grants away first, with `portcullis credentials update token`"));
+            return Err(refused(message, "remove these grants first, with `portcullis credentials update token`"));
         }
         change.records.remove_named_source(name)?;
         change.note("delete", &subject(name), Some(&source), None)?;
@@ -148,7 +148,7 @@ fn unknown(name: &str, known: &[NamedSource]) -> RegistryError {
     refused(format!("there is no named source {}", quoted(name)), help)
 }
 
-/// Checks that each named source that `token` is newly granted is there, on the connection of the grant.
+/// Checks that each new grant of a named source in `token` names one that exists on the grant's connection.
 pub(super) fn check_granted(records: &mut dyn Records, token: &Token, before: Option<&Token>) -> Result<()> {
     let is_new = |grant: &&super::record::Grant| before.is_none_or(|before| !before.grants.contains(grant));
     let mut granted =
@@ -162,18 +162,18 @@ pub(super) fn check_granted(records: &mut dyn Records, token: &Token, before: Op
             return Err(unknown(&grant.source, &known));
         };
         if let Some(connection) = source.connection.as_deref().filter(|connection| *connection != grant.connection) {
-            let (name, asked) = (quoted(&source.name), quoted(&grant.connection));
+            let (name, connection_name) = (quoted(&source.name), quoted(&grant.connection));
             let help = format!("it is on connection {}: grant it there", quoted(connection));
-            return Err(refused(format!("connection {asked} has no named source {name}"), help));
+            return Err(refused(format!("connection {connection_name} has no named source {name}"), help));
         }
     }
     Ok(())
 }
 
-/// The query as it was written, if it is one (N4).
+/// Returns the query as written, if it is valid (N4).
 fn sql(text: &str) -> Result<String> {
     match Query::parse(text, MAX_QUERY_BYTES) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(invalid(error.to_string(), "write the SQL that the name is to stand for")),
+        Err(error) => Err(invalid(error.to_string(), "write the SQL of the named source")),
     }
 }

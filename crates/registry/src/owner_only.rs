@@ -1,10 +1,10 @@
-//! Folders and files for their owner alone, whatever the umask.
+//! Folders and files that only their owner can access, whatever the umask.
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
-/// Creates the folder and the missing ones above it, each with mode 0700. A folder that is there keeps its permissions.
+/// Creates the folder and its missing parents, each with mode 0700. An existing folder keeps its permissions.
 ///
 /// # Errors
 ///
@@ -20,7 +20,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     match builder.create(path) {
-        // Another process made it meanwhile: its permissions are not ours to set.
+        // Another process created it meanwhile: keep its permissions.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
         Err(error) => Err(error),
         #[cfg(unix)]
@@ -34,7 +34,7 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 ///
-/// If there is one already, or anything else of that name.
+/// If the path already exists, as a file or anything else.
 pub fn create_file(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create_new(true);

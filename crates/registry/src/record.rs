@@ -1,4 +1,4 @@
-//! What the registry holds, as it is read: serialised with the field names that scripts rely on, never with a secret.
+//! Records of the registry, as they are read. Serialized with the field names that scripts rely on, never with a secret.
 
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -6,13 +6,13 @@ use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 use portcullis::name::Dialect;
 
-/// A data warehouse that tokens may be granted on.
+/// A connection to a data warehouse, on which tokens may have grants.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(into = "WrittenConnection")]
 pub struct Connection {
-    /// What grants call it.
+    /// The name that grants use.
     pub name: String,
-    /// How it writes identifiers.
+    /// The dialect of its identifiers.
     pub dialect: Dialect,
     /// Whether queries on it are denied whatever the grants (N8.7).
     pub named_sources_only: bool,
@@ -39,12 +39,12 @@ impl From<Connection> for WrittenConnection {
     }
 }
 
-/// A query that somebody gave a name.
+/// A stored query.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct NamedSource {
     /// The name (N5).
     pub name: String,
-    /// The connection that has it; `None`: each has.
+    /// The connection that it runs on; `None` means every connection.
     pub connection: Option<String>,
     /// Its SQL.
     pub query: String,
@@ -53,64 +53,64 @@ pub struct NamedSource {
 /// An API beyond the built-in ones (N8.5).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Api {
-    /// What tokens call it.
+    /// The name that tokens use.
     pub name: String,
-    /// The kinds of grant that it considers.
+    /// The kinds of grant that the API considers.
     pub accepts: Vec<String>,
 }
 
 /// An API access token, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Token {
-    /// What decisions and logs call it.
+    /// The id in decisions and logs.
     pub id: String,
-    /// What its owner calls it.
+    /// The name that its owner chose.
     pub name: String,
-    /// Whose it is.
+    /// The owner.
     pub owner: String,
     /// The digest of its secret.
     #[serde(skip)]
     pub digest: SecretDigest,
-    /// The APIs that it may use.
+    /// The APIs that the token may use.
     pub allowed_apis: Vec<String>,
-    /// What it may read or write.
+    /// The sources that the token may read or write.
     pub grants: Vec<Grant>,
-    /// From where it may be used; none: from anywhere.
+    /// The referers from which it may be used. An empty list allows every referer.
     pub referers: Vec<String>,
-    /// Until when.
+    /// The expiry, if any.
     #[serde(serialize_with = "instant")]
     pub expiration_date: Option<Timestamp>,
-    /// Since when, where that is known.
+    /// The time of creation, if known.
     #[serde(serialize_with = "instant")]
     pub created_at: Option<Timestamp>,
 }
 
-/// What a token may read or write on one connection.
+/// A source that a token may read or write on one connection.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Grant {
     /// The connection.
     #[serde(rename = "connection_name")]
     pub connection: String,
-    /// What kind of source.
+    /// The kind of source.
     #[serde(rename = "type", serialize_with = "kind")]
     pub kind: GrantKind,
-    /// The source as it was written.
+    /// The source as written.
     pub source: String,
 }
 
-/// How much a token was used, as far as those who decide requests have told.
+/// The usage of a token, as far as servers have recorded it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Usage {
-    /// The token.
+    /// The id of the token.
     pub token: String,
-    /// Requests allowed.
+    /// The number of allowed requests.
     pub allowed: u64,
-    /// When a request was last allowed, to the second.
+    /// The time of the last allowed request, to the second.
     #[serde(serialize_with = "at")]
     pub last_used: Timestamp,
 }
 
-/// What kind of OAuth client.
+/// The kind of an OAuth client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClientKind {
@@ -123,83 +123,83 @@ pub enum ClientKind {
 /// An OAuth client, without its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Client {
-    /// What it identifies itself by.
+    /// The id that the client presents.
     #[serde(rename = "client_id")]
     pub id: String,
-    /// What kind.
+    /// The kind.
     #[serde(rename = "type")]
     pub kind: ClientKind,
-    /// What people call it.
+    /// The title that people see.
     pub title: String,
-    /// Whose it is.
+    /// The owner.
     pub owner: String,
-    /// The digest of its secret, of a machine.
+    /// The digest of a machine's secret.
     #[serde(skip)]
     pub digest: Option<SecretDigest>,
-    /// Its URLs, of a single-page application.
+    /// The URLs of a single-page application.
     #[serde(flatten)]
     pub urls: Urls,
-    /// Since when.
+    /// The time of creation.
     #[serde(serialize_with = "at")]
     pub created_at: Timestamp,
 }
 
-/// The URLs of a single-page application, by what each is for.
+/// The URLs of a single-page application, by purpose.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Urls {
-    /// Where a login begins.
+    /// The page where a login starts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub login_uri: Option<String>,
-    /// Where a login may end.
+    /// Pages where a login may end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub callbacks: Vec<String>,
-    /// Where a logout may end.
+    /// Pages where a logout may end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logout_urls: Vec<String>,
     /// Origins that may renew a login silently.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub web_origins: Vec<String>,
-    /// Origins that may call across origins.
+    /// Origins that may make cross-origin calls.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_origins: Vec<String>,
 }
 
-/// One change that was made.
+/// One change in the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TrailEntry {
-    /// Its place, from 1, without gaps.
+    /// The position in the trail, from 1, without gaps.
     pub number: u64,
-    /// The revision that it made, alone or with others.
+    /// The revision that the change belongs to. Several entries may share one.
     pub revision: u64,
-    /// When.
+    /// The time of the change.
     #[serde(serialize_with = "at")]
     pub at: Timestamp,
-    /// Who.
+    /// The user who made it.
     pub user: String,
-    /// What was done, such as `create`.
+    /// The action, such as `create`.
     pub action: String,
-    /// To what kind of thing, such as `token`.
+    /// The kind of record, such as `token`.
     pub kind: String,
-    /// To which: its id, or a name that is one.
+    /// The id of the record, or the name that identifies it.
     pub id: String,
-    /// Whose it is; `None` for what is everybody's.
+    /// The owner of the record; `None` for a shared one.
     pub owner: Option<String>,
-    /// What it was before.
+    /// The record before the change.
     pub before: Option<serde_json::Value>,
-    /// What it was afterwards.
+    /// The record after the change.
     pub after: Option<serde_json::Value>,
 }
 
 impl Token {
-    /// Whether it can be used no more (N9.1).
+    /// Whether the token has expired (N9.1).
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expiration_date.is_some_and(|end| now >= end)
     }
 }
 
 impl ClientKind {
-    /// `spa` or `m2m`.
+    /// Returns `spa` or `m2m`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Spa => "spa",

@@ -1,28 +1,28 @@
-//! What a database has to do for the registry: keep records, in transactions. No rule of the registry lives behind this.
+//! The database interface of the registry: records in transactions. Implementations contain no rules of the registry.
 
 use super::error::Result;
 use super::record::{Api, Client, ClientKind, Connection, NamedSource, Token, TrailEntry, Usage};
 use portcullis::model::SecretDigest;
 
-/// A database that is open. Used by one thread at a time; several processes may have the same one open.
+/// An open database. Used by one thread at a time; several processes may have the same one open.
 pub(super) trait Storage: Send {
-    /// Begins to read: what is read is one revision.
+    /// Starts a read transaction, which sees one revision.
     fn read(&mut self) -> Result<Box<dyn Records + '_>>;
 
-    /// Begins to write: waits until nobody else does, and keeps others waiting. Dropped without
-    /// [`commit`](Records::commit), nothing happened.
+    /// Starts a write transaction: waits for other writers, and makes later ones wait. Dropping it without
+    /// [`commit`](Records::commit) rolls it back.
     fn write(&mut self) -> Result<Box<dyn Records + '_>>;
 
-    /// A number that is another one when another connection has committed something, usage included; cheap.
+    /// Returns a number that differs after another connection has committed anything, usage included; cheap.
     fn data_version(&mut self) -> Result<u64>;
 
-    /// Checks that the files that are open are still those that its path names.
+    /// Checks that the open files are still those that the path names.
     fn check_files(&self) -> Result<()>;
 }
 
-/// Which tokens.
+/// A selection of tokens.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Which<'a> {
+pub(super) enum TokenFilter<'a> {
     All,
     Owner(&'a str),
     Id(&'a str),
@@ -32,14 +32,14 @@ pub(super) enum Which<'a> {
     NamedSource(&'a str),
 }
 
-/// One transaction. Lists come in the order of their names or ids.
+/// One transaction. Lists are sorted by name or id.
 pub(super) trait Records {
     fn revision(&mut self) -> Result<u64>;
-    /// Adds one to the revision, and returns it.
+    /// Increments the revision, and returns it.
     fn next_revision(&mut self) -> Result<u64>;
 
     fn connections(&mut self) -> Result<Vec<Connection>>;
-    /// Adds it, or replaces the one of that name.
+    /// Inserts `connection`, or replaces the one with its name.
     fn put_connection(&mut self, connection: &Connection) -> Result<()>;
     fn remove_connection(&mut self, name: &str) -> Result<()>;
 
@@ -50,27 +50,27 @@ pub(super) trait Records {
     fn apis(&mut self) -> Result<Vec<Api>>;
     fn put_api(&mut self, api: &Api) -> Result<()>;
 
-    fn tokens(&mut self, which: Which<'_>) -> Result<Vec<Token>>;
-    /// Adds it, or replaces the one of that id with all of its grants; its usage stays.
+    fn tokens(&mut self, which: TokenFilter<'_>) -> Result<Vec<Token>>;
+    /// Inserts `token`, or replaces the one with its id and all grants; recorded usage stays.
     fn put_token(&mut self, token: &Token) -> Result<()>;
     fn remove_token(&mut self, id: &str) -> Result<()>;
 
-    /// Of each token that was ever used.
+    /// Returns the usage of each token that was ever used.
     fn usage(&mut self) -> Result<Vec<Usage>>;
-    /// Adds to the counts and moves the last use forward; what is of unknown tokens is left out.
+    /// Adds to the counts and moves the last use forward. Ignores unknown tokens.
     fn add_usage(&mut self, usage: &Usage) -> Result<()>;
 
     fn clients(&mut self, kind: ClientKind) -> Result<Vec<Client>>;
     fn put_client(&mut self, client: &Client) -> Result<()>;
     fn remove_client(&mut self, id: &str) -> Result<()>;
 
-    /// Every entry, oldest first.
+    /// Returns every trail entry, oldest first.
     fn trail(&mut self) -> Result<Vec<TrailEntry>>;
-    /// The number of the last entry; 0 if there is none.
+    /// Returns the number of the last entry; 0 if there is none.
     fn last_entry(&mut self) -> Result<u64>;
-    /// Number, kind and id of the entries behind number `last`, oldest first, `most` at most.
-    fn entries_behind(&mut self, last: u64, most: usize) -> Result<Vec<(u64, String, String)>>;
-    /// Appends `entry`, whose number is not read.
+    /// Returns number, kind and id of the entries after number `last`, oldest first, at most `max`.
+    fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>>;
+    /// Appends `entry`; the database assigns its number.
     fn append(&mut self, entry: &TrailEntry) -> Result<()>;
 
     fn commit(self: Box<Self>) -> Result<()>;

@@ -1,4 +1,4 @@
-//! Tokens: each its owner's.
+//! Tokens, each with one owner.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,63 +7,63 @@ use super::definition::{Draft, DraftGrant, document, settle};
 use super::error::{Result, did_you_mean, invalid, quoted, refused};
 use super::named_sources::check_granted;
 use super::record::{Token, TrailEntry, Usage};
-use super::storage::{Records, Which};
+use super::storage::{Records, TokenFilter};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::Timestamp;
 use portcullis::model::Expiry;
 use portcullis_document::load::Diagnostic;
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
-/// What begins every id of a token, and no name but one that is an id.
+/// The prefix of every token id. A name has it only if it is the token's own id.
 const PREFIX: &str = "tk";
 
-/// For so many seconds behind its last use a token is deleted by force only: seven days.
+/// The number of seconds after its last use in which a token is deleted only by force: seven days.
 const IN_USE: i64 = 7 * 86_400;
 
-/// A token to be made.
+/// A token to create.
 #[derive(Debug, Clone, Default)]
 pub struct NewToken {
-    /// What its owner calls it; else its id.
+    /// The name; the id by default.
     pub name: Option<String>,
-    /// The APIs that it may use (N8).
+    /// The APIs that the token may use (N8).
     pub apis: Vec<String>,
-    /// What it may read or write: a connection, and a source as N6 reads it.
+    /// The grants: a connection, and a source as N6 reads it.
     pub grants: Vec<(String, String)>,
-    /// From where it may be used (N7).
+    /// The referers from which it may be used (N7).
     pub referers: Vec<String>,
-    /// Until when: an instant, a date, or a span such as `7d` (N9.2).
+    /// The expiry: an instant, a date, or a span such as `7d` (N9.2).
     pub expiration: Option<String>,
 }
 
-/// What to change of a token. Its expiry stands: [`Registry::rotate_token`] makes a secret with another one.
+/// An edit of a token. The expiry cannot be edited: [`Registry::rotate_token`] creates a secret with a new expiry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenEdit {
     /// The new name.
     pub name: Option<String>,
-    /// The APIs in the stead of all that there were.
+    /// The new APIs, which replace all current ones.
     pub apis: Option<Vec<String>>,
     /// Grants to add: a connection, and a source as N6 reads it.
     pub add_grants: Vec<(String, String)>,
-    /// Grants to take away: a connection, and the source as it is written.
+    /// Grants to remove: a connection, and the source as written.
     pub remove_grants: Vec<(String, String)>,
-    /// The referers in the stead of all that there were.
+    /// The new referers, which replace all current ones.
     pub referers: Option<Vec<String>>,
     /// Referers to add.
     pub add_referers: Vec<String>,
-    /// Referers to take away.
+    /// Referers to remove.
     pub remove_referers: Vec<String>,
-    /// Whether it may be usable from anywhere afterwards, if it was not before.
+    /// Whether the edit may remove the last referer, after which the token is usable from anywhere.
     pub any_referer: bool,
 }
 
-/// A token that was made.
+/// A token that was created.
 #[derive(Debug)]
 pub struct Created {
     /// The token.
     pub token: Token,
-    /// Its secret: nothing else has it.
+    /// Its secret. It is stored nowhere else.
     pub secret: Secret,
-    /// What is legal but surely unintended.
+    /// Warnings about valid but probably unintended texts.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -72,23 +72,23 @@ pub struct Created {
 pub struct Rotated {
     /// The token.
     pub token: Token,
-    /// Its new secret: nothing else has it.
+    /// Its new secret. It is stored nowhere else.
     pub secret: Secret,
-    /// The old secret as a token of its own, while it is valid.
+    /// The old secret as a separate token, while it remains valid.
     pub old: Option<Token>,
 }
 
 impl Registry {
-    /// The policy by which requests are decided, as a document: every token of every user, by digest.
+    /// Returns the policy for decisions as a document: every token of every user, by digest.
     ///
     /// # Errors
     ///
     /// If the database fails.
     pub fn policy_document(&mut self) -> Result<String> {
-        document(&mut *self.storage.read()?, Which::All)
+        document(&mut *self.storage.read()?, TokenFilter::All)
     }
 
-    /// The tokens that the actor sees, by id.
+    /// Returns the tokens that the actor may see, by id.
     ///
     /// # Errors
     ///
@@ -97,16 +97,16 @@ impl Registry {
         self.storage.read()?.tokens(visible(actor))
     }
 
-    /// The token of that id, or of that name; `id:` before an id means no name.
+    /// Returns the token with the given id or name. An `id:` prefix matches ids only.
     ///
     /// # Errors
     ///
-    /// If the actor sees none or more than one, or the database fails.
+    /// If the actor may see no match or several, or the database fails.
     pub fn token(&mut self, actor: &Actor, id_or_name: &str) -> Result<Token> {
         find(&mut *self.storage.read()?, actor, id_or_name)
     }
 
-    /// How each token was used, by id; tokens that never were are left out.
+    /// Returns the usage of each token, by id. Tokens that were never used are left out.
     ///
     /// # Errors
     ///
@@ -116,12 +116,12 @@ impl Registry {
         Ok(usage.into_iter().map(|usage| (usage.token.clone(), usage)).collect())
     }
 
-    /// Adds what was counted since the last time to what is known of these tokens' use. One transaction, and no change:
-    /// the revision stays, the trail does not tell of it. Tokens that are gone are left out.
+    /// Adds a batch of usage counts to the recorded usage, in one transaction. Usage is not a change: the revision and the
+    /// trail stay as they are. Deleted tokens are ignored.
     ///
     /// # Errors
     ///
-    /// If the database fails; then nothing of the batch was recorded.
+    /// If the database fails; then nothing of the batch is recorded.
     pub fn record_usage(&mut self, batch: &[Usage]) -> Result<()> {
         let mut records = self.storage.write()?;
         for usage in batch {
@@ -130,12 +130,11 @@ impl Registry {
         records.commit()
     }
 
-    /// Makes a token of the actor's.
+    /// Creates a token that the actor owns.
     ///
     /// # Errors
     ///
-    /// If it breaks a rule (N3, N6 to N9), its name is taken, or a connection or named source that it is granted is not
-    /// there.
+    /// If it breaks a rule (N3, N6 to N9), its name is taken, or a granted connection or named source does not exist.
     pub fn create_token(&mut self, actor: &Actor, new: &NewToken) -> Result<Created> {
         let expiry = expiry(new.expiration.as_deref(), actor.now)?;
         let secret = Secret::mint(SecretKind::Token)?;
@@ -163,11 +162,12 @@ impl Registry {
         Ok(Created { token, secret, warnings })
     }
 
-    /// Changes a token: the next decision follows it. Also returns what is legal but surely unintended.
+    /// Edits a token: the next decision uses the edited token. Also returns warnings about valid but probably unintended
+    /// texts.
     ///
     /// # Errors
     ///
-    /// If the actor sees no such token, or the token would break a rule afterwards.
+    /// If the actor may see no match, or the edited token would break a rule.
     pub fn update_token(
         &mut self,
         actor: &Actor,
@@ -196,12 +196,13 @@ impl Registry {
         Ok((token, warnings))
     }
 
-    /// Gives a token a new secret, the same rights, and the same expiry unless `expiration` says otherwise (`never`: none).
-    /// Its old secret ends now, or after the `overlap`, a span such as `7d`: until then it is a token of its own.
+    /// Replaces the secret of a token. Its rights stay. Its expiry stays unless `expiration` sets another (`never`: none).
+    ///
+    /// The old secret becomes invalid now, or after `overlap`, a span such as `7d`; until then it is a separate token.
     ///
     /// # Errors
     ///
-    /// If the actor sees no such token, it has expired and no other expiry is given, or `overlap` is no span.
+    /// If the actor may see no match, the token has expired and `expiration` is not set, or `overlap` is not a span.
     pub fn rotate_token(
         &mut self,
         actor: &Actor,
@@ -224,7 +225,7 @@ impl Registry {
             Some(end) => token.expiration_date = end,
             None if expired => {
                 let message = format!("token {} has expired: so would its new secret", quoted(&before.name));
-                return Err(refused(message, "give the new one a life of its own, such as `--expiration-date 30d`"));
+                return Err(refused(message, "set an expiry for the new secret, such as `--expiration-date 30d`"));
             }
             None => {}
         }
@@ -234,7 +235,7 @@ impl Registry {
             Some(until) => {
                 let id = short_id(PREFIX)?;
                 let end = before.expiration_date.map_or(until, |end| end.min(until));
-                // Whoever used the token used this secret.
+                // The recorded use was with the old secret.
                 let usage = change.records.usage()?.into_iter().find(|usage| usage.token == before.id);
                 let old = Token { name: id.clone(), id, expiration_date: Some(end), ..before };
                 change.put("overlap", None, &old)?;
@@ -248,8 +249,8 @@ impl Registry {
         Ok(Rotated { token, secret, old })
     }
 
-    /// The tokens that earlier secrets of the token of that id are until their overlaps end ([`Registry::rotate_token`]). They
-    /// outlive it.
+    /// Returns the tokens that hold earlier secrets of the token `id` until their overlaps end
+    /// ([`Registry::rotate_token`]). They outlive the token.
     ///
     /// # Errors
     ///
@@ -270,32 +271,33 @@ impl Registry {
         Ok(tokens)
     }
 
-    /// Deletes a token: from the next decision on it is unknown. One that was used within the last seven days needs `force`.
+    /// Deletes a token: the next decision does not know it. One used within the last seven days needs `force`.
     ///
     /// # Errors
     ///
-    /// If the actor sees no such token, or it was used lately.
+    /// If the actor may see no match, or the token was used within the last seven days and `force` is not set.
     pub fn delete_token(&mut self, actor: &Actor, id_or_name: &str, force: bool) -> Result<Token> {
         let mut change = self.change(actor)?;
         let token = find(&mut *change.records, actor, id_or_name)?;
         let usage = change.records.usage()?.into_iter().find(|usage| usage.token == token.id);
         if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
-            // What is written as used in the far future was not used then.
+            // A recorded use in the far future is wrong: ignore it.
             && (actor.now.seconds() - used.seconds()).abs() < IN_USE
         {
             let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
-            return Err(refused(message, "somebody may rely on it; `--force` deletes it all the same"));
+            return Err(refused(message, "it may still be in use: `--force` deletes it anyway"));
         }
         change.remove("delete", &token)?;
         change.commit()?;
         Ok(token)
     }
 
-    /// Deletes the tokens that the actor sees and that have been expired for `older_than`, a span such as `30d`, or at all.
+    /// Deletes the expired tokens that the actor may see. With `older_than`, a span such as `30d`, only those that expired
+    /// at least that long ago.
     ///
     /// # Errors
     ///
-    /// If `older_than` is no span.
+    /// If `older_than` is not a span.
     pub fn prune_tokens(&mut self, actor: &Actor, older_than: Option<&str>) -> Result<Vec<Token>> {
         if let Some(text) = older_than {
             span(text, actor.now, "age")?;
@@ -318,7 +320,7 @@ impl Registry {
 }
 
 impl Change<'_> {
-    /// Reads a draft by the rules, and by what the registry adds: what is granted must be there.
+    /// Reads a draft by the rules of documents. Also checks that granted named sources exist.
     fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
         let (mut tokens, warnings) = settle(&mut *self.records, std::slice::from_ref(draft))?;
         let connections = self.records.connections()?;
@@ -347,24 +349,24 @@ fn subject(token: &Token) -> Subject<'_> {
     Subject { kind: "token", id: &token.id, owner: Some(&token.owner) }
 }
 
-pub(super) fn visible(actor: &Actor) -> Which<'_> {
-    if actor.all_users { Which::All } else { Which::Owner(&actor.user) }
+pub(super) fn visible(actor: &Actor) -> TokenFilter<'_> {
+    if actor.all_users { TokenFilter::All } else { TokenFilter::Owner(&actor.user) }
 }
 
 fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<Token> {
-    if secret::is_held_by(id_or_name) {
+    if secret::contains_secret(id_or_name) {
         return Err(invalid(
             "that is a secret",
-            "name the token by its id or its name: secrets do not belong into commands",
+            "name the token by its id or its name: do not put secrets in commands",
         ));
     }
     let owner = (!actor.all_users).then_some(&*actor.user);
-    // Imported ids may begin with `id:`, too.
+    // Imported ids may start with `id:`, too.
     let (id, other) = match by_id(id_or_name) {
-        Some(id) => (id, Which::Id(id_or_name)),
-        None => (id_or_name, Which::Name { owner, name: id_or_name }),
+        Some(id) => (id, TokenFilter::Id(id_or_name)),
+        None => (id_or_name, TokenFilter::Name { owner, name: id_or_name }),
     };
-    let mut found = records.tokens(Which::Id(id))?;
+    let mut found = records.tokens(TokenFilter::Id(id))?;
     found.retain(|token| actor.may(&token.owner));
     let is_id = !found.is_empty();
     let others = records.tokens(other)?;
@@ -390,46 +392,46 @@ fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<To
     }
     let known = records.tokens(visible(actor))?;
     let meant = did_you_mean(id_or_name, known.iter().flat_map(|token| [&*token.id, &*token.name]));
-    let others = if actor.all_users { "" } else { ", with `--all-users` those of other users, too" };
+    let others = if actor.all_users { "" } else { "; with `--all-users` also those of other users" };
     let help = format!("{meant}`portcullis credentials list tokens` shows them{others}");
     Err(refused(format!("there is no token {}", quoted(id_or_name)), help))
 }
 
-/// The id in a reference such as `id:tk_5h3f9w2mzq`, which means no name.
+/// Returns the id in a reference such as `id:tk_5h3f9w2mzq`, which never matches names.
 pub(super) fn by_id(reference: &str) -> Option<&str> {
     reference.strip_prefix("id:")
 }
 
-/// A reference to what has that id, whatever is called so.
+/// Returns a reference that matches the id only, whatever name is equal to it.
 pub(super) fn explicit(id: &str) -> String {
     format!("id:{id}")
 }
 
-/// A name that a user may give the token of that id: none that could be taken for another's id.
+/// Checks the name that a user gives to the token `id`: it must not look like the id of another token.
 fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
     check_text("name", name)?;
     if name.starts_with("tk_") && name != id {
-        let help = "ids begin so: choose a name that does not";
-        return Err(invalid(format!("the name {} begins with `tk_`", quoted(name)), help));
+        let help = "token ids have this prefix: choose a name without it";
+        return Err(invalid(format!("the name {} starts with `tk_`", quoted(name)), help));
     }
     if by_id(name).is_some() {
-        let help = "`id:` before an id means no name: choose a name that does not begin so";
-        return Err(invalid(format!("the name {} begins with `id:`", quoted(name)), help));
+        let help = "`id:` before an id means no name: choose a name without this prefix";
+        return Err(invalid(format!("the name {} starts with `id:`", quoted(name)), help));
     }
     Ok(name)
 }
 
 fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) -> Result<()> {
-    if records.tokens(Which::Id(name))?.iter().any(|other| other.id != id) {
+    if records.tokens(TokenFilter::Id(name))?.iter().any(|other| other.id != id) {
         let message = format!("name {} is the id of another token", quoted(name));
-        return Err(refused(message, "choose a name that means no other token"));
+        return Err(refused(message, "choose another name"));
     }
-    let taken = records.tokens(Which::Name { owner: Some(owner), name })?;
+    let taken = records.tokens(TokenFilter::Name { owner: Some(owner), name })?;
     match taken.iter().find(|other| other.id != id) {
         None => Ok(()),
         Some(other) => Err(refused(
             format!("name {} is taken by token {}", quoted(name), other.id),
-            "give each of your tokens a name of its own, or none",
+            "choose another name, or none",
         )),
     }
 }
@@ -477,12 +479,12 @@ fn edit_referers(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
     }
     if had && draft.referers.is_empty() && !edit.any_referer {
         let message = "the token would be usable from any web site: no referer would be left";
-        return Err(refused(message, "add another one, or say `--any-referer`"));
+        return Err(refused(message, "add another one, or use `--any-referer`"));
     }
     Ok(())
 }
 
-/// The end of a life that begins now (N9.2, N9.3).
+/// Returns the expiry of a token that is created now (N9.2, N9.3).
 fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
     let Some(text) = text else { return Ok(None) };
     match Expiry::at_creation(text, now) {
@@ -495,7 +497,7 @@ fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
     }
 }
 
-/// `start`, and a span such as `7d` later.
+/// Returns the instant that is the span `text`, such as `7d`, after `start`.
 fn span(text: &str, start: Timestamp, what: &str) -> Result<Timestamp> {
     match Expiry::at_creation(text, start) {
         Ok(Expiry::At(end)) if text.parse::<Timestamp>().is_err() => Ok(end),

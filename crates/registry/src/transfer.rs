@@ -1,33 +1,33 @@
-//! Registry to policy document, and back. Documents hold digests, never secrets.
+//! Export of a registry to a policy document, and import. Documents hold digests, never secrets.
 
 use super::definition::{Draft, DraftGrant, declarations, document, settled, usable};
 use super::error::{RegistryError, Result, quoted, refused, storage};
 use super::record::{Api, ClientKind, Connection, Token};
-use super::storage::{Records, Which};
+use super::storage::{Records, TokenFilter};
 use super::tokens::visible;
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::model::{Apis, GrantKind, Operation, Policy};
 use portcullis_document::definition::{self, Element, Field, Text, read};
 use portcullis_document::load::{Diagnostic, Input, LoadOptions};
 
-/// What came of an import.
+/// The result of an import.
 #[derive(Debug)]
 pub struct Imported {
-    /// The tokens that were added.
+    /// The added tokens.
     pub tokens: Vec<Token>,
-    /// The connections that were added.
+    /// The added connections.
     pub connections: Vec<Connection>,
-    /// The APIs that were added.
+    /// The added APIs.
     pub apis: Vec<Api>,
-    /// How many tokens, connections and APIs were there already, the same.
+    /// The number of tokens, connections and APIs that existed already and are equal.
     pub unchanged: usize,
-    /// What is legal but surely unintended.
+    /// Warnings about valid but probably unintended texts.
     pub warnings: Vec<Diagnostic>,
 }
 
 impl Registry {
-    /// The connections, the APIs, and the tokens that the actor sees, as a policy document: the same registry gives the same
-    /// bytes.
+    /// Returns the connections, the APIs, and the tokens that the actor may see, as a policy document. Equal registries
+    /// give equal bytes.
     ///
     /// # Errors
     ///
@@ -36,7 +36,7 @@ impl Registry {
         document(&mut *self.storage.read()?, visible(actor))
     }
 
-    /// How many named sources and clients an export leaves out: a policy document has no place for them.
+    /// Returns the numbers of named sources and clients that an export leaves out: policy documents cannot hold them.
     ///
     /// # Errors
     ///
@@ -47,19 +47,21 @@ impl Registry {
         Ok((sources, clients))
     }
 
-    /// Adds all that `input`, a policy document, holds: all of it or, where anything stands in the way, nothing. What is
-    /// there already, the same, stays. A token without an owner becomes the actor's, one without a name is called by its
-    /// id; those of other users are for administrators.
+    /// Adds the contents of `input`, a policy document: everything or, on any conflict, nothing. Equal existing records
+    /// stay as they are.
+    ///
+    /// A token without an owner becomes the actor's; a token without a name uses its id as name. Only administrators import
+    /// tokens of other users.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the document, or differs from what the registry holds.
+    /// All errors of the document, and all conflicts with the registry.
     pub fn import(&mut self, actor: &Actor, input: &Input) -> Result<Imported> {
         let options = LoadOptions { warnings: true, now: Some(actor.now), ..LoadOptions::default() };
         let mut change = self.change(actor)?;
         let (connections, apis) = (change.records.connections()?, change.records.apis()?);
         let document = read(input.text()).unwrap_or_default();
-        // What the document declares itself is compared below; the rest it may rely on.
+        // Declarations of the document are compared below; other declarations come from the registry.
         let (declared, declared_apis) =
             (names(&document.connections, |connection| &connection.name), names(&document.apis, |api| &api.name));
         let others: Vec<_> = connections.iter().filter(|known| !declared.contains(&&*known.name)).cloned().collect();
@@ -91,25 +93,25 @@ impl Registry {
             match apis.iter().find(|known| known.name == api.name) {
                 None => imported.apis.push(api),
                 Some(_) if !is_declared => {}
-                // Both are written in the order of the kinds.
+                // Both sides list the kinds in the same order.
                 Some(known) if *known == api => imported.unchanged += 1,
                 Some(_) => conflicts.push(format!("API {} accepts other kinds of grant", quoted(&api.name))),
             }
         }
         change.declare(&imported)?;
-        // Each is compared with those before it, too: two of the document may come to the same owner and name.
+        // Tokens are also compared with earlier ones of the document: two may have the same owner and name.
         for token in tokens(actor, &document, &policy)? {
-            match standing(&mut *change.records, actor, &token)? {
-                Standing::New => {
+            match compare(&mut *change.records, actor, &token)? {
+                Comparison::New => {
                     change.put("import", None, &token)?;
                     imported.tokens.push(token);
                 }
-                Standing::Same => imported.unchanged += 1,
-                Standing::Conflict(conflict) => conflicts.push(conflict),
+                Comparison::Same => imported.unchanged += 1,
+                Comparison::Conflict(conflict) => conflicts.push(conflict),
             }
         }
         if !conflicts.is_empty() {
-            let help = "nothing was imported: change the document, or what it differs from";
+            let help = "nothing was imported: change the document or the registry";
             return Err(refused(conflicts.join("; "), help));
         }
         change.commit()?;
@@ -118,7 +120,7 @@ impl Registry {
 }
 
 impl Change<'_> {
-    /// Adds what tokens need to be there.
+    /// Adds the connections and APIs that the tokens need.
     fn declare(&mut self, imported: &Imported) -> Result<()> {
         for connection in &imported.connections {
             self.records.put_connection(connection)?;
@@ -133,24 +135,25 @@ impl Change<'_> {
     }
 }
 
-/// The names of what a document declares.
+/// Returns the names that a document declares.
 fn names<'d, T>(list: &'d Field<Vec<Element<T>>>, name: impl Fn(&'d T) -> &'d Field<Text<'d>>) -> Vec<&'d str> {
     let list = list.found().map(Vec::as_slice).unwrap_or_default();
     list.iter().filter_map(|element| name(element.found()?).found().map(|name| &**name)).collect()
 }
 
-/// The tokens of `document`, which was read as `policy`: texts as they are written, all else as it was understood.
+/// Returns the tokens of `document`, which was read as `policy`: texts as written, everything else as parsed.
 fn tokens(actor: &Actor, document: &definition::Document<'_>, policy: &Policy) -> Result<Vec<Token>> {
-    let written = document.tokens.found().into_iter().flat_map(definition::Tokens::iter);
-    let written = written.filter_map(|element| if let Element::Found(token) = element { Some(token) } else { None });
+    let as_written = document.tokens.found().into_iter().flat_map(definition::Tokens::iter);
+    let as_written =
+        as_written.filter_map(|element| if let Element::Found(token) = element { Some(token) } else { None });
     let text = |text: &Text<'_>| text.clone().into_owned();
     let texts = |field: &Field<Vec<Element<Text<'_>>>>| {
         let list = field.found().map(Vec::as_slice).unwrap_or_default();
         list.iter().filter_map(Element::found).map(text).collect::<Vec<_>>()
     };
     let mut tokens = Vec::new();
-    for (written, understood) in written.zip(policy.tokens()) {
-        let grants = written.grants.found().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Element::found);
+    for (as_written, understood) in as_written.zip(policy.tokens()) {
+        let grants = as_written.grants.found().map(Vec::as_slice).unwrap_or_default().iter().filter_map(Element::found);
         // A grant of all sources may leave its source out.
         let grant = |grant: &definition::Grant<'_>| DraftGrant {
             connection_name: String::new(),
@@ -163,9 +166,9 @@ fn tokens(actor: &Actor, document: &definition::Document<'_>, policy: &Policy) -
             owner: understood.owner().filter(|owner| !owner.is_empty()).unwrap_or(&actor.user).to_owned(),
             id,
             token_sha256: String::new(),
-            allowed_apis: texts(&written.allowed_apis),
+            allowed_apis: texts(&as_written.allowed_apis),
             grants: grants.map(grant).collect(),
-            referers: texts(&written.referers),
+            referers: texts(&as_written.referers),
             expiration_date: None,
             created_at: None,
         };
@@ -188,30 +191,36 @@ fn misread() -> RegistryError {
     storage("the document was read in two ways", "nothing was imported")
 }
 
-/// How a token stands to those that are there.
-enum Standing {
+/// The result of comparing a token with the existing ones.
+enum Comparison {
     New,
     Same,
     Conflict(String),
 }
 
-fn standing(records: &mut dyn Records, actor: &Actor, token: &Token) -> Result<Standing> {
+fn compare(records: &mut dyn Records, actor: &Actor, token: &Token) -> Result<Comparison> {
     let id = quoted(&token.id);
     if !actor.may(&token.owner) {
         let owner = quoted(&token.owner);
-        return Ok(Standing::Conflict(format!("token {id} is of {owner}: `--all-users` imports those of others")));
+        return Ok(Comparison::Conflict(format!(
+            "token {id} is of {owner}: `--all-users` imports tokens of other users"
+        )));
     }
-    let mut known = records.tokens(Which::Id(&token.id))?;
+    let mut known = records.tokens(TokenFilter::Id(&token.id))?;
     if let Some(known) = known.pop() {
-        return Ok(if known == *token { Standing::Same } else { Standing::Conflict(format!("token {id} differs")) });
+        return Ok(if known == *token {
+            Comparison::Same
+        } else {
+            Comparison::Conflict(format!("token {id} differs"))
+        });
     }
-    if let Some(known) = records.tokens(Which::Digest(&token.digest))?.first() {
-        return Ok(Standing::Conflict(format!("the secret of token {id} is that of {}", quoted(&known.id))));
+    if let Some(known) = records.tokens(TokenFilter::Digest(&token.digest))?.first() {
+        return Ok(Comparison::Conflict(format!("the secret of token {id} is that of {}", quoted(&known.id))));
     }
-    let name = Which::Name { owner: Some(&token.owner), name: &token.name };
+    let name = TokenFilter::Name { owner: Some(&token.owner), name: &token.name };
     if let Some(known) = records.tokens(name)?.first() {
         let name = quoted(&token.name);
-        return Ok(Standing::Conflict(format!("name {name} of token {id} is that of {}", quoted(&known.id))));
+        return Ok(Comparison::Conflict(format!("name {name} of token {id} is that of {}", quoted(&known.id))));
     }
-    Ok(Standing::New)
+    Ok(Comparison::New)
 }

@@ -1,8 +1,8 @@
-//! Secrets that Portcullis generates: how to generate one and how to recognise one. Nothing here stores anything.
+//! Secrets that Portcullis generates: generation and recognition. Nothing here stores a secret.
 //!
-//! A secret is a prefix that names its kind, 32 characters of base-62 randomness from the operating system (190.5 bits),
-//! and six base-62 characters of a CRC-32 over the text before them. A scanner finds candidates with [`REGEX`] and
-//! confirms them with the check, offline.
+//! A secret has three parts: a prefix that names its kind, 32 characters of base-62 randomness from the operating system
+//! (190.5 bits), and six base-62 characters with the CRC-32 of the preceding text. A scanner finds candidates with
+//! [`REGEX`] and rejects false ones offline by their checksum.
 //!
 //! ```
 //! use portcullis_secret::{Secret, SecretKind, recognise};
@@ -20,28 +20,28 @@ use std::fmt;
 
 use portcullis::model::SecretDigest;
 
-/// The operating system gives no randomness, so no secret can be generated.
+/// Why no secret can be generated: the operating system provides no randomness.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the operating system gives no randomness: {0}")]
 pub struct RandomnessError(String);
 
 type Result<T> = std::result::Result<T, RandomnessError>;
 
-/// What every secret looks like, for scanners.
+/// A regular expression for scanners, which matches every secret.
 pub const REGEX: &str = r"\bpcl_(tk|m2m)_[0-9A-Za-z]{38}\b";
 
-/// The random characters: 32 · log₂ 62 = 190.5 bits.
+/// The number of random characters: 32 · log₂ 62 = 190.5 bits.
 const RANDOM: usize = 32;
 
-/// The characters of the check: 62⁶ > 2³².
+/// The number of checksum characters: 62⁶ > 2³².
 const CHECK: usize = 6;
 
 const DIGITS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// The characters of short ids, all of which are told apart by eye: five bits each.
+/// The alphabet of short ids, without characters that look alike: five bits each.
 const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
-/// What a secret opens.
+/// The kind of credential that a secret belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SecretKind {
     /// An API access token.
@@ -50,7 +50,7 @@ pub enum SecretKind {
     Client,
 }
 
-/// A secret that was just made. It is shown once; its `Debug` does not show it.
+/// A new secret. Show it once; its `Debug` output masks it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret {
     text: String,
@@ -60,7 +60,7 @@ pub struct Secret {
 impl SecretKind {
     const ALL: [Self; 2] = [Self::Token, Self::Client];
 
-    /// What a secret of this kind begins with.
+    /// Returns the prefix of this kind's secrets.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Token => "pcl_tk_",
@@ -70,11 +70,11 @@ impl SecretKind {
 }
 
 impl Secret {
-    /// Makes a secret of the operating system's randomness.
+    /// Mints a secret from the operating system's randomness.
     ///
     /// # Errors
     ///
-    /// If the operating system gives none.
+    /// If the operating system provides no randomness.
     pub fn mint(kind: SecretKind) -> Result<Self> {
         let mut text = String::from(kind.prefix());
         text.push_str(&random(DIGITS, RANDOM)?);
@@ -82,12 +82,12 @@ impl Secret {
         Ok(Self { text, kind })
     }
 
-    /// The secret itself, to be shown once.
+    /// Returns the secret itself, to be shown once.
     pub fn expose(&self) -> &str {
         &self.text
     }
 
-    /// What is stored of it.
+    /// Returns the digest, which is stored instead of the secret.
     pub fn digest(&self) -> SecretDigest {
         SecretDigest::of(&self.text)
     }
@@ -99,7 +99,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// What kind of secret `text` is: of the right form, with the right check; `None` for anything else.
+/// Returns the kind of the secret `text`; `None` if its form or checksum is wrong.
 pub fn recognise(text: &str) -> Option<SecretKind> {
     let kind = SecretKind::ALL.into_iter().find(|kind| text.starts_with(kind.prefix()))?;
     let body = text.strip_prefix(kind.prefix())?;
@@ -111,7 +111,7 @@ pub fn recognise(text: &str) -> Option<SecretKind> {
 }
 
 /// Whether `text` contains a secret. Linear in its length.
-pub fn is_held_by(text: &str) -> bool {
+pub fn contains_secret(text: &str) -> bool {
     let at = |kind: SecretKind| {
         text.match_indices(kind.prefix()).any(|(start, prefix)| {
             text.get(start..start + prefix.len() + RANDOM + CHECK).is_some_and(|text| recognise(text).is_some())
@@ -120,16 +120,16 @@ pub fn is_held_by(text: &str) -> bool {
     SecretKind::ALL.into_iter().any(at)
 }
 
-/// A prefix and ten random letters and digits: 50 bits, to tell things apart, not to keep them secret.
+/// Returns `prefix` and ten random letters and digits: 50 bits, enough for unique ids but not for secrets.
 ///
 /// # Errors
 ///
-/// If the operating system gives no randomness.
+/// If the operating system provides no randomness.
 pub fn short_id(prefix: &str) -> Result<String> {
     Ok(format!("{prefix}_{}", random(LETTERS, 10)?))
 }
 
-/// `count` characters of `alphabet`, each as likely as any other: random bits that stand for none are thrown away.
+/// Returns `count` uniformly random characters of `alphabet`. Random bits beyond the alphabet are discarded.
 fn random(alphabet: &[u8], count: usize) -> Result<String> {
     let mask = u8::try_from(alphabet.len().next_power_of_two() - 1).unwrap_or(u8::MAX);
     let mut text = String::with_capacity(count);
@@ -142,7 +142,7 @@ fn random(alphabet: &[u8], count: usize) -> Result<String> {
     Ok(text)
 }
 
-/// The CRC-32 of `text` in base 62, the most significant digit first.
+/// Returns the CRC-32 of `text` in base 62, the most significant digit first.
 fn check(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes()) as usize;
     let mut digits = [b'0'; CHECK];
@@ -164,7 +164,7 @@ mod tests {
             let secret = Secret::mint(kind).unwrap();
             let text = secret.expose();
             assert_eq!(recognise(text), Some(kind));
-            assert!(is_held_by(&format!("curl -H 'Authorization: Bearer {text}'")));
+            assert!(contains_secret(&format!("curl -H 'Authorization: Bearer {text}'")));
             assert_eq!(regex.find(&format!("key={text};")).map(|found| found.as_str()), Some(text));
             for at in 0..text.len() {
                 let mut changed = text.as_bytes().to_vec();
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// The format is an interface: this very text stays a token.
+    /// Tokens in use must remain valid: this exact text is a token.
     #[test]
     fn the_format_stands_still() {
         let text = "pcl_tk_0123456789ABCDEFGHIJKLMNOPQRSTUV";
@@ -185,13 +185,13 @@ mod tests {
         }
     }
 
-    /// A bias towards some characters would show: each of 62 is expected 1,600 times, with a standard deviation of 40.
+    /// Detects a bias towards some characters: each of 62 is expected 1,600 times, with a standard deviation of 40.
     #[test]
     fn every_character_is_as_likely_as_any_other() {
         let text = random(DIGITS, 62 * 1600).unwrap();
         for digit in DIGITS {
             let count = text.bytes().filter(|byte| byte == digit).count();
-            assert!((1300..1900).contains(&count), "{} stands {count} times", char::from(*digit));
+            assert!((1300..1900).contains(&count), "{} occurs {count} times", char::from(*digit));
         }
     }
 }

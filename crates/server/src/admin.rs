@@ -1,4 +1,4 @@
-//! The endpoints for administration. They tell of the policy: for operators only.
+//! The admin endpoints. They expose policy details: for operators only.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,15 +17,15 @@ use super::metrics::CONTENT_TYPE as METRICS;
 use super::operations::Readiness;
 use portcullis_http::answer::{failure, json};
 
-/// What only administrators see.
+/// The state of the admin endpoints.
 #[derive(Debug, Clone)]
 pub(super) struct Admin {
     pub(super) shared: Arc<Shared>,
-    /// What gateways pass.
+    /// The gate of the decision listener.
     pub(super) gate: Gate,
-    /// What operators pass.
+    /// The gate of the admin listener.
     pub(super) own: Gate,
-    /// Set when the server begins to stop.
+    /// Set when the server starts to drain.
     pub(super) draining: Arc<AtomicBool>,
 }
 
@@ -45,7 +45,7 @@ struct SnapshotInfo {
     connections: Vec<String>,
 }
 
-/// All endpoints for administration.
+/// Returns all admin endpoints.
 pub(super) fn router(admin: Admin, sites: Arc<Sites>) -> Router {
     let shared = Arc::clone(&admin.shared);
     Router::new()
@@ -62,7 +62,7 @@ pub(super) fn router(admin: Admin, sites: Arc<Sites>) -> Router {
 }
 
 async fn nothing() -> Response {
-    failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path")
+    failure(StatusCode::NOT_FOUND, "not_found", "no endpoint has this path")
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
@@ -70,7 +70,7 @@ async fn ready(State(admin): State<Admin>) -> Response {
     let mut readiness = admin.shared.authority.operations().readiness();
     readiness.ready &= !draining;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    told(status, &Ready { readiness, draining })
+    json_response(status, &Ready { readiness, draining })
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
@@ -83,7 +83,7 @@ async fn metrics(State(admin): State<Admin>) -> Response {
 
 async fn shadow(State(admin): State<Admin>) -> Response {
     match admin.shared.authority.operations().shadow() {
-        Some(report) => told(StatusCode::OK, &report),
+        Some(report) => json_response(StatusCode::OK, &report),
         None => {
             failure(StatusCode::NOT_FOUND, "no_shadow_policy", "there is no shadow policy: name one with `--shadow`")
         }
@@ -103,10 +103,10 @@ async fn snapshot(State(admin): State<Admin>) -> Response {
         bytes: report.bytes(),
         connections: snapshot.connections().map(|connection| connection.name().to_owned()).collect(),
     };
-    told(StatusCode::OK, &info)
+    json_response(StatusCode::OK, &info)
 }
 
-fn told(status: StatusCode, answer: &impl Serialize) -> Response {
+fn json_response(status: StatusCode, answer: &impl Serialize) -> Response {
     match serde_json::to_string(answer) {
         Ok(text) => json(status, text),
         Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),

@@ -1,4 +1,4 @@
-//! Bodies that are counted while they are in memory: those that arrive, and those that wait to be read.
+//! Bodies whose bytes are counted while they are in memory: of arriving requests, and of unread responses.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use hyper::body::Incoming;
 
 use super::connection::{Active, Connection, Ending, Waiting};
 
-/// What an answer that waits costs beside its bytes.
+/// The memory of an unread response in addition to its body, in bytes.
 const ANSWER: usize = 4096;
 
-/// The bytes of a request's body. Dropped, they are given back.
+/// The bytes of a request's body. Dropping it returns them to the budget.
 #[derive(Debug)]
 pub(super) struct Charge {
     connection: Arc<Connection>,
@@ -26,7 +26,7 @@ pub(super) struct Charge {
 }
 
 impl Charge {
-    /// Whether there was no room for the body.
+    /// Whether the budget had no room for the body.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.load(Relaxed)
     }
@@ -38,14 +38,14 @@ impl Drop for Charge {
     }
 }
 
-/// A body that arrives.
+/// The body of an arriving request.
 #[derive(Debug)]
 struct Arriving {
     body: Incoming,
     charge: Arc<Charge>,
 }
 
-/// A body for a handler, whose bytes are charged to `connection` as they arrive.
+/// Returns a body for a handler, whose bytes are charged to `connection` as they arrive.
 pub(super) fn arriving(body: Incoming, connection: &Arc<Connection>) -> (Body, Option<Arc<Charge>>) {
     if body.is_end_stream() {
         return (Body::empty(), None);
@@ -86,13 +86,13 @@ impl HttpBody for Arriving {
     }
 }
 
-/// A body that waits to be read.
+/// The body of an unread response.
 struct Leaving {
     body: Body,
     waiting: Arc<Waiting>,
 }
 
-/// Bytes of such a body, wherever they are: counted until the last reference to them is gone.
+/// Bytes of a response's body: counted until the last reference to them is dropped, wherever it is.
 struct Held {
     bytes: Bytes,
     _waiting: Arc<Waiting>,
@@ -104,7 +104,7 @@ impl AsRef<[u8]> for Held {
     }
 }
 
-/// The response with a body that counts until it was read; `None` if there is no room for it.
+/// Returns the response with a body that is counted until it was read; `None` if the budget has no room for it.
 pub(super) fn leaving(response: Response, active: Active, ending: Ending) -> Option<Response> {
     if response.body().is_end_stream() {
         return Some(response);

@@ -1,7 +1,7 @@
-//! One connection: what it holds, and when it is closed because its client does not go on.
+//! One connection: the bytes that it holds, and when it is closed because its client has stalled.
 //!
-//! The hot path only sets marks. Time is counted in ticks of the connection's own task, so that no request reads a clock or
-//! arms a timer.
+//! The hot path only sets marks. A task of the connection counts time in ticks, so that no request reads a clock or arms
+//! a timer.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -28,40 +28,40 @@ use super::watched::Watched;
 pub(super) struct Connection {
     /// The number of the current tick.
     tick: AtomicU32,
-    /// The tick in which something started to arrive that is incomplete; or [`NEVER`].
+    /// The tick in which the incomplete message started to arrive; or [`NEVER`].
     incomplete_since: AtomicU32,
     /// The tick in which the client stopped taking bytes; or [`NEVER`].
     blocked_since: AtomicU32,
-    /// Requests that are being answered, and answers that wait to be read.
+    /// The number of requests in progress and of unread responses.
     active: AtomicUsize,
-    /// Whether there was a request since this was last looked at.
+    /// Whether a request arrived since the last check.
     used: AtomicBool,
-    /// Answers that wait to be read, by the tick in which they were made.
+    /// The numbers of unread responses, by the tick in which they were made.
     waiting: [AtomicUsize; SLOTS],
-    /// Bytes of bodies that are held.
+    /// The bytes of bodies in memory.
     budget: Budget,
     open: OpenConnection,
 }
 
 const NEVER: u32 = u32::MAX;
 
-/// Ticks in the time that a request and its answer have.
+/// The number of ticks in the time limit of a request and of its response.
 const TICKS: u32 = 4;
 
-/// In this many ticks the whole time has passed for certain.
+/// After this number of ticks, the whole time limit has certainly passed.
 const TOO_OLD: u32 = TICKS + 1;
 
-/// More than [`TOO_OLD`]: no answer is older.
+/// The number of slots: more than [`TOO_OLD`], the maximum age of a response.
 const SLOTS: usize = 8;
 
-/// Why a connection is closed although its client has not closed it.
+/// Why the server closes a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// There was no request.
+    /// No request arrived.
     Idle,
-    /// A request did not arrive.
+    /// A request did not arrive completely.
     Incomplete,
-    /// An answer was not read.
+    /// A response was not read.
     Unread,
 }
 
@@ -75,16 +75,16 @@ impl Cause {
     }
 }
 
-/// The time that connections have.
+/// The time limits of connections.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Times {
-    /// For the headers of a request; and for reading an answer.
+    /// The limit for the headers of a request, and for reading a response.
     pub(super) request: Duration,
-    /// Between requests.
+    /// The limit between requests.
     pub(super) idle: Duration,
 }
 
-/// What every connection of a listener is served with.
+/// The state that all connections of a listener share.
 #[derive(Clone)]
 pub(super) struct Serving {
     pub(super) http: Builder<TokioExecutor>,
@@ -110,7 +110,7 @@ impl Connection {
         })
     }
 
-    /// Bytes of HTTP/1 came: the start of a request, unless one is being answered.
+    /// Marks that bytes of HTTP/1 arrived: the start of a request, unless a request is in progress.
     pub(super) fn bytes_came(&self) {
         if self.active.load(Relaxed) == 0 {
             self.is_incomplete();
@@ -139,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// A request has arrived up to its body. It is active until what is returned is dropped.
+    /// Marks that a request has arrived, except for its body. It is active until the returned guard is dropped.
     pub(super) fn activate(self: &Arc<Self>, is_http2: bool) -> Active {
         self.used.store(true, Relaxed);
         self.active.fetch_add(1, Relaxed);
@@ -149,7 +149,7 @@ impl Connection {
         Active(Arc::clone(self))
     }
 
-    /// Takes `bytes` from the budgets of the connection and of its listener; `false` if either has not as many.
+    /// Takes `bytes` from the budgets of the connection and of its listener; `false` if either has fewer left.
     pub(super) fn take(&self, bytes: usize) -> bool {
         if !self.budget.take(bytes) {
             return false;
@@ -166,7 +166,7 @@ impl Connection {
         self.open.gate().budget().give_back(bytes);
     }
 
-    /// The next tick; whether the client has had too much time.
+    /// Advances to the next tick; returns why the connection must be closed, if it must.
     fn next_tick(&self) -> Option<Cause> {
         let now = self.tick.load(Relaxed).wrapping_add(1) % NEVER;
         self.tick.store(now, Relaxed);
@@ -188,13 +188,13 @@ impl Connection {
         self.waiting.get(tick as usize % SLOTS).unwrap_or(first)
     }
 
-    /// Whether there was no request since the last look.
+    /// Whether no request arrived since the last check.
     fn is_unused(&self) -> bool {
         !self.used.swap(false, Relaxed) && self.active.load(Relaxed) == 0
     }
 }
 
-/// A request that is being answered, or an answer that waits.
+/// A request in progress, or an unread response.
 #[derive(Debug)]
 pub(super) struct Active(Arc<Connection>);
 
@@ -211,26 +211,26 @@ impl Drop for Active {
     }
 }
 
-/// An answer that waits to be read. Dropped when its last byte was handed to the system.
+/// A response that the client has not read yet. Dropped after its last byte was passed to the system.
 #[derive(Debug)]
 pub(super) struct Waiting {
     active: Active,
-    /// The tick in which it was made; `None` for an answer without an end.
+    /// The tick in which it was made; `None` for an endless response.
     tick: Option<u32>,
     bytes: usize,
 }
 
-/// Whether an answer ends by itself.
+/// Whether a response ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// It is made as a whole.
+    /// The response is complete when it is sent.
     Whole,
-    /// It is a subscription, which goes on for as long as its client wants.
+    /// The response is a subscription, which lasts as long as its client wants.
     Endless,
 }
 
 impl Waiting {
-    /// An answer of `bytes`; `None` if the budgets have not as many.
+    /// Reserves `bytes` for a response; `None` if the budgets have fewer left.
     pub(super) fn new(active: Active, bytes: usize, ending: Ending) -> Option<Self> {
         let connection = active.connection();
         if !connection.take(bytes) {
@@ -255,7 +255,7 @@ impl Drop for Waiting {
 }
 
 impl Serving {
-    /// Answers the requests that come by `stream`, until the client or the server ends the connection.
+    /// Answers the requests on `stream`, until the client or the server ends the connection.
     pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         mut self,
         stream: S,
@@ -292,12 +292,12 @@ impl Serving {
                     match unused {
                         0 | 1 => {}
                         2 if !is_ending => {
-                            // A client that is just asking learns by this that it has to ask on another connection.
+                            // A client that sends a request now learns from this to use another connection.
                             is_ending = true;
                             self.gate.closed(Cause::Idle);
                             exchange.as_mut().graceful_shutdown();
                         }
-                        // It does not even say goodbye.
+                        // The client did not react to the shutdown either.
                         _ => return,
                     }
                 }
@@ -314,7 +314,7 @@ fn ticks_of_idle(idle: Duration) -> tokio::time::Interval {
 
 fn ticks(period: Duration) -> tokio::time::Interval {
     let mut ticks = interval(period.clamp(Duration::from_millis(1), Duration::from_hours(1)));
-    // After a pause of the whole process nobody is too late.
+    // After a pause of the whole process no client is late.
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
 }

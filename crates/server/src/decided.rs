@@ -1,67 +1,67 @@
-//! One request that was decided: what metrics, the decision log and the shadow policy are told of.
+//! One decided request, as metrics, the decision log and the shadow policy receive it.
 
 use std::time::Duration;
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Request};
 
-/// One request that was decided. Borrows everything; holds the client's secret only where `request` does.
+/// One decided request. Borrows everything; holds the client's secret only in `request`.
 #[derive(Debug, Clone, Copy)]
 pub struct Decided<'a> {
-    /// When it was decided, by the system's clock.
+    /// The time of the decision, by the system's clock.
     pub at: Timestamp,
-    /// The instant that the caller asked about, where that is not the present.
+    /// The instant that the caller named, unless the decision is about the present.
     pub evaluated_at: Option<Timestamp>,
-    /// What identifies the request to who asked.
+    /// The ids by which the caller knows the request.
     pub ids: Ids<'a>,
     /// The generation that decided.
     pub generation: u64,
-    /// The id of the presented token, where it is known, of denials, too.
+    /// The id of the presented token, if known. Denials have it, too.
     pub token_id: Option<&'a str>,
-    /// What was asked; `None` where that was not understood.
+    /// The request; `None` if it was not understood.
     pub request: Option<&'a Request<'a>>,
-    /// The answer.
+    /// The decision.
     pub decision: &'a Decision<'a>,
-    /// How long it took.
+    /// The duration of the decision.
     pub took: Duration,
 }
 
 impl Decided<'_> {
-    /// The instant that the decision is about.
+    /// Returns the instant that the decision is about.
     pub fn instant(&self) -> Timestamp {
         self.evaluated_at.unwrap_or(self.at)
     }
 }
 
-/// A preflight, about which no token decides, and what became of it.
+/// A preflight, which no token decides, and its result.
 #[derive(Debug, Clone, Copy)]
 pub struct PreflightSeen<'a> {
-    /// When it came.
+    /// The time of its arrival.
     pub at: Timestamp,
-    /// What identifies it to who asked.
+    /// The ids by which the caller knows it.
     pub ids: Ids<'a>,
     /// The generation that was active.
     pub generation: u64,
-    /// What became of it.
+    /// The result.
     pub end: PreflightEnd,
 }
 
-/// What became of a preflight.
+/// The result of a preflight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PreflightEnd {
-    /// It passed to the upstream.
+    /// It was passed to the upstream.
     Passed,
-    /// It was answered instead of the upstream.
+    /// It was answered without the upstream.
     Answered,
     /// It was refused.
     Refused,
 }
 
 impl PreflightEnd {
-    /// All of them.
+    /// Every result.
     pub const ALL: [Self; 3] = [Self::Passed, Self::Answered, Self::Refused];
 
-    /// The name in the decision log and in metrics.
+    /// Returns the name in the decision log and in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -71,17 +71,17 @@ impl PreflightEnd {
     }
 }
 
-/// What identifies a request to who asked.
+/// The ids by which the caller knows a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Ids<'a> {
-    /// The request's own id: `X-Request-ID`.
+    /// The id of the request: `X-Request-ID`.
     pub request: Option<&'a str>,
-    /// The id of the trace that it belongs to, 32 hexadecimal digits (W3C Trace Context).
+    /// The id of the trace that the request belongs to, 32 hexadecimal digits (W3C Trace Context).
     pub trace: Option<&'a str>,
 }
 
 impl<'a> Ids<'a> {
-    /// The request's own id, or else its trace's.
+    /// Returns the id of the request or, without one, the id of its trace.
     pub fn either(&self) -> Option<&'a str> {
         self.request.or(self.trace)
     }

@@ -1,9 +1,9 @@
-//! File descriptors: the limit of the process, and how many of them connections may take.
+//! File descriptors: the limit of the process, and the share that connections may take.
 
-/// Descriptors that no connection takes: for the policy and its state, logs, the registry and the runtime.
+/// The number of descriptors reserved for the policy and its state, logs, the registry and the runtime.
 pub const RESERVED: u64 = 64;
 
-/// Listeners, each of which has its own limit of connections.
+/// The number of listeners, each with its own limit of connections.
 const LISTENERS: u64 = 2;
 
 /// Raises the limit of file descriptors as far as the system allows, and returns it; `None` where the system has no limit.
@@ -13,7 +13,7 @@ pub fn raise_limit() -> Option<u64> {
     limit.ok().filter(|limit| *limit != rlimit::INFINITY)
 }
 
-/// The maximum number of connections of one listener that leaves [`RESERVED`] of `limit` descriptors free.
+/// Returns the maximum number of connections of one listener that leaves [`RESERVED`] of `limit` descriptors free.
 ///
 /// ```
 /// use portcullis_server::descriptors::max_connections;
@@ -22,11 +22,11 @@ pub fn raise_limit() -> Option<u64> {
 /// assert_eq!(max_connections(None), usize::MAX);
 /// ```
 pub fn max_connections(limit: Option<u64>) -> usize {
-    let most = limit.map(|limit| limit.saturating_sub(RESERVED) / LISTENERS);
-    most.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX)
+    let max = limit.map(|limit| limit.saturating_sub(RESERVED) / LISTENERS);
+    max.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX)
 }
 
-/// The number of descriptors that so many connections of each listener need.
+/// Returns the number of descriptors that `connections` on each listener need.
 pub fn needed(connections: usize) -> u64 {
     u64::try_from(connections).unwrap_or(u64::MAX).saturating_mul(LISTENERS).saturating_add(RESERVED)
 }

@@ -15,23 +15,23 @@ use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use envoy_types::pb::google::rpc;
 use tonic::{Code, Request, Response, Status};
 
-use super::http::{Shared, told_by};
+use super::http::{Shared, ids_by};
 use portcullis_http::answer::{Denial, GENERATION, Outcome, TOKEN_ID, Verdict};
 use portcullis_http::gateway::{Body, Headers, HttpRequest};
 
-/// The service.
+/// The authorization service.
 #[derive(Debug)]
 pub(super) struct Checks {
     shared: Arc<Shared>,
 }
 
-/// The service over `shared`.
+/// Creates the service over `shared`.
 pub(super) fn service(shared: Arc<Shared>) -> AuthorizationServer<Checks> {
     let bytes = shared.body_bytes.saturating_add(MESSAGE);
     AuthorizationServer::new(Checks { shared }).max_decoding_message_size(bytes)
 }
 
-/// What a check may hold beside the body, in bytes.
+/// The limit of a check without its body, in bytes.
 const MESSAGE: usize = 256 * 1024;
 
 #[tonic::async_trait]
@@ -43,10 +43,10 @@ impl Authorization for Checks {
         };
         self.shared.authority.operations().room().await;
         let headers = Received(&http);
-        let mut ids = told_by(|name| headers.find(name));
+        let mut ids = ids_by(|name| headers.find(name));
         ids.request = ids.request.or(Some(&*http.id).filter(|id| !id.is_empty() && id.len() <= 128));
-        let asked = HttpRequest { method: &http.method, target: &http.path, headers: &headers, body: body(&http) };
-        let verdict = self.shared.authority.ask(&asked, ids, &self.shared.answers.cors);
+        let request = HttpRequest { method: &http.method, target: &http.path, headers: &headers, body: body(&http) };
+        let verdict = self.shared.authority.ask(&request, ids, &self.shared.answers.cors);
         let origin = headers.find(ORIGIN.as_str()).and_then(|origin| HeaderValue::from_str(origin).ok());
         Ok(Response::new(self.answer(&verdict, origin.as_ref())))
     }
@@ -67,8 +67,8 @@ impl Checks {
         let headers: Vec<_> = headers.collect();
         let (code, response) = match &verdict.outcome {
             Outcome::Allow { .. } | Outcome::Pass => {
-                // Ours replace the client's; those that we do not send must not come from the client. Envoy removes after
-                // it has set, so that no name may be in both.
+                // Our headers replace the client's; a header that we do not set must not come from the client. Envoy removes after it
+                // sets, so no name may be in both lists.
                 let is_set = |name: &str| headers.iter().filter_map(|it| it.header.as_ref()).any(|it| it.key == name);
                 let own = [TOKEN_ID, GENERATION];
                 let removed = own.iter().map(|name| name.as_str().to_owned()).filter(|name| !is_set(name)).collect();
@@ -96,11 +96,11 @@ impl Checks {
     }
 }
 
-/// What access logs can show.
+/// Returns the metadata that access logs can show.
 fn metadata(verdict: &Verdict) -> Struct {
     let value = |kind| Value { kind: Some(kind) };
     let text = |text: &str| value(Kind::StringValue(text.to_owned()));
-    #[expect(clippy::cast_precision_loss, reason = "every number of a protobuf struct is such a one")]
+    #[expect(clippy::cast_precision_loss, reason = "a protobuf struct stores every number as a double")]
     let number = |number: u64| value(Kind::NumberValue(number as f64));
     let mut fields = vec![("generation", number(verdict.generation))];
     fields.extend(verdict.token_id.as_deref().map(|id| ("token_id", text(id))));
@@ -118,16 +118,16 @@ fn metadata(verdict: &Verdict) -> Struct {
     Struct { fields: fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect() }
 }
 
-/// The body, where all of it is there. An empty one may be one that Envoy was not told to pass on.
+/// Returns the body if it is complete. An empty one may be one that Envoy is not configured to pass on.
 fn body(http: &EnvoyRequest) -> Body<'_> {
     let body = if http.raw_body.is_empty() { http.body.as_bytes() } else { &http.raw_body };
     let is_part = Received(http).find("x-envoy-auth-partial-body").is_some_and(|part| part != "false");
-    // -1 where Envoy does not know.
+    // -1 if Envoy does not know the size.
     let is_other = usize::try_from(http.size).is_ok_and(|size| size != body.len());
     if body.is_empty() || is_part || is_other { Body::NotPassedOn } else { Body::Whole(body) }
 }
 
-/// The client's headers: those of one name joined by commas, or, if Envoy is told so, each as it came.
+/// The client's headers: joined by commas for each name or, if Envoy is configured so, each as it arrived.
 struct Received<'r>(&'r EnvoyRequest);
 
 impl Headers for Received<'_> {

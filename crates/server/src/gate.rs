@@ -1,5 +1,4 @@
-//! What all connections and requests of a listener pass first: how many there may be, how much they may hold, and how long
-//! each may take.
+//! The gate that every connection and request of a listener passes: limits of their number, size and duration.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -21,10 +20,10 @@ use portcullis_http::answer::failure;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The only answer without an end: changes of the health, over gRPC.
+/// The only endpoint whose response is endless: changes of the health, over gRPC.
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// Lets connections and requests pass. Clones count together.
+/// Admits connections and requests. Clones share their counts.
 #[derive(Debug, Clone)]
 pub(super) struct Gate(Arc<Inner>);
 
@@ -42,17 +41,17 @@ struct Inner {
     limits: Limits,
 }
 
-/// A number of bytes that may be held at once.
+/// A limit of the bytes that may be held at once.
 #[derive(Debug)]
 pub(super) struct Budget {
     limit: usize,
     used: AtomicUsize,
 }
 
-/// One request that has passed. Dropped, it makes room for another.
+/// One admitted request. Dropping it frees its slot.
 struct Passed<'g>(&'g AtomicU64);
 
-/// One connection that has passed. Dropped, it makes room for another.
+/// One admitted connection. Dropping it frees its slot.
 #[derive(Debug)]
 pub(super) struct OpenConnection(Gate);
 
@@ -61,7 +60,7 @@ impl Budget {
         Self { limit, used: AtomicUsize::new(0) }
     }
 
-    /// Takes `bytes`; `false` if there are not as many left.
+    /// Takes `bytes`; `false` if fewer are left.
     pub(super) fn take(&self, bytes: usize) -> bool {
         let more = |used: usize| used.checked_add(bytes).filter(|used| *used <= self.limit);
         self.used.fetch_update(Relaxed, Relaxed, more).is_ok()
@@ -116,7 +115,7 @@ impl Gate {
         }
     }
 
-    /// A connection for which there is room.
+    /// Admits a connection; `None` if there are too many.
     pub(super) fn connect(&self) -> Option<Arc<Connection>> {
         let limit = u64::try_from(self.0.limits.connections).unwrap_or(u64::MAX);
         let open = OpenConnection(self.clone());
@@ -127,12 +126,12 @@ impl Gate {
         None
     }
 
-    /// The system gave no connection: mostly, there are too many open files.
+    /// Counts a connection that the system failed to accept, mostly because too many files are open.
     pub(super) fn not_accepted(&self) {
         self.0.not_accepted.fetch_add(1, Relaxed);
     }
 
-    /// A connection is closed although its client has not closed it.
+    /// Counts a connection that the server closes.
     pub(super) fn closed(&self, cause: Cause) {
         let counter = match cause {
             Cause::Idle => &self.0.idle,
@@ -153,8 +152,8 @@ impl Gate {
         busy("overloaded", error)
     }
 
-    /// Answers 503 where there are too many requests, one takes too long or there is no room for it, 431 where it has too many
-    /// headers, and repeats `X-Request-ID`.
+    /// Passes a request to `router`. Answers 503 if there are too many requests, if the request takes too long, or if the
+    /// budget has no room for it; 431 if it has too many headers. Repeats `X-Request-ID`.
     pub(super) async fn pass(
         &self,
         connection: &Arc<Connection>,
@@ -175,7 +174,7 @@ impl Gate {
         };
         repeat(&mut response);
         leaving(response, active, ending).unwrap_or_else(|| {
-            let mut response = self.overloaded("too many answers wait to be read: try again");
+            let mut response = self.overloaded("too many responses are unread: try again");
             repeat(&mut response);
             response
         })

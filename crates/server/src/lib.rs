@@ -1,7 +1,8 @@
-//! The sidecar: gateways ask over HTTP or gRPC, and are answered by a policy that may change meanwhile.
+//! The sidecar: answers gateways over HTTP or gRPC by a policy that may change meanwhile.
 //!
-//! [`Server`] listens, for decisions and for administration apart. Every protocol reads its requests, asks the one
-//! [`Authority`], and tells its answer; [`operations::Operations`] keeps the policy live, and tells operators what happens.
+//! [`Server`] listens on two addresses, one for decisions and one for administration. Every protocol reads its requests,
+//! has the one [`Authority`] decide them, and writes the responses. [`operations::Operations`] keeps the policy live and
+//! reports to operators.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -70,53 +71,53 @@ use http::{Shared, Sites};
 use listen::Listener;
 use portcullis_http::answer::{Answers, failure};
 
-/// How a server serves.
+/// Options of a server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// Where gateways ask.
+    /// The address for decisions, which gateways connect to.
     pub listen: Address,
-    /// Where operators ask: it tells of the policy.
+    /// The address for administration. It exposes policy details: do not make it public.
     pub admin: Address,
     /// The permissions of Unix sockets, such as `0o660` for a group.
     pub socket_mode: u32,
-    /// TLS of the listener for decisions.
+    /// TLS of the decision listener.
     pub tls: Option<Tls>,
-    /// TLS of the listener for administration.
+    /// TLS of the admin listener.
     pub admin_tls: Option<Tls>,
-    /// The web sites whose preflights are answered, and from which a browser may read why a request is denied.
+    /// The web sites whose preflights are answered, and whose pages may read why a request is denied.
     pub cors: Cors,
-    /// The URL that clients reach the server by, for AuthZEN's metadata.
+    /// The URL at which clients reach the server, for AuthZEN's metadata.
     pub public_url: Option<String>,
-    /// Names by which programs and operators may call the server, beside those of the loopback addresses. Checked on loopback
-    /// addresses, and on every TCP address where there are any; `*` stands for every name.
+    /// The host names that programs and operators may use, in addition to those of the loopback addresses. Names are checked
+    /// on loopback addresses and, if this list is not empty, on every TCP address; `*` accepts every name.
     pub hosts: Vec<String>,
-    /// What is too much.
+    /// The resource limits.
     pub limits: Limits,
-    /// How long a server that stops waits for the requests that have begun.
+    /// How long a stopping server waits for open requests.
     pub drain: Duration,
 }
 
-/// What is too much. More is refused, never allowed.
+/// Resource limits. A request beyond a limit is refused, never allowed.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Bytes of a body.
+    /// The maximum size of a body, in bytes.
     pub body_bytes: usize,
-    /// Bytes of all headers of a request.
+    /// The maximum size of all headers of a request, in bytes.
     pub header_bytes: usize,
-    /// Headers of a request.
+    /// The maximum number of headers of a request.
     pub headers: usize,
-    /// Connections at once.
+    /// The maximum number of open connections.
     pub connections: usize,
-    /// Requests at once.
+    /// The maximum number of concurrent requests.
     pub requests: usize,
-    /// Requests of a list, and sources of a request.
+    /// The maximum number of requests in a list, and of sources in a request.
     pub batch: usize,
-    /// Bytes of bodies in memory: of requests, and of answers that were not read yet.
+    /// The maximum size of all bodies in memory, of requests and of unread responses, in bytes.
     pub buffered_bytes: usize,
-    /// The same of one connection.
+    /// The maximum size of one connection's bodies in memory, in bytes.
     pub connection_buffered_bytes: usize,
-    /// How long each of these may take: a TLS handshake, the headers of a request, its body and the decision, and the reading of
-    /// the answer.
+    /// The time limit for each of these: a TLS handshake, the headers of a request, its body and decision, and reading the
+    /// response.
     pub request_time: Duration,
     /// How long a connection may be idle between requests.
     pub idle_time: Duration,
@@ -160,23 +161,23 @@ impl Default for Limits {
 /// Why a server cannot listen.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
-    /// The address is not to be had.
+    /// The address cannot be bound.
     #[error("cannot listen on {address}: {error}")]
     Address {
         /// The address.
         address: Address,
-        /// Why not.
+        /// The error of the system.
         error: std::io::Error,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     #[error("cannot start the thread of the admin listener: {0}")]
     Thread(std::io::Error),
 }
 
-/// A server that listens, and does not answer yet.
+/// A server that listens, but does not answer yet.
 pub struct Server {
     decisions: Listener,
     admin: Listener,
@@ -191,7 +192,7 @@ pub struct Server {
 /// The threads of [`Operators`]: one answers, the other explains.
 const THREADS_OF_OPERATORS: usize = 2;
 
-/// A thread for operators alone: however busy the listener for decisions is, they are answered.
+/// The admin runtime, with a thread of its own: operators are answered however busy the decision listener is.
 #[derive(Debug)]
 struct Operators {
     handle: Handle,
@@ -213,7 +214,7 @@ impl Operators {
             .worker_threads(1)
             // One request is explained at a time.
             .max_blocking_threads(1)
-            // Its thread starts now and stays: later there may be none to be had.
+            // Its thread starts now and stays: later the system may have none left.
             .thread_keep_alive(Duration::from_secs(1 << 30))
             .thread_name("admin")
             .enable_all()
@@ -225,7 +226,7 @@ impl Operators {
 }
 
 impl Operators {
-    /// Ends what is left. Waits, so that nothing of it holds the log open any more.
+    /// Ends the remaining tasks. Waits, so that none of them holds the log open any more.
     fn end(mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -236,7 +237,7 @@ impl Operators {
 impl Drop for Operators {
     fn drop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
-            // It may be dropped by a task of another runtime, which must not wait.
+            // A task of another runtime may drop it, and must not wait.
             runtime.shutdown_background();
         }
     }
@@ -250,11 +251,11 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Listens on both addresses.
+    /// Binds both addresses.
     ///
     /// # Errors
     ///
-    /// If an address is not to be had, or TLS cannot be set up.
+    /// If an address cannot be bound, or TLS cannot be set up.
     pub async fn bind(authority: Arc<Authority>, options: ServerOptions) -> Result<Self, BindError> {
         let ServerOptions { listen, admin, socket_mode, tls, admin_tls, cors, public_url, hosts, limits, drain } =
             options;
@@ -279,22 +280,22 @@ impl Server {
         })
     }
 
-    /// Where gateways ask: with the port that was found where any was asked for.
+    /// Returns the address for decisions, with the actual port if any free one was requested.
     pub fn address(&self) -> &Address {
         self.decisions.address()
     }
 
-    /// Where operators ask.
+    /// Returns the address for administration.
     pub fn admin_address(&self) -> &Address {
         self.admin.address()
     }
 
-    /// Answers until `stop` is done; then takes no more connections, ends those that it has, and returns when all requests
-    /// that have begun are answered, or the time for that is over. Meanwhile it is not ready.
+    /// Answers requests until `stop` completes, then drains: accepts no more connections and ends the open ones. Returns when
+    /// all open requests are answered, or the time limit for that has passed. A draining server is not ready.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         let Self { decisions, admin, operators, shared, sites, admin_sites, limits, drain } = self;
         let gate = Gate::new(limits.clone());
-        // Operators are answered although gateways are many: by a gate of their own.
+        // Operators have a gate of their own, so that they are answered however many gateways connect.
         let own = Gate::new(limits);
         let draining = Arc::new(AtomicBool::new(false));
         let (stopping, stopped) = watch::channel(false);
@@ -312,7 +313,7 @@ impl Server {
         if tokio::time::timeout(drain, decisions).await.is_err() {
             tracing::warn!("requests were still open after {} s: they are cut off", drain.as_secs());
         }
-        // Until now operators could see that it drains.
+        // Until now operators could see that the server drains.
         let _ = ending.send(true);
         let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
         let (done, ended) = oneshot::channel();
@@ -320,7 +321,7 @@ impl Server {
             operators.end();
             let _ = done.send(());
         };
-        // Where no thread can be had, they are dropped, and not waited for.
+        // If no thread can be started, the tasks are dropped without a wait.
         if std::thread::Builder::new().spawn(end).is_ok() {
             let _ = ended.await;
         }
@@ -332,7 +333,7 @@ async fn bind(address: Address, mode: u32, tls: Option<Tls>) -> Result<Listener,
     Listener::bind(&address, mode, tls).await.map_err(|error| BindError::Address { address, error })
 }
 
-/// Everything that gateways ask: HTTP, gRPC and its health on one address.
+/// Returns all endpoints for gateways: HTTP, gRPC and its health service on one address.
 fn router(shared: &Arc<Shared>, sites: Arc<Sites>, health: HealthServer<impl Health>) -> Router {
     let grpc = Routes::new(envoy::service(Arc::clone(shared))).add_service(health);
     let grpc = grpc.into_axum_router().reset_fallback().layer(from_fn(only_http2));

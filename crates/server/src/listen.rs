@@ -1,4 +1,4 @@
-//! Sockets, and the connections that come by them.
+//! Listening sockets and their connections.
 
 use std::fmt;
 use std::io;
@@ -21,7 +21,7 @@ use super::connection::{Connection, Serving, Times};
 use super::gate::Gate;
 use super::socket::{self, BoundPath};
 
-/// Where to listen: an address such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`.
+/// The address of a listener, such as `127.0.0.1:8181` or `unix:/run/portcullis.sock`.
 ///
 /// ```
 /// use portcullis_server::Address;
@@ -32,9 +32,9 @@ use super::socket::{self, BoundPath};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {
-    /// TCP. Port 0 is any that is free.
+    /// A TCP address. Port 0 means any free port.
     Tcp(SocketAddr),
-    /// A Unix socket of this path.
+    /// The path of a Unix socket.
     Unix(PathBuf),
 }
 
@@ -63,7 +63,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// A socket that listens.
+/// A listening socket.
 pub(super) struct Listener {
     /// Dropped before the socket.
     bound: Option<BoundPath>,
@@ -83,7 +83,7 @@ enum Stream {
 }
 
 impl Listener {
-    /// Listens on `address`; on a Unix socket, with `mode`.
+    /// Listens on `address`. `mode` sets the permissions of a Unix socket.
     pub(super) async fn bind(address: &Address, mode: u32, tls: Option<TlsAcceptor>) -> io::Result<Self> {
         let (bound, socket, address) = match address {
             Address::Tcp(wanted) => {
@@ -103,7 +103,7 @@ impl Listener {
         &self.address
     }
 
-    /// Serves connections until `stop`, then waits for the requests that have begun.
+    /// Serves connections until `stop`, then waits for the open requests.
     pub(super) async fn serve(self, router: Router, gate: Gate, mut stop: watch::Receiver<bool>) {
         let limits = gate.limits();
         let (open, mut all_closed) = mpsc::channel(1);
@@ -124,7 +124,7 @@ impl Listener {
             let stream = match accepted {
                 Ok(stream) => stream,
                 Err(error) => {
-                    // Often too many open files: it passes. The log repeats nothing.
+                    // Often too many open files, which passes. Each failure is counted, but only the first is logged.
                     gate.not_accepted();
                     if !std::mem::replace(&mut is_failing, true) {
                         tracing::warn!("cannot accept a connection on {}: {error}", self.address);
@@ -142,7 +142,7 @@ impl Listener {
             };
             match stream {
                 Stream::Tcp(stream) => {
-                    // Answers are small and somebody waits for each.
+                    // Responses are small, and a client waits for each.
                     let _ = stream.set_nodelay(true);
                     tokio::spawn(serve(stream, self.tls.clone(), serving.clone(), connection));
                 }
@@ -154,7 +154,7 @@ impl Listener {
         // The path first, while no other server can have the same inode.
         drop(self.bound);
         drop((self.socket, serving));
-        // Nothing is ever sent: it ends with the last connection.
+        // No value is ever sent: the channel closes with the last connection.
         let _ = all_closed.recv().await;
     }
 
@@ -170,9 +170,9 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     let mut http = Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
-        // The connection has timeouts of its own, for the start of a request and between requests apart.
+        // The connection has its own timeouts, one for the start of a request and one between requests.
         .header_read_timeout(None)
-        // Answers are kept as they are until the client takes them, so that they are counted.
+        // Responses are kept unchanged until the client takes them, so that their bytes are counted.
         .writev(true)
         .max_headers(limits.headers)
         .max_buf_size(limits.header_bytes.max(MIN_BUFFER));
@@ -188,19 +188,19 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     http
 }
 
-/// The least that HTTP/1 can be read with.
+/// The minimum buffer that HTTP/1 accepts, in bytes.
 const MIN_BUFFER: usize = 8192;
 
-/// Pings of HTTP/2 are never further apart.
+/// The longest interval between pings of HTTP/2.
 const LONGEST_PING: Duration = Duration::from_hours(1);
 
-/// Requests at once on a connection of HTTP/2.
+/// The maximum number of concurrent requests on an HTTP/2 connection.
 const STREAMS: u32 = 256;
 
-/// Bytes that a client may send on a stream of HTTP/2 before they are read; on the connection, twice as many.
+/// The number of unread bytes that a client may send on an HTTP/2 stream; twice as many on the connection.
 const WINDOW: u32 = 256 << 10;
 
-/// Bytes of an answer that HTTP/2 prepares before the client takes them.
+/// The number of response bytes that HTTP/2 prepares before the client takes them.
 const SEND_BUFFER: usize = 64 << 10;
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
@@ -211,7 +211,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
 ) {
     match tls {
         None => serving.exchange(stream, connection).await,
-        // A handshake that takes too long or fails is the client's loss.
+        // A handshake that fails or takes too long affects only its client.
         Some(tls) => match tokio::time::timeout(serving.times.request, tls.accept(stream)).await {
             Ok(Ok(stream)) => serving.exchange(stream, connection).await,
             Ok(Err(error)) => tracing::debug!("a TLS handshake failed: {error}"),
@@ -224,10 +224,10 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n";
 
 impl Stream {
-    /// Says that there are too many connections.
+    /// Answers that there are too many connections.
     async fn refuse(self, is_plain: bool) {
         if is_plain {
-            // Whoever does not read it finds the connection closed.
+            // A client that does not read this finds the connection closed.
             let _ = match self {
                 Self::Tcp(mut stream) => stream.write_all(FULL).await,
                 Self::Unix(mut stream) => stream.write_all(FULL).await,

@@ -1,4 +1,4 @@
-//! All that stands beside the decisions of a server: where its policy comes from, and what it tells about itself.
+//! The parts of a server beside its decisions: the live policy, the decision log, metrics and the shadow policy.
 
 use std::sync::Arc;
 
@@ -12,25 +12,25 @@ use super::shadow::{Shadow, ShadowReport};
 use super::usage::{self, UsageRecorder};
 use portcullis::authorizer::{Authorizer, Clock, SystemClock, Usage};
 
-/// How many examples of each difference are kept, unless said otherwise.
+/// The default number of examples that are kept of each difference.
 const EXAMPLES: usize = 10;
 
-/// What a server is to decide by, and to tell.
+/// Options of [`Operations`].
 #[derive(Debug, Clone)]
 pub struct OperationsOptions {
-    /// Where the policy comes from.
+    /// The source of the policy.
     pub source: Source,
-    /// How it is kept live.
+    /// How the policy is kept live.
     pub live: LiveOptions,
-    /// The decision log, if there is to be one.
+    /// The decision log, if any.
     pub log: Option<(Target, LogOptions)>,
-    /// The shadow policy, if there is to be one.
+    /// The shadow policy, if any.
     pub shadow: Option<Source>,
-    /// How many examples of each difference of the shadow policy are kept.
+    /// The number of examples that are kept of each difference of the shadow policy.
     pub shadow_examples: usize,
 }
 
-/// Why a server cannot begin.
+/// Why operations cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationsError {
     /// A policy cannot be kept live.
@@ -39,17 +39,17 @@ pub enum OperationsError {
     /// The decision log cannot be opened.
     #[error("cannot open the decision log{}: {error}", named(target))]
     Log {
-        /// Where it was to go.
+        /// The target of the log.
         target: Target,
-        /// Why not.
+        /// The error of the system.
         error: std::io::Error,
     },
-    /// The system gives no thread.
-    #[error("cannot start the thread that tells the registry of usage: {0}")]
+    /// The system cannot start a thread.
+    #[error("cannot start the thread that records usage: {0}")]
     Usage(std::io::Error),
 }
 
-/// The running parts. Dropped, they end: the registry is told the rest, and the log written to its end.
+/// The running parts. Dropping them records the remaining usage in the registry, and writes the log to its end.
 ///
 /// ```
 /// use portcullis::{Decision, Request};
@@ -64,7 +64,7 @@ pub enum OperationsError {
 /// assert!(operations.readiness().ready);
 ///
 /// let (request, now) = (Request::new("lds", "").secret("s3cret"), "2026-11-24T12:00:00Z".parse()?);
-/// let begun = std::time::Instant::now();
+/// let started = std::time::Instant::now();
 /// let current = operations.authorizer().current();
 /// let (token_id, decision) = current.decide_identified(&request, now);
 /// operations.observe(&Decided {
@@ -75,7 +75,7 @@ pub enum OperationsError {
 ///     token_id,
 ///     request: Some(&request),
 ///     decision: &decision,
-///     took: begun.elapsed(),
+///     took: started.elapsed(),
 /// });
 /// assert!(operations.metrics(None, &[]).contains(r#"decisions_total{api="lds",outcome="allow",reason=""} 1"#));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -86,36 +86,37 @@ pub struct Operations {
     live: LivePolicy,
     shadow: Option<(LivePolicy, Shadow)>,
     metrics: Arc<Metrics>,
-    /// Dropped to tell the rest.
+    /// Dropped to record the remaining usage.
     _usage: Option<UsageRecorder>,
     log: Option<DecisionLog>,
 }
 
-/// What `/readyz` tells.
+/// The response of `/readyz`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Readiness {
     /// Whether there is a policy to decide by.
     pub ready: bool,
     /// The policy.
     pub policy: Report,
-    /// The shadow policy. Whether there is one changes no readiness.
+    /// The shadow policy. Readiness does not depend on it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shadow: Option<Report>,
 }
 
 impl OperationsOptions {
-    /// A policy, and nothing else.
+    /// Returns options with a policy, and nothing else.
     pub fn new(source: Source) -> Self {
         Self { source, live: LiveOptions::default(), log: None, shadow: None, shadow_examples: EXAMPLES }
     }
 }
 
 impl Operations {
-    /// Reads the policies for the first time, and opens the log. Of a registry's tokens, usage is counted and told.
+    /// Opens the log, and reads the policies for the first time. If the source is a registry, the usage of its tokens is
+    /// recorded there.
     ///
     /// # Errors
     ///
-    /// If the log or the state directory cannot be used. A policy that cannot be read is no error: see
+    /// If the log or the state directory cannot be used. A policy that cannot be read is not an error: see
     /// [`Operations::readiness`].
     pub fn start(options: OperationsOptions) -> Result<Self, OperationsError> {
         let OperationsOptions { source, live, log, shadow, shadow_examples } = options;
@@ -144,20 +145,20 @@ impl Operations {
         Ok(Self { authorizer, live, shadow, metrics: Arc::new(Metrics::new()), _usage: usage, log })
     }
 
-    /// What decides.
+    /// Returns the authorizer that decides requests.
     pub fn authorizer(&self) -> &Authorizer {
         &self.authorizer
     }
 
-    /// Waits until the decision log has room, where [`WhenFull::Block`](super::decision_log::WhenFull::Block) asks for that: to
-    /// be awaited before a request is decided.
+    /// Waits until the decision log has room, if [`WhenFull::Block`](super::decision_log::WhenFull::Block) is set. Await it
+    /// before a request is decided.
     pub async fn room(&self) {
         if let Some(log) = &self.log {
             log.room().await;
         }
     }
 
-    /// Is told of every request that was decided: counts it, logs it, and has the shadow policy decide it as well.
+    /// Observes a decided request: counts it, logs it, and has the shadow policy decide it as well.
     pub fn observe(&self, decided: &Decided<'_>) {
         self.metrics.record(decided);
         if let Some(log) = &self.log {
@@ -176,7 +177,7 @@ impl Operations {
         }
     }
 
-    /// Has the policies read again and the log opened again, as `SIGHUP` asks for. Returns at once.
+    /// Reloads the policies and reopens the log, as `SIGHUP` does. Returns at once.
     pub fn reload(&self) {
         self.live.reload();
         if let Some((live, _)) = &self.shadow {
@@ -187,21 +188,21 @@ impl Operations {
         }
     }
 
-    /// Writes the decision log to its end and closes it, as dropping does: for who cannot be sure to hold the last reference.
+    /// Writes the decision log to its end and closes it, as dropping does. For callers that may not hold the last reference.
     pub fn close(&self) {
         if let Some(log) = &self.log {
             log.close();
         }
     }
 
-    /// Whether there is a policy to decide by, and what is to be said of it.
+    /// Reports whether there is a policy to decide by, and the state of the policies.
     pub fn readiness(&self) -> Readiness {
         let policy = self.live.status().report();
         let shadow = self.shadow.as_ref().map(|(live, _)| live.status().report());
         Readiness { ready: policy.generation > 0, policy, shadow }
     }
 
-    /// All metrics, as text of [`CONTENT_TYPE`](super::metrics::CONTENT_TYPE).
+    /// Returns all metrics, as text of [`CONTENT_TYPE`](super::metrics::CONTENT_TYPE).
     pub fn metrics(&self, load: Option<Load>, connections: &[(&'static str, Connections)]) -> String {
         let Readiness { policy, shadow, .. } = self.readiness();
         let counts = self.shadow.as_ref().map(|(_, shadow)| shadow.counts().collect());
@@ -210,7 +211,7 @@ impl Operations {
         self.metrics.text(Scrape { now: SystemClock.now(), policy, shadow: shadow.zip(counts), log, load, connections })
     }
 
-    /// What the shadow policy would change; `None` if there is none.
+    /// Reports the effect of the shadow policy; `None` if there is none.
     pub fn shadow(&self) -> Option<ShadowReport> {
         self.shadow.as_ref().map(|(_, shadow)| shadow.report())
     }

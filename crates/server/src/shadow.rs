@@ -1,4 +1,4 @@
-//! A second policy that every request is decided by as well, to see what it would change before it is in force.
+//! A second policy that also decides every request, to show its effect before it is in force.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -21,18 +21,18 @@ pub enum Difference {
     DenyToAllow,
     /// Both deny, for different reasons.
     Reason,
-    /// Both allow, by another token or other grants: places in the token's list.
+    /// Both allow, by another token or by other grants, compared by their index in the token's list.
     Grants,
 }
 
-/// Counts and keeps the differences. Shared by all who decide; changes no answer.
+/// Counts the differences, and keeps examples. Shared by all threads that decide; never changes a response.
 #[derive(Debug)]
 pub struct Shadow {
     authorizer: Authorizer,
     queries: QueryTexts,
     examples: usize,
     same: AtomicU64,
-    /// Compared with no shadow policy, or one for another time.
+    /// The number of requests that came while there was no shadow policy.
     unavailable: AtomicU64,
     kinds: [Kind; Difference::ALL.len()],
 }
@@ -40,28 +40,28 @@ pub struct Shadow {
 #[derive(Debug, Default)]
 struct Kind {
     count: AtomicU64,
-    /// Of the examples' shadow generation.
+    /// The shadow generation of the examples and their number, in one word.
     kept: AtomicU64,
     examples: Mutex<Examples>,
 }
 
 #[derive(Debug, Default)]
 struct Examples {
-    /// The shadow generation that they are of.
+    /// The shadow generation that the examples belong to.
     generation: u64,
     list: Vec<Box<RawValue>>,
 }
 
-/// One request that is decided differently.
+/// One request that the two policies decide differently.
 #[derive(Serialize)]
 struct Example<'a> {
     #[serde(serialize_with = "as_line")]
     request: Line<'a>,
-    shadow: Answer<'a>,
+    shadow: ShadowDecision<'a>,
 }
 
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ShadowDecision<'a> {
     generation: u64,
     decision: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -72,27 +72,27 @@ struct Answer<'a> {
     reason: Option<&'static str>,
 }
 
-/// All that `GET /v1/shadow` tells.
+/// The response of `GET /v1/shadow`.
 #[derive(Debug, Serialize)]
 pub struct ShadowReport {
     /// The generation of the shadow policy; 0 if there is none.
     pub generation: u64,
-    /// Requests decided alike since the start.
+    /// The number of requests decided alike since the start.
     pub same: u64,
-    /// Requests that came while there was no shadow policy.
+    /// The number of requests that came while there was no shadow policy.
     pub unavailable: u64,
-    /// Each kind of difference.
+    /// The differences, by kind.
     pub differences: Vec<DifferenceReport>,
 }
 
 /// One kind of difference.
 #[derive(Debug, Serialize)]
 pub struct DifferenceReport {
-    /// Which.
+    /// The kind.
     pub kind: Difference,
-    /// How many requests since the start.
+    /// The number of requests since the start.
     pub count: u64,
-    /// The first of them under the present shadow policy, as lines of a decision log.
+    /// The first of them under the current shadow policy, as lines of a decision log.
     pub examples: Vec<Box<RawValue>>,
 }
 
@@ -100,7 +100,7 @@ impl Difference {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::AllowToDeny, Self::DenyToAllow, Self::Reason, Self::Grants];
 
-    /// In one word.
+    /// Returns the name in reports and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::AllowToDeny => "allow_to_deny",
@@ -121,7 +121,7 @@ impl Difference {
 }
 
 impl Shadow {
-    /// Compares with what `authorizer` decides, and keeps that many `examples` of each kind of difference.
+    /// Compares with the decisions of `authorizer`, and keeps up to `examples` of each kind of difference.
     pub fn new(authorizer: Authorizer, examples: usize, queries: QueryTexts) -> Self {
         Self {
             authorizer,
@@ -133,10 +133,10 @@ impl Shadow {
         }
     }
 
-    /// Decides again, by the shadow policy, and remembers what is different. Costs that decision; a lock is taken, and
-    /// memory, only for the few examples that are kept.
+    /// Decides again by the shadow policy, and records a difference. Costs one decision; takes a lock and memory only for
+    /// the few examples that are kept.
     pub fn record(&self, decided: &Decided<'_>) {
-        // What is not understood is not decided by policies.
+        // No policy decides a request that was not understood.
         let Some(request) = decided.request else { return };
         let current = self.authorizer.current();
         if current.snapshot().is_none() {
@@ -155,7 +155,7 @@ impl Shadow {
     fn differs(&self, difference: Difference, decided: &Decided<'_>, shadow: &Decision<'_>, generation: u64) {
         let Some(kind) = self.kinds.get(difference as usize) else { return };
         kind.count.fetch_add(1, Ordering::Relaxed);
-        // The examples of this very shadow policy are complete: the generation and their number in one word.
+        // Whether the examples of this shadow policy are complete: its generation and their number in one word.
         let complete = generation << 16 | self.examples.min(0xffff) as u64;
         if kind.kept.load(Ordering::Relaxed) == complete {
             return;
@@ -167,30 +167,30 @@ impl Shadow {
         if examples.generation == generation && examples.list.len() < self.examples.min(0xffff) {
             let example = Example {
                 request: Line { decided, queries: self.queries, sample: None },
-                shadow: Answer::new(shadow, generation),
+                shadow: ShadowDecision::new(shadow, generation),
             };
             examples.list.extend(to_raw_value(&example).ok());
             kind.kept.store(generation << 16 | examples.list.len() as u64, Ordering::Relaxed);
         }
     }
 
-    /// How many requests were decided alike, and how many in each other way.
+    /// Returns the number of requests decided alike, and of each kind of difference.
     pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let different = Difference::ALL.into_iter().zip(&self.kinds);
-        let different = different.map(|(kind, found)| (kind.as_str(), found.count.load(Ordering::Relaxed)));
+        let different = different.map(|(kind, counts)| (kind.as_str(), counts.count.load(Ordering::Relaxed)));
         let others = [("none", &self.same), ("unavailable", &self.unavailable)];
         others.map(|(name, count)| (name, count.load(Ordering::Relaxed))).into_iter().chain(different)
     }
 
-    /// All that there is to tell.
+    /// Returns the counts and the examples.
     pub fn report(&self) -> ShadowReport {
         let generation = self.authorizer.current().number();
-        let difference = |(kind, found): (Difference, &Kind)| {
-            let examples = found.lock();
+        let difference = |(kind, counts): (Difference, &Kind)| {
+            let examples = counts.lock();
             let is_present = examples.generation == generation;
             DifferenceReport {
                 kind,
-                count: found.count.load(Ordering::Relaxed),
+                count: counts.count.load(Ordering::Relaxed),
                 examples: if is_present { examples.list.clone() } else { Vec::new() },
             }
         };
@@ -209,7 +209,7 @@ impl Kind {
     }
 }
 
-impl<'a> Answer<'a> {
+impl<'a> ShadowDecision<'a> {
     fn new(decision: &'a Decision<'_>, generation: u64) -> Self {
         match decision {
             Decision::Allow(allow) => Self {

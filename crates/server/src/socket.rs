@@ -1,4 +1,4 @@
-//! Unix sockets at paths where there may be other files: none of them is replaced or removed.
+//! Unix sockets at paths that other files may use: no other file is replaced or removed.
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io::{self, ErrorKind};
@@ -9,29 +9,29 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Connections that wait to be accepted.
+/// The maximum number of connections that wait to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// How long another server that is binding or removing a socket in the same folder is waited for.
+/// How long to wait for another server that binds or removes a socket in the same folder.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The path of a socket that this process bound. Dropped, it is removed, unless it is another file by then.
+/// The path of a socket that this process bound. Dropping it removes the socket, unless the path names another file.
 ///
-/// Drop it before the listener: while that is open, no other file gets the same inode.
+/// Drop it before the listener: while the listener is open, no other file gets the same inode.
 #[derive(Debug)]
 pub(super) struct BoundPath {
     path: PathBuf,
     id: FileId,
 }
 
-/// A file, whatever it is called: its device and inode.
+/// The identity of a file, whatever its name: its device and inode.
 type FileId = (u64, u64);
 
-/// Listens on a socket at `path` with this mode, whatever the umask. Replaces a socket on which nobody listens.
+/// Listens on a socket at `path` with this mode, whatever the umask. Replaces a socket without a listener.
 ///
 /// # Errors
 ///
-/// If a server listens there, or there is any other file.
+/// If a server listens on `path`, or it names any other file.
 pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, BoundPath)> {
     let lock = lock(path)?;
     match fs::symlink_metadata(path) {
@@ -42,7 +42,7 @@ pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, BoundPat
                 return Err(in_use());
             }
             if lock.is_none() {
-                return Err(io::Error::other("a socket is left there, and its folder cannot be locked to replace it"));
+                return Err(io::Error::other("a stale socket exists, and its folder cannot be locked to replace it"));
             }
             remove(path, file_id(&found))?;
         }
@@ -50,15 +50,15 @@ pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, BoundPat
             let what = kind(&found);
             return Err(io::Error::new(
                 ErrorKind::AlreadyExists,
-                format!("{what} is there, which is not replaced; name another path, or remove it yourself"),
+                format!("the path is {what}, which is not replaced: choose another path, or remove it"),
             ));
         }
     }
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Fails where anything came meanwhile.
+    // Fails if another file was created at the path meanwhile.
     socket.bind(&SockAddr::unix(path)?)?;
     let bound = BoundPath { path: path.to_owned(), id: file_id(&fs::symlink_metadata(path)?) };
-    // Nobody can connect before it listens, so nobody connects with other permissions.
+    // No client can connect before the socket listens, so none connects with other permissions.
     fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -67,7 +67,7 @@ pub(super) fn bind(path: &Path, mode: u32) -> io::Result<(UnixListener, BoundPat
 
 impl Drop for BoundPath {
     fn drop(&mut self) {
-        // A server that takes the path over meanwhile waits for this.
+        // A server that takes over the path meanwhile waits for this lock.
         let _lock = lock(&self.path);
         let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| file_id(&found) == self.id);
         if is_ours && let Err(error) = remove(&self.path, self.id) {
@@ -76,14 +76,14 @@ impl Drop for BoundPath {
     }
 }
 
-/// Whether nobody listens on the socket.
+/// Whether no server listens on the socket.
 fn is_stale(path: &Path) -> io::Result<bool> {
-    /// How long a server takes at most from binding its socket to listening on it.
+    /// The maximum time that a server takes from binding its socket to listening on it.
     const LISTENING: Duration = Duration::from_millis(50);
     let address = SockAddr::unix(path)?;
     for pause in [LISTENING, Duration::ZERO] {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // One whose queue is full does not answer either, and must not be waited for.
+        // A socket with a full queue does not answer either, and must not block this.
         socket.set_nonblocking(true)?;
         match socket.connect(&address) {
             Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::thread::sleep(pause),
@@ -94,9 +94,9 @@ fn is_stale(path: &Path) -> io::Result<bool> {
     Ok(true)
 }
 
-/// Removes the file `id` at `path`. One that came there meanwhile is put back.
+/// Removes the file `id` at `path`. A different file that was created there meanwhile is put back.
 fn remove(path: &Path, id: FileId) -> io::Result<()> {
-    // Moved into a folder of its own, it overwrites nothing, and can be looked at before it is gone.
+    // In a folder of its own the file overwrites nothing, and can be checked before it is deleted.
     let aside = tempfile::Builder::new().prefix(".portcullis-").tempdir_in(folder(path))?;
     let moved = aside.path().join("socket");
     fs::rename(path, &moved)?;
@@ -105,14 +105,17 @@ fn remove(path: &Path, id: FileId) -> io::Result<()> {
     }
     if fs::hard_link(&moved, path).is_err() {
         let kept = aside.keep();
-        return Err(io::Error::other(format!("another file came there: it is kept in `{}`", kept.display())));
+        return Err(io::Error::other(format!(
+            "another file was created at the path: it is kept in `{}`",
+            kept.display()
+        )));
     }
     fs::remove_file(&moved)?;
     Err(in_use())
 }
 
-/// Locks the folder of `path` against other servers; `None` where the file system has no such locks, or the folder cannot
-/// be read.
+/// Locks the folder of `path` against other servers; `None` if the file system has no locks, or the folder cannot be
+/// read.
 fn lock(path: &Path) -> io::Result<Option<File>> {
     let folder = match File::open(folder(path)) {
         Err(error) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
@@ -138,7 +141,7 @@ fn file_id(metadata: &Metadata) -> FileId {
 }
 
 fn in_use() -> io::Error {
-    io::Error::new(ErrorKind::AddrInUse, "another server listens there")
+    io::Error::new(ErrorKind::AddrInUse, "another server listens on it")
 }
 
 fn kind(metadata: &Metadata) -> &'static str {

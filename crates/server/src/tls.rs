@@ -1,4 +1,4 @@
-//! TLS, and client certificates where they are asked for.
+//! TLS, and optional client certificates.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tokio_rustls::TlsAcceptor;
 
-/// The files of a listener's TLS, all PEM.
+/// The files of a listener's TLS, all in PEM format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
-    /// The certificate, and those between it and a root.
+    /// The certificate, followed by its intermediate certificates.
     pub certificates: PathBuf,
-    /// Its private key.
+    /// The private key of the certificate.
     pub key: PathBuf,
-    /// Authorities: where there are any, clients must present a certificate that one of them signed.
+    /// The certificate authorities. If set, clients must present a certificate that one of them signed.
     pub client_authorities: Option<PathBuf>,
 }
 
-/// Why there is no TLS.
+/// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// A file cannot be read, or is not what it should be.
+    /// A file cannot be read, or is not valid PEM.
     #[error("`{}`: {error}", path.display())]
     File {
         /// The file.
@@ -31,10 +31,10 @@ pub enum TlsError {
         /// What is wrong.
         error: PemError,
     },
-    /// A file has no certificate.
-    #[error("`{}`: no certificate in it", .0.display())]
+    /// A file contains no certificate.
+    #[error("`{}`: the file contains no certificate", .0.display())]
     Empty(PathBuf),
-    /// The files do not go together.
+    /// The certificates and the key do not match.
     #[error("TLS cannot be set up: {0}")]
     Setup(Box<dyn std::error::Error + Send + Sync>),
 }

@@ -1,4 +1,4 @@
-//! What tokens were used for, told to their registry from time to time.
+//! Usage of tokens, recorded in their registry at intervals.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use portcullis::authorizer::Usage;
 use portcullis_registry::{Location, Registry, Result, record};
 
-/// How long the last word to the registry is waited for: its disk may hang, or another process may keep it locked.
+/// How long to wait for the last record: the disk may hang, or another process may lock the registry.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// How often a server tells, unless said otherwise.
+/// The default interval between records.
 pub const EVERY: Duration = Duration::from_secs(10);
 
-/// Tells a registry how often tokens were used, and when last; on a thread of its own. Dropped, it tells the rest.
+/// Records in a registry how often tokens were used, and when last, on its own thread. Dropping it records the rest.
 ///
 /// ```
 /// use std::time::Duration;
@@ -50,20 +50,20 @@ struct Recorder {
     location: Location,
     usage: Usage,
     registry: Option<Registry>,
-    /// How many requests of each token the registry knows of.
-    told: HashMap<Box<str>, u64>,
+    /// The number of requests of each token that the registry has recorded.
+    recorded: HashMap<Box<str>, u64>,
     failing: bool,
 }
 
 impl UsageRecorder {
-    /// Tells the registry at `location` of `usage`, as often as `every`.
+    /// Records `usage` in the registry at `location` at each interval `every`.
     ///
     /// # Errors
     ///
-    /// If the system gives no thread. A registry that cannot be written is logged, and told the next time.
+    /// If the system cannot start a thread. A failure to write is logged, and retried at the next interval.
     pub fn start(location: Location, usage: Usage, every: Duration) -> std::io::Result<Self> {
         let (stop, stopped) = channel();
-        let recorder = Recorder { location, usage, registry: None, told: HashMap::new(), failing: false };
+        let recorder = Recorder { location, usage, registry: None, recorded: HashMap::new(), failing: false };
         let thread = std::thread::Builder::new().name("usage".into()).spawn(move || recorder.run(&stopped, every))?;
         Ok(Self { stop: Some(stop), thread: Some(thread) })
     }
@@ -73,15 +73,15 @@ impl Drop for UsageRecorder {
     fn drop(&mut self) {
         drop(self.stop.take());
         let Some(thread) = self.thread.take() else { return };
-        let begun = Instant::now();
+        let started = Instant::now();
         while !thread.is_finished() {
-            if begun.elapsed() >= CLOSING {
-                tracing::error!("the registry does not answer: what tokens were last used for is lost");
+            if started.elapsed() >= CLOSING {
+                tracing::error!("the registry does not answer: the last usage counts are lost");
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        // A panic of that thread was reported when it happened.
+        // A panic of that thread was already reported.
         let _ = thread.join();
     }
 }
@@ -90,13 +90,13 @@ impl Recorder {
     fn run(mut self, stopped: &Receiver<()>, every: Duration) {
         loop {
             let is_stopped = stopped.recv_timeout(every) != Err(RecvTimeoutError::Timeout);
-            match self.tell() {
+            match self.record() {
                 Ok(()) => self.failing = false,
                 Err(error) => {
-                    // Whatever is wrong with it, the next time it is opened anew.
+                    // Open the registry again at the next attempt, whatever the error.
                     self.registry = None;
                     if !std::mem::replace(&mut self.failing, true) {
-                        tracing::error!("cannot tell the registry what tokens were used for: {error}");
+                        tracing::error!("cannot record usage in the registry: {error}");
                     }
                 }
             }
@@ -106,17 +106,17 @@ impl Recorder {
         }
     }
 
-    fn tell(&mut self) -> Result<()> {
+    fn record(&mut self) -> Result<()> {
         if let Some(Err(error)) = self.registry.as_ref().map(Registry::check_files) {
             tracing::warn!("the registry is opened again to record usage: {error}");
             self.registry = None;
         }
-        let told = &self.told;
+        let recorded = &self.recorded;
         let news: Vec<_> = self
             .usage
             .tokens()
             .filter_map(|(token, usage)| {
-                let allowed = usage.allowed - told.get(&token).copied().unwrap_or(0).min(usage.allowed);
+                let allowed = usage.allowed - recorded.get(&token).copied().unwrap_or(0).min(usage.allowed);
                 let last_used = usage.last_used.filter(|_| allowed > 0)?;
                 Some(record::Usage { token: token.into(), allowed, last_used })
             })
@@ -130,7 +130,7 @@ impl Recorder {
         };
         registry.record_usage(&news)?;
         for usage in news {
-            *self.told.entry(usage.token.into()).or_default() += usage.allowed;
+            *self.recorded.entry(usage.token.into()).or_default() += usage.allowed;
         }
         Ok(())
     }

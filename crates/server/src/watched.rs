@@ -9,22 +9,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Connection;
 
-/// A stream, and the connection that watches it.
+/// A stream, and the connection that it reports to.
 pub(super) struct Watched<S> {
     stream: S,
     connection: Arc<Connection>,
     protocol: Protocol,
 }
 
-/// What was read so far, as far as it matters whether something is incomplete.
+/// The state of the input, as far as it decides whether a message is incomplete.
 enum Protocol {
-    /// As many bytes of HTTP/2's preface, and nothing else.
+    /// Only this number of bytes of the HTTP/2 preface has arrived.
     Unknown(usize),
     Http1,
     Http2(Frames),
 }
 
-/// What every HTTP/2 connection starts with.
+/// The preface that starts every HTTP/2 connection.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl<S> Watched<S> {
@@ -63,7 +63,7 @@ impl<S> Watched<S> {
         }
     }
 
-    fn written<T>(&self, polled: &Poll<io::Result<T>>) {
+    fn note_write<T>(&self, polled: &Poll<io::Result<T>>) {
         match polled {
             Poll::Pending => self.connection.is_blocked(),
             Poll::Ready(_) => self.connection.is_unblocked(),
@@ -86,14 +86,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.written(&polled);
+        self.note_write(&polled);
         polled
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_flush(context);
         if polled.is_pending() {
-            self.written(&polled);
+            self.note_write(&polled);
         }
         polled
     }
@@ -101,7 +101,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = Pin::new(&mut self.stream).poll_shutdown(context);
         if polled.is_pending() {
-            self.written(&polled);
+            self.note_write(&polled);
         }
         polled
     }
@@ -112,7 +112,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
-        self.written(&polled);
+        self.note_write(&polled);
         polled
     }
 
@@ -124,16 +124,16 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 /// The boundaries of HTTP/2 frames (RFC 9113, 4.1).
 #[derive(Debug, Default)]
 struct Frames {
-    /// The bytes of a frame's header, as far as they were read.
+    /// The bytes of a frame's header that were read.
     header: [u8; HEADER],
     header_read: usize,
-    /// Bytes of the frame's payload that are still to come.
+    /// The number of bytes of the frame's payload that are still to come.
     payload: usize,
     /// Whether a block of header fields has started and not ended.
     in_block: bool,
 }
 
-/// Bytes of a frame's header.
+/// The size of a frame's header, in bytes.
 const HEADER: usize = 9;
 
 const HEADERS: u8 = 1;
@@ -141,7 +141,7 @@ const CONTINUATION: u8 = 9;
 const END_HEADERS: u8 = 4;
 
 impl Frames {
-    /// Reads on; whether everything was complete at some moment.
+    /// Reads `bytes`. Returns whether all input was complete at some point.
     fn read(&mut self, mut bytes: &[u8]) -> bool {
         let mut was_complete = false;
         while !bytes.is_empty() {
@@ -168,7 +168,7 @@ impl Frames {
         was_complete
     }
 
-    /// A frame's header is there.
+    /// Starts a frame after its header was read.
     fn start(&mut self) {
         let [high, middle, low, kind, flags, ..] = self.header;
         self.payload = u32::from_be_bytes([0, high, middle, low]) as usize;
@@ -186,7 +186,7 @@ impl Frames {
 mod tests {
     use super::*;
 
-    /// A frame of this type, these flags and this many bytes.
+    /// Returns a frame with this type, these flags and this payload length.
     fn frame(kind: u8, flags: u8, length: u8) -> Vec<u8> {
         let mut frame = vec![0, 0, length, kind, flags, 0, 0, 0, 1];
         frame.resize(HEADER + usize::from(length), 7);
@@ -195,7 +195,7 @@ mod tests {
 
     #[test]
     fn incomplete_frames_and_header_blocks_are_found_however_bytes_arrive() {
-        // What comes, whether it is incomplete then, and whether it was complete at some moment.
+        // The input, whether it ends incomplete, and whether it was complete at some point.
         let cases = [
             (vec![frame(4, 0, 6)], false, true),
             (vec![frame(4, 0, 0)], false, true),

@@ -23,7 +23,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 type Fault = fn(&Path);
 
-/// What happens to the files of a registry that is open.
+/// Faults in the files of an open registry.
 const FAULTS: [(&str, Fault); 9] = [
     ("the log is removed", |path| fs::remove_file(beside(path, "-wal")).unwrap()),
     ("the index is removed", |path| fs::remove_file(beside(path, "-shm")).unwrap()),
@@ -75,7 +75,7 @@ const WRITES: [(&str, Write); 7] = [
 ];
 
 #[test]
-fn a_write_through_files_that_are_not_the_registrys_any_more_is_an_error() {
+fn write_fails_after_registry_files_were_replaced() {
     for (fault, happen) in FAULTS {
         for (name, write) in WRITES {
             let dir = tempfile::tempdir().unwrap();
@@ -88,14 +88,14 @@ fn a_write_through_files_that_are_not_the_registrys_any_more_is_an_error() {
             let error = write(&mut registry, &id).expect_err(&format!("{fault}: {name}"));
             assert!(matches!(error, RegistryError::Storage(_)), "{fault}: {name}: {error}");
             assert!(error.to_string().contains("registry.db"), "{fault}: {name}: {error}");
-            // Neither is it read on: what is open is not what the path names.
+            // Reads fail, too: the open files are not those that the path names.
             assert!(registry.policy_document().is_err() && registry.data_version().is_err(), "{fault}");
         }
     }
 }
 
 #[test]
-fn every_change_is_in_the_database_file_when_it_is_reported() {
+fn reported_change_is_in_the_database_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("registry.db");
     let mut registry = Registry::open(&Location::file(&path), true).unwrap();
@@ -106,7 +106,7 @@ fn every_change_is_in_the_database_file_when_it_is_reported() {
         let revoked = registry.create_token(&ana(), &new()).unwrap().token.id;
         assert_eq!(other.text("SELECT revision FROM registry").unwrap(), (3 * round + 2).to_string());
         registry.delete_token(&ana(), &revoked, false).unwrap();
-        // A copy of that file alone, as people make it.
+        // A copy of the database file alone, as people make it.
         let copied = dir.path().join(format!("copy{round}.db"));
         copy(&path, &copied);
         let tokens = Registry::open(&Location::file(&copied), false).unwrap().tokens(&ana()).unwrap();
@@ -118,7 +118,7 @@ fn every_change_is_in_the_database_file_when_it_is_reported() {
 }
 
 #[test]
-fn a_copy_that_belongs_to_two_states_is_refused() {
+fn copy_of_two_states_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("registry.db");
     let mut registry = Registry::open(&Location::file(&path), true).unwrap();
@@ -140,7 +140,7 @@ fn a_copy_that_belongs_to_two_states_is_refused() {
 }
 
 #[test]
-fn a_registry_is_not_made_anew_beside_the_log_of_a_lost_one() {
+fn registry_is_not_created_next_to_the_log_of_a_lost_one() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("registry.db");
     let _open = {
@@ -153,7 +153,7 @@ fn a_registry_is_not_made_anew_beside_the_log_of_a_lost_one() {
     assert!(!log.is_empty());
     fs::remove_file(&path).unwrap();
     let error = Registry::open(&Location::file(&path), true).unwrap_err().to_string();
-    assert!(error.contains("registry.db` is missing, and a part of it, "), "{error}");
+    assert!(error.contains("registry.db` is missing, but its file "), "{error}");
     assert!(!path.exists());
     assert_eq!(fs::read(beside(&path, "-wal")).unwrap(), log);
 }

@@ -1,5 +1,5 @@
-//! Random commands, put to the registry and to a model that is a few lists: no difference, in what each answers, in what it
-//! shows, and in how every secret that was ever made decides.
+//! Random commands, run by the registry and by a model that is a few lists. Results, listings, and the decisions for every
+//! secret must be equal.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ pub(crate) const NAMES: [&str; 3] = ["one", "two", "three"];
 pub(crate) const SOURCES: [&str; 3] = ["s.a", "s.b", "s.*"];
 const DAY: i64 = 86_400;
 
-/// One command. Numbers choose among the names above.
+/// One command. Numbers are indices into the names above.
 #[derive(Debug, Clone)]
 pub(crate) enum Op {
     AddConnection(usize),
@@ -57,12 +57,12 @@ pub(crate) enum Op {
         name: usize,
         force: bool,
     },
-    /// Only where time can be moved.
+    /// Only if time can be moved.
     Use {
         user: usize,
         name: usize,
     },
-    /// Only where time can be moved.
+    /// Only if time can be moved.
     Wait(u8),
     Prune {
         user: usize,
@@ -93,16 +93,16 @@ pub(crate) fn op(timed: bool) -> impl Strategy<Value = Op> {
     if timed { prop_oneof![4 => timeless, 1 => moved].boxed() } else { timeless.boxed() }
 }
 
-/// What a command answers: done, with the secret if it made one; or refused.
-pub(crate) type Answer = Result<Option<String>, ()>;
+/// The result of a command: success, with the secret if one was created; or a refusal.
+pub(crate) type CommandResult = Result<Option<String>, ()>;
 
-/// A token as both sides show it: owner, name, grants, days until it expires.
-pub(crate) type Shown = (String, String, Vec<(String, String)>, Option<i64>);
+/// A token as both sides list it: owner, name, grants, days until its expiry.
+pub(crate) type ListedToken = (String, String, Vec<(String, String)>, Option<i64>);
 
-/// Something that takes commands.
+/// A subject that runs commands.
 pub(crate) trait Subject {
-    fn run(&mut self, op: &Op) -> Answer;
-    fn shown(&mut self, user: &str) -> Vec<Shown>;
+    fn run(&mut self, op: &Op) -> CommandResult;
+    fn shown(&mut self, user: &str) -> Vec<ListedToken>;
     fn document(&mut self) -> String;
     fn now(&self) -> Timestamp;
 }
@@ -117,18 +117,18 @@ struct Token {
     secret: String,
 }
 
-/// The obvious registry.
+/// The model of a registry.
 #[derive(Default)]
 struct Model {
     connections: Vec<usize>,
     tokens: Vec<Token>,
-    /// Secrets of the past.
+    /// Secrets that are no longer valid.
     dead: Vec<String>,
     day: i64,
 }
 
 impl Model {
-    /// `Err` where the command is refused; else what to do with the secret, if one was made.
+    /// Runs a command. `secret` is the secret that the subject created, if any. `Err` means a refusal.
     fn run(&mut self, op: &Op, secret: Option<String>) -> Result<(), ()> {
         match *op {
             Op::AddConnection(connection) => {
@@ -221,14 +221,14 @@ impl Model {
         self.tokens.iter().any(|token| token.owner == owner && token.name == name)
     }
 
-    /// The one token of that name that the user may see.
+    /// Finds the only token with that name that the user may see.
     fn find(&self, user: usize, all: bool, name: usize) -> Result<usize, ()> {
         let is = |token: &Token| token.name == NAMES[name] && (all || token.owner == user);
         let found: Vec<_> = (0..self.tokens.len()).filter(|&at| is(&self.tokens[at])).collect();
         if let [at] = found[..] { Ok(at) } else { Err(()) }
     }
 
-    fn shown(&self, user: usize) -> Vec<Shown> {
+    fn shown(&self, user: usize) -> Vec<ListedToken> {
         let shown = |token: &Token| {
             let grant = |&(connection, source): &(usize, usize)| {
                 (CONNECTIONS[connection].to_owned(), SOURCES[source].to_owned())
@@ -241,9 +241,9 @@ impl Model {
         list
     }
 
-    /// Every secret with whether each name on each connection is allowed.
+    /// Returns for every secret whether each name on each connection is allowed.
     fn decisions(&self) -> BTreeMap<String, Vec<bool>> {
-        let none = self.dead.iter().map(|secret| (secret.clone(), vec![false; ASKED.len()]));
+        let none = self.dead.iter().map(|secret| (secret.clone(), vec![false; REQUESTS.len()]));
         let some = self.tokens.iter().map(|token| {
             let lives = token.end.is_none_or(|end| self.day < end);
             let allows = |&(connection, name): &(usize, &str)| {
@@ -253,15 +253,15 @@ impl Model {
                         .iter()
                         .any(|grant| grant.0 == connection && (SOURCES[grant.1] == name || SOURCES[grant.1] == "s.*"))
             };
-            (token.secret.clone(), ASKED.iter().map(allows).collect())
+            (token.secret.clone(), REQUESTS.iter().map(allows).collect())
         });
         none.chain(some).collect()
     }
 }
 
-const ASKED: [(usize, &str); 4] = [(0, "s.a"), (0, "s.c"), (1, "s.b"), (1, "s.a")];
+const REQUESTS: [(usize, &str); 4] = [(0, "s.a"), (0, "s.c"), (1, "s.b"), (1, "s.a")];
 
-/// Puts every command to both sides, and compares all that can be seen after each.
+/// Runs every command on both sides, and compares everything observable after each.
 pub(crate) fn compare(subject: &mut impl Subject, ops: &[Op]) -> Result<(), TestCaseError> {
     let mut model = Model::default();
     for op in ops {
@@ -280,7 +280,7 @@ pub(crate) fn compare(subject: &mut impl Subject, ops: &[Op]) -> Result<(), Test
                 let request = Request::new("maps", CONNECTIONS[connection]).secret(&secret);
                 decide(&snapshot, &request.source(Source::Resource(name)), now).is_allow()
             };
-            prop_assert_eq!(ASKED.iter().map(allows).collect::<Vec<_>>(), allowed, "after {:?}", op);
+            prop_assert_eq!(REQUESTS.iter().map(allows).collect::<Vec<_>>(), allowed, "after {:?}", op);
         }
     }
     Ok(())
@@ -302,7 +302,7 @@ impl Library {
 }
 
 impl Subject for Library {
-    fn run(&mut self, op: &Op) -> Answer {
+    fn run(&mut self, op: &Op) -> CommandResult {
         let pair = |grant: (usize, usize)| (CONNECTIONS[grant.0].to_owned(), SOURCES[grant.1].to_owned());
         let edit = |this: &mut Self, user, all, name: usize, edit: TokenEdit| {
             let actor = this.actor(user, all);
@@ -362,7 +362,7 @@ impl Subject for Library {
         done.map_err(drop)
     }
 
-    fn shown(&mut self, user: &str) -> Vec<Shown> {
+    fn shown(&mut self, user: &str) -> Vec<ListedToken> {
         let now = self.day * DAY + START;
         let actor = Actor::new(user, Timestamp::from_unix(now, 0)).unwrap();
         let shown = |token: portcullis_registry::record::Token| {
@@ -388,7 +388,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_library_does_what_the_model_does(ops in prop::collection::vec(op(true), 1..40)) {
+    fn library_matches_the_model(ops in prop::collection::vec(op(true), 1..40)) {
         let mut library = Library { registry: Registry::in_memory().unwrap(), day: 0 };
         compare(&mut library, &ops)?;
 
@@ -399,7 +399,7 @@ proptest! {
         copy.import(&all, &Input::new("export", exported.clone())).unwrap();
         prop_assert_eq!(copy.export(&all).unwrap(), exported);
 
-        // Every revision has its entries, and no entry is of another.
+        // Every revision has its entries, and no entry belongs to another revision.
         let trail = library.registry.trail(&all).unwrap();
         let mut revisions: Vec<_> = trail.iter().map(|entry| entry.revision).collect();
         revisions.dedup();

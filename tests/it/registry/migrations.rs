@@ -1,4 +1,4 @@
-//! Registries that an earlier version made.
+//! Registries of an earlier version.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use sqlx::migrate::{Migration, MigrationType, Migrator};
 
 use super::raw::Raw;
 
-/// A registry as an earlier version with this schema makes it, with one connection and one entry of the trail.
+/// Creates a registry as an earlier version with this schema does, with one connection and one trail entry.
 fn earlier(path: &Path, schema: i64) {
     let migrations = [
         (1, "registry", include_str!("../../../crates/registry/migrations/sqlite/0001_registry.sql")),
@@ -33,7 +33,7 @@ const REPLACE: &str = "REPLACE INTO trail (number, revision, at, \"user\", actio
                        VALUES (1, 1, '2026-11-20T00:00:00Z', 'bo', 'create', 'connection', 'dw')";
 
 #[test]
-fn a_registry_of_an_earlier_schema_goes_on_and_its_trail_is_guarded_once_it_is_written() {
+fn earlier_schema_is_readable_and_migrated_on_write() {
     for schema in [1, 2] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("registry.db");
@@ -42,7 +42,7 @@ fn a_registry_of_an_earlier_schema_goes_on_and_its_trail_is_guarded_once_it_is_w
         let found = || Raw::open(&path).text("SELECT user_version FROM pragma_user_version").unwrap();
         let ana = Actor::new("ana", "2026-11-22".parse().unwrap()).unwrap();
 
-        // Deciding by one that can be read changes nothing: an older version may still manage it.
+        // Reading a registry changes nothing: an older version may still manage it.
         let mut read = Registry::open(&location, false).unwrap();
         assert_eq!((read.revision().unwrap(), read.connections().unwrap().len()), (1, 1));
         assert!(read.policy_document().unwrap().contains("\"dw\""));
@@ -53,7 +53,7 @@ fn a_registry_of_an_earlier_schema_goes_on_and_its_trail_is_guarded_once_it_is_w
         assert!(Raw::open(&path).run(REPLACE).unwrap_err().contains("append-only"));
         let new = NewToken { apis: vec!["lds".into()], ..NewToken::default() };
         written.create_token(&ana, &new).unwrap();
-        // What had it open before goes on with it.
+        // A registry that was open before the migration remains usable.
         assert_eq!((read.revision().unwrap(), read.tokens(&ana).unwrap().len()), (2, 1));
         read.create_token(&ana, &new).unwrap();
         drop((read, written));

@@ -1,4 +1,4 @@
-//! The registry's file as another program has it open, with none of the registry's care.
+//! The registry's file opened by another program, without the checks of the registry.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use tokio::runtime::{Builder, Runtime};
 
-/// Copies a database in another process: to close a file that is read here would end this process's locks on it.
+/// Copies a database in another process: closing a file that is read here would release this process's locks on it.
 pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(std::process::Command::new("cp").args([from, to]).status().unwrap().success());
 }
@@ -38,7 +38,7 @@ impl Raw {
         self.runtime.block_on(migrator.run(self.connection.as_mut().unwrap())).unwrap();
     }
 
-    /// The one value that `sql` selects, as text.
+    /// Returns the single value that `sql` selects, as text.
     pub(crate) fn text(&mut self, sql: &str) -> Result<String, String> {
         let sql = AssertSqlSafe(format!("SELECT CAST(({sql}) AS TEXT)"));
         let connection = self.connection.as_mut().unwrap();

@@ -1,4 +1,4 @@
-//! What names a token or a client: an id, or a name, and never one token's id and another's name.
+//! References to tokens and clients: an id or a name, never the id of one token and the name of another.
 
 use portcullis_document::load::Input;
 use portcullis_registry::record::{ClientKind, Urls};
@@ -10,7 +10,7 @@ fn ana() -> Actor {
     Actor::new("ana", "2026-11-22T12:00:00Z".parse().unwrap()).unwrap()
 }
 
-/// Tokens by id and name: `a` is called `b`, and `b` is called `c`; `p` and `q` are called by each other's ids.
+/// Tokens by id and name: `a` has the name `b`, and `b` has the name `c`; `p` and `q` have each other's ids as names.
 fn registry() -> Registry {
     let token = |id: &str, name: &str, owner: &str| {
         format!(r#"{{"id": "{id}", "name": "{name}", "owner": "{owner}", "token": "s-{id}", "allowed_apis": ["lds"]}}"#)
@@ -30,7 +30,7 @@ fn registry() -> Registry {
 
 type Action = fn(&mut Registry, &Actor, &str) -> Result<String>;
 
-/// Everything that is done to one token that is named; returns the id of the token that it was done to.
+/// Every action on a token given by reference; returns the id of the affected token.
 const ACTIONS: [(&str, Action); 4] = [
     ("get", |registry, actor, name| Ok(registry.token(actor, name)?.id)),
     ("update", |registry, actor, name| {
@@ -56,7 +56,7 @@ fn a_reference_that_is_one_tokens_id_and_anothers_name_is_refused() {
             assert!(ids.iter().all(|id| advice.help.contains(id)), "{name} {reference}: {}", advice.help);
             assert_eq!(registry.export(&admin).unwrap(), before, "{name} {reference}");
         }
-        // An imported id may begin with `id:`: it is not the reference to another token.
+        // An imported id may start with `id:`: it is not a reference to another token.
         let mut odd = registry();
         let before = odd.export(&admin).unwrap();
         let RegistryError::Refused(advice) = action(&mut odd, &admin, "id:x").expect_err(name) else {
@@ -65,7 +65,7 @@ fn a_reference_that_is_one_tokens_id_and_anothers_name_is_refused() {
         assert_eq!(advice.message, "`id:x` means the token with the id `x` and is the id of another");
         assert!(["`x` of `ana`", "`id:id:x` of `bo`"].iter().all(|id| advice.help.contains(id)), "{}", advice.help);
         assert_eq!(odd.export(&admin).unwrap(), before, "{name}");
-        // What the error names works, and so does every reference that can mean one token only.
+        // The references in the error work, and so does every unambiguous reference.
         for (reference, id) in [
             ("id:a", "a"),
             ("id:b", "b"),
@@ -79,7 +79,7 @@ fn a_reference_that_is_one_tokens_id_and_anothers_name_is_refused() {
         ] {
             assert_eq!(action(&mut registry(), &admin, reference).expect(reference), id, "{name} {reference}");
         }
-        // Who sees only one of them means that one.
+        // A user who may see only one of them gets that one.
         assert_eq!(action(&mut registry(), &ana(), "b").unwrap(), "a", "{name}");
         let bo = Actor::new("bo", "2026-11-22T12:00:00Z".parse().unwrap()).unwrap();
         assert_eq!(action(&mut registry(), &bo, "b").unwrap(), "b", "{name}");
@@ -96,17 +96,17 @@ fn a_reference_that_is_one_tokens_id_and_anothers_name_is_refused() {
 fn a_name_that_is_another_tokens_id_cannot_be_given() {
     let mut registry = registry();
     let new = |name: &str| NewToken { name: Some(name.into()), apis: vec!["lds".into()], ..NewToken::default() };
-    // Also where that token is of another user.
+    // Also if that token belongs to another user.
     for name in ["b", "p"] {
         let created = registry.create_token(&ana(), &new(name)).unwrap_err().to_string();
         assert!(created.starts_with(&format!("name `{name}` is the id of another token; ")), "{created}");
         let edit = TokenEdit { name: Some(name.into()), ..TokenEdit::default() };
         let edited = registry.update_token(&ana(), "a", &edit).map(drop);
-        // Its present name may stay.
+        // Its current name may stay.
         assert_eq!(edited.is_ok(), name == "b", "{name}");
     }
     let reserved = registry.create_token(&ana(), &new("id:free")).unwrap_err().to_string();
-    assert!(reserved.starts_with("the name `id:free` begins with `id:`; "), "{reserved}");
+    assert!(reserved.starts_with("the name `id:free` starts with `id:`; "), "{reserved}");
     registry.create_token(&ana(), &new("free")).unwrap();
 }
 
@@ -131,7 +131,7 @@ fn a_reference_that_is_one_clients_id_and_anothers_title_is_refused() {
             let mut client =
                 |title: &str| registry.create_client(&ana(), kind, title, &Urls::default()).map(|new| new.client.id);
             let (first, second) = (client("one").unwrap(), client("two").unwrap());
-            // No command gives that title; an earlier version did.
+            // No command accepts that title, but an earlier version did.
             assert!(client(&first).unwrap_err().to_string().starts_with("the title "));
             Raw::open(&path).run(&format!("UPDATE clients SET title = '{first}' WHERE id = '{second}'")).unwrap();
             let RegistryError::Refused(advice) = action(&mut registry, &admin, kind, &first).unwrap_err() else {

@@ -1,4 +1,4 @@
-//! What the library promises beyond what the command line shows.
+//! Guarantees of the library beyond those of the command line.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ fn a_token_used_within_seven_days_is_deleted_by_force_only() {
     let again = registry.create_token(&ana, &new("public.roads")).unwrap().token;
     registry.record_usage(&[usage(&again.id, 1, "2026-11-22T11:00:00Z")]).unwrap();
     registry.delete_token(&ana, &again.id, true).unwrap();
-    // A use that cannot have been does not keep a token for ever.
+    // An impossible time of use does not keep a token indefinitely.
     let third = registry.create_token(&ana, &new("public.roads")).unwrap().token;
     registry.record_usage(&[usage(&third.id, 1, "9999-12-31T00:00:00Z")]).unwrap();
     registry.delete_token(&ana, &third.id, false).unwrap();
@@ -69,7 +69,7 @@ fn a_token_used_within_seven_days_is_deleted_by_force_only() {
 }
 
 #[test]
-fn an_old_secret_lives_for_the_overlap_and_no_longer_than_it_would_have() {
+fn old_secret_is_valid_for_the_overlap_but_not_beyond_its_expiry() {
     let (mut registry, ana) = registry();
     for (expiration, overlap, until) in [
         (None, Some("7d"), Some("2026-11-29T12:00:00Z")),
@@ -89,7 +89,7 @@ fn an_old_secret_lives_for_the_overlap_and_no_longer_than_it_would_have() {
 }
 
 #[test]
-fn earlier_secrets_are_found_while_they_are_allowed() {
+fn earlier_secrets_are_listed_while_they_are_valid() {
     let (mut registry, ana) = registry();
     let other = registry.create_token(&ana, &new("public.*")).unwrap().token;
     let token = registry.create_token(&ana, &new("public.*")).unwrap().token;
@@ -106,7 +106,7 @@ fn earlier_secrets_are_found_while_they_are_allowed() {
 }
 
 #[test]
-fn an_expired_token_is_rotated_only_into_a_new_life() {
+fn expired_token_is_rotated_only_with_a_new_expiry() {
     let (mut registry, ana) = registry();
     let token =
         registry.create_token(&ana, &NewToken { expiration: Some("1d".to_owned()), ..new("a.b") }).unwrap().token;
@@ -118,7 +118,7 @@ fn an_expired_token_is_rotated_only_into_a_new_life() {
 }
 
 #[test]
-fn a_dialect_that_grants_do_not_fit_is_refused_with_their_tokens() {
+fn dialect_that_breaks_grants_is_refused_with_their_tokens() {
     let (mut registry, ana) = registry();
     let token = registry.create_token(&ana, &new("public.\"Roads*\"")).unwrap().token;
     let result = registry.update_connection(&ana, "dw", Some("databricks"), None, None);
@@ -143,7 +143,7 @@ fn another_dialect_reports_the_grants_that_cover_other_names() {
         let updated = registry.update_connection(&ana, "dw", dialect, case_sensitive, None).unwrap();
         (updated.connection.dialect, updated.grants.total, updated.grants.changed)
     };
-    // The first two name one table in Redshift; `"9a".b` needs no folding anywhere but in Snowflake.
+    // The first two name one table in Redshift; `"9a".b` needs folding only in Snowflake.
     for (dialect, case_sensitive, expected) in [
         (Some("redshift"), None, (Dialect::Redshift, 4, 1)),
         (None, Some(true), (Dialect::RedshiftCaseSensitive, 4, 1)),
@@ -164,7 +164,7 @@ fn another_dialect_reports_the_grants_that_cover_other_names() {
 }
 
 #[test]
-fn a_case_sensitive_connection_stays_so_when_exported_and_imported() {
+fn case_sensitivity_survives_export_and_import() {
     let (mut registry, ana) = registry();
     registry.add_connection(&ana, "rs", "redshift", Some(true), false).unwrap();
     let document = registry.export(&ana).unwrap();
@@ -212,7 +212,7 @@ fn the_trail_cannot_be_rewritten_even_by_hand() {
 }
 
 #[test]
-fn files_of_something_else_and_of_the_future_are_left_alone() {
+fn other_and_newer_databases_are_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let open = |name: &str| Registry::open(&Location::file(dir.path().join(name)), true).unwrap_err().to_string();
     std::fs::write(dir.path().join("text"), "this is no database, whatever its name says, and long enough to tell")
@@ -234,7 +234,7 @@ fn files_of_something_else_and_of_the_future_are_left_alone() {
         }
     }
 
-    // The header of a newer registry: `user_version` stands at byte 60.
+    // The header of a newer registry: `user_version` is at byte 60.
     let path = dir.path().join("newer");
     drop(Registry::open(&Location::file(&path), true).unwrap());
     let mut bytes = std::fs::read(&path).unwrap();
@@ -242,7 +242,7 @@ fn files_of_something_else_and_of_the_future_are_left_alone() {
     std::fs::write(&path, &bytes).unwrap();
     let error = open("newer");
     assert!(error.contains("was written by a newer portcullis: its schema is 99, this one knows"), "{error}");
-    // The header of something else: `application_id` stands at byte 68.
+    // The header of another application: `application_id` is at byte 68.
     bytes[68..72].copy_from_slice(&7_u32.to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();
     let error = open("newer");
@@ -250,7 +250,7 @@ fn files_of_something_else_and_of_the_future_are_left_alone() {
 }
 
 #[test]
-fn an_import_is_all_or_nothing_and_finds_what_is_there_already() {
+fn import_is_atomic_and_detects_existing_records() {
     let (mut registry, ana) = registry();
     let token = |id: &str, name: &str, secret: &str, grant: &str| {
         format!(
@@ -282,7 +282,7 @@ fn an_import_is_all_or_nothing_and_finds_what_is_there_already() {
     );
     assert_eq!((registry.tokens(&ana).unwrap().len(), registry.revision().unwrap()), (1, revision));
 
-    // What only comes to the same by whom it is imported.
+    // Tokens that become equal only for the user who imports them.
     let twice = r#"[{"id": "p", "name": "same", "token": "s5", "allowed_apis": ["lds"]},
         {"id": "q", "name": "same", "owner": "ana", "token": "s6", "allowed_apis": ["lds"]}]"#;
     let message = refusal(registry.import(&ana, &Input::new("e.json", twice)));
@@ -293,9 +293,9 @@ fn an_import_is_all_or_nothing_and_finds_what_is_there_already() {
     assert_eq!(refusal(registry.import(&ana, &declared)), "connection `dw` is declared otherwise");
     let others = r#"[{"id": "x", "owner": "bo", "token": "s9", "allowed_apis": ["lds"]}]"#;
     let message = refusal(registry.import(&ana, &Input::new("c.json", others)));
-    assert_eq!(message, "token `x` is of `bo`: `--all-users` imports those of others");
+    assert_eq!(message, "token `x` is of `bo`: `--all-users` imports tokens of other users");
     registry.import(&ana.clone().for_all_users(), &Input::new("c.json", others)).unwrap();
-    // Names that only a grant gives, and APIs that only a document declares, are kept with it.
+    // Names that only a grant mentions, and APIs that only a document declares, are preserved.
     let whole = r#"{"apis": [{"name": "tiles", "accepts": ["pattern", "resource"]}], "tokens": [
         {"id": "t", "token": "s10", "allowed_apis": ["tiles"], "grants": [
             {"connection_name": "other", "type": "all"}, {"connection_name": "other", "type": "tileset", "source": "a.b"},

@@ -1,4 +1,4 @@
-//! The trail is only ever appended to, whatever statement another program uses.
+//! The trail is append-only, whatever statement another program runs.
 
 use portcullis_registry::{Actor, Location, Registry};
 
@@ -23,7 +23,7 @@ fn statements() -> Vec<String> {
     ];
     for verb in ["INSERT OR REPLACE", "REPLACE", "INSERT OR IGNORE", "INSERT OR FAIL", "INSERT OR ROLLBACK", "INSERT"] {
         for key in ["number", "rowid", "_rowid_", "oid"] {
-            // Entries that are there, and places that are not the next one.
+            // Numbers of existing entries, and numbers that are not the next one.
             for number in ["1", "3", "0", "-1", "-7", "5", "1000", "9223372036854775807"] {
                 statements.push(format!("{verb} INTO trail ({key}, {COLUMNS}) VALUES ({number}, {VALUES})"));
             }
@@ -57,7 +57,7 @@ fn no_statement_rewrites_the_trail() {
             assert_eq!(raw.text(DUMP).unwrap(), before, "{statement}");
         }
     }
-    // What is refused leaves no gap, and the registry goes on.
+    // A refused statement leaves no gap, and the registry stays usable.
     registry.add_connection(&ana, "next", "generic", None, false).unwrap();
     assert_eq!(raw.text(DUMP).unwrap(), format!("{before}; 4 ana create next"));
     raw.run(&format!("INSERT INTO trail ({COLUMNS}) VALUES ({VALUES})")).unwrap();

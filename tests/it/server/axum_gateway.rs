@@ -1,7 +1,7 @@
 //! The example gateway, over real sockets.
 
 #[path = "../../../examples/axum_gateway.rs"]
-#[allow(dead_code, unreachable_pub, reason = "`main` is not called here, and all else only here")]
+#[allow(dead_code, unreachable_pub, reason = "`main` is not called here, and every other item only here")]
 mod example;
 
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::running::ask;
 use super::util::{SECRET, policy};
 
-/// Serves `router` on a port of its own, until the test ends.
+/// Serves `router` on a free port until the test ends.
 fn serve(runtime: &tokio::runtime::Runtime, router: Router) -> SocketAddr {
     let listener = runtime.block_on(tokio::net::TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
@@ -25,7 +25,7 @@ fn serve(runtime: &tokio::runtime::Runtime, router: Router) -> SocketAddr {
 }
 
 #[test]
-fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
+fn only_allowed_requests_reach_the_upstream_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     let (file, write) = (file.to_str().unwrap(), |text: &str| std::fs::write(&file, text).unwrap());
@@ -77,7 +77,7 @@ fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
     assert_eq!(&*unclear.reason(), "request_not_understood");
     assert_eq!(reached(), [""; 0], "no denied request reaches it");
 
-    // A body that is read for the decision, longer than a segment, and one that is not read.
+    // One body is read for the decision and longer than a segment, one is not read.
     let body = json!({"name": "db.t", "filler": "é".repeat(100_000)}).to_string();
     for (line, body) in
         [("POST /v3/maps/dw/table", &body), ("POST /v3/maps/dw/table?name=db.t", &json!({"v": "3"}).to_string())]
@@ -85,7 +85,7 @@ fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
         let answer = ask(gateway, line, &[token, ("content-type", "application/json")], body);
         assert_eq!(answer.json()["body"], Value::from(&**body), "{line}");
     }
-    // In chunks.
+    // With chunked encoding.
     let mut stream = super::running::connect(gateway);
     let chunks = format!(
         "POST /v3/maps/dw/table HTTP/1.1\r\nhost: test\r\nconnection: close\r\nauthorization: {bearer}\r\n\

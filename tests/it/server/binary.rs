@@ -1,4 +1,4 @@
-//! `portcullis serve` itself: a process that is killed, told to reload, and told to stop.
+//! The `portcullis serve` process: killed, reloaded and stopped by signals.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,7 +15,7 @@ pub(super) struct Process {
     pub(super) admin: SocketAddr,
 }
 
-/// Starts it in `folder` with more options, and reads from its messages where it listens.
+/// Starts the server in `folder` with `more` options, and reads its addresses from its messages.
 #[expect(clippy::zombie_processes, reason = "it is waited for when it is dropped")]
 pub(super) fn start(folder: &Path, more: &[&str]) -> Process {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
@@ -34,7 +34,7 @@ pub(super) fn start(folder: &Path, more: &[&str]) -> Process {
         let message: serde_json::Value = serde_json::from_str(&line).unwrap();
         let fields = &message["fields"];
         if fields["message"] == "serving" {
-            // Who does not read them fills the pipe, and stops whoever writes the next.
+            // Unread messages would fill the pipe and block the server.
             std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::sink()));
             let address = |name: &str| fields[name].as_str().unwrap().parse().unwrap();
             return Process { child, listen: address("listen"), admin: address("admin") };
@@ -70,7 +70,7 @@ impl Drop for Process {
 const LOG: &[&str] = &["--log", "log.jsonl"];
 
 #[test]
-fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told() {
+fn killed_server_restores_last_good_policy_and_stops_on_signal() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
@@ -103,7 +103,7 @@ fn a_killed_server_serves_the_last_good_policy_again_and_stops_when_it_is_told()
 }
 
 #[test]
-fn a_server_killed_again_and_again_serves_the_last_good_policy_until_there_is_another() {
+fn repeatedly_killed_server_keeps_last_good_policy_until_a_new_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
@@ -127,12 +127,12 @@ fn a_server_killed_again_and_again_serves_the_last_good_policy_until_there_is_an
 }
 
 #[test]
-fn a_log_that_nobody_reads_holds_up_requests_but_neither_operators_nor_the_end() {
+fn blocked_log_delays_requests_but_not_operators_or_shutdown() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("policy.json"), policy("one")).unwrap();
     let fifo = folder.path().join("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-    // Opened at both ends, so that neither waits for the other; never read.
+    // Opened for reading and writing, so that opening does not block; never read.
     let _reader = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let options =
         ["--log", "fifo", "--log-queue", "1000", "--log-when-full", "block", "--threads", "1", "--drain", "0.5"];
@@ -143,7 +143,7 @@ fn a_log_that_nobody_reads_holds_up_requests_but_neither_operators_nor_the_end()
             std::thread::spawn(move || {
                 let mut stream = std::net::TcpStream::connect(listen).unwrap();
                 let request = "GET /authz/envoy/v3/lds/x HTTP/1.1\r\nhost: t\r\n\r\n";
-                // Until nothing more is answered or taken.
+                // Until no request is answered or accepted.
                 stream.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
                 let mut answers = 0;
                 while std::io::Write::write_all(&mut stream, request.as_bytes()).is_ok()

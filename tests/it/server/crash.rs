@@ -10,13 +10,13 @@ use portcullis_server::policy::{LiveOptions, LivePolicy, Origin, Outcome, Source
 
 use super::util::{eventually, serve};
 
-/// Where the child works; set for the child only.
+/// The folder of the child process; set for the child only.
 const FOLDER: &str = "PORTCULLIS_TEST_CRASH";
 
-/// Enough tokens that writing takes a while.
+/// The number of tokens: enough that writing takes a while.
 const TOKENS: usize = 2_000;
 
-/// A policy whose tokens are all of one number: half of one and half of another would show.
+/// A policy whose tokens all have one number, so that a mix of two policies would show.
 fn policy(number: usize) -> String {
     let token = |at: usize| format!(r#"{{"id": "n{number}_{at}", "token": "x{at}", "allowed_apis": ["lds"]}}"#);
     let tokens: Vec<_> = (0..TOKENS).map(token).collect();
@@ -24,11 +24,11 @@ fn policy(number: usize) -> String {
 }
 
 fn options(folder: &Path) -> LiveOptions {
-    let timing = Timing { settle: Duration::ZERO, told: false, ..Timing::default() };
+    let timing = Timing { settle: Duration::ZERO, watch: false, ..Timing::default() };
     LiveOptions { state_dir: Some(folder.join("state")), timing, ..LiveOptions::default() }
 }
 
-/// Not a test: what the test below kills. Replaces its policy as fast as it can, and tells the number that was saved last.
+/// Not a test: the process that the test below kills. Replaces its policy as fast as it can, and prints each saved number.
 #[test]
 fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
@@ -46,7 +46,7 @@ fn child() {
     }
 }
 
-/// What the first token of `live`'s policy says its number is, having checked that all say the same.
+/// Returns the number of the saved policy, after checking that all tokens have the same one.
 fn number(authorizer: &portcullis::Authorizer, live: &LivePolicy, folder: &Path) -> usize {
     assert_eq!(live.status().report().origin, Some(Origin::Saved));
     assert_eq!(authorizer.current().snapshot().unwrap().token_count(), TOKENS);
@@ -70,9 +70,9 @@ fn a_killed_process_leaves_the_last_good_policy() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+        let mut messages = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let mut saved = || loop {
-            let line = told.next().unwrap_or_default();
+            let line = messages.next().unwrap_or_default();
             if let Some(number) = line.strip_prefix("saved ") {
                 return number.parse::<usize>().unwrap();
             }
@@ -82,21 +82,21 @@ fn a_killed_process_leaves_the_last_good_policy() {
         for _ in 0..round % 4 {
             last = saved();
         }
-        // Somewhere in the next reload.
+        // At some point in the next reload.
         std::thread::sleep(Duration::from_micros(round * 1_700));
         child.kill().unwrap();
         child.wait().unwrap();
-        // What was told before it was killed was saved, too.
-        let rest = told.filter_map(|line| line.strip_prefix("saved ")?.parse().ok());
+        // Numbers printed before the kill were saved, too.
+        let rest = messages.filter_map(|line| line.strip_prefix("saved ")?.parse().ok());
         last = rest.fold(last, |_, number| number);
 
-        // The directory is free again, the source is gone, and what was saved last is served.
+        // The directory is free again, the source is gone, and the policy that was saved last is served.
         fs::write(folder.path().join("policy.json"), "{").unwrap();
         let source = Source::files([folder.path().join("policy.json")]).unwrap();
         let (live, authorizer) = serve(&source, options(folder.path()));
         eventually("a policy", || live.status().is_ready());
-        let found = number(&authorizer, &live, folder.path());
-        assert!(found == last || found == last + 1, "{found} after {last} was saved");
-        first = found + 1;
+        let saved = number(&authorizer, &live, folder.path());
+        assert!(saved == last || saved == last + 1, "{saved} after {last} was saved");
+        first = saved + 1;
     }
 }

@@ -1,4 +1,4 @@
-//! The decision log: every line of it, and what becomes of lines when there is no room.
+//! The decision log: the contents of lines, and their handling when there is no room.
 
 use std::fs;
 use std::io::Read;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use super::util::{SECRET, now};
 
-/// A trace's id.
+/// The id of a trace.
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// One decision, whatever was decided.
+/// One decided request.
 fn decided<'a>(request: Option<&'a Request<'a>>, decision: &'a Decision<'a>) -> Decided<'a> {
     Decided {
         at: now(),
@@ -30,12 +30,12 @@ fn decided<'a>(request: Option<&'a Request<'a>>, decision: &'a Decision<'a>) -> 
     }
 }
 
-/// The lines that `log` writes of what `tell` tells it.
-fn lines(options: LogOptions, tell: impl FnOnce(&DecisionLog)) -> (Vec<Value>, LogCounts) {
+/// Returns the lines that the log writes while `write` uses it.
+fn lines(options: LogOptions, write: impl FnOnce(&DecisionLog)) -> (Vec<Value>, LogCounts) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("log.jsonl");
     let log = DecisionLog::open(&Target::File(file.clone()), options).unwrap();
-    tell(&log);
+    write(&log);
     log.close();
     let text = fs::read_to_string(file).unwrap();
     assert!(!text.contains(SECRET), "{text}");
@@ -44,7 +44,7 @@ fn lines(options: LogOptions, tell: impl FnOnce(&DecisionLog)) -> (Vec<Value>, L
 }
 
 #[test]
-fn sources_and_referers_are_logged_without_what_is_nobodys_business() {
+fn sources_and_referers_are_logged_without_private_data() {
     let (hidden, shown) = (QueryTexts::Hidden, QueryTexts::Shown);
     let sha = "e004ebd5b5532a4b85984a62f8ad48a81aa3460c1ca07701f386135d72cdecf5";
     let long = "x".repeat((1 << 20) + 1);
@@ -81,7 +81,7 @@ fn sources_and_referers_are_logged_without_what_is_nobodys_business() {
 }
 
 #[test]
-fn a_line_says_what_was_decided_and_no_more() {
+fn line_holds_the_decision_and_nothing_else() {
     let denied = Decision::Deny(Reason::TokenExpired);
     let request = Request::new("sql", "dw").secret(SECRET).operation(Operation::Model).source(Source::Resource("a.b"));
     let whole = Decided {
@@ -109,14 +109,14 @@ fn a_line_says_what_was_decided_and_no_more() {
     assert_eq!(found.1, LogCounts { written: 3, ..LogCounts::default() });
 }
 
-/// An allow, which only a snapshot makes.
-fn allowing(tell: impl FnOnce(&Request<'_>, &Decision<'_>)) {
+/// Calls `observe` with an allowed request: only a snapshot can allow.
+fn allowing(observe: impl FnOnce(&Request<'_>, &Decision<'_>)) {
     let policy = portcullis_document::read_policy(super::util::policy("t")).unwrap();
     let snapshot = portcullis::Snapshot::compile(&policy, &portcullis::Options::default()).unwrap();
     let request = Request::new("maps", "dw").secret(SECRET).source(Source::Resource("db.t"));
     let decision = portcullis::decide(&snapshot, &request, now());
     assert!(decision.is_allow());
-    tell(&request, &decision);
+    observe(&request, &decision);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn allows_are_sampled_and_denials_never_are() {
     });
 }
 
-/// A pipe that nobody reads yet: whoever writes to it waits.
+/// A pipe without a reader: writing to it blocks.
 #[cfg(unix)]
 fn pipe(folder: &std::path::Path) -> std::path::PathBuf {
     let path = folder.join("pipe");
@@ -153,13 +153,13 @@ fn pipe(folder: &std::path::Path) -> std::path::PathBuf {
 
 #[test]
 #[cfg(unix)]
-fn what_does_not_fit_is_dropped_and_counted_or_waits() {
+fn lines_beyond_the_queue_are_dropped_and_counted_or_wait() {
     let request = Request::new("lds", "");
     for when_full in [WhenFull::Drop, WhenFull::Block] {
         const LINES: u64 = 20_000;
         let folder = tempfile::tempdir().unwrap();
         let path = pipe(folder.path());
-        // Opened by both ends: it is read only once all is told, or there is no more room.
+        // Opened for reading and writing. It is read only after all lines are recorded, or when there is no more room.
         let mut reader = fs::OpenOptions::new().read(true).write(true).open(&path).unwrap();
         let options = LogOptions { when_full, queue_bytes: 4096, ..LogOptions::default() };
         let log = Arc::new(DecisionLog::open(&Target::File(path), options).unwrap());
@@ -173,7 +173,7 @@ fn what_does_not_fit_is_dropped_and_counted_or_waits() {
             }
         });
         if when_full == WhenFull::Drop {
-            // Nobody waits for a log that nobody reads.
+            // No request waits for a log without a reader.
             telling.join().unwrap();
             assert!(log.counts().dropped > 0);
         } else {
@@ -204,25 +204,25 @@ fn lines_that_cannot_be_written_are_counted() {
     }
     log.close();
     assert_eq!(log.counts(), LogCounts { failed: 100, ..LogCounts::default() });
-    // After its end nothing is written, and that is counted, too.
+    // After the log is closed, lines are not written, but counted.
     log.record(&decided(None, &denied));
     assert_eq!(log.counts().dropped, 1);
 }
 
 #[test]
-fn a_renamed_file_is_left_for_a_new_one() {
+fn reopen_after_rename_writes_to_a_new_file() {
     let folder = tempfile::tempdir().unwrap();
     let (file, old) = (folder.path().join("log.jsonl"), folder.path().join("log.jsonl.1"));
     let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default()).unwrap();
     let denied = Decision::Deny(Reason::TokenMissing);
-    let tell =
+    let record =
         |id: &str| log.record(&Decided { ids: Ids { request: Some(id), trace: None }, ..decided(None, &denied) });
-    tell("one");
+    record("one");
     fs::rename(&file, &old).unwrap();
-    tell("two");
+    record("two");
     log.reopen();
     super::util::eventually("the file is made again", || file.exists());
-    tell("three");
+    record("three");
     log.close();
     let ids = |path| -> Vec<String> {
         let text = fs::read_to_string(path).unwrap();
@@ -233,13 +233,13 @@ fn a_renamed_file_is_left_for_a_new_one() {
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_is_told_at_once() {
+fn open_fails_if_the_file_cannot_be_opened() {
     let target = Target::File("/nowhere/at/all/log.jsonl".into());
     assert!(DecisionLog::open(&target, LogOptions::default()).is_err());
 }
 
 #[test]
-fn a_decision_is_decided_again_at_the_instant_that_it_was_about() {
+fn replay_decides_at_the_named_instant() {
     use portcullis_http::wire::ReplayRequest;
     let read = |more: &str| {
         ReplayRequest::read(format!(r#"{{"log": 1, "api": "lds", {more}}}"#).as_bytes())
@@ -255,7 +255,7 @@ fn a_decision_is_decided_again_at_the_instant_that_it_was_about() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn requests_that_wait_for_the_log_take_no_threads_and_are_answered_once_it_is_read() {
+fn requests_waiting_for_the_log_hold_no_threads() {
     use super::running::ask;
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("policy.json"), super::util::policy("t")).unwrap();

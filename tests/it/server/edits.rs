@@ -1,15 +1,15 @@
-//! Single changes of a registry are made without reading all of it, and decide as all of it does.
+//! Edits of a registry are applied without reading all of it, and decide as the whole registry does.
 
 use std::time::Duration;
 
-use portcullis::decision::{Request, Source as Asked};
+use portcullis::decision::{Request, Source as RequestSource};
 use portcullis::{Authorizer, Options, Snapshot};
 use portcullis_registry::{Actor, Location, NewToken, Registry, TokenEdit};
 use portcullis_server::policy::{Contents, LiveOptions, Source, StateDir, Timing};
 
 use super::util::{eventually, now, serve};
 
-/// Whoever registers, and the secrets that were ever given out.
+/// A registry, its user, and every secret that was created.
 struct World {
     registry: Registry,
     ana: Actor,
@@ -37,14 +37,15 @@ impl World {
         self.registry.update_token(&self.ana, name, &edit).unwrap();
     }
 
-    /// What every secret may read.
+    /// Returns every decision of every secret.
     fn decisions(&self, authorizer: &Authorizer) -> Vec<(usize, &'static str, Option<String>)> {
         let current = authorizer.current();
         let mut decisions = Vec::new();
         for (at, secret) in self.secrets.iter().enumerate() {
             for table in ["db.one", "db.two", "db.three"] {
                 for connection in ["dw", "lake"] {
-                    let request = Request::new("maps", connection).secret(secret).source(Asked::Resource(table));
+                    let request =
+                        Request::new("maps", connection).secret(secret).source(RequestSource::Resource(table));
                     let (id, decision) = current.decide_identified(&request, now());
                     decisions.push((at, table, id.filter(|_| decision.is_allow()).map(str::to_owned)));
                 }
@@ -55,7 +56,7 @@ impl World {
 }
 
 #[test]
-fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
+fn every_edit_decides_as_a_full_compilation() {
     type Change = fn(&mut World);
     let changes: [(&str, Change); 11] = [
         ("a first token", |world| world.create("a", "one")),
@@ -78,7 +79,7 @@ fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
         ("a grant on it", |world| world.grant("a", "lake", "\"two\"")),
         ("many at once", |world| (0..1_100).for_each(|at| world.create(&format!("m{at}"), "one"))),
     ];
-    // With all of it read again now and then, and never.
+    // With frequent full reads of the registry, and with none.
     for fold in [Duration::from_millis(30), Duration::from_hours(1)] {
         let folder = tempfile::tempdir().unwrap();
         let location = Location::file(folder.path().join("registry.db"));
@@ -100,12 +101,12 @@ fn every_kind_of_change_is_live_and_decides_as_the_whole_does() {
             eventually(what, || world.decisions(&authorizer) == expected);
             eventually(what, || live.status().report().snapshot.tokens == policy.tokens().len());
             assert_eq!(live.status().report().failure, None, "{what}");
-            // Nothing but tokens has changed since the start: all of it was not read again.
+            // Only tokens have changed since the start: the whole registry was not read again.
             let is_edited = authorizer.current().snapshot().unwrap().edits() > 0;
             assert!(is_edited || fold < Duration::from_secs(1) || authorizer.current().number() > 8, "{what}");
         }
         if fold < Duration::from_secs(1) {
-            // What was edited is saved, too, once it has stayed the same for a while.
+            // The edited policy is saved, too, after it was stable for a while.
             eventually("all of it is read again", || authorizer.current().snapshot().unwrap().edits() == 0);
         }
         drop(live);

@@ -1,7 +1,7 @@
-//! Faults below a running server: what it answers meanwhile, and how soon a revocation is in force once they have ended.
+//! Faults around a running server: its responses meanwhile, and how soon a revocation is in force after they end.
 //!
-//! Each fault is real: limits of the process, file systems that are full, files that are something else. Some need root: as
-//! another user, those say what they leave out.
+//! Each fault is real: limits of the process, full file systems, files of other kinds. Some need root: as another user,
+//! those tests report what they skip.
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::running::{ask, connect};
 use super::util::{SECRET, eventually, policy};
 
-/// A revocation is in force one poll (1 s) after the fault has ended. The rest is for machines that are busy with other tests.
+/// The limit for a revocation: one poll (1 s) after the fault has ended. The rest is for machines busy with other tests.
 const SOON: Duration = Duration::from_secs(5);
 
 /// `portcullis serve`, with its messages in a file.
@@ -34,7 +34,7 @@ struct Server {
 const SERVE: &[&str] =
     &["--state-dir", "state", "--messages", "json", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
 
-/// Starts the server in `folder`: `program` is what runs it, such as `prlimit` with its options.
+/// Starts the server in `folder` with a wrapper `program`, such as `prlimit` with its options.
 fn start_by(program: &[&str], folder: &Path, more: &[&str]) -> Server {
     let messages = folder.join("messages");
     let line = [program, &["serve"], SERVE, more].concat();
@@ -83,14 +83,14 @@ impl Server {
         value.unwrap_or_else(|| panic!("{name}: {text}")).to_owned()
     }
 
-    /// Waits until the token may read `new` and not `old`; how long that takes.
+    /// Waits until the token may read `new` and not `old`; returns how long that took.
     fn revoked(&self, old: &str, new: &str) -> Duration {
         let took = eventually(&format!("{new} in place of {old}"), || self.status(new) == 200);
         assert_eq!(self.status(old), 403);
         took
     }
 
-    /// Limits the process; `by` is what runs `prlimit`, where that must be as another user.
+    /// Limits the process. `by` is the command that runs `prlimit`, if another user must run it.
     fn limit(&self, by: &[&str], limit: &str) {
         let id = self.child.id().to_string();
         let line = [by, &["prlimit", "--pid", &id, limit]].concat();
@@ -102,7 +102,7 @@ impl Server {
         assert!(sent.success());
     }
 
-    /// Resident memory in MiB: now (`VmRSS`), or the most so far (`VmHWM`).
+    /// Resident memory in MiB: current (`VmRSS`), or its peak (`VmHWM`).
     fn memory(&self, which: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':')).unwrap();
@@ -113,7 +113,7 @@ impl Server {
         fs::read_to_string(&self.messages).unwrap()
     }
 
-    /// How many messages hold `text`.
+    /// The number of messages that contain `text`.
     fn said(&self, text: &str) -> usize {
         self.messages().lines().filter(|line| line.contains(text)).count()
     }
@@ -123,12 +123,12 @@ impl Server {
         assert!(!self.messages().contains("panicked"), "{}", self.messages());
     }
 
-    /// Tells it to stop, which takes neither a panic nor another exit code; how long that takes.
+    /// Stops the server, and checks that it neither panics nor fails; returns how long that took.
     fn stops(mut self) -> Duration {
-        let begun = Instant::now();
+        let started = Instant::now();
         self.signal("TERM");
         assert!(self.child.wait().unwrap().success(), "{}", self.messages());
-        begun.elapsed()
+        started.elapsed()
     }
 
     fn kill(mut self) {
@@ -148,7 +148,7 @@ fn path(table: &str) -> String {
     format!("GET /authz/envoy/v3/maps/dw/table?name=db.{table}")
 }
 
-/// A connection that stays open: a server without descriptors accepts no other.
+/// A connection that stays open: a server without descriptors accepts no new one.
 struct Kept(BufReader<TcpStream>);
 
 impl Kept {
@@ -187,7 +187,7 @@ fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
-/// Puts `text` in place of `file` at once.
+/// Replaces `file` by one with `text`, atomically.
 fn put(file: &Path, text: impl AsRef<[u8]>) {
     let new = file.with_extension("other");
     fs::write(&new, text).unwrap();
@@ -211,7 +211,7 @@ fn folder(table: &str) -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn a_reload_needs_no_new_thread() {
     let (folder, file) = folder("t0");
-    // A limit of threads is for a user, and root has none. The user must be able to run the program.
+    // A thread limit applies to a user, but not to root. The user must be able to run the program.
     let program = folder.path().join("portcullis");
     fs::copy(BINARY, &program).unwrap();
     let program = program.to_str().unwrap();
@@ -301,7 +301,7 @@ fn a_policy_that_could_not_be_opened_is_read_when_it_can_be() {
 
 type Break = fn(&Path);
 
-/// Ways in which a policy cannot be read, and part of what is said of each.
+/// Ways in which a policy cannot be read, and a part of the reported problem.
 const BROKEN: &[(&str, Break, &str)] = &[
     ("missing", |_| {}, "No such file"),
     ("a directory", |file| fs::create_dir(file).unwrap(), "not a regular file"),
@@ -333,7 +333,7 @@ fn a_policy_that_is_unreadable_in_any_way_keeps_the_last_good_one() {
         eventually(way, || said(&server));
         std::thread::sleep(Duration::from_millis(300));
         let before = server.said("the policy cannot be read");
-        // Two more polls.
+        // Wait for two more polls.
         std::thread::sleep(Duration::from_millis(2_200));
         assert_eq!((server.status(&old), server.status(&new)), (200, 403), "{way}");
         assert_eq!(server.metric("portcullis_policy_stale"), "1.0", "{way}");
@@ -353,14 +353,14 @@ fn a_policy_that_is_unreadable_in_any_way_keeps_the_last_good_one() {
 }
 
 #[test]
-fn a_pipe_put_in_place_between_look_and_open_is_not_waited_for() {
+fn pipe_swapped_in_between_check_and_open_does_not_block() {
     let (folder, file) = folder("one");
     let [good, pipe, next] = ["good", "pipe", "next"].map(|name| folder.path().join(name));
     fs::write(&good, policy("one")).unwrap();
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let mut server = start(folder.path(), &[]);
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(8) {
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(8) {
         let round = Instant::now();
         while round.elapsed() < Duration::from_millis(20) {
             for file_or_pipe in [&pipe, &good] {
@@ -371,7 +371,7 @@ fn a_pipe_put_in_place_between_look_and_open_is_not_waited_for() {
         server.signal("HUP");
     }
     put(&file, policy("two"));
-    // Changes that never stopped may be waited for, for 10 s.
+    // The server waits up to 10 s for changes that never stop.
     let took = server.revoked("one", "two");
     eprintln!("a pipe swapped in: revoked {took:?} after its end");
     assert!(took < Duration::from_secs(15), "{took:?}");
@@ -379,7 +379,7 @@ fn a_pipe_put_in_place_between_look_and_open_is_not_waited_for() {
     assert!(server.stops() < SOON);
 }
 
-/// A small file system that is gone at the end.
+/// A small file system, which is unmounted at the end.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
@@ -404,7 +404,7 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_state_that_could_not_be_saved_is_saved_when_it_can_be() {
-    // What keeps it from being saved, and what ends that.
+    // The obstacle to saving, and its end.
     let cases: [(&str, bool, Break, Break); 4] = [
         (
             "something in the way",
@@ -446,7 +446,7 @@ fn a_state_that_could_not_be_saved_is_saved_when_it_can_be() {
         let _disk = needs_root.then(|| SmallDisk::mount(&folder.path().join("state")));
         let mut server = start(folder.path(), &[]);
         if what == "a read-only disk" {
-            // No file system becomes read-only while a file of it is open to be written.
+            // No file system becomes read-only while a file in it is open for writing.
             server.kill();
             hinder(folder.path());
             server = start(folder.path(), &[]);
@@ -454,7 +454,7 @@ fn a_state_that_could_not_be_saved_is_saved_when_it_can_be() {
             hinder(folder.path());
         }
         put(&file, policy("two"));
-        // In force all the same.
+        // The policy is in force anyway.
         let took = server.revoked("one", "two");
         assert!(took < SOON, "{what}: {took:?}");
         let (status, report) = server.ready();
@@ -570,7 +570,7 @@ fn a_bad_large_policy_takes_little_memory_and_few_messages() {
 }
 
 #[test]
-fn a_file_that_is_larger_than_memory_does_not_keep_a_server_from_starting() {
+fn file_larger_than_memory_does_not_prevent_start() {
     let (folder, file) = folder("one");
     start(folder.path(), &[]).kill();
     for bytes in [1 << 42, 1 << 30] {
@@ -580,7 +580,7 @@ fn a_file_that_is_larger_than_memory_does_not_keep_a_server_from_starting() {
         assert_eq!((status, &report["origin"]), (200, &"saved".into()), "{report}");
         assert!(report["failure"]["problems"][0].as_str().unwrap().contains("bytes"), "{report}");
         assert_eq!(server.status("one"), 200);
-        // Nothing of it was read, not even for a while.
+        // Nothing of the file was read, not even temporarily.
         assert!(server.memory("VmHWM") < 256, "{} MiB", server.memory("VmHWM"));
         put(&file, policy("two"));
         let took = server.revoked("one", "two");
@@ -598,7 +598,7 @@ fn the_size_of_a_policy_is_limited_in_each_form() {
     let tokens = |range: std::ops::Range<usize>, between: &str| range.map(token).collect::<Vec<_>>().join(between);
     let list = |range| format!("[{}]", tokens(range, ",")).into_bytes();
     let lines = |range| tokens(range, "\n").into_bytes();
-    // Of about 70 bytes a token; a compiled policy of one has more than 500 bytes.
+    // Documents need about 70 bytes a token; a compiled policy of one token has more than 500 bytes.
     let cases: [(&str, &[Vec<u8>], &str, bool); 9] = [
         ("JSON", &[list(0..5)], "500", true),
         ("JSON", &[list(0..50)], "500", false),
@@ -630,7 +630,7 @@ fn the_size_of_a_policy_is_limited_in_each_form() {
             assert!(problem.contains(&expected), "{problem}");
         }
     }
-    // A file that holds more than it says: it is not read further than the limit.
+    // A file with more bytes than it reports: it is read only up to the limit.
     let folder = tempfile::tempdir().unwrap();
     symlink("/proc/self/maps", folder.path().join("maps")).unwrap();
     let more = ["--max-policy-bytes", "500", "--policy", "maps"];
@@ -639,14 +639,14 @@ fn the_size_of_a_policy_is_limited_in_each_form() {
 }
 
 #[test]
-fn files_are_polled_where_the_system_gives_no_watcher() {
+fn files_are_polled_if_the_system_has_no_watcher() {
     let (folder, file) = folder("one");
     let namespace = Command::new("unshare").args(["--user", "--map-root-user", "true"]).status();
     if !namespace.is_ok_and(|status| status.success()) {
         eprintln!("left out, as the system allows no user namespace");
         return;
     }
-    // In a user namespace of its own, which root is not needed for.
+    // In a user namespace of its own, which does not need root.
     let run = format!("echo 0 > /proc/sys/user/max_inotify_instances && exec {BINARY} \"$@\"");
     let wrapper = ["unshare", "--user", "--map-root-user", "sh", "-c", &run, "sh"];
     let mut server = start_by(&wrapper, folder.path(), &["--policy", "policy.json"]);
@@ -706,7 +706,7 @@ fn options_that_overflow_are_refused() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(why), "{options:?}: {said}");
     }
-    // Where no connection can be had, the server does not say that it serves.
+    // If no connection can be accepted, the server does not report that it serves.
     for limit in ["40", "64", "65"] {
         let output = Command::new("prlimit")
             .args([&*format!("--nofile={limit}:{limit}"), BINARY, "serve", "--policy", "policy.json"])
@@ -720,7 +720,7 @@ fn options_that_overflow_are_refused() {
         assert!(output.status.code() == Some(2) && said.contains(&why), "{limit}: {said}");
     }
     drop(start_by(&["prlimit", "--nofile=66:66", BINARY], folder.path(), &["--policy", "policy.json"]));
-    // What is said to be allowed is.
+    // A reported limit is accepted.
     let wrapper = ["prlimit", "--nofile=256:256", BINARY];
     drop(start_by(&wrapper, folder.path(), &["--policy", "policy.json", "--max-connections", "96"]));
     // The limit is raised as far as the system allows.
@@ -731,9 +731,9 @@ fn options_that_overflow_are_refused() {
     assert_eq!(limit.split_whitespace().nth(3), Some("300"), "{limit}");
 }
 
-/// What `validate` says of documents of a few hundred kilobytes or a megabyte, each wrong in as many places as it can be.
+/// `validate` on documents of a few hundred kilobytes or a megabyte, each with as many errors as possible.
 #[test]
-fn documents_that_are_wrong_everywhere_are_checked_in_little_memory() {
+fn documents_full_of_errors_are_checked_in_little_memory() {
     let many = |text: &str, count: usize| vec![text; count].join(",");
     let token = |rest: String| format!(r#"[{{"id": "a", "token": "x", "allowed_apis": ["lds"], {rest}}}]"#);
     let fields = (0..200_000).map(|at| format!("\"k{at}\":1")).collect::<Vec<_>>().join(",");
@@ -774,7 +774,7 @@ fn documents_that_are_wrong_everywhere_are_checked_in_little_memory() {
 }
 
 #[test]
-fn validate_shows_as_many_problems_as_it_is_told() {
+fn validate_shows_the_requested_number_of_problems() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("bad.json"), format!("[{}1]", "1,".repeat(299))).unwrap();
     for (option, shown) in [(None, 100), (Some("0"), 0), (Some("7"), 7), (Some("300"), 300), (Some("1000000"), 300)] {
@@ -790,10 +790,10 @@ fn validate_shows_as_many_problems_as_it_is_told() {
 }
 
 #[test]
-fn a_registry_that_could_not_be_opened_for_want_of_a_thread_is_read_when_it_can_be() {
+fn registry_is_read_once_threads_are_available_again() {
     let folder = tempfile::tempdir().unwrap();
     let ana = Actor::new("ana", "2026-11-24T12:00:00Z".parse().unwrap()).unwrap();
-    // Two registries: in the second the token of the first does not exist.
+    // Two registries: the second does not have the token of the first.
     let [(first, secret), (second, _)] = ["registry.db", "other.db"].map(|name| {
         let location = Location::file(folder.path().join(name));
         let mut registry = Registry::open(&location, true).unwrap();

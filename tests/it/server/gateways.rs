@@ -1,4 +1,4 @@
-//! What gateways ask over HTTP, each in its own way (W5), and what they are told.
+//! The endpoints of gateways over HTTP, each with its own convention (W5), and their responses.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::running::{Running, options, serve, serve_by};
 use super::util::{SECRET, policy};
 
-/// What a client asks for, and may.
+/// A URL that the client may request, and one that it may not.
 const MAY: &str = "/v3/maps/dw/table?name=db.t";
 const MAY_NOT: &str = "/v3/maps/dw/table?name=db.other";
 
@@ -69,7 +69,7 @@ fn each_endpoint_reads_the_url_only_from_where_its_gateway_puts_it() {
 }
 
 #[test]
-fn yes_is_200_and_nothing_and_no_says_why_without_the_secret() {
+fn allow_is_an_empty_200_and_deny_reports_why_without_the_secret() {
     let server =
         serve(Some(&policy("t")), ServerOptions { cors: Cors::Only(vec!["https://a.test".into()]), ..options() });
     let ask = |path: &str, headers: &[(&str, &str)]| {
@@ -96,7 +96,7 @@ fn yes_is_200_and_nothing_and_no_says_why_without_the_secret() {
 }
 
 #[test]
-fn a_preflight_passes_without_a_token_and_takes_away_a_forged_id() {
+fn preflight_passes_without_a_token_and_removes_a_forged_id() {
     let preflight = [
         ("x-forwarded-method", "OPTIONS"),
         ("x-forwarded-uri", MAY),
@@ -118,9 +118,9 @@ fn a_preflight_passes_without_a_token_and_takes_away_a_forged_id() {
     }
 }
 
-/// Gateways that take any 2xx for yes are never told 204.
+/// Gateways that accept any 2xx never get a 204.
 #[test]
-fn a_preflight_of_a_configured_origin_is_answered_where_the_gateway_hands_the_answer_on() {
+fn preflight_of_configured_origin_is_answered_if_gateway_passes_responses_on() {
     let cors = Cors::Only(vec!["https://a.test".into()]);
     let server = serve(Some(&policy("t")), ServerOptions { cors, ..options() });
     let preflight = |origin: &'static str| [("origin", origin), ("access-control-request-method", "GET")];
@@ -154,7 +154,7 @@ fn a_preflight_of_a_configured_origin_is_answered_where_the_gateway_hands_the_an
 }
 
 #[test]
-fn a_denial_is_also_in_a_header_for_nginx_which_keeps_no_bodies() {
+fn nginx_gets_the_denial_body_in_a_header() {
     let server = serve(Some(&policy("t")), options());
     let token = bearer();
     let ask = |path: &str, uri: &str| {
@@ -179,7 +179,7 @@ fn an_original_url_that_differs_is_not_understood() {
         (format!("https://api.test{MAY_NOT}"), "request_not_understood"),
         (format!("HTTP://[::1]:8443{MAY}"), ""),
         ("https://api.test".to_owned(), "request_not_understood"),
-        // The URL that was checked, where only some servers find the start of the path.
+        // The URL that was checked, in a form where servers disagree about the start of the path.
         (format!("/v3/sql/dw/query?q=SELECT+1&x=://h{MAY}"), "request_not_understood"),
         (format!("https://api.test?x={MAY}"), "request_not_understood"),
         (format!("https://api.test\\v3\\sql{MAY}"), "request_not_understood"),
@@ -290,9 +290,9 @@ fn without_a_policy_nothing_passes() {
     assert_eq!(super::running::ask(server.admin, "GET /healthz", &[], "").status, 200);
 }
 
-/// Asks each endpoint for each real request, and compares with what the native endpoint says of what it asks for.
+/// Sends each real request to each endpoint, and compares the response with that of the native endpoint.
 #[test]
-fn real_requests_are_decided_alike_by_every_endpoint() {
+fn every_endpoint_decides_real_requests_alike() {
     let file = crate::repository().join("tests/data/http/requests.jsonl");
     let lines = fs::read_to_string(file).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -306,7 +306,7 @@ fn real_requests_are_decided_alike_by_every_endpoint() {
             headers.iter().map(|(name, value)| (&***name, value.as_str().unwrap())).collect();
         let headers: Vec<_> = headers.into_iter().filter(|(name, _)| *name != "content-length").collect();
         let (method, url, body) = (text("method"), text("url"), text("body"));
-        // hyper takes no target that is not one of HTTP: a gateway could not send it either.
+        // hyper accepts only targets that are valid in HTTP: a gateway could not send this one either.
         if url.bytes().all(|byte| byte.is_ascii_graphic()) {
             let found = server.ask(&format!("{method} /authz/envoy{url}"), &headers, body).reason();
             assert_eq!(found, expected, "Envoy: {line}");
@@ -321,7 +321,7 @@ fn real_requests_are_decided_alike_by_every_endpoint() {
         }
         *(if expected.is_empty() { &mut allowed } else { &mut denied }) += 1;
     }
-    assert!(allowed > 50 && denied > 20, "{allowed} allowed, {denied} denied: nothing is told apart");
+    assert!(allowed > 50 && denied > 20, "{allowed} allowed, {denied} denied: too few of one kind");
 }
 
 /// A policy for all tokens of the requests that allows maps only.
@@ -343,7 +343,7 @@ fn half(lines: &[Value]) -> String {
     json!({"connections": connections, "tokens": tokens}).to_string()
 }
 
-/// The reason that the rules give.
+/// The reason that the rules require.
 fn expected(server: &Running, expect: &Value) -> String {
     if expect["not_understood"] == true {
         return "request_not_understood".to_owned();

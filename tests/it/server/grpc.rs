@@ -97,7 +97,7 @@ fn a_body_counts_only_if_it_is_whole() {
 }
 
 #[test]
-fn a_preflight_is_answered_or_refused_and_passes_only_where_told() {
+fn preflight_is_answered_or_refused_and_passes_only_if_configured() {
     let headers = [("origin", "https://a.test"), ("access-control-request-method", "GET")];
     let preflight = HttpRequest { method: "OPTIONS".into(), ..get("/v3/maps/dw/table?name=db.u", &headers) };
     let pass = ReaderOptions { preflights: Preflights::Pass, ..ReaderOptions::default() };
@@ -166,7 +166,7 @@ fn the_health_service_answers() {
 }
 
 #[test]
-fn a_watched_health_outlives_the_time_of_a_request() {
+fn health_watch_outlives_the_request_time_limit() {
     let time = std::time::Duration::from_millis(200);
     let limits = Limits { request_time: time, idle_time: time, ..Limits::default() };
     let mut server = serve(None, ServerOptions { limits, ..options() });

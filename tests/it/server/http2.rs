@@ -1,4 +1,4 @@
-//! HTTP/2, frame by frame: a client that does what no library would.
+//! HTTP/2, frame by frame: a client that violates the protocol in ways that no library would.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -12,7 +12,7 @@ pub(super) const END_STREAM: u8 = 1;
 pub(super) const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
 
-/// The start of a connection whose client takes `window` bytes of each answer.
+/// The start of a connection whose client accepts `window` bytes of each response.
 pub(super) fn preface(window: u32) -> Vec<u8> {
     let settings = [&[0, 4][..], &window.to_be_bytes()].concat();
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(), frame(SETTINGS, 0, 0, &settings)].concat()
@@ -23,7 +23,7 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A block of header fields, none of them compressed.
+/// A block of uncompressed header fields.
 pub(super) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| {
         let length = u8::try_from(text.len()).ok().filter(|length| *length < 127).unwrap();
@@ -32,7 +32,7 @@ pub(super) fn fields(fields: &[(&str, &str)]) -> Vec<u8> {
     fields.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
 }
 
-/// A post of JSON.
+/// A POST of JSON.
 pub(super) fn post(stream: u32, path: &str, body: &str) -> Vec<u8> {
     let head = [
         (":method", "POST"),
@@ -45,14 +45,14 @@ pub(super) fn post(stream: u32, path: &str, body: &str) -> Vec<u8> {
     [head, frame(DATA, END_STREAM, stream, body.as_bytes())].concat()
 }
 
-/// Sends `bytes`, and then only answers to pings; how long the connection stays open, up to a minute.
+/// Sends `bytes`, then only answers pings. Returns how long the connection stays open, up to a minute.
 pub(super) fn open_for(address: SocketAddr, bytes: &[u8]) -> Duration {
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
     stream.write_all(bytes).unwrap();
     let mut received = Vec::new();
-    while begun.elapsed() < Duration::from_mins(1) {
+    while started.elapsed() < Duration::from_mins(1) {
         let mut buffer = [0; 4096];
         match stream.read(&mut buffer) {
             Ok(0) => break,
@@ -70,5 +70,5 @@ pub(super) fn open_for(address: SocketAddr, bytes: &[u8]) -> Duration {
             received.drain(..9 + length);
         }
     }
-    begun.elapsed()
+    started.elapsed()
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::running::{options, serve};
 use crate::tower::{Upstream, send};
 
-/// Half of the tokens of the vectors may read something; nobody may write.
+/// A policy in which half of the tokens of the vectors may read; none may write.
 fn policy(lines: &[Value]) -> String {
     let mut secrets: Vec<&str> = lines.iter().filter_map(|line| line["expect"]["token"].as_str()).collect();
     secrets.sort_unstable();
@@ -27,7 +27,7 @@ fn policy(lines: &[Value]) -> String {
 }
 
 #[test]
-fn real_requests_are_answered_as_by_the_sidecar() {
+fn layer_answers_real_requests_as_the_sidecar_does() {
     let file = crate::repository().join("tests/data/http/requests.jsonl");
     let lines = fs::read_to_string(file).unwrap();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -47,7 +47,7 @@ fn real_requests_are_answered_as_by_the_sidecar() {
             .map(|(name, value)| (&**name, value.as_str().unwrap()))
             .filter(|(name, _)| !["content-length", "transfer-encoding", "host", "connection"].contains(name))
             .collect();
-        // A URL that no client of HTTP can send to the layer; a body that the sidecar cannot know to be empty.
+        // A URL that no HTTP client can send to the layer; a body that the sidecar cannot know to be empty.
         let is_sent = url.parse::<Uri>().is_ok_and(|uri| uri.path_and_query().is_some_and(|sent| sent.as_str() == url));
         if !is_sent || (body.is_empty() && !matches!(method, "GET" | "HEAD" | "OPTIONS")) || method == "HEAD" {
             continue;

@@ -1,4 +1,4 @@
-//! Sockets, limits, and the end.
+//! Sockets, limits, and shutdown.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -39,7 +39,7 @@ fn a_unix_socket_is_taken_over_from_a_killed_server_but_not_from_a_live_one() {
 }
 
 #[test]
-fn too_much_is_refused_and_never_allowed() {
+fn requests_beyond_limits_are_refused_never_allowed() {
     let server = serve(Some(&policy("t")), limited(Limits { body_bytes: 100, headers: 10, ..Limits::default() }));
     let token = bearer();
     let long = format!(r#"{{"name": "db.t", "v": "{}"}}"#, "x".repeat(100));
@@ -55,14 +55,14 @@ fn too_much_is_refused_and_never_allowed() {
 
     let full = serve(Some(&policy("t")), limited(Limits { connections: 1, ..Limits::default() }));
     let held = connect(full.tcp());
-    // The one that is held counts once it is accepted; until then the other may come first.
+    // The held request counts once it is accepted; until then the other one may be first.
     eventually("the second connection is refused", || full.ask(ASK, &[("authorization", &token)], "").status == 503);
     drop(held);
     eventually("there is room again", || full.ask(ASK, &[("authorization", &token)], "").status == 200);
 }
 
 #[test]
-fn a_request_that_does_not_arrive_is_given_up() {
+fn incomplete_request_times_out() {
     let limits = Limits { request_time: Duration::from_millis(100), ..Limits::default() };
     let server = serve(Some(&policy("t")), limited(limits));
     let mut stream = connect(server.tcp());
@@ -76,7 +76,7 @@ fn a_request_that_does_not_arrive_is_given_up() {
 }
 
 #[test]
-fn a_connection_that_says_nothing_is_closed() {
+fn silent_connection_is_closed() {
     let time = Duration::from_millis(100);
     let server =
         serve(Some(&policy("t")), limited(Limits { idle_time: time, request_time: time, ..Limits::default() }));
@@ -85,7 +85,7 @@ fn a_connection_that_says_nothing_is_closed() {
         stream.write_all(said.as_bytes()).unwrap();
         assert!(stream.read_to_end(&mut Vec::new()).is_ok(), "{said:?}: it is still open");
     }
-    // One that is kept, too, once it has been answered.
+    // A kept connection, too, after its request was answered.
     let mut stream = connect(server.tcp());
     stream
         .write_all(request(ASK, &[("authorization", &bearer())], "").replace("connection: close", "x: y").as_bytes())
@@ -96,14 +96,14 @@ fn a_connection_that_says_nothing_is_closed() {
 }
 
 #[test]
-fn what_has_begun_is_answered_before_the_end() {
+fn open_requests_are_answered_before_shutdown() {
     let mut server = serve(Some(&policy("t")), options());
     let body = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
     let (half, rest) = body.split_at(10);
     let mut stream = connect(server.tcp());
     let head = request("POST /v1/decide", &[], &body).replace(&body, half);
     stream.write_all(head.as_bytes()).unwrap();
-    eventually("it has begun", || {
+    eventually("the request is in progress", || {
         ask(server.admin, "GET /metrics", &[], "").body.contains("portcullis_requests_in_flight 1")
     });
     server.stop();
@@ -118,7 +118,7 @@ fn what_has_begun_is_answered_before_the_end() {
     assert!(std::net::TcpStream::connect(address).is_err());
 }
 
-/// A metric of the server, as its admin listener tells it.
+/// A metric of the server, from its admin listener.
 fn metric(server: &Running, name: &str) -> usize {
     let metrics = ask(server.admin, "GET /metrics", &[], "").body;
     let line = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_else(|| panic!("{name}\n{metrics}"));
@@ -132,7 +132,7 @@ fn requests_that_stop_half_way_and_idle_connections_are_closed_on_every_listener
         Limits { request_time: Duration::from_millis(400), idle_time: Duration::from_millis(800), ..Limits::default() };
     let server = serve(Some(&policy("t")), limited(limits));
     let (start, get) = (preface(65535), fields(&[(":method", "GET")]));
-    // What a client says and then stops; why the server closes the connection, and when at the latest.
+    // The bytes that a client sends before it stops; the cause of the close, and its latest time.
     let cases = [
         ("nothing", vec![], "idle", 1600),
         ("half a line", b"GET /heal".to_vec(), "request_incomplete", 1000),
@@ -161,23 +161,23 @@ fn requests_that_stop_half_way_and_idle_connections_are_closed_on_every_listener
             assert_eq!(metric(&server, &name), count, "{said} at {listener}");
         }
     }
-    // Bytes that trickle in do not help.
+    // Bytes that trickle in do not keep the connection open.
     let mut stream = connect(server.tcp());
-    let begun = std::time::Instant::now();
+    let started = std::time::Instant::now();
     stream.write_all(b"GET /authz/nginx HTTP/1.1\r\n").unwrap();
     while stream.write_all(b"x: y\r\n").is_ok() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "it is still open");
+        assert!(started.elapsed() < Duration::from_secs(10), "it is still open");
         std::thread::sleep(Duration::from_millis(50));
     }
 }
 
-/// A request whose answer is more than 40 KB, which it is not.
-fn asking_for_much() -> String {
+/// A request whose response has more than 40 KB, although it is shorter itself.
+fn request_with_large_response() -> String {
     json!(vec![1; 1000]).to_string()
 }
 
 #[test]
-fn answers_that_are_not_read_take_bounded_memory_for_a_bounded_time() {
+fn unread_responses_take_bounded_memory_for_a_bounded_time() {
     let bytes = 256 << 10;
     let time = Duration::from_secs(3);
     let limits = Limits { connection_buffered_bytes: bytes, request_time: time, ..Limits::default() };
@@ -186,8 +186,8 @@ fn answers_that_are_not_read_take_bounded_memory_for_a_bounded_time() {
     let unread =
         || metric(&server, "portcullis_connections_closed_total{listener=\"decisions\",cause=\"answer_unread\"}");
     let shed = || metric(&server, "portcullis_requests_shed_total");
-    // HTTP/2, with no window for answers; as many as fit into the window that every server has.
-    let many: Vec<u8> = (0..30).flat_map(|at| post(2 * at + 1, "/v1/decide", &asking_for_much())).collect();
+    // HTTP/2 without a window for responses; as many requests as fit into the window of every server.
+    let many: Vec<u8> = (0..30).flat_map(|at| post(2 * at + 1, "/v1/decide", &request_with_large_response())).collect();
     let address = server.tcp();
     let client = std::thread::spawn(move || open_for(address, &[preface(0), many].concat()));
     eventually("some answers wait, the others are refused", || buffered() > 100_000 && shed() > 20);
@@ -196,16 +196,16 @@ fn answers_that_are_not_read_take_bounded_memory_for_a_bounded_time() {
     assert!((time..Duration::from_secs(20)).contains(&open), "{open:?}");
     eventually("nothing is held", || buffered() == 0);
     assert_eq!(unread(), 1);
-    // HTTP/1, more than the system buffers.
+    // HTTP/1, with more bytes than the system buffers.
     let mut stream = connect(server.tcp());
     stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-    let again = request("POST /v1/decide", &[], &asking_for_much()).replace("connection: close", "x: y");
+    let again = request("POST /v1/decide", &[], &request_with_large_response()).replace("connection: close", "x: y");
     let failed = (0..10_000).find_map(|_| stream.write_all(again.as_bytes()).err()).expect("it takes everything");
     assert!(!matches!(failed.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{failed}");
     eventually("nothing is held", || buffered() == 0);
     assert_eq!(unread(), 2);
-    // Whoever reads is answered.
-    assert_eq!(server.ask("POST /v1/decide", &[], &asking_for_much()).status, 200);
+    // A client that reads gets its responses.
+    assert_eq!(server.ask("POST /v1/decide", &[], &request_with_large_response()).status, 200);
 }
 
 #[test]
@@ -221,7 +221,7 @@ fn bodies_of_all_connections_together_take_bounded_memory() {
         stream
     };
     let buffered = "portcullis_buffered_bytes{listener=\"decisions\"}";
-    // One after the other: two that arrive together may both be refused.
+    // One after the other: if two arrive together, both may be refused.
     let mut first = hold();
     eventually("the first is held", || metric(&server, buffered) >= 80_000);
     let mut second = hold();
@@ -266,20 +266,20 @@ fn operators_are_answered_while_lists_are_decided() {
     let list = format!("[{}]", vec![one; 100_000].join(","));
     std::thread::scope(|scope| {
         let lists: Vec<_> = (0..4).map(|_| scope.spawn(|| server.ask("POST /v1/decide", &[], &list).status)).collect();
-        let mut asked = 0;
+        let mut requests = 0;
         while !lists.iter().all(ScopedJoinHandle::is_finished) {
             for (who, status) in [
                 ("an operator", &|| ask(server.admin, "GET /healthz", &[], "").status),
                 ("a gateway", &|| server.ask(ASK, &[("authorization", &bearer())], "").status),
             ] as [(&str, &dyn Fn() -> u16); 2]
             {
-                let begun = std::time::Instant::now();
+                let started = std::time::Instant::now();
                 assert_eq!(status(), 200);
-                assert!(begun.elapsed() < Duration::from_secs(2), "{who} waited for {:?}", begun.elapsed());
-                asked += 1;
+                assert!(started.elapsed() < Duration::from_secs(2), "{who} waited for {:?}", started.elapsed());
+                requests += 1;
             }
         }
-        assert!(asked > 0, "nobody was answered meanwhile");
+        assert!(requests > 0, "no request was answered meanwhile");
         for list in lists {
             assert!(matches!(list.join().unwrap(), 200 | 503));
         }
@@ -287,12 +287,12 @@ fn operators_are_answered_while_lists_are_decided() {
 }
 
 #[test]
-fn the_time_of_a_list_is_over_in_its_midst() {
+fn list_is_cancelled_at_its_time_limit() {
     let time = Duration::from_secs(1);
     let limits = Limits { batch: 1_000_000, body_bytes: 64 << 20, request_time: time, ..Limits::default() };
     let server = serve(Some(&policy("t")), limited(Limits { connection_buffered_bytes: 256 << 20, ..limits }));
     let one = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.t"}).to_string();
-    // So much that every machine needs more than the time that there is.
+    // So many requests that every machine needs more time than the limit.
     let list = format!("[{}]", vec![&*one; 300_000].join(","));
     let answer = server.ask("POST /v1/decide", &[], &list);
     assert_eq!((answer.status, &*answer.reason()), (503, "timeout"), "{}", answer.body.len());
@@ -301,7 +301,7 @@ fn the_time_of_a_list_is_over_in_its_midst() {
 }
 
 #[test]
-fn options_that_cannot_be_kept_are_refused() {
+fn impossible_options_are_refused() {
     let refused = |command: &[&str], option: &str, value: &str| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_portcullis"))
             .args(command)
@@ -313,7 +313,7 @@ fn options_that_cannot_be_kept_are_refused() {
         let is_refused = error.contains("expected ") && error.contains(&format!("'{value}'"));
         if output.status.code() == Some(2) && is_refused { Ok(()) } else { Err(error) }
     };
-    // An address that is not ours: what is not refused ends all the same.
+    // An address of another machine: options that are accepted still fail to bind.
     let serve = &["serve", "--policy", "/nowhere.json", "--listen", "203.0.113.1:1"][..];
     let seconds = ["0", "1e30", "18446744073709551615", "18446744073709551615s", "NaN", "inf", "-1", "1e-9", "86401"];
     for option in ["--request-timeout", "--idle-timeout", "--drain"] {

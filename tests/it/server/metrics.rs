@@ -1,4 +1,4 @@
-//! What operators scrape.
+//! The metrics that operators scrape.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use portcullis_server::{Decided, Ids};
 use super::util::{decide_and, now, policy, serve};
 
 #[test]
-fn every_decision_is_counted_once_where_it_belongs() {
+fn every_decision_is_counted_once_under_its_labels() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     let text = r#"{"apis": [{"name": "tiles", "accepts": ["all"]}], "tokens": [{"id": "a", "token": "x", "allowed_apis": ["lds", "tiles"],
@@ -21,7 +21,7 @@ fn every_decision_is_counted_once_where_it_belongs() {
     let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions::default());
     let metrics = Arc::new(Metrics::new());
     let table = portcullis::decision::Source::Resource("db.t");
-    let asked = [
+    let requests = [
         (Request::new("lds", "").secret("x"), 3),
         (Request::new("lds", ""), 2),
         (Request::new("tiles", "dw").secret("x").source(table), 4),
@@ -29,9 +29,9 @@ fn every_decision_is_counted_once_where_it_belongs() {
         (Request::new("made up by a client", "dw").secret("x").source(table), 5),
         (Request::new("made up again", "dw").secret("x").source(table), 1),
     ];
-    for (request, times) in asked {
+    for (request, times) in requests {
         for _ in 0..times {
-            decide_and(&authorizer, &request, now(), |told| metrics.record(told));
+            decide_and(&authorizer, &request, now(), |decided| metrics.record(decided));
         }
     }
     let not_understood = Decision::Deny(Reason::RequestNotUnderstood);
@@ -86,7 +86,7 @@ fn every_decision_is_counted_once_where_it_belongs() {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
     }
     assert!(text.ends_with("# EOF\n"));
-    // No name that a client made up, and no token, is a label.
+    // No label contains a name that a client made up, or a token.
     assert!(!text.contains("made up") && !text.contains("\"a\""), "{text}");
     let documented = std::fs::read_to_string(crate::repository().join("docs/operations.md")).unwrap();
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
@@ -100,7 +100,7 @@ fn counting_on_all_cores_loses_nothing_and_allocates_nothing() {
     let metrics = Arc::new(Metrics::new());
     let denied = Decision::Deny(Reason::TokenMissing);
     let request = Request::new("maps", "dw");
-    let told = Decided {
+    let decided = Decided {
         at: now(),
         evaluated_at: None,
         ids: Ids::default(),
@@ -112,11 +112,11 @@ fn counting_on_all_cores_loses_nothing_and_allocates_nothing() {
     };
     std::thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| (0..10_000).for_each(|_| metrics.record(&told)));
+            scope.spawn(|| (0..10_000).for_each(|_| metrics.record(&decided)));
         }
     });
     let text = metrics.text(Scrape::at(now()));
     assert!(text.contains(r#"{api="maps",outcome="deny",reason="token_missing"} 40000"#), "{text}");
-    let allocated = allocation_counter::measure(|| metrics.record(&told)).count_total;
+    let allocated = allocation_counter::measure(|| metrics.record(&decided)).count_total;
     assert_eq!(allocated, 0);
 }

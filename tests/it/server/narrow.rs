@@ -1,4 +1,4 @@
-//! A server that never allows more than it did.
+//! A server with `only_narrow`, which never allows more than it did.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn only_narrow(folder: &Path) -> LiveOptions {
     LiveOptions { only_narrow: true, state_dir: Some(folder.join("state")), ..LiveOptions::default() }
 }
 
-/// A policy whose only token may read these.
+/// A policy whose only token may read `sources`.
 fn policy(sources: &[&str]) -> String {
     let grants: Vec<String> =
         sources.iter().map(|source| format!(r#"{{"connection_name": "dw", "source": "{source}"}}"#)).collect();
@@ -20,7 +20,7 @@ fn policy(sources: &[&str]) -> String {
 }
 
 #[test]
-fn what_is_wider_is_refused_and_what_is_narrower_is_activated() {
+fn only_narrow_rejects_wider_and_activates_narrower_policies() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     let source = Source::files([&file]).unwrap();
@@ -37,7 +37,7 @@ fn what_is_wider_is_refused_and_what_is_narrower_is_activated() {
     assert!(!problem.contains(SECRET));
     assert_eq!((report.generation, denied(&authorizer, "two")), (1, Some(Reason::SourceNotGranted)));
 
-    // Narrower, though it is written otherwise.
+    // Narrower, although it is written differently.
     fs::write(&file, policy(&["db.ab*", "db.ac"])).unwrap();
     assert_eq!(live.reload_now(), Outcome::Loaded);
     assert_eq!(denied(&authorizer, "one"), Some(Reason::SourceNotGranted));
@@ -45,7 +45,7 @@ fn what_is_wider_is_refused_and_what_is_narrower_is_activated() {
     assert!(live.status().report().failure.is_none());
     drop((live, authorizer));
 
-    // A restart is no way around.
+    // A restart does not circumvent the check.
     fs::write(&file, policy(&["db.*"])).unwrap();
     let (live, authorizer) = serve(&source, only_narrow(folder.path()));
     assert_eq!(denied(&authorizer, "one"), Some(Reason::SourceNotGranted));

@@ -1,8 +1,8 @@
-//! All parts of a server's operation together.
+//! All parts of a server's operations together.
 
 use std::fs;
 
-use portcullis::decision::{Request, Source as Asked};
+use portcullis::decision::{Request, Source as RequestSource};
 use portcullis_registry::{Actor, Location, NewToken, Registry};
 use portcullis_server::decision_log::{LogOptions, Target};
 use portcullis_server::operations::{Operations, OperationsOptions};
@@ -11,7 +11,7 @@ use portcullis_server::policy::Source;
 use super::util::{SECRET, decide_and, denied, eventually, now, policy};
 
 #[test]
-fn a_decision_is_counted_logged_and_shadowed_and_a_hangup_renews_all() {
+fn observe_counts_logs_and_shadows_and_reload_renews_all() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
     fs::write(path("live.json"), policy("one")).unwrap();
@@ -23,8 +23,8 @@ fn a_decision_is_counted_logged_and_shadowed_and_a_hangup_renews_all() {
     })
     .unwrap();
     let ask = |table: &str| {
-        let request = Request::new("maps", "dw").secret(SECRET).source(Asked::Resource(table));
-        decide_and(operations.authorizer(), &request, now(), |told| operations.observe(told));
+        let request = Request::new("maps", "dw").secret(SECRET).source(RequestSource::Resource(table));
+        decide_and(operations.authorizer(), &request, now(), |decided| operations.observe(decided));
     };
     ask("db.one");
     ask("db.two");
@@ -47,7 +47,7 @@ fn a_decision_is_counted_logged_and_shadowed_and_a_hangup_renews_all() {
     ask("db.one");
     fs::write(path("live.json"), "{").unwrap();
     operations.reload();
-    eventually("the broken policy is told", || operations.readiness().policy.failure.is_some());
+    eventually("the broken policy is reported", || operations.readiness().policy.failure.is_some());
     assert!(operations.readiness().ready);
     drop(operations);
     let lines = |name: &str| fs::read_to_string(path(name)).unwrap().lines().count();
@@ -55,7 +55,7 @@ fn a_decision_is_counted_logged_and_shadowed_and_a_hangup_renews_all() {
 }
 
 #[test]
-fn what_a_registrys_tokens_are_used_for_is_told_at_the_end() {
+fn remaining_usage_is_recorded_on_drop() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::file(folder.path().join("registry.db"));
     let ana = Actor::new("ana", now()).unwrap();
@@ -65,18 +65,18 @@ fn what_a_registrys_tokens_are_used_for_is_told_at_the_end() {
     let operations = Operations::start(OperationsOptions::new(Source::registry(location))).unwrap();
     for _ in 0..3 {
         let request = Request::new("lds", "").secret(created.secret.expose());
-        decide_and(operations.authorizer(), &request, now(), |told| operations.observe(told));
+        decide_and(operations.authorizer(), &request, now(), |decided| operations.observe(decided));
     }
     assert!(registry.usage().unwrap().is_empty());
     drop(operations);
     let usage = &registry.usage().unwrap()[&created.token.id];
     assert_eq!((usage.allowed, usage.last_used), (3, now()));
-    // To tell of usage is no change of the policy.
+    // Recording usage does not change the policy.
     assert_eq!(registry.revision().unwrap(), 1);
 }
 
 #[test]
-fn a_log_that_cannot_be_opened_stops_the_start_and_a_policy_that_cannot_be_read_does_not() {
+fn start_fails_on_unusable_log_but_not_on_unreadable_policy() {
     let source = Source::files(["/nowhere/policy.json"]).unwrap();
     let operations = Operations::start(OperationsOptions::new(source.clone())).unwrap();
     assert!(!operations.readiness().ready);

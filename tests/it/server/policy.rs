@@ -1,4 +1,4 @@
-//! Policies that change under the server's feet.
+//! Policies that change while a server uses them.
 
 use std::fs;
 use std::io::Write;
@@ -12,21 +12,21 @@ use portcullis_server::policy::{LiveOptions, Origin, Outcome, Source, Timing};
 
 use super::util::{SECRET, SetWhenDropped, denied, eventually, now, policy, serve};
 
-/// Nothing but what the system tells: whoever looks by themselves would find any change.
-fn told_only() -> LiveOptions {
+/// Options with system events only: polling would find every change.
+fn events_only() -> LiveOptions {
     let timing = Timing { poll: Duration::from_hours(1), ..Timing::default() };
     LiveOptions { timing, ..LiveOptions::default() }
 }
 
-/// Nothing but looking, as on a file system that tells nothing.
-fn looking() -> LiveOptions {
-    let timing = Timing { told: false, poll: Duration::from_millis(20), ..Timing::default() };
+/// Options with polling only, as on a file system without events.
+fn polling_only() -> LiveOptions {
+    let timing = Timing { watch: false, poll: Duration::from_millis(20), ..Timing::default() };
     LiveOptions { timing, ..LiveOptions::default() }
 }
 
 type Ways = &'static [(&'static str, fn(&Path), fn(&Path, &str))];
 
-/// How a file is made, and how its text is replaced.
+/// How a file is created, and how its text is replaced.
 const WAYS: Ways = &[
     (
         "rename",
@@ -72,7 +72,7 @@ const WAYS: Ways = &[
     ),
     #[cfg(unix)]
     (
-        "in place, behind a link elsewhere",
+        "in place, through a link",
         |folder| linked(folder),
         |folder, text| {
             fs::write(folder.join("elsewhere/real.json"), text).unwrap();
@@ -98,8 +98,8 @@ fn linked(folder: &Path) {
 }
 
 #[test]
-fn every_way_to_replace_a_file_is_noticed() {
-    for (how, options) in [("told", told_only as fn() -> LiveOptions), ("looking", looking)] {
+fn every_way_to_replace_a_file_is_detected() {
+    for (how, options) in [("events", events_only as fn() -> LiveOptions), ("polling", polling_only)] {
         for (way, make, replace) in WAYS {
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("policy.json");
@@ -110,7 +110,7 @@ fn every_way_to_replace_a_file_is_noticed() {
             replace(folder.path(), &policy("two"));
             eventually(&format!("{way}, {how}"), || denied(&authorizer, "two").is_none());
             assert_eq!(denied(&authorizer, "one"), Some(Reason::SourceNotGranted));
-            // And once more: the watch goes on behind whatever the first change put in place.
+            // And once more: the watch also covers the files that the first change created.
             fs::write(&file, policy("three")).unwrap();
             eventually(&format!("{way}, {how}, again"), || denied(&authorizer, "three").is_none());
             assert_eq!(live.status().report().failure, None, "{way}, {how}");
@@ -121,7 +121,7 @@ fn every_way_to_replace_a_file_is_noticed() {
 
 #[test]
 fn half_of_a_file_never_becomes_the_policy() {
-    // JSON Lines: every whole line of it is a policy, just a smaller one.
+    // JSON Lines: every prefix of whole lines is a policy, only a smaller one.
     let token = |at: usize| format!(r#"{{"id": "t{at}", "token": "{SECRET}{at}", "allowed_apis": ["lds"]}}"#) + "\n";
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.jsonl");
@@ -145,12 +145,12 @@ fn half_of_a_file_never_becomes_the_policy() {
         }
     });
     eventually("all of the new file", || tokens() == 12);
-    // What is told of a reload is told once it is in force.
-    eventually("the reload is told of", || live.status().report().reloads.count(Outcome::Loaded) == 2);
+    // A reload is counted after its policy is active.
+    eventually("the reload is reported", || live.status().report().reloads.count(Outcome::Loaded) == 2);
 }
 
 #[test]
-fn a_file_that_is_replaced_without_end_is_read_all_the_same() {
+fn continuously_replaced_file_is_still_read() {
     let folder = tempfile::tempdir().unwrap();
     let [file, new] = ["policy.json", "new"].map(|name| folder.path().join(name));
     fs::write(&file, policy("t0")).unwrap();
@@ -160,7 +160,7 @@ fn a_file_that_is_replaced_without_end_is_read_all_the_same() {
     let (stop, replaced) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // Never as long the same as a file that is written in place must be.
+            // The file never stays the same for as long as a file written in place must.
             while !stop.load(Ordering::Relaxed) {
                 let next = replaced.load(Ordering::Relaxed) + 1;
                 fs::write(&new, policy(&format!("t{next}"))).unwrap();
@@ -173,7 +173,7 @@ fn a_file_that_is_replaced_without_end_is_read_all_the_same() {
         for _ in 0..3 {
             let (least, number) = (replaced.load(Ordering::Relaxed), authorizer.current().number());
             eventually("another policy", || authorizer.current().number() > number);
-            // One of those that the file held since.
+            // One of the policies that the file held since.
             eventually("a policy that was put there meanwhile", || {
                 (least..=replaced.load(Ordering::Relaxed) + 1)
                     .any(|at| denied(&authorizer, &format!("t{at}")).is_none())
@@ -188,14 +188,14 @@ fn a_file_that_is_replaced_without_end_is_read_all_the_same() {
 
 #[test]
 #[cfg(unix)]
-fn what_is_no_regular_file_is_told_and_not_waited_for() {
+fn irregular_file_is_reported_without_blocking() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
     let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions::default());
     fs::remove_file(&file).unwrap();
     assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
-    eventually("the pipe is told of", || {
+    eventually("the pipe is reported", || {
         live.status().report().failure.is_some_and(|failure| failure.problems[0].contains("not a regular file"))
     });
     assert_eq!(denied(&authorizer, "one"), None);
@@ -204,35 +204,35 @@ fn what_is_no_regular_file_is_told_and_not_waited_for() {
     eventually("a file again", || denied(&authorizer, "two").is_none());
 }
 
-/// Reading takes as long as `settle`: a disk that answers late, or never.
+/// Options with a read that takes as long as `settle`: a disk that answers late, or never.
 fn slow(folder: &Path, settle: Duration) -> LiveOptions {
     let timing = Timing { settle, stall: Duration::from_millis(200), ..Timing::default() };
     LiveOptions { timing, state_dir: Some(folder.join("state")), ..LiveOptions::default() }
 }
 
 #[test]
-fn a_read_that_hangs_is_reported_and_holds_up_neither_the_start_nor_the_end() {
+fn hung_read_is_reported_and_delays_neither_start_nor_stop() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
     let source = Source::files([&file]).unwrap();
     drop(serve(&source, slow(folder.path(), Duration::ZERO)));
 
-    let begun = Instant::now();
+    let started = Instant::now();
     let (live, authorizer) = serve(&source, slow(folder.path(), Duration::from_hours(1)));
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
     let report = live.status().report();
     assert_eq!((report.origin, report.stalled_since.is_some()), (Some(Origin::Saved), true));
     assert_eq!(denied(&authorizer, "one"), None, "what was saved decides");
-    // Whoever waits for a reload learns that there is none, time and again.
+    // Every caller that waits for a reload learns that it failed, at each attempt.
     for _ in 0..3 {
         live.reload();
         std::thread::sleep(Duration::from_millis(300));
     }
     assert!(live.status().report().reloads.count(Outcome::Failed) >= 1);
-    let begun = Instant::now();
+    let started = Instant::now();
     drop(live);
-    assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
     // The state directory is free again.
     drop(serve(&source, slow(folder.path(), Duration::ZERO)));
 }
@@ -253,12 +253,12 @@ fn a_slow_read_is_reported_until_it_ends_and_its_policy_is_used() {
 }
 
 #[test]
-fn files_that_are_one_policy_are_read_from_one_moment() {
+fn files_of_one_policy_are_read_as_of_one_moment() {
     let folder = tempfile::tempdir().unwrap();
     let [one, two, new] = ["one.json", "two.json", "new"].map(|name| folder.path().join(name));
     fs::write(&one, r#"{"connections": [{"name": "beside", "dialect": "postgres"}], "tokens": []}"#).unwrap();
     fs::write(&two, policy("t0")).unwrap();
-    // Longer than the writer below is ever kept waiting for a processor.
+    // Longer than the writer below ever waits for a processor.
     let settle = Duration::from_millis(300);
     let timing = Timing { patience: Duration::from_millis(300), settle, ..Timing::default() };
     let options = LiveOptions { timing, ..LiveOptions::default() };
@@ -274,7 +274,7 @@ fn files_that_are_one_policy_are_read_from_one_moment() {
             }
         });
         let stop = SetWhenDropped(&stop);
-        eventually("it is told", || {
+        eventually("it is reported", || {
             live.status().report().failure.is_some_and(|failure| failure.problems[0].contains("replace them together"))
         });
         assert_eq!(denied(&authorizer, "t0"), None, "the last good one stays");
@@ -284,7 +284,7 @@ fn files_that_are_one_policy_are_read_from_one_moment() {
 }
 
 #[test]
-fn a_bad_policy_keeps_the_last_good_one_and_says_why() {
+fn failed_reload_keeps_last_good_policy_and_reports_why() {
     let cases = [
         ("not JSON", "{", "json_syntax"),
         ("empty", "", ""),
@@ -314,7 +314,7 @@ fn a_bad_policy_keeps_the_last_good_one_and_says_why() {
         assert!(live.status().is_ready(), "{case}");
         assert_eq!((authorizer.current().number(), denied(&authorizer, "good")), (1, None), "{case}");
 
-        // The same again is the policy that is active: nothing is swapped, all is well.
+        // The same policy again equals the active one: nothing is swapped, and the failure is cleared.
         fs::write(&file, policy("good")).unwrap();
         eventually(case, || live.status().report().failure.is_none());
         assert_eq!(authorizer.current().number(), 1, "{case}");
@@ -322,9 +322,9 @@ fn a_bad_policy_keeps_the_last_good_one_and_says_why() {
 }
 
 #[test]
-fn without_a_policy_ever_nothing_is_decided_until_there_is_one() {
+fn requests_are_denied_until_the_first_policy() {
     let folder = tempfile::tempdir().unwrap();
-    // Not even the directory is there.
+    // The directory does not exist either.
     let file = folder.path().join("later/policy.json");
     let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions::default());
     assert!(!live.status().is_ready());
@@ -337,7 +337,7 @@ fn without_a_policy_ever_nothing_is_decided_until_there_is_one() {
 }
 
 #[test]
-fn invalid_tokens_are_left_out_where_that_is_asked_for() {
+fn skip_invalid_leaves_out_invalid_tokens() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     let text =
@@ -351,11 +351,11 @@ fn invalid_tokens_are_left_out_where_that_is_asked_for() {
 }
 
 #[test]
-fn reloads_on_demand_are_one_at_a_time_and_tell_how_they_ended() {
+fn requested_reloads_run_one_at_a_time_and_report_their_outcome() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
-    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), told_only());
+    let (live, authorizer) = serve(&Source::files([&file]).unwrap(), events_only());
     assert_eq!(live.reload_now(), Outcome::Unchanged);
     fs::write(&file, policy("two")).unwrap();
     assert_eq!(live.reload_now(), Outcome::Loaded);
@@ -371,13 +371,13 @@ fn reloads_on_demand_are_one_at_a_time_and_tell_how_they_ended() {
 }
 
 #[test]
-fn a_reload_reads_what_was_there_when_it_was_asked_for() {
+fn requested_reload_reads_the_contents_at_the_time_of_the_request() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("t0")).unwrap();
-    // Some other read is nearly always under way.
+    // Some other read is nearly always in progress.
     let timing =
-        Timing { told: false, poll: Duration::from_millis(1), settle: Duration::from_millis(10), ..Timing::default() };
+        Timing { watch: false, poll: Duration::from_millis(1), settle: Duration::from_millis(10), ..Timing::default() };
     let (live, authorizer) = serve(&Source::files([&file]).unwrap(), LiveOptions { timing, ..LiveOptions::default() });
     for next in 1..=40 {
         let table = format!("t{next}");
@@ -398,7 +398,7 @@ fn a_change_of_a_registry_is_live() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::file(folder.path().join("registry.db"));
     let ana = Actor::new("ana", now()).unwrap();
-    // Another connection, as another process has one.
+    // Another connection, as in another process.
     let mut registry = Registry::open(&location, true).unwrap();
     registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
     let (live, authorizer) = serve(&Source::registry(location.clone()), LiveOptions::default());
@@ -412,10 +412,10 @@ fn a_change_of_a_registry_is_live() {
     eprintln!("a change of the registry was live after {slowest:?} at the latest");
     eventually("the first policy and each change", || live.status().report().reloads.count(Outcome::Loaded) >= 11);
 
-    // The registry is gone: what is active stays. Another one comes in its place.
+    // The registry is gone: the active policy stays. Another registry replaces it.
     drop(registry);
     fs::rename(location.path(), folder.path().join("away.db")).unwrap();
-    // The log of a database belongs to it; SQLite would read another's as its own.
+    // The log belongs to its database; SQLite would read it as that of the other one.
     for log in ["registry.db-wal", "registry.db-shm"] {
         let _ = fs::remove_file(folder.path().join(log));
     }

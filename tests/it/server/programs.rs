@@ -1,4 +1,4 @@
-//! What programs ask: the native endpoint and `AuthZEN`.
+//! The endpoints for programs: native and `AuthZEN`.
 
 use std::fs;
 
@@ -46,15 +46,15 @@ fn the_native_endpoint_answers_one_or_many() {
 fn an_explanation_is_for_operators_only() {
     let server = serve(Some(&policy("t")), options());
     let request = json!({"token": SECRET, "api": "maps", "connection": "dw", "resource": "db.u"}).to_string();
-    let told = ask(server.admin, "POST /v1/explain", &[], &request);
-    assert_eq!((told.status, told.json()["reason"].clone()), (200, json!("source_not_granted")));
-    assert!(!told.body.contains(SECRET));
+    let explained = ask(server.admin, "POST /v1/explain", &[], &request);
+    assert_eq!((explained.status, explained.json()["reason"].clone()), (200, json!("source_not_granted")));
+    assert!(!explained.body.contains(SECRET));
     assert_eq!(server.ask("POST /v1/explain", &[], &request).status, 404);
     assert_eq!(server.ask("GET /metrics", &[], "").status, 404);
 }
 
 #[test]
-fn operators_see_the_snapshot_and_what_was_decided() {
+fn operators_see_the_snapshot_and_the_decision_counts() {
     let server = serve(Some(&policy("t")), options());
     server.ask(
         "POST /v1/decide",
@@ -70,7 +70,7 @@ fn operators_see_the_snapshot_and_what_was_decided() {
 }
 
 #[test]
-fn the_decisions_of_the_rules_over_http() {
+fn rule_vectors_are_decided_over_http() {
     let folder = crate::repository().join("tests/data/decisions");
     for folder in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         let text = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
@@ -89,38 +89,38 @@ fn the_decisions_of_the_rules_over_http() {
 fn authzen_evaluates_one() {
     let server = serve(Some(&policy("t")), options());
     let evaluate = |body: &Value| server.ask("POST /access/v1/evaluation", &[("x-request-id", "z")], &body.to_string());
-    let asked = |action: &str, kind: &str, id: &str| {
+    let request = |action: &str, kind: &str, id: &str| {
         json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": action},
             "resource": {"type": kind, "id": id, "properties": {"connection": "dw"}}})
     };
-    let yes = evaluate(&asked("maps", "resource", "db.t"));
+    let yes = evaluate(&request("maps", "resource", "db.t"));
     assert_eq!(yes.json(), json!({"decision": true, "context": {"token_id": "only_t", "grants": [0]}}));
     assert_eq!(yes.header("x-request-id"), Some("z"));
-    for (asked, reason) in [
-        (asked("maps", "resource", "db.u"), "source_not_granted"),
-        (asked("sql.model", "resource", "db.t"), "api_not_allowed"),
-        (asked("maps", "query", "SELECT 1"), "source_not_granted"),
+    for (request, reason) in [
+        (request("maps", "resource", "db.u"), "source_not_granted"),
+        (request("sql.model", "resource", "db.t"), "api_not_allowed"),
+        (request("maps", "query", "SELECT 1"), "source_not_granted"),
     ] {
-        let no = evaluate(&asked);
+        let no = evaluate(&request);
         assert_eq!(
             (no.status, &no.json()["decision"], &no.json()["context"]["reason"]),
             (200, &json!(false), &json!(reason))
         );
     }
-    let mut without = asked("maps", "resource", "db.t");
+    let mut without = request("maps", "resource", "db.t");
     without.as_object_mut().unwrap().remove("subject");
     for wrong in [
         without,
-        asked("maps.model", "resource", "db.t"),
-        asked("sql.drop", "resource", "db.t"),
-        asked("maps", "table", "db.t"),
+        request("maps.model", "resource", "db.t"),
+        request("sql.drop", "resource", "db.t"),
+        request("maps", "table", "db.t"),
         json!({"subject": {"type": "user", "id": "x"}, "action": {"name": "lds"}, "resource": {"type": "none", "id": ""}}),
         json!([]),
     ] {
         assert_eq!(evaluate(&wrong).status, 400, "{wrong}");
     }
-    // What is no object is none by the order of its elements either, and no text is repeated.
-    let objects = asked("maps", "resource", "db.t");
+    // A list in the place of an object is rejected, even if its elements are in the order of the fields. No text is repeated.
+    let objects = request("maps", "resource", "db.t");
     let list: Vec<&Value> = ["subject", "action", "resource", "context"].iter().map(|key| &objects[key]).collect();
     let mut subject = objects.clone();
     subject["subject"] = json!(["token", SECRET]);
@@ -141,12 +141,12 @@ fn authzen_evaluates_many_by_three_semantics() {
     let evaluate = |semantic: Option<&str>, tables: &[&str]| -> Vec<bool> {
         let resource =
             |table: &&str| json!({"resource": {"type": "resource", "id": table, "properties": {"connection": "dw"}}});
-        let mut asked = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"},
+        let mut request = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"},
             "evaluations": tables.iter().map(resource).collect::<Vec<_>>()});
         if let Some(semantic) = semantic {
-            asked["options"] = json!({"evaluations_semantic": semantic});
+            request["options"] = json!({"evaluations_semantic": semantic});
         }
-        let answer = server.ask("POST /access/v1/evaluations", &[], &asked.to_string());
+        let answer = server.ask("POST /access/v1/evaluations", &[], &request.to_string());
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["evaluations"].as_array().unwrap().iter().map(|answer| answer["decision"] == true).collect()
     };
@@ -156,7 +156,7 @@ fn authzen_evaluates_many_by_three_semantics() {
     assert_eq!(evaluate(Some("deny_on_first_deny"), &tables), [true, false]);
     assert_eq!(evaluate(Some("permit_on_first_permit"), &["db.u", "db.t", "db.t"]), [false, true]);
 
-    // One that is wrong is no by itself, and the others are answered.
+    // An invalid evaluation is denied alone, and the rest are evaluated.
     let right = json!({"type": "resource", "id": "db.t", "properties": {"connection": "dw"}});
     let broken = json!({"subject": {"type": "token", "id": SECRET}, "action": {"name": "maps"},
         "evaluations": [{}, {"resource": {"type": "resource"}}, 7, {"resource": right}]});
@@ -174,7 +174,7 @@ fn authzen_evaluates_many_by_three_semantics() {
     assert_eq!(metadata["access_evaluation_endpoint"], "https://localhost/access/v1/evaluation");
 }
 
-/// Evaluations of a list, each of these, with defaults that are allowed.
+/// The evaluations in `list`, each of `resource`, with defaults that are allowed.
 fn evaluations(list: &str, resource: &str) -> String {
     format!(
         r#"{{"subject": {{"type": "token", "id": "{SECRET}"}}, "action": {{"name": "maps"}},
@@ -207,7 +207,7 @@ fn lists_are_bounded_in_elements_and_in_bytes() {
             413,
             "batch_too_large",
         ),
-        // Nested as deeply as fits.
+        // Nested as deeply as possible.
         (Limits::default(), "/v1/decide", "[".repeat(1_000_000), 400, "invalid_request"),
         (Limits::default(), "/v1/decide", format!("{}{}", "[".repeat(500_000), "]".repeat(500_000)), 200, ""),
         (
@@ -224,7 +224,7 @@ fn lists_are_bounded_in_elements_and_in_bytes() {
             400,
             "invalid_request",
         ),
-        // A few bytes for each, and 2 KB of defaults.
+        // A few bytes for each evaluation, and 2 KB of defaults.
         (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 400), &long), 200, ""),
         (Limits::default(), "/access/v1/evaluations", evaluations(&list("{}", 600), &long), 413, "batch_too_large"),
         (Limits::default(), "/access/v1/evaluations", evaluations("null", "db.t"), 400, "invalid_request"),
@@ -235,12 +235,12 @@ fn lists_are_bounded_in_elements_and_in_bytes() {
     ];
     for (limits, path, body, status, reason) in cases {
         let server = serve(Some(&policy("t")), ServerOptions { limits, ..options() });
-        let begun = Instant::now();
+        let started = Instant::now();
         let answer = server.ask(&format!("POST {path}"), &[], &body);
         let shown = body.get(..200).unwrap_or(&body);
         assert_eq!((answer.status, &*answer.reason()), (status, reason), "{path} {shown}");
-        assert!(begun.elapsed() < Duration::from_secs(5), "{path} {shown}: {:?}", begun.elapsed());
-        // A list that is refused is decided in no part.
+        assert!(started.elapsed() < Duration::from_secs(5), "{path} {shown}: {:?}", started.elapsed());
+        // Nothing of a refused list is decided.
         let allows = r#"portcullis_decisions_total{api="maps",outcome="allow",reason=""} 0"#;
         let is_none = ask(server.admin, "GET /metrics", &[], "").body.contains(allows);
         assert_eq!(is_none, status != 200 || body.contains("xxx") || body.starts_with("[["), "{path} {shown}");
@@ -248,17 +248,17 @@ fn lists_are_bounded_in_elements_and_in_bytes() {
 }
 
 #[test]
-fn what_is_explained_holds_up_nobody() {
+fn explanation_does_not_delay_other_requests() {
     let server = serve(Some(&policy("t")), options());
-    // Texts that a careless search compares with each other at every offset.
+    // Texts that a naive search compares with each other at every offset.
     let (secret, query) = (format!("{}b", "a".repeat(300_000)), format!("select {}", "a".repeat(600_000)));
     let body = json!({"token": secret, "api": "maps", "connection": "dw", "query": query}).to_string();
     std::thread::scope(|scope| {
         let explained = scope.spawn(|| ask(server.admin, "POST /v1/explain", &[], &body).status);
         while !explained.is_finished() {
-            let begun = Instant::now();
+            let started = Instant::now();
             assert_eq!(ask(server.admin, "GET /healthz", &[], "").status, 200);
-            assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+            assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
         }
         assert_eq!(explained.join().unwrap(), 200);
     });
@@ -329,10 +329,10 @@ fn web_pages_are_refused_and_gateways_are_not() {
             assert_eq!((answer.status, &*answer.reason()), expected, "{line} with {kind}");
         }
     }
-    // A target with a name of its own, as for a proxy.
+    // An absolute target with a name of its own, as for a proxy.
     let target = "POST http://rebound.example/v1/decide";
     assert_eq!(ask(server.tcp(), target, &[("content-type", "application/json")], &body).reason(), "host_not_allowed");
-    // Gateways pass on what their clients send.
+    // Gateways pass on the headers that their clients send.
     let token = format!("Bearer {SECRET}");
     let client = [("host", "maps.example.com"), ("origin", "https://app.example"), ("authorization", &token)];
     let url = "/v3/maps/dw/table?name=db.t";
@@ -343,7 +343,7 @@ fn web_pages_are_refused_and_gateways_are_not() {
     ] {
         assert_eq!(server.ask(&line, &[&client[..], more].concat(), "").status, 200, "{line}");
     }
-    // No page speaks gRPC by HTTP/2 here, and by HTTP/1 nobody does.
+    // No page can speak gRPC over HTTP/2 here, and gRPC over HTTP/1 is not answered.
     let check = "POST /envoy.service.auth.v3.Authorization/Check";
     assert_eq!(server.ask(check, &[("content-type", "application/grpc")], "").status, 505);
 }
@@ -360,7 +360,7 @@ fn names_are_not_checked_on_a_unix_socket() {
 }
 
 #[test]
-fn an_instant_that_a_caller_names_is_neither_the_logs_time_nor_a_use() {
+fn named_instant_is_neither_the_log_time_nor_a_use() {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::file(folder.path().join("registry.db"));
     let ana = Actor::new("ana", now()).unwrap();
@@ -374,11 +374,11 @@ fn an_instant_that_a_caller_names_is_neither_the_logs_time_nor_a_use() {
     })
     .unwrap();
     let authority = Arc::new(Authority::new(operations, Reader::default()));
-    let asked = portcullis::Request::new("lds", "").secret(created.secret.expose());
+    let request = portcullis::Request::new("lds", "").secret(created.secret.expose());
     let far = "9999-12-31T23:59:59Z".parse().unwrap();
     let before = SystemClock.now();
     for named in [Some(far), None, Some(now()), Some("0001-01-01".parse().unwrap())] {
-        assert!(authority.decide(&asked, Ids::default(), named).is_yes());
+        assert!(authority.decide(&request, Ids::default(), named).is_yes());
     }
     drop(authority);
     let lines = fs::read_to_string(&log).unwrap();
@@ -399,7 +399,7 @@ fn an_instant_that_a_caller_names_is_neither_the_logs_time_nor_a_use() {
 }
 
 #[test]
-fn an_instant_of_authzen_and_of_the_native_endpoint_is_logged_as_such() {
+fn authzen_and_native_endpoints_log_the_named_instant() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("policy.json"), policy("t")).unwrap();
     let server = super::binary::start(folder.path(), &["--log", "log.jsonl"]);

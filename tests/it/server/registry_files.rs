@@ -62,7 +62,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 type Fault = fn(&Path);
 
-/// What happens to the files of a registry under a server.
+/// Faults in the files of a registry that a server uses.
 const FAULTS: [(&str, Fault); 5] = [
     ("the log is removed", |path| fs::remove_file(beside(path, "-wal")).unwrap()),
     ("the index is removed", |path| fs::remove_file(beside(path, "-shm")).unwrap()),
@@ -83,7 +83,7 @@ const FAULTS: [(&str, Fault); 5] = [
 ];
 
 #[test]
-fn a_revocation_arrives_at_a_server_whose_registry_lost_a_file() {
+fn revocation_reaches_a_server_whose_registry_lost_a_file() {
     for (fault, happen) in FAULTS {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
@@ -95,7 +95,7 @@ fn a_revocation_arrives_at_a_server_whose_registry_lost_a_file() {
         let mut server = Server::start(folder);
         assert_eq!(server.status(&secret), 200, "{fault}");
         happen(&path);
-        // An error, for as long as the server has the old files open; never a success that does not arrive.
+        // An error while the server has the old files open; never a success that does not reach the server.
         eventually(fault, || {
             let revoked = manage(folder, &["credentials", "revoke", "token", "map", "--force"]);
             let code = revoked.status.code();

@@ -1,6 +1,6 @@
-//! Policies that change under load, by the process itself: no failed answer, no wrong one, no growth.
+//! Reloads of a process under load: no failed answer, no wrong one, no growth.
 //!
-//! `PORTCULLIS_RELOADS=10000 cargo test --release -p portcullis-cli --test it server::reloads -- --nocapture` is the whole of it.
+//! The full test: `PORTCULLIS_RELOADS=10000 cargo test --release -p portcullis-cli --test it server::reloads -- --nocapture`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -15,7 +15,7 @@ use super::util::{SECRET, SetWhenDropped, eventually};
 const TOKENS: usize = 200;
 const CLIENTS: usize = 4;
 
-/// Each token may read `db.both`, and of the numbered tables only this policy's.
+/// A policy in which each token may read `db.both`, and only its own numbered tables.
 fn policy(number: usize) -> String {
     let token = |at: usize| {
         format!(
@@ -35,7 +35,7 @@ impl Client {
         Self(BufReader::new(connect(address)))
     }
 
-    /// Whether a token may read `db.<table>`. Fails on any answer that is no decision.
+    /// Whether a token may read `db.<table>`. Panics on any response that is not a decision.
     fn may(&mut self, token: usize, table: &str) -> bool {
         let body =
             format!(r#"{{"token": "{SECRET}-{token}", "api": "maps", "connection": "dw", "resource": "db.{table}"}}"#);
@@ -68,21 +68,21 @@ impl Client {
     }
 }
 
-/// Memory in use by a process, in kilobytes, where the system tells.
+/// The resident memory of a process in kilobytes, if the system reports it.
 fn resident(process: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
 }
 
 #[test]
-fn a_process_answers_rightly_while_its_policy_changes() {
-    let asked = std::env::var("PORTCULLIS_RELOADS").ok();
-    let reloads: usize = asked.as_ref().map_or(20, |count| count.parse().unwrap());
+fn answers_are_correct_during_reloads() {
+    let setting = std::env::var("PORTCULLIS_RELOADS").ok();
+    let reloads: usize = setting.as_ref().map_or(20, |count| count.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy(1)).unwrap();
     let process = start(folder.path(), &["--message-level", "portcullis=info"]);
-    // The policies that may be in force: from the last that was seen to be, to the last that was written.
+    // The policies that may be active: from the last one seen active to the last one written.
     let (live, written, done) = (AtomicUsize::new(1), AtomicUsize::new(1), AtomicBool::new(false));
     let load = |first: usize| {
         let mut client = Client::new(process.listen);
@@ -103,12 +103,12 @@ fn a_process_answers_rightly_while_its_policy_changes() {
         }
         answers
     };
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut memory = Vec::new();
     let answers: u64 = std::thread::scope(|scope| {
         let load = &load;
         let clients: Vec<_> = (0..CLIENTS).map(|first| scope.spawn(move || load(first))).collect();
-        // Where anything fails, the clients end, too.
+        // On any failure the clients end, too.
         let _end = SetWhenDropped(&done);
         let mut watch = Client::new(process.listen);
         for number in 2..=reloads + 1 {
@@ -132,9 +132,9 @@ fn a_process_answers_rightly_while_its_policy_changes() {
     assert_eq!(snapshot["generation"], reloads + 1, "each policy was in force");
     eprintln!(
         "{reloads} reloads of {TOKENS} tokens in {:.1?}, {answers} answers to {CLIENTS} clients meanwhile, none failed or wrong; resident memory in KiB: {memory:?}",
-        begun.elapsed(),
+        started.elapsed(),
     );
-    if let (Some(_), Some(early), Some(late)) = (asked, memory.get(2), memory.last()) {
+    if let (Some(_), Some(early), Some(late)) = (setting, memory.get(2), memory.last()) {
         assert!(*late < early * 5 / 4, "memory grew from {early} to {late} KiB");
     }
 }

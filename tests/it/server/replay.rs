@@ -1,4 +1,4 @@
-//! A log that is replayed: against the policy that wrote it, it says the same again.
+//! Replay of a log: against the policy that wrote it, every decision is the same.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use super::util::{decide_and, now};
 use crate::engine::{policy, snapshot};
 use crate::generate::{World, worlds};
 
-/// No token decides about a preflight, so that a replay has nothing to compare.
+/// No token decides a preflight, so a replay has nothing to compare.
 #[test]
 fn preflights_are_logged_and_a_replay_skips_them() {
     let folder = tempfile::tempdir().unwrap();
@@ -46,7 +46,7 @@ fn preflights_are_logged_and_a_replay_skips_them() {
 }
 
 #[test]
-fn a_line_decides_again_as_it_was_decided() {
+fn replayed_line_gets_the_logged_decision() {
     let mut runner = TestRunner::deterministic();
     let mut skipped: BTreeMap<&'static str, usize> = BTreeMap::new();
     let (mut decided, mut allowed) = (0, 0);
@@ -60,15 +60,15 @@ fn a_line_decides_again_as_it_was_decided() {
         let policy = policy(&document);
         let authorizer = Authorizer::new(snapshot(&policy, &Options::default()));
         let mut expected = Vec::new();
-        for asked in &requests {
-            asked.ask(|request, now| {
-                decide_and(&authorizer, request, now, |told| {
-                    log.record(told);
-                    let grants = match told.decision {
+        for case in &requests {
+            case.ask(|request, now| {
+                decide_and(&authorizer, request, now, |decided| {
+                    log.record(decided);
+                    let grants = match decided.decision {
                         portcullis::Decision::Allow(allow) => Some(allow.grants().to_vec()),
                         portcullis::Decision::Deny(_) => None,
                     };
-                    expected.push((grants, told.decision.reason()));
+                    expected.push((grants, decided.decision.reason()));
                 });
             });
         }
@@ -99,7 +99,7 @@ fn a_line_decides_again_as_it_was_decided() {
 }
 
 #[test]
-fn what_a_line_does_not_say_is_not_guessed() {
+fn missing_parts_of_a_line_are_not_guessed() {
     let document = serde_json::json!({"tokens": [
         {"id": "any", "token": "a", "allowed_apis": ["sql"], "grants": [{"connection_name": "dw", "source": "SELECT 1"}]},
         {"id": "all", "token": "b", "allowed_apis": ["sql"], "grants": [{"connection_name": "dw", "type": "all"}]},
@@ -144,9 +144,9 @@ fn what_a_line_does_not_say_is_not_guessed() {
         ),
         (format!(r#"{{{log},"api":"lds","decision":"deny","reason":"policy_unavailable"}}"#), Err("no policy")),
         (format!(r#"{{{log},"decision":"deny","reason":"request_not_understood"}}"#), Err("not understood")),
-        // Those who ship logs add keys, and put them in an order of their own.
+        // Log shippers add keys, and reorder them.
         (format!(r#"{{"api":"lds","host":{{"a":1}},{log},"token_id":"any"}}"#), Ok(Some(Reason::ApiNotAllowed))),
-        // A request by hand.
+        // A request written by hand.
         (r#"{"token_id": "all", "api": "sql", "connection": "dw", "query": "SELECT 2"}"#.to_owned(), Ok(None)),
         (r#"{"token": "b", "api": "sql", "connection": "dw", "query": "SELECT 2"}"#.to_owned(), Ok(None)),
     ];
@@ -178,6 +178,6 @@ fn only_a_log_may_have_the_keys_of_one() {
         let error = ReplayRequest::read(line.as_bytes()).unwrap_err().to_string();
         assert!(error.contains(expected), "{line}: {error}");
     }
-    // A client presents its secret: an id is none.
+    // A client presents its secret: an id is not a secret.
     assert!(WireRequest::read(br#"{"token_id": "a", "api": "lds"}"#).is_err());
 }

@@ -1,4 +1,4 @@
-//! A server that runs, and a client that sends exactly what it is told to.
+//! A server in this process, and a client that sends exactly the given bytes.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
-/// A server of this process, on ports of its own.
+/// A server in this process, on free ports.
 pub(super) struct Running {
     pub(super) address: Address,
     pub(super) admin: SocketAddr,
@@ -23,9 +23,9 @@ pub(super) struct Running {
     thread: Option<JoinHandle<()>>,
 }
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct HttpResponse {
     pub(super) status: u16,
     head: String,
     pub(super) body: String,
@@ -36,7 +36,7 @@ pub(super) fn options() -> ServerOptions {
     ServerOptions { listen: any.clone(), admin: any, ..ServerOptions::default() }
 }
 
-/// Serves `policy`; without one, nothing is decided.
+/// Serves `policy`; without one, every request is denied.
 pub(super) fn serve(policy: Option<&str>, options: ServerOptions) -> Running {
     serve_by(policy, options, Reader::default())
 }
@@ -50,16 +50,16 @@ pub(super) fn serve_by(policy: Option<&str>, options: ServerOptions, reader: Rea
     let operations = Operations::start(OperationsOptions::new(Source::files([file]).unwrap())).unwrap();
     let authority = Arc::new(Authority::new(operations, reader));
     let (stop, stopped) = oneshot::channel();
-    let (tell, told) = std::sync::mpsc::channel();
+    let (sender, addresses) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let server = Server::bind(authority, options).await.unwrap();
-            tell.send((server.address().clone(), server.admin_address().clone())).unwrap();
+            sender.send((server.address().clone(), server.admin_address().clone())).unwrap();
             server.run(async { _ = stopped.await }).await;
         });
     });
-    let (address, admin) = told.recv().unwrap();
+    let (address, admin) = addresses.recv().unwrap();
     let Address::Tcp(admin) = admin else { panic!("{admin}") };
     Running { address, admin, _folder: folder, stop: Some(stop), thread: Some(thread) }
 }
@@ -72,12 +72,12 @@ impl Running {
         }
     }
 
-    /// Asks on the listener for decisions.
-    pub(super) fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    /// Sends a request to the decision listener, and reads the response.
+    pub(super) fn ask(&self, line: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
         ask(self.tcp(), line, headers, body)
     }
 
-    /// Begins to stop.
+    /// Starts to stop the server.
     pub(super) fn stop(&mut self) {
         drop(self.stop.take());
     }
@@ -97,8 +97,8 @@ impl Drop for Running {
     }
 }
 
-/// Sends a request of this line, `GET /path`, and reads the answer.
-pub(super) fn ask(address: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+/// Sends a request with this line, such as `GET /path`, and reads the response.
+pub(super) fn ask(address: SocketAddr, line: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
     let mut stream = connect(address);
     stream.write_all(request(line, headers, body).as_bytes()).unwrap();
     answer(&mut stream)
@@ -122,18 +122,18 @@ pub(super) fn request(line: &str, headers: &[(&str, &str)], body: &str) -> Strin
     format!("{line} HTTP/1.1\r\n{host}connection: close\r\n{kind}{headers}{length}\r\n{body}")
 }
 
-/// All that comes until the connection is closed.
-pub(super) fn answer(stream: &mut impl Read) -> Answer {
+/// Reads everything until the connection is closed.
+pub(super) fn answer(stream: &mut impl Read) -> HttpResponse {
     let mut text = Vec::new();
-    // A connection may be reset after its answer.
+    // A connection may be reset after its response.
     let _ = stream.read_to_end(&mut text);
     let text = String::from_utf8(text).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {text:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer { status, head: head.to_owned(), body: body.to_owned() }
+    HttpResponse { status, head: head.to_owned(), body: body.to_owned() }
 }
 
-impl Answer {
+impl HttpResponse {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value)

@@ -1,4 +1,4 @@
-//! A second policy, which changes nothing but what operators see.
+//! The shadow policy, which changes only the reports for operators.
 
 use portcullis::decision::Request;
 use portcullis::{Authorizer, Options, Snapshot};
@@ -25,17 +25,17 @@ fn every_kind_of_difference_is_counted_and_some_are_kept() {
     let shadow = Shadow::new(second.clone(), 2, QueryTexts::Hidden);
     let secrets = ["a", "gone", "nobody"].map(|id| format!("{SECRET}-{id}"));
     let [a, gone, nobody] = secrets.each_ref().map(String::as_str);
-    let asked = [
+    let requests = [
         (a, "db.two", 5),      // allow to deny
         (a, "db.three", 3),    // deny to allow
         (a, "db.one", 4),      // another grant
         (gone, "db.other", 1), // source_not_granted, token_unknown
         (nobody, "db.one", 7), // the same
     ];
-    for (secret, table, times) in asked {
+    for (secret, table, times) in requests {
         let request = Request::new("maps", "dw").secret(secret).source(portcullis::decision::Source::Resource(table));
         for _ in 0..times {
-            decide_and(&live, &request, now(), |told| shadow.record(told));
+            decide_and(&live, &request, now(), |decided| shadow.record(decided));
         }
     }
     let counts: Vec<_> = shadow.counts().collect();
@@ -63,12 +63,12 @@ fn every_kind_of_difference_is_counted_and_some_are_kept() {
     let grants = &report["differences"][3]["examples"][0];
     assert_eq!((&grants["request"]["grants"], &grants["shadow"]["grants"]), (&json!([0]), &json!([1])));
 
-    // Examples are those of the present shadow policy.
+    // Examples belong to the current shadow policy.
     second.swap(compiled(&json!([token("a", &["db.one", "db.two"])])));
     assert_eq!(shadow.report().generation, 2);
     assert!(shadow.report().differences.iter().all(|kind| kind.examples.is_empty()));
     let request = Request::new("maps", "dw").secret(gone).source(portcullis::decision::Source::Resource("db.one"));
-    decide_and(&live, &request, now(), |told| shadow.record(told));
+    decide_and(&live, &request, now(), |decided| shadow.record(decided));
     assert_eq!(shadow.report().differences[0].examples.len(), 1);
     assert_eq!(shadow.report().differences[0].count, 6);
 }
@@ -77,7 +77,7 @@ fn every_kind_of_difference_is_counted_and_some_are_kept() {
 fn without_a_shadow_policy_there_is_nothing_to_compare_with() {
     let live = Authorizer::new(compiled(&json!([token("a", &["db.one"])])));
     let shadow = Shadow::new(Authorizer::unavailable(), 2, QueryTexts::Hidden);
-    decide_and(&live, &Request::new("maps", "dw"), now(), |told| shadow.record(told));
+    decide_and(&live, &Request::new("maps", "dw"), now(), |decided| shadow.record(decided));
     assert_eq!(shadow.report().unavailable, 1);
     assert_eq!(shadow.report().generation, 0);
 }

@@ -1,13 +1,13 @@
 //! Reloads under load: no wrong answer, no growth.
 //!
-//! `PORTCULLIS_RELOADS=10000 cargo test --release -p portcullis-cli --test it server::soak -- --nocapture` is the whole of it.
+//! The full test: `PORTCULLIS_RELOADS=10000 cargo test --release -p portcullis-cli --test it server::soak -- --nocapture`.
 
 use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use portcullis::decision::{Decision, Request, Source as Asked};
+use portcullis::decision::{Decision, Request, Source as RequestSource};
 use portcullis_server::decision_log::{DecisionLog, LogOptions, Target};
 use portcullis_server::metrics::Metrics;
 use portcullis_server::policy::{LiveOptions, Outcome, Source, Timing};
@@ -17,7 +17,7 @@ use super::util::{SECRET, decide_and, now, serve};
 
 const TOKENS: usize = 200;
 
-/// Odd policies grant `db.odd` to every token, even ones `db.even`, and `db.both` is granted always.
+/// Odd policies grant `db.odd` to every token, even ones `db.even`; `db.both` is always granted.
 fn policy(number: usize) -> String {
     let table = if number % 2 == 1 { "odd" } else { "even" };
     let token = |at: usize| {
@@ -31,7 +31,7 @@ fn policy(number: usize) -> String {
     format!("[{}]", tokens.join(","))
 }
 
-/// Memory in use, in kilobytes, where the system tells.
+/// The memory in use in kilobytes, if the system reports it.
 fn resident() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok())
@@ -39,8 +39,8 @@ fn resident() -> Option<u64> {
 
 #[test]
 fn reloads_under_load_give_no_wrong_answer() {
-    let asked = std::env::var("PORTCULLIS_RELOADS").ok();
-    let reloads: usize = asked.as_ref().map_or(200, |count| count.parse().unwrap());
+    let setting = std::env::var("PORTCULLIS_RELOADS").ok();
+    let reloads: usize = setting.as_ref().map_or(200, |count| count.parse().unwrap());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy(1)).unwrap();
@@ -51,7 +51,7 @@ fn reloads_under_load_give_no_wrong_answer() {
     let metrics = Arc::new(Metrics::new());
     let shadow = Shadow::new(authorizer.clone(), 10, portcullis_server::decision_log::QueryTexts::Hidden);
     let done = AtomicBool::new(false);
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut memory = Vec::new();
     let decided: u64 = std::thread::scope(|scope| {
         let reader = |first: usize| {
@@ -72,13 +72,13 @@ fn reloads_under_load_give_no_wrong_answer() {
                     ("db.both", true),
                     ("db.x", false),
                 ] {
-                    let request = Request::new("maps", "dw").secret(&secret).source(Asked::Resource(table));
+                    let request = Request::new("maps", "dw").secret(&secret).source(RequestSource::Resource(table));
                     let decision: Decision<'_> = current.decide(&request, now());
                     assert_eq!(decision.is_allow(), granted, "{table} in generation {generation}: {decision:?}");
-                    decide_and(&authorizer, &request, now(), |told| {
-                        log.record(told);
-                        metrics.record(told);
-                        shadow.record(told);
+                    decide_and(&authorizer, &request, now(), |decided| {
+                        log.record(decided);
+                        metrics.record(decided);
+                        shadow.record(decided);
                     });
                     decided += 1;
                 }
@@ -103,11 +103,11 @@ fn reloads_under_load_give_no_wrong_answer() {
     assert_eq!((counts.written + counts.dropped, counts.failed), (decided, 0));
     eprintln!(
         "{reloads} reloads of {TOKENS} tokens in {:.1?}, {decided} decisions meanwhile, none wrong; resident memory in KiB: {memory:?}",
-        begun.elapsed(),
+        started.elapsed(),
     );
-    // Alone, for other tests take memory, too: that of replaced policies is given back, so there is no more at the end than soon
-    // after the beginning, but for what the allocator keeps apart.
-    if let (Some(_), Some(early), Some(late)) = (asked, memory.get(2), memory.last()) {
+    // Only if this test runs alone, since other tests take memory, too. Replaced policies are freed, so memory at the end is
+    // that of soon after the start, except for what the allocator keeps.
+    if let (Some(_), Some(early), Some(late)) = (setting, memory.get(2), memory.last()) {
         assert!(*late < early * 3 / 2, "memory grew from {early} to {late} KiB");
     }
 }

@@ -1,4 +1,4 @@
-//! Unix sockets where other files are, and other servers.
+//! Unix sockets at paths with other files, and with other servers.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -20,7 +20,7 @@ use super::util::policy;
 type Make = fn(&Path);
 type Succeed = fn(&Path) -> Option<UnixListener>;
 
-/// Which listener has the path.
+/// The listener that uses the path.
 const LISTENERS: [fn(&Path) -> ServerOptions; 2] = [
     |path| ServerOptions { listen: Address::Unix(path.to_owned()), ..options() },
     |path| ServerOptions { admin: Address::Unix(path.to_owned()), ..options() },
@@ -43,7 +43,7 @@ fn inode(path: &Path) -> Option<(u64, u64)> {
     fs::symlink_metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
-/// A socket that nobody listens on.
+/// Creates a socket without a listener.
 fn stale(path: &Path) {
     drop(UnixListener::bind(path).unwrap());
 }
@@ -69,7 +69,7 @@ fn no_other_file_is_replaced_by_a_socket() {
             stale(&path.with_extension("target"));
             symlink(path.with_extension("target"), path).unwrap();
         }),
-        ("another server listens there", |path| std::mem::forget(UnixListener::bind(path).unwrap())),
+        ("another server listens on it", |path| std::mem::forget(UnixListener::bind(path).unwrap())),
     ];
     let (runtime, authority) = (runtime(), authority());
     for (kind, make) in kinds {
@@ -175,7 +175,7 @@ fn servers_that_want_one_path_take_turns_and_never_remove_each_others_socket() {
     let path = folder.path().join("p.sock");
     stale(&path);
     let authority = authority();
-    let begun = Instant::now();
+    let started = Instant::now();
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|thread| {
@@ -184,7 +184,7 @@ fn servers_that_want_one_path_take_turns_and_never_remove_each_others_socket() {
                     let runtime = runtime();
                     let mut turns = 0;
                     while turns < TURNS {
-                        assert!(begun.elapsed() < Duration::from_mins(2), "a server does not get its turn");
+                        assert!(started.elapsed() < Duration::from_mins(2), "a server does not get its turn");
                         let Ok(server) = bind(&runtime, authority, LISTENERS[0](&path)) else {
                             std::thread::sleep(Duration::from_millis(1));
                             continue;
@@ -197,7 +197,7 @@ fn servers_that_want_one_path_take_turns_and_never_remove_each_others_socket() {
                             assert!(UnixStream::connect(&path).is_ok());
                         }
                         if (turns + thread) % 2 == 0 {
-                            // As a server that is killed leaves it.
+                            // As a killed server leaves it.
                             fs::rename(&path, path.with_extension(thread.to_string())).unwrap();
                             drop(server);
                             let _ = fs::hard_link(path.with_extension(thread.to_string()), &path);

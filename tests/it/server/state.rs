@@ -42,7 +42,7 @@ fn a_restart_with_a_broken_source_serves_the_last_good_policy() {
         assert!(report.failure.is_some(), "{how}");
         drop(second);
 
-        // What was saved is still there, and the source, once it is whole again, goes before it.
+        // The saved policy is still there. Once the source is complete again, it takes precedence over the saved policy.
         fs::write(&file, policy("two")).unwrap();
         let (third, authorizer) = serve(&source, with_state(folder.path()));
         assert_eq!(denied(&authorizer, "two"), None, "{how}");
@@ -51,7 +51,7 @@ fn a_restart_with_a_broken_source_serves_the_last_good_policy() {
 }
 
 #[test]
-fn what_is_saved_holds_no_secret_and_is_for_its_owner_alone() {
+fn saved_policy_holds_no_secret_and_is_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     fs::write(&file, policy("one")).unwrap();
@@ -71,7 +71,7 @@ fn what_is_saved_holds_no_secret_and_is_for_its_owner_alone() {
 }
 
 #[test]
-fn damage_and_other_sources_are_told_and_not_served() {
+fn damaged_state_and_other_sources_are_reported_and_not_served() {
     let folder = tempfile::tempdir().unwrap();
     let state = StateDir::open(folder.path()).unwrap();
     let saved = folder.path().join("policy.json");
@@ -98,7 +98,7 @@ fn damage_and_other_sources_are_told_and_not_served() {
 }
 
 #[test]
-fn a_compiled_policy_is_served_followed_and_kept() {
+fn compiled_policy_is_served_watched_and_saved() {
     let folder = tempfile::tempdir().unwrap();
     let (file, state) = (folder.path().join("policy.pcls"), folder.path().join("state"));
     let compiled = |resource: &str| {
@@ -128,7 +128,7 @@ fn a_compiled_policy_is_served_followed_and_kept() {
     let second = kept();
     assert!(second.len() == 2 && second != first, "the first is not needed any more: {second:?}");
 
-    // Half of one changes nothing but the status, which says what it is.
+    // An incomplete one changes only the status, which reports its kind.
     let half = compiled("one");
     fs::write(&file, &half[..half.len() / 2]).unwrap();
     assert_eq!(live.reload_now(), Outcome::Failed);
@@ -141,14 +141,14 @@ fn a_compiled_policy_is_served_followed_and_kept() {
     assert_eq!(live.status().report().origin, Some(Origin::Saved));
     assert_eq!(denied(&authorizer, "two"), None);
 
-    // Documents may take its place.
+    // Documents may replace it.
     fs::write(&file, policy("three")).unwrap();
     assert_eq!(live.reload_now(), Outcome::Loaded);
     assert_eq!(denied(&authorizer, "three"), None);
     assert_eq!(kept(), ["policy.json"]);
     drop((live, authorizer));
 
-    // What was kept and is damaged is not served.
+    // A damaged saved policy is not served.
     fs::write(&file, compiled("one")).unwrap();
     drop(serve(&source, with_state(folder.path())));
     let name = state.join(&kept()[0]);
@@ -169,7 +169,7 @@ fn a_state_directory_is_used_by_one_at_a_time() {
     let options = LiveOptions { state_dir: Some(folder.path().to_owned()), ..LiveOptions::default() };
     let error = LivePolicy::start(&source, Authorizer::unavailable(), options).unwrap_err();
     assert!(error.to_string().contains("another process"), "{error}");
-    // Whoever comes while it ends waits for that.
+    // Opening the directory waits until the ending process releases it.
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(100));
@@ -179,9 +179,9 @@ fn a_state_directory_is_used_by_one_at_a_time() {
     });
 }
 
-/// What is kept loads as the same policy: the same tokens by digest, compiled to the same bytes of everything.
+/// The saved documents load as the same policy: the same tokens by digest, with everything else compiled to the same bytes.
 #[test]
-fn documents_are_kept_whole_but_for_secrets() {
+fn saved_documents_differ_only_in_secrets() {
     let all = r#"{
         "version": 1,
         "connections": [{"name": "dw", "dialect": "snowflake", "named_sources_only": true}, {"name": "bq"}],
@@ -212,6 +212,6 @@ fn documents_are_kept_whole_but_for_secrets() {
     assert_eq!(format!("{policy:#?}"), format!("{again:#?}"));
     let report = |policy| Snapshot::compile(policy, &Options::default()).unwrap().report().clone();
     assert_eq!(report(&policy), report(&again));
-    // A policy that may not be used is not kept.
+    // A policy that is rejected is not saved.
     assert_eq!(load(&inputs, &LoadOptions::default()).digested(&inputs), None);
 }

@@ -32,7 +32,7 @@ fn a_save_leaves_every_file_that_no_server_wrote() {
         fs::write(folder.path().join(name), name).unwrap();
     }
     fs::create_dir(folder.path().join(".policy-folder.new")).unwrap();
-    // What a killed server left.
+    // Files that a killed server left.
     fs::write(folder.path().join(".policy-Ab12Cd.new"), "half").unwrap();
     let documents = Contents::Documents(vec![Input::new("a.json", r#"{"tokens": []}"#)]);
     state.save("a", &documents, now()).unwrap();
@@ -43,7 +43,7 @@ fn a_save_leaves_every_file_that_no_server_wrote() {
     }
     // The policy, the lock, and the folder.
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), others.len() + 3);
-    // One that is put in the place of the saved policy later stays, too.
+    // A file that replaces the saved policy later stays, too.
     fs::write(folder.path().join("policy.json"), policy("one")).unwrap();
     assert!(matches!(state.save("a", &documents, now()), Err(StateError::NotOurs(_))));
     assert_eq!(fs::read_to_string(folder.path().join("policy.json")).unwrap(), policy("one"));

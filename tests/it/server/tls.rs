@@ -1,4 +1,4 @@
-//! TLS, and certificates of clients.
+//! TLS, and client certificates.
 
 use std::fs;
 use std::io::Write;
@@ -31,7 +31,7 @@ fn signed(by: &Authority, name: &str) -> (Certificate, KeyPair) {
     (params.signed_by(&key, &by.issuer).unwrap(), key)
 }
 
-/// The status of an answer over TLS; `None` if there is none.
+/// The status of a response over TLS; `None` if there is no response.
 fn status(server: &Running, trusted: &Authority, own: Option<&(Certificate, KeyPair)>) -> Option<u16> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.certificate.der().clone()).unwrap();
@@ -49,8 +49,8 @@ fn status(server: &Running, trusted: &Authority, own: Option<&(Certificate, KeyP
     let connection = ClientConnection::new(Arc::new(config), name).unwrap();
     let mut stream = StreamOwned::new(connection, connect(server.tcp()));
     let token = format!("Bearer {SECRET}");
-    let asked = request("GET /authz/envoy/v3/maps/dw/table?name=db.t", &[("authorization", &token)], "");
-    stream.write_all(asked.as_bytes()).ok()?;
+    let request_bytes = request("GET /authz/envoy/v3/maps/dw/table?name=db.t", &[("authorization", &token)], "");
+    stream.write_all(request_bytes.as_bytes()).ok()?;
     let mut text = Vec::new();
     let _ = std::io::Read::read_to_end(&mut stream, &mut text);
     (!text.is_empty()).then(|| answer(&mut &text[..]).status)

@@ -1,4 +1,4 @@
-//! What tokens were used for, recorded in the registry that the path names now.
+//! Usage of tokens, recorded in the registry that the path names now.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
-/// Copies a database in another process: to close a file that is read here would end this process's locks on it.
+/// Copies a database in another process: closing a file that is read here would release this process's locks on it.
 fn copy(from: &Path, to: &Path) {
     assert!(std::process::Command::new("cp").args([from, to]).status().unwrap().success());
 }
@@ -75,7 +75,7 @@ fn usage_is_recorded_in_the_registry_that_replaced_another() {
         for _ in 0..3 {
             used();
         }
-        // A batch whose file is replaced while it is written may be counted in both.
+        // A batch may be counted in both files if the file is replaced while the batch is written.
         eventually(how, || counted() >= Some(4));
         drop(recorder);
         assert!(counted() <= Some(8), "{how}");

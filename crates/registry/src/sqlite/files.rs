@@ -1,7 +1,7 @@
-//! The files of a database, which anything else may replace or remove while it is open.
+//! The files of a database, which other programs may replace or remove while it is open.
 //!
 //! SQLite opens three files by name: the database, its log (`-wal`) and the index of the log (`-shm`). It does not notice
-//! that a name means another file later, and goes on in the files that it has. What is then written is lost.
+//! when a name later refers to another file, and continues with the open files. Later writes are then lost.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -13,13 +13,13 @@ use sqlx::{ConnectOptions, Connection as _};
 use super::{is_busy, number};
 use crate::error::{Result, quoted, storage};
 
-/// How long files that another process is just making or removing are waited for.
+/// How long to wait for files that another process is creating or removing.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// A file, whatever it is called: its device and inode.
+/// The identity of a file, whatever its name: its device and inode.
 type FileId = (u64, u64);
 
-/// The files of a database that is open.
+/// The files of an open database.
 #[derive(Debug)]
 pub(super) struct Files {
     name: String,
@@ -28,7 +28,7 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// The files at these paths, of which the database itself was `database` before it was opened.
+    /// Returns the files at these paths. `database` is the identity of the database file before it was opened.
     fn new(path: &Path, database: Option<FileId>) -> Self {
         let paths = [path.to_owned(), log(path), index(path)];
         let [_, log, index] = paths.each_ref().map(|path| file_id(path));
@@ -63,20 +63,20 @@ impl Files {
     }
 }
 
-/// What a database was before it was opened.
-pub(super) struct Found {
+/// The database file before it is opened.
+pub(super) struct UnopenedFiles {
     path: PathBuf,
     database: Option<FileId>,
 }
 
-impl Found {
-    /// Looks at the files at `path` before they are opened, through symbolic links as SQLite does.
+impl UnopenedFiles {
+    /// Checks the files at `path` before they are opened. Follows symbolic links as SQLite does.
     ///
     /// # Errors
     ///
-    /// If the log was removed while another process has the database open: what is written now would be lost with it. If it
-    /// is a pipe or a device: it would be waited for.
-    pub(super) async fn look(path: &Path) -> Result<Self> {
+    /// If the log was removed while another process has the database open: later writes would be lost with it. If `path` is
+    /// a pipe or a device: opening it could block.
+    pub(super) async fn inspect(path: &Path) -> Result<Self> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.exists() && !path.is_file() {
             let name = quoted(&path.display().to_string());
@@ -87,7 +87,7 @@ impl Found {
         Ok(Self { path, database })
     }
 
-    /// The files as they are once they are open.
+    /// Returns the files after they were opened.
     pub(super) fn opened(self) -> Result<Files> {
         let files = Files::new(&self.path, self.database);
         files.check()?;
@@ -95,30 +95,30 @@ impl Found {
     }
 }
 
-/// Checks that no registry is lost whose log or index is still there.
+/// Checks that a missing registry has no log or index left: otherwise it was removed or renamed by mistake.
 pub(super) fn check_absent(path: &Path) -> Result<()> {
     let Some(left) = [log(path), index(path)].into_iter().find(|left| left.exists()) else { return Ok(()) };
-    // Another process may have made all of it meanwhile.
+    // Another process may have created the registry meanwhile.
     if path.exists() {
         return Ok(());
     }
     let (name, left) = (quoted(&path.display().to_string()), quoted(&left.display().to_string()));
     Err(storage(
-        format!("the registry {name} is missing, and a part of it, {left}, is there"),
+        format!("the registry {name} is missing, but its file {left} exists"),
         format!("put the registry back; to make a new one, end the processes that use it and remove {left}"),
     ))
 }
 
-/// Checks that log and index are there together, or that nobody has the database open.
+/// Checks that log and index both exist, or that no process has the database open.
 ///
-/// SQLite makes the log before the index and removes it after the index, both while it holds a lock on the database.
+/// SQLite creates the log before the index and removes it after the index, both while it holds a lock on the database.
 async fn check_parts(path: &Path) -> Result<()> {
     if std::fs::metadata(path).map_or(0, |metadata| metadata.len()) == 0 {
         return Ok(());
     }
     let end = Instant::now() + SETTLE;
     loop {
-        // In this order: a process that is just opening or closing it never shows an index without a log.
+        // In this order: a process that opens or closes the database now never shows an index without a log.
         let (log_exists, index_exists) = (log(path).exists(), index(path).exists());
         let is_whole = match (log_exists, index_exists) {
             (true, true) => true,
@@ -147,7 +147,7 @@ async fn check_parts(path: &Path) -> Result<()> {
     }
 }
 
-/// Whether no process has the database open. Anything but a lock is left to whoever opens it in earnest.
+/// Whether no process has the database open. Only a lock counts; the real open reports every other error.
 async fn is_unused(path: &Path) -> bool {
     const PATIENCE: Duration = Duration::from_millis(100);
     let options = SqliteConnectOptions::new().filename(path).locking_mode(SqliteLockingMode::Exclusive);
@@ -175,14 +175,14 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The file that `path` names; `None` if there is none.
+/// Returns the identity of the file that `path` names; `None` if it does not exist.
 #[cfg(unix)]
 fn file_id(path: &Path) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
 }
 
-/// Whether there is a file: the system does not say which.
+/// Whether the file exists: this system reports no identity.
 #[cfg(not(unix))]
 fn file_id(path: &Path) -> Option<FileId> {
     path.exists().then_some((0, 0))

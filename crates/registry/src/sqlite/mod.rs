@@ -1,4 +1,4 @@
-//! The registry in a SQLite file. The only place that knows of `sqlx` and `tokio`.
+//! The registry in a SQLite file. The only module that uses `sqlx` and `tokio`.
 
 mod files;
 mod rows;
@@ -14,26 +14,26 @@ use tokio::runtime::{Builder, Runtime};
 use super::error::{RegistryError, Result, quoted, storage};
 use super::storage::{Records, Storage};
 use crate::owner_only;
-use files::{Files, Found, check_absent};
+use files::{Files, UnopenedFiles, check_absent};
 
-/// How long a writer waits for others.
+/// How long a writer waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the header of the file says it is: `PCLR`.
+/// The application id in the header of the file: `PCLR`.
 const APPLICATION: i64 = 0x5043_4c52;
 
-/// The newest schema: what the last migration sets as `user_version`.
+/// The newest schema: the `user_version` that the last migration sets.
 const SCHEMA: i64 = 3;
 
-/// The oldest schema that is read as it is: the later one only guards the trail.
+/// The oldest schema that is read without migration: schema 3 only adds guards to the trail.
 const READABLE: i64 = 2;
 
-/// How long a change that is committed waits for readers before it leaves its log to the next one.
+/// How long a committed change waits for readers before it leaves its log to the next change.
 const CHECKPOINT_PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct SqliteStorage {
     runtime: Runtime,
-    /// There until it is dropped.
+    /// `Some` until the storage is dropped.
     connection: Option<SqliteConnection>,
     /// `None` for a database in memory.
     files: Option<Files>,
@@ -43,12 +43,12 @@ struct SqliteRecords<'s> {
     runtime: &'s Runtime,
     transaction: Transaction<'s, Sqlite>,
     files: Option<&'s Files>,
-    /// The revision that the transaction makes.
+    /// The revision that the transaction creates.
     revision: Option<u64>,
 }
 
 impl SqliteStorage {
-    /// Opens the file at `path`; makes it where there is none, and brings its schema up to date, if `create`.
+    /// Opens the file at `path`. With `create`, creates a missing file and migrates the schema.
     pub(super) fn open(path: &Path, create: bool) -> Result<Self> {
         if create {
             make_private(path)?;
@@ -56,13 +56,13 @@ impl SqliteStorage {
         let runtime = runtime()?;
         let name = quoted(&path.display().to_string());
         let (connection, files) = runtime.block_on(async {
-            let found = Found::look(path).await?;
+            let unopened = UnopenedFiles::inspect(path).await?;
             let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
             let mut connection = connect(options, &name).await?;
             prepare(&mut connection, &name, create).await?;
-            // Reads, so that SQLite has opened all files of the database.
+            // This reads, so SQLite has opened all files of the database.
             check_one_state(&mut connection, &name).await?;
-            Ok::<_, RegistryError>((connection, found.opened()?))
+            Ok::<_, RegistryError>((connection, unopened.opened()?))
         })?;
         Ok(Self { runtime, connection: Some(connection), files: Some(files) })
     }
@@ -107,11 +107,11 @@ impl Storage for SqliteStorage {
     }
 }
 
-/// Waits until the database is closed: the last one to close it leaves a single file, without its log.
+/// Waits until the database is closed: the last process to close it leaves a single file, without its log.
 impl Drop for SqliteStorage {
     fn drop(&mut self) {
         if let Some(connection) = self.connection.take() {
-            // What was committed is safe whether this succeeds or not.
+            // Committed changes are safe even if this fails.
             let _ = self.runtime.block_on(connection.close());
         }
     }
@@ -128,10 +128,10 @@ async fn connect(options: SqliteConnectOptions, name: &str) -> Result<SqliteConn
     options.connect().await.map_err(|error| cannot_open(name, &error))
 }
 
-/// Makes sure that there is a file which only its owner may read, before the database is written into it. The files that
-/// SQLite puts beside it get the same permissions.
+/// Makes sure that a file exists that only its owner may read, before the database is written into it. SQLite gives the
+/// files next to it the same permissions.
 ///
-/// A file that is there is not opened: to close it would end the locks that this process holds on it.
+/// An existing file is not opened: closing it would release the locks that this process holds on it.
 fn make_private(path: &Path) -> Result<()> {
     if path.exists() {
         return Ok(());
@@ -139,20 +139,20 @@ fn make_private(path: &Path) -> Result<()> {
     check_absent(path)?;
     let name = quoted(&path.display().to_string());
     let failed =
-        |error: &std::io::Error| storage(format!("cannot make {name}: {error}"), "name a place that you may write to");
+        |error: &std::io::Error| storage(format!("cannot make {name}: {error}"), "name a path that you may write to");
     if let Some(folder) = path.parent() {
         owner_only::create_folder(folder).map_err(|error| failed(&error))?;
     }
     match owner_only::create_file(path) {
-        // Another process made it meanwhile.
+        // Another process created it meanwhile.
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(&error)),
         _ => Ok(()),
     }
 }
 
-/// Copies the log into the database, and checks that what was committed is there for whoever opens the path now.
+/// Copies the log into the database, and checks that a process that opens the path now sees the committed change.
 ///
-/// A copy of the database without its log, or a log that is removed later, then loses no change.
+/// Then a copy of the database without its log loses no change, nor does a later removal of the log.
 async fn check_committed(files: &Files, revision: Option<u64>) -> Result<()> {
     let name = quoted(&files.path().display().to_string());
     let lost = |why: String| {
@@ -165,10 +165,10 @@ async fn check_committed(files: &Files, revision: Option<u64>) -> Result<()> {
     let read = async {
         let options = SqliteConnectOptions::new().filename(files.path()).busy_timeout(CHECKPOINT_PATIENCE);
         let mut connection = options.disable_statement_logging().connect().await?;
-        // Where a reader is in the way, the log stays, and the next change tries again.
+        // If a reader blocks this, the log stays, and the next change tries again.
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut connection).await?;
         let found = number(&mut connection, "SELECT revision FROM registry").await?;
-        // What it was opened for is known.
+        // The result is known: a failure to close does not matter.
         let _ = connection.close().await;
         Ok(found.unsigned_abs())
     };
@@ -179,7 +179,7 @@ async fn check_committed(files: &Files, revision: Option<u64>) -> Result<()> {
     files.check().map_err(|error| lost(error.to_string()))
 }
 
-/// Checks that the trail ends with the revision: a copy that was made while it was written may hold parts of two.
+/// Checks that the trail ends with the current revision: a copy made during a write may hold parts of two states.
 async fn check_one_state(connection: &mut SqliteConnection, name: &str) -> Result<()> {
     const DIFFERENCE: &str =
         "SELECT revision - coalesce((SELECT revision FROM trail ORDER BY number DESC LIMIT 1), 0) FROM registry";
@@ -193,14 +193,14 @@ async fn check_one_state(connection: &mut SqliteConnection, name: &str) -> Resul
     ))
 }
 
-/// Checks that the file is a registry, makes it one if it is empty and brings its schema up to date, if `create`.
+/// Checks that the file is a registry. With `create`, turns an empty file into a registry and migrates the schema.
 async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) -> Result<()> {
-    // In one transaction: another process may be making the file a registry just now.
+    // In one transaction: another process may be turning the file into a registry now.
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let mut ask = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(name, &error));
-    let application = ask("PRAGMA application_id").await?;
-    let tables = ask("SELECT count(*) FROM sqlite_schema").await?;
-    let schema = ask("PRAGMA user_version").await?;
+    let mut read = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(name, &error));
+    let application = read("PRAGMA application_id").await?;
+    let tables = read("SELECT count(*) FROM sqlite_schema").await?;
+    let schema = read("PRAGMA user_version").await?;
     transaction.rollback().await.map_err(failed)?;
     if application != APPLICATION && tables > 0 {
         return Err(storage(
@@ -214,7 +214,7 @@ async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) ->
     if schema > SCHEMA {
         return Err(storage(
             format!("{name} was written by a newer portcullis: its schema is {schema}, this one knows {SCHEMA}"),
-            "use that version",
+            "use that version of portcullis",
         ));
     }
     use_write_ahead_log(connection).await?;
@@ -222,7 +222,7 @@ async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) ->
     if application == APPLICATION && schema >= oldest {
         return Ok(());
     }
-    // Several processes may find an empty file: one migrates it, the others wait and find it done.
+    // Several processes may find an empty file: one migrates it, and the other processes wait.
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(failed)?;
     let migrated = migrations().run(&mut *transaction).await;
     migrated.map_err(|error| storage(format!("cannot bring {name} up to date: {error}"), "nothing was changed"))?;
@@ -240,7 +240,7 @@ fn migrations() -> Migrator {
     ])
 }
 
-/// The change to a write-ahead log stays with the file. SQLite does not wait for others here, so this does.
+/// Enables the write-ahead log, which the file remembers. SQLite does not wait for other processes here, so this does.
 async fn use_write_ahead_log(connection: &mut SqliteConnection) -> Result<()> {
     const PAUSE: Duration = Duration::from_millis(10);
     let mut left = PATIENCE.as_millis() / PAUSE.as_millis();
@@ -267,7 +267,7 @@ fn closed() -> RegistryError {
 
 fn is_busy(error: &sqlx::Error) -> bool {
     let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    // SQLITE_BUSY in its low byte, whatever the reason above it.
+    // The low byte is SQLITE_BUSY; the bits above it give the reason.
     code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
 }
 
@@ -284,7 +284,7 @@ fn failed(error: sqlx::Error) -> RegistryError {
     storage(format!("the registry's database fails: {}", reason(&error)), help)
 }
 
-/// The database's own words, without the library's before them.
+/// Returns the database's own message, without the prefix that the library adds.
 fn reason(error: &sqlx::Error) -> String {
     error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
 }

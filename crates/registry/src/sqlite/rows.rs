@@ -11,7 +11,7 @@ use sqlx::{FromRow, Sqlite};
 use super::{SqliteRecords, check_committed, failed};
 use crate::error::{RegistryError, Result, storage};
 use crate::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
-use crate::storage::{Records, Which};
+use crate::storage::{Records, TokenFilter};
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 use portcullis::name::Dialect;
@@ -30,11 +30,11 @@ impl SqliteRecords<'_> {
         self.runtime.block_on(query.execute(&mut *self.transaction)).map(drop).map_err(failed)
     }
 
-    fn grants(&mut self, which: Which<'_>) -> Result<HashMap<String, Vec<Grant>>> {
+    fn grants(&mut self, which: TokenFilter<'_>) -> Result<HashMap<String, Vec<Grant>>> {
         const ALL: &str = "SELECT token, connection, type, source FROM grants ORDER BY token, position";
         const ONE: &str = "SELECT token, connection, type, source FROM grants WHERE token = ?1 ORDER BY position";
         let query = match which {
-            Which::Id(id) => sqlx::query_as(ONE).bind(id.to_owned()),
+            TokenFilter::Id(id) => sqlx::query_as(ONE).bind(id.to_owned()),
             _ => sqlx::query_as(ALL),
         };
         let mut grants: HashMap<String, Vec<Grant>> = HashMap::new();
@@ -119,7 +119,7 @@ impl Records for SqliteRecords<'_> {
         self.run(query.bind(api.name.clone()).bind(to_json(&api.accepts)?))
     }
 
-    fn tokens(&mut self, which: Which<'_>) -> Result<Vec<Token>> {
+    fn tokens(&mut self, which: TokenFilter<'_>) -> Result<Vec<Token>> {
         macro_rules! select {
             ($where:literal) => {
                 concat!(
@@ -130,19 +130,21 @@ impl Records for SqliteRecords<'_> {
             };
         }
         let query = match which {
-            Which::All => sqlx::query_as(select!("")),
-            Which::Owner(owner) => sqlx::query_as(select!("WHERE owner = ?1")).bind(owner.to_owned()),
-            Which::Id(id) => sqlx::query_as(select!("WHERE id = ?1")).bind(id.to_owned()),
-            Which::Name { owner: Some(owner), name } => {
+            TokenFilter::All => sqlx::query_as(select!("")),
+            TokenFilter::Owner(owner) => sqlx::query_as(select!("WHERE owner = ?1")).bind(owner.to_owned()),
+            TokenFilter::Id(id) => sqlx::query_as(select!("WHERE id = ?1")).bind(id.to_owned()),
+            TokenFilter::Name { owner: Some(owner), name } => {
                 sqlx::query_as(select!("WHERE name = ?1 AND owner = ?2")).bind(name.to_owned()).bind(owner.to_owned())
             }
-            Which::Name { owner: None, name } => sqlx::query_as(select!("WHERE name = ?1")).bind(name.to_owned()),
-            Which::Digest(digest) => sqlx::query_as(select!("WHERE sha256 = ?1")).bind(digest.as_bytes().to_vec()),
-            Which::Connection(name) => {
+            TokenFilter::Name { owner: None, name } => sqlx::query_as(select!("WHERE name = ?1")).bind(name.to_owned()),
+            TokenFilter::Digest(digest) => {
+                sqlx::query_as(select!("WHERE sha256 = ?1")).bind(digest.as_bytes().to_vec())
+            }
+            TokenFilter::Connection(name) => {
                 sqlx::query_as(select!("WHERE id IN (SELECT token FROM grants WHERE connection = ?1)"))
                     .bind(name.to_owned())
             }
-            Which::NamedSource(name) => sqlx::query_as(select!(
+            TokenFilter::NamedSource(name) => sqlx::query_as(select!(
                 "WHERE id IN (SELECT token FROM grants WHERE type = 'named_source' AND source = ?1)"
             ))
             .bind(name.to_owned()),
@@ -153,7 +155,7 @@ impl Records for SqliteRecords<'_> {
             [(id, ..)] => Some(id.clone()),
             _ => None,
         };
-        let mut grants = self.grants(only.as_deref().map_or(which, Which::Id))?;
+        let mut grants = self.grants(only.as_deref().map_or(which, TokenFilter::Id))?;
         let token = |(id, owner, name, digest, apis, referers, expiration_date, created_at): TokenRow| {
             Ok(Token {
                 grants: grants.remove(&id).unwrap_or_default(),
@@ -275,10 +277,10 @@ impl Records for SqliteRecords<'_> {
         Ok(rows.first().map_or(0, |(number,)| number.unsigned_abs()))
     }
 
-    fn entries_behind(&mut self, last: u64, most: usize) -> Result<Vec<(u64, String, String)>> {
+    fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>> {
         let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > ?1 ORDER BY number LIMIT ?2");
-        let (last, most) = (i64::try_from(last).unwrap_or(i64::MAX), i64::try_from(most).unwrap_or(i64::MAX));
-        let rows: Vec<(i64, String, String)> = self.all(query.bind(last).bind(most))?;
+        let (last, max) = (i64::try_from(last).unwrap_or(i64::MAX), i64::try_from(max).unwrap_or(i64::MAX));
+        let rows: Vec<(i64, String, String)> = self.all(query.bind(last).bind(max))?;
         Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
     }
 
@@ -322,7 +324,7 @@ fn digest(bytes: Vec<u8>, table: &str) -> Result<SecretDigest> {
     <[u8; 32]>::try_from(bytes).map(SecretDigest::from).map_err(|_| broken(table))
 }
 
-/// Something that portcullis never writes.
+/// Returns the error for a row that portcullis never writes.
 fn broken(table: &str) -> RegistryError {
     storage(
         format!("the registry's table `{table}` holds a row that cannot be read"),

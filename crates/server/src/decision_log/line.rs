@@ -1,4 +1,4 @@
-//! One line: what was decided, without any secret.
+//! One line of the log: a decision, without any secret.
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
@@ -10,17 +10,17 @@ use portcullis::model::Operation;
 use portcullis::query::{MAX_QUERY_BYTES, NormalForm, QueryDigest, QueryError};
 use portcullis::referer::Referer;
 
-/// The version of lines, and what marks an object as one.
+/// The version of the format. The key marks an object as a line of the log.
 const LOG: u32 = 1;
 
-/// What a referer that no token accepts is written as: it is no URL either.
+/// The logged form of a referer that no token accepts. It is not a URL either.
 const UNREADABLE: &str = "unreadable";
 
 /// A decided request as a JSON object: a line of the log, and a request of `portcullis check`.
 pub(crate) struct Line<'a> {
     pub(crate) decided: &'a Decided<'a>,
     pub(crate) queries: QueryTexts,
-    /// Which part of the allows is logged; nothing where all are.
+    /// The share of logged allows; `None` if all are logged.
     pub(crate) sample: Option<f64>,
 }
 
@@ -75,7 +75,7 @@ impl Serialize for PreflightLine<'_> {
     }
 }
 
-/// Writes what every line begins with.
+/// Writes the common start of all lines.
 fn start<M: SerializeMap>(
     map: &mut M,
     at: Timestamp,
@@ -153,7 +153,7 @@ impl Serialize for One<'_> {
             Source::NamedSource(text) => map.serialize_entry("named_source", text)?,
             Source::Query(text) => match NormalForm::of(text, MAX_QUERY_BYTES) {
                 Err(QueryError::TooLong { found, .. }) => map.serialize_entry("query_bytes", &found)?,
-                // No policy grants it, and it says nothing.
+                // No policy grants an empty query, and it reveals nothing.
                 Err(QueryError::Empty) => map.serialize_entry("query", "")?,
                 Ok(_) if self.queries == QueryTexts::Shown => map.serialize_entry("query", text)?,
                 Ok(query) => map.serialize_entry("query_sha256", &format_args!("{}", QueryDigest::of(query)))?,

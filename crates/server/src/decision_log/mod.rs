@@ -1,6 +1,6 @@
 //! The decision log: one line of JSON for each decision, written off the path of requests, without any secret.
 //!
-//! A line is a request of `portcullis check --requests`: a log is replayed against another policy as it is.
+//! A line is a request of `portcullis check --requests`: a log can be replayed against another policy unchanged.
 //!
 //! ```
 //! use std::time::Duration;
@@ -48,40 +48,40 @@ pub(super) use line::Line;
 use line::PreflightLine;
 use writer::{Queue, Sink};
 
-/// How long the end of a log is waited for: who reads it may have stopped to.
+/// How long to wait for the end of a log: its reader may have stopped.
 const CLOSING: Duration = Duration::from_secs(5);
 
-/// Where the log goes.
+/// The target of the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// Standard output.
     Stdout,
-    /// The end of this file, made if it is not there.
+    /// This file, to which lines are appended. It is created if it does not exist.
     File(PathBuf),
 }
 
-/// What happens to a line that the queue has no room for.
+/// The policy for lines that do not fit into the queue.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum WhenFull {
-    /// It is dropped, and counted: requests never wait for the log.
+    /// The line is dropped and counted: requests never wait for the log.
     #[default]
     Drop,
-    /// Requests wait until there is room before they are decided, as [`DecisionLog::room`] does: no line is lost while the log can
-    /// be written.
+    /// Requests wait for room before they are decided, as [`DecisionLog::room`] does: no line is lost while the log can be
+    /// written.
     Block,
 }
 
-/// Whether the text of queries is logged.
+/// How queries are logged.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum QueryTexts {
-    /// The SHA-256 of their normal form is (N4.2).
+    /// As the SHA-256 of their normal form (N4.2).
     #[default]
     Hidden,
-    /// It is: queries may hold what is nobody else's business.
+    /// As text, which may contain private data.
     Shown,
 }
 
-/// Which part of something is kept, from 0 to 1.
+/// A share of items to keep, from 0 to 1.
 ///
 /// ```
 /// use portcullis_server::decision_log::Share;
@@ -98,38 +98,38 @@ pub struct Share(f64);
 #[error("`{}` is not a share: expected a number from 0 to 1, such as 0.01", .0.escape_debug())]
 pub struct ShareError(String);
 
-/// How to log.
+/// Options of a decision log.
 #[derive(Debug, Clone, Copy)]
 pub struct LogOptions {
-    /// What happens when the queue is full.
+    /// The policy for a full queue.
     pub when_full: WhenFull,
-    /// How many bytes of lines may wait.
+    /// The maximum size of queued lines, in bytes.
     pub queue_bytes: usize,
-    /// Which part of the allows is logged. Denials always are.
+    /// The share of allows that are logged. Denials always are.
     pub sample_allows: Share,
-    /// Whether the text of queries is logged.
+    /// How queries are logged.
     pub queries: QueryTexts,
 }
 
-/// How many lines came to which end.
+/// The numbers of lines, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LogCounts {
-    /// Written.
+    /// Lines that were written.
     pub written: u64,
-    /// Dropped because the queue was full.
+    /// Lines that were dropped because the queue was full.
     pub dropped: u64,
-    /// Lost because they could not be written.
+    /// Lines that could not be written.
     pub failed: u64,
     /// Allows that the sample leaves out.
     pub left_out: u64,
 }
 
-/// A decision log that is open. Dropped, it writes what waits, then closes.
+/// An open decision log. Dropping it writes the queued lines, then closes it.
 #[derive(Debug)]
 pub struct DecisionLog {
     queue: Arc<Queue>,
     options: LogOptions,
-    /// Allows so far.
+    /// The number of allows so far.
     allows: AtomicU64,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -146,21 +146,21 @@ impl Default for LogOptions {
 }
 
 impl Share {
-    /// All of it.
+    /// The share that keeps everything.
     pub const ALL: Self = Self(1.0);
 
-    /// As a number.
+    /// Returns the share as a number.
     pub const fn get(self) -> f64 {
         self.0
     }
 
-    /// Whether the one of this number is kept: evenly spread, the same every time.
+    /// Whether the item with this number is kept: evenly spread, and always the same.
     fn keeps(self, number: u64) -> bool {
-        // The finalizer of SplitMix64: traffic that repeats itself is sampled evenly all the same.
+        // The finalizer of SplitMix64, so that repetitive traffic is also sampled evenly.
         let mut hash = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
         hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        // 32 bits of it are enough, and exact as a float.
+        // 32 bits of the hash suffice, and are exact as a float.
         u32::try_from((hash ^ (hash >> 31)) >> 32).is_ok_and(|high| f64::from(high) < self.0 * f64::from(u32::MAX))
     }
 }
@@ -179,7 +179,7 @@ impl DecisionLog {
     ///
     /// # Errors
     ///
-    /// If its file cannot be opened, or the system gives no thread.
+    /// If its file cannot be opened, or the system cannot start a thread.
     pub fn open(target: &Target, options: LogOptions) -> io::Result<Self> {
         let sink = Sink::open(target)?;
         let queue = Arc::new(Queue::new(options.queue_bytes, options.when_full));
@@ -188,13 +188,13 @@ impl DecisionLog {
         Ok(Self { queue, options, allows: AtomicU64::new(0), thread: Mutex::new(Some(thread)) })
     }
 
-    /// Waits until there is room for a line, with [`WhenFull::Block`]; takes no thread meanwhile. To be awaited before a request is
-    /// decided: requests that are decided at the same time may go beyond the queue's limit, each by its line.
+    /// Waits until there is room for a line, if [`WhenFull::Block`] is set; blocks no thread meanwhile. Await it before a
+    /// request is decided: concurrent requests may exceed the queue's limit by one line each.
     pub async fn room(&self) {
         self.queue.room().await;
     }
 
-    /// Logs a decision. Costs the making of its line and a copy of it; never waits.
+    /// Logs a decision. Costs formatting and copying one line; never waits.
     pub fn record(&self, decided: &Decided<'_>) {
         let share = self.options.sample_allows;
         let is_sampled = decided.decision.is_allow() && share != Share::ALL;
@@ -218,12 +218,12 @@ impl DecisionLog {
         self.queue.push(&text);
     }
 
-    /// Opens the file again, once what waits is written: whoever rotates logs has renamed it.
+    /// Reopens the file after the queued lines are written: log rotation has renamed it.
     pub fn reopen(&self) {
         self.queue.reopen();
     }
 
-    /// How many lines came to which end.
+    /// Returns the numbers of lines, by result.
     pub fn counts(&self) -> LogCounts {
         let counters = &self.queue.counters;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -235,14 +235,14 @@ impl DecisionLog {
         }
     }
 
-    /// Writes what waits, for up to 5 s, then closes; what comes later is dropped, and counted.
+    /// Writes the queued lines, for up to 5 s, then closes the log. Later lines are dropped and counted.
     pub fn close(&self) {
         let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() else { return };
         if self.queue.close(CLOSING) {
-            // A panic of that thread was reported when it happened.
+            // A panic of that thread was already reported.
             let _ = thread.join();
         } else {
-            tracing::error!("the decision log cannot be written to its end: its last lines are lost");
+            tracing::error!("the decision log cannot be finished: its last lines are lost");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The thread that writes, and the bounded queue before it.
+//! The thread that writes, and its bounded queue.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
@@ -13,10 +13,10 @@ use tokio::sync::Notify;
 use super::{Target, WhenFull};
 use portcullis_registry::owner_only;
 
-/// How long the writer lets lines gather: so that they are written, and it is woken, many at a time.
+/// How long the writer lets lines gather, so that each wake-up writes many.
 const GATHER: Duration = Duration::from_millis(2);
 
-/// How many lines came to which end. Each is exact.
+/// The numbers of lines, by result. Each is exact.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) written: AtomicU64,
@@ -29,11 +29,11 @@ pub(super) struct Counters {
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
-    /// There is something to do for the writer.
+    /// Notified when the writer has work.
     work: Condvar,
-    /// There is room again, or the log is closed.
+    /// Notified when there is room again, or the log is closed.
     vacancy: Notify,
-    /// All lines are written.
+    /// Notified when all lines are written.
     written: Condvar,
     bytes: usize,
     full: WhenFull,
@@ -46,24 +46,24 @@ struct State {
     count: u64,
     reopen: bool,
     end: End,
-    /// Whether the writer waits for work: it is woken only then.
+    /// Whether the writer waits for work: only then it must be woken.
     idle: bool,
 }
 
-/// How far the end of a log is.
+/// The stage of closing a log.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 enum End {
     /// It is open.
     #[default]
     Open,
-    /// No line is taken any more.
+    /// It accepts no more lines.
     Closed,
     /// All lines are written.
     Written,
 }
 
 impl State {
-    /// Whether `more` bytes have to wait where `limit` may be in the queue.
+    /// Whether `more` bytes must wait if the queue may hold `limit`.
     fn is_full(&self, more: usize, limit: usize) -> bool {
         let is_over = if more == 0 { self.lines.len() >= limit } else { self.lines.len() + more > limit };
         self.end == End::Open && !self.lines.is_empty() && is_over
@@ -103,7 +103,7 @@ impl Queue {
         }
     }
 
-    /// Appends a line, with its end. Where lines are dropped, one that is larger than the whole queue needs an empty one.
+    /// Appends a line with its line break. If lines are dropped, one larger than the whole queue needs an empty queue.
     pub(super) fn push(&self, line: &[u8]) {
         let mut state = self.lock();
         let is_dropped = self.full == WhenFull::Drop && state.is_full(line.len(), self.bytes);
@@ -122,7 +122,7 @@ impl Queue {
         self.wake(&mut state);
     }
 
-    /// Takes no more lines, and waits for the end of the writer; `false` if it has not come by then.
+    /// Accepts no more lines, and waits for the end of the writer; `false` if `patience` is over before.
     pub(super) fn close(&self, patience: Duration) -> bool {
         let mut state = self.lock();
         state.end = End::Closed;
@@ -138,7 +138,7 @@ impl Queue {
         }
     }
 
-    /// Writes what comes until the queue is closed and empty.
+    /// Writes lines until the queue is closed and empty.
     pub(super) fn write_to(&self, mut sink: Sink) {
         let mut batch = Vec::new();
         loop {
@@ -152,12 +152,12 @@ impl Queue {
             let (reopen, closed) = (std::mem::take(&mut state.reopen), state.end != End::Open);
             drop(state);
             self.vacancy.notify_waiters();
-            // What came before the file was to be opened again belongs into the old one.
+            // Lines from before the reopen belong to the old file.
             let lost = sink.write(&batch);
             self.counters.failed.fetch_add(lost, Ordering::Relaxed);
             self.counters.written.fetch_add(count.saturating_sub(lost), Ordering::Relaxed);
             batch.clear();
-            // One burst must not keep its memory for ever.
+            // One burst must not keep its memory indefinitely.
             batch.shrink_to(1 << 20);
             if reopen {
                 sink.reopen();
@@ -176,13 +176,13 @@ impl Queue {
     }
 }
 
-/// Where lines go.
+/// The destination of lines.
 #[derive(Debug)]
 pub(super) struct Sink {
     out: Out,
-    /// Whether the last line was written in part.
+    /// Whether only a part of the last line was written.
     torn: bool,
-    /// Whether the last write failed, which was reported.
+    /// Whether the last write failed, and was reported.
     failing: bool,
 }
 
@@ -201,7 +201,7 @@ impl Sink {
         Ok(Self { out, torn: false, failing: false })
     }
 
-    /// Opens the file again: its name may be free for a new one.
+    /// Reopens the file, after its old name may have become free for a new one.
     fn reopen(&mut self) {
         let Out::File(path, file) = &mut self.out else { return };
         match append(path) {
@@ -211,12 +211,12 @@ impl Sink {
                 tracing::info!(file = %path.display(), "the decision log is open again");
             }
             Err(error) => {
-                tracing::error!(file = %path.display(), "cannot open the decision log again, it goes on in the old file: {error}");
+                tracing::error!(file = %path.display(), "cannot reopen the decision log, writing continues in the old file: {error}");
             }
         }
     }
 
-    /// Writes all `lines`; how many of them could not be written.
+    /// Writes all `lines`; returns how many of them could not be written.
     fn write(&mut self, lines: &[u8]) -> u64 {
         if lines.is_empty() {
             return 0;
@@ -242,7 +242,7 @@ impl Sink {
         }
     }
 
-    /// Writes all; else how many bytes were written, and why not more.
+    /// Writes all bytes; otherwise returns how many were written, and the error.
     fn write_some(&mut self, mut bytes: &[u8]) -> Result<(), (usize, io::Error)> {
         let all = bytes.len();
         let mut writer: Box<dyn Write> = match &mut self.out {
@@ -261,14 +261,14 @@ impl Sink {
     }
 }
 
-/// Opens a file to append to. A new one is its owner's alone, whatever the umask; one that is there keeps its permissions.
+/// Opens a file to append to. A new file has mode 0600, whatever the umask; an existing one keeps its permissions.
 fn append(path: &Path) -> io::Result<File> {
     match owner_only::create_file(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => return other,
     }
     let mut options = OpenOptions::new();
-    // A link may lead to a file that is still to be made.
+    // The path may be a link to a file that does not exist yet.
     options.create(true).append(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);

@@ -1,11 +1,11 @@
 //! AuthZEN 1.0, the Authorization API of the OpenID Foundation.
 //!
-//! | there | here |
+//! | AuthZEN | portcullis |
 //! | --- | --- |
 //! | `subject` | the token: `type` is `token`, `id` its secret |
-//! | `action.name` | the API, `maps`; or with the operation, `sql.model` |
-//! | `resource` | the source: `type` is `resource`, `query` or `named_source`, `id` its text; `properties.connection`; `type` is `none` under an API without |
-//! | `context` | `referer`, and `time` where not now is meant |
+//! | `action.name` | the API, such as `maps`; or API and operation, such as `sql.model` |
+//! | `resource` | the source: `type` is `resource`, `query` or `named_source`, `id` its text; `properties.connection`. For an API without sources, `type` is `none` |
+//! | `context` | `referer`, and `time` if the decision is not about the present |
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::batch::elements;
-use super::id::told;
+use super::id::ids_of;
 use super::object::Object;
 use super::{Refused, Shared, decided, received};
 use crate::authority::Authority;
 use crate::decided::Ids;
-use portcullis::decision::{Credential, Request as Asked, Source, Sources};
+use portcullis::decision::{Credential, Request as DecisionRequest, Source, Sources};
 use portcullis::model::Operation;
 use portcullis_http::answer::{Outcome, Verdict, json};
 
@@ -77,7 +77,7 @@ struct Evaluation<'t> {
     context: Option<Object<Context<'t>>>,
 }
 
-/// Several evaluations, with what those have that do not say otherwise.
+/// Several evaluations, with defaults for their missing members.
 #[derive(Deserialize)]
 struct Evaluations<'t> {
     #[serde(borrow)]
@@ -88,14 +88,14 @@ struct Evaluations<'t> {
     resource: Option<Object<Resource<'t>>>,
     #[serde(borrow)]
     context: Option<Object<Context<'t>>>,
-    /// Each may be wrong by itself.
+    /// Parsed one by one: an invalid element fails alone.
     #[serde(borrow, default, rename = "evaluations", deserialize_with = "present")]
     list: Option<&'t RawValue>,
     #[serde(default)]
     options: Object<EvaluationOptions>,
 }
 
-/// An evaluation with all that it has, of itself or by default.
+/// An evaluation with its own and its default members.
 struct Filled<'e> {
     subject: Option<&'e Subject<'e>>,
     action: Option<&'e Action<'e>>,
@@ -109,7 +109,7 @@ struct EvaluationOptions {
     evaluations_semantic: Semantic,
 }
 
-/// When to stop.
+/// When to stop evaluating a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Semantic {
@@ -120,13 +120,13 @@ enum Semantic {
 }
 
 #[derive(Serialize)]
-struct Answer {
+struct EvaluationResponse {
     decision: bool,
-    context: AnswerContext,
+    context: ResponseContext,
 }
 
 #[derive(Default, Serialize)]
-struct AnswerContext {
+struct ResponseContext {
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -136,18 +136,18 @@ struct AnswerContext {
     #[serde(skip_serializing_if = "Option::is_none")]
     grants: Option<Vec<u32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<AnswerError>,
+    error: Option<ResponseError>,
 }
 
 #[derive(Serialize)]
-struct AnswerError {
+struct ResponseError {
     status: u16,
     message: String,
 }
 
 #[derive(Serialize)]
-struct Answers {
-    evaluations: Vec<Answer>,
+struct EvaluationsResponse {
+    evaluations: Vec<EvaluationResponse>,
 }
 
 #[derive(Serialize)]
@@ -164,7 +164,7 @@ pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Reque
     };
     shared.authority.operations().room().await;
     let answer = read_json(&body).and_then(|Object(evaluation): Object<Evaluation<'_>>| {
-        written(&evaluation.filled(&Evaluation::default()).decide(&shared.authority, told(&headers))?)
+        to_json(&evaluation.filled(&Evaluation::default()).decide(&shared.authority, ids_of(&headers))?)
     });
     decided(answer.map_err(Refused::Invalid))
 }
@@ -174,7 +174,7 @@ pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Requ
         Ok(received) => received,
         Err(response) => return response,
     };
-    decided(evaluate(&shared, told(&headers), &body).await)
+    decided(evaluate(&shared, ids_of(&headers), &body).await)
 }
 
 async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Refused> {
@@ -182,11 +182,11 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
         read_json(body).map_err(Refused::Invalid)?;
     let defaults = Evaluation { subject, action, resource, context };
     let list = list.map(|list| elements(list.get().as_bytes(), shared.max_batch)).transpose()?.unwrap_or_default();
-    // Without a list it is one evaluation, and answered as such.
+    // Without a list the request is one evaluation, and gets a single response.
     if list.is_empty() {
         shared.authority.operations().room().await;
         let answer = defaults.filled(&Evaluation::default()).decide(&shared.authority, ids);
-        return answer.and_then(|answer| written(&answer)).map_err(Refused::Invalid);
+        return answer.and_then(|answer| to_json(&answer)).map_err(Refused::Invalid);
     }
     let mut turn = shared.batches.turn().await;
     let mut parsed = Vec::with_capacity(list.len());
@@ -199,7 +199,7 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
     }
     if bytes > shared.body_bytes {
         return Err(Refused::TooLarge(format!(
-            "with its defaults written out, the list is longer than {} bytes: send it in parts",
+            "with its defaults filled in, the list is longer than {} bytes: send it in parts",
             shared.body_bytes
         )));
     }
@@ -209,7 +209,7 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
         turn.pause().await;
         shared.authority.operations().room().await;
         let answer = evaluation.and_then(|evaluation| evaluation.filled(&defaults).decide(&shared.authority, ids));
-        let answer = answer.unwrap_or_else(Answer::error);
+        let answer = answer.unwrap_or_else(EvaluationResponse::error);
         let is_last = match semantic {
             Semantic::ExecuteAll => false,
             Semantic::DenyOnFirstDeny => !answer.decision,
@@ -220,10 +220,10 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
             break;
         }
     }
-    written(&Answers { evaluations: answers }).map_err(Refused::Invalid)
+    to_json(&EvaluationsResponse { evaluations: answers }).map_err(Refused::Invalid)
 }
 
-/// Where everything is: metadata of the policy decision point.
+/// Returns the metadata of the policy decision point: the URLs of its endpoints.
 pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     let host = || format!("https://{}", headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost"));
     let base = shared.public_url.as_ref().map_or_else(host, |url| url.trim_end_matches('/').to_owned());
@@ -236,7 +236,7 @@ pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: He
 }
 
 impl Evaluation<'_> {
-    /// What it has, or else the `defaults`.
+    /// Takes missing members from `defaults`.
     fn filled<'e>(&'e self, defaults: &'e Self) -> Filled<'e> {
         let Self { subject, action, resource, context } = self;
         Filled {
@@ -249,7 +249,7 @@ impl Evaluation<'_> {
 }
 
 impl Filled<'_> {
-    /// How long its texts are.
+    /// Returns the total length of the texts, in bytes.
     fn bytes(&self) -> usize {
         let length = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
         let subject = self.subject.map_or(0, |subject| subject.kind.len() + subject.id.len());
@@ -261,7 +261,7 @@ impl Filled<'_> {
         subject + action + resource + context
     }
 
-    fn decide(&self, authority: &Authority, ids: Ids<'_>) -> Result<Answer, String> {
+    fn decide(&self, authority: &Authority, ids: Ids<'_>) -> Result<EvaluationResponse, String> {
         let subject = self.subject.ok_or("`subject` is missing")?;
         let action = self.action.ok_or("`action` is missing")?;
         let resource = self.resource.ok_or("`resource` is missing")?;
@@ -282,7 +282,7 @@ impl Filled<'_> {
             "named_source" => Some(Source::NamedSource(&resource.id)),
             "none" => None,
             _ => {
-                let expected = "expected `resource`, `query`, `named_source`, or `none` under an API without";
+                let expected = "expected `resource`, `query`, `named_source`, or `none` for an API without sources";
                 return Err(format!("`resource.type`: {expected}"));
             }
         };
@@ -291,8 +291,8 @@ impl Filled<'_> {
             return Err("`resource.properties.connection` is missing".to_owned());
         }
         let time = self.context.and_then(|context| context.time.as_deref());
-        let time = time.map(str::parse).transpose().map_err(|_| "`context.time`: expected an instant of RFC 3339")?;
-        let request = Asked {
+        let time = time.map(str::parse).transpose().map_err(|_| "`context.time`: expected an RFC 3339 instant")?;
+        let request = DecisionRequest {
             credential: if subject.id.is_empty() { Credential::Missing } else { Credential::Secret(&subject.id) },
             api,
             operation,
@@ -300,36 +300,36 @@ impl Filled<'_> {
             sources: source.map_or(Sources::Many(&[]), Sources::One),
             referer: self.context.and_then(|context| context.referer.as_deref()),
         };
-        Ok(Answer::new(authority.decide(&request, ids, time)))
+        Ok(EvaluationResponse::new(authority.decide(&request, ids, time)))
     }
 }
 
-impl Answer {
+impl EvaluationResponse {
     fn new(verdict: Verdict) -> Self {
         match verdict.outcome {
             Outcome::Allow { grants } => {
                 let grants = Some(grants.to_vec());
-                let context = AnswerContext { token_id: verdict.token_id, grants, ..AnswerContext::default() };
+                let context = ResponseContext { token_id: verdict.token_id, grants, ..ResponseContext::default() };
                 Self { decision: true, context }
             }
-            Outcome::Pass => Self { decision: true, context: AnswerContext::default() },
-            // Only HTTP requests are preflights: an answer to one is not a yes.
-            Outcome::Preflight => Self { decision: false, context: AnswerContext::default() },
+            Outcome::Pass => Self { decision: true, context: ResponseContext::default() },
+            // Only HTTP requests are preflights. A preflight is not permission.
+            Outcome::Preflight => Self { decision: false, context: ResponseContext::default() },
             Outcome::Deny { reason, .. } => {
                 let (reason, status) = (Some(reason.code()), Some(reason.status()));
-                Self { decision: false, context: AnswerContext { reason, status, ..AnswerContext::default() } }
+                Self { decision: false, context: ResponseContext { reason, status, ..ResponseContext::default() } }
             }
         }
     }
 
-    /// An evaluation that cannot be made is no.
+    /// An evaluation that fails is denied.
     fn error(message: String) -> Self {
-        let error = Some(AnswerError { status: 400, message });
-        Self { decision: false, context: AnswerContext { error, ..AnswerContext::default() } }
+        let error = Some(ResponseError { status: 400, message });
+        Self { decision: false, context: ResponseContext { error, ..ResponseContext::default() } }
     }
 }
 
-/// A value that is there, whatever it is: `null` is not a list.
+/// Deserializes a member that is present, whatever its value: `null` is not a list.
 fn present<'t, D: Deserializer<'t>>(deserializer: D) -> Result<Option<&'t RawValue>, D::Error> {
     Deserialize::deserialize(deserializer).map(Some)
 }
@@ -338,6 +338,6 @@ fn read_json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {
     serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
-fn written(answer: &impl Serialize) -> Result<String, String> {
+fn to_json(answer: &impl Serialize) -> Result<String, String> {
     serde_json::to_string(answer).map_err(|error| error.to_string())
 }

@@ -1,4 +1,4 @@
-//! Lists of requests: how long they may be, and how they leave room for other requests.
+//! Lists of requests: their maximum length, and how they yield to other requests.
 
 use std::cell::Cell;
 use std::fmt;
@@ -10,10 +10,10 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Refused;
 
-/// A list works for this long at a time.
+/// The time that a list runs before it yields.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// The elements of the JSON list that `text` is, each as its text; refused if there are more than `limit`.
+/// Returns the elements of the JSON list `text`, each as its text. Fails if there are more than `limit`.
 pub(super) fn elements(text: &[u8], limit: usize) -> Result<Vec<&RawValue>, Refused> {
     let is_long = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
@@ -63,19 +63,19 @@ impl<'de> Visitor<'de> for Elements<'_> {
     }
 }
 
-/// The lists that are worked on at once. They take turns with single requests, and with each other.
+/// Limits the lists that run at once. They take turns with single requests, and with each other.
 #[derive(Debug)]
 pub(super) struct Batches(Semaphore);
 
 impl Batches {
-    /// Lists keep at most half of `threads` busy.
+    /// Allows lists to use at most half of `threads`.
     pub(super) fn new(threads: usize) -> Self {
         Self(Semaphore::new(threads.div_ceil(2).clamp(1, Semaphore::MAX_PERMITS)))
     }
 
     /// Waits for the turn of a list.
     pub(super) async fn turn(&self) -> Turn<'_> {
-        // It is never closed.
+        // The semaphore is never closed.
         Turn { _permit: self.0.acquire().await.ok(), since: Instant::now() }
     }
 }
@@ -88,8 +88,8 @@ pub(super) struct Turn<'b> {
 }
 
 impl Turn<'_> {
-    /// To be called before each element: lets others work where this list has worked for long, and is where a list ends whose time
-    /// is over.
+    /// Yields to other requests if this list has run for long. Call before each element: a list whose time limit has passed
+    /// is cancelled here.
     pub(super) async fn pause(&mut self) {
         if self.since.elapsed() >= SLICE {
             tokio::task::yield_now().await;
@@ -113,7 +113,7 @@ mod tests {
             ("[]", "0"),
             ("[1, {}, [[]]]", "3"),
             ("[1,2,3,4]", "too large"),
-            // Nothing after it is read.
+            // The text after the limit is not read.
             ("[1,2,3,4,", "too large"),
             ("[1,2,3", "invalid"),
             ("[1] 2", "invalid"),

@@ -1,4 +1,4 @@
-//! How gateways ask: one endpoint for each convention, which reads the URL only from where its gateway puts it (W5).
+//! The endpoints of gateways, one for each convention. Each reads the URL only from where its gateway puts it (W5).
 
 use std::sync::Arc;
 
@@ -8,53 +8,53 @@ use axum::response::Response;
 
 use super::Shared;
 use super::forwarded::{Received, check_url, only, passed_on};
-use super::id::told;
+use super::id::ids_of;
 use portcullis_http::answer::{Cors, Denial, Outcome, Verdict, read};
 use portcullis_http::gateway::HttpRequest;
 
 /// The `path_prefix` of Envoy's configuration.
 const ENVOY: &str = "/authz/envoy";
 
-/// Holds the body of a denial for nginx, whose `auth_request` keeps only headers.
+/// The header with the body of a denial, for nginx, whose `auth_request` keeps only headers.
 const DENIAL: HeaderName = HeaderName::from_static("x-portcullis-denial");
 
-/// The headers that carry the client's method and URL.
-struct Place {
+/// The names of the headers that carry the client's method and URL.
+struct LineHeaders {
     method: &'static str,
     target: &'static str,
 }
 
-/// nginx `auth_request`, and scripts.
-const ORIGINAL: Place = Place { method: "x-original-method", target: "x-original-uri" };
+/// The headers of nginx `auth_request`, and of scripts.
+const ORIGINAL: LineHeaders = LineHeaders { method: "x-original-method", target: "x-original-uri" };
 
-/// Caddy `forward_auth`, Traefik `forwardAuth`.
-const FORWARDED: Place = Place { method: "x-forwarded-method", target: "x-forwarded-uri" };
+/// The headers of Caddy `forward_auth` and Traefik `forwardAuth`.
+const FORWARDED: LineHeaders = LineHeaders { method: "x-forwarded-method", target: "x-forwarded-uri" };
 
-/// A gateway that takes any 2xx for yes cannot hand on the answer to a preflight.
+/// Answers nginx. A gateway that accepts any 2xx cannot pass on the response to a preflight.
 pub(super) async fn nginx(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (verdict, mut response) = placed(&shared, &ORIGINAL, &Cors::None, request).await;
+    let (verdict, mut response) = decide_from(&shared, &ORIGINAL, &Cors::None, request).await;
     if let Some(denial) = verdict.as_ref().and_then(denial) {
         response.headers_mut().insert(DENIAL, denial);
     }
     response
 }
 
-/// A script that takes only 200 for yes, and hands on every other answer.
+/// Answers a script, which accepts only 200 and passes on every other response.
 pub(super) async fn script(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    placed(&shared, &ORIGINAL, &shared.answers.cors, request).await.1
+    decide_from(&shared, &ORIGINAL, &shared.answers.cors, request).await.1
 }
 
-/// Gateways that take any 2xx for yes.
+/// Answers gateways that accept any 2xx.
 pub(super) async fn forwarded(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    placed(&shared, &FORWARDED, &Cors::None, request).await.1
+    decide_from(&shared, &FORWARDED, &Cors::None, request).await.1
 }
 
-/// The original path and query of a check by Envoy.
-pub(super) fn behind_envoy(uri: &Uri) -> Option<&str> {
+/// Returns the original path and query of a check by Envoy.
+pub(super) fn envoy_target(uri: &Uri) -> Option<&str> {
     uri.path_and_query()?.as_str().strip_prefix(ENVOY).filter(|original| original.starts_with('/'))
 }
 
-/// Envoy takes only 200 for yes.
+/// Answers Envoy, which accepts only 200.
 pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
@@ -62,14 +62,19 @@ pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
         Err(answer) => return answer,
     };
     shared.authority.operations().room().await;
-    // The method is the client's own.
-    let target = behind_envoy(&parts.uri).unwrap_or_default();
+    // Envoy sends the client's own method.
+    let target = envoy_target(&parts.uri).unwrap_or_default();
     let line = check_url(&parts.headers, target).map(|()| (parts.method.as_str(), target));
     let verdict = verdict(&shared, &parts.headers, line, &shared.answers.cors, &body);
     shared.answers.response(&verdict, parts.headers.get(ORIGIN))
 }
 
-async fn placed(shared: &Shared, place: &Place, cors: &Cors, request: Request) -> (Option<Verdict>, Response) {
+async fn decide_from(
+    shared: &Shared,
+    names: &LineHeaders,
+    cors: &Cors,
+    request: Request,
+) -> (Option<Verdict>, Response) {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
         Ok(body) => body.to_bytes(),
@@ -77,8 +82,8 @@ async fn placed(shared: &Shared, place: &Place, cors: &Cors, request: Request) -
     };
     shared.authority.operations().room().await;
     let headers = &parts.headers;
-    let line = only(headers, place.method).and_then(|method| {
-        let target = only(headers, place.target)?;
+    let line = only(headers, names.method).and_then(|method| {
+        let target = only(headers, names.target)?;
         check_url(headers, target)?;
         Ok((method, target))
     });
@@ -94,7 +99,7 @@ fn verdict(
     cors: &Cors,
     body: &[u8],
 ) -> Verdict {
-    let ids = told(headers);
+    let ids = ids_of(headers);
     match line {
         Ok((method, target)) => {
             let body = passed_on(headers, body);
@@ -104,7 +109,7 @@ fn verdict(
     }
 }
 
-/// The body of a denial as a header's value.
+/// Returns the body of a denial as the value of a header.
 fn denial(verdict: &Verdict) -> Option<HeaderValue> {
     match &verdict.outcome {
         Outcome::Deny { reason, error } => HeaderValue::try_from(Denial { error, reason: reason.code() }.json()).ok(),

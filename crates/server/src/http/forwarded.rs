@@ -1,22 +1,22 @@
-//! The headers of HTTP as requests are read from them.
+//! Request headers, as the request reader sees them.
 
 use axum::http::{HeaderMap, HeaderValue};
 
 use portcullis_http::gateway::{Body, Headers};
 
-/// The headers of a check. That the client's request had a body is told by headers of other names, since the check has a
-/// length of its own.
+/// The headers of a check. Headers of other names report that the client's request had a body, since the check has its
+/// own length.
 pub(super) struct Received<'h>(pub(super) &'h HeaderMap);
 
 impl Headers for Received<'_> {
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
         for (name, value) in self.0 {
             let name = match name.as_str() {
-                // Some gateways leave a header of their configuration empty where the client's is missing.
+                // Some gateways send a configured header empty if the client's is missing.
                 ORIGINAL_LENGTH | ORIGINAL_ENCODING if value.is_empty() => continue,
                 ORIGINAL_LENGTH => "content-length",
                 ORIGINAL_ENCODING => "transfer-encoding",
-                // It was checked to be the same.
+                // `check_url` has compared it.
                 ORIGINAL_URL => continue,
                 name => name,
             };
@@ -25,7 +25,7 @@ impl Headers for Received<'_> {
     }
 }
 
-/// The only value of a header; a header that comes twice could be the client's beside the gateway's.
+/// Returns the only value of a header. If a header is repeated, one of them could be the client's, so that is an error.
 pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, String> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
@@ -36,20 +36,20 @@ pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, St
     }
 }
 
-/// The header in which some gateways write the whole URL.
+/// The header in which some gateways send the whole URL.
 const ORIGINAL_URL: &str = "x-original-url";
 
-/// Refuses a target that differs from that of `X-Original-URL`, which some upstreams read instead: the header may be the
-/// client's own.
+/// Rejects a target that differs from that of `X-Original-URL`: the header may be the client's own, and some upstreams
+/// read it instead.
 pub(super) fn check_url(headers: &HeaderMap, target: &str) -> Result<(), String> {
     let differs = |value: &HeaderValue| value.to_str().ok().and_then(target_of) != Some(target);
     if headers.get_all(ORIGINAL_URL).iter().any(differs) {
-        return Err("`x-original-url` is another URL".to_owned());
+        return Err("`x-original-url` is a different URL".to_owned());
     }
     Ok(())
 }
 
-/// The path and query of a URL with or without its origin; `None` where servers could find another start of the path.
+/// Returns the path and query of a URL, with or without its origin; `None` if servers could disagree about their start.
 fn target_of(url: &str) -> Option<&str> {
     if url.starts_with('/') {
         return Some(url);
@@ -61,16 +61,16 @@ fn target_of(url: &str) -> Option<&str> {
     rest.get(start..).filter(|target| is_http && target.starts_with('/'))
 }
 
-/// The header by which a gateway that buffers bodies tells how long the client's was: a part is none (W5).
+/// The length of the client's body, from a gateway that buffers bodies: a part of a body is not a body (W5).
 const ORIGINAL_LENGTH: &str = "x-original-content-length";
 
-/// The header by which a gateway tells that the client's body came in chunks.
+/// The transfer encoding of the client's body: present if the body came in chunks.
 const ORIGINAL_ENCODING: &str = "x-original-transfer-encoding";
 
-/// The header by which Envoy tells that a body is a part.
+/// The header that Envoy sets on a partial body.
 const PARTIAL: &str = "x-envoy-auth-partial-body";
 
-/// The client's body. An empty one may be one that the gateway kept to itself: both look the same.
+/// Returns the client's body. An empty one may be one that the gateway did not pass on: both look the same.
 pub(super) fn passed_on<'b>(headers: &HeaderMap, body: &'b [u8]) -> Body<'b> {
     let is_part = headers.get_all(PARTIAL).iter().any(|value| value.as_bytes() != b"false");
     let length = |value: &[u8]| std::str::from_utf8(value).ok()?.trim().parse::<usize>().ok();

@@ -1,4 +1,4 @@
-//! The endpoints for decisions: one for each convention of gateways, the native one, AuthZEN.
+//! The decision endpoints: one for each gateway convention, the native one, and AuthZEN.
 
 mod authzen;
 mod batch;
@@ -23,29 +23,29 @@ use tokio::sync::Semaphore;
 use super::Limits;
 use super::authority::Authority;
 use batch::Batches;
-pub(super) use id::told_by;
+pub(super) use id::ids_by;
 pub(super) use native::explain;
 use portcullis_http::answer::{Answers, failure, json, read};
 pub(super) use sites::{Sites, check};
 
-/// What every endpoint needs.
+/// The state that all endpoints share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) authority: Arc<Authority>,
     pub(super) answers: Answers,
-    /// Bytes of a body, at most.
+    /// The maximum size of a body, in bytes.
     pub(super) body_bytes: usize,
-    /// Elements of a list and sources of a request, at most.
+    /// The maximum number of elements of a list, and of sources of a request.
     pub(super) max_batch: usize,
     batches: Batches,
-    /// One request is explained at a time.
+    /// Lets one request be explained at a time.
     explaining: Arc<Semaphore>,
-    /// The URL that clients reach the server by, where it is told.
+    /// The URL at which clients reach the server, if configured.
     pub(super) public_url: Option<String>,
 }
 
 impl Shared {
-    /// Lists are worked on by at most half of `threads`.
+    /// Creates the state. Lists may use at most half of `threads`.
     pub(super) fn new(
         authority: Arc<Authority>,
         answers: Answers,
@@ -65,7 +65,7 @@ impl Shared {
     }
 }
 
-/// All endpoints for decisions over HTTP.
+/// Returns all decision endpoints over HTTP.
 pub(super) fn router(shared: Arc<Shared>, sites: Arc<Sites>) -> Router {
     Router::new()
         .route("/v1/decide", post(native::decide))
@@ -73,7 +73,7 @@ pub(super) fn router(shared: Arc<Shared>, sites: Arc<Sites>) -> Router {
         .route("/access/v1/evaluations", post(authzen::evaluations))
         .route("/.well-known/authzen-configuration", get(authzen::configuration))
         .route_layer(from_fn_with_state(sites, check))
-        // What follows is for gateways: `Host` and `Origin` are the client's own.
+        // The routes below are for gateways, which pass on the client's own `Host` and `Origin`.
         .route("/authz/nginx", any(conventions::nginx))
         .route("/authz/script", any(conventions::script))
         .route("/authz/forwarded", any(conventions::forwarded))
@@ -82,28 +82,28 @@ pub(super) fn router(shared: Arc<Shared>, sites: Arc<Sites>) -> Router {
         .with_state(shared)
 }
 
-/// Envoy asks for its prefix and the original path, whatever that is; all else is nothing.
+/// Answers Envoy, which appends the original path to its prefix. Every other path is unknown.
 async fn other(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    match conventions::behind_envoy(request.uri()) {
+    match conventions::envoy_target(request.uri()) {
         Some(_) => conventions::envoy(shared, request).await,
-        None => failure(StatusCode::NOT_FOUND, "not_found", "there is nothing at this path"),
+        None => failure(StatusCode::NOT_FOUND, "not_found", "no endpoint has this path"),
     }
 }
 
 pub(super) async fn wrong_method() -> Response {
-    failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path is asked for with another method")
+    failure(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this path does not support the method")
 }
 
 /// Why a program's request is not decided.
 #[derive(Debug)]
 enum Refused {
-    /// It is not a request.
+    /// The request is invalid.
     Invalid(String),
-    /// It is too large.
+    /// The request is too large.
     TooLarge(String),
 }
 
-/// The headers and the body of a program's request, or the response to one that does not arrive.
+/// Returns the headers and the body of a program's request, or the error response if it does not arrive.
 async fn received(shared: &Shared, request: Request) -> Result<(HeaderMap, Bytes), Response> {
     let (parts, body) = request.into_parts();
     let body = read(body, shared.body_bytes).await?;

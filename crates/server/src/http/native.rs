@@ -8,18 +8,18 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::batch::elements;
-use super::id::told;
+use super::id::ids_of;
 use super::{Refused, Shared, decided, received};
 use crate::decided::Ids;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::decision::Source;
-use portcullis::explain::explain as told_why;
+use portcullis::explain::explain as explain_decision;
 use portcullis_http::answer::{Outcome, Verdict};
 use portcullis_http::wire::WireRequest;
 
-/// One answer, as `portcullis check` writes it.
+/// One decision, in the format of `portcullis check`.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct DecisionResponse<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RawValue>,
     decision: &'static str,
@@ -33,7 +33,7 @@ struct Answer<'a> {
     status: Option<u16>,
 }
 
-impl<'a> Answer<'a> {
+impl<'a> DecisionResponse<'a> {
     fn new(id: Option<&'a RawValue>, verdict: &'a Verdict) -> Self {
         let none = Self { id, decision: "deny", token: None, grants: None, reason: None, status: None };
         match &verdict.outcome {
@@ -42,15 +42,15 @@ impl<'a> Answer<'a> {
                 Self { decision: "allow", token: verdict.token_id.as_deref(), grants: Some(grants), ..none }
             }
             Outcome::Pass => Self { decision: "allow", ..none },
-            // Neither is asked for here: only HTTP requests pass or are preflights.
+            // Not possible here: only HTTP requests pass through or are preflights.
             Outcome::Preflight => none,
         }
     }
 }
 
-/// What stands in the place of an answer to what is no request.
+/// The element for input that is not a valid request.
 #[derive(Serialize)]
-struct Wrong {
+struct InvalidRequest {
     error: String,
 }
 
@@ -59,22 +59,22 @@ pub(super) async fn decide(State(shared): State<Arc<Shared>>, request: Request) 
         Ok(received) => received,
         Err(response) => return response,
     };
-    decided(answer(&shared, told(&headers), &body).await)
+    decided(answer(&shared, ids_of(&headers), &body).await)
 }
 
-/// Why a request is decided as it is. For administrators: it tells of the policy.
+/// Explains the decision of a request. For operators: explanations expose policy details.
 pub(crate) async fn explain(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let body = match received(&shared, request).await {
         Ok((_, body)) => body,
         Err(response) => return response,
     };
-    // An explanation may take long: one at a time, and not on the thread that tells whether the server is well.
+    // An explanation may take long: only one runs at a time, on a thread that does not serve health checks.
     let turn = Arc::clone(&shared.explaining).acquire_owned().await;
     let explained = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         explanation(&shared, &body)
     });
-    decided(explained.await.unwrap_or_else(|_| Err(Refused::Invalid("the request cannot be explained".to_owned()))))
+    decided(explained.await.unwrap_or_else(|_| Err(Refused::Invalid("the explanation failed".to_owned()))))
 }
 
 async fn answer(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Refused> {
@@ -90,7 +90,7 @@ async fn answer(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Re
         shared.authority.operations().room().await;
         answers.push(if answers.is_empty() { '[' } else { ',' });
         let answer = one(shared, ids, request.get().as_bytes());
-        answers.push_str(&answer.unwrap_or_else(|error| written(&Wrong { error })));
+        answers.push_str(&answer.unwrap_or_else(|error| to_json(&InvalidRequest { error })));
     }
     answers.push_str(if answers.is_empty() { "[]" } else { "]" });
     Ok(answers)
@@ -104,7 +104,7 @@ fn one(shared: &Shared, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let own = own.map(|id| id.trim_matches('"'));
     let ids = Ids { request: ids.request.or(own), ..ids };
     let verdict = shared.authority.decide(&request.with(&sources), ids, request.now());
-    Ok(written(&Answer::new(request.id(), &verdict)))
+    Ok(to_json(&DecisionResponse::new(request.id(), &verdict)))
 }
 
 fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {
@@ -114,7 +114,7 @@ fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {
     let current = shared.authority.operations().authorizer().current();
     let now = request.now().unwrap_or_else(|| SystemClock.now());
     match current.snapshot() {
-        Some(snapshot) => Ok(written(&told_why(snapshot, &request.with(&sources), now))),
+        Some(snapshot) => Ok(to_json(&explain_decision(snapshot, &request.with(&sources), now))),
         None => Err(Refused::Invalid("there is no policy to explain by".to_owned())),
     }
 }
@@ -127,7 +127,7 @@ fn limited(shared: &Shared, sources: &[Source<'_>]) -> Result<(), String> {
     Ok(())
 }
 
-fn written(answer: &impl Serialize) -> String {
+fn to_json(answer: &impl Serialize) -> String {
     // Writing to memory does not fail, and all keys are texts.
     serde_json::to_string(answer).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! JSON objects, read strictly: a derived reader would also take a list, field by field.
+//! JSON objects, read strictly: a derived deserializer would also accept a list, field by field.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
-/// What is read from an object, and from nothing else. No error repeats a text, which may be a secret.
+/// A value that is read from an object only. No error repeats a text, which may be a secret.
 #[derive(Default)]
 pub(super) struct Object<T>(pub(super) T);
 

@@ -1,7 +1,7 @@
-//! What protects the endpoints of programs and operators from web pages: names of this server, origins, and JSON.
+//! Protection of the program and admin endpoints from web pages: checks of host names, origins and content types.
 //!
-//! A page of any web site can have a browser post to a loopback address. By DNS rebinding it can also read the answers. The
-//! endpoints of gateways are left out: gateways pass on the client's own `Host` and `Origin`.
+//! Any web page can make a browser post to a loopback address. With DNS rebinding it can also read the responses. Gateway
+//! endpoints are not protected: gateways pass on the client's own `Host` and `Origin`.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -16,17 +16,17 @@ use axum::response::Response;
 use crate::Address;
 use portcullis_http::answer::{Cors, failure};
 
-/// Who may ask on one listener.
+/// The host names and origins that one listener accepts.
 #[derive(Debug)]
 pub(crate) struct Sites {
-    /// The names by which the server may be called; `None` for every name.
+    /// The accepted host names of the server; `None` accepts every name.
     hosts: Option<Vec<String>>,
     cors: Cors,
 }
 
 impl Sites {
-    /// Names are checked on loopback addresses, and on all TCP addresses where `names` has any. `*` stands for every name.
-    /// Where names are checked, `own_name` is accepted, too.
+    /// Checks names on loopback addresses and, if `names` is not empty, on all TCP addresses; `*` accepts every name. Where
+    /// names are checked, `own_name` is accepted, too.
     pub(crate) fn new(address: &Address, names: &[String], own_name: Option<&str>, cors: Cors) -> Self {
         let is_checked = match address {
             Address::Unix(_) => false,
@@ -51,11 +51,11 @@ impl Sites {
             || names.iter().any(|known| name.eq_ignore_ascii_case(known) || unbracketed == Some(known))
     }
 
-    /// Why the request is refused.
+    /// Returns the error response if the request is refused.
     fn refusal(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
         let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
-        // No browser leaves out the name; health checks by HTTP/1.0 do.
+        // No browser leaves out the host name; health checks over HTTP/1.0 do.
         let mut called = request.uri().authority().map(Authority::as_str).into_iter().chain(hosts);
         if !called.all(|name| self.accepts(name)) {
             let error = "the request names another host: use `localhost`, or allow the name with `--allow-host`";
@@ -73,7 +73,7 @@ impl Sites {
     }
 }
 
-/// Whether there is one content type, of JSON in UTF-8. A browser sends none such across sites without asking first.
+/// Whether there is one content type, JSON in UTF-8. Browsers send it across sites only after a preflight.
 fn is_json(headers: &HeaderMap) -> bool {
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let (Some(found), None) = (types.next(), types.next()) else { return false };

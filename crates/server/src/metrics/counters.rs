@@ -1,6 +1,7 @@
-//! What requests count: plain atomics, found without a lock and without allocating.
+//! Counters of requests: plain atomics, found without a lock and without allocation.
 //!
-//! Each thread counts for itself, or with few others: processors that write to one place wait for each other.
+//! Each thread has counters of its own or shares them with few: processors that write to one cache line wait for each
+//! other.
 
 use std::cell::Cell;
 use std::sync::OnceLock;
@@ -10,19 +11,19 @@ use std::time::Duration;
 use crate::decided::Decided;
 use portcullis::decision::{Decision, Reason};
 
-/// The built-in APIs: their counters are there from the start.
+/// The built-in APIs, whose counters exist from the start.
 const BUILT_IN: [&str; 4] = ["maps", "sql", "imports", "lds"];
 
-/// How many APIs are told apart; a policy has at most 64 (N8.5), but policies come and go.
+/// The number of APIs with counters of their own. A policy has at most 64 (N8.5), but policies change.
 const APIS: usize = 128;
 
-/// What stands for every API that no policy declares, and for those beyond [`APIS`].
+/// The label of every API that no policy declares, and of APIs beyond [`APIS`].
 const OTHER: &str = "other";
 
-/// What stands for the API of what was not understood.
+/// The label of requests that were not understood, and so have no API.
 const NONE: &str = "none";
 
-/// The upper ends of the latency's buckets, in nanoseconds: a decision takes some hundred.
+/// The upper bounds of the latency buckets, in nanoseconds. A decision takes some hundred.
 const BOUNDS: [u64; 14] = [
     250,
     500,
@@ -40,23 +41,23 @@ const BOUNDS: [u64; 14] = [
     1_000_000_000,
 ];
 
-/// Decisions by API, outcome and reason, and how long they took.
+/// Decisions by API, outcome and reason, and their durations.
 #[derive(Debug)]
 pub(super) struct Counters {
-    /// The APIs that are told apart.
+    /// The APIs with counters of their own.
     apis: Box<[OnceLock<Box<str>>]>,
     shards: Box<[Shard]>,
 }
 
-/// What some threads count.
+/// The counters of one or more threads.
 #[derive(Debug)]
 struct Shard {
-    /// By the place of the API, then of those that are not told apart, and of what has none.
+    /// By index of the API; then one for other APIs, and one for requests without an API.
     outcomes: Box<[Outcomes]>,
     latency: Latency,
 }
 
-/// Decisions by outcome and reason. Not beside what another thread writes.
+/// Decisions by outcome and reason. Aligned, so that no other thread writes to the same cache lines.
 #[derive(Debug)]
 #[repr(align(128))]
 struct Outcomes {
@@ -64,18 +65,18 @@ struct Outcomes {
     denied: [AtomicU64; Reason::ALL.len()],
 }
 
-/// How long decisions took.
+/// The durations of decisions.
 #[derive(Debug)]
 #[repr(C, align(128))]
 struct Latency {
-    // Beside the buckets of what takes no longer than it should: mostly one cache line is written.
+    // Next to the buckets of normal durations: mostly one cache line is written.
     nanoseconds: AtomicU64,
-    /// Each bucket alone; the last is for what is longer than every bound.
+    /// The count of each bucket alone; the last is for durations above every bound.
     buckets: [AtomicU64; BOUNDS.len() + 1],
 }
 
-/// More threads than these share.
-const MOST_SHARDS: usize = 64;
+/// The maximum number of shards. With more threads, some share a shard.
+const MAX_SHARDS: usize = 64;
 
 impl Counters {
     pub(super) fn new() -> Self {
@@ -83,53 +84,53 @@ impl Counters {
         for (slot, name) in apis.iter().zip(BUILT_IN) {
             let _ = slot.set(name.into());
         }
-        let shards = std::thread::available_parallelism().map_or(1, usize::from).min(MOST_SHARDS);
+        let shards = std::thread::available_parallelism().map_or(1, usize::from).min(MAX_SHARDS);
         Self { apis, shards: std::iter::repeat_with(Shard::new).take(shards).collect() }
     }
 
     pub(super) fn record(&self, decided: &Decided<'_>) {
         let Some(shard) = self.shards.get(thread() % self.shards.len()) else { return };
-        let at = match decided.request {
+        let index = match decided.request {
             None => APIS + 1,
-            Some(request) => self.place(request.api, decided.decision),
+            Some(request) => self.api_index(request.api, decided.decision),
         };
-        if let Some(outcomes) = shard.outcomes.get(at) {
+        if let Some(outcomes) = shard.outcomes.get(index) {
             outcomes.record(decided.decision);
         }
         shard.latency.record(decided.took);
     }
 
-    /// The place of an API; that behind all where it is not told apart.
-    fn place(&self, api: &str, decision: &Decision<'_>) -> usize {
+    /// Returns the index of an API; [`APIS`] if it has no counters of its own.
+    fn api_index(&self, api: &str, decision: &Decision<'_>) -> usize {
         let known = self.apis.iter().map_while(OnceLock::get).position(|known| **known == *api);
         known.unwrap_or_else(|| {
-            // A client may call an API anything. That a token lists it says that a policy declares it: then it is remembered.
+            // Clients may send any name. If a token lists the API, a policy declares it: then it gets counters of its own.
             let mut remembered = self.apis.iter().map(|slot| slot.get_or_init(|| api.into()));
             if decision.is_allow() { remembered.position(|known| **known == *api).unwrap_or(APIS) } else { APIS }
         })
     }
 
-    /// Every counter: API, outcome, reason, count.
+    /// Returns every counter: API, outcome, reason, count.
     pub(super) fn each(&self) -> impl Iterator<Item = (&str, &'static str, &'static str, u64)> {
         let known = self.apis.iter().map_while(OnceLock::get).map(|name| &**name);
-        known.zip(0..).chain([(OTHER, APIS), (NONE, APIS + 1)]).flat_map(move |(api, at)| {
-            let all = self.shards.iter().filter_map(move |shard| shard.outcomes.get(at));
+        known.zip(0..).chain([(OTHER, APIS), (NONE, APIS + 1)]).flat_map(move |(api, index)| {
+            let all = self.shards.iter().filter_map(move |shard| shard.outcomes.get(index));
             let allowed = all.clone().map(|outcomes| read(&outcomes.allowed)).sum();
-            let denied = Reason::ALL.iter().enumerate().map(move |(reason, told)| {
-                let counters = all.clone().filter_map(|outcomes| outcomes.denied.get(reason));
-                (api, "deny", told.code(), counters.map(read).sum())
+            let denied = Reason::ALL.iter().enumerate().map(move |(index, reason)| {
+                let counters = all.clone().filter_map(|outcomes| outcomes.denied.get(index));
+                (api, "deny", reason.code(), counters.map(read).sum())
             });
             std::iter::once((api, "allow", "", allowed)).chain(denied)
         })
     }
 
-    /// How long decisions took: the sum in seconds, the count, and each bucket's upper end in seconds with its own count.
+    /// Returns the durations: the sum in seconds, the count, and each bucket's upper bound in seconds with its own count.
     pub(super) fn latency(&self) -> (f64, u64, Vec<(f64, u64)>) {
         let ends = BOUNDS.iter().map(|bound| Duration::from_nanos(*bound).as_secs_f64()).chain([f64::INFINITY]);
         let all = || self.shards.iter().map(|shard| &shard.latency);
         let buckets: Vec<_> = (0_usize..)
             .zip(ends)
-            .map(|(at, end)| (end, all().filter_map(|latency| latency.buckets.get(at)).map(read).sum()))
+            .map(|(bound, end)| (end, all().filter_map(|latency| latency.buckets.get(bound)).map(read).sum()))
             .collect();
         let nanoseconds = all().map(|latency| read(&latency.nanoseconds)).sum();
         let count = buckets.iter().map(|(_, count)| count).sum();
@@ -141,7 +142,7 @@ fn read(counter: &AtomicU64) -> u64 {
     counter.load(Ordering::Relaxed)
 }
 
-/// The number of the present thread.
+/// Returns the number of the current thread.
 fn thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -185,8 +186,8 @@ impl Latency {
 
     fn record(&self, took: Duration) {
         let took = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        let at = BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(BOUNDS.len());
-        if let Some(bucket) = self.buckets.get(at) {
+        let index = BOUNDS.iter().position(|bound| took <= *bound).unwrap_or(BOUNDS.len());
+        if let Some(bucket) = self.buckets.get(index) {
             bucket.fetch_add(1, Ordering::Relaxed);
         }
         self.nanoseconds.fetch_add(took, Ordering::Relaxed);
@@ -201,7 +202,7 @@ mod tests {
     use portcullis::decision::Request;
 
     #[test]
-    fn what_threads_count_apart_adds_up() {
+    fn counts_of_all_threads_add_up() {
         let counters = Counters::new();
         let request = Request::new("maps", "dw");
         std::thread::scope(|scope| {

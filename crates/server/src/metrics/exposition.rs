@@ -1,4 +1,4 @@
-//! Which metric is called what.
+//! The names and values of all metrics.
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Scrape { now, policy, shadow, log, load, connections } = &self.scrape;
         let mut to = Writer(&mut encoder);
-        to.0.encode_descriptor("build", "The version that runs", None, MetricType::Info)?
+        to.0.encode_descriptor("build", "The running version", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         let mut decisions = to.0.encode_descriptor("decisions", "Decisions", None, MetricType::Counter)?;
         for (api, outcome, reason, count) in self.metrics.counters.each() {
@@ -35,20 +35,15 @@ impl Collector for Exposition {
             ConstCounter::new(count).encode(decisions.encode_family(&labels)?)?;
         }
         let (sum, count, buckets) = self.metrics.counters.latency();
-        let help = "Time from a request that is read to its decision";
+        let help = "Time from reading a request to its decision";
         to.0.encode_descriptor("decision_duration", help, Some(&Unit::Seconds), MetricType::Histogram)?
             .encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         let counts = PreflightEnd::ALL.iter().zip(&self.metrics.preflights);
         let ends: Vec<_> = counts.map(|(end, count)| (end.as_str(), count.load(Ordering::Relaxed))).collect();
-        to.counters("preflights", "Preflights, by what became of them", "end", &ends)?;
+        to.counters("preflights", "Preflights, by result", "end", &ends)?;
         to.policies(*now, policy, shadow.as_ref().map(|(report, _)| report))?;
         if let Some((_, counts)) = shadow {
-            to.counters(
-                "shadow_decisions",
-                "Decisions of the shadow policy, by how they differ",
-                "difference",
-                counts,
-            )?;
+            to.counters("shadow_decisions", "Decisions of the shadow policy, by difference", "difference", counts)?;
         }
         if let Some(log) = log {
             let ends = [
@@ -57,7 +52,7 @@ impl Collector for Exposition {
                 ("failed", log.failed),
                 ("left_out", log.left_out),
             ];
-            to.counters("log_lines", "Lines of the decision log, by what became of them", "end", &ends)?;
+            to.counters("log_lines", "Lines of the decision log, by result", "end", &ends)?;
         }
         if let Some(load) = load {
             to.gauge("requests_in_flight", "Requests that are being answered", float(load.in_flight))?;
@@ -75,24 +70,28 @@ impl Collector for Exposition {
 
 struct Writer<'w, 'e>(&'w mut DescriptorEncoder<'e>);
 
-/// A number of a policy.
+/// Reads a number from the report of a policy.
 type Number = fn(Timestamp, &Report) -> f64;
 
-/// A number of a listener's connections.
+/// Reads a number from the connections of a listener.
 type Count = fn(&Connections) -> u64;
 
 impl Writer<'_, '_> {
-    /// The same of the policy and of the shadow policy.
+    /// Encodes the metrics of the policy and of the shadow policy.
     fn policies(&mut self, now: Timestamp, policy: &Report, shadow: Option<&Report>) -> fmt::Result {
         let policies: Vec<(&str, &Report)> =
             [("live", policy)].into_iter().chain(shadow.map(|it| ("shadow", it))).collect();
         let gauges: [(&str, &str, Number); 10] = [
             ("policy_generation", "The active generation; 0 without a policy", |_, policy| float(policy.generation)),
-            ("policy_age_seconds", "Time since the policy became active, of a saved one since it was saved", age),
+            (
+                "policy_age_seconds",
+                "Time since the policy became active or, if it is a saved one, since it was saved",
+                age,
+            ),
             ("policy_stale", "Whether the source cannot be read, and the last good policy stays", |_, policy| {
                 flag(policy.failure.is_some() || policy.stalled_since.is_some())
             }),
-            ("policy_from_state", "Whether the policy is the one saved by an earlier run", |_, policy| {
+            ("policy_from_state", "Whether the policy was saved by an earlier run", |_, policy| {
                 flag(policy.origin == Some(Origin::Saved))
             }),
             ("policy_read_stalled", "Whether reading the source takes longer than it should", |_, policy| {
@@ -177,7 +176,7 @@ impl Writer<'_, '_> {
     }
 }
 
-/// Visits how often each policy was reloaded with which outcome.
+/// Visits the reloads of each policy, by outcome.
 fn reloads(
     policies: &[(&str, &Report)],
     mut visit: impl FnMut(&Report, Outcome, &[(&'static str, String); 2]) -> fmt::Result,
@@ -198,7 +197,7 @@ fn flag(is: bool) -> f64 {
     f64::from(u8::from(is))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "Prometheus reads every number as such a one")]
+#[expect(clippy::cast_precision_loss, reason = "Prometheus reads every number as a double")]
 fn float(count: u64) -> f64 {
     count as f64
 }

@@ -1,6 +1,6 @@
 //! Metrics for Prometheus, as `OpenMetrics` text.
 //!
-//! What requests count is kept here, in atomics; all else is asked for when somebody scrapes. No label names a token.
+//! Counters of requests are kept here, in atomics; all other values are read at each scrape. No label names a token.
 //!
 //! ```
 //! use std::{sync::Arc, time::Duration};
@@ -41,10 +41,10 @@ use counters::Counters;
 use exposition::Exposition;
 use portcullis::base::Timestamp;
 
-/// What [`Metrics::text`] is.
+/// The content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// What requests count.
+/// The counters of requests.
 #[derive(Debug)]
 pub struct Metrics {
     counters: Counters,
@@ -52,14 +52,14 @@ pub struct Metrics {
     preflights: [AtomicU64; PreflightEnd::ALL.len()],
 }
 
-/// What is asked for when somebody scrapes. What a server does not have is left out.
+/// The values that are read at each scrape. Parts that a server does not have are left out.
 #[derive(Debug, Clone)]
 pub struct Scrape {
-    /// What time it is.
+    /// The time of the scrape.
     pub now: Timestamp,
     /// The policy.
     pub policy: Report,
-    /// The shadow policy, and how many requests it decided in which way.
+    /// The shadow policy, and the number of requests by difference.
     pub shadow: Option<(Report, Vec<(&'static str, u64)>)>,
     /// The decision log.
     pub log: Option<LogCounts>,
@@ -69,44 +69,44 @@ pub struct Scrape {
     pub connections: Vec<(&'static str, Connections)>,
 }
 
-/// How busy the listener for decisions is.
+/// The load of the decision listener.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Load {
-    /// Requests that are being answered.
+    /// The number of requests in progress.
     pub in_flight: u64,
-    /// Requests that were refused because there were too many, or too many bytes of them.
+    /// The number of requests refused because there were too many, or too many bytes of them.
     pub shed: u64,
 }
 
 /// The connections of a listener.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Connections {
-    /// Connections that are open.
+    /// The number of open connections.
     pub open: u64,
-    /// Connections that were refused because there were too many.
+    /// The number of connections refused because there were too many.
     pub refused: u64,
-    /// How often the system gave no connection: mostly, there are too many open files.
+    /// The number of times that accepting a connection failed, mostly because too many files were open.
     pub not_accepted: u64,
-    /// Connections that the server closed, by cause.
+    /// The numbers of connections that the server closed, by cause.
     pub closed: [(&'static str, u64); 3],
-    /// Bytes of bodies in memory.
+    /// The bytes of bodies in memory.
     pub buffered_bytes: u64,
 }
 
 impl Scrape {
-    /// Of a server that has nothing yet.
+    /// Creates the scrape of a server without a policy.
     pub fn at(now: Timestamp) -> Self {
         Self { now, policy: Report::default(), shadow: None, log: None, load: None, connections: Vec::new() }
     }
 }
 
 impl Metrics {
-    /// All zero.
+    /// Creates counters that are zero.
     pub fn new() -> Self {
         Self { counters: Counters::new(), preflights: Default::default() }
     }
 
-    /// Counts a decision: three relaxed additions where few other threads write, no lock. Memory is taken once for each API
+    /// Counts a decision: three relaxed additions that few other threads contend for, no lock. Allocates once for each API
     /// that a policy declares.
     pub fn record(&self, decided: &Decided<'_>) {
         self.counters.record(decided);
@@ -119,7 +119,7 @@ impl Metrics {
         }
     }
 
-    /// Everything as text of [`CONTENT_TYPE`].
+    /// Returns all metrics as text of [`CONTENT_TYPE`].
     pub fn text(self: &Arc<Self>, scrape: Scrape) -> String {
         let mut registry = Registry::with_prefix("portcullis");
         registry.register_collector(Box::new(Exposition { metrics: Arc::clone(self), scrape }));

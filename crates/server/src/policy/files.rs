@@ -1,4 +1,4 @@
-//! Files that are one policy: when they change, and reading them when they are whole.
+//! Files that form one policy: detecting changes, and reading complete files.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -6,32 +6,32 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::source::Contents;
-use super::watch::{Tell, Watch};
+use super::watch::{OnTouch, Watch};
 use portcullis::snapshot::MAGIC;
 use portcullis_document::load::{Input, Unreadable};
 
-/// How long to wait for what. The defaults suit all but tests.
+/// Waiting times. The defaults suit everything but tests.
 #[derive(Debug, Clone)]
 pub struct Timing {
-    /// How long nothing may happen to the files before they are read.
+    /// How long the files must be unchanged before they are read.
     pub quiet: Duration,
-    /// How long they must stay the same while they are read: half of a change is no policy.
+    /// How long they must stay unchanged while they are read: half of a change is not a policy.
     pub settle: Duration,
-    /// How long a writer that has a file open is waited for after its last write; known on Linux only.
+    /// How long to wait, after its last write, for a writer that has a file open. Known on Linux only.
     pub writer: Duration,
-    /// How long changes that never stop are waited for.
+    /// How long to wait for the end of continuous changes.
     pub patience: Duration,
-    /// Whether to have the system report changes at all.
-    pub told: bool,
-    /// How often to look at the files whatever the system reports, to read again what could not be read, and to save again what
-    /// could not be saved.
+    /// Whether the system reports changes, instead of polling only.
+    pub watch: bool,
+    /// How often to check the files whatever the system reports, to retry reading what could not be read, and to retry
+    /// saving what could not be saved.
     pub poll: Duration,
-    /// How often to ask a registry whether it has changed.
+    /// How often to check a registry for changes.
     pub registry: Duration,
-    /// How long a registry must stay the same until what was edited is compiled as a whole, and saved.
+    /// How long a registry must be unchanged before an edited policy is compiled as a whole, and saved.
     pub fold: Duration,
-    /// How long reading or saving may take before it is reported as stalled. Three times as long, and another attempt to read
-    /// begins.
+    /// How long reading or saving may take before it is reported as stalled. After three times as long, another attempt to
+    /// read starts.
     pub stall: Duration,
 }
 
@@ -42,7 +42,7 @@ impl Default for Timing {
             settle: Duration::from_millis(50),
             writer: Duration::from_secs(2),
             patience: Duration::from_secs(10),
-            told: true,
+            watch: true,
             poll: Duration::from_secs(1),
             registry: Duration::from_millis(50),
             fold: Duration::from_secs(5),
@@ -51,71 +51,71 @@ impl Default for Timing {
     }
 }
 
-/// The files of a policy, watched.
+/// The watched files of a policy.
 pub(super) struct Files {
     paths: Vec<PathBuf>,
     /// The maximum size of all files together, in bytes.
     max_bytes: u64,
-    /// The files whose contents were last read; empty before, and after every failure.
-    seen: Vec<Stamp>,
-    tell: Tell,
-    /// Started with the first read.
+    /// The stamps of the files whose contents were last read; empty before, and after every failure.
+    stamps_read: Vec<Stamp>,
+    on_touch: OnTouch,
+    /// Started by the first read.
     watch: Option<Watch>,
 }
 
-/// What identifies a version of a file without reading it.
+/// The identity of a version of a file, which is known without reading the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stamp {
-    /// Device and file number, length, and when its content and it itself were last changed.
+    /// Device and inode, length, and the times when content and metadata last changed.
     Is { file: (u64, u64), bytes: u64, modified: (i64, i64), changed: (i64, i64) },
-    /// Why there is none.
+    /// The reason why the file has no stamp.
     Unknown(io::ErrorKind),
 }
 
-/// What one attempt to read the files gave.
+/// The result of one attempt to read the files.
 struct Attempt {
     contents: Result<Contents, Vec<Unreadable>>,
     /// Whether the contents of all files were read, valid or not. Otherwise another attempt may succeed.
     is_read: bool,
-    /// The file that was read, where there is only one.
+    /// The open file, if there is only one.
     opened: Option<Opened>,
 }
 
 impl Files {
-    /// Nothing is watched before it is first read.
-    pub(super) fn new(paths: Vec<PathBuf>, max_bytes: u64, tell: Tell) -> Self {
-        Self { paths, max_bytes, seen: Vec::new(), tell, watch: None }
+    /// Creates the reader. Watching starts with the first read.
+    pub(super) fn new(paths: Vec<PathBuf>, max_bytes: u64, on_touch: OnTouch) -> Self {
+        Self { paths, max_bytes, stamps_read: Vec::new(), on_touch, watch: None }
     }
 
-    /// Whether the files are others than those whose contents were last read.
+    /// Whether the files differ from those whose contents were last read.
     pub(super) fn changed(&self) -> bool {
-        self.stamps() != self.seen
+        self.stamps() != self.stamps_read
     }
 
-    /// Reads all files, again and again until they stay the same for a while. Where there is only one, that is the file
-    /// that was opened: another that is renamed over it while it is read takes nothing from it, and is read next.
+    /// Reads all files, repeatedly until they stay the same for a while. A single file is read from the opened file: if
+    /// another is renamed over it meanwhile, the read is still complete, and the other file is read next.
     ///
     /// # Errors
     ///
-    /// If a file cannot be read, or they do not stay the same.
+    /// If a file cannot be read, or the files do not stay the same.
     pub(super) fn read(&mut self, timing: &Timing) -> Result<Contents, Vec<Unreadable>> {
-        // The names may lead elsewhere now: first watch, then read, so that no change is missed.
-        let tell = &self.tell;
-        let start = || if timing.told { Watch::start(tell.clone()) } else { Watch::none() };
+        // The names may lead to other files now: watch first, then read, so that no change is missed.
+        let on_touch = &self.on_touch;
+        let start = || if timing.watch { Watch::start(on_touch.clone()) } else { Watch::none() };
         self.watch.get_or_insert_with(start).cover(&self.paths);
-        let begun = Instant::now();
-        self.seen.clear();
+        let started = Instant::now();
+        self.stamps_read.clear();
         loop {
             let before = self.stamps();
             let Attempt { contents, is_read, opened } = self.attempt();
             std::thread::sleep(timing.settle);
             if self.stamps() == before || opened.is_some_and(|opened| opened.is_same()) {
                 if is_read {
-                    self.seen = before;
+                    self.stamps_read = before;
                 }
                 return contents;
             }
-            if begun.elapsed() >= timing.patience {
+            if started.elapsed() >= timing.patience {
                 let reason = match self.paths.len() {
                     1 => "it keeps changing: replace the file by renaming another",
                     _ => "one of the policy's files keeps changing: replace them together and less often",
@@ -189,7 +189,7 @@ fn documents<'p>(read: impl IntoIterator<Item = (&'p PathBuf, Vec<u8>)>) -> Resu
     if errors.is_empty() { Ok(Contents::Documents(inputs)) } else { Err(errors) }
 }
 
-/// A file, whatever its name stands for now.
+/// An open file, whatever its name refers to now.
 struct Opened {
     file: File,
     stamp: Stamp,
@@ -200,7 +200,7 @@ enum OpenError {
     Io(io::Error),
     /// A directory, pipe or device.
     NotRegular,
-    /// It is larger than what is left of the limit.
+    /// It is larger than the remaining part of the limit.
     TooLarge,
 }
 
@@ -213,14 +213,14 @@ impl From<io::Error> for OpenError {
 impl Opened {
     /// Reads the file at `path`, of at most `max` bytes.
     fn read(path: &Path, max: u64) -> Result<(Vec<u8>, Self), OpenError> {
-        // Opening a device may do something: look first. What is there may be replaced before it is opened: look again then.
+        // Opening a device may have effects: check first. The file may be replaced before it is opened: check again then.
         regular(&fs::metadata(path)?, max)?;
         let file = open(path)?;
         let metadata = file.metadata()?;
         regular(&metadata, max)?;
         let stamp = Stamp::of(&metadata);
         let mut bytes = Vec::new();
-        // Memory that is not to be had is an error; one more byte shows that the file has grown.
+        // A failed allocation is an error. One more byte shows that the file has grown.
         bytes.try_reserve_exact(usize::try_from(metadata.len()).unwrap_or(usize::MAX)).map_err(io::Error::from)?;
         (&file).take(max.saturating_add(1)).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > max {
@@ -229,7 +229,7 @@ impl Opened {
         Ok((bytes, Self { file, stamp }))
     }
 
-    /// Whether nothing happened to it since, but for the loss of its last name to another.
+    /// Whether the file is unchanged since it was opened, except that its last name may have been removed.
     fn is_same(&self) -> bool {
         let is_same = |now: &Metadata| Stamp::of(now) == self.stamp.as_of(now);
         self.file.metadata().is_ok_and(|now| is_same(&now))
@@ -258,7 +258,7 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
 }
 
 impl Stamp {
-    /// The stamp that the same file with the same content has `now`: to lose its last name is a change of the file itself.
+    /// Returns the stamp that the unchanged file has `now`: losing its last name changes the metadata.
     #[cfg(unix)]
     fn as_of(&self, now: &Metadata) -> Self {
         use std::os::unix::fs::MetadataExt;

@@ -1,5 +1,5 @@
-//! The thread that compiles and activates: off the path of every request, one reload at a time. It never waits for a disk
-//! without a limit: a worker reads, and a saver saves.
+//! The thread that compiles and activates policies: off the path of requests, one reload at a time. It never waits for a
+//! disk without a time limit: a worker reads, and a saver saves.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,19 +19,19 @@ use portcullis_diff::narrow::narrower;
 use portcullis_document::load::{self, Input, LoadOptions, load};
 use portcullis_registry::Changes;
 
-/// After as many edited tokens a policy is compiled as a whole.
-const MOST_EDITS: usize = 4_096;
+/// The number of edited tokens after which a policy is compiled as a whole.
+const MAX_EDITS: usize = 4_096;
 
-/// After this number of errors a policy is not read any further: the next one waits.
+/// The number of errors after which the rest of a policy is not read. The next policy is read again.
 const MAX_COUNTED: usize = 5_000_000;
 
-/// The maximum number of workers that hang and are left behind. Then only their end is waited for.
+/// The maximum number of hung workers that are abandoned. With more, the keeper only waits for one of them to end.
 const MAX_HANGING: usize = 3;
 
-/// How long a task that has begun is waited for at the end.
+/// How long to wait at the end for a running task.
 const LAST_TASK: Duration = Duration::from_secs(1);
 
-/// How long an instant without a bound lies ahead.
+/// The distance of an instant that is never reached in practice.
 const FAR: Duration = Duration::from_secs(1 << 30);
 
 pub(super) struct Keeper {
@@ -39,53 +39,53 @@ pub(super) struct Keeper {
     name: String,
     inbox: Sender<Message>,
     worker: Worker,
-    /// The number of the present worker, and of the newest whose result was used.
+    /// The number of the current worker, and of the newest one whose result was used.
     number: u64,
     used: u64,
-    /// How many workers hang.
+    /// The number of hung workers.
     hanging: usize,
     running: Option<Running>,
     authorizer: Authorizer,
     options: LiveOptions,
     state: Option<Saver>,
-    /// What could not be saved yet.
+    /// The contents that could not be saved yet.
     unsaved: Option<Arc<Contents>>,
     /// Whether the state directory holds a policy, as far as is known.
     is_saved: bool,
     status: Status,
-    /// Digests of the contents that are active; `None` where it was edited since.
+    /// Digests of the active contents; `None` if the policy was edited since.
     active: Option<Vec<[u8; 32]>>,
-    /// Edits the active policy, where the source reports single changes.
+    /// Edits the active policy, if the source reports single changes.
     editor: Option<Editor>,
     wake: Wake,
 }
 
 /// A task that the worker has not finished.
 struct Running {
-    begun: Instant,
-    /// When it counts as stalled; `None` once that was reported.
+    started: Instant,
+    /// When the task counts as stalled; `None` once that was reported.
     stalls: Option<Instant>,
     /// When another worker takes over.
     is_hung: Instant,
-    /// Who asked for a reload before it began.
-    askers: Vec<Sender<Outcome>>,
+    /// The callers that requested a reload before it started.
+    waiters: Vec<Sender<Outcome>>,
 }
 
 /// Reasons to read the source.
 struct Wake {
-    /// Whether a reload was asked for, and who waits for its end.
-    asked: bool,
-    askers: Vec<Sender<Outcome>>,
-    /// After a change: when it will have been quiet for long enough, and when that is waited for no longer.
+    /// Whether a reload was requested, and the callers that wait for its end.
+    requested: bool,
+    waiters: Vec<Sender<Outcome>>,
+    /// After a change: the instants when it counts as quiet, and when to stop waiting for that.
     quiet: Option<(Instant, Instant)>,
     poll: Instant,
     /// When an edited policy is compiled as a whole.
     settled: Instant,
-    /// When to try again to save what could not be saved.
+    /// When to retry a failed save.
     save: Instant,
 }
 
-/// Why a source cannot be read as a policy: the first problems, and the number of all of them.
+/// Why a source cannot be read as a policy: the first problems, and the number of all problems.
 struct Problems {
     first: Vec<String>,
     count: usize,
@@ -101,7 +101,7 @@ struct Compiled {
     snapshot: Snapshot,
     editor: Option<Editor>,
     left_out: usize,
-    /// What to save, where anything is saved.
+    /// The contents to save, if a state directory is used.
     kept: Option<Contents>,
 }
 
@@ -118,7 +118,7 @@ impl Keeper {
         status.with(|report| report.source.clone_from(&name));
         let worker = worker(source, &options, 0, &inbox)?;
         let now = Instant::now();
-        let wake = Wake { asked: false, askers: Vec::new(), quiet: None, poll: now, settled: now, save: now };
+        let wake = Wake { requested: false, waiters: Vec::new(), quiet: None, poll: now, settled: now, save: now };
         Ok(Self {
             source: source.clone(),
             name,
@@ -140,34 +140,34 @@ impl Keeper {
         })
     }
 
-    /// Reads the source for the first time; if it cannot be read, or does not answer, what was saved of it.
-    pub(super) fn begin(&mut self, messages: &Receiver<Message>) {
-        // What was saved is what nothing may be wider than.
+    /// Reads the source for the first time. If it cannot be read, or does not answer, restores its saved policy.
+    pub(super) fn read_first(&mut self, messages: &Receiver<Message>) {
+        // With `only_narrow`, nothing may be wider than the saved policy.
         let restored = self.options.only_narrow && self.restore("nothing wider is activated");
         self.start(Task::Read);
         while self.running.as_ref().is_some_and(|running| running.stalls.is_some()) {
             if let Ok(message) = messages.recv_timeout(self.wait()) {
-                self.hear(message);
+                self.handle(message);
             }
             self.watch_task();
         }
         if !self.status.is_ready() && !restored && !self.restore("the source cannot be read") {
-            tracing::warn!(source = %self.name, "no policy was ever saved: nothing is decided");
+            tracing::warn!(source = %self.name, "no policy was ever saved: every request is denied");
         }
     }
 
-    /// Reads the source whenever there is a reason to, until it is to stop.
+    /// Reads the source whenever there is a reason to, until it receives [`Message::Stop`].
     pub(super) fn run(mut self, messages: &Receiver<Message>) {
         loop {
             match messages.recv_timeout(self.wait()) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
-                Ok(message) => self.hear(message),
+                Ok(message) => self.handle(message),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             self.watch_task();
             self.next();
         }
-        // What was asked for before it ended is done, unless it hangs.
+        // Finish the running task, unless it hangs.
         let end = Instant::now() + LAST_TASK;
         while self.running.as_ref().is_some_and(|running| running.stalls.is_some()) {
             match messages.recv_timeout(end.saturating_duration_since(Instant::now())) {
@@ -182,19 +182,19 @@ impl Keeper {
         }
     }
 
-    fn hear(&mut self, message: Message) {
+    fn handle(&mut self, message: Message) {
         match message {
             Message::Touched(touch) => self.wake.touched(touch, &self.options),
-            Message::Reload(asker) => {
-                self.wake.asked = true;
-                self.wake.askers.extend(asker);
+            Message::Reload(waiter) => {
+                self.wake.requested = true;
+                self.wake.waiters.extend(waiter);
             }
             Message::Done(number, done) => self.done(number, done),
             Message::Stop => {}
         }
     }
 
-    /// How long nothing is to be done unless a message comes.
+    /// Returns how long to wait for the next message.
     fn wait(&self) -> Duration {
         let at = match &self.running {
             Some(running) => running.stalls.unwrap_or(running.is_hung),
@@ -203,52 +203,52 @@ impl Keeper {
         at.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 
-    /// Reports a task that takes too long, and has another worker try.
+    /// Reports a task that takes too long, and starts another worker.
     fn watch_task(&mut self) {
         let now = Instant::now();
         let Some(running) = &mut self.running else { return };
         if running.stalls.is_some_and(|at| at <= now) {
             running.stalls = None;
-            let seconds = running.begun.elapsed().as_secs_f32();
-            tracing::error!(source = %self.name, "the policy has been read for {seconds:.1} s without an end");
+            let seconds = running.started.elapsed().as_secs_f32();
+            tracing::error!(source = %self.name, "reading the policy has not ended after {seconds:.1} s");
             self.status.with(|report| report.stalled_since = Some(SystemClock.now()));
-            self.status.ended(Outcome::Failed, running.begun.elapsed());
-            answer(running.askers.drain(..).chain(self.wake.askers.drain(..)), Outcome::Failed);
+            self.status.ended(Outcome::Failed, running.started.elapsed());
+            notify(running.waiters.drain(..).chain(self.wake.waiters.drain(..)), Outcome::Failed);
         }
         if running.is_hung <= now {
             running.is_hung = after(now, self.options.timing.stall.saturating_mul(3));
             if self.hanging < MAX_HANGING
                 && let Ok(worker) = worker(&self.source, &self.options, self.number + 1, &self.inbox)
             {
-                // The old one ends by itself, if it ever goes on.
+                // The hung worker ends by itself if its task ever ends.
                 self.worker = worker;
                 self.number += 1;
                 self.hanging += 1;
-                self.worker.ask(Task::Read);
+                self.worker.submit(Task::Read);
             }
         }
     }
 
     fn start(&mut self, task: Task) {
-        let begun = Instant::now();
+        let started = Instant::now();
         let stall = self.options.timing.stall;
-        let is_hung = after(begun, stall.saturating_mul(3));
-        // Who asks later wants what is there then.
-        let askers = if task == Task::Read { std::mem::take(&mut self.wake.askers) } else { Vec::new() };
+        let is_hung = after(started, stall.saturating_mul(3));
+        // Later callers wait for the next read, which sees later changes.
+        let waiters = if task == Task::Read { std::mem::take(&mut self.wake.waiters) } else { Vec::new() };
         if task == Task::Read {
-            (self.wake.asked, self.wake.quiet) = (false, None);
+            (self.wake.requested, self.wake.quiet) = (false, None);
         }
-        self.running = Some(Running { begun, stalls: Some(after(begun, stall)), is_hung, askers });
-        self.worker.ask(task);
+        self.running = Some(Running { started, stalls: Some(after(started, stall)), is_hung, waiters });
+        self.worker.submit(task);
     }
 
-    /// Begins the next task, if there is a reason for one.
+    /// Starts the next task, if there is a reason for one.
     fn next(&mut self) {
         if self.running.is_some() {
             return;
         }
         let now = Instant::now();
-        if self.wake.asked {
+        if self.wake.requested {
             self.start(Task::Read);
         } else if self.wake.quiet.map_or(self.wake.poll, |(at, _)| at) <= now {
             self.wake.quiet = None;
@@ -259,7 +259,7 @@ impl Keeper {
                     self.check_saved();
                 }
             }
-            self.start(if self.wake.asked { Task::Read } else { Task::Look });
+            self.start(if self.wake.requested { Task::Read } else { Task::Look });
         }
     }
 
@@ -268,14 +268,14 @@ impl Keeper {
         if !is_present {
             self.hanging = self.hanging.saturating_sub(1);
         }
-        // What a worker that hung has read is used, unless a later one was faster.
+        // The result of a hung worker is used, unless a later worker was faster.
         if number < self.used {
             return;
         }
         let Some(running) = self.running.take() else { return };
         self.used = number;
         if self.status.with(|report| report.stalled_since.take()).is_some() {
-            let seconds = running.begun.elapsed().as_secs_f32();
+            let seconds = running.started.elapsed().as_secs_f32();
             tracing::info!(source = %self.name, "the policy was read after {seconds:.1} s");
         }
         match done {
@@ -292,9 +292,9 @@ impl Keeper {
                 self.wake.settled = after(Instant::now(), self.options.timing.fold);
             }
             Done::Read(contents) => {
-                let outcome = self.attempt(contents, running.begun);
-                answer(running.askers, outcome);
-                // Most of what happened meanwhile is the change that was read.
+                let outcome = self.attempt(contents, running.started);
+                notify(running.waiters, outcome);
+                // Most changes during the read are part of what was read.
                 if let Some((at, end)) = self.wake.quiet {
                     let quiet = after(Instant::now(), self.options.timing.quiet);
                     self.wake.quiet = Some((at.max(quiet).min(end), end));
@@ -302,7 +302,7 @@ impl Keeper {
                 self.wake.settled = after(Instant::now(), self.options.timing.fold);
             }
         }
-        // A source that cannot be read is not asked more often than it is worth.
+        // A failing source is polled less often.
         let timing = &self.options.timing;
         let is_failing = self.status.with(|report| report.failure.is_some());
         let often = self.source.location().is_some() && !is_failing;
@@ -313,17 +313,17 @@ impl Keeper {
         self.editor.as_ref().is_some_and(|editor| editor.snapshot().edits() > 0)
     }
 
-    /// Whether single changes can be made. What `only_narrow` allows next is compared as a whole.
+    /// Whether single changes can be applied. With `only_narrow`, policies are compared as a whole.
     fn can_edit(&self) -> bool {
-        let has_room = self.editor.as_ref().is_some_and(|editor| editor.snapshot().edits() < MOST_EDITS);
+        let has_room = self.editor.as_ref().is_some_and(|editor| editor.snapshot().edits() < MAX_EDITS);
         has_room && !self.options.only_narrow
     }
 
-    /// Makes active what has changed of a registry, without reading the rest; whether that was possible.
+    /// Applies the changes of a registry, without reading the rest; returns whether that was possible.
     fn edit(&mut self, changes: &Changes) -> bool {
-        let begun = Instant::now();
+        let started = Instant::now();
         let Some(mut editor) = self.editor.take() else { return false };
-        // Where it fails, such as for a secret that has gone from one token to another, all of it is read instead.
+        // If this fails, such as for a secret that moved from one token to another, the whole registry is read instead.
         let applied = catch_unwind(AssertUnwindSafe(|| apply(&mut editor, changes)));
         if !matches!(applied, Ok(Ok(()))) {
             return false;
@@ -336,13 +336,13 @@ impl Keeper {
         self.active = None;
         self.recovered();
         self.activate(snapshot, Origin::Source, SystemClock.now(), 0);
-        self.status.ended(Outcome::Loaded, begun.elapsed());
+        self.status.ended(Outcome::Loaded, started.elapsed());
         true
     }
 
-    /// Makes what was read active, if it is a policy.
-    fn attempt(&mut self, contents: Result<Contents, Vec<String>>, begun: Instant) -> Outcome {
-        // Whatever goes wrong in there, the last good policy stays and the next change is read.
+    /// Activates the contents, if they are a policy.
+    fn attempt(&mut self, contents: Result<Contents, Vec<String>>, started: Instant) -> Outcome {
+        // Whatever fails here, the last good policy stays, and the next change is read.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.take(contents?)));
         let outcome =
             outcome.unwrap_or_else(|_| Err(vec!["internal error: compiling the policy panicked".to_owned()].into()));
@@ -350,7 +350,7 @@ impl Keeper {
             self.failed(&problems);
             Outcome::Failed
         });
-        self.status.ended(outcome, begun.elapsed());
+        self.status.ended(outcome, started.elapsed());
         outcome
     }
 
@@ -367,7 +367,7 @@ impl Keeper {
             narrower(current, &loaded.snapshot, SystemClock.now()).map_err(|wider| vec![wider.to_string()])?;
         }
         self.recovered();
-        // First: what has decided once is what a killed server decides by again.
+        // Save first: a killed server must restart with the policy that it decided by.
         self.save(loaded.kept);
         self.activate(loaded.snapshot, Origin::Source, SystemClock.now(), loaded.left_out);
         self.active = Some(digests);
@@ -393,7 +393,7 @@ impl Keeper {
         let first: Vec<_> = loaded.errors().map(|error| format!("{error}; {}", error.help)).collect();
         let Some(policy) = &loaded.policy else { return Err(Problems { first, count }) };
         let failed = |error: CompileError| vec![error.to_string()];
-        // What would become of tokens with errors is not for an edit to tell.
+        // An edit cannot handle tokens with errors.
         let (snapshot, editor) = if self.source.location().is_some() && loaded.skipped == 0 {
             let editor = Editor::new(policy, &self.options.compile).map_err(failed)?;
             (editor.snapshot().clone(), Some(editor))
@@ -426,7 +426,7 @@ impl Keeper {
         tracing::info!(source = %self.name, generation, tokens, bytes, "policy active");
     }
 
-    /// Reports a failure: once, not at every attempt that ends in the same way.
+    /// Reports a failure once, not at every attempt that ends in the same way.
     fn failed(&self, problems: &Problems) {
         let failure = Failure::new(SystemClock.now(), &problems.first, problems.count);
         let (ended, generation) = self.status.with(|report| {
@@ -440,7 +440,7 @@ impl Keeper {
         });
         let Some(attempts) = ended else { return };
         if attempts > 1 {
-            tracing::info!(source = %self.name, attempts, "the policy fails in another way");
+            tracing::info!(source = %self.name, attempts, "the policy has different problems now");
         }
         for problem in &failure.problems {
             tracing::error!(source = %self.name, "{problem}");
@@ -456,7 +456,7 @@ impl Keeper {
         }
     }
 
-    /// Saves a policy before it becomes active. What cannot be saved is saved when it can be.
+    /// Saves a policy before it becomes active. A failed save is retried later.
     fn save(&mut self, kept: Option<Contents>) {
         if self.state.is_none() {
             return;
@@ -465,11 +465,11 @@ impl Keeper {
         self.unsaved = kept.map(Arc::new);
         match self.unsaved {
             Some(_) => self.save_again(self.options.timing.stall),
-            None => self.saved(Err("its documents cannot be written again".to_owned())),
+            None => self.saved(Err("its documents cannot be converted for saving".to_owned())),
         }
     }
 
-    /// Tries again to save what could not be saved.
+    /// Retries a failed save.
     fn save_again(&mut self, patience: Duration) {
         let (Some(contents), Some(disk)) = (&self.unsaved, &mut self.state) else { return };
         let saved = disk.save(Arc::clone(contents), patience);
@@ -481,7 +481,7 @@ impl Keeper {
         self.saved(saved);
     }
 
-    /// Notices a state directory that is no longer there, or no longer holds a policy: then the source is read to save it again.
+    /// Detects a state directory that is missing or has no policy. The source is then read, so that the policy is saved again.
     fn check_saved(&mut self) {
         self.wake.save = after(Instant::now(), self.options.timing.poll);
         if !self.is_saved {
@@ -492,9 +492,9 @@ impl Keeper {
             Some(Ok(true)) => self.saved(Ok(())),
             Some(Ok(false)) => {
                 self.is_saved = false;
-                // Otherwise the source is found to be unchanged.
+                // Without this, the source counts as unchanged.
                 self.active = None;
-                self.wake.asked = true;
+                self.wake.requested = true;
                 let folder = self.options.state_dir.as_ref().map(|folder| folder.display().to_string());
                 let folder = folder.unwrap_or_default();
                 self.saved(Err(format!(
@@ -505,7 +505,7 @@ impl Keeper {
         }
     }
 
-    /// Reports whether the policy is saved, if that is news.
+    /// Reports whether the policy is saved, if that has changed.
     fn saved(&self, saved: Result<(), String>) {
         let after = saved.err();
         let before = self.status.with(|report| std::mem::replace(&mut report.not_saved, after.clone()));
@@ -518,7 +518,7 @@ impl Keeper {
         }
     }
 
-    /// Makes active what was saved; `false` if nothing ever was.
+    /// Activates the saved policy; `false` if none was ever saved.
     fn restore(&mut self, why: &'static str) -> bool {
         let Some(state) = &mut self.state else { return true };
         let restored = match state.saved(self.options.timing.stall) {
@@ -552,31 +552,31 @@ impl Wake {
     }
 }
 
-/// Everybody who waits learns how the one reload ended.
-fn answer(askers: impl IntoIterator<Item = Sender<Outcome>>, outcome: Outcome) {
-    for asker in askers {
-        let _ = asker.send(outcome);
+/// Reports the outcome of a reload to every waiting caller.
+fn notify(waiters: impl IntoIterator<Item = Sender<Outcome>>, outcome: Outcome) {
+    for waiter in waiters {
+        let _ = waiter.send(outcome);
     }
 }
 
 fn worker(source: &Source, options: &LiveOptions, number: u64, inbox: &Sender<Message>) -> io::Result<Worker> {
-    let teller = inbox.clone();
-    // When it stops, nobody listens any more.
-    let tell = Arc::new(move |touch| drop(teller.send(Message::Touched(touch))));
-    let reader = Reader::new(source, options.max_bytes, tell);
+    let sender = inbox.clone();
+    // After the keeper stops, no thread receives this.
+    let on_touch = Arc::new(move |touch| drop(sender.send(Message::Touched(touch))));
+    let reader = Reader::new(source, options.max_bytes, on_touch);
     Worker::start(reader, options.timing.clone(), number, inbox.clone())
 }
 
-/// The instant `wait` after `now`; a distant one where there is no such instant.
+/// Returns the instant `wait` after `now`, or a distant one if there is no such instant.
 fn after(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait.min(FAR)).unwrap_or(now)
 }
 
-/// Makes of the editor's tokens what they are now; fails where that takes more than one look at each.
+/// Applies the changes to the editor's tokens. Fails if a token needs more than one edit.
 fn apply(editor: &mut Editor, changes: &Changes) -> Result<(), String> {
     for id in &changes.gone {
         match editor.revoke(id) {
-            // It came and went between two looks.
+            // The token was created and deleted between two checks.
             Ok(_) | Err(EditError::IdUnknown(_)) => {}
             Err(error) => return Err(error.to_string()),
         }
@@ -590,7 +590,7 @@ fn apply(editor: &mut Editor, changes: &Changes) -> Result<(), String> {
             Err(error) => return Err(error.to_string()),
         }
     }
-    // Last: a rotated token's old secret is that of a new token.
+    // Last: the old secret of a rotated token moves to a new token.
     for document in new {
         let token = load::tokens(document.as_str(), editor.known()).map_err(|error| error.to_string())?;
         editor.create(&token).map_err(|error| error.to_string())?;

@@ -1,4 +1,4 @@
-//! A policy that is live: the handle to the thread that keeps it so.
+//! A live policy: the handle to the thread that keeps it up to date.
 
 use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
@@ -15,26 +15,26 @@ use super::worker::{Done, Saver};
 use portcullis::authorizer::Authorizer;
 use portcullis::snapshot::Options;
 
-/// The maximum size of a policy's files, unless said otherwise: 256 MiB, about 1,000,000 tokens compiled.
+/// The default maximum size of a policy's files: 256 MiB, about 1,000,000 tokens compiled.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// How long the end of a reload that has begun is waited for.
+/// How long to wait for the end of a running reload.
 const CLOSING: Duration = Duration::from_secs(5);
 
 /// How a policy is kept live.
 #[derive(Debug, Clone)]
 pub struct LiveOptions {
-    /// Whether tokens with errors are left out instead of refusing the policy.
+    /// Whether tokens with errors are left out, instead of rejecting the policy.
     pub skip_invalid: bool,
-    /// Whether a policy that allows what the active one denies is refused, as one that cannot be read is.
+    /// Whether a policy that allows what the active one denies is rejected, as an unreadable one is.
     pub only_narrow: bool,
-    /// How to compile.
+    /// The options of the compiler.
     pub compile: Options,
-    /// Where the last good policy is kept; nowhere unless said.
+    /// The directory for the last good policy. Nothing is saved by default.
     pub state_dir: Option<PathBuf>,
     /// The maximum size of all files of the policy together, in bytes. Larger files are not read.
     pub max_bytes: u64,
-    /// How long to wait for what.
+    /// The waiting times.
     pub timing: Timing,
 }
 
@@ -54,15 +54,15 @@ impl Default for LiveOptions {
 /// Why a policy cannot be kept live at all.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The state directory is of no use.
+    /// The state directory cannot be used.
     #[error(transparent)]
     State(#[from] StateError),
-    /// The system gives no thread.
+    /// The system cannot start a thread.
     #[error("cannot start the thread that reads the policy: {0}")]
     Thread(std::io::Error),
 }
 
-/// A policy that is kept at what its source says. Dropped, it stops; the authorizer keeps what it has.
+/// A policy that follows its source. Dropping it stops that; the authorizer keeps its snapshot.
 #[derive(Debug)]
 pub struct LivePolicy {
     inbox: Sender<Message>,
@@ -74,20 +74,20 @@ pub(super) enum Message {
     Touched(Touch),
     /// The worker of this number has finished its task.
     Done(u64, Done),
-    /// Reload, changed or not, and tell how that ended.
+    /// Reloads, even if the source has not changed, and reports the outcome.
     Reload(Option<Sender<Outcome>>),
     Stop,
 }
 
 impl LivePolicy {
-    /// Reads `source` into `authorizer`, and goes on to do so whenever it changes. Returns once it was read for the first
-    /// time: then the policy is active, or what was saved of it, or, if neither can be read, none. A source that does not
-    /// answer is waited for [`Timing::stall`], and so is a state directory.
+    /// Reads `source` into `authorizer`, and again whenever it changes. Returns after the first read: then the policy is
+    /// active or, if it cannot be read, the saved policy, if any. Waits for a source that does not answer, and for a state
+    /// directory, for [`Timing::stall`].
     ///
     /// # Errors
     ///
-    /// If the state directory cannot be used, or the system gives no thread. A source that cannot be read is no error: see
-    /// [`LivePolicy::status`].
+    /// If the state directory cannot be used, or the system cannot start a thread. A source that cannot be read is not an
+    /// error: see [`LivePolicy::status`].
     pub fn start(source: &Source, authorizer: Authorizer, options: LiveOptions) -> Result<Self, StartError> {
         // One that is in use is waited for by itself.
         let patience = options.timing.stall.saturating_add(state::RELEASE);
@@ -100,22 +100,23 @@ impl LivePolicy {
         let status = Status::default();
         let keeper = Keeper::new(source, inbox.clone(), authorizer, options, state, status.clone());
         let mut keeper = keeper.map_err(StartError::Thread)?;
-        keeper.begin(&messages);
+        keeper.read_first(&messages);
         let thread = std::thread::Builder::new().name("policy".into()).spawn(move || keeper.run(&messages));
         Ok(Self { inbox, status, thread: Some(thread.map_err(StartError::Thread)?) })
     }
 
-    /// What became of the reloads.
+    /// Returns the results of the reloads.
     pub fn status(&self) -> &Status {
         &self.status
     }
 
-    /// Has the source read again, whether it has changed or not. Returns at once.
+    /// Reads the source again, even if it has not changed. Returns at once.
     pub fn reload(&self) {
         let _ = self.inbox.send(Message::Reload(None));
     }
 
-    /// As [`LivePolicy::reload`], and waits until that is done. A reload that takes longer than [`Timing::stall`] has failed.
+    /// Reloads as [`LivePolicy::reload`] does, and waits for the end. A reload that takes longer than [`Timing::stall`]
+    /// has failed.
     pub fn reload_now(&self) -> Outcome {
         let (done, outcome) = channel();
         let _ = self.inbox.send(Message::Reload(Some(done)));
@@ -127,15 +128,15 @@ impl Drop for LivePolicy {
     fn drop(&mut self) {
         let _ = self.inbox.send(Message::Stop);
         let Some(thread) = self.thread.take() else { return };
-        let begun = Instant::now();
+        let started = Instant::now();
         while !thread.is_finished() {
-            if begun.elapsed() >= CLOSING {
-                tracing::warn!("a reload has not ended: it is left behind");
+            if started.elapsed() >= CLOSING {
+                tracing::warn!("a reload has not ended: its thread is abandoned");
                 return;
             }
             std::thread::sleep(Duration::from_millis(1));
         }
-        // A panic of that thread was reported when it happened.
+        // A panic of that thread was already reported.
         let _ = thread.join();
     }
 }

@@ -1,9 +1,9 @@
 //! A policy that changes while it is used.
 //!
-//! [`LivePolicy`] keeps an [`Authorizer`](portcullis::Authorizer) at what a [`Source`] says: files, which are watched, or a
-//! registry. It reads and compiles on a thread of its own, one reload at a time. What cannot be read leaves the last good
-//! policy in place, and [`Status`] says so. The last good policy is kept in a [`StateDir`], by digests only, so that a
-//! restart with a broken source goes on with it.
+//! [`LivePolicy`] keeps an [`Authorizer`](portcullis::Authorizer) up to date with a [`Source`]: watched files, or a
+//! registry. It reads and compiles on its own thread, one reload at a time. After a failed reload the last good policy
+//! stays, and [`Status`] reports the failure. A [`StateDir`] stores the last good policy with digests only, so that a
+//! restart with a broken source can use it.
 //!
 //! ```
 //! use portcullis_server::policy::{LiveOptions, LivePolicy, Source};

@@ -1,4 +1,4 @@
-//! Where a policy comes from.
+//! The source of a policy.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::files::{Files, Timing};
-use super::watch::Tell;
+use super::watch::OnTouch;
 use portcullis_document::load::Input;
 use portcullis_registry::{Changes, Location, Registry, RegistryError};
 
-/// More changes at once than this are read as a whole.
-const MOST_CHANGES: usize = 1_000;
+/// The number of changes above which a registry is read as a whole.
+const MAX_CHANGES: usize = 1_000;
 
-/// Where a policy comes from: files that are one policy together, or a registry.
+/// The source of a policy: files that form one policy, or a registry.
 ///
 /// ```
 /// use portcullis_server::policy::Source;
@@ -33,26 +33,26 @@ enum From {
     Registry(Location),
 }
 
-/// Files that cannot be a policy's.
+/// Why files cannot be the source of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// There is none.
-    #[error("no file is named: a policy is read from one or more")]
+    /// There is no file.
+    #[error("no file is named: name one or more policy files")]
     None,
-    /// Standard input ends once; it cannot change.
+    /// Standard input can be read only once.
     #[error("`-` cannot be read again when it changes: name a file")]
     Stdin,
-    /// The same file twice.
+    /// A file is named twice.
     #[error("`{}` is named twice", .0.display())]
     Twice(PathBuf),
 }
 
 impl Source {
-    /// These files, which are one policy together.
+    /// Returns a source of files that form one policy.
     ///
     /// # Errors
     ///
-    /// If there is none, or one is named twice or is `-`.
+    /// If there is no file, or one is named twice or is `-`.
     pub fn files<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, SourceError> {
         let mut files: Vec<PathBuf> = Vec::new();
         for path in paths {
@@ -68,12 +68,12 @@ impl Source {
         if files.is_empty() { Err(SourceError::None) } else { Ok(Self { from: From::Files(files) }) }
     }
 
-    /// All tokens of this registry.
+    /// Returns a source of all tokens of a registry.
     pub fn registry(location: Location) -> Self {
         Self { from: From::Registry(location) }
     }
 
-    /// The registry, if it is one.
+    /// Returns the location of the registry, if the source is one.
     pub fn location(&self) -> Option<&Location> {
         match &self.from {
             From::Registry(location) => Some(location),
@@ -94,17 +94,17 @@ impl fmt::Display for Source {
     }
 }
 
-/// What a source holds.
+/// The contents of a source.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Contents {
-    /// Documents, which are one policy together.
+    /// Documents that form one policy.
     Documents(Vec<Input>),
     /// A compiled policy, not yet loaded.
     Compiled(Vec<u8>),
 }
 
 impl Contents {
-    /// What tells them from others.
+    /// Returns digests that identify the contents.
     pub(super) fn digests(&self) -> Vec<[u8; 32]> {
         match self {
             Self::Documents(inputs) => inputs.iter().map(|input| Sha256::digest(input.text()).into()).collect(),
@@ -122,22 +122,24 @@ impl fmt::Debug for Contents {
     }
 }
 
-/// A source that is read again and again.
+/// A source that is read repeatedly.
 pub(super) enum Reader {
     Files(Files),
-    Registry(Watched),
+    Registry(WatchedRegistry),
 }
 
 impl Reader {
-    /// A reader of `source`. Of files it reads at most `max_bytes` in all.
-    pub(super) fn new(source: &Source, max_bytes: u64, tell: Tell) -> Self {
+    /// Creates a reader of `source`, which reads at most `max_bytes` of files in all.
+    pub(super) fn new(source: &Source, max_bytes: u64, on_touch: OnTouch) -> Self {
         match &source.from {
-            From::Files(files) => Self::Files(Files::new(files.clone(), max_bytes, tell)),
-            From::Registry(location) => Self::Registry(Watched { location: location.clone(), open: None, seen: None }),
+            From::Files(files) => Self::Files(Files::new(files.clone(), max_bytes, on_touch)),
+            From::Registry(location) => {
+                Self::Registry(WatchedRegistry { location: location.clone(), open: None, last_read: None })
+            }
         }
     }
 
-    /// Whether the source is another than it was when it was last read. Cheap.
+    /// Whether the source has changed since it was last read. Cheap.
     pub(super) fn changed(&mut self) -> bool {
         match self {
             Self::Files(files) => files.changed(),
@@ -145,7 +147,7 @@ impl Reader {
         }
     }
 
-    /// The few tokens of a registry that have changed since it was read; `None` where all is to be read.
+    /// Returns the few tokens of a registry that changed since it was read; `None` if the whole source must be read.
     pub(super) fn changes(&mut self) -> Option<Changes> {
         match self {
             Self::Files(_) => None,
@@ -153,7 +155,7 @@ impl Reader {
         }
     }
 
-    /// Reads the source; else says why it cannot be read.
+    /// Reads the source, or returns why it cannot be read.
     pub(super) fn read(&mut self, timing: &Timing) -> Result<Contents, Vec<String>> {
         match self {
             Self::Files(files) => files.read(timing).map_err(|errors| errors.iter().map(ToString::to_string).collect()),
@@ -164,12 +166,12 @@ impl Reader {
     }
 }
 
-/// A registry that others change.
-pub(super) struct Watched {
+/// A registry that other processes change.
+pub(super) struct WatchedRegistry {
     location: Location,
     open: Option<Open>,
-    /// What it was like when it was last looked at; `None` where that could not be told.
-    seen: Option<Seen>,
+    /// The state of the registry at the last check; `None` if unknown.
+    last_read: Option<ReadState>,
 }
 
 struct Open {
@@ -178,49 +180,49 @@ struct Open {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Seen {
+struct ReadState {
     data_version: u64,
     revision: u64,
-    /// The number of the trail's last entry that was read.
+    /// The number of the last trail entry that was read.
     last: u64,
 }
 
-impl Watched {
+impl WatchedRegistry {
     fn changed(&mut self) -> bool {
         let is_same_file = self.open.as_ref().is_some_and(|open| open.file == file_number(self.location.path()));
         if !is_same_file {
-            // Another file has taken its place, or none: what is open is not what the name says.
+            // The path names another file or none: the open registry is not the one that it names.
             self.open = None;
-            let was_there = self.seen.take().is_some();
+            let was_there = self.last_read.take().is_some();
             return was_there || self.location.path().exists();
         }
-        let (Some(open), Some(seen)) = (&mut self.open, self.seen) else { return true };
+        let (Some(open), Some(last_read)) = (&mut self.open, self.last_read) else { return true };
         let Ok(data_version) = open.registry.data_version() else { return true };
-        if data_version == seen.data_version {
+        if data_version == last_read.data_version {
             return false;
         }
         match open.registry.revision() {
             Ok(revision) => {
-                // What has changed is noted when it is read.
-                self.seen = Some(Seen { data_version, revision, ..seen });
-                revision != seen.revision
+                // The trail position advances when the changes are read.
+                self.last_read = Some(ReadState { data_version, revision, ..last_read });
+                revision != last_read.revision
             }
             Err(_) => true,
         }
     }
 
-    /// What has changed since the last look; `None` where all is to be read.
+    /// Returns the changes since the last check; `None` if the whole registry must be read.
     fn changes(&mut self) -> Option<Changes> {
-        let (open, seen) = (self.open.as_mut()?, self.seen.as_mut()?);
-        let changes = open.registry.changes_since(seen.last, MOST_CHANGES).ok()??;
-        seen.last = changes.last;
+        let (open, last_read) = (self.open.as_mut()?, self.last_read.as_mut()?);
+        let changes = open.registry.changes_since(last_read.last, MAX_CHANGES).ok()??;
+        last_read.last = changes.last;
         Some(changes)
     }
 
     fn read(&mut self) -> Result<Vec<Input>, RegistryError> {
         let read = self.read_open();
         if read.is_err() {
-            (self.open, self.seen) = (None, None);
+            (self.open, self.last_read) = (None, None);
         }
         read
     }
@@ -229,22 +231,22 @@ impl Watched {
         let open = match &mut self.open {
             Some(open) => open,
             none => {
-                // Before it is opened: if the file is replaced meanwhile, the next look tells.
+                // Before opening: if the file is replaced meanwhile, the next check detects it.
                 let file = file_number(self.location.path());
                 none.insert(Open { registry: Registry::open(&self.location, false)?, file })
             }
         };
-        // Before the tokens: what is committed meanwhile is read again.
+        // Before reading the tokens: a commit during the read is read again.
         let data_version = open.registry.data_version()?;
         let revision = open.registry.revision()?;
         let last = open.registry.last_change()?;
         let document = open.registry.policy_document()?;
-        self.seen = Some(Seen { data_version, revision, last });
+        self.last_read = Some(ReadState { data_version, revision, last });
         Ok(vec![Input::new(self.location.to_string(), document)])
     }
 }
 
-/// What a file is, whatever it is called; `None` if there is none or the system does not tell.
+/// Returns the identity of a file, whatever its name; `None` if it does not exist or the system reports none.
 #[cfg(unix)]
 fn file_number(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;

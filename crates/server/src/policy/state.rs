@@ -1,4 +1,4 @@
-//! The last good policy, on disk: digests only, never a secret.
+//! The last good policy on disk: digests only, never a secret.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,25 +17,25 @@ use portcullis::model::SecretDigest;
 use portcullis_document::load::Input;
 use portcullis_registry::owner_only;
 
-/// The version of what is written.
+/// The version of the format.
 const VERSION: u32 = 1;
 
-/// The name of what is saved.
+/// The file name of the saved policy.
 const SAVED: &str = "policy.json";
 
 /// The name of the file that is locked while the directory is in use.
 const LOCK: &str = "lock";
 
-/// How each saved policy begins.
+/// The prefix of every saved policy.
 const START: &[u8] = b"{\"portcullis_state\":";
 
-/// What the names of files begin and end with that are written aside.
+/// The prefix and suffix of temporary files.
 const ASIDE: (&str, &str) = (".policy-", ".new");
 
-/// How long a directory that is in use is waited for.
+/// How long to wait for a directory that is in use.
 pub(super) const RELEASE: Duration = Duration::from_secs(1);
 
-/// A directory for what must outlive the process. One process uses it at a time.
+/// A directory for data that outlives the process. One process uses it at a time.
 ///
 /// ```
 /// use portcullis_document::load::Input;
@@ -52,17 +52,17 @@ pub(super) const RELEASE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct StateDir {
     path: PathBuf,
-    /// Held while the directory is in use; another file once another directory has taken its place.
+    /// Held while the directory is in use; a new file after another directory replaced it.
     lock: Mutex<File>,
 }
 
-/// What is wrong with a state directory, or with what it holds.
+/// Why a state directory, or its contents, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
-    /// Another process uses it.
-    #[error("the state directory `{}` is used by another process: give each its own", .0.display())]
+    /// Another process uses the directory.
+    #[error("the state directory `{}` is used by another process: use a separate directory for each", .0.display())]
     InUse(PathBuf),
-    /// It was there, and no longer is.
+    /// The directory was removed.
     #[error("the state directory `{}` is missing: create it again, or move it back", .0.display())]
     Missing(PathBuf),
     /// Its file system does not answer.
@@ -73,52 +73,52 @@ pub enum StateError {
     Hangs {
         /// The directory.
         path: PathBuf,
-        /// How long it was waited for.
+        /// How long the server waited.
         patience: Duration,
     },
-    /// It cannot be read or written.
+    /// A file or directory cannot be read or written.
     #[error("cannot {what} `{}`: {error}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// On which file or directory.
+        /// The file or directory.
         path: PathBuf,
-        /// Why it failed.
+        /// The error of the system.
         error: io::Error,
     },
-    /// What it holds is not what was written.
+    /// A file is not in the saved format.
     #[error("`{}` is not a saved policy: {reason}", path.display())]
     Broken {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem.
         reason: String,
     },
     /// A file that no server wrote is where the policy would be saved.
-    #[error("`{}` is not a saved policy, and would be written over: give the state a directory of its own", .0.display())]
+    #[error("`{}` is not a saved policy, and would be overwritten: use a separate state directory", .0.display())]
     NotOurs(PathBuf),
-    /// What it holds is the policy of another source.
+    /// A file holds the policy of another source.
     #[error("`{}` holds the policy of another source, `{found}`", path.display())]
     OtherSource {
         /// The file.
         path: PathBuf,
-        /// That source.
+        /// The other source.
         found: String,
     },
 }
 
-/// A policy as it is saved.
+/// The saved form of a policy.
 #[derive(Serialize, Deserialize)]
 struct Saved<'a> {
     portcullis_state: u32,
     at: String,
-    /// Where it was read from.
+    /// The source of the policy.
     source: String,
-    /// Of the names and texts of the documents.
+    /// The digest of the source, and of the documents or the digest of the compiled policy.
     sha256: String,
     #[serde(borrow, default, skip_serializing_if = "Vec::is_empty")]
     documents: Vec<SavedDocument<'a>>,
-    /// The digest of the compiled policy that stands beside it, instead of documents.
+    /// The digest of the compiled policy in a file of its own, instead of documents.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     compiled: Option<String>,
 }
@@ -131,12 +131,12 @@ struct SavedDocument<'a> {
 }
 
 impl StateDir {
-    /// Opens the directory, made for its owner alone if it is not there.
+    /// Opens the directory. Creates a missing one with mode 0700.
     ///
     /// # Errors
     ///
-    /// If it cannot be made or opened, or another process uses it, and goes on to for a second: one that ends, or was
-    /// killed, or a program that it is just starting, may have it for a moment.
+    /// If it cannot be created or opened, or another process uses it for longer than a second. A process that ends or was
+    /// killed, or a program that it is starting, may hold it for a moment.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StateError> {
         let path = path.into();
         owner_only::create_folder(&path).map_err(failed("make", &path))?;
@@ -175,18 +175,18 @@ impl StateDir {
         self.path.join(SAVED)
     }
 
-    /// A compiled policy, named by its digest: one that is still needed is never overwritten.
+    /// Returns the file of a compiled policy, named by its digest: one that is still needed is never overwritten.
     fn compiled_file(&self, digest: &str) -> PathBuf {
         self.path.join(format!("policy-{digest}.pcls"))
     }
 
-    /// Saves what `source` holds: documents, JSON each and without secrets, or a compiled policy. All of it or nothing,
-    /// whatever happens meanwhile.
+    /// Saves the contents of `source`: documents, each JSON and without secrets, or a compiled policy. Saves everything or
+    /// nothing, even if the process is killed meanwhile.
     ///
     /// # Errors
     ///
-    /// If a document is not JSON, or it cannot be written, or another process uses a directory that has taken the place of this
-    /// one. What was saved before then stays.
+    /// If a document is not JSON, if a file cannot be written, or if another process uses a directory that replaced this
+    /// one. The policy that was saved before remains.
     pub fn save(&self, source: &str, contents: &Contents, at: Timestamp) -> Result<(), StateError> {
         self.hold()?;
         let path = self.file();
@@ -225,8 +225,8 @@ impl StateDir {
         Ok(())
     }
 
-    /// Removes what earlier saves left: compiled policies that nothing refers to any more, and files that a killed server
-    /// wrote aside. Files of other names are not ours. One that cannot be removed does no harm.
+    /// Removes leftovers of earlier saves: unused compiled policies, and temporary files of a killed server. Other files
+    /// belong to other programs. A file that cannot be removed does no harm.
     fn sweep(&self, kept: Option<&str>) {
         let files = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok);
         for file in files {
@@ -242,11 +242,11 @@ impl StateDir {
         }
     }
 
-    /// What was last saved of `source`, and when; `None` if nothing ever was.
+    /// Returns the saved contents of `source`, and when they were saved; `None` if none ever were.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, is damaged, or holds the policy of another source, which is not what the operator asks for.
+    /// If the file cannot be read, is damaged, or holds the policy of another source.
     pub fn saved(&self, source: &str) -> Result<Option<(Contents, Timestamp)>, StateError> {
         let path = self.file();
         let text = match read(&path) {
@@ -260,7 +260,7 @@ impl StateDir {
             return Err(broken(format!("its version is {}, this one knows {VERSION}", saved.portcullis_state)));
         }
         if saved.sha256 != digest(&saved.source, &saved.documents, saved.compiled.as_deref()) {
-            return Err(broken("its checksum is another".to_owned()));
+            return Err(broken("its checksum does not match".to_owned()));
         }
         if saved.source != source {
             return Err(StateError::OtherSource { found: saved.source, path });
@@ -273,7 +273,7 @@ impl StateDir {
         let path = self.compiled_file(&digest);
         let bytes = read(&path).map_err(failed("read", &path))?;
         if hex(&bytes) != digest {
-            return Err(StateError::Broken { path, reason: "its checksum is another".to_owned() });
+            return Err(StateError::Broken { path, reason: "its checksum does not match".to_owned() });
         }
         Ok(Some((Contents::Compiled(bytes), at)))
     }
@@ -282,7 +282,7 @@ impl StateDir {
 fn digest(source: &str, documents: &[SavedDocument<'_>], compiled: Option<&str>) -> String {
     let names = documents.iter().map(|saved| (&*saved.name, saved.document.get()));
     let mut all = String::new();
-    // Lengths keep apart what stands side by side.
+    // The lengths separate adjacent parts.
     for part in std::iter::once(source).chain(names.flat_map(|(name, text)| [name, text])).chain(compiled) {
         all.push_str(&part.len().to_string());
         all.push(':');
@@ -291,18 +291,18 @@ fn digest(source: &str, documents: &[SavedDocument<'_>], compiled: Option<&str>)
     hex(all.as_bytes())
 }
 
-/// The SHA-256 of `bytes`, in hexadecimal digits.
+/// Returns the SHA-256 of `bytes`, in hexadecimal digits.
 fn hex(bytes: &[u8]) -> String {
     SecretDigest::from(<[u8; 32]>::from(Sha256::digest(bytes))).to_hex()
 }
 
-/// The digest in the name of a compiled policy that was saved.
+/// Returns the digest in the file name of a saved compiled policy.
 fn saved_digest(name: &str) -> Option<&str> {
     let digest = name.strip_prefix("policy-")?.strip_suffix(".pcls")?;
     (digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))).then_some(digest)
 }
 
-/// Whether nothing is there, or what a server saved, damaged or not.
+/// Whether the path is free, or holds a policy that a server saved, damaged or not.
 fn may_replace(path: &Path) -> io::Result<bool> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
@@ -365,17 +365,17 @@ fn open_lock(path: &Path) -> io::Result<File> {
         other => return other,
     }
     if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no ordinary file"));
+        return Err(io::Error::other("it is not an ordinary file"));
     }
-    // What was saved can be read where nothing can be written.
+    // A saved policy can be read even if the file system is read-only.
     OpenOptions::new().append(true).open(path).or_else(|error| File::open(path).map_err(|_| error))
 }
 
-/// Puts `text` at `path` so that at every moment the old or the new text is there, after a loss of power, too.
+/// Writes `text` to `path`, so that at every moment the old or the new text is there, even after a power failure.
 fn replace(path: &Path, text: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let aside = tempfile::Builder::new().prefix(ASIDE.0).suffix(ASIDE.1).tempfile_in(folder);
-    // Without the name of the file, which is another at each attempt: the same failure is logged once.
+    // Without the file name, which differs at each attempt: so the same failure is logged once.
     let mut file = aside.map_err(|error| io::Error::from(error.kind()))?;
     #[cfg(unix)]
     file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;

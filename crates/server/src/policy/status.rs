@@ -1,4 +1,4 @@
-//! What became of the reloads: for readiness, metrics and people.
+//! The results of reloads: for readiness, metrics and people.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,63 +15,63 @@ const MAX_LISTED: usize = 20;
 /// The maximum length of a problem, in characters.
 const MAX_PROBLEM: usize = 1_000;
 
-/// What became of the reloads, shared. Nothing here is on the path of a request.
+/// The shared status of a policy. Not on the path of requests.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
     report: Arc<Mutex<Report>>,
 }
 
-/// Where the active policy was read from.
+/// The origin of the active policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
-    /// Its source.
+    /// The source of the policy.
     Source,
     /// The state directory: the source could not be read since the start.
     Saved,
 }
 
-/// How a reload ended.
+/// The outcome of a reload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// A new policy is active.
     Loaded,
-    /// The source says what is active already.
+    /// The source is equal to the active policy.
     Unchanged,
     /// The source cannot be read as a policy: the last good one stays.
     Failed,
 }
 
-/// What is to be said of a policy. Serializes for `/readyz`.
+/// The report of a policy. Serializes for `/readyz`.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Report {
-    /// Where the policy is to come from.
+    /// The name of the policy's source.
     pub source: String,
-    /// The generation that is active; 0 if there is none.
+    /// The active generation; 0 if there is none.
     pub generation: u64,
-    /// Where it was read from.
+    /// The origin of the active policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
-    /// Since when it is active; of a saved one, when it was saved.
+    /// When the policy became active or, if it is a saved one, when it was saved.
     #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// Tokens that were left out for their errors.
+    /// The number of tokens that were left out because of errors.
     #[serde(skip_serializing_if = "is_none_left_out")]
     pub left_out: usize,
-    /// Why the source is not what is active; `None` while it is.
+    /// Why the source differs from the active policy; `None` while they are equal.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure: Option<Failure>,
-    /// Since when the source has been read without an end; `None` unless that takes longer than it should.
+    /// When the current read of the source started, if it takes too long.
     #[serde(serialize_with = "instant", skip_serializing_if = "Option::is_none")]
     pub stalled_since: Option<Timestamp>,
-    /// Why the active policy is not saved; `None` while it is, or need not be.
+    /// Why the active policy is not saved; `None` while it is saved, or need not be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_saved: Option<String>,
-    /// How often reloads ended how.
+    /// The counts and durations of reloads.
     #[serde(skip)]
     pub reloads: Reloads,
-    /// What the active snapshot is made of.
+    /// The contents of the active snapshot.
     #[serde(skip)]
     pub snapshot: SnapshotReport,
 }
@@ -79,21 +79,21 @@ pub struct Report {
 /// Why a source cannot be read as a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Failure {
-    /// Since when.
-    #[serde(serialize_with = "written")]
+    /// The time of the first failed attempt.
+    #[serde(serialize_with = "as_text")]
     pub since: Timestamp,
-    /// How many problems it has.
+    /// The number of problems.
     pub count: usize,
-    /// The first of them, without any secret.
+    /// The first problems, without any secret.
     pub problems: Vec<String>,
-    /// How many attempts to read the source ended so.
+    /// The number of attempts with these problems.
     pub attempts: u64,
 }
 
-/// How often reloads ended how, and how long they took.
+/// The counts and durations of reloads, by outcome.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Reloads {
-    /// Each outcome's count and time, in the order of [`Outcome::ALL`].
+    /// The count and total duration of each outcome, in the order of [`Outcome::ALL`].
     pub(crate) by_outcome: [(u64, Duration); 3],
 }
 
@@ -101,7 +101,7 @@ impl Outcome {
     /// Every outcome.
     pub const ALL: [Self; 3] = [Self::Loaded, Self::Unchanged, Self::Failed];
 
-    /// In one word.
+    /// Returns the name in metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Loaded => "loaded",
@@ -118,19 +118,19 @@ impl fmt::Display for Outcome {
 }
 
 impl Reloads {
-    /// How many reloads ended so.
+    /// Returns the number of reloads with this outcome.
     pub fn count(&self, outcome: Outcome) -> u64 {
         self.by_outcome.get(outcome as usize).map_or(0, |(count, _)| *count)
     }
 
-    /// How long all reloads that ended so took together.
+    /// Returns the total duration of all reloads with this outcome.
     pub fn took(&self, outcome: Outcome) -> Duration {
         self.by_outcome.get(outcome as usize).map_or(Duration::ZERO, |(_, took)| *took)
     }
 }
 
 impl Failure {
-    /// A failure with `count` problems, of which `problems` are the first.
+    /// Creates a failure with `count` problems, which starts with `problems`.
     pub(super) fn new(since: Timestamp, problems: &[String], count: usize) -> Self {
         let cut = |problem: &String| match problem.char_indices().nth(MAX_PROBLEM) {
             Some((end, _)) => format!("{}…", problem.get(..end).unwrap_or_default()),
@@ -147,7 +147,7 @@ impl Status {
         self.with(|report| report.generation > 0)
     }
 
-    /// All that is to be said.
+    /// Returns a copy of the report.
     pub fn report(&self) -> Report {
         self.with(|report| report.clone())
     }
@@ -166,12 +166,12 @@ impl Status {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_none_left_out(count: &usize) -> bool {
     *count == 0
 }
 
-#[expect(clippy::ref_option, reason = "serde asks so")]
+#[expect(clippy::ref_option, reason = "serde passes a reference")]
 fn instant<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
     match instant {
         Some(instant) => serializer.collect_str(instant),
@@ -179,6 +179,6 @@ fn instant<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<
     }
 }
 
-fn written<S: Serializer>(instant: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+fn as_text<S: Serializer>(instant: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(instant)
 }

@@ -1,4 +1,4 @@
-//! One file watcher for the life of a policy. Without one, files are polled.
+//! The file watcher of a policy. If the system provides none, files are polled.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -10,22 +10,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-/// What happened to one of the files.
+/// A change of one of the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Touch {
     /// A process has the file open and writes.
     Writing,
-    /// Any other change: the file may be whole.
+    /// Any other change: the file may be complete.
     Done,
 }
 
-/// Called from another thread.
-pub(super) type Tell = Arc<dyn Fn(Touch) + Send + Sync>;
+/// The handler of changes, which the watcher's thread calls.
+pub(super) type OnTouch = Arc<dyn Fn(Touch) + Send + Sync>;
 
-/// The names that concern a policy, shared with the watcher's thread.
+/// The watched paths of a policy, shared with the watcher's thread.
 type Names = Arc<Mutex<BTreeSet<PathBuf>>>;
 
-/// Watches the folders of a policy's files. Every method succeeds where no watcher can be had: then nothing is reported.
+/// Watches the folders of a policy's files. If the system provides no watcher, every method succeeds and nothing is reported.
 pub(super) struct Watch {
     watcher: Option<RecommendedWatcher>,
     names: Names,
@@ -33,19 +33,19 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// A watch without files, which reports to `tell`; one that reports nothing if the system gives no watcher.
-    pub(super) fn start(tell: Tell) -> Self {
+    /// Starts a watcher without files, which reports to `on_touch`. It reports nothing if the system provides no watcher.
+    pub(super) fn start(on_touch: OnTouch) -> Self {
         let names = Names::default();
-        let watcher = watcher(tell, Arc::clone(&names));
+        let watcher = watcher(on_touch, Arc::clone(&names));
         Self { watcher, names, folders: BTreeSet::new() }
     }
 
-    /// A watch that reports nothing.
+    /// Creates a watcher that reports nothing.
     pub(super) fn none() -> Self {
         Self { watcher: None, names: Names::default(), folders: BTreeSet::new() }
     }
 
-    /// Watches everything that is looked up on the way to each of `paths`, and nothing else.
+    /// Watches every name that is resolved on the way to each of `paths`, and nothing else.
     pub(super) fn cover(&mut self, paths: &[PathBuf]) {
         let Some(watcher) = &mut self.watcher else { return };
         let names: BTreeSet<PathBuf> = paths.iter().flat_map(|path| names_of(path)).collect();
@@ -53,7 +53,7 @@ impl Watch {
         *self.names.lock().unwrap_or_else(PoisonError::into_inner) = names;
         let old = std::mem::replace(&mut self.folders, folders);
         let covered = catch_unwind(AssertUnwindSafe(|| {
-            // Also a folder that stays: another one may have taken its name.
+            // Also a folder in both sets: its name may refer to another one now.
             for folder in &old {
                 let _ = watcher.unwatch(folder);
             }
@@ -64,7 +64,7 @@ impl Watch {
             }
         }));
         if covered.is_err() {
-            // Its thread is gone, and its destructor would panic as well.
+            // The watcher's thread is gone, and its destructor would panic as well.
             std::mem::forget(self.watcher.take());
             tracing::warn!("the file watcher failed: policy files are polled");
         }
@@ -74,33 +74,33 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if let Some(watcher) = self.watcher.take() {
-            // The destructor panics where the watcher's thread is gone.
+            // The destructor panics if the watcher's thread is gone.
             let _ = catch_unwind(AssertUnwindSafe(move || drop(watcher)));
         }
     }
 }
 
-fn watcher(tell: Tell, names: Names) -> Option<RecommendedWatcher> {
+fn watcher(on_touch: OnTouch, names: Names) -> Option<RecommendedWatcher> {
     let handler = move |event: notify::Result<Event>| match event {
-        Ok(event) if event.need_rescan() => tell(Touch::Done),
+        Ok(event) if event.need_rescan() => on_touch(Touch::Done),
         Ok(event) => {
             let is_named = {
                 let names = names.lock().unwrap_or_else(PoisonError::into_inner);
                 event.paths.iter().any(|path| names.contains(path))
             };
             if let Some(touch) = touch(&event).filter(|_| is_named) {
-                tell(touch);
+                on_touch(touch);
             }
         }
-        Err(_) => tell(Touch::Done),
+        Err(_) => on_touch(Touch::Done),
     };
-    // A watcher without its thread panics in every call: first make sure that a thread can be had.
+    // A watcher without its thread panics in every call: first make sure that a thread can be started.
     let thread = std::thread::Builder::new().spawn(|| {}).map(|thread| drop(thread.join()));
     let watcher = thread.map_err(notify::Error::io).and_then(|()| notify::recommended_watcher(handler));
     watcher.inspect_err(|error| tracing::info!(%error, "no file watcher: policy files are polled")).ok()
 }
 
-/// What an event says of a file; `None` where it was only read.
+/// Returns the change that an event reports; `None` if the file was only read.
 fn touch(event: &Event) -> Option<Touch> {
     match event.kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(Touch::Done),
@@ -111,12 +111,12 @@ fn touch(event: &Event) -> Option<Touch> {
     }
 }
 
-/// The names that are looked up on the way to what `path` stands for and may stand for something else tomorrow: every
-/// symbolic link, and the file itself.
+/// Returns the names that are resolved on the way to `path`, each of which may be replaced: every symbolic link, and the
+/// file itself.
 fn names_of(path: &Path) -> Vec<PathBuf> {
-    // As many as the system follows.
+    // The limit of the system.
     const LINKS: usize = 40;
-    let mut found = Vec::new();
+    let mut names = Vec::new();
     let mut here = PathBuf::new();
     let whole = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let mut left: Vec<OsString> = parts(&whole);
@@ -127,18 +127,18 @@ fn names_of(path: &Path) -> Vec<PathBuf> {
         }
         let name = here.join(&part);
         match fs::read_link(&name) {
-            Ok(target) if found.len() < LINKS => {
+            Ok(target) if names.len() < LINKS => {
                 left.extend(parts(&target));
-                found.push(name);
+                names.push(name);
             }
             _ => here = name,
         }
     }
-    found.push(here);
-    found
+    names.push(here);
+    names
 }
 
-/// The parts of a path, the last first.
+/// Returns the parts of a path, the last first.
 fn parts(path: &Path) -> Vec<OsString> {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     parts.rev().map(|part| part.as_os_str().to_owned()).collect()
@@ -152,7 +152,7 @@ mod tests {
     use super::names_of;
 
     #[test]
-    fn every_link_on_the_way_may_change() {
+    fn names_of_a_path_include_every_link() {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(root.join("2026/deep")).unwrap();

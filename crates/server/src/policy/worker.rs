@@ -1,4 +1,4 @@
-//! Threads that wait for a disk in place of the keeper: a file system that hangs must not hold up the start, a reload, or the end.
+//! Threads that wait for a disk instead of the keeper: a file system that hangs must not delay the start, a reload, or the end.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,13 +16,13 @@ use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis_registry::Changes;
 
-/// How long a check of the state directory is waited for at the end.
+/// How long to wait for a check of the state directory at shutdown.
 const LAST_CHECK: Duration = Duration::from_secs(1);
 
-/// What to do with a source.
+/// A task on a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// See whether it has changed.
+    /// Check whether it has changed.
     Look,
     /// Read the few tokens that have changed.
     Changes,
@@ -30,25 +30,25 @@ pub(super) enum Task {
     Read,
 }
 
-/// What became of a task.
+/// The result of a task.
 pub(super) enum Done {
     Looked(bool),
     Changes(Option<Changes>),
     Read(Result<Contents, Vec<String>>),
 }
 
-/// Reads a source, on a thread of its own. Dropped, it ends as soon as it has finished its task.
+/// Reads a source on its own thread. After it is dropped, the thread ends with its current task.
 pub(super) struct Worker {
     tasks: Sender<Task>,
     thread: JoinHandle<()>,
 }
 
 impl Worker {
-    /// Starts a worker; what becomes of each task is sent to `inbox` with the number `worker`.
+    /// Starts a worker, which sends the result of each task to `inbox` with the number `worker`.
     ///
     /// # Errors
     ///
-    /// If the system gives no thread.
+    /// If the system cannot start a thread.
     pub(super) fn start(mut reader: Reader, timing: Timing, worker: u64, inbox: Sender<Message>) -> io::Result<Self> {
         let (tasks, waiting) = channel();
         let run = move || {
@@ -70,25 +70,25 @@ impl Worker {
         Ok(Self { tasks, thread })
     }
 
-    pub(super) fn ask(&self, task: Task) {
-        // Its thread ends only after this does.
+    pub(super) fn submit(&self, task: Task) {
+        // The thread ends only after `self` is dropped.
         let _ = self.tasks.send(task);
     }
 
-    /// Waits until the source is closed. Only for a worker without a task.
+    /// Waits until the source is closed. Call it only on a worker without a task.
     pub(super) fn close(self) {
         drop(self.tasks);
         let _ = self.thread.join();
     }
 }
 
-/// Keeps a state directory, on a thread of its own: opens it, saves policies into it, and reads what was saved.
+/// Owns a state directory on its own thread: opens it, saves policies into it, and reads the saved policy.
 pub(super) struct Saver {
     jobs: Option<Sender<Job>>,
     results: Receiver<Finished>,
-    /// How many results are still to come.
+    /// The number of outstanding results.
     pending: usize,
-    /// Whether the last result was waited for in vain.
+    /// Whether the wait for the last result timed out.
     hangs: bool,
     thread: Option<JoinHandle<()>>,
 }
@@ -99,7 +99,7 @@ enum Job {
     Read,
 }
 
-/// What became of a job.
+/// The result of a job.
 enum Finished {
     Opened(Result<(), StateError>),
     Checked(Result<bool, String>),
@@ -109,11 +109,11 @@ enum Finished {
 }
 
 impl Saver {
-    /// Opens the directory at `path` by `open`, for what `source` holds, and waits for that up to `patience`.
+    /// Starts a saver of the contents of `source` and opens the directory at `path` with `open`, for at most `patience`.
     ///
     /// # Errors
     ///
-    /// If it cannot be opened, or that takes longer, or the system gives no thread.
+    /// If the directory cannot be opened, if that takes longer, or if the system cannot start a thread.
     pub(super) fn start(
         path: &Path,
         source: String,
@@ -121,19 +121,19 @@ impl Saver {
         open: impl FnOnce() -> Result<StateDir, StateError> + Send + 'static,
     ) -> Result<Self, StartError> {
         let (jobs, waiting) = channel();
-        let (tell, results) = channel();
+        let (sender, results) = channel();
         let run = move || {
             let state = match catch_unwind(AssertUnwindSafe(open)) {
                 Ok(Ok(state)) => state,
-                Ok(Err(error)) => return drop(tell.send(Finished::Opened(Err(error)))),
-                Err(_) => return drop(tell.send(Finished::Panicked)),
+                Ok(Err(error)) => return drop(sender.send(Finished::Opened(Err(error)))),
+                Err(_) => return drop(sender.send(Finished::Panicked)),
             };
-            if tell.send(Finished::Opened(Ok(()))).is_err() {
+            if sender.send(Finished::Opened(Ok(()))).is_err() {
                 return;
             }
             for job in waiting {
                 let finished = catch_unwind(AssertUnwindSafe(|| finish(&state, &source, job)));
-                if tell.send(finished.unwrap_or(Finished::Panicked)).is_err() {
+                if sender.send(finished.unwrap_or(Finished::Panicked)).is_err() {
                     return;
                 }
             }
@@ -151,31 +151,31 @@ impl Saver {
         Ok(saver)
     }
 
-    /// Saves `contents`, and waits for that up to `patience`.
+    /// Saves `contents`, for at most `patience`.
     ///
     /// # Errors
     ///
-    /// If they cannot be saved, or that takes longer.
+    /// If they cannot be saved, or if that takes longer.
     pub(super) fn save(&mut self, contents: Arc<Contents>, patience: Duration) -> Result<(), String> {
-        match self.ask(Job::Save(contents), patience)? {
+        match self.request(Job::Save(contents), patience)? {
             Finished::Saved(result) => result,
             _ => Err("internal error: saving panicked".to_owned()),
         }
     }
 
-    /// Reads what was saved, and waits for that up to `patience`.
+    /// Reads the saved policy, for at most `patience`.
     ///
     /// # Errors
     ///
-    /// If it cannot be read, or that takes longer.
+    /// If it cannot be read, or if that takes longer.
     pub(super) fn saved(&mut self, patience: Duration) -> Result<Option<(Contents, Timestamp)>, String> {
-        match self.ask(Job::Read, patience)? {
+        match self.request(Job::Read, patience)? {
             Finished::Read(result) => result,
             _ => Err("internal error: reading the saved policy panicked".to_owned()),
         }
     }
 
-    /// Has the directory checked, without waiting; returns the result of the last check, if it has finished since.
+    /// Requests a check of the directory, without waiting. Returns the result of the last check, if it has finished.
     pub(super) fn check(&mut self) -> Option<Result<bool, String>> {
         let mut checked = None;
         while let Ok(finished) = self.results.try_recv() {
@@ -195,7 +195,7 @@ impl Saver {
         self.pending += usize::from(self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok()));
     }
 
-    fn ask(&mut self, job: Job, patience: Duration) -> Result<Finished, String> {
+    fn request(&mut self, job: Job, patience: Duration) -> Result<Finished, String> {
         // What an earlier, slow attempt saved is older.
         if self.hangs && self.wait(Duration::ZERO).is_none() {
             return Err("the state directory does not answer".to_owned());

@@ -6,12 +6,14 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::Dir;
-use crate::registry::machine::{Answer, CONNECTIONS, NAMES, Op, SOURCES, Shown, Subject, USERS, compare, op};
+use crate::registry::machine::{
+    CONNECTIONS, CommandResult, ListedToken, NAMES, Op, SOURCES, Subject, USERS, compare, op,
+};
 
 struct Binary(Dir);
 
 impl Binary {
-    fn run(&self, args: &[&str]) -> Answer {
+    fn run(&self, args: &[&str]) -> CommandResult {
         let mut command = self.0.command("").arg(args[0]);
         for arg in &args[1..] {
             command = command.arg(arg);
@@ -31,7 +33,7 @@ impl Binary {
 }
 
 impl Subject for Binary {
-    fn run(&mut self, op: &Op) -> Answer {
+    fn run(&mut self, op: &Op) -> CommandResult {
         let grant = |grant: (usize, usize)| format!("{},{}", CONNECTIONS[grant.0], SOURCES[grant.1]);
         let span = |days: Option<u8>| days.map(|days| format!("{days}d"));
         let mut args: Vec<String> = Vec::new();
@@ -92,7 +94,7 @@ impl Subject for Binary {
         Self::run(self, &args.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
-    fn shown(&mut self, user: &str) -> Vec<Shown> {
+    fn shown(&mut self, user: &str) -> Vec<ListedToken> {
         let list = self.0.command("credentials list tokens --format json --db sqlite:registry.db --user").arg(user);
         let list: Vec<Value> = serde_json::from_str(&list.stdout(0)).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
