@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::secret;
+use portcullis::base;
 use portcullis_document::load::Diagnostic;
 
 /// Why the registry did not do what was asked. Nothing was changed. No message repeats a secret.
@@ -61,25 +62,12 @@ pub(super) fn storage(message: impl Into<String>, help: impl Into<String>) -> Re
     RegistryError::Storage(advice(message, help))
 }
 
-/// `text` in backticks on one line, cut off where it is long, masked where it holds a secret of ours.
+/// Returns `text` as [`base::quoted`] does, or `pcl_…` if it contains a secret of ours.
 pub(super) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 80;
-    if secret::is_held_by(text) {
-        return "`pcl_…`".to_owned();
-    }
-    let mut shown = String::from("`");
-    let mut characters = text.chars();
-    for character in characters.by_ref().take(LONGEST) {
-        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
-    }
-    shown.push_str(if characters.next().is_some() { "…`" } else { "`" });
-    shown
+    if secret::is_held_by(text) { "`pcl_…`".to_owned() } else { base::quoted(text) }
 }
 
-/// `did you mean …? ` with the known name that was probably meant, or nothing.
+/// Returns `did you mean …? ` with the known name that was probably meant, or nothing.
 pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
-    const ALIKE: f64 = 0.8;
-    let alike = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
-    let nearest = alike.filter(|(likeness, _)| *likeness > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
-    nearest.map_or_else(String::new, |(_, known)| format!("did you mean {}? ", quoted(known)))
+    base::nearest(name, known).map_or_else(String::new, |known| format!("did you mean {}? ", quoted(known)))
 }

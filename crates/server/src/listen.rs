@@ -20,6 +20,7 @@ use super::Limits;
 use super::connection::{Connection, Serving, Times};
 use super::gate::Gate;
 use super::socket::{self, BoundPath};
+use portcullis::base::quoted;
 
 /// Where to listen: an address such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`.
 ///
@@ -40,7 +41,7 @@ pub enum Address {
 
 /// Text that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not an address: expected one such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`", .0.escape_debug())]
+#[error("{} is not an address: expected one such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`", quoted(.0))]
 pub struct AddressError(String);
 
 impl FromStr for Address {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::words::quoted;
+use portcullis::base::quoted;
 use portcullis::model::SourceError;
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
 use portcullis::pattern::PatternError;

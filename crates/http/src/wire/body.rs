@@ -7,10 +7,10 @@ use serde::de::{Error, MapAccess};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, nearest, quoted};
 use portcullis::decision::Source;
 use portcullis::model::Operation;
-use portcullis_document::definition::{Element, LONGEST_NAME, Lenient, Name, Shown, Text, nearest};
+use portcullis_document::definition::{Element, Lenient, Name, Text};
 
 pub(super) const KEYS: [&str; 11] =
     ["id", "token", "api", "operation", "connection", "resource", "query", "named_source", "sources", "referer", "now"];
@@ -169,9 +169,8 @@ pub(super) fn text<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Text<
 }
 
 fn operation<E: Error>(name: &str) -> Result<Operation, E> {
-    Operation::from_name(name).ok_or_else(|| {
-        E::custom(format_args!("`operation`: expected `query` or `model`, found `{}`", Shown(name, LONGEST_NAME)))
-    })
+    Operation::from_name(name)
+        .ok_or_else(|| E::custom(format_args!("`operation`: expected `query` or `model`, found {}", quoted(name))))
 }
 
 pub(super) fn instant<E: Error>(text: &str) -> Result<Timestamp, E> {
@@ -190,9 +189,9 @@ fn twice<E: Error>(key: &str) -> E {
 }
 
 pub(super) fn unknown<E: Error>(key: &str, known: &[&'static str]) -> E {
-    let shown = Shown(key, LONGEST_NAME);
-    match nearest(key, known) {
-        Some(nearest) => E::custom(format_args!("unknown key `{shown}`, did you mean `{nearest}`?")),
-        None => E::custom(format_args!("unknown key `{shown}`, expected one of `{}`", known.join("`, `"))),
+    let shown = quoted(key);
+    match nearest(key, known.iter().copied()) {
+        Some(nearest) => E::custom(format_args!("unknown key {shown}, did you mean `{nearest}`?")),
+        None => E::custom(format_args!("unknown key {shown}, expected one of `{}`", known.join("`, `"))),
     }
 }
