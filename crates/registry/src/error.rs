@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::secret;
-use portcullis::base;
 use portcullis_document::load::Diagnostic;
 
 /// Why the registry did not do what was asked. Nothing was changed. No message repeats a secret.
@@ -60,14 +58,4 @@ pub(super) fn refused(message: impl Into<String>, help: impl Into<String>) -> Re
 
 pub(super) fn storage(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
     RegistryError::Storage(advice(message, help))
-}
-
-/// Returns `text` as [`base::quoted`] does, or `pcl_…` if it contains a secret of ours.
-pub(super) fn quoted(text: &str) -> String {
-    if secret::is_held_by(text) { "`pcl_…`".to_owned() } else { base::quoted(text) }
-}
-
-/// Returns `did you mean …? ` with the known name that was probably meant, or nothing.
-pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
-    base::nearest(name, known).map_or_else(String::new, |known| format!("did you mean {}? ", quoted(known)))
 }

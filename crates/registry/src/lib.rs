@@ -45,6 +45,7 @@ mod sqlite;
 mod storage;
 mod tokens;
 mod transfer;
+mod words;
 
 use serde::Serialize;
 
@@ -57,11 +58,12 @@ pub use named_sources::NamedSourceEdit;
 pub use tokens::{Created, NewToken, Rotated, TokenEdit};
 pub use transfer::Imported;
 
-use error::{invalid, quoted};
+use error::invalid;
 use portcullis::base::Timestamp;
 use record::TrailEntry;
 use sqlite::SqliteStorage;
 use storage::{Records, Storage};
+use words::quoted;
 
 /// A registry that is open. Several processes may have the same one open: readers see what was last committed, writers wait
 /// for each other.

@@ -1,9 +1,10 @@
 //! Named sources: everybody's. A grant of one needs it to be there.
 
 use super::connections::{find as find_connection, named};
-use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
+use super::error::{RegistryError, Result, invalid, refused};
 use super::record::{NamedSource, Token};
 use super::storage::{Records, Which};
+use super::words::{did_you_mean, quoted};
 use super::{Actor, Registry, Subject};
 use portcullis::model::GrantKind;
 use portcullis::query::{MAX_QUERY_BYTES, Query};

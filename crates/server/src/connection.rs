@@ -3,25 +3,10 @@
 //! The hot path only sets marks. Time is counted in ticks of the connection's own task, so that no request reads a clock or
 //! arms a timer.
 
-use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
-
-use super::gate::{Budget, Gate, OpenConnection};
-use super::watched::Watched;
+use super::gate::{Budget, Cause, OpenConnection};
 
 /// The state of a connection.
 #[derive(Debug)]
@@ -46,7 +31,7 @@ pub(super) struct Connection {
 const NEVER: u32 = u32::MAX;
 
 /// Ticks in the time that a request and its answer have.
-const TICKS: u32 = 4;
+pub(super) const TICKS: u32 = 4;
 
 /// In this many ticks the whole time has passed for certain.
 const TOO_OLD: u32 = TICKS + 1;
@@ -54,50 +39,9 @@ const TOO_OLD: u32 = TICKS + 1;
 /// More than [`TOO_OLD`]: no answer is older.
 const SLOTS: usize = 8;
 
-/// Why a connection is closed although its client has not closed it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// There was no request.
-    Idle,
-    /// A request did not arrive.
-    Incomplete,
-    /// An answer was not read.
-    Unread,
-}
-
-impl Cause {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Incomplete => "request_incomplete",
-            Self::Unread => "answer_unread",
-        }
-    }
-}
-
-/// The time that connections have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    /// For the headers of a request; and for reading an answer.
-    pub(super) request: Duration,
-    /// Between requests.
-    pub(super) idle: Duration,
-}
-
-/// What every connection of a listener is served with.
-#[derive(Clone)]
-pub(super) struct Serving {
-    pub(super) http: Builder<TokioExecutor>,
-    pub(super) router: Router,
-    pub(super) gate: Gate,
-    pub(super) times: Times,
-    pub(super) stop: watch::Receiver<bool>,
-    /// Dropped when the connection ends.
-    pub(super) _open: mpsc::Sender<Infallible>,
-}
-
 impl Connection {
-    pub(super) fn new(open: OpenConnection, bytes: usize) -> Arc<Self> {
+    pub(super) fn new(open: OpenConnection) -> Arc<Self> {
+        let bytes = open.gate().limits().connection_buffered_bytes;
         Arc::new(Self {
             tick: AtomicU32::new(0),
             incomplete_since: AtomicU32::new(NEVER),
@@ -167,7 +111,7 @@ impl Connection {
     }
 
     /// The next tick; whether the client has had too much time.
-    fn next_tick(&self) -> Option<Cause> {
+    pub(super) fn next_tick(&self) -> Option<Cause> {
         let now = self.tick.load(Relaxed).wrapping_add(1) % NEVER;
         self.tick.store(now, Relaxed);
         let age = |since: &AtomicU32| match since.load(Relaxed) {
@@ -189,7 +133,7 @@ impl Connection {
     }
 
     /// Whether there was no request since the last look.
-    fn is_unused(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         !self.used.swap(false, Relaxed) && self.active.load(Relaxed) == 0
     }
 }
@@ -252,69 +196,4 @@ impl Drop for Waiting {
         }
         connection.give_back(self.bytes);
     }
-}
-
-impl Serving {
-    /// Answers the requests that come by `stream`, until the client or the server ends the connection.
-    pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        mut self,
-        stream: S,
-        connection: Arc<Connection>,
-    ) {
-        let (gate, router) = (self.gate.clone(), TowerToHyperService::new(self.router));
-        let served = Arc::clone(&connection);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (gate, router, connection) = (gate.clone(), router.clone(), Arc::clone(&served));
-            async move { Ok::<_, Infallible>(gate.pass(&connection, request, router).await) }
-        });
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
-        let mut exchange = pin!(self.http.serve_connection(stream, service));
-        let mut ticks = ticks(self.times.request / TICKS);
-        let mut looks = ticks_of_idle(self.times.idle);
-        let (mut unused, mut is_ending) = (0, false);
-        let cause = loop {
-            tokio::select! {
-                ended = exchange.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!("a connection ended: {error}");
-                    }
-                    return;
-                }
-                _ = self.stop.wait_for(|stop| *stop), if !is_ending => {
-                    is_ending = true;
-                    exchange.as_mut().graceful_shutdown();
-                }
-                _ = ticks.tick() => if let Some(cause) = connection.next_tick() {
-                    break cause;
-                },
-                _ = looks.tick() => {
-                    unused = if connection.is_unused() { unused + 1 } else { 0 };
-                    match unused {
-                        0 | 1 => {}
-                        2 if !is_ending => {
-                            // A client that is just asking learns by this that it has to ask on another connection.
-                            is_ending = true;
-                            self.gate.closed(Cause::Idle);
-                            exchange.as_mut().graceful_shutdown();
-                        }
-                        // It does not even say goodbye.
-                        _ => return,
-                    }
-                }
-            }
-        };
-        self.gate.closed(cause);
-        tracing::debug!("a connection is closed: {}", cause.as_str());
-    }
-}
-
-fn ticks_of_idle(idle: Duration) -> tokio::time::Interval {
-    ticks(idle / 2)
-}
-
-fn ticks(period: Duration) -> tokio::time::Interval {
-    let mut ticks = interval(period.clamp(Duration::from_millis(1), Duration::from_hours(1)));
-    // After a pause of the whole process nobody is too late.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

@@ -17,7 +17,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::Limits;
-use super::connection::{Connection, Serving, Times};
+use super::connection::Connection;
+use super::exchange::{Serving, Times};
 use super::gate::Gate;
 use super::socket::{self, BoundPath};
 use portcullis::base::quoted;
@@ -137,10 +138,11 @@ impl Listener {
             if std::mem::take(&mut is_failing) {
                 tracing::info!("connections are accepted on {} again", self.address);
             }
-            let Some(connection) = gate.connect() else {
+            let Some(open) = gate.connect() else {
                 tokio::spawn(stream.refuse(self.tls.is_none()));
                 continue;
             };
+            let connection = Connection::new(open);
             match stream {
                 Stream::Tcp(stream) => {
                     // Answers are small and somebody waits for each.

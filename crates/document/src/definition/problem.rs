@@ -8,7 +8,6 @@ use smallvec::SmallVec;
 use super::field::{Element, Field, Kind, Lenient, Secret, Text};
 use super::locate::Target;
 use super::syntax::SyntaxError;
-use super::tokens::{Forgotten, Tokens};
 use portcullis::base::{Escaped, Place, Step, nearest, quoted};
 
 /// Longer paths are cut off in messages.
@@ -281,8 +280,7 @@ macro_rules! flat {
     };
 }
 
-// Of tokens each is asked by itself.
-flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64, Tokens<'_>, Forgotten);
+flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64);
 
 impl<'t, T: Report + Lenient<'t>> Report for Field<T> {
     fn report(&self, at: &Trail<'_>, problems: &mut Problems) {

@@ -11,7 +11,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
 use sqlx::{ConnectOptions, Connection as _};
 
 use super::{is_busy, number};
-use crate::error::{Result, quoted, storage};
+use crate::error::{Result, storage};
+use crate::words::quoted;
 
 /// How long files that another process is just making or removing are waited for.
 const SETTLE: Duration = Duration::from_secs(2);

@@ -1,56 +1,20 @@
 //! A policy that is live: the handle to the thread that keeps it so.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::files::Timing;
 use super::keeper::Keeper;
+use super::message::Message;
+use super::options::LiveOptions;
 use super::source::Source;
 use super::state::{StateDir, StateError};
 use super::status::{Outcome, Status};
-use super::watch::Touch;
-use super::worker::Done;
 use portcullis::authorizer::Authorizer;
-use portcullis::snapshot::Options;
-
-/// The maximum size of a policy's files, unless said otherwise: 256 MiB, about 1,000,000 tokens compiled.
-pub const MAX_BYTES: u64 = 256 << 20;
 
 /// How long the end of a reload that has begun is waited for.
 const CLOSING: Duration = Duration::from_secs(5);
-
-/// How a policy is kept live.
-#[derive(Debug, Clone)]
-pub struct LiveOptions {
-    /// Whether tokens with errors are left out instead of refusing the policy.
-    pub skip_invalid: bool,
-    /// Whether a policy that allows what the active one denies is refused, as one that cannot be read is.
-    pub only_narrow: bool,
-    /// How to compile.
-    pub compile: Options,
-    /// Where the last good policy is kept; nowhere unless said.
-    pub state_dir: Option<PathBuf>,
-    /// The maximum size of all files of the policy together, in bytes. Larger files are not read.
-    pub max_bytes: u64,
-    /// How long to wait for what.
-    pub timing: Timing,
-}
-
-impl Default for LiveOptions {
-    fn default() -> Self {
-        Self {
-            skip_invalid: false,
-            only_narrow: false,
-            compile: Options::default(),
-            state_dir: None,
-            max_bytes: MAX_BYTES,
-            timing: Timing::default(),
-        }
-    }
-}
 
 /// Why a policy cannot be kept live at all.
 #[derive(Debug, thiserror::Error)]
@@ -71,19 +35,10 @@ pub struct LivePolicy {
     thread: Option<JoinHandle<()>>,
 }
 
-pub(super) enum Message {
-    Touched(Touch),
-    /// The worker of this number has finished its task.
-    Done(u64, Done),
-    /// Reload, changed or not, and tell how that ended.
-    Reload(Option<Sender<Outcome>>),
-    Stop,
-}
-
 impl LivePolicy {
     /// Reads `source` into `authorizer`, and goes on to do so whenever it changes. Returns once it was read for the first
     /// time: then the policy is active, or what was saved of it, or, if neither can be read, none. A source that does not
-    /// answer is waited for [`Timing::stall`].
+    /// answer is waited for [`Timing::stall`](super::Timing::stall).
     ///
     /// # Errors
     ///
@@ -111,7 +66,7 @@ impl LivePolicy {
         let _ = self.inbox.send(Message::Reload(None));
     }
 
-    /// As [`LivePolicy::reload`], and waits until that is done. A reload that takes longer than [`Timing::stall`] has failed.
+    /// As [`LivePolicy::reload`], and waits until that is done. A reload that takes longer than [`Timing::stall`](super::Timing::stall) has failed.
     pub fn reload_now(&self) -> Outcome {
         let (done, outcome) = channel();
         let _ = self.inbox.send(Message::Reload(Some(done)));

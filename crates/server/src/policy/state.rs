@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::source::Contents;
+use super::contents::Contents;
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 use portcullis_document::load::Input;

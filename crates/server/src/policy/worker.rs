@@ -7,12 +7,12 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::contents::Contents;
 use super::files::Timing;
-use super::live::Message;
-use super::source::{Contents, Reader};
+use super::message::{Done, Message};
+use super::source::Reader;
 use super::state::StateDir;
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis_registry::Changes;
 
 /// What to do with a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,13 +23,6 @@ pub(super) enum Task {
     Changes,
     /// Read all of it.
     Read,
-}
-
-/// What became of a task.
-pub(super) enum Done {
-    Looked(bool),
-    Changes(Option<Changes>),
-    Read(Result<Contents, Vec<String>>),
 }
 
 /// Reads a source, on a thread of its own. Dropped, it ends as soon as it has finished its task.
