@@ -57,11 +57,12 @@ struct Examples {
 struct Example<'a> {
     #[serde(serialize_with = "as_line")]
     request: Line<'a>,
-    shadow: Answer<'a>,
+    shadow: ShadowDecision<'a>,
 }
 
+/// The decision of the shadow policy. A format of its own: it has the generation, the key `token_id` and no status.
 #[derive(Serialize)]
-struct Answer<'a> {
+struct ShadowDecision<'a> {
     generation: u64,
     decision: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -167,7 +168,7 @@ impl Shadow {
         if examples.generation == generation && examples.list.len() < self.examples.min(0xffff) {
             let example = Example {
                 request: Line { decided, queries: self.queries, sample: None },
-                shadow: Answer::new(shadow, generation),
+                shadow: ShadowDecision::new(shadow, generation),
             };
             examples.list.extend(to_raw_value(&example).ok());
             kind.kept.store(generation << 16 | examples.list.len() as u64, Ordering::Relaxed);
@@ -209,7 +210,7 @@ impl Kind {
     }
 }
 
-impl<'a> Answer<'a> {
+impl<'a> ShadowDecision<'a> {
     fn new(decision: &'a Decision<'_>, generation: u64) -> Self {
         match decision {
             Decision::Allow(allow) => Self {

@@ -14,39 +14,7 @@ use crate::decided::Ids;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::decision::Source;
 use portcullis::explain::explain as told_why;
-use portcullis_http::answer::{Outcome, Verdict};
-use portcullis_http::wire::WireRequest;
-
-/// One answer, as `portcullis check` writes it.
-#[derive(Serialize)]
-struct Answer<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a RawValue>,
-    decision: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grants: Option<&'a [u32]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-}
-
-impl<'a> Answer<'a> {
-    fn new(id: Option<&'a RawValue>, verdict: &'a Verdict) -> Self {
-        let none = Self { id, decision: "deny", token: None, grants: None, reason: None, status: None };
-        match &verdict.outcome {
-            Outcome::Deny { reason, .. } => Self { reason: Some(reason.code()), status: Some(reason.status()), ..none },
-            Outcome::Allow { grants } => {
-                Self { decision: "allow", token: verdict.token_id.as_deref(), grants: Some(grants), ..none }
-            }
-            Outcome::Pass => Self { decision: "allow", ..none },
-            // Neither is asked for here: only HTTP requests pass or are preflights.
-            Outcome::Preflight => none,
-        }
-    }
-}
+use portcullis_http::wire::{WireDecision, WireRequest};
 
 /// What stands in the place of an answer to what is no request.
 #[derive(Serialize)]
@@ -104,7 +72,7 @@ fn one(shared: &Shared, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let own = own.map(|id| id.trim_matches('"'));
     let ids = Ids { request: ids.request.or(own), ..ids };
     let verdict = shared.authority.decide(&request.with(&sources), ids, request.now());
-    Ok(written(&Answer::new(request.id(), &verdict)))
+    Ok(written(&WireDecision::of_verdict(request.id(), &verdict)))
 }
 
 fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {
