@@ -7,6 +7,8 @@ use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
 use jiff::fmt::temporal::Pieces;
 
+use super::quoted;
+
 const UNIX_EPOCH: DateTime = jiff::civil::datetime(1970, 1, 1, 0, 0, 0, 0);
 
 /// An instant in UTC, to the nanosecond.
@@ -30,8 +32,8 @@ pub struct Timestamp {
 /// Text that is neither an RFC 3339 instant nor an ISO date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{}` is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`",
-    found.escape_debug()
+    "{} is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`",
+    quoted(found)
 )]
 pub struct InstantError {
     found: Box<str>,

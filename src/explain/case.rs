@@ -1,12 +1,10 @@
 //! The decision being explained, and what several parts of an explanation ask about it.
 
-use crate::base::Timestamp;
+use crate::base::{Timestamp, quoted};
 use crate::decision::{Credential, Decision, Reason, Request, Source, Target, api};
 use crate::model::{Connection, GrantKind, GrantKinds};
 use crate::name::{Dialect, NameBuffer, Written};
 use crate::snapshot::{Block, Compiled, Row};
-
-use super::words::quoted;
 
 /// A secret shorter than this may stand in a text by chance.
 const REDACTED_FROM: usize = 8;

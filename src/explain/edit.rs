@@ -1,4 +1,7 @@
-//! By how little two texts differ.
+//! The number of edits between two texts, and which edit it is.
+//!
+//! [`base::nearest`](crate::base::nearest) serves suggestions among a few known names: a similarity is enough there.
+//! Here the edit itself is reported, texts run to kilobytes, and all comparisons of one explanation share a budget.
 
 /// How many edits tell two texts apart, and which if it is one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

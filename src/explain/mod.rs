@@ -114,7 +114,7 @@ impl fmt::Display for Explanation {
             Verdict::Deny(reason) => write!(f, "deny: {reason} ({})", reason.status())?,
         }
         if let Some(token) = &self.token {
-            write!(f, ", token {}", words::quoted(token))?;
+            write!(f, ", token {}", crate::base::quoted(token))?;
         }
         for check in &self.checks {
             write!(f, "\n  {check}")?;

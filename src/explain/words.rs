@@ -4,33 +4,8 @@ use crate::base::Timestamp;
 use crate::model::{GrantKind, GrantKinds};
 use crate::name::{Dialect, Fold};
 
-/// How many characters of a text a sentence repeats.
-const EXCERPT: usize = 120;
 /// How many items a sentence lists.
 const LISTED: usize = 8;
-
-/// `text` in backticks, on one line, shortened.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::from("`");
-    for (at, character) in text.chars().enumerate() {
-        if at == EXCERPT {
-            quoted.push('…');
-            break;
-        }
-        if character.is_control() || is_invisible(character) {
-            quoted.extend(character.escape_default());
-        } else {
-            quoted.push(character);
-        }
-    }
-    quoted.push('`');
-    quoted
-}
-
-/// Line separators, and what changes the direction of the text around it or cannot be seen.
-fn is_invisible(character: char) -> bool {
-    matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
-}
 
 /// `items`, separated by commas, the last by `and`; of many, the first few.
 pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::scan::{NameBuffer, NameError, Role, Scanned, Starts, scan};
+use super::look::Starts;
+use super::scan::{NameBuffer, NameError, Role, Scanned, scan};
 use super::{Dialect, STAR};
 
 /// A resource name, read once and kept.

@@ -2,7 +2,11 @@
 
 use wide::u8x16;
 
-use super::scan::Starts;
+use super::MAX_SEGMENTS;
+
+/// Where segments begin, and behind the last one where the next would.
+// INVARIANT: the first begins at zero.
+pub(super) type Starts = [u16; MAX_SEGMENTS + 1];
 
 /// What a text holds.
 #[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
@@ -184,7 +188,7 @@ mod tests {
         fn segments_are_found_wherever_they_end(text in "[a.]{0,80}|(a{0,90}[.]){0,20}a?") {
             let (found, ends) = look_at(text.as_bytes());
             let expected: Vec<usize> = text.match_indices('.').map(|(at, _)| at).chain([text.len()]).collect();
-            if expected.len() <= crate::name::MAX_SEGMENTS {
+            if expected.len() <= MAX_SEGMENTS {
                 prop_assert_eq!(ends, expected);
                 prop_assert_eq!(found.full, text.split('.').all(|segment| !segment.is_empty()));
             } else {

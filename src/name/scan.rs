@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::dialect::Fold;
-use super::look::look;
+use super::look::{Starts, look};
 use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
 
 /// Room for one canonical name, on the stack: a name never outgrows it (N2.4), so reading one never allocates.
@@ -14,10 +14,6 @@ pub struct NameBuffer {
 }
 
 type Text = SmallVec<[u8; MAX_NAME_BYTES]>;
-
-/// Where segments begin, and behind the last one where the next would.
-// INVARIANT: the first begins at zero.
-pub(super) type Starts = [u16; MAX_SEGMENTS + 1];
 
 impl NameBuffer {
     /// An empty one.

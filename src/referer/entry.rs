@@ -7,7 +7,7 @@ use std::str::FromStr;
 use url::{ParseError, Position, Url};
 
 use super::header::Referer;
-use super::url::{Scheme, has_user_info};
+use super::url::{Origin, Scheme, has_user_info};
 
 /// A URL that a token may be used from, in canonical form.
 ///
@@ -68,16 +68,6 @@ pub(super) enum Reach {
     Site,
     Prefix,
     Exact,
-}
-
-/// What decides whether an entry applies at all; the first part of the order of entries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Origin<'e> {
-    /// Whether `host` stands for the hosts below it (N7.5).
-    pub(super) wildcard: bool,
-    pub(super) host: &'e str,
-    pub(super) scheme: Scheme,
-    pub(super) port: Option<u16>,
 }
 
 /// Text that is not an entry of a token's referers.

@@ -2,8 +2,7 @@
 
 use url::{Position, Url};
 
-use super::entry::Origin;
-use super::url::{Scheme, has_user_info};
+use super::url::{Origin, Scheme, has_user_info};
 
 /// A Referer header, read by the WHATWG URL rules, without its fragment (N7.6).
 ///

@@ -9,8 +9,9 @@
 //! entry      scheme, wildcard, reach, none; port plus one; host and tail, each from and to; the text's length; the text
 //! ```
 
-use super::entry::{Entry, Origin, Parts, Reach, View};
+use super::entry::{Entry, Parts, Reach, View};
 use super::header::Referer;
+use super::url::Origin;
 use super::url::Scheme;
 use crate::base::begins_with;
 

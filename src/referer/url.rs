@@ -13,6 +13,16 @@ pub enum Scheme {
     Https,
 }
 
+/// What decides whether an entry applies at all; the first part of the order of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Origin<'e> {
+    /// Whether `host` stands for the hosts below it (N7.5).
+    pub(super) wildcard: bool,
+    pub(super) host: &'e str,
+    pub(super) scheme: Scheme,
+    pub(super) port: Option<u16>,
+}
+
 impl Scheme {
     /// The scheme of a parsed URL; `None` for any other.
     pub(super) fn of(url: &Url) -> Option<Self> {

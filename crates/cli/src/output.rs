@@ -7,6 +7,7 @@ use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 
 use clap::ValueEnum;
+use portcullis::base::is_unsafe;
 
 pub(crate) use inputs::Inputs;
 pub(crate) use target::Target;
@@ -125,13 +126,7 @@ impl Write for Stdout {
 
 /// `text` with a space for each character that would move the cursor, turn the text around, or do worse to a terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.replace(is_unprintable, " ")
-}
-
-/// Whether the character is not to reach a terminal.
-pub(crate) fn is_unprintable(character: char) -> bool {
-    let turns = matches!(character, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
-    turns || character.is_control()
+    text.replace(is_unsafe, " ")
 }
 
 /// A count with its thousands apart: `1,234,567`.

@@ -11,7 +11,7 @@ use portcullis::decision::{Decision, decide};
 use portcullis::model::SecretDigest;
 use portcullis::snapshot::Snapshot;
 use portcullis_http::gateway::{Access, Body, HttpRequest, Reader, Reading};
-use portcullis_http::wire::{Answer, ErrorAnswer};
+use portcullis_http::wire::{ErrorLine, WireDecision};
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -199,7 +199,7 @@ impl Answerer for Recorded {
             Err(why) => {
                 tally.not_understood += 1;
                 let decision = Decision::Deny(why.reason());
-                let answer = self.snapshot.as_ref().map(|_| Answer::new(None, &decision));
+                let answer = self.snapshot.as_ref().map(|_| WireDecision::new(None, &decision));
                 write_line(&NotUnderstood { id, why: why.to_string(), answer }, out);
             }
         }
@@ -207,7 +207,7 @@ impl Answerer for Recorded {
 
     fn error(&self, line: u64, error: &str, out: &mut Vec<u8>, tally: &mut Tally) {
         tally.errors += 1;
-        write_line(&ErrorAnswer { line, error }, out);
+        write_line(&ErrorLine { line, error }, out);
     }
 
     fn add(total: &mut Tally, more: &Tally) {
@@ -230,12 +230,12 @@ impl Recorded {
         let told = AccessJson {
             id,
             token,
-            api: access.api,
+            api: &access.api,
             operation: access.operation.as_str(),
             connection: &access.connection,
             sources: access.sources.iter().map(|(kind, text)| SourceJson { kind: kind.as_str(), text }).collect(),
             referer: access.referer.as_deref(),
-            answer: decision.as_ref().map(|decision| Answer::new(None, decision)),
+            answer: decision.as_ref().map(|decision| WireDecision::new(None, decision)),
         };
         write_line(&told, out);
     }
@@ -253,7 +253,7 @@ struct AccessJson<'a> {
     sources: Vec<SourceJson<'a>>,
     referer: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Answer<'a>>,
+    answer: Option<WireDecision<'a>>,
 }
 
 /// A source by its kind: `{"resource": "a.b.c"}`.
@@ -276,7 +276,7 @@ struct NotUnderstood<'a> {
     #[serde(rename = "not_understood")]
     why: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    answer: Option<Answer<'a>>,
+    answer: Option<WireDecision<'a>>,
 }
 
 /// A request about which tokens do not decide.

@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, is_unsafe};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::output::{Painted, counted, is_unprintable};
+use super::output::{Painted, counted};
 
 /// What stands between two columns.
 const GAP: usize = 2;
@@ -95,7 +95,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 fn one_line(text: &str) -> String {
-    text.split(is_unprintable).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
+    text.split(is_unsafe).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// How far `at` is from `now`: `in 6 days`, `3 hours ago`.

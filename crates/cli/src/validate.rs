@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::Escaped;
 use portcullis_document::load::{
     Count, Diagnostic, Input, LoadOptions, Loaded, MAX_PROBLEMS, Severity, Unreadable, load,
 };
@@ -138,7 +139,7 @@ impl Report<'_> {
                     if valid { Painted::green(self.paint, "valid") } else { Painted::red(self.paint, "invalid") };
                 let errors = total_shown(errors, "error", count(diagnostics, Severity::Error));
                 let warnings = total_shown(warnings, "warning", count(diagnostics, Severity::Warning));
-                write!(self.out, "{}: {verdict}, {errors}, {warnings}", input.name().escape_debug())?;
+                write!(self.out, "{}: {verdict}, {errors}, {warnings}", Escaped::whole(input.name()))?;
                 match loaded.skipped {
                     0 => writeln!(self.out)?,
                     skipped => writeln!(self.out, ", {} left out", counted(skipped as u64, "token"))?,

@@ -3,14 +3,14 @@
 use super::compare::{Gain, Side, first_widening};
 use super::witness::Unconfirmed;
 use portcullis::authorizer::{Authorizer, Swapped};
-use portcullis::base::Timestamp;
+use portcullis::base::{Escaped, Timestamp};
 use portcullis::snapshot::{RestoreError, Snapshot};
 
 /// Why a snapshot is not activated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotNarrower {
     /// It allows more.
-    #[error("wider than the active policy: token `{}` gains {}; {}", .token.escape_debug(), .gain.gained, shown(.gain))]
+    #[error("wider than the active policy: token `{}` gains {}; {}", Escaped::whole(.token), .gain.gained, shown(.gain))]
     Wider {
         /// The token that may do more.
         token: String,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use portcullis::base::Timestamp;
+use portcullis::base::{Escaped, Timestamp};
 use portcullis::decision::{Decision, Request, Source, decide};
 use portcullis::model::{Operation, SecretDigest};
 use portcullis::snapshot::Snapshot;
@@ -102,16 +102,16 @@ impl Witness {
 /// `token `a`, api `maps`, resource `db.t` on `dw`, referer `https://…`, at 2026-11-24T00:00:00Z`.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "token `{}`, api `{}`", self.token.escape_debug(), self.api.escape_debug())?;
+        write!(f, "token `{}`, api `{}`", Escaped::whole(&self.token), Escaped::whole(&self.api))?;
         if self.operation == Operation::Model {
             write!(f, " ({})", self.operation.as_str())?;
         }
         if let Some((kind, text)) = self.asked.parts() {
             let kind = kind.replace('_', " ");
-            write!(f, ", {kind} `{}` on `{}`", text.escape_debug(), self.connection.escape_debug())?;
+            write!(f, ", {kind} `{}` on `{}`", Escaped::whole(text), Escaped::whole(&self.connection))?;
         }
         if let Some(referer) = &self.referer {
-            write!(f, ", referer `{}`", referer.escape_debug())?;
+            write!(f, ", referer `{}`", Escaped::whole(referer))?;
         }
         write!(f, ", at {}", self.at)
     }

@@ -7,6 +7,7 @@
 //! - [`tower`]: the layer for axum and hyper gateways.
 #![forbid(unsafe_code)]
 
+mod access;
 pub mod answer;
 pub mod gateway;
 pub mod tower;

@@ -3,10 +3,11 @@
 use url::{Host, Url};
 
 use super::definition::unique;
-use super::error::{Result, did_you_mean, invalid, quoted, refused};
+use super::error::{Result, invalid, refused};
 use super::record::{Client, ClientKind, Urls};
 use super::storage::Records;
 use super::tokens::{by_id, explicit};
+use super::words::{did_you_mean, quoted};
 use super::{Actor, Registry, Subject, check_text};
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 

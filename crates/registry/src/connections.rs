@@ -1,9 +1,10 @@
 //! Connections, which all users share.
 
 use super::definition::{Draft, settle};
-use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
+use super::error::{RegistryError, Result, invalid, refused};
 use super::record::{Connection, Grant, Token};
 use super::storage::{Records, TokenFilter};
+use super::words::{did_you_mean, quoted};
 use super::{Actor, Registry, Subject, check_text};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
 use portcullis::name::Dialect;

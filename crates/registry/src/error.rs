@@ -3,7 +3,7 @@
 use std::fmt;
 
 use portcullis_document::load::Diagnostic;
-use portcullis_secret::{self as secret, RandomnessError};
+use portcullis_secret::RandomnessError;
 
 /// Why the registry rejected an operation. The registry is unchanged. No message contains a secret.
 #[derive(Debug, thiserror::Error)]
@@ -65,27 +65,4 @@ pub(super) fn refused(message: impl Into<String>, help: impl Into<String>) -> Re
 
 pub(super) fn storage(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
     RegistryError::Storage(advice(message, help))
-}
-
-/// Quotes `text` in backticks on one line. Cuts long text, and masks text that holds a secret minted here.
-pub(super) fn quoted(text: &str) -> String {
-    const LONGEST: usize = 80;
-    if secret::contains_secret(text) {
-        return "`pcl_…`".to_owned();
-    }
-    let mut shown = String::from("`");
-    let mut characters = text.chars();
-    for character in characters.by_ref().take(LONGEST) {
-        if character.is_control() { shown.extend(character.escape_default()) } else { shown.push(character) }
-    }
-    shown.push_str(if characters.next().is_some() { "…`" } else { "`" });
-    shown
-}
-
-/// Returns `did you mean …? ` with the nearest known name, or an empty text.
-pub(super) fn did_you_mean<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> String {
-    const ALIKE: f64 = 0.8;
-    let alike = known.into_iter().map(|known| (strsim::jaro_winkler(name, known), known));
-    let nearest = alike.filter(|(likeness, _)| *likeness > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b));
-    nearest.map_or_else(String::new, |(_, known)| format!("did you mean {}? ", quoted(known)))
 }

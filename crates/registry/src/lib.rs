@@ -44,6 +44,7 @@ mod sqlite;
 mod storage;
 mod tokens;
 mod transfer;
+mod words;
 
 use serde::Serialize;
 
@@ -56,12 +57,13 @@ pub use named_sources::NamedSourceEdit;
 pub use tokens::{Created, NewToken, Rotated, TokenEdit};
 pub use transfer::Imported;
 
-use error::{invalid, quoted};
+use error::invalid;
 use portcullis::base::Timestamp;
 use portcullis_secret as secret;
 use record::TrailEntry;
 use sqlite::SqliteStorage;
 use storage::{Records, Storage};
+use words::quoted;
 
 /// An open registry. Several processes may open the same one: readers see the last commit, writers wait for each
 /// other.

@@ -4,7 +4,8 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::error::{RegistryError, invalid, quoted};
+use super::error::{RegistryError, invalid};
+use super::words::quoted;
 
 const FORM: &str =
     "write `sqlite:` and a file, such as `sqlite:registry.db` or `sqlite:///var/lib/portcullis/registry.db`";

@@ -1,9 +1,10 @@
 //! Named sources, which all users share. A named source must exist before it is granted.
 
 use super::connections::{find as find_connection, named};
-use super::error::{RegistryError, Result, did_you_mean, invalid, quoted, refused};
+use super::error::{RegistryError, Result, invalid, refused};
 use super::record::{NamedSource, Token};
 use super::storage::{Records, TokenFilter};
+use super::words::{did_you_mean, quoted};
 use super::{Actor, Registry, Subject};
 use portcullis::model::GrantKind;
 use portcullis::query::{MAX_QUERY_BYTES, Query};

@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 
 use super::connections::unknown as unknown_connection;
 use super::definition::{Draft, DraftGrant, document, settle};
-use super::error::{Result, did_you_mean, invalid, quoted, refused};
+use super::error::{Result, invalid, refused};
 use super::named_sources::check_granted;
 use super::record::{Token, TrailEntry, Usage};
 use super::storage::{Records, TokenFilter};
+use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::Timestamp;
 use portcullis::model::Expiry;

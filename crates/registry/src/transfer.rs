@@ -1,10 +1,11 @@
 //! Export of a registry to a policy document, and import. Documents hold digests, never secrets.
 
 use super::definition::{Draft, DraftGrant, declarations, document, settled, usable};
-use super::error::{RegistryError, Result, quoted, refused, storage};
+use super::error::{RegistryError, Result, refused, storage};
 use super::record::{Api, ClientKind, Connection, Token};
 use super::storage::{Records, TokenFilter};
 use super::tokens::visible;
+use super::words::quoted;
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::model::{Apis, GrantKind, Operation, Policy};
 use portcullis_document::definition::{self, Element, Field, Text, read};

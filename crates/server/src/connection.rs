@@ -3,25 +3,10 @@
 //! The hot path only sets marks. A task of the connection counts time in ticks, so that no request reads a clock or arms
 //! a timer.
 
-use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
-use std::time::Duration;
 
-use axum::Router;
-use axum::extract::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
-use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
-
-use super::gate::{Budget, Gate, OpenConnection};
-use super::watched::Watched;
+use super::gate::{Budget, Cause, OpenConnection};
 
 /// The state of a connection.
 #[derive(Debug)]
@@ -46,7 +31,7 @@ pub(super) struct Connection {
 const NEVER: u32 = u32::MAX;
 
 /// The number of ticks in the time limit of a request and of its response.
-const TICKS: u32 = 4;
+pub(super) const TICKS: u32 = 4;
 
 /// After this number of ticks, the whole time limit has certainly passed.
 const TOO_OLD: u32 = TICKS + 1;
@@ -54,50 +39,9 @@ const TOO_OLD: u32 = TICKS + 1;
 /// The number of slots: more than [`TOO_OLD`], the maximum age of a response.
 const SLOTS: usize = 8;
 
-/// Why the server closes a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
-    /// No request arrived.
-    Idle,
-    /// A request did not arrive completely.
-    Incomplete,
-    /// A response was not read.
-    Unread,
-}
-
-impl Cause {
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Idle => "idle",
-            Self::Incomplete => "request_incomplete",
-            Self::Unread => "answer_unread",
-        }
-    }
-}
-
-/// The time limits of connections.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    /// The limit for the headers of a request, and for reading a response.
-    pub(super) request: Duration,
-    /// The limit between requests.
-    pub(super) idle: Duration,
-}
-
-/// The state that all connections of a listener share.
-#[derive(Clone)]
-pub(super) struct Serving {
-    pub(super) http: Builder<TokioExecutor>,
-    pub(super) router: Router,
-    pub(super) gate: Gate,
-    pub(super) times: Times,
-    pub(super) stop: watch::Receiver<bool>,
-    /// Dropped when the connection ends.
-    pub(super) _open: mpsc::Sender<Infallible>,
-}
-
 impl Connection {
-    pub(super) fn new(open: OpenConnection, bytes: usize) -> Arc<Self> {
+    pub(super) fn new(open: OpenConnection) -> Arc<Self> {
+        let bytes = open.gate().limits().connection_buffered_bytes;
         Arc::new(Self {
             tick: AtomicU32::new(0),
             incomplete_since: AtomicU32::new(NEVER),
@@ -167,7 +111,7 @@ impl Connection {
     }
 
     /// Advances to the next tick; returns why the connection must be closed, if it must.
-    fn next_tick(&self) -> Option<Cause> {
+    pub(super) fn next_tick(&self) -> Option<Cause> {
         let now = self.tick.load(Relaxed).wrapping_add(1) % NEVER;
         self.tick.store(now, Relaxed);
         let age = |since: &AtomicU32| match since.load(Relaxed) {
@@ -189,7 +133,7 @@ impl Connection {
     }
 
     /// Whether no request arrived since the last check.
-    fn is_unused(&self) -> bool {
+    pub(super) fn is_unused(&self) -> bool {
         !self.used.swap(false, Relaxed) && self.active.load(Relaxed) == 0
     }
 }
@@ -252,69 +196,4 @@ impl Drop for Waiting {
         }
         connection.give_back(self.bytes);
     }
-}
-
-impl Serving {
-    /// Answers the requests on `stream`, until the client or the server ends the connection.
-    pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        mut self,
-        stream: S,
-        connection: Arc<Connection>,
-    ) {
-        let (gate, router) = (self.gate.clone(), TowerToHyperService::new(self.router));
-        let served = Arc::clone(&connection);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (gate, router, connection) = (gate.clone(), router.clone(), Arc::clone(&served));
-            async move { Ok::<_, Infallible>(gate.pass(&connection, request, router).await) }
-        });
-        let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
-        let mut exchange = pin!(self.http.serve_connection(stream, service));
-        let mut ticks = ticks(self.times.request / TICKS);
-        let mut looks = ticks_of_idle(self.times.idle);
-        let (mut unused, mut is_ending) = (0, false);
-        let cause = loop {
-            tokio::select! {
-                ended = exchange.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!("a connection ended: {error}");
-                    }
-                    return;
-                }
-                _ = self.stop.wait_for(|stop| *stop), if !is_ending => {
-                    is_ending = true;
-                    exchange.as_mut().graceful_shutdown();
-                }
-                _ = ticks.tick() => if let Some(cause) = connection.next_tick() {
-                    break cause;
-                },
-                _ = looks.tick() => {
-                    unused = if connection.is_unused() { unused + 1 } else { 0 };
-                    match unused {
-                        0 | 1 => {}
-                        2 if !is_ending => {
-                            // A client that sends a request now learns from this to use another connection.
-                            is_ending = true;
-                            self.gate.closed(Cause::Idle);
-                            exchange.as_mut().graceful_shutdown();
-                        }
-                        // The client did not react to the shutdown either.
-                        _ => return,
-                    }
-                }
-            }
-        };
-        self.gate.closed(cause);
-        tracing::debug!("a connection is closed: {}", cause.as_str());
-    }
-}
-
-fn ticks_of_idle(idle: Duration) -> tokio::time::Interval {
-    ticks(idle / 2)
-}
-
-fn ticks(period: Duration) -> tokio::time::Interval {
-    let mut ticks = interval(period.clamp(Duration::from_millis(1), Duration::from_hours(1)));
-    // After a pause of the whole process no client is late.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }

@@ -3,25 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
-use axum::Router;
-use axum::extract::Request;
-use axum::http::header::{HeaderName, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode, Version};
-use axum::response::Response;
-use hyper::body::Incoming;
-use hyper::service::Service;
-use hyper_util::service::TowerToHyperService;
-
 use super::Limits;
-use super::bodies::{arriving, leaving};
-use super::connection::{Cause, Connection, Ending};
 use super::metrics::{Connections, Load};
-use portcullis_http::answer::failure;
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-
-/// The only endpoint whose response is endless: changes of the health, over gRPC.
-const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Admits connections and requests. Clones share their counts.
 #[derive(Debug, Clone)]
@@ -49,11 +32,32 @@ pub(super) struct Budget {
 }
 
 /// One admitted request. Dropping it frees its slot.
-struct Passed<'g>(&'g AtomicU64);
+pub(super) struct Passed<'g>(&'g AtomicU64);
 
 /// One admitted connection. Dropping it frees its slot.
 #[derive(Debug)]
 pub(super) struct OpenConnection(Gate);
+
+/// Why a connection is closed although its client has not closed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// There was no request.
+    Idle,
+    /// A request did not arrive.
+    Incomplete,
+    /// An answer was not read.
+    Unread,
+}
+
+impl Cause {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Incomplete => "request_incomplete",
+            Self::Unread => "answer_unread",
+        }
+    }
+}
 
 impl Budget {
     pub(super) const fn new(limit: usize) -> Self {
@@ -116,11 +120,11 @@ impl Gate {
     }
 
     /// Admits a connection; `None` if there are too many.
-    pub(super) fn connect(&self) -> Option<Arc<Connection>> {
+    pub(super) fn connect(&self) -> Option<OpenConnection> {
         let limit = u64::try_from(self.0.limits.connections).unwrap_or(u64::MAX);
         let open = OpenConnection(self.clone());
         if self.0.open.fetch_add(1, Relaxed) < limit {
-            return Some(Connection::new(open, self.0.limits.connection_buffered_bytes));
+            return Some(open);
         }
         self.0.refused.fetch_add(1, Relaxed);
         None
@@ -129,6 +133,11 @@ impl Gate {
     /// Counts a connection that the system failed to accept, mostly because too many files are open.
     pub(super) fn not_accepted(&self) {
         self.0.not_accepted.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a request that is answered 503 because there is no room for it.
+    pub(super) fn shed(&self) {
+        self.0.shed.fetch_add(1, Relaxed);
     }
 
     /// Counts a connection that the server closes.
@@ -141,71 +150,11 @@ impl Gate {
         counter.fetch_add(1, Relaxed);
     }
 
-    fn enter(&self) -> Option<Passed<'_>> {
+    /// A request for which there is room.
+    pub(super) fn enter(&self) -> Option<Passed<'_>> {
         let limit = u64::try_from(self.0.limits.requests).unwrap_or(u64::MAX);
         let passed = Passed(&self.0.in_flight);
         if self.0.in_flight.fetch_add(1, Relaxed) < limit { Some(passed) } else { None }
-    }
-
-    fn overloaded(&self, error: &str) -> Response {
-        self.0.shed.fetch_add(1, Relaxed);
-        busy("overloaded", error)
-    }
-
-    /// Passes a request to `router`. Answers 503 if there are too many requests, if the request takes too long, or if the
-    /// budget has no room for it; 431 if it has too many headers. Repeats `X-Request-ID`.
-    pub(super) async fn pass(
-        &self,
-        connection: &Arc<Connection>,
-        request: Request<Incoming>,
-        router: TowerToHyperService<Router>,
-    ) -> Response {
-        let active = connection.activate(request.version() == Version::HTTP_2);
-        let id = request.headers().get(REQUEST_ID).cloned();
-        let ending = if request.uri().path() == WATCH { Ending::Endless } else { Ending::Whole };
-        let mut response = match self.enter() {
-            None => self.overloaded("too many requests at once: try again"),
-            Some(_passed) => self.answer(connection, request, router).await,
-        };
-        let repeat = |response: &mut Response| {
-            if let Some(id) = &id {
-                response.headers_mut().insert(REQUEST_ID, id.clone());
-            }
-        };
-        repeat(&mut response);
-        leaving(response, active, ending).unwrap_or_else(|| {
-            let mut response = self.overloaded("too many responses are unread: try again");
-            repeat(&mut response);
-            response
-        })
-    }
-
-    async fn answer(
-        &self,
-        connection: &Arc<Connection>,
-        request: Request<Incoming>,
-        router: TowerToHyperService<Router>,
-    ) -> Response {
-        let limits = &self.0.limits;
-        if request.headers().len() > limits.headers {
-            // HTTP/1 counts headers while it reads them, HTTP/2 only their bytes.
-            return failure(
-                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-                "too_many_headers",
-                &format!("the request has more than {} headers", limits.headers),
-            );
-        }
-        let (parts, body) = request.into_parts();
-        let (body, charge) = arriving(body, connection);
-        let answered = router.call(Request::from_parts(parts, body));
-        match tokio::time::timeout(limits.request_time, answered).await {
-            Err(_) => busy("timeout", "the request took too long"),
-            Ok(_) if charge.is_some_and(|charge| charge.is_refused()) => {
-                self.overloaded("too many bytes of bodies at once: try again")
-            }
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
-        }
     }
 }
 
@@ -225,10 +174,4 @@ impl Drop for Passed<'_> {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
-}
-
-fn busy(reason: &str, error: &str) -> Response {
-    let mut response = failure(StatusCode::SERVICE_UNAVAILABLE, reason, error);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
 }

@@ -29,6 +29,7 @@ mod decided;
 pub mod decision_log;
 pub mod descriptors;
 mod envoy;
+mod exchange;
 mod gate;
 mod http;
 mod listen;

@@ -17,9 +17,11 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::Limits;
-use super::connection::{Connection, Serving, Times};
+use super::connection::Connection;
+use super::exchange::{Serving, Times};
 use super::gate::Gate;
 use super::socket::{self, BoundPath};
+use portcullis::base::quoted;
 
 /// The address of a listener, such as `127.0.0.1:8181` or `unix:/run/portcullis.sock`.
 ///
@@ -40,7 +42,7 @@ pub enum Address {
 
 /// Text that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not an address: expected one such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`", .0.escape_debug())]
+#[error("{} is not an address: expected one such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`", quoted(.0))]
 pub struct AddressError(String);
 
 impl FromStr for Address {
@@ -136,10 +138,11 @@ impl Listener {
             if std::mem::take(&mut is_failing) {
                 tracing::info!("connections are accepted on {} again", self.address);
             }
-            let Some(connection) = gate.connect() else {
+            let Some(open) = gate.connect() else {
                 tokio::spawn(stream.refuse(self.tls.is_none()));
                 continue;
             };
+            let connection = Connection::new(open);
             match stream {
                 Stream::Tcp(stream) => {
                     // Responses are small, and a client waits for each.

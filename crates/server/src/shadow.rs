@@ -60,6 +60,7 @@ struct Example<'a> {
     shadow: ShadowDecision<'a>,
 }
 
+/// The decision of the shadow policy. A format of its own: it has the generation, the key `token_id` and no status.
 #[derive(Serialize)]
 struct ShadowDecision<'a> {
     generation: u64,

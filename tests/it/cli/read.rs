@@ -50,7 +50,8 @@ fn an_empty_body_is_read_as_the_sidecar_reads_it() {
         for body in [json!(null), json!("")] {
             for headers in [json!({}), json!({"content-length": "0"}), json!({"x-original-content-length": "0"})] {
                 let request = json!({"method": method, "url": url, "headers": headers, "body": body});
-                recorded += &format!("{request}\n");
+                recorded.push_str(&request.to_string());
+                recorded.push('\n');
             }
         }
     }

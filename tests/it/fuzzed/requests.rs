@@ -91,7 +91,7 @@ fn read(sent: &Sent) -> Result<Option<Told>, String> {
         Ok(Reading::Preflight(_) | Reading::PassedThrough) => Ok(None),
         Ok(Reading::Access(access)) => Ok(Some(Told {
             token: access.token.clone().map(Cow::into_owned),
-            api: access.api.to_owned(),
+            api: access.api.clone().into_owned(),
             operation: access.operation,
             connection: access.connection.clone().into_owned(),
             sources: access.sources.iter().map(|(kind, text)| (kind.as_str(), text.clone().into_owned())).collect(),

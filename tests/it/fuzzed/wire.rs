@@ -4,7 +4,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::{Credential, Decision, Reason, Replay, Source, decide};
 use portcullis::model::Operation;
 use portcullis::snapshot::Snapshot;
-use portcullis_http::wire::{Answer, ReplayRequest, Replayed, WireRequest};
+use portcullis_http::wire::{ReplayRequest, Replayed, WireDecision, WireRequest};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -68,7 +68,8 @@ fn check_replay(text: &[u8], request: Option<&WireRequest<'_>>, shown: &str) {
 
 /// An answer is one JSON object, and holds the id as it was written.
 fn check_answer(request: &WireRequest<'_>, shown: &str) {
-    let answer = serde_json::to_string(&Answer::new(request.id(), &Decision::Deny(Reason::TokenUnknown))).unwrap();
+    let answer =
+        serde_json::to_string(&WireDecision::new(request.id(), &Decision::Deny(Reason::TokenUnknown))).unwrap();
     let Pairs(pairs) = serde_json::from_str(&answer).unwrap();
     let id = pairs.iter().find(|(key, _)| key == "id").map(|(_, id)| id.get());
     assert_eq!(id, request.id().map(RawValue::get), "{shown}");

@@ -24,6 +24,7 @@ use std::ops::ControlFlow;
 
 pub use name::WrittenName;
 
+use portcullis::base::quoted;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};
 
 /// The most bytes of one row.
@@ -57,7 +58,7 @@ impl Broken {
             Err(error) => format!(": {error}"),
             Ok(_) => String::new(),
         };
-        Self { line, why: format!("`{}` is no name{why}", name.escape_debug()) }
+        Self { line, why: format!("{} is no name{why}", quoted(name)) }
     }
 }
 

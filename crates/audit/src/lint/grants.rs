@@ -9,7 +9,7 @@ use super::finding::{Fix, Raw, Witness};
 use super::replay::Claim;
 use super::rule::{DUPLICATE_GRANT, QUERY_NEVER_ACCEPTED, REDUNDANT_GRANT, Rule, SHADOWED_PATTERN};
 use super::subject::Subject;
-use super::words::quoted;
+use portcullis::base::quoted;
 use portcullis::model::{Grant, GrantKind, GrantKinds, GrantSource, Operation};
 use portcullis::name::{Dialect, STAR, Written};
 use portcullis::pattern::literal_characters;

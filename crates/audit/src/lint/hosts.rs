@@ -6,7 +6,7 @@ use super::Found;
 use super::finding::{Fix, Raw};
 use super::rule::{DUPLICATE_REFERER, REFERER_PUBLIC_SUFFIX, Rule};
 use super::subject::Subject;
-use super::words::quoted;
+use portcullis::base::quoted;
 use portcullis::referer::Entry;
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {

@@ -4,9 +4,9 @@ use super::Found;
 use super::finding::{Fix, Raw};
 use super::rule::{EXPIRES_SOON, GRANT_NEVER_USED, Rule, TOKEN_NEVER_EXPIRES, TOKEN_NEVER_USED};
 use super::subject::Subject;
-use super::words::{counted, quoted};
+use super::words::counted;
 use crate::usage::Usage;
-use portcullis::base::{Place, Timestamp};
+use portcullis::base::{Place, Timestamp, quoted};
 use portcullis::model::{Expiry, Referers};
 
 const DAY: i64 = 86_400;

@@ -10,7 +10,8 @@ use super::rule::{
     CASE_READING, PATTERN_MATCHES_NOTHING, RESOURCE_NOT_IN_CATALOG, Rule, STAR_READING, VERY_WIDE_PATTERN,
 };
 use super::subject::Subject;
-use super::words::{counted, json, quoted};
+use super::words::{counted, json};
+use portcullis::base::quoted;
 use portcullis::model::{Connection, Grant, GrantSource};
 use portcullis::name::{Fold, Name, STAR};
 use portcullis::pattern::Pattern;

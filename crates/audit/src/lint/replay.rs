@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::finding::Witness;
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::decision::{Replay, Request, Source};
 use portcullis::model::{ApiId, Expiry, Grant, GrantSource, Policy, Referers, SecretDigest, Token, TokenParts};
 use portcullis::snapshot::{Options, Snapshot};
@@ -57,8 +57,8 @@ pub(super) fn confirm(policy: &Policy, claims: &[Claim]) -> Result<(), WitnessEr
             let source: &GrantSource = grant.source();
             let (said, decided) = if witness.covered { ("", "not ") } else { ("not ", "") };
             return Err(WitnessError::new(format_args!(
-                "`{}` is {said}covered by {source:?}, and is decided as {decided}covered",
-                witness.resource.escape_debug()
+                "{} is {said}covered by {source:?}, and is decided as {decided}covered",
+                quoted(&witness.resource)
             )));
         }
     }

@@ -10,29 +10,9 @@ use super::Found;
 use super::finding::{Fix, Raw};
 use super::rule::{BIDI_CHARACTER, INVISIBLE_CHARACTER, LOOK_ALIKE_NAMES, MIXED_SCRIPTS, NAMES_DIFFER_BY_CASE, Rule};
 use super::subject::Subject;
-use super::words::quoted;
-use portcullis::base::Place;
+use portcullis::base::{Place, is_bidi, is_invisible, quoted};
 use portcullis::model::{Connection, GrantSource, Policy};
 use portcullis_document::definition::{Field, Text};
-
-/// Whether text that holds the character reads as if it did not, or as if it stood in another order.
-pub(super) fn is_hidden(character: char) -> bool {
-    is_bidi(character) || is_invisible(character)
-}
-
-/// Marks, embeddings, overrides and isolates of the bidirectional algorithm.
-fn is_bidi(character: char) -> bool {
-    matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Characters that leave no mark: the default ignorable ones, and blanks that count as letters.
-fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-        | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
-        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
-        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
-}
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
     let written = subject.written;
@@ -75,7 +55,7 @@ fn hidden(subject: &Subject<'_>, place: Place, text: &str, found: &mut Found<'_>
         (&INVISIBLE_CHARACTER, "cannot be seen")
     };
     let message = format!("{} holds U+{:04X}, which {what}", quoted(text), u32::from(worst));
-    let without: String = text.chars().filter(|&character| !is_hidden(character)).collect();
+    let without: String = text.chars().filter(|&character| !is_bidi(character) && !is_invisible(character)).collect();
     let fix = if without.is_empty() {
         Fix::say("write another text")
     } else {

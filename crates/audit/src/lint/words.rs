@@ -1,21 +1,4 @@
-//! Text of a policy inside of messages.
-
-use std::fmt::Write;
-
-/// User text in backticks, with every character written out that is not to be seen.
-pub(super) fn quoted(text: &str) -> String {
-    let mut quoted = String::with_capacity(text.len() + 2);
-    quoted.push('`');
-    for character in text.chars() {
-        if character.is_control() || super::texts::is_hidden(character) {
-            let _ = write!(quoted, "\\u{{{:x}}}", u32::from(character));
-        } else {
-            quoted.push(character);
-        }
-    }
-    quoted.push('`');
-    quoted
-}
+//! Numbers and JSON strings in messages.
 
 /// A string as JSON writes it.
 pub(super) fn json(text: &str) -> String {

@@ -8,7 +8,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Request, decide};
 use portcullis::explain::{Explanation, explain};
 use portcullis::model::Operation;
-use portcullis_http::wire::Answer;
+use portcullis_http::wire::WireDecision;
 use serde::Serialize;
 
 use super::SourceArgs;
@@ -128,7 +128,7 @@ pub(super) fn run(
     let decision = explanation.as_ref().map_or_else(|| decide(&snapshot, &request, now), Explanation::decision);
     match (format, &explanation) {
         (Format::Json, Some(explanation)) => json(explanation, &mut out)?,
-        (Format::Json, None) => json(&Answer::new(None, &decision), &mut out)?,
+        (Format::Json, None) => json(&WireDecision::new(None, &decision), &mut out)?,
         (Format::Text, Some(explanation)) => writeln!(out, "{explanation}")?,
         (Format::Text, None) => text(&decision, color.on(&io::stdout()), &mut out)?,
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::Replay;
-use portcullis_http::wire::{Answer, ErrorAnswer, ReplayRequest, Replayed, SkippedAnswer};
+use portcullis_http::wire::{ErrorLine, ReplayRequest, Replayed, SkippedLine, WireDecision};
 
 use super::tally::Tally;
 use crate::Exit;
@@ -44,20 +44,20 @@ impl Answerer for Decider<'_> {
         match request.decide(self.replay, self.now.unwrap_or_else(|| SystemClock.now())) {
             Replayed::Decided(decision) => {
                 tally.decided(&decision);
-                let answer = Answer::new(request.id(), &decision).logged(request.logged());
+                let answer = WireDecision::new(request.id(), &decision).logged(request.logged());
                 tally.changed += u64::from(answer.differs_from_log());
                 write_line(&answer, out);
             }
             Replayed::Skipped(skipped) => {
                 tally.skipped += 1;
-                write_line(&SkippedAnswer { id: request.id(), line: number, skipped }, out);
+                write_line(&SkippedLine { id: request.id(), line: number, skipped }, out);
             }
         }
     }
 
     fn error(&self, line: u64, error: &str, out: &mut Vec<u8>, tally: &mut Tally) {
         tally.errors += 1;
-        write_line(&ErrorAnswer { line, error }, out);
+        write_line(&ErrorLine { line, error }, out);
     }
 
     fn add(total: &mut Tally, more: &Tally) {

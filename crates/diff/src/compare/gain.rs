@@ -7,7 +7,7 @@ use std::rc::Rc;
 use super::covered::{self, Covered, Is, covered};
 use super::{Side, referers};
 use crate::witness::{Asked, Unconfirmed, Witness};
-use portcullis::base::Timestamp;
+use portcullis::base::{Escaped, Timestamp};
 use portcullis::model::{Api, ApiId, Expiry, Grant, GrantKind, GrantKinds, Operation, Policy, Token};
 
 /// What a token may newly do, and a request that shows it.
@@ -48,13 +48,13 @@ impl fmt::Display for Gained {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token => f.write_str("the token"),
-            Self::Api(name) => write!(f, "API {}", name.escape_debug()),
+            Self::Api(name) => write!(f, "API {}", Escaped::whole(name)),
             Self::Grant { connection, kind, source, apis } => {
                 let kind = kind.as_str().replace('_', " ");
-                let (source, connection) = (source.escape_debug(), connection.escape_debug());
-                write!(f, "{kind} {source} on {connection}, under {}", apis.join(", ").escape_debug())
+                let (source, connection) = (Escaped::whole(source), Escaped::whole(connection));
+                write!(f, "{kind} {source} on {connection}, under {}", Escaped::whole(&apis.join(", ")))
             }
-            Self::Referer(Some(entry)) => write!(f, "referer {}", entry.escape_debug()),
+            Self::Referer(Some(entry)) => write!(f, "referer {}", Escaped::whole(entry)),
             Self::Referer(None) => f.write_str("any referer, and none"),
             Self::Until(Expiry::Never) => f.write_str("time without end"),
             Self::Until(Expiry::At(end)) => write!(f, "time until {end}"),

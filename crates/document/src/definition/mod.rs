@@ -24,6 +24,7 @@
 //! three the place of a token is `tokens[i]`. [`locate`] turns places back into spans of the text, [`LineIndex`] turns
 //! offsets into lines and columns.
 
+mod document;
 mod field;
 mod form;
 mod lines;
@@ -36,13 +37,14 @@ mod syntax;
 mod tests;
 mod tokens;
 
+pub use document::Document;
 pub use field::{Element, Field, Kind, Secret, Text};
 pub use field::{Lenient, Name};
 pub use lines::{LineIndex, Position};
 pub use locate::{Target, locate};
-pub use problem::{LONGEST_NAME, LONGEST_PLACE, Problems, Shown, nearest};
-pub use problem::{Problem, ProblemKind};
+pub(crate) use problem::MAX_PLACE;
+pub use problem::{Problem, ProblemKind, Problems};
 pub use read::read;
-pub use shape::{Api, Connection, Document, Grant, Token};
+pub use shape::{Api, Connection, Grant, Token};
 pub use syntax::SyntaxError;
 pub use tokens::Tokens;

@@ -8,17 +8,10 @@ use smallvec::SmallVec;
 use super::field::{Element, Field, Kind, Lenient, Secret, Text};
 use super::locate::Target;
 use super::syntax::SyntaxError;
-use super::tokens::{Forgotten, Tokens};
-use portcullis::base::{Place, Step};
+use portcullis::base::{Escaped, Place, Step, nearest, quoted};
 
-/// Names that are more alike than this are taken for one another.
-const ALIKE: f64 = 0.85;
-
-/// Longer names are not compared, and cut off in messages.
-pub const LONGEST_NAME: usize = 64;
-
-/// Longer places are cut off in messages.
-pub const LONGEST_PLACE: usize = 256;
+/// Longer paths are cut off in messages.
+pub(crate) const MAX_PLACE: usize = 256;
 
 /// The maximum number of unknown and duplicate fields of one object that are kept. More are counted.
 const MAX_STRAYS: usize = 1_000;
@@ -130,7 +123,7 @@ impl fmt::Display for Problem {
         if self.place.steps().is_empty() {
             return self.kind.fmt(f);
         }
-        write!(f, "{}: {}", Shown(&self.place.to_string(), LONGEST_PLACE), self.kind)
+        write!(f, "{}: {}", Escaped::up_to(&self.place.to_string(), MAX_PLACE), self.kind)
     }
 }
 
@@ -138,11 +131,11 @@ impl fmt::Display for ProblemKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownField { found, nearest: Some(nearest) } => {
-                write!(f, "unknown field `{}`, did you mean `{nearest}`?", Shown(found, LONGEST_NAME))
+                write!(f, "unknown field {}, did you mean `{nearest}`?", quoted(found))
             }
-            Self::UnknownField { found, nearest: None } => write!(f, "unknown field `{}`", Shown(found, LONGEST_NAME)),
+            Self::UnknownField { found, nearest: None } => write!(f, "unknown field {}", quoted(found)),
             Self::DuplicateField { field } => {
-                write!(f, "field `{}` is given more than once", Shown(field, LONGEST_NAME))
+                write!(f, "field {} is given more than once", quoted(field))
             }
             Self::WrongType { expected, found } => write!(f, "expected {expected}, found {found}"),
             Self::Missing { field } => write!(f, "field `{field}` is missing"),
@@ -287,8 +280,7 @@ macro_rules! flat {
     };
 }
 
-// Of tokens each is asked by itself.
-flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64, Tokens<'_>, Forgotten);
+flat!(Text<'_>, Option<Text<'_>>, Secret<'_>, bool, u64);
 
 impl<'t, T: Report + Lenient<'t>> Report for Field<T> {
     fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
@@ -337,7 +329,7 @@ pub(super) fn report_strays(
     for stray in &strays.kept {
         let (name, kind) = match stray {
             Stray::Unknown(name) if reported.insert((&**name, false)) => {
-                let nearest = nearest(name, known);
+                let nearest = nearest(name, known.iter().copied());
                 note(&mut meant, nearest);
                 note(&mut problems.meant, nearest);
                 (&**name, ProblemKind::UnknownField { found: (&**name).into(), nearest })
@@ -356,31 +348,4 @@ pub(super) fn report_strays(
     }
     problems.add(at.root(), strays.rest);
     meant
-}
-
-/// The known field that `name` was probably meant to be.
-pub fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    if name.len() > LONGEST_NAME {
-        return None;
-    }
-    let name = name.to_lowercase().replace('-', "_");
-    let alike = known.iter().map(|field| (strsim::jaro_winkler(&name, field), *field));
-    alike.filter(|(likeness, _)| *likeness > ALIKE).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, field)| field)
-}
-
-/// Text from the document on one line, of at most so many characters.
-pub struct Shown<'a>(pub &'a str, pub usize);
-
-impl fmt::Display for Shown<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut characters = self.0.chars();
-        for character in characters.by_ref().take(self.1) {
-            if character.is_control() {
-                character.escape_default().fmt(f)?;
-            } else {
-                fmt::Write::write_char(f, character)?;
-            }
-        }
-        if characters.next().is_some() { f.write_str("…") } else { Ok(()) }
-    }
 }

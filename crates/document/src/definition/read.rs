@@ -2,9 +2,10 @@
 
 use serde::Deserialize;
 
+use super::document::{Checked, Document};
 use super::field::{Element, Field, Read};
 use super::form::{Form, without_bom};
-use super::shape::{Checked, Document, Token};
+use super::shape::Token;
 use super::syntax::SyntaxError;
 use super::tokens::{Forgotten, Tokens};
 

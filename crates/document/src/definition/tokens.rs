@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::field::{Element, Lenient};
 use super::form::trim;
+use super::problem::{Problems, Report, Trail};
 use super::shape::Token;
 use super::syntax::SyntaxError;
 
@@ -181,6 +182,16 @@ impl<'t> Lenient<'t> for Forgotten {
         while list.next_element::<Element<Token<'t>>>()?.is_some() {}
         Ok(Some(Self))
     }
+}
+
+/// Reports nothing: each token reports its own problems when it is read.
+impl Report for Tokens<'_> {
+    fn report(&self, _: &Trail<'_>, _: &mut Problems) {}
+}
+
+/// Reports nothing: only the first error of JSON matters.
+impl Report for Forgotten {
+    fn report(&self, _: &Trail<'_>, _: &mut Problems) {}
 }
 
 /// A line that is not blank.

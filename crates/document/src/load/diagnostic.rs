@@ -6,7 +6,8 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
-use crate::definition::{LONGEST_PLACE, Shown};
+use crate::definition::MAX_PLACE;
+use portcullis::base::Escaped;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -63,8 +64,8 @@ impl fmt::Display for Severity {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { severity, code, line, column, message, .. } = self;
-        write!(f, "{}:{line}:{column}: {severity}[{code}]: {message}", OneLine(&self.file))?;
-        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Shown(&self.place, LONGEST_PLACE)) }
+        write!(f, "{}:{line}:{column}: {severity}[{code}]: {message}", Escaped::whole(&self.file))?;
+        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.place, MAX_PLACE)) }
     }
 }
 
@@ -82,21 +83,5 @@ impl Serialize for Diagnostic {
         }
         let Self { severity, code, place: path, line, column, message, help, .. } = self;
         Twin { severity: *severity, code, path, line: *line, column: *column, message, help }.serialize(serializer)
-    }
-}
-
-/// Text without control characters.
-struct OneLine<'a>(&'a str);
-
-impl fmt::Display for OneLine<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in self.0.chars() {
-            if character.is_control() {
-                character.escape_default().fmt(f)?;
-            } else {
-                fmt::Write::write_char(f, character)?;
-            }
-        }
-        Ok(())
     }
 }

@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 
 use super::redact::redact;
+use portcullis::base::Escaped;
 use portcullis::snapshot::MAGIC;
 
 /// A text with a name. Its `Debug` shows no text, which may hold secrets.
@@ -17,7 +18,7 @@ pub struct Input {
 
 /// A file that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot read `{}`: {reason}", file.escape_debug())]
+#[error("cannot read `{}`: {reason}", Escaped::whole(file))]
 pub struct Unreadable {
     /// The file, or `<stdin>`.
     pub file: String,

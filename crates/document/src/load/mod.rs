@@ -41,7 +41,6 @@ pub use crate::lower::{MAX_PROBLEMS, Origin};
 use portcullis::base::Timestamp;
 use portcullis::model::{Limits, Policy};
 use spot::{Found, spot};
-use warnings::Warnings;
 
 /// How to load.
 #[derive(Debug, Clone)]
@@ -116,7 +115,13 @@ pub struct LoadError {
 /// and the policy it takes about 250 bytes a token, whatever their grants, and up to 25 MB. Errors take no more memory than
 /// [`LoadOptions::max_errors`] allows.
 pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
-    let lower_options = lower_options(options, options.skip_invalid);
+    // Warnings are of the valid tokens of a policy that is rejected, too.
+    let lower_options = LowerOptions {
+        limits: options.limits.clone(),
+        skip_invalid: options.skip_invalid || options.warnings,
+        max_problems: options.max_errors,
+        max_counted: options.max_counted,
+    };
     load_by(inputs, options, |documents| lower(documents, &lower_options))
 }
 
@@ -135,8 +140,10 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
     }
     let mut found = Vec::new();
     let mut counts = vec![Count::default(); inputs.len()];
-    if options.warnings {
-        let warnings = warn(&named(inputs, &read, &empty), &lowered, options);
+    if options.warnings
+        && let Some(policy) = &lowered.policy
+    {
+        let warnings = warnings::warnings(&named(inputs, &read, &empty), policy, &lowered.origins, options);
         for (count, warnings) in counts.iter_mut().zip(warnings.counts) {
             count.warnings = warnings;
         }
@@ -153,11 +160,13 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
             }
         };
     }
+    let is_valid = lowered.counts.iter().all(|count| *count == 0);
     let Lowered { policy, problems, origins, .. } = lowered;
     let problems = problems.into_iter().filter(|problem| matches!(read.get(problem.document), Some(Ok(_))));
     found.extend(problems.map(Found::error));
     // Lowering rejects an empty document for its missing tokens; one that is not JSON must never pass.
-    let policy = policy.filter(|_| is_read);
+    let policy = policy.filter(|_| is_read && (is_valid || options.skip_invalid));
+    let origins = if policy.is_some() { origins } else { Vec::new() };
     let skipped = match &policy {
         Some(_) if counts.iter().any(|count| count.errors > 0) => {
             let tokens = read.iter().flatten().filter_map(|document| document.tokens.found());
@@ -166,15 +175,6 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
         _ => 0,
     };
     Loaded { policy, diagnostics: spot(inputs, found), skipped, counts, origins }
-}
-
-fn lower_options(options: &LoadOptions, skip_invalid: bool) -> LowerOptions {
-    LowerOptions {
-        limits: options.limits.clone(),
-        skip_invalid,
-        max_problems: options.max_errors,
-        max_counted: options.max_counted,
-    }
 }
 
 /// The documents that were read, and `empty` in the place of the others.
@@ -320,13 +320,4 @@ impl fmt::Display for LoadError {
             rest => write!(f, "\nand {rest} more, {} in total", self.count),
         }
     }
-}
-
-/// Warnings of the valid tokens, of a policy that is rejected too.
-fn warn(documents: &[Named<'_, '_>], lowered: &Lowered, options: &LoadOptions) -> Warnings {
-    if let Some(policy) = &lowered.policy {
-        return warnings::warnings(documents, policy, &lowered.origins, options);
-    }
-    let Lowered { policy, origins, .. } = lower(documents, &lower_options(options, true));
-    policy.map(|policy| warnings::warnings(documents, &policy, &origins, options)).unwrap_or_default()
 }

@@ -25,7 +25,6 @@ use portcullis::name::STAR;
 use portcullis::referer::{Entry, Rule, Scheme};
 
 /// Warnings, bounded in memory: the first ones are kept, all of them are counted.
-#[derive(Default)]
 pub(super) struct Warnings {
     pub(super) found: Vec<Found>,
     /// The number of warnings of each document.

@@ -1,10 +1,10 @@
 //! What documents declare beside tokens: version, connections, APIs.
 
 use super::explain::Words;
-use super::words::{list, one_of, quoted};
+use super::words::{list, one_of};
 use super::{Declared, Lowering, Part};
 use crate::definition::{self, Document, Element, Field};
-use portcullis::base::Place;
+use portcullis::base::{Place, quoted};
 use portcullis::model::{ApiError, Apis, Connection, GrantKind, GrantKinds};
 use portcullis::name::Dialect;
 

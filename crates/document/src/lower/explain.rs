@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::words::quoted;
+use portcullis::base::quoted;
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
 use portcullis::pattern::PatternError;
@@ -97,7 +97,7 @@ fn not(what: &str, text: &str, reason: &dyn std::fmt::Display) -> Cow<'static, s
 
 fn one_segment(text: &str, dialect: Dialect) -> Cow<'static, str> {
     let longer = [format!("schema.{text}"), format!("{text}.schema.*")];
-    let longer = suggested(longer, GrantKind::Pattern, dialect);
+    let longer = suggested(&longer, GrantKind::Pattern, dialect);
     let longer = longer.unwrap_or_else(|| "one such as `schema.table_*`".to_owned());
     format!("a pattern needs at least one dot: write {longer}; all sources are written `*`").into()
 }
@@ -105,11 +105,11 @@ fn one_segment(text: &str, dialect: Dialect) -> Cow<'static, str> {
 /// A resource whose name has `text` for one of its segments, or an example.
 fn resource(text: &str, dialect: Dialect) -> String {
     let longer = [format!("schema.{text}"), format!("{text}.schema.table")];
-    suggested(longer, GrantKind::Resource, dialect).unwrap_or_else(|| "one such as `schema.table`".to_owned())
+    suggested(&longer, GrantKind::Resource, dialect).unwrap_or_else(|| "one such as `schema.table`".to_owned())
 }
 
 /// The first of `sources` that can be granted and is of this kind, in backticks.
-fn suggested(sources: [String; 2], kind: GrantKind, dialect: Dialect) -> Option<String> {
+fn suggested(sources: &[String; 2], kind: GrantKind, dialect: Dialect) -> Option<String> {
     let is_valid = |source: &&String| {
         let read = GrantSource::guess(source, dialect, &Limits::default());
         read.is_ok_and(|read| read.kind() == kind)

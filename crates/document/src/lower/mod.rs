@@ -19,12 +19,11 @@ pub use problem::{MAX_PROBLEMS, Part, Problem};
 use crate::definition::{self, Document, Element, SyntaxError, Tokens};
 use connections::Connections;
 use explain::Words;
-use portcullis::base::Place;
+use portcullis::base::{Place, quoted};
 use portcullis::model::{ApiId, Apis, Limits, Policy, Token};
 use problem::Problems;
 use sources::Sources;
 use token::{Seen, TokenAt};
-use words::quoted;
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 

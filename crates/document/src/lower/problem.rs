@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::words::{list, quoted};
+use super::words::list;
 use crate::definition::{self, Kind, ProblemKind, Target};
-use portcullis::base::{Place, Step};
+use portcullis::base::{Place, Step, quoted};
 use portcullis::model::PolicyError;
 
 /// The number of problems that are kept, unless the caller sets another limit.

@@ -1,10 +1,10 @@
 //! One token.
 
 use super::explain::{self, Words};
-use super::words::{one_of, quoted};
+use super::words::one_of;
 use super::{Lowering, Map, Meant, Part};
 use crate::definition::{self, Element, Field, Text};
-use portcullis::base::{Place, Timestamp};
+use portcullis::base::{Place, Timestamp, quoted};
 use portcullis::model::{
     Api, ApiId, ApiSet, Connection, ConnectionId, Expiry, Grant, GrantSource, Referers, SecretDigest, SourceError,
     SourceType, Token, TokenParts,

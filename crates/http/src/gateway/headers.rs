@@ -7,7 +7,6 @@ use smallvec::SmallVec;
 
 use super::NotUnderstood;
 use super::keys::Keys;
-use super::reader::is_graphic;
 
 /// A request, borrowed from whoever received it. `Debug` shows neither headers nor parameters, which may hold a token.
 #[derive(Clone, Copy)]
@@ -249,6 +248,11 @@ impl<'r> Relevant<'r> {
             Seen::Often => Err(NotUnderstood::new("more than one `Content-Type` header")),
         }
     }
+}
+
+/// Whether all of `text` is visible ASCII. Does not stop early, so that many bytes are compared at once.
+pub(super) fn is_graphic(text: &str) -> bool {
+    text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
 /// `application/json`, with nothing but an optional `charset=utf-8`.

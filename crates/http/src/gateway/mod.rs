@@ -25,16 +25,17 @@
 //!
 //! Which paths mean what is data: [`Routes`].
 
-mod access;
 mod headers;
 mod keys;
 mod parameters;
 mod path;
 mod percent;
 mod reader;
+mod reading;
 mod routes;
 
-pub use access::{Access, NotUnderstood, Preflight, Reading, SourceKind};
+pub use crate::access::{Access, AccessSource, SourceKind};
 pub use headers::{Body, Headers, HttpRequest};
 pub use reader::{Preflights, Reader, ReaderOptions};
+pub use reading::{NotUnderstood, Preflight, Reading};
 pub use routes::{Routes, RoutesError};

@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::access::{Access, NotUnderstood, Preflight, Reading, SourceKind};
-use super::headers::{Body, HttpRequest, Relevant};
+use super::headers::{Body, HttpRequest, Relevant, is_graphic};
 use super::keys::TOKEN;
 use super::parameters::{Parameters, split_at};
 use super::path::Path;
+use super::reading::{NotUnderstood, Preflight, Reading};
 use super::routes::{Named, Part, Route, Routes, SourceRule};
+use crate::access::{Access, AccessSource, SourceKind};
 use portcullis::query::NamedSource;
 
 /// What becomes of a browser's preflights (W4). They carry no token, so that nothing about them can be decided.
@@ -88,7 +89,7 @@ impl Reader {
         }
         let mut access = Access {
             token,
-            api: &asks.api,
+            api: Cow::Borrowed(&asks.api),
             operation: asks.operation,
             connection: Cow::Borrowed(""),
             sources: SmallVec::new(),
@@ -183,11 +184,6 @@ fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
     Ok((path, query.unwrap_or_default()))
 }
 
-/// Whether all of `text` is visible ASCII: each byte is looked at, so that many are at once.
-pub(super) fn is_graphic(text: &str) -> bool {
-    text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
-}
-
 fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
     let segments = path.based();
     if segments.len() < route.path.len() || (segments.len() > route.path.len() && !route.below) {
@@ -227,7 +223,7 @@ fn read_body<'r>(
     }
 }
 
-fn source<'r>(rule: &SourceRule, parameters: &Parameters<'r>) -> Result<(SourceKind, Cow<'r, str>), NotUnderstood> {
+fn source<'r>(rule: &SourceRule, parameters: &Parameters<'r>) -> Result<AccessSource<'r>, NotUnderstood> {
     let needed = |name: &str| parameters.get(name)?.ok_or_else(|| NotUnderstood::new(format!("`{name}` is missing")));
     match rule {
         SourceRule::Typed(rule) => {
@@ -259,7 +255,7 @@ fn source<'r>(rule: &SourceRule, parameters: &Parameters<'r>) -> Result<(SourceK
 }
 
 /// A source as `kind` names it (W3).
-fn named(kind: Named, text: Cow<'_, str>) -> (SourceKind, Cow<'_, str>) {
+fn named(kind: Named, text: Cow<'_, str>) -> AccessSource<'_> {
     let kind = match kind {
         Named::Resource => SourceKind::Resource,
         Named::QueryOrNamedSource if NamedSource::is_named_source(&text) => SourceKind::NamedSource,

@@ -1,55 +1,23 @@
 //! The JSON object of a request, key by key.
 
-use std::borrow::Cow;
 use std::fmt::Display;
 
 use serde::de::{Error, MapAccess};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use portcullis::base::Timestamp;
-use portcullis::decision::Source;
+use crate::access::{AccessSource, SourceKind};
+use portcullis::base::{Timestamp, nearest, quoted};
 use portcullis::model::Operation;
-use portcullis_document::definition::{Element, LONGEST_NAME, Lenient, Name, Shown, Text, nearest};
+use portcullis_document::definition::{Element, Lenient, Name, Text};
 
 pub(super) const KEYS: [&str; 11] =
     ["id", "token", "api", "operation", "connection", "resource", "query", "named_source", "sources", "referer", "now"];
-pub(super) const SOURCE_KEYS: [&str; 3] = ["resource", "query", "named_source"];
+pub(super) const SOURCE_KEYS: [&str; 3] =
+    [SourceKind::Resource.as_str(), SourceKind::Query.as_str(), SourceKind::NamedSource.as_str()];
 
 /// An instant is no longer than this.
 const LONGEST_INSTANT: usize = 64;
-
-/// A source, as a request writes it: borrowed from its text unless it is written with escapes.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WireSource<'t> {
-    /// A fully qualified table, tileset or raster.
-    Resource(Cow<'t, str>),
-    /// The text of a query.
-    Query(Cow<'t, str>),
-    /// A named source.
-    NamedSource(Cow<'t, str>),
-}
-
-impl WireSource<'_> {
-    /// The same for a decision.
-    pub fn as_source(&self) -> Source<'_> {
-        match self {
-            Self::Resource(text) => Source::Resource(text),
-            Self::Query(text) => Source::Query(text),
-            Self::NamedSource(text) => Source::NamedSource(text),
-        }
-    }
-}
-
-impl<'t> WireSource<'t> {
-    pub(super) fn new(key: &str, text: Text<'t>) -> Self {
-        match key {
-            "query" => Self::Query(text),
-            "named_source" => Self::NamedSource(text),
-            _ => Self::Resource(text),
-        }
-    }
-}
 
 /// What stands in the object.
 #[derive(Default)]
@@ -59,7 +27,7 @@ pub(super) struct Body<'t> {
     pub(super) api: Option<Text<'t>>,
     pub(super) operation: Option<Operation>,
     pub(super) connection: Option<Text<'t>>,
-    pub(super) sources: SmallVec<[WireSource<'t>; 1]>,
+    pub(super) sources: SmallVec<[AccessSource<'t>; 2]>,
     pub(super) referer: Option<Text<'t>>,
     pub(super) now: Option<Timestamp>,
     /// The key that named the sources.
@@ -93,10 +61,10 @@ impl<'t> Body<'t> {
                 self.sources = sources(map.next_value()?)?;
                 Ok(())
             }
-            _ => match SOURCE_KEYS.into_iter().find(|known| *known == key) {
-                Some(known) => {
-                    self.source(known)?;
-                    self.sources.push(WireSource::new(known, text(key, map)?));
+            _ => match SourceKind::from_name(key) {
+                Some(kind) => {
+                    self.source(kind.as_str())?;
+                    self.sources.push((kind, text(key, map)?));
                     Ok(())
                 }
                 None => Err(unknown(key, &KEYS)),
@@ -117,7 +85,7 @@ impl<'t> Body<'t> {
 }
 
 /// One source of a list.
-struct ListedSource<'t>(WireSource<'t>);
+struct ListedSource<'t>(AccessSource<'t>);
 
 impl<'t> Lenient<'t> for ListedSource<'t> {
     const EXPECTED: &'static str = "an object with one of `resource`, `query` and `named_source`";
@@ -125,13 +93,13 @@ impl<'t> Lenient<'t> for ListedSource<'t> {
     fn from_object<A: MapAccess<'t>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let mut source = None;
         while let Some(Name(key)) = map.next_key()? {
-            let Some(known) = SOURCE_KEYS.into_iter().find(|known| *known == key) else {
+            let Some(kind) = SourceKind::from_name(&key) else {
                 return Err(unknown(&key, &SOURCE_KEYS));
             };
             if source.is_some() {
                 return Err(A::Error::custom(format_args!("`sources`: expected {}", Self::EXPECTED)));
             }
-            source = Some(WireSource::new(known, text(&key, &mut map)?));
+            source = Some((kind, text(&key, &mut map)?));
         }
         source.map(|source| Some(Self(source))).ok_or_else(|| {
             A::Error::custom(format_args!("`sources`: expected {}, found an empty object", Self::EXPECTED))
@@ -139,7 +107,7 @@ impl<'t> Lenient<'t> for ListedSource<'t> {
     }
 }
 
-fn sources<E: Error>(list: Element<Vec<Element<ListedSource<'_>>>>) -> Result<SmallVec<[WireSource<'_>; 1]>, E> {
+fn sources<E: Error>(list: Element<Vec<Element<ListedSource<'_>>>>) -> Result<SmallVec<[AccessSource<'_>; 2]>, E> {
     let elements = match list {
         Element::Found(elements) => elements,
         Element::Wrong(found) => return Err(wrong("sources", "a list of objects", &found)),
@@ -169,9 +137,8 @@ pub(super) fn text<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Text<
 }
 
 fn operation<E: Error>(name: &str) -> Result<Operation, E> {
-    Operation::from_name(name).ok_or_else(|| {
-        E::custom(format_args!("`operation`: expected `query` or `model`, found `{}`", Shown(name, LONGEST_NAME)))
-    })
+    Operation::from_name(name)
+        .ok_or_else(|| E::custom(format_args!("`operation`: expected `query` or `model`, found {}", quoted(name))))
 }
 
 pub(super) fn instant<E: Error>(text: &str) -> Result<Timestamp, E> {
@@ -190,9 +157,9 @@ fn twice<E: Error>(key: &str) -> E {
 }
 
 pub(super) fn unknown<E: Error>(key: &str, known: &[&'static str]) -> E {
-    let shown = Shown(key, LONGEST_NAME);
-    match nearest(key, known) {
-        Some(nearest) => E::custom(format_args!("unknown key `{shown}`, did you mean `{nearest}`?")),
-        None => E::custom(format_args!("unknown key `{shown}`, expected one of `{}`", known.join("`, `"))),
+    let shown = quoted(key);
+    match nearest(key, known.iter().copied()) {
+        Some(nearest) => E::custom(format_args!("unknown key {shown}, did you mean `{nearest}`?")),
+        None => E::custom(format_args!("unknown key {shown}, expected one of `{}`", known.join("`, `"))),
     }
 }

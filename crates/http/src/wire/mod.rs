@@ -3,14 +3,14 @@
 //! ```
 //! use portcullis::decision::decide;
 //! use portcullis::snapshot::Snapshot;
-//! use portcullis_http::wire::{Answer, WireRequest};
+//! use portcullis_http::wire::{WireDecision, WireRequest};
 //!
 //! let line = br#"{"id": 7, "token": "s3cret", "api": "maps", "connection": "carto_dw", "resource": "carto.shared.t"}"#;
 //! let request = WireRequest::read(line)?;
 //! let nothing = Snapshot::default();
 //! let decision = decide(&nothing, &request.with(&request.sources()), "2026-11-22".parse()?);
 //! assert_eq!(
-//!     serde_json::to_string(&Answer::new(request.id(), &decision))?,
+//!     serde_json::to_string(&WireDecision::new(request.id(), &decision))?,
 //!     r#"{"id":7,"decision":"deny","reason":"token_unknown","status":401}"#,
 //! );
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -34,14 +34,13 @@
 //! Whoever holds the policy may decide for a token without its secret: [`ReplayRequest`] also reads `token_id`, and lines of
 //! a decision log.
 
-mod answer;
 mod body;
+mod decision;
 mod replay;
 mod request;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, ErrorAnswer, SkippedAnswer};
-pub use body::WireSource;
+pub use decision::{ErrorLine, SkippedLine, WireDecision};
 pub use replay::{Logged, ReplayRequest, Replayed};
 pub use request::{WireError, WireRequest};

@@ -7,8 +7,9 @@ use serde::de::{Error, IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::body::{Body, KEYS, SOURCE_KEYS, WireSource, instant, set, text, unknown, wrong};
+use super::body::{Body, KEYS, SOURCE_KEYS, instant, set, text, unknown, wrong};
 use super::request::{WireError, WireRequest};
+use crate::access::{AccessSource, SourceKind};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Reason, Replay, Request, Source};
 use portcullis::query::QueryDigest;
@@ -285,7 +286,7 @@ impl<'t> Keys<'t> {
                         Hidden::Digest(digest) => format!("select '{digest}'"),
                         Hidden::Lost => String::new(),
                     };
-                    (WireSource::Query(Cow::Owned(text)), Some(hidden))
+                    ((SourceKind::Query, Cow::Owned(text)), Some(hidden))
                 }
                 Element::Wrong(found) => return Err(wrong("sources", ReplaySource::EXPECTED, &found)),
                 Element::Unread(error) => return Err(E::custom(error)),
@@ -300,7 +301,7 @@ impl<'t> Keys<'t> {
 
 /// One source of a list.
 enum ReplaySource<'t> {
-    Shown(WireSource<'t>),
+    Shown(AccessSource<'t>),
     Hidden(Hidden),
 }
 
@@ -321,8 +322,10 @@ impl<'t> Lenient<'t> for ReplaySource<'t> {
                     map.next_value::<IgnoredAny>()?;
                     Self::Hidden(Hidden::Lost)
                 }
-                key if SOURCE_KEYS.contains(&key) => Self::Shown(WireSource::new(key, text(key, &mut map)?)),
-                key => return Err(unknown(key, &SOURCE_KEYS)),
+                key => match SourceKind::from_name(key) {
+                    Some(kind) => Self::Shown((kind, text(key, &mut map)?)),
+                    None => return Err(unknown(key, &SOURCE_KEYS)),
+                },
             };
             if source.replace(read).is_some() {
                 return Err(expected());

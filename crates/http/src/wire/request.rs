@@ -1,15 +1,14 @@
 //! A request, read.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::body::{Body, WireSource};
+use super::body::Body;
+use crate::access::Access;
 use portcullis::base::Timestamp;
-use portcullis::decision::{Credential, Request, Source, Sources};
-use portcullis::model::Operation;
+use portcullis::decision::{Request, Source};
 use portcullis_document::definition::{Element, Lenient};
 
 /// The API whose requests name no source (N8.3).
@@ -21,12 +20,7 @@ const OPERATED: &str = "sql";
 /// A request as JSON. Borrows from its text what is written there without escapes.
 pub struct WireRequest<'t> {
     id: Option<&'t RawValue>,
-    token: Cow<'t, str>,
-    api: Cow<'t, str>,
-    operation: Operation,
-    connection: Cow<'t, str>,
-    sources: SmallVec<[WireSource<'t>; 1]>,
-    referer: Option<Cow<'t, str>>,
+    access: Access<'t>,
     now: Option<Timestamp>,
 }
 
@@ -70,12 +64,14 @@ impl<'t> WireRequest<'t> {
         let api = body.api.ok_or_else(|| WireError::missing("api"))?;
         Ok(Self {
             id: body.id,
-            token: body.token.unwrap_or_default(),
-            api,
-            operation: body.operation.unwrap_or_default(),
-            connection: body.connection.unwrap_or_default(),
-            sources: body.sources,
-            referer: body.referer,
+            access: Access {
+                token: body.token.filter(|token| !token.is_empty()),
+                api,
+                operation: body.operation.unwrap_or_default(),
+                connection: body.connection.unwrap_or_default(),
+                sources: body.sources,
+                referer: body.referer,
+            },
             now: body.now,
         })
     }
@@ -91,31 +87,19 @@ impl<'t> WireRequest<'t> {
     }
 
     /// What is read or written, to be lent to [`WireRequest::with`].
-    pub fn sources(&self) -> SmallVec<[Source<'_>; 4]> {
-        self.sources.iter().map(WireSource::as_source).collect()
+    pub fn sources(&self) -> SmallVec<[Source<'_>; 2]> {
+        self.access.sources()
     }
 
     /// The request for a decision, with the sources that [`WireRequest::sources`] returned.
     pub fn with<'a>(&'a self, sources: &'a [Source<'a>]) -> Request<'a> {
-        let credential = if self.token.is_empty() { Credential::Missing } else { Credential::Secret(&self.token) };
-        Request {
-            credential,
-            api: &self.api,
-            operation: self.operation,
-            connection: &self.connection,
-            sources: match sources {
-                [source] => Sources::One(*source),
-                many => Sources::Many(many),
-            },
-            referer: self.referer.as_deref(),
-        }
+        self.access.request(sources)
     }
 }
 
 impl fmt::Debug for WireRequest<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The request for a decision hides the secret.
-        self.with(&self.sources()).fmt(f)
+        self.access.fmt(f)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests that are read, and exactly what is said of those that are not.
 
-use super::{Answer, WireRequest};
+use super::{WireDecision, WireRequest};
 use portcullis::decision::{Credential, Decision, Reason, Source};
 use portcullis::model::Operation;
 
@@ -107,6 +107,6 @@ fn no_debug_shows_a_secret() {
 #[test]
 fn an_answer_without_an_id_has_none() {
     let decision = Decision::Deny(Reason::SourceNotGranted);
-    let answer = serde_json::to_string(&Answer::new(None, &decision)).unwrap();
+    let answer = serde_json::to_string(&WireDecision::new(None, &decision)).unwrap();
     assert_eq!(answer, r#"{"decision":"deny","reason":"source_not_granted","status":403}"#);
 }

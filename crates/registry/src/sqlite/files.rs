@@ -11,7 +11,8 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
 use sqlx::{ConnectOptions, Connection as _};
 
 use super::{is_busy, number};
-use crate::error::{Result, quoted, storage};
+use crate::error::{Result, storage};
+use crate::words::quoted;
 
 /// How long to wait for files that another process is creating or removing.
 const SETTLE: Duration = Duration::from_secs(2);

@@ -11,8 +11,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _, SqlStr, Sqlite, SqliteConnection, Transaction};
 use tokio::runtime::{Builder, Runtime};
 
-use super::error::{RegistryError, Result, quoted, storage};
+use super::error::{RegistryError, Result, storage};
 use super::storage::{Records, Storage};
+use super::words::quoted;
 use crate::owner_only;
 use files::{Files, UnopenedFiles, check_absent};
 

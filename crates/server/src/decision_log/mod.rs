@@ -46,6 +46,7 @@ use serde::Serialize;
 use super::decided::{Decided, PreflightSeen};
 pub(super) use line::Line;
 use line::PreflightLine;
+use portcullis::base::quoted;
 use writer::{Queue, Sink};
 
 /// How long to wait for the end of a log: its reader may have stopped.
@@ -95,7 +96,7 @@ pub struct Share(f64);
 
 /// Text that is not a share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is not a share: expected a number from 0 to 1, such as 0.01", .0.escape_debug())]
+#[error("{} is not a share: expected a number from 0 to 1, such as 0.01", quoted(.0))]
 pub struct ShareError(String);
 
 /// Options of a decision log.

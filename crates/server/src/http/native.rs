@@ -14,39 +14,7 @@ use crate::decided::Ids;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::decision::Source;
 use portcullis::explain::explain as explain_decision;
-use portcullis_http::answer::{Outcome, Verdict};
-use portcullis_http::wire::WireRequest;
-
-/// One decision, in the format of `portcullis check`.
-#[derive(Serialize)]
-struct DecisionResponse<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a RawValue>,
-    decision: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grants: Option<&'a [u32]>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'static str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<u16>,
-}
-
-impl<'a> DecisionResponse<'a> {
-    fn new(id: Option<&'a RawValue>, verdict: &'a Verdict) -> Self {
-        let none = Self { id, decision: "deny", token: None, grants: None, reason: None, status: None };
-        match &verdict.outcome {
-            Outcome::Deny { reason, .. } => Self { reason: Some(reason.code()), status: Some(reason.status()), ..none },
-            Outcome::Allow { grants } => {
-                Self { decision: "allow", token: verdict.token_id.as_deref(), grants: Some(grants), ..none }
-            }
-            Outcome::Pass => Self { decision: "allow", ..none },
-            // Not possible here: only HTTP requests pass through or are preflights.
-            Outcome::Preflight => none,
-        }
-    }
-}
+use portcullis_http::wire::{WireDecision, WireRequest};
 
 /// The element for input that is not a valid request.
 #[derive(Serialize)]
@@ -104,7 +72,7 @@ fn one(shared: &Shared, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let own = own.map(|id| id.trim_matches('"'));
     let ids = Ids { request: ids.request.or(own), ..ids };
     let verdict = shared.authority.decide(&request.with(&sources), ids, request.now());
-    Ok(to_json(&DecisionResponse::new(request.id(), &verdict)))
+    Ok(to_json(&WireDecision::of_verdict(request.id(), &verdict)))
 }
 
 fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::source::Contents;
+use super::contents::Contents;
 use super::watch::{OnTouch, Watch};
 use portcullis::snapshot::MAGIC;
 use portcullis_document::load::{Input, Unreadable};

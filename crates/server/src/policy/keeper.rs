@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
-use super::live::{LiveOptions, Message};
-use super::source::{Contents, Reader, Source};
+use super::contents::Contents;
+use super::message::{Done, Message};
+use super::options::LiveOptions;
+use super::source::{Reader, Source};
 use super::status::{Failure, Origin, Outcome, Status};
 use super::watch::Touch;
-use super::worker::{Done, Saver, Task, Worker};
+use super::worker::{Saver, Task, Worker};
 use portcullis::authorizer::{Authorizer, Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::snapshot::{CompileError, EditError, Editor, Report, Snapshot};

@@ -5,51 +5,17 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::files::Timing;
 use super::keeper::Keeper;
+use super::message::Message;
+use super::options::LiveOptions;
 use super::source::Source;
 use super::state::{self, StateDir, StateError};
 use super::status::{Outcome, Status};
-use super::watch::Touch;
-use super::worker::{Done, Saver};
+use super::worker::Saver;
 use portcullis::authorizer::Authorizer;
-use portcullis::snapshot::Options;
-
-/// The default maximum size of a policy's files: 256 MiB, about 1,000,000 tokens compiled.
-pub const MAX_BYTES: u64 = 256 << 20;
 
 /// How long to wait for the end of a running reload.
 const CLOSING: Duration = Duration::from_secs(5);
-
-/// How a policy is kept live.
-#[derive(Debug, Clone)]
-pub struct LiveOptions {
-    /// Whether tokens with errors are left out, instead of rejecting the policy.
-    pub skip_invalid: bool,
-    /// Whether a policy that allows what the active one denies is rejected, as an unreadable one is.
-    pub only_narrow: bool,
-    /// The options of the compiler.
-    pub compile: Options,
-    /// The directory for the last good policy. Nothing is saved by default.
-    pub state_dir: Option<PathBuf>,
-    /// The maximum size of all files of the policy together, in bytes. Larger files are not read.
-    pub max_bytes: u64,
-    /// The waiting times.
-    pub timing: Timing,
-}
-
-impl Default for LiveOptions {
-    fn default() -> Self {
-        Self {
-            skip_invalid: false,
-            only_narrow: false,
-            compile: Options::default(),
-            state_dir: None,
-            max_bytes: MAX_BYTES,
-            timing: Timing::default(),
-        }
-    }
-}
 
 /// Why a policy cannot be kept live at all.
 #[derive(Debug, thiserror::Error)]
@@ -70,19 +36,10 @@ pub struct LivePolicy {
     thread: Option<JoinHandle<()>>,
 }
 
-pub(super) enum Message {
-    Touched(Touch),
-    /// The worker of this number has finished its task.
-    Done(u64, Done),
-    /// Reloads, even if the source has not changed, and reports the outcome.
-    Reload(Option<Sender<Outcome>>),
-    Stop,
-}
-
 impl LivePolicy {
     /// Reads `source` into `authorizer`, and again whenever it changes. Returns after the first read: then the policy is
     /// active or, if it cannot be read, the saved policy, if any. Waits for a source that does not answer, and for a state
-    /// directory, for [`Timing::stall`].
+    /// directory, for [`Timing::stall`](super::Timing::stall).
     ///
     /// # Errors
     ///
@@ -115,7 +72,7 @@ impl LivePolicy {
         let _ = self.inbox.send(Message::Reload(None));
     }
 
-    /// Reloads as [`LivePolicy::reload`] does, and waits for the end. A reload that takes longer than [`Timing::stall`]
+    /// Reloads as [`LivePolicy::reload`] does, and waits for the end. A reload that takes longer than [`Timing::stall`](super::Timing::stall)
     /// has failed.
     pub fn reload_now(&self) -> Outcome {
         let (done, outcome) = channel();

@@ -25,17 +25,22 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod contents;
 mod files;
 mod keeper;
 mod live;
+mod message;
+mod options;
 mod source;
 mod state;
 mod status;
 mod watch;
 mod worker;
 
+pub use contents::Contents;
 pub use files::Timing;
-pub use live::{LiveOptions, LivePolicy, MAX_BYTES, StartError};
-pub use source::{Contents, Source, SourceError};
+pub use live::{LivePolicy, StartError};
+pub use options::{LiveOptions, MAX_BYTES};
+pub use source::{Source, SourceError};
 pub use state::{StateDir, StateError};
 pub use status::{Failure, Origin, Outcome, Reloads, Report, Status};

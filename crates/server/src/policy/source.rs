@@ -3,8 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use sha2::{Digest, Sha256};
-
+use super::contents::Contents;
 use super::files::{Files, Timing};
 use super::watch::OnTouch;
 use portcullis_document::load::Input;
@@ -90,34 +89,6 @@ impl fmt::Display for Source {
                 let files: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
                 f.write_str(&files.join(", "))
             }
-        }
-    }
-}
-
-/// The contents of a source.
-#[derive(Clone, PartialEq, Eq)]
-pub enum Contents {
-    /// Documents that form one policy.
-    Documents(Vec<Input>),
-    /// A compiled policy, not yet loaded.
-    Compiled(Vec<u8>),
-}
-
-impl Contents {
-    /// Returns digests that identify the contents.
-    pub(super) fn digests(&self) -> Vec<[u8; 32]> {
-        match self {
-            Self::Documents(inputs) => inputs.iter().map(|input| Sha256::digest(input.text()).into()).collect(),
-            Self::Compiled(bytes) => vec![Sha256::digest(bytes).into()],
-        }
-    }
-}
-
-impl fmt::Debug for Contents {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Documents(inputs) => f.debug_tuple("Documents").field(inputs).finish(),
-            Self::Compiled(bytes) => write!(f, "Compiled({} bytes)", bytes.len()),
         }
     }
 }

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
+use super::contents::Contents;
 use super::files;
-use super::source::Contents;
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 use portcullis_document::load::Input;

@@ -8,13 +8,14 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::contents::Contents;
 use super::files::Timing;
-use super::live::{Message, StartError};
-use super::source::{Contents, Reader};
+use super::live::StartError;
+use super::message::{Done, Message};
+use super::source::Reader;
 use super::state::{StateDir, StateError};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis_registry::Changes;
 
 /// How long to wait for a check of the state directory at shutdown.
 const LAST_CHECK: Duration = Duration::from_secs(1);
@@ -28,13 +29,6 @@ pub(super) enum Task {
     Changes,
     /// Read all of it.
     Read,
-}
-
-/// The result of a task.
-pub(super) enum Done {
-    Looked(bool),
-    Changes(Option<Changes>),
-    Read(Result<Contents, Vec<String>>),
 }
 
 /// Reads a source on its own thread. After it is dropped, the thread ends with its current task.

@@ -1,0 +1,35 @@
+//! The contents of a source.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use portcullis_document::load::Input;
+
+/// What a source holds.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Contents {
+    /// Documents, which are one policy together.
+    Documents(Vec<Input>),
+    /// A compiled policy, not yet loaded.
+    Compiled(Vec<u8>),
+}
+
+impl Contents {
+    /// What tells them from others.
+    pub(super) fn digests(&self) -> Vec<[u8; 32]> {
+        match self {
+            Self::Documents(inputs) => inputs.iter().map(|input| Sha256::digest(input.text()).into()).collect(),
+            Self::Compiled(bytes) => vec![Sha256::digest(bytes).into()],
+        }
+    }
+}
+
+impl fmt::Debug for Contents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Documents(inputs) => f.debug_tuple("Documents").field(inputs).finish(),
+            Self::Compiled(bytes) => write!(f, "Compiled({} bytes)", bytes.len()),
+        }
+    }
+}
