@@ -5,7 +5,8 @@ use portcullis::decision::{Request, Source, decide};
 use portcullis::model::{Operation, Policy};
 use portcullis::name::Name;
 use portcullis::snapshot::{Options, Snapshot};
-use portcullis_audit::exposure::{Batch, Exposure, Surface, Tally};
+use portcullis_audit::coverage::Surface;
+use portcullis_audit::exposure::{Batch, Exposure, Tally};
 use portcullis_audit::reads::{Followed, NamedSources};
 use proptest::prelude::*;
 

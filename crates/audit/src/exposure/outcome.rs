@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::kernel::Matches;
-use super::surface::{Sources, Surface};
 use super::tally::{Counts, EXAMPLES, Names, Tally};
 use crate::catalog::Broken;
+use crate::coverage::{Matches, Sources, Surface};
 use crate::reads::Followed;
 use portcullis::model::{Connection, ConnectionId, GrantKind, GrantSource};
 

@@ -3,9 +3,8 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::kernel::Matches;
-use super::surface::Surface;
 use crate::catalog::Broken;
+use crate::coverage::{Matches, Surface};
 use portcullis::model::{Connection, ConnectionId};
 
 /// How many names are kept as examples of each set of patterns, and how many broken rows are told of one by one.

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis_audit::exposure::{Exposure, Surface};
+use portcullis_audit::coverage::Surface;
+use portcullis_audit::exposure::Exposure;
 use portcullis_audit::reads::Followed;
 
 use super::Format;

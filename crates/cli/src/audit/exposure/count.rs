@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use portcullis::model::ConnectionId;
 use portcullis_audit::catalog::{Broken, Row};
-use portcullis_audit::exposure::{Batch, Exposure, Surface, Tally};
+use portcullis_audit::coverage::Surface;
+use portcullis_audit::exposure::{Batch, Exposure, Tally};
 
 use super::super::catalog;
 use crate::output::{Color, Painted, counted, grouped, rate};

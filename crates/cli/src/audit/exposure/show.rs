@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
 use portcullis::model::{Connection, ConnectionId, Grant, GrantKind, GrantSource, Token};
-use portcullis_audit::exposure::{ConnectionExposure, Exposure, SourceExposure, Surface, TokenExposure};
+use portcullis_audit::coverage::Surface;
+use portcullis_audit::exposure::{ConnectionExposure, Exposure, SourceExposure, TokenExposure};
 use portcullis_audit::reads::{Followed, Reads};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};

@@ -11,7 +11,7 @@ use portcullis::pattern::{Beginnings, HashedName};
 /// The distinct exact names and patterns of one connection, ready to be asked about batches of names.
 ///
 /// ```
-/// use portcullis_audit::exposure::{Kernel, Matches};
+/// use portcullis_audit::coverage::{Kernel, Matches};
 /// use portcullis::model::{GrantSource, Limits};
 /// use portcullis::name::Dialect;
 ///
@@ -108,7 +108,7 @@ impl Kernel {
     }
 
     /// As [`covering`](Self::covering), for one name in canonical form.
-    pub(super) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
+    pub(crate) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
         let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
         let name = HashedName::new(CanonicalName::of(name, &mut buffer), &mut beginnings);
         let mut groups = Vec::new();
@@ -127,7 +127,7 @@ impl Kernel {
     }
 
     /// A source as the dialect writes it.
-    pub(super) fn shown(&self, id: u32) -> String {
+    pub(crate) fn shown(&self, id: u32) -> String {
         Written { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
     }
 }

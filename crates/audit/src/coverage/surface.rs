@@ -10,26 +10,26 @@ use portcullis::model::{ConnectionId, GrantKinds, GrantSource, Operation, Policy
 
 /// The distinct sources of each connection of a policy, ready to be asked about names.
 pub struct Surface<'p> {
-    pub(super) policy: &'p Policy,
-    pub(super) now: Timestamp,
-    pub(super) connections: Vec<Sources<'p>>,
-    pub(super) followed: Option<&'p Followed<'p>>,
+    pub(crate) policy: &'p Policy,
+    pub(crate) now: Timestamp,
+    pub(crate) connections: Vec<Sources<'p>>,
+    pub(crate) followed: Option<&'p Followed<'p>>,
     by_name: HashMap<&'p str, ConnectionId, RandomState>,
 }
 
 /// The distinct resources and patterns of a connection, granted or read by queries. A source's number is its place: resources
 /// come first.
 #[derive(Default)]
-pub(super) struct Sources<'p> {
-    pub(super) list: Vec<&'p GrantSource>,
-    pub(super) numbers: HashMap<&'p GrantSource, u32, RandomState>,
-    pub(super) resources: usize,
+pub(crate) struct Sources<'p> {
+    pub(crate) list: Vec<&'p GrantSource>,
+    pub(crate) numbers: HashMap<&'p GrantSource, u32, RandomState>,
+    pub(crate) resources: usize,
     /// Of each, whether somebody is granted it; others are only read.
-    pub(super) granted: Vec<bool>,
+    pub(crate) granted: Vec<bool>,
     /// The queries and named sources that are followed, each with the numbers of what it reads, the highest first.
-    pub(super) queries: Vec<(&'p GrantSource, Vec<u32>)>,
-    pub(super) query_numbers: HashMap<&'p GrantSource, usize, RandomState>,
-    pub(super) kernel: Kernel,
+    pub(crate) queries: Vec<(&'p GrantSource, Vec<u32>)>,
+    pub(crate) query_numbers: HashMap<&'p GrantSource, usize, RandomState>,
+    pub(crate) kernel: Kernel,
 }
 
 impl<'p> Surface<'p> {
@@ -86,12 +86,12 @@ impl<'p> Surface<'p> {
     }
 
     /// Whether `token` may be used no more.
-    pub(super) fn is_expired(&self, token: &Token) -> bool {
+    pub(crate) fn is_expired(&self, token: &Token) -> bool {
         token.expiry().is_expired(self.now)
     }
 
     /// The kinds of grant by which some request of `token` is allowed (N8.3).
-    pub(super) fn considered(&self, token: &Token) -> Vec<GrantKinds> {
+    pub(crate) fn considered(&self, token: &Token) -> Vec<GrantKinds> {
         let apis = token.apis().iter().filter_map(|api| self.policy.apis().get(api));
         apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation))).collect()
     }
