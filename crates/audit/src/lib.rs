@@ -16,7 +16,6 @@ pub mod catalog;
 pub mod coverage;
 pub mod exposure;
 pub mod forecast;
-mod granted;
 pub mod lint;
 pub mod names_diff;
 pub mod reads;

@@ -105,15 +105,14 @@ struct OnConnection<'g> {
     order: Vec<usize>,
     /// Of equal grants, the first.
     first: HashMap<&'g GrantSource, usize, RandomState>,
+    /// Patterns, each by the index of its grant.
     patterns: PatternIndex,
-    /// Which grant is the pattern of that number.
-    numbers: Vec<usize>,
     all: Option<usize>,
 }
 
 impl<'g> OnConnection<'g> {
     fn new(grants: &'g [Grant], indices: &[usize]) -> Self {
-        let (mut first, mut patterns, mut numbers) = (HashMap::default(), PatternIndex::default(), Vec::new());
+        let (mut first, mut patterns) = (HashMap::default(), Vec::new());
         let mut all = None;
         let mut order = Vec::with_capacity(indices.len());
         for &index in indices {
@@ -130,8 +129,7 @@ impl<'g> OnConnection<'g> {
             first.insert(source, index);
             match source {
                 GrantSource::Pattern(pattern) => {
-                    patterns.add(pattern.as_bytes());
-                    numbers.push(index);
+                    patterns.push((u32::try_from(index).unwrap_or(u32::MAX), pattern.as_bytes()));
                 }
                 GrantSource::All => all = Some(index),
                 _ => {}
@@ -139,7 +137,7 @@ impl<'g> OnConnection<'g> {
         }
         order.sort_unstable();
         let order = order.into_iter().map(|(_, std::cmp::Reverse(index))| index).collect();
-        Self { grants, order, first, patterns, numbers, all }
+        Self { grants, order, first, patterns: PatternIndex::new(patterns), all }
     }
 
     fn redundant(&self, contexts: &[GrantKinds]) -> Vec<Redundant> {
@@ -166,16 +164,9 @@ impl<'g> OnConnection<'g> {
             GrantSource::Query(_) | GrantSource::NamedSource(_) => None,
             GrantSource::All => return Vec::new(),
         };
-        let mut widest: Option<(usize, usize)> = None;
-        if let Some(bytes) = bytes {
-            self.patterns.covering(bytes, |number| {
-                let Some(&index) = self.numbers.get(number) else { return };
-                let literal = self.literal(index);
-                if index != grant && widest.is_none_or(|widest| (literal, index) < widest) {
-                    widest = Some((literal, index));
-                }
-            });
-        }
+        let covering = bytes.map(|bytes| self.patterns.covering(bytes)).unwrap_or_default();
+        let wider = covering.iter().map(|&index| index as usize).filter(|&index| index != grant);
+        let widest = wider.map(|index| (self.literal(index), index)).min();
         let candidates: Vec<usize> = self.all.into_iter().chain(widest.map(|(_, index)| index)).collect();
         let kind_of = |index: usize| self.grants.get(index).map_or(GrantKind::All, |grant| grant.source().kind());
         let mut chosen = Vec::new();

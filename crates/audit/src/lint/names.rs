@@ -8,7 +8,7 @@ use super::texts::push_look_key;
 use portcullis::model::{ConnectionId, GrantSource, Policy, Token};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer};
 use portcullis::pattern::{covers, segment_covers};
-use portcullis_diff::patterns::PatternIndex;
+use portcullis_diff::patterns::{Lookup, PatternIndex};
 
 /// How many names are kept that a pattern would cover if it were read otherwise: some of them may be granted beside it.
 const WITNESSES: usize = 4;
@@ -59,11 +59,13 @@ struct OnConnection {
     /// How many names of the catalog.
     names: u64,
     patterns: PatternIndex,
+    near: Lookup,
     canonical: Vec<Box<[u8]>>,
     numbers: HashMap<Box<[u8]>, usize, RandomState>,
     seen: Vec<PatternSeen>,
     /// The same patterns in lower case.
     folded: PatternIndex,
+    near_folded: Lookup,
     /// Patterns, by what stands before their first star; those with enough names across dots are taken out.
     by_prefix: HashMap<Box<[u8]>, Across, RandomState>,
     prefix_lengths: BTreeSet<usize>,
@@ -103,6 +105,9 @@ impl Names {
             }
         }
         for on in &mut names.connections {
+            let folded: Vec<Vec<u8>> = on.canonical.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
+            on.patterns = PatternIndex::new((0..).zip(on.canonical.iter().map(|pattern| &**pattern)));
+            on.folded = PatternIndex::new((0..).zip(folded.iter().map(Vec::as_slice)));
             let mut resources: Vec<Box<[u8]>> = on.resources.keys().cloned().collect();
             // Witnesses shall be the same each time.
             resources.sort_unstable();
@@ -153,8 +158,6 @@ impl OnConnection {
         self.numbers.insert(canonical.into(), number);
         self.canonical.push(canonical.into());
         self.seen.push(PatternSeen::default());
-        self.patterns.add(canonical);
-        self.folded.add(&canonical.to_ascii_lowercase());
         let prefix = canonical.split(|&byte| byte == portcullis::name::STAR).next().unwrap_or_default();
         self.prefix_lengths.insert(prefix.len());
         let segments = segments(canonical);
@@ -175,9 +178,10 @@ impl OnConnection {
 
     fn catalog(&mut self, name: &[u8]) {
         self.names += 1;
-        let seen = &mut self.seen;
-        self.patterns.covering(name, |number| {
-            if let Some(seen) = seen.get_mut(number) {
+        let mut buffer = NameBuffer::new();
+        let Self { patterns, near, seen, .. } = self;
+        patterns.each_covering(CanonicalName::of(name, &mut buffer), near, |number| {
+            if let Some(seen) = seen.get_mut(number as usize) {
                 seen.count += 1;
             }
         });
@@ -199,10 +203,12 @@ impl OnConnection {
 
     /// Which patterns would cover the name if they were read otherwise.
     fn readings(&mut self, name: &[u8]) {
-        let Self { canonical, seen, folded, by_prefix, prefix_lengths, least_segments, lower, .. } = self;
+        let mut buffer = NameBuffer::new();
+        let Self { canonical, seen, folded, near_folded, by_prefix, prefix_lengths, least_segments, lower, .. } = self;
         lower.clear();
         lower.extend(name.iter().map(u8::to_ascii_lowercase));
-        folded.covering(lower, |number| {
+        folded.each_covering(CanonicalName::of(lower, &mut buffer), near_folded, |number| {
+            let number = number as usize;
             if let (Some(seen), Some(pattern)) = (seen.get_mut(number), canonical.get(number))
                 && seen.other_case.len() < WITNESSES
                 && !covers(pattern, name)

@@ -17,7 +17,6 @@
 mod bars;
 mod data;
 mod findings;
-mod grants;
 mod matrix;
 mod numbers;
 mod page;

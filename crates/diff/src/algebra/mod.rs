@@ -215,6 +215,11 @@ impl<'p> Names<'p> {
         Self { bytes }
     }
 
+    /// Returns the canonical form of the pattern or name.
+    pub fn as_bytes(&self) -> &'p [u8] {
+        self.bytes
+    }
+
     /// As the dialect writes it.
     pub fn display(&self, dialect: Dialect) -> String {
         Written { bytes: self.bytes.into(), dialect }.to_string()

@@ -38,6 +38,7 @@ pub(super) fn covered<'p>(
         let Some(connection) = policy.connection(grant.connection()) else { continue };
         by_connection.entry(connection.name()).or_insert_with(|| Covered::new(connection)).add(grant.source());
     }
+    by_connection.values_mut().for_each(Covered::index);
     by_connection
 }
 
@@ -55,14 +56,8 @@ impl<'p> Covered<'p> {
 
     fn add(&mut self, source: &'p GrantSource) {
         match source {
-            GrantSource::Resource(name) => {
-                self.index.add(name.as_bytes());
-                self.names.push(name.into());
-            }
-            GrantSource::Pattern(pattern) => {
-                self.index.add(pattern.as_bytes());
-                self.names.push(pattern.into());
-            }
+            GrantSource::Resource(name) => self.names.push(name.into()),
+            GrantSource::Pattern(pattern) => self.names.push(pattern.into()),
             GrantSource::Query(query) => {
                 self.queries.insert(query.as_str());
             }
@@ -71,6 +66,10 @@ impl<'p> Covered<'p> {
             }
             GrantSource::All => self.all = true,
         }
+    }
+
+    fn index(&mut self) {
+        self.index = PatternIndex::new((0..).zip(self.names.iter().map(Names::as_bytes)));
     }
 
     /// Whether all that `grant` covers on `connection`, which has the same name, is covered.
@@ -101,11 +100,7 @@ impl<'p> Covered<'p> {
         if self.connection.dialect() != connection.dialect() {
             return Is::Undecided;
         }
-        let mut is_covered = self.all;
-        if !is_covered {
-            self.index.covering(canonical, |_| is_covered = true);
-        }
-        if is_covered {
+        if self.all || !self.index.covering(canonical).is_empty() {
             return Is::Covered;
         }
         let near: Vec<Names<'_>> = self.names.iter().copied().filter(|other| other.may_overlap(&names)).collect();
