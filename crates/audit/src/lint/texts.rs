@@ -7,6 +7,7 @@ use foldhash::fast::RandomState;
 use unicode_security::{MixedScript, skeleton};
 
 use super::Found;
+use super::characters::{is_bidi, is_hidden, is_invisible};
 use super::finding::{Fix, Raw};
 use super::rule::{BIDI_CHARACTER, INVISIBLE_CHARACTER, LOOK_ALIKE_NAMES, MIXED_SCRIPTS, NAMES_DIFFER_BY_CASE, Rule};
 use super::subject::Subject;
@@ -14,25 +15,6 @@ use super::words::quoted;
 use portcullis::base::Place;
 use portcullis::model::{Connection, GrantSource, Policy};
 use portcullis_document::definition::{Field, Text};
-
-/// Whether text that holds the character reads as if it did not, or as if it stood in another order.
-pub(super) fn is_hidden(character: char) -> bool {
-    is_bidi(character) || is_invisible(character)
-}
-
-/// Marks, embeddings, overrides and isolates of the bidirectional algorithm.
-fn is_bidi(character: char) -> bool {
-    matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
-}
-
-/// Characters that leave no mark: the default ignorable ones, and blanks that count as letters.
-fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{AD}' | '\u{34F}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{180B}'..='\u{180F}'
-        | '\u{200B}'..='\u{200D}' | '\u{2060}'..='\u{2065}' | '\u{206A}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
-        | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
-        | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
-}
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
     let written = subject.written;

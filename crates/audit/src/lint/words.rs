@@ -2,12 +2,14 @@
 
 use std::fmt::Write;
 
+use super::characters::is_hidden;
+
 /// User text in backticks, with every character written out that is not to be seen.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('`');
     for character in text.chars() {
-        if character.is_control() || super::texts::is_hidden(character) {
+        if character.is_control() || is_hidden(character) {
             let _ = write!(quoted, "\\u{{{:x}}}", u32::from(character));
         } else {
             quoted.push(character);

@@ -34,8 +34,10 @@
 
 mod confirm;
 mod document;
+mod grant_needs;
 mod narrow;
 mod needs;
+mod outline;
 
 pub use confirm::{Confirmed, SuggestError};
 pub use needs::Needs;
