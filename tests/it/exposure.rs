@@ -6,7 +6,7 @@ use portcullis::model::{Operation, Policy};
 use portcullis::name::Name;
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_audit::coverage::Coverage;
-use portcullis_audit::exposure::{Batch, Exposure, Tally};
+use portcullis_audit::exposure::{Batch, Exposure, NameCounts};
 use portcullis_audit::reads::{Followed, NamedSources};
 use proptest::prelude::*;
 
@@ -69,7 +69,7 @@ proptest! {
         let (now, before) = (NOW.parse().unwrap(), "1990-01-01".parse().unwrap());
         let coverage = Coverage::new(&policy, now);
         // As two threads would count.
-        let (mut tally, mut other) = (Tally::default(), Tally::default());
+        let (mut tally, mut other) = (NameCounts::default(), NameCounts::default());
         for connection in policy.connections() {
             let id = coverage.connection(connection.name()).unwrap();
             for (at, half) in names.chunks(names.len() / 2 + 1).enumerate() {
@@ -200,7 +200,7 @@ proptest! {
         let pairs = LETTERS.into_iter().flat_map(|a| LETTERS.map(|b| [a, b]));
         let names: Vec<[&str; 3]> = pairs.flat_map(|[a, b]| LETTERS.map(|c| [a, b, c])).collect();
         let text = |name: &[&str; 3]| format!("\"{}\".\"{}\".\"{}\"", name[0], name[1], name[2]);
-        let mut tally = Tally::default();
+        let mut tally = NameCounts::default();
         for connection in policy.connections() {
             let mut batch = Batch::default();
             (1..).zip(&names).for_each(|(line, name)| batch.push(line, |row| row.push_str(&text(name))));

@@ -43,7 +43,7 @@ pub struct NamesDiff<'p> {
     tokens: usize,
     seen: u64,
     /// By connection and sets of both halves.
-    counts: HashMap<(Key, Key), Seen, RandomState>,
+    counts: HashMap<(Key, Key), NameGroup, RandomState>,
 }
 
 /// A connection of a half, and the sources that cover a name; none if the half has no such connection, or the name is
@@ -52,7 +52,7 @@ type Key = Option<(ConnectionId, Covering)>;
 
 /// So many names, the first of them with the order in which they came.
 #[derive(Default)]
-struct Seen {
+struct NameGroup {
     count: u64,
     first: Vec<(u64, String)>,
 }
@@ -153,7 +153,7 @@ impl<'p> NamesDiff<'p> {
                 }
             }
         }
-        changes.into_iter().map(Change::told).collect()
+        changes.into_iter().map(Change::into_names_change).collect()
     }
 }
 
@@ -189,7 +189,7 @@ struct Change {
 }
 
 impl Change {
-    fn add(&mut self, seen: &Seen, gains: bool, through: bool) {
+    fn add(&mut self, seen: &NameGroup, gains: bool, through: bool) {
         let (count, by_query, first) = if gains { &mut self.gained } else { &mut self.lost };
         *count += seen.count;
         *by_query += if through { seen.count } else { 0 };
@@ -198,7 +198,7 @@ impl Change {
         first.truncate(EXAMPLES);
     }
 
-    fn told(self) -> NamesChange {
+    fn into_names_change(self) -> NamesChange {
         let names = |count, first: Vec<(u64, String)>| Names {
             count,
             examples: first.into_iter().map(|(_, name)| name).collect(),

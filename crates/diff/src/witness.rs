@@ -9,7 +9,7 @@ use portcullis::snapshot::Snapshot;
 
 /// What a witness reads or writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
+pub enum RequestedSource {
     /// No source: the API needs none.
     Nothing,
     /// A resource.
@@ -20,7 +20,7 @@ pub enum Asked {
     NamedSource(String),
 }
 
-impl Asked {
+impl RequestedSource {
     /// As requests write it: `resource`, `query`, `named_source`, and the text.
     pub fn parts(&self) -> Option<(&'static str, &str)> {
         match self {
@@ -46,7 +46,7 @@ pub struct Witness {
     /// The connection; empty where the API needs no source.
     pub connection: String,
     /// The source.
-    pub asked: Asked,
+    pub source: RequestedSource,
     /// The Referer header.
     pub referer: Option<String>,
     /// When.
@@ -71,11 +71,11 @@ impl Witness {
     /// How `snapshot` decides it.
     pub fn decide<'s>(&self, snapshot: &'s Snapshot) -> Decision<'s> {
         let request = Request::new(&self.api, &self.connection).digest(self.digest).operation(self.operation);
-        let request = match &self.asked {
-            Asked::Nothing => request,
-            Asked::Resource(text) => request.source(Source::Resource(text)),
-            Asked::Query(text) => request.source(Source::Query(text)),
-            Asked::NamedSource(text) => request.source(Source::NamedSource(text)),
+        let request = match &self.source {
+            RequestedSource::Nothing => request,
+            RequestedSource::Resource(text) => request.source(Source::Resource(text)),
+            RequestedSource::Query(text) => request.source(Source::Query(text)),
+            RequestedSource::NamedSource(text) => request.source(Source::NamedSource(text)),
         };
         let request = match &self.referer {
             Some(referer) => request.referer(referer),
@@ -106,7 +106,7 @@ impl fmt::Display for Witness {
         if self.operation == Operation::Model {
             write!(f, " ({})", self.operation.as_str())?;
         }
-        if let Some((kind, text)) = self.asked.parts() {
+        if let Some((kind, text)) = self.source.parts() {
             let kind = kind.replace('_', " ");
             write!(f, ", {kind} `{}` on `{}`", text.escape_debug(), self.connection.escape_debug())?;
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::tally::{Counts, EXAMPLES, Names, Tally};
+use super::counts::{Counts, EXAMPLES, NameCounts, Names};
 use crate::catalog::Broken;
 use crate::coverage::{Coverage, Sources, considered};
 use crate::reads::Followed;
@@ -103,7 +103,7 @@ impl Exposure {
     /// What follows from `tally`, which was made with `coverage`.
     ///
     /// Linear in the grants of all tokens and, for each of their patterns, in the sets of patterns that cover names.
-    pub fn new(coverage: &Coverage<'_>, mut tally: Tally) -> Self {
+    pub fn new(coverage: &Coverage<'_>, mut tally: NameCounts) -> Self {
         tally.connections.resize_with(coverage.connections().len(), Counts::default);
         let connections = coverage.connections().iter().zip(&tally.connections);
         let mut views: Vec<View<'_>> = connections.map(|(sources, counts)| View::of(sources, counts)).collect();

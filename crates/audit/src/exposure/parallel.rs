@@ -4,7 +4,7 @@ use std::num::NonZero;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use super::tally::{Batch, Tally};
+use super::counts::{Batch, NameCounts};
 use crate::catalog::WrittenName;
 use crate::coverage::Coverage;
 use portcullis::model::{Connection, ConnectionId};
@@ -100,9 +100,9 @@ pub fn count<E: Send>(
     coverage: &Coverage<'_>,
     batches: impl Iterator<Item = Result<(ConnectionId, Batch), E>> + Send,
     threads: NonZero<usize>,
-) -> Result<Tally, E> {
+) -> Result<NameCounts, E> {
     let source = Mutex::new(Source { batches, ended: false, error: None });
-    let mut total = Tally::default();
+    let mut total = NameCounts::default();
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.get()).map(|_| scope.spawn(|| work(coverage, &source))).collect();
         for worker in workers {
@@ -119,8 +119,8 @@ pub fn count<E: Send>(
 fn work<E>(
     coverage: &Coverage<'_>,
     source: &Mutex<Source<impl Iterator<Item = Result<(ConnectionId, Batch), E>>, E>>,
-) -> Tally {
-    let mut tally = Tally::default();
+) -> NameCounts {
+    let mut tally = NameCounts::default();
     let next = || {
         let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
         if source.ended {
@@ -156,7 +156,8 @@ mod tests {
         let batch = |number: u64| {
             let mut batch = Batch::default();
             for schema in ["s", "t"] {
-                batch.push(number, |text| text.push_str(&format!("db.{schema}.n{number}")));
+                let name = format!("db.{schema}.n{number}");
+                batch.push(number, |text| text.push_str(&name));
             }
             (connection, batch)
         };

@@ -48,7 +48,7 @@ use portcullis::name::{CanonicalName, Dialect, MAX_SEGMENTS, NameBuffer};
 use portcullis::pattern::Pattern;
 use portcullis::snapshot::Snapshot;
 use portcullis_diff::patterns::{Covering, Lookup};
-use portcullis_diff::witness::{Asked, Unconfirmed, Witness};
+use portcullis_diff::witness::{RequestedSource, Unconfirmed, Witness};
 use search::Search;
 
 /// How many existing schemas of a pattern are looked at.
@@ -155,7 +155,7 @@ fn of<'p>(
             let kind = asker.source.kind();
             let way = ways(policy, token).find(|(api, operation)| api.considers(*operation).contains(kind));
             let (Some((api, operation)), Some(connection)) = (way, connection) else { continue };
-            let resource = Asked::Resource(text.clone());
+            let resource = RequestedSource::Resource(text.clone());
             let witness = witness(token, api, operation, connection.name(), resource, options.now);
             witness.confirm(snapshot, "the pattern would expose it", true)?;
             shown.get_or_insert(witness);

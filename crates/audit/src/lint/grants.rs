@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::Found;
+use super::Collector;
 use super::finding::{Fix, Raw, Witness};
 use super::replay::Claim;
 use super::rule::{DUPLICATE_GRANT, QUERY_NEVER_ACCEPTED, REDUNDANT_GRANT, Rule, SHADOWED_PATTERN};
@@ -18,7 +18,7 @@ use portcullis_diff::patterns::PatternIndex;
 /// The text of a name is not replayed where its quotes might make it too long to be one.
 const LONGEST: usize = 2048;
 
-pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
+pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let grants = subject.token.grants();
     for (index, grant) in grants.iter().enumerate() {
         let refuses = subject.connection(grant).filter(|connection| connection.named_sources_only());
@@ -27,7 +27,7 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
             let message = format!("{connection} accepts named sources only: the query is denied whatever the grants");
             let fix = Fix::remove("remove it, or grant a named source", subject.grant_place(index));
             let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(index));
-            found.tell(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, place, message, fix, witness: None });
+            found.add(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, place, message, fix, witness: None });
         }
     }
     if grants.len() < 2 {
@@ -51,14 +51,14 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
         };
         let witness = witness(subject, covered);
         if let Some(witness) = &witness
-            && found.is_told(rule)
+            && found.is_enabled(rule)
         {
             let claims = coverers.iter().filter_map(|&at| grants.get(at)).cloned();
             found.claims.extend(claims.map(|grant| Claim { grant, witness: witness.clone() }));
         }
         let fix = Fix::remove("remove it: no decision changes", subject.grant_place(grant));
         let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(grant));
-        found.tell(Raw { rule, document, token, place, message, fix, witness });
+        found.add(Raw { rule, document, token, place, message, fix, witness });
     }
 }
 

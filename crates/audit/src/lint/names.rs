@@ -35,7 +35,7 @@ pub struct Names {
 
 /// What is known of one pattern.
 #[derive(Debug, Default)]
-pub(super) struct PatternSeen {
+pub(super) struct PatternEvidence {
     /// How many names of the catalog it covers.
     pub(super) count: u64,
     /// Names that it would cover if its stars spanned dots: the first few.
@@ -46,7 +46,7 @@ pub(super) struct PatternSeen {
 
 /// What is known of one resource.
 #[derive(Debug, Default)]
-pub(super) struct ResourceSeen {
+pub(super) struct ResourceEvidence {
     /// Whether the catalog has it.
     pub(super) exists: bool,
     /// A name of the catalog that looks like it.
@@ -62,14 +62,14 @@ struct OnConnection {
     near: Lookup,
     canonical: Vec<Box<[u8]>>,
     numbers: HashMap<Box<[u8]>, usize, RandomState>,
-    seen: Vec<PatternSeen>,
+    seen: Vec<PatternEvidence>,
     /// The same patterns in lower case.
     folded: PatternIndex,
     near_folded: Lookup,
     /// Patterns, by what stands before their first star; those with enough names across dots are taken out.
     by_prefix: HashMap<Box<[u8]>, Across, RandomState>,
     prefix_lengths: BTreeSet<usize>,
-    resources: HashMap<Box<[u8]>, ResourceSeen, RandomState>,
+    resources: HashMap<Box<[u8]>, ResourceEvidence, RandomState>,
     /// Resources by what they look like.
     looks: HashMap<String, Vec<Box<[u8]>>, RandomState>,
     /// The least segments of any pattern: names with no more are read alike, dots or not.
@@ -139,12 +139,12 @@ impl Names {
         self.connections.get(connection.index()).map_or(0, |on| on.names)
     }
 
-    pub(super) fn pattern(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&PatternSeen> {
+    pub(super) fn pattern(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&PatternEvidence> {
         let on = self.connections.get(connection.index())?;
         on.seen.get(*on.numbers.get(canonical)?)
     }
 
-    pub(super) fn resource(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&ResourceSeen> {
+    pub(super) fn resource(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&ResourceEvidence> {
         self.connections.get(connection.index())?.resources.get(canonical)
     }
 }
@@ -157,7 +157,7 @@ impl OnConnection {
         let number = self.canonical.len();
         self.numbers.insert(canonical.into(), number);
         self.canonical.push(canonical.into());
-        self.seen.push(PatternSeen::default());
+        self.seen.push(PatternEvidence::default());
         let prefix = canonical.split(|&byte| byte == portcullis::name::STAR).next().unwrap_or_default();
         self.prefix_lengths.insert(prefix.len());
         let segments = segments(canonical);
@@ -169,7 +169,7 @@ impl OnConnection {
 
     fn resource(&mut self, canonical: &[u8]) {
         if !self.resources.contains_key(canonical) {
-            self.resources.insert(canonical.into(), ResourceSeen::default());
+            self.resources.insert(canonical.into(), ResourceEvidence::default());
             let mut key = String::new();
             look(canonical, &mut key);
             self.looks.entry(key).or_default().push(canonical.into());

@@ -5,7 +5,7 @@ use std::io::{self, BufRead};
 
 use super::grant_needs::GrantNeeds;
 use super::narrow::narrowed;
-use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenSuggestion, Verdict};
+use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenAdvice, TokenSuggestion};
 use crate::usage::{Lines, each_line};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay, Request};
@@ -115,24 +115,24 @@ impl<'p> Needs<'p> {
         let mut suggested = TokenSuggestion {
             id: token.id().to_owned(),
             allowed: 0,
-            verdict: Verdict::Same,
+            advice: TokenAdvice::Same,
             grants: Vec::new(),
             removed: Vec::new(),
         };
         let all = || token.grants().iter().map(|grant| self.grant(grant, grant.source().clone(), true)).collect();
         let Some(needs) = needs else {
             if options.drop_unused {
-                suggested.verdict = Verdict::UnusedDropped;
+                suggested.advice = TokenAdvice::UnusedDropped;
                 suggested.removed = token.grants().iter().map(|grant| self.removed(grant, 0)).collect();
             } else {
-                suggested.verdict = Verdict::UnusedKept;
+                suggested.advice = TokenAdvice::UnusedKept;
                 suggested.grants = all();
             }
             return suggested;
         };
         suggested.allowed = needs.allowed;
         if needs.grants.is_empty() && !token.grants().is_empty() {
-            suggested.verdict = Verdict::GrantsUnusedKept;
+            suggested.advice = TokenAdvice::GrantsUnusedKept;
             suggested.grants = all();
             return suggested;
         }
@@ -158,7 +158,7 @@ impl<'p> Needs<'p> {
             }
         }
         if !suggested.removed.is_empty() {
-            suggested.verdict = Verdict::Narrower;
+            suggested.advice = TokenAdvice::Narrower;
         }
         suggested
     }

@@ -11,19 +11,19 @@
 //! in BigQuery a first segment with dots but no colon after them, or a colon in a later segment alone), the search does not go.
 //!
 //! **Limits.** A question about a union can take time exponential in the number of its patterns. Each search has a
-//! [`Budget`], and beyond that the answer is [`Answer::Undecided`], which must be taken for a *no*. A name of more bytes than
+//! [`Budget`], and beyond that the answer is [`Proof::Undecided`], which must be taken for a *no*. A name of more bytes than
 //! N2.4 allows is no witness either: if only such names are left, the answer is undecided, too.
 //!
 //! ```
-//! use portcullis_diff::algebra::{Algebra, Answer};
+//! use portcullis_diff::algebra::{Algebra, Proof};
 //! use portcullis::name::Dialect;
 //! use portcullis::pattern::Pattern;
 //!
 //! let pattern = |text| Pattern::parse(text, Dialect::Generic);
 //! let algebra = Algebra::new(Dialect::Generic);
 //! let (wide, narrow) = (pattern("db.*.raw_*")?, pattern("db.sales.raw_*")?);
-//! assert_eq!(algebra.covered(&narrow, &[(&wide).into()]), Answer::Yes);
-//! let Answer::No(witness) = algebra.covered(&wide, &[(&narrow).into()]) else { panic!() };
+//! assert_eq!(algebra.covered(&narrow, &[(&wide).into()]), Proof::Holds);
+//! let Proof::Fails(witness) = algebra.covered(&wide, &[(&narrow).into()]) else { panic!() };
 //! assert_eq!(witness.display(Dialect::Generic).to_string(), "db.a.raw_");
 //! # Ok::<(), portcullis::pattern::PatternError>(())
 //! ```
@@ -36,7 +36,7 @@ mod valid;
 
 use portcullis::name::{Dialect, Name, STAR, Written};
 use portcullis::pattern::{Pattern, covers};
-use search::{Found, Search};
+use search::{Search, SearchOutcome};
 
 /// The names that one pattern covers, or one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,19 +59,19 @@ impl<'p> From<&'p Name> for Names<'p> {
 
 /// Whether something holds for all names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
+pub enum Proof {
     /// It does.
-    Yes,
+    Holds,
     /// It does not for this name, a shortest one.
-    No(Name),
+    Fails(Name),
     /// The search was given up: to be taken for a no.
     Undecided,
 }
 
-impl Answer {
+impl Proof {
     /// Whether it is a proven yes.
-    pub fn is_yes(&self) -> bool {
-        *self == Self::Yes
+    pub fn holds(&self) -> bool {
+        *self == Self::Holds
     }
 }
 
@@ -122,47 +122,47 @@ impl Algebra {
     /// Whether every name of `part` is a name of one of `whole`.
     ///
     /// Where one of `whole` covers all of `part`, linear in their lengths; else a search.
-    pub fn covered<'p>(&self, part: impl Into<Names<'p>>, whole: &[Names<'p>]) -> Answer {
+    pub fn covered<'p>(&self, part: impl Into<Names<'p>>, whole: &[Names<'p>]) -> Proof {
         let part = part.into();
         // A star is any character, so only a star covers one: as if it were a character that is written nowhere else.
         if whole.iter().any(|names| covers(names.bytes, part.bytes)) {
-            return Answer::Yes;
+            return Proof::Holds;
         }
         match self.search(&[part], whole) {
-            Found::Nothing => Answer::Yes,
-            Found::Name(name) => Answer::No(name),
-            Found::GivenUp => Answer::Undecided,
+            SearchOutcome::Nothing => Proof::Holds,
+            SearchOutcome::Name(name) => Proof::Fails(name),
+            SearchOutcome::GivenUp => Proof::Undecided,
         }
     }
 
     /// A shortest name of both; `No` holds it, `Yes` says that they have none in common.
-    pub fn disjoint<'p>(&self, one: impl Into<Names<'p>>, other: impl Into<Names<'p>>) -> Answer {
+    pub fn disjoint<'p>(&self, one: impl Into<Names<'p>>, other: impl Into<Names<'p>>) -> Proof {
         match self.search(&[one.into(), other.into()], &[]) {
-            Found::Nothing => Answer::Yes,
-            Found::Name(name) => Answer::No(name),
-            Found::GivenUp => Answer::Undecided,
+            SearchOutcome::Nothing => Proof::Holds,
+            SearchOutcome::Name(name) => Proof::Fails(name),
+            SearchOutcome::GivenUp => Proof::Undecided,
         }
     }
 
     /// Whether two patterns have a name in common.
     pub fn overlap<'p>(&self, one: impl Into<Names<'p>>, other: impl Into<Names<'p>>) -> bool {
-        !self.disjoint(one, other).is_yes()
+        !self.disjoint(one, other).holds()
     }
 
     /// Whether every name of one of `part` is a name of one of `whole`.
-    pub fn all_covered<'p>(&self, part: &[Names<'p>], whole: &[Names<'p>]) -> Answer {
+    pub fn all_covered<'p>(&self, part: &[Names<'p>], whole: &[Names<'p>]) -> Proof {
         shortest(part.iter().map(|&names| self.covered(names, whole)))
     }
 
     /// Whether no name of one of `one` is a name of one of `other`; `No` holds a shortest name of both unions.
-    pub fn all_disjoint<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Answer {
+    pub fn all_disjoint<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Proof {
         let pairs = one.iter().flat_map(|&names| other.iter().map(move |&others| (names, others)));
         let near = pairs.filter(|(names, others)| names.may_overlap(others));
         shortest(near.map(|(names, others)| self.disjoint(names, others)))
     }
 
     /// Whether both unions have the same names; else a shortest name that only one of them has.
-    pub fn equivalent<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Answer {
+    pub fn equivalent<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Proof {
         shortest([self.all_covered(one, other), self.all_covered(other, one)].into_iter())
     }
 
@@ -170,9 +170,9 @@ impl Algebra {
     pub fn difference<'p>(&self, from: &[Names<'p>], taken: &[Names<'p>]) -> Vec<Rest<'p>> {
         let rest = |&of: &Names<'p>| {
             let witness = match self.covered(of, taken) {
-                Answer::Yes => return None,
-                Answer::No(name) => Some(name),
-                Answer::Undecided => None,
+                Proof::Holds => return None,
+                Proof::Fails(name) => Some(name),
+                Proof::Undecided => None,
             };
             let without = taken.iter().copied().filter(|&names| self.overlap(of, names)).collect();
             Some(Rest { of, without, witness })
@@ -181,20 +181,20 @@ impl Algebra {
     }
 
     /// A shortest name of all of `inside` and of none of `outside`.
-    fn search(&self, inside: &[Names<'_>], outside: &[Names<'_>]) -> Found {
+    fn search(&self, inside: &[Names<'_>], outside: &[Names<'_>]) -> SearchOutcome {
         let bytes = |names: &[Names<'_>]| names.iter().map(|names| names.bytes.to_vec()).collect::<Vec<_>>();
         Search::new(self.dialect, &bytes(inside), &bytes(outside)).run(self.budget.steps)
     }
 }
 
 /// What several answers come to: the shortest name that one of them holds, of equally short ones the first.
-fn shortest(answers: impl Iterator<Item = Answer>) -> Answer {
+fn shortest(answers: impl Iterator<Item = Proof>) -> Proof {
     let (mut shortest, mut undecided) = (None::<(usize, Name)>, false);
     for answer in answers {
         match answer {
-            Answer::Yes => {}
-            Answer::Undecided => undecided = true,
-            Answer::No(name) => {
+            Proof::Holds => {}
+            Proof::Undecided => undecided = true,
+            Proof::Fails(name) => {
                 let length = String::from_utf8_lossy(name.as_bytes()).chars().count();
                 if shortest.as_ref().is_none_or(|(least, _)| length < *least) {
                     shortest = Some((length, name));
@@ -203,9 +203,9 @@ fn shortest(answers: impl Iterator<Item = Answer>) -> Answer {
         }
     }
     match (shortest, undecided) {
-        (Some((_, name)), _) => Answer::No(name),
-        (None, true) => Answer::Undecided,
-        (None, false) => Answer::Yes,
+        (Some((_, name)), _) => Proof::Fails(name),
+        (None, true) => Proof::Undecided,
+        (None, false) => Proof::Holds,
     }
 }
 

@@ -11,7 +11,7 @@ use super::steps::{END, Places, Steps};
 use super::valid::Segment;
 use portcullis::name::{Dialect, Name, Written};
 
-pub(super) enum Found {
+pub(super) enum SearchOutcome {
     /// There is no such name.
     Nothing,
     Name(Name),
@@ -50,10 +50,10 @@ impl Search {
         search
     }
 
-    pub(super) fn run(&self, mut steps: u64) -> Found {
+    pub(super) fn run(&self, mut steps: u64) -> SearchOutcome {
         let segments = self.inside.first().map_or(0, Steps::segments);
         if segments == 0 || self.inside.iter().any(|pattern| pattern.segments() != segments) {
-            return Found::Nothing;
+            return SearchOutcome::Nothing;
         }
         let start = State {
             inside: vec![Steps::start(); self.inside.len()],
@@ -68,7 +68,7 @@ impl Search {
             let cost = 1 + state.inside.len() + state.outside.len();
             match steps.checked_sub(cost as u64) {
                 Some(left) => steps = left,
-                None => return Found::GivenUp,
+                None => return SearchOutcome::GivenUp,
             }
             if self.is_found(&state) {
                 return self.name(&reached, at);
@@ -80,7 +80,7 @@ impl Search {
                 seen.insert(next);
             }
         }
-        Found::Nothing
+        SearchOutcome::Nothing
     }
 
     fn is_found(&self, state: &State) -> bool {
@@ -135,7 +135,7 @@ impl Search {
     }
 
     /// The name that led to a state.
-    fn name(&self, reached: &[Reached], mut at: usize) -> Found {
+    fn name(&self, reached: &[Reached], mut at: usize) -> SearchOutcome {
         let mut characters = Vec::new();
         while let Some(step) = reached.get(at).filter(|_| at > 0) {
             characters.push(step.read);
@@ -144,8 +144,8 @@ impl Search {
         let canonical: String = characters.into_iter().rev().collect();
         let written = Written { bytes: canonical.as_bytes().into(), dialect: self.dialect }.to_string();
         match Name::parse(&written, self.dialect) {
-            Ok(name) if name.as_bytes() == canonical.as_bytes() => Found::Name(name),
-            _ => Found::GivenUp,
+            Ok(name) if name.as_bytes() == canonical.as_bytes() => SearchOutcome::Name(name),
+            _ => SearchOutcome::GivenUp,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::algebra::{Algebra, Answer, Names};
+use crate::algebra::{Algebra, Names, Proof};
 use crate::patterns::PatternIndex;
-use crate::witness::Asked;
+use crate::witness::RequestedSource;
 use portcullis::model::{Connection, Grant, GrantKinds, GrantSource, Policy, Token};
 use portcullis::name::Name;
 use portcullis::pattern::Pattern;
@@ -23,7 +23,7 @@ pub(super) struct Covered<'p> {
 pub(super) enum Is {
     Covered,
     /// It is not, as this shows.
-    Open(Asked),
+    Open(RequestedSource),
     Undecided,
 }
 
@@ -83,13 +83,13 @@ impl<'p> Covered<'p> {
                 if is_covered || connection.named_sources_only() {
                     Is::Covered
                 } else {
-                    Is::Open(Asked::Query(query.as_str().to_owned()))
+                    Is::Open(RequestedSource::Query(query.as_str().to_owned()))
                 }
             }
             GrantSource::NamedSource(name) if self.all || self.named_sources.contains(name.as_str()) => Is::Covered,
-            GrantSource::NamedSource(name) => Is::Open(Asked::NamedSource(name.as_str().to_owned())),
+            GrantSource::NamedSource(name) => Is::Open(RequestedSource::NamedSource(name.as_str().to_owned())),
             GrantSource::All if !self.all => self.any_name(connection),
-            GrantSource::All if queries_open => Is::Open(Asked::Query("SELECT 1".to_owned())),
+            GrantSource::All if queries_open => Is::Open(RequestedSource::Query("SELECT 1".to_owned())),
             GrantSource::All if self.connection.dialect() != connection.dialect() => Is::Undecided,
             GrantSource::All => Is::Covered,
         }
@@ -105,9 +105,9 @@ impl<'p> Covered<'p> {
         }
         let near: Vec<Names<'_>> = self.names.iter().copied().filter(|other| other.may_overlap(&names)).collect();
         match Algebra::new(connection.dialect()).covered(names, &near) {
-            Answer::Yes => Is::Covered,
-            Answer::No(name) => Is::Open(resource(&name, connection)),
-            Answer::Undecided => Is::Undecided,
+            Proof::Holds => Is::Covered,
+            Proof::Fails(name) => Is::Open(resource(&name, connection)),
+            Proof::Undecided => Is::Undecided,
         }
     }
 
@@ -117,32 +117,32 @@ impl<'p> Covered<'p> {
         if self.connection.dialect() == dialect {
             for text in ["*.*.*", "*.*"] {
                 let Ok(pattern) = Pattern::parse(text, dialect) else { continue };
-                if let Answer::No(name) = algebra.covered(&pattern, &self.names) {
+                if let Proof::Fails(name) = algebra.covered(&pattern, &self.names) {
                     return Is::Open(resource(&name, connection));
                 }
             }
         }
         // No grant but that of all sources covers a name of one segment.
-        Is::Open(Asked::Resource("a".to_owned()))
+        Is::Open(RequestedSource::Resource("a".to_owned()))
     }
 }
 
 /// Something that `grant` covers on `connection`; `None` if nothing.
-pub fn any(grant: &Grant, connection: &Connection) -> Option<Asked> {
+pub fn any(grant: &Grant, connection: &Connection) -> Option<RequestedSource> {
     let dialect = connection.dialect();
     match grant.source() {
         GrantSource::Resource(name) => Some(resource(name, connection)),
         GrantSource::Pattern(pattern) => match Algebra::new(dialect).covered(pattern, &[]) {
-            Answer::No(name) => Some(resource(&name, connection)),
-            Answer::Yes | Answer::Undecided => None,
+            Proof::Fails(name) => Some(resource(&name, connection)),
+            Proof::Holds | Proof::Undecided => None,
         },
         GrantSource::Query(_) if connection.named_sources_only() => None,
-        GrantSource::Query(query) => Some(Asked::Query(query.as_str().to_owned())),
-        GrantSource::NamedSource(name) => Some(Asked::NamedSource(name.as_str().to_owned())),
+        GrantSource::Query(query) => Some(RequestedSource::Query(query.as_str().to_owned())),
+        GrantSource::NamedSource(name) => Some(RequestedSource::NamedSource(name.as_str().to_owned())),
         GrantSource::All => Name::parse("a.a", dialect).ok().map(|name| resource(&name, connection)),
     }
 }
 
-fn resource(name: &Name, connection: &Connection) -> Asked {
-    Asked::Resource(name.display(connection.dialect()).to_string())
+fn resource(name: &Name, connection: &Connection) -> RequestedSource {
+    RequestedSource::Resource(name.display(connection.dialect()).to_string())
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::covered::{self, Covered, Is, covered};
 use super::{Side, referers};
-use crate::witness::{Asked, Unconfirmed, Witness};
+use crate::witness::{RequestedSource, Unconfirmed, Witness};
 use portcullis::base::Timestamp;
 use portcullis::model::{Api, ApiId, Expiry, Grant, GrantKind, GrantKinds, Operation, Policy, Token};
 
@@ -116,18 +116,18 @@ pub(super) fn sample(policy: &Policy, token: &Token, at: Timestamp) -> Option<Wi
 /// A request that `token` may make under one API.
 fn sample_of(policy: &Policy, token: &Token, id: ApiId, at: Timestamp) -> Option<Witness> {
     let api = policy.apis().get(id)?;
-    let witness = |operation, connection: &str, asked| Witness {
+    let witness = |operation, connection: &str, source| Witness {
         token: token.id().to_owned(),
         digest: *token.digest(),
         api: api.name().to_owned(),
         operation,
         connection: connection.to_owned(),
-        asked,
+        source,
         referer: referers::any(token.referers()),
         at,
     };
     if !api.needs_source() {
-        return Some(witness(Operation::Query, "", Asked::Nothing));
+        return Some(witness(Operation::Query, "", RequestedSource::Nothing));
     }
     let mut accesses = OPERATIONS.into_iter().flat_map(|operation| {
         let considered = api.considers(operation);
@@ -144,7 +144,7 @@ fn sample_of(policy: &Policy, token: &Token, id: ApiId, at: Timestamp) -> Option
 }
 
 /// The place of a grant that is not covered, and something that it covers, if that could be found out.
-type Open = (usize, Option<Asked>);
+type Open = (usize, Option<RequestedSource>);
 
 /// The sources of two tokens, under each API.
 struct Accesses<'p> {
@@ -169,8 +169,8 @@ impl<'p> Accesses<'p> {
                 continue;
             };
             for operation in OPERATIONS {
-                for (place, asked) in &*self.open(api.considers(operation), known.considers(operation)) {
-                    self.add(&mut grants, api, operation, *place, asked.clone());
+                for (place, source) in &*self.open(api.considers(operation), known.considers(operation)) {
+                    self.add(&mut grants, api, operation, *place, source.clone());
                 }
             }
         }
@@ -196,7 +196,14 @@ impl<'p> Accesses<'p> {
     }
 
     /// Notes that a grant is open under an API; once for the same source.
-    fn add(&self, grants: &mut Vec<(usize, Gain)>, api: &Api, operation: Operation, at: usize, asked: Option<Asked>) {
+    fn add(
+        &self,
+        grants: &mut Vec<(usize, Gain)>,
+        api: &Api,
+        operation: Operation,
+        at: usize,
+        source: Option<RequestedSource>,
+    ) {
         if let Some((_, Gain { gained: Gained::Grant { apis, .. }, .. })) =
             grants.iter_mut().find(|(place, _)| *place == at)
         {
@@ -207,15 +214,15 @@ impl<'p> Accesses<'p> {
         }
         let Some(grant) = self.token.grants().get(at) else { return };
         let Some(connection) = self.new.policy.connection(grant.connection()) else { return };
-        let witness = |asked| Witness {
+        let witness = |source| Witness {
             api: api.name().to_owned(),
             operation,
             connection: connection.name().to_owned(),
-            asked,
+            source,
             ..self.sample.clone()
         };
-        let witness = match asked {
-            Some(asked) => Some(witness(asked)),
+        let witness = match source {
+            Some(source) => Some(witness(source)),
             // Perhaps the next best request shows it.
             None => covered::any(grant, connection).map(witness).filter(|witness| {
                 witness.decide(&self.new.snapshot).is_allow() && !witness.decide(&self.old.snapshot).is_allow()
@@ -233,7 +240,7 @@ impl<'p> Accesses<'p> {
 
 /// What of a grant is not covered: something, if there is any; `Some(None)` where that could not be found out.
 #[expect(clippy::option_option, reason = "whether there is a gain, and whether it could be shown")]
-fn open(policy: &Policy, grant: &Grant, covered: &HashMap<&str, Covered<'_>>) -> Option<Option<Asked>> {
+fn open(policy: &Policy, grant: &Grant, covered: &HashMap<&str, Covered<'_>>) -> Option<Option<RequestedSource>> {
     let connection = policy.connection(grant.connection())?;
     let is = match covered.get(connection.name()) {
         Some(covered) => covered.covers(grant, connection),
@@ -241,7 +248,7 @@ fn open(policy: &Policy, grant: &Grant, covered: &HashMap<&str, Covered<'_>>) ->
     };
     match is {
         Is::Covered => None,
-        Is::Open(asked) => Some(Some(asked)),
+        Is::Open(source) => Some(Some(source)),
         Is::Undecided => Some(None),
     }
 }

@@ -35,7 +35,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-pub use covered::any as any_asked;
+pub use covered::any as any_source;
 pub use gain::{Gain, Gained};
 pub use referers::any as any_referer;
 

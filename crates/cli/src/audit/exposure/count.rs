@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use portcullis::model::ConnectionId;
 use portcullis_audit::catalog::{Broken, Row};
 use portcullis_audit::coverage::Coverage;
-use portcullis_audit::exposure::{self, Batch, Batcher, Exposure, Tally};
+use portcullis_audit::exposure::{self, Batch, Batcher, Exposure, NameCounts};
 
 use super::super::catalog;
 use crate::output::{Color, Painted, counted, grouped, rate};
@@ -18,7 +18,7 @@ use crate::output::{Color, Painted, counted, grouped, rate};
 const OPTION: &str = "--connection";
 
 pub(super) struct Counted {
-    pub(super) tally: Tally,
+    pub(super) tally: NameCounts,
     pub(super) told: Told,
 }
 
@@ -61,14 +61,14 @@ struct Dealer<'s, 'p> {
     coverage: &'s Coverage<'p>,
     only: Option<&'s str>,
     batcher: Batcher<'s, 'p>,
-    tally: Tally,
+    tally: NameCounts,
     no_connection: u64,
     other_connections: u64,
 }
 
 impl<'s, 'p> Dealer<'s, 'p> {
     fn new(coverage: &'s Coverage<'p>, only: Option<&'s str>) -> Self {
-        let (batcher, tally) = (Batcher::new(coverage), Tally::default());
+        let (batcher, tally) = (Batcher::new(coverage), NameCounts::default());
         Self { coverage, only, batcher, tally, no_connection: 0, other_connections: 0 }
     }
 

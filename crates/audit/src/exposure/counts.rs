@@ -48,7 +48,7 @@ impl Batch {
 
 /// The names of a catalog, or of a part of it, counted.
 #[derive(Default)]
-pub struct Tally {
+pub struct NameCounts {
     pub(super) connections: Vec<Counts>,
     /// On connections that the policy does not know.
     pub(super) unknown: Names,
@@ -88,7 +88,7 @@ impl Names {
     }
 }
 
-impl Tally {
+impl NameCounts {
     /// Counts the names of a batch. About linear in its bytes.
     pub fn see(&mut self, coverage: &Coverage<'_>, connection: ConnectionId, batch: &Batch) {
         let Some(sources) = coverage.sources(connection) else { return };

@@ -28,18 +28,18 @@ const COLUMNS: usize = 16;
 /// the sets that it is in.
 ///
 /// ```
-/// use portcullis_audit::report::{Report, Tally};
+/// use portcullis_audit::report::{Report, SchemaCounts};
 ///
 /// let policy = portcullis_document::read_policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["maps"],
 ///     "grants": [{"connection_name": "dw", "source": "db.s.*"}]}]"#)?;
 /// let now = "2026-11-24".parse().unwrap();
-/// let mut tally = Tally::new(&policy, now);
+/// let mut tally = SchemaCounts::new(&policy, now);
 /// assert!(tally.see("dw", "db.s.roads") && tally.see("dw", "db.t.roads") && !tally.see("dw", "db..roads"));
 /// let exposure = Report::new("policy.json", &policy, now).with_catalog("catalog.csv", &tally).exposure.unwrap();
 /// assert_eq!((exposure.names, exposure.exposed, exposure.tokens[0].names), (2, 1, 1));
 /// # Ok::<(), portcullis_document::load::LoadError>(())
 /// ```
-pub struct Tally<'p> {
+pub struct SchemaCounts<'p> {
     coverage: Coverage<'p>,
     grantees: Vec<Grantees>,
     /// By connection.
@@ -82,7 +82,7 @@ struct Total {
     any: u64,
 }
 
-impl<'p> Tally<'p> {
+impl<'p> SchemaCounts<'p> {
     /// Before any name is seen. Tokens that are expired at `now` expose nothing. What queries read is not looked at.
     pub fn new(policy: &'p Policy, now: Timestamp) -> Self {
         Self::of(policy, now, None)
@@ -253,15 +253,15 @@ impl<'p> Tally<'p> {
     }
 }
 
-impl fmt::Debug for Tally<'_> {
+impl fmt::Debug for SchemaCounts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tally").field("schemas", &self.schemas.len()).finish_non_exhaustive()
+        f.debug_struct("SchemaCounts").field("schemas", &self.schemas.len()).finish_non_exhaustive()
     }
 }
 
 /// A tally, turned from sets of patterns to what sources cover.
 struct Reader<'t, 'p> {
-    tally: &'t Tally<'p>,
+    tally: &'t SchemaCounts<'p>,
     /// By connection and the number of a pattern, the sets that it is in.
     sets_of: Vec<Vec<Vec<u32>>>,
     /// By connection, its schemas.
@@ -272,7 +272,7 @@ struct Reader<'t, 'p> {
 }
 
 impl<'t, 'p> Reader<'t, 'p> {
-    fn of(tally: &'t Tally<'p>) -> Self {
+    fn of(tally: &'t SchemaCounts<'p>) -> Self {
         let connections = tally.coverage.connections();
         let mut sets_of: Vec<Vec<Vec<u32>>> =
             connections.iter().map(|sources| vec![Vec::new(); sources.len()]).collect();
