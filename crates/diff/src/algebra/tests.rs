@@ -4,7 +4,7 @@ use super::{Algebra, Budget, Names, Proof};
 use portcullis::name::{Dialect, Name};
 use portcullis::pattern::Pattern;
 
-/// A pattern, or a name where there is no star.
+/// A pattern, or a name if there is no star.
 enum NameOrPattern {
     Name(Name),
     Pattern(Pattern),
@@ -32,7 +32,7 @@ fn names(written: &[NameOrPattern]) -> Vec<Names<'_>> {
     written.iter().map(NameOrPattern::names).collect()
 }
 
-/// Each: dialect, what is asked of, by what it may be covered, and the witness that it is not; none if it is.
+/// Dialect, part, whole, and the witness that `whole` does not cover `part`; `None` if it does.
 const COVERED: &[(Dialect, &str, &[&str], Option<&str>)] = &[
     (Dialect::Generic, "a.b", &["a.*"], None),
     (Dialect::Generic, "a.*", &["a.b"], Some("a.a")),
@@ -69,7 +69,7 @@ const COVERED: &[(Dialect, &str, &[&str], Option<&str>)] = &[
 ];
 
 #[test]
-fn a_pattern_is_covered_or_a_shortest_name_tells_that_it_is_not() {
+fn covered_fails_with_a_shortest_name() {
     for (dialect, part, whole, witness) in COVERED {
         let (part, whole) = (read(&[part], *dialect), read(whole, *dialect));
         let answer = Algebra::new(*dialect).covered(part[0].names(), &names(&whole));
@@ -99,7 +99,7 @@ fn overlaps_equivalence_and_differences() {
         Proof::Fails(name) => name.display(dialect).to_string(),
         other => format!("{other:?}"),
     };
-    // Of unions, too, the shortest name tells.
+    // Unions also fail with the shortest name.
     assert_eq!(shown(algebra.all_covered(&[all[4], all[3]], &[])), "a.x");
     assert_eq!(shown(algebra.all_covered(&[all[0], all[2]], &[all[1]])), "a.y");
     assert_eq!(shown(algebra.equivalent(&[all[2]], &[all[2], all[3]])), "a.x");
@@ -111,9 +111,9 @@ fn overlaps_equivalence_and_differences() {
     assert_eq!(rest[0].witness.as_ref().unwrap().display(dialect).to_string(), "a.axa");
 }
 
-/// The union of these covers all, but for names that avoid every pair: each pattern doubles what must be remembered.
+/// The union covers all names except those that avoid every pair; each pattern doubles the number of states.
 #[test]
-fn a_search_that_explodes_is_given_up() {
+fn search_is_given_up_at_the_budget() {
     let dialect = Dialect::Generic;
     let whole: Vec<String> = (0..24).map(|at| format!("a.*{}*{}*", (b'a' + at) as char, (b'a' + at) as char)).collect();
     let whole: Vec<NameOrPattern> = whole.iter().map(|text| NameOrPattern::parse(text, dialect).unwrap()).collect();
@@ -124,7 +124,7 @@ fn a_search_that_explodes_is_given_up() {
     assert_eq!(algebra.covered(part[0].names(), &with_end[..20]), Proof::Undecided);
 }
 
-/// All texts of up to `longest` of these characters.
+/// Returns all texts of up to `longest` of these characters.
 fn texts(characters: &[char], longest: usize) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut last = all.clone();
@@ -136,9 +136,9 @@ fn texts(characters: &[char], longest: usize) -> Vec<String> {
     all
 }
 
-/// Every pair of short patterns, against every short name: long enough that the shortest witnesses are among them.
+/// Compares every pair of short patterns with an enumeration that is long enough to contain the shortest witnesses.
 #[test]
-fn every_pair_of_small_patterns_is_as_enumeration_says() {
+fn pairs_of_small_patterns_agree_with_enumeration() {
     let dialect = Dialect::Generic;
     let segments: Vec<String> =
         texts(&['x', 'y', '*'], 3).into_iter().filter(|text| !text.is_empty() && !text.contains("**")).collect();
@@ -154,19 +154,19 @@ fn every_pair_of_small_patterns_is_as_enumeration_says() {
     let algebra = Algebra::new(dialect);
     for (one, of_one) in patterns.iter().zip(&covered) {
         for (other, of_other) in patterns.iter().zip(&covered) {
-            let told = || format!("{} in {}", one.names().display(dialect), other.names().display(dialect));
+            let label = || format!("{} in {}", one.names().display(dialect), other.names().display(dialect));
             let first = (0..universe.len()).find(|&at| of_one[at] && !of_other[at]);
             match (algebra.covered(one.names(), &[other.names()]), first) {
                 (Proof::Holds, None) => {}
                 (Proof::Fails(name), Some(at)) => {
-                    assert!(one.names().contain(&name) && !other.names().contain(&name), "{}", told());
+                    assert!(one.names().contain(&name) && !other.names().contain(&name), "{}", label());
                     let length = |name: &Name| name.display(dialect).to_string().len();
-                    assert_eq!(length(&name), length(&universe[at]), "{}: {name:?}", told());
+                    assert_eq!(length(&name), length(&universe[at]), "{}: {name:?}", label());
                 }
-                (answer, first) => panic!("{}: {answer:?}, {first:?}", told()),
+                (answer, first) => panic!("{}: {answer:?}, {first:?}", label()),
             }
             let common = (0..universe.len()).any(|at| of_one[at] && of_other[at]);
-            assert_eq!(algebra.overlap(one.names(), other.names()), common, "{}", told());
+            assert_eq!(algebra.overlap(one.names(), other.names()), common, "{}", label());
         }
     }
 }
@@ -178,9 +178,9 @@ fn small() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Of unions, enumeration of all short names says the same, as far as it can see.
+    /// Compares unions with an enumeration of all short names.
     #[test]
-    fn unions_are_as_enumeration_says(part in small(), whole in prop::collection::vec(small(), 0..6)) {
+    fn unions_agree_with_enumeration(part in small(), whole in prop::collection::vec(small(), 0..6)) {
         let dialect = Dialect::Generic;
         let part = NameOrPattern::parse(&part, dialect).unwrap();
         let whole: Vec<NameOrPattern> = whole.iter().map(|text| NameOrPattern::parse(text, dialect).unwrap()).collect();
@@ -201,9 +201,9 @@ proptest! {
         }
     }
 
-    /// In every dialect each witness is a name that can be written, read back, and is what it is said to be.
+    /// In every dialect, each witness can be written and read back, and is in `part` but not in `whole`.
     #[test]
-    fn witnesses_are_names_of_the_dialect(
+    fn witnesses_are_valid_names_of_the_dialect(
         at in 0..Dialect::ALL.len(),
         part in "[aB1:*_-]{1,4}\\.[aB1:*\u{e9}\u{c4}]{1,4}",
         whole in prop::collection::vec("([aB*]{1,3}\\.)?[aB1:*_-]{1,4}\\.[aB1*]{1,4}", 0..4),

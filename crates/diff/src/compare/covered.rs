@@ -1,4 +1,4 @@
-//! What the grants of a token cover, as far as one API considers them.
+//! The sources that the grants of a token cover under one API.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use portcullis::model::{Connection, Grant, GrantKinds, GrantSource, Policy, Toke
 use portcullis::name::Name;
 use portcullis::pattern::Pattern;
 
-/// What is covered on one connection.
+/// The covered sources of one connection.
 pub(super) struct Covered<'p> {
     connection: &'p Connection,
     all: bool,
@@ -19,15 +19,15 @@ pub(super) struct Covered<'p> {
     named_sources: HashSet<&'p str>,
 }
 
-/// Whether something is covered.
+/// Whether a grant is covered.
 pub(super) enum Is {
     Covered,
-    /// It is not, as this shows.
+    /// The grant is not covered, as this source proves.
     Open(RequestedSource),
     Undecided,
 }
 
-/// What the considered grants of `token` cover, by connection.
+/// Collects the sources that the considered grants of `token` cover, by connection name.
 pub(super) fn covered<'p>(
     policy: &'p Policy,
     token: &'p Token,
@@ -72,7 +72,7 @@ impl<'p> Covered<'p> {
         self.index = PatternIndex::new((0..).zip(self.names.iter().map(Names::as_bytes)));
     }
 
-    /// Whether all that `grant` covers on `connection`, which has the same name, is covered.
+    /// Whether every source that `grant` covers on `connection`, which has the same name, is covered.
     pub(super) fn covers(&self, grant: &Grant, connection: &Connection) -> Is {
         let queries_open = self.connection.named_sources_only() && !connection.named_sources_only();
         match grant.source() {
@@ -96,7 +96,7 @@ impl<'p> Covered<'p> {
     }
 
     fn covers_names(&self, names: Names<'_>, canonical: &[u8], connection: &Connection) -> Is {
-        // The same text is another name in another dialect.
+        // Equal text may be a different name in another dialect.
         if self.connection.dialect() != connection.dialect() {
             return Is::Undecided;
         }
@@ -111,7 +111,7 @@ impl<'p> Covered<'p> {
         }
     }
 
-    /// A name that is not covered, where not all are.
+    /// Returns a name that is not covered; not all sources are granted.
     fn any_name(&self, connection: &Connection) -> Is {
         let (dialect, algebra) = (connection.dialect(), Algebra::new(connection.dialect()));
         if self.connection.dialect() == dialect {
@@ -122,12 +122,12 @@ impl<'p> Covered<'p> {
                 }
             }
         }
-        // No grant but that of all sources covers a name of one segment.
+        // Only a grant of all sources covers a name of one segment.
         Is::Open(RequestedSource::Resource("a".to_owned()))
     }
 }
 
-/// Something that `grant` covers on `connection`; `None` if nothing.
+/// Returns a source that `grant` covers on `connection`, if there is one.
 pub fn any(grant: &Grant, connection: &Connection) -> Option<RequestedSource> {
     let dialect = connection.dialect();
     match grant.source() {
