@@ -56,7 +56,7 @@ fn gained(old: &Value, new: &Value) -> Vec<(String, String)> {
                 Gained::Until(expiry) => format!("until {expiry:?}").split('(').next().unwrap().to_owned(),
             };
             let witness = gain.witness.as_ref().map_or("undecided".to_owned(), |witness| {
-                let source = witness.asked.parts().map_or("-", |(_, text)| text).to_owned();
+                let source = witness.source.parts().map_or("-", |(_, text)| text).to_owned();
                 format!("{} {source} {}", witness.api, witness.referer.as_deref().unwrap_or("-"))
             });
             (what, witness)
@@ -138,7 +138,7 @@ fn a_connection_that_takes_queries_again_or_speaks_otherwise_is_a_gain() {
     let widens = |old: &Value, new: &Value| {
         let (old, new) = (policy(old), policy(new));
         let found = first_widening(&Side::new(&old).unwrap(), &Side::new(&new).unwrap(), SINCE.parse().unwrap());
-        found.unwrap().map(|(_, gain)| gain.witness.map(|witness| witness.asked.parts().unwrap().1.to_owned()))
+        found.unwrap().map(|(_, gain)| gain.witness.map(|witness| witness.source.parts().unwrap().1.to_owned()))
     };
     let all = |named| document(named, "generic", "*");
     assert_eq!(widens(&all(true), &all(false)), Some(Some("SELECT 1".to_owned())));

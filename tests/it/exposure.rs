@@ -5,7 +5,8 @@ use portcullis::decision::{Request, Source, decide};
 use portcullis::model::{Operation, Policy};
 use portcullis::name::Name;
 use portcullis::snapshot::{Options, Snapshot};
-use portcullis_audit::exposure::{Batch, Exposure, Surface, Tally};
+use portcullis_audit::coverage::Coverage;
+use portcullis_audit::exposure::{Batch, Exposure, NameCounts};
 use portcullis_audit::reads::{Followed, NamedSources};
 use proptest::prelude::*;
 
@@ -66,19 +67,19 @@ proptest! {
         let (policy, names) = exposed(&world);
         let snapshot = snapshot(&policy, &Options::default());
         let (now, before) = (NOW.parse().unwrap(), "1990-01-01".parse().unwrap());
-        let surface = Surface::new(&policy, now);
+        let coverage = Coverage::new(&policy, now);
         // As two threads would count.
-        let (mut tally, mut other) = (Tally::default(), Tally::default());
+        let (mut tally, mut other) = (NameCounts::default(), NameCounts::default());
         for connection in policy.connections() {
-            let id = surface.connection(connection.name()).unwrap();
+            let id = coverage.connection(connection.name()).unwrap();
             for (at, half) in names.chunks(names.len() / 2 + 1).enumerate() {
                 let mut batch = Batch::default();
                 (1..).zip(half).for_each(|(line, name)| batch.push(line, |text| text.push_str(name)));
-                if at == 0 { &mut tally } else { &mut other }.see(&surface, id, &batch);
+                if at == 0 { &mut tally } else { &mut other }.see(&coverage, id, &batch);
             }
         }
         tally.add(other);
-        let exposure = Exposure::new(&surface, tally);
+        let exposure = Exposure::new(&coverage, tally);
         let well_formed = |connection: &portcullis::model::Connection| {
             names.iter().filter(|name| Name::parse(name, connection.dialect()).is_ok()).collect::<Vec<_>>()
         };
@@ -194,18 +195,18 @@ proptest! {
         let snapshot = snapshot(&policy, &Options::default());
         let (now, before): (Timestamp, Timestamp) = (NOW.parse().unwrap(), "1990-01-01".parse().unwrap());
         let followed = Followed::of(&policy, &named_sources());
-        let surface = Surface::following(&policy, now, &followed);
+        let coverage = Coverage::following(&policy, now, &followed);
         // All names of these letters, some of which nothing reads.
         let pairs = LETTERS.into_iter().flat_map(|a| LETTERS.map(|b| [a, b]));
         let names: Vec<[&str; 3]> = pairs.flat_map(|[a, b]| LETTERS.map(|c| [a, b, c])).collect();
         let text = |name: &[&str; 3]| format!("\"{}\".\"{}\".\"{}\"", name[0], name[1], name[2]);
-        let mut tally = Tally::default();
+        let mut tally = NameCounts::default();
         for connection in policy.connections() {
             let mut batch = Batch::default();
             (1..).zip(&names).for_each(|(line, name)| batch.push(line, |row| row.push_str(&text(name))));
-            tally.see(&surface, surface.connection(connection.name()).unwrap(), &batch);
+            tally.see(&coverage, coverage.connection(connection.name()).unwrap(), &batch);
         }
-        let exposure = Exposure::new(&surface, tally);
+        let exposure = Exposure::new(&coverage, tally);
 
         // Which tables each token reads by what it may run, on each connection.
         let reads = |token, connection, at| tables_read(&document, &snapshot, &policy, token, connection, at);

@@ -6,7 +6,7 @@ use portcullis::name::Dialect;
 use portcullis::pattern::Pattern;
 use portcullis::{Snapshot, model::GrantSource};
 use portcullis_audit::forecast::{Catalog, Options, SCHEMAS, forecast};
-use portcullis_diff::witness::Asked;
+use portcullis_diff::witness::RequestedSource;
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -76,7 +76,7 @@ proptest! {
                 let exists = schemas.contains(&schema(&future.name));
                 prop_assert!(exists || !future.in_schema, "{} of {:?}", future.name, existing);
                 prop_assert!(!exists || future.in_schema || schemas.len() > SCHEMAS, "{} of {:?}", future.name, existing);
-                prop_assert_eq!(&future.witness.asked, &Asked::Resource(future.name.clone()));
+                prop_assert_eq!(&future.witness.source, &RequestedSource::Resource(future.name.clone()));
                 prop_assert!(future.witness.decide(&snapshot).is_allow());
                 let exposing = policy.tokens().iter().filter(|token| {
                     let witness = portcullis_diff::witness::Witness { digest: *token.digest(), ..future.witness.clone() };

@@ -8,7 +8,7 @@ use portcullis::model::{Connection, Operation};
 use portcullis::name::{Dialect, Name};
 use portcullis::snapshot::Options;
 use portcullis_audit::reads::Followed;
-use portcullis_audit::report::{Report, Tally};
+use portcullis_audit::report::{Report, SchemaCounts};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -37,7 +37,7 @@ proptest! {
         }
         let policy = policy(&document);
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let mut tally = Tally::new(&policy, now);
+        let mut tally = SchemaCounts::new(&policy, now);
         let mut names: Vec<(&str, &str)> = Vec::new();
         for asked in &requests {
             for source in &asked.sources {
@@ -69,7 +69,7 @@ proptest! {
         let snapshot = snapshot(&policy, &Options::default());
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let followed = Followed::of(&policy, &named_sources());
-        let mut tally = Tally::following(&policy, now, &followed);
+        let mut tally = SchemaCounts::following(&policy, now, &followed);
 
         // Few enough schemas and tokens that charts leave none out.
         let mut all = 0;

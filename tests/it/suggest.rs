@@ -4,7 +4,7 @@ use portcullis::decision::Replay;
 use portcullis::model::{Operation, Policy};
 use portcullis::referer::Referer;
 use portcullis::snapshot::Options;
-use portcullis_audit::suggest::{Needs, SuggestOptions, Suggestion, Verdict};
+use portcullis_audit::suggest::{Needs, SuggestOptions, Suggestion, TokenAdvice};
 use portcullis_testkit::reference::ReferenceDecision;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -105,7 +105,7 @@ fn narrowed(grant: &str, names: &[&str], exact: usize) -> Vec<String> {
     };
     let log: Vec<String> = names.iter().map(line).collect();
     let (suggestion, _) = suggested(&policy, &log.join("\n"), &SuggestOptions { exact, ..SuggestOptions::default() });
-    assert_eq!(suggestion.tokens[1].verdict, Verdict::UnusedKept);
+    assert_eq!(suggestion.tokens[1].advice, TokenAdvice::UnusedKept);
     suggestion.tokens[0].grants.iter().map(|grant| grant.source.clone()).collect()
 }
 

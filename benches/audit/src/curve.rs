@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow_array::StringArray;
 use cpu_time::ThreadTime;
-use portcullis_audit::exposure::{Kernel, Matches};
+use portcullis_audit::coverage::{Kernel, Matches};
 use portcullis::model::{GrantSource, Limits};
 use portcullis::name::Dialect;
 use rand::SeedableRng;

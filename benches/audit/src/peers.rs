@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use portcullis_audit::exposure::{Kernel, Matches};
+use portcullis_audit::coverage::{Kernel, Matches};
 use portcullis::name::{Dialect, Name};
 use portcullis::pattern::Pattern;
 use regex::bytes::{RegexSet, RegexSetBuilder};

@@ -3,6 +3,7 @@
 //! - [`names_diff`]: which names of a catalog a change of policies opens and closes.
 //! - [`who_can`]: who can read a source, and what a token can do.
 //! - [`catalog`]: the names that exist, as a stream.
+//! - [`coverage`]: which sources of a policy cover a name.
 //! - [`exposure`]: what of them a policy exposes.
 //! - [`forecast`]: names that do not exist yet, and would be exposed.
 //! - [`lint`]: findings, each with its place, why, and a fix.
@@ -12,9 +13,9 @@
 #![forbid(unsafe_code)]
 
 pub mod catalog;
+pub mod coverage;
 pub mod exposure;
 pub mod forecast;
-mod granted;
 pub mod lint;
 pub mod names_diff;
 pub mod reads;

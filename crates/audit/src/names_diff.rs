@@ -4,12 +4,13 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use crate::granted::{Covering, Granted, Readers};
+use crate::coverage::{Coverage, Grantees, Readers};
 use crate::reads::Followed;
 use portcullis::base::Timestamp;
-use portcullis::model::{Connection, Policy, Token};
+use portcullis::model::{Connection, ConnectionId, Policy, Token};
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};
 use portcullis_diff::compare::Diff;
+use portcullis_diff::patterns::{Covering, Lookup};
 
 /// How many names of each change are kept as examples.
 const EXAMPLES: usize = 10;
@@ -42,25 +43,26 @@ pub struct NamesDiff<'p> {
     tokens: usize,
     seen: u64,
     /// By connection and sets of both halves.
-    counts: HashMap<(Key, Key), Seen, RandomState>,
+    counts: HashMap<(Key, Key), NameGroup, RandomState>,
 }
 
 /// A connection of a half, and the sources that cover a name; none if the half has no such connection, or the name is
 /// malformed there.
-type Key = Option<(usize, Covering)>;
+type Key = Option<(ConnectionId, Covering)>;
 
 /// So many names, the first of them with the order in which they came.
 #[derive(Default)]
-struct Seen {
+struct NameGroup {
     count: u64,
     first: Vec<(u64, String)>,
 }
 
 /// One of the two policies.
 struct Half<'p> {
-    policy: &'p Policy,
-    granted: Vec<Granted>,
-    numbers: HashMap<&'p str, usize>,
+    coverage: Coverage<'p>,
+    grantees: Vec<Grantees>,
+    /// By connection.
+    lookups: Vec<Lookup>,
 }
 
 /// How a token's names change.
@@ -97,12 +99,10 @@ impl<'p> NamesDiff<'p> {
         let before = places.filter(|(_, token)| token.gone || !token.is_new());
         let before: HashMap<&str, u32> =
             before.map(|(at, token)| (token.was.as_deref().unwrap_or(&token.id), at)).collect();
-        let half = |(policy, followed): Followable<'p>, numbers: &HashMap<&str, u32>| Half {
-            policy,
-            granted: Granted::by_connection(policy, since, followed, |_, token: &Token| {
-                numbers.get(token.id()).copied()
-            }),
-            numbers: policy.connections().iter().map(Connection::name).zip(0..).collect(),
+        let half = |(policy, followed): Followable<'p>, numbers: &HashMap<&str, u32>| {
+            let coverage = Coverage::of(policy, since, followed);
+            let grantees = Grantees::by_connection(&coverage, |_, token: &Token| numbers.get(token.id()).copied());
+            Half { coverage, grantees, lookups: policy.connections().iter().map(|_| Lookup::default()).collect() }
         };
         Self {
             old: half(old, &before),
@@ -153,22 +153,31 @@ impl<'p> NamesDiff<'p> {
                 }
             }
         }
-        changes.into_iter().map(Change::told).collect()
+        changes.into_iter().map(Change::into_names_change).collect()
     }
 }
 
 impl Half<'_> {
-    fn key(&self, connection: &str, name: &str) -> Result<Key, ()> {
-        let at = self.numbers.get(connection).copied();
-        let dialect = at.and_then(|at| self.policy.connections().get(at)).map_or(Dialect::Generic, Connection::dialect);
+    fn key(&mut self, connection: &str, name: &str) -> Result<Key, ()> {
+        let id = self.coverage.connection(connection);
+        let dialect = id.and_then(|id| self.coverage.policy().connection(id)).map(Connection::dialect);
         let mut buffer = NameBuffer::new();
-        let name = CanonicalName::read(name, dialect, &mut buffer).map_err(|_| ())?;
-        Ok(at.and_then(|at| Some((at, self.granted.get(at)?.covering(name.as_bytes())))))
+        let name = CanonicalName::read(name, dialect.unwrap_or(Dialect::Generic), &mut buffer).map_err(|_| ())?;
+        Ok(id.and_then(|id| Some((id, self.covering(id, name)?))))
+    }
+
+    /// Returns the sources that cover the name and that a token of the comparison may read.
+    fn covering(&mut self, id: ConnectionId, name: CanonicalName<'_>) -> Option<Covering> {
+        let grantees = self.grantees.get(id.index())?;
+        let lookup = self.lookups.get_mut(id.index())?;
+        let mut covering = self.coverage.sources(id)?.kernel().covering_one(name, lookup);
+        covering.retain(|source| grantees.is_readable(*source));
+        Some(covering)
     }
 
     fn readers(&self, key: &Key) -> Readers {
-        let granted = key.as_ref().and_then(|(at, covering)| Some((self.granted.get(*at)?, covering)));
-        granted.map(|(granted, covering)| granted.readers(covering)).unwrap_or_default()
+        let grantees = key.as_ref().and_then(|(id, covering)| Some((self.grantees.get(id.index())?, covering)));
+        grantees.map(|(grantees, covering)| grantees.readers(covering)).unwrap_or_default()
     }
 }
 
@@ -180,7 +189,7 @@ struct Change {
 }
 
 impl Change {
-    fn add(&mut self, seen: &Seen, gains: bool, through: bool) {
+    fn add(&mut self, seen: &NameGroup, gains: bool, through: bool) {
         let (count, by_query, first) = if gains { &mut self.gained } else { &mut self.lost };
         *count += seen.count;
         *by_query += if through { seen.count } else { 0 };
@@ -189,7 +198,7 @@ impl Change {
         first.truncate(EXAMPLES);
     }
 
-    fn told(self) -> NamesChange {
+    fn into_names_change(self) -> NamesChange {
         let names = |count, first: Vec<(u64, String)>| Names {
             count,
             examples: first.into_iter().map(|(_, name)| name).collect(),

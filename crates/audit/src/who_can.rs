@@ -2,7 +2,7 @@
 //!
 //! ```
 //! use portcullis_audit::who_can::readers;
-//! use portcullis_diff::witness::Asked;
+//! use portcullis_diff::witness::RequestedSource;
 //! use portcullis::{Options, Snapshot};
 //!
 //! let policy = portcullis_document::read_policy(
@@ -10,8 +10,8 @@
 //!          "grants": [{"connection_name": "dw", "source": "db.sales.*"}]}]"#,
 //! )?;
 //! let snapshot = Snapshot::compile(&policy, &Options::default())?;
-//! let asked = Asked::Resource("db.sales.orders".to_owned());
-//! let found = readers(&policy, &snapshot, "dw", &asked, "2026-11-24".parse()?);
+//! let source = RequestedSource::Resource("db.sales.orders".to_owned());
+//! let found = readers(&policy, &snapshot, "dw", &source, "2026-11-24".parse()?);
 //! assert_eq!((found[0].token.id(), found[0].ways.len()), ("a", 2));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -22,8 +22,8 @@ use portcullis::decision::Decision;
 use portcullis::model::{Api, Connection, Grant, GrantSource, Operation, Policy, Token};
 use portcullis::name::Name;
 use portcullis::snapshot::Snapshot;
-use portcullis_diff::compare::{any_asked, any_referer};
-use portcullis_diff::witness::{Asked, Unconfirmed, Witness};
+use portcullis_diff::compare::{any_referer, any_source};
+use portcullis_diff::witness::{RequestedSource, Unconfirmed, Witness};
 
 /// A token that may read a source.
 #[derive(Debug, Clone)]
@@ -47,21 +47,21 @@ pub struct Way<'p> {
 
 const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
 
-/// Every token of `policy`, compiled to `snapshot`, that may read `asked` on `connection` at `now`.
+/// Every token of `policy`, compiled to `snapshot`, that may read `source` on `connection` at `now`.
 ///
-/// Each token is asked for under each of its APIs, and for both operations where they consider other grants, from a
+/// Each token is source for under each of its APIs, and for both operations where they consider other grants, from a
 /// referer that it accepts. Linear in the tokens.
 pub fn readers<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
     connection: &str,
-    asked: &Asked,
+    source: &RequestedSource,
     now: Timestamp,
 ) -> Vec<Reader<'p>> {
     let reader = |token: &'p Token| {
         let ways: Vec<Way<'p>> = ways(policy, token)
             .filter_map(|(api, operation)| {
-                let witness = witness(token, api, operation, connection, asked.clone(), now);
+                let witness = witness(token, api, operation, connection, source.clone(), now);
                 let Decision::Allow(allow) = witness.decide(snapshot) else { return None };
                 allow.grants().first().map(|&grant| Way { api, operation, grant: grant as usize })
             })
@@ -84,13 +84,13 @@ pub fn readers_through<'p>(
     let reads = |grant: &Grant| {
         let reads = followed.reads(grant.connection(), grant.source())?;
         let here = policy.connection(grant.connection()) == Some(connection);
-        (here && reads.tables.iter().any(|table| table.may_be(name))).then(|| asked(grant.source()))?
+        (here && reads.tables.iter().any(|table| table.may_be(name))).then(|| source(grant.source()))?
     };
     let reader = |token: &'p Token| {
         let grants = (0..).zip(token.grants()).filter_map(|(at, grant)| Some((at, reads(grant)?)));
-        let ways = grants.flat_map(|(grant, asked)| {
+        let ways = grants.flat_map(|(grant, source)| {
             ways(policy, token).filter_map(move |(api, operation)| {
-                let witness = witness(token, api, operation, connection.name(), asked.clone(), now);
+                let witness = witness(token, api, operation, connection.name(), source.clone(), now);
                 witness.decide(snapshot).is_allow().then_some(Way { api, operation, grant })
             })
         });
@@ -100,10 +100,10 @@ pub fn readers_through<'p>(
     policy.tokens().iter().filter_map(reader).collect()
 }
 
-fn asked(source: &GrantSource) -> Option<Asked> {
+fn source(source: &GrantSource) -> Option<RequestedSource> {
     match source {
-        GrantSource::Query(query) => Some(Asked::Query(query.as_str().to_owned())),
-        GrantSource::NamedSource(name) => Some(Asked::NamedSource(name.as_str().to_owned())),
+        GrantSource::Query(query) => Some(RequestedSource::Query(query.as_str().to_owned())),
+        GrantSource::NamedSource(name) => Some(RequestedSource::NamedSource(name.as_str().to_owned())),
         _ => None,
     }
 }
@@ -143,10 +143,10 @@ fn of_grant<'p>(
     let kind = grant.source().kind();
     let mut reach = Reach { grant, apis: Vec::new(), witness: None };
     let Some(connection) = policy.connection(grant.connection()) else { return Ok(reach) };
-    let Some(asked) = any_asked(grant, connection) else { return Ok(reach) };
+    let Some(source) = any_source(grant, connection) else { return Ok(reach) };
     for (api, operation) in ways(policy, token).filter(|(api, operation)| api.considers(*operation).contains(kind)) {
         if !token.expiry().is_expired(now) {
-            let witness = witness(token, api, operation, connection.name(), asked.clone(), now);
+            let witness = witness(token, api, operation, connection.name(), source.clone(), now);
             witness.confirm(snapshot, "the grant allows it", true)?;
             reach.witness.get_or_insert(witness);
         }
@@ -157,7 +157,7 @@ fn of_grant<'p>(
     Ok(reach)
 }
 
-/// The APIs of a token that need a source, and what each can be asked to do that makes a difference.
+/// The APIs of a token that need a source, and what each can be source to do that makes a difference.
 pub(super) fn ways<'p>(policy: &'p Policy, token: &Token) -> impl Iterator<Item = (&'p Api, Operation)> {
     let apis = token.apis().iter().filter_map(|id| policy.apis().get(id)).filter(|api| api.needs_source());
     apis.flat_map(|api| {
@@ -173,7 +173,7 @@ pub(super) fn witness(
     api: &Api,
     operation: Operation,
     connection: &str,
-    asked: Asked,
+    source: RequestedSource,
     at: Timestamp,
 ) -> Witness {
     Witness {
@@ -182,7 +182,7 @@ pub(super) fn witness(
         api: api.name().to_owned(),
         operation,
         connection: connection.to_owned(),
-        asked,
+        source,
         referer: any_referer(token.referers()),
         at,
     }

@@ -1,10 +1,10 @@
-//! Exact comparison of policies: what a change opens, each gain with a request that proves it.
+//! Compares policies exactly. Each gain comes with a request that proves it.
 //!
-//! - [`algebra`]: whether patterns share a name, and whether one covers another, each with a witness.
-//! - [`compare`]: what one policy allows that another denies.
+//! - [`algebra`]: decides whether patterns overlap or cover each other, with a witness.
+//! - [`compare`]: finds what one policy allows that another denies.
 //! - [`narrow`]: accepts only policies that allow no more than the current one.
-//! - [`patterns`]: an index of patterns, by the names that they cover.
-//! - [`witness`]: confirms by a decision that a gain is real.
+//! - [`patterns`]: indexes patterns, to find those that cover a name.
+//! - [`witness`]: confirms each gain by a decision.
 #![forbid(unsafe_code)]
 
 pub mod algebra;

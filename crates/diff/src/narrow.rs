@@ -1,4 +1,4 @@
-//! Only narrower policies: nothing that is denied now is allowed next.
+//! Accepts only narrower policies: a request that is denied now stays denied.
 
 use super::compare::{Gain, Side, first_widening};
 use super::witness::Unconfirmed;
@@ -6,18 +6,18 @@ use portcullis::authorizer::{Authorizer, Swapped};
 use portcullis::base::{Escaped, Timestamp};
 use portcullis::snapshot::{RestoreError, Snapshot};
 
-/// Why a snapshot is not activated.
+/// The reason why a snapshot is not activated.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum NotNarrower {
-    /// It allows more.
+    /// The snapshot allows more.
     #[error("wider than the active policy: token `{}` gains {}; {}", Escaped::whole(.token), .gain.gained, shown(.gain))]
     Wider {
-        /// The token that may do more.
+        /// The id of the token that gains something.
         token: String,
-        /// What it may do.
+        /// What the token gains.
         gain: Box<Gain>,
     },
-    /// A snapshot cannot be read back.
+    /// A policy cannot be read back from a snapshot.
     #[error(transparent)]
     Unreadable(#[from] RestoreError),
     /// The comparison contradicts the decision.
@@ -32,13 +32,13 @@ fn shown(gain: &Gain) -> String {
     }
 }
 
-/// Makes sure that `next` allows no request, at `since` or later, that `current` denies.
+/// Checks that `next` allows no request, at `since` or later, that `current` denies.
 ///
-/// Costs as [`first_widening`], and reads both policies back: seconds, for a hundred thousand tokens.
+/// Costs as much as [`first_widening`], plus reading both policies back: seconds for 100,000 tokens.
 ///
 /// # Errors
 ///
-/// If it allows one, which the error tells; or that cannot be found out.
+/// Returns an error that names the first gain; also if it is undecided whether there is one.
 pub fn narrower(current: &Snapshot, next: &Snapshot, since: Timestamp) -> Result<(), NotNarrower> {
     let (old, new) = (current.policy()?, next.policy()?);
     let old = Side::with_snapshot(&old, current.clone());
@@ -49,13 +49,13 @@ pub fn narrower(current: &Snapshot, next: &Snapshot, since: Timestamp) -> Result
     }
 }
 
-/// Swaps `next` in, if it allows nothing that the current snapshot denies; where there is none yet, in any case.
+/// Activates `next` if it allows nothing that the current snapshot denies, or if there is no current snapshot.
 ///
-/// Two callers at once may each find theirs narrower than what was there before either: let one thread swap.
+/// Call this from one thread only: concurrent callers may each compare with the same old snapshot.
 ///
 /// # Errors
 ///
-/// As [`narrower`]; the current snapshot then stays.
+/// Returns the errors of [`narrower`]; the current snapshot then stays active.
 ///
 /// ```
 /// use portcullis_diff::narrow::swap_if_narrower;

@@ -1,4 +1,4 @@
-//! A request that shows what an audit says, and is decided before it is shown.
+//! Witnesses: requests that prove what an audit reports. Each is decided before it is shown.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use portcullis::decision::{Decision, Request, Source, decide};
 use portcullis::model::{Operation, SecretDigest};
 use portcullis::snapshot::Snapshot;
 
-/// What a witness reads or writes.
+/// The source that a witness reads or writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Asked {
-    /// No source: the API needs none.
+pub enum RequestedSource {
+    /// No source; the API needs none.
     Nothing,
     /// A resource.
     Resource(String),
-    /// A query's text.
+    /// The text of a query.
     Query(String),
     /// A named source.
     NamedSource(String),
 }
 
-impl Asked {
-    /// As requests write it: `resource`, `query`, `named_source`, and the text.
+impl RequestedSource {
+    /// Returns the kind, as requests write it (`resource`, `query` or `named_source`), and the text.
     pub fn parts(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::Nothing => None,
@@ -32,50 +32,50 @@ impl Asked {
     }
 }
 
-/// A whole request, but for the secret, of which it has the digest.
+/// A complete request, with the digest of the secret instead of the secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Witness {
     /// The id of the token.
     pub token: String,
-    /// The digest of its secret.
+    /// The digest of the token's secret.
     pub digest: SecretDigest,
     /// The API.
     pub api: String,
-    /// What the API is to do.
+    /// The operation under the API.
     pub operation: Operation,
-    /// The connection; empty where the API needs no source.
+    /// The connection; empty if the API needs no source.
     pub connection: String,
     /// The source.
-    pub asked: Asked,
+    pub source: RequestedSource,
     /// The Referer header.
     pub referer: Option<String>,
-    /// When.
+    /// The time of the request.
     pub at: Timestamp,
 }
 
-/// An audit's claim that the decision itself does not confirm: a mistake of the audit, which must not be believed.
+/// A claim of an audit that the decision contradicts: a bug of the audit. Do not rely on its results.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the audit is wrong, and nothing of it should be believed: {claim}, but the decision is {decision} for {witness}"
+    "bug in the audit: {claim}, but the decision is {decision} for {witness}; help: do not rely on any result of this audit"
 )]
 pub struct Unconfirmed {
-    /// What was claimed.
+    /// The claim.
     pub claim: &'static str,
-    /// What is decided instead.
+    /// The actual decision.
     pub decision: String,
     /// The request.
     pub witness: Box<Witness>,
 }
 
 impl Witness {
-    /// How `snapshot` decides it.
+    /// Decides the request with `snapshot`.
     pub fn decide<'s>(&self, snapshot: &'s Snapshot) -> Decision<'s> {
         let request = Request::new(&self.api, &self.connection).digest(self.digest).operation(self.operation);
-        let request = match &self.asked {
-            Asked::Nothing => request,
-            Asked::Resource(text) => request.source(Source::Resource(text)),
-            Asked::Query(text) => request.source(Source::Query(text)),
-            Asked::NamedSource(text) => request.source(Source::NamedSource(text)),
+        let request = match &self.source {
+            RequestedSource::Nothing => request,
+            RequestedSource::Resource(text) => request.source(Source::Resource(text)),
+            RequestedSource::Query(text) => request.source(Source::Query(text)),
+            RequestedSource::NamedSource(text) => request.source(Source::NamedSource(text)),
         };
         let request = match &self.referer {
             Some(referer) => request.referer(referer),
@@ -88,7 +88,7 @@ impl Witness {
     ///
     /// # Errors
     ///
-    /// If it does not.
+    /// Returns an error if the decision contradicts `allowed`.
     pub fn confirm(&self, snapshot: &Snapshot, claim: &'static str, allowed: bool) -> Result<(), Unconfirmed> {
         let decision = self.decide(snapshot);
         if decision.is_allow() == allowed {
@@ -99,14 +99,14 @@ impl Witness {
     }
 }
 
-/// `token `a`, api `maps`, resource `db.t` on `dw`, referer `https://…`, at 2026-11-24T00:00:00Z`.
+/// Writes, for example, `token `a`, api `maps`, resource `db.t` on `dw`, referer `https://…`, at 2026-11-24T00:00:00Z`.
 impl fmt::Display for Witness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "token `{}`, api `{}`", Escaped::whole(&self.token), Escaped::whole(&self.api))?;
         if self.operation == Operation::Model {
             write!(f, " ({})", self.operation.as_str())?;
         }
-        if let Some((kind, text)) = self.asked.parts() {
+        if let Some((kind, text)) = self.source.parts() {
             let kind = kind.replace('_', " ");
             write!(f, ", {kind} `{}` on `{}`", Escaped::whole(text), Escaped::whole(&self.connection))?;
         }

@@ -16,7 +16,7 @@ use parquet::file::properties::WriterProperties;
 use portcullis::model::{GrantSource, Limits};
 use portcullis::name::Dialect;
 use portcullis_audit::catalog::read_file;
-use portcullis_audit::exposure::{Kernel, Matches};
+use portcullis_audit::coverage::{Kernel, Matches};
 
 use super::util::Dir;
 

@@ -175,17 +175,17 @@ pub fn read_file(
         #[cfg(not(feature = "parquet"))]
         return Err(CatalogError::NoParquet);
     }
-    read(Told { input: io::Cursor::new(first).chain(file), read: 0, at }, see)
+    read(ProgressReader { input: io::Cursor::new(first).chain(file), read: 0, at }, see)
 }
 
 /// Tells how much of it was read.
-struct Told<R, A> {
+struct ProgressReader<R, A> {
     input: R,
     read: u64,
     at: A,
 }
 
-impl<R: Read, A: FnMut(u64)> Read for Told<R, A> {
+impl<R: Read, A: FnMut(u64)> Read for ProgressReader<R, A> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let read = self.input.read(bytes)?;
         self.read += read as u64;

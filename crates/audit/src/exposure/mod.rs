@@ -4,19 +4,14 @@
 //! APIs, with one of its referers (N8.3, N10). It exposes a name *through a query* if it may run a query or named source
 //! that reads it, as [`reads`](super::reads) tells; that is counted apart. Expired tokens are told apart, too.
 //!
-//! [`Surface`] is what a policy grants, made ready; a [`Tally`] counts batches of names by the sources that cover them,
-//! and tallies of several threads add up; [`Exposure`] is what follows for tokens, grants and sources. Memory depends on
+//! A [`NameCounts`] counts batches of names by the sources of a [`Coverage`](super::coverage::Coverage) that cover them, and
+//! tallies of several threads add up; [`Exposure`] is what follows for tokens, grants and sources. Memory depends on
 //! how many different sets of patterns cover names, not on how many names there are.
 
-#[cfg(feature = "parquet")]
-mod arrow;
-mod index;
-mod kernel;
+mod counts;
 mod outcome;
-mod surface;
-mod tally;
+mod parallel;
 
-pub use kernel::{Kernel, Matches};
+pub use counts::{Batch, EXAMPLES, NameCounts};
 pub use outcome::{ConnectionExposure, Exposure, MissingTable, SourceExposure, TokenExposure};
-pub use surface::Surface;
-pub use tally::{Batch, EXAMPLES, Tally};
+pub use parallel::{Batcher, count};

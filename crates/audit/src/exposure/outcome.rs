@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 
 use smallvec::SmallVec;
 
-use super::kernel::Matches;
-use super::surface::{Sources, Surface};
-use super::tally::{Counts, EXAMPLES, Names, Tally};
+use super::counts::{Counts, EXAMPLES, NameCounts, Names};
 use crate::catalog::Broken;
+use crate::coverage::{Coverage, Sources, considered};
 use crate::reads::Followed;
 use portcullis::model::{Connection, ConnectionId, GrantKind, GrantSource};
+use portcullis::name::{CanonicalName, NameBuffer};
+use portcullis_diff::patterns::Lookup;
 
 /// What a policy exposes of the names that were counted. A name that stands in a catalog twice counts twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,20 +100,16 @@ pub struct SourceExposure {
 }
 
 impl Exposure {
-    /// What follows from `tally`, which was made with `surface`.
+    /// What follows from `tally`, which was made with `coverage`.
     ///
     /// Linear in the grants of all tokens and, for each of their patterns, in the sets of patterns that cover names.
-    pub fn new(surface: &Surface<'_>, mut tally: Tally) -> Self {
-        tally.connections.resize_with(surface.connections.len(), Counts::default);
-        let mut views: Vec<View<'_>> = surface
-            .connections
-            .iter()
-            .zip(&tally.connections)
-            .map(|(sources, counts)| View::of(sources, counts))
-            .collect();
-        let tokens = surface.policy.tokens().iter().map(|token| {
-            let considered = surface.considered(token);
-            let expired = surface.is_expired(token);
+    pub fn new(coverage: &Coverage<'_>, mut tally: NameCounts) -> Self {
+        tally.connections.resize_with(coverage.connections().len(), Counts::default);
+        let connections = coverage.connections().iter().zip(&tally.connections);
+        let mut views: Vec<View<'_>> = connections.map(|(sources, counts)| View::of(sources, counts)).collect();
+        let tokens = coverage.policy().tokens().iter().map(|token| {
+            let considered = considered(coverage.policy(), token);
+            let expired = coverage.is_expired(token);
             views.iter_mut().for_each(View::begin);
             let mut exposure = TokenExposure {
                 names: 0,
@@ -131,7 +128,7 @@ impl Exposure {
             });
             for (grant, place) in grants {
                 let kind = grant.source().kind();
-                if !considered.iter().any(|kinds| kinds.contains(kind)) {
+                if !considered.contains(kind) {
                     continue;
                 }
                 let Some(view) = views.get_mut(grant.connection().index()) else { continue };
@@ -150,7 +147,7 @@ impl Exposure {
         let connections: Vec<_> = views.iter_mut().map(View::whole).collect();
         let ids = (0..).map(ConnectionId::new);
         let sources = ids.zip(&views).flat_map(|(connection, view)| view.each(connection)).collect();
-        let missing = missing(surface, &views);
+        let missing = missing(coverage, &views);
         Self {
             names: tally.unknown.count + connections.iter().map(|connection| connection.names).sum::<u64>(),
             exposed: connections.iter().map(|connection| connection.exposed).sum(),
@@ -168,13 +165,13 @@ impl Exposure {
 }
 
 /// The tables that queries read and of which the catalog has no name.
-fn missing(surface: &Surface<'_>, views: &[View<'_>]) -> Vec<MissingTable> {
+fn missing(coverage: &Coverage<'_>, views: &[View<'_>]) -> Vec<MissingTable> {
     let mut missing: BTreeMap<(ConnectionId, String), u64> = BTreeMap::new();
-    for (connection, _, reads) in surface.followed.into_iter().flat_map(Followed::all) {
+    for (connection, _, reads) in coverage.followed().into_iter().flat_map(Followed::all) {
         let Some(view) = views.get(connection.index()).filter(|view| view.counts.names > 0) else { continue };
-        let dialect = surface.policy.connection(connection).map(Connection::dialect).unwrap_or_default();
+        let dialect = coverage.policy().connection(connection).map(Connection::dialect).unwrap_or_default();
         for table in &reads.tables {
-            if !table.sources().iter().filter_map(|source| view.sources.numbers.get(source)).any(|&id| view.has(id)) {
+            if !table.sources().iter().filter_map(|source| view.sources.number(source)).any(|id| view.has(id)) {
                 *missing.entry((connection, table.display(dialect))).or_default() += 1;
             }
         }
@@ -211,7 +208,7 @@ impl<'t> View<'t> {
     fn of(sources: &'t Sources<'t>, counts: &'t Counts) -> Self {
         let mut ordered: Vec<_> = counts.sets.iter().collect();
         ordered.sort_unstable_by_key(|(set, _)| *set);
-        let mut sets_of = vec![Vec::new(); sources.list.len()];
+        let mut sets_of = vec![Vec::new(); sources.len()];
         for ((set, _), number) in ordered.iter().zip(0_u32..) {
             for &id in *set {
                 if let Some(sets) = sets_of.get_mut(id as usize) {
@@ -222,18 +219,12 @@ impl<'t> View<'t> {
         let mut resources_of = vec![SmallVec::new(); ordered.len()];
         let mut resources: Vec<u32> = counts.resources.keys().copied().collect();
         resources.sort_unstable();
+        let (mut buffer, mut lookup) = (NameBuffer::new(), Lookup::default());
         for id in resources {
-            let Some(GrantSource::Resource(name)) = sources.list.get(id as usize) else { continue };
-            let mut matches = Matches::default();
-            sources.kernel.covering_canonical(name.as_bytes(), &mut matches);
-            let patterns: Vec<u32> = matches
-                .get(0)
-                .unwrap_or_default()
-                .iter()
-                .copied()
-                .filter(|&id| id as usize >= sources.resources)
-                .collect();
-            let set = ordered.binary_search_by(|(set, _)| (*set).cmp(&patterns)).ok();
+            let Some(GrantSource::Resource(name)) = sources.get(id) else { continue };
+            let covering = sources.kernel().covering_one(CanonicalName::of(name.as_bytes(), &mut buffer), &mut lookup);
+            let (_, patterns) = sources.split(&covering);
+            let set = ordered.binary_search_by(|(set, _)| set.as_slice().cmp(patterns)).ok();
             if let (Some(sets), Some(set)) = (sets_of.get_mut(id as usize), set) {
                 sets.push(u32::try_from(set).unwrap_or(u32::MAX));
                 if let Some(some) = resources_of.get_mut(set).filter(|some| some.len() < EXAMPLES) {
@@ -247,8 +238,8 @@ impl<'t> View<'t> {
             sets: ordered.into_iter().map(|(_, names)| (names, 0)).collect(),
             sets_of,
             resources_of,
-            taken: vec![0; sources.resources],
-            tokens: vec![(0, 0); sources.list.len()],
+            taken: vec![0; sources.resources()],
+            tokens: vec![(0, 0); sources.len()],
             queries: Vec::new(),
             all: false,
             round: 0,
@@ -256,7 +247,7 @@ impl<'t> View<'t> {
             direct: Vec::new(),
             read: Vec::new(),
         };
-        view.queries = sources.queries.iter().map(|(_, ids)| (view.union(ids), 0, 0)).collect();
+        view.queries = sources.queries().iter().map(|(_, ids)| (view.union(ids), 0, 0)).collect();
         view
     }
 
@@ -268,7 +259,7 @@ impl<'t> View<'t> {
 
     /// Whether the catalog has a name that the source covers.
     fn has(&self, id: u32) -> bool {
-        if (id as usize) < self.sources.resources {
+        if self.sources.is_resource(id) {
             self.counts.resources.contains_key(&id)
         } else {
             self.sets_of.get(id as usize).is_some_and(|sets| !sets.is_empty())
@@ -294,15 +285,15 @@ impl<'t> View<'t> {
             examples.truncate(EXAMPLES);
             return Some((self.counts.names, new));
         }
-        if let Some(&query) = self.sources.query_numbers.get(source) {
+        if let Some(query) = self.sources.query(source) {
             let (names, tokens, last) = self.queries.get_mut(query)?;
             if std::mem::replace(last, self.round) != self.round {
                 *tokens += u64::from(counts);
             }
-            self.read.extend(self.sources.queries.get(query).into_iter().flat_map(|(_, ids)| ids));
+            self.read.extend_from_slice(self.sources.read_by(source));
             return Some((*names, 0));
         }
-        let id = *self.sources.numbers.get(source)?;
+        let id = self.sources.number(source)?;
         self.direct.push(id);
         let (tokens, last) = self.tokens.get_mut(id as usize)?;
         if std::mem::replace(last, self.round) != self.round {
@@ -375,10 +366,10 @@ impl<'t> View<'t> {
     fn examples_of(&self, id: u32, new: bool) -> Vec<String> {
         let is_taken = |set: u32| new && self.sets.get(set as usize).is_some_and(|set| set.1 == self.round);
         let mut sets = self.sets_of.get(id as usize).into_iter().flatten().copied().filter(|&set| !is_taken(set));
-        if (id as usize) < self.sources.resources {
+        if self.sources.is_resource(id) {
             // The set of the patterns that cover it.
             let left = sets.next().is_some() && !(new && self.taken.get(id as usize) == Some(&self.round));
-            return left.then(|| self.sources.kernel.shown(id)).into_iter().collect();
+            return left.then(|| self.sources.kernel().shown(id)).into_iter().collect();
         }
         sets.flat_map(|set| self.examples_in(set, new)).take(EXAMPLES).collect()
     }
@@ -388,7 +379,7 @@ impl<'t> View<'t> {
         let names = self.sets.get(set as usize).into_iter().flat_map(|(names, _)| &names.examples);
         let resources = self.resources_of.get(set as usize).into_iter().flatten();
         let is_taken = move |id: u32| new && self.taken.get(id as usize) == Some(&self.round);
-        let resources = resources.filter(move |&&id| !is_taken(id)).map(|&id| self.sources.kernel.shown(id));
+        let resources = resources.filter(move |&&id| !is_taken(id)).map(|&id| self.sources.kernel().shown(id));
         names.map(|(_, name)| name.clone()).chain(resources)
     }
 
@@ -398,7 +389,7 @@ impl<'t> View<'t> {
         let mut live: Vec<u32> = live.collect();
         live.reverse();
         let direct = self.union(&live);
-        let read = self.sources.queries.iter().zip(&self.queries).filter(|(_, (_, tokens, _))| *tokens > 0);
+        let read = self.sources.queries().iter().zip(&self.queries).filter(|(_, (_, tokens, _))| *tokens > 0);
         live.extend(read.flat_map(|((_, ids), _)| ids));
         live.sort_unstable_by_key(|id| Reverse(*id));
         live.dedup();
@@ -416,23 +407,22 @@ impl<'t> View<'t> {
     }
 
     fn each(&self, connection: ConnectionId) -> Vec<SourceExposure> {
-        let all = (0..).zip(&self.sources.list).zip(&self.tokens).zip(&self.sources.granted);
-        let of = |((id, source), tokens): ((u32, &&GrantSource), &(u64, u64))| {
+        let of = |(id, source): (u32, &GrantSource)| {
             let sets = self.sets_of.get(id as usize).map(Vec::as_slice).unwrap_or_default();
-            let names = if (id as usize) < self.sources.resources {
+            let names = if self.sources.is_resource(id) {
                 self.counts.resources.get(&id).copied().unwrap_or(0)
             } else {
                 sets.iter().filter_map(|&set| self.sets.get(set as usize)).map(|(names, _)| names.count).sum()
             };
             SourceExposure {
                 connection,
-                source: (*source).clone(),
+                source: source.clone(),
                 names,
-                tokens: tokens.0,
+                tokens: self.tokens.get(id as usize).map_or(0, |(tokens, _)| *tokens),
                 examples: self.examples(id),
             }
         };
-        let queries = self.sources.queries.iter().zip(&self.queries).map(|((source, ids), &(names, tokens, _))| {
+        let queries = self.sources.queries().iter().zip(&self.queries).map(|((source, ids), &(names, tokens, _))| {
             let mut examples: Vec<String> = Vec::new();
             for name in ids.iter().flat_map(|&id| self.examples(id)) {
                 if examples.len() < EXAMPLES && !examples.contains(&name) {
@@ -441,6 +431,6 @@ impl<'t> View<'t> {
             }
             SourceExposure { connection, source: (*source).clone(), names, tokens, examples }
         });
-        all.filter(|(_, granted)| **granted).map(|(source, _)| of(source)).chain(queries).collect()
+        self.sources.granted().map(of).chain(queries).collect()
     }
 }

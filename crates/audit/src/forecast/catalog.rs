@@ -6,7 +6,7 @@ use super::{Options, SCHEMAS, SLACK, patterns};
 use portcullis::model::{Connection, ConnectionId, Policy};
 use portcullis::name::{CanonicalName, NameBuffer, STAR};
 use portcullis::pattern::Pattern;
-use portcullis_diff::patterns::PatternIndex;
+use portcullis_diff::patterns::{Lookup, PatternIndex};
 
 /// What exists of what patterns cover, seen name by name.
 ///
@@ -22,6 +22,7 @@ pub struct Catalog<'p> {
 #[derive(Default)]
 struct Known {
     patterns: PatternIndex,
+    near: Lookup,
     by_pattern: HashMap<Box<[u8]>, usize>,
     /// For each pattern the least characters of its last segment, and what is kept of what it covers.
     shortest: Vec<usize>,
@@ -85,51 +86,51 @@ impl<'p> Catalog<'p> {
 
 impl Known {
     fn ask(&mut self, patterns: &[Pattern]) {
-        let mut leads: HashMap<Box<[u8]>, usize> = HashMap::new();
-        for pattern in patterns {
+        let mut leads: HashMap<&[u8], u32> = HashMap::new();
+        for (number, pattern) in patterns.iter().enumerate() {
             let (lead, last) = split(pattern.as_bytes());
-            let number = self.kept.len();
-            self.patterns.add(pattern.as_bytes());
             self.by_pattern.insert(pattern.as_bytes().into(), number);
             self.shortest.push(least(last));
             self.kept.push(Kept::default());
             let next = self.led.len();
-            let lead_number = *leads.entry(lead.into()).or_insert(next);
+            let lead_number = *leads.entry(lead).or_insert(u32::try_from(next).unwrap_or(u32::MAX)) as usize;
             if lead_number == next {
-                self.leading.add(lead);
                 self.led.push(Vec::new());
             }
             if let Some(led) = self.led.get_mut(lead_number) {
                 led.push(number);
             }
         }
+        self.patterns = PatternIndex::new((0..).zip(patterns.iter().map(Pattern::as_bytes)));
+        self.leading = PatternIndex::new(leads.into_iter().map(|(lead, number)| (number, lead)));
     }
 
     fn see(&mut self, name: CanonicalName<'_>) {
         *self.segments.entry(name.segment_count()).or_default() += 1;
-        let name = name.as_bytes();
-        let (schema, last) = split(name);
+        let bytes = name.as_bytes();
+        let (schema, last) = split(bytes);
         if schema.is_empty() {
             return;
         }
-        let Self { patterns, shortest, kept, leading, led, .. } = self;
+        let Self { patterns, near, shortest, kept, leading, led, .. } = self;
         if self.last != schema {
             self.last = schema.to_vec();
-            leading.covering(schema, |lead| {
-                for &pattern in led.get(lead).into_iter().flatten() {
+            for lead in leading.covering(schema) {
+                for &pattern in led.get(lead as usize).into_iter().flatten() {
                     if let Some(kept) = kept.get_mut(pattern) {
                         kept.schema(schema);
                     }
                 }
-            });
+            }
         }
         let length = characters(last);
-        patterns.covering(name, |number| {
+        patterns.each_covering(name, near, |number| {
+            let number = number as usize;
             if shortest.get(number).is_some_and(|shortest| length <= shortest + SLACK)
                 && let Some(kept) = kept.get_mut(number)
-                && !kept.names.contains(name)
+                && !kept.names.contains(bytes)
             {
-                kept.names.insert(name.into());
+                kept.names.insert(bytes.into());
             }
         });
     }

@@ -40,14 +40,15 @@ use std::collections::{BTreeMap, HashMap};
 
 pub use catalog::Catalog;
 
-use super::granted::{Granted, considered};
+use super::coverage::{Coverage, Grantees, considered};
 use super::who_can::{ways, witness};
 use portcullis::base::Timestamp;
 use portcullis::model::{Connection, ConnectionId, GrantSource, Policy, Token};
-use portcullis::name::{Dialect, MAX_SEGMENTS};
+use portcullis::name::{CanonicalName, Dialect, MAX_SEGMENTS, NameBuffer};
 use portcullis::pattern::Pattern;
 use portcullis::snapshot::Snapshot;
-use portcullis_diff::witness::{Asked, Unconfirmed, Witness};
+use portcullis_diff::patterns::{Covering, Lookup};
+use portcullis_diff::witness::{RequestedSource, Unconfirmed, Witness};
 use search::Search;
 
 /// How many existing schemas of a pattern are looked at.
@@ -127,8 +128,9 @@ pub fn forecast<'p>(
     catalog: &Catalog<'_>,
     options: &Options,
 ) -> Result<Vec<Forecast<'p>>, Unconfirmed> {
-    let granted = Granted::by_connection(policy, options.now, None, |at, _| u32::try_from(at).ok());
-    let mut exposing = Exposing { granted: &granted, counted: HashMap::new() };
+    let coverage = Coverage::new(policy, options.now);
+    let grantees = Grantees::by_connection(&coverage, |index, _| u32::try_from(index).ok());
+    let mut exposing = Exposing { coverage, grantees, counted: HashMap::new() };
     let askers = askers(policy, options, |connection| catalog.segments(connection));
     askers.into_iter().map(|asker| of(policy, snapshot, catalog, &asker, options, &mut exposing)).collect()
 }
@@ -153,7 +155,7 @@ fn of<'p>(
             let kind = asker.source.kind();
             let way = ways(policy, token).find(|(api, operation)| api.considers(*operation).contains(kind));
             let (Some((api, operation)), Some(connection)) = (way, connection) else { continue };
-            let resource = Asked::Resource(text.clone());
+            let resource = RequestedSource::Resource(text.clone());
             let witness = witness(token, api, operation, connection.name(), resource, options.now);
             witness.confirm(snapshot, "the pattern would expose it", true)?;
             shown.get_or_insert(witness);
@@ -215,18 +217,22 @@ fn all(dialect: Dialect, segments: Option<usize>) -> Option<Pattern> {
     Pattern::parse(&vec!["*"; segments].join("."), dialect).ok()
 }
 
-/// How many tokens expose a name; the same for all names that the same sources cover.
-struct Exposing<'g> {
-    granted: &'g [Granted],
-    counted: HashMap<(usize, Vec<u32>), u64>,
+/// Counts the tokens that expose a name; once for all names that the same sources cover.
+struct Exposing<'p> {
+    coverage: Coverage<'p>,
+    grantees: Vec<Grantees>,
+    counted: HashMap<(ConnectionId, Covering), u64>,
 }
 
 impl Exposing<'_> {
     fn tokens(&mut self, connection: ConnectionId, name: &[u8]) -> u64 {
-        let Some(granted) = self.granted.get(connection.index()) else { return 0 };
-        let covering = granted.covering(name).to_vec();
-        let count = || granted.readers(&covering).own.len() as u64;
-        *self.counted.entry((connection.index(), covering.clone())).or_insert_with(count)
+        let (sources, grantees) = (self.coverage.sources(connection), self.grantees.get(connection.index()));
+        let (Some(sources), Some(grantees)) = (sources, grantees) else { return 0 };
+        let mut buffer = NameBuffer::new();
+        let name = CanonicalName::of(name, &mut buffer);
+        let covering = sources.kernel().covering_one(name, &mut Lookup::default());
+        let count = || grantees.readers(&covering).own.len() as u64;
+        *self.counted.entry((connection, covering.clone())).or_insert_with(count)
     }
 }
 

@@ -7,7 +7,7 @@ use super::SLACK;
 use super::catalog::{Kept, characters, least, split};
 use portcullis::name::{Dialect, Name};
 use portcullis::pattern::Pattern;
-use portcullis_diff::algebra::{Algebra, Answer, Names};
+use portcullis_diff::algebra::{Algebra, Names, Proof};
 
 pub(super) struct Search<'k> {
     algebra: Algebra,
@@ -70,7 +70,7 @@ impl<'k> Search<'k> {
         let known = self.kept.into_iter().flat_map(|kept| &kept.names).chain(&self.found);
         let known: Vec<Names<'_>> =
             known.map(|name| Names::of_canonical(name)).filter(|name| name.may_overlap(&inside)).collect();
-        let Answer::No(name) = self.algebra.covered(inside, &known) else { return None };
+        let Proof::Fails(name) = self.algebra.covered(inside, &known) else { return None };
         (characters(split(name.as_bytes()).1) <= self.least + SLACK).then_some(name)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-use super::Found;
+use super::Collector;
 use super::finding::{Fix, Raw, Witness};
 use super::replay::Claim;
 use super::rule::{DUPLICATE_GRANT, QUERY_NEVER_ACCEPTED, REDUNDANT_GRANT, Rule, SHADOWED_PATTERN};
@@ -18,7 +18,7 @@ use portcullis_diff::patterns::PatternIndex;
 /// The text of a name is not replayed where its quotes might make it too long to be one.
 const LONGEST: usize = 2048;
 
-pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
+pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let grants = subject.token.grants();
     for (index, grant) in grants.iter().enumerate() {
         let refuses = subject.connection(grant).filter(|connection| connection.named_sources_only());
@@ -27,7 +27,7 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
             let message = format!("{connection} accepts named sources only: the query is denied whatever the grants");
             let fix = Fix::remove("remove it, or grant a named source", subject.grant_place(index));
             let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(index));
-            found.tell(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, place, message, fix, witness: None });
+            found.add(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, place, message, fix, witness: None });
         }
     }
     if grants.len() < 2 {
@@ -51,14 +51,14 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
         };
         let witness = witness(subject, covered);
         if let Some(witness) = &witness
-            && found.is_told(rule)
+            && found.is_enabled(rule)
         {
             let claims = coverers.iter().filter_map(|&at| grants.get(at)).cloned();
             found.claims.extend(claims.map(|grant| Claim { grant, witness: witness.clone() }));
         }
         let fix = Fix::remove("remove it: no decision changes", subject.grant_place(grant));
         let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(grant));
-        found.tell(Raw { rule, document, token, place, message, fix, witness });
+        found.add(Raw { rule, document, token, place, message, fix, witness });
     }
 }
 
@@ -105,15 +105,14 @@ struct OnConnection<'g> {
     order: Vec<usize>,
     /// Of equal grants, the first.
     first: HashMap<&'g GrantSource, usize, RandomState>,
+    /// Patterns, each by the index of its grant.
     patterns: PatternIndex,
-    /// Which grant is the pattern of that number.
-    numbers: Vec<usize>,
     all: Option<usize>,
 }
 
 impl<'g> OnConnection<'g> {
     fn new(grants: &'g [Grant], indices: &[usize]) -> Self {
-        let (mut first, mut patterns, mut numbers) = (HashMap::default(), PatternIndex::default(), Vec::new());
+        let (mut first, mut patterns) = (HashMap::default(), Vec::new());
         let mut all = None;
         let mut order = Vec::with_capacity(indices.len());
         for &index in indices {
@@ -130,8 +129,7 @@ impl<'g> OnConnection<'g> {
             first.insert(source, index);
             match source {
                 GrantSource::Pattern(pattern) => {
-                    patterns.add(pattern.as_bytes());
-                    numbers.push(index);
+                    patterns.push((u32::try_from(index).unwrap_or(u32::MAX), pattern.as_bytes()));
                 }
                 GrantSource::All => all = Some(index),
                 _ => {}
@@ -139,7 +137,7 @@ impl<'g> OnConnection<'g> {
         }
         order.sort_unstable();
         let order = order.into_iter().map(|(_, std::cmp::Reverse(index))| index).collect();
-        Self { grants, order, first, patterns, numbers, all }
+        Self { grants, order, first, patterns: PatternIndex::new(patterns), all }
     }
 
     fn redundant(&self, contexts: &[GrantKinds]) -> Vec<Redundant> {
@@ -166,16 +164,9 @@ impl<'g> OnConnection<'g> {
             GrantSource::Query(_) | GrantSource::NamedSource(_) => None,
             GrantSource::All => return Vec::new(),
         };
-        let mut widest: Option<(usize, usize)> = None;
-        if let Some(bytes) = bytes {
-            self.patterns.covering(bytes, |number| {
-                let Some(&index) = self.numbers.get(number) else { return };
-                let literal = self.literal(index);
-                if index != grant && widest.is_none_or(|widest| (literal, index) < widest) {
-                    widest = Some((literal, index));
-                }
-            });
-        }
+        let covering = bytes.map(|bytes| self.patterns.covering(bytes)).unwrap_or_default();
+        let wider = covering.iter().map(|&index| index as usize).filter(|&index| index != grant);
+        let widest = wider.map(|index| (self.literal(index), index)).min();
         let candidates: Vec<usize> = self.all.into_iter().chain(widest.map(|(_, index)| index)).collect();
         let kind_of = |index: usize| self.grants.get(index).map_or(GrantKind::All, |grant| grant.source().kind());
         let mut chosen = Vec::new();

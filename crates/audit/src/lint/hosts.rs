@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use super::Found;
+use super::Collector;
 use super::finding::{Fix, Raw};
 use super::rule::{DUPLICATE_REFERER, REFERER_PUBLIC_SUFFIX, Rule};
 use super::subject::Subject;
 use portcullis::base::quoted;
 use portcullis::referer::Entry;
 
-pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
+pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let list = subject.written.referers.found().map(Vec::as_slice).unwrap_or_default();
     let mut seen: HashMap<String, usize> = HashMap::new();
     for (index, text) in list.iter().enumerate() {
@@ -18,7 +18,7 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
         let mut tell = |rule: &'static Rule, message: String, fix: Fix| {
             let place = subject.place().key("referers").index(index);
             let (document, token) = (subject.origin.document, Some(subject.index));
-            found.tell(Raw { rule, document, token, place, message, fix, witness: None });
+            found.add(Raw { rule, document, token, place, message, fix, witness: None });
         };
         if let Some(whose) = entry.is_wildcard_host().then(|| public_suffix(entry.host())).flatten() {
             let message = format!(

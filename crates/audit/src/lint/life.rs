@@ -1,6 +1,6 @@
 //! How long tokens live, and whether anybody uses them.
 
-use super::Found;
+use super::Collector;
 use super::finding::{Fix, Raw};
 use super::rule::{EXPIRES_SOON, GRANT_NEVER_USED, Rule, TOKEN_NEVER_EXPIRES, TOKEN_NEVER_USED};
 use super::subject::Subject;
@@ -11,14 +11,14 @@ use portcullis::model::{Expiry, Referers};
 
 const DAY: i64 = 86_400;
 
-pub(super) fn look(subject: &Subject<'_>, usage: Option<&Usage>, found: &mut Found<'_>) {
+pub(super) fn look(subject: &Subject<'_>, usage: Option<&Usage>, found: &mut Collector<'_>) {
     expiry(subject, found);
     if let Some(usage) = usage {
         used(subject, usage, found);
     }
 }
 
-fn expiry(subject: &Subject<'_>, found: &mut Found<'_>) {
+fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let now = found.options.now;
     match subject.token.expiry() {
         // Loading warns of public ones.
@@ -27,7 +27,7 @@ fn expiry(subject: &Subject<'_>, found: &mut Found<'_>) {
             let member = format!("\"expiration_date\": \"{in_a_year}\"");
             let fix = Fix::insert("give it an end, and replace it before", subject.id_place(), member);
             let message = "the token never expires: once it leaks, it is good for ever".to_owned();
-            found.tell(raw(subject, &TOKEN_NEVER_EXPIRES, subject.id_place(), message, fix));
+            found.add(raw(subject, &TOKEN_NEVER_EXPIRES, subject.id_place(), message, fix));
         }
         Expiry::At(end) if !subject.token.expiry().is_expired(now) => {
             let left = end.seconds().saturating_sub(now.seconds());
@@ -36,7 +36,7 @@ fn expiry(subject: &Subject<'_>, found: &mut Found<'_>) {
                 let message = format!("the token expires {when}, at {end}");
                 let fix = Fix::say("make another token, and replace this one before");
                 let place = subject.place().key("expiration_date");
-                found.tell(raw(subject, &EXPIRES_SOON, place, message, fix));
+                found.add(raw(subject, &EXPIRES_SOON, place, message, fix));
             }
         }
         Expiry::Never | Expiry::At(_) => {}
@@ -52,7 +52,7 @@ fn date(at: Timestamp) -> String {
     at.to_string().chars().take_while(|character| *character != 'T').collect()
 }
 
-fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Found<'_>) {
+fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Collector<'_>) {
     let token = subject.token;
     let (Some(from), Some(to)) = (usage.from(), usage.to()) else { return };
     // What was made while the usage was recorded, or expired before, had no time to be used.
@@ -75,7 +75,7 @@ fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Found<'_>) {
             None => (format!("the token was never used {span}"), "revoke it"),
         };
         let fix = Fix::remove(say, subject.place());
-        return found.tell(raw(subject, &TOKEN_NEVER_USED, subject.id_place(), message, fix));
+        return found.add(raw(subject, &TOKEN_NEVER_USED, subject.id_place(), message, fix));
     };
     // Of a registry only the tokens are known.
     let Some(grants) = use_of.grants() else { return };
@@ -89,7 +89,7 @@ fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Found<'_>) {
             counted(use_of.allowed(), "time")
         );
         let fix = Fix::remove("remove the grant", subject.grant_place(index));
-        found.tell(raw(subject, &GRANT_NEVER_USED, subject.source_place(index), message, fix));
+        found.add(raw(subject, &GRANT_NEVER_USED, subject.source_place(index), message, fix));
     }
 }
 

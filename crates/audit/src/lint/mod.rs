@@ -96,7 +96,7 @@ pub fn lint(
 ) -> Result<Vec<Finding>, WitnessError> {
     let Some(policy) = &loaded.policy else { return Ok(Vec::new()) };
     let names = evidence.names.unwrap_or_else(|| Names::of(policy));
-    let mut found = Found { options, raws: Vec::new(), claims: Vec::new() };
+    let mut found = Collector { options, raws: Vec::new(), claims: Vec::new() };
     let mut looks = texts::Looks::new(policy);
     subject::each(inputs, loaded, policy, |subject| {
         grants::look(&subject, &mut found);
@@ -106,7 +106,7 @@ pub fn lint(
         texts::look(&subject, &mut found);
         looks.look(&subject, &mut found);
     });
-    let Found { raws, claims, .. } = found;
+    let Collector { raws, claims, .. } = found;
     replay::confirm(policy, &claims)?;
     drop(claims);
     let mut findings = loaded::findings(inputs, loaded, &raws, options);
@@ -120,20 +120,20 @@ pub fn lint(
 }
 
 /// What the rules have found so far.
-struct Found<'o> {
+struct Collector<'o> {
     options: &'o LintOptions,
     raws: Vec<Raw>,
     claims: Vec<Claim>,
 }
 
-impl Found<'_> {
-    fn tell(&mut self, raw: Raw) {
-        if self.is_told(raw.rule) {
+impl Collector<'_> {
+    fn add(&mut self, raw: Raw) {
+        if self.is_enabled(raw.rule) {
             self.raws.push(raw);
         }
     }
 
-    fn is_told(&self, rule: &Rule) -> bool {
+    fn is_enabled(&self, rule: &Rule) -> bool {
         !self.options.allow.contains(rule.code)
     }
 }

@@ -8,7 +8,7 @@ use super::texts::push_look_key;
 use portcullis::model::{ConnectionId, GrantSource, Policy, Token};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer};
 use portcullis::pattern::{covers, segment_covers};
-use portcullis_diff::patterns::PatternIndex;
+use portcullis_diff::patterns::{Lookup, PatternIndex};
 
 /// How many names are kept that a pattern would cover if it were read otherwise: some of them may be granted beside it.
 const WITNESSES: usize = 4;
@@ -35,7 +35,7 @@ pub struct Names {
 
 /// What is known of one pattern.
 #[derive(Debug, Default)]
-pub(super) struct PatternSeen {
+pub(super) struct PatternEvidence {
     /// How many names of the catalog it covers.
     pub(super) count: u64,
     /// Names that it would cover if its stars spanned dots: the first few.
@@ -46,7 +46,7 @@ pub(super) struct PatternSeen {
 
 /// What is known of one resource.
 #[derive(Debug, Default)]
-pub(super) struct ResourceSeen {
+pub(super) struct ResourceEvidence {
     /// Whether the catalog has it.
     pub(super) exists: bool,
     /// A name of the catalog that looks like it.
@@ -59,15 +59,17 @@ struct OnConnection {
     /// How many names of the catalog.
     names: u64,
     patterns: PatternIndex,
+    near: Lookup,
     canonical: Vec<Box<[u8]>>,
     numbers: HashMap<Box<[u8]>, usize, RandomState>,
-    seen: Vec<PatternSeen>,
+    seen: Vec<PatternEvidence>,
     /// The same patterns in lower case.
     folded: PatternIndex,
+    near_folded: Lookup,
     /// Patterns, by what stands before their first star; those with enough names across dots are taken out.
     by_prefix: HashMap<Box<[u8]>, Across, RandomState>,
     prefix_lengths: BTreeSet<usize>,
-    resources: HashMap<Box<[u8]>, ResourceSeen, RandomState>,
+    resources: HashMap<Box<[u8]>, ResourceEvidence, RandomState>,
     /// Resources by what they look like.
     looks: HashMap<String, Vec<Box<[u8]>>, RandomState>,
     /// The least segments of any pattern: names with no more are read alike, dots or not.
@@ -103,6 +105,9 @@ impl Names {
             }
         }
         for on in &mut names.connections {
+            let folded: Vec<Vec<u8>> = on.canonical.iter().map(|pattern| pattern.to_ascii_lowercase()).collect();
+            on.patterns = PatternIndex::new((0..).zip(on.canonical.iter().map(|pattern| &**pattern)));
+            on.folded = PatternIndex::new((0..).zip(folded.iter().map(Vec::as_slice)));
             let mut resources: Vec<Box<[u8]>> = on.resources.keys().cloned().collect();
             // Witnesses shall be the same each time.
             resources.sort_unstable();
@@ -134,12 +139,12 @@ impl Names {
         self.connections.get(connection.index()).map_or(0, |on| on.names)
     }
 
-    pub(super) fn pattern(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&PatternSeen> {
+    pub(super) fn pattern(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&PatternEvidence> {
         let on = self.connections.get(connection.index())?;
         on.seen.get(*on.numbers.get(canonical)?)
     }
 
-    pub(super) fn resource(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&ResourceSeen> {
+    pub(super) fn resource(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&ResourceEvidence> {
         self.connections.get(connection.index())?.resources.get(canonical)
     }
 }
@@ -152,9 +157,7 @@ impl OnConnection {
         let number = self.canonical.len();
         self.numbers.insert(canonical.into(), number);
         self.canonical.push(canonical.into());
-        self.seen.push(PatternSeen::default());
-        self.patterns.add(canonical);
-        self.folded.add(&canonical.to_ascii_lowercase());
+        self.seen.push(PatternEvidence::default());
         let prefix = canonical.split(|&byte| byte == portcullis::name::STAR).next().unwrap_or_default();
         self.prefix_lengths.insert(prefix.len());
         let segments = segments(canonical);
@@ -166,7 +169,7 @@ impl OnConnection {
 
     fn resource(&mut self, canonical: &[u8]) {
         if !self.resources.contains_key(canonical) {
-            self.resources.insert(canonical.into(), ResourceSeen::default());
+            self.resources.insert(canonical.into(), ResourceEvidence::default());
             let mut key = String::new();
             look(canonical, &mut key);
             self.looks.entry(key).or_default().push(canonical.into());
@@ -175,9 +178,10 @@ impl OnConnection {
 
     fn catalog(&mut self, name: &[u8]) {
         self.names += 1;
-        let seen = &mut self.seen;
-        self.patterns.covering(name, |number| {
-            if let Some(seen) = seen.get_mut(number) {
+        let mut buffer = NameBuffer::new();
+        let Self { patterns, near, seen, .. } = self;
+        patterns.each_covering(CanonicalName::of(name, &mut buffer), near, |number| {
+            if let Some(seen) = seen.get_mut(number as usize) {
                 seen.count += 1;
             }
         });
@@ -199,10 +203,12 @@ impl OnConnection {
 
     /// Which patterns would cover the name if they were read otherwise.
     fn readings(&mut self, name: &[u8]) {
-        let Self { canonical, seen, folded, by_prefix, prefix_lengths, least_segments, lower, .. } = self;
+        let mut buffer = NameBuffer::new();
+        let Self { canonical, seen, folded, near_folded, by_prefix, prefix_lengths, least_segments, lower, .. } = self;
         lower.clear();
         lower.extend(name.iter().map(u8::to_ascii_lowercase));
-        folded.covering(lower, |number| {
+        folded.each_covering(CanonicalName::of(lower, &mut buffer), near_folded, |number| {
+            let number = number as usize;
             if let (Some(seen), Some(pattern)) = (seen.get_mut(number), canonical.get(number))
                 && seen.other_case.len() < WITNESSES
                 && !covers(pattern, name)

@@ -1,7 +1,7 @@
 //! Patterns and resources beside the names that exist: patterns that are easily read otherwise, match nothing or nearly
 //! everything.
 
-use super::Found;
+use super::Collector;
 use super::finding::{Fix, Raw, Witness};
 use super::grants::example;
 use super::names::Names;
@@ -19,7 +19,7 @@ use portcullis::pattern::Pattern;
 /// In a smaller catalog a large share says little.
 const FEW: u64 = 20;
 
-pub(super) fn look(subject: &Subject<'_>, names: &Names, found: &mut Found<'_>) {
+pub(super) fn look(subject: &Subject<'_>, names: &Names, found: &mut Collector<'_>) {
     for (index, grant) in subject.token.grants().iter().enumerate() {
         let Some(connection) = subject.connection(grant) else { continue };
         let mut look = Look { subject, names, found, index, grant, connection };
@@ -34,7 +34,7 @@ pub(super) fn look(subject: &Subject<'_>, names: &Names, found: &mut Found<'_>) 
 struct Look<'l, 'a, 'f> {
     subject: &'l Subject<'a>,
     names: &'l Names,
-    found: &'l mut Found<'f>,
+    found: &'l mut Collector<'f>,
     index: usize,
     grant: &'a Grant,
     connection: &'a Connection,
@@ -121,7 +121,7 @@ impl Look<'_, '_, '_> {
             self.beside(format!("{say} as well"), &text)
         };
         let witness = self.not_covered(name);
-        if self.found.is_told(&STAR_READING) {
+        if self.found.is_enabled(&STAR_READING) {
             let grant = Grant::new(self.grant.connection(), also);
             self.found.claims.push(Claim { grant, witness: Witness { covered: true, ..witness.clone() } });
         }
@@ -189,12 +189,12 @@ impl Look<'_, '_, '_> {
     }
 
     fn tell(&mut self, rule: &'static Rule, message: String, fix: Fix, witness: Option<Witness>) {
-        if let Some(witness) = witness.clone().filter(|_| self.found.is_told(rule)) {
+        if let Some(witness) = witness.clone().filter(|_| self.found.is_enabled(rule)) {
             self.found.claims.push(Claim { grant: self.grant.clone(), witness });
         }
         let (document, token) = (self.subject.origin.document, Some(self.subject.index));
         let place = self.subject.source_place(self.index);
-        self.found.tell(Raw { rule, document, token, place, message, fix, witness });
+        self.found.add(Raw { rule, document, token, place, message, fix, witness });
     }
 }
 

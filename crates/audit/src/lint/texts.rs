@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use foldhash::fast::RandomState;
 use unicode_security::{MixedScript, skeleton};
 
-use super::Found;
+use super::Collector;
 use super::finding::{Fix, Raw};
 use super::rule::{BIDI_CHARACTER, INVISIBLE_CHARACTER, LOOK_ALIKE_NAMES, MIXED_SCRIPTS, NAMES_DIFFER_BY_CASE, Rule};
 use super::subject::Subject;
@@ -14,7 +14,7 @@ use portcullis::base::{Place, is_bidi, is_invisible, quoted};
 use portcullis::model::{Connection, GrantSource, Policy};
 use portcullis_document::definition::{Field, Text};
 
-pub(super) fn look(subject: &Subject<'_>, found: &mut Found<'_>) {
+pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let written = subject.written;
     let here = subject.place();
     let mut look = |place: &dyn Fn() -> Place, text: Option<&str>| {
@@ -45,7 +45,7 @@ fn nullable<'a>(field: &'a Field<Option<Text<'_>>>) -> Option<&'a str> {
     field.found()?.as_deref()
 }
 
-fn hidden(subject: &Subject<'_>, place: Place, text: &str, found: &mut Found<'_>) {
+fn hidden(subject: &Subject<'_>, place: Place, text: &str, found: &mut Collector<'_>) {
     let Some(worst) = text.chars().find(|&c| is_bidi(c)).or_else(|| text.chars().find(|&c| is_invisible(c))) else {
         return;
     };
@@ -62,11 +62,11 @@ fn hidden(subject: &Subject<'_>, place: Place, text: &str, found: &mut Found<'_>
         Fix::replace(format!("write {}", quoted(&without)), &without)
     };
     let (document, token) = (subject.origin.document, Some(subject.index));
-    found.tell(Raw { rule, document, token, place, message, fix, witness: None });
+    found.add(Raw { rule, document, token, place, message, fix, witness: None });
 }
 
 /// Names of which one segment is of letters from several scripts.
-fn scripts(subject: &Subject<'_>, found: &mut Found<'_>) {
+fn scripts(subject: &Subject<'_>, found: &mut Collector<'_>) {
     for (index, grant) in subject.token.grants().iter().enumerate() {
         let canonical = match grant.source() {
             GrantSource::Resource(name) => name.as_bytes(),
@@ -88,18 +88,18 @@ fn scripts(subject: &Subject<'_>, found: &mut Found<'_>) {
         );
         let fix = Fix::say("write each segment in one script, as the warehouse has it");
         let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(index));
-        found.tell(Raw { rule: &MIXED_SCRIPTS, document, token, place, message, fix, witness: None });
+        found.add(Raw { rule: &MIXED_SCRIPTS, document, token, place, message, fix, witness: None });
     }
 }
 
 /// Names among which no two should look alike, by what they look like.
 pub(super) struct Looks<'p> {
     policy: &'p Policy,
-    seen: HashMap<(Group, String), Vec<Seen>, RandomState>,
+    seen: HashMap<(Group, String), Vec<FirstUse>, RandomState>,
 }
 
 /// A name, and the first token that has it.
-struct Seen {
+struct FirstUse {
     text: Box<str>,
     token: Box<str>,
 }
@@ -119,7 +119,7 @@ impl<'p> Looks<'p> {
         Self { policy, seen: HashMap::default() }
     }
 
-    pub(super) fn look(&mut self, subject: &Subject<'_>, found: &mut Found<'_>) {
+    pub(super) fn look(&mut self, subject: &Subject<'_>, found: &mut Collector<'_>) {
         let token = subject.token;
         if let Some(name) = token.name() {
             let group = Group::Tokens(token.owner().map(Into::into));
@@ -149,7 +149,7 @@ impl<'p> Looks<'p> {
         shown: &dyn Fn() -> String,
         subject: &Subject<'_>,
         place: &dyn Fn() -> Place,
-        found: &mut Found<'_>,
+        found: &mut Collector<'_>,
     ) {
         let lower = text.to_lowercase();
         let keys = if lower == text { vec![look_key(&lower)] } else { vec![look_key(&lower), look_key(text)] };
@@ -161,7 +161,7 @@ impl<'p> Looks<'p> {
             }
             let other = seen.first().map(|other| (other.text.to_string(), quoted(&other.token)));
             alike = alike.or(other);
-            seen.push(Seen { text: text.into(), token: subject.token.id().into() });
+            seen.push(FirstUse { text: text.into(), token: subject.token.id().into() });
         }
         let Some((other, whose)) = alike else { return };
         let by_case = other.to_lowercase() == lower;
@@ -174,7 +174,7 @@ impl<'p> Looks<'p> {
         let message = format!("{} {how} {} of token {whose}", quoted(&shown()), quoted(&other));
         let fix = Fix::say("make sure that both are meant; else write the same name");
         let (document, token) = (subject.origin.document, Some(subject.index));
-        found.tell(Raw { rule, document, token, place: place(), message, fix, witness: None });
+        found.add(Raw { rule, document, token, place: place(), message, fix, witness: None });
     }
 }
 

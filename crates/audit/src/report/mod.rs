@@ -1,6 +1,6 @@
 //! An audit as one page: HTML that holds all it needs, to be read anywhere and sent to anybody.
 //!
-//! [`Report`] is plain data, made of a policy, of findings, and of what a [`Tally`] saw of a catalog; [`page`] is a pure
+//! [`Report`] is plain data, made of a policy, of findings, and of what a [`SchemaCounts`] saw of a catalog; [`page`] is a pure
 //! function of it. The page has no script, asks no network (its own content
 //! security policy forbids it), follows the reader's light or dark colours, and shows the numbers behind each chart as a
 //! table. Whatever a policy calls its tokens and tables is text in it, never markup. No secret is part of the data.
@@ -17,14 +17,13 @@
 mod bars;
 mod data;
 mod findings;
-mod grants;
 mod matrix;
 mod numbers;
 mod page;
 mod policy;
-mod tally;
+mod schema_counts;
 mod timeline;
 
 pub use data::{Exposed, ExposedSchema, Exposure, FindingRow, Lives, Matrix, MatrixRow, Month, Report};
 pub use page::page;
-pub use tally::Tally;
+pub use schema_counts::SchemaCounts;

@@ -3,7 +3,7 @@
 use jiff::tz::TimeZone;
 
 use super::data::{FindingRow, Lives, Month, Report};
-use super::tally::Tally;
+use super::schema_counts::SchemaCounts;
 use crate::lint::{Finding, Severity};
 use portcullis::base::Timestamp;
 use portcullis::model::{Expiry, Policy, Token};
@@ -43,7 +43,7 @@ impl Report {
 
     /// With what is exposed of the catalog of that name.
     #[must_use]
-    pub fn with_catalog(mut self, name: impl Into<String>, tally: &Tally<'_>) -> Self {
+    pub fn with_catalog(mut self, name: impl Into<String>, tally: &SchemaCounts<'_>) -> Self {
         let (exposure, matrix) = tally.sum();
         self.catalog = Some(name.into());
         self.exposure = Some(exposure);

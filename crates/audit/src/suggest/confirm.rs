@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 
-use super::{Suggestion, Verdict};
+use super::{Suggestion, TokenAdvice};
 use crate::usage::each_line;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay};
@@ -53,7 +53,7 @@ impl Suggestion {
         let suggested = load::policy(document.clone()).map_err(|error| SuggestError::Wider(error.to_string()))?;
         let kept = policy.tokens().iter().zip(&self.tokens);
         let kept: Vec<&Token> =
-            kept.filter(|(_, token)| token.verdict != Verdict::UnusedDropped).map(|(token, _)| token).collect();
+            kept.filter(|(_, token)| token.advice != TokenAdvice::UnusedDropped).map(|(token, _)| token).collect();
         if kept.len() != suggested.tokens().len() {
             return Err(SuggestError::Wider("a token is lost".to_owned()));
         }
@@ -140,5 +140,5 @@ fn cover(algebra: Algebra, old: &[&GrantSource], new: &GrantSource) -> bool {
     }
     let whole: Vec<Names<'_>> = old.iter().copied().filter_map(names).collect();
     old.iter().any(|old| **old == GrantSource::All || *old == new)
-        || names(new).is_some_and(|part| algebra.covered(part, &whole).is_yes())
+        || names(new).is_some_and(|part| algebra.covered(part, &whole).holds())
 }

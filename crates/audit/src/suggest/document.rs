@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{SuggestedGrant, Suggestion, Verdict};
+use super::{SuggestedGrant, Suggestion, TokenAdvice};
 use portcullis::model::{Api, Connection, Expiry, GrantSource, MAX_APIS, Policy, Referers, Token};
 use portcullis::name::Dialect;
 
@@ -62,7 +62,7 @@ impl Suggestion {
     /// The document of `policy`, of which this is the suggestion, with these grants. Digests stand for secrets.
     pub fn document(&self, policy: &Policy) -> String {
         let tokens = policy.tokens().iter().zip(&self.tokens);
-        let kept = tokens.filter(|(_, suggested)| suggested.verdict != Verdict::UnusedDropped);
+        let kept = tokens.filter(|(_, suggested)| suggested.advice != TokenAdvice::UnusedDropped);
         let document = DocumentJson {
             version: 1,
             connections: policy.connections().iter().map(connection).collect(),

@@ -34,8 +34,10 @@
 
 mod confirm;
 mod document;
+mod grant_needs;
 mod narrow;
 mod needs;
+mod outline;
 
 pub use confirm::{Confirmed, SuggestError};
 pub use needs::Needs;
@@ -74,7 +76,7 @@ pub struct TokenSuggestion {
     /// How many requests of the log it was allowed.
     pub allowed: u64,
     /// What to do with it.
-    pub verdict: Verdict,
+    pub advice: TokenAdvice,
     /// Its grants from now on.
     pub grants: Vec<SuggestedGrant>,
     /// What it has and should not have.
@@ -83,7 +85,7 @@ pub struct TokenSuggestion {
 
 /// What to do with a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum TokenAdvice {
     /// It needs all that it has.
     Same,
     /// It needs less.

@@ -1,20 +1,16 @@
 //! What each grant was needed for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead};
 
-use super::narrow::{Outline, narrowed};
-use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenSuggestion, Verdict};
+use super::grant_needs::GrantNeeds;
+use super::narrow::narrowed;
+use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenAdvice, TokenSuggestion};
 use crate::usage::{Lines, each_line};
 use portcullis::base::Timestamp;
-use portcullis::decision::{Decision, Replay, Request, Source};
+use portcullis::decision::{Decision, Replay, Request};
 use portcullis::model::{Connection, Grant, GrantKind, GrantKinds, GrantSource, Operation, Policy, Token};
-use portcullis::name::{CanonicalName, NameBuffer};
-use portcullis::query::NormalForm;
 use portcullis_http::wire::{ReplayRequest, Replayed};
-
-/// Names of a schema, or schemas, are kept up to this many; of more only what all have in common.
-pub(super) const MOST: usize = 1000;
 
 /// What the lines of decision logs needed of a policy.
 ///
@@ -31,22 +27,6 @@ pub struct Needs<'p> {
 struct TokenNeeds {
     allowed: u64,
     grants: BTreeMap<u32, GrantNeeds>,
-}
-
-/// What one grant was needed for.
-#[derive(Debug, Default)]
-pub(super) struct GrantNeeds {
-    pub(super) count: u64,
-    /// Resources, by all but their last segment; `None` once there are too many.
-    pub(super) schemas: Option<BTreeMap<Box<[u8]>, Outline>>,
-    /// Resources, by their number of segments.
-    pub(super) depths: BTreeMap<usize, Outline>,
-    pub(super) queries: BTreeSet<String>,
-    pub(super) named_sources: BTreeSet<String>,
-    /// Whether something was needed that cannot be granted by itself, or is not in the log.
-    pub(super) unclear: bool,
-    /// The kinds of grant that every use of it considered.
-    pub(super) considered: Option<GrantKinds>,
 }
 
 impl<'p> Needs<'p> {
@@ -135,24 +115,24 @@ impl<'p> Needs<'p> {
         let mut suggested = TokenSuggestion {
             id: token.id().to_owned(),
             allowed: 0,
-            verdict: Verdict::Same,
+            advice: TokenAdvice::Same,
             grants: Vec::new(),
             removed: Vec::new(),
         };
         let all = || token.grants().iter().map(|grant| self.grant(grant, grant.source().clone(), true)).collect();
         let Some(needs) = needs else {
             if options.drop_unused {
-                suggested.verdict = Verdict::UnusedDropped;
+                suggested.advice = TokenAdvice::UnusedDropped;
                 suggested.removed = token.grants().iter().map(|grant| self.removed(grant, 0)).collect();
             } else {
-                suggested.verdict = Verdict::UnusedKept;
+                suggested.advice = TokenAdvice::UnusedKept;
                 suggested.grants = all();
             }
             return suggested;
         };
         suggested.allowed = needs.allowed;
         if needs.grants.is_empty() && !token.grants().is_empty() {
-            suggested.verdict = Verdict::GrantsUnusedKept;
+            suggested.advice = TokenAdvice::GrantsUnusedKept;
             suggested.grants = all();
             return suggested;
         }
@@ -178,7 +158,7 @@ impl<'p> Needs<'p> {
             }
         }
         if !suggested.removed.is_empty() {
-            suggested.verdict = Verdict::Narrower;
+            suggested.advice = TokenAdvice::Narrower;
         }
         suggested
     }
@@ -213,50 +193,4 @@ impl<'p> Needs<'p> {
 fn considered(policy: &Policy, request: &Request<'_>) -> GrantKinds {
     let api = policy.apis().find(request.api).and_then(|api| policy.apis().get(api));
     api.map_or(GrantKinds::NONE, |api| api.considers(request.operation))
-}
-
-impl GrantNeeds {
-    fn needed(&mut self, source: Option<Source<'_>>, connection: &Connection, considered: GrantKinds) {
-        self.count += 1;
-        let both = |kinds: GrantKinds| {
-            GrantKinds::of(&kinds.iter().filter(|kind| considered.contains(*kind)).collect::<Vec<GrantKind>>())
-        };
-        self.considered = Some(self.considered.map_or(considered, both));
-        match source {
-            Some(Source::Resource(name)) => {
-                let mut buffer = NameBuffer::new();
-                match CanonicalName::read(name, connection.dialect(), &mut buffer) {
-                    Ok(name) => self.resource(name.as_bytes()),
-                    Err(_) => self.unclear = true,
-                }
-            }
-            Some(Source::Query(text)) => match NormalForm::of(text, portcullis::query::MAX_QUERY_BYTES) {
-                Ok(query) if self.queries.len() <= MOST => drop(self.queries.insert(query.collect())),
-                _ => self.unclear = true,
-            },
-            Some(Source::NamedSource(name)) if self.named_sources.len() <= MOST => {
-                self.named_sources.insert(name.to_owned());
-            }
-            Some(Source::NamedSource(_)) | None => self.unclear = true,
-        }
-    }
-
-    fn resource(&mut self, name: &[u8]) {
-        let schema = memchr::memrchr(b'.', name).and_then(|dot| name.get(..dot)).unwrap_or_default();
-        let is_first = self.depths.is_empty();
-        let schemas = if is_first { Some(self.schemas.insert(BTreeMap::new())) } else { self.schemas.as_mut() };
-        if let Some(schemas) = schemas {
-            let is_new = !schemas.contains_key(schema);
-            if is_new && schemas.len() == MOST {
-                self.schemas = None;
-            } else {
-                schemas
-                    .entry(schema.into())
-                    .and_modify(|outline| outline.add(name))
-                    .or_insert_with(|| Outline::of(name));
-            }
-        }
-        let depth = memchr::memchr_iter(b'.', name).count() + 1;
-        self.depths.entry(depth).and_modify(|outline| outline.add(name)).or_insert_with(|| Outline::of(name));
-    }
 }

@@ -260,8 +260,8 @@ impl<'d> From<&'d Gain> for GainJson<'d> {
             api: &witness.api,
             operation: (witness.api == "sql").then_some(witness.operation.as_str()),
             connection: &witness.connection,
-            kind: witness.asked.parts().map(|(kind, _)| kind),
-            source: witness.asked.parts().map(|(_, text)| text),
+            kind: witness.source.parts().map(|(kind, _)| kind),
+            source: witness.source.parts().map(|(_, text)| text),
             referer: witness.referer.as_deref(),
             at: witness.at.to_string(),
         });

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis_audit::exposure::{Exposure, Surface};
+use portcullis_audit::coverage::Coverage;
+use portcullis_audit::exposure::Exposure;
 use portcullis_audit::reads::Followed;
 
 use super::Format;
@@ -75,10 +76,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         bail!("the policy has no connection `{name}`");
     }
     let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
-    let surface = Surface::following(&policy, SystemClock.now(), &followed);
-    let counted = count::count(&surface, &args.catalog, args.connection.as_deref(), args.quiet)?;
-    let exposure = Exposure::new(&surface, counted.tally);
-    show::show(args, &surface, &exposure, &followed, color)?;
+    let coverage = Coverage::following(&policy, SystemClock.now(), &followed);
+    let counted = count::count(&coverage, &args.catalog, args.connection.as_deref(), args.quiet)?;
+    let exposure = Exposure::new(&coverage, counted.tally);
+    show::show(args, &coverage, &exposure, &followed, color)?;
     counted.told.summarize(&exposure, color)?;
     Ok(if counted.told.stopped || exposure.broken > 0 { Exit::Failure } else { Exit::Success })
 }

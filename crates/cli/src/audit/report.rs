@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis_audit::lint::{Evidence, LintOptions, Names, lint};
 use portcullis_audit::reads::Followed;
-use portcullis_audit::report::{Report, Tally, page};
+use portcullis_audit::report::{Report, SchemaCounts, page};
 
 use super::catalog::{self, CatalogArgs};
 use super::reads::ReadsArgs;
@@ -55,7 +55,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let (mut names, mut whole) = (None, true);
     if let Some(path) = &args.catalog.catalog {
         let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
-        let (mut tally, mut seen) = (Tally::following(policy, now, &followed), Names::of(policy));
+        let (mut tally, mut seen) = (SchemaCounts::following(policy, now, &followed), Names::of(policy));
         let read = catalog::each(path, &args.catalog, policy, color, |connection, name| {
             seen.see(connection, name) && tally.see(connection, name)
         })?;

@@ -10,8 +10,8 @@ use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::Replay;
 use portcullis::model::Policy;
-use portcullis_audit::report::Tally;
-use portcullis_audit::suggest::{Needs, SuggestOptions, Suggestion, TokenSuggestion, Verdict};
+use portcullis_audit::report::SchemaCounts;
+use portcullis_audit::suggest::{Needs, SuggestOptions, Suggestion, TokenAdvice, TokenSuggestion};
 use portcullis_audit::usage::Lines;
 
 use super::catalog::{self, CatalogArgs};
@@ -142,7 +142,7 @@ fn closed_off(
     now: Timestamp,
     color: Color,
 ) -> anyhow::Result<(Option<Counts>, bool)> {
-    let (mut before, mut after) = (Tally::new(old, now), Tally::new(new, now));
+    let (mut before, mut after) = (SchemaCounts::new(old, now), SchemaCounts::new(new, now));
     let seen = catalog::each(path, catalog, old, color, |connection, name| {
         before.see(connection, name) & after.see(connection, name)
     })?;
@@ -152,7 +152,7 @@ fn closed_off(
     let (before, after) = (before.by_token(), after.by_token());
     let mut kept = 0..;
     let count = |(number, token): (usize, &TokenSuggestion)| {
-        let number_now = if token.verdict == Verdict::UnusedDropped { None } else { kept.next() };
+        let number_now = if token.advice == TokenAdvice::UnusedDropped { None } else { kept.next() };
         let after = number_now.and_then(|number| after.get(&number)).copied();
         (before.get(&number).copied().unwrap_or(0), after.unwrap_or(0))
     };
@@ -162,11 +162,11 @@ fn closed_off(
 fn table(suggestion: &Suggestion, counts: Option<&Counts>, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
     let paint = color.on(&io::stdout());
     for (at, token) in suggestion.tokens.iter().enumerate() {
-        let what = match token.verdict {
-            Verdict::Same | Verdict::UnusedKept => continue,
-            Verdict::Narrower => format!("{} allowed", counted(token.allowed, "request")),
-            Verdict::UnusedDropped => "never used: left out".to_owned(),
-            Verdict::GrantsUnusedKept => "used, but none of its grants was: it stays as it is".to_owned(),
+        let what = match token.advice {
+            TokenAdvice::Same | TokenAdvice::UnusedKept => continue,
+            TokenAdvice::Narrower => format!("{} allowed", counted(token.allowed, "request")),
+            TokenAdvice::UnusedDropped => "never used: left out".to_owned(),
+            TokenAdvice::GrantsUnusedKept => "used, but none of its grants was: it stays as it is".to_owned(),
         };
         let closed = match counts.and_then(|counts| counts.get(at)) {
             Some((before, after)) if before > after => {
@@ -184,7 +184,7 @@ fn table(suggestion: &Suggestion, counts: Option<&Counts>, color: Color, out: &m
             let line = printable(&format!("  - {}: {}", removed.connection, removed.source));
             writeln!(out, "{}  {why}", Painted::red(paint, line))?;
         }
-        if token.verdict == Verdict::Narrower {
+        if token.advice == TokenAdvice::Narrower {
             for grant in &token.grants {
                 let sign = if grant.is_kept { ' ' } else { '+' };
                 let line = printable(&format!("  {sign} {}: {}", grant.connection, grant.source));
@@ -201,14 +201,14 @@ fn table(suggestion: &Suggestion, counts: Option<&Counts>, color: Color, out: &m
 }
 
 fn summary(suggestion: &Suggestion, counts: Option<&Counts>, replayed: u64, out: &mut Stdout) -> anyhow::Result<()> {
-    let of = |verdict| suggestion.tokens.iter().filter(|token| token.verdict == verdict).count() as u64;
+    let of = |advice| suggestion.tokens.iter().filter(|token| token.advice == advice).count() as u64;
     writeln!(
         out,
         "{} narrower, {} as they are, {} never used ({}); {} replayed, none lost",
-        counted(of(Verdict::Narrower), "token"),
-        grouped(of(Verdict::Same) + of(Verdict::GrantsUnusedKept)),
-        grouped(of(Verdict::UnusedKept) + of(Verdict::UnusedDropped)),
-        if of(Verdict::UnusedDropped) > 0 { "left out" } else { "kept: `--drop-unused` leaves them out" },
+        counted(of(TokenAdvice::Narrower), "token"),
+        grouped(of(TokenAdvice::Same) + of(TokenAdvice::GrantsUnusedKept)),
+        grouped(of(TokenAdvice::UnusedKept) + of(TokenAdvice::UnusedDropped)),
+        if of(TokenAdvice::UnusedDropped) > 0 { "left out" } else { "kept: `--drop-unused` leaves them out" },
         counted(replayed, "request")
     )?;
     if let Some(counts) = counts {

@@ -12,7 +12,7 @@ use portcullis::query::{NamedSource, NormalForm};
 use portcullis::snapshot::Snapshot;
 use portcullis_audit::reads::Followed;
 use portcullis_audit::who_can::{Reach, Reader, reach, readers, readers_through};
-use portcullis_diff::witness::Asked;
+use portcullis_diff::witness::RequestedSource;
 use serde::Serialize;
 
 use super::Format;
@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut rows: Vec<ReaderRow<'_>> = found.iter().map(|reader| ReaderRow::of(reader, &policy, false)).collect();
     let mut unfollowed = Vec::new();
     let followed;
-    if let (Asked::Resource(text), Some(known)) = (&asked, find(&policy, connection)) {
+    if let (RequestedSource::Resource(text), Some(known)) = (&asked, find(&policy, connection)) {
         followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
         let name = Name::parse(text, known.dialect())?;
         let through = readers_through(&policy, &snapshot, known, &name, &followed, now);
@@ -112,7 +112,7 @@ fn find<'p>(policy: &'p Policy, name: &str) -> Option<&'p Connection> {
 }
 
 /// The source, which must be one that somebody could read.
-fn asked(args: &Args, policy: &Policy) -> anyhow::Result<Asked> {
+fn asked(args: &Args, policy: &Policy) -> anyhow::Result<RequestedSource> {
     let name = args.connection.as_deref().unwrap_or_default();
     let Some(connection) = find(policy, name) else {
         let known: Vec<_> = policy.connections().iter().map(|connection| format!("`{}`", connection.name())).collect();
@@ -122,13 +122,13 @@ fn asked(args: &Args, policy: &Policy) -> anyhow::Result<Asked> {
     if let Some(text) = resource {
         CanonicalName::read(text, connection.dialect(), &mut NameBuffer::new())
             .map_err(|error| anyhow::anyhow!("`{}` is no name on `{name}`: {error}", printable(text)))?;
-        Ok(Asked::Resource(text.clone()))
+        Ok(RequestedSource::Resource(text.clone()))
     } else if let Some(text) = query {
         NormalForm::of(text, policy.limits().query_bytes)?;
-        Ok(Asked::Query(text.clone()))
+        Ok(RequestedSource::Query(text.clone()))
     } else if let Some(text) = named_source {
         NamedSource::parse(text)?;
-        Ok(Asked::NamedSource(text.clone()))
+        Ok(RequestedSource::NamedSource(text.clone()))
     } else {
         bail!("the source is missing: give `--resource`, `--query` or `--named-source`");
     }

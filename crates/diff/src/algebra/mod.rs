@@ -1,29 +1,28 @@
-//! What patterns have in common, and what sets them apart: exact answers, with a name that shows each *no*.
+//! Decides containment and overlap of patterns exactly. Each *no* comes with a name that proves it.
 //!
-//! Names and patterns are a small regular language (N3): a star stands for any run of characters within one segment. So
-//! whether every name of one pattern is a name of some others is decided, not sampled: the search walks, character by
-//! character, through all ways in which a name can begin, and ways that no pattern tells apart are one. It goes by length,
-//! so the first name that it meets is a shortest one.
+//! Names and patterns form a small regular language (N3): a star matches any run of characters within one segment. The
+//! search walks through all prefixes of names, character by character. Prefixes that no pattern distinguishes share one state.
+//! The search visits shorter prefixes first, so the first name that it finds is a shortest one.
 //!
-//! **The alphabet** is that of the dialect's canonical names (N2): folded, unquoted, every character that can stand
-//! between quotes. Of the characters that no pattern at hand writes at some place, one stands for all: a lower-case letter
-//! where it can, an upper-case one where the dialect folds to those. Where a name can be no such text (an empty segment;
-//! in BigQuery a first segment with dots but no colon after them, or a colon in a later segment alone), the search does not go.
+//! **Alphabet.** The alphabet is that of the dialect's canonical names (N2): folded, unquoted, every character that can appear
+//! between quotes. One letter represents all characters that no pattern writes at a position. It is lower case, or upper case
+//! if the dialect folds to upper case. The search skips texts that are not names: empty segments, and in BigQuery a first
+//! segment with dots but no colon after them, or a colon in a later segment only.
 //!
 //! **Limits.** A question about a union can take time exponential in the number of its patterns. Each search has a
-//! [`Budget`], and beyond that the answer is [`Answer::Undecided`], which must be taken for a *no*. A name of more bytes than
-//! N2.4 allows is no witness either: if only such names are left, the answer is undecided, too.
+//! [`Budget`]. Beyond it the result is [`Proof::Undecided`]: treat that as a *no*. A name longer than N2.4 allows is not a
+//! witness; if only longer names are left, the result is also undecided.
 //!
 //! ```
-//! use portcullis_diff::algebra::{Algebra, Answer};
+//! use portcullis_diff::algebra::{Algebra, Proof};
 //! use portcullis::name::Dialect;
 //! use portcullis::pattern::Pattern;
 //!
 //! let pattern = |text| Pattern::parse(text, Dialect::Generic);
 //! let algebra = Algebra::new(Dialect::Generic);
 //! let (wide, narrow) = (pattern("db.*.raw_*")?, pattern("db.sales.raw_*")?);
-//! assert_eq!(algebra.covered(&narrow, &[(&wide).into()]), Answer::Yes);
-//! let Answer::No(witness) = algebra.covered(&wide, &[(&narrow).into()]) else { panic!() };
+//! assert_eq!(algebra.covered(&narrow, &[(&wide).into()]), Proof::Holds);
+//! let Proof::Fails(witness) = algebra.covered(&wide, &[(&narrow).into()]) else { panic!() };
 //! assert_eq!(witness.display(Dialect::Generic).to_string(), "db.a.raw_");
 //! # Ok::<(), portcullis::pattern::PatternError>(())
 //! ```
@@ -36,9 +35,9 @@ mod valid;
 
 use portcullis::name::{Dialect, Name, STAR, Written};
 use portcullis::pattern::{Pattern, covers};
-use search::{Found, Search};
+use search::{Search, SearchOutcome};
 
-/// The names that one pattern covers, or one name.
+/// The set of names that one pattern covers, or a single name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Names<'p> {
     // In canonical form.
@@ -57,50 +56,50 @@ impl<'p> From<&'p Name> for Names<'p> {
     }
 }
 
-/// Whether something holds for all names.
+/// The result of a question about all names of a set.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Answer {
-    /// It does.
-    Yes,
-    /// It does not for this name, a shortest one.
-    No(Name),
-    /// The search was given up: to be taken for a no.
+pub enum Proof {
+    /// The statement holds for all names.
+    Holds,
+    /// The statement fails for this name, a shortest one.
+    Fails(Name),
+    /// The search was given up; treat this as a no.
     Undecided,
 }
 
-impl Answer {
-    /// Whether it is a proven yes.
-    pub fn is_yes(&self) -> bool {
-        *self == Self::Yes
+impl Proof {
+    /// Whether the statement is proven to hold.
+    pub fn holds(&self) -> bool {
+        *self == Self::Holds
     }
 }
 
-/// How much a search may take before it is given up.
+/// The limit after which a search is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Budget {
-    /// Places in patterns that are looked at; some tens of nanoseconds each.
+    /// The number of pattern positions to visit; some tens of nanoseconds each.
     pub steps: u64,
 }
 
 impl Default for Budget {
-    /// Two million steps: well below a second.
+    /// Returns two million steps: well below a second.
     fn default() -> Self {
         Self { steps: 2_000_000 }
     }
 }
 
-/// What is left of a union when another is taken away.
+/// The remainder of one part of a union after another union is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rest<'p> {
-    /// A part of the union of which something is left.
+    /// The part of the union that is not covered completely.
     pub of: Names<'p>,
-    /// What takes something of it away, but not all.
+    /// The removed sets that overlap the part.
     pub without: Vec<Names<'p>>,
-    /// A shortest name that is left; `None` if the search was given up.
+    /// A shortest name of the remainder; `None` if the search was given up.
     pub witness: Option<Name>,
 }
 
-/// Answers for the names of one dialect.
+/// Answers questions about the names of one dialect.
 #[derive(Debug, Clone, Copy)]
 pub struct Algebra {
     dialect: Dialect,
@@ -108,71 +107,71 @@ pub struct Algebra {
 }
 
 impl Algebra {
-    /// With the default budget for each question.
+    /// Uses the default budget for each question.
     pub fn new(dialect: Dialect) -> Self {
         Self { dialect, budget: Budget::default() }
     }
 
-    /// With this budget for each question.
+    /// Uses `budget` for each question.
     #[must_use]
     pub fn with_budget(self, budget: Budget) -> Self {
         Self { budget, ..self }
     }
 
-    /// Whether every name of `part` is a name of one of `whole`.
+    /// Decides whether every name of `part` is in the union `whole`.
     ///
-    /// Where one of `whole` covers all of `part`, linear in their lengths; else a search.
-    pub fn covered<'p>(&self, part: impl Into<Names<'p>>, whole: &[Names<'p>]) -> Answer {
+    /// Linear in the lengths if one set of `whole` covers `part`; otherwise a search.
+    pub fn covered<'p>(&self, part: impl Into<Names<'p>>, whole: &[Names<'p>]) -> Proof {
         let part = part.into();
-        // A star is any character, so only a star covers one: as if it were a character that is written nowhere else.
+        // Only a star covers a star, so a star in `part` acts like a character that no other pattern writes.
         if whole.iter().any(|names| covers(names.bytes, part.bytes)) {
-            return Answer::Yes;
+            return Proof::Holds;
         }
         match self.search(&[part], whole) {
-            Found::Nothing => Answer::Yes,
-            Found::Name(name) => Answer::No(name),
-            Found::GivenUp => Answer::Undecided,
+            SearchOutcome::Nothing => Proof::Holds,
+            SearchOutcome::Name(name) => Proof::Fails(name),
+            SearchOutcome::GivenUp => Proof::Undecided,
         }
     }
 
-    /// A shortest name of both; `No` holds it, `Yes` says that they have none in common.
-    pub fn disjoint<'p>(&self, one: impl Into<Names<'p>>, other: impl Into<Names<'p>>) -> Answer {
+    /// Decides whether two sets are disjoint; [`Proof::Fails`] has a shortest common name.
+    pub fn disjoint<'p>(&self, one: impl Into<Names<'p>>, other: impl Into<Names<'p>>) -> Proof {
         match self.search(&[one.into(), other.into()], &[]) {
-            Found::Nothing => Answer::Yes,
-            Found::Name(name) => Answer::No(name),
-            Found::GivenUp => Answer::Undecided,
+            SearchOutcome::Nothing => Proof::Holds,
+            SearchOutcome::Name(name) => Proof::Fails(name),
+            SearchOutcome::GivenUp => Proof::Undecided,
         }
     }
 
-    /// Whether two patterns have a name in common.
+    /// Whether two sets may have a common name; true if undecided.
     pub fn overlap<'p>(&self, one: impl Into<Names<'p>>, other: impl Into<Names<'p>>) -> bool {
-        !self.disjoint(one, other).is_yes()
+        !self.disjoint(one, other).holds()
     }
 
-    /// Whether every name of one of `part` is a name of one of `whole`.
-    pub fn all_covered<'p>(&self, part: &[Names<'p>], whole: &[Names<'p>]) -> Answer {
+    /// Decides whether every name of the union `part` is in the union `whole`.
+    pub fn all_covered<'p>(&self, part: &[Names<'p>], whole: &[Names<'p>]) -> Proof {
         shortest(part.iter().map(|&names| self.covered(names, whole)))
     }
 
-    /// Whether no name of one of `one` is a name of one of `other`; `No` holds a shortest name of both unions.
-    pub fn all_disjoint<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Answer {
+    /// Decides whether two unions are disjoint; [`Proof::Fails`] has a shortest common name.
+    pub fn all_disjoint<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Proof {
         let pairs = one.iter().flat_map(|&names| other.iter().map(move |&others| (names, others)));
         let near = pairs.filter(|(names, others)| names.may_overlap(others));
         shortest(near.map(|(names, others)| self.disjoint(names, others)))
     }
 
-    /// Whether both unions have the same names; else a shortest name that only one of them has.
-    pub fn equivalent<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Answer {
+    /// Decides whether two unions are equal; [`Proof::Fails`] has a shortest name that only one of them contains.
+    pub fn equivalent<'p>(&self, one: &[Names<'p>], other: &[Names<'p>]) -> Proof {
         shortest([self.all_covered(one, other), self.all_covered(other, one)].into_iter())
     }
 
-    /// What of `from` is in none of `taken`: nothing, where `taken` covers all of it.
+    /// Returns the parts of `from` that `taken` does not cover completely.
     pub fn difference<'p>(&self, from: &[Names<'p>], taken: &[Names<'p>]) -> Vec<Rest<'p>> {
         let rest = |&of: &Names<'p>| {
             let witness = match self.covered(of, taken) {
-                Answer::Yes => return None,
-                Answer::No(name) => Some(name),
-                Answer::Undecided => None,
+                Proof::Holds => return None,
+                Proof::Fails(name) => Some(name),
+                Proof::Undecided => None,
             };
             let without = taken.iter().copied().filter(|&names| self.overlap(of, names)).collect();
             Some(Rest { of, without, witness })
@@ -180,21 +179,21 @@ impl Algebra {
         from.iter().filter_map(rest).collect()
     }
 
-    /// A shortest name of all of `inside` and of none of `outside`.
-    fn search(&self, inside: &[Names<'_>], outside: &[Names<'_>]) -> Found {
+    /// Searches for a shortest name that is in all sets of `inside` and in none of `outside`.
+    fn search(&self, inside: &[Names<'_>], outside: &[Names<'_>]) -> SearchOutcome {
         let bytes = |names: &[Names<'_>]| names.iter().map(|names| names.bytes.to_vec()).collect::<Vec<_>>();
         Search::new(self.dialect, &bytes(inside), &bytes(outside)).run(self.budget.steps)
     }
 }
 
-/// What several answers come to: the shortest name that one of them holds, of equally short ones the first.
-fn shortest(answers: impl Iterator<Item = Answer>) -> Answer {
+/// Combines several results: fails with the shortest name that one of them has, the first of equally short ones.
+fn shortest(proofs: impl Iterator<Item = Proof>) -> Proof {
     let (mut shortest, mut undecided) = (None::<(usize, Name)>, false);
-    for answer in answers {
-        match answer {
-            Answer::Yes => {}
-            Answer::Undecided => undecided = true,
-            Answer::No(name) => {
+    for proof in proofs {
+        match proof {
+            Proof::Holds => {}
+            Proof::Undecided => undecided = true,
+            Proof::Fails(name) => {
                 let length = String::from_utf8_lossy(name.as_bytes()).chars().count();
                 if shortest.as_ref().is_none_or(|(least, _)| length < *least) {
                     shortest = Some((length, name));
@@ -203,31 +202,37 @@ fn shortest(answers: impl Iterator<Item = Answer>) -> Answer {
         }
     }
     match (shortest, undecided) {
-        (Some((_, name)), _) => Answer::No(name),
-        (None, true) => Answer::Undecided,
-        (None, false) => Answer::Yes,
+        (Some((_, name)), _) => Proof::Fails(name),
+        (None, true) => Proof::Undecided,
+        (None, false) => Proof::Holds,
     }
 }
 
 impl<'p> Names<'p> {
-    /// Of a name, or a pattern, in canonical form.
+    /// Wraps a name or a pattern in canonical form.
     pub fn of_canonical(bytes: &'p [u8]) -> Self {
         Self { bytes }
     }
 
-    /// As the dialect writes it.
+    /// Returns the canonical form of the pattern or name.
+    pub fn as_bytes(&self) -> &'p [u8] {
+        self.bytes
+    }
+
+    /// Returns the name or pattern as `dialect` writes it.
     pub fn display(&self, dialect: Dialect) -> String {
         Written { bytes: self.bytes.into(), dialect }.to_string()
     }
 
     /// Whether there may be a name of both: whether neither begins as the other cannot.
     pub fn may_overlap(&self, other: &Self) -> bool {
-        let beginning = |names: &Self| names.bytes.iter().position(|&byte| byte == STAR).unwrap_or(names.bytes.len());
-        let both = beginning(self).min(beginning(other));
+        let prefix_length =
+            |names: &Self| names.bytes.iter().position(|&byte| byte == STAR).unwrap_or(names.bytes.len());
+        let both = prefix_length(self).min(prefix_length(other));
         self.bytes.get(..both) == other.bytes.get(..both)
     }
 
-    /// Whether `name` is one of them.
+    /// Whether the set contains `name`.
     pub fn contain(&self, name: &Name) -> bool {
         covers(self.bytes, name.as_bytes())
     }

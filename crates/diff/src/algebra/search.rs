@@ -1,7 +1,7 @@
-//! The search for a shortest name that some patterns cover and others do not.
+//! Searches for a shortest name that all of some patterns cover, and none of other patterns.
 //!
-//! A state is how far each pattern may have been read: two beginnings of names that lead to the same are one. States are
-//! visited by the length of what leads to them, so the first that ends well is reached by a shortest name.
+//! A state holds the possible positions in each pattern. Prefixes of names that lead to equal states are explored once.
+//! States are visited by the length of their prefix, so the first accepted state belongs to a shortest name.
 
 use std::collections::{HashSet, VecDeque};
 
@@ -11,11 +11,11 @@ use super::steps::{END, Places, Steps};
 use super::valid::Segment;
 use portcullis::name::{Dialect, Name, Written};
 
-pub(super) enum Found {
-    /// There is no such name.
+pub(super) enum SearchOutcome {
+    /// No such name exists.
     Nothing,
     Name(Name),
-    /// The budget is used up, or only longer names than there can be are left.
+    /// The budget is used up, or every name that is left exceeds the length limit.
     GivenUp,
 }
 
@@ -28,19 +28,19 @@ pub(super) struct Search {
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct State {
     inside: Vec<Places>,
-    /// Those that still cover what was read, by number.
+    /// By number, the patterns that still match the prefix.
     outside: Vec<(u32, Places)>,
     segment: Segment,
 }
 
-/// A state that was reached, by which character from which.
+/// A reached state: the index of the previous one, and the character between them.
 struct Reached {
     before: usize,
     read: char,
 }
 
 impl Search {
-    /// For a name that all of `inside`, of which there is one at least, and none of `outside` cover.
+    /// Searches for a name that all of `inside` cover (at least one pattern), and none of `outside`.
     pub(super) fn new(dialect: Dialect, inside: &[Vec<u8>], outside: &[Vec<u8>]) -> Self {
         let steps = |patterns: &[Vec<u8>]| patterns.iter().map(|pattern| Steps::new(pattern)).collect::<Vec<_>>();
         let mut search = Self { dialect, inside: steps(inside), outside: steps(outside) };
@@ -50,10 +50,10 @@ impl Search {
         search
     }
 
-    pub(super) fn run(&self, mut steps: u64) -> Found {
+    pub(super) fn run(&self, mut steps: u64) -> SearchOutcome {
         let segments = self.inside.first().map_or(0, Steps::segments);
         if segments == 0 || self.inside.iter().any(|pattern| pattern.segments() != segments) {
-            return Found::Nothing;
+            return SearchOutcome::Nothing;
         }
         let start = State {
             inside: vec![Steps::start(); self.inside.len()],
@@ -61,26 +61,26 @@ impl Search {
             segment: Segment::first(self.dialect),
         };
         let mut reached = vec![Reached { before: 0, read: END }];
-        let mut seen: HashSet<State, RandomState> = HashSet::default();
+        let mut visited: HashSet<State, RandomState> = HashSet::default();
         let mut waiting = VecDeque::from([(0, start.clone())]);
-        seen.insert(start);
+        visited.insert(start);
         while let Some((at, state)) = waiting.pop_front() {
             let cost = 1 + state.inside.len() + state.outside.len();
             match steps.checked_sub(cost as u64) {
                 Some(left) => steps = left,
-                None => return Found::GivenUp,
+                None => return SearchOutcome::GivenUp,
             }
             if self.is_found(&state) {
                 return self.name(&reached, at);
             }
             for read in self.characters(&state) {
-                let Some(next) = self.next(&state, read).filter(|next| !seen.contains(next)) else { continue };
+                let Some(next) = self.next(&state, read).filter(|next| !visited.contains(next)) else { continue };
                 reached.push(Reached { before: at, read });
                 waiting.push_back((reached.len() - 1, next.clone()));
-                seen.insert(next);
+                visited.insert(next);
             }
         }
-        Found::Nothing
+        SearchOutcome::Nothing
     }
 
     fn is_found(&self, state: &State) -> bool {
@@ -93,17 +93,17 @@ impl Search {
         state.outside.iter().filter_map(|(number, places)| Some((self.outside.get(*number as usize)?, places)))
     }
 
-    /// The characters by which states differ, the most readable first.
+    /// Returns the characters that lead to different states, the most readable first.
     fn characters(&self, state: &State) -> Vec<char> {
         let inside = || self.inside.iter().zip(&state.inside);
         let certain = inside().find(|(pattern, places)| !pattern.takes_any(places));
         let mut characters: Vec<char> = if let Some((pattern, places)) = certain {
-            // Nothing else leads on.
+            // No other character continues this pattern.
             pattern.literals(places).collect()
         } else {
             let all = inside().chain(self.outside_of(state));
             let mut written: Vec<char> = all.flat_map(|(pattern, places)| pattern.literals(places)).collect();
-            // For all characters that are not written here.
+            // One character represents all that no pattern writes here.
             written.extend(readable(self.dialect).find(|character| !written.contains(character)));
             written
         };
@@ -113,7 +113,7 @@ impl Search {
         characters
     }
 
-    /// Where `read` leads; `None` where no name that is looked for goes on so.
+    /// Returns the state after `read`; `None` if no name that is searched for continues like this.
     fn next(&self, state: &State, read: char) -> Option<State> {
         let segment = state.segment.read(read)?;
         let mut inside = Vec::with_capacity(state.inside.len());
@@ -134,8 +134,8 @@ impl Search {
         Some(State { inside, outside, segment })
     }
 
-    /// The name that led to a state.
-    fn name(&self, reached: &[Reached], mut at: usize) -> Found {
+    /// Returns the name that leads to a state.
+    fn name(&self, reached: &[Reached], mut at: usize) -> SearchOutcome {
         let mut characters = Vec::new();
         while let Some(step) = reached.get(at).filter(|_| at > 0) {
             characters.push(step.read);
@@ -144,14 +144,14 @@ impl Search {
         let canonical: String = characters.into_iter().rev().collect();
         let written = Written { bytes: canonical.as_bytes().into(), dialect: self.dialect }.to_string();
         match Name::parse(&written, self.dialect) {
-            Ok(name) if name.as_bytes() == canonical.as_bytes() => Found::Name(name),
-            _ => Found::GivenUp,
+            Ok(name) if name.as_bytes() == canonical.as_bytes() => SearchOutcome::Name(name),
+            _ => SearchOutcome::GivenUp,
         }
     }
 }
 
-/// Characters that stand bare and unfolded in every name of the dialect, the most readable first; they do not end before
-/// any pattern does.
+/// Yields characters that are valid without quotes and unchanged by folding, the most readable first. There are more of them
+/// than a pattern can write.
 fn readable(dialect: Dialect) -> impl Iterator<Item = char> {
     let fold = dialect.bare_fold();
     let letters = if fold.is_upper() == Some(true) { 'A'..='Z' } else { 'a'..='z' };

@@ -1,18 +1,18 @@
-//! One pattern, read a character at a time.
+//! Matches one pattern against a name, one character at a time.
 
 use smallvec::SmallVec;
 
 use portcullis::name::STAR;
 
-/// What ends a segment.
+/// The end of a segment.
 pub(super) const END: char = '.';
 
-/// A pattern's characters; a name is one without stars.
+/// The characters of a pattern, or of a name, which has no stars.
 pub(super) struct Steps {
     symbols: Vec<char>,
 }
 
-/// How far a pattern may have been read, ascending. All places are in one segment: only a dot leads out of one.
+/// The possible positions in a pattern, ascending. All are in one segment, because only a dot leaves a segment.
 pub(super) type Places = SmallVec<[u16; 4]>;
 
 impl Steps {
@@ -32,32 +32,32 @@ impl Steps {
         self.symbols.get(usize::from(place)) == Some(&char::from(STAR))
     }
 
-    /// The character that leads on from a place, if it is a certain one.
+    /// Returns the literal character after a position, if there is one.
     fn literal(&self, place: u16) -> Option<char> {
         self.symbols.get(usize::from(place) + usize::from(self.is_star(place))).copied()
     }
 
-    /// Whether any character but the end of the segment leads on.
+    /// Whether every character except the end of the segment continues the pattern.
     pub(super) fn takes_any(&self, places: &Places) -> bool {
         places.iter().any(|&place| self.is_star(place))
     }
 
-    /// Whether whatever follows is covered, up to the end of the name.
+    /// Whether the pattern covers every rest of the name.
     pub(super) fn takes_the_rest(&self, places: &Places) -> bool {
         places.iter().any(|&place| self.is_star(place) && usize::from(place) + 1 == self.symbols.len())
     }
 
-    /// The characters that lead on where others do not.
+    /// Returns the literal characters after the positions.
     pub(super) fn literals<'a>(&'a self, places: &'a Places) -> impl Iterator<Item = char> + 'a {
         places.iter().filter_map(|&place| self.literal(place))
     }
 
-    /// Whether the pattern may end here.
+    /// Whether the pattern can end at one of the positions.
     pub(super) fn ends(&self, places: &Places) -> bool {
         places.iter().any(|&place| usize::from(place) + usize::from(self.is_star(place)) == self.symbols.len())
     }
 
-    /// Where `read` leads; nowhere, if the pattern does not cover what was read.
+    /// Returns the positions after `read`; empty if the pattern does not match.
     pub(super) fn step(&self, places: &Places, read: char) -> Places {
         let mut next = Places::new();
         for &place in places {
@@ -71,7 +71,7 @@ impl Steps {
         }
         next.sort_unstable();
         next.dedup();
-        // Whatever leads on from before a star leads on from that star.
+        // A star also matches whatever positions before it match.
         if let Some(star) = next.iter().rposition(|&place| self.is_star(place)) {
             next.drain(..star);
         }

@@ -1,16 +1,16 @@
 use proptest::prelude::*;
 
-use super::{Algebra, Answer, Budget, Names};
+use super::{Algebra, Budget, Names, Proof};
 use portcullis::name::{Dialect, Name};
 use portcullis::pattern::Pattern;
 
-/// A pattern, or a name where there is no star.
-enum Written {
+/// A pattern, or a name if there is no star.
+enum NameOrPattern {
     Name(Name),
     Pattern(Pattern),
 }
 
-impl Written {
+impl NameOrPattern {
     fn parse(text: &str, dialect: Dialect) -> Option<Self> {
         let pattern = Pattern::parse(text, dialect).ok().map(Self::Pattern);
         pattern.or_else(|| Name::parse(text, dialect).ok().filter(|_| !text.contains("**")).map(Self::Name))
@@ -24,15 +24,15 @@ impl Written {
     }
 }
 
-fn read(texts: &[&str], dialect: Dialect) -> Vec<Written> {
-    texts.iter().map(|text| Written::parse(text, dialect).unwrap_or_else(|| panic!("{text}"))).collect()
+fn read(texts: &[&str], dialect: Dialect) -> Vec<NameOrPattern> {
+    texts.iter().map(|text| NameOrPattern::parse(text, dialect).unwrap_or_else(|| panic!("{text}"))).collect()
 }
 
-fn names(written: &[Written]) -> Vec<Names<'_>> {
-    written.iter().map(Written::names).collect()
+fn names(written: &[NameOrPattern]) -> Vec<Names<'_>> {
+    written.iter().map(NameOrPattern::names).collect()
 }
 
-/// Each: dialect, what is asked of, by what it may be covered, and the witness that it is not; none if it is.
+/// Dialect, part, whole, and the witness that `whole` does not cover `part`; `None` if it does.
 const COVERED: &[(Dialect, &str, &[&str], Option<&str>)] = &[
     (Dialect::Generic, "a.b", &["a.*"], None),
     (Dialect::Generic, "a.*", &["a.b"], Some("a.a")),
@@ -69,14 +69,14 @@ const COVERED: &[(Dialect, &str, &[&str], Option<&str>)] = &[
 ];
 
 #[test]
-fn a_pattern_is_covered_or_a_shortest_name_tells_that_it_is_not() {
+fn covered_fails_with_a_shortest_name() {
     for (dialect, part, whole, witness) in COVERED {
         let (part, whole) = (read(&[part], *dialect), read(whole, *dialect));
         let answer = Algebra::new(*dialect).covered(part[0].names(), &names(&whole));
         let found = match &answer {
-            Answer::No(name) => Some(name.display(*dialect).to_string()),
-            Answer::Yes => None,
-            Answer::Undecided => panic!("undecided"),
+            Proof::Fails(name) => Some(name.display(*dialect).to_string()),
+            Proof::Holds => None,
+            Proof::Undecided => panic!("undecided"),
         };
         assert_eq!(found.as_deref(), *witness, "{} in {dialect}", part[0].names().display(*dialect));
     }
@@ -89,42 +89,42 @@ fn overlaps_equivalence_and_differences() {
     let all = read(&["a.*x", "a.x*", "a.y*", "a.x", "a.*x*"], dialect);
     let all = names(&all);
     assert!(algebra.overlap(all[0], all[1]));
-    assert_eq!(algebra.disjoint(all[1], all[2]), Answer::Yes);
+    assert_eq!(algebra.disjoint(all[1], all[2]), Proof::Holds);
     assert!(
-        matches!(algebra.disjoint(all[0], all[2]), Answer::No(name) if name.display(dialect).to_string() == "a.yx")
+        matches!(algebra.disjoint(all[0], all[2]), Proof::Fails(name) if name.display(dialect).to_string() == "a.yx")
     );
-    assert!(algebra.equivalent(&[all[1], all[3]], &[all[1]]).is_yes());
-    assert!(!algebra.equivalent(&[all[0], all[1]], &[all[4]]).is_yes());
+    assert!(algebra.equivalent(&[all[1], all[3]], &[all[1]]).holds());
+    assert!(!algebra.equivalent(&[all[0], all[1]], &[all[4]]).holds());
     let shown = |answer| match answer {
-        Answer::No(name) => name.display(dialect).to_string(),
+        Proof::Fails(name) => name.display(dialect).to_string(),
         other => format!("{other:?}"),
     };
-    // Of unions, too, the shortest name tells.
+    // Unions also fail with the shortest name.
     assert_eq!(shown(algebra.all_covered(&[all[4], all[3]], &[])), "a.x");
     assert_eq!(shown(algebra.all_covered(&[all[0], all[2]], &[all[1]])), "a.y");
     assert_eq!(shown(algebra.equivalent(&[all[2]], &[all[2], all[3]])), "a.x");
     assert_eq!(shown(algebra.all_disjoint(&[all[2], all[0]], &[all[3], all[2]])), "a.y");
-    assert_eq!(shown(algebra.all_disjoint(&[all[1], all[3]], &[all[2]])), "Yes");
+    assert_eq!(shown(algebra.all_disjoint(&[all[1], all[3]], &[all[2]])), "Holds");
     let rest = algebra.difference(&[all[4], all[3]], &[all[0], all[1], all[2]]);
     assert_eq!(rest.len(), 1);
     assert_eq!((rest[0].of, rest[0].without.as_slice()), (all[4], &all[..3]));
     assert_eq!(rest[0].witness.as_ref().unwrap().display(dialect).to_string(), "a.axa");
 }
 
-/// The union of these covers all, but for names that avoid every pair: each pattern doubles what must be remembered.
+/// The union covers all names except those that avoid every pair; each pattern doubles the number of states.
 #[test]
-fn a_search_that_explodes_is_given_up() {
+fn search_is_given_up_at_the_budget() {
     let dialect = Dialect::Generic;
     let whole: Vec<String> = (0..24).map(|at| format!("a.*{}*{}*", (b'a' + at) as char, (b'a' + at) as char)).collect();
-    let whole: Vec<Written> = whole.iter().map(|text| Written::parse(text, dialect).unwrap()).collect();
+    let whole: Vec<NameOrPattern> = whole.iter().map(|text| NameOrPattern::parse(text, dialect).unwrap()).collect();
     let part = read(&["a.*z*y*x*w*v*z*y*x*"], dialect);
     let algebra = Algebra::new(dialect).with_budget(Budget { steps: 1_000 });
     let with_end: Vec<Names<'_>> =
         names(&whole).into_iter().filter(|names| !names.display(dialect).contains('z')).collect();
-    assert_eq!(algebra.covered(part[0].names(), &with_end[..20]), Answer::Undecided);
+    assert_eq!(algebra.covered(part[0].names(), &with_end[..20]), Proof::Undecided);
 }
 
-/// All texts of up to `longest` of these characters.
+/// Returns all texts of up to `longest` of these characters.
 fn texts(characters: &[char], longest: usize) -> Vec<String> {
     let mut all = vec![String::new()];
     let mut last = all.clone();
@@ -136,14 +136,14 @@ fn texts(characters: &[char], longest: usize) -> Vec<String> {
     all
 }
 
-/// Every pair of short patterns, against every short name: long enough that the shortest witnesses are among them.
+/// Compares every pair of short patterns with an enumeration that is long enough to contain the shortest witnesses.
 #[test]
-fn every_pair_of_small_patterns_is_as_enumeration_says() {
+fn pairs_of_small_patterns_agree_with_enumeration() {
     let dialect = Dialect::Generic;
     let segments: Vec<String> =
         texts(&['x', 'y', '*'], 3).into_iter().filter(|text| !text.is_empty() && !text.contains("**")).collect();
-    let patterns: Vec<Written> =
-        segments.iter().map(|segment| Written::parse(&format!("t.{segment}"), dialect).unwrap()).collect();
+    let patterns: Vec<NameOrPattern> =
+        segments.iter().map(|segment| NameOrPattern::parse(&format!("t.{segment}"), dialect).unwrap()).collect();
     let universe: Vec<Name> = texts(&['x', 'y', 'a'], 5)
         .iter()
         .filter(|text| !text.is_empty())
@@ -154,19 +154,19 @@ fn every_pair_of_small_patterns_is_as_enumeration_says() {
     let algebra = Algebra::new(dialect);
     for (one, of_one) in patterns.iter().zip(&covered) {
         for (other, of_other) in patterns.iter().zip(&covered) {
-            let told = || format!("{} in {}", one.names().display(dialect), other.names().display(dialect));
+            let label = || format!("{} in {}", one.names().display(dialect), other.names().display(dialect));
             let first = (0..universe.len()).find(|&at| of_one[at] && !of_other[at]);
             match (algebra.covered(one.names(), &[other.names()]), first) {
-                (Answer::Yes, None) => {}
-                (Answer::No(name), Some(at)) => {
-                    assert!(one.names().contain(&name) && !other.names().contain(&name), "{}", told());
+                (Proof::Holds, None) => {}
+                (Proof::Fails(name), Some(at)) => {
+                    assert!(one.names().contain(&name) && !other.names().contain(&name), "{}", label());
                     let length = |name: &Name| name.display(dialect).to_string().len();
-                    assert_eq!(length(&name), length(&universe[at]), "{}: {name:?}", told());
+                    assert_eq!(length(&name), length(&universe[at]), "{}: {name:?}", label());
                 }
-                (answer, first) => panic!("{}: {answer:?}, {first:?}", told()),
+                (answer, first) => panic!("{}: {answer:?}, {first:?}", label()),
             }
             let common = (0..universe.len()).any(|at| of_one[at] && of_other[at]);
-            assert_eq!(algebra.overlap(one.names(), other.names()), common, "{}", told());
+            assert_eq!(algebra.overlap(one.names(), other.names()), common, "{}", label());
         }
     }
 }
@@ -178,12 +178,12 @@ fn small() -> impl Strategy<Value = String> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
-    /// Of unions, enumeration of all short names says the same, as far as it can see.
+    /// Compares unions with an enumeration of all short names.
     #[test]
-    fn unions_are_as_enumeration_says(part in small(), whole in prop::collection::vec(small(), 0..6)) {
+    fn unions_agree_with_enumeration(part in small(), whole in prop::collection::vec(small(), 0..6)) {
         let dialect = Dialect::Generic;
-        let part = Written::parse(&part, dialect).unwrap();
-        let whole: Vec<Written> = whole.iter().map(|text| Written::parse(text, dialect).unwrap()).collect();
+        let part = NameOrPattern::parse(&part, dialect).unwrap();
+        let whole: Vec<NameOrPattern> = whole.iter().map(|text| NameOrPattern::parse(text, dialect).unwrap()).collect();
         let whole = names(&whole);
         let segments: Vec<String> = texts(&['x', 'y', 'a'], 3).into_iter().filter(|text| !text.is_empty()).collect();
         let found = segments.iter().flat_map(|first| segments.iter().map(move |second| format!("{first}.{second}")))
@@ -191,34 +191,34 @@ proptest! {
             .filter(|name| part.names().contain(name) && !whole.iter().any(|names| names.contain(name)))
             .min_by_key(|name| name.display(dialect).to_string().len());
         match Algebra::new(dialect).covered(part.names(), &whole) {
-            Answer::Yes => prop_assert_eq!(found, None),
-            Answer::No(name) => {
+            Proof::Holds => prop_assert_eq!(found, None),
+            Proof::Fails(name) => {
                 prop_assert!(part.names().contain(&name) && !whole.iter().any(|names| names.contain(&name)));
                 let length = |name: &Name| name.display(dialect).to_string().len();
                 prop_assert!(found.is_none_or(|found| length(&name) <= length(&found)));
             }
-            Answer::Undecided => prop_assert!(false, "undecided"),
+            Proof::Undecided => prop_assert!(false, "undecided"),
         }
     }
 
-    /// In every dialect each witness is a name that can be written, read back, and is what it is said to be.
+    /// In every dialect, each witness can be written and read back, and is in `part` but not in `whole`.
     #[test]
-    fn witnesses_are_names_of_the_dialect(
+    fn witnesses_are_valid_names_of_the_dialect(
         at in 0..Dialect::ALL.len(),
         part in "[aB1:*_-]{1,4}\\.[aB1:*\u{e9}\u{c4}]{1,4}",
         whole in prop::collection::vec("([aB*]{1,3}\\.)?[aB1:*_-]{1,4}\\.[aB1*]{1,4}", 0..4),
     ) {
         let dialect = Dialect::ALL[at];
-        let Some(part) = Written::parse(&part, dialect) else { return Ok(()) };
-        let whole: Vec<Written> = whole.iter().filter_map(|text| Written::parse(text, dialect)).collect();
+        let Some(part) = NameOrPattern::parse(&part, dialect) else { return Ok(()) };
+        let whole: Vec<NameOrPattern> = whole.iter().filter_map(|text| NameOrPattern::parse(text, dialect)).collect();
         let whole = names(&whole);
         match Algebra::new(dialect).covered(part.names(), &whole) {
-            Answer::Yes => {}
-            Answer::No(name) => {
+            Proof::Holds => {}
+            Proof::Fails(name) => {
                 prop_assert_eq!(&Name::parse(&name.display(dialect).to_string(), dialect).unwrap(), &name);
                 prop_assert!(part.names().contain(&name) && !whole.iter().any(|names| names.contain(&name)));
             }
-            Answer::Undecided => prop_assert!(false, "undecided"),
+            Proof::Undecided => prop_assert!(false, "undecided"),
         }
     }
 }

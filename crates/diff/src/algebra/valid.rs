@@ -1,23 +1,23 @@
-//! Texts that a segment of a canonical name can be (N2.2 to N2.6), whatever patterns say.
+//! The texts that a segment of a canonical name can be (N2.2 to N2.6), independent of patterns.
 
 use super::steps::END;
 use portcullis::name::{Dialect, INNER_DOT};
 
-/// The text read so far of a segment.
+/// The state of a segment after some of its characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Segment {
     is_empty: bool,
     colons: Colons,
 }
 
-/// The rule for colons and inner dots, which is special in dialect `bigquery` (N2.6).
+/// The rule for colons and inner dots; dialect `bigquery` has its own (N2.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Colons {
-    /// Other dialects: both are ordinary characters.
+    /// In all other dialects, both are ordinary characters.
     Ordinary,
-    /// The first segment: dots before its first colon are its own.
+    /// The first segment; dots before its first colon belong to the segment.
     First(Project),
-    /// A later segment: it holds colons only if the first segment holds one, and no dots.
+    /// A later segment; it has no dots, and colons only if the first segment has one.
     Later { allowed: bool },
 }
 
@@ -25,7 +25,7 @@ enum Colons {
 struct Project {
     has_dot: bool,
     has_colon: bool,
-    /// Whether nothing follows its last dot.
+    /// Whether the text ends with a dot, or is empty.
     label_is_empty: bool,
 }
 
@@ -36,7 +36,7 @@ impl Segment {
         Self { is_empty: true, colons }
     }
 
-    /// Reads one more character; `None` where no segment continues with it.
+    /// Adds one character; `None` if no segment continues with it.
     pub(super) fn read(self, character: char) -> Option<Self> {
         if character == END {
             let colons = match self.colons {

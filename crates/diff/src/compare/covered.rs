@@ -1,15 +1,15 @@
-//! What the grants of a token cover, as far as one API considers them.
+//! The sources that the grants of a token cover under one API.
 
 use std::collections::{HashMap, HashSet};
 
-use crate::algebra::{Algebra, Answer, Names};
+use crate::algebra::{Algebra, Names, Proof};
 use crate::patterns::PatternIndex;
-use crate::witness::Asked;
+use crate::witness::RequestedSource;
 use portcullis::model::{Connection, Grant, GrantKinds, GrantSource, Policy, Token};
 use portcullis::name::Name;
 use portcullis::pattern::Pattern;
 
-/// What is covered on one connection.
+/// The covered sources of one connection.
 pub(super) struct Covered<'p> {
     connection: &'p Connection,
     all: bool,
@@ -19,15 +19,15 @@ pub(super) struct Covered<'p> {
     named_sources: HashSet<&'p str>,
 }
 
-/// Whether something is covered.
+/// Whether a grant is covered.
 pub(super) enum Is {
     Covered,
-    /// It is not, as this shows.
-    Open(Asked),
+    /// The grant is not covered, as this source proves.
+    Open(RequestedSource),
     Undecided,
 }
 
-/// What the considered grants of `token` cover, by connection.
+/// Collects the sources that the considered grants of `token` cover, by connection name.
 pub(super) fn covered<'p>(
     policy: &'p Policy,
     token: &'p Token,
@@ -38,6 +38,7 @@ pub(super) fn covered<'p>(
         let Some(connection) = policy.connection(grant.connection()) else { continue };
         by_connection.entry(connection.name()).or_insert_with(|| Covered::new(connection)).add(grant.source());
     }
+    by_connection.values_mut().for_each(Covered::index);
     by_connection
 }
 
@@ -55,14 +56,8 @@ impl<'p> Covered<'p> {
 
     fn add(&mut self, source: &'p GrantSource) {
         match source {
-            GrantSource::Resource(name) => {
-                self.index.add(name.as_bytes());
-                self.names.push(name.into());
-            }
-            GrantSource::Pattern(pattern) => {
-                self.index.add(pattern.as_bytes());
-                self.names.push(pattern.into());
-            }
+            GrantSource::Resource(name) => self.names.push(name.into()),
+            GrantSource::Pattern(pattern) => self.names.push(pattern.into()),
             GrantSource::Query(query) => {
                 self.queries.insert(query.as_str());
             }
@@ -73,7 +68,11 @@ impl<'p> Covered<'p> {
         }
     }
 
-    /// Whether all that `grant` covers on `connection`, which has the same name, is covered.
+    fn index(&mut self) {
+        self.index = PatternIndex::new((0..).zip(self.names.iter().map(Names::as_bytes)));
+    }
+
+    /// Whether every source that `grant` covers on `connection`, which has the same name, is covered.
     pub(super) fn covers(&self, grant: &Grant, connection: &Connection) -> Is {
         let queries_open = self.connection.named_sources_only() && !connection.named_sources_only();
         match grant.source() {
@@ -84,70 +83,66 @@ impl<'p> Covered<'p> {
                 if is_covered || connection.named_sources_only() {
                     Is::Covered
                 } else {
-                    Is::Open(Asked::Query(query.as_str().to_owned()))
+                    Is::Open(RequestedSource::Query(query.as_str().to_owned()))
                 }
             }
             GrantSource::NamedSource(name) if self.all || self.named_sources.contains(name.as_str()) => Is::Covered,
-            GrantSource::NamedSource(name) => Is::Open(Asked::NamedSource(name.as_str().to_owned())),
+            GrantSource::NamedSource(name) => Is::Open(RequestedSource::NamedSource(name.as_str().to_owned())),
             GrantSource::All if !self.all => self.any_name(connection),
-            GrantSource::All if queries_open => Is::Open(Asked::Query("SELECT 1".to_owned())),
+            GrantSource::All if queries_open => Is::Open(RequestedSource::Query("SELECT 1".to_owned())),
             GrantSource::All if self.connection.dialect() != connection.dialect() => Is::Undecided,
             GrantSource::All => Is::Covered,
         }
     }
 
     fn covers_names(&self, names: Names<'_>, canonical: &[u8], connection: &Connection) -> Is {
-        // The same text is another name in another dialect.
+        // Equal text may be a different name in another dialect.
         if self.connection.dialect() != connection.dialect() {
             return Is::Undecided;
         }
-        let mut is_covered = self.all;
-        if !is_covered {
-            self.index.covering(canonical, |_| is_covered = true);
-        }
-        if is_covered {
+        if self.all || !self.index.covering(canonical).is_empty() {
             return Is::Covered;
         }
         let near: Vec<Names<'_>> = self.names.iter().copied().filter(|other| other.may_overlap(&names)).collect();
         match Algebra::new(connection.dialect()).covered(names, &near) {
-            Answer::Yes => Is::Covered,
-            Answer::No(name) => Is::Open(resource(&name, connection)),
-            Answer::Undecided => Is::Undecided,
+            Proof::Holds => Is::Covered,
+            Proof::Fails(name) => Is::Open(resource(&name, connection)),
+            Proof::Undecided => Is::Undecided,
         }
     }
 
-    /// A name that is not covered, where not all are.
+    /// Returns a name that is not covered; not all sources are granted.
     fn any_name(&self, connection: &Connection) -> Is {
         let (dialect, algebra) = (connection.dialect(), Algebra::new(connection.dialect()));
         if self.connection.dialect() == dialect {
             for text in ["*.*.*", "*.*"] {
                 let Ok(pattern) = Pattern::parse(text, dialect) else { continue };
-                if let Answer::No(name) = algebra.covered(&pattern, &self.names) {
+                if let Proof::Fails(name) = algebra.covered(&pattern, &self.names) {
                     return Is::Open(resource(&name, connection));
                 }
             }
         }
-        // No grant but that of all sources covers a name of one segment.
-        Is::Open(Asked::Resource("a".to_owned()))
+        // Only a grant of all sources covers a name of one segment.
+        Is::Open(RequestedSource::Resource("a".to_owned()))
     }
 }
 
-/// Something that `grant` covers on `connection`; `None` if nothing.
-pub fn any(grant: &Grant, connection: &Connection) -> Option<Asked> {
+/// Returns a source that `grant` covers on `connection`, if there is one.
+pub fn any(grant: &Grant, connection: &Connection) -> Option<RequestedSource> {
     let dialect = connection.dialect();
     match grant.source() {
         GrantSource::Resource(name) => Some(resource(name, connection)),
         GrantSource::Pattern(pattern) => match Algebra::new(dialect).covered(pattern, &[]) {
-            Answer::No(name) => Some(resource(&name, connection)),
-            Answer::Yes | Answer::Undecided => None,
+            Proof::Fails(name) => Some(resource(&name, connection)),
+            Proof::Holds | Proof::Undecided => None,
         },
         GrantSource::Query(_) if connection.named_sources_only() => None,
-        GrantSource::Query(query) => Some(Asked::Query(query.as_str().to_owned())),
-        GrantSource::NamedSource(name) => Some(Asked::NamedSource(name.as_str().to_owned())),
+        GrantSource::Query(query) => Some(RequestedSource::Query(query.as_str().to_owned())),
+        GrantSource::NamedSource(name) => Some(RequestedSource::NamedSource(name.as_str().to_owned())),
         GrantSource::All => Name::parse("a.a", dialect).ok().map(|name| resource(&name, connection)),
     }
 }
 
-fn resource(name: &Name, connection: &Connection) -> Asked {
-    Asked::Resource(name.display(connection.dialect()).to_string())
+fn resource(name: &Name, connection: &Connection) -> RequestedSource {
+    RequestedSource::Resource(name.display(connection.dialect()).to_string())
 }

@@ -1,4 +1,4 @@
-//! What one token gains from one policy to another.
+//! Finds what one token gains between two policies.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -6,41 +6,40 @@ use std::rc::Rc;
 
 use super::covered::{self, Covered, Is, covered};
 use super::{Side, referers};
-use crate::witness::{Asked, Unconfirmed, Witness};
+use crate::witness::{RequestedSource, Unconfirmed, Witness};
 use portcullis::base::{Escaped, Timestamp};
 use portcullis::model::{Api, ApiId, Expiry, Grant, GrantKind, GrantKinds, Operation, Policy, Token};
 
-/// What a token may newly do, and a request that shows it.
+/// Something that a token newly allows, with a request that proves it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gain {
-    /// What is new.
+    /// The new permission.
     pub gained: Gained,
-    /// A request that is newly allowed; `None` where it could not be found out whether there is one, which must be taken
-    /// for a gain.
+    /// A request that is newly allowed. `None` means that the search was given up; treat that as a gain.
     pub witness: Option<Witness>,
 }
 
-/// What is new.
+/// A new permission of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gained {
     /// The token itself.
     Token,
     /// An API.
     Api(String),
-    /// What a grant covers, or some of it.
+    /// All or some names that a grant covers.
     Grant {
-        /// The connection's name.
+        /// The name of the connection.
         connection: String,
-        /// What kind of grant it is.
+        /// The kind of the grant.
         kind: GrantKind,
-        /// Its source, as the connection's dialect writes it.
+        /// The source, as the dialect of the connection writes it.
         source: String,
-        /// The APIs, by name, under which that is new.
+        /// The names of the APIs under which the access is new.
         apis: Vec<String>,
     },
-    /// A referer entry; `None`: any referer, and none.
+    /// A referer entry; `None` means any referer, including none.
     Referer(Option<String>),
-    /// More time.
+    /// A later expiry.
     Until(Expiry),
 }
 
@@ -64,7 +63,7 @@ impl fmt::Display for Gained {
 
 const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
 
-/// What `token` of `new` may do, at `since` or later, that `known`, the token of `old` with its secret, may not.
+/// Returns what `token` of `new` allows, at `since` or later, that `known` denies: the token of `old` with the same digest.
 pub(super) fn gains(
     old: &Side<'_>,
     known: Option<&Token>,
@@ -108,26 +107,26 @@ fn end(expiry: Expiry) -> Option<Timestamp> {
     }
 }
 
-/// A request that `token` may make; `None` if there is none.
+/// Returns a request that `token` allows, if there is one.
 pub(super) fn sample(policy: &Policy, token: &Token, at: Timestamp) -> Option<Witness> {
     token.apis().iter().find_map(|id| sample_of(policy, token, id, at))
 }
 
-/// A request that `token` may make under one API.
+/// Returns a request that `token` allows under one API, if there is one.
 fn sample_of(policy: &Policy, token: &Token, id: ApiId, at: Timestamp) -> Option<Witness> {
     let api = policy.apis().get(id)?;
-    let witness = |operation, connection: &str, asked| Witness {
+    let witness = |operation, connection: &str, source| Witness {
         token: token.id().to_owned(),
         digest: *token.digest(),
         api: api.name().to_owned(),
         operation,
         connection: connection.to_owned(),
-        asked,
+        source,
         referer: referers::any(token.referers()),
         at,
     };
     if !api.needs_source() {
-        return Some(witness(Operation::Query, "", Asked::Nothing));
+        return Some(witness(Operation::Query, "", RequestedSource::Nothing));
     }
     let mut accesses = OPERATIONS.into_iter().flat_map(|operation| {
         let considered = api.considers(operation);
@@ -143,17 +142,17 @@ fn sample_of(policy: &Policy, token: &Token, id: ApiId, at: Timestamp) -> Option
     })
 }
 
-/// The place of a grant that is not covered, and something that it covers, if that could be found out.
-type Open = (usize, Option<Asked>);
+/// The index of a grant that is not covered, and a source that proves it; `None` if undecided.
+type Open = (usize, Option<RequestedSource>);
 
-/// The sources of two tokens, under each API.
+/// Compares the sources of two tokens under each API.
 struct Accesses<'p> {
     old: &'p Side<'p>,
     known: &'p Token,
     new: &'p Side<'p>,
     token: &'p Token,
     sample: &'p Witness,
-    /// Of two sets of considered kinds, the grants of the new token that the old one does not cover.
+    /// By the grant kinds that the new and the old API consider: grants of the new token that the old one does not cover.
     memo: HashMap<(GrantKinds, GrantKinds), Rc<[Open]>>,
 }
 
@@ -169,8 +168,8 @@ impl<'p> Accesses<'p> {
                 continue;
             };
             for operation in OPERATIONS {
-                for (place, asked) in &*self.open(api.considers(operation), known.considers(operation)) {
-                    self.add(&mut grants, api, operation, *place, asked.clone());
+                for (place, source) in &*self.open(api.considers(operation), known.considers(operation)) {
+                    self.add(&mut grants, api, operation, *place, source.clone());
                 }
             }
         }
@@ -178,7 +177,7 @@ impl<'p> Accesses<'p> {
         gains.extend(grants.into_iter().map(|(_, gain)| gain));
     }
 
-    /// The old policy's API of that name, if the old token lists it.
+    /// Returns the API of that name in the old policy, if the old token lists it.
     fn known_api(&self, name: &str) -> Option<&'p Api> {
         let id = self.old.policy.apis().find(name).filter(|id| self.known.apis().contains(*id))?;
         self.old.policy.apis().get(id)
@@ -195,8 +194,15 @@ impl<'p> Accesses<'p> {
         Rc::clone(self.memo.entry((considered, before)).or_insert_with(grants))
     }
 
-    /// Notes that a grant is open under an API; once for the same source.
-    fn add(&self, grants: &mut Vec<(usize, Gain)>, api: &Api, operation: Operation, at: usize, asked: Option<Asked>) {
+    /// Records that a grant is not covered under an API. Adds the API to an existing gain of the grant.
+    fn add(
+        &self,
+        grants: &mut Vec<(usize, Gain)>,
+        api: &Api,
+        operation: Operation,
+        at: usize,
+        source: Option<RequestedSource>,
+    ) {
         if let Some((_, Gain { gained: Gained::Grant { apis, .. }, .. })) =
             grants.iter_mut().find(|(place, _)| *place == at)
         {
@@ -207,16 +213,16 @@ impl<'p> Accesses<'p> {
         }
         let Some(grant) = self.token.grants().get(at) else { return };
         let Some(connection) = self.new.policy.connection(grant.connection()) else { return };
-        let witness = |asked| Witness {
+        let witness = |source| Witness {
             api: api.name().to_owned(),
             operation,
             connection: connection.name().to_owned(),
-            asked,
+            source,
             ..self.sample.clone()
         };
-        let witness = match asked {
-            Some(asked) => Some(witness(asked)),
-            // Perhaps the next best request shows it.
+        let witness = match source {
+            Some(source) => Some(witness(source)),
+            // An arbitrary request of the grant may still prove the gain.
             None => covered::any(grant, connection).map(witness).filter(|witness| {
                 witness.decide(&self.new.snapshot).is_allow() && !witness.decide(&self.old.snapshot).is_allow()
             }),
@@ -231,9 +237,9 @@ impl<'p> Accesses<'p> {
     }
 }
 
-/// What of a grant is not covered: something, if there is any; `Some(None)` where that could not be found out.
+/// Returns a source of `grant` that is not covered; `Some(None)` if undecided, `None` if the grant is covered.
 #[expect(clippy::option_option, reason = "whether there is a gain, and whether it could be shown")]
-fn open(policy: &Policy, grant: &Grant, covered: &HashMap<&str, Covered<'_>>) -> Option<Option<Asked>> {
+fn open(policy: &Policy, grant: &Grant, covered: &HashMap<&str, Covered<'_>>) -> Option<Option<RequestedSource>> {
     let connection = policy.connection(grant.connection())?;
     let is = match covered.get(connection.name()) {
         Some(covered) => covered.covers(grant, connection),
@@ -241,7 +247,7 @@ fn open(policy: &Policy, grant: &Grant, covered: &HashMap<&str, Covered<'_>>) ->
     };
     match is {
         Is::Covered => None,
-        Is::Open(asked) => Some(Some(asked)),
+        Is::Open(source) => Some(Some(source)),
         Is::Undecided => Some(None),
     }
 }

@@ -1,11 +1,11 @@
-//! What one policy allows that another does not, token by token.
+//! Finds what one policy allows that another denies, token by token.
 //!
-//! A client presents a secret, so tokens are compared by the digests of theirs. What a token allows is a product: until when,
-//! from which referers, and which sources under which APIs. The three are compared apart, each exactly (names by the
-//! [algebra](super::algebra)), and each gain is shown by a request that the new policy allows and the old one denies. Every
-//! such request is decided by both before it is told.
+//! Clients present secrets, so tokens are matched by digest. The permissions of a token are a product of three parts: its
+//! expiry, its referers, and its sources under each API. Each part is compared separately and exactly; names are compared by
+//! the [algebra](super::algebra). A witness proves each gain: a request that the new policy allows and the old one denies.
+//! Both policies decide every witness before it is reported.
 //!
-//! A request for several sources is allowed where each of them is, so that single sources tell all.
+//! A request for several sources is allowed if each of them is, so comparing single sources is enough.
 //!
 //! ```
 //! use portcullis_diff::compare::{Gained, Side, diff};
@@ -35,7 +35,7 @@ use std::collections::HashMap;
 
 use foldhash::fast::RandomState;
 
-pub use covered::any as any_asked;
+pub use covered::any as any_source;
 pub use gain::{Gain, Gained};
 pub use referers::any as any_referer;
 
@@ -44,7 +44,7 @@ use portcullis::base::Timestamp;
 use portcullis::model::{Policy, SecretDigest, Token};
 use portcullis::snapshot::{CompileError, Options, Snapshot};
 
-/// One of two policies that are compared: as it is written, and compiled, to confirm what is said of it.
+/// One of two policies that are compared, with its snapshot, which confirms the witnesses.
 #[derive(Debug)]
 pub struct Side<'p> {
     policy: &'p Policy,
@@ -56,63 +56,63 @@ impl<'p> Side<'p> {
     ///
     /// # Errors
     ///
-    /// If it outgrows a snapshot.
+    /// Returns an error if the policy exceeds the limits of a snapshot.
     pub fn new(policy: &'p Policy) -> Result<Self, CompileError> {
         Ok(Self { policy, snapshot: Snapshot::compile(policy, &Options::default())? })
     }
 
-    /// With the snapshot that `policy` was compiled to, or read back from.
+    /// Uses the snapshot that `policy` was compiled to, or was read back from.
     pub fn with_snapshot(policy: &'p Policy, snapshot: Snapshot) -> Self {
         Self { policy, snapshot }
     }
 }
 
-/// How two policies differ.
+/// The difference between two policies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diff {
-    /// The tokens that are not the same, in the order of the new policy, then those that are gone.
+    /// The tokens that differ, in the order of the new policy; then the removed tokens.
     pub tokens: Vec<TokenDiff>,
-    /// How many tokens of the new policy allow the same as before.
+    /// The number of tokens of the new policy that allow the same as before.
     pub unchanged: usize,
 }
 
 impl Diff {
-    /// The first gain, and the token's id.
+    /// Returns the first gain and the id of its token.
     pub fn widening(&self) -> Option<(&str, &Gain)> {
         self.tokens.iter().find_map(|token| Some((token.id.as_str(), token.gains.first()?)))
     }
 }
 
-/// How a token differs.
+/// The difference between two versions of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenDiff {
-    /// Its id in the new policy; of one that is gone, in the old.
+    /// The id in the new policy; for a removed token, the id in the old policy.
     pub id: String,
-    /// Its id in the old policy, where that is another.
+    /// The id in the old policy, if it differs.
     pub was: Option<String>,
-    /// Whether the new policy has no such token.
+    /// Whether the new policy lacks the token.
     pub gone: bool,
-    /// What it may newly do.
+    /// What the token gains.
     pub gains: Vec<Gain>,
-    /// What it may no longer do.
+    /// What the token loses.
     pub losses: Vec<Gain>,
 }
 
 impl TokenDiff {
-    /// Whether the old policy had no such token.
+    /// Whether the old policy lacks the token.
     pub fn is_new(&self) -> bool {
         self.gains.iter().any(|gain| gain.gained == Gained::Token)
     }
 }
 
-/// How `new` differs from `old`, for requests at `since` or later.
+/// Compares two policies, for requests at `since` or later.
 ///
-/// Linear in the tokens; tokens that are written the same are told by comparing what is written. Of the others each new
-/// grant is looked up among the old ones, and only where no single one covers it a search is made.
+/// Linear in the tokens. Tokens with equal definitions are only compared by definition. For the remaining tokens, each new
+/// grant is looked up among the old grants; a search runs only if no single old grant covers it.
 ///
 /// # Errors
 ///
-/// If a decision does not confirm what was found, which is a mistake of this module.
+/// Returns an error if a decision contradicts a witness, which is a bug of this module.
 pub fn diff(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Result<Diff, Unconfirmed> {
     let (before, after) = (Tokens::of(old), Tokens::of(new));
     let same = Same::between(old.policy, new.policy);
@@ -134,7 +134,7 @@ pub fn diff(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Result<Diff, Un
     }
     for token in old.policy.tokens().iter().filter(|token| after.find(token.digest()).is_none()) {
         let losses = gain::gains(new, None, old, Some(token), since)?;
-        // One that allowed nothing any more, such as an expired one, is no loss.
+        // A removed token that allowed nothing, such as an expired one, is not a loss.
         if !losses.is_empty() {
             diff.tokens.push(TokenDiff { id: token.id().to_owned(), was: None, gone: true, gains: Vec::new(), losses });
         }
@@ -142,11 +142,11 @@ pub fn diff(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Result<Diff, Un
     Ok(diff)
 }
 
-/// The first token of `new` that allows, at `since` or later, what `old` does not, with what that is.
+/// Returns the id and the gain of the first token of `new` that allows, at `since` or later, what `old` denies.
 ///
 /// # Errors
 ///
-/// As [`diff`].
+/// Returns the same errors as [`diff`].
 pub fn first_widening(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Result<Option<(String, Gain)>, Unconfirmed> {
     let before = Tokens::of(old);
     let same = Same::between(old.policy, new.policy);
@@ -162,7 +162,7 @@ pub fn first_widening(old: &Side<'_>, new: &Side<'_>, since: Timestamp) -> Resul
     Ok(None)
 }
 
-/// A policy's tokens by digest.
+/// The tokens of a policy, by digest.
 struct Tokens<'p>(HashMap<&'p SecretDigest, &'p Token, RandomState>);
 
 impl<'p> Tokens<'p> {
@@ -175,23 +175,23 @@ impl<'p> Tokens<'p> {
     }
 }
 
-/// What of two policies is the same but for their tokens.
+/// The parts of two policies, apart from the tokens, that are equal.
 struct Same {
     apis: bool,
-    /// Whether each connection of the new policy is the same one, at the same place, in the old.
+    /// For each connection of the new policy, whether the old policy has an equal one at the same index.
     connections: Vec<bool>,
 }
 
 impl Same {
     fn between(old: &Policy, new: &Policy) -> Self {
-        let places = new.connections().iter().enumerate();
+        let indexed = new.connections().iter().enumerate();
         Self {
             apis: old.apis() == new.apis(),
-            connections: places.map(|(at, connection)| old.connections().get(at) == Some(connection)).collect(),
+            connections: indexed.map(|(index, connection)| old.connections().get(index) == Some(connection)).collect(),
         }
     }
 
-    /// Whether both tokens say the same. They may allow the same and not say so.
+    /// Whether both tokens have equal definitions. Tokens with different definitions may still allow the same.
     fn tokens(&self, old: &Token, new: &Token) -> bool {
         self.apis
             && old.apis() == new.apis()

@@ -1,13 +1,14 @@
-//! From where tokens may be used (N7).
+//! Compares the referers that tokens accept (N7).
 //!
-//! An entry stands for the Referers of its hosts and paths. Its *general* Referer has a label, and an end of the path, that
-//! no entry writes: only an entry that takes any label there takes that one, and any end of the path. So if another set of
-//! entries accepts the general Referer of an entry, one of them accepts all of the entry's.
+//! An entry accepts the Referers of its hosts and paths. Its *general* Referer has a label and a path suffix that no entry
+//! writes. Only an entry that accepts any label and any suffix at that position accepts this Referer. So if another set of
+//! entries accepts the general Referer of an entry, one entry of that set accepts every Referer of the entry.
 
 use portcullis::model::Referers;
 use portcullis::referer::{Entry, Rule};
 
-/// What `new` accepts and `old` does not: an entry, or nothing for any Referer and none; and a Referer that shows it.
+/// Returns the entries of `new` that `old` does not accept, each with a Referer that proves it. An entry of `None` means any
+/// Referer, including none.
 pub(super) fn gained(old: &Referers, new: &Referers) -> Vec<(Option<Entry>, Option<String>)> {
     match (old, new) {
         (Referers::Any, _) => Vec::new(),
@@ -23,7 +24,7 @@ pub(super) fn gained(old: &Referers, new: &Referers) -> Vec<(Option<Entry>, Opti
     }
 }
 
-/// A Referer that `referers` accept; none where they accept that.
+/// Returns a Referer that `referers` accept; `None` if they accept requests without one.
 pub fn any(referers: &Referers) -> Option<String> {
     match referers {
         Referers::Any => None,
@@ -31,7 +32,7 @@ pub fn any(referers: &Referers) -> Option<String> {
     }
 }
 
-/// The general Referer of `entry` beside the entries that `written` holds.
+/// Returns the general Referer of `entry`, with text that no entry of `written` contains.
 fn general(entry: &Entry, written: &[Entry]) -> String {
     let is_unwritten = |text: &String| !written.iter().chain([entry]).any(|entry| entry.as_str().contains(text));
     let unwritten = texts().find(is_unwritten).unwrap_or_default();
@@ -43,7 +44,7 @@ fn general(entry: &Entry, written: &[Entry]) -> String {
     }
 }
 
-/// `any`, then `a` to `z`, `aa` and so on.
+/// Yields `any`, then `a` to `z`, `aa` and so on.
 fn texts() -> impl Iterator<Item = String> {
     let letters = |mut number: u32| {
         let mut text = String::new();
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_newly_accepted_is_shown() {
+    fn gained_entries_have_a_referer_that_only_the_new_set_accepts() {
         type Case = (&'static [&'static str], &'static [&'static str], &'static [Option<&'static str>]);
         let cases: &[Case] = &[
             (&[], &["https://a.test/"], &[]),
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_never_end_and_never_repeat() {
+    fn texts_are_distinct() {
         let some: Vec<String> = texts().take(800).collect();
         assert_eq!(
             (some[0].as_str(), some[1].as_str(), some[27].as_str(), some[28].as_str()),

@@ -1,28 +1,24 @@
-//! A catalog, read by one thread and counted by as many as there are cores.
+//! Reads a catalog on one thread and counts it on as many as there are cores.
 
+use std::convert::Infallible;
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 use portcullis::model::ConnectionId;
 use portcullis_audit::catalog::{Broken, Row};
-use portcullis_audit::exposure::{Batch, Exposure, Surface, Tally};
+use portcullis_audit::coverage::Coverage;
+use portcullis_audit::exposure::{self, Batch, Batcher, Exposure, NameCounts};
 
 use super::super::catalog;
 use crate::output::{Color, Painted, counted, grouped, rate};
 
-/// Names that are counted together.
-const BATCH: usize = 4096;
-/// Bytes of names that wait, for all connections together, until all are counted.
-const WAITING: usize = 8 << 20;
-
 const OPTION: &str = "--connection";
 
 pub(super) struct Counted {
-    pub(super) tally: Tally,
+    pub(super) tally: NameCounts,
     pub(super) told: Told,
 }
 
@@ -34,34 +30,24 @@ pub(super) struct Told {
 }
 
 pub(super) fn count(
-    surface: &Surface<'_>,
+    coverage: &Coverage<'_>,
     path: &Path,
     connection: Option<&str>,
     quiet: bool,
 ) -> anyhow::Result<Counted> {
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
     let begun = Instant::now();
-    let mut dealer = Dealer::new(surface, connection);
+    let mut dealer = Dealer::new(coverage, connection);
     let (read, mut tally) = std::thread::scope(|scope| {
-        let (send, batches) = sync_channel(2 * threads);
-        let batches = Arc::new(Mutex::new(batches));
-        let workers: Vec<_> = (0..threads)
-            .map(|_| {
-                let batches = Arc::clone(&batches);
-                scope.spawn(move || work(surface, &batches))
-            })
-            .collect();
-        let read = catalog::read(path, quiet, |row| dealer.row(row, &send));
-        dealer.flush(&send);
-        drop(send);
-        let mut tally = Tally::default();
-        for worker in workers {
-            match worker.join() {
-                Ok(part) => tally.add(part),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        (read, tally)
+        let (send, batches) = sync_channel(2 * threads.get());
+        let dealer = &mut dealer;
+        let reader = scope.spawn(move || {
+            let read = catalog::read(path, quiet, |row| dealer.row(row, &send));
+            dealer.flush(&send);
+            read
+        });
+        let Ok(tally) = exposure::count(coverage, batches.into_iter().map(Ok::<_, Infallible>), threads);
+        (reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), tally)
     });
     let seen = read?;
     tally.add(dealer.tally);
@@ -70,30 +56,20 @@ pub(super) fn count(
     Ok(Counted { tally, told })
 }
 
-fn work(surface: &Surface<'_>, batches: &Mutex<Receiver<(ConnectionId, Batch)>>) -> Tally {
-    let mut tally = Tally::default();
-    loop {
-        let next = batches.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok((connection, batch)) = next else { return tally };
-        tally.see(surface, connection, &batch);
-    }
-}
-
-/// Puts names of one connection together.
+/// Sorts out rows, and sends the names of known connections in batches.
 struct Dealer<'s, 'p> {
-    surface: &'s Surface<'p>,
+    coverage: &'s Coverage<'p>,
     only: Option<&'s str>,
-    waiting: Vec<Batch>,
-    bytes: usize,
-    tally: Tally,
+    batcher: Batcher<'s, 'p>,
+    tally: NameCounts,
     no_connection: u64,
     other_connections: u64,
 }
 
 impl<'s, 'p> Dealer<'s, 'p> {
-    fn new(surface: &'s Surface<'p>, only: Option<&'s str>) -> Self {
-        let waiting = surface.policy().connections().iter().map(|_| Batch::default()).collect();
-        Self { surface, only, waiting, bytes: 0, tally: Tally::default(), no_connection: 0, other_connections: 0 }
+    fn new(coverage: &'s Coverage<'p>, only: Option<&'s str>) -> Self {
+        let (batcher, tally) = (Batcher::new(coverage), NameCounts::default());
+        Self { coverage, only, batcher, tally, no_connection: 0, other_connections: 0 }
     }
 
     fn row(&mut self, row: Result<Row<'_>, Broken>, send: &SyncSender<(ConnectionId, Batch)>) {
@@ -109,34 +85,22 @@ impl<'s, 'p> Dealer<'s, 'p> {
             self.other_connections += 1;
             return;
         }
-        let known = self.surface.connection(name);
-        let connection = known.and_then(|id| self.surface.policy().connection(id)).zip(known);
-        let Some((connection, id)) = connection else {
+        let Some(connection) = self.coverage.connection(name) else {
             let mut text = String::new();
             row.name.write(portcullis::name::Dialect::Generic, &mut text);
             return self.tally.unknown(row.line, name, &text);
         };
-        let Some(batch) = self.waiting.get_mut(id.index()) else { return };
-        let before = batch.bytes();
-        batch.push(row.line, |text| row.name.write(connection.dialect(), text));
-        self.bytes += batch.bytes() - before;
-        if batch.len() >= BATCH {
-            self.bytes -= batch.bytes();
-            // Nobody receives only where a worker has panicked, which joining it tells.
-            let _ = send.send((id, std::mem::take(batch)));
-        } else if self.bytes > WAITING {
-            self.flush(send);
-        }
+        self.batcher.add(connection, row.line, &row.name, to(send));
     }
 
     fn flush(&mut self, send: &SyncSender<(ConnectionId, Batch)>) {
-        for (connection, batch) in self.surface.policy().connections().iter().zip(&mut self.waiting) {
-            if let (false, Some(id)) = (batch.is_empty(), self.surface.connection(connection.name())) {
-                let _ = send.send((id, std::mem::take(batch)));
-            }
-        }
-        self.bytes = 0;
+        self.batcher.flush(to(send));
     }
+}
+
+/// Sends batches. Sending fails only after a counting thread has panicked, which `count` passes on.
+fn to(send: &SyncSender<(ConnectionId, Batch)>) -> impl FnMut(ConnectionId, Batch) {
+    |connection, batch| drop(send.send((connection, batch)))
 }
 
 impl Told {

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use std::io::Write;
 
 use portcullis::model::{Connection, ConnectionId, Grant, GrantKind, GrantSource, Token};
-use portcullis_audit::exposure::{ConnectionExposure, Exposure, SourceExposure, Surface, TokenExposure};
+use portcullis_audit::coverage::Coverage;
+use portcullis_audit::exposure::{ConnectionExposure, Exposure, SourceExposure, TokenExposure};
 use portcullis_audit::reads::{Followed, Reads};
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
@@ -17,13 +18,13 @@ use crate::table::Table;
 
 pub(super) fn show(
     args: &Args,
-    surface: &Surface<'_>,
+    coverage: &Coverage<'_>,
     exposure: &Exposure,
     followed: &Followed<'_>,
     color: Color,
 ) -> anyhow::Result<()> {
     let mut out = Stdout::lock();
-    let view = View { args, surface, exposure, followed };
+    let view = View { args, coverage, exposure, followed };
     match args.format {
         Format::Table => view.table(color.on(&std::io::stdout()), &mut out)?,
         Format::Json => view.json(&mut out)?,
@@ -96,7 +97,7 @@ impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
 
 struct View<'v> {
     args: &'v Args,
-    surface: &'v Surface<'v>,
+    coverage: &'v Coverage<'v>,
     exposure: &'v Exposure,
     followed: &'v Followed<'v>,
 }
@@ -104,13 +105,13 @@ struct View<'v> {
 impl<'v> View<'v> {
     fn tokens(&self) -> impl Iterator<Item = (&'v Token, &'v TokenExposure)> {
         let (only, all) =
-            (self.args.token.as_deref(), self.surface.policy().tokens().iter().zip(&self.exposure.tokens));
+            (self.args.token.as_deref(), self.coverage.policy().tokens().iter().zip(&self.exposure.tokens));
         all.filter(move |(token, _)| only.is_none_or(|only| token.id() == only))
     }
 
     /// Whether a connection is asked about.
     fn asks(&self, connection: ConnectionId) -> bool {
-        let known = self.surface.policy().connection(connection);
+        let known = self.coverage.policy().connection(connection);
         self.args.connection.as_deref().is_none_or(|only| known.is_some_and(|known| known.name() == only))
     }
 
@@ -122,13 +123,13 @@ impl<'v> View<'v> {
 
     fn connections(&self) -> impl Iterator<Item = (&'v Connection, &'v ConnectionExposure)> {
         let only = self.args.connection.as_deref();
-        let all = self.surface.policy().connections().iter().zip(&self.exposure.connections);
+        let all = self.coverage.policy().connections().iter().zip(&self.exposure.connections);
         all.filter(move |(known, _)| only.is_none_or(|only| known.name() == only))
     }
 
     /// What was not followed of what is asked about.
     fn unfollowed(&self) -> Vec<UnfollowedRow<'v>> {
-        let policy = self.surface.policy();
+        let policy = self.coverage.policy();
         let token = self.args.token.as_deref();
         reads::unfollowed(self.followed, policy, |unfollowed| {
             let of = |only| {
@@ -155,7 +156,7 @@ impl<'v> View<'v> {
     fn beyond(&self) -> BTreeMap<(&'v str, &'v str), u64> {
         let mut beyond = BTreeMap::new();
         for (connection, reads) in self.queries() {
-            let Some(known) = self.surface.policy().connection(connection) else { continue };
+            let Some(known) = self.coverage.policy().connection(connection) else { continue };
             for what in &reads.beyond {
                 *beyond.entry((known.name(), what.as_str())).or_default() += 1;
             }
@@ -171,14 +172,14 @@ impl<'v> View<'v> {
     }
 
     fn source(&self, grant: &Grant) -> (String, String) {
-        let connection = self.surface.policy().connection(grant.connection());
+        let connection = self.coverage.policy().connection(grant.connection());
         connection
             .map_or_else(Default::default, |known| (known.name().to_owned(), grant.source().display(known.dialect())))
     }
 
     /// The connection and the text of a source.
     fn written(&self, source: &SourceExposure) -> (String, String) {
-        let connection = self.surface.policy().connection(source.connection);
+        let connection = self.coverage.policy().connection(source.connection);
         connection
             .map_or_else(Default::default, |known| (known.name().to_owned(), source.source.display(known.dialect())))
     }
@@ -307,13 +308,13 @@ impl<'v> View<'v> {
     /// The tables that queries read and the catalog does not have.
     fn missing(&self) -> impl Iterator<Item = (&'v str, &'v str, u64)> {
         let asked = self.queries().flat_map(|(connection, reads)| {
-            let dialect = self.surface.policy().connection(connection).map(Connection::dialect).unwrap_or_default();
+            let dialect = self.coverage.policy().connection(connection).map(Connection::dialect).unwrap_or_default();
             reads.tables.iter().map(move |table| (connection, table.display(dialect)))
         });
         let asked: HashSet<(ConnectionId, String)> = asked.collect();
         let all = self.exposure.missing.iter();
         all.filter(move |missing| asked.contains(&(missing.connection, missing.table.clone()))).filter_map(|missing| {
-            let connection = self.surface.policy().connection(missing.connection)?;
+            let connection = self.coverage.policy().connection(missing.connection)?;
             Some((connection.name(), missing.table.as_str(), missing.queries))
         })
     }
@@ -331,7 +332,7 @@ impl<'v> View<'v> {
                     source,
                     names: *names,
                     share: names.map(share),
-                    reads: reads::tables(self.followed, self.surface.policy(), grant),
+                    reads: reads::tables(self.followed, self.coverage.policy(), grant),
                 }
             })
         };

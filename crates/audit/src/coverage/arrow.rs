@@ -24,7 +24,7 @@ impl Kernel {
     ///
     /// ```
     /// use arrow_array::{Array, StringArray, UInt32Array, cast::AsArray, types::UInt32Type};
-    /// use portcullis_audit::exposure::Kernel;
+    /// use portcullis_audit::coverage::Kernel;
     /// use portcullis::model::{GrantSource, Limits};
     /// use portcullis::name::Dialect;
     ///

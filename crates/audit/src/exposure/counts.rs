@@ -3,9 +3,8 @@
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
-use super::kernel::Matches;
-use super::surface::Surface;
 use crate::catalog::Broken;
+use crate::coverage::{Coverage, Matches};
 use portcullis::model::{Connection, ConnectionId};
 
 /// How many names are kept as examples of each set of patterns, and how many broken rows are told of one by one.
@@ -49,7 +48,7 @@ impl Batch {
 
 /// The names of a catalog, or of a part of it, counted.
 #[derive(Default)]
-pub struct Tally {
+pub struct NameCounts {
     pub(super) connections: Vec<Counts>,
     /// On connections that the policy does not know.
     pub(super) unknown: Names,
@@ -89,24 +88,23 @@ impl Names {
     }
 }
 
-impl Tally {
+impl NameCounts {
     /// Counts the names of a batch. About linear in its bytes.
-    pub fn see(&mut self, surface: &Surface<'_>, connection: ConnectionId, batch: &Batch) {
-        let Some(sources) = surface.connections.get(connection.index()) else { return };
-        self.connections.resize_with(surface.connections.len(), Counts::default);
+    pub fn see(&mut self, coverage: &Coverage<'_>, connection: ConnectionId, batch: &Batch) {
+        let Some(sources) = coverage.sources(connection) else { return };
+        self.connections.resize_with(coverage.connections().len(), Counts::default);
         let mut matches = std::mem::take(&mut self.matches);
-        sources.kernel.covering(batch.iter().map(|(name, _)| name), &mut matches);
+        sources.kernel().covering(batch.iter().map(|(name, _)| name), &mut matches);
         for ((name, line), at) in batch.iter().zip(0..) {
             let Some(ids) = matches.get(at) else {
-                let connection = surface.policy().connection(connection);
+                let connection = coverage.policy().connection(connection);
                 let dialect = connection.map(Connection::dialect).unwrap_or_default();
                 self.broken(Broken::malformed(line, name, dialect));
                 continue;
             };
             let Some(counts) = self.connections.get_mut(connection.index()) else { continue };
             counts.names += 1;
-            let resources = ids.partition_point(|&id| (id as usize) < sources.resources);
-            let (resources, patterns) = ids.split_at_checked(resources).unwrap_or_default();
+            let (resources, patterns) = sources.split(ids);
             let set = counts.sets.entry_ref(patterns).or_default();
             set.count += 1;
             match resources {

@@ -1,17 +1,13 @@
-//! Which sources cover which names, for many of both: the inner loop of an audit.
-//!
-//! Where sources stand that may cover a name depends on the segments that it begins with. Names that follow each other
-//! in a catalog mostly begin alike, so that is asked once for a run of names.
+//! Which sources of one connection cover which names, in batches: the inner loop of an audit.
 
-use super::index::{Group, Index};
 use portcullis::model::GrantSource;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer, Written};
-use portcullis::pattern::{Beginnings, HashedName};
+use portcullis_diff::patterns::{Covering, Lookup, PatternIndex};
 
 /// The distinct exact names and patterns of one connection, ready to be asked about batches of names.
 ///
 /// ```
-/// use portcullis_audit::exposure::{Kernel, Matches};
+/// use portcullis_audit::coverage::{Kernel, Matches};
 /// use portcullis::model::{GrantSource, Limits};
 /// use portcullis::name::Dialect;
 ///
@@ -28,7 +24,7 @@ use portcullis::pattern::{Beginnings, HashedName};
 #[derive(Debug, Default)]
 pub struct Kernel {
     dialect: Dialect,
-    index: Index,
+    index: PatternIndex,
 }
 
 /// For each name of a batch, the sources that cover it.
@@ -70,12 +66,11 @@ impl Kernel {
     /// About linear in the bytes of all sources. At most 2³² of them.
     pub fn new<'s>(dialect: Dialect, sources: impl IntoIterator<Item = &'s GrantSource>) -> Self {
         let canonical = |(source, id): (&'s GrantSource, u32)| match source {
-            GrantSource::Resource(name) => Some((id, name.as_bytes(), true)),
-            GrantSource::Pattern(pattern) => Some((id, pattern.as_bytes(), false)),
+            GrantSource::Resource(name) => Some((id, name.as_bytes())),
+            GrantSource::Pattern(pattern) => Some((id, pattern.as_bytes())),
             GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => None,
         };
-        let sources: Vec<_> = sources.into_iter().zip(0..).filter_map(canonical).collect();
-        Self { dialect, index: Index::new(&sources) }
+        Self { dialect, index: PatternIndex::new(sources.into_iter().zip(0..).filter_map(canonical)) }
     }
 
     /// For each of `names`, as the connection's dialect writes them, the sources that cover it (N2.7, N3); replaces what
@@ -86,56 +81,33 @@ impl Kernel {
     pub fn covering<'n>(&self, names: impl IntoIterator<Item = &'n str>, matches: &mut Matches) {
         matches.ends.clear();
         matches.ids.clear();
-        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
-        // What the last name began with, and where sources stand for that.
-        let (mut segments, mut begins, mut groups) = (0, Vec::new(), Vec::new());
+        let (mut buffer, mut lookup) = (NameBuffer::new(), Lookup::default());
         for name in names {
             let start = matches.ids.len();
             let read = CanonicalName::read(name, self.dialect, &mut buffer);
             let well_formed = read.is_ok();
             if let Ok(name) = read {
-                let (beginning, hashed) = (beginning(name), HashedName::new(name, &mut beginnings));
-                if segments != name.segment_count() || begins != beginning {
-                    self.index.below(&hashed, &mut groups);
-                    segments = name.segment_count();
-                    begins.clear();
-                    begins.extend_from_slice(beginning);
+                self.index.each_covering(name, &mut lookup, |id| matches.ids.push(id));
+                if let Some(found @ [_, _, ..]) = matches.ids.get_mut(start..) {
+                    found.sort_unstable();
                 }
-                self.find(&hashed, &groups, start, &mut matches.ids);
             }
             matches.ends.push((matches.ids.len(), well_formed));
         }
     }
 
-    /// As [`covering`](Self::covering), for one name in canonical form.
-    pub(super) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
-        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
-        let name = HashedName::new(CanonicalName::of(name, &mut buffer), &mut beginnings);
-        let mut groups = Vec::new();
-        self.index.below(&name, &mut groups);
-        *matches = Matches::default();
-        self.find(&name, &groups, 0, &mut matches.ids);
-        matches.ends.push((matches.ids.len(), true));
-    }
-
-    #[inline]
-    fn find(&self, name: &HashedName<'_>, groups: &[Group], start: usize, ids: &mut Vec<u32>) {
-        self.index.covering(name, groups, ids);
-        if let Some(found @ [_, _, ..]) = ids.get_mut(start..) {
-            found.sort_unstable();
-        }
+    /// Returns the sources that cover a name in canonical form, ascending. `lookup` belongs to this kernel.
+    pub(crate) fn covering_one(&self, name: CanonicalName<'_>, lookup: &mut Lookup) -> Covering {
+        let mut covering = Covering::new();
+        self.index.each_covering(name, lookup, |id| covering.push(id));
+        covering.sort_unstable();
+        covering
     }
 
     /// A source as the dialect writes it.
-    pub(super) fn shown(&self, id: u32) -> String {
+    pub(crate) fn shown(&self, id: u32) -> String {
         Written { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
     }
-}
-
-/// All but the last segment.
-fn beginning(name: CanonicalName<'_>) -> &[u8] {
-    let end = name.start(name.segment_count().saturating_sub(1)).saturating_sub(1);
-    name.as_bytes().get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

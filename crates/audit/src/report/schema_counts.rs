@@ -8,11 +8,12 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use super::data::{Exposed, ExposedSchema, Exposure, Matrix, MatrixRow};
-use super::grants::{Grants, Source};
+use crate::coverage::{Coverage, Grantees, SourceRef};
 use crate::reads::Followed;
 use portcullis::base::Timestamp;
-use portcullis::model::{Connection, ConnectionId, Policy, Referers};
-use portcullis::name::{CanonicalName, Name, NameBuffer};
+use portcullis::model::{Connection, ConnectionId, Policy, Referers, Token};
+use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer};
+use portcullis_diff::patterns::{Covering, Lookup};
 
 /// How many tokens and schemas the charts show.
 const BARS: usize = 20;
@@ -27,21 +28,22 @@ const COLUMNS: usize = 16;
 /// the sets that it is in.
 ///
 /// ```
-/// use portcullis_audit::report::{Report, Tally};
+/// use portcullis_audit::report::{Report, SchemaCounts};
 ///
 /// let policy = portcullis_document::read_policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["maps"],
 ///     "grants": [{"connection_name": "dw", "source": "db.s.*"}]}]"#)?;
 /// let now = "2026-11-24".parse().unwrap();
-/// let mut tally = Tally::new(&policy, now);
+/// let mut tally = SchemaCounts::new(&policy, now);
 /// assert!(tally.see("dw", "db.s.roads") && tally.see("dw", "db.t.roads") && !tally.see("dw", "db..roads"));
 /// let exposure = Report::new("policy.json", &policy, now).with_catalog("catalog.csv", &tally).exposure.unwrap();
 /// assert_eq!((exposure.names, exposure.exposed, exposure.tokens[0].names), (2, 1, 1));
 /// # Ok::<(), portcullis_document::load::LoadError>(())
 /// ```
-pub struct Tally<'p> {
-    policy: &'p Policy,
-    grants: Grants,
-    numbers: HashMap<&'p str, ConnectionId>,
+pub struct SchemaCounts<'p> {
+    coverage: Coverage<'p>,
+    grantees: Vec<Grantees>,
+    /// By connection.
+    lookups: Vec<Lookup>,
     schemas: Vec<Schema>,
     schema_numbers: HashMap<Box<[u8]>, u32>,
     /// By the number of a set of patterns.
@@ -80,25 +82,25 @@ struct Total {
     any: u64,
 }
 
-impl<'p> Tally<'p> {
+impl<'p> SchemaCounts<'p> {
     /// Before any name is seen. Tokens that are expired at `now` expose nothing. What queries read is not looked at.
     pub fn new(policy: &'p Policy, now: Timestamp) -> Self {
         Self::of(policy, now, None)
     }
 
     /// As [`new`](Self::new), with what queries and named sources read, as `followed` tells of the same policy.
-    pub fn following(policy: &'p Policy, now: Timestamp, followed: &Followed<'_>) -> Self {
+    pub fn following(policy: &'p Policy, now: Timestamp, followed: &'p Followed<'p>) -> Self {
         Self { not_followed: followed.unfollowed().count() as u64, ..Self::of(policy, now, Some(followed)) }
     }
 
-    fn of(policy: &'p Policy, now: Timestamp, followed: Option<&Followed<'_>>) -> Self {
-        let grants = Grants::of(policy, now, followed);
-        let resources = grants.connections.iter().map(|sources| vec![None; sources.resources()]).collect();
-        let names = policy.connections().iter().map(Connection::name);
+    fn of(policy: &'p Policy, now: Timestamp, followed: Option<&'p Followed<'p>>) -> Self {
+        let coverage = Coverage::of(policy, now, followed);
+        let grantees = Grantees::by_connection(&coverage, |index, _| u32::try_from(index).ok());
+        let resources = coverage.connections().iter().map(|sources| vec![None; sources.resources()]).collect();
         Self {
-            policy,
-            grants,
-            numbers: names.zip((0..).map(ConnectionId::new)).collect(),
+            lookups: coverage.connections().iter().map(|_| Lookup::default()).collect(),
+            coverage,
+            grantees,
             schemas: Vec::new(),
             schema_numbers: HashMap::new(),
             sets: Vec::new(),
@@ -110,14 +112,17 @@ impl<'p> Tally<'p> {
     /// Takes in a name of the catalog, as the connection's dialect writes it. False where it is malformed (N2.4): then it
     /// is not counted. On a connection that the policy does not know, names are exposed to nobody.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
-        let at = self.numbers.get(connection).copied();
-        let dialect = at.and_then(|at| self.policy.connection(at)).map(Connection::dialect).unwrap_or_default();
+        let id = self.coverage.connection(connection);
+        let dialect = self.dialect(id);
         let mut buffer = NameBuffer::new();
         let Ok(name) = CanonicalName::read(name, dialect, &mut buffer) else { return false };
-        let name = name.as_bytes();
-        let schema = self.schema(connection, at, name);
-        self.count(at, schema, name);
+        let schema = self.schema(connection, id, name.as_bytes());
+        self.count(id, schema, name);
         true
+    }
+
+    fn dialect(&self, id: Option<ConnectionId>) -> Dialect {
+        id.and_then(|id| self.coverage.policy().connection(id)).map(Connection::dialect).unwrap_or_default()
     }
 
     /// The number of the name's schema: its connection, and all but the last segment.
@@ -128,9 +133,9 @@ impl<'p> Tally<'p> {
         if let Some(&number) = self.schema_numbers.get(key.as_slice()) {
             return number;
         }
-        let dialect = at.and_then(|at| self.policy.connection(at)).map(Connection::dialect).unwrap_or_default();
+        let dialect = self.dialect(at);
         let shown = if path.is_empty() { String::new() } else { Name::of_canonical(path).display(dialect).to_string() };
-        let several = self.policy.connections().len() > 1 || at.is_none() || shown.is_empty();
+        let several = self.coverage.policy().connections().len() > 1 || at.is_none() || shown.is_empty();
         let shown = if several { format!("{connection}: {shown}") } else { shown };
         let number = u32::try_from(self.schemas.len()).unwrap_or(u32::MAX);
         self.schemas.push(Schema { shown, connection: at, names: 0, own: 0, any: 0, sets: HashMap::default() });
@@ -139,47 +144,55 @@ impl<'p> Tally<'p> {
     }
 
     /// Counts a name of that connection and schema.
-    fn count(&mut self, at: Option<ConnectionId>, number: u32, name: &[u8]) {
+    fn count(&mut self, id: Option<ConnectionId>, number: u32, name: CanonicalName<'_>) {
         let Some(schema) = self.schemas.get_mut(number as usize) else { return };
         schema.names += 1;
-        let sources = at.and_then(|at| self.grants.connections.get(at.index()));
-        let (Some(at), Some(sources)) = (at, sources) else { return };
-        let covered = sources.covering(name);
-        schema.own += u64::from(covered.own);
-        schema.any += u64::from(covered.any);
-        let set = schema.sets.get(covered.patterns.as_slice()).copied().unwrap_or_else(|| {
+        let Some((id, sources)) = id.and_then(|id| Some((id, self.coverage.sources(id)?))) else { return };
+        let (grantees, lookup) = (self.grantees.get(id.index()), self.lookups.get_mut(id.index()));
+        let (Some(grantees), Some(lookup)) = (grantees, lookup) else { return };
+        let mut covering: Covering = sources.kernel().covering_one(name, lookup);
+        covering.retain(|source| grantees.is_readable(*source));
+        let own = grantees.has_own(&covering);
+        schema.own += u64::from(own);
+        schema.any += u64::from(own || !covering.is_empty());
+        let (resource, patterns) = sources.split(&covering);
+        let set = schema.sets.get(patterns).copied().unwrap_or_else(|| {
             let next = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
             self.sets.push(Count { schema: number, names: 0 });
-            schema.sets.insert(covered.patterns.as_slice().into(), next);
+            schema.sets.insert(patterns.into(), next);
             next
         });
         if let Some(count) = self.sets.get_mut(set as usize) {
             count.names += 1;
         }
-        let resources = self.resources.get_mut(at.index());
-        if let (Some(resources), Some(resource)) = (resources, covered.resource)
-            && let Some(seen) = resources.get_mut(resource as usize)
+        let resources = self.resources.get_mut(id.index());
+        if let (Some(resources), Some(&resource)) = (resources, resource.first())
+            && let Some(counted) = resources.get_mut(resource as usize)
         {
-            seen.get_or_insert((Count { schema: number, names: 0 }, set)).0.names += 1;
+            counted.get_or_insert((Count { schema: number, names: 0 }, set)).0.names += 1;
         }
+    }
+
+    fn tokens(&self) -> impl Iterator<Item = (usize, &'p Token)> + use<'p> {
+        self.coverage.policy().tokens().iter().enumerate()
     }
 
     /// How many names each token exposes itself, by its place in the policy; tokens that expose none are left out.
     pub fn by_token(&self) -> HashMap<usize, u64> {
         let mut reader = Reader::of(self);
-        let own = (0..self.grants.tokens()).map(|token| (token, reader.names(self.grants.own(token))));
+        let own = self.tokens().map(|(index, token)| (index, reader.names(&self.coverage.own(token))));
         own.filter(|(_, names)| *names > 0).collect()
     }
 
     /// How many names each token exposes that exposes some, the most first.
     fn totals(&self, reader: &mut Reader<'_, '_>) -> Vec<Total> {
         let mut totals: Vec<Total> = Vec::new();
-        for token in 0..self.grants.tokens() {
-            let (itself, sources) = (self.grants.own(token), self.grants.any(token));
-            let own = reader.names(itself);
-            let any = if *sources == *itself { own } else { reader.names(&sources) };
+        for (index, token) in self.tokens() {
+            let (own_sources, all_sources) = (self.coverage.own(token), self.coverage.own_and_read(token));
+            let own = reader.names(&own_sources);
+            let any = if all_sources == own_sources { own } else { reader.names(&all_sources) };
             if any > 0 {
-                totals.push(Total { token, own, any });
+                totals.push(Total { token: index, own, any });
             }
         }
         totals.sort_unstable_by_key(|total| (Reverse(total.any), total.token));
@@ -194,7 +207,7 @@ impl<'p> Tally<'p> {
         schemas.sort_by_key(|(number, schema)| (Reverse(schema.names), *number));
         let matrix = self.matrix(&mut reader, &tokens, &schemas);
         let exposed = |total: &Total| {
-            let token = self.policy.tokens().get(total.token)?;
+            let token = self.coverage.policy().tokens().get(total.token)?;
             let public = *token.referers() != Referers::Any;
             let through_queries = total.any - total.own;
             Some(Exposed { token: token.id().to_owned(), names: total.own, through_queries, public })
@@ -222,14 +235,14 @@ impl<'p> Tally<'p> {
         let column_of: HashMap<u32, usize> =
             schemas.iter().take(COLUMNS).enumerate().map(|(column, (number, _))| (*number, column)).collect();
         let row = |total: &Total| {
-            let token = self.policy.tokens().get(total.token)?.id().to_owned();
+            let token = self.coverage.policy().tokens().get(total.token)?;
             let mut names: Vec<u64> = vec![0; column_of.len()];
-            reader.each(&self.grants.any(total.token), |count| {
+            reader.each(&self.coverage.own_and_read(token), |count| {
                 if let Some(cell) = column_of.get(&count.schema).and_then(|&column| names.get_mut(column)) {
                     *cell += count.names;
                 }
             });
-            Some(MatrixRow { token, names })
+            Some(MatrixRow { token: token.id().to_owned(), names })
         };
         let rows = tokens.iter().take(ROWS).filter_map(row).collect();
         Matrix {
@@ -240,15 +253,15 @@ impl<'p> Tally<'p> {
     }
 }
 
-impl fmt::Debug for Tally<'_> {
+impl fmt::Debug for SchemaCounts<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tally").field("schemas", &self.schemas.len()).finish_non_exhaustive()
+        f.debug_struct("SchemaCounts").field("schemas", &self.schemas.len()).finish_non_exhaustive()
     }
 }
 
 /// A tally, turned from sets of patterns to what sources cover.
 struct Reader<'t, 'p> {
-    tally: &'t Tally<'p>,
+    tally: &'t SchemaCounts<'p>,
     /// By connection and the number of a pattern, the sets that it is in.
     sets_of: Vec<Vec<Vec<u32>>>,
     /// By connection, its schemas.
@@ -259,10 +272,10 @@ struct Reader<'t, 'p> {
 }
 
 impl<'t, 'p> Reader<'t, 'p> {
-    fn of(tally: &'t Tally<'p>) -> Self {
-        let connections = &tally.grants.connections;
+    fn of(tally: &'t SchemaCounts<'p>) -> Self {
+        let connections = tally.coverage.connections();
         let mut sets_of: Vec<Vec<Vec<u32>>> =
-            connections.iter().map(|sources| vec![Vec::new(); sources.patterns()]).collect();
+            connections.iter().map(|sources| vec![Vec::new(); sources.len()]).collect();
         let mut schemas_of = vec![Vec::new(); connections.len()];
         for (number, schema) in (0..).zip(&tally.schemas) {
             let Some(at) = schema.connection.map(ConnectionId::index) else { continue };
@@ -282,7 +295,7 @@ impl<'t, 'p> Reader<'t, 'p> {
     }
 
     /// How many names some of the sources cover.
-    fn names(&mut self, sources: &[Source]) -> u64 {
+    fn names(&mut self, sources: &[SourceRef]) -> u64 {
         let mut names = 0;
         self.each(sources, |count| names += count.names);
         names
@@ -290,17 +303,17 @@ impl<'t, 'p> Reader<'t, 'p> {
 
     /// Hands the names that some of the sources cover to `see`, each in one count. The sources are in order, each once: so
     /// what covers a resource was taken before it.
-    fn each(&mut self, sources: &[Source], mut see: impl FnMut(Count)) {
+    fn each(&mut self, sources: &[SourceRef], mut see: impl FnMut(Count)) {
         self.round += 1;
         let mut whole: SmallVec<[ConnectionId; 4]> = SmallVec::new();
         for source in sources {
             match *source {
-                Source::All(at) => {
+                SourceRef::All(at) => {
                     whole.push(at);
                     self.schemas_of.get(at.index()).into_iter().flatten().for_each(|count| see(*count));
                 }
-                Source::Pattern(at, _) | Source::Resource(at, _) if whole.binary_search(&at).is_ok() => {}
-                Source::Pattern(at, pattern) => {
+                SourceRef::Pattern(at, _) | SourceRef::Resource(at, _) if whole.binary_search(&at).is_ok() => {}
+                SourceRef::Pattern(at, pattern) => {
                     let sets = self.sets_of.get(at.index()).and_then(|sets_of| sets_of.get(pattern as usize));
                     for &set in sets.into_iter().flatten() {
                         let last = self.counted.get_mut(set as usize);
@@ -310,7 +323,7 @@ impl<'t, 'p> Reader<'t, 'p> {
                         }
                     }
                 }
-                Source::Resource(at, resource) => {
+                SourceRef::Resource(at, resource) => {
                     let seen = self.tally.resources.get(at.index()).and_then(|seen| seen.get(resource as usize));
                     if let Some(Some((count, set))) = seen
                         && self.counted.get(*set as usize) != Some(&self.round)
