@@ -1,4 +1,4 @@
-//! A catalog, read by one thread and counted by as many as there are cores.
+//! Counts a catalog: one thread reads, one thread for each core counts.
 
 use std::io::{self, Write};
 use std::num::NonZero;
@@ -14,25 +14,27 @@ use portcullis_audit::exposure::{Batch, Exposure, Surface, Tally};
 use super::super::catalog;
 use crate::output::{Color, Painted, counted, grouped, rate};
 
-/// Names that are counted together.
+/// The number of names in a batch.
 const BATCH: usize = 4096;
-/// Bytes of names that wait, for all connections together, until all are counted.
+/// The limit for the bytes of waiting names of all connections. Above it, all batches are sent.
 const WAITING: usize = 8 << 20;
 
 const OPTION: &str = "--connection";
 
 pub(super) struct Counted {
     pub(super) tally: Tally,
-    pub(super) told: Told,
+    pub(super) notes: CountNotes,
 }
 
-/// What people are told beside the answer.
-pub(super) struct Told {
-    pub(super) stopped: bool,
+/// The facts that are printed on standard error after the result.
+pub(super) struct CountNotes {
+    pub(super) interrupted: bool,
+    /// The number of names on connections that `--connection` excludes.
     other_connections: u64,
-    took: Duration,
+    elapsed: Duration,
 }
 
+/// Counts the catalog at `path`.
 pub(super) fn count(
     surface: &Surface<'_>,
     path: &Path,
@@ -40,7 +42,7 @@ pub(super) fn count(
     quiet: bool,
 ) -> anyhow::Result<Counted> {
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut dealer = Dealer::new(surface, connection);
     let (read, mut tally) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel(2 * threads);
@@ -63,11 +65,15 @@ pub(super) fn count(
         }
         (read, tally)
     });
-    let seen = read?;
+    let progress = read?;
     tally.add(dealer.tally);
-    let told = Told { stopped: seen.stopped, other_connections: dealer.other_connections, took: begun.elapsed() };
-    catalog::some_connection(path, seen.rows, dealer.no_connection, OPTION)?;
-    Ok(Counted { tally, told })
+    let notes = CountNotes {
+        interrupted: progress.interrupted,
+        other_connections: dealer.other_connections,
+        elapsed: start.elapsed(),
+    };
+    catalog::require_connection(path, progress.rows, dealer.no_connection, OPTION)?;
+    Ok(Counted { tally, notes })
 }
 
 fn work(surface: &Surface<'_>, batches: &Mutex<Receiver<(ConnectionId, Batch)>>) -> Tally {
@@ -79,7 +85,7 @@ fn work(surface: &Surface<'_>, batches: &Mutex<Receiver<(ConnectionId, Batch)>>)
     }
 }
 
-/// Puts names of one connection together.
+/// Collects the names of each connection into batches.
 struct Dealer<'s, 'p> {
     surface: &'s Surface<'p>,
     only: Option<&'s str>,
@@ -122,7 +128,7 @@ impl<'s, 'p> Dealer<'s, 'p> {
         self.bytes += batch.bytes() - before;
         if batch.len() >= BATCH {
             self.bytes -= batch.bytes();
-            // Nobody receives only where a worker has panicked, which joining it tells.
+            // Sending fails only if a worker has panicked; joining it resumes the panic.
             let _ = send.send((id, std::mem::take(batch)));
         } else if self.bytes > WAITING {
             self.flush(send);
@@ -139,27 +145,28 @@ impl<'s, 'p> Dealer<'s, 'p> {
     }
 }
 
-impl Told {
-    pub(super) fn summarize(&self, exposure: &Exposure, color: Color) -> io::Result<()> {
+impl CountNotes {
+    /// Prints the notes on standard error.
+    pub(super) fn print(&self, exposure: &Exposure, color: Color) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         let label = Painted::bold(color.on(&stderr), "note:");
         if exposure.broken > 0 {
             let first: Vec<_> = exposure.first_broken.iter().map(ToString::to_string).collect();
             let first = crate::output::printable(&first.join("; "));
-            writeln!(stderr, "{label} {} of the catalog broken: {first}", counted(exposure.broken, "row"))?;
+            writeln!(stderr, "{label} {} cannot be read: {first}", counted(exposure.broken, "catalog row"))?;
         }
         if self.other_connections > 0 {
-            writeln!(stderr, "{label} {} of other connections passed over", counted(self.other_connections, "name"))?;
+            writeln!(stderr, "{label} {} of other connections skipped", counted(self.other_connections, "name"))?;
         }
-        if self.stopped {
-            writeln!(stderr, "{label} stopped: what is told is of the names that were read until then")?;
+        if self.interrupted {
+            writeln!(stderr, "{label} interrupted: the results cover only the names read so far")?;
         }
-        let rate = grouped(rate(exposure.names, self.took.as_nanos()));
+        let rate = grouped(rate(exposure.names, self.elapsed.as_nanos()));
         writeln!(
             stderr,
             "{label} {} in {:.1} s, {rate} a second",
             counted(exposure.names, "name"),
-            self.took.as_secs_f64()
+            self.elapsed.as_secs_f64()
         )
     }
 }
