@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         out,
         "wrote {name}: connection `{}`, token `first`\n\
          \n\
-         its secret, shown only now:\n  {}\n\
+         secret of the token, shown once:\n  {}\n\
          \n\
          next:\n  portcullis validate {name}\n  portcullis serve --policy {name}",
         args.connection,

@@ -59,7 +59,7 @@ fn text(report: &Report, id: ContentId, paint: bool, out: &mut impl Write) -> io
         format!("{} distinct; tokens with equal grants share one", grouped(report.grant_sets as u64)),
     )?;
     row(out, "referer sets", format!("{} distinct", grouped(report.referer_sets as u64)))?;
-    row(out, "shapes", format!("{} of patterns", grouped(report.shapes as u64)))?;
+    row(out, "shapes", format!("{} distinct, of patterns", grouped(report.shapes as u64)))?;
     let parts = format!(
         "{}: tokens {}, grants {}, texts {}, referers {}, matchers {}",
         bytes(report.bytes()),

@@ -27,7 +27,7 @@ fn who_can_lists_readers_with_their_grants() {
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[1].starts_with("map    ana    pattern  db.sales.*  maps sql (model)  https://a.test/"), "{text}");
     assert!(lines[2].starts_with("all    -      all      *           sql"), "{text}");
-    assert_eq!(lines[3], "2 tokens can");
+    assert_eq!(lines[3], "access: 2 tokens");
     let output = json(&dir.command(&format!("{command} --format json")).stdout(0));
     assert_eq!(output[0]["grants"][0]["source"], "db.sales.*");
     assert_eq!(output[1]["expires"], Value::Null);
@@ -39,7 +39,7 @@ fn who_can_lists_readers_with_their_grants() {
         .command("audit who-can --policy policy.json --connection dw --now 2026-11-24")
         .arg("--query")
         .arg("select  1;");
-    assert!(query.stdout(0).ends_with("2 tokens can\n"));
+    assert!(query.stdout(0).ends_with("access: 2 tokens\n"));
 }
 
 #[test]
@@ -61,7 +61,7 @@ fn who_can_rejects_unknown_and_malformed_arguments() {
     let dir = dir();
     let cases = [
         ("--connection dv --resource a.b", "the policy has no connection `dv`: it has `dw`"),
-        ("--connection dw --resource a..b", "`a..b` is no name on `dw`: an identifier is empty"),
+        ("--connection dw --resource a..b", "`a..b` is not a valid name on `dw`: an identifier is empty"),
         ("--connection dw", "the source is missing: give `--resource`, `--query` or `--named-source`"),
         ("--token-leaked nobody", "the policy has no token `nobody`"),
         ("--connection dw --named-source A", "named source"),
@@ -120,7 +120,7 @@ fn who_can_separates_readers_through_queries() {
     let command = "audit who-can --policy p.json --connection dw --resource db.sales.orders --now 2026-11-24";
     let run = dir.command(command).run();
     assert!(run.stdout.contains("query, which reads it  with o as"), "{}", run.stdout);
-    assert!(run.stdout.ends_with("1 token can, and 1 more token only through queries\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("access: 1 token, and 1 more token only through queries\n"), "{}", run.stdout);
     assert!(run.stderr.contains("`orders-open` of source grants[0]: its SQL is not known"), "{}", run.stderr);
     assert!(run.stderr.contains("`select * frm t` of source grants[1]: column 14: "), "{}", run.stderr);
     let output = json(&dir.command(&format!("{command} --named-sources s.jsonl --format json")).run().stdout);
@@ -136,7 +136,7 @@ fn who_can_separates_readers_through_queries() {
         .command("audit who-can --policy p.json --connection dw --now 2026-11-24")
         .arg("--query")
         .arg("select * from db.sales.orders");
-    assert!(query.stdout(0).ends_with("1 token can\n"));
+    assert!(query.stdout(0).ends_with("access: 1 token\n"));
 
     let leaked = "audit who-can --policy p.json --token-leaked source --named-sources s.jsonl --now 2026-11-24";
     let text = dir.command(leaked).stdout(0);

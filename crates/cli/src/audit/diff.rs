@@ -116,7 +116,7 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
     let paint = color.on(&io::stdout());
     let green = |sign| Painted::green(paint, sign);
     let red = |sign| Painted::red(paint, sign);
-    for (at, token) in diff.tokens.iter().enumerate() {
+    for (index, token) in diff.tokens.iter().enumerate() {
         let id = printable(&token.id);
         match whole(token) {
             Some(true) => writeln!(out, "{} token {id}", green("+"))?,
@@ -138,7 +138,7 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
         for loss in token.losses.iter().filter(|loss| loss.gained != Gained::Token) {
             writeln!(out, "  {} {}", red("-"), loss.gained)?;
         }
-        if let Some(change) = names.and_then(|names| names.changes.get(at)) {
+        if let Some(change) = names.and_then(|names| names.changes.get(index)) {
             let sides =
                 [(green("+"), &change.gained, change.gained_through), (red("-"), &change.lost, change.lost_through)];
             for (sign, side, through) in sides.iter().filter(|(_, side, _)| side.count > 0) {
@@ -294,12 +294,12 @@ impl<'d> From<&'d Gain> for GainJson<'d> {
 }
 
 fn json(diff: &Diff, names: Option<&ByName>, out: &mut Stdout) -> anyhow::Result<()> {
-    let tokens = diff.tokens.iter().enumerate().map(|(at, token)| TokenJson {
+    let tokens = diff.tokens.iter().enumerate().map(|(index, token)| TokenJson {
         token: &token.id,
         was: token.was.as_deref(),
         gains: token.gains.iter().map(GainJson::from).collect(),
         losses: token.losses.iter().map(GainJson::from).collect(),
-        names: names.and_then(|names| names.changes.get(at)).map(NamesJson::from),
+        names: names.and_then(|names| names.changes.get(index)).map(NamesJson::from),
     });
     let diff = DiffJson { widened: diff.widening().is_some(), unchanged: diff.unchanged, tokens: tokens.collect() };
     serde_json::to_writer_pretty(&mut *out, &diff)?;

@@ -161,8 +161,8 @@ fn table(rows: &[Row<'_>], args: &Args, color: Color, out: &mut Stdout) -> anyho
         if row.names.is_empty() {
             table.row([pattern.clone(), "no name that certainly does not exist".to_owned(), grouped(row.tokens)]);
         }
-        for (at, name) in row.names.iter().enumerate() {
-            let first = if at == 0 { pattern.clone() } else { String::new() };
+        for (index, name) in row.names.iter().enumerate() {
+            let first = if index == 0 { pattern.clone() } else { String::new() };
             let schema = if name.schema_exists { "exists" } else { "-" };
             table.row([first, name.name.to_owned(), grouped(name.tokens), schema.to_owned()]);
         }

@@ -131,8 +131,8 @@ fn text(inputs: &[Input], findings: &[Finding], limit: usize, color: Color, out:
     let mut renderers: Vec<Option<Renderer>> = inputs.iter().map(|_| None).collect();
     let mut text = String::new();
     for finding in findings.iter().take(limit) {
-        let Some(at) = inputs.iter().position(|input| input.name() == finding.file) else { continue };
-        let (Some(renderer), Some(input)) = (renderers.get_mut(at), inputs.get(at)) else { continue };
+        let Some(index) = inputs.iter().position(|input| input.name() == finding.file) else { continue };
+        let (Some(renderer), Some(input)) = (renderers.get_mut(index), inputs.get(index)) else { continue };
         renderer.get_or_insert_with(|| Renderer::new(input, paint)).render(annotation(finding), &mut text)?;
     }
     out.write_all(text.as_bytes())?;

@@ -59,7 +59,7 @@ pub(super) struct UnfollowedRow<'p> {
     pub(super) kind: &'static str,
     pub(super) source: String,
     /// The first grants with this source.
-    pub(super) granted: Vec<PlaceRow<'p>>,
+    pub(super) granted: Vec<GrantPosition<'p>>,
     pub(super) grants: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
@@ -69,7 +69,7 @@ pub(super) struct UnfollowedRow<'p> {
 }
 
 #[derive(Serialize)]
-pub(super) struct PlaceRow<'p> {
+pub(super) struct GrantPosition<'p> {
     token: &'p str,
     grant: usize,
 }
@@ -77,10 +77,9 @@ pub(super) struct PlaceRow<'p> {
 impl<'p> UnfollowedRow<'p> {
     fn of(unfollowed: &Unfollowed<'_>, policy: &'p Policy) -> Option<Self> {
         let connection = policy.connection(unfollowed.connection)?;
-        let granted =
-            unfollowed.places.iter().take(LISTED).filter_map(|place| {
-                Some(PlaceRow { token: policy.tokens().get(place.token)?.id(), grant: place.grant })
-            });
+        let granted = unfollowed.places.iter().take(LISTED).filter_map(|place| {
+            Some(GrantPosition { token: policy.tokens().get(place.token)?.id(), grant: place.grant })
+        });
         Some(Self {
             connection: connection.name(),
             kind: unfollowed.source.kind().as_str(),
@@ -103,7 +102,7 @@ impl<'p> UnfollowedRow<'p> {
     }
 
     /// The first grants with this source, and the number of further ones.
-    pub(super) fn places(&self) -> String {
+    pub(super) fn granted_by(&self) -> String {
         let listed: Vec<String> =
             self.granted.iter().map(|place| format!("{} grants[{}]", place.token, place.grant)).collect();
         let more = self.grants - self.granted.len();
@@ -132,7 +131,7 @@ pub(super) fn table(rows: &[UnfollowedRow<'_>], limit: usize, paint: bool, out: 
     let mut table = Table::new(&["NOT FOLLOWED", "WHY", "GRANTED BY"]);
     for row in rows.iter().take(limit) {
         let source = shortened(&row.source);
-        table.row([format!("{}: {source}", row.connection), row.reason(), row.places()]);
+        table.row([format!("{}: {source}", row.connection), row.reason(), row.granted_by()]);
     }
     table.print(paint, out)?;
     if rows.len() > limit {
@@ -146,7 +145,7 @@ pub(super) fn note(rows: &[UnfollowedRow<'_>], color: Color) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     let label = Painted::bold(color.on(&stderr), "note:");
     for row in rows.iter().take(LISTED) {
-        let note = format!("`{}` of {}: {}", shortened(&row.source), row.places(), row.reason());
+        let note = format!("`{}` of {}: {}", shortened(&row.source), row.granted_by(), row.reason());
         writeln!(stderr, "{label} unknown reads: {}", printable(&note))?;
     }
     if rows.len() > LISTED {

@@ -176,14 +176,14 @@ fn count_names(
 
 fn table(suggestion: &Suggestion, counts: Option<&Counts>, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
     let paint = color.on(&io::stdout());
-    for (at, token) in suggestion.tokens.iter().enumerate() {
+    for (index, token) in suggestion.tokens.iter().enumerate() {
         let what = match token.verdict {
             Verdict::Same | Verdict::UnusedKept => continue,
             Verdict::Narrower => format!("{} allowed", counted(token.allowed, "request")),
             Verdict::UnusedDropped => "unused: left out".to_owned(),
             Verdict::GrantsUnusedKept => "used, but not its grants: unchanged".to_owned(),
         };
-        let removed_names = match counts.and_then(|counts| counts.get(at)) {
+        let removed_names = match counts.and_then(|counts| counts.get(index)) {
             Some((before, after)) if before > after => {
                 format!("; {} of {} no longer readable", grouped(before - after), counted(*before, "name"))
             }
@@ -241,8 +241,8 @@ fn summary(suggestion: &Suggestion, counts: Option<&Counts>, replayed: u64, out:
 fn csv(suggestion: &Suggestion, counts: Option<&Counts>, out: &mut Stdout) -> anyhow::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(["token", "change", "connection", "source", "requests", "names_before", "names_after"])?;
-    for (at, token) in suggestion.tokens.iter().enumerate() {
-        let names = counts.and_then(|counts| counts.get(at));
+    for (index, token) in suggestion.tokens.iter().enumerate() {
+        let names = counts.and_then(|counts| counts.get(index));
         let names = names.map(|(before, after)| (before.to_string(), after.to_string())).unwrap_or_default();
         let mut row = |change: &str, connection: &str, source: &str, requests: u64| {
             csv.write_record([&token.id, change, connection, source, &requests.to_string(), &names.0, &names.1])

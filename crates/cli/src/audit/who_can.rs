@@ -255,7 +255,7 @@ fn reader_table(rows: &[ReaderRow<'_>], now: Timestamp, color: Color, out: &mut 
     let ids = |through: bool| rows.iter().filter(move |row| row.through_queries == through).map(|row| row.token);
     let own: HashSet<&str> = ids(false).collect();
     let only = ids(true).filter(|id| !own.contains(id)).count() as u64;
-    write!(out, "{} can", counted(own.len() as u64, "token"))?;
+    write!(out, "access: {}", counted(own.len() as u64, "token"))?;
     if only > 0 {
         write!(out, ", and {} only through queries", counted(only, "more token"))?;
     }

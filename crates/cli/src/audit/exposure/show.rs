@@ -440,7 +440,7 @@ impl<'v> View<'v> {
             }
         }
         for row in self.unfollowed() {
-            let (tokens, why) = (row.places(), row.reason());
+            let (tokens, why) = (row.granted_by(), row.reason());
             csv.write_record(["not_followed", &tokens, row.connection, row.kind, &row.source, "", "", "", "", &why])?;
         }
         for (connection, table, queries) in self.missing() {
