@@ -1,4 +1,4 @@
-//! A policy to a file that loads without compiling.
+//! Compiles a policy to a file.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -15,27 +15,29 @@ Examples:
   portcullis compile --policy tokens.json connections.json --output policy.pcls
   portcullis check --policy policy.pcls --requests requests.jsonl
 
-The file is taken wherever a policy is, and loads without compiling. The same policy always gives
-the same file, which is known by the SHA-256 of its contents. It holds digests of secrets, and no
-secret; other versions of portcullis may not read it, so keep the documents.";
+Every command accepts the file as `--policy`. Equal policies compile to equal
+files; the SHA-256 of the contents is printed. The file has digests instead of
+secrets. Keep the documents: other versions of portcullis may not read the file.";
 
-/// Compile a policy to a file that loads at once
+/// Compile a policy to a file that loads fast
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Write this file; one that is there is replaced, all at once. `-` is standard output
+    /// Write to this file; `-` is standard output
+    ///
+    /// An existing file is replaced atomically.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// `text` for people, `json` for programs
+    /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
     policy: PolicyArgs,
 }
 
-/// What was written, as programs read it.
+/// The summary as JSON.
 #[derive(Serialize)]
-struct WrittenJson {
+struct CompiledJson {
     content_id: String,
     bytes: u64,
     tokens: usize,
@@ -49,7 +51,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let report = snapshot.report();
     if report.content_id.is_some() {
-        bail!("the policy is compiled already: give the documents that it was compiled from");
+        bail!("the policy is already compiled: give its documents");
     }
     let (id, length) = target.write(|out| {
         let mut out = Counting { out, bytes: 0 };
@@ -57,7 +59,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         Ok((id, out.bytes))
     })?;
     let (mut stdout, mut stderr);
-    // Beside the policy itself, standard output has no room for a summary.
+    // If the policy goes to standard output, the summary goes to standard error.
     let out: &mut dyn Write = if target.is_stdout() {
         stderr = io::stderr().lock();
         &mut stderr
@@ -74,8 +76,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         }
         Format::Json => {
             let (tokens, grants) = (report.tokens, report.grant_count());
-            let written = WrittenJson { content_id: id.to_string(), bytes: length, tokens, grants };
-            serde_json::to_writer_pretty(&mut *out, &written)?;
+            let summary = CompiledJson { content_id: id.to_string(), bytes: length, tokens, grants };
+            serde_json::to_writer_pretty(&mut *out, &summary)?;
             writeln!(out)?;
         }
     }
@@ -83,7 +85,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Counts the bytes that are written.
+/// A writer that counts bytes.
 struct Counting<'w> {
     out: &'w mut dyn Write,
     bytes: u64,

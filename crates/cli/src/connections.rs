@@ -1,4 +1,4 @@
-//! Connections: add, list, get, update, delete.
+//! The commands for connections.
 
 use std::io::{self, Write};
 
@@ -21,9 +21,9 @@ Examples:
   portcullis connections update operations --named-sources-only false
   portcullis connections list --format json";
 
-/// Manage the connections that tokens are granted on
+/// Manage connections
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -32,28 +32,39 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add a connection
+    #[command(after_long_help = "Example:\n  portcullis connections add carto_dw --dialect bigquery")]
     Add(Add),
-    /// Show all connections
+    /// List connections
+    #[command(after_long_help = "Example:\n  portcullis connections list --format json")]
     List(List),
-    /// Show one connection
+    /// Show a connection
+    #[command(after_long_help = "Example:\n  portcullis connections get carto_dw")]
     Get(Named),
-    /// Change a connection: its grants must be well-formed in its dialect still
+    /// Change a connection
+    ///
+    /// Fails if a grant on the connection is malformed in the new dialect.
+    #[command(after_long_help = "Example:\n  portcullis connections update operations --named-sources-only false")]
     Update(Update),
-    /// Delete a connection that nothing is granted on
+    /// Delete a connection that has no grants
+    #[command(after_long_help = "Example:\n  portcullis connections delete carto_dw")]
     Delete(Named),
 }
 
 #[derive(Debug, clap::Args)]
 struct Add {
-    /// What grants and requests call it
+    /// Name in grants and requests
     name: String,
-    /// How it writes identifiers: `generic`, `bigquery`, `snowflake`, `oracle`, `postgres`, `redshift`, `databricks`
+    /// Set the SQL dialect, such as `bigquery`
+    ///
+    /// One of `generic`, `bigquery`, `snowflake`, `oracle`, `postgres`, `redshift`, `databricks`.
     #[arg(long, value_name = "DIALECT", default_value = "generic")]
     dialect: String,
-    /// Read quoted names with their letters as written: `redshift` with `enable_case_sensitive_identifier` only
+    /// Keep the case of quoted names; `redshift` only [default: false]
+    ///
+    /// For clusters with `enable_case_sensitive_identifier`.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     case_sensitive: Option<bool>,
-    /// Deny queries on it whatever the grants
+    /// Deny queries on the connection, even granted ones [default: false]
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = false, default_value = "false", default_missing_value = "true", hide_default_value = true)]
     named_sources_only: bool,
     #[command(flatten)]
@@ -68,7 +79,7 @@ struct List {
 
 #[derive(Debug, clap::Args)]
 struct Named {
-    /// Its name
+    /// Name of the connection
     name: String,
     #[command(flatten)]
     common: Common,
@@ -76,15 +87,17 @@ struct Named {
 
 #[derive(Debug, clap::Args)]
 struct Update {
-    /// Its name
+    /// Name of the connection
     name: String,
-    /// How it writes identifiers; reports how many grants on it then cover other names
+    /// Set the SQL dialect, such as `bigquery`
+    ///
+    /// Prints how many grants then cover other names.
     #[arg(long, value_name = "DIALECT")]
     dialect: Option<String>,
-    /// Whether to read quoted names with their letters as written: `redshift` only
+    /// Keep the case of quoted names; `redshift` only
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     case_sensitive: Option<bool>,
-    /// Whether to deny queries on it whatever the grants
+    /// Deny queries on the connection, even granted ones
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
     named_sources_only: Option<bool>,
     #[command(flatten)]
@@ -97,7 +110,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             let (mut registry, actor) = add.common.registry.open()?;
             let connection =
                 registry.add_connection(&actor, &add.name, &add.dialect, add.case_sensitive, add.named_sources_only)?;
-            say("added", &connection, "", add.common.format)
+            print_change("added", &connection, "", add.common.format)
         }
         Command::List(List { common }) => {
             let connections = common.registry.open()?.0.connections()?;
@@ -129,25 +142,25 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             let Reread { total, changed } = updated.grants;
             match update.common.format {
                 Format::Text if total > 0 => {
-                    let effect = format!("; {changed} of its {total} granted names and patterns now cover other names");
-                    say("updated", &updated.connection, &effect, Format::Text)
+                    let effect = format!("; {changed} of {total} granted names and patterns now cover other names");
+                    print_change("updated", &updated.connection, &effect, Format::Text)
                 }
                 Format::Json if total > 0 => json(&UpdatedJson {
                     connection: &updated.connection,
                     grants_read_anew: total,
                     grants_changed: changed,
                 }),
-                format => say("updated", &updated.connection, "", format),
+                format => print_change("updated", &updated.connection, "", format),
             }
         }
         Command::Delete(Named { name, common }) => {
             let (mut registry, actor) = common.registry.open()?;
-            say("deleted", &registry.delete_connection(&actor, name)?, "", common.format)
+            print_change("deleted", &registry.delete_connection(&actor, name)?, "", common.format)
         }
     }
 }
 
-/// A connection whose dialect changed.
+/// An updated connection whose grants were parsed again, as JSON.
 #[derive(Serialize)]
 struct UpdatedJson<'a> {
     #[serde(flatten)]
@@ -156,7 +169,8 @@ struct UpdatedJson<'a> {
     grants_changed: usize,
 }
 
-fn say(done: &str, connection: &Connection, effect: &str, format: Format) -> anyhow::Result<Exit> {
+/// Prints a changed connection.
+fn print_change(done: &str, connection: &Connection, effect: &str, format: Format) -> anyhow::Result<Exit> {
     match format {
         Format::Json => json(connection),
         Format::Text => {
@@ -174,7 +188,7 @@ fn shown(dialect: Dialect) -> String {
 
 fn list(connections: &[Connection], color: Color) -> anyhow::Result<Exit> {
     if connections.is_empty() {
-        return lines(["no connections; `portcullis connections add NAME --dialect DIALECT` adds one"]);
+        return lines(["no connections; add one with `portcullis connections add NAME --dialect DIALECT`"]);
     }
     let mut table = Table::new(&["NAME", "DIALECT", "QUERIES"]);
     for Connection { name, dialect, named_sources_only } in connections {

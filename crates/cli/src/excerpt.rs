@@ -1,4 +1,4 @@
-//! Diagnostics and findings as a person reads them: the offending text underlined, with a line of context.
+//! Diagnostics and findings as text: the wrong part of the document is underlined, with one line of context.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
@@ -12,12 +12,12 @@ use portcullis_document::load;
 
 use super::output::printable;
 
-/// Bytes of a line that are shown before and after the place where something is wrong.
+/// The number of bytes that are shown before and after the start of the wrong part.
 const BEFORE: usize = 60;
 const AFTER: usize = 100;
 
-/// Characters of a path into the document that are shown: it may hold a name of any length.
-const PLACE: usize = 256;
+/// The number of characters of a JSON path that are shown: it may contain a name of any length.
+const MAX_PATH: usize = 256;
 
 /// Renders the diagnostics of one document.
 pub(super) struct Renderer {
@@ -26,7 +26,7 @@ pub(super) struct Renderer {
 }
 
 impl Renderer {
-    /// A renderer for what is wrong with `input`.
+    /// Creates the renderer for `input`.
     pub(super) fn new(input: &load::Input, color: bool) -> Self {
         let theme = if color {
             GraphicalTheme::unicode()
@@ -37,23 +37,24 @@ impl Renderer {
         Self { redacted: input.redacted(), handler: handler.with_context_lines(1) }
     }
 
-    /// Appends what is said to `out`. The cost does not depend on the length of the document.
-    pub(super) fn render<'d>(&self, said: impl Into<Said<'d>>, out: &mut String) -> fmt::Result {
-        let said = said.into();
-        let excerpt = said.span.clone().map(|span| Excerpt::new(&self.redacted, span, &said));
-        self.handler.render_report(out, &Shown { said, excerpt })?;
+    /// Appends the rendered annotation to `out`. The cost does not depend on the length of the document.
+    pub(super) fn render<'d>(&self, annotation: impl Into<Annotation<'d>>, out: &mut String) -> fmt::Result {
+        let annotation = annotation.into();
+        let excerpt = annotation.span.clone().map(|span| Excerpt::new(&self.redacted, span, &annotation));
+        self.handler.render_report(out, &Shown { annotation, excerpt })?;
         out.write_char('\n')
     }
 }
 
-/// What is said of a document.
+/// A diagnostic or finding that annotates a part of a document.
 #[derive(Debug)]
-pub(super) struct Said<'d> {
+pub(super) struct Annotation<'d> {
     pub(super) severity: Severity,
-    /// Its severity and code.
+    /// Severity and code: `error[api_unknown]`.
     pub(super) label: String,
     pub(super) file: &'d str,
-    pub(super) place: &'d str,
+    /// The JSON path into the document.
+    pub(super) path: &'d str,
     pub(super) line: usize,
     pub(super) column: usize,
     pub(super) span: Option<Range<usize>>,
@@ -61,7 +62,7 @@ pub(super) struct Said<'d> {
     pub(super) help: Cow<'d, str>,
 }
 
-impl<'d> From<&'d load::Diagnostic> for Said<'d> {
+impl<'d> From<&'d load::Diagnostic> for Annotation<'d> {
     fn from(diagnostic: &'d load::Diagnostic) -> Self {
         let load::Diagnostic { severity, code, file, place, line, column, span, message, help } = diagnostic;
         Self {
@@ -71,7 +72,7 @@ impl<'d> From<&'d load::Diagnostic> for Said<'d> {
             },
             label: format!("{severity}[{code}]"),
             file,
-            place,
+            path: place,
             line: *line,
             column: *column,
             span: span.clone(),
@@ -81,16 +82,16 @@ impl<'d> From<&'d load::Diagnostic> for Said<'d> {
     }
 }
 
-/// What is said with its excerpt, as `miette` takes it.
+/// An annotation with its excerpt, for `miette`.
 #[derive(Debug)]
 struct Shown<'d> {
-    said: Said<'d>,
+    annotation: Annotation<'d>,
     excerpt: Option<Excerpt>,
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.said.label, printable(self.said.message))
+        write!(f, "{}: {}", self.annotation.label, printable(self.annotation.message))
     }
 }
 
@@ -98,11 +99,11 @@ impl std::error::Error for Shown<'_> {}
 
 impl miette::Diagnostic for Shown<'_> {
     fn severity(&self) -> Option<Severity> {
-        Some(self.said.severity)
+        Some(self.annotation.severity)
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(printable(&self.said.help)))
+        Some(Box::new(printable(&self.annotation.help)))
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -111,44 +112,44 @@ impl miette::Diagnostic for Shown<'_> {
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         let excerpt = self.excerpt.as_ref()?;
-        let mut place = printable(self.said.place);
-        if let Some((end, _)) = place.char_indices().nth(PLACE) {
-            place.replace_range(end.., "…");
+        let mut path = printable(self.annotation.path);
+        if let Some((end, _)) = path.char_indices().nth(MAX_PATH) {
+            path.replace_range(end.., "…");
         }
-        let place = Some(place).filter(|place| !place.is_empty());
-        let label = LabeledSpan::new_primary_with_span(place, excerpt.span.clone());
+        let path = Some(path).filter(|path| !path.is_empty());
+        let label = LabeledSpan::new_primary_with_span(path, excerpt.span.clone());
         Some(Box::new(std::iter::once(label)))
     }
 }
 
-/// The line where something is wrong, and those around it; long ones cut.
+/// The line with the wrong part and its neighbours. Long lines are cut.
 #[derive(Debug)]
 struct Excerpt {
     text: String,
-    /// What is underlined of `text`.
+    /// The underlined part of `text`.
     span: Range<usize>,
     name: String,
-    /// The line that `text` begins with, counted from 0.
+    /// The number of the first line of `text`, counted from 0.
     first_line: usize,
-    /// Where the span begins in the document, counted from 0.
+    /// The start of the span in the document, counted from 0.
     line: usize,
     column: usize,
 }
 
 impl Excerpt {
-    fn new(document: &str, span: Range<usize>, said: &Said<'_>) -> Self {
+    fn new(document: &str, span: Range<usize>, annotation: &Annotation<'_>) -> Self {
         let start = document.floor_char_boundary(span.start);
         let before = Cut::before(document, start, BEFORE);
         let after = Cut::after(document, start, AFTER);
         let length = span.end.saturating_sub(start).min(after.text.len());
-        let line = said.line.saturating_sub(1);
+        let line = annotation.line.saturating_sub(1);
         let mut excerpt = Self {
             text: String::new(),
             span: 0..0,
-            name: printable(said.file),
+            name: printable(annotation.file),
             first_line: line,
             line,
-            column: said.column.saturating_sub(1),
+            column: annotation.column.saturating_sub(1),
         };
         let line_start = start - before.text.len();
         let previous = line_start.checked_sub(1).map(|end| Cut::before(document, end, AFTER));
@@ -187,7 +188,7 @@ impl SourceCode for Excerpt {
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
         let read = self.text.read_span(span, before, after)?;
-        // Without context it is asked for where the span begins: in the document, not in the cut line.
+        // A call without context asks for the start of the span, which must be its position in the document.
         let (line, column) = match (before, after) {
             (0, 0) => (self.line, self.column),
             _ => (self.first_line + read.line(), read.column()),
@@ -204,16 +205,16 @@ impl SourceCode for Excerpt {
     }
 }
 
-/// Part of a line, and whether there is more of it.
+/// A part of a line, and whether the line was cut.
 struct Cut<'t> {
     text: &'t str,
     cut: bool,
 }
 
 impl<'t> Cut<'t> {
-    /// What stands before byte `end` on its line, up to so many bytes.
-    fn before(text: &'t str, end: usize, most: usize) -> Self {
-        let from = text.ceil_char_boundary(end.saturating_sub(most));
+    /// The part of a line before offset `end`, at most `max` bytes.
+    fn before(text: &'t str, end: usize, max: usize) -> Self {
+        let from = text.ceil_char_boundary(end.saturating_sub(max));
         let part = text.get(from..end).unwrap_or_default();
         match part.rsplit_once('\n') {
             Some((_, line)) => Self { text: line, cut: false },
@@ -221,9 +222,9 @@ impl<'t> Cut<'t> {
         }
     }
 
-    /// What stands at byte `start` and after it on its line, up to so many bytes.
-    fn after(text: &'t str, start: usize, most: usize) -> Self {
-        let to = text.floor_char_boundary(start.saturating_add(most));
+    /// The part of a line from offset `start`, at most `max` bytes.
+    fn after(text: &'t str, start: usize, max: usize) -> Self {
+        let to = text.floor_char_boundary(start.saturating_add(max));
         let part = text.get(start..to).unwrap_or_default();
         match part.split_once('\n') {
             Some((line, _)) => Self { text: line, cut: false },

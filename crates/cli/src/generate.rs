@@ -1,4 +1,4 @@
-//! What is generated from the command line's own description: completions, man pages.
+//! Generates completions and manual pages from the command-line definition.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,8 @@ use super::{Cli, Exit};
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
-  portcullis completions bash > ~/.local/share/bash-completion/completions/portcullis
+  portcullis completions bash \\
+      > ~/.local/share/bash-completion/completions/portcullis
   portcullis completions zsh > \"${fpath[1]}/_portcullis\"
   portcullis completions fish > ~/.config/fish/completions/portcullis.fish";
 
@@ -22,19 +23,19 @@ Examples:
   portcullis man | man -l -
   portcullis man --dir /usr/local/share/man/man1";
 
-/// Print completions for a shell
+/// Print a completion script for a shell
 #[derive(Debug, clap::Args)]
-#[command(after_help = COMPLETIONS_EXAMPLES)]
+#[command(after_long_help = COMPLETIONS_EXAMPLES)]
 pub(super) struct CompletionsArgs {
-    /// The shell
+    /// Shell to complete for
     shell: Shell,
 }
 
-/// Print the manual page, or write those of all commands
+/// Print the manual page, or write a page for each command
 #[derive(Debug, clap::Args)]
-#[command(after_help = MAN_EXAMPLES)]
+#[command(after_long_help = MAN_EXAMPLES)]
 pub(super) struct ManArgs {
-    /// Write a page for each command into this directory instead
+    /// Write a page for each command into this directory
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
@@ -51,14 +52,14 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
         Man::new(Cli::command()).render(&mut page)?;
         return print(&page);
     };
-    std::fs::create_dir_all(dir).with_context(|| format!("cannot make the directory `{}`", dir.display()))?;
+    std::fs::create_dir_all(dir).with_context(|| format!("cannot create the directory `{}`", dir.display()))?;
     let mut command = Cli::command();
     command.build();
     pages(&command, dir)?;
     Ok(Exit::Success)
 }
 
-/// Writes the page of a command and those of its subcommands.
+/// Writes the pages of a command and its subcommands.
 fn pages(command: &clap::Command, dir: &Path) -> anyhow::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         pages(subcommand, dir)?;
@@ -67,7 +68,7 @@ fn pages(command: &clap::Command, dir: &Path) -> anyhow::Result<()> {
     Target::within(dir, &page.get_filename())?.write(|out| Ok(page.render(&mut &mut *out)?))
 }
 
-/// Generated whole and then written: who reads may stop early.
+/// Prints a generated text. The reader may stop early.
 fn print(text: &[u8]) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     out.write_all(text)?;

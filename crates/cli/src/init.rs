@@ -1,4 +1,4 @@
-//! Writes a first policy.
+//! Creates a first policy.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -21,31 +21,37 @@ Examples:
   portcullis init maps.json --connection carto_dw --dialect bigquery \\
       --source 'acme.tiles.stores_*' --referer https://www.example.com/
 
-The token's secret is printed once; the file holds its SHA-256.";
+The secret of the token is printed once. The file has only its digest.";
 
-/// Write a first policy: one connection, one token
+/// Create a first policy with one connection and one token
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The file to create; an existing file is left alone
+    /// File to create; never overwritten
     #[arg(value_name = "FILE", default_value = "policy.json")]
     file: PathBuf,
-    /// The name of the connection
+    /// Name the connection
     #[arg(long, value_name = "NAME", default_value = "carto_dw")]
     connection: String,
-    /// The dialect of its names: `generic`, `bigquery`, `snowflake`, `oracle`, `postgres`, `redshift`, `databricks`
+    /// Set the SQL dialect, such as `bigquery` [default: generic]
+    ///
+    /// One of `generic`, `bigquery`, `snowflake`, `oracle`, `postgres`, `redshift`, `databricks`.
     #[arg(long, value_name = "DIALECT", default_value = "generic", hide_default_value = true)]
     dialect: String,
-    /// The table, pattern, query or named source that the token may read; `*` for all
+    /// Grant this source; `*` for all sources
+    ///
+    /// A table, a pattern such as `carto.shared.demo_*`, SQL, or a named source.
     #[arg(long, value_name = "SOURCE", default_value = "carto.shared.demo_*")]
     source: String,
-    /// The APIs that the token may use
+    /// Allow these APIs: `maps`, `sql`, `imports` or `lds`
     #[arg(long, value_name = "API", num_args = 1.., value_delimiter = ',', default_value = "maps")]
     apis: Vec<String>,
-    /// The web sites that may use the token [default: any]
+    /// Allow these referers [default: any]
     #[arg(long, value_name = "URL", num_args = 1..)]
     referer: Vec<String>,
-    /// The token's life: `7d`, `2w`, `6m`, `1y`, an instant, or `never`
+    /// Set the expiry, such as `7d` or `never`
+    ///
+    /// A span such as `7d`, `2w`, `6m` or `1y`, a date, an RFC 3339 instant, or `never`.
     #[arg(long, value_name = "WHEN", default_value = "1y")]
     expiration_date: String,
 }
@@ -66,7 +72,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     let mut file = match OpenOptions::new().write(true).create_new(true).open(&args.file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("`{name}` exists already and was left alone: name another file, as in `portcullis init first.json`")
+            bail!("`{name}` already exists and was not changed: name another file, as in `portcullis init first.json`")
         }
         opened => opened.with_context(|| format!("cannot create `{name}`"))?,
     };
@@ -76,7 +82,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         out,
         "wrote {name}: connection `{}`, token `first`\n\
          \n\
-         its secret, shown only now:\n  {}\n\
+         secret of the token, shown once:\n  {}\n\
          \n\
          next:\n  portcullis validate {name}\n  portcullis serve --policy {name}",
         args.connection,
@@ -86,7 +92,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The policy, in the order in which people read it.
+/// The policy document. The fields are in the order that people read.
 #[derive(Serialize)]
 struct Document<'a> {
     version: u32,

@@ -1,4 +1,4 @@
-//! What a snapshot is made of.
+//! Shows the contents of a snapshot.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -15,13 +15,16 @@ use super::policy::PolicyArgs;
 const EXAMPLES: &str = "\
 Examples:
   portcullis inspect --policy policy.json
-  portcullis inspect --policy tokens.json connections.json --format json | jq .connections";
+  portcullis inspect --policy tokens.json connections.json --format json |
+      jq .connections";
 
-/// Show what a compiled policy is made of: tokens, grants, patterns, and how each connection is matched
+/// Show the contents of a policy
+///
+/// Counts tokens, grants and patterns, and shows how each connection is matched and the memory that the policy uses.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// `text` for people, `json` for programs
+    /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
@@ -31,8 +34,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let id = snapshot.content_id()?;
-    if let Some(said) = snapshot.report().content_id.filter(|said| *said != id) {
-        bail!("the compiled policy says that its contents are {said}, and they are {id}: compile it again");
+    if let Some(stored) = snapshot.report().content_id.filter(|stored| *stored != id) {
+        bail!("the compiled policy is damaged: expected content {stored}, found {id}: compile it again");
     }
     let mut out = Stdout::lock();
     match args.format {
@@ -53,10 +56,10 @@ fn text(report: &Report, id: ContentId, paint: bool, out: &mut impl Write) -> io
     row(
         out,
         "grant sets",
-        format!("{} distinct: tokens with equal lists share one", grouped(report.grant_sets as u64)),
+        format!("{} distinct; tokens with equal grants share one", grouped(report.grant_sets as u64)),
     )?;
     row(out, "referer sets", format!("{} distinct", grouped(report.referer_sets as u64)))?;
-    row(out, "shapes", format!("{} of patterns", grouped(report.shapes as u64)))?;
+    row(out, "shapes", format!("{} distinct, of patterns", grouped(report.shapes as u64)))?;
     let parts = format!(
         "{}: tokens {}, grants {}, texts {}, referers {}, matchers {}",
         bytes(report.bytes()),
@@ -93,8 +96,8 @@ fn classes(connection: &ConnectionReport) -> String {
         .map(|(class, count)| format!("{} {}", grouped(*count as u64), class.as_str()))
         .collect();
     let residue = match connection.residue {
-        0 => "all told apart by a hash".to_owned(),
-        count => format!("{} told apart by no hash", counted(count as u64, "pattern")),
+        0 => "all found by a hash".to_owned(),
+        count => format!("{} not found by a hash", counted(count as u64, "pattern")),
     };
     format!("{}; {residue}", classes.join(", "))
 }

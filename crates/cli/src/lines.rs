@@ -1,24 +1,25 @@
-//! Lines in chunks: whatever a read brings, cut at the last line's end, so that memory stays constant and a pipe's lines
-//! are answered as they come.
+//! Reads lines in chunks. A chunk is the result of one read, cut after its last complete line.
+//!
+//! Memory stays constant, and lines from a pipe are answered as they arrive.
 
 use std::io::{self, Read};
 
-/// Bytes asked for at a time.
+/// The size of one read, in bytes.
 const READ: usize = 256 << 10;
 
-/// Whole lines.
+/// Complete lines.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Chunk {
     /// The number of the first line, counted from 1.
     pub(super) first: u64,
-    /// The lines; the last may lack its end.
+    /// The lines. The last one may lack its line ending.
     pub(super) text: Vec<u8>,
-    /// Whether one more line comes after `text` that is too long to be kept.
+    /// Whether a line that is too long to keep follows `text`.
     pub(super) too_long: bool,
 }
 
 impl Chunk {
-    /// The lines without their ends; `None` for one that is too long.
+    /// Returns line numbers and lines without line endings; `None` for a line that is too long.
     pub(super) fn lines(&self, limit: usize) -> impl Iterator<Item = (u64, Option<&[u8]>)> {
         let text = self.text.strip_suffix(b"\n").unwrap_or(&self.text);
         let kept = (!self.text.is_empty()).then(|| text.split(|byte| *byte == b'\n')).into_iter().flatten();
@@ -30,14 +31,14 @@ impl Chunk {
     }
 }
 
-/// Cuts what `reader` brings into chunks. No more than a line of `limit` bytes and one read is kept.
+/// Splits the bytes of `reader` into chunks. Keeps at most one line of `limit` bytes and one read.
 pub(super) struct Chunks<R> {
     reader: R,
     limit: usize,
-    /// The beginning of a line whose end has not come yet.
+    /// The start of a line whose end has not been read.
     rest: Vec<u8>,
     next_line: u64,
-    /// Inside a line that is too long.
+    /// Whether the reader is inside a line that is too long.
     skipping: bool,
     done: bool,
 }
@@ -47,7 +48,7 @@ impl<R: Read> Chunks<R> {
         Self { reader, limit, rest: Vec::new(), next_line: 1, skipping: false, done: false }
     }
 
-    /// Appends what the next read brings to `rest`.
+    /// Appends the bytes of the next read to `rest`.
     fn fill(&mut self) -> io::Result<usize> {
         let kept = self.rest.len();
         self.rest.resize(kept + READ, 0);
@@ -83,7 +84,7 @@ impl<R: Read> Chunks<R> {
         Some(Chunk { first, text, too_long })
     }
 
-    /// The next chunk, or `None` where this read ends no line.
+    /// Reads the next chunk; `None` if this read completes no line.
     fn step(&mut self) -> io::Result<Option<Chunk>> {
         if self.fill()? == 0 {
             self.done = true;
@@ -98,7 +99,7 @@ impl<R: Read> Chunks<R> {
             None => std::mem::take(&mut self.rest),
         };
         let text = std::mem::replace(&mut self.rest, rest);
-        // A carriage return may still be cut off.
+        // The last byte may be a carriage return, which does not count.
         let too_long = self.rest.len() > self.limit + 1;
         if too_long {
             self.rest.clear();
@@ -132,7 +133,7 @@ mod tests {
 
     use super::{Chunks, READ};
 
-    /// Brings a few bytes at a time.
+    /// Returns a few bytes for each read.
     struct Drip<'t>(&'t [u8], usize);
 
     impl Read for Drip<'_> {
@@ -150,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_the_same_however_they_come() {
+    fn chunk_sizes_do_not_change_lines() {
         let text = b"one\n\ntwo\r\nmuch too long a line\nthree\nlast";
         let kept = |text: &str| Some(text.to_owned());
         let expected =
@@ -161,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endless_line_is_not_kept() {
+    fn memory_stays_constant_in_an_endless_line() {
         let chunks = &mut Chunks::new(std::io::repeat(b'x').take(64 << 20), 1 << 20);
         let chunk = chunks.next().unwrap().unwrap();
         assert!(chunk.too_long && chunk.text.is_empty());
@@ -170,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_has_no_line_and_an_empty_line_is_one() {
+    fn empty_input_has_no_line_and_empty_line_counts() {
         assert_eq!(lines(b"", 1, 8), []);
         assert_eq!(lines(b"\n", 1, 8), [(1, Some(String::new()))]);
         assert_eq!(lines(b"12345678\r\n", 3, 8), [(1, Some("12345678".into()))]);

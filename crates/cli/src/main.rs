@@ -53,25 +53,30 @@ Examples:
   portcullis validate policy.json
   portcullis check --policy policy.json --token-env TOKEN \\
       --api maps --connection carto_dw --resource carto.shared.demo
-  portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
+  portcullis check --policy policy.json --requests requests.jsonl
   portcullis inspect --policy policy.json
   portcullis audit lint --policy policy.json
   portcullis compile --policy policy.json --output policy.pcls
   portcullis serve --policy policy.json
   portcullis read --requests recorded.jsonl
   portcullis connections add carto_dw --dialect bigquery
-  portcullis credentials create token --connection carto_dw --source carto.shared.demo --apis maps
+  portcullis credentials create token --apis maps \\
+      --connection carto_dw --source carto.shared.demo
 
-Exit codes: 0 valid, allowed, or done; 1 invalid, denied, or refused; 2 error.
-`portcullis help COMMAND` tells more about each.";
+Exit codes: 0 valid, allowed or done; 1 invalid, denied or refused; 2 error.
+Run `portcullis help COMMAND` for the options and examples of a command.";
 
-/// Decides API access tokens' requests by a policy of JSON documents or a registry, locally
+/// Decide locally whether API access tokens allow requests
+///
+/// The policy is a set of JSON documents, a compiled file or a registry.
 #[derive(Parser)]
 #[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// When to print colours; `NO_COLOR` is respected
+    /// Set colors: `auto`, `always`, `never`
+    ///
+    /// `auto` prints colors on a terminal, unless `NO_COLOR` is set.
     #[arg(
         long,
         global = true,
@@ -113,18 +118,18 @@ enum Command {
     Man(generate::ManArgs),
 }
 
-/// How a command ended, where it did what it was asked.
+/// The exit code of a command that ran to its end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Exit {
     /// Valid, allowed, or done.
     Success = 0,
     /// Invalid, denied, or refused.
     No = 1,
-    /// Part of what was asked could not be answered.
+    /// Part of the input could not be processed.
     Failure = 2,
 }
 
-/// Parses the arguments, runs the command, reports what went wrong.
+/// Parses the arguments, runs the command and reports its error.
 pub(crate) fn main() -> ExitCode {
     let cli = Cli::try_parse().unwrap_or_else(|error| match left_out(&error) {
         Some(message) => {
@@ -138,11 +143,11 @@ pub(crate) fn main() -> ExitCode {
     let exit = run(cli).unwrap_or_else(|error| {
         #[cfg(feature = "registry")]
         if let Some(error) = error.downcast_ref() {
-            return registry::tell(error, color);
+            return registry::report(error, color);
         }
         let mut stderr = io::stderr().lock();
         let label = Painted::red(color.on(&stderr), "error:");
-        // There is nowhere left to report that this fails.
+        // A failure to write to standard error cannot be reported.
         let _ = writeln!(stderr, "{label} {error:#}");
         Exit::Failure
     });
@@ -197,7 +202,7 @@ fn left_out(error: &clap::Error) -> Option<String> {
     Some(format!("this build does not have the command `{command}`\nhelp: build it with `--features {feature}`"))
 }
 
-/// A token that stands where no value is expected is not repeated.
+/// Replaces secrets in a usage error by `…`: a token may be typed in the wrong argument.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg, ContextKind::InvalidValue] {
         if matches!(error.get(kind), Some(ContextValue::String(text)) if portcullis_secret::recognise(text).is_some()) {

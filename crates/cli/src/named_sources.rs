@@ -1,4 +1,4 @@
-//! Named sources: create, list, get, update, delete.
+//! The commands for named sources.
 
 use std::io::{self, Read, Write};
 use std::num::NonZero;
@@ -15,8 +15,8 @@ use super::output::{Color, Format, Inputs, Stdout, counted};
 use super::registry::{Common, invalid, json, lines};
 use super::table::Table;
 
-/// The most bytes of a file with SQL that are read: more is no query.
-const MOST_BYTES: u64 = 16 << 20;
+/// The maximum number of bytes read from an SQL file.
+const MAX_BYTES: u64 = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -24,11 +24,12 @@ Examples:
       --sql 'SELECT * FROM orders WHERE open'
   portcullis named-sources create fleet --sql-file fleet.sql
   portcullis named-sources list --search order --page 2
-  portcullis credentials create token --connection warehouse --source open-orders --apis sql";
+  portcullis credentials create token --apis sql \\
+      --connection warehouse --source open-orders";
 
-/// Manage named sources: queries that tokens may be granted by name
+/// Manage named sources: stored queries that are granted by name
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -36,25 +37,30 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a named source
+    /// Create a named source
+    #[command(after_long_help = "Example:\n  portcullis named-sources create fleet --sql-file fleet.sql")]
     Create(Create),
-    /// Show named sources, a page at a time
+    /// List named sources
+    #[command(after_long_help = "Example:\n  portcullis named-sources list --search order --page 2")]
     List(List),
-    /// Show one named source with its SQL
+    /// Show a named source with its SQL
+    #[command(after_long_help = "Example:\n  portcullis named-sources get fleet")]
     Get(Named),
     /// Change a named source
+    #[command(after_long_help = "Example:\n  portcullis named-sources update fleet --connection warehouse")]
     Update(Update),
-    /// Delete a named source that nobody is granted
+    /// Delete a named source that no token is granted
+    #[command(after_long_help = "Example:\n  portcullis named-sources delete fleet")]
     Delete(Named),
 }
 
 #[derive(Debug, clap::Args)]
 struct Create {
-    /// Its name: 3 to 51 lower-case letters, digits, `-` and `_`
+    /// Name: 3 to 51 lower-case letters, digits, `-` and `_`
     name: String,
     #[command(flatten)]
     sql: Sql,
-    /// The connection that has it; else each has
+    /// Limit the source to this connection [default: all]
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
     #[command(flatten)]
@@ -63,14 +69,14 @@ struct Create {
 
 #[derive(Debug, clap::Args)]
 struct Update {
-    /// Its name
+    /// Name of the source
     name: String,
     #[command(flatten)]
     sql: Sql,
-    /// The connection that has it
+    /// Limit the source to this connection
     #[arg(long, value_name = "NAME", conflicts_with = "every_connection")]
     connection: Option<String>,
-    /// Each connection has it
+    /// Make the source available on every connection
     #[arg(long)]
     every_connection: bool,
     #[command(flatten)]
@@ -79,23 +85,25 @@ struct Update {
 
 #[derive(Debug, clap::Args)]
 struct Sql {
-    /// Its SQL
+    /// Set the SQL
     #[arg(long = "sql", value_name = "SQL", conflicts_with = "file")]
     text: Option<String>,
-    /// A file with its SQL; `-` for standard input
+    /// Read the SQL from this file; `-` is standard input
     #[arg(long = "sql-file", value_name = "FILE")]
     file: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Args)]
 struct List {
-    /// Only those with this text in their name or SQL, in any case
+    /// List only sources with this text in name or SQL
+    ///
+    /// Upper and lower case are equal.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
-    /// Which page
+    /// Show this page
     #[arg(long, value_name = "N", default_value = "1")]
     page: NonZero<usize>,
-    /// How many a page
+    /// Set the number of sources on a page
     #[arg(long, value_name = "N", default_value = "50")]
     page_size: NonZero<usize>,
     #[command(flatten)]
@@ -104,13 +112,13 @@ struct List {
 
 #[derive(Debug, clap::Args)]
 struct Named {
-    /// Its name
+    /// Name of the source
     name: String,
     #[command(flatten)]
     common: Common,
 }
 
-/// A page of a list, as programs read it.
+/// A page of the list, as JSON.
 #[derive(Serialize)]
 struct Listed<'s> {
     total: usize,
@@ -127,7 +135,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             };
             let (mut registry, actor) = create.common.registry.open()?;
             let source = registry.create_named_source(&actor, &create.name, &sql, create.connection.as_deref())?;
-            say("created", &source, create.common.format)
+            print_change("created", &source, create.common.format)
         }
         Command::List(args) => list(args, color),
         Command::Get(Named { name, common }) => {
@@ -149,11 +157,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
                 return Err(invalid("nothing to change", help).into());
             }
             let (mut registry, actor) = update.common.registry.open()?;
-            say("updated", &registry.update_named_source(&actor, &update.name, &edit)?, update.common.format)
+            print_change("updated", &registry.update_named_source(&actor, &update.name, &edit)?, update.common.format)
         }
         Command::Delete(Named { name, common }) => {
             let (mut registry, actor) = common.registry.open()?;
-            say("deleted", &registry.delete_named_source(&actor, name)?, common.format)
+            print_change("deleted", &registry.delete_named_source(&actor, name)?, common.format)
         }
     }
 }
@@ -164,9 +172,9 @@ impl Sql {
         Inputs::check_stdout(path)?;
         let mut text = String::new();
         let read = if path == Path::new("-") {
-            io::stdin().lock().take(MOST_BYTES).read_to_string(&mut text)
+            io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
         } else {
-            std::fs::File::open(path).and_then(|file| file.take(MOST_BYTES).read_to_string(&mut text))
+            std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
         };
         read.with_context(|| format!("cannot read the SQL of `{}`", path.display()))?;
         Ok(Some(text))
@@ -187,7 +195,7 @@ fn list(args: &List, color: Color) -> anyhow::Result<Exit> {
     }
     if shown.is_empty() {
         let what = if total == 0 { "no named sources".to_owned() } else { format!("page {page} is empty") };
-        return lines([&*format!("{what}; {} in all", counted(total as u64, "named source"))]);
+        return lines([&*format!("{what}; {} in total", counted(total as u64, "named source"))]);
     }
     let mut table = Table::new(&["NAME", "CONNECTION", "SQL"]);
     for source in &shown {
@@ -203,10 +211,11 @@ fn list(args: &List, color: Color) -> anyhow::Result<Exit> {
 }
 
 fn connection(source: &NamedSource) -> &str {
-    source.connection.as_deref().unwrap_or("(each)")
+    source.connection.as_deref().unwrap_or("(every)")
 }
 
-fn say(done: &str, source: &NamedSource, format: Format) -> anyhow::Result<Exit> {
+/// Prints a changed named source.
+fn print_change(done: &str, source: &NamedSource, format: Format) -> anyhow::Result<Exit> {
     match format {
         Format::Json => json(source),
         Format::Text => {

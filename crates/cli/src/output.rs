@@ -1,4 +1,4 @@
-//! Standard output, output files, and what is written the same everywhere: numbers, colours.
+//! Standard output, output files, and the common formats of numbers and colors.
 
 mod inputs;
 mod target;
@@ -12,7 +12,7 @@ use portcullis::base::is_unsafe;
 pub(crate) use inputs::Inputs;
 pub(crate) use target::Target;
 
-/// What to print.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Format {
     /// For people
@@ -22,7 +22,7 @@ pub(crate) enum Format {
     Json,
 }
 
-/// When to print colours.
+/// The value of `--color`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub(crate) enum Color {
     /// On a terminal, unless `NO_COLOR` is set
@@ -35,7 +35,7 @@ pub(crate) enum Color {
 }
 
 impl Color {
-    /// Whether to colour what is written to `stream`.
+    /// Whether output to `stream` has colors.
     pub(crate) fn on(self, stream: &impl IsTerminal) -> bool {
         match self {
             Self::Always => true,
@@ -45,9 +45,9 @@ impl Color {
     }
 }
 
-/// Text in a colour, or not.
+/// Text with an optional color.
 pub(crate) struct Painted<T> {
-    /// The parameter of the terminal's escape sequence; `None` for plain text.
+    /// The parameter of the escape sequence; `None` for plain text.
     code: Option<&'static str>,
     text: T,
 }
@@ -79,8 +79,10 @@ impl<T: Display> Display for Painted<T> {
     }
 }
 
-/// Buffered standard output. Who reads it may stop early, as `head` does: that is no failure, and the exit code is that
-/// of what was decided. [`Stdout::is_closed`] tells long runs to stop.
+/// Buffered standard output.
+///
+/// A reader that stops early, such as `head`, is not an error and does not change the exit code. Long runs stop if
+/// [`Stdout::is_closed`] is true.
 pub(crate) struct Stdout {
     out: BufWriter<StdoutLock<'static>>,
     closed: bool,
@@ -95,7 +97,8 @@ impl Stdout {
         self.closed
     }
 
-    fn note<T>(&mut self, result: io::Result<T>, instead: T) -> io::Result<T> {
+    /// Replaces the error of a closed pipe by `instead`.
+    fn ignore_broken_pipe<T>(&mut self, result: io::Result<T>, instead: T) -> io::Result<T> {
         match result {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 self.closed = true;
@@ -112,7 +115,7 @@ impl Write for Stdout {
             return Ok(bytes.len());
         }
         let written = self.out.write(bytes);
-        self.note(written, bytes.len())
+        self.ignore_broken_pipe(written, bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -120,21 +123,21 @@ impl Write for Stdout {
             return Ok(());
         }
         let flushed = self.out.flush();
-        self.note(flushed, ())
+        self.ignore_broken_pipe(flushed, ())
     }
 }
 
-/// `text` with a space for each character that would move the cursor, turn the text around, or do worse to a terminal.
+/// Replaces each control or bidirectional character of `text` by a space: it could move the cursor or reorder the text.
 pub(crate) fn printable(text: &str) -> String {
     text.replace(is_unsafe, " ")
 }
 
-/// A count with its thousands apart: `1,234,567`.
+/// Formats a count with thousands separators: `1,234,567`.
 pub(crate) fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -142,13 +145,13 @@ pub(crate) fn grouped(count: u64) -> String {
     text
 }
 
-/// A count and its noun: `1 request`, `2 requests`.
+/// Formats a count and its noun: `1 request`, `2 requests`.
 pub(crate) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(count))
 }
 
-/// So many bytes: `512 B`, `1.5 KiB`.
+/// Formats a number of bytes: `512 B`, `1.5 KiB`.
 pub(crate) fn bytes(count: usize) -> String {
     let mut size = u32::try_from(count).map_or(f64::from(u32::MAX), f64::from);
     let mut unit = "B";
@@ -162,7 +165,7 @@ pub(crate) fn bytes(count: usize) -> String {
     if unit == "B" { format!("{count} B") } else { format!("{size:.1} {unit}") }
 }
 
-/// A duration: `87 ns`, `1.25 µs`, `3.4 ms`.
+/// Formats a duration: `87 ns`, `1.25 µs`, `3.4 ms`.
 pub(crate) fn nanoseconds(count: u64) -> String {
     match count {
         0..1_000 => format!("{count} ns"),
@@ -172,7 +175,7 @@ pub(crate) fn nanoseconds(count: u64) -> String {
     }
 }
 
-/// How many in a second, if `count` took `nanoseconds`.
+/// The rate per second of `count` events in `nanoseconds`.
 pub(crate) fn rate(count: u64, nanoseconds: u128) -> u64 {
     u64::try_from(u128::from(count) * 1_000_000_000 / nanoseconds.max(1)).unwrap_or(u64::MAX)
 }

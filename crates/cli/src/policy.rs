@@ -1,4 +1,4 @@
-//! The policy that a command decides by: the options that name it, and how it is loaded.
+//! The policy of a command: the options that name it, and how it is loaded.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -16,23 +16,41 @@ use super::output::{Color, Inputs, Painted, counted};
 #[cfg(feature = "registry")]
 pub(super) use super::registry;
 
-/// Which policy to decide by.
+/// The policy of a command.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Policy")]
 pub(crate) struct PolicyArgs {
-    #[arg(short, long = "policy", value_name = "FILE", num_args = 1.., conflicts_with = "db", help = "The policy: a JSON document, or several that are one policy together; `-` for standard input. Or what `portcullis compile` wrote. Goes before a registry that the environment names [env: PORTCULLIS_POLICY]")]
+    #[arg(
+        short,
+        long = "policy",
+        value_name = "FILE",
+        num_args = 1..,
+        conflicts_with = "db",
+        help = "Read the policy from files; `-` is standard input\n[env: PORTCULLIS_POLICY]",
+        long_help = "Read the policy from files; `-` is standard input\n\n\
+            Several JSON documents are one policy together. A file that `portcullis compile` wrote is a whole policy. \
+            Takes precedence over PORTCULLIS_DB. Example: `--policy tokens.json connections.json`\n\n\
+            [env: PORTCULLIS_POLICY]"
+    )]
     policy: Vec<PathBuf>,
     #[arg(
         long,
         value_name = "URL",
-        help = "The policy: all tokens of the registry at this URL, such as `sqlite:registry.db`. Goes before documents that the environment names [env: PORTCULLIS_DB]"
+        help = "Read the policy from a registry: `sqlite:registry.db`\n[env: PORTCULLIS_DB]",
+        long_help = "Read the policy from a registry: `sqlite:registry.db`\n\n\
+            The policy has the tokens of all users. Takes precedence over PORTCULLIS_POLICY.\n\n\
+            [env: PORTCULLIS_DB]"
     )]
     db: Option<String>,
-    /// Leave out tokens that have errors, and say so, instead of refusing the policy
+    /// Leave out tokens with errors
+    ///
+    /// Without this option an error rejects the whole policy. The errors are printed on standard error. Does not apply to a
+    /// compiled policy.
     #[arg(long)]
     skip_invalid: bool,
-    /// The most bytes of the automata of all connections together; patterns that do not fit are asked by their literals,
-    /// which may be slower. No decision changes
+    /// Limit the memory of all pattern automata together
+    ///
+    /// Patterns over the limit are found by their literals, which may be slower. Decisions do not change.
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, hide_short_help = true)]
     automaton_bytes: usize,
 }
@@ -43,7 +61,7 @@ impl PolicyArgs {
         self.policy.iter().chain(&named).any(|path| is_stdin(path))
     }
 
-    /// Adds the files that the policy is read from.
+    /// Adds the files of the policy to `inputs`.
     pub(crate) fn add_inputs(&self, inputs: &mut Inputs) -> anyhow::Result<()> {
         match self.named_origin()? {
             Origin::Files(files) => inputs.add_all(files),
@@ -52,7 +70,7 @@ impl PolicyArgs {
         Ok(())
     }
 
-    /// Whether a policy is named at all, by options or the environment.
+    /// Whether options or the environment name a policy.
     pub(crate) fn is_named(&self) -> bool {
         let by_environment = || from_environment().is_some() || registry_of_environment().is_some();
         !self.policy.is_empty() || self.db.is_some() || by_environment()
@@ -63,7 +81,7 @@ impl PolicyArgs {
         matches!(self.named_origin(), Ok(Origin::Registry(_)))
     }
 
-    /// The origin of the policy. Fails where standard output is one of its files.
+    /// Returns the origin of the policy. Fails if standard output is one of its files.
     fn origin(&self) -> anyhow::Result<Origin> {
         let origin = self.named_origin()?;
         match &origin {
@@ -73,7 +91,7 @@ impl PolicyArgs {
         Ok(origin)
     }
 
-    /// What the options name; only where they name nothing, what the environment does.
+    /// Returns the origin that the options name. Without such options, the environment names it.
     fn named_origin(&self) -> anyhow::Result<Origin> {
         if let Some(url) = &self.db {
             return Ok(Origin::Registry(url.clone()));
@@ -91,13 +109,13 @@ impl PolicyArgs {
         }
     }
 
-    /// The compiled policy; `None` if it has errors, which are then told on standard error.
+    /// Compiles the policy. Returns `None` if it has errors, and prints them on standard error.
     pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
         if let Origin::Files(files) = self.origin()? {
             one_stdin(&files)?;
             match compiled(&files)? {
                 Some(_) if self.skip_invalid => {
-                    bail!("`--skip-invalid` is for documents, and the policy is compiled")
+                    bail!("`--skip-invalid` does not apply to a compiled policy: leave the option out")
                 }
                 Some(snapshot) => return Ok(Some(snapshot)),
                 None => {}
@@ -107,7 +125,7 @@ impl PolicyArgs {
         read.snapshot(&self.compile_options()).map(Some)
     }
 
-    /// The policy and the documents that it is read from; `None` if it has errors, which are then told on standard error.
+    /// Loads the policy and its documents. Returns `None` if they have errors, and prints them on standard error.
     pub(crate) fn documents(&self, color: Color, warnings: bool) -> anyhow::Result<Option<ReadPolicy>> {
         let inputs = match self.origin()? {
             Origin::Registry(url) => vec![registry::policy(&url)?],
@@ -122,11 +140,11 @@ impl PolicyArgs {
         let now = Some(SystemClock.now());
         let options = LoadOptions { skip_invalid: self.skip_invalid, warnings, now, ..LoadOptions::default() };
         let loaded = load(&inputs, &options);
-        self.tell(&inputs, &loaded, color)?;
+        self.report(&inputs, &loaded, color)?;
         Ok(loaded.policy.is_some().then_some(ReadPolicy { inputs, loaded }))
     }
 
-    /// What one argument names: a file, or a registry by its URL.
+    /// The policy of one argument: a file, or the URL of a registry.
     pub(crate) fn named(text: &str) -> Self {
         let is_registry = text.starts_with("sqlite:");
         Self {
@@ -137,8 +155,9 @@ impl PolicyArgs {
         }
     }
 
-    /// The policy, and compiled; of a compiled one, what it decides by. `None` if it has errors, which are then told on
-    /// standard error.
+    /// Returns the policy and its snapshot. The policy of a compiled file is derived from its snapshot.
+    ///
+    /// Returns `None` if the policy has errors, and prints them on standard error.
     pub(crate) fn model(&self, color: Color) -> anyhow::Result<Option<(Policy, Snapshot)>> {
         if let Origin::Files(files) = self.origin()?
             && let Some(snapshot) = compiled(&files)?
@@ -150,7 +169,7 @@ impl PolicyArgs {
         Ok(read.loaded.policy.map(|policy| (policy, snapshot)))
     }
 
-    /// The registry that the policy is of, if it is.
+    /// The URL of the registry that holds the policy; `None` for files.
     pub(crate) fn registry(&self) -> anyhow::Result<Option<String>> {
         Ok(match self.origin()? {
             Origin::Registry(url) => Some(url),
@@ -162,7 +181,7 @@ impl PolicyArgs {
         Options { automaton_bytes: self.automaton_bytes, ..Options::default() }
     }
 
-    /// Where a policy that may change is read from.
+    /// The source that a running server reloads the policy from.
     #[cfg(feature = "server")]
     pub(crate) fn source(&self) -> anyhow::Result<Source> {
         match self.origin()? {
@@ -171,7 +190,7 @@ impl PolicyArgs {
         }
     }
 
-    /// How such a policy is read.
+    /// The options of that reload.
     #[cfg(feature = "server")]
     pub(crate) fn live(&self, state_dir: Option<PathBuf>) -> LiveOptions {
         LiveOptions {
@@ -182,7 +201,8 @@ impl PolicyArgs {
         }
     }
 
-    fn tell(&self, inputs: &[Input], loaded: &Loaded, color: Color) -> anyhow::Result<()> {
+    /// Prints the errors of a loaded policy on standard error, with what follows from them.
+    fn report(&self, inputs: &[Input], loaded: &Loaded, color: Color) -> anyhow::Result<()> {
         let errors: Vec<_> = loaded.errors().collect();
         if errors.is_empty() {
             return Ok(());
@@ -196,7 +216,7 @@ impl PolicyArgs {
         let rest = total.saturating_sub(errors.len());
         if rest > 0 {
             let (rest, note) = (counted(rest as u64, "error"), Painted::bold(paint, "note:"));
-            writeln!(stderr, "{note} {rest} more: `portcullis validate --max-errors {total}` shows all")?;
+            writeln!(stderr, "{note} {rest} not shown; `portcullis validate --max-errors {total}` shows all")?;
         }
         let count = counted(total as u64, "error");
         if loaded.policy.is_some() {
@@ -204,17 +224,21 @@ impl PolicyArgs {
             writeln!(stderr, "{} left out {skipped} with {count}", Painted::bold(paint, "note:"))?;
         } else {
             let label = Painted::red(paint, "error:");
-            writeln!(stderr, "{label} the policy has {count}: nothing is decided by it")?;
-            // Only errors of tokens can be left out with their tokens.
+            writeln!(stderr, "{label} the policy has {count} and was not loaded")?;
+            // Errors of connections and APIs remain when tokens are left out.
             if !self.skip_invalid && rest == 0 && errors.iter().all(|error| error.place.starts_with("tokens[")) {
-                writeln!(stderr, "{} `--skip-invalid` leaves out just those tokens", Painted::bold(paint, "help:"))?;
+                writeln!(
+                    stderr,
+                    "{} `--skip-invalid` leaves out the tokens with errors",
+                    Painted::bold(paint, "help:")
+                )?;
             }
         }
         Ok(())
     }
 }
 
-/// A policy, and what it is read from.
+/// A policy and its documents.
 pub(crate) struct ReadPolicy {
     pub(crate) inputs: Vec<Input>,
     // INVARIANT: holds a policy.
@@ -231,23 +255,23 @@ impl ReadPolicy {
     }
 }
 
-/// Where a policy comes from.
+/// The origin of a policy.
 enum Origin {
     Files(Vec<PathBuf>),
     Registry(String),
 }
 
-/// The snapshot, if the one file is a compiled policy.
+/// Opens the snapshot if the only file is a compiled policy. Fails if another file is given with it.
 fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
     let Some(path) = files.iter().find(|path| !is_stdin(path) && is_compiled(path)) else { return Ok(None) };
     let name = path.display();
     if files.len() > 1 {
-        bail!("`{name}` is a compiled policy: it is whole, and nothing can be put together with it");
+        bail!("`{name}` is a compiled policy, which cannot be combined with other files");
     }
     Snapshot::open(path).map(Some).with_context(|| format!("cannot load `{name}`"))
 }
 
-/// The variable that names the registry where `--db` does not.
+/// The variable that names the registry without `--db`.
 pub(super) const REGISTRY_VARIABLE: &str = "PORTCULLIS_DB";
 
 /// The URL of the registry that the environment names.
@@ -273,12 +297,12 @@ pub(super) mod registry {
     }
 }
 
-/// The document that the environment names.
+/// The file that `PORTCULLIS_POLICY` names.
 fn from_environment() -> Option<PathBuf> {
     std::env::var_os("PORTCULLIS_POLICY").filter(|path| !path.is_empty()).map(PathBuf::from)
 }
 
-/// Reads every file, `-` from standard input, or says of each that cannot be read why.
+/// Reads every file; `-` is standard input. Fails with one error for each unreadable file.
 pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Vec<Unreadable>> {
     let (mut inputs, mut errors) = (Vec::with_capacity(paths.len()), Vec::new());
     for path in paths {
@@ -319,7 +343,7 @@ pub(super) fn render(
     Ok(())
 }
 
-/// How many diagnostics are of `severity`.
+/// Counts the diagnostics of `severity`.
 pub(super) fn count(diagnostics: &[&Diagnostic], severity: Severity) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
 }

@@ -1,7 +1,7 @@
-//! Lines in, lines out, in the same order, on several threads.
+//! Answers lines with lines, in the same order, on several threads.
 //!
-//! One thread reads chunks of lines and deals them out to the workers in turn; this thread collects the answers in the
-//! same turn. All queues are short, so memory does not grow with the input.
+//! One thread reads chunks of lines and sends them to the workers in turn. The calling thread collects the answers in the
+//! same order. All queues are short, so memory does not grow with the input.
 
 use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
@@ -14,45 +14,45 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::lines::{Chunk, Chunks};
 use super::output::{Inputs, Stdout, bytes};
 
-/// Chunks that wait for a worker, and answers that wait to be written.
+/// The length of each queue: chunks for a worker, and its answers.
 const QUEUE: usize = 2;
 
-/// What becomes of each line.
+/// Computes the answer to each line.
 pub(super) trait Answerer: Sync {
-    /// What is counted.
-    type Tally: Default + Send;
+    /// The counts of the summary.
+    type Counts: Default + Send;
 
-    /// Writes the answer to a line, which is not empty, as a line.
-    fn answer(&self, number: u64, line: &[u8], out: &mut Vec<u8>, tally: &mut Self::Tally);
+    /// Appends the answer to a line to `out`, as a line. The line is not empty.
+    fn answer(&self, number: u64, line: &[u8], out: &mut Vec<u8>, counts: &mut Self::Counts);
 
-    /// Writes what is wrong with a line, as a line.
-    fn error(&self, number: u64, error: &str, out: &mut Vec<u8>, tally: &mut Self::Tally);
+    /// Appends the error of a line to `out`, as a line.
+    fn error(&self, number: u64, error: &str, out: &mut Vec<u8>, counts: &mut Self::Counts);
 
-    /// Adds what was counted of other lines.
-    fn add(total: &mut Self::Tally, more: &Self::Tally);
+    /// Adds the counts of other lines.
+    fn add(total: &mut Self::Counts, more: &Self::Counts);
 }
 
-/// How lines are read and by how many.
+/// The options of the pump.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Pump {
     pub(super) threads: usize,
-    /// The most bytes of a line.
+    /// The maximum length of a line, in bytes.
     pub(super) max_line: usize,
-    /// Whether no progress is shown.
+    /// Whether to hide the progress bar.
     pub(super) quiet: bool,
 }
 
 /// The answers to one chunk.
 struct Answers<T> {
     text: Vec<u8>,
-    tally: T,
-    /// Bytes of the chunk.
+    counts: T,
+    /// The size of the chunk, in bytes.
     read: u64,
 }
 
 impl Pump {
     /// Answers every line of the file at `path`, or of standard input for `-`, on standard output.
-    pub(super) fn run<A: Answerer>(self, path: &Path, answerer: &A) -> anyhow::Result<A::Tally> {
+    pub(super) fn run<A: Answerer>(self, path: &Path, answerer: &A) -> anyhow::Result<A::Counts> {
         let name = path.display();
         Inputs::check_stdout(path)?;
         let (input, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
@@ -63,9 +63,9 @@ impl Pump {
             (Box::new(file), size)
         };
         let progress = progress(size, self.quiet);
-        let tally = self.pump(input, answerer, &progress);
+        let counts = self.pump(input, answerer, &progress);
         progress.finish_and_clear();
-        tally.with_context(|| format!("the answers to `{name}` stop half-way"))
+        counts.with_context(|| format!("the answers to `{name}` are incomplete"))
     }
 
     fn pump<A: Answerer>(
@@ -73,7 +73,7 @@ impl Pump {
         input: impl Read + Send,
         answerer: &A,
         progress: &ProgressBar,
-    ) -> anyhow::Result<A::Tally> {
+    ) -> anyhow::Result<A::Counts> {
         std::thread::scope(|scope| {
             let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
             for _ in 0..self.threads.max(1) {
@@ -83,7 +83,7 @@ impl Pump {
                 inputs.push(send_chunk);
                 outputs.push(answers);
             }
-            scope.spawn(move || deal(Chunks::new(input, self.max_line), &inputs));
+            scope.spawn(move || distribute(Chunks::new(input, self.max_line), &inputs));
             collect::<A>(&outputs, progress)
         })
     }
@@ -92,7 +92,7 @@ impl Pump {
         self,
         answerer: &A,
         chunks: &Receiver<io::Result<Chunk>>,
-        answers: &SyncSender<io::Result<Answers<A::Tally>>>,
+        answers: &SyncSender<io::Result<Answers<A::Counts>>>,
     ) {
         for chunk in chunks {
             if answers.send(chunk.map(|chunk| self.answer(answerer, &chunk))).is_err() {
@@ -101,22 +101,22 @@ impl Pump {
         }
     }
 
-    fn answer<A: Answerer>(self, answerer: &A, chunk: &Chunk) -> Answers<A::Tally> {
-        let (mut text, mut tally) = (Vec::new(), A::Tally::default());
+    fn answer<A: Answerer>(self, answerer: &A, chunk: &Chunk) -> Answers<A::Counts> {
+        let (mut text, mut counts) = (Vec::new(), A::Counts::default());
         for (number, line) in chunk.lines(self.max_line) {
             let Some(line) = line else {
                 let error = format!("a line of more than {}", bytes(self.max_line));
-                answerer.error(number, &error, &mut text, &mut tally);
+                answerer.error(number, &error, &mut text, &mut counts);
                 continue;
             };
             let line = if number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
             if line.trim_ascii().is_empty() {
-                answerer.error(number, "an empty line is not a request", &mut text, &mut tally);
+                answerer.error(number, "an empty line is not a request", &mut text, &mut counts);
             } else {
-                answerer.answer(number, line, &mut text, &mut tally);
+                answerer.answer(number, line, &mut text, &mut counts);
             }
         }
-        Answers { text, tally, read: chunk.text.len() as u64 }
+        Answers { text, counts, read: chunk.text.len() as u64 }
     }
 }
 
@@ -127,8 +127,8 @@ pub(super) fn write_line(answer: &impl serde::Serialize, out: &mut Vec<u8>) {
     out.push(b'\n');
 }
 
-/// Hands chunks to the workers in turn.
-fn deal(chunks: Chunks<impl Read>, workers: &[SyncSender<io::Result<Chunk>>]) {
+/// Sends chunks to the workers in turn.
+fn distribute(chunks: Chunks<impl Read>, workers: &[SyncSender<io::Result<Chunk>>]) {
     for (chunk, worker) in chunks.zip(workers.iter().cycle()) {
         if worker.send(chunk).is_err() {
             return;
@@ -136,36 +136,36 @@ fn deal(chunks: Chunks<impl Read>, workers: &[SyncSender<io::Result<Chunk>>]) {
     }
 }
 
-/// Writes the answers in turn, until one worker has no more: then none has.
+/// Writes the answers in turn until a worker has no more. Then the other workers have none either.
 fn collect<A: Answerer>(
-    outputs: &[Receiver<io::Result<Answers<A::Tally>>>],
+    outputs: &[Receiver<io::Result<Answers<A::Counts>>>],
     progress: &ProgressBar,
-) -> anyhow::Result<A::Tally> {
+) -> anyhow::Result<A::Counts> {
     let mut out = Stdout::lock();
-    let mut tally = A::Tally::default();
+    let mut counts = A::Counts::default();
     for answers in outputs.iter().cycle() {
         let ready = match answers.try_recv() {
             Err(TryRecvError::Empty) => {
-                // Nothing to do but wait: whoever reads gets all there is.
+                // Before waiting, pass all answers on to the reader.
                 out.flush().context("cannot write to standard output")?;
                 answers.recv().ok()
             }
             other => other.ok(),
         };
         let Some(answers) = ready else { break };
-        let answers = answers.context("cannot read on")?;
+        let answers = answers.context("cannot read further")?;
         out.write_all(&answers.text).context("cannot write to standard output")?;
-        A::add(&mut tally, &answers.tally);
+        A::add(&mut counts, &answers.counts);
         progress.inc(answers.read);
         if out.is_closed() {
             break;
         }
     }
     out.flush().context("cannot write to standard output")?;
-    Ok(tally)
+    Ok(counts)
 }
 
-/// A progress bar, where somebody sees it and the answers go elsewhere.
+/// A progress bar. It is hidden unless standard error is a terminal and standard output is not.
 fn progress(size: Option<u64>, quiet: bool) -> ProgressBar {
     if quiet || !io::stderr().is_terminal() || io::stdout().is_terminal() {
         return ProgressBar::hidden();

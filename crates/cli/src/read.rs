@@ -1,4 +1,4 @@
-//! What recorded HTTP requests ask for, as the sidecar reads them.
+//! Reads recorded HTTP requests as the sidecar does.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -29,38 +29,44 @@ Examples:
   portcullis read --requests recorded.jsonl --policy policy.json
   portcullis read --requests - --routes routes.json < recorded.jsonl
 
-A request; a header that was sent twice has a list of values:
+An HTTP request; a repeated header has a list of values:
   {\"id\": 1, \"method\": \"GET\", \"url\": \"/v3/maps/dw/table?name=a.b.c\",
    \"headers\": {\"authorization\": \"Bearer …\"}, \"body\": null}
-What it asks for; the token is shown by the beginning of its digest:
-  {\"id\": 1, \"token\": \"sha256:1f2e3d4c…\", \"api\": \"maps\", \"operation\": \"query\", \"connection\": \"dw\",
-   \"sources\": [{\"resource\": \"a.b.c\"}], \"referer\": null}
+The request that was read from it, with the start of the token's digest:
+  {\"id\": 1, \"token\": \"sha256:1f2e3d4c…\", \"api\": \"maps\", \"operation\": \"query\",
+   \"connection\": \"dw\", \"sources\": [{\"resource\": \"a.b.c\"}], \"referer\": null}
   {\"id\": 2, \"not_understood\": \"a parameter is given twice in the query\"}
-  {\"id\": 3, \"preflight\": true}    {\"id\": 4, \"passed_through\": true}
-With a policy, also `answer`, the JSON of `portcullis check`.
+  {\"id\": 3, \"preflight\": true}
+  {\"id\": 4, \"passed_through\": true}
+With a policy, `answer` is added: the JSON of `portcullis check`.
 
-Exit codes: 0 all lines are read, understood or not; 2 some are not requests, or an error.";
+Exit codes: 0 all lines are HTTP requests, understood or not; 2 some lines are
+not, or another error.";
 
-/// Read recorded HTTP requests as the sidecar does, and tell what they ask for
+/// Show how the sidecar reads recorded HTTP requests
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The requests, one JSON object a line; `-` for standard input
+    /// Read HTTP requests as JSON Lines; `-` is standard input
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
-    /// Show tokens as they are
+    /// Show tokens instead of their digests
     #[arg(long)]
     show_tokens: bool,
-    /// When the requests are made, instead of now: RFC 3339, or a date
+    /// Decide at this instant [default: now]
+    ///
+    /// A date or an RFC 3339 instant. Example: `--now 2026-11-24`
     #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
-    /// How many threads read [default: the number of cores]
+    /// Read on this many threads [default: number of cores]
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZero<usize>>,
-    /// The most bytes of a line
+    /// Limit the length of a line
+    ///
+    /// A longer line is answered with an error.
     #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = count::<1, MAX_BYTES>)]
     max_line: usize,
-    /// Print nothing on standard error but errors
+    /// Hide the progress bar and the summary
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
@@ -82,22 +88,22 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let recorded = Recorded { reader: args.reading.reader()?, snapshot, now: args.now, show_tokens: args.show_tokens };
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
     let pump = Pump { threads, max_line: args.max_line, quiet: args.quiet };
-    let tally = pump.run(&args.requests, &recorded)?;
+    let counts = pump.run(&args.requests, &recorded)?;
     if !args.quiet {
-        let Tally { understood, not_understood, let_pass, errors } = tally;
-        let total = counted(understood + not_understood + let_pass + errors, "request");
-        let [understood, not_understood, let_pass] = [understood, not_understood, let_pass].map(grouped);
+        let ReadCounts { understood, not_understood, passed, errors } = counts;
+        let total = counted(understood + not_understood + passed + errors, "request");
+        let [understood, not_understood, passed] = [understood, not_understood, passed].map(grouped);
         let mut stderr = io::stderr().lock();
         writeln!(
             stderr,
-            "{total}: {understood} understood, {not_understood} not, {let_pass} let pass, {} no requests",
+            "{total}: {understood} understood, {not_understood} not, {passed} passed through, {} invalid",
             grouped(errors)
         )?;
     }
-    Ok(if tally.errors > 0 { Exit::Failure } else { Exit::Success })
+    Ok(if counts.errors > 0 { Exit::Failure } else { Exit::Success })
 }
 
-/// A request as it was recorded.
+/// A recorded HTTP request.
 #[derive(Deserialize)]
 struct Line<'l> {
     #[serde(borrow, default)]
@@ -110,7 +116,7 @@ struct Line<'l> {
     body: Option<String>,
 }
 
-/// Headers as they were sent, each with one value.
+/// Headers in the order that they were sent, each with one value.
 #[derive(Default)]
 struct Pairs(Vec<(String, String)>);
 
@@ -148,13 +154,13 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Path and query of a URL; a client sends no more of it.
+/// Path and query of a URL, which is the part that a client sends.
 fn target(url: &str) -> &str {
     let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
-    host.map_or(url, |host| host.find(['/', '?']).and_then(|at| host.get(at..)).unwrap_or("/"))
+    host.map_or(url, |host| host.find(['/', '?']).and_then(|start| host.get(start..)).unwrap_or("/"))
 }
 
-/// Reads recorded requests, and decides them where there is a policy.
+/// Reads recorded HTTP requests, and decides them if there is a policy.
 struct Recorded {
     reader: Reader,
     snapshot: Option<Snapshot>,
@@ -163,20 +169,20 @@ struct Recorded {
 }
 
 #[derive(Default)]
-struct Tally {
+struct ReadCounts {
     understood: u64,
     not_understood: u64,
-    let_pass: u64,
+    passed: u64,
     errors: u64,
 }
 
 impl Answerer for Recorded {
-    type Tally = Tally;
+    type Counts = ReadCounts;
 
-    fn answer(&self, number: u64, line: &[u8], out: &mut Vec<u8>, tally: &mut Tally) {
+    fn answer(&self, number: u64, line: &[u8], out: &mut Vec<u8>, counts: &mut ReadCounts) {
         let line: Line<'_> = match serde_json::from_slice(line) {
             Ok(line) => line,
-            Err(error) => return self.error(number, &error.to_string(), out, tally),
+            Err(error) => return self.error(number, &error.to_string(), out, counts),
         };
         // The sidecar takes an empty body for one that the gateway did not pass on.
         let body = line.body.as_deref().filter(|body| !body.is_empty());
@@ -185,41 +191,41 @@ impl Answerer for Recorded {
         let id = line.id;
         match self.reader.read(&request) {
             Ok(Reading::Access(access)) => {
-                tally.understood += 1;
-                self.tell(id, &access, out);
+                counts.understood += 1;
+                self.write_access(id, &access, out);
             }
             Ok(Reading::Preflight(preflight)) => {
-                *(if preflight.passes { &mut tally.let_pass } else { &mut tally.not_understood }) += 1;
+                *(if preflight.passes { &mut counts.passed } else { &mut counts.not_understood }) += 1;
                 write_line(&Passed { id, preflight: Some(true), through: None }, out);
             }
             Ok(Reading::PassedThrough) => {
-                tally.let_pass += 1;
+                counts.passed += 1;
                 write_line(&Passed { id, preflight: None, through: Some(true) }, out);
             }
-            Err(why) => {
-                tally.not_understood += 1;
-                let decision = Decision::Deny(why.reason());
+            Err(error) => {
+                counts.not_understood += 1;
+                let decision = Decision::Deny(error.reason());
                 let answer = self.snapshot.as_ref().map(|_| WireDecision::new(None, &decision));
-                write_line(&NotUnderstood { id, why: why.to_string(), answer }, out);
+                write_line(&NotUnderstood { id, why: error.to_string(), answer }, out);
             }
         }
     }
 
-    fn error(&self, line: u64, error: &str, out: &mut Vec<u8>, tally: &mut Tally) {
-        tally.errors += 1;
+    fn error(&self, line: u64, error: &str, out: &mut Vec<u8>, counts: &mut ReadCounts) {
+        counts.errors += 1;
         write_line(&ErrorLine { line, error }, out);
     }
 
-    fn add(total: &mut Tally, more: &Tally) {
+    fn add(total: &mut ReadCounts, more: &ReadCounts) {
         total.understood += more.understood;
         total.not_understood += more.not_understood;
-        total.let_pass += more.let_pass;
+        total.passed += more.passed;
         total.errors += more.errors;
     }
 }
 
 impl Recorded {
-    fn tell(&self, id: Option<&RawValue>, access: &Access<'_>, out: &mut Vec<u8>) {
+    fn write_access(&self, id: Option<&RawValue>, access: &Access<'_>, out: &mut Vec<u8>) {
         let token = access
             .token
             .as_deref()
@@ -227,7 +233,7 @@ impl Recorded {
         let sources = access.sources();
         let now = self.now.unwrap_or_else(|| SystemClock.now());
         let decision = self.snapshot.as_ref().map(|snapshot| decide(snapshot, &access.request(&sources), now));
-        let told = AccessJson {
+        let json = AccessJson {
             id,
             token,
             api: &access.api,
@@ -237,11 +243,11 @@ impl Recorded {
             referer: access.referer.as_deref(),
             answer: decision.as_ref().map(|decision| WireDecision::new(None, decision)),
         };
-        write_line(&told, out);
+        write_line(&json, out);
     }
 }
 
-/// What a request asks for, and what is decided.
+/// The request that was read, with its decision if there is a policy.
 #[derive(Serialize)]
 struct AccessJson<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -256,7 +262,7 @@ struct AccessJson<'a> {
     answer: Option<WireDecision<'a>>,
 }
 
-/// A source by its kind: `{"resource": "a.b.c"}`.
+/// A source under the name of its kind: `{"resource": "a.b.c"}`.
 struct SourceJson<'a> {
     kind: &'static str,
     text: &'a str,
@@ -268,7 +274,7 @@ impl Serialize for SourceJson<'_> {
     }
 }
 
-/// A request that cannot be read without doubt.
+/// An HTTP request that cannot be read unambiguously.
 #[derive(Serialize)]
 struct NotUnderstood<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -279,7 +285,7 @@ struct NotUnderstood<'a> {
     answer: Option<WireDecision<'a>>,
 }
 
-/// A request about which tokens do not decide.
+/// An HTTP request that needs no token.
 #[derive(Serialize)]
 struct Passed<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]

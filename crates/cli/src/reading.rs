@@ -1,4 +1,4 @@
-//! How HTTP requests are read: the options of whoever reads them.
+//! The options of the request reader.
 
 use std::path::PathBuf;
 
@@ -8,32 +8,38 @@ use portcullis_http::gateway::{Preflights, Reader, ReaderOptions, Routes};
 use super::output::Inputs;
 
 #[derive(clap::Args)]
-#[command(next_help_heading = "Reading requests")]
+#[command(next_help_heading = "HTTP requests")]
 pub(super) struct ReadingArgs {
-    /// The routes of another platform, instead of the built-in ones
+    /// Read routes from this JSON file [default: built in]
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
-    /// Let paths below this prefix pass undecided, where no route fits; as often as wanted
+    /// Pass paths with this prefix without a decision
+    ///
+    /// Applies only to paths without a route. Repeat for more prefixes. Example: `--pass-through /healthz`
     #[arg(long, value_name = "PATH")]
     pass_through: Vec<String>,
-    /// Let an `Origin` header stand for a missing `Referer`
+    /// Use the `Origin` header if `Referer` is missing
     #[arg(long)]
     origin_as_referer: bool,
-    /// Refuse tokens in `?access_token=`: URLs end up in access logs
+    /// Deny tokens in `?access_token=`
+    ///
+    /// URLs with tokens end up in access logs.
     #[arg(long)]
     refuse_query_tokens: bool,
-    /// Let preflights pass to an upstream that answers them [default: none passes]
+    /// Pass CORS preflights to the upstream
+    ///
+    /// For an upstream that answers them. Without this option preflights do not pass.
     #[arg(long)]
     pass_preflights: bool,
 }
 
 impl ReadingArgs {
-    /// Adds the files that are read.
+    /// Adds the file of `--routes` to `inputs`.
     pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
         inputs.add_all(&self.routes);
     }
 
-    /// The reader of these options.
+    /// Creates the request reader.
     pub(super) fn reader(&self) -> anyhow::Result<Reader> {
         let mut routes = match &self.routes {
             None => Routes::default(),

@@ -1,4 +1,4 @@
-//! The registry that a command works on, who works on it, and how its refusals are told.
+//! The registry of a command, its user, and the output of its errors.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -13,28 +13,33 @@ use super::Exit;
 use super::output::{Color, Format, Inputs, Painted, Stdout};
 use super::policy::registry_of_environment;
 
-/// Which registry, and who.
+/// The registry and the user of a command.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Registry")]
 pub(super) struct RegistryArgs {
     #[arg(
         long,
         value_name = "URL",
-        help = "The registry, such as `sqlite:registry.db`; made on first use [env: PORTCULLIS_DB] [default: `portcullis/registry.db` among the user's data]"
+        help = "Use this registry: `sqlite:registry.db`\n[env: PORTCULLIS_DB]",
+        long_help = "Use this registry: `sqlite:registry.db`\n\n\
+            It is created on first use. The default is `portcullis/registry.db` in the user's data directory.\n\n\
+            [env: PORTCULLIS_DB]"
     )]
     db: Option<String>,
-    /// Who does this: tokens and clients belong to who made them [default: the user of the system]
+    /// Act as this user [default: the system user]
+    ///
+    /// Tokens and clients belong to the user who created them.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// Also what is other users': for administrators
+    /// Include the credentials of all users, as an administrator
     #[arg(long)]
     all_users: bool,
 }
 
-/// What every command of the registry takes that answers in either format.
+/// The options of registry commands with text and JSON output.
 #[derive(Debug, clap::Args)]
 pub(super) struct Common {
-    /// `text` for people, `json` for programs
+    /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     pub(super) format: Format,
     #[command(flatten)]
@@ -42,7 +47,7 @@ pub(super) struct Common {
 }
 
 impl RegistryArgs {
-    /// The registry, made if it is not there, and who acts on it.
+    /// Opens the registry and names its user. Creates the registry if it does not exist.
     pub(super) fn open(&self) -> anyhow::Result<(Registry, Actor)> {
         let location = self.location()?;
         Inputs::check_stdout_of_registry(location.path())?;
@@ -64,7 +69,7 @@ impl RegistryArgs {
         let user = match &self.user {
             Some(user) => user.clone(),
             None => whoami::username()
-                .map_err(|_| invalid("the system does not say who you are", "name yourself with `--user`"))?,
+                .map_err(|_| invalid("cannot find the name of the system user", "give a name with `--user NAME`"))?,
         };
         let actor = Actor::new(user, now())?;
         Ok(if self.all_users { actor.for_all_users() } else { actor })
@@ -75,7 +80,7 @@ pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
 
-/// The policy of a registry that must be there: decisions are not made by an empty one that a mistyped name made.
+/// Reads the policy of an existing registry. It is never created: a mistyped name would become an empty policy.
 pub(super) fn policy(url: &str) -> anyhow::Result<Input> {
     let location: Location = url.parse()?;
     Inputs::check_stdout_of_registry(location.path())?;
@@ -94,53 +99,55 @@ pub(super) fn check_stdout(url: &str) -> anyhow::Result<()> {
 }
 
 fn default_location() -> anyhow::Result<Location> {
-    let strategy = choose_base_strategy()
-        .map_err(|_| invalid("the system does not say where your data is kept", "name the registry with `--db`"))?;
+    let strategy = choose_base_strategy().map_err(|_| {
+        invalid("cannot find the data directory of the user", "give a registry with `--db sqlite:registry.db`")
+    })?;
     Ok(Location::file(strategy.data_dir().join("portcullis").join("registry.db")))
 }
 
-/// What is wrong with how a command is used.
+/// A usage error.
 pub(super) fn invalid(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
     RegistryError::Invalid(Advice { message: message.into(), help: help.into() })
 }
 
+/// A refusal, with exit code 1.
 pub(super) fn refused(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
     RegistryError::Refused(Advice { message: message.into(), help: help.into() })
 }
 
-/// Tells on standard error why the registry did not do what was asked.
-pub(super) fn tell(error: &RegistryError, color: Color) -> Exit {
+/// Prints an error of the registry on standard error, and returns the exit code.
+pub(super) fn report(error: &RegistryError, color: Color) -> Exit {
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
-    let mut say = |message: &str, help: &str| {
-        // There is nowhere left to report that this fails.
+    let mut write_error = |message: &str, help: &str| {
+        // A failure to write to standard error cannot be reported.
         let _ = writeln!(stderr, "{} {message}", Painted::red(paint, "error:"));
         let _ = writeln!(stderr, "{} {help}", Painted::bold(paint, "help:"));
     };
     match error {
         RegistryError::Definition(diagnostics) => {
             for Diagnostic { code, message, help, .. } in diagnostics {
-                say(message, in_options(code).unwrap_or(help));
+                write_error(message, in_options(code).unwrap_or(help));
             }
         }
         RegistryError::Invalid(advice) | RegistryError::Refused(advice) | RegistryError::Storage(advice) => {
-            say(&advice.message, &advice.help);
+            write_error(&advice.message, &advice.help);
         }
-        other => say(&other.to_string(), "see `portcullis help`"),
+        other => write_error(&other.to_string(), "see `portcullis help`"),
     }
     if matches!(error, RegistryError::Refused(_)) { Exit::No } else { Exit::Failure }
 }
 
-/// What to do about a problem whose usual help speaks of a document's fields.
+/// The help for problems whose usual help names fields of a document.
 fn in_options(code: &str) -> Option<&'static str> {
     match code {
-        "grants_empty" => Some("give at least one `--connection` with its `--source`: only `lds` needs none"),
-        "apis_empty" => Some("give `--apis`, one or more of `maps`, `sql`, `imports`, `lds`"),
+        "grants_empty" => Some("add a grant: `--connection NAME --source SOURCE`; only `lds` needs none"),
+        "apis_empty" => Some("give one or more APIs: `--apis maps,sql`; also `imports`, `lds`"),
         _ => None,
     }
 }
 
-/// Tells on standard error what is legal but surely unintended.
+/// Prints warnings on standard error.
 pub(super) fn warn(warnings: &[Diagnostic], color: Color) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
@@ -151,7 +158,7 @@ pub(super) fn warn(warnings: &[Diagnostic], color: Color) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks on a terminal; elsewhere only `yes` is a yes.
+/// Asks for confirmation on a terminal. Without one, only `yes` confirms.
 pub(super) fn confirm(yes: bool, why: &str, help: &str) -> anyhow::Result<()> {
     if yes {
         return Ok(());
@@ -159,13 +166,13 @@ pub(super) fn confirm(yes: bool, why: &str, help: &str) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(refused(why, help).into());
     }
-    write!(io::stderr(), "{why}. Is that what you want? [y/N] ")?;
+    write!(io::stderr(), "{why}. Continue? [y/N] ")?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused("nothing was changed", help).into()) }
 }
 
-/// Prints one value for programs.
+/// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     serde_json::to_writer_pretty(&mut out, value)?;
@@ -174,7 +181,7 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Prints lines for people.
+/// Prints lines of text.
 pub(super) fn lines<'l>(lines: impl IntoIterator<Item = &'l str>) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     for line in lines {

@@ -1,4 +1,4 @@
-//! The sidecar.
+//! Runs the sidecar.
 
 use std::io;
 use std::num::NonZero;
@@ -27,41 +27,53 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis serve --policy policy.json --state-dir /var/lib/portcullis --log -
   portcullis serve --db sqlite:registry.db --listen unix:/run/portcullis.sock
-  curl -H 'content-type: application/json' \\
-      -d '{\"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"carto.shared.demo\"}' \\
-      http://127.0.0.1:8181/v1/decide
+  curl http://127.0.0.1:8181/v1/decide -H 'content-type: application/json' \\
+      -d '{\"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"a.b\"}'
 
-Gateways ask at:
+Endpoints for gateways, at --listen:
   gRPC envoy.service.auth.v3.Authorization   Envoy ext_authz
   /authz/envoy/<path and query>              Envoy ext_authz over HTTP
-  /authz/nginx       X-Original-Method, X-Original-URI     nginx
-  /authz/script      X-Original-Method, X-Original-URI     nginx with njs, HAProxy
-  /authz/forwarded   X-Forwarded-Method, X-Forwarded-Uri   Caddy, Traefik
-  POST /v1/decide, POST /access/v1/evaluation, POST /access/v1/evaluations
-Operators ask at --admin:
+  /authz/nginx      X-Original-Method, X-Original-URI    nginx
+  /authz/script     X-Original-Method, X-Original-URI    nginx with njs, HAProxy
+  /authz/forwarded  X-Forwarded-Method, X-Forwarded-Uri  Caddy, Traefik
+  POST /v1/decide
+  POST /access/v1/evaluation, POST /access/v1/evaluations
+Endpoints for operators, at --admin:
   /healthz  /readyz  /metrics  /v1/snapshot  /v1/shadow  POST /v1/explain
 
-SIGHUP reads the policy again and opens the log again; SIGTERM and SIGINT answer what was asked, then stop.";
+Signals:
+  SIGHUP            reload the policy and reopen the decision log
+  SIGTERM, SIGINT   finish open requests, then stop";
 
-/// Answer gateways: Envoy, nginx, Caddy, HAProxy, Traefik, or anything that speaks HTTP
+/// Run the sidecar, which decides requests of gateways
+///
+/// Serves Envoy, nginx, Caddy, HAProxy, Traefik and any HTTP client.
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
-    /// Keep the last good policy here, without secrets, for a restart while its source is broken
+    /// Save the last good policy in this directory
+    ///
+    /// A restart uses it while the source of the policy is broken. It has no secrets.
     #[arg(long, value_name = "DIR", help_heading = "Policy")]
     state_dir: Option<PathBuf>,
-    /// Maximum size of all policy files together; larger files are not read. Does not apply to a registry
+    /// Limit the size of all policy files together
+    ///
+    /// Larger files are not read. Does not apply to a registry.
     #[arg(long, value_name = "BYTES", default_value_t = policy::MAX_BYTES, value_parser = policy_bytes, help_heading = "Policy")]
     max_policy_bytes: u64,
-    /// Never activate a policy that allows what the active one denies: refuse it as if it could not be read
+    /// Reject a policy that allows more than the active one
+    ///
+    /// The active policy stays, as if the new one could not be read.
     #[arg(long, help_heading = "Policy")]
     only_narrow: bool,
-    /// Decide every request by this policy as well, and tell at `/v1/shadow` what it would change
+    /// Also decide every request by this policy, without effect
+    ///
+    /// `/v1/shadow` reports the decisions that it would change.
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Policy")]
     shadow: Vec<PathBuf>,
-    /// How many requests of each kind of difference to keep
+    /// Keep this many examples of each kind of change
     #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = count::<0, 65535>, help_heading = "Policy")]
     shadow_examples: usize,
     #[command(flatten)]
@@ -77,31 +89,46 @@ pub(super) struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Listening")]
 struct ListenArgs {
-    /// Where gateways ask: an address and port, or `unix:PATH`
+    /// Listen for gateways on this address
+    ///
+    /// An IP address and port, or `unix:PATH`.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8181", env = "PORTCULLIS_LISTEN")]
     listen: Address,
-    /// Where operators ask. It tells of the policy: keep it from everybody else
+    /// Listen for operators; do not make it public
+    ///
+    /// It exposes policy details. An IP address and port, or `unix:PATH`.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
     admin: Address,
-    /// Permissions of Unix sockets: `600` for the owner, `660` for the group, too
+    /// Set the permissions of Unix sockets
+    ///
+    /// `600` is for the owner, `660` also for the group.
     #[arg(long, value_name = "MODE", default_value = "600", value_parser = socket_mode)]
     socket_mode: u32,
-    /// TLS for both: the certificate and those between it and a root, PEM
+    /// Use TLS with this certificate chain (PEM)
+    ///
+    /// For both addresses. The chain has the certificate and all intermediate ones.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// Its private key, PEM
+    /// Read the private key from this file (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
-    /// Ask clients for certificates that one of these authorities signed, PEM
+    /// Require client certificates from these authorities (PEM)
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     client_ca: Option<PathBuf>,
-    /// Answer preflights of these web sites, and let them read why a request is denied: `https://app.example.com`; `*` for all
+    /// Answer CORS requests of these origins; `*` for all
+    ///
+    /// Their pages can read why a request is denied. Example: `--cors-origin https://app.example.com`
     #[arg(long, value_name = "ORIGIN", num_args = 1..)]
     cors_origin: Vec<String>,
-    /// The URL that clients reach this server by, for AuthZEN's metadata [default: `https://` and the request's host]
+    /// Set the public URL of the server for AuthZEN metadata
+    ///
+    /// The default is `https://` and the host of the HTTP request.
     #[arg(long, value_name = "URL")]
     public_url: Option<String>,
-    /// Accept this `Host` from programs and operators, too; `*` accepts all
+    /// Also accept these `Host` names; `*` for all
+    ///
+    /// Names of loopback addresses are always accepted. The check applies to loopback addresses, and with this option to
+    /// every TCP address. Example: `--allow-host decide.internal`
     #[arg(long, value_name = "NAME", num_args = 1.., value_parser = host)]
     allow_host: Vec<String>,
 }
@@ -109,25 +136,35 @@ struct ListenArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Logs")]
 struct LogArgs {
-    /// Log every decision as a line of JSON to the end of this file; `-` for standard output
+    /// Append every decision to this file; `-` is standard output
+    ///
+    /// One JSON object a line.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// When the log falls behind: `drop` lines and count them, or `block` requests
+    /// Drop lines or block requests when the queue is full
+    ///
+    /// `drop` counts the lost lines; `block` delays requests.
     #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = when_full)]
     log_when_full: WhenFull,
-    /// How many bytes of lines may wait
+    /// Limit the queue of log lines
     #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>)]
     log_queue: usize,
-    /// Which part of the allows to log, such as 0.01; denials always are
+    /// Log this share of allows, such as 0.01
+    ///
+    /// Denials are always logged.
     #[arg(long, value_name = "SHARE", default_value = "1")]
     log_sample_allows: Share,
-    /// Log the text of queries instead of its digest
+    /// Log the text of queries instead of their digests
     #[arg(long)]
     log_queries: bool,
-    /// What the server itself tells on standard error: `text` or `json`
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"])]
+    /// Set the format of server messages: `text` or `json`
+    ///
+    /// They are printed on standard error.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"], hide_possible_values = true)]
     messages: String,
-    /// How much of it: `error`, `warn`, `info`, `debug`, or filters such as `portcullis=debug`
+    /// Set the level of server messages
+    ///
+    /// `error`, `warn`, `info` or `debug`, or filters such as `portcullis=debug`.
     #[arg(long, value_name = "LEVEL", default_value = "info", env = "PORTCULLIS_MESSAGE_LEVEL")]
     message_level: String,
 }
@@ -135,40 +172,48 @@ struct LogArgs {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
-    /// Limit the bytes of a body; a longer one is answered 413
+    /// Limit the size of a body; larger ones get 413
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes, value_parser = count::<1, MAX_BYTES>)]
     max_body: usize,
-    /// Limit the bytes of a request's headers
+    /// Limit the size of request headers
     #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes, value_parser = count::<1024, MAX_HEADER_BYTES>)]
     max_header_bytes: usize,
-    /// Limit the headers of a request
+    /// Limit the number of request headers
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers, value_parser = count::<1, 4096>)]
     max_headers: usize,
-    /// Limit the connections at once; more are answered 503 [default: 4096, or fewer where file descriptors are few]
+    /// Limit open connections; further ones get 503
+    ///
+    /// The default is 4096, or fewer if the limit of file descriptors is low.
     #[arg(long, value_name = "COUNT", value_parser = count::<1, MAX_AT_ONCE>)]
     max_connections: Option<usize>,
-    /// Limit the requests at once; more are answered 503
+    /// Limit concurrent requests; further ones get 503
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().requests, value_parser = count::<1, MAX_AT_ONCE>)]
     max_requests: usize,
-    /// Limit the requests of a list; a longer one is answered 413
+    /// Limit the requests in one batch; larger ones get 413
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().batch, value_parser = count::<1, MAX_AT_ONCE>)]
     max_batch: usize,
-    /// Limit the bytes of requests and unread answers [default: 256 MiB or more]
+    /// Limit buffered requests and answers [default: 256 MiB]
+    ///
+    /// The default is at least the limit of one connection.
     #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
     max_buffered: Option<usize>,
-    /// Limit the same of one connection [default: 32 MiB or four bodies]
+    /// Limit them for one connection [default: 32 MiB]
+    ///
+    /// The default is at least four times `--max-body`.
     #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
     max_connection_buffered: Option<usize>,
-    /// Limit the time of a request: headers, decision and reading the answer each
+    /// Limit each phase of a request
+    ///
+    /// The phases are reading headers, deciding, and sending the answer.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     request_timeout: Duration,
-    /// Close a connection without a request after this time
+    /// Close idle connections after this time
     #[arg(long, value_name = "SECONDS", default_value = "75", value_parser = seconds)]
     idle_timeout: Duration,
-    /// Wait this long for requests that have begun when stopping
+    /// Wait this long for open requests when stopping
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     drain: Duration,
-    /// Answer with this many threads [default: one for each processor]
+    /// Serve on this many threads [default: number of cores]
     #[arg(long, value_name = "COUNT", value_parser = super::bounds::threads)]
     threads: Option<NonZero<usize>>,
 }
@@ -211,7 +256,7 @@ const MAX_HEADER_BYTES: usize = 1 << 30;
 const MAX_AT_ONCE: usize = 1_000_000;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    args.log.tell()?;
+    args.log.init_messages()?;
     let connections = args.limits.connections(descriptors::raise_limit())?;
     let runtime = args.runtime()?;
     let (reader, operations) = watched(|| {
@@ -222,7 +267,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let operations = Operations::start(operations)?;
     let authority = Arc::new(Authority::new(operations, reader));
     runtime.block_on(serve(Arc::clone(&authority), options))?;
-    // What is left open ends now; then the log is written to its end.
+    // Open requests end now. Then the decision log is written completely.
     runtime.shutdown_timeout(Duration::from_secs(1));
     authority.operations().close();
     drop(authority);
@@ -317,7 +362,7 @@ impl Args {
             + if is_registry { 3 } else { 0 }
     }
 
-    /// Checks that the server writes into no file that it reads.
+    /// Checks that the server does not write to a file that it reads.
     fn check_outputs(&self) -> anyhow::Result<()> {
         let mut inputs = Inputs::default();
         self.policy.add_inputs(&mut inputs)?;
@@ -387,29 +432,29 @@ impl Args {
 impl LimitArgs {
     /// The maximum number of connections. It leaves descriptors free for reading the policy.
     fn connections(&self, descriptors: Option<u64>) -> anyhow::Result<usize> {
-        let most = descriptors::max_connections(descriptors);
-        if most == 0 {
+        let max = descriptors::max_connections(descriptors);
+        if max == 0 {
             let needed = descriptors::needed(1);
             bail!(
-                "the limit of file descriptors is {}, and at least {needed} are needed: raise it with `ulimit -Hn {needed}`",
+                "the limit of file descriptors is {}: expected at least {needed}; raise it with `ulimit -Hn {needed}`",
                 descriptors.unwrap_or_default()
             );
         }
         match (self.max_connections, descriptors) {
-            (Some(connections), Some(limit)) if connections > most => {
+            (Some(connections), Some(limit)) if connections > max => {
                 let needed = descriptors::needed(connections);
                 bail!(
-                    "`--max-connections {connections}` needs {needed} file descriptors, and the limit is {limit}: write at \
-                     most {most}, or raise the limit with `ulimit -Hn {needed}`"
+                    "`--max-connections {connections}` needs {needed} file descriptors, but the limit is {limit}: use at \
+                     most {max}, or raise the limit with `ulimit -Hn {needed}`"
                 )
             }
             (Some(connections), _) => Ok(connections),
             (None, _) => {
                 let default = Limits::default().connections;
-                if most < default {
-                    tracing::warn!(connections = most, descriptors, "the limit of file descriptors is low");
+                if max < default {
+                    tracing::warn!(connections = max, descriptors, "the limit of file descriptors is low");
                 }
-                Ok(default.min(most))
+                Ok(default.min(max))
             }
         }
     }
@@ -428,24 +473,24 @@ impl LogArgs {
         Some((target, options))
     }
 
-    /// Begins to tell what the server has to say, on standard error.
-    fn tell(&self) -> anyhow::Result<()> {
+    /// Starts writing server messages to standard error.
+    fn init_messages(&self) -> anyhow::Result<()> {
         let filter = EnvFilter::try_new(&self.message_level)
             .with_context(|| format!("`--message-level`: `{}`", self.message_level))?;
         let messages = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
-        let begun = if self.messages == "json" {
+        let started = if self.messages == "json" {
             messages.json().try_init()
         } else {
             messages.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
         };
-        begun.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
+        started.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
     }
 }
 
 fn policy_bytes(text: &str) -> Result<u64, String> {
-    const MOST: u64 = 1 << 40;
-    let bytes = text.parse().ok().filter(|bytes| (1..=MOST).contains(bytes));
-    bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {MOST}, such as {}", policy::MAX_BYTES))
+    const MAX: u64 = 1 << 40;
+    let bytes = text.parse().ok().filter(|bytes| (1..=MAX).contains(bytes));
+    bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {MAX}, such as {}", policy::MAX_BYTES))
 }
 
 fn when_full(text: &str) -> Result<WhenFull, String> {
@@ -456,7 +501,7 @@ fn when_full(text: &str) -> Result<WhenFull, String> {
     }
 }
 
-/// A host's name without a port, or `*`.
+/// Parses a host name without a port, or `*`.
 fn host(text: &str) -> Result<String, String> {
     let name = text.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(text);
     let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));

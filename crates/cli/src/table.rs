@@ -1,4 +1,4 @@
-//! Tables for people: aligned, and on a terminal no wider than it is.
+//! Aligned text tables, cut to the width of a terminal.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -8,13 +8,13 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::output::{Painted, counted};
 
-/// What stands between two columns.
+/// The spaces between two columns.
 const GAP: usize = 2;
 
-/// No column is made narrower than this.
-const NARROWEST: usize = 6;
+/// The minimum width of a cut column.
+const MIN_WIDTH: usize = 6;
 
-/// Rows under a heading. The first column and those of ids are never cut.
+/// A heading and rows. The first column and columns of ids are never cut.
 pub(super) struct Table {
     heading: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -29,26 +29,27 @@ impl Table {
         self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
     }
 
-    /// Writes it to standard output, cut to the terminal's width where that is one.
+    /// Writes the table. If standard output is a terminal, the table is cut to its width.
     pub(super) fn print(&self, paint: bool, out: &mut impl Write) -> io::Result<()> {
         let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
         self.write(terminal.map(|(width, _)| usize::from(width.0)), paint, out)
     }
 
-    fn write(&self, most: Option<usize>, paint: bool, out: &mut impl Write) -> io::Result<()> {
+    fn write(&self, max_width: Option<usize>, paint: bool, out: &mut impl Write) -> io::Result<()> {
         let mut widths: Vec<usize> = self.heading.iter().map(|cell| cell.width()).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.width());
             }
         }
-        if let Some(most) = most {
+        if let Some(max_width) = max_width {
             let gaps = GAP * widths.len().saturating_sub(1);
-            // Names and ids are there to be copied.
+            // Ids are copied by users.
             let columns = widths.iter_mut().zip(&self.heading).enumerate();
-            let (kept, cut): (Vec<_>, Vec<_>) = columns.partition(|(at, (_, name))| *at == 0 || name.ends_with("ID"));
+            let (kept, cut): (Vec<_>, Vec<_>) =
+                columns.partition(|(index, (_, name))| *index == 0 || name.ends_with("ID"));
             let kept: usize = kept.into_iter().map(|(_, (width, _))| *width).sum();
-            shrink(cut.into_iter().map(|(_, (width, _))| width).collect(), most.saturating_sub(gaps + kept));
+            shrink(cut.into_iter().map(|(_, (width, _))| width).collect(), max_width.saturating_sub(gaps + kept));
         }
         let heading: Vec<_> = self.heading.iter().map(|cell| (*cell).to_owned()).collect();
         writeln!(out, "{}", Painted::bold(paint, line(&heading, &widths)))?;
@@ -59,11 +60,11 @@ impl Table {
     }
 }
 
-/// Takes from the widest column until all of them together have `most`.
-fn shrink(mut widths: Vec<&mut usize>, most: usize) {
-    while widths.iter().map(|width| **width).sum::<usize>() > most {
+/// Narrows the widest columns until the total width is at most `max_width`.
+fn shrink(mut widths: Vec<&mut usize>, max_width: usize) {
+    while widths.iter().map(|width| **width).sum::<usize>() > max_width {
         match widths.iter_mut().max() {
-            Some(widest) if **widest > NARROWEST => **widest -= 1,
+            Some(widest) if **widest > MIN_WIDTH => **widest -= 1,
             _ => return,
         }
     }
@@ -79,7 +80,7 @@ fn line(cells: &[String], widths: &[usize]) -> String {
     line
 }
 
-/// As much of `text` as `width` columns hold.
+/// Cuts `text` to `width` columns.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -98,7 +99,7 @@ fn one_line(text: &str) -> String {
     text.split(is_unsafe).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// How far `at` is from `now`: `in 6 days`, `3 hours ago`.
+/// The distance of `at` from `now`: `in 6 days`, `3 hours ago`.
 pub(super) fn relative(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.seconds().saturating_sub(now.seconds());
     let span = seconds.unsigned_abs();
@@ -132,11 +133,11 @@ mod tests {
     fn columns_are_aligned_and_cut_to_the_width() {
         assert_eq!(text(None), "ID     NAME\ntk_1   a map of é\ntk_22  漢字漢字漢字漢字漢字\n");
         assert_eq!(text(Some(17)), "ID     NAME\ntk_1   a map of é\ntk_22  漢字漢字…\n");
-        assert!(text(Some(1)).lines().all(|line| line.width() <= 5 + GAP + NARROWEST));
+        assert!(text(Some(1)).lines().all(|line| line.width() <= 5 + GAP + MIN_WIDTH));
     }
 
     #[test]
-    fn instants_are_told_from_now() {
+    fn relative_shows_the_largest_unit() {
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         for (at, want) in [
             ("2026-11-22T12:00:00Z", "now"),

@@ -1,4 +1,4 @@
-//! Who changed what in the registry.
+//! Shows the change history of the registry.
 
 use std::io::{self, Write};
 
@@ -13,18 +13,21 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis trail --last 20
   portcullis trail tk_5h3f9w2mzq
-  portcullis trail --all-users --format json | jq '.[] | select(.action == \"delete\")'";
+  portcullis trail --all-users --format json |
+      jq '.[] | select(.action == \"delete\")'";
 
-/// Show who changed what in the registry, and when
+/// Show the change history of the registry
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Only of what has this id, or this name where names are ids
+    /// Show only changes of this id, or of this connection or source
     id: Option<String>,
-    /// Only so many of the last entries
+    /// Show only the last N entries
     #[arg(long, value_name = "N")]
     last: Option<usize>,
-    /// `text` for people; `json` for programs: also what each was before and after
+    /// Print `text` or `json`
+    ///
+    /// `json` has the values before and after each change.
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
@@ -44,7 +47,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         return json(&entries);
     }
     if entries.is_empty() {
-        return lines(["nothing was changed"]);
+        return lines(["no changes"]);
     }
     let mut table = Table::new(&["NUMBER", "REVISION", "AT", "USER", "ACTION", "KIND", "ID", "CHANGED"]);
     for entry in &entries {
@@ -65,7 +68,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The fields that are others than before.
+/// The names of the fields that changed.
 fn changed(entry: &TrailEntry) -> String {
     let fields = |value: &Option<serde_json::Value>| value.as_ref().and_then(|value| value.as_object().cloned());
     let (Some(before), Some(after)) = (fields(&entry.before), fields(&entry.after)) else { return String::new() };

@@ -1,4 +1,4 @@
-//! Registry to policy document, and back.
+//! Exports the registry as a policy document, and imports documents.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -17,8 +17,9 @@ Examples:
   portcullis export --all-users > policy.json
   portcullis check --policy policy.json --requests requests.jsonl
 
-The document holds connections, APIs and tokens, by the digests of their secrets. Named sources
-and OAuth clients have no place in it: a copy of the registry's file keeps everything.";
+The document has connections, APIs and tokens, with digests of their secrets. It
+has no named sources and no OAuth clients. To keep everything, copy the file of
+the registry.";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -26,32 +27,33 @@ Examples:
   portcullis export --db sqlite:old.db --all-users |
       portcullis import --db sqlite:new.db --all-users -
 
-All of the document is imported, or nothing. What is there already, the same, stays; what is
-there and differs stands in the way. Tokens without an owner become yours.";
+The whole document is imported, or nothing. Equal entries that already exist are
+kept; an existing entry that differs is an error. Tokens without an owner become
+yours.";
 
-/// Write the registry as a policy document: digests, never secrets
+/// Print the registry as a policy document
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXPORT_EXAMPLES)]
+#[command(after_long_help = EXPORT_EXAMPLES)]
 pub(super) struct ExportArgs {
     #[command(flatten)]
     registry: RegistryArgs,
 }
 
-/// Add all of a policy document to the registry
+/// Import a policy document into the registry
 #[derive(Debug, clap::Args)]
-#[command(after_help = IMPORT_EXAMPLES)]
+#[command(after_long_help = IMPORT_EXAMPLES)]
 pub(super) struct ImportArgs {
-    /// The document; `-` for standard input
+    /// Policy document; `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// `text` for people, `json` for programs
+    /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
     registry: RegistryArgs,
 }
 
-/// What came of an import, as programs read it.
+/// The result of an import, as JSON.
 #[derive(Serialize)]
 struct ImportedJson {
     tokens: Vec<String>,
@@ -71,7 +73,7 @@ pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
         let (sources, clients) = (counted(sources as u64, "named source"), counted(clients as u64, "OAuth client"));
         let mut stderr = io::stderr().lock();
         let note = Painted::bold(color.on(&stderr), "note:");
-        writeln!(stderr, "{note} left out {sources} and {clients}: a policy document has no place for them")?;
+        writeln!(stderr, "{note} left out {sources} and {clients}: a policy document cannot contain them")?;
     }
     Ok(Exit::Success)
 }
@@ -87,7 +89,7 @@ pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
             let paint = color.on(&stderr);
             render(&[input], &diagnostics.iter().collect::<Vec<&Diagnostic>>(), paint, &mut text)?;
             let count = counted(diagnostics.len() as u64, "error");
-            // Further ones are not kept.
+            // Diagnostics above the limit are not stored.
             let count = if diagnostics.len() < MAX_PROBLEMS { count } else { format!("at least {count}") };
             let label = Painted::red(paint, "error:");
             writeln!(stderr, "{text}{label} the document has {count}: nothing was imported")?;
@@ -104,7 +106,7 @@ pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
             unchanged: imported.unchanged,
         }),
         Format::Text => lines([&*format!(
-            "imported {}, {}, {}; {} were there already",
+            "imported {}, {}, {}; {} already existed",
             counted(imported.tokens.len() as u64, "token"),
             counted(imported.connections.len() as u64, "connection"),
             counted(imported.apis.len() as u64, "API"),

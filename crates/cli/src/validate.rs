@@ -1,4 +1,4 @@
-//! Whether documents are valid, and everything that is wrong with them.
+//! Validates documents and reports every problem.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -20,33 +20,44 @@ Examples:
   portcullis validate policy.json
   portcullis validate --deny-warnings policies/*.json
   portcullis validate --together connections.json tokens.jsonl
-  curl https://example.com/tokens | portcullis validate --format json - | jq .diagnostics
+  curl https://example.com/tokens |
+      portcullis validate --format json - | jq .diagnostics
 
-Exit codes: 0 all valid, 1 some invalid, 2 some unreadable.";
+Exit codes: 0 all valid; 1 some invalid; 2 some unreadable.";
 
-/// Check documents and tell everything that is wrong with them
+/// Check policy documents and report every error
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Documents: a JSON object, a list of tokens, or JSON Lines; `-` for standard input
+    /// Policy documents; `-` is standard input
+    ///
+    /// A JSON object, a JSON list of tokens, or JSON Lines.
     #[arg(value_name = "FILE", required_unless_present = "db")]
     files: Vec<PathBuf>,
-    /// The registry at this URL, such as `sqlite:registry.db`, instead of documents
+    /// Check a registry instead: `sqlite:registry.db`
     #[arg(long, value_name = "URL", conflicts_with_all = ["files", "together"])]
     db: Option<String>,
-    /// The documents are parts of one policy; else each is checked by itself
+    /// Check the documents as parts of one policy
+    ///
+    /// Without this option each document is a policy of its own.
     #[arg(long)]
     together: bool,
-    /// Tokens with errors do not make a document invalid: a policy loaded so leaves them out
+    /// Accept a document if only tokens have errors
+    ///
+    /// As `--skip-invalid` of the other commands, which leave these tokens out.
     #[arg(long)]
     skip_invalid: bool,
-    /// Warnings make a document invalid, too
+    /// Treat warnings as errors
     #[arg(long)]
     deny_warnings: bool,
-    /// Show at most this number of errors and of warnings. The totals always count all of them
+    /// Show at most this many errors, and as many warnings
+    ///
+    /// The totals include all of them.
     #[arg(long, value_name = "COUNT", default_value_t = MAX_PROBLEMS)]
     max_errors: usize,
-    /// `text` for people; `json` for programs: one object a line for each file
+    /// Print `text` or `json`
+    ///
+    /// `json` prints one object for each file, one a line.
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
 }
@@ -78,12 +89,12 @@ struct Report<'a> {
     exit: Exit,
 }
 
-/// What is said of one file.
+/// The result for one file, as JSON.
 #[derive(Serialize)]
 struct FileJson<'a> {
     file: &'a str,
     valid: bool,
-    /// The number of all errors and warnings; `diagnostics` holds the first of them.
+    /// The number of all errors. `diagnostics` has only the first ones.
     errors: usize,
     warnings: usize,
     diagnostics: &'a [&'a Diagnostic],
@@ -135,11 +146,11 @@ impl Report<'_> {
                 writeln!(self.out)?;
             }
             Format::Text => {
-                let verdict =
+                let status =
                     if valid { Painted::green(self.paint, "valid") } else { Painted::red(self.paint, "invalid") };
                 let errors = total_shown(errors, "error", count(diagnostics, Severity::Error));
                 let warnings = total_shown(warnings, "warning", count(diagnostics, Severity::Warning));
-                write!(self.out, "{}: {verdict}, {errors}, {warnings}", Escaped::whole(input.name()))?;
+                write!(self.out, "{}: {status}, {errors}, {warnings}", Escaped::whole(input.name()))?;
                 match loaded.skipped {
                     0 => writeln!(self.out)?,
                     skipped => writeln!(self.out, ", {} left out", counted(skipped as u64, "token"))?,
@@ -168,14 +179,14 @@ impl Report<'_> {
             serde_json::to_writer(&mut self.out, &json)?;
             writeln!(self.out)?;
         }
-        // Both streams in order, where both are the same terminal.
+        // Keeps the order of both streams on a terminal.
         self.out.flush()?;
         let mut stderr = io::stderr().lock();
         Ok(writeln!(stderr, "{} {error}", Painted::red(color.on(&stderr), "error:"))?)
     }
 }
 
-/// A total, and how many of it are shown where that is not all: `2,000 errors (100 shown)`.
+/// A total, with the number that is shown if that is smaller: `2,000 errors (100 shown)`.
 fn total_shown(total: usize, noun: &str, shown: usize) -> String {
     let text = counted(total as u64, noun);
     if shown < total { format!("{text} ({} shown)", grouped(shown as u64)) } else { text }

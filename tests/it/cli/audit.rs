@@ -1,4 +1,4 @@
-//! Who can, and what changes, as an auditor sees it.
+//! `audit who-can` and `audit diff`.
 
 use serde_json::Value;
 
@@ -20,48 +20,48 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn who_can_read_a_table_is_told_with_the_way() {
+fn who_can_lists_readers_with_their_grants() {
     let dir = dir();
-    let ask = "audit who-can --policy policy.json --connection dw --resource DB.Sales.orders --now 2026-11-24";
-    let text = dir.command(ask).stdout(0);
+    let command = "audit who-can --policy policy.json --connection dw --resource DB.Sales.orders --now 2026-11-24";
+    let text = dir.command(command).stdout(0);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[1].starts_with("map    ana    pattern  db.sales.*  maps sql (model)  https://a.test/"), "{text}");
     assert!(lines[2].starts_with("all    -      all      *           sql"), "{text}");
-    assert_eq!(lines[3], "2 tokens can");
-    let told = json(&dir.command(&format!("{ask} --format json")).stdout(0));
-    assert_eq!(told[0]["grants"][0]["source"], "db.sales.*");
-    assert_eq!(told[1]["expires"], Value::Null);
-    assert_eq!(dir.command(&format!("{ask} --format csv")).stdout(0).lines().count(), 3);
+    assert_eq!(lines[3], "access: 2 tokens");
+    let output = json(&dir.command(&format!("{command} --format json")).stdout(0));
+    assert_eq!(output[0]["grants"][0]["source"], "db.sales.*");
+    assert_eq!(output[1]["expires"], Value::Null);
+    assert_eq!(dir.command(&format!("{command} --format csv")).stdout(0).lines().count(), 3);
     dir.command("compile --policy policy.json -o policy.pcls").stdout(0);
-    let compiled = ask.replace("policy.json", "policy.pcls");
+    let compiled = command.replace("policy.json", "policy.pcls");
     assert_eq!(dir.command(&compiled).stdout(0).lines().count(), 4);
     let query = dir
         .command("audit who-can --policy policy.json --connection dw --now 2026-11-24")
         .arg("--query")
         .arg("select  1;");
-    assert!(query.stdout(0).ends_with("2 tokens can\n"));
+    assert!(query.stdout(0).ends_with("access: 2 tokens\n"));
 }
 
 #[test]
-fn what_a_leaked_token_can_do_is_told() {
+fn token_leaked_shows_apis_referers_and_sources() {
     let dir = dir();
     let text = dir.command("audit who-can --policy policy.json --token-leaked map --now 2026-11-24").stdout(0);
     assert!(
-        text.contains("APIs: maps, sql\nreferers: https://a.test/, which whoever has the secret can claim\n"),
+        text.contains("APIs: maps, sql\nreferers: https://a.test/ (anyone with the secret can send them)\n"),
         "{text}"
     );
     assert!(text.contains("dw          pattern  db.sales.*  maps sql\n"), "{text}");
-    let told =
+    let output =
         dir.command("audit who-can --policy policy.json --token-leaked old --now 2026-11-24 --format json").stdout(0);
-    assert_eq!(json(&told)["expired"], true);
+    assert_eq!(json(&output)["expired"], true);
 }
 
 #[test]
-fn what_cannot_be_asked_is_told() {
+fn who_can_rejects_unknown_and_malformed_arguments() {
     let dir = dir();
     let cases = [
         ("--connection dv --resource a.b", "the policy has no connection `dv`: it has `dw`"),
-        ("--connection dw --resource a..b", "`a..b` is no name on `dw`: an identifier is empty"),
+        ("--connection dw --resource a..b", "`a..b` is not a valid name on `dw`: an identifier is empty"),
         ("--connection dw", "the source is missing: give `--resource`, `--query` or `--named-source`"),
         ("--token-leaked nobody", "the policy has no token `nobody`"),
         ("--connection dw --named-source A", "named source"),
@@ -74,7 +74,7 @@ fn what_cannot_be_asked_is_told() {
 }
 
 #[test]
-fn a_wider_policy_fails_with_the_request_that_it_allows() {
+fn fail_on_widening_exits_1_with_an_allowed_request() {
     let dir = dir()
         .file("wider.json", POLICY.replace("db.sales.*", "db.*.*").replace("\"demo-c\"", "\"demo-d\""))
         .file("narrower.json", POLICY.replace("db.sales.*", "db.sales.o*").replace("\"maps\", \"sql\"", "\"maps\""));
@@ -91,9 +91,9 @@ fn a_wider_policy_fails_with_the_request_that_it_allows() {
         run.stdout
     );
     assert!(run.stderr.contains("newly allowed: token `map`, api `maps`, resource `db.a.a` on `dw`"), "{}", run.stderr);
-    let told = json(&dir.command("audit diff policy.json wider.json --format json --since 2026-11-24").stdout(0));
+    let output = json(&dir.command("audit diff policy.json wider.json --format json --since 2026-11-24").stdout(0));
     assert_eq!(
-        (&told["widened"], &told["tokens"][0]["gains"][0]["witness"]["source"]),
+        (&output["widened"], &output["tokens"][0]["gains"][0]["witness"]["source"]),
         (&true.into(), &"db.a.a".into())
     );
 
@@ -114,64 +114,64 @@ const THROUGH: &str = r#"{"connections": [{"name": "dw", "dialect": "postgres"},
 ]}"#;
 
 #[test]
-fn who_can_read_a_table_through_queries_is_told_apart() {
+fn who_can_separates_readers_through_queries() {
     let sources = "{\"name\": \"orders-open\", \"sql\": \"SELECT * FROM db.sales.orders WHERE open\"}\n";
     let dir = Dir::new().file("p.json", THROUGH).file("s.jsonl", sources);
-    let ask = "audit who-can --policy p.json --connection dw --resource db.sales.orders --now 2026-11-24";
-    let run = dir.command(ask).run();
+    let command = "audit who-can --policy p.json --connection dw --resource db.sales.orders --now 2026-11-24";
+    let run = dir.command(command).run();
     assert!(run.stdout.contains("query, which reads it  with o as"), "{}", run.stdout);
-    assert!(run.stdout.ends_with("1 token can, and 1 more token only through queries\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with("access: 1 token, and 1 more token only through queries\n"), "{}", run.stdout);
     assert!(run.stderr.contains("`orders-open` of source grants[0]: its SQL is not known"), "{}", run.stderr);
     assert!(run.stderr.contains("`select * frm t` of source grants[1]: column 14: "), "{}", run.stderr);
-    let told = json(&dir.command(&format!("{ask} --named-sources s.jsonl --format json")).run().stdout);
-    let rows: Vec<_> = told
+    let output = json(&dir.command(&format!("{command} --named-sources s.jsonl --format json")).run().stdout);
+    let rows: Vec<_> = output
         .as_array()
         .unwrap()
         .iter()
         .map(|row| (row["token"].as_str().unwrap(), row["through_queries"] == true))
         .collect();
     assert_eq!(rows, [("own", false), ("own", true), ("query", true), ("source", true)]);
-    // What a query is asked for is who may run it, and nothing else.
+    // `--query` lists only the tokens that can run the query.
     let query = dir
         .command("audit who-can --policy p.json --connection dw --now 2026-11-24")
         .arg("--query")
         .arg("select * from db.sales.orders");
-    assert!(query.stdout(0).ends_with("1 token can\n"));
+    assert!(query.stdout(0).ends_with("access: 1 token\n"));
 
     let leaked = "audit who-can --policy p.json --token-leaked source --named-sources s.jsonl --now 2026-11-24";
     let text = dir.command(leaked).stdout(0);
     assert!(text.contains("dw          named source  orders-open     sql   db.sales.orders\n"), "{text}");
-    assert!(text.contains("not known: line 1, column 14: "), "{text}");
-    let told = json(&dir.command(&format!("{leaked} --format json")).stdout(0));
-    assert_eq!(told["grants"][0]["reads"][0], "db.sales.orders");
-    assert!(told["grants"][1]["not_followed"].as_str().unwrap().starts_with("line 1, column 14: "));
+    assert!(text.contains("unknown: line 1, column 14: "), "{text}");
+    let output = json(&dir.command(&format!("{leaked} --format json")).stdout(0));
+    assert_eq!(output["grants"][0]["reads"][0], "db.sales.orders");
+    assert!(output["grants"][1]["not_followed"].as_str().unwrap().starts_with("line 1, column 14: "));
 }
 
 #[test]
-fn changes_are_told_by_the_names_of_a_catalog() {
+fn diff_counts_gained_and_lost_catalog_names() {
     let catalog = "connection,name\ndw,db.sales.orders\ndw,db.hr.pay\ndw,DB.hr.people\ndw,db..x\n";
     let dir = dir()
         .file("new.json", POLICY.replace("db.sales.*", "db.hr.*").replace("select 1", "select * from db.sales.orders"))
         .file("catalog.csv", catalog);
-    let ask = "audit diff policy.json new.json --catalog catalog.csv --since 2026-11-24";
-    let run = dir.command(ask).run();
+    let command = "audit diff policy.json new.json --catalog catalog.csv --since 2026-11-24";
+    let run = dir.command(command).run();
     assert_eq!(
         (run.code, run.stderr.as_str()),
         (2, "note: `catalog.csv`, line 5: `db..x` is no name: an identifier is empty\n")
     );
     let names = "  + 2 names of the catalog\n      + dw: db.hr.pay\n      + dw: DB.hr.people\n";
     assert!(run.stdout.contains(names) && !run.stdout.contains("- dw: db.sales.orders"), "{}", run.stdout);
-    let end = "of 3 names of the catalog, 1 token may read some that they could not, and 0 tokens no longer some that they could\n";
+    let end = "catalog: 3 names; 1 token gained names, 0 tokens lost names\n";
     assert!(run.stdout.ends_with(end), "{}", run.stdout);
     let back = dir
         .command("audit diff new.json policy.json --catalog catalog.csv --since 2026-11-24 --format json")
         .run()
         .stdout;
-    let told = json(&back);
+    let output = json(&back);
     assert_eq!(
-        (&told["tokens"][0]["names"]["gained"]["names"], &told["tokens"][0]["names"]["lost"]["names"]),
+        (&output["tokens"][0]["names"]["gained"]["names"], &output["tokens"][0]["names"]["lost"]["names"]),
         (&0.into(), &2.into())
     );
-    let csv = dir.command(&format!("{ask} --format csv")).run().stdout;
+    let csv = dir.command(&format!("{command} --format csv")).run().stdout;
     assert!(csv.contains("map,+,2 names of the catalog,\"dw: db.hr.pay, dw: DB.hr.people\"\n"), "{csv}");
 }

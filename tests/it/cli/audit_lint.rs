@@ -1,4 +1,4 @@
-//! Findings as a user sees them.
+//! `audit lint`.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ fn json(text: &str) -> Value {
 }
 
 #[test]
-fn findings_have_code_place_reason_and_fix() {
+fn findings_have_code_path_reason_and_fix() {
     let dir = Dir::new().file("lint.json", LINT);
     let found = json(&dir.command("audit lint --policy lint.json --format json").stdout(1));
     let found = found["findings"].as_array().unwrap();
@@ -42,7 +42,7 @@ fn findings_have_code_place_reason_and_fix() {
 }
 
 #[test]
-fn severities_decide_and_rules_can_be_allowed() {
+fn fail_on_and_allow_set_the_exit_code() {
     let dir = Dir::with_policy();
     let text = dir.command("audit lint --policy policy.json --allow plain-secret").stdout(0);
     assert!(text.ends_with("0 errors, 0 warnings, 1 note\n"), "{text}");
@@ -59,7 +59,7 @@ fn severities_decide_and_rules_can_be_allowed() {
 }
 
 #[test]
-fn a_log_tells_what_is_not_used() {
+fn usage_log_finds_unused_tokens_and_grants() {
     let log = concat!(
         r#"{"log":1,"time":"2026-11-20T00:00:00Z","token_id":"tok","api":"maps","connection":"dw","sources":[{"resource":"public.roads"}],"decision":"allow","grants":[0],"ns":1}"#,
         "\nnonsense\n",
@@ -68,7 +68,7 @@ fn a_log_tells_what_is_not_used() {
     let dir = Dir::with_policy().file("log.jsonl", log);
     let ran = dir.command("audit lint --policy policy.json --usage log.jsonl --format json").run();
     assert!(
-        ran.stderr.starts_with("note: `log.jsonl` has 1 line of no decision log; the first is line 2"),
+        ran.stderr.starts_with("note: `log.jsonl` has 1 line that cannot be read; the first is line 2"),
         "{}",
         ran.stderr
     );
@@ -89,7 +89,7 @@ fn a_log_tells_what_is_not_used() {
 }
 
 #[test]
-fn a_catalog_tells_what_exists() {
+fn catalog_finds_patterns_and_names_without_match() {
     let policy = r#"{"connections": [{"name": "dw", "dialect": "postgres"}, {"name": "other"}], "tokens": [
         {"id": "a", "token_sha256": "ea0d1b5e4b5e7f9f3bbf1d1a6a5a4c93ab2ce24a42c8d8b1ee1f3f0d6f0b6a11", "allowed_apis": ["maps"],
          "expiration_date": "2040-01-01", "grants": [
@@ -123,12 +123,12 @@ fn a_catalog_tells_what_exists() {
         ("star_reading", "grants[4].source", "geo.eu.parcels"),
         ("resource_not_in_catalog", "grants[5].source", ""),
     ];
-    // Nothing is known of the other connection: no name of it is in the catalog.
+    // The catalog has no name of the other connection, so its grants have no findings.
     assert_eq!(found, expected);
 }
 
 #[test]
-fn a_registry_tells_what_is_not_used() {
+fn registry_usage_finds_unused_tokens() {
     use portcullis_registry::{Actor, Location, NewToken, Registry, record};
 
     let dir = Dir::new();
@@ -148,16 +148,16 @@ fn a_registry_tells_what_is_not_used() {
             .map(|finding| finding["token"].clone())
             .collect::<Vec<_>>()
     };
-    // Nobody has told anything yet.
+    // No use has been recorded yet.
     assert_eq!(lint(), [""; 0]);
     let used = record::Usage { token: ids[0].clone(), allowed: 3, last_used: "2026-02-01T00:00:00Z".parse().unwrap() };
     registry.record_usage(&[used]).unwrap();
     assert_eq!(lint(), [ids[1].as_str()]);
 }
 
-/// What SARIF 2.1.0 requires of what is written: its schema, by hand.
+/// Checks the requirements of the SARIF 2.1.0 schema.
 #[test]
-fn sarif_is_as_its_standard_says() {
+fn sarif_follows_its_schema() {
     let dir = Dir::new().file("a policy.json", LINT);
     let log = json(&dir.command("audit lint --format sarif --policy").arg("a policy.json").stdout(1));
     assert_eq!(log["version"], "2.1.0");
@@ -200,11 +200,11 @@ fn sarif_is_as_its_standard_says() {
             assert!(change["replacements"][0]["insertedContent"]["text"].is_string());
         }
     }
-    assert!(fingerprints.len() > results.len() - 3, "nearly every finding has its own");
+    assert!(fingerprints.len() > results.len() - 3, "nearly every finding has a fingerprint of its own");
 }
 
 #[test]
-fn nothing_of_a_compiled_policy_can_be_linted() {
+fn compiled_policy_is_rejected() {
     let dir = Dir::new().file("policy.json", POLICY);
     dir.command("compile --policy policy.json --output policy.pcls").run();
     assert!(dir.command("audit lint --policy policy.pcls").stderr().contains("holds no definitions"));

@@ -1,4 +1,4 @@
-//! The page of an audit. What it looks like is for `tests/report`, in a real browser.
+//! `audit report`. `tests/report` tests the layout of the page in a browser.
 
 use super::util::{Dir, SECRET};
 
@@ -13,7 +13,7 @@ const NAMES: &str = r#"{
 const CATALOG: &str = "connection,name\ndw,a.b.one\ndw,a.b.two\ndw,a.c.three\ndw,a..four\nother,x.y\n";
 
 #[test]
-fn names_are_text_and_secrets_are_not_there() {
+fn report_escapes_names_and_has_no_secret() {
     let dir = Dir::new().file("policy.json", NAMES).file("catalog.csv", CATALOG);
     let ran = dir.command("audit report --policy policy.json --catalog catalog.csv --report out.html").run();
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""));
@@ -32,7 +32,7 @@ fn names_are_text_and_secrets_are_not_there() {
 }
 
 #[test]
-fn what_is_not_known_is_said() {
+fn report_without_catalog_says_so() {
     let dir = Dir::with_policy();
     assert_eq!(dir.command("audit report --policy policy.json --report out.html --title").arg("the map").stdout(0), "");
     let page = std::fs::read_to_string(dir.path("out.html")).unwrap();

@@ -1,4 +1,4 @@
-//! The commands that `docs/audit.md` shows say what it says that they say.
+//! The console blocks of `docs/audit.md` show the real output.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,7 +6,7 @@ use std::process::Command;
 const GUIDE: &str = include_str!("../../../docs/audit.md");
 
 #[test]
-fn the_guide_shows_what_happens() {
+fn console_blocks_match_the_output() {
     let root = crate::repository();
     let bin = Path::new(env!("CARGO_BIN_EXE_portcullis")).parent().unwrap();
     let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());

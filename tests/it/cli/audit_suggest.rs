@@ -1,4 +1,4 @@
-//! Suggestions as a user sees them.
+//! `audit suggest`.
 
 use serde_json::Value;
 
@@ -29,23 +29,23 @@ fn dir() -> Dir {
 }
 
 #[test]
-fn a_suggestion_reads_like_a_difference() {
+fn suggestion_lists_removed_and_added_grants() {
     let ran = dir().command("audit suggest --policy policy.json --log log.jsonl --catalog catalog.csv").run();
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(
         ran.stderr,
-        "note: of `log.jsonl`, allowed then and denied now, so not kept: 1 request\n\
-         note: the log holds only a part of what was allowed: more may be needed than it says\n"
+        "note: `log.jsonl` has 1 request that the log allowed and the policy denies: not kept\n\
+         note: the log is a sample of the allowed requests: more grants may be needed\n"
     );
     assert_eq!(
         ran.stdout,
-        "map  1 request allowed; 2 of 3 names closed off\n  \
+        "map  1 request allowed; 2 of 3 names no longer readable\n  \
            - dw: DB.S.*  needed 1 time\n  \
            - dw: DB.T.X  not needed\n  \
            + dw: DB.S.\"roads\"\n\
          \n\
-         1 token narrower, 1 as they are, 1 never used (kept: `--drop-unused` leaves them out); 2 requests replayed, none lost\n\
-         tokens could read 7 names of the catalog, and can read 5\n"
+         1 token narrower, 1 unchanged, 1 unused (kept; `--drop-unused` leaves them out); 2 requests replayed, none lost\n\
+         tokens can read 7 names of the catalog now, 5 as suggested\n"
     );
     let csv =
         dir().command("audit suggest --policy policy.json --log log.jsonl --format csv --drop-unused").run().stdout;
@@ -57,7 +57,7 @@ fn a_suggestion_reads_like_a_difference() {
 }
 
 #[test]
-fn what_the_log_does_not_say_takes_no_grant_away() {
+fn incomplete_log_lines_remove_no_grant() {
     let policy = r#"{"tokens": [{"id": "map", "token": "s", "allowed_apis": ["maps"], "referers": ["https://a.com/app/*", "https://b.com/"],
         "grants": [{"connection_name": "dw", "source": "a.b.*"}, {"connection_name": "dw", "source": "x.y.z"}, {"connection_name": "dw", "source": "x.y.w"}]}]}"#;
     let line = |source: &str, referer: &str| {
@@ -67,9 +67,9 @@ fn what_the_log_does_not_say_takes_no_grant_away() {
     };
     let (cut, whole) = (r#""referer":"https://a.com/","referer_cut":true"#, r#""referer":"https://b.com/""#);
     let resource = |name: &str| format!(r#"{{"resource":"{name}"}}"#);
-    // The referer's path is not in the log: it was accepted, so what was asked for was needed.
+    // The log has no path of the referer. The request was allowed, so its grant was needed.
     let paths = [line(&resource("a.b.c"), whole), line(&resource("x.y.z"), cut)].join("\n");
-    // Nothing tells which grant was needed.
+    // The needed grant is unknown.
     let lost = [line(&resource("a.b.c"), whole), line(r#"{"query_bytes":99}"#, whole)].join("\n");
     let dir = Dir::new().file("policy.json", policy).file("paths.jsonl", paths).file("lost.jsonl", lost);
     let suggest =
@@ -87,13 +87,13 @@ fn what_the_log_does_not_say_takes_no_grant_away() {
 
     let ran = suggest("lost.jsonl");
     assert!(ran.stdout.lines().skip(1).count() == 3 && ran.stdout.matches(",=,").count() == 3, "{}", ran.stdout);
-    let told = "note: of `lost.jsonl`, not to be decided again, so their tokens keep all grants: 1 request\n";
-    assert_eq!((ran.code, ran.stderr.as_str()), (0, told));
+    let note = "note: `lost.jsonl` has 1 request that cannot be replayed: their tokens keep all grants\n";
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, note));
     assert_eq!(unused("lost.jsonl"), 0);
 }
 
 #[test]
-fn the_document_is_a_policy_and_holds_no_secret() {
+fn suggested_document_is_a_valid_policy_without_secrets() {
     let text =
         dir().command("audit suggest --policy policy.json --log log.jsonl --format json --drop-unused").run().stdout;
     let document: Value = serde_json::from_str(&text).unwrap();
@@ -110,8 +110,8 @@ fn the_document_is_a_policy_and_holds_no_secret() {
 }
 
 #[test]
-fn a_log_is_a_file() {
+fn log_from_standard_input_is_rejected() {
     let stdin = dir().command("audit suggest --policy policy.json --log -").stderr();
-    assert!(stdin.contains("standard input can be read only once"), "{stdin}");
+    assert!(stdin.contains("each log is read twice"), "{stdin}");
     assert!(dir().command("audit suggest --policy policy.json --log none").stderr().contains("cannot read `none`"));
 }

@@ -1,11 +1,11 @@
-//! One decision from the arguments.
+//! `check` with one request.
 
 use super::util::{Dir, SECRET};
 
 const ONE: &str = "check --policy policy.json --now 2026-11-22 --token-stdin --api";
 
 #[test]
-fn allow_and_deny() {
+fn check_prints_the_decision_and_its_exit_code() {
     let dir = Dir::with_policy();
     let cases = [
         ("maps --connection dw --resource public.roads", 0, "allow, token `tok`, grant 0\n"),
@@ -33,7 +33,7 @@ fn allow_and_deny() {
 }
 
 #[test]
-fn json_is_the_answer_of_a_file() {
+fn json_equals_the_answer_to_a_file_of_requests() {
     let dir = Dir::with_policy();
     let allow = dir.command(&format!("{ONE} maps --connection dw --resource public.roads --format json")).stdin(SECRET);
     assert_eq!(allow.stdout(0), "{\"decision\":\"allow\",\"token\":\"tok\",\"grants\":[0]}\n");
@@ -42,7 +42,7 @@ fn json_is_the_answer_of_a_file() {
 }
 
 #[test]
-fn explain_tells_every_check_and_decides_alike() {
+fn explain_shows_every_check_and_the_same_decision() {
     let dir = Dir::with_policy();
     let args = format!("{ONE} maps --connection dw --resource public.road --explain");
     let text = dir.command(&args).stdin(SECRET).stdout(1);
@@ -60,7 +60,7 @@ fn explain_tells_every_check_and_decides_alike() {
 }
 
 #[test]
-fn the_token_comes_from_three_places() {
+fn token_is_read_from_stdin_environment_or_argument() {
     let dir = Dir::with_policy();
     let rest = "--api lds";
     let secret = format!("{SECRET}-geo");
@@ -74,10 +74,10 @@ fn the_token_comes_from_three_places() {
     let unset = "error: cannot read the token from the environment variable `TOKEN`: not set\n";
     assert_eq!(check("--token-env TOKEN").stderr(), unset);
     let long = check("--token-stdin").stdin(vec![b'x'; 1 << 17]).stderr();
-    assert_eq!(long, "error: standard input holds more than 65536 bytes: that is no token\n");
+    assert_eq!(long, "error: standard input has more than 65536 bytes: expected one token\n");
     assert!(check("").stderr().contains("<--token-stdin|--token-env <VAR>|--token <SECRET>>"));
     assert!(check("--token-stdin --token x").stderr().contains("cannot be used with"));
-    // A token where none is expected.
+    // A token in the wrong argument.
     assert!(check(&format!("--token-stdin {secret}")).stderr().starts_with("error: unexpected argument '…' found"));
     assert!(check(&format!("--token-stdin={secret}")).stderr().contains("unexpected value '…'"));
     let unnamed = "error: cannot read the token from the environment variable that `--token-env` names: not set\n";
@@ -86,14 +86,14 @@ fn the_token_comes_from_three_places() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_and_wrong_arguments_are_named() {
     let dir = Dir::with_policy();
     let cases = [
         ("maps --resource a.b", "the connection is missing: give `--connection`"),
         ("maps --connection dw", "the source is missing: give `--resource`, `--query` or `--named-source`"),
         (
             "maps --connection dw --resource a.b --operation model",
-            "`--operation` is for `--api sql` only: leave it out",
+            "`--operation` applies only to `--api sql`: leave it out",
         ),
         (
             "sql --connection dw --resource a.b --operation modle",
@@ -115,7 +115,7 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn the_policy_comes_from_several_places() {
+fn policy_is_read_from_files_stdin_or_environment() {
     let dir = Dir::with_policy()
         .file("connections.json", r#"{"connections": [{"name": "dw", "dialect": "snowflake"}], "tokens": []}"#)
         .file("tokens.jsonl", r#"{"id": "a", "token": "t", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "a.b"}]}"#);
@@ -133,7 +133,7 @@ fn the_policy_comes_from_several_places() {
 }
 
 #[test]
-fn a_policy_with_errors_decides_nothing_unless_they_are_skipped() {
+fn policy_with_errors_loads_only_with_skip_invalid() {
     let dir = Dir::new().file(
         "policy.json",
         r#"[{"id": "geo", "token": "s3cr3t-of-the-test", "allowed_apis": ["lds"]},
@@ -144,7 +144,7 @@ fn a_policy_with_errors_decides_nothing_unless_they_are_skipped() {
     let refused = check("").stderr();
     assert!(refused.contains("error[api_unknown]: unknown API `mapz`"), "{refused}");
     assert!(refused.ends_with(
-        "error: the policy has 1 error: nothing is decided by it\nhelp: `--skip-invalid` leaves out just those tokens\n"
+        "error: the policy has 1 error and was not loaded\nhelp: `--skip-invalid` leaves out the tokens with errors\n"
     ));
     let skipped = check("--skip-invalid").run();
     assert_eq!((skipped.code, skipped.stdout.as_str()), (0, "allow, token `geo`\n"));
@@ -152,7 +152,7 @@ fn a_policy_with_errors_decides_nothing_unless_they_are_skipped() {
 }
 
 #[test]
-fn colour_is_for_those_who_want_it() {
+fn color_option_and_no_color_control_colors() {
     let dir = Dir::with_policy();
     let check = |args: &str| dir.command(&format!("{ONE} lds {args}")).stdin(format!("{SECRET}-geo"));
     assert_eq!(check("").stdout(0), "allow, token `geo`\n");

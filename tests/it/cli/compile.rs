@@ -1,15 +1,15 @@
-//! Compiled policies, from the documents to the commands that take them.
+//! `compile`, and commands with a compiled policy.
 
 use serde_json::Value;
 
 use super::util::{Dir, SECRET};
 
 #[test]
-fn a_compiled_policy_is_taken_wherever_a_policy_is() {
-    let ask = format!(
+fn every_command_accepts_a_compiled_policy() {
+    let requests = format!(
         "{{\"api\":\"lds\",\"token\":\"{SECRET}-geo\"}}\n{{\"api\":\"maps\",\"token\":\"{SECRET}\",\"connection\":\"dw\",\"resource\":\"public.rivers\"}}\n"
     );
-    let dir = Dir::with_policy().file("requests.jsonl", ask);
+    let dir = Dir::with_policy().file("requests.jsonl", requests);
     let text = dir.command("compile --policy policy.json --output policy.pcls").stdout(0);
     let (first, id) = text.trim_end().split_once('\n').unwrap();
     assert!(first.starts_with("policy.pcls: 2 tokens, 3 grants, "), "{text}");
@@ -17,13 +17,13 @@ fn a_compiled_policy_is_taken_wherever_a_policy_is() {
     let file = std::fs::read(dir.path("policy.pcls")).unwrap();
     assert!(!file.windows(SECRET.len()).any(|window| window == SECRET.as_bytes()));
 
-    // Again, over the one that is there: the same file.
+    // Compiling again replaces the file with an equal one.
     let json = dir.command("compile --policy policy.json -o policy.pcls --format json").stdout(0);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["content_id"], &json["tokens"], &json["grants"]), (&id.into(), &2.into(), &3.into()));
     assert_eq!(json["bytes"], file.len());
     assert_eq!(std::fs::read(dir.path("policy.pcls")).unwrap(), file);
-    assert_eq!(std::fs::read_dir(dir.path("")).unwrap().count(), 3, "a file was left behind");
+    assert_eq!(std::fs::read_dir(dir.path("")).unwrap().count(), 3, "a temporary file remains");
 
     let check = |policy: &str| {
         let ran = dir.command(&format!("check --requests requests.jsonl --policy {policy}")).run();
@@ -35,7 +35,7 @@ fn a_compiled_policy_is_taken_wherever_a_policy_is() {
     let by_environment = dir.command("inspect").env("PORTCULLIS_POLICY", "policy.pcls").stdout(0);
     assert_eq!(by_environment, dir.command("inspect --policy policy.pcls").stdout(0));
     assert!(by_environment.contains(&format!("content       {id}\n")), "{by_environment}");
-    // Of the documents, too: so it can be told whether the file is that of the documents.
+    // The documents have the same content id, so users can compare them with the file.
     assert_eq!(by_environment, dir.command("inspect --policy policy.json").stdout(0));
     let inspected = dir.command("inspect --policy policy.pcls --format json").stdout(0);
     assert_eq!(serde_json::from_str::<Value>(&inspected).unwrap()["content_id"], id);
@@ -45,23 +45,20 @@ fn a_compiled_policy_is_taken_wherever_a_policy_is() {
 }
 
 #[test]
-fn what_cannot_be_done_with_a_compiled_policy_is_told() {
+fn compiled_policy_rejects_unsupported_and_damaged_input() {
     let dir = Dir::with_policy();
     dir.command("compile --policy policy.json --output policy.pcls").stdout(0);
     let mut file = std::fs::read(dir.path("policy.pcls")).unwrap();
     for (command, error) in [
         (
             "inspect --policy policy.pcls policy.json",
-            "`policy.pcls` is a compiled policy: it is whole, and nothing can be put together with it",
+            "`policy.pcls` is a compiled policy, which cannot be combined with other files",
         ),
         (
             "inspect --policy policy.pcls --skip-invalid",
-            "`--skip-invalid` is for documents, and the policy is compiled",
+            "`--skip-invalid` does not apply to a compiled policy: leave the option out",
         ),
-        (
-            "compile --policy policy.pcls --output other.pcls",
-            "the policy is compiled already: give the documents that it was compiled from",
-        ),
+        ("compile --policy policy.pcls --output other.pcls", "the policy is already compiled: give its documents"),
         ("validate policy.pcls", "cannot read `policy.pcls`: it is a compiled policy, which holds no definitions"),
         (
             "compile --policy policy.json --output none/policy.pcls",

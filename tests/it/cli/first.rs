@@ -1,4 +1,4 @@
-//! The first steps of a new user: a policy, and the digest of a secret.
+//! `init` and `digest`.
 
 use portcullis::model::SecretDigest;
 use serde_json::Value;
@@ -8,8 +8,9 @@ use super::util::Dir;
 #[test]
 fn init_writes_a_policy_that_decides() {
     let dir = Dir::new();
-    let said = dir.command("init --connection dw --dialect postgres --source public.roads_* --apis maps,sql").stdout(0);
-    let secret = said.lines().find(|line| line.starts_with("  pcl_tk_")).unwrap().trim();
+    let output =
+        dir.command("init --connection dw --dialect postgres --source public.roads_* --apis maps,sql").stdout(0);
+    let secret = output.lines().find(|line| line.starts_with("  pcl_tk_")).unwrap().trim();
     let text = std::fs::read_to_string(dir.path("policy.json")).unwrap();
     assert!(!text.contains(secret), "the file holds the secret");
     let document: Value = serde_json::from_str(&text).unwrap();
@@ -23,15 +24,15 @@ fn init_writes_a_policy_that_decides() {
 }
 
 #[test]
-fn init_leaves_an_existing_file_alone() {
+fn init_never_overwrites_a_file() {
     let dir = Dir::new().file("policy.json", "mine");
     let error = dir.command("init").stderr();
-    assert!(error.contains("`policy.json` exists already and was left alone"), "{error}");
+    assert!(error.contains("`policy.json` already exists and was not changed"), "{error}");
     assert_eq!(std::fs::read_to_string(dir.path("policy.json")).unwrap(), "mine");
 }
 
 #[test]
-fn init_reports_what_is_wrong_and_writes_nothing() {
+fn init_with_errors_writes_no_file() {
     for (options, expected) in [
         ("--source table*", "a pattern needs at least one dot"),
         ("--dialect mysql", "unknown dialect `mysql`"),
@@ -44,22 +45,22 @@ fn init_reports_what_is_wrong_and_writes_nothing() {
         assert_eq!(ran.code, 2, "{options}: {}{}", ran.stdout, ran.stderr);
         assert!(ran.stderr.contains(expected), "{options}: {}", ran.stderr);
         assert!(!dir.path("policy.json").exists(), "{options}");
-        assert!(!ran.stdout.contains("pcl_tk_"), "{options}: a secret that opens nothing");
+        assert!(!ran.stdout.contains("pcl_tk_"), "{options}: a secret without a policy");
     }
 }
 
 #[test]
-fn digest_is_that_of_the_secret_without_its_line_end() {
+fn digest_ignores_one_line_ending() {
     let dir = Dir::new();
     let expected = format!("{}\n", SecretDigest::of("s3cret").to_hex());
     for input in ["s3cret", "s3cret\n", "s3cret\r\n"] {
         assert_eq!(dir.command("digest").stdin(input).stdout(0), expected, "{input:?}");
     }
     let blank = format!("{}\n", SecretDigest::of(" s3cret ").to_hex());
-    assert_eq!(dir.command("digest").stdin(" s3cret ").stdout(0), blank, "blanks belong to the secret");
+    assert_eq!(dir.command("digest").stdin(" s3cret ").stdout(0), blank, "spaces belong to the secret");
     for (input, expected) in [
-        (String::new(), "holds no secret"),
-        ("\n".to_owned(), "holds no secret"),
+        (String::new(), "has no secret"),
+        ("\n".to_owned(), "has no secret"),
         ("a\nb\n".to_owned(), "several lines"),
         ("a".repeat(70_000), "more than 65536 bytes"),
     ] {

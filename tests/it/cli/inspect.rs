@@ -1,11 +1,11 @@
-//! What a snapshot is made of, and how fast it decides.
+//! `inspect` and `bench`.
 
 use serde_json::Value;
 
 use super::util::{Dir, SECRET};
 
 #[test]
-fn inspect_tells_what_the_snapshot_is_made_of() {
+fn inspect_counts_tokens_grants_and_connections() {
     let dir = Dir::with_policy();
     let text = dir.command("inspect --policy policy.json").stdout(0);
     for line in [
@@ -25,7 +25,7 @@ fn inspect_tells_what_the_snapshot_is_made_of() {
 }
 
 #[test]
-fn bench_measures_by_outcome() {
+fn bench_reports_latency_of_each_outcome() {
     let requests = format!("{{\"api\":\"lds\",\"token\":\"{SECRET}-geo\"}}\n{{\"api\":\"lds\"}}\n");
     let dir = Dir::with_policy().file("requests.jsonl", requests).file("bad.jsonl", "{\"api\":\"lds\"}\n{}\n");
     let bench = "bench --policy policy.json --seconds 0.05 --threads 2 --requests";

@@ -1,4 +1,4 @@
-//! The command line, run as a user runs it.
+//! Tests of the command line that run the binary.
 
 mod audit;
 mod audit_exposure;

@@ -1,4 +1,4 @@
-//! Output files: never one of the inputs, and whole or not at all.
+//! Output files are never one of the inputs, and are written completely or not at all.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::util::{Dir, POLICY};
 const CATALOG: &str = "connection,name\ndw,public.roads\n";
 const SOURCES: &str = "{\"name\": \"daily\", \"sql\": \"SELECT 1\"}\n";
 
-/// A directory with one file for each kind of input.
+/// Creates a directory with one file for each kind of input.
 fn inputs() -> Dir {
     let dir = Dir::with_policy().file("shadow.json", POLICY).file("catalog.csv", CATALOG);
     let dir = dir.file("sources.jsonl", SOURCES).file("usage.jsonl", "").file("routes.json", "{}");
@@ -30,7 +30,7 @@ fn contents(dir: &Dir) -> BTreeMap<String, Vec<u8>> {
     files.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
 }
 
-/// A script of the shell, in which `$P` is the command.
+/// Runs a shell script, in which `$P` is the command.
 fn shell(dir: &Dir, script: &str) -> Output {
     let mut command = Command::new("bash");
     command.current_dir(dir.path("")).args(["-c", script]).env("P", env!("CARGO_BIN_EXE_portcullis"));
@@ -43,7 +43,7 @@ const REPORT: &str = "audit report --policy policy.json --catalog catalog.csv --
 const SERVE: &str = "serve --policy policy.json --shadow shadow.json --routes routes.json --state-dir state \
                      --tls-cert tls.pem --tls-key tls.key --client-ca ca.pem --log";
 
-/// Commands with the option for their output last, and their inputs.
+/// Commands that end with their output option, and their inputs.
 const COMMANDS: [(&str, &[&str]); 5] = [
     (COMPILE, &["policy.json"]),
     ("compile --db sqlite:registry.db --output", &["registry.db", "registry.db-wal", "registry.db-shm"]),
@@ -65,7 +65,7 @@ const COMMANDS: [(&str, &[&str]); 5] = [
 ];
 
 #[test]
-fn no_output_is_written_over_an_input() {
+fn output_never_overwrites_an_input() {
     for (command, files) in COMMANDS {
         for file in files {
             let dir = inputs();
@@ -73,8 +73,8 @@ fn no_output_is_written_over_an_input() {
             symlink(".", dir.path("here")).unwrap();
             symlink(file, dir.path("link")).unwrap();
             symlink("link", dir.path("links")).unwrap();
-            let is_there = dir.path(file).exists();
-            if is_there {
+            let exists = dir.path(file).exists();
+            if exists {
                 fs::hard_link(dir.path(file), dir.path("hard")).unwrap();
             }
             let before = contents(&dir);
@@ -86,7 +86,7 @@ fn no_output_is_written_over_an_input() {
                 format!("here/{file}"),
                 absolute,
             ];
-            if is_there {
+            if exists {
                 names.extend(["link", "links", "hard", "here/hard"].map(ToOwned::to_owned));
             }
             for name in names {
@@ -100,7 +100,7 @@ fn no_output_is_written_over_an_input() {
 }
 
 #[test]
-fn no_output_is_written_over_what_standard_input_is() {
+fn standard_streams_never_overwrite_an_input() {
     for script in [
         "$P compile --policy - --output policy.json < policy.json",
         "$P compile --policy /dev/stdin --output policy.json < policy.json",
@@ -151,9 +151,9 @@ fn no_output_is_written_over_what_standard_input_is() {
 }
 
 #[test]
-fn a_failure_leaves_the_output_that_was_there() {
+fn failure_keeps_the_old_output() {
     for script in [
-        // The policy is broken, the catalog is, or nothing more can be written.
+        // The policy is broken, the catalog is broken, or the disk is full.
         "echo '{' > policy.json; $P compile --policy policy.json --output out",
         "echo '{' > policy.json; $P audit report --policy policy.json --report out",
         "echo 'a,b' > catalog.csv; $P audit report --policy policy.json --catalog catalog.csv --report out",
@@ -161,11 +161,11 @@ fn a_failure_leaves_the_output_that_was_there() {
         "trap '' XFSZ; ulimit -f 0; $P audit report --policy policy.json --report out",
         "trap '' XFSZ; ulimit -f 0; $P man --dir .",
     ] {
-        let dir = inputs().file("out", "what was there").file("portcullis.1", "what was there");
+        let dir = inputs().file("out", "old contents").file("portcullis.1", "old contents");
         let ran = shell(&dir, script);
         assert_eq!(ran.status.code(), Some(2), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
         for name in ["out", "portcullis.1"] {
-            assert_eq!(fs::read_to_string(dir.path(name)).unwrap(), "what was there", "{script}");
+            assert_eq!(fs::read_to_string(dir.path(name)).unwrap(), "old contents", "{script}");
         }
         let left: Vec<_> = contents(&dir).into_keys().filter(|name| name.starts_with('.')).collect();
         assert_eq!(left, Vec::<String>::new(), "{script}");
@@ -173,9 +173,9 @@ fn a_failure_leaves_the_output_that_was_there() {
 }
 
 #[test]
-fn what_is_replaced_keeps_its_permissions_and_links_stay_links() {
+fn replaced_file_keeps_permissions_and_links() {
     for command in [COMPILE, REPORT] {
-        let dir = inputs().file("out", "what was there");
+        let dir = inputs().file("out", "old contents");
         fs::create_dir(dir.path("folder")).unwrap();
         fs::set_permissions(dir.path("out"), fs::Permissions::from_mode(0o640)).unwrap();
         symlink("../out", dir.path("folder/link")).unwrap();
@@ -183,9 +183,9 @@ fn what_is_replaced_keeps_its_permissions_and_links_stay_links() {
         dir.command(command).arg("folder/link").run();
         let mode = |name: &str| fs::metadata(dir.path(name)).unwrap().mode() & 0o777;
         assert!(fs::symlink_metadata(dir.path("folder/link")).unwrap().is_symlink(), "{command}");
-        assert_ne!(fs::read(dir.path("out")).unwrap(), b"what was there", "{command}");
-        assert_eq!((mode("out"), fs::read(dir.path("old")).unwrap()), (0o640, b"what was there".to_vec()), "{command}");
-        // A new one is made as any file is.
+        assert_ne!(fs::read(dir.path("out")).unwrap(), b"old contents", "{command}");
+        assert_eq!((mode("out"), fs::read(dir.path("old")).unwrap()), (0o640, b"old contents".to_vec()), "{command}");
+        // The umask applies to a new file.
         shell(&dir, &format!("umask 027; $P {command} new"));
         assert_eq!(mode("new"), 0o640, "{command}");
         symlink("made", dir.path("dangling")).unwrap();
@@ -195,7 +195,7 @@ fn what_is_replaced_keeps_its_permissions_and_links_stay_links() {
 }
 
 #[test]
-fn pipes_devices_and_descriptors_are_written_as_they_are() {
+fn pipes_devices_and_descriptors_are_written_directly() {
     let dir = inputs();
     let file = |command: &str| {
         dir.command(command).arg("expected").run();
@@ -220,7 +220,7 @@ fn pipes_devices_and_descriptors_are_written_as_they_are() {
             let script = script.replace("COMMAND", command);
             let ran = shell(&dir, &script);
             assert!(ran.status.success(), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
-            // The page says when it was made.
+            // The page has the time of its creation.
             let text = |bytes: &[u8]| bytes.iter().copied().filter(|byte| !byte.is_ascii_digit()).collect::<Vec<_>>();
             let got = fs::read(dir.path("got")).unwrap();
             assert!(text(&got) == text(expected), "{script}: something else was written");
@@ -233,7 +233,7 @@ fn pipes_devices_and_descriptors_are_written_as_they_are() {
     }
     assert!(!dir.path("-").exists());
     let summary = fs::read_to_string(dir.path("summary")).unwrap();
-    assert_eq!(summary, "", "the report tells nothing beside itself");
+    assert_eq!(summary, "", "the report has no summary");
     let ran = dir.command(COMPILE).arg("folder/").run();
     assert_eq!(ran.code, 2);
     fs::create_dir(dir.path("folder")).unwrap();
@@ -244,8 +244,8 @@ fn pipes_devices_and_descriptors_are_written_as_they_are() {
 }
 
 #[test]
-fn manual_pages_are_written_through_no_link() {
-    let dir = inputs().file("notes", "what was there");
+fn manual_pages_do_not_follow_links() {
+    let dir = inputs().file("notes", "old contents");
     fs::create_dir(dir.path("man")).unwrap();
     dir.command("man --dir man").stdout(0);
     let page = fs::read(dir.path("man/portcullis.1")).unwrap();
@@ -256,17 +256,17 @@ fn manual_pages_are_written_through_no_link() {
     symlink("../notes", dir.path("man/portcullis-serve.1")).unwrap();
     let error = dir.command("man --dir man").stderr();
     assert!(error.starts_with("error: cannot write `man/portcullis-serve.1`: "), "{error}");
-    assert_eq!(fs::read_to_string(dir.path("notes")).unwrap(), "what was there");
+    assert_eq!(fs::read_to_string(dir.path("notes")).unwrap(), "old contents");
 }
 
 #[test]
-fn a_log_is_appended_to_and_a_policy_in_the_state_directory_stays() {
+fn serve_never_overwrites_its_policy() {
     let dir = Dir::with_policy();
     let before = contents(&dir);
     let error = dir.command("serve --policy policy.json --state-dir .").stderr();
     assert!(error.contains("cannot write `./policy.json`"), "{error}");
     assert_eq!(contents(&dir), before);
-    // Also before there is one.
+    // The policy does not exist yet.
     fs::remove_file(dir.path("policy.json")).unwrap();
     for name in ["policy.json", "./policy.json"] {
         let error = dir.command("serve --policy policy.json --log").arg(name).stderr();

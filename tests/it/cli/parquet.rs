@@ -20,16 +20,15 @@ use portcullis_audit::coverage::{Kernel, Matches};
 
 use super::util::Dir;
 
-/// Each row as `line connection name`, with the reason in place of the name where it is broken; and how far the file was
-/// said to be read.
+/// Returns each row as `line connection name`, or its error, and the reported number of bytes.
 fn rows_of_file(bytes: &[u8]) -> (Vec<String>, u64) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file.seek(SeekFrom::Start(0)).unwrap();
-    let (mut rows, mut at) = (Vec::new(), 0);
+    let (mut rows, mut position) = (Vec::new(), 0);
     let read = read_file(
         file,
-        |bytes| at = bytes,
+        |bytes| position = bytes,
         |row| {
             rows.push(match row {
                 Ok(row) => {
@@ -43,7 +42,7 @@ fn rows_of_file(bytes: &[u8]) -> (Vec<String>, u64) {
         },
     );
     rows.extend(read.err().map(|error| format!("!! {error}")));
-    (rows, at)
+    (rows, position)
 }
 
 type Column = (&'static str, ArrayRef);
@@ -52,7 +51,7 @@ fn texts(name: &'static str, texts: &[Option<&str>]) -> Column {
     (name, Arc::new(StringArray::from(texts.to_vec())))
 }
 
-/// A file of these columns, `group` rows in each of its groups.
+/// Creates a file of these columns with `group` rows in each row group.
 fn file(columns: Vec<Column>, compression: Compression, group: usize) -> Vec<u8> {
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, column)| (name, column, true)));
@@ -69,7 +68,7 @@ fn plain(columns: Vec<Column>) -> Vec<String> {
 }
 
 #[test]
-fn columns_are_found_by_name_as_in_a_table() {
+fn columns_are_found_by_name() {
     let numbers: Column = ("row_count", Arc::new(Int64Array::from(vec![1, 2, 3])));
     let names = texts("NAME", &[Some("a.b"), Some("c.\"D\""), Some("e.f")]);
     let connections = texts("Connection", &[Some("dw"), None, Some("")]);
@@ -91,7 +90,7 @@ fn columns_are_found_by_name_as_in_a_table() {
 }
 
 #[test]
-fn text_is_read_however_it_is_written() {
+fn every_text_type_is_read() {
     let expected = ["1 - a.b", "! line 2: `name` is null", "3 - a.b"];
     let values = vec![Some("a.b"), None, Some("a.b")];
     let dictionary: DictionaryArray<Int32Type> = values.iter().copied().collect();
@@ -109,7 +108,7 @@ fn text_is_read_however_it_is_written() {
 }
 
 #[test]
-fn many_rows_are_read_group_by_group() {
+fn row_groups_and_compressions_are_read() {
     let names: Vec<String> = (0..10_000).map(|at| format!("db.s{}.t{at}", at / 100)).collect();
     let csv = format!("name\n{}\n", names.join("\n"));
     let as_lines = |rows: Vec<String>| -> Vec<String> {
@@ -124,11 +123,11 @@ fn many_rows_are_read_group_by_group() {
     ];
     for compression in compressions {
         let file = file(vec![texts("name", &names)], compression, 3000);
-        let (found, at) = rows_of_file(&file);
+        let (found, position) = rows_of_file(&file);
         assert_eq!(found[9999], "10000 - db.s99.t9999");
         assert_eq!(as_lines(found), as_lines(rows_of_file(csv.as_bytes()).0), "{compression}");
-        assert_eq!(at, file.len() as u64);
-        // Its end is missing, or something within.
+        assert_eq!(position, file.len() as u64);
+        // The end of the file is missing, or a part in the middle is damaged.
         let cut = rows_of_file(&file[..file.len() - 1]).0;
         assert!(cut.len() == 1 && cut[0].starts_with("!! behind row 0: "), "{cut:?}");
         let mut hole = file.clone();
@@ -139,7 +138,7 @@ fn many_rows_are_read_group_by_group() {
 }
 
 #[test]
-fn an_array_of_any_kind_is_covered_as_its_texts_are() {
+fn arrays_and_texts_have_the_same_coverage() {
     let sources = ["a.*", "a.b", "*.b", "c.*x*"];
     let sources = sources.map(|text| GrantSource::guess(text, Dialect::Generic, &Limits::default()).unwrap());
     let kernel = Kernel::new(Dialect::Generic, &sources);
@@ -158,7 +157,7 @@ fn an_array_of_any_kind_is_covered_as_its_texts_are() {
             assert_eq!(list.as_deref(), matches.get(at), "{name:?}");
         }
     }
-    // A part of an array is one, too.
+    // A slice of an array.
     let part = StringArray::from(names.to_vec()).slice(4, 3);
     let lists = kernel.covering_array(&part).unwrap();
     assert_eq!(lists.value(0).as_primitive::<UInt32Type>().values(), &[3]);
@@ -167,7 +166,7 @@ fn an_array_of_any_kind_is_covered_as_its_texts_are() {
 }
 
 #[test]
-fn the_command_counts_a_parquet_catalog() {
+fn commands_read_a_parquet_catalog() {
     let parts = ["table_catalog", "table_schema", "table_name"].into_iter().zip(["DB", "S", "ROADS"]);
     let columns: Vec<Column> = parts.map(|(name, text)| texts(name, &[Some(text)])).collect();
     let catalog = file(columns, Compression::SNAPPY, 10);

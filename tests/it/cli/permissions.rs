@@ -1,4 +1,4 @@
-//! Files and folders that are their owner's alone, whatever the umask.
+//! Created files and folders are private to their owner under any umask.
 #![cfg(unix)]
 
 use std::fs;
@@ -27,7 +27,7 @@ impl Drop for Killed {
 }
 
 #[test]
-fn what_is_made_is_its_owners_alone_whatever_the_umask() {
+fn created_files_are_private_under_any_umask() {
     for umask in ["000", "022", "077", "277"] {
         let dir = Dir::new();
         let mode = |name: &str| {
@@ -65,7 +65,7 @@ fn what_is_made_is_its_owners_alone_whatever_the_umask() {
 }
 
 #[test]
-fn what_an_operator_made_keeps_its_permissions() {
+fn existing_files_keep_their_permissions() {
     let dir = Dir::with_policy().file("log.jsonl", "");
     for (name, mode) in [("log.jsonl", 0o640), ("state", 0o750)] {
         if name == "state" {
@@ -83,7 +83,7 @@ fn what_an_operator_made_keeps_its_permissions() {
 }
 
 #[test]
-fn a_mode_that_is_none_is_an_error() {
+fn invalid_socket_mode_is_an_error() {
     for mode in ["rw", "888", "1777", "-1", ""] {
         let ran = Dir::with_policy().command("serve --policy policy.json").arg(&format!("--socket-mode={mode}")).run();
         assert_eq!(ran.code, 2, "{mode}");

@@ -1,4 +1,4 @@
-//! Recorded requests, read.
+//! `read`.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 #[test]
-fn what_recorded_requests_ask_for_is_told_in_order() {
+fn requests_are_read_in_order() {
     let recorded = [
         r#"{"id": 1, "method": "GET", "url": "/v3/maps/dw/table?name=a.b.c", "headers": {"Authorization": "Bearer t"}}"#,
         r#"{"id": "two", "method": "GET", "url": "https://api.test/v3/maps/dw/table?name=a.b&name=a.c", "headers": {}}"#,
@@ -21,8 +21,8 @@ fn what_recorded_requests_ask_for_is_told_in_order() {
     ];
     let dir = Dir::new().file("recorded.jsonl", recorded.join("\n"));
     let run = dir.command("read --requests recorded.jsonl --pass-through /healthz --threads 2").run();
-    assert_eq!(run.code, 2, "one is no request");
-    assert!(run.stderr.contains("7 requests: 2 understood, 3 not, 1 let pass, 1 no requests"), "{}", run.stderr);
+    assert_eq!(run.code, 2, "one line is not an HTTP request");
+    assert!(run.stderr.contains("7 requests: 2 understood, 3 not, 1 passed through, 1 invalid"), "{}", run.stderr);
     assert_eq!(
         lines(&run.stdout),
         [
@@ -62,7 +62,7 @@ fn an_empty_body_is_read_as_the_sidecar_reads_it() {
 }
 
 #[test]
-fn with_a_policy_each_is_decided_as_check_decides() {
+fn policy_adds_the_answer_of_check() {
     let url = "/v3/maps/dw/table?name=db.one";
     let request = |token: &str| json!({"id": token, "method": "GET", "url": url, "headers": {"authorization": format!("Bearer {token}")}});
     let recorded = format!(
@@ -73,8 +73,8 @@ fn with_a_policy_each_is_decided_as_check_decides() {
     );
     let policy = r#"[{"id": "a", "token": "demo-1", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "db.one"}]}]"#;
     let dir = Dir::new().file("policy.json", policy);
-    let told = dir.command("read --requests - --policy policy.json -q").stdin(recorded).stdout(0);
-    let answers: Vec<Value> = lines(&told).iter().map(|line| line["answer"].clone()).collect();
+    let output = dir.command("read --requests - --policy policy.json -q").stdin(recorded).stdout(0);
+    let answers: Vec<Value> = lines(&output).iter().map(|line| line["answer"].clone()).collect();
     assert_eq!(
         answers,
         [
@@ -83,18 +83,18 @@ fn with_a_policy_each_is_decided_as_check_decides() {
             json!({"decision": "deny", "reason": "request_not_understood", "status": 403}),
         ]
     );
-    assert!(!told.contains("demo-1\",\"api"), "tokens are masked: {told}");
+    assert!(!output.contains("demo-1\",\"api"), "tokens are masked: {output}");
 }
 
 #[test]
-fn the_routes_of_another_platform_are_read_from_a_file() {
+fn routes_are_read_from_a_file() {
     let routes = r#"{"routes": [{"path": "/data/{connection}/{source}", "api": "sql", "operation": "model"}]}"#;
     let dir = Dir::new().file("routes.json", routes).file("policy.json", POLICY);
     let request = r#"{"method": "GET", "url": "/data/dw/a.b"}"#;
     let read = |arguments: &str| dir.command(&format!("read --requests - -q {arguments}")).stdin(request);
-    let told = lines(&read("--routes routes.json").stdout(0));
+    let output = lines(&read("--routes routes.json").stdout(0));
     assert_eq!(
-        (&told[0]["api"], &told[0]["operation"], &told[0]["sources"][0]["resource"]),
+        (&output[0]["api"], &output[0]["operation"], &output[0]["sources"][0]["resource"]),
         (&json!("sql"), &json!("model"), &json!("a.b"))
     );
     assert!(read("--pass-through nonsense").stderr().contains("`--pass-through nonsense`"));
@@ -103,24 +103,24 @@ fn the_routes_of_another_platform_are_read_from_a_file() {
 }
 
 #[test]
-fn real_requests_are_read_as_the_vectors_say() {
+fn recorded_requests_match_the_vectors() {
     let file = crate::repository().join("tests/data/http/requests.jsonl");
     let recorded = std::fs::read_to_string(file).unwrap();
-    let told = lines(&Dir::new().command("read --requests - --show-tokens -q").stdin(recorded.clone()).stdout(0));
+    let output = lines(&Dir::new().command("read --requests - --show-tokens -q").stdin(recorded.clone()).stdout(0));
     let recorded = lines(&recorded);
-    assert_eq!(told.len(), recorded.len());
-    for (request, told) in recorded.iter().zip(told) {
+    assert_eq!(output.len(), recorded.len());
+    for (request, output) in recorded.iter().zip(output) {
         let expected = &request["expect"];
-        assert_eq!(told["id"], request["id"]);
+        assert_eq!(output["id"], request["id"]);
         if expected["not_understood"] == true {
-            assert!(told["not_understood"].is_string(), "{request}: {told}");
+            assert!(output["not_understood"].is_string(), "{request}: {output}");
         } else if *expected == "preflight" {
-            assert_eq!(told["preflight"], true, "{request}: {told}");
+            assert_eq!(output["preflight"], true, "{request}: {output}");
         } else {
             for field in ["token", "api", "connection", "sources", "referer"] {
-                assert_eq!(told[field], expected[field], "{field} of {request}: {told}");
+                assert_eq!(output[field], expected[field], "{field} of {request}: {output}");
             }
-            assert_eq!(told["operation"], *expected.get("operation").unwrap_or(&json!("query")), "{request}");
+            assert_eq!(output["operation"], *expected.get("operation").unwrap_or(&json!("query")), "{request}");
         }
     }
 }

@@ -1,9 +1,9 @@
-//! A decision log, replayed by the command line against another policy.
+//! `check` with a decision log.
 
 use super::util::{Dir, SECRET};
 
 #[test]
-fn a_log_is_answered_line_by_line_with_what_would_change() {
+fn replay_reports_changed_and_skipped_decisions() {
     let policy = |grants: &str| {
         format!(r#"[{{"id": "tok", "token": "{SECRET}", "allowed_apis": ["sql"], "grants": [{grants}]}}]"#)
     };
@@ -21,10 +21,10 @@ fn a_log_is_answered_line_by_line_with_what_would_change() {
     let same = dir.command("check --policy now.json --requests log.jsonl").run();
     let expected = format!("{{\"id\":\"a\",\"decision\":\"allow\",\"token\":\"tok\",\"grants\":[0]}}\n{skipped}\n");
     assert_eq!((same.code, same.stdout), (0, expected));
-    assert!(same.stderr.contains("of a log: 0 decided otherwise than logged, 1 skipped"), "{}", same.stderr);
+    assert!(same.stderr.contains("compared with the log: 0 changed, 1 skipped"), "{}", same.stderr);
 
     let changed = dir.command("check --policy next.json --requests log.jsonl").run();
     let denied = r#"{"id":"a","decision":"deny","reason":"source_not_granted","status":403,"logged":"allow"}"#;
     assert_eq!((changed.code, changed.stdout), (0, format!("{denied}\n{skipped}\n")));
-    assert!(changed.stderr.contains("of a log: 1 decided otherwise than logged, 1 skipped"), "{}", changed.stderr);
+    assert!(changed.stderr.contains("compared with the log: 1 changed, 1 skipped"), "{}", changed.stderr);
 }

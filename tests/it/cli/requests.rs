@@ -1,4 +1,4 @@
-//! Many requests: JSON Lines in, JSON Lines out.
+//! `check --requests`.
 
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
@@ -9,7 +9,7 @@ use super::util::{Dir, POLICY, SECRET};
 const STREAM: &str = "check --policy policy.json --requests";
 
 #[test]
-fn every_line_gets_its_answer() {
+fn every_line_has_an_answer() {
     let good = format!(r#"{{"id": "é", "token": "{SECRET}-geo", "api": "lds"}}"#);
     let requests = format!(
         "\u{feff}{good}\r\n\nnot JSON {SECRET}\n{{\"id\":[1, 2],\"api\":\"lds\",\"token\":\"\"}}\n{{\"tokn\":\"{SECRET}\"}}\n\
@@ -36,11 +36,11 @@ fn every_line_gets_its_answer() {
 }
 
 #[test]
-fn answers_come_in_order_whatever_the_threads() {
+fn answers_keep_the_order_with_any_thread_count() {
     let mut requests = String::new();
     let mut expected = String::new();
     for id in 0..40_000 {
-        // Lines of very different lengths, so that chunks are not alike.
+        // Lines of different lengths make chunks of different sizes.
         let pad = "x".repeat(id % 97 * (id % 13));
         let _ = writeln!(requests, r#"{{"id":{id},"token":"{pad}","api":"lds"}}"#);
         let reason = if pad.is_empty() { "token_missing" } else { "token_unknown" };
@@ -54,7 +54,7 @@ fn answers_come_in_order_whatever_the_threads() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_answered_and_left_behind() {
+fn too_long_line_is_an_error_and_is_skipped() {
     let good = "{\"api\":\"lds\"}";
     let requests = format!("{good}\n{}\n{good}\n{}", "x".repeat(3 << 20), "y".repeat(2000));
     let dir = Dir::with_policy();
@@ -68,14 +68,14 @@ fn a_line_that_is_too_long_is_answered_and_left_behind() {
 }
 
 #[test]
-fn no_requests_have_no_answers() {
+fn empty_input_has_no_answers() {
     let ran = Dir::with_policy().command(&format!("{STREAM} -")).run();
     assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
     assert!(ran.stderr.starts_with("0 requests in "), "{}", ran.stderr);
 }
 
 #[test]
-fn now_is_that_of_the_request_then_of_the_arguments() {
+fn now_of_a_request_takes_precedence_over_the_option() {
     let requests = format!(
         "{{\"token\":\"{SECRET}\",\"api\":\"lds\"}}\n{{\"token\":\"{SECRET}\",\"api\":\"lds\",\"now\":\"2026-11-22\"}}\n"
     );
@@ -85,14 +85,14 @@ fn now_is_that_of_the_request_then_of_the_arguments() {
 }
 
 #[test]
-fn what_does_not_go_together_is_refused() {
+fn conflicting_arguments_are_rejected() {
     let dir = Dir::with_policy();
     let cases = [
         ("nothing.jsonl", "cannot read the requests `nothing.jsonl`: "),
         ("- --policy -", "`--policy -` and `--requests -` both read standard input: name a file for one of them"),
         (
             "- --resource a.b",
-            "sources are given besides `--requests`: put the request into the file, or leave `--requests` out",
+            "`--requests` cannot be used with a source: add the request to the file, or leave `--requests` out",
         ),
         ("- --api lds", "the argument '--requests <FILE>' cannot be used with '--api <API>'"),
         ("- --referer x", "the following required arguments were not provided:\n  --api <API>"),
@@ -108,7 +108,7 @@ fn what_does_not_go_together_is_refused() {
 }
 
 #[test]
-fn an_answer_does_not_wait_for_the_end_of_the_input() {
+fn answers_are_written_before_the_input_ends() {
     let dir = Dir::with_policy();
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
     command.args(["check", "--quiet", "--requests", "-", "--policy"]).arg(dir.path("policy.json"));
@@ -126,7 +126,7 @@ fn an_answer_does_not_wait_for_the_end_of_the_input() {
 }
 
 #[test]
-fn whoever_reads_may_stop_early() {
+fn reader_may_stop_early() {
     let requests = "{\"api\":\"lds\"}\n".repeat(200_000);
     let dir = Dir::new().file("policy.json", POLICY).file("requests.jsonl", requests);
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-/// The secret of every token in [`POLICY`], and part of every other: no output may hold it.
+/// The secret of a token in [`POLICY`], and the prefix of the others. No output may contain it.
 pub(super) const SECRET: &str = "s3cr3t-of-the-test";
 
 /// A small policy: `tok` may read tables of `dw` from one site; `lds` is for location services.
@@ -25,7 +25,7 @@ pub(super) const POLICY: &str = r#"{
 }
 "#;
 
-/// A directory for one test, gone with it.
+/// A temporary directory of one test.
 pub(super) struct Dir {
     dir: tempfile::TempDir,
 }
@@ -49,7 +49,7 @@ impl Dir {
         self.dir.path().join(name)
     }
 
-    /// `portcullis` with these arguments, apart by white space; nothing of the test's own environment matters to it.
+    /// `portcullis` with these arguments, split at white space, without the environment variables that it reads.
     pub(super) fn command(&self, args: &str) -> TestCommand {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
         command.current_dir(self.dir.path()).args(args.split_whitespace());
@@ -82,13 +82,13 @@ impl TestCommand {
         self
     }
 
-    /// Runs it, and looks at both outputs for the secret.
+    /// Runs the command, and checks that no output has the secret.
     pub(super) fn run(mut self) -> Ran {
         let command = self.command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
         let text = self.stdin;
-        // It may end without reading.
+        // The command may end without reading.
         let writer = std::thread::spawn(move || stdin.write_all(&text).is_ok());
         let Output { status, stdout, stderr } = child.wait_with_output().unwrap();
         writer.join().unwrap();
@@ -98,7 +98,7 @@ impl TestCommand {
         Ran { code: status.code().unwrap(), stdout, stderr }
     }
 
-    /// Runs it, expects this exit code and nothing on standard error, and returns standard output.
+    /// Runs the command, expects this exit code and an empty standard error, and returns standard output.
     #[track_caller]
     pub(super) fn stdout(self, code: i32) -> String {
         let Ran { code: found, stdout, stderr } = self.run();
@@ -106,7 +106,7 @@ impl TestCommand {
         stdout
     }
 
-    /// Runs it, expects a failure with nothing on standard output, and returns standard error.
+    /// Runs the command, expects exit code 2 and an empty standard output, and returns standard error.
     #[track_caller]
     pub(super) fn stderr(self) -> String {
         let Ran { code, stdout, stderr } = self.run();
@@ -115,7 +115,7 @@ impl TestCommand {
     }
 }
 
-/// What came of it.
+/// The result of a run.
 pub(super) struct Ran {
     pub(super) code: i32,
     pub(super) stdout: String,

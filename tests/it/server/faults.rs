@@ -716,7 +716,7 @@ fn options_that_overflow_are_refused() {
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let why = format!("the limit of file descriptors is {limit}, and at least 66 are needed");
+        let why = format!("the limit of file descriptors is {limit}: expected at least 66");
         assert!(output.status.code() == Some(2) && said.contains(&why), "{limit}: {said}");
     }
     drop(start_by(&["prlimit", "--nofile=66:66", BINARY], folder.path(), &["--policy", "policy.json"]));

@@ -1,4 +1,4 @@
-//! The names of a catalog, one after the other.
+//! Reads a catalog row by row.
 
 use std::collections::BTreeMap;
 use std::fs::{File, Metadata};
@@ -16,45 +16,49 @@ use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::output::{Color, Inputs, Painted, counted, printable};
 use crate::policy::is_stdin;
 
-/// How many rows are told that cannot be read.
-const TOLD: usize = 5;
+/// The number of unreadable rows that are reported one by one.
+const REPORTED_ROWS: usize = 5;
 
-/// A catalog.
+/// The catalog of a command.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalog")]
 pub(super) struct CatalogArgs {
-    /// The names that exist: CSV, JSON Lines or Parquet, the former plain, gzip or zstd, with `connection` and `name`, or
-    /// the columns of `INFORMATION_SCHEMA.TABLES`; `-` for standard input
+    /// Read names from this file; `-` is standard input
+    ///
+    /// CSV, JSON Lines or Parquet; CSV and JSON Lines may be compressed with gzip or zstd. The columns are `connection` and
+    /// `name`, or those of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`.
     #[arg(long, value_name = "FILE")]
     pub(super) catalog: Option<PathBuf>,
-    /// The connection of all rows of a catalog that has no such column
+    /// Use this connection for rows without one
+    ///
+    /// For a catalog that has no `connection` column.
     #[arg(long, value_name = "NAME")]
     catalog_connection: Option<String>,
-    /// Do not show progress
+    /// Hide the progress bar
     #[arg(short, long)]
     quiet: bool,
 }
 
 /// How far a catalog was read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    /// How many rows, the broken ones among them.
+pub(super) struct CatalogProgress {
+    /// The number of rows, including broken ones.
     pub(super) rows: u64,
-    /// Whether the user stopped that before the end.
-    pub(super) stopped: bool,
-    /// Whether all of it was read, and every row held a name.
-    pub(super) whole: bool,
+    /// Whether the user interrupted reading.
+    pub(super) interrupted: bool,
+    /// Whether the catalog was read to its end and every row held a name.
+    pub(super) complete: bool,
 }
 
-/// What is wrong with a row that says no connection, where `option` does not say it either.
+/// The error of a row without a connection, if `option` is not given either.
 pub(super) fn no_connection(line: u64, option: &str) -> Broken {
     Broken { line, why: format!("no connection: the catalog needs the column `connection`, or `{option}`") }
 }
 
-/// Fails where that is wrong with all of `rows`.
-pub(super) fn some_connection(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
+/// Fails if no row has a connection: `without` equals `rows`.
+pub(super) fn require_connection(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
     if rows > 0 && rows == without {
-        bail!("`{}` says no connection: say whose names they are with `{option} NAME`", path.display());
+        bail!("`{}` has no connection in any row: name the connection with `{option} NAME`", path.display());
     }
     Ok(())
 }
@@ -62,40 +66,45 @@ pub(super) fn some_connection(path: &Path, rows: u64, without: u64, option: &str
 const OPTION: &str = "--catalog-connection";
 
 /// Reads the catalog at `path`, or from standard input for `-`, until it ends or the user interrupts.
-pub(super) fn read(path: &Path, quiet: bool, mut see: impl FnMut(Result<Row<'_>, Broken>)) -> anyhow::Result<Seen> {
+pub(super) fn read(
+    path: &Path,
+    quiet: bool,
+    mut visit: impl FnMut(Result<Row<'_>, Broken>),
+) -> anyhow::Result<CatalogProgress> {
     listen_for_interrupts()?;
     let cannot = || format!("cannot read `{}`", path.display());
     Inputs::check_stdout(path)?;
     let file = if is_stdin(path) { None } else { Some(File::open(path).with_context(cannot)?) };
     let metadata = file.as_ref().and_then(|file| file.metadata().ok());
     let progress = Progress::new(metadata.filter(Metadata::is_file).map(|metadata| metadata.len()), quiet);
-    let (mut rows, mut whole) = (0, true);
-    let see = |row: Result<Row<'_>, Broken>| {
+    let (mut rows, mut complete) = (0, true);
+    let visit = |row: Result<Row<'_>, Broken>| {
         rows += 1;
-        whole &= row.is_ok();
+        complete &= row.is_ok();
         progress.rows(rows);
-        see(row);
+        visit(row);
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
     let read = match file {
-        Some(file) => catalog::read_file(file, |at| progress.at(at), see),
-        None => catalog::read(io::stdin().lock(), see),
+        Some(file) => catalog::read_file(file, |bytes| progress.bytes(bytes), visit),
+        None => catalog::read(io::stdin().lock(), visit),
     };
     progress.end();
     read.with_context(cannot)?;
-    let stopped = interrupted();
-    Ok(Seen { rows, stopped, whole: whole && !stopped })
+    let interrupted = interrupted();
+    Ok(CatalogProgress { rows, interrupted, complete: complete && !interrupted })
 }
 
-/// Hands the connection and name of each row of the catalog to `see`, which says whether the name is well-formed. Rows that
-/// cannot be read are told, and how many there are. Another thread reads meanwhile.
+/// Calls `visit` with the connection and name of each row. `visit` returns whether the name is well-formed.
+///
+/// Reports the first unreadable rows and their number on standard error. A second thread reads the file.
 pub(super) fn each(
     path: &Path,
     args: &CatalogArgs,
     policy: &Policy,
     color: Color,
-    mut see: impl FnMut(&str, &str) -> bool,
-) -> anyhow::Result<Seen> {
+    mut visit: impl FnMut(&str, &str) -> bool,
+) -> anyhow::Result<CatalogProgress> {
     let dialects: BTreeMap<&str, _> =
         policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
     let only = args.catalog_connection.as_deref();
@@ -104,7 +113,7 @@ pub(super) fn each(
         let (send, batches) = sync_channel::<Rows>(4);
         let reader = scope.spawn(move || {
             let (mut rows, mut unnamed) = (Rows::default(), 0);
-            let seen = read(path, args.quiet, |row| {
+            let progress = read(path, args.quiet, |row| {
                 let row = row.and_then(|row| {
                     let connection = row.connection.or(only).ok_or_else(|| {
                         unnamed += 1;
@@ -114,29 +123,29 @@ pub(super) fn each(
                 });
                 rows.push(row, &dialects);
                 if rows.is_full() {
-                    // Nobody receives only where this thread's parent has panicked.
+                    // Sending fails only if the receiving thread has panicked.
                     let _ = send.send(std::mem::take(&mut rows));
                 }
             });
             let _ = send.send(rows);
-            (seen, unnamed)
+            (progress, unnamed)
         });
-        let mut tell = |row: Broken| {
+        let mut report = |row: Broken| {
             broken += 1;
-            if first.len() < TOLD {
+            if first.len() < REPORTED_ROWS {
                 first.push(row);
             }
         };
         for rows in batches {
             for row in rows.iter() {
                 match row {
-                    Ok((line, connection, name)) if !see(connection, name) => {
-                        let of = policy.connections().iter().find(|of| of.name() == connection);
-                        let dialect = of.map(Connection::dialect).unwrap_or_default();
-                        tell(Broken::malformed(line, name, dialect));
+                    Ok((line, connection, name)) if !visit(connection, name) => {
+                        let known = policy.connections().iter().find(|known| known.name() == connection);
+                        let dialect = known.map(Connection::dialect).unwrap_or_default();
+                        report(Broken::malformed(line, name, dialect));
                     }
                     Ok(_) => {}
-                    Err(broken) => tell(broken.clone()),
+                    Err(broken) => report(broken.clone()),
                 }
             }
         }
@@ -149,26 +158,26 @@ pub(super) fn each(
         writeln!(stderr, "{label} `{file}`, line {line}: {}", printable(why))?;
     }
     if broken > first.len() as u64 {
-        writeln!(stderr, "{label} `{file}`: {} cannot be read, these are the first", counted(broken, "row"))?;
+        writeln!(stderr, "{label} `{file}`: {} cannot be read in all; the first are above", counted(broken, "row"))?;
     }
-    let seen = outcome?;
-    if seen.stopped {
-        writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(seen.rows, "row"))?;
+    let progress = outcome?;
+    if progress.interrupted {
+        writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(progress.rows, "row"))?;
     }
-    some_connection(path, seen.rows, unnamed, OPTION)?;
-    Ok(Seen { whole: seen.whole && broken == 0, ..seen })
+    require_connection(path, progress.rows, unnamed, OPTION)?;
+    Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })
 }
 
-/// Rows on their way from one thread to another.
+/// A batch of rows that one thread sends to another.
 #[derive(Default)]
 struct Rows {
     text: String,
-    /// For each row its line and where connection and name end in the text; or why there is none.
+    /// For each row: its line number and the end offsets of connection and name in `text`; or its error.
     rows: Vec<Result<(u64, usize, usize), Broken>>,
 }
 
 impl Rows {
-    /// Takes in a row and its connection.
+    /// Appends a row and its connection.
     fn push(&mut self, row: Result<(&str, Row<'_>), Broken>, dialects: &BTreeMap<&str, Dialect>) {
         self.rows.push(row.map(|(connection, row)| {
             self.text.push_str(connection);
@@ -182,15 +191,15 @@ impl Rows {
         self.rows.len() >= 4096 || self.text.len() >= 1 << 20
     }
 
-    /// Line, connection and name of each.
+    /// Returns the line number, connection and name of each row.
     fn iter(&self) -> impl Iterator<Item = Result<(u64, &str, &str), &Broken>> {
         let mut start = 0;
         self.rows.iter().map(move |row| {
             let &(line, connection_end, end) = row.as_ref()?;
             let part = |start: usize, end: usize| self.text.get(start..end).unwrap_or_default();
-            let found = (line, part(start, connection_end), part(connection_end, end));
+            let parts = (line, part(start, connection_end), part(connection_end, end));
             start = end;
-            Ok(found)
+            Ok(parts)
         })
     }
 }

@@ -1,4 +1,4 @@
-//! What one policy allows that another does not.
+//! The differences between what two policies allow.
 
 use std::io::{self, Write};
 
@@ -23,28 +23,33 @@ Examples:
   portcullis audit diff policy.pcls sqlite:registry.db --fail-on-widening
   portcullis audit diff old.json new.json --catalog catalog.csv --format json
 
-Tokens are the same where their secrets are. Each gain is shown by a request that the new policy
-allows and the old one denies; both have decided it. A gain marked `?` could not be excluded. With a
-catalog, the names that a token may newly read, or no longer, are told, too.
+Tokens are paired by their secrets. A gain is shown with a request that the new
+policy allows and the old one denies; both have decided it. `?` marks a gain
+that may exist but has no such request. With a catalog, the names that a token
+gains or loses are listed too.
 
-Exit codes: 0 compared, or nothing is widened, 1 widened, with `--fail-on-widening`, 2 error, or not
-all of the catalog was read.";
+Exit codes: 0 compared; 1 widened, with `--fail-on-widening`; 2 error, or the
+catalog was not read completely.";
 
-/// Tell what each token gains and loses from one policy to another
+/// Compare two policies: what each token gains and loses
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The policy before: a document, what `portcullis compile` wrote, or a registry's URL
+    /// Old policy: a document, a compiled file or a registry URL
+    ///
+    /// `-` is standard input, for one of the two. Example of a registry: `sqlite:registry.db`
     old: String,
-    /// The policy after
+    /// New policy, in any of the same forms
     new: String,
-    /// Fail if anything is newly allowed
+    /// Exit with 1 if the new policy allows anything more
     #[arg(long)]
     fail_on_widening: bool,
-    /// Compare for requests from this instant on, instead of from now: RFC 3339, or a date
+    /// Compare from this instant on [default: now]
+    ///
+    /// A date or an RFC 3339 instant. Example: `--since 2026-11-24`
     #[arg(long, value_name = "INSTANT")]
     since: Option<Timestamp>,
-    /// `table` for people; `json` or `csv` for programs
+    /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
@@ -67,15 +72,16 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some((new, after)) = new_args.model(color)? else { return Ok(Exit::Failure) };
     let since = args.since.unwrap_or_else(|| SystemClock.now());
     let diff = diff(&Side::with_snapshot(&old, before), &Side::with_snapshot(&new, after), since)?;
-    let (mut names, mut whole) = (None, true);
+    let (mut names, mut complete) = (None, true);
     if let Some(path) = &args.catalog.catalog {
         let followed = (
             Followed::of(&old, &args.reads.named_sources(&old_args)?),
             Followed::of(&new, &args.reads.named_sources(&new_args)?),
         );
-        let mut seen = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
-        whole = catalog::each(path, &args.catalog, &new, color, |connection, name| seen.see(connection, name))?.whole;
-        names = Some(ByName { of: seen.seen(), changes: seen.changes() });
+        let mut by_name = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
+        complete =
+            catalog::each(path, &args.catalog, &new, color, |connection, name| by_name.see(connection, name))?.complete;
+        names = Some(ByName { total: by_name.seen(), changes: by_name.changes() });
     }
     let mut out = Stdout::lock();
     match args.format {
@@ -85,22 +91,24 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     out.flush()?;
     let Some((token, gain)) = diff.widening().filter(|_| args.fail_on_widening) else {
-        return Ok(if whole { Exit::Success } else { Exit::Failure });
+        return Ok(if complete { Exit::Success } else { Exit::Failure });
     };
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
-    writeln!(stderr, "{} `{}` is wider than `{}`", Painted::red(paint, "widened:"), args.new, args.old)?;
+    writeln!(stderr, "{} `{}` allows more than `{}`", Painted::red(paint, "widened:"), args.new, args.old)?;
     writeln!(stderr, "  token `{}`: {}", printable(token), gain.gained)?;
     match &gain.witness {
         Some(witness) => writeln!(stderr, "  newly allowed: {}", printable(&witness.to_string()))?,
-        None => writeln!(stderr, "  whether this allows more could not be found out, so it counts as more")?,
+        None => writeln!(stderr, "  no example was found; this counts as wider because it cannot be excluded")?,
     }
     Ok(Exit::No)
 }
 
-/// What changes by the names of a catalog: how many it has, and the changes by the tokens of the diff.
+/// The changes for the names of a catalog.
 struct ByName {
-    of: u64,
+    /// The number of names in the catalog.
+    total: u64,
+    /// One change for each token of the diff, in the same order.
     changes: Vec<NamesChange>,
 }
 
@@ -108,7 +116,7 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
     let paint = color.on(&io::stdout());
     let green = |sign| Painted::green(paint, sign);
     let red = |sign| Painted::red(paint, sign);
-    for (at, token) in diff.tokens.iter().enumerate() {
+    for (index, token) in diff.tokens.iter().enumerate() {
         let id = printable(&token.id);
         match whole(token) {
             Some(true) => writeln!(out, "{} token {id}", green("+"))?,
@@ -130,7 +138,7 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
         for loss in token.losses.iter().filter(|loss| loss.gained != Gained::Token) {
             writeln!(out, "  {} {}", red("-"), loss.gained)?;
         }
-        if let Some(change) = names.and_then(|names| names.changes.get(at)) {
+        if let Some(change) = names.and_then(|names| names.changes.get(index)) {
             let sides =
                 [(green("+"), &change.gained, change.gained_through), (red("-"), &change.lost, change.lost_through)];
             for (sign, side, through) in sides.iter().filter(|(_, side, _)| side.count > 0) {
@@ -162,8 +170,8 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
         let tokens = |of: fn(&NamesChange) -> u64| names.changes.iter().filter(|change| of(change) > 0).count() as u64;
         writeln!(
             out,
-            "of {} of the catalog, {} may read some that they could not, and {} no longer some that they could",
-            counted(names.of, "name"),
+            "catalog: {}; {} gained names, {} lost names",
+            counted(names.total, "name"),
             counted(tokens(|change| change.gained.count), "token"),
             counted(tokens(|change| change.lost.count), "token"),
         )?;
@@ -171,7 +179,7 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
     Ok(())
 }
 
-/// Whether the whole token is new, or gone.
+/// `Some(true)` for a new token, `Some(false)` for a removed one, `None` for a changed one.
 fn whole(token: &TokenDiff) -> Option<bool> {
     let is = |gains: &[Gain]| gains.iter().any(|gain| gain.gained == Gained::Token);
     is(&token.gains).then_some(true).or_else(|| is(&token.losses).then_some(false))
@@ -191,7 +199,7 @@ struct TokenJson<'d> {
     was: Option<&'d str>,
     gains: Vec<GainJson<'d>>,
     losses: Vec<GainJson<'d>>,
-    /// With a catalog.
+    /// `None` without a catalog.
     #[serde(skip_serializing_if = "Option::is_none")]
     names: Option<NamesJson<'d>>,
 }
@@ -233,7 +241,7 @@ struct GainJson<'d> {
     source: Option<&'d str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     apis: Option<&'d [String]>,
-    /// A request, as `portcullis check` reads it, but for the secret; `null` where none could be found.
+    /// A request in the form of `portcullis check`, without the secret; `null` if none was found.
     witness: Option<WitnessJson<'d>>,
 }
 
@@ -266,7 +274,7 @@ impl<'d> From<&'d Gain> for GainJson<'d> {
             at: witness.at.to_string(),
         });
         let plain = |what, value| Self { what, value, ..Self::default() };
-        let told = match &gain.gained {
+        let gained = match &gain.gained {
             Gained::Token => plain("token", None),
             Gained::Api(name) => plain("api", Some(name.clone())),
             Gained::Referer(entry) => plain("referer", entry.clone()),
@@ -281,20 +289,20 @@ impl<'d> From<&'d Gain> for GainJson<'d> {
                 ..Self::default()
             },
         };
-        Self { witness, ..told }
+        Self { witness, ..gained }
     }
 }
 
 fn json(diff: &Diff, names: Option<&ByName>, out: &mut Stdout) -> anyhow::Result<()> {
-    let tokens = diff.tokens.iter().enumerate().map(|(at, token)| TokenJson {
+    let tokens = diff.tokens.iter().enumerate().map(|(index, token)| TokenJson {
         token: &token.id,
         was: token.was.as_deref(),
         gains: token.gains.iter().map(GainJson::from).collect(),
         losses: token.losses.iter().map(GainJson::from).collect(),
-        names: names.and_then(|names| names.changes.get(at)).map(NamesJson::from),
+        names: names.and_then(|names| names.changes.get(index)).map(NamesJson::from),
     });
-    let told = DiffJson { widened: diff.widening().is_some(), unchanged: diff.unchanged, tokens: tokens.collect() };
-    serde_json::to_writer_pretty(&mut *out, &told)?;
+    let diff = DiffJson { widened: diff.widening().is_some(), unchanged: diff.unchanged, tokens: tokens.collect() };
+    serde_json::to_writer_pretty(&mut *out, &diff)?;
     writeln!(out)?;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What a policy exposes of a catalog.
+//! The names of a catalog that a policy exposes.
 
 mod count;
 mod show;
@@ -20,36 +20,48 @@ use crate::policy::{PolicyArgs, is_stdin};
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit exposure --policy policy.json --catalog catalog.csv
-  portcullis audit exposure --policy policy.pcls --catalog tables.csv.gz --connection carto_dw
-  portcullis audit exposure --policy policy.json --catalog catalog.jsonl --token tk_1 --format json
-  portcullis audit exposure --policy policy.json --catalog catalog.csv --named-sources sources.jsonl
+  portcullis audit exposure --policy policy.pcls --catalog tables.csv.gz \\
+      --connection carto_dw
+  portcullis audit exposure --policy policy.json --catalog catalog.jsonl \\
+      --token tk_1 --format json
+  portcullis audit exposure --policy policy.json --catalog catalog.csv \\
+      --named-sources sources.jsonl
 
-What queries and named sources read counts apart, as exposed through queries. One that cannot be
-parsed is listed with the reason.
+Names that only queries and named sources read are counted separately, as
+exposed through queries. Queries that cannot be parsed are listed with the
+reason.
 
-Exit codes: 0 all of the catalog was read, 2 stopped, or rows were broken, or an error.";
+Exit codes: 0 the catalog was read completely; 2 it was not, or another error.";
 
-/// Tell which names of a catalog each token, grant and pattern exposes, and which none does
+/// Show which names of a catalog tokens can read
+///
+/// Counts the exposed names of each token, grant and pattern, and lists names that are not exposed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The names that exist: CSV, JSON Lines or Parquet, the former plain, gzip or zstd; `-` for standard input. Columns:
-    /// `connection` and `name`, or `table_catalog`, `table_schema` and `table_name`
+    /// Read names from this file; `-` is standard input
+    ///
+    /// CSV, JSON Lines or Parquet; CSV and JSON Lines may be compressed with gzip or zstd. The columns are `connection` and
+    /// `name`, or those of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`.
     #[arg(long, value_name = "FILE")]
     catalog: PathBuf,
-    /// Only this token
+    /// Show only this token
     #[arg(long, value_name = "ID")]
     token: Option<String>,
-    /// The connection of names that come without one; of others, only names of this connection count
+    /// Count only names of this connection
+    ///
+    /// Rows without a connection count as names of this connection.
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
-    /// How many tokens and sources to show to people; programs are given all
+    /// Limit the rows of tables
+    ///
+    /// `json` and `csv` have no limit.
     #[arg(long, value_name = "COUNT", default_value_t = 20)]
     limit: usize,
-    /// `table` for people; `json` or `csv` for programs
+    /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     format: Format,
-    /// Do not show progress
+    /// Hide the progress bar
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
@@ -80,6 +92,6 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let counted = count::count(&coverage, &args.catalog, args.connection.as_deref(), args.quiet)?;
     let exposure = Exposure::new(&coverage, counted.tally);
     show::show(args, &coverage, &exposure, &followed, color)?;
-    counted.told.summarize(&exposure, color)?;
-    Ok(if counted.told.stopped || exposure.broken > 0 { Exit::Failure } else { Exit::Success })
+    counted.notes.print(&exposure, color)?;
+    Ok(if counted.notes.interrupted || exposure.broken > 0 { Exit::Failure } else { Exit::Success })
 }

@@ -1,4 +1,4 @@
-//! Which names that do not exist yet patterns would expose.
+//! The names that patterns would expose once they exist.
 
 use std::io::{self, Write};
 
@@ -19,34 +19,42 @@ use crate::table::Table;
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit forecast --policy policy.json --catalog catalog.csv
-  portcullis audit forecast --policy policy.json --catalog catalog.csv --token store-map --count 5
+  portcullis audit forecast --policy policy.json --catalog catalog.csv \\
+      --token store-map --count 5
   portcullis audit forecast --db sqlite:registry.db --format json
 
-Names in schemas that exist come first, then the shortest. Each name has been decided for every
-token that has the pattern. Without a catalog nothing is taken to exist.
+Names in existing schemas come first, then short names. Each name was decided
+for every token with the pattern. Without a catalog, no name counts as existing.
 
-Exit codes: 0 told, 2 error, or not all of the catalog was read: some names may exist.";
+Exit codes: 0 done; 2 error, or the catalog was not read completely: then some
+of the names may exist.";
 
-/// Tell the shortest names that do not exist yet and that each pattern would expose
+/// Show names that patterns would expose once they exist
+///
+/// Lists the shortest such names of each pattern.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Only patterns of this token
+    /// Show only patterns of this token
     #[arg(long, value_name = "ID")]
     token: Option<String>,
-    /// Only patterns on this connection
+    /// Show only patterns on this connection
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
-    /// How many names of each pattern
+    /// Show this many names of each pattern, 1 to 100
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
     count: u8,
-    /// Leave out tokens that are expired at this instant, instead of now: RFC 3339, or a date
+    /// Leave out tokens that are expired at this instant [default: now]
+    ///
+    /// A date or an RFC 3339 instant. Example: `--now 2026-11-24`
     #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
-    /// How many patterns to show to people; programs are given all
+    /// Limit the patterns in tables
+    ///
+    /// `json` and `csv` have no limit.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     limit: usize,
-    /// `table` for people; `json` or `csv` for programs
+    /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
@@ -77,10 +85,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         ..Options::at(args.now.unwrap_or_else(|| SystemClock.now()))
     };
     let mut known = Catalog::new(&policy, &options);
-    let mut whole = true;
+    let mut complete = true;
     if let Some(path) = &args.catalog.catalog {
-        let seen = catalog::each(path, &args.catalog, &policy, color, |connection, name| known.see(connection, name))?;
-        whole = seen.whole;
+        let progress =
+            catalog::each(path, &args.catalog, &policy, color, |connection, name| known.see(connection, name))?;
+        complete = progress.complete;
     }
     let found = forecast(&policy, &snapshot, &known, &options)?;
     let rows: Vec<Row<'_>> = found.iter().map(|forecast| Row::of(forecast, &policy)).collect();
@@ -94,14 +103,14 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         Format::Csv => csv(&rows, &mut out)?,
     }
     out.flush()?;
-    Ok(if whole { Exit::Success } else { Exit::Failure })
+    Ok(if complete { Exit::Success } else { Exit::Failure })
 }
 
 #[derive(Serialize)]
 struct Row<'p> {
     connection: &'p str,
     pattern: String,
-    /// That have the pattern.
+    /// The number of tokens with the pattern.
     tokens: u64,
     names: Vec<NameRow<'p>>,
 }
@@ -110,9 +119,9 @@ struct Row<'p> {
 struct NameRow<'p> {
     name: &'p str,
     schema_exists: bool,
-    /// That would expose it, by whatever grant.
+    /// The number of tokens that would expose the name through any grant.
     tokens: u64,
-    /// A request that is allowed.
+    /// A request that would be allowed.
     example: String,
 }
 
@@ -139,7 +148,7 @@ impl<'p> Row<'p> {
 
 fn table(rows: &[Row<'_>], args: &Args, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
     if rows.is_empty() {
-        writeln!(out, "no pattern: what is granted names what exists")?;
+        writeln!(out, "no patterns: every grant names one source")?;
         return Ok(());
     }
     let mut heading = vec!["PATTERN", "WOULD EXPOSE", "TO TOKENS"];
@@ -150,17 +159,17 @@ fn table(rows: &[Row<'_>], args: &Args, color: Color, out: &mut Stdout) -> anyho
     for row in rows.iter().take(args.limit) {
         let pattern = format!("{}: {}", row.connection, row.pattern);
         if row.names.is_empty() {
-            table.row([pattern.clone(), "nothing that is known not to exist".to_owned(), grouped(row.tokens)]);
+            table.row([pattern.clone(), "no name that certainly does not exist".to_owned(), grouped(row.tokens)]);
         }
-        for (at, name) in row.names.iter().enumerate() {
-            let first = if at == 0 { pattern.clone() } else { String::new() };
+        for (index, name) in row.names.iter().enumerate() {
+            let first = if index == 0 { pattern.clone() } else { String::new() };
             let schema = if name.schema_exists { "exists" } else { "-" };
             table.row([first, name.name.to_owned(), grouped(name.tokens), schema.to_owned()]);
         }
     }
     table.print(color.on(&io::stdout()), out)?;
     if rows.len() > args.limit {
-        writeln!(out, "and {} more patterns: `--limit`", grouped((rows.len() - args.limit) as u64))?;
+        writeln!(out, "and {} more patterns: raise `--limit`", grouped((rows.len() - args.limit) as u64))?;
     }
     let names: u64 = rows.iter().map(|row| row.names.len() as u64).sum();
     writeln!(out, "{}, {}, each decided", counted(rows.len() as u64, "pattern"), counted(names, "name"))?;

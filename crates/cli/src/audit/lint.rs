@@ -1,4 +1,4 @@
-//! What is wrong with a policy, though it is valid.
+//! Findings in a valid policy.
 
 use std::io::{self, Write};
 
@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::catalog::{self, CatalogArgs};
 use super::usage::UsageArgs;
 use crate::Exit;
-use crate::excerpt::{Renderer, Said};
+use crate::excerpt::{Annotation, Renderer};
 use crate::output::{Color, Stdout, counted, grouped};
 use crate::policy::PolicyArgs;
 use crate::table::Table;
@@ -19,37 +19,49 @@ use crate::table::Table;
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit lint --policy policy.json
-  portcullis audit lint --policy policy.json --usage decisions.jsonl --fail-on note
+  portcullis audit lint --policy policy.json --usage decisions.jsonl \\
+      --fail-on note
   portcullis audit lint --policy policy.json --format sarif > lint.sarif
   portcullis audit lint --rules
 
-Exit codes: 0 nothing found that matters, 1 findings, 2 error, or not all of the catalog was read.";
+Exit codes: 0 no finding of `--fail-on` or above; 1 such findings; 2 error, or
+the catalog was not read completely.";
 
-/// Tell what is legal in a policy but surely unintended: redundant, misread, too wide, look-alike, unused
+/// Find valid but likely unintended definitions
+///
+/// Finds redundant, misread, too wide, look-alike and unused definitions. `--rules` lists all rules.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(flatten)]
     usage: UsageArgs,
-    /// Do not tell of this rule
+    /// Ignore these rules, such as `plain_secret`
     #[arg(long, value_name = "CODE", num_args = 1.., value_parser = rule)]
     allow: Vec<&'static Rule>,
-    /// From which severity on findings fail: `note`, `warning` or `error`
+    /// Fail from this severity on
+    ///
+    /// Findings of this severity or above set exit code 1. One of `note`, `warning`, `error`.
     #[arg(long, value_name = "SEVERITY", default_value = "warning")]
     fail_on: Severity,
-    /// Tell of tokens that expire within this time, such as `30d` or `2w`
+    /// Report tokens that expire this soon
+    ///
+    /// Days or weeks, such as `30d` or `2w`.
     #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = span)]
     expires_within: i64,
-    /// Tell of patterns that cover at least this part of a connection's catalog, 0 to 1
+    /// Report patterns this wide, 0 to 1
+    ///
+    /// The width is the share of the connection's catalog names that the pattern covers.
     #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = share)]
     wide_share: f64,
-    /// How many findings to show to people; programs are given all
+    /// Limit the findings in text and tables
+    ///
+    /// The other formats have no limit.
     #[arg(long, value_name = "COUNT", default_value_t = 100)]
     limit: usize,
-    /// `text` or `table` for people; `json`, `csv` or `sarif` for programs
+    /// Print `text`, `table`, `json`, `csv` or `sarif`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
-    /// Tell the rules, and nothing else
+    /// List all rules and exit
     #[arg(long)]
     rules: bool,
     #[command(flatten)]
@@ -70,7 +82,7 @@ enum Format {
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     if args.rules {
-        tell_rules(args.format, color, &mut out)?;
+        list_rules(args.format, color, &mut out)?;
         out.flush()?;
         return Ok(Exit::Success);
     }
@@ -84,14 +96,14 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     };
     let usage = args.usage.read(&args.policy, &read, now, color)?;
     let mut names = None;
-    let mut whole = true;
+    let mut complete = true;
     if let Some(path) = &args.catalog.catalog {
-        let mut seen = Names::of(read.policy()?);
-        let see = |connection: &str, name: &str| seen.see(connection, name);
-        let read = catalog::each(path, &args.catalog, read.policy()?, color, see)?;
-        whole = read.whole;
-        // What is not in a part of the catalog may be in the rest.
-        names = Some(seen).filter(|_| !read.stopped);
+        let mut catalog_names = Names::of(read.policy()?);
+        let visit = |connection: &str, name: &str| catalog_names.see(connection, name);
+        let progress = catalog::each(path, &args.catalog, read.policy()?, color, visit)?;
+        complete = progress.complete;
+        // A name that is missing in a part of the catalog may be in the rest.
+        names = Some(catalog_names).filter(|_| !progress.interrupted);
     }
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
@@ -108,7 +120,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     out.flush()?;
     let fails = findings.iter().any(|finding| finding.rule.severity >= args.fail_on);
     Ok(match fails {
-        _ if !whole => Exit::Failure,
+        _ if !complete => Exit::Failure,
         true => Exit::No,
         false => Exit::Success,
     })
@@ -119,20 +131,20 @@ fn text(inputs: &[Input], findings: &[Finding], limit: usize, color: Color, out:
     let mut renderers: Vec<Option<Renderer>> = inputs.iter().map(|_| None).collect();
     let mut text = String::new();
     for finding in findings.iter().take(limit) {
-        let Some(at) = inputs.iter().position(|input| input.name() == finding.file) else { continue };
-        let (Some(renderer), Some(input)) = (renderers.get_mut(at), inputs.get(at)) else { continue };
-        renderer.get_or_insert_with(|| Renderer::new(input, paint)).render(said(finding), &mut text)?;
+        let Some(index) = inputs.iter().position(|input| input.name() == finding.file) else { continue };
+        let (Some(renderer), Some(input)) = (renderers.get_mut(index), inputs.get(index)) else { continue };
+        renderer.get_or_insert_with(|| Renderer::new(input, paint)).render(annotation(finding), &mut text)?;
     }
     out.write_all(text.as_bytes())?;
     summary(findings, limit, out)
 }
 
-fn said(finding: &Finding) -> Said<'_> {
+fn annotation(finding: &Finding) -> Annotation<'_> {
     let help = match &finding.paste {
         Some(paste) if !finding.fix.contains(paste.trim_matches('"')) => format!("{}: {paste}", finding.fix).into(),
         _ => (&*finding.fix).into(),
     };
-    Said {
+    Annotation {
         severity: match finding.rule.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
@@ -140,7 +152,7 @@ fn said(finding: &Finding) -> Said<'_> {
         },
         label: format!("{}[{}]", finding.rule.severity, finding.rule.code),
         file: &finding.file,
-        place: &finding.place,
+        path: &finding.place,
         line: finding.line,
         column: finding.column,
         span: finding.span.clone(),
@@ -171,7 +183,11 @@ fn summary(findings: &[Finding], limit: usize, out: &mut Stdout) -> anyhow::Resu
     let count = |severity| findings.iter().filter(|finding| finding.rule.severity == severity).count() as u64;
     let [notes, warnings, errors] = Severity::ALL.map(count);
     if findings.len() > limit {
-        writeln!(out, "… and {} more: `--limit`, or a format for programs", grouped((findings.len() - limit) as u64))?;
+        writeln!(
+            out,
+            "… and {} more: raise `--limit`, or use `--format json`",
+            grouped((findings.len() - limit) as u64)
+        )?;
     }
     let [errors, warnings, notes] =
         [(errors, "error"), (warnings, "warning"), (notes, "note")].map(|(count, noun)| counted(count, noun));
@@ -210,7 +226,7 @@ fn csv(findings: &[Finding], out: &mut Stdout) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn tell_rules(format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
+fn list_rules(format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
     if format == Format::Json {
         let rule = |rule: &&Rule| serde_json::json!({"code": rule.code, "severity": rule.severity, "title": rule.title, "help": rule.help});
         serde_json::to_writer_pretty(&mut *out, &RULES.iter().map(rule).collect::<Vec<_>>())?;
@@ -226,7 +242,7 @@ fn tell_rules(format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<
 }
 
 fn rule(code: &str) -> Result<&'static Rule, String> {
-    Rule::find(code).ok_or_else(|| "not a rule: `portcullis audit lint --rules` tells them".to_owned())
+    Rule::find(code).ok_or_else(|| "unknown rule: `portcullis audit lint --rules` lists all rules".to_owned())
 }
 
 fn span(text: &str) -> Result<i64, String> {

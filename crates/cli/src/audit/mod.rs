@@ -1,4 +1,4 @@
-//! Questions to a policy, offline.
+//! Audits of a policy, offline.
 
 mod catalog;
 mod diff;
@@ -17,14 +17,23 @@ use clap::{Subcommand, ValueEnum};
 use super::Exit;
 use super::output::Color;
 
-/// Ask what a policy exposes, and what is wrong with it
+const EXAMPLES: &str = "\
+Examples:
+  portcullis audit lint --policy policy.json
+  portcullis audit who-can --policy policy.json --connection carto_dw \\
+      --resource acme.public.stores
+  portcullis audit exposure --policy policy.json --catalog catalog.csv
+  portcullis audit diff main.json branch.json --fail-on-widening";
+
+/// Audit what a policy exposes
 #[derive(Debug, clap::Args)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
 
-/// How answers are written.
+/// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
     /// For people.

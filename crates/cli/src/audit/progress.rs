@@ -1,4 +1,4 @@
-//! How far a catalog is read, and Ctrl-C.
+//! The progress bar of a catalog, and Ctrl-C.
 
 use std::io::{self, IsTerminal};
 use std::pin::pin;
@@ -9,18 +9,18 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::{grouped, rate};
 
-/// A progress bar with rate and time left, where somebody sees it.
+/// A progress bar with rate and remaining time. It is hidden unless standard error is a terminal.
 pub(super) struct Progress {
     bar: ProgressBar,
-    begun: Instant,
+    start: Instant,
 }
 
 impl Progress {
-    /// Of an input of `size` bytes, where that is known.
+    /// Creates the bar of an input of `size` bytes; `None` if the size is unknown.
     pub(super) fn new(size: Option<u64>, quiet: bool) -> Self {
-        let begun = Instant::now();
+        let start = Instant::now();
         if quiet || !io::stderr().is_terminal() {
-            return Self { bar: ProgressBar::hidden(), begun };
+            return Self { bar: ProgressBar::hidden(), start };
         }
         let (bar, template) = match size {
             Some(size) => (ProgressBar::new(size), "{bar:32} {percent} %, {msg}, {eta} left"),
@@ -31,23 +31,23 @@ impl Progress {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         };
-        Self { bar, begun }
+        Self { bar, start }
     }
 
-    /// So many bytes are done with.
-    pub(super) fn at(&self, bytes: u64) {
+    /// Shows that this many bytes have been read.
+    pub(super) fn bytes(&self, bytes: u64) {
         self.bar.set_position(bytes);
     }
 
-    /// So many rows were seen.
+    /// Shows that this many rows have been read.
     pub(super) fn rows(&self, rows: u64) {
         if rows.is_multiple_of(4096) && !self.bar.is_hidden() {
-            let rate = grouped(rate(rows, self.begun.elapsed().as_nanos()));
+            let rate = grouped(rate(rows, self.start.elapsed().as_nanos()));
             self.bar.set_message(format!("{} rows, {rate} a second", grouped(rows)));
         }
     }
 
-    /// Takes the bar away.
+    /// Removes the bar.
     pub(super) fn end(&self) {
         self.bar.finish_and_clear();
     }
@@ -55,22 +55,22 @@ impl Progress {
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Whether the user has interrupted since [`listen_for_interrupts`].
+/// Whether the user has pressed Ctrl-C since [`listen_for_interrupts`].
 pub(super) fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// From now on Ctrl-C sets what [`interrupted`] tells; a second one ends the process.
+/// Handles Ctrl-C from now on: the first makes [`interrupted`] true, the second ends the process.
 pub(super) fn listen_for_interrupts() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
-    let (tell, listens) = std::sync::mpsc::channel();
+    let (listening, listens) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         runtime.block_on(async {
             let mut first = pin!(tokio::signal::ctrl_c());
             let first = std::future::poll_fn(|context| {
                 let polled = first.as_mut().poll(context);
-                // Asked once, it listens. Nobody waits for the later ones.
-                let _ = tell.send(());
+                // The first poll installs the handler. Later messages have no receiver.
+                let _ = listening.send(());
                 polled
             });
             if first.await.is_ok() && !INTERRUPTED.swap(true, Ordering::Relaxed) {

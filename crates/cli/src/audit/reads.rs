@@ -1,4 +1,4 @@
-//! What queries and named sources read, as options name it and answers show it.
+//! The reads of queries and named sources: the option that defines them, and their output.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -14,24 +14,26 @@ use crate::output::{Color, Inputs, Painted, Stdout, grouped, printable};
 use crate::policy::PolicyArgs;
 use crate::table::Table;
 
-/// How many places are told one by one.
-const TOLD: usize = 3;
+/// The number of grants and rows that are listed one by one.
+const LISTED: usize = 3;
 
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ReadsArgs {
-    /// What named sources stand for, which policy documents do not say: JSON Lines with `name`, `connection` (left out: each)
-    /// and `sql`. A registry knows its own
+    /// Read the SQL of named sources from this file
+    ///
+    /// JSON Lines. Each line has `name`, `sql` and optionally `connection`; without it the line applies to every connection. A registry
+    /// has the SQL of its named sources; documents do not.
     #[arg(long, value_name = "FILE")]
     named_sources: Option<PathBuf>,
 }
 
 impl ReadsArgs {
-    /// Adds the files that are read.
+    /// Adds the file of the option to `inputs`.
     pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
         inputs.add_all(&self.named_sources);
     }
 
-    /// What is known of named sources.
+    /// Returns the SQL of named sources: from the file, or from the registry of the policy.
     pub(super) fn named_sources(&self, policy: &PolicyArgs) -> anyhow::Result<NamedSources> {
         if let Some(path) = &self.named_sources {
             let name = path.display();
@@ -50,14 +52,14 @@ impl ReadsArgs {
     }
 }
 
-/// A query or named source of which it is not known what it reads, as programs read it.
+/// A query or named source whose reads are unknown, as JSON.
 #[derive(Serialize)]
 pub(super) struct UnfollowedRow<'p> {
     pub(super) connection: &'p str,
     pub(super) kind: &'static str,
     pub(super) source: String,
-    /// The first grants of it.
-    pub(super) granted: Vec<PlaceRow<'p>>,
+    /// The first grants with this source.
+    pub(super) granted: Vec<GrantPosition<'p>>,
     pub(super) grants: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<u64>,
@@ -67,7 +69,7 @@ pub(super) struct UnfollowedRow<'p> {
 }
 
 #[derive(Serialize)]
-pub(super) struct PlaceRow<'p> {
+pub(super) struct GrantPosition<'p> {
     token: &'p str,
     grant: usize,
 }
@@ -75,10 +77,9 @@ pub(super) struct PlaceRow<'p> {
 impl<'p> UnfollowedRow<'p> {
     fn of(unfollowed: &Unfollowed<'_>, policy: &'p Policy) -> Option<Self> {
         let connection = policy.connection(unfollowed.connection)?;
-        let granted =
-            unfollowed.places.iter().take(TOLD).filter_map(|place| {
-                Some(PlaceRow { token: policy.tokens().get(place.token)?.id(), grant: place.grant })
-            });
+        let granted = unfollowed.places.iter().take(LISTED).filter_map(|place| {
+            Some(GrantPosition { token: policy.tokens().get(place.token)?.id(), grant: place.grant })
+        });
         Some(Self {
             connection: connection.name(),
             kind: unfollowed.source.kind().as_str(),
@@ -91,7 +92,7 @@ impl<'p> UnfollowedRow<'p> {
         })
     }
 
-    /// Why, with the place in the text.
+    /// The reason, with line and column in the SQL.
     pub(super) fn reason(&self) -> String {
         match self.line.zip(self.column) {
             Some((1, column)) => format!("column {column}: {}", self.why),
@@ -100,57 +101,56 @@ impl<'p> UnfollowedRow<'p> {
         }
     }
 
-    /// The first grants of it, and how many more there are.
-    pub(super) fn places(&self) -> String {
-        let told: Vec<String> =
+    /// The first grants with this source, and the number of further ones.
+    pub(super) fn granted_by(&self) -> String {
+        let listed: Vec<String> =
             self.granted.iter().map(|place| format!("{} grants[{}]", place.token, place.grant)).collect();
         let more = self.grants - self.granted.len();
-        if more > 0 { format!("{}, and {more} more", told.join(", ")) } else { told.join(", ") }
+        if more > 0 { format!("{}, and {more} more", listed.join(", ")) } else { listed.join(", ") }
     }
 }
 
-/// Those of which it is not known what they read, where `is_asked` is true of a connection and of the grant's source.
+/// Returns the sources with unknown reads for which `is_included` is true.
 pub(super) fn unfollowed<'p>(
     followed: &Followed<'_>,
     policy: &'p Policy,
-    mut is_asked: impl FnMut(&Unfollowed<'_>) -> bool,
+    mut is_included: impl FnMut(&Unfollowed<'_>) -> bool,
 ) -> Vec<UnfollowedRow<'p>> {
-    let all = followed.unfollowed().filter(|unfollowed| is_asked(unfollowed));
+    let all = followed.unfollowed().filter(|unfollowed| is_included(unfollowed));
     all.filter_map(|unfollowed| UnfollowedRow::of(&unfollowed, policy)).collect()
 }
 
-/// Shows them to people; of many, the first.
+/// Prints the first `limit` rows as a table.
 pub(super) fn table(rows: &[UnfollowedRow<'_>], limit: usize, paint: bool, out: &mut Stdout) -> io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     let count = rows.len() as u64;
-    let noun = if count == 1 { "query or named source is" } else { "queries and named sources are" };
-    writeln!(out, "\n{} {noun} not followed: what they read is not counted", grouped(count))?;
+    let noun = if count == 1 { "query or named source has" } else { "queries and named sources have" };
+    writeln!(out, "\n{} {noun} unknown reads, which are not counted", grouped(count))?;
     let mut table = Table::new(&["NOT FOLLOWED", "WHY", "GRANTED BY"]);
     for row in rows.iter().take(limit) {
         let source = shortened(&row.source);
-        table.row([format!("{}: {source}", row.connection), row.reason(), row.places()]);
+        table.row([format!("{}: {source}", row.connection), row.reason(), row.granted_by()]);
     }
     table.print(paint, out)?;
     if rows.len() > limit {
-        writeln!(out, "and {} more: `--limit`", rows.len() - limit)?;
+        writeln!(out, "and {} more: raise `--limit`", rows.len() - limit)?;
     }
     Ok(())
 }
 
-/// Tells on standard error that there are some, where the answer may lack something for it.
+/// Prints the first rows on standard error: the result may be incomplete without their reads.
 pub(super) fn note(rows: &[UnfollowedRow<'_>], color: Color) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     let label = Painted::bold(color.on(&stderr), "note:");
-    for row in rows.iter().take(TOLD) {
-        let told = format!("`{}` of {}: {}", shortened(&row.source), row.places(), row.reason());
-        writeln!(stderr, "{label} not known what this reads: {}", printable(&told))?;
+    for row in rows.iter().take(LISTED) {
+        let note = format!("`{}` of {}: {}", shortened(&row.source), row.granted_by(), row.reason());
+        writeln!(stderr, "{label} unknown reads: {}", printable(&note))?;
     }
-    if rows.len() > TOLD {
+    if rows.len() > LISTED {
         let all = grouped(rows.len() as u64);
-        let rest =
-            "queries and named sources are not followed, these are the first: `portcullis audit exposure` lists all";
+        let rest = "queries and named sources have unknown reads; `portcullis audit exposure` lists all";
         writeln!(stderr, "{label} {all} {rest}")?;
     }
     Ok(())
@@ -161,17 +161,18 @@ pub(super) fn queries(count: u64) -> String {
     if count == 1 { "1 query".to_owned() } else { format!("{} queries", grouped(count)) }
 }
 
-/// A source on one line, whatever its length.
+/// A source on one line of at most 72 characters.
 pub(super) fn shortened(source: &str) -> String {
-    const MOST: usize = 72;
+    const MAX_CHARS: usize = 72;
     let line = source.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= MOST {
+    if line.chars().count() <= MAX_CHARS {
         return line;
     }
-    line.chars().take(MOST - 1).chain(['…']).collect()
+    line.chars().take(MAX_CHARS - 1).chain(['…']).collect()
 }
 
-/// The tables that a grant reads, as its connection writes them; `None` if it is no query that is followed.
+/// The tables that a grant reads, as its connection writes them. `None` unless it is a query or named source with known
+/// reads.
 pub(super) fn tables(followed: &Followed<'_>, policy: &Policy, grant: &Grant) -> Option<Vec<String>> {
     if !matches!(grant.source(), GrantSource::Query(_) | GrantSource::NamedSource(_)) {
         return None;

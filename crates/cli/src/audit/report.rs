@@ -1,4 +1,4 @@
-//! An audit as one page.
+//! An audit as one HTML page.
 
 use std::path::{Path, PathBuf};
 
@@ -16,19 +16,24 @@ use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis audit report --policy policy.json --catalog catalog.csv --report audit.html
+  portcullis audit report --policy policy.json --catalog catalog.csv \\
+      --report audit.html
   portcullis audit report --db sqlite:registry.db --report audit.html
 
-Exit codes: 0 written, 2 error, or not all of the catalog was read: the page tells of what was.";
+Exit codes: 0 written; 2 error, or the catalog was not read completely: then the
+page covers only the rows that were read.";
 
-/// Write an audit as one HTML page: exposure, who can read what, when tokens end, findings
+/// Write an audit as one HTML page
+///
+/// The page shows the exposure, which tokens read what, expiries and findings. It holds no secret and loads nothing from
+/// the network.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Write the page to this file; it holds all that it needs, and no secret. `-` is standard output
+    /// Write to this file; `-` is standard output
     #[arg(long, value_name = "FILE.html")]
     report: PathBuf,
-    /// What to call what is reported on [default: the names of the policy's files]
+    /// Set the page title [default: names of the policy files]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     #[command(flatten)]
@@ -52,21 +57,21 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
     let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
-    let (mut names, mut whole) = (None, true);
+    let (mut names, mut complete) = (None, true);
     if let Some(path) = &args.catalog.catalog {
         let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
-        let (mut tally, mut seen) = (SchemaCounts::following(policy, now, &followed), Names::of(policy));
-        let read = catalog::each(path, &args.catalog, policy, color, |connection, name| {
-            seen.see(connection, name) && tally.see(connection, name)
+        let (mut tally, mut catalog_names) = (SchemaCounts::following(policy, now, &followed), Names::of(policy));
+        let progress = catalog::each(path, &args.catalog, policy, color, |connection, name| {
+            catalog_names.see(connection, name) && tally.see(connection, name)
         })?;
-        whole = read.whole;
+        complete = progress.complete;
         let path = path.to_string_lossy();
         let name = file_name(&path);
-        if read.stopped {
-            report = report.with_catalog(format!("{name}, its first {}", counted(read.rows, "row")), &tally);
+        if progress.interrupted {
+            report = report.with_catalog(format!("{name}, its first {}", counted(progress.rows, "row")), &tally);
         } else {
             report = report.with_catalog(name, &tally);
-            names = Some(seen);
+            names = Some(catalog_names);
         }
     }
     let usage = args.usage.read(&args.policy, &read, now, color)?;
@@ -74,10 +79,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let findings = lint(&read.inputs, &read.loaded, &LintOptions::at(now), evidence)?;
     let page = page(&report.with_findings(&findings));
     target.write(|out| Ok(out.write_all(page.as_bytes())?))?;
-    Ok(if whole { Exit::Success } else { Exit::Failure })
+    Ok(if complete { Exit::Success } else { Exit::Failure })
 }
 
-/// Folders are nobody's business whom the page is sent to.
+/// The name of a file without its folders: readers of the page must not learn them.
 fn file_name(path: &str) -> &str {
     Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
 }

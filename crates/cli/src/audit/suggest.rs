@@ -1,4 +1,4 @@
-//! The smallest grants that a decision log needed.
+//! The smallest grants that allow everything in a decision log.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -22,28 +22,42 @@ use crate::policy::{PolicyArgs, is_stdin};
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit suggest --policy policy.json --log decisions.jsonl
-  portcullis audit suggest --policy policy.json --log decisions.jsonl --catalog catalog.csv
-  portcullis audit suggest --policy policy.json --log decisions.jsonl --format json > narrower.json
+  portcullis audit suggest --policy policy.json --log decisions.jsonl \\
+      --catalog catalog.csv
+  portcullis audit suggest --policy policy.json --log decisions.jsonl \\
+      --format json > narrower.json
 
-Exit codes: 0 suggested, 2 error, or not all of the catalog was read.";
+Exit codes: 0 done; 2 error, or the catalog was not read completely.";
 
-/// Suggest the smallest grants that still allow everything that a decision log allowed
+/// Suggest the smallest grants that a decision log needs
+///
+/// The suggested policy still allows every request that the log allowed.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Decision logs. Each is read twice: the second time to make sure that nothing is lost
+    /// Read these decision logs
+    ///
+    /// Each log is read twice. The second pass replays it against the suggestion, to prove that nothing is lost.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     log: Vec<PathBuf>,
-    /// Up to so many names of one schema are granted one by one, more by a pattern
+    /// Grant up to this many names of a schema one by one
+    ///
+    /// More names of a schema are granted by one pattern.
     #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().exact)]
     exact: usize,
-    /// Names of up to so many schemas are granted schema by schema
+    /// Grant up to this many schemas one by one
+    ///
+    /// Names in more schemas are granted by one pattern.
     #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().schemas)]
     schemas: usize,
-    /// Leave out tokens that the log does not use; else they stay as they are
+    /// Leave out tokens that the log does not use
+    ///
+    /// Without this option they keep their grants.
     #[arg(long)]
     drop_unused: bool,
-    /// `table` for people; `json` for the policy document, with digests for secrets; `csv` for programs
+    /// Print `table`, `json` or `csv`
+    ///
+    /// `json` is the suggested policy document, with digests of secrets.
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
@@ -59,12 +73,12 @@ enum Format {
     Csv,
 }
 
-/// How many names of the catalog each token may read: as it is, and as suggested.
+/// The number of catalog names that each token can read: now, and as suggested.
 type Counts = Vec<(u64, u64)>;
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     if args.log.iter().any(|path| is_stdin(path)) {
-        bail!("a log is read twice, and standard input can be read only once: write it to a file");
+        bail!("`--log -` cannot be used, because each log is read twice: write it to a file");
     }
     let Some(read) = args.policy.documents(color, false)? else { return Ok(Exit::Failure) };
     let (policy, now) = (read.policy()?, SystemClock.now());
@@ -74,10 +88,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     for path in &args.log {
         let lines =
             needs.read(open(path)?, &replay, now).with_context(|| format!("cannot read `{}`", path.display()))?;
-        tell(path, &lines, color)?;
+        report(path, &lines, color)?;
     }
     if needs.is_sampled() {
-        note(color, "the log holds only a part of what was allowed: more may be needed than it says")?;
+        note(color, "the log is a sample of the allowed requests: more grants may be needed")?;
     }
     let options = SuggestOptions { exact: args.exact, schemas: args.schemas, drop_unused: args.drop_unused };
     let suggestion = needs.suggest(&options);
@@ -86,8 +100,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     for path in &args.log {
         replayed += confirmed.replay(open(path)?, &replay, now)?;
     }
-    let (counts, whole) = match &args.catalog.catalog {
-        Some(path) => closed_off(path, &args.catalog, policy, confirmed.policy(), &suggestion, now, color)?,
+    let (counts, complete) = match &args.catalog.catalog {
+        Some(path) => count_names(path, &args.catalog, policy, confirmed.policy(), &suggestion, now, color)?,
         None => (None, true),
     };
     let mut out = Stdout::lock();
@@ -100,7 +114,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         }
     }
     out.flush()?;
-    Ok(if whole { Exit::Success } else { Exit::Failure })
+    Ok(if complete { Exit::Success } else { Exit::Failure })
 }
 
 fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
@@ -109,19 +123,20 @@ fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
     Ok(BufReader::with_capacity(1 << 16, file))
 }
 
-fn tell(path: &Path, lines: &Lines, color: Color) -> anyhow::Result<()> {
+/// Notes the lines of a log that do not count, on standard error.
+fn report(path: &Path, lines: &Lines, color: Color) -> anyhow::Result<()> {
     let name = path.display();
     if let Some((number, error)) = &lines.first_broken {
         let broken = counted(lines.broken, "line");
-        note(color, &format!("`{name}` has {broken} of no decision log; the first is line {number}: {error}"))?;
+        note(color, &format!("`{name}` has {broken} that cannot be read; the first is line {number}: {error}"))?;
     }
     if lines.no_longer > 0 {
         let requests = counted(lines.no_longer, "request");
-        note(color, &format!("of `{name}`, allowed then and denied now, so not kept: {requests}"))?;
+        note(color, &format!("`{name}` has {requests} that the log allowed and the policy denies: not kept"))?;
     }
     if lines.unclear > 0 {
         let requests = counted(lines.unclear, "request");
-        note(color, &format!("of `{name}`, not to be decided again, so their tokens keep all grants: {requests}"))?;
+        note(color, &format!("`{name}` has {requests} that cannot be replayed: their tokens keep all grants"))?;
     }
     Ok(())
 }
@@ -132,8 +147,8 @@ fn note(color: Color, text: &str) -> anyhow::Result<()> {
     Ok(writeln!(stderr, "{label} {text}")?)
 }
 
-/// What the catalog says, if it was read to its end; and whether every row of it was.
-fn closed_off(
+/// Returns the counts for a catalog, unless it was interrupted, and whether it was read completely.
+fn count_names(
     path: &Path,
     catalog: &CatalogArgs,
     old: &Policy,
@@ -143,10 +158,10 @@ fn closed_off(
     color: Color,
 ) -> anyhow::Result<(Option<Counts>, bool)> {
     let (mut before, mut after) = (SchemaCounts::new(old, now), SchemaCounts::new(new, now));
-    let seen = catalog::each(path, catalog, old, color, |connection, name| {
+    let progress = catalog::each(path, catalog, old, color, |connection, name| {
         before.see(connection, name) & after.see(connection, name)
     })?;
-    if seen.stopped {
+    if progress.interrupted {
         return Ok((None, false));
     }
     let (before, after) = (before.by_token(), after.by_token());
@@ -156,25 +171,25 @@ fn closed_off(
         let after = number_now.and_then(|number| after.get(&number)).copied();
         (before.get(&number).copied().unwrap_or(0), after.unwrap_or(0))
     };
-    Ok((Some(suggestion.tokens.iter().enumerate().map(count).collect()), seen.whole))
+    Ok((Some(suggestion.tokens.iter().enumerate().map(count).collect()), progress.complete))
 }
 
 fn table(suggestion: &Suggestion, counts: Option<&Counts>, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
     let paint = color.on(&io::stdout());
-    for (at, token) in suggestion.tokens.iter().enumerate() {
+    for (index, token) in suggestion.tokens.iter().enumerate() {
         let what = match token.advice {
             TokenAdvice::Same | TokenAdvice::UnusedKept => continue,
             TokenAdvice::Narrower => format!("{} allowed", counted(token.allowed, "request")),
-            TokenAdvice::UnusedDropped => "never used: left out".to_owned(),
-            TokenAdvice::GrantsUnusedKept => "used, but none of its grants was: it stays as it is".to_owned(),
+            TokenAdvice::UnusedDropped => "unused: left out".to_owned(),
+            TokenAdvice::GrantsUnusedKept => "used, but not its grants: unchanged".to_owned(),
         };
-        let closed = match counts.and_then(|counts| counts.get(at)) {
+        let removed_names = match counts.and_then(|counts| counts.get(index)) {
             Some((before, after)) if before > after => {
-                format!("; {} of {} closed off", grouped(before - after), counted(*before, "name"))
+                format!("; {} of {} no longer readable", grouped(before - after), counted(*before, "name"))
             }
             _ => String::new(),
         };
-        writeln!(out, "{}  {what}{closed}", Painted::bold(paint, printable(&token.id)))?;
+        writeln!(out, "{}  {what}{removed_names}", Painted::bold(paint, printable(&token.id)))?;
         for removed in &token.removed {
             let why = if removed.needed == 0 {
                 "not needed".to_owned()
@@ -204,16 +219,21 @@ fn summary(suggestion: &Suggestion, counts: Option<&Counts>, replayed: u64, out:
     let of = |advice| suggestion.tokens.iter().filter(|token| token.advice == advice).count() as u64;
     writeln!(
         out,
-        "{} narrower, {} as they are, {} never used ({}); {} replayed, none lost",
+        "{} narrower, {} unchanged, {} unused ({}); {} replayed, none lost",
         counted(of(TokenAdvice::Narrower), "token"),
         grouped(of(TokenAdvice::Same) + of(TokenAdvice::GrantsUnusedKept)),
         grouped(of(TokenAdvice::UnusedKept) + of(TokenAdvice::UnusedDropped)),
-        if of(TokenAdvice::UnusedDropped) > 0 { "left out" } else { "kept: `--drop-unused` leaves them out" },
+        if of(TokenAdvice::UnusedDropped) > 0 { "left out" } else { "kept; `--drop-unused` leaves them out" },
         counted(replayed, "request")
     )?;
     if let Some(counts) = counts {
         let (before, after) = counts.iter().fold((0, 0), |(before, after), count| (before + count.0, after + count.1));
-        writeln!(out, "tokens could read {} of the catalog, and can read {}", counted(before, "name"), grouped(after))?;
+        writeln!(
+            out,
+            "tokens can read {} of the catalog now, {} as suggested",
+            counted(before, "name"),
+            grouped(after)
+        )?;
     }
     Ok(())
 }
@@ -221,8 +241,8 @@ fn summary(suggestion: &Suggestion, counts: Option<&Counts>, replayed: u64, out:
 fn csv(suggestion: &Suggestion, counts: Option<&Counts>, out: &mut Stdout) -> anyhow::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(["token", "change", "connection", "source", "requests", "names_before", "names_after"])?;
-    for (at, token) in suggestion.tokens.iter().enumerate() {
-        let names = counts.and_then(|counts| counts.get(at));
+    for (index, token) in suggestion.tokens.iter().enumerate() {
+        let names = counts.and_then(|counts| counts.get(index));
         let names = names.map(|(before, after)| (before.to_string(), after.to_string())).unwrap_or_default();
         let mut row = |change: &str, connection: &str, source: &str, requests: u64| {
             csv.write_record([&token.id, change, connection, source, &requests.to_string(), &names.0, &names.1])

@@ -1,4 +1,4 @@
-//! What was used, as options name it.
+//! The usage of tokens and grants: from decision logs or a registry.
 
 use std::fs::File;
 use std::io::{self, BufReader, Write};
@@ -16,18 +16,21 @@ use crate::policy::{PolicyArgs, ReadPolicy, is_stdin};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UsageArgs {
-    /// Decision logs: what they allowed was used. Without any, a registry's own record of use tells
+    /// Read usage from these decision logs
+    ///
+    /// A token or grant is used if the log has a request that it allowed. Without logs, the usage that a registry recorded
+    /// counts.
     #[arg(long, value_name = "FILE", num_args = 1..)]
     usage: Vec<PathBuf>,
 }
 
 impl UsageArgs {
-    /// Adds the files that are read.
+    /// Adds the files of the option to `inputs`.
     pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
         inputs.add_all(&self.usage);
     }
 
-    /// What was used; `None` where nothing tells.
+    /// Returns the recorded usage; `None` if there is no record.
     pub(super) fn read(
         &self,
         policy: &PolicyArgs,
@@ -48,7 +51,7 @@ impl UsageArgs {
         let location: Location = url.parse()?;
         let recorded = Registry::open(&location, false)?.usage()?;
         let first_made = read.policy()?.tokens().iter().filter_map(Token::created_at).min();
-        // A registry that nobody tells of use says nothing.
+        // An empty record means that no server has recorded usage, not that tokens are unused.
         if recorded.is_empty() {
             return Ok(None);
         }
@@ -76,7 +79,7 @@ fn read_log(path: &Path, replay: &Replay<'_>, now: Timestamp, color: Color, usag
         let mut stderr = io::stderr().lock();
         let label = Painted::bold(color.on(&stderr), "note:");
         let broken = counted(lines.broken, "line");
-        writeln!(stderr, "{label} `{name}` has {broken} of no decision log; the first is line {number}: {error}")?;
+        writeln!(stderr, "{label} `{name}` has {broken} that cannot be read; the first is line {number}: {error}")?;
     }
     Ok(())
 }

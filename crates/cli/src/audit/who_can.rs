@@ -1,4 +1,4 @@
-//! Who can read a source, and what whoever finds a token can do.
+//! The tokens that can read a source, and everything that a leaked token can do.
 
 use std::collections::HashSet;
 use std::io::{self, Write};
@@ -24,30 +24,37 @@ use crate::table::{Table, relative};
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis audit who-can --policy policy.json --connection carto_dw --resource acme.public.stores
-  portcullis audit who-can --policy policy.json --token-leaked store-map --format json
+  portcullis audit who-can --policy policy.json --connection carto_dw \\
+      --resource acme.public.stores
+  portcullis audit who-can --policy policy.json --token-leaked store-map \\
+      --format json
 
-Each row is a decision. Tokens that can only run a query or named source that reads the table are told
-apart. A referer never authenticates: whoever has a secret can send any.
+Each row is a decision of the engine. Tokens that only run a query or named
+source that reads the table are marked. Referers do not authenticate: anyone
+with a secret can send any referer.
 
-Exit codes: 0 told, 2 error.";
+Exit codes: 0 done; 2 error.";
 
-/// Tell which tokens can read a source, or what whoever has a token's secret can do
+/// Show which tokens can read a source
+///
+/// With `--token-leaked`, show everything that a token allows.
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// The connection of the source
-    #[arg(long, value_name = "NAME", required_unless_present = "token_leaked")]
+    /// Set the connection of the source
+    #[arg(long, value_name = "NAME", help_heading = "Source", required_unless_present = "token_leaked")]
     connection: Option<String>,
     #[command(flatten)]
     source: SourceArgs,
-    /// Tell instead all that the token of this id can do
+    /// Show everything that the token with this id allows
     #[arg(long, value_name = "ID", conflicts_with_all = ["connection", "SourceArgs"])]
     token_leaked: Option<String>,
-    /// Decide as of this instant, instead of now: RFC 3339, or a date
+    /// Decide at this instant [default: now]
+    ///
+    /// A date or an RFC 3339 instant. Example: `--now 2026-11-24`
     #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
-    /// `table` for people; `json` or `csv` for programs
+    /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
@@ -58,14 +65,15 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
+#[command(next_help_heading = "Source")]
 struct SourceArgs {
-    /// Who can read this table, tileset or raster
+    /// Show who can read this table, tileset or raster
     #[arg(long, value_name = "NAME")]
     resource: Option<String>,
-    /// Who can run this query
+    /// Show who can run this query
     #[arg(long, value_name = "SQL")]
     query: Option<String>,
-    /// Who can read this named source
+    /// Show who can read this named source
     #[arg(long, value_name = "NAME")]
     named_source: Option<String>,
 }
@@ -75,22 +83,22 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let now = args.now.unwrap_or_else(|| SystemClock.now());
     let mut out = Stdout::lock();
     if let Some(id) = &args.token_leaked {
-        let Some(at) = policy.tokens().iter().position(|token| token.id() == id) else {
+        let Some(index) = policy.tokens().iter().position(|token| token.id() == id) else {
             bail!("the policy has no token `{}`", printable(id));
         };
         let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
-        let asked = Leak { policy: &policy, snapshot: &snapshot, followed: &followed, at, now };
-        asked.tell(args.format, color, &mut out)?;
+        let leak = Leak { policy: &policy, snapshot: &snapshot, followed: &followed, index, now };
+        leak.show(args.format, color, &mut out)?;
         out.flush()?;
         return Ok(Exit::Success);
     }
-    let asked = asked(args, &policy)?;
+    let source = source_of(args, &policy)?;
     let connection = args.connection.as_deref().unwrap_or_default();
-    let found = readers(&policy, &snapshot, connection, &asked, now);
+    let found = readers(&policy, &snapshot, connection, &source, now);
     let mut rows: Vec<ReaderRow<'_>> = found.iter().map(|reader| ReaderRow::of(reader, &policy, false)).collect();
     let mut unfollowed = Vec::new();
     let followed;
-    if let (RequestedSource::Resource(text), Some(known)) = (&asked, find(&policy, connection)) {
+    if let (RequestedSource::Resource(text), Some(known)) = (&source, find(&policy, connection)) {
         followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
         let name = Name::parse(text, known.dialect())?;
         let through = readers_through(&policy, &snapshot, known, &name, &followed, now);
@@ -111,8 +119,8 @@ fn find<'p>(policy: &'p Policy, name: &str) -> Option<&'p Connection> {
     policy.connections().iter().find(|connection| connection.name() == name)
 }
 
-/// The source, which must be one that somebody could read.
-fn asked(args: &Args, policy: &Policy) -> anyhow::Result<RequestedSource> {
+/// Returns the source of the arguments. Fails if it is malformed, because no token could read it.
+fn source_of(args: &Args, policy: &Policy) -> anyhow::Result<RequestedSource> {
     let name = args.connection.as_deref().unwrap_or_default();
     let Some(connection) = find(policy, name) else {
         let known: Vec<_> = policy.connections().iter().map(|connection| format!("`{}`", connection.name())).collect();
@@ -121,7 +129,7 @@ fn asked(args: &Args, policy: &Policy) -> anyhow::Result<RequestedSource> {
     let SourceArgs { resource, query, named_source } = &args.source;
     if let Some(text) = resource {
         CanonicalName::read(text, connection.dialect(), &mut NameBuffer::new())
-            .map_err(|error| anyhow::anyhow!("`{}` is no name on `{name}`: {error}", printable(text)))?;
+            .map_err(|error| anyhow::anyhow!("`{}` is not a valid name on `{name}`: {error}", printable(text)))?;
         Ok(RequestedSource::Resource(text.clone()))
     } else if let Some(text) = query {
         NormalForm::of(text, policy.limits().query_bytes)?;
@@ -143,9 +151,9 @@ struct ReaderRow<'p> {
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<&'p str>,
     expires: Option<String>,
-    /// `null` for any.
+    /// `null` if any referer is allowed.
     referers: Option<Vec<String>>,
-    /// Whether it reads the table by queries or named sources, which name it.
+    /// Whether the token reads the table through a query or named source that names it.
     through_queries: bool,
     grants: Vec<GrantRow>,
     #[serde(skip)]
@@ -247,7 +255,7 @@ fn reader_table(rows: &[ReaderRow<'_>], now: Timestamp, color: Color, out: &mut 
     let ids = |through: bool| rows.iter().filter(move |row| row.through_queries == through).map(|row| row.token);
     let own: HashSet<&str> = ids(false).collect();
     let only = ids(true).filter(|id| !own.contains(id)).count() as u64;
-    write!(out, "{} can", counted(own.len() as u64, "token"))?;
+    write!(out, "access: {}", counted(own.len() as u64, "token"))?;
     if only > 0 {
         write!(out, ", and {} only through queries", counted(only, "more token"))?;
     }
@@ -277,13 +285,13 @@ fn reader_csv(rows: &[ReaderRow<'_>], out: &mut Stdout) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn json(told: &impl Serialize, out: &mut Stdout) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, told)?;
+fn json(value: &impl Serialize, out: &mut Stdout) -> anyhow::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)?;
     Ok(())
 }
 
-/// All that a token can do.
+/// Everything that a token allows, as JSON.
 #[derive(Serialize)]
 struct Leaked<'p> {
     token: &'p str,
@@ -304,23 +312,23 @@ struct ReachRow<'p> {
     kind: &'static str,
     source: String,
     apis: Vec<&'p str>,
-    /// The tables that it reads, if it is a query or named source that is followed.
+    /// The tables that a query or named source reads; `None` if that is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     reads: Option<Vec<String>>,
-    /// Why that is not known.
+    /// Why the tables are unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_followed: Option<String>,
-    /// A request that it allows.
+    /// A request that the grant allows.
     example: Option<String>,
 }
 
-/// A token whose secret is out.
+/// A token whose secret has leaked.
 struct Leak<'l> {
     policy: &'l Policy,
     snapshot: &'l Snapshot,
     followed: &'l Followed<'l>,
-    /// Its place in the policy.
-    at: usize,
+    /// The index of the token in the policy.
+    index: usize,
     now: Timestamp,
 }
 
@@ -339,10 +347,10 @@ impl<'l> Leak<'l> {
         }
     }
 
-    fn tell(&self, format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
-        let Some(token) = self.policy.tokens().get(self.at) else { return Ok(()) };
+    fn show(&self, format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
+        let Some(token) = self.policy.tokens().get(self.index) else { return Ok(()) };
         let found = reach(self.policy, self.snapshot, token, self.now)?;
-        let told = Leaked {
+        let leaked = Leaked {
             token: token.id(),
             name: token.name(),
             owner: token.owner(),
@@ -353,9 +361,9 @@ impl<'l> Leak<'l> {
             grants: found.iter().map(|reach| self.row(reach)).collect(),
         };
         match format {
-            Format::Json => json(&told, out),
-            Format::Csv => told.csv(out),
-            Format::Table => told.table(&expires_cell(token, self.now), color, out),
+            Format::Json => json(&leaked, out),
+            Format::Csv => leaked.csv(out),
+            Format::Table => leaked.table(&expires_cell(token, self.now), color, out),
         }
     }
 }
@@ -379,7 +387,7 @@ impl Leaked<'_> {
         writeln!(out, "token {}: {end} {expires}", printable(self.token))?;
         writeln!(out, "APIs: {}", self.apis.join(", "))?;
         let referers = printable(&referers_cell(self.referers.as_ref()));
-        let known = if self.referers.is_some() { ", which whoever has the secret can claim" } else { "" };
+        let known = if self.referers.is_some() { " (anyone with the secret can send them)" } else { "" };
         writeln!(out, "referers: {referers}{known}")?;
         if self.grants.is_empty() {
             return Ok(());
@@ -392,7 +400,7 @@ impl Leaked<'_> {
             let reads = match (&row.reads, &row.not_followed) {
                 (Some(tables), _) if tables.is_empty() => "no table".to_owned(),
                 (Some(tables), _) => tables.join(", "),
-                (None, Some(why)) => format!("not known: {why}"),
+                (None, Some(why)) => format!("unknown: {why}"),
                 (None, None) => String::new(),
             };
             let kind = row.kind.replace('_', " ");

@@ -1,4 +1,4 @@
-//! A small histogram in text: each bar twice as slow as the one before.
+//! A text histogram; each bar covers twice the latency of the previous one.
 
 use hdrhistogram::Histogram;
 
@@ -7,7 +7,7 @@ use crate::output::nanoseconds;
 /// The length of the longest bar.
 const WIDTH: u64 = 40;
 
-/// A line for each doubling of the latency between the fastest and the slowest decision.
+/// Returns one line for each doubling of the latency, from the fastest to the slowest decision.
 pub(super) fn lines(latency: &Histogram<u64>, block: char) -> Vec<String> {
     let bins: Vec<_> = bins(latency).collect();
     let most = bins.iter().map(|(_, count)| *count).max().unwrap_or_default().max(1);
@@ -21,7 +21,7 @@ pub(super) fn lines(latency: &Histogram<u64>, block: char) -> Vec<String> {
     bins.iter().map(line).collect()
 }
 
-/// How many decisions took less than each power of two, and not less than the one before.
+/// Returns the number of decisions between each power of two and the next.
 fn bins(latency: &Histogram<u64>) -> impl Iterator<Item = (u64, u64)> {
     let first = latency.min().max(1).ilog2();
     let last = latency.max().max(1).ilog2();
@@ -33,7 +33,7 @@ mod tests {
     use super::{Histogram, lines};
 
     #[test]
-    fn bars_are_in_proportion() {
+    fn bar_lengths_are_proportional_to_counts() {
         let mut latency = Histogram::new_with_bounds(1, 1_000_000, 3).unwrap();
         latency.record_n(100, 30).unwrap();
         latency.record_n(300, 10).unwrap();

@@ -10,16 +10,16 @@ use portcullis::base::Timestamp;
 use portcullis::decision::{Reason, Request, decide};
 use portcullis::snapshot::Snapshot;
 
-/// Decisions between two looks at the clock, where throughput is measured.
+/// The number of decisions between two readings of the clock, for throughput.
 const BATCH: usize = 256;
 
-/// Readings of the clock to learn its cost.
+/// The number of readings that determine the cost of the clock.
 const READINGS: usize = 100_000;
 
-/// The longest latency that is told apart from longer ones: a minute.
-const LONGEST: u64 = 60_000_000_000;
+/// The limit of recorded latencies, in nanoseconds: one minute. Longer ones count as this.
+const MAX_LATENCY: u64 = 60_000_000_000;
 
-/// What is measured: these requests, decided by this snapshot, for so long.
+/// One benchmark: requests, the snapshot that decides them, and the time of each measurement.
 #[derive(Clone, Copy)]
 pub(super) struct Work<'a> {
     pub(super) snapshot: &'a Snapshot,
@@ -27,24 +27,24 @@ pub(super) struct Work<'a> {
     pub(super) duration: Duration,
 }
 
-/// What was measured.
+/// The results of a benchmark.
 pub(super) struct Measured {
-    /// Distinct requests.
+    /// The number of distinct requests.
     pub(super) requests: usize,
     pub(super) tokens: usize,
-    /// The median of two readings of the clock, one after the other, in nanoseconds; taken off each latency.
+    /// The median time between two successive readings of the clock, in nanoseconds. It is subtracted from each latency.
     pub(super) timer: u64,
     pub(super) latency: Histogram<u64>,
-    /// By outcome: `None` is an allow.
+    /// The latency of each outcome; `None` is an allow.
     pub(super) outcomes: BTreeMap<Option<Reason>, Histogram<u64>>,
     pub(super) throughput: Vec<Throughput>,
 }
 
-/// The throughput of so many threads together.
+/// The total throughput of several threads.
 pub(super) struct Throughput {
     pub(super) threads: usize,
     pub(super) decisions: u64,
-    pub(super) took: Duration,
+    pub(super) elapsed: Duration,
 }
 
 impl Work<'_> {
@@ -62,7 +62,7 @@ impl Work<'_> {
         Ok(Measured { requests, tokens, timer, latency, outcomes, throughput })
     }
 
-    /// Once over all requests, so that first touches of memory are not measured.
+    /// Decides all requests once, so that first accesses to memory are not measured.
     fn warm_up(self) {
         let end = Instant::now() + self.duration;
         for batch in self.requests.chunks(BATCH) {
@@ -83,10 +83,10 @@ impl Work<'_> {
         let mut outcomes = BTreeMap::new();
         let end = Instant::now() + self.duration;
         for (request, now) in self.requests.iter().cycle() {
-            let begun = Instant::now();
+            let start = Instant::now();
             let decision = black_box(decide(self.snapshot, black_box(request), *now));
             let ended = Instant::now();
-            let took = u64::try_from((ended - begun).as_nanos()).unwrap_or(LONGEST).saturating_sub(timer);
+            let took = u64::try_from((ended - start).as_nanos()).unwrap_or(MAX_LATENCY).saturating_sub(timer);
             match outcomes.entry(decision.reason()) {
                 std::collections::btree_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::btree_map::Entry::Vacant(entry) => entry.insert(histogram()?),
@@ -100,52 +100,52 @@ impl Work<'_> {
     }
 
     fn throughput(self, threads: usize) -> Throughput {
-        let start = Barrier::new(threads);
+        let barrier = Barrier::new(threads);
         let decisions = std::thread::scope(|scope| {
             let workers: Vec<_> = (0..threads)
-                .map(|at| {
+                .map(|thread| {
                     scope.spawn({
-                        let start = &start;
+                        let barrier = &barrier;
                         move || {
-                            start.wait();
-                            self.until_the_end(at, threads)
+                            barrier.wait();
+                            self.run_thread(thread, threads)
                         }
                     })
                 })
                 .collect();
             workers.into_iter().filter_map(|worker| worker.join().ok()).collect::<Vec<_>>()
         });
-        let took = decisions.iter().map(|(_, took)| *took).max().unwrap_or_default();
-        Throughput { threads, decisions: decisions.iter().map(|(count, _)| count).sum(), took }
+        let elapsed = decisions.iter().map(|(_, elapsed)| *elapsed).max().unwrap_or_default();
+        Throughput { threads, decisions: decisions.iter().map(|(count, _)| count).sum(), elapsed }
     }
 
-    /// Decides until the time is up. Each thread begins elsewhere, so that they do not share what the caches hold.
-    fn until_the_end(self, at: usize, threads: usize) -> (u64, Duration) {
-        let begun = Instant::now();
-        let skipped = self.requests.len() * at / threads.max(1);
+    /// Decides until the time is up. Each thread starts at another request, so that threads do not share cached data.
+    fn run_thread(self, thread: usize, threads: usize) -> (u64, Duration) {
+        let start = Instant::now();
+        let skipped = self.requests.len() * thread / threads.max(1);
         let mut decided = 0;
         let batches = self.requests.chunks(BATCH);
         for batch in batches.cycle().skip(skipped / BATCH) {
             self.batch(batch);
             decided += batch.len() as u64;
-            if begun.elapsed() >= self.duration {
+            if start.elapsed() >= self.duration {
                 break;
             }
         }
-        (decided, begun.elapsed())
+        (decided, start.elapsed())
     }
 }
 
 fn histogram() -> anyhow::Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(1, LONGEST, 3)?)
+    Ok(Histogram::new_with_bounds(1, MAX_LATENCY, 3)?)
 }
 
-/// What reading the clock costs, in nanoseconds.
+/// The cost of reading the clock, in nanoseconds.
 fn timer() -> u64 {
     let mut readings: Vec<u64> = (0..READINGS)
         .map(|_| {
-            let begun = Instant::now();
-            u64::try_from(black_box(begun).elapsed().as_nanos()).unwrap_or(u64::MAX)
+            let start = Instant::now();
+            u64::try_from(black_box(start).elapsed().as_nanos()).unwrap_or(u64::MAX)
         })
         .collect();
     let (_, median, _) = readings.select_nth_unstable(READINGS / 2);

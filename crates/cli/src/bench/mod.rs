@@ -1,4 +1,4 @@
-//! Decisions a second and how long each takes, on the user's own policy and requests.
+//! Measures the latency and throughput of decisions on the user's own policy and requests.
 
 mod histogram;
 mod measure;
@@ -19,35 +19,43 @@ use super::output::{Color, Format, Inputs};
 use super::policy::PolicyArgs;
 use measure::Work;
 
-/// The most bytes of requests: all of them are kept in memory.
-const MOST_BYTES: u64 = 1 << 30;
+/// The maximum size of all requests, in bytes: they are kept in memory.
+const MAX_BYTES: u64 = 1 << 30;
 
 const EXAMPLES: &str = "\
 Examples:
   portcullis bench --policy policy.json --requests requests.jsonl
-  portcullis bench --policy policy.json --requests requests.jsonl --threads 8 --format json
+  portcullis bench --policy policy.json --requests requests.jsonl \\
+      --threads 8 --format json
 
-Requests are as for `portcullis check --requests`. They are read once and then decided
-round and round; reading JSON is not measured. Throughput is measured without looking at
-the clock between decisions; latency is, and the clock's own cost is measured and taken off.";
+The format of requests is that of `portcullis check --requests`. They are parsed
+once and then decided in a loop; parsing is not measured. Throughput is measured
+without reading the clock between decisions. The cost of the clock is measured
+and subtracted from each latency.";
 
-/// Measure decisions a second and their latency on your own policy
+/// Measure decisions per second and latency on your policy
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Requests, one JSON object a line; `-` for standard input
+    /// Read requests as JSON Lines; `-` is standard input
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
-    /// How long to measure each: latency, and the throughput of each number of threads
+    /// Run each measurement for this many seconds
+    ///
+    /// The measurements are latency, and throughput for each number of threads.
     #[arg(long, value_name = "N", default_value = "2", value_parser = seconds)]
     seconds: Duration,
-    /// Measure throughput with 1, 2, 4 … up to this many threads [default: the number of cores]
+    /// Use up to this many threads [default: number of cores]
+    ///
+    /// Throughput is measured with 1, 2, 4 … threads, up to this number.
     #[arg(long, value_name = "N", value_parser = threads)]
     threads: Option<NonZero<usize>>,
-    /// When to decide, for requests without `now`: RFC 3339, or a date [default: the clock]
+    /// Decide at this instant [default: now]
+    ///
+    /// A date or an RFC 3339 instant. The `now` of a request takes precedence. Example: `--now 2026-11-24`
     #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
-    /// `text` for people, `json` for programs
+    /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
@@ -64,13 +72,13 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let now = args.now.unwrap_or_else(|| SystemClock.now());
     let sources: Vec<_> = requests.iter().map(WireRequest::sources).collect();
-    let asked: Vec<_> = requests
+    let timed: Vec<_> = requests
         .iter()
         .zip(&sources)
         .map(|(request, sources)| (request.with(sources), request.now().unwrap_or(now)))
         .collect();
     let threads = args.threads.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZero::get);
-    let work = Work { snapshot: &snapshot, requests: &asked, duration: args.seconds };
+    let work = Work { snapshot: &snapshot, requests: &timed, duration: args.seconds };
     let measured = work.measure(threads)?;
     match args.format {
         Format::Text => report::text(&measured, color)?,
@@ -85,7 +93,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     Inputs::check_stdout(path)?;
     let read = |reader: &mut dyn Read| {
         let mut text = Vec::new();
-        reader.take(MOST_BYTES + 1).read_to_end(&mut text).map(|_| text)
+        reader.take(MAX_BYTES + 1).read_to_end(&mut text).map(|_| text)
     };
     let text = if path == Path::new("-") {
         read(&mut std::io::stdin().lock())
@@ -93,13 +101,13 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
         std::fs::File::open(path).and_then(|mut file| read(&mut file))
     };
     let text = text.with_context(|| format!("cannot read the requests `{name}`"))?;
-    if text.len() as u64 > MOST_BYTES {
-        bail!("the requests `{name}` are more than 1 GiB: a sample of them measures the same");
+    if text.len() as u64 > MAX_BYTES {
+        bail!("the requests `{name}` are larger than 1 GiB: use a sample of them");
     }
     Ok(text)
 }
 
-/// Every line, or what is wrong with the first that is no request: a benchmark of errors measures nothing.
+/// Parses every line. Fails at the first invalid request: a benchmark of errors measures nothing.
 fn parse(text: &[u8]) -> anyhow::Result<Vec<WireRequest<'_>>> {
     let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
     let text = text.strip_suffix(b"\n").unwrap_or(text);

@@ -1,4 +1,4 @@
-//! What was measured, told.
+//! Prints the results of a benchmark.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -10,7 +10,7 @@ use super::histogram::lines;
 use super::measure::{Measured, Throughput};
 use crate::output::{Color, Painted, Stdout, counted, grouped, nanoseconds, rate};
 
-/// The percentiles that are told.
+/// The percentiles that are printed.
 const PERCENTILES: [f64; 3] = [50.0, 99.0, 99.9];
 
 pub(super) fn text(measured: &Measured, color: Color) -> anyhow::Result<()> {
@@ -19,7 +19,7 @@ pub(super) fn text(measured: &Measured, color: Color) -> anyhow::Result<()> {
     let mut out = Stdout::lock();
     writeln!(
         out,
-        "{} over {}; the clock costs {}, taken off each latency\n",
+        "{} over {}; the clock costs {}, subtracted from each latency\n",
         counted(measured.requests as u64, "request"),
         counted(measured.tokens as u64, "token"),
         nanoseconds(measured.timer)
@@ -53,7 +53,7 @@ fn name(outcome: Option<Reason>) -> &'static str {
 }
 
 fn per_second(throughput: &Throughput) -> u64 {
-    rate(throughput.decisions, throughput.took.as_nanos())
+    rate(throughput.decisions, throughput.elapsed.as_nanos())
 }
 
 #[derive(Serialize)]

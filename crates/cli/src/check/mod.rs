@@ -1,9 +1,9 @@
 //! Decisions: one from the arguments, or many from a file of requests.
 
+mod counts;
 mod one;
 mod sources;
 mod stream;
-mod tally;
 
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -20,56 +20,66 @@ use sources::SourceArgs;
 
 const EXAMPLES: &str = "\
 Examples:
-  # One request. The token comes from the environment: arguments are visible to other users.
+  # One request. The token is in the environment: other users see arguments.
   portcullis check --policy policy.json --token-env TOKEN \\
       --api maps --connection carto_dw --resource carto.shared.demo
   # Why?
   portcullis check --policy policy.json --token-env TOKEN --explain \\
       --api sql --connection carto_dw --query 'SELECT 1'
-  # Many requests, one JSON object a line; the answers come in the same order.
-  portcullis check --policy policy.json --requests requests.jsonl > answers.jsonl
+  # Many requests, one JSON object a line. The answers are in the same order.
+  portcullis check --policy policy.json --requests requests.jsonl > answers
   tail -f access.jsonl | portcullis check --policy policy.json --requests -
 
 A request:
-  {\"id\": 1, \"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\", \"resource\": \"carto.shared.demo\"}
-  Instead of `resource`: `query`, `named_source`, or `sources`: a list of objects with one of
-  the three. Optional: `id`, `operation`, `referer`, `now`.
+  {\"id\": 1, \"token\": \"…\", \"api\": \"maps\", \"connection\": \"dw\",
+   \"resource\": \"carto.shared.demo\"}
+  Instead of `resource`: `query`, `named_source` or `sources`, a list of objects
+  with one of the three. Optional: `id`, `operation`, `referer`, `now`.
 Its answer:
   {\"id\": 1, \"decision\": \"allow\", \"token\": \"<id>\", \"grants\": [0]}
   {\"id\": 1, \"decision\": \"deny\", \"reason\": \"source_not_granted\", \"status\": 403}
-  For a line that is not a request: {\"line\": 1, \"error\": \"…\"}
-A line of a decision log is a request, too, of the token `token_id` at its `time`. What is decided otherwise
-than it was `logged` says so; what cannot be decided says why:
-  {\"id\": \"r1\", \"decision\": \"allow\", \"token\": \"<id>\", \"grants\": [0], \"logged\": \"token_expired\"}
+  {\"line\": 1, \"error\": \"…\"}   for a line that is not a valid request
+
+A line of a decision log is a request of the token `token_id` at its `time`. The
+answer has `logged` if the decision differs, or `skipped` if it cannot be made:
+  {\"id\": \"r1\", \"decision\": \"allow\", \"token\": \"<id>\", \"grants\": [0],
+   \"logged\": \"token_expired\"}
   {\"id\": \"r2\", \"line\": 2, \"skipped\": \"…\"}
 
-Exit codes: 0 allowed, 1 denied, 2 error.
-With --requests: 0 all lines are answered, allowed or denied; 2 some are not requests.";
+Exit codes: 0 allowed; 1 denied; 2 error.
+With `--requests`: 0 all requests were decided; 2 some lines are not valid
+requests.";
 
-/// Decide one request, or a file of requests
+/// Decide one request or a file of requests
 #[derive(clap::Args)]
-#[command(after_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// When to decide: RFC 3339, or a date; the `now` of a request in a file goes first [default: the clock]
+    /// Decide at this instant [default: now]
+    ///
+    /// A date or an RFC 3339 instant. The `now` of a request in a file takes precedence. Example: `--now 2026-11-24`
     #[arg(long, value_name = "INSTANT")]
     now: Option<Timestamp>,
-    /// `text` for people, `json` for programs; requests of a file are always answered in JSON
+    /// Print `text` or `json`
+    ///
+    /// Answers to `--requests` are always JSON.
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
     #[command(flatten)]
     policy: PolicyArgs,
     #[command(flatten)]
     one: one::OneArgs,
-    /// Many requests in the stead of one: JSON, one object a line; `-` for standard input
+    /// Read requests as JSON Lines; `-` is standard input
     #[arg(long, value_name = "FILE", help_heading = "Many requests", conflicts_with_all = ["api", "token", "token_env", "token_stdin"])]
     requests: Option<PathBuf>,
-    /// Threads that decide [default: the number of cores]
+    /// Decide on this many threads [default: number of cores]
     #[arg(long, help_heading = "Many requests", value_name = "N", conflicts_with = "api", value_parser = threads)]
     threads: Option<NonZero<usize>>,
-    /// The most bytes of a line; a longer one is answered with an error
+    /// Limit the length of a line
+    ///
+    /// A longer line is answered with an error.
     #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = count::<1, MAX_BYTES>)]
     max_line: usize,
-    /// No progress, no summary
+    /// Hide the progress bar and the summary
     #[arg(short, long, help_heading = "Many requests", conflicts_with = "api")]
     quiet: bool,
 }

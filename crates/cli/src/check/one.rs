@@ -1,4 +1,4 @@
-//! One decision, from the arguments.
+//! Decides the one request of the arguments.
 
 use std::io::{self, Read, Write};
 
@@ -16,8 +16,8 @@ use crate::Exit;
 use crate::output::{Color, Format, Painted, Stdout};
 use crate::policy::PolicyArgs;
 
-/// The most bytes of a token on standard input.
-const LONGEST_TOKEN: u64 = 64 << 10;
+/// The maximum length of a token on standard input, in bytes.
+const MAX_TOKEN_BYTES: u64 = 64 << 10;
 
 /// The API whose requests name no source and no connection.
 const SOURCELESS: &str = "lds";
@@ -31,35 +31,43 @@ pub(super) struct OneArgs {
     /// Read the token from this environment variable
     #[arg(long, value_name = "VAR", group = "credential")]
     token_env: Option<String>,
-    /// The token itself; prefer the two above: other users see it in lists of processes, shells keep it
+    /// Use this token; visible to other users
+    ///
+    /// Lists of processes show arguments, and shells keep them in their history. Prefer `--token-env` or `--token-stdin`.
     #[arg(long, value_name = "SECRET", group = "credential", allow_hyphen_values = true)]
     token: Option<String>,
-    /// The API that is called: `maps`, `sql`, `imports`, `lds`, or one that the policy declares
+    /// Set the API: `maps`, `sql`, `imports` or `lds`
+    ///
+    /// Or an API that the policy declares.
     #[arg(long, value_name = "API", requires = "credential", required_unless_present = "requests")]
     api: Option<String>,
-    /// Under `sql`: `query`, or `model` for an aggregate that the API builds over a source [default: query]
+    /// Set the operation of `sql`: `query` or `model` [default: query]
+    ///
+    /// `model` is an aggregate that the API builds over a source.
     #[arg(long, value_name = "OPERATION", value_parser = operation, requires = "api")]
     operation: Option<Operation>,
-    /// The connection; not needed under `lds`
+    /// Set the connection; `lds` needs none
     #[arg(long, value_name = "NAME", requires = "api")]
     connection: Option<String>,
     #[command(flatten)]
     sources: SourceArgs,
-    /// The `Referer` header
+    /// Set the `Referer` header
     #[arg(long, value_name = "URL", requires = "api")]
     referer: Option<String>,
-    /// Tell every check, and for a denial what was nearly right
+    /// Show the result of every check
+    ///
+    /// A denial also shows what nearly matched.
     #[arg(long, requires = "api")]
     explain: bool,
 }
 
 impl OneArgs {
-    /// Fails if a request is given besides a file of them.
+    /// Fails if sources are given together with `--requests`.
     pub(super) fn refuse(&self) -> anyhow::Result<()> {
         if self.sources.is_empty() {
             return Ok(());
         }
-        bail!("sources are given besides `--requests`: put the request into the file, or leave `--requests` out")
+        bail!("`--requests` cannot be used with a source: add the request to the file, or leave `--requests` out")
     }
 
     fn secret(&self, policy: &PolicyArgs) -> anyhow::Result<String> {
@@ -77,7 +85,7 @@ impl OneArgs {
                     std::env::VarError::NotUnicode(_) => anyhow::anyhow!("not UTF-8"),
                 })
                 .with_context(|| {
-                    // The token itself, given by mistake, is not repeated.
+                    // The argument may be the token itself, by mistake: do not repeat it.
                     let variable = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
                     if name.len() <= 64 && name.bytes().all(variable) {
                         format!("cannot read the token from the environment variable `{name}`")
@@ -89,11 +97,11 @@ impl OneArgs {
         }
     }
 
-    /// Checks what a request as JSON is checked for, too.
+    /// Makes the checks that a JSON request also gets.
     fn complete(&self) -> anyhow::Result<()> {
         let api = self.api.as_deref().unwrap_or_default();
         if self.operation.is_some() && api != "sql" {
-            bail!("`--operation` is for `--api sql` only: leave it out");
+            bail!("`--operation` applies only to `--api sql`: leave it out");
         }
         if api != SOURCELESS && self.connection.is_none() {
             bail!("the connection is missing: give `--connection`");
@@ -162,13 +170,13 @@ fn operation(name: &str) -> Result<Operation, &'static str> {
     Operation::from_name(name).ok_or("expected `query` or `model`")
 }
 
-/// Standard input without the line's end that `echo` adds.
+/// Reads the token from standard input, without the line ending that `echo` adds.
 fn stdin_token() -> anyhow::Result<String> {
     let mut token = String::new();
-    let read = io::stdin().lock().take(LONGEST_TOKEN + 1).read_to_string(&mut token);
+    let read = io::stdin().lock().take(MAX_TOKEN_BYTES + 1).read_to_string(&mut token);
     let read = read.context("cannot read the token from standard input")?;
-    if read as u64 > LONGEST_TOKEN {
-        bail!("standard input holds more than {LONGEST_TOKEN} bytes: that is no token");
+    if read as u64 > MAX_TOKEN_BYTES {
+        bail!("standard input has more than {MAX_TOKEN_BYTES} bytes: expected one token");
     }
     let end = token.trim_end_matches(['\n', '\r']).len();
     token.truncate(end);

@@ -17,14 +17,9 @@ enum Kind {
 }
 
 const OPTIONS: [(Kind, &str, &str, &str); 3] = [
-    (
-        Kind::Resource,
-        "resource",
-        "NAME",
-        "A table, tileset or raster that is read or written; several sources: in any order, any number",
-    ),
-    (Kind::Query, "query", "SQL", "A query that is run"),
-    (Kind::NamedSource, "named-source", "NAME", "A named source that is read"),
+    (Kind::Resource, "resource", "NAME", "Add a table, tileset or raster; repeat for more"),
+    (Kind::Query, "query", "SQL", "Add a query"),
+    (Kind::NamedSource, "named-source", "NAME", "Add a named source"),
 ];
 
 impl SourceArgs {
@@ -66,11 +61,11 @@ impl FromArgMatches for SourceArgs {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         for (kind, name, ..) in OPTIONS {
-            let places = matches.indices_of(name).into_iter().flatten();
+            let indices = matches.indices_of(name).into_iter().flatten();
             let values = matches.get_many::<String>(name).into_iter().flatten();
-            self.sources.extend(places.zip(values).map(|(place, value)| (place, kind, value.clone())));
+            self.sources.extend(indices.zip(values).map(|(index, value)| (index, kind, value.clone())));
         }
-        self.sources.sort_by_key(|(place, ..)| *place);
+        self.sources.sort_by_key(|(index, ..)| *index);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Changes of what is there: update, delete, rotate, prune.
+//! Changes credentials: update, delete, rotate, prune.
 
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
@@ -17,39 +17,55 @@ use crate::registry::{Common, invalid, json, lines, warn};
 const UPDATE_EXAMPLES: &str = "\
 Examples:
   portcullis credentials update token tk_5h3f9w2mzq --name 'web map' --apis maps
-  portcullis credentials update token 'web map' --add-grant carto_dw,carto.shared.roads
-  portcullis credentials update token 'web map' --referer https://www.example.com/
-  portcullis credentials update spa Atlas --callback https://atlas.example.com/new \\
+  portcullis credentials update token 'web map' \\
+      --add-grant carto_dw,carto.shared.roads
+  portcullis credentials update token 'web map' --referer https://a.example.com/
+  portcullis credentials update spa Atlas \\
+      --callback https://atlas.example.com/new \\
       --remove-callback https://atlas.example.com/old
 
-The next decision follows the change. An expiry never changes: `rotate` makes a new secret.";
+The change applies to the next decision. The expiry of a token cannot change:
+`portcullis credentials rotate` creates a secret with a new expiry.";
+
+const UPDATE_SPA_EXAMPLES: &str = "\
+Example:
+  portcullis credentials update spa Atlas \\
+      --callback https://atlas.example.com/new \\
+      --remove-callback https://atlas.example.com/old";
+
+const UPDATE_M2M_EXAMPLES: &str = "\
+Example:
+  portcullis credentials update m2m 'Nightly import' --title 'Hourly import'";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:
   portcullis credentials delete token tk_5h3f9w2mzq
   portcullis credentials revoke token 'web map' --force
 
-A token that was used within the last 7 days is deleted with `--force` only. `id:` before an id
-means that id only, where another token has it as its name.";
+Requests with the credential are denied from the next decision on. A token that
+was used in the last 7 days is deleted only with `--force`. `id:tk_5h3f9w2mzq`
+names the token with that id, even if the id is the name of another token.";
 
 const ROTATE_EXAMPLES: &str = "\
 Examples:
   portcullis credentials rotate token tk_5h3f9w2mzq
-  portcullis credentials rotate token 'web map' --overlap 7d --expiration-date 90d
+  portcullis credentials rotate token 'web map' --overlap 7d \\
+      --expiration-date 90d
 
-The token keeps its id, name and rights. Its old secret ends now, or is a token of its own that
-expires after the overlap.";
+The token keeps its id, name and grants. The old secret is denied at once. With
+`--overlap` it becomes a separate token that expires after the overlap.";
 
 const PRUNE_EXAMPLES: &str = "\
 Examples:
   portcullis credentials prune
   portcullis credentials prune --older-than 30d --all-users
 
-An expired token is denied as expired until it is pruned, and then as unknown.";
+Requests with an expired token are denied with `token_expired`, and with
+`token_unknown` once it is pruned.";
 
-/// Change a credential
+/// Change a token or an OAuth client
 #[derive(Debug, clap::Args)]
-#[command(after_help = UPDATE_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = UPDATE_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct UpdateArgs {
     #[command(subcommand)]
     what: Update,
@@ -57,47 +73,56 @@ pub(super) struct UpdateArgs {
 
 #[derive(Debug, Subcommand)]
 enum Update {
-    /// Change a token: the next decision follows
+    /// Change a token
+    #[command(after_long_help = UPDATE_EXAMPLES)]
     Token(UpdateToken),
-    /// Change the OAuth client of a single-page application
+    /// Change an OAuth client of a single-page application
+    #[command(after_long_help = UPDATE_SPA_EXAMPLES)]
     Spa(UpdateSpa),
-    /// Change the OAuth client of a machine
+    /// Change an OAuth client of a machine
+    #[command(after_long_help = UPDATE_M2M_EXAMPLES)]
     M2m(UpdateM2m),
 }
 
 #[derive(Debug, clap::Args)]
 struct UpdateToken {
-    /// Its id or name
+    /// Id or name of the token
     #[arg(value_name = "ID")]
     id: String,
-    /// What you call it
+    /// Rename the token
     #[arg(long)]
     name: Option<String>,
-    /// A grant to add; repeat it for more
-    #[arg(long, value_name = "CONNECTION,SOURCE", value_parser = grant)]
+    /// Add a grant; repeat for more
+    ///
+    /// Example: `--add-grant carto_dw,carto.shared.roads`
+    #[arg(long, help_heading = "Grants", value_name = "CONNECTION,SOURCE", value_parser = grant)]
     add_grant: Vec<(String, String)>,
-    /// A grant to take away, as it is listed; repeat it for more
-    #[arg(long, value_name = "CONNECTION,SOURCE", value_parser = grant)]
+    /// Remove a grant, as `get` shows it; repeat for more
+    #[arg(long, help_heading = "Grants", value_name = "CONNECTION,SOURCE", value_parser = grant)]
     remove_grant: Vec<(String, String)>,
-    /// The APIs, in the stead of those that it has
-    #[arg(long, value_name = "API,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    /// Replace the token's APIs
+    ///
+    /// Example: `--apis maps,sql`
+    #[arg(long, help_heading = "Grants", value_name = "API,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
     apis: Option<Vec<String>>,
-    /// A referer to add; repeat it for more
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    /// Add a referer; repeat for more
+    #[arg(long, help_heading = "Referers", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     referer: Vec<String>,
-    /// The referers, in the stead of those that it has
-    #[arg(long, value_name = "URL,…", value_delimiter = ',', conflicts_with = "any_referer", value_parser = NonEmptyStringValueParser::new())]
+    /// Replace the token's referers
+    #[arg(long, help_heading = "Referers", value_name = "URL,…", value_delimiter = ',', conflicts_with = "any_referer", value_parser = NonEmptyStringValueParser::new())]
     referers: Option<Vec<String>>,
-    /// A referer to take away; repeat it for more
-    #[arg(long, value_name = "URL")]
+    /// Remove a referer; repeat for more
+    #[arg(long, help_heading = "Referers", value_name = "URL")]
     remove_referer: Vec<String>,
-    /// Take all referers away: it may be used from anywhere
-    #[arg(long, conflicts_with = "referer")]
+    /// Remove all referers, which allows any
+    #[arg(long, help_heading = "Referers", conflicts_with = "referer")]
     any_referer: bool,
-    /// All sources are meant, although the token has referers or no expiry
+    /// Confirm a grant of all sources (`*`)
+    ///
+    /// Needed if the token has referers or no expiry.
     #[arg(long)]
     yes: bool,
-    /// Refused, with what to do instead
+    /// Rejected with a hint to `rotate`
     #[arg(long, hide = true)]
     expiration_date: Option<String>,
     #[command(flatten)]
@@ -106,27 +131,27 @@ struct UpdateToken {
 
 #[derive(Debug, clap::Args)]
 struct UpdateSpa {
-    /// Its client id or title
+    /// Client id or title
     #[arg(value_name = "ID")]
     id: String,
-    /// What people call it
+    /// Replace the title that people see
     #[arg(long)]
     title: Option<String>,
     #[command(flatten)]
     add: UrlArgs,
-    /// A login URI to take away
+    /// Remove the login URI
     #[arg(long, value_name = "URL")]
     remove_login_uri: Option<String>,
-    /// A callback to take away; repeat it for more
+    /// Remove a callback; repeat for more
     #[arg(long, value_name = "URL")]
     remove_callback: Vec<String>,
-    /// A logout URL to take away; repeat it for more
+    /// Remove a logout URL; repeat for more
     #[arg(long, value_name = "URL")]
     remove_logout_url: Vec<String>,
-    /// A web origin to take away; repeat it for more
+    /// Remove a web origin; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     remove_web_origin: Vec<String>,
-    /// An allowed origin to take away; repeat it for more
+    /// Remove an allowed origin; repeat for more
     #[arg(long, value_name = "ORIGIN")]
     remove_allowed_origin: Vec<String>,
     #[command(flatten)]
@@ -135,36 +160,36 @@ struct UpdateSpa {
 
 #[derive(Debug, clap::Args)]
 struct UpdateM2m {
-    /// Its client id or title
+    /// Client id or title
     #[arg(value_name = "ID")]
     id: String,
-    /// What people call it
+    /// Replace the title that people see
     #[arg(long)]
     title: String,
     #[command(flatten)]
     common: Common,
 }
 
-/// Delete a credential: it is denied from the next decision on
+/// Delete a token or an OAuth client
 #[derive(Debug, clap::Args)]
-#[command(after_help = DELETE_EXAMPLES)]
+#[command(after_long_help = DELETE_EXAMPLES)]
 pub(super) struct DeleteArgs {
-    /// `token`, `spa` or `m2m`
+    /// Kind of credential: `token`, `spa` or `m2m`
     #[arg(value_name = "KIND", hide_possible_values = true)]
     kind: Kind,
-    /// Its id, or its name or title
+    /// Id, name or title
     #[arg(value_name = "ID")]
     id: String,
-    /// Delete a token that was used within the last 7 days, too
+    /// Delete the token even if it was used in the last 7 days
     #[arg(long)]
     force: bool,
     #[command(flatten)]
     common: Common,
 }
 
-/// Give a token a new secret for the same rights
+/// Give a token a new secret
 #[derive(Debug, clap::Args)]
-#[command(after_help = ROTATE_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = ROTATE_EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct RotateArgs {
     #[command(subcommand)]
     what: Rotate,
@@ -172,34 +197,40 @@ pub(super) struct RotateArgs {
 
 #[derive(Debug, Subcommand)]
 enum Rotate {
-    /// Give a token a new secret for the same rights; it is shown once
-    #[command(after_help = ROTATE_EXAMPLES)]
+    /// Give a token a new secret, which is shown once
+    #[command(after_long_help = ROTATE_EXAMPLES)]
     Token(RotateToken),
 }
 
 #[derive(Debug, clap::Args)]
 struct RotateToken {
-    /// Its id or name
+    /// Id or name of the token
     #[arg(value_name = "ID")]
     id: String,
-    /// How long the old secret stays valid: `7d`, `2w`, `6m`, `1y` [default: not at all]
+    /// Keep the old secret valid for this time [default: none]
+    ///
+    /// A span such as `7d`, `2w`, `6m` or `1y`.
     #[arg(long, value_name = "SPAN")]
     overlap: Option<String>,
-    /// Until when the new secret is valid: a span, a date, an RFC 3339 instant, or `never` [default: as the old one]
+    /// Set the expiry of the new secret [default: the old expiry]
+    ///
+    /// A span such as `7d`, `2w`, `6m` or `1y`, a date, an RFC 3339 instant, or `never`.
     #[arg(long, value_name = "WHEN")]
     expiration_date: Option<String>,
-    /// Print nothing but the secret
+    /// Print only the secret
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
     common: Common,
 }
 
-/// Delete tokens that have expired
+/// Delete expired tokens
 #[derive(Debug, clap::Args)]
-#[command(after_help = PRUNE_EXAMPLES)]
+#[command(after_long_help = PRUNE_EXAMPLES)]
 pub(super) struct PruneArgs {
-    /// Only those that have been expired for so long: `30d`, `2w`, `6m`, `1y`
+    /// Delete only tokens that expired this long ago
+    ///
+    /// A span such as `30d`, `2w`, `6m` or `1y`. [default: all expired tokens]
     #[arg(long, value_name = "SPAN")]
     older_than: Option<String>,
     #[command(flatten)]
@@ -210,7 +241,7 @@ pub(super) struct PruneArgs {
 struct RotatedJson<'r> {
     #[serde(flatten)]
     token: WithSecret<'r>,
-    /// The old secret's token, while it is valid.
+    /// The token of the old secret, if there is an overlap.
     old: Option<TokenJson<'r>>,
 }
 
@@ -238,9 +269,10 @@ pub(super) fn update(args: &UpdateArgs, color: Color) -> anyhow::Result<Exit> {
 fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
     if args.expiration_date.is_some() {
         let id = word(&args.id);
-        let help =
-            format!("`portcullis credentials rotate token {id} --expiration-date …` makes a secret with another");
-        return Err(invalid("the expiry of a token never changes", help).into());
+        let help = format!(
+            "`portcullis credentials rotate token {id} --expiration-date 90d` creates a secret with a new expiry"
+        );
+        return Err(invalid("the expiry of a token cannot change", help).into());
     }
     let edit = TokenEdit {
         name: args.name.clone(),
@@ -254,7 +286,7 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
     };
     if edit == TokenEdit::default() {
         return Err(
-            invalid("nothing to change", "`portcullis credentials update token --help` tells what can be").into()
+            invalid("nothing to change", "`portcullis credentials update token --help` lists what can change").into()
         );
     }
     let (mut registry, actor) = args.common.registry.open()?;
@@ -266,7 +298,7 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
         grants.extend(token.grants.iter().map(|grant| (grant.connection.clone(), grant.source.clone())));
     }
     confirm_all_sources(&grants, has_referers, token.expiration_date.is_some(), args.yes)?;
-    // The token that was looked at, whatever is called so by now.
+    // By id: another token may have taken the name meanwhile.
     let (token, warnings) = registry.update_token(&actor, &format!("id:{}", token.id), &edit)?;
     warn(&warnings, color)?;
     match args.common.format {
@@ -277,7 +309,7 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
 
 fn update_client(kind: ClientKind, id: &str, edit: &ClientEdit, common: &Common) -> anyhow::Result<Exit> {
     if *edit == ClientEdit::default() {
-        let help = format!("`portcullis credentials update {} --help` tells what can be", kind.as_str());
+        let help = format!("`portcullis credentials update {} --help` lists what can change", kind.as_str());
         return Err(invalid("nothing to change", help).into());
     }
     let (mut registry, actor) = common.registry.open()?;
@@ -297,7 +329,8 @@ pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<Exit> {
                 Format::Json => json(&token),
                 Format::Text => {
                     let earlier = registry.earlier_secrets(&actor, &token.id)?;
-                    let earlier = earlier.iter().map(|old| format!("its earlier secret is still {}", described(old)));
+                    let earlier =
+                        earlier.iter().map(|old| format!("its earlier secret is still valid as {}", described(old)));
                     let text: Vec<_> =
                         std::iter::once(format!("deleted {}", described(&token))).chain(earlier).collect();
                     lines(text.iter().map(String::as_str))
@@ -335,7 +368,7 @@ pub(super) fn rotate(args: &RotateArgs) -> anyhow::Result<Exit> {
     lines([
         &*format!("rotated {}", described(&rotated.token)),
         &format!("  {secret}"),
-        "Keep it now: it is not shown again, and the registry keeps only its digest.",
+        "Store it now: it is not shown again, and the registry keeps only its digest.",
         &old,
     ])
 }

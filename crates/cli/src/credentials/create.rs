@@ -1,4 +1,4 @@
-//! Creation: the one time that a secret is shown.
+//! Creates credentials. A secret is shown only here and by `rotate`.
 
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
@@ -15,18 +15,37 @@ use crate::registry::{Common, confirm, json, lines, now, warn};
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis credentials create token --connection carto_dw --source 'carto.shared.CARTO_*' \\
-      --apis sql,maps --expiration-date 7d
-  portcullis credentials create token --apis maps --referers https://a.example,https://b.example \\
-      --connection carto_dw --source carto.shared.roads --connection warehouse --source open-orders
-  portcullis credentials create spa --title Atlas --callback https://atlas.example.com/callback
+  portcullis credentials create token --apis sql,maps --expiration-date 7d \\
+      --connection carto_dw --source 'carto.shared.CARTO_*'
+  portcullis credentials create spa --title Atlas \\
+      --callback https://atlas.example.com/callback
   portcullis credentials create m2m --title 'Nightly import'
 
-The secret is shown once: the registry keeps only its digest.";
+The secret is shown once: the registry stores only its digest.";
 
-/// Make a token or an OAuth client; its secret is shown once
+const TOKEN_EXAMPLES: &str = "\
+Examples:
+  portcullis credentials create token --apis sql,maps --expiration-date 7d \\
+      --connection carto_dw --source 'carto.shared.CARTO_*'
+  portcullis credentials create token --apis maps \\
+      --referers https://a.example,https://b.example \\
+      --connection carto_dw --source carto.shared.roads \\
+      --connection warehouse --source open-orders
+
+The secret is shown once: the registry stores only its digest.";
+
+const SPA_EXAMPLES: &str = "\
+Example:
+  portcullis credentials create spa --title Atlas \\
+      --callback https://atlas.example.com/callback";
+
+const M2M_EXAMPLES: &str = "\
+Example:
+  portcullis credentials create m2m --title 'Nightly import'";
+
+/// Create a token or an OAuth client
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     what: What,
@@ -34,41 +53,54 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Make an API access token
+    /// Create an API access token
+    #[command(after_long_help = TOKEN_EXAMPLES)]
     Token(TokenArgs),
-    /// Make the OAuth client of a single-page application
+    /// Create an OAuth client for a single-page application
+    #[command(after_long_help = SPA_EXAMPLES)]
     Spa(SpaArgs),
-    /// Make the OAuth client of a machine
+    /// Create an OAuth client for a machine
+    #[command(after_long_help = M2M_EXAMPLES)]
     M2m(M2mArgs),
 }
 
 #[derive(Debug, clap::Args)]
 struct TokenArgs {
-    /// The connection of the source at the same place among `--source`; repeat both for more grants
-    #[arg(long, value_name = "NAME")]
+    /// Grant a source on this connection; repeat for more
+    ///
+    /// Each `--connection` belongs to the `--source` in the same position.
+    #[arg(long, value_name = "NAME", help_heading = "Grants")]
     connection: Vec<String>,
-    /// A table, a pattern such as `carto.shared.CARTO_*`, SQL, a named source, or `*` for all sources
-    #[arg(long, value_name = "SOURCE")]
+    /// Grant this source
+    ///
+    /// A table, a pattern such as `carto.shared.CARTO_*`, SQL, a named source, or `*` for all sources of the connection.
+    #[arg(long, value_name = "SOURCE", help_heading = "Grants")]
     source: Vec<String>,
-    /// The APIs that it may use: `maps`, `sql`, `lds` or `imports`, which stands alone
-    #[arg(long, value_name = "API,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    /// Allow these APIs: `maps`, `sql`, `lds` or `imports`
+    ///
+    /// `imports` cannot be combined with other APIs. Example: `--apis maps,sql`
+    #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Grants", value_parser = NonEmptyStringValueParser::new())]
     apis: Vec<String>,
-    /// A web site that it may be used from; repeat it for more. Without any: from anywhere
-    #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    /// Allow this referer; repeat for more [default: any]
+    #[arg(long, value_name = "URL", help_heading = "Referers", value_parser = NonEmptyStringValueParser::new())]
     referer: Vec<String>,
-    /// Several of them at once
-    #[arg(long, value_name = "URL,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    /// Allow these referers
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', help_heading = "Referers", value_parser = NonEmptyStringValueParser::new())]
     referers: Vec<String>,
-    /// What you call it [default: its id]
+    /// Name the token [default: its id]
     #[arg(long)]
     name: Option<String>,
-    /// Until when: a span such as `7d`, `2w`, `6m`, `1y`, a date, or an RFC 3339 instant [default: for ever]
+    /// Set the expiry, such as `7d` [default: none]
+    ///
+    /// A span such as `7d`, `2w`, `6m` or `1y`, a date, or an RFC 3339 instant.
     #[arg(long, value_name = "WHEN")]
     expiration_date: Option<String>,
-    /// All sources are meant, although the token has referers or no expiry
+    /// Confirm a grant of all sources (`*`)
+    ///
+    /// Needed if the token has referers or no expiry.
     #[arg(long)]
     yes: bool,
-    /// Print nothing but the secret
+    /// Print only the secret
     #[arg(short, long)]
     quiet: bool,
     #[command(flatten)]
@@ -77,7 +109,7 @@ struct TokenArgs {
 
 #[derive(Debug, clap::Args)]
 struct SpaArgs {
-    /// What people call it
+    /// Set the title that people see
     #[arg(long)]
     title: String,
     #[command(flatten)]
@@ -88,26 +120,32 @@ struct SpaArgs {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UrlArgs {
-    /// Where a login begins
+    /// Set the URI that starts a login
     #[arg(long, value_name = "URL")]
     login_uri: Option<String>,
-    /// Where a login may end; repeat it for more. `https`, or `http` on localhost; no fragment
+    /// Allow this redirect URL after login; repeat for more
+    ///
+    /// `https`, or `http` on localhost, without a fragment.
     #[arg(long, value_name = "URL")]
     callback: Vec<String>,
-    /// Where a logout may end; repeat it for more
+    /// Allow this redirect URL after logout; repeat for more
     #[arg(long, value_name = "URL")]
     logout_url: Vec<String>,
-    /// An origin that may renew a login silently, without a path; repeat it for more
+    /// Allow silent login renewal from this origin; repeat for more
+    ///
+    /// An origin has no path. Example: `https://atlas.example.com`
     #[arg(long, value_name = "ORIGIN")]
     web_origin: Vec<String>,
-    /// An origin that may call across origins, without a path; repeat it for more
+    /// Allow cross-origin calls from this origin; repeat for more
+    ///
+    /// An origin has no path. Example: `https://atlas.example.com`
     #[arg(long, value_name = "ORIGIN")]
     allowed_origin: Vec<String>,
 }
 
 #[derive(Debug, clap::Args)]
 struct M2mArgs {
-    /// What people call it
+    /// Set the title that people see
     #[arg(long)]
     title: String,
     #[command(flatten)]
@@ -126,7 +164,7 @@ impl UrlArgs {
     }
 }
 
-/// A token and its secret, as programs read them: the one time.
+/// A new token with its secret, as JSON.
 #[derive(Serialize)]
 pub(super) struct WithSecret<'s> {
     #[serde(flatten)]
@@ -180,13 +218,14 @@ fn token(args: &TokenArgs, color: Color) -> anyhow::Result<Exit> {
         Format::Text => lines([
             &*format!("created {}", described(&created.token)),
             &format!("  {}", created.secret.expose()),
-            "Keep it now: it is not shown again, and the registry keeps only its digest.",
+            "Store it now: it is not shown again, and the registry keeps only its digest.",
         ]),
     }
 }
 
-/// `*` reaches everything on its connection. Beside referers, which authenticate nobody, or without an end it is surely
-/// meant only if somebody says so.
+/// Asks for confirmation of `*` if the token has referers or never expires.
+///
+/// `*` grants everything on its connection, and referers do not authenticate.
 pub(super) fn confirm_all_sources(
     grants: &[(String, String)],
     has_referers: bool,
@@ -196,13 +235,11 @@ pub(super) fn confirm_all_sources(
     let Some((connection, _)) = grants.iter().find(|(_, source)| source == "*") else { return Ok(()) };
     let (why, help) = match (has_referers, expires) {
         (false, true) => return Ok(()),
-        (true, _) => {
-            ("has referers: it will stand in web pages for all to see", "name the sources that the pages need")
-        }
+        (true, _) => ("has referers: web pages will show it to everyone", "name the sources that the pages need"),
         (false, false) => ("never expires", "give `--expiration-date`, or name the sources that are needed"),
     };
-    let why = format!("the token gives all sources of connection `{connection}`, and {why}");
-    confirm(yes, &why, &format!("{help}; `--yes` says that all of them are meant"))
+    let why = format!("the token grants all sources of connection `{connection}` and {why}");
+    confirm(yes, &why, &format!("{help}; `--yes` grants all sources"))
 }
 
 /// ``token `web map` (tk_…) of ana, expires in 7 days``.
@@ -227,7 +264,7 @@ fn client(kind: ClientKind, title: &str, urls: &Urls, common: &Common) -> anyhow
             &*created,
             &id,
             &format!("  client secret  {secret}"),
-            "Keep the secret now: it is not shown again, and the registry keeps only its digest.",
+            "Store the secret now: it is not shown again, and the registry keeps only its digest.",
         ]),
     }
 }

@@ -1,4 +1,4 @@
-//! Credentials: tokens and OAuth clients, from creation to deletion.
+//! The commands for credentials: tokens and OAuth clients.
 
 mod change;
 mod create;
@@ -13,18 +13,20 @@ use super::output::Color;
 
 const EXAMPLES: &str = "\
 Examples:
-  portcullis credentials create token --connection carto_dw --source 'carto.shared.CARTO_*' \\
-      --apis sql,maps --referer https://app.example.com/ --expiration-date 30d
+  portcullis credentials create token --apis sql,maps --expiration-date 30d \\
+      --connection carto_dw --source 'carto.shared.CARTO_*'
   portcullis credentials list tokens
-  portcullis credentials update token tk_5h3f9w2mzq --add-grant carto_dw,carto.shared.roads
+  portcullis credentials update token tk_5h3f9w2mzq \\
+      --add-grant carto_dw,carto.shared.roads
   portcullis credentials rotate token tk_5h3f9w2mzq --overlap 7d
   portcullis credentials revoke token tk_5h3f9w2mzq
 
-Exit codes: 0 done; 1 refused, for what the registry holds or for caution; 2 wrong usage, or an error.";
+Exit codes: 0 done; 1 refused because of the registry's contents or for safety;
+2 usage error or another error.";
 
 /// Manage API access tokens and OAuth clients
 #[derive(Debug, clap::Args)]
-#[command(after_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_long_help = EXAMPLES, subcommand_required = true, arg_required_else_help = true)]
 pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
@@ -42,7 +44,7 @@ enum Command {
     Prune(change::PruneArgs),
 }
 
-/// What kind of credential.
+/// The kind of a credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Kind {
     /// An API access token
@@ -55,7 +57,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The kind of client; `None` for tokens.
+    /// The kind of OAuth client; `None` for tokens.
     fn client(self) -> Option<ClientKind> {
         match self {
             Self::Token => None,

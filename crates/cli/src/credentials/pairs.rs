@@ -1,4 +1,4 @@
-//! Connections and sources of the arguments: paired by position, never guessed.
+//! Pairs connections and sources of the arguments by position.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,9 @@ use portcullis_registry::RegistryError;
 
 use crate::registry::invalid;
 
-/// Pairs each connection with its source. `rest` is what else was typed, for the command that would be right.
+/// Pairs each connection with its source.
+///
+/// Fails if the numbers differ, and suggests a complete command. `rest` has the other options of that command.
 pub(super) fn pair(
     connections: &[String],
     sources: &[String],
@@ -18,28 +20,28 @@ pub(super) fn pair(
     }
     let count =
         |count: usize, what: &str| if count == 1 { format!("1 `--{what}`") } else { format!("{count} `--{what}`s") };
-    // One connection was surely meant for every source; of several, which was is not for us to say.
+    // A single connection is meant for every source. With several, the missing ones are left for the user to name.
     let only = connections.first().filter(|first| connections.iter().all(|other| other == *first));
-    let mut right = String::from(command);
-    for at in 0..connections.len().max(sources.len()) {
-        let connection = connections.get(at).or(only).map_or("CONNECTION", |name| name);
-        let source = sources.get(at).map_or("SOURCE", |source| source);
-        let _ = write!(right, " --connection {} --source {}", word(connection), word(source));
+    let mut suggested = String::from(command);
+    for index in 0..connections.len().max(sources.len()) {
+        let connection = connections.get(index).or(only).map_or("CONNECTION", |name| name);
+        let source = sources.get(index).map_or("SOURCE", |source| source);
+        let _ = write!(suggested, " --connection {} --source {}", word(connection), word(source));
     }
     for (option, value) in rest {
-        let _ = write!(right, " --{option} {}", word(value));
+        let _ = write!(suggested, " --{option} {}", word(value));
     }
     Err(invalid(
         format!(
-            "{} and {}: each source needs the connection that it is on, in the same order",
+            "{} and {}: expected one connection for each source, in the same order",
             count(connections.len(), "connection"),
             count(sources.len(), "source")
         ),
-        format!("write\n  {right}"),
+        format!("write\n  {suggested}"),
     ))
 }
 
-/// A grant written `connection,source`: the source may hold commas.
+/// Parses a grant `connection,source`. The source may contain commas.
 pub(super) fn grant(text: &str) -> Result<(String, String), String> {
     match text.split_once(',') {
         Some((connection, source)) if !connection.is_empty() && !source.is_empty() => {
@@ -49,7 +51,7 @@ pub(super) fn grant(text: &str) -> Result<(String, String), String> {
     }
 }
 
-/// `text` as a shell takes it for one word. A URL that may hold a password is not repeated.
+/// Quotes `text` as one word of a shell. A URL that may contain a password becomes `URL`.
 pub(super) fn word(text: &str) -> String {
     if text.contains("://") && text.contains('@') {
         return "URL".to_owned();
@@ -67,7 +69,7 @@ mod tests {
     use super::{grant, word};
 
     #[test]
-    fn words_are_quoted_for_a_shell() {
+    fn word_quotes_for_a_shell_and_hides_passwords() {
         for (text, want) in [
             ("a.b", "a.b"),
             ("a.*", "'a.*'"),
@@ -81,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_may_hold_commas() {
+    fn grant_accepts_commas_in_source() {
         assert_eq!(grant("dw,SELECT a, b"), Ok(("dw".to_owned(), "SELECT a, b".to_owned())));
         assert!(["dw", "dw,", ",a.b"].iter().all(|text| grant(text).is_err()));
     }

@@ -1,4 +1,4 @@
-//! Lists and single credentials.
+//! Lists credentials and shows single ones.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -16,7 +16,8 @@ use crate::table::{Table, relative};
 const LIST_EXAMPLES: &str = "\
 Examples:
   portcullis credentials list
-  portcullis credentials list tokens --format json | jq '.[] | select(.expired) | .id'
+  portcullis credentials list tokens --format json |
+      jq '.[] | select(.expired) | .id'
   portcullis credentials list tokens --all-users";
 
 const GET_EXAMPLES: &str = "\
@@ -24,32 +25,32 @@ Examples:
   portcullis credentials get token tk_5h3f9w2mzq
   portcullis credentials get spa Atlas --format json";
 
-/// Show the credentials that you own
+/// List your credentials
 #[derive(Debug, clap::Args)]
-#[command(after_help = LIST_EXAMPLES)]
+#[command(after_long_help = LIST_EXAMPLES)]
 pub(super) struct ListArgs {
-    /// Only those of one kind: `tokens`, `spa`, `m2m`
+    /// List only this kind: `tokens`, `spa` or `m2m`
     #[arg(value_name = "KIND", hide_possible_values = true)]
     kind: Option<Kind>,
     #[command(flatten)]
     common: Common,
 }
 
-/// Show one credential
+/// Show a credential
 #[derive(Debug, clap::Args)]
-#[command(after_help = GET_EXAMPLES)]
+#[command(after_long_help = GET_EXAMPLES)]
 pub(super) struct GetArgs {
-    /// `token`, `spa` or `m2m`
+    /// Kind of credential: `token`, `spa` or `m2m`
     #[arg(value_name = "KIND", hide_possible_values = true)]
     kind: Kind,
-    /// Its id, or its name or title
+    /// Id, name or title
     #[arg(value_name = "ID")]
     id: String,
     #[command(flatten)]
     common: Common,
 }
 
-/// A token as programs read it.
+/// A token with its usage, as JSON.
 #[derive(Serialize)]
 pub(super) struct TokenJson<'t> {
     #[serde(flatten)]
@@ -70,7 +71,7 @@ impl<'t> TokenJson<'t> {
     }
 }
 
-/// Until when a token lives, told from now.
+/// The expiry of a token, relative to now: `expires in 7 days`.
 pub(super) struct Life(pub(super) Option<Timestamp>, pub(super) Timestamp);
 
 impl fmt::Display for Life {
@@ -84,7 +85,7 @@ impl fmt::Display for Life {
     }
 }
 
-/// What is of each kind, as programs read it.
+/// The credentials of all kinds, as JSON.
 #[derive(Serialize)]
 struct All<'c> {
     tokens: &'c [TokenJson<'c>],
@@ -143,7 +144,7 @@ fn token_table<'u>(tokens: &[Token], usage: impl Fn(&Token) -> Option<&'u Usage>
     }
     let mut table = Table::new(&heading);
     let now = now();
-    let some = |list: &[String]| match list {
+    let abbreviate = |list: &[String]| match list {
         [] => "any".to_owned(),
         [one] => one.clone(),
         [one, others @ ..] => format!("{one} +{}", others.len()),
@@ -156,8 +157,8 @@ fn token_table<'u>(tokens: &[Token], usage: impl Fn(&Token) -> Option<&'u Usage>
             if token.name == token.id { "-".to_owned() } else { token.name.clone() },
             token.owner.clone(),
             token.allowed_apis.join(","),
-            if grants.is_empty() { "-".to_owned() } else { some(&grants) },
-            some(&token.referers),
+            if grants.is_empty() { "-".to_owned() } else { abbreviate(&grants) },
+            abbreviate(&token.referers),
             token.expiration_date.map_or_else(|| "never".to_owned(), |end| relative(end, now)),
             usage(token).map_or_else(|| "-".to_owned(), |usage| relative(usage.last_used, now)),
         ];
@@ -214,13 +215,13 @@ fn token_fields(token: &Token, usage: Option<&Usage>) -> Fields {
         fields.push(("grant", format!("{} on {}: {}", grant.kind, grant.connection, grant.source)));
     }
     if token.referers.is_empty() {
-        fields.push(("referers", "any, and none".to_owned()));
+        fields.push(("referers", "any or none".to_owned()));
     }
     fields.extend(token.referers.iter().map(|referer| ("referer", referer.clone())));
     fields.push(("expires", token.expiration_date.map_or_else(|| "never".to_owned(), instant)));
     fields.extend(token.created_at.map(|at| ("created", instant(at))));
-    let used = usage.map(|usage| format!("{}, {} allowed in all", instant(usage.last_used), usage.allowed));
-    fields.push(("last used", used.unwrap_or_else(|| "never, as far as was recorded".to_owned())));
+    let used = usage.map(|usage| format!("{}, {} requests allowed in total", instant(usage.last_used), usage.allowed));
+    fields.push(("last used", used.unwrap_or_else(|| "no recorded use".to_owned())));
     fields
 }
 
@@ -238,7 +239,7 @@ fn client_fields(client: &Client) -> Fields {
         fields.extend(list.iter().map(|url| (name, url.clone())));
     }
     if client.kind == ClientKind::M2m {
-        fields.push(("secret", "only its digest is kept".to_owned()));
+        fields.push(("secret", "not stored, only its digest".to_owned()));
     }
     fields.push(("created", client.created_at.to_string()));
     fields

@@ -1,4 +1,4 @@
-//! The files that a command reads, none of which it may write over.
+//! The input files of a command, which it must not overwrite.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::super::policy::is_stdin;
 
-/// Files that a command reads. Those that do not exist yet count, too: they may by the time they are read.
+/// The input files of a command. Files that do not exist yet are included: they may exist when they are read.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
     files: Vec<Input>,
@@ -21,7 +21,7 @@ struct Input {
 /// The name of standard output on the command line.
 const STDOUT: &str = "-";
 
-/// A file, whatever it is called: its device and inode.
+/// The identity of a file under any name: device and inode.
 type FileId = (u64, u64);
 
 impl Inputs {
@@ -30,7 +30,7 @@ impl Inputs {
         self.files.push(Input { path: path.to_owned(), id });
     }
 
-    /// Checks that standard output is not the file at `path`: what a command appends to its own input, it reads.
+    /// Checks that standard output is not the file at `path`. A command would read what it appends to its own input.
     pub(crate) fn check_stdout(path: &Path) -> anyhow::Result<()> {
         let mut inputs = Self::default();
         inputs.add(path);
@@ -51,7 +51,7 @@ impl Inputs {
         }
     }
 
-    /// A registry: its database, the log and the index of the log.
+    /// Adds a registry: its database, log and index of the log.
     #[cfg(feature = "registry")]
     pub(crate) fn add_registry(&mut self, path: &Path) {
         let database = path.canonicalize().unwrap_or_else(|_| path.to_owned());
@@ -62,14 +62,15 @@ impl Inputs {
         }
     }
 
-    /// Checks that `output` is none of the files, by no name, symbolic link or hard link. Devices and pipes hold nothing
-    /// that could be lost.
+    /// Checks that `output` is not one of the files, under any name, symbolic link or hard link.
+    ///
+    /// Devices and pipes are allowed: they hold no data that could be lost.
     pub(crate) fn check(&self, output: &Path) -> anyhow::Result<()> {
         let opened = if is_stdin(output) { Path::new("/dev/stdout") } else { output };
-        let (id, place) = (file_id(opened), place(opened));
+        let (id, location) = (file_id(opened), resolved(opened));
         let is_same = |input: &&Input| {
             (id.is_some() && input.id == id)
-                || (!is_stdin(&input.path) && is_missing(opened) && self::place(&input.path) == place)
+                || (!is_stdin(&input.path) && is_missing(opened) && resolved(&input.path) == location)
         };
         let Some(input) = self.files.iter().find(is_same) else { return Ok(()) };
         let name = input.path.display();
@@ -90,21 +91,21 @@ fn is_missing(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_err()
 }
 
-/// Where a file is, through all links of what is there of its path.
-fn place(path: &Path) -> PathBuf {
-    if let Ok(place) = path.canonicalize() {
-        return place;
+/// The absolute path of a file, with the symbolic links of its existing components resolved.
+fn resolved(path: &Path) -> PathBuf {
+    if let Ok(path) = path.canonicalize() {
+        return path;
     }
     let Some(name) = path.file_name() else { return path.to_owned() };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    place_of_folder(folder).join(name)
+    resolved_folder(folder).join(name)
 }
 
-fn place_of_folder(folder: &Path) -> PathBuf {
-    if folder == Path::new(".") { std::env::current_dir().unwrap_or_default() } else { place(folder) }
+fn resolved_folder(folder: &Path) -> PathBuf {
+    if folder == Path::new(".") { std::env::current_dir().unwrap_or_default() } else { resolved(folder) }
 }
 
-/// The ordinary file that `path` names.
+/// The identity of the regular file at `path`; `None` if it is not a regular file.
 #[cfg(unix)]
 fn file_id(path: &Path) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt;

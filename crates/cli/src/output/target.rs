@@ -1,4 +1,4 @@
-//! Where a command writes what it was asked to write into a file.
+//! The output file of a command.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -9,11 +9,11 @@ use anyhow::Context;
 use super::super::policy::is_stdin;
 use super::{Inputs, Stdout};
 
-/// Where output goes.
+/// The target of an output option.
 ///
-/// A file is written aside, in its folder, and renamed when it is whole: a failure or an interruption leaves what was
-/// there. It keeps its permissions, and a symbolic link to it stays one. Devices, pipes and descriptors such as
-/// `/dev/fd/3` are written as they are.
+/// A file is replaced atomically: the output is written to a temporary file in the same folder, which is then renamed. A
+/// failure or interruption leaves the old file. The new file keeps its permissions, and symbolic links to it remain.
+/// Devices, pipes and descriptors such as `/dev/fd/3` are written directly.
 #[derive(Debug)]
 pub(crate) struct Target {
     named: PathBuf,
@@ -24,29 +24,29 @@ pub(crate) struct Target {
 enum To {
     Stdout,
     Direct(PathBuf),
-    /// The file itself, whatever links lead to it, and what was there.
+    /// The path of the file with links resolved, and the metadata of the file to replace.
     File(PathBuf, Option<Metadata>),
 }
 
 impl Target {
-    /// Looks at what `path` is: `-` is standard output.
+    /// Resolves the target at `path`; `-` is standard output.
     ///
     /// # Errors
     ///
-    /// If it is one of the `inputs`, a directory, in no directory, or write-protected.
+    /// If the target is one of the `inputs`, a directory or write-protected, or if its folder does not exist.
     pub(crate) fn new(path: &Path, inputs: &Inputs) -> anyhow::Result<Self> {
         inputs.check(path)?;
-        let to = look(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let to = resolve(path).with_context(|| format!("cannot write `{}`", path.display()))?;
         Ok(Self { named: path.to_owned(), to })
     }
 
-    /// A file of a folder in which files are written by names that nobody gave: no link is followed there.
+    /// The file `name` in `folder`, for generated names: symbolic links are not followed.
     pub(crate) fn within(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(name);
         let refused = || format!("cannot write `{}`", path.display());
         match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => {
-                Err(io::Error::other("it is there and no ordinary file")).with_context(refused)
+                Err(io::Error::other("it exists and is not a regular file")).with_context(refused)
             }
             _ => Self::new(&path, &Inputs::default()),
         }
@@ -56,7 +56,7 @@ impl Target {
         matches!(self.to, To::Stdout)
     }
 
-    /// Writes by `write`, all or nothing where it is a file.
+    /// Calls `write` with the output. A file is written completely or not at all.
     pub(crate) fn write<T>(&self, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>) -> anyhow::Result<T> {
         let written = match &self.to {
             To::Stdout => through(&mut Stdout::lock(), write),
@@ -77,14 +77,14 @@ fn through<T>(out: &mut dyn Write, write: impl FnOnce(&mut dyn Write) -> anyhow:
     Ok(value)
 }
 
-fn look(path: &Path) -> io::Result<To> {
-    /// As many links as systems follow.
-    const LINKS: usize = 40;
+fn resolve(path: &Path) -> io::Result<To> {
+    /// The limit of symbolic links, as in operating systems.
+    const MAX_LINKS: usize = 40;
     if is_stdin(path) {
         return Ok(To::Stdout);
     }
     let mut path = path.to_owned();
-    for _ in 0..LINKS {
+    for _ in 0..MAX_LINKS {
         let folder = folder(&path).canonicalize()?;
         if let Some(descriptor) = descriptor(&folder, &path) {
             return Ok(if descriptor == "1" { To::Stdout } else { To::Direct(path) });
@@ -95,17 +95,17 @@ fn look(path: &Path) -> io::Result<To> {
             Ok(found) if found.is_symlink() => path = folder.join(fs::read_link(&path)?),
             Ok(found) if found.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
             Ok(found) if found.is_file() => {
-                // A file that may not be written is not replaced either.
+                // A write-protected file must not be replaced either.
                 OpenOptions::new().write(true).open(&path)?;
                 return Ok(To::File(path, Some(found)));
             }
             Ok(_) => return Ok(To::Direct(path)),
         }
     }
-    Err(io::Error::other("too many links lead to it"))
+    Err(io::Error::other("too many symbolic links"))
 }
 
-/// The number of the descriptor of this process that `path`, in `folder`, names.
+/// The number in `path` if it names a file descriptor of this process, such as `/dev/fd/3`.
 fn descriptor<'p>(folder: &Path, path: &'p Path) -> Option<&'p str> {
     let own = [format!("/proc/{}/fd", std::process::id()), "/dev/fd".to_owned()];
     let name = path.file_name()?.to_str()?;
@@ -125,29 +125,29 @@ fn replace<T>(
     let folder = folder(path);
     let mut builder = tempfile::Builder::new();
     builder.prefix(".portcullis-").suffix(".new");
-    // As any new file: the umask applies.
+    // The mode of any new file: the umask applies.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut aside = builder.tempfile_in(folder)?;
-    let value = through(&mut BufWriter::new(aside.as_file_mut()), write)?;
+    let mut temporary = builder.tempfile_in(folder)?;
+    let value = through(&mut BufWriter::new(temporary.as_file_mut()), write)?;
     if let Some(before) = before {
-        keep(aside.as_file(), before)?;
+        copy_metadata(temporary.as_file(), before)?;
     }
-    aside.as_file().sync_all()?;
-    aside.persist(path).map_err(|error| error.error)?;
+    temporary.as_file().sync_all()?;
+    temporary.persist(path).map_err(|error| error.error)?;
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     Ok(value)
 }
 
-/// Gives the new file the owner and permissions of the one that it replaces.
-fn keep(file: &File, before: &Metadata) -> io::Result<()> {
+/// Copies owner and permissions of the replaced file to the new one.
+fn copy_metadata(file: &File, before: &Metadata) -> io::Result<()> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::{MetadataExt, fchown};
-        let made = file.metadata()?;
-        if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
-            // Only an administrator may give files away.
+        let created = file.metadata()?;
+        if (created.uid(), created.gid()) != (before.uid(), before.gid()) {
+            // Only an administrator can change the owner.
             let _ = fchown(file, Some(before.uid()), Some(before.gid()));
         }
     }

@@ -1,4 +1,4 @@
-//! Each command as its user runs it.
+//! The registry commands and their effects.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ impl Dir {
         parse(&self.ana(&format!("credentials create token --format json {args}")).run().stdout)
     }
 
-    /// Whether this secret may use `maps` on this resource of `dw` now, by the registry.
+    /// Decides a `maps` request with this secret for a resource of `dw`, and returns the answer.
     #[track_caller]
     fn answer(&self, secret: &str, resource: &str) -> String {
         let args = "check --db sqlite:registry.db --token-env TOKEN --api maps --connection dw --resource";
@@ -29,7 +29,7 @@ fn text(value: &Value) -> &str {
 }
 
 #[test]
-fn the_next_check_follows_every_change() {
+fn every_change_applies_to_the_next_check() {
     let dir = Dir::with_registry();
     let created = dir.create("--name map --connection dw --source shop.public.a --apis maps --expiration-date 7d");
     let (id, secret) = (text(&created["id"]), text(&created["token"]));
@@ -44,7 +44,7 @@ fn the_next_check_follows_every_change() {
     dir.ana("credentials update token map --apis sql --referer https://a.example --referer https://b.example").run();
     assert_eq!(dir.answer(secret, "shop.public.b"), "deny: api_not_allowed (403)\n");
     let shown = parse(&dir.ana("credentials get token map --format json").stdout(0));
-    assert_eq!(shown["referers"], json!(["https://a.example", "https://b.example"]), "a repeated one adds");
+    assert_eq!(shown["referers"], json!(["https://a.example", "https://b.example"]), "repeated options add");
     dir.ana("credentials update token map --apis maps --any-referer").stdout(0);
 
     let rotated = parse(&dir.ana("credentials rotate token map --overlap 1d --format json").stdout(0));
@@ -59,7 +59,10 @@ fn the_next_check_follows_every_change() {
     assert_eq!(late.arg(now).env("TOKEN", new).stdout(1), "deny: token_expired (401)\n");
 
     let deleted = dir.ana("credentials delete token map").stdout(0);
-    assert!(deleted.contains(&format!("\nits earlier secret is still token {old} of ana, expires in ")), "{deleted}");
+    assert!(
+        deleted.contains(&format!("\nits earlier secret is still valid as token {old} of ana, expires in ")),
+        "{deleted}"
+    );
     dir.ana(&format!("credentials revoke token {old}")).stdout(0);
     for secret in [new, secret] {
         assert_eq!(dir.answer(secret, "shop.public.b"), "deny: token_unknown (401)\n");
@@ -67,7 +70,7 @@ fn the_next_check_follows_every_change() {
 }
 
 #[test]
-fn no_secret_is_anywhere_after_its_creation() {
+fn secrets_are_neither_stored_nor_shown_again() {
     let dir = Dir::with_registry();
     let created = dir.create("--name map --connection dw --source a.b --apis maps");
     let rotated = parse(&dir.ana("credentials rotate token map --overlap 1d --format json").stdout(0));
@@ -78,7 +81,7 @@ fn no_secret_is_anywhere_after_its_creation() {
     let secrets =
         [text(&created["token"]), text(&rotated["token"]), quiet.trim(), text(&machine["client_secret"]), plain];
     let regex = regex::Regex::new(portcullis_secret::REGEX).unwrap();
-    let mut seen = String::new();
+    let mut output = String::new();
     for args in [
         "credentials list",
         "credentials list --format json --all-users",
@@ -89,15 +92,15 @@ fn no_secret_is_anywhere_after_its_creation() {
         "trail --format json --all-users",
         "export --all-users",
     ] {
-        seen += &dir.ana(args).run().stdout;
+        output += &dir.ana(args).run().stdout;
     }
     for name in ["registry.db", "registry.db-wal", "registry.db-shm"] {
-        seen += &String::from_utf8_lossy(&std::fs::read(dir.path(name)).unwrap_or_default());
+        output += &String::from_utf8_lossy(&std::fs::read(dir.path(name)).unwrap_or_default());
     }
     for secret in secrets {
         assert!(regex.is_match(secret), "{secret}");
-        assert!(!seen.contains(secret), "{secret}");
-        // A secret that is given for something else is neither kept nor repeated.
+        assert!(!output.contains(secret), "{secret}");
+        // A secret in another argument is neither stored nor printed.
         for args in [
             "credentials get token",
             "credentials delete m2m",
@@ -109,11 +112,11 @@ fn no_secret_is_anywhere_after_its_creation() {
             assert!(ran.code == 2 && !ran.stderr.contains(secret), "{args}: {}", ran.stderr);
         }
     }
-    assert!(!regex.is_match(&seen));
+    assert!(!regex.is_match(&output));
 }
 
 #[test]
-fn others_neither_see_nor_change_what_is_not_theirs() {
+fn users_cannot_see_or_change_tokens_of_other_users() {
     let dir = Dir::with_registry();
     let created = dir.create("--name map --connection dw --source a.b --apis maps");
     let id = text(&created["id"]);
@@ -144,7 +147,7 @@ fn others_neither_see_nor_change_what_is_not_theirs() {
 }
 
 #[test]
-fn tables_say_what_matters() {
+fn tables_have_the_important_columns() {
     let dir = Dir::with_registry();
     assert_eq!(
         dir.ana("credentials list").stdout(0),
@@ -164,11 +167,11 @@ fn tables_say_what_matters() {
     assert_eq!(dir.ana("connections list").stdout(0), "NAME  DIALECT  QUERIES\ndw    generic  accepted\n");
     let shown = dir.ana("credentials get token map").stdout(0);
     assert!(shown.contains("\ngrant          pattern on dw: a.*\ngrant          resource on dw: a.b\n"), "{shown}");
-    assert!(shown.contains("\nreferers       any, and none\n"), "{shown}");
+    assert!(shown.contains("\nreferers       any or none\n"), "{shown}");
 }
 
 #[test]
-fn clients_are_made_changed_and_deleted() {
+fn clients_are_created_changed_and_deleted() {
     let dir = Dir::new();
     let spa = dir.ana("credentials create spa --title Atlas --format json --login-uri https://a.example/login");
     let spa = spa.arg("--callback").arg("http://localhost:3000/cb?x=1").arg("--callback").arg("https://a.example");
@@ -212,7 +215,7 @@ fn named_sources_are_searched_and_paged() {
     let text = dir.ana("named-sources list --page-size 3 --page 3").stdout(0);
     assert_eq!(
         text,
-        "NAME      CONNECTION  SQL\nsource-6  (each)      SELECT 6 FROM Roads\npage 3 of 3, 7 named sources\n"
+        "NAME      CONNECTION  SQL\nsource-6  (every)     SELECT 6 FROM Roads\npage 3 of 3, 7 named sources\n"
     );
     dir.ana("named-sources update source-6 --connection dw --sql-file -").stdin("SELECT 1").stdout(0);
     assert_eq!(
@@ -225,26 +228,26 @@ fn named_sources_are_searched_and_paged() {
 }
 
 #[test]
-fn an_export_is_a_policy_and_comes_back_the_same() {
+fn export_and_import_round_trip() {
     let dir = Dir::new().file("policy.json", POLICY);
     assert_eq!(
         dir.ana("import policy.json").run().stdout,
-        "imported 2 tokens, 1 connection, 0 APIs; 0 were there already\n"
+        "imported 2 tokens, 1 connection, 0 APIs; 0 already existed\n"
     );
     assert_eq!(
         dir.ana("import policy.json").run().stdout,
-        "imported 0 tokens, 0 connections, 0 APIs; 3 were there already\n"
+        "imported 0 tokens, 0 connections, 0 APIs; 3 already existed\n"
     );
     dir.ana("named-sources create daily-roads").arg("--sql").arg("SELECT 1").stdout(0);
     let exported = dir.ana("export --all-users").run();
     assert_eq!(
         exported.stderr,
-        "note: left out 1 named source and 0 OAuth clients: a policy document has no place for them\n"
+        "note: left out 1 named source and 0 OAuth clients: a policy document cannot contain them\n"
     );
     let again = dir.command("import - --all-users --user root --db sqlite:copy.db").stdin(exported.stdout.clone());
     again.stdout(0);
     assert_eq!(dir.command("export --all-users --user root --db sqlite:copy.db").stdout(0), exported.stdout);
-    // The two decide alike.
+    // All three forms decide equally.
     let dir = dir.file("export.json", &exported.stdout);
     let request = r#"{"token": "s3cr3t-of-the-test", "api": "sql", "connection": "dw", "query": "SELECT 1"}"#;
     for policy in ["--policy policy.json", "--policy export.json", "--db sqlite:copy.db"] {
@@ -261,7 +264,7 @@ fn an_export_is_a_policy_and_comes_back_the_same() {
 }
 
 #[test]
-fn what_the_options_name_goes_before_what_the_environment_does() {
+fn options_take_precedence_over_the_environment() {
     let dir = Dir::with_registry().file("policy.json", POLICY);
     let rest = "--format json";
     let tokens = |text: &str| parse(text)["tokens"].clone();
@@ -278,11 +281,11 @@ fn what_the_options_name_goes_before_what_the_environment_does() {
     assert_eq!(inspect("").stderr(), "error: the policy is missing: give `--policy FILE` or `--db URL`\n");
     let both = inspect("--policy policy.json --db sqlite:registry.db").stderr();
     assert!(both.contains("cannot be used with"), "{both}");
-    // A registry that is not there decides nothing, and is not made.
+    // A missing registry is an error and is not created.
     let missing = inspect("--db sqlite:missing.db").stderr();
     assert!(missing.starts_with("error: cannot open the registry `missing.db`"), "{missing}");
     assert!(!dir.path("missing.db").exists());
-    // Without any name the registry is among the user's data.
+    // Without a name the registry is in the user's data directory.
     let home = dir.path("home");
     let add = dir.command("connections add dw --user ana").env("XDG_DATA_HOME", home.to_str().unwrap());
     add.env("HOME", home.to_str().unwrap()).stdout(0);
@@ -290,11 +293,11 @@ fn what_the_options_name_goes_before_what_the_environment_does() {
 }
 
 #[test]
-fn all_sources_are_given_on_purpose_only() {
+fn all_sources_need_confirmation() {
     let dir = Dir::with_registry();
-    let refusal = "error: the token gives all sources of connection `dw`, and has referers: it will stand in web pages for \
-                   all to see\nhelp: name the sources that the pages need; `--yes` says that all of them are meant\n";
-    // Without referers, for a while: that is what all sources are for.
+    let refusal = "error: the token grants all sources of connection `dw` and has referers: web pages will show it to \
+                   everyone\nhelp: name the sources that the pages need; `--yes` grants all sources\n";
+    // No confirmation is needed without referers and with an expiry.
     dir.create("--name all --connection dw --source * --apis sql --expiration-date 7d");
     for args in ["--referer https://a.example/", "--referers https://a.example/"] {
         let ran = dir.ana(&format!("credentials update token all {args}")).run();
@@ -307,7 +310,7 @@ fn all_sources_are_given_on_purpose_only() {
 
 #[cfg(unix)]
 #[test]
-fn only_its_owner_may_read_the_registry() {
+fn registry_is_private_to_its_owner() {
     use std::os::unix::fs::PermissionsExt;
     let dir = Dir::with_registry();
     let mode = std::fs::metadata(dir.path("registry.db")).unwrap().permissions().mode();
@@ -315,7 +318,7 @@ fn only_its_owner_may_read_the_registry() {
 }
 
 #[test]
-fn help_of_each_command_fits_and_has_examples() {
+fn help_fits_80_columns_and_has_examples() {
     let dir = Dir::new();
     for command in [
         "credentials list",
@@ -326,8 +329,8 @@ fn help_of_each_command_fits_and_has_examples() {
         "credentials rotate",
         "credentials prune",
     ] {
-        let help = dir.command(&format!("{command} --help")).stdout(0);
+        let help = dir.command(&format!("{command} --help")).env("COLUMNS", "80").stdout(0);
         assert!(help.contains("Examples:\n  portcullis credentials"), "{help}");
-        assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
+        assert!(help.lines().all(|line| line.chars().count() <= 80), "{help}");
     }
 }

@@ -1,4 +1,4 @@
-//! Several processes at once, and processes that are killed in the middle of what they do.
+//! Concurrent processes, and processes that are killed while they write.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -15,7 +15,7 @@ fn spawn(dir: &Path, args: &[&str]) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
-/// Checks that all that is there belongs to a revision that was committed, and returns the names of the tokens.
+/// Checks that the registry is the result of committed revisions only, and returns the names of its tokens.
 fn consistent(dir: &Dir) -> Vec<String> {
     let mut registry = Registry::open(&Location::file(dir.path("registry.db")), false).unwrap();
     let all = Actor::new("admin", SystemClock.now()).unwrap().for_all_users();
@@ -26,17 +26,17 @@ fn consistent(dir: &Dir) -> Vec<String> {
     let created = trail.iter().filter(|entry| entry.kind == "token").map(|entry| &entry.id);
     let mut created: Vec<_> = created.collect();
     created.sort();
-    assert_eq!(created, tokens.iter().map(|token| &token.id).collect::<Vec<_>>(), "the trail tells of other tokens");
+    assert_eq!(created, tokens.iter().map(|token| &token.id).collect::<Vec<_>>(), "the trail has other tokens");
     assert!(tokens.iter().all(|token| token.grants.len() == 1), "a token without its grant");
     portcullis_document::read_policy(registry.policy_document().unwrap()).unwrap();
     tokens.into_iter().map(|token| token.name).collect()
 }
 
 #[test]
-fn several_processes_make_one_registry_and_take_turns() {
+fn concurrent_processes_create_and_share_one_registry() {
     let dir = Dir::new();
     let folder = dir.path("");
-    // None of them finds a file: one makes it, the others wait.
+    // No file exists: one process creates it, the other processes wait.
     let adding: Vec<_> =
         (0..4).map(|at| spawn(&folder, &["connections", "add", &format!("c{at}"), "--user", "ana"])).collect();
     for mut child in adding {
@@ -51,7 +51,7 @@ fn several_processes_make_one_registry_and_take_turns() {
             creating.push(spawn(&folder, &[&args[..], &["--name", &name, "--user", &user]].concat()));
         }
     }
-    // Of those that want the same name of the same user, one gets it.
+    // Several processes use the same name for the same user: only one succeeds.
     let args = ["credentials", "create", "token", "--connection", "c0", "--source", "a.b", "--apis", "maps"];
     let same: Vec<_> =
         (0..4).map(|_| spawn(&folder, &[&args[..], &["--name", "same", "--user", "ana"]].concat())).collect();
@@ -65,13 +65,13 @@ fn several_processes_make_one_registry_and_take_turns() {
 }
 
 #[test]
-fn a_killed_process_leaves_what_was_committed_and_nothing_else() {
+fn killed_process_leaves_only_committed_changes() {
     const TOKENS: usize = 60;
     let dir = Dir::with_registry();
     let folder = dir.path("");
     let (mut whole, mut killed) = (0, 0);
     for round in 0..24 {
-        // Three writers at once, each of many rows in one transaction; one of them is killed, ever later.
+        // Three concurrent writers with many rows in one transaction. One is killed, later in each round.
         let writers: Vec<_> = (0..3)
             .map(|writer| {
                 let batch = format!("b{round}-{writer}");
@@ -100,7 +100,7 @@ fn a_killed_process_leaves_what_was_committed_and_nothing_else() {
         for (batch, is_victim, done) in ended {
             let there = names.iter().filter(|name| name.starts_with(&format!("{batch}-"))).count();
             assert!(there == 0 || there == TOKENS, "{there} of {batch}");
-            // What was reported as done is there; a process may be killed before it could report.
+            // Reported success means that the rows exist. A killed process may have committed without reporting.
             assert!(!done || there == TOKENS, "{batch} is lost");
             assert!(done || is_victim, "{batch} failed");
             whole += usize::from(done);

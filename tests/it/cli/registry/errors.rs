@@ -1,11 +1,11 @@
-//! Wrong input of each kind, with the exact words that answer it: `tests/data/registry.json`.
+//! The exact error text for each kind of wrong input: `tests/data/registry.json`.
 
 use serde_json::Value;
 
 use super::Dir;
 
 #[test]
-fn every_mistake_is_told_in_these_words() {
+fn every_mistake_has_its_exact_error() {
     let text = std::fs::read_to_string(crate::repository().join("tests/data/registry.json")).unwrap();
     let cases: Vec<Value> = serde_json::from_str(&text).unwrap();
     assert!(cases.len() > 40);

@@ -1,4 +1,4 @@
-//! Commands on a registry that other processes have open while its files are replaced or removed.
+//! Commands on an open registry whose files are replaced or removed by other processes.
 #![cfg(unix)]
 
 use std::fs;
@@ -7,22 +7,22 @@ use std::path::{Path, PathBuf};
 use super::Dir;
 use crate::registry::raw::{Raw, copy};
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", path.display()))
 }
 
 type Fault = fn(&Path);
 
-/// What happens to the files, and how a revocation afterwards may end.
+/// Changes of the files, and the exit codes that a later revocation may have.
 const FAULTS: [(&str, Fault, &[i32]); 7] = [
     ("nothing", |_| (), &[0]),
-    ("the log is removed", |path| fs::remove_file(beside(path, "-wal")).unwrap(), &[2]),
-    ("the index is removed", |path| fs::remove_file(beside(path, "-shm")).unwrap(), &[2]),
+    ("the log is removed", |path| fs::remove_file(with_suffix(path, "-wal")).unwrap(), &[2]),
+    ("the index is removed", |path| fs::remove_file(with_suffix(path, "-shm")).unwrap(), &[2]),
     (
         "log and index are removed",
         |path| {
-            fs::remove_file(beside(path, "-wal")).unwrap();
-            fs::remove_file(beside(path, "-shm")).unwrap();
+            fs::remove_file(with_suffix(path, "-wal")).unwrap();
+            fs::remove_file(with_suffix(path, "-shm")).unwrap();
         },
         &[2],
     ),
@@ -30,26 +30,26 @@ const FAULTS: [(&str, Fault, &[i32]); 7] = [
     (
         "a copy is renamed over it",
         |path| {
-            copy(path, &beside(path, ".copy"));
-            fs::rename(beside(path, ".copy"), path).unwrap();
+            copy(path, &with_suffix(path, ".copy"));
+            fs::rename(with_suffix(path, ".copy"), path).unwrap();
         },
         &[0, 2],
     ),
     (
         "a copy is renamed over it, log and index are removed",
         |path| {
-            copy(path, &beside(path, ".copy"));
-            fs::rename(beside(path, ".copy"), path).unwrap();
-            fs::remove_file(beside(path, "-wal")).unwrap();
-            fs::remove_file(beside(path, "-shm")).unwrap();
+            copy(path, &with_suffix(path, ".copy"));
+            fs::rename(with_suffix(path, ".copy"), path).unwrap();
+            fs::remove_file(with_suffix(path, "-wal")).unwrap();
+            fs::remove_file(with_suffix(path, "-shm")).unwrap();
         },
         &[0],
     ),
 ];
 
-/// The other process is one without the care of this version: what it does when it ends must not undo a revocation.
+/// The other process is an older version. Its work at exit must not undo a revocation.
 #[test]
-fn a_revocation_that_reports_success_outlives_every_other_process() {
+fn successful_revocation_survives_other_processes() {
     for (fault, happen, codes) in FAULTS {
         for written in [false, true] {
             let dir = Dir::with_registry();
@@ -58,7 +58,7 @@ fn a_revocation_that_reports_success_outlives_every_other_process() {
             let secret = dir.ana(create).stdout(0).trim().to_owned();
             let mut other = Raw::open(&path);
             if written {
-                // As a server that recorded usage and has not copied its log into the database yet.
+                // A server has recorded usage and has not copied the log into the database yet.
                 other.run("INSERT INTO usage SELECT id, 1, 0 FROM tokens").unwrap();
             }
             happen(&path);
@@ -77,9 +77,9 @@ fn a_revocation_that_reports_success_outlives_every_other_process() {
     }
 }
 
-/// What the errors say to do works.
+/// Proves that the help of the errors works.
 #[test]
-fn a_registry_is_usable_again_once_the_other_process_has_ended() {
+fn registry_works_again_after_the_other_process_ends() {
     for (fault, happen) in FAULTS.iter().filter(|(.., codes)| *codes == [2]).map(|(fault, happen, _)| (fault, happen)) {
         let dir = Dir::with_registry();
         let path = dir.path("registry.db");
@@ -92,7 +92,7 @@ fn a_registry_is_usable_again_once_the_other_process_has_ended() {
         if !path.exists() {
             fs::write(&path, kept).unwrap();
         }
-        let _ = fs::remove_file(beside(&path, "-shm"));
+        let _ = fs::remove_file(with_suffix(&path, "-shm"));
         dir.ana("credentials revoke token map").stdout(0);
         assert_eq!(dir.ana("credentials list tokens --format json").stdout(0), "[]\n", "{fault}");
     }

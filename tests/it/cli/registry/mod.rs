@@ -1,4 +1,4 @@
-//! The commands of the registry, on a database file.
+//! The registry commands, on a database file.
 
 mod commands;
 mod crash;
@@ -15,7 +15,7 @@ impl Dir {
         self.command(args).arg("--db").arg("sqlite:registry.db").arg("--user").arg("ana")
     }
 
-    /// A directory with a registry that has a connection.
+    /// Creates a directory with a registry that has the connection `dw`.
     fn with_registry() -> Self {
         let dir = Self::new();
         dir.ana("connections add dw").stdout(0);

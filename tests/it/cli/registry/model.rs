@@ -1,4 +1,4 @@
-//! Random commands through the command line, against the model.
+//! Compares random commands of the binary with the model.
 
 use portcullis::Timestamp;
 use portcullis::authorizer::{Clock, SystemClock};
@@ -25,7 +25,7 @@ impl Binary {
                 Ok(value.get("token").and_then(Value::as_str).map(ToOwned::to_owned))
             }
             1 => Err(()),
-            // The last grant of a token is not for the registry to judge but for the rules.
+            // Removing the last grant violates a rule of policies, not of the registry.
             2 if ran.stderr.contains("the token has no grants") => Err(()),
             code => panic!("{args:?}: {code}\n{}", ran.stderr),
         }
@@ -102,7 +102,7 @@ impl Subject for Binary {
             let name = if token["name"] == token["id"] { "old".to_owned() } else { text(&token["name"]) };
             let grants = token["grants"].as_array().unwrap().iter();
             let grants = grants.map(|grant| (text(&grant["connection_name"]), text(&grant["source"]))).collect();
-            // In whole days, whatever time has passed since the creation.
+            // Rounded to days, so that the time since the creation does not matter.
             let at = |field: &str| token[field].as_str().map(|at| at.parse::<Timestamp>().unwrap().seconds() + 43_200);
             let now = self.now().seconds();
             (text(&token["owner"]), name, grants, at("expiration_date").map(|end| (end - now) / 86_400))
@@ -125,7 +125,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 6, max_shrink_iters: 50, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_command_does_what_the_model_does(ops in prop::collection::vec(op(false), 10..20)) {
+    fn commands_and_model_agree(ops in prop::collection::vec(op(false), 10..20)) {
         compare(&mut Binary(Dir::new()), &ops)?;
     }
 }

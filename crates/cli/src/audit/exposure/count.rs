@@ -1,4 +1,4 @@
-//! Reads a catalog on one thread and counts it on as many as there are cores.
+//! Counts a catalog: one thread reads, one thread for each core counts.
 
 use std::convert::Infallible;
 use std::io::{self, Write};
@@ -19,16 +19,18 @@ const OPTION: &str = "--connection";
 
 pub(super) struct Counted {
     pub(super) tally: NameCounts,
-    pub(super) told: Told,
+    pub(super) notes: CountNotes,
 }
 
-/// What people are told beside the answer.
-pub(super) struct Told {
-    pub(super) stopped: bool,
+/// The facts that are printed on standard error after the result.
+pub(super) struct CountNotes {
+    pub(super) interrupted: bool,
+    /// The number of names on connections that `--connection` excludes.
     other_connections: u64,
-    took: Duration,
+    elapsed: Duration,
 }
 
+/// Counts the catalog at `path`.
 pub(super) fn count(
     coverage: &Coverage<'_>,
     path: &Path,
@@ -36,7 +38,7 @@ pub(super) fn count(
     quiet: bool,
 ) -> anyhow::Result<Counted> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
-    let begun = Instant::now();
+    let start = Instant::now();
     let mut dealer = Dealer::new(coverage, connection);
     let (read, mut tally) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel(2 * threads.get());
@@ -49,14 +51,18 @@ pub(super) fn count(
         let Ok(tally) = exposure::count(coverage, batches.into_iter().map(Ok::<_, Infallible>), threads);
         (reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), tally)
     });
-    let seen = read?;
+    let progress = read?;
     tally.add(dealer.tally);
-    let told = Told { stopped: seen.stopped, other_connections: dealer.other_connections, took: begun.elapsed() };
-    catalog::some_connection(path, seen.rows, dealer.no_connection, OPTION)?;
-    Ok(Counted { tally, told })
+    let notes = CountNotes {
+        interrupted: progress.interrupted,
+        other_connections: dealer.other_connections,
+        elapsed: start.elapsed(),
+    };
+    catalog::require_connection(path, progress.rows, dealer.no_connection, OPTION)?;
+    Ok(Counted { tally, notes })
 }
 
-/// Sorts out rows, and sends the names of known connections in batches.
+/// Collects the names of each connection into batches, and sends them.
 struct Dealer<'s, 'p> {
     coverage: &'s Coverage<'p>,
     only: Option<&'s str>,
@@ -103,27 +109,28 @@ fn to(send: &SyncSender<(ConnectionId, Batch)>) -> impl FnMut(ConnectionId, Batc
     |connection, batch| drop(send.send((connection, batch)))
 }
 
-impl Told {
-    pub(super) fn summarize(&self, exposure: &Exposure, color: Color) -> io::Result<()> {
+impl CountNotes {
+    /// Prints the notes on standard error.
+    pub(super) fn print(&self, exposure: &Exposure, color: Color) -> io::Result<()> {
         let mut stderr = io::stderr().lock();
         let label = Painted::bold(color.on(&stderr), "note:");
         if exposure.broken > 0 {
             let first: Vec<_> = exposure.first_broken.iter().map(ToString::to_string).collect();
             let first = crate::output::printable(&first.join("; "));
-            writeln!(stderr, "{label} {} of the catalog broken: {first}", counted(exposure.broken, "row"))?;
+            writeln!(stderr, "{label} {} cannot be read: {first}", counted(exposure.broken, "catalog row"))?;
         }
         if self.other_connections > 0 {
-            writeln!(stderr, "{label} {} of other connections passed over", counted(self.other_connections, "name"))?;
+            writeln!(stderr, "{label} {} of other connections skipped", counted(self.other_connections, "name"))?;
         }
-        if self.stopped {
-            writeln!(stderr, "{label} stopped: what is told is of the names that were read until then")?;
+        if self.interrupted {
+            writeln!(stderr, "{label} interrupted: the results cover only the names read so far")?;
         }
-        let rate = grouped(rate(exposure.names, self.took.as_nanos()));
+        let rate = grouped(rate(exposure.names, self.elapsed.as_nanos()));
         writeln!(
             stderr,
             "{label} {} in {:.1} s, {rate} a second",
             counted(exposure.names, "name"),
-            self.took.as_secs_f64()
+            self.elapsed.as_secs_f64()
         )
     }
 }

@@ -1,4 +1,4 @@
-//! The answer: for people the most exposing, for programs all.
+//! Prints an exposure: tables show the largest counts, JSON and CSV show everything.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashSet};
@@ -34,9 +34,9 @@ pub(super) fn show(
     Ok(())
 }
 
-/// What programs are told.
+/// The exposure as JSON.
 #[derive(Serialize)]
-struct Answer<'v, T: Serialize, S: Serialize> {
+struct ExposureJson<'v, T: Serialize, S: Serialize> {
     names: u64,
     exposed: u64,
     share: f64,
@@ -86,7 +86,7 @@ struct SourceRow<'v> {
     examples: &'v [String],
 }
 
-/// A list of which one after the other is made.
+/// A list that is serialized item by item, without collecting it.
 struct Each<F>(F);
 
 impl<F: Fn() -> I, I: Iterator<Item: Serialize>> Serialize for Each<F> {
@@ -109,15 +109,15 @@ impl<'v> View<'v> {
         all.filter(move |(token, _)| only.is_none_or(|only| token.id() == only))
     }
 
-    /// Whether a connection is asked about.
-    fn asks(&self, connection: ConnectionId) -> bool {
+    /// Whether `--connection` includes this connection.
+    fn includes(&self, connection: ConnectionId) -> bool {
         let known = self.coverage.policy().connection(connection);
         self.args.connection.as_deref().is_none_or(|only| known.is_some_and(|known| known.name() == only))
     }
 
-    /// The sources that are granted on connections that are asked about.
+    /// The granted sources of the included connections; none with `--token`.
     fn sources(&self) -> Vec<&'v SourceExposure> {
-        let all = self.exposure.sources.iter().filter(|source| self.asks(source.connection));
+        let all = self.exposure.sources.iter().filter(|source| self.includes(source.connection));
         if self.args.token.is_some() { Vec::new() } else { all.collect() }
     }
 
@@ -127,19 +127,19 @@ impl<'v> View<'v> {
         all.filter(move |(known, _)| only.is_none_or(|only| known.name() == only))
     }
 
-    /// What was not followed of what is asked about.
+    /// The queries and named sources of the included connections and tokens that were not followed.
     fn unfollowed(&self) -> Vec<UnfollowedRow<'v>> {
         let policy = self.coverage.policy();
         let token = self.args.token.as_deref();
         reads::unfollowed(self.followed, policy, |unfollowed| {
-            let of = |only| {
+            let has_token = |only| {
                 unfollowed.places.iter().any(|place| policy.tokens().get(place.token).map(Token::id) == Some(only))
             };
-            self.asks(unfollowed.connection) && token.is_none_or(of)
+            self.includes(unfollowed.connection) && token.is_none_or(has_token)
         })
     }
 
-    /// What the queries read that are asked about.
+    /// The reads of each query of the included connections and tokens.
     fn queries(&self) -> impl Iterator<Item = (ConnectionId, &'v Reads)> {
         let of_token = |connection, source: &GrantSource| {
             let has = |grant: &Grant| grant.connection() == connection && grant.source() == source;
@@ -148,11 +148,11 @@ impl<'v> View<'v> {
         let all = self
             .followed
             .all()
-            .filter(move |(connection, source, _)| self.asks(*connection) && of_token(*connection, source));
+            .filter(move |(connection, source, _)| self.includes(*connection) && of_token(*connection, source));
         all.map(|(connection, _, reads)| (connection, reads))
     }
 
-    /// What queries do beyond the tables that they name, and how many do.
+    /// The calls of queries that may read more than the named tables, each with its number of queries.
     fn beyond(&self) -> BTreeMap<(&'v str, &'v str), u64> {
         let mut beyond = BTreeMap::new();
         for (connection, reads) in self.queries() {
@@ -167,7 +167,7 @@ impl<'v> View<'v> {
     fn grants(&self) -> impl Iterator<Item = (&'v Token, &'v Grant, Option<u64>)> {
         self.tokens().flat_map(|(token, exposed)| {
             let all = token.grants().iter().zip(&exposed.grants).map(move |(grant, names)| (token, grant, *names));
-            all.filter(|(_, grant, _)| self.asks(grant.connection()))
+            all.filter(|(_, grant, _)| self.includes(grant.connection()))
         })
     }
 
@@ -177,7 +177,7 @@ impl<'v> View<'v> {
             .map_or_else(Default::default, |known| (known.name().to_owned(), grant.source().display(known.dialect())))
     }
 
-    /// The connection and the text of a source.
+    /// Returns the connection and the text of a source.
     fn written(&self, source: &SourceExposure) -> (String, String) {
         let connection = self.coverage.policy().connection(source.connection);
         connection
@@ -265,7 +265,7 @@ impl<'v> View<'v> {
         table.print(paint, out)
     }
 
-    /// Names beside those that are exposed otherwise.
+    /// A cell with names that are added to the exposed ones: `+3 (1.50 %)`.
     fn more(&self, names: u64) -> String {
         if names == 0 { "-".to_owned() } else { format!("+{} ({})", grouped(names), self.percent(names)) }
     }
@@ -279,7 +279,7 @@ impl<'v> View<'v> {
                 .map(|(connection, table, queries)| format!("{connection}: {table} ({})", reads::queries(*queries)));
             let some = printable(&some.collect::<Vec<_>>().join(", "));
             let count = counted(missing.len() as u64, "table");
-            writeln!(out, "\n{count} that queries read, and the catalog does not have: {some}")?;
+            writeln!(out, "\n{count} that queries read but the catalog does not have: {some}")?;
             more(missing.len(), self.args.limit, "tables", out)?;
         }
         let beyond = self.beyond();
@@ -289,8 +289,8 @@ impl<'v> View<'v> {
                 .take(self.args.limit)
                 .map(|((connection, what), queries)| format!("{connection}: {what} ({})", reads::queries(*queries)));
             let some = printable(&some.collect::<Vec<_>>().join(", "));
-            writeln!(out, "\nWhat queries call, and may read more: {some}")?;
-            more(beyond.len(), self.args.limit, "of these", out)?;
+            writeln!(out, "\nCalls in queries that may read more: {some}")?;
+            more(beyond.len(), self.args.limit, "calls", out)?;
         }
         let Exposure { names, exposed, through_queries, unknown, .. } = *self.exposure;
         write!(out, "\n{} of {} names exposed ({})", grouped(exposed), grouped(names), self.percent(exposed))?;
@@ -300,30 +300,31 @@ impl<'v> View<'v> {
         writeln!(out)?;
         if unknown > 0 {
             let examples = printable(&self.exposure.unknown_examples.join(", "));
-            writeln!(out, "{} names on connections that the policy does not know: {examples}", grouped(unknown))?;
+            writeln!(out, "{} names on connections that the policy does not have: {examples}", grouped(unknown))?;
         }
         Ok(())
     }
 
-    /// The tables that queries read and the catalog does not have.
+    /// The tables that queries read but the catalog does not have.
     fn missing(&self) -> impl Iterator<Item = (&'v str, &'v str, u64)> {
-        let asked = self.queries().flat_map(|(connection, reads)| {
+        let tables = self.queries().flat_map(|(connection, reads)| {
             let dialect = self.coverage.policy().connection(connection).map(Connection::dialect).unwrap_or_default();
             reads.tables.iter().map(move |table| (connection, table.display(dialect)))
         });
-        let asked: HashSet<(ConnectionId, String)> = asked.collect();
+        let tables: HashSet<(ConnectionId, String)> = tables.collect();
         let all = self.exposure.missing.iter();
-        all.filter(move |missing| asked.contains(&(missing.connection, missing.table.clone()))).filter_map(|missing| {
+        all.filter(move |missing| tables.contains(&(missing.connection, missing.table.clone()))).filter_map(|missing| {
             let connection = self.coverage.policy().connection(missing.connection)?;
             Some((connection.name(), missing.table.as_str(), missing.queries))
         })
     }
 
-    /// Written as it is made: the answer about many tokens is far larger than the policy.
+    /// Writes the JSON while it is produced: with many tokens it is far larger than the policy.
     fn json(&self, out: &mut Stdout) -> anyhow::Result<()> {
         let share = |names: u64| self.share(names);
         let grants = |token: &'v Token, exposed: &'v TokenExposure| {
-            let grants = token.grants().iter().zip(&exposed.grants).filter(|(grant, _)| self.asks(grant.connection()));
+            let grants =
+                token.grants().iter().zip(&exposed.grants).filter(|(grant, _)| self.includes(grant.connection()));
             grants.map(move |(grant, names)| {
                 let (connection, source) = self.source(grant);
                 GrantRow {
@@ -382,7 +383,7 @@ impl<'v> View<'v> {
             self.exposure;
         let first_broken: Vec<Value> =
             first_broken.iter().map(|broken| json!({"line": broken.line, "why": broken.why})).collect();
-        let answer = Answer {
+        let exposure = ExposureJson {
             names: *names,
             exposed: *exposed,
             share: share(*exposed),
@@ -397,7 +398,7 @@ impl<'v> View<'v> {
             unknown_connections: json!({"names": unknown, "examples": unknown_examples}),
             broken: json!({"rows": broken, "first": first_broken}),
         };
-        serde_json::to_writer_pretty(&mut *out, &answer)?;
+        serde_json::to_writer_pretty(&mut *out, &exposure)?;
         Ok(writeln!(out)?)
     }
 
@@ -440,7 +441,7 @@ impl<'v> View<'v> {
             }
         }
         for row in self.unfollowed() {
-            let (tokens, why) = (row.places(), row.reason());
+            let (tokens, why) = (row.granted_by(), row.reason());
             csv.write_record(["not_followed", &tokens, row.connection, row.kind, &row.source, "", "", "", "", &why])?;
         }
         for (connection, table, queries) in self.missing() {
@@ -465,7 +466,7 @@ fn examples(exposed: &TokenExposure) -> String {
 
 fn more(count: usize, limit: usize, what: &str, out: &mut Stdout) -> std::io::Result<()> {
     let left = count.saturating_sub(limit) as u64;
-    if left > 0 { writeln!(out, "and {} more {what}: `--limit`", grouped(left)) } else { Ok(()) }
+    if left > 0 { writeln!(out, "and {} more {what}: raise `--limit`", grouped(left)) } else { Ok(()) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share is rounded anyway")]

@@ -1,4 +1,4 @@
-//! How many requests came to which end.
+//! Counts answers by decision and reason.
 
 use std::io::{self, Write};
 use std::time::Duration;
@@ -7,20 +7,20 @@ use portcullis::decision::{Decision, Reason};
 
 use crate::output::{counted, grouped, rate};
 
-/// Counts of answers.
+/// The numbers of answers of each kind.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Tally {
+pub(super) struct AnswerCounts {
     pub(super) allowed: u64,
-    /// By place in [`Reason::ALL`].
+    /// Denials, indexed as [`Reason::ALL`].
     denied: [u64; Reason::ALL.len()],
     pub(super) errors: u64,
-    /// Requests of a log that does not say enough.
+    /// Requests of a decision log that lack data for a decision.
     pub(super) skipped: u64,
-    /// Of those decided, how many were decided otherwise when they were logged.
+    /// Decided requests whose logged decision differs.
     pub(super) changed: u64,
 }
 
-impl Tally {
+impl AnswerCounts {
     pub(super) fn decided(&mut self, decision: &Decision<'_>) {
         match decision.reason() {
             None => self.allowed += 1,
@@ -42,7 +42,7 @@ impl Tally {
         }
     }
 
-    /// The reasons that occurred, the most frequent first.
+    /// The reasons that occurred, most frequent first.
     pub(super) fn reasons(&self) -> Vec<(Reason, u64)> {
         let mut reasons: Vec<_> = Reason::ALL.into_iter().zip(self.denied).filter(|(_, count)| *count > 0).collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
@@ -57,21 +57,21 @@ impl Tally {
         self.allowed + self.denials() + self.errors + self.skipped
     }
 
-    /// Two lines for people.
-    pub(super) fn summarize(&self, took: Duration, out: &mut impl Write) -> io::Result<()> {
+    /// Writes the summary as text.
+    pub(super) fn print_summary(&self, elapsed: Duration, out: &mut impl Write) -> io::Result<()> {
         writeln!(
             out,
             "{} in {:.2} s ({}/s): {} allowed, {} denied, {}",
             counted(self.total(), "request"),
-            took.as_secs_f64(),
-            grouped(rate(self.total(), took.as_nanos())),
+            elapsed.as_secs_f64(),
+            grouped(rate(self.total(), elapsed.as_nanos())),
             grouped(self.allowed),
             grouped(self.denials()),
             counted(self.errors, "error"),
         )?;
         if self.skipped + self.changed > 0 {
             let [changed, skipped] = [self.changed, self.skipped].map(grouped);
-            writeln!(out, "of a log: {changed} decided otherwise than logged, {skipped} skipped")?;
+            writeln!(out, "compared with the log: {changed} changed, {skipped} skipped")?;
         }
         let reasons: Vec<_> =
             self.reasons().iter().map(|(reason, count)| format!("{reason} {}", grouped(*count))).collect();
