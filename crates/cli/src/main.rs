@@ -74,9 +74,9 @@ Run `portcullis help COMMAND` for the options and examples of a command.";
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// Set colors: `auto`, `always`, `never`
+    /// Color the output
     ///
-    /// `auto` prints colors on a terminal, unless `NO_COLOR` is set.
+    /// `auto`, `always` or `never`. `auto` prints colors on a terminal, unless `NO_COLOR` is set.
     #[arg(
         long,
         global = true,

@@ -65,16 +65,15 @@ pub(super) struct Args {
 
 #[derive(Debug, clap::Args)]
 #[group(multiple = false)]
-#[command(next_help_heading = "Source")]
 struct SourceArgs {
     /// Show who can read this table, tileset or raster
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Source")]
     resource: Option<String>,
     /// Show who can run this query
-    #[arg(long, value_name = "SQL")]
+    #[arg(long, value_name = "SQL", help_heading = "Source")]
     query: Option<String>,
     /// Show who can read this named source
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = "Source")]
     named_source: Option<String>,
 }
 
