@@ -176,7 +176,7 @@ mod tests {
 
     /// Tokens in use must remain valid: this exact text is a token.
     #[test]
-    fn the_format_stands_still() {
+    fn format_of_secrets_is_stable() {
         let text = "pcl_tk_0123456789ABCDEFGHIJKLMNOPQRSTUV";
         assert_eq!(check(text), "3ueDXv");
         assert_eq!(recognise(&format!("{text}3ueDXv")), Some(SecretKind::Token));

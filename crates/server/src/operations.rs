@@ -136,7 +136,7 @@ impl Operations {
         let shadow = shadow.map(|source| -> Result<_, OperationsError> {
             let authorizer = Authorizer::unavailable();
             let shadow = Shadow::new(authorizer.clone(), shadow_examples, queries);
-            // What is saved is what decides.
+            // Only the policy that decides is saved.
             let options = LiveOptions { state_dir: None, only_narrow: false, ..live.clone() };
             Ok((LivePolicy::start(&source, authorizer, options)?, shadow))
         });

@@ -28,7 +28,7 @@ pub enum TlsError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// The problem.
         error: PemError,
     },
     /// A file contains no certificate.

@@ -190,7 +190,7 @@ fn expired_tokens_are_pruned_when_they_are_old_enough() {
     assert_eq!(names(registry.prune_tokens(&later, None).unwrap()), ["1m"]);
     let revision = registry.revision().unwrap();
     assert_eq!(names(registry.prune_tokens(&later, None).unwrap()), Vec::<String>::new());
-    assert_eq!(registry.revision().unwrap(), revision, "what changes nothing is no change");
+    assert_eq!(registry.revision().unwrap(), revision, "an edit that changes nothing adds no revision");
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn the_trail_cannot_be_rewritten_even_by_hand() {
 fn other_and_newer_databases_are_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     let open = |name: &str| Registry::open(&Location::file(dir.path().join(name)), true).unwrap_err().to_string();
-    std::fs::write(dir.path().join("text"), "this is no database, whatever its name says, and long enough to tell")
+    std::fs::write(dir.path().join("text"), "this is not a database, although it is longer than the header of one")
         .unwrap();
     let error = open("text");
     assert!(error.contains("text`: file is not a database"), "{error}");

@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_list_ends_where_it_is_too_long() {
+    fn reading_stops_at_the_first_element_beyond_the_limit() {
         let read = |text: &str| match elements(text.as_bytes(), 3) {
             Ok(list) => format!("{}", list.len()),
             Err(Refused::TooLarge(_)) => "too large".to_owned(),
