@@ -3,7 +3,7 @@
 use crate::base::Timestamp;
 use crate::decision::{Credential, Decision, Reason, Request, Source, Target, api};
 use crate::model::{Connection, GrantKind, GrantKinds};
-use crate::name::{Dialect, NameBuffer, Written};
+use crate::name::{Dialect, NameBuffer, NameDisplay};
 use crate::snapshot::{Block, Compiled, Row};
 
 use super::words::quoted;
@@ -87,7 +87,7 @@ impl<'s, 'r> Case<'s, 'r> {
     pub(super) fn grant_text(&self, kind: GrantKind, text: &[u8], dialect: Dialect) -> String {
         match kind {
             GrantKind::Resource | GrantKind::Pattern => {
-                self.quoted(&Written { bytes: text.into(), dialect }.to_string())
+                self.quoted(&NameDisplay { bytes: text.into(), dialect }.to_string())
             }
             GrantKind::Query | GrantKind::NamedSource => self.quoted(&String::from_utf8_lossy(text)),
             GrantKind::All => "`*`".to_owned(),

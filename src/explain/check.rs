@@ -5,7 +5,7 @@ use std::fmt;
 use super::case::Case;
 use super::words::{kinds, list, span};
 use crate::base::Timestamp;
-use crate::decision::{Asked, Credential, Decision, Reason, Source};
+use crate::decision::{CanonicalSource, Credential, Decision, Reason, Source};
 use crate::model::Expiry;
 use crate::name::NameBuffer;
 use crate::pattern::covers;
@@ -257,15 +257,15 @@ fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u3
     use crate::model::GrantKind::{All, NamedSource, Pattern, Query, Resource};
     let (target, mut buffer) = (case.target(), NameBuffer::new());
     let Ok(asked) = target.read(source, &mut buffer) else { return Vec::new() };
-    let query = if let Asked::Query(normal) = &asked { normal.clone().collect() } else { String::new() };
+    let query = if let CanonicalSource::Query(normal) = &asked { normal.clone().collect() } else { String::new() };
     let mut others = Vec::new();
     block.each(|kind, text, grant| {
         let text = text.map(|text| case.compiled.text(text).whole()).unwrap_or_default();
         let covers = match (kind, &asked) {
             (All, _) => true,
-            (Resource | Pattern, Asked::Resource(name)) => covers(&text, name.as_bytes()),
-            (Query, Asked::Query(_)) => *text == *query.as_bytes(),
-            (NamedSource, Asked::NamedSource(name)) => *text == *name.as_bytes(),
+            (Resource | Pattern, CanonicalSource::Resource(name)) => covers(&text, name.as_bytes()),
+            (Query, CanonicalSource::Query(_)) => *text == *query.as_bytes(),
+            (NamedSource, CanonicalSource::NamedSource(name)) => *text == *name.as_bytes(),
             _ => false,
         };
         if covers && grant != allowed && target.considered.contains(kind) {

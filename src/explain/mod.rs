@@ -55,8 +55,8 @@ pub fn explain(snapshot: &Snapshot, request: &Request<'_>, now: Timestamp) -> Ex
         checks: check::tell(&case),
         near_misses: near::misses(&case),
         verdict: match decision {
-            Decision::Allow(allow) => Verdict::Allow(allow.grants().to_vec()),
-            Decision::Deny(reason) => Verdict::Deny(reason),
+            Decision::Allow(allow) => OwnedDecision::Allow(allow.grants().to_vec()),
+            Decision::Deny(reason) => OwnedDecision::Deny(reason),
         },
     }
 }
@@ -67,14 +67,14 @@ pub fn explain(snapshot: &Snapshot, request: &Request<'_>, now: Timestamp) -> Ex
 /// `deny`), `reason`, `status`, `token`, `grants`, `checks` and `near_misses`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    verdict: Verdict,
+    verdict: OwnedDecision,
     token: Option<String>,
     checks: Vec<Check>,
     near_misses: Vec<NearMiss>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
+enum OwnedDecision {
     Allow(Vec<u32>),
     Deny(Reason),
 }
@@ -83,11 +83,11 @@ impl Explanation {
     /// The decision, as [`decide`](crate::decision::decide) returns it.
     pub fn decision(&self) -> Decision<'_> {
         match &self.verdict {
-            Verdict::Allow(grants) => {
+            OwnedDecision::Allow(grants) => {
                 let token = self.token().unwrap_or_default();
                 Decision::Allow(Allow { token: TokenId::Read(token), grants: grants.iter().copied().collect() })
             }
-            Verdict::Deny(reason) => Decision::Deny(*reason),
+            OwnedDecision::Deny(reason) => Decision::Deny(*reason),
         }
     }
 
@@ -110,8 +110,8 @@ impl Explanation {
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.verdict {
-            Verdict::Allow(_) => f.write_str("allow")?,
-            Verdict::Deny(reason) => write!(f, "deny: {reason} ({})", reason.status())?,
+            OwnedDecision::Allow(_) => f.write_str("allow")?,
+            OwnedDecision::Deny(reason) => write!(f, "deny: {reason} ({})", reason.status())?,
         }
         if let Some(token) = &self.token {
             write!(f, ", token {}", words::quoted(token))?;

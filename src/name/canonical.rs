@@ -56,7 +56,7 @@ impl Name {
 
     /// The name as `dialect` writes it, quoted where it must be: reading that gives this name back.
     pub fn display(&self, dialect: Dialect) -> impl fmt::Display {
-        Written { bytes: self.bytes.clone(), dialect }
+        NameDisplay { bytes: self.bytes.clone(), dialect }
     }
 }
 
@@ -128,14 +128,14 @@ impl<'a> CanonicalName<'a> {
 }
 
 /// Displays the canonical form of a name or a pattern as a dialect writes it.
-pub struct Written {
+pub struct NameDisplay {
     /// The canonical form.
     pub bytes: Arc<[u8]>,
     /// The dialect that quotes its segments.
     pub dialect: Dialect,
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for NameDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, segment) in self.bytes.split(|&byte| byte == b'.').enumerate() {
             if index > 0 {

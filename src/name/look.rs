@@ -25,8 +25,8 @@ const WIDTH: usize = 16;
 /// `LETTERS`.
 #[inline]
 pub(super) fn look<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
-    let mut seen = Seen { bare: ALL, upper: NONE, lower: NONE, star: NONE };
-    let mut found = Found { segments: Some(0), full: true, next: 0 };
+    let mut seen = ByteClasses { bare: ALL, upper: NONE, lower: NONE, star: NONE };
+    let mut found = Segments { segments: Some(0), full: true, next: 0 };
     let mut start = 0;
     let mut rest = bytes;
     // Few names are so long.
@@ -50,14 +50,14 @@ pub(super) fn look<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Lo
 const STRETCH: usize = 64;
 
 /// What is known of the segments so far.
-struct Found {
+struct Segments {
     segments: Option<usize>,
     full: bool,
     /// Where the next segment begins.
     next: usize,
 }
 
-impl Found {
+impl Segments {
     /// Takes in the places behind `start` where segments end.
     #[inline]
     fn push(&mut self, found: u64, start: usize, starts: &mut Starts) {
@@ -86,7 +86,7 @@ impl Found {
 const NONE: u8x16 = u8x16::ZERO;
 const ALL: u32 = 0xffff;
 
-struct Seen {
+struct ByteClasses {
     /// As bits, one for each byte of a chunk.
     bare: u32,
     upper: u8x16,
@@ -94,7 +94,7 @@ struct Seen {
     star: u8x16,
 }
 
-impl Seen {
+impl ByteClasses {
     /// Takes in at most 64 bytes; the places of their dots, as bits.
     #[inline]
     fn stretch<const LETTERS: bool>(&mut self, bytes: &[u8]) -> u64 {

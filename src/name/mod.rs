@@ -17,7 +17,7 @@ mod look;
 pub mod naive;
 mod scan;
 
-pub use canonical::Written;
+pub use canonical::NameDisplay;
 pub use canonical::{CanonicalName, Name};
 pub use dialect::Fold;
 pub use dialect::{Dialect, DialectError};

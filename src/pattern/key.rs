@@ -32,11 +32,11 @@ impl KeyHasher {
     pub fn write(&mut self, text: &[u8]) {
         let length = text.len() as u64;
         let mut rest = text;
-        while let Some((low, behind)) = rest.split_first_chunk()
-            && let Some((high, behind)) = behind.split_first_chunk()
+        while let Some((low, tail)) = rest.split_first_chunk()
+            && let Some((high, tail)) = tail.split_first_chunk()
         {
             self.0 = fold(self.0 ^ u64::from_le_bytes(*low) ^ FIRST, u64::from_le_bytes(*high) ^ SECOND);
-            rest = behind;
+            rest = tail;
         }
         // What is left is read as two words that overlap, so that no byte is copied.
         let (low, high) = if let (Some(low), Some(high)) = (rest.first_chunk::<8>(), rest.last_chunk::<8>()) {
@@ -59,7 +59,7 @@ impl KeyHasher {
 
 /// What the hash of a text has come to behind each eight bytes of it.
 #[derive(Debug)]
-pub struct Beginnings {
+pub struct PrefixHashes {
     // INVARIANT: those of the text last taken in, up to the one that its end stands in.
     near: [Step; NEAR],
     /// What it has come to before each step behind those.
@@ -79,7 +79,7 @@ const WORD: usize = 8;
 /// Steps of nearly every name.
 const NEAR: usize = 9;
 
-impl Beginnings {
+impl PrefixHashes {
     /// The state before any text.
     #[inline]
     #[expect(clippy::new_without_default, reason = "an internal type")]
@@ -99,7 +99,7 @@ impl Beginnings {
         let mut state = START;
         for (step, word) in self.near.iter_mut().zip(words) {
             *step = Step { before: state, word: u64::from_le_bytes(*word) };
-            state = step.behind();
+            state = step.next_state();
         }
         match self.near.get_mut(words.len()) {
             Some(last) => *last = Step { before: state, word: self.tail },
@@ -113,7 +113,7 @@ impl Beginnings {
         self.far.clear();
         self.far.push(state);
         self.far.extend(words.iter().scan(state, |state, word| {
-            *state = Step { before: *state, word: u64::from_le_bytes(*word) }.behind();
+            *state = Step { before: *state, word: u64::from_le_bytes(*word) }.next_state();
             Some(*state)
         }));
     }
@@ -141,7 +141,7 @@ impl Beginnings {
 
 impl Step {
     #[inline]
-    fn behind(self) -> u64 {
+    fn next_state(self) -> u64 {
         fold(self.before ^ self.word, FIRST)
     }
 
@@ -152,10 +152,10 @@ impl Step {
     }
 }
 
-/// As [`Beginnings::of`], of all of `text`.
-pub(crate) fn beginning(text: &[u8]) -> KeyHasher {
+/// As [`PrefixHashes::of`], of all of `text`.
+pub(crate) fn prefix_hasher(text: &[u8]) -> KeyHasher {
     let (words, rest) = text.as_chunks::<WORD>();
-    let before = words.iter().fold(START, |before, word| Step { before, word: u64::from_le_bytes(*word) }.behind());
+    let before = words.iter().fold(START, |before, word| Step { before, word: u64::from_le_bytes(*word) }.next_state());
     let word = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     Step { before, word }.end(rest.len(), text.len())
 }
@@ -197,15 +197,15 @@ mod tests {
 
     #[test]
     fn keys_of_beginnings_never_change_either() {
-        let mut beginnings = Beginnings::new();
+        let mut hashes = PrefixHashes::new();
         let text = "warehouse_01.roads_02.raw_buildings_017".repeat(4);
-        beginnings.take(text.as_bytes());
-        let keys = [0, 1, 7, 8, 13, 39, 64, 100, 156].map(|length| beginnings.of(text.as_bytes(), length).key());
-        assert_eq!(keys, BEGINNINGS);
+        hashes.take(text.as_bytes());
+        let keys = [0, 1, 7, 8, 13, 39, 64, 100, 156].map(|length| hashes.of(text.as_bytes(), length).key());
+        assert_eq!(keys, PREFIX_KEYS);
     }
 
     #[rustfmt::skip]
-    const BEGINNINGS: [u32; 9] = [
+    const PREFIX_KEYS: [u32; 9] = [
         3_207_744_272, 620_518_830, 1_817_986_287, 2_222_932_326, 2_817_171_730,
         351_163_867, 1_289_762_410, 202_239_133, 2_723_053_274,
     ];
@@ -213,15 +213,15 @@ mod tests {
     #[test]
     fn a_beginning_has_the_same_key_in_every_text() {
         let long: Vec<u8> = (0..200_u8).collect();
-        let (mut whole, mut part) = (Beginnings::new(), Beginnings::new());
+        let (mut whole, mut part) = (PrefixHashes::new(), PrefixHashes::new());
         whole.take(&long);
-        let mut seen = std::collections::HashSet::new();
+        let mut keys = std::collections::HashSet::new();
         for length in 0..=long.len() {
             part.take(&long[..length]);
             let key = whole.of(&long, length).key();
             assert_eq!(part.of(&long[..length], length).key(), key, "{length}");
-            assert_eq!(beginning(&long[..length]).key(), key, "{length}");
-            assert!(seen.insert(key), "{length}");
+            assert_eq!(prefix_hasher(&long[..length]).key(), key, "{length}");
+            assert!(keys.insert(key), "{length}");
             for at in 0..length {
                 let mut other = long[..length].to_vec();
                 other[at] ^= 1;
@@ -248,12 +248,12 @@ mod tests {
 
     #[test]
     fn keys_are_evenly_spread() {
-        let mut beginnings = Beginnings::new();
-        let mut of_beginning = |text: &[u8]| {
-            beginnings.take(text);
-            beginnings.of(text, text.len() - 1).key()
+        let mut hashes = PrefixHashes::new();
+        let mut of_prefix = |text: &[u8]| {
+            hashes.take(text);
+            hashes.of(text, text.len() - 1).key()
         };
-        for key in [&mut of_beginning as &mut dyn FnMut(&[u8]) -> u32, &mut text_key] {
+        for key in [&mut of_prefix as &mut dyn FnMut(&[u8]) -> u32, &mut text_key] {
             let mut buckets = [0_u32; 64];
             for at in 0..64_000 {
                 buckets[key(format!("schema_{at:05}.").as_bytes()) as usize >> 26] += 1;

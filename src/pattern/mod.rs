@@ -16,13 +16,13 @@ use std::sync::Arc;
 #[doc(hidden)]
 pub use covers::{covers, segment_covers};
 #[doc(hidden)]
-pub use key::Beginnings;
+pub use key::PrefixHashes;
 pub(crate) use key::{KeyHasher, text_key};
 pub(crate) use shape::StoredShape;
 #[doc(hidden)]
 pub use shape::{HashedName, Shape, name_key};
 
-use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, Role, STAR, Scanned, Written, scan};
+use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameDisplay, NameError, Role, STAR, Scanned, scan};
 
 /// A validated pattern.
 ///
@@ -156,7 +156,7 @@ impl Pattern {
 
     /// The pattern as `dialect` writes it: reading that gives this pattern back.
     pub fn display(&self, dialect: Dialect) -> impl fmt::Display {
-        Written { bytes: self.bytes.clone(), dialect }
+        NameDisplay { bytes: self.bytes.clone(), dialect }
     }
 
     /// The bytes of the canonical form, in which a star is `STAR`.

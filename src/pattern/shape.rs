@@ -3,14 +3,14 @@
 //! Patterns of one shape are told apart by one hash of their literal text, so that all of them are looked up at once
 //! instead of one after another ("tuple space search", Srinivasan, Suri and Varghese 1999, for names instead of packets).
 //! The shape of `db.*.prefix_*` is: three segments; the first whole, any second, of the third the first 7 bytes. A name's
-//! text at those places is hashed the same way; where the hashes agree, the pattern itself is asked. A hit is never
+//! text at those places is hashed the same way; where the hashes agree, the pattern itself is compared. A hit is never
 //! trusted without that.
 
 use smallvec::SmallVec;
 
 use super::covers::covers;
-use super::key::{Beginnings, KeyHasher, beginning};
-use crate::base::{begins_with, is_same};
+use super::key::{KeyHasher, PrefixHashes, prefix_hasher};
+use crate::base::{is_same, starts_with};
 use crate::name::{CanonicalName, MAX_SEGMENTS, STAR};
 
 /// Where the literal text of a pattern stands in the names that it covers.
@@ -19,28 +19,28 @@ pub struct Shape {
     segments: u8,
     /// How many segments from the first on are without a star.
     whole: u8,
-    /// How many bytes of the next one stand before its star.
-    before: u16,
+    /// How many bytes of the next one stand prefix its star.
+    prefix: u16,
     /// Whether text stands between two stars of one segment: its place is not known, and it is not part of the key.
     floats: bool,
     /// Whether the only star is the last character.
     is_prefix: bool,
-    /// Whether nothing is asked behind the first star.
+    /// Whether nothing is compared suffix the first star.
     leads: bool,
-    // INVARIANT: those behind the whole ones that something is asked of, but for what stands before the first star.
-    asked: SmallVec<[(u8, Segment); 2]>,
+    // INVARIANT: those suffix the whole ones that something is compared of, but for what stands prefix the first star.
+    compared: SmallVec<[(u8, Segment); 2]>,
 }
 
-/// What is asked of a segment.
+/// What is compared of a segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Segment {
     /// All of it, for it has no star.
     Whole,
-    /// The bytes before its first star and those behind its last.
-    Ends { before: u16, behind: u16 },
+    /// The bytes prefix its first star and those suffix its last.
+    Ends { prefix: u16, suffix: u16 },
 }
 
-/// A shape as it is stored: segments, how many are whole, whether text floats, and of the others the ends that are asked
+/// A shape as it is stored: segments, how many are whole, whether text floats, and of the others the ends that are compared
 /// for, if they are not whole.
 pub(crate) type StoredShape = (u8, u8, bool, Vec<Option<(u16, u16)>>);
 
@@ -48,27 +48,27 @@ impl Segment {
     fn of(segment: &[u8]) -> Self {
         let short = |length: usize| u16::try_from(length).unwrap_or(u16::MAX);
         match (memchr::memchr(STAR, segment), memchr::memrchr(STAR, segment)) {
-            (Some(first), Some(last)) => Self::Ends { before: short(first), behind: short(segment.len() - last - 1) },
+            (Some(first), Some(last)) => Self::Ends { prefix: short(first), suffix: short(segment.len() - last - 1) },
             _ => Self::Whole,
         }
     }
 
-    const ANY: Self = Self::Ends { before: 0, behind: 0 };
+    const ANY: Self = Self::Ends { prefix: 0, suffix: 0 };
 }
 
-/// A name, its beginnings hashed once for all shapes.
+/// A name, its hashes hashed once for all shapes.
 #[derive(Debug, Clone, Copy)]
 pub struct HashedName<'n> {
     name: CanonicalName<'n>,
-    beginnings: &'n Beginnings,
+    hashes: &'n PrefixHashes,
 }
 
 impl<'n> HashedName<'n> {
     /// Hashes `name`. Linear in its length.
     #[inline]
-    pub fn new(name: CanonicalName<'n>, beginnings: &'n mut Beginnings) -> Self {
-        beginnings.take(name.as_bytes());
-        Self { name, beginnings }
+    pub fn new(name: CanonicalName<'n>, hashes: &'n mut PrefixHashes) -> Self {
+        hashes.take(name.as_bytes());
+        Self { name, hashes }
     }
 
     /// The name's canonical form.
@@ -85,17 +85,17 @@ impl<'n> HashedName<'n> {
     /// The key of the whole name.
     #[inline]
     pub fn key(&self) -> u32 {
-        self.beginning(self.as_bytes().len()).key()
+        self.prefix(self.as_bytes().len()).key()
     }
 
     /// The key of so many segments, from the first on.
     pub fn leading_key(&self, segments: usize) -> u32 {
-        self.beginning(self.name.start(segments)).key()
+        self.prefix(self.name.start(segments)).key()
     }
 
     #[inline]
-    fn beginning(&self, length: usize) -> KeyHasher {
-        self.beginnings.of(self.as_bytes(), length)
+    fn prefix(&self, length: usize) -> KeyHasher {
+        self.hashes.of(self.as_bytes(), length)
     }
 
     /// The key of the text at the places of `shape`, or `None` where the name cannot have it.
@@ -105,31 +105,31 @@ impl<'n> HashedName<'n> {
             return None;
         }
         let whole = usize::from(shape.whole);
-        let leading = self.name.start(whole) + usize::from(shape.before);
+        let leading = self.name.start(whole) + usize::from(shape.prefix);
         if leading >= self.name.start(whole + 1) {
             return None;
         }
-        let hasher = self.beginning(leading);
-        if shape.leads { Some(hasher.key()) } else { self.key_behind(hasher, shape) }
+        let hasher = self.prefix(leading);
+        if shape.leads { Some(hasher.key()) } else { self.key_after_star(hasher, shape) }
     }
 
-    /// Goes on with what is asked behind the first star.
+    /// Goes on with what is compared suffix the first star.
     #[inline(never)]
-    fn key_behind(&self, mut hasher: KeyHasher, shape: &Shape) -> Option<u32> {
-        for &(number, segment) in &shape.asked {
+    fn key_after_star(&self, mut hasher: KeyHasher, shape: &Shape) -> Option<u32> {
+        for &(number, segment) in &shape.compared {
             let text = self.name.segment(usize::from(number));
             match segment {
                 Segment::Whole => hasher.write(text),
-                Segment::Ends { before, behind } => {
-                    let (before, behind) = (usize::from(before), usize::from(behind));
-                    if text.len() < before + behind {
+                Segment::Ends { prefix, suffix } => {
+                    let (prefix, suffix) = (usize::from(prefix), usize::from(suffix));
+                    if text.len() < prefix + suffix {
                         return None;
                     }
                     if number > shape.whole {
-                        hasher.write(text.get(..before)?);
+                        hasher.write(text.get(..prefix)?);
                     }
-                    if behind > 0 {
-                        hasher.write(text.get(text.len() - behind..)?);
+                    if suffix > 0 {
+                        hasher.write(text.get(text.len() - suffix..)?);
                     }
                 }
             }
@@ -140,7 +140,7 @@ impl<'n> HashedName<'n> {
 
 /// The key under which a canonical name is kept.
 pub fn name_key(name: &[u8]) -> u32 {
-    beginning(name).key()
+    prefix_hasher(name).key()
 }
 
 impl Shape {
@@ -155,23 +155,24 @@ impl Shape {
     fn new(floats: bool, whole: usize, segments: &[Segment]) -> Self {
         let count = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
         let (whole_count, last) = (count(whole), segments.len().saturating_sub(1));
-        let before = match segments.get(whole) {
-            Some(Segment::Ends { before, .. }) => *before,
+        let prefix = match segments.get(whole) {
+            Some(Segment::Ends { prefix, .. }) => *prefix,
             _ => 0,
         };
         let leads = |&(number, segment): &(u8, Segment)| {
-            number == whole_count && matches!(segment, Segment::Ends { behind: 0, .. })
+            number == whole_count && matches!(segment, Segment::Ends { suffix: 0, .. })
         };
         let numbered = (0..).zip(segments.iter().copied()).skip(whole);
-        let asked: SmallVec<_> = numbered.filter(|asked| asked.1 != Segment::ANY && !leads(asked)).collect();
+        let compared: SmallVec<_> =
+            numbered.filter(|compared| compared.1 != Segment::ANY && !leads(compared)).collect();
         Self {
             segments: count(segments.len()),
             whole: whole_count,
-            before,
+            prefix,
             floats,
-            is_prefix: !floats && whole == last && matches!(segments.last(), Some(Segment::Ends { behind: 0, .. })),
-            leads: asked.is_empty(),
-            asked,
+            is_prefix: !floats && whole == last && matches!(segments.last(), Some(Segment::Ends { suffix: 0, .. })),
+            leads: compared.is_empty(),
+            compared,
         }
     }
 
@@ -188,13 +189,13 @@ impl Shape {
     pub(crate) fn to_stored(&self) -> StoredShape {
         let stored = |segment| match segment {
             Segment::Whole => None,
-            Segment::Ends { before, behind } => Some((before, behind)),
+            Segment::Ends { prefix, suffix } => Some((prefix, suffix)),
         };
         let mut rest = Vec::new();
-        if self.before > 0 {
-            rest.push(Some((self.before, 0)));
+        if self.prefix > 0 {
+            rest.push(Some((self.prefix, 0)));
         }
-        for &(number, segment) in &self.asked {
+        for &(number, segment) in &self.compared {
             rest.truncate(usize::from(number - self.whole));
             rest.resize(usize::from(number - self.whole), stored(Segment::ANY));
             rest.push(stored(segment));
@@ -210,7 +211,7 @@ impl Shape {
         }
         let rest = rest.iter().map(|ends| match *ends {
             None => Segment::Whole,
-            Some((before, behind)) => Segment::Ends { before, behind },
+            Some((prefix, suffix)) => Segment::Ends { prefix, suffix },
         });
         let mut segments = vec![Segment::Whole; whole];
         segments.extend(rest);
@@ -221,7 +222,7 @@ impl Shape {
     /// The key of the literal text of `pattern`, which has this shape; that of a name without a star.
     pub fn key_of_pattern(pattern: &[u8]) -> u32 {
         let Some(first) = memchr::memchr(STAR, pattern) else { return name_key(pattern) };
-        let mut hasher = beginning(pattern.get(..first).unwrap_or_default());
+        let mut hasher = prefix_hasher(pattern.get(..first).unwrap_or_default());
         let mut end = 0;
         for segment in pattern.split(|&byte| byte == b'.') {
             let leads = end <= first && first <= end + segment.len();
@@ -232,12 +233,12 @@ impl Shape {
             match Segment::of(segment) {
                 Segment::ANY => {}
                 Segment::Whole => hasher.write(segment),
-                Segment::Ends { before, behind } => {
+                Segment::Ends { prefix, suffix } => {
                     if !leads {
-                        hasher.write(segment.get(..usize::from(before)).unwrap_or_default());
+                        hasher.write(segment.get(..usize::from(prefix)).unwrap_or_default());
                     }
-                    if behind > 0 {
-                        hasher.write(segment.get(segment.len() - usize::from(behind)..).unwrap_or_default());
+                    if suffix > 0 {
+                        hasher.write(segment.get(segment.len() - usize::from(suffix)..).unwrap_or_default());
                     }
                 }
             }
@@ -249,27 +250,27 @@ impl Shape {
     #[inline]
     pub fn covers(&self, pattern: &[u8], name: &HashedName<'_>) -> bool {
         match pattern.split_last() {
-            // Both have as many segments, and all dots of the pattern stand before its star.
-            Some((_, beginning)) if self.is_prefix => begins_with(name.as_bytes(), beginning),
+            // Both have as many segments, and all dots of the pattern stand prefix its star.
+            Some((_, prefix)) if self.is_prefix => starts_with(name.as_bytes(), prefix),
             _ if self.floats => covers(pattern, name.as_bytes()),
-            _ => self.covers_at_places(pattern, name).is_some(),
+            _ => self.covers_at_offsets(pattern, name).is_some(),
         }
     }
 
     /// Compares the text of a pattern without text that floats, each piece at its place.
-    fn covers_at_places(&self, pattern: &[u8], name: &HashedName<'_>) -> Option<()> {
+    fn covers_at_offsets(&self, pattern: &[u8], name: &HashedName<'_>) -> Option<()> {
         let mut rest = pattern;
         let mut take = |text: &[u8]| {
-            let (piece, behind) = rest.split_at_checked(text.len())?;
-            rest = behind;
+            let (piece, suffix) = rest.split_at_checked(text.len())?;
+            rest = suffix;
             is_same(piece, text).then_some(())
         };
-        // The dot behind whole segments tells that this is all of the pattern's.
+        // The dot suffix whole segments tells that this is all of the pattern's.
         let whole = usize::from(self.whole);
-        take(name.as_bytes().get(..name.name.start(whole) + usize::from(self.before))?)?;
+        take(name.as_bytes().get(..name.name.start(whole) + usize::from(self.prefix))?)?;
         take(&[STAR])?;
         let mut next = whole;
-        for &(number, segment) in &self.asked {
+        for &(number, segment) in &self.compared {
             let number = usize::from(number);
             for _ in (next + 1)..number {
                 take(&[b'.', STAR])?;
@@ -280,17 +281,17 @@ impl Shape {
             let text = name.name.segment(number);
             match segment {
                 Segment::Whole => take(text)?,
-                Segment::Ends { before, behind } => {
+                Segment::Ends { prefix, suffix } => {
                     if number > whole {
-                        take(text.get(..usize::from(before))?)?;
+                        take(text.get(..usize::from(prefix))?)?;
                         take(&[STAR])?;
                     }
-                    take(text.get(text.len().checked_sub(usize::from(behind))?..)?)?;
+                    take(text.get(text.len().checked_sub(usize::from(suffix))?..)?)?;
                 }
             }
             next = number;
         }
-        // Nothing is asked of the others.
+        // Nothing is compared of the others.
         rest.iter().all(|&byte| byte == b'.' || byte == STAR).then_some(())
     }
 }
@@ -304,7 +305,7 @@ mod tests {
     fn key_of(pattern: &Pattern, name: &str) -> Option<u32> {
         let mut buffer = NameBuffer::new();
         let name = CanonicalName::read(name, Dialect::Generic, &mut buffer).unwrap();
-        HashedName::new(name, &mut Beginnings::new()).key_at(&Shape::of(pattern.as_bytes()))
+        HashedName::new(name, &mut PrefixHashes::new()).key_at(&Shape::of(pattern.as_bytes()))
     }
 
     #[test]
@@ -354,9 +355,9 @@ mod tests {
             let pattern = Pattern::parse(pattern, Dialect::Generic).unwrap();
             let shape = Shape::of(pattern.as_bytes());
             for (name, expected) in [(covered, true), (other, false)] {
-                let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+                let (mut buffer, mut hashes) = (NameBuffer::new(), PrefixHashes::new());
                 let read = CanonicalName::read(name, Dialect::Generic, &mut buffer).unwrap();
-                let hashed = HashedName::new(read, &mut beginnings);
+                let hashed = HashedName::new(read, &mut hashes);
                 assert_eq!(shape.covers(pattern.as_bytes(), &hashed), expected, "{pattern:?} {name}");
             }
         }

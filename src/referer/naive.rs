@@ -6,7 +6,7 @@ use url::{SyntaxViolation, Url};
 
 /// What a list of entries says to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
+pub enum Acceptance {
     /// The request may pass: there is no entry, or one matches.
     Accepted,
     /// There are entries, and no Referer.
@@ -16,15 +16,15 @@ pub enum Answer {
 }
 
 /// What `entries` say to a request with this `Referer` header (N7.6). An entry that is none matches nothing.
-pub fn accepts(entries: &[&str], referer: Option<&str>) -> Answer {
+pub fn accepts(entries: &[&str], referer: Option<&str>) -> Acceptance {
     if entries.is_empty() {
-        return Answer::Accepted;
+        return Acceptance::Accepted;
     }
     let Some(referer) = referer.filter(|referer| !referer.is_empty()) else {
-        return Answer::Missing;
+        return Acceptance::Missing;
     };
     let matched = web_url(referer).is_some_and(|referer| entries.iter().any(|entry| matches(entry, &referer)));
-    if matched { Answer::Accepted } else { Answer::NotAllowed }
+    if matched { Acceptance::Accepted } else { Acceptance::NotAllowed }
 }
 
 /// Whether `text` can be listed as a referer (N7.1, N7.5).

@@ -12,7 +12,7 @@
 use super::entry::{Entry, Origin, Parts, Reach, View};
 use super::header::Referer;
 use super::url::Scheme;
-use crate::base::begins_with;
+use crate::base::starts_with;
 
 /// Up to this many entries are compared one by one. Tokens have one to three as a rule.
 const SCAN: usize = 8;
@@ -107,7 +107,7 @@ impl<'b> StoredSet<'b> {
     #[inline]
     pub(crate) fn accepts(self, header: &str) -> bool {
         // A header that goes on where a site ends has that site's origin, whatever follows: nothing need be parsed.
-        let goes_on = |at| self.site(at).is_some_and(|site| begins_with(header.as_bytes(), site));
+        let goes_on = |at| self.site(at).is_some_and(|site| starts_with(header.as_bytes(), site));
         (0..self.len().min(SCAN)).any(goes_on) || Referer::parse(header).is_some_and(|referer| self.matches(&referer))
     }
 

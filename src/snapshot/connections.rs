@@ -21,13 +21,13 @@ impl ConnectionTable {
         let seed = foldhash::fast::RandomState::default().hash_one(0);
         let size = if connections.is_empty() { 0 } else { (2 * connections.len()).next_power_of_two() };
         let mut table = Self { slots: vec![0; size], seed };
-        for (connection, place) in connections.iter().zip(1..) {
+        for (connection, index) in connections.iter().zip(1..) {
             let (mut at, mask) = (table.start(connection.name()), size - 1);
             while table.slots.get(at & mask).is_some_and(|slot| *slot != 0) {
                 at += 1;
             }
             if let Some(slot) = table.slots.get_mut(at & mask) {
-                *slot = place;
+                *slot = index;
             }
         }
         table
@@ -45,10 +45,10 @@ impl ConnectionTable {
         let mask = self.slots.len().checked_sub(1)?;
         let mut at = self.start(name);
         loop {
-            let place = self.slots.get(at & mask)?.checked_sub(1)?;
-            let connection = connections.get(place as usize)?;
+            let index = self.slots.get(at & mask)?.checked_sub(1)?;
+            let connection = connections.get(index as usize)?;
             if is_same(connection.name().as_bytes(), name.as_bytes()) {
-                return Some((place, connection));
+                return Some((index, connection));
             }
             at += 1;
         }

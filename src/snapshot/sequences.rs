@@ -1,12 +1,12 @@
 //! Which of many patterns may cover a name, by the literals that each holds, in their order.
 //!
-//! Text between two stars may stand anywhere in a segment, but it must stand somewhere, behind what precedes it in the
-//! pattern. One pass over the name finds all literals that it holds, and about where ([`Seen`]); then only patterns whose
+//! Text between two stars may stand anywhere in a segment, but it must stand somewhere, subtree_end what precedes it in the
+//! pattern. One pass over the name finds all literals that it holds, and about where ([`Occurrences`]); then only patterns whose
 //! literals all occur, and in order, are asked.
 //!
 //! A pattern is a sequence of literals: pieces of its text of at most [`LONGEST`] bytes, each with its *offset*, the bytes of the
 //! pattern up to its end that are no star. The rarest comes first, the others follow in their order; and all sequences
-//! are one tree, so that patterns which begin alike are told apart only behind that. A tree is walked only from the literals that
+//! are one tree, so that patterns which begin alike are told apart only subtree_end that. A tree is walked only from the literals that
 //! the name holds, and never below one that does not occur where it would have to.
 //!
 //! | part | bytes |
@@ -14,7 +14,7 @@
 //! | head: bytes of the index of literals, nodes, patterns | 3 × 4 |
 //! | the index of literals; those that are the rarest of some pattern lead | |
 //! | for each leading literal the first node that sequences begin with | 4 |
-//! | for each node, parents before children: its literal, the first pattern below it, the node behind all below it, its offset | 16 |
+//! | for each node, parents before children: its literal, the first pattern below it, the node subtree_end all below it, its offset | 16 |
 //! | for each pattern the characters of it that are neither stars nor dots | 2 |
 //!
 //! Patterns are numbered as the tree has them; the first ones of a node are those whose sequence ends there.
@@ -57,31 +57,31 @@ struct Node {
     literal: u32,
     /// The first pattern here or below.
     pattern: u32,
-    /// The node behind all below.
-    behind: u32,
+    /// The node subtree_end all below.
+    subtree_end: u32,
     offset: u16,
 }
 
 impl Node {
-    fn read(&[literal, pattern, behind, [low, high, ..]]: &[[u8; 4]; 4]) -> Self {
+    fn read(&[literal, pattern, subtree_end, [low, high, ..]]: &[[u8; 4]; 4]) -> Self {
         Self {
             literal: u32::from_le_bytes(literal),
             pattern: u32::from_le_bytes(pattern),
-            behind: u32::from_le_bytes(behind),
+            subtree_end: u32::from_le_bytes(subtree_end),
             offset: u16::from_le_bytes([low, high]),
         }
     }
 
     fn write(self) -> [[u8; 4]; 4] {
         let [low, high] = self.offset.to_le_bytes();
-        [self.literal.to_le_bytes(), self.pattern.to_le_bytes(), self.behind.to_le_bytes(), [low, high, 0, 0]]
+        [self.literal.to_le_bytes(), self.pattern.to_le_bytes(), self.subtree_end.to_le_bytes(), [low, high, 0, 0]]
     }
 }
 
 /// The literal that a sequence begins with.
 #[derive(Debug, Clone, Copy)]
 struct Rarest {
-    places: Places,
+    ends: Ends,
     offset: u16,
 }
 
@@ -91,27 +91,27 @@ struct Progress {
     /// Where at least the last literal ends, and its offset.
     end: u32,
     offset: u16,
-    /// Whether the rarest is among them, which is so once one behind it is.
+    /// Whether the rarest is among them, which is so once one subtree_end it is.
     has_rarest: bool,
 }
 
 impl Progress {
-    /// With the literal of `offset`, which stands at `places`, found behind the others; `None` if it cannot be.
+    /// With the literal of `offset`, which stands at `ends`, found subtree_end the others; `None` if it cannot be.
     #[inline]
-    fn and(self, places: Places, offset: u16, rarest: Rarest) -> Option<Self> {
+    fn and(self, ends: Ends, offset: u16, rarest: Rarest) -> Option<Self> {
         if self.has_rarest {
-            return self.then(places, offset);
+            return self.then(ends, offset);
         }
         if rarest.offset <= offset {
-            return Self { has_rarest: true, ..self.then(rarest.places, rarest.offset)? }.then(places, offset);
+            return Self { has_rarest: true, ..self.then(rarest.ends, rarest.offset)? }.then(ends, offset);
         }
-        let found = self.then(places, offset)?;
-        found.then(rarest.places, rarest.offset).map(|_| found)
+        let found = self.then(ends, offset)?;
+        found.then(rarest.ends, rarest.offset).map(|_| found)
     }
 
     #[inline]
-    fn then(self, places: Places, offset: u16) -> Option<Self> {
-        let end = places.first_end(self.end + u32::from(offset.saturating_sub(self.offset)))?;
+    fn then(self, ends: Ends, offset: u16) -> Option<Self> {
+        let end = ends.first_end(self.end + u32::from(offset.saturating_sub(self.offset)))?;
         Some(Self { end, offset, ..self })
     }
 }
@@ -139,7 +139,7 @@ impl<'b> Sequences<'b> {
     /// Asks for no others than those that `next` gives: the first from a number on that is of interest.
     ///
     /// Linear in the bytes of the name and in the nodes that it leads to. Allocates nothing for names that hold less than
-    /// [`SEEN`] literals.
+    /// [`INLINE_LITERALS`] literals.
     pub(crate) fn candidates(
         &self,
         name: &[u8],
@@ -147,10 +147,11 @@ impl<'b> Sequences<'b> {
         mut candidate: impl FnMut(u32),
     ) {
         let (mut literals, mut slots) = (SmallVec::new(), SmallVec::new());
-        let mut seen = Seen::of(name, &mut literals, &mut slots);
+        let mut occurrences = Occurrences::of(name, &mut literals, &mut slots);
         // Mostly the rarest literals leave nothing or next to nothing.
-        self.literals.each_in(Which::Leading, name, seen.stretch, |literal, stretch| seen.add(literal, stretch));
-        if let Some(few) = self.few(&seen, &mut next) {
+        self.literals
+            .each_in(Which::Leading, name, occurrences.stretch, |literal, stretch| occurrences.add(literal, stretch));
+        if let Some(few) = self.few(&occurrences, &mut next) {
             for pattern in few {
                 if next(pattern) == Some(pattern) {
                     candidate(pattern);
@@ -158,20 +159,25 @@ impl<'b> Sequences<'b> {
             }
             return;
         }
-        seen.clear(name);
-        self.literals.each_in(Which::All, name, seen.stretch, |literal, stretch| seen.add(literal, stretch));
-        for occurs in &*seen.literals {
-            for (at, root) in self.roots_of(occurs.literal) {
-                self.below(at, root, &seen, &mut next, &mut candidate);
+        occurrences.clear(name);
+        self.literals
+            .each_in(Which::All, name, occurrences.stretch, |literal, stretch| occurrences.add(literal, stretch));
+        for occurrence in &*occurrences.literals {
+            for (at, root) in self.roots_of(occurrence.literal) {
+                self.below(at, root, &occurrences, &mut next, &mut candidate);
             }
         }
     }
 
-    /// The patterns of interest whose rarest literal was seen; `None` if they are more than [`FEW`].
-    fn few(&self, seen: &Seen<'_>, next: &mut impl FnMut(u32) -> Option<u32>) -> Option<SmallVec<[u32; FEW]>> {
+    /// The patterns of interest whose rarest literal was occurrences; `None` if they are more than [`FEW`].
+    fn few(
+        &self,
+        occurrences: &Occurrences<'_>,
+        next: &mut impl FnMut(u32) -> Option<u32>,
+    ) -> Option<SmallVec<[u32; FEW]>> {
         let mut few = SmallVec::new();
-        for (_, root) in seen.literals.iter().flat_map(|occurs| self.roots_of(occurs.literal)) {
-            let mut patterns = root.pattern..self.first_of(root.behind);
+        for (_, root) in occurrences.literals.iter().flat_map(|occurrence| self.roots_of(occurrence.literal)) {
+            let mut patterns = root.pattern..self.first_of(root.subtree_end);
             while let Some(pattern) = next(patterns.start).filter(|pattern| patterns.contains(pattern)) {
                 if few.len() == FEW {
                     return None;
@@ -189,7 +195,7 @@ impl<'b> Sequences<'b> {
         std::iter::from_fn(move || {
             let node = self.node(at).filter(|node| node.literal == literal)?;
             let root = (at, node);
-            at = node.behind.max(at + 1);
+            at = node.subtree_end.max(at + 1);
             Some(root)
         })
     }
@@ -199,70 +205,70 @@ impl<'b> Sequences<'b> {
         &self,
         root: u32,
         first: Node,
-        seen: &Seen<'_>,
+        occurrences: &Occurrences<'_>,
         next: &mut impl FnMut(u32) -> Option<u32>,
         candidate: &mut impl FnMut(u32),
     ) {
-        let Some(places) = seen.places(first.literal) else { return };
-        let rarest = Rarest { places, offset: first.offset };
-        if places.first_end(u32::from(first.offset)).is_none() {
+        let Some(ends) = occurrences.ends(first.literal) else { return };
+        let rarest = Rarest { ends, offset: first.offset };
+        if ends.first_end(u32::from(first.offset)).is_none() {
             return;
         }
-        // Of each node from the root on, what is behind it, and how much of it has been found.
+        // Of each node from the root on, what is subtree_end it, and how much of it has been found.
         let mut path: SmallVec<[(u32, Progress); DEEPEST]> = SmallVec::new();
         let (mut at, mut node) = (root, first);
         // Whether that is known of the patterns below the node: of an only child's as of its parent's.
         let mut of_interest = false;
-        let behind_all = first.behind.min(self.end().behind);
-        while at < behind_all {
+        let end = first.subtree_end.min(self.end().subtree_end);
+        while at < end {
             let progress = match path.last() {
                 None => Some(Progress::default()),
-                Some((_, progress)) => seen
-                    .places(node.literal)
-                    .and_then(|places| progress.and(places, node.offset, rarest))
+                Some((_, progress)) => occurrences
+                    .ends(node.literal)
+                    .and_then(|ends| progress.and(ends, node.offset, rarest))
                     .filter(|_| path.len() < DEEPEST),
             };
-            let behind = node.behind.max(at + 1);
+            let subtree_end = node.subtree_end.max(at + 1);
             let child = self.node(at + 1).unwrap_or(self.end());
             let own = node.pattern..child.pattern;
             let mut find = |range: Range<u32>| next(range.start).filter(|pattern| range.contains(pattern));
             match progress {
                 Some(progress)
                     if of_interest
-                        || (at + 1 == behind && !own.is_empty())
-                        || find(node.pattern..self.first_of(behind)).is_some() =>
+                        || (at + 1 == subtree_end && !own.is_empty())
+                        || find(node.pattern..self.first_of(subtree_end)).is_some() =>
                 {
-                    of_interest = own.is_empty() && child.behind == behind;
+                    of_interest = own.is_empty() && child.subtree_end == subtree_end;
                     let mut from = own.start;
                     while let Some(found) = find(from..own.end) {
                         candidate(found);
                         from = found + 1;
                     }
-                    path.push((behind, progress));
+                    path.push((subtree_end, progress));
                     (at, node) = (at + 1, child);
                 }
                 _ => {
                     of_interest = false;
-                    (at, node) = (behind, self.node(behind).unwrap_or(self.end()));
+                    (at, node) = (subtree_end, self.node(subtree_end).unwrap_or(self.end()));
                 }
             }
-            while path.last().is_some_and(|&(behind, _)| behind <= at) {
+            while path.last().is_some_and(|&(subtree_end, _)| subtree_end <= at) {
                 path.pop();
             }
         }
     }
 
-    /// What stands behind all nodes.
+    /// What stands subtree_end all nodes.
     fn end(&self) -> Node {
         let all = |count: usize| u32::try_from(count).unwrap_or(NONE);
-        Node { literal: NONE, pattern: all(self.characters.len()), behind: all(self.nodes.len()), offset: 0 }
+        Node { literal: NONE, pattern: all(self.characters.len()), subtree_end: all(self.nodes.len()), offset: 0 }
     }
 
     fn node(&self, at: u32) -> Option<Node> {
         self.nodes.get(at as usize).map(Node::read)
     }
 
-    /// The first pattern of a node, or behind all.
+    /// The first pattern of a node, or subtree_end all.
     fn first_of(&self, node: u32) -> u32 {
         self.node(node).unwrap_or(self.end()).pattern
     }
@@ -274,20 +280,20 @@ impl<'b> Sequences<'b> {
 }
 
 /// Names that hold more distinct literals take memory for them.
-const SEEN: usize = 2048;
+const INLINE_LITERALS: usize = 2048;
 
 /// The literals that a name holds, and about where each ends.
-struct Seen<'v> {
-    /// A name is seen as 64 stretches of so many bytes, as a power of two: 1 for names of up to 64 bytes.
+struct Occurrences<'v> {
+    /// A name is occurrences as 64 stretches of so many bytes, as a power of two: 1 for names of up to 64 bytes.
     stretch: u32,
-    literals: &'v mut SmallVec<[Occurs; SEEN]>,
+    literals: &'v mut SmallVec<[Occurrence; INLINE_LITERALS]>,
     /// Where in `literals` a literal is, by its hash; an open-addressed table.
-    slots: &'v mut SmallVec<[u16; 2 * SEEN]>,
+    slots: &'v mut SmallVec<[u16; 2 * INLINE_LITERALS]>,
 }
 
 /// A literal that a name holds.
 #[derive(Debug, Clone, Copy)]
-struct Occurs {
+struct Occurrence {
     literal: u32,
     /// A bit for each stretch in which it ends.
     stretches: u64,
@@ -295,19 +301,19 @@ struct Occurs {
 
 /// Where a literal ends.
 #[derive(Debug, Clone, Copy)]
-struct Places {
+struct Ends {
     stretches: u64,
     stretch: u32,
 }
 
-impl Places {
+impl Ends {
     /// The first place from `at` on where the literal may end: where names are short, where it does.
     #[inline]
     fn first_end(self, at: u32) -> Option<u32> {
         // Ends are counted from one.
         let from = at.saturating_sub(1) >> self.stretch;
-        let behind = self.stretches & u64::MAX.checked_shl(from)?;
-        (behind != 0).then(|| at.max((behind.trailing_zeros() << self.stretch) + 1))
+        let subtree_end = self.stretches & u64::MAX.checked_shl(from)?;
+        (subtree_end != 0).then(|| at.max((subtree_end.trailing_zeros() << self.stretch) + 1))
     }
 }
 
@@ -315,13 +321,17 @@ const EMPTY: u16 = u16::MAX;
 /// The fewest slots.
 const SLOTS: usize = 64;
 
-impl<'v> Seen<'v> {
+impl<'v> Occurrences<'v> {
     /// Nothing as yet. Vectors are handed in, for moving them would cost more than a search.
-    fn of(name: &[u8], literals: &'v mut SmallVec<[Occurs; SEEN]>, slots: &'v mut SmallVec<[u16; 2 * SEEN]>) -> Self {
+    fn of(
+        name: &[u8],
+        literals: &'v mut SmallVec<[Occurrence; INLINE_LITERALS]>,
+        slots: &'v mut SmallVec<[u16; 2 * INLINE_LITERALS]>,
+    ) -> Self {
         let stretch = name.len().div_ceil(64).next_power_of_two().trailing_zeros();
-        let mut seen = Self { stretch, literals, slots };
-        seen.clear(name);
-        seen
+        let mut occurrences = Self { stretch, literals, slots };
+        occurrences.clear(name);
+        occurrences
     }
 
     /// Forgets all.
@@ -343,7 +353,7 @@ impl<'v> Seen<'v> {
     fn add(&mut self, literal: u32, stretch: usize) -> ControlFlow<()> {
         let stretch = 1_u64.checked_shl(u32::try_from(stretch).unwrap_or(64)).unwrap_or(0);
         let slot = self.slot(literal);
-        if let Some(Occurs { stretches, .. }) = self.at(slot).and_then(|at| self.literals.get_mut(at)) {
+        if let Some(Occurrence { stretches, .. }) = self.at(slot).and_then(|at| self.literals.get_mut(at)) {
             if *stretches & stretch != 0 {
                 return ControlFlow::Break(());
             }
@@ -352,7 +362,7 @@ impl<'v> Seen<'v> {
         }
         if let (Ok(at), Some(slot)) = (u16::try_from(self.literals.len()), self.slots.get_mut(slot)) {
             *slot = at;
-            self.literals.push(Occurs { literal, stretches: stretch });
+            self.literals.push(Occurrence { literal, stretches: stretch });
             if self.literals.len() * 4 > self.slots.len() * 3 {
                 self.grow();
             }
@@ -364,7 +374,7 @@ impl<'v> Seen<'v> {
     fn grow(&mut self) {
         self.empty(self.slots.len() * 2);
         for at in 0..self.literals.len() {
-            let Some(&Occurs { literal, .. }) = self.literals.get(at) else { return };
+            let Some(&Occurrence { literal, .. }) = self.literals.get(at) else { return };
             let slot = self.slot(literal);
             if let (Ok(at), Some(slot)) = (u16::try_from(at), self.slots.get_mut(slot)) {
                 *slot = at;
@@ -372,9 +382,9 @@ impl<'v> Seen<'v> {
         }
     }
 
-    fn places(&self, literal: u32) -> Option<Places> {
+    fn ends(&self, literal: u32) -> Option<Ends> {
         let found = self.literals.get(self.at(self.slot(literal))?)?;
-        Some(Places { stretches: found.stretches, stretch: self.stretch })
+        Some(Ends { stretches: found.stretches, stretch: self.stretch })
     }
 
     #[inline]
@@ -476,7 +486,7 @@ type Step = (u32, u16);
 struct Builder<'p> {
     ids: HashMap<&'p [u8], u32, foldhash::fast::RandomState>,
     texts: Vec<&'p [u8]>,
-    /// In how many places of patterns each stands.
+    /// In how many ends of patterns each stands.
     counts: Vec<u32>,
     steps: Vec<Step>,
 }
@@ -549,7 +559,7 @@ struct Tree {
     nodes: Vec<Node>,
     /// The nodes from the root to the last one.
     path: Vec<usize>,
-    /// Places in [`Builder::texts`], by ordinal; and the ordinals.
+    /// Ends in [`Builder::texts`], by ordinal; and the ordinals.
     literals: Vec<u32>,
     ordinals: HashMap<u32, u32, foldhash::fast::RandomState>,
     /// By ordinal.
@@ -576,16 +586,16 @@ impl Tree {
                 *root = at;
             }
             self.path.push(at);
-            self.nodes.push(Node { literal, pattern, behind: NONE, offset });
+            self.nodes.push(Node { literal, pattern, subtree_end: NONE, offset });
         }
     }
 
-    /// Leaves all nodes behind the first `depth` of the path.
+    /// Leaves all nodes subtree_end the first `depth` of the path.
     fn close(&mut self, depth: usize) {
-        let behind = u32::try_from(self.nodes.len()).unwrap_or(NONE);
+        let subtree_end = u32::try_from(self.nodes.len()).unwrap_or(NONE);
         for at in self.path.drain(depth.min(self.path.len())..) {
             if let Some(node) = self.nodes.get_mut(at) {
-                node.behind = behind;
+                node.subtree_end = subtree_end;
             }
         }
     }

@@ -1,7 +1,7 @@
 //! All text of a snapshot, in one piece: each distinct text once, named by where it begins.
 //!
 //! Names of tables mostly begin as others do: `db.schema.` is stored once, and each name behind it by what follows. A
-//! text is stored as twice its length, plus one where it has a beginning elsewhere; where that is, in four bytes; its own
+//! text is stored as twice its length, plus one where it has a prefix elsewhere; where that is, in four bytes; its own
 //! bytes. The length takes seven bits a byte, the lowest first, and a set eighth bit says that more follow.
 
 use std::borrow::Cow;
@@ -24,10 +24,10 @@ pub(crate) struct Texts<B = Bytes> {
 /// Where a text begins. Zero is the empty text.
 pub(crate) type TextId = u32;
 
-/// A text: its beginning, if that is stored apart, and the rest.
+/// A text: its prefix, if that is stored apart, and the rest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text<'s> {
-    beginning: &'s [u8],
+    prefix: &'s [u8],
     own: &'s [u8],
 }
 
@@ -35,8 +35,8 @@ impl<'s> Text<'s> {
     /// Whether it is `text`.
     #[inline]
     pub(crate) fn is(self, text: &[u8]) -> bool {
-        let own = text.split_at_checked(self.beginning.len());
-        own.is_some_and(|(beginning, own)| is_same(own, self.own) && is_same(beginning, self.beginning))
+        let own = text.split_at_checked(self.prefix.len());
+        own.is_some_and(|(prefix, own)| is_same(own, self.own) && is_same(prefix, self.prefix))
     }
 
     /// The text, of one that was stored in one piece, as all but resources are.
@@ -46,7 +46,7 @@ impl<'s> Text<'s> {
 
     /// All of it.
     pub(crate) fn whole(self) -> Cow<'s, [u8]> {
-        if self.beginning.is_empty() { self.own.into() } else { [self.beginning, self.own].concat().into() }
+        if self.prefix.is_empty() { self.own.into() } else { [self.prefix, self.own].concat().into() }
     }
 }
 
@@ -54,18 +54,18 @@ impl<B: Deref<Target = [u8]>> Texts<B> {
     /// The text that begins at `id`; empty if none does.
     #[inline]
     pub(crate) fn get(&self, id: TextId) -> Text<'_> {
-        self.text(id).unwrap_or(Text { beginning: &[], own: &[] })
+        self.text(id).unwrap_or(Text { prefix: &[], own: &[] })
     }
 
     #[inline]
     fn text(&self, id: TextId) -> Option<Text<'_>> {
         let (head, rest) = number(self.bytes.get(id as usize..)?)?;
         if head & 1 == 0 {
-            return Some(Text { beginning: &[], own: rest.get(..head >> 1)? });
+            return Some(Text { prefix: &[], own: rest.get(..head >> 1)? });
         }
-        let (beginning, rest) = rest.split_first_chunk()?;
-        let (length, behind) = number(self.bytes.get(u32::from_le_bytes(*beginning) as usize..)?)?;
-        Some(Text { beginning: behind.get(..length >> 1)?, own: rest.get(..head >> 1)? })
+        let (prefix, rest) = rest.split_first_chunk()?;
+        let (length, rest_of_prefix) = number(self.bytes.get(u32::from_le_bytes(*prefix) as usize..)?)?;
+        Some(Text { prefix: rest_of_prefix.get(..length >> 1)?, own: rest.get(..head >> 1)? })
     }
 
     /// Has the memory of the text at `id`, and of some behind it, on its way while other things are done.
@@ -90,11 +90,11 @@ impl<B: Deref<Target = [u8]>> Texts<B> {
 }
 
 impl Texts<Vec<u8>> {
-    fn push(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
+    fn push(&mut self, prefix: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
         let id = TextId::try_from(self.bytes.len()).map_err(|_| CompileError::TooMuchText)?;
-        write_number(own.len() << 1 | usize::from(beginning.is_some()), &mut self.bytes);
-        if let Some(beginning) = beginning {
-            self.bytes.extend(beginning.to_le_bytes());
+        write_number(own.len() << 1 | usize::from(prefix.is_some()), &mut self.bytes);
+        if let Some(prefix) = prefix {
+            self.bytes.extend(prefix.to_le_bytes());
         }
         self.bytes.extend_from_slice(own);
         Ok(id)
@@ -113,9 +113,9 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
 fn long_number(first: u8, mut rest: &[u8]) -> Option<(usize, &[u8])> {
     let (mut value, mut more, mut shift) = (usize::from(first & 0x7f), true, 7);
     while more {
-        let (&next, behind) = rest.split_first()?;
+        let (&next, after) = rest.split_first()?;
         value |= usize::from(next & 0x7f).checked_shl(shift)?;
-        (rest, more, shift) = (behind, next >= 0x80, shift + 7);
+        (rest, more, shift) = (after, next >= 0x80, shift + 7);
     }
     Some((value, rest))
 }
@@ -147,37 +147,37 @@ impl Default for TextsBuilder {
     }
 }
 
-/// A shorter beginning is not worth the number that refers to it.
-const BEGINNING: usize = 6;
+/// A shorter prefix is not worth the number that refers to it.
+const MIN_PREFIX: usize = 6;
 
 impl TextsBuilder {
     /// The id of `text` in one piece, stored now or before.
     pub(crate) fn intern(&mut self, text: &[u8]) -> Result<TextId, CompileError> {
-        self.intern_behind(None, text)
+        self.intern_suffix(None, text)
     }
 
     /// The id of a resource's canonical name; what stands before its last segment is shared with others.
     pub(crate) fn intern_resource(&mut self, name: &[u8]) -> Result<TextId, CompileError> {
-        let behind_dot = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
-        match name.split_at_checked(behind_dot) {
-            Some((beginning, own)) if beginning.len() >= BEGINNING => {
-                let beginning = self.intern(beginning)?;
-                self.intern_behind(Some(beginning), own)
+        let after_dot = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
+        match name.split_at_checked(after_dot) {
+            Some((prefix, own)) if prefix.len() >= MIN_PREFIX => {
+                let prefix = self.intern(prefix)?;
+                self.intern_suffix(Some(prefix), own)
             }
             _ => self.intern(name),
         }
     }
 
-    fn intern_behind(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
-        // A text is the same where its beginning is the same piece.
-        let behind = beginning.map(|id| self.texts.get(id).own).unwrap_or_default();
-        let hash = self.hasher.hash_one((behind, own));
-        if let Some(&id) = self.known.find(hash, |&id| self.texts.get(id) == Text { beginning: behind, own }) {
+    fn intern_suffix(&mut self, prefix: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
+        // A text is the same where its prefix is the same piece.
+        let prefix_text = prefix.map(|id| self.texts.get(id).own).unwrap_or_default();
+        let hash = self.hasher.hash_one((prefix_text, own));
+        if let Some(&id) = self.known.find(hash, |&id| self.texts.get(id) == Text { prefix: prefix_text, own }) {
             return Ok(id);
         }
-        let id = self.texts.push(beginning, own)?;
+        let id = self.texts.push(prefix, own)?;
         let (texts, hasher) = (&self.texts, &self.hasher);
-        let hash_of = |text: Text<'_>| hasher.hash_one((text.beginning, text.own));
+        let hash_of = |text: Text<'_>| hasher.hash_one((text.prefix, text.own));
         self.known.insert_unique(hash, id, |&id| hash_of(texts.get(id)));
         Ok(id)
     }

@@ -79,12 +79,12 @@ impl Row {
 /// nearly always told by the slots alone.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTable {
-    /// [`Row`]s, at a place that suits them.
+    /// [`Row`]s, at a index that suits them.
     rows: Bytes,
     // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
     slots: Vec<Slot>,
     /// The bits of a slot that say which row.
-    places: u32,
+    index_mask: u32,
     seed: u64,
 }
 
@@ -98,20 +98,20 @@ impl TokenTable {
         let mut slots = vec![Slot::default(); (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
         let mask = slots.len() - 1;
         let seed = rows.iter().fold(1, |seed, row| mix(&row.digest, seed));
-        let places = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
-        for (row, place) in rows.iter().zip(1..) {
+        let index_mask = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
+        for (row, index) in rows.iter().zip(1..) {
             let (mut at, fingerprint) = split(&row.digest, seed);
             while slots.get(at & mask).is_some_and(|slot| slot.row != 0) {
                 at += 1;
             }
             if let Some(slot) = slots.get_mut(at & mask) {
-                *slot = Slot { row: fingerprint & !places | place, grants: row.grants };
+                *slot = Slot { row: fingerprint & !index_mask | index, grants: row.grants };
             }
         }
-        Self { rows: Bytes::from_owner(Rows(rows)), slots, places, seed }
+        Self { rows: Bytes::from_owner(Rows(rows)), slots, index_mask, seed }
     }
 
-    /// The row of this digest, with its place. One probe and one comparison, nearly always. `expect` is told the first
+    /// The row of this digest, with its index. One probe and one comparison, nearly always. `expect` is told the first
     /// byte of a row that it may be, and where its grants begin, before the row is waited for.
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(&u8, u32)) -> Option<(usize, &Row)> {
@@ -122,14 +122,14 @@ impl TokenTable {
             if slot.row == 0 {
                 return None;
             }
-            if (slot.row ^ fingerprint) & !self.places == 0
-                && let Some(place) = ((slot.row & self.places) as usize).checked_sub(1)
-                && let Some(row) = self.row(place)
+            if (slot.row ^ fingerprint) & !self.index_mask == 0
+                && let Some(index) = ((slot.row & self.index_mask) as usize).checked_sub(1)
+                && let Some(row) = self.row(index)
             {
                 let [first, ..] = &row.digest;
                 expect(first, slot.grants);
                 if row.digest == *digest.as_bytes() {
-                    return Some((place, row));
+                    return Some((index, row));
                 }
             }
             at += 1;
@@ -137,8 +137,8 @@ impl TokenTable {
     }
 
     #[inline]
-    fn row(&self, place: usize) -> Option<&Row> {
-        let (row, _) = self.rows.get(place * size_of::<Row>()..)?.split_first_chunk::<{ size_of::<Row>() }>()?;
+    fn row(&self, index: usize) -> Option<&Row> {
+        let (row, _) = self.rows.get(index * size_of::<Row>()..)?.split_first_chunk::<{ size_of::<Row>() }>()?;
         bytemuck::try_from_bytes(row).ok()
     }
 
@@ -152,12 +152,12 @@ impl TokenTable {
 
     /// The bits of a slot that say which row, and the seed.
     pub(super) fn parameters(&self) -> (u32, u64) {
-        (self.places, self.seed)
+        (self.index_mask, self.seed)
     }
 
     /// The table that has these parts; `None` where a search might not end.
-    pub(super) fn from_parts(rows: Bytes, slots: Vec<Slot>, places: u32, seed: u64) -> Option<Self> {
-        let table = Self { rows, slots, places, seed };
+    pub(super) fn from_parts(rows: Bytes, slots: Vec<Slot>, index_mask: u32, seed: u64) -> Option<Self> {
+        let table = Self { rows, slots, index_mask, seed };
         let rows = bytemuck::try_cast_slice::<u8, Row>(&table.rows).ok()?.len();
         let searchable = match table.slots.len() {
             0 => rows == 0,
@@ -176,7 +176,7 @@ impl TokenTable {
 #[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub(crate) struct Slot {
-    /// The row's place plus one in the low bits, as many as `places` has, and a fingerprint in the others; zero if empty.
+    /// The row's index plus one in the low bits, as many as `index_mask` has, and a fingerprint in the others; zero if empty.
     row: u32,
     /// Where its grant set begins.
     grants: u32,
@@ -195,12 +195,12 @@ impl AsRef<[u8]> for Rows {
 #[inline]
 fn split(digest: &[u8; 32], seed: u64) -> (usize, u32) {
     let mixed = mix(digest, seed);
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are a place, the high bits a fingerprint")]
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are a index, the high bits a fingerprint")]
     (mixed as usize, (mixed >> 32) as u32)
 }
 
 /// All bits of a digest, mixed with a seed that all digests of the table have a part in: a document may write digests that
-/// no secret has, but not, without knowing all others, such as meet in one place.
+/// no secret has, but not, without knowing all others, such as meet in one index.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves of the product are folded into one")]
 fn mix(digest: &[u8; 32], seed: u64) -> u64 {

@@ -6,7 +6,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use portcullis::name::{CanonicalName, NameBuffer};
-use portcullis::pattern::{Beginnings, HashedName, Shape, covers};
+use portcullis::pattern::{HashedName, PrefixHashes, Shape, covers};
 
 /// Patterns in canonical form, numbered as they are added.
 ///
@@ -43,7 +43,7 @@ impl PatternIndex {
         if whole == segments {
             self.names.entry(key).or_default().push(number);
         } else {
-            let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+            let (mut buffer, mut beginnings) = (NameBuffer::new(), PrefixHashes::new());
             let name = CanonicalName::of(canonical, &mut buffer);
             let before = HashedName::new(name, &mut beginnings).leading_key(whole);
             let shapes = self.below.entry((segments, whole, before)).or_default();
@@ -60,7 +60,7 @@ impl PatternIndex {
 
     /// Hands the number of each pattern that covers `canonical`, a name or a pattern, to `each`; in no order.
     pub fn covering(&self, canonical: &[u8], mut each: impl FnMut(usize)) {
-        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), PrefixHashes::new());
         let name = HashedName::new(CanonicalName::of(canonical, &mut buffer), &mut beginnings);
         let segments = name.segment_count();
         let mut ask = |numbers: Option<&SmallVec<[u32; 2]>>| {

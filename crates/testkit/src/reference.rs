@@ -13,7 +13,7 @@ use portcullis::name::Dialect;
 use portcullis::name::naive::{Piece, segments};
 use portcullis::pattern::naive as pattern;
 use portcullis::query::naive as query;
-use portcullis::referer::naive::{self as referer, Answer};
+use portcullis::referer::naive::{self as referer, Acceptance};
 
 /// Decides one request by the rules of N10, check by check. To decide many, build one [`Reference`].
 pub fn decide(policy: &Policy, request: &Request<'_>, now: Timestamp) -> ReferenceDecision {
@@ -57,18 +57,18 @@ impl PartialEq<Decision<'_>> for ReferenceDecision {
 
 /// A policy as its author wrote it, with nothing left to guess. Nothing in it has been checked.
 #[derive(Debug, Clone, Default)]
-pub struct Written {
+pub struct ReferencePolicy {
     /// The connections that are declared. Grants and requests may name others, whose dialect is `generic`.
-    pub connections: Vec<WrittenConnection>,
+    pub connections: Vec<ReferenceConnection>,
     /// The APIs that are declared, beyond the four of N8.3.
-    pub apis: Vec<WrittenApi>,
+    pub apis: Vec<ReferenceApi>,
     /// The tokens.
-    pub tokens: Vec<WrittenToken>,
+    pub tokens: Vec<ReferenceToken>,
 }
 
 /// A declared connection.
 #[derive(Debug, Clone)]
-pub struct WrittenConnection {
+pub struct ReferenceConnection {
     /// What grants and requests call it.
     pub name: String,
     /// How it writes identifiers.
@@ -79,7 +79,7 @@ pub struct WrittenConnection {
 
 /// A declared API (N8.5).
 #[derive(Debug, Clone)]
-pub struct WrittenApi {
+pub struct ReferenceApi {
     /// What tokens and requests call it.
     pub name: String,
     /// The grant kinds that it accepts.
@@ -88,7 +88,7 @@ pub struct WrittenApi {
 
 /// A token.
 #[derive(Debug, Clone)]
-pub struct WrittenToken {
+pub struct ReferenceToken {
     /// What an allow calls it.
     pub id: String,
     /// The digest of its secret.
@@ -96,7 +96,7 @@ pub struct WrittenToken {
     /// The names of the APIs that it may use.
     pub apis: Vec<String>,
     /// What it may read or write.
-    pub grants: Vec<WrittenGrant>,
+    pub grants: Vec<ReferenceGrant>,
     /// From where; if empty, from anywhere.
     pub referers: Vec<String>,
     /// From when on it is expired.
@@ -105,7 +105,7 @@ pub struct WrittenToken {
 
 /// A grant.
 #[derive(Debug, Clone)]
-pub struct WrittenGrant {
+pub struct ReferenceGrant {
     /// On which connection.
     pub connection: String,
     /// What kind of source the text is; see [`kind`] where the author does not say.
@@ -117,7 +117,7 @@ pub struct WrittenGrant {
 /// A policy that waits for questions.
 #[derive(Debug, Clone)]
 pub struct Reference {
-    written: Written,
+    written: ReferencePolicy,
     /// The sources of each token's grants, read once.
     granted: Vec<Vec<Granted>>,
 }
@@ -135,7 +135,7 @@ enum Granted {
 }
 
 /// A source of a request, read.
-enum Asked {
+enum RequestedSource {
     Resource(Vec<String>),
     Query(String),
     NamedSource(String),
@@ -150,7 +150,7 @@ impl Reference {
     }
 
     /// The reference for a policy as it is written.
-    pub fn of(written: Written) -> Self {
+    pub fn of(written: ReferencePolicy) -> Self {
         let granted = written
             .tokens
             .iter()
@@ -205,9 +205,9 @@ impl Reference {
         // 5. Its referers accept the request.
         let entries: Vec<&str> = token.referers.iter().map(String::as_str).collect();
         match referer::accepts(&entries, request.referer) {
-            Answer::Accepted => {}
-            Answer::Missing => return Err(Reason::RefererMissing),
-            Answer::NotAllowed => return Err(Reason::RefererNotAllowed),
+            Acceptance::Accepted => {}
+            Acceptance::Missing => return Err(Reason::RefererMissing),
+            Acceptance::NotAllowed => return Err(Reason::RefererNotAllowed),
         }
 
         // `lds` needs no source: the four checks behind are not for it.
@@ -218,7 +218,7 @@ impl Reference {
         // 6. Each source is well-formed, and there is one.
         let dialect = dialect(&self.written, request.connection);
         let sources = request.sources.as_slice();
-        let asked: Option<Vec<Asked>> = sources.iter().map(|&source| asked(source, dialect)).collect();
+        let asked: Option<Vec<RequestedSource>> = sources.iter().map(|&source| asked(source, dialect)).collect();
         let asked = asked.filter(|asked| !asked.is_empty()).ok_or(Reason::SourceMalformed)?;
 
         // 7. It has a grant on the connection.
@@ -227,7 +227,9 @@ impl Reference {
         }
 
         // 8. No source is a query on a connection that accepts named sources only.
-        if self.named_sources_only(request.connection) && asked.iter().any(|source| matches!(source, Asked::Query(_))) {
+        if self.named_sources_only(request.connection)
+            && asked.iter().any(|source| matches!(source, RequestedSource::Query(_)))
+        {
             return Err(Reason::QueryNotAccepted);
         }
 
@@ -262,19 +264,19 @@ impl Reference {
 }
 
 /// What the author of `policy` may have written.
-fn written(policy: &Policy) -> Written {
+fn written(policy: &Policy) -> ReferencePolicy {
     const BUILT_IN: [&str; 4] = ["maps", "sql", "imports", "lds"];
-    let connections = policy.connections().iter().map(|connection| WrittenConnection {
+    let connections = policy.connections().iter().map(|connection| ReferenceConnection {
         name: connection.name().to_owned(),
         dialect: connection.dialect(),
         named_sources_only: connection.named_sources_only(),
     });
     let declared = policy.apis().iter().filter(|(_, api)| !BUILT_IN.contains(&api.name()));
-    let apis = declared.map(|(_, api)| WrittenApi {
+    let apis = declared.map(|(_, api)| ReferenceApi {
         name: api.name().to_owned(),
         accepts: api.considers(Operation::Query).iter().collect(),
     });
-    let tokens = policy.tokens().iter().map(|token| WrittenToken {
+    let tokens = policy.tokens().iter().map(|token| ReferenceToken {
         id: token.id().to_owned(),
         digest: *token.digest(),
         apis: token.apis().iter().filter_map(|api| Some(policy.apis().get(api)?.name().to_owned())).collect(),
@@ -288,13 +290,13 @@ fn written(policy: &Policy) -> Written {
             Expiry::At(end) => Some(end),
         },
     });
-    Written { connections: connections.collect(), apis: apis.collect(), tokens: tokens.collect() }
+    ReferencePolicy { connections: connections.collect(), apis: apis.collect(), tokens: tokens.collect() }
 }
 
-fn written_grant(policy: &Policy, grant: &Grant) -> Option<WrittenGrant> {
+fn written_grant(policy: &Policy, grant: &Grant) -> Option<ReferenceGrant> {
     // INVARIANT of `Policy`: the connection exists.
     let connection = policy.connection(grant.connection())?;
-    Some(WrittenGrant {
+    Some(ReferenceGrant {
         connection: connection.name().to_owned(),
         kind: grant.source().kind(),
         source: grant.source().display(connection.dialect()),
@@ -303,10 +305,10 @@ fn written_grant(policy: &Policy, grant: &Grant) -> Option<WrittenGrant> {
 
 /// The place of the grant that allows `source`, or why none does.
 fn most_specific(
-    token: &WrittenToken,
+    token: &ReferenceToken,
     granted: &[Granted],
     connection: &str,
-    source: &Asked,
+    source: &RequestedSource,
     considered: &[GrantKind],
 ) -> Result<u32, Reason> {
     let mut best = None;
@@ -333,14 +335,13 @@ fn most_specific(
 }
 
 /// Whether a grant covers a source of its own connection (N8.4).
-fn covers(granted: &Granted, source: &Asked) -> bool {
+fn covers(granted: &Granted, source: &RequestedSource) -> bool {
     match (granted, source) {
         (Granted::All, _) => true,
-        (Granted::Resource(granted), Asked::Resource(asked)) => granted == asked,
-        (Granted::Pattern(granted), Asked::Resource(asked)) => pattern::covers(granted, asked),
-        (Granted::Query(granted), Asked::Query(asked)) | (Granted::NamedSource(granted), Asked::NamedSource(asked)) => {
-            granted == asked
-        }
+        (Granted::Resource(granted), RequestedSource::Resource(asked)) => granted == asked,
+        (Granted::Pattern(granted), RequestedSource::Resource(asked)) => pattern::covers(granted, asked),
+        (Granted::Query(granted), RequestedSource::Query(asked))
+        | (Granted::NamedSource(granted), RequestedSource::NamedSource(asked)) => granted == asked,
         _ => false,
     }
 }
@@ -355,15 +356,17 @@ fn specificity(granted: &Granted) -> (u8, usize) {
 }
 
 /// Reads a source of a request; `None` where it is malformed.
-fn asked(source: Source<'_>, dialect: Dialect) -> Option<Asked> {
+fn asked(source: Source<'_>, dialect: Dialect) -> Option<RequestedSource> {
     match source {
-        Source::Resource(text) => segments(text, dialect).map(Asked::Resource),
-        Source::Query(text) => query::normal(text).map(Asked::Query),
-        Source::NamedSource(text) => query::is_named_source(text).then(|| Asked::NamedSource(text.to_owned())),
+        Source::Resource(text) => segments(text, dialect).map(RequestedSource::Resource),
+        Source::Query(text) => query::normal(text).map(RequestedSource::Query),
+        Source::NamedSource(text) => {
+            query::is_named_source(text).then(|| RequestedSource::NamedSource(text.to_owned()))
+        }
     }
 }
 
-fn read(written: &Written, grant: &WrittenGrant) -> Granted {
+fn read(written: &ReferencePolicy, grant: &ReferenceGrant) -> Granted {
     granted(&grant.source, grant.kind, dialect(written, &grant.connection))
 }
 
@@ -419,7 +422,7 @@ pub fn reads_as(text: &str, kind: GrantKind, dialect: Dialect) -> bool {
 }
 
 /// The dialect of a connection: `generic` where none declares it (N2.5).
-fn dialect(written: &Written, connection: &str) -> Dialect {
+fn dialect(written: &ReferencePolicy, connection: &str) -> Dialect {
     written
         .connections
         .iter()

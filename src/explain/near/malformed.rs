@@ -2,7 +2,7 @@
 
 use super::text::other_kind;
 use super::{NearMiss, NearMissKind, Nearest};
-use crate::decision::{Asked, Source};
+use crate::decision::{CanonicalSource, Source};
 use crate::explain::case::Case;
 use crate::name::{CanonicalName, Dialect, Fold, Name, NameBuffer, NameError, NameErrorKind};
 use crate::query::{NamedSource, NormalForm};
@@ -100,7 +100,7 @@ fn covered(case: &Case<'_, '_>, text: &str) -> String {
     let mut buffer = NameBuffer::new();
     let name = CanonicalName::read(text, case.dialect(), &mut buffer).ok();
     let grant = name.zip(case.block()).and_then(|(name, block)| {
-        let grant = case.target().grant(block, &Asked::Resource(name)).ok()?;
+        let grant = case.target().grant(block, &CanonicalSource::Resource(name)).ok()?;
         Some(case.grant(block, grant))
     });
     grant.map(|grant| format!(", which {grant} covers")).unwrap_or_default()

@@ -11,7 +11,7 @@ use std::fmt;
 
 use super::case::Case;
 use super::edit::Speller;
-use crate::decision::{Asked, Reason, Source};
+use crate::decision::{CanonicalSource, Reason, Source};
 use crate::name::NameBuffer;
 
 /// How many are told.
@@ -174,9 +174,9 @@ fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let mut buffer = NameBuffer::new();
     let Ok(asked) = case.target().read(source, &mut buffer) else { return };
     match &asked {
-        Asked::Resource(name) => resource::misses(case, block, (index, source.text(), *name), nearest),
-        Asked::Query(query) => text::queries(case, block, index, query, nearest),
-        Asked::NamedSource(name) => text::named_sources(case, block, (index, name), nearest),
+        CanonicalSource::Resource(name) => resource::misses(case, block, (index, source.text(), *name), nearest),
+        CanonicalSource::Query(query) => text::queries(case, block, index, query, nearest),
+        CanonicalSource::NamedSource(name) => text::named_sources(case, block, (index, name), nearest),
     }
     connection::elsewhere(case, Some((index, source)), nearest);
     text::other_kind(case, block, (index, source), nearest);

@@ -1,11 +1,11 @@
 //! Names that nearly match a granted name or pattern.
 
 use super::{NearMiss, NearMissKind, Nearest};
-use crate::decision::Asked;
+use crate::decision::CanonicalSource;
 use crate::explain::case::{Case, singular};
 use crate::explain::words::folding;
 use crate::model::GrantKind;
-use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, STAR, Written};
+use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, NameDisplay, STAR};
 use crate::pattern::covers;
 use crate::snapshot::Block;
 
@@ -179,7 +179,7 @@ impl Asking<'_> {
         let mut buffer = NameBuffer::new();
         // Read where nothing folds: the bytes are canonical already.
         let Ok(name) = CanonicalName::read(text, Dialect::Generic, &mut buffer) else { return };
-        let Ok(grant) = self.case.target().grant(block, &Asked::Resource(name)) else { return };
+        let Ok(grant) = self.case.target().grant(block, &CanonicalSource::Resource(name)) else { return };
         nearest.offer(0, Some(grant), || {
             let message = format!(
                 "the dots inside the quotes of {} do not separate segments; if they did, {} would cover it",
@@ -193,7 +193,7 @@ impl Asking<'_> {
 
     /// A part of the name asked for, in backticks.
     fn asked(&self, canonical: &[u8]) -> String {
-        self.case.quoted(&Written { bytes: canonical.into(), dialect: self.dialect }.to_string())
+        self.case.quoted(&NameDisplay { bytes: canonical.into(), dialect: self.dialect }.to_string())
     }
 
     fn granted(&self, kind: GrantKind, canonical: &[u8]) -> String {

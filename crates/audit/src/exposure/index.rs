@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashMap;
 
 use portcullis::name::{CanonicalName, NameBuffer};
-use portcullis::pattern::{Beginnings, HashedName, Shape, covers};
+use portcullis::pattern::{HashedName, PrefixHashes, Shape, covers};
 use portcullis::snapshot::RequiredLiterals;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -69,7 +69,7 @@ impl Index {
         let mut ordered: Vec<(Node, u32, u32, u32, &[u8])> = sources
             .iter()
             .map(|&(id, canonical, is_exact)| {
-                let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+                let (mut buffer, mut beginnings) = (NameBuffer::new(), PrefixHashes::new());
                 let name = HashedName::new(CanonicalName::of(canonical, &mut buffer), &mut beginnings);
                 let segments = name.segment_count();
                 let (shape, whole) = if is_exact {

@@ -5,8 +5,8 @@
 
 use super::index::{Group, Index};
 use portcullis::model::GrantSource;
-use portcullis::name::{CanonicalName, Dialect, NameBuffer, Written};
-use portcullis::pattern::{Beginnings, HashedName};
+use portcullis::name::{CanonicalName, Dialect, NameBuffer, NameDisplay};
+use portcullis::pattern::{HashedName, PrefixHashes};
 
 /// The distinct exact names and patterns of one connection, ready to be asked about batches of names.
 ///
@@ -86,7 +86,7 @@ impl Kernel {
     pub fn covering<'n>(&self, names: impl IntoIterator<Item = &'n str>, matches: &mut Matches) {
         matches.ends.clear();
         matches.ids.clear();
-        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), PrefixHashes::new());
         // What the last name began with, and where sources stand for that.
         let (mut segments, mut begins, mut groups) = (0, Vec::new(), Vec::new());
         for name in names {
@@ -109,7 +109,7 @@ impl Kernel {
 
     /// As [`covering`](Self::covering), for one name in canonical form.
     pub(super) fn covering_canonical(&self, name: &[u8], matches: &mut Matches) {
-        let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
+        let (mut buffer, mut beginnings) = (NameBuffer::new(), PrefixHashes::new());
         let name = HashedName::new(CanonicalName::of(name, &mut buffer), &mut beginnings);
         let mut groups = Vec::new();
         self.index.below(&name, &mut groups);
@@ -128,7 +128,7 @@ impl Kernel {
 
     /// A source as the dialect writes it.
     pub(super) fn shown(&self, id: u32) -> String {
-        Written { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
+        NameDisplay { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
     }
 }
 

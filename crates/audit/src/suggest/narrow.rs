@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::SuggestOptions;
 use super::needs::{GrantNeeds, MOST};
 use portcullis::model::{GrantKind, GrantKinds, GrantSource, Limits, SourceType};
-use portcullis::name::{Dialect, Name, STAR, Written};
+use portcullis::name::{Dialect, Name, NameDisplay, STAR};
 use portcullis::pattern::covers;
 
 /// Names of as many segments, and what all of them have in common.
@@ -208,7 +208,7 @@ impl Narrowing<'_> {
 
     /// The grant of a canonical form; `None` if no document can write it.
     fn canonical(&self, canonical: &[u8], kind: GrantKind) -> Option<GrantSource> {
-        let text = Written { bytes: canonical.into(), dialect: self.dialect }.to_string();
+        let text = NameDisplay { bytes: canonical.into(), dialect: self.dialect }.to_string();
         let source = self.read(&text, kind)?;
         let is_same = match &source {
             GrantSource::Resource(name) => *name == Name::of_canonical(canonical),

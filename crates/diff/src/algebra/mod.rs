@@ -34,7 +34,7 @@ mod steps;
 mod tests;
 mod valid;
 
-use portcullis::name::{Dialect, Name, STAR, Written};
+use portcullis::name::{Dialect, Name, NameDisplay, STAR};
 use portcullis::pattern::{Pattern, covers};
 use search::{Found, Search};
 
@@ -217,7 +217,7 @@ impl<'p> Names<'p> {
 
     /// As the dialect writes it.
     pub fn display(&self, dialect: Dialect) -> String {
-        Written { bytes: self.bytes.into(), dialect }.to_string()
+        NameDisplay { bytes: self.bytes.into(), dialect }.to_string()
     }
 
     /// Whether there may be a name of both: whether neither begins as the other cannot.
