@@ -1,7 +1,6 @@
 //! Portcullis is a local authorization policy engine. It compiles definitions of API access tokens into an immutable
 //! snapshot and decides each request: *allow or deny, and why*. A decision takes no lock and allocates no memory. Its
-//! cost
-//! does not grow with the number of tokens.
+//! cost does not grow with the number of tokens.
 //!
 //! The data flow in four types:
 //!

@@ -33,8 +33,7 @@ use usage::TokenCounters;
 /// A handle to the current snapshot. It is cheap to clone, and all clones share the snapshot.
 ///
 /// Reading is lock-free: readers and writers never wait for each other. A replaced snapshot is freed when the last
-/// decision
-/// that uses it ends. If an edit replaced it, it is freed at the next swap after that.
+/// decision that uses it ends. If an edit replaced it, it is freed at the next swap after that.
 #[derive(Debug, Clone)]
 pub struct Authorizer {
     generation: Arc<ArcSwap<Generation>>,
@@ -88,8 +87,8 @@ impl Authorizer {
     /// Creates an authorizer without a policy that counts in `usage` how each token is used.
     ///
     /// Counting adds a few relaxed atomic additions to a decision, and a pass over all tokens to a swap. If the new
-    /// snapshot is
-    /// the current one plus one edit, the pass covers only the edited tokens (see [`Editor`](crate::snapshot::Editor)).
+    /// snapshot is the current one plus one edit, the pass covers only the edited tokens (see
+    /// [`Editor`](crate::snapshot::Editor)).
     pub fn counting(usage: Usage) -> Self {
         Self { usage: Some(usage), ..Self::unavailable() }
     }

@@ -15,8 +15,7 @@ use crate::snapshot::{Compiled, Row, Snapshot, TokenRef};
 /// Usage counters by token id. It is cheap to clone; all clones share their counters, across all snapshots.
 ///
 /// The counters of a token are kept when a snapshot does not contain it, and continue if the token returns. The
-/// counters of
-/// a grant are not kept: a grant that returns starts from zero.
+/// counters of a grant are not kept: a grant that returns starts from zero.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     tokens: Arc<DashMap<Box<str>, Arc<Counters>, foldhash::fast::RandomState>>,
@@ -84,8 +83,7 @@ impl Usage {
     }
 
     /// Returns the counters of each token of `snapshot`. Counts of earlier snapshots are carried over by token id and
-    /// by
-    /// granted source. Tokens that `snapshot` shares with the previous one keep their counters.
+    /// by granted source. Tokens that `snapshot` shares with the previous one keep their counters.
     ///
     /// The cost is linear in the number of tokens and grants:
     ///

@@ -315,7 +315,7 @@ impl<'s> Target<'s> {
         }
     }
 
-    /// Whether a grant of a kind that is not considered covers `name`.
+    /// Returns whether a grant of a kind that is not considered covers `name`.
     #[cold]
     fn is_covered<const W: usize, const K: usize>(
         &self,

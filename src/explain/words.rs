@@ -1,15 +1,15 @@
-//! How texts, lists and spans of time are put into sentences.
+//! Formats texts, lists and durations for messages.
 
 use crate::base::Timestamp;
 use crate::model::{GrantKind, GrantKinds};
 use crate::name::{Dialect, Fold};
 
-/// How many characters of a text a sentence repeats.
+/// The maximum number of characters of a text in a message.
 const EXCERPT: usize = 120;
-/// How many items a sentence lists.
+/// The maximum number of items of a list in a message.
 const LISTED: usize = 8;
 
-/// `text` in backticks, on one line, shortened.
+/// Quotes `text` in backticks, on one line, shortened.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::from("`");
     for (at, character) in text.chars().enumerate() {
@@ -27,12 +27,12 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
-/// Line separators, and what changes the direction of the text around it or cannot be seen.
+/// Returns whether a character is a line separator, changes the text direction, or is invisible.
 fn is_invisible(character: char) -> bool {
     matches!(character, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
-/// `items`, separated by commas, the last by `and`; of many, the first few.
+/// Joins `items` with commas and a final `and`. Lists the first few of many items, and the number of the rest.
 pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
     let mut items = items.into_iter();
     let mut shown: Vec<String> = items.by_ref().take(LISTED).collect();
@@ -47,7 +47,7 @@ pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// What grants of this kind are called.
+/// Returns the name of several grants of this kind.
 pub(super) const fn plural(kind: GrantKind) -> &'static str {
     match kind {
         GrantKind::Resource => "resources",
@@ -62,7 +62,7 @@ pub(super) fn kinds(kinds: GrantKinds) -> String {
     list(kinds.iter().map(|kind| plural(kind).to_owned()))
 }
 
-/// What this dialect does to letter case.
+/// Describes how this dialect folds letter case.
 pub(super) const fn folding(dialect: Dialect) -> &'static str {
     match (dialect.bare_fold(), dialect.quoted_fold()) {
         (Fold::AsWritten, _) => "folds nothing",
@@ -72,7 +72,7 @@ pub(super) const fn folding(dialect: Dialect) -> &'static str {
     }
 }
 
-/// How long it is from `start` to `end`, in the largest unit of which it is at least one.
+/// Formats the duration from `start` to `end`, in the largest unit that fits at least once.
 pub(super) fn span(start: Timestamp, end: Timestamp) -> String {
     let seconds = end.seconds().saturating_sub(start.seconds()).max(0);
     let (count, unit) = match seconds {

@@ -216,7 +216,7 @@ impl Api {
 /// The APIs of a policy: the four built-in ones (N8.3), then those that documents declare (N8.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Apis {
-    // INVARIANT: begins with maps, sql, imports, lds; names are distinct; at most MAX_APIS.
+    // INVARIANT: starts with maps, sql, imports, lds; names are distinct; at most MAX_APIS.
     list: Vec<Api>,
 }
 

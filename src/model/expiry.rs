@@ -29,7 +29,7 @@ pub enum ExpiryError {
         now: Timestamp,
     },
     /// The span ends after the last year of the calendar.
-    #[error("`{0}` from now lies beyond the year 9999")]
+    #[error("`{0}` from now is after the year 9999")]
     TooFar(Box<str>),
 }
 

@@ -14,8 +14,7 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 ///
 /// Each edit returns the next snapshot, which shares all unchanged data with the previous one. An edit costs as much as
 /// compiling the edited tokens; the number of unchanged tokens does not matter. Earlier snapshots do not change, so
-/// edits do
-/// not affect running decisions. [`Authorizer::swap`](crate::Authorizer::swap) makes a new snapshot current.
+/// edits do not affect running decisions. [`Authorizer::swap`](crate::Authorizer::swap) makes a new snapshot current.
 ///
 /// Edited tokens are stored apart from the compiled base, and finding a token then takes one more look-up. When
 /// [`Snapshot::edits`] reaches a few thousand:
@@ -25,8 +24,7 @@ type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 /// 3. Continue with the new editor.
 ///
 /// Besides the snapshot, an editor stores the id, the digest and the name of each token, about 150 bytes per token. It
-/// needs
-/// them to keep ids, secrets and names unique (N11.4). The editor belongs to one writer; readers never access it.
+/// needs them to keep ids, secrets and names unique (N11.4). The editor belongs to one writer; readers never access it.
 ///
 /// # Examples
 ///

@@ -1,8 +1,7 @@
 //! Prefetches memory that a decision will need.
 //!
 //! After a read that misses its caches, a processor executes only as many instructions as its reorder buffer holds, a
-//! few
-//! hundred. A prefetch hint completes immediately.
+//! few hundred. A prefetch hint completes immediately.
 
 /// The size of a cache line, in bytes.
 const LINE: usize = 64;

@@ -9,8 +9,7 @@ use super::Row;
 pub(super) enum Memory {
     Few(Vec<Row>),
     /// New pages, large ones if the system has them. The first write to a page causes a page fault, and a fault of a 2
-    /// MiB page
-    /// costs hardly more than a fault of a 4 KiB page.
+    /// MiB page costs hardly more than a fault of a 4 KiB page.
     Many(MmapMut),
 }
 

@@ -1,10 +1,8 @@
 //! Writes compiled policies to files and loads them without compiling. `docs/compiled.md` describes the format.
 //!
 //! Loading verifies the checksum of every byte and all properties that a decision assumes. A decision checks every
-//! other
-//! offset and length when it reads it, in a loaded snapshot as in a compiled one. A forged file may therefore lead to
-//! any
-//! decision, but never to a panic or a read out of bounds.
+//! other offset and length when it reads it, in a loaded snapshot as in a compiled one. A forged file may therefore
+//! lead to any decision, but never to a panic or a read out of bounds.
 
 mod frame;
 mod head;
@@ -107,8 +105,8 @@ impl Snapshot {
     /// Writes the compiled policy and returns the id of its contents.
     ///
     /// The same policy and options give the same bytes on every machine. The file contains digests of secrets, never a
-    /// secret,
-    /// and the data of the [`Report`]. Writes each part with one call; linear in the size, with one pass of SHA-256.
+    /// secret, and the data of the [`Report`]. Writes each part with one call; linear in the size, with one pass of
+    /// SHA-256.
     ///
     /// # Errors
     ///
@@ -169,8 +167,7 @@ impl Snapshot {
     /// Loads the compiled policy in the file at `path`, without compiling.
     ///
     /// Reads the file once and verifies the checksum of every byte. The file does not stay mapped or open. Does not
-    /// recompute
-    /// the content id: see [`Snapshot::content_id`].
+    /// recompute the content id: see [`Snapshot::content_id`].
     ///
     /// # Errors
     ///
