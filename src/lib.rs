@@ -1,18 +1,18 @@
-//! Portcullis is a local authorization policy engine. It turns definitions of API access tokens into an immutable snapshot
-//! and answers, for each request, *allow or deny, and why*: without locks, without allocating, and at a cost that does not
-//! grow with the number of tokens.
+//! Portcullis is a local authorization policy engine. It compiles definitions of API access tokens into an immutable
+//! snapshot and decides each request: *allow or deny, and why*. A decision takes no lock and allocates no memory. Its
+//! cost does not grow with the number of tokens.
 //!
-//! The whole story in four types:
+//! The data flow in four types:
 //!
 //! ```text
 //! document ──▶ Policy ──compile──▶ Snapshot ──decide(request, now)──▶ Decision
-//! (as written)  (valid)            (immutable)                        (allow | deny + reason)
+//! (JSON text)   (valid)            (immutable)                        (allow | deny + reason)
 //! ```
 //!
 //! ```
 //! use portcullis::{Authorizer, Decision, Options, Reason, Request, Snapshot, Source};
 //!
-//! // 1. Read a document. Every problem in it would be reported at once, each with its line and column.
+//! // 1. Read a document. An error lists every problem, each with its line and column.
 //! let policy = portcullis_document::read_policy(r#"{
 //!     "tokens": [{
 //!         "id": "public-map",
@@ -24,13 +24,13 @@
 //!     }]
 //! }"#)?;
 //!
-//! // 2. Compile it. The snapshot keeps digests of secrets, never a secret.
+//! // 2. Compile the policy. The snapshot stores digests of secrets, never a secret.
 //! let snapshot = Snapshot::compile(&policy, &Options::default())?;
 //!
-//! // 3. Put it behind a handle that can swap it while requests are being decided.
+//! // 3. Create a handle that can swap the snapshot while requests are being decided.
 //! let authorizer = Authorizer::new(snapshot);
 //!
-//! // 4. Decide. The request borrows, and the time is an argument.
+//! // 4. Decide. The request borrows its text, and the time is an argument.
 //! let now = "2026-11-22T12:00:00Z".parse()?;
 //! let request = Request::new("maps", "carto_dw")
 //!     .secret("s3cret")
@@ -48,13 +48,13 @@
 //! # Modules
 //!
 //! - [`decision`]: requests, reasons, [`decide`] and `decide_batch`.
-//! - [`explain`](mod@explain): the same decision, check by check, with near misses.
+//! - [`explain`](mod@explain): the decision check by check, with near misses.
 //! - [`authorizer`]: hot swap, reload, usage counters, clocks.
 //! - [`snapshot`]: compilation, options, compiled files.
-//! - [`model`]: the valid policy.
-//! - [`semantics`]: every rule of a decision.
+//! - [`model`]: the valid policy and its parts.
+//! - [`semantics`]: the rules of a decision.
 //!
-//! Most users can ignore `base`, `name`, `pattern`, `query` and `referer`, which these modules are built from.
+//! The modules `base`, `name`, `pattern`, `query` and `referer` are the building blocks. Most users can ignore them.
 //!
 //! # Other crates
 //!
@@ -63,7 +63,8 @@
 //! - `portcullis-diff` compares policies exactly.
 //! - `portcullis-registry` stores credentials in SQLite.
 //! - `portcullis-audit` answers questions about a policy offline.
-//! - `portcullis-server` is the sidecar, and `portcullis-cli` the command.
+//! - `portcullis-server` is the sidecar.
+//! - `portcullis-cli` is the command line.
 #![forbid(unsafe_code)]
 
 pub mod authorizer;
@@ -87,7 +88,7 @@ pub use explain::explain;
 pub use model::Policy;
 pub use snapshot::{Options, Snapshot};
 
-// The README's examples run with the tests.
+// Runs the examples of the README as doctests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

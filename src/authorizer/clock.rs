@@ -1,10 +1,10 @@
-//! Where `now` comes from.
+//! Clocks that provide `now`.
 
 use crate::base::Timestamp;
 
-/// Something that tells the time: the system's clock, or a test's.
+/// A source of the current time: the system's clock, or a fixed time in tests.
 pub trait Clock {
-    /// The present instant.
+    /// Returns the current instant.
     fn now(&self) -> Timestamp;
 }
 
@@ -13,13 +13,13 @@ pub trait Clock {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    #[expect(clippy::disallowed_methods, reason = "the only code that reads the system's clock")]
     fn now(&self) -> Timestamp {
         std::time::SystemTime::now().into()
     }
 }
 
-/// A clock that stands still.
+/// A clock that always returns the same instant.
 impl Clock for Timestamp {
     fn now(&self) -> Timestamp {
         *self

@@ -1,4 +1,4 @@
-//! A handle over the current snapshot: readers never wait, a writer replaces the whole.
+//! A handle to the current snapshot. A writer replaces the whole snapshot; readers never wait.
 //!
 //! ```
 //! use portcullis::authorizer::{Authorizer, Clock, SystemClock};
@@ -27,13 +27,13 @@ pub use usage::{TokenUsage, Usage};
 
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason, Request, decide, decide_for};
-use crate::snapshot::{Found, Snapshot};
+use crate::snapshot::{Snapshot, TokenRef};
 use usage::TokenCounters;
 
-/// A cheap-to-clone handle over the current snapshot; all clones see the same one.
+/// A handle to the current snapshot. It is cheap to clone, and all clones share the snapshot.
 ///
-/// Reading it is lock-free and never waits for a writer, nor a writer for readers. Replaced snapshots are freed when the
-/// last decision that uses them is done; what edits replaced, at the next swap after that.
+/// Reading is lock-free: readers and writers never wait for each other. A replaced snapshot is freed when the last
+/// decision that uses it ends. If an edit replaced it, it is freed at the next swap after that.
 #[derive(Debug, Clone)]
 pub struct Authorizer {
     generation: Arc<ArcSwap<Generation>>,
@@ -44,38 +44,38 @@ pub struct Authorizer {
 #[derive(Debug)]
 struct Generation {
     number: u64,
-    // `None` until there was a policy for the first time (N10).
+    // `None` until the first policy is loaded (N10).
     snapshot: Option<Arc<Snapshot>>,
-    // `None` where usage is not counted.
+    // `None` if usage is not counted.
     counters: Option<Arc<TokenCounters>>,
 }
 
-/// What a swap did.
+/// The result of a swap.
 #[derive(Debug)]
 pub struct Swapped {
-    /// The snapshot that was current until now, if there was one.
+    /// The replaced snapshot, if there was one.
     pub previous: Option<Arc<Snapshot>>,
-    /// The number of the new generation: one more than that of the one before.
+    /// The number of the new generation: the number of the replaced generation plus one.
     pub generation: u64,
 }
 
-/// One generation, loaded: as many decisions as one likes, all against the same snapshot.
+/// A loaded generation, for any number of decisions against one snapshot.
 ///
-/// Do not keep it for long, nor across an `await`: it keeps a replaced snapshot alive.
+/// Do not hold it for long or across an `await`: it keeps a replaced snapshot alive.
 #[derive(Debug)]
 pub struct Current {
     generation: Guard<Arc<Generation>>,
 }
 
 impl Authorizer {
-    /// An authorizer over `snapshot`, which is generation 1.
+    /// Creates an authorizer whose generation 1 is `snapshot`.
     pub fn new(snapshot: Snapshot) -> Self {
         let authorizer = Self::unavailable();
         authorizer.swap(snapshot);
         authorizer
     }
 
-    /// An authorizer without a policy: every decision is [`Reason::PolicyUnavailable`] until the first swap.
+    /// Creates an authorizer without a policy. Every decision is [`Reason::PolicyUnavailable`] until the first swap.
     pub fn unavailable() -> Self {
         Self {
             generation: Arc::new(ArcSwap::from_pointee(Generation::unavailable())),
@@ -84,20 +84,21 @@ impl Authorizer {
         }
     }
 
-    /// As [`Authorizer::unavailable`], counting in `usage` what each token is used for.
+    /// Creates an authorizer without a policy that counts in `usage` how each token is used.
     ///
-    /// Counting costs a decision a few relaxed atomic additions, and a swap a pass over all tokens; but only over those
-    /// of the edit, where the snapshot is the one before with one edit (see [`Editor`](crate::snapshot::Editor)).
+    /// Counting adds a few relaxed atomic additions to a decision, and a pass over all tokens to a swap. If the new
+    /// snapshot is the current one plus one edit, the pass covers only the edited tokens (see
+    /// [`Editor`](crate::snapshot::Editor)).
     pub fn counting(usage: Usage) -> Self {
         Self { usage: Some(usage), ..Self::unavailable() }
     }
 
-    /// The current generation.
+    /// Returns the current generation.
     pub fn current(&self) -> Current {
         Current { generation: self.generation.load() }
     }
 
-    /// Makes `snapshot` current. Decisions that have begun end on the old one; none sees parts of both.
+    /// Makes `snapshot` current. Running decisions finish on the old snapshot. No decision sees parts of both.
     pub fn swap(&self, snapshot: Snapshot) -> Swapped {
         let snapshot = Arc::new(snapshot);
         let _swapping = self.usage.as_ref().map(Usage::swapping);
@@ -106,7 +107,7 @@ impl Authorizer {
             let before = current.snapshot.as_deref().zip(current.counters.as_deref());
             Arc::new(usage.counters(&snapshot, before))
         });
-        // Another writer may come between: the number is always that of the generation replaced, plus one.
+        // Another writer may swap concurrently: the number is always that of the replaced generation plus one.
         let previous = self.generation.rcu(|current| Generation {
             number: current.number + 1,
             snapshot: Some(Arc::clone(&snapshot)),
@@ -117,9 +118,10 @@ impl Authorizer {
         swapped
     }
 
-    /// Keeps a replaced generation until no reader has it, so that what an edit replaced is freed by a writer.
+    /// Keeps a generation that an edit replaced until no reader holds it, so that a writer frees it, not a reader.
     ///
-    /// Not where the whole was replaced: it would be held until the next swap, which may be days away.
+    /// Does not keep a generation whose base was replaced: it would stay in memory until the next swap, perhaps for
+    /// days.
     fn retire(&self, replaced: Arc<Generation>, by: &Snapshot) {
         let mut retired = self.retired.lock().unwrap_or_else(PoisonError::into_inner);
         retired.retain(|generation| Arc::strong_count(generation) > 1);
@@ -130,7 +132,8 @@ impl Authorizer {
         }
     }
 
-    /// Makes current what `build` returns; if that fails, the last good snapshot stays and the failure is returned.
+    /// Makes the snapshot that `build` returns current. If `build` fails, the current snapshot stays and the error is
+    /// returned.
     ///
     /// # Errors
     ///
@@ -147,17 +150,17 @@ impl Generation {
 }
 
 impl Current {
-    /// The number of this generation: 0 without a policy, 1 for the first snapshot.
+    /// Returns the number of this generation: 0 without a policy, 1 for the first snapshot.
     pub fn number(&self) -> u64 {
         self.generation.number
     }
 
-    /// The snapshot, unless there was never one.
+    /// Returns the snapshot; `None` if no policy has been loaded.
     pub fn snapshot(&self) -> Option<&Snapshot> {
         self.generation.snapshot.as_deref()
     }
 
-    /// Decides as [`decide`] does, or [`Reason::PolicyUnavailable`] without a snapshot.
+    /// Decides like [`decide`], or denies with [`Reason::PolicyUnavailable`] without a snapshot.
     #[inline]
     pub fn decide(&self, request: &Request<'_>, now: Timestamp) -> Decision<'_> {
         let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
@@ -166,16 +169,16 @@ impl Current {
         if counters.is_none() {
             return decide(snapshot, request, now);
         }
-        self.decide_found(request, now).1
+        self.decide_and_count(request, now).1
     }
 
-    /// As [`Current::decide`], with the id of the presented token, where it is known: of denials, too.
+    /// Decides like [`Current::decide`], and returns the id of the presented token if it is known, also for denials.
     pub fn decide_identified(&self, request: &Request<'_>, now: Timestamp) -> (Option<&str>, Decision<'_>) {
-        let (found, decision) = self.decide_found(request, now);
+        let (found, decision) = self.decide_and_count(request, now);
         (found.map(|found| found.compiled.token_id(found.row)), decision)
     }
 
-    /// As [`Current::decide_identified`], for a question that is not a use of the token: nothing is counted.
+    /// Decides like [`Current::decide_identified`], but does not count the request as a use of the token.
     pub fn evaluate_identified(&self, request: &Request<'_>, at: Timestamp) -> (Option<&str>, Decision<'_>) {
         let Some(snapshot) = self.snapshot() else { return (None, Decision::Deny(Reason::PolicyUnavailable)) };
         let (found, decision) = decide_for(snapshot, request, at);
@@ -183,7 +186,7 @@ impl Current {
     }
 
     #[inline]
-    fn decide_found(&self, request: &Request<'_>, now: Timestamp) -> (Option<Found<'_>>, Decision<'_>) {
+    fn decide_and_count(&self, request: &Request<'_>, now: Timestamp) -> (Option<TokenRef<'_>>, Decision<'_>) {
         let Generation { snapshot: Some(snapshot), counters, .. } = &**self.generation else {
             return (None, Decision::Deny(Reason::PolicyUnavailable));
         };

@@ -1,4 +1,4 @@
-//! What tokens are used for, so that unused tokens and grants can be found.
+//! Counts how tokens and grants are used, so that unused ones can be found.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher};
@@ -10,29 +10,29 @@ use dashmap::DashMap;
 use crate::base::Timestamp;
 use crate::decision::{Decision, Reason};
 use crate::model::SecretDigest;
-use crate::snapshot::{Compiled, Found, Row, Snapshot};
+use crate::snapshot::{Compiled, Row, Snapshot, TokenRef};
 
-/// Counters by token id. Cheap to clone; all clones count together, over all snapshots.
+/// Usage counters by token id. It is cheap to clone; all clones share their counters, across all snapshots.
 ///
-/// Counters of a token outlive a snapshot that lacks it: a token that comes back goes on where it was. Those of a grant do
-/// not: a grant that comes back counts from zero.
+/// The counters of a token are kept when a snapshot does not contain it, and continue if the token returns. The
+/// counters of a grant are not kept: a grant that returns starts from zero.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     tokens: Arc<DashMap<Box<str>, Arc<Counters>, foldhash::fast::RandomState>>,
-    // Held while counters are carried over and their snapshot becomes current: swaps that count come one after another.
+    // Held while counters are carried over and their snapshot becomes current. It serializes swaps that count.
     swapping: Arc<Mutex<()>>,
 }
 
-/// How a token was used.
+/// The usage of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct TokenUsage {
-    /// Requests allowed.
+    /// The number of allowed requests.
     pub allowed: u64,
-    /// Requests denied after the token was known, by reason; reasons that never occurred are left out.
+    /// The number of requests denied although the token was known, by reason. Reasons that never occurred are omitted.
     pub denied: BTreeMap<Reason, u64>,
-    /// When a request was last allowed, to the second.
+    /// The instant of the last allowed request, to the second.
     pub last_used: Option<Timestamp>,
-    /// For each grant of the token's list, how many sources it allowed.
+    /// The number of sources that each grant allowed, in the order of the token's list.
     pub grants: Vec<u64>,
 }
 
@@ -41,13 +41,14 @@ type Map = rpds::HashTrieMapSync<SecretDigest, Arc<Counters>, foldhash::fast::Ra
 /// The counters of the tokens of one snapshot.
 #[derive(Debug, Clone, Default)]
 pub(super) struct TokenCounters {
-    /// By row of what was compiled as a whole.
+    /// The counters of tokens of the compiled base, by row index.
     base: Arc<[Arc<Counters>]>,
-    /// Of tokens that were edited since.
+    /// The counters of tokens that were edited since.
     edited: Map,
 }
 
-/// Counters of one token. Each is exact; together they may be read while a decision is being counted.
+/// The counters of one token. Each counter is exact, but a read of several may happen while a decision is being
+/// counted.
 #[derive(Debug)]
 pub(super) struct Counters {
     allowed: AtomicU64,
@@ -58,7 +59,7 @@ pub(super) struct Counters {
 
 #[derive(Debug)]
 struct GrantCounter {
-    /// The hash of what is granted: a token's list may change while its id stays.
+    /// The hash of the granted source, because the token's list may change while its id stays.
     grant: u64,
     allowed: AtomicU64,
 }
@@ -66,26 +67,29 @@ struct GrantCounter {
 const NEVER: i64 = i64::MIN;
 
 impl Usage {
-    /// Keeps other swaps that count waiting; readers never wait for it.
+    /// Blocks other swaps that count. Readers never wait for the lock.
     pub(super) fn swapping(&self) -> MutexGuard<'_, ()> {
         self.swapping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How the token of that id was used; `None` if no snapshot ever had it.
+    /// Returns the usage of the token with this id; `None` if no snapshot ever contained it.
     pub fn token(&self, id: &str) -> Option<TokenUsage> {
         self.tokens.get(id).map(|counters| counters.read())
     }
 
-    /// How each token was used, in no order.
+    /// Returns the usage of every token, in no particular order.
     pub fn tokens(&self) -> impl Iterator<Item = (Box<str>, TokenUsage)> {
         self.tokens.iter().map(|entry| (entry.key().clone(), entry.value().read()))
     }
 
-    /// The counters of each token of `snapshot`, those of earlier snapshots carried over by token id, and by what is
-    /// granted. What `snapshot` shares with the one before, counts on as it did.
+    /// Returns the counters of each token of `snapshot`. Counts of earlier snapshots are carried over by token id and
+    /// by granted source. Tokens that `snapshot` shares with the previous one keep their counters.
     ///
-    /// Linear in tokens and grants; with the same base as before, in those that were edited; after just one edit, in what
-    /// that one changed.
+    /// The cost is linear in the number of tokens and grants:
+    ///
+    /// - of the tokens changed by the last edit, if `snapshot` is one edit after the previous one;
+    /// - of the edited tokens, if the base is the same;
+    /// - of all tokens otherwise.
     pub(super) fn counters(&self, snapshot: &Snapshot, before: Option<(&Snapshot, &TokenCounters)>) -> TokenCounters {
         let base = snapshot.base();
         let same_base = before.filter(|(before, _)| Arc::ptr_eq(before.base(), base));
@@ -103,7 +107,7 @@ impl Usage {
         };
         for digest in changed {
             match snapshot.edited_at(&digest).and_then(|compiled| compiled.find(&digest)) {
-                Some(Found { compiled, row, .. }) => {
+                Some(TokenRef { compiled, row, .. }) => {
                     counters.edited.insert_mut(digest, self.carried_over(compiled, row));
                 }
                 None => _ = counters.edited.remove_mut(&digest),
@@ -124,11 +128,11 @@ impl Usage {
 }
 
 impl TokenCounters {
-    /// Those of a token.
+    /// Returns the counters of a token.
     #[inline]
-    pub(super) fn of(&self, snapshot: &Snapshot, found: Found<'_>) -> Option<&Counters> {
+    pub(super) fn of(&self, snapshot: &Snapshot, found: TokenRef<'_>) -> Option<&Counters> {
         let counters = if std::ptr::eq(found.compiled, &raw const **snapshot.base()) {
-            self.base.get(found.at)
+            self.base.get(found.index)
         } else {
             self.edited.get(&found.row.digest())
         };
@@ -136,7 +140,8 @@ impl TokenCounters {
     }
 }
 
-/// The hash of what each grant of a token gives, by place in its list. Repeated grants hash as nothing: the first counts.
+/// Returns the hash of each granted source, by index in the token's list. A repeated grant has hash 0: the first one
+/// counts.
 fn granted(compiled: &Compiled, row: &Row, hasher: &impl BuildHasher) -> Vec<u64> {
     let mut grants = Vec::new();
     for (connection, block) in
@@ -169,7 +174,8 @@ impl Counters {
         }
     }
 
-    /// These counts, for a token whose list is now `grants`. What is counted on the old ones meanwhile may be lost.
+    /// Copies the counts for a token whose list of grants is now `grants`. Concurrent additions to the old counters may
+    /// be lost.
     fn for_grants(&self, grants: &[u64]) -> Self {
         let new = Self::new(grants);
         let copy = |from: &AtomicU64, to: &AtomicU64| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -185,7 +191,7 @@ impl Counters {
         new
     }
 
-    /// Counts one decision about this token. A few relaxed additions.
+    /// Counts one decision about this token, with a few relaxed additions.
     #[inline]
     pub(super) fn record(&self, decision: &Decision<'_>, now: Timestamp) {
         match decision {

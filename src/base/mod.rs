@@ -1,4 +1,4 @@
-//! Vocabulary that every layer shares: instants, places in a document, text in messages.
+//! Types that every layer shares: paths in a document, instants, text in messages.
 
 mod nearest;
 mod place;
@@ -9,5 +9,5 @@ mod time;
 pub use nearest::nearest;
 pub use place::{Place, Step};
 pub use quote::{Escaped, MAX_QUOTED, is_bidi, is_invisible, is_unsafe, quoted};
-pub(crate) use text::{begins_with, is_same};
+pub(crate) use text::{is_same, starts_with};
 pub use time::{InstantError, Timestamp};

@@ -1,20 +1,20 @@
-//! Where in a document something stands.
+//! JSON paths: the position of a value in a document.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// One step down into a document.
+/// One step of a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
     /// The value of a key of an object.
     Key(Cow<'static, str>),
-    /// An element of a list, counted from zero.
+    /// An element of a list, by index.
     Index(usize),
 }
 
-/// A path into a document, written `tokens[3].grants[0].source`.
+/// A JSON path in a document, displayed as `tokens[3].grants[0].source`.
 ///
-/// The empty place is the document itself.
+/// The empty path refers to the document itself.
 ///
 /// ```
 /// use portcullis::base::Place;
@@ -28,25 +28,25 @@ pub struct Place {
 }
 
 impl Place {
-    /// The document itself.
+    /// Returns the path of the document itself.
     #[must_use]
     pub fn root() -> Self {
         Self::default()
     }
 
-    /// The place of `key` in the object that stands here.
+    /// Returns the path of `key` in the object at this path.
     #[must_use]
     pub fn key(&self, key: impl Into<Cow<'static, str>>) -> Self {
         self.step(Step::Key(key.into()))
     }
 
-    /// The place of element `index` of the list that stands here.
+    /// Returns the path of element `index` of the list at this path.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
         self.step(Step::Index(index))
     }
 
-    /// The steps from the document down.
+    /// Returns the steps, starting at the document.
     pub fn steps(&self) -> &[Step] {
         &self.steps
     }

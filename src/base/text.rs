@@ -1,6 +1,6 @@
-//! Short texts, compared where they stand: a call for each costs more than the comparison.
+//! Inlined comparisons of short texts, for which a call of `memcmp` costs more than the comparison.
 
-/// Whether both are the same bytes.
+/// Returns whether `a` and `b` are equal.
 #[inline]
 pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     fn ends<const N: usize>(a: &[u8], b: &[u8]) -> Option<bool> {
@@ -9,7 +9,7 @@ pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     if a.len() != b.len() {
         return false;
     }
-    // The first and the last bytes of a text that is no longer than both overlap.
+    // The chunk at the start and the chunk at the end overlap, so together they cover the whole text.
     match a.len() {
         0 => true,
         1..4 => a.first() == b.first() && a.last() == b.last() && a.get(a.len() / 2) == b.get(b.len() / 2),
@@ -20,10 +20,10 @@ pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
     }
 }
 
-/// Whether `text` begins with `beginning`.
+/// Returns whether `text` starts with `prefix`.
 #[inline]
-pub(crate) fn begins_with(text: &[u8], beginning: &[u8]) -> bool {
-    text.get(..beginning.len()).is_some_and(|text| is_same(text, beginning))
+pub(crate) fn starts_with(text: &[u8], prefix: &[u8]) -> bool {
+    text.get(..prefix.len()).is_some_and(|text| is_same(text, prefix))
 }
 
 #[cfg(test)]
@@ -31,16 +31,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_byte_and_the_length_count() {
+    fn comparison_depends_on_every_byte_and_the_length() {
         for length in 0..70 {
             let text: Vec<u8> = (0..length).collect();
             assert!(is_same(&text, &text.clone()));
-            assert!(begins_with(&[&text[..], b"x"].concat(), &text));
-            assert!(!is_same(&text, &[&text[..], b"x"].concat()) && !begins_with(&text, &[&text[..], b"x"].concat()));
+            assert!(starts_with(&[&text[..], b"x"].concat(), &text));
+            assert!(!is_same(&text, &[&text[..], b"x"].concat()) && !starts_with(&text, &[&text[..], b"x"].concat()));
             for at in 0..text.len() {
                 let mut other = text.clone();
                 other[at] ^= 1;
-                assert!(!is_same(&text, &other) && !begins_with(&other, &text), "byte {at} of {length}");
+                assert!(!is_same(&text, &other) && !starts_with(&other, &text), "byte {at} of {length}");
             }
         }
     }

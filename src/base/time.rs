@@ -13,7 +13,8 @@ const UNIX_EPOCH: DateTime = jiff::civil::datetime(1970, 1, 1, 0, 0, 0, 0);
 
 /// An instant in UTC, to the nanosecond.
 ///
-/// Ordered by time. Written and read as RFC 3339; an ISO date alone is midnight UTC, when that date begins (N9.2).
+/// Timestamps are ordered by time. They are displayed and parsed as RFC 3339; an ISO date alone means midnight UTC at
+/// the start of that date (N9.2).
 ///
 /// ```
 /// use portcullis::base::Timestamp;
@@ -29,7 +30,7 @@ pub struct Timestamp {
     nanoseconds: u32,
 }
 
-/// Text that is neither an RFC 3339 instant nor an ISO date.
+/// The error for text that is neither an RFC 3339 instant nor an ISO date.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{} is not an instant: expected RFC 3339 such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`",
@@ -40,23 +41,24 @@ pub struct InstantError {
 }
 
 impl Timestamp {
-    /// The instant `seconds` after 1970-01-01T00:00:00Z and `nanoseconds` (below 10⁹, the excess is dropped) after that.
+    /// Creates the instant `seconds` and `nanoseconds` after 1970-01-01T00:00:00Z. `nanoseconds` above 999,999,999
+    /// count as 999,999,999.
     pub const fn from_unix(seconds: i64, nanoseconds: u32) -> Self {
         let nanoseconds = if nanoseconds < 1_000_000_000 { nanoseconds } else { 999_999_999 };
         Self { seconds, nanoseconds }
     }
 
-    /// Whole seconds since 1970-01-01T00:00:00Z, rounded towards the past.
+    /// Returns the whole seconds since 1970-01-01T00:00:00Z, rounded down.
     pub const fn seconds(self) -> i64 {
         self.seconds
     }
 
-    /// Nanoseconds since the last whole second.
+    /// Returns the nanoseconds since the last whole second.
     pub const fn nanoseconds(self) -> u32 {
         self.nanoseconds
     }
 
-    /// The same instant for calendar arithmetic; `None` outside the years -9999 to 9999.
+    /// Converts the instant for calendar arithmetic; returns `None` outside the years -9999 to 9999.
     pub fn to_jiff(self) -> Option<jiff::Timestamp> {
         jiff::Timestamp::new(self.seconds, i32::try_from(self.nanoseconds).ok()?).ok()
     }
@@ -97,7 +99,8 @@ impl FromStr for Timestamp {
     }
 }
 
-/// Reads by the civil calendar, which reaches the last instant of the year 9999; `jiff`'s instants end a day before.
+/// Parses with the civil calendar, which includes the last instant of the year 9999. The instants of `jiff` end a day
+/// earlier.
 fn read(text: &str) -> Option<Timestamp> {
     let since_1970 = match Shape::of(text)? {
         Shape::Date => text.parse::<Date>().ok()?.duration_since(UNIX_EPOCH.date()),
@@ -126,7 +129,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The two forms that N9.2 takes; `jiff` reads more (week dates, zone names), which other readers of a policy would not.
+/// The two forms that N9.2 accepts. `jiff` accepts more, such as week dates and zone names, which other readers of a
+/// policy may reject.
 enum Shape {
     Date,
     Instant,
@@ -149,7 +153,8 @@ impl Shape {
             let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
             rest = fraction.get(digits..).filter(|_| (1..=9).contains(&digits))?;
         }
-        // RFC 3339 counts hours to 23 in an offset too. Leap seconds are refused: no reader agrees with another on them.
+        // RFC 3339 limits the hours of an offset to 23. Leap seconds are rejected, because implementations differ on
+        // them.
         let zone = match rest {
             b"Z" | b"z" => true,
             [b'+' | b'-', hour @ .., b':', _, _] => {
@@ -162,7 +167,7 @@ impl Shape {
     }
 }
 
-/// Whether `text` is `form` with any digit in place of each zero.
+/// Returns whether `text` has the form `form`, in which each zero means any digit.
 fn matches(text: &[u8], form: &[u8]) -> bool {
     text.len() == form.len()
         && text.iter().zip(form).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
@@ -173,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn instants_are_written_as_they_are_read() {
+    fn displayed_instants_are_normalized_to_utc() {
         for (text, written) in [
             ("2026-11-22", "2026-11-22T00:00:00Z"),
             ("2026-11-22T12:00:00+01:00", "2026-11-22T11:00:00Z"),
@@ -197,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn other_texts_are_no_instants() {
+    fn other_texts_are_not_instants() {
         for text in [
             "",
             "2026",

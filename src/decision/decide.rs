@@ -1,4 +1,4 @@
-//! The checks, in their order (N10).
+//! The nine checks of a decision, in their order (N10).
 
 use std::ops::Range;
 
@@ -9,20 +9,26 @@ use super::{Allow, Credential, Decision, Reason, Request, Source, Sources};
 use crate::base::Timestamp;
 use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
-use crate::pattern::{Beginnings, HashedName, Shape, covers, literal_characters, text_key};
+use crate::pattern::{HashedName, PrefixHashes, Shape, covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
 use crate::referer::StoredSet;
-use crate::snapshot::{Block, Compiled, Entries, Found, Row, Snapshot, Tag, Text, View, query_key};
+use crate::snapshot::{Block, Compiled, Entries, Row, Snapshot, Tag, Text, TokenRef, View, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
 ///
-/// Pure: the same arguments give the same answer. Does not panic; does not allocate, but for a referer in a form that no
-/// browser sends, for the list of grants of a request with more than four sources, and for a name that holds more than 2,048
-/// distinct literals of a connection's patterns of several stars.
+/// This function is pure: equal arguments give equal decisions. It does not panic.
 ///
-/// The cost does not depend on how many tokens the snapshot has. It is linear in the lengths of the secret, the referer
-/// and the sources, and logarithmic in the connections of the token; the token's grants on the connection cost one
-/// look-up for each shape that its patterns there have (at most 64, mostly one to three).
+/// It allocates memory only for:
+///
+/// - a referer in a form that no browser sends;
+/// - the list of grants of a request with more than four sources;
+/// - a name that contains more than 2,048 distinct literals of a connection's patterns with several stars.
+///
+/// The cost does not depend on the number of tokens in the snapshot. It is:
+///
+/// - linear in the lengths of the secret, the referer and the sources;
+/// - logarithmic in the number of connections that the token has grants on;
+/// - one look-up for each shape of the token's patterns on the connection: at most 64, usually one to three.
 ///
 /// ```
 /// use portcullis::decision::{Reason, Request, Source, decide};
@@ -42,20 +48,20 @@ pub fn decide<'s>(snapshot: &'s Snapshot, request: &Request<'_>, now: Timestamp)
     }
 }
 
-/// As [`decide`], with the token, where one is known.
+/// Decides like [`decide`], and returns the token as well if the secret is known.
 #[inline]
 pub(crate) fn decide_for<'s>(
     snapshot: &'s Snapshot,
     request: &Request<'_>,
     now: Timestamp,
-) -> (Option<Found<'s>>, Decision<'s>) {
+) -> (Option<TokenRef<'s>>, Decision<'s>) {
     match token(snapshot, &request.credential) {
         Ok(found) => (Some(found), of_token(found, request, now)),
         Err(reason) => (None, Decision::Deny(reason)),
     }
 }
 
-/// Decides each of `requests` against the same snapshot at the same instant, in order.
+/// Decides each of `requests`, in order, against one snapshot at the instant `now`.
 ///
 /// ```
 /// use portcullis::decision::{Reason, Request, decide_batch};
@@ -75,31 +81,31 @@ pub fn decide_batch<'s>(
     requests.iter().map(move |request| decide(snapshot, request, now))
 }
 
-/// Checks 3 to 9 of a request whose token is known.
+/// Runs checks 3 to 9 for a request whose token is known.
 #[inline]
-pub(super) fn of_token<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    in_order(found, request, now, || referer(found.compiled.referers(found.row), request.referer))
+pub(super) fn of_token<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+    checks_3_to_9(found, request, now, || referer(found.compiled.referers(found.row), request.referer))
 }
 
-/// As [`of_token`], of a request whose referer is taken for accepted.
-pub(super) fn past_referer<'s>(found: Found<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    in_order(found, request, now, || Ok(()))
+/// Runs checks 3 to 9 like [`of_token`], but skips check 5 (the referer).
+pub(super) fn ignoring_referer<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+    checks_3_to_9(found, request, now, || Ok(()))
 }
 
-/// Checks 3 to 9, of which `fifth` is the fifth.
+/// Runs checks 3 to 9; `check_referer` is check 5.
 #[inline]
-fn in_order<'s>(
-    Found { compiled, row, .. }: Found<'s>,
+fn checks_3_to_9<'s>(
+    TokenRef { compiled, row, .. }: TokenRef<'s>,
     request: &Request<'_>,
     now: Timestamp,
-    fifth: impl FnOnce() -> Result<(), Reason>,
+    check_referer: impl FnOnce() -> Result<(), Reason>,
 ) -> Decision<'s> {
     let checked = || {
         if row.is_expired(now) {
             return Err(Reason::TokenExpired);
         }
         let considered = api(compiled, row, request)?;
-        fifth()?;
+        check_referer()?;
         granted(compiled, row, request, considered)
     };
     match checked() {
@@ -108,7 +114,7 @@ fn in_order<'s>(
     }
 }
 
-/// Checks 6 to 9.
+/// Runs checks 6 to 9.
 #[inline]
 fn granted<'s>(
     compiled: &'s Compiled,
@@ -128,9 +134,9 @@ fn granted<'s>(
     Ok(Allow { token, grants })
 }
 
-/// Checks 1 and 2.
+/// Runs checks 1 and 2: finds the token of the credential.
 #[inline]
-pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> Result<Found<'s>, Reason> {
+pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> Result<TokenRef<'s>, Reason> {
     let digest = match *credential {
         Credential::Missing | Credential::Secret("") => return Err(Reason::TokenMissing),
         Credential::Secret(secret) => SecretDigest::of(secret),
@@ -139,7 +145,7 @@ pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> 
     snapshot.token(&digest).ok_or(Reason::TokenUnknown)
 }
 
-/// Check 4, and the grant kinds that the API considers: none if it needs no source.
+/// Runs check 4 and returns the grant kinds that the API considers. The set is empty if the API needs no source.
 #[inline]
 pub(crate) fn api(compiled: &Compiled, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
     let apis = compiled.apis();
@@ -148,7 +154,7 @@ pub(crate) fn api(compiled: &Compiled, row: &Row, request: &Request<'_>) -> Resu
     Ok(apis.get(id).map_or(GrantKinds::NONE, |api| api.considers(request.operation)))
 }
 
-/// Check 5 (N7.6).
+/// Runs check 5 (N7.6): the token's referers accept the request.
 #[inline]
 pub(crate) fn referer(accepted: Option<StoredSet<'_>>, header: Option<&str>) -> Result<(), Reason> {
     match (accepted, header) {
@@ -159,43 +165,43 @@ pub(crate) fn referer(accepted: Option<StoredSet<'_>>, header: Option<&str>) -> 
     }
 }
 
-/// A well-formed source, in the form in which grants are kept.
-pub(crate) enum Asked<'a> {
+/// A well-formed source of a request, in the canonical form in which the snapshot stores grants.
+pub(crate) enum CanonicalSource<'a> {
     Resource(CanonicalName<'a>),
     Query(NormalForm<'a>),
     NamedSource(&'a str),
 }
 
-/// What the sources of a request are checked against.
+/// The connection of a request and the grant kinds that its sources are checked against.
 pub(crate) struct Target<'s> {
     pub(crate) compiled: &'s Compiled,
-    /// `None` if no document and no grant names it.
+    /// `None` if no document and no grant names the connection.
     pub(crate) connection: Option<(u32, &'s Connection)>,
     pub(crate) considered: GrantKinds,
 }
 
 impl<'s> Target<'s> {
-    /// Checks 6 to 9 of a request's only source.
+    /// Runs checks 6 to 9 for a request with one source.
     #[inline]
     fn one(&self, row: &Row, source: Source<'_>) -> Result<u32, Reason> {
         let Source::Resource(text) = source else { return self.text(row, source) };
         let mut buffer = NameBuffer::new();
         let name = self.name(text, &mut buffer)?;
-        // Check 8 is of queries only.
+        // Check 8 applies to queries only.
         self.resource(self.block(row)?, name)
     }
 
-    /// As [`one`](Self::one), of a query or a named source.
+    /// Runs checks 6 to 9 for one query or named source.
     #[inline(never)]
     fn text(&self, row: &Row, source: Source<'_>) -> Result<u32, Reason> {
         let mut buffer = NameBuffer::new();
-        let asked = self.read(source, &mut buffer)?;
+        let canonical = self.read(source, &mut buffer)?;
         let block = self.block(row)?;
         self.accepts(source)?;
-        self.grant(block, &asked)
+        self.grant(block, &canonical)
     }
 
-    /// Checks 6 to 9 of any number of sources, each check of every source before the next (N10).
+    /// Runs checks 6 to 9 for any number of sources. Each check covers all sources before the next check starts (N10).
     #[inline(never)]
     fn each(&self, row: &Row, sources: &[Source<'_>]) -> Result<SmallVec<[u32; 4]>, Reason> {
         if sources.is_empty() {
@@ -213,15 +219,19 @@ impl<'s> Target<'s> {
         sources.iter().map(grant).collect()
     }
 
-    /// Check 6.
-    pub(crate) fn read<'a>(&self, source: Source<'a>, buffer: &'a mut NameBuffer) -> Result<Asked<'a>, Reason> {
+    /// Runs check 6: reads a source into canonical form.
+    pub(crate) fn read<'a>(
+        &self,
+        source: Source<'a>,
+        buffer: &'a mut NameBuffer,
+    ) -> Result<CanonicalSource<'a>, Reason> {
         let malformed = |_| Reason::SourceMalformed;
         match source {
-            Source::Resource(text) => self.name(text, buffer).map(Asked::Resource),
+            Source::Resource(text) => self.name(text, buffer).map(CanonicalSource::Resource),
             Source::Query(text) => {
-                NormalForm::of(text, self.compiled.query_bytes()).map(Asked::Query).map_err(malformed)
+                NormalForm::of(text, self.compiled.query_bytes()).map(CanonicalSource::Query).map_err(malformed)
             }
-            Source::NamedSource(text) if NamedSource::is_named_source(text) => Ok(Asked::NamedSource(text)),
+            Source::NamedSource(text) if NamedSource::is_named_source(text) => Ok(CanonicalSource::NamedSource(text)),
             Source::NamedSource(_) => Err(Reason::SourceMalformed),
         }
     }
@@ -232,36 +242,37 @@ impl<'s> Target<'s> {
         CanonicalName::read(text, dialect, buffer).map_err(|_| Reason::SourceMalformed)
     }
 
-    /// Check 7.
+    /// Runs check 7: finds the token's grants on the connection.
     #[inline]
     pub(crate) fn block(&self, row: &Row) -> Result<Block<'s>, Reason> {
         let block = self.connection.and_then(|(at, _)| self.compiled.block(row, at));
         block.ok_or(Reason::ConnectionNotGranted)
     }
 
-    /// Check 8 (N8.7).
+    /// Runs check 8 (N8.7): the connection accepts this type of source.
     #[inline]
     pub(crate) fn accepts(&self, source: Source<'_>) -> Result<(), Reason> {
         let named_only = self.connection.is_some_and(|(_, connection)| connection.named_sources_only());
         if named_only && matches!(source, Source::Query(_)) { Err(Reason::QueryNotAccepted) } else { Ok(()) }
     }
 
-    /// Check 9: the most specific considered grant that covers what is asked.
-    pub(crate) fn grant(&self, block: Block<'s>, asked: &Asked<'_>) -> Result<u32, Reason> {
-        match asked {
-            Asked::Resource(name) => self.resource(block, *name),
-            Asked::Query(query) => {
+    /// Runs check 9: finds the most specific considered grant that covers `source`.
+    pub(crate) fn grant(&self, block: Block<'s>, source: &CanonicalSource<'_>) -> Result<u32, Reason> {
+        match source {
+            CanonicalSource::Resource(name) => self.resource(block, *name),
+            CanonicalSource::Query(query) => {
                 let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| query.is(text));
                 self.same(block, Tag::Query, query_key(query.clone()), is)
             }
-            Asked::NamedSource(name) => {
+            CanonicalSource::NamedSource(name) => {
                 let name = name.as_bytes();
                 self.same(block, Tag::NamedSource, text_key(name), |text| text.is(name))
             }
         }
     }
 
-    /// Check 9 of what only grants of just that, or of all sources, cover (N8.4).
+    /// Runs check 9 for a query or a named source. Only a grant of that exact source, or of all sources, covers it
+    /// (N8.4).
     fn same(&self, block: Block<'s>, tag: Tag, key: u32, is: impl Fn(Text<'_>) -> bool) -> Result<u32, Reason> {
         let own = match block.view() {
             Some(View::One(entries)) => self.exact(&entries, tag, key, is),
@@ -275,14 +286,14 @@ impl<'s> Target<'s> {
         })
     }
 
-    /// Check 9 of a resource.
+    /// Runs check 9 for a resource.
     #[inline]
     fn resource(&self, block: Block<'s>, name: CanonicalName<'_>) -> Result<u32, Reason> {
         if block.is_all() {
             return self.all(block, false);
         }
-        let mut beginnings = Beginnings::new();
-        let name = HashedName::new(name, &mut beginnings);
+        let mut hashes = PrefixHashes::new();
+        let name = HashedName::new(name, &mut hashes);
         match block.view() {
             Some(View::One(entries)) => self.covering(block, &entries, &name),
             Some(View::Two(entries)) => self.covering(block, &entries, &name),
@@ -304,7 +315,7 @@ impl<'s> Target<'s> {
         }
     }
 
-    /// Whether a grant of a kind that is not considered covers `name`.
+    /// Returns whether a grant of a kind that is not considered covers `name`.
     #[cold]
     fn is_covered<const W: usize, const K: usize>(
         &self,
@@ -312,10 +323,11 @@ impl<'s> Target<'s> {
         entries: &Entries<'s, W, K>,
         name: &HashedName<'_>,
     ) -> bool {
-        self.most_specific(block, entries, name, self.considered.others()).is_some()
+        self.most_specific(block, entries, name, self.considered.complement()).is_some()
     }
 
-    /// Check 9 where no considered grant but that of all sources can cover; `covered` by one that is not considered.
+    /// Finishes check 9 when only a grant of all sources can allow the request. `covered` is true if a grant of a kind
+    /// that is not considered covers the name.
     #[inline]
     fn all(&self, block: Block<'s>, covered: bool) -> Result<u32, Reason> {
         match block.all {
@@ -325,7 +337,7 @@ impl<'s> Target<'s> {
         }
     }
 
-    /// The first grant of just what is asked (N8.4).
+    /// Returns the first grant of exactly this source (N8.4).
     #[inline]
     fn exact<const W: usize, const K: usize>(
         &self,
@@ -334,14 +346,16 @@ impl<'s> Target<'s> {
         key: u32,
         is: impl Fn(Text<'_>) -> bool,
     ) -> Option<u32> {
-        let places = entries.find(entries.run(tag)?, key, self.compiled.scan_up_to());
-        let mut found = places.map_while(|at| entries.entry(at));
+        let positions = entries.find(entries.run(tag)?, key, self.compiled.scan_up_to());
+        let mut found = positions.map_while(|index| entries.entry(index));
         found.find(|&(text, _)| is(self.compiled.text(text))).map(|(_, grant)| grant)
     }
 
-    /// Of the grants of these kinds but that of all sources, the most specific that covers `name`: the resource itself,
-    /// else the pattern with the most literal characters, then the first (N10).
-    #[expect(clippy::inline_always, reason = "called once but for what is cold")]
+    /// Returns the most specific grant of `kinds` that covers `name`, except a grant of all sources (N10).
+    ///
+    /// A grant of the resource itself comes first, then the pattern with the most literal characters, then the lowest
+    /// grant index.
+    #[expect(clippy::inline_always, reason = "called once, except from the cold path")]
     #[inline(always)]
     fn most_specific<const W: usize, const K: usize>(
         &self,
@@ -353,7 +367,7 @@ impl<'s> Target<'s> {
         let mut best = Best::default();
         let scan_up_to = self.compiled.scan_up_to();
         let shapes = if kinds.contains(GrantKind::Pattern) { self.compiled.shapes() } else { &[] };
-        // Resources come first.
+        // Runs are sorted by tag: resources come first.
         for run in entries.runs() {
             let (shape, key) = if let Some(shape) = run.shape() {
                 let Some(shape) = shapes.get(shape) else { continue };
@@ -364,9 +378,9 @@ impl<'s> Target<'s> {
             } else {
                 continue;
             };
-            let places = entries.find(run, key, scan_up_to);
-            if !places.is_empty()
-                && let Some(grant) = self.confirm(entries, places, shape, name, &mut best)
+            let positions = entries.find(run, key, scan_up_to);
+            if !positions.is_empty()
+                && let Some(grant) = self.confirm(entries, positions, shape, name, &mut best)
             {
                 return Some(grant);
             }
@@ -385,18 +399,19 @@ impl<'s> Target<'s> {
         best.grant()
     }
 
-    /// Compares the text of the entries that a hash has found: gives the grant of the resource itself, offers patterns.
-    // Not inlined: the loop around it would keep at hand all that this needs, which most runs do not.
+    /// Compares the text of entries whose hash matched. Returns the grant of the resource itself; offers patterns to
+    /// `best`.
+    // Not inlined: the calling loop would keep the state of this function in registers, and most runs do not need it.
     #[inline(never)]
     fn confirm<const W: usize, const K: usize>(
         &self,
         entries: &Entries<'s, W, K>,
-        places: Range<usize>,
+        positions: Range<usize>,
         shape: Option<&Shape>,
         name: &HashedName<'_>,
         best: &mut Best<'s>,
     ) -> Option<u32> {
-        for (text, grant) in places.map_while(|at| entries.entry(at)) {
+        for (text, grant) in positions.map_while(|index| entries.entry(index)) {
             let text = self.compiled.text(text);
             match shape {
                 None if text.is(name.as_bytes()) => return Some(grant),
@@ -416,7 +431,7 @@ struct Best<'s> {
 
 impl<'s> Best<'s> {
     fn offer(&mut self, pattern: &'s [u8], grant: u32) {
-        // Characters are counted only where there is something to compare with.
+        // Counts characters only if there is a pattern to compare with.
         let better = |(held, first): (&[u8], u32)| {
             let (literal, held) = (literal_characters(pattern), literal_characters(held));
             literal > held || (literal == held && grant < first)

@@ -1,11 +1,11 @@
-//! The decision (N10): one request, one snapshot, one instant, one answer.
+//! Decides requests (N10): one request against one snapshot, at one instant.
 
 mod decide;
 mod reason;
 mod replay;
 mod request;
 
-pub(crate) use decide::{Asked, Target, api, decide_for};
+pub(crate) use decide::{CanonicalSource, Target, api, decide_for};
 pub use decide::{decide, decide_batch};
 pub(crate) use reason::TokenId;
 pub use reason::{Allow, Decision, Reason};

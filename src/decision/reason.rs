@@ -1,4 +1,4 @@
-//! The answer.
+//! Decisions and the reasons for a denial.
 
 use std::fmt;
 
@@ -6,14 +6,14 @@ use smallvec::SmallVec;
 
 use crate::snapshot::{Compiled, Row};
 
-/// Why a request is denied, in the order of the checks (N10). The first that fails decides.
+/// The reason for a denial, in the order of the checks (N10). The first check that fails decides.
 ///
-/// Exhaustive on purpose: where a reason is added, code that handles reasons should fail to compile.
+/// Exhaustive on purpose: code that matches reasons must fail to compile when a reason is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reason {
-    /// There is no policy to decide by, and never was.
+    /// No policy has been loaded yet.
     PolicyUnavailable,
-    /// What was asked for could not be read from the client's request without doubt.
+    /// The client's HTTP request could not be read unambiguously.
     RequestNotUnderstood,
     /// No token was presented.
     TokenMissing,
@@ -25,15 +25,15 @@ pub enum Reason {
     ApiNotAllowed,
     /// The token has referers and the request has none.
     RefererMissing,
-    /// The request's referer is none of the token's.
+    /// No referer of the token matches the request's referer.
     RefererNotAllowed,
     /// A source is not well-formed.
     SourceMalformed,
     /// The token has no grant on the connection.
     ConnectionNotGranted,
-    /// A query on a connection that accepts named sources only.
+    /// A source is a query, and the connection accepts named sources only.
     QueryNotAccepted,
-    /// Only a grant that the API does not consider would have covered a source.
+    /// A source is covered only by a grant of a kind that the API does not consider.
     GrantKindNotAccepted,
     /// No grant covers a source.
     SourceNotGranted,
@@ -57,7 +57,7 @@ impl Reason {
         Self::SourceNotGranted,
     ];
 
-    /// The stable code.
+    /// Returns the stable code.
     pub const fn code(self) -> &'static str {
         match self {
             Self::PolicyUnavailable => "policy_unavailable",
@@ -76,7 +76,7 @@ impl Reason {
         }
     }
 
-    /// The HTTP status that goes with it.
+    /// Returns the HTTP status of a response to the denied request.
     pub const fn status(self) -> u16 {
         match self {
             Self::PolicyUnavailable => 503,
@@ -92,14 +92,15 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What allowed a request.
+/// The token and the grants that allowed a request.
 #[derive(Clone)]
 pub struct Allow<'s> {
     pub(crate) token: TokenId<'s>,
     pub(crate) grants: SmallVec<[u32; 4]>,
 }
 
-/// The id of a token, or where it can be read: most callers never do, and it lies apart from all that a decision needs.
+/// The id of a token, or the row to read it from. Most callers never read the id, and it is stored apart from the data
+/// of a decision.
 #[derive(Clone, Copy)]
 pub(crate) enum TokenId<'s> {
     Of(&'s Compiled, &'s Row),
@@ -107,7 +108,7 @@ pub(crate) enum TokenId<'s> {
 }
 
 impl<'s> Allow<'s> {
-    /// The id of the token.
+    /// Returns the id of the token.
     pub fn token(&self) -> &'s str {
         match self.token {
             TokenId::Of(compiled, row) => compiled.token_id(row),
@@ -115,8 +116,9 @@ impl<'s> Allow<'s> {
         }
     }
 
-    /// For each source of the request, the place of the grant that allowed it in the token's list: the most specific
-    /// that covers it (N10). Empty under an API that needs no source.
+    /// Returns, for each source of the request, the index of the grant that allowed it in the token's list.
+    ///
+    /// The grant is the most specific one that covers the source (N10). The list is empty if the API needs no source.
     pub fn grants(&self) -> &[u32] {
         &self.grants
     }
@@ -139,19 +141,19 @@ impl fmt::Debug for Allow<'_> {
 /// Allow or deny.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision<'s> {
-    /// The request may pass.
+    /// The request is allowed.
     Allow(Allow<'s>),
-    /// It may not.
+    /// The request is denied, for this reason.
     Deny(Reason),
 }
 
 impl Decision<'_> {
-    /// Whether the request may pass.
+    /// Returns whether the request is allowed.
     pub fn is_allow(&self) -> bool {
         matches!(self, Self::Allow(_))
     }
 
-    /// Why it may not pass.
+    /// Returns the reason for a denial; `None` if the request is allowed.
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Allow(_) => None,

@@ -1,20 +1,22 @@
-//! Decisions for tokens that are known by id: what was decided once, decided again.
+//! Replays decisions for tokens that are identified by id instead of by secret.
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use super::decide::{of_token, past_referer};
+use super::decide::{ignoring_referer, of_token};
 use super::{Decision, Reason, Request};
 use crate::base::Timestamp;
 use crate::model::GrantKind;
 use crate::query::QueryDigest;
 use crate::referer::Rule;
-use crate::snapshot::{Found, Snapshot};
+use crate::snapshot::{Snapshot, TokenRef};
 
-/// A snapshot to decide by for whoever may name a token without presenting its secret: to replay a log, never for a client.
+/// Decides requests for tokens that are identified by id, without their secret.
 ///
-/// What it needs to find tokens and queries is made at their first use, linear in the snapshot.
+/// Use it to replay a log. Never use it to decide a client's request.
+///
+/// The indexes of tokens and queries are built at their first use, in time linear in the size of the snapshot.
 ///
 /// ```
 /// use portcullis::decision::{Reason, Replay, Request};
@@ -30,45 +32,47 @@ use crate::snapshot::{Found, Snapshot};
 /// ```
 pub struct Replay<'s> {
     snapshot: &'s Snapshot,
-    tokens: OnceLock<HashMap<&'s str, Found<'s>>>,
+    tokens: OnceLock<HashMap<&'s str, TokenRef<'s>>>,
     queries: OnceLock<HashMap<QueryDigest, &'s str>>,
 }
 
 impl<'s> Replay<'s> {
-    /// By `snapshot`.
+    /// Creates a replay against `snapshot`.
     pub fn new(snapshot: &'s Snapshot) -> Self {
         Self { snapshot, tokens: OnceLock::new(), queries: OnceLock::new() }
     }
 
-    /// The snapshot.
+    /// Returns the snapshot.
     pub fn snapshot(&self) -> &'s Snapshot {
         self.snapshot
     }
 
-    /// Decides `request`, whose credential is not read, for the token of that id, as [`decide`](super::decide) does for
-    /// its secret. A token that is not there is [`Reason::TokenUnknown`].
+    /// Decides `request` for the token with this id, as [`decide`](super::decide) does for its secret.
+    ///
+    /// The credential of the request is ignored. An unknown id is denied with [`Reason::TokenUnknown`].
     pub fn decide(&self, token_id: &str, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
         self.token(token_id).map_or(Decision::Deny(Reason::TokenUnknown), |found| of_token(found, request, now))
     }
 
-    /// As [`Replay::decide`], of a request whose referer is not known, and taken for one that the token accepts.
+    /// Decides like [`Replay::decide`] for a request whose referer is unknown: assumes that the token accepts the
+    /// referer.
     pub fn decide_past_referer(&self, token_id: &str, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-        self.token(token_id).map_or(Decision::Deny(Reason::TokenUnknown), |found| past_referer(found, request, now))
+        self.token(token_id).map_or(Decision::Deny(Reason::TokenUnknown), |found| ignoring_referer(found, request, now))
     }
 
-    /// The text of the granted query of that digest; `None` if it is granted to nobody.
+    /// Returns the text of the granted query with this digest; `None` if no token has a grant of it.
     pub fn query(&self, digest: &QueryDigest) -> Option<&'s str> {
         self.queries.get_or_init(|| queries(self.snapshot)).get(digest).copied()
     }
 
-    /// Whether the token looks at more of a referer than its origin.
+    /// Returns whether a referer of the token restricts the path or the query, not only the origin.
     pub fn reads_referer_paths(&self, token_id: &str) -> bool {
         let referers = self.token(token_id).and_then(|found| found.compiled.referers(found.row));
         referers.is_some_and(|set| set.entries().any(|entry| !matches!(entry.rule(), Rule::Site)))
     }
 
-    fn token(&self, token_id: &str) -> Option<Found<'s>> {
-        let tokens = || self.snapshot.found().map(|found| (found.compiled.token_id(found.row), found)).collect();
+    fn token(&self, token_id: &str) -> Option<TokenRef<'s>> {
+        let tokens = || self.snapshot.token_refs().map(|found| (found.compiled.token_id(found.row), found)).collect();
         self.tokens.get_or_init(tokens).get(token_id).copied()
     }
 }
@@ -79,10 +83,10 @@ impl fmt::Debug for Replay<'_> {
     }
 }
 
-/// Every granted query by its digest: grants are kept in normal form.
+/// Returns every granted query by its digest. Grants are stored in normal form.
 fn queries(snapshot: &Snapshot) -> HashMap<QueryDigest, &str> {
     let mut queries = HashMap::new();
-    for Found { compiled, row, .. } in snapshot.found() {
+    for TokenRef { compiled, row, .. } in snapshot.token_refs() {
         for block in compiled.blocks(row) {
             block.each(|kind, text, _| {
                 let text = text.filter(|_| kind == GrantKind::Query).map(|text| compiled.text(text).own());

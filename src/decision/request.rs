@@ -1,39 +1,40 @@
-//! What a client asks for. Borrows all its text: building a request costs nothing.
+//! The request that is decided. It borrows all its text, so building one allocates nothing.
 
 use std::fmt;
 
 use crate::model::{Operation, SecretDigest};
 
-/// What a request reads or writes on its connection (N1).
+/// A source that a request reads or writes on its connection (N1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source<'a> {
     /// A fully qualified table, tileset or raster.
     Resource(&'a str),
     /// The text of a query.
     Query(&'a str),
-    /// A named source.
+    /// The name of a named source.
     NamedSource(&'a str),
 }
 
 impl<'a> Source<'a> {
-    /// The text, as the client wrote it.
+    /// Returns the text, as the client wrote it.
     pub fn text(self) -> &'a str {
         let (Self::Resource(text) | Self::Query(text) | Self::NamedSource(text)) = self;
         text
     }
 }
 
-/// The sources of a request: nearly always one.
+/// The sources of a request: usually one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sources<'a> {
-    /// Just one.
+    /// Exactly one source.
     One(Source<'a>),
-    /// Any number, all on the request's connection. None at all is right only for APIs that need none.
+    /// Any number of sources, all on the request's connection. An empty list is valid only for APIs that need no
+    /// source.
     Many(&'a [Source<'a>]),
 }
 
 impl<'a> Sources<'a> {
-    /// The sources, in order.
+    /// Returns the sources, in order.
     pub fn as_slice(&self) -> &[Source<'a>] {
         match self {
             Self::One(source) => std::slice::from_ref(source),
@@ -42,14 +43,14 @@ impl<'a> Sources<'a> {
     }
 }
 
-/// Who asks.
+/// The credential that the client presented.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Credential<'a> {
-    /// No token was presented. An empty secret counts as none.
+    /// The client presented no token. An empty secret is treated as missing.
     Missing,
     /// The secret that the client presented.
     Secret(&'a str),
-    /// The digest of that secret, where the caller keeps it, for one connection's many requests.
+    /// The digest of the secret, for callers that keep it across many requests of one network connection.
     Digest(SecretDigest),
 }
 
@@ -63,7 +64,7 @@ impl fmt::Debug for Credential<'_> {
     }
 }
 
-/// One request for a decision.
+/// A request to be decided.
 ///
 /// ```
 /// use portcullis::decision::{Request, Source};
@@ -76,22 +77,22 @@ impl fmt::Debug for Credential<'_> {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Request<'a> {
-    /// Who asks.
+    /// The credential that the client presented.
     pub credential: Credential<'a>,
     /// The name of the API.
     pub api: &'a str,
-    /// What is done under it.
+    /// The operation under the API.
     pub operation: Operation,
     /// The name of the connection.
     pub connection: &'a str,
-    /// What is read or written.
+    /// The sources that are read or written.
     pub sources: Sources<'a>,
     /// The `Referer` header.
     pub referer: Option<&'a str>,
 }
 
 impl<'a> Request<'a> {
-    /// A request under `api` on `connection`, so far without a token, a source and a referer.
+    /// Creates a request under `api` on `connection`, without a token, a source or a referer.
     pub const fn new(api: &'a str, connection: &'a str) -> Self {
         Self {
             credential: Credential::Missing,
@@ -103,42 +104,42 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// With this secret presented.
+    /// Sets the secret that the client presented.
     #[must_use]
     pub const fn secret(mut self, secret: &'a str) -> Self {
         self.credential = Credential::Secret(secret);
         self
     }
 
-    /// With the secret of this digest presented.
+    /// Sets the digest of the secret that the client presented.
     #[must_use]
     pub const fn digest(mut self, digest: SecretDigest) -> Self {
         self.credential = Credential::Digest(digest);
         self
     }
 
-    /// For this operation.
+    /// Sets the operation.
     #[must_use]
     pub const fn operation(mut self, operation: Operation) -> Self {
         self.operation = operation;
         self
     }
 
-    /// For this one source.
+    /// Sets one source.
     #[must_use]
     pub const fn source(mut self, source: Source<'a>) -> Self {
         self.sources = Sources::One(source);
         self
     }
 
-    /// For all of these sources.
+    /// Sets the list of sources.
     #[must_use]
     pub const fn sources(mut self, sources: &'a [Source<'a>]) -> Self {
         self.sources = Sources::Many(sources);
         self
     }
 
-    /// With this `Referer` header.
+    /// Sets the `Referer` header.
     #[must_use]
     pub const fn referer(mut self, referer: &'a str) -> Self {
         self.referer = Some(referer);

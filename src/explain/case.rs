@@ -1,24 +1,24 @@
-//! The decision being explained, and what several parts of an explanation ask about it.
+//! The decision that is explained, with the queries that several parts of an explanation need.
 
 use crate::base::{Timestamp, quoted};
 use crate::decision::{Credential, Decision, Reason, Request, Source, Target, api};
 use crate::model::{Connection, GrantKind, GrantKinds};
-use crate::name::{Dialect, NameBuffer, Written};
+use crate::name::{Dialect, NameBuffer, NameDisplay};
 use crate::snapshot::{Block, Compiled, Row};
 
-/// A secret shorter than this may stand in a text by chance.
+/// The minimum length of a secret that is redacted. A shorter secret may occur in a text by chance.
 const REDACTED_FROM: usize = 8;
 
-/// One decision with all that led to it.
+/// One decision with its inputs.
 pub(super) struct Case<'s, 'r> {
-    /// What has the token, or else the whole policy's.
+    /// The compilation that holds the token, or the base if the token is unknown.
     pub(super) compiled: &'s Compiled,
-    /// How many tokens the policy has.
+    /// The number of tokens in the policy.
     pub(super) tokens: usize,
     pub(super) request: &'r Request<'r>,
     pub(super) now: Timestamp,
     pub(super) decision: &'r Decision<'s>,
-    /// Of the token, where it is known.
+    /// The row of the token, if the token is known.
     pub(super) row: Option<&'s Row>,
 }
 
@@ -27,7 +27,8 @@ impl<'s, 'r> Case<'s, 'r> {
         self.decision.reason()
     }
 
-    /// The grant kinds that the request is checked against; none if the API needs no source or is not the token's.
+    /// Returns the grant kinds that the request is checked against; none if the API needs no source or the token does
+    /// not list it.
     pub(super) fn considered(&self) -> GrantKinds {
         let kinds = self.row.and_then(|row| api(self.compiled, row, self.request).ok());
         kinds.unwrap_or_default()
@@ -41,12 +42,12 @@ impl<'s, 'r> Case<'s, 'r> {
         Target { compiled: self.compiled, connection: self.compiled.connection(self.request.connection), considered }
     }
 
-    /// What the token is granted on the connection.
+    /// Returns the token's grants on the connection.
     pub(super) fn block(&self) -> Option<Block<'s>> {
         self.row.and_then(|row| self.target().block(row).ok())
     }
 
-    /// Of the request's connection.
+    /// Returns the dialect of the request's connection.
     pub(super) fn dialect(&self) -> Dialect {
         let connection = self.compiled.connection(self.request.connection);
         connection.map(|(_, connection)| connection.dialect()).unwrap_or_default()
@@ -56,7 +57,7 @@ impl<'s, 'r> Case<'s, 'r> {
         self.request.sources.as_slice()
     }
 
-    /// The first source that fails the check that decided, where it is one that is made for each source.
+    /// Returns the first source that fails the deciding check, if that check runs for each source.
     pub(super) fn failing(&self) -> Option<(usize, Source<'r>)> {
         let (target, reason) = (self.target(), self.reason()?);
         let mut buffer = NameBuffer::new();
@@ -64,16 +65,16 @@ impl<'s, 'r> Case<'s, 'r> {
             Reason::SourceMalformed => target.read(source, &mut buffer).is_err(),
             Reason::QueryNotAccepted => target.accepts(source).is_err(),
             Reason::SourceNotGranted | Reason::GrantKindNotAccepted => {
-                let asked = target.read(source, &mut buffer).ok();
-                let found = asked.zip(self.block()).map(|(asked, block)| target.grant(block, &asked));
-                found.is_some_and(|found| found == Err(reason))
+                let canonical = target.read(source, &mut buffer).ok();
+                let result = canonical.zip(self.block()).map(|(canonical, block)| target.grant(block, &canonical));
+                result.is_some_and(|result| result == Err(reason))
             }
             _ => false,
         };
         self.sources().iter().copied().enumerate().find(|&(_, source)| fails(source))
     }
 
-    /// A text of the request or of the policy, in backticks, without the request's secret.
+    /// Quotes a text of the request or of the policy in backticks, with the request's secret redacted.
     pub(super) fn quoted(&self, text: &str) -> String {
         match self.request.credential {
             Credential::Secret(secret) if secret.len() >= REDACTED_FROM => quoted(&redacted(text, secret)),
@@ -81,24 +82,24 @@ impl<'s, 'r> Case<'s, 'r> {
         }
     }
 
-    /// The text of a grant, in backticks, as `dialect` writes it.
+    /// Quotes the text of a grant in backticks, as `dialect` writes it.
     pub(super) fn grant_text(&self, kind: GrantKind, text: &[u8], dialect: Dialect) -> String {
         match kind {
             GrantKind::Resource | GrantKind::Pattern => {
-                self.quoted(&Written { bytes: text.into(), dialect }.to_string())
+                self.quoted(&NameDisplay { bytes: text.into(), dialect }.to_string())
             }
             GrantKind::Query | GrantKind::NamedSource => self.quoted(&String::from_utf8_lossy(text)),
             GrantKind::All => "`*`".to_owned(),
         }
     }
 
-    /// A grant of `block` with its kind and text: "grant 2 (pattern `carto.shared.*`)".
+    /// Describes a grant of `block` with its kind and text, such as "grant 2 (pattern `carto.shared.*`)".
     pub(super) fn grant(&self, block: Block<'_>, grant: u32) -> String {
         let connection = self.compiled.connection_at(block.connection);
         let dialect = connection.map(Connection::dialect).unwrap_or_default();
         let mut found = None;
-        block.each(|kind, text, place| {
-            if place == grant && found.is_none() {
+        block.each(|kind, text, index| {
+            if index == grant && found.is_none() {
                 found = Some((kind, text));
             }
         });
@@ -112,7 +113,7 @@ impl<'s, 'r> Case<'s, 'r> {
         }
     }
 
-    /// `source 1 of 2, `; nothing if there is just one.
+    /// Returns `source 1 of 2, `, or an empty text if there is only one source.
     pub(super) fn which(&self, index: usize) -> String {
         match self.sources().len() {
             0 | 1 => String::new(),
@@ -121,13 +122,14 @@ impl<'s, 'r> Case<'s, 'r> {
     }
 }
 
-/// `text` without `secret`, which is not empty, in any case of its ASCII letters: names may have been folded.
+/// Replaces `secret`, which is not empty, in `text`. Ignores the case of ASCII letters, because names may have been
+/// folded.
 fn redacted(text: &str, secret: &str) -> String {
-    // Lower-case letters of ASCII are as long: what is found there is at the same offset here. Both may be long.
-    let (lower, wanted) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    // Lower-casing ASCII letters keeps offsets, so an offset in `lower` is valid in `text`.
+    let (lower, lower_secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
     let mut redacted = String::with_capacity(text.len());
     let mut from = 0;
-    for at in memchr::memmem::find_iter(lower.as_bytes(), wanted.as_bytes()) {
+    for at in memchr::memmem::find_iter(lower.as_bytes(), lower_secret.as_bytes()) {
         redacted.push_str(text.get(from..at).unwrap_or_default());
         redacted.push_str("[secret]");
         from = at + secret.len();
@@ -136,7 +138,7 @@ fn redacted(text: &str, secret: &str) -> String {
     redacted
 }
 
-/// What a grant of this kind is called.
+/// Returns the name of one grant of this kind.
 pub(super) const fn singular(kind: GrantKind) -> &'static str {
     match kind {
         GrantKind::Resource => "resource",

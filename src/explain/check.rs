@@ -1,11 +1,11 @@
-//! The nine checks (N10), each with what it looked at.
+//! Describes the nine checks (N10) with their outcomes and inputs.
 
 use std::fmt;
 
 use super::case::Case;
 use super::words::{kinds, list, span};
 use crate::base::Timestamp;
-use crate::decision::{Asked, Credential, Decision, Reason, Source};
+use crate::decision::{CanonicalSource, Credential, Decision, Reason, Source};
 use crate::model::Expiry;
 use crate::name::NameBuffer;
 use crate::pattern::covers;
@@ -16,24 +16,24 @@ use crate::snapshot::Block;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
-    /// Its number, 1 to 9.
+    /// The number of the check, 1 to 9.
     pub number: u8,
-    /// Its stable name.
+    /// The stable name of the check.
     pub name: &'static str,
-    /// What it asks.
+    /// The statement that the check tests.
     pub question: &'static str,
-    /// What came of it.
+    /// The outcome of the check.
     pub outcome: CheckOutcome,
-    /// What it looked at; empty where it was not reached.
+    /// The inputs of the check, as text; empty if the check was not reached.
     pub detail: String,
 }
 
-/// What came of a check.
+/// The outcome of a check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum CheckOutcome {
-    /// The request passes it.
+    /// The request passed the check.
     Passed,
-    /// It denies the request.
+    /// The check denied the request.
     Failed,
     /// An earlier check denied the request.
     NotReached,
@@ -42,7 +42,7 @@ pub enum CheckOutcome {
 }
 
 impl CheckOutcome {
-    /// A stable name.
+    /// Returns the stable name of the outcome.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Passed => "passed",
@@ -77,10 +77,10 @@ const CHECKS: [(u8, &str, &str); 9] = [
     (9, "source_granted", "a considered grant covers every source"),
 ];
 
-/// The number of the check that denies for `reason`.
+/// Returns the number of the check that denies with `reason`; 0 if no check does.
 const fn number(reason: Reason) -> u8 {
     match reason {
-        // Decided before there is anything to check.
+        // Decided before the first check.
         Reason::PolicyUnavailable | Reason::RequestNotUnderstood => 0,
         Reason::TokenMissing => 1,
         Reason::TokenUnknown => 2,
@@ -94,8 +94,8 @@ const fn number(reason: Reason) -> u8 {
     }
 }
 
-/// Tells every check: its outcome follows from the decision.
-pub(super) fn tell(case: &Case<'_, '_>) -> Vec<Check> {
+/// Describes every check. The outcomes follow from the decision.
+pub(super) fn all(case: &Case<'_, '_>) -> Vec<Check> {
     let failed = case.reason().map(number);
     let sourceless = case.reason().is_none() && case.considered().is_empty();
     let checks = CHECKS.into_iter().map(|(number, name, question)| {
@@ -176,7 +176,7 @@ fn referer(case: &Case<'_, '_>, accepted: Option<StoredSet<'_>>) -> String {
     }
 }
 
-/// A Referer without its query, which may hold what is not ours to repeat.
+/// Quotes a Referer without its query, which may contain confidential data.
 pub(super) fn page(case: &Case<'_, '_>, referer: &Referer<'_>) -> String {
     let port = referer.port().map(|port| format!(":{port}")).unwrap_or_default();
     let (path, query) = match referer.path_and_query().split_once('?') {
@@ -196,7 +196,7 @@ fn well_formed(case: &Case<'_, '_>) -> String {
     }
 }
 
-/// As in "resource `carto.shared.t`".
+/// Describes a source, such as "resource `carto.shared.t`".
 pub(super) fn source_text(case: &Case<'_, '_>, source: Source<'_>) -> String {
     let kind = match source {
         Source::Resource(_) => "resource",
@@ -244,28 +244,28 @@ fn granted(case: &Case<'_, '_>) -> String {
         return format!("{which}no such grant covers {}; {considered}", source_text(case, source));
     }
     let Decision::Allow(allow) = case.decision else { return considered };
-    let told = case.sources().iter().zip(allow.grants()).map(|(&source, &grant)| {
+    let covered = case.sources().iter().zip(allow.grants()).map(|(&source, &grant)| {
         let others = others(case, block, source, grant);
         let also = if others.is_empty() { String::new() } else { format!(" (so does {})", list(others)) };
         format!("{} covers {}{also}", case.grant(block, grant), source_text(case, source))
     });
-    list(told)
+    list(covered)
 }
 
-/// The other considered grants that cover `source`.
+/// Describes the other considered grants that cover `source`: the first three, and the number of the rest.
 fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u32) -> Vec<String> {
     use crate::model::GrantKind::{All, NamedSource, Pattern, Query, Resource};
     let (target, mut buffer) = (case.target(), NameBuffer::new());
-    let Ok(asked) = target.read(source, &mut buffer) else { return Vec::new() };
-    let query = if let Asked::Query(normal) = &asked { normal.clone().collect() } else { String::new() };
+    let Ok(canonical) = target.read(source, &mut buffer) else { return Vec::new() };
+    let query = if let CanonicalSource::Query(normal) = &canonical { normal.clone().collect() } else { String::new() };
     let mut others = Vec::new();
     block.each(|kind, text, grant| {
         let text = text.map(|text| case.compiled.text(text).whole()).unwrap_or_default();
-        let covers = match (kind, &asked) {
+        let covers = match (kind, &canonical) {
             (All, _) => true,
-            (Resource | Pattern, Asked::Resource(name)) => covers(&text, name.as_bytes()),
-            (Query, Asked::Query(_)) => *text == *query.as_bytes(),
-            (NamedSource, Asked::NamedSource(name)) => *text == *name.as_bytes(),
+            (Resource | Pattern, CanonicalSource::Resource(name)) => covers(&text, name.as_bytes()),
+            (Query, CanonicalSource::Query(_)) => *text == *query.as_bytes(),
+            (NamedSource, CanonicalSource::NamedSource(name)) => *text == *name.as_bytes(),
             _ => false,
         };
         if covers && grant != allowed && target.considered.contains(kind) {
@@ -273,9 +273,9 @@ fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u3
         }
     });
     others.sort_unstable();
-    // A sentence lists a few; writing each costs a pass over the grants.
+    // Describes three grants only: each description costs a pass over the grants.
     let more = others.len().saturating_sub(3);
     others.truncate(3);
-    let told = others.into_iter().map(|grant| case.grant(block, grant));
-    told.chain((more > 0).then(|| format!("{more} more"))).collect()
+    let described = others.into_iter().map(|grant| case.grant(block, grant));
+    described.chain((more > 0).then(|| format!("{more} more"))).collect()
 }

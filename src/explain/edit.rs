@@ -3,23 +3,23 @@
 //! [`base::nearest`](crate::base::nearest) serves suggestions among a few known names: a similarity is enough there.
 //! Here the edit itself is reported, texts run to kilobytes, and all comparisons of one explanation share a budget.
 
-/// How many edits tell two texts apart, and which if it is one.
+/// The difference between two texts: the type of a single edit, or two edits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Edit {
-    /// The first text has one character more.
+    /// The first text has one additional character.
     Insertion,
-    /// The first text has one character less.
+    /// The first text lacks one character.
     Deletion,
-    /// One character is another.
+    /// One character differs.
     Substitution,
-    /// Two neighbours are exchanged.
+    /// Two adjacent characters are swapped.
     Transposition,
-    /// Two of these.
+    /// Two edits of any type.
     Two,
 }
 
 impl Edit {
-    /// As in "differs by …".
+    /// Returns the text for "differs by …".
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Insertion => "an insertion",
@@ -41,7 +41,7 @@ impl Edit {
 /// Compares spellings, up to a bounded amount of work.
 #[derive(Debug)]
 pub(super) struct Speller {
-    /// How many pairs of characters may still be compared.
+    /// The number of character pairs that may still be compared.
     budget: usize,
 }
 
@@ -52,35 +52,37 @@ impl Default for Speller {
 }
 
 impl Speller {
-    /// By how few edits `asked` differs from `known`; `None` if by none, by too many for texts of their length, or if the
-    /// budget is used up.
-    pub(super) fn edit(&mut self, asked: &str, known: &str) -> Option<Edit> {
-        let most = most_edits(asked.len().min(known.len()));
-        if asked.len().abs_diff(known.len()) > most * 4 {
+    /// Returns the edits by which `text` differs from `known`.
+    ///
+    /// Returns `None` if the texts are equal, if there are too many edits for their length, or if the budget is used
+    /// up.
+    pub(super) fn edit(&mut self, text: &str, known: &str) -> Option<Edit> {
+        let max = max_edits(text.len().min(known.len()));
+        if text.len().abs_diff(known.len()) > max * 4 {
             return None;
         }
-        let (asked, known) = differing(asked, known);
-        let (asked_length, known_length) = (asked.chars().count(), known.chars().count());
-        if asked_length.abs_diff(known_length) > most {
+        let (text, known) = differing(text, known);
+        let (text_length, known_length) = (text.chars().count(), known.chars().count());
+        if text_length.abs_diff(known_length) > max {
             return None;
         }
-        self.budget = self.budget.checked_sub((asked_length + 1).saturating_mul(known_length + 1))?;
-        match strsim::osa_distance(asked, known) {
-            1 if most >= 1 => Some(match asked_length.cmp(&known_length) {
+        self.budget = self.budget.checked_sub((text_length + 1).saturating_mul(known_length + 1))?;
+        match strsim::osa_distance(text, known) {
+            1 if max >= 1 => Some(match text_length.cmp(&known_length) {
                 std::cmp::Ordering::Greater => Edit::Insertion,
                 std::cmp::Ordering::Less => Edit::Deletion,
-                // What is left after the common beginning and end is what was edited.
-                std::cmp::Ordering::Equal if asked_length == 1 => Edit::Substitution,
+                // The common prefix and suffix are removed, so only edited characters are left.
+                std::cmp::Ordering::Equal if text_length == 1 => Edit::Substitution,
                 std::cmp::Ordering::Equal => Edit::Transposition,
             }),
-            2 if most >= 2 => Some(Edit::Two),
+            2 if max >= 2 => Some(Edit::Two),
             _ => None,
         }
     }
 }
 
-/// In short texts, a few edits make any text of any other.
-const fn most_edits(length: usize) -> usize {
+/// Returns the maximum number of edits for texts of this length. In a short text, a few edits lead to any other text.
+const fn max_edits(length: usize) -> usize {
     match length {
         0..3 => 0,
         3..8 => 1,
@@ -88,7 +90,7 @@ const fn most_edits(length: usize) -> usize {
     }
 }
 
-/// What is left of both without their common beginning and end: their distance is the same.
+/// Removes the common prefix and suffix of both texts, which does not change their distance.
 fn differing<'a, 'b>(a: &'a str, b: &'b str) -> (&'a str, &'b str) {
     let common = |a: &str, b: &str| {
         let pairs = a.chars().zip(b.chars());
@@ -109,9 +111,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn edits() {
+    fn edit_classifies_differences_of_two_texts() {
         use Edit::{Deletion, Insertion, Substitution, Transposition, Two};
-        for (asked, known, want, why) in [
+        for (text, known, want, why) in [
             ("demo_table", "demo_table", None, "the same"),
             ("demo_tabel", "demo_table", Some(Transposition), "two neighbours exchanged"),
             ("demo_tablee", "demo_table", Some(Insertion), "one more"),
@@ -125,14 +127,14 @@ mod tests {
             ("abcdefg", "abcdegh", None, "too short for two"),
             ("", "abc", None, "nothing"),
         ] {
-            assert_eq!(Speller::default().edit(asked, known), want, "{asked}, {known}: {why}");
+            assert_eq!(Speller::default().edit(text, known), want, "{text}, {known}: {why}");
         }
         assert_eq!(Speller { budget: 3 }.edit("demo_tible", "demo_table"), None, "no budget");
     }
 
     proptest! {
         #[test]
-        fn what_is_common_does_not_count(a in "[abé]{0,12}", b in "[abé]{0,12}") {
+        fn common_prefix_and_suffix_do_not_change_the_distance(a in "[abé]{0,12}", b in "[abé]{0,12}") {
             let (left, right) = differing(&a, &b);
             prop_assert_eq!(strsim::osa_distance(left, right), strsim::osa_distance(&a, &b));
         }

@@ -1,4 +1,4 @@
-//! The form in which programs read an explanation.
+//! The JSON form of an explanation.
 
 use serde::{Serialize, Serializer};
 

@@ -1,11 +1,12 @@
-//! A decision, told check by check, and on a deny what was nearly right.
+//! Explains a decision check by check and lists near misses of a denied request.
 //!
-//! An explanation is for whoever writes the policy or the client: it names grants, referers and connections of the token,
-//! so it does not belong in an answer to the client. It never holds a secret, not even where the client wrote its own
-//! into a name or a URL.
+//! An explanation is for the author of the policy or of the client. It names grants, referers and connections of the
+//! token, so do not send it to the client. It never contains a secret, even if the client wrote its own secret into a
+//! name or a URL.
 //!
-//! [`explain`] asks [`decide`](crate::decision::decide) first. The outcome of every check follows from the reason of that
-//! decision, so the two cannot disagree; what stands beside it says what each check looked at.
+//! [`explain`] calls [`decide`](crate::decision::decide) first and derives the outcome of every check from the reason
+//! of that decision. The explanation therefore always agrees with the decision. The details describe the input of each
+//! check.
 
 mod case;
 mod check;
@@ -26,12 +27,13 @@ use case::Case;
 pub use check::{Check, CheckOutcome};
 pub use near::{NearMiss, NearMissKind};
 
-/// Tells how `request` is decided against `snapshot` at the instant `now` (N10).
+/// Explains how `request` is decided against `snapshot` at the instant `now` (N10).
 ///
 /// [`Explanation::decision`] is what [`decide`](crate::decision::decide) returns for the same arguments.
 ///
-/// Unlike a decision, it allocates, and it reads every grant that the token has on the connection: linear in the length of
-/// their texts. At most five near misses are told, and the work of comparing spellings is bounded.
+/// Unlike a decision, an explanation allocates memory. It reads every grant that the token has on the connection, so
+/// its cost is linear in the length of their texts. It reports at most five near misses and compares spellings with
+/// bounded work.
 ///
 /// ```
 /// use portcullis::decision::{Request, decide};
@@ -52,56 +54,56 @@ pub fn explain(snapshot: &Snapshot, request: &Request<'_>, now: Timestamp) -> Ex
     let case = Case { compiled, tokens: snapshot.token_count(), request, now, decision: &decision, row };
     Explanation {
         token: row.map(|row| compiled.token_id(row).to_owned()),
-        checks: check::tell(&case),
+        checks: check::all(&case),
         near_misses: near::misses(&case),
-        verdict: match decision {
-            Decision::Allow(allow) => Verdict::Allow(allow.grants().to_vec()),
-            Decision::Deny(reason) => Verdict::Deny(reason),
+        decision: match decision {
+            Decision::Allow(allow) => OwnedDecision::Allow(allow.grants().to_vec()),
+            Decision::Deny(reason) => OwnedDecision::Deny(reason),
         },
     }
 }
 
-/// A decision with the checks that led to it.
+/// A decision with its checks and near misses.
 ///
-/// Displays as text of several lines for people; serializes for programs as one object with `decision` (`allow` or
+/// Displays as text of several lines for people. Serializes for programs as one object with `decision` (`allow` or
 /// `deny`), `reason`, `status`, `token`, `grants`, `checks` and `near_misses`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    verdict: Verdict,
+    decision: OwnedDecision,
     token: Option<String>,
     checks: Vec<Check>,
     near_misses: Vec<NearMiss>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Verdict {
+enum OwnedDecision {
     Allow(Vec<u32>),
     Deny(Reason),
 }
 
 impl Explanation {
-    /// The decision, as [`decide`](crate::decision::decide) returns it.
+    /// Returns the decision, as [`decide`](crate::decision::decide) returns it.
     pub fn decision(&self) -> Decision<'_> {
-        match &self.verdict {
-            Verdict::Allow(grants) => {
+        match &self.decision {
+            OwnedDecision::Allow(grants) => {
                 let token = self.token().unwrap_or_default();
                 Decision::Allow(Allow { token: TokenId::Read(token), grants: grants.iter().copied().collect() })
             }
-            Verdict::Deny(reason) => Decision::Deny(*reason),
+            OwnedDecision::Deny(reason) => Decision::Deny(*reason),
         }
     }
 
-    /// The id of the token, where the secret is a known one: on a deny too.
+    /// Returns the id of the token if its secret is known, also for a denial.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// The nine checks of N10, in order.
+    /// Returns the nine checks of N10, in order.
     pub fn checks(&self) -> &[Check] {
         &self.checks
     }
 
-    /// On a deny, what was nearly right: the nearest first, at most five.
+    /// Returns the near misses of a denied request: at most five, the nearest first.
     pub fn near_misses(&self) -> &[NearMiss] {
         &self.near_misses
     }
@@ -109,9 +111,9 @@ impl Explanation {
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.verdict {
-            Verdict::Allow(_) => f.write_str("allow")?,
-            Verdict::Deny(reason) => write!(f, "deny: {reason} ({})", reason.status())?,
+        match &self.decision {
+            OwnedDecision::Allow(_) => f.write_str("allow")?,
+            OwnedDecision::Deny(reason) => write!(f, "deny: {reason} ({})", reason.status())?,
         }
         if let Some(token) = &self.token {
             write!(f, ", token {}", crate::base::quoted(token))?;

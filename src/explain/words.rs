@@ -1,13 +1,13 @@
-//! How texts, lists and spans of time are put into sentences.
+//! Formats texts, lists and durations for messages.
 
 use crate::base::Timestamp;
 use crate::model::{GrantKind, GrantKinds};
 use crate::name::{Dialect, Fold};
 
-/// How many items a sentence lists.
+/// The maximum number of items of a list in a message.
 const LISTED: usize = 8;
 
-/// `items`, separated by commas, the last by `and`; of many, the first few.
+/// Joins `items` with commas and a final `and`. Lists the first few of many items, and the number of the rest.
 pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
     let mut items = items.into_iter();
     let mut shown: Vec<String> = items.by_ref().take(LISTED).collect();
@@ -22,7 +22,7 @@ pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// What grants of this kind are called.
+/// Returns the name of several grants of this kind.
 pub(super) const fn plural(kind: GrantKind) -> &'static str {
     match kind {
         GrantKind::Resource => "resources",
@@ -37,7 +37,7 @@ pub(super) fn kinds(kinds: GrantKinds) -> String {
     list(kinds.iter().map(|kind| plural(kind).to_owned()))
 }
 
-/// What this dialect does to letter case.
+/// Describes how this dialect folds letter case.
 pub(super) const fn folding(dialect: Dialect) -> &'static str {
     match (dialect.bare_fold(), dialect.quoted_fold()) {
         (Fold::AsWritten, _) => "folds nothing",
@@ -47,7 +47,7 @@ pub(super) const fn folding(dialect: Dialect) -> &'static str {
     }
 }
 
-/// How long it is from `start` to `end`, in the largest unit of which it is at least one.
+/// Formats the duration from `start` to `end`, in the largest unit that fits at least once.
 pub(super) fn span(start: Timestamp, end: Timestamp) -> String {
     let seconds = end.seconds().saturating_sub(start.seconds()).max(0);
     let (count, unit) = match seconds {

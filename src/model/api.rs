@@ -1,13 +1,13 @@
-//! APIs, and the kinds of grant that each considers (N8).
+//! APIs and the grant kinds that each API considers (N8).
 
 use std::fmt;
 
 use crate::base::is_same;
 
-/// The most APIs that a policy may know, its own included (N8.5).
+/// The maximum number of APIs in a policy, including the built-in ones (N8.5).
 pub const MAX_APIS: usize = 64;
 
-/// What a grant names (N1).
+/// The kind of source that a grant names (N1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum GrantKind {
     /// One fully qualified table, tileset or raster.
@@ -23,10 +23,10 @@ pub enum GrantKind {
 }
 
 impl GrantKind {
-    /// Every kind, the most specific first (N10).
+    /// Every kind, in order of decreasing specificity (N10).
     pub const ALL: [Self; 5] = [Self::Resource, Self::Query, Self::NamedSource, Self::Pattern, Self::All];
 
-    /// The name that a document writes.
+    /// Returns the name that a document uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Resource => "resource",
@@ -37,7 +37,7 @@ impl GrantKind {
         }
     }
 
-    /// The kind of that name.
+    /// Returns the kind with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
@@ -54,47 +54,47 @@ impl fmt::Display for GrantKind {
 pub struct GrantKinds(u8);
 
 impl GrantKinds {
-    /// No kind.
+    /// The empty set.
     pub const NONE: Self = Self(0);
-    /// Every kind.
+    /// The set of every kind.
     pub const ALL: Self = Self::of(&GrantKind::ALL);
 
-    /// The set of just these kinds.
+    /// Creates the set of `kinds`.
     pub const fn of(kinds: &[GrantKind]) -> Self {
         let mut bits = 0;
         let mut rest = kinds;
-        while let [kind, others @ ..] = rest {
+        while let [kind, tail @ ..] = rest {
             bits |= 1 << *kind as u8;
-            rest = others;
+            rest = tail;
         }
         Self(bits)
     }
 
-    /// Whether `kind` is among them.
+    /// Returns whether the set contains `kind`.
     pub const fn contains(self, kind: GrantKind) -> bool {
         self.0 & (1 << kind as u8) != 0
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// All kinds that are not among them.
-    pub(crate) const fn others(self) -> Self {
+    /// Returns the kinds that are not in the set.
+    pub(crate) const fn complement(self) -> Self {
         Self(Self::ALL.0 & !self.0)
     }
 
-    /// The kinds, the most specific first.
+    /// Returns the kinds, in order of decreasing specificity.
     pub fn iter(self) -> impl Iterator<Item = GrantKind> {
         GrantKind::ALL.into_iter().filter(move |&kind| self.contains(kind))
     }
 }
 
-/// What a request does under an API (N8.3). Only `sql` tells them apart.
+/// The operation of a request under an API (N8.3). Only the `sql` API distinguishes operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Operation {
-    /// Run a query.
+    /// A query that the client wrote.
     #[default]
     Query,
     /// An aggregate that the API itself builds over a source.
@@ -102,7 +102,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// The name that a request writes.
+    /// Returns the name that a request uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Query => "query",
@@ -110,13 +110,13 @@ impl Operation {
         }
     }
 
-    /// The operation of that name.
+    /// Returns the operation with this name.
     pub fn from_name(name: &str) -> Option<Self> {
         [Self::Query, Self::Model].into_iter().find(|operation| operation.as_str() == name)
     }
 }
 
-/// Which of a policy's APIs: its place in [`Apis`].
+/// The id of an API: its index in the [`Apis`] of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiId(u8);
 
@@ -130,7 +130,7 @@ impl ApiId {
     /// `lds`.
     pub const LDS: Self = Self(3);
 
-    /// The place of this API in [`Apis`], below [`MAX_APIS`].
+    /// Returns the index of this API in [`Apis`], below [`MAX_APIS`].
     pub fn index(self) -> usize {
         usize::from(self.0)
     }
@@ -141,27 +141,27 @@ impl ApiId {
 pub struct ApiSet(u64);
 
 impl ApiSet {
-    /// Whether `api` is among them.
+    /// Returns whether the set contains `api`.
     pub const fn contains(self, api: ApiId) -> bool {
         self.0 & (1 << api.0) != 0
     }
 
-    /// Adds `api`.
+    /// Adds `api` to the set.
     pub fn insert(&mut self, api: ApiId) {
         self.0 |= 1 << api.0;
     }
 
-    /// How many there are.
+    /// Returns the number of APIs in the set.
     pub const fn len(self) -> usize {
         self.0.count_ones() as usize
     }
 
-    /// Whether there is none.
+    /// Returns whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// The APIs, in the order of [`Apis`].
+    /// Returns the APIs, in the order of [`Apis`].
     pub fn iter(self) -> impl Iterator<Item = ApiId> {
         (0..64).map(ApiId).filter(move |&api| self.contains(api))
     }
@@ -185,7 +185,7 @@ impl FromIterator<ApiId> for ApiSet {
     }
 }
 
-/// An API: its name, and the grant kinds that its requests are checked against (N8.3).
+/// An API: its name and the grant kinds that its requests are checked against (N8.3).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Api {
     name: Box<str>,
@@ -194,12 +194,12 @@ pub struct Api {
 }
 
 impl Api {
-    /// The name that documents and requests write.
+    /// Returns the name that documents and requests use.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The grant kinds considered for `operation`; none where the API needs no source, as `lds`.
+    /// Returns the grant kinds considered for `operation`; none if the API needs no source, such as `lds`.
     pub fn considers(&self, operation: Operation) -> GrantKinds {
         match operation {
             Operation::Query => self.query,
@@ -207,32 +207,32 @@ impl Api {
         }
     }
 
-    /// Whether a request under this API reads or writes a source; only `lds` does not.
+    /// Returns whether requests under this API need a source. Only `lds` needs none.
     pub fn needs_source(&self) -> bool {
         !self.query.is_empty()
     }
 }
 
-/// Every API of a policy: the four of N8.3, then those that its documents declare (N8.5).
+/// The APIs of a policy: the four built-in ones (N8.3), then those that documents declare (N8.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Apis {
-    // INVARIANT: begins with maps, sql, imports, lds; names are distinct; at most MAX_APIS.
+    // INVARIANT: starts with maps, sql, imports, lds; names are distinct; at most MAX_APIS.
     list: Vec<Api>,
 }
 
-/// Why an API cannot be declared (N8.5).
+/// The error for an API that cannot be declared (N8.5).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ApiError {
     /// The name is empty.
     #[error("an API's name is empty")]
     EmptyName,
-    /// The name is taken, by a built-in API or an earlier declaration.
+    /// A built-in API or an earlier declaration has the name.
     #[error("the API `{0}` exists already")]
     Duplicate(Box<str>),
-    /// It accepts no grant kind.
+    /// The API accepts no grant kind.
     #[error("the API `{0}` accepts no kind of grant: nothing could ever be allowed")]
     AcceptsNothing(Box<str>),
-    /// There are [`MAX_APIS`] already.
+    /// The policy already has [`MAX_APIS`] APIs.
     #[error("a policy knows at most {MAX_APIS} APIs, the four built-in ones included")]
     TooMany,
 }
@@ -280,19 +280,19 @@ impl Apis {
         Ok(ApiId(id))
     }
 
-    /// The API of that name. Linear in the number of APIs, at most 64.
+    /// Returns the API with this name. Linear in the number of APIs, at most 64.
     #[inline]
     pub fn find(&self, name: &str) -> Option<ApiId> {
         let at = self.list.iter().position(|api| is_same(api.name.as_bytes(), name.as_bytes()))?;
         u8::try_from(at).ok().map(ApiId)
     }
 
-    /// The API of that id; `None` if the id is another policy's.
+    /// Returns the API with this id; `None` if the id belongs to another policy.
     pub fn get(&self, id: ApiId) -> Option<&Api> {
         self.list.get(id.index())
     }
 
-    /// All of them with their ids.
+    /// Returns all APIs with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (ApiId, &Api)> {
         (0..).map(ApiId).zip(&self.list)
     }

@@ -1,26 +1,26 @@
-//! Until when a token may be used (N9).
+//! The expiry of a token (N9).
 
 use jiff::tz::TimeZone;
 
 use crate::base::{InstantError, Timestamp};
 
-/// The end of a token's life.
+/// The expiry of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Expiry {
-    /// The author wrote none.
+    /// The token does not expire.
     #[default]
     Never,
-    /// From this instant on the token is expired (N9.1).
+    /// The token is expired from this instant on (N9.1).
     At(Timestamp),
 }
 
-/// Why an expiry cannot be given to a new token (N9.2, N9.3).
+/// The error for an expiry that a new token cannot have (N9.2, N9.3).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ExpiryError {
-    /// Neither a span nor an instant.
+    /// The text is neither a span nor an instant.
     #[error("{0}; at creation also a span from now: `7d`, `2w`, `6m`, `1y`")]
     Unreadable(#[from] InstantError),
-    /// Not in the future.
+    /// The expiry is not in the future.
     #[error("`{found}` is not in the future (it is {now} now)")]
     Past {
         /// The expiry.
@@ -28,13 +28,13 @@ pub enum ExpiryError {
         /// The instant of creation.
         now: Timestamp,
     },
-    /// Beyond the calendar.
-    #[error("`{0}` from now lies beyond the year 9999")]
+    /// The span ends after the last year of the calendar.
+    #[error("`{0}` from now is after the year 9999")]
     TooFar(Box<str>),
 }
 
 impl Expiry {
-    /// Whether a token with this expiry is expired at `now` (N9.1).
+    /// Returns whether a token with this expiry is expired at `now` (N9.1).
     pub fn is_expired(self, now: Timestamp) -> bool {
         matches!(self, Self::At(end) if now >= end)
     }
@@ -43,16 +43,17 @@ impl Expiry {
     ///
     /// # Errors
     ///
-    /// For any other text, a span among them: a span is counted from the creation, and only then has a meaning.
+    /// If the text is anything else. A span is an error too: it counts from the creation of a token, which a stored
+    /// token is past.
     pub fn parse(text: &str) -> Result<Self, InstantError> {
         text.parse().map(Self::At)
     }
 
-    /// Reads the expiry of a token that is created at `now`: as [`Expiry::parse`], or a span from now (N9.2, N9.3).
+    /// Reads the expiry of a token that is created at `now`: an instant, a date, or a span from `now` (N9.2, N9.3).
     ///
     /// # Errors
     ///
-    /// If the text is neither, or does not lie in the future.
+    /// If the text is none of these, or the expiry is not in the future.
     ///
     /// ```
     /// use portcullis::model::Expiry;
@@ -70,9 +71,9 @@ impl Expiry {
     }
 }
 
-/// A span as N9.2 writes it: a count, and a unit of the calendar.
+/// A span (N9.2): a count and a calendar unit.
 struct Span {
-    // `None` if it is longer than any calendar.
+    // `None` if the count is above 1,000,000, which is beyond the calendar for every unit.
     count: Option<i32>,
     unit: char,
 }
@@ -85,7 +86,7 @@ impl Span {
         digits.then(|| Self { count: count.parse().ok().filter(|&count| count <= 1_000_000), unit })
     }
 
-    /// The instant this long after `now`; `None` beyond the calendar.
+    /// Returns the instant this long after `now`; `None` if the calendar does not reach that far.
     fn after(&self, now: Timestamp) -> Option<Timestamp> {
         let (none, count) = (jiff::Span::new(), self.count?);
         let span = match self.unit {
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expiry_is_reached_at_its_very_instant() {
+    fn token_is_expired_from_the_instant_of_its_expiry() {
         let end: Timestamp = "2026-11-22T12:00:00.5Z".parse().unwrap();
         for (now, expired) in
             [("2026-11-22T12:00:00.499999999Z", false), ("2026-11-22T12:00:00.5Z", true), ("2027-01-01", true)]
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn only_instants_and_dates_are_stored() {
+    fn stored_expiry_accepts_only_instants_and_dates() {
         for text in [
             "7d",
             "20261122",

@@ -1,4 +1,4 @@
-//! A grant: a connection, and what of it may be read or written (N1, N6).
+//! Grants: a connection and a source that a token may read or write (N1, N6).
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::name::{Dialect, Name, NameBuffer, NameError, Role, Scanned, scan};
 use crate::pattern::{Pattern, PatternError};
 use crate::query::{NamedSource, NamedSourceError, Query, QueryError, looks_like_query};
 
-/// What a grant gives, on its connection.
+/// The source of a grant, on the grant's connection.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum GrantSource {
     /// One resource.
@@ -18,24 +18,24 @@ pub enum GrantSource {
     Query(Query),
     /// One named source.
     NamedSource(NamedSource),
-    /// Everything.
+    /// All sources of the connection.
     All,
 }
 
-/// The `type` that a document may write beside a source (N6).
+/// The optional `type` of a source in a document (N6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SourceType(GrantKind);
 
 impl SourceType {
-    /// Every name that a document may write.
+    /// Every name that a document may use.
     pub const NAMES: [&str; 8] = ["resource", "table", "tileset", "raster", "pattern", "query", "named_source", "all"];
 
-    /// The type of sources of this kind.
+    /// Returns the type of sources of this kind.
     pub const fn of(kind: GrantKind) -> Self {
         Self(kind)
     }
 
-    /// Reads a `type`: a grant kind, or `table`, `tileset`, `raster` for a resource.
+    /// Reads a `type`: a grant kind, or `table`, `tileset` or `raster` for a resource.
     pub fn from_name(name: &str) -> Option<Self> {
         match name {
             "table" | "tileset" | "raster" => Some(Self(GrantKind::Resource)),
@@ -44,56 +44,56 @@ impl SourceType {
     }
 }
 
-/// Why a source cannot be granted.
+/// The error for a source that cannot be granted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
-    /// Nothing is written.
+    /// The source is empty.
     #[error("the source is empty")]
     Empty,
-    /// Not a resource name.
+    /// The source has type `resource` but is not a name.
     #[error("not a resource: {0}")]
     Resource(NameError),
-    /// A resource needs its full path.
+    /// A resource has one segment only; it needs its full path.
     #[error("a resource needs at least two segments, such as `schema.table`")]
     OneSegment,
-    /// A bare `*` in a source of type `resource`: the name would stand for many (N3.5).
-    #[error("a resource holds no `*` outside quotes: a source that stands for many is a pattern")]
+    /// A source of type `resource` has a bare `*`, so it would cover many names (N3.5).
+    #[error("a resource must not contain `*` outside quotes: a name with `*` is a pattern")]
     StarInResource,
-    /// A quoted `*` on BigQuery, where quotes do not take a wildcard table's star away (N3.5).
+    /// A quoted `*` on BigQuery, which treats it as the star of a wildcard table even inside quotes (N3.5).
     #[error(
         "BigQuery reads a `*` inside backquotes as a wildcard too, so it cannot be granted as an ordinary character"
     )]
     QuotedStar,
-    /// Not a pattern.
+    /// The source is not a pattern.
     #[error("not a pattern: {0}")]
     Pattern(#[from] PatternError),
-    /// Not a query.
+    /// The source is not a query.
     #[error("not a query: {0}")]
     Query(#[from] QueryError),
-    /// Not a named source.
+    /// The source is not a named source.
     #[error("not a named source: {0}")]
     NamedSource(#[from] NamedSourceError),
-    /// `all` with something else than `*`.
+    /// The type is `all` and the source is something other than `*`.
     #[error("`{0}` is not all sources: `all` takes the source `*` or none")]
     All(Box<str>),
-    /// Of no kind that N6 knows.
+    /// The source is of no kind that N6 defines.
     #[error("`{found}` is neither a resource, a pattern, a named source nor a query")]
     NoKind {
-        /// The text, cut where it is long.
+        /// The text, shortened if it is long.
         found: Box<str>,
-        /// Why it is no path.
+        /// The reason why the text is not a path.
         path: Option<NameError>,
     },
 }
 
 impl GrantSource {
-    /// Reads a source that stands without a type, in the order of N6.
+    /// Reads a source without a type: tries the kinds in the order of N6.
     ///
     /// Linear in the length of `text`.
     ///
     /// # Errors
     ///
-    /// If it is none of the kinds.
+    /// If the text is of none of the kinds.
     ///
     /// ```
     /// use portcullis::model::{GrantKind, GrantSource, Limits};
@@ -130,11 +130,11 @@ impl GrantSource {
         Err(SourceError::NoKind { found: shortened(text), path })
     }
 
-    /// Reads a source whose type is written beside it (N6); `None`: no source is written.
+    /// Reads a source that has a type (N6). `text` is `None` if the grant has no source.
     ///
     /// # Errors
     ///
-    /// If it is not of that type.
+    /// If the text is not of that type.
     pub fn typed(
         text: Option<&str>,
         source_type: SourceType,
@@ -166,7 +166,7 @@ impl GrantSource {
         if path.segments < 2 {
             return Err(SourceError::OneSegment);
         }
-        refuse_quoted_star(path.bytes, dialect)?;
+        reject_quoted_star(path.bytes, dialect)?;
         Ok(Self::Resource(Name::of(path)))
     }
 
@@ -175,11 +175,11 @@ impl GrantSource {
     }
 
     fn of_pattern(pattern: Pattern, dialect: Dialect) -> Result<Self, SourceError> {
-        refuse_quoted_star(pattern.as_bytes(), dialect)?;
+        reject_quoted_star(pattern.as_bytes(), dialect)?;
         Ok(Self::Pattern(pattern))
     }
 
-    /// What kind of grant it is.
+    /// Returns the kind of grant.
     pub fn kind(&self) -> GrantKind {
         match self {
             Self::Resource(_) => GrantKind::Resource,
@@ -190,7 +190,7 @@ impl GrantSource {
         }
     }
 
-    /// The bytes that tell it from others of its kind.
+    /// Returns the canonical bytes: two sources of one kind are equal if these bytes are equal.
     pub fn canonical(&self) -> &[u8] {
         match self {
             Self::Resource(name) => name.as_bytes(),
@@ -201,7 +201,8 @@ impl GrantSource {
         }
     }
 
-    /// The source as a document in `dialect` writes it; reading that, as this kind, gives this source back.
+    /// Returns the source as a document in `dialect` writes it. Reading the result as this kind returns an equal
+    /// source.
     pub fn display(&self, dialect: Dialect) -> String {
         match self {
             Self::Resource(name) => name.display(dialect).to_string(),
@@ -213,7 +214,7 @@ impl GrantSource {
     }
 }
 
-/// What a token may read or write.
+/// A grant: a connection and a source that a token may read or write.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Grant {
     connection: ConnectionId,
@@ -221,29 +222,29 @@ pub struct Grant {
 }
 
 impl Grant {
-    /// A grant of `source` on `connection`.
+    /// Creates a grant of `source` on `connection`.
     pub fn new(connection: ConnectionId, source: GrantSource) -> Self {
         Self { connection, source }
     }
 
-    /// On which connection.
+    /// Returns the connection.
     pub fn connection(&self) -> ConnectionId {
         self.connection
     }
 
-    /// What of it.
+    /// Returns the source.
     pub fn source(&self) -> &GrantSource {
         &self.source
     }
 }
 
-fn refuse_quoted_star(canonical: &[u8], dialect: Dialect) -> Result<(), SourceError> {
+fn reject_quoted_star(canonical: &[u8], dialect: Dialect) -> Result<(), SourceError> {
     if dialect == Dialect::BigQuery && canonical.contains(&b'*') { Err(SourceError::QuotedStar) } else { Ok(()) }
 }
 
 fn shortened(text: &str) -> Box<str> {
-    const MOST: usize = 80;
-    match text.char_indices().nth(MOST) {
+    const MAX_CHARS: usize = 80;
+    match text.char_indices().nth(MAX_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()).into(),
         None => text.into(),
     }

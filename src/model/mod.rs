@@ -1,6 +1,6 @@
-//! The valid policy: what exists here has been checked, since nothing else can build it.
+//! The valid policy. Every value of these types has been checked: the constructors reject invalid input.
 //!
-//! A policy is made from documents by lowering; that is the only part of the model that knows how a document is written.
+//! The crate `portcullis-document` lowers documents to a policy. The model does not depend on the format of documents.
 
 mod api;
 mod expiry;

@@ -1,14 +1,14 @@
-//! A whole policy: connections, APIs, tokens.
+//! A policy: connections, APIs and tokens.
 
 use std::collections::HashSet;
 
 use super::{Apis, Token};
 use crate::name::Dialect;
 
-/// How large single texts may be.
+/// The size limits for texts of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// The most bytes of a query, as written (N4.4). 1 MiB unless set.
+    /// The maximum length of a query, in bytes before normalization (N4.4). Default: 1 MiB.
     pub query_bytes: usize,
 }
 
@@ -18,23 +18,23 @@ impl Default for Limits {
     }
 }
 
-/// Which of a policy's connections: its place in [`Policy::connections`].
+/// The id of a connection: its index in [`Policy::connections`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub(crate) u32);
 
 impl ConnectionId {
-    /// The id of the connection at `index`.
+    /// Creates the id of the connection at `index`.
     pub fn new(index: u32) -> Self {
         Self(index)
     }
 
-    /// The index in [`Policy::connections`].
+    /// Returns the index in [`Policy::connections`].
     pub fn index(self) -> usize {
         self.0 as usize
     }
 }
 
-/// A named data warehouse.
+/// A connection: a data warehouse with a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Connection {
     name: Box<str>,
@@ -43,50 +43,50 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection that writes identifiers as `dialect` does.
+    /// Creates a connection whose identifiers follow `dialect`.
     pub fn new(name: impl Into<Box<str>>, dialect: Dialect, named_sources_only: bool) -> Self {
         Self { name: name.into(), dialect, named_sources_only }
     }
 
-    /// The name that grants and requests write; compared byte for byte.
+    /// Returns the name that grants and requests use. Names are compared byte for byte.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How it writes identifiers; `generic` where no document declares the connection.
+    /// Returns the dialect of identifiers; `generic` if no document declares the connection.
     pub fn dialect(&self) -> Dialect {
         self.dialect
     }
 
-    /// Whether queries on it are denied whatever the grants (N8.7).
+    /// Returns whether queries on this connection are denied, even if they are granted (N8.7).
     pub fn named_sources_only(&self) -> bool {
         self.named_sources_only
     }
 }
 
-/// A valid policy: every id, secret and owner's name is unique (N11.4), every grant is of a known connection.
+/// A valid policy. Every id, secret, and name per owner is unique (N11.4), and every grant is on a known connection.
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
-    // INVARIANT: what `Policy::new` checks.
+    // INVARIANT: the rules that `Policy::new` checks.
     connections: Vec<Connection>,
     apis: Apis,
     tokens: Vec<Token>,
     limits: Limits,
 }
 
-/// Why parts are not a valid policy (N11.4).
+/// The error for parts that do not make a valid policy (N11.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// Two connections have one name.
+    /// Two connections have the same name.
     #[error("two connections are named `{0}`")]
     DuplicateConnection(Box<str>),
-    /// Two tokens have one id.
+    /// Two tokens have the same id.
     #[error("two tokens have the id `{0}`")]
     DuplicateId(Box<str>),
-    /// Two tokens have one secret.
+    /// Two tokens have the same secret.
     #[error("token `{0}` has the secret of an earlier token")]
     DuplicateSecret(Box<str>),
-    /// An owner has two tokens of one name.
+    /// An owner has two tokens with the same name.
     #[error("token `{0}` has the name of an earlier token of its owner")]
     DuplicateName(Box<str>),
     /// A token has a grant on a connection that the policy does not have.
@@ -100,7 +100,7 @@ pub enum PolicyError {
 type Set<T> = HashSet<T, foldhash::fast::RandomState>;
 
 impl Policy {
-    /// Makes a policy of its parts. Linear in the number of tokens and grants.
+    /// Creates a policy from its parts. Linear in the number of tokens and grants.
     ///
     /// # Errors
     ///
@@ -138,27 +138,28 @@ impl Policy {
         Ok(Self { connections, apis, tokens, limits })
     }
 
-    /// The connections: those that documents declare, then those that only grants name.
+    /// Returns the connections: first those that documents declare, then those that only grants name.
     pub fn connections(&self) -> &[Connection] {
         &self.connections
     }
 
-    /// The connection of that id; `None` if the id is another policy's.
+    /// Returns the connection with this id; `None` if the id belongs to another policy.
     pub fn connection(&self, id: ConnectionId) -> Option<&Connection> {
         self.connections.get(id.index())
     }
 
-    /// The APIs.
+    /// Returns the APIs.
     pub fn apis(&self) -> &Apis {
         &self.apis
     }
 
-    /// The limits that its texts were read under, and requests are.
+    /// Returns the limits that apply to the texts of the policy and of requests.
     pub fn limits(&self) -> &Limits {
         &self.limits
     }
 
-    /// The same connections, APIs and limits, without any token: what tokens that join this policy are read against.
+    /// Returns a policy with the same connections, APIs and limits, but without tokens. New tokens for this policy are
+    /// read against it.
     #[must_use]
     pub fn without_tokens(&self) -> Self {
         Self {
@@ -169,7 +170,7 @@ impl Policy {
         }
     }
 
-    /// The tokens, in the order of the documents.
+    /// Returns the tokens, in the order of the documents.
     pub fn tokens(&self) -> &[Token] {
         &self.tokens
     }

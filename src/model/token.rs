@@ -1,4 +1,4 @@
-//! A token: what its secret lets a client do (N1, N11.1).
+//! Tokens: the rights of a client that presents a secret (N1, N11.1).
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use super::{ApiSet, Expiry, Grant};
 use crate::base::Timestamp;
 use crate::referer::RefererSet;
 
-/// The SHA-256 of a secret's UTF-8: the only form in which the engine keeps one (N11.5).
+/// The SHA-256 of a secret in UTF-8. The engine stores a secret in no other form (N11.5).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretDigest([u8; 32]);
 
-/// Text that is not 64 hexadecimal digits.
+/// The error for text that is not 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256 digest: expected 64 hexadecimal digits")]
 pub struct SecretDigestError;
 
 impl SecretDigest {
-    /// The digest of `secret`. Linear in its length.
+    /// Returns the digest of `secret`. Linear in the length of `secret`.
     pub fn of(secret: &str) -> Self {
         Self(Sha256::digest(secret.as_bytes()).into())
     }
 
-    /// Reads 64 hexadecimal digits, of any case.
+    /// Reads 64 hexadecimal digits in upper or lower case.
     ///
     /// # Errors
     ///
-    /// For any other text, which the error does not repeat: it may be a secret in the wrong field.
+    /// For any other text. The error does not repeat the text, because it may be a secret in the wrong field.
     pub fn from_hex(text: &str) -> Result<Self, SecretDigestError> {
         let (pairs, rest) = text.as_bytes().as_chunks::<2>();
         if pairs.len() != 32 || !rest.is_empty() {
@@ -43,7 +43,7 @@ impl SecretDigest {
         Ok(Self(digest))
     }
 
-    /// The 64 hexadecimal digits, in lower case.
+    /// Returns the 64 hexadecimal digits, in lower case.
     pub fn to_hex(&self) -> String {
         use std::fmt::Write;
         self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
@@ -52,7 +52,7 @@ impl SecretDigest {
         })
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -74,33 +74,34 @@ impl fmt::Debug for SecretDigest {
 /// The web sites from which a token may be used (N7.6).
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub enum Referers {
-    /// Any, and none: the author listed no entry.
+    /// Any site, and requests without a referer: the token lists no entry.
     #[default]
     Any,
-    /// Only these; at least one entry.
+    /// Only these sites; at least one entry.
     Only(RefererSet),
 }
 
-/// The parts of a [`Token`], each valid by itself. [`Policy::new`](super::Policy::new) checks what holds between tokens.
+/// The parts of a [`Token`], each valid by itself. [`Policy::new`](super::Policy::new) checks the rules that involve
+/// several tokens.
 #[derive(Debug, Clone)]
 pub struct TokenParts {
-    /// The id in decisions and logs; unique in a policy.
+    /// The id in decisions and logs; unique in the policy.
     pub id: Box<str>,
-    /// The name that its owner gave it; unique for the owner.
+    /// The name that the owner gave the token; unique for the owner.
     pub name: Option<Box<str>>,
-    /// The user that it belongs to.
+    /// The user that owns the token.
     pub owner: Option<Box<str>>,
-    /// The digest of its secret; unique in a policy.
+    /// The digest of the secret; unique in the policy.
     pub digest: SecretDigest,
-    /// The APIs that it may use (N8.1).
+    /// The APIs that the token may use (N8.1).
     pub apis: ApiSet,
-    /// The sources that it may use, in the order of the document.
+    /// The grants of the token, in the order of the document.
     pub grants: Box<[Grant]>,
-    /// The web sites from which it may be used.
+    /// The web sites from which the token may be used.
     pub referers: Referers,
-    /// When it ends.
+    /// The expiry of the token.
     pub expiry: Expiry,
-    /// When it was created, where the document says so.
+    /// The instant of creation, if the document states it.
     pub created_at: Option<Timestamp>,
 }
 
@@ -115,47 +116,47 @@ impl From<TokenParts> for Token {
 }
 
 impl Token {
-    /// The id in decisions and logs; unique in a policy.
+    /// Returns the id in decisions and logs; unique in the policy.
     pub fn id(&self) -> &str {
         &self.0.id
     }
 
-    /// The name that its owner gave it; unique for the owner.
+    /// Returns the name that the owner gave the token; unique for the owner.
     pub fn name(&self) -> Option<&str> {
         self.0.name.as_deref()
     }
 
-    /// The user that it belongs to.
+    /// Returns the user that owns the token.
     pub fn owner(&self) -> Option<&str> {
         self.0.owner.as_deref()
     }
 
-    /// The digest of its secret; unique in a policy.
+    /// Returns the digest of the secret; unique in the policy.
     pub fn digest(&self) -> &SecretDigest {
         &self.0.digest
     }
 
-    /// The APIs that it may use (N8.1).
+    /// Returns the APIs that the token may use (N8.1).
     pub fn apis(&self) -> ApiSet {
         self.0.apis
     }
 
-    /// The sources that it may use, in the order of the document.
+    /// Returns the grants of the token, in the order of the document.
     pub fn grants(&self) -> &[Grant] {
         &self.0.grants
     }
 
-    /// The web sites from which it may be used.
+    /// Returns the web sites from which the token may be used.
     pub fn referers(&self) -> &Referers {
         &self.0.referers
     }
 
-    /// When it ends.
+    /// Returns the expiry of the token.
     pub fn expiry(&self) -> Expiry {
         self.0.expiry
     }
 
-    /// When it was created, where the document says so.
+    /// Returns the instant of creation, if the document states it.
     pub fn created_at(&self) -> Option<Timestamp> {
         self.0.created_at
     }

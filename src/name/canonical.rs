@@ -1,4 +1,4 @@
-//! A name that was read: equal bytes, same name (N2.7).
+//! Names in canonical form: equal bytes mean equal names (N2.7).
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use super::look::Starts;
 use super::scan::{NameBuffer, NameError, Role, Scanned, scan};
 use super::{Dialect, STAR};
 
-/// A resource name, read once and kept.
+/// A resource name that owns its canonical form.
 ///
 /// ```
 /// use portcullis::name::{Dialect, Name};
@@ -24,40 +24,40 @@ pub struct Name {
 }
 
 impl Name {
-    /// Reads `text` as `dialect` writes names. Linear in the length of `text`.
+    /// Parses a name of `dialect`. Linear in the length of `text`.
     ///
     /// # Errors
     ///
-    /// Where N2.4 calls the text malformed.
+    /// If the text is malformed (N2.4).
     pub fn parse(text: &str, dialect: Dialect) -> Result<Self, NameError> {
         let mut buffer = NameBuffer::new();
         Ok(Self::of(scan(text, dialect, Role::Requested, &mut buffer)?))
     }
 
-    /// The name that was read: as a name, or as a pattern that holds no star.
+    /// Creates the name of a scanned text. If the text was scanned as a grant, it must not contain a bare star.
     pub(crate) fn of(read: Scanned<'_>) -> Self {
         Self { bytes: read.bytes.into() }
     }
 
-    /// The name whose canonical form this is.
+    /// Creates the name whose canonical form is `bytes`.
     pub fn of_canonical(bytes: &[u8]) -> Self {
         Self { bytes: bytes.into() }
     }
 
-    /// The segments, unquoted and folded.
+    /// Returns the segments, unquoted and folded.
     pub fn segments(&self) -> impl ExactSizeIterator<Item = String> {
         let segments: Vec<String> = self.bytes.split(|&byte| byte == b'.').map(segment_text).collect();
         segments.into_iter()
     }
 
-    /// The canonical form.
+    /// Returns the canonical form.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The name as `dialect` writes it, quoted where it must be: reading that gives this name back.
+    /// Displays the name in `dialect`, with quotes where they are needed. Parsing the result returns an equal name.
     pub fn display(&self, dialect: Dialect) -> impl fmt::Display {
-        Written { bytes: self.bytes.clone(), dialect }
+        NameDisplay { bytes: self.bytes.clone(), dialect }
     }
 }
 
@@ -67,23 +67,23 @@ impl fmt::Debug for Name {
     }
 }
 
-/// A resource name of a request, borrowed where its text is canonical already.
+/// A resource name of a request. It borrows the request's text if the text is already canonical.
 #[derive(Debug, Clone, Copy)]
 pub struct CanonicalName<'a> {
     bytes: &'a [u8],
     segments: usize,
-    // INVARIANT: where its segments begin, and one behind its end where the next would.
+    // INVARIANT: the offsets of the segments, then the length plus one.
     starts: &'a Starts,
 }
 
 impl<'a> CanonicalName<'a> {
-    /// Reads `text` as `dialect` writes names, into `buffer` where it must be unquoted or folded.
+    /// Parses a name of `dialect`. Writes to `buffer` if the text must be unquoted or folded.
     ///
-    /// Linear in the length of `text`; does not allocate.
+    /// Linear in the length of `text`. Does not allocate.
     ///
     /// # Errors
     ///
-    /// Where N2.4 calls the text malformed.
+    /// If the text is malformed (N2.4).
     ///
     /// ```
     /// use portcullis::name::{CanonicalName, Dialect, NameBuffer};
@@ -98,45 +98,46 @@ impl<'a> CanonicalName<'a> {
         Ok(Self { bytes, segments, starts })
     }
 
-    /// The name, or pattern, whose canonical form is `bytes`. Of a pattern, the stars are characters of their own.
+    /// Creates the name or pattern whose canonical form is `bytes`. The stars of a pattern count as ordinary
+    /// characters.
     pub fn of(bytes: &'a [u8], buffer: &'a mut NameBuffer) -> Self {
         let (segments, starts) = buffer.starts_of(bytes);
         Self { bytes, segments, starts }
     }
 
-    /// How many segments the name has, 1 to 16.
+    /// Returns the number of segments, 1 to 16.
     pub fn segment_count(&self) -> usize {
         self.segments
     }
 
-    /// The bytes of the canonical form: an inner dot is `INNER_DOT`, segments are separated by `.`.
+    /// Returns the bytes of the canonical form: an inner dot is `INNER_DOT`, and `.` separates segments.
     #[inline]
     pub fn as_bytes(&self) -> &'a [u8] {
         self.bytes
     }
 
-    /// Where the segment with this number begins, counted from zero; that behind the last begins one behind the end.
+    /// Returns the offset of the segment at index `number`. The index after the last segment gives the length plus one.
     #[inline]
     pub fn start(&self, number: usize) -> usize {
         self.starts.get(number).map_or(0, |&start| usize::from(start))
     }
 
-    /// The text of the segment with this number, counted from zero; empty if there is none.
+    /// Returns the text of the segment at index `number`; empty if there is none.
     #[inline]
     pub fn segment(&self, number: usize) -> &'a [u8] {
         self.bytes.get(self.start(number)..self.start(number + 1).saturating_sub(1)).unwrap_or_default()
     }
 }
 
-/// Displays the canonical form of a name or a pattern as a dialect writes it.
-pub struct Written {
+/// Displays the canonical form of a name or a pattern in a dialect.
+pub struct NameDisplay {
     /// The canonical form.
     pub bytes: Arc<[u8]>,
     /// The dialect that quotes its segments.
     pub dialect: Dialect,
 }
 
-impl fmt::Display for Written {
+impl fmt::Display for NameDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, segment) in self.bytes.split(|&byte| byte == b'.').enumerate() {
             if index > 0 {
@@ -164,8 +165,10 @@ impl fmt::Display for Written {
     }
 }
 
-/// Whether reading `segment` bare gives it back: no inner dot but those of a project (N2.6), no literal star beside a matching
-/// one, nothing to fold.
+/// Returns whether reading `segment` without quotes returns the segment.
+///
+/// This requires: no inner dot except those of a project (N2.6), not both a literal and a matching star, and nothing to
+/// fold.
 fn is_bare(segment: &str, dialect: Dialect) -> bool {
     let pattern = segment.as_bytes().contains(&STAR);
     let text = segment.replace('\u{2}', "*").replace('\u{1}', ".");

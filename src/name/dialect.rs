@@ -1,15 +1,15 @@
-//! How a data warehouse writes identifiers (N2.5).
+//! SQL dialects of data warehouses: quotes and letter case of identifiers (N2.5).
 
 use std::fmt;
 use std::str::FromStr;
 
-/// The SQL dialect of a connection: its quotes and its folding of letter case (N2.5).
+/// The SQL dialect of a connection: the quotes and the letter case folding of identifiers (N2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Dialect {
-    /// Any warehouse: `"` and `` ` `` quote, nothing folds. The dialect of a connection that no document declares.
+    /// Any warehouse: `"` and `` ` `` quote, nothing folds. Connections that no document declares have this dialect.
     #[default]
     Generic,
-    /// `` ` `` stands around one or several segments, nothing folds, a project may hold a domain (N2.6).
+    /// `` ` `` quotes one or several segments, nothing folds, a project may contain a domain (N2.6).
     BigQuery,
     /// `"` quotes, bare ASCII letters fold to upper case.
     Snowflake,
@@ -17,23 +17,23 @@ pub enum Dialect {
     Oracle,
     /// `"` quotes, bare ASCII letters fold to lower case.
     Postgres,
-    /// `"` quotes, ASCII letters fold to lower case, inside quotes too.
+    /// `"` quotes, ASCII letters fold to lower case, also inside quotes.
     Redshift,
-    /// Redshift with `enable_case_sensitive_identifier`: quoted letters are as written. A document writes it as the dialect
+    /// Redshift with `enable_case_sensitive_identifier`: quoted letters do not fold. A document declares the dialect
     /// `redshift` with `"case_sensitive": true`.
     RedshiftCaseSensitive,
-    /// `` ` `` quotes, letters fold to lower case, inside quotes too.
+    /// `` ` `` quotes, letters fold to lower case, also inside quotes.
     Databricks,
 }
 
-/// A dialect's name that is not one of [`Dialect::ALL`].
+/// The error for a name that is not the name of a dialect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{found}` is not a dialect: expected one of {}", Dialect::names())]
 pub struct DialectError {
     found: Box<str>,
 }
 
-/// The letters of an identifier that fold, and to which case.
+/// The letter case folding of an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fold {
     /// No letter folds.
@@ -42,14 +42,14 @@ pub enum Fold {
     AsciiUpper,
     /// ASCII letters fold to lower case.
     AsciiLower,
-    /// All letters, by Unicode's mapping of one character to one.
+    /// All letters fold to upper case, by Unicode mappings of one character to one character.
     Upper,
-    /// All letters, by Unicode's mapping of one character to one.
+    /// All letters fold to lower case, by Unicode mappings of one character to one character.
     Lower,
 }
 
 impl Fold {
-    /// Folds an ASCII letter; other ASCII characters stay.
+    /// Folds an ASCII letter. Other ASCII characters do not change.
     pub fn apply_ascii(self, byte: u8) -> u8 {
         match self {
             Self::AsWritten => byte,
@@ -62,8 +62,8 @@ impl Fold {
     ///
     /// # Errors
     ///
-    /// If the character maps to several characters or to an ASCII one, with the mapping: two distinct names of the
-    /// warehouse could become one.
+    /// If the character maps to several characters or to an ASCII character, because two distinct names of the
+    /// warehouse could become equal. The error is the mapping.
     pub fn apply(self, character: char) -> Result<char, String> {
         match self {
             Self::AsWritten | Self::AsciiUpper | Self::AsciiLower => Ok(character),
@@ -72,7 +72,7 @@ impl Fold {
         }
     }
 
-    /// Whether letters become upper case: `None` where they stay as written.
+    /// Returns whether letters fold to upper case; `None` if they do not fold.
     pub const fn is_upper(self) -> Option<bool> {
         match self {
             Self::AsWritten => None,
@@ -103,10 +103,11 @@ impl Dialect {
         Self::Databricks,
     ];
 
-    /// The names that documents write.
+    /// The names that documents use.
     pub const NAMES: [&str; 7] = ["generic", "bigquery", "snowflake", "oracle", "postgres", "redshift", "databricks"];
 
-    /// The dialect of a connection that declares `case_sensitive`; `None` where that has no meaning (N2.5).
+    /// Returns the dialect of a connection that declares `case_sensitive`; `None` if the dialect has no such option
+    /// (N2.5).
     pub const fn with_case_sensitive(self, case_sensitive: bool) -> Option<Self> {
         match (self, case_sensitive) {
             (Self::Redshift | Self::RedshiftCaseSensitive, true) => Some(Self::RedshiftCaseSensitive),
@@ -115,12 +116,12 @@ impl Dialect {
         }
     }
 
-    /// Whether a document declares it with `"case_sensitive": true`.
+    /// Returns whether a document declares this dialect with `"case_sensitive": true`.
     pub const fn is_case_sensitive(self) -> bool {
         matches!(self, Self::RedshiftCaseSensitive)
     }
 
-    /// The name that a document writes; with [`Dialect::is_case_sensitive`] it identifies the dialect.
+    /// Returns the name that a document uses. Together with [`Dialect::is_case_sensitive`], it identifies the dialect.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Generic => "generic",
@@ -133,7 +134,8 @@ impl Dialect {
         }
     }
 
-    /// How many segments a table's full path has, where the warehouse fixes it: a shorter pattern matches no table.
+    /// Returns the number of segments of a table's full path, if the warehouse fixes it. A shorter pattern matches no
+    /// table.
     pub const fn depth(self) -> Option<u8> {
         match self {
             Self::BigQuery | Self::Snowflake | Self::Databricks => Some(3),
@@ -141,7 +143,7 @@ impl Dialect {
         }
     }
 
-    /// Whether `byte` opens a quoted identifier.
+    /// Returns whether `byte` opens a quoted identifier.
     pub(crate) const fn is_quote(self, byte: u8) -> bool {
         match self {
             Self::Generic => matches!(byte, b'"' | b'`'),
@@ -152,7 +154,7 @@ impl Dialect {
         }
     }
 
-    /// The quote to write an identifier with.
+    /// Returns the quote for writing an identifier.
     pub const fn quote(self) -> char {
         match self {
             Self::BigQuery | Self::Databricks => '`',
@@ -160,7 +162,7 @@ impl Dialect {
         }
     }
 
-    /// The folding of a bare identifier (N2.2).
+    /// Returns the folding of a bare identifier (N2.2).
     pub const fn bare_fold(self) -> Fold {
         match self {
             Self::Generic | Self::BigQuery => Fold::AsWritten,
@@ -171,7 +173,7 @@ impl Dialect {
         }
     }
 
-    /// The folding of a quoted identifier (N2.8).
+    /// Returns the folding of a quoted identifier (N2.8).
     pub const fn quoted_fold(self) -> Fold {
         match self {
             Self::Redshift => Fold::AsciiLower,
@@ -180,7 +182,7 @@ impl Dialect {
         }
     }
 
-    /// Whether a bare identifier may hold characters beyond ASCII (N2.2).
+    /// Returns whether a bare identifier may contain non-ASCII characters (N2.2).
     pub(crate) const fn bare_beyond_ascii(self) -> bool {
         !matches!(self, Self::Snowflake)
     }
@@ -193,7 +195,7 @@ impl Dialect {
 impl FromStr for Dialect {
     type Err = DialectError;
 
-    /// Parses the name that a document writes: `redshift` is [`Dialect::Redshift`].
+    /// Parses the name that a document uses: `redshift` is [`Dialect::Redshift`].
     fn from_str(text: &str) -> Result<Self, DialectError> {
         Self::ALL
             .into_iter()

@@ -1,4 +1,4 @@
-//! One look at a text: what stands in it, and where its segments begin.
+//! Classifies the bytes of a text and finds its segments, in one pass.
 
 use wide::u8x16;
 
@@ -8,15 +8,15 @@ use super::MAX_SEGMENTS;
 // INVARIANT: the first begins at zero.
 pub(super) type Starts = [u16; MAX_SEGMENTS + 1];
 
-/// What a text holds.
-#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
+/// The properties of a text.
+#[expect(clippy::struct_excessive_bools, reason = "the properties are independent")]
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Look {
-    /// How many segments it has, unless there are more than a name may have (N2.4).
+    /// The number of segments; `None` if there are more than a name may have (N2.4).
     pub(super) segments: Option<usize>,
-    /// Whether no segment is empty.
+    /// Whether all segments are non-empty.
     pub(super) full: bool,
-    /// Whether each byte is a dot or may stand in a bare identifier of every dialect; ASCII then.
+    /// Whether each byte is a dot or is valid in a bare identifier of every dialect. Implies ASCII.
     pub(super) bare: bool,
     pub(super) upper: bool,
     pub(super) lower: bool,
@@ -25,64 +25,65 @@ pub(super) struct Look {
 
 const WIDTH: usize = 16;
 
-/// Looks at `bytes`, sixteen at a time, and notes where segments begin. What letters and stars there are is told only if
-/// `LETTERS`.
+/// Classifies `bytes`, sixteen at a time, and writes the offsets of segments to `starts`. Reports letters and stars
+/// only if `LETTERS` is set.
 #[inline]
 pub(super) fn look<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
-    let mut seen = Seen { bare: ALL, upper: NONE, lower: NONE, star: NONE };
-    let mut found = Found { segments: Some(0), full: true, next: 0 };
+    let mut classes = ByteClasses { bare: ALL, upper: NONE, lower: NONE, star: NONE };
+    let mut segments = Segments { count: Some(0), full: true, next: 0 };
     let mut start = 0;
     let mut rest = bytes;
-    // Few names are so long.
-    while let Some((stretch, behind)) = rest.split_first_chunk::<STRETCH>() {
-        found.push(seen.stretch::<LETTERS>(stretch), start, starts);
-        (rest, start) = (behind, start + STRETCH);
+    // Only a rare long name has a full stretch.
+    while let Some((stretch, after)) = rest.split_first_chunk::<STRETCH>() {
+        segments.push(classes.stretch::<LETTERS>(stretch), start, starts);
+        (rest, start) = (after, start + STRETCH);
     }
-    // The end is as good as a dot.
-    found.push(seen.stretch::<LETTERS>(rest) | 1 << rest.len(), start, starts);
+    // The end of the text ends a segment, as a dot does.
+    segments.push(classes.stretch::<LETTERS>(rest) | 1 << rest.len(), start, starts);
     Look {
-        segments: found.segments,
-        full: found.full,
-        bare: seen.bare == ALL,
-        upper: LETTERS && seen.upper.to_bitmask() != 0,
-        lower: LETTERS && seen.lower.to_bitmask() != 0,
-        star: LETTERS && seen.star.to_bitmask() != 0,
+        segments: segments.count,
+        full: segments.full,
+        bare: classes.bare == ALL,
+        upper: LETTERS && classes.upper.to_bitmask() != 0,
+        lower: LETTERS && classes.lower.to_bitmask() != 0,
+        star: LETTERS && classes.star.to_bitmask() != 0,
     }
 }
 
-/// Bytes whose dots are the bits of one number.
+/// The number of bytes whose dots fit into one number, as bits.
 const STRETCH: usize = 64;
 
-/// What is known of the segments so far.
-struct Found {
-    segments: Option<usize>,
+/// The segments found so far.
+struct Segments {
+    count: Option<usize>,
     full: bool,
-    /// Where the next segment begins.
+    /// The offset of the next segment.
     next: usize,
 }
 
-impl Found {
-    /// Takes in the places behind `start` where segments end.
+impl Segments {
+    /// Adds the segments that end in the stretch at offset `start`: `dots` has a bit for each end.
     #[inline]
-    fn push(&mut self, found: u64, start: usize, starts: &mut Starts) {
-        let Some(mut count) = self.segments else { return };
-        // One that ends where it begins: at the start, or right behind the one before.
-        self.full &= found & (found << 1 | u64::from(self.next == start)) == 0;
-        let mut rest = found;
+    fn push(&mut self, dots: u64, start: usize, starts: &mut Starts) {
+        let Some(mut count) = self.count else { return };
+        // A segment is empty if it ends where it starts: at the start of the stretch, or directly after the previous
+        // end.
+        self.full &= dots & (dots << 1 | u64::from(self.next == start)) == 0;
+        let mut rest = dots;
         while rest != 0 {
             count += 1;
-            let Some(place) = starts.get_mut(count) else {
-                self.segments = None;
+            let Some(slot) = starts.get_mut(count) else {
+                self.count = None;
                 return;
             };
             #[expect(clippy::cast_possible_truncation, reason = "a name has at most 4,096 bytes")]
-            let behind = (start + rest.trailing_zeros() as usize + 1) as u16;
-            *place = behind;
+            let next = (start + rest.trailing_zeros() as usize + 1) as u16;
+            *slot = next;
             rest &= rest - 1;
         }
-        self.segments = Some(count);
-        if found != 0 {
-            self.next = start + STRETCH - found.leading_zeros() as usize;
+        self.count = Some(count);
+        if dots != 0 {
+            self.next = start + STRETCH - dots.leading_zeros() as usize;
         }
     }
 }
@@ -90,44 +91,44 @@ impl Found {
 const NONE: u8x16 = u8x16::ZERO;
 const ALL: u32 = 0xffff;
 
-struct Seen {
-    /// As bits, one for each byte of a chunk.
+struct ByteClasses {
+    /// A bit for each position in a chunk; cleared if any byte there is not valid in a bare identifier.
     bare: u32,
     upper: u8x16,
     lower: u8x16,
     star: u8x16,
 }
 
-impl Seen {
-    /// Takes in at most 64 bytes; the places of their dots, as bits.
+impl ByteClasses {
+    /// Classifies at most 64 bytes and returns the positions of their dots, as bits.
     #[inline]
     fn stretch<const LETTERS: bool>(&mut self, bytes: &[u8]) -> u64 {
         let (chunks, rest) = bytes.as_chunks::<WIDTH>();
-        let (mut found, mut known) = (0, 0);
+        let (mut dots, mut done) = (0, 0);
         for chunk in chunks {
-            found |= u64::from(self.chunk::<LETTERS>(*chunk)) << known;
-            known += 16;
+            dots |= u64::from(self.chunk::<LETTERS>(*chunk)) << done;
+            done += 16;
         }
         if !rest.is_empty() {
-            // The last sixteen bytes, of which some were seen before; of a shorter text all, padded.
+            // Reads the last sixteen bytes, some of them for the second time; a shorter text is padded.
             let (chunk, before) = match bytes.last_chunk() {
                 Some(last) => (*last, WIDTH - rest.len()),
                 None => (padded(rest), 0),
             };
-            found |= u64::from(self.chunk::<LETTERS>(chunk) >> before) << known;
+            dots |= u64::from(self.chunk::<LETTERS>(chunk) >> before) << done;
         }
-        found
+        dots
     }
 
-    /// Takes in a chunk; the places of its dots, as bits.
+    /// Classifies a chunk and returns the positions of its dots, as bits.
     #[inline]
     fn chunk<const LETTERS: bool>(&mut self, chunk: [u8; WIDTH]) -> u32 {
         let bytes = u8x16::from(chunk);
         let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
-        // Bytes below the first wrap around.
+        // Bytes below `first` wrap around to large values.
         let within =
             |bytes: u8x16, first: u8, last: u8| (bytes - u8x16::splat(first)).simd_le(u8x16::splat(last - first));
-        // Of ASCII letters the case is one bit.
+        // The case of an ASCII letter is one bit.
         let letter = within(bytes | u8x16::splat(0x20), b'a', b'z');
         let (dot, star) = (is(b'.'), is(b'*'));
         let others = within(bytes, b'0', b'9') | within(bytes, b'#', b'$') | is(b'_') | is(b'-');
@@ -142,7 +143,7 @@ impl Seen {
     }
 }
 
-/// Padded with digits, which stand for nothing.
+/// Pads a text with digits, which change no property.
 fn padded(rest: &[u8]) -> [u8; WIDTH] {
     let mut chunk = [b'0'; WIDTH];
     for (to, from) in chunk.iter_mut().zip(rest) {
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn each_byte_is_known_wherever_it_stands() {
+    fn bytes_are_classified_at_every_position() {
         for length in [1, 2, 15, 16, 17, 31, 32, 33, 50, 63, 64, 65, 128] {
             for byte in 0..=u8::MAX {
                 for at in [0, length / 2, length - 1] {
@@ -185,7 +186,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn segments_are_found_wherever_they_end(text in "[a.]{0,80}|(a{0,90}[.]){0,20}a?") {
+        fn segments_are_found_at_every_offset(text in "[a.]{0,80}|(a{0,90}[.]){0,20}a?") {
             let (found, ends) = look_at(text.as_bytes());
             let expected: Vec<usize> = text.match_indices('.').map(|(at, _)| at).chain([text.len()]).collect();
             if expected.len() <= MAX_SEGMENTS {

@@ -1,25 +1,26 @@
-//! Names read the slow way, one rule after the other: the oracle of this module. Nothing that decides uses it.
+//! A naive parser of names: the oracle in tests of this module. Decisions do not use it.
 //!
-//! Each function is the text of N2, over characters and owned lists; none of it is shared with the reader of requests.
+//! Each function follows the text of N2, over characters and owned lists. It shares no code with the parser of
+//! requests.
 
 use super::Dialect;
 
 /// One character of an identifier, unquoted and folded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Piece {
-    /// The character stands for itself.
+    /// An ordinary character.
     Char(char),
     /// A bare `*`: in a pattern, any run of characters.
     Star,
 }
 
-/// The segments of the requested name `text`; `None` where it is malformed (N2.4).
+/// Returns the segments of the requested name `text`; `None` if it is malformed (N2.4).
 pub fn segments(text: &str, dialect: Dialect) -> Option<Vec<String>> {
-    let written = pieces(&without_partition(text, dialect), dialect)?;
-    Some(written.iter().map(|segment| segment.iter().map(|&piece| in_a_name(piece)).collect()).collect())
+    let segments = pieces(&without_partition(text, dialect), dialect)?;
+    Some(segments.iter().map(|segment| segment.iter().map(|&piece| in_a_name(piece)).collect()).collect())
 }
 
-/// N2.8: in `bigquery`, a requested name without the partition decorator of its last segment.
+/// Removes the partition decorator from the last segment of a requested name in dialect `bigquery` (N2.8).
 fn without_partition(text: &str, dialect: Dialect) -> String {
     let (open, quote) = match text.strip_suffix('`') {
         Some(open) => (open, "`"),
@@ -38,7 +39,7 @@ fn without_partition(text: &str, dialect: Dialect) -> String {
     }
 }
 
-/// In a name, a bare star is an ordinary character (N3.5).
+/// Converts a piece of a name, in which a bare star is an ordinary character (N3.5).
 fn in_a_name(piece: Piece) -> char {
     match piece {
         Piece::Char(character) => character,
@@ -46,12 +47,13 @@ fn in_a_name(piece: Piece) -> char {
     }
 }
 
-/// The segments of `text` as a grant writes it, bare stars distinct from quoted ones; `None` where it is malformed (N2.4).
+/// Returns the segments of `text` in a grant, with bare stars distinct from quoted ones; `None` if it is malformed
+/// (N2.4).
 pub fn pieces(text: &str, dialect: Dialect) -> Option<Vec<Vec<Piece>>> {
     if text.len() > 4096 || (dialect == Dialect::BigQuery && text.contains('$')) {
         return None;
     }
-    // N2.6: up to the first colon, dots do not separate.
+    // N2.6: dots before the first colon do not separate segments.
     let project = if dialect == Dialect::BigQuery { text.find(':').unwrap_or(0) } else { 0 };
     let mut segments: Vec<Vec<Piece>> = Vec::new();
     for (start, label) in labels(text, dialect)? {
@@ -66,7 +68,7 @@ pub fn pieces(text: &str, dialect: Dialect) -> Option<Vec<Vec<Piece>>> {
     if segments.len() > 16 { None } else { Some(segments) }
 }
 
-/// Identifiers with a dot between each two of them, and at which byte each begins.
+/// Parses identifiers that are separated by dots. Returns each with its byte offset.
 fn labels(text: &str, dialect: Dialect) -> Option<Vec<(usize, Vec<Piece>)>> {
     let mut labels = Vec::new();
     let mut rest = text;
@@ -90,7 +92,7 @@ fn labels(text: &str, dialect: Dialect) -> Option<Vec<(usize, Vec<Piece>)>> {
     }
 }
 
-/// N2.5, the second column.
+/// Returns the quotes of a dialect (N2.5, second column).
 fn quotes(dialect: Dialect) -> &'static [char] {
     match dialect {
         Dialect::Generic => &['"', '`'],
@@ -103,7 +105,7 @@ fn quotes(dialect: Dialect) -> &'static [char] {
     }
 }
 
-/// A bare identifier (N2.2), folded.
+/// Parses and folds a bare identifier (N2.2).
 fn bare(identifier: &str, dialect: Dialect) -> Option<Vec<Piece>> {
     if identifier.is_empty() {
         return None;
@@ -123,7 +125,7 @@ fn bare_character(character: char, dialect: Dialect) -> Option<Piece> {
     }
 }
 
-/// N2.5, the third column.
+/// Folds a letter of a bare identifier (N2.5, third column).
 fn bare_folded(letter: char, dialect: Dialect) -> Option<char> {
     match dialect {
         Dialect::Generic | Dialect::BigQuery => Some(letter),
@@ -134,7 +136,7 @@ fn bare_folded(letter: char, dialect: Dialect) -> Option<char> {
     }
 }
 
-/// N2.5, the fourth column.
+/// Folds a letter of a quoted identifier (N2.5, fourth column).
 fn quoted_folded(letter: char, dialect: Dialect) -> Option<char> {
     match dialect {
         Dialect::Redshift => Some(letter.to_ascii_lowercase()),
@@ -143,7 +145,7 @@ fn quoted_folded(letter: char, dialect: Dialect) -> Option<char> {
     }
 }
 
-/// The one character of `mapping`, ASCII only where `letter` is.
+/// Returns the only character of `mapping`; `None` if there are several, or if only one of it and `letter` is ASCII.
 fn one(letter: char, mapping: &str) -> Option<char> {
     let folded = mapping.chars().next()?;
     (mapping.chars().count() == 1 && folded.is_ascii() == letter.is_ascii()).then_some(folded)
@@ -152,7 +154,7 @@ fn one(letter: char, mapping: &str) -> Option<char> {
 /// Identifiers between quotes, each with the offset of its first byte from the opening quote.
 type Quoted = Vec<(usize, Vec<Piece>)>;
 
-/// A quoted identifier (N2.3), or in `bigquery` one or several, and the text after the closing quote.
+/// Parses a quoted identifier (N2.3), in `bigquery` one or several, and returns the text after the closing quote.
 fn quoted(text: &str, quote: char, dialect: Dialect) -> Option<(Quoted, &str)> {
     let bigquery = dialect == Dialect::BigQuery;
     let mut labels = vec![(1, Vec::new())];
@@ -164,7 +166,7 @@ fn quoted(text: &str, quote: char, dialect: Dialect) -> Option<(Quoted, &str)> {
             return if empty { None } else { Some((labels, characters.as_str())) };
         }
         match character {
-            // Doubled, it stands for itself.
+            // A doubled quote is one quote character.
             _ if character == quote => {
                 characters.next();
                 labels.last_mut()?.1.push(Piece::Char(quote));

@@ -1,4 +1,4 @@
-//! Reads the text of a name or pattern into canonical form, in one pass (N2.2 to N2.6).
+//! Parses the text of a name or pattern into canonical form, in one pass (N2.2 to N2.6).
 
 use smallvec::SmallVec;
 
@@ -6,7 +6,7 @@ use super::dialect::Fold;
 use super::look::{Starts, look};
 use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
 
-/// Room for one canonical name, on the stack: a name never outgrows it (N2.4), so reading one never allocates.
+/// A buffer for one canonical name, on the stack. It has room for the longest name (N2.4), so parsing never allocates.
 #[derive(Debug, Default)]
 pub struct NameBuffer {
     text: Text,
@@ -16,19 +16,19 @@ pub struct NameBuffer {
 type Text = SmallVec<[u8; MAX_NAME_BYTES]>;
 
 impl NameBuffer {
-    /// An empty one.
+    /// Creates an empty buffer.
     #[inline]
     pub fn new() -> Self {
         Self { text: SmallVec::new(), starts: [0; MAX_SEGMENTS + 1] }
     }
 
-    /// How many segments a canonical form has, and where they begin.
+    /// Returns the number of segments of a canonical form, and their offsets.
     pub(super) fn starts_of(&mut self, canonical: &[u8]) -> (usize, &Starts) {
         (look::<false>(canonical, &mut self.starts).segments.unwrap_or(0), &self.starts)
     }
 }
 
-/// Why a text is not a name (N2.4).
+/// The error for a text that is not a name (N2.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}")]
 pub struct NameError {
@@ -36,65 +36,65 @@ pub struct NameError {
     at: usize,
 }
 
-/// The ways in which a text is not a name (N2.4).
+/// The kinds of [`NameError`] (N2.4).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameErrorKind {
-    /// Nothing stands between two dots, before the first, after the last, or between quotes.
+    /// An identifier is empty: between two dots, before the first, after the last, or between quotes.
     #[error("an identifier is empty")]
     EmptyIdentifier,
-    /// A character that a bare identifier cannot hold.
-    #[error("{} cannot stand in a bare identifier of dialect `{dialect}`", shown(*.found))]
+    /// A character is not allowed in a bare identifier.
+    #[error("{} is not allowed in a bare identifier of dialect `{dialect}`", shown(*.found))]
     Character {
         /// The character.
         found: char,
-        /// The dialect that the name was read in.
+        /// The dialect of the name.
         dialect: Dialect,
     },
-    /// A control character, or a backslash in dialect `bigquery`, between quotes.
-    #[error("{} cannot stand in a quoted identifier of dialect `{dialect}`", shown(*.found))]
+    /// A character is not allowed between quotes: a control character, or a backslash in dialect `bigquery`.
+    #[error("{} is not allowed in a quoted identifier of dialect `{dialect}`", shown(*.found))]
     QuotedCharacter {
         /// The character.
         found: char,
-        /// The dialect that the name was read in.
+        /// The dialect of the name.
         dialect: Dialect,
     },
-    /// A quote that nothing closes.
+    /// A quote is not closed.
     #[error("the quote {quote} is not closed")]
     UnclosedQuote {
         /// The quote.
         quote: char,
     },
-    /// Text between a closing quote and the next dot.
-    #[error("after a closing quote comes a dot or the end, not {}", shown(*.found))]
+    /// Text follows a closing quote.
+    #[error("expected a dot or the end after a closing quote, found {}", shown(*.found))]
     AfterQuote {
-        /// The character that stands there.
+        /// The character after the quote.
         found: char,
     },
-    /// A letter that the dialect does not fold to one non-ASCII letter (N2.5).
+    /// A letter does not fold to one non-ASCII letter in the dialect (N2.5).
     #[error("dialect `{dialect}` would fold {} to `{folded}`, which another name holds", shown(*.found))]
     Fold {
         /// The letter.
         found: char,
-        /// Its mapping.
+        /// The mapping of the letter.
         folded: Box<str>,
-        /// The dialect that the name was read in.
+        /// The dialect of the name.
         dialect: Dialect,
     },
-    /// A `$` in a requested name of dialect `bigquery` that does not begin a partition decorator (N2.8).
+    /// A `$` in a requested name of dialect `bigquery` does not start a partition decorator (N2.8).
     #[error(
-        "in dialect `bigquery` a `$` only begins a partition decorator at the end of a name, as in `events$20240101`"
+        "in dialect `bigquery` a `$` only starts a partition decorator at the end of a name, as in `events$20240101`"
     )]
     Decorator,
-    /// A `$` in a grant of dialect `bigquery` (N2.8).
-    #[error("in dialect `bigquery` a `$` begins a partition decorator, and a grant covers whole tables")]
+    /// A grant of dialect `bigquery` contains a `$` (N2.8).
+    #[error("in dialect `bigquery` a `$` starts a partition decorator, and a grant covers whole tables")]
     GrantedPartition,
-    /// More than [`MAX_NAME_BYTES`].
-    #[error("the name has {found} bytes, the most is {MAX_NAME_BYTES}")]
+    /// The name is longer than [`MAX_NAME_BYTES`].
+    #[error("the name is {found} bytes long: expected at most {MAX_NAME_BYTES}")]
     TooLong {
-        /// How many bytes the text has.
+        /// The length of the text, in bytes.
         found: usize,
     },
-    /// More than [`MAX_SEGMENTS`].
+    /// The name has more than [`MAX_SEGMENTS`] segments.
     #[error("the name has more than {MAX_SEGMENTS} segments")]
     TooManySegments,
 }
@@ -108,23 +108,23 @@ fn shown(found: char) -> String {
 }
 
 impl NameError {
-    /// What is wrong.
+    /// Returns the kind of error.
     pub fn kind(&self) -> &NameErrorKind {
         &self.kind
     }
 
-    /// Where in the text, in bytes from its start.
+    /// Returns the byte offset of the error in the text.
     pub fn at(&self) -> usize {
         self.at
     }
 }
 
-/// Who writes the text.
+/// The role of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// A request: a `*` is an ordinary character (N3.5), and a partition decorator is dropped (N2.8).
+    /// A name in a request: a `*` is an ordinary character (N3.5), and a partition decorator is dropped (N2.8).
     Requested,
-    /// A grant: a bare `*` becomes [`STAR`] (N3.1), and a partition decorator is an error (N2.8).
+    /// A name or pattern in a grant: a bare `*` becomes [`STAR`] (N3.1), and a partition decorator is an error (N2.8).
     Granted,
 }
 
@@ -133,15 +133,15 @@ pub(crate) enum Role {
 pub(crate) struct Scanned<'a> {
     pub(crate) bytes: &'a [u8],
     pub(crate) segments: usize,
-    /// Where they begin.
+    /// The offsets of the segments.
     pub(super) starts: &'a Starts,
-    /// Whether a bare identifier holds a `*`, in a text that is read as a pattern.
+    /// Whether a bare identifier contains a `*`. Always false if the text took the fast path of [`scan`].
     pub(crate) bare_star: bool,
 }
 
-/// Reads `text` in `dialect`. Borrows `text` where it is its own canonical form, else writes to `buffer`.
+/// Parses `text` in `dialect`. Borrows `text` if it is its own canonical form, else writes to `buffer`.
 ///
-/// One pass, linear in the length of the text; no allocation.
+/// Takes one pass, linear in the length of the text. Does not allocate.
 #[inline]
 pub(crate) fn scan<'a>(
     text: &'a str,
@@ -153,7 +153,7 @@ pub(crate) fn scan<'a>(
         return Err(NameError { kind: NameErrorKind::TooLong { found: text.len() }, at: 0 });
     }
     let bytes = text.as_bytes();
-    // Of most requests' names nothing else is asked.
+    // Most names of requests need no information about letters and stars.
     let as_written = role == Role::Requested && dialect.bare_fold() == Fold::AsWritten;
     let look =
         if as_written { look::<false>(bytes, &mut buffer.starts) } else { look::<true>(bytes, &mut buffer.starts) };
@@ -185,12 +185,12 @@ fn scan_character_by_character<'a>(
     let mut scanner = Scanner { text, dialect, role, at: 0, segments: 1, bare_star: false, project, out };
     scanner.run()?;
     let bare_star = scanner.bare_star;
-    // `separator` has counted the segments.
+    // `dot` has checked the number of segments.
     let segments = look::<false>(&buffer.text, &mut buffer.starts).segments.unwrap_or(0);
     Ok(Scanned { bytes: &buffer.text, segments, starts: &buffer.starts, bare_star })
 }
 
-/// The first place where a segment is empty.
+/// Returns the offset of the first empty segment.
 #[cold]
 fn empty_segment(text: &str) -> usize {
     let mut start = 0;
@@ -210,7 +210,7 @@ fn folded<'a>(bytes: &[u8], buffer: &'a mut Text, fold: impl Fn(&mut [u8])) -> &
     buffer
 }
 
-/// The general case: quotes, folding, non-ASCII, colons, stars.
+/// The scanner for the general case: quotes, folding, non-ASCII characters, colons and stars.
 struct Scanner<'t, 'b> {
     text: &'t str,
     dialect: Dialect,
@@ -219,8 +219,8 @@ struct Scanner<'t, 'b> {
     at: usize,
     segments: usize,
     bare_star: bool,
-    /// The offset of the first `:` in dialect `bigquery`: the dots before it belong to the first segment (N2.6). Zero if there is
-    /// none.
+    /// The offset of the first `:` in dialect `bigquery`; zero if there is none. Dots before it belong to the first
+    /// segment (N2.6).
     project: usize,
     out: &'b mut Text,
 }
@@ -241,7 +241,7 @@ impl Scanner<'_, '_> {
         }
     }
 
-    /// A dot that is not inside an identifier: it separates segments, except before the colon of a project (N2.6).
+    /// Scans a dot outside identifiers. It separates segments, except before the colon of a project (N2.6).
     fn dot(&mut self) -> Result<(), NameError> {
         if self.at < self.project {
             self.at += 1;
@@ -254,7 +254,7 @@ impl Scanner<'_, '_> {
         if self.segments > MAX_SEGMENTS { Err(self.error(NameErrorKind::TooManySegments)) } else { Ok(()) }
     }
 
-    /// A bare identifier, up to a dot or the end (N2.2).
+    /// Scans a bare identifier, up to a dot or the end (N2.2).
     fn bare(&mut self) -> Result<(), NameError> {
         let start = self.at;
         let fold = self.dialect.bare_fold();
@@ -284,7 +284,7 @@ impl Scanner<'_, '_> {
         if self.at == start { Err(self.error(NameErrorKind::EmptyIdentifier)) } else { Ok(()) }
     }
 
-    /// A quoted identifier, or in `bigquery` several, with both quotes (N2.3).
+    /// Scans a quoted identifier with both quotes, in `bigquery` one or several (N2.3).
     fn quoted(&mut self, quote: char) -> Result<(), NameError> {
         let opened = self.at;
         self.at += 1;

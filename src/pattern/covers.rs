@@ -1,16 +1,16 @@
-//! One pattern against one name, both in canonical form.
+//! Matches one pattern against one name, both in canonical form.
 
 use memchr::memmem;
 
 use crate::name::STAR;
 
-/// Whether `pattern` covers `name` (N3.1, N3.2). A pattern without a star covers just itself.
+/// Returns whether `pattern` covers `name` (N3.1, N3.2). A pattern without a star covers only itself.
 ///
-/// Linear in both lengths: each literal run of a segment is looked for once, from where the last one ended.
+/// Linear in both lengths: searches each literal run of a segment once, from the end of the previous run.
 #[inline]
 pub fn covers(pattern: &[u8], name: &[u8]) -> bool {
     match pattern.split_last() {
-        // One star, at the end: by far the most patterns.
+        // One star, at the end: the most frequent class of patterns.
         Some((&STAR, prefix)) if !prefix.contains(&STAR) => {
             name.strip_prefix(prefix).is_some_and(|run| !run.contains(&b'.'))
         }
@@ -21,16 +21,16 @@ pub fn covers(pattern: &[u8], name: &[u8]) -> bool {
 fn segments_cover(pattern: &[u8], name: &[u8]) -> bool {
     let (mut pattern, mut name) = (Some(pattern), Some(name));
     while let (Some(patterns), Some(names)) = (pattern, name) {
-        let ((first, other), (segment, rest)) = (first_segment(patterns), first_segment(names));
+        let ((first, patterns_rest), (segment, names_rest)) = (first_segment(patterns), first_segment(names));
         if !segment_covers(first, segment) {
             return false;
         }
-        (pattern, name) = (other, rest);
+        (pattern, name) = (patterns_rest, names_rest);
     }
     pattern.is_none() && name.is_none()
 }
 
-/// The first segment, and what stands behind its dot.
+/// Splits a name into its first segment and the text after the dot.
 fn first_segment(name: &[u8]) -> (&[u8], Option<&[u8]>) {
     match memchr::memchr(b'.', name).and_then(|dot| name.split_at_checked(dot)) {
         Some((segment, rest)) => (segment, rest.get(1..)),
@@ -38,9 +38,10 @@ fn first_segment(name: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
-/// Whether a pattern of one segment covers a segment. Handed several segments, its stars span their dots.
+/// Returns whether a pattern of one segment covers a segment. If `segment` contains dots, stars match them too.
 ///
-/// Taking the first place where a run fits leaves the most room for those behind it, so no choice is ever taken back.
+/// Takes the first occurrence of each literal run, which leaves the most room for the following runs. No backtracking
+/// is needed.
 pub fn segment_covers(pattern: &[u8], segment: &[u8]) -> bool {
     let Some(first) = memchr::memchr(STAR, pattern) else {
         return pattern == segment;
@@ -58,7 +59,7 @@ pub fn segment_covers(pattern: &[u8], segment: &[u8]) -> bool {
     }
     for run in inner.split(|&byte| byte == STAR) {
         match memmem::find(rest, run).and_then(|at| rest.get(at + run.len()..)) {
-            Some(behind) => rest = behind,
+            Some(after) => rest = after,
             None => return false,
         }
     }

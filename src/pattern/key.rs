@@ -1,15 +1,16 @@
-//! The hash by which grants are found.
+//! The hash function that finds grants.
 //!
-//! A key only says where to look: what is found there is compared before anything is allowed. Keys are part of the
-//! compiled form, so the function is written out here and never changes by the way. It is a folded multiplication: eight
-//! bytes of a name's beginning a step, sixteen of other texts. What it has come to behind each step of a name is kept, so
-//! the key of any beginning of it, whatever its length, costs one more step.
+//! A key only locates candidates: their text is compared before anything is allowed. Keys are part of the compiled
+//! form, so the function is defined here and must not change without a new format.
+//!
+//! The function is a folded multiplication. A step takes eight bytes of a name, or sixteen bytes of other texts. The
+//! state after each step of a name is stored, so the key of any prefix of the name costs one more step.
 
 use smallvec::SmallVec;
 
 use crate::name::MAX_NAME_BYTES;
 
-/// Takes in text and gives a key. Two sequences of texts are told apart by how they are cut, too.
+/// Hashes texts to a key. The key also depends on how the input is split into texts.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyHasher(u64);
 
@@ -22,23 +23,23 @@ impl KeyHasher {
         Self(START)
     }
 
-    /// One whose keys nobody can tell beforehand: for what is not kept in a compiled form.
+    /// Creates a hasher with unpredictable keys, for data that is not part of a compiled form.
     pub(crate) const fn seeded(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// Takes in `text`, sixteen bytes at a time.
+    /// Hashes `text`, sixteen bytes at a time.
     #[inline]
     pub fn write(&mut self, text: &[u8]) {
         let length = text.len() as u64;
         let mut rest = text;
-        while let Some((low, behind)) = rest.split_first_chunk()
-            && let Some((high, behind)) = behind.split_first_chunk()
+        while let Some((low, tail)) = rest.split_first_chunk()
+            && let Some((high, tail)) = tail.split_first_chunk()
         {
             self.0 = fold(self.0 ^ u64::from_le_bytes(*low) ^ FIRST, u64::from_le_bytes(*high) ^ SECOND);
-            rest = behind;
+            rest = tail;
         }
-        // What is left is read as two words that overlap, so that no byte is copied.
+        // Reads the remaining bytes as two overlapping words, so that no byte is copied.
         let (low, high) = if let (Some(low), Some(high)) = (rest.first_chunk::<8>(), rest.last_chunk::<8>()) {
             (u64::from_le_bytes(*low), u64::from_le_bytes(*high))
         } else if let (Some(low), Some(high)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
@@ -50,25 +51,25 @@ impl KeyHasher {
         self.0 = fold(self.0 ^ low ^ FIRST, high ^ SECOND ^ length.rotate_left(56));
     }
 
-    /// The key of all that was written.
+    /// Returns the key of everything that was written.
     #[inline]
     pub fn key(self) -> u32 {
         (self.0 >> 32) as u32
     }
 }
 
-/// What the hash of a text has come to behind each eight bytes of it.
+/// The state of the hash after each eight bytes of a text.
 #[derive(Debug)]
-pub struct Beginnings {
-    // INVARIANT: those of the text last taken in, up to the one that its end stands in.
+pub struct PrefixHashes {
+    // INVARIANT: the steps of the last hashed text, up to the step that contains its end.
     near: [Step; NEAR],
-    /// What it has come to before each step behind those.
+    /// The states before each step after the `near` ones.
     far: SmallVec<[u64; MAX_NAME_BYTES / WORD]>,
-    /// The bytes behind the last whole word.
+    /// The bytes after the last whole word.
     tail: u64,
 }
 
-/// What the hash has come to before eight bytes, and these.
+/// The state before a step, and the eight bytes of the step.
 #[derive(Debug, Clone, Copy)]
 struct Step {
     before: u64,
@@ -76,20 +77,20 @@ struct Step {
 }
 
 const WORD: usize = 8;
-/// Steps of nearly every name.
+/// The number of steps that nearly every name fits in.
 const NEAR: usize = 9;
 
-impl Beginnings {
-    /// The state before any text.
+impl PrefixHashes {
+    /// Creates the state before any text.
     #[inline]
     #[expect(clippy::new_without_default, reason = "an internal type")]
     pub fn new() -> Self {
         Self { near: [Step { before: START, word: 0 }; NEAR], far: SmallVec::new(), tail: 0 }
     }
 
-    /// Takes in `text`. Linear in its length.
+    /// Hashes `text`. Linear in the length of `text`.
     #[inline]
-    pub fn take(&mut self, text: &[u8]) {
+    pub fn hash(&mut self, text: &[u8]) {
         let (words, rest) = text.as_chunks::<WORD>();
         self.tail = match text.last_chunk::<WORD>() {
             _ if rest.is_empty() => 0,
@@ -99,26 +100,26 @@ impl Beginnings {
         let mut state = START;
         for (step, word) in self.near.iter_mut().zip(words) {
             *step = Step { before: state, word: u64::from_le_bytes(*word) };
-            state = step.behind();
+            state = step.next_state();
         }
         match self.near.get_mut(words.len()) {
             Some(last) => *last = Step { before: state, word: self.tail },
-            None => self.take_far(words.get(NEAR..).unwrap_or_default(), state),
+            None => self.hash_far(words.get(NEAR..).unwrap_or_default(), state),
         }
     }
 
-    /// Few names are so long.
+    /// Hashes the part of a long name after the `near` steps.
     #[cold]
-    fn take_far(&mut self, words: &[[u8; WORD]], state: u64) {
+    fn hash_far(&mut self, words: &[[u8; WORD]], state: u64) {
         self.far.clear();
         self.far.push(state);
         self.far.extend(words.iter().scan(state, |state, word| {
-            *state = Step { before: *state, word: u64::from_le_bytes(*word) }.behind();
+            *state = Step { before: *state, word: u64::from_le_bytes(*word) }.next_state();
             Some(*state)
         }));
     }
 
-    /// What the first `length` bytes of `text`, the one last taken in, come to. One step.
+    /// Returns the hasher after the first `length` bytes of `text`, which must be the last hashed text. Takes one step.
     #[inline]
     pub fn of(&self, text: &[u8], length: usize) -> KeyHasher {
         let (steps, more) = (length / WORD, length % WORD);
@@ -141,26 +142,26 @@ impl Beginnings {
 
 impl Step {
     #[inline]
-    fn behind(self) -> u64 {
+    fn next_state(self) -> u64 {
         fold(self.before ^ self.word, FIRST)
     }
 
-    /// What it comes to where the text ends `more` bytes behind it, at `length`.
+    /// Returns the hasher of a text that ends after `more` bytes of this step and has `length` bytes.
     #[inline]
     fn end(self, more: usize, length: usize) -> KeyHasher {
         KeyHasher(fold(self.before ^ self.word & !(u64::MAX << (8 * more)), SECOND ^ length as u64))
     }
 }
 
-/// As [`Beginnings::of`], of all of `text`.
-pub(crate) fn beginning(text: &[u8]) -> KeyHasher {
+/// Hashes all of `text` like [`PrefixHashes::of`].
+pub(crate) fn prefix_hasher(text: &[u8]) -> KeyHasher {
     let (words, rest) = text.as_chunks::<WORD>();
-    let before = words.iter().fold(START, |before, word| Step { before, word: u64::from_le_bytes(*word) }.behind());
+    let before = words.iter().fold(START, |before, word| Step { before, word: u64::from_le_bytes(*word) }.next_state());
     let word = rest.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte));
     Step { before, word }.end(rest.len(), text.len())
 }
 
-/// The product of both, its halves folded into one.
+/// Multiplies `a` and `b` and folds the halves of the product into one.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves of the product are folded into one")]
 fn fold(a: u64, b: u64) -> u64 {
@@ -168,7 +169,7 @@ fn fold(a: u64, b: u64) -> u64 {
     (product ^ (product >> 64)) as u64
 }
 
-/// The key of one text.
+/// Returns the key of one text.
 #[inline]
 pub(crate) fn text_key(text: &[u8]) -> u32 {
     let mut hasher = KeyHasher::new();
@@ -196,43 +197,43 @@ mod tests {
     ];
 
     #[test]
-    fn keys_of_beginnings_never_change_either() {
-        let mut beginnings = Beginnings::new();
+    fn keys_of_prefixes_never_change() {
+        let mut hashes = PrefixHashes::new();
         let text = "warehouse_01.roads_02.raw_buildings_017".repeat(4);
-        beginnings.take(text.as_bytes());
-        let keys = [0, 1, 7, 8, 13, 39, 64, 100, 156].map(|length| beginnings.of(text.as_bytes(), length).key());
-        assert_eq!(keys, BEGINNINGS);
+        hashes.hash(text.as_bytes());
+        let keys = [0, 1, 7, 8, 13, 39, 64, 100, 156].map(|length| hashes.of(text.as_bytes(), length).key());
+        assert_eq!(keys, PREFIX_KEYS);
     }
 
     #[rustfmt::skip]
-    const BEGINNINGS: [u32; 9] = [
+    const PREFIX_KEYS: [u32; 9] = [
         3_207_744_272, 620_518_830, 1_817_986_287, 2_222_932_326, 2_817_171_730,
         351_163_867, 1_289_762_410, 202_239_133, 2_723_053_274,
     ];
 
     #[test]
-    fn a_beginning_has_the_same_key_in_every_text() {
+    fn prefix_has_the_same_key_in_every_text() {
         let long: Vec<u8> = (0..200_u8).collect();
-        let (mut whole, mut part) = (Beginnings::new(), Beginnings::new());
-        whole.take(&long);
-        let mut seen = std::collections::HashSet::new();
+        let (mut whole, mut part) = (PrefixHashes::new(), PrefixHashes::new());
+        whole.hash(&long);
+        let mut keys = std::collections::HashSet::new();
         for length in 0..=long.len() {
-            part.take(&long[..length]);
+            part.hash(&long[..length]);
             let key = whole.of(&long, length).key();
             assert_eq!(part.of(&long[..length], length).key(), key, "{length}");
-            assert_eq!(beginning(&long[..length]).key(), key, "{length}");
-            assert!(seen.insert(key), "{length}");
+            assert_eq!(prefix_hasher(&long[..length]).key(), key, "{length}");
+            assert!(keys.insert(key), "{length}");
             for at in 0..length {
                 let mut other = long[..length].to_vec();
                 other[at] ^= 1;
-                part.take(&other);
+                part.hash(&other);
                 assert_ne!(part.of(&other, length).key(), key, "byte {at} of {length}");
             }
         }
     }
 
     #[test]
-    fn every_byte_and_the_length_count() {
+    fn key_depends_on_every_byte_and_the_length() {
         for length in 0..70 {
             let text: Vec<u8> = (0..length).collect();
             let key = text_key(&text);
@@ -247,13 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_evenly_spread() {
-        let mut beginnings = Beginnings::new();
-        let mut of_beginning = |text: &[u8]| {
-            beginnings.take(text);
-            beginnings.of(text, text.len() - 1).key()
+    fn keys_are_evenly_distributed() {
+        let mut hashes = PrefixHashes::new();
+        let mut of_prefix = |text: &[u8]| {
+            hashes.hash(text);
+            hashes.of(text, text.len() - 1).key()
         };
-        for key in [&mut of_beginning as &mut dyn FnMut(&[u8]) -> u32, &mut text_key] {
+        for key in [&mut of_prefix as &mut dyn FnMut(&[u8]) -> u32, &mut text_key] {
             let mut buckets = [0_u32; 64];
             for at in 0..64_000 {
                 buckets[key(format!("schema_{at:05}.").as_bytes()) as usize >> 26] += 1;

@@ -1,7 +1,7 @@
-//! Patterns (N3): names in which a bare `*` stands for any run of characters inside one segment.
+//! Patterns (N3): names in which a bare `*` matches any run of characters inside one segment.
 //!
-//! A pattern covers a name when both have the same number of segments and each segment of the pattern covers the
-//! segment of the name at its place; a star never spans a dot (N3.1, N3.2).
+//! A pattern covers a name if both have the same number of segments and each segment of the pattern covers the segment
+//! of the name at the same index. A star never spans a dot (N3.1, N3.2).
 
 mod covers;
 mod key;
@@ -12,17 +12,17 @@ mod shape;
 use std::fmt;
 use std::sync::Arc;
 
-// For the other crates of Portcullis.
+// Internal: public only for the other crates of Portcullis.
 #[doc(hidden)]
 pub use covers::{covers, segment_covers};
 #[doc(hidden)]
-pub use key::Beginnings;
+pub use key::PrefixHashes;
 pub(crate) use key::{KeyHasher, text_key};
 pub(crate) use shape::StoredShape;
 #[doc(hidden)]
 pub use shape::{HashedName, Shape, name_key};
 
-use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, Role, STAR, Scanned, Written, scan};
+use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameDisplay, NameError, Role, STAR, Scanned, scan};
 
 /// A validated pattern.
 ///
@@ -37,49 +37,49 @@ use crate::name::{CanonicalName, Dialect, Name, NameBuffer, NameError, Role, STA
 /// ```
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pattern {
-    // INVARIANT: the canonical form of a well-formed name of two segments or more in which a bare identifier holds a
-    // star; each star is `STAR`, and no two are adjacent. Shared: one pattern is granted to many tokens.
+    // INVARIANT: the canonical form of a well-formed name of two segments or more with at least one bare star. Each
+    // bare star is `STAR`, and no two are adjacent. Shared: one pattern is granted to many tokens.
     bytes: Arc<[u8]>,
 }
 
-/// Why a text is not a pattern (N3.3).
+/// The error for a text that is not a pattern (N3.3).
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatternError {
-    /// The text is not even a name.
+    /// The text is not a well-formed name.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// `*` alone means all sources, a kind of its own.
-    #[error("`*` alone means all sources, which is a kind of its own and no pattern")]
+    /// The text is `*`, which means all sources and is a separate kind.
+    #[error("`*` alone means all sources, which is a separate kind and not a pattern")]
     AllSources,
-    /// Fewer than two segments.
+    /// The pattern has fewer than two segments.
     #[error("a pattern needs at least one dot: `*` never spans one")]
     OneSegment,
-    /// No bare `*`.
-    #[error("a pattern holds at least one `*` outside quotes")]
+    /// The pattern has no bare `*`.
+    #[error("a pattern needs at least one `*` outside quotes")]
     NoStar,
-    /// Two stars side by side.
-    #[error("two adjacent stars mean no more than one")]
+    /// The pattern has two adjacent stars.
+    #[error("two adjacent stars mean the same as one")]
     AdjacentStars,
 }
 
-/// What the stars of a pattern ask of a matcher.
+/// The class of a pattern: the positions of its stars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PatternClass {
     /// One star, at the end: `carto.shared.*`, `carto.shared.CARTO_*`.
     Prefix,
     /// Every star is a whole segment: `carto.*.roads`.
     WholeSegments,
-    /// No segment holds more than one star: `carto.*_raw.roads_*`.
+    /// No segment has more than one star: `carto.*_raw.roads_*`.
     OneStarASegment,
-    /// Some segment holds several: `carto.shared.*road*`.
+    /// A segment has several stars: `carto.shared.*road*`.
     SeveralStarsASegment,
 }
 
 impl PatternClass {
-    /// Every class, the simplest first.
+    /// Every class, in order of increasing complexity.
     pub const ALL: [Self; 4] = [Self::Prefix, Self::WholeSegments, Self::OneStarASegment, Self::SeveralStarsASegment];
 
-    /// A stable name, for reports.
+    /// Returns the stable name of the class, for reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Prefix => "prefix",
@@ -91,11 +91,11 @@ impl PatternClass {
 }
 
 impl Pattern {
-    /// Reads `text` as `dialect` writes names. Linear in the length of `text`.
+    /// Parses a pattern of `dialect`. Linear in the length of `text`.
     ///
     /// # Errors
     ///
-    /// Where N3.3 rejects the text.
+    /// If N3.3 rejects the text.
     pub fn parse(text: &str, dialect: Dialect) -> Result<Self, PatternError> {
         if text == "*" {
             return Err(PatternError::AllSources);
@@ -104,7 +104,7 @@ impl Pattern {
         Self::of(scan(text, dialect, Role::Granted, &mut buffer)?)
     }
 
-    /// What was read, as a pattern.
+    /// Creates a pattern from a scanned text.
     pub(crate) fn of(read: Scanned<'_>) -> Result<Self, PatternError> {
         let Scanned { bytes, segments, bare_star, .. } = read;
         if !bare_star {
@@ -119,27 +119,28 @@ impl Pattern {
         Ok(Self { bytes: bytes.into() })
     }
 
-    /// Whether this pattern covers `name` (N3.1, N3.2). Linear in both lengths.
+    /// Returns whether this pattern covers `name` (N3.1, N3.2). Linear in both lengths.
     pub fn covers(&self, name: &Name) -> bool {
         covers(&self.bytes, name.as_bytes())
     }
 
-    /// Whether this pattern covers the name of a request.
+    /// Returns whether this pattern covers the name of a request. Linear in both lengths.
     pub fn covers_canonical(&self, name: CanonicalName<'_>) -> bool {
         covers(&self.bytes, name.as_bytes())
     }
 
-    /// How many segments the pattern, and each name that it covers, has.
+    /// Returns the number of segments of the pattern and of each name that it covers.
     pub fn segment_count(&self) -> usize {
         self.bytes.split(|&byte| byte == b'.').count()
     }
 
-    /// How many characters are neither stars nor the dots between segments: the more, the more specific the pattern (N10).
+    /// Returns the number of literal characters: characters that are neither stars nor dots between segments. A pattern
+    /// with more is more specific (N10).
     pub fn literal_characters(&self) -> usize {
         literal_characters(&self.bytes)
     }
 
-    /// What the stars ask of a matcher.
+    /// Returns the class of the pattern.
     pub fn class(&self) -> PatternClass {
         let stars = |segment: &[u8]| memchr::memchr_iter(STAR, segment).count();
         let segments = || self.bytes.split(|&byte| byte == b'.');
@@ -154,19 +155,20 @@ impl Pattern {
         }
     }
 
-    /// The pattern as `dialect` writes it: reading that gives this pattern back.
+    /// Displays the pattern in `dialect`. Parsing the result returns an equal pattern.
     pub fn display(&self, dialect: Dialect) -> impl fmt::Display {
-        Written { bytes: self.bytes.clone(), dialect }
+        NameDisplay { bytes: self.bytes.clone(), dialect }
     }
 
-    /// The bytes of the canonical form, in which a star is `STAR`.
+    /// Returns the bytes of the canonical form, in which a star is `STAR`.
     pub fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 #[doc(hidden)]
-/// Characters of a canonical pattern that are neither stars nor dots between segments: bytes that begin a character.
+/// Returns the number of characters of a canonical pattern that are neither stars nor dots between segments. Counts the
+/// first byte of each UTF-8 character.
 pub fn literal_characters(pattern: &[u8]) -> usize {
     pattern.iter().filter(|&&byte| byte & 0xC0 != 0x80 && byte != STAR && byte != b'.').count()
 }

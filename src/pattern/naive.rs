@@ -1,9 +1,9 @@
-//! Patterns matched the slow way: the recursive definition of N3. Nothing that decides uses it.
+//! A naive matcher of patterns: the recursive definition of N3, for tests. Decisions do not use it.
 
 use crate::name::Dialect;
 use crate::name::naive::{Piece, pieces};
 
-/// The segments of the pattern `text`; `None` where N3.3 rejects it.
+/// Returns the segments of the pattern `text`; `None` if N3.3 rejects it.
 pub fn parse(text: &str, dialect: Dialect) -> Option<Vec<Vec<Piece>>> {
     let segments = pieces(text, dialect)?;
     let star = segments.iter().any(|segment| segment.contains(&Piece::Star));
@@ -11,7 +11,7 @@ pub fn parse(text: &str, dialect: Dialect) -> Option<Vec<Vec<Piece>>> {
     if star && !adjacent && segments.len() >= 2 { Some(segments) } else { None }
 }
 
-/// Whether the pattern covers the name: segment by segment, as many as there are (N3.1, N3.2).
+/// Returns whether the pattern covers the name: all segments match, and both have equally many (N3.1, N3.2).
 pub fn covers(pattern: &[Vec<Piece>], name: &[String]) -> bool {
     match (pattern, name) {
         ([], []) => true,
@@ -23,18 +23,19 @@ pub fn covers(pattern: &[Vec<Piece>], name: &[String]) -> bool {
     }
 }
 
-/// A star stands for nothing, or for one character and then again for any run.
+/// Returns whether a segment of a pattern covers a segment of a name. A star matches nothing, or one character followed
+/// by any run.
 fn segment_covers(segment: &[Piece], text: &[char]) -> bool {
     match (segment, text) {
         ([], []) => true,
-        ([Piece::Star, behind @ ..], []) => segment_covers(behind, text),
-        ([Piece::Star, behind @ ..], [_, rest @ ..]) => segment_covers(behind, text) || segment_covers(segment, rest),
-        ([Piece::Char(expected), behind @ ..], [found, rest @ ..]) => expected == found && segment_covers(behind, rest),
+        ([Piece::Star, tail @ ..], []) => segment_covers(tail, text),
+        ([Piece::Star, tail @ ..], [_, rest @ ..]) => segment_covers(tail, text) || segment_covers(segment, rest),
+        ([Piece::Char(expected), tail @ ..], [found, rest @ ..]) => expected == found && segment_covers(tail, rest),
         _ => false,
     }
 }
 
-/// How many characters of a pattern stand for themselves: the more, the more specific it is (N10).
+/// Returns the number of literal characters of a pattern. A pattern with more is more specific (N10).
 pub fn literal_characters(pattern: &[Vec<Piece>]) -> usize {
     pattern.iter().flatten().filter(|&&piece| piece != Piece::Star).count()
 }

@@ -1,4 +1,4 @@
-//! Queries told apart without their text.
+//! Digests of queries, which identify a query without its text.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,9 +7,9 @@ use sha2::{Digest, Sha256};
 
 use super::NormalForm;
 
-/// The SHA-256 of a query in normal form (N4.2): two queries are the same when their digests are.
+/// The SHA-256 of a query in normal form (N4.2). Two queries are equal if their digests are equal.
 ///
-/// A digest hides a text from who does not know it, not from who can guess it.
+/// A digest does not protect a text that can be guessed.
 ///
 /// ```
 /// use portcullis::query::{MAX_QUERY_BYTES, NormalForm, Query, QueryDigest};
@@ -22,20 +22,20 @@ use super::NormalForm;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct QueryDigest([u8; 32]);
 
-/// Text that is not a digest.
+/// The error for text that is not a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a SHA-256 digest: expected 64 hexadecimal digits")]
 pub struct QueryDigestError;
 
 impl QueryDigest {
-    /// Of a text, piece by piece. Linear in its length; allocates nothing.
+    /// Computes the digest of a normal form, piece by piece. Linear in the length of the text. Does not allocate.
     pub fn of(query: NormalForm<'_>) -> Self {
         let mut digest = Sha256::new();
         query.for_each(|piece| digest.update(piece));
         Self(digest.finalize().into())
     }
 
-    /// Of a text that is its own normal form.
+    /// Computes the digest of a text that is already in normal form.
     pub fn of_normal(text: &str) -> Self {
         Self(Sha256::digest(text.as_bytes()).into())
     }

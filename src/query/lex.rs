@@ -1,21 +1,21 @@
-//! The part of SQL's lexical rules that all dialects share (N4.3): where quotes and comments begin and end.
+//! The lexical rules of SQL that all dialects share (N4.3): the start and end of quotes and comments.
 
 use super::is_space;
 
-/// The text is not one that every dialect lexes alike: compare it as it stands.
+/// The error for a text that dialects tokenize differently. Such a text is compared unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotPlain;
 
-/// A run of white space outside quotes and comments that normal form writes in another way.
+/// A run of white space outside quotes and comments that normal form replaces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Fold {
     pub(super) start: usize,
     pub(super) end: usize,
-    /// It begins with the line feed that ends a `--` comment, so that a line feed must stay.
+    /// Whether the run starts with the line feed that ends a `--` comment. A line feed must then stay.
     pub(super) after_comment: bool,
 }
 
-/// What the byte at hand stands in.
+/// The lexical context of a byte.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Within {
     Code,
@@ -24,12 +24,14 @@ enum Within {
     BlockComment,
 }
 
-/// The first run to fold at or after `from`, which must stand outside quotes and comments; `None` when the text is
-/// plain to its end and nothing is left to fold.
+/// Returns the first run to fold at or after `from`, which must be outside quotes and comments. Returns `None` if the
+/// text is plain to its end and nothing is left to fold.
 ///
-/// One pass over the bytes up to the end of the run, so that resuming at each run's end reads each byte once. A text is
-/// plain when the calls that walk it to its end all succeed: no sequence that makes it otherwise holds white space, so
-/// none is cut by resuming.
+/// Takes one pass over the bytes up to the end of the run. Calls that resume at the end of each run read each byte
+/// once.
+///
+/// A text is plain if all calls up to its end succeed. No sequence that makes a text not plain contains white space, so
+/// resuming never splits one.
 pub(super) fn next_fold(text: &str, from: usize) -> Result<Option<Fold>, NotPlain> {
     let mut within = Within::Code;
     let mut at = from;
@@ -67,7 +69,7 @@ pub(super) fn next_fold(text: &str, from: usize) -> Result<Option<Fold>, NotPlai
             (Within::LineComment, b'\r') if next != Some(b'\n') => return Err(NotPlain),
             // Some dialects nest comments.
             (Within::BlockComment, b'/') if next == Some(b'*') => return Err(NotPlain),
-            // The slash belongs to the comment's end, but a `//` is one wherever it stands.
+            // The first slash ends the comment, but a `//` makes a text not plain anywhere.
             (Within::BlockComment, b'*') if next == Some(b'/') && third == Some(b'/') => return Err(NotPlain),
             (Within::BlockComment, b'*') if next == Some(b'/') => (Within::Code, 2),
             _ => (within, 1),
@@ -80,12 +82,12 @@ pub(super) fn next_fold(text: &str, from: usize) -> Result<Option<Fold>, NotPlai
     }
 }
 
-/// Whether a byte can begin, end or fold anything.
+/// Returns whether a byte can start or end a quote or comment, or be part of a fold.
 const fn matters(byte: u8) -> bool {
     is_space(byte) || matches!(byte, b'\\' | b'#' | b'/' | b'\'' | b'"' | b'`' | b'$' | b'-' | b'*')
 }
 
-/// Whether a `$` followed by `after` opens a dollar quote in a dialect that has them.
+/// Returns whether a `$` followed by `after` opens a dollar quote in dialects that have them.
 fn opens_dollar_quote(after: &str) -> bool {
     after.chars().next().is_some_and(|next| next.is_alphabetic() || matches!(next, '_' | '$'))
 }

@@ -1,19 +1,22 @@
 //! Query texts and named sources (N4, N5, N6.4).
 //!
-//! A query grant covers one text, and two texts are the same when their *normal forms* are, byte for byte (N4.1).
-//! [`Query`] keeps the normal form of a grant; [`NormalForm`] walks that of a request piece by piece, without
-//! allocating. [`NamedSource`] is the name of a query that somebody else wrote down, and [`looks_like_query`] is the
-//! guess that a source written as one string needs.
+//! A query grant covers one text. Two texts are equal if their *normal forms* are equal, byte for byte (N4.1).
 //!
-//! # What the rules leave open
+//! - [`Query`] stores the normal form of a grant.
+//! - [`NormalForm`] iterates over the normal form of a request, piece by piece and without allocating.
+//! - [`NamedSource`] is the name of a stored query.
+//! - [`looks_like_query`] guesses whether a source without a type is a query.
 //!
-//! Decided for the stricter reading, under which fewer texts are the same:
+//! # Details beyond the rules
 //!
-//! - ASCII white space is space, tab, line feed, carriage return and form feed; the vertical tab is not.
-//! - A text of nothing but white space and semicolons is malformed, in grants and in requests.
-//! - The sequences that make a text not plain (N4.3) do so wherever they stand, in quotes and comments too.
-//! - A carriage return in a `--` comment that no line feed follows makes a text not plain: some dialects end the
-//!   comment there.
+//! The stricter reading applies, under which fewer texts are equal:
+//!
+//! - ASCII white space is space, tab, line feed, carriage return and form feed. The vertical tab is not white space.
+//! - A text of only white space and semicolons is malformed, in grants and in requests.
+//! - The sequences that make a text not plain (N4.3) do so everywhere, including in quotes and comments.
+//! - A carriage return in a `--` comment without a following line feed makes a text not plain: some dialects end the
+//!   comment
+//!   there.
 
 mod digest;
 mod lex;
@@ -31,10 +34,10 @@ pub use named::{NamedSource, NamedSourceError};
 pub use normal::NormalForm;
 pub use word::looks_like_query;
 
-/// The bytes that a query may have, 1 MiB (N4.4): what to pass for `max_bytes` where nothing else is configured.
+/// The default maximum length of a query, in bytes: 1 MiB (N4.4).
 pub const MAX_QUERY_BYTES: usize = 1 << 20;
 
-/// A query text in normal form (N4.2); two are equal when they are the same query.
+/// A query text in normal form (N4.2). Two queries are equal if their normal forms are equal.
 ///
 /// ```
 /// use portcullis::query::{MAX_QUERY_BYTES, Query};
@@ -46,37 +49,37 @@ pub const MAX_QUERY_BYTES: usize = 1 << 20;
 /// # Ok::<(), portcullis::query::QueryError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-// INVARIANT: its own normal form.
+// INVARIANT: in normal form.
 pub struct Query(
     // Shared: one query is granted to many tokens.
     Arc<str>,
 );
 
-/// Text that is not a query, whatever its SQL.
+/// The error for text that is not a query.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueryError {
-    /// Nothing but white space and semicolons.
+    /// The text contains only white space and semicolons.
     #[error("the query is empty: expected SQL text, found nothing but white space and semicolons")]
     Empty,
-    /// More bytes than a query may have (N4.4).
+    /// The text exceeds the maximum length of a query (N4.4).
     #[error("the query is {found} bytes long: expected at most {limit}")]
     TooLong {
-        /// The bytes of the text.
+        /// The length of the text, in bytes.
         found: usize,
-        /// The bytes that it may have.
+        /// The maximum length, in bytes.
         limit: usize,
     },
 }
 
 impl Query {
-    /// Brings `text` into normal form.
+    /// Converts `text` to normal form.
     ///
-    /// Cost: linear in `text`, two allocations.
+    /// Cost: linear in `text`, with two allocations.
     ///
     /// # Errors
     ///
-    /// [`QueryError::TooLong`] when `text`, as it stands, has more than `max_bytes` bytes (N4.4); [`QueryError::Empty`]
-    /// when its normal form is empty.
+    /// - [`QueryError::TooLong`] if the original `text` has more than `max_bytes` bytes (N4.4).
+    /// - [`QueryError::Empty`] if the normal form is empty.
     ///
     /// ```
     /// use portcullis::query::{Query, QueryError};
@@ -91,7 +94,7 @@ impl Query {
         Ok(Self(normal.into()))
     }
 
-    /// The text in normal form.
+    /// Returns the text in normal form.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -103,7 +106,7 @@ impl fmt::Display for Query {
     }
 }
 
-/// White space that normal form trims and folds (N4.2).
+/// Returns whether a byte is white space that normal form trims and folds (N4.2).
 const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'\x0C')
 }

@@ -1,6 +1,7 @@
-//! Queries and named sources the slow way, rule by rule (N4, N5, N6.4). Nothing that decides uses it.
+//! A naive implementation of queries and named sources, rule by rule (N4, N5, N6.4), for tests. Decisions do not use
+//! it.
 
-/// The normal form of the query `text` (N4.2); `None` where it is malformed: empty, or over 1 MiB.
+/// Returns the normal form of the query `text` (N4.2); `None` if it is malformed: empty, or over 1 MiB.
 pub fn normal(text: &str) -> Option<String> {
     if text.len() > 1024 * 1024 {
         return None;
@@ -20,20 +21,20 @@ fn trimmed(text: &str) -> &str {
     text.trim_end_matches(|character| is_space(character) || character == ';').trim_start_matches(is_space)
 }
 
-/// Where in a text a character stands.
+/// The lexical context of a character.
 enum State {
     Code,
-    /// In white space, of which something was written already.
+    /// In a run of white space whose replacement is already written.
     Space,
-    /// Up to this quote.
+    /// In quotes, up to this quote character.
     Quoted(char),
     LineComment,
     BlockComment,
 }
 
-/// `text` with each run of white space folded; `None` where it is not plain (N4.3).
+/// Folds each run of white space of `text`; returns `None` if it is not plain (N4.3).
 fn folded(text: &str) -> Option<String> {
-    if holds_what_no_plain_text_holds(text) {
+    if contains_sequence_that_is_not_plain(text) {
         return None;
     }
     let characters: Vec<char> = text.chars().collect();
@@ -101,14 +102,14 @@ fn folded(text: &str) -> Option<String> {
     }
 }
 
-/// The part of N4.3 that needs no state.
-fn holds_what_no_plain_text_holds(text: &str) -> bool {
+/// Returns whether `text` contains a sequence that no plain text contains: the part of N4.3 that needs no state.
+fn contains_sequence_that_is_not_plain(text: &str) -> bool {
     let name_or_quote = |character: char| character.is_alphabetic() || character == '_' || character == '$';
     let dollar = text.chars().zip(text.chars().skip(1)).any(|(first, second)| first == '$' && name_or_quote(second));
     dollar || ["\\", "#", "//", "'''", "\"\"\""].iter().any(|banned| text.contains(banned))
 }
 
-/// Whether `text` is a valid named source (N5).
+/// Returns whether `text` is a valid named source (N5).
 pub fn is_named_source(text: &str) -> bool {
     let alphanumeric = |character: char| matches!(character, 'a'..='z' | '0'..='9');
     let allowed = |character: char| alphanumeric(character) || character == '-' || character == '_';
@@ -118,25 +119,25 @@ pub fn is_named_source(text: &str) -> bool {
         && text.ends_with(alphanumeric)
 }
 
-/// Whether a source written without a type reads as a query (N6.4).
+/// Returns whether a source without a type is read as a query (N6.4).
 pub fn looks_like_query(text: &str) -> bool {
     let text = text.trim_matches(is_space);
     let word: String = first_word(text).to_ascii_lowercase();
     text.contains(is_space) && ["select", "with", "from", "call", "values", "table"].contains(&word.as_str())
 }
 
-/// The first word behind white space, comments and opening parentheses; empty where there is none.
+/// Returns the first word after white space, comments and opening parentheses; empty if there is none.
 fn first_word(text: &str) -> String {
     let mut text = text;
     loop {
         text = text.trim_start_matches(|character| is_space(character) || character == '(');
-        let behind = match (text.strip_prefix("--"), text.strip_prefix("/*")) {
+        let parts = match (text.strip_prefix("--"), text.strip_prefix("/*")) {
             (Some(comment), _) => comment.split_once('\n'),
             (_, Some(comment)) => comment.split_once("*/"),
             (None, None) => return text.chars().take_while(|&character| in_a_word(character)).collect(),
         };
-        match behind {
-            Some((_, behind)) => text = behind,
+        match parts {
+            Some((_, after)) => text = after,
             None => return String::new(),
         }
     }

@@ -4,14 +4,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// How many characters a name may have.
+/// The allowed number of characters of a name.
 const LENGTH: std::ops::RangeInclusive<usize> = 3..=51;
 
-/// How many characters of a text an error repeats.
+/// The maximum number of characters of a text in an error.
 const EXCERPT: usize = 60;
 
-/// The name of a source that is defined elsewhere (N5): 3 to 51 lower-case letters, digits, `-` and `_`, of which the
-/// first is a letter or digit and the last neither `-` nor `_`. Compared byte for byte.
+/// The name of a stored query (N5).
+///
+/// A name has 3 to 51 lower-case letters, digits, `-` and `_`. The first and the last character are a letter or a
+/// digit. Names are compared byte for byte.
 ///
 /// ```
 /// use portcullis::query::NamedSource;
@@ -26,7 +28,7 @@ pub struct NamedSource(
     Arc<str>,
 );
 
-/// Text that is not the name of a named source.
+/// The error for text that is not the name of a named source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{found}` is not a named source: expected 3 to 51 lower-case letters, digits, `-` and `_`, \
@@ -37,9 +39,9 @@ pub struct NamedSourceError {
 }
 
 impl NamedSource {
-    /// Whether `text` is the name of a named source (N5).
+    /// Returns whether `text` is the name of a named source (N5).
     ///
-    /// Cost: linear in `text` up to 51 bytes, nothing allocated.
+    /// Cost: linear in `text`, up to 51 bytes. Does not allocate.
     ///
     /// ```
     /// use portcullis::query::NamedSource;
@@ -55,13 +57,13 @@ impl NamedSource {
             && bytes.last().is_some_and(u8::is_ascii_alphanumeric)
     }
 
-    /// Reads a name (N5).
+    /// Parses a name (N5).
     ///
-    /// Cost: linear in `text` up to 51 bytes, one allocation.
+    /// Cost: linear in `text`, up to 51 bytes, with one allocation.
     ///
     /// # Errors
     ///
-    /// [`NamedSourceError`] when [`is_named_source`](Self::is_named_source) is false.
+    /// If [`is_named_source`](Self::is_named_source) is false.
     ///
     /// ```
     /// use portcullis::query::NamedSource;
@@ -73,7 +75,7 @@ impl NamedSource {
         if Self::is_named_source(text) { Ok(Self(text.into())) } else { Err(NamedSourceError::new(text)) }
     }
 
-    /// The name.
+    /// Returns the name.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -108,7 +110,7 @@ mod tests {
     use super::NamedSource;
 
     #[test]
-    fn names() {
+    fn names_follow_the_rules_of_n5() {
         let (longest, too_long) = ("a".repeat(51), "a".repeat(52));
         for (text, want, why) in [
             ("abc", true, "the shortest"),
@@ -132,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_repeats_a_long_text_in_part() {
+    fn error_shortens_a_long_text() {
         let error = NamedSource::parse(&"é".repeat(1000)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("`{}…` is not", "é".repeat(60))), "{error}");
     }

@@ -5,9 +5,10 @@ use std::iter::FusedIterator;
 use super::lex::{Fold, NotPlain, next_fold};
 use super::{QueryError, is_space};
 
-/// The normal form of a text (N4.2) as pieces whose concatenation it is: slices of the text, `" "` and `"\n"`.
+/// An iterator over the pieces of the normal form of a text (N4.2): slices of the text, `" "` and `"\n"`.
 ///
-/// Nothing is allocated. A text that is its own normal form, as clients send it again and again, is one piece.
+/// The concatenation of the pieces is the normal form. The iterator does not allocate. A text in normal form, which
+/// clients often send, is one piece.
 ///
 /// ```
 /// use portcullis::query::{MAX_QUERY_BYTES, NormalForm};
@@ -20,27 +21,27 @@ use super::{QueryError, is_space};
 #[derive(Debug, Clone)]
 pub struct NormalForm<'t> {
     text: &'t str,
-    // INVARIANT: a character boundary of `text`; what stands before it has been given.
+    // INVARIANT: a character boundary of `text`. The text before it has been returned.
     at: usize,
-    // INVARIANT: the first run at or after `at` to fold; none in a text that is not plain.
+    // INVARIANT: the first run to fold at or after `at`; `None` in a text that is not plain.
     fold: Option<Fold>,
 }
 
 impl<'t> NormalForm<'t> {
-    /// Trims `text` and decides whether its white space may be folded.
+    /// Trims `text` and checks whether its white space may be folded.
     ///
-    /// Cost: one pass over `text`. Walking the pieces takes a second one only if there is white space to fold.
+    /// Cost: one pass over `text`. The iteration takes a second pass only if there is white space to fold.
     ///
     /// # Errors
     ///
-    /// [`QueryError::TooLong`] when `text`, as it stands, has more than `max_bytes` bytes (N4.4); [`QueryError::Empty`]
-    /// when its normal form is empty.
+    /// - [`QueryError::TooLong`] if the original `text` has more than `max_bytes` bytes (N4.4).
+    /// - [`QueryError::Empty`] if the normal form is empty.
     ///
     /// ```
     /// use portcullis::query::{MAX_QUERY_BYTES, NormalForm, QueryError};
     ///
     /// assert!(NormalForm::of("select  1", MAX_QUERY_BYTES)?.is("select 1"));
-    /// // Not plain: in some dialects the `#` begins a comment that the line feed ends.
+    /// // Not plain: in some dialects the `#` starts a comment that the line feed ends.
     /// assert!(NormalForm::of("select 1 # \n", MAX_QUERY_BYTES)?.is("select 1 #"));
     /// assert!(NormalForm::of("select #\n 1", MAX_QUERY_BYTES)?.is("select #\n 1"));
     /// assert_eq!(NormalForm::of(";", MAX_QUERY_BYTES).unwrap_err(), QueryError::Empty);
@@ -57,9 +58,9 @@ impl<'t> NormalForm<'t> {
         Ok(Self { text, at: 0, fold: first_fold(text).unwrap_or(None) })
     }
 
-    /// Whether the pieces still to come make up `normal`, the [`as_str`](super::Query::as_str) of a query.
+    /// Returns whether the remaining pieces make up `normal`, the [`as_str`](super::Query::as_str) of a query.
     ///
-    /// Cost: linear in the shorter of both, nothing allocated.
+    /// Cost: linear in the shorter of the two. Does not allocate.
     ///
     /// ```
     /// use portcullis::query::{NormalForm, Query};
@@ -88,7 +89,7 @@ impl<'t> Iterator for NormalForm<'t> {
         let piece = match self.fold {
             Some(fold) if fold.start == self.at => {
                 self.at = fold.end;
-                // Not an error: the text was walked to its end when it was found to be plain.
+                // Cannot fail: `first_fold` has already walked the plain text to its end.
                 self.fold = next_fold(self.text, fold.end).unwrap_or(None);
                 if fold.after_comment { "\n" } else { " " }
             }
@@ -105,7 +106,7 @@ impl<'t> Iterator for NormalForm<'t> {
 
 impl FusedIterator for NormalForm<'_> {}
 
-/// The first run to fold of a plain text.
+/// Returns the first run to fold of a plain text.
 fn first_fold(text: &str) -> Result<Option<Fold>, NotPlain> {
     let first = next_fold(text, 0)?;
     let mut last = first;
@@ -115,7 +116,7 @@ fn first_fold(text: &str) -> Result<Option<Fold>, NotPlain> {
     Ok(first)
 }
 
-/// Without ASCII white space at either end and semicolons at the end (N4.2).
+/// Removes ASCII white space at both ends and semicolons at the end (N4.2).
 fn trim(text: &str) -> &str {
     text.trim_start_matches(is_space_char).trim_end_matches(|last| last == ';' || is_space_char(last))
 }
@@ -135,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn normal_forms() {
+    fn texts_have_a_normal_form() {
         let long = "s".repeat(MAX_QUERY_BYTES);
         for (text, want, why) in [
             ("select 1", "select 1", "already normal"),
@@ -155,8 +156,8 @@ mod tests {
             ("a  '--  b'  c", "a '--  b' c", "no comment in quotes"),
             ("a  '/*  b'  c", "a '/*  b' c", "no block comment in quotes"),
             ("a  /*  b  */  c", "a /*  b  */ c", "block comments keep theirs"),
-            ("a  /*  'b  */  c", "a /*  'b  */ c", "a quote in a comment is open to nobody"),
-            ("a  /* -- */  c", "a /* -- */ c", "a line comment does not begin in a block comment"),
+            ("a  /*  'b  */  c", "a /*  'b  */ c", "a quote in a comment is no quote"),
+            ("a  /* -- */  c", "a /* -- */ c", "a line comment does not start in a block comment"),
             ("a  /**/  c", "a /**/ c", "the shortest comment"),
             ("a  /***/  c", "a /***/ c", "stars in a comment"),
             ("2*/*  c  */*  3", "2*/*  c  */* 3", "stars around a comment"),
@@ -164,7 +165,7 @@ mod tests {
             ("a --b\n\n\t c", "a --b\nc", "with the white space after it"),
             ("a --b\r\nc", "a --b\r\nc", "the carriage return belongs to the comment"),
             ("a --b \r\n  c", "a --b \r\nc", "also before a longer run"),
-            ("a -- 'b\n  c", "a -- 'b\nc", "a quote in a line comment is open to nobody"),
+            ("a -- 'b\n  c", "a -- 'b\nc", "a quote in a line comment is no quote"),
             ("a -- /* b\n  c", "a -- /* b\nc", "nor is a block comment"),
             ("a  --", "a --", "a line comment to the end"),
             ("a --  b ;", "a --  b", "the end is trimmed in a comment too"),
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn not_plain_is_compared_as_it_stands() {
+    fn texts_that_are_not_plain_keep_their_white_space() {
         for (text, why) in [
             ("a  \\b", "a backslash"),
             ("a  '\\'  b'", "a backslash in quotes"),
@@ -214,7 +215,7 @@ mod tests {
             ("a  'https://b'", "two slashes in quotes"),
             ("a  /* //  */  b", "two slashes in a comment"),
             ("a  /* b *//c", "two slashes of which the first ends a comment"),
-            ("a  /*// */", "two slashes after the beginning of a comment"),
+            ("a  /*// */", "two slashes after the start of a comment"),
             ("a  '''  b'''", "a triple quote"),
             ("a  ''''  b", "four quotes"),
             ("a  \"\"\"b\"\"\"", "a triple double quote"),
@@ -232,7 +233,7 @@ mod tests {
             ("a  `b", "an open back quote"),
             ("a  '''", "an open quote after a string"),
             ("a  /* b", "an open comment"),
-            ("a  /*/", "a comment whose end is not its beginning"),
+            ("a  /*/", "a comment whose end is not its start"),
             ("a  -- b\rc", "a carriage return alone in a line comment"),
             ("a  -- b\r\r\n  c", "one of two"),
         ] {
@@ -242,7 +243,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn idempotent_and_told_by_pieces(
+        fn normal_form_is_idempotent_and_equals_its_pieces(
             parts in prop::collection::vec(
                 prop::sample::select(vec![
                     " ", "  ", "\n", "\r", "\r\n", "\t", ";", "'", "''", "\"", "`", "--", "-", "/*", "*/", "/", "*", "$", "$1", "\\", "#", "a",

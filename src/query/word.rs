@@ -1,19 +1,24 @@
-//! Whether a source written as one string is a query (N6.4).
+//! Guesses whether a source without a type is a query (N6.4).
 
 use memchr::{memchr, memmem};
 
 use super::is_space;
 
-/// The words that begin a query.
+/// The words that start a query.
 const FIRST_WORDS: [&str; 6] = ["select", "with", "from", "call", "values", "table"];
 
-/// Whether `text`, trimmed of ASCII white space, holds ASCII white space and its first word, after white space, comments
-/// and opening parentheses, is one that begins a query, in any case (N6.4).
+/// Returns whether `text` looks like a query (N6.4).
+///
+/// Both must hold after trimming ASCII white space:
+///
+/// - the text contains ASCII white space;
+/// - its first word, after white space, comments and opening parentheses, is one that starts a query, in any letter
+///   case.
 ///
 /// A word is a maximal run of ASCII letters and digits, `_`, `$` and non-ASCII characters. A block comment ends at the
-/// first `*/`. The answer settles which kind of source the text is read as, not whether it is well formed.
+/// first `*/`. The result determines the kind of source that the text is read as, not whether the text is well-formed.
 ///
-/// Cost: linear in `text`, nothing allocated.
+/// Cost: linear in `text`. Does not allocate.
 ///
 /// ```
 /// use portcullis::query::looks_like_query;
@@ -33,7 +38,7 @@ pub fn looks_like_query(text: &str) -> bool {
     FIRST_WORDS.iter().any(|first| word.eq_ignore_ascii_case(first.as_bytes()))
 }
 
-/// What follows white space, comments and opening parentheses; `None` when a comment does not end.
+/// Returns the text after white space, comments and opening parentheses; `None` if a comment does not end.
 fn after_opening(text: &[u8]) -> Option<&[u8]> {
     let mut rest = text;
     loop {
@@ -55,7 +60,7 @@ mod tests {
     use super::looks_like_query;
 
     #[test]
-    fn first_words() {
+    fn queries_are_recognized_by_their_first_word() {
         for (text, want, why) in [
             ("select 1", true, "a query"),
             ("SeLeCt\n1", true, "any case, any white space"),
@@ -69,13 +74,13 @@ mod tests {
             ("values(1)", false, "nor here"),
             ("values(1, 2)", true, "white space anywhere"),
             ("(select 1)", true, "an opening parenthesis"),
-            ("( ( /* a */ ( -- b\n select(1)", true, "all that may stand in front"),
+            ("( ( /* a */ ( -- b\n select(1)", true, "everything that may precede the word"),
             ("/* b */select", true, "white space in a comment counts"),
             ("/* a select 1", false, "a comment without an end"),
             ("-- a select 1", false, "only a comment"),
             ("--\nselect", true, "an empty comment"),
             ("/**/ select", true, "an empty comment"),
-            ("/*/ select 1", false, "a comment that only begins"),
+            ("/*/ select 1", false, "a comment that only starts"),
             ("/* /* */ select */", true, "the first end is the end"),
             ("/ select 1", false, "no comment"),
             ("- select 1", false, "no comment"),

@@ -1,4 +1,4 @@
-//! One entry of a token's list of referers (N7.1 to N7.5).
+//! Entries of a token's list of referers (N7.1 to N7.5).
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -9,9 +9,9 @@ use url::{ParseError, Position, Url};
 use super::header::Referer;
 use super::url::{Origin, Scheme, has_user_info};
 
-/// A URL that a token may be used from, in canonical form.
+/// A URL from which a token may be used, in canonical form.
 ///
-/// Entries that mean the same are equal; they are ordered by origin, then by path and query.
+/// Entries with the same meaning are equal. Entries are ordered by origin, then by path and query.
 ///
 /// ```
 /// use portcullis::referer::{Entry, Referer, Rule};
@@ -25,44 +25,46 @@ use super::url::{Origin, Scheme, has_user_info};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Entry {
-    // INVARIANT: the canonical form, as the WHATWG rules write it.
+    // INVARIANT: the canonical form by the WHATWG rules.
     text: Box<str>,
-    // INVARIANT: follow from the text.
+    // INVARIANT: derived from the text.
     parts: Parts,
 }
 
-/// What an entry asks, and where in its text.
+/// The properties of an entry, with spans in its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Parts {
     pub(super) scheme: Scheme,
     pub(super) wildcard: bool,
     pub(super) reach: Reach,
     pub(super) port: Option<u16>,
-    /// Of the host, without the `*.` of a wildcard; not empty.
+    /// The span of the host, without the `*.` of a wildcard; not empty.
     pub(super) host: (u32, u32),
-    /// Begins with a slash: that alone for a site, what precedes the star for a prefix, else path and query.
+    /// The span of the path that is compared; it starts with a slash. A site has only the slash, a prefix the text
+    /// before the star, an exact entry its path and query.
     pub(super) tail: (u32, u32),
 }
 
-/// An entry, wherever it is kept.
+/// A borrowed entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'e> {
     pub(super) text: &'e str,
     pub(super) parts: Parts,
 }
 
-/// What an entry asks of a Referer of its origin.
+/// The rule of an entry for the path and query of a Referer from its origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule<'e> {
-    /// Nothing (N7.2).
+    /// Any path and query match (N7.2).
     Site,
-    /// That its path, then query, begins with this (N7.3).
+    /// The path and query must start with this text (N7.3).
     Prefix(&'e str),
-    /// That its path and query are this (N7.4).
+    /// The path and query must equal this text (N7.4).
     Exact(&'e str),
 }
 
-/// How `tail` is compared. The order matters to [`RefererSet`](super::RefererSet): what covers more comes first.
+/// The comparison with `tail`. [`RefererSet`](super::RefererSet) relies on the order: comparisons that cover more come
+/// first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Reach {
     Site,
@@ -70,10 +72,10 @@ pub(super) enum Reach {
     Exact,
 }
 
-/// Text that is not an entry of a token's referers.
+/// The error for text that is not a valid entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
-    /// There is no scheme in front.
+    /// The URL has no scheme.
     #[error("`{found}` is not an absolute URL: write its scheme too, as in `https://carto.com/`")]
     NotAbsolute {
         /// The text.
@@ -84,32 +86,32 @@ pub enum EntryError {
     Scheme {
         /// The text.
         found: Box<str>,
-        /// Its scheme.
+        /// The scheme of the text.
         scheme: Box<str>,
     },
-    /// User info stands before the host. It is not repeated: it may be a password.
-    #[error("a referer has no user info: leave out what stands before the `@`, and write `{instead}`")]
+    /// The URL has user info before the host. The error does not repeat it, because it may contain a password.
+    #[error("a referer must not have user info: remove the part before the `@`: `{instead}`")]
     UserInfo {
-        /// The URL without it.
+        /// The URL without the rejected part.
         instead: Box<str>,
     },
-    /// A `#` stands in it; no browser sends what follows.
+    /// The URL has a fragment, which browsers do not send.
     #[error("`{found}` has a fragment, which no browser sends: write `{instead}`")]
     Fragment {
         /// The text.
         found: Box<str>,
-        /// The URL without it.
+        /// The URL without the rejected part.
         instead: Box<str>,
     },
-    /// A `*` in the host that is not its first label (N7.5).
+    /// The host has a `*` that is not its first label (N7.5).
     #[error(
-        "`{found}` has a `*` inside its host: it may only stand for whole labels in front, as in `https://*.carto.com/`"
+        "`{found}` has a `*` inside its host: a `*` may only replace whole labels at the start, as in `https://*.carto.com/`"
     )]
     HostStar {
         /// The text.
         found: Box<str>,
     },
-    /// A wildcard host without a host after it.
+    /// The wildcard is not followed by a host.
     #[error(
         "`{found}` names no host after the `*`: write the host whose subdomains are meant, as in `https://*.carto.com/`"
     )]
@@ -117,25 +119,25 @@ pub enum EntryError {
         /// The text.
         found: Box<str>,
     },
-    /// Not a URL, for the reason that the source gives.
+    /// The text is not a URL. The source has the reason.
     #[error("`{found}` is not a URL: expected one such as `https://carto.com/`")]
     Invalid {
         /// The text.
         found: Box<str>,
-        /// What is wrong with it.
+        /// The reason why the text is not a URL.
         source: ParseError,
     },
 }
 
 impl Entry {
-    /// Reads an entry by the WHATWG URL rules (N7.1).
+    /// Parses an entry by the WHATWG URL rules (N7.1).
     ///
-    /// Cost: linear in `text`, for a host that is not ASCII its conversion to punycode.
+    /// Cost: linear in `text`, plus the conversion of a non-ASCII host to punycode.
     ///
     /// # Errors
     ///
-    /// [`EntryError`] when `text` is not an absolute `http` or `https` URL, has user info or a fragment (N7.1), or has a `*`
-    /// in its host that does not stand for whole labels in front of a host (N7.5).
+    /// - If `text` is not an absolute `http` or `https` URL, or has user info or a fragment (N7.1).
+    /// - If the host has a `*` other than a first label before a host (N7.5).
     ///
     /// ```
     /// use portcullis::referer::{Entry, EntryError};
@@ -169,10 +171,10 @@ impl Entry {
         let port = url.port();
         let (host_end, tail_start) = (url[..Position::AfterHost].len(), url[..Position::BeforePath].len());
         let text: Box<str> = String::from(url).into();
-        let place =
+        let span =
             |start: usize, length: usize| Some((u32::try_from(start).ok()?, u32::try_from(start + length).ok()?));
-        let places = place(host_end - host_length, host_length).zip(place(tail_start, tail_length));
-        let Some((host, tail)) = places else {
+        let spans = span(host_end - host_length, host_length).zip(span(tail_start, tail_length));
+        let Some((host, tail)) = spans else {
             return Err(EntryError::from_url("", ParseError::Overflow));
         };
         Ok(Self { parts: Parts { scheme, wildcard, reach, port, host, tail }, text })
@@ -186,32 +188,33 @@ impl Entry {
         Self { text: view.text.into(), parts: view.parts }
     }
 
-    /// The canonical form, which reads back as this entry.
+    /// Returns the canonical form. Parsing it returns an equal entry.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// The scheme of its origin.
+    /// Returns the scheme of the origin.
     pub fn scheme(&self) -> Scheme {
         self.parts.scheme
     }
 
-    /// The host of its origin, lower-case and in punycode, without the `*.` of a wildcard.
+    /// Returns the host of the origin, in lower case and punycode, without the `*.` of a wildcard.
     pub fn host(&self) -> &str {
         self.view().host()
     }
 
-    /// Whether it stands for the hosts below [`host`](Self::host), to any depth, and not for that host itself (N7.5).
+    /// Returns whether the entry matches the subdomains of [`host`](Self::host), at any depth, and not the host itself
+    /// (N7.5).
     pub fn is_wildcard_host(&self) -> bool {
         self.parts.wildcard
     }
 
-    /// The port of its origin; `None` for the default one of the scheme.
+    /// Returns the port of the origin; `None` for the default port of the scheme.
     pub fn port(&self) -> Option<u16> {
         self.parts.port
     }
 
-    /// What it asks of a Referer of its origin.
+    /// Returns the rule for the path and query of a Referer from this origin.
     pub fn rule(&self) -> Rule<'_> {
         let tail = self.view().tail();
         match self.parts.reach {
@@ -221,9 +224,9 @@ impl Entry {
         }
     }
 
-    /// Whether it lets `referer` pass (N7.2 to N7.5).
+    /// Returns whether the entry matches `referer` (N7.2 to N7.5).
     ///
-    /// Cost: linear in the shorter of both, nothing allocated.
+    /// Cost: linear in the shorter of the two. Does not allocate.
     ///
     /// ```
     /// use portcullis::referer::{Entry, Referer};
@@ -250,7 +253,7 @@ impl<'e> View<'e> {
         self.part(self.parts.host)
     }
 
-    /// The least path and query that it covers, and the second part of the order of entries.
+    /// Returns the smallest path and query that the entry covers. Entries are ordered by it after the origin.
     pub(super) fn tail(self) -> &'e str {
         self.part(self.parts.tail)
     }
@@ -261,14 +264,14 @@ impl<'e> View<'e> {
     }
 
     pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
-        let (own, asked) = (self.origin(), referer.origin());
-        own.scheme == asked.scheme
-            && own.port == asked.port
-            && if own.wildcard { is_below(asked.host, own.host) } else { asked.host == own.host }
+        let (own, found) = (self.origin(), referer.origin());
+        own.scheme == found.scheme
+            && own.port == found.port
+            && if own.wildcard { is_below(found.host, own.host) } else { found.host == own.host }
             && self.covers(referer.path_and_query())
     }
 
-    /// Whether it lets this path and query of its origin pass.
+    /// Returns whether the entry matches this path and query of its origin.
     pub(super) fn covers(self, path_and_query: &str) -> bool {
         match self.parts.reach {
             Reach::Site => true,
@@ -277,7 +280,7 @@ impl<'e> View<'e> {
         }
     }
 
-    /// Whether all that `other` matches is matched by this entry, of the same origin.
+    /// Returns whether this entry has the origin of `other` and matches everything that `other` matches.
     pub(super) fn includes(self, other: View<'_>) -> bool {
         self.origin() == other.origin() && self.parts.reach <= other.parts.reach && self.covers(other.tail())
     }
@@ -320,7 +323,7 @@ impl EntryError {
     }
 }
 
-/// Whether `host` is a wildcard, and what follows the `*.` (N7.5).
+/// Returns whether `host` is a wildcard, and the host after the `*.` (N7.5).
 fn wildcard<'u>(text: &str, host: &'u str) -> Result<(bool, &'u str), EntryError> {
     let (wildcard, rest) = match host.strip_prefix("*.") {
         Some(rest) if rest.is_empty() || rest.starts_with('.') => {
@@ -333,7 +336,7 @@ fn wildcard<'u>(text: &str, host: &'u str) -> Result<(bool, &'u str), EntryError
     if rest.contains('*') { Err(EntryError::HostStar { found: text.into() }) } else { Ok((wildcard, rest)) }
 }
 
-/// Whether one or more labels, none of them empty, stand before `domain` in `host` (N7.5).
+/// Returns whether `host` is a subdomain of `domain`: one or more non-empty labels, then `domain` (N7.5).
 fn is_below(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain)
         .and_then(|labels| labels.strip_suffix('.'))

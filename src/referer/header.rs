@@ -4,9 +4,9 @@ use url::{Position, Url};
 
 use super::url::{Origin, Scheme, has_user_info};
 
-/// A Referer header, read by the WHATWG URL rules, without its fragment (N7.6).
+/// A Referer header, parsed by the WHATWG URL rules, without its fragment (N7.6).
 ///
-/// A header written as browsers write it is borrowed; any other allocates.
+/// Borrows a header in the form that browsers send. Any other header allocates memory.
 ///
 /// ```
 /// use portcullis::referer::{Referer, Scheme};
@@ -27,7 +27,7 @@ pub struct Referer<'h> {
 
 #[derive(Debug, Clone)]
 enum Form<'h> {
-    /// Slices of the header, which the WHATWG rules leave as they are.
+    /// Slices of a header that the WHATWG rules do not change.
     Plain {
         host: &'h str,
         path_and_query: &'h str,
@@ -36,11 +36,11 @@ enum Form<'h> {
 }
 
 impl<'h> Referer<'h> {
-    /// Reads a header; `None` when it is not an absolute `http` or `https` URL or has user info (N7.6).
+    /// Parses a header; returns `None` if it is not an absolute `http` or `https` URL or has user info (N7.6).
     ///
-    /// A missing or empty header is another matter, the caller's: it says `referer_missing`.
+    /// The caller handles a missing or empty header, which has the reason `referer_missing`.
     ///
-    /// Cost: one pass over the header when it is written as browsers write it, with nothing allocated.
+    /// Cost: one pass over a header in the form that browsers send, without allocation.
     ///
     /// ```
     /// use portcullis::referer::Referer;
@@ -54,12 +54,12 @@ impl<'h> Referer<'h> {
         Self::plain(header).or_else(|| Self::slow(header))
     }
 
-    /// The scheme.
+    /// Returns the scheme.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host, lower-case and in punycode.
+    /// Returns the host, in lower case and punycode.
     pub fn host(&self) -> &str {
         match &self.form {
             Form::Plain { host, .. } => host,
@@ -67,12 +67,12 @@ impl<'h> Referer<'h> {
         }
     }
 
-    /// The port; `None` for the default one of the scheme.
+    /// Returns the port; `None` for the default port of the scheme.
     pub fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// The path, which begins with a slash, and the query with its question mark.
+    /// Returns the path, which starts with a slash, and the query with its question mark.
     pub fn path_and_query(&self) -> &str {
         match &self.form {
             Form::Plain { path_and_query, .. } => path_and_query,
@@ -84,7 +84,7 @@ impl<'h> Referer<'h> {
         Origin { wildcard: false, host: self.host(), scheme: self.scheme, port: self.port }
     }
 
-    /// Reads a header that the WHATWG rules leave as it is, but for the fragment; `None` when it may be another.
+    /// Parses a header that the WHATWG rules do not change, except for the fragment; `None` if they may change it.
     fn plain(header: &'h str) -> Option<Self> {
         let (scheme, rest) = match header.strip_prefix("https://") {
             Some(rest) => (Scheme::Https, rest),
@@ -109,7 +109,7 @@ impl<'h> Referer<'h> {
         Some(Self { scheme, port, form: Form::Plain { host, path_and_query } })
     }
 
-    /// Reads any header.
+    /// Parses any header.
     fn slow(header: &str) -> Option<Self> {
         let url = Url::parse(header).ok()?;
         let scheme = Scheme::of(&url)?;
@@ -120,7 +120,7 @@ impl<'h> Referer<'h> {
     }
 }
 
-/// The longest beginning of bytes that `belong`, which are ASCII, and the rest.
+/// Splits `text` after its longest prefix of bytes that `belong`, which are ASCII.
 fn split(text: &str, belong: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
     let end = text.bytes().position(|byte| !belong(byte)).unwrap_or(text.len());
     text.split_at_checked(end)
@@ -130,8 +130,8 @@ const fn is_host_byte(byte: u8) -> bool {
     matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
 }
 
-/// Whether a host of host bytes is certainly its own normal form: no empty label, no punycode, and an IPv4 address only
-/// in its usual notation.
+/// Returns whether a host of host bytes is certainly in normal form: no empty label, no punycode, and an IPv4 address
+/// only in its usual notation.
 fn is_plain_host(host: &str) -> bool {
     let mut labels = host.split('.');
     let Some(last) = labels.next_back() else { return false };
@@ -142,24 +142,25 @@ fn is_plain_host(host: &str) -> bool {
     !last.starts_with(|first: char| first.is_ascii_digit()) || is_plain_ipv4(host)
 }
 
-/// Whether `host` is four numbers up to 255, in decimal and without leading zeros.
+/// Returns whether `host` consists of four numbers up to 255, in decimal and without leading zeros.
 fn is_plain_ipv4(host: &str) -> bool {
     let is_octet = |label: &str| plain_number(label).is_some_and(|number| number <= 255);
     host.split('.').count() == 4 && host.split('.').all(is_octet)
 }
 
-/// A port from 1 to 65535, in decimal and without leading zeros.
+/// Parses a port from 1 to 65535, in decimal and without leading zeros.
 fn plain_port(digits: &str) -> Option<u16> {
     plain_number(digits).filter(|port| *port != 0)
 }
 
-/// A number in decimal digits without leading zeros.
+/// Parses a decimal number without leading zeros.
 fn plain_number(digits: &str) -> Option<u16> {
     let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
     if plain { digits.parse().ok() } else { None }
 }
 
-/// What precedes the fragment, if all of it stays as it is: bytes that are not percent-encoded, no segment `.` or `..`.
+/// Returns the text before the fragment if the WHATWG rules do not change it: no byte needs percent-encoding, and no
+/// segment is `.` or `..`.
 fn plain_path_and_query(text: &str) -> Option<&str> {
     let (path, rest) = split(text, is_path_byte)?;
     let (query, rest) = match rest.as_bytes().first() {
@@ -172,13 +173,12 @@ fn plain_path_and_query(text: &str) -> Option<&str> {
     text.get(..path.len() + query.len())
 }
 
-/// Whether a byte stays as it is in paths and in queries, by the WHATWG rules as they are and as they were: those that
-/// some version percent-encodes or replaces are left out.
+/// Returns whether no version of the WHATWG rules percent-encodes or replaces a byte in paths and queries.
 const fn is_path_byte(byte: u8) -> bool {
     matches!(byte, b'!' | b'$'..=b'&' | b'('..=b';' | b'=' | b'@'..=b'Z' | b'_' | b'a'..=b'z' | b'~')
 }
 
-/// Whether a segment begins with a dot, be it percent-encoded.
+/// Returns whether a segment starts with a dot, plain or percent-encoded.
 fn may_have_dot_segment(path: &str) -> bool {
     memchr::memchr_iter(b'/', path.as_bytes())
         .any(|slash| matches!(path.as_bytes().get(slash + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..])))
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn headers_are_parsed_and_borrowed_if_plain() {
         for (header, want, borrowed) in [
             ("https://carto.com/", Some("https carto.com - /"), true),
             ("https://carto.com", Some("https carto.com - /"), true),
@@ -331,14 +331,14 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(4096))]
 
         #[test]
-        fn borrowed_and_parsed_agree(header in near_url()) {
+        fn borrowed_and_parsed_forms_agree(header in near_url()) {
             if let Some(plain) = Referer::plain(&header) {
                 prop_assert_eq!(Some(parts(&plain)), Referer::slow(&header).as_ref().map(parts));
             }
         }
 
         #[test]
-        fn a_parsed_header_has_no_credentials(header in near_url()) {
+        fn parsed_header_has_no_credentials(header in near_url()) {
             if let Some(Referer { form: Form::Parsed(url), .. }) = Referer::slow(&header) {
                 prop_assert!(url.username().is_empty() && url.password().is_none());
                 prop_assert!(url.path().starts_with('/') && url.has_host());
@@ -347,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn borrowed_and_parsed_agree_on_every_byte() {
+    fn borrowed_and_parsed_forms_agree_on_every_byte() {
         for byte in (0..128).map(char::from) {
             for header in [
                 format!("https://carto.com/a{byte}b"),

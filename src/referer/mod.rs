@@ -1,19 +1,21 @@
-//! Referers (N7): the pages that a token may be used from.
+//! Referers (N7): the pages from which a token may be used.
 //!
-//! An [`Entry`] is one URL of a token's list, valid by construction; a [`RefererSet`] is such a list, compiled; a
-//! [`Referer`] is the header of a request, read in place when it is written as browsers write it.
+//! - [`Entry`] is one URL of a token's list, valid by construction.
+//! - [`RefererSet`] is a compiled list of entries.
+//! - [`Referer`] is the header of a request. It borrows the header if the header has the form that browsers send.
 //!
 //! A Referer narrows a valid token; it never authenticates.
 //!
-//! # What the rules leave open
+//! # Details beyond the rules
 //!
-//! - A `?` without a query is part of a URL, by the WHATWG rules: `https://carto.com/?` is not a site.
+//! - A `?` without a query is part of a URL by the WHATWG rules: `https://carto.com/?` is not a site.
 //! - A `#` without a fragment is rejected in an entry.
-//! - User info is rejected even when empty: any `@` before the path, judged after the WHATWG treatment of tabs, line ends
-//!   and backslashes.
-//! - The labels that a `*.` stands for are not empty: `https://.carto.com/` does not match `https://*.carto.com/`.
-//! - A `*.` in front of nothing, or of an empty label, is rejected.
-//! - A host that ends in a dot is another host than the one without.
+//! - User info is rejected even if it is empty: any `@` before the path, after the WHATWG treatment of tabs, line ends
+//!   and
+//!   backslashes.
+//! - A `*.` matches only non-empty labels: `https://.carto.com/` does not match `https://*.carto.com/`.
+//! - A `*.` before nothing, or before an empty label, is rejected.
+//! - A host with a final dot differs from the host without it.
 
 mod entry;
 mod header;

@@ -1,38 +1,38 @@
-//! Referers the slow way: every entry is read again for every request (N7). Nothing that decides uses it.
+//! A naive matcher of referers, for tests: parses every entry again for every request (N7). Decisions do not use it.
 
 use std::cell::Cell;
 
 use url::{SyntaxViolation, Url};
 
-/// What a list of entries says to a request.
+/// Whether a list of entries accepts a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answer {
-    /// The request may pass: there is no entry, or one matches.
+pub enum Acceptance {
+    /// The request is accepted: there is no entry, or an entry matches.
     Accepted,
-    /// There are entries, and no Referer.
+    /// There are entries, and the request has no Referer.
     Missing,
-    /// There are entries, and none matches.
+    /// There are entries, and no entry matches.
     NotAllowed,
 }
 
-/// What `entries` say to a request with this `Referer` header (N7.6). An entry that is none matches nothing.
-pub fn accepts(entries: &[&str], referer: Option<&str>) -> Answer {
+/// Returns whether `entries` accept a request with this `Referer` header (N7.6). An invalid entry matches nothing.
+pub fn accepts(entries: &[&str], referer: Option<&str>) -> Acceptance {
     if entries.is_empty() {
-        return Answer::Accepted;
+        return Acceptance::Accepted;
     }
     let Some(referer) = referer.filter(|referer| !referer.is_empty()) else {
-        return Answer::Missing;
+        return Acceptance::Missing;
     };
     let matched = web_url(referer).is_some_and(|referer| entries.iter().any(|entry| matches(entry, &referer)));
-    if matched { Answer::Accepted } else { Answer::NotAllowed }
+    if matched { Acceptance::Accepted } else { Acceptance::NotAllowed }
 }
 
-/// Whether `text` can be listed as a referer (N7.1, N7.5).
+/// Returns whether `text` is a valid entry (N7.1, N7.5).
 pub fn is_entry(text: &str) -> bool {
     entry(text).is_some()
 }
 
-/// Reads an absolute `http` or `https` URL without user info; an `@` with nothing before it is user info too.
+/// Parses an absolute `http` or `https` URL without user info. An `@` with nothing before it is user info too.
 fn web_url(text: &str) -> Option<Url> {
     let user_info = Cell::new(false);
     let note = |violation| {

@@ -1,26 +1,29 @@
-//! The entries of a token, compiled.
+//! Compiled sets of entries.
 //!
-//! A set is one piece of bytes that is matched where it lies, in memory or in a compiled snapshot:
+//! A set is a sequence of bytes that is matched in place, in memory or in a compiled snapshot. All numbers have four
+//! bytes, little-endian:
 //!
 //! ```text
-//! head       entries, deciders, deciders that are not wildcards          each number of four bytes, the lowest first
-//! offsets    where each entry begins, in canonical order
-//! deciders   entries that no other entry of their origin includes, in order; none where all are scanned
-//! entry      scheme, wildcard, reach, none; port plus one; host and tail, each from and to; the text's length; the text
+//! head       number of entries, number of deciders, number of deciders that are not wildcards
+//! offsets    the offset of each entry, in canonical order
+//! deciders   indexes of entries that no other entry of their origin includes, in order; empty if all entries are
+//! scanned
+//! entry      scheme, wildcard, reach, zero (one byte each); port plus one; spans of host and tail; length of the text;
+//! text
 //! ```
 
 use super::entry::{Entry, Parts, Reach, View};
 use super::header::Referer;
 use super::url::Origin;
 use super::url::Scheme;
-use crate::base::begins_with;
+use crate::base::starts_with;
 
-/// Up to this many entries are compared one by one. Tokens have one to three as a rule.
+/// The maximum number of entries that are compared one by one. Tokens usually have one to three.
 const SCAN: usize = 8;
 
-/// A set of entries, in canonical order and without repetitions, so that equal sets can be stored once.
+/// A set of entries, in canonical order and without duplicates, so that equal sets can be stored once.
 ///
-/// An empty set matches nothing. A token without entries accepts any request (N7.6): that is for the token to say.
+/// An empty set matches nothing. A token without entries accepts any request (N7.6); the caller handles that case.
 ///
 /// ```
 /// use portcullis::referer::{Entry, RefererSet};
@@ -32,11 +35,11 @@ const SCAN: usize = 8;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct RefererSet {
-    // INVARIANT: what `write` wrote.
+    // INVARIANT: the output of `write`.
     bytes: Box<[u8]>,
 }
 
-/// A set, where it lies. Whatever the bytes are, asking them is safe; what cannot be read matches nothing.
+/// A borrowed set. Matching is safe for any bytes: an entry that cannot be read matches nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct StoredSet<'b> {
     bytes: &'b [u8],
@@ -45,12 +48,12 @@ pub(crate) struct StoredSet<'b> {
 impl RefererSet {
     /// Compiles entries.
     ///
-    /// Cost: that of sorting them.
+    /// Cost: the cost of sorting them.
     pub fn new(entries: impl IntoIterator<Item = Entry>) -> Self {
         Self::with_scan_limit(entries, SCAN)
     }
 
-    /// Compiles entries; more than `scan` are searched.
+    /// Compiles entries. A set of more than `scan` entries is searched instead of scanned.
     pub(super) fn with_scan_limit(entries: impl IntoIterator<Item = Entry>, scan: usize) -> Self {
         let mut entries: Vec<Entry> = entries.into_iter().collect();
         entries.sort_unstable();
@@ -59,36 +62,36 @@ impl RefererSet {
         Self { bytes: write(&entries, &deciders).into() }
     }
 
-    /// Whether an entry matches a Referer header, which is not empty (N7.2 to N7.6).
+    /// Returns whether an entry matches a Referer header, which must not be empty (N7.2 to N7.6).
     ///
-    /// Cost: linear in the header. Nothing is allocated for a header written as browsers write it. Up to eight entries are
-    /// compared one by one. More are searched: one binary search for the origin and, if there are wildcard hosts, one for
-    /// each label of the Referer's host.
+    /// Cost: linear in the header, without allocation for a header in the form that browsers send. Up to eight entries
+    /// are compared one by one. A larger set needs one binary search for the origin. If it has wildcard hosts, it also
+    /// needs one for each label of the Referer's host.
     pub fn accepts(&self, header: &str) -> bool {
         self.stored().accepts(header)
     }
 
-    /// Whether an entry matches `referer` (N7.2 to N7.5).
+    /// Returns whether an entry matches `referer` (N7.2 to N7.5).
     pub fn matches(&self, referer: &Referer<'_>) -> bool {
         self.stored().matches(referer)
     }
 
-    /// The entries, in canonical order.
+    /// Returns the entries, in canonical order.
     pub fn entries(&self) -> impl Iterator<Item = Entry> {
         self.stored().entries()
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub fn len(&self) -> usize {
         self.stored().len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The form in which it can be kept elsewhere.
+    /// Returns the bytes of the set, for storage.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -99,17 +102,18 @@ impl RefererSet {
 }
 
 impl<'b> StoredSet<'b> {
-    /// The set that [`RefererSet::as_bytes`] gave.
+    /// Creates the set of the bytes that [`RefererSet::as_bytes`] returned.
     pub(crate) fn of(bytes: &'b [u8]) -> Self {
         Self { bytes }
     }
 
-    /// As [`RefererSet::accepts`].
+    /// Returns whether an entry matches a header, like [`RefererSet::accepts`].
     #[inline]
     pub(crate) fn accepts(self, header: &str) -> bool {
-        // A header that goes on where a site ends has that site's origin, whatever follows: nothing need be parsed.
-        let goes_on = |at| self.site(at).is_some_and(|site| begins_with(header.as_bytes(), site));
-        (0..self.len().min(SCAN)).any(goes_on) || Referer::parse(header).is_some_and(|referer| self.matches(&referer))
+        // A header that starts with the text of a site has the origin of the site. It needs no parsing.
+        let starts_with_site = |at| self.site(at).is_some_and(|site| starts_with(header.as_bytes(), site));
+        (0..self.len().min(SCAN)).any(starts_with_site)
+            || Referer::parse(header).is_some_and(|referer| self.matches(&referer))
     }
 
     fn matches(self, referer: &Referer<'_>) -> bool {
@@ -128,9 +132,9 @@ impl<'b> StoredSet<'b> {
         (0..self.len()).map_while(move |at| self.view(at))
     }
 
-    /// The number at this place, each of four bytes; zero if there is none.
-    fn number(self, place: usize) -> usize {
-        self.bytes.as_chunks().0.get(place).map_or(0, |number| u32::from_le_bytes(*number) as usize)
+    /// Returns the number at this index; zero if there is none.
+    fn number(self, index: usize) -> usize {
+        self.bytes.as_chunks().0.get(index).map_or(0, |number| u32::from_le_bytes(*number) as usize)
     }
 
     fn entry(self, at: usize) -> Option<(&'b [u8; ENTRY], &'b [u8])> {
@@ -142,7 +146,8 @@ impl<'b> StoredSet<'b> {
         Some((head, rest.get(..length as usize)?))
     }
 
-    /// The text of an entry that is a site, and no wildcard: it ends with the slash behind host and port.
+    /// Returns the text of an entry that is a site without a wildcard. The text ends with the slash after host and
+    /// port.
     #[inline]
     fn site(self, at: usize) -> Option<&'b [u8]> {
         let (&[_, wildcard, reach, ..], text) = self.entry(at)?;
@@ -177,7 +182,7 @@ impl<'b> StoredSet<'b> {
         }
         let mut host = origin.host;
         while let Some((label, domain)) = host.split_once('.') {
-            // A wildcard stands for labels that are not empty (N7.5).
+            // A wildcard matches only non-empty labels (N7.5).
             if label.is_empty() {
                 return false;
             }
@@ -190,11 +195,11 @@ impl<'b> StoredSet<'b> {
         false
     }
 
-    /// Whether one of these deciders is of this very origin and covers the path and query.
+    /// Returns whether one of these deciders has this origin and covers the path and query.
     ///
-    /// An entry that covers a text has a tail that the text begins with, so whatever stands between the two in order
-    /// begins with that tail as well and is included in the entry. Deciders include none of each other: only the last one
-    /// up to the text can cover it.
+    /// Only the last decider that is not greater than the text can cover it. If an entry covers a text, the text starts
+    /// with the entry's tail. Everything ordered between the tail and the text then starts with that tail too, so the
+    /// entry includes it. Deciders never include each other.
     fn any_covers(self, deciders: std::ops::Range<usize>, origin: Origin<'_>, path_and_query: &str) -> bool {
         let decider = |at: usize| self.view(self.number(HEAD + self.len() + at));
         let (mut low, mut high) = (deciders.start, deciders.end);
@@ -210,11 +215,11 @@ impl<'b> StoredSet<'b> {
     }
 }
 
-/// Numbers of the head.
+/// The number of fields in the head.
 const HEAD: usize = 3;
-/// Bytes of an entry before its text.
+/// The number of bytes of an entry before its text.
 const ENTRY: usize = 28;
-/// How reaches are stored.
+/// The stored form of each reach.
 const REACHES: [(u8, Reach); 3] = [(0, Reach::Site), (1, Reach::Prefix), (2, Reach::Exact)];
 
 fn write(entries: &[Entry], deciders: &[usize]) -> Vec<u8> {
@@ -241,7 +246,8 @@ fn write(entries: &[Entry], deciders: &[usize]) -> Vec<u8> {
     out
 }
 
-/// The indexes of the entries that no other includes. What an entry includes follows it, without a gap.
+/// Returns the indexes of the entries that no other entry includes. The entries that an entry includes directly follow
+/// it.
 fn deciders(entries: &[Entry]) -> Vec<usize> {
     let mut deciders = Vec::with_capacity(entries.len());
     let mut last: Option<&Entry> = None;

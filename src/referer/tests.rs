@@ -10,7 +10,7 @@ fn entry(text: &str) -> Entry {
 }
 
 #[test]
-fn canonical_forms() {
+fn entries_have_a_canonical_form() {
     for (text, want, rule, why) in [
         ("https://carto.com", "https://carto.com/", Rule::Site, "a site"),
         ("https://carto.com/", "https://carto.com/", Rule::Site, "a site"),
@@ -46,7 +46,7 @@ fn canonical_forms() {
 }
 
 #[test]
-fn rejected_entries() {
+fn invalid_entries_are_rejected() {
     let not_absolute = |text: &str| EntryError::NotAbsolute { found: text.into() };
     let scheme = |text: &str, scheme: &str| EntryError::Scheme { found: text.into(), scheme: scheme.into() };
     let user_info = || EntryError::UserInfo { instead: "https://carto.com/".into() };
@@ -87,7 +87,7 @@ fn rejected_entries() {
 }
 
 #[test]
-fn matches() {
+fn entries_match_by_the_rules_of_n7() {
     for (text, header, want, why) in [
         ("https://carto.com", "https://carto.com", true, "N7.2, a site"),
         ("https://carto.com", "https://carto.com/a?b#c", true, "N7.2, any page of it"),
@@ -97,7 +97,7 @@ fn matches() {
         ("https://carto.com", "https://carto.com./", false, "another host"),
         ("https://carto.com", "https://a.carto.com/", false, "N7.2, another host"),
         ("https://carto.com", "https://carto.com.evil.com/", false, "N7.2, another host"),
-        ("https://carto.com", "https://carto.com\\@evil.com/", true, "N7.1, a backslash begins the path"),
+        ("https://carto.com", "https://carto.com\\@evil.com/", true, "N7.1, a backslash starts the path"),
         ("https://carto.com/a/*", "https://carto.com/a/", true, "N7.3, the prefix itself"),
         ("https://carto.com/a/*", "https://carto.com/a/b?c", true, "N7.3, more"),
         ("https://carto.com/a/*", "https://carto.com/a", false, "N7.3, less"),
@@ -134,7 +134,7 @@ fn matches() {
 }
 
 #[test]
-fn sets() {
+fn sets_are_canonical_and_match() {
     let set = RefererSet::new(["https://b.com/x", "https://a.com/*", "https://*.a.com", "https://a.com"].map(entry));
     assert_eq!(
         set.entries().map(|entry| entry.to_string()).collect::<Vec<_>>(),
@@ -179,7 +179,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn a_search_finds_what_a_scan_finds(
+    fn search_and_scan_agree(
         entries in prop::collection::vec((origins(), prop::bool::ANY, paths()), 0..24),
         headers in prop::collection::vec((origins(), paths()), 1..16),
     ) {
@@ -200,7 +200,7 @@ proptest! {
     }
 
     #[test]
-    fn canonical_forms_read_back(origin in origins(), path in "[/.*?%a-c &'#]{0,8}") {
+    fn canonical_form_parses_to_an_equal_entry(origin in origins(), path in "[/.*?%a-c &'#]{0,8}") {
         if let Ok(entry) = Entry::parse(&format!("{origin}/{path}")) {
             prop_assert_eq!(Entry::parse(entry.as_str()), Ok(entry));
         }

@@ -1,10 +1,10 @@
-//! What entries and headers share: the two schemes, and user info.
+//! The schemes and the user info check that entries and headers share.
 
 use std::fmt;
 
 use url::Url;
 
-/// The scheme of a page that sends a Referer which counts (N7.1).
+/// The scheme of a Referer that can match (N7.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scheme {
     /// `http`.
@@ -24,7 +24,7 @@ pub(super) struct Origin<'e> {
 }
 
 impl Scheme {
-    /// The scheme of a parsed URL; `None` for any other.
+    /// Returns the scheme of a parsed URL; `None` for any other scheme.
     pub(super) fn of(url: &Url) -> Option<Self> {
         match url.scheme() {
             "http" => Some(Self::Http),
@@ -33,7 +33,7 @@ impl Scheme {
         }
     }
 
-    /// As it stands in a URL.
+    /// Returns the scheme as it is written in a URL.
     ///
     /// ```
     /// use portcullis::referer::Scheme;
@@ -47,7 +47,7 @@ impl Scheme {
         }
     }
 
-    /// The port that a URL need not name.
+    /// Returns the default port of the scheme.
     pub(super) const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -62,9 +62,9 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// Whether `text`, an `http` or `https` URL, has user info, be it empty: an `@` before the path.
+/// Returns whether `text`, an `http` or `https` URL, has user info, even if it is empty: an `@` before the path.
 ///
-/// A parsed URL no longer tells `https://@carto.com/` from `https://carto.com/`.
+/// The check needs the text, because parsing turns `https://@carto.com/` into `https://carto.com/`.
 pub(super) fn has_user_info(text: &str) -> bool {
     text.trim_start_matches(|first| first <= ' ')
         .chars()
@@ -81,7 +81,7 @@ mod tests {
     use super::has_user_info;
 
     #[test]
-    fn user_info() {
+    fn user_info_is_found_even_if_empty() {
         for (text, want, why) in [
             ("https://carto.com/", false, "none"),
             ("https://user@carto.com/", true, "a name"),
@@ -92,10 +92,10 @@ mod tests {
             ("https://carto.com/@evil.com/", false, "in the path"),
             ("https://carto.com?@evil.com/", false, "in the query"),
             ("https://carto.com#@evil.com/", false, "in the fragment"),
-            ("https://carto.com\\@evil.com/", false, "a backslash begins the path"),
+            ("https://carto.com\\@evil.com/", false, "a backslash starts the path"),
             ("https:carto.com@evil.com/", true, "no slashes"),
             ("https:/\\//carto.com@evil.com/", true, "slashes of both kinds"),
-            (" ht\ntps:/\t/\r/\tuser\n@carto.com/", true, "tabs and line ends count for nothing"),
+            (" ht\ntps:/\t/\r/\tuser\n@carto.com/", true, "tabs and line ends are ignored"),
         ] {
             assert_eq!(has_user_info(text), want, "{text:?}: {why}");
         }

@@ -1,4 +1,4 @@
-//! From the model to the snapshot.
+//! Compiles a policy of the model to a snapshot.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,21 +13,21 @@ use super::{ConnectionReport, Options, Report};
 use crate::model::{Grant, GrantSource, Policy, Referers, Token};
 use crate::pattern::{KeyHasher, Shape, name_key, text_key};
 
-/// Why a policy cannot be compiled: it outgrows what a snapshot can address.
+/// The error for a policy that exceeds the limits of a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CompileError {
-    /// Names, queries and ids of more than 4 GiB.
+    /// Names, queries and ids exceed 4 GiB.
     #[error("the policy's distinct names, queries and ids exceed 4 GiB")]
     TooMuchText,
-    /// Sets of grants of more than 4 GiB.
+    /// Sets of grants exceed 4 GiB.
     #[error("the policy's distinct grants exceed 4 GiB")]
     TooManyGrants,
-    /// More tokens than can be told apart.
+    /// The policy has more tokens than row numbers.
     #[error("the policy has more than {} tokens", u32::MAX - 1)]
     TooManyTokens,
 }
 
-/// Compiles the tokens of `policy`, whose connections, APIs and limits `context` holds.
+/// Compiles the tokens of `policy`. `context` contains the connections, APIs and limits of the policy.
 pub(super) fn compile(policy: &Policy, context: Arc<Context>, options: &Options) -> Result<Compiled, CompileError> {
     if u32::try_from(policy.tokens().len()).is_ok_and(|count| count < u32::MAX) {
         Compiler::new(policy, options).run(context)
@@ -68,10 +68,10 @@ impl<'p> Compiler<'p> {
 
     fn run(mut self, context: Arc<Context>) -> Result<Compiled, CompileError> {
         let mut rows = Vec::with_capacity(self.policy.tokens().len());
-        // Sets with residue wait until each connection's residue is known.
+        // Sets with residue are written after the residue of every connection is known.
         let mut waiting: Vec<(usize, Vec<BlockPlan>)> = Vec::new();
         for token in self.policy.tokens() {
-            // What texts only this token has stand behind its id.
+            // Interns the id first: texts that only this token has are then stored after its id.
             let row = self.row(token)?;
             let blocks = self.plan(token.grants())?;
             if blocks.iter().all(|block| block.residue.is_empty()) {
@@ -100,13 +100,13 @@ impl<'p> Compiler<'p> {
         Ok(Row::new(*token.digest(), token.apis(), token.expiry(), referers, id))
     }
 
-    /// What these grants are on each connection, by connection.
+    /// Groups `grants` by connection, sorted by connection.
     fn plan(&mut self, grants: &'p [Grant]) -> Result<Vec<BlockPlan>, CompileError> {
         let mut blocks: Vec<BlockPlan> = Vec::new();
         let mut by_connection: HashMap<u32, usize, foldhash::fast::FixedState> = HashMap::default();
-        for (grant, place) in grants.iter().zip(0..) {
+        for (grant, index) in grants.iter().zip(0..) {
             let connection = grant.connection().0;
-            // Grants of one connection mostly stand together.
+            // Grants on one connection are usually adjacent.
             let at = match blocks.last() {
                 Some(last) if last.connection == connection => blocks.len() - 1,
                 _ => *by_connection.entry(connection).or_insert_with(|| {
@@ -115,16 +115,16 @@ impl<'p> Compiler<'p> {
                 }),
             };
             if let Some(block) = blocks.get_mut(at) {
-                self.add(block, grant.source(), place)?;
+                self.add(block, grant.source(), index)?;
             }
         }
         for block in &mut blocks {
             block.entries.sort_unstable();
-            // The first of equal grants stands for all.
+            // Keeps the first of equal grants.
             block
                 .entries
                 .dedup_by(|later, first| (later.tag, later.key, later.text) == (first.tag, first.key, first.text));
-            self.set_residue_apart(block);
+            self.separate_residue(block);
         }
         blocks.sort_unstable_by_key(|block| block.connection);
         Ok(blocks)
@@ -163,7 +163,7 @@ impl<'p> Compiler<'p> {
         if let Some(&id) = self.shape_ids.get(&shape) {
             return Ok(id);
         }
-        // Tags are stored with three added.
+        // The stored tag of a pattern is its shape id plus three.
         let id =
             u32::try_from(self.shapes.len()).ok().filter(|&id| id < u32::MAX - 3).ok_or(CompileError::TooManyGrants)?;
         self.shapes.push(shape.clone());
@@ -171,8 +171,9 @@ impl<'p> Compiler<'p> {
         Ok(id)
     }
 
-    /// Moves to the residue what a hash does not tell apart, and what has too many shapes to hash for each.
-    fn set_residue_apart(&self, block: &mut BlockPlan) {
+    /// Moves patterns to the residue: those that share their hash with too many others, and those of the rarest shapes
+    /// if there are too many shapes.
+    fn separate_residue(&self, block: &mut BlockPlan) {
         let patterns = |entry: &Entry| matches!(entry.tag, Tag::Pattern(_));
         let mut shapes: Vec<(usize, Tag)> = Vec::new();
         let (mut largest, mut length) = (0, 0);
@@ -192,7 +193,7 @@ impl<'p> Compiler<'p> {
         if largest <= self.options.same_key && shapes.len() <= self.options.shapes {
             return;
         }
-        // The shapes that tell most patterns apart stay.
+        // Keeps the shapes with the most patterns.
         shapes.sort_unstable_by(|a, b| b.cmp(a));
         shapes.truncate(self.options.shapes);
         let kept: std::collections::HashSet<Tag> = shapes.into_iter().map(|(_, tag)| tag).collect();
@@ -214,7 +215,7 @@ impl<'p> Compiler<'p> {
         block.entries = entries;
     }
 
-    /// Chooses a matcher for each connection and gives the residue its ordinals.
+    /// Chooses a matcher for each connection and sets the ordinals of the residue.
     fn matchers(&mut self, waiting: &mut [(usize, Vec<BlockPlan>)]) -> Vec<Matcher> {
         let mut residues: Vec<Vec<TextId>> = vec![Vec::new(); self.policy.connections().len()];
         for block in waiting.iter().flat_map(|(_, blocks)| blocks) {
@@ -268,9 +269,9 @@ impl<'p> Compiler<'p> {
     }
 }
 
-/// The hash of a query's normal form, however it is cut into pieces.
+/// Returns the hash of a query's normal form. The hash does not depend on how the text is split into pieces.
 pub(crate) fn query_key<'t>(pieces: impl Iterator<Item = &'t str>) -> u32 {
-    // A buffer makes the writes the same for every cut.
+    // Buffers the pieces, so that every split leads to the same writes.
     let mut hasher = KeyHasher::new();
     let mut buffer = [0; 256];
     let mut filled = 0;

@@ -1,4 +1,4 @@
-//! What one compilation makes: of a whole policy, or of the tokens of one edit.
+//! The result of one compilation: of a whole policy, or of the tokens of one edit.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::model::{Apis, Connection, Limits, Policy, SecretDigest};
 use crate::pattern::Shape;
 use crate::referer::StoredSet;
 
-/// What all tokens of a snapshot share, and edits do not change.
+/// The data that all tokens of a snapshot share.
 #[derive(Debug, Default)]
 pub(crate) struct Context {
     apis: Apis,
@@ -24,7 +24,7 @@ pub(crate) struct Context {
     query_bytes: usize,
 }
 
-/// Tokens, compiled. All that a decision needs once it is known which of a snapshot's parts has the token.
+/// Compiled tokens. Contains everything that a decision needs after the token was found.
 #[derive(Debug, Default)]
 pub(crate) struct Compiled {
     pub(super) context: Arc<Context>,
@@ -33,19 +33,19 @@ pub(crate) struct Compiled {
     pub(super) shapes: Vec<Shape>,
     pub(super) texts: Texts,
     pub(super) referers: RefererSets,
-    /// By connection, up to the last that has residue.
+    /// The matcher of each connection, up to the last connection that has residue.
     pub(super) matchers: Vec<Matcher>,
     pub(super) scan_up_to: usize,
     pub(super) report: Report,
 }
 
-/// A token, and the part of the snapshot that has it.
+/// A token: its row, and the compilation that holds the row.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Found<'s> {
+pub(crate) struct TokenRef<'s> {
     pub(crate) compiled: &'s Compiled,
     pub(crate) row: &'s Row,
-    /// The row's place in that part.
-    pub(crate) at: usize,
+    /// The index of the row in that compilation.
+    pub(crate) index: usize,
 }
 
 impl Context {
@@ -57,7 +57,7 @@ impl Context {
         Self { by_name: ConnectionTable::new(&connections), apis, connections, query_bytes: limits.query_bytes }
     }
 
-    /// Whether no two connections share a name.
+    /// Returns whether all connections have distinct names.
     pub(super) fn has_distinct_names(&self) -> bool {
         let mut known = HashSet::new();
         self.connections.iter().all(|connection| known.insert(connection.name()))
@@ -74,14 +74,14 @@ impl Context {
 
 impl Compiled {
     #[inline]
-    pub(crate) fn find(&self, digest: &SecretDigest) -> Option<Found<'_>> {
-        // Row, grants and texts are cache misses, most likely: what nothing waits for yet is on its way.
-        let (at, row) = self.tokens.find(digest, |row, grants| {
+    pub(crate) fn find(&self, digest: &SecretDigest) -> Option<TokenRef<'_>> {
+        // Row, grants and texts are likely cache misses: prefetch them before they are needed.
+        let (index, row) = self.tokens.find(digest, |row, grants| {
             fetch(row);
             self.grants.fetch(grants);
         })?;
         self.texts.fetch(row.id());
-        Some(Found { compiled: self, row, at })
+        Some(TokenRef { compiled: self, row, index })
     }
 
     pub(crate) fn rows(&self) -> &[Row] {
@@ -92,7 +92,7 @@ impl Compiled {
         self.texts.get_str(row.id())
     }
 
-    /// From where the token of `row` may be used; `None` from anywhere.
+    /// Returns the referers of the token of `row`; `None` if it accepts any.
     #[inline]
     pub(crate) fn referers(&self, row: &Row) -> Option<StoredSet<'_>> {
         row.referers().map(|set| self.referers.get(set))
@@ -102,18 +102,18 @@ impl Compiled {
         &self.context.apis
     }
 
-    /// The connection of that name, with its place.
+    /// Returns the connection with this name, and its index.
     #[inline]
     pub(crate) fn connection(&self, name: &str) -> Option<(u32, &Connection)> {
         self.context.by_name.find(&self.context.connections, name)
     }
 
     #[inline]
-    pub(crate) fn connection_at(&self, at: u32) -> Option<&Connection> {
-        self.context.connections.get(at as usize)
+    pub(crate) fn connection_at(&self, index: u32) -> Option<&Connection> {
+        self.context.connections.get(index as usize)
     }
 
-    /// What the token of `row` may do on a connection; `None` if nothing.
+    /// Returns the grants of the token of `row` on a connection; `None` if it has none.
     #[inline]
     pub(crate) fn block(&self, row: &Row, connection: u32) -> Option<Block<'_>> {
         self.grants.block(row.grants(), connection)
@@ -132,7 +132,8 @@ impl Compiled {
         self.texts.get(id)
     }
 
-    /// Calls `covers` with grants of the block's residue that may cover `name`, among them the most specific that does.
+    /// Calls `covers` with the grants of the block's residue that may cover `name`. The most specific grant that covers
+    /// it is among them.
     #[inline]
     pub(crate) fn residue(&self, block: Block<'_>, name: &[u8], covers: impl FnMut(Residue) -> bool) {
         if block.has_residue()

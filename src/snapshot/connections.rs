@@ -1,4 +1,4 @@
-//! From the name of a connection to its place.
+//! Finds connections by name.
 
 use std::hash::BuildHasher;
 
@@ -6,28 +6,28 @@ use crate::base::is_same;
 use crate::model::Connection;
 use crate::pattern::KeyHasher;
 
-/// The places of connections, found by a hash of their names that is another one in each process.
+/// A hash table from the names of connections to their indexes. Each process uses a different hash function.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionTable {
-    // A place plus one; zero if empty.
+    // An index plus one; zero if empty.
     // INVARIANT: the length is a power of two, or zero, and at least half of the slots are empty.
     slots: Vec<u32>,
     seed: u64,
 }
 
 impl ConnectionTable {
-    /// A table of these connections; the first of those that share a name.
+    /// Creates a table of `connections`. If several have the same name, the first is found.
     pub(super) fn new(connections: &[Connection]) -> Self {
         let seed = foldhash::fast::RandomState::default().hash_one(0);
         let size = if connections.is_empty() { 0 } else { (2 * connections.len()).next_power_of_two() };
         let mut table = Self { slots: vec![0; size], seed };
-        for (connection, place) in connections.iter().zip(1..) {
+        for (connection, number) in connections.iter().zip(1..) {
             let (mut at, mask) = (table.start(connection.name()), size - 1);
             while table.slots.get(at & mask).is_some_and(|slot| *slot != 0) {
                 at += 1;
             }
             if let Some(slot) = table.slots.get_mut(at & mask) {
-                *slot = place;
+                *slot = number;
             }
         }
         table
@@ -39,16 +39,17 @@ impl ConnectionTable {
         hasher.key() as usize
     }
 
-    /// The connection of that name, with its place, among those that the table was made of.
+    /// Returns the connection with this name and its index. `connections` must be those that the table was created
+    /// from.
     #[inline]
     pub(super) fn find<'c>(&self, connections: &'c [Connection], name: &str) -> Option<(u32, &'c Connection)> {
         let mask = self.slots.len().checked_sub(1)?;
         let mut at = self.start(name);
         loop {
-            let place = self.slots.get(at & mask)?.checked_sub(1)?;
-            let connection = connections.get(place as usize)?;
+            let index = self.slots.get(at & mask)?.checked_sub(1)?;
+            let connection = connections.get(index as usize)?;
             if is_same(connection.name().as_bytes(), name.as_bytes()) {
-                return Some((place, connection));
+                return Some((index, connection));
             }
             at += 1;
         }
@@ -61,7 +62,7 @@ mod tests {
     use crate::name::Dialect;
 
     #[test]
-    fn each_is_found_by_its_name_and_no_other() {
+    fn connections_are_found_only_by_their_exact_name() {
         for count in [0, 1, 2, 7, 8, 100] {
             let connection = |at| Connection::new(format!("connection_{at}"), Dialect::Generic, false);
             let connections: Vec<Connection> = (0..count).map(connection).collect();

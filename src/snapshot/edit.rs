@@ -1,4 +1,4 @@
-//! The next snapshot, for a change of a few tokens.
+//! Builds the next snapshot after a change of a few tokens.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,18 +10,21 @@ use crate::model::{Policy, SecretDigest, Token};
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-/// Makes snapshots of a policy whose tokens come, change and go.
+/// Builds snapshots of a policy whose tokens are created, changed and revoked.
 ///
-/// Each edit gives the next snapshot, which shares with the one before all that did not change: an edit costs what
-/// compiling its own tokens does, whatever the number of the others. Snapshots that were given out stay as they are, so
-/// decisions under way are not disturbed; [`Authorizer::swap`](crate::Authorizer::swap) makes the new one current.
+/// Each edit returns the next snapshot, which shares all unchanged data with the previous one. An edit costs as much as
+/// compiling the edited tokens; the number of unchanged tokens does not matter. Earlier snapshots do not change, so
+/// edits do not affect running decisions. [`Authorizer::swap`](crate::Authorizer::swap) makes a new snapshot current.
 ///
-/// Edited tokens stand apart from the others, and finding a token asks for one more look-up as soon as there are any. So
-/// when [`Snapshot::edits`] has grown to some thousands, compile the whole policy again, on a thread of its own; then
-/// repeat on the new editor what was edited meanwhile on the old one, and go on with the new one.
+/// Edited tokens are stored apart from the compiled base, and finding a token then takes one more look-up. When
+/// [`Snapshot::edits`] reaches a few thousand:
 ///
-/// Beside the snapshot an editor keeps the id, the digest and the name of each token, so that no two tokens ever share
-/// one (N11.4): about 150 bytes a token. It belongs to the one writer; readers never see it.
+/// 1. Compile the whole policy again with a new editor, on a separate thread.
+/// 2. Repeat on the new editor the edits that the old editor received in the meantime.
+/// 3. Continue with the new editor.
+///
+/// Besides the snapshot, an editor stores the id, the digest and the name of each token, about 150 bytes per token. It
+/// needs them to keep ids, secrets and names unique (N11.4). The editor belongs to one writer; readers never access it.
 ///
 /// # Examples
 ///
@@ -48,23 +51,23 @@ pub struct Editor {
     known: Policy,
     options: Options,
     snapshot: Snapshot,
-    // INVARIANT: these are of the snapshot's tokens.
+    // INVARIANT: `tokens` and `names` describe the snapshot's tokens.
     tokens: Map<Box<str>, Known>,
-    /// By owner and name, the id.
+    /// The id of each token that has a name, by owner and name.
     names: Map<OwnersName, Box<str>>,
 }
 
-/// The owner of a token, empty for none, and the token's name.
+/// The owner of a token (empty if it has none) and the token's name.
 type OwnersName = (Box<str>, Box<str>);
 
-/// What an editor keeps of a token.
+/// The facts about a token that an editor stores.
 #[derive(Debug)]
 struct Known {
     digest: SecretDigest,
     name: Option<OwnersName>,
 }
 
-/// Why an edit is refused. Nothing has changed then.
+/// The error for a rejected edit. The editor is unchanged after an error.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// A token to be created has an id that another token has.
@@ -89,7 +92,7 @@ pub enum EditError {
         /// The id of the token that has the name.
         other: Box<str>,
     },
-    /// The tokens were not read against [`Editor::known`]: its connections, APIs or limits are others.
+    /// The tokens were read against a policy whose connections, APIs or limits differ from [`Editor::known`].
     #[error("the tokens were read against another policy")]
     OtherPolicy,
     /// The tokens cannot be compiled.
@@ -98,11 +101,12 @@ pub enum EditError {
 }
 
 impl Editor {
-    /// Compiles `policy`, to be edited. As [`Snapshot::compile`], and linear in the number of tokens.
+    /// Compiles `policy` and creates its editor. Costs as much as [`Snapshot::compile`], plus time linear in the number
+    /// of tokens.
     ///
     /// # Errors
     ///
-    /// As [`Snapshot::compile`].
+    /// The errors of [`Snapshot::compile`].
     pub fn new(policy: &Policy, options: &Options) -> Result<Self, CompileError> {
         let mut editor = Self {
             known: policy.without_tokens(),
@@ -115,25 +119,27 @@ impl Editor {
         Ok(editor)
     }
 
-    /// The snapshot of the tokens as they are now.
+    /// Returns the current snapshot.
     pub fn snapshot(&self) -> &Snapshot {
         &self.snapshot
     }
 
-    /// The connections, APIs and limits of the policy, without its tokens: what tokens are to be read against, by
-    /// `portcullis_document::load::tokens`. An edit may add connections to it.
+    /// Returns the connections, APIs and limits of the policy, without its tokens.
+    ///
+    /// `portcullis_document::load::tokens` reads new tokens against this policy. An edit may add connections to it.
     pub fn known(&self) -> &Policy {
         &self.known
     }
 
-    /// With the tokens of `added`, which are new; the others stay.
+    /// Adds the tokens of `added` and returns the next snapshot.
     ///
-    /// Linear in what is added and in the number of connections.
+    /// Linear in the size of `added` and in the number of connections.
     ///
     /// # Errors
     ///
-    /// If one of them has the id, the secret, or owner and name of another token (N11.4), or was not read against
-    /// [`Editor::known`].
+    /// - If an added token has the id, the secret, or the owner and name of another token (N11.4).
+    /// - If `added` was not read against [`Editor::known`].
+    /// - If the tokens cannot be compiled.
     pub fn create(&mut self, added: &Policy) -> Result<Snapshot, EditError> {
         if let Some(token) = added.tokens().iter().find(|token| self.tokens.contains_key(token.id())) {
             return Err(EditError::IdTaken(token.id().into()));
@@ -141,13 +147,13 @@ impl Editor {
         self.put(added)
     }
 
-    /// With the tokens of `changed` instead of those with the same ids.
+    /// Replaces the tokens that have the ids of the tokens in `changed`, and returns the next snapshot.
     ///
-    /// Linear in what is changed and in the number of connections.
+    /// Linear in the size of `changed` and in the number of connections.
     ///
     /// # Errors
     ///
-    /// If there is no token of one of the ids, or else as [`Editor::create`].
+    /// If no token has one of the ids, and for the errors of [`Editor::create`].
     pub fn change(&mut self, changed: &Policy) -> Result<Snapshot, EditError> {
         if let Some(token) = changed.tokens().iter().find(|token| !self.tokens.contains_key(token.id())) {
             return Err(EditError::IdUnknown(token.id().into()));
@@ -155,11 +161,13 @@ impl Editor {
         self.put(changed)
     }
 
-    /// Without the token of this id. Its secret is unknown from now on. Constant, but for the depth of a tree.
+    /// Removes the token with this id and returns the next snapshot, in which the token's secret is unknown.
+    ///
+    /// Takes constant time, except for the depth of a tree.
     ///
     /// # Errors
     ///
-    /// If there is none.
+    /// If no token has the id.
     pub fn revoke(&mut self, id: &str) -> Result<Snapshot, EditError> {
         if !self.tokens.contains_key(id) {
             return Err(EditError::IdUnknown(id.into()));
@@ -168,7 +176,7 @@ impl Editor {
         Ok(self.next(touched.into_iter().collect()))
     }
 
-    /// Adds tokens, each instead of the one with its id.
+    /// Adds tokens. Each replaces the token with the same id, if there is one.
     fn put(&mut self, tokens: &Policy) -> Result<Snapshot, EditError> {
         self.check(tokens)?;
         let context = if tokens.connections().len() == self.known.connections().len() {
@@ -177,7 +185,7 @@ impl Editor {
             Arc::new(Context::new(tokens))
         };
         let compiled = Arc::new(compile(tokens, Arc::clone(&context), &self.options)?);
-        // From here on nothing can fail.
+        // Nothing can fail after this line.
         if !Arc::ptr_eq(&context, &self.snapshot.context) {
             self.known = tokens.without_tokens();
             self.snapshot.context = context;
@@ -192,7 +200,7 @@ impl Editor {
         Ok(self.next(touched))
     }
 
-    /// The snapshot as it is now, after an edit that touched these digests.
+    /// Returns the next snapshot, after an edit that changed these digests.
     fn next(&mut self, touched: Vec<SecretDigest>) -> Snapshot {
         let snapshot = &mut self.snapshot;
         (snapshot.tokens, snapshot.touched) = (self.tokens.len(), touched.into());
@@ -231,7 +239,7 @@ impl Editor {
         self.tokens.insert(token.id().into(), Known { digest: *token.digest(), name });
     }
 
-    /// Takes the token of this id away, if there is one, and tells its digest.
+    /// Removes the token with this id and returns its digest; `None` if there is no such token.
     fn forget(&mut self, id: &str) -> Option<SecretDigest> {
         let Known { digest, name } = self.tokens.remove(id)?;
         if let Some(name) = name {

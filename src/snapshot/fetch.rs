@@ -1,26 +1,26 @@
-//! Memory that will be needed, on its way before it is waited for.
+//! Prefetches memory that a decision will need.
 //!
-//! A processor goes on behind a read that misses its caches only as far as it can remember what is not yet done, some
-//! hundred instructions; a hint it is done with at once.
+//! After a read that misses its caches, a processor executes only as many instructions as its reorder buffer holds, a
+//! few hundred. A prefetch hint completes immediately.
 
-/// Bytes that come from memory together.
+/// The size of a cache line, in bytes.
 const LINE: usize = 64;
 
-/// Has the line of memory on its way in which `byte` is.
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "where the byte is, not what")]
+/// Prefetches the cache line that contains `byte`.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the address of the byte matters, not its value")]
 #[inline]
 pub(super) fn fetch(byte: &u8) {
     #[cfg(target_arch = "x86_64")]
     safe_arch::prefetch_t0(byte);
-    // Where no library has the hint, the byte is read, and nothing waits for it.
+    // On targets without a prefetch hint, reads the byte. Nothing waits for the result.
     #[cfg(not(target_arch = "x86_64"))]
     std::hint::black_box(*byte);
 }
 
-/// As [`fetch`], of two lines from the byte at this place on, where there are such.
+/// Prefetches two cache lines, starting with the byte at `offset`, if `bytes` extends that far.
 #[inline]
-pub(super) fn fetch_from(bytes: &[u8], at: usize) {
-    if let Some([first, .., second]) = bytes.get(at..=at.saturating_add(LINE)) {
+pub(super) fn fetch_from(bytes: &[u8], offset: usize) {
+    if let Some([first, .., second]) = bytes.get(offset..=offset.saturating_add(LINE)) {
         fetch(first);
         fetch(second);
     }
@@ -31,11 +31,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn any_place_may_be_asked_for() {
+    fn fetch_from_accepts_any_offset() {
         for length in [0, 1, LINE, LINE + 1, 3 * LINE] {
             let bytes = vec![7; length];
-            for at in [0, 1, length, length + 1, usize::MAX - LINE, usize::MAX] {
-                fetch_from(&bytes, at);
+            for offset in [0, 1, length, length + 1, usize::MAX - LINE, usize::MAX] {
+                fetch_from(&bytes, offset);
             }
         }
     }

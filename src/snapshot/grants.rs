@@ -1,22 +1,23 @@
-//! Grant sets: what a token may read or write, as bytes in one array.
+//! Grant sets: the grants of each token, as bytes in one array.
 //!
-//! A set is read on every decision and from a cold cache more often than not, so all that a decision needs stands
-//! together, in the order in which it is needed, and as narrow as its largest number allows:
+//! Every decision reads a set, usually from a cold cache. The data of a decision is therefore adjacent, in the order of
+//! use, and the numbers of a set are as narrow as its largest number allows:
 //!
 //! ```text
-//! set      form, blocks, then for each connection: connection, grant of `all` plus one, where its block begins in the set
-//! block    runs, entries, residue, then
-//!          for each run: tag, end          what its entries are, and the first entry behind them
+//! set      form, number of blocks, then
+//!          for each connection: connection, grant of `all` plus one, offset of its block in the set
+//! block    number of runs, number of entries, number of residue grants, then
+//!          for each run: tag, end          the type of its entries, and the index after its last entry
 //!          for each entry: key             the hash of its literal text, ascending in a run
-//!          for each entry: text            where its text stands
-//!          for each entry: grant           its place in the token's list
-//!          for each of the residue: ordinal, text, grant     what the connection's matcher finds, by ordinal
+//!          for each entry: text            the offset of its text
+//!          for each entry: grant           its index in the token's list
+//!          for each residue grant: ordinal, text, grant     the grants that the connection's matcher finds, by ordinal
 //! ```
 //!
-//! Sixteen zeros stand behind all sets, so that keys can be compared eight at a time.
+//! Sixteen zeros follow the last set, so that keys can be compared eight at a time.
 //!
-//! A run holds exact names, query texts, named sources, or the patterns of one shape. One hash of the asked text at the
-//! places of the run's shape finds its entry; the text itself is compared before anything is allowed.
+//! A run contains exact names, query texts, named sources, or the patterns of one shape. One hash of the requested
+//! text, at the positions of the run's shape, finds an entry. The text itself is compared before anything is allowed.
 
 mod entries;
 mod form;
@@ -31,18 +32,18 @@ pub(crate) use entries::Entries;
 use form::{Form, RESIDUE, Width, low};
 pub(crate) use write::{BlockPlan, Entry, GrantSetsBuilder};
 
-/// What the entries of a run are.
+/// The type of the entries of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Tag {
     Resource,
     Query,
     NamedSource,
-    /// Patterns of the shape of this place in the snapshot's list.
+    /// Patterns of the shape at this index in the snapshot's list.
     Pattern(u32),
 }
 
 impl Tag {
-    /// What kind of grant the entries of such a run are.
+    /// Returns the kind of grant of the entries.
     pub(crate) fn kind(self) -> GrantKind {
         match self {
             Self::Resource => GrantKind::Resource,
@@ -71,7 +72,7 @@ impl Tag {
     }
 }
 
-/// One grant that the connection's matcher finds.
+/// A grant that the connection's matcher finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Residue {
     pub(crate) ordinal: u32,
@@ -83,17 +84,17 @@ pub(crate) struct Residue {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block<'s> {
     pub(crate) connection: u32,
-    /// The first grant of all sources.
+    /// The index of the first grant of all sources.
     pub(crate) all: Option<u32>,
     form: Form,
     runs: usize,
     entries: usize,
     residue: usize,
-    /// From its runs on, to the end of all sets.
+    /// The bytes from the runs of the block to the end of all sets.
     bytes: &'s [u8],
 }
 
-/// The entries of a block, by the bytes of a number and of a key.
+/// The entries of a block, by the number of bytes of a number and of a key.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum View<'s> {
     One(Entries<'s, 1, 2>),
@@ -107,28 +108,29 @@ pub(crate) struct GrantSets {
     bytes: Bytes,
 }
 
-/// A set whose numbers have `W` bytes, the numbers of a connection `D` in all.
+/// A set whose numbers have `W` bytes, and whose directory entries have `D` bytes.
 #[derive(Debug, Clone, Copy)]
 struct Set<'s, const W: usize, const D: usize> {
     form: Form,
-    /// From its form on, to the end of all sets.
+    /// The bytes from the form of the set to the end of all sets.
     bytes: &'s [u8],
-    /// For each connection: its number and its grant of `all`, then where its block begins.
+    /// For each connection: its index, its grant of `all`, and the offset of its block.
     directory: &'s [[u8; D]],
 }
 
 impl GrantSets {
-    /// Has the memory of the set at `set` on its way while other things are done: of most sets all.
+    /// Prefetches the memory of the set at offset `set`. Most sets are prefetched completely.
     #[inline]
     pub(super) fn fetch(&self, set: u32) {
         fetch_from(&self.bytes, set as usize);
     }
 
-    /// The block of the set at `set` for `connection`. Logarithmic in the connections of the set.
+    /// Returns the block for `connection` of the set at offset `set`. Logarithmic in the number of connections of the
+    /// set.
     #[inline]
     pub(crate) fn block(&self, set: u32, connection: u32) -> Option<Block<'_>> {
         let (form, bytes) = self.set(set)?;
-        // Which width it is, is asked once.
+        // Dispatches on the width once.
         match form.width() {
             Width::One => Set::<1, 4>::read(form, bytes)?.find(connection),
             Width::Two => Set::<2, 6>::read(form, bytes)?.find(connection),
@@ -136,7 +138,7 @@ impl GrantSets {
         }
     }
 
-    /// Every block of the set at `set`.
+    /// Returns every block of the set at offset `set`.
     pub(crate) fn blocks(&self, set: u32) -> impl Iterator<Item = Block<'_>> {
         fn all<const W: usize, const D: usize>(set: Option<Set<'_, W, D>>) -> Vec<Block<'_>> {
             set.into_iter().flat_map(|set| set.directory.iter().filter_map(move |head| set.block(head))).collect()
@@ -155,7 +157,7 @@ impl GrantSets {
         bytes.first().map(|&form| (Form::from_byte(form), bytes))
     }
 
-    /// As they are stored.
+    /// Returns the stored bytes.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -204,7 +206,7 @@ fn residue([ordinal, text, grant]: [u32; 3]) -> Residue {
 }
 
 impl<'s> Block<'s> {
-    /// The entries, ready to be looked up.
+    /// Returns the entries, for look-ups.
     #[inline]
     pub(crate) fn view(self) -> Option<View<'s>> {
         Some(match self.form.width() {
@@ -214,7 +216,7 @@ impl<'s> Block<'s> {
         })
     }
 
-    /// Whether it grants nothing but all sources.
+    /// Returns whether the only grant is of all sources.
     #[inline]
     pub(crate) fn is_all(self) -> bool {
         self.entries == 0 && self.residue == 0
@@ -233,34 +235,35 @@ impl<'s> Block<'s> {
         stored.unwrap_or_default()
     }
 
-    /// The grants that the connection's matcher finds, by ordinal.
+    /// Returns the grants that the connection's matcher finds, by ordinal.
     pub(crate) fn residue(self) -> impl ExactSizeIterator<Item = Residue> {
         self.stored_residue().iter().map(|stored| residue(form::words(*stored)))
     }
 
-    /// The grants of the residue with this ordinal. Logarithmic in the size of the residue.
+    /// Returns the grants of the residue with this ordinal. Logarithmic in the size of the residue.
     pub(crate) fn residue_of(self, ordinal: u32) -> impl Iterator<Item = Residue> {
         let stored = self.stored_residue();
         let start = stored.partition_point(|stored| residue(form::words(*stored)).ordinal < ordinal);
-        let behind = stored.get(start..).unwrap_or_default();
-        behind.iter().map(|stored| residue(form::words(*stored))).take_while(move |entry| entry.ordinal == ordinal)
+        let tail = stored.get(start..).unwrap_or_default();
+        tail.iter().map(|stored| residue(form::words(*stored))).take_while(move |entry| entry.ordinal == ordinal)
     }
 
-    /// The grant of the residue at a place.
+    /// Returns the grant of the residue at an index.
     #[inline]
     pub(crate) fn residue_at(self, at: usize) -> Option<Residue> {
         self.stored_residue().get(at).map(|stored| residue(form::words(*stored)))
     }
 
-    /// Where in the residue the first ordinal from `ordinal` on is, of which each occurs once; it is asked for near `guess`.
+    /// Returns the index of the first residue grant whose ordinal is not below `ordinal`. Each ordinal occurs once.
+    /// `guess` is an index near the result.
     #[inline]
     pub(crate) fn residue_from(self, ordinal: u32, guess: usize) -> usize {
         let ordinal_at = |at: usize| self.residue_at(at).map(|entry| entry.ordinal);
-        // A block may have all of the connection's residue.
+        // The block may have all of the connection's residue.
         if ordinal_at(ordinal as usize) == Some(ordinal) {
             return ordinal as usize;
         }
-        // Mostly the next is asked for.
+        // The result is usually `guess` or the index after it.
         let is = |at: usize| {
             ordinal_at(at).is_none_or(|found| found >= ordinal)
                 && at.checked_sub(1).is_none_or(|before| ordinal_at(before).is_some_and(|found| found < ordinal))
@@ -270,7 +273,7 @@ impl<'s> Block<'s> {
         })
     }
 
-    /// Calls `visit` with the kind, text and place of each distinct grant.
+    /// Calls `visit` with the kind, text and index of each distinct grant.
     pub(crate) fn each(self, mut visit: impl FnMut(GrantKind, Option<TextId>, u32)) {
         if let Some(grant) = self.all {
             visit(GrantKind::All, None, grant);

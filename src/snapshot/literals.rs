@@ -1,48 +1,51 @@
-//! Which of a list of literals a text holds, found in one pass.
+//! Finds the literals of a list that occur in a text, in one pass.
 //!
-//! The automaton of Aho and Corasick ("Efficient string matching: an aid to bibliographic search", 1975) in flat
-//! little-endian bytes that hold no address: they are searched where they lie, in memory or in a file.
+//! This is the automaton of Aho and Corasick ("Efficient string matching: an aid to bibliographic search", 1975),
+//! stored as flat little-endian bytes without pointers. It is searched in place, in memory or in a file.
 //!
-//! A *state* stands for the beginning of some literal. The state after a byte is the longest one that the text so far ends
-//! with. States are numbered by length, then by text, so the children of a state, which are one byte longer, have
-//! consecutive numbers, and of each only the byte that leads to it need be stored.
+//! A *state* is a prefix of some literal. The state after a byte is the longest prefix that the text read so far ends
+//! with. States are numbered by length, then by text. The children of a state are one byte longer and therefore have
+//! consecutive numbers, so only the byte that leads to each child is stored.
 //!
 //! | part | bytes |
 //! | --- | --- |
-//! | head: how many states, literals, leading ones of these, states with a row, and bits of a class | 5 × 4 |
-//! | for each byte its class: those that no literal holds share one | 256 |
-//! | for each literal the longest other one that it ends with | 4 |
-//! | for each state: first child, fallback, longest literal that it ends with; how many children, the first one's byte, and whether it ends with a literal and a leading one | 16 |
-//! | for each of the shortest states a row: the state after each class of byte, fallbacks followed, and whether that ends with a literal, and with a leading one | 4 × classes |
-//! | for each state the byte that leads to it | 1 |
+//! | head: the number of states, literals, leading literals, states with a row, and bits of a class | 5 × 4 |
+//! | for each byte: its class; bytes that occur in no literal share one class | 256 |
+//! | for each literal: the longest other literal that it ends with | 4 |
+//! | for each state: first child, fallback, longest literal that it ends with, number of children, byte of the first
+//! child, whether it ends with a literal and with a leading literal | 16 |
+//! | for each of the shortest states, a row: for each class, the state after such a byte, with fallbacks followed, and
+//! whether it ends with a literal and with a leading literal | 4 × classes |
+//! | for each state: the byte that leads to it | 1 |
 
 use std::ops::{ControlFlow, Range};
 
-/// The state that every search starts from. It always has a row.
+/// The initial state of a search. It always has a row.
 const ROOT: u32 = 0;
-/// In place of a literal's ordinal. There are never as many literals.
+/// The value for a missing literal. An index never has this many literals.
 const NONE: u32 = u32::MAX;
-/// Beside the place of a state: whether it ends with a literal, and whether with a leading one. There are never as many.
+/// Flags in the position of a state: whether the state ends with a literal, and with a leading literal. Positions never
+/// use these bits.
 const FINDS: u32 = 1 << 31;
 const LEADS: u32 = 1 << 30;
-const PLACE: u32 = LEADS - 1;
+const POSITION: u32 = LEADS - 1;
 const HEAD: usize = 5;
-/// What all rows together may take: so much for each state, or at least so much that a small index needs no fallbacks.
+/// The size limit of all rows: bytes per state, or the minimum that saves fallbacks in a small index.
 const ROW_BYTES_A_STATE: usize = 6;
 const ROW_BYTES: usize = 4 << 10;
-/// Shorter texts are read in one piece.
+/// The minimum length of a text that is read in four pieces at once.
 const PIECES_FROM: usize = 16 * LONGEST;
-/// So many bytes of each piece are read before what was found is looked at.
+/// The number of bytes of each piece that are read before the found literals are processed.
 const STEPS: usize = 128;
 
-/// The most bytes of a literal.
+/// The maximum length of a literal, in bytes.
 pub(crate) const LONGEST: usize = 8;
 
-/// An index of literals, read where it lies.
+/// An index of literals that borrows its bytes.
 ///
-/// Reading all of it would cost more than a search, so only its head and its length are verified. In bytes that [`build`]
-/// did not write, a search may find anything; but it ends after a bounded number of steps for each byte of the text, and
-/// reports ordinals of literals that the head allows for.
+/// Only the head and the length are verified, because reading the whole index would cost more than a search. For bytes
+/// that [`build`] did not write, a search may find anything. It still ends after a bounded number of steps for each
+/// byte of the text, and reports only ordinals within the count of the head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Literals<'b> {
     class_of: &'b [u8; 256],
@@ -52,21 +55,21 @@ pub(crate) struct Literals<'b> {
     labels: &'b [u8],
     leading: u32,
     with_row: u32,
-    /// The first place behind all rows.
-    behind_rows: u32,
+    /// The first position after all rows.
+    rows_end: u32,
     class_bits: u32,
 }
 
-/// Which literals are looked for.
+/// The literals to search for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Which {
-    /// The first ones of the list, as many as [`build`] was told.
+    /// The first literals of the list; [`build`] received their number.
     Leading,
     All,
 }
 
 impl<'b> Literals<'b> {
-    /// Reads an index; `None` where `bytes` cannot be one, by its head and its length.
+    /// Reads an index; returns `None` if the head or the length is not valid.
     #[inline]
     pub(crate) fn read(bytes: &'b [u8]) -> Option<Self> {
         let (head, rest) = words(bytes, HEAD)?;
@@ -78,24 +81,27 @@ impl<'b> Literals<'b> {
         let (shorter, rest) = words(rest, literals as usize)?;
         let (records, rest) = words(rest, (states as usize).checked_mul(4)?)?;
         let (rows, labels) = words(rest, (with_row as usize).checked_mul(1 << class_bits)?)?;
-        let behind_rows = u32::try_from(rows.len()).ok()?;
-        if labels.len() != states as usize || behind_rows.checked_add(states)? > PLACE {
+        let rows_end = u32::try_from(rows.len()).ok()?;
+        if labels.len() != states as usize || rows_end.checked_add(states)? > POSITION {
             return None;
         }
         let states = records.as_chunks().0;
-        Some(Self { class_of, shorter, states, rows, labels, leading, with_row, behind_rows, class_bits })
+        Some(Self { class_of, shorter, states, rows, labels, leading, with_row, rows_end, class_bits })
     }
 
-    /// How many of the literals are leading.
+    /// Returns the number of leading literals.
     pub(crate) fn leading(&self) -> u32 {
         self.leading
     }
 
-    /// Calls `visit` with the ordinal of each literal that `text` holds and the number of the stretch of 2<sup>`stretch`</sup>
-    /// bytes in which it ends: of those that end at one place the longest first, and the shorter ones only as long as `visit`
-    /// does not break off. In no order else; what ends in one stretch several times may be visited once or more.
+    /// Calls `visit` with the ordinal of each literal in `text` and the number of the stretch of 2<sup>`stretch`</sup>
+    /// bytes in which it ends.
     ///
-    /// Linear in the bytes of the text, of which each can end [`LONGEST`] literals. Allocates nothing.
+    /// Of literals that end at the same offset, the longest comes first, and shorter ones follow only while `visit`
+    /// returns `Continue`. There is no other order. Repeated ends of a literal in one stretch may be visited once or
+    /// several times.
+    ///
+    /// Linear in the bytes of the text. Up to [`LONGEST`] literals can end at each byte. Does not allocate.
     #[inline]
     pub(crate) fn each_in(
         &self,
@@ -116,8 +122,8 @@ impl<'b> Literals<'b> {
         stretch: u32,
         mut visit: impl FnMut(u32, usize) -> ControlFlow<()>,
     ) {
-        // Each step waits for the state before it, so four pieces of the text are read at once. They overlap by what a
-        // literal may be cut by.
+        // Each step depends on the previous state, so four pieces of the text are read at once. The pieces overlap, so
+        // that no literal is cut.
         let quarter = text.len() / 4;
         let length = quarter + LONGEST + 3;
         let starts = [0, quarter, 2 * quarter, text.len().saturating_sub(length)];
@@ -149,8 +155,8 @@ impl<'b> Literals<'b> {
         }
     }
 
-    /// Reads four pieces of at most [`STEPS`] bytes at once. Keeps the states after each byte of which one ends with such a
-    /// literal, and tells how many times that was so.
+    /// Reads four pieces of at most [`STEPS`] bytes at once. Records the four states after each byte at which one of
+    /// them ends with a requested literal, and returns the number of records.
     #[inline(never)]
     fn steps<const WHICH: u32>(
         &self,
@@ -179,11 +185,11 @@ impl<'b> Literals<'b> {
     #[inline(never)]
     fn found<const WHICH: u32>(
         &self,
-        place: u32,
+        position: u32,
         stretch: usize,
         visit: &mut impl FnMut(u32, usize) -> ControlFlow<()>,
     ) {
-        let mut found = self.state(self.state_at(place & PLACE)).found;
+        let mut found = self.state(self.state_at(position & POSITION)).found;
         for _ in 0..LONGEST {
             let Some(&shorter) = self.shorter.get(found as usize) else { break };
             if (WHICH == FINDS || found < self.leading) && visit(found, stretch).is_break() {
@@ -193,55 +199,55 @@ impl<'b> Literals<'b> {
         }
     }
 
-    /// The place of a state, and which literals it ends with.
+    /// Returns the position of a state, with the flags for the literals that it ends with.
     ///
-    /// A place is where the row of a state begins; those without a row have the places behind all rows.
+    /// The position of a state is the index of its row. States without a row have the positions after all rows.
     #[inline]
-    fn place(&self, state: u32) -> u32 {
-        let place = match state.checked_sub(self.with_row) {
+    fn position(&self, state: u32) -> u32 {
+        let position = match state.checked_sub(self.with_row) {
             None => state << self.class_bits,
-            Some(behind) => behind.wrapping_add(self.behind_rows),
+            Some(after_rows) => after_rows.wrapping_add(self.rows_end),
         };
-        place & PLACE | u32::from(self.state(state).finds) << PLACE.trailing_ones()
+        position & POSITION | u32::from(self.state(state).finds) << POSITION.trailing_ones()
     }
 
-    /// The state at a place.
+    /// Returns the state at a position.
     #[inline]
-    fn state_at(&self, place: u32) -> u32 {
-        match place.checked_sub(self.behind_rows) {
-            None => place >> self.class_bits,
-            Some(behind) => behind.wrapping_add(self.with_row),
+    fn state_at(&self, position: u32) -> u32 {
+        match position.checked_sub(self.rows_end) {
+            None => position >> self.class_bits,
+            Some(after_rows) => after_rows.wrapping_add(self.with_row),
         }
     }
 
-    /// The place after the one of `place` and `byte`.
+    /// Returns the position that follows `position` after `byte`.
     #[inline]
-    fn after(&self, place: u32, byte: u8) -> u32 {
-        let place = place & PLACE;
-        self.in_row(place, byte).unwrap_or_else(|| self.after_long(place, byte))
+    fn after(&self, position: u32, byte: u8) -> u32 {
+        let position = position & POSITION;
+        self.in_row(position, byte).unwrap_or_else(|| self.after_long(position, byte))
     }
 
-    /// Where the row of a place leads; `None` where there is no row.
+    /// Returns the next position from the row of a position; `None` if there is no row.
     #[inline]
-    fn in_row(&self, place: u32, byte: u8) -> Option<u32> {
+    fn in_row(&self, position: u32, byte: u8) -> Option<u32> {
         let class = self.class_of.get(usize::from(byte)).copied().unwrap_or_default();
-        // Places in rows are multiples of the number of classes.
-        let entry = self.rows.get(place as usize + usize::from(class));
-        entry.map(|&place| u32::from_le_bytes(place))
+        // Positions of rows are multiples of the number of classes.
+        let entry = self.rows.get(position as usize + usize::from(class));
+        entry.map(|&position| u32::from_le_bytes(position))
     }
 
     #[cold]
     #[inline(never)]
-    fn after_long(&self, place: u32, byte: u8) -> u32 {
-        let mut state = self.state_at(place);
+    fn after_long(&self, position: u32, byte: u8) -> u32 {
+        let mut state = self.state_at(position);
         // Each fallback is shorter than the state before it.
         for _ in 0..LONGEST {
             let from = self.state(state);
             if let Some(child) = self.child(from, byte) {
-                return self.place(child);
+                return self.position(child);
             }
             state = from.fallback;
-            if let Some(after) = self.in_row(self.place(state) & PLACE, byte) {
+            if let Some(after) = self.in_row(self.position(state) & POSITION, byte) {
                 return after;
             }
         }
@@ -267,7 +273,7 @@ impl<'b> Literals<'b> {
     }
 }
 
-/// States that found something lately, each with the stretch: texts that repeat themselves find the same over and over.
+/// Recently found states with their stretches. Texts with repetitions find the same state many times.
 #[derive(Default, Clone, Copy)]
 struct Recent([u64; 16]);
 
@@ -280,27 +286,27 @@ impl Recent {
     }
 }
 
-/// The first `count` words, and the bytes behind them.
+/// Splits `bytes` after the first `count` words.
 fn words(bytes: &[u8], count: usize) -> Option<(&[[u8; 4]], &[u8])> {
     let (words, rest) = bytes.split_at_checked(count.checked_mul(4)?)?;
     Some((words.as_chunks().0, rest))
 }
 
-/// A state as it is stored.
+/// The stored form of a state.
 type Record = [[u8; 4]; 4];
 
 #[derive(Debug, Clone, Copy)]
 struct State {
-    /// The first child, if there is any; the others follow.
+    /// The first child, if there is one. Further children have the next numbers.
     first: u32,
-    /// The longest other state that this one ends with.
+    /// The longest other state that this state ends with.
     fallback: u32,
     /// The longest literal that this state ends with, or [`NONE`].
     found: u32,
     children: u16,
-    /// The byte that leads to the first child. Most states have no other, and are searched without a look elsewhere.
+    /// The byte that leads to the first child. Most states have only one child, so a search needs no other memory.
     label: u8,
-    /// [`FINDS`] and [`LEADS`], as far to the right as can be.
+    /// The flags [`FINDS`] and [`LEADS`], shifted to the lowest bits.
     finds: u8,
 }
 
@@ -334,29 +340,33 @@ impl State {
     }
 }
 
-/// Writes the index of `literals`, which are distinct, not empty and no longer than [`LONGEST`]; the ordinal of each is its
-/// place in the list, of which the first ones are `leading`: those can be looked for alone.
+/// Builds the index of `literals`.
 ///
-/// The same list always makes the same bytes. Linear in the bytes of the literals, but for sorting them. The index takes 4
-/// bytes for each literal and 23 for each state (at most one more than the literals have bytes), and up to 4.3 KiB besides.
+/// The literals must be distinct, non-empty and no longer than [`LONGEST`]. The ordinal of a literal is its index in
+/// the list. The first `leading` literals can be searched for alone.
 ///
-/// `None` if that exceeds 4 GiB. An empty or longer literal might never be found, and of equal ones only the first.
+/// Equal lists give equal bytes. The cost is linear in the bytes of the literals, except for sorting them. The index
+/// takes 4 bytes for each literal, 23 bytes for each state, and up to 4.3 KiB besides. There is at most one state more
+/// than the literals have bytes.
+///
+/// Returns `None` if the index would exceed 4 GiB. An empty or longer literal may never be found, and of equal literals
+/// only the first is.
 pub(crate) fn build(literals: &[&[u8]], leading: u32) -> Option<Vec<u8>> {
     build_within(u32::MAX as usize, literals, leading)
 }
 
-fn build_within(most_bytes: usize, literals: &[&[u8]], leading: u32) -> Option<Vec<u8>> {
+fn build_within(max_bytes: usize, literals: &[&[u8]], leading: u32) -> Option<Vec<u8>> {
     let mut sorted: Vec<(&[u8], u32)> = literals.iter().copied().zip(ROOT..NONE).collect();
     if sorted.len() < literals.len() {
         return None;
     }
     sorted.sort_unstable();
-    let mut builder = Builder::of(&sorted, leading, most_bytes)?;
+    let mut builder = Builder::of(&sorted, leading, max_bytes)?;
     builder.link();
-    builder.finish(most_bytes)
+    builder.finish(max_bytes)
 }
 
-/// The parts of an index while it is written.
+/// The parts of an index under construction.
 struct Builder {
     class_of: [u8; 256],
     shorter: Vec<[u8; 4]>,
@@ -369,32 +379,32 @@ struct Builder {
 }
 
 impl Builder {
-    /// All states, as yet without fallbacks and rows.
-    fn of(sorted: &[(&[u8], u32)], leading: u32, most_bytes: usize) -> Option<Self> {
+    /// Creates all states, without fallbacks and rows.
+    fn of(sorted: &[(&[u8], u32)], leading: u32, max_bytes: usize) -> Option<Self> {
         let mut states = Vec::new();
         // No byte leads to the root.
         let mut labels = vec![0];
-        // For each state of one length, the literals that begin with it.
+        // For each state of one length, the literals that start with it.
         let mut level = vec![sorted];
         for length in 0.. {
             let mut longer = Vec::new();
-            for beginning in level {
-                let ending = beginning.partition_point(|(literal, _)| literal.len() == length);
-                let (ending, going_on) = beginning.split_at(ending);
+            for with_prefix in level {
+                let end = with_prefix.partition_point(|(literal, _)| literal.len() == length);
+                let (equal, longer_literals) = with_prefix.split_at(end);
                 let first = labels.len();
-                for group in going_on.chunk_by(|(a, _), (b, _)| a.get(length) == b.get(length)) {
+                for group in longer_literals.chunk_by(|(a, _), (b, _)| a.get(length) == b.get(length)) {
                     labels.extend(group.first().and_then(|(literal, _)| literal.get(length)));
                     longer.push(group);
                 }
                 let state = State {
                     first: u32::try_from(first).ok()?,
-                    found: ending.first().filter(|_| length > 0).map_or(NONE, |&(_, ordinal)| ordinal),
+                    found: equal.first().filter(|_| length > 0).map_or(NONE, |&(_, ordinal)| ordinal),
                     children: u16::try_from(labels.len() - first).ok()?,
                     label: labels.get(first).copied().unwrap_or_default(),
                     ..State::default()
                 };
                 states.push(state.write());
-                if labels.len() > most_bytes / size_of::<Record>() {
+                if labels.len() > max_bytes / size_of::<Record>() {
                     return None;
                 }
             }
@@ -406,7 +416,7 @@ impl Builder {
         let (class_of, class_bits) = classes(labels.get(1..).unwrap_or_default());
         let row_bytes = (states.len() * ROW_BYTES_A_STATE).max(ROW_BYTES);
         let with_row = (row_bytes / (4 << class_bits)).clamp(1, states.len());
-        if (with_row << class_bits) + states.len() > PLACE as usize {
+        if (with_row << class_bits) + states.len() > POSITION as usize {
             return None;
         }
         Some(Self {
@@ -421,9 +431,9 @@ impl Builder {
         })
     }
 
-    /// Gives each state its fallback and its row, and each literal the next shorter one.
+    /// Sets the fallback and the row of each state, and the next shorter literal of each literal.
     ///
-    /// From the shortest on: what a state falls back to is shorter, and so is done.
+    /// Processes the shortest states first: the fallback of a state is shorter, so it is already complete.
     fn link(&mut self) {
         for at in ROOT..u32::try_from(self.states.len()).unwrap_or(NONE) {
             let state = self.search().state(at);
@@ -431,7 +441,7 @@ impl Builder {
                 let search = self.search();
                 let fallback = match at {
                     ROOT => ROOT,
-                    _ => search.state_at(search.after(search.place(state.fallback), self.label(child)) & PLACE),
+                    _ => search.state_at(search.after(search.position(state.fallback), self.label(child)) & POSITION),
                 };
                 let State { found, mut finds, .. } = search.state(fallback);
                 let mut linked = State { fallback, ..search.state(child) };
@@ -453,7 +463,7 @@ impl Builder {
         }
     }
 
-    /// Where a state has no child, its row leads where its fallback's does.
+    /// Writes the row of a state. For bytes without a child, the row of the fallback applies.
     fn write_row(&mut self, at: u32, state: State) {
         let row = |state: u32| (state as usize) << self.class_bits;
         let (start, fallback) = (row(at), row(state.fallback));
@@ -461,19 +471,19 @@ impl Builder {
         self.rows.copy_within(fallback..row(state.fallback + 1), start);
         for child in state.children() {
             let class = self.class_of.get(usize::from(self.label(child))).copied().unwrap_or_default();
-            let after = self.search().place(child);
+            let after = self.search().position(child);
             if let Some(entry) = self.rows.get_mut(start + usize::from(class)) {
                 *entry = after.to_le_bytes();
             }
         }
     }
 
-    /// The byte that leads to `state`.
+    /// Returns the byte that leads to `state`.
     fn label(&self, state: u32) -> u8 {
         self.labels.get(state as usize).copied().unwrap_or_default()
     }
 
-    /// What is written so far, to search in.
+    /// Returns the index that is written so far, for searches.
     fn search(&self) -> Literals<'_> {
         Literals {
             class_of: &self.class_of,
@@ -483,12 +493,12 @@ impl Builder {
             labels: &self.labels,
             leading: self.leading,
             with_row: self.with_row,
-            behind_rows: self.with_row << self.class_bits,
+            rows_end: self.with_row << self.class_bits,
             class_bits: self.class_bits,
         }
     }
 
-    fn finish(self, most_bytes: usize) -> Option<Vec<u8>> {
+    fn finish(self, max_bytes: usize) -> Option<Vec<u8>> {
         let length = |count: usize| u32::try_from(count).ok().map(u32::to_le_bytes);
         let head = [
             length(self.states.len())?,
@@ -505,11 +515,12 @@ impl Builder {
             self.rows.as_flattened(),
             &self.labels,
         ];
-        (parts.iter().map(|part| part.len()).sum::<usize>() <= most_bytes).then(|| parts.concat())
+        (parts.iter().map(|part| part.len()).sum::<usize>() <= max_bytes).then(|| parts.concat())
     }
 }
 
-/// The class of each byte: one for each of `labels`, one for all others together. And the bits that a class takes.
+/// Returns the class of each byte, and the number of bits of a class. Each of `labels` has its own class; all other
+/// bytes share one.
 fn classes(labels: &[u8]) -> ([u8; 256], u32) {
     let mut used = [false; 256];
     for &label in labels {
@@ -518,7 +529,7 @@ fn classes(labels: &[u8]) -> ([u8; 256], u32) {
         }
     }
     let distinct = used.iter().filter(|&&used| used).count();
-    // Where all 256 are used there are no others.
+    // If all 256 bytes are used, there are no other bytes.
     let others = u8::try_from(distinct).unwrap_or_default();
     let mut next = 0..=u8::MAX;
     let class_of = used.map(|used| if used { next.next().unwrap_or_default() } else { others });

@@ -1,12 +1,12 @@
-//! The immutable snapshot: a policy, compiled for one question.
+//! The immutable snapshot: a policy compiled for fast decisions.
 //!
-//! A snapshot is replaced, never edited. Its invariants:
+//! A snapshot is replaced, never modified. Its invariants:
 //!
-//! 1. It holds no secret, only digests (N11.5).
-//! 2. It decides as the policy that it was compiled from; no [`Options`] change a decision.
-//! 3. Nothing in it changes after [`Snapshot::compile`]: no interior mutability, nothing kept per thread.
+//! 1. A snapshot stores digests of secrets, never a secret (N11.5).
+//! 2. A snapshot decides by the policy that it was compiled from. [`Options`] never change a decision.
+//! 3. A snapshot does not change after [`Snapshot::compile`]: it has no interior mutability and no per-thread state.
 //!
-//! [`Editor`] makes the next snapshot for the change of a few tokens, without compiling the others again.
+//! [`Editor`] builds the next snapshot after a change of a few tokens, without compiling the unchanged tokens again.
 
 mod compile;
 mod compiled;
@@ -35,7 +35,7 @@ pub use options::{Options, ResidueStrategy};
 pub use policy::RestoreError;
 pub use report::{ConnectionReport, Report};
 
-pub(crate) use compiled::{Compiled, Found};
+pub(crate) use compiled::{Compiled, TokenRef};
 pub(crate) use grants::{Block, Entries, Tag, View};
 #[doc(hidden)]
 pub use residue::RequiredLiterals;
@@ -47,31 +47,32 @@ use std::sync::Arc;
 use crate::model::{Apis, Connection, Policy, SecretDigest};
 use compiled::Context;
 
-/// A policy, compiled. `Send + Sync`; share it by reference or behind an [`Arc`]. A clone shares all of it.
+/// A compiled policy. It is `Send + Sync`: share it by reference or in an [`Arc`]. A clone shares all data.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     base: Arc<Compiled>,
     edits: Edits,
-    /// Of the base, unless a token was added that names another connection.
+    /// The context of the base. An edit replaces it if a new token names a new connection.
     context: Arc<Context>,
     tokens: usize,
-    /// How many edits there were since the base was compiled. Only one editor has that base, so they are all in a row.
+    /// The number of edits since the base was compiled. One editor owns the base, so edits form a single sequence.
     version: u64,
-    /// The digests that the last of them may have changed.
+    /// The digests that the last edit may have changed.
     touched: Arc<[SecretDigest]>,
 }
 
-/// For each digest that was edited since the base was compiled, what has its token now; `None` if nothing has.
+/// Edited digests, each with the compilation that now holds its token; `None` means revoked.
 type Edits = rpds::HashTrieMapSync<SecretDigest, Option<Arc<Compiled>>, foldhash::fast::RandomState>;
 
 impl Snapshot {
     /// Compiles `policy`.
     ///
-    /// Linear in the number of tokens and grants and in the bytes of their names, but for sorting each token's grants.
+    /// Linear in the number of tokens and grants and in the bytes of their names, except for sorting each token's
+    /// grants.
     ///
     /// # Errors
     ///
-    /// If the policy outgrows what a snapshot can address (4 GiB of text, 4 GiB of grants, 2³² tokens).
+    /// If the policy exceeds the limits of a snapshot: 4 GiB of text, 4 GiB of grants, 2³² tokens.
     pub fn compile(policy: &Policy, options: &Options) -> Result<Self, CompileError> {
         compile::compile(policy, Arc::new(Context::new(policy)), options).map(Self::of)
     }
@@ -87,70 +88,73 @@ impl Snapshot {
         }
     }
 
-    /// What it is made of: what was compiled as a whole, whatever was edited since.
+    /// Returns the sizes and contents of the snapshot as it was compiled. Later edits are not included.
     pub fn report(&self) -> &Report {
         &self.base.report
     }
 
-    /// How many tokens it knows, expired ones included.
+    /// Returns the number of tokens, including expired ones.
     pub fn token_count(&self) -> usize {
         self.tokens
     }
 
-    /// How many secrets were edited since the whole was compiled: those of created and changed tokens, and those that are
-    /// no longer any token's.
+    /// Returns the number of secrets edited since the whole policy was compiled.
+    ///
+    /// Secrets of created and changed tokens count, and secrets that no token has any more.
     pub fn edits(&self) -> usize {
         self.edits.size()
     }
 
-    /// The APIs that it knows.
+    /// Returns the APIs of the policy.
     pub fn apis(&self) -> &Apis {
         self.context.apis()
     }
 
-    /// The connections that it knows.
+    /// Returns the connections of the policy.
     pub fn connections(&self) -> impl ExactSizeIterator<Item = &Connection> {
         self.context.connections().iter()
     }
 
     #[inline]
-    pub(crate) fn token(&self, digest: &SecretDigest) -> Option<Found<'_>> {
+    pub(crate) fn token(&self, digest: &SecretDigest) -> Option<TokenRef<'_>> {
         if self.edits.is_empty() { self.base.find(digest) } else { self.edited_token(digest) }
     }
 
     #[cold]
-    fn edited_token(&self, digest: &SecretDigest) -> Option<Found<'_>> {
+    fn edited_token(&self, digest: &SecretDigest) -> Option<TokenRef<'_>> {
         match self.edits.get(digest) {
             Some(edited) => edited.as_ref()?.find(digest),
             None => self.base.find(digest),
         }
     }
 
-    /// Every token, expired ones included.
-    pub(crate) fn found(&self) -> impl Iterator<Item = Found<'_>> {
+    /// Returns every token, including expired ones.
+    pub(crate) fn token_refs(&self) -> impl Iterator<Item = TokenRef<'_>> {
         let base = &*self.base;
-        let in_base = base.rows().iter().enumerate().map(move |(at, row)| Found { compiled: base, row, at });
+        let in_base = base.rows().iter().enumerate().map(move |(index, row)| TokenRef { compiled: base, row, index });
         let edited = self.edits.iter().filter_map(|(digest, edited)| edited.as_ref()?.find(digest));
         in_base.filter(|found| self.edits.get(&found.row.digest()).is_none()).chain(edited)
     }
 
-    /// What was compiled as a whole.
+    /// Returns the part that was compiled as a whole.
     pub(crate) fn base(&self) -> &Arc<Compiled> {
         &self.base
     }
 
-    /// The digests that may have another token, or none, than in `before`, where just one edit lies between.
+    /// Returns the digests whose token may differ from `before`; `None` unless this snapshot is exactly one edit after
+    /// `before`.
     pub(crate) fn changed_since(&self, before: &Self) -> Option<&[SecretDigest]> {
         let next = Arc::ptr_eq(&before.base, &self.base) && before.version + 1 == self.version;
         next.then_some(&*self.touched)
     }
 
-    /// The digests of tokens that were edited since the base was compiled.
+    /// Returns the digests of tokens that were created or changed since the base was compiled.
     pub(crate) fn edited(&self) -> impl Iterator<Item = &SecretDigest> {
         self.edits.iter().filter(|(_, edited)| edited.is_some()).map(|(digest, _)| digest)
     }
 
-    /// What has the token of this digest, if it was edited since the base was compiled.
+    /// Returns the compilation that holds the token with this digest, if the token was edited since the base was
+    /// compiled.
     pub(crate) fn edited_at(&self, digest: &SecretDigest) -> Option<&Arc<Compiled>> {
         self.edits.get(digest)?.as_ref()
     }

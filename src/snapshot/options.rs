@@ -1,20 +1,21 @@
-//! What a compilation may choose, and how far it may go.
+//! The options and limits of a compilation.
 
-/// How the patterns that no hash tells apart are matched, for a whole connection.
+/// The strategy for matching the patterns of a connection that hashes cannot distinguish (the *residue*).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum ResidueStrategy {
-    /// An automaton where it stays small, else literals.
+    /// Uses an automaton if it stays small, else literals.
     #[default]
     Auto,
-    /// Ask each pattern.
+    /// Evaluates each pattern by itself.
     EachByItself,
-    /// One deterministic automaton; literals where it would exceed [`Options::automaton_bytes`].
+    /// Uses one deterministic automaton, or literals if the automaton would exceed [`Options::automaton_bytes`].
     Automaton,
-    /// The literals of all patterns, found in one pass or two; then ask the patterns whose literals occur in their order.
+    /// Finds the literals of all patterns in one or two passes, then evaluates the patterns whose literals occur in
+    /// order.
     Literals,
 }
 
-/// What a compilation may choose. The defaults are right for nearly everyone; no choice changes a decision.
+/// The options of a compilation. The defaults suit nearly every policy, and no option changes a decision.
 ///
 /// ```
 /// use portcullis::snapshot::Options;
@@ -24,19 +25,22 @@ pub enum ResidueStrategy {
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// The ceiling on the bytes of the automata of all connections together, and of what building each may take. 1 MiB.
+    /// Memory limit for the automata of all connections together, and for building each of them, in bytes. Default: 1
+    /// MiB.
     ///
-    /// After a few automata that did not fit, no more are tried: time and memory of a compilation stay linear.
+    /// After a few automata that exceed the limit, the compiler tries no more. Its time and memory stay linear.
     pub automaton_bytes: usize,
-    /// The most patterns for which an automaton is tried. 256.
+    /// The maximum number of patterns for which the compiler tries an automaton. Default: 256.
     pub automaton_patterns: usize,
-    /// How patterns that no hash tells apart are matched. [`ResidueStrategy::Auto`].
+    /// The strategy for patterns that hashes cannot distinguish. Default: [`ResidueStrategy::Auto`].
     pub residue: ResidueStrategy,
-    /// The most patterns of one token that share a hash and are asked one by one; more become residue. 8.
+    /// The maximum number of patterns of one token that share a hash and are evaluated one by one. More become residue.
+    /// Default: 8.
     pub same_key: usize,
-    /// The most shapes of patterns that one token may look up on a connection; the rarer ones become residue. 64.
+    /// The maximum number of pattern shapes that a decision looks up for one token on a connection. The patterns of
+    /// rarer shapes become residue. Default: 64.
     pub shapes: usize,
-    /// The longest run of hashes that is scanned; longer ones are searched. 8.
+    /// The maximum length of a run of hashes that is scanned. Longer runs are searched. Default: 8.
     pub scan_up_to: usize,
 }
 

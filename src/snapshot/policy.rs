@@ -1,38 +1,42 @@
-//! The policy that a snapshot decides by, read back from it.
+//! Restores the policy from a snapshot.
 
-use super::compiled::{Compiled, Found};
+use super::compiled::{Compiled, TokenRef};
 use super::{Row, Snapshot};
 use crate::model::{
     ConnectionId, Grant, GrantKind, GrantSource, Limits, Policy, Referers, SourceType, Token, TokenParts,
 };
-use crate::name::Written;
+use crate::name::NameDisplay;
 use crate::referer::{Entry, RefererSet, StoredSet};
 
-/// A snapshot holds what no compilation writes, as only a file with forged checksums can.
+/// The error for a snapshot with contents that no compilation writes. Only a file with forged checksums leads to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{place}` of token `{token}` is not what a compilation writes: compile the policy again")]
+#[error("invalid `{path}` of token `{token}` in the compiled policy: compile the policy again")]
 pub struct RestoreError {
     /// The id of the token.
     pub token: String,
-    /// Where in it, such as `grants[3]`.
-    pub place: String,
+    /// The JSON path within the token, such as `grants[3]`.
+    pub path: String,
 }
 
-/// More places in a row that hold a grant written before are not believed.
-const MOST_REPEATED: usize = 1 << 20;
+/// The maximum number of consecutive indexes that repeat an earlier grant. A longer gap is treated as forged.
+const MAX_REPEATED: usize = 1 << 20;
 
 impl Snapshot {
-    /// The policy that this snapshot decides by: what an audit asks of a policy that is only there compiled.
+    /// Returns the policy that this snapshot decides by. Audits use it if only the compiled form of a policy is
+    /// available.
     ///
-    /// It decides as this snapshot does, grant numbers included. What decisions do not need is not in a snapshot: names,
-    /// owners, when a token was created, and which grants were written twice (each such place holds the token's first
-    /// grant). Each name and text is read again, by its rules (N2 to N6), so that nothing comes out of a file unchecked.
+    /// The policy decides exactly as this snapshot does, including grant indexes. A snapshot does not contain:
+    ///
+    /// - the names and owners of tokens, and the instants of their creation;
+    /// - repeated grants: each index of a repeated grant holds the token's first grant.
+    ///
+    /// Each name and text is parsed again by its rules (N2 to N6), so nothing from a file stays unchecked.
     ///
     /// Linear in the number of tokens and grants and in the bytes of their names.
     ///
     /// # Errors
     ///
-    /// If a grant cannot be read, which no compiled policy leads to.
+    /// If a grant cannot be read. This does not happen for a policy that was compiled.
     ///
     /// # Examples
     ///
@@ -50,22 +54,22 @@ impl Snapshot {
     /// ```
     pub fn policy(&self) -> Result<Policy, RestoreError> {
         let limits = Limits { query_bytes: self.base.query_bytes() };
-        let tokens = self.found().map(|found| token(found, &limits)).collect::<Result<_, _>>()?;
+        let tokens = self.token_refs().map(|found| token(found, &limits)).collect::<Result<_, _>>()?;
         Policy::new(self.context.connections().to_vec(), self.apis().clone(), tokens, limits)
-            .map_err(|error| RestoreError { token: String::new(), place: error.to_string() })
+            .map_err(|error| RestoreError { token: String::new(), path: error.to_string() })
     }
 }
 
-fn token(found: Found<'_>, limits: &Limits) -> Result<Token, RestoreError> {
-    let Found { compiled, row, .. } = found;
+fn token(found: TokenRef<'_>, limits: &Limits) -> Result<Token, RestoreError> {
+    let TokenRef { compiled, row, .. } = found;
     let id = compiled.token_id(row);
-    let wrong = |place: String| RestoreError { token: id.to_owned(), place };
+    let invalid = |path: String| RestoreError { token: id.to_owned(), path };
     let entries =
         |set: StoredSet<'_>| set.entries().map(|entry| Entry::parse(entry.as_str())).collect::<Result<Vec<_>, _>>();
     let referers = match compiled.referers(row).map(entries).transpose() {
         Ok(None) => Referers::Any,
         Ok(Some(entries)) if !entries.is_empty() => Referers::Only(RefererSet::new(entries)),
-        Ok(_) | Err(_) => return Err(wrong("referers".to_owned())),
+        Ok(_) | Err(_) => return Err(invalid("referers".to_owned())),
     };
     Ok(Token::from(TokenParts {
         id: id.into(),
@@ -73,44 +77,44 @@ fn token(found: Found<'_>, limits: &Limits) -> Result<Token, RestoreError> {
         owner: None,
         digest: row.digest(),
         apis: row.apis(),
-        grants: grants(compiled, row, limits).map_err(|place| wrong(format!("grants[{place}]")))?,
+        grants: grants(compiled, row, limits).map_err(|index| invalid(format!("grants[{index}]")))?,
         referers,
         expiry: row.expiry(),
         created_at: None,
     }))
 }
 
-/// The grants of a row; the place of one that cannot be read.
+/// Returns the grants of a row; the error is the index of a grant that cannot be read.
 fn grants(compiled: &Compiled, row: &Row, limits: &Limits) -> Result<Box<[Grant]>, usize> {
-    let mut placed = Vec::new();
+    let mut grants_by_index = Vec::new();
     for block in compiled.blocks(row) {
-        block.each(|kind, text, place| placed.push((place as usize, block.connection, kind, text)));
+        block.each(|kind, text, index| grants_by_index.push((index as usize, block.connection, kind, text)));
     }
-    placed.sort_unstable_by_key(|(place, ..)| *place);
-    let mut grants: Vec<Grant> = Vec::with_capacity(placed.len());
-    for (place, connection, kind, text) in placed {
-        let known = compiled.connection_at(connection).ok_or(place)?;
+    grants_by_index.sort_unstable_by_key(|(index, ..)| *index);
+    let mut grants: Vec<Grant> = Vec::with_capacity(grants_by_index.len());
+    for (index, connection, kind, text) in grants_by_index {
+        let known = compiled.connection_at(connection).ok_or(index)?;
         let text = text.map(|text| compiled.text(text).whole());
         let text = match kind {
             GrantKind::Resource | GrantKind::Pattern => {
-                text.map(|bytes| Written { bytes: (*bytes).into(), dialect: known.dialect() }.to_string())
+                text.map(|bytes| NameDisplay { bytes: (*bytes).into(), dialect: known.dialect() }.to_string())
             }
             GrantKind::Query | GrantKind::NamedSource => {
-                text.map(|bytes| String::from_utf8(bytes.into_owned()).map_err(|_| place)).transpose()?
+                text.map(|bytes| String::from_utf8(bytes.into_owned()).map_err(|_| index)).transpose()?
             }
             GrantKind::All => None,
         };
         let source = GrantSource::typed(text.as_deref(), SourceType::of(kind), known.dialect(), limits);
-        let grant = Grant::new(ConnectionId::new(connection), source.map_err(|_| place)?);
-        // A grant that was written before stands for these.
+        let grant = Grant::new(ConnectionId::new(connection), source.map_err(|_| index)?);
+        // The missing indexes repeat an earlier grant: fill them with the first one.
         match grants.first().cloned() {
-            Some(first) if place.saturating_sub(grants.len()) <= MOST_REPEATED => {
-                grants.resize(place.max(grants.len()), first);
+            Some(first) if index.saturating_sub(grants.len()) <= MAX_REPEATED => {
+                grants.resize(index.max(grants.len()), first);
             }
             _ => {}
         }
-        if place != grants.len() {
-            return Err(place);
+        if index != grants.len() {
+            return Err(index);
         }
         grants.push(grant);
     }

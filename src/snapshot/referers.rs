@@ -1,4 +1,5 @@
-//! The distinct referer sets of a snapshot, in one piece: of each its length in four bytes, then what `RefererSet` wrote.
+//! The distinct referer sets of a snapshot, in one sequence of bytes. Each set is its length in four bytes, then the
+//! bytes of the `RefererSet`.
 
 use std::collections::HashMap;
 
@@ -7,14 +8,14 @@ use bytes::Bytes;
 use super::CompileError;
 use crate::referer::{RefererSet, StoredSet};
 
-/// Sets one behind the other.
+/// A sequence of referer sets.
 #[derive(Debug, Default)]
 pub(crate) struct RefererSets {
     bytes: Bytes,
 }
 
 impl RefererSets {
-    /// The set that begins at `at`; one that nothing matches if there is none.
+    /// Returns the set at offset `at`; a set that matches nothing if there is none.
     #[inline]
     pub(crate) fn get(&self, at: u32) -> StoredSet<'_> {
         let set = |(length, rest): (&[u8; 4], _)| <[u8]>::get(rest, ..u32::from_le_bytes(*length) as usize);
@@ -22,7 +23,7 @@ impl RefererSets {
         StoredSet::of(bytes.unwrap_or_default())
     }
 
-    /// As they are stored.
+    /// Returns the stored bytes.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -32,7 +33,7 @@ impl RefererSets {
     }
 }
 
-/// Collects sets, each distinct one once.
+/// Collects sets and stores each distinct set once.
 #[derive(Debug, Default)]
 pub(super) struct RefererSetsBuilder<'p> {
     bytes: Vec<u8>,
@@ -40,12 +41,12 @@ pub(super) struct RefererSetsBuilder<'p> {
 }
 
 impl<'p> RefererSetsBuilder<'p> {
-    /// Where `set` begins, stored now or before.
+    /// Returns the offset of `set`. Stores the set if it is new.
     pub(super) fn intern(&mut self, set: &'p RefererSet) -> Result<u32, CompileError> {
         if let Some(&at) = self.known.get(set) {
             return Ok(at);
         }
-        // Places are stored with one added.
+        // Rows store the offset plus one.
         let at = u32::try_from(self.bytes.len()).ok().filter(|&at| at < u32::MAX).ok_or(CompileError::TooMuchText)?;
         let length = u32::try_from(set.as_bytes().len()).map_err(|_| CompileError::TooMuchText)?;
         self.bytes.extend(length.to_le_bytes());
@@ -54,7 +55,7 @@ impl<'p> RefererSetsBuilder<'p> {
         Ok(at)
     }
 
-    /// How many distinct sets there are.
+    /// Returns the number of distinct sets.
     pub(super) fn len(&self) -> usize {
         self.known.len()
     }

@@ -1,4 +1,4 @@
-//! What a snapshot is made of.
+//! Reports about the contents and sizes of a snapshot.
 
 use std::collections::BTreeMap;
 
@@ -9,56 +9,56 @@ use crate::model::GrantKind;
 use crate::name::Dialect;
 use crate::pattern::PatternClass;
 
-/// What a snapshot is made of.
+/// The contents and sizes of a snapshot.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Tokens, expired ones included.
+    /// The number of tokens, including expired ones.
     pub tokens: usize,
-    /// Grants of all tokens by kind, as the policy lists them.
+    /// The number of grants of all tokens by kind, as the policy lists them.
     pub grants: BTreeMap<GrantKind, usize>,
-    /// Distinct grant sets: tokens with equal lists share one.
+    /// The number of distinct grant sets. Tokens with equal lists of grants share one set.
     pub grant_sets: usize,
-    /// Distinct referer sets.
+    /// The number of distinct referer sets.
     pub referer_sets: usize,
-    /// Distinct shapes of patterns: what a decision looks up at most, for one token.
+    /// The number of distinct pattern shapes: the maximum number of look-ups of a decision.
     pub shapes: usize,
-    /// By connection, in the policy's order.
+    /// The report of each connection, in the order of the policy.
     pub connections: Vec<ConnectionReport>,
-    /// What the file that the snapshot was loaded from says its contents are; `None` where it was compiled here.
+    /// The content id that the loaded file states; `None` if the snapshot was compiled in this process.
     pub content_id: Option<ContentId>,
-    /// Bytes of the token table.
+    /// The size of the token table, in bytes.
     pub token_bytes: usize,
-    /// Bytes of the grant sets.
+    /// The size of the grant sets, in bytes.
     pub grant_bytes: usize,
-    /// Bytes of names, patterns, queries and ids.
+    /// The size of names, patterns, queries and ids, in bytes.
     pub text_bytes: usize,
-    /// Bytes of the referer sets.
+    /// The size of the referer sets, in bytes.
     pub referer_bytes: usize,
-    /// Bytes of the connections' matchers.
+    /// The size of the connections' matchers, in bytes.
     pub matcher_bytes: usize,
 }
 
-/// What a snapshot holds for one connection.
+/// The contents of a snapshot for one connection.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ConnectionReport {
-    /// Its name.
+    /// The name of the connection.
     pub name: Box<str>,
-    /// Its dialect.
+    /// The dialect of the connection.
     pub dialect: Dialect,
-    /// Grants by kind.
+    /// The number of grants by kind.
     pub grants: BTreeMap<GrantKind, usize>,
-    /// Pattern grants by class.
+    /// The number of pattern grants by class.
     pub patterns: BTreeMap<PatternClass, usize>,
-    /// Distinct patterns that the connection's matcher finds, since no hash tells them apart.
+    /// The number of distinct patterns that hashes cannot distinguish and the connection's matcher finds.
     pub residue: usize,
-    /// How they are matched.
+    /// The name of the strategy that matches these patterns.
     pub strategy: &'static str,
-    /// Why so.
+    /// The reason for the strategy, as text.
     pub why: String,
 }
 
 impl Report {
-    /// The report of `compiled`, whose own one is not asked, with what cannot be seen there.
+    /// Creates the report of `compiled`. The other arguments are the facts that `compiled` does not contain.
     pub(super) fn of(
         compiled: &Compiled,
         connections: Vec<ConnectionReport>,
@@ -85,12 +85,12 @@ impl Report {
         }
     }
 
-    /// Bytes of the whole snapshot, as far as they grow with the policy.
+    /// Returns the size of the parts of the snapshot that grow with the policy, in bytes.
     pub fn bytes(&self) -> usize {
         self.token_bytes + self.grant_bytes + self.text_bytes + self.referer_bytes + self.matcher_bytes
     }
 
-    /// Grants of all kinds.
+    /// Returns the number of grants of all kinds.
     pub fn grant_count(&self) -> usize {
         self.grants.values().fold(0, |sum, &count| sum.saturating_add(count))
     }

@@ -1,8 +1,8 @@
-//! The patterns of a connection that no hash tells apart.
+//! Matches the residue: the patterns of a connection that hashes cannot distinguish.
 //!
-//! Patterns that differ only in text *between* two stars of one segment (`*road*.*`, `*rail*.*`) have one shape and one
-//! key. A few are asked one by one. Where a token holds many, one pass over the name finds, for the whole connection,
-//! those that may cover it, and the token's own grants are intersected with them.
+//! Patterns that differ only in text *between* two stars of one segment (`*road*.*`, `*rail*.*`) have the same shape
+//! and the same key. A few such patterns are evaluated one by one. If a token has many, one pass over the name finds
+//! the patterns of the whole connection that may cover it. The token's grants are then intersected with these patterns.
 
 use std::borrow::Cow;
 use std::cell::Cell;
@@ -21,30 +21,31 @@ use super::texts::TextId;
 use super::{Options, ResidueStrategy};
 use crate::name::STAR;
 
-/// How the residue of one connection is matched.
+/// The matcher for the residue of one connection.
 #[derive(Debug, Default)]
 pub(crate) enum Matcher {
-    /// There is none, or each is asked by itself. Ordinals are all zero.
+    /// There is no residue, or each pattern is evaluated by itself. All ordinals are zero.
     #[default]
     EachByItself,
-    /// One automaton reads the name once and ends in a state that knows which patterns cover it. Ordinals are its patterns.
+    /// One automaton reads the name once. Its final state lists the patterns that cover the name. Ordinals are the
+    /// automaton's pattern ids.
     Automaton(Box<dense::DFA<Vec<u32>>>),
-    /// Each pattern holds literals in some order; one pass finds those that the name holds. Ordinals are the patterns' numbers in
-    /// the index.
+    /// An index of the literals of each pattern, in order. One pass finds the literals in the name. Ordinals are the
+    /// numbers of the patterns in the index.
     Literals(Vec<u8>),
 }
 
-/// A matcher, the ordinal of each pattern in it, and why it was chosen.
+/// A matcher, the ordinal of each pattern in the matcher, and the reason for the choice.
 pub(crate) struct Chosen {
     pub(crate) matcher: Matcher,
     pub(crate) ordinals: HashMap<TextId, u32>,
     pub(crate) why: String,
 }
 
-/// What is left for the automata of all connections together.
+/// The remaining budget for the automata of all connections together.
 pub(crate) struct Budget {
     bytes: usize,
-    /// Attempts that may still fail: each takes the time of building an automaton, for nothing.
+    /// The number of attempts that may still fail. A failed attempt wastes the time of building an automaton.
     failures: usize,
 }
 
@@ -54,18 +55,18 @@ impl Budget {
     }
 }
 
-/// Chooses how to match `patterns`, the distinct residue of one connection. The one place that does.
+/// Chooses the matcher for `patterns`, the distinct residue of one connection.
 pub(crate) fn choose(patterns: &[(TextId, Vec<u8>)], options: &Options, budget: &mut Budget) -> Chosen {
     let count = patterns.len();
     if count == 0 {
         return by_itself(String::from("every grant is found by its hash"));
     }
     match options.residue {
-        ResidueStrategy::EachByItself => by_itself(format!("{count} patterns, each asked by itself: forced")),
+        ResidueStrategy::EachByItself => by_itself(format!("{count} patterns, each evaluated by itself: forced")),
         ResidueStrategy::Literals => literals(patterns, &format!("{count} patterns: forced")),
         ResidueStrategy::Automaton => automaton(patterns, budget)
             .unwrap_or_else(|why| literals(patterns, &format!("automaton forced, but {why}"))),
-        // Determinising many patterns with inner stars is exponential; past a few it is not even worth the try.
+        // Determinization of many patterns with inner stars is exponential, so larger sets are not tried.
         ResidueStrategy::Auto if count > options.automaton_patterns => literals(
             patterns,
             &format!("{count} patterns are more than the {} an automaton is tried for", options.automaton_patterns),
@@ -105,7 +106,7 @@ fn automaton(patterns: &[(TextId, Vec<u8>)], budget: &mut Budget) -> Result<Chos
     Ok(Chosen { matcher: Matcher::Automaton(Box::new(dfa)), ordinals, why })
 }
 
-/// The pattern as a regular expression over the bytes of a canonical name.
+/// Returns the pattern as a regular expression over the bytes of a canonical name.
 fn expression(pattern: &[u8]) -> String {
     use std::fmt::Write;
     let mut text = String::with_capacity(pattern.len() * 4);
@@ -127,21 +128,21 @@ fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
             matcher: Matcher::Literals(bytes),
             ordinals: patterns.iter().map(|&(text, _)| text).zip(numbers).collect(),
         },
-        None => by_itself(format!("{why}; an index of their literals would exceed 4 GiB; each asked by itself")),
+        None => by_itself(format!("{why}; an index of their literals would exceed 4 GiB; each evaluated by itself")),
     }
 }
 
-/// Patterns, each found by the literals that it requires.
+/// An index of patterns by the literals that each pattern requires.
 #[derive(Debug, Default)]
 pub struct RequiredLiterals {
-    /// Empty where there is no index: then every pattern is a candidate.
+    /// The index; empty if it could not be built. Every pattern is a candidate then.
     index: Vec<u8>,
-    /// Patterns by their number in the index.
+    /// The ids of the patterns, by their number in the index.
     patterns: Vec<u32>,
 }
 
 impl RequiredLiterals {
-    /// Indexes patterns, each with its id. Linear in their length.
+    /// Indexes patterns, each given with its id. Linear in the length of the patterns.
     pub fn of(patterns: &[(u32, &[u8])]) -> Self {
         let (ids, texts): (Vec<u32>, Vec<&[u8]>) = patterns.iter().copied().unzip();
         let Some(Built { bytes, numbers, .. }) = sequences::build(&texts) else {
@@ -152,7 +153,7 @@ impl RequiredLiterals {
         Self { index: bytes, patterns: by_number.into_iter().map(|(_, id)| id).collect() }
     }
 
-    /// Calls `candidate` with each pattern that may cover `name`, once; every one that does is among them.
+    /// Calls `candidate` once with each pattern that may cover `name`. Every pattern that covers it is among them.
     pub fn candidates(&self, name: &[u8], mut candidate: impl FnMut(u32)) {
         if self.patterns.is_empty() {
             return;
@@ -166,8 +167,10 @@ impl RequiredLiterals {
     }
 }
 
-/// The most specific first: candidates are kept until there are so many, and asked from the most specific on, until
-/// one covers. None that is less specific is asked then.
+/// Evaluates candidates, the most specific first.
+///
+/// Candidates are collected up to a fixed number. They are then evaluated in order of decreasing specificity until one
+/// covers the name. After that, no less specific candidate is evaluated.
 struct MostSpecificFirst<F> {
     candidates: SmallVec<[(Reverse<u16>, u32, TextId); 128]>,
     covering: Option<(Reverse<u16>, u32)>,
@@ -179,13 +182,13 @@ impl<F: FnMut(Residue) -> bool> MostSpecificFirst<F> {
         let (key, grant) = (Reverse(characters), entry.grant);
         if self.covering.is_none_or(|covering| (key, grant) < covering) {
             if self.candidates.len() == self.candidates.inline_size() {
-                self.ask();
+                self.evaluate();
             }
             self.candidates.push((key, grant, entry.text));
         }
     }
 
-    fn ask(&mut self) {
+    fn evaluate(&mut self) {
         self.candidates.sort_unstable();
         for (characters, grant, text) in self.candidates.drain(..) {
             if self.covering.is_some_and(|covering| covering <= (characters, grant)) {
@@ -200,8 +203,10 @@ impl<F: FnMut(Residue) -> bool> MostSpecificFirst<F> {
 }
 
 impl Matcher {
-    /// Calls `covers` with grants of the block's residue that may cover `name`: among them is the most specific that does,
-    /// and of equally specific ones the first. `covers` asks the pattern itself, and tells whether it does.
+    /// Calls `covers` with grants of the block's residue that may cover `name`.
+    ///
+    /// The most specific grant that covers the name is among them, and the first of equally specific ones. `covers`
+    /// evaluates the pattern and returns whether it covers the name.
     pub(crate) fn candidates(&self, block: Block<'_>, name: &[u8], mut covers: impl FnMut(Residue) -> bool) {
         let mut each = |entry| _ = covers(entry);
         match self {
@@ -219,26 +224,26 @@ impl Matcher {
             Self::Literals(index) => {
                 let Some(sequences) = Sequences::read(index) else { return block.residue().for_each(each) };
                 let mut first = MostSpecificFirst { candidates: SmallVec::new(), covering: None, covers };
-                // Where in the residue the pattern is that was asked for last.
-                let place = Cell::new(0);
+                // The index in the residue of the last pattern that `next` returned.
+                let position = Cell::new(0);
                 let next = |pattern| {
-                    place.set(block.residue_from(pattern, place.get()));
-                    block.residue_at(place.get()).map(|entry| entry.ordinal)
+                    position.set(block.residue_from(pattern, position.get()));
+                    block.residue_at(position.get()).map(|entry| entry.ordinal)
                 };
                 sequences.candidates(name, next, |pattern| {
-                    if let Some(entry) = block.residue_at(place.get()) {
+                    if let Some(entry) = block.residue_at(position.get()) {
                         first.offer(sequences.characters(pattern), entry);
                     }
                 });
-                first.ask();
+                first.evaluate();
             }
         }
     }
 
-    /// The names of all strategies, that of no residue among them.
+    /// The names of all strategies. `hashes` means that there is no residue.
     pub(super) const STRATEGIES: [&str; 4] = ["hashes", "each_by_itself", "automaton", "literals"];
 
-    /// As it is stored, to be read by the name of its strategy.
+    /// Returns the stored form, which [`Matcher::from_bytes`] reads with the name of the strategy.
     pub(super) fn to_bytes(&self) -> Cow<'_, [u8]> {
         match self {
             Self::EachByItself => Cow::Borrowed(&[]),
@@ -250,16 +255,16 @@ impl Matcher {
         }
     }
 
-    /// The matcher of that strategy which was stored as `bytes`; `None` where it is none.
+    /// Reads the stored form of a matcher of this strategy; `None` if it is not valid.
     pub(super) fn from_bytes(strategy: &str, bytes: &[u8]) -> Option<Self> {
         match strategy {
             "each_by_itself" => bytes.is_empty().then_some(Self::EachByItself),
             "automaton" => {
-                // Where an automaton begins, numbers of four bytes are aligned.
+                // The automaton needs an alignment of four bytes.
                 let mut aligned = vec![0_u32; bytes.len().div_ceil(4)];
-                let place = bytemuck::cast_slice_mut::<u32, u8>(&mut aligned).get_mut(..bytes.len())?;
-                place.copy_from_slice(bytes);
-                let (dfa, read) = dense::DFA::from_bytes(place).ok()?;
+                let copy = bytemuck::cast_slice_mut::<u32, u8>(&mut aligned).get_mut(..bytes.len())?;
+                copy.copy_from_slice(bytes);
+                let (dfa, read) = dense::DFA::from_bytes(copy).ok()?;
                 (read == bytes.len()).then(|| Self::Automaton(Box::new(dfa.to_owned())))
             }
             "literals" => Sequences::read(bytes).map(|_| Self::Literals(bytes.to_vec())),
@@ -275,7 +280,7 @@ impl Matcher {
         }
     }
 
-    /// Bytes held.
+    /// Returns the size of the matcher, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::EachByItself => 0,
@@ -285,7 +290,7 @@ impl Matcher {
     }
 }
 
-/// The match state after all of `name`, if some pattern covers all of it.
+/// Returns the match state after `name`; `None` if no pattern covers the name.
 fn end_state(dfa: &dense::DFA<Vec<u32>>, name: &[u8]) -> Option<regex_automata::util::primitives::StateID> {
     let mut state = dfa.start_state(&start::Config::new().anchored(Anchored::Yes)).ok()?;
     for &byte in name {
@@ -308,7 +313,7 @@ mod tests {
     use crate::name::Dialect;
     use crate::snapshot::Snapshot;
 
-    /// Grants every pattern on each of `connections` connections to one token.
+    /// Compiles a policy with one token that has every pattern on each of `connections` connections.
     fn snapshot(connections: u32, patterns: &[String]) -> Snapshot {
         let limits = Limits::default();
         let source = |text: &String| GrantSource::guess(text, Dialect::Generic, &limits).unwrap();
@@ -332,24 +337,24 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_repeats_literals_has_no_pattern_asked_over_and_over() {
-        // `*a*`, `*aa*`, …: each of the name's 4,000 places holds every literal.
+    fn repeated_literals_do_not_repeat_the_evaluation_of_patterns() {
+        // `*a*`, `*aa*`, …: each of the name's 4,000 offsets contains every literal.
         let patterns = (1..=300).map(|n| format!("p.d.*{}*", "a".repeat(n)));
         let snapshot = snapshot(1, &patterns.collect::<Vec<_>>());
         assert_eq!(snapshot.report().connections[0].strategy, "literals");
         let compiled = &*snapshot.base;
         let block = compiled.block(&compiled.rows()[0], 0).unwrap();
-        let mut asked = 0;
+        let mut evaluated = 0;
         let name = format!("p.d.{}", "a".repeat(4_000));
         compiled.residue(block, name.as_bytes(), |_| {
-            asked += 1;
+            evaluated += 1;
             false
         });
-        assert!((300..=900).contains(&asked), "{asked} patterns were asked");
+        assert!((300..=900).contains(&evaluated), "{evaluated} patterns were evaluated");
     }
 
     #[test]
-    fn the_automata_of_all_connections_share_one_ceiling() {
+    fn automata_of_all_connections_share_one_memory_limit() {
         let patterns = (0..12).map(|n| format!("p.d.*x{n}*y*z*"));
         let snapshot = snapshot(60, &patterns.collect::<Vec<_>>());
         let report = snapshot.report();

@@ -1,23 +1,26 @@
-//! Which of many patterns may cover a name, by the literals that each holds, in their order.
+//! Finds the patterns that may cover a name, by the literals of each pattern and their order.
 //!
-//! Text between two stars may stand anywhere in a segment, but it must stand somewhere, behind what precedes it in the
-//! pattern. One pass over the name finds all literals that it holds, and about where ([`Seen`]); then only patterns whose
-//! literals all occur, and in order, are asked.
+//! Text between two stars may occur anywhere in a segment, after the text that precedes it in the pattern. One pass
+//! over the name finds all literals in it and their approximate offsets ([`Occurrences`]). Only patterns whose literals
+//! all occur in order are evaluated.
 //!
-//! A pattern is a sequence of literals: pieces of its text of at most [`LONGEST`] bytes, each with its *offset*, the bytes of the
-//! pattern up to its end that are no star. The rarest comes first, the others follow in their order; and all sequences
-//! are one tree, so that patterns which begin alike are told apart only behind that. A tree is walked only from the literals that
-//! the name holds, and never below one that does not occur where it would have to.
+//! A pattern is a sequence of literals: pieces of its text of at most [`LONGEST`] bytes. Each literal has an *offset*:
+//! the number of bytes of the pattern up to the end of the literal, without stars. The rarest literal comes first, then
+//! the others in their order.
+//!
+//! All sequences form one tree, in which patterns with equal leading literals share nodes. A search starts only at
+//! literals that occur in the name, and skips the subtree of a literal that does not occur at a possible offset.
 //!
 //! | part | bytes |
 //! | --- | --- |
 //! | head: bytes of the index of literals, nodes, patterns | 3 × 4 |
-//! | the index of literals; those that are the rarest of some pattern lead | |
-//! | for each leading literal the first node that sequences begin with | 4 |
-//! | for each node, parents before children: its literal, the first pattern below it, the node behind all below it, its offset | 16 |
-//! | for each pattern the characters of it that are neither stars nor dots | 2 |
+//! | the index of literals; those that are the rarest of a pattern come first | |
+//! | for each leading literal: its first root node | 4 |
+//! | for each node, parents before children: its literal, the first pattern of its subtree, the node after its subtree,
+//! its offset | 16 |
+//! | for each pattern: the number of its characters that are neither stars nor dots | 2 |
 //!
-//! Patterns are numbered as the tree has them; the first ones of a node are those whose sequence ends there.
+//! Patterns are numbered in the order of the tree. The first patterns of a node are those whose sequence ends there.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -30,19 +33,19 @@ use crate::name::STAR;
 use crate::pattern::literal_characters;
 
 const HEAD: usize = 3;
-/// In place of a node. There are never as many.
+/// The value for a missing node. An index never has this many nodes.
 const NONE: u32 = u32::MAX;
-/// How far a sequence goes at least, if it has as many literals, and at most. In between it goes on where patterns share all
-/// literals so far.
+/// The minimum and maximum number of literals of a sequence, if the pattern has that many. Between these limits, a
+/// sequence continues while patterns share all its literals.
 const SHORTEST: usize = 16;
 const DEEPEST: usize = 32;
-/// As many patterns are asked without a look for more of their literals.
+/// The maximum number of patterns that are returned without searching for more of their literals.
 const FEW: usize = 4;
 
-/// The index, read where it lies.
+/// An index that borrows its bytes.
 ///
-/// Only its head and its lengths are verified. From bytes that [`build`] did not write, any patterns may come of those that
-/// the head allows for.
+/// Only the head and the lengths are verified. For bytes that [`build`] did not write, a search may return any patterns
+/// within the count of the head.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sequences<'b> {
     literals: Literals<'b>,
@@ -55,69 +58,70 @@ pub(crate) struct Sequences<'b> {
 #[derive(Debug, Clone, Copy)]
 struct Node {
     literal: u32,
-    /// The first pattern here or below.
+    /// The first pattern of this node or its descendants.
     pattern: u32,
-    /// The node behind all below.
-    behind: u32,
+    /// The node after all descendants.
+    subtree_end: u32,
     offset: u16,
 }
 
 impl Node {
-    fn read(&[literal, pattern, behind, [low, high, ..]]: &[[u8; 4]; 4]) -> Self {
+    fn read(&[literal, pattern, subtree_end, [low, high, ..]]: &[[u8; 4]; 4]) -> Self {
         Self {
             literal: u32::from_le_bytes(literal),
             pattern: u32::from_le_bytes(pattern),
-            behind: u32::from_le_bytes(behind),
+            subtree_end: u32::from_le_bytes(subtree_end),
             offset: u16::from_le_bytes([low, high]),
         }
     }
 
     fn write(self) -> [[u8; 4]; 4] {
         let [low, high] = self.offset.to_le_bytes();
-        [self.literal.to_le_bytes(), self.pattern.to_le_bytes(), self.behind.to_le_bytes(), [low, high, 0, 0]]
+        [self.literal.to_le_bytes(), self.pattern.to_le_bytes(), self.subtree_end.to_le_bytes(), [low, high, 0, 0]]
     }
 }
 
-/// The literal that a sequence begins with.
+/// The first literal of a sequence.
 #[derive(Debug, Clone, Copy)]
 struct Rarest {
-    places: Places,
+    ends: Ends,
     offset: u16,
 }
 
-/// How much of a sequence has been found, each literal as far to the left as possible.
+/// The state of matching a sequence. Each literal is matched as far to the left as possible.
 #[derive(Debug, Clone, Copy, Default)]
 struct Progress {
-    /// Where at least the last literal ends, and its offset.
+    /// The minimum end of the last literal; the next field is its offset.
     end: u32,
     offset: u16,
-    /// Whether the rarest is among them, which is so once one behind it is.
+    /// Whether the rarest literal has been matched. It has if a literal after it has.
     has_rarest: bool,
 }
 
 impl Progress {
-    /// With the literal of `offset`, which stands at `places`, found behind the others; `None` if it cannot be.
+    /// Matches a further literal with this `offset` and these `ends`; returns `None` if it cannot follow the matched
+    /// ones.
     #[inline]
-    fn and(self, places: Places, offset: u16, rarest: Rarest) -> Option<Self> {
+    fn and(self, ends: Ends, offset: u16, rarest: Rarest) -> Option<Self> {
         if self.has_rarest {
-            return self.then(places, offset);
+            return self.then(ends, offset);
         }
         if rarest.offset <= offset {
-            return Self { has_rarest: true, ..self.then(rarest.places, rarest.offset)? }.then(places, offset);
+            return Self { has_rarest: true, ..self.then(rarest.ends, rarest.offset)? }.then(ends, offset);
         }
-        let found = self.then(places, offset)?;
-        found.then(rarest.places, rarest.offset).map(|_| found)
+        let found = self.then(ends, offset)?;
+        found.then(rarest.ends, rarest.offset).map(|_| found)
     }
 
     #[inline]
-    fn then(self, places: Places, offset: u16) -> Option<Self> {
-        let end = places.first_end(self.end + u32::from(offset.saturating_sub(self.offset)))?;
+    fn then(self, ends: Ends, offset: u16) -> Option<Self> {
+        let end = ends.first_end(self.end + u32::from(offset.saturating_sub(self.offset)))?;
         Some(Self { end, offset, ..self })
     }
 }
 
 impl<'b> Sequences<'b> {
-    /// Reads an index; `None` where `bytes` cannot be one, by its head and its length.
+    /// Reads an index; returns `None` if the head or the length is not valid.
     pub(crate) fn read(bytes: &'b [u8]) -> Option<Self> {
         let (head, rest) = bytes.split_first_chunk::<{ 4 * HEAD }>()?;
         let mut counts = head.as_chunks().0.iter().map(|&count| u32::from_le_bytes(count) as usize);
@@ -134,12 +138,13 @@ impl<'b> Sequences<'b> {
         })
     }
 
-    /// Calls `candidate` with each pattern that may cover `name`, in no order, once; every one that does is among them.
+    /// Calls `candidate` once with each pattern of interest that may cover `name`, in no particular order. Every
+    /// pattern of interest that covers it is among them.
     ///
-    /// Asks for no others than those that `next` gives: the first from a number on that is of interest.
+    /// `next` returns the first pattern of interest whose number is not below its argument.
     ///
-    /// Linear in the bytes of the name and in the nodes that it leads to. Allocates nothing for names that hold less than
-    /// [`SEEN`] literals.
+    /// Linear in the bytes of the name and in the nodes that it visits. Does not allocate for names with fewer than
+    /// [`INLINE_LITERALS`] literals.
     pub(crate) fn candidates(
         &self,
         name: &[u8],
@@ -147,10 +152,11 @@ impl<'b> Sequences<'b> {
         mut candidate: impl FnMut(u32),
     ) {
         let (mut literals, mut slots) = (SmallVec::new(), SmallVec::new());
-        let mut seen = Seen::of(name, &mut literals, &mut slots);
-        // Mostly the rarest literals leave nothing or next to nothing.
-        self.literals.each_in(Which::Leading, name, seen.stretch, |literal, stretch| seen.add(literal, stretch));
-        if let Some(few) = self.few(&seen, &mut next) {
+        let mut occurrences = Occurrences::of(name, &mut literals, &mut slots);
+        // Usually the rarest literals leave no or only a few patterns.
+        self.literals
+            .each_in(Which::Leading, name, occurrences.stretch, |literal, stretch| occurrences.add(literal, stretch));
+        if let Some(few) = self.few(&occurrences, &mut next) {
             for pattern in few {
                 if next(pattern) == Some(pattern) {
                     candidate(pattern);
@@ -158,20 +164,25 @@ impl<'b> Sequences<'b> {
             }
             return;
         }
-        seen.clear(name);
-        self.literals.each_in(Which::All, name, seen.stretch, |literal, stretch| seen.add(literal, stretch));
-        for occurs in &*seen.literals {
-            for (at, root) in self.roots_of(occurs.literal) {
-                self.below(at, root, &seen, &mut next, &mut candidate);
+        occurrences.clear(name);
+        self.literals
+            .each_in(Which::All, name, occurrences.stretch, |literal, stretch| occurrences.add(literal, stretch));
+        for occurrence in &*occurrences.literals {
+            for (at, root) in self.roots_of(occurrence.literal) {
+                self.walk(at, root, &occurrences, &mut next, &mut candidate);
             }
         }
     }
 
-    /// The patterns of interest whose rarest literal was seen; `None` if they are more than [`FEW`].
-    fn few(&self, seen: &Seen<'_>, next: &mut impl FnMut(u32) -> Option<u32>) -> Option<SmallVec<[u32; FEW]>> {
+    /// Returns the patterns of interest whose rarest literal occurs; `None` if there are more than [`FEW`].
+    fn few(
+        &self,
+        occurrences: &Occurrences<'_>,
+        next: &mut impl FnMut(u32) -> Option<u32>,
+    ) -> Option<SmallVec<[u32; FEW]>> {
         let mut few = SmallVec::new();
-        for (_, root) in seen.literals.iter().flat_map(|occurs| self.roots_of(occurs.literal)) {
-            let mut patterns = root.pattern..self.first_of(root.behind);
+        for (_, root) in occurrences.literals.iter().flat_map(|occurrence| self.roots_of(occurrence.literal)) {
+            let mut patterns = root.pattern..self.first_of(root.subtree_end);
             while let Some(pattern) = next(patterns.start).filter(|pattern| patterns.contains(pattern)) {
                 if few.len() == FEW {
                     return None;
@@ -183,154 +194,160 @@ impl<'b> Sequences<'b> {
         Some(few)
     }
 
-    /// The nodes that sequences begin with which begin with `literal`: one for each offset.
+    /// Returns the root nodes with this literal, one for each offset.
     fn roots_of(&self, literal: u32) -> impl Iterator<Item = (u32, Node)> {
         let mut at = self.roots.get(literal as usize).map_or(NONE, |&root| u32::from_le_bytes(root));
         std::iter::from_fn(move || {
             let node = self.node(at).filter(|node| node.literal == literal)?;
             let root = (at, node);
-            at = node.behind.max(at + 1);
+            at = node.subtree_end.max(at + 1);
             Some(root)
         })
     }
 
-    /// Walks the tree from `root`, which is read, to the end of all below it.
-    fn below(
+    /// Walks the subtree of `root`, whose node is `first`.
+    fn walk(
         &self,
         root: u32,
         first: Node,
-        seen: &Seen<'_>,
+        occurrences: &Occurrences<'_>,
         next: &mut impl FnMut(u32) -> Option<u32>,
         candidate: &mut impl FnMut(u32),
     ) {
-        let Some(places) = seen.places(first.literal) else { return };
-        let rarest = Rarest { places, offset: first.offset };
-        if places.first_end(u32::from(first.offset)).is_none() {
+        let Some(ends) = occurrences.ends(first.literal) else { return };
+        let rarest = Rarest { ends, offset: first.offset };
+        if ends.first_end(u32::from(first.offset)).is_none() {
             return;
         }
-        // Of each node from the root on, what is behind it, and how much of it has been found.
+        // For each node on the path from the root: the end of its subtree, and its progress.
         let mut path: SmallVec<[(u32, Progress); DEEPEST]> = SmallVec::new();
         let (mut at, mut node) = (root, first);
-        // Whether that is known of the patterns below the node: of an only child's as of its parent's.
+        // Whether the subtree is known to contain a pattern of interest. An only child inherits this from its parent.
         let mut of_interest = false;
-        let behind_all = first.behind.min(self.end().behind);
-        while at < behind_all {
+        let end = first.subtree_end.min(self.end().subtree_end);
+        while at < end {
             let progress = match path.last() {
                 None => Some(Progress::default()),
-                Some((_, progress)) => seen
-                    .places(node.literal)
-                    .and_then(|places| progress.and(places, node.offset, rarest))
+                Some((_, progress)) => occurrences
+                    .ends(node.literal)
+                    .and_then(|ends| progress.and(ends, node.offset, rarest))
                     .filter(|_| path.len() < DEEPEST),
             };
-            let behind = node.behind.max(at + 1);
+            let subtree_end = node.subtree_end.max(at + 1);
             let child = self.node(at + 1).unwrap_or(self.end());
             let own = node.pattern..child.pattern;
             let mut find = |range: Range<u32>| next(range.start).filter(|pattern| range.contains(pattern));
             match progress {
                 Some(progress)
                     if of_interest
-                        || (at + 1 == behind && !own.is_empty())
-                        || find(node.pattern..self.first_of(behind)).is_some() =>
+                        || (at + 1 == subtree_end && !own.is_empty())
+                        || find(node.pattern..self.first_of(subtree_end)).is_some() =>
                 {
-                    of_interest = own.is_empty() && child.behind == behind;
+                    of_interest = own.is_empty() && child.subtree_end == subtree_end;
                     let mut from = own.start;
                     while let Some(found) = find(from..own.end) {
                         candidate(found);
                         from = found + 1;
                     }
-                    path.push((behind, progress));
+                    path.push((subtree_end, progress));
                     (at, node) = (at + 1, child);
                 }
                 _ => {
                     of_interest = false;
-                    (at, node) = (behind, self.node(behind).unwrap_or(self.end()));
+                    (at, node) = (subtree_end, self.node(subtree_end).unwrap_or(self.end()));
                 }
             }
-            while path.last().is_some_and(|&(behind, _)| behind <= at) {
+            while path.last().is_some_and(|&(subtree_end, _)| subtree_end <= at) {
                 path.pop();
             }
         }
     }
 
-    /// What stands behind all nodes.
+    /// Returns a virtual node after all nodes.
     fn end(&self) -> Node {
         let all = |count: usize| u32::try_from(count).unwrap_or(NONE);
-        Node { literal: NONE, pattern: all(self.characters.len()), behind: all(self.nodes.len()), offset: 0 }
+        Node { literal: NONE, pattern: all(self.characters.len()), subtree_end: all(self.nodes.len()), offset: 0 }
     }
 
     fn node(&self, at: u32) -> Option<Node> {
         self.nodes.get(at as usize).map(Node::read)
     }
 
-    /// The first pattern of a node, or behind all.
+    /// Returns the first pattern of a node, or the number of patterns if there is no such node.
     fn first_of(&self, node: u32) -> u32 {
         self.node(node).unwrap_or(self.end()).pattern
     }
 
-    /// How many characters of a pattern are neither stars nor dots between segments.
+    /// Returns the number of characters of a pattern that are neither stars nor dots between segments.
     pub(crate) fn characters(&self, pattern: u32) -> u16 {
         self.characters.get(pattern as usize).map_or(0, |&characters| u16::from_le_bytes(characters))
     }
 }
 
-/// Names that hold more distinct literals take memory for them.
-const SEEN: usize = 2048;
+/// The number of distinct literals of a name that fit on the stack. More need an allocation.
+const INLINE_LITERALS: usize = 2048;
 
-/// The literals that a name holds, and about where each ends.
-struct Seen<'v> {
-    /// A name is seen as 64 stretches of so many bytes, as a power of two: 1 for names of up to 64 bytes.
+/// The literals that occur in a name, with the approximate offsets of their ends.
+struct Occurrences<'v> {
+    /// The binary logarithm of the length of a stretch. A name is divided into at most 64 stretches; names of up to 64
+    /// bytes have stretches of one byte.
     stretch: u32,
-    literals: &'v mut SmallVec<[Occurs; SEEN]>,
-    /// Where in `literals` a literal is, by its hash; an open-addressed table.
-    slots: &'v mut SmallVec<[u16; 2 * SEEN]>,
+    literals: &'v mut SmallVec<[Occurrence; INLINE_LITERALS]>,
+    /// An open-addressed hash table with the index of each literal in `literals`.
+    slots: &'v mut SmallVec<[u16; 2 * INLINE_LITERALS]>,
 }
 
-/// A literal that a name holds.
+/// A literal that occurs in a name.
 #[derive(Debug, Clone, Copy)]
-struct Occurs {
+struct Occurrence {
     literal: u32,
-    /// A bit for each stretch in which it ends.
+    /// A bit for each stretch in which the literal ends.
     stretches: u64,
 }
 
-/// Where a literal ends.
+/// The stretches in which a literal ends.
 #[derive(Debug, Clone, Copy)]
-struct Places {
+struct Ends {
     stretches: u64,
     stretch: u32,
 }
 
-impl Places {
-    /// The first place from `at` on where the literal may end: where names are short, where it does.
+impl Ends {
+    /// Returns the first possible end of the literal that is not before `at`. The end is exact for names of up to 64
+    /// bytes.
     #[inline]
     fn first_end(self, at: u32) -> Option<u32> {
-        // Ends are counted from one.
+        // Ends start at one.
         let from = at.saturating_sub(1) >> self.stretch;
-        let behind = self.stretches & u64::MAX.checked_shl(from)?;
-        (behind != 0).then(|| at.max((behind.trailing_zeros() << self.stretch) + 1))
+        let subtree_end = self.stretches & u64::MAX.checked_shl(from)?;
+        (subtree_end != 0).then(|| at.max((subtree_end.trailing_zeros() << self.stretch) + 1))
     }
 }
 
 const EMPTY: u16 = u16::MAX;
-/// The fewest slots.
+/// The minimum number of slots.
 const SLOTS: usize = 64;
 
-impl<'v> Seen<'v> {
-    /// Nothing as yet. Vectors are handed in, for moving them would cost more than a search.
-    fn of(name: &[u8], literals: &'v mut SmallVec<[Occurs; SEEN]>, slots: &'v mut SmallVec<[u16; 2 * SEEN]>) -> Self {
+impl<'v> Occurrences<'v> {
+    /// Creates an empty set. The caller owns the vectors, because moving them would cost more than a search.
+    fn of(
+        name: &[u8],
+        literals: &'v mut SmallVec<[Occurrence; INLINE_LITERALS]>,
+        slots: &'v mut SmallVec<[u16; 2 * INLINE_LITERALS]>,
+    ) -> Self {
         let stretch = name.len().div_ceil(64).next_power_of_two().trailing_zeros();
-        let mut seen = Self { stretch, literals, slots };
-        seen.clear(name);
-        seen
+        let mut occurrences = Self { stretch, literals, slots };
+        occurrences.clear(name);
+        occurrences
     }
 
-    /// Forgets all.
+    /// Removes all literals.
     fn clear(&mut self, name: &[u8]) {
         self.literals.clear();
         self.empty((name.len() / 4).next_power_of_two());
     }
 
-    /// So many empty slots, but at least as many as begin.
+    /// Creates `slots` empty slots, but at least [`SLOTS`].
     fn empty(&mut self, slots: usize) {
         self.slots.clear();
         while self.slots.len() < slots.max(SLOTS) {
@@ -338,12 +355,12 @@ impl<'v> Seen<'v> {
         }
     }
 
-    /// Notes that `literal` ends in a stretch; breaks off if that was noted before.
+    /// Records that `literal` ends in a stretch. Returns `Break` if that was already recorded.
     #[inline]
     fn add(&mut self, literal: u32, stretch: usize) -> ControlFlow<()> {
         let stretch = 1_u64.checked_shl(u32::try_from(stretch).unwrap_or(64)).unwrap_or(0);
         let slot = self.slot(literal);
-        if let Some(Occurs { stretches, .. }) = self.at(slot).and_then(|at| self.literals.get_mut(at)) {
+        if let Some(Occurrence { stretches, .. }) = self.at(slot).and_then(|at| self.literals.get_mut(at)) {
             if *stretches & stretch != 0 {
                 return ControlFlow::Break(());
             }
@@ -352,7 +369,7 @@ impl<'v> Seen<'v> {
         }
         if let (Ok(at), Some(slot)) = (u16::try_from(self.literals.len()), self.slots.get_mut(slot)) {
             *slot = at;
-            self.literals.push(Occurs { literal, stretches: stretch });
+            self.literals.push(Occurrence { literal, stretches: stretch });
             if self.literals.len() * 4 > self.slots.len() * 3 {
                 self.grow();
             }
@@ -364,7 +381,7 @@ impl<'v> Seen<'v> {
     fn grow(&mut self) {
         self.empty(self.slots.len() * 2);
         for at in 0..self.literals.len() {
-            let Some(&Occurs { literal, .. }) = self.literals.get(at) else { return };
+            let Some(&Occurrence { literal, .. }) = self.literals.get(at) else { return };
             let slot = self.slot(literal);
             if let (Ok(at), Some(slot)) = (u16::try_from(at), self.slots.get_mut(slot)) {
                 *slot = at;
@@ -372,9 +389,9 @@ impl<'v> Seen<'v> {
         }
     }
 
-    fn places(&self, literal: u32) -> Option<Places> {
+    fn ends(&self, literal: u32) -> Option<Ends> {
         let found = self.literals.get(self.at(self.slot(literal))?)?;
-        Some(Places { stretches: found.stretches, stretch: self.stretch })
+        Some(Ends { stretches: found.stretches, stretch: self.stretch })
     }
 
     #[inline]
@@ -382,12 +399,12 @@ impl<'v> Seen<'v> {
         self.slots.get(slot).filter(|&&at| at != EMPTY).map(|&at| usize::from(at))
     }
 
-    /// The slot that has `literal`, or that it would take.
+    /// Returns the slot of `literal`, or the empty slot for it.
     #[inline]
     fn slot(&self, literal: u32) -> usize {
         let last = self.slots.len() - 1;
         let mut slot = (literal.wrapping_mul(0x9E37_79B1) >> 16) as usize & last;
-        // Slots are a quarter empty.
+        // At least a quarter of the slots are empty, so the loop ends.
         while let Some(at) = self.at(slot) {
             if self.literals.get(at).is_none_or(|found| found.literal == literal) {
                 break;
@@ -398,16 +415,16 @@ impl<'v> Seen<'v> {
     }
 }
 
-/// An index, and the number of each pattern in it.
+/// The bytes of an index, and the number of each pattern in the index.
 pub(crate) struct Built {
     pub(crate) bytes: Vec<u8>,
     pub(crate) literals: usize,
     pub(crate) numbers: Vec<u32>,
 }
 
-/// Indexes `patterns`, in canonical form. `None` if that takes more than 4 GiB.
+/// Builds the index of `patterns`, in canonical form. Returns `None` if it would exceed 4 GiB.
 ///
-/// The same list always makes the same bytes. About linear in the bytes of the patterns, but for sorting them.
+/// Equal lists give equal bytes. The cost is about linear in the bytes of the patterns, except for sorting them.
 pub(crate) fn build(patterns: &[&[u8]]) -> Option<Built> {
     let mut builder = Builder::default();
     let sequences = builder.sequences(patterns);
@@ -416,15 +433,15 @@ pub(crate) fn build(patterns: &[&[u8]]) -> Option<Built> {
         let characters = u16::try_from(literal_characters(pattern)).unwrap_or(u16::MAX);
         order.push((builder.steps.get(sequence.clone())?, characters, at));
     }
-    // Of equal sequences the more specific pattern first.
+    // Of equal sequences, the more specific pattern comes first.
     order.sort_unstable_by_key(|&(sequence, characters, at)| (sequence, Reverse(characters), at));
     let mut tree = Tree::default();
     let mut numbers = vec![0; patterns.len()];
     let mut before: &[Step] = &[];
     for (place, &(sequence, _, at)) in order.iter().enumerate() {
         let after = order.get(place + 1).map_or(&[][..], |&(sequence, ..)| sequence);
-        let shared = alike(before, sequence);
-        let depth = SHORTEST.max(shared + 1).max(alike(sequence, after) + 1).min(DEEPEST).min(sequence.len());
+        let shared = shared_steps(before, sequence);
+        let depth = SHORTEST.max(shared + 1).max(shared_steps(sequence, after) + 1).min(DEEPEST).min(sequence.len());
         tree.add(sequence.get(..depth)?, shared, u32::try_from(place).ok()?);
         if let Some(number) = numbers.get_mut(at as usize) {
             *number = u32::try_from(place).ok()?;
@@ -433,7 +450,7 @@ pub(crate) fn build(patterns: &[&[u8]]) -> Option<Built> {
     }
     tree.close(0);
     let Tree { mut nodes, literals, mut roots, .. } = tree;
-    // The rarest ones lead.
+    // Literals that are the rarest of some pattern come first.
     let mut lead_first: Vec<u32> = (0..).zip(&roots).map(|(literal, _)| literal).collect();
     lead_first.sort_by_key(|&literal| roots.get(literal as usize).is_none_or(|&root| root == NONE));
     let mut ordinals = vec![0; lead_first.len()];
@@ -463,12 +480,12 @@ pub(crate) fn build(patterns: &[&[u8]]) -> Option<Built> {
     (u32::try_from(bytes.len()).is_ok()).then_some(Built { bytes, literals: literals.len(), numbers })
 }
 
-/// How many steps two sequences begin with alike.
-fn alike(a: &[Step], b: &[Step]) -> usize {
+/// Returns the number of leading steps that two sequences share.
+fn shared_steps(a: &[Step], b: &[Step]) -> usize {
     a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
-/// A literal of a pattern, by its place in [`Builder::texts`], and its offset.
+/// A literal of a pattern, by its index in [`Builder::texts`], and its offset.
 type Step = (u32, u16);
 
 /// The literals of all patterns.
@@ -476,16 +493,16 @@ type Step = (u32, u16);
 struct Builder<'p> {
     ids: HashMap<&'p [u8], u32, foldhash::fast::RandomState>,
     texts: Vec<&'p [u8]>,
-    /// In how many places of patterns each stands.
+    /// The number of occurrences of each literal in the patterns.
     counts: Vec<u32>,
     steps: Vec<Step>,
 }
 
 impl<'p> Builder<'p> {
-    /// The sequence of each pattern, as a range of `steps`.
+    /// Returns the sequence of each pattern, as a range of `steps`.
     fn sequences(&mut self, patterns: &[&'p [u8]]) -> Vec<Range<usize>> {
         let in_order: Vec<(usize, Range<usize>, usize)> = patterns.iter().map(|pattern| self.read(pattern)).collect();
-        // Nearly all patterns hold these: they tell none apart.
+        // Literals of more than half of the patterns distinguish nothing.
         let common = u32::try_from(patterns.len() / 2).unwrap_or(u32::MAX);
         let mut sequences = Vec::with_capacity(patterns.len());
         for (start, inner, end) in in_order {
@@ -510,8 +527,8 @@ impl<'p> Builder<'p> {
         sequences
     }
 
-    /// The literals of a pattern, in their order: where they begin among the `steps`, which of them stand between stars, and where
-    /// they end.
+    /// Appends the literals of a pattern to `steps`, in order. Returns their start, the range of those between stars,
+    /// and their end.
     fn read(&mut self, pattern: &'p [u8]) -> (usize, Range<usize>, usize) {
         let start = self.steps.len();
         let (mut inner, mut last) = (start..start, start);
@@ -543,21 +560,21 @@ impl<'p> Builder<'p> {
     }
 }
 
-/// The tree, while it grows.
+/// A tree under construction.
 #[derive(Default)]
 struct Tree {
     nodes: Vec<Node>,
-    /// The nodes from the root to the last one.
+    /// The path from the root to the last node.
     path: Vec<usize>,
-    /// Places in [`Builder::texts`], by ordinal; and the ordinals.
+    /// The index in [`Builder::texts`] of each literal, by ordinal; the next field is the inverse.
     literals: Vec<u32>,
     ordinals: HashMap<u32, u32, foldhash::fast::RandomState>,
-    /// By ordinal.
+    /// The first root node of each literal, by ordinal.
     roots: Vec<u32>,
 }
 
 impl Tree {
-    /// Adds a pattern, of whose sequence so many steps are those of the last one's.
+    /// Adds a pattern whose sequence shares its first `shared` steps with the previous one.
     fn add(&mut self, sequence: &[Step], shared: usize, pattern: u32) {
         let shared = shared.min(sequence.len());
         self.close(shared);
@@ -576,16 +593,16 @@ impl Tree {
                 *root = at;
             }
             self.path.push(at);
-            self.nodes.push(Node { literal, pattern, behind: NONE, offset });
+            self.nodes.push(Node { literal, pattern, subtree_end: NONE, offset });
         }
     }
 
-    /// Leaves all nodes behind the first `depth` of the path.
+    /// Closes all nodes of the path after the first `depth`.
     fn close(&mut self, depth: usize) {
-        let behind = u32::try_from(self.nodes.len()).unwrap_or(NONE);
+        let subtree_end = u32::try_from(self.nodes.len()).unwrap_or(NONE);
         for at in self.path.drain(depth.min(self.path.len())..) {
             if let Some(node) = self.nodes.get_mut(at) {
-                node.behind = behind;
+                node.subtree_end = subtree_end;
             }
         }
     }

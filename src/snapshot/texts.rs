@@ -1,8 +1,13 @@
-//! All text of a snapshot, in one piece: each distinct text once, named by where it begins.
+//! The texts of a snapshot, in one sequence of bytes. Each distinct text is stored once and identified by its offset.
 //!
-//! Names of tables mostly begin as others do: `db.schema.` is stored once, and each name behind it by what follows. A
-//! text is stored as twice its length, plus one where it has a beginning elsewhere; where that is, in four bytes; its own
-//! bytes. The length takes seven bits a byte, the lowest first, and a set eighth bit says that more follow.
+//! Names of tables usually share a prefix: `db.schema.` is stored once, and each name refers to it and stores the rest.
+//! A text consists of:
+//!
+//! 1. twice the length of its own bytes, plus one if it has a prefix that is stored elsewhere;
+//! 2. the offset of that prefix, in four bytes, if there is one;
+//! 3. its own bytes.
+//!
+//! A length uses seven bits of each byte, lowest bits first. A set eighth bit means that another byte follows.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -15,71 +20,71 @@ use super::CompileError;
 use super::fetch::fetch_from;
 use crate::base::is_same;
 
-/// Texts one behind the other.
+/// A sequence of texts.
 #[derive(Debug, Default)]
 pub(crate) struct Texts<B = Bytes> {
     bytes: B,
 }
 
-/// Where a text begins. Zero is the empty text.
+/// The offset of a text. Zero is the empty text.
 pub(crate) type TextId = u32;
 
-/// A text: its beginning, if that is stored apart, and the rest.
+/// A text: its prefix, if it is stored elsewhere, and its own bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Text<'s> {
-    beginning: &'s [u8],
+    prefix: &'s [u8],
     own: &'s [u8],
 }
 
 impl<'s> Text<'s> {
-    /// Whether it is `text`.
+    /// Returns whether this text equals `text`.
     #[inline]
     pub(crate) fn is(self, text: &[u8]) -> bool {
-        let own = text.split_at_checked(self.beginning.len());
-        own.is_some_and(|(beginning, own)| is_same(own, self.own) && is_same(beginning, self.beginning))
+        let own = text.split_at_checked(self.prefix.len());
+        own.is_some_and(|(prefix, own)| is_same(own, self.own) && is_same(prefix, self.prefix))
     }
 
-    /// The text, of one that was stored in one piece, as all but resources are.
+    /// Returns the text's own bytes. They are the whole text, except for resources.
     pub(crate) fn own(self) -> &'s [u8] {
         self.own
     }
 
-    /// All of it.
+    /// Returns the whole text.
     pub(crate) fn whole(self) -> Cow<'s, [u8]> {
-        if self.beginning.is_empty() { self.own.into() } else { [self.beginning, self.own].concat().into() }
+        if self.prefix.is_empty() { self.own.into() } else { [self.prefix, self.own].concat().into() }
     }
 }
 
 impl<B: Deref<Target = [u8]>> Texts<B> {
-    /// The text that begins at `id`; empty if none does.
+    /// Returns the text with this id; empty if there is none.
     #[inline]
     pub(crate) fn get(&self, id: TextId) -> Text<'_> {
-        self.text(id).unwrap_or(Text { beginning: &[], own: &[] })
+        self.text(id).unwrap_or(Text { prefix: &[], own: &[] })
     }
 
     #[inline]
     fn text(&self, id: TextId) -> Option<Text<'_>> {
         let (head, rest) = number(self.bytes.get(id as usize..)?)?;
         if head & 1 == 0 {
-            return Some(Text { beginning: &[], own: rest.get(..head >> 1)? });
+            return Some(Text { prefix: &[], own: rest.get(..head >> 1)? });
         }
-        let (beginning, rest) = rest.split_first_chunk()?;
-        let (length, behind) = number(self.bytes.get(u32::from_le_bytes(*beginning) as usize..)?)?;
-        Some(Text { beginning: behind.get(..length >> 1)?, own: rest.get(..head >> 1)? })
+        let (prefix, rest) = rest.split_first_chunk()?;
+        let (length, rest_of_prefix) = number(self.bytes.get(u32::from_le_bytes(*prefix) as usize..)?)?;
+        Some(Text { prefix: rest_of_prefix.get(..length >> 1)?, own: rest.get(..head >> 1)? })
     }
 
-    /// Has the memory of the text at `id`, and of some behind it, on its way while other things are done.
+    /// Prefetches the memory of the text with this id, and of some texts after it.
     #[inline]
     pub(super) fn fetch(&self, id: TextId) {
         fetch_from(&self.bytes, id as usize);
     }
 
-    /// The text that begins at `id`, where it was a string in one piece.
+    /// Returns the own bytes of the text with this id, as a string.
     pub(crate) fn get_str(&self, id: TextId) -> &str {
         std::str::from_utf8(self.get(id).own).unwrap_or_default()
     }
 
-    /// As they are stored.
+    /// Returns the stored bytes.
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.bytes
     }
@@ -90,18 +95,18 @@ impl<B: Deref<Target = [u8]>> Texts<B> {
 }
 
 impl Texts<Vec<u8>> {
-    fn push(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
+    fn push(&mut self, prefix: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
         let id = TextId::try_from(self.bytes.len()).map_err(|_| CompileError::TooMuchText)?;
-        write_number(own.len() << 1 | usize::from(beginning.is_some()), &mut self.bytes);
-        if let Some(beginning) = beginning {
-            self.bytes.extend(beginning.to_le_bytes());
+        write_number(own.len() << 1 | usize::from(prefix.is_some()), &mut self.bytes);
+        if let Some(prefix) = prefix {
+            self.bytes.extend(prefix.to_le_bytes());
         }
         self.bytes.extend_from_slice(own);
         Ok(id)
     }
 }
 
-/// The number that begins `bytes`, and what stands behind it.
+/// Reads the number at the start of `bytes`. Returns it with the bytes after it.
 #[expect(clippy::inline_always, reason = "a call costs more than all of it")]
 #[inline(always)]
 fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
@@ -113,9 +118,9 @@ fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
 fn long_number(first: u8, mut rest: &[u8]) -> Option<(usize, &[u8])> {
     let (mut value, mut more, mut shift) = (usize::from(first & 0x7f), true, 7);
     while more {
-        let (&next, behind) = rest.split_first()?;
+        let (&next, after) = rest.split_first()?;
         value |= usize::from(next & 0x7f).checked_shl(shift)?;
-        (rest, more, shift) = (behind, next >= 0x80, shift + 7);
+        (rest, more, shift) = (after, next >= 0x80, shift + 7);
     }
     Some((value, rest))
 }
@@ -128,12 +133,12 @@ fn write_number(mut number: usize, out: &mut Vec<u8>) {
     out.push(u8::try_from(number).unwrap_or(0));
 }
 
-/// Collects texts, and finds those that are there already.
+/// Collects texts and stores each distinct text once.
 #[derive(Debug)]
 pub(crate) struct TextsBuilder {
     texts: Texts<Vec<u8>>,
     known: HashTable<TextId>,
-    // Random: what a hash is shows in no result, and nobody can prepare texts that collide.
+    // Random: no result depends on the hashes, and an attacker cannot construct texts that collide.
     hasher: foldhash::fast::RandomState,
 }
 
@@ -147,42 +152,42 @@ impl Default for TextsBuilder {
     }
 }
 
-/// A shorter beginning is not worth the number that refers to it.
-const BEGINNING: usize = 6;
+/// The minimum length of a shared prefix. Referring to a shorter one takes more space than it saves.
+const MIN_PREFIX: usize = 6;
 
 impl TextsBuilder {
-    /// The id of `text` in one piece, stored now or before.
+    /// Returns the id of `text`, stored without a shared prefix. Stores the text if it is new.
     pub(crate) fn intern(&mut self, text: &[u8]) -> Result<TextId, CompileError> {
-        self.intern_behind(None, text)
+        self.intern_suffix(None, text)
     }
 
-    /// The id of a resource's canonical name; what stands before its last segment is shared with others.
+    /// Returns the id of a resource's canonical name. The part before its last segment is a shared prefix.
     pub(crate) fn intern_resource(&mut self, name: &[u8]) -> Result<TextId, CompileError> {
-        let behind_dot = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
-        match name.split_at_checked(behind_dot) {
-            Some((beginning, own)) if beginning.len() >= BEGINNING => {
-                let beginning = self.intern(beginning)?;
-                self.intern_behind(Some(beginning), own)
+        let after_dot = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
+        match name.split_at_checked(after_dot) {
+            Some((prefix, own)) if prefix.len() >= MIN_PREFIX => {
+                let prefix = self.intern(prefix)?;
+                self.intern_suffix(Some(prefix), own)
             }
             _ => self.intern(name),
         }
     }
 
-    fn intern_behind(&mut self, beginning: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
-        // A text is the same where its beginning is the same piece.
-        let behind = beginning.map(|id| self.texts.get(id).own).unwrap_or_default();
-        let hash = self.hasher.hash_one((behind, own));
-        if let Some(&id) = self.known.find(hash, |&id| self.texts.get(id) == Text { beginning: behind, own }) {
+    fn intern_suffix(&mut self, prefix: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
+        // Two texts are equal only if their prefixes are equal, so the split is part of the comparison.
+        let prefix_text = prefix.map(|id| self.texts.get(id).own).unwrap_or_default();
+        let hash = self.hasher.hash_one((prefix_text, own));
+        if let Some(&id) = self.known.find(hash, |&id| self.texts.get(id) == Text { prefix: prefix_text, own }) {
             return Ok(id);
         }
-        let id = self.texts.push(beginning, own)?;
+        let id = self.texts.push(prefix, own)?;
         let (texts, hasher) = (&self.texts, &self.hasher);
-        let hash_of = |text: Text<'_>| hasher.hash_one((text.beginning, text.own));
+        let hash_of = |text: Text<'_>| hasher.hash_one((text.prefix, text.own));
         self.known.insert_unique(hash, id, |&id| hash_of(texts.get(id)));
         Ok(id)
     }
 
-    /// Stores `text`, which is known to be distinct.
+    /// Stores `text`, which must be distinct from the stored texts.
     pub(crate) fn push(&mut self, text: &[u8]) -> Result<TextId, CompileError> {
         self.texts.push(None, text)
     }
@@ -220,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_is_stored_reading_it_is_safe() {
+    fn reading_forged_bytes_is_safe() {
         for bytes in
             [vec![], vec![0xff; 40], vec![0x80; 3], vec![1, 1, 0, 0, 0, 1], vec![3, 0x81], vec![9, 200, 200, 200, 200]]
         {

@@ -1,4 +1,4 @@
-//! From the digest of a secret to what its token may do.
+//! The token table: finds the row of a token by the digest of its secret.
 
 use bytes::Bytes;
 
@@ -6,18 +6,19 @@ use super::texts::TextId;
 use crate::base::Timestamp;
 use crate::model::{ApiSet, Expiry, SecretDigest};
 
-/// All that a decision needs of a token before its grants: one cache line, the same in memory and in a file.
+/// The data of a token that a decision needs before the grants. A row is one cache line and has the same form in memory
+/// and in a file.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C, align(64))]
 pub(crate) struct Row {
     digest: [u8; 32],
     apis: u64,
-    /// Of its expiry; the greatest for never.
+    /// The seconds of the expiry; the maximum value for never.
     seconds: i64,
     nanoseconds: u32,
-    /// Where its referer set begins, plus one; zero for any referer.
+    /// The offset of the referer set, plus one; zero for any referer.
     referers: u32,
-    /// Where its grant set begins.
+    /// The offset of the grant set.
     grants: u32,
     id: TextId,
 }
@@ -53,13 +54,13 @@ impl Row {
         }
     }
 
-    /// Whether the token is expired at `now` (N9.1).
+    /// Returns whether the token is expired at `now` (N9.1).
     #[inline]
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
         now.seconds() >= self.seconds && self.expiry().is_expired(now)
     }
 
-    /// Where its referer set begins, or `None` for any referer.
+    /// Returns the offset of the referer set; `None` for any referer.
     pub(crate) fn referers(&self) -> Option<u32> {
         self.referers.checked_sub(1)
     }
@@ -73,46 +74,47 @@ impl Row {
     }
 }
 
-/// The rows, found by digest.
+/// A hash table of rows by digest.
 ///
-/// Of a mix of a digest's bits some say where to look, and others tell apart what is found there. An absent digest is
-/// nearly always told by the slots alone.
+/// The digest is hashed: the low bits choose a slot, and the high bits are a fingerprint. For an unknown digest, the
+/// slots alone are nearly always sufficient.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTable {
-    /// [`Row`]s, at a place that suits them.
+    /// The [`Row`]s, aligned for their type.
     rows: Bytes,
     // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
     slots: Vec<Slot>,
-    /// The bits of a slot that say which row.
-    places: u32,
+    /// The mask of the bits of a slot that contain the row index.
+    index_mask: u32,
     seed: u64,
 }
 
 impl TokenTable {
-    /// A table of these rows, whose digests are distinct, and whose grants are known.
+    /// Creates a table of `rows`, whose digests must be distinct and whose grants must be set.
     pub(crate) fn new(rows: Vec<Row>) -> Self {
         if rows.is_empty() {
             return Self::default();
         }
-        // At most seven eighths full.
+        // The table is at most seven eighths full.
         let mut slots = vec![Slot::default(); (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
         let mask = slots.len() - 1;
         let seed = rows.iter().fold(1, |seed, row| mix(&row.digest, seed));
-        let places = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
-        for (row, place) in rows.iter().zip(1..) {
+        let index_mask = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
+        for (row, number) in rows.iter().zip(1..) {
             let (mut at, fingerprint) = split(&row.digest, seed);
             while slots.get(at & mask).is_some_and(|slot| slot.row != 0) {
                 at += 1;
             }
             if let Some(slot) = slots.get_mut(at & mask) {
-                *slot = Slot { row: fingerprint & !places | place, grants: row.grants };
+                *slot = Slot { row: fingerprint & !index_mask | number, grants: row.grants };
             }
         }
-        Self { rows: Bytes::from_owner(Rows(rows)), slots, places, seed }
+        Self { rows: Bytes::from_owner(Rows(rows)), slots, index_mask, seed }
     }
 
-    /// The row of this digest, with its place. One probe and one comparison, nearly always. `expect` is told the first
-    /// byte of a row that it may be, and where its grants begin, before the row is waited for.
+    /// Returns the row of this digest and its index. Usually takes one probe and one comparison.
+    ///
+    /// Calls `expect` with the first byte of a candidate row and the offset of its grants, before reading the row.
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(&u8, u32)) -> Option<(usize, &Row)> {
         let mask = self.slots.len().checked_sub(1)?;
@@ -122,14 +124,14 @@ impl TokenTable {
             if slot.row == 0 {
                 return None;
             }
-            if (slot.row ^ fingerprint) & !self.places == 0
-                && let Some(place) = ((slot.row & self.places) as usize).checked_sub(1)
-                && let Some(row) = self.row(place)
+            if (slot.row ^ fingerprint) & !self.index_mask == 0
+                && let Some(index) = ((slot.row & self.index_mask) as usize).checked_sub(1)
+                && let Some(row) = self.row(index)
             {
                 let [first, ..] = &row.digest;
                 expect(first, slot.grants);
                 if row.digest == *digest.as_bytes() {
-                    return Some((place, row));
+                    return Some((index, row));
                 }
             }
             at += 1;
@@ -137,8 +139,8 @@ impl TokenTable {
     }
 
     #[inline]
-    fn row(&self, place: usize) -> Option<&Row> {
-        let (row, _) = self.rows.get(place * size_of::<Row>()..)?.split_first_chunk::<{ size_of::<Row>() }>()?;
+    fn row(&self, index: usize) -> Option<&Row> {
+        let (row, _) = self.rows.get(index * size_of::<Row>()..)?.split_first_chunk::<{ size_of::<Row>() }>()?;
         bytemuck::try_from_bytes(row).ok()
     }
 
@@ -150,14 +152,14 @@ impl TokenTable {
         &self.slots
     }
 
-    /// The bits of a slot that say which row, and the seed.
+    /// Returns the mask of the row index in a slot, and the seed.
     pub(super) fn parameters(&self) -> (u32, u64) {
-        (self.places, self.seed)
+        (self.index_mask, self.seed)
     }
 
-    /// The table that has these parts; `None` where a search might not end.
-    pub(super) fn from_parts(rows: Bytes, slots: Vec<Slot>, places: u32, seed: u64) -> Option<Self> {
-        let table = Self { rows, slots, places, seed };
+    /// Creates a table from its parts; returns `None` if a search might not end.
+    pub(super) fn from_parts(rows: Bytes, slots: Vec<Slot>, index_mask: u32, seed: u64) -> Option<Self> {
+        let table = Self { rows, slots, index_mask, seed };
         let rows = bytemuck::try_cast_slice::<u8, Row>(&table.rows).ok()?.len();
         let searchable = match table.slots.len() {
             0 => rows == 0,
@@ -166,23 +168,23 @@ impl TokenTable {
         searchable.then_some(table)
     }
 
-    /// Bytes held.
+    /// Returns the size of the table, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.rows.len() + size_of_val(self.slots.as_slice())
     }
 }
 
-/// Where a row is, and its grants, which need not wait for it then.
+/// A slot: the index of a row and the offset of its grants, which can be prefetched before the row is read.
 #[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
 pub(crate) struct Slot {
-    /// The row's place plus one in the low bits, as many as `places` has, and a fingerprint in the others; zero if empty.
+    /// The row index plus one in the bits of `index_mask`, and a fingerprint in the other bits; zero if empty.
     row: u32,
-    /// Where its grant set begins.
+    /// The offset of the grant set.
     grants: u32,
 }
 
-/// Rows that were just made.
+/// The owner of compiled rows.
 struct Rows(Vec<Row>);
 
 impl AsRef<[u8]> for Rows {
@@ -191,16 +193,18 @@ impl AsRef<[u8]> for Rows {
     }
 }
 
-/// Where to look, and what to find there.
+/// Returns the slot to start at, and the fingerprint.
 #[inline]
 fn split(digest: &[u8; 32], seed: u64) -> (usize, u32) {
     let mixed = mix(digest, seed);
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are a place, the high bits a fingerprint")]
+    #[expect(clippy::cast_possible_truncation, reason = "the low bits are an index, the high bits a fingerprint")]
     (mixed as usize, (mixed >> 32) as u32)
 }
 
-/// All bits of a digest, mixed with a seed that all digests of the table have a part in: a document may write digests that
-/// no secret has, but not, without knowing all others, such as meet in one place.
+/// Hashes all bits of a digest with a seed that depends on all digests of the table.
+///
+/// A document may contain digests that belong to no secret. The seed prevents an author from choosing digests that
+/// collide, unless the author knows all other digests.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "both halves of the product are folded into one")]
 fn mix(digest: &[u8; 32], seed: u64) -> u64 {
@@ -208,7 +212,7 @@ fn mix(digest: &[u8; 32], seed: u64) -> u64 {
         let word = digest.as_chunks::<8>().0.get(at).map_or(0, |word| u64::from_le_bytes(*word));
         word ^ seed.rotate_left(16 * u32::try_from(at).unwrap_or(0))
     });
-    // No factor is known without the seed.
+    // Without the seed, no factor is known.
     let product = |a: u64, b: u64| {
         let product = u128::from(a) * u128::from(b ^ 0x9e37_79b9_7f4a_7c15);
         (product ^ (product >> 64)) as u64
@@ -225,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn every_row_is_found_and_no_other() {
+    fn rows_are_found_only_by_their_digest() {
         for count in [1, 2, 3, 7, 8, 127, 128, 1000] {
             let rows = (0..count).map(|at| row(&format!("secret {at}"))).collect();
             let table = TokenTable::new(rows);

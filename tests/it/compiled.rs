@@ -80,26 +80,24 @@ fn every_byte_is_checked() {
 #[test]
 fn what_is_refused_is_told_plainly() {
     let told = |bytes: &[u8]| error(bytes).to_string();
-    assert_eq!(told(b"{\"tokens\": []}"), "not a compiled policy: it does not begin as one");
+    assert_eq!(told(b"{\"tokens\": []}"), "not a compiled policy: expected a file written by `portcullis compile`");
     // Format 4 holds names as the rules before it folded them.
     for format in [3, 4, 6] {
         let mut other = SAMPLES[1].clone();
         other[8] = format;
         assert_eq!(
             told(&other),
-            format!(
-                "a compiled policy of format {format}, where this version reads format 5: compile the policy again"
-            )
+            format!("unsupported format of the compiled policy: expected 5, found {format}; compile the policy again")
         );
     }
     let length = SAMPLES[1].len();
     assert_eq!(
         told(&SAMPLES[1][..1000]),
-        format!("a compiled policy of {length} bytes, of which there are 1000: copy or compile it again")
+        format!("incomplete compiled policy: expected {length} bytes, found 1000; copy or compile it again")
     );
     let mut damaged = SAMPLES[1].clone();
     damaged[length - 1] ^= 1;
-    assert!(told(&damaged).starts_with("a damaged compiled policy: the checksum of its "), "{}", told(&damaged));
+    assert!(told(&damaged).starts_with("damaged compiled policy: the checksum of its "), "{}", told(&damaged));
     assert_eq!(SAMPLES[1][..8], MAGIC);
 }
 

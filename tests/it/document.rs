@@ -4,7 +4,7 @@ use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 use portcullis::name::Dialect;
 use portcullis_testkit::reference::{
-    Reference, Written, WrittenApi, WrittenConnection, WrittenGrant, WrittenToken, kind,
+    Reference, ReferenceApi, ReferenceConnection, ReferenceGrant, ReferencePolicy, ReferenceToken, kind,
 };
 use serde_json::Value;
 
@@ -19,10 +19,10 @@ pub(crate) fn reference(document: &Value) -> Reference {
     reference
 }
 
-pub(crate) fn written(document: &Value) -> Option<Written> {
-    let mut written = Written::default();
+pub(crate) fn written(document: &Value) -> Option<ReferencePolicy> {
+    let mut written = ReferencePolicy::default();
     for connection in list(&document["connections"]) {
-        written.connections.push(WrittenConnection {
+        written.connections.push(ReferenceConnection {
             name: text(&connection["name"])?,
             dialect: dialect(connection)?,
             named_sources_only: connection["named_sources_only"].as_bool().unwrap_or(false),
@@ -30,7 +30,7 @@ pub(crate) fn written(document: &Value) -> Option<Written> {
     }
     for api in list(&document["apis"]) {
         let accepts = list(&api["accepts"]).iter().map(|kind| GrantKind::from_name(kind.as_str()?));
-        written.apis.push(WrittenApi { name: text(&api["name"])?, accepts: accepts.collect::<Option<_>>()? });
+        written.apis.push(ReferenceApi { name: text(&api["name"])?, accepts: accepts.collect::<Option<_>>()? });
     }
     for token in list(&document["tokens"]) {
         let token = token_of(&written, token)?;
@@ -39,7 +39,7 @@ pub(crate) fn written(document: &Value) -> Option<Written> {
     Some(written)
 }
 
-fn token_of(written: &Written, token: &Value) -> Option<WrittenToken> {
+fn token_of(written: &ReferencePolicy, token: &Value) -> Option<ReferenceToken> {
     let digest = match (token["token"].as_str(), token["token_sha256"].as_str()) {
         (Some(secret), None) => SecretDigest::of(secret),
         (None, Some(digits)) => SecretDigest::from_hex(digits).ok()?,
@@ -49,7 +49,7 @@ fn token_of(written: &Written, token: &Value) -> Option<WrittenToken> {
         None => None,
         Some(end) => Some(end.parse().ok()?),
     };
-    Some(WrittenToken {
+    Some(ReferenceToken {
         id: text(&token["id"])?,
         digest,
         apis: list(&token["allowed_apis"]).iter().map(text).collect::<Option<_>>()?,
@@ -59,7 +59,7 @@ fn token_of(written: &Written, token: &Value) -> Option<WrittenToken> {
     })
 }
 
-fn grant_of(written: &Written, grant: &Value) -> Option<WrittenGrant> {
+fn grant_of(written: &ReferencePolicy, grant: &Value) -> Option<ReferenceGrant> {
     let connection = text(&grant["connection_name"])?;
     let declared = written.connections.iter().find(|declared| declared.name == connection);
     let dialect = declared.map_or(Dialect::Generic, |declared| declared.dialect);
@@ -72,7 +72,7 @@ fn grant_of(written: &Written, grant: &Value) -> Option<WrittenGrant> {
         (GrantKind::All, None) => "*".to_owned(),
         (_, source) => source?.to_owned(),
     };
-    Some(WrittenGrant { connection, kind, source })
+    Some(ReferenceGrant { connection, kind, source })
 }
 
 /// The dialect that a document declares for a connection.

@@ -11,7 +11,7 @@ use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
 use portcullis::name::{CanonicalName, NameBuffer, STAR};
-use portcullis::pattern::{Beginnings, HashedName, Shape, covers};
+use portcullis::pattern::{HashedName, PrefixHashes, Shape, covers};
 use portcullis::snapshot::RequiredLiterals;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
@@ -63,7 +63,7 @@ pub type Covering = SmallVec<[u32; 16]>;
 /// Names that share all segments but the last share their groups, so a run of such names finds them once.
 #[derive(Debug)]
 pub struct Lookup {
-    beginnings: Beginnings,
+    prefix_hashes: PrefixHashes,
     segments: usize,
     prefix: Vec<u8>,
     groups: Vec<Group>,
@@ -97,7 +97,7 @@ type Ordered<'s> = (Node, u32, u32, u32, &'s [u8]);
 
 impl Default for Lookup {
     fn default() -> Self {
-        Self { beginnings: Beginnings::new(), segments: 0, prefix: Vec::new(), groups: Vec::new() }
+        Self { prefix_hashes: PrefixHashes::new(), segments: 0, prefix: Vec::new(), groups: Vec::new() }
     }
 }
 
@@ -111,8 +111,8 @@ impl PatternIndex {
         let mut ordered: Vec<Ordered<'s>> = sources
             .into_iter()
             .map(|(id, canonical)| {
-                let (mut buffer, mut beginnings) = (NameBuffer::new(), Beginnings::new());
-                let name = HashedName::new(CanonicalName::of(canonical, &mut buffer), &mut beginnings);
+                let (mut buffer, mut prefix_hashes) = (NameBuffer::new(), PrefixHashes::new());
+                let name = HashedName::new(CanonicalName::of(canonical, &mut buffer), &mut prefix_hashes);
                 let segments = name.segment_count();
                 let (shape, whole) = if canonical.contains(&STAR) {
                     let shape = Shape::of(canonical);
@@ -193,9 +193,9 @@ impl PatternIndex {
     /// this index only.
     #[inline]
     pub fn each_covering(&self, name: CanonicalName<'_>, lookup: &mut Lookup, mut each: impl FnMut(u32)) {
-        let Lookup { beginnings, segments, prefix, groups } = lookup;
+        let Lookup { prefix_hashes, segments, prefix, groups } = lookup;
         let leading = all_but_last(name);
-        let name = HashedName::new(name, beginnings);
+        let name = HashedName::new(name, prefix_hashes);
         if *segments != name.segment_count() || prefix.as_slice() != leading {
             self.groups_near(&name, groups);
             *segments = name.segment_count();

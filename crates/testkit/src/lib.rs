@@ -1,4 +1,4 @@
-//! What tests compare the engine with: the reference implementation. For development only.
+//! The reference implementation, which tests compare with the engine. For development only.
 #![forbid(unsafe_code)]
 
 pub mod reference;

@@ -1,10 +1,10 @@
-//! The same question as [`decision`](portcullis::decision), answered the slow way: the oracle.
+//! A naive implementation of [`decision`](portcullis::decision): the oracle in tests.
 //!
-//! A [`Reference`] keeps a policy as text, reads it with the naive halves of `name`, `pattern`, `query` and `referer`,
-//! and goes through the checks of N10 one after the other, each a plain loop. It shares no matching code with the
-//! engine, and compiles nothing. It is there to be right, and to be read.
+//! A [`Reference`] stores a policy as text, parses it with the naive modules of `name`, `pattern`, `query` and
+//! `referer`, and runs the checks of N10 one after another, each as a plain loop. It shares no matching code with the
+//! engine and compiles nothing. Its purpose is to be correct and readable.
 //!
-//! Cost: every grant of every token, for every request; patterns with many stars are exponential.
+//! Cost: each request evaluates every grant of every token. Patterns with many stars take exponential time.
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Credential, Decision, Reason, Request, Source};
@@ -13,24 +13,24 @@ use portcullis::name::Dialect;
 use portcullis::name::naive::{Piece, segments};
 use portcullis::pattern::naive as pattern;
 use portcullis::query::naive as query;
-use portcullis::referer::naive::{self as referer, Answer};
+use portcullis::referer::naive::{self as referer, Acceptance};
 
 /// Decides one request by the rules of N10, check by check. To decide many, build one [`Reference`].
 pub fn decide(policy: &Policy, request: &Request<'_>, now: Timestamp) -> ReferenceDecision {
     Reference::new(policy).decide(request, now)
 }
 
-/// What the reference answers: a [`Decision`] that owns its text.
+/// The decision of a reference: a [`Decision`] that owns its text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReferenceDecision {
-    /// The request may pass.
+    /// The request is allowed.
     Allow {
         /// The id of the token.
         token: String,
-        /// For each source, the place of the most specific grant that covers it in the token's list.
+        /// For each source, the index in the token's list of the most specific grant that covers it.
         grants: Vec<u32>,
     },
-    /// It may not.
+    /// The request is denied, for this reason.
     Deny(Reason),
 }
 
@@ -55,74 +55,74 @@ impl PartialEq<Decision<'_>> for ReferenceDecision {
     }
 }
 
-/// A policy as its author wrote it, with nothing left to guess. Nothing in it has been checked.
+/// A policy as its author wrote it, with all kinds explicit. It is not validated.
 #[derive(Debug, Clone, Default)]
-pub struct Written {
-    /// The connections that are declared. Grants and requests may name others, whose dialect is `generic`.
-    pub connections: Vec<WrittenConnection>,
-    /// The APIs that are declared, beyond the four of N8.3.
-    pub apis: Vec<WrittenApi>,
+pub struct ReferencePolicy {
+    /// The declared connections. Grants and requests may name further connections, whose dialect is `generic`.
+    pub connections: Vec<ReferenceConnection>,
+    /// The declared APIs, without the four built-in ones (N8.3).
+    pub apis: Vec<ReferenceApi>,
     /// The tokens.
-    pub tokens: Vec<WrittenToken>,
+    pub tokens: Vec<ReferenceToken>,
 }
 
 /// A declared connection.
 #[derive(Debug, Clone)]
-pub struct WrittenConnection {
-    /// What grants and requests call it.
+pub struct ReferenceConnection {
+    /// The name that grants and requests use.
     pub name: String,
-    /// How it writes identifiers.
+    /// The dialect of identifiers.
     pub dialect: Dialect,
-    /// Whether queries on it are denied (N8.7).
+    /// Whether queries on the connection are denied (N8.7).
     pub named_sources_only: bool,
 }
 
 /// A declared API (N8.5).
 #[derive(Debug, Clone)]
-pub struct WrittenApi {
-    /// What tokens and requests call it.
+pub struct ReferenceApi {
+    /// The name that tokens and requests use.
     pub name: String,
-    /// The grant kinds that it accepts.
+    /// The grant kinds that the API accepts.
     pub accepts: Vec<GrantKind>,
 }
 
 /// A token.
 #[derive(Debug, Clone)]
-pub struct WrittenToken {
-    /// What an allow calls it.
+pub struct ReferenceToken {
+    /// The id in decisions.
     pub id: String,
-    /// The digest of its secret.
+    /// The digest of the secret.
     pub digest: SecretDigest,
-    /// The names of the APIs that it may use.
+    /// The names of the APIs that the token may use.
     pub apis: Vec<String>,
-    /// What it may read or write.
-    pub grants: Vec<WrittenGrant>,
-    /// From where; if empty, from anywhere.
+    /// The grants of the token.
+    pub grants: Vec<ReferenceGrant>,
+    /// The referers from which the token may be used; empty if any.
     pub referers: Vec<String>,
-    /// From when on it is expired.
+    /// The expiry of the token; `None` if it does not expire.
     pub expiry: Option<Timestamp>,
 }
 
 /// A grant.
 #[derive(Debug, Clone)]
-pub struct WrittenGrant {
-    /// On which connection.
+pub struct ReferenceGrant {
+    /// The name of the connection.
     pub connection: String,
-    /// What kind of source the text is; see [`kind`] where the author does not say.
+    /// The kind of the source. [`kind`] returns the kind of a source without a type.
     pub kind: GrantKind,
     /// The source.
     pub source: String,
 }
 
-/// A policy that waits for questions.
+/// A reference implementation for one policy.
 #[derive(Debug, Clone)]
 pub struct Reference {
-    written: Written,
-    /// The sources of each token's grants, read once.
+    policy: ReferencePolicy,
+    /// The parsed sources of each token's grants.
     granted: Vec<Vec<Granted>>,
 }
 
-/// What a grant covers.
+/// The parsed source of a grant.
 #[derive(Debug, Clone)]
 enum Granted {
     Resource(Vec<String>),
@@ -130,47 +130,44 @@ enum Granted {
     Query(String),
     NamedSource(String),
     All,
-    /// Nothing: its text is not of its kind.
+    /// Covers nothing: the text is not of its kind.
     Nothing,
 }
 
-/// A source of a request, read.
-enum Asked {
+/// The parsed source of a request.
+enum RequestedSource {
     Resource(Vec<String>),
     Query(String),
     NamedSource(String),
 }
 
 impl Reference {
-    /// The reference for a valid policy.
+    /// Creates the reference for a valid policy.
     ///
-    /// Grants are taken as [`GrantSource::display`](portcullis::model::GrantSource::display) writes them.
+    /// Parses grants from the text that [`GrantSource::display`](portcullis::model::GrantSource::display) returns.
     pub fn new(policy: &Policy) -> Self {
-        Self::of(written(policy))
+        Self::of(reference_policy(policy))
     }
 
-    /// The reference for a policy as it is written.
-    pub fn of(written: Written) -> Self {
-        let granted = written
-            .tokens
-            .iter()
-            .map(|token| token.grants.iter().map(|grant| read(&written, grant)).collect())
-            .collect();
-        Self { written, granted }
+    /// Creates the reference for a policy as its author wrote it.
+    pub fn of(policy: ReferencePolicy) -> Self {
+        let granted =
+            policy.tokens.iter().map(|token| token.grants.iter().map(|grant| read(&policy, grant)).collect()).collect();
+        Self { policy, granted }
     }
 
-    /// The grants that cannot be read as their kind, and so cover nothing: the token's place, then the grant's in it.
-    /// Empty for every valid policy.
+    /// Returns the grants that cannot be parsed as their kind, and so cover nothing: the index of the token, then of
+    /// the grant. The list is empty for every valid policy.
     pub fn unreadable(&self) -> Vec<(usize, usize)> {
-        let mut places = Vec::new();
+        let mut unreadable = Vec::new();
         for (token, grants) in self.granted.iter().enumerate() {
             for (grant, granted) in grants.iter().enumerate() {
                 if matches!(granted, Granted::Nothing) {
-                    places.push((token, grant));
+                    unreadable.push((token, grant));
                 }
             }
         }
-        places
+        unreadable
     }
 
     /// Decides one request (N10).
@@ -178,7 +175,7 @@ impl Reference {
         self.check(request, now).unwrap_or_else(ReferenceDecision::Deny)
     }
 
-    /// The checks of N10, in order: the first that fails is the answer.
+    /// Runs the checks of N10, in order. The first check that fails decides.
     fn check(&self, request: &Request<'_>, now: Timestamp) -> Result<ReferenceDecision, Reason> {
         // 1. A token is presented.
         let digest = match request.credential {
@@ -187,59 +184,63 @@ impl Reference {
             Credential::Digest(digest) => digest,
         };
 
-        // 2. It is known.
-        let known = self.written.tokens.iter().zip(&self.granted).find(|(token, _)| token.digest == digest);
+        // 2. The token is known.
+        let known = self.policy.tokens.iter().zip(&self.granted).find(|(token, _)| token.digest == digest);
         let (token, granted) = known.ok_or(Reason::TokenUnknown)?;
 
-        // 3. It has not expired.
+        // 3. The token has not expired.
         if token.expiry.is_some_and(|end| now >= end) {
             return Err(Reason::TokenExpired);
         }
 
-        // 4. It lists the API.
+        // 4. The token lists the API.
         let considered = self.considered(request.api, request.operation);
         if !token.apis.iter().any(|api| api == request.api) || considered.is_none() {
             return Err(Reason::ApiNotAllowed);
         }
 
-        // 5. Its referers accept the request.
+        // 5. The token's referers accept the request.
         let entries: Vec<&str> = token.referers.iter().map(String::as_str).collect();
         match referer::accepts(&entries, request.referer) {
-            Answer::Accepted => {}
-            Answer::Missing => return Err(Reason::RefererMissing),
-            Answer::NotAllowed => return Err(Reason::RefererNotAllowed),
+            Acceptance::Accepted => {}
+            Acceptance::Missing => return Err(Reason::RefererMissing),
+            Acceptance::NotAllowed => return Err(Reason::RefererNotAllowed),
         }
 
-        // `lds` needs no source: the four checks behind are not for it.
+        // `lds` needs no source, so checks 6 to 9 do not apply.
         let Some(considered) = considered.filter(|_| request.api != "lds") else {
             return Ok(ReferenceDecision::Allow { token: token.id.clone(), grants: Vec::new() });
         };
 
         // 6. Each source is well-formed, and there is one.
-        let dialect = dialect(&self.written, request.connection);
+        let dialect = dialect(&self.policy, request.connection);
         let sources = request.sources.as_slice();
-        let asked: Option<Vec<Asked>> = sources.iter().map(|&source| asked(source, dialect)).collect();
-        let asked = asked.filter(|asked| !asked.is_empty()).ok_or(Reason::SourceMalformed)?;
+        let requested: Option<Vec<RequestedSource>> =
+            sources.iter().map(|&source| requested_source(source, dialect)).collect();
+        let requested = requested.filter(|requested| !requested.is_empty()).ok_or(Reason::SourceMalformed)?;
 
-        // 7. It has a grant on the connection.
+        // 7. The token has a grant on the connection.
         if !token.grants.iter().any(|grant| grant.connection == request.connection) {
             return Err(Reason::ConnectionNotGranted);
         }
 
         // 8. No source is a query on a connection that accepts named sources only.
-        if self.named_sources_only(request.connection) && asked.iter().any(|source| matches!(source, Asked::Query(_))) {
+        if self.named_sources_only(request.connection)
+            && requested.iter().any(|source| matches!(source, RequestedSource::Query(_)))
+        {
             return Err(Reason::QueryNotAccepted);
         }
 
-        // 9. For each source, a considered grant covers it.
+        // 9. A considered grant covers each source.
         let mut grants = Vec::new();
-        for source in &asked {
+        for source in &requested {
             grants.push(most_specific(token, granted, request.connection, source, considered)?);
         }
         Ok(ReferenceDecision::Allow { token: token.id.clone(), grants })
     }
 
-    /// The grant kinds that a request under `api` is checked against (N8.3, N8.5); `None` if there is no such API.
+    /// Returns the grant kinds that a request under `api` is checked against (N8.3, N8.5); `None` if there is no such
+    /// API.
     fn considered(&self, api: &str, operation: Operation) -> Option<&[GrantKind]> {
         use GrantKind::{All, NamedSource, Pattern, Query, Resource};
         match (api, operation) {
@@ -248,7 +249,7 @@ impl Reference {
             ("imports", _) => Some(&[Resource, Pattern, All]),
             ("lds", _) => Some(&[]),
             _ => self
-                .written
+                .policy
                 .apis
                 .iter()
                 .find(|declared| declared.name == api)
@@ -257,28 +258,28 @@ impl Reference {
     }
 
     fn named_sources_only(&self, connection: &str) -> bool {
-        self.written.connections.iter().any(|declared| declared.name == connection && declared.named_sources_only)
+        self.policy.connections.iter().any(|declared| declared.name == connection && declared.named_sources_only)
     }
 }
 
-/// What the author of `policy` may have written.
-fn written(policy: &Policy) -> Written {
+/// Returns a policy text that an author of `policy` could have written.
+fn reference_policy(policy: &Policy) -> ReferencePolicy {
     const BUILT_IN: [&str; 4] = ["maps", "sql", "imports", "lds"];
-    let connections = policy.connections().iter().map(|connection| WrittenConnection {
+    let connections = policy.connections().iter().map(|connection| ReferenceConnection {
         name: connection.name().to_owned(),
         dialect: connection.dialect(),
         named_sources_only: connection.named_sources_only(),
     });
     let declared = policy.apis().iter().filter(|(_, api)| !BUILT_IN.contains(&api.name()));
-    let apis = declared.map(|(_, api)| WrittenApi {
+    let apis = declared.map(|(_, api)| ReferenceApi {
         name: api.name().to_owned(),
         accepts: api.considers(Operation::Query).iter().collect(),
     });
-    let tokens = policy.tokens().iter().map(|token| WrittenToken {
+    let tokens = policy.tokens().iter().map(|token| ReferenceToken {
         id: token.id().to_owned(),
         digest: *token.digest(),
         apis: token.apis().iter().filter_map(|api| Some(policy.apis().get(api)?.name().to_owned())).collect(),
-        grants: token.grants().iter().filter_map(|grant| written_grant(policy, grant)).collect(),
+        grants: token.grants().iter().filter_map(|grant| reference_grant(policy, grant)).collect(),
         referers: match token.referers() {
             Referers::Any => Vec::new(),
             Referers::Only(set) => set.entries().map(|entry| entry.as_str().to_owned()).collect(),
@@ -288,30 +289,30 @@ fn written(policy: &Policy) -> Written {
             Expiry::At(end) => Some(end),
         },
     });
-    Written { connections: connections.collect(), apis: apis.collect(), tokens: tokens.collect() }
+    ReferencePolicy { connections: connections.collect(), apis: apis.collect(), tokens: tokens.collect() }
 }
 
-fn written_grant(policy: &Policy, grant: &Grant) -> Option<WrittenGrant> {
+fn reference_grant(policy: &Policy, grant: &Grant) -> Option<ReferenceGrant> {
     // INVARIANT of `Policy`: the connection exists.
     let connection = policy.connection(grant.connection())?;
-    Some(WrittenGrant {
+    Some(ReferenceGrant {
         connection: connection.name().to_owned(),
         kind: grant.source().kind(),
         source: grant.source().display(connection.dialect()),
     })
 }
 
-/// The place of the grant that allows `source`, or why none does.
+/// Returns the index of the grant that allows `source`, or the reason for a denial.
 fn most_specific(
-    token: &WrittenToken,
+    token: &ReferenceToken,
     granted: &[Granted],
     connection: &str,
-    source: &Asked,
+    source: &RequestedSource,
     considered: &[GrantKind],
 ) -> Result<u32, Reason> {
     let mut best = None;
     let mut covered_by_another_kind = false;
-    for (place, (grant, granted)) in (0..).zip(token.grants.iter().zip(granted)) {
+    for (index, (grant, granted)) in (0..).zip(token.grants.iter().zip(granted)) {
         if grant.connection != connection || !covers(granted, source) {
             continue;
         }
@@ -319,33 +320,32 @@ fn most_specific(
             covered_by_another_kind = true;
             continue;
         }
-        let found = (specificity(granted), place);
-        // Of two that are equally specific, the first in the document.
+        let found = (specificity(granted), index);
+        // Of two equally specific grants, the first one wins.
         if best.is_none_or(|(most, _)| found.0 > most) {
             best = Some(found);
         }
     }
     match best {
-        Some((_, place)) => Ok(place),
+        Some((_, index)) => Ok(index),
         None if covered_by_another_kind => Err(Reason::GrantKindNotAccepted),
         None => Err(Reason::SourceNotGranted),
     }
 }
 
-/// Whether a grant covers a source of its own connection (N8.4).
-fn covers(granted: &Granted, source: &Asked) -> bool {
+/// Returns whether a grant covers a source on the same connection (N8.4).
+fn covers(granted: &Granted, source: &RequestedSource) -> bool {
     match (granted, source) {
         (Granted::All, _) => true,
-        (Granted::Resource(granted), Asked::Resource(asked)) => granted == asked,
-        (Granted::Pattern(granted), Asked::Resource(asked)) => pattern::covers(granted, asked),
-        (Granted::Query(granted), Asked::Query(asked)) | (Granted::NamedSource(granted), Asked::NamedSource(asked)) => {
-            granted == asked
-        }
+        (Granted::Resource(granted), RequestedSource::Resource(requested)) => granted == requested,
+        (Granted::Pattern(granted), RequestedSource::Resource(requested)) => pattern::covers(granted, requested),
+        (Granted::Query(granted), RequestedSource::Query(requested))
+        | (Granted::NamedSource(granted), RequestedSource::NamedSource(requested)) => granted == requested,
         _ => false,
     }
 }
 
-/// One source before patterns before all; among patterns, the more literal characters (N10).
+/// Returns the specificity of a grant (N10): one source, then patterns by literal characters, then all sources.
 fn specificity(granted: &Granted) -> (u8, usize) {
     match granted {
         Granted::Resource(_) | Granted::Query(_) | Granted::NamedSource(_) => (2, 0),
@@ -354,20 +354,22 @@ fn specificity(granted: &Granted) -> (u8, usize) {
     }
 }
 
-/// Reads a source of a request; `None` where it is malformed.
-fn asked(source: Source<'_>, dialect: Dialect) -> Option<Asked> {
+/// Parses a source of a request; returns `None` if it is malformed.
+fn requested_source(source: Source<'_>, dialect: Dialect) -> Option<RequestedSource> {
     match source {
-        Source::Resource(text) => segments(text, dialect).map(Asked::Resource),
-        Source::Query(text) => query::normal(text).map(Asked::Query),
-        Source::NamedSource(text) => query::is_named_source(text).then(|| Asked::NamedSource(text.to_owned())),
+        Source::Resource(text) => segments(text, dialect).map(RequestedSource::Resource),
+        Source::Query(text) => query::normal(text).map(RequestedSource::Query),
+        Source::NamedSource(text) => {
+            query::is_named_source(text).then(|| RequestedSource::NamedSource(text.to_owned()))
+        }
     }
 }
 
-fn read(written: &Written, grant: &WrittenGrant) -> Granted {
-    granted(&grant.source, grant.kind, dialect(written, &grant.connection))
+fn read(policy: &ReferencePolicy, grant: &ReferenceGrant) -> Granted {
+    granted(&grant.source, grant.kind, dialect(policy, &grant.connection))
 }
 
-/// Reads the source of a grant as its kind.
+/// Parses the source of a grant as its kind.
 fn granted(text: &str, kind: GrantKind, dialect: Dialect) -> Granted {
     let read = match kind {
         GrantKind::Resource => resource(text, dialect).map(Granted::Resource),
@@ -379,23 +381,24 @@ fn granted(text: &str, kind: GrantKind, dialect: Dialect) -> Granted {
     read.unwrap_or(Granted::Nothing)
 }
 
-/// A resource that can be granted: at least two segments, and no star that a warehouse reads as one (N3.5, N6).
+/// Parses a resource that can be granted: at least two segments, and no star that a warehouse treats as a wildcard
+/// (N3.5, N6).
 fn resource(text: &str, dialect: Dialect) -> Option<Vec<String>> {
     let pieces = portcullis::name::naive::pieces(text, dialect)?;
     let starless = pieces.iter().flatten().all(|&piece| piece != Piece::Star);
-    if pieces.len() >= 2 && starless && !holds_a_quoted_star(&pieces, dialect) { segments(text, dialect) } else { None }
+    if pieces.len() >= 2 && starless && !has_quoted_star(&pieces, dialect) { segments(text, dialect) } else { None }
 }
 
 fn pattern(text: &str, dialect: Dialect) -> Option<Vec<Vec<Piece>>> {
-    pattern::parse(text, dialect).filter(|pieces| !holds_a_quoted_star(pieces, dialect))
+    pattern::parse(text, dialect).filter(|pieces| !has_quoted_star(pieces, dialect))
 }
 
-/// BigQuery expands a star in backquotes too.
-fn holds_a_quoted_star(pieces: &[Vec<Piece>], dialect: Dialect) -> bool {
+/// Returns whether a name has a quoted star in `bigquery`, which expands a star in backquotes too.
+fn has_quoted_star(pieces: &[Vec<Piece>], dialect: Dialect) -> bool {
     dialect == Dialect::BigQuery && pieces.iter().flatten().any(|&piece| piece == Piece::Char('*'))
 }
 
-/// The kind of a source that is written without its type, in the order of N6; `None` if it is of none.
+/// Returns the kind of a source without a type, in the order of N6; `None` if it is of no kind.
 pub fn kind(text: &str, dialect: Dialect) -> Option<GrantKind> {
     if text == "*" {
         return Some(GrantKind::All);
@@ -413,14 +416,14 @@ pub fn kind(text: &str, dialect: Dialect) -> Option<GrantKind> {
     None
 }
 
-/// Whether `text` can be granted as a source of that kind.
+/// Returns whether `text` can be granted as a source of this kind.
 pub fn reads_as(text: &str, kind: GrantKind, dialect: Dialect) -> bool {
     !matches!(granted(text, kind, dialect), Granted::Nothing)
 }
 
-/// The dialect of a connection: `generic` where none declares it (N2.5).
-fn dialect(written: &Written, connection: &str) -> Dialect {
-    written
+/// Returns the dialect of a connection: `generic` if the policy does not declare it (N2.5).
+fn dialect(policy: &ReferencePolicy, connection: &str) -> Dialect {
+    policy
         .connections
         .iter()
         .find(|declared| declared.name == connection)

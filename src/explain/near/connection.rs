@@ -1,4 +1,4 @@
-//! Connections: the wrong one, or one that refuses queries.
+//! Near misses of connections: a similar name, or a connection that refuses queries.
 
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::decision::{Source, Target};
@@ -7,26 +7,26 @@ use crate::model::GrantKind;
 use crate::name::NameBuffer;
 use crate::snapshot::Block;
 
-/// How many connections of a token are looked at.
+/// The maximum number of a token's connections that are compared.
 const CONNECTIONS: usize = 1_000;
 
 pub(super) fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
-    let asked = case.request.connection;
+    let requested = case.request.connection;
     for block in blocks(case) {
         let Some(connection) = case.compiled.connection_at(block.connection) else { continue };
         let name = connection.name();
-        if asked.trim().to_lowercase() == name.to_lowercase() {
+        if requested.trim().to_lowercase() == name.to_lowercase() {
             nearest.offer(0, None, || {
-                let differs = if asked.trim() == name { "white space" } else { "letter case" };
-                let (asked, name) = (case.quoted(asked), case.quoted(name));
-                let message = format!("connection {asked} differs in {differs} only from granted {name}");
+                let differs = if requested.trim() == name { "white space" } else { "letter case" };
+                let (requested, name) = (case.quoted(requested), case.quoted(name));
+                let message = format!("connection {requested} differs in {differs} only from granted {name}");
                 NearMiss::new(NearMissKind::ConnectionLetterCase, message)
                     .help("names of connections are compared byte for byte")
             });
-        } else if let Some(edit) = nearest.speller.edit(asked, name) {
+        } else if let Some(edit) = nearest.speller.edit(requested, name) {
             nearest.offer(edit.count(), None, || {
-                let (asked, name) = (case.quoted(asked), case.quoted(name));
-                let message = format!("connection {asked} differs by {} from granted {name}", edit.as_str());
+                let (requested, name) = (case.quoted(requested), case.quoted(name));
+                let message = format!("connection {requested} differs by {} from granted {name}", edit.as_str());
                 NearMiss::new(NearMissKind::SimilarConnection, message)
             });
         }
@@ -34,7 +34,7 @@ pub(super) fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
     elsewhere(case, None, nearest);
 }
 
-/// Where the source, or without one all sources, are granted on other connections.
+/// Reports other connections on which the source is granted; without a source, all sources of the request.
 pub(super) fn elsewhere(case: &Case<'_, '_>, source: Option<(usize, Source<'_>)>, nearest: &mut Nearest) {
     let (sources, index) = match &source {
         Some((index, source)) => (std::slice::from_ref(source), Some(*index)),
@@ -43,15 +43,15 @@ pub(super) fn elsewhere(case: &Case<'_, '_>, source: Option<(usize, Source<'_>)>
     let here = case.compiled.connection(case.request.connection).map(|(at, _)| at);
     for block in blocks(case).filter(|block| Some(block.connection) != here) {
         let Some(connection) = case.compiled.connection_at(block.connection) else { continue };
-        let there = Some((block.connection, connection));
-        let target = Target { compiled: case.compiled, connection: there, considered: case.considered() };
+        let other = Some((block.connection, connection));
+        let target = Target { compiled: case.compiled, connection: other, considered: case.considered() };
         let mut buffer = NameBuffer::new();
         let grants: Option<Vec<u32>> = sources
             .iter()
             .map(|&source| {
                 target.accepts(source).ok()?;
-                let asked = target.read(source, &mut buffer).ok()?;
-                target.grant(block, &asked).ok()
+                let canonical = target.read(source, &mut buffer).ok()?;
+                target.grant(block, &canonical).ok()
             })
             .collect();
         let Some(&grant) = grants.as_ref().and_then(|grants| grants.first()) else { continue };

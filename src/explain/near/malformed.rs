@@ -1,14 +1,14 @@
-//! What is wrong with a malformed source, where, and how it would be right.
+//! Explains malformed sources: the error, its offset and a well-formed spelling.
 
 use super::text::other_kind;
 use super::{NearMiss, NearMissKind, Nearest};
-use crate::decision::{Asked, Source};
+use crate::decision::{CanonicalSource, Source};
 use crate::explain::case::Case;
 use crate::name::{CanonicalName, Dialect, Fold, Name, NameBuffer, NameError, NameErrorKind};
 use crate::query::{NamedSource, NormalForm};
 
-/// A longer name is not written anew.
-const REWRITTEN: usize = 1_024;
+/// The maximum length of a name for which a well-formed spelling is suggested.
+const MAX_REWRITTEN: usize = 1_024;
 
 pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let Some((index, source)) = case.failing() else {
@@ -34,11 +34,11 @@ pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
 fn name(case: &Case<'_, '_>, text: &str) -> Option<NearMiss> {
     let dialect = case.dialect();
     let error = CanonicalName::read(text, dialect, &mut NameBuffer::new()).err()?;
-    let place = match error.kind() {
+    let offset = match error.kind() {
         NameErrorKind::TooLong { .. } | NameErrorKind::TooManySegments => String::new(),
         _ => format!(", at byte {}", error.at()),
     };
-    let message = format!("{} is not a name{place}: {error}", case.quoted(text));
+    let message = format!("{} is not a name{offset}: {error}", case.quoted(text));
     let miss = NearMiss::new(NearMissKind::MalformedName, message);
     Some(match help(case, text, &error, dialect) {
         Some(help) => miss.help(help),
@@ -81,9 +81,9 @@ fn help(case: &Case<'_, '_>, text: &str, error: &NameError, dialect: Dialect) ->
     }
 }
 
-/// `text` with quotes around each segment that needs them; `None` if that does not make a name of it.
+/// Quotes each segment of `text` that needs quotes; returns `None` if the result is not a name.
 fn rewritten(text: &str, dialect: Dialect) -> Option<String> {
-    if text.len() > REWRITTEN || text.contains(['"', '`']) {
+    if text.len() > MAX_REWRITTEN || text.contains(['"', '`']) {
         return None;
     }
     let quote = dialect.quote();
@@ -95,12 +95,12 @@ fn rewritten(text: &str, dialect: Dialect) -> Option<String> {
     Name::parse(&written, dialect).is_ok().then_some(written)
 }
 
-/// As in ", which grant 2 (…) covers".
+/// Describes the grant that covers `text`, such as ", which grant 2 (…) covers".
 fn covered(case: &Case<'_, '_>, text: &str) -> String {
     let mut buffer = NameBuffer::new();
     let name = CanonicalName::read(text, case.dialect(), &mut buffer).ok();
     let grant = name.zip(case.block()).and_then(|(name, block)| {
-        let grant = case.target().grant(block, &Asked::Resource(name)).ok()?;
+        let grant = case.target().grant(block, &CanonicalSource::Resource(name)).ok()?;
         Some(case.grant(block, grant))
     });
     grant.map(|grant| format!(", which {grant} covers")).unwrap_or_default()
@@ -115,7 +115,7 @@ fn named_source(case: &Case<'_, '_>, text: &str) -> NearMiss {
     let allowed = |character: char| matches!(character, 'a'..='z' | '0'..='9' | '-' | '_');
     let what = if let Some((at, found)) = text.char_indices().find(|&(_, character)| !allowed(character)) {
         let found = case.quoted(&found.to_string());
-        format!("{found}, at byte {at}, is no lower-case letter, no digit, neither `-` nor `_`")
+        format!("{found}, at byte {at}, is not a lower-case letter, a digit, `-` or `_`")
     } else if !(3..=51).contains(&text.len()) {
         format!("it has {} characters, not 3 to 51", text.len())
     } else if text.starts_with(['-', '_']) {

@@ -1,4 +1,4 @@
-//! What was nearly right.
+//! Near misses of a denied request.
 
 mod connection;
 mod malformed;
@@ -11,31 +11,31 @@ use std::fmt;
 
 use super::case::Case;
 use super::edit::Speller;
-use crate::decision::{Asked, Reason, Source};
+use crate::decision::{CanonicalSource, Reason, Source};
 use crate::name::NameBuffer;
 
-/// How many are told.
-const TOLD: usize = 5;
+/// The maximum number of near misses in an explanation.
+const MAX_NEAR_MISSES: usize = 5;
 
-/// Something that would have been allowed, or at least would have passed the check, but for a little.
+/// A small difference between the request and one that the failed check would accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct NearMiss {
-    /// What kind of near miss.
+    /// The kind of near miss.
     pub kind: NearMissKind,
-    /// The place of the source in the request, where it is about one.
+    /// The index of the source in the request, if the near miss concerns one source.
     pub source: Option<usize>,
-    /// The place of the grant in the token's list, where it is about one.
+    /// The index of the grant in the token's list, if the near miss concerns one grant.
     pub grant: Option<u32>,
-    /// One sentence: what differs.
+    /// One sentence that states the difference.
     pub message: String,
-    /// What to do about it.
+    /// A way to fix the difference.
     pub help: Option<String>,
 }
 
 macro_rules! kinds {
     ($($(#[doc = $doc:literal])* $kind:ident = $code:literal,)*) => {
-        /// What kind of near miss. The codes are stable.
+        /// The kind of a near miss. The codes are stable.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum NearMissKind { $($(#[doc = $doc])* $kind,)* }
@@ -44,7 +44,7 @@ macro_rules! kinds {
             /// Every kind.
             pub const ALL: &[Self] = &[$(Self::$kind,)*];
 
-            /// The stable code.
+            /// Returns the stable code.
             pub const fn code(self) -> &'static str {
                 match self { $(Self::$kind => $code,)* }
             }
@@ -53,13 +53,13 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The token expired at an instant.
+    /// The token has expired.
     Expired = "expired",
-    /// An API of a similar name.
+    /// The policy has an API with a similar name.
     SimilarApi = "similar_api",
     /// The API exists, but the token does not list it.
     ApiNotListed = "api_not_listed",
-    /// The token has referers, the request none.
+    /// The token has referers, and the request has none.
     RefererAbsent = "referer_absent",
     /// The Referer is not an absolute URL.
     RefererUnreadable = "referer_unreadable",
@@ -67,57 +67,57 @@ kinds! {
     RefererNotHttp = "referer_not_http",
     /// The Referer has user info.
     RefererUserInfo = "referer_user_info",
-    /// The Referer's scheme is not that of an entry.
+    /// The scheme of the Referer differs from that of an entry.
     RefererScheme = "referer_scheme",
-    /// The Referer's host stands below or above that of an entry.
+    /// The host of the Referer is a subdomain or a parent domain of an entry's host, or both share a domain.
     RefererSubdomain = "referer_subdomain",
-    /// The Referer's host is spelled nearly as that of an entry.
+    /// The host of the Referer is spelled similarly to that of an entry.
     RefererHost = "referer_host",
-    /// The Referer's port is not that of an entry.
+    /// The port of the Referer differs from that of an entry.
     RefererPort = "referer_port",
-    /// The Referer's path or query is not what an entry asks.
+    /// The path or query of the Referer does not match an entry.
     RefererPath = "referer_path",
     /// The request names no source.
     NoSource = "no_source",
-    /// Why a name is malformed.
+    /// A name is malformed.
     MalformedName = "malformed_name",
-    /// Why a query is malformed.
+    /// A query is malformed.
     MalformedQuery = "malformed_query",
-    /// Why a named source is malformed.
+    /// A named source is malformed.
     MalformedNamedSource = "malformed_named_source",
-    /// A connection of a similar name is granted.
+    /// The token has grants on a connection with a similar name.
     SimilarConnection = "similar_connection",
-    /// A connection whose name differs in letter case only is granted.
+    /// The token has grants on a connection whose name differs only in letter case or white space.
     ConnectionLetterCase = "connection_letter_case",
     /// The same sources are granted on another connection.
     OtherConnection = "other_connection",
     /// The connection refuses queries.
     NamedSourcesOnly = "named_sources_only",
-    /// It is granted, but by a kind of grant that the API does not consider.
+    /// The source is granted, but by a kind of grant that the API does not consider.
     KindNotConsidered = "kind_not_considered",
     /// The text is granted as another kind of source.
     OtherKind = "other_kind",
-    /// A name matches a grant but for letter case.
+    /// A name matches a grant except for letter case.
     LetterCase = "letter_case",
-    /// A granted name is spelled nearly so.
+    /// A granted name has a similar spelling.
     SimilarName = "similar_name",
-    /// Dots within quotes belong to the segment.
+    /// A name has dots within quotes, which do not separate segments.
     QuotedDots = "quoted_dots",
     /// A name has more or fewer leading segments than a granted one.
     LeadingSegments = "leading_segments",
     /// A pattern would match if its star spanned dots.
     StarSpansNoDot = "star_spans_no_dot",
-    /// All segments of a pattern match but one.
+    /// All segments of a pattern match except one.
     OneSegment = "one_segment",
-    /// A query differs in letter case only.
+    /// A query differs from a granted one only in letter case.
     QueryLetterCase = "query_letter_case",
-    /// A query differs in white space only.
+    /// A query differs from a granted one in white space.
     QueryWhiteSpace = "query_white_space",
-    /// A query goes on after a granted one, or ends before it does.
+    /// A query starts with a granted one, or a granted one starts with the query.
     QueryTrailingText = "query_trailing_text",
-    /// A granted query is spelled nearly so.
+    /// A granted query has a similar spelling.
     SimilarQuery = "similar_query",
-    /// A granted named source is spelled nearly so.
+    /// A granted named source has a similar spelling.
     SimilarNamedSource = "similar_named_source",
 }
 
@@ -148,13 +148,13 @@ impl fmt::Display for NearMiss {
     }
 }
 
-/// The near misses of a denied request, the nearest first.
+/// Returns the near misses of a denied request, the nearest first.
 pub(super) fn misses(case: &Case<'_, '_>) -> Vec<NearMiss> {
     let mut nearest = Nearest::default();
     match case.reason() {
         None
         | Some(
-            // A secret that was nearly right is nobody's business.
+            // A similar secret is never disclosed.
             Reason::TokenMissing | Reason::TokenUnknown | Reason::PolicyUnavailable | Reason::RequestNotUnderstood,
         ) => {}
         Some(Reason::TokenExpired) => token::expired(case, &mut nearest),
@@ -166,51 +166,51 @@ pub(super) fn misses(case: &Case<'_, '_>) -> Vec<NearMiss> {
         Some(Reason::GrantKindNotAccepted) => text::kind_not_considered(case, &mut nearest),
         Some(Reason::SourceNotGranted) => not_granted(case, &mut nearest),
     }
-    nearest.told()
+    nearest.into_misses()
 }
 
 fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let (Some((index, source)), Some(block)) = (case.failing(), case.block()) else { return };
     let mut buffer = NameBuffer::new();
-    let Ok(asked) = case.target().read(source, &mut buffer) else { return };
-    match &asked {
-        Asked::Resource(name) => resource::misses(case, block, (index, source.text(), *name), nearest),
-        Asked::Query(query) => text::queries(case, block, index, query, nearest),
-        Asked::NamedSource(name) => text::named_sources(case, block, (index, name), nearest),
+    let Ok(canonical) = case.target().read(source, &mut buffer) else { return };
+    match &canonical {
+        CanonicalSource::Resource(name) => resource::misses(case, block, (index, source.text(), *name), nearest),
+        CanonicalSource::Query(query) => text::queries(case, block, index, query, nearest),
+        CanonicalSource::NamedSource(name) => text::named_sources(case, block, (index, name), nearest),
     }
     connection::elsewhere(case, Some((index, source)), nearest);
     text::other_kind(case, block, (index, source), nearest);
     text::kind_never_considered(case, (index, source), nearest);
 }
 
-/// The kinds of source that a text may be asked as.
+/// Returns the text of `source` as each of the other kinds of source.
 fn as_other_kinds(source: Source<'_>) -> impl Iterator<Item = Source<'_>> {
     let text = source.text();
     let all = [Source::Resource(text), Source::NamedSource(text), Source::Query(text)];
     all.into_iter().filter(move |other| *other != source)
 }
 
-/// Keeps the nearest of the near misses offered, and writes out no others.
+/// Collects the nearest of the offered near misses. Only formats the ones that it keeps.
 #[derive(Default)]
 struct Nearest {
-    // INVARIANT: ascending by the key, at most `TOLD`.
+    // INVARIANT: ascending by the key, at most `MAX_NEAR_MISSES`.
     kept: Vec<((u8, u32), NearMiss)>,
     speller: Speller,
 }
 
 impl Nearest {
-    /// Offers a near miss; the lower `rank`, then `grant`, the nearer.
+    /// Offers a near miss. A lower `rank` is nearer; equal ranks are ordered by `grant`.
     fn offer(&mut self, rank: u8, grant: Option<u32>, miss: impl FnOnce() -> NearMiss) {
         let key = (rank, grant.unwrap_or(u32::MAX));
         let at = self.kept.partition_point(|(kept, _)| *kept <= key);
-        if at < TOLD {
-            self.kept.truncate(TOLD - 1);
+        if at < MAX_NEAR_MISSES {
+            self.kept.truncate(MAX_NEAR_MISSES - 1);
             let miss = miss();
             self.kept.insert(at, (key, NearMiss { grant: grant.or(miss.grant), ..miss }));
         }
     }
 
-    fn told(self) -> Vec<NearMiss> {
+    fn into_misses(self) -> Vec<NearMiss> {
         self.kept.into_iter().map(|(_, miss)| miss).collect()
     }
 }

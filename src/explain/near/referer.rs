@@ -1,11 +1,11 @@
-//! Referers that nearly match.
+//! Near misses of referers.
 
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::explain::case::Case;
 use crate::explain::check::page;
 use crate::referer::{Entry, Referer, Rule, Scheme};
 
-/// How many entries are looked at.
+/// The maximum number of entries that are compared.
 const ENTRIES: usize = 10_000;
 
 pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
@@ -15,8 +15,8 @@ pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
             let count = if set.len() == 1 { "a referer".to_owned() } else { format!("{} referers", set.len()) };
             let message = format!("the token lists {count}, and the request has no Referer");
             NearMiss::new(NearMissKind::RefererAbsent, message).help(
-                "clients that are no browsers send none; a page sends none if its `Referrer-Policy` is `no-referrer` or \
-                 `same-origin`, or if it is loaded by https and asks by http",
+                "clients other than browsers send none; a page sends none if its `Referrer-Policy` is `no-referrer` or \
+                 `same-origin`, or if it is loaded by https and requests by http",
             )
         });
         return;
@@ -27,7 +27,8 @@ pub(super) fn misses(case: &Case<'_, '_>, nearest: &mut Nearest) {
     }
 }
 
-/// Why a header is no Referer that can match (N7.6). Never repeats what stands before an `@`: it may be a password.
+/// Reports why a header is not a Referer that can match (N7.6). Never repeats the text before an `@`: it may be a
+/// password.
 fn unreadable(case: &Case<'_, '_>, header: &str) -> NearMiss {
     let header = header.trim();
     let shown = || if header.contains('@') { "it".to_owned() } else { case.quoted(before_query(header)) };
@@ -38,7 +39,7 @@ fn unreadable(case: &Case<'_, '_>, header: &str) -> NearMiss {
             NearMiss::new(NearMissKind::RefererNotHttp, message)
         }
         Ok(_) => NearMiss::new(NearMissKind::RefererUserInfo, "the Referer has user info before its host".to_owned())
-            .help("no browser sends it: leave out what stands before the `@`"),
+            .help("no browser sends it: remove the part before the `@`"),
         Err(url::ParseError::RelativeUrlWithoutBase) => {
             let message = format!("the Referer is not an absolute URL: {} has no scheme", shown());
             NearMiss::new(NearMissKind::RefererUnreadable, message).help("write it as in `https://carto.com/`")
@@ -50,7 +51,7 @@ fn unreadable(case: &Case<'_, '_>, header: &str) -> NearMiss {
     }
 }
 
-/// A query may hold what is not ours to repeat.
+/// Removes the query, which may contain confidential data.
 fn before_query(header: &str) -> &str {
     header.split(['?', '#']).next().unwrap_or_default()
 }
@@ -66,7 +67,7 @@ fn compare(case: &Case<'_, '_>, entry: &Entry, referer: &Referer<'_>, nearest: &
     if let Host::Other(kind, differ) = host {
         differs.push((kind, differ));
         if kind == NearMissKind::RefererSubdomain && !entry.is_wildcard_host() {
-            help = Some("an entry stands for one host; `https://*.carto.com/` stands for all hosts below `carto.com`");
+            help = Some("an entry matches one host; `https://*.carto.com/` matches all subdomains of `carto.com`");
         }
     }
     if port(referer.port(), referer.scheme()) != port(entry.port(), entry.scheme())
@@ -99,7 +100,7 @@ enum Host {
     Other(NearMissKind, String),
 }
 
-/// How the host relates to that of the entry; `None` if not at all.
+/// Compares the host with that of the entry; returns `None` if they are unrelated.
 fn host(case: &Case<'_, '_>, entry: &Entry, host: &str, nearest: &mut Nearest) -> Option<Host> {
     let other = |kind, differ: String| Some(Host::Other(kind, differ));
     let (wanted, shown) = (entry.host(), case.quoted(host));
@@ -112,15 +113,15 @@ fn host(case: &Case<'_, '_>, entry: &Entry, host: &str, nearest: &mut Nearest) -
         if host == wanted {
             return other(
                 NearMissKind::RefererSubdomain,
-                format!("the `*.` stands for at least one label, its host is {shown} itself"),
+                format!("the `*.` matches at least one label, and its host is {shown} itself"),
             );
         }
     } else if host == wanted {
         return Some(Host::Same);
     } else if below {
-        return other(NearMissKind::RefererSubdomain, format!("its host {shown} stands below {wanted_shown}"));
+        return other(NearMissKind::RefererSubdomain, format!("its host {shown} is a subdomain of {wanted_shown}"));
     } else if is_below(wanted, host) {
-        return other(NearMissKind::RefererSubdomain, format!("its host {shown} stands above {wanted_shown}"));
+        return other(NearMissKind::RefererSubdomain, format!("its host {shown} is a parent domain of {wanted_shown}"));
     } else if sibling(host, wanted) {
         return other(NearMissKind::RefererSubdomain, format!("its host is {shown}, not {wanted_shown}"));
     }
@@ -128,13 +129,13 @@ fn host(case: &Case<'_, '_>, entry: &Entry, host: &str, nearest: &mut Nearest) -
     other(NearMissKind::RefererHost, format!("its host {shown} differs by {} from {wanted_shown}", edit.as_str()))
 }
 
-/// Whether one or more labels stand before `domain` in `host`.
+/// Returns whether `host` is a subdomain of `domain`: one or more labels, then `domain`.
 fn is_below(host: &str, domain: &str) -> bool {
     let labels = host.strip_suffix(domain).and_then(|labels| labels.strip_suffix('.'));
     labels.is_some_and(|labels| labels.split('.').all(|label| !label.is_empty()))
 }
 
-/// Whether both stand in one domain of two labels or more, as `app.carto.com` and `www.carto.com`.
+/// Returns whether both hosts share a domain of two labels or more, such as `app.carto.com` and `www.carto.com`.
 fn sibling(host: &str, wanted: &str) -> bool {
     let domain = |host: &str| host.split_once('.').map(|(_, domain)| domain.to_owned());
     let is_address = host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
@@ -149,16 +150,16 @@ const fn port(port: Option<u16>, scheme: Scheme) -> u16 {
     }
 }
 
-/// How the path and query fall short; `None` if they do not.
+/// Describes how the path and query differ from `rule`; returns `None` if they match.
 fn path(case: &Case<'_, '_>, rule: Rule<'_>, path_and_query: &str) -> Option<String> {
     let (path, _) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
     match rule {
         Rule::Site => None,
         Rule::Prefix(prefix) if path_and_query.starts_with(prefix) => None,
-        Rule::Prefix(prefix) => Some(format!("its path does not begin with {}", case.quoted(prefix))),
+        Rule::Prefix(prefix) => Some(format!("its path does not start with {}", case.quoted(prefix))),
         Rule::Exact(exact) if path_and_query == exact => None,
         Rule::Exact(exact) if exact.split('?').next() == Some(path) => {
-            Some("its query is another, and an entry without a star asks for just its own".to_owned())
+            Some("its query differs, and an entry without a star requires its exact query".to_owned())
         }
         Rule::Exact(exact) => Some(format!("its path and query are not {}", case.quoted(exact))),
     }

@@ -1,22 +1,22 @@
-//! Names that nearly match a granted name or pattern.
+//! Near misses of names: names that nearly match a granted name or pattern.
 
 use super::{NearMiss, NearMissKind, Nearest};
-use crate::decision::Asked;
+use crate::decision::CanonicalSource;
 use crate::explain::case::{Case, singular};
 use crate::explain::words::folding;
 use crate::model::GrantKind;
-use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, STAR, Written};
+use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, NameDisplay, STAR};
 use crate::pattern::covers;
 use crate::snapshot::Block;
 
-/// Stands for a dot that a star may span.
+/// The replacement of a dot that a star may span.
 const SPANNED: u8 = 0x1F;
 
 /// A name that no grant covers.
-struct Asking<'c> {
+struct UncoveredName<'c> {
     case: &'c Case<'c, 'c>,
     index: usize,
-    /// In backticks.
+    /// The name as the client wrote it, in backticks.
     shown: String,
     name: &'c [u8],
     lower: Vec<u8>,
@@ -24,7 +24,7 @@ struct Asking<'c> {
     dialect: Dialect,
 }
 
-/// The names and patterns of `block` that are near the name asked for: its index, text and canonical form.
+/// Compares the requested name, given by its index, text and canonical form, with the names and patterns of `block`.
 pub(super) fn misses(
     case: &Case<'_, '_>,
     block: Block<'_>,
@@ -32,7 +32,7 @@ pub(super) fn misses(
     nearest: &mut Nearest,
 ) {
     let name = name.as_bytes();
-    let asking = Asking {
+    let uncovered = UncoveredName {
         case,
         index,
         shown: case.quoted(text),
@@ -42,7 +42,7 @@ pub(super) fn misses(
         dialect: case.dialect(),
     };
     if name.contains(&INNER_DOT) {
-        asking.without_quotes(block, nearest);
+        uncovered.without_quotes(block, nearest);
     }
     let considered = case.considered();
     block.each(|kind, text, grant| {
@@ -50,14 +50,14 @@ pub(super) fn misses(
             return;
         };
         match kind {
-            GrantKind::Resource => asking.resource(&text, grant, nearest),
-            GrantKind::Pattern => asking.pattern(&text, grant, nearest),
+            GrantKind::Resource => uncovered.resource(&text, grant, nearest),
+            GrantKind::Pattern => uncovered.pattern(&text, grant, nearest),
             _ => {}
         }
     });
 }
 
-impl Asking<'_> {
+impl UncoveredName<'_> {
     fn resource(&self, known: &[u8], grant: u32, nearest: &mut Nearest) {
         if known.eq_ignore_ascii_case(self.name) {
             return self.letter_case(GrantKind::Resource, known, grant, nearest);
@@ -95,15 +95,15 @@ impl Asking<'_> {
             .zip(segments(self.name))
             .zip(1_usize..)
             .filter(|((known, segment), _)| !covers(known, segment));
-        if let (Some(((known_segment, segment), place)), None) = (differing.next(), differing.next()) {
-            self.one_segment(known, grant, (known_segment, segment, place), nearest);
+        if let (Some(((known_segment, segment), number)), None) = (differing.next(), differing.next()) {
+            self.one_segment(known, grant, (known_segment, segment, number), nearest);
         }
     }
 
     fn letter_case(&self, kind: GrantKind, known: &[u8], grant: u32, nearest: &mut Nearest) {
         nearest.offer(0, Some(grant), || {
             let message = format!(
-                "{} matches grant {grant} ({} {}) but for letter case: this connection's dialect is `{}`, which {}",
+                "{} matches grant {grant} ({} {}) except for letter case: this connection's dialect is `{}`, which {}",
                 self.shown,
                 singular(kind),
                 self.granted(kind, known),
@@ -142,12 +142,12 @@ impl Asking<'_> {
         });
     }
 
-    /// All segments match but the one at `place`, counted from one.
+    /// Reports a pattern whose segments all match except number `number`, counted from one.
     fn one_segment(
         &self,
         known: &[u8],
         grant: u32,
-        (known_segment, segment, place): (&[u8], &[u8], usize),
+        (known_segment, segment, number): (&[u8], &[u8], usize),
         nearest: &mut Nearest,
     ) {
         let texts = (std::str::from_utf8(segment), std::str::from_utf8(known_segment));
@@ -162,24 +162,24 @@ impl Asking<'_> {
                 None => "is not".to_owned(),
             };
             let message = format!(
-                "grant {grant} (pattern {}) matches {} but for segment {place}: {} {how} {}",
+                "grant {grant} (pattern {}) matches {} except for segment {number}: {} {how} {}",
                 self.granted(GrantKind::Pattern, known),
                 self.shown,
-                self.asked(segment),
+                self.requested(segment),
                 self.granted(GrantKind::Pattern, known_segment),
             );
             self.miss(NearMissKind::OneSegment, message)
         });
     }
 
-    /// What the name would be if the dots inside its quotes separated.
+    /// Reports a grant that would cover the name if the dots inside its quotes separated segments.
     fn without_quotes(&self, block: Block<'_>, nearest: &mut Nearest) {
         let dotted = replaced(self.name, INNER_DOT, b'.');
         let Ok(text) = std::str::from_utf8(&dotted) else { return };
         let mut buffer = NameBuffer::new();
-        // Read where nothing folds: the bytes are canonical already.
+        // Reads the name in a dialect without folding, because the bytes are canonical already.
         let Ok(name) = CanonicalName::read(text, Dialect::Generic, &mut buffer) else { return };
-        let Ok(grant) = self.case.target().grant(block, &Asked::Resource(name)) else { return };
+        let Ok(grant) = self.case.target().grant(block, &CanonicalSource::Resource(name)) else { return };
         nearest.offer(0, Some(grant), || {
             let message = format!(
                 "the dots inside the quotes of {} do not separate segments; if they did, {} would cover it",
@@ -191,9 +191,9 @@ impl Asking<'_> {
         });
     }
 
-    /// A part of the name asked for, in backticks.
-    fn asked(&self, canonical: &[u8]) -> String {
-        self.case.quoted(&Written { bytes: canonical.into(), dialect: self.dialect }.to_string())
+    /// Quotes a part of the requested name in backticks.
+    fn requested(&self, canonical: &[u8]) -> String {
+        self.case.quoted(&NameDisplay { bytes: canonical.into(), dialect: self.dialect }.to_string())
     }
 
     fn granted(&self, kind: GrantKind, canonical: &[u8]) -> String {
@@ -213,12 +213,12 @@ fn replaced(bytes: &[u8], from: u8, to: u8) -> Vec<u8> {
     bytes.iter().map(|&byte| if byte == from { to } else { byte }).collect()
 }
 
-/// Whether `long` is some segments more, then `short`.
+/// Returns whether `long` consists of additional segments, then `short`.
 fn ends_with_segments(long: &[u8], short: &[u8]) -> bool {
     long.strip_suffix(short).is_some_and(|start| start.ends_with(b"."))
 }
 
-/// The last `count` segments of `canonical`, if it has more.
+/// Returns the last `count` segments of `canonical`, if it has more.
 fn last_segments(canonical: &[u8], count: usize) -> Option<&[u8]> {
     let mut dots = canonical.iter().enumerate().rev().filter(|&(_, &byte)| byte == b'.');
     let (dot, _) = dots.nth(count.checked_sub(1)?)?;

@@ -1,4 +1,4 @@
-//! Queries and named sources, and texts that are granted as another kind.
+//! Near misses of queries and named sources, and of texts that are granted as another kind.
 
 use super::{NearMiss, NearMissKind, Nearest, as_other_kinds};
 use crate::decision::Source;
@@ -9,21 +9,22 @@ use crate::name::NameBuffer;
 use crate::query::NormalForm;
 use crate::snapshot::Block;
 
-/// A shorter text is the beginning of too many others.
-const BEGINNING: usize = 8;
+/// The minimum length of a query that is reported as a prefix of another. A shorter text is a prefix of too many
+/// queries.
+const MIN_PREFIX: usize = 8;
 
-/// Queries that are granted on the connection.
+/// Compares the query with those granted on the connection.
 pub(super) fn queries(
     case: &Case<'_, '_>,
     block: Block<'_>,
     index: usize,
-    asked: &NormalForm<'_>,
+    query: &NormalForm<'_>,
     nearest: &mut Nearest,
 ) {
     if !case.considered().contains(GrantKind::Query) {
         return;
     }
-    let asked: String = asked.clone().collect();
+    let requested: String = query.clone().collect();
     block.each(|kind, text, grant| {
         let (GrantKind::Query, Some(text)) = (kind, text) else { return };
         let bytes = case.compiled.text(text).own();
@@ -36,10 +37,10 @@ pub(super) fn queries(
                 NearMiss { help: help.map(str::to_owned), ..miss }
             });
         };
-        if asked.eq_ignore_ascii_case(known) {
+        if requested.eq_ignore_ascii_case(known) {
             let how = || "differs in letter case only from".to_owned();
             offer(0, NearMissKind::QueryLetterCase, &how, Some("queries are compared letter by letter"));
-        } else if let Some(same_case) = same_but_space(&asked, known) {
+        } else if let Some(same_case) = same_but_space(&requested, known) {
             let how = || {
                 let also = if same_case { "" } else { " and letter case" };
                 format!("differs in white space{also} only from")
@@ -47,13 +48,13 @@ pub(super) fn queries(
             let help = "runs of white space are the same as one space only outside quotes and comments, and only in a \
                         text that every dialect reads alike: no backslash, no `#`, no `//`";
             offer(u8::from(!same_case), NearMissKind::QueryWhiteSpace, &how, Some(help));
-        } else if let Some(more) = asked.strip_prefix(known).filter(|_| known.len() >= BEGINNING) {
-            let how = || format!("goes on with {} after the text of", case.quoted(more.trim_start()));
+        } else if let Some(more) = requested.strip_prefix(known).filter(|_| known.len() >= MIN_PREFIX) {
+            let how = || format!("continues with {} after the text of", case.quoted(more.trim_start()));
             offer(3, NearMissKind::QueryTrailingText, &how, None);
-        } else if let Some(more) = known.strip_prefix(asked.as_str()).filter(|_| asked.len() >= BEGINNING) {
+        } else if let Some(more) = known.strip_prefix(requested.as_str()).filter(|_| requested.len() >= MIN_PREFIX) {
             let how = || format!("lacks {} at the end of", case.quoted(more.trim_start()));
             offer(3, NearMissKind::QueryTrailingText, &how, None);
-        } else if let Some(edit) = nearest.speller.edit(&asked, known) {
+        } else if let Some(edit) = nearest.speller.edit(&requested, known) {
             nearest.offer(1 + edit.count(), Some(grant), || {
                 let known = case.grant_text(GrantKind::Query, bytes, case.dialect());
                 let message = format!("the query differs by {} from grant {grant} ({known})", edit.as_str());
@@ -63,7 +64,8 @@ pub(super) fn queries(
     });
 }
 
-/// Whether both are the same but for ASCII white space and letter case, and if so, whether letter case is the same.
+/// Compares two texts without ASCII white space and ignoring letter case. If they are equal, returns whether their
+/// letter case is equal too.
 fn same_but_space(a: &str, b: &str) -> Option<bool> {
     let mut left = a.bytes().filter(|byte| !byte.is_ascii_whitespace());
     let mut right = b.bytes().filter(|byte| !byte.is_ascii_whitespace());
@@ -77,7 +79,7 @@ fn same_but_space(a: &str, b: &str) -> Option<bool> {
     }
 }
 
-/// Named sources that are granted on the connection.
+/// Compares the named source with those granted on the connection.
 pub(super) fn named_sources(
     case: &Case<'_, '_>,
     block: Block<'_>,
@@ -100,12 +102,12 @@ pub(super) fn named_sources(
     });
 }
 
-/// For `grant_kind_not_accepted`: which grant would have covered the source.
+/// For `grant_kind_not_accepted`: reports the grant that covers the source but is of another kind.
 pub(super) fn kind_not_considered(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let (Some((index, source)), Some(block)) = (case.failing(), case.block()) else { return };
     let target = case.target_considering(GrantKinds::ALL);
     let mut buffer = NameBuffer::new();
-    let found = target.read(source, &mut buffer).and_then(|asked| target.grant(block, &asked));
+    let found = target.read(source, &mut buffer).and_then(|canonical| target.grant(block, &canonical));
     if let Ok(grant) = found {
         nearest.offer(0, Some(grant), || {
             let grant = case.grant(block, grant);
@@ -121,7 +123,7 @@ pub(super) fn kind_not_considered(case: &Case<'_, '_>, nearest: &mut Nearest) {
     other_kind(case, block, (index, source), nearest);
 }
 
-/// Where the API considers no grant that names just such a source.
+/// Reports that the API never considers grants of this kind of source.
 pub(super) fn kind_never_considered(case: &Case<'_, '_>, (index, source): (usize, Source<'_>), nearest: &mut Nearest) {
     let own: &[GrantKind] = match source {
         Source::Resource(_) => &[GrantKind::Resource, GrantKind::Pattern],
@@ -145,7 +147,7 @@ fn miss_of_kind(case: &Case<'_, '_>, message: String) -> NearMiss {
     let api = apis.find(case.request.api).and_then(|id| apis.get(id));
     match api {
         Some(api) if api.considers(Model) != case.considered() => miss.help(format!(
-            "operation `{}` takes {}: ask for it if the API itself builds the query",
+            "operation `{}` takes {}: use it if the API itself builds the query",
             Model.as_str(),
             kinds(api.considers(Model))
         )),
@@ -153,12 +155,12 @@ fn miss_of_kind(case: &Case<'_, '_>, message: String) -> NearMiss {
     }
 }
 
-/// As in "the `sql` API, operation `query`,".
+/// Describes the API and operation, such as "the `sql` API, operation `query`,".
 fn api(case: &Case<'_, '_>) -> String {
     format!("the {} API, operation `{}`,", case.quoted(case.request.api), case.request.operation.as_str())
 }
 
-/// Where the text would have been granted as another kind of source.
+/// Reports grants that cover the text as another kind of source.
 pub(super) fn other_kind(
     case: &Case<'_, '_>,
     block: Block<'_>,
@@ -168,12 +170,12 @@ pub(super) fn other_kind(
     let target = case.target();
     for other in as_other_kinds(source) {
         let mut buffer = NameBuffer::new();
-        let found = target.read(other, &mut buffer).and_then(|asked| target.grant(block, &asked));
-        // All sources cover whatever text, so that they do not tell what was meant.
+        let found = target.read(other, &mut buffer).and_then(|canonical| target.grant(block, &canonical));
+        // A grant of all sources covers any text, so it does not show which kind was meant.
         let Some(grant) = found.ok().filter(|&grant| block.all != Some(grant)) else { continue };
         nearest.offer(1, Some(grant), || {
             let message = format!(
-                "{} is asked for as a {}, but {} grants it as a {}",
+                "{} is requested as a {}, but {} grants it as a {}",
                 case.quoted(source.text()),
                 singular(kind_of(source)),
                 case.grant(block, grant),

@@ -1,4 +1,4 @@
-//! Expired tokens, and APIs that a token does not list.
+//! Near misses of tokens: an expired token, or an API that the token does not list.
 
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::explain::case::Case;
@@ -18,10 +18,10 @@ pub(super) fn expired(case: &Case<'_, '_>, nearest: &mut Nearest) {
 
 pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let Some(row) = case.row else { return };
-    let (apis, asked) = (case.compiled.apis(), case.request.api);
-    let shown = case.quoted(asked);
+    let (apis, requested) = (case.compiled.apis(), case.request.api);
+    let shown = case.quoted(requested);
     let listed = || list(row.apis().iter().filter_map(|id| apis.get(id)).map(|api| case.quoted(api.name())));
-    if apis.find(asked).is_some() {
+    if apis.find(requested).is_some() {
         nearest.offer(0, None, || {
             let message = format!("the token does not list the API {shown}, it lists {}", listed());
             NearMiss::new(NearMissKind::ApiNotListed, message)
@@ -29,7 +29,7 @@ pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
         return;
     }
     for (id, api) in apis.iter() {
-        let folded = asked.trim().to_lowercase();
+        let folded = requested.trim().to_lowercase();
         let edit = nearest.speller.edit(&folded, api.name()).map_or(0, Edit::count);
         if edit == 0 && folded != api.name() {
             continue;
@@ -37,12 +37,13 @@ pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
         let is_listed = row.apis().contains(id);
         nearest.offer(if is_listed { edit } else { 4 }, None, || {
             let which = if is_listed { "which the token lists" } else { "which the token does not list either" };
-            let message = format!("{shown} is no API of this policy, but nearly {}, {which}", case.quoted(api.name()));
+            let message =
+                format!("{shown} is not an API of this policy, but similar to {}, {which}", case.quoted(api.name()));
             NearMiss::new(NearMissKind::SimilarApi, message)
         });
     }
     nearest.offer(5, None, || {
-        let message = format!("{shown} is no API of this policy, the token lists {}", listed());
+        let message = format!("{shown} is not an API of this policy, the token lists {}", listed());
         NearMiss::new(NearMissKind::ApiNotListed, message)
     });
 }

@@ -1,4 +1,4 @@
-//! What each check says.
+//! The details of each check.
 
 use super::*;
 use crate::explain::CheckOutcome;
@@ -21,7 +21,7 @@ fn detail(explanation: &Explanation, number: u8) -> (&'static str, &str) {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn every_check_says_what_it_looked_at() {
+fn every_check_describes_its_input() {
     let open = snapshot(&TokenPlan { apis: APIS, grants: GRANTS, ..TokenPlan::default() });
     let referers = &["https://carto.com", "https://*.example.com/app/*"];
     let narrow = TokenPlan { apis: APIS, grants: GRANTS, referers, expiry: Some("2026-12-01") };
@@ -37,7 +37,7 @@ fn every_check_says_what_it_looked_at() {
             ("failed", "the request has an empty one, which counts as none"),
             "an empty secret",
         ),
-        (&open, roads.secret(""), 2, ("not_reached", ""), "behind the failure"),
+        (&open, roads.secret(""), 2, ("not_reached", ""), "after the failure"),
         (&open, roads, 1, ("passed", "the request has a secret"), "a secret"),
         (
             &open,
@@ -127,7 +127,7 @@ fn every_check_says_what_it_looked_at() {
                 "grant 0 (resource `carto.shared.roads`) covers resource `carto.shared.roads` (so does grant 1 (pattern \
                  `carto.shared.*`), grant 2 (pattern `carto.*.roads`) and grant 4 (all sources))",
             ),
-            "the grant, and the others that would do",
+            "the deciding grant, and other covering grants",
         ),
         (
             &open,
@@ -140,14 +140,14 @@ fn every_check_says_what_it_looked_at() {
             "no grant",
         ),
     ] {
-        assert_eq!(detail(&told(snapshot, &request), number), want, "{why}");
+        assert_eq!(detail(&explained(snapshot, &request), number), want, "{why}");
     }
 }
 
 #[test]
-fn an_api_without_sources_needs_no_checks_of_them() {
+fn api_without_sources_skips_source_checks() {
     let snapshot = snapshot(&TokenPlan { apis: &["lds"], ..TokenPlan::default() });
-    let explanation = told(&snapshot, &Request::new("lds", "").secret(SECRET));
+    let explanation = explained(&snapshot, &Request::new("lds", "").secret(SECRET));
     assert!(explanation.decision().is_allow());
     for number in 6..=9 {
         assert_eq!(detail(&explanation, number), ("not_needed", "`lds` needs no source"));
@@ -155,10 +155,10 @@ fn an_api_without_sources_needs_no_checks_of_them() {
 }
 
 #[test]
-fn a_telling_in_full() {
+fn explanation_displays_checks_and_near_misses() {
     let snapshot = snapshot(&TokenPlan { apis: APIS, grants: GRANTS, ..TokenPlan::default() });
     let request = Request::new("sql", "curated").secret(SECRET).source(Source::NamedSource("shosp"));
-    let explanation = told(&snapshot, &request);
+    let explanation = explained(&snapshot, &request);
     let want = "\
 deny: source_not_granted (403), token `tk_1`
   ok   1. a token is presented: the request has a secret
@@ -189,7 +189,7 @@ near misses:
 fn outcomes_follow_the_decision() {
     let snapshot = snapshot(&TokenPlan { apis: APIS, grants: GRANTS, ..TokenPlan::default() });
     let request = Request::new("sql", "carto_dw").secret(SECRET).operation(Operation::Model);
-    let explanation = told(&snapshot, &request.source(Source::Resource("carto.shared.roads")));
+    let explanation = explained(&snapshot, &request.source(Source::Resource("carto.shared.roads")));
     assert!(explanation.checks().iter().all(|check| check.outcome == CheckOutcome::Passed));
     assert_eq!(serde_json::to_value(&explanation).unwrap()["grants"], serde_json::json!([0]));
 }

@@ -1,4 +1,4 @@
-//! A small policy, and requests against it.
+//! Tests of explanations of requests against a small policy.
 
 mod checks;
 mod near;
@@ -35,7 +35,7 @@ const CONNECTIONS: [(&str, Dialect, bool); 6] = [
     ("curated", Dialect::Generic, true),
 ];
 
-/// A token to be: one grant a line, `connection type source`.
+/// A token to create: each grant is one line, `connection type source`.
 #[derive(Default)]
 struct TokenPlan<'a> {
     apis: &'a [&'a str],
@@ -77,8 +77,8 @@ fn snapshot(plan: &TokenPlan<'_>) -> Snapshot {
     Snapshot::compile(&policy(plan), &Options::default()).unwrap()
 }
 
-/// Explains, and checks what holds for every explanation.
-fn told(snapshot: &Snapshot, request: &Request<'_>) -> Explanation {
+/// Explains a request and checks the properties of every explanation.
+fn explained(snapshot: &Snapshot, request: &Request<'_>) -> Explanation {
     let explanation = explain(snapshot, request, now());
     assert_eq!(explanation.decision(), decide(snapshot, request, now()), "{request:?}");
     let text = format!("{explanation}\n{explanation:?}\n{}", serde_json::to_string(&explanation).unwrap());

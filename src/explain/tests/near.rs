@@ -1,4 +1,4 @@
-//! Near misses: for each code, requests that are told it.
+//! Near misses: for each code, requests that report it.
 
 use super::*;
 use crate::decision::Reason;
@@ -24,24 +24,24 @@ const GRANTS: &[&str] = &[
 type Case = (&'static str, Reason, NearMissKind, Option<u32>, &'static str);
 
 fn check(snapshot: &Snapshot, cases: &[Case]) {
-    for &(asked, reason, kind, grant, message) in cases {
-        let [api, connection, what] = asked.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{asked}") };
+    for &(requested, reason, kind, grant, message) in cases {
+        let [api, connection, what] = requested.splitn(3, ' ').collect::<Vec<_>>()[..] else { panic!("{requested}") };
         let (api, operation) = match api.strip_suffix("/model") {
             Some(api) => (api, Operation::Model),
             None => (api, Operation::Query),
         };
         let request = Request::new(api, connection).secret(SECRET).operation(operation).source(source(what));
-        let explanation = told(snapshot, &request);
-        assert_eq!(explanation.decision().reason(), Some(reason), "{asked}");
+        let explanation = explained(snapshot, &request);
+        assert_eq!(explanation.decision().reason(), Some(reason), "{requested}");
         let miss = explanation.near_misses().iter().find(|miss| miss.kind == kind && miss.message == message);
-        let miss = miss.unwrap_or_else(|| panic!("{asked}: {kind} {message}\n{explanation}"));
-        assert_eq!(miss.grant, grant, "{asked}");
+        let miss = miss.unwrap_or_else(|| panic!("{requested}: {kind} {message}\n{explanation}"));
+        assert_eq!(miss.grant, grant, "{requested}");
     }
 }
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn sources() {
+fn denied_sources_report_their_near_misses() {
     use NearMissKind::*;
     use Reason::{ConnectionNotGranted, GrantKindNotAccepted, QueryNotAccepted, SourceMalformed, SourceNotGranted};
     let snapshot = snapshot(&TokenPlan { apis: APIS, grants: GRANTS, ..TokenPlan::default() });
@@ -67,7 +67,7 @@ fn sources() {
                 SourceNotGranted,
                 LetterCase,
                 Some(0),
-                "`Carto.shared.demo_table` matches grant 0 (resource `carto.shared.demo_table`) but for letter case: this \
+                "`Carto.shared.demo_table` matches grant 0 (resource `carto.shared.demo_table`) except for letter case: this \
              connection's dialect is `bigquery`, which folds nothing",
             ),
             (
@@ -75,7 +75,7 @@ fn sources() {
                 SourceNotGranted,
                 LetterCase,
                 Some(1),
-                "`carto.roads.roads_2024` matches grant 1 (pattern `carto.roads.ROADS_*`) but for letter case: this \
+                "`carto.roads.roads_2024` matches grant 1 (pattern `carto.roads.ROADS_*`) except for letter case: this \
              connection's dialect is `bigquery`, which folds nothing",
             ),
             (
@@ -83,7 +83,7 @@ fn sources() {
                 SourceNotGranted,
                 LetterCase,
                 Some(2),
-                "`carto.public.shops_1_raw` matches grant 2 (pattern `CARTO.\"Public\".SHOPS_*_RAW`) but for letter case: this \
+                "`carto.public.shops_1_raw` matches grant 2 (pattern `CARTO.\"Public\".SHOPS_*_RAW`) except for letter case: this \
              connection's dialect is `snowflake`, which folds bare names to upper case and leaves quoted ones as written",
             ),
             (
@@ -119,14 +119,14 @@ fn sources() {
                 SourceNotGranted,
                 OneSegment,
                 Some(10),
-                "grant 10 (pattern `city.*.x_*`) matches `city.berlin.y_1` but for segment 3: `y_1` does not match `x_*`",
+                "grant 10 (pattern `city.*.x_*`) matches `city.berlin.y_1` except for segment 3: `y_1` does not match `x_*`",
             ),
             (
                 "maps plain resource ctiy.berlin.x_1",
                 SourceNotGranted,
                 OneSegment,
                 Some(10),
-                "grant 10 (pattern `city.*.x_*`) matches `ctiy.berlin.x_1` but for segment 1: `ctiy` differs by a \
+                "grant 10 (pattern `city.*.x_*`) matches `ctiy.berlin.x_1` except for segment 1: `ctiy` differs by a \
              transposition from `city`",
             ),
             (
@@ -199,7 +199,7 @@ fn sources() {
                 SourceNotGranted,
                 QueryTrailingText,
                 Some(4),
-                "the query goes on with `LIMIT 10` after the text of grant 4 (`SELECT id, name FROM shops`)",
+                "the query continues with `LIMIT 10` after the text of grant 4 (`SELECT id, name FROM shops`)",
             ),
             (
                 "maps carto_dw query SELECT id, name",
@@ -227,7 +227,7 @@ fn sources() {
                 SourceNotGranted,
                 OtherKind,
                 Some(6),
-                "`shops-by-city` is asked for as a resource, but grant 6 (named source `shops-by-city`) grants it as a named \
+                "`shops-by-city` is requested as a resource, but grant 6 (named source `shops-by-city`) grants it as a named \
              source",
             ),
             (
@@ -235,7 +235,7 @@ fn sources() {
                 SourceMalformed,
                 OtherKind,
                 Some(1),
-                "`carto.roads.ROADS_1` is asked for as a named source, but grant 1 (pattern `carto.roads.ROADS_*`) grants it \
+                "`carto.roads.ROADS_1` is requested as a named source, but grant 1 (pattern `carto.roads.ROADS_*`) grants it \
              as a resource",
             ),
             (
@@ -243,7 +243,7 @@ fn sources() {
                 SourceMalformed,
                 OtherKind,
                 Some(4),
-                "`SELECT id, name FROM shops` is asked for as a resource, but grant 4 (query `SELECT id, name FROM shops`) \
+                "`SELECT id, name FROM shops` is requested as a resource, but grant 4 (query `SELECT id, name FROM shops`) \
              grants it as a query",
             ),
             (
@@ -251,7 +251,7 @@ fn sources() {
                 SourceMalformed,
                 MalformedName,
                 None,
-                "`a.my table` is not a name, at byte 4: ` ` cannot stand in a bare identifier of dialect `generic`",
+                "`a.my table` is not a name, at byte 4: ` ` is not allowed in a bare identifier of dialect `generic`",
             ),
             (
                 "maps plain resource a..b",
@@ -266,7 +266,7 @@ fn sources() {
                 SourceMalformed,
                 MalformedNamedSource,
                 None,
-                "`Shops` is not a named source: `S`, at byte 0, is no lower-case letter, no digit, neither `-` nor `_`",
+                "`Shops` is not a named source: `S`, at byte 0, is not a lower-case letter, a digit, `-` or `_`",
             ),
             (
                 "maps plain named_source ab",
@@ -302,7 +302,7 @@ fn sources() {
                 Reason::ApiNotAllowed,
                 SimilarApi,
                 None,
-                "`Map` is no API of this policy, but nearly `maps`, which the token lists",
+                "`Map` is not an API of this policy, but similar to `maps`, which the token lists",
             ),
         ],
     );
@@ -312,7 +312,7 @@ const EMPTY: &str = "the query is empty: expected SQL text, found nothing but wh
 const UNLISTED: &str = "the token does not list the API `imports`, it lists `maps` and `sql`";
 
 #[test]
-fn helps() {
+fn near_misses_suggest_a_fix() {
     let snapshot = snapshot(&TokenPlan { apis: APIS, grants: GRANTS, ..TokenPlan::default() });
     for (connection, what, want) in [
         (
@@ -330,7 +330,7 @@ fn helps() {
         ("curated", "query select 1", "the token is granted named source `curated-shops`, by grant 7"),
         ("plain", "resource \"city.b.x_\"", "quote each segment by itself, or none: `city.b.x_`"),
     ] {
-        let explanation = told(&snapshot, &Request::new("maps", connection).secret(SECRET).source(source(what)));
+        let explanation = explained(&snapshot, &Request::new("maps", connection).secret(SECRET).source(source(what)));
         let helps = explanation.near_misses().iter().filter_map(|miss| miss.help.as_deref());
         assert!(helps.into_iter().any(|help| help == want), "{what}: {want}\n{explanation}");
     }
@@ -338,7 +338,7 @@ fn helps() {
 
 /// A policy may repeat a token's secret, by mistake, in any of its texts.
 #[test]
-fn a_secret_that_the_policy_repeats_is_redacted() {
+fn secret_repeated_in_the_policy_is_redacted() {
     let texts = ["resource carto.shared.S", "pattern carto.S.x_*", "query SELECT 'S' FROM t", "named_source S"];
     let written = |text: &str| text.replace('S', SECRET).replace(&format!("{SECRET}ELECT"), "SELECT");
     for text in texts.map(written) {
@@ -350,12 +350,12 @@ fn a_secret_that_the_policy_repeats_is_redacted() {
             let snapshot = snapshot(&plan);
             let page = format!("https://{SECRET}.carto.com/{SECRET}/map");
             for referer in [page.as_str(), &page.replace("/map", "x"), "https://a.carto.com/", "x"] {
-                let asked = texts.map(written).map(|text| text.replace("pattern ", "resource "));
-                for asked in asked.iter().flat_map(|text| [text.clone(), format!("{text}x")]) {
+                let requested = texts.map(written).map(|text| text.replace("pattern ", "resource "));
+                for requested in requested.iter().flat_map(|text| [text.clone(), format!("{text}x")]) {
                     for connection in ["carto_dw", "plain", "curated", "snow", SECRET] {
                         let request = Request::new("maps", connection).secret(SECRET).referer(referer);
                         // Asserts that no text of the explanation has the secret.
-                        told(&snapshot, &request.source(source(&asked)));
+                        explained(&snapshot, &request.source(source(&requested)));
                     }
                 }
             }
@@ -364,25 +364,25 @@ fn a_secret_that_the_policy_repeats_is_redacted() {
 }
 
 #[test]
-fn of_the_whole_request() {
+fn denied_requests_report_near_misses_of_the_whole_request() {
     let expired = snapshot(&TokenPlan { apis: &["lds"], expiry: Some("2026-11-21T11:00:00Z"), ..TokenPlan::default() });
-    let explanation = told(&expired, &Request::new("lds", "").secret(SECRET));
+    let explanation = explained(&expired, &Request::new("lds", "").secret(SECRET));
     let [miss] = explanation.near_misses() else { panic!("{explanation}") };
     assert_eq!(miss.kind, NearMissKind::Expired);
     assert_eq!(miss.message, "the token expired at 2026-11-21T11:00:00Z, 1 day ago");
 
     let snapshot = snapshot(&TokenPlan { apis: APIS, grants: GRANTS, ..TokenPlan::default() });
     let request = Request::new("maps", "carto_dw").secret(SECRET);
-    let none = told(&snapshot, &request);
+    let none = explained(&snapshot, &request);
     assert_eq!(none.near_misses()[0].kind, NearMissKind::NoSource);
 
     let nearly = SECRET.strip_prefix('p').unwrap();
     for secret in [nearly, "PK-correct-horse-battery", ""] {
-        assert_eq!(told(&snapshot, &request.secret(secret)).near_misses(), [], "nothing about secrets");
+        assert_eq!(explained(&snapshot, &request.secret(secret)).near_misses(), [], "nothing about secrets");
     }
 
     let two = [Source::Resource("carto.shared.demo_table"), Source::Resource("carto.shared.demo_tables")];
-    let explanation = told(&snapshot, &request.sources(&two));
+    let explanation = explained(&snapshot, &request.sources(&two));
     assert_eq!((explanation.near_misses()[0].source, explanation.near_misses()[0].grant), (Some(1), Some(0)));
     assert!(explanation.checks()[8].detail.starts_with("source 1 of 2, no such grant"), "{explanation}");
 
@@ -390,13 +390,13 @@ fn of_the_whole_request() {
     for leaking in
         [format!("carto.shared.{SECRET}"), format!("carto.{SECRET}.ROADS_1"), format!("carto.roads.{shouted}")]
     {
-        let explanation = told(&snapshot, &request.source(Source::Resource(&leaking)));
+        let explanation = explained(&snapshot, &request.source(Source::Resource(&leaking)));
         let text = explanation.to_string();
         assert!(text.contains("[secret]") && !text.to_lowercase().contains(SECRET), "{text}");
     }
     let host = format!("https://{SECRET}.carto.com/");
     let narrow = TokenPlan { apis: APIS, grants: GRANTS, referers: &["https://carto.com"], expiry: None };
-    told(&self::snapshot(&narrow), &request.referer(&host));
+    explained(&self::snapshot(&narrow), &request.referer(&host));
 }
 
 #[test]

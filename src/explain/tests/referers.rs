@@ -4,7 +4,7 @@ use super::*;
 use crate::explain::NearMissKind;
 
 #[test]
-fn referers() {
+fn rejected_referers_report_their_near_misses() {
     use NearMissKind::*;
     let entries = &[
         "https://carto.com",
@@ -30,18 +30,18 @@ fn referers() {
         (
             Some("https://app.carto.com/x"),
             RefererSubdomain,
-            "`https://app.carto.com/x` is not entry `https://carto.com/`: its host `app.carto.com` stands below `carto.com`",
+            "`https://app.carto.com/x` is not entry `https://carto.com/`: its host `app.carto.com` is a subdomain of `carto.com`",
         ),
         (
             Some("https://acme.org/maps/1"),
             RefererSubdomain,
-            "`https://acme.org/maps/1` is not entry `https://www.acme.org/maps/*`: its host `acme.org` stands above \
+            "`https://acme.org/maps/1` is not entry `https://www.acme.org/maps/*`: its host `acme.org` is a parent domain of \
              `www.acme.org`",
         ),
         (
             Some("https://example.net/"),
             RefererSubdomain,
-            "`https://example.net/` is not entry `https://*.example.net/`: the `*.` stands for at least one label, its host is \
+            "`https://example.net/` is not entry `https://*.example.net/`: the `*.` matches at least one label, and its host is \
              `example.net` itself",
         ),
         (
@@ -70,13 +70,13 @@ fn referers() {
         (
             Some("https://www.acme.org/"),
             RefererPath,
-            "`https://www.acme.org/` is not entry `https://www.acme.org/maps/*`: its path does not begin with `/maps/`",
+            "`https://www.acme.org/` is not entry `https://www.acme.org/maps/*`: its path does not start with `/maps/`",
         ),
         (
             Some("https://exact.org/a?b=2"),
             RefererPath,
-            "`https://exact.org/a?…` is not entry `https://exact.org/a?b=1`: its query is another, and an entry without a star \
-             asks for just its own",
+            "`https://exact.org/a?…` is not entry `https://exact.org/a?b=1`: its query differs, and an entry without a star \
+             requires its exact query",
         ),
         (
             Some("https://exact.org/b"),
@@ -85,12 +85,12 @@ fn referers() {
         ),
     ] {
         let request = Request::new("maps", "plain").secret(SECRET).source(Source::Resource("a.b"));
-        let explanation = told(&snapshot, &Request { referer: header, ..request });
+        let explanation = explained(&snapshot, &Request { referer: header, ..request });
         let first = explanation.near_misses().first().unwrap_or_else(|| panic!("{header:?}"));
         assert_eq!((first.kind, first.message.as_str()), (kind, want), "{header:?}");
     }
     let request = Request::new("maps", "plain").secret(SECRET).referer("https://elsewhere.example/");
-    assert_eq!(told(&snapshot, &request).near_misses(), [], "nothing near");
-    let password = told(&snapshot, &request.referer("https://me:hunter2@carto.com/"));
+    assert_eq!(explained(&snapshot, &request).near_misses(), [], "nothing near");
+    let password = explained(&snapshot, &request.referer("https://me:hunter2@carto.com/"));
     assert!(!password.to_string().contains("hunter2"), "{password}");
 }

@@ -1,4 +1,4 @@
-//! The frame of a compiled policy: what it begins with, and its parts, each with its length and checksum.
+//! The frame of a compiled policy: the front, and the parts with their lengths and checksums.
 
 use std::hash::Hasher;
 
@@ -9,7 +9,7 @@ use super::memory::Memory;
 use super::source::Source;
 use super::{ContentId, FORMAT, MAGIC, ReadError, sha256};
 
-/// The parts, in the order in which they stand.
+/// The parts, in their order in the file.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Part {
     Head,
@@ -21,29 +21,29 @@ pub(super) enum Part {
     Matchers,
 }
 
-/// What messages call each part.
+/// The name of each part in messages.
 const NAMES: [&str; PARTS] = ["head", "rows", "slots", "grants", "texts", "referers", "matchers"];
 const PARTS: usize = COUNT as usize;
 const COUNT: u32 = 7;
 
-/// Each part begins at a multiple of this, with zeros before.
+/// Each part starts at a multiple of this offset. Zeros fill the gaps.
 const ALIGNMENT: usize = 64;
 
-// Places in the front. All numbers have their lowest byte first.
+// Offsets in the front. All numbers are little-endian.
 const LENGTH: usize = 16;
 const CHECKSUM: usize = 24;
 const ID: usize = 32;
 const TABLE: usize = 64;
-/// For each part its length and its checksum.
+/// The size of a table entry: the length and the checksum of a part.
 const ENTRY: usize = 16;
-/// All that stands before the parts: 64 bytes, and the table, and padding.
+/// The size of the front, which precedes the parts: 64 bytes, the table, and padding.
 const FRONT: usize = 192;
 const _: () = assert!(TABLE + PARTS * ENTRY <= FRONT && FRONT.is_multiple_of(ALIGNMENT));
 
-/// As much as is read before it is summed up, while it is still in the cache.
+/// The number of bytes that are read at once. Each chunk is added to the checksum while it is in the cache.
 const CHUNK: usize = 256 << 10;
 
-/// What a file says of itself.
+/// The contents of the front of a file.
 #[derive(Debug)]
 pub(super) struct Frame {
     pub(super) id: ContentId,
@@ -57,13 +57,13 @@ struct Stored {
     checksum: u64,
 }
 
-/// The zeros behind a part of this length.
+/// Returns the zeros after a part of this length.
 pub(super) fn padding(length: usize) -> &'static [u8] {
     const ZEROS: [u8; ALIGNMENT] = [0; ALIGNMENT];
     ZEROS.get(..length.next_multiple_of(ALIGNMENT) - length).unwrap_or_default()
 }
 
-/// What stands before `parts`, and the id of their contents.
+/// Returns the front of a file with these parts, and the id of the contents.
 pub(super) fn write(parts: &[&[u8]; PARTS]) -> (Vec<u8>, ContentId) {
     let length = parts.iter().map(|part| part.len().next_multiple_of(ALIGNMENT)).sum::<usize>() + FRONT;
     let mut front = Vec::with_capacity(FRONT);
@@ -88,7 +88,7 @@ pub(super) fn write(parts: &[&[u8]; PARTS]) -> (Vec<u8>, ContentId) {
     (front, id)
 }
 
-/// What of the front an id stands for: neither the id itself nor the checksum.
+/// Returns the bytes of the front that the content id covers: all but the id itself and the checksum.
 fn identified(front: &[u8]) -> Vec<&[u8]> {
     vec![front.get(..CHECKSUM).unwrap_or_default(), front.get(TABLE..).unwrap_or_default()]
 }
@@ -100,9 +100,9 @@ fn checksum_of(front: &[u8]) -> u64 {
     hasher.finish()
 }
 
-fn put(bytes: &mut [u8], at: usize, value: &[u8]) {
-    if let Some(there) = bytes.get_mut(at..at + value.len()) {
-        there.copy_from_slice(value);
+fn put(bytes: &mut [u8], offset: usize, value: &[u8]) {
+    if let Some(target) = bytes.get_mut(offset..offset + value.len()) {
+        target.copy_from_slice(value);
     }
 }
 
@@ -115,7 +115,8 @@ fn number(front: &[u8; FRONT], at: usize) -> u64 {
 }
 
 impl Frame {
-    /// Reads the front, and compares all lengths with that of the source: what is read later is there.
+    /// Reads the front and checks that the source is as long as the lengths in the front state. Later reads stay within
+    /// the source.
     pub(super) fn read(source: &(impl Source + ?Sized)) -> Result<Self, ReadError> {
         let found = source.length();
         let mut magic = [0; MAGIC.len()];
@@ -132,7 +133,7 @@ impl Frame {
         let mut front = [0; FRONT];
         source.fill(0, &mut front)?;
         let format = u32::from_le_bytes(array(&front, MAGIC.len()));
-        // Of another format, nothing else need be where it is in this one.
+        // In another format, the other fields may be at other offsets.
         if format != FORMAT {
             return Err(ReadError::Format { found: format });
         }
@@ -148,7 +149,7 @@ impl Frame {
         if end == found { Ok(Self { id: ContentId(array(&front, ID)), parts }) } else { Err(wrong) }
     }
 
-    /// The part, its checksum verified, at a place that suits rows.
+    /// Reads a part into memory that is aligned for rows, and verifies its checksum.
     pub(super) fn part(&self, source: &(impl Source + ?Sized), part: Part) -> Result<Bytes, ReadError> {
         let name = NAMES.get(part as usize).copied().unwrap_or_default();
         let stored = self.parts.get(part as usize).ok_or(ReadError::Malformed { part: name })?;
@@ -162,10 +163,10 @@ impl Frame {
             at += bytes.len() as u64;
         }
         let zeros = padding(length);
-        let mut behind = [0; ALIGNMENT];
-        let behind = behind.get_mut(..zeros.len()).unwrap_or_default();
-        source.fill(at, behind)?;
-        if hasher.finish() == checksum && behind == zeros {
+        let mut gap = [0; ALIGNMENT];
+        let gap = gap.get_mut(..zeros.len()).unwrap_or_default();
+        source.fill(at, gap)?;
+        if hasher.finish() == checksum && gap == zeros {
             Ok(memory.freeze(length))
         } else {
             Err(ReadError::Damaged { part: name })
@@ -173,7 +174,7 @@ impl Frame {
     }
 }
 
-/// Where each part stands, and where the last one ends.
+/// Returns the position of each part, and the end of the last one.
 fn parts(front: &[u8; FRONT]) -> Option<([Stored; PARTS], u64)> {
     let mut start = FRONT as u64;
     let mut parts = [Stored { start, length: 0, checksum: 0 }; PARTS];
@@ -186,7 +187,7 @@ fn parts(front: &[u8; FRONT]) -> Option<([Stored; PARTS], u64)> {
     Some((parts, start))
 }
 
-/// Makes all checksums right; `None` where the parts are not all there.
+/// Corrects all checksums; returns `None` if parts are missing.
 pub(super) fn reseal(bytes: &mut [u8]) -> Option<()> {
     let length = bytes.len() as u64;
     let (front, contents) = bytes.split_first_chunk_mut::<FRONT>()?;

@@ -1,4 +1,4 @@
-//! The head of a compiled policy: all that is small, as `postcard` writes it, and the matchers.
+//! The head of a compiled policy, serialized with `postcard`, and the matchers.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,17 @@ use crate::snapshot::compiled::{Compiled, Context};
 use crate::snapshot::residue::Matcher;
 use crate::snapshot::{ConnectionReport, Report};
 
-/// Everything of a snapshot but its tokens, grants, texts and referers. Kinds, classes and dialects are written by name.
+/// The data of a snapshot except its tokens, grants, texts and referers. Kinds, classes and dialects are stored by
+/// name.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Head<'h> {
-    /// Those that documents declare, with the kinds that they consider.
+    /// The APIs that documents declare, with the grant kinds that they consider.
     #[serde(borrow)]
     apis: Vec<(&'h str, Vec<&'h str>)>,
     connections: Vec<ConnectionHead<'h>>,
     query_bytes: u64,
     pub(super) scan_up_to: u64,
-    pub(super) places: u32,
+    pub(super) index_mask: u32,
     pub(super) seed: u64,
     shapes: Vec<StoredShape>,
     matchers: Vec<StoredMatcher>,
@@ -34,7 +35,7 @@ struct ConnectionHead<'h> {
     dialect: &'h str,
     named_sources_only: bool,
     case_sensitive: bool,
-    // What the report tells of it.
+    // The fields of the connection's report.
     #[serde(borrow)]
     grants: Vec<(&'h str, u64)>,
     patterns: Vec<(&'h str, u64)>,
@@ -43,14 +44,14 @@ struct ConnectionHead<'h> {
     why: &'h str,
 }
 
-/// The strategy's name, and how many bytes it has.
+/// The name of the strategy, and the length of the stored matcher in bytes.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct StoredMatcher(String, u64);
 
-/// Each matcher begins at a multiple of this.
+/// Each matcher starts at a multiple of this offset.
 const ALIGNMENT: usize = 8;
 
-/// The matchers one behind the other, and what each is.
+/// Returns the bytes of all matchers, one after another, and the description of each.
 pub(super) fn write_matchers(matchers: &[Matcher]) -> (Vec<u8>, Vec<StoredMatcher>) {
     let mut bytes = Vec::new();
     let stored = matchers.iter().map(|matcher| {
@@ -71,13 +72,13 @@ impl<'h> Head<'h> {
         let declared =
             context.apis().iter().skip(built_in).map(|(_, api)| (api.name(), kinds(api.considers(<_>::default()))));
         let connections = context.connections().iter().zip(&report.connections);
-        let (places, seed) = compiled.tokens.parameters();
+        let (index_mask, seed) = compiled.tokens.parameters();
         Self {
             apis: declared.collect(),
             connections: connections.map(|(connection, report)| ConnectionHead::of(connection, report)).collect(),
             query_bytes: compiled.query_bytes() as u64,
             scan_up_to: compiled.scan_up_to as u64,
-            places,
+            index_mask,
             seed,
             shapes: compiled.shapes.iter().map(Shape::to_stored).collect(),
             matchers,
@@ -87,11 +88,11 @@ impl<'h> Head<'h> {
     }
 
     pub(super) fn write(&self) -> Vec<u8> {
-        // Into memory, of lists whose lengths are known: nothing can fail.
+        // Cannot fail: writes to memory, and all lists have known lengths.
         postcard::to_allocvec(self).unwrap_or_default()
     }
 
-    /// The head of which `bytes` are all.
+    /// Reads the head; `None` unless it takes all of `bytes`.
     pub(super) fn read(bytes: &'h [u8]) -> Option<Self> {
         let (head, rest) = postcard::take_from_bytes(bytes).ok()?;
         rest.is_empty().then_some(head)
@@ -124,7 +125,7 @@ impl<'h> Head<'h> {
         (bytes.is_empty() && matchers.len() <= self.connections.len()).then_some(matchers)
     }
 
-    /// The report of what was loaded.
+    /// Returns the report of the loaded snapshot.
     pub(super) fn report(&self, compiled: &Compiled) -> Option<Report> {
         let connections: Option<Vec<_>> = self.connections.iter().map(ConnectionHead::report).collect();
         let sets = (usize::try_from(self.grant_sets).ok()?, usize::try_from(self.referer_sets).ok()?);
@@ -153,8 +154,8 @@ impl<'h> ConnectionHead<'h> {
     }
 
     fn dialect(&self) -> Option<Dialect> {
-        let written: Dialect = self.dialect.parse().ok()?;
-        if self.case_sensitive { written.with_case_sensitive(true) } else { Some(written) }
+        let dialect: Dialect = self.dialect.parse().ok()?;
+        if self.case_sensitive { dialect.with_case_sensitive(true) } else { Some(dialect) }
     }
 
     fn report(&self) -> Option<ConnectionReport> {

@@ -1,29 +1,29 @@
-//! Memory for what is read from a file.
+//! Memory for the parts that are read from a file.
 
 use bytes::Bytes;
 use memmap2::MmapMut;
 
 use super::Row;
 
-/// Bytes to be filled, at a place that suits rows.
+/// A buffer that is aligned for rows.
 pub(super) enum Memory {
     Few(Vec<Row>),
-    /// Fresh pages, large ones where the system has them: each page costs a fault when it is first written, and one of
-    /// two mebibytes hardly more than one of four kibibytes.
+    /// New pages, large ones if the system has them. The first write to a page causes a page fault, and a fault of a 2
+    /// MiB page costs hardly more than a fault of a 4 KiB page.
     Many(MmapMut),
 }
 
-/// From so many bytes on, large pages are worth it.
+/// The minimum size in bytes for which large pages are used.
 const MANY: usize = 4 << 20;
 
 impl Memory {
-    /// So many zeros; at most a row more.
+    /// Allocates `length` zeros, rounded up to a whole row.
     pub(super) fn zeroed(length: usize) -> Self {
         let pages = if length >= MANY { MmapMut::map_anon(length).ok() } else { None };
         let Some(pages) = pages else {
             return Self::Few(bytemuck::allocation::zeroed_vec(length.div_ceil(size_of::<Row>())));
         };
-        // Where there are none, pages are as they always are.
+        // Advice only: without large pages, the system uses normal ones.
         #[cfg(target_os = "linux")]
         let _ = pages.advise(memmap2::Advice::HugePage);
         Self::Many(pages)
@@ -36,7 +36,7 @@ impl Memory {
         }
     }
 
-    /// The first `length` bytes, to be written no more.
+    /// Returns the first `length` bytes, which can no longer be changed.
     pub(super) fn freeze(self, length: usize) -> Bytes {
         let mut bytes = Bytes::from_owner(self);
         bytes.truncate(length);
@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_bytes_and_many_are_held_alike() {
+    fn memory_of_any_size_is_zeroed_and_aligned_for_rows() {
         for length in [0, 1, 63, 64, 65, MANY - 1, MANY, MANY + 1] {
             let mut memory = Memory::zeroed(length);
             assert_eq!(matches!(memory, Memory::Many(_)), length >= MANY, "{length}");
@@ -68,7 +68,7 @@ mod tests {
             let bytes = memory.freeze(length);
             assert!(bytes.len() == length && bytes.iter().copied().eq((0..=u8::MAX).cycle().take(length)), "{length}");
             let whole = bytes.get(..length / size_of::<Row>() * size_of::<Row>()).unwrap();
-            assert!(bytemuck::try_cast_slice::<u8, Row>(whole).is_ok(), "{length}: rows cannot stand here");
+            assert!(bytemuck::try_cast_slice::<u8, Row>(whole).is_ok(), "{length}: not aligned for rows");
         }
     }
 }

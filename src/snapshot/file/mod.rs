@@ -1,8 +1,8 @@
-//! Compiled policies in files: written once, loaded without compiling. `docs/compiled.md` describes the format.
+//! Writes compiled policies to files and loads them without compiling. `docs/compiled.md` describes the format.
 //!
-//! What is loaded is decided on as it is. The checksums of all bytes are verified, and of the contents all that a decision
-//! takes for granted; every other place and length is checked where a decision reads it, in a loaded snapshot as in a
-//! compiled one. So bytes that nobody compiled may decide anything, but neither fail nor read out of bounds.
+//! Loading verifies the checksum of every byte and all properties that a decision assumes. A decision checks every
+//! other offset and length when it reads it, in a loaded snapshot as in a compiled one. A forged file may therefore
+//! lead to any decision, but never to a panic or a read out of bounds.
 
 mod frame;
 mod head;
@@ -26,15 +26,17 @@ use frame::{Frame, Part};
 use head::Head;
 use source::Source;
 
-/// What every compiled policy begins with. No text does: the first byte begins none, and a transfer that changes the ends
-/// of lines would change it.
+/// The first bytes of every compiled policy.
+///
+/// No text starts with the first byte. A transfer that converts line ends changes these bytes.
 pub const MAGIC: [u8; 8] = *b"\x89PCLS\r\n\x1a";
 
-/// The format that this version writes, and the only one that it reads.
+/// The format that this version writes. It reads no other format.
 pub const FORMAT: u32 = 5;
 
-/// What a compiled policy is known by: the SHA-256 of its contents. The same policy, compiled with the same options, has the
-/// same on every machine.
+/// The id of a compiled policy: the SHA-256 of its contents.
+///
+/// One policy compiled with the same options has the same id on every machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentId([u8; 32]);
 
@@ -45,13 +47,13 @@ impl fmt::Display for ContentId {
     }
 }
 
-/// Why a snapshot cannot be written.
+/// The error for a snapshot that cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// Tokens were edited since it was compiled.
+    /// Tokens were edited since the snapshot was compiled.
     #[error("the snapshot was edited since it was compiled: compile the whole policy again")]
     Edited,
-    /// This machine keeps numbers with their highest byte first.
+    /// This machine is big-endian.
     #[error("compiled policies are written and read on little-endian machines only")]
     BigEndian,
     /// Writing failed.
@@ -59,39 +61,39 @@ pub enum WriteError {
     Io(#[from] io::Error),
 }
 
-/// Why a file is not taken for a compiled policy.
+/// The error for a file that is not a valid compiled policy.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// It does not begin as one.
-    #[error("not a compiled policy: it does not begin as one")]
+    /// The file does not start with [`MAGIC`].
+    #[error("not a compiled policy: expected a file written by `portcullis compile`")]
     Foreign,
-    /// It is of another format.
-    #[error("a compiled policy of format {found}, where this version reads format {FORMAT}: compile the policy again")]
+    /// The file has another format.
+    #[error("unsupported format of the compiled policy: expected {FORMAT}, found {found}; compile the policy again")]
     Format {
         /// The format of the file.
         found: u32,
     },
-    /// It is not as long as it says.
-    #[error("a compiled policy of {expected} bytes, of which there are {found}: copy or compile it again")]
+    /// The length of the file is not the length that its header states.
+    #[error("incomplete compiled policy: expected {expected} bytes, found {found}; copy or compile it again")]
     Length {
-        /// How long it is.
+        /// The length of the file, in bytes.
         found: u64,
-        /// How long it says it is.
+        /// The length that the header states, in bytes.
         expected: u64,
     },
-    /// Its bytes are not those that were written.
-    #[error("a damaged compiled policy: the checksum of its {part} is wrong; copy or compile it again")]
+    /// The bytes of the file have changed since it was written.
+    #[error("damaged compiled policy: the checksum of its {part} is wrong; copy or compile it again")]
     Damaged {
-        /// Which part of it.
+        /// The part of the file.
         part: &'static str,
     },
-    /// Its checksums are right, but it holds what no compilation writes.
-    #[error("not what a compilation writes: the {part} of the compiled policy cannot be right; compile it again")]
+    /// The checksums are right, but no compilation writes these contents.
+    #[error("invalid {part} in the compiled policy: compile the policy again")]
     Malformed {
-        /// Which part of it.
+        /// The part of the file.
         part: &'static str,
     },
-    /// This machine keeps numbers with their highest byte first.
+    /// This machine is big-endian.
     #[error("compiled policies are written and read on little-endian machines only")]
     BigEndian,
     /// Reading failed.
@@ -100,10 +102,11 @@ pub enum ReadError {
 }
 
 impl Snapshot {
-    /// Writes the compiled policy, and tells the id of its contents.
+    /// Writes the compiled policy and returns the id of its contents.
     ///
-    /// The same policy and options give the same bytes, on every machine. The file holds digests of secrets, no secret, and
-    /// what the report tells. Writes each part in one go; linear in the size, with one pass of SHA-256.
+    /// The same policy and options give the same bytes on every machine. The file contains digests of secrets, never a
+    /// secret, and the data of the [`Report`]. Writes each part with one call; linear in the size, with one pass of
+    /// SHA-256.
     ///
     /// # Errors
     ///
@@ -148,9 +151,11 @@ impl Snapshot {
         Ok(id)
     }
 
-    /// The id of the contents of the file that [`Snapshot::write`] would write. One pass of SHA-256 over all of the snapshot.
+    /// Computes the content id of the file that [`Snapshot::write`] would write, with one pass of SHA-256 over the
+    /// snapshot.
     ///
-    /// Of a snapshot that was loaded, [`Report::content_id`] is what the file says; this is what it holds.
+    /// For a loaded snapshot, [`Report::content_id`] is the id that the file states, and this method computes the id of
+    /// the actual contents.
     ///
     /// # Errors
     ///
@@ -161,17 +166,17 @@ impl Snapshot {
 
     /// Loads the compiled policy in the file at `path`, without compiling.
     ///
-    /// Reads the file once and verifies the checksum of every byte; nothing of it stays mapped or open. The content id is
-    /// not computed again: see [`Snapshot::content_id`].
+    /// Reads the file once and verifies the checksum of every byte. The file does not stay mapped or open. Does not
+    /// recompute the content id: see [`Snapshot::content_id`].
     ///
     /// # Errors
     ///
-    /// See [`ReadError`]. The snapshot is there only when all of the file is right.
+    /// See [`ReadError`]. Returns a snapshot only if the whole file is valid.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, ReadError> {
         read(&source::Disk::new(File::open(path)?)?)
     }
 
-    /// Loads the compiled policy that `bytes` are. As [`Snapshot::open`]; copies them.
+    /// Loads a compiled policy from `bytes`, which it copies. See [`Snapshot::open`].
     ///
     /// # Errors
     ///
@@ -181,8 +186,9 @@ impl Snapshot {
     }
 }
 
-/// Makes all checksums of `bytes` right, so that tests can see what becomes of contents that nobody compiled. `false` if
-/// they do not even have the parts of a compiled policy.
+/// Corrects all checksums of `bytes`, so that tests can load contents that no compilation wrote.
+///
+/// Returns `false` if `bytes` does not have the parts of a compiled policy.
 #[doc(hidden)]
 pub fn reseal(bytes: &mut [u8]) -> bool {
     frame::reseal(bytes).is_some()
@@ -193,28 +199,28 @@ fn read(source: &(impl Source + ?Sized)) -> Result<Snapshot, ReadError> {
         return Err(ReadError::BigEndian);
     }
     let frame = &Frame::read(source)?;
-    // Two threads, if they can be had: each copies and sums up about half.
+    // Uses two threads if possible: each copies and verifies about half of the file.
     let ((head, rows, texts, referers), (slots, grants, matchers)) = std::thread::scope(|scope| {
         let part = |part| frame.part(source, part);
-        let behind =
+        let second_half =
             move || -> Result<_, ReadError> { Ok((part(Part::Slots)?, part(Part::Grants)?, part(Part::Matchers)?)) };
-        let thread = std::thread::Builder::new().spawn_scoped(scope, behind);
-        let front = || -> Result<_, ReadError> {
+        let thread = std::thread::Builder::new().spawn_scoped(scope, second_half);
+        let first_half = || -> Result<_, ReadError> {
             Ok((part(Part::Head)?, part(Part::Rows)?, part(Part::Texts)?, part(Part::Referers)?))
         };
-        let front = front();
-        let behind = match thread {
-            // A thread that cannot be joined has panicked, and nothing in it does.
+        let first = first_half();
+        let second = match thread {
+            // Joining fails only if the thread panicked, and its code does not panic.
             Ok(thread) => thread.join().unwrap_or(Err(ReadError::Malformed { part: "contents" })),
-            // Where no thread can be had, this one does both.
-            Err(_) => behind(),
+            // If no thread can be started, this thread reads both halves.
+            Err(_) => second_half(),
         };
-        Ok::<_, ReadError>((front?, behind?))
+        Ok::<_, ReadError>((first?, second?))
     })?;
     let head = Head::read(&head).ok_or(ReadError::Malformed { part: "head" })?;
     let context = head.context().ok_or(ReadError::Malformed { part: "connections and APIs" })?;
     let slots = bytemuck::try_cast_slice(&slots).map_err(|_| ReadError::Malformed { part: "slots" })?;
-    let tokens = TokenTable::from_parts(rows, slots.to_vec(), head.places, head.seed);
+    let tokens = TokenTable::from_parts(rows, slots.to_vec(), head.index_mask, head.seed);
     let mut compiled = Compiled {
         context: context.into(),
         tokens: tokens.ok_or(ReadError::Malformed { part: "table of tokens" })?,

@@ -1,14 +1,14 @@
-//! Where the bytes of a compiled policy come from: a file, or memory.
+//! The source of the bytes of a compiled policy: a file or memory.
 
 use std::fs::File;
 use std::io;
 
-/// Bytes that can be read from any place on, by several threads at once.
+/// Bytes that several threads can read at once, from any offset.
 pub(super) trait Source: Sync {
-    /// How many there are.
+    /// Returns the number of bytes.
     fn length(&self) -> u64;
 
-    /// Fills `out` with the bytes from `at` on.
+    /// Fills `out` with the bytes from offset `at` on.
     fn fill(&self, at: u64, out: &mut [u8]) -> io::Result<()>;
 }
 

@@ -1,32 +1,32 @@
-//! The entries of one block, whose numbers have `W` bytes and whose keys `K`: the inner loop of a decision.
+//! The entries of one block, the inner loop of a decision. Numbers have `W` bytes and keys have `K` bytes.
 
 use std::ops::Range;
 
 use wide::{u16x8, u32x8};
 
-use super::form::{low, places};
+use super::form::{find_key, low};
 use super::{Block, Tag};
 use crate::model::GrantKind;
 use crate::snapshot::texts::TextId;
 
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entries<'s, const W: usize, const K: usize> {
-    /// Of each run its tag, and the first entry behind it.
+    /// For each run, its tag and the index after its last entry.
     runs: &'s [[u8; W]],
-    /// From the runs on, to the end of all sets.
+    /// The bytes from the runs to the end of all sets.
     bytes: &'s [u8],
-    /// Where keys, texts and grants begin.
+    /// The offset of the keys; the next fields are the offsets of texts and grants.
     keys: usize,
     texts: usize,
     grants: usize,
-    /// Bytes of a text's number.
+    /// The number of bytes of a text's offset.
     text: usize,
 }
 
-/// Grants of one kind, and for patterns of one shape.
+/// A run: grants of one kind; patterns of one shape.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Run {
-    /// The tag, as it is stored.
+    /// The stored tag.
     tag: u32,
     start: usize,
     end: usize,
@@ -38,13 +38,13 @@ impl Run {
         Tag::from_word(self.tag)
     }
 
-    /// The place of the shape, where the grants are patterns.
+    /// Returns the index of the shape if the grants are patterns.
     #[inline]
     pub(crate) fn shape(self) -> Option<usize> {
         self.tag.checked_sub(Tag::Pattern(0).word()).map(|shape| shape as usize)
     }
 
-    /// How many entries it has; none if a forged file has it end before it begins.
+    /// Returns the number of entries; zero if the end precedes the start in a forged file.
     #[inline]
     fn length(self) -> usize {
         self.end.saturating_sub(self.start)
@@ -61,7 +61,7 @@ impl<'s, const W: usize, const K: usize> Entries<'s, W, K> {
         Some(Self { runs: bytes.get(..keys)?.as_chunks().0, bytes, keys, texts, grants, text })
     }
 
-    /// The runs, in the order of their tags.
+    /// Returns the runs, in the order of their tags.
     #[inline]
     pub(crate) fn runs(&self) -> impl Iterator<Item = Run> {
         let mut start = 0;
@@ -72,14 +72,18 @@ impl<'s, const W: usize, const K: usize> Entries<'s, W, K> {
         })
     }
 
-    /// The run of this tag.
+    /// Returns the run with this tag.
     #[inline]
     pub(crate) fn run(&self, tag: Tag) -> Option<Run> {
         self.runs().take_while(|run| run.tag() <= tag).find(|run| run.tag() == tag)
     }
 
-    /// The places of the entries of `run` with this key, or with its first half where keys are stored by halves.
-    #[expect(clippy::inline_always, reason = "the inner loop of a decision: all that it does not need is a call apart")]
+    /// Returns the indexes of the entries of `run` with this key, or with its first half if only halves of keys are
+    /// stored.
+    #[expect(
+        clippy::inline_always,
+        reason = "the inner loop of a decision: the rarely used code is a separate function"
+    )]
     #[inline(always)]
     pub(crate) fn find(&self, run: Run, key: u32, scan_up_to: usize) -> Range<usize> {
         let length = run.length();
@@ -87,62 +91,64 @@ impl<'s, const W: usize, const K: usize> Entries<'s, W, K> {
             && length <= scan_up_to.min(LANES)
             && let Some(same) = self.same_of_few(run, key)
         {
-            return side_by_side(run.start, same);
+            return adjacent(run.start, same);
         }
-        self.places(run, key, scan_up_to)
+        self.search(run, key, scan_up_to)
     }
 
     #[inline(never)]
-    fn places(&self, run: Run, key: u32, scan_up_to: usize) -> Range<usize> {
+    fn search(&self, run: Run, key: u32, scan_up_to: usize) -> Range<usize> {
         if run.length() > scan_up_to.max(LANES)
-            && let Some(places) = self.places_of_many(run, key)
+            && let Some(indexes) = self.search_long_run(run, key)
         {
-            return places;
+            return indexes;
         }
         let keys = self.bytes.get(self.keys + run.start * K..self.keys + run.end * K).unwrap_or_default();
-        let found = places::<K>(keys.as_chunks().0, key, scan_up_to);
+        let found = find_key::<K>(keys.as_chunks().0, key, scan_up_to);
         run.start + found.start..run.start + found.end
     }
 
-    /// Which keys of a run of at most eight halves are this one, as bits; all are compared at once.
+    /// Compares `key` with all keys of a run of at most eight halves at once. Returns a bit for each equal key.
     #[inline]
     fn same_of_few(&self, run: Run, key: u32) -> Option<u32> {
         let keys = self.bytes.get(self.keys + run.start * K..)?;
         Some(same_of_eight::<K>(keys, stored::<K>(key))? & !(u32::MAX << run.length()))
     }
 
-    /// The places of a key in a run of at least eight, where they are close to where evenly spread keys would stand: in a
-    /// long run each that is looked at tells how far away it is, then sixteen are compared at once.
+    /// Finds the indexes of a key in a run of at least eight keys.
+    ///
+    /// Keys are evenly distributed, so `key` predicts its index. In a long run, one or two keys correct the prediction.
+    /// Then sixteen keys are compared at once. Returns `None` if equal keys may be outside these sixteen.
     #[inline]
-    fn places_of_many(&self, run: Run, key: u32) -> Option<Range<usize>> {
+    fn search_long_run(&self, run: Run, key: u32) -> Option<Range<usize>> {
         let keys = self.bytes.get(self.keys + run.start * K..self.keys + run.end * K)?;
         let (key, count) = (stored::<K>(key), run.length());
-        let at = |place: usize| Some(low(*keys.get(place * K..)?.first_chunk::<K>()?));
-        // Keys, and how many there are, are below 2^32: their product fits.
+        let at = |index: usize| Some(low(*keys.get(index * K..)?.first_chunk::<K>()?));
+        // Keys and their count are below 2^32, so the product fits.
         let greatest = i64::try_from(count).ok()? - 1;
         let entries = |distance: i64| (distance * (greatest + 1)) >> (8 * K);
-        let mut place = entries(i64::from(key));
+        let mut predicted = entries(i64::from(key));
         for far in FAR {
             if count > far {
-                let found = at(usize::try_from(place).ok()?)?;
-                place = (place + entries(i64::from(key) - i64::from(found))).clamp(0, greatest);
+                let found = at(usize::try_from(predicted).ok()?)?;
+                predicted = (predicted + entries(i64::from(key) - i64::from(found))).clamp(0, greatest);
             }
         }
         let width = count.min(2 * LANES);
         let last = count - width;
-        let start = usize::try_from(place).ok()?.saturating_sub(LANES).min(last);
-        // Of fewer than sixteen some are compared twice.
+        let start = usize::try_from(predicted).ok()?.saturating_sub(LANES).min(last);
+        // If there are fewer than sixteen keys, some are compared twice.
         let second = start + width - LANES;
         let same = same_of_eight::<K>(keys.get(start * K..)?, key)?
             | same_of_eight::<K>(keys.get(second * K..)?, key)? << (width - LANES);
-        // Neither before them nor behind them are more, if there is another key at both ends.
+        // A different key at both ends ensures that there are no equal keys before or after the sixteen.
         if (start > 0 && at(start)? >= key) || (start < last && at(start + width - 1)? <= key) {
             return None;
         }
-        Some(side_by_side(run.start + start, same))
+        Some(adjacent(run.start + start, same))
     }
 
-    /// The text and grant of every entry, by kind.
+    /// Calls `visit` with the kind, text and grant of every entry.
     pub(super) fn each(&self, visit: &mut impl FnMut(GrantKind, Option<TextId>, u32)) {
         for run in self.runs() {
             let entries = (run.start..run.end).map_while(|at| self.entry(at));
@@ -150,38 +156,38 @@ impl<'s, const W: usize, const K: usize> Entries<'s, W, K> {
         }
     }
 
-    /// The text and grant of the entry at this place.
+    /// Returns the text and grant of the entry at this index.
     #[inline]
-    pub(crate) fn entry(&self, at: usize) -> Option<(TextId, u32)> {
-        let grant = self.bytes.get(self.grants + at * W..)?.first_chunk::<W>()?;
-        // Grants stand behind the texts, so there are always four bytes.
-        let text = self.bytes.get(self.texts + at * self.text..)?.first_chunk()?;
+    pub(crate) fn entry(&self, index: usize) -> Option<(TextId, u32)> {
+        let grant = self.bytes.get(self.grants + index * W..)?.first_chunk::<W>()?;
+        // Grants follow the texts, so there are always four bytes.
+        let text = self.bytes.get(self.texts + index * self.text..)?.first_chunk()?;
         let text = u32::from_le_bytes(*text);
         Some((if self.text == 3 { text & 0x00ff_ffff } else { text }, low(*grant)))
     }
 }
 
-/// Keys that are compared at once.
+/// The number of keys that are compared at once.
 const LANES: usize = 8;
 
-/// In a run that is longer, another key is looked at before sixteen are compared.
+/// The run lengths above which a further key corrects the prediction.
 const FAR: [usize; 2] = [64, 1024];
 
-/// The places of the keys that are the same, counted from `start`: they stand side by side.
+/// Returns the indexes of equal keys, counted from `start`. Equal keys are adjacent.
 #[inline]
-fn side_by_side(start: usize, same: u32) -> Range<usize> {
+fn adjacent(start: usize, same: u32) -> Range<usize> {
     let first = same.trailing_zeros();
     let start = start + first as usize;
     start..start + same.checked_shr(first).unwrap_or(0).trailing_ones() as usize
 }
 
-/// What is stored of a key, as a number.
+/// Returns the stored part of a key, as a number.
 #[inline]
 fn stored<const K: usize>(key: u32) -> u32 {
     if K == 2 { key >> 16 } else { key }
 }
 
-/// Which of the first eight keys are this one, as bits.
+/// Returns a bit for each of the first eight keys that equals `key`.
 #[inline]
 fn same_of_eight<const K: usize>(keys: &[u8], key: u32) -> Option<u32> {
     // Compared as bytes, so their order does not matter.
@@ -201,7 +207,7 @@ mod tests {
 
     use super::*;
 
-    /// Places of `key` among `keys`, which are stored with others before and behind them.
+    /// Finds `key` among `keys`, which are stored with other keys before and after them.
     fn found<const K: usize>(keys: &[u32], key: u32, scan_up_to: usize) -> Range<usize> {
         let all = [[0; 3].as_slice(), keys, &[u32::MAX; 3]].concat();
         let mut bytes: Vec<u8> = all.iter().flat_map(|key| key.to_le_bytes()[4 - K..].to_vec()).collect();
@@ -222,7 +228,7 @@ mod tests {
         fn keys_are_found_in_runs_of_any_length(
             length in prop_oneof![0..40_usize, 40..300_usize, 1000..3000_usize],
             seed: u64,
-            // Of evenly spread keys, of such as crowd, and of such as are the same.
+            // Masks for evenly distributed keys, clustered keys, and equal keys.
             mask in prop::sample::select(vec![u32::MAX, 0x000f_ffff, 0xff00_0000, 0xffff_0000, 0xf000_0003]),
         ) {
             let mut hasher = crate::pattern::KeyHasher::seeded(seed);

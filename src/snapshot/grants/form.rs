@@ -1,15 +1,15 @@
-//! How wide the numbers of a set are, and how they are read. All stand with their lowest byte first.
+//! The widths of the numbers of a set. All numbers are little-endian.
 
 use std::ops::Range;
 
-/// Bytes of one grant of the residue.
+/// The number of bytes of a residue grant.
 pub(super) const RESIDUE: usize = 12;
 
-/// How many bytes the numbers of a set have, as it is stored.
+/// The stored widths of the numbers of a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form(u8);
 
-/// Bytes of a count, a connection, a tag, a grant.
+/// The width of a count, a connection, a tag or a grant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Width {
     One,
@@ -17,11 +17,11 @@ pub(super) enum Width {
     Four,
 }
 
-/// Texts take four bytes instead of three.
+/// The flag for texts of four bytes instead of three.
 const FAR: u8 = 4;
 
 impl Form {
-    /// The narrowest form for numbers up to `number` and texts up to `text`.
+    /// Returns the narrowest form for numbers up to `number` and texts up to `text`.
     pub(super) fn for_up_to(number: u32, text: u32) -> Self {
         let number = match number {
             0..=0xff => 0,
@@ -61,7 +61,7 @@ impl Form {
         }
     }
 
-    /// Bytes of the first half of a key, or of all of it.
+    /// Returns the number of stored bytes of a key: the first half or all of it.
     pub(super) fn key(self) -> usize {
         self.number().max(2)
     }
@@ -71,24 +71,24 @@ impl Form {
         3 + usize::from(self.0 & FAR != 0)
     }
 
-    /// Bytes of the place where a block begins.
+    /// Returns the number of bytes of a block's offset.
     pub(super) fn start(self) -> usize {
         self.number().max(2)
     }
 
-    /// Bytes of a connection's numbers before its block.
+    /// Returns the number of bytes of a connection's directory entry.
     pub(super) fn connection(self) -> usize {
         2 * self.number() + self.start()
     }
 }
 
-/// The number of these bytes.
+/// Reads a little-endian number.
 #[inline]
 pub(super) fn low<const N: usize>(bytes: [u8; N]) -> u32 {
     bytes.iter().rev().fold(0, |number, &byte| number << 8 | u32::from(byte))
 }
 
-/// The key of which these bytes are the first.
+/// Returns the key with these highest bytes; the other bytes are zero.
 #[inline]
 fn high<const N: usize>(bytes: [u8; N]) -> u32 {
     low(bytes) << (32 - 8 * N)
@@ -102,12 +102,12 @@ pub(super) fn words(bytes: [u8; RESIDUE]) -> [u32; 3] {
     words
 }
 
-/// Where `key`, or its first half where keys are stored by halves, stands among `keys`, which ascend.
+/// Returns the indexes of `key`, or of its first half if only halves are stored, in the ascending `keys`.
 ///
-/// Up to `scan_up_to` keys are scanned; among more of them the key itself says where it stands, since keys are evenly
-/// spread: on average a constant number of steps.
+/// Scans up to `scan_up_to` keys. In a longer list, the key predicts its index, because keys are evenly distributed.
+/// The search then takes a constant number of steps on average.
 #[inline]
-pub(super) fn places<const N: usize>(keys: &[[u8; N]], key: u32, scan_up_to: usize) -> Range<usize> {
+pub(super) fn find_key<const N: usize>(keys: &[[u8; N]], key: u32, scan_up_to: usize) -> Range<usize> {
     let key = if N < 4 { key & u32::MAX << (32 - 8 * N) } else { key };
     let start = if keys.len() <= scan_up_to {
         keys.iter().position(|&found| high(found) == key).unwrap_or(keys.len())
@@ -118,8 +118,9 @@ pub(super) fn places<const N: usize>(keys: &[[u8; N]], key: u32, scan_up_to: usi
     start..start + same
 }
 
-/// Where the first key not below `key` stands in `keys`, which ascend: from where it stands if keys are evenly spread,
-/// in doubling steps to either side.
+/// Returns the index of the first key that is not below `key` in the ascending `keys`.
+///
+/// Starts at the index that evenly distributed keys would have, and searches in doubling steps to either side.
 fn interpolate<const N: usize>(keys: &[[u8; N]], key: u32) -> usize {
     let expected = usize::try_from((u64::from(key) * keys.len() as u64) >> 32).unwrap_or(0);
     let below = |at: usize| keys.get(at).is_some_and(|&found| high(found) < key);
@@ -145,7 +146,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interpolation_finds_what_a_search_by_halves_finds() {
+    fn interpolation_and_binary_search_agree() {
         let spread: Vec<u32> = (0..1000).map(|n: u32| n.wrapping_mul(4_294_967)).collect();
         let clustered: Vec<u32> = (0..1000).map(|n| if n < 500 { n } else { u32::MAX - 1000 + n }).collect();
         for mut keys in [vec![], vec![7], vec![7; 100], spread, clustered] {
@@ -156,27 +157,27 @@ mod tests {
                 let found = interpolate(&stored, key);
                 assert_eq!(found, keys.partition_point(|&found| found < key), "{key} in {keys:?}");
                 for scan_up_to in [0, usize::MAX] {
-                    let places = places(&stored, key, scan_up_to);
-                    assert_eq!(places.len(), keys.iter().filter(|&&found| found == key).count());
+                    let found = find_key(&stored, key, scan_up_to);
+                    assert_eq!(found.len(), keys.iter().filter(|&&found| found == key).count());
                 }
             }
         }
     }
 
     #[test]
-    fn halves_of_keys_find_all_that_begin_so() {
+    fn stored_halves_find_all_keys_with_that_half() {
         let keys = [0x0001_0000_u32, 0x0001_ffff, 0x0002_0000, 0xffff_0001];
         let halves = keys.map(|key| [key.to_le_bytes()[2], key.to_le_bytes()[3]]);
         for (key, expected) in [(0x0001_1234, 0..2), (0x0002_ffff, 2..3), (0xffff_ffff, 3..4), (0x0003_0000, 0..0)] {
             for scan_up_to in [0, 32] {
-                let found = places(&halves, key, scan_up_to);
+                let found = find_key(&halves, key, scan_up_to);
                 assert!(found == expected || (found.is_empty() && expected.is_empty()), "{key:x}: {found:?}");
             }
         }
     }
 
     #[test]
-    fn a_form_is_as_narrow_as_it_can_be_and_reads_back() {
+    fn form_is_the_narrowest_and_round_trips() {
         for (largest, text, number, text_bytes) in
             [(0, 0, 1, 3), (255, 0x00ff_ffff, 1, 3), (256, 0x0100_0000, 2, 4), (0xffff, 0, 2, 3), (0x1_0000, 0, 4, 3)]
         {

@@ -1,4 +1,4 @@
-//! Writes sets, each distinct one once.
+//! Writes grant sets, each distinct set once.
 
 use std::hash::BuildHasher;
 
@@ -9,7 +9,7 @@ use super::{GrantSets, Residue, Tag};
 use crate::snapshot::CompileError;
 use crate::snapshot::texts::TextId;
 
-/// One grant that a hash finds.
+/// A grant that a hash finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Entry {
     pub(crate) tag: Tag,
@@ -18,28 +18,28 @@ pub(crate) struct Entry {
     pub(crate) grant: u32,
 }
 
-/// What a set grants on one connection, before it is written.
+/// The grants of a set on one connection, before they are written.
 #[derive(Debug, Default)]
 pub(crate) struct BlockPlan {
     pub(crate) connection: u32,
     pub(crate) all: Option<u32>,
-    // INVARIANT: sorted and without duplicates when written.
+    // INVARIANT: sorted and without duplicates when the set is written.
     pub(crate) entries: Vec<Entry>,
     pub(crate) residue: Vec<Residue>,
 }
 
-/// Writes sets, each distinct one once.
+/// Writes grant sets, each distinct set once.
 #[derive(Debug, Default)]
 pub(crate) struct GrantSetsBuilder {
     sets: Vec<u8>,
     known: HashTable<(u32, u32)>,
-    // Random: what a hash is shows in no result, and nobody can prepare texts that collide.
+    // Random: no result depends on the hashes, and an attacker cannot construct texts that collide.
     hasher: foldhash::fast::RandomState,
     scratch: Vec<u8>,
 }
 
 impl GrantSetsBuilder {
-    /// Where the set of these blocks, which are sorted by connection, begins.
+    /// Returns the offset of the set of these blocks, which must be sorted by connection. Writes the set if it is new.
     pub(crate) fn write(&mut self, blocks: &[BlockPlan]) -> Result<u32, CompileError> {
         encode(blocks, &mut self.scratch)?;
         let set = self.scratch.as_slice();
@@ -58,20 +58,20 @@ impl GrantSetsBuilder {
         Ok(start)
     }
 
-    /// How many distinct sets were written.
+    /// Returns the number of distinct sets.
     pub(crate) fn len(&self) -> usize {
         self.known.len()
     }
 
     pub(crate) fn finish(mut self) -> GrantSets {
-        // So that the last keys, too, can be read sixteen bytes at a time.
+        // Padding, so that the last keys can be read sixteen bytes at a time.
         self.sets.extend([0; 16]);
         self.sets.shrink_to_fit();
         GrantSets::from_bytes(self.sets.into())
     }
 }
 
-/// Writes the set to `out`, in the narrowest form that holds it.
+/// Writes the set to `out`, in the narrowest possible form.
 fn encode(blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<(), CompileError> {
     let mut numbers = size(blocks.len())?;
     let mut text = 0;
@@ -89,7 +89,7 @@ fn encode(blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// Writes the set to `out`; whether the places of its blocks have room in `form`.
+/// Writes the set to `out`. Returns whether the offsets of its blocks fit in `form`.
 fn encode_as(form: Form, blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<bool, CompileError> {
     let width = form.number();
     out.clear();
@@ -113,7 +113,7 @@ fn encode_as(form: Form, blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<bool
             push(out, size(end)?, width);
         }
         for entry in &block.entries {
-            // The first bytes of a key are its highest.
+            // Stores the highest bytes of the key.
             out.extend(entry.key.to_le_bytes().into_iter().skip(4 - form.key()));
         }
         block.entries.iter().for_each(|entry| push(out, entry.text, form.text()));
@@ -134,7 +134,7 @@ impl BlockPlan {
         self.entries.chunk_by(|a, b| a.tag == b.tag)
     }
 
-    /// Bytes of the block in this form.
+    /// Returns the number of bytes of the block in this form.
     fn size(&self, form: Form) -> usize {
         let counts = 3 + 2 * self.runs().count();
         let entry = form.key() + form.text() + form.number();

@@ -8,7 +8,7 @@ fn index(literals: &[&[u8]]) -> Vec<u8> {
     build(literals, 0).unwrap()
 }
 
-/// Each literal that occurs, with each place where it ends.
+/// Returns each literal that occurs, with the offset of each end.
 fn occurrences(bytes: &[u8], which: Which, text: &[u8]) -> BTreeSet<(u32, usize)> {
     let mut found = BTreeSet::new();
     Literals::read(bytes).unwrap().each_in(which, text, 0, |ordinal, end| {
@@ -18,8 +18,8 @@ fn occurrences(bytes: &[u8], which: Which, text: &[u8]) -> BTreeSet<(u32, usize)
     found
 }
 
-/// Each literal asked at each place.
-fn slowly(literals: &[&[u8]], text: &[u8]) -> BTreeSet<(u32, usize)> {
+/// Finds the literals naively: compares each literal at each offset.
+fn naive_occurrences(literals: &[&[u8]], text: &[u8]) -> BTreeSet<(u32, usize)> {
     let ending = |end: usize| {
         let ends = move |&(_, literal): &(u32, &&[u8])| text[..=end].ends_with(literal);
         (0..).zip(literals).filter(ends).map(move |(ordinal, _)| (ordinal, end))
@@ -28,7 +28,7 @@ fn slowly(literals: &[&[u8]], text: &[u8]) -> BTreeSet<(u32, usize)> {
 }
 
 #[test]
-fn finds_each_literal_where_it_ends() {
+fn literals_are_found_at_every_end() {
     type Case<'t> = (&'t [&'t str], &'t str, &'t [(u32, usize)]);
     let cases: &[Case<'_>] = &[
         (&[], "road", &[]),
@@ -37,20 +37,20 @@ fn finds_each_literal_where_it_ends() {
         (&["road"], "road", &[(0, 3)]),
         (&["road"], "railroads.roads", &[(0, 7), (0, 13)]),
         (&["road", "rail"], "railroad", &[(1, 3), (0, 7)]),
-        // One begins with the other.
+        // One is a prefix of the other.
         (&["road", "roads"], "roads", &[(0, 3), (1, 4)]),
-        // One ends with the other.
+        // One is a suffix of the other.
         (&["road", "railroad", "d"], "railroad", &[(0, 7), (1, 7), (2, 7)]),
-        // One lies within the other.
+        // One is inside the other.
         (&["ailroa", "il"], "railroad", &[(1, 3), (0, 6)]),
         // They overlap.
         (&["he", "she", "his", "hers"], "ushers", &[(1, 3), (0, 3), (3, 5)]),
         (&["abab"], "ababab", &[(0, 3), (0, 5)]),
         (&["aaa", "a", "aa"], "aaa", &[(1, 0), (1, 1), (2, 1), (0, 2), (1, 2), (2, 2)]),
-        // A beginning fails after a long way, and a shorter one goes on.
+        // A long prefix fails, and a shorter one continues.
         (&["aaaab", "aac"], "aaaac", &[(1, 4)]),
         (&["abcabcab", "cabd", "bca"], "abcabcabcabd", &[(2, 3), (2, 6), (0, 7), (2, 9), (0, 10), (1, 11)]),
-        // A byte that no literal holds.
+        // A byte that occurs in no literal.
         (&["ab"], "a\u{1}b-ab", &[(0, 5)]),
     ];
     for (literals, text, expected) in cases {
@@ -61,7 +61,7 @@ fn finds_each_literal_where_it_ends() {
 }
 
 #[test]
-fn of_those_that_end_at_one_place_the_longest_is_first_and_may_be_the_last() {
+fn longest_literal_at_an_offset_comes_first_and_can_stop_the_rest() {
     let bytes = index(&[b"d", b"railroad", b"ad"]);
     let (mut all, mut longest) = (Vec::new(), Vec::new());
     let search = Literals::read(&bytes).unwrap();
@@ -77,37 +77,45 @@ fn of_those_that_end_at_one_place_the_longest_is_first_and_may_be_the_last() {
 }
 
 #[test]
-fn any_byte_may_stand_in_a_literal() {
+fn literals_may_contain_any_byte() {
     let singles: Vec<[u8; 1]> = (0..=u8::MAX).map(|byte| [byte]).collect();
     let text: Vec<u8> = (0..=u8::MAX).rev().collect();
     for count in [1, 2, 127, 128, 254, 255, 256] {
         let literals: Vec<&[u8]> = singles[..count].iter().map(<[u8; 1]>::as_slice).collect();
-        assert_eq!(occurrences(&index(&literals), Which::All, &text), slowly(&literals, &text), "{count} bytes");
+        assert_eq!(
+            occurrences(&index(&literals), Which::All, &text),
+            naive_occurrences(&literals, &text),
+            "{count} bytes"
+        );
     }
 }
 
 #[test]
-fn a_state_with_no_row_may_have_any_number_of_children() {
+fn states_without_a_row_may_have_any_number_of_children() {
     let literals: Vec<Vec<u8>> = (0..40)
         .flat_map(|at| (0..=u8::MAX).map(move |last| [format!("{at:02}_tab_").as_bytes(), &[last]].concat()))
         .collect();
     let literals: Vec<&[u8]> = literals.iter().map(Vec::as_slice).collect();
     let bytes = index(&literals);
     let search = Literals::read(&bytes).unwrap();
-    assert!((search.rows.len() >> search.class_bits) * 2 < search.states.len(), "{} places in rows", search.rows.len());
+    assert!(
+        (search.rows.len() >> search.class_bits) * 2 < search.states.len(),
+        "{} positions in rows",
+        search.rows.len()
+    );
     for (literal, ordinal) in literals.iter().zip(0..) {
         assert_eq!(occurrences(&bytes, Which::All, literal), BTreeSet::from([(ordinal, literal.len() - 1)]));
     }
 }
 
 #[test]
-fn an_empty_literal_is_not_found_and_of_equal_ones_the_first() {
+fn empty_literals_are_not_found_and_the_first_of_equal_ones_is() {
     let bytes = index(&[b"", b"a", b"a", b"ba"]);
     assert_eq!(occurrences(&bytes, Which::All, b"ba"), BTreeSet::from([(3, 1), (1, 1)]));
 }
 
 #[test]
-fn an_index_takes_a_few_bytes_for_each_state() {
+fn index_takes_a_few_bytes_for_each_state() {
     for distinct in [1, 7, 300, 20_000] {
         let literals: Vec<String> = (0..20_000_u32).map(|at| format!("{}.{at}", at % distinct)).collect();
         let literals: Vec<&[u8]> = literals.iter().map(String::as_bytes).collect();
@@ -119,7 +127,7 @@ fn an_index_takes_a_few_bytes_for_each_state() {
 }
 
 #[test]
-fn an_index_past_its_ceiling_is_not_built() {
+fn index_above_the_size_limit_is_not_built() {
     let literals: [&[u8]; 3] = [b"road", b"rail", b"customer"];
     let length = index(&literals).len();
     assert_eq!(build_within(length, &literals, 1), build(&literals, 1));
@@ -129,7 +137,7 @@ fn an_index_past_its_ceiling_is_not_built() {
 }
 
 #[test]
-fn an_index_of_another_length_is_refused() {
+fn index_of_wrong_length_is_rejected() {
     let bytes = index(&[b"road", b"rail", b"a"]);
     for length in 0..bytes.len() {
         assert!(Literals::read(&bytes[..length]).is_none(), "{length} of {} bytes", bytes.len());
@@ -139,7 +147,7 @@ fn an_index_of_another_length_is_refused() {
     assert!(Literals::read(&[0xff; 10_000]).is_none());
 }
 
-/// Searches bytes that may not have been written by [`build`], and sees that it stays within what is promised.
+/// Searches bytes that [`build`] may not have written, and asserts the bounds of the search.
 fn search_stays_within_bounds(bytes: &[u8], text: &[u8]) {
     let Some(search) = Literals::read(bytes) else { return };
     for which in [Which::Leading, Which::All] {
@@ -158,18 +166,18 @@ fn head([states, literals, with_row, class_bits]: [u32; 4]) -> Vec<u8> {
     [states, literals, literals / 2, with_row, class_bits].map(u32::to_le_bytes).concat()
 }
 
-/// The length of an index with that head.
+/// Returns the length of an index with this head.
 fn length([states, literals, with_row, class_bits]: [u32; 4]) -> usize {
     (20 + 256 + 4 * literals + 17 * states + ((4 * with_row) << class_bits)) as usize
 }
 
 #[test]
-fn a_search_ends_though_all_links_run_in_circles() {
+fn search_ends_if_all_links_form_cycles() {
     for (byte, class_bits) in (0..=u8::MAX).flat_map(|byte| (0..=8).map(move |bits| (byte, bits))) {
         let counts = [0x0202, 0x0202, 2, class_bits];
         let mut bytes = head(counts);
         bytes.resize(length(counts), 0);
-        // All links lead to the same state or literal, past the rows.
+        // All links lead to one state or literal, after the rows.
         for link in bytes[20 + 256..].chunks_mut(4) {
             link.copy_from_slice(&[byte, 1, 0, 0][..link.len()]);
         }
@@ -182,31 +190,31 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn finds_what_asking_each_literal_at_each_place_finds(
+    fn search_and_naive_comparison_agree(
         literals in btree_set(vec(b'a'..b'd', 1..=LONGEST), 0..60),
         tail in 0..4_usize,
         leading in 0..100_u32,
-        // Long ones are read in several pieces.
+        // Long texts are read in several pieces.
         text in prop_oneof![vec(b'a'..=b'd', 0..60), vec(b'a'..=b'd', 120..300)],
         stretch in 0..4_u32,
     ) {
-        // A tail of other bytes makes more states than there are rows.
+        // A suffix of other bytes creates more states than there are rows.
         let filler: Vec<Vec<u8>> = (0..tail * 100).map(|at| format!("aab{at}xyz").into_bytes()).collect();
         let filler = filler.iter().map(|literal| &literal[..literal.len().min(LONGEST)]);
         let literals: BTreeSet<&[u8]> = literals.iter().map(Vec::as_slice).chain(filler).collect();
         let literals: Vec<&[u8]> = literals.into_iter().rev().collect();
         let bytes = build(&literals, leading).unwrap();
-        let expected = slowly(&literals, &text);
+        let expected = naive_occurrences(&literals, &text);
         prop_assert_eq!(&occurrences(&bytes, Which::All, &text), &expected);
         let leads = |&&(ordinal, _): &&(u32, usize)| ordinal < leading;
         let expected: BTreeSet<_> = expected.iter().filter(leads).copied().collect();
         prop_assert_eq!(&occurrences(&bytes, Which::Leading, &text), &expected);
-        // By stretches, broken off at what was noted before.
+        // By stretches, stopped at ends that were already recorded.
         let mut found = BTreeSet::new();
         Literals::read(&bytes).unwrap().each_in(Which::All, &text, stretch, |ordinal, stretch| {
             if found.insert((ordinal, stretch)) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         });
-        let expected: BTreeSet<_> = slowly(&literals, &text).iter().map(|&(ordinal, end)| (ordinal, end >> stretch)).collect();
+        let expected: BTreeSet<_> = naive_occurrences(&literals, &text).iter().map(|&(ordinal, end)| (ordinal, end >> stretch)).collect();
         prop_assert_eq!(found, expected);
         prop_assert_eq!(build(&literals, leading).unwrap(), bytes);
     }
@@ -217,10 +225,10 @@ proptest! {
     }
 
     #[test]
-    fn any_contents_behind_a_good_head_are_searched_within_bounds(
+    fn any_contents_after_a_valid_head_are_searched_within_bounds(
         (states, with_row) in (1..40_u32).prop_flat_map(|states| (Just(states), 1..=states)),
         (literals, class_bits) in (0..40_u32, 0..=8_u32),
-        // Small numbers are the ones that lead somewhere.
+        // Only small numbers lead to other states.
         contents in vec(prop_oneof![Just(0), Just(0), 0..40_u8, any::<u8>()], 1..3000),
         text in vec(0..40_u8, 0..100),
     ) {
@@ -233,7 +241,7 @@ proptest! {
     }
 
     #[test]
-    fn a_damaged_index_is_searched_within_bounds(
+    fn damaged_index_is_searched_within_bounds(
         literals in btree_set(vec(b'a'..b'd', 1..12), 1..60),
         damage in vec((any::<prop::sample::Index>(), any::<u8>()), 1..50),
         text in vec(b'a'..=b'd', 0..100),

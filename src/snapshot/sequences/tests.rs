@@ -11,44 +11,45 @@ fn canonical(patterns: impl IntoIterator<Item = String>) -> Vec<Pattern> {
     patterns.into_iter().filter_map(|text| Pattern::parse(&text, Dialect::Generic).ok()).collect()
 }
 
-/// The patterns that are candidates for a name, of those that are `wanted`, by their place in the list.
+/// Returns the indexes of the `wanted` patterns that are candidates for a name.
 fn candidates(patterns: &[Pattern], name: &str, wanted: impl Fn(usize) -> bool) -> Vec<usize> {
     let texts: Vec<&[u8]> = patterns.iter().map(Pattern::as_bytes).collect();
     let Built { bytes, numbers, .. } = build(&texts).unwrap();
-    let mut places = vec![0; numbers.len()];
-    for (place, &number) in numbers.iter().enumerate() {
-        places[number as usize] = place;
+    let mut indexes = vec![0; numbers.len()];
+    for (index, &number) in numbers.iter().enumerate() {
+        indexes[number as usize] = index;
     }
-    let place = |number: u32| places[number as usize];
-    let index = Sequences::read(&bytes).unwrap();
-    let mut wanted: Vec<u32> = numbers.iter().copied().filter(|&number| wanted(place(number))).collect();
+    let index_of = |number: u32| indexes[number as usize];
+    let sequences = Sequences::read(&bytes).unwrap();
+    let mut wanted: Vec<u32> = numbers.iter().copied().filter(|&number| wanted(index_of(number))).collect();
     wanted.sort_unstable();
     let next = |from: u32| wanted.get(wanted.partition_point(|&number| number < from)).copied();
     let mut found = Vec::new();
-    index.candidates(name.as_bytes(), next, |number| {
-        let place = place(number);
-        assert_eq!(usize::from(index.characters(number)), patterns[place].literal_characters());
-        found.push(place);
+    sequences.candidates(name.as_bytes(), next, |number| {
+        let index = index_of(number);
+        assert_eq!(usize::from(sequences.characters(number)), patterns[index].literal_characters());
+        found.push(index);
     });
     found
 }
 
 #[test]
-fn asks_only_patterns_whose_literals_all_occur_in_order() {
+fn candidates_contain_all_literals_in_order() {
     let texts = ["*a1*b1*.t", "*a1*b2*.t", "*b1*a1*.t", "*a1*a1*.t", "*b2*.t", "*a1*b1*c1*.t", "x*a1*.t"];
-    // Few are asked without a look; so there are more that all hold what is looked for.
+    // A few candidates are returned without checking their literals, so this test adds more patterns with the same
+    // rarest literal.
     let more = (0..10).map(|n| format!("*a1*b1*d{n}*.t"));
     let patterns = canonical(texts.into_iter().map(String::from).chain(more));
-    let asked = |name| candidates(&patterns, name, |_| true).into_iter().filter(|&at| at < 7).collect::<BTreeSet<_>>();
-    assert_eq!(asked("_a1_b1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([0]));
-    assert_eq!(asked("_b1_a1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([2]));
-    assert_eq!(asked("_a1_b2_a1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([1, 3, 4]));
-    assert_eq!(asked("c1_a1_b1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([0]));
-    assert_eq!(asked("d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::new());
+    let found = |name| candidates(&patterns, name, |_| true).into_iter().filter(|&at| at < 7).collect::<BTreeSet<_>>();
+    assert_eq!(found("_a1_b1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([0]));
+    assert_eq!(found("_b1_a1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([2]));
+    assert_eq!(found("_a1_b2_a1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([1, 3, 4]));
+    assert_eq!(found("c1_a1_b1_d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::from([0]));
+    assert_eq!(found("d0d1d2d3d4d5d6d7d8d9.t"), BTreeSet::new());
 }
 
 #[test]
-fn patterns_that_begin_alike_share_nodes() {
+fn patterns_with_equal_prefixes_share_nodes() {
     let patterns = canonical((0..1000).map(|n| format!("db.*a{}*b{}*c{}*.t", n % 10, n / 10 % 10, n / 100)));
     let texts: Vec<&[u8]> = patterns.iter().map(Pattern::as_bytes).collect();
     let bytes = build(&texts).unwrap().bytes;
@@ -56,7 +57,7 @@ fn patterns_that_begin_alike_share_nodes() {
 }
 
 #[test]
-fn an_index_of_another_length_is_refused() {
+fn index_of_wrong_length_is_rejected() {
     let patterns = canonical((0..9).map(|n| format!("*a{n}*b*.t")));
     let texts: Vec<&[u8]> = patterns.iter().map(Pattern::as_bytes).collect();
     let bytes = build(&texts).unwrap().bytes;
@@ -68,7 +69,7 @@ fn an_index_of_another_length_is_refused() {
     assert!(Sequences::read(&[0xff; 10_000]).is_none());
 }
 
-/// A segment of few letters and many stars, some of it longer than a literal.
+/// Generates a segment of few letters and many stars, with runs that may be longer than a literal.
 fn segment() -> impl Strategy<Value = String> {
     vec(prop_oneof![4 => "[ab]", 4 => Just("*".to_owned()), 1 => Just("abaababaabaab".to_owned()), 1 => "c[0-9]"], 1..8)
         .prop_map(|parts| parts.concat().replace("**", "*").replace("**", "*"))
@@ -94,7 +95,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(250))]
 
     #[test]
-    fn each_pattern_that_covers_is_a_candidate_once(
+    fn every_covering_pattern_is_a_candidate_once(
         patterns in patterns(),
         names in vec(name(), 1..5),
         unwanted in btree_set(0..80_usize, 0..80),
@@ -124,9 +125,9 @@ proptest! {
             bytes[at] = byte;
         }
         if let Some(index) = Sequences::read(&bytes) {
-            let mut asked = 0_usize;
-            index.candidates(name.as_bytes(), |from| Some(from).filter(|&from| (from as usize) < texts.len()), |_| asked += 1);
-            prop_assert!(asked <= texts.len() * index.nodes.len() * name.len() * LONGEST);
+            let mut candidates = 0_usize;
+            index.candidates(name.as_bytes(), |from| Some(from).filter(|&from| (from as usize) < texts.len()), |_| candidates += 1);
+            prop_assert!(candidates <= texts.len() * index.nodes.len() * name.len() * LONGEST);
         }
     }
 }

@@ -71,13 +71,13 @@ fn compiled_policy_rejects_unsupported_and_damaged_input() {
     file[last] ^= 1;
     std::fs::write(dir.path("policy.pcls"), &file).unwrap();
     let error = dir.command("inspect --policy policy.pcls").stderr();
-    assert!(error.starts_with("error: cannot load `policy.pcls`: a damaged compiled policy: "), "{error}");
+    assert!(error.starts_with("error: cannot load `policy.pcls`: damaged compiled policy: "), "{error}");
     let bytes = file.len();
     std::fs::write(dir.path("policy.pcls"), &file[..500]).unwrap();
     assert_eq!(
         dir.command("inspect --policy policy.pcls").stderr(),
         format!(
-            "error: cannot load `policy.pcls`: a compiled policy of {bytes} bytes, of which there are 500: copy or compile it again\n"
+            "error: cannot load `policy.pcls`: incomplete compiled policy: expected {bytes} bytes, found 500; copy or compile it again\n"
         )
     );
 }

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use portcullis::referer::naive::{self, Answer};
+use portcullis::referer::naive::{self, Acceptance};
 use portcullis::referer::{Entry, Referer, RefererSet};
 use url::{Position, SyntaxViolation, Url};
 
@@ -75,7 +75,7 @@ pub(crate) fn check(entries: &[&str], header: &str) {
     let set = RefererSet::new(parsed.iter().flatten().cloned());
     let referer = Referer::parse(header);
     let found = referer.as_ref().is_some_and(|referer| set.matches(referer));
-    let expected = naive::accepts(&valid, Some(header)) == Answer::Accepted;
+    let expected = naive::accepts(&valid, Some(header)) == Acceptance::Accepted;
     assert_eq!(found, expected, "{header:?} by {entries:?}");
     let by_one = referer.is_some_and(|referer| parsed.iter().flatten().any(|entry| entry.matches(&referer)));
     assert_eq!(by_one, expected, "{header:?} by each of {entries:?}");

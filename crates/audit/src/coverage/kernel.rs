@@ -1,7 +1,7 @@
 //! Which sources of one connection cover which names, in batches: the inner loop of an audit.
 
 use portcullis::model::GrantSource;
-use portcullis::name::{CanonicalName, Dialect, NameBuffer, Written};
+use portcullis::name::{CanonicalName, Dialect, NameBuffer, NameDisplay};
 use portcullis_diff::patterns::{Covering, Lookup, PatternIndex};
 
 /// The distinct exact names and patterns of one connection, ready to be asked about batches of names.
@@ -106,7 +106,7 @@ impl Kernel {
 
     /// A source as the dialect writes it.
     pub(crate) fn shown(&self, id: u32) -> String {
-        Written { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
+        NameDisplay { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
     }
 }
 

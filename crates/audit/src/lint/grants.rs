@@ -11,7 +11,7 @@ use super::rule::{DUPLICATE_GRANT, QUERY_NEVER_ACCEPTED, REDUNDANT_GRANT, Rule, 
 use super::subject::Subject;
 use portcullis::base::quoted;
 use portcullis::model::{Grant, GrantKind, GrantKinds, GrantSource, Operation};
-use portcullis::name::{Dialect, STAR, Written};
+use portcullis::name::{Dialect, NameDisplay, STAR};
 use portcullis::pattern::literal_characters;
 use portcullis_diff::patterns::PatternIndex;
 
@@ -206,5 +206,5 @@ fn witness(subject: &Subject<'_>, grant: &Grant) -> Option<Witness> {
 pub(super) fn example(pattern: &[u8], dialect: Dialect) -> String {
     let x = dialect.bare_fold().apply_ascii(b'x');
     let bytes: Vec<u8> = pattern.iter().map(|&byte| if byte == STAR { x } else { byte }).collect();
-    Written { bytes: bytes.into(), dialect }.to_string()
+    NameDisplay { bytes: bytes.into(), dialect }.to_string()
 }

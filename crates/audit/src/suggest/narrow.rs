@@ -4,7 +4,7 @@ use super::SuggestOptions;
 use super::grant_needs::GrantNeeds;
 use super::outline::Outline;
 use portcullis::model::{GrantKind, GrantKinds, GrantSource, Limits, SourceType};
-use portcullis::name::{Dialect, Name, STAR, Written};
+use portcullis::name::{Dialect, Name, NameDisplay, STAR};
 use portcullis::pattern::covers;
 
 /// The narrowest sources, of these kinds, for what was needed of `old`; `old` itself where nothing narrower will do.
@@ -104,7 +104,7 @@ impl Narrowing<'_> {
 
     /// The grant of a canonical form; `None` if no document can write it.
     fn canonical(&self, canonical: &[u8], kind: GrantKind) -> Option<GrantSource> {
-        let text = Written { bytes: canonical.into(), dialect: self.dialect }.to_string();
+        let text = NameDisplay { bytes: canonical.into(), dialect: self.dialect }.to_string();
         let source = self.read(&text, kind)?;
         let is_same = match &source {
             GrantSource::Resource(name) => *name == Name::of_canonical(canonical),

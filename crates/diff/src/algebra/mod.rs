@@ -33,7 +33,7 @@ mod steps;
 mod tests;
 mod valid;
 
-use portcullis::name::{Dialect, Name, STAR, Written};
+use portcullis::name::{Dialect, Name, NameDisplay, STAR};
 use portcullis::pattern::{Pattern, covers};
 use search::{Search, SearchOutcome};
 
@@ -221,7 +221,7 @@ impl<'p> Names<'p> {
 
     /// Returns the name or pattern as `dialect` writes it.
     pub fn display(&self, dialect: Dialect) -> String {
-        Written { bytes: self.bytes.into(), dialect }.to_string()
+        NameDisplay { bytes: self.bytes.into(), dialect }.to_string()
     }
 
     /// Whether there may be a name of both: whether neither begins as the other cannot.

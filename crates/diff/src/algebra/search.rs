@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 use super::steps::{END, Places, Steps};
 use super::valid::Segment;
-use portcullis::name::{Dialect, Name, Written};
+use portcullis::name::{Dialect, Name, NameDisplay};
 
 pub(super) enum SearchOutcome {
     /// No such name exists.
@@ -142,7 +142,7 @@ impl Search {
             at = step.before;
         }
         let canonical: String = characters.into_iter().rev().collect();
-        let written = Written { bytes: canonical.as_bytes().into(), dialect: self.dialect }.to_string();
+        let written = NameDisplay { bytes: canonical.as_bytes().into(), dialect: self.dialect }.to_string();
         match Name::parse(&written, self.dialect) {
             Ok(name) if name.as_bytes() == canonical.as_bytes() => SearchOutcome::Name(name),
             _ => SearchOutcome::GivenUp,
