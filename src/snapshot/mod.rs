@@ -15,13 +15,11 @@ mod edit;
 mod fetch;
 mod file;
 mod grants;
-mod literals;
 mod options;
 mod policy;
 mod referers;
 mod report;
 mod residue;
-mod sequences;
 mod texts;
 mod tokens;
 

@@ -4,6 +4,9 @@
 //! and the same key. A few such patterns are evaluated one by one. If a token has many, one pass over the name finds
 //! the patterns of the whole connection that may cover it. The token's grants are then intersected with these patterns.
 
+mod literal_automaton;
+mod literal_tree;
+
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -15,8 +18,8 @@ use regex_automata::util::{start, syntax};
 use regex_automata::{Anchored, MatchKind};
 use smallvec::SmallVec;
 
+use self::literal_tree::{Built, Sequences};
 use super::grants::{Block, Residue};
-use super::sequences::{self, Built, Sequences};
 use super::texts::TextId;
 use super::{Options, ResidueStrategy};
 use crate::name::STAR;
@@ -122,7 +125,7 @@ fn expression(pattern: &[u8]) -> String {
 
 fn literals(patterns: &[(TextId, Vec<u8>)], why: &str) -> Chosen {
     let texts: Vec<&[u8]> = patterns.iter().map(|(_, pattern)| &**pattern).collect();
-    match sequences::build(&texts) {
+    match literal_tree::build(&texts) {
         Some(Built { bytes, literals, numbers }) => Chosen {
             why: format!("{why}; {literals} literals, {} bytes", bytes.len()),
             matcher: Matcher::Literals(bytes),
@@ -145,7 +148,7 @@ impl RequiredLiterals {
     /// Indexes patterns, each given with its id. Linear in the length of the patterns.
     pub fn of(patterns: &[(u32, &[u8])]) -> Self {
         let (ids, texts): (Vec<u32>, Vec<&[u8]>) = patterns.iter().copied().unzip();
-        let Some(Built { bytes, numbers, .. }) = sequences::build(&texts) else {
+        let Some(Built { bytes, numbers, .. }) = literal_tree::build(&texts) else {
             return Self { index: Vec::new(), patterns: ids };
         };
         let mut by_number: Vec<(u32, u32)> = numbers.into_iter().zip(ids).collect();

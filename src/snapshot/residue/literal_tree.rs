@@ -28,7 +28,7 @@ use std::ops::{ControlFlow, Range};
 
 use smallvec::SmallVec;
 
-use super::literals::{self, LONGEST, Literals, Which};
+use super::literal_automaton::{self, LONGEST, Literals, Which};
 use crate::name::STAR;
 use crate::pattern::literal_characters;
 
@@ -463,7 +463,7 @@ pub(crate) fn build(patterns: &[&[u8]]) -> Option<Built> {
         node.literal = *ordinals.get(node.literal as usize)?;
     }
     roots.retain(|&root| root != NONE);
-    let index = literals::build(&texts, u32::try_from(roots.len()).ok()?)?;
+    let index = literal_automaton::build(&texts, u32::try_from(roots.len()).ok()?)?;
     let length = |count: usize| u32::try_from(count).ok().map(u32::to_le_bytes);
     let head = [length(index.len())?, length(nodes.len())?, length(patterns.len())?];
     let nodes: Vec<[[u8; 4]; 4]> = nodes.into_iter().map(Node::write).collect();
