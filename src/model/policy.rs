@@ -2,67 +2,8 @@
 
 use std::collections::HashSet;
 
-use super::{Apis, Token};
-use crate::name::Dialect;
-
-/// The size limits for texts of a policy.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Limits {
-    /// The maximum length of a query, in bytes before normalization (N4.4). Default: 1 MiB.
-    pub query_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { query_bytes: crate::query::MAX_QUERY_BYTES }
-    }
-}
-
-/// The id of a connection: its index in [`Policy::connections`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub(crate) u32);
-
-impl ConnectionId {
-    /// Creates the id of the connection at `index`.
-    pub fn new(index: u32) -> Self {
-        Self(index)
-    }
-
-    /// Returns the index in [`Policy::connections`].
-    pub fn index(self) -> usize {
-        self.0 as usize
-    }
-}
-
-/// A connection: a data warehouse with a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Connection {
-    name: Box<str>,
-    dialect: Dialect,
-    named_sources_only: bool,
-}
-
-impl Connection {
-    /// Creates a connection whose identifiers follow `dialect`.
-    pub fn new(name: impl Into<Box<str>>, dialect: Dialect, named_sources_only: bool) -> Self {
-        Self { name: name.into(), dialect, named_sources_only }
-    }
-
-    /// Returns the name that grants and requests use. Names are compared byte for byte.
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Returns the dialect of identifiers; `generic` if no document declares the connection.
-    pub fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
-    /// Returns whether queries on this connection are denied, even if they are granted (N8.7).
-    pub fn named_sources_only(&self) -> bool {
-        self.named_sources_only
-    }
-}
+use super::connection::Connection;
+use super::{Apis, ConnectionId, Limits, Token};
 
 /// A valid policy. Every id, secret, and name per owner is unique (N11.4), and every grant is on a known connection.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +54,7 @@ impl Policy {
     ) -> Result<Self, PolicyError> {
         let mut names = Set::default();
         if let Some(twice) = connections.iter().find(|connection| !names.insert(connection.name())) {
-            return Err(PolicyError::DuplicateConnection(twice.name.clone()));
+            return Err(PolicyError::DuplicateConnection(twice.name().into()));
         }
         let set = || HashSet::with_capacity_and_hasher(tokens.len(), foldhash::fast::RandomState::default());
         let (mut ids, mut digests, mut owned) = (set(), set(), Set::default());

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::compile_error::CompileError;
 use super::compiled::{Compiled, Context};
 use super::grants::{BlockPlan, Entry, GrantSetsBuilder, Residue, Tag};
 use super::referers::RefererSetsBuilder;
@@ -12,20 +13,6 @@ use super::tokens::{Row, TokenTable};
 use super::{ConnectionReport, Options, Report};
 use crate::model::{Grant, GrantSource, Policy, Referers, Token};
 use crate::pattern::{KeyHasher, Shape, name_key, text_key};
-
-/// The error for a policy that exceeds the limits of a snapshot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum CompileError {
-    /// Names, queries and ids exceed 4 GiB.
-    #[error("the policy's distinct names, queries and ids exceed 4 GiB")]
-    TooMuchText,
-    /// Sets of grants exceed 4 GiB.
-    #[error("the policy's distinct grants exceed 4 GiB")]
-    TooManyGrants,
-    /// The policy has more tokens than row numbers.
-    #[error("the policy has more than {} tokens", u32::MAX - 1)]
-    TooManyTokens,
-}
 
 /// Compiles the tokens of `policy`. `context` contains the connections, APIs and limits of the policy.
 pub(super) fn compile(policy: &Policy, context: Arc<Context>, options: &Options) -> Result<Compiled, CompileError> {
@@ -264,7 +251,7 @@ impl<'p> Compiler<'p> {
             scan_up_to: self.options.scan_up_to,
             report: Report::default(),
         };
-        compiled.report = Report::of(&compiled, self.reports, sets);
+        compiled.report = compiled.to_report(self.reports, sets);
         compiled
     }
 }

@@ -1,17 +1,17 @@
 //! The result of one compilation: of a whole policy, or of the tokens of one edit.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use super::Report;
 use super::connections::ConnectionTable;
 use super::fetch::fetch;
 use super::grants::{Block, GrantSets, Residue};
 use super::referers::RefererSets;
+use super::report::{ConnectionReport, Report};
 use super::residue::Matcher;
 use super::texts::{Text, TextId, Texts};
 use super::tokens::{Row, TokenTable};
-use crate::model::{Apis, Connection, Limits, Policy, SecretDigest};
+use crate::model::{Apis, Connection, GrantKind, Limits, Policy, SecretDigest};
 use crate::pattern::Shape;
 use crate::referer::StoredSet;
 
@@ -73,6 +73,33 @@ impl Context {
 }
 
 impl Compiled {
+    /// Creates the report. The arguments are the facts that the compilation does not contain.
+    pub(super) fn to_report(
+        &self,
+        connections: Vec<ConnectionReport>,
+        (grant_sets, referer_sets): (usize, usize),
+    ) -> Report {
+        let mut grants: BTreeMap<GrantKind, usize> = BTreeMap::new();
+        for (&kind, &count) in connections.iter().flat_map(|connection| &connection.grants) {
+            let sum = grants.entry(kind).or_default();
+            *sum = sum.saturating_add(count);
+        }
+        Report {
+            tokens: self.rows().len(),
+            grants,
+            grant_sets,
+            referer_sets,
+            shapes: self.shapes.len(),
+            connections,
+            content_id: None,
+            token_bytes: self.tokens.bytes(),
+            grant_bytes: self.grants.as_bytes().len(),
+            text_bytes: self.texts.as_bytes().len(),
+            referer_bytes: self.referers.as_bytes().len(),
+            matcher_bytes: self.matchers.iter().map(Matcher::bytes).sum(),
+        }
+    }
+
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest) -> Option<TokenRef<'_>> {
         // Row, grants and texts are likely cache misses: prefetch them before they are needed.

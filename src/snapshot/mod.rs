@@ -9,8 +9,10 @@
 //! [`Editor`] builds the next snapshot after a change of a few tokens, without compiling the unchanged tokens again.
 
 mod compile;
+mod compile_error;
 mod compiled;
 mod connections;
+mod content_id;
 mod edit;
 mod fetch;
 mod file;
@@ -23,12 +25,13 @@ mod residue;
 mod texts;
 mod tokens;
 
-pub use compile::CompileError;
 pub(crate) use compile::query_key;
+pub use compile_error::CompileError;
+pub use content_id::ContentId;
 pub use edit::{EditError, Editor};
 #[doc(hidden)]
 pub use file::reseal;
-pub use file::{ContentId, FORMAT, MAGIC, ReadError, WriteError};
+pub use file::{FORMAT, MAGIC, ReadError, WriteError};
 pub use options::{Options, ResidueStrategy};
 pub use policy::RestoreError;
 pub use report::{ConnectionReport, Report};

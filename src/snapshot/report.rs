@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::compiled::Compiled;
-use super::file::ContentId;
-use super::residue::Matcher;
+use super::content_id::ContentId;
 use crate::model::GrantKind;
 use crate::name::Dialect;
 use crate::pattern::PatternClass;
@@ -58,33 +56,6 @@ pub struct ConnectionReport {
 }
 
 impl Report {
-    /// Creates the report of `compiled`. The other arguments are the facts that `compiled` does not contain.
-    pub(super) fn of(
-        compiled: &Compiled,
-        connections: Vec<ConnectionReport>,
-        (grant_sets, referer_sets): (usize, usize),
-    ) -> Self {
-        let mut grants: BTreeMap<GrantKind, usize> = BTreeMap::new();
-        for (&kind, &count) in connections.iter().flat_map(|connection| &connection.grants) {
-            let sum = grants.entry(kind).or_default();
-            *sum = sum.saturating_add(count);
-        }
-        Self {
-            tokens: compiled.rows().len(),
-            grants,
-            grant_sets,
-            referer_sets,
-            shapes: compiled.shapes.len(),
-            connections,
-            content_id: None,
-            token_bytes: compiled.tokens.bytes(),
-            grant_bytes: compiled.grants.as_bytes().len(),
-            text_bytes: compiled.texts.as_bytes().len(),
-            referer_bytes: compiled.referers.as_bytes().len(),
-            matcher_bytes: compiled.matchers.iter().map(Matcher::bytes).sum(),
-        }
-    }
-
     /// Returns the size of the parts of the snapshot that grow with the policy, in bytes.
     pub fn bytes(&self) -> usize {
         self.token_bytes + self.grant_bytes + self.text_bytes + self.referer_bytes + self.matcher_bytes

@@ -16,6 +16,7 @@ mod connections;
 #[cfg(feature = "registry")]
 mod credentials;
 mod digest;
+mod environment;
 mod excerpt;
 mod generate;
 mod init;

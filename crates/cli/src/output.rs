@@ -9,7 +9,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use clap::ValueEnum;
 use portcullis::base::is_unsafe;
 
-pub(crate) use inputs::Inputs;
+pub(crate) use inputs::{Inputs, is_stdin};
 pub(crate) use target::Target;
 
 /// The output format.

@@ -11,8 +11,9 @@ use portcullis_document::load::{Diagnostic, Input, LoadOptions, Loaded, Severity
 #[cfg(feature = "server")]
 use portcullis_server::policy::{LiveOptions, Source};
 
+use super::environment::registry_of_environment;
 use super::excerpt::Renderer;
-use super::output::{Color, Inputs, Painted, counted};
+use super::output::{Color, Inputs, Painted, counted, is_stdin};
 #[cfg(feature = "registry")]
 pub(super) use super::registry;
 
@@ -271,14 +272,6 @@ fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
     Snapshot::open(path).map(Some).with_context(|| format!("cannot load `{name}`"))
 }
 
-/// The variable that names the registry without `--db`.
-pub(super) const REGISTRY_VARIABLE: &str = "PORTCULLIS_DB";
-
-/// The URL of the registry that the environment names.
-pub(super) fn registry_of_environment() -> Option<String> {
-    std::env::var(REGISTRY_VARIABLE).ok().filter(|url| !url.is_empty())
-}
-
 /// A build without the registry refuses to read one.
 #[cfg(not(feature = "registry"))]
 pub(super) mod registry {
@@ -317,10 +310,6 @@ pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Vec<Unreadable>> {
 /// Reads one file, or standard input for `-`.
 pub(super) fn read_one(path: &Path) -> Result<Input, Unreadable> {
     if is_stdin(path) { Input::from_reader("<stdin>", io::stdin().lock()) } else { Input::from_path(path) }
-}
-
-pub(super) fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
 }
 
 /// Appends the rendered `diagnostics` of all `inputs` to `out`.

@@ -10,8 +10,8 @@ use portcullis_registry::{Actor, Advice, Location, Registry, RegistryError};
 use serde::Serialize;
 
 use super::Exit;
+use super::environment::registry_of_environment;
 use super::output::{Color, Format, Inputs, Painted, Stdout};
-use super::policy::registry_of_environment;
 
 /// The registry and the user of a command.
 #[derive(Debug, Clone, clap::Args)]

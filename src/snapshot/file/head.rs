@@ -129,7 +129,7 @@ impl<'h> Head<'h> {
     pub(super) fn report(&self, compiled: &Compiled) -> Option<Report> {
         let connections: Option<Vec<_>> = self.connections.iter().map(ConnectionHead::report).collect();
         let sets = (usize::try_from(self.grant_sets).ok()?, usize::try_from(self.referer_sets).ok()?);
-        Some(Report::of(compiled, connections?, sets))
+        Some(compiled.to_report(connections?, sets))
     }
 }
 

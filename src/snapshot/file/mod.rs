@@ -9,7 +9,6 @@ mod head;
 mod memory;
 mod source;
 
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,6 +16,7 @@ use std::path::Path;
 use sha2::{Digest, Sha256};
 
 use super::compiled::Compiled;
+use super::content_id::ContentId;
 use super::grants::GrantSets;
 use super::referers::RefererSets;
 use super::texts::Texts;
@@ -33,19 +33,6 @@ pub const MAGIC: [u8; 8] = *b"\x89PCLS\r\n\x1a";
 
 /// The format that this version writes. It reads no other format.
 pub const FORMAT: u32 = 5;
-
-/// The id of a compiled policy: the SHA-256 of its contents.
-///
-/// One policy compiled with the same options has the same id on every machine.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ContentId([u8; 32]);
-
-impl fmt::Display for ContentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sha256:")?;
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 /// The error for a snapshot that cannot be written.
 #[derive(Debug, thiserror::Error)]

@@ -503,7 +503,9 @@ fn a_state_directory_that_is_made_again_is_locked_and_filled_again() {
     let other = StateDir::open(&state).unwrap();
     put(&file, policy("three"));
     server.revoked("two", "three");
-    eventually("it is reported", || not_saved(&server).contains("is used by another process: give each its own"));
+    eventually("it is reported", || {
+        not_saved(&server).contains("is used by another process: use a separate directory for each")
+    });
     std::thread::sleep(Duration::from_millis(1_200));
     assert_eq!(fs::read_dir(&state).unwrap().count(), 1, "the lock alone");
     drop(other);
@@ -691,7 +693,7 @@ fn options_that_overflow_are_refused() {
         (&["--max-policy-bytes", "18446744073709551615"], "expected a number of bytes from 1 to"),
         (&["--max-policy-bytes", "99999999999999999999999"], "expected a number of bytes from 1 to"),
         (&["--max-policy-bytes", "1e3"], "expected a number of bytes from 1 to"),
-        (&["--max-connections", "97"], "write at most 96, or raise the limit"),
+        (&["--max-connections", "97"], "use at most 96, or raise the limit"),
         (&["--max-connections", "18446744073709551615"], "expected a whole number from 1 to"),
     ];
     for (options, why) in refused {

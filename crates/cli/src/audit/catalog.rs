@@ -13,8 +13,8 @@ use portcullis::name::Dialect;
 use portcullis_audit::catalog::{self, Broken, Row};
 
 use super::progress::{Progress, interrupted, listen_for_interrupts};
+use crate::output::is_stdin;
 use crate::output::{Color, Inputs, Painted, counted, printable};
-use crate::policy::is_stdin;
 
 /// The number of unreadable rows that are reported one by one.
 const REPORTED_ROWS: usize = 5;

@@ -14,8 +14,9 @@ use super::Format;
 use super::catalog::{self, CatalogArgs};
 use super::reads::ReadsArgs;
 use crate::Exit;
+use crate::output::is_stdin;
 use crate::output::{Color, Painted, Stdout, counted, grouped, printable};
-use crate::policy::{PolicyArgs, is_stdin};
+use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
 Examples:

@@ -15,7 +15,8 @@ use super::Format;
 use super::reads::ReadsArgs;
 use crate::Exit;
 use crate::output::Color;
-use crate::policy::{PolicyArgs, is_stdin};
+use crate::output::is_stdin;
+use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
 Examples:

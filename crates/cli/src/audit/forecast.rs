@@ -12,8 +12,9 @@ use serde::Serialize;
 use super::Format;
 use super::catalog::{self, CatalogArgs};
 use crate::Exit;
+use crate::output::is_stdin;
 use crate::output::{Color, Stdout, counted, grouped, printable};
-use crate::policy::{PolicyArgs, is_stdin};
+use crate::policy::PolicyArgs;
 use crate::table::Table;
 
 const EXAMPLES: &str = "\

@@ -16,8 +16,9 @@ use portcullis_audit::usage::Lines;
 
 use super::catalog::{self, CatalogArgs};
 use crate::Exit;
+use crate::output::is_stdin;
 use crate::output::{Color, Inputs, Painted, Stdout, counted, grouped, printable};
-use crate::policy::{PolicyArgs, is_stdin};
+use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
 Examples:

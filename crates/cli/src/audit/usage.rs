@@ -11,8 +11,9 @@ use portcullis::model::Token;
 use portcullis_audit::usage::Usage;
 use portcullis_registry::{Location, Registry};
 
+use crate::output::is_stdin;
 use crate::output::{Color, Inputs, Painted, counted};
-use crate::policy::{PolicyArgs, ReadPolicy, is_stdin};
+use crate::policy::{PolicyArgs, ReadPolicy};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct UsageArgs {

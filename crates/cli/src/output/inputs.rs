@@ -4,8 +4,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
-use super::super::policy::is_stdin;
-
 /// The input files of a command. Files that do not exist yet are included: they may exist when they are read.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
@@ -116,4 +114,9 @@ fn file_id(path: &Path) -> Option<FileId> {
 #[cfg(not(unix))]
 fn file_id(_: &Path) -> Option<FileId> {
     None
+}
+
+/// Whether `path` means standard input, or standard output where a command writes.
+pub(crate) fn is_stdin(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }

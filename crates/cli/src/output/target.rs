@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::super::policy::is_stdin;
+use super::inputs::is_stdin;
 use super::{Inputs, Stdout};
 
 /// The target of an output option.

@@ -401,7 +401,7 @@ fn check_suggestions(text: &str, dialects: &[Dialect]) -> usize {
 
 #[test]
 fn every_suggestion_is_valid_input() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/invalid");
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/invalid");
     let files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     let checked: usize = files.map(|text| check_suggestions(&text, &Dialect::ALL)).sum();
     assert!(checked >= 4, "{checked}");

@@ -9,24 +9,14 @@ use super::keeper::Keeper;
 use super::message::Message;
 use super::options::LiveOptions;
 use super::source::Source;
-use super::state::{self, StateDir, StateError};
+use super::start_error::StartError;
+use super::state::{self, StateDir};
 use super::status::{Outcome, Status};
 use super::worker::Saver;
 use portcullis::authorizer::Authorizer;
 
 /// How long to wait for the end of a running reload.
 const CLOSING: Duration = Duration::from_secs(5);
-
-/// Why a policy cannot be kept live at all.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// The state directory cannot be used.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// The system cannot start a thread.
-    #[error("cannot start the thread that reads the policy: {0}")]
-    Thread(std::io::Error),
-}
 
 /// A policy that follows its source. Dropping it stops that; the authorizer keeps its snapshot.
 #[derive(Debug)]

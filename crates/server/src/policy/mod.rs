@@ -32,6 +32,7 @@ mod live;
 mod message;
 mod options;
 mod source;
+mod start_error;
 mod state;
 mod status;
 mod watch;
@@ -39,8 +40,9 @@ mod worker;
 
 pub use contents::Contents;
 pub use files::Timing;
-pub use live::{LivePolicy, StartError};
+pub use live::LivePolicy;
 pub use options::{LiveOptions, MAX_BYTES};
 pub use source::{Source, SourceError};
+pub use start_error::StartError;
 pub use state::{StateDir, StateError};
 pub use status::{Failure, Origin, Outcome, Reloads, Report, Status};

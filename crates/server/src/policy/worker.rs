@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use super::contents::Contents;
 use super::files::Timing;
-use super::live::StartError;
 use super::message::{Done, Message};
 use super::source::Reader;
+use super::start_error::StartError;
 use super::state::{StateDir, StateError};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
