@@ -120,7 +120,7 @@ fn work<E>(
     coverage: &Coverage<'_>,
     source: &Mutex<Source<impl Iterator<Item = Result<(ConnectionId, Batch), E>>, E>>,
 ) -> NameCounts {
-    let mut tally = NameCounts::default();
+    let mut counts = NameCounts::default();
     let next = || {
         let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
         if source.ended {
@@ -134,9 +134,9 @@ fn work<E>(
         })
     };
     while let Some((connection, batch)) = next() {
-        tally.see(coverage, connection, &batch);
+        counts.see(coverage, connection, &batch);
     }
-    tally
+    counts
 }
 
 #[cfg(test)]
