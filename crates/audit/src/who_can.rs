@@ -47,10 +47,10 @@ pub struct Way<'p> {
 
 const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
 
-/// Every token of `policy`, compiled to `snapshot`, that may read `source` on `connection` at `now`.
+/// Returns every token of `policy`, compiled to `snapshot`, that may read `source` on `connection` at `now`.
 ///
-/// Each token is source for under each of its APIs, and for both operations where they consider other grants, from a
-/// referer that it accepts. Linear in the tokens.
+/// Decides one request for each token and API, with a referer that the token accepts. Decides a second one if the operations
+/// of the API consider different grants. Linear in the tokens.
 pub fn readers<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
@@ -158,7 +158,7 @@ fn of_grant<'p>(
     Ok(reach)
 }
 
-/// The APIs of a token that need a source, and what each can be source to do that makes a difference.
+/// Returns the APIs of a token that need a source, each with the operations that consider different grants.
 pub(super) fn ways<'p>(policy: &'p Policy, token: &Token) -> impl Iterator<Item = (&'p Api, Operation)> {
     let apis = token.apis().iter().filter_map(|id| policy.apis().get(id)).filter(|api| api.needs_source());
     apis.flat_map(|api| {

@@ -1,8 +1,8 @@
-//! Which columns of a table hold a name.
+//! Finds the columns of a table that contain the name.
 
 use super::{CatalogError, Row, WrittenName};
 
-/// At which places the columns of a name stand.
+/// The indexes of the columns of a name.
 pub(super) struct Columns {
     connection: Option<usize>,
     name: Named,
@@ -14,7 +14,7 @@ enum Named {
 }
 
 impl Columns {
-    /// Finds them by their names, in any case.
+    /// Finds the columns by their headings, in any case.
     pub(super) fn of<'h>(heading: impl Iterator<Item = &'h [u8]> + Clone) -> Result<Self, CatalogError> {
         let find = |name: &'static str| {
             let named = |(_, found): &(usize, &[u8])| found.trim_ascii().eq_ignore_ascii_case(name.as_bytes());
@@ -35,7 +35,7 @@ impl Columns {
         Ok(Self { connection: find("connection")?, name })
     }
 
-    /// The places of all of them, ascending.
+    /// Returns the indexes of all columns, ascending.
     #[cfg(feature = "parquet")]
     pub(super) fn places(&self) -> Vec<usize> {
         let named = match self.name {
@@ -47,7 +47,7 @@ impl Columns {
         places
     }
 
-    /// The row of this line, of which `field` gives the value at a place: `None` is null.
+    /// Builds the row of a line. `field` returns the value of a column by index; `None` is null.
     pub(super) fn row<'r>(
         &self,
         line: u64,

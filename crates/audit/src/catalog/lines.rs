@@ -1,4 +1,4 @@
-//! JSON Lines: one object a line.
+//! Reads JSON Lines: one object for each line.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -21,7 +21,7 @@ pub(super) fn read(
         let seen = if read == 0 {
             return Ok(());
         } else if read > MAX_ROW_BYTES {
-            // The line end may have been its last byte.
+            // The last byte may have been the line end.
             if text.last() != Some(&b'\n') {
                 input.skip_until(b'\n').map_err(unreadable)?;
             }
@@ -41,7 +41,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// What `serde_json` says, with the column alone: it knows of one line only.
+/// Formats an error of `serde_json` with the column only, because it parses a single line.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
@@ -96,6 +96,6 @@ impl<'de: 't, 't> Deserialize<'de> for Object<'t> {
     }
 }
 
-/// A string, borrowed where it holds no escape.
+/// A string, borrowed if it has no escape.
 #[derive(serde::Deserialize)]
 struct Text<'t>(#[serde(borrow)] Cow<'t, str>);

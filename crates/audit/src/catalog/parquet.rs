@@ -1,4 +1,4 @@
-//! Parquet: some thousand rows at a time, and of their columns only those of a name.
+//! Reads Parquet: some thousand rows at a time, and only the columns of a name.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use super::columns::Columns;
 use super::{Broken, CatalogError, Row};
 
-/// How many rows are unpacked at once.
+/// The number of rows that are unpacked at once.
 const ROWS: usize = 4096;
 
 pub(super) fn read(
@@ -22,7 +22,7 @@ pub(super) fn read(
 ) -> Result<(), CatalogError> {
     let behind = |row: u64| move |error| CatalogError::Rows { row, error };
     let size = file.metadata().map_err(behind(0))?.len();
-    // Types as Parquet has them: what else the writer thought of them would bring dictionaries and views.
+    // Uses the types of Parquet; the writer's Arrow schema would add dictionaries and views.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
         .map_err(|error| behind(0)(io::Error::other(error)))?;
@@ -41,7 +41,7 @@ pub(super) fn read(
     for batch in batches.map_err(|error| behind(0)(io::Error::other(error)))? {
         let batch = batch.map_err(|error| behind(row)(io::Error::other(error)))?;
         let texts: Vec<Texts<'_>> = batch.columns().iter().filter_map(Texts::of).collect();
-        // Of all columns the places are known, and only these were read.
+        // The indexes are those of all columns, but only the name columns were read.
         let field = |place: usize, number: usize| {
             let texts = places.iter().position(|&found| found == place).and_then(|at| texts.get(at));
             texts.map_or(Ok(None), |texts| texts.get(number))
@@ -59,7 +59,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// A column of texts. Some writers do not say that their bytes are UTF-8.
+/// A column of text. Some writers do not mark their bytes as UTF-8.
 enum Texts<'a> {
     Known(&'a StringArray),
     Bytes(&'a BinaryArray),

@@ -1,11 +1,11 @@
-//! The rules.
+//! The rules of the lint.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// How much a finding matters. Ordered: an error is the greatest.
+/// The severity of a finding, ordered; an error is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -18,10 +18,10 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Every severity, the least first.
+    /// Every severity, in ascending order.
     pub const ALL: [Self; 3] = [Self::Note, Self::Warning, Self::Error];
 
-    /// `note`, `warning` or `error`, as SARIF calls them too.
+    /// Returns `note`, `warning` or `error`, as in SARIF.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Note => "note",
@@ -49,18 +49,18 @@ impl FromStr for Severity {
 /// A rule. Its code and severity never change.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
-    /// One word for it.
+    /// The stable code.
     pub code: &'static str,
-    /// How much its findings matter.
+    /// The severity of its findings.
     pub severity: Severity,
-    /// What it looks for.
+    /// A short description.
     pub title: &'static str,
-    /// Why that matters, and what to do.
+    /// Why it matters, and how to fix it.
     pub help: &'static str,
 }
 
 impl Rule {
-    /// The rule of that code; hyphens may stand for underscores.
+    /// Finds the rule with that code; hyphens count as underscores.
     pub fn find(code: &str) -> Option<&'static Self> {
         let code = code.replace('-', "_");
         RULES.iter().copied().find(|rule| rule.code == code)

@@ -1,10 +1,10 @@
-//! Text of a policy inside of messages.
+//! Formats text of a policy for messages.
 
 use std::fmt::Write;
 
 use super::characters::is_hidden;
 
-/// User text in backticks, with every character written out that is not to be seen.
+/// Returns user text in backticks, with invisible characters escaped.
 pub(super) fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('`');
@@ -19,12 +19,12 @@ pub(super) fn quoted(text: &str) -> String {
     quoted
 }
 
-/// A string as JSON writes it.
+/// Returns a string as JSON.
 pub(super) fn json(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// A count and its noun.
+/// Returns a count and its noun: `1 token`, `2 tokens`.
 pub(super) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{count} {noun}{plural}")
