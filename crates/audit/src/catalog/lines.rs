@@ -18,7 +18,7 @@ pub(super) fn read(
         let unreadable = |error| CatalogError::Unreadable { line: line - 1, error };
         text.clear();
         let read = input.by_ref().take(MAX_ROW_BYTES as u64 + 1).read_until(b'\n', &mut text).map_err(unreadable)?;
-        let seen = if read == 0 {
+        let next = if read == 0 {
             return Ok(());
         } else if read > MAX_ROW_BYTES {
             // The last byte may have been the line end.
@@ -34,7 +34,7 @@ pub(super) fn read(
                 Err(error) => see(Err(Broken { line, why: reason(&error) })),
             }
         };
-        if seen.is_break() {
+        if next.is_break() {
             return Ok(());
         }
     }
@@ -82,7 +82,7 @@ impl<'de: 't, 't> Deserialize<'de> for Object<'t> {
                 while let Some(key) = map.next_key::<Text<'de>>()? {
                     let mut columns = COLUMNS.iter().zip(&mut fields);
                     match columns.find(|(name, _)| name.eq_ignore_ascii_case(&key.0)) {
-                        Some((name, Some(_))) => return Err(A::Error::custom(format_args!("`{name}` stands twice"))),
+                        Some((name, Some(_))) => return Err(A::Error::custom(format_args!("`{name}` appears twice"))),
                         Some((_, field)) => *field = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
                         None => {
                             map.next_value::<IgnoredAny>()?;

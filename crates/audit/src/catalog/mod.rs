@@ -65,7 +65,7 @@ impl Broken {
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     /// Reading the input fails.
-    #[error("behind line {line}: {error}")]
+    #[error("after line {line}: {error}")]
     Unreadable {
         /// The last line that was read.
         line: u64,
@@ -89,7 +89,7 @@ pub enum CatalogError {
     )]
     NoParquet,
     /// A column of a Parquet file does not contain text.
-    #[error("the column `{column}` is {found}, where text is expected")]
+    #[error("the column `{column}` has the wrong type: expected text, found {found}")]
     Type {
         /// The column.
         column: String,
@@ -97,7 +97,7 @@ pub enum CatalogError {
         found: String,
     },
     /// A Parquet file cannot be read.
-    #[error("behind row {row}: {error}")]
+    #[error("after row {row}: {error}")]
     Rows {
         /// The last row that was read.
         row: u64,

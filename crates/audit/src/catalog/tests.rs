@@ -71,7 +71,7 @@ fn rows_are_read_with_their_line() {
             ],
         ),
         ("name,Name\na.b,c.d\n", &["!! the heading has the column `name` twice"]),
-        (&long, &["!! behind line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]),
+        (&long, &["!! after line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]),
         (
             "{\"connection\":\"dw\",\"name\":\"a.b\",\"rows\":[1,{}]}\n\n{\"NAME\":\"c.\\\"D\\\"\"}",
             &["1 dw a.b", "3 - c.\"D\""],
@@ -87,7 +87,7 @@ fn rows_are_read_with_their_line() {
             ],
         ),
         ("{\"connection\":\"dw\"}", &["! line 1: neither `name` nor both `table_schema` and `table_name`"]),
-        ("{\"name\":\"a.b\",\"Name\":\"c.d\"}", &["! line 1: column 20: `name` stands twice"]),
+        ("{\"name\":\"a.b\",\"Name\":\"c.d\"}", &["! line 1: column 20: `name` appears twice"]),
         (&long_line, &["! line 1: more than 1048576 bytes", "2 - a.b"]),
         ("\u{feff}{\"name\":\"a.b\"}", &["1 - a.b"]),
         ("     \n\n\u{20}{\"name\":\"a.b\"}", &["3 - a.b"]),
@@ -124,7 +124,7 @@ fn compression_is_detected_by_the_first_bytes() {
             assert!(cut.last().is_some_and(|last| last.starts_with("!! ")), "{end} bytes: {cut:?}");
         }
         let garbage = rows(&[&packed[..], b"name"].concat());
-        assert!(garbage.last().unwrap().starts_with("!! behind line"), "{garbage:?}");
+        assert!(garbage.last().unwrap().starts_with("!! after line"), "{garbage:?}");
         assert_eq!(rows(&pack("{\"name\":\"a.b\"}")), ["1 - a.b"]);
         assert_eq!(rows(&pack("\u{feff}name\r\na.b\r\n")), ["2 - a.b"]);
     }
@@ -137,7 +137,7 @@ fn rows_beyond_the_limit_are_broken() {
     let csv = format!("name,note\na.b,{long}\nc.d,\"{long}\"\ne.f,\n");
     assert_eq!(rows(csv.as_bytes()), ["2 - a.b", "3 - c.d", "4 - e.f"]);
     let cut = rows(format!("name,note\na.b,{long}{long}\nc.d,\n").as_bytes());
-    assert_eq!(cut, ["!! behind line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]);
+    assert_eq!(cut, ["!! after line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]);
     let line = |bytes: usize| format!("{{\"name\":\"a.b\",\"note\":\"{}\"}}\n", "x".repeat(bytes - 25));
     let longest = line(MAX_ROW_BYTES);
     assert_eq!(longest.len(), MAX_ROW_BYTES);
@@ -153,7 +153,7 @@ fn parquet_is_detected_by_its_first_bytes() {
     assert_eq!(rows_of_file(&gzip("PAR1...")).0, [stream]);
     let file = rows_of_file(b"PAR1 and no more").0;
     let expected = if cfg!(feature = "parquet") {
-        "!! behind row 0: "
+        "!! after row 0: "
     } else {
         "!! it is Parquet, which this build does not read: install portcullis with `--features parquet`, or give CSV or JSON Lines"
     };

@@ -26,7 +26,7 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
             let in_a_year = date(Timestamp::from_unix(now.seconds().saturating_add(365 * DAY), 0));
             let member = format!("\"expiration_date\": \"{in_a_year}\"");
             let fix = Fix::insert("give it an end, and replace it before", subject.id_place(), member);
-            let message = "the token never expires: once it leaks, it is good for ever".to_owned();
+            let message = "the token never expires: if it leaks, it stays valid indefinitely".to_owned();
             found.add(raw(subject, &TOKEN_NEVER_EXPIRES, subject.id_place(), message, fix));
         }
         Expiry::At(end) if !subject.token.expiry().is_expired(now) => {

@@ -62,7 +62,7 @@ struct OnConnection {
     near: Lookup,
     canonical: Vec<Box<[u8]>>,
     numbers: HashMap<Box<[u8]>, usize, RandomState>,
-    seen: Vec<PatternEvidence>,
+    evidence: Vec<PatternEvidence>,
     /// The same patterns in lower case.
     folded: PatternIndex,
     near_folded: Lookup,
@@ -142,7 +142,7 @@ impl Names {
 
     pub(super) fn pattern(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&PatternEvidence> {
         let on = self.connections.get(connection.index())?;
-        on.seen.get(*on.numbers.get(canonical)?)
+        on.evidence.get(*on.numbers.get(canonical)?)
     }
 
     pub(super) fn resource(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&ResourceEvidence> {
@@ -158,7 +158,7 @@ impl OnConnection {
         let number = self.canonical.len();
         self.numbers.insert(canonical.into(), number);
         self.canonical.push(canonical.into());
-        self.seen.push(PatternEvidence::default());
+        self.evidence.push(PatternEvidence::default());
         let prefix = canonical.split(|&byte| byte == portcullis::name::STAR).next().unwrap_or_default();
         self.prefix_lengths.insert(prefix.len());
         let segments = segments(canonical);
@@ -180,10 +180,10 @@ impl OnConnection {
     fn catalog(&mut self, name: &[u8]) {
         self.names += 1;
         let mut buffer = NameBuffer::new();
-        let Self { patterns, near, seen, .. } = self;
+        let Self { patterns, near, evidence, .. } = self;
         patterns.each_covering(CanonicalName::of(name, &mut buffer), near, |number| {
-            if let Some(seen) = seen.get_mut(number as usize) {
-                seen.count += 1;
+            if let Some(pattern) = evidence.get_mut(number as usize) {
+                pattern.count += 1;
             }
         });
         if !self.looks.is_empty() {
@@ -191,11 +191,11 @@ impl OnConnection {
         }
         if let Some(like) = self.looks.get(&self.look) {
             for canonical in like {
-                let Some(seen) = self.resources.get_mut(canonical) else { continue };
+                let Some(resource) = self.resources.get_mut(canonical) else { continue };
                 if **canonical == *name {
-                    seen.exists = true;
-                } else if seen.like.is_none() {
-                    seen.like = Some(Name::of_canonical(name).display(self.dialect).to_string());
+                    resource.exists = true;
+                } else if resource.like.is_none() {
+                    resource.like = Some(Name::of_canonical(name).display(self.dialect).to_string());
                 }
             }
         }
@@ -205,16 +205,17 @@ impl OnConnection {
     /// Records the patterns that would cover the name in another reading.
     fn readings(&mut self, name: &[u8]) {
         let mut buffer = NameBuffer::new();
-        let Self { canonical, seen, folded, near_folded, by_prefix, prefix_lengths, least_segments, lower, .. } = self;
+        let Self { canonical, evidence, folded, near_folded, by_prefix, prefix_lengths, least_segments, lower, .. } =
+            self;
         lower.clear();
         lower.extend(name.iter().map(u8::to_ascii_lowercase));
         folded.each_covering(CanonicalName::of(lower, &mut buffer), near_folded, |number| {
             let number = number as usize;
-            if let (Some(seen), Some(pattern)) = (seen.get_mut(number), canonical.get(number))
-                && seen.other_case.len() < WITNESSES
+            if let (Some(found), Some(pattern)) = (evidence.get_mut(number), canonical.get(number))
+                && found.other_case.len() < WITNESSES
                 && !covers(pattern, name)
             {
-                seen.other_case.push(Name::of_canonical(name));
+                found.other_case.push(Name::of_canonical(name));
             }
         });
         let depth = segments(name);
@@ -225,13 +226,15 @@ impl OnConnection {
             let Some(prefix) = name.get(..length) else { break };
             let Some(across) = by_prefix.get_mut(prefix).filter(|across| across.segments < depth) else { continue };
             across.patterns.retain(|&number| {
-                let (Some(pattern), Some(seen)) = (canonical.get(number), seen.get_mut(number)) else { return false };
+                let (Some(pattern), Some(found)) = (canonical.get(number), evidence.get_mut(number)) else {
+                    return false;
+                };
                 // Compared as one segment, so that stars match dots.
                 let spans = segments(pattern) < depth && segment_covers(pattern, name);
                 if spans {
-                    seen.across_dots.push(Name::of_canonical(name));
+                    found.across_dots.push(Name::of_canonical(name));
                 }
-                seen.across_dots.len() < WITNESSES
+                found.across_dots.len() < WITNESSES
             });
         }
     }

@@ -40,12 +40,12 @@ struct Look<'l, 'a, 'f> {
 
 impl Look<'_, '_, '_> {
     fn pattern(&mut self, pattern: &Pattern) {
-        let Some(seen) = self.names.pattern(self.grant.connection(), pattern.as_bytes()) else { return };
-        let (dialect, count) = (self.connection.dialect(), seen.count);
+        let Some(evidence) = self.names.pattern(self.grant.connection(), pattern.as_bytes()) else { return };
+        let (dialect, count) = (self.connection.dialect(), evidence.count);
         // A name that another grant of the token covers is not missing.
-        let across_dots = seen.across_dots.iter().find(|name| !self.is_granted(name));
+        let across_dots = evidence.across_dots.iter().find(|name| !self.is_granted(name));
         let across_dots = across_dots.map(|name| name.display(dialect).to_string());
-        let other_case = seen.other_case.iter().find(|name| !self.is_granted(name));
+        let other_case = evidence.other_case.iter().find(|name| !self.is_granted(name));
         let other_case = other_case.map(|name| name.display(dialect).to_string());
         if let Some(name) = across_dots.or_else(|| self.deeper(pattern)) {
             self.star(pattern, name);
@@ -57,14 +57,14 @@ impl Look<'_, '_, '_> {
     }
 
     fn resource(&mut self, name: &Name) {
-        let Some(seen) = self.names.resource(self.grant.connection(), name.as_bytes()) else { return };
+        let Some(evidence) = self.names.resource(self.grant.connection(), name.as_bytes()) else { return };
         let names = self.names.count(self.grant.connection());
-        if names == 0 || seen.exists {
+        if names == 0 || evidence.exists {
             return;
         }
         let text = quoted(&name.display(self.connection.dialect()).to_string());
         let message = format!("{text} is not among the {} of the catalog", counted(names, "name"));
-        let (message, fix) = match &seen.like {
+        let (message, fix) = match &evidence.like {
             Some(like) => (
                 format!("{message}, which has {}", quoted(like)),
                 Fix::replace(format!("write {}", quoted(like)), like),

@@ -21,7 +21,7 @@ pub struct WitnessError(String);
 
 impl WitnessError {
     pub(super) fn new(message: impl fmt::Display) -> Self {
-        Self(format!("{message}: this is a bug, and no finding is to be relied on"))
+        Self(format!("{message}: this is a bug; help: do not rely on any finding"))
     }
 }
 

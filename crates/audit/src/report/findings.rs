@@ -26,7 +26,7 @@ pub(super) fn section(report: &Report) -> Markup {
                     tbody { @for finding in &report.findings { (row(finding)) } }
                 }
                 @if left_out > 0 {
-                    p.more { (grouped(left_out)) " more are not shown: " code { "portcullis audit lint" } " tells all of them." }
+                    p.more { (grouped(left_out)) " more are not shown: " code { "portcullis audit lint" } " lists all of them." }
                 }
             }
         }

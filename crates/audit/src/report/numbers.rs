@@ -63,8 +63,8 @@ pub(super) fn shortened(text: &str, max: usize) -> String {
         return text.to_owned();
     }
     let before = max.div_ceil(2).saturating_sub(1);
-    let behind = max - before - 1;
-    text.chars().take(before).chain(['…']).chain(text.chars().skip(count - behind)).collect()
+    let after = max - before - 1;
+    text.chars().take(before).chain(['…']).chain(text.chars().skip(count - after)).collect()
 }
 
 #[cfg(test)]

@@ -47,7 +47,7 @@ pub fn page(report: &Report) -> String {
                         Some(exposure) => (exposed(exposure)),
                         None => section aria-labelledby="exposure" {
                             h2 id="exposure" { "Exposure" }
-                            p.empty { "No catalog was given: " code { "--catalog FILE" } " tells what exists, and so what is exposed." }
+                            p.empty { "No catalog was given: " code { "--catalog FILE" } " names the file of existing names, from which the exposure is computed." }
                         },
                     }
                     @if let Some(matrix) = &report.matrix { (who_can(matrix)) }

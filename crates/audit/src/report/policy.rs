@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_token_ends_once() {
+    fn each_token_counts_in_one_bucket() {
         let policy = portcullis_document::load::policy(
             r#"[{"id": "a", "token": "1", "allowed_apis": ["lds"], "expiration_date": "2026-11-24"},
             {"id": "b", "token": "2", "allowed_apis": ["lds"], "expiration_date": "2026-11-30"},

@@ -324,8 +324,9 @@ impl<'t, 'p> Reader<'t, 'p> {
                     }
                 }
                 SourceRef::Resource(at, resource) => {
-                    let seen = self.counts.resources.get(at.index()).and_then(|seen| seen.get(resource as usize));
-                    if let Some(Some((count, set))) = seen
+                    let counted =
+                        self.counts.resources.get(at.index()).and_then(|counted| counted.get(resource as usize));
+                    if let Some(Some((count, set))) = counted
                         && self.counted.get(*set as usize) != Some(&self.round)
                     {
                         see(*count);

@@ -16,11 +16,11 @@ use portcullis_http::wire::{ReplayRequest, Replayed};
 #[derive(Debug, thiserror::Error)]
 pub enum SuggestError {
     /// The suggestion is not a valid policy, or one of its grants is not within the grants of its token.
-    #[error("{0}: this is a bug, and the suggestion is not to be used")]
+    #[error("{0}: this is a bug; help: do not use the suggestion")]
     Wider(String),
     /// The suggestion denies a request that the policy allows.
     #[error(
-        "line {line} is allowed to token `{token}`, and would not be: this is a bug, and the suggestion is not to be used"
+        "line {line} is allowed for token `{token}`, but the suggestion denies it: this is a bug; help: do not use the suggestion"
     )]
     Lost {
         /// The line of the log.

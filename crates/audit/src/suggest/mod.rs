@@ -77,7 +77,7 @@ pub struct TokenSuggestion {
     pub id: String,
     /// The number of allowed requests of the token in the log.
     pub allowed: u64,
-    /// What to do with the token.
+    /// The advice for the token.
     pub advice: TokenAdvice,
     /// The suggested grants.
     pub grants: Vec<SuggestedGrant>,
@@ -85,7 +85,7 @@ pub struct TokenSuggestion {
     pub removed: Vec<RemovedGrant>,
 }
 
-/// What to do with a token.
+/// The advice for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenAdvice {
     /// The token needs all its grants.
