@@ -17,7 +17,8 @@ const EXAMPLES: usize = 10;
 
 /// Counts names of a catalog by the tokens of a [`Diff`] that may read them before and after. Names are not kept.
 ///
-/// Names that the same grants of both policies cover are counted together, so memory grows with the number of such sets.
+/// Names that the same grants of both policies cover are counted together, so memory grows with the number of such
+/// sets.
 ///
 /// ```
 /// use portcullis_audit::names_diff::NamesDiff;
@@ -42,13 +43,13 @@ pub struct NamesDiff<'p> {
     new: Half<'p>,
     tokens: usize,
     /// The number of names so far.
-    seen: u64,
+    count: u64,
     /// By connection and covering sources in both policies.
     counts: HashMap<(Key, Key), NameGroup, RandomState>,
 }
 
-/// A connection of one policy, and the sources that cover a name. `None` if the policy lacks the connection, or the name is
-/// malformed in its dialect.
+/// A connection of one policy, and the sources that cover a name. `None` if the policy lacks the connection, or the
+/// name is malformed in its dialect.
 type Key = Option<(ConnectionId, Covering)>;
 
 /// Names with equal coverage: their number, and the first ones with their order in the catalog.
@@ -112,13 +113,13 @@ impl<'p> NamesDiff<'p> {
             old: half(old, &before),
             new: half(new, &after),
             tokens: diff.tokens.len(),
-            seen: 0,
+            count: 0,
             counts: HashMap::default(),
         }
     }
 
-    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4) in both policies.
-    /// No token reads names on a connection that neither policy has.
+    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4) in both
+    /// policies. No token reads names on a connection that neither policy has.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
         let (old, new) = (self.old.key(connection, name), self.new.key(connection, name));
         if old.is_err() && new.is_err() {
@@ -127,15 +128,15 @@ impl<'p> NamesDiff<'p> {
         let group = self.counts.entry((old.unwrap_or(None), new.unwrap_or(None))).or_default();
         group.count += 1;
         if group.first.len() < EXAMPLES {
-            group.first.push((self.seen, format!("{connection}: {name}")));
+            group.first.push((self.count, format!("{connection}: {name}")));
         }
-        self.seen += 1;
+        self.count += 1;
         true
     }
 
     /// Returns the number of names that were added.
-    pub fn seen(&self) -> u64 {
-        self.seen
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
     /// Returns the change for each token of the diff, in the order of the diff.

@@ -9,8 +9,8 @@ use portcullis_http::wire::{ReplayRequest, Replayed, WireError};
 
 /// The used tokens and grants, and the time span of the record.
 ///
-/// [`Usage::read`] reads decision logs. It decides each allowed line again by the audited policy, so grants are those of that
-/// policy. [`Usage::add_token`] adds the use of one token if its grants are not known.
+/// [`Usage::read`] reads decision logs. It decides each allowed line again by the audited policy, so grants are those
+/// of that policy. [`Usage::add_token`] adds the use of one token if its grants are not known.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     tokens: HashMap<Box<str>, TokenUse>,

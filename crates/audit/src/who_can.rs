@@ -1,4 +1,5 @@
-//! Finds the tokens that can read a source, and the sources that one token can read. Each result is confirmed by a decision.
+//! Finds the tokens that can read a source, and the sources that one token can read. Each result is confirmed by a
+//! decision.
 //!
 //! ```
 //! use portcullis_audit::who_can::readers;
@@ -49,8 +50,8 @@ const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
 
 /// Returns every token of `policy`, compiled to `snapshot`, that may read `source` on `connection` at `now`.
 ///
-/// Decides one request for each token and API, with a referer that the token accepts. Decides a second one if the operations
-/// of the API consider different grants. Linear in the tokens.
+/// Decides one request for each token and API, with a referer that the token accepts. Decides a second one if the
+/// operations of the API consider different grants. Linear in the tokens.
 pub fn readers<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
@@ -73,7 +74,8 @@ pub fn readers<'p>(
 
 /// Returns every token that may run, at `now`, a query or named source that reads the table `name` on `connection`.
 ///
-/// `followed` has the tables that the queries read. Each grant is decided under each API of its token. Linear in the grants.
+/// `followed` has the tables that the queries read. Each grant is decided under each API of its token. Linear in the
+/// grants.
 pub fn readers_through<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,

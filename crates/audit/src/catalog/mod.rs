@@ -1,11 +1,12 @@
 //! Reads catalogs, the names of resources that exist, as a stream.
 //!
-//! A catalog is CSV with a heading, or JSON Lines; plain, or compressed with gzip or zstd. With the feature `parquet`, it can be a
-//! Parquet file. The first bytes determine the format. Columns are found by name, in any case: `connection` and `name`, or the
-//! columns of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`. Further columns are ignored.
+//! A catalog is CSV with a heading, or JSON Lines; plain, or compressed with gzip or zstd. With the feature `parquet`,
+//! it can be a Parquet file. The first bytes determine the format. Columns are found by name, in any case: `connection`
+//! and `name`, or the columns of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`. Further
+//! columns are ignored.
 //!
-//! Memory does not grow with the catalog: one row of at most [`MAX_ROW_BYTES`] is read at a time. A row that cannot be read
-//! becomes [`Broken`], with its line and the reason. No row is dropped silently.
+//! Memory does not grow with the catalog: one row of at most [`MAX_ROW_BYTES`] is read at a time. A row that cannot be
+//! read becomes [`Broken`], with its line and the reason. No row is dropped silently.
 
 mod columns;
 mod lines;
@@ -155,11 +156,13 @@ pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> Contro
 
 const PARQUET: [u8; 4] = *b"PAR1";
 
-/// Like [`read`], from a file, which may be Parquet. Calls `at` from time to time with the number of bytes that were read.
+/// Like [`read`], from a file, which may be Parquet. Calls `at` from time to time with the number of bytes that were
+/// read.
 ///
 /// # Errors
 ///
-/// Returns the errors of [`read`]. Also fails for a Parquet file without the feature `parquet`, or if a name column is not text.
+/// Returns the errors of [`read`]. Also fails for a Parquet file without the feature `parquet`, or if a name column is
+/// not text.
 pub fn read_file(
     mut file: File,
     at: impl FnMut(u64),

@@ -48,8 +48,8 @@ fn write_part(part: &str, first: Option<&str>, dialect: Dialect, text: &mut Stri
         return text.push_str(part);
     }
     let quote = dialect.quote();
-    // BigQuery's quotes keep a dot in its part only before the colon of a project (N2.6), and only a project holds one. Two
-    // quotes side by side, two dots or a backslash make the name malformed.
+    // BigQuery's quotes keep a dot in its part only before the colon of a project (N2.6), and only a project holds one.
+    // Two quotes side by side, two dots or a backslash make the name malformed.
     let bigquery = dialect == Dialect::BigQuery;
     let inner = if first.is_none() { part.split_once(':').map_or(part, |(_, rest)| rest) } else { part };
     let dots = bigquery && inner.contains('.');

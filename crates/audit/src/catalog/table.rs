@@ -46,7 +46,8 @@ const BUFFER: usize = 1 << 16;
 struct Limited<R> {
     input: R,
     left: usize,
-    /// Whether lines end with two bytes, known after the first line. The reader then counts rows from before the second byte.
+    /// Whether lines end with two bytes, known after the first line. The reader then counts rows from before the second
+    /// byte.
     crlf: Option<bool>,
 }
 

@@ -10,12 +10,12 @@ use arrow_schema::{ArrowError, DataType, Field};
 use super::kernel::{Kernel, Matches};
 
 impl Kernel {
-    /// Returns, for each of `names`, the ascending indexes of the sources that cover it (N2.7, N3). The list is null if the name
-    /// is null or malformed (N2.4), and empty if no source covers the name.
+    /// Returns, for each of `names`, the ascending indexes of the sources that cover it (N2.7, N3). The list is null if
+    /// the name is null or malformed (N2.4), and empty if no source covers the name.
     ///
     /// A pure function of the sources and the names, for any string array: `&StringArray`, `&LargeStringArray` or
-    /// `&StringViewArray`. Threads can share a kernel, so `DataFusion` or Spark can call this for each batch separately.
-    /// Costs as much as [`covering`](Self::covering); the list is not copied.
+    /// `&StringViewArray`. Threads can share a kernel, so `DataFusion` or Spark can call this for each batch
+    /// separately. Costs as much as [`covering`](Self::covering); the list is not copied.
     ///
     /// # Errors
     ///

@@ -36,8 +36,8 @@ pub struct Matches {
 }
 
 impl Matches {
-    /// Returns the ascending indexes of the sources that cover the name with this index. `None` if the name is malformed
-    /// (N2.4), or the batch has fewer names.
+    /// Returns the ascending indexes of the sources that cover the name with this index. `None` if the name is
+    /// malformed (N2.4), or the batch has fewer names.
     pub fn get(&self, index: usize) -> Option<&[u32]> {
         let &(end, well_formed) = self.ends.get(index)?;
         let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
@@ -73,11 +73,11 @@ impl Kernel {
         Self { dialect, index: PatternIndex::new(sources.into_iter().zip(0..).filter_map(canonical)) }
     }
 
-    /// Finds the sources that cover each of `names` (N2.7, N3), which are in the dialect of the connection. Replaces the content
-    /// of `matches`. A pure function of the sources and the names.
+    /// Finds the sources that cover each of `names` (N2.7, N3), which are in the dialect of the connection. Replaces
+    /// the content of `matches`. A pure function of the sources and the names.
     ///
-    /// Linear in the length of each name, plus one look-up for each shape of the patterns with the same leading segments.
-    /// Nearly constant in the number of sources. Allocates only to grow `matches`.
+    /// Linear in the length of each name, plus one look-up for each shape of the patterns with the same leading
+    /// segments. Nearly constant in the number of sources. Allocates only to grow `matches`.
     pub fn covering<'n>(&self, names: impl IntoIterator<Item = &'n str>, matches: &mut Matches) {
         matches.ends.clear();
         matches.ids.clear();

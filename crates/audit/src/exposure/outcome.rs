@@ -71,7 +71,8 @@ pub struct ConnectionExposure {
 pub struct TokenExposure {
     /// The number of names that the token exposes itself; for an expired token, that it would expose.
     pub names: u64,
-    /// The number of further names that it exposes only through queries and named sources; for an expired token, would expose.
+    /// The number of further names that it exposes only through queries and named sources; for an expired token, would
+    /// expose.
     pub through_queries: u64,
     /// Whether the token is expired and exposes nothing now.
     pub expired: bool,
@@ -79,8 +80,8 @@ pub struct TokenExposure {
     pub examples: Vec<String>,
     /// Some of the names that it exposes only through queries.
     pub query_examples: Vec<String>,
-    /// For each grant, in order, the number of names that it covers or reads. `None` for queries and named sources that are
-    /// not followed, and for grants that no API of the token considers.
+    /// For each grant, in order, the number of names that it covers or reads. `None` for queries and named sources that
+    /// are not followed, and for grants that no API of the token considers.
     pub grants: Vec<Option<u64>>,
 }
 

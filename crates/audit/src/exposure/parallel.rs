@@ -70,8 +70,8 @@ struct Source<I, E> {
 
 /// Counts `batches` on `threads` threads, until they end or one of them is an error. End the iterator early to stop.
 ///
-/// Each thread takes the next batch from the iterator when it is free, one thread at a time. An iterator that waits for its
-/// batches, such as that of a channel, bounds the memory.
+/// Each thread takes the next batch from the iterator when it is free, one thread at a time. An iterator that waits for
+/// its batches, such as that of a channel, bounds the memory.
 ///
 /// # Errors
 ///

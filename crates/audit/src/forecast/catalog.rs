@@ -10,8 +10,8 @@ use portcullis_diff::patterns::{Lookup, PatternIndex};
 
 /// The existing names that patterns cover, added one by one.
 ///
-/// Keeps the shortest schemas of each pattern, and names whose last segment is nearly as short as the pattern allows. Memory
-/// depends mostly on the patterns, not on the catalog.
+/// Keeps the shortest schemas of each pattern, and names whose last segment is nearly as short as the pattern allows.
+/// Memory depends mostly on the patterns, not on the catalog.
 pub struct Catalog<'p> {
     policy: &'p Policy,
     numbers: HashMap<&'p str, usize>,
@@ -60,8 +60,8 @@ impl<'p> Catalog<'p> {
         Self { policy, numbers, connections }
     }
 
-    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4). Names on connections
-    /// that the policy does not have are ignored.
+    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4). Names on
+    /// connections that the policy does not have are ignored.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
         let at = self.numbers.get(connection).copied();
         let dialect = at.and_then(|at| self.policy.connections().get(at)).map(Connection::dialect).unwrap_or_default();

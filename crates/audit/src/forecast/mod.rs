@@ -1,16 +1,18 @@
 //! Finds names that do not exist yet, and would be exposed as soon as somebody creates them.
 //!
-//! A pattern also covers future names. For each pattern of unexpired tokens, [`forecast`] returns the shortest names that the
-//! pattern covers and the catalog lacks. Before a name is returned, the engine decides it for every token with the pattern.
+//! A pattern also covers future names. For each pattern of unexpired tokens, [`forecast`] returns the shortest names
+//! that the pattern covers and the catalog lacks. Before a name is returned, the engine decides it for every token with
+//! the pattern.
 //!
-//! **Order of names.** Names in existing schemas come first: the catalog has a name with the same leading segments. Of the
-//! existing schemas that a pattern covers, the [`SCHEMAS`] shortest are searched. Shorter names come first, in characters; equally
-//! short ones in the order of [`algebra`](portcullis_diff::algebra), the most readable first. A schema that does not exist is
-//! used only if no existing schema has a name left, or there is no catalog. Names of the catalog are kept up to [`SLACK`]
-//! characters beyond the shortest text of the last segment. Longer names are not returned.
+//! **Order of names.** Names in existing schemas come first: the catalog has a name with the same leading segments. Of
+//! the existing schemas that a pattern covers, the [`SCHEMAS`] shortest are searched. Shorter names come first, in
+//! characters; equally short ones in the order of [`algebra`](portcullis_diff::algebra), the most readable first. A
+//! schema that does not exist is used only if no existing schema has a name left, or there is no catalog. Names of the
+//! catalog are kept up to [`SLACK`] characters beyond the shortest text of the last segment. Longer names are not
+//! returned.
 //!
-//! All sources (`*`) count as a pattern with one star for each segment that most names of the connection have. Without a
-//! catalog, the number of segments is that of a table of the dialect.
+//! All sources (`*`) count as a pattern with one star for each segment that most names of the connection have. Without
+//! a catalog, the number of segments is that of a table of the dialect.
 //!
 //! ```
 //! use portcullis_audit::forecast::{Catalog, Options, forecast};
@@ -113,7 +115,8 @@ struct Granted<'p> {
     tokens: Vec<&'p Token>,
 }
 
-/// Finds the names that `catalog` lacks and each pattern of `policy`, compiled to `snapshot`, would expose. In the policy's order.
+/// Finds the names that `catalog` lacks and each pattern of `policy`, compiled to `snapshot`, would expose. In the
+/// policy's order.
 ///
 /// Costs a search for each pattern and name, some tens of microseconds, and a decision for each token with the pattern.
 ///
@@ -165,8 +168,8 @@ fn of<'p>(
     Ok(Forecast { connection: granted.connection, source: granted.source, tokens: granted.tokens.len() as u64, names })
 }
 
-/// Returns the distinct selected patterns, in the policy's order. `segments` returns the number of segments that most names of a
-/// connection have.
+/// Returns the distinct selected patterns, in the policy's order. `segments` returns the number of segments that most
+/// names of a connection have.
 fn granted<'p>(
     policy: &'p Policy,
     options: &Options,

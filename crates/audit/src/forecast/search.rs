@@ -63,7 +63,8 @@ impl<'k> Search<'k> {
         names
     }
 
-    /// Returns the shortest new name of `inside` that is known not to exist; `inside` is a part of the pattern in canonical form.
+    /// Returns the shortest new name of `inside` that is known not to exist; `inside` is a part of the pattern in
+    /// canonical form.
     fn next(&self, inside: &[u8]) -> Option<Name> {
         let inside = Names::of_canonical(inside);
         let known = self.kept.into_iter().flat_map(|kept| &kept.names).chain(&self.found);

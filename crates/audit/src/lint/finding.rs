@@ -11,8 +11,8 @@ use portcullis_document::definition::Position;
 
 /// One finding about a policy. Its texts have one line and contain no secret.
 ///
-/// Serializes as an object with `code`, `severity`, `file`, `line`, `column`, `path`, `token`, `message`, `fix`, `paste`
-/// and `witness`.
+/// Serializes as an object with `code`, `severity`, `file`, `line`, `column`, `path`, `token`, `message`, `fix`,
+/// `paste` and `witness`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The rule.

@@ -70,8 +70,8 @@ struct Redundant {
 
 /// Returns the grants that can all be removed at once without changing a decision or its reason.
 ///
-/// Comparing pairs of grants is enough. A name of a pattern may have a character that no other pattern contains. So if several
-/// grants together cover all names of the pattern, one of them covers all.
+/// Comparing pairs of grants is enough. A name of a pattern may have a character that no other pattern contains. So if
+/// several grants together cover all names of the pattern, one of them covers all.
 fn redundant(subject: &Subject<'_>) -> Vec<Redundant> {
     let contexts = contexts(subject);
     let mut found = Vec::new();

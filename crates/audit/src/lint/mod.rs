@@ -1,9 +1,9 @@
-//! Finds valid parts of a policy that are surely unintended, or soon will be. Each finding has a stable code, a position, a
-//! reason and a fix.
+//! Finds valid parts of a policy that are surely unintended, or soon will be. Each finding has a stable code, a
+//! position, a reason and a fix.
 //!
-//! [`lint`] includes the warnings of [`load`](mod@portcullis_document::load). It adds findings that need several tokens, a
-//! catalog of real names ([`Names`]), or the recorded use ([`Usage`]). [`RULES`] lists every rule. [`sarif`] writes findings
-//! for code review tools.
+//! [`lint`] includes the warnings of [`load`](mod@portcullis_document::load). It adds findings that need several
+//! tokens, a catalog of real names ([`Names`]), or the recorded use ([`Usage`]). [`RULES`] lists every rule. [`sarif`]
+//! writes findings for code review tools.
 //!
 //! ```
 //! use portcullis_audit::lint::{Evidence, LintOptions, lint};
@@ -78,14 +78,14 @@ pub struct Evidence<'e> {
     pub usage: Option<&'e Usage>,
 }
 
-/// Returns all findings in the policy of `loaded`, which must be loaded from `inputs`. The order is by severity, then by input
-/// and position. Returns nothing if there is no policy.
+/// Returns all findings in the policy of `loaded`, which must be loaded from `inputs`. The order is by severity, then
+/// by input and position. Returns nothing if there is no policy.
 ///
-/// Includes the warnings of `loaded`: load with [`LoadOptions::warnings`](portcullis_document::load::LoadOptions::warnings)
-/// and the same time.
+/// Includes the warnings of `loaded`: load with
+/// [`LoadOptions::warnings`](portcullis_document::load::LoadOptions::warnings) and the same time.
 ///
-/// Linear in the policy, except for grants that differ only in text between two stars of one segment. Every witness of a
-/// finding is confirmed by a decision.
+/// Linear in the policy, except for grants that differ only in text between two stars of one segment. Every witness of
+/// a finding is confirmed by a decision.
 ///
 /// # Errors
 ///

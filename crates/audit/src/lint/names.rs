@@ -119,8 +119,8 @@ impl Names {
         names
     }
 
-    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4). Names of connections
-    /// that the policy does not have are ignored.
+    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4). Names of
+    /// connections that the policy does not have are ignored.
     ///
     /// Costs a few hashes for each shape of the connection's patterns.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {

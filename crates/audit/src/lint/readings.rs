@@ -139,8 +139,8 @@ impl Look<'_, '_, '_> {
         self.report(&CASE_READING, message, fix, Some(witness));
     }
 
-    /// Returns the quoted name with the pattern's spelling, if the dialect folds it and a segment mixes both cases. The author of
-    /// `Sales_*` may mean the capital `S`.
+    /// Returns the quoted name with the pattern's spelling, if the dialect folds it and a segment mixes both cases. The
+    /// author of `Sales_*` may mean the capital `S`.
     fn as_it_is_spelt(&self) -> Option<String> {
         let dialect = self.connection.dialect();
         let folds = dialect.bare_fold() != Fold::AsWritten && dialect.quoted_fold() == Fold::AsWritten;

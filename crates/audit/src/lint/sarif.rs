@@ -17,8 +17,8 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-')
 
 /// Writes `findings` as one run.
 ///
-/// Describes every rule, even without findings. Files have the names of their inputs, so relative names are relative to the
-/// working directory.
+/// Describes every rule, even without findings. Files have the names of their inputs, so relative names are relative to
+/// the working directory.
 ///
 /// # Errors
 ///

@@ -170,13 +170,14 @@ impl<'p> Followed<'p> {
         Self { numbers, outcomes: read.into_iter().flatten().collect(), order, places }
     }
 
-    /// Returns the tables that a source reads. `None` if they are unknown, or it is not a granted query or named source.
+    /// Returns the tables that a source reads. `None` if they are unknown, or it is not a granted query or named
+    /// source.
     pub fn reads(&self, connection: ConnectionId, source: &GrantSource) -> Option<&Reads> {
         self.outcome(connection, source)?.as_ref().ok()
     }
 
-    /// Returns the tables that a source reads, or the reason why they are unknown. `None` if it is not a granted query or named
-    /// source.
+    /// Returns the tables that a source reads, or the reason why they are unknown. `None` if it is not a granted query
+    /// or named source.
     pub fn outcome(&self, connection: ConnectionId, source: &GrantSource) -> Option<&Result<Reads, Unreadable>> {
         self.outcomes.get(*self.numbers.get(connection.index())?.get(source)?)
     }

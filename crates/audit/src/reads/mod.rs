@@ -1,14 +1,16 @@
 //! Finds the tables that a query reads, from the text of the query.
 //!
-//! A grant of a query, or of a named source, exposes the tables that the query reads. [`reads`] parses the text in the SQL
-//! dialect of the connection and returns every table: in joins, subqueries, set operations and data-changing statements.
-//! Tables that a statement only writes are included, because a client that may run it can access them. Names of visible `WITH`
-//! queries are not tables. A path that starts with a table's alias is not a table if the dialect unnests arrays by paths.
+//! A grant of a query, or of a named source, exposes the tables that the query reads. [`reads`] parses the text in the
+//! SQL dialect of the connection and returns every table: in joins, subqueries, set operations and data-changing
+//! statements. Tables that a statement only writes are included, because a client that may run it can access them.
+//! Names of visible `WITH` queries are not tables. A path that starts with a table's alias is not a table if the
+//! dialect unnests arrays by paths.
 //!
-//! **Limits.** A name without its database or schema matches every table whose name has this suffix, because only the session of
-//! the connection determines the table. A wildcard table of BigQuery matches every table with its prefix. Tables that views
-//! and functions read are not included. [`Reads::beyond`] has the names of table functions, procedures, functions in a
-//! schema, and statements that are not queries. A text that cannot be parsed is an error with a position: report it.
+//! **Limits.** A name without its database or schema matches every table whose name has this suffix, because only the
+//! session of the connection determines the table. A wildcard table of BigQuery matches every table with its prefix.
+//! Tables that views and functions read are not included. [`Reads::beyond`] has the names of table functions,
+//! procedures, functions in a schema, and statements that are not queries. A text that cannot be parsed is an error
+//! with a position: report it.
 //!
 //! ```
 //! use portcullis_audit::reads::reads;
@@ -53,8 +55,8 @@ pub const MAX_TOKENS: usize = 100_000;
 /// Max nesting of parentheses, subqueries and operators.
 const MAX_DEPTH: usize = 100;
 
-/// The stack for the deepest nesting of the parser, and for each word of a long chain of operators, which nests only the tree.
-/// The system provides only the pages that are used.
+/// The stack for the deepest nesting of the parser, and for each word of a long chain of operators, which nests only
+/// the tree. The system provides only the pages that are used.
 const STACK: usize = 48 << 20;
 const STACK_A_TOKEN: usize = 4 << 10;
 
@@ -118,7 +120,8 @@ pub struct Unreadable {
 ///
 /// # Errors
 ///
-/// Returns an error if the text cannot be parsed, nests deeper than a hundred levels, or has more than [`MAX_TOKENS`] words.
+/// Returns an error if the text cannot be parsed, nests deeper than a hundred levels, or has more than [`MAX_TOKENS`]
+/// words.
 pub fn reads(sql: &str, dialect: Dialect) -> Result<Reads, Unreadable> {
     on_deep_stack(sql.len(), || read(sql, dialect))
 }

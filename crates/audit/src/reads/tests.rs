@@ -151,7 +151,8 @@ struct Made {
     tables: Vec<String>,
 }
 
-/// Spellings of a table in a query, by dialect, and its canonical form. Few, so that names collide with those of `WITH`.
+/// Spellings of a table in a query, by dialect, and its canonical form. Few, so that names collide with those of
+/// `WITH`.
 fn table(dialect: Dialect) -> impl Strategy<Value = Made> {
     let spellings: &[(&str, &str)] = match dialect {
         BigQuery => &[

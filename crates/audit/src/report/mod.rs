@@ -1,9 +1,9 @@
 //! Renders an audit as one self-contained HTML page.
 //!
-//! [`Report`] is plain data: facts of a policy, findings, and the exposure that [`SchemaCounts`] computes from a catalog.
-//! [`page`] is a pure function of it. The page has no script and makes no network request, which its content security policy
-//! enforces. It supports light and dark themes, and shows the numbers of each chart as a table. Names of a policy are always
-//! text, never markup. The data contains no secret.
+//! [`Report`] is plain data: facts of a policy, findings, and the exposure that [`SchemaCounts`] computes from a
+//! catalog. [`page`] is a pure function of it. The page has no script and makes no network request, which its content
+//! security policy enforces. It supports light and dark themes, and shows the numbers of each chart as a table. Names
+//! of a policy are always text, never markup. The data contains no secret.
 //!
 //! ```
 //! use portcullis_audit::report::{Report, page};

@@ -22,9 +22,10 @@ const COLUMNS: usize = 16;
 
 /// Counts the names of a catalog by schema and by the sources that cover them. Names are added one by one and not kept.
 ///
-/// Names of one schema that the same patterns cover are counted together; each granted resource is counted separately. Memory
-/// grows with the distinct sets of patterns, with grants and with schemas, not with names. The cost of a name does not depend
-/// on the number of tokens. The exposure of a token is linear in its grants and in the sets that contain its patterns.
+/// Names of one schema that the same patterns cover are counted together; each granted resource is counted separately.
+/// Memory grows with the distinct sets of patterns, with grants and with schemas, not with names. The cost of a name
+/// does not depend on the number of tokens. The exposure of a token is linear in its grants and in the sets that
+/// contain its patterns.
 ///
 /// ```
 /// use portcullis_audit::report::{Report, SchemaCounts};
@@ -88,7 +89,8 @@ impl<'p> SchemaCounts<'p> {
         Self::of(policy, now, None)
     }
 
-    /// Like [`new`](Self::new), including the tables that queries and named sources read. `followed` must be of the same policy.
+    /// Like [`new`](Self::new), including the tables that queries and named sources read. `followed` must be of the
+    /// same policy.
     pub fn following(policy: &'p Policy, now: Timestamp, followed: &'p Followed<'p>) -> Self {
         Self { not_followed: followed.unfollowed().count() as u64, ..Self::of(policy, now, Some(followed)) }
     }
@@ -109,8 +111,8 @@ impl<'p> SchemaCounts<'p> {
         }
     }
 
-    /// Adds a name of the catalog, in the dialect of its connection. A malformed name (N2.4) is not counted and returns false. No
-    /// token exposes names on a connection that the policy does not have.
+    /// Adds a name of the catalog, in the dialect of its connection. A malformed name (N2.4) is not counted and returns
+    /// false. No token exposes names on a connection that the policy does not have.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
         let id = self.coverage.connection(connection);
         let dialect = self.dialect(id);
@@ -177,7 +179,8 @@ impl<'p> SchemaCounts<'p> {
         self.coverage.policy().tokens().iter().enumerate()
     }
 
-    /// Returns the number of names that each token exposes itself, by its index in the policy. Tokens without names are left out.
+    /// Returns the number of names that each token exposes itself, by its index in the policy. Tokens without names are
+    /// left out.
     pub fn by_token(&self) -> HashMap<usize, u64> {
         let mut reader = Reader::of(self);
         let own = self.tokens().map(|(index, token)| (index, reader.names(&self.coverage.own(token))));
@@ -301,8 +304,8 @@ impl<'t, 'p> Reader<'t, 'p> {
         names
     }
 
-    /// Calls `see` with counts of the names that at least one of the sources covers, each name once. The sources are sorted and
-    /// distinct, so a source that covers a resource precedes it.
+    /// Calls `see` with counts of the names that at least one of the sources covers, each name once. The sources are
+    /// sorted and distinct, so a source that covers a resource precedes it.
     fn each(&mut self, sources: &[SourceRef], mut see: impl FnMut(Count)) {
         self.round += 1;
         let mut whole: SmallVec<[ConnectionId; 4]> = SmallVec::new();

@@ -42,8 +42,8 @@ pub struct Confirmed {
 }
 
 impl Suggestion {
-    /// Reads the suggested document, and checks that each grant is within the grants of the same token of `policy`, under every
-    /// API that considers it. Also checks that every other field of the token is unchanged.
+    /// Reads the suggested document, and checks that each grant is within the grants of the same token of `policy`,
+    /// under every API that considers it. Also checks that every other field of the token is unchanged.
     ///
     /// # Errors
     ///
@@ -88,8 +88,8 @@ impl Confirmed {
         &self.policy
     }
 
-    /// Decides the allowed lines of `log` again. The suggestion must allow each of them that `old`, the current policy, still
-    /// allows. Returns the number of these lines.
+    /// Decides the allowed lines of `log` again. The suggestion must allow each of them that `old`, the current policy,
+    /// still allows. Returns the number of these lines.
     ///
     /// # Errors
     ///

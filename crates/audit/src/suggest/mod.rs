@@ -7,8 +7,8 @@
 //! - More names become patterns: one for each first word (up to a `_` or `-`) if there are few words. Each pattern is the
 //!   narrowest with the common prefix and suffix of its names.
 //!
-//! Call [`confirm`](Suggestion::confirm) before you use a [`Suggestion`]. It checks that each grant is within a grant of the same
-//! token. [`Confirmed::replay`] checks that every allowed line of the log is still allowed.
+//! Call [`confirm`](Suggestion::confirm) before you use a [`Suggestion`]. It checks that each grant is within a grant
+//! of the same token. [`Confirmed::replay`] checks that every allowed line of the log is still allowed.
 //!
 //! ```
 //! use portcullis_audit::suggest::{Needs, SuggestOptions};

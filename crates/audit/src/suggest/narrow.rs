@@ -7,7 +7,8 @@ use portcullis::model::{GrantKind, GrantKinds, GrantSource, Limits, SourceType};
 use portcullis::name::{Dialect, Name, STAR, Written};
 use portcullis::pattern::covers;
 
-/// Returns the narrowest sources, of these kinds, for what was needed of `old`; `old` itself if there is nothing narrower.
+/// Returns the narrowest sources, of these kinds, for what was needed of `old`; `old` itself if there is nothing
+/// narrower.
 pub(super) fn narrowed(
     old: &GrantSource,
     need: &GrantNeeds,

@@ -36,8 +36,9 @@ impl<'p> Needs<'p> {
         Self { policy, numbers, tokens: HashMap::new(), sampled: false }
     }
 
-    /// Reads a decision log. Allowed lines are decided again by the snapshot of `replay`, which must be that of the policy. Lines
-    /// that are no longer allowed are counted, but need no grant. If a line cannot be decided again, its token needs all grants.
+    /// Reads a decision log. Allowed lines are decided again by the snapshot of `replay`, which must be that of the
+    /// policy. Lines that are no longer allowed are counted, but need no grant. If a line cannot be decided again, its
+    /// token needs all grants.
     ///
     /// # Errors
     ///
@@ -163,8 +164,8 @@ impl<'p> Needs<'p> {
         suggested
     }
 
-    /// Returns the kinds of grant that may replace `old`. An API that considers such a kind also considers `old`, so the token
-    /// gains no access.
+    /// Returns the kinds of grant that may replace `old`. An API that considers such a kind also considers `old`, so
+    /// the token gains no access.
     fn instead_of(&self, token: &Token, old: GrantKind) -> GrantKinds {
         let apis = token.apis().iter().filter_map(|api| self.policy.apis().get(api));
         let contexts =

@@ -73,8 +73,8 @@ impl Outline {
         self.names.as_ref().filter(|names| names.len() <= max)
     }
 
-    /// Returns the narrowest pattern, with one star for each segment, that covers all names and is within `old`. Keeps a segment of
-    /// `old` if it does not cover the narrower segment.
+    /// Returns the narrowest pattern, with one star for each segment, that covers all names and is within `old`. Keeps
+    /// a segment of `old` if it does not cover the narrower segment.
     pub(super) fn pattern(&self, old: Option<&[u8]>) -> Vec<u8> {
         let mut old = old.map(|old| old.split(|&byte| byte == b'.'));
         let segment = |common: &Common| {

@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         );
         let mut seen = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
         whole = catalog::each(path, &args.catalog, &new, color, |connection, name| seen.see(connection, name))?.whole;
-        names = Some(ByName { of: seen.seen(), changes: seen.changes() });
+        names = Some(ByName { of: seen.count(), changes: seen.changes() });
     }
     let mut out = Stdout::lock();
     match args.format {
