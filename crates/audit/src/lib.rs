@@ -1,15 +1,15 @@
-//! Questions to a policy, offline: what is wrong with it, what it exposes, what of it was never needed.
+//! Audits a policy offline: finds mistakes, computes what it exposes, and suggests narrower grants.
 //!
-//! - [`names_diff`]: which names of a catalog a change of policies opens and closes.
-//! - [`who_can`]: who can read a source, and what a token can do.
-//! - [`catalog`]: the names that exist, as a stream.
-//! - [`coverage`]: which sources of a policy cover a name.
-//! - [`exposure`]: what of them a policy exposes.
-//! - [`forecast`]: names that do not exist yet, and would be exposed.
-//! - [`lint`]: findings, each with its place, why, and a fix.
-//! - [`suggest`]: the smallest grants that a decision log needed.
-//! - [`reads`]: which tables granted queries read.
-//! - [`report`]: all of it as one page.
+//! - [`names_diff`]: names of a catalog that a change of the policy opens and closes.
+//! - [`who_can`]: tokens that can read a source, and sources that a token can read.
+//! - [`catalog`]: reads the names that exist as a stream.
+//! - [`coverage`]: sources of a policy that cover a name.
+//! - [`exposure`]: names of a catalog that each token and grant exposes.
+//! - [`forecast`]: names that do not exist yet and would be exposed.
+//! - [`lint`]: findings with a position, a reason and a fix.
+//! - [`suggest`]: the narrowest grants that a decision log needs.
+//! - [`reads`]: tables that granted queries read.
+//! - [`report`]: the whole audit as one HTML page.
 #![forbid(unsafe_code)]
 
 pub mod catalog;

@@ -1,4 +1,4 @@
-//! What changes between two policies, by the names of a catalog.
+//! Compares two policies by the names of a catalog.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,13 @@ use portcullis::name::{CanonicalName, Dialect, NameBuffer};
 use portcullis_diff::compare::Diff;
 use portcullis_diff::patterns::{Covering, Lookup};
 
-/// How many names of each change are kept as examples.
+/// Max names of each change that are kept as examples.
 const EXAMPLES: usize = 10;
 
-/// Counts the names of a catalog, seen one by one and not kept, by which tokens of a [`Diff`] may read them before and after.
+/// Counts names of a catalog by the tokens of a [`Diff`] that may read them before and after. Names are not kept.
 ///
-/// Names that the same grants of both policies cover count together, so memory grows with those sets, not with names.
+/// Names that the same grants of both policies cover are counted together, so memory grows with the number of such
+/// sets.
 ///
 /// ```
 /// use portcullis_audit::names_diff::NamesDiff;
@@ -41,23 +42,24 @@ pub struct NamesDiff<'p> {
     old: Half<'p>,
     new: Half<'p>,
     tokens: usize,
-    seen: u64,
-    /// By connection and sets of both halves.
+    /// The number of names so far.
+    count: u64,
+    /// By connection and covering sources in both policies.
     counts: HashMap<(Key, Key), NameGroup, RandomState>,
 }
 
-/// A connection of a half, and the sources that cover a name; none if the half has no such connection, or the name is
-/// malformed there.
+/// A connection of one policy, and the sources that cover a name. `None` if the policy lacks the connection, or the
+/// name is malformed in its dialect.
 type Key = Option<(ConnectionId, Covering)>;
 
-/// So many names, the first of them with the order in which they came.
+/// Names with equal coverage: their number, and the first ones with their order in the catalog.
 #[derive(Default)]
 struct NameGroup {
     count: u64,
     first: Vec<(u64, String)>,
 }
 
-/// One of the two policies.
+/// The coverage of one of the two policies.
 struct Half<'p> {
     coverage: Coverage<'p>,
     grantees: Vec<Grantees>,
@@ -65,40 +67,43 @@ struct Half<'p> {
     lookups: Vec<Lookup>,
 }
 
-/// How a token's names change.
+/// The change of the names that a token may read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct NamesChange {
-    /// What it may newly read.
+    /// Names that the token may newly read.
     pub gained: Names,
-    /// What of that only by queries and named sources.
+    /// How many of the gained names it reads only through queries and named sources.
     pub gained_through: u64,
-    /// What it may no longer read.
+    /// Names that the token may no longer read.
     pub lost: Names,
-    /// What of that it could only by queries and named sources.
+    /// How many of the lost names it read only through queries and named sources.
     pub lost_through: u64,
 }
 
-/// Names, and some of them.
+/// A number of names, with examples.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Names {
-    /// How many.
+    /// The number of names.
     pub count: u64,
-    /// The first of them, each behind its connection.
+    /// The first names, each after its connection.
     pub examples: Vec<String>,
 }
 
-/// A policy, and what its queries read, if that is asked about.
+/// A policy and, to include queries, the tables that its queries read.
 pub type Followable<'p> = (&'p Policy, Option<&'p Followed<'p>>);
 
 impl<'p> NamesDiff<'p> {
-    /// Before any name is seen, for the tokens of `diff`, which is of these policies.
+    /// Creates an empty comparison for the tokens of `diff`, which must compare these policies.
     pub fn new(diff: &Diff, old: Followable<'p>, new: Followable<'p>, since: Timestamp) -> Self {
-        let places = (0_u32..).zip(&diff.tokens);
-        let after: HashMap<&str, u32> =
-            places.clone().filter(|(_, token)| !token.gone).map(|(at, token)| (token.id.as_str(), at)).collect();
-        let before = places.filter(|(_, token)| token.gone || !token.is_new());
+        let numbered = (0_u32..).zip(&diff.tokens);
+        let after: HashMap<&str, u32> = numbered
+            .clone()
+            .filter(|(_, token)| !token.gone)
+            .map(|(number, token)| (token.id.as_str(), number))
+            .collect();
+        let before = numbered.filter(|(_, token)| token.gone || !token.is_new());
         let before: HashMap<&str, u32> =
-            before.map(|(at, token)| (token.was.as_deref().unwrap_or(&token.id), at)).collect();
+            before.map(|(number, token)| (token.was.as_deref().unwrap_or(&token.id), number)).collect();
         let half = |(policy, followed): Followable<'p>, numbers: &HashMap<&str, u32>| {
             let coverage = Coverage::of(policy, since, followed);
             let grantees = Grantees::by_connection(&coverage, |_, token: &Token| numbers.get(token.id()).copied());
@@ -108,46 +113,46 @@ impl<'p> NamesDiff<'p> {
             old: half(old, &before),
             new: half(new, &after),
             tokens: diff.tokens.len(),
-            seen: 0,
+            count: 0,
             counts: HashMap::default(),
         }
     }
 
-    /// Takes in a name of the catalog, as the connection's dialect writes it. False where it is malformed (N2.4) in both
-    /// policies. On a connection that neither knows, names are exposed to nobody.
+    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4) in both
+    /// policies. No token reads names on a connection that neither policy has.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
         let (old, new) = (self.old.key(connection, name), self.new.key(connection, name));
         if old.is_err() && new.is_err() {
             return false;
         }
-        let seen = self.counts.entry((old.unwrap_or(None), new.unwrap_or(None))).or_default();
-        seen.count += 1;
-        if seen.first.len() < EXAMPLES {
-            seen.first.push((self.seen, format!("{connection}: {name}")));
+        let group = self.counts.entry((old.unwrap_or(None), new.unwrap_or(None))).or_default();
+        group.count += 1;
+        if group.first.len() < EXAMPLES {
+            group.first.push((self.count, format!("{connection}: {name}")));
         }
-        self.seen += 1;
+        self.count += 1;
         true
     }
 
-    /// How many names were seen.
-    pub fn seen(&self) -> u64 {
-        self.seen
+    /// Returns the number of names that were added.
+    pub fn count(&self) -> u64 {
+        self.count
     }
 
-    /// How the names of each token of the diff change, in its order.
+    /// Returns the change for each token of the diff, in the order of the diff.
     pub fn changes(&self) -> Vec<NamesChange> {
         let mut changes = vec![Change::default(); self.tokens];
-        for ((old, new), seen) in &self.counts {
+        for ((old, new), group) in &self.counts {
             let (old, new) = (self.old.readers(old), self.new.readers(new));
-            for (readers, others, gains) in [(&new, &old, true), (&old, &new, false)] {
+            for (readers, previous, gains) in [(&new, &old, true), (&old, &new, false)] {
                 for (tokens, through) in [(&readers.own, false), (&readers.through, true)] {
                     for token in tokens {
                         let reads = |tokens: &[u32]| tokens.binary_search(token).is_ok();
-                        if !reads(&others.own)
-                            && !reads(&others.through)
+                        if !reads(&previous.own)
+                            && !reads(&previous.through)
                             && let Some(change) = changes.get_mut(*token as usize)
                         {
-                            change.add(seen, gains, through);
+                            change.add(group, gains, through);
                         }
                     }
                 }
@@ -181,7 +186,7 @@ impl Half<'_> {
     }
 }
 
-/// As it is counted: examples with the order in which they came.
+/// A change while it is counted: for gained and lost names, the total, the part through queries, and ordered examples.
 #[derive(Default, Clone)]
 struct Change {
     gained: (u64, u64, Vec<(u64, String)>),
@@ -189,11 +194,11 @@ struct Change {
 }
 
 impl Change {
-    fn add(&mut self, seen: &NameGroup, gains: bool, through: bool) {
+    fn add(&mut self, group: &NameGroup, gains: bool, through: bool) {
         let (count, by_query, first) = if gains { &mut self.gained } else { &mut self.lost };
-        *count += seen.count;
-        *by_query += if through { seen.count } else { 0 };
-        first.extend(seen.first.iter().cloned());
+        *count += group.count;
+        *by_query += if through { group.count } else { 0 };
+        first.extend(group.first.iter().cloned());
         first.sort_unstable();
         first.truncate(EXAMPLES);
     }

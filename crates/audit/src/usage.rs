@@ -1,4 +1,4 @@
-//! What tokens were used for, as far as anybody wrote it down.
+//! The recorded use of tokens and grants.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, BufRead};
@@ -7,10 +7,10 @@ use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay};
 use portcullis_http::wire::{ReplayRequest, Replayed, WireError};
 
-/// Which tokens and grants were used, and over what time.
+/// The used tokens and grants, and the time span of the record.
 ///
-/// Read from decision logs by [`Usage::read`]: each line that was allowed is decided again by the policy that is asked
-/// about, so that grants are those of that policy. Or told token by token, by [`Usage::tell`], where no more is known.
+/// [`Usage::read`] reads decision logs. It decides each allowed line again by the audited policy, so grants are those
+/// of that policy. [`Usage::add_token`] adds the use of one token if its grants are not known.
 #[derive(Debug, Clone, Default)]
 pub struct Usage {
     tokens: HashMap<Box<str>, TokenUse>,
@@ -19,42 +19,42 @@ pub struct Usage {
     sampled: bool,
 }
 
-/// How one token was used.
+/// The use of one token.
 #[derive(Debug, Clone, Default)]
 pub struct TokenUse {
     allowed: u64,
     denied: u64,
     last: Option<Timestamp>,
     grants: Option<HashSet<u32>>,
-    /// Whether some of its requests cannot be decided again.
+    /// Whether some requests of the token cannot be decided again.
     unclear: bool,
 }
 
-/// What became of the lines of a log.
+/// The lines of a log, counted by result.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Lines {
-    /// Requests that were allowed, and still are.
+    /// Requests that were allowed and still are.
     pub allowed: u64,
-    /// Requests that were allowed, and no longer are.
+    /// Requests that were allowed and no longer are.
     pub no_longer: u64,
-    /// Requests that were allowed, and cannot be decided again.
+    /// Requests that were allowed and cannot be decided again.
     pub unclear: u64,
-    /// All others that were understood.
+    /// All other valid lines.
     pub others: u64,
-    /// Lines that are no lines of a log: how many, and the first with its number and why.
+    /// The number of lines that are not lines of a log.
     pub broken: u64,
-    /// The first of them.
+    /// The number of the first broken line, and the reason.
     pub first_broken: Option<(u64, WireError)>,
 }
 
 impl Usage {
-    /// Takes in a decision log, decided again by the snapshot of `replay`.
+    /// Reads a decision log, and decides its lines again by the snapshot of `replay`.
     ///
-    /// Takes memory for tokens and grants, not for requests.
+    /// Memory grows with the tokens and grants, not with the requests.
     ///
     /// # Errors
     ///
-    /// If it cannot be read. A broken line is counted.
+    /// Returns an error if reading fails. Broken lines are counted.
     pub fn read(&mut self, log: impl BufRead, replay: &Replay<'_>, now: Timestamp) -> io::Result<Lines> {
         let mut lines = Lines::default();
         each_line(log, |number, line| match ReplayRequest::read(line) {
@@ -75,7 +75,7 @@ impl Usage {
         let at = request.at().unwrap_or(now);
         self.span(at);
         self.sampled |= request.is_sampled();
-        // A request without an outcome, of no log, counts as what it would be.
+        // A request without a logged decision counts by its decision now.
         if request.logged().is_some_and(|logged| logged.is_err()) {
             lines.others += 1;
             if let Some(token) = request.token_id() {
@@ -94,7 +94,7 @@ impl Usage {
             replayed @ (Replayed::Decided(Decision::Deny(_)) | Replayed::Skipped(_)) if request.logged().is_some() => {
                 let unclear = matches!(replayed, Replayed::Skipped(_));
                 *if unclear { &mut lines.unclear } else { &mut lines.no_longer } += 1;
-                // The token was used all the same.
+                // The token was used nevertheless.
                 if let Some(token) = request.token_id() {
                     let used = self.tokens.entry(token.into()).or_default();
                     used.allowed += 1;
@@ -107,15 +107,15 @@ impl Usage {
         }
     }
 
-    /// Takes in that a token was allowed so many requests, the last of them at `last`; its grants are not known.
-    pub fn tell(&mut self, token: &str, allowed: u64, last: Timestamp) {
+    /// Adds a number of allowed requests of a token, the last of them at `last`. The used grants are not known.
+    pub fn add_token(&mut self, token: &str, allowed: u64, last: Timestamp) {
         self.span(last);
         let used = self.tokens.entry(token.into()).or_default();
         used.allowed += allowed;
         used.last = used.last.max(Some(last));
     }
 
-    /// Says that what is not known to be used was not used from `from` to `to`.
+    /// Sets the time span of the record: tokens without recorded use were not used from `from` to `to`.
     pub fn covers(&mut self, from: Timestamp, to: Timestamp) {
         self.span(from);
         self.span(to);
@@ -126,50 +126,50 @@ impl Usage {
         self.to = self.to.max(Some(at));
     }
 
-    /// How the token of that id was used; `None` if it was never presented.
+    /// Returns the use of the token with that id; `None` if it was never presented.
     pub fn token(&self, id: &str) -> Option<&TokenUse> {
         self.tokens.get(id)
     }
 
-    /// When the first request was decided; `None` if there was none.
+    /// Returns the time of the first request, if there is one.
     pub fn from(&self) -> Option<Timestamp> {
         self.from
     }
 
-    /// When the last request was decided.
+    /// Returns the time of the last request, if there is one.
     pub fn to(&self) -> Option<Timestamp> {
         self.to
     }
 
-    /// Whether only a part of the allowed requests is recorded.
+    /// Whether only a sample of the allowed requests is recorded.
     pub fn is_sampled(&self) -> bool {
         self.sampled
     }
 }
 
 impl TokenUse {
-    /// How many requests it was allowed.
+    /// Returns the number of allowed requests.
     pub fn allowed(&self) -> u64 {
         self.allowed
     }
 
-    /// How many requests it was denied.
+    /// Returns the number of denied requests.
     pub fn denied(&self) -> u64 {
         self.denied
     }
 
-    /// When it was last allowed one.
+    /// Returns the time of the last allowed request.
     pub fn last(&self) -> Option<Timestamp> {
         self.last
     }
 
-    /// The places of the grants that allowed them; `None` if that is not known.
+    /// Returns the indexes of the grants that allowed requests; `None` if they are not known.
     pub fn grants(&self) -> Option<&HashSet<u32>> {
         self.grants.as_ref().filter(|_| !self.unclear)
     }
 }
 
-/// Hands each line that is not blank to `each`, with its number from 1.
+/// Calls `each` with every line that is not blank, and its number from 1.
 pub(super) fn each_line(mut log: impl BufRead, mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
     let (mut line, mut number) = (Vec::new(), 0);
     while {

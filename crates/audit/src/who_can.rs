@@ -1,4 +1,5 @@
-//! Who can read a source, and what one token can read. Each answer is a decision.
+//! Finds the tokens that can read a source, and the sources that one token can read. Each result is confirmed by a
+//! decision.
 //!
 //! ```
 //! use portcullis_audit::who_can::readers;
@@ -30,27 +31,27 @@ use portcullis_diff::witness::{RequestedSource, Unconfirmed, Witness};
 pub struct Reader<'p> {
     /// The token.
     pub token: &'p Token,
-    /// Under which APIs, and by which grant; at least one.
+    /// The APIs and grants that allow it; at least one.
     pub ways: Vec<Way<'p>>,
 }
 
-/// An API under which a source may be read, or written by `imports`.
+/// An API under which a source may be read, or written for `imports`.
 #[derive(Debug, Clone, Copy)]
 pub struct Way<'p> {
     /// The API.
     pub api: &'p Api,
-    /// What the API is to do.
+    /// The operation under the API.
     pub operation: Operation,
-    /// The grant that allows it: the most specific (N10).
+    /// The index of the most specific grant that allows it (N10).
     pub grant: usize,
 }
 
 const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
 
-/// Every token of `policy`, compiled to `snapshot`, that may read `source` on `connection` at `now`.
+/// Returns every token of `policy`, compiled to `snapshot`, that may read `source` on `connection` at `now`.
 ///
-/// Each token is source for under each of its APIs, and for both operations where they consider other grants, from a
-/// referer that it accepts. Linear in the tokens.
+/// Decides one request for each token and API, with a referer that the token accepts. Decides a second one if the
+/// operations of the API consider different grants. Linear in the tokens.
 pub fn readers<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
@@ -71,8 +72,10 @@ pub fn readers<'p>(
     policy.tokens().iter().filter_map(reader).collect()
 }
 
-/// Every token that may run, at `now`, a query or named source that reads the table `name` on `connection`, as `followed`
-/// tells: each by its own grants of such, under each of its APIs. Linear in the grants.
+/// Returns every token that may run, at `now`, a query or named source that reads the table `name` on `connection`.
+///
+/// `followed` has the tables that the queries read. Each grant is decided under each API of its token. Linear in the
+/// grants.
 pub fn readers_through<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
@@ -108,22 +111,22 @@ fn source(source: &GrantSource) -> Option<RequestedSource> {
     }
 }
 
-/// What a grant lets whoever has the token's secret do.
+/// The access that one grant gives.
 #[derive(Debug, Clone)]
 pub struct Reach<'p> {
     /// The grant.
     pub grant: &'p Grant,
-    /// Under which APIs; none if no API of the token considers it.
+    /// The APIs under which the grant counts; empty if no API of the token considers it.
     pub apis: Vec<&'p Api>,
-    /// A request that it allows.
+    /// A request that the grant allows.
     pub witness: Option<Witness>,
 }
 
-/// What each grant of `token` lets whoever has its secret do at `now`, and one request each that `snapshot` allows.
+/// Returns the access that each grant of `token` gives at `now`, with one request that `snapshot` allows.
 ///
 /// # Errors
 ///
-/// If a decision does not confirm that, for a token that has not expired.
+/// Returns an error if a decision denies such a request of an unexpired token, which is a bug.
 pub fn reach<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
@@ -157,7 +160,7 @@ fn of_grant<'p>(
     Ok(reach)
 }
 
-/// The APIs of a token that need a source, and what each can be source to do that makes a difference.
+/// Returns the APIs of a token that need a source, each with the operations that consider different grants.
 pub(super) fn ways<'p>(policy: &'p Policy, token: &Token) -> impl Iterator<Item = (&'p Api, Operation)> {
     let apis = token.apis().iter().filter_map(|id| policy.apis().get(id)).filter(|api| api.needs_source());
     apis.flat_map(|api| {

@@ -1,9 +1,10 @@
 //! An index of patterns and exact names: finds the ones that cover a name.
 //!
-//! The index groups sources by their *node*: the segments before the first star, or all but the last segment of an exact
-//! name. Consecutive names of a catalog usually share these segments, so they are looked up in the same nodes. Within a node,
-//! sources are grouped by [`Shape`] (the positions of their literal text), and within a shape by the hash of that text. One
-//! hash of a name per shape finds every candidate, and each candidate is then compared with the name.
+//! The index groups sources by their *node*: the segments before the first star, or all but the last segment of an
+//! exact name. Consecutive names of a catalog usually share these segments, so they are looked up in the same nodes.
+//! Within a node, sources are grouped by [`Shape`] (the positions of their literal text), and within a shape by the
+//! hash of that text. One hash of a name per shape finds every candidate, and each candidate is then compared with the
+//! name.
 
 use std::collections::HashMap;
 
@@ -16,8 +17,8 @@ use portcullis::snapshot::RequiredLiterals;
 
 type Map<K, V> = HashMap<K, V, RandomState>;
 
-/// Max patterns of one shape and key that are compared one by one. Larger sets, which differ only in text between two stars,
-/// are searched by a literal that each pattern requires.
+/// Max patterns of one shape and key that are compared one by one. Larger sets, which differ only in text between two
+/// stars, are searched by a literal that each pattern requires.
 const SAME_KEY: usize = if cfg!(test) { 4 } else { 32 };
 
 /// Max keys that are searched one by one.
@@ -25,8 +26,8 @@ const FEW: usize = 16;
 
 /// Patterns and exact names in canonical form, each with a number that the caller chooses.
 ///
-/// A pattern can be looked up like a name. Its stars are then characters that only stars cover. A star covers any character,
-/// so the sources found are exactly those that cover every name of the pattern.
+/// A pattern can be looked up like a name. Its stars are then characters that only stars cover. A star covers any
+/// character, so the sources found are exactly those that cover every name of the pattern.
 ///
 /// ```
 /// use portcullis::name::Dialect;
@@ -189,8 +190,8 @@ impl PatternIndex {
 
     /// Calls `each` with every source that covers `name`, once and in no order.
     ///
-    /// Looks up one hash per shape near the name; nearly constant in the number of sources. `lookup` must have been used with
-    /// this index only.
+    /// Looks up one hash per shape near the name; nearly constant in the number of sources. `lookup` must have been
+    /// used with this index only.
     #[inline]
     pub fn each_covering(&self, name: CanonicalName<'_>, lookup: &mut Lookup, mut each: impl FnMut(u32)) {
         let Lookup { prefix_hashes, segments, prefix, groups } = lookup;

@@ -85,7 +85,7 @@ fn columns_are_found_by_name() {
     let twice = ["name", "Name"].map(|name| texts(name, &[Some("a.b")]));
     assert_eq!(plain(twice.into()), ["!! the heading has the column `name` twice"]);
     let wrong = vec![("name", numbers.1)];
-    assert_eq!(plain(wrong), ["!! the column `name` is Int64, where text is expected"]);
+    assert_eq!(plain(wrong), ["!! the column `name` has the wrong type: expected text, found Int64"]);
     assert!(plain(vec![texts("name", &[])]).is_empty());
 }
 
@@ -129,11 +129,11 @@ fn row_groups_and_compressions_are_read() {
         assert_eq!(position, file.len() as u64);
         // The end of the file is missing, or a part in the middle is damaged.
         let cut = rows_of_file(&file[..file.len() - 1]).0;
-        assert!(cut.len() == 1 && cut[0].starts_with("!! behind row 0: "), "{cut:?}");
+        assert!(cut.len() == 1 && cut[0].starts_with("!! after row 0: "), "{cut:?}");
         let mut hole = file.clone();
         hole[4..4000].fill(0xff);
         let hole = rows_of_file(&hole).0;
-        assert!(hole.last().unwrap().starts_with("!! behind row "), "{:?}", hole.last());
+        assert!(hole.last().unwrap().starts_with("!! after row "), "{:?}", hole.last());
     }
 }
 

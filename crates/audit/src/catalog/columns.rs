@@ -1,8 +1,8 @@
-//! Which columns of a table hold a name.
+//! Finds the columns of a table that contain the name.
 
 use super::{CatalogError, Row, WrittenName};
 
-/// At which places the columns of a name stand.
+/// The indexes of the columns of a name.
 pub(super) struct Columns {
     connection: Option<usize>,
     name: Named,
@@ -14,14 +14,14 @@ enum Named {
 }
 
 impl Columns {
-    /// Finds them by their names, in any case.
+    /// Finds the columns by their headings, in any case.
     pub(super) fn of<'h>(heading: impl Iterator<Item = &'h [u8]> + Clone) -> Result<Self, CatalogError> {
         let find = |name: &'static str| {
             let named = |(_, found): &(usize, &[u8])| found.trim_ascii().eq_ignore_ascii_case(name.as_bytes());
-            let mut places = (0_usize..).zip(heading.clone()).filter(named);
-            match (places.next(), places.next()) {
+            let mut indexes = (0_usize..).zip(heading.clone()).filter(named);
+            match (indexes.next(), indexes.next()) {
                 (_, Some(_)) => Err(CatalogError::Twice(name)),
-                (first, None) => Ok(first.map(|(place, _)| place)),
+                (first, None) => Ok(first.map(|(index, _)| index)),
             }
         };
         let name = match (find("name")?, find("table_schema")?, find("table_name")?) {
@@ -35,19 +35,19 @@ impl Columns {
         Ok(Self { connection: find("connection")?, name })
     }
 
-    /// The places of all of them, ascending.
+    /// Returns the indexes of all columns, ascending.
     #[cfg(feature = "parquet")]
-    pub(super) fn places(&self) -> Vec<usize> {
+    pub(super) fn indexes(&self) -> Vec<usize> {
         let named = match self.name {
             Named::Whole(name) => [Some(name), None, None],
             Named::Parts { catalog, schema, table } => [catalog, Some(schema), Some(table)],
         };
-        let mut places: Vec<usize> = named.into_iter().chain([self.connection]).flatten().collect();
-        places.sort_unstable();
-        places
+        let mut indexes: Vec<usize> = named.into_iter().chain([self.connection]).flatten().collect();
+        indexes.sort_unstable();
+        indexes
     }
 
-    /// The row of this line, of which `field` gives the value at a place: `None` is null.
+    /// Builds the row of a line. `field` returns the value of a column by index; `None` is null.
     pub(super) fn row<'r>(
         &self,
         line: u64,

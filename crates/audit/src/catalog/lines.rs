@@ -1,4 +1,4 @@
-//! JSON Lines: one object a line.
+//! Reads JSON Lines: one object for each line.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -18,10 +18,10 @@ pub(super) fn read(
         let unreadable = |error| CatalogError::Unreadable { line: line - 1, error };
         text.clear();
         let read = input.by_ref().take(MAX_ROW_BYTES as u64 + 1).read_until(b'\n', &mut text).map_err(unreadable)?;
-        let seen = if read == 0 {
+        let next = if read == 0 {
             return Ok(());
         } else if read > MAX_ROW_BYTES {
-            // The line end may have been its last byte.
+            // The last byte may have been the line end.
             if text.last() != Some(&b'\n') {
                 input.skip_until(b'\n').map_err(unreadable)?;
             }
@@ -34,14 +34,14 @@ pub(super) fn read(
                 Err(error) => see(Err(Broken { line, why: reason(&error) })),
             }
         };
-        if seen.is_break() {
+        if next.is_break() {
             return Ok(());
         }
     }
     Ok(())
 }
 
-/// What `serde_json` says, with the column alone: it knows of one line only.
+/// Formats an error of `serde_json` with the column only, because it parses a single line.
 fn reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let end = text.rfind(" at line ").unwrap_or(text.len());
@@ -82,7 +82,7 @@ impl<'de: 't, 't> Deserialize<'de> for Object<'t> {
                 while let Some(key) = map.next_key::<Text<'de>>()? {
                     let mut columns = COLUMNS.iter().zip(&mut fields);
                     match columns.find(|(name, _)| name.eq_ignore_ascii_case(&key.0)) {
-                        Some((name, Some(_))) => return Err(A::Error::custom(format_args!("`{name}` stands twice"))),
+                        Some((name, Some(_))) => return Err(A::Error::custom(format_args!("`{name}` appears twice"))),
                         Some((_, field)) => *field = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
                         None => {
                             map.next_value::<IgnoredAny>()?;
@@ -96,6 +96,6 @@ impl<'de: 't, 't> Deserialize<'de> for Object<'t> {
     }
 }
 
-/// A string, borrowed where it holds no escape.
+/// A string, borrowed if it has no escape.
 #[derive(serde::Deserialize)]
 struct Text<'t>(#[serde(borrow)] Cow<'t, str>);

@@ -1,11 +1,12 @@
-//! Catalogs: the names of resources that exist, read as a stream.
+//! Reads catalogs, the names of resources that exist, as a stream.
 //!
-//! A catalog is CSV with a heading, or JSON Lines, plain or compressed with gzip or zstd, or, with the feature `parquet`,
-//! a Parquet file; which of them, its first bytes tell. Columns are found by name, in any case: `connection` and `name`, or `table_catalog`, `table_schema` and
-//! `table_name`, as `INFORMATION_SCHEMA.TABLES` gives them. Other columns are passed over.
+//! A catalog is CSV with a heading, or JSON Lines; plain, or compressed with gzip or zstd. With the feature `parquet`,
+//! it can be a Parquet file. The first bytes determine the format. Columns are found by name, in any case: `connection`
+//! and `name`, or the columns of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`. Further
+//! columns are ignored.
 //!
-//! One row is held at a time, and none of more than [`MAX_ROW_BYTES`], so memory does not grow with the catalog. What
-//! cannot be read is handed on as [`Broken`], with its place and the reason; nothing is dropped in silence.
+//! Memory does not grow with the catalog: one row of at most [`MAX_ROW_BYTES`] is read at a time. A row that cannot be
+//! read becomes [`Broken`], with its line and the reason. No row is dropped silently.
 
 mod columns;
 mod lines;
@@ -27,32 +28,32 @@ pub use name::WrittenName;
 use portcullis::base::quoted;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};
 
-/// The most bytes of one row.
+/// Max bytes of one row.
 pub const MAX_ROW_BYTES: usize = 1 << 20;
 
-/// One resource, as a catalog writes it.
+/// One row of a catalog: a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// On which line of the catalog, unpacked, the row begins; the first is 1. In Parquet, which row it is.
+    /// The line of the unpacked catalog on which the row starts, from 1. In Parquet, the row, from 1.
     pub line: u64,
-    /// The connection, where the catalog has such a column and it is not empty.
+    /// The connection, if the catalog has that column and it is not empty.
     pub connection: Option<&'a str>,
     /// The name.
     pub name: WrittenName<'a>,
 }
 
-/// A row that is no resource.
+/// A row that is not a valid resource.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {why}")]
 pub struct Broken {
-    /// On which line of the catalog, unpacked, it begins; the first is 1. In Parquet, which row it is.
+    /// The line of the unpacked catalog on which the row starts, from 1. In Parquet, the row, from 1.
     pub line: u64,
-    /// What is wrong.
+    /// The reason.
     pub why: String,
 }
 
 impl Broken {
-    /// A row whose name is malformed in the dialect of its connection (N2.4).
+    /// Describes a row whose name is malformed in the dialect of its connection (N2.4).
     pub fn malformed(line: u64, name: &str, dialect: Dialect) -> Self {
         let why = match CanonicalName::read(name, dialect, &mut NameBuffer::new()) {
             Err(error) => format!(": {error}"),
@@ -62,56 +63,56 @@ impl Broken {
     }
 }
 
-/// Why a catalog cannot be read, or not to its end.
+/// The reason why a catalog cannot be read, or not completely.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
-    /// Its bytes do not come.
-    #[error("behind line {line}: {error}")]
+    /// Reading the input fails.
+    #[error("after line {line}: {error}")]
     Unreadable {
         /// The last line that was read.
         line: u64,
-        /// What happened.
+        /// The I/O error.
         error: io::Error,
     },
-    /// The heading of a table names no name.
+    /// The heading has no column of a name.
     #[error("the heading has no column `name`, nor both `table_schema` and `table_name`; it has {}", if .0.is_empty() { "none at all" } else { .0 })]
     Columns(String),
-    /// A column stands twice.
+    /// The heading has a column twice.
     #[error("the heading has the column `{0}` twice")]
     Twice(&'static str),
-    /// It is Parquet, and comes as a stream.
+    /// The input is Parquet, but is a stream instead of a file.
     #[error(
         "it is Parquet, which is read from its end: give it as a file of its own, neither through a pipe nor compressed as a whole"
     )]
     ParquetStream,
-    /// It is Parquet, and this build cannot read that.
+    /// The input is Parquet, which this build cannot read.
     #[error(
         "it is Parquet, which this build does not read: install portcullis with `--features parquet`, or give CSV or JSON Lines"
     )]
     NoParquet,
-    /// A column of a Parquet file holds no text.
-    #[error("the column `{column}` is {found}, where text is expected")]
+    /// A column of a Parquet file does not contain text.
+    #[error("the column `{column}` has the wrong type: expected text, found {found}")]
     Type {
         /// The column.
         column: String,
-        /// Its type.
+        /// The type of the column.
         found: String,
     },
     /// A Parquet file cannot be read.
-    #[error("behind row {row}: {error}")]
+    #[error("after row {row}: {error}")]
     Rows {
         /// The last row that was read.
         row: u64,
-        /// What happened.
+        /// The I/O error.
         error: io::Error,
     },
 }
 
-/// Reads the catalog `input` and hands each row to `see`, in order, until that breaks off.
+/// Reads the catalog `input` and calls `see` with each row, in order, until `see` breaks.
 ///
 /// # Errors
 ///
-/// If `input` fails, or is a table without the columns of a name.
+/// Returns an error if reading `input` fails, or if it is a table without the columns of a name.
 ///
 /// # Examples
 ///
@@ -133,7 +134,7 @@ pub enum CatalogError {
 pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError> {
     let start = |error| CatalogError::Unreadable { line: 0, error };
     let mut input = BufReader::with_capacity(1 << 17, unpack::unpack(input).map_err(start)?);
-    // Its first lines, up to one that is not blank, without the mark of UTF-8.
+    // Reads the first lines, up to one that is not blank, without the byte order mark.
     let (mark, mut first) = ("\u{feff}".as_bytes(), Vec::new());
     loop {
         let begun = first.len();
@@ -156,11 +157,13 @@ pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> Contro
 
 const PARQUET: [u8; 4] = *b"PAR1";
 
-/// As [`read`], from a file, which may be Parquet. Tells `at` now and then how many bytes of it are done with.
+/// Like [`read`], from a file, which may be Parquet. Calls `at` from time to time with the number of bytes that were
+/// read.
 ///
 /// # Errors
 ///
-/// As [`read`]; or if the file is Parquet and this build has not the feature `parquet`, or a column of a name is no text.
+/// Returns the errors of [`read`]. Also fails for a Parquet file without the feature `parquet`, or if a name column is
+/// not text.
 pub fn read_file(
     mut file: File,
     at: impl FnMut(u64),
@@ -178,7 +181,7 @@ pub fn read_file(
     read(ProgressReader { input: io::Cursor::new(first).chain(file), read: 0, at }, see)
 }
 
-/// Tells how much of it was read.
+/// A reader that reports the number of bytes that were read.
 struct ProgressReader<R, A> {
     input: R,
     read: u64,

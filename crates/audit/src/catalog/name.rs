@@ -1,15 +1,15 @@
-//! The name of a row, in one piece or in parts.
+//! The name of a row: complete, or in parts.
 
 use portcullis::name::{Dialect, Fold};
 
-/// A resource's name as a catalog writes it.
+/// The name of a resource, as a catalog writes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WrittenName<'a> {
-    /// As the connection's dialect writes names.
+    /// A complete name in the dialect of the connection.
     Whole(&'a str),
-    /// Each part bare, as `INFORMATION_SCHEMA.TABLES` gives it: nothing quoted, nothing to fold.
+    /// The parts of a name as in `INFORMATION_SCHEMA.TABLES`: neither quoted nor to be folded.
     Parts {
-        /// `table_catalog`, where it is given and not empty.
+        /// `table_catalog`, if present and not empty.
         catalog: Option<&'a str>,
         /// `table_schema`.
         schema: &'a str,
@@ -19,9 +19,9 @@ pub enum WrittenName<'a> {
 }
 
 impl WrittenName<'_> {
-    /// Appends the name to `text` as `dialect` writes it, parts quoted where they must be. Linear in its length.
+    /// Appends the name to `text` in `dialect`, with quotes where required. Linear in the length of the name.
     ///
-    /// What no name of the dialect stands for, such as a dot inside a part on BigQuery, becomes a name that is malformed.
+    /// Parts that no name of the dialect can have, such as an inner dot in BigQuery, become a malformed name.
     pub fn write(self, dialect: Dialect, text: &mut String) {
         match self {
             Self::Whole(name) => text.push_str(name),
@@ -40,7 +40,7 @@ impl WrittenName<'_> {
     }
 }
 
-/// Appends `part`; `first` is the part that the name begins with, `None` for that part itself.
+/// Appends `part`; `first` is the first part of the name, or `None` if `part` is the first.
 fn write_part(part: &str, first: Option<&str>, dialect: Dialect, text: &mut String) {
     let fold = dialect.bare_fold();
     let as_it_stands = |byte: u8| (byte.is_ascii_alphanumeric() || byte == b'_') && unfolded(byte, fold);
@@ -48,8 +48,8 @@ fn write_part(part: &str, first: Option<&str>, dialect: Dialect, text: &mut Stri
         return text.push_str(part);
     }
     let quote = dialect.quote();
-    // BigQuery's quotes keep a dot in its part only before the colon of a project (N2.6), and only a project holds one. Two
-    // quotes side by side, two dots or a backslash make the name malformed.
+    // BigQuery's quotes keep a dot in its part only before the colon of a project (N2.6), and only a project holds one.
+    // Two quotes side by side, two dots or a backslash make the name malformed.
     let bigquery = dialect == Dialect::BigQuery;
     let inner = if first.is_none() { part.split_once(':').map_or(part, |(_, rest)| rest) } else { part };
     let dots = bigquery && inner.contains('.');

@@ -1,4 +1,4 @@
-//! Parquet: some thousand rows at a time, and of their columns only those of a name.
+//! Reads Parquet: some thousand rows at a time, and only the columns of a name.
 
 use std::fs::File;
 use std::io;
@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderB
 use super::columns::Columns;
 use super::{Broken, CatalogError, Row};
 
-/// How many rows are unpacked at once.
+/// The number of rows that are unpacked at once.
 const ROWS: usize = 4096;
 
 pub(super) fn read(
@@ -20,36 +20,36 @@ pub(super) fn read(
     mut at: impl FnMut(u64),
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
-    let behind = |row: u64| move |error| CatalogError::Rows { row, error };
-    let size = file.metadata().map_err(behind(0))?.len();
-    // Types as Parquet has them: what else the writer thought of them would bring dictionaries and views.
+    let after = |row: u64| move |error| CatalogError::Rows { row, error };
+    let size = file.metadata().map_err(after(0))?.len();
+    // Uses the types of Parquet; the writer's Arrow schema would add dictionaries and views.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
     let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(file, options)
-        .map_err(|error| behind(0)(io::Error::other(error)))?;
+        .map_err(|error| after(0)(io::Error::other(error)))?;
     let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
     let fields = builder.schema().fields().clone();
     let columns = Columns::of(fields.iter().map(|field| field.name().as_bytes()))?;
-    let places = columns.places();
-    for field in places.iter().filter_map(|&place| fields.get(place)) {
+    let indexes = columns.indexes();
+    for field in indexes.iter().filter_map(|&index| fields.get(index)) {
         if !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
             return Err(CatalogError::Type { column: field.name().clone(), found: field.data_type().to_string() });
         }
     }
-    let mask = ProjectionMask::roots(builder.parquet_schema(), places.iter().copied());
+    let mask = ProjectionMask::roots(builder.parquet_schema(), indexes.iter().copied());
     let batches = builder.with_projection(mask).with_batch_size(ROWS).build();
     let mut row = 0;
-    for batch in batches.map_err(|error| behind(0)(io::Error::other(error)))? {
-        let batch = batch.map_err(|error| behind(row)(io::Error::other(error)))?;
+    for batch in batches.map_err(|error| after(0)(io::Error::other(error)))? {
+        let batch = batch.map_err(|error| after(row)(io::Error::other(error)))?;
         let texts: Vec<Texts<'_>> = batch.columns().iter().filter_map(Texts::of).collect();
-        // Of all columns the places are known, and only these were read.
-        let field = |place: usize, number: usize| {
-            let texts = places.iter().position(|&found| found == place).and_then(|at| texts.get(at));
+        // The indexes are those of all columns, but only the name columns were read.
+        let field = |index: usize, number: usize| {
+            let texts = indexes.iter().position(|&found| found == index).and_then(|at| texts.get(at));
             texts.map_or(Ok(None), |texts| texts.get(number))
         };
         for number in 0..batch.num_rows() {
             row += 1;
-            let seen = columns.row(row, |place| field(place, number)).map_err(|why| Broken { line: row, why });
-            if see(seen).is_break() {
+            let result = columns.row(row, |index| field(index, number)).map_err(|why| Broken { line: row, why });
+            if see(result).is_break() {
                 return Ok(());
             }
         }
@@ -59,7 +59,7 @@ pub(super) fn read(
     Ok(())
 }
 
-/// A column of texts. Some writers do not say that their bytes are UTF-8.
+/// A column of text. Some writers do not mark their bytes as UTF-8.
 enum Texts<'a> {
     Known(&'a StringArray),
     Bytes(&'a BinaryArray),

@@ -1,4 +1,4 @@
-//! CSV with a heading.
+//! Reads CSV with a heading.
 
 use std::io::{self, Read};
 use std::ops::ControlFlow;
@@ -39,14 +39,15 @@ pub(super) fn read(
     }
 }
 
-/// What the reader asks for at once; it may hold that much of the next rows.
+/// The buffer size of the reader, which may contain parts of the next rows.
 const BUFFER: usize = 1 << 16;
 
-/// Gives no more than so many bytes for one row: a quote that is never closed would take in all the rest.
+/// Limits the bytes of one row; otherwise, a quote that is never closed would include the rest of the input.
 struct Limited<R> {
     input: R,
     left: usize,
-    /// Whether lines end in two bytes, once one has ended. The reader then takes rows to begin before the second.
+    /// Whether lines end with two bytes, known after the first line. The reader then counts rows from before the second
+    /// byte.
     crlf: Option<bool>,
 }
 

@@ -4,12 +4,12 @@ use std::ops::ControlFlow;
 use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, read, read_file};
 use portcullis::name::Dialect;
 
-/// Each row as `line connection name`, with the reason in place of the name where it is broken.
+/// Returns each row as `line connection name`, with the reason instead of the name if the row is broken.
 fn rows(input: &[u8]) -> Vec<String> {
-    told(|see| read(input, see))
+    described(|see| read(input, see))
 }
 
-fn told(
+fn described(
     read: impl FnOnce(&mut dyn FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError>,
 ) -> Vec<String> {
     let mut rows = Vec::new();
@@ -28,19 +28,19 @@ fn told(
     rows
 }
 
-/// The same, from a file of these bytes; and how far it was said to be read.
+/// Like `rows`, from a file with these bytes; also returns the reported number of read bytes.
 fn rows_of_file(bytes: &[u8]) -> (Vec<String>, u64) {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file.seek(SeekFrom::Start(0)).unwrap();
     let mut at = 0;
-    (told(|see| read_file(file, |bytes| at = bytes, see)), at)
+    (described(|see| read_file(file, |bytes| at = bytes, see)), at)
 }
 
 #[test]
-fn rows_are_read_with_their_place() {
+fn rows_are_read_with_their_line() {
     let long = format!("connection,name\ndw,\"{}", "x\n".repeat(1 << 20));
-    // Looked at once each: half a million of them take no time.
+    // Each line is read once, so half a million of them take no time.
     let blank_lines = "\n".repeat(500_000) + "{\"name\":\"a.b\"}";
     let long_line = format!("{{\"name\":\"{}\"}}\n{{\"name\":\"a.b\"}}", "x".repeat(1 << 20));
     let cases: [(&str, &[&str]); 23] = [
@@ -71,7 +71,7 @@ fn rows_are_read_with_their_place() {
             ],
         ),
         ("name,Name\na.b,c.d\n", &["!! the heading has the column `name` twice"]),
-        (&long, &["!! behind line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]),
+        (&long, &["!! after line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]),
         (
             "{\"connection\":\"dw\",\"name\":\"a.b\",\"rows\":[1,{}]}\n\n{\"NAME\":\"c.\\\"D\\\"\"}",
             &["1 dw a.b", "3 - c.\"D\""],
@@ -87,7 +87,7 @@ fn rows_are_read_with_their_place() {
             ],
         ),
         ("{\"connection\":\"dw\"}", &["! line 1: neither `name` nor both `table_schema` and `table_name`"]),
-        ("{\"name\":\"a.b\",\"Name\":\"c.d\"}", &["! line 1: column 20: `name` stands twice"]),
+        ("{\"name\":\"a.b\",\"Name\":\"c.d\"}", &["! line 1: column 20: `name` appears twice"]),
         (&long_line, &["! line 1: more than 1048576 bytes", "2 - a.b"]),
         ("\u{feff}{\"name\":\"a.b\"}", &["1 - a.b"]),
         ("     \n\n\u{20}{\"name\":\"a.b\"}", &["3 - a.b"]),
@@ -111,33 +111,33 @@ fn zstd(text: &str) -> Vec<u8> {
 }
 
 #[test]
-fn compressed_catalogs_are_told_by_their_first_bytes() {
+fn compression_is_detected_by_the_first_bytes() {
     for pack in [gzip, zstd] {
-        // Two parts in a row, as logs that were compressed in pieces.
+        // Two consecutive parts, as in logs that were compressed in pieces.
         let parts = [pack("name\na.b\n"), pack("c.d\n")];
         let packed = parts.concat();
         assert_eq!(rows(&packed), ["2 - a.b", "3 - c.d"]);
         assert_eq!(rows_of_file(&packed), (rows(&packed), packed.len() as u64));
-        // Wherever it is cut, that is said, but between the parts, where nothing is missing.
+        // A cut is an error everywhere except between the parts, where nothing is missing.
         for end in (0..packed.len()).filter(|end| *end != parts[0].len()) {
             let cut = rows(&packed[..end]);
             assert!(cut.last().is_some_and(|last| last.starts_with("!! ")), "{end} bytes: {cut:?}");
         }
         let garbage = rows(&[&packed[..], b"name"].concat());
-        assert!(garbage.last().unwrap().starts_with("!! behind line"), "{garbage:?}");
+        assert!(garbage.last().unwrap().starts_with("!! after line"), "{garbage:?}");
         assert_eq!(rows(&pack("{\"name\":\"a.b\"}")), ["1 - a.b"]);
         assert_eq!(rows(&pack("\u{feff}name\r\na.b\r\n")), ["2 - a.b"]);
     }
 }
 
 #[test]
-fn rows_may_be_long_but_not_endless() {
-    // Of CSV the reader holds up to its buffer of the next rows.
+fn rows_beyond_the_limit_are_broken() {
+    // The CSV reader may have up to its buffer of the next rows.
     let long = "x".repeat(MAX_ROW_BYTES - (1 << 17));
     let csv = format!("name,note\na.b,{long}\nc.d,\"{long}\"\ne.f,\n");
     assert_eq!(rows(csv.as_bytes()), ["2 - a.b", "3 - c.d", "4 - e.f"]);
     let cut = rows(format!("name,note\na.b,{long}{long}\nc.d,\n").as_bytes());
-    assert_eq!(cut, ["!! behind line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]);
+    assert_eq!(cut, ["!! after line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]);
     let line = |bytes: usize| format!("{{\"name\":\"a.b\",\"note\":\"{}\"}}\n", "x".repeat(bytes - 25));
     let longest = line(MAX_ROW_BYTES);
     assert_eq!(longest.len(), MAX_ROW_BYTES);
@@ -146,26 +146,26 @@ fn rows_may_be_long_but_not_endless() {
 }
 
 #[test]
-fn parquet_is_told_by_its_first_bytes() {
+fn parquet_is_detected_by_its_first_bytes() {
     let stream = "!! it is Parquet, which is read from its end: give it as a file of its own, neither through a pipe nor compressed as a whole";
     assert_eq!(rows(b"PAR1"), [stream]);
     assert_eq!(rows(&gzip("PAR1...")), [stream]);
     assert_eq!(rows_of_file(&gzip("PAR1...")).0, [stream]);
     let file = rows_of_file(b"PAR1 and no more").0;
     let expected = if cfg!(feature = "parquet") {
-        "!! behind row 0: "
+        "!! after row 0: "
     } else {
         "!! it is Parquet, which this build does not read: install portcullis with `--features parquet`, or give CSV or JSON Lines"
     };
     assert!(file.len() == 1 && file[0].starts_with(expected), "{file:?}");
-    // Not Parquet, and read from a file: shorter than what tells, too.
+    // Files that are not Parquet, also shorter than its first bytes.
     for text in ["", "P", "PAR", "name\na.b\n", "{\"name\":\"a.b\"}"] {
         assert_eq!(rows_of_file(text.as_bytes()).0, rows(text.as_bytes()), "{text:?}");
     }
 }
 
 #[test]
-fn parts_are_quoted_as_the_dialect_needs() {
+fn parts_are_quoted_where_the_dialect_requires_it() {
     use super::WrittenName;
     use portcullis::name::Name;
     let cases = [

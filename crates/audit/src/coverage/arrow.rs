@@ -1,4 +1,4 @@
-//! The kernel for engines that hold names as Arrow arrays.
+//! Matches names in Arrow arrays.
 
 use std::sync::Arc;
 
@@ -10,17 +10,16 @@ use arrow_schema::{ArrowError, DataType, Field};
 use super::kernel::{Kernel, Matches};
 
 impl Kernel {
-    /// For each of `names`, as the connection's dialect writes them, the list of the sources that cover it (N2.7, N3): their
-    /// places in the list of sources, ascending. Null where the name is null or malformed (N2.4), empty where no source
-    /// covers it.
+    /// Returns, for each of `names`, the ascending indexes of the sources that cover it (N2.7, N3). The list is null if
+    /// the name is null or malformed (N2.4), and empty if no source covers the name.
     ///
-    /// A pure function of the sources and the names, for any array of texts: `&StringArray`, `&LargeStringArray`,
-    /// `&StringViewArray`. A kernel is shared by threads as it is, so an engine that deals out batches, such as
-    /// `DataFusion` or Spark, calls this on each by itself. Costs as [`covering`](Self::covering), and the list is not copied.
+    /// A pure function of the sources and the names, for any string array: `&StringArray`, `&LargeStringArray` or
+    /// `&StringViewArray`. Threads can share a kernel, so `DataFusion` or Spark can call this for each batch
+    /// separately. Costs as much as [`covering`](Self::covering); the list is not copied.
     ///
     /// # Errors
     ///
-    /// If the batch has more than 2³¹ - 1 matches: deal out smaller ones.
+    /// Returns an error if the batch has more than 2³¹ - 1 matches. Use smaller batches.
     ///
     /// ```
     /// use arrow_array::{Array, StringArray, UInt32Array, cast::AsArray, types::UInt32Type};
@@ -39,10 +38,10 @@ impl Kernel {
     /// assert!(lists.is_null(2) && lists.is_null(3));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "what has the trait is a reference")]
+    #[expect(clippy::needless_pass_by_value, reason = "the trait is implemented for references")]
     pub fn covering_array<'a>(&self, names: impl StringArrayType<'a>) -> Result<ListArray, ArrowError> {
         let mut matches = Matches::default();
-        // The empty text is no name.
+        // An empty text is not a name, so null becomes malformed.
         self.covering(names.iter().map(Option::unwrap_or_default), &mut matches);
         let (ends, ids) = matches.into_parts();
         let too_many = |_| ArrowError::OffsetOverflowError(ids.len());

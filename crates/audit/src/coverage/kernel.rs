@@ -4,7 +4,7 @@ use portcullis::model::GrantSource;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer, NameDisplay};
 use portcullis_diff::patterns::{Covering, Lookup, PatternIndex};
 
-/// The distinct exact names and patterns of one connection, ready to be asked about batches of names.
+/// The distinct exact names and patterns of one connection, prepared to match batches of names.
 ///
 /// ```
 /// use portcullis_audit::coverage::{Kernel, Matches};
@@ -27,29 +27,29 @@ pub struct Kernel {
     index: PatternIndex,
 }
 
-/// For each name of a batch, the sources that cover it.
+/// For each name of a batch, the sources that cover the name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Matches {
-    /// For each name the end of its run of `ids`; `None` where the name is malformed.
+    /// For each name, the end of its range in `ids`, and whether the name is well-formed.
     ends: Vec<(usize, bool)>,
     ids: Vec<u32>,
 }
 
 impl Matches {
-    /// The places in the list of sources, ascending, of those that cover the name at `at`; `None` where it is malformed
-    /// (N2.4) or the batch has no such name.
-    pub fn get(&self, at: usize) -> Option<&[u32]> {
-        let &(end, well_formed) = self.ends.get(at)?;
-        let start = at.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
+    /// Returns the ascending indexes of the sources that cover the name with this index. `None` if the name is
+    /// malformed (N2.4), or the batch has fewer names.
+    pub fn get(&self, index: usize) -> Option<&[u32]> {
+        let &(end, well_formed) = self.ends.get(index)?;
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).map_or(0, |(end, _)| *end);
         well_formed.then(|| self.ids.get(start..end).unwrap_or_default())
     }
 
-    /// How many names the batch had.
+    /// Returns the number of names in the batch.
     pub fn len(&self) -> usize {
         self.ends.len()
     }
 
-    /// Whether it had none.
+    /// Whether the batch was empty.
     pub fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
@@ -61,9 +61,9 @@ impl Matches {
 }
 
 impl Kernel {
-    /// Prepares `sources`, which must be distinct; those that are no resource and no pattern cover nothing here.
+    /// Prepares `sources`, which must be distinct. Sources other than resources and patterns cover nothing here.
     ///
-    /// About linear in the bytes of all sources. At most 2³² of them.
+    /// About linear in the bytes of all sources. Takes at most 2³² sources.
     pub fn new<'s>(dialect: Dialect, sources: impl IntoIterator<Item = &'s GrantSource>) -> Self {
         let canonical = |(source, id): (&'s GrantSource, u32)| match source {
             GrantSource::Resource(name) => Some((id, name.as_bytes())),
@@ -73,11 +73,11 @@ impl Kernel {
         Self { dialect, index: PatternIndex::new(sources.into_iter().zip(0..).filter_map(canonical)) }
     }
 
-    /// For each of `names`, as the connection's dialect writes them, the sources that cover it (N2.7, N3); replaces what
-    /// `matches` holds. A pure function of the sources and the names.
+    /// Finds the sources that cover each of `names` (N2.7, N3), which are in the dialect of the connection. Replaces
+    /// the content of `matches`. A pure function of the sources and the names.
     ///
-    /// For each name linear in its length, plus a look-up for each shape that the patterns which begin like it have; in
-    /// the number of sources nearly constant. Allocates only where `matches` grows.
+    /// Linear in the length of each name, plus one look-up for each shape of the patterns with the same leading
+    /// segments. Nearly constant in the number of sources. Allocates only to grow `matches`.
     pub fn covering<'n>(&self, names: impl IntoIterator<Item = &'n str>, matches: &mut Matches) {
         matches.ends.clear();
         matches.ids.clear();
@@ -104,7 +104,7 @@ impl Kernel {
         covering
     }
 
-    /// A source as the dialect writes it.
+    /// Returns a source as the dialect writes it.
     pub(crate) fn shown(&self, id: u32) -> String {
         NameDisplay { bytes: self.index.source(id).into(), dialect: self.dialect }.to_string()
     }
@@ -120,7 +120,7 @@ mod tests {
 
     const DIALECT: Dialect = Dialect::Snowflake;
 
-    /// What each pattern by itself says.
+    /// Matches the name with each source separately.
     fn by_each(sources: &[GrantSource], name: &str) -> Option<Vec<u32>> {
         let name = Name::parse(name, DIALECT).ok()?;
         let covers = |source: &GrantSource| match source {
@@ -132,12 +132,12 @@ mod tests {
     }
 
     fn sources() -> impl Strategy<Value = Vec<GrantSource>> {
-        // Few letters, so that much is covered; stars side by side are no pattern and are left out.
+        // Few letters, so that sources overlap. Adjacent stars are not a valid pattern and are left out.
         let segment = || "[ab*]{1,4}";
         let path = prop_oneof![
             (segment(), segment()).prop_map(|(a, b)| format!("{a}.{b}")),
             (segment(), segment(), segment()).prop_map(|(a, b, c)| format!("{a}.{b}.{c}")),
-            // Many of one shape and key.
+            // Many patterns of one shape and key.
             "[ab]{1,3}".prop_map(|text| format!("a.*{text}*")),
         ];
         prop::collection::vec(path, 0..60).prop_map(|texts| {
@@ -147,8 +147,8 @@ mod tests {
                 Err(_) => Name::parse(text, DIALECT).ok().map(GrantSource::Resource),
             };
             let mut sources: Vec<GrantSource> = texts.iter().filter_map(read).collect();
-            let mut seen = std::collections::HashSet::new();
-            sources.retain(|source| seen.insert(source.clone()));
+            let mut distinct = std::collections::HashSet::new();
+            sources.retain(|source| distinct.insert(source.clone()));
             sources.push(GrantSource::All);
             sources
         })
@@ -156,13 +156,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_batch_is_covered_as_each_pattern_says(
+        fn batch_agrees_with_each_pattern_separately(
             sources in sources(),
             names in prop::collection::vec("[ab*]{1,4}(\\.[ab]{0,5}){0,3}", 0..60),
         ) {
             let kernel = Kernel::new(DIALECT, &sources);
             let mut matches = Matches::default();
-            // What a batch leaves behind is not seen in the next.
+            // The state of one batch does not leak into the next.
             kernel.covering(["a.b", "b.a"], &mut matches);
             kernel.covering(names.iter().map(String::as_str), &mut matches);
             prop_assert_eq!(matches.len(), names.len());
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_that_share_a_hash_are_told_apart() {
+    fn patterns_that_share_a_hash_are_distinguished() {
         let texts = (0..500).map(|n| format!("a.*x{n}y*"));
         let sources: Vec<_> = texts.map(|text| GrantSource::Pattern(Pattern::parse(&text, DIALECT).unwrap())).collect();
         let kernel = Kernel::new(DIALECT, &sources);

@@ -51,8 +51,8 @@ impl<'p> Coverage<'p> {
         Self::of(policy, now, None)
     }
 
-    /// Like [`new`](Self::new), plus the tables that queries and named sources read according to `followed`, which must be
-    /// of the same policy.
+    /// Like [`new`](Self::new), plus the tables that queries and named sources read according to `followed`, which must
+    /// be of the same policy.
     pub fn following(policy: &'p Policy, now: Timestamp, followed: &'p Followed<'p>) -> Self {
         Self::of(policy, now, Some(followed))
     }
@@ -118,8 +118,8 @@ impl<'p> Coverage<'p> {
         token.expiry().is_expired(self.now)
     }
 
-    /// Returns the grants of `token` that allow some request now: none of an expired token, and only kinds that one of the
-    /// token's APIs considers (N8.3).
+    /// Returns the grants of `token` that allow some request now: none of an expired token, and only kinds that one of
+    /// the token's APIs considers (N8.3).
     pub(crate) fn effective_grants<'t>(&self, token: &'t Token) -> impl Iterator<Item = &'t Grant> {
         let kinds = if self.is_expired(token) { GrantKinds::NONE } else { considered(self.policy, token) };
         token.grants().iter().filter(move |grant| kinds.contains(grant.source().kind()))
@@ -137,7 +137,8 @@ impl<'p> Coverage<'p> {
         sorted(self.effective_grants(token).filter_map(of).collect())
     }
 
-    /// Returns the sources that `token` is granted now, and those that its queries and named sources read; sorted, each once.
+    /// Returns the sources that `token` is granted now, and those that its queries and named sources read; sorted, each
+    /// once.
     pub(crate) fn own_and_read(&self, token: &Token) -> Vec<SourceRef> {
         let mut all = self.own(token);
         for grant in self.effective_grants(token) {

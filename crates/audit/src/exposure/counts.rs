@@ -1,4 +1,4 @@
-//! Names counted by what covers them.
+//! Counts names by the sources that cover them.
 
 use foldhash::fast::RandomState;
 use hashbrown::HashMap;
@@ -7,35 +7,35 @@ use crate::catalog::Broken;
 use crate::coverage::{Coverage, Matches};
 use portcullis::model::{Connection, ConnectionId};
 
-/// How many names are kept as examples of each set of patterns, and how many broken rows are told of one by one.
+/// Max names kept as examples of each set of patterns, and max broken rows that are kept.
 pub const EXAMPLES: usize = 3;
 
-/// Names of one connection, one after the other in one text.
+/// Names of one connection, concatenated in one text.
 #[derive(Debug, Clone, Default)]
 pub struct Batch {
     text: String,
-    /// The end of each name in the text, and its line.
+    /// For each name, its end in the text and its line.
     names: Vec<(usize, u64)>,
 }
 
 impl Batch {
-    /// Adds the name that `write` appends to the text, from this line of the catalog.
+    /// Adds the name on `line` of the catalog; `write` appends the name to the text.
     pub fn push(&mut self, line: u64, write: impl FnOnce(&mut String)) {
         write(&mut self.text);
         self.names.push((self.text.len(), line));
     }
 
-    /// How many names it holds.
+    /// Returns the number of names.
     pub fn len(&self) -> usize {
         self.names.len()
     }
 
-    /// Whether it holds none.
+    /// Whether the batch has no names.
     pub fn is_empty(&self) -> bool {
         self.names.is_empty()
     }
 
-    /// How many bytes of names it holds.
+    /// Returns the number of bytes of all names.
     pub fn bytes(&self) -> usize {
         self.text.len()
     }
@@ -46,11 +46,11 @@ impl Batch {
     }
 }
 
-/// The names of a catalog, or of a part of it, counted.
+/// The counted names of a catalog, or of a part of one.
 #[derive(Default)]
 pub struct NameCounts {
     pub(super) connections: Vec<Counts>,
-    /// On connections that the policy does not know.
+    /// Names on connections that the policy does not have.
     pub(super) unknown: Names,
     pub(super) broken: u64,
     pub(super) first_broken: Vec<Broken>,
@@ -60,13 +60,13 @@ pub struct NameCounts {
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) names: u64,
-    /// By the number of a resource, how many names are it.
+    /// By the number of a resource, how often the catalog has its name.
     pub(super) resources: HashMap<u32, u64, RandomState>,
-    /// Names by the patterns that cover them; examples are of those that are no granted resource.
+    /// Names by the patterns that cover them. Examples are names that are not a granted resource.
     pub(super) sets: HashMap<Vec<u32>, Names, RandomState>,
 }
 
-/// So many names, and the first of them with their lines.
+/// A number of names, and the first of them with their lines.
 #[derive(Default)]
 pub(super) struct Names {
     pub(super) count: u64,
@@ -76,8 +76,8 @@ pub(super) struct Names {
 impl Names {
     fn example(&mut self, line: u64, name: &str) {
         if self.examples.len() < EXAMPLES || self.examples.last().is_some_and(|(last, _)| line < *last) {
-            let at = self.examples.partition_point(|(before, _)| *before < line);
-            self.examples.insert(at, (line, name.to_owned()));
+            let index = self.examples.partition_point(|(before, _)| *before < line);
+            self.examples.insert(index, (line, name.to_owned()));
             self.examples.truncate(EXAMPLES);
         }
     }
@@ -89,7 +89,7 @@ impl Names {
 }
 
 impl NameCounts {
-    /// Counts the names of a batch. About linear in its bytes.
+    /// Counts the names of a batch. About linear in the bytes of the batch.
     pub fn see(&mut self, coverage: &Coverage<'_>, connection: ConnectionId, batch: &Batch) {
         let Some(sources) = coverage.sources(connection) else { return };
         self.connections.resize_with(coverage.connections().len(), Counts::default);
@@ -115,13 +115,13 @@ impl NameCounts {
         self.matches = matches;
     }
 
-    /// Counts a name on a connection that the policy does not know.
+    /// Counts a name on a connection that the policy does not have.
     pub fn unknown(&mut self, line: u64, connection: &str, name: &str) {
         self.unknown.count += 1;
         self.unknown.example(line, &format!("{connection}: {name}"));
     }
 
-    /// Counts a row that holds no name.
+    /// Counts a row without a valid name.
     pub fn broken(&mut self, broken: Broken) {
         self.broken += 1;
         self.first_broken.push(broken);
@@ -129,7 +129,7 @@ impl NameCounts {
         self.first_broken.truncate(EXAMPLES);
     }
 
-    /// Adds what another tally of the same policy counted.
+    /// Adds the counts of another part of the catalog, made with the same policy.
     pub fn add(&mut self, other: Self) {
         self.connections.resize_with(self.connections.len().max(other.connections.len()), Counts::default);
         for (counts, other) in self.connections.iter_mut().zip(other.connections) {

@@ -1,12 +1,13 @@
-//! What a policy exposes of a catalog.
+//! Computes which names of a catalog a policy exposes.
 //!
-//! A token exposes a name if the decision would allow some request of that token for it as a resource: under one of its
-//! APIs, with one of its referers (N8.3, N10). It exposes a name *through a query* if it may run a query or named source
-//! that reads it, as [`reads`](super::reads) tells; that is counted apart. Expired tokens are told apart, too.
+//! A token exposes a name if some request of the token for that resource is allowed, under one of its APIs and with one
+//! of its referers (N8.3, N10). A token exposes a name *through a query* if it may run a query or named source that
+//! reads the name, according to [`reads`](super::reads). Such names, and names of expired tokens, are counted
+//! separately.
 //!
-//! A [`NameCounts`] counts batches of names by the sources of a [`Coverage`](super::coverage::Coverage) that cover them, and
-//! tallies of several threads add up; [`Exposure`] is what follows for tokens, grants and sources. Memory depends on
-//! how many different sets of patterns cover names, not on how many names there are.
+//! A [`NameCounts`] counts batches of names by the sources of a [`Coverage`](super::coverage::Coverage) that cover
+//! them, and counts of several threads can be added; [`count`] does both. [`Exposure`] has the results for tokens,
+//! grants and sources. Memory depends on the number of distinct sets of covering patterns, not on the number of names.
 
 mod counts;
 mod outcome;

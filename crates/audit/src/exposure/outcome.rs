@@ -1,4 +1,4 @@
-//! What follows from a tally, for tokens, sources and connections.
+//! Computes the exposure of tokens, sources and connections from counted names.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -13,99 +13,100 @@ use portcullis::model::{Connection, ConnectionId, GrantKind, GrantSource};
 use portcullis::name::{CanonicalName, NameBuffer};
 use portcullis_diff::patterns::Lookup;
 
-/// What a policy exposes of the names that were counted. A name that stands in a catalog twice counts twice.
+/// The exposure of the counted names. A name that a catalog has twice counts twice.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exposure {
-    /// How many names there are, those on connections that the policy does not know among them.
+    /// The number of names, including names on connections that the policy does not have.
     pub names: u64,
-    /// How many of them some token that is not expired exposes itself.
+    /// The number of names that some unexpired token exposes itself.
     pub exposed: u64,
-    /// How many more such tokens expose through the queries and named sources that they are granted.
+    /// The number of further names that unexpired tokens expose only through granted queries and named sources.
     pub through_queries: u64,
-    /// The policy's connections, in its order.
+    /// The connections, in the policy's order.
     pub connections: Vec<ConnectionExposure>,
-    /// The policy's tokens, in its order.
+    /// The tokens, in the policy's order.
     pub tokens: Vec<TokenExposure>,
-    /// The distinct resources, patterns, and queries and named sources that are followed, which are granted, by connection.
+    /// The distinct granted resources, patterns, and followed queries and named sources, by connection.
     pub sources: Vec<SourceExposure>,
-    /// The tables that queries read and the catalog does not have, on connections of which it has names.
+    /// Tables that queries read and the catalog lacks, on connections of which the catalog has names.
     pub missing: Vec<MissingTable>,
-    /// How many names are on connections that the policy does not know.
+    /// The number of names on connections that the policy does not have.
     pub unknown: u64,
-    /// The first of those, each behind its connection.
+    /// The first of these names, each after its connection.
     pub unknown_examples: Vec<String>,
-    /// How many rows were no name.
+    /// The number of broken rows.
     pub broken: u64,
-    /// The first of those.
+    /// The first broken rows.
     pub first_broken: Vec<Broken>,
 }
 
-/// A table that queries read and the catalog does not have.
+/// A table that queries read and the catalog lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingTable {
-    /// On which connection.
+    /// The connection.
     pub connection: ConnectionId,
-    /// As the dialect writes it.
+    /// The table, as the dialect writes it.
     pub table: String,
-    /// How many queries and named sources read it.
+    /// The number of queries and named sources that read the table.
     pub queries: u64,
 }
 
-/// What is exposed of one connection.
+/// The exposure of one connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectionExposure {
-    /// How many names it has.
+    /// The number of names.
     pub names: u64,
-    /// How many of them some token that is not expired exposes itself.
+    /// The number of names that some unexpired token exposes itself.
     pub exposed: u64,
-    /// How many more such tokens expose through queries.
+    /// The number of further names that unexpired tokens expose only through queries.
     pub through_queries: u64,
-    /// How many of those exposed only grants of all sources expose.
+    /// The number of exposed names that only grants of all sources expose.
     pub by_all_only: u64,
-    /// Some that no token exposes, itself or through queries.
+    /// Some names that no token exposes, itself or through queries.
     pub unexposed_examples: Vec<String>,
 }
 
-/// What one token exposes.
+/// The exposure of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenExposure {
-    /// How many names it exposes itself, were it not expired.
+    /// The number of names that the token exposes itself; for an expired token, that it would expose.
     pub names: u64,
-    /// How many more it exposes through queries and named sources, were it not expired.
+    /// The number of further names that it exposes only through queries and named sources; for an expired token, would
+    /// expose.
     pub through_queries: u64,
-    /// Whether it is expired: it exposes nothing now.
+    /// Whether the token is expired and exposes nothing now.
     pub expired: bool,
-    /// Some of those names, by the sources of its first grants.
+    /// Some of the names that it exposes itself, by the sources of its first grants.
     pub examples: Vec<String>,
-    /// Some of those that it exposes only through queries.
+    /// Some of the names that it exposes only through queries.
     pub query_examples: Vec<String>,
-    /// For each of its grants, in order, how many names it exposes, itself or by what it reads; `None` for queries and named
-    /// sources that are not followed, and where no API of the token considers the grant.
+    /// For each grant, in order, the number of names that it covers or reads. `None` for queries and named sources that
+    /// are not followed, and for grants that no API of the token considers.
     pub grants: Vec<Option<u64>>,
 }
 
-/// What one source exposes.
+/// The exposure of one source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceExposure {
-    /// On which connection.
+    /// The connection.
     pub connection: ConnectionId,
     /// The resource, pattern, query or named source.
     pub source: GrantSource,
-    /// How many names it covers, or reads.
+    /// The number of names that it covers or reads.
     pub names: u64,
-    /// How many tokens that are not expired expose those by it.
+    /// The number of unexpired tokens that are granted the source.
     pub tokens: u64,
-    /// Some of those names.
+    /// Some of these names.
     pub examples: Vec<String>,
 }
 
 impl Exposure {
-    /// What follows from `tally`, which was made with `coverage`.
+    /// Computes the exposure from names that were counted with the same `coverage`.
     ///
     /// Linear in the grants of all tokens and, for each of their patterns, in the sets of patterns that cover names.
-    pub fn new(coverage: &Coverage<'_>, mut tally: NameCounts) -> Self {
-        tally.connections.resize_with(coverage.connections().len(), Counts::default);
-        let connections = coverage.connections().iter().zip(&tally.connections);
+    pub fn new(coverage: &Coverage<'_>, mut counted: NameCounts) -> Self {
+        counted.connections.resize_with(coverage.connections().len(), Counts::default);
+        let connections = coverage.connections().iter().zip(&counted.connections);
         let mut views: Vec<View<'_>> = connections.map(|(sources, counts)| View::of(sources, counts)).collect();
         let tokens = coverage.policy().tokens().iter().map(|token| {
             let considered = considered(coverage.policy(), token);
@@ -126,7 +127,7 @@ impl Exposure {
                 GrantKind::Pattern => 1,
                 _ => 2,
             });
-            for (grant, place) in grants {
+            for (grant, index) in grants {
                 let kind = grant.source().kind();
                 if !considered.contains(kind) {
                     continue;
@@ -136,7 +137,7 @@ impl Exposure {
                     continue;
                 };
                 exposure.names += new;
-                if let Some(names) = exposure.grants.get_mut(place) {
+                if let Some(names) = exposure.grants.get_mut(index) {
                     *names = Some(covered);
                 }
             }
@@ -149,22 +150,22 @@ impl Exposure {
         let sources = ids.zip(&views).flat_map(|(connection, view)| view.each(connection)).collect();
         let missing = missing(coverage, &views);
         Self {
-            names: tally.unknown.count + connections.iter().map(|connection| connection.names).sum::<u64>(),
+            names: counted.unknown.count + connections.iter().map(|connection| connection.names).sum::<u64>(),
             exposed: connections.iter().map(|connection| connection.exposed).sum(),
             through_queries: connections.iter().map(|connection| connection.through_queries).sum(),
             connections,
             tokens,
             sources,
             missing,
-            unknown: tally.unknown.count,
-            unknown_examples: tally.unknown.examples.iter().map(|(_, name)| name.clone()).collect(),
-            broken: tally.broken,
-            first_broken: tally.first_broken,
+            unknown: counted.unknown.count,
+            unknown_examples: counted.unknown.examples.iter().map(|(_, name)| name.clone()).collect(),
+            broken: counted.broken,
+            first_broken: counted.first_broken,
         }
     }
 }
 
-/// The tables that queries read and of which the catalog has no name.
+/// Returns the tables that queries read and the catalog lacks.
 fn missing(coverage: &Coverage<'_>, views: &[View<'_>]) -> Vec<MissingTable> {
     let mut missing: BTreeMap<(ConnectionId, String), u64> = BTreeMap::new();
     for (connection, _, reads) in coverage.followed().into_iter().flat_map(Followed::all) {
@@ -179,27 +180,27 @@ fn missing(coverage: &Coverage<'_>, views: &[View<'_>]) -> Vec<MissingTable> {
     missing.into_iter().map(|((connection, table), queries)| MissingTable { connection, table, queries }).collect()
 }
 
-/// One connection, turned from sets of patterns to patterns.
+/// The counts of one connection, by source instead of by set of patterns.
 struct View<'t> {
     sources: &'t Sources<'t>,
     counts: &'t Counts,
-    /// Sets of patterns, each with how many names it covers, and when it was last taken.
+    /// For each set of patterns, its names and the round in which it was last taken.
     sets: Vec<(&'t Names, u64)>,
-    /// For each source the sets that it is in; for a resource the set of the patterns that cover it.
+    /// For each pattern, the sets that contain it; for a resource, the set of patterns that cover it.
     sets_of: Vec<Vec<u32>>,
-    /// For each set some resources that it covers.
+    /// For each set, some resources that its patterns cover.
     resources_of: Vec<SmallVec<[u32; EXAMPLES]>>,
-    /// For each resource the round in which it was last taken.
+    /// For each resource, the round in which it was last taken.
     taken: Vec<u64>,
-    /// For each source how many tokens that are not expired have it, and the round of the last of them.
+    /// For each source, the number of unexpired tokens with it, and the round of the last one.
     tokens: Vec<(u64, u64)>,
-    /// For each query how many names it reads, how many tokens that are not expired have it, and the round of the last.
+    /// For each query, the number of names it reads, of unexpired tokens with it, and the round of the last one.
     queries: Vec<(u64, u64, u64)>,
-    /// Whether one has all sources.
+    /// Whether an unexpired token has all sources.
     all: bool,
     round: u64,
     all_taken: bool,
-    /// What was taken in this round: sources, and what queries read.
+    /// The sources taken in this round: granted ones, and those that queries read.
     direct: Vec<u32>,
     read: Vec<u32>,
 }
@@ -251,7 +252,7 @@ impl<'t> View<'t> {
         view
     }
 
-    /// How many names one of `ids`, the highest first, covers. Patterns stand before the resources that they cover.
+    /// Counts the names that at least one of `ids` covers. The ids are descending, so patterns precede resources.
     fn union(&mut self, ids: &[u32]) -> u64 {
         self.begin();
         ids.iter().map(|&id| self.cover(id).1).sum()
@@ -266,7 +267,7 @@ impl<'t> View<'t> {
         }
     }
 
-    /// Forgets what was taken.
+    /// Starts a new round, in which nothing is taken.
     fn begin(&mut self) {
         self.round += 1;
         self.all_taken = false;
@@ -274,7 +275,7 @@ impl<'t> View<'t> {
         self.read.clear();
     }
 
-    /// How many names `source` covers, and how many of them no source covers that was taken before in this round.
+    /// Takes `source`. Returns the number of names it covers, and how many of them are new in this round.
     fn take(&mut self, source: &GrantSource, counts: bool, examples: &mut Vec<String>) -> Option<(u64, u64)> {
         if matches!(source, GrantSource::All) {
             self.all |= counts;
@@ -329,7 +330,7 @@ impl<'t> View<'t> {
         (covered, new)
     }
 
-    /// How many names only what queries read covers, of what was taken in this round, and some of them. Ends the round.
+    /// Counts the names that only queries cover in this round, and adds examples of them. Ends the round.
     fn through(&mut self, examples: &mut Vec<String>) -> u64 {
         if self.read.is_empty() || self.all_taken {
             return 0;
@@ -353,12 +354,12 @@ impl<'t> View<'t> {
         self.union(&read) - own
     }
 
-    /// Some names that the source covers.
+    /// Returns some names that the source covers.
     fn examples(&self, id: u32) -> Vec<String> {
         self.examples_of(id, false)
     }
 
-    /// Some names that the source covers and nothing that was taken in this round.
+    /// Returns some names that the source covers and no source taken in this round.
     fn new_examples(&self, id: u32) -> Vec<String> {
         self.examples_of(id, true)
     }
@@ -367,14 +368,14 @@ impl<'t> View<'t> {
         let is_taken = |set: u32| new && self.sets.get(set as usize).is_some_and(|set| set.1 == self.round);
         let mut sets = self.sets_of.get(id as usize).into_iter().flatten().copied().filter(|&set| !is_taken(set));
         if self.sources.is_resource(id) {
-            // The set of the patterns that cover it.
+            // The set of patterns that cover the resource.
             let left = sets.next().is_some() && !(new && self.taken.get(id as usize) == Some(&self.round));
             return left.then(|| self.sources.kernel().shown(id)).into_iter().collect();
         }
         sets.flat_map(|set| self.examples_in(set, new)).take(EXAMPLES).collect()
     }
 
-    /// Some names that a set covers; where only new ones are asked for, without resources that were taken in this round.
+    /// Returns some names that a set covers; with `new`, without resources that were taken in this round.
     fn examples_in(&self, set: u32, new: bool) -> impl Iterator<Item = String> {
         let names = self.sets.get(set as usize).into_iter().flat_map(|(names, _)| &names.examples);
         let resources = self.resources_of.get(set as usize).into_iter().flatten();
@@ -383,7 +384,7 @@ impl<'t> View<'t> {
         names.map(|(_, name)| name.clone()).chain(resources)
     }
 
-    /// What is exposed of the connection by the tokens that were gone through.
+    /// Computes the exposure of the connection by all tokens that were processed.
     fn whole(&mut self) -> ConnectionExposure {
         let live = (0..).zip(&self.tokens).filter(|(_, tokens)| tokens.0 > 0).map(|(id, _)| id);
         let mut live: Vec<u32> = live.collect();

@@ -70,8 +70,8 @@ struct Source<I, E> {
 
 /// Counts `batches` on `threads` threads, until they end or one of them is an error. End the iterator early to stop.
 ///
-/// Each thread takes the next batch from the iterator when it is free, one thread at a time. An iterator that waits for its
-/// batches, such as that of a channel, bounds the memory.
+/// Each thread takes the next batch from the iterator when it is free, one thread at a time. An iterator that waits for
+/// its batches, such as that of a channel, bounds the memory.
 ///
 /// # Errors
 ///
@@ -120,7 +120,7 @@ fn work<E>(
     coverage: &Coverage<'_>,
     source: &Mutex<Source<impl Iterator<Item = Result<(ConnectionId, Batch), E>>, E>>,
 ) -> NameCounts {
-    let mut tally = NameCounts::default();
+    let mut counts = NameCounts::default();
     let next = || {
         let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
         if source.ended {
@@ -134,9 +134,9 @@ fn work<E>(
         })
     };
     while let Some((connection, batch)) = next() {
-        tally.see(coverage, connection, &batch);
+        counts.see(coverage, connection, &batch);
     }
-    tally
+    counts
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What of a catalog decides which names patterns would expose: schemas, and short names.
+//! Keeps the part of a catalog that a forecast needs: schemas and short names.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -8,58 +8,60 @@ use portcullis::name::{CanonicalName, NameBuffer, STAR};
 use portcullis::pattern::Pattern;
 use portcullis_diff::patterns::{Lookup, PatternIndex};
 
-/// What exists of what patterns cover, seen name by name.
+/// The existing names that patterns cover, added one by one.
 ///
-/// Of all names only the shortest schemas of each pattern are kept, and the names in any schema whose last segment is
-/// nearly as short as the pattern allows: memory depends on the patterns, hardly on the catalog.
+/// Keeps the shortest schemas of each pattern, and names whose last segment is nearly as short as the pattern allows.
+/// Memory depends mostly on the patterns, not on the catalog.
 pub struct Catalog<'p> {
     policy: &'p Policy,
     numbers: HashMap<&'p str, usize>,
     connections: Vec<Known>,
 }
 
-/// What is known of one connection.
+/// The kept names of one connection.
 #[derive(Default)]
 struct Known {
     patterns: PatternIndex,
     near: Lookup,
     by_pattern: HashMap<Box<[u8]>, usize>,
-    /// For each pattern the least characters of its last segment, and what is kept of what it covers.
+    /// For each pattern, the min characters of its last segment.
     shortest: Vec<usize>,
+    /// For each pattern, the kept names that it covers.
     kept: Vec<Kept>,
-    /// What stands before the last segment of patterns, and for each the patterns.
+    /// The leading segments of patterns, all but the last.
     leading: PatternIndex,
+    /// For each of `leading`, the patterns with these segments.
     led: Vec<Vec<usize>>,
-    /// How many names have so many segments.
+    /// The number of names by number of segments.
     segments: BTreeMap<usize, u64>,
-    /// The schema of the last name.
+    /// The schema of the previous name.
     last: Vec<u8>,
 }
 
-/// What of the names that a pattern covers is kept, in canonical form.
+/// The kept schemas and names that a pattern covers, in canonical form.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    /// The shortest schemas, each with its characters.
+    /// The shortest schemas, each with its length in characters.
     pub(super) schemas: Vec<(usize, Box<[u8]>)>,
-    /// The names that are short.
+    /// The short names.
     pub(super) names: std::collections::BTreeSet<Box<[u8]>>,
 }
 
 impl<'p> Catalog<'p> {
-    /// Before any name is seen, for the patterns of `policy` that `options` ask about.
+    /// Creates an empty catalog for the patterns of `policy` that `options` select.
     pub fn new(policy: &'p Policy, options: &Options) -> Self {
         let mut connections: Vec<Known> = policy.connections().iter().map(|_| Known::default()).collect();
         for (connection, patterns) in patterns(policy, options) {
             if let Some(known) = connections.get_mut(connection) {
-                known.ask(&patterns);
+                known.index(&patterns);
             }
         }
         let numbers = policy.connections().iter().map(Connection::name).zip(0..).collect();
         Self { policy, numbers, connections }
     }
 
-    /// Takes in a name of the catalog, as the connection's dialect writes it. False where it is malformed (N2.4). Names on
-    /// connections that the policy does not know are of no interest.
+    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4). Names on
+    /// connections that the policy does not have are ignored.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
         let at = self.numbers.get(connection).copied();
         let dialect = at.and_then(|at| self.policy.connections().get(at)).map(Connection::dialect).unwrap_or_default();
@@ -71,13 +73,13 @@ impl<'p> Catalog<'p> {
         true
     }
 
-    /// How many segments most names of a connection have.
+    /// Returns the number of segments that most names of a connection have.
     pub(super) fn segments(&self, connection: ConnectionId) -> Option<usize> {
         let counts = &self.connections.get(connection.index())?.segments;
         counts.iter().max_by_key(|(_, count)| **count).map(|(segments, _)| *segments)
     }
 
-    /// What is kept of what a pattern covers.
+    /// Returns the kept names that a pattern covers.
     pub(super) fn of(&self, connection: ConnectionId, pattern: &Pattern) -> Option<&Kept> {
         let known = self.connections.get(connection.index())?;
         known.kept.get(*known.by_pattern.get(pattern.as_bytes())?)
@@ -85,7 +87,7 @@ impl<'p> Catalog<'p> {
 }
 
 impl Known {
-    fn ask(&mut self, patterns: &[Pattern]) {
+    fn index(&mut self, patterns: &[Pattern]) {
         let mut leads: HashMap<&[u8], u32> = HashMap::new();
         for (number, pattern) in patterns.iter().enumerate() {
             let (lead, last) = split(pattern.as_bytes());
@@ -148,14 +150,14 @@ impl Kept {
     }
 }
 
-/// All but the last segment, and the last.
+/// Splits a name or pattern before its last segment.
 pub(super) fn split(canonical: &[u8]) -> (&[u8], &[u8]) {
     let dot = memchr::memrchr(b'.', canonical);
     let cut = dot.and_then(|dot| Some((canonical.get(..dot)?, canonical.get(dot + 1..)?)));
     cut.unwrap_or((&[], canonical))
 }
 
-/// The least characters of a segment that the pattern's covers: its own, but for stars, and at least one.
+/// Returns the min characters of a segment that the pattern's segment covers: its literal characters, and at least one.
 pub(super) fn least(segment: &[u8]) -> usize {
     let text = String::from_utf8_lossy(segment);
     text.chars().filter(|&character| character != char::from(STAR)).count().max(1)

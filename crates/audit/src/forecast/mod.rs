@@ -1,18 +1,18 @@
-//! Names that do not exist yet, and would be exposed the day somebody makes them.
+//! Finds names that do not exist yet, and would be exposed as soon as somebody creates them.
 //!
-//! A pattern grants what it covers, and what it will cover: [`forecast`] tells, for each pattern of tokens that are not
-//! expired, the shortest names that it covers and the catalog does not have. Each of them has been decided by the engine for
-//! every token with that pattern before it is told.
+//! A pattern also covers future names. For each pattern of unexpired tokens, [`forecast`] returns the shortest names
+//! that the pattern covers and the catalog lacks. Before a name is returned, the engine decides it for every token with
+//! the pattern.
 //!
-//! **Which names.** Of a pattern's names that the catalog does not have, those in schemas that exist come first: where all but
-//! the last segment of the name is the beginning of some name of the catalog. Of several such schemas that the pattern covers the
-//! [`SCHEMAS`] shortest are looked at. Then the shorter name comes first, in characters, and of equally short ones the more readable, as
-//! [`algebra`](portcullis_diff::algebra) says. Only where no schema that exists has a name left, or no catalog is given, the
-//! schema is one that does not exist, either. That a name does not exist is known up to [`SLACK`] characters
-//! beyond the shortest text of its last segment: longer names are not kept, and not told.
+//! **Order of names.** Names in existing schemas come first: the catalog has a name with the same leading segments. Of
+//! the existing schemas that a pattern covers, the [`SCHEMAS`] shortest are searched. Shorter names come first, in
+//! characters; equally short ones in the order of [`algebra`](portcullis_diff::algebra), the most readable first. A
+//! schema that does not exist is used only if no existing schema has a name left, or there is no catalog. Names of the
+//! catalog are kept up to [`SLACK`] characters beyond the shortest text of the last segment. Longer names are not
+//! returned.
 //!
-//! All sources (`*`) count as a pattern of as many stars as most names of the connection have segments; without a catalog, as
-//! a table of the dialect has.
+//! All sources (`*`) count as a pattern with one star for each segment that most names of the connection have. Without
+//! a catalog, the number of segments is that of a table of the dialect.
 //!
 //! ```
 //! use portcullis_audit::forecast::{Catalog, Options, forecast};
@@ -51,77 +51,78 @@ use portcullis_diff::patterns::{Covering, Lookup};
 use portcullis_diff::witness::{RequestedSource, Unconfirmed, Witness};
 use search::Search;
 
-/// How many existing schemas of a pattern are looked at.
+/// Max existing schemas of a pattern that are searched.
 pub const SCHEMAS: usize = 8;
 
-/// How many characters more than the shortest text of its last segment a name may have.
+/// Max characters that the last segment of a name may have beyond the shortest text of the pattern's last segment.
 pub const SLACK: usize = 2;
 
-/// What is asked.
+/// The selection of patterns, and the number of names.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// As of when tokens are expired.
+    /// The time at which tokens are expired or not.
     pub now: Timestamp,
-    /// How many names of each pattern, at most [`Options::MOST`].
+    /// The number of names for each pattern, at most [`Options::MOST`].
     pub count: usize,
-    /// Only patterns of this token.
+    /// Restricts the forecast to patterns of this token.
     pub token: Option<String>,
-    /// Only patterns on this connection.
+    /// Restricts the forecast to patterns on this connection.
     pub connection: Option<String>,
 }
 
 impl Options {
-    /// The most names of one pattern.
+    /// Max names of one pattern.
     pub const MOST: usize = 100;
 
-    /// Three names of every pattern.
+    /// Selects three names of every pattern, at `now`.
     pub fn at(now: Timestamp) -> Self {
         Self { now, count: 3, token: None, connection: None }
     }
 }
 
-/// What a pattern would expose.
+/// The forecast for one pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Forecast<'p> {
     /// The connection.
     pub connection: ConnectionId,
     /// The pattern, or all sources.
     pub source: &'p GrantSource,
-    /// How many tokens that are not expired have it.
+    /// The number of unexpired tokens that are granted the pattern.
     pub tokens: u64,
-    /// The first names; fewer than were asked for where there are no more, or none that is known not to exist.
+    /// The first names. There are fewer than requested if no further name is known not to exist.
     pub names: Vec<Future>,
 }
 
 /// A name that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Future {
-    /// As the dialect writes it.
+    /// The name, as the dialect writes it.
     pub name: String,
-    /// Whether its schema is known to exist. Else it does not, or the pattern covers more than [`SCHEMAS`] that do.
+    /// Whether the schema is known to exist. If false, the schema is missing, or is not among the [`SCHEMAS`] shortest.
     pub in_schema: bool,
-    /// How many tokens would expose it, by whatever grant.
+    /// The number of tokens that would expose the name, by any of their grants.
     pub tokens: u64,
-    /// A request for it that is allowed.
+    /// An allowed request for the name.
     pub witness: Witness,
 }
 
-/// A pattern, and who has it.
-struct Asker<'p> {
+/// A granted pattern, and the tokens that have it.
+struct Granted<'p> {
     connection: ConnectionId,
     source: &'p GrantSource,
-    /// The patterns that stand for it: one, but for all sources.
+    /// The pattern that represents the source; differs from it for all sources.
     pattern: Pattern,
     tokens: Vec<&'p Token>,
 }
 
-/// What patterns of `policy`, compiled to `snapshot`, would expose of what `catalog` does not have, in the order of the policy.
+/// Finds the names that `catalog` lacks and each pattern of `policy`, compiled to `snapshot`, would expose. In the
+/// policy's order.
 ///
-/// For each pattern and name a search, some tens of microseconds, and a decision for each token that has the pattern.
+/// Costs a search for each pattern and name, some tens of microseconds, and a decision for each token with the pattern.
 ///
 /// # Errors
 ///
-/// If a decision does not confirm a name, which is a mistake of this module.
+/// Returns an error if a decision denies a name, which is a bug of this module.
 pub fn forecast<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
@@ -131,28 +132,28 @@ pub fn forecast<'p>(
     let coverage = Coverage::new(policy, options.now);
     let grantees = Grantees::by_connection(&coverage, |index, _| u32::try_from(index).ok());
     let mut exposing = Exposing { coverage, grantees, counted: HashMap::new() };
-    let askers = askers(policy, options, |connection| catalog.segments(connection));
-    askers.into_iter().map(|asker| of(policy, snapshot, catalog, &asker, options, &mut exposing)).collect()
+    let granted = granted(policy, options, |connection| catalog.segments(connection));
+    granted.into_iter().map(|granted| of(policy, snapshot, catalog, &granted, options, &mut exposing)).collect()
 }
 
 fn of<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
     catalog: &Catalog<'_>,
-    asker: &Asker<'p>,
+    granted: &Granted<'p>,
     options: &Options,
     exposing: &mut Exposing<'_>,
 ) -> Result<Forecast<'p>, Unconfirmed> {
-    let connection = policy.connection(asker.connection);
+    let connection = policy.connection(granted.connection);
     let dialect = connection.map(Connection::dialect).unwrap_or_default();
-    let known = catalog.of(asker.connection, &asker.pattern);
-    let found = Search::new(dialect, &asker.pattern, known).names(options.count.min(Options::MOST));
+    let known = catalog.of(granted.connection, &granted.pattern);
+    let found = Search::new(dialect, &granted.pattern, known).names(options.count.min(Options::MOST));
     let mut names = Vec::new();
     for (name, in_schema) in found {
         let text = name.display(dialect).to_string();
         let mut shown = None;
-        for token in &asker.tokens {
-            let kind = asker.source.kind();
+        for token in &granted.tokens {
+            let kind = granted.source.kind();
             let way = ways(policy, token).find(|(api, operation)| api.considers(*operation).contains(kind));
             let (Some((api, operation)), Some(connection)) = (way, connection) else { continue };
             let resource = RequestedSource::Resource(text.clone());
@@ -161,24 +162,24 @@ fn of<'p>(
             shown.get_or_insert(witness);
         }
         let Some(witness) = shown else { continue };
-        let tokens = exposing.tokens(asker.connection, name.as_bytes());
+        let tokens = exposing.tokens(granted.connection, name.as_bytes());
         names.push(Future { name: text, in_schema, tokens, witness });
     }
-    Ok(Forecast { connection: asker.connection, source: asker.source, tokens: asker.tokens.len() as u64, names })
+    Ok(Forecast { connection: granted.connection, source: granted.source, tokens: granted.tokens.len() as u64, names })
 }
 
-/// The distinct patterns that are asked about, in the order in which the policy grants them. `segments` says how many segments most names of a
-/// connection have.
-fn askers<'p>(
+/// Returns the distinct selected patterns, in the policy's order. `segments` returns the number of segments that most
+/// names of a connection have.
+fn granted<'p>(
     policy: &'p Policy,
     options: &Options,
     segments: impl Fn(ConnectionId) -> Option<usize>,
-) -> Vec<Asker<'p>> {
+) -> Vec<Granted<'p>> {
     let mut numbers: HashMap<(ConnectionId, &GrantSource), usize> = HashMap::new();
-    let mut askers: Vec<Asker<'p>> = Vec::new();
-    let is_asked = |token: &&Token| options.token.as_deref().is_none_or(|only| token.id() == only);
+    let mut granted: Vec<Granted<'p>> = Vec::new();
+    let is_selected = |token: &&Token| options.token.as_deref().is_none_or(|only| token.id() == only);
     let lasting = policy.tokens().iter().filter(|token| !token.expiry().is_expired(options.now));
-    for token in lasting.filter(is_asked) {
+    for token in lasting.filter(is_selected) {
         let considered = considered(policy, token);
         for grant in token.grants().iter().filter(|grant| considered.contains(grant.source().kind())) {
             let Some(connection) = policy.connection(grant.connection()) else { continue };
@@ -195,23 +196,23 @@ fn askers<'p>(
             };
             let key = (grant.connection(), grant.source());
             let number = *numbers.entry(key).or_insert_with(|| {
-                askers.push(Asker {
+                granted.push(Granted {
                     connection: grant.connection(),
                     source: grant.source(),
                     pattern,
                     tokens: Vec::new(),
                 });
-                askers.len() - 1
+                granted.len() - 1
             });
-            if let Some(asker) = askers.get_mut(number) {
-                asker.tokens.push(token);
+            if let Some(granted) = granted.get_mut(number) {
+                granted.tokens.push(token);
             }
         }
     }
-    askers
+    granted
 }
 
-/// Every table of a connection, as a pattern.
+/// Returns a pattern that covers every table of a connection.
 fn all(dialect: Dialect, segments: Option<usize>) -> Option<Pattern> {
     let segments = segments.or(dialect.depth().map(usize::from)).unwrap_or(2).max(2);
     Pattern::parse(&vec!["*"; segments].join("."), dialect).ok()
@@ -236,10 +237,10 @@ impl Exposing<'_> {
     }
 }
 
-/// By connection, the patterns that are asked about. All sources may stand for patterns of any number of segments.
+/// Returns the selected patterns by connection. All sources become one pattern for each number of segments.
 fn patterns(policy: &Policy, options: &Options) -> BTreeMap<usize, Vec<Pattern>> {
     let mut by_connection: BTreeMap<usize, Vec<Pattern>> = BTreeMap::new();
-    for Asker { connection, source, pattern, .. } in askers(policy, options, |_| None) {
+    for Granted { connection, source, pattern, .. } in granted(policy, options, |_| None) {
         let patterns = by_connection.entry(connection.index()).or_default();
         let dialect = policy.connection(connection).map(Connection::dialect).unwrap_or_default();
         if *source == GrantSource::All {

@@ -1,4 +1,4 @@
-//! The shortest names of one pattern that do not exist.
+//! Searches for the shortest names of one pattern that do not exist.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -12,13 +12,13 @@ use portcullis_diff::algebra::{Algebra, Names, Proof};
 pub(super) struct Search<'k> {
     algebra: Algebra,
     pattern: &'k Pattern,
-    /// The least characters of its last segment.
+    /// The min characters of the pattern's last segment.
     least: usize,
     kept: Option<&'k Kept>,
     found: BTreeSet<Box<[u8]>>,
 }
 
-/// What is to be looked at next, the shortest first: a schema, by its number, and the next name of it if that is known.
+/// The next candidate, the shortest first: its characters, the number of its schema, and its next name if known.
 type Next = Reverse<(usize, usize, Option<Name>)>;
 
 impl<'k> Search<'k> {
@@ -27,7 +27,7 @@ impl<'k> Search<'k> {
         Self { algebra: Algebra::new(dialect), pattern, least, kept, found: BTreeSet::new() }
     }
 
-    /// The first names, each with whether its schema exists.
+    /// Returns the first names, each with whether its schema exists.
     pub(super) fn names(mut self, count: usize) -> Vec<(Name, bool)> {
         let mut names = self.in_schemas(count);
         while names.len() < count {
@@ -41,7 +41,7 @@ impl<'k> Search<'k> {
     fn in_schemas(&mut self, count: usize) -> Vec<(Name, bool)> {
         let (_, last) = split(self.pattern.as_bytes());
         let schemas = self.kept.map(|kept| kept.schemas.as_slice()).unwrap_or_default();
-        // No name of a schema is shorter than this.
+        // A lower bound for the length of a name in the schema.
         let start =
             |(number, (length, _)): (usize, &(usize, Box<[u8]>))| Reverse((length + 1 + self.least, number, None));
         let mut waiting: BinaryHeap<Next> = schemas.iter().enumerate().map(start).collect();
@@ -63,8 +63,8 @@ impl<'k> Search<'k> {
         names
     }
 
-    /// The shortest name of `inside`, a part of the pattern in canonical form, that is known not to exist and was not found
-    /// before.
+    /// Returns the shortest new name of `inside` that is known not to exist; `inside` is a part of the pattern in
+    /// canonical form.
     fn next(&self, inside: &[u8]) -> Option<Name> {
         let inside = Names::of_canonical(inside);
         let known = self.kept.into_iter().flat_map(|kept| &kept.names).chain(&self.found);

@@ -1,4 +1,4 @@
-//! A finding, before and after its place is known.
+//! A finding, before and after its position is known.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -9,70 +9,70 @@ use super::rule::Rule;
 use portcullis::base::Place;
 use portcullis_document::definition::Position;
 
-/// One thing to be said of a policy. Its texts are on one line and hold no secret.
+/// One finding about a policy. Its texts have one line and contain no secret.
 ///
-/// Serializes as an object with `code`, `severity`, `file`, `line`, `column`, `path`, `token`, `message`, `fix`, `paste`
-/// and `witness`.
+/// Serializes as an object with `code`, `severity`, `file`, `line`, `column`, `path`, `token`, `message`, `fix`,
+/// `paste` and `witness`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The rule.
     pub rule: &'static Rule,
     /// The name of the input.
     pub file: String,
-    /// Where in the document, such as `tokens[3].grants[0].source`.
+    /// The JSON path, such as `tokens[3].grants[0].source`.
     pub place: String,
     /// The line, from 1.
     pub line: usize,
-    /// The character of the line, from 1.
+    /// The column in characters, from 1.
     pub column: usize,
-    /// The bytes of the text to show; `None` where they are not known. To show them or their line, take them from
+    /// The byte span of the text to show; `None` if it is not known. To show it, or its line, take the text from
     /// [`Input::redacted`](portcullis_document::load::Input::redacted).
     pub span: Option<Range<usize>>,
-    /// Behind the end of what is meant: line and character; `None` where only its beginning is known.
+    /// Line and column after the end of the span; `None` if only the start is known.
     pub end: Option<Position>,
-    /// The id of the token, where it is of one.
+    /// The id of the token, if the finding is about one.
     pub token: Option<String>,
-    /// What was found, and why it matters.
+    /// The problem, and why it matters.
     pub message: String,
-    /// What to do.
+    /// The instruction to fix it.
     pub fix: Cow<'static, str>,
-    /// The text to write at the place instead, where there is one.
+    /// The text to write at the position instead, if there is one.
     pub paste: Option<String>,
-    /// The change of the document that does it, where it is known.
+    /// The edit of the document that fixes it, if known.
     pub edit: Option<Edit>,
-    /// A name that shows it.
+    /// A name that proves the finding.
     pub witness: Option<Witness>,
 }
 
-/// A change of a document's text.
+/// An edit of a document's text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edit {
-    /// The bytes to take out.
+    /// The byte span to remove.
     pub span: Range<usize>,
-    /// Where they begin.
+    /// The start of the span.
     pub start: Position,
-    /// Behind their end.
+    /// The position after the span.
     pub end: Position,
-    /// What to put there.
+    /// The text to insert.
     pub insert: String,
 }
 
-/// A name that shows what a finding says; decided, so it is not just claimed.
+/// A name that proves a finding, confirmed by a decision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Witness {
     /// The connection.
     pub connection: String,
     /// The name, as its dialect writes it.
     pub resource: String,
-    /// Whether the grant of the finding covers it.
+    /// Whether the grant of the finding covers the name.
     pub covered: bool,
 }
 
-/// A finding of a token of a document.
+/// A finding whose position in the text is not known yet.
 pub(super) struct Raw {
     pub(super) rule: &'static Rule,
     pub(super) document: usize,
-    /// The token's place in the policy.
+    /// The index of the token in the policy.
     pub(super) token: Option<usize>,
     pub(super) place: Place,
     pub(super) message: String,
@@ -80,20 +80,20 @@ pub(super) struct Raw {
     pub(super) witness: Option<Witness>,
 }
 
-/// What to do about it.
+/// The instruction to fix a finding, and the edit that does it.
 pub(super) struct Fix {
     pub(super) say: Cow<'static, str>,
     pub(super) change: Change,
 }
 
-/// What to change in the text.
+/// An edit, before its position in the text is known.
 pub(super) enum Change {
     None,
-    /// Write this JSON in the place of what stands at the finding's place.
+    /// Replaces the value at the finding's path with this JSON.
     Replace(String),
-    /// Take this element out of its list.
+    /// Removes this element from its list.
     Remove(Place),
-    /// Write this behind what stands at that place.
+    /// Inserts the text after the value at this path.
     Insert(Place, String),
 }
 
@@ -110,7 +110,7 @@ impl Fix {
         Self { say: say.into(), change: Change::Remove(place) }
     }
 
-    /// Adds `text` behind the member or element at `place`.
+    /// Inserts `text` after the member or element at `place`.
     pub(super) fn insert(say: impl Into<Cow<'static, str>>, place: Place, text: String) -> Self {
         Self { say: say.into(), change: Change::Insert(place, text) }
     }
@@ -119,7 +119,7 @@ impl Fix {
 impl Serialize for Finding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Twin<'a> {
+        struct FindingJson<'a> {
             code: &'a str,
             severity: super::Severity,
             file: &'a str,
@@ -134,7 +134,7 @@ impl Serialize for Finding {
             #[serde(skip_serializing_if = "Option::is_none")]
             witness: Option<&'a Witness>,
         }
-        Twin {
+        FindingJson {
             code: self.rule.code,
             severity: self.rule.severity,
             file: &self.file,

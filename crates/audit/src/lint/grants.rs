@@ -1,4 +1,4 @@
-//! Grants that change no decision, since others of their token cover them, or their connection refuses them.
+//! Finds grants that change no decision: other grants of the token cover them, or the connection rejects them.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use portcullis::name::{Dialect, NameDisplay, STAR};
 use portcullis::pattern::literal_characters;
 use portcullis_diff::patterns::PatternIndex;
 
-/// The text of a name is not replayed where its quotes might make it too long to be one.
+/// Max bytes of a witness. The text of a longer name may exceed the limit of names because of its quotes.
 const LONGEST: usize = 2048;
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
@@ -36,9 +36,9 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     for Redundant { grant, coverers } in redundant(subject) {
         let (Some(covered), Some(&first)) = (grants.get(grant), coverers.first()) else { continue };
         let Some(wider) = grants.get(first) else { continue };
-        let place = |at: usize| format!("`grants[{at}]`");
+        let place = |index: usize| format!("`grants[{index}]`");
         let text = quoted(&subject.display(covered));
-        let others: Vec<String> = coverers
+        let wider_grants: Vec<String> = coverers
             .iter()
             .filter_map(|&at| Some(format!("{} of {}", quoted(&subject.display(grants.get(at)?)), place(at))))
             .collect();
@@ -47,7 +47,7 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
         } else {
             let both = covered.source().kind() == GrantKind::Pattern && wider.source().kind() == GrantKind::Pattern;
             let rule = if both { &SHADOWED_PATTERN } else { &REDUNDANT_GRANT };
-            (rule, format!("every request that {text} allows is allowed by {} anyway", others.join(" and ")))
+            (rule, format!("every request that {text} allows is allowed by {} anyway", wider_grants.join(" and ")))
         };
         let witness = witness(subject, covered);
         if let Some(witness) = &witness
@@ -62,16 +62,16 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// A grant that can go, and those that stay and cover it: together, under every API that considers it.
+/// A grant that can be removed, and the remaining grants that cover it under every API that considers it.
 struct Redundant {
     grant: usize,
     coverers: Vec<usize>,
 }
 
-/// What can be taken from the token's grants, all at once, without changing whether anything is allowed, or why not.
+/// Returns the grants that can all be removed at once without changing a decision or its reason.
 ///
-/// One grant is compared with one other at a time, and that is all there is to it: a name that a pattern covers may hold a
-/// character that stands in no other pattern, so whatever grants cover all of its names together, one of them does alone.
+/// Comparing pairs of grants is enough. A name of a pattern may have a character that no other pattern contains. So if
+/// several grants together cover all names of the pattern, one of them covers all.
 fn redundant(subject: &Subject<'_>) -> Vec<Redundant> {
     let contexts = contexts(subject);
     let mut found = Vec::new();
@@ -86,7 +86,7 @@ fn redundant(subject: &Subject<'_>) -> Vec<Redundant> {
     found
 }
 
-/// The kinds of grant that the token's requests are checked against, for each API and operation.
+/// Returns the kinds of grant that the token's requests are checked against, for each API and operation.
 fn contexts(subject: &Subject<'_>) -> Vec<GrantKinds> {
     let apis = subject.token.apis().iter().filter_map(|api| subject.policy.apis().get(api));
     let mut contexts = Vec::new();
@@ -101,9 +101,9 @@ fn contexts(subject: &Subject<'_>) -> Vec<GrantKinds> {
 /// The grants of one token on one connection.
 struct OnConnection<'g> {
     grants: &'g [Grant],
-    /// The most specific first, and of equal ones the last.
+    /// Indexes of grants, the most specific first; of equal grants, the last first.
     order: Vec<usize>,
-    /// Of equal grants, the first.
+    /// The first of equal grants.
     first: HashMap<&'g GrantSource, usize, RandomState>,
     /// Patterns, each by the index of its grant.
     patterns: PatternIndex,
@@ -142,7 +142,7 @@ impl<'g> OnConnection<'g> {
 
     fn redundant(&self, contexts: &[GrantKinds]) -> Vec<Redundant> {
         let mut redundant = Vec::new();
-        // What covers more comes later, so whatever is found to cover a grant is still there, or covered itself.
+        // Wider grants come later, so a grant that covers this one is kept, or covered itself.
         for &grant in &self.order {
             let Some(source) = self.grants.get(grant).map(Grant::source) else { continue };
             let coverers = match self.first.get(source) {
@@ -156,7 +156,7 @@ impl<'g> OnConnection<'g> {
         redundant
     }
 
-    /// Grants that cover this one under every API that considers it; the widest that there are. Empty if there are none.
+    /// Returns the widest grants that cover this one under every API that considers it; empty if there are none.
     fn coverers(&self, grant: usize, source: &GrantSource, contexts: &[GrantKinds]) -> Vec<usize> {
         let bytes = match source {
             GrantSource::Resource(name) => Some(name.as_bytes()),
@@ -170,7 +170,7 @@ impl<'g> OnConnection<'g> {
         let candidates: Vec<usize> = self.all.into_iter().chain(widest.map(|(_, index)| index)).collect();
         let kind_of = |index: usize| self.grants.get(index).map_or(GrantKind::All, |grant| grant.source().kind());
         let mut chosen = Vec::new();
-        // A grant that no API considers is another rule's.
+        // Another rule reports grants that no API considers.
         for kinds in contexts.iter().filter(|kinds| kinds.contains(source.kind())) {
             let Some(&coverer) = candidates.iter().find(|&&index| kinds.contains(kind_of(index))) else {
                 return Vec::new();
@@ -190,7 +190,7 @@ impl<'g> OnConnection<'g> {
     }
 }
 
-/// A name that the grant covers.
+/// Returns a name that the grant covers.
 fn witness(subject: &Subject<'_>, grant: &Grant) -> Option<Witness> {
     let connection = subject.connection(grant)?;
     let resource = match grant.source() {
@@ -202,7 +202,7 @@ fn witness(subject: &Subject<'_>, grant: &Grant) -> Option<Witness> {
     (witness.resource.len() <= LONGEST).then_some(witness)
 }
 
-/// A name that the pattern covers, with an `x` for each star.
+/// Returns a name that the pattern covers, with an `x` for each star.
 pub(super) fn example(pattern: &[u8], dialect: Dialect) -> String {
     let x = dialect.bare_fold().apply_ascii(b'x');
     let bytes: Vec<u8> = pattern.iter().map(|&byte| if byte == STAR { x } else { byte }).collect();

@@ -1,4 +1,4 @@
-//! Referers that let more sites pass than their owner has.
+//! Finds referers that accept sites of other owners.
 
 use std::collections::HashMap;
 
@@ -11,11 +11,11 @@ use portcullis::referer::Entry;
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let list = subject.written.referers.found().map(Vec::as_slice).unwrap_or_default();
-    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut first_index: HashMap<String, usize> = HashMap::new();
     for (index, text) in list.iter().enumerate() {
-        // The policy keeps entries in another order.
+        // The policy has the entries in another order.
         let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
-        let mut tell = |rule: &'static Rule, message: String, fix: Fix| {
+        let mut report = |rule: &'static Rule, message: String, fix: Fix| {
             let place = subject.place().key("referers").index(index);
             let (document, token) = (subject.origin.document, Some(subject.index));
             found.add(Raw { rule, document, token, place, message, fix, witness: None });
@@ -26,23 +26,23 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
                 quoted(entry.as_str()),
                 entry.host()
             );
-            tell(
+            report(
                 &REFERER_PUBLIC_SUFFIX,
                 message,
                 Fix::say("name the sites that are meant, such as `https://www.example.com/`"),
             );
         }
-        if let Some(first) = seen.get(entry.as_str()) {
+        if let Some(first) = first_index.get(entry.as_str()) {
             let message = format!("the referer means the same as `referers[{first}]`: {}", quoted(entry.as_str()));
             let fix = Fix::remove("remove it", subject.place().key("referers").index(index));
-            tell(&DUPLICATE_REFERER, message, fix);
+            report(&DUPLICATE_REFERER, message, fix);
         } else {
-            seen.insert(entry.as_str().to_owned(), index);
+            first_index.insert(entry.as_str().to_owned(), index);
         }
     }
 }
 
-/// What kind of public suffix `host` is, if it is one: a domain below which strangers register.
+/// Describes the public suffix that `host` is, if it is one: a domain below which anybody can register.
 fn public_suffix(host: &str) -> Option<&'static str> {
     let suffix =
         psl::suffix(host.as_bytes()).filter(|suffix| suffix.is_known() && suffix.as_bytes() == host.as_bytes())?;
@@ -57,7 +57,7 @@ mod tests {
     use super::public_suffix;
 
     #[test]
-    fn suffixes_are_those_of_the_list() {
+    fn public_suffix_follows_the_public_suffix_list() {
         for (host, is_suffix) in [
             ("com", true),
             ("co.uk", true),

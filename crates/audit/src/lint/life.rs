@@ -1,4 +1,4 @@
-//! How long tokens live, and whether anybody uses them.
+//! Checks the expiry of tokens, and whether tokens and grants are used.
 
 use super::Collector;
 use super::finding::{Fix, Raw};
@@ -21,12 +21,12 @@ pub(super) fn look(subject: &Subject<'_>, usage: Option<&Usage>, found: &mut Col
 fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let now = found.options.now;
     match subject.token.expiry() {
-        // Loading warns of public ones.
+        // Loading already warns about public tokens.
         Expiry::Never if *subject.token.referers() == Referers::Any => {
             let in_a_year = date(Timestamp::from_unix(now.seconds().saturating_add(365 * DAY), 0));
             let member = format!("\"expiration_date\": \"{in_a_year}\"");
             let fix = Fix::insert("give it an end, and replace it before", subject.id_place(), member);
-            let message = "the token never expires: once it leaks, it is good for ever".to_owned();
+            let message = "the token never expires: if it leaks, it stays valid indefinitely".to_owned();
             found.add(raw(subject, &TOKEN_NEVER_EXPIRES, subject.id_place(), message, fix));
         }
         Expiry::At(end) if !subject.token.expiry().is_expired(now) => {
@@ -47,7 +47,7 @@ fn in_days(seconds: i64) -> String {
     format!("in {}", counted((seconds / DAY).unsigned_abs(), "day"))
 }
 
-/// The day of `at`, as documents write it.
+/// Returns the date of `at`, as documents write it.
 fn date(at: Timestamp) -> String {
     at.to_string().chars().take_while(|character| *character != 'T').collect()
 }
@@ -55,7 +55,7 @@ fn date(at: Timestamp) -> String {
 fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Collector<'_>) {
     let token = subject.token;
     let (Some(from), Some(to)) = (usage.from(), usage.to()) else { return };
-    // What was made while the usage was recorded, or expired before, had no time to be used.
+    // A token that is newer than the record, or expired before it, had no time to be used.
     let is_new = token.created_at().is_some_and(|created| created > from);
     if is_new || token.expiry().is_expired(from) {
         return;
@@ -77,7 +77,7 @@ fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Collector<'_>) {
         let fix = Fix::remove(say, subject.place());
         return found.add(raw(subject, &TOKEN_NEVER_USED, subject.id_place(), message, fix));
     };
-    // Of a registry only the tokens are known.
+    // A registry records only tokens, not grants.
     let Some(grants) = use_of.grants() else { return };
     for (index, grant) in token.grants().iter().enumerate() {
         if grants.contains(&u32::try_from(index).unwrap_or(u32::MAX)) {

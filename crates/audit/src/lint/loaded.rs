@@ -1,4 +1,4 @@
-//! The warnings of loading, as findings.
+//! Turns the warnings of loading into findings.
 
 use std::collections::HashSet;
 
@@ -8,15 +8,15 @@ use super::{LintOptions, words};
 use portcullis::referer::Entry;
 use portcullis_document::load::{Diagnostic, Input, Loaded};
 
-/// Those that are to be told, and that no finding of `raws` tells better.
+/// Returns the enabled warnings, without those that a finding of `raws` reports in more detail.
 pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options: &LintOptions) -> Vec<Finding> {
     let better: HashSet<(&Rule, usize, String)> =
         raws.iter().filter_map(|raw| Some((worse_than(raw.rule)?, raw.document, raw.place.to_string()))).collect();
     let finding = |found: &Diagnostic| {
         let rule = Rule::find(found.code)?;
         let document = inputs.iter().position(|input| input.name() == found.file);
-        let told_better = document.is_some_and(|document| better.contains(&(rule, document, found.place.clone())));
-        if told_better || options.allow.contains(rule.code) {
+        let is_replaced = document.is_some_and(|document| better.contains(&(rule, document, found.place.clone())));
+        if is_replaced || options.allow.contains(rule.code) {
             return None;
         }
         Some(Finding {
@@ -38,7 +38,7 @@ pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options:
     loaded.warnings().filter_map(finding).collect()
 }
 
-/// The warning that need not be told where a rule has found more: a witness, or a share.
+/// Returns the warning that a finding of this rule replaces, because the finding has a witness or a share.
 fn worse_than(rule: &Rule) -> Option<&'static Rule> {
     match rule {
         rule if rule == &STAR_READING => Some(&PATTERN_TOO_SHALLOW),
@@ -47,7 +47,7 @@ fn worse_than(rule: &Rule) -> Option<&'static Rule> {
     }
 }
 
-/// The id of the token that `place` is in.
+/// Returns the id of the token that contains `place`.
 fn token(loaded: &Loaded, document: usize, place: &str) -> Option<String> {
     let number = place.strip_prefix("tokens[")?.split(']').next()?.parse().ok()?;
     let key = (document, number);
@@ -55,7 +55,7 @@ fn token(loaded: &Loaded, document: usize, place: &str) -> Option<String> {
     Some(loaded.policy.as_ref()?.tokens().get(at)?.id().to_owned())
 }
 
-/// A referer written as it should be.
+/// Returns the corrected text of a referer.
 fn paste(rule: &Rule, found: &Diagnostic, input: &Input) -> Option<String> {
     let written: String = serde_json::from_str(input.text().get(found.span.clone()?)?).ok()?;
     match rule.code {

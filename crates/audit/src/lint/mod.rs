@@ -1,8 +1,9 @@
-//! What is legal in a policy but surely unintended, or soon will be: findings with a stable code, a place, why, and a fix.
+//! Finds valid parts of a policy that are surely unintended, or soon will be. Each finding has a stable code, a
+//! position, a reason and a fix.
 //!
-//! [`lint`] takes over the warnings of [`load`](mod@portcullis_document::load) and adds what takes more than one token to see, a catalog
-//! of real names ([`Names`]), or what was used ([`Usage`]). [`RULES`] lists every rule. [`sarif`] writes
-//! findings for tools that review code.
+//! [`lint`] includes the warnings of [`load`](mod@portcullis_document::load). It adds findings that need several
+//! tokens, a catalog of real names ([`Names`]), or the recorded use ([`Usage`]). [`RULES`] lists every rule. [`sarif`]
+//! writes findings for code review tools.
 //!
 //! ```
 //! use portcullis_audit::lint::{Evidence, LintOptions, lint};
@@ -47,47 +48,47 @@ use portcullis::base::Timestamp;
 use portcullis_document::load::{Input, Loaded};
 use replay::Claim;
 
-/// What to look for.
+/// The settings of the rules.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LintOptions {
-    /// What time it is.
+    /// The current time.
     pub now: Timestamp,
-    /// Seconds before its expiry from which on a token expires soon. 30 days unless set.
+    /// A token expires soon within so many seconds before its expiry. Default: 30 days.
     pub expires_within: i64,
-    /// From which share of a connection's catalog on a pattern is very wide, 0 to 1. One half unless set.
+    /// The share of a connection's catalog, 0 to 1, from which a pattern is very wide. Default: 0.5.
     pub wide_share: f64,
-    /// Codes of rules that are not to be told.
+    /// Codes of the rules to leave out.
     pub allow: HashSet<&'static str>,
 }
 
 impl LintOptions {
-    /// As they are unless set, at this time.
+    /// Returns the defaults, at this time.
     pub fn at(now: Timestamp) -> Self {
         Self { now, expires_within: 30 * 86_400, wide_share: 0.5, allow: HashSet::new() }
     }
 }
 
-/// What is known beside the policy.
+/// Information beyond the policy.
 #[derive(Debug, Default)]
 pub struct Evidence<'e> {
-    /// The names of a catalog, seen; without one, those of the policy's own resources stand for it where that makes sense.
+    /// The names of a catalog. Without one, some rules use the policy's own resources instead.
     pub names: Option<Names>,
-    /// What was used.
+    /// The recorded use of tokens and grants.
     pub usage: Option<&'e Usage>,
 }
 
-/// Everything found in the policy of `loaded`, which is what `inputs` say; by severity, then by input and place. Nothing
-/// where there is no policy.
+/// Returns all findings in the policy of `loaded`, which must be loaded from `inputs`. The order is by severity, then
+/// by input and position. Returns nothing if there is no policy.
 ///
-/// The warnings of `loaded` are among it: load with [`LoadOptions::warnings`](portcullis_document::load::LoadOptions::warnings), and the
-/// same time.
+/// Includes the warnings of `loaded`: load with
+/// [`LoadOptions::warnings`](portcullis_document::load::LoadOptions::warnings) and the same time.
 ///
-/// Linear in the policy, but for grants that differ only in text between two stars of one segment. A name that a finding
-/// gives for a witness has been decided.
+/// Linear in the policy, except for grants that differ only in text between two stars of one segment. Every witness of
+/// a finding is confirmed by a decision.
 ///
 /// # Errors
 ///
-/// If a witness is decided otherwise than the finding says: a bug, and not to be passed over.
+/// Returns an error if a decision contradicts a witness, which is a bug.
 pub fn lint(
     inputs: &[Input],
     loaded: &Loaded,
@@ -119,7 +120,7 @@ pub fn lint(
     Ok(findings)
 }
 
-/// What the rules have found so far.
+/// Collects the findings of all rules.
 struct Collector<'o> {
     options: &'o LintOptions,
     raws: Vec<Raw>,

@@ -1,4 +1,4 @@
-//! Names that are known to exist, and what each pattern of a policy has to do with them.
+//! Compares existing names with the patterns and resources of a policy.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -10,12 +10,12 @@ use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer};
 use portcullis::pattern::{covers, segment_covers};
 use portcullis_diff::patterns::{Lookup, PatternIndex};
 
-/// How many names are kept that a pattern would cover if it were read otherwise: some of them may be granted beside it.
+/// Max names kept of those that a pattern would cover in another reading. Several are kept because some may be granted.
 const WITNESSES: usize = 4;
 
-/// Names of a catalog, seen one by one and not kept: of each pattern and resource of a policy, what they are to it.
+/// Evidence for each pattern and resource of a policy, from names of a catalog that are added one by one and not kept.
 ///
-/// Takes memory for the policy's distinct patterns and resources, whatever the number of names.
+/// Memory depends on the distinct patterns and resources of the policy, not on the number of names.
 ///
 /// ```
 /// use portcullis_audit::lint::Names;
@@ -33,61 +33,62 @@ pub struct Names {
     numbers: HashMap<Box<str>, usize>,
 }
 
-/// What is known of one pattern.
+/// The evidence for one pattern.
 #[derive(Debug, Default)]
 pub(super) struct PatternEvidence {
-    /// How many names of the catalog it covers.
+    /// The number of names of the catalog that the pattern covers.
     pub(super) count: u64,
-    /// Names that it would cover if its stars spanned dots: the first few.
+    /// The first names that the pattern would cover if stars matched dots.
     pub(super) across_dots: Vec<Name>,
-    /// Names that it would cover whatever the case of letters: the first few.
+    /// The first names that the pattern would cover if it ignored case.
     pub(super) other_case: Vec<Name>,
 }
 
-/// What is known of one resource.
+/// The evidence for one resource.
 #[derive(Debug, Default)]
 pub(super) struct ResourceEvidence {
-    /// Whether the catalog has it.
+    /// Whether the catalog has the resource.
     pub(super) exists: bool,
-    /// A name of the catalog that looks like it.
+    /// A name of the catalog that looks like the resource.
     pub(super) like: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct OnConnection {
     dialect: Dialect,
-    /// How many names of the catalog.
+    /// The number of names of the catalog.
     names: u64,
     patterns: PatternIndex,
     near: Lookup,
     canonical: Vec<Box<[u8]>>,
     numbers: HashMap<Box<[u8]>, usize, RandomState>,
-    seen: Vec<PatternEvidence>,
+    evidence: Vec<PatternEvidence>,
     /// The same patterns in lower case.
     folded: PatternIndex,
     near_folded: Lookup,
-    /// Patterns, by what stands before their first star; those with enough names across dots are taken out.
+    /// Patterns by the prefix before their first star. Patterns with enough names across dots are removed.
     by_prefix: HashMap<Box<[u8]>, Across, RandomState>,
     prefix_lengths: BTreeSet<usize>,
     resources: HashMap<Box<[u8]>, ResourceEvidence, RandomState>,
-    /// Resources by what they look like.
+    /// Resources by their look key.
     looks: HashMap<String, Vec<Box<[u8]>>, RandomState>,
-    /// The least segments of any pattern: names with no more are read alike, dots or not.
+    /// The min segments of any pattern. Names with no more segments match the same whether stars match dots or not.
     least_segments: Option<usize>,
-    /// Of the name at hand, what it looks like, and its lower case.
+    /// The look key of the current name.
     look: String,
+    /// The current name in lower case.
     lower: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Across {
     patterns: Vec<usize>,
-    /// The least segments of any of them: shorter names are read alike.
+    /// The min segments of these patterns.
     segments: usize,
 }
 
 impl Names {
-    /// No names of a catalog yet; the resources that the policy itself grants count as known.
+    /// Creates the evidence without a catalog. The resources that the policy grants count as existing names.
     pub fn of(policy: &Policy) -> Self {
         let mut numbers = HashMap::new();
         let mut connections = Vec::new();
@@ -109,7 +110,7 @@ impl Names {
             on.patterns = PatternIndex::new((0..).zip(on.canonical.iter().map(|pattern| &**pattern)));
             on.folded = PatternIndex::new((0..).zip(folded.iter().map(Vec::as_slice)));
             let mut resources: Vec<Box<[u8]>> = on.resources.keys().cloned().collect();
-            // Witnesses shall be the same each time.
+            // Sorted, so that witnesses are deterministic.
             resources.sort_unstable();
             for name in &resources {
                 on.readings(name);
@@ -118,10 +119,10 @@ impl Names {
         names
     }
 
-    /// Takes in a name of the catalog, as the connection's dialect writes it. False where it is malformed (N2.4). A name
-    /// of a connection that the policy does not know says nothing of the policy.
+    /// Adds a name of the catalog, in the dialect of its connection. Returns false if it is malformed (N2.4). Names of
+    /// connections that the policy does not have are ignored.
     ///
-    /// Costs a few hashes for each shape that the connection's patterns have.
+    /// Costs a few hashes for each shape of the connection's patterns.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
         let Some(on) = self.numbers.get(connection).and_then(|&at| self.connections.get_mut(at)) else { return true };
         let mut buffer = NameBuffer::new();
@@ -134,14 +135,14 @@ impl Names {
         }
     }
 
-    /// How many names of the catalog are on the connection.
+    /// Returns the number of names of the catalog on the connection.
     pub(super) fn count(&self, connection: ConnectionId) -> u64 {
         self.connections.get(connection.index()).map_or(0, |on| on.names)
     }
 
     pub(super) fn pattern(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&PatternEvidence> {
         let on = self.connections.get(connection.index())?;
-        on.seen.get(*on.numbers.get(canonical)?)
+        on.evidence.get(*on.numbers.get(canonical)?)
     }
 
     pub(super) fn resource(&self, connection: ConnectionId, canonical: &[u8]) -> Option<&ResourceEvidence> {
@@ -157,7 +158,7 @@ impl OnConnection {
         let number = self.canonical.len();
         self.numbers.insert(canonical.into(), number);
         self.canonical.push(canonical.into());
-        self.seen.push(PatternEvidence::default());
+        self.evidence.push(PatternEvidence::default());
         let prefix = canonical.split(|&byte| byte == portcullis::name::STAR).next().unwrap_or_default();
         self.prefix_lengths.insert(prefix.len());
         let segments = segments(canonical);
@@ -179,10 +180,10 @@ impl OnConnection {
     fn catalog(&mut self, name: &[u8]) {
         self.names += 1;
         let mut buffer = NameBuffer::new();
-        let Self { patterns, near, seen, .. } = self;
+        let Self { patterns, near, evidence, .. } = self;
         patterns.each_covering(CanonicalName::of(name, &mut buffer), near, |number| {
-            if let Some(seen) = seen.get_mut(number as usize) {
-                seen.count += 1;
+            if let Some(pattern) = evidence.get_mut(number as usize) {
+                pattern.count += 1;
             }
         });
         if !self.looks.is_empty() {
@@ -190,30 +191,31 @@ impl OnConnection {
         }
         if let Some(like) = self.looks.get(&self.look) {
             for canonical in like {
-                let Some(seen) = self.resources.get_mut(canonical) else { continue };
+                let Some(resource) = self.resources.get_mut(canonical) else { continue };
                 if **canonical == *name {
-                    seen.exists = true;
-                } else if seen.like.is_none() {
-                    seen.like = Some(Name::of_canonical(name).display(self.dialect).to_string());
+                    resource.exists = true;
+                } else if resource.like.is_none() {
+                    resource.like = Some(Name::of_canonical(name).display(self.dialect).to_string());
                 }
             }
         }
         self.readings(name);
     }
 
-    /// Which patterns would cover the name if they were read otherwise.
+    /// Records the patterns that would cover the name in another reading.
     fn readings(&mut self, name: &[u8]) {
         let mut buffer = NameBuffer::new();
-        let Self { canonical, seen, folded, near_folded, by_prefix, prefix_lengths, least_segments, lower, .. } = self;
+        let Self { canonical, evidence, folded, near_folded, by_prefix, prefix_lengths, least_segments, lower, .. } =
+            self;
         lower.clear();
         lower.extend(name.iter().map(u8::to_ascii_lowercase));
         folded.each_covering(CanonicalName::of(lower, &mut buffer), near_folded, |number| {
             let number = number as usize;
-            if let (Some(seen), Some(pattern)) = (seen.get_mut(number), canonical.get(number))
-                && seen.other_case.len() < WITNESSES
+            if let (Some(found), Some(pattern)) = (evidence.get_mut(number), canonical.get(number))
+                && found.other_case.len() < WITNESSES
                 && !covers(pattern, name)
             {
-                seen.other_case.push(Name::of_canonical(name));
+                found.other_case.push(Name::of_canonical(name));
             }
         });
         let depth = segments(name);
@@ -224,13 +226,15 @@ impl OnConnection {
             let Some(prefix) = name.get(..length) else { break };
             let Some(across) = by_prefix.get_mut(prefix).filter(|across| across.segments < depth) else { continue };
             across.patterns.retain(|&number| {
-                let (Some(pattern), Some(seen)) = (canonical.get(number), seen.get_mut(number)) else { return false };
-                // As one segment, so that a star is any run of characters, dots included.
+                let (Some(pattern), Some(found)) = (canonical.get(number), evidence.get_mut(number)) else {
+                    return false;
+                };
+                // Compared as one segment, so that stars match dots.
                 let spans = segments(pattern) < depth && segment_covers(pattern, name);
                 if spans {
-                    seen.across_dots.push(Name::of_canonical(name));
+                    found.across_dots.push(Name::of_canonical(name));
                 }
-                seen.across_dots.len() < WITNESSES
+                found.across_dots.len() < WITNESSES
             });
         }
     }
@@ -240,7 +244,7 @@ fn segments(canonical: &[u8]) -> usize {
     memchr::memchr_iter(b'.', canonical).count() + 1
 }
 
-/// Writes what the name looks like to `key`, whatever the case of its letters.
+/// Replaces `key` with the look key of the name, ignoring case.
 fn look(canonical: &[u8], key: &mut String) {
     key.clear();
     let text = String::from_utf8_lossy(canonical);

@@ -1,5 +1,4 @@
-//! Patterns and resources beside the names that exist: patterns that are easily read otherwise, match nothing or nearly
-//! everything.
+//! Finds patterns that are easily misread, or match nothing or nearly everything, and resources that do not exist.
 
 use super::Collector;
 use super::finding::{Fix, Raw, Witness};
@@ -16,7 +15,7 @@ use portcullis::model::{Connection, Grant, GrantSource};
 use portcullis::name::{Fold, Name, STAR};
 use portcullis::pattern::Pattern;
 
-/// In a smaller catalog a large share says little.
+/// The min names of a catalog; a share of fewer names means little.
 const FEW: u64 = 20;
 
 pub(super) fn look(subject: &Subject<'_>, names: &Names, found: &mut Collector<'_>) {
@@ -42,12 +41,12 @@ struct Look<'l, 'a, 'f> {
 
 impl Look<'_, '_, '_> {
     fn pattern(&mut self, pattern: &Pattern) {
-        let Some(seen) = self.names.pattern(self.grant.connection(), pattern.as_bytes()) else { return };
-        let (dialect, count) = (self.connection.dialect(), seen.count);
-        // What the token may read anyway cannot have been missed.
-        let across_dots = seen.across_dots.iter().find(|name| !self.is_granted(name));
+        let Some(evidence) = self.names.pattern(self.grant.connection(), pattern.as_bytes()) else { return };
+        let (dialect, count) = (self.connection.dialect(), evidence.count);
+        // A name that another grant of the token covers is not missing.
+        let across_dots = evidence.across_dots.iter().find(|name| !self.is_granted(name));
         let across_dots = across_dots.map(|name| name.display(dialect).to_string());
-        let other_case = seen.other_case.iter().find(|name| !self.is_granted(name));
+        let other_case = evidence.other_case.iter().find(|name| !self.is_granted(name));
         let other_case = other_case.map(|name| name.display(dialect).to_string());
         if let Some(name) = across_dots.or_else(|| self.deeper(pattern)) {
             self.star(pattern, name);
@@ -59,21 +58,21 @@ impl Look<'_, '_, '_> {
     }
 
     fn resource(&mut self, name: &Name) {
-        let Some(seen) = self.names.resource(self.grant.connection(), name.as_bytes()) else { return };
+        let Some(evidence) = self.names.resource(self.grant.connection(), name.as_bytes()) else { return };
         let names = self.names.count(self.grant.connection());
-        if names == 0 || seen.exists {
+        if names == 0 || evidence.exists {
             return;
         }
         let text = quoted(&name.display(self.connection.dialect()).to_string());
         let message = format!("{text} is not among the {} of the catalog", counted(names, "name"));
-        let (message, fix) = match &seen.like {
+        let (message, fix) = match &evidence.like {
             Some(like) => (
                 format!("{message}, which has {}", quoted(like)),
                 Fix::replace(format!("write {}", quoted(like)), like),
             ),
             None => (message, Fix::remove("remove it, or correct its name", self.subject.grant_place(self.index))),
         };
-        self.tell(&RESOURCE_NOT_IN_CATALOG, message, fix, None);
+        self.report(&RESOURCE_NOT_IN_CATALOG, message, fix, None);
     }
 
     /// Whether a grant of the token covers the name.
@@ -87,7 +86,7 @@ impl Look<'_, '_, '_> {
         })
     }
 
-    /// A name that a table of the dialect could have, where the pattern has too few segments for any.
+    /// Returns a possible table name of the dialect, if the pattern has too few segments to cover any table.
     fn deeper(&self, pattern: &Pattern) -> Option<String> {
         let depth = self.connection.dialect().depth().map(usize::from)?;
         let missing = depth.checked_sub(pattern.segment_count()).filter(|&missing| missing > 0)?;
@@ -125,7 +124,7 @@ impl Look<'_, '_, '_> {
             let grant = Grant::new(self.grant.connection(), also);
             self.found.claims.push(Claim { grant, witness: Witness { covered: true, ..witness.clone() } });
         }
-        self.tell(&STAR_READING, message, fix, Some(witness));
+        self.report(&STAR_READING, message, fix, Some(witness));
     }
 
     fn case(&mut self, name: &str) {
@@ -138,11 +137,11 @@ impl Look<'_, '_, '_> {
         let message = format!("{} does not cover {}: {why}", quoted(&self.subject.display(self.grant)), quoted(name));
         let fix = self.beside(format!("if it is meant to, grant {} as well", quoted(name)), name);
         let witness = self.not_covered(name.to_owned());
-        self.tell(&CASE_READING, message, fix, Some(witness));
+        self.report(&CASE_READING, message, fix, Some(witness));
     }
 
-    /// The name that the pattern's letters spell, quoted, where the dialect folds them and they are of both cases in one
-    /// segment: who writes `Sales_*` may well mean the `S`.
+    /// Returns the quoted name with the pattern's spelling, if the dialect folds it and a segment mixes both cases. The
+    /// author of `Sales_*` may mean the capital `S`.
     fn as_it_is_spelt(&self) -> Option<String> {
         let dialect = self.connection.dialect();
         let folds = dialect.bare_fold() != Fold::AsWritten && dialect.quoted_fold() == Fold::AsWritten;
@@ -167,18 +166,18 @@ impl Look<'_, '_, '_> {
         if names > 0 && count == 0 {
             let message = format!("{text} matches none of the {} of the catalog", counted(names, "name"));
             let fix = Fix::remove("remove it, or correct it", self.subject.grant_place(self.index));
-            self.tell(&PATTERN_MATCHES_NOTHING, message, fix, None);
+            self.report(&PATTERN_MATCHES_NOTHING, message, fix, None);
         } else if names >= FEW && share(count, names) >= self.found.options.wide_share {
             let percent = share(count, names) * 100.0;
             let message = format!("{text} covers {count} of the {names} names of the catalog, {percent:.0} %");
-            self.tell(&VERY_WIDE_PATTERN, message, name_them(), None);
+            self.report(&VERY_WIDE_PATTERN, message, name_them(), None);
         } else if names == 0 && everything {
             let message = format!("{text} covers every table whose path has {} segments", pattern.segment_count());
-            self.tell(&VERY_WIDE_PATTERN, message, name_them(), None);
+            self.report(&VERY_WIDE_PATTERN, message, name_them(), None);
         }
     }
 
-    /// Adds a grant behind this one.
+    /// Returns a fix that inserts a grant after this one.
     fn beside(&self, say: String, source: &str) -> Fix {
         let grant = format!("{{\"connection_name\": {}, \"source\": {}}}", json(self.connection.name()), json(source));
         Fix::insert(say, self.subject.grant_place(self.index), grant)
@@ -188,7 +187,7 @@ impl Look<'_, '_, '_> {
         Witness { connection: self.connection.name().to_owned(), resource, covered: false }
     }
 
-    fn tell(&mut self, rule: &'static Rule, message: String, fix: Fix, witness: Option<Witness>) {
+    fn report(&mut self, rule: &'static Rule, message: String, fix: Fix, witness: Option<Witness>) {
         if let Some(witness) = witness.clone().filter(|_| self.found.is_enabled(rule)) {
             self.found.claims.push(Claim { grant: self.grant.clone(), witness });
         }

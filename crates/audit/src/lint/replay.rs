@@ -1,4 +1,4 @@
-//! Every witness, decided: a finding never rests on this module's own reading of a pattern alone.
+//! Confirms every witness by a decision, so that no finding depends only on how this module reads patterns.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use portcullis::decision::{Replay, Request, Source};
 use portcullis::model::{ApiId, Expiry, Grant, GrantSource, Policy, Referers, SecretDigest, Token, TokenParts};
 use portcullis::snapshot::{Options, Snapshot};
 
-/// What a finding rests on: a token with this grant alone is allowed to read the name, or is not.
+/// The claim of a finding: a token with only this grant may read the name, or may not.
 pub(super) struct Claim {
     pub(super) grant: Grant,
     pub(super) witness: Witness,
 }
 
-/// A witness that is decided otherwise than a finding says. A bug.
+/// A witness that the decision contradicts, which is a bug.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct WitnessError(String);
 
 impl WitnessError {
     pub(super) fn new(message: impl fmt::Display) -> Self {
-        Self(format!("{message}: this is a bug, and no finding is to be relied on"))
+        Self(format!("{message}: this is a bug; help: do not rely on any finding"))
     }
 }
 
@@ -29,7 +29,7 @@ impl WitnessError {
 ///
 /// # Errors
 ///
-/// If one is decided otherwise, with the first of them.
+/// Returns the first claim that a decision contradicts.
 pub(super) fn confirm(policy: &Policy, claims: &[Claim]) -> Result<(), WitnessError> {
     let token = |(index, claim): (usize, &Claim)| {
         let id = index.to_string();

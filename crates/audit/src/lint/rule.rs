@@ -1,11 +1,11 @@
-//! The rules.
+//! The rules of the lint.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::Serialize;
 
-/// How much a finding matters. Ordered: an error is the greatest.
+/// The severity of a finding, ordered; an error is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
@@ -18,10 +18,10 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Every severity, the least first.
+    /// Every severity, in ascending order.
     pub const ALL: [Self; 3] = [Self::Note, Self::Warning, Self::Error];
 
-    /// `note`, `warning` or `error`, as SARIF calls them too.
+    /// Returns `note`, `warning` or `error`, as in SARIF.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Note => "note",
@@ -49,18 +49,18 @@ impl FromStr for Severity {
 /// A rule. Its code and severity never change.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub struct Rule {
-    /// One word for it.
+    /// The stable code.
     pub code: &'static str,
-    /// How much its findings matter.
+    /// The severity of its findings.
     pub severity: Severity,
-    /// What it looks for.
+    /// A short description.
     pub title: &'static str,
-    /// Why that matters, and what to do.
+    /// Why it matters, and how to fix it.
     pub help: &'static str,
 }
 
 impl Rule {
-    /// The rule of that code; hyphens may stand for underscores.
+    /// Finds the rule with that code; hyphens count as underscores.
     pub fn find(code: &str) -> Option<&'static Self> {
         let code = code.replace('-', "_");
         RULES.iter().copied().find(|rule| rule.code == code)
@@ -83,13 +83,13 @@ rules! {
         "A token with referers is in the pages of web sites, where anybody can read it, and referers do not authenticate. Grant the sources that the pages need."
     BIDI_CHARACTER Error "bidi_character"
         "a character that changes the direction of text"
-        "Such a character makes a name look like another one to whoever reviews it. Remove it; a name that needs it cannot be told from its imitation."
+        "Such a character makes a name look like another one in a review. Remove it; a name with it cannot be distinguished from an imitation."
     CASE_READING Warning "case_reading"
         "a pattern that covers other names when letter case is read otherwise"
         "Dialects fold the letters of bare identifiers, or keep them; a name is covered only when its letters are those of the pattern, folded. Write the name as the warehouse does, quoted where it must be."
     DUPLICATE_GRANT Warning "duplicate_grant"
         "a grant that its token lists twice"
-        "Remove one of them: who takes the access away later may overlook the other."
+        "Remove one of them: if the access is removed later, the other one may be overlooked."
     DUPLICATE_REFERER Note "duplicate_referer"
         "a referer that means the same as another of its token"
         "Remove one of them."
@@ -98,10 +98,10 @@ rules! {
         "It is denied with `token_expired`. Remove it."
     EXPIRES_SOON Warning "expires_soon"
         "a token that expires soon"
-        "An expiry is not to be changed: make another token, and replace this one before it ends."
+        "Create another token, and replace this one before it expires."
     GRANT_NEVER_USED Note "grant_never_used"
         "a grant that no logged request needed"
-        "Remove it, if the log is long enough to tell. `portcullis audit suggest` writes the smallest grants that the log needed."
+        "Remove it if the log covers enough time. `portcullis audit suggest` writes the narrowest grants that the log needs."
     GRANT_UNUSED_BY_APIS Warning "grant_unused_by_apis"
         "a grant that no API of its token considers"
         "Each API considers only some kinds of grant (N8.3): this one allows nothing. Remove it, or let the token use an API that considers it."
@@ -110,25 +110,25 @@ rules! {
         "Two names that look the same are not: the grant covers nothing that anybody would write. Remove the character."
     LOOK_ALIKE_NAMES Warning "look_alike_names"
         "names that look alike"
-        "Characters of other scripts, and `1` and `l`, look alike: one of the names may be an imitation or a slip. Make sure that both are meant."
+        "Characters of other scripts, and `1` and `l`, look alike: one of the names may be an imitation or a mistake. Check that both are intended."
     MIXED_SCRIPTS Warning "mixed_scripts"
         "a name of letters from several scripts"
         "A Cyrillic `а` in a Latin name cannot be seen, and makes it another name. Write it in one script."
     NAMES_DIFFER_BY_CASE Note "names_differ_by_case"
         "names that differ only by letter case"
-        "Names are compared byte for byte behind the dialect's folding: one of them may be a slip. Make sure that both are meant."
+        "Names are compared byte for byte after the dialect's folding: one of them may be a mistake. Check that both are intended."
     PATTERN_MATCHES_NOTHING Warning "pattern_matches_nothing"
         "a pattern that matches nothing in the catalog"
-        "It exposes nothing today, and whatever gets such a name tomorrow. Remove it, or correct it."
+        "It exposes nothing now, but will expose every future table with such a name. Remove it, or correct it."
     PATTERN_TOO_SHALLOW Warning "pattern_too_shallow"
         "a pattern or resource with fewer segments than a table of its dialect has"
         "A pattern covers only names with as many segments as it has (N3.2). Write the full path."
     PLAIN_SECRET Warning "plain_secret"
         "a secret in the document"
-        "Whoever reads the document can use the token. Write its SHA-256 as `token_sha256`."
+        "Everyone who can read the document can use the token. Write its SHA-256 as `token_sha256`."
     PUBLIC_TOKEN_NEVER_EXPIRES Warning "public_token_never_expires"
         "a token for web pages without an end"
-        "Web pages show it to everyone. Give it an expiry, and replace it before."
+        "Web pages show it to everyone. Set an expiry, and replace the token before."
     QUERY_NEVER_ACCEPTED Warning "query_never_accepted"
         "a granted query on a connection that accepts none"
         "On a connection that is `named_sources_only` queries are denied whatever the grants (N8.7). Grant a named source, or remove the grant."
@@ -140,22 +140,22 @@ rules! {
         "Browsers send only the origin to other origins, so the entry never matches there. Write the site."
     REFERER_HTTP Warning "referer_http"
         "a referer of plain http"
-        "Whoever is on the way can change that page. Use https."
+        "Anyone on the network path can change that page. Use https."
     REFERER_PUBLIC_SUFFIX Error "referer_public_suffix"
         "a referer for every site below a public suffix"
         "Anybody can register a site below a public suffix such as `com` or `github.io` and pass. Name the sites."
     RESOURCE_NOT_IN_CATALOG Warning "resource_not_in_catalog"
         "a granted resource that the catalog does not have"
-        "It allows nothing today, and whatever gets its name tomorrow. Remove it, or correct it."
+        "It allows nothing now, but will allow a future table with its name. Remove it, or correct it."
     SHADOWED_PATTERN Warning "shadowed_pattern"
         "a pattern that a wider one of its token covers"
         "It changes no decision: the wider grant allows all that it covers. Remove it, or the wider one."
     STAR_READING Warning "star_reading"
         "a pattern that would cover more if its star spanned dots"
-        "A star stands for characters of one segment and never spans a dot (N3.1). Write a pattern for each number of segments that is meant."
+        "A star matches characters of one segment, never a dot (N3.1). Write one pattern for each intended number of segments."
     TOKEN_NEVER_EXPIRES Note "token_never_expires"
         "a token without an end"
-        "A token that leaks is good for ever. Give it an expiry, and replace it before."
+        "A token that leaks stays valid indefinitely. Set an expiry, and replace the token before."
     TOKEN_NEVER_USED Warning "token_never_used"
         "a token that was never used"
         "Nobody would miss it, and it can still leak. Revoke it."
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_guide_tells_of_every_rule() {
+    fn guide_lists_every_rule() {
         let guide = include_str!("../../../../docs/audit.md");
         for rule in RULES {
             let row = format!("| `{}` | {} |", rule.code, rule.severity);

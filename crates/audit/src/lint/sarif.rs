@@ -1,4 +1,4 @@
-//! Findings as SARIF 2.1.0, which code review tools read: rules with help, places, and fixes that can be applied.
+//! Writes findings as SARIF 2.1.0 for code review tools: rules with help, positions, and applicable fixes.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -12,17 +12,17 @@ use portcullis_document::definition::Position;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-/// What a path keeps in a URI.
+/// The characters of a path that a URI does not escape.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b':');
 
 /// Writes `findings` as one run.
 ///
-/// Every rule is described, found or not. A file is named as its input is, so relative names stay relative to where the tool
-/// ran.
+/// Describes every rule, even without findings. Files have the names of their inputs, so relative names are relative to
+/// the working directory.
 ///
 /// # Errors
 ///
-/// If `out` cannot be written.
+/// Returns an error if writing to `out` fails.
 pub fn write(findings: &[Finding], out: impl Write) -> io::Result<()> {
     let mut artifacts = Artifacts::default();
     let results: Vec<_> = findings.iter().map(|finding| result(finding, &mut artifacts)).collect();
@@ -191,7 +191,7 @@ struct Properties<'a> {
     witness: Option<&'a Witness>,
 }
 
-/// The files that findings are in.
+/// The files with findings.
 #[derive(Default)]
 struct Artifacts {
     list: Vec<String>,
@@ -267,7 +267,7 @@ fn region(start: Position, end: Option<Position>) -> Region {
     }
 }
 
-/// Stays the same where the token moves within its document.
+/// Returns a fingerprint that does not change when the token moves within its document.
 fn fingerprint(finding: &Finding) -> String {
     let mut hash = Sha256::new();
     for part in [finding.rule.code, finding.token.as_deref().unwrap_or_default(), &finding.message] {

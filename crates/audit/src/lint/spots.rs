@@ -1,4 +1,4 @@
-//! From places to lines, columns and changes of the text.
+//! Resolves JSON paths to lines, columns and edits of the text.
 
 use std::ops::Range;
 
@@ -8,14 +8,14 @@ use portcullis::model::{Policy, Token};
 use portcullis_document::definition::{LineIndex, Position};
 use portcullis_document::load::{Input, Spot, spots};
 
-/// The findings, with where they are. One look at each text for all of them.
+/// Adds positions to the findings. Reads each text once for all of them.
 pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<Finding> {
     let root = Place::root();
     let shown = raws.iter().map(|raw| (raw.document, &raw.place));
     let changed = raws.iter().map(|raw| match &raw.fix.change {
         Change::Remove(place) | Change::Insert(place, _) => (raw.document, place),
         Change::Replace(_) => (raw.document, &raw.place),
-        // The document: found at no cost.
+        // The root of the document is found at no cost.
         Change::None => (raw.document, &root),
     });
     let places: Vec<(usize, &Place)> = shown.chain(changed).collect();
@@ -60,11 +60,11 @@ fn insertion(Spot { span, end, .. }: &Spot, text: &str) -> Edit {
     Edit { span: span.end..span.end, start: *end, end: *end, insert: format!(", {text}") }
 }
 
-/// Takes an element out of its list, with the comma behind it, or before the last.
+/// Removes an element from its list, with the comma after it, or before it if it is the last.
 fn removal(text: &str, lines: &LineIndex<'_>, element: Range<usize>) -> Edit {
-    let behind = text.get(element.end..).unwrap_or_default();
+    let after = text.get(element.end..).unwrap_or_default();
     let before = text.get(..element.start).unwrap_or_default();
-    let span = match behind.trim_ascii_start().strip_prefix(',') {
+    let span = match after.trim_ascii_start().strip_prefix(',') {
         Some(rest) => element.start..text.len() - rest.trim_ascii_start().len(),
         None => match before.trim_ascii_end().strip_suffix(',') {
             Some(rest) => rest.len()..element.end,
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_element_goes_with_its_comma() {
+    fn removal_includes_the_comma() {
         for (text, element, left) in [
             ("[1, 2, 3]", "1", "[2, 3]"),
             ("[1, 2, 3]", "2", "[1, 3]"),

@@ -1,21 +1,21 @@
-//! Each token of a policy, beside what is written of it.
+//! Pairs each token of a policy with its definition.
 
 use portcullis::base::Place;
 use portcullis::model::{Connection, Grant, Policy, Token};
 use portcullis_document::definition::{self, Document, Element, Field, Grant as WrittenGrant, Tokens, read};
 use portcullis_document::load::{Input, Loaded, Origin};
 
-/// A token, and where it is written.
+/// A token, with its definition and position.
 pub(super) struct Subject<'a> {
     pub(super) policy: &'a Policy,
-    /// Its place in the policy.
+    /// The index of the token in the policy.
     pub(super) index: usize,
     pub(super) origin: Origin,
     pub(super) token: &'a Token,
     pub(super) written: &'a definition::Token<'a>,
 }
 
-/// Reads the inputs once more, one token at a time.
+/// Reads the inputs again and calls `look` for each token.
 pub(super) fn each(inputs: &[Input], loaded: &Loaded, policy: &Policy, mut look: impl FnMut(Subject<'_>)) {
     let mut valid = policy.tokens().iter().zip(loaded.origins()).enumerate().peekable();
     for (document, input) in inputs.iter().enumerate() {
@@ -30,12 +30,12 @@ pub(super) fn each(inputs: &[Input], loaded: &Loaded, policy: &Policy, mut look:
 }
 
 impl<'a> Subject<'a> {
-    /// The place of the token.
+    /// Returns the path of the token.
     pub(super) fn place(&self) -> Place {
         Place::root().key("tokens").index(self.origin.token)
     }
 
-    /// The place of a field that says which token it is: the object itself is long.
+    /// Returns the path of the token's id, which is shorter to show than the token.
     pub(super) fn id_place(&self) -> Place {
         self.place().key("id")
     }
@@ -44,7 +44,7 @@ impl<'a> Subject<'a> {
         self.place().key("grants").index(index)
     }
 
-    /// The place of a grant's source, if one is written.
+    /// Returns the path of a grant's source, or of the grant if it has no source.
     pub(super) fn source_place(&self, index: usize) -> Place {
         let place = self.grant_place(index);
         if self.written_source(index).is_some() { place.key("source") } else { place }
@@ -65,7 +65,7 @@ impl<'a> Subject<'a> {
         self.policy.connection(grant.connection())
     }
 
-    /// The grant's source, as its dialect writes it.
+    /// Returns the source of the grant, as its dialect writes it.
     pub(super) fn display(&self, grant: &Grant) -> String {
         let dialect = self.connection(grant).map(Connection::dialect).unwrap_or_default();
         grant.source().display(dialect)

@@ -1,4 +1,4 @@
-//! Text that is not what it looks like.
+//! Finds text that looks like other text.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;
@@ -65,7 +65,7 @@ fn hidden(subject: &Subject<'_>, place: Place, text: &str, found: &mut Collector
     found.add(Raw { rule, document, token, place, message, fix, witness: None });
 }
 
-/// Names of which one segment is of letters from several scripts.
+/// Reports names with a segment that mixes scripts.
 fn scripts(subject: &Subject<'_>, found: &mut Collector<'_>) {
     for (index, grant) in subject.token.grants().iter().enumerate() {
         let canonical = match grant.source() {
@@ -92,31 +92,31 @@ fn scripts(subject: &Subject<'_>, found: &mut Collector<'_>) {
     }
 }
 
-/// Names among which no two should look alike, by what they look like.
+/// The names so far by look key, to find names that look alike.
 pub(super) struct Looks<'p> {
     policy: &'p Policy,
-    seen: HashMap<(Group, String), Vec<FirstUse>, RandomState>,
+    names: HashMap<(Group, String), Vec<FirstUse>, RandomState>,
 }
 
-/// A name, and the first token that has it.
+/// A name, and the first token that uses it.
 struct FirstUse {
     text: Box<str>,
     token: Box<str>,
 }
 
-/// Names that are told apart from each other.
+/// A group of names that should look different from each other.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Group {
-    /// What is granted on a connection.
+    /// The granted sources of a connection.
     Sources(usize),
-    /// What an owner calls tokens.
+    /// The names of an owner's tokens.
     Tokens(Option<Box<str>>),
     Connections,
 }
 
 impl<'p> Looks<'p> {
     pub(super) fn new(policy: &'p Policy) -> Self {
-        Self { policy, seen: HashMap::default() }
+        Self { policy, names: HashMap::default() }
     }
 
     pub(super) fn look(&mut self, subject: &Subject<'_>, found: &mut Collector<'_>) {
@@ -155,13 +155,13 @@ impl<'p> Looks<'p> {
         let keys = if lower == text { vec![look_key(&lower)] } else { vec![look_key(&lower), look_key(text)] };
         let mut alike = None;
         for key in keys {
-            let seen = self.seen.entry((group.clone(), key)).or_default();
-            if seen.iter().any(|other| *other.text == *text) {
+            let uses = self.names.entry((group.clone(), key)).or_default();
+            if uses.iter().any(|other| *other.text == *text) {
                 continue;
             }
-            let other = seen.first().map(|other| (other.text.to_string(), quoted(&other.token)));
+            let other = uses.first().map(|other| (other.text.to_string(), quoted(&other.token)));
             alike = alike.or(other);
-            seen.push(FirstUse { text: text.into(), token: subject.token.id().into() });
+            uses.push(FirstUse { text: text.into(), token: subject.token.id().into() });
         }
         let Some((other, whose)) = alike else { return };
         let by_case = other.to_lowercase() == lower;
@@ -178,14 +178,14 @@ impl<'p> Looks<'p> {
     }
 }
 
-/// What `text` looks like: the same for texts that UTS 39 calls confusable.
+/// Returns a key that is equal for texts that UTS 39 calls confusable.
 pub(super) fn look_key(text: &str) -> String {
     let mut key = String::with_capacity(text.len() + 4);
     push_look_key(text, &mut key);
     key
 }
 
-/// Appends the [`look_key`].
+/// Appends the [`look_key`] of `text` to `key`.
 pub(super) fn push_look_key(text: &str, key: &mut String) {
     static ASCII: LazyLock<Vec<String>> = LazyLock::new(|| {
         (0..128_u8).map(|byte| skeleton(char::from(byte).encode_utf8(&mut [0; 4])).collect()).collect()

@@ -1,4 +1,4 @@
-//! What the queries and named sources of a policy read.
+//! Finds the tables that the queries and named sources of a policy read.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead};
@@ -12,7 +12,7 @@ use super::{Reads, Unreadable, on_deep_stack, read, unplaced};
 use portcullis::model::{ConnectionId, GrantSource, Policy, Token};
 use portcullis::name::Dialect;
 
-/// What named sources stand for. A policy document does not say that: a registry does, or a list.
+/// The SQL of named sources. It comes from a registry or a list, because a policy document has only their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedSources(HashMap<String, Vec<Definition>>);
 
@@ -20,35 +20,35 @@ pub struct NamedSources(HashMap<String, Vec<Definition>>);
 #[serde(deny_unknown_fields)]
 struct Definition {
     name: String,
-    /// The connection that has it; else each has.
+    /// The connection of the named source; `None` means every connection.
     #[serde(default)]
     connection: Option<String>,
     #[serde(alias = "query")]
     sql: String,
 }
 
-/// Why a list of named sources cannot be read.
+/// The reason why a list of named sources cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum NamedSourcesError {
-    /// Its bytes do not come.
+    /// Reading the input fails.
     #[error(transparent)]
     Unreadable(#[from] io::Error),
-    /// A line is none.
+    /// A line is not a named source.
     #[error("line {line}: {error}; a line is `{{\"name\": …, \"connection\": …, \"sql\": …}}`")]
     Line {
-        /// Which, from 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong with it.
+        /// The error in the line.
         error: serde_json::Error,
     },
 }
 
 impl NamedSources {
-    /// Reads JSON Lines with `name`, `connection` (left out: each connection) and `sql`.
+    /// Reads JSON Lines with `name`, `sql` and an optional `connection`; without it, the source is on every connection.
     ///
     /// # Errors
     ///
-    /// If `input` fails, or a line is not that.
+    /// Returns an error if reading `input` fails, or a line has another form.
     ///
     /// ```
     /// use portcullis_audit::reads::NamedSources;
@@ -70,7 +70,7 @@ impl NamedSources {
         Ok(all)
     }
 
-    /// Adds one; without a connection, each has it.
+    /// Adds a named source; without a connection, it is on every connection.
     pub fn add(&mut self, name: String, connection: Option<String>, sql: String) {
         self.0.entry(name.clone()).or_default().push(Definition { name, connection, sql });
     }
@@ -84,7 +84,7 @@ impl NamedSources {
     }
 }
 
-/// What each query and named source that a policy grants reads.
+/// The tables that each granted query and named source of a policy reads.
 ///
 /// ```
 /// use portcullis_audit::reads::{Followed, NamedSources};
@@ -106,38 +106,38 @@ pub struct Followed<'p> {
     /// By connection.
     numbers: Vec<HashMap<&'p GrantSource, usize, RandomState>>,
     outcomes: Vec<Outcome>,
-    /// In the order in which the policy grants them.
+    /// The queries and named sources, in the order of the policy's grants.
     order: Vec<(ConnectionId, &'p GrantSource)>,
-    /// Where each is granted.
+    /// For each, the grants that have it.
     places: Vec<Vec<Place>>,
 }
 
 type Outcome = Result<Reads, Unreadable>;
 
-/// A grant: its token's place in the policy, and its own among the token's grants.
+/// The indexes of a grant: of its token in the policy, and of the grant in the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The token's.
+    /// The index of the token.
     pub token: usize,
-    /// The grant's.
+    /// The index of the grant in the token.
     pub grant: usize,
 }
 
-/// A query or named source of which it is not known what it reads.
+/// A query or named source whose tables are unknown.
 #[derive(Debug, Clone, Copy)]
 pub struct Unfollowed<'f> {
-    /// Its connection.
+    /// The connection.
     pub connection: ConnectionId,
     /// The query or named source.
     pub source: &'f GrantSource,
-    /// Where it is granted; at least once.
+    /// The grants that have it; at least one.
     pub places: &'f [Place],
-    /// Why.
+    /// The reason.
     pub why: &'f Unreadable,
 }
 
 impl<'p> Followed<'p> {
-    /// Reads each distinct query and named source that `policy` grants, on all cores. Linear in their texts.
+    /// Parses each distinct query and named source that `policy` grants, on all cores. Linear in their texts.
     pub fn of(policy: &'p Policy, named: &NamedSources) -> Self {
         let (mut order, mut places) = (Vec::new(), Vec::<Vec<Place>>::new());
         let mut numbers: Vec<HashMap<&GrantSource, usize, RandomState>> =
@@ -170,23 +170,25 @@ impl<'p> Followed<'p> {
         Self { numbers, outcomes: read.into_iter().flatten().collect(), order, places }
     }
 
-    /// What a source reads; `None` if it is no query or named source that the policy grants, or that is not known.
+    /// Returns the tables that a source reads. `None` if they are unknown, or it is not a granted query or named
+    /// source.
     pub fn reads(&self, connection: ConnectionId, source: &GrantSource) -> Option<&Reads> {
         self.outcome(connection, source)?.as_ref().ok()
     }
 
-    /// What a source reads, or why that is not known; `None` if it is no query or named source that the policy grants.
+    /// Returns the tables that a source reads, or the reason why they are unknown. `None` if it is not a granted query
+    /// or named source.
     pub fn outcome(&self, connection: ConnectionId, source: &GrantSource) -> Option<&Result<Reads, Unreadable>> {
         self.outcomes.get(*self.numbers.get(connection.index())?.get(source)?)
     }
 
-    /// Those that are followed, and what they read.
+    /// Returns the queries and named sources whose tables are known, with the tables.
     pub fn all(&self) -> impl Iterator<Item = (ConnectionId, &'p GrantSource, &Reads)> {
         let all = self.order.iter().zip(&self.outcomes);
         all.filter_map(|(&(connection, source), outcome)| Some((connection, source, outcome.as_ref().ok()?)))
     }
 
-    /// Those of which it is not known what they read.
+    /// Returns the queries and named sources whose tables are unknown.
     pub fn unfollowed(&self) -> impl Iterator<Item = Unfollowed<'_>> {
         let all = self.order.iter().zip(&self.outcomes).zip(&self.places);
         all.filter_map(|((&(connection, source), outcome), places)| {
@@ -195,7 +197,7 @@ impl<'p> Followed<'p> {
     }
 }
 
-/// The SQL of a source, and its dialect.
+/// Returns the SQL of a source, and its dialect.
 fn text<'t>(
     policy: &Policy,
     named: &'t NamedSources,

@@ -1,4 +1,4 @@
-//! Identifiers of a parsed query, and the tables that they name.
+//! Converts identifiers of a parsed query to tables.
 
 use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Ident, ObjectName, ObjectNamePart, Value, ValueWithSpan};
 
@@ -7,10 +7,10 @@ use portcullis::model::GrantSource;
 use portcullis::name::{Dialect, Name};
 use portcullis::pattern::Pattern;
 
-/// The segments of a full name, where a query may leave out the first of them.
+/// Returns the number of segments of a full name, if a query may omit the first of them.
 const FULL: usize = 3;
 
-/// The table that `name` stands for; `None` where it is not one that a grant could name.
+/// Returns the table that `name` refers to; `None` if no grant can name it.
 pub(super) fn table(name: &ObjectName, dialect: Dialect) -> Option<Table> {
     let text = text(name, dialect)?;
     let wildcard = dialect == Dialect::BigQuery && text.contains('*');
@@ -31,7 +31,7 @@ pub(super) fn table(name: &ObjectName, dialect: Dialect) -> Option<Table> {
     Some(Table { named, sources })
 }
 
-/// A name as the dialect writes it; `None` where a part of it is known only when the query runs.
+/// Returns the name as the dialect writes it; `None` if a part is known only at run time.
 fn text(name: &ObjectName, dialect: Dialect) -> Option<String> {
     if let [ObjectNamePart::Function(function)] = name.0.as_slice() {
         return literal(&function.args);
@@ -39,7 +39,7 @@ fn text(name: &ObjectName, dialect: Dialect) -> Option<String> {
     let parts: Option<Vec<&Ident>> = name.0.iter().map(ObjectNamePart::as_ident).collect();
     let parts = parts?;
     if dialect == Dialect::BigQuery {
-        // The dots before the first colon are its project's own (N2.6).
+        // Dots before the first colon belong to the project (N2.6).
         let bare = parts.iter().map(|part| part.value.as_str()).collect::<Vec<_>>().join(".");
         if bare.split_once(':').is_some_and(|(domain, _)| domain.contains('.')) {
             return Some(bare);
@@ -48,7 +48,7 @@ fn text(name: &ObjectName, dialect: Dialect) -> Option<String> {
     Some(parts.iter().map(|part| identifier(part, dialect)).collect::<Vec<_>>().join("."))
 }
 
-/// `IDENTIFIER('db.schema.table')`
+/// Returns the name in `IDENTIFIER('db.schema.table')`.
 fn literal(arguments: &[FunctionArg]) -> Option<String> {
     let [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(ValueWithSpan { value, .. })))] = arguments else {
         return None;
@@ -59,7 +59,7 @@ fn literal(arguments: &[FunctionArg]) -> Option<String> {
     }
 }
 
-/// An identifier as the dialect writes it.
+/// Returns an identifier as the dialect writes it.
 pub(super) fn identifier(part: &Ident, dialect: Dialect) -> String {
     let Some(quote) = part.quote_style else { return part.value.clone() };
     if dialect == Dialect::BigQuery {
@@ -68,10 +68,10 @@ pub(super) fn identifier(part: &Ident, dialect: Dialect) -> String {
     format!("{quote}{}{quote}", part.value.replace(quote, &format!("{quote}{quote}")))
 }
 
-/// An identifier as it is compared with others of the query: two that are the same are one.
+/// Returns the form of an identifier that is equal for equal identifiers of a query.
 pub(super) fn folded(part: &Ident, dialect: Dialect) -> String {
     let text = identifier(part, dialect);
     let canonical = Name::parse(&text, dialect).map_or(text, |name| name.segments().collect::<Vec<_>>().join("."));
-    // Aliases are, though tables are not.
+    // Aliases ignore case here, although table names do not.
     if dialect == Dialect::BigQuery { canonical.to_lowercase() } else { canonical }
 }

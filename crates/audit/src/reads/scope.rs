@@ -1,4 +1,4 @@
-//! What names of a query stand for results of the query itself, not for tables.
+//! Tracks the names of a query that refer to its own results instead of tables.
 
 use std::ptr;
 
@@ -7,7 +7,7 @@ use sqlparser::ast::{Query, Select, SetExpr, SetOperator, TableFactor, TableWith
 use super::relation::folded;
 use portcullis::name::Dialect;
 
-/// The queries of one `WITH`, and how many of them are visible where the visitor stands.
+/// The queries of one `WITH`, and how many of them are visible at the visitor's position.
 #[derive(Default)]
 pub(super) struct With {
     queries: Vec<(String, *const Query, Recursion)>,
@@ -17,17 +17,17 @@ pub(super) struct With {
 /// Whether a `WITH` query may read itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Recursion {
-    /// Its name in it is a table's.
+    /// Inside the query, its name is a table.
     None,
     Itself,
-    /// And those behind it.
+    /// The query may read itself and later queries.
     All,
 }
 
 impl With {
     pub(super) fn of(query: &Query, dialect: Dialect) -> Self {
         let Some(with) = &query.with else { return Self::default() };
-        // These leave out `RECURSIVE`: what recurs is told by its form.
+        // These dialects omit `RECURSIVE`; the form of the query shows the recursion.
         let unsaid = matches!(dialect, Dialect::Snowflake | Dialect::Oracle);
         let queries = with.cte_tables.iter().map(|cte| {
             let recursion = if with.recursive {
@@ -43,7 +43,7 @@ impl With {
         Self { visible: queries.len(), queries }
     }
 
-    /// Notes that the visitor goes into `query`, or comes out of it, if it is one of these.
+    /// Records that the visitor enters or leaves `query`, if it is one of these.
     pub(super) fn at(&mut self, query: &Query, enters: bool) {
         let Some(at) = self.queries.iter().position(|(_, known, _)| ptr::eq(*known, query)) else { return };
         let recursion = self.queries.get(at).map_or(Recursion::None, |(_, _, recursion)| *recursion);
@@ -63,10 +63,10 @@ fn is_union(body: &SetExpr) -> bool {
     matches!(body, SetExpr::SetOperation { op: SetOperator::Union, .. })
 }
 
-/// The aliases of one `FROM`: a path that begins with one may be of that table's row, and no table.
+/// The aliases of one `FROM`. A path that starts with one of them may refer to a row of that table.
 pub(super) struct From {
     all: Vec<String>,
-    /// How many of them stand before where the visitor is; `None` outside of the `FROM`, where all are visible.
+    /// The number of aliases before the visitor's position; `None` outside the `FROM`, where all are visible.
     before: Option<usize>,
     first: *const TableFactor,
     last: *const TableFactor,
@@ -83,7 +83,7 @@ impl From {
         Self { all, before: None, first: end(factors.first()), last: end(factors.last()), factors }
     }
 
-    /// Notes that the visitor goes into `factor`, or comes out of it.
+    /// Records that the visitor enters or leaves `factor`.
     pub(super) fn at(&mut self, factor: &TableFactor, enters: bool) {
         let Some(at) = self.factors.iter().position(|known| ptr::eq(*known, factor)) else { return };
         self.before = match (enters, self.before) {
@@ -99,7 +99,7 @@ impl From {
     }
 }
 
-/// The tables of a `FROM`, those of joins in parentheses too, in the order in which they are visited.
+/// Returns the tables of a `FROM`, including joins in parentheses, in the order of the visit.
 fn collect<'q>(tables: &'q TableWithJoins, factors: &mut Vec<&'q TableFactor>) {
     let all = std::iter::once(&tables.relation).chain(tables.joins.iter().map(|join| &join.relation));
     for factor in all {
@@ -110,7 +110,7 @@ fn collect<'q>(tables: &'q TableWithJoins, factors: &mut Vec<&'q TableFactor>) {
     }
 }
 
-/// What the rest of the query calls it.
+/// Returns the name of the table in the rest of the query.
 fn alias(factor: &TableFactor, dialect: Dialect) -> String {
     let (alias, name) = match factor {
         TableFactor::Table { alias, name, .. } => (alias.as_ref(), name.0.last().and_then(|part| part.as_ident())),

@@ -6,7 +6,7 @@ use super::reads;
 use Dialect::{BigQuery, Databricks, Generic, Oracle, Postgres, Redshift, Snowflake};
 use portcullis::name::Dialect;
 
-/// The tables of a query, and behind `?` what is beyond it.
+/// The tables of a query; after `?`, the calls beyond the tables.
 fn of(sql: &str, dialect: Dialect) -> String {
     match reads(sql, dialect) {
         Ok(reads) => {
@@ -57,7 +57,7 @@ fn tables_are_read_wherever_they_stand() {
         (Snowflake, "WITH x AS (SELECT * FROM x) SELECT * FROM \"x\"", "\"x\" X"),
         (Oracle, "WITH x(n) AS (SELECT 1 FROM dual UNION ALL SELECT n + 1 FROM x) SELECT * FROM x", ""),
         (BigQuery, "WITH Recent AS (SELECT * FROM p.d.t) SELECT * FROM recent", "p.d.t"),
-        // As each dialect writes names.
+        // Names as each dialect writes them.
         (BigQuery, "SELECT * FROM `a-b.c.d`, `e`.`f`.`g`, h-i.j.k, `l.m`.n", "a-b.c.d e.f.g h-i.j.k l.m.n"),
         (BigQuery, "SELECT * FROM `p.d.events_*` WHERE _TABLE_SUFFIX > '2024'", "p.d.events_*"),
         (BigQuery, "SELECT * FROM `example.com:p.d.t`, `example.com:p`.d.u", "example.com:p.d.t example.com:p.d.u"),
@@ -80,7 +80,7 @@ fn tables_are_read_wherever_they_stand() {
         (BigQuery, "SELECT (SELECT COUNT(*) FROM t.items) FROM p.d.t", "p.d.t"),
         (BigQuery, "SELECT * FROM p.d.t CROSS JOIN t.items AS i JOIN i.parts", "p.d.t"),
         (Postgres, "SELECT * FROM a.t AS x, x.items", "a.t x.items"),
-        // What is not a table, and what is beyond.
+        // Names that are not tables, and calls beyond the tables.
         (Postgres, "SELECT * FROM generate_series(1, 3), a.b, LATERAL jsonb_each(b.data)", "a.b"),
         (Postgres, "SELECT * FROM dblink('x', 'SELECT 1') AS t(i int)", " ? dblink()"),
         (Postgres, "SELECT query_to_xml('SELECT * FROM a.b', true, true, '')", " ? query_to_xml()"),
@@ -102,7 +102,7 @@ fn tables_are_read_wherever_they_stand() {
         (Generic, "EXPLAIN SELECT * FROM a.b", "a.b"),
         (Postgres, "SELECT * INTO a.c FROM a.b", "a.b ? INTO a.c"),
         (Generic, "DROP TABLE a.b", " ? DROP TABLE"),
-        // What cannot be read is told.
+        // Text that cannot be parsed is an error.
         (Generic, "SELECT * FRM a.b", "! line 1, column 10: expected end of statement, found FRM"),
         (Generic, "SELECT *\nFROM a.b WHERE", "! expected an expression, found EOF"),
         (Postgres, "SELECT 'open", "! line 1, column 8: unterminated string literal"),
@@ -115,7 +115,7 @@ fn tables_are_read_wherever_they_stand() {
 }
 
 #[test]
-fn names_without_a_database_stand_for_those_of_each() {
+fn names_without_a_database_match_every_database() {
     let sources = |sql, dialect| {
         let reads = reads(sql, dialect).unwrap();
         let [table] = reads.tables.as_slice() else { panic!("one table") };
@@ -128,7 +128,7 @@ fn names_without_a_database_stand_for_those_of_each() {
 }
 
 #[test]
-fn what_nests_deeply_is_read_or_refused_but_never_overflows() {
+fn deep_nesting_is_read_or_rejected_without_overflow() {
     let long = |count: usize| format!("SELECT {} FROM a.b", vec!["1"; count].join(" + "));
     assert_eq!(of(&long(45_000), Generic), "a.b");
     assert_eq!(of(&long(60_000), Generic), "! it has 120004 words and signs: at most 100000 are read");
@@ -151,7 +151,8 @@ struct Made {
     tables: Vec<String>,
 }
 
-/// How a table is written in the query, by dialect, and its canonical spelling. Few, so that names meet those of `WITH`.
+/// Spellings of a table in a query, by dialect, and its canonical form. Few, so that names collide with those of
+/// `WITH`.
 fn table(dialect: Dialect) -> impl Strategy<Value = Made> {
     let spellings: &[(&str, &str)] = match dialect {
         BigQuery => &[
@@ -213,7 +214,7 @@ fn query(dialect: Dialect) -> impl Strategy<Value = Made> {
             };
             Made { sql, tables: [outer.tables, sub.tables].concat() }
         });
-        // Inside of it the name is the table's; behind it, the result's.
+        // Inside the query, the name is a table; after it, the name is the result.
         let with = (inner.clone(), inner).prop_map(move |(body, rest)| {
             let name = if dialect == Snowflake { "Y" } else { "y" };
             let rest_tables = rest.tables.into_iter().filter(|table| table != name);
@@ -229,7 +230,7 @@ fn unrecursive(sql: &str) -> String {
     format!("SELECT 1 FROM ({sql}) AS w")
 }
 
-/// A query that may begin with `WITH`, behind another `WITH`.
+/// A query that may start with `WITH`, after another `WITH`.
 fn parenthesized(sql: &str) -> String {
     format!("SELECT 1 FROM ({sql}) AS r")
 }
@@ -324,7 +325,7 @@ proptest! {
     }
 
     #[test]
-    fn a_query_reads_the_tables_that_it_was_made_of(
+    fn query_reads_the_tables_that_it_was_generated_from(
         (dialect, made) in prop::sample::select(&[BigQuery, Snowflake, Postgres, Databricks][..])
             .prop_flat_map(|dialect| (Just(dialect), query(dialect)))
     ) {

@@ -1,4 +1,4 @@
-//! The walk through a parsed query.
+//! Visits a parsed query and collects its tables.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
@@ -12,7 +12,7 @@ use super::scope::{From, With};
 use super::{Reads, Table};
 use portcullis::name::Dialect;
 
-/// Functions in the place of a table that read no table: they unfold their arguments, or count.
+/// Table functions that read no table: they expand their arguments, or generate rows.
 const UNFOLDING: &[&str] = &[
     "explode",
     "explode_outer",
@@ -59,7 +59,7 @@ const UNFOLDING: &[&str] = &[
     "variant_explode",
 ];
 
-/// Functions that read a table or run a query that their arguments name.
+/// Functions that read a table, or run a query, from their arguments.
 const RUNNING: &[&str] = &[
     "cursor_to_xml",
     "database_to_xml",
@@ -77,7 +77,7 @@ const RUNNING: &[&str] = &[
     "ts_stat",
 ];
 
-/// What BigQuery writes before the names of functions of its own.
+/// The prefixes of BigQuery's built-in functions.
 const OWN: &[&str] = &["aead", "d3a_count", "hll_count", "keys", "kll_quantiles", "kll_quantiles_int64", "net", "safe"];
 
 pub(super) struct Visitor {
@@ -86,7 +86,7 @@ pub(super) struct Visitor {
     froms: Vec<From>,
     tables: BTreeMap<String, Table>,
     beyond: BTreeSet<String>,
-    /// The name of the table, or function, that the visitor went into last.
+    /// The name of the last table or function that the visitor entered.
     factor: *const ObjectName,
 }
 
@@ -106,12 +106,12 @@ impl Visitor {
         Reads { tables: self.tables.into_values().collect(), beyond: self.beyond.into_iter().collect() }
     }
 
-    /// Notes a name in the place of a table.
+    /// Records a name in the position of a table.
     fn relation(&mut self, name: &ObjectName) {
         let first = name.0.first().and_then(|part| part.as_ident()).map(|part| folded(part, self.dialect));
         if let Some(first) = first {
             let is_result = name.0.len() == 1 && self.withs.iter().any(|with| with.has(&first));
-            // Only these unnest arrays by a path.
+            // Only these dialects unnest arrays by a path.
             let has_paths =
                 matches!(self.dialect, Dialect::BigQuery | Dialect::Redshift | Dialect::RedshiftCaseSensitive);
             let is_path = has_paths && name.0.len() > 1 && self.froms.iter().any(|from| from.has(&first));
@@ -136,7 +136,7 @@ impl Visitor {
         self.beyond.insert(what);
     }
 
-    /// Notes a function in the place of a table.
+    /// Records a function in the position of a table.
     fn table_function(&mut self, name: &ObjectName) {
         if let [part] = name.0.as_slice()
             && let Some(part) = part.as_ident()
@@ -147,7 +147,7 @@ impl Visitor {
         self.beyond(format!("{name}()"));
     }
 
-    /// Notes a function in an expression: those without a schema are the warehouse's own.
+    /// Records a function in an expression. Functions without a schema are built in.
     fn function(&mut self, function: &Function) {
         let first = function.name.0.first().and_then(|part| part.as_ident());
         let first = first.map(|part| part.value.to_ascii_lowercase()).unwrap_or_default();
@@ -160,7 +160,7 @@ impl Visitor {
         }
     }
 
-    /// `TABLE a.b`, which stands in the place of a `SELECT`.
+    /// Records `TABLE a.b`, which replaces a `SELECT`.
     fn tables_of(&mut self, body: &SetExpr) {
         let mut left = vec![body];
         while let Some(body) = left.pop() {
@@ -188,7 +188,7 @@ impl sqlparser::ast::Visitor for Visitor {
             | Statement::Explain { .. }
             | Statement::ExplainTable { .. } => {}
             Statement::Insert(insert) => {
-                // Never the result of a query.
+                // Never refers to the result of a query.
                 if let TableObject::TableName(name) = &insert.table {
                     self.table(name);
                 }
@@ -251,7 +251,7 @@ impl sqlparser::ast::Visitor for Visitor {
         ControlFlow::Continue(())
     }
 
-    /// In the other places where a statement names a table.
+    /// Records tables in further positions of a statement.
     fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<Infallible> {
         if !ptr::eq(self.factor, name) {
             self.relation(name);

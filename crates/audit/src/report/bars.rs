@@ -1,29 +1,29 @@
-//! Shares as horizontal bars, each under its label: as legible on a phone as on a desk.
+//! Draws shares as horizontal bars, each under its label, legible on a phone.
 
 use maud::{Markup, html};
 
 use super::numbers::{nice, percent, shortened};
 
-/// Heights, in pixels of the page: widths are percentages, so that text keeps its size however narrow the chart is.
+/// Heights in pixels. Widths are percentages, so that text keeps its size in narrow charts.
 const ROW: usize = 42;
 const BAR: usize = 12;
 const AXIS: usize = 26;
 
-/// The characters of a label that a phone shows beside its value.
+/// Max characters of a label that fit beside its value on a phone.
 const LABEL: usize = 30;
 
 pub(super) struct Bar {
     pub(super) label: String,
     pub(super) value: String,
-    /// 0 to 1.
+    /// The share, 0 to 1.
     pub(super) share: f64,
-    /// Drawn behind it, in a lighter shade; 0 to 1.
+    /// A further share, 0 to 1, drawn after the first one in a lighter shade.
     pub(super) more: f64,
-    /// Drawn to stand out.
+    /// Whether the bar is highlighted.
     pub(super) marked: bool,
 }
 
-/// A chart of bars on a common axis from nothing to a round share.
+/// Draws bars on a common axis from 0 to a round share.
 pub(super) fn chart(id: &str, title: &str, about: &str, bars: &[Bar]) -> Markup {
     let most = bars.iter().map(|bar| bar.share + bar.more).fold(0.0, f64::max);
     let end = if most > 0.0 { nice(most * 100.0).min(100.0) / 100.0 } else { 1.0 };
@@ -45,7 +45,7 @@ pub(super) fn chart(id: &str, title: &str, about: &str, bars: &[Bar]) -> Markup 
                     text.label x="0" y=(y + 16) { (shortened(&bar.label, LABEL)) }
                     text.value x="100%" y=(y + 16) text-anchor="end" { (bar.value) }
                     rect.track x="0" y=(y + 23) width="100%" height=(BAR) rx="3" {}
-                    // What is there is seen, however little it is.
+                    // A share above 0 is always visible.
                     @let width = |share: f64| if share > 0.0 { (share / end * 100.0).clamp(0.4, 100.0) } else { 0.0 };
                     @let class = if bar.marked { "bar marked" } else { "bar" };
                     @if bar.more > 0.0 {

@@ -1,32 +1,32 @@
-//! What a report says.
+//! The data of a report.
 
 use crate::lint::Severity;
 use portcullis::base::Timestamp;
 
-/// Everything on the page. Lists are in the order in which they are shown; what is `None` was not asked for.
+/// All data of the page. Lists are in the order of the page. A part that is `None` is not shown.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Report {
-    /// What is reported on, such as the names of the policy's files.
+    /// The subject, such as the names of the policy's files.
     pub title: String,
-    /// When it was made.
+    /// The time of the report.
     pub made: Timestamp,
-    /// The catalog, as it is named.
+    /// The name of the catalog.
     pub catalog: Option<String>,
-    /// How many tokens the policy has.
+    /// The number of tokens.
     pub tokens: u64,
-    /// How many grants.
+    /// The number of grants.
     pub grants: u64,
-    /// How many connections.
+    /// The number of connections.
     pub connections: u64,
-    /// What of the catalog is exposed.
+    /// The exposure of the catalog.
     pub exposure: Option<Exposure>,
-    /// Who reads what.
+    /// The names that tokens can read, by schema.
     pub matrix: Option<Matrix>,
-    /// When tokens end.
+    /// The expiry of tokens.
     pub lives: Lives,
-    /// What was found, the worst first.
+    /// The findings, the most severe first.
     pub findings: Vec<FindingRow>,
-    /// How many more there are of each severity, in the order of [`Severity::ALL`].
+    /// The number of further findings of each severity, in the order of [`Severity::ALL`].
     pub findings_left_out: [u64; 3],
 }
 
@@ -48,83 +48,83 @@ impl Default for Report {
     }
 }
 
-/// What of a catalog tokens that are not expired expose.
+/// The exposure of a catalog by unexpired tokens.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Exposure {
-    /// How many names the catalog has.
+    /// The number of names in the catalog.
     pub names: u64,
-    /// How many of them some token exposes itself.
+    /// The number of names that some token exposes itself.
     pub exposed: u64,
-    /// How many more are exposed only through queries and named sources.
+    /// The number of further names that are exposed only through queries and named sources.
     pub through_queries: u64,
-    /// Of how many queries and named sources it is not known what they read.
+    /// The number of queries and named sources whose tables are unknown.
     pub not_followed: u64,
-    /// By token, the most first.
+    /// The exposure by token, the largest first.
     pub tokens: Vec<Exposed>,
-    /// How many tokens that expose something are left out.
+    /// The number of exposing tokens that are left out.
     pub tokens_left_out: u64,
-    /// By schema, the largest first.
+    /// The exposure by schema, the largest schema first.
     pub schemas: Vec<ExposedSchema>,
-    /// How many schemas are left out.
+    /// The number of schemas that are left out.
     pub schemas_left_out: u64,
 }
 
-/// What one token exposes.
+/// The exposure of one token.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Exposed {
-    /// Its id.
+    /// The id of the token.
     pub token: String,
-    /// How many names itself.
+    /// The number of names that the token exposes itself.
     pub names: u64,
-    /// How many more through queries and named sources.
+    /// The number of further names that it exposes only through queries and named sources.
     pub through_queries: u64,
-    /// Whether web pages show it: it has referers.
+    /// Whether the token has referers, so that web pages contain it.
     pub public: bool,
 }
 
-/// What of one schema is exposed.
+/// The exposure of one schema.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ExposedSchema {
-    /// Its connection and path.
+    /// The connection and path of the schema.
     pub schema: String,
-    /// How many names it has.
+    /// The number of names in the schema.
     pub names: u64,
-    /// How many of them some token exposes itself.
+    /// The number of names that some token exposes itself.
     pub exposed: u64,
-    /// How many more are exposed only through queries and named sources.
+    /// The number of further names that are exposed only through queries and named sources.
     pub through_queries: u64,
 }
 
-/// Tokens by schemas.
+/// The exposure of tokens by schema.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Matrix {
-    /// The schemas, each with how many names it has.
+    /// The schemas, each with its number of names.
     pub schemas: Vec<(String, u64)>,
-    /// The tokens.
+    /// The rows of tokens.
     pub rows: Vec<MatrixRow>,
-    /// How many tokens, and schemas, are left out.
+    /// The numbers of tokens and schemas that are left out.
     pub left_out: (u64, u64),
 }
 
-/// What one token exposes of each schema.
+/// The exposure of each schema by one token.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct MatrixRow {
-    /// Its id.
+    /// The id of the token.
     pub token: String,
-    /// How many names of each schema, itself or through queries.
+    /// For each schema, the number of names that the token exposes, itself or through queries.
     pub names: Vec<u64>,
 }
 
-/// When tokens end.
+/// The numbers of tokens by expiry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lives {
-    /// Have ended.
+    /// The number of expired tokens.
     pub expired: u64,
-    /// By calendar month, from this one on.
+    /// The numbers of tokens that expire in each calendar month, from the current one.
     pub months: Vec<Month>,
-    /// End later.
+    /// The number of tokens that expire later.
     pub later: u64,
-    /// Never end.
+    /// The number of tokens that never expire.
     pub never: u64,
 }
 
@@ -135,25 +135,25 @@ pub struct Month {
     pub year: i16,
     /// The month, from 1.
     pub month: i8,
-    /// How many tokens end in it.
+    /// The number of tokens that expire in the month.
     pub ends: u64,
 }
 
 /// A finding of the lint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FindingRow {
-    /// How much it matters.
+    /// The severity.
     pub severity: Severity,
-    /// The code of its rule.
+    /// The code of the rule.
     pub code: String,
-    /// File, line, and place in the document.
+    /// The file, the line and the JSON path.
     pub place: String,
-    /// The id of the token, where it is of one.
+    /// The id of the token, if the finding is about one.
     pub token: Option<String>,
-    /// What was found.
+    /// The problem.
     pub message: String,
-    /// What to do.
+    /// The instruction to fix it.
     pub fix: String,
-    /// The text to paste, where there is one.
+    /// The text to paste, if there is one.
     pub paste: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What the lint found, as a table that becomes cards where there is no room for one.
+//! Shows findings as a table, or as cards on narrow screens.
 
 use maud::{Markup, html};
 
@@ -6,7 +6,7 @@ use super::data::{FindingRow, Report};
 use super::numbers::grouped;
 use crate::lint::Severity;
 
-/// How many there are of a severity, shown or not.
+/// Returns the number of findings of a severity, including those that are left out.
 pub(super) fn count(report: &Report, severity: Severity) -> u64 {
     let shown = report.findings.iter().filter(|finding| finding.severity == severity).count() as u64;
     let left_out = Severity::ALL.iter().zip(report.findings_left_out).find(|(of, _)| **of == severity);
@@ -26,7 +26,7 @@ pub(super) fn section(report: &Report) -> Markup {
                     tbody { @for finding in &report.findings { (row(finding)) } }
                 }
                 @if left_out > 0 {
-                    p.more { (grouped(left_out)) " more are not shown: " code { "portcullis audit lint" } " tells all of them." }
+                    p.more { (grouped(left_out)) " more are not shown: " code { "portcullis audit lint" } " lists all of them." }
                 }
             }
         }
@@ -50,7 +50,7 @@ fn row(finding: &FindingRow) -> Markup {
     }
 }
 
-/// Text with what stands between backticks as code.
+/// Renders text between backticks as code.
 fn quoting(text: &str) -> Markup {
     html! {
         @for (at, part) in text.split('`').enumerate() {

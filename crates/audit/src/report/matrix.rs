@@ -1,18 +1,18 @@
-//! Who reads what: tokens by schemas, as a heat map.
+//! Draws the exposure of tokens by schema as a heat map.
 
 use maud::{Markup, html};
 
 use super::data::Matrix;
 use super::numbers::{counted, grouped, percent, share, shortened};
 
-/// Pixels of a row, and of the headings above.
+/// The pixels of a row, and of the headings.
 const ROW: usize = 24;
 const HEAD: usize = 132;
 
-/// Shades, without that of nothing.
+/// The number of shades for shares above 0.
 const SHADES: u8 = 6;
 
-/// The characters of a schema's name that fit above its column.
+/// Max characters of a schema's name that fit above its column.
 const HEADING: usize = 19;
 
 pub(super) fn chart(matrix: &Matrix) -> Markup {
@@ -55,7 +55,7 @@ pub(super) fn chart(matrix: &Matrix) -> Markup {
     }
 }
 
-/// 0 for nothing; else by the root of the share, so that little is told from nothing.
+/// Returns 0 for nothing; otherwise a shade by the root of the share, so that small shares are visible.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to the number of shades")]
 fn shade(share: f64) -> u8 {
     if share <= 0.0 { 0 } else { (share.min(1.0).sqrt() * f64::from(SHADES)).ceil().max(1.0) as u8 }

@@ -1,9 +1,9 @@
-//! An audit as one page: HTML that holds all it needs, to be read anywhere and sent to anybody.
+//! Renders an audit as one self-contained HTML page.
 //!
-//! [`Report`] is plain data, made of a policy, of findings, and of what a [`SchemaCounts`] saw of a catalog; [`page`] is a pure
-//! function of it. The page has no script, asks no network (its own content
-//! security policy forbids it), follows the reader's light or dark colours, and shows the numbers behind each chart as a
-//! table. Whatever a policy calls its tokens and tables is text in it, never markup. No secret is part of the data.
+//! [`Report`] is plain data: facts of a policy, findings, and the exposure that [`SchemaCounts`] computes from a
+//! catalog. [`page`] is a pure function of it. The page has no script and makes no network request, which its content
+//! security policy enforces. It supports light and dark themes, and shows the numbers of each chart as a table. Names
+//! of a policy are always text, never markup. The data contains no secret.
 //!
 //! ```
 //! use portcullis_audit::report::{Report, page};

@@ -1,4 +1,4 @@
-//! The page around the charts.
+//! Builds the HTML page.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +13,7 @@ use crate::lint::Severity;
 
 const STYLE: &str = include_str!("style.css");
 
-/// The report as one HTML document. Linear in the report.
+/// Renders the report as one HTML document. Linear in the report.
 pub fn page(report: &Report) -> String {
     let title = format!("Audit of {}", report.title);
     let document = html! {
@@ -26,7 +26,7 @@ pub fn page(report: &Report) -> String {
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
                 title { (title) }
-                // Browsers would ask for one otherwise.
+                // Without this, browsers request an icon.
                 link rel="icon" href="data:,";
                 style { (PreEscaped(STYLE)) }
             }
@@ -47,7 +47,7 @@ pub fn page(report: &Report) -> String {
                         Some(exposure) => (exposed(exposure)),
                         None => section aria-labelledby="exposure" {
                             h2 id="exposure" { "Exposure" }
-                            p.empty { "No catalog was given: " code { "--catalog FILE" } " tells what exists, and so what is exposed." }
+                            p.empty { "No catalog was given: " code { "--catalog FILE" } " names the file of existing names, from which the exposure is computed." }
                         },
                     }
                     @if let Some(matrix) = &report.matrix { (who_can(matrix)) }
@@ -68,7 +68,7 @@ pub fn page(report: &Report) -> String {
     document.into_string()
 }
 
-/// Nothing from anywhere, but this page's own style.
+/// Returns a content security policy that allows only the style of this page.
 fn content_security_policy() -> String {
     let hash = STANDARD.encode(Sha256::digest(STYLE.as_bytes()));
     format!("default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; form-action 'none'")
@@ -183,7 +183,7 @@ fn exposed(exposure: &Exposure) -> Markup {
     }
 }
 
-/// What of the exposure is through queries, up to where what is not exposed is told.
+/// Describes the exposure through queries, up to the names that are not exposed.
 fn query_lead(exposure: &Exposure) -> Markup {
     html! {
         "Of " (counted(exposure.names, "name")) " "
@@ -191,7 +191,7 @@ fn query_lead(exposure: &Exposure) -> Markup {
     }
 }
 
-/// What is not known of it.
+/// Describes the unknown part of the exposure.
 fn unknown_lead(exposure: &Exposure) -> Markup {
     let unknown = exposure.not_followed;
     let (what, them) =
@@ -203,7 +203,7 @@ fn unknown_lead(exposure: &Exposure) -> Markup {
     }
 }
 
-/// A count, and how many there are beside it through queries.
+/// Formats a count, and the further count through queries.
 fn beside(own: u64, through: u64) -> String {
     if through == 0 { grouped(own) } else { format!("{} + {}", grouped(own), grouped(through)) }
 }
@@ -270,7 +270,7 @@ fn left_out(count: u64, noun: &str, why: &str) -> Markup {
     html! { @if count > 0 { p.more { (counted(count, noun)) " that " (why) " are not shown." } } }
 }
 
-/// The table behind a chart.
+/// Renders the table of a chart's numbers.
 fn numbers(heading: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Markup {
     html! {
         details {

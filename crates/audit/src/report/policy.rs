@@ -1,4 +1,4 @@
-//! What a report says of a policy and its findings.
+//! Fills a report from a policy, findings and a catalog.
 
 use jiff::tz::TimeZone;
 
@@ -8,14 +8,14 @@ use crate::lint::{Finding, Severity};
 use portcullis::base::Timestamp;
 use portcullis::model::{Expiry, Policy, Token};
 
-/// How many months are shown.
+/// The number of months that are shown.
 const MONTHS: usize = 24;
 
-/// How many findings are shown: a page is for people.
+/// Max findings that are shown, because people read the page.
 const FINDINGS: usize = 200;
 
 impl Report {
-    /// A report on `policy`, whatever is known of catalogs and findings left open.
+    /// Creates a report on `policy` without catalog and findings.
     pub fn new(title: impl Into<String>, policy: &Policy, now: Timestamp) -> Self {
         Self {
             title: title.into(),
@@ -28,7 +28,7 @@ impl Report {
         }
     }
 
-    /// With what was found, the worst first; of very many, the first.
+    /// Adds the findings, the most severe first; of very many, only the first.
     #[must_use]
     pub fn with_findings(mut self, findings: &[Finding]) -> Self {
         self.findings = findings.iter().take(FINDINGS).map(row).collect();
@@ -41,7 +41,7 @@ impl Report {
         self
     }
 
-    /// With what is exposed of the catalog of that name.
+    /// Adds the exposure of the catalog with that name.
     #[must_use]
     pub fn with_catalog(mut self, name: impl Into<String>, tally: &SchemaCounts<'_>) -> Self {
         let (exposure, matrix) = tally.sum();
@@ -65,7 +65,7 @@ fn row(finding: &Finding) -> FindingRow {
 }
 
 impl Lives {
-    /// Of `tokens`, at `now`.
+    /// Counts `tokens` by expiry, at `now`.
     pub fn of(tokens: &[Token], now: Timestamp) -> Self {
         let mut lives = Self { months: months(now), ..Self::default() };
         for token in tokens {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_token_ends_once() {
+    fn each_token_counts_in_one_bucket() {
         let policy = portcullis_document::load::policy(
             r#"[{"id": "a", "token": "1", "allowed_apis": ["lds"], "expiration_date": "2026-11-24"},
             {"id": "b", "token": "2", "allowed_apis": ["lds"], "expiration_date": "2026-11-30"},

@@ -1,4 +1,4 @@
-//! What of a catalog each token exposes, name by name.
+//! Computes the exposure of a catalog by token and schema.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -15,17 +15,17 @@ use portcullis::model::{Connection, ConnectionId, Policy, Referers, Token};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer};
 use portcullis_diff::patterns::{Covering, Lookup};
 
-/// How many tokens and schemas the charts show.
+/// Max tokens and schemas in the bar charts.
 const BARS: usize = 20;
 const ROWS: usize = 30;
 const COLUMNS: usize = 16;
 
-/// Counts names of a catalog, seen one by one and not kept, by who may read them.
+/// Counts the names of a catalog by schema and by the sources that cover them. Names are added one by one and not kept.
 ///
-/// Names of one schema that the same patterns cover count together, and granted resources each for itself: memory grows
-/// with those sets, with grants and with schemas, not with names. What a name costs does not depend on how many tokens
-/// have those grants. What a token exposes is summed over its own grants: linear in them and, for each of its patterns, in
-/// the sets that it is in.
+/// Names of one schema that the same patterns cover are counted together; each granted resource is counted separately.
+/// Memory grows with the distinct sets of patterns, with grants and with schemas, not with names. The cost of a name
+/// does not depend on the number of tokens. The exposure of a token is linear in its grants and in the sets that
+/// contain its patterns.
 ///
 /// ```
 /// use portcullis_audit::report::{Report, SchemaCounts};
@@ -33,9 +33,9 @@ const COLUMNS: usize = 16;
 /// let policy = portcullis_document::read_policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["maps"],
 ///     "grants": [{"connection_name": "dw", "source": "db.s.*"}]}]"#)?;
 /// let now = "2026-11-24".parse().unwrap();
-/// let mut tally = SchemaCounts::new(&policy, now);
-/// assert!(tally.see("dw", "db.s.roads") && tally.see("dw", "db.t.roads") && !tally.see("dw", "db..roads"));
-/// let exposure = Report::new("policy.json", &policy, now).with_catalog("catalog.csv", &tally).exposure.unwrap();
+/// let mut counts = SchemaCounts::new(&policy, now);
+/// assert!(counts.see("dw", "db.s.roads") && counts.see("dw", "db.t.roads") && !counts.see("dw", "db..roads"));
+/// let exposure = Report::new("policy.json", &policy, now).with_catalog("catalog.csv", &counts).exposure.unwrap();
 /// assert_eq!((exposure.names, exposure.exposed, exposure.tokens[0].names), (2, 1, 1));
 /// # Ok::<(), portcullis_document::load::LoadError>(())
 /// ```
@@ -46,49 +46,51 @@ pub struct SchemaCounts<'p> {
     lookups: Vec<Lookup>,
     schemas: Vec<Schema>,
     schema_numbers: HashMap<Box<[u8]>, u32>,
-    /// By the number of a set of patterns.
+    /// By the number of a set of patterns, its names.
     sets: Vec<Count>,
-    /// By connection and the number of a granted resource: how often it was seen, and in which set.
+    /// By connection and number of a granted resource: its names, and the set of patterns that cover it.
     resources: Vec<Vec<Option<(Count, u32)>>>,
-    /// How many queries and named sources it is not known of what they read.
+    /// The number of queries and named sources whose tables are unknown.
     not_followed: u64,
 }
 
 struct Schema {
     shown: String,
-    /// Of those of the policy.
+    /// The connection, if the policy has it.
     connection: Option<ConnectionId>,
     names: u64,
-    /// How many of them some token exposes itself, and how many itself or through queries.
+    /// The number of names that some token exposes itself.
     own: u64,
+    /// The number of names that some token exposes itself or through queries.
     any: u64,
-    /// The numbers of the sets of patterns that cover names of it, by the numbers of the patterns.
+    /// By the numbers of covering patterns, the number of the set.
     sets: HashMap<Box<[u32]>, u32, RandomState>,
 }
 
-/// So many names of a schema.
+/// A number of names in one schema.
 #[derive(Debug, Clone, Copy)]
 struct Count {
     schema: u32,
     names: u64,
 }
 
-/// How many names a token exposes.
+/// The exposure of one token.
 #[derive(Debug, Clone, Copy)]
 struct Total {
     token: usize,
     own: u64,
-    /// Itself or through queries.
+    /// The number of names that it exposes itself or through queries.
     any: u64,
 }
 
 impl<'p> SchemaCounts<'p> {
-    /// Before any name is seen. Tokens that are expired at `now` expose nothing. What queries read is not looked at.
+    /// Creates empty counts. Tokens that are expired at `now` expose nothing. The tables of queries are not included.
     pub fn new(policy: &'p Policy, now: Timestamp) -> Self {
         Self::of(policy, now, None)
     }
 
-    /// As [`new`](Self::new), with what queries and named sources read, as `followed` tells of the same policy.
+    /// Like [`new`](Self::new), including the tables that queries and named sources read. `followed` must be of the
+    /// same policy.
     pub fn following(policy: &'p Policy, now: Timestamp, followed: &'p Followed<'p>) -> Self {
         Self { not_followed: followed.unfollowed().count() as u64, ..Self::of(policy, now, Some(followed)) }
     }
@@ -109,8 +111,8 @@ impl<'p> SchemaCounts<'p> {
         }
     }
 
-    /// Takes in a name of the catalog, as the connection's dialect writes it. False where it is malformed (N2.4): then it
-    /// is not counted. On a connection that the policy does not know, names are exposed to nobody.
+    /// Adds a name of the catalog, in the dialect of its connection. A malformed name (N2.4) is not counted and returns
+    /// false. No token exposes names on a connection that the policy does not have.
     pub fn see(&mut self, connection: &str, name: &str) -> bool {
         let id = self.coverage.connection(connection);
         let dialect = self.dialect(id);
@@ -125,10 +127,10 @@ impl<'p> SchemaCounts<'p> {
         id.and_then(|id| self.coverage.policy().connection(id)).map(Connection::dialect).unwrap_or_default()
     }
 
-    /// The number of the name's schema: its connection, and all but the last segment.
+    /// Returns the number of the name's schema: its connection, and all segments but the last.
     fn schema(&mut self, connection: &str, at: Option<ConnectionId>, name: &[u8]) -> u32 {
         let path = memchr::memrchr(b'.', name).and_then(|dot| name.get(..dot)).unwrap_or_default();
-        // A connection's name may hold anything but is apart by what no path holds.
+        // No path contains the separator, so the connection's name can contain anything.
         let key: Vec<u8> = [connection.as_bytes(), b"\0", path].concat();
         if let Some(&number) = self.schema_numbers.get(key.as_slice()) {
             return number;
@@ -177,14 +179,15 @@ impl<'p> SchemaCounts<'p> {
         self.coverage.policy().tokens().iter().enumerate()
     }
 
-    /// How many names each token exposes itself, by its place in the policy; tokens that expose none are left out.
+    /// Returns the number of names that each token exposes itself, by its index in the policy. Tokens without names are
+    /// left out.
     pub fn by_token(&self) -> HashMap<usize, u64> {
         let mut reader = Reader::of(self);
         let own = self.tokens().map(|(index, token)| (index, reader.names(&self.coverage.own(token))));
         own.filter(|(_, names)| *names > 0).collect()
     }
 
-    /// How many names each token exposes that exposes some, the most first.
+    /// Returns the exposure of each token that exposes names, the largest first.
     fn totals(&self, reader: &mut Reader<'_, '_>) -> Vec<Total> {
         let mut totals: Vec<Total> = Vec::new();
         for (index, token) in self.tokens() {
@@ -199,7 +202,7 @@ impl<'p> SchemaCounts<'p> {
         totals
     }
 
-    /// What has been seen, for charts.
+    /// Computes the data of the charts.
     pub(super) fn sum(&self) -> (Exposure, Matrix) {
         let mut reader = Reader::of(self);
         let tokens = self.totals(&mut reader);
@@ -259,25 +262,25 @@ impl fmt::Debug for SchemaCounts<'_> {
     }
 }
 
-/// A tally, turned from sets of patterns to what sources cover.
+/// Counts names by source, from counts by set of patterns.
 struct Reader<'t, 'p> {
-    tally: &'t SchemaCounts<'p>,
-    /// By connection and the number of a pattern, the sets that it is in.
+    counts: &'t SchemaCounts<'p>,
+    /// By connection and number of a pattern, the sets that contain it.
     sets_of: Vec<Vec<Vec<u32>>>,
-    /// By connection, its schemas.
+    /// By connection, its schemas with their names.
     schemas_of: Vec<Vec<Count>>,
-    /// By set, the last round in which it was counted.
+    /// By set, the last round that counted it.
     counted: Vec<u64>,
     round: u64,
 }
 
 impl<'t, 'p> Reader<'t, 'p> {
-    fn of(tally: &'t SchemaCounts<'p>) -> Self {
-        let connections = tally.coverage.connections();
+    fn of(counts: &'t SchemaCounts<'p>) -> Self {
+        let connections = counts.coverage.connections();
         let mut sets_of: Vec<Vec<Vec<u32>>> =
             connections.iter().map(|sources| vec![Vec::new(); sources.len()]).collect();
         let mut schemas_of = vec![Vec::new(); connections.len()];
-        for (number, schema) in (0..).zip(&tally.schemas) {
+        for (number, schema) in (0..).zip(&counts.schemas) {
             let Some(at) = schema.connection.map(ConnectionId::index) else { continue };
             if let Some(schemas) = schemas_of.get_mut(at) {
                 schemas.push(Count { schema: number, names: schema.names });
@@ -291,18 +294,18 @@ impl<'t, 'p> Reader<'t, 'p> {
                 }
             }
         }
-        Self { tally, sets_of, schemas_of, counted: vec![0; tally.sets.len()], round: 0 }
+        Self { counts, sets_of, schemas_of, counted: vec![0; counts.sets.len()], round: 0 }
     }
 
-    /// How many names some of the sources cover.
+    /// Returns the number of names that at least one of the sources covers.
     fn names(&mut self, sources: &[SourceRef]) -> u64 {
         let mut names = 0;
         self.each(sources, |count| names += count.names);
         names
     }
 
-    /// Hands the names that some of the sources cover to `see`, each in one count. The sources are in order, each once: so
-    /// what covers a resource was taken before it.
+    /// Calls `see` with counts of the names that at least one of the sources covers, each name once. The sources are
+    /// sorted and distinct, so a source that covers a resource precedes it.
     fn each(&mut self, sources: &[SourceRef], mut see: impl FnMut(Count)) {
         self.round += 1;
         let mut whole: SmallVec<[ConnectionId; 4]> = SmallVec::new();
@@ -318,14 +321,15 @@ impl<'t, 'p> Reader<'t, 'p> {
                     for &set in sets.into_iter().flatten() {
                         let last = self.counted.get_mut(set as usize);
                         let is_new = last.is_some_and(|last| std::mem::replace(last, self.round) != self.round);
-                        if let Some(count) = self.tally.sets.get(set as usize).filter(|_| is_new) {
+                        if let Some(count) = self.counts.sets.get(set as usize).filter(|_| is_new) {
                             see(*count);
                         }
                     }
                 }
                 SourceRef::Resource(at, resource) => {
-                    let seen = self.tally.resources.get(at.index()).and_then(|seen| seen.get(resource as usize));
-                    if let Some(Some((count, set))) = seen
+                    let counted =
+                        self.counts.resources.get(at.index()).and_then(|counted| counted.get(resource as usize));
+                    if let Some(Some((count, set))) = counted
                         && self.counted.get(*set as usize) != Some(&self.round)
                     {
                         see(*count);

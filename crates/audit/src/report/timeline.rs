@@ -1,4 +1,4 @@
-//! When tokens end, month by month.
+//! Draws the expiry of tokens by month.
 
 use maud::{Markup, html};
 
@@ -16,10 +16,10 @@ pub(super) fn name(month: &Month) -> String {
     format!("{} {}", NAMES.get(index).copied().unwrap_or("?"), month.year)
 }
 
-/// Columns for months, the first of which is this one.
+/// Draws one column for each month, from the current one.
 pub(super) fn chart(lives: &Lives) -> Markup {
-    let most = lives.months.iter().map(|month| month.ends).max().unwrap_or(0);
-    let end = whole_ticks(most);
+    let max = lives.months.iter().map(|month| month.ends).max().unwrap_or(0);
+    let end = whole_ticks(max);
     let plot = HEIGHT - TOP - BOTTOM;
     let count = lives.months.len().max(1);
     let step = 100.0 / to_f64(count);
@@ -49,7 +49,7 @@ pub(super) fn chart(lives: &Lives) -> Markup {
                         title { (name(month)) ": " (counted(month.ends, "token")) }
                     }
                 }
-                // So many that they do not meet on a phone.
+                // Few enough labels that they do not overlap on a phone.
                 @if at % 6 == 0 {
                     line.grid x1={(format!("{x:.3}")) "%"} x2={(format!("{x:.3}")) "%"} y1=(TOP + plot) y2=(TOP + plot + 6.0) {}
                     text.tick x={(format!("{x:.3}")) "%"} dx="3" y=(HEIGHT - 8.0) { (name(month)) }
@@ -59,12 +59,12 @@ pub(super) fn chart(lives: &Lives) -> Markup {
     }
 }
 
-/// An even end of an axis for counts up to `most`: its middle is a whole number.
-fn whole_ticks(most: u64) -> u64 {
+/// Returns an even end of an axis for counts up to `max`, so that its middle is a whole number.
+fn whole_ticks(max: u64) -> u64 {
     let mut power = 1_u64;
     loop {
         for factor in [2, 4, 6, 8, 10] {
-            if power.saturating_mul(factor) >= most {
+            if power.saturating_mul(factor) >= max {
                 return power.saturating_mul(factor);
             }
         }

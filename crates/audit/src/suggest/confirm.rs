@@ -1,4 +1,4 @@
-//! Nothing is suggested that was not checked.
+//! Checks suggestions before they are used.
 
 use std::io::{self, BufRead};
 
@@ -12,20 +12,20 @@ use portcullis_diff::algebra::{Algebra, Names};
 use portcullis_document::load;
 use portcullis_http::wire::{ReplayRequest, Replayed};
 
-/// Why a suggestion is not to be relied on. A bug, unless the log could not be read.
+/// The reason why a suggestion must not be used: a bug, or a log that cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SuggestError {
-    /// It cannot be read or compiled, or a grant of it lies within none of its token's.
-    #[error("{0}: this is a bug, and the suggestion is not to be used")]
+    /// The suggestion is not a valid policy, or one of its grants is not within the grants of its token.
+    #[error("{0}: this is a bug; help: do not use the suggestion")]
     Wider(String),
-    /// A request that the policy allows would be denied.
+    /// The suggestion denies a request that the policy allows.
     #[error(
-        "line {line} is allowed to token `{token}`, and would not be: this is a bug, and the suggestion is not to be used"
+        "line {line} is allowed for token `{token}`, but the suggestion denies it: this is a bug; help: do not use the suggestion"
     )]
     Lost {
         /// The line of the log.
         line: u64,
-        /// The token's id.
+        /// The id of the token.
         token: String,
     },
     /// The log cannot be read again.
@@ -33,7 +33,7 @@ pub enum SuggestError {
     Log(#[from] io::Error),
 }
 
-/// A suggestion that lies within its policy.
+/// A suggestion whose grants are within those of its policy.
 #[derive(Debug)]
 pub struct Confirmed {
     document: String,
@@ -42,12 +42,12 @@ pub struct Confirmed {
 }
 
 impl Suggestion {
-    /// Reads the suggested document, and makes sure that each of its grants lies within one of the same token of `policy`,
-    /// under every API that considers it, and that nothing else of the token has changed.
+    /// Reads the suggested document, and checks that each grant is within the grants of the same token of `policy`,
+    /// under every API that considers it. Also checks that every other field of the token is unchanged.
     ///
     /// # Errors
     ///
-    /// If not: a bug.
+    /// Returns an error if a check fails, which is a bug.
     pub fn confirm(&self, policy: &Policy) -> Result<Confirmed, SuggestError> {
         let document = self.document(policy);
         let suggested = load::policy(document.clone()).map_err(|error| SuggestError::Wider(error.to_string()))?;
@@ -78,22 +78,22 @@ impl Suggestion {
 }
 
 impl Confirmed {
-    /// The policy document, with digests for secrets.
+    /// Returns the policy document, with digests instead of secrets.
     pub fn document(&self) -> &str {
         &self.document
     }
 
-    /// The policy.
+    /// Returns the suggested policy.
     pub fn policy(&self) -> &Policy {
         &self.policy
     }
 
-    /// Decides each line of `log` again that was allowed and that `old`, the policy as it is, still allows: the suggestion
-    /// allows it as well. Tells how many there were.
+    /// Decides the allowed lines of `log` again. The suggestion must allow each of them that `old`, the current policy,
+    /// still allows. Returns the number of these lines.
     ///
     /// # Errors
     ///
-    /// If it does not, which is a bug, or if the log cannot be read.
+    /// Returns an error if the suggestion denies a line, which is a bug, or if reading the log fails.
     pub fn replay(&self, log: impl BufRead, old: &Replay<'_>, now: Timestamp) -> Result<u64, SuggestError> {
         let new = Replay::new(&self.snapshot);
         let (mut count, mut lost) = (0, None);
@@ -113,7 +113,7 @@ impl Confirmed {
     }
 }
 
-/// Whether the token's grants cover all that `grant` does, under every API that considers that.
+/// Whether the token's grants cover everything that `grant` covers, under every API that considers `grant`.
 fn is_within(policy: &Policy, token: &Token, suggested: &Policy, grant: &Grant) -> bool {
     let Some(connection) = suggested.connection(grant.connection()) else { return false };
     let is_here = |old: &&Grant| policy.connection(old.connection()).is_some_and(|on| on.name() == connection.name());
@@ -122,7 +122,7 @@ fn is_within(policy: &Policy, token: &Token, suggested: &Policy, grant: &Grant) 
     let contexts = apis.flat_map(|api| [Operation::Query, Operation::Model].map(|operation| api.considers(operation)));
     let mut contexts = contexts.filter(|kinds| kinds.contains(grant.source().kind())).peekable();
     let algebra = Algebra::new(connection.dialect());
-    // One that no API considers gives nothing, and must be there as it is.
+    // A grant that no API considers gives no access; it must be unchanged.
     contexts.peek().map_or_else(|| old.contains(&grant.source()), |_| true)
         && contexts.all(|kinds| {
             let considered: Vec<&GrantSource> = old.iter().copied().filter(|old| kinds.contains(old.kind())).collect();

@@ -1,4 +1,4 @@
-//! A suggestion as a policy document.
+//! Writes a suggestion as a policy document.
 
 use serde::Serialize;
 
@@ -59,14 +59,14 @@ struct GrantJson<'a> {
 }
 
 impl Suggestion {
-    /// The document of `policy`, of which this is the suggestion, with these grants. Digests stand for secrets.
+    /// Returns the document of `policy` with the suggested grants, and with digests instead of secrets.
     pub fn document(&self, policy: &Policy) -> String {
         let tokens = policy.tokens().iter().zip(&self.tokens);
         let kept = tokens.filter(|(_, suggested)| suggested.advice != TokenAdvice::UnusedDropped);
         let document = DocumentJson {
             version: 1,
             connections: policy.connections().iter().map(connection).collect(),
-            // The first four are built in.
+            // The first four APIs are built in.
             apis: policy.apis().iter().map(|(_, api)| api).take(MAX_APIS).skip(4).map(api).collect(),
             tokens: kept.map(|(token, suggested)| self::token(policy, token, &suggested.grants)).collect(),
         };
@@ -109,7 +109,7 @@ fn token<'a>(policy: &'a Policy, token: &'a Token, grants: &'a [SuggestedGrant])
     }
 }
 
-/// With its type where the text alone would be read as another.
+/// Writes a grant; adds the type if the text alone would be read as another type.
 fn grant<'a>(policy: &Policy, grant: &'a SuggestedGrant) -> GrantJson<'a> {
     let connection = policy.connections().iter().find(|connection| connection.name() == grant.connection);
     let dialect: Dialect = connection.map(Connection::dialect).unwrap_or_default();

@@ -1,26 +1,26 @@
-//! What one grant was needed for.
+//! Records what one grant was needed for.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::outline::{MOST, Outline};
+use super::outline::{MAX_KEPT, Outline};
 use portcullis::decision::Source;
 use portcullis::model::{Connection, GrantKind, GrantKinds};
 use portcullis::name::{CanonicalName, NameBuffer};
 use portcullis::query::NormalForm;
 
-/// What one grant was needed for.
+/// The uses of one grant.
 #[derive(Debug, Default)]
 pub(super) struct GrantNeeds {
     pub(super) count: u64,
-    /// Resources, by all but their last segment; `None` once there are too many.
+    /// Resources by schema; `None` if there are too many schemas.
     pub(super) schemas: Option<BTreeMap<Box<[u8]>, Outline>>,
     /// Resources, by their number of segments.
     pub(super) depths: BTreeMap<usize, Outline>,
     pub(super) queries: BTreeSet<String>,
     pub(super) named_sources: BTreeSet<String>,
-    /// Whether something was needed that cannot be granted by itself, or is not in the log.
+    /// Whether a use cannot be granted separately, or is not in the log.
     pub(super) unclear: bool,
-    /// The kinds of grant that every use of it considered.
+    /// The kinds of grant that every use considered.
     pub(super) considered: Option<GrantKinds>,
 }
 
@@ -40,10 +40,10 @@ impl GrantNeeds {
                 }
             }
             Some(Source::Query(text)) => match NormalForm::of(text, portcullis::query::MAX_QUERY_BYTES) {
-                Ok(query) if self.queries.len() <= MOST => drop(self.queries.insert(query.collect())),
+                Ok(query) if self.queries.len() <= MAX_KEPT => drop(self.queries.insert(query.collect())),
                 _ => self.unclear = true,
             },
-            Some(Source::NamedSource(name)) if self.named_sources.len() <= MOST => {
+            Some(Source::NamedSource(name)) if self.named_sources.len() <= MAX_KEPT => {
                 self.named_sources.insert(name.to_owned());
             }
             Some(Source::NamedSource(_)) | None => self.unclear = true,
@@ -56,7 +56,7 @@ impl GrantNeeds {
         let schemas = if is_first { Some(self.schemas.insert(BTreeMap::new())) } else { self.schemas.as_mut() };
         if let Some(schemas) = schemas {
             let is_new = !schemas.contains_key(schema);
-            if is_new && schemas.len() == MOST {
+            if is_new && schemas.len() == MAX_KEPT {
                 self.schemas = None;
             } else {
                 schemas

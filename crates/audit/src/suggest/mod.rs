@@ -1,12 +1,14 @@
-//! The smallest grants that still allow what a decision log allowed.
+//! Suggests the narrowest grants that still allow what a decision log allowed.
 //!
-//! [`Needs`] reads a log and keeps, for each grant, what it was needed for; [`Needs::suggest`] makes narrower grants of
-//! that: a grant that nothing needed goes; of a pattern, or of all sources, up to [`SuggestOptions::exact`] names of one
-//! schema are granted one by one; more by patterns, one for each first word (up to a `_` or `-`) where those are few, each
-//! the narrowest that begins and ends as all of its names do.
+//! [`Needs`] reads a log and records what each grant was needed for. [`Needs::suggest`] derives narrower grants:
 //!
-//! A [`Suggestion`] is [`confirm`](Suggestion::confirm)ed before it is given to anybody: each of its grants lies within
-//! one that its token has, and each line of the log that was allowed is decided again by it, and allowed.
+//! - A grant that no request needed is removed.
+//! - A pattern, or all sources, becomes up to [`SuggestOptions::exact`] single names for each schema.
+//! - More names become patterns: one for each first word (up to a `_` or `-`) if there are few words. Each pattern is the
+//!   narrowest with the common prefix and suffix of its names.
+//!
+//! Call [`confirm`](Suggestion::confirm) before you use a [`Suggestion`]. It checks that each grant is within a grant
+//! of the same token. [`Confirmed::replay`] checks that every allowed line of the log is still allowed.
 //!
 //! ```
 //! use portcullis_audit::suggest::{Needs, SuggestOptions};
@@ -44,14 +46,14 @@ pub use needs::Needs;
 
 use portcullis::model::GrantSource;
 
-/// How to suggest.
+/// The settings for suggestions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuggestOptions {
-    /// Up to so many names of one schema are granted one by one. 10 unless set.
+    /// Max names of one schema that are granted as single names. Default: 10.
     pub exact: usize,
-    /// Names of up to so many schemas are granted schema by schema. 10 unless set.
+    /// Max schemas that are granted one by one. Default: 10.
     pub schemas: usize,
-    /// Whether tokens that nothing used are left out. Else they stay as they are: a log may be too short to tell.
+    /// Whether to leave out unused tokens. By default they are kept, because a log may be too short to show their use.
     pub drop_unused: bool,
 }
 
@@ -61,62 +63,62 @@ impl Default for SuggestOptions {
     }
 }
 
-/// What every token of a policy should have.
+/// The suggested grants of every token of a policy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Suggestion {
-    /// One for each token of the policy, in its order.
+    /// One entry for each token, in the policy's order.
     pub tokens: Vec<TokenSuggestion>,
 }
 
-/// What a token should have.
+/// The suggested grants of one token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenSuggestion {
-    /// Its id.
+    /// The id of the token.
     pub id: String,
-    /// How many requests of the log it was allowed.
+    /// The number of allowed requests of the token in the log.
     pub allowed: u64,
-    /// What to do with it.
+    /// The advice for the token.
     pub advice: TokenAdvice,
-    /// Its grants from now on.
+    /// The suggested grants.
     pub grants: Vec<SuggestedGrant>,
-    /// What it has and should not have.
+    /// The current grants to remove.
     pub removed: Vec<RemovedGrant>,
 }
 
-/// What to do with a token.
+/// The advice for a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenAdvice {
-    /// It needs all that it has.
+    /// The token needs all its grants.
     Same,
-    /// It needs less.
+    /// The token needs narrower grants.
     Narrower,
-    /// Nothing of the log used it: it stays as it is.
+    /// The log has no use of the token; it is kept unchanged.
     UnusedKept,
-    /// Nothing of the log used it: it goes.
+    /// The log has no use of the token; it is left out.
     UnusedDropped,
-    /// It was used, but none of its grants was: a token needs one, so it stays as it is.
+    /// The token was used, but none of its grants was. A token needs a grant, so it is kept unchanged.
     GrantsUnusedKept,
 }
 
-/// A grant that a token should have.
+/// A suggested grant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SuggestedGrant {
     /// The connection.
     pub connection: String,
     /// The source, as its dialect writes it.
     pub source: String,
-    /// Whether the token has the very same grant.
+    /// Whether the token already has this grant.
     pub is_kept: bool,
     pub(super) of: GrantSource,
 }
 
-/// A grant that a token should not have.
+/// A current grant to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemovedGrant {
     /// The connection.
     pub connection: String,
     /// The source, as its dialect writes it.
     pub source: String,
-    /// How many requests of the log needed it: none, or fewer names than it covers.
+    /// The number of requests of the log that needed the grant. If not 0, they needed fewer names than it covers.
     pub needed: u64,
 }

@@ -1,4 +1,4 @@
-//! From the names that were needed to the narrowest grants for them.
+//! Derives the narrowest grants for the names that were needed.
 
 use super::SuggestOptions;
 use super::grant_needs::GrantNeeds;
@@ -7,7 +7,8 @@ use portcullis::model::{GrantKind, GrantKinds, GrantSource, Limits, SourceType};
 use portcullis::name::{Dialect, Name, NameDisplay, STAR};
 use portcullis::pattern::covers;
 
-/// The narrowest sources, of these kinds, for what was needed of `old`; `old` itself where nothing narrower will do.
+/// Returns the narrowest sources, of these kinds, for what was needed of `old`; `old` itself if there is nothing
+/// narrower.
 pub(super) fn narrowed(
     old: &GrantSource,
     need: &GrantNeeds,
@@ -28,7 +29,7 @@ pub(super) fn narrowed(
 struct Narrowing<'n> {
     old: &'n GrantSource,
     need: &'n GrantNeeds,
-    /// What may stand in the stead of `old`.
+    /// The kinds of grant that may replace `old`.
     kinds: GrantKinds,
     dialect: Dialect,
     limits: &'n Limits,
@@ -44,7 +45,7 @@ impl Narrowing<'_> {
         for (kind, texts) in
             [(GrantKind::Query, &self.need.queries), (GrantKind::NamedSource, &self.need.named_sources)]
         {
-            if !texts.is_empty() && (texts.len() > self.options.exact || !self.will_do(kind)) {
+            if !texts.is_empty() && (texts.len() > self.options.exact || !self.can_be(kind)) {
                 return None;
             }
             for text in texts {
@@ -54,8 +55,8 @@ impl Narrowing<'_> {
         Some(sources)
     }
 
-    /// Whether a grant of that kind will do: every use considered it, and no API considers it that did not consider `old`.
-    fn will_do(&self, kind: GrantKind) -> bool {
+    /// Whether a grant of that kind can replace `old`: every use considered the kind, and no API gains access by it.
+    fn can_be(&self, kind: GrantKind) -> bool {
         self.kinds.contains(kind) && self.need.considered.is_some_and(|considered| considered.contains(kind))
     }
 
@@ -73,7 +74,7 @@ impl Narrowing<'_> {
             let words = outline.by_word(self.options.exact);
             let parts: Vec<&Outline> = words.as_ref().map_or_else(|| vec![outline], |words| words.iter().collect());
             for part in parts {
-                // A word that only one name begins with is that name.
+                // A word with a single name becomes that name.
                 if !self.exact(part, 1, &mut sources)? {
                     sources.push(self.pattern(part)?);
                 }
@@ -82,9 +83,9 @@ impl Narrowing<'_> {
         Some(sources)
     }
 
-    /// Grants the names one by one, if they are no more than `most`; whether it did.
-    fn exact(&self, outline: &Outline, most: usize, sources: &mut Vec<GrantSource>) -> Option<bool> {
-        let names = outline.exact(most).filter(|_| self.will_do(GrantKind::Resource));
+    /// Adds the names as single grants if there are at most `max`. Returns whether it did.
+    fn exact(&self, outline: &Outline, max: usize, sources: &mut Vec<GrantSource>) -> Option<bool> {
+        let names = outline.exact(max).filter(|_| self.can_be(GrantKind::Resource));
         for name in names.into_iter().flatten() {
             sources.push(self.canonical(name, GrantKind::Resource)?);
         }
@@ -99,10 +100,10 @@ impl Narrowing<'_> {
         let pattern = outline.pattern(within);
         let kind = if pattern.contains(&STAR) { GrantKind::Pattern } else { GrantKind::Resource };
         let is_within = within.is_none_or(|old| covers(old, &pattern));
-        if is_within && self.will_do(kind) { self.canonical(&pattern, kind) } else { None }
+        if is_within && self.can_be(kind) { self.canonical(&pattern, kind) } else { None }
     }
 
-    /// The grant of a canonical form; `None` if no document can write it.
+    /// Returns the source with a canonical form; `None` if no document can write it.
     fn canonical(&self, canonical: &[u8], kind: GrantKind) -> Option<GrantSource> {
         let text = NameDisplay { bytes: canonical.into(), dialect: self.dialect }.to_string();
         let source = self.read(&text, kind)?;

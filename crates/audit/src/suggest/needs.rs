@@ -1,4 +1,4 @@
-//! What each grant was needed for.
+//! Records what each grant of a policy was needed for.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufRead};
@@ -12,9 +12,9 @@ use portcullis::decision::{Decision, Replay, Request};
 use portcullis::model::{Connection, Grant, GrantKind, GrantKinds, GrantSource, Operation, Policy, Token};
 use portcullis_http::wire::{ReplayRequest, Replayed};
 
-/// What the lines of decision logs needed of a policy.
+/// The uses of a policy's grants in decision logs.
 ///
-/// Takes memory for the grants that were used and up to a thousand names for each of their schemas.
+/// Memory grows with the used grants, and up to a thousand names for each of their schemas.
 #[derive(Debug)]
 pub struct Needs<'p> {
     policy: &'p Policy,
@@ -30,18 +30,19 @@ struct TokenNeeds {
 }
 
 impl<'p> Needs<'p> {
-    /// Nothing is needed yet.
+    /// Creates an empty record for `policy`.
     pub fn new(policy: &'p Policy) -> Self {
         let numbers = policy.tokens().iter().map(Token::id).zip(0..).collect();
         Self { policy, numbers, tokens: HashMap::new(), sampled: false }
     }
 
-    /// Takes in a decision log. Lines that were allowed are decided again by the policy, whose snapshot is that of `replay`:
-    /// what it no longer allows is counted, and not needed. Of a line that cannot be decided again, the token needs all grants.
+    /// Reads a decision log. Allowed lines are decided again by the snapshot of `replay`, which must be that of the
+    /// policy. Lines that are no longer allowed are counted, but need no grant. If a line cannot be decided again, its
+    /// token needs all grants.
     ///
     /// # Errors
     ///
-    /// If it cannot be read. A broken line is counted.
+    /// Returns an error if reading fails. Broken lines are counted.
     pub fn read(&mut self, log: impl BufRead, replay: &Replay<'_>, now: Timestamp) -> io::Result<Lines> {
         let mut lines = Lines::default();
         each_line(log, |number, line| match ReplayRequest::read(line) {
@@ -54,7 +55,7 @@ impl<'p> Needs<'p> {
         Ok(lines)
     }
 
-    /// Whether a log holds only a part of what was allowed, so that more may be needed than it says.
+    /// Whether a log has only a sample of the allowed requests, so that more grants may be needed.
     pub fn is_sampled(&self) -> bool {
         self.sampled
     }
@@ -93,7 +94,7 @@ impl<'p> Needs<'p> {
         }
     }
 
-    /// Any of the token's grants may have been needed.
+    /// Marks all grants of the token as needed.
     fn keep(&mut self, token: Option<&str>) {
         let Some(&number) = token.and_then(|token| self.numbers.get(token)) else { return };
         let needs = self.tokens.entry(number).or_default();
@@ -104,7 +105,7 @@ impl<'p> Needs<'p> {
         }
     }
 
-    /// The smallest grants for what was needed, each within one that its token has.
+    /// Suggests the narrowest grants for the recorded uses, each within a grant of its token.
     pub fn suggest(&self, options: &SuggestOptions) -> Suggestion {
         let tokens = self.policy.tokens().iter().enumerate();
         Suggestion { tokens: tokens.map(|(number, token)| self.token(number, token, options)).collect() }
@@ -163,7 +164,8 @@ impl<'p> Needs<'p> {
         suggested
     }
 
-    /// The kinds of grant that each API of the token considers only if it considers `old`: others would give more.
+    /// Returns the kinds of grant that may replace `old`. An API that considers such a kind also considers `old`, so
+    /// the token gains no access.
     fn instead_of(&self, token: &Token, old: GrantKind) -> GrantKinds {
         let apis = token.apis().iter().filter_map(|api| self.policy.apis().get(api));
         let contexts =
@@ -189,7 +191,7 @@ impl<'p> Needs<'p> {
     }
 }
 
-/// The kinds of grant that the request is checked against.
+/// Returns the kinds of grant that the request is checked against.
 fn considered(policy: &Policy, request: &Request<'_>) -> GrantKinds {
     let api = policy.apis().find(request.api).and_then(|api| policy.apis().get(api));
     api.map_or(GrantKinds::NONE, |api| api.considers(request.operation))

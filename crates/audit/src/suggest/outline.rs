@@ -1,26 +1,26 @@
-//! What names have in common.
+//! Common prefixes and suffixes of names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use portcullis::name::STAR;
 use portcullis::pattern::covers;
 
-/// Names of a schema, or schemas, are kept up to this many; of more only what all have in common.
-pub(super) const MOST: usize = 1000;
+/// Max names of a schema, and max schemas, that are kept. Of more, only common prefixes and suffixes are kept.
+pub(super) const MAX_KEPT: usize = 1000;
 
-/// Names of as many segments, and what all of them have in common.
+/// Names with equally many segments, and their common prefixes and suffixes.
 #[derive(Debug)]
 pub(super) struct Outline {
-    /// The names; `None` once there are too many.
+    /// The names; `None` if there are too many.
     names: Option<BTreeSet<Box<[u8]>>>,
     segments: Vec<Common>,
 }
 
-/// What a segment of all names begins and ends with.
+/// The common prefix and suffix of one segment of all names.
 #[derive(Debug)]
 struct Common {
-    before: Vec<u8>,
-    behind: Vec<u8>,
+    prefix: Vec<u8>,
+    suffix: Vec<u8>,
     shortest: usize,
     is_same: bool,
 }
@@ -28,8 +28,8 @@ struct Common {
 impl Outline {
     pub(super) fn of(name: &[u8]) -> Self {
         let common = |segment: &[u8]| Common {
-            before: segment.to_vec(),
-            behind: segment.to_vec(),
+            prefix: segment.to_vec(),
+            suffix: segment.to_vec(),
             shortest: segment.len(),
             is_same: true,
         };
@@ -37,14 +37,14 @@ impl Outline {
         Self { names: Some(BTreeSet::from([name.into()])), segments }
     }
 
-    /// Takes in another name, of as many segments.
+    /// Adds a name with equally many segments.
     pub(super) fn add(&mut self, name: &[u8]) {
         if let Some(names) = &mut self.names {
             if names.contains(name) {
                 return;
             }
             names.insert(name.into());
-            if names.len() > MOST {
+            if names.len() > MAX_KEPT {
                 self.names = None;
             }
         }
@@ -53,8 +53,8 @@ impl Outline {
         }
     }
 
-    /// The names by the first word of their last segment, where that makes several parts, but no more than `most`.
-    pub(super) fn by_word(&self, most: usize) -> Option<Vec<Self>> {
+    /// Splits the names by the first word of their last segment; `None` unless there are 2 to `max` words.
+    pub(super) fn by_word(&self, max: usize) -> Option<Vec<Self>> {
         let mut words: BTreeMap<&[u8], Self> = BTreeMap::new();
         for name in self.names.as_ref()? {
             let start = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
@@ -62,19 +62,19 @@ impl Outline {
                 name.iter().skip(start).position(|byte| b"_-".contains(byte)).map_or(name.len(), |at| start + at + 1);
             let word = name.get(..end).unwrap_or(name);
             words.entry(word).and_modify(|outline| outline.add(name)).or_insert_with(|| Self::of(name));
-            if words.len() > most {
+            if words.len() > max {
                 return None;
             }
         }
         (words.len() > 1).then(|| words.into_values().collect())
     }
 
-    pub(super) fn exact(&self, most: usize) -> Option<&BTreeSet<Box<[u8]>>> {
-        self.names.as_ref().filter(|names| names.len() <= most)
+    pub(super) fn exact(&self, max: usize) -> Option<&BTreeSet<Box<[u8]>>> {
+        self.names.as_ref().filter(|names| names.len() <= max)
     }
 
-    /// The narrowest pattern, of one star a segment, that covers all names and lies within `old`; where a segment of that is
-    /// no wider, it stands in its stead.
+    /// Returns the narrowest pattern, with one star for each segment, that covers all names and is within `old`. Keeps
+    /// a segment of `old` if it does not cover the narrower segment.
     pub(super) fn pattern(&self, old: Option<&[u8]>) -> Vec<u8> {
         let mut old = old.map(|old| old.split(|&byte| byte == b'.'));
         let segment = |common: &Common| {
@@ -90,24 +90,24 @@ impl Outline {
 
 impl Common {
     fn add(&mut self, segment: &[u8]) {
-        self.is_same &= self.before == segment;
-        let before = self.before.iter().zip(segment).take_while(|(a, b)| a == b).count();
-        self.before.truncate(before);
-        let behind = self.behind.iter().rev().zip(segment.iter().rev()).take_while(|(a, b)| a == b).count();
-        self.behind.drain(..self.behind.len() - behind);
+        self.is_same &= self.prefix == segment;
+        let prefix = self.prefix.iter().zip(segment).take_while(|(a, b)| a == b).count();
+        self.prefix.truncate(prefix);
+        let suffix = self.suffix.iter().rev().zip(segment.iter().rev()).take_while(|(a, b)| a == b).count();
+        self.suffix.drain(..self.suffix.len() - suffix);
         self.shortest = self.shortest.min(segment.len());
     }
 
     fn pattern(&self) -> Vec<u8> {
         if self.is_same {
-            return self.before.clone();
+            return self.prefix.clone();
         }
-        // No character is cut in two, and none counts twice.
-        let before = self.before.utf8_chunks().next().map(|chunk| chunk.valid()).unwrap_or_default().as_bytes();
-        let most = self.shortest.saturating_sub(before.len()).min(self.behind.len());
-        let behind = self.behind.get(self.behind.len() - most..).unwrap_or_default();
-        let cut = behind.iter().take_while(|&&byte| byte & 0xC0 == 0x80).count();
-        [before, &[STAR], behind.get(cut..).unwrap_or_default()].concat()
+        // Cuts no character in two, and counts none twice.
+        let prefix = self.prefix.utf8_chunks().next().map(|chunk| chunk.valid()).unwrap_or_default().as_bytes();
+        let max = self.shortest.saturating_sub(prefix.len()).min(self.suffix.len());
+        let suffix = self.suffix.get(self.suffix.len() - max..).unwrap_or_default();
+        let cut = suffix.iter().take_while(|&&byte| byte & 0xC0 == 0x80).count();
+        [prefix, &[STAR], suffix.get(cut..).unwrap_or_default()].concat()
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_begins_and_ends_as_all_names_do() {
+    fn pattern_has_the_common_prefix_and_suffix_of_all_names() {
         for (names, old, expected) in [
             (&["a.roads_1", "a.roads_2"][..], None, "a.roads_*"),
             (&["a.roads_1_eu", "a.roads_22_eu"], None, "a.roads_*_eu"),

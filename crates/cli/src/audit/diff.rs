@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         let mut by_name = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
         complete =
             catalog::each(path, &args.catalog, &new, color, |connection, name| by_name.see(connection, name))?.complete;
-        names = Some(ByName { total: by_name.seen(), changes: by_name.changes() });
+        names = Some(ByName { total: by_name.count(), changes: by_name.changes() });
     }
     let mut out = Stdout::lock();
     match args.format {

@@ -58,7 +58,7 @@ impl UsageArgs {
         }
         let mut usage = Usage::default();
         for (token, used) in recorded {
-            usage.tell(&token, used.allowed, used.last_used);
+            usage.add_token(&token, used.allowed, used.last_used);
         }
         if let Some(first_made) = first_made {
             usage.covers(first_made, now);

@@ -1,17 +1,17 @@
 //! Decides containment and overlap of patterns exactly. Each *no* comes with a name that proves it.
 //!
 //! Names and patterns form a small regular language (N3): a star matches any run of characters within one segment. The
-//! search walks through all prefixes of names, character by character. Prefixes that no pattern distinguishes share one state.
-//! The search visits shorter prefixes first, so the first name that it finds is a shortest one.
+//! search walks through all prefixes of names, character by character. Prefixes that no pattern distinguishes share one
+//! state. The search visits shorter prefixes first, so the first name that it finds is a shortest one.
 //!
-//! **Alphabet.** The alphabet is that of the dialect's canonical names (N2): folded, unquoted, every character that can appear
-//! between quotes. One letter represents all characters that no pattern writes at a position. It is lower case, or upper case
-//! if the dialect folds to upper case. The search skips texts that are not names: empty segments, and in BigQuery a first
-//! segment with dots but no colon after them, or a colon in a later segment only.
+//! **Alphabet.** The alphabet is that of the dialect's canonical names (N2): folded, unquoted, every character that can
+//! appear between quotes. One letter represents all characters that no pattern writes at a position. It is lower case,
+//! or upper case if the dialect folds to upper case. The search skips texts that are not names: empty segments, and in
+//! BigQuery a first segment with dots but no colon after them, or a colon in a later segment only.
 //!
 //! **Limits.** A question about a union can take time exponential in the number of its patterns. Each search has a
-//! [`Budget`]. Beyond it the result is [`Proof::Undecided`]: treat that as a *no*. A name longer than N2.4 allows is not a
-//! witness; if only longer names are left, the result is also undecided.
+//! [`Budget`]. Beyond it the result is [`Proof::Undecided`]: treat that as a *no*. A name longer than N2.4 allows is
+//! not a witness; if only longer names are left, the result is also undecided.
 //!
 //! ```
 //! use portcullis_diff::algebra::{Algebra, Proof};

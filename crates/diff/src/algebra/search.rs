@@ -150,8 +150,8 @@ impl Search {
     }
 }
 
-/// Yields characters that are valid without quotes and unchanged by folding, the most readable first. There are more of them
-/// than a pattern can write.
+/// Yields characters that are valid without quotes and unchanged by folding, the most readable first. There are more of
+/// them than a pattern can write.
 fn readable(dialect: Dialect) -> impl Iterator<Item = char> {
     let fold = dialect.bare_fold();
     let letters = if fold.is_upper() == Some(true) { 'A'..='Z' } else { 'a'..='z' };

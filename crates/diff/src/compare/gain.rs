@@ -63,7 +63,8 @@ impl fmt::Display for Gained {
 
 const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
 
-/// Returns what `token` of `new` allows, at `since` or later, that `known` denies: the token of `old` with the same digest.
+/// Returns what `token` of `new` allows, at `since` or later, that `known` denies: the token of `old` with the same
+/// digest.
 pub(super) fn gains(
     old: &Side<'_>,
     known: Option<&Token>,
@@ -152,7 +153,8 @@ struct Accesses<'p> {
     new: &'p Side<'p>,
     token: &'p Token,
     sample: &'p Witness,
-    /// By the grant kinds that the new and the old API consider: grants of the new token that the old one does not cover.
+    /// By the grant kinds that the new and the old API consider: grants of the new token that the old one does not
+    /// cover.
     memo: HashMap<(GrantKinds, GrantKinds), Rc<[Open]>>,
 }
 

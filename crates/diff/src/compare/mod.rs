@@ -1,9 +1,9 @@
 //! Finds what one policy allows that another denies, token by token.
 //!
-//! Clients present secrets, so tokens are matched by digest. The permissions of a token are a product of three parts: its
-//! expiry, its referers, and its sources under each API. Each part is compared separately and exactly; names are compared by
-//! the [algebra](super::algebra). A witness proves each gain: a request that the new policy allows and the old one denies.
-//! Both policies decide every witness before it is reported.
+//! Clients present secrets, so tokens are matched by digest. The permissions of a token are a product of three parts:
+//! its expiry, its referers, and its sources under each API. Each part is compared separately and exactly; names are
+//! compared by the [algebra](super::algebra). A witness proves each gain: a request that the new policy allows and the
+//! old one denies. Both policies decide every witness before it is reported.
 //!
 //! A request for several sources is allowed if each of them is, so comparing single sources is enough.
 //!
@@ -107,8 +107,8 @@ impl TokenDiff {
 
 /// Compares two policies, for requests at `since` or later.
 ///
-/// Linear in the tokens. Tokens with equal definitions are only compared by definition. For the remaining tokens, each new
-/// grant is looked up among the old grants; a search runs only if no single old grant covers it.
+/// Linear in the tokens. Tokens with equal definitions are only compared by definition. For the remaining tokens, each
+/// new grant is looked up among the old grants; a search runs only if no single old grant covers it.
 ///
 /// # Errors
 ///

@@ -1,14 +1,15 @@
 //! Compares the referers that tokens accept (N7).
 //!
-//! An entry accepts the Referers of its hosts and paths. Its *general* Referer has a label and a path suffix that no entry
-//! writes. Only an entry that accepts any label and any suffix at that position accepts this Referer. So if another set of
-//! entries accepts the general Referer of an entry, one entry of that set accepts every Referer of the entry.
+//! An entry accepts the Referers of its hosts and paths. Its *general* Referer has a label and a path suffix that no
+//! entry writes. Only an entry that accepts any label and any suffix at that position accepts this Referer. So if
+//! another set of entries accepts the general Referer of an entry, one entry of that set accepts every Referer of the
+//! entry.
 
 use portcullis::model::Referers;
 use portcullis::referer::{Entry, Rule};
 
-/// Returns the entries of `new` that `old` does not accept, each with a Referer that proves it. An entry of `None` means any
-/// Referer, including none.
+/// Returns the entries of `new` that `old` does not accept, each with a Referer that proves it. An entry of `None`
+/// means any Referer, including none.
 pub(super) fn gained(old: &Referers, new: &Referers) -> Vec<(Option<Entry>, Option<String>)> {
     match (old, new) {
         (Referers::Any, _) => Vec::new(),
