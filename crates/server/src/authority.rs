@@ -8,7 +8,7 @@ use super::operations::Operations;
 use portcullis::authorizer::{Clock, Current, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Reason, Request};
-use portcullis_http::answer::{Cors, Outcome, Verdict};
+use portcullis_http::answer::{Cors, HttpDecision, Outcome};
 use portcullis_http::gateway::{HttpRequest, Preflight, Reader, Reading};
 
 /// What decides a request once it is read.
@@ -78,21 +78,21 @@ impl Authority {
 
     /// Decides what a gateway was asked (W1 to W6): `request` is the client's own, `ids` identify it in the log, and `cors`
     /// are the web sites whose preflights are answered instead of the upstream.
-    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
+    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> HttpDecision {
         match self.reader.read(request) {
             Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
-            Ok(Reading::PassedThrough) => Verdict::pass(self.operations.authorizer().current().number()),
+            Ok(Reading::PassedThrough) => HttpDecision::pass(self.operations.authorizer().current().number()),
             Ok(Reading::Preflight(preflight)) => self.preflight(&preflight, ids, cors),
             Err(why) => self.not_understood(why.to_string().into(), ids),
         }
     }
 
-    fn preflight(&self, preflight: &Preflight<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
+    fn preflight(&self, preflight: &Preflight<'_>, ids: Ids<'_>, cors: &Cors) -> HttpDecision {
         let generation = self.operations.authorizer().current().number();
         let verdict = if preflight.passes {
-            Verdict::pass(generation)
+            HttpDecision::pass(generation)
         } else {
-            Verdict::of_preflight(preflight.origin, cors, generation)
+            HttpDecision::of_preflight(preflight.origin, cors, generation)
         };
         let end = match verdict.outcome {
             Outcome::Allow { .. } | Outcome::Pass => PreflightEnd::Passed,
@@ -104,7 +104,7 @@ impl Authority {
     }
 
     /// Denies what cannot be read without doubt (W6).
-    pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict {
+    pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> HttpDecision {
         let generation = self.operations.authorizer().current().number();
         self.operations.observe(&Decided {
             at: SystemClock.now(),
@@ -116,12 +116,12 @@ impl Authority {
             decision: &Decision::Deny(Reason::RequestNotUnderstood),
             took: std::time::Duration::ZERO,
         });
-        Verdict::not_understood(why, generation)
+        HttpDecision::not_understood(why, generation)
     }
 
     /// Decides `request`, now or at the instant that the caller names. The latter is logged under the present time, and is not
     /// counted as a use of the token.
-    pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, named: Option<Timestamp>) -> Verdict {
+    pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, named: Option<Timestamp>) -> HttpDecision {
         let begun = std::time::Instant::now();
         let at = SystemClock.now();
         let current = self.operations.authorizer().current();
@@ -133,6 +133,6 @@ impl Authority {
         let decided =
             Decided { at, evaluated_at: named, ids, generation, token_id, request, decision: &decision, took };
         self.operations.observe(&decided);
-        Verdict::of(&decision, generation, token_id)
+        HttpDecision::of(&decision, generation, token_id)
     }
 }

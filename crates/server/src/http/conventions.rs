@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::Shared;
 use super::forwarded::{Received, check_url, only, passed_on};
 use super::id::told;
-use portcullis_http::answer::{Cors, Denial, Outcome, Verdict, read};
+use portcullis_http::answer::{Cors, Denial, HttpDecision, Outcome, read};
 use portcullis_http::gateway::HttpRequest;
 
 /// The `path_prefix` of Envoy's configuration.
@@ -69,7 +69,7 @@ pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
     shared.answers.response(&verdict, parts.headers.get(ORIGIN))
 }
 
-async fn placed(shared: &Shared, place: &Place, cors: &Cors, request: Request) -> (Option<Verdict>, Response) {
+async fn placed(shared: &Shared, place: &Place, cors: &Cors, request: Request) -> (Option<HttpDecision>, Response) {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
         Ok(body) => body.to_bytes(),
@@ -93,7 +93,7 @@ fn verdict(
     line: Result<(&str, &str), String>,
     cors: &Cors,
     body: &[u8],
-) -> Verdict {
+) -> HttpDecision {
     let ids = told(headers);
     match line {
         Ok((method, target)) => {
@@ -105,7 +105,7 @@ fn verdict(
 }
 
 /// The body of a denial as a header's value.
-fn denial(verdict: &Verdict) -> Option<HeaderValue> {
+fn denial(verdict: &HttpDecision) -> Option<HeaderValue> {
     match &verdict.outcome {
         Outcome::Deny { reason, error } => HeaderValue::try_from(Denial { error, reason: reason.code() }.json()).ok(),
         Outcome::Allow { .. } | Outcome::Pass | Outcome::Preflight => None,

@@ -25,14 +25,14 @@ use super::authority::Authority;
 use batch::Batches;
 pub(super) use id::told_by;
 pub(super) use native::explain;
-use portcullis_http::answer::{Answers, failure, json, read};
+use portcullis_http::answer::{Responses, failure, json, read};
 pub(super) use sites::{Sites, check};
 
 /// What every endpoint needs.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) authority: Arc<Authority>,
-    pub(super) answers: Answers,
+    pub(super) answers: Responses,
     /// Bytes of a body, at most.
     pub(super) body_bytes: usize,
     /// Elements of a list and sources of a request, at most.
@@ -48,7 +48,7 @@ impl Shared {
     /// Lists are worked on by at most half of `threads`.
     pub(super) fn new(
         authority: Arc<Authority>,
-        answers: Answers,
+        answers: Responses,
         limits: &Limits,
         public_url: Option<String>,
         threads: usize,
