@@ -32,7 +32,7 @@ const MAX_STRAYS: usize = 1_000;
 pub struct Problem {
     /// The JSON path of the value; for a missing field, of the object that lacks it.
     pub place: Place,
-    /// What is wrong.
+    /// The kind of the problem.
     pub kind: ProblemKind,
 }
 

@@ -39,7 +39,7 @@ pub struct Diagnostic {
     /// The span of the text to show: of an object or list only its bracket. `None` if it is not known. Take the text
     /// from [`Input::redacted`](super::Input::redacted): in malformed text the span may hold a secret.
     pub span: Option<Range<usize>>,
-    /// What is wrong.
+    /// The problem.
     pub message: Cow<'static, str>,
     /// A fix.
     pub help: Cow<'static, str>,

@@ -108,7 +108,7 @@ pub struct Problem {
     pub offset: Option<usize>,
     /// The stable code.
     pub code: &'static str,
-    /// What is wrong, with the offending text.
+    /// The problem, with the malformed text.
     pub message: Cow<'static, str>,
     /// A fix.
     pub help: Cow<'static, str>,

@@ -21,15 +21,15 @@ pub use words::Denial;
 /// The decision on one HTTP request. Owned: it outlives the snapshot that decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpDecision {
-    /// What is decided.
+    /// The outcome of a decision.
     pub outcome: Outcome,
-    /// The generation that decided; 0 where there is no policy.
+    /// The generation that decided; 0 without a policy.
     pub generation: u64,
     /// The id of the presented token, if it is known: also of a denial.
     pub token_id: Option<String>,
 }
 
-/// What is decided.
+/// The outcome of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// Allow.

@@ -101,8 +101,8 @@ impl<'r> Segment<'r> {
     }
 }
 
-/// Whether a segment that was decoded once still encodes a byte that `is_such` accepts: a server that decodes twice reads
-/// it.
+/// Whether a segment that was decoded once still encodes a byte that `is_such` accepts: a server that decodes twice
+/// reads that byte.
 fn writes(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     memchr::memchr_iter(b'%', text.as_bytes()).any(|at| match text.as_bytes().get(at + 1..) {

@@ -261,7 +261,7 @@ impl OneOf {
     }
 }
 
-/// How the text of a parameter names a source.
+/// The kinds of sources that a parameter may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
     Resource,

@@ -40,7 +40,7 @@ pub struct SkippedLine<'a> {
     pub id: Option<&'a RawValue>,
     /// The line number, counted from 1.
     pub line: u64,
-    /// What is missing.
+    /// The missing part.
     pub skipped: &'a str,
 }
 
@@ -49,7 +49,7 @@ pub struct SkippedLine<'a> {
 pub struct ErrorLine<'a> {
     /// The line number, counted from 1.
     pub line: u64,
-    /// What is wrong.
+    /// The error.
     pub error: &'a str,
 }
 

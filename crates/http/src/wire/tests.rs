@@ -1,4 +1,4 @@
-//! Valid requests, and the exact errors of others.
+//! Valid requests, and the exact errors of invalid ones.
 
 use super::{WireDecision, WireRequest};
 use portcullis::decision::{Credential, Decision, Reason, Source};
