@@ -1,4 +1,4 @@
-//! A request for a decision that owns its texts, or borrows them from what it was read from.
+//! Requests for a decision that own their texts, or borrow them from the input.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use portcullis::decision::{Credential, Request, Source, Sources};
 use portcullis::model::Operation;
 
-/// How a source is named.
+/// The kind of a source in a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SourceKind {
     /// A fully qualified table, tileset or raster.
@@ -19,13 +19,13 @@ pub enum SourceKind {
     NamedSource,
 }
 
-/// The source of a request: how it is named, and its text.
+/// The source of a request: its kind and its text.
 pub type AccessSource<'t> = (SourceKind, Cow<'t, str>);
 
-/// A request for a decision, as the request reader and the JSON reader return it. `Debug` does not show the token.
+/// A request for a decision, read from an HTTP request or from JSON. `Debug` hides the token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Access<'t> {
-    /// The secret that was presented; never empty.
+    /// The secret that the client presented; never empty.
     pub token: Option<Cow<'t, str>>,
     /// The name of the API.
     pub api: Cow<'t, str>,
@@ -33,7 +33,7 @@ pub struct Access<'t> {
     pub operation: Operation,
     /// The name of the connection; empty under an API that needs none.
     pub connection: Cow<'t, str>,
-    /// The sources that are read or written: of an HTTP request, in the order of the route's table.
+    /// The sources that are read or written; of an HTTP request, in the order of the route's table.
     pub sources: SmallVec<[AccessSource<'t>; 2]>,
     /// The `Referer` header, or its replacement (W4).
     pub referer: Option<Cow<'t, str>>,
@@ -57,7 +57,7 @@ impl SourceKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
-    /// Returns the source that `text` names in this way.
+    /// Returns the source of this kind with this text.
     pub const fn source(self, text: &str) -> Source<'_> {
         match self {
             Self::Resource => Source::Resource(text),
@@ -68,7 +68,7 @@ impl SourceKind {
 }
 
 impl Access<'_> {
-    /// Returns the sources, to be lent to [`Access::request`].
+    /// Returns the sources, for [`Access::request`].
     pub fn sources(&self) -> SmallVec<[Source<'_>; 2]> {
         self.sources.iter().map(|(kind, text)| kind.source(text)).collect()
     }

@@ -1,4 +1,4 @@
-//! HTTP on both sides of a decision: reads an HTTP request into an authorization request, and writes the decision as an
+//! HTTP before and after a decision: reads an HTTP request into a request for a decision, and writes the decision as an
 //! HTTP response or as JSON.
 //!
 //! - [`gateway`]: the request reader.

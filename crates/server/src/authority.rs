@@ -7,7 +7,7 @@ use super::operations::Operations;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Reason, Request};
-use portcullis_http::answer::{Cors, Outcome, Verdict};
+use portcullis_http::answer::{Cors, HttpDecision, Outcome};
 use portcullis_http::gateway::{HttpRequest, Preflight, Reader, Reading};
 
 /// Decides the requests of every protocol and reports each to [`Operations`].
@@ -30,21 +30,21 @@ impl Authority {
 
     /// Reads and decides the request of a client (W1 to W6). `ids` identify it in the log. `cors` lists the web sites whose
     /// preflights are answered here and not by the upstream.
-    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
+    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> HttpDecision {
         match self.reader.read(request) {
             Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
-            Ok(Reading::PassedThrough) => Verdict::pass(self.operations.authorizer().current().number()),
+            Ok(Reading::PassedThrough) => HttpDecision::pass(self.operations.authorizer().current().number()),
             Ok(Reading::Preflight(preflight)) => self.preflight(&preflight, ids, cors),
             Err(why) => self.not_understood(why.to_string().into(), ids),
         }
     }
 
-    fn preflight(&self, preflight: &Preflight<'_>, ids: Ids<'_>, cors: &Cors) -> Verdict {
+    fn preflight(&self, preflight: &Preflight<'_>, ids: Ids<'_>, cors: &Cors) -> HttpDecision {
         let generation = self.operations.authorizer().current().number();
         let verdict = if preflight.passes {
-            Verdict::pass(generation)
+            HttpDecision::pass(generation)
         } else {
-            Verdict::of_preflight(preflight.origin, cors, generation)
+            HttpDecision::of_preflight(preflight.origin, cors, generation)
         };
         let end = match verdict.outcome {
             Outcome::Allow { .. } | Outcome::Pass => PreflightEnd::Passed,
@@ -56,7 +56,7 @@ impl Authority {
     }
 
     /// Denies a request that cannot be read with certainty (W6).
-    pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> Verdict {
+    pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> HttpDecision {
         let generation = self.operations.authorizer().current().number();
         self.operations.observe(&Decided {
             at: SystemClock.now(),
@@ -68,12 +68,12 @@ impl Authority {
             decision: &Decision::Deny(Reason::RequestNotUnderstood),
             took: std::time::Duration::ZERO,
         });
-        Verdict::not_understood(why, generation)
+        HttpDecision::not_understood(why, generation)
     }
 
     /// Decides `request`, now or at the instant that the caller names. The latter is logged under the present time, and is not
     /// counted as a use of the token.
-    pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, named: Option<Timestamp>) -> Verdict {
+    pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, named: Option<Timestamp>) -> HttpDecision {
         let begun = std::time::Instant::now();
         let at = SystemClock.now();
         let current = self.operations.authorizer().current();
@@ -88,6 +88,6 @@ impl Authority {
         let decided =
             Decided { at, evaluated_at: named, ids, generation, token_id, request, decision: &decision, took };
         self.operations.observe(&decided);
-        Verdict::of(&decision, generation, token_id)
+        HttpDecision::of(&decision, generation, token_id)
     }
 }

@@ -16,7 +16,7 @@ use envoy_types::pb::google::rpc;
 use tonic::{Code, Request, Response, Status};
 
 use super::http::{Shared, ids_by};
-use portcullis_http::answer::{Denial, GENERATION, Outcome, TOKEN_ID, Verdict};
+use portcullis_http::answer::{Denial, GENERATION, HttpDecision, Outcome, TOKEN_ID};
 use portcullis_http::gateway::{Body, Headers, HttpRequest};
 
 /// The authorization service.
@@ -53,7 +53,7 @@ impl Authorization for Checks {
 }
 
 impl Checks {
-    fn answer(&self, verdict: &Verdict, origin: Option<&HeaderValue>) -> CheckResponse {
+    fn answer(&self, verdict: &HttpDecision, origin: Option<&HeaderValue>) -> CheckResponse {
         let headers = self.shared.answers.headers(verdict, origin);
         let headers = headers.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| HeaderValueOption {
             header: Some(EnvoyHeader {
@@ -97,7 +97,7 @@ impl Checks {
 }
 
 /// Returns the metadata that access logs can show.
-fn metadata(verdict: &Verdict) -> Struct {
+fn metadata(verdict: &HttpDecision) -> Struct {
     let value = |kind| Value { kind: Some(kind) };
     let text = |text: &str| value(Kind::StringValue(text.to_owned()));
     #[expect(clippy::cast_precision_loss, reason = "a protobuf struct stores every number as a double")]

@@ -62,7 +62,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 pub use authority::Authority;
 pub use decided::{Decided, Ids, PreflightEnd, PreflightSeen};
 pub use listen::{Address, AddressError};
-pub use portcullis_http::answer::{Cors, Outcome, Verdict};
+pub use portcullis_http::answer::{Cors, HttpDecision, Outcome};
 pub use tls::{Tls, TlsError};
 
 use admin::Admin;
@@ -70,7 +70,7 @@ use envoy::Checks;
 use gate::Gate;
 use http::{Shared, Sites};
 use listen::Listener;
-use portcullis_http::answer::{Answers, failure};
+use portcullis_http::answer::{Responses, failure};
 
 /// Options of a server.
 #[derive(Debug, Clone)]
@@ -273,7 +273,7 @@ impl Server {
             decisions,
             admin,
             operators,
-            shared: Arc::new(Shared::new(authority, Answers { cors }, &limits, public_url, threads)),
+            shared: Arc::new(Shared::new(authority, Responses { cors }, &limits, public_url, threads)),
             sites: Arc::new(sites),
             admin_sites: Arc::new(admin_sites),
             limits,

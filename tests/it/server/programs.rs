@@ -378,7 +378,7 @@ fn named_instant_is_neither_the_log_time_nor_a_use() {
     let far = "9999-12-31T23:59:59Z".parse().unwrap();
     let before = SystemClock.now();
     for named in [Some(far), None, Some(now()), Some("0001-01-01".parse().unwrap())] {
-        assert!(authority.decide(&request, Ids::default(), named).is_yes());
+        assert!(authority.decide(&request, Ids::default(), named).is_allow());
     }
     drop(authority);
     let lines = fs::read_to_string(&log).unwrap();

@@ -1,4 +1,4 @@
-//! The document as a whole (N11.1).
+//! The outermost object of a document (N11.1).
 
 use serde::de::{IgnoredAny, MapAccess};
 
@@ -8,7 +8,7 @@ use super::shape::{Api, Connection, shape};
 use super::tokens::{Forgotten, Tokens};
 
 shape! {
-    /// A policy document, whichever of the three forms it is written in.
+    /// A policy document in any of the three forms.
     ///
     /// ```
     /// use portcullis_document::definition::read;
@@ -33,7 +33,7 @@ shape! {
 }
 
 shape! {
-    /// A document that is read for its first error: as [`Document`], but whatever is in a token is read with it.
+    /// A document that is parsed for its first error. Unlike [`Document`], it parses the tokens too.
     pub(super) Checked {
         "version" version: u64, optional;
         "connections" connections: Vec<Element<Connection<'t>>>, optional;
@@ -43,10 +43,10 @@ shape! {
 }
 
 impl Document<'_> {
-    /// Everything in the document that has the wrong shape, in the order of its tokens. Of a list with more than a thousand
-    /// malformed elements, and of an object with more than a thousand unknown fields, the first thousand are listed.
+    /// Returns all problems of shape, in the order of the tokens. Lists the first thousand malformed elements of a
+    /// list, and the first thousand unknown fields of an object.
     ///
-    /// Reads each token for it.
+    /// Parses each token.
     ///
     /// ```
     /// use portcullis_document::definition::read;
@@ -64,7 +64,7 @@ impl Document<'_> {
         problems
     }
 
-    /// The first `max` problems of shape outside the tokens, and the number of all of them.
+    /// Returns the first `max` problems of shape outside the tokens, and counts all of them.
     pub(crate) fn own_problems(&self, max: usize) -> Problems {
         let mut problems = Problems::up_to(max);
         self.report(&Trail::Root, &mut problems);

@@ -1,4 +1,4 @@
-//! Values that are read whatever they are: found, or the wrong kind of JSON.
+//! Values that are read whatever their JSON type.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,17 +24,17 @@ pub type Text<'t> = Cow<'t, str>;
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Field<T> {
-    /// The object has no such field.
+    /// The object does not have the field.
     #[default]
     Missing,
-    /// A value of the right kind. A field that may be `null` holds an `Option`.
+    /// A value of the expected type. A field that may be `null` holds an `Option`.
     Found(T),
-    /// A value of another kind; reported by [`Document::problems`](super::Document::problems).
+    /// A value of another type; reported by [`Document::problems`](super::Document::problems).
     Wrong(Kind),
 }
 
-/// The number of malformed elements of a list that are kept. What follows in such a list is counted, not kept: a list of a
-/// few megabytes would otherwise take gigabytes.
+/// The maximum number of malformed elements of a list that are kept. The elements after them are only counted: a list
+/// of a few megabytes would otherwise take gigabytes.
 pub(super) const MAX_MALFORMED: usize = 1_000;
 
 /// An element of a list.
@@ -48,20 +48,21 @@ pub(super) const MAX_MALFORMED: usize = 1_000;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Element<T> {
-    /// A value of the right kind.
+    /// A value of the expected type.
     Found(T),
-    /// A value of another kind; reported by [`Document::problems`](super::Document::problems).
+    /// A value of another type; reported by [`Document::problems`](super::Document::problems).
     Wrong(Kind),
-    /// A line of JSON Lines that is not JSON; or a token of a list with a value that JSON can write but nobody can read:
-    /// half a surrogate pair (`"\ud800"`), a number beyond all bounds (`1e999`). Then the list ends here, and its whole
-    /// text counts as unread. Reported by [`Document::problems`](super::Document::problems).
+    /// A line of JSON Lines that is not JSON, or a token with a value that JSON can write but no reader accepts.
+    /// Examples are half a surrogate pair (`"\ud800"`) and a number out of range (`1e999`). In a list it is the last
+    /// element, and the whole text of the list counts as unread. Reported by
+    /// [`Document::problems`](super::Document::problems).
     Unread(SyntaxError),
-    /// The rest of a list with more than a thousand malformed elements: the number of problems of shape in it. It is always the
+    /// The number of problems of shape in the rest of a list with more than a thousand malformed elements. It is the
     /// last element.
     Rest(usize),
 }
 
-/// What stands where something else was expected.
+/// The JSON type of a value.
 ///
 /// ```
 /// use portcullis_document::definition::Kind;
@@ -84,7 +85,7 @@ pub enum Kind {
     Object,
 }
 
-/// Text that no message and no `Debug` shows.
+/// Text that neither messages nor `Debug` show.
 ///
 /// ```
 /// use portcullis_document::definition::{Element, read};
@@ -99,9 +100,9 @@ pub enum Kind {
 pub struct Secret<'t>(Text<'t>);
 
 impl<T> Field<T> {
-    /// The value, where it is of the right kind.
+    /// Returns the value, if it has the expected type.
     ///
-    /// `None` does not say that the field may be left out: it may be [`Wrong`](Self::Wrong).
+    /// `None` does not mean that the field is optional: it may be [`Wrong`](Self::Wrong).
     pub fn found(&self) -> Option<&T> {
         match self {
             Self::Found(value) => Some(value),
@@ -109,7 +110,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// Reads the next value of `map`, or skips it and says `false` where the field was given before.
+    /// Reads the next value of `map`. Skips it and returns `false` if the field was given before.
     pub(super) fn read<'t, A: MapAccess<'t>>(&mut self, map: &mut A) -> Result<bool, A::Error>
     where
         T: Lenient<'t>,
@@ -125,7 +126,7 @@ impl<T> Field<T> {
 }
 
 impl<T> Element<T> {
-    /// The value, where it is of the right kind.
+    /// Returns the value, if it has the expected type.
     pub fn found(&self) -> Option<&T> {
         match self {
             Self::Found(value) => Some(value),
@@ -155,7 +156,7 @@ impl fmt::Display for Kind {
 }
 
 impl Secret<'_> {
-    /// The text itself, to be digested and forgotten.
+    /// Returns the text, to be digested and dropped.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -167,9 +168,9 @@ impl fmt::Debug for Secret<'_> {
     }
 }
 
-/// A type that takes some kinds of JSON and leaves the others to be reported.
+/// A type that accepts some JSON types and leaves the other ones to be reported.
 pub trait Lenient<'t>: Sized {
-    /// What is right here, for messages.
+    /// The expected type, for messages.
     const EXPECTED: &'static str;
 
     /// Accepts `null`; `None` where the type has no such form.
@@ -202,7 +203,7 @@ pub trait Lenient<'t>: Sized {
         Ok(None)
     }
 
-    /// The number of problems of shape in the value.
+    /// Returns the number of problems of shape in the value.
     fn problem_count(&self) -> usize {
         0
     }
@@ -291,7 +292,7 @@ impl<'t, T: Lenient<'t>> Lenient<'t> for Vec<Element<T>> {
     }
 }
 
-/// A value, or the kind that stood in its stead.
+/// A value, or the JSON type that was found instead.
 pub(super) struct Read<T>(pub(super) Result<T, Kind>);
 
 impl<'t, T: Lenient<'t>> Deserialize<'t> for Read<T> {

@@ -1,4 +1,4 @@
-//! The forms of a document (N11.1), told apart by as little of the text as it takes.
+//! The forms of a document (N11.1), detected from as little of the text as possible.
 
 use std::fmt;
 
@@ -6,16 +6,16 @@ use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor
 
 use super::field::Name;
 
-/// How a text writes its tokens.
+/// The form of a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// Nothing but white space.
+    /// Only white space.
     Empty,
     /// An object with `tokens`.
     Document,
     /// A list of tokens.
     List,
-    /// One token, on as many lines as it likes.
+    /// One token, on one or more lines.
     Token,
     /// One token a line.
     Lines,
@@ -24,7 +24,8 @@ pub(super) enum Form {
 }
 
 impl Form {
-    /// The form of `text`, which need not be JSON. Reads the first object only as far as the first key that tells.
+    /// Returns the form of `text`, which need not be JSON. Reads the first object only up to the first key that
+    /// decides.
     pub(super) fn of(text: &str) -> Self {
         match trim(text).bytes().next() {
             None => Self::Empty,
@@ -45,7 +46,7 @@ impl Form {
                     Keys { token: false } => Self::Document,
                 }
             }
-            // Cut short at a key that only a document has.
+            // Stopped at a key that only a document has.
             Some(Err(error)) if error.is_data() => Self::Document,
             _ if looks_like_lines(text) => Self::Lines,
             _ => Self::Document,
@@ -53,26 +54,27 @@ impl Form {
     }
 }
 
-/// `text` without the white space of JSON around it.
+/// Returns `text` without the JSON white space around it.
 pub(super) fn trim(text: &str) -> &str {
     text.trim_matches([' ', '\t', '\r', '\n'])
 }
 
-/// `text` without a byte order mark.
+/// Returns `text` without a byte order mark.
 pub(super) fn without_bom(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-/// Whether `text`, whose first object is broken, is rather one object a line than one object on several lines.
+/// Whether `text`, whose first object is not JSON, looks like one object a line rather than one object on several
+/// lines.
 fn looks_like_lines(text: &str) -> bool {
     let mut lines = text.split('\n').map(trim).filter(|line| !line.is_empty());
     let unfinished = lines.next().is_none_or(|line| line.ends_with(['{', '[', ',', ':']));
     !unfinished && lines.next().is_some_and(|line| line.starts_with('{'))
 }
 
-/// What the keys of the first object tell.
+/// The form that the keys of the first object indicate.
 struct Keys {
-    /// One of them is a token's, none a document's.
+    /// Some key belongs to a token, and none to a document.
     token: bool,
 }
 
@@ -92,8 +94,8 @@ impl<'de> Deserialize<'de> for Keys {
                 while let Some(Name(name)) = map.next_key()? {
                     match &*name {
                         "tokens" | "version" | "connections" => return Err(A::Error::custom("a document")),
-                        // Neither `apis`, which is easily written for `allowed_apis`, nor `token`, easily written for
-                        // `tokens`, nor `name` tells.
+                        // These keys decide nothing: `apis` (easily written for `allowed_apis`), `token` (for `tokens`)
+                        // and `name`.
                         "id" | "owner" | "token_sha256" | "allowed_apis" | "grants" | "referers"
                         | "expiration_date" | "created_at" => token = true,
                         _ => {}

@@ -1,11 +1,11 @@
-//! From byte offsets to lines and columns.
+//! Lines and columns of byte offsets.
 
 use std::fmt;
 
-/// Bytes between two counts of characters.
+/// The number of bytes between two counts of characters.
 const BLOCK: usize = 1024;
 
-/// A line and a column, both counted from 1; columns are characters.
+/// A line and a column, both counted from 1. Columns count characters.
 ///
 /// ```
 /// use portcullis_document::definition::Position;
@@ -26,10 +26,10 @@ impl fmt::Display for Position {
     }
 }
 
-/// Finds the line and column of any byte of a text.
+/// Finds the line and column of a byte offset.
 ///
-/// Making it takes one pass over the text. A look-up takes logarithmic time in the number of lines and does not depend
-/// on their length: a document of a megabyte is often one line.
+/// Built in one pass over the text. A look-up takes logarithmic time in the number of lines and does not depend on
+/// their length: a document of a megabyte is often one line.
 ///
 /// ```
 /// use portcullis_document::definition::{LineIndex, Position};
@@ -42,14 +42,14 @@ impl fmt::Display for Position {
 #[derive(Clone)]
 pub struct LineIndex<'t> {
     text: &'t [u8],
-    /// Where each line after the first begins.
+    /// The offset of each line after the first.
     starts: Vec<usize>,
-    /// How many characters begin before each block.
+    /// The number of characters before each block.
     characters: Vec<usize>,
 }
 
 impl<'t> LineIndex<'t> {
-    /// Indexes `text`. A byte order mark at its beginning is no character of the first line.
+    /// Indexes `text`. A byte order mark at its start is not a character of the first line.
     pub fn new(text: &'t str) -> Self {
         let starts = text.match_indices('\n').map(|(offset, _)| offset + 1).collect();
         let text = text.as_bytes();
@@ -59,12 +59,12 @@ impl<'t> LineIndex<'t> {
             blocks.push(before);
             before += characters(block);
         }
-        // The end of a text of whole blocks begins a block of its own.
+        // The end of a text of whole blocks starts another block.
         blocks.push(before);
         Self { text, starts, characters: blocks }
     }
 
-    /// Where byte `offset` stands; past the end, where the end stands.
+    /// Returns the line and column of byte `offset`; past the end, those of the end.
     pub fn position(&self, offset: usize) -> Position {
         let offset = offset.min(self.text.len());
         let line = self.starts.partition_point(|start| *start <= offset);
@@ -75,7 +75,7 @@ impl<'t> LineIndex<'t> {
         Position { line: line + 1, column: self.before(offset) - self.before(start) + 1 }
     }
 
-    /// How many characters begin before `offset`.
+    /// Returns the number of characters before `offset`.
     fn before(&self, offset: usize) -> usize {
         let block = offset / BLOCK;
         let rest = self.text.get(block * BLOCK..offset).unwrap_or_default();
@@ -93,12 +93,12 @@ impl fmt::Debug for LineIndex<'_> {
     }
 }
 
-/// The length of the byte order mark that `text` begins with.
+/// Returns the length of the byte order mark at the start of `text`.
 fn bom(text: &[u8]) -> usize {
     if text.starts_with("\u{feff}".as_bytes()) { '\u{feff}'.len_utf8() } else { 0 }
 }
 
-/// How many characters begin in `bytes`.
+/// Returns the number of characters that start in `bytes`.
 fn characters(bytes: &[u8]) -> usize {
     bytes.iter().filter(|byte| (**byte & 0b1100_0000) != 0b1000_0000).count()
 }

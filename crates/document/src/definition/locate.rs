@@ -1,4 +1,4 @@
-//! From places back to the text.
+//! Spans of JSON paths in the text.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -11,21 +11,20 @@ use serde_json::value::RawValue;
 use super::form::{Form, trim, without_bom};
 use portcullis::base::{Place, Step};
 
-/// What of a place to find in the text.
+/// The part of the text to find for a JSON path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target<'p> {
-    /// The value that stands there; of a field given twice, the first.
+    /// The value; of a duplicate field, the first.
     Value(&'p Place),
-    /// The key that leads there, with its quotes; of a field given twice, the last. A place in a list has none: its
-    /// value.
+    /// The key with its quotes; of a duplicate field, the last. For an element of a list, the value.
     Key(&'p Place),
 }
 
-/// The bytes of `text` that each target stands at, or `None` where it does not stand in the text.
+/// Returns the span of each target in `text`, or `None` if it is not there.
 ///
-/// `text` is a document that [`read`](super::read) takes. Each level of it that leads to a target is parsed once,
-/// however many targets it leads to: the cost is at most linear in the length of `text` times the depth of the places, and
-/// that of putting the targets in order.
+/// `text` is a document that [`read`](super::read) accepts. Each level that leads to a target is parsed once, however
+/// many targets it leads to. Cost: at most linear in the length of `text` times the depth of the paths, plus sorting
+/// the targets.
 ///
 /// ```
 /// use portcullis::base::Place;
@@ -60,37 +59,37 @@ impl<'p> Target<'p> {
         place
     }
 
-    /// Whether it wants the key that leads to its place.
+    /// Whether the target is a key.
     fn is_key(self) -> bool {
         matches!((self, self.place().steps().last()), (Self::Key(_), Some(Step::Key(_))))
     }
 }
 
-/// A place on the way to targets, or where some stand: those that it leads to.
+/// A level of the document that leads to targets.
 #[derive(Clone, Copy)]
 struct Node<'o> {
-    /// With their numbers.
-    // INVARIANT: in the order of their places, the first `depth` steps of which are the same.
+    /// The targets with their numbers.
+    // INVARIANT: sorted by JSON path; the first `depth` steps of all paths are the same.
     targets: &'o [(usize, Target<'o>)],
     depth: usize,
 }
 
 impl<'o> Node<'o> {
-    /// The targets that stand just here: shorter places are ordered first.
+    /// Returns the targets at this level: shorter paths are sorted first.
     fn here(self) -> &'o [(usize, Target<'o>)] {
         let here = self.targets.iter().take_while(|(_, target)| target.place().steps().len() == self.depth).count();
         self.targets.get(..here).unwrap_or_default()
     }
 
-    /// Those further down.
+    /// Returns the node without the targets at this level.
     fn below(self) -> Self {
         Self { targets: self.targets.get(self.here().len()..).unwrap_or_default(), ..self }
     }
 
-    /// The node that `name` leads to.
+    /// Returns the node that `name` leads to.
     fn key(self, name: &str) -> Self {
         let from = |least: Ordering| {
-            // Keys are ordered before indices.
+            // Keys are sorted before indices.
             let is_before = |step: Option<&Step>| match step {
                 None => true,
                 Some(Step::Key(key)) => (**key).cmp(name) < least,
@@ -102,38 +101,38 @@ impl<'o> Node<'o> {
         Self { targets, depth: self.depth + 1 }
     }
 
-    /// The nodes that 0, 1, 2 … lead to.
+    /// Returns the nodes that 0, 1, 2 … lead to.
     fn items(self) -> impl Iterator<Item = Self> {
         let step = move |target: &Target<'o>| target.place().steps().get(self.depth);
         let keys = self.targets.partition_point(|(_, target)| !matches!(step(target), Some(Step::Index(_))));
         let mut rest = self.targets.get(keys..).unwrap_or_default();
         (0..).map(move |index| {
             let same = rest.iter().take_while(|(_, target)| step(target) == Some(&Step::Index(index))).count();
-            let (targets, behind) = rest.split_at(same);
-            rest = behind;
+            let (targets, after) = rest.split_at(same);
+            rest = after;
             Self { targets, depth: self.depth + 1 }
         })
     }
 }
 
-/// What has been found.
+/// The spans that have been found.
 struct Spans<'t> {
     text: &'t str,
     found: Vec<Option<Range<usize>>>,
 }
 
 impl<'t> Spans<'t> {
-    /// `raw`, a value of the text, stands at `node`.
+    /// Takes `raw`, a value of the text, as the value at `node`.
     fn value(&mut self, node: Node<'_>, raw: &'t str) {
         self.first(node.here(), raw);
         let node = node.below();
         if !node.targets.is_empty() {
-            // What is not JSON ends the search below this node, and what was found before stands.
+            // Text that is not JSON ends the search below this node. Spans that were found before are kept.
             let _ = Below { node, spans: self }.deserialize(&mut serde_json::Deserializer::from_str(raw));
         }
     }
 
-    /// The tokens of `body` stand at `node`, in a form that has no `tokens` around them.
+    /// Takes the tokens of `body` as the list at `node`, in a form without an object around the list.
     fn tokens(&mut self, node: Node<'_>, form: Form, body: &'t str) {
         if form == Form::List {
             return self.value(node, trim(body));
@@ -147,7 +146,7 @@ impl<'t> Spans<'t> {
         }
     }
 
-    /// `part` is the value of those of `targets` that want one and have none yet.
+    /// Sets `part` as the value of all `targets` that are values and have no span yet.
     fn first(&mut self, targets: &[(usize, Target<'_>)], part: &str) {
         let span = self.span(part);
         for (at, _) in targets.iter().filter(|(_, target)| !target.is_key()) {
@@ -157,7 +156,7 @@ impl<'t> Spans<'t> {
         }
     }
 
-    /// `part` is the key that leads to `targets`, for those that want it.
+    /// Sets `part` as the key of all `targets` that are keys.
     fn last(&mut self, targets: &[(usize, Target<'_>)], part: &str) {
         let span = self.span(part);
         for (at, _) in targets.iter().filter(|(_, target)| target.is_key()) {
@@ -167,7 +166,7 @@ impl<'t> Spans<'t> {
         }
     }
 
-    /// Where `part`, a slice of the text, stands in it.
+    /// Returns the span of `part`, a slice of the text.
     fn span(&self, part: &str) -> Option<Range<usize>> {
         let start = part.as_ptr().addr().checked_sub(self.text.as_ptr().addr())?;
         let end = start.checked_add(part.len())?;
@@ -215,7 +214,7 @@ impl<'t> Visitor<'t> for Below<'_, '_, 't> {
     }
 }
 
-/// The string that `json` writes.
+/// Decodes a JSON string.
 fn unquoted(json: &str) -> Option<Cow<'_, str>> {
     let plain = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).filter(|text| !text.contains('\\'));
     match plain {

@@ -1,9 +1,9 @@
-//! Token definitions as they are written (N11): the shapes of a document, read leniently, and where in the text they
-//! stand.
+//! Token definitions as they are written (N11): the shapes of a document, read leniently, and their positions in the
+//! text.
 //!
-//! [`read`] goes over the text once and fails only where it is not JSON. Its [`Tokens`] are read one by one when they are
-//! asked for. What has the wrong shape stays in the [`Document`], so that [`Document::problems`] can name all of it in
-//! one go:
+//! [`read`] passes over the text once and fails only if it is not JSON. Its [`Tokens`] are parsed one by one, on
+//! demand. Values of the wrong shape stay in the [`Document`], so that [`Document::problems`] can list all of them at
+//! once:
 //!
 //! ```
 //! use portcullis_document::definition::read;
@@ -18,11 +18,11 @@
 //! # Ok::<(), portcullis_document::definition::SyntaxError>(())
 //! ```
 //!
-//! What the values mean is the business of the layer above; a document without problems may still be refused there.
+//! The layer above interprets the values: it may reject a document without problems.
 //!
 //! Three forms are read: an object with `tokens`, a bare list of tokens, and JSON Lines with one token a line. In all
-//! three the place of a token is `tokens[i]`. [`locate`] turns places back into spans of the text, [`LineIndex`] turns
-//! offsets into lines and columns.
+//! of them the JSON path of a token is `tokens[i]`. [`locate`] turns JSON paths into spans of the text, [`LineIndex`]
+//! turns offsets into lines and columns.
 
 mod document;
 mod field;

@@ -1,4 +1,4 @@
-//! What has the wrong shape, and where (N11.2, N11.3).
+//! Problems of shape and their JSON paths (N11.2, N11.3).
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,7 +16,7 @@ pub(crate) const MAX_PLACE: usize = 256;
 /// The maximum number of unknown and duplicate fields of one object that are kept. More are counted.
 const MAX_STRAYS: usize = 1_000;
 
-/// Something of the wrong shape.
+/// A value of the wrong shape.
 ///
 /// ```
 /// use portcullis_document::definition::{ProblemKind, read};
@@ -30,13 +30,13 @@ const MAX_STRAYS: usize = 1_000;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands; for a missing field, the object that lacks it.
+    /// The JSON path of the value; for a missing field, of the object that lacks it.
     pub place: Place,
-    /// What is wrong.
+    /// The kind of the problem.
     pub kind: ProblemKind,
 }
 
-/// What is wrong with a shape. Its text names no place and no secret.
+/// The kind of a problem of shape. Its message contains neither JSON path nor secret.
 ///
 /// ```
 /// use portcullis_document::definition::{Kind, ProblemKind};
@@ -47,31 +47,31 @@ pub struct Problem {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProblemKind {
-    /// A field that its object does not have.
+    /// An unknown field.
     UnknownField {
-        /// The field as it is written.
+        /// The field, as written.
         found: Box<str>,
-        /// The field that was probably meant.
+        /// The known field that was probably meant.
         nearest: Option<&'static str>,
     },
-    /// A field that stands twice in one object, where two readers could each take another.
+    /// A duplicate field: two readers could each use another one.
     DuplicateField {
         /// The field.
         field: Box<str>,
     },
-    /// A value of a kind that its place does not take.
+    /// A value of the wrong JSON type.
     WrongType {
-        /// What would be right.
+        /// The expected type.
         expected: &'static str,
-        /// What stands there.
+        /// The type that was found.
         found: Kind,
     },
-    /// A field that its object cannot be without.
+    /// A missing field that is required.
     Missing {
         /// The field.
         field: &'static str,
     },
-    /// A token that cannot be read: see [`Element::Unread`].
+    /// A token that is not JSON: see [`Element::Unread`].
     Syntax(SyntaxError),
 }
 
@@ -80,8 +80,8 @@ impl Problem {
         Self { place: at.place(), kind: ProblemKind::Missing { field } }
     }
 
-    /// The token that it belongs to: without that token the problem is gone. `None` for what belongs to the whole
-    /// document, which no choice of tokens mends.
+    /// Returns the index of the token with the problem: the document without that token does not have it. `None` for a
+    /// problem outside the tokens.
     ///
     /// ```
     /// let document = portcullis_document::definition::read(r#"{"tokens": [7], "apis": 7}"#)?;
@@ -96,7 +96,7 @@ impl Problem {
         }
     }
 
-    /// What of the text to show: the key of a field that should not be there, the value of anything else.
+    /// Returns the part of the text to show: the key of an unknown or duplicate field, otherwise the value.
     ///
     /// ```
     /// use portcullis_document::definition::{locate, read};
@@ -144,14 +144,14 @@ impl fmt::Display for ProblemKind {
     }
 }
 
-/// A field that should not be there.
+/// An unknown or duplicate field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stray<'t> {
     Unknown(Text<'t>),
     Duplicate(&'static str),
 }
 
-/// The fields of an object that should not be there: the first [`MAX_STRAYS`], and the number of the rest.
+/// The unknown and duplicate fields of an object: the first [`MAX_STRAYS`], and the number of the rest.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Strays<'t> {
     kept: Vec<Stray<'t>>,
@@ -176,38 +176,38 @@ impl<'t> Strays<'t> {
     }
 }
 
-/// A few fields, without an allocation for each problem that is only counted.
+/// A few fields, stored without an allocation.
 type Fields = SmallVec<[&'static str; 2]>;
 
-/// Problems of shape, bounded in memory: the first ones are kept, all of them are counted.
+/// Problems of shape, bounded in memory: keeps the first ones, counts all of them.
 #[derive(Debug, Default)]
 pub struct Problems {
     kept: Vec<Problem>,
     max: usize,
     count: usize,
-    /// Fields of the outermost object that a problem is in.
+    /// Fields of the outermost object that contain a problem.
     within: Fields,
-    /// Fields that an unknown field was probably meant to be.
+    /// Known fields that an unknown field was probably meant to be.
     meant: Fields,
 }
 
 impl Problems {
-    /// An empty list that keeps at most `max` problems.
+    /// Creates an empty list that keeps at most `max` problems.
     pub fn up_to(max: usize) -> Self {
         Self { max, ..Self::default() }
     }
 
-    /// The number of all problems, kept or not.
+    /// Returns the number of all problems, kept or not.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The problems that were kept, in the order in which they were found.
+    /// Returns the problems that were kept, in the order in which they were found.
     pub fn into_kept(self) -> Vec<Problem> {
         self.kept
     }
 
-    /// Whether a problem is in `field` of the outermost object.
+    /// Whether `field` of the outermost object contains a problem.
     pub fn is_within(&self, field: &str) -> bool {
         self.within.contains(&field)
     }
@@ -231,7 +231,7 @@ impl Problems {
     }
 }
 
-/// Adds `field` to a list that holds few, each once.
+/// Adds `field` to a short list, unless it is there already.
 fn note(list: &mut Fields, field: Option<&'static str>) {
     if let Some(field) = field
         && !list.contains(&field)
@@ -240,7 +240,7 @@ fn note(list: &mut Fields, field: Option<&'static str>) {
     }
 }
 
-/// A place as a chain of borrowed steps: walking a document without problems allocates nothing.
+/// A JSON path as a chain of borrowed steps: a walk over a document without problems allocates nothing.
 pub(super) enum Trail<'a> {
     Root,
     Key(&'a Trail<'a>, &'static str),
@@ -248,7 +248,7 @@ pub(super) enum Trail<'a> {
 }
 
 impl Trail<'_> {
-    /// The field of the outermost object that this leads through.
+    /// Returns the field of the outermost object on this path.
     fn root(&self) -> Option<&'static str> {
         match self {
             Self::Root => None,
@@ -266,12 +266,12 @@ impl Trail<'_> {
     }
 }
 
-/// Something that can be of the wrong shape.
+/// A value that may have problems of shape.
 pub(super) trait Report {
     fn report(&self, at: &Trail<'_>, problems: &mut Problems);
 }
 
-/// Nothing inside these can be wrong.
+/// Implements [`Report`] for types without inner values.
 macro_rules! flat {
     ($($type:ty),*) => {
         $(impl Report for $type {
@@ -317,7 +317,8 @@ fn wrong<'t, T: Lenient<'t>>(at: &Trail<'_>, found: Kind) -> Problem {
     Problem { place: at.place(), kind: ProblemKind::WrongType { expected: T::EXPECTED, found } }
 }
 
-/// Reports what an object with the fields `known` should not have; the result is what was probably meant by it.
+/// Reports unknown and duplicate fields of an object with the fields `known`. Returns the known fields that were
+/// probably meant.
 pub(super) fn report_strays(
     strays: &Strays<'_>,
     known: &[&'static str],

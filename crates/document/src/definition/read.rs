@@ -1,4 +1,4 @@
-//! From text to shapes, in one pass.
+//! Reads a text into shapes in one pass.
 
 use serde::Deserialize;
 
@@ -9,20 +9,20 @@ use super::shape::Token;
 use super::syntax::SyntaxError;
 use super::tokens::{Forgotten, Tokens};
 
-/// What a text that is no document is told.
+/// The forms of a document, for messages.
 const FORMS: &str = "an object with `tokens`, a list of tokens, or one token a line";
 
 /// Reads a document in any of its forms: an object with `tokens`, a list of tokens, or one token a line.
 ///
-/// Takes linear time in the length of `text` and borrows from it what is written without escapes. Tokens are only
-/// passed over; each is read when it is asked for. Everything that is JSON is read: see [`Document::problems`] for what
-/// has the wrong shape. A byte order mark at the beginning is skipped.
+/// Takes linear time in the length of `text` and borrows strings without escapes. Tokens are skipped, and parsed on
+/// demand. All JSON is read: [`Document::problems`] lists the values of the wrong shape. A byte order mark at the start
+/// is skipped.
 ///
 /// # Errors
 ///
-/// Where `text` is empty, is not JSON, or is neither an object nor a list. In JSON Lines a line that is not JSON
-/// spoils only itself: it is an [`Element::Unread`] of `tokens`, and a problem of the document. So is a token with a
-/// value that JSON can write but nobody can read, which spoils its document.
+/// If `text` is empty, is not JSON, or is neither an object nor a list. In JSON Lines a line that is not JSON affects
+/// only itself: it is an [`Element::Unread`] of `tokens`, and a problem of the document. A token with a value that JSON
+/// can write but no reader accepts is an [`Element::Unread`], too, and invalidates its document.
 ///
 /// # Examples
 ///
@@ -38,7 +38,7 @@ pub fn read(text: &str) -> Result<Document<'_>, SyntaxError> {
     let body = without_bom(text);
     let start = text.len() - body.len();
     let error = |error: serde_json::Error| SyntaxError::of_json(&error, text, body, start);
-    // Passing over a token expects other things of it than reading it does: what is said comes from reading.
+    // Skipping a token and parsing it report different errors: the message is that of parsing.
     let list = |passed: serde_json::Error| error(whole::<Read<Forgotten>>(body).err().unwrap_or(passed));
     let object = |passed: serde_json::Error| error(whole::<Read<Checked<'_>>>(body).err().unwrap_or(passed));
     let mut tokens: Tokens<'_> = match Form::of(body) {
@@ -49,7 +49,7 @@ pub fn read(text: &str) -> Result<Document<'_>, SyntaxError> {
             let mut document =
                 document.map_err(|found| SyntaxError::new(format!("expected {FORMS}, found {found}"), text, first))?;
             if let Field::Found(tokens) = &mut document.tokens {
-                tokens.stand_in(text);
+                tokens.set_text(text);
             }
             return Ok(document);
         }
@@ -60,11 +60,11 @@ pub fn read(text: &str) -> Result<Document<'_>, SyntaxError> {
         }
         Form::Lines => Tokens::lines(body),
     };
-    tokens.stand_in(text);
+    tokens.set_text(text);
     Ok(Document { tokens: Field::Found(tokens), ..Document::default() })
 }
 
-/// All of `text` as one value.
+/// Parses all of `text` as one value.
 fn whole<'t, T: Deserialize<'t>>(text: &'t str) -> serde_json::Result<T> {
     serde_json::from_str(text)
 }

@@ -5,7 +5,7 @@ use serde::de::{IgnoredAny, MapAccess};
 use super::field::{Element, Field, Lenient, Name, Secret, Text};
 use super::problem::{Problem, Problems, Report, Stray, Strays, Trail, report_strays};
 
-/// Declares an object: its fields as they are written, and which of them it needs.
+/// Declares an object, its fields, and which of them it needs.
 macro_rules! shape {
     (
         $(#[$meta:meta])*
@@ -48,7 +48,7 @@ macro_rules! shape {
 
         impl Report for $name<'_> {
             fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
-                // A misspelt field is one mistake: it is not reported as missing as well.
+                // A misspelt field is one mistake: it is not reported as missing, too.
                 let misspelt = report_strays(&self.strays, &[$($key),*], at, problems);
                 $(
                     if shape!(@ $need) && matches!(self.$field, Field::Missing) && !misspelt.contains(&$key)
@@ -69,11 +69,11 @@ pub(super) use shape;
 shape! {
     /// A data warehouse.
     pub Connection {
-        /// What grants call it.
+        /// The name that grants use.
         "name" name: Text<'t>, required;
-        /// How its names are quoted and folded.
+        /// The dialect of its names: quotes and letter case.
         "dialect" dialect: Text<'t>, optional;
-        /// Whether queries on it are denied whatever the grants (N8.7).
+        /// Whether queries on it are denied, whatever the grants (N8.7).
         "named_sources_only" named_sources_only: bool, optional;
         /// Whether its quoted names keep the case of their letters: `redshift` only (N2.5).
         "case_sensitive" case_sensitive: bool, optional;
@@ -83,9 +83,9 @@ shape! {
 shape! {
     /// An API that the document declares (N8.5).
     pub Api {
-        /// What tokens call it.
+        /// The name that tokens use.
         "name" name: Text<'t>, required;
-        /// The kinds of grant that it considers, by the names that a grant's `type` takes.
+        /// The kinds of grants that it considers, by the names of a grant's `type`.
         "accepts" accepts: Vec<Element<Text<'t>>>, required;
     }
 }
@@ -105,31 +105,31 @@ shape! {
     /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
     /// ```
     pub Token {
-        /// What names it in decisions and messages.
+        /// The id in decisions and messages.
         "id" id: Text<'t>, required;
-        /// What people call it.
+        /// The name for people.
         "name" name: Option<Text<'t>>, optional;
-        /// Whose it is.
+        /// The owner.
         "owner" owner: Option<Text<'t>>, optional;
         /// The secret that a client presents.
         "token" token: Secret<'t>, optional;
-        /// The digest of the secret; as reticent as the secret, which is easily put here by mistake.
+        /// The digest of the secret. Hidden like the secret, which may be written here by mistake.
         "token_sha256" token_sha256: Secret<'t>, optional;
-        /// The APIs it may use.
+        /// The APIs that it may use.
         "allowed_apis" allowed_apis: Vec<Element<Text<'t>>>, required;
-        /// What it may read or write.
+        /// The sources that it may read or write.
         "grants" grants: Vec<Element<Grant<'t>>>, optional;
-        /// The pages it may be used from; `null` is refused, for it must not silently mean "no restriction".
+        /// The pages that it may be used from. `null` is rejected: it must not silently mean "no restriction".
         "referers" referers: Vec<Element<Text<'t>>>, optional;
-        /// When it ends; `null` and nothing at all: never.
+        /// The instant at which it expires; `null` or missing: never.
         "expiration_date" expiration_date: Option<Text<'t>>, optional;
-        /// When it was made.
+        /// The instant at which it was created.
         "created_at" created_at: Option<Text<'t>>, optional;
     }
 }
 
 shape! {
-    /// What a token may read or write on one connection.
+    /// The sources on one connection that a token may read or write.
     ///
     /// ```
     /// use portcullis_document::definition::{Element, read};
@@ -142,15 +142,15 @@ shape! {
     pub Grant {
         /// The connection.
         "connection_name" connection_name: Text<'t>, required;
-        /// The source, read as N6 says; may be left out where the type is `all`.
+        /// The source, read by N6; optional if the type is `all`.
         "source" source: Text<'t>, required unless covers_all;
-        /// The kind of the source, where it is not to be guessed.
+        /// The kind of the source; guessed if missing.
         "type" kind: Text<'t>, optional;
     }
 }
 
 impl Element<Token<'_>> {
-    /// The first `max` problems of shape of this, the token `index` of its document, and the number of all of them.
+    /// Returns the first `max` problems of shape of this token, number `index` of its document, and counts all of them.
     /// Allocates only for problems.
     pub(crate) fn problems(&self, index: usize, max: usize) -> Problems {
         let mut problems = Problems::up_to(max);

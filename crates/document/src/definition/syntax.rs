@@ -1,12 +1,12 @@
-//! Where a text stops being JSON.
+//! Errors of JSON with their positions.
 
 use std::fmt;
 
 use super::lines::{LineIndex, Position};
 
-/// Text that is not JSON, or JSON of no form that a document takes.
+/// Text that is not JSON, or JSON that is not a form of a document.
 ///
-/// Its message says what was expected and quotes nothing of the text, which may hold secrets.
+/// Its message names what was expected and quotes nothing of the text, which may hold secrets.
 ///
 /// ```
 /// use portcullis_document::definition::{Position, read};
@@ -23,18 +23,18 @@ pub struct SyntaxError {
 }
 
 impl SyntaxError {
-    /// An error at byte `offset` of `text`.
+    /// Creates an error at byte `offset` of `text`.
     pub(super) fn new(message: impl Into<Box<str>>, text: &str, offset: usize) -> Self {
         let offset = text.floor_char_boundary(offset);
         Self { message: message.into(), position: LineIndex::new(text).position(offset), offset }
     }
 
-    /// What `error` says of `part`, which begins at byte `start` of `text`.
+    /// Converts an `error` in `part`, which starts at byte `start` of `text`.
     pub(super) fn of_json(error: &serde_json::Error, text: &str, part: &str, start: usize) -> Self {
         Self::new(message(error), text, start + offset(error, part))
     }
 
-    /// What `error` says of line number `line`, which begins at byte `start` of the text.
+    /// Converts an `error` in line number `line`, which starts at byte `start` of the text.
     pub(super) fn of_line(error: &serde_json::Error, line: &str, number: usize, start: usize) -> Self {
         let mut error = Self::of_json(error, line, line, 0);
         error.position.line = number;
@@ -42,17 +42,17 @@ impl SyntaxError {
         error
     }
 
-    /// What is wrong, without where.
+    /// Returns the message without the position.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// Where.
+    /// Returns the line and column.
     pub fn position(&self) -> Position {
         self.position
     }
 
-    /// Where, in bytes from the beginning of the text.
+    /// Returns the byte offset.
     pub fn offset(&self) -> usize {
         self.offset
     }
@@ -66,14 +66,14 @@ impl fmt::Display for SyntaxError {
     }
 }
 
-/// The message of `error` without the place that it repeats.
+/// Returns the message of `error` without the position in it.
 fn message(error: &serde_json::Error) -> Box<str> {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     message.strip_suffix(&place).unwrap_or(&message).into()
 }
 
-/// The byte of `text` that `error` means.
+/// Returns the offset in `text` of `error`.
 fn offset(error: &serde_json::Error, text: &str) -> usize {
     if error.is_eof() {
         return text.trim_ascii_end().len();

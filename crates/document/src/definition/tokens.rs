@@ -1,5 +1,5 @@
-//! The tokens of a document, each read when it is asked for: a document holds millions of grants, and whoever makes a
-//! policy of them needs one token at a time.
+//! The tokens of a document, parsed on demand: a document holds millions of grants, and lowering needs one token at a
+//! time.
 
 use std::fmt;
 
@@ -12,10 +12,10 @@ use super::problem::{Problems, Report, Trail};
 use super::shape::Token;
 use super::syntax::SyntaxError;
 
-/// No valid token is written with fewer bytes.
+/// The minimum length of a valid token, in bytes.
 const SHORTEST: usize = 40;
 
-/// The tokens of a document. They stay in its text: no memory is taken for each.
+/// The tokens of a document. They stay in its text, so that no token takes memory.
 ///
 /// ```
 /// use portcullis_document::definition::{Element, Kind, read};
@@ -29,75 +29,75 @@ const SHORTEST: usize = 40;
 /// ```
 #[derive(Clone, Default)]
 pub struct Tokens<'t> {
-    written: Written<'t>,
-    /// All of the text, to tell a line and column in.
+    layout: Layout<'t>,
+    /// The whole text, for lines and columns.
     text: &'t str,
 }
 
 #[derive(Clone)]
-enum Written<'t> {
-    /// Elements of a list that is valid JSON: the first of them, and their number.
+enum Layout<'t> {
+    /// The first element of a list that is valid JSON, and the number of elements.
     List { first: &'t str, count: usize },
     /// One token a line.
     Lines(&'t str),
 }
 
-impl Default for Written<'_> {
+impl Default for Layout<'_> {
     fn default() -> Self {
         Self::List { first: "", count: 0 }
     }
 }
 
 impl<'t> Tokens<'t> {
-    /// The only token, of a text that is nothing else.
+    /// Returns the only token of a text that holds nothing else.
     pub(super) fn one(token: &'t str) -> Self {
-        Self { written: Written::List { first: token, count: 1 }, text: token }
+        Self { layout: Layout::List { first: token, count: 1 }, text: token }
     }
 
-    /// One token for each line of `body` that is not blank.
+    /// Returns one token for each line of `body` that is not blank.
     pub(super) fn lines(body: &'t str) -> Self {
-        Self { written: Written::Lines(body), text: body }
+        Self { layout: Layout::Lines(body), text: body }
     }
 
-    /// The same tokens, of which `text` is all of the text: lines are the end of it.
-    pub(super) fn stand_in(&mut self, text: &'t str) {
+    /// Sets the whole text that the tokens are part of: lines are the end of it.
+    pub(super) fn set_text(&mut self, text: &'t str) {
         self.text = text;
     }
 
-    /// How many there are. Counts the lines of JSON Lines.
+    /// Returns the number of tokens. Counts the lines of JSON Lines.
     pub fn len(&self) -> usize {
-        match &self.written {
-            Written::List { count, .. } => *count,
-            Written::Lines(body) => lines(body).count(),
+        match &self.layout {
+            Layout::List { count, .. } => *count,
+            Layout::Lines(body) => lines(body).count(),
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
-        match &self.written {
-            Written::List { count, .. } => *count == 0,
-            Written::Lines(body) => lines(body).next().is_none(),
+        match &self.layout {
+            Layout::List { count, .. } => *count == 0,
+            Layout::Lines(body) => lines(body).next().is_none(),
         }
     }
 
-    /// An upper bound of the number of valid tokens, for allocating: a document may hold many elements that are too short to
-    /// be one.
+    /// Returns an upper bound of the number of valid tokens, for allocating: many elements may be too short for a
+    /// token.
     pub(crate) fn max_valid(&self) -> usize {
         self.len().min(self.text.len() / SHORTEST + 1)
     }
 
-    /// Whether the tokens are lines, each JSON or not by itself.
+    /// Whether the tokens are lines: each is JSON or not, independently of the other lines.
     pub(crate) fn are_lines(&self) -> bool {
-        matches!(self.written, Written::Lines(_))
+        matches!(self.layout, Layout::Lines(_))
     }
 
-    /// Reads one after the other. Linear in their text; nothing is kept of one when the next is read.
+    /// Parses the tokens one after the other, in linear time, and keeps none of them.
     ///
-    /// A list ends behind an [`Element::Unread`]: see there.
+    /// A list ends after an [`Element::Unread`].
     pub fn iter(&self) -> impl Iterator<Item = Element<Token<'t>>> {
-        let (first, count, body) = match &self.written {
-            Written::List { first, count } => (*first, *count, ""),
-            Written::Lines(body) => ("", 0, *body),
+        let (first, count, body) = match &self.layout {
+            Layout::List { first, count } => (*first, *count, ""),
+            Layout::Lines(body) => ("", 0, *body),
         };
         let begin = first.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
         let listed = Listed { text: self.text, begin: if count > 0 { begin } else { 0 }, left: count };
@@ -110,7 +110,7 @@ impl<'t> Tokens<'t> {
     }
 }
 
-/// Reads the elements of a list one after the other.
+/// Parses the elements of a list one after the other.
 struct Listed<'t> {
     text: &'t str,
     /// The offset of the next element in `text`.
@@ -128,8 +128,8 @@ impl<'t> Iterator for Listed<'t> {
         let mut values = serde_json::Deserializer::from_str(rest).into_iter();
         match values.next()? {
             Ok(token) => {
-                let behind = rest.get(values.byte_offset()..).unwrap_or_default();
-                let next = behind.trim_start_matches([' ', '\t', '\r', '\n', ',']);
+                let after = rest.get(values.byte_offset()..).unwrap_or_default();
+                let next = after.trim_start_matches([' ', '\t', '\r', '\n', ',']);
                 self.begin = self.text.len() - next.len();
                 Some(token)
             }
@@ -151,7 +151,7 @@ impl Eq for Tokens<'_> {}
 
 impl fmt::Debug for Tokens<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Not the text, which may hold secrets.
+        // The text itself may hold secrets.
         f.debug_list().entries(self.iter()).finish()
     }
 }
@@ -167,11 +167,11 @@ impl<'t> Lenient<'t> for Tokens<'t> {
             }
             count += 1;
         }
-        Ok(Some(Self { written: Written::List { first, count }, text: first }))
+        Ok(Some(Self { layout: Layout::List { first, count }, text: first }))
     }
 }
 
-/// Tokens that are read, and forgotten: what remains is where they stop being JSON.
+/// Tokens that are parsed and dropped, to find the first error of JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Forgotten;
 
@@ -197,9 +197,9 @@ impl Report for Forgotten {
 /// A line that is not blank.
 struct Line<'t> {
     text: &'t str,
-    /// Counted from 1.
+    /// The line number, counted from 1.
     number: usize,
-    /// Where it begins.
+    /// The offset of its first byte.
     begin: usize,
 }
 

@@ -1,4 +1,4 @@
-//! One thing to be said of a document.
+//! Diagnostics of a document.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -9,44 +9,44 @@ use serde::{Serialize, Serializer};
 use crate::definition::MAX_PLACE;
 use portcullis::base::Escaped;
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Severity {
-    /// It makes the document, or the token where those are skipped, unusable.
+    /// The document is unusable, or, where invalid tokens are skipped, the token.
     Error,
-    /// Legal, but surely unintended.
+    /// Legal, but probably unintended.
     Warning,
 }
 
-/// One thing to be said of a document: lower case, on one line, without any secret.
+/// A problem of a document: its texts are lower case, on one line, and hold no secret.
 ///
 /// Serializes as `{"severity", "code", "path", "line", "column", "message", "help"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostic {
-    /// How bad it is.
+    /// The severity of a diagnostic.
     pub severity: Severity,
-    /// What it is about, as one word that never changes.
+    /// The stable code.
     pub code: &'static str,
     /// The name of the input.
     pub file: String,
-    /// Where in the document, such as `tokens[3].grants[0].source`; empty for all of it.
+    /// The JSON path, such as `tokens[3].grants[0].source`; empty for the whole document.
     pub place: String,
-    /// The line, from 1.
+    /// The line, counted from 1.
     pub line: usize,
-    /// The character of the line, from 1.
+    /// The character of the line, counted from 1.
     pub column: usize,
-    /// The bytes of the text to show, of an object or list only its bracket; `None` where they are not known. To show
-    /// them or their line, take them from [`Input::redacted`](super::Input::redacted): in broken text they may be a secret.
+    /// The span of the text to show: of an object or list only its bracket. `None` if it is not known. Take the text
+    /// from [`Input::redacted`](super::Input::redacted): in malformed text the span may hold a secret.
     pub span: Option<Range<usize>>,
-    /// What is wrong.
+    /// The problem.
     pub message: Cow<'static, str>,
-    /// What would be right.
+    /// A fix.
     pub help: Cow<'static, str>,
 }
 
 impl Severity {
-    /// `error` or `warning`.
+    /// Returns `error` or `warning`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",

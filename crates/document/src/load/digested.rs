@@ -1,4 +1,4 @@
-//! Documents to keep: what they say, with a digest in the place of every secret (N11.5).
+//! Copies of documents that can be stored: a digest replaces every secret (N11.5).
 
 use serde::Serialize;
 
@@ -6,18 +6,18 @@ use super::{Input, Loaded, Origin};
 use crate::definition::{Api, Connection, Document, Element, Field, Grant, Secret, Text, Token, Tokens, read};
 use portcullis::model::SecretDigest;
 
-/// All of a document but its tokens.
+/// A document without its tokens.
 #[derive(Serialize)]
 struct Head<'a> {
     version: u32,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    connections: Vec<WrittenConnection<'a>>,
+    connections: Vec<StoredConnection<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    apis: Vec<WrittenApi<'a>>,
+    apis: Vec<StoredApi<'a>>,
 }
 
 #[derive(Serialize)]
-struct WrittenConnection<'a> {
+struct StoredConnection<'a> {
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dialect: Option<&'a str>,
@@ -28,13 +28,13 @@ struct WrittenConnection<'a> {
 }
 
 #[derive(Serialize)]
-struct WrittenApi<'a> {
+struct StoredApi<'a> {
     name: Option<&'a str>,
     accepts: Vec<&'a str>,
 }
 
 #[derive(Serialize)]
-struct WrittenToken<'a> {
+struct StoredToken<'a> {
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
@@ -43,7 +43,7 @@ struct WrittenToken<'a> {
     token_sha256: Option<String>,
     allowed_apis: Vec<&'a str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    grants: Vec<WrittenGrant<'a>>,
+    grants: Vec<StoredGrant<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     referers: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -53,7 +53,7 @@ struct WrittenToken<'a> {
 }
 
 #[derive(Serialize)]
-struct WrittenGrant<'a> {
+struct StoredGrant<'a> {
     connection_name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     source: Option<&'a str>,
@@ -62,8 +62,8 @@ struct WrittenGrant<'a> {
 }
 
 impl Loaded {
-    /// The `inputs` that this was loaded from, to be kept: a digest in the place of every secret, and without the tokens
-    /// that were left out. They load as the same policy, without any error. `None` if there is no policy.
+    /// Returns the loaded `inputs` in a form that can be stored: a digest replaces every secret, and the tokens that
+    /// were left out are missing. They load as the same policy, without errors. `None` if there is no policy.
     ///
     /// Linear in the inputs.
     ///
@@ -107,8 +107,8 @@ fn write(document: &Document<'_>, is_left_out: impl Fn(usize) -> bool) -> Option
     Some(text)
 }
 
-fn connection<'a>(connection: &'a Connection<'_>) -> WrittenConnection<'a> {
-    WrittenConnection {
+fn connection<'a>(connection: &'a Connection<'_>) -> StoredConnection<'a> {
+    StoredConnection {
         name: text(&connection.name),
         dialect: text(&connection.dialect),
         named_sources_only: connection.named_sources_only.found().copied(),
@@ -116,13 +116,13 @@ fn connection<'a>(connection: &'a Connection<'_>) -> WrittenConnection<'a> {
     }
 }
 
-fn api<'a>(api: &'a Api<'_>) -> WrittenApi<'a> {
-    WrittenApi { name: text(&api.name), accepts: texts(&api.accepts) }
+fn api<'a>(api: &'a Api<'_>) -> StoredApi<'a> {
+    StoredApi { name: text(&api.name), accepts: texts(&api.accepts) }
 }
 
-fn token<'a>(token: &'a Token<'_>) -> WrittenToken<'a> {
+fn token<'a>(token: &'a Token<'_>) -> StoredToken<'a> {
     let digest = token.token.found().map(|secret| SecretDigest::of(secret.expose()).to_hex());
-    WrittenToken {
+    StoredToken {
         id: text(&token.id),
         name: nullable(&token.name),
         owner: nullable(&token.owner),
@@ -135,13 +135,13 @@ fn token<'a>(token: &'a Token<'_>) -> WrittenToken<'a> {
     }
 }
 
-/// A digest as it was read, never the text: whatever else stood there is not kept.
+/// Normalizes a digest. Text that is not a digest is dropped: it may be a secret.
 fn digest_again(digest: &Secret<'_>) -> String {
     SecretDigest::from_hex(digest.expose()).map(|digest| digest.to_hex()).unwrap_or_default()
 }
 
-fn grant<'a>(grant: &'a Grant<'_>) -> WrittenGrant<'a> {
-    WrittenGrant { connection_name: text(&grant.connection_name), source: text(&grant.source), kind: text(&grant.kind) }
+fn grant<'a>(grant: &'a Grant<'_>) -> StoredGrant<'a> {
+    StoredGrant { connection_name: text(&grant.connection_name), source: text(&grant.source), kind: text(&grant.kind) }
 }
 
 fn text<'a>(field: &'a Field<Text<'_>>) -> Option<&'a str> {

@@ -1,4 +1,4 @@
-//! Texts to load, and where they come from.
+//! Texts to load, with their names.
 
 use std::fmt;
 use std::fs::File;
@@ -20,17 +20,17 @@ pub struct Input {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("cannot read `{}`: {reason}", Escaped::whole(file))]
 pub struct Unreadable {
-    /// The file, or `<stdin>`.
+    /// The path of the file, or `<stdin>`.
     pub file: String,
-    /// Why.
+    /// The reason.
     pub reason: String,
 }
 
-/// Reads every file, or says of each that cannot be read why.
+/// Reads every file.
 ///
 /// # Errors
 ///
-/// If any file cannot be read or is not UTF-8.
+/// If a file cannot be read or is not UTF-8: all such files, with reasons.
 pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Input>, Vec<Unreadable>> {
     let mut inputs = Vec::with_capacity(paths.len());
     let mut unreadable = Vec::new();
@@ -43,14 +43,14 @@ pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Input>, Vec<Unreada
     if unreadable.is_empty() { Ok(inputs) } else { Err(unreadable) }
 }
 
-/// Whether the file at `path` begins as a compiled policy does. One that cannot be read does not.
+/// Whether the file at `path` starts like a compiled policy. `false` for a file that cannot be read.
 pub fn is_compiled(path: impl AsRef<Path>) -> bool {
     let mut begins = [0; MAGIC.len()];
     File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok() && begins == MAGIC
 }
 
 impl Input {
-    /// A text that is there already.
+    /// Creates an input from a text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
         Self { name: name.into(), text: text.into() }
     }
@@ -65,7 +65,7 @@ impl Input {
         Self::from_bytes(path.display().to_string(), std::fs::read(path))
     }
 
-    /// Reads `reader` to its end; `name` is what to call it, such as `<stdin>`.
+    /// Reads `reader` to its end. `name` is used in messages, such as `<stdin>`.
     ///
     /// # Errors
     ///
@@ -76,11 +76,11 @@ impl Input {
         Self::from_bytes(name.into(), read.map(|_| bytes))
     }
 
-    /// Makes an input of the bytes that were read from a file.
+    /// Creates an input from the result of reading a file.
     ///
     /// # Errors
     ///
-    /// If they could not be read or are not UTF-8.
+    /// If the bytes could not be read or are not UTF-8.
     pub fn from_bytes(name: String, bytes: io::Result<Vec<u8>>) -> Result<Self, Unreadable> {
         let bytes = match bytes {
             Ok(bytes) => bytes,
@@ -99,20 +99,20 @@ impl Input {
         }
     }
 
-    /// What to call it: a file, or `<stdin>`.
+    /// Returns the name: a path, or `<stdin>`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The text to show beside diagnostics: byte for byte as long, with a `*` for all that may be a secret. Text that is
-    /// no JSON is read as far as it looks like some. Linear in its length.
+    /// Returns the text to show with diagnostics: of the same length in bytes, with a `*` for each byte that may belong
+    /// to a secret. Text that is not JSON is scanned as far as it looks like JSON. Linear in its length.
     ///
-    /// Only what is known to hold no secret is shown: a secret may stand under a misspelt key as well.
+    /// Shows only what certainly holds no secret: a secret may also have a misspelt key.
     ///
     /// ```
     /// use portcullis_document::load::Input;

@@ -1,8 +1,8 @@
-//! From files to a policy, with everything that is wrong with them.
+//! Loads files as a policy, with diagnostics for all problems.
 //!
-//! [`load`] reads any number of [`Input`]s as one policy and collects a [`Diagnostic`] for each problem, at its line and
-//! column; [`policy`] does so for a single text. A policy is there only when it may be used: without errors, or with
-//! those tokens left out that have some, where [`LoadOptions::skip_invalid`] says so.
+//! [`load`] reads any number of [`Input`]s as one policy and collects a [`Diagnostic`] for each problem, with line and
+//! column; [`policy`] does so for a single text. A policy is returned only if it is usable: without errors, or, with
+//! [`LoadOptions::skip_invalid`], without the tokens that have errors.
 //!
 //! ```
 //! use portcullis_document::load::{Input, LoadOptions, load};
@@ -17,7 +17,7 @@
 //! assert_eq!(loaded.diagnostics[0].help, "did you mean `lds`?");
 //! ```
 //!
-//! No secret is repeated in a diagnostic. A text that is shown beside one should be [`Input::redacted`].
+//! Diagnostics repeat no secret. Text that is shown next to one should be [`Input::redacted`].
 
 mod diagnostic;
 mod digested;
@@ -40,23 +40,25 @@ use crate::lower::{LowerOptions, Lowered, Named, lower, lower_beside};
 pub use crate::lower::{MAX_PROBLEMS, Origin};
 use portcullis::base::Timestamp;
 use portcullis::model::{Limits, Policy};
-use spot::{Found, spot};
+use spot::{Draft, spot};
 
-/// How to load.
+/// Options of [`load`].
 #[derive(Debug, Clone)]
 pub struct LoadOptions {
-    /// How large single texts may be.
+    /// The size limits of single texts.
     pub limits: Limits,
-    /// Whether tokens with errors are left out instead of rejecting everything (N11.3). They are reported all the same.
+    /// Whether tokens with errors are left out, instead of rejecting the whole policy (N11.3). The errors are reported
+    /// either way.
     pub skip_invalid: bool,
-    /// Whether to warn of what is legal but surely unintended.
+    /// Whether to collect warnings: what is legal but probably unintended.
     pub warnings: bool,
-    /// What time it is, for the warning of tokens that have expired.
+    /// The current time, for the warning of expired tokens.
     pub now: Option<Timestamp>,
-    /// The maximum number of errors to keep as diagnostics, so that a large invalid input takes no memory. All of them are
-    /// counted: see [`Loaded::count`].
+    /// The maximum number of errors to keep as diagnostics: a bound on the memory that invalid input takes. All errors
+    /// are counted: see [`Loaded::count`].
     pub max_errors: usize,
-    /// After this number of errors an input is not read any further and rejected. Then the number of its errors is a lower bound.
+    /// The number of errors after which an input is rejected without reading the rest. The number of its errors is a
+    /// lower bound then.
     pub max_counted: usize,
     /// The maximum number of warnings to keep as diagnostics. All of them are counted.
     pub max_warnings: usize,
@@ -85,24 +87,24 @@ pub struct Count {
     pub warnings: usize,
 }
 
-/// What became of the inputs.
+/// The result of [`load`].
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Loaded {
-    /// The policy; `None` unless it may be used.
+    /// The policy; `None` if it is not usable.
     pub policy: Option<Policy>,
     /// The first errors and warnings, by input and position: up to [`LoadOptions::max_errors`] and
     /// [`LoadOptions::max_warnings`].
     pub diagnostics: Vec<Diagnostic>,
-    /// How many tokens were left out of the policy for their errors.
+    /// The number of tokens that were left out of the policy for their errors.
     pub skipped: usize,
     /// The number of errors and warnings of each input.
     counts: Vec<Count>,
-    /// For each token of the policy, where it stands.
+    /// The origin of each token of the policy.
     origins: Vec<Origin>,
 }
 
-/// Why there is no policy: the first errors, and the number of all of them.
+/// The first errors of a policy that is not usable, and the number of all errors.
 #[derive(Debug, Clone)]
 pub struct LoadError {
     diagnostics: Vec<Diagnostic>,
@@ -111,11 +113,11 @@ pub struct LoadError {
 
 /// Reads all `inputs` as one policy.
 ///
-/// Linear in the size of the inputs; nothing is kept of them but what the policy needs, and no secret. Beside the inputs
-/// and the policy it takes about 250 bytes a token, whatever their grants, and up to 25 MB. Errors take no more memory than
+/// Linear in the size of the inputs. Keeps only what the policy needs, and no secret. Takes about 250 bytes a token
+/// besides the inputs and the policy, whatever the grants, and up to 25 MB. Errors take no more memory than
 /// [`LoadOptions::max_errors`] allows.
 pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
-    // Warnings are of the valid tokens of a policy that is rejected, too.
+    // A rejected policy gets warnings, too: those of its valid tokens.
     let lower_options = LowerOptions {
         limits: options.limits.clone(),
         skip_invalid: options.skip_invalid || options.warnings,
@@ -130,7 +132,7 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
     let empty = Document::default();
     let mut lowered = lower(&named(inputs, &read, &empty));
     if !lowered.unread.is_empty() {
-        // The others are read as if these had failed at once.
+        // Lowers the other documents as if these had failed to parse.
         for (at, error) in lowered.unread {
             if let Some(document) = read.get_mut(at) {
                 *document = Err(error);
@@ -155,7 +157,7 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
             Ok(_) => lowered.counts.get(at).copied().unwrap_or_default(),
             Err(error) => {
                 is_read = false;
-                found.push(Found::syntax(at, error));
+                found.push(Draft::syntax(at, error));
                 1
             }
         };
@@ -163,8 +165,8 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
     let is_valid = lowered.counts.iter().all(|count| *count == 0);
     let Lowered { policy, problems, origins, .. } = lowered;
     let problems = problems.into_iter().filter(|problem| matches!(read.get(problem.document), Some(Ok(_))));
-    found.extend(problems.map(Found::error));
-    // Lowering rejects an empty document for its missing tokens; one that is not JSON must never pass.
+    found.extend(problems.map(Draft::error));
+    // Lowering rejects an empty document for its missing tokens. This check also rejects a document that is not JSON.
     let policy = policy.filter(|_| is_read && (is_valid || options.skip_invalid));
     let origins = if policy.is_some() { origins } else { Vec::new() };
     let skipped = match &policy {
@@ -177,7 +179,7 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
     Loaded { policy, diagnostics: spot(inputs, found), skipped, counts, origins }
 }
 
-/// The documents that were read, and `empty` in the place of the others.
+/// Returns the documents that were read, and `empty` for each one that was not.
 fn named<'d, 't>(
     inputs: &'d [Input],
     read: &'d [Result<Document<'t>, SyntaxError>],
@@ -187,11 +189,11 @@ fn named<'d, 't>(
     inputs.iter().zip(documents).map(|(input, document)| Named { name: input.name(), document }).collect()
 }
 
-/// The policy of one `text`, in any of the forms of a document.
+/// Loads one `text`, in any form of a document, as a policy.
 ///
 /// # Errors
 ///
-/// If anything is wrong with it.
+/// If `text` has any error.
 ///
 /// # Examples
 ///
@@ -212,19 +214,19 @@ pub fn policy(text: impl Into<String>) -> Result<Policy, LoadError> {
     load(&[Input::new("<text>", text)], &LoadOptions::default()).into_policy()
 }
 
-/// A policy of the tokens of `text` alone, to be put beside those of the policy `known`.
+/// Loads the tokens of `text` as a policy that can be added to the policy `known`.
 ///
-/// Connections and APIs are those of `known`, and its limits hold: the connections of the result begin with those of
-/// `known`, with the same ids; behind them stand others that a grant names. What `text` declares must be declared by
-/// `known` in the same way, so that it changes nothing for tokens that are there already.
+/// The result has the connections and APIs of `known`, with the same ids, and its limits. Other connections that a
+/// grant names come after those of `known`. What `text` declares must be declared by `known` in the same way, so that
+/// existing tokens do not change.
 ///
-/// The tokens of `known` play no part: [`Policy::without_tokens`] will do. Linear in `text` and in the number of
+/// The tokens of `known` are ignored: [`Policy::without_tokens`] is enough. Cost: linear in `text` and in the number of
 /// connections, whatever the number of tokens of the policy.
 ///
 /// # Errors
 ///
-/// If anything is wrong with `text` by itself. Whether an id, a secret or an owner's name is taken by another token of
-/// the policy is not known here.
+/// If `text` has any error. Does not check whether another token of the policy has the id, the secret or the owner's
+/// name.
 ///
 /// # Examples
 ///
@@ -252,11 +254,11 @@ pub fn tokens(text: impl Into<String>, known: &Policy) -> Result<Policy, LoadErr
 }
 
 impl Loaded {
-    /// The policy, or why there is none.
+    /// Returns the policy.
     ///
     /// # Errors
     ///
-    /// If it may not be used.
+    /// If the policy is not usable: the errors.
     pub fn into_policy(self) -> Result<Policy, LoadError> {
         let count = self.count().errors;
         self.policy.ok_or_else(|| LoadError {
@@ -265,12 +267,12 @@ impl Loaded {
         })
     }
 
-    /// For each token of the policy, in its order, which of the inputs it stands in, and where.
+    /// Returns the origin of each token of the policy, in the order of the policy: its input and its index there.
     pub fn origins(&self) -> &[Origin] {
         &self.origins
     }
 
-    /// The number of errors and warnings of all inputs.
+    /// Returns the number of errors and warnings of all inputs.
     pub fn count(&self) -> Count {
         self.counts.iter().fold(Count::default(), |sum, count| Count {
             errors: sum.errors.saturating_add(count.errors),
@@ -278,29 +280,29 @@ impl Loaded {
         })
     }
 
-    /// The number of errors and warnings of each input, in the order of the inputs.
+    /// Returns the number of errors and warnings of each input, in the order of the inputs.
     pub fn counts(&self) -> &[Count] {
         &self.counts
     }
 
-    /// The first errors.
+    /// Returns the first errors.
     pub fn errors(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|found| found.severity == Severity::Error)
     }
 
-    /// The first warnings: what is legal but surely unintended.
+    /// Returns the first warnings: what is legal but probably unintended.
     pub fn warnings(&self) -> impl Iterator<Item = &Diagnostic> {
         self.diagnostics.iter().filter(|found| found.severity == Severity::Warning)
     }
 }
 
 impl LoadError {
-    /// The first [`MAX_PROBLEMS`] errors, by input and position.
+    /// Returns the first [`MAX_PROBLEMS`] errors, by input and position.
     pub fn diagnostics(&self) -> &[Diagnostic] {
         &self.diagnostics
     }
 
-    /// The number of all errors.
+    /// Returns the number of all errors.
     pub fn count(&self) -> usize {
         self.count
     }
@@ -309,7 +311,7 @@ impl LoadError {
 impl std::error::Error for LoadError {}
 
 impl fmt::Display for LoadError {
-    /// One error a line, then the number of those that are not listed.
+    /// Writes one error a line, then the number of errors that are not listed.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, diagnostic) in self.diagnostics.iter().enumerate() {
             let line = if at == 0 { "" } else { "\n" };

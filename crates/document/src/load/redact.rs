@@ -1,7 +1,7 @@
-//! A document as it may be shown: byte for byte as long as it is, with a `*` for all that may be a secret.
+//! Redacted documents: of the same length in bytes, with a `*` for each byte that may belong to a secret.
 //!
-//! Secrets are where a document puts them, and where a mistake puts them: under a misspelt key, in a list of bare
-//! strings, in a text that is no JSON. So what is shown is what is known to hold no secret, and the rest is masked.
+//! Secrets may be in their own fields, but also, by mistake, under a misspelt key, in a list of bare strings, or in
+//! text that is not JSON. So only text that certainly holds no secret is shown, and the rest is masked.
 
 /// Keys whose values are shown.
 const SHOWN: [&str; 18] = [
@@ -25,13 +25,13 @@ const SHOWN: [&str; 18] = [
     "version",
 ];
 
-/// The other fields of a document: only their names are shown.
+/// The other fields of a document, of which only the names are shown.
 const NAMED: [&str; 3] = ["grants", "token", "token_sha256"];
 
-/// Keys whose lists hold objects: a string in them is out of place, and may be anything.
+/// Keys whose lists hold objects: a string in them is misplaced, and may be a secret.
 const OBJECTS: [&str; 4] = ["apis", "connections", "grants", "tokens"];
 
-/// `text` with everything masked that may be a secret. Linear in its length.
+/// Masks everything in `text` that may be a secret. Linear in its length.
 pub(super) fn redact(text: &str) -> String {
     let out = String::with_capacity(text.len());
     let mut scan = Scan { text, at: 0, out, open: Vec::new(), list: false, shown: false, key_due: false };
@@ -43,13 +43,13 @@ struct Scan<'t> {
     text: &'t str,
     at: usize,
     out: String,
-    /// For each list and object that is open, what `list` and `shown` were around it.
+    /// For each open list and object, the values of `list` and `shown` around it.
     open: Vec<(bool, bool)>,
-    /// Whether this is inside a list.
+    /// Whether the scan is inside a list.
     list: bool,
     /// Whether values are shown here.
     shown: bool,
-    /// Whether the last that is not white space was a brace or comma, behind which a key may stand.
+    /// Whether the last byte that is not white space was a brace or comma, after which a key may follow.
     key_due: bool,
 }
 
@@ -79,14 +79,14 @@ impl<'t> Scan<'t> {
         true
     }
 
-    /// A key, or a value.
+    /// Scans a key or a value.
     fn string(&mut self, rest: &'t str, key_due: bool) {
         let (length, closed) = string_length(rest);
         let string = rest.get(..length).unwrap_or_default();
         let inside = string.get(1..length - usize::from(closed)).unwrap_or_default();
         if closed && rest.get(length..).is_some_and(|after| after.trim_ascii_start().starts_with(':')) {
             self.shown = SHOWN.contains(&inside) && !OBJECTS.contains(&inside);
-            // Anywhere else it is no JSON, and may be a secret with a colon typed for a comma.
+            // In another position it is not JSON, and may be a secret with a colon typed for a comma.
             if key_due || SHOWN.contains(&inside) || NAMED.contains(&inside) {
                 return self.show(length);
             }
@@ -105,7 +105,7 @@ impl<'t> Scan<'t> {
         self.value_ends();
     }
 
-    /// Numbers, `true` and the like; anything else is no JSON.
+    /// Scans a number, `true` or the like, or text that is not JSON.
     fn word(&mut self, rest: &str) {
         let ends = |byte: u8| byte.is_ascii_whitespace() || b"\"{}[],:".contains(&byte);
         let length = rest.bytes().position(ends).unwrap_or(rest.len());
@@ -118,7 +118,7 @@ impl<'t> Scan<'t> {
         self.value_ends();
     }
 
-    /// In an object a key shows one value; only a list has more.
+    /// Ends a value: in an object a key shows only one.
     fn value_ends(&mut self) {
         self.shown &= self.list;
     }
@@ -135,7 +135,7 @@ impl<'t> Scan<'t> {
     }
 }
 
-/// The length of the string that `text` begins with, up to the line's end at most, and whether its end is there.
+/// Returns the length of the string at the start of `text`, up to the end of the line, and whether it is closed.
 fn string_length(text: &str) -> (usize, bool) {
     let mut escaped = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -155,7 +155,7 @@ mod tests {
     use super::redact;
 
     #[test]
-    fn what_may_be_a_secret_is_masked() {
+    fn possible_secrets_are_masked() {
         let cases = [
             (r#"{"id": "a", "token": "s\"cret"}"#, r#"{"id": "a", "token": "*******"}"#),
             (r#"{"token_sha256" : "s3cret"}"#, r#"{"token_sha256" : "******"}"#),

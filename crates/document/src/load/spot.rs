@@ -1,4 +1,4 @@
-//! From places to lines and columns.
+//! Lines and columns of JSON paths.
 
 use std::ops::Range;
 
@@ -7,13 +7,13 @@ use crate::definition::{LineIndex, Position, SyntaxError, Target, locate};
 use crate::lower::{Part, Problem};
 use portcullis::base::{Place, Step};
 
-/// Something to be said of an input, with its place.
-pub(super) struct Found {
+/// A diagnostic before its line and column are known.
+pub(super) struct Draft {
     pub(super) severity: Severity,
     pub(super) problem: Problem,
 }
 
-impl Found {
+impl Draft {
     pub(super) fn error(problem: Problem) -> Self {
         Self { severity: Severity::Error, problem }
     }
@@ -31,20 +31,21 @@ impl Found {
     }
 }
 
-/// Where in the text of an input a value stands.
+/// The position of a value in the text of an input.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Spot {
-    /// Its bytes.
+    /// The span in bytes.
     pub span: Range<usize>,
-    /// The line and column where it begins.
+    /// The line and column of its start.
     pub start: Position,
-    /// The line and column behind its end.
+    /// The line and column after its end.
     pub end: Position,
 }
 
-/// Where the values at `places` stand, each in the input of that number; `None` for what does not stand there.
+/// Returns the positions of the values at `places`, each a JSON path in the input with that index; `None` for a value
+/// that does not exist.
 ///
-/// One look at each text for all of its places.
+/// Searches each text once for all of its paths.
 ///
 /// ```
 /// use portcullis::base::Place;
@@ -78,8 +79,8 @@ pub fn spots(inputs: &[Input], places: &[(usize, &Place)]) -> Vec<Option<Spot>> 
     found
 }
 
-/// Finds the line and column of everything; one look at each text for all that is said of it.
-pub(super) fn spot(inputs: &[Input], mut found: Vec<Found>) -> Vec<Diagnostic> {
+/// Finds the line and column of each draft. Searches each text once.
+pub(super) fn spot(inputs: &[Input], mut found: Vec<Draft>) -> Vec<Diagnostic> {
     found.sort_by_key(|found| found.problem.document);
     let mut diagnostics = Vec::with_capacity(found.len());
     let mut found = found.into_iter().peekable();
@@ -94,7 +95,7 @@ pub(super) fn spot(inputs: &[Input], mut found: Vec<Found>) -> Vec<Diagnostic> {
         let spans = spans(input.text(), &here);
         let lines = LineIndex::new(input.text());
         let first = diagnostics.len();
-        for (Found { severity, problem }, span) in here.into_iter().zip(spans) {
+        for (Draft { severity, problem }, span) in here.into_iter().zip(spans) {
             let position = lines.position(span.start);
             diagnostics.push(Diagnostic {
                 severity,
@@ -115,15 +116,15 @@ pub(super) fn spot(inputs: &[Input], mut found: Vec<Found>) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// The bytes of each; of a place that does not stand in the text, those of the nearest around it.
-fn spans(text: &str, found: &[Found]) -> Vec<Range<usize>> {
+/// Returns the span of each draft; if its JSON path does not exist, the span of the nearest value around it.
+fn spans(text: &str, found: &[Draft]) -> Vec<Range<usize>> {
     let mut spans: Vec<Option<Range<usize>>> =
         found.iter().map(|found| found.problem.offset.map(|at| at..end(text, at))).collect();
     let targets: Vec<Target<'_>> = found.iter().map(|found| found.problem.target()).collect();
     for (span, located) in spans.iter_mut().zip(locate(text, &targets)) {
         *span = span.take().or(located);
     }
-    // Seldom anything is left.
+    // Few paths do not exist.
     let mut around: Vec<(usize, Place)> = spans
         .iter()
         .enumerate()
@@ -145,7 +146,8 @@ fn spans(text: &str, found: &[Found]) -> Vec<Range<usize>> {
     spans.into_iter().map(|span| shown(text, span.unwrap_or_default())).collect()
 }
 
-/// Of an object or list only its opening bracket: what it holds is not meant, and may be a secret.
+/// Shortens the span of an object or list to its opening bracket: what it holds is not the problem, and may be a
+/// secret.
 fn shown(text: &str, span: Range<usize>) -> Range<usize> {
     match text.as_bytes().get(span.start) {
         Some(b'{' | b'[') if !span.is_empty() => span.start..span.start + 1,
@@ -153,7 +155,7 @@ fn shown(text: &str, span: Range<usize>) -> Range<usize> {
     }
 }
 
-/// The end of the character that begins at byte `at`.
+/// Returns the end of the character at byte `at`.
 fn end(text: &str, at: usize) -> usize {
     text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |character| at + character.len_utf8())
 }

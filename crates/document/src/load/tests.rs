@@ -1,4 +1,4 @@
-//! Cases as data, and what holds for any text.
+//! Cases as data, and properties of any text.
 
 use proptest::prelude::*;
 
@@ -7,7 +7,7 @@ use portcullis::model::Policy;
 
 const SECRET: &str = "hunter2-hunter2";
 
-/// A document of every field, without errors.
+/// A document with every field and no error.
 const FULL: &str = r#"{
   "version": 1,
   "connections": [{"name": "dw", "dialect": "bigquery", "named_sources_only": true}],
@@ -35,7 +35,7 @@ fn brief(found: &Diagnostic) -> String {
     format!("{} {}", found.place, found.code)
 }
 
-/// The warnings of a token for `maps` with these fields, of a document with the connections `bq` and `pg`.
+/// Returns the warnings of a token for `maps` with these fields, in a document with the connections `bq` and `pg`.
 fn warnings(fields: &str) -> Vec<String> {
     let digest = r#""token_sha256": "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed""#;
     let digest = if fields.contains("\"token\"") { "" } else { digest };
@@ -55,7 +55,7 @@ fn warnings(fields: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_warned_of() {
+fn every_warning_has_its_position() {
     let grant = |connection: &str, source: &str| {
         format!(r#""allowed_apis": ["maps"], "grants": [{{"connection_name": "{connection}", "source": "{source}"}}]"#)
     };
@@ -97,7 +97,7 @@ fn what_is_warned_of() {
 }
 
 #[test]
-fn warnings_are_asked_for_and_come_with_errors_too() {
+fn warnings_are_optional_and_also_given_with_errors() {
     let text =
         r#"[{"id": "a", "token": "s", "allowed_apis": ["lds"]}, {"id": "b", "token": "", "allowed_apis": ["lds"]}]"#;
     let found = |options: &LoadOptions| {
@@ -108,7 +108,7 @@ fn warnings_are_asked_for_and_come_with_errors_too() {
 }
 
 #[test]
-fn lines_and_columns() {
+fn diagnostics_have_line_and_column() {
     for (text, want, why) in [
         ("{\n \"token\": []}", &["a:2:2: error[unknown_field]: unknown field `token` (token)"][..], "the key"),
         ("{\n \"tokens\": [,]}", &["a:2:13: error[json_syntax]: expected value"], "syntax"),
@@ -145,7 +145,7 @@ fn lines_and_columns() {
 }
 
 #[test]
-fn several_inputs() {
+fn several_inputs_are_one_policy() {
     let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
     let input = |name: &str, text: &str| Input::new(name, text);
     let loaded = load(&[input("a", &token("a")), input("b", &token("b"))], &LoadOptions::default());
@@ -170,9 +170,10 @@ fn several_inputs() {
     assert_eq!(load(&[], &LoadOptions::default()).policy.unwrap().tokens().len(), 0);
 }
 
-/// A document that turns out to be no JSON when its tokens are read is as good as one that is refused at once.
+/// A document that is found not to be JSON when its tokens are parsed is rejected like one that is not JSON from the
+/// start.
 #[test]
-fn documents_that_turn_out_to_be_no_json() {
+fn late_errors_of_json_reject_a_document() {
     let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
     let late = format!(r#"[{}, {{"id": "\ud800"}}, {}, {{"id": 1e999}}]"#, token("a"), token("b"));
     let early = format!("[{}, {{\"id\" 1}}]", token("a"));
@@ -193,7 +194,7 @@ fn documents_that_turn_out_to_be_no_json() {
     }
 }
 
-/// `[code, …]` of what is wrong with `text` beside `known`.
+/// Returns `[code, …]` of the problems of `text`, added to `known`.
 fn check_tokens(text: &str, known: &Policy, want: &[&str]) -> Option<Policy> {
     let added = tokens(text, known);
     let errors: Vec<&str> =
@@ -203,7 +204,7 @@ fn check_tokens(text: &str, known: &Policy, want: &[&str]) -> Option<Policy> {
 }
 
 #[test]
-fn tokens_beside_a_policy() {
+fn tokens_are_added_to_a_policy() {
     let known = policy(FULL).unwrap();
     let before: Vec<_> = known.connections().to_vec();
     assert_eq!(before.len(), 2, "one declared, one not");
@@ -283,7 +284,7 @@ fn tokens_are_read_under_the_limits_of_the_policy() {
 }
 
 #[test]
-fn json() {
+fn diagnostics_serialize_as_json() {
     let loaded = load(&[Input::new("a", r#"{"tokens": [], "apiz": 1}"#)], &LoadOptions::default());
     assert_eq!(
         serde_json::to_string(&loaded.diagnostics).unwrap(),
@@ -292,7 +293,7 @@ fn json() {
 }
 
 #[test]
-fn unreadable_files() {
+fn unreadable_files_are_listed() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
     std::fs::write(path("good.json"), "[]").unwrap();
@@ -306,7 +307,7 @@ fn unreadable_files() {
     assert_eq!(Input::from_reader("<stdin>", &b"{}"[..]).unwrap().text(), "{}");
 }
 
-/// Everything that is shown of `text`.
+/// Returns everything that is displayed for `text`.
 #[expect(clippy::format_push_string, clippy::string_slice, reason = "a test may be slow, and may panic")]
 fn shown(text: &str) -> String {
     let input = Input::new("a", text);
@@ -324,7 +325,7 @@ fn shown(text: &str) -> String {
 }
 
 #[test]
-fn no_secret_is_shown() {
+fn secrets_are_never_displayed() {
     let wrong =
         "\"allowed_apis\": [7, \"x\"], \"grants\": [7, {\"source\": \"*x\"}], \"referers\": [\"y\"], \"zzz\": 1";
     for value in [
@@ -350,7 +351,7 @@ fn no_secret_is_shown() {
     }
 }
 
-/// Loading comes to an end, and everything stands in the text, in order.
+/// Checks that loading terminates, and that all diagnostics are inside the text, in order.
 fn survives(text: &str, name: &str) {
     for skip_invalid in [false, true] {
         let input = Input::new(name, text);
@@ -370,7 +371,7 @@ fn survives(text: &str, name: &str) {
 }
 
 #[test]
-fn full() {
+fn a_document_with_every_field_loads() {
     let loaded = load(&[Input::new("a", FULL)], &everything());
     assert_eq!(loaded.errors().count(), 0, "{:?}", loaded.diagnostics);
     assert_eq!(loaded.diagnostics.iter().filter(|found| found.severity == Severity::Warning).count(), 3);
@@ -408,7 +409,7 @@ proptest! {
     }
 }
 
-/// Puts `new` in the place of value number `at`.
+/// Replaces value number `at` by `new`.
 fn replace(value: &mut serde_json::Value, at: usize, count: &mut usize, new: &serde_json::Value) {
     *count += 1;
     if *count == at {
@@ -424,7 +425,7 @@ fn replace(value: &mut serde_json::Value, at: usize, count: &mut usize, new: &se
     }
 }
 
-/// However few errors are kept, all of them are counted, and the policy is the same.
+/// The limit of kept errors changes neither the count nor the policy.
 #[test]
 fn the_limit_of_errors_changes_neither_their_number_nor_the_policy() {
     let good = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}"#;
@@ -445,7 +446,7 @@ fn the_limit_of_errors_changes_neither_their_number_nor_the_policy() {
             900 * 2 + 900 * 3,
             1,
         ),
-        // And one more for the grants that it lacks.
+        // And one more for the missing grants.
         (in_token("referers", many("\"x\"", 2_500)), 2_501, 1),
         (format!("{good}\n{}", "{\"id\": 1,}\n".repeat(500)), 500, 500),
     ];
@@ -464,7 +465,7 @@ fn the_limit_of_errors_changes_neither_their_number_nor_the_policy() {
             assert!(loaded.errors().all(|error| all.1.diagnostics.contains(error)), "{shown}");
         }
         assert_eq!(some.1.errors().count(), errors.min(100), "{shown}");
-        // Strictly read, any error rejects it, kept or not.
+        // Without `skip_invalid`, any error rejects it, kept or not.
         for max_errors in [0, 100] {
             let loaded = load(&inputs, &LoadOptions { max_errors, ..LoadOptions::default() });
             assert_eq!((loaded.policy.is_some(), loaded.count().errors), (errors == 0, errors), "{shown}");
@@ -486,7 +487,7 @@ fn an_error_outside_tokens_rejects_a_document_although_it_is_not_kept() {
 }
 
 #[test]
-fn a_rejected_policy_tells_how_many_errors_are_not_listed() {
+fn a_load_error_counts_the_errors_that_it_does_not_list() {
     let text = format!("[{}]", vec!["7"; 250].join(","));
     let error = policy(text).unwrap_err();
     assert_eq!((error.diagnostics().len(), error.count()), (100, 250));

@@ -1,4 +1,4 @@
-//! What is legal but surely unintended.
+//! Warnings: what is legal but probably unintended.
 //!
 //! | code | of |
 //! | --- | --- |
@@ -15,7 +15,7 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
-use super::spot::Found;
+use super::spot::Draft;
 use super::{LoadOptions, Severity};
 use crate::definition::{self, Element, Field, Tokens};
 use crate::lower::{Named, Origin, Part, Problem};
@@ -24,14 +24,15 @@ use portcullis::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Oper
 use portcullis::name::STAR;
 use portcullis::referer::{Entry, Rule, Scheme};
 
-/// Warnings, bounded in memory: the first ones are kept, all of them are counted.
+/// Warnings, bounded in memory: keeps the first ones, counts all of them.
 pub(super) struct Warnings {
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<Draft>,
     /// The number of warnings of each document.
     pub(super) counts: Vec<usize>,
 }
 
-/// Warnings of the tokens of `policy`, which stand at `origins`. Reads them once more; linear in their size.
+/// Returns the warnings of the tokens of `policy`, whose positions are `origins`. Parses the tokens again; linear in
+/// their size.
 pub(super) fn warnings(
     documents: &[Named<'_, '_>],
     policy: &Policy,
@@ -40,7 +41,7 @@ pub(super) fn warnings(
 ) -> Warnings {
     let found = Warnings { found: Vec::new(), counts: vec![0; documents.len()] };
     let mut search = Search { policy, now: options.now, max: options.max_warnings, found };
-    // Both are in the order of the documents.
+    // Tokens and origins are in the order of the documents.
     let mut valid = policy.tokens().iter().zip(origins).peekable();
     for (document, named) in documents.iter().enumerate() {
         for (token, written) in named.document.tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
@@ -160,7 +161,7 @@ impl Search<'_> {
 
     fn wildcard(&mut self, at: Origin, pattern: &[u8], place: impl Fn(Place) -> Place) {
         let mut segments = pattern.split(|&byte| byte == b'.');
-        // The last segment is that of tables.
+        // The last segment names tables.
         segments.next_back();
         if segments.take(2).any(|segment| segment.contains(&STAR)) {
             self.warn(
@@ -177,7 +178,7 @@ impl Search<'_> {
     fn referers(&mut self, at: Origin, written: &definition::Token<'_>) {
         let list = written.referers.found().map(Vec::as_slice).unwrap_or_default();
         for (index, text) in list.iter().enumerate() {
-            // The policy keeps entries in another order.
+            // The policy sorts its entries.
             let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
             let place = |place: Place| place.key("referers").index(index);
             if entry.rule() != Rule::Site {
@@ -191,7 +192,7 @@ impl Search<'_> {
                 );
             }
             if entry.scheme() == Scheme::Http && !is_local(entry.host()) {
-                let message = "the referer is of plain `http`: whoever is on the way can change that page";
+                let message = "the referer uses plain `http`: anyone on the network path can change that page";
                 self.warn(at, place, Part::Value, "referer_http", message, "use `https`");
             }
         }
@@ -215,18 +216,18 @@ impl Search<'_> {
         let place = place(Place::root().key("tokens").index(at.token));
         let (message, help) = (message.into(), help.into());
         let problem = Problem { document: at.document, place, part, offset: None, code, message, help };
-        self.found.found.push(Found { severity: Severity::Warning, problem });
+        self.found.found.push(Draft { severity: Severity::Warning, problem });
     }
 }
 
-/// The site of `entry`, in the form of an entry.
+/// Returns the site of `entry`, as an entry.
 fn site(entry: &Entry) -> String {
     let wildcard = if entry.is_wildcard_host() { "*." } else { "" };
     let port = entry.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{wildcard}{}{port}/", entry.scheme(), entry.host())
 }
 
-/// Whether `host`, as the WHATWG rules write it, is this machine.
+/// Whether `host`, in WHATWG form, is the local machine.
 fn is_local(host: &str) -> bool {
     host == "localhost"
         || host.ends_with(".localhost")

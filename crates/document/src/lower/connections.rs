@@ -1,10 +1,10 @@
-//! The connections of a policy while it is being made, by name.
+//! The connections of a policy while it is built, by name.
 
 use super::Map;
 use portcullis::model::{Connection, ConnectionId};
 use portcullis::name::Dialect;
 
-/// Connections, each with its dialect where that can be told: a declaration may be broken.
+/// Connections with their dialects, unless a declaration is malformed.
 #[derive(Default)]
 pub(super) struct Connections {
     list: Vec<Connection>,
@@ -13,7 +13,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// The connections of a policy.
+    /// Takes the connections of a policy.
     pub(super) fn of(known: &[Connection]) -> Self {
         let mut connections = Self::default();
         for connection in known {
@@ -39,7 +39,7 @@ impl Connections {
         self.list.get(id.index())
     }
 
-    /// The dialect, where it can be told.
+    /// Returns the dialect, if it is certain.
     pub(super) fn dialect(&self, id: ConnectionId) -> Option<Dialect> {
         self.dialects.get(id.index()).copied().flatten()
     }
@@ -48,7 +48,7 @@ impl Connections {
         self.list.len()
     }
 
-    /// Forgets all but the first `count`.
+    /// Keeps the first `count`.
     pub(super) fn truncate(&mut self, count: usize) {
         for connection in self.list.drain(count.min(self.list.len())..) {
             self.by_name.remove(connection.name());

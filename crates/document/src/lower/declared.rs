@@ -1,4 +1,4 @@
-//! What documents declare beside tokens: version, connections, APIs.
+//! Declarations of documents: version, connections, APIs.
 
 use super::explain::Words;
 use super::words::{list, one_of};
@@ -8,7 +8,7 @@ use portcullis::base::{Place, quoted};
 use portcullis::model::{ApiError, Apis, Connection, GrantKind, GrantKinds};
 use portcullis::name::Dialect;
 
-/// What to do where tokens that are to join a policy declare something else than it does.
+/// The fix for tokens that declare something else than the policy that they will be added to.
 const BESIDE: &str = "leave it out: only the whole policy can declare connections and APIs, or change them";
 
 impl<'d, 't> Lowering<'d, 't> {
@@ -134,7 +134,7 @@ impl<'d, 't> Lowering<'d, 't> {
         let place = || Place::root().key("apis").index(index);
         let accepts = self.accepts(at, api, &place);
         let Field::Found(name) = &api.name else { return };
-        // What an unreadable list accepts is no reason to miss what is wrong with the name.
+        // An unreadable list does not hide an error in the name.
         let declared = self.redeclared.as_mut().unwrap_or(&mut self.apis);
         let error = match declared.declare(name, accepts.unwrap_or(GrantKinds::ALL)) {
             Ok(_) if accepts.is_some() => return self.redeclared_api(at, &place, name),
@@ -174,7 +174,7 @@ impl<'d, 't> Lowering<'d, 't> {
         self.report(at, place, Part::Value, words);
     }
 
-    /// Compares the API `name`, which has just been declared, with that of the policy that the tokens are to join.
+    /// Compares the API `name`, which was declared, with that of the policy that the tokens will be added to.
     fn redeclared_api(&mut self, at: usize, place: &dyn Fn() -> Place, name: &str) {
         let Some(redeclared) = &self.redeclared else { return };
         let api = |apis: &Apis| apis.find(name).and_then(|id| apis.get(id).cloned());
@@ -190,7 +190,7 @@ impl<'d, 't> Lowering<'d, 't> {
         }
     }
 
-    /// The kinds that an API accepts; `None` where something is wrong with them, which is reported.
+    /// Returns the kinds that an API accepts; `None` if there is a problem, which is reported.
     fn accepts(&mut self, at: usize, api: &definition::Api<'_>, place: &dyn Fn() -> Place) -> Option<GrantKinds> {
         let list = api.accepts.found()?;
         let mut kinds = Some(Vec::with_capacity(list.len()));

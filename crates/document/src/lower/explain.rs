@@ -1,4 +1,4 @@
-//! What is wrong with a source, a referer or an instant, and what would be right.
+//! Messages and fixes for sources, referers, instants and secrets.
 
 use std::borrow::Cow;
 
@@ -17,7 +17,7 @@ const KINDS: &str = "a resource is a dotted path such as `schema.table`, a patte
 
 const SECRET: &str = "write the secret's SHA-256 as 64 hexadecimal digits";
 
-/// What to say of `text`, which is no source in `dialect` for the reason `error`.
+/// Explains why `text` is not a source in `dialect`.
 pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words {
     match error {
         SourceError::Empty => ("source_empty", "the source is empty".into(), KINDS.into()),
@@ -32,7 +32,7 @@ pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words
         SourceError::StarInResource => (
             "resource_malformed",
             format!("{} is not a resource: it holds a `*` outside quotes", quoted(text)).into(),
-            "a source that stands for many is of type `pattern`".into(),
+            "write the type `pattern` for a source with a `*`".into(),
         ),
         SourceError::QuotedStar => (
             "resource_malformed",
@@ -67,14 +67,14 @@ fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
         PatternError::OneSegment => one_segment(text, dialect),
         PatternError::NoStar => "a path without a `*` is of type `resource`".into(),
         PatternError::AdjacentStars => {
-            "write one `*`: it stands for any run of characters inside its segment, and never spans a dot".into()
+            "write one `*`: it matches any run of characters inside its segment, never a dot".into()
         }
     };
     ("pattern_malformed", message, help)
 }
 
 fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
-    // A connection string is not repeated: it may hold a password.
+    // Connection strings are not repeated: they may hold a password.
     let source = if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text) };
     let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
     match path {
@@ -154,9 +154,9 @@ fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
     }
 }
 
-/// What to say of `text`, which is no entry of referers for the reason `error`.
+/// Explains why `text` is not an entry of referers.
 pub(super) fn referer(text: &str, error: &EntryError) -> Words {
-    // What holds an `@` is not repeated: a password may stand before it.
+    // Text with an `@` is not repeated: it may hold a password.
     let secret = text.contains('@');
     let shown = if secret { "the referer".to_owned() } else { quoted(text) };
     let help: Cow<'static, str> = match error {
@@ -167,11 +167,11 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::NotAbsolute { .. } => format!("write the scheme too: {}", entry(&format!("https://{text}"))).into(),
         EntryError::Scheme { .. } => "write `http` or `https`, as in `https://carto.com/`".into(),
         EntryError::UserInfo { instead } => {
-            format!("leave out what stands before the `@`: write {}", entry(instead)).into()
+            format!("leave out the user info before the `@`: write {}", entry(instead)).into()
         }
         EntryError::Fragment { instead, .. } => format!("no browser sends a fragment: write {}", entry(instead)).into(),
         EntryError::HostStar { .. } | EntryError::EmptyWildcard { .. } => {
-            "in a host a `*` stands for whole labels in front of a domain, as in `https://*.carto.com/`".into()
+            "in a host a `*` replaces whole labels in front of a domain, as in `https://*.carto.com/`".into()
         }
         EntryError::Invalid { .. } => "write a URL such as `https://carto.com/`".into(),
     };
@@ -187,13 +187,13 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
     ("referer_malformed", message.into(), help)
 }
 
-/// The referer `text` in backticks if it is valid, or an example.
+/// Returns the referer `text` in backticks if it is valid, or an example.
 fn entry(text: &str) -> String {
     let valid = Entry::parse(text).ok().and_then(|_| whole(text));
     valid.unwrap_or_else(|| "a URL such as `https://carto.com/`".to_owned())
 }
 
-/// What to say of `text`, which is no instant.
+/// Explains that `text` is not an instant.
 pub(super) fn instant(code: &'static str, text: &str) -> Words {
     const FORMS: &str = "write an RFC 3339 instant such as `2026-11-22T12:00:00Z`, or a date such as `2026-11-22`";
     let message = format!("{} is not an instant", quoted(text)).into();
@@ -205,12 +205,12 @@ pub(super) fn instant(code: &'static str, text: &str) -> Words {
     }
 }
 
-/// What to say of a `token_sha256` that is no digest; the text itself may be a secret in the wrong field.
+/// Explains that a `token_sha256` is not a digest. The text is not repeated: it may be a secret in the wrong field.
 pub(super) fn digest() -> Words {
     ("digest_malformed", "not a SHA-256 digest".into(), format!("{SECRET}; the secret itself goes to `token`").into())
 }
 
-/// What to say of a token with both a secret and a digest.
+/// Explains that a token has both a secret and a digest.
 pub(super) fn two_secrets() -> Words {
     (
         "secret_twice",
@@ -219,7 +219,7 @@ pub(super) fn two_secrets() -> Words {
     )
 }
 
-/// What to say of a token with neither.
+/// Explains that a token has neither a secret nor a digest.
 pub(super) fn no_secret() -> Words {
     (
         "secret_missing",

@@ -1,4 +1,4 @@
-//! From documents to a policy. The only part of the model that knows how a document is written.
+//! Lowers documents into a policy. The model depends on no other knowledge of the format.
 
 mod connections;
 mod declared;
@@ -23,20 +23,21 @@ use portcullis::base::{Place, quoted};
 use portcullis::model::{ApiId, Apis, Limits, Policy, Token};
 use problem::Problems;
 use sources::Sources;
-use token::{Seen, TokenAt};
+use token::{TokenAt, Unique};
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
 
-/// How to lower.
+/// Options of [`lower`].
 #[derive(Debug, Clone)]
 pub struct LowerOptions {
-    /// How large single texts may be.
+    /// The size limits of single texts.
     pub limits: Limits,
-    /// Whether tokens with problems are left out instead of rejecting everything (N11.3). They are reported all the same.
+    /// Whether tokens with problems are left out, instead of rejecting the whole policy (N11.3). The problems are
+    /// reported either way.
     pub skip_invalid: bool,
     /// The maximum number of problems to keep. All of them are counted.
     pub max_problems: usize,
-    /// After this number of problems in a document its further tokens are not read, and there is no policy.
+    /// The number of problems in a document after which its further tokens are not read, and there is no policy.
     pub max_counted: usize,
 }
 
@@ -46,44 +47,45 @@ impl Default for LowerOptions {
     }
 }
 
-/// A document, and what messages call it where they speak of another one.
+/// A document with its name in messages about other documents.
 #[derive(Debug, Clone, Copy)]
 pub struct Named<'d, 't> {
-    /// Usually its file.
+    /// The name, usually a file.
     pub name: &'d str,
     /// The document.
     pub document: &'d Document<'t>,
 }
 
-/// What became of the documents.
+/// The result of [`lower`].
 #[derive(Debug, Clone)]
 pub struct Lowered {
-    /// The policy; `None` unless there are no problems, or all of them are of tokens that were to be skipped.
+    /// The policy; `None` if there are problems, unless all of them belong to tokens that may be left out.
     pub policy: Option<Policy>,
-    /// For each token of the policy, where it stands.
+    /// The origin of each token of the policy.
     pub origins: Vec<Origin>,
     /// The first [`LowerOptions::max_problems`] problems, by document and token.
     pub problems: Vec<Problem>,
     /// The number of all problems of each document.
     pub counts: Vec<usize>,
-    /// Documents that turned out to be no JSON, each with where (see [`Element::Unread`]). There is no policy then, and
-    /// the problems are those of the other documents' tokens and of what was read before.
+    /// Documents that are not JSON after all, with their errors (see [`Element::Unread`]). There is no policy then, and
+    /// the problems are those of the tokens of the other documents and of what was read before.
     pub unread: Vec<(usize, SyntaxError)>,
 }
 
-/// Where a token of a policy stands.
+/// The origin of a token of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
-    /// Which of the documents.
+    /// The index of the document.
     pub document: usize,
-    /// Which of its tokens.
+    /// The index of the token in the document.
     pub token: usize,
 }
 
-/// Makes one policy of all `documents`, whose connections and APIs hold in every one of them.
+/// Lowers all `documents` into one policy. Connections and APIs of each document hold in all of them.
 ///
-/// Counts every problem and reports the first [`LowerOptions::max_problems`]. Linear in the size of the documents; the policy keeps nothing of them. Tokens are read one by
-/// one: beside the policy it takes about 250 bytes a token, whatever their grants, and 25 MB for sources that repeat.
+/// Counts every problem and reports the first [`LowerOptions::max_problems`]. Linear in the size of the documents, of
+/// which the policy keeps nothing. Tokens are parsed one by one. Besides the policy it takes about 250 bytes a token,
+/// whatever the grants, and 25 MB for sources that repeat.
 ///
 /// # Examples
 ///
@@ -104,11 +106,11 @@ pub fn lower(documents: &[Named<'_, '_>], options: &LowerOptions) -> Lowered {
     Lowering::new(documents, options).run()
 }
 
-/// Makes a policy of tokens that are to join those of `known`: its connections and APIs are known to them, and are the
-/// first of the new policy, with the same ids. What the documents declare must be among them, as it is there.
+/// Lowers tokens that will be added to the policy `known`. Its connections and APIs are the first ones of the new
+/// policy, with the same ids. What the documents declare must be declared by `known` in the same way.
 ///
-/// Reports problems as [`lower`] does, except that an id, a secret or an owner's name is taken by a token of `known`, whose tokens
-/// play no part and add nothing to the cost.
+/// Reports the problems that [`lower`] reports, except an id, a secret or an owner's name that a token of `known` has.
+/// The tokens of `known` are ignored and add nothing to the cost.
 pub fn lower_beside(documents: &[Named<'_, '_>], known: &Policy) -> Lowered {
     let options = LowerOptions { limits: known.limits().clone(), ..LowerOptions::default() };
     let mut lowering = Lowering::new(documents, &options);
@@ -117,7 +119,7 @@ pub fn lower_beside(documents: &[Named<'_, '_>], known: &Policy) -> Lowered {
     lowering.run()
 }
 
-/// Where a name is declared.
+/// The position of a declaration.
 #[derive(Clone, Copy)]
 struct Declared {
     document: usize,
@@ -128,17 +130,17 @@ struct Lowering<'d, 't> {
     documents: &'d [Named<'d, 't>],
     options: &'d LowerOptions,
     connections: Connections,
-    /// Where each connection is declared.
+    /// The declaration of each connection.
     declared: Map<&'d str, Declared>,
     apis: Apis,
-    /// What the documents declare, where that must be among `connections` and `apis` already.
+    /// The APIs that the documents declare, if they must be among `connections` and `apis` already.
     redeclared: Option<Apis>,
-    /// APIs whose declaration is wrong elsewhere than in the name: tokens that list them are not to blame.
+    /// APIs whose declaration has an error outside the name: tokens that list them get no error.
     broken_apis: Vec<Box<str>>,
-    /// Whether connections, and APIs, may be declared that could not be read.
+    /// Whether there may be declarations of connections, and of APIs, that could not be read.
     connections_unclear: bool,
     apis_unclear: bool,
-    seen: Seen<'t>,
+    unique: Unique<'t>,
     sources: Sources<'t>,
     tokens: Vec<Token>,
     origins: Vec<Origin>,
@@ -146,7 +148,7 @@ struct Lowering<'d, 't> {
     unread: Vec<(usize, SyntaxError)>,
 }
 
-/// Fields that a token lacks because they are misspelt.
+/// Fields that are missing in a token because they are misspelt.
 #[derive(Clone, Copy, Default)]
 struct Meant {
     grants: bool,
@@ -166,7 +168,7 @@ impl<'d, 't> Lowering<'d, 't> {
             broken_apis: Vec::new(),
             connections_unclear: false,
             apis_unclear: false,
-            seen: Seen::with_capacity(count),
+            unique: Unique::with_capacity(count),
             sources: Sources::new(),
             tokens: Vec::with_capacity(count),
             origins: Vec::with_capacity(count),
@@ -186,12 +188,12 @@ impl<'d, 't> Lowering<'d, 't> {
         self.finish()
     }
 
-    /// Takes over what has the wrong shape outside tokens.
+    /// Collects problems of shape outside the tokens.
     fn shapes(&mut self) {
         let nothing = Document::default();
         for (at, named) in self.documents.iter().enumerate() {
             if *named.document == nothing {
-                // As good as unread: whatever the others refer to may have stood there.
+                // Equivalent to a document that was not read: it may have declared what other documents refer to.
                 (self.connections_unclear, self.apis_unclear) = (true, true);
             }
             let problems = named.document.own_problems(self.problems.room());
@@ -230,12 +232,12 @@ impl<'d, 't> Lowering<'d, 't> {
                 self.tokens.push(lowered);
                 self.origins.push(Origin { document: at.document, token: at.index });
             }
-            // Connections that only this token names go with it.
+            // Removes the connections that only this token names.
             _ => self.connections.truncate(connections),
         }
     }
 
-    /// Takes over what of a token has the wrong shape.
+    /// Collects the problems of shape of a token.
     fn shape(&mut self, at: TokenAt, token: &Element<definition::Token<'t>>) -> Meant {
         let problems = token.problems(at.index, self.problems.room());
         let meant = Meant {
@@ -266,7 +268,7 @@ impl<'d, 't> Lowering<'d, 't> {
         }
     }
 
-    /// Where something stands, told in document `at`.
+    /// Describes the position of another declaration for a message about document `at`.
     fn elsewhere(&self, at: usize, document: usize, place: &str) -> String {
         match self.documents.get(document) {
             Some(named) if document != at => format!("by `{place}` of {}", quoted(named.name)),
@@ -279,7 +281,7 @@ impl<'d, 't> Lowering<'d, 't> {
         self.problems.push(Problem { document, place, part, offset: None, code, message, help });
     }
 
-    /// The API of that name; `Err` where it is not known, with whether that is the token's fault.
+    /// Returns the API of that name. If it is unknown, returns `Err` with whether the token is to blame.
     fn find_api(&self, name: &str) -> Result<ApiId, bool> {
         self.apis
             .find(name)

@@ -1,4 +1,4 @@
-//! A problem of a document, and how those of its shape are told.
+//! Problems of a document, also those of shape.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,10 +8,10 @@ use crate::definition::{self, Kind, ProblemKind, Target};
 use portcullis::base::{Place, Step, quoted};
 use portcullis::model::PolicyError;
 
-/// The number of problems that are kept, unless the caller sets another limit.
+/// The default for the number of problems that are kept.
 pub const MAX_PROBLEMS: usize = 100;
 
-/// Problems of several documents, bounded in memory: the first `max` are kept, all of them are counted.
+/// Problems of several documents, bounded in memory: keeps the first `max`, counts all of them.
 pub(super) struct Problems {
     kept: Vec<Problem>,
     max: usize,
@@ -26,12 +26,12 @@ impl Problems {
         Self { kept: Vec::new(), max, counts: vec![0; documents], is_fatal: false }
     }
 
-    /// The number of further problems that are kept.
+    /// Returns the number of further problems that are kept.
     pub(super) fn room(&self) -> usize {
         self.max.saturating_sub(self.kept.len())
     }
 
-    /// The number of problems of the document `at`.
+    /// Returns the number of problems of the document `at`.
     pub(super) fn count(&self, at: usize) -> usize {
         self.counts.get(at).copied().unwrap_or_default()
     }
@@ -53,7 +53,7 @@ impl Problems {
         }
     }
 
-    /// Takes over the problems of shape of the document `at`: of a token, or of what is outside the tokens.
+    /// Adds the problems of shape of the document `at`: of one token, or of everything outside the tokens.
     pub(super) fn take(&mut self, at: usize, found: definition::Problems) {
         self.add(at, found.count());
         for problem in found.into_kept() {
@@ -65,7 +65,7 @@ impl Problems {
         }
     }
 
-    /// Notes that the document as a whole is unusable.
+    /// Records a problem that concerns more than one token.
     pub(super) fn set_fatal(&mut self) {
         self.is_fatal = true;
     }
@@ -76,7 +76,7 @@ impl Problems {
         }
     }
 
-    /// The problems that were kept, by document and token, and the number of all problems of each document.
+    /// Returns the problems that were kept, by document and token, and the number of all problems of each document.
     pub(super) fn finish(mut self) -> (Vec<Problem>, Vec<usize>) {
         // Stable: the problems of one token keep their order.
         self.kept.sort_by_key(|problem| (problem.document, problem.token()));
@@ -84,38 +84,38 @@ impl Problems {
     }
 }
 
-/// Which part of a place to show.
+/// The part of a field to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Part {
-    /// The value that stands there.
+    /// The value.
     Value,
-    /// The key that leads there: of a field that should not be there, and of a secret, which is not to be shown.
+    /// The key: for unknown and duplicate fields, and for secrets, which must not be shown.
     Key,
 }
 
-/// Something in a document that makes it no policy.
+/// A problem that makes a document an invalid policy.
 ///
 /// Its texts are lower case, on one line, and hold no secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Which of the documents.
+    /// The index of the document.
     pub document: usize,
-    /// Where in it; for a missing field, the object that lacks it.
+    /// The JSON path of the value; for a missing field, of the object that lacks it.
     pub place: Place,
-    /// What of the place to show.
+    /// The part of the field to show.
     pub part: Part,
-    /// The byte of the text where it stops being JSON, for a line of JSON Lines that does.
+    /// The offset of the error of JSON, for a line of JSON Lines that is not JSON.
     pub offset: Option<usize>,
-    /// What is wrong, as one word that never changes.
+    /// The stable code.
     pub code: &'static str,
-    /// What is wrong, with the offending text.
+    /// The problem, with the malformed text.
     pub message: Cow<'static, str>,
-    /// What would be right.
+    /// A fix.
     pub help: Cow<'static, str>,
 }
 
 impl Problem {
-    /// The token that it belongs to: without that token the problem is gone.
+    /// Returns the index of the token with the problem: the document without that token does not have it.
     pub fn token(&self) -> Option<usize> {
         match self.place.steps() {
             [Step::Key(key), Step::Index(index), ..] if key == "tokens" => Some(*index),
@@ -123,7 +123,7 @@ impl Problem {
         }
     }
 
-    /// What of the text to show.
+    /// Returns the part of the text to show.
     pub fn target(&self) -> Target<'_> {
         match self.part {
             Part::Value => Target::Value(&self.place),
@@ -131,8 +131,7 @@ impl Problem {
         }
     }
 
-    /// What `problem` says, for people who fix it.
-    /// Lowering let pass what a policy does not allow.
+    /// Converts an error of the model that lowering should have found.
     pub(super) fn of_policy(error: &PolicyError) -> Self {
         Self {
             document: 0,
@@ -193,12 +192,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Whether what stands at `place` is not to be shown, of whatever kind it is.
+/// Whether the value at `place` may be a secret, whatever its type.
 fn is_secret(place: &Place) -> bool {
     matches!(place.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
 }
 
-/// What would be right where a value of another kind stands.
+/// Returns a fix for a value of the wrong type.
 fn wrong_type(place: &Place, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
     match (field, found) {
         ("referers", Kind::Null) => "leave the field out where any request is to be accepted".into(),
@@ -221,7 +220,7 @@ fn wrong_type(place: &Place, field: &str, expected: &'static str, found: Kind) -
     }
 }
 
-/// A field with a value that it could have.
+/// Returns a field with an example value.
 fn example(field: &str, place: &Place) -> &'static str {
     let in_connection = |key: &Step| matches!(key, Step::Key(key) if key == "connections");
     match field {
@@ -248,7 +247,7 @@ fn example(field: &str, place: &Place) -> &'static str {
     }
 }
 
-/// The fields of the object that `place`, one of its fields, stands in.
+/// Returns the fields of the object that contains the field `place`.
 fn fields(place: &Place) -> &'static [&'static str] {
     let list = place.steps().iter().rev().skip(1).find_map(|step| match step {
         Step::Key(key) => Some(key.as_ref()),

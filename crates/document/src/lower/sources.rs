@@ -1,5 +1,5 @@
-//! Sources that were read already. The same tables and patterns are granted to many tokens: most grants find theirs
-//! here, without reading its name again, and all of them share one allocation.
+//! A cache of sources. Many tokens are granted the same tables and patterns: most grants find theirs here, without
+//! parsing the name again, and share one allocation.
 
 use std::borrow::Cow;
 use std::hash::BuildHasher;
@@ -10,22 +10,22 @@ use crate::definition::Text;
 use portcullis::model::{GrantSource, Limits, SourceError, SourceType};
 use portcullis::name::Dialect;
 
-/// The most sources to remember, about 25 MB with what it takes to find them. A document with more has few that repeat,
-/// or has them close together.
+/// The maximum number of cached sources, about 25 MB with their index. In a document with more, few repeat, or they are
+/// close together.
 const MOST: usize = (1 << 19) / 8 * 7;
 
-/// Sources by the text that they are written as.
+/// Sources by their text in the document.
 pub(super) struct Sources<'t> {
     known: HashTable<Known<'t>>,
     most: usize,
-    // Random: nobody can prepare texts that collide.
+    // Random, so that no one can prepare texts that collide.
     hasher: foldhash::fast::RandomState,
 }
 
 struct Known<'t> {
     source: GrantSource,
-    /// How it is written; `None` where that is its own canonical form. That is at hand: it stands where the source
-    /// counts its owners, while this text may be a gigabyte back.
+    /// The text in the document; `None` if it is the canonical form. The canonical form is close in memory, while this
+    /// text may be a gigabyte away.
     text: Option<&'t str>,
     written: Option<SourceType>,
     dialect: Dialect,
@@ -45,12 +45,12 @@ impl<'t> Sources<'t> {
         Self::remembering(MOST)
     }
 
-    /// Remembers up to `most` sources; the next one makes it forget them all.
+    /// Caches up to `most` sources. The next one clears the cache.
     fn remembering(most: usize) -> Self {
         Self { known: HashTable::new(), most, hasher: foldhash::fast::RandomState::default() }
     }
 
-    /// Reads `text` as the type `written` beside it says, or without one as N6 does.
+    /// Parses `text` as the type `written`, or guesses the type by N6.
     pub(super) fn read(
         &mut self,
         text: &Text<'t>,
@@ -62,7 +62,7 @@ impl<'t> Sources<'t> {
             Some(source_type) => GrantSource::typed(Some(text), source_type, dialect, limits),
             None => GrantSource::guess(text, dialect, limits),
         };
-        // Text with escapes is no part of the document: it is not worth a copy.
+        // Text with escapes is not a part of the document: it is not worth a copy.
         let Cow::Borrowed(text) = *text else { return read() };
         let bytes = text.as_bytes();
         let same = |known: &Known<'_>| (known.written, known.dialect) == (written, dialect) && known.text() == bytes;
@@ -85,9 +85,9 @@ impl<'t> Sources<'t> {
 mod tests {
     use super::*;
 
-    /// However much is remembered, what is read is what would be read without memory.
+    /// The cache does not change results, whatever its size.
     #[test]
-    fn memory_changes_nothing() {
+    fn the_cache_does_not_change_results() {
         let texts = [
             "a.b",
             "A.b",
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_remembered_is_shared() {
+    fn cached_sources_share_their_text() {
         let mut sources = Sources::new();
         let mut read =
             |text: &'static str| match sources.read(&text.into(), None, Dialect::Postgres, &Limits::default()) {

@@ -6,7 +6,7 @@ use portcullis::model::{GrantKind, GrantSource, Limits, Operation, Referers};
 use portcullis::name::Dialect;
 use portcullis::referer::Entry;
 
-/// Lowers documents called `0.json`, `1.json`, …
+/// Lowers documents named `0.json`, `1.json`, …
 fn lowered(texts: &[&str], options: &LowerOptions) -> Lowered {
     let names: Vec<String> = (0..texts.len()).map(|at| format!("{at}.json")).collect();
     let documents: Vec<_> = texts.iter().map(|text| read(text).unwrap()).collect();
@@ -14,7 +14,7 @@ fn lowered(texts: &[&str], options: &LowerOptions) -> Lowered {
     lower(&all, options)
 }
 
-/// `[document:place code, …]` of everything that is wrong.
+/// Returns `[document:place code, …]` of all problems.
 fn check(texts: &[&str], want: &[&str], why: &str) -> Lowered {
     let lowered = lowered(texts, &LowerOptions::default());
     let found: Vec<String> = lowered
@@ -35,7 +35,7 @@ fn check(texts: &[&str], want: &[&str], why: &str) -> Lowered {
     lowered
 }
 
-/// A token with these further fields, for `lds` unless they say otherwise.
+/// A token with these additional fields; for `lds` unless they name APIs.
 fn token(fields: &str) -> String {
     let apis = if fields.contains("allowed_apis") { "" } else { r#", "allowed_apis": ["lds"]"# };
     let secret = if fields.contains("\"token") { "" } else { r#", "token": "s""# };
@@ -45,7 +45,7 @@ fn token(fields: &str) -> String {
 }
 
 #[test]
-fn tokens() {
+fn tokens_with_problems_are_rejected() {
     let d = "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed";
     for (fields, want, why) in [
         ("", &[][..], "valid"),
@@ -102,7 +102,7 @@ fn tokens() {
 }
 
 #[test]
-fn grants() {
+fn grants_with_problems_are_rejected() {
     for (grant, want, why) in [
         (r#""connection_name": "c", "source": "a.b""#, &[][..], "valid"),
         (r#""connection_name": "c", "type": "all""#, &[], "no source"),
@@ -155,7 +155,7 @@ fn grants() {
 }
 
 #[test]
-fn outside_tokens() {
+fn problems_outside_tokens_are_reported() {
     for (text, want, why) in [
         (r#"{"version": 1, "tokens": []}"#, &[][..], "valid"),
         (r#"{"version": 2, "tokens": []}"#, &["version version_unknown"], "version"),
@@ -215,7 +215,7 @@ fn outside_tokens() {
 }
 
 #[test]
-fn duplicates() {
+fn duplicates_are_reported() {
     let token = |fields: &str| format!(r#"{{"allowed_apis": ["lds"], {fields}}}"#);
     let a = token(r#""id": "a", "token": "s3cret-one", "name": "n", "owner": "o""#);
     let digest = r#""token_sha256": "2ED45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed""#;
@@ -290,7 +290,7 @@ fn several_documents_are_one_policy() {
 }
 
 #[test]
-fn skipping() {
+fn skip_invalid_leaves_out_only_invalid_tokens() {
     let skip = LowerOptions { skip_invalid: true, ..LowerOptions::default() };
     let good = r#"{"id": "a", "token": "a", "allowed_apis": ["lds"]}"#;
     for (text, ids, problems, why) in [
@@ -335,7 +335,7 @@ fn limits_are_kept() {
 }
 
 #[test]
-fn what_is_said() {
+fn messages_name_a_fix() {
     let says = |fields: &str| {
         let lowered = lowered(&[&format!("[{}]", token(fields))], &LowerOptions::default());
         lowered.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")

@@ -1,4 +1,4 @@
-//! One token.
+//! Lowers one token.
 
 use super::explain::{self, Words};
 use super::words::one_of;
@@ -12,7 +12,7 @@ use portcullis::model::{
 use portcullis::name::Dialect;
 use portcullis::referer::{Entry, RefererSet};
 
-/// Where a token stands.
+/// The position of a token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct TokenAt {
     pub(super) document: usize,
@@ -25,15 +25,16 @@ impl TokenAt {
     }
 }
 
-/// What no two tokens share (N11.4), each with the first that has it.
-pub(super) struct Seen<'t> {
+/// Ids, digests and names of the tokens so far: each is unique (N11.4). Each is stored with the first token that has
+/// it.
+pub(super) struct Unique<'t> {
     ids: Map<Text<'t>, TokenAt>,
     digests: Map<SecretDigest, TokenAt>,
-    /// By owner and name; tokens without an owner are of one owner.
+    /// By owner and name. Tokens without an owner share one owner.
     names: Map<(Text<'t>, Text<'t>), TokenAt>,
 }
 
-impl Seen<'_> {
+impl Unique<'_> {
     pub(super) fn with_capacity(count: usize) -> Self {
         Self {
             ids: Map::with_capacity_and_hasher(count, foldhash::fast::RandomState::default()),
@@ -44,7 +45,7 @@ impl Seen<'_> {
 }
 
 impl<'t> Lowering<'_, 't> {
-    /// Lowers a token. Where anything is wrong it is reported, and the result means nothing.
+    /// Lowers a token and reports its problems. With problems the result is meaningless.
     pub(super) fn token(&mut self, at: TokenAt, token: &definition::Token<'t>, meant: Meant) -> Option<Token> {
         let id = self.id(at, token);
         let digest = self.secret(at, token, meant);
@@ -79,7 +80,7 @@ impl<'t> Lowering<'_, 't> {
             self.wrong(at, "id", ("id_empty", "the id is empty".into(), help));
             return None;
         }
-        let first = *self.seen.ids.entry(id.clone()).or_insert(at);
+        let first = *self.unique.ids.entry(id.clone()).or_insert(at);
         if first != at {
             let message = format!("id {} is taken {}", quoted(id), self.token_elsewhere(at, first));
             self.wrong(at, "id", ("duplicate_id", message.into(), "give each token an id of its own".into()));
@@ -94,7 +95,7 @@ impl<'t> Lowering<'_, 't> {
             Field::Found(Some(owner)) => owner.clone(),
             Field::Wrong(_) => return,
         };
-        let first = *self.seen.names.entry((owner.clone(), name.clone())).or_insert(at);
+        let first = *self.unique.names.entry((owner.clone(), name.clone())).or_insert(at);
         if first != at {
             let whose = if owner.is_empty() { "without an owner".to_owned() } else { format!("of {}", quoted(&owner)) };
             let message = format!("name {} {whose} is taken {}", quoted(name), self.token_elsewhere(at, first));
@@ -103,7 +104,7 @@ impl<'t> Lowering<'_, 't> {
         }
     }
 
-    /// The digest of the secret. No value of these fields is ever repeated.
+    /// Returns the digest of the secret. The values of these fields are never repeated.
     fn secret(&mut self, at: TokenAt, token: &definition::Token<'_>, meant: Meant) -> Option<SecretDigest> {
         let (field, digest) = match (&token.token, &token.token_sha256) {
             (Field::Missing, Field::Missing) => {
@@ -135,7 +136,7 @@ impl<'t> Lowering<'_, 't> {
             }
             (Field::Missing | Field::Wrong(_), _) => return None,
         };
-        let first = *self.seen.digests.entry(digest).or_insert(at);
+        let first = *self.unique.digests.entry(digest).or_insert(at);
         if first != at {
             let message = format!("the secret is taken {}", self.token_elsewhere(at, first));
             let help = "give each token a secret of its own: a request presents nothing else".into();
@@ -148,7 +149,7 @@ impl<'t> Lowering<'_, 't> {
         self.report(at.document, at.place().key(field), Part::Key, words);
     }
 
-    /// The APIs, and whether they need a grant (N8.1, N8.2, N8.6).
+    /// Returns the APIs, and whether they need a grant (N8.1, N8.2, N8.6).
     fn allowed_apis(&mut self, at: TokenAt, token: &definition::Token<'_>) -> (ApiSet, bool) {
         let Some(list) = token.allowed_apis.found() else { return (ApiSet::default(), false) };
         if list.is_empty() {
@@ -176,8 +177,8 @@ impl<'t> Lowering<'_, 't> {
             }
         }
         if set.contains(ApiId::IMPORTS) && others {
-            let message = "`imports` stands beside other APIs".into();
-            let help = "`imports` writes, so it stands alone: make a token of its own for it".into();
+            let message = "`imports` is listed with other APIs".into();
+            let help = "`imports` writes: create a separate token for it".into();
             self.wrong(at, "allowed_apis", ("imports_not_alone", message, help));
         }
         let needs_grants = set.iter().any(|api| self.apis.get(api).is_some_and(Api::needs_source));
@@ -252,12 +253,12 @@ impl<'t> Lowering<'_, 't> {
         let mut read = |dialect| match (text, source_type) {
             (Some(text), source_type) => sources.read(text, source_type, dialect, limits).map(Some),
             (None, Some(source_type)) => GrantSource::typed(None, source_type, dialect, limits).map(Some),
-            // Reported as missing.
+            // The missing field is reported already.
             (None, None) => Ok(None),
         };
         let source = match dialect {
             Some(dialect) => read(dialect),
-            // The dialect is not known: only what is wrong in each of them is wrong.
+            // The dialect is unknown: only a problem in every dialect is a problem.
             None => Dialect::ALL
                 .into_iter()
                 .find_map(|dialect| read(dialect).ok())
@@ -276,7 +277,7 @@ impl<'t> Lowering<'_, 't> {
         }
     }
 
-    /// A missing source is reported already; this is one that is written.
+    /// Reports a malformed source. A missing one is reported already.
     fn wrong_source(&mut self, at: TokenAt, index: usize, text: Option<&str>, dialect: Dialect, error: &SourceError) {
         if let Some(text) = text {
             let place = at.place().key("grants").index(index).key("source");
@@ -284,7 +285,7 @@ impl<'t> Lowering<'_, 't> {
         }
     }
 
-    /// The id of a connection that is known, and its dialect where that can be told.
+    /// Returns the id of a known connection, and its dialect if that is certain.
     fn dialect(&self, connection: Option<&str>) -> (Option<ConnectionId>, Option<Dialect>) {
         let Some(name) = connection else { return (None, None) };
         match self.connections.find(name) {

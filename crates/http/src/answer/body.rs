@@ -1,4 +1,4 @@
-//! Bodies, read up to a limit.
+//! Reads bodies up to a limit.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -7,11 +7,11 @@ use http_body_util::{BodyExt, Collected, LengthLimitError, Limited};
 
 use super::failure;
 
-/// Reads all of a body of at most `most` bytes.
+/// Reads a whole body of at most `most` bytes.
 ///
 /// # Errors
 ///
-/// With the response to a body that is longer or that does not arrive.
+/// If the body is longer, or does not arrive: the response to it.
 pub async fn read<B, R>(body: B, most: usize) -> Result<Collected<Bytes>, Response<R>>
 where
     B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,

@@ -1,4 +1,4 @@
-//! Answers over HTTP.
+//! Decisions as HTTP responses.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -9,39 +9,39 @@ use http::{Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::words::Denial;
-use super::{Outcome, Verdict};
+use super::{HttpDecision, Outcome};
 
-/// What the names of all headers begin with that tell upstreams of a decision. No client may send one.
+/// The prefix of all headers that describe a decision to upstreams. Clients may not send them.
 pub const OWN: &str = "x-portcullis-";
-/// The header that tells upstreams the id of the token.
+/// The header with the id of the token, for upstreams.
 pub const TOKEN_ID: HeaderName = HeaderName::from_static("x-portcullis-token-id");
-/// The header that tells upstreams the generation that decided.
+/// The header with the generation that decided, for upstreams.
 pub const GENERATION: HeaderName = HeaderName::from_static("x-portcullis-generation");
 
-/// What is not written as it is in the header of a token's id.
+/// The characters that are escaped in the header with the id.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',').add(b'"');
 
-/// The web sites whose preflights are answered, and from which a browser may read why a request is denied.
+/// The web sites whose preflights are answered, and whose pages may read the reason of a denial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Cors {
-    /// From none, unless the gateway says so itself.
+    /// None, unless the gateway allows some itself.
     #[default]
     None,
-    /// From every.
+    /// All.
     Any,
-    /// From these origins, such as `https://app.example.com`.
+    /// These origins, such as `https://app.example.com`.
     Only(Vec<String>),
 }
 
-/// Writes verdicts as HTTP responses.
+/// Writes decisions as HTTP responses.
 #[derive(Debug, Clone, Default)]
-pub struct Answers {
+pub struct Responses {
     /// The origins whose pages may read a denial.
     pub cors: Cors,
 }
 
 impl Cors {
-    /// Whether `origin`, as the header has it, is one of them.
+    /// Whether `origin`, as in the header, is one of these.
     pub fn allows(&self, origin: &str) -> bool {
         match self {
             Self::None => false,
@@ -51,22 +51,22 @@ impl Cors {
     }
 }
 
-impl Answers {
-    /// The headers of an answer to a request from `origin`.
-    pub fn headers(&self, verdict: &Verdict, origin: Option<&HeaderValue>) -> HeaderMap {
+impl Responses {
+    /// Returns the headers of the response to a request from `origin`.
+    pub fn headers(&self, decision: &HttpDecision, origin: Option<&HeaderValue>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         let origin = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.cors.allows(origin)));
-        match &verdict.outcome {
+        match &decision.outcome {
             Outcome::Allow { .. } | Outcome::Pass => {
-                // Empty where there is no token: it replaces what a client may have sent under that name.
-                let id = utf8_percent_encode(verdict.token_id.as_deref().unwrap_or_default(), ESCAPED).to_string();
+                // Empty without a token: it replaces a header of that name from the client.
+                let id = utf8_percent_encode(decision.token_id.as_deref().unwrap_or_default(), ESCAPED).to_string();
                 headers.insert(TOKEN_ID, HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("")));
-                headers.insert(GENERATION, verdict.generation.into());
+                headers.insert(GENERATION, decision.generation.into());
             }
             Outcome::Deny { .. } => {
                 headers.insert(CONTENT_TYPE, JSON);
                 headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-                if verdict.status() == 401 {
+                if decision.status() == 401 {
                     headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 }
                 if self.cors != Cors::None {
@@ -90,19 +90,24 @@ impl Answers {
         headers
     }
 
-    /// The answer to a request from `origin`: 200 without a body for yes, 204 to a preflight, or else why not.
-    pub fn response<B: Default + From<String>>(&self, verdict: &Verdict, origin: Option<&HeaderValue>) -> Response<B> {
-        let mut response = Response::new(match &verdict.outcome {
+    /// Returns the response to a request from `origin`: 200 without a body for an allow, 204 for a preflight, otherwise
+    /// the denial.
+    pub fn response<B: Default + From<String>>(
+        &self,
+        decision: &HttpDecision,
+        origin: Option<&HeaderValue>,
+    ) -> Response<B> {
+        let mut response = Response::new(match &decision.outcome {
             Outcome::Deny { reason, error } => Denial { error, reason: reason.code() }.json().into(),
             Outcome::Allow { .. } | Outcome::Pass | Outcome::Preflight => B::default(),
         });
-        *response.status_mut() = StatusCode::from_u16(verdict.status()).unwrap_or(StatusCode::FORBIDDEN);
-        *response.headers_mut() = self.headers(verdict, origin);
+        *response.status_mut() = StatusCode::from_u16(decision.status()).unwrap_or(StatusCode::FORBIDDEN);
+        *response.headers_mut() = self.headers(decision, origin);
         response
     }
 }
 
-/// The methods that a web site may use: any method asks for the same (W1).
+/// The methods that a web site may use: the method does not change the request (W1).
 const METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 /// The headers that a web site may send: `*` does not cover `Authorization`.
@@ -110,7 +115,7 @@ const HEADERS: &str = "authorization, content-type, *";
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// A response of JSON.
+/// Returns a JSON response.
 pub fn json<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
     let mut response = Response::new(text.into());
     *response.status_mut() = status;
@@ -119,7 +124,7 @@ pub fn json<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
     response
 }
 
-/// The response to what is not decided at all.
+/// Returns the response to an HTTP request that is not decided.
 pub fn failure<B: From<String>>(status: StatusCode, reason: &str, error: &str) -> Response<B> {
     json(status, Denial { error, reason }.json())
 }

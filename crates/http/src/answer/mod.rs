@@ -1,4 +1,4 @@
-//! What clients, gateways and upstreams are told of a decision: the sidecar and the `tower` layer answer alike.
+//! Responses to clients, gateways and upstreams, the same from the sidecar and the `tower` layer.
 
 mod body;
 mod http;
@@ -14,44 +14,44 @@ pub use body::read;
 pub use http::Cors;
 pub use http::OWN;
 pub use http::json;
-pub use http::{Answers, failure};
 pub use http::{GENERATION, TOKEN_ID};
+pub use http::{Responses, failure};
 pub use words::Denial;
 
-/// The answer to one request, owned: it outlives the snapshot that it was made by.
+/// The decision on one HTTP request. Owned: it outlives the snapshot that decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
-    /// What is decided.
+pub struct HttpDecision {
+    /// The outcome of a decision.
     pub outcome: Outcome,
-    /// The generation that decided; 0 where there is no policy.
+    /// The generation that decided; 0 without a policy.
     pub generation: u64,
-    /// The id of the presented token, where it is known: of denials, too.
+    /// The id of the presented token, if it is known: also of a denial.
     pub token_id: Option<String>,
 }
 
-/// What is decided.
+/// The outcome of a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// Yes.
+    /// Allow.
     Allow {
-        /// For each source, the place of the grant in the token's list.
+        /// For each source, the index of the grant in the token's list.
         grants: SmallVec<[u32; 4]>,
     },
-    /// Yes, without a decision: a path, or a preflight, that the operator lets pass (W4, W6).
+    /// Allow without a decision: a path or a preflight that the operator lets pass (W4, W6).
     Pass,
-    /// No: a preflight that is answered instead of the upstream (W4).
+    /// Deny: a preflight that is answered instead of the upstream (W4).
     Preflight,
-    /// No.
+    /// Deny.
     Deny {
-        /// Why.
+        /// The reason.
         reason: Reason,
-        /// The same for people. Repeats nothing that the client sent.
+        /// The message for people. Repeats nothing that the client sent.
         error: Cow<'static, str>,
     },
 }
 
-impl Verdict {
-    /// What `decision` says, about the token of this id.
+impl HttpDecision {
+    /// Converts a `decision` on the token with this id.
     pub fn of(decision: &Decision<'_>, generation: u64, token_id: Option<&str>) -> Self {
         let outcome = match decision {
             Decision::Allow(allow) => Outcome::Allow { grants: allow.grants().into() },
@@ -60,12 +60,12 @@ impl Verdict {
         Self { outcome, generation, token_id: token_id.map(str::to_owned) }
     }
 
-    /// Of what is not decided by tokens.
+    /// Returns an allow without a decision.
     pub fn pass(generation: u64) -> Self {
         Self { outcome: Outcome::Pass, generation, token_id: None }
     }
 
-    /// The verdict on a preflight that does not pass: it is answered if `cors` allows its origin, and denied otherwise.
+    /// Answers a preflight that does not pass: allows the origin if `cors` does, otherwise denies it.
     pub fn of_preflight(origin: &str, cors: &Cors, generation: u64) -> Self {
         if cors.allows(origin) {
             Self { outcome: Outcome::Preflight, generation, token_id: None }
@@ -77,18 +77,18 @@ impl Verdict {
         }
     }
 
-    /// Of what cannot be read without doubt (W6).
+    /// Denies an HTTP request that is ambiguous (W6).
     pub fn not_understood(why: Cow<'static, str>, generation: u64) -> Self {
         let outcome = Outcome::Deny { reason: Reason::RequestNotUnderstood, error: why };
         Self { outcome, generation, token_id: None }
     }
 
-    /// Whether the answer is yes.
-    pub fn is_yes(&self) -> bool {
+    /// Whether the request is allowed.
+    pub fn is_allow(&self) -> bool {
         matches!(self.outcome, Outcome::Allow { .. } | Outcome::Pass)
     }
 
-    /// The HTTP status of the answer.
+    /// Returns the HTTP status of the response.
     pub fn status(&self) -> u16 {
         match self.outcome {
             Outcome::Deny { reason, .. } => reason.status(),

@@ -1,4 +1,4 @@
-//! What clients are told of a denial.
+//! Denials for clients.
 
 use serde::Serialize;
 
@@ -7,21 +7,21 @@ use portcullis::decision::Reason;
 /// The JSON body of a denial.
 #[derive(Debug, Serialize)]
 pub struct Denial<'a> {
-    /// The text that the platform's client shows.
+    /// The message that the platform's client shows.
     pub error: &'a str,
     /// The stable code.
     pub reason: &'a str,
 }
 
 impl Denial<'_> {
-    /// As JSON.
+    /// Serializes the denial as JSON.
     pub fn json(&self) -> String {
         // Two texts always serialize.
         serde_json::to_string(self).unwrap_or_default()
     }
 }
 
-/// Why, for people. Says nothing about the policy that the reason's code does not.
+/// Returns the message for people. It discloses no more about the policy than the code of the reason.
 pub(super) const fn of(reason: Reason) -> &'static str {
     match reason {
         Reason::PolicyUnavailable => "no policy is available: try again later",

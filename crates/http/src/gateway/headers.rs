@@ -1,4 +1,4 @@
-//! A request as a gateway hands it over, and the headers that matter (W4).
+//! HTTP requests from a gateway, and the headers that matter (W4).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,11 +8,11 @@ use smallvec::SmallVec;
 use super::NotUnderstood;
 use super::keys::Keys;
 
-/// A request, borrowed from whoever received it. `Debug` shows neither headers nor parameters, which may hold a token.
+/// An HTTP request, borrowed from its receiver. `Debug` shows neither headers nor parameters, which may hold a token.
 #[derive(Clone, Copy)]
 pub struct HttpRequest<'r> {
-    /// The method of the client's own request. Where the gateway asks with another, pass on the original: it tells
-    /// preflights, and whether there may be a body.
+    /// The method of the client's request. If the gateway sends its own request with another method, pass the original:
+    /// it identifies preflights and requests without a body.
     pub method: &'r str,
     /// Path and query as the client sent them, neither decoded nor normalised: `/v3/maps/dw/table?name=a.b.c`. Not an
     /// absolute URL, and without a fragment.
@@ -26,16 +26,16 @@ pub struct HttpRequest<'r> {
 /// The body of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'r> {
-    /// Whatever it is, the gateway did not pass it on, or not all of it. A request that may have one is not understood, where tokens
-    /// decide about its path (W2).
+    /// The gateway did not pass the body on, or only a part of it. A request that may have a body is not understood if
+    /// a token decides about its path (W2).
     NotPassedOn,
-    /// All of it; empty where there is none.
+    /// The whole body; empty if there is none.
     Whole(&'r [u8]),
 }
 
-/// The headers of a request, in any order: a name in any case and the value of each, as often as it was sent.
+/// The headers of a request, in any order. Names are in any case; a repeated header is visited each time.
 pub trait Headers {
-    /// Shows each header to `visit`.
+    /// Calls `visit` with each header.
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8]));
 }
 
@@ -70,21 +70,22 @@ impl fmt::Debug for HttpRequest<'_> {
     }
 }
 
-/// A header's value, and whether it was the only one.
+/// The values of a header that should occur once.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) enum Seen<'r> {
+pub(super) enum Occurrence<'r> {
     #[default]
     Never,
     Once(&'r [u8]),
     Often,
 }
 
-impl<'r> Seen<'r> {
+impl<'r> Occurrence<'r> {
     fn another(&mut self, value: &'r [u8]) {
         *self = if *self == Self::Never { Self::Once(value.trim_ascii()) } else { Self::Often };
     }
 
-    /// The value as an address. Several headers, also joined into one, and text that is not an address are replaced.
+    /// Returns the value as an address. Several headers, also joined into one, and text that is not an address are
+    /// replaced.
     fn address(self) -> Option<&'r str> {
         match self {
             Self::Never | Self::Once(b"") => None,
@@ -117,11 +118,11 @@ const NO_TEXT: &str = "not a URL";
 /// The headers that matter.
 #[derive(Default)]
 pub(super) struct Relevant<'r> {
-    authorization: Seen<'r>,
-    referer: Seen<'r>,
-    origin: Seen<'r>,
-    requested_method: Seen<'r>,
-    content_type: Seen<'r>,
+    authorization: Occurrence<'r>,
+    referer: Occurrence<'r>,
+    origin: Occurrence<'r>,
+    requested_method: Occurrence<'r>,
+    content_type: Occurrence<'r>,
     /// The values of all `Cookie` headers.
     cookies: SmallVec<[&'r [u8]; 2]>,
     /// Whether there is an `Upgrade` header; its value is `websocket`.
@@ -130,14 +131,14 @@ pub(super) struct Relevant<'r> {
     encoded: bool,
     /// Whether there is a `Content-Length` other than zero, or a `Transfer-Encoding`.
     announces_body: bool,
-    /// Why the request is not understood whatever it asks for.
+    /// The reason why the request is not understood, whatever else it contains.
     refused: Option<&'static str>,
 }
 
 impl<'r> Relevant<'r> {
     /// Collects the headers that matter.
     ///
-    /// Refuses names that servers confuse with other names, and headers that make the upstream read another request
+    /// Rejects names that servers confuse with other names, and headers that make the upstream read another request
     /// than the one that is decided (W2).
     pub(super) fn of(headers: &'r dyn Headers) -> Result<Self, NotUnderstood> {
         let mut relevant = Self::default();
@@ -153,7 +154,7 @@ impl<'r> Relevant<'r> {
         if !is_plain(name) {
             self.refused = Some("a header whose name holds another character than a letter, a digit or `-`");
         }
-        // By length first: most headers have none of these names.
+        // Compares lengths first: most headers have none of these names.
         match name.len() {
             6 if is("origin") => self.origin.another(value),
             6 if is("cookie") => self.cookies.push(value),
@@ -184,17 +185,18 @@ impl<'r> Relevant<'r> {
         }
     }
 
-    /// The origin of a preflight, if these are the headers of one (W4): a browser's has neither a body nor an upgrade.
+    /// Returns the origin if these are the headers of a preflight (W4): a browser's preflight has neither a body nor an
+    /// upgrade.
     pub(super) fn preflight(&self) -> Option<&'r str> {
-        let once = |seen: Seen<'r>| match seen {
-            Seen::Once(value) if !value.is_empty() => std::str::from_utf8(value).ok(),
+        let once = |header: Occurrence<'r>| match header {
+            Occurrence::Once(value) if !value.is_empty() => std::str::from_utf8(value).ok(),
             _ => None,
         };
         once(self.requested_method).filter(|_| !self.upgrades && !self.announces_body)?;
         once(self.origin)
     }
 
-    /// Checks that no cookie has the name of a parameter, or nearly.
+    /// Checks that no cookie resembles the name of a parameter.
     pub(super) fn check_cookies(&self, keys: &Keys) -> Result<(), NotUnderstood> {
         self.cookies.iter().try_for_each(|cookies| keys.check_cookies(cookies))
     }
@@ -203,12 +205,12 @@ impl<'r> Relevant<'r> {
         self.announces_body
     }
 
-    /// The secret of `Authorization: Bearer …`; empty where nothing follows `Bearer`.
+    /// Returns the secret of `Authorization: Bearer …`; empty if nothing follows `Bearer`.
     pub(super) fn bearer(&self) -> Result<Option<&'r str>, NotUnderstood> {
         let value = match self.authorization {
-            Seen::Never => return Ok(None),
-            Seen::Once(value) => value,
-            Seen::Often => return Err(NotUnderstood::new("more than one `Authorization` header")),
+            Occurrence::Never => return Ok(None),
+            Occurrence::Once(value) => value,
+            Occurrence::Often => return Err(NotUnderstood::new("more than one `Authorization` header")),
         };
         if value.contains(&b',') {
             return Err(NotUnderstood::new("a comma in the `Authorization` header, which may be two joined into one"));
@@ -230,22 +232,22 @@ impl<'r> Relevant<'r> {
         Ok(Some(secret))
     }
 
-    /// What stands for the referer.
+    /// Returns the `Referer` header, or its replacement.
     pub(super) fn referer(&self, origin_too: bool) -> Option<Cow<'r, str>> {
         let origin = || self.origin.address().filter(|origin| origin_too && !origin.eq_ignore_ascii_case("null"));
         self.referer.address().or_else(origin).map(Cow::Borrowed)
     }
 
-    /// Checks that the headers call the body JSON in UTF-8, in the one spelling that every server reads alike (W2).
+    /// Checks that the headers declare the body as JSON in UTF-8, in the one spelling that all servers read alike (W2).
     pub(super) fn check_json(&self) -> Result<(), NotUnderstood> {
         if self.encoded {
             return Err(NotUnderstood::new("a body with a `Content-Encoding`"));
         }
         match self.content_type {
-            Seen::Once(value) if is_json(value) => Ok(()),
-            Seen::Once(_) => Err(NotUnderstood::new("a body whose `Content-Type` is not `application/json`")),
-            Seen::Never => Err(NotUnderstood::new("a body without a `Content-Type`")),
-            Seen::Often => Err(NotUnderstood::new("more than one `Content-Type` header")),
+            Occurrence::Once(value) if is_json(value) => Ok(()),
+            Occurrence::Once(_) => Err(NotUnderstood::new("a body whose `Content-Type` is not `application/json`")),
+            Occurrence::Never => Err(NotUnderstood::new("a body without a `Content-Type`")),
+            Occurrence::Often => Err(NotUnderstood::new("more than one `Content-Type` header")),
         }
     }
 }
@@ -255,15 +257,15 @@ pub(super) fn is_graphic(text: &str) -> bool {
     text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
 }
 
-/// `application/json`, with nothing but an optional `charset=utf-8`.
+/// Whether this is `application/json`, with no parameter but `charset=utf-8`.
 fn is_json(content_type: &[u8]) -> bool {
     let mut parts = content_type.split(|byte| *byte == b';').map(<[u8]>::trim_ascii);
     let mut next = |wanted: &[u8]| parts.next().map(|part| part.eq_ignore_ascii_case(wanted));
     next(b"application/json") == Some(true) && next(b"charset=utf-8") != Some(false) && parts.next().is_none()
 }
 
-/// Whether every server reads `name` as the same header: CGI, and PHP after it, take `_` and `.` for `-`. HTTP/2's own
-/// fields begin with a colon.
+/// Whether all servers read `name` as the same header: CGI, and PHP after it, read `_` and `.` as `-`. HTTP/2's own
+/// fields start with a colon.
 fn is_plain(name: &str) -> bool {
     let name = name.strip_prefix(':').unwrap_or(name);
     name.bytes().fold(!name.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() || byte == b'-'))
@@ -271,7 +273,7 @@ fn is_plain(name: &str) -> bool {
 
 const TUNNEL: &str = "an upgrade to another protocol than `websocket`";
 
-/// Headers that make some upstreams take the request for one with another method.
+/// Headers by which some upstreams override the method.
 const METHOD_OVERRIDES: [&str; 6] = [
     "x-method",
     "x-http-method",
@@ -281,5 +283,5 @@ const METHOD_OVERRIDES: [&str; 6] = [
     "x-http-method-override",
 ];
 
-/// Headers that make some upstreams take the request for one with another URL.
+/// Headers by which some upstreams override the URL.
 const URL_OVERRIDES: [&str; 2] = ["x-original-url", "x-rewrite-url"];

@@ -1,4 +1,4 @@
-//! Keys of parameters: the plain ones, and those that a server may take for another (W2).
+//! Keys of parameters: the plain ones, and those that a server may read as another key (W2).
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use super::percent::{Plus, decode};
 /// The query parameter that may hold the token (W4).
 pub(super) const TOKEN: &str = "access_token";
 
-/// Keys that make some servers take the request for one with another method.
+/// Keys by which some servers override the method.
 const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", "x-method-override"];
 
 /// The keys that a route reads. No other key of a request may resemble one of them.
@@ -16,12 +16,12 @@ const METHOD_OVERRIDES: [&str; 3] = ["x-http-method", "x-http-method-override", 
 pub(super) struct Keys {
     /// The token's key, then those of the route's parameters.
     read: Vec<Box<str>>,
-    /// The first letters of the keys that need a closer look: a bit each.
+    /// The first letters of the keys that need a second check: one bit each.
     first: u32,
 }
 
 impl Keys {
-    /// The keys of a route with these parameters.
+    /// Returns the keys of a route with these parameters.
     pub(super) fn new<'n>(parameters: impl IntoIterator<Item = &'n str>) -> Self {
         let read: Vec<Box<str>> = std::iter::once(TOKEN).chain(parameters).map(Box::from).collect();
         let others = METHOD_OVERRIDES.into_iter().chain(["method", "proto"]);
@@ -31,7 +31,7 @@ impl Keys {
 
     /// Checks a decoded key.
     ///
-    /// Cost: one pass over the key; a second one where it begins as a key of the route does.
+    /// Cost: one pass over the key; a second one if it starts like a key of the route.
     pub(super) fn check(&self, key: &str) -> Result<(), NotUnderstood> {
         if !is_plain(key) {
             return Err(NotUnderstood::new(
@@ -53,12 +53,12 @@ impl Keys {
         Ok(())
     }
 
-    /// Checks the names of the cookies in the value of a `Cookie` header: PHP without a configuration file lets cookies
-    /// replace parameters.
+    /// Checks the names of the cookies in a `Cookie` header: PHP without a configuration file lets cookies override
+    /// parameters.
     pub(super) fn check_cookies(&self, cookies: &[u8]) -> Result<(), NotUnderstood> {
         for cookie in cookies.split(|byte| *byte == b';') {
             let name = cookie.split(|byte| *byte == b'=').next().unwrap_or_default();
-            // A name that is not UTF-8 is none of these, also where a server decodes it.
+            // A name that is not UTF-8 is none of these keys, also after decoding.
             let Ok(name) = std::str::from_utf8(name) else { continue };
             let names = [Some(name), name.split('[').next(), name.split("%00").next()];
             if names.into_iter().flatten().any(|name| self.is_replaced_by(name)) {
@@ -70,8 +70,8 @@ impl Keys {
         Ok(())
     }
 
-    /// Whether PHP reads a cookie of this name as a key of the route. It drops blanks before the name, reads blanks, dots
-    /// and an open bracket in it as `_`, and takes what follows a bracket for the key of a list.
+    /// Whether PHP reads a cookie of this name as a key of the route. PHP drops blanks before the name, reads blanks,
+    /// dots and an open bracket in it as `_`, and reads what follows a bracket as the key of a list.
     fn is_replaced_by(&self, cookie: &str) -> bool {
         let decoded = decode(cookie, Plus::Plus).unwrap_or(Cow::Borrowed(cookie));
         let variable = decoded.trim_start().replace([' ', '.'], "_");
@@ -88,14 +88,14 @@ pub(super) fn is_plain(key: &str) -> bool {
         .fold(!key.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')))
 }
 
-/// A bit for the first letter or digit of `key`, in any case: the same for keys that resemble each other.
+/// Returns a bit for the first letter or digit of `key`, in any case: the same bit for keys that resemble each other.
 fn first_letter(key: &str) -> u32 {
     let first = key.bytes().find(u8::is_ascii_alphanumeric);
     first.map_or(0, |first| 1 << (first & 31))
 }
 
-/// Whether a server may take `key` for `name`, or for a part of it: letters in another case (Go), other separators (PHP
-/// reads `.` as `_`), or what follows a dot as a member (`qs`).
+/// Whether a server may read `key` as `name`, or as a part of it: letters in another case (Go), other separators (PHP
+/// reads `.` as `_`), or a member after a dot (`qs`).
 fn resembles(key: &str, name: &str) -> bool {
     let mut rest = key.as_bytes();
     for wanted in name.bytes().filter(u8::is_ascii_alphanumeric) {
@@ -109,7 +109,7 @@ fn resembles(key: &str, name: &str) -> bool {
     more.is_empty() || rest.iter().take(rest.len() - more.len()).any(|byte| *byte == b'.')
 }
 
-/// Whether `key` is `_method`, also where the separator is another.
+/// Whether `key` is `_method`, with any separator.
 fn is_method(key: &str) -> bool {
     let word = after_separators(key.as_bytes());
     word.len() < key.len() && word.eq_ignore_ascii_case(b"method")

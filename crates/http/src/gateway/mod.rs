@@ -1,5 +1,5 @@
-//! HTTP requests, read: from method, target, headers and body to what a decision is asked for, or *not understood* and
-//! why (W1 to W4, W6).
+//! Reads HTTP requests: method, target, headers and body become a request for a decision, or are *not understood*, with
+//! the reason (W1 to W4, W6).
 //!
 //! ```
 //! use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
@@ -20,10 +20,10 @@
 //! # Ok::<(), portcullis_http::gateway::NotUnderstood>(())
 //! ```
 //!
-//! Reading is pure and strict: what this reader and the upstream behind the gateway could read differently is not
-//! understood, and denied. It borrows all that stands in the request without escapes, and allocates only to decode.
+//! Reading is pure and strict: a request that this reader and the upstream could read differently is not understood,
+//! and denied. Borrows all text without escapes, and allocates only to decode.
 //!
-//! Which paths mean what is data: [`Routes`].
+//! [`Routes`] define the meaning of paths.
 
 mod headers;
 mod keys;

@@ -12,25 +12,25 @@ use super::NotUnderstood;
 use super::keys::Keys;
 use super::percent::{Plus, check, decode};
 
-/// Up to so many keys, comparing each with each is cheaper than sorting them.
+/// Up to this number of keys, comparing each with each is cheaper than sorting them.
 const FEW: usize = 24;
 
-/// The most parameters of a query.
+/// The maximum number of parameters of a query.
 const MOST: usize = 500;
 
 type Pairs<'r, V> = SmallVec<[(Cow<'r, str>, V); FEW]>;
 
-/// The parameters of a request. No key occurs twice in the query or in the body, nor in both with different values;
-/// each is plain, and none resembles a key of the route.
+/// The parameters of a request. No key occurs twice in the query or in the body, nor in both with different values.
+/// Each key is plain, and none resembles a key of the route.
 pub(super) struct Parameters<'r> {
     keys: &'r Keys,
-    /// Key, and value as it was sent.
+    /// Keys, and values as sent.
     query: Pairs<'r, &'r str>,
     body: Option<Pairs<'r, &'r RawValue>>,
 }
 
 impl<'r> Parameters<'r> {
-    /// No parameters yet, of a route that reads `keys`.
+    /// Creates an empty set for a route that reads `keys`.
     pub(super) fn new(keys: &'r Keys) -> Self {
         Self { keys, query: Pairs::new(), body: None }
     }
@@ -86,7 +86,7 @@ impl<'r> Parameters<'r> {
         Ok(())
     }
 
-    /// The value of `name`, from the query or the body. Refuses a value of the body that is not a text.
+    /// Returns the value of `name` from the query or the body. Rejects a value of the body that is not a string.
     pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
         if let Some((_, value)) = self.body.iter().flatten().find(|(key, _)| key == name) {
             let text = text_of(value);
@@ -96,7 +96,7 @@ impl<'r> Parameters<'r> {
         found.map(|(_, value)| decode(value, Plus::Space)).transpose()
     }
 
-    /// The value of `name` in the query; it may not occur in the body.
+    /// Returns the value of `name` in the query. It may not occur in the body.
     pub(super) fn get_of_query(&self, name: &str) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
         let found = self.get(name)?;
         if self.body.iter().flatten().any(|(key, _)| key == name) {
@@ -106,14 +106,14 @@ impl<'r> Parameters<'r> {
     }
 }
 
-/// The text before the first `at`, which is ASCII, and the text after it; all and `None` where there is none.
+/// Splits `text` at the first `at`, an ASCII character. The second part is `None` if there is none.
 pub(super) fn split_at(text: &str, at: u8) -> (&str, Option<&str>) {
     let found = memchr::memchr(at, text.as_bytes());
     let halves = found.and_then(|found| Some((text.get(..found)?, Some(text.get(found + 1..)?))));
     halves.unwrap_or((text, None))
 }
 
-/// Whether a text of this JSON holds a NUL, in a key or a value: an escape whose backslash is not itself escaped.
+/// Whether a string of this JSON holds a NUL, in a key or a value: an escape whose backslash is not itself escaped.
 fn writes_nul(json: &str) -> bool {
     memchr::memmem::find_iter(json.as_bytes(), "\\u0000").any(|at| {
         let before = json.as_bytes().get(..at).unwrap_or_default();
@@ -124,7 +124,7 @@ fn writes_nul(json: &str) -> bool {
 /// Whether a key occurs twice.
 fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
     if pairs.len() <= FEW {
-        // A bit for each look that a key may have: only keys that look alike are compared.
+        // One bit for each group of keys that resemble each other: only keys of one group are compared.
         let mut looks = 0_u64;
         return pairs.iter().enumerate().any(|(at, (key, _))| {
             let ends = [key.as_bytes().first(), key.as_bytes().last()].map(|end| end.copied().unwrap_or_default());
@@ -139,14 +139,14 @@ fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
     keys.array_windows().any(|[one, next]| one == next)
 }
 
-/// The text that `value` writes, if it is one.
+/// Returns the string that `value` encodes, if it is one.
 fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
     serde_json::from_str(value.get()).ok().map(|Text(text)| text)
 }
 
-/// The keys of an object and their values, including those that are given twice.
+/// The keys of an object and their values, including duplicates.
 struct Object<'r>(Pairs<'r, &'r RawValue>);
 
 impl<'r> Deserialize<'r> for Object<'r> {

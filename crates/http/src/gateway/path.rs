@@ -10,23 +10,23 @@ use super::percent::{Plus, decode};
 /// One segment.
 #[derive(Debug, Clone)]
 pub(super) struct Segment<'r> {
-    /// As it was sent.
+    /// As sent.
     pub(super) raw: &'r str,
     /// Percent-decoded once.
     pub(super) text: Cow<'r, str>,
 }
 
-/// The segments of a path. None is empty, `.` or `..`, or holds a slash, a backslash, a semicolon or a control character,
-/// encoded or not. Those before the base segment are plain, and none of them resembles it.
+/// The segments of a path. None is empty, `.` or `..`, or holds a slash, a backslash, a semicolon or a control
+/// character, encoded or not. Those before the base segment are plain, and none of them resembles it.
 #[derive(Debug)]
 pub(super) struct Path<'r> {
     pub(super) segments: SmallVec<[Segment<'r>; 12]>,
-    /// The index of the base segment, the first of its name.
+    /// The index of the base segment, the first one of its name.
     base: Option<usize>,
 }
 
 impl<'r> Path<'r> {
-    /// Reads `path`, which begins with a slash.
+    /// Reads `path`, which starts with a slash.
     pub(super) fn read(path: &'r str, base_segment: Option<&str>) -> Result<Self, NotUnderstood> {
         let rest = path.strip_prefix('/').ok_or_else(|| NotUnderstood::new("a target that is not a path"))?;
         let mut segments = SmallVec::new();
@@ -50,12 +50,12 @@ impl<'r> Path<'r> {
         self.base.is_some()
     }
 
-    /// The segments from the base segment on; none where there is none.
+    /// Returns the segments from the base segment on; none without a base segment.
     pub(super) fn based(&self) -> &[Segment<'r>] {
         self.base.and_then(|base| self.segments.get(base..)).unwrap_or_default()
     }
 
-    /// The same, to take from.
+    /// Returns the segments from the base segment on, mutable.
     pub(super) fn based_mut(&mut self) -> &mut [Segment<'r>] {
         self.base.and_then(|base| self.segments.get_mut(base..)).unwrap_or_default()
     }
@@ -63,7 +63,7 @@ impl<'r> Path<'r> {
 
 impl<'r> Segment<'r> {
     fn read(raw: &'r str) -> Result<Self, NotUnderstood> {
-        // Nearly all are words, which hold nothing that could be refused.
+        // Nearly all segments are words, which hold nothing that could be rejected.
         if raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
             return Ok(Self { raw, text: Cow::Borrowed(raw) });
         }
@@ -83,7 +83,8 @@ impl<'r> Segment<'r> {
         Ok(Self { raw, text })
     }
 
-    /// A segment before the base segment, which servers find in ways of their own: nothing in it may need decoding.
+    /// Checks a segment before the base segment. Servers find that segment in different ways: nothing in it may need
+    /// decoding.
     fn before_base(raw: &'r str, base_segment: Option<&str>) -> Result<Self, NotUnderstood> {
         if !raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._~-".contains(&byte)) {
             let why =
@@ -100,7 +101,8 @@ impl<'r> Segment<'r> {
     }
 }
 
-/// Whether a segment that was decoded once still writes such a byte, percent-encoded: a server that decodes twice reads it.
+/// Whether a segment that was decoded once still encodes a byte that `is_such` accepts: a server that decodes twice
+/// reads that byte.
 fn writes(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     memchr::memchr_iter(b'%', text.as_bytes()).any(|at| match text.as_bytes().get(at + 1..) {
@@ -109,7 +111,7 @@ fn writes(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
     })
 }
 
-/// Whether a server may take a decoded segment for `.` or `..`: also one that still holds an encoded dot.
+/// Whether a server may read a decoded segment as `.` or `..`: also one that still holds an encoded dot.
 fn is_dots(text: &str) -> bool {
     let mut rest = text;
     let mut dots = 0;

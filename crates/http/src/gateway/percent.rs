@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::NotUnderstood;
 
-/// What a `+` means.
+/// The meaning of a `+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Plus {
     /// A plus, as in a path.
@@ -13,8 +13,8 @@ pub(super) enum Plus {
     Space,
 }
 
-/// Decodes `text`; borrows it where nothing is encoded. Refuses an escape without two hexadecimal digits, bytes that
-/// are not UTF-8, and a NUL.
+/// Decodes `text`; borrows it if nothing is encoded. Rejects an escape without two hexadecimal digits, bytes that are
+/// not UTF-8, and a NUL.
 pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUnderstood> {
     let escape_at = match plus {
         Plus::Plus => memchr::memchr(b'%', text.as_bytes()),
@@ -25,13 +25,13 @@ pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUndersto
     }
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        rest = behind;
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         decoded.push(match byte {
             b'+' if plus == Plus::Space => b' ',
             b'%' => {
-                let (value, behind) = escape(behind)?;
-                rest = behind;
+                let (value, after) = escape(after)?;
+                rest = after;
                 value
             }
             other => other,
@@ -40,29 +40,29 @@ pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUndersto
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| NotUnderstood::new("percent-encoding that is not UTF-8"))
 }
 
-/// Refuses what [`decode`] refuses; allocates only for letters beyond ASCII.
+/// Rejects what [`decode`] rejects; allocates only for letters beyond ASCII.
 pub(super) fn check(text: &str) -> Result<(), NotUnderstood> {
     let mut rest = text.as_bytes();
     let mut ascii = true;
     while let Some(at) = memchr::memchr(b'%', rest) {
-        let (value, behind) = escape(rest.get(at + 1..).unwrap_or_default())?;
+        let (value, after) = escape(rest.get(at + 1..).unwrap_or_default())?;
         ascii &= value.is_ascii();
-        rest = behind;
+        rest = after;
     }
     if ascii { Ok(()) } else { decode(text, Plus::Plus).map(drop) }
 }
 
-/// The byte that the two digits at the beginning of `text` write, and what comes behind them.
+/// Returns the byte of the two digits at the start of `text`, and the rest of `text`.
 fn escape(text: &[u8]) -> Result<(u8, &[u8]), NotUnderstood> {
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    let [high, low, behind @ ..] = text else { return Err(broken()) };
+    let [high, low, after @ ..] = text else { return Err(broken()) };
     match (digit(*high), digit(*low)) {
         (Some(0), Some(0)) => Err(NotUnderstood::new("a NUL character")),
-        (Some(high), Some(low)) => Ok((high << 4 | low, behind)),
+        (Some(high), Some(low)) => Ok((high << 4 | low, after)),
         _ => Err(broken()),
     }
 }
 
 fn broken() -> NotUnderstood {
-    NotUnderstood::new("a `%` without two hexadecimal digits behind it")
+    NotUnderstood::new("a `%` without two hexadecimal digits after it")
 }

@@ -1,4 +1,4 @@
-//! The reading of a request.
+//! The request reader.
 
 use std::borrow::Cow;
 
@@ -13,7 +13,7 @@ use super::routes::{Named, Part, Route, Routes, SourceRule};
 use crate::access::{Access, AccessSource, SourceKind};
 use portcullis::query::NamedSource;
 
-/// What becomes of a browser's preflights (W4). They carry no token, so that nothing about them can be decided.
+/// The handling of browsers' preflights (W4). They carry no token, so that nothing about them can be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preflights {
     /// No preflight reaches the upstream: the caller answers or denies it.
@@ -23,14 +23,14 @@ pub enum Preflights {
     Pass,
 }
 
-/// Choices of a [`Reader`].
+/// Options of a [`Reader`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ReaderOptions {
     /// Whether the `Origin` header replaces a missing `Referer` (W4). Off by default.
     pub origin_as_referer: bool,
     /// Whether a token in the query is not understood (W4): URLs end up in access logs. Off by default.
     pub refuse_query_tokens: bool,
-    /// What becomes of preflights.
+    /// The handling of preflights.
     pub preflights: Preflights,
 }
 
@@ -42,7 +42,7 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// A reader by these routes.
+    /// Creates a reader with these routes.
     pub fn new(routes: Routes, options: ReaderOptions) -> Self {
         Self { routes, options }
     }
@@ -53,7 +53,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// Where something that is needed is missing, or could be read in two ways (W6).
+    /// If something required is missing, or could be read in two ways (W6).
     pub fn read<'r>(&'r self, request: &HttpRequest<'r>) -> Result<Reading<'r>, NotUnderstood> {
         let headers = Relevant::of(request.headers)?;
         let no_body = matches!(request.body, Body::NotPassedOn | Body::Whole(b""));
@@ -66,31 +66,31 @@ impl Reader {
         let (path, query) = split(request.target)?;
         let mut path = Path::read(path, self.routes.base_segment.as_deref())?;
         let route = self.route(&path)?;
-        let Some((route, asks)) = route.and_then(|route| Some((route, route.asks.as_ref()?))) else {
+        let Some((route, template)) = route.and_then(|route| Some((route, route.template.as_ref()?))) else {
             return match route {
                 _ if self.passes(&path) => Ok(preflight.unwrap_or(Reading::PassedThrough)),
                 Some(_) => Err(NotUnderstood::new("a path that tokens do not decide about")),
                 None => Err(NotUnderstood::new("a path that no route fits")),
             };
         };
-        headers.check_cookies(&asks.keys)?;
-        let mut parameters = Parameters::new(&asks.keys);
+        headers.check_cookies(&template.keys)?;
+        let mut parameters = Parameters::new(&template.keys);
         parameters.read_query(query)?;
         if let Some(passing) = preflight {
             return Ok(passing);
         }
-        // Also where no source is in a parameter: a body may hold a second token, or override the method.
+        // Routes without parameters too: a body may hold a second token, or override the method.
         read_body(&mut parameters, request, &headers)?;
         let token = self.token(&headers, &parameters)?;
-        for name in &asks.without {
+        for name in &template.without {
             if parameters.get(name)?.is_some() {
                 return Err(NotUnderstood::new(format!("`{name}` beside a source in the path")));
             }
         }
         let mut access = Access {
             token,
-            api: Cow::Borrowed(&asks.api),
-            operation: asks.operation,
+            api: Cow::Borrowed(&template.api),
+            operation: template.operation,
             connection: Cow::Borrowed(""),
             sources: SmallVec::new(),
             referer: headers.referer(self.options.origin_as_referer),
@@ -102,14 +102,14 @@ impl Reader {
                 Part::Literal(_) | Part::Any => {}
             }
         }
-        for rule in &asks.sources {
+        for rule in &template.sources {
             access.sources.push(source(rule, &parameters)?);
         }
         Ok(Reading::Access(access))
     }
 
-    /// Whether the body may play a part in reading a request of this method and target. Where it does not, [`Reader::read`]
-    /// reads the same whatever the body is, so that who holds the request need not wait for it.
+    /// Whether the body may matter for a request with this method and target. If not, [`Reader::read`] returns the same
+    /// result whatever the body, so that the caller need not wait for it.
     ///
     /// Cost: linear in the path; allocates only to decode.
     ///
@@ -121,9 +121,9 @@ impl Reader {
     pub fn needs_body(&self, method: &str, target: &str) -> bool {
         let is_decided = || {
             let path = Path::read(split(target)?.0, self.routes.base_segment.as_deref())?;
-            Ok::<_, NotUnderstood>(self.route(&path)?.is_some_and(|route| route.asks.is_some()))
+            Ok::<_, NotUnderstood>(self.route(&path)?.is_some_and(|route| route.template.is_some()))
         };
-        // What has a body is no preflight.
+        // A request with a body is not a preflight.
         method == "OPTIONS" || is_decided().unwrap_or(false)
     }
 
@@ -145,7 +145,7 @@ impl Reader {
         Ok(token.filter(|token| !token.is_empty()))
     }
 
-    /// The first route that fits.
+    /// Returns the first route that fits.
     fn route(&self, path: &Path<'_>) -> Result<Option<&Route>, NotUnderstood> {
         for route in &self.routes.list {
             if fits(route, path)? {
@@ -155,9 +155,9 @@ impl Reader {
         Ok(None)
     }
 
-    /// Whether the operator lets the path pass. A prefix that begins with the base segment counts from there, others from
-    /// the start of the path. A path with a base segment passes only by a prefix that holds it, too: a prefix such as `/api`
-    /// does not open what resembles a route.
+    /// Whether the operator lets the path pass. A prefix that starts with the base segment is compared from there, any
+    /// other prefix from the start of the path. A path with a base segment passes only by a prefix that contains it: a
+    /// prefix such as `/api` does not open paths that resemble a route.
     fn passes(&self, path: &Path<'_>) -> bool {
         let base = self.routes.base_segment.as_deref();
         self.routes.passed_through.iter().any(|prefix| {
@@ -172,7 +172,7 @@ impl Reader {
     }
 }
 
-/// Path and query of a target that everybody splits alike.
+/// Splits a target that all servers split alike into path and query.
 fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
     if !is_graphic(target) {
         return Err(NotUnderstood::new("a space, a control character or one beyond ASCII in the target"));
@@ -213,7 +213,7 @@ fn read_body<'r>(
             headers.check_json()?;
             parameters.read_body(body)
         }
-        // These methods have none, unless a header announces one.
+        // These methods have no body, unless a header announces one.
         Body::NotPassedOn if matches!(request.method, "GET" | "HEAD" | "OPTIONS") && !headers.announces_body() => {
             Ok(())
         }
@@ -254,7 +254,7 @@ fn source<'r>(rule: &SourceRule, parameters: &Parameters<'r>) -> Result<AccessSo
     }
 }
 
-/// A source as `kind` names it (W3).
+/// Returns the source that a parameter of this kind names (W3).
 fn named(kind: Named, text: Cow<'_, str>) -> AccessSource<'_> {
     let kind = match kind {
         Named::Resource => SourceKind::Resource,

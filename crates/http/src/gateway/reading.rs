@@ -21,12 +21,12 @@ pub enum Reading<'r> {
 pub struct Preflight<'r> {
     /// The `Origin` header.
     pub origin: &'r str,
-    /// Whether the operator lets preflights pass ([`Preflights::Pass`](super::Preflights::Pass)). Where not, the caller answers or denies it, and never
-    /// passes it on.
+    /// Whether the operator lets preflights pass ([`Preflights::Pass`](super::Preflights::Pass)). If not, the caller
+    /// answers or denies it, and never passes it on.
     pub passes: bool,
 }
 
-/// A request that cannot be read without doubt, and why (W6). It is denied with [`Reason::RequestNotUnderstood`].
+/// An HTTP request that is not understood, with the reason (W6). It is denied with [`Reason::RequestNotUnderstood`].
 ///
 /// The message names headers and the parameters of the route, and repeats nothing that the client sent.
 ///
@@ -50,7 +50,7 @@ impl NotUnderstood {
         Self { why: why.into() }
     }
 
-    /// Always [`Reason::RequestNotUnderstood`].
+    /// Returns [`Reason::RequestNotUnderstood`].
     pub const fn reason(&self) -> Reason {
         Reason::RequestNotUnderstood
     }

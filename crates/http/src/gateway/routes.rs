@@ -1,4 +1,4 @@
-//! Which paths mean what (W1): a table.
+//! The table of routes (W1).
 
 use serde::Deserialize;
 
@@ -7,7 +7,7 @@ use portcullis::model::Operation;
 
 /// The routes of a platform.
 ///
-/// [`Routes::default`] are those of W1. Others are written in the same form, as JSON:
+/// [`Routes::default`] are those of W1. Custom routes have the same form, as JSON:
 ///
 /// ```
 /// use portcullis_http::gateway::Routes;
@@ -24,16 +24,17 @@ use portcullis::model::Operation;
 /// # Ok::<(), portcullis_http::gateway::RoutesError>(())
 /// ```
 ///
-/// - `base_segment`: a path is read from the first segment that is exactly this one on. Without it, from its beginning.
-/// - `path`: segments that stand as they are, `{connection}`, `{source}` (a resource), any other `{name}` for any one
-///   segment, and at the end `**` for anything below. The first route that fits a path is its route.
-/// - `api`, and `operation`: `query` (unless said otherwise) or `model`.
-/// - `sources`: one object for each source, which names the parameter that it stands in: `resource`, `query` or
-///   `query_or_named_source` (W3); of several, just one must be given. `{"typed": "source", "type": "type"}`: parameter
-///   `source` is a resource where parameter `type` is `table`, `tileset` or `raster`, and a query or named source where it is `query`.
+/// - `base_segment`: a path is read from the first segment that equals this one. Without it, from the start.
+/// - `path`: literal segments, `{connection}`, `{source}` (a resource), any other `{name}` for any one segment, and at
+///   the end `**` for anything below. The first route that fits a path applies.
+/// - `api`, and `operation`: `query` (the default) or `model`.
+/// - `sources`: one object for each source, which names its parameter: `resource`, `query` or `query_or_named_source`
+///   (W3). Of several, exactly one must be given. `{"typed": "source", "type": "type"}`: parameter `source` is a
+///   resource if parameter `type` is `table`, `tileset` or `raster`, and a query or named source if it is `query`.
 /// - `without`: parameters that may not be given.
-/// - `undecided` in the stead of all these: tokens do not decide about it; it is not understood unless it is passed through.
-/// - `passed_through`: prefixes of paths that no other route fits, let through undecided.
+/// - `undecided` instead of `api` and the rest: no token decides about the path. It is not understood unless it passes
+///   through.
+/// - `passed_through`: prefixes of paths that fit no other route and pass without a decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routes {
     // INVARIANT: validated.
@@ -42,7 +43,7 @@ pub struct Routes {
     pub(super) passed_through: Vec<Vec<Box<str>>>,
 }
 
-/// Routes that are not valid: where, and why.
+/// The position and the reason of an invalid route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct RoutesError(Box<str>);
@@ -50,10 +51,10 @@ pub struct RoutesError(Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) path: Vec<Part>,
-    /// Whether anything may come below.
+    /// Whether further segments may follow.
     pub(super) below: bool,
-    /// `None` if undecided.
-    pub(super) asks: Option<Asks>,
+    /// `None` if no token decides about the path.
+    pub(super) template: Option<RequestTemplate>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,16 +66,16 @@ pub(super) enum Part {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Asks {
+pub(super) struct RequestTemplate {
     pub(super) api: Box<str>,
     pub(super) operation: Operation,
     pub(super) sources: Vec<SourceRule>,
     pub(super) without: Vec<Box<str>>,
-    /// The keys of all these parameters.
+    /// The keys of all parameters of the route.
     pub(super) keys: Keys,
 }
 
-/// Where a source stands: the parameters, just one of which must be given.
+/// The parameters that may hold a source: exactly one must be given.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
 pub(super) enum SourceRule {
@@ -98,19 +99,19 @@ pub(super) struct OneOf {
     pub(super) query_or_named_source: Option<Box<str>>,
 }
 
-/// The table as it is written.
+/// The table as JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RoutesJson {
     base_segment: Option<Box<str>>,
-    routes: Vec<WrittenRoute>,
+    routes: Vec<RouteJson>,
     #[serde(default)]
     passed_through: Vec<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WrittenRoute {
+struct RouteJson {
     path: String,
     api: Option<Box<str>>,
     operation: Option<String>,
@@ -124,7 +125,7 @@ struct WrittenRoute {
 
 impl Default for Routes {
     fn default() -> Self {
-        // A test reads it; a table that could not be read would understand nothing.
+        // A test reads the built-in table. An unreadable table would understand nothing.
         Self::from_json(include_str!("routes.json")).unwrap_or(Self {
             base_segment: None,
             list: Vec::new(),
@@ -138,9 +139,9 @@ impl Routes {
     ///
     /// # Errors
     ///
-    /// Where `text` is not JSON, not a table of routes, or a route of it cannot be right.
+    /// If `text` is not JSON, is not a table of routes, or has an invalid route.
     pub fn from_json(text: &str) -> Result<Self, RoutesError> {
-        let written: Written = serde_json::from_str(text).map_err(|error| RoutesError(error.to_string().into()))?;
+        let written: RoutesJson = serde_json::from_str(text).map_err(|error| RoutesError(error.to_string().into()))?;
         if let Some(base) = &written.base_segment {
             literal(base).map_err(|why| RoutesError::at("base_segment", &why))?;
         }
@@ -161,11 +162,11 @@ impl Routes {
         Ok(Self { base_segment: written.base_segment, list: routes, passed_through })
     }
 
-    /// Lets paths below `prefix` pass undecided, where no other route fits.
+    /// Lets paths below `prefix` pass without a decision, if no other route fits.
     ///
     /// # Errors
     ///
-    /// If it is not a path of segments that stand as they are.
+    /// If `prefix` is not a path of literal segments.
     pub fn pass_through(&mut self, prefix: &str) -> Result<(), RoutesError> {
         self.passed_through.push(prefix_of(prefix).map_err(|why| RoutesError(why.into()))?);
         Ok(())
@@ -182,7 +183,7 @@ impl RoutesError {
     }
 }
 
-impl WrittenRoute {
+impl RouteJson {
     fn read(self, base: Option<&str>) -> Result<Route, String> {
         let (path, below) = match self.path.strip_suffix("/**") {
             Some(path) => (path, true),
@@ -196,14 +197,14 @@ impl WrittenRoute {
         }
         for once in [Part::Connection, Part::Source] {
             if path.iter().filter(|part| **part == once).count() > 1 {
-                return Err("`path`: `{connection}` and `{source}` may stand in it only once".to_owned());
+                return Err("`path`: `{connection}` and `{source}` may occur only once".to_owned());
             }
         }
         if self.undecided {
             if self.api.is_some() || self.operation.is_some() || !self.sources.is_empty() || !self.without.is_empty() {
-                return Err("`undecided`: nothing else may be said of the route".to_owned());
+                return Err("`undecided`: expected no other key of the route".to_owned());
             }
-            return Ok(Route { path, below, asks: None });
+            return Ok(Route { path, below, template: None });
         }
         let api = self.api.filter(|api| !api.is_empty()).ok_or("`api` is missing")?;
         let operation = match self.operation.as_deref() {
@@ -224,13 +225,13 @@ impl WrittenRoute {
         if sourced && !path.contains(&Part::Connection) {
             return Err("`path`: a route with sources needs `{connection}`".to_owned());
         }
-        let asks = Asks { api, operation, sources: self.sources, without: self.without, keys };
-        Ok(Route { path, below, asks: Some(asks) })
+        let template = RequestTemplate { api, operation, sources: self.sources, without: self.without, keys };
+        Ok(Route { path, below, template: Some(template) })
     }
 }
 
 impl SourceRule {
-    /// The names of all its parameters.
+    /// Returns the names of all parameters of the rule.
     fn names(&self) -> impl Iterator<Item = &str> {
         let (typed, one_of) = match self {
             Self::Typed(rule) => (Some([&*rule.typed, &*rule.kind]), None),
@@ -241,7 +242,7 @@ impl SourceRule {
 }
 
 impl OneOf {
-    /// The parameters that may hold the source, and whether each may name a named source, or is a resource.
+    /// Returns the parameters that may hold the source, each with how it names it.
     pub(super) fn parameters(&self) -> impl Iterator<Item = (&str, Named)> {
         [
             (&self.resource, Named::Resource),
@@ -253,7 +254,7 @@ impl OneOf {
     }
 }
 
-/// How the text of a parameter names a source.
+/// The kinds of sources that a parameter may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Named {
     Resource,

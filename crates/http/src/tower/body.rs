@@ -1,4 +1,4 @@
-//! Bodies that go on after they were read, beside those that were not.
+//! Bodies of forwarded requests: read for the decision, or streamed.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -12,14 +12,14 @@ use http_body_util::{BodyExt, Either, Full};
 
 use crate::answer::read;
 
-/// The body of a request that goes on: read, or as it comes. Neither has trailers: some servers take them for headers,
-/// which nothing has checked.
+/// The body of a forwarded request: read for the decision, or streamed. Neither has trailers: some servers read them as
+/// headers, which were not checked.
 pub type RequestBody<B> = Either<ReadBody, WithoutTrailers<B>>;
 
 /// A body whose trailers are dropped.
 pub type WithoutTrailers<B> = MapFrame<B, fn(Frame<Bytes>) -> Frame<Bytes>>;
 
-/// The body of an answer: the layer's own, or that of the service inside.
+/// The body of a response: the layer's own, or that of the inner service.
 pub type ResponseBody<R> = Either<Full<Bytes>, R>;
 
 /// A body that was read for a decision.
@@ -28,7 +28,7 @@ pub struct ReadBody {
     bytes: Bytes,
 }
 
-/// `body` without its trailers: an empty frame of data replaces them.
+/// Drops the trailers of `body`: an empty frame of data replaces them.
 pub(super) fn without_trailers<B: Body<Data = Bytes>>(body: B) -> WithoutTrailers<B> {
     body.map_frame(|frame| Frame::data(frame.into_data().unwrap_or_default()))
 }

@@ -1,12 +1,12 @@
-//! What handlers and access logs find of a decision.
+//! Decisions in extensions, for handlers and access logs.
 
 use http::Extensions;
 use smallvec::SmallVec;
 
-use crate::answer::{Outcome, Verdict};
+use crate::answer::{HttpDecision, Outcome};
 use portcullis::decision::Reason;
 
-/// In the extensions of a request that was allowed: by which token, generation and grants.
+/// The decision in the extensions of an allowed request: token, generation and grants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Allowed {
     token_id: String,
@@ -14,7 +14,7 @@ pub struct Allowed {
     grants: SmallVec<[u32; 4]>,
 }
 
-/// In the extensions of an answer that is a denial.
+/// The decision in the extensions of a response that denies a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denied {
     reason: Reason,
@@ -23,51 +23,51 @@ pub struct Denied {
 }
 
 impl Allowed {
-    /// The id of the token.
+    /// Returns the id of the token.
     pub fn token_id(&self) -> &str {
         &self.token_id
     }
 
-    /// The generation of the policy that decided.
+    /// Returns the generation of the policy that decided.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// For each source that was asked for, the place of the grant in the token's list.
+    /// Returns, for each source of the request, the index of the grant in the token's list.
     pub fn grants(&self) -> &[u32] {
         &self.grants
     }
 
-    /// Extensions that hold it; empty where no token was asked for.
-    pub(super) fn of(verdict: Verdict) -> Extensions {
+    /// Returns extensions with the decision; empty if no token decided.
+    pub(super) fn of(decision: HttpDecision) -> Extensions {
         let mut extensions = Extensions::new();
-        if let (Outcome::Allow { grants }, Some(token_id)) = (verdict.outcome, verdict.token_id) {
-            extensions.insert(Self { token_id, generation: verdict.generation, grants });
+        if let (Outcome::Allow { grants }, Some(token_id)) = (decision.outcome, decision.token_id) {
+            extensions.insert(Self { token_id, generation: decision.generation, grants });
         }
         extensions
     }
 }
 
 impl Denied {
-    /// Why.
+    /// Returns the reason.
     pub fn reason(&self) -> Reason {
         self.reason
     }
 
-    /// The id of the presented token, where it is known.
+    /// Returns the id of the presented token, if it is known.
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
     }
 
-    /// The generation of the policy that decided; 0 without one.
+    /// Returns the generation of the policy that decided; 0 without a policy.
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    pub(super) fn of(verdict: Verdict) -> Extensions {
+    pub(super) fn of(decision: HttpDecision) -> Extensions {
         let mut extensions = Extensions::new();
-        if let Outcome::Deny { reason, .. } = verdict.outcome {
-            extensions.insert(Self { reason, token_id: verdict.token_id, generation: verdict.generation });
+        if let Outcome::Deny { reason, .. } = decision.outcome {
+            extensions.insert(Self { reason, token_id: decision.token_id, generation: decision.generation });
         }
         extensions
     }

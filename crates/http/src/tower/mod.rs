@@ -1,5 +1,5 @@
-//! The layer by which a gateway in Rust decides its requests in its own process: one line in axum, hyper or whatever
-//! is made of `tower` services.
+//! A `tower` layer that decides requests in the process of a gateway in Rust: one line in axum, hyper or any other
+//! `tower` stack.
 //!
 //! ```
 //! use axum::{Extension, Router, routing::get};
@@ -17,19 +17,20 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! It reads a request as the sidecar does (W1 to W4, W6) and decides it by the authorizer's current snapshot. A denial is
-//! answered at once, with the sidecar's status, body and headers, and never reaches what is inside; [`Denied`] stands in the
-//! answer's extensions for access logs. Without a policy every answer is 503.
+//! The layer reads a request as the sidecar does (W1 to W4, W6) and decides it with the authorizer's current snapshot.
+//! A denial is answered at once, with the sidecar's status, body and headers, and never reaches the inner service.
+//! [`Denied`] is in the extensions of the response, for access logs. Without a policy every response is 503.
 //!
-//! What is allowed goes on with [`Allowed`] in its extensions and with the headers that the sidecar has gateways set; whatever else
-//! a client called `x-portcullis-…` is taken away. Paths, and preflights, that the operator lets pass go on without [`Allowed`].
-//! By default no preflight goes on: those of the web sites of [`AuthorizeLayer::cors`] are answered at once.
+//! An allowed request is forwarded with [`Allowed`] in its extensions and with the headers that the sidecar has
+//! gateways set. All other headers named `x-portcullis-…` are removed. Paths and preflights that the operator lets pass
+//! are forwarded without [`Allowed`]. By default no preflight is forwarded: those from the web sites of
+//! [`AuthorizeLayer::cors`] are answered at once.
 //!
-//! A body is read before the decision only where a source may stand in it, up to a limit, and is then handed on as it came, without trailers. How long
-//! it may take is the gateway's affair: put a timeout around the layer.
+//! A body is read before the decision only if it may hold a source, up to a limit, and is forwarded unchanged, without
+//! trailers. The layer sets no time limit: put a timeout around it.
 //!
-//! The URL that is decided is the request's own. Put the layer where that is the one that is passed on: not inside of what
-//! rewrites or strips paths, nor outside of it.
+//! The layer decides on the URL of the request. Place it where this is the URL that is forwarded: neither inside nor
+//! outside of a layer that rewrites or strips paths.
 
 mod body;
 mod extensions;
@@ -52,17 +53,17 @@ use body::without_trailers;
 pub use body::{ReadBody, RequestBody, ResponseBody, WithoutTrailers};
 pub use extensions::{Allowed, Denied};
 
-use crate::answer::{Answers, OWN, Verdict};
+use crate::answer::{HttpDecision, OWN, Responses};
 use crate::gateway::{Body, Headers, HttpRequest, Reader, Reading};
 use portcullis::authorizer::{Authorizer, Clock, SystemClock};
 
-/// Decides requests before the services that it is put around. See the [module](self).
+/// A layer that decides requests before the inner service. See the [module](self).
 #[derive(Debug, Clone)]
 pub struct AuthorizeLayer<C = SystemClock> {
     rules: Rules<C>,
 }
 
-/// A service whose requests are decided first.
+/// A service that forwards only allowed requests.
 #[derive(Debug, Clone)]
 pub struct Authorize<S, C = SystemClock> {
     inner: S,
@@ -74,41 +75,41 @@ struct Rules<C> {
     authorizer: Authorizer,
     clock: C,
     reader: Reader,
-    answers: Answers,
+    answers: Responses,
     body_bytes: usize,
 }
 
 impl AuthorizeLayer {
-    /// Decides by what is current in `authorizer`, with the built-in routes and the system's clock.
+    /// Decides with the current snapshot of `authorizer`, with the built-in routes and the system's clock.
     pub fn new(authorizer: Authorizer) -> Self {
-        let (reader, answers) = (Reader::default(), Answers::default());
+        let (reader, answers) = (Reader::default(), Responses::default());
         Self { rules: Rules { authorizer, clock: SystemClock, reader, answers, body_bytes: 1 << 20 } }
     }
 }
 
 impl<C> AuthorizeLayer<C> {
-    /// Reads requests with `reader`: other routes, or other choices.
+    /// Reads requests with `reader`, for other routes or options.
     #[must_use]
     pub fn reader(mut self, reader: Reader) -> Self {
         self.rules.reader = reader;
         self
     }
 
-    /// Answers the preflights of these web sites, and lets browsers on them read why a request is denied. None by default.
+    /// Answers preflights from these web sites, and lets their pages read the reason of a denial. None by default.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
-        self.rules.answers = Answers { cors };
+        self.rules.answers = Responses { cors };
         self
     }
 
-    /// Reads bodies up to so many bytes, and answers 413 to longer ones. 1 MiB unless said.
+    /// Reads bodies of up to `most` bytes, and answers 413 to longer ones. The default is 1 MiB.
     #[must_use]
     pub fn body_bytes(mut self, most: usize) -> Self {
         self.rules.body_bytes = most;
         self
     }
 
-    /// Decides at the time that `clock` tells.
+    /// Decides at the time of `clock`.
     #[must_use]
     pub fn clock<D: Clock>(self, clock: D) -> AuthorizeLayer<D> {
         let Rules { authorizer, clock: _, reader, answers, body_bytes } = self.rules;
@@ -139,7 +140,7 @@ where
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        // The service that was found ready is the one to call; its clone may not be.
+        // The service that was polled ready must be called; its clone may not be ready.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let rules = Arc::clone(&self.rules);
@@ -153,7 +154,7 @@ where
 }
 
 impl<C: Clock> Rules<C> {
-    /// The request as it goes on, or the answer to it.
+    /// Returns the request to forward, or the response.
     async fn pass<B>(&self, request: Request<B>) -> Result<Request<RequestBody<B>>, Response<Full<Bytes>>>
     where
         B: http_body::Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>,
@@ -165,7 +166,7 @@ impl<C: Clock> Rules<C> {
         } else {
             Either::Right(without_trailers(body))
         };
-        let verdict = self.decide(
+        let decision = self.decide(
             &parts,
             match &body {
                 Either::Left(read) => Body::Whole(read.bytes()),
@@ -173,42 +174,42 @@ impl<C: Clock> Rules<C> {
                 Either::Right(_) => Body::NotPassedOn,
             },
         );
-        if !verdict.is_yes() {
-            let mut answer = self.answers.response(&verdict, parts.headers.get(ORIGIN));
-            answer.extensions_mut().extend(Denied::of(verdict));
+        if !decision.is_allow() {
+            let mut answer = self.answers.response(&decision, parts.headers.get(ORIGIN));
+            answer.extensions_mut().extend(Denied::of(decision));
             return Err(answer);
         }
-        tell(&mut parts.headers, self.answers.headers(&verdict, None));
-        parts.extensions.extend(Allowed::of(verdict));
+        set_headers(&mut parts.headers, self.answers.headers(&decision, None));
+        parts.extensions.extend(Allowed::of(decision));
         Ok(Request::from_parts(parts, body))
     }
 
-    fn decide(&self, parts: &Parts, body: Body<'_>) -> Verdict {
+    fn decide(&self, parts: &Parts, body: Body<'_>) -> HttpDecision {
         let current = self.authorizer.current();
         let (method, headers) = (parts.method.as_str(), &Sent(&parts.headers));
         match self.reader.read(&HttpRequest { method, target: target(parts), headers, body }) {
             Ok(Reading::Access(access)) => {
                 let (token_id, decision) =
                     current.decide_identified(&access.request(&access.sources()), self.clock.now());
-                Verdict::of(&decision, current.number(), token_id)
+                HttpDecision::of(&decision, current.number(), token_id)
             }
-            Ok(Reading::PassedThrough) => Verdict::pass(current.number()),
-            Ok(Reading::Preflight(preflight)) if preflight.passes => Verdict::pass(current.number()),
+            Ok(Reading::PassedThrough) => HttpDecision::pass(current.number()),
+            Ok(Reading::Preflight(preflight)) if preflight.passes => HttpDecision::pass(current.number()),
             Ok(Reading::Preflight(preflight)) => {
-                Verdict::of_preflight(preflight.origin, &self.answers.cors, current.number())
+                HttpDecision::of_preflight(preflight.origin, &self.answers.cors, current.number())
             }
-            Err(why) => Verdict::not_understood(why.to_string().into(), current.number()),
+            Err(why) => HttpDecision::not_understood(why.to_string().into(), current.number()),
         }
     }
 }
 
-/// Path and query; nothing, which is not understood, where there is none.
+/// Returns path and query; an empty text, which is not understood, if there are none.
 fn target(parts: &Parts) -> &str {
     parts.uri.path_and_query().map_or("", PathAndQuery::as_str)
 }
 
-/// Puts our headers in the place of those that a client sent under such names. None of ours is empty.
-fn tell(headers: &mut HeaderMap, ours: HeaderMap) {
+/// Replaces the client's headers of such names by ours. None of ours is empty.
+fn set_headers(headers: &mut HeaderMap, ours: HeaderMap) {
     let forged: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
     for name in forged {
         headers.remove(name);

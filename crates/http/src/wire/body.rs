@@ -16,10 +16,10 @@ pub(super) const KEYS: [&str; 11] =
 pub(super) const SOURCE_KEYS: [&str; 3] =
     [SourceKind::Resource.as_str(), SourceKind::Query.as_str(), SourceKind::NamedSource.as_str()];
 
-/// An instant is no longer than this.
+/// The maximum length of an instant, in bytes.
 const LONGEST_INSTANT: usize = 64;
 
-/// What stands in the object.
+/// The values of the object.
 #[derive(Default)]
 pub(super) struct Body<'t> {
     pub(super) id: Option<&'t RawValue>,
@@ -72,7 +72,7 @@ impl<'t> Body<'t> {
         }
     }
 
-    /// Only one key names sources.
+    /// Records the key of the sources: there may be only one.
     pub(super) fn source<E: Error>(&mut self, key: &'static str) -> Result<(), E> {
         match self.source_key.replace(key) {
             None => Ok(()),

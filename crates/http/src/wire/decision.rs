@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Logged;
-use crate::answer::{Outcome, Verdict};
+use crate::answer::{HttpDecision, Outcome};
 use portcullis::decision::{Decision, Reason};
 
 /// A decision: `{"id": …, "decision": "allow", "token": …, "grants": […]}` or
@@ -40,7 +40,7 @@ pub struct SkippedLine<'a> {
     pub id: Option<&'a RawValue>,
     /// The line number, counted from 1.
     pub line: u64,
-    /// What is missing.
+    /// The missing part.
     pub skipped: &'a str,
 }
 
@@ -49,7 +49,7 @@ pub struct SkippedLine<'a> {
 pub struct ErrorLine<'a> {
     /// The line number, counted from 1.
     pub line: u64,
-    /// What is wrong.
+    /// The error.
     pub error: &'a str,
 }
 
@@ -62,10 +62,10 @@ impl<'a> WireDecision<'a> {
         }
     }
 
-    /// Writes `verdict` on the request with this `id`.
-    pub fn of_verdict(id: Option<&'a RawValue>, verdict: &'a Verdict) -> Self {
-        match &verdict.outcome {
-            Outcome::Allow { grants } => Self::allow(id, verdict.token_id.as_deref(), Some(grants)),
+    /// Writes an HTTP decision on the request with this `id`.
+    pub fn of_http(id: Option<&'a RawValue>, decision: &'a HttpDecision) -> Self {
+        match &decision.outcome {
+            Outcome::Allow { grants } => Self::allow(id, decision.token_id.as_deref(), Some(grants)),
             Outcome::Deny { reason, .. } => Self::deny(id, Some(*reason)),
             // Only HTTP requests pass or are preflights.
             Outcome::Pass => Self::allow(id, None, None),

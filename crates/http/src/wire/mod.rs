@@ -1,4 +1,4 @@
-//! Requests and decisions as JSON, one object each: what the command line streams and a server answers.
+//! Requests and decisions as JSON, one object each, for the command line and the sidecar.
 //!
 //! ```
 //! use portcullis::decision::decide;
@@ -18,21 +18,22 @@
 //!
 //! | key | what |
 //! | --- | --- |
-//! | `id` | anything; comes back in the answer as it was written |
+//! | `id` | any value; the decision repeats it |
 //! | `token` | the secret; missing or empty decides `token_missing` |
 //! | `api` | the name of the API |
-//! | `operation` | under `sql` only: `query` (unless said otherwise) or `model` |
+//! | `operation` | under `sql` only: `query` (the default) or `model` |
 //! | `connection` | the name of the connection; not needed under `lds` |
-//! | `resource`, `query`, `named_source` | what is read or written, one of them; not needed under `lds` |
-//! | `sources` | in their stead: a list of objects with one of them each |
+//! | `resource`, `query`, `named_source` | the source, one of them; not needed under `lds` |
+//! | `sources` | instead, for several sources: a list of objects with one of these keys each |
 //! | `referer` | the `Referer` header |
-//! | `now` | the instant to decide at: RFC 3339, or a date |
+//! | `now` | the time of the decision: RFC 3339, or a date |
 //!
-//! Reading is strict, since a request that is read in two ways is decided in two ways: a key that is unknown or given
-//! twice, `null`, and a value of the wrong kind are errors. No error repeats a value but those of `operation` and `now`.
+//! Reading is strict: a request that could be read in two ways could be decided in two ways. Unknown and duplicate
+//! keys, `null`, and values of the wrong type are errors. Errors repeat no values except those of `operation` and
+//! `now`.
 //!
-//! Whoever holds the policy may decide for a token without its secret: [`ReplayRequest`] also reads `token_id`, and lines of
-//! a decision log.
+//! The owner of a policy may decide without the secret of a token: [`ReplayRequest`] also reads `token_id`, and lines
+//! of a decision log.
 
 mod body;
 mod decision;

@@ -1,4 +1,4 @@
-//! Requests that were decided before, to be decided again: lines of a decision log.
+//! Logged requests, to be decided again.
 
 use std::borrow::Cow;
 
@@ -18,14 +18,14 @@ use portcullis_document::definition::{Element, Lenient, Name, Text};
 /// The version of log lines.
 const LOG: u64 = 1;
 
-/// What names a query without its text.
+/// The key of a query of which only the digest is known.
 const QUERY_SHA256: &str = "query_sha256";
 
-/// What stands for a query that is kept neither as text nor as digest.
+/// The key of a query of which neither text nor digest is known.
 const QUERY_BYTES: &str = "query_bytes";
 
-/// A request for whoever may name a token by its id: a request as [`WireRequest`] reads it with `token_id` in the stead of
-/// `token`, or a line of a decision log. Never for a client: an id is no secret.
+/// A request that may name its token by id: a [`WireRequest`] with `token_id` instead of `token`, or a line of a
+/// decision log. Never accept one from a client: an id is not a secret.
 ///
 /// ```
 /// use portcullis::decision::{Reason, Replay};
@@ -45,27 +45,27 @@ const QUERY_BYTES: &str = "query_bytes";
 #[derive(Debug)]
 pub struct ReplayRequest<'t> {
     id: Option<&'t RawValue>,
-    /// `None` where it was not understood when it was logged.
+    /// `None` if the logged request was not understood.
     request: Option<WireRequest<'t>>,
     token_id: Option<Text<'t>>,
-    /// Sources whose text is not there, by their place.
+    /// Sources of unknown text, by index.
     hidden: SmallVec<[(usize, Hidden); 1]>,
-    /// Whether the referer is only the origin of what the client sent.
+    /// Whether the referer is only the origin of the header that the client sent.
     referer_cut: bool,
     logged: Option<Logged>,
     sampled: bool,
     is_use: bool,
 }
 
-/// How a request was decided when it was logged: denied for a reason, or allowed.
+/// The logged decision: allowed, or denied with a reason.
 pub type Logged = Result<(), Reason>;
 
-/// What came of a request that is decided again.
+/// The result of deciding a logged request again.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Replayed<'s> {
-    /// Just what would have been decided by the snapshot.
+    /// The exact decision of the snapshot.
     Decided(Decision<'s>),
-    /// Why that cannot be told.
+    /// The reason why there is no exact decision.
     Skipped(&'static str),
 }
 
@@ -75,7 +75,7 @@ enum Hidden {
     Lost,
 }
 
-/// What says that an object is a line of a log.
+/// The key that marks an object as a line of a log.
 #[derive(Deserialize)]
 struct Marker {
     log: Option<u64>,
@@ -86,9 +86,9 @@ impl<'t> ReplayRequest<'t> {
     ///
     /// # Errors
     ///
-    /// Where `text` is not JSON, or not the JSON object of a request or log line.
+    /// If `text` is not JSON, or not the JSON object of a request or log line.
     pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
-        // Only a line that says `log` may be one.
+        // Only a line that contains `log` can be a line of a log.
         let marked = memchr::memmem::find(text, b"\"log\"").and_then(|_| serde_json::from_slice::<Marker>(text).ok());
         match marked.and_then(|marker| marker.log) {
             Some(LOG) => Self::of(WireError::reading::<ReplayBody<'t, true>>(text)?.0),
@@ -112,7 +112,7 @@ impl<'t> ReplayRequest<'t> {
         if body.token.is_some() && token_id.is_some() {
             return Err(WireError::whole("`token` and `token_id` are both given: leave one out"));
         }
-        // Of a preflight there is no decision.
+        // There is no decision on a preflight.
         let understood = decision.as_deref() != Some("none") && logged != Some(Err(Reason::RequestNotUnderstood));
         let request = match (understood, log) {
             (false, _) => None,
@@ -123,32 +123,33 @@ impl<'t> ReplayRequest<'t> {
         Ok(Self { id, request, token_id, hidden, referer_cut, logged, sampled, is_use })
     }
 
-    /// What identifies the request to who asks, as it is written.
+    /// Returns the id of the request, as written.
     pub fn id(&self) -> Option<&'t RawValue> {
         self.id
     }
 
-    /// How it was decided when it was logged; `None` if that is not known.
+    /// Returns the logged decision, if it is known.
     pub fn logged(&self) -> Option<Logged> {
         self.logged
     }
 
-    /// The id of the token, where it is named by that.
+    /// Returns the id of the token, if the request names one.
     pub fn token_id(&self) -> Option<&str> {
         self.token_id.as_deref()
     }
 
-    /// When it is to be decided, where it says so: of a line of a log, when it was.
+    /// Returns the time to decide at, if the request has one; of a line of a log, the time at which it was decided.
     pub fn at(&self) -> Option<Timestamp> {
         self.request.as_ref().and_then(WireRequest::now)
     }
 
-    /// What is asked for, without credential and sources; `None` where it was not understood.
+    /// Returns the request without credential and sources; `None` if it was not understood.
     pub fn request(&self) -> Option<Request<'_>> {
         self.request.as_ref().map(|request| request.with(&[]))
     }
 
-    /// Its sources, in order. `None` for a query of which only the digest is known, and that nobody is granted.
+    /// Returns the sources, in order. `None` is a query of which only the digest is known, and that no token is
+    /// granted.
     pub fn sources<'r, 's: 'r>(&'r self, replay: &Replay<'s>) -> Vec<Option<Source<'r>>> {
         let Some(request) = &self.request else { return Vec::new() };
         let mut sources: Vec<_> = request.sources().into_iter().map(Some).collect();
@@ -164,37 +165,37 @@ impl<'t> ReplayRequest<'t> {
         sources
     }
 
-    /// Whether the log it is from holds only a part of what was allowed.
+    /// Whether its log is a sample of the allowed requests.
     pub fn is_sampled(&self) -> bool {
         self.sampled
     }
 
-    /// Whether its token was used: not where the caller asked about another instant than the present.
+    /// Whether the request used its token. It did not if the caller asked about another time than the present.
     pub fn is_use(&self) -> bool {
         self.is_use
     }
 
-    /// Decides it by a snapshot: at the instant that it names, or it was logged at, else `now`.
+    /// Decides the request with a snapshot, at its own time if it has one, otherwise at `now`.
     pub fn decide<'s>(&self, replay: &Replay<'s>, now: Timestamp) -> Replayed<'s> {
         self.decided(replay, now, false)
     }
 
-    /// As [`decide`](Self::decide), to tell which grants a request needs that was allowed when it was logged: a referer that is
-    /// not in the log was accepted then, and is taken for accepted still.
+    /// Decides like [`decide`](Self::decide), to find the grants that an allowed request needs: a referer that is not
+    /// in the log was accepted then, and counts as accepted.
     pub fn decide_grants<'s>(&self, replay: &Replay<'s>, now: Timestamp) -> Replayed<'s> {
         self.decided(replay, now, true)
     }
 
     fn decided<'s>(&self, replay: &Replay<'s>, now: Timestamp, trusting: bool) -> Replayed<'s> {
         let Some(request) = &self.request else {
-            return Replayed::Skipped("what was asked for was not understood when it was logged");
+            return Replayed::Skipped("the request was not understood when it was logged");
         };
         let mut sources = request.sources();
         for &(at, hidden) in &self.hidden {
             let Hidden::Digest(digest) = hidden else {
                 return Replayed::Skipped("a query is too long to be in the log");
             };
-            // A query that nobody is granted decides as any other that nobody is granted.
+            // All queries that no token is granted have the same decision.
             if let (Some(text), Some(source)) = (replay.query(&digest), sources.get_mut(at)) {
                 *source = Source::Query(text);
             }
@@ -226,7 +227,7 @@ impl<'t> ReplayRequest<'t> {
     }
 }
 
-/// What stands in the object.
+/// The values of the object.
 #[derive(Default)]
 struct Keys<'t> {
     body: Body<'t>,
@@ -241,7 +242,7 @@ struct Keys<'t> {
     sampled: bool,
 }
 
-/// A request or, where `LOG`, a line of a log, which may have keys that are not known here: those who ship logs add some.
+/// A request or, with `LOG`, a line of a log. The line may have unknown keys: log shippers add some.
 struct ReplayBody<'t, const LOG: bool>(Keys<'t>);
 
 impl<'t, const LOG: bool> Lenient<'t> for ReplayBody<'t, LOG> {
@@ -280,7 +281,7 @@ impl<'t> Keys<'t> {
         for element in elements {
             let (source, hidden) = match element {
                 Element::Found(ReplaySource::Shown(source)) => (source, None),
-                // A text that nobody is granted: none is a digest in quotes.
+                // A text that no token is granted: no query is a digest in quotes.
                 Element::Found(ReplaySource::Hidden(hidden)) => {
                     let text = match hidden {
                         Hidden::Digest(digest) => format!("select '{digest}'"),

@@ -1,4 +1,4 @@
-//! A request, read.
+//! Requests as JSON.
 
 use std::fmt;
 
@@ -14,22 +14,22 @@ use portcullis_document::definition::{Element, Lenient};
 /// The API whose requests name no source (N8.3).
 const SOURCELESS: &str = "lds";
 
-/// The API that tells operations apart (N8.3).
+/// The only API with operations (N8.3).
 const OPERATED: &str = "sql";
 
-/// A request as JSON. Borrows from its text what is written there without escapes.
+/// A request as JSON. Borrows strings without escapes from its text.
 pub struct WireRequest<'t> {
     id: Option<&'t RawValue>,
     access: Access<'t>,
     now: Option<Timestamp>,
 }
 
-/// Text that is not a request. Its message repeats no token and no source.
+/// An error of a text that is not a request. Its message repeats no token and no source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WireError {
     message: Box<str>,
     line: usize,
-    // 0 where the object as a whole is wrong.
+    // 0 for an error of the whole object.
     column: usize,
 }
 
@@ -38,7 +38,7 @@ impl<'t> WireRequest<'t> {
     ///
     /// # Errors
     ///
-    /// Where `text` is not JSON, or not the JSON object of a request.
+    /// If `text` is not JSON, or not the JSON object of a request.
     pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
         Self::of(WireError::reading(text)?)
     }
@@ -59,7 +59,7 @@ impl<'t> WireRequest<'t> {
         Self::of_any(body)
     }
 
-    /// The same of what was decided already, whatever it lacks.
+    /// Converts a logged request, whatever it lacks.
     pub(super) fn of_any(body: Body<'t>) -> Result<Self, WireError> {
         let api = body.api.ok_or_else(|| WireError::missing("api"))?;
         Ok(Self {
@@ -76,22 +76,22 @@ impl<'t> WireRequest<'t> {
         })
     }
 
-    /// What identifies the request to who asked, as it is written.
+    /// Returns the id of the request, as written.
     pub fn id(&self) -> Option<&'t RawValue> {
         self.id
     }
 
-    /// When to decide, if the request says so.
+    /// Returns the time to decide at, if the request has one.
     pub fn now(&self) -> Option<Timestamp> {
         self.now
     }
 
-    /// What is read or written, to be lent to [`WireRequest::with`].
+    /// Returns the sources, for [`WireRequest::with`].
     pub fn sources(&self) -> SmallVec<[Source<'_>; 2]> {
         self.access.sources()
     }
 
-    /// The request for a decision, with the sources that [`WireRequest::sources`] returned.
+    /// Returns the request for a decision, with the sources that [`WireRequest::sources`] returned.
     pub fn with<'a>(&'a self, sources: &'a [Source<'a>]) -> Request<'a> {
         self.access.request(sources)
     }
@@ -104,7 +104,7 @@ impl fmt::Debug for WireRequest<'_> {
 }
 
 impl WireError {
-    /// The object that `text` is.
+    /// Parses `text` as an object.
     pub(super) fn reading<'t, T: Lenient<'t>>(text: &'t [u8]) -> Result<T, Self> {
         match serde_json::from_slice(text) {
             Ok(Element::Found(object)) => Ok(object),

@@ -1,4 +1,4 @@
-//! Requests that are read, and exactly what is said of those that are not.
+//! Valid requests, and the exact errors of invalid ones.
 
 use super::{WireDecision, WireRequest};
 use portcullis::decision::{Credential, Decision, Reason, Source};
@@ -9,7 +9,7 @@ fn error(text: &str) -> String {
 }
 
 #[test]
-fn everything_at_once() {
+fn a_request_with_every_key_is_read() {
     let text = r#"{"id": {"a": [1, null]}, "token": "s\u00e9cret", "api": "sql", "operation": "model",
         "connection": "dw", "sources": [{"query": "SELECT 1"}, {"resource": "a.b"}, {"named_source": "one"}],
         "referer": "https://a.example/", "now": "2026-11-22"}"#;
@@ -33,7 +33,7 @@ fn lds_needs_no_source_and_no_token_is_missing() {
 }
 
 #[test]
-fn errors_say_what_is_wrong_and_where() {
+fn errors_have_a_message_and_a_column() {
     let rest = r#""api": "maps", "connection": "dw", "resource": "a.b""#;
     let cases = [
         ("", "EOF while parsing a value"),
@@ -99,13 +99,13 @@ fn an_instant_is_checked() {
 }
 
 #[test]
-fn no_debug_shows_a_secret() {
+fn debug_hides_the_secret() {
     let text = br#"{"api": "lds", "token": "s3cret"}"#;
     assert!(!format!("{:?}", WireRequest::read(text).unwrap()).contains("s3cret"));
 }
 
 #[test]
-fn an_answer_without_an_id_has_none() {
+fn a_decision_without_an_id_has_no_id_key() {
     let decision = Decision::Deny(Reason::SourceNotGranted);
     let answer = serde_json::to_string(&WireDecision::new(None, &decision)).unwrap();
     assert_eq!(answer, r#"{"decision":"deny","reason":"source_not_granted","status":403}"#);

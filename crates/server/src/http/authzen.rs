@@ -25,7 +25,7 @@ use crate::authority::Authority;
 use crate::decided::Ids;
 use portcullis::decision::{Credential, Request as DecisionRequest, Source, Sources};
 use portcullis::model::Operation;
-use portcullis_http::answer::{Outcome, Verdict, json};
+use portcullis_http::answer::{HttpDecision, Outcome, json};
 
 #[derive(Deserialize)]
 struct Subject<'t> {
@@ -305,7 +305,7 @@ impl Filled<'_> {
 }
 
 impl EvaluationResponse {
-    fn new(verdict: Verdict) -> Self {
+    fn new(verdict: HttpDecision) -> Self {
         match verdict.outcome {
             Outcome::Allow { grants } => {
                 let grants = Some(grants.to_vec());

@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::Shared;
 use super::forwarded::{Received, check_url, only, passed_on};
 use super::id::ids_of;
-use portcullis_http::answer::{Cors, Denial, Outcome, Verdict, read};
+use portcullis_http::answer::{Cors, Denial, HttpDecision, Outcome, read};
 use portcullis_http::gateway::HttpRequest;
 
 /// The `path_prefix` of Envoy's configuration.
@@ -74,7 +74,7 @@ async fn decide_from(
     names: &LineHeaders,
     cors: &Cors,
     request: Request,
-) -> (Option<Verdict>, Response) {
+) -> (Option<HttpDecision>, Response) {
     let (parts, body) = request.into_parts();
     let body = match read(body, shared.body_bytes).await {
         Ok(body) => body.to_bytes(),
@@ -98,7 +98,7 @@ fn verdict(
     line: Result<(&str, &str), String>,
     cors: &Cors,
     body: &[u8],
-) -> Verdict {
+) -> HttpDecision {
     let ids = ids_of(headers);
     match line {
         Ok((method, target)) => {
@@ -110,7 +110,7 @@ fn verdict(
 }
 
 /// Returns the body of a denial as the value of a header.
-fn denial(verdict: &Verdict) -> Option<HeaderValue> {
+fn denial(verdict: &HttpDecision) -> Option<HeaderValue> {
     match &verdict.outcome {
         Outcome::Deny { reason, error } => HeaderValue::try_from(Denial { error, reason: reason.code() }.json()).ok(),
         Outcome::Allow { .. } | Outcome::Pass | Outcome::Preflight => None,

@@ -25,14 +25,14 @@ use super::authority::Authority;
 use batch::Batches;
 pub(super) use id::ids_by;
 pub(super) use native::explain;
-use portcullis_http::answer::{Answers, failure, json, read};
+use portcullis_http::answer::{Responses, failure, json, read};
 pub(super) use sites::{Sites, check};
 
 /// The state that all endpoints share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) authority: Arc<Authority>,
-    pub(super) answers: Answers,
+    pub(super) answers: Responses,
     /// The maximum size of a body, in bytes.
     pub(super) body_bytes: usize,
     /// The maximum number of elements of a list, and of sources of a request.
@@ -48,7 +48,7 @@ impl Shared {
     /// Creates the state. Lists may use at most half of `threads`.
     pub(super) fn new(
         authority: Arc<Authority>,
-        answers: Answers,
+        answers: Responses,
         limits: &Limits,
         public_url: Option<String>,
         threads: usize,

@@ -72,7 +72,7 @@ fn one(shared: &Shared, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let own = own.map(|id| id.trim_matches('"'));
     let ids = Ids { request: ids.request.or(own), ..ids };
     let verdict = shared.authority.decide(&request.with(&sources), ids, request.now());
-    Ok(to_json(&WireDecision::of_verdict(request.id(), &verdict)))
+    Ok(to_json(&WireDecision::of_http(request.id(), &verdict)))
 }
 
 fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {

@@ -6,7 +6,7 @@ mod shapes;
 mod spans;
 mod syntax;
 
-/// A document of every field, without problems.
+/// A document with every field and no problem.
 const FULL: &str = r#"{
   "version": 1,
   "connections": [{"name": "dw", "dialect": "bigquery", "named_sources_only": true}],

@@ -1,4 +1,4 @@
-//! What holds for any text.
+//! Properties of any text.
 
 use proptest::prelude::*;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::FULL;
 use crate::definition::{LineIndex, Target, locate, read};
 use portcullis::base::Place;
 
-/// `read` comes to an end, its error stands in the text, and every problem can be shown.
+/// Checks that `read` terminates, that its error is inside the text, and that every problem can be displayed.
 fn survives(text: &str) {
     match read(text) {
         Err(error) => {
@@ -25,7 +25,7 @@ fn survives(text: &str) {
     }
 }
 
-/// Every place in `value`, with what stands there.
+/// Returns every JSON path in `value`, with its value.
 fn places<'v>(place: Place, value: &'v Value, all: &mut Vec<(Place, &'v Value)>) {
     match value {
         Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| places(place.index(index), value, all)),
@@ -35,7 +35,7 @@ fn places<'v>(place: Place, value: &'v Value, all: &mut Vec<(Place, &'v Value)>)
     all.push((place, value));
 }
 
-/// Any JSON, with keys that a document may have.
+/// Generates any JSON, with keys that a document may have.
 fn json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
@@ -57,7 +57,7 @@ fn json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Where the tokens of `value` are when it is read as a document.
+/// Returns the JSON path of the tokens of `value`, read as a document.
 fn rooted(value: &Value) -> Option<Place> {
     match value {
         Value::Array(_) => Some(Place::root().key("tokens")),

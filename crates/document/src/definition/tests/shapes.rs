@@ -1,9 +1,9 @@
-//! What has the wrong shape, and how it is told.
+//! Problems of shape and their messages.
 
 use super::FULL;
 use crate::definition::{Element, Kind, ProblemKind, read};
 
-/// The problems of `text` are `expected`, in any order.
+/// Checks that the problems of `text` are `expected`, in any order.
 fn check(text: &str, expected: &[&str]) {
     let mut found: Vec<String> = read(text)
         .unwrap_or_else(|error| panic!("{text}: {error}"))
@@ -17,13 +17,13 @@ fn check(text: &str, expected: &[&str]) {
     assert_eq!(found, expected, "{text}");
 }
 
-/// The problems of `text`, a token of a list.
+/// Checks the problems of `text`, a token of a list.
 fn check_token(text: &str, expected: &[&str]) {
     check(&format!("[{text}]"), expected);
 }
 
 #[test]
-fn good_documents() {
+fn valid_documents_have_no_problems() {
     for text in [
         FULL,
         "[]",
@@ -39,7 +39,7 @@ fn good_documents() {
 }
 
 #[test]
-fn documents() {
+fn documents_of_the_wrong_shape_have_problems() {
     check("{}", &["field `tokens` is missing"]);
     check(r#"{"version": 1, "token": []}"#, &["token: unknown field `token`, did you mean `tokens`?"]);
     check(r#"{"token": []}"#, &["token: unknown field `token`, did you mean `tokens`?"]);
@@ -65,7 +65,7 @@ fn documents() {
             "apis[0]: field `name` is missing",
         ],
     );
-    // A token that only looks like a document: `apis` stands for `allowed_apis`.
+    // A token that only looks like a document: `apis` is written for `allowed_apis`.
     check(
         r#"{"id": "a", "apis": []}"#,
         &["tokens[0].apis: unknown field `apis`", "tokens[0]: field `allowed_apis` is missing"],
@@ -74,7 +74,7 @@ fn documents() {
 }
 
 #[test]
-fn tokens() {
+fn tokens_of_the_wrong_shape_have_problems() {
     check(
         r#"{"tokens": ["abc", null, [[[]]]]}"#,
         &[
@@ -135,7 +135,7 @@ fn unknown_fields_name_the_nearest() {
 }
 
 #[test]
-fn duplicates() {
+fn duplicate_fields_are_problems() {
     check_token(
         r#"{"id": "a", "allowed_apis": [], "\u0069d": 7, "id": "b"}"#,
         &["tokens[0].id: field `id` is given more than once"],
@@ -201,14 +201,14 @@ fn lines_count_tokens() {
 }
 
 #[test]
-fn nothing_shows_a_secret() {
+fn secrets_are_never_displayed() {
     let lines =
         "{\"id\": \"a\", \"token\": \"s3cret\"\n{\"id\": \"b\", \"token\": \"s3cret\", \"token\": \"s3cret\\q\"}";
     let wrong = r#"[{"token": ["s3cret"], "token_sha256": {"s": "s3cret"}, "tokn": "s3cret"}, "s3cret"]"#;
     for text in [FULL, lines, wrong] {
         let document = read(text).unwrap();
         let shown = format!("{document:?} {:?} {:?}", document.problems(), crate::definition::LineIndex::new(text));
-        let told: String = document.problems().iter().map(ToString::to_string).collect();
-        assert!(!shown.contains("s3cret") && !told.contains("s3cret"), "{shown} {told}");
+        let messages: String = document.problems().iter().map(ToString::to_string).collect();
+        assert!(!shown.contains("s3cret") && !messages.contains("s3cret"), "{shown} {messages}");
     }
 }

@@ -1,10 +1,10 @@
-//! From places back to the text.
+//! Spans of JSON paths.
 
 use super::FULL;
 use crate::definition::{Target, locate, read};
 use portcullis::base::Place;
 
-/// The place that is written `tokens[3].id`.
+/// Parses a JSON path such as `tokens[3].id`.
 pub(super) fn place(text: &str) -> Place {
     text.split_inclusive(['.', '[']).fold(Place::root(), |place, step| {
         let step = step.trim_end_matches(['.', '[']);
@@ -17,7 +17,7 @@ pub(super) fn place(text: &str) -> Place {
 }
 
 #[test]
-fn values_and_keys() {
+fn values_and_keys_are_located() {
     let list = "\u{feff} [ {\"id\" : 1}, 2 ]\n";
     let lines = "{\"id\": 1}\n\n {\"id\": 2}\r\n{\"id\": \n{\"id\": 4}";
     let one = "{\"id\": [7,\n8], \"id\": 9, \"\\u0061\": [{\"b\\n\": 1}] }\n";
@@ -57,7 +57,7 @@ fn values_and_keys() {
 }
 
 #[test]
-fn a_field_given_twice() {
+fn a_duplicate_field_is_located_by_first_value_and_last_key() {
     let text = r#"{"tokens": [], "x": 1, "x": 2}"#;
     let place = place("x");
     let found = locate(text, &[Target::Value(&place), Target::Key(&place)]);

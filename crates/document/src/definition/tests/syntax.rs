@@ -1,9 +1,9 @@
-//! Where a text stops being JSON, and from offsets to columns.
+//! Positions of errors of JSON, and columns of offsets.
 
 use crate::definition::{Element, LineIndex, Position, read};
 
 #[test]
-fn errors_have_a_message_and_a_place() {
+fn errors_have_a_message_and_a_position() {
     let forms = "expected an object with `tokens`, a list of tokens, or one token a line, found";
     for (text, offset, message) in [
         ("", 0, format!("{forms} nothing at line 1 column 1")),
@@ -31,9 +31,9 @@ fn errors_have_a_message_and_a_place() {
     }
 }
 
-/// What passes for JSON until its value is asked for.
+/// Values that are JSON until they are parsed.
 #[test]
-fn values_that_nobody_can_read() {
+fn unreadable_values_are_errors() {
     let half = "unexpected end of hex escape at line 2 column 16";
     let huge = "number out of range at line 2 column 12";
     for (token, message) in [(r#"{"id": "a\ud800"}"#, half), (r#"{"id": 1e999}"#, huge)] {
@@ -48,12 +48,12 @@ fn values_that_nobody_can_read() {
         assert!(read(token).is_err(), "a document of one token is read at once");
         assert!(read(&format!("{{\"tokens\": [], \"version\":\n{token}}}")).is_ok(), "no field of a document");
     }
-    // Anywhere else it is read at once.
+    // Outside the tokens it is parsed at once.
     assert!(read(r#"{"version": 1e999, "tokens": []}"#).is_err());
 }
 
 #[test]
-fn deep_values_are_no_danger() {
+fn deep_values_do_not_overflow_the_stack() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     assert_eq!(read(&format!("{{\"tokens\": [], \"x\": {deep}}}")).unwrap().problems().len(), 1);
     assert_eq!(read(&deep).unwrap().problems().len(), 1);
