@@ -22,7 +22,7 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
         };
         if let Some(whose) = entry.is_wildcard_host().then(|| public_suffix(entry.host())).flatten() {
             let message = format!(
-                "{} stands for every site below `{}`, {whose}: anybody can have one",
+                "{} accepts every site below `{}`, {whose}: anybody can register one",
                 quoted(entry.as_str()),
                 entry.host()
             );

@@ -43,8 +43,8 @@ impl Report {
 
     /// Adds the exposure of the catalog with that name.
     #[must_use]
-    pub fn with_catalog(mut self, name: impl Into<String>, tally: &SchemaCounts<'_>) -> Self {
-        let (exposure, matrix) = tally.sum();
+    pub fn with_catalog(mut self, name: impl Into<String>, counts: &SchemaCounts<'_>) -> Self {
+        let (exposure, matrix) = counts.sum();
         self.catalog = Some(name.into());
         self.exposure = Some(exposure);
         self.matrix = Some(matrix);
