@@ -125,8 +125,8 @@ fn dialect_that_breaks_grants_is_refused_with_their_tokens() {
     let RegistryError::Refused(advice) = result.unwrap_err() else { panic!() };
     assert_eq!(
         advice.message,
-        "grants on `dw` do not fit dialect `databricks`: `public.\"Roads*\"` is not a resource: `\"` cannot stand \
-         in a bare identifier of dialect `databricks`"
+        "grants on `dw` do not fit dialect `databricks`: `public.\"Roads*\"` is not a resource: `\"` is not \
+         allowed in a bare identifier of dialect `databricks`"
     );
     assert_eq!(advice.help, format!("change these tokens first: `{0}` ({0})", token.id));
     assert_eq!(registry.connection("dw").unwrap().dialect.as_str(), "postgres");
