@@ -1,8 +1,8 @@
-//! The one path from a request to its verdict, for every protocol.
+//! Decides the requests of all protocols.
 
 use std::borrow::Cow;
 
-use super::decided::{Decided, Ids, PreflightEnd, PreflightSeen};
+use super::decided::{Decided, Ids, ObservedPreflight, PreflightEnd};
 use super::operations::Operations;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
@@ -18,19 +18,21 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// An authority that reads HTTP requests with `reader`.
+    /// Creates an authority that reads HTTP requests with `reader`.
     pub fn new(operations: Operations, reader: Reader) -> Self {
         Self { operations, reader }
     }
 
-    /// Metrics, logs and the live policy.
+    /// Returns the metrics, the logs and the active policy.
     pub fn operations(&self) -> &Operations {
         &self.operations
     }
 
-    /// Reads and decides the request of a client (W1 to W6). `ids` identify it in the log. `cors` lists the web sites whose
-    /// preflights are answered here and not by the upstream.
-    pub fn ask(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> HttpDecision {
+    /// Reads and decides the HTTP request of a client (W1 to W6).
+    ///
+    /// `ids` identify the HTTP request in the log. `cors` lists the web sites whose preflights are answered here and not by
+    /// the upstream.
+    pub fn decide_http(&self, request: &HttpRequest<'_>, ids: Ids<'_>, cors: &Cors) -> HttpDecision {
         match self.reader.read(request) {
             Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
             Ok(Reading::PassedThrough) => HttpDecision::pass(self.operations.authorizer().current().number()),
@@ -51,7 +53,7 @@ impl Authority {
             Outcome::Preflight => PreflightEnd::Answered,
             Outcome::Deny { .. } => PreflightEnd::Refused,
         };
-        self.operations.observe_preflight(&PreflightSeen { at: SystemClock.now(), ids, generation, end });
+        self.operations.observe_preflight(&ObservedPreflight { at: SystemClock.now(), ids, generation, end });
         verdict
     }
 
@@ -71,8 +73,9 @@ impl Authority {
         HttpDecision::not_understood(why, generation)
     }
 
-    /// Decides `request`, now or at the instant that the caller names. The latter is logged under the present time, and is not
-    /// counted as a use of the token.
+    /// Decides `request`, now or at the instant `named`.
+    ///
+    /// The log records a decision for `named` under the current time. Such a decision does not count as a use of the token.
     pub fn decide(&self, request: &Request<'_>, ids: Ids<'_>, named: Option<Timestamp>) -> HttpDecision {
         let begun = std::time::Instant::now();
         let at = SystemClock.now();

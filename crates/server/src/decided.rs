@@ -35,7 +35,7 @@ impl Decided<'_> {
 
 /// A preflight, which no token decides, and its result.
 #[derive(Debug, Clone, Copy)]
-pub struct PreflightSeen<'a> {
+pub struct ObservedPreflight<'a> {
     /// The time of its arrival.
     pub at: Timestamp,
     /// The ids by which the caller knows it.

@@ -46,7 +46,7 @@ impl Authorization for Checks {
         let mut ids = ids_by(|name| headers.find(name));
         ids.request = ids.request.or(Some(&*http.id).filter(|id| !id.is_empty() && id.len() <= 128));
         let request = HttpRequest { method: &http.method, target: &http.path, headers: &headers, body: body(&http) };
-        let verdict = self.shared.authority.ask(&request, ids, &self.shared.answers.cors);
+        let verdict = self.shared.authority.decide_http(&request, ids, &self.shared.answers.cors);
         let origin = headers.find(ORIGIN.as_str()).and_then(|origin| HeaderValue::from_str(origin).ok());
         Ok(Response::new(self.answer(&verdict, origin.as_ref())))
     }

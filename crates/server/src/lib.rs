@@ -60,7 +60,7 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use authority::Authority;
-pub use decided::{Decided, Ids, PreflightEnd, PreflightSeen};
+pub use decided::{Decided, Ids, ObservedPreflight, PreflightEnd};
 pub use listen::{Address, AddressError};
 pub use portcullis_http::answer::{Cors, HttpDecision, Outcome};
 pub use tls::{Tls, TlsError};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::decided::{Decided, PreflightSeen};
+use super::decided::{Decided, ObservedPreflight};
 use super::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
 use super::metrics::{Connections, Load, Metrics, Scrape};
 use super::policy::{LiveOptions, LivePolicy, Report, Source, StartError};
@@ -170,7 +170,7 @@ impl Operations {
     }
 
     /// Counts a preflight, and logs it.
-    pub fn observe_preflight(&self, preflight: &PreflightSeen<'_>) {
+    pub fn observe_preflight(&self, preflight: &ObservedPreflight<'_>) {
         self.metrics.record_preflight(preflight.end);
         if let Some(log) = &self.log {
             log.record_preflight(preflight);

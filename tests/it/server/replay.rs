@@ -6,7 +6,7 @@ use portcullis::decision::{Reason, Replay};
 use portcullis::{Authorizer, Options};
 use portcullis_http::wire::{ReplayRequest, Replayed, WireRequest};
 use portcullis_server::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
-use portcullis_server::{Ids, PreflightEnd, PreflightSeen};
+use portcullis_server::{Ids, ObservedPreflight, PreflightEnd};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde_json::json;
@@ -23,7 +23,7 @@ fn preflights_are_logged_and_a_replay_skips_them() {
     let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default()).unwrap();
     for end in PreflightEnd::ALL {
         let ids = Ids { request: Some("r-7"), trace: None };
-        log.record_preflight(&PreflightSeen { at: now(), ids, generation: 3, end });
+        log.record_preflight(&ObservedPreflight { at: now(), ids, generation: 3, end });
     }
     log.close();
     let lines = std::fs::read_to_string(file).unwrap();

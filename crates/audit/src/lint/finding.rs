@@ -6,7 +6,7 @@ use std::ops::Range;
 use serde::{Serialize, Serializer};
 
 use super::rule::Rule;
-use portcullis::base::Place;
+use portcullis::base::JsonPath;
 use portcullis_document::definition::Position;
 
 /// One finding about a policy. Its texts have one line and contain no secret.
@@ -74,7 +74,7 @@ pub(super) struct Raw {
     pub(super) document: usize,
     /// The index of the token in the policy.
     pub(super) token: Option<usize>,
-    pub(super) place: Place,
+    pub(super) place: JsonPath,
     pub(super) message: String,
     pub(super) fix: Fix,
     pub(super) witness: Option<Witness>,
@@ -92,9 +92,9 @@ pub(super) enum Change {
     /// Replaces the value at the finding's path with this JSON.
     Replace(String),
     /// Removes this element from its list.
-    Remove(Place),
+    Remove(JsonPath),
     /// Inserts the text after the value at this path.
-    Insert(Place, String),
+    Insert(JsonPath, String),
 }
 
 impl Fix {
@@ -106,12 +106,12 @@ impl Fix {
         Self { say: say.into(), change: Change::Replace(super::words::json(text)) }
     }
 
-    pub(super) fn remove(say: impl Into<Cow<'static, str>>, place: Place) -> Self {
+    pub(super) fn remove(say: impl Into<Cow<'static, str>>, place: JsonPath) -> Self {
         Self { say: say.into(), change: Change::Remove(place) }
     }
 
     /// Inserts `text` after the member or element at `place`.
-    pub(super) fn insert(say: impl Into<Cow<'static, str>>, place: Place, text: String) -> Self {
+    pub(super) fn insert(say: impl Into<Cow<'static, str>>, place: JsonPath, text: String) -> Self {
         Self { say: say.into(), change: Change::Insert(place, text) }
     }
 }

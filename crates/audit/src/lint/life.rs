@@ -6,7 +6,7 @@ use super::rule::{EXPIRES_SOON, GRANT_NEVER_USED, Rule, TOKEN_NEVER_EXPIRES, TOK
 use super::subject::Subject;
 use super::words::counted;
 use crate::usage::Usage;
-use portcullis::base::{Place, Timestamp, quoted};
+use portcullis::base::{JsonPath, Timestamp, quoted};
 use portcullis::model::{Expiry, Referers};
 
 const DAY: i64 = 86_400;
@@ -93,6 +93,6 @@ fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Collector<'_>) {
     }
 }
 
-fn raw(subject: &Subject<'_>, rule: &'static Rule, place: Place, message: String, fix: Fix) -> Raw {
+fn raw(subject: &Subject<'_>, rule: &'static Rule, place: JsonPath, message: String, fix: Fix) -> Raw {
     Raw { rule, document: subject.origin.document, token: Some(subject.index), place, message, fix, witness: None }
 }

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::finding::{Change, Edit, Finding, Raw};
-use portcullis::base::Place;
+use portcullis::base::JsonPath;
 use portcullis::model::{Policy, Token};
 use portcullis_document::definition::{LineIndex, Position};
 use portcullis_document::load::{Input, Spot, spots};
 
 /// Adds positions to the findings. Reads each text once for all of them.
 pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<Finding> {
-    let root = Place::root();
+    let root = JsonPath::root();
     let shown = raws.iter().map(|raw| (raw.document, &raw.place));
     let changed = raws.iter().map(|raw| match &raw.fix.change {
         Change::Remove(place) | Change::Insert(place, _) => (raw.document, place),
@@ -18,7 +18,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
         // The root of the document is found at no cost.
         Change::None => (raw.document, &root),
     });
-    let places: Vec<(usize, &Place)> = shown.chain(changed).collect();
+    let places: Vec<(usize, &JsonPath)> = shown.chain(changed).collect();
     let mut shown = spots(inputs, &places);
     let changed = shown.split_off(raws.len());
     let lines: Vec<LineIndex<'_>> = inputs.iter().map(|input| LineIndex::new(input.text())).collect();

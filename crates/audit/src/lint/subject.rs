@@ -1,6 +1,6 @@
 //! Pairs each token of a policy with its definition.
 
-use portcullis::base::Place;
+use portcullis::base::JsonPath;
 use portcullis::model::{Connection, Grant, Policy, Token};
 use portcullis_document::definition::{self, Document, Element, Field, Grant as WrittenGrant, Tokens, read};
 use portcullis_document::load::{Input, Loaded, Origin};
@@ -31,21 +31,21 @@ pub(super) fn each(inputs: &[Input], loaded: &Loaded, policy: &Policy, mut look:
 
 impl<'a> Subject<'a> {
     /// Returns the path of the token.
-    pub(super) fn place(&self) -> Place {
-        Place::root().key("tokens").index(self.origin.token)
+    pub(super) fn place(&self) -> JsonPath {
+        JsonPath::root().key("tokens").index(self.origin.token)
     }
 
     /// Returns the path of the token's id, which is shorter to show than the token.
-    pub(super) fn id_place(&self) -> Place {
+    pub(super) fn id_place(&self) -> JsonPath {
         self.place().key("id")
     }
 
-    pub(super) fn grant_place(&self, index: usize) -> Place {
+    pub(super) fn grant_place(&self, index: usize) -> JsonPath {
         self.place().key("grants").index(index)
     }
 
     /// Returns the path of a grant's source, or of the grant if it has no source.
-    pub(super) fn source_place(&self, index: usize) -> Place {
+    pub(super) fn source_place(&self, index: usize) -> JsonPath {
         let place = self.grant_place(index);
         if self.written_source(index).is_some() { place.key("source") } else { place }
     }

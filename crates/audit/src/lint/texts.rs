@@ -10,14 +10,14 @@ use super::Collector;
 use super::finding::{Fix, Raw};
 use super::rule::{BIDI_CHARACTER, INVISIBLE_CHARACTER, LOOK_ALIKE_NAMES, MIXED_SCRIPTS, NAMES_DIFFER_BY_CASE, Rule};
 use super::subject::Subject;
-use portcullis::base::{Place, is_bidi, is_invisible, quoted};
+use portcullis::base::{JsonPath, is_bidi, is_invisible, quoted};
 use portcullis::model::{Connection, GrantSource, Policy};
 use portcullis_document::definition::{Field, Text};
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     let written = subject.written;
     let here = subject.place();
-    let mut look = |place: &dyn Fn() -> Place, text: Option<&str>| {
+    let mut look = |place: &dyn Fn() -> JsonPath, text: Option<&str>| {
         if let Some(text) = text.filter(|text| !text.is_ascii()) {
             hidden(subject, place(), text, found);
         }
@@ -45,7 +45,7 @@ fn nullable<'a>(field: &'a Field<Option<Text<'_>>>) -> Option<&'a str> {
     field.found()?.as_deref()
 }
 
-fn hidden(subject: &Subject<'_>, place: Place, text: &str, found: &mut Collector<'_>) {
+fn hidden(subject: &Subject<'_>, place: JsonPath, text: &str, found: &mut Collector<'_>) {
     let Some(worst) = text.chars().find(|&c| is_bidi(c)).or_else(|| text.chars().find(|&c| is_invisible(c))) else {
         return;
     };
@@ -148,7 +148,7 @@ impl<'p> Looks<'p> {
         text: &str,
         shown: &dyn Fn() -> String,
         subject: &Subject<'_>,
-        place: &dyn Fn() -> Place,
+        place: &dyn Fn() -> JsonPath,
         found: &mut Collector<'_>,
     ) {
         let lower = text.to_lowercase();

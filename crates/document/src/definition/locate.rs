@@ -9,15 +9,15 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::form::{Form, trim, without_bom};
-use portcullis::base::{Place, Step};
+use portcullis::base::{JsonPath, Step};
 
 /// The part of the text to find for a JSON path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Target<'p> {
     /// The value; of a duplicate field, the first.
-    Value(&'p Place),
+    Value(&'p JsonPath),
     /// The key with its quotes; of a duplicate field, the last. For an element of a list, the value.
-    Key(&'p Place),
+    Key(&'p JsonPath),
 }
 
 /// Returns the span of each target in `text`, or `None` if it is not there.
@@ -27,11 +27,11 @@ pub enum Target<'p> {
 /// the targets.
 ///
 /// ```
-/// use portcullis::base::Place;
+/// use portcullis::base::JsonPath;
 /// use portcullis_document::definition::{Target, locate};
 ///
 /// let text = r#"{"tokens": [{"id": "a"}, {"id": "b"}]}"#;
-/// let id = Place::root().key("tokens").index(1).key("id");
+/// let id = JsonPath::root().key("tokens").index(1).key("id");
 /// let [value, key] = locate(text, &[Target::Value(&id), Target::Key(&id)]).try_into().unwrap();
 /// assert_eq!(&text[value.unwrap()], r#""b""#);
 /// assert_eq!(&text[key.unwrap()], r#""id""#);
@@ -54,7 +54,7 @@ pub fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Range<usize>>> {
 }
 
 impl<'p> Target<'p> {
-    fn place(self) -> &'p Place {
+    fn place(self) -> &'p JsonPath {
         let (Self::Value(place) | Self::Key(place)) = self;
         place
     }

@@ -8,7 +8,7 @@ use smallvec::SmallVec;
 use super::field::{Element, Field, Kind, Lenient, Secret, Text};
 use super::locate::Target;
 use super::syntax::SyntaxError;
-use portcullis::base::{Escaped, Place, Step, nearest, quoted};
+use portcullis::base::{Escaped, JsonPath, Step, nearest, quoted};
 
 /// Longer paths are cut off in messages.
 pub(crate) const MAX_PLACE: usize = 256;
@@ -31,7 +31,7 @@ const MAX_STRAYS: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The JSON path of the value; for a missing field, of the object that lacks it.
-    pub place: Place,
+    pub place: JsonPath,
     /// The kind of the problem.
     pub kind: ProblemKind,
 }
@@ -257,9 +257,9 @@ impl Trail<'_> {
         }
     }
 
-    fn place(&self) -> Place {
+    fn place(&self) -> JsonPath {
         match self {
-            Self::Root => Place::root(),
+            Self::Root => JsonPath::root(),
             Self::Key(parent, key) => parent.place().key(*key),
             Self::Index(parent, index) => parent.place().index(*index),
         }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::{Diagnostic, Input, Severity};
 use crate::definition::{LineIndex, Position, SyntaxError, Target, locate};
 use crate::lower::{Part, Problem};
-use portcullis::base::{Place, Step};
+use portcullis::base::{JsonPath, Step};
 
 /// A diagnostic before its line and column are known.
 pub(super) struct Draft {
@@ -21,7 +21,7 @@ impl Draft {
     pub(super) fn syntax(document: usize, error: &SyntaxError) -> Self {
         Self::error(Problem {
             document,
-            place: Place::root(),
+            place: JsonPath::root(),
             part: Part::Value,
             offset: Some(error.offset()),
             code: "json_syntax",
@@ -48,15 +48,15 @@ pub struct Spot {
 /// Searches each text once for all of its paths.
 ///
 /// ```
-/// use portcullis::base::Place;
+/// use portcullis::base::JsonPath;
 /// use portcullis_document::load::{Input, spots};
 ///
 /// let input = Input::new("policy.json", r#"{"tokens": [{"id": "a"}]}"#);
-/// let id = Place::root().key("tokens").index(0).key("id");
+/// let id = JsonPath::root().key("tokens").index(0).key("id");
 /// let found = spots(&[input], &[(0, &id)]);
 /// assert_eq!(found[0].as_ref().map(|spot| spot.start.column), Some(20));
 /// ```
-pub fn spots(inputs: &[Input], places: &[(usize, &Place)]) -> Vec<Option<Spot>> {
+pub fn spots(inputs: &[Input], places: &[(usize, &JsonPath)]) -> Vec<Option<Spot>> {
     let mut found = vec![None; places.len()];
     for (at, input) in inputs.iter().enumerate() {
         let (here, targets): (Vec<_>, Vec<_>) = places
@@ -125,7 +125,7 @@ fn spans(text: &str, found: &[Draft]) -> Vec<Range<usize>> {
         *span = span.take().or(located);
     }
     // Few paths do not exist.
-    let mut around: Vec<(usize, Place)> = spans
+    let mut around: Vec<(usize, JsonPath)> = spans
         .iter()
         .enumerate()
         .filter(|(_, span)| span.is_none())
@@ -160,9 +160,9 @@ fn end(text: &str, at: usize) -> usize {
     text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |character| at + character.len_utf8())
 }
 
-fn parent(place: &Place) -> Option<Place> {
+fn parent(place: &JsonPath) -> Option<JsonPath> {
     let (_, around) = place.steps().split_last()?;
-    Some(around.iter().fold(Place::root(), |place, step| match step {
+    Some(around.iter().fold(JsonPath::root(), |place, step| match step {
         Step::Key(key) => place.key(key.clone()),
         Step::Index(index) => place.index(*index),
     }))

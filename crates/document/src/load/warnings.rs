@@ -19,7 +19,7 @@ use super::spot::Draft;
 use super::{LoadOptions, Severity};
 use crate::definition::{self, Element, Field, Tokens};
 use crate::lower::{Named, Origin, Part, Problem};
-use portcullis::base::{Place, Timestamp};
+use portcullis::base::{JsonPath, Timestamp};
 use portcullis::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation, Policy, Referers, Token};
 use portcullis::name::STAR;
 use portcullis::referer::{Entry, Rule, Scheme};
@@ -74,7 +74,7 @@ impl Search<'_> {
                 "write its SHA-256 as `token_sha256` instead: a reader of the document then learns no secret",
             );
         }
-        let expiry = |place: Place| match written.expiration_date {
+        let expiry = |place: JsonPath| match written.expiration_date {
             Field::Missing => place,
             Field::Found(_) | Field::Wrong(_) => place.key("expiration_date"),
         };
@@ -113,11 +113,11 @@ impl Search<'_> {
                     token.apis().iter().filter_map(|api| Some(self.policy.apis().get(api)?.name())).collect();
                 let message = format!("no API of the token considers a grant of kind `{kind}`: it allows nothing");
                 let help = format!("remove the grant, or let the token use another API than `{}`", apis.join("`, `"));
-                let place = |place: Place| place.key("grants").index(index);
+                let place = |place: JsonPath| place.key("grants").index(index);
                 self.warn(at, place, Part::Value, "grant_unused_by_apis", message, help);
             }
             let has_source = written.found().is_some_and(|written| matches!(written.source, Field::Found(_)));
-            let place = move |place: Place| {
+            let place = move |place: JsonPath| {
                 let place = place.key("grants").index(index);
                 if has_source { place.key("source") } else { place }
             };
@@ -125,7 +125,7 @@ impl Search<'_> {
         }
     }
 
-    fn source(&mut self, at: Origin, grant: &Grant, public: bool, place: impl Fn(Place) -> Place + Copy) {
+    fn source(&mut self, at: Origin, grant: &Grant, public: bool, place: impl Fn(JsonPath) -> JsonPath + Copy) {
         let Some(connection) = self.policy.connection(grant.connection()) else { return };
         match grant.source() {
             GrantSource::All if public => {
@@ -147,7 +147,14 @@ impl Search<'_> {
         }
     }
 
-    fn depth(&mut self, at: Origin, path: &[u8], what: &str, connection: &Connection, place: impl Fn(Place) -> Place) {
+    fn depth(
+        &mut self,
+        at: Origin,
+        path: &[u8],
+        what: &str,
+        connection: &Connection,
+        place: impl Fn(JsonPath) -> JsonPath,
+    ) {
         let segments = memchr::memchr_iter(b'.', path).count() + 1;
         let dialect = connection.dialect();
         if let Some(depth) = dialect.depth().map(usize::from)
@@ -159,7 +166,7 @@ impl Search<'_> {
         }
     }
 
-    fn wildcard(&mut self, at: Origin, pattern: &[u8], place: impl Fn(Place) -> Place) {
+    fn wildcard(&mut self, at: Origin, pattern: &[u8], place: impl Fn(JsonPath) -> JsonPath) {
         let mut segments = pattern.split(|&byte| byte == b'.');
         // The last segment names tables.
         segments.next_back();
@@ -180,7 +187,7 @@ impl Search<'_> {
         for (index, text) in list.iter().enumerate() {
             // The policy sorts its entries.
             let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
-            let place = |place: Place| place.key("referers").index(index);
+            let place = |place: JsonPath| place.key("referers").index(index);
             if entry.rule() != Rule::Site {
                 self.warn(
                     at,
@@ -201,7 +208,7 @@ impl Search<'_> {
     fn warn(
         &mut self,
         at: Origin,
-        place: impl Fn(Place) -> Place,
+        place: impl Fn(JsonPath) -> JsonPath,
         part: Part,
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
@@ -213,7 +220,7 @@ impl Search<'_> {
         if self.found.found.len() >= self.max {
             return;
         }
-        let place = place(Place::root().key("tokens").index(at.token));
+        let place = place(JsonPath::root().key("tokens").index(at.token));
         let (message, help) = (message.into(), help.into());
         let problem = Problem { document: at.document, place, part, offset: None, code, message, help };
         self.found.found.push(Draft { severity: Severity::Warning, problem });

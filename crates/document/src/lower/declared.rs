@@ -4,7 +4,7 @@ use super::explain::Words;
 use super::words::{list, one_of};
 use super::{Declared, Lowering, Part};
 use crate::definition::{self, Document, Element, Field};
-use portcullis::base::{Place, quoted};
+use portcullis::base::{JsonPath, quoted};
 use portcullis::model::{ApiError, Apis, Connection, GrantKind, GrantKinds};
 use portcullis::name::Dialect;
 
@@ -18,7 +18,7 @@ impl<'d, 't> Lowering<'d, 't> {
         {
             self.report(
                 at,
-                Place::root().key("version"),
+                JsonPath::root().key("version"),
                 Part::Value,
                 (
                     "version_unknown",
@@ -39,7 +39,7 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     fn connection(&mut self, at: usize, index: usize, connection: &'d definition::Connection<'t>) {
-        let place = || Place::root().key("connections").index(index);
+        let place = || JsonPath::root().key("connections").index(index);
         let written = match &connection.dialect {
             Field::Missing => Some(Dialect::default()),
             Field::Wrong(_) => None,
@@ -131,7 +131,7 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     fn api(&mut self, at: usize, index: usize, api: &'d definition::Api<'t>) {
-        let place = || Place::root().key("apis").index(index);
+        let place = || JsonPath::root().key("apis").index(index);
         let accepts = self.accepts(at, api, &place);
         let Field::Found(name) = &api.name else { return };
         // An unreadable list does not hide an error in the name.
@@ -175,7 +175,7 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     /// Compares the API `name`, which was declared, with that of the policy that the tokens will be added to.
-    fn redeclared_api(&mut self, at: usize, place: &dyn Fn() -> Place, name: &str) {
+    fn redeclared_api(&mut self, at: usize, place: &dyn Fn() -> JsonPath, name: &str) {
         let Some(redeclared) = &self.redeclared else { return };
         let api = |apis: &Apis| apis.find(name).and_then(|id| apis.get(id).cloned());
         let known = api(&self.apis);
@@ -191,7 +191,7 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     /// Returns the kinds that an API accepts; `None` if there is a problem, which is reported.
-    fn accepts(&mut self, at: usize, api: &definition::Api<'_>, place: &dyn Fn() -> Place) -> Option<GrantKinds> {
+    fn accepts(&mut self, at: usize, api: &definition::Api<'_>, place: &dyn Fn() -> JsonPath) -> Option<GrantKinds> {
         let list = api.accepts.found()?;
         let mut kinds = Some(Vec::with_capacity(list.len()));
         for (index, element) in list.iter().enumerate() {

@@ -19,7 +19,7 @@ pub use problem::{MAX_PROBLEMS, Part, Problem};
 use crate::definition::{self, Document, Element, SyntaxError, Tokens};
 use connections::Connections;
 use explain::Words;
-use portcullis::base::{Place, quoted};
+use portcullis::base::{JsonPath, quoted};
 use portcullis::model::{ApiId, Apis, Limits, Policy, Token};
 use problem::Problems;
 use sources::Sources;
@@ -276,7 +276,7 @@ impl<'d, 't> Lowering<'d, 't> {
         }
     }
 
-    fn report(&mut self, document: usize, place: Place, part: Part, words: Words) {
+    fn report(&mut self, document: usize, place: JsonPath, part: Part, words: Words) {
         let (code, message, help): (_, Cow<'static, str>, Cow<'static, str>) = words;
         self.problems.push(Problem { document, place, part, offset: None, code, message, help });
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::words::list;
 use crate::definition::{self, Kind, ProblemKind, Target};
-use portcullis::base::{Place, Step, quoted};
+use portcullis::base::{JsonPath, Step, quoted};
 use portcullis::model::PolicyError;
 
 /// The default for the number of problems that are kept.
@@ -101,7 +101,7 @@ pub struct Problem {
     /// The index of the document.
     pub document: usize,
     /// The JSON path of the value; for a missing field, of the object that lacks it.
-    pub place: Place,
+    pub place: JsonPath,
     /// The part of the field to show.
     pub part: Part,
     /// The offset of the error of JSON, for a line of JSON Lines that is not JSON.
@@ -135,7 +135,7 @@ impl Problem {
     pub(super) fn of_policy(error: &PolicyError) -> Self {
         Self {
             document: 0,
-            place: Place::root(),
+            place: JsonPath::root(),
             part: Part::Value,
             offset: None,
             code: "invalid_policy",
@@ -193,12 +193,12 @@ impl fmt::Display for Problem {
 }
 
 /// Whether the value at `place` may be a secret, whatever its type.
-fn is_secret(place: &Place) -> bool {
+fn is_secret(place: &JsonPath) -> bool {
     matches!(place.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
 }
 
 /// Returns a fix for a value of the wrong type.
-fn wrong_type(place: &Place, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
+fn wrong_type(place: &JsonPath, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
     match (field, found) {
         ("referers", Kind::Null) => "leave the field out where any request is to be accepted".into(),
         ("id" | "allowed_apis" | "connection_name" | "source" | "accepts" | "tokens", _) => {
@@ -221,7 +221,7 @@ fn wrong_type(place: &Place, field: &str, expected: &'static str, found: Kind) -
 }
 
 /// Returns a field with an example value.
-fn example(field: &str, place: &Place) -> &'static str {
+fn example(field: &str, place: &JsonPath) -> &'static str {
     let in_connection = |key: &Step| matches!(key, Step::Key(key) if key == "connections");
     match field {
         "tokens" => "`\"tokens\": []`",
@@ -248,7 +248,7 @@ fn example(field: &str, place: &Place) -> &'static str {
 }
 
 /// Returns the fields of the object that contains the field `place`.
-fn fields(place: &Place) -> &'static [&'static str] {
+fn fields(place: &JsonPath) -> &'static [&'static str] {
     let list = place.steps().iter().rev().skip(1).find_map(|step| match step {
         Step::Key(key) => Some(key.as_ref()),
         Step::Index(_) => None,

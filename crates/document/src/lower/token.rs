@@ -4,7 +4,7 @@ use super::explain::{self, Words};
 use super::words::one_of;
 use super::{Lowering, Map, Meant, Part};
 use crate::definition::{self, Element, Field, Text};
-use portcullis::base::{Place, Timestamp, quoted};
+use portcullis::base::{JsonPath, Timestamp, quoted};
 use portcullis::model::{
     Api, ApiId, ApiSet, Connection, ConnectionId, Expiry, Grant, GrantSource, Referers, SecretDigest, SourceError,
     SourceType, Token, TokenParts,
@@ -20,8 +20,8 @@ pub(super) struct TokenAt {
 }
 
 impl TokenAt {
-    fn place(self) -> Place {
-        Place::root().key("tokens").index(self.index)
+    fn place(self) -> JsonPath {
+        JsonPath::root().key("tokens").index(self.index)
     }
 }
 

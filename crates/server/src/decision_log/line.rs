@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::QueryTexts;
-use crate::decided::{Decided, Ids, PreflightEnd, PreflightSeen};
+use crate::decided::{Decided, Ids, ObservedPreflight, PreflightEnd};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Reason, Request, Source};
 use portcullis::model::Operation;
@@ -55,11 +55,11 @@ impl Serialize for Line<'_> {
 }
 
 /// A preflight as a JSON object: `check` and audits skip it, since no token decided.
-pub(super) struct PreflightLine<'a>(pub(super) &'a PreflightSeen<'a>);
+pub(super) struct PreflightLine<'a>(pub(super) &'a ObservedPreflight<'a>);
 
 impl Serialize for PreflightLine<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let PreflightSeen { at, ids, generation, end } = self.0;
+        let ObservedPreflight { at, ids, generation, end } = self.0;
         let mut map = serializer.serialize_map(None)?;
         start(&mut map, *at, None, ids, *generation)?;
         map.serialize_entry("preflight", end.as_str())?;

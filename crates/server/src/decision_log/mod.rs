@@ -43,7 +43,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::decided::{Decided, PreflightSeen};
+use super::decided::{Decided, ObservedPreflight};
 pub(super) use line::Line;
 use line::PreflightLine;
 use portcullis::base::quoted;
@@ -207,7 +207,7 @@ impl DecisionLog {
     }
 
     /// Logs a preflight.
-    pub fn record_preflight(&self, preflight: &PreflightSeen<'_>) {
+    pub fn record_preflight(&self, preflight: &ObservedPreflight<'_>) {
         self.write(&PreflightLine(preflight));
     }
 

@@ -103,7 +103,7 @@ fn verdict(
     match line {
         Ok((method, target)) => {
             let body = passed_on(headers, body);
-            shared.authority.ask(&HttpRequest { method, target, headers: &Received(headers), body }, ids, cors)
+            shared.authority.decide_http(&HttpRequest { method, target, headers: &Received(headers), body }, ids, cors)
         }
         Err(why) => shared.authority.not_understood(why.into(), ids),
     }

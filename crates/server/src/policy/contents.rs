@@ -6,17 +6,17 @@ use sha2::{Digest, Sha256};
 
 use portcullis_document::load::Input;
 
-/// What a source holds.
+/// The contents of a source.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Contents {
-    /// Documents, which are one policy together.
+    /// Documents, which together are one policy.
     Documents(Vec<Input>),
-    /// A compiled policy, not yet loaded.
+    /// The bytes of a compiled policy that is not loaded yet.
     Compiled(Vec<u8>),
 }
 
 impl Contents {
-    /// What tells them from others.
+    /// Returns the SHA-256 digest of each document, or of the compiled policy. Equal contents have equal digests.
     pub(super) fn digests(&self) -> Vec<[u8; 32]> {
         match self {
             Self::Documents(inputs) => inputs.iter().map(|input| Sha256::digest(input.text()).into()).collect(),

@@ -261,7 +261,7 @@ impl Keeper {
                     self.check_saved();
                 }
             }
-            self.start(if self.wake.requested { Task::Read } else { Task::Look });
+            self.start(if self.wake.requested { Task::Read } else { Task::Check });
         }
     }
 
@@ -281,12 +281,12 @@ impl Keeper {
             tracing::info!(source = %self.name, "the policy was read after {seconds:.1} s");
         }
         match done {
-            Done::Looked(false) if self.is_edited() && Instant::now() >= self.wake.settled => {
+            Done::Checked(false) if self.is_edited() && Instant::now() >= self.wake.settled => {
                 return self.start(Task::Read);
             }
-            Done::Looked(false) => {}
-            Done::Looked(true) if self.can_edit() => return self.start(Task::Changes),
-            Done::Looked(true) => return self.start(Task::Read),
+            Done::Checked(false) => {}
+            Done::Checked(true) if self.can_edit() => return self.start(Task::Changes),
+            Done::Checked(true) => return self.start(Task::Read),
             Done::Changes(changes) => {
                 if !changes.is_some_and(|changes| self.edit(&changes)) {
                     return self.start(Task::Read);

@@ -1,4 +1,4 @@
-//! Messages to the thread that keeps a policy live.
+//! Messages to the thread that keeps a policy up to date.
 
 use std::sync::mpsc::Sender;
 
@@ -10,16 +10,17 @@ use portcullis_registry::Changes;
 /// A message to the keeper.
 pub(super) enum Message {
     Touched(Touch),
-    /// The worker of this number has finished its task.
+    /// The worker with this number has finished its task.
     Done(u64, Done),
-    /// Reload, changed or not, and tell how that ended.
+    /// Reloads the policy even if it has not changed, and sends the outcome.
     Reload(Option<Sender<Outcome>>),
     Stop,
 }
 
-/// What became of a task.
+/// The result of a task.
 pub(super) enum Done {
-    Looked(bool),
+    /// Whether the source has changed.
+    Checked(bool),
     Changes(Option<Changes>),
     Read(Result<Contents, Vec<String>>),
 }

@@ -1,27 +1,27 @@
-//! How a policy is kept live.
+//! Options for keeping a policy up to date.
 
 use std::path::PathBuf;
 
 use super::files::Timing;
 use portcullis::snapshot::Options;
 
-/// The maximum size of a policy's files, unless said otherwise: 256 MiB, about 1,000,000 tokens compiled.
+/// The default maximum size of the files of a policy: 256 MiB, about 1,000,000 compiled tokens.
 pub const MAX_BYTES: u64 = 256 << 20;
 
-/// How a policy is kept live.
+/// Options for keeping a policy up to date.
 #[derive(Debug, Clone)]
 pub struct LiveOptions {
-    /// Whether tokens with errors are left out instead of refusing the policy.
+    /// Whether tokens with errors are skipped. Otherwise one error rejects the policy.
     pub skip_invalid: bool,
-    /// Whether a policy that allows what the active one denies is refused, as one that cannot be read is.
+    /// Whether to reject a policy that allows any request that the active policy denies.
     pub only_narrow: bool,
-    /// How to compile.
+    /// The options of the compilation.
     pub compile: Options,
-    /// Where the last good policy is kept; nowhere unless said.
+    /// The directory in which the last valid policy is saved. `None`, the default, saves nothing.
     pub state_dir: Option<PathBuf>,
     /// The maximum size of all files of the policy together, in bytes. Larger files are not read.
     pub max_bytes: u64,
-    /// How long to wait for what.
+    /// The delays and timeouts.
     pub timing: Timing,
 }
 

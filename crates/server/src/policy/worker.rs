@@ -1,4 +1,4 @@
-//! Threads that wait for a disk instead of the keeper: a file system that hangs must not delay the start, a reload, or the end.
+//! Threads that wait for a disk in place of the keeper: a file system that hangs must not delay a start, reload or shutdown.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -23,11 +23,11 @@ const LAST_CHECK: Duration = Duration::from_secs(1);
 /// A task on a source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Task {
-    /// Check whether it has changed.
-    Look,
-    /// Read the few tokens that have changed.
+    /// Checks whether the source has changed.
+    Check,
+    /// Reads only the changed tokens.
     Changes,
-    /// Read all of it.
+    /// Reads the whole source.
     Read,
 }
 
@@ -48,7 +48,7 @@ impl Worker {
         let run = move || {
             for task in waiting {
                 let done = catch_unwind(AssertUnwindSafe(|| match task {
-                    Task::Look => Done::Looked(reader.changed()),
+                    Task::Check => Done::Checked(reader.changed()),
                     Task::Changes => Done::Changes(reader.changes()),
                     Task::Read => Done::Read(reader.read(&timing)),
                 }));
@@ -76,7 +76,7 @@ impl Worker {
     }
 }
 
-/// Owns a state directory on its own thread: opens it, saves policies into it, and reads the saved policy.
+/// Owns a state directory on its own thread: opens the directory, saves policies into it, and reads the saved policy.
 pub(super) struct Saver {
     jobs: Option<Sender<Job>>,
     results: Receiver<Finished>,
@@ -190,7 +190,7 @@ impl Saver {
     }
 
     fn request(&mut self, job: Job, patience: Duration) -> Result<Finished, String> {
-        // What an earlier, slow attempt saved is older.
+        // An earlier attempt that is still running must end first: its contents are older.
         if self.hangs && self.wait(Duration::ZERO).is_none() {
             return Err("the state directory does not answer".to_owned());
         }
@@ -203,7 +203,7 @@ impl Saver {
         })
     }
 
-    /// Waits for all results that are still to come, up to `patience`; the last one.
+    /// Waits for all pending results, at most `patience`, and returns the last one.
     fn wait(&mut self, patience: Duration) -> Option<Finished> {
         let begun = Instant::now();
         let mut last = None;
@@ -239,7 +239,7 @@ impl Drop for Saver {
         if !self.hangs {
             self.wait(LAST_CHECK);
         }
-        // So that the directory is free again; one that hangs is left behind.
+        // Joins the thread, so that the directory is unlocked. Does not wait for a thread that hangs.
         if let Some(thread) = self.thread.take().filter(|_| !self.hangs) {
             let _ = thread.join();
         }
@@ -251,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_state_directory_that_hangs_is_waited_for_no_longer_than_patience() {
+    fn start_fails_after_patience_when_state_directory_hangs() {
         let patience = Duration::from_millis(50);
         let (release, released) = channel::<()>();
         let hang = move || {
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_while_the_state_directory_is_opened_is_an_error() {
+    fn start_returns_error_when_opening_state_directory_panics() {
         let open = || std::panic::resume_unwind(Box::new(()));
         let error = Saver::start(Path::new("state"), "policy.json".into(), Duration::from_secs(5), open).err().unwrap();
         assert!(error.to_string().contains("internal error"), "{error}");

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::FULL;
 use crate::definition::{LineIndex, Target, locate, read};
-use portcullis::base::Place;
+use portcullis::base::JsonPath;
 
 /// Checks that `read` terminates, that its error is inside the text, and that every problem can be displayed.
 fn survives(text: &str) {
@@ -26,7 +26,7 @@ fn survives(text: &str) {
 }
 
 /// Returns every JSON path in `value`, with its value.
-fn places<'v>(place: Place, value: &'v Value, all: &mut Vec<(Place, &'v Value)>) {
+fn places<'v>(place: JsonPath, value: &'v Value, all: &mut Vec<(JsonPath, &'v Value)>) {
     match value {
         Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| places(place.index(index), value, all)),
         Value::Object(map) => map.iter().for_each(|(key, value)| places(place.key(key.clone()), value, all)),
@@ -58,10 +58,10 @@ fn json() -> impl Strategy<Value = Value> {
 }
 
 /// Returns the JSON path of the tokens of `value`, read as a document.
-fn rooted(value: &Value) -> Option<Place> {
+fn rooted(value: &Value) -> Option<JsonPath> {
     match value {
-        Value::Array(_) => Some(Place::root().key("tokens")),
-        Value::Object(map) if map.contains_key("tokens") => Some(Place::root()),
+        Value::Array(_) => Some(JsonPath::root().key("tokens")),
+        Value::Object(map) if map.contains_key("tokens") => Some(JsonPath::root()),
         _ => None,
     }
 }

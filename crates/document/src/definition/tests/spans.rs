@@ -2,11 +2,11 @@
 
 use super::FULL;
 use crate::definition::{Target, locate, read};
-use portcullis::base::Place;
+use portcullis::base::JsonPath;
 
 /// Parses a JSON path such as `tokens[3].id`.
-pub(super) fn place(text: &str) -> Place {
-    text.split_inclusive(['.', '[']).fold(Place::root(), |place, step| {
+pub(super) fn place(text: &str) -> JsonPath {
+    text.split_inclusive(['.', '[']).fold(JsonPath::root(), |place, step| {
         let step = step.trim_end_matches(['.', '[']);
         match step.strip_suffix(']').map(str::parse) {
             Some(Ok(index)) => place.index(index),

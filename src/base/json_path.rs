@@ -17,17 +17,17 @@ pub enum Step {
 /// The empty path refers to the document itself.
 ///
 /// ```
-/// use portcullis::base::Place;
+/// use portcullis::base::JsonPath;
 ///
-/// let grant = Place::root().key("tokens").index(3).key("grants").index(0);
+/// let grant = JsonPath::root().key("tokens").index(3).key("grants").index(0);
 /// assert_eq!(grant.key("source").to_string(), "tokens[3].grants[0].source");
 /// ```
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct JsonPath {
     steps: Vec<Step>,
 }
 
-impl Place {
+impl JsonPath {
     /// Returns the path of the document itself.
     #[must_use]
     pub fn root() -> Self {
@@ -59,11 +59,11 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for JsonPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, step) in self.steps.iter().enumerate() {
+        for (index, step) in self.steps.iter().enumerate() {
             match step {
-                Step::Key(key) if at == 0 => f.write_str(key)?,
+                Step::Key(key) if index == 0 => f.write_str(key)?,
                 Step::Key(key) => write!(f, ".{key}")?,
                 Step::Index(index) => write!(f, "[{index}]")?,
             }
