@@ -154,7 +154,7 @@ fn a_suggestion_that_is_wider_or_loses_something_is_refused() {
     let confirmed = as_wide.confirm(&wide).unwrap();
     let snapshot = snapshot(&wide, &Options::default());
     let lost = confirmed.replay(line_of("db.s.roads_1").as_bytes(), &Replay::new(&snapshot), NOW.parse().unwrap());
-    assert!(lost.unwrap_err().to_string().starts_with("line 1 is allowed to token `a`, and would not be"));
+    assert!(lost.unwrap_err().to_string().starts_with("line 1 is allowed for token `a`, but the suggestion denies it"));
 }
 
 fn line_of(name: &str) -> String {

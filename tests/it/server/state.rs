@@ -134,7 +134,7 @@ fn compiled_policy_is_served_watched_and_saved() {
     assert_eq!(live.reload_now(), Outcome::Failed);
     assert_eq!(denied(&authorizer, "two"), None);
     let problems = live.status().report().failure.unwrap().problems;
-    assert!(problems[0].starts_with("a compiled policy of "), "{problems:?}");
+    assert!(problems[0].starts_with("incomplete compiled policy: "), "{problems:?}");
     drop((live, authorizer));
 
     let (live, authorizer) = serve(&source, with_state(folder.path()));
