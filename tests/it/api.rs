@@ -1,4 +1,4 @@
-//! What the library promises beside its answers: thread safety, no allocation, no secrets, small values.
+//! The guarantees of the library apart from its decisions: thread safety, no allocations, no secrets in debug output.
 
 use portcullis::authorizer::Authorizer;
 use portcullis::base::Timestamp;
@@ -8,19 +8,19 @@ use portcullis::snapshot::{Editor, Options, ResidueStrategy, Snapshot};
 use portcullis_document::load;
 
 #[test]
-fn snapshots_and_handles_cross_threads() {
+fn snapshots_and_authorizers_are_send_and_sync() {
     fn shared<T: Send + Sync + 'static>() {}
     shared::<Snapshot>();
     shared::<Authorizer>();
     let _ = static_decision;
 }
 
-/// Compiles only as long as a decision borrows the snapshot and not the request.
+/// Compiles only if a decision borrows the snapshot and not the request.
 fn static_decision<'s>(snapshot: &'s Snapshot, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
     decide(snapshot, request, now)
 }
 
-/// Patterns of every class, more than any threshold of the compiler, on each dialect's kind of names.
+/// A policy with more patterns of every class than any threshold of the compiler, and names of two dialects.
 fn document() -> String {
     let mut grants: Vec<String> = (0..200)
         .flat_map(|n| {
@@ -46,7 +46,7 @@ fn document() -> String {
 }
 
 #[test]
-fn a_decision_does_not_allocate() {
+fn decision_does_not_allocate() {
     let policy = load::policy(document()).unwrap();
     let now = "2026-11-22T12:00:00Z".parse().unwrap();
     let resource = |name| Source::Resource(name);
@@ -91,7 +91,7 @@ fn a_decision_does_not_allocate() {
 }
 
 #[test]
-fn a_decision_on_an_edited_snapshot_does_not_allocate() {
+fn decision_on_edited_snapshot_does_not_allocate() {
     let mut editor = Editor::new(&load::policy(document()).unwrap(), &Options::default()).unwrap();
     let new = r#"{"id": "new", "token": "s3cret-new", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": "db.*"}]}"#;
     let new = load::tokens(new, editor.known()).unwrap();
@@ -107,7 +107,7 @@ fn a_decision_on_an_edited_snapshot_does_not_allocate() {
 }
 
 #[test]
-fn the_longest_name_does_not_allocate_either() {
+fn decision_on_longest_name_does_not_allocate() {
     let snapshot = Snapshot::compile(&load::policy(document()).unwrap(), &Options::default()).unwrap();
     let name = format!("db.\"{}\".{}", "Q".repeat(2000), "x".repeat(2000));
     let request = Request::new("maps", "folding").secret("s3cret-of-tk").source(Source::Resource(&name));
@@ -118,7 +118,7 @@ fn the_longest_name_does_not_allocate_either() {
 }
 
 #[test]
-fn no_debug_print_shows_a_secret() {
+fn debug_output_contains_no_secret() {
     let policy = load::policy(document()).unwrap();
     let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
     let request = Request::new("maps", "dw").secret("s3cret-of-tk");

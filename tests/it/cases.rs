@@ -1,4 +1,4 @@
-//! The cases of `tests/data`, put to the engine and to the naive halves of the reference.
+//! Runs the cases of `tests/data` against the engine and the naive implementations.
 
 use portcullis::model::{GrantKind, GrantSource, Limits};
 use portcullis::name::{Dialect, Name};
@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 fn cases<T: DeserializeOwned>(file: &str) -> Vec<T> {
     let path = crate::repository().join("tests/data").join(file);
     let cases: Vec<T> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    assert!(cases.len() >= 10, "{file} holds only {} cases", cases.len());
+    assert!(cases.len() >= 10, "{file} has only {} cases", cases.len());
     cases
 }
 
@@ -26,7 +26,7 @@ struct NameCase {
 }
 
 #[test]
-fn names() {
+fn names_are_parsed_as_the_cases_expect() {
     for NameCase { dialect, case_sensitive, text, segments, why } in cases("names.json") {
         let mut dialect: Dialect = dialect.parse().unwrap();
         if case_sensitive {
@@ -53,7 +53,7 @@ struct PatternCase {
 }
 
 #[test]
-fn patterns() {
+fn patterns_cover_the_names_that_the_cases_expect() {
     for PatternCase { dialect, pattern: text, covers, leaves, why } in cases("patterns.json") {
         let dialect: Dialect = dialect.parse().unwrap();
         let pattern = Pattern::parse(&text, dialect).unwrap();
@@ -76,7 +76,7 @@ struct QueryCase {
 }
 
 #[test]
-fn queries() {
+fn queries_equal_the_texts_that_the_cases_expect() {
     for QueryCase { query: text, covers, leaves, why } in cases("queries.json") {
         let query = Query::parse(&text, usize::MAX).unwrap();
         let asked = covers.iter().map(|asked| (asked, true)).chain(leaves.iter().map(|asked| (asked, false)));
@@ -98,7 +98,7 @@ struct RefererCase {
 }
 
 #[test]
-fn referers() {
+fn referer_sets_accept_the_headers_that_the_cases_expect() {
     for RefererCase { entries, accepts, refuses, why } in cases("referers.json") {
         let set = RefererSet::new(entries.iter().map(|entry| Entry::parse(entry).unwrap()));
         let headers = accepts.iter().map(|header| (header, true)).chain(refuses.iter().map(|header| (header, false)));
@@ -117,7 +117,7 @@ struct SourceCase {
 }
 
 #[test]
-fn sources_without_a_type() {
+fn sources_without_a_type_get_the_kind_that_the_cases_expect() {
     for SourceCase { source, kind, why } in cases("sources.json") {
         let guessed = GrantSource::guess(&source, Dialect::Generic, &Limits::default());
         let found = guessed.as_ref().ok().map(GrantSource::kind).map(GrantKind::as_str);

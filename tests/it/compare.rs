@@ -1,6 +1,6 @@
-//! What an audit says of two policies, against what the two decide.
+//! Compares the difference that an audit reports between two policies with their decisions.
 //!
-//! `PORTCULLIS_REQUESTS` says how many requests the random ones try; 20,000 unless set.
+//! `PORTCULLIS_REQUESTS` sets the number of random requests. The default is 20,000.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use crate::choices::bytes;
 use crate::engine::{policy, snapshot};
 use crate::generate::World;
-use crate::request::AskedSource;
+use crate::request::OwnedSource;
 
 const SINCE: &str = "2020-01-01T00:00:00Z";
 
@@ -41,7 +41,7 @@ fn grants(sources: &[&str]) -> Value {
     sources.iter().map(grant).collect::<Vec<_>>().into()
 }
 
-/// What is gained, in a word each, and what shows it.
+/// Returns each gain of the token in one short text, and its witness.
 fn gained(old: &Value, new: &Value) -> Vec<(String, String)> {
     let (old, new) = (policy(&one(old)), policy(&one(new)));
     let diff = diff(&Side::new(&old).unwrap(), &Side::new(&new).unwrap(), SINCE.parse().unwrap()).unwrap();
@@ -65,7 +65,7 @@ fn gained(old: &Value, new: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn what_a_token_gains_is_told_and_shown() {
+fn diff_reports_each_gain_with_a_witness() {
     type Case = (&'static str, Value, Value, &'static [(&'static str, &'static str)]);
     let maps = |sources: &[&str]| json!({ "allowed_apis": ["maps"], "grants": grants(sources) });
     let cases: [Case; 13] = [
@@ -121,14 +121,14 @@ fn what_a_token_gains_is_told_and_shown() {
 }
 
 #[test]
-fn what_expired_before_is_of_no_interest() {
+fn diff_ignores_tokens_that_expired_earlier() {
     let expired = |date: &str| json!({ "allowed_apis": ["lds"], "expiration_date": date });
     assert_eq!(gained(&expired("2018-01-01"), &expired("2019-01-01")), []);
     assert_eq!(gained(&expired("2018-01-01"), &expired("2021-01-01")).len(), 1);
 }
 
 #[test]
-fn a_connection_that_takes_queries_again_or_speaks_otherwise_is_a_gain() {
+fn diff_reports_changed_dialects_and_newly_accepted_queries_as_gains() {
     let document = |named: bool, dialect: &str, source: &str| {
         json!({
             "connections": [{ "name": "dw", "named_sources_only": named, "dialect": dialect }],
@@ -143,13 +143,13 @@ fn a_connection_that_takes_queries_again_or_speaks_otherwise_is_a_gain() {
     let all = |named| document(named, "generic", "*");
     assert_eq!(widens(&all(true), &all(false)), Some(Some("SELECT 1".to_owned())));
     assert_eq!(widens(&all(false), &all(true)), None);
-    // `A.b` is `a.b` in one of them only.
+    // `A.b` equals `a.b` only in one of the dialects.
     let names = |dialect| document(false, dialect, "a.b");
     assert_eq!(widens(&names("generic"), &names("postgres")), Some(None), "undecided is a gain");
     assert_eq!(widens(&names("snowflake"), &names("snowflake")), None);
 }
 
-/// Two policies that are alike, and requests to both.
+/// Generates two similar policies, and requests for both.
 fn pairs() -> impl Strategy<Value = (World, World)> {
     let edits = prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<u8>()), 0..6);
     let tokens = prop::collection::vec(bytes(150), 1..=4);
@@ -165,7 +165,7 @@ fn pairs() -> impl Strategy<Value = (World, World)> {
                     edited[token][at] = value;
                 }
             }
-            // Mostly the same connections and APIs.
+            // Both policies have the same connections and APIs in three of four cases.
             let new = World::of(if heads == 0 { &other } else { &head }, &edited, &requests);
             (old, new)
         },
@@ -174,7 +174,8 @@ fn pairs() -> impl Strategy<Value = (World, World)> {
 
 type Granted<'p> = (String, Box<dyn Fn(&Snapshot) -> bool + 'p>);
 
-/// For each grant of each token, under each API, whether a snapshot allows just that.
+/// Returns a check for each grant and API of each token: whether a snapshot allows the source of the grant as it is
+/// written.
 fn granted(policy: &Policy) -> Vec<Granted<'_>> {
     let mut requests: Vec<Granted<'_>> = Vec::new();
     for token in policy.tokens() {
@@ -188,7 +189,7 @@ fn granted(policy: &Policy) -> Vec<Granted<'_>> {
             let kind = grant.source().kind();
             for (_, api) in policy.apis().iter().filter(|(_, api)| api.needs_source()) {
                 let (referer, text) = (referer.clone(), text.clone());
-                let ask = move |snapshot: &Snapshot| {
+                let is_allowed = move |snapshot: &Snapshot| {
                     let source = match kind {
                         GrantKind::Query => Source::Query(&text),
                         GrantKind::NamedSource => Source::NamedSource(&text),
@@ -205,7 +206,7 @@ fn granted(policy: &Policy) -> Vec<Granted<'_>> {
                         decide(snapshot, &request, "2026-11-22T12:00:00Z".parse().unwrap()).is_allow()
                     })
                 };
-                requests.push((token.id().to_owned(), Box::new(ask)));
+                requests.push((token.id().to_owned(), Box::new(is_allowed)));
             }
         }
     }
@@ -213,9 +214,9 @@ fn granted(policy: &Policy) -> Vec<Granted<'_>> {
 }
 
 #[test]
-fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
+fn diff_reports_every_newly_allowed_or_denied_request() {
     let count = std::env::var("PORTCULLIS_REQUESTS").ok().and_then(|count| count.parse().ok()).unwrap_or(20_000_u32);
-    // Each pair is asked 48 requests.
+    // Each pair decides 48 requests.
     let mut runner = TestRunner::new(Config { cases: count.div_ceil(48), ..Config::default() });
     let since: Timestamp = Timestamp::from_unix(i64::MIN / 2, 0);
     let outcome = runner.run(&pairs(), |(old, new)| {
@@ -234,12 +235,12 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
         prop_assert_eq!(is_narrower, diff.widening().is_none());
         for asked in old.requests.iter().chain(&new.requests) {
             let allowed = |snapshot| {
-                asked.ask(|request, now| match decide(snapshot, request, now) {
+                asked.with(|request, now| match decide(snapshot, request, now) {
                     portcullis::Decision::Allow(allow) => Some(allow.token().to_owned()),
                     portcullis::Decision::Deny(_) => None,
                 })
             };
-            let told = |id: &str, gains: bool| {
+            let is_reported = |id: &str, gains: bool| {
                 let named =
                     |token: &&portcullis_diff::compare::TokenDiff| token.id == id || token.was.as_deref() == Some(id);
                 let found = diff.tokens.iter().find(named);
@@ -247,31 +248,41 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
             };
             match (allowed(&snapshots.0), allowed(&snapshots.1)) {
                 (None, Some(id)) => {
-                    prop_assert!(told(&id, true), "newly allowed: {asked:?}\n{:#}\n{:#}", old.document, new.document);
+                    prop_assert!(
+                        is_reported(&id, true),
+                        "newly allowed: {asked:?}\n{:#}\n{:#}",
+                        old.document,
+                        new.document
+                    );
                 }
                 (Some(id), None) => {
-                    prop_assert!(told(&id, false), "newly denied: {asked:?}\n{:#}\n{:#}", old.document, new.document);
+                    prop_assert!(
+                        is_reported(&id, false),
+                        "newly denied: {asked:?}\n{:#}\n{:#}",
+                        old.document,
+                        new.document
+                    );
                 }
                 _ => {}
             }
         }
-        // What either policy grants, asked for as it is written: random requests seldom hit queries and named sources.
+        // Requests for the exact source of each grant: random requests seldom match queries and named sources.
         for (id, request) in granted(&policies.0).into_iter().chain(granted(&policies.1)) {
             let (before, after) = (request(&snapshots.0), request(&snapshots.1));
-            let gone = |gains: bool| {
+            let is_missing = |gains: bool| {
                 let is =
                     |token: &&portcullis_diff::compare::TokenDiff| token.id == id || token.was.as_deref() == Some(&id);
-                let told = diff.tokens.iter().filter(is);
-                told.flat_map(|token| if gains { &token.gains } else { &token.losses }).count() == 0
+                let tokens = diff.tokens.iter().filter(is);
+                tokens.flat_map(|token| if gains { &token.gains } else { &token.losses }).count() == 0
             };
             prop_assert!(
-                before || !after || !gone(true),
+                before || !after || !is_missing(true),
                 "newly allowed for {id}\n{:#}\n{:#}",
                 old.document,
                 new.document
             );
             prop_assert!(
-                after || !before || !gone(false),
+                after || !before || !is_missing(false),
                 "newly denied for {id}\n{:#}\n{:#}",
                 old.document,
                 new.document
@@ -284,7 +295,7 @@ fn no_request_is_newly_allowed_or_denied_that_was_not_told() {
     }
 }
 
-/// Whether some request of the token with this secret for the name is allowed.
+/// Whether any request for `name` from the token with this digest is allowed.
 fn may_read(policy: &Policy, snapshot: &Snapshot, digest: &SecretDigest, connection: &str, name: &str) -> bool {
     policy.apis().iter().filter(|(_, api)| api.needs_source()).any(|(_, api)| {
         [Operation::Query, Operation::Model].into_iter().any(|operation| {
@@ -301,7 +312,7 @@ proptest! {
     #![proptest_config(Config::with_cases(128))]
 
     #[test]
-    fn names_change_as_two_enumerations_differ((mut old, mut new) in pairs()) {
+    fn names_diff_equals_the_difference_of_two_enumerations((mut old, mut new) in pairs()) {
         let mut names: Vec<(String, String)> = Vec::new();
         for world in [&mut old, &mut new] {
             for token in world.document["tokens"].as_array_mut().unwrap() {
@@ -309,7 +320,7 @@ proptest! {
             }
             for asked in &world.requests {
                 let resources = asked.sources.iter().filter_map(|source| match source {
-                    AskedSource::Resource(name) => Some((asked.connection.clone(), name.clone())),
+                    OwnedSource::Resource(name) => Some((asked.connection.clone(), name.clone())),
                     _ => None,
                 });
                 names.extend(resources);

@@ -1,4 +1,4 @@
-//! Compiled policies: the same bytes for the same policy, loaded as they were written, and refused where they were not.
+//! Compiled policies: equal policies give equal bytes, loading restores the snapshot, and other bytes are rejected.
 
 use portcullis::snapshot::{Editor, FORMAT, MAGIC, Options, ReadError, Report, Snapshot, WriteError};
 use portcullis_document::load;
@@ -24,14 +24,17 @@ fn error(bytes: &[u8]) -> ReadError {
     }
 }
 
-/// Whatever this machine makes of it, every other makes the same: the ids are those that were found first.
+/// Every machine must write the bytes with these ids, which were recorded when the format was introduced.
 #[test]
-fn the_bytes_never_change_within_a_format() {
+fn compiled_bytes_do_not_change_within_a_format() {
     let ids: Vec<String> = SAMPLES
         .iter()
         .map(|file| Snapshot::from_bytes(file).unwrap().report().content_id.unwrap().to_string())
         .collect();
-    assert_eq!(ids, IDS, "what is written has changed: then `FORMAT` must, too, unless no release has this one yet");
+    assert_eq!(
+        ids, IDS,
+        "the compiled bytes have changed: increase `FORMAT`, unless no release has written the current format"
+    );
     assert_eq!(FORMAT, 5);
 }
 
@@ -44,7 +47,7 @@ const IDS: [&str; 5] = [
 ];
 
 #[test]
-fn a_file_that_is_cut_off_or_longer_is_refused() {
+fn truncated_and_extended_files_are_rejected() {
     for file in &SAMPLES[..2] {
         for length in 0..file.len() {
             let found = error(&file[..length]);
@@ -59,7 +62,7 @@ fn a_file_that_is_cut_off_or_longer_is_refused() {
 }
 
 #[test]
-fn every_byte_is_checked() {
+fn changing_any_byte_is_detected() {
     for file in &SAMPLES[..2] {
         for at in 0..file.len() {
             for bit in [0, 7] {
@@ -78,31 +81,31 @@ fn every_byte_is_checked() {
 }
 
 #[test]
-fn what_is_refused_is_told_plainly() {
-    let told = |bytes: &[u8]| error(bytes).to_string();
-    assert_eq!(told(b"{\"tokens\": []}"), "not a compiled policy: expected a file written by `portcullis compile`");
-    // Format 4 holds names as the rules before it folded them.
+fn read_errors_say_what_is_wrong() {
+    let message = |bytes: &[u8]| error(bytes).to_string();
+    assert_eq!(message(b"{\"tokens\": []}"), "not a compiled policy: expected a file written by `portcullis compile`");
+    // Format 4 stores names that were folded by earlier rules.
     for format in [3, 4, 6] {
         let mut other = SAMPLES[1].clone();
         other[8] = format;
         assert_eq!(
-            told(&other),
+            message(&other),
             format!("unsupported format of the compiled policy: expected 5, found {format}; compile the policy again")
         );
     }
     let length = SAMPLES[1].len();
     assert_eq!(
-        told(&SAMPLES[1][..1000]),
+        message(&SAMPLES[1][..1000]),
         format!("incomplete compiled policy: expected {length} bytes, found 1000; copy or compile it again")
     );
     let mut damaged = SAMPLES[1].clone();
     damaged[length - 1] ^= 1;
-    assert!(told(&damaged).starts_with("damaged compiled policy: the checksum of its "), "{}", told(&damaged));
+    assert!(message(&damaged).starts_with("damaged compiled policy: the checksum of its "), "{}", message(&damaged));
     assert_eq!(SAMPLES[1][..8], MAGIC);
 }
 
 #[test]
-fn an_edited_snapshot_is_not_written() {
+fn writing_an_edited_snapshot_fails() {
     let token = |id: &str| json!({ "id": id, "token": id, "allowed_apis": ["lds"] });
     let mut editor = Editor::new(&policy(&json!({ "tokens": [token("a")] })), &Options::default()).unwrap();
     let added = load::tokens(token("b").to_string(), editor.known()).unwrap();
@@ -111,7 +114,7 @@ fn an_edited_snapshot_is_not_written() {
 }
 
 #[test]
-fn a_file_is_loaded_as_its_bytes_are_and_its_contents_can_be_verified() {
+fn opened_file_equals_loaded_bytes_and_its_content_id_can_be_verified() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("policy.pcls");
     for file in SAMPLES.iter() {
@@ -120,7 +123,7 @@ fn a_file_is_loaded_as_its_bytes_are_and_its_contents_can_be_verified() {
         assert_eq!(loaded.report(), Snapshot::from_bytes(file).unwrap().report());
         assert_eq!(Some(loaded.content_id().unwrap()), loaded.report().content_id);
     }
-    // The id that a file says it has is believed, unless it is computed again.
+    // Opening a file trusts its stored id. Only `content_id` computes the id from the contents.
     let mut forged = SAMPLES[1].clone();
     forged[40] ^= 1;
     assert!(portcullis::snapshot::reseal(&mut forged));
@@ -133,9 +136,9 @@ fn a_file_is_loaded_as_its_bytes_are_and_its_contents_can_be_verified() {
 proptest! {
     #![proptest_config(config(100))]
 
-    /// Written and loaded, a snapshot decides and reports as before, and is written as before.
+    /// A snapshot that is written and loaded gives the same decisions, report and bytes as the original.
     #[test]
-    fn what_is_loaded_decides_as_what_was_compiled(World { document, requests } in worlds()) {
+    fn loaded_snapshot_decides_as_the_compiled_one(World { document, requests } in worlds()) {
         let policy = policy(&document);
         let reference = Reference::new(&policy);
         for_each_strategy(|strategy, options| {
@@ -146,13 +149,13 @@ proptest! {
             assert_eq!(written(&loaded), file, "written again, {strategy}");
             assert_eq!(&Report { content_id: None, ..loaded.report().clone() }, compiled.report(), "{strategy}");
             for asked in &requests {
-                let expected = asked.ask(|request, now| reference.decide(request, now));
+                let expected = asked.with(|request, now| reference.decide(request, now));
                 assert_eq!(by_engine(&loaded, asked), expected, "{strategy}: {asked:?}\n{document:#}");
             }
         });
         let loaded = Snapshot::from_bytes(&written(&snapshot(&policy, &Options::default()))).unwrap();
         for asked in &requests {
-            let expected = asked.ask(|request, now| reference.decide(request, now));
+            let expected = asked.with(|request, now| reference.decide(request, now));
             prop_assert_eq!(&by_explanation(&loaded, asked), &expected, "explained: {:?}", asked);
         }
     }
@@ -161,9 +164,9 @@ proptest! {
 proptest! {
     #![proptest_config(config(200))]
 
-    /// A policy that is read back out of its snapshot decides as it does, by the same grants.
+    /// A policy that is restored from a snapshot allows and denies as the snapshot does, by the same grants.
     #[test]
-    fn the_policy_of_a_snapshot_decides_as_the_snapshot(World { document, requests } in worlds()) {
+    fn policy_restored_from_snapshot_decides_as_the_snapshot(World { document, requests } in worlds()) {
         let policy = policy(&document);
         for_each_strategy(|strategy, options| {
             let compiled = snapshot(&policy, options);
@@ -172,7 +175,7 @@ proptest! {
             assert_eq!(restored.limits(), policy.limits());
             let reference = Reference::new(&restored);
             for asked in &requests {
-                let decision = asked.ask(|request, now| reference.decide(request, now));
+                let decision = asked.with(|request, now| reference.decide(request, now));
                 assert_eq!(decision, by_engine(&compiled, asked), "{strategy}: {asked:?}\n{document:#}");
             }
         });
@@ -183,10 +186,10 @@ proptest! {
             prop_assert_eq!(token.apis(), restored.apis());
             prop_assert_eq!(token.referers(), restored.referers());
             prop_assert_eq!(token.expiry(), restored.expiry());
-            // A grant that is written twice leaves one place to the first grant, and none behind the last.
-            for (place, grant) in restored.grants().iter().enumerate() {
-                let is_first = !token.grants()[..place].contains(&token.grants()[place]);
-                prop_assert_eq!(grant, if is_first { &token.grants()[place] } else { &token.grants()[0] });
+            // The index of a repeated grant holds the first grant of the token. Repeated grants at the end are dropped.
+            for (index, grant) in restored.grants().iter().enumerate() {
+                let is_first = !token.grants()[..index].contains(&token.grants()[index]);
+                prop_assert_eq!(grant, if is_first { &token.grants()[index] } else { &token.grants()[0] });
             }
         }
     }
@@ -195,9 +198,9 @@ proptest! {
 proptest! {
     #![proptest_config(config(2_000))]
 
-    /// Contents that nobody compiled, with all checksums right, do no harm.
+    /// Forged contents with valid checksums are rejected, or are safe to use.
     #[test]
-    fn forged_contents_do_no_harm(
+    fn forged_contents_with_valid_checksums_are_safe(
         which in any::<u8>(),
         edits in prop::collection::vec((any::<[u8; 3]>(), any::<u8>()), 1..12),
     ) {

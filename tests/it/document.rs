@@ -1,4 +1,4 @@
-//! Reads policy documents for the reference, on its own: nothing of `definition` or of the model's lowering is used.
+//! Reads policy documents for the reference without the code of `definition` and `lower`.
 
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
@@ -8,11 +8,11 @@ use portcullis_testkit::reference::{
 };
 use serde_json::Value;
 
-/// The reference for a valid document: an object with `tokens`.
+/// Returns the reference for a valid document: an object with `tokens`.
 ///
 /// # Panics
 ///
-/// If the document is not valid; generators and vectors only hand in valid ones.
+/// If the document is not valid. Generators and vectors pass only valid documents.
 pub(crate) fn reference(document: &Value) -> Reference {
     let reference = Reference::of(written(document).unwrap_or_else(|| panic!("not a valid document: {document:#}")));
     assert_eq!(reference.unreadable(), [], "grants that are not of their kind: {document:#}");
@@ -75,7 +75,7 @@ fn grant_of(written: &ReferencePolicy, grant: &Value) -> Option<ReferenceGrant> 
     Some(ReferenceGrant { connection, kind, source })
 }
 
-/// The dialect that a document declares for a connection.
+/// Returns the dialect that a document declares for a connection.
 pub(crate) fn dialect(connection: &Value) -> Option<Dialect> {
     let dialect = match connection["dialect"].as_str() {
         None => Dialect::Generic,

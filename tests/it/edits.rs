@@ -1,4 +1,4 @@
-//! Edits of a few tokens: after any sequence of them, a snapshot decides as the policy does that they lead to.
+//! Edits of a few tokens: an edited snapshot decides like a snapshot of the edited policy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,7 +15,7 @@ use crate::choices::{bytes, config};
 use crate::document::list;
 use crate::engine::{by_engine, by_explanation, policy, snapshot, strategies};
 use crate::generate::{World, worlds};
-use crate::request::{Asked, Presented};
+use crate::request::{OwnedRequest, Presented};
 
 fn now() -> portcullis::base::Timestamp {
     "2026-11-22T12:00:00Z".parse().unwrap()
@@ -29,17 +29,17 @@ fn editor(tokens: &[Value]) -> Editor {
     Editor::new(&policy(&json!({ "tokens": tokens })), &Options::default()).unwrap()
 }
 
-/// `tokens`, read against what the editor knows.
+/// Reads `tokens` with the connections and APIs that the editor knows.
 fn read(editor: &Editor, tokens: &[Value]) -> Policy {
     load::tokens(json!(tokens).to_string(), editor.known()).unwrap()
 }
 
-fn ask<'r>(secret: &'r str, table: &'r str) -> Request<'r> {
+fn request<'r>(secret: &'r str, table: &'r str) -> Request<'r> {
     Request::new("maps", "dw").secret(secret).source(Source::Resource(table))
 }
 
 #[test]
-fn an_edit_is_refused_where_the_whole_policy_would_be() {
+fn edits_that_make_the_policy_invalid_are_rejected() {
     let named = |id: &str, name: &str| {
         let mut token = token(id, "a.b");
         (token["name"], token["owner"]) = (json!(name), json!("ana"));
@@ -73,7 +73,7 @@ fn an_edit_is_refused_where_the_whole_policy_would_be() {
     let elsewhere = policy(&json!({ "connections": [{ "name": "other" }], "tokens": [token("c", "a.b")] }));
     assert_eq!(editor.create(&elsewhere).unwrap_err(), EditError::OtherPolicy);
 
-    // Two tokens may exchange what is theirs, in one edit; and what a revoked one had is free.
+    // One edit may swap the names of two tokens. A new token may use the name and secret of a revoked one.
     let exchanged = read(&editor, &[named("a", "second"), named("b", "first")]);
     editor.change(&exchanged).unwrap();
     editor.revoke("b").unwrap();
@@ -82,12 +82,12 @@ fn an_edit_is_refused_where_the_whole_policy_would_be() {
     let heir = read(&editor, &[heir]);
     let snapshot = editor.create(&heir).unwrap();
     assert_eq!(snapshot.token_count(), 2);
-    let decision = portcullis::decide(&snapshot, &ask("secret-b", "a.b"), now()).reason();
+    let decision = portcullis::decide(&snapshot, &request("secret-b", "a.b"), now()).reason();
     assert_eq!(decision, None);
 }
 
 #[test]
-fn an_edit_may_name_a_new_connection_and_leaves_what_was_given_out() {
+fn edit_can_add_a_connection_and_does_not_change_earlier_snapshots() {
     let mut editor = editor(&[token("a", "a.b")]);
     let before = editor.snapshot().clone();
     let mut new = token("b", "a.b");
@@ -101,15 +101,16 @@ fn an_edit_may_name_a_new_connection_and_leaves_what_was_given_out() {
         snapshot.connections().map(|connection| connection.name().to_owned()).collect()
     };
     assert_eq!((names(&before), names(&after)), (vec!["dw".to_owned()], vec!["dw".to_owned(), "new".to_owned()]));
-    // A token that only ever was an edit leaves nothing behind.
+    // Revoking a token that was created by an edit removes the edit.
     assert_eq!(editor.revoke("b").unwrap().edits(), 0);
     assert_eq!(editor.revoke("a").unwrap().edits(), 1);
     assert_eq!(editor.snapshot().token_count(), 0);
 }
 
 #[test]
-fn readers_see_each_edit_whole_while_a_writer_makes_one_after_the_other() {
-    // A change moves the grant and, by another token, which number it has: who reads parts of two would miss both.
+fn concurrent_readers_see_only_complete_edits() {
+    // A change moves the grant, and a change of another token moves its number: a reader of parts of two edits finds
+    // neither.
     let mut editor = editor(&[token("a", "db.t0"), token("b", "db.*")]);
     let authorizer = Authorizer::new(editor.snapshot().clone());
     let done = AtomicBool::new(false);
@@ -119,11 +120,11 @@ fn readers_see_each_edit_whole_while_a_writer_makes_one_after_the_other() {
             while !done.load(Ordering::Relaxed) || decided == 0 {
                 let current = authorizer.current();
                 let granted = format!("db.t{}", current.number() - 1);
-                assert!(current.decide(&ask("secret-a", &granted), now()).is_allow());
+                assert!(current.decide(&request("secret-a", &granted), now()).is_allow());
                 let other = format!("db.t{}", current.number());
-                let reason = current.decide(&ask("secret-a", &other), now()).reason();
+                let reason = current.decide(&request("secret-a", &other), now()).reason();
                 assert_eq!(reason, Some(Reason::SourceNotGranted));
-                assert!(current.decide(&ask("secret-b", &other), now()).is_allow());
+                assert!(current.decide(&request("secret-b", &other), now()).is_allow());
                 decided += 3;
             }
             decided
@@ -140,14 +141,14 @@ fn readers_see_each_edit_whole_while_a_writer_makes_one_after_the_other() {
 }
 
 #[test]
-fn usage_is_counted_through_edits() {
+fn usage_counts_survive_edits() {
     let usage = Usage::default();
     let authorizer = Authorizer::counting(usage.clone());
     let mut editor = editor(&[token("a", "db.a"), token("b", "db.b")]);
     authorizer.swap(editor.snapshot().clone());
     let ask = |id: &str, table: &str| {
         let secret = format!("secret-{id}");
-        authorizer.current().decide(&ask(&secret, table), now()).is_allow()
+        authorizer.current().decide(&request(&secret, table), now()).is_allow()
     };
     assert!(ask("a", "db.a") && ask("b", "db.b"));
     let changed = read(&editor, &[token("a", "db.c")]);
@@ -159,7 +160,7 @@ fn usage_is_counted_through_edits() {
     authorizer.swap(editor.revoke("b").unwrap());
     assert!(ask("a", "db.c") && !ask("b", "db.b") && ask("c", "db.x"));
     let counted = |id: &str| usage.token(id).map(|usage| (usage.allowed, usage.grants));
-    // A grant that is new counts from zero; the token goes on.
+    // The count of a new grant starts at zero. The count of the token continues.
     assert_eq!(counted("a"), Some((4, vec![3])));
     assert_eq!(counted("b"), Some((3, vec![3])));
     assert_eq!(counted("c"), Some((2, vec![2])));
@@ -168,10 +169,10 @@ fn usage_is_counted_through_edits() {
 proptest! {
     #![proptest_config(config(200))]
 
-    /// Tokens of one world come into another in several steps, are changed, and go; at every step the edited snapshot
-    /// decides as the reference does on the tokens of that step, and as what is compiled from them.
+    /// Several edits create, change and revoke tokens. After each edit, the snapshot decides like the reference and
+    /// like a new compilation of the current tokens.
     #[test]
-    fn edits_decide_as_a_whole_compilation(
+    fn edited_snapshot_decides_as_a_new_compilation(
         World { document, requests } in worlds(),
         steps in prop::collection::vec(any::<(u8, prop::sample::Index, prop::sample::Index)>(), 1..12),
         strategy in any::<prop::sample::Index>(),
@@ -180,7 +181,7 @@ proptest! {
         let strategies = strategies();
         let (_, options) = &strategies[strategy.index(strategies.len())];
         let pool = list(&document["tokens"]).to_vec();
-        // Some are there from the beginning.
+        // Some tokens are in the policy at the start.
         let begins = |at: usize| shuffled.get(at).is_some_and(|byte| byte % 2 == 0);
         let mut now: Vec<Value> = pool.iter().enumerate().filter(|(at, _)| begins(*at)).map(|(_, token)| token.clone()).collect();
         let whole = |tokens: &[Value]| {
@@ -199,12 +200,12 @@ proptest! {
                     editor.create(&added).unwrap();
                     now.push(token.clone());
                 }
-                Some(place) if kind % 3 == 0 => {
+                Some(index) if kind % 3 == 0 => {
                     editor.revoke(token["id"].as_str().unwrap()).unwrap();
-                    now.remove(place);
+                    now.remove(index);
                 }
-                Some(place) => {
-                    // With the grants and referers of another one.
+                Some(index) => {
+                    // The token gets the grants and referers of another token.
                     let mut changed = pool[other.index(pool.len())].clone();
                     for field in ["id", "token", "token_sha256", "name", "owner"] {
                         changed[field] = token[field].clone();
@@ -216,14 +217,14 @@ proptest! {
                     }
                     let read = read(&editor, std::slice::from_ref(&changed));
                     editor.change(&read).unwrap();
-                    now[place] = changed;
+                    now[index] = changed;
                 }
             }
             let (edited, now_whole) = (editor.snapshot(), policy(&whole(&now)));
             let (compiled, reference) = (snapshot(&now_whole, options), Reference::new(&now_whole));
             prop_assert_eq!(edited.token_count(), now.len());
-            for asked in requests.iter().chain(&others(&requests)) {
-                let expected = asked.ask(|request, now| reference.decide(request, now));
+            for asked in requests.iter().chain(&with_changed_secrets(&requests)) {
+                let expected = asked.with(|request, now| reference.decide(request, now));
                 prop_assert_eq!(&by_engine(&compiled, asked), &expected);
                 prop_assert_eq!(&by_engine(edited, asked), &expected, "{:?}\n{:#}", asked, whole(&now));
                 prop_assert_eq!(&by_explanation(edited, asked), &expected, "explained: {:?}", asked);
@@ -232,11 +233,11 @@ proptest! {
     }
 }
 
-/// The same requests with secrets that changed tokens have.
-fn others(requests: &[Asked]) -> Vec<Asked> {
-    let other = |which: usize, asked: &Asked| {
+/// Returns the requests with the secrets of changed tokens.
+fn with_changed_secrets(requests: &[OwnedRequest]) -> Vec<OwnedRequest> {
+    let other = |which: usize, asked: &OwnedRequest| {
         let credential = Presented::Secret(format!("another-{which}"));
-        Asked { credential, ..asked.clone() }
+        OwnedRequest { credential, ..asked.clone() }
     };
     requests.iter().enumerate().map(|(at, asked)| other(at % 5, asked)).collect()
 }

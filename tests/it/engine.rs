@@ -1,4 +1,4 @@
-//! The engine, as tests confront it with the reference.
+//! Helpers that run the engine, for comparison with the reference.
 
 use portcullis::decision::{Reason, decide};
 use portcullis::explain::{CheckOutcome, explain};
@@ -9,16 +9,16 @@ use portcullis_document::lower::{LowerOptions, Lowered, Named, lower};
 use portcullis_testkit::reference::ReferenceDecision;
 use serde_json::Value;
 
-use crate::request::Asked;
+use crate::request::OwnedRequest;
 
-/// What becomes of a document, invalid tokens skipped or not.
+/// Lowers a document, with or without skipping invalid tokens.
 pub(crate) fn lowered(text: &str, skip_invalid: bool) -> Lowered {
     let document = read(text).unwrap();
     let options = LowerOptions { skip_invalid, ..LowerOptions::default() };
     lower(&[Named { name: "policy.json", document: &document }], &options)
 }
 
-/// The policy of a valid document.
+/// Returns the policy of a valid document.
 pub(crate) fn policy(document: &Value) -> Policy {
     let Lowered { policy, problems, .. } = lowered(&document.to_string(), false);
     policy.unwrap_or_else(|| panic!("refused: {problems:#?}\n{document:#}"))
@@ -28,13 +28,13 @@ pub(crate) fn snapshot(policy: &Policy, options: &Options) -> Snapshot {
     Snapshot::compile(policy, options).unwrap()
 }
 
-pub(crate) fn by_engine(snapshot: &Snapshot, asked: &Asked) -> ReferenceDecision {
-    asked.ask(|request, now| ReferenceDecision::from(&decide(snapshot, request, now)))
+pub(crate) fn by_engine(snapshot: &Snapshot, asked: &OwnedRequest) -> ReferenceDecision {
+    asked.with(|request, now| ReferenceDecision::from(&decide(snapshot, request, now)))
 }
 
-/// What `explain` says the decision is, having checked that the check which it says failed is the one of that reason.
-pub(crate) fn by_explanation(snapshot: &Snapshot, asked: &Asked) -> ReferenceDecision {
-    let explanation = asked.ask(|request, now| explain(snapshot, request, now));
+/// Returns the decision of `explain`, after verifying that the failed check belongs to the reason of the decision.
+pub(crate) fn by_explanation(snapshot: &Snapshot, asked: &OwnedRequest) -> ReferenceDecision {
+    let explanation = asked.with(|request, now| explain(snapshot, request, now));
     let decision = explanation.decision();
     let failed: Vec<u8> = explanation
         .checks()
@@ -47,7 +47,7 @@ pub(crate) fn by_explanation(snapshot: &Snapshot, asked: &Asked) -> ReferenceDec
     ReferenceDecision::from(&decision)
 }
 
-/// The check of N10 that gives a reason.
+/// Returns the number of the check of N10 that gives a reason.
 fn number_of(reason: Reason) -> u8 {
     match reason {
         Reason::PolicyUnavailable | Reason::RequestNotUnderstood => 0,
@@ -63,19 +63,19 @@ fn number_of(reason: Reason) -> u8 {
     }
 }
 
-/// Runs `check` with every choice that a compilation can make: the default one, then each forced.
+/// Runs `check` with every compilation strategy: the default one, then each forced one.
 pub(crate) fn for_each_strategy(mut check: impl FnMut(&'static str, &Options)) {
     for (name, options) in strategies() {
         check(name, &options);
     }
 }
 
-/// What [`for_each_strategy`] goes through.
+/// Returns the strategies of [`for_each_strategy`], with names.
 pub(crate) fn strategies() -> Vec<(&'static str, Options)> {
     use ResidueStrategy::{Auto, Automaton, EachByItself, Literals};
-    // What an automaton grows to, and how long that takes, is not what these are about.
+    // These strategies avoid automata, which are large and slow to build.
     let by_hash = Options { residue: EachByItself, ..Options::default() };
-    // No pattern is told apart by a hash: all become residue.
+    // No pattern is found through a hash: all become residue.
     let residue =
         |residue| Options { same_key: 0, shapes: 0, residue, automaton_bytes: 128 << 10, ..Options::default() };
     vec![

@@ -1,4 +1,4 @@
-//! What is exposed is what decisions allow.
+//! Compares exposure with decisions: the names that decisions allow are the exposed ones.
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source, decide};
@@ -12,11 +12,11 @@ use proptest::prelude::*;
 
 use crate::engine::{policy, snapshot};
 use crate::generate::{World, secret_of, worlds};
-use crate::request::AskedSource;
+use crate::request::OwnedSource;
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 
-/// A policy whose tokens any page may use, and names near what it grants, each twice on each connection.
+/// Returns a policy without referers, and names similar to its grants. Each name occurs twice on each connection.
 fn exposed(world: &World) -> (Policy, Vec<String>) {
     let mut document = world.document.clone();
     for token in document["tokens"].as_array_mut().unwrap() {
@@ -24,13 +24,13 @@ fn exposed(world: &World) -> (Policy, Vec<String>) {
     }
     let sources = world.requests.iter().flat_map(|asked| &asked.sources);
     let names = sources.filter_map(|source| match source {
-        AskedSource::Resource(name) => Some(name.clone()),
+        OwnedSource::Resource(name) => Some(name.clone()),
         _ => None,
     });
     (policy(&document), names.flat_map(|name| [name.clone(), name]).collect())
 }
 
-/// Whether some request of the token for the name is allowed.
+/// Whether any request for `name` from `token` is allowed.
 pub(crate) fn is_allowed(
     snapshot: &Snapshot,
     policy: &Policy,
@@ -42,7 +42,7 @@ pub(crate) fn is_allowed(
     runs(snapshot, policy, token, connection, Source::Resource(name), now)
 }
 
-/// Whether some request of the token for the source is allowed.
+/// Whether any request for `source` from `token` is allowed.
 fn runs(
     snapshot: &Snapshot,
     policy: &Policy,
@@ -63,23 +63,23 @@ fn runs(
 
 proptest! {
     #[test]
-    fn exposure_is_what_decisions_allow(world in worlds()) {
+    fn exposed_names_are_those_that_decisions_allow(world in worlds()) {
         let (policy, names) = exposed(&world);
         let snapshot = snapshot(&policy, &Options::default());
         let (now, before) = (NOW.parse().unwrap(), "1990-01-01".parse().unwrap());
         let coverage = Coverage::new(&policy, now);
-        // As two threads would count.
-        let (mut tally, mut other) = (NameCounts::default(), NameCounts::default());
+        // Two counts that are added, as with two threads.
+        let (mut counts, mut other) = (NameCounts::default(), NameCounts::default());
         for connection in policy.connections() {
             let id = coverage.connection(connection.name()).unwrap();
             for (at, half) in names.chunks(names.len() / 2 + 1).enumerate() {
                 let mut batch = Batch::default();
                 (1..).zip(half).for_each(|(line, name)| batch.push(line, |text| text.push_str(name)));
-                if at == 0 { &mut tally } else { &mut other }.see(&coverage, id, &batch);
+                if at == 0 { &mut counts } else { &mut other }.see(&coverage, id, &batch);
             }
         }
-        tally.add(other);
-        let exposure = Exposure::new(&coverage, tally);
+        counts.add(other);
+        let exposure = Exposure::new(&coverage, counts);
         let well_formed = |connection: &portcullis::model::Connection| {
             names.iter().filter(|name| Name::parse(name, connection.dialect()).is_ok()).collect::<Vec<_>>()
         };
@@ -107,8 +107,8 @@ proptest! {
     }
 }
 
-/// Queries on Snowflake, each with the segments of the tables that it reads, last first: a name that leaves out its database
-/// stands for those of each.
+/// Snowflake queries, each with the tables that it reads. The segments of a table are listed last first. A table
+/// without a database stands for the tables of this name in all databases.
 const QUERIES: [(&str, &[&[&str]]); 6] = [
     ("SELECT * FROM a.b.c", &[&["C", "B", "A"]]),
     ("SELECT * FROM a.b.\"c\" JOIN B.C USING (i)", &[&["c", "B", "A"], &["C", "B"]]),
@@ -121,7 +121,7 @@ const QUERIES: [(&str, &[&[&str]]); 6] = [
 const APIS: &[&[&str]] = &[&["maps"], &["sql"], &["maps", "sql"], &["imports"], &["sql", "lds"]];
 const LETTERS: [&str; 5] = ["A", "B", "C", "a", "c"];
 
-/// Grants, APIs and ends of a few tokens, by number.
+/// Generates policies of a few tokens that grant patterns, names, queries and named sources.
 pub(crate) fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> {
     let sources = ["a.b.*", "a.*.c", "a.b.c", "b.b.b", "a.a.*", "*", "src-1", "src-2"];
     let sources: Vec<&str> = sources.into_iter().chain(QUERIES.iter().map(|(sql, _)| *sql)).collect();
@@ -150,7 +150,7 @@ pub(crate) fn tokens_with_queries() -> impl Strategy<Value = serde_json::Value> 
     })
 }
 
-/// What the named sources stand for.
+/// Returns the queries of the named sources.
 pub(crate) fn named_sources() -> NamedSources {
     let mut named = NamedSources::default();
     named.add("src-1".into(), None, QUERIES[1].0.into());
@@ -158,7 +158,7 @@ pub(crate) fn named_sources() -> NamedSources {
     named
 }
 
-/// Which tables of a connection the token reads by the queries and named sources that it may run.
+/// Returns the tables of a connection that the token can read through its queries and named sources.
 pub(crate) fn tables_read(
     document: &serde_json::Value,
     snapshot: &Snapshot,
@@ -181,7 +181,7 @@ pub(crate) fn tables_read(
     tables.flatten().copied().collect()
 }
 
-/// Whether the table, as [`tables_read`] has it, may stand for the name.
+/// Whether `table`, with its segments last first, can be the table `name`.
 pub(crate) fn may_be(table: &[&str], name: &[&str; 3]) -> bool {
     table.iter().zip(name.iter().rev()).all(|(part, own)| part == own)
 }
@@ -190,25 +190,25 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_queries_expose_is_what_tokens_may_run(document in tokens_with_queries()) {
+    fn names_exposed_through_queries_are_those_of_runnable_queries(document in tokens_with_queries()) {
         let policy = policy(&document);
         let snapshot = snapshot(&policy, &Options::default());
         let (now, before): (Timestamp, Timestamp) = (NOW.parse().unwrap(), "1990-01-01".parse().unwrap());
         let followed = Followed::of(&policy, &named_sources());
         let coverage = Coverage::following(&policy, now, &followed);
-        // All names of these letters, some of which nothing reads.
+        // All names of these letters. No token reads some of them.
         let pairs = LETTERS.into_iter().flat_map(|a| LETTERS.map(|b| [a, b]));
         let names: Vec<[&str; 3]> = pairs.flat_map(|[a, b]| LETTERS.map(|c| [a, b, c])).collect();
         let text = |name: &[&str; 3]| format!("\"{}\".\"{}\".\"{}\"", name[0], name[1], name[2]);
-        let mut tally = NameCounts::default();
+        let mut counts = NameCounts::default();
         for connection in policy.connections() {
             let mut batch = Batch::default();
             (1..).zip(&names).for_each(|(line, name)| batch.push(line, |row| row.push_str(&text(name))));
-            tally.see(&coverage, coverage.connection(connection.name()).unwrap(), &batch);
+            counts.see(&coverage, coverage.connection(connection.name()).unwrap(), &batch);
         }
-        let exposure = Exposure::new(&coverage, tally);
+        let exposure = Exposure::new(&coverage, counts);
 
-        // Which tables each token reads by what it may run, on each connection.
+        // The tables that each token can read through queries, on each connection.
         let reads = |token, connection, at| tables_read(&document, &snapshot, &policy, token, connection, at);
         let ids = 0..policy.tokens().len();
         let read: Vec<Vec<[Vec<&[&str]>; 2]>> = policy

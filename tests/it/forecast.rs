@@ -1,4 +1,4 @@
-//! What patterns would expose: against all names of a small alphabet.
+//! Compares forecasts of patterns with all names of a small alphabet.
 
 use std::collections::BTreeSet;
 
@@ -12,10 +12,10 @@ use serde_json::json;
 
 use crate::engine::{policy, snapshot};
 
-/// More letters than catalogs have, so that a length always has names left.
+/// More letters than the catalogs use, so that unused names of every length exist.
 const LETTERS: [char; 7] = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
 
-/// All segments of so few characters.
+/// Returns all segments of one to three letters.
 fn segments() -> Vec<String> {
     let one: Vec<String> = LETTERS.iter().map(ToString::to_string).collect();
     let longer = |all: &[String]| -> Vec<String> {
@@ -43,7 +43,7 @@ fn worlds() -> impl Strategy<Value = (Vec<Vec<String>>, BTreeSet<String>)> {
 
 proptest! {
     #[test]
-    fn forecasts_are_the_shortest_names_that_do_not_exist((tokens, existing) in worlds(), count in 1..4_usize) {
+    fn forecast_names_are_the_shortest_unused_names((tokens, existing) in worlds(), count in 1..4_usize) {
         let tokens = tokens.iter().enumerate().map(|(at, sources)| {
             let sources: BTreeSet<&String> = sources.iter().collect();
             let grants: Vec<_> = sources.iter().map(|source| json!({"connection_name": "dw", "source": source})).collect();
@@ -84,7 +84,7 @@ proptest! {
                 });
                 prop_assert_eq!(future.tokens, exposing.count() as u64);
             }
-            // Those in schemas that exist, by length; of many schemas only the shortest are looked at.
+            // Names in existing schemas come first, by length. Only the `SCHEMAS` shortest schemas are considered.
             let covered = |schema: &&String| {
                 let segments = schema.split('.').count() + 1;
                 (segments_of == 0 || segments == segments_of)
@@ -110,14 +110,14 @@ proptest! {
             lengths.truncate(count);
             let found: Vec<usize> = forecast.names.iter().filter(|future| future.in_schema).map(|future| future.name.len()).collect();
             prop_assert_eq!(&found[..lengths.len().min(found.len())], &lengths[..], "{}: {:?} of {:?}", text, names, existing);
-            // Behind them names whose schema is new, no shorter one than the pattern has.
+            // Names in new schemas follow. A pattern with a final star always has enough names.
             let has_star = text.contains('*');
             prop_assert!(!has_star || names.len() == count || !text.ends_with('*'), "{}: {:?}", text, names);
         }
     }
 }
 
-/// Whether a path of the same number of segments is covered.
+/// Whether `pattern` covers `name`: both have the same number of segments, and each segment matches.
 fn naive(pattern: &str, name: &str) -> bool {
     let parts: Vec<(&str, &str)> = pattern.split('.').zip(name.split('.')).collect();
     pattern.split('.').count() == name.split('.').count()

@@ -1,4 +1,4 @@
-//! HTTP requests, read as the rules of W1 to W6 say.
+//! Reading of HTTP requests by the rules W1 to W6.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::choices::{Choices, bytes, config};
 use crate::fuzzed::requests::{self, Sent};
 
-/// What is read, in the form of the vectors.
+/// Reads an HTTP request and returns the result in the form of the vectors.
 fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], body: Body<'_>) -> Value {
     match reader.read(&HttpRequest { method, target, headers: &headers, body }) {
         Err(error) => json!({"not_understood": error.to_string()}),
@@ -20,26 +20,26 @@ fn read(reader: &Reader, method: &str, target: &str, headers: &[(&str, &str)], b
         Ok(Reading::Access(access)) => {
             let sources: Vec<Value> =
                 access.sources.iter().map(|(kind, text)| json!({(kind.as_str()): text})).collect();
-            let mut told = json!({
+            let mut result = json!({
                 "token": access.token, "api": access.api, "connection": access.connection,
                 "sources": sources, "referer": access.referer,
             });
             if access.operation == portcullis::model::Operation::Model {
-                told["operation"] = json!("model");
+                result["operation"] = json!("model");
             }
-            told
+            result
         }
     }
 }
 
-/// The recorded requests.
+/// Returns the recorded requests.
 fn recorded() -> Vec<Value> {
     let file = crate::repository().join("tests/data/http/requests.jsonl");
     fs::read_to_string(file).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
-fn real_requests_are_read_as_the_vectors_say() {
+fn recorded_requests_are_read_as_the_vectors_expect() {
     let reader = Reader::default();
     let mut wrong = Vec::new();
     for line in recorded() {
@@ -60,13 +60,13 @@ fn real_requests_are_read_as_the_vectors_say() {
     assert!(wrong.is_empty(), "{} differ\n{}", wrong.len(), wrong.join("\n"));
 }
 
-/// Bytes to spend on choices, others for each number.
-fn to_spend(number: u32) -> Vec<u8> {
+/// Returns bytes for choices, different for each number.
+fn choice_bytes(number: u32) -> Vec<u8> {
     (0..400).map(|at| (number * 400 + at).wrapping_mul(0x9e37_79b9).to_be_bytes()[1]).collect()
 }
 
 #[test]
-fn real_requests_written_in_other_ways_are_read_the_same() {
+fn recorded_requests_in_other_spellings_are_read_equally() {
     let mut understood = 0;
     let recorded = recorded();
     for (at, line) in (0..).zip(&recorded) {
@@ -80,22 +80,22 @@ fn real_requests_written_in_other_ways_are_read_the_same() {
             body: text("body").into_bytes(),
         };
         for turn in 0..4 {
-            understood += usize::from(requests::check(&sent, &mut Choices::of(&to_spend(4 * at + turn))));
+            understood += usize::from(requests::check(&sent, &mut Choices::of(&choice_bytes(4 * at + turn))));
         }
     }
-    assert!(understood >= recorded.len(), "{understood} of {} are read at all", 4 * recorded.len());
+    assert!(understood >= recorded.len(), "only {understood} of {} are understood", 4 * recorded.len());
 }
 
 proptest! {
     #![proptest_config(config(2000))]
 
     #[test]
-    fn a_request_is_read_as_what_it_asks_for_however_it_is_written(bytes in bytes(160)) {
+    fn every_spelling_of_a_request_is_read_as_its_meaning(bytes in bytes(160)) {
         requests::made_up(&mut Choices::of(&bytes));
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(
+    fn any_bytes_are_read_or_rejected(
         method in "(GET|POST|OPTIONS|[a-z\0é ]{0,4})",
         target in "(/v3/(maps|sql|stats|imports|lds)/[a-z%./;+]{0,6}/?(table|query|model/x|boundary)?)?[ -~é\0]{0,8}[?]?((name|q|source|type|access_token|%6eame)=[ -~]{0,6}&?){0,3}.{0,3}",
         headers in prop::collection::vec(("(authorization|referer|origin|content-type|content-length|.{0,3})", prop::collection::vec(any::<u8>(), 0..12)), 0..4),
@@ -107,13 +107,13 @@ proptest! {
 }
 
 #[test]
-fn most_requests_that_are_written_in_another_way_are_understood() {
-    let understood = (0..400).filter(|seed| requests::made_up(&mut Choices::of(&to_spend(*seed))));
+fn enough_requests_in_other_spellings_are_understood() {
+    let understood = (0..400).filter(|seed| requests::made_up(&mut Choices::of(&choice_bytes(*seed))));
     let understood = understood.count();
-    assert!(understood > 100, "{understood} of 400: that shows little");
+    assert!(understood > 100, "only {understood} of 400 are understood: too few for a meaningful test");
 }
 
-/// The sources of a GET, or why it is not understood.
+/// Returns the API, connection and sources of a GET, or the reason why it is not understood.
 fn get(target: &str) -> String {
     let found = read(&Reader::default(), "GET", target, &[], Body::Whole(b""));
     match found.get("not_understood") {
@@ -125,7 +125,7 @@ fn get(target: &str) -> String {
 }
 
 #[test]
-fn paths_and_parameters() {
+fn paths_and_parameters_are_read_or_rejected() {
     for (target, expected) in [
         ("/v3/maps/dw/table?name=a.b", r#"maps dw [{"resource":"a.b"}]"#),
         ("/api/v3/maps/dw/raster/1/2/3?name=a%2Eb+c", r#"maps dw [{"resource":"a.b c"}]"#),
@@ -197,11 +197,11 @@ fn paths_and_parameters() {
 }
 
 #[test]
-fn tokens_and_referers() {
+fn tokens_and_referers_are_read_or_rejected() {
     let reader = Reader::default();
     let plain = "/v3/maps/dw/table?name=t";
     let with_token = "/v3/maps/dw/table?name=t&access_token=se%2Bcret";
-    let ask = |target: &str, headers: &[(&str, &str)]| read(&reader, "GET", target, headers, Body::Whole(b""));
+    let read_get = |target: &str, headers: &[(&str, &str)]| read(&reader, "GET", target, headers, Body::Whole(b""));
     for (target, headers, token) in [
         (plain, &[("Authorization", "bEARER  s3cret")][..], json!("s3cret")),
         (with_token, &[], json!("se+cret")),
@@ -210,7 +210,7 @@ fn tokens_and_referers() {
         (plain, &[("authorization", "Bearer")], json!(null)),
         (plain, &[], json!(null)),
     ] {
-        assert_eq!(ask(target, headers)["token"], token, "{target} {headers:?}");
+        assert_eq!(read_get(target, headers)["token"], token, "{target} {headers:?}");
     }
     for (target, headers) in [
         (with_token, &[("authorization", "Bearer s3cret")][..]),
@@ -221,11 +221,11 @@ fn tokens_and_referers() {
         ("/v3/maps/dw/table?name=t&access_token=s3cret&access_token=s3cret", &[]),
         ("/v3/maps/dw/table?name=t&access_token[]=s3cret", &[]),
     ] {
-        let found = ask(target, headers);
+        let found = read_get(target, headers);
         assert!(found["not_understood"].as_str().is_some_and(|why| !why.contains("s3cret")), "{found}");
     }
     let two = [("referer", "https://a.test/"), ("referer", "https://a.test/")];
-    let referer = ask(plain, &two)["referer"].as_str().unwrap().to_owned();
+    let referer = read_get(plain, &two)["referer"].as_str().unwrap().to_owned();
     assert!(portcullis::referer::Referer::parse(&referer).is_none());
     for (referer, is_one) in [
         ("https://a.test/", true),
@@ -237,7 +237,7 @@ fn tokens_and_referers() {
         ("https://a.test/,ht\ttps://b.test/", false),
         ("https://a.test/,android-app://b.test/", false),
     ] {
-        let found = ask(plain, &[("referer", referer)])["referer"].as_str().unwrap().to_owned();
+        let found = read_get(plain, &[("referer", referer)])["referer"].as_str().unwrap().to_owned();
         assert_eq!(found == referer, is_one, "{referer}");
         assert_eq!(portcullis::referer::Referer::parse(&found).is_some(), is_one, "{referer}");
     }
@@ -250,13 +250,13 @@ fn tokens_and_referers() {
     let options = ReaderOptions { origin_as_referer: true, ..ReaderOptions::default() };
     let lenient = Reader::new(Routes::default(), options);
     let origin = [("origin", "https://a.test")];
-    assert_eq!(ask(plain, &origin)["referer"], json!(null));
+    assert_eq!(read_get(plain, &origin)["referer"], json!(null));
     assert_eq!(read(&lenient, "GET", plain, &origin, Body::Whole(b""))["referer"], "https://a.test");
     assert_eq!(read(&lenient, "GET", plain, &[("origin", "null")], Body::Whole(b""))["referer"], json!(null));
 }
 
 #[test]
-fn bodies() {
+fn bodies_are_read_or_rejected() {
     let reader = Reader::default();
     let json = [("content-type", "application/json; charset=utf-8")];
     let post = |target: &str, body: Body<'_>| read(&reader, "POST", target, &json, body);
@@ -311,26 +311,27 @@ fn bodies() {
 }
 
 #[test]
-fn preflights_and_what_is_passed_through() {
+fn preflights_and_passed_through_requests_are_recognized() {
     let preflight = [("origin", "https://a.test"), ("access-control-request-method", "GET")];
     let target = "/v3/maps/dw/table?name=t";
-    let ask = |reader: &Reader, headers: &[(&str, &str)]| read(reader, "OPTIONS", target, headers, Body::Whole(b""));
-    assert_eq!(ask(&Reader::default(), &preflight), json!({"preflight": "https://a.test", "passes": false}));
+    let read_options =
+        |reader: &Reader, headers: &[(&str, &str)]| read(reader, "OPTIONS", target, headers, Body::Whole(b""));
+    assert_eq!(read_options(&Reader::default(), &preflight), json!({"preflight": "https://a.test", "passes": false}));
     let passing = ReaderOptions { preflights: Preflights::Pass, ..ReaderOptions::default() };
     let passing = Reader::new(Routes::default(), passing);
-    assert_eq!(ask(&passing, &preflight), json!({"preflight": "https://a.test", "passes": true}));
+    assert_eq!(read_options(&passing, &preflight), json!({"preflight": "https://a.test", "passes": true}));
     for reader in [&Reader::default(), &passing] {
         for more in [("X-HTTP-Method-Override", "GET"), ("x_http_method", "GET"), ("Upgrade", "h2c")] {
             let headers = [preflight[0], preflight[1], more];
-            assert!(ask(reader, &headers).get("not_understood").is_some(), "{more:?}");
+            assert!(read_options(reader, &headers).get("not_understood").is_some(), "{more:?}");
         }
-        // A preflight has no body and asks for no upgrade.
+        // A preflight has no body and requests no upgrade.
         for more in [("Content-Length", "2"), ("Transfer-Encoding", "chunked"), ("Upgrade", "websocket")] {
             let headers = [preflight[0], preflight[1], more];
-            assert!(ask(reader, &headers).get("api").is_some(), "{more:?}");
+            assert!(read_options(reader, &headers).get("api").is_some(), "{more:?}");
         }
     }
-    // What passes is as plain as any other request.
+    // A passed preflight must be as plain as any other request.
     for target in
         ["/v3/other", "/v3;x/maps/dw/table?name=t", "/v3/maps/dw/table?_method=GET", "/v3/maps/dw/table?name]=t"]
     {
@@ -345,7 +346,7 @@ fn preflights_and_what_is_passed_through() {
     routes.pass_through("/api").unwrap();
     let reader = Reader::new(routes, ReaderOptions::default());
     let get = |target: &str| read(&reader, "GET", target, &[], Body::Whole(b""));
-    // A prefix without the base segment does not open what resembles a route.
+    // A passed-through prefix without the base segment does not pass paths that resemble a route.
     for target in ["TABLE", "Table", "table.json", "table%20", "t%2561ble", "query2", "other/x"] {
         let target = format!("/api/v3/maps/dw/{target}?name=t");
         assert!(get(&target).get("not_understood").is_some(), "{target}");
@@ -360,7 +361,7 @@ fn preflights_and_what_is_passed_through() {
 }
 
 #[test]
-fn routes_that_cannot_be_right_are_refused() {
+fn invalid_routes_are_rejected() {
     assert_eq!(get("/v3/lds/x"), "lds  []");
     for (route, why) in [
         (r#"{"path": "maps", "api": "maps"}"#, "begins with `/`"),
@@ -384,7 +385,7 @@ fn routes_that_cannot_be_right_are_refused() {
 }
 
 #[test]
-fn a_tile_request_allocates_nothing() {
+fn reading_a_tile_request_does_not_allocate() {
     let reader = Reader::default();
     let headers = [("authorization", "Bearer s3cret"), ("referer", "https://a.test/"), ("user-agent", "x")];
     let target = "/v3/maps/carto_dw/table/5/15/12?name=carto.demo.airports&columns=a%2Cb&cache=1&formatTiles=binary";
@@ -397,7 +398,7 @@ fn a_tile_request_allocates_nothing() {
 fn reading_allocates_only_to_decode() {
     let reader = Reader::default();
     let headers = [("authorization", "Bearer s3cret"), ("referer", "https://a.test/")];
-    // What is decoded, and used; parameters that play no part are looked at as they are.
+    // Only used values are decoded into new memory. Parameters without an effect are checked without decoding.
     for (target, decoded) in [
         ("/v3/maps/Oracle%20Conn/table?name=a.b&columns=a%2Cb", 1),
         ("/v3/maps/Oracle%20Conn/table?name=a+b&columns=a%2Cb", 2),

@@ -1,4 +1,4 @@
-//! Whole policies as documents, and requests that nearly hit them.
+//! Generates policy documents, and requests that match their grants or nearly match them.
 
 use portcullis::base::Timestamp;
 use portcullis::model::Operation;
@@ -9,17 +9,17 @@ use serde_json::{Map, Value, json};
 
 use crate::choices::{Choices, bytes};
 use crate::document::list;
-use crate::request::{Asked, AskedSource, Presented};
+use crate::request::{OwnedRequest, OwnedSource, Presented};
 use crate::texts;
 
 /// A valid policy document, and requests.
 #[derive(Debug, Clone)]
 pub(crate) struct World {
     pub(crate) document: Value,
-    pub(crate) requests: Vec<Asked>,
+    pub(crate) requests: Vec<OwnedRequest>,
 }
 
-/// Policies of up to five tokens, and up to 24 requests each.
+/// Generates policies of up to five tokens, with up to 24 requests each.
 pub(crate) fn worlds() -> impl Strategy<Value = World> {
     let tokens = prop::collection::vec(bytes(150), 1..=5);
     let requests = prop::collection::vec(bytes(60), 1..=24);
@@ -27,8 +27,8 @@ pub(crate) fn worlds() -> impl Strategy<Value = World> {
 }
 
 impl World {
-    /// What the bytes stand for: those of the head of the document, of each token, and of each request. Without a token
-    /// there can be no request.
+    /// Generates a world from bytes: for the head of the document, for each token, and for each request. Requests need
+    /// at least one token.
     pub(crate) fn of(head: &[u8], tokens: &[Vec<u8>], requests: &[Vec<u8>]) -> Self {
         let document = document(head, tokens);
         let requests = requests.iter().map(|bytes| request(&mut Choices::of(bytes), &document)).collect();
@@ -63,13 +63,13 @@ fn connection(choices: &mut Choices<'_>, index: usize) -> Value {
     connection
 }
 
-/// The dialect of a connection: `generic` where the document does not declare it.
+/// Returns the dialect of a connection: `generic` if the document does not declare the connection.
 pub(crate) fn dialect_of(document: &Value, connection: &str) -> Dialect {
     let declared = list(&document["connections"]).iter().find(|declared| declared["name"] == connection);
     declared.map_or(Dialect::Generic, |declared| crate::document::dialect(declared).unwrap())
 }
 
-/// The secret of the token at `index`.
+/// Returns the secret of the token at `index`.
 pub(crate) fn secret_of(index: usize) -> String {
     format!("secret-{index}")
 }
@@ -102,7 +102,7 @@ pub(crate) fn token(choices: &mut Choices<'_>, document: &Value, index: usize) -
     token
 }
 
-/// Some before [`NOW`], some behind it, some at it.
+/// Expiries before, at and after [`NOW`].
 const EXPIRIES: [&str; 8] = [
     "2030-01-01T00:00:00.000000001Z",
     "2026-11-23",
@@ -128,7 +128,7 @@ fn apis(choices: &mut Choices<'_>, declared: bool) -> Vec<&'static str> {
     apis
 }
 
-/// A grant, on a connection of the document or on one that it does not declare.
+/// Generates a grant on a declared or an undeclared connection.
 pub(crate) fn grant(choices: &mut Choices<'_>, document: &Value) -> Value {
     let connection = connection_name(choices, document);
     let dialect = dialect_of(document, &connection);
@@ -174,8 +174,8 @@ fn connection_name(choices: &mut Choices<'_>, document: &Value) -> String {
     declared.get(at).map_or("undeclared", |connection| connection["name"].as_str().unwrap()).to_owned()
 }
 
-/// A request that asks for what some token grants, or for something near it.
-pub(crate) fn request(choices: &mut Choices<'_>, document: &Value) -> Asked {
+/// Generates a request that matches or nearly matches the grants of a token.
+pub(crate) fn request(choices: &mut Choices<'_>, document: &Value) -> OwnedRequest {
     let at = choices.below(list(&document["tokens"]).len());
     let token = &document["tokens"][at];
     let credential = match choices.below(20) {
@@ -203,10 +203,10 @@ pub(crate) fn request(choices: &mut Choices<'_>, document: &Value) -> Asked {
         }
     };
     let now = now(choices, token["expiration_date"].as_str());
-    Asked { credential, api: api.to_owned(), operation, connection, sources, referer, now }
+    OwnedRequest { credential, api: api.to_owned(), operation, connection, sources, referer, now }
 }
 
-/// Now, or at the end of the token's life, or a nanosecond before or after that.
+/// Returns [`NOW`], the expiry of the token, or the nanosecond before or after it.
 fn now(choices: &mut Choices<'_>, expiry: Option<&str>) -> Timestamp {
     let Some(end) = expiry.filter(|_| choices.one_in(2)) else {
         return NOW.parse().unwrap();
@@ -221,11 +221,12 @@ fn now(choices: &mut Choices<'_>, expiry: Option<&str>) -> Timestamp {
     }
 }
 
-/// Sources on the connection of one of the token's grants, each near one of the grants.
-fn sources(choices: &mut Choices<'_>, document: &Value, token: &Value) -> (String, Vec<AskedSource>) {
+/// Generates a connection of one of the token's grants, and sources that match or nearly match grants on this
+/// connection.
+fn sources(choices: &mut Choices<'_>, document: &Value, token: &Value) -> (String, Vec<OwnedSource>) {
     let grants = list(&token["grants"]);
     if grants.is_empty() {
-        let sources = if choices.one_in(2) { vec![AskedSource::Resource("a.b".into())] } else { Vec::new() };
+        let sources = if choices.one_in(2) { vec![OwnedSource::Resource("a.b".into())] } else { Vec::new() };
         return (connection_name(choices, document), sources);
     }
     let chosen = &grants[choices.below(grants.len())];
@@ -244,7 +245,7 @@ fn sources(choices: &mut Choices<'_>, document: &Value, token: &Value) -> (Strin
     (connection, sources)
 }
 
-fn near_source(choices: &mut Choices<'_>, grant: &Value, dialect: Dialect) -> AskedSource {
+fn near_source(choices: &mut Choices<'_>, grant: &Value, dialect: Dialect) -> OwnedSource {
     let text = grant["source"].as_str().unwrap_or("*");
     let kind_of_it = match grant["type"].as_str() {
         Some("table" | "tileset" | "raster") => "resource",
@@ -252,30 +253,30 @@ fn near_source(choices: &mut Choices<'_>, grant: &Value, dialect: Dialect) -> As
         None => kind(text, dialect).unwrap().as_str(),
     };
     let near = match kind_of_it {
-        "resource" => AskedSource::Resource(texts::near_name(choices, text, dialect)),
+        "resource" => OwnedSource::Resource(texts::near_name(choices, text, dialect)),
         "pattern" => {
             let name = texts::filled(choices, text);
-            AskedSource::Resource(texts::near_name(choices, &name, dialect))
+            OwnedSource::Resource(texts::near_name(choices, &name, dialect))
         }
-        "query" => AskedSource::Query(texts::near_query(choices, text)),
-        "named_source" => AskedSource::NamedSource(texts::near_named_source(choices, text)),
+        "query" => OwnedSource::Query(texts::near_query(choices, text)),
+        "named_source" => OwnedSource::NamedSource(texts::near_named_source(choices, text)),
         _ => match choices.below(4) {
             0 | 1 => {
                 let segments = 1 + choices.below(3);
-                AskedSource::Resource(texts::path(choices, dialect, segments, false))
+                OwnedSource::Resource(texts::path(choices, dialect, segments, false))
             }
-            2 => AskedSource::Query(texts::query(choices)),
-            _ => AskedSource::NamedSource(texts::named_source(choices)),
+            2 => OwnedSource::Query(texts::query(choices)),
+            _ => OwnedSource::NamedSource(texts::named_source(choices)),
         },
     };
     if !choices.one_in(24) {
         return near;
     }
-    // The same text, taken for another kind.
+    // Sometimes the text is sent as another kind of source.
     let text = near.borrowed().text().to_owned();
     match choices.below(3) {
-        0 => AskedSource::Resource(text),
-        1 => AskedSource::Query(text),
-        _ => AskedSource::NamedSource(text),
+        0 => OwnedSource::Resource(text),
+        1 => OwnedSource::Query(text),
+        _ => OwnedSource::NamedSource(text),
     }
 }

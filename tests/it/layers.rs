@@ -1,11 +1,11 @@
-//! The structure of the source: which crates depend on which, and which files of a crate import which.
+//! The structure of the source: the dependencies between crates, and the imports between files of a crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use syn::visit::Visit;
 
-/// A dependency, and the only crates that may have it.
+/// Dependencies, each with the only crates that may use it.
 const ONLY: &[(&str, &[&str])] = &[
     ("anyhow", &["portcullis-cli"]),
     ("arc-swap", &["portcullis"]),
@@ -23,12 +23,12 @@ const ONLY: &[(&str, &[&str])] = &[
     ("zstd", &["portcullis-audit"]),
 ];
 
-/// The picture leaves out the engine, on which every other crate depends.
+/// The diagram omits the engine, on which every other crate depends.
 #[test]
-fn the_picture_of_the_crates_matches_the_manifests() {
+fn crate_diagram_matches_the_manifests() {
     let design = std::fs::read_to_string(crate::repository().join("docs/design.md")).unwrap();
-    let picture = design.split("```mermaid").nth(1).unwrap().split("```").next().unwrap();
-    let drawn: BTreeSet<(String, String)> = picture
+    let diagram = design.split("```mermaid").nth(1).unwrap().split("```").next().unwrap();
+    let drawn: BTreeSet<(String, String)> = diagram
         .lines()
         .filter_map(|line| line.trim().split_once(" --> "))
         .map(|(from, to)| (format!("portcullis-{from}"), format!("portcullis-{to}")))
@@ -45,7 +45,7 @@ fn the_picture_of_the_crates_matches_the_manifests() {
 }
 
 #[test]
-fn heavy_dependencies_belong_to_one_crate() {
+fn heavy_dependencies_are_used_only_by_their_crates() {
     for (name, found) in &crates() {
         for (dependency, allowed) in ONLY {
             let is_allowed = !found.dependencies.contains(*dependency) || allowed.contains(&name.as_str());
@@ -54,7 +54,7 @@ fn heavy_dependencies_belong_to_one_crate() {
     }
 }
 
-/// A parent and the modules that it declares count as one idea: their imports of each other are not compared.
+/// Imports between a module and the modules that it declares are allowed.
 #[test]
 fn no_files_import_each_other() {
     let mut circles = Vec::new();
@@ -67,7 +67,7 @@ fn no_files_import_each_other() {
 }
 
 #[test]
-fn circles_are_found_through_super_groups_and_reexports() {
+fn import_circles_are_found_through_super_groups_and_reexports() {
     let files = [
         ("", "mod a; mod b; mod c; mod d; pub use d::Last;"),
         ("a", "use super::b::{One, self};"),
@@ -87,13 +87,13 @@ fn path(module: &str) -> Module {
 }
 
 struct Crate {
-    /// The `lib.rs` or `main.rs`.
+    /// The path of `lib.rs` or `main.rs`.
     root: PathBuf,
-    /// Names of the crates that a release build of it needs.
+    /// The names of the crates that its release build needs.
     dependencies: BTreeSet<String>,
 }
 
-/// The crates of the workspace, as Cargo reads their manifests.
+/// Returns the crates of the workspace, from `cargo metadata`.
 fn crates() -> BTreeMap<String, Crate> {
     let output = std::process::Command::new(env!("CARGO"))
         .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
@@ -120,12 +120,12 @@ fn crates() -> BTreeMap<String, Crate> {
         .collect()
 }
 
-/// The path of a module from the root of its crate; the root is empty.
+/// The path of a module from the root of its crate. The path of the root is empty.
 type Module = Vec<String>;
 
-/// The files of a crate, each the module of its name.
+/// The modules of a crate. Each module is one file.
 struct Source {
-    /// The modules whose items each module names.
+    /// For each module, the modules whose items it names.
     imports: BTreeMap<Module, BTreeSet<Module>>,
 }
 
@@ -174,7 +174,7 @@ impl Source {
         Self { imports: imports.collect() }
     }
 
-    /// Groups of files that import each other, directly or through others.
+    /// Returns the groups of files that import each other, directly or through other files.
     fn circles(&self) -> Vec<BTreeSet<Module>> {
         let is_family = |a: &Module, b: &Module| a.starts_with(b) || b.starts_with(a);
         let next = |module: &Module| -> Vec<&Module> {
@@ -203,8 +203,8 @@ impl Source {
     }
 }
 
-/// The file that holds what `path`, written in `module`, names: the longest module on the path, and through its
-/// re-exports where it only passes a name on. `None` for paths into other crates.
+/// Returns the module of the item that `path` names in `module`: the longest module on the path. Follows re-exports.
+/// `None` for paths into other crates.
 fn target(parsed: &BTreeMap<&Module, Names>, module: &Module, path: &[String]) -> Option<Module> {
     let mut at = module.clone();
     let mut rest = path;
@@ -235,7 +235,7 @@ fn target(parsed: &BTreeMap<&Module, Names>, module: &Module, path: &[String]) -
     Some(at)
 }
 
-/// The paths that a file names outside its tests, and the names that it re-exports.
+/// The paths that a file uses outside its tests, and the names that it re-exports.
 #[derive(Default)]
 struct Names {
     paths: BTreeSet<Vec<String>>,

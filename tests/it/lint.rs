@@ -1,4 +1,4 @@
-//! What the lint says of grants, by brute force.
+//! Compares the findings of the lint about grants with a brute-force search.
 
 use portcullis::decision::{Reason, Request, Source, decide};
 use portcullis::snapshot::{Options, Snapshot};
@@ -22,15 +22,15 @@ fn findings(text: &str) -> Vec<Finding> {
     lint(&inputs, &loaded, &LintOptions::at(now), Evidence::default()).unwrap()
 }
 
-/// The grants, by token and place, that can go.
+/// Returns the grants that can be removed: the indexes of their tokens and of the grants.
 fn removable(document: &Value) -> Vec<(usize, usize)> {
     let codes = ["redundant_grant", "shadowed_pattern", "duplicate_grant"];
     let found = findings(&document.to_string());
-    let place = |finding: &Finding| {
+    let indexes = |finding: &Finding| {
         let mut numbers = finding.place.split(['[', ']']).filter_map(|part| part.parse().ok());
         (numbers.next().unwrap(), numbers.next().unwrap())
     };
-    found.iter().filter(|finding| codes.contains(&finding.rule.code)).map(place).collect()
+    found.iter().filter(|finding| codes.contains(&finding.rule.code)).map(indexes).collect()
 }
 
 fn without(document: &Value, removed: &[(usize, usize)]) -> Value {
@@ -46,7 +46,7 @@ fn without(document: &Value, removed: &[(usize, usize)]) -> Value {
     document
 }
 
-/// Allowed, or why not; not by which grant.
+/// Returns the allowed token, or the reason of the denial, without the grants.
 fn outcome(decision: &ReferenceDecision) -> String {
     match decision {
         ReferenceDecision::Allow { token, .. } => format!("allow {token}"),
@@ -56,7 +56,7 @@ fn outcome(decision: &ReferenceDecision) -> String {
 
 proptest! {
     #[test]
-    fn what_is_redundant_can_go(World { document, requests } in worlds()) {
+    fn removing_redundant_grants_changes_no_decision(World { document, requests } in worlds()) {
         let less = without(&document, &removable(&document));
         let (before, after) = (snapshot(&policy(&document), &Options::default()), snapshot(&policy(&less), &Options::default()));
         for asked in &requests {
@@ -67,9 +67,9 @@ proptest! {
 }
 
 proptest! {
-    /// Whatever a catalog holds, each witness is decided as its finding says: else linting fails.
+    /// Linting fails if the decision of a witness differs from its finding. It succeeds for all catalogs.
     #[test]
-    fn every_witness_is_decided_as_it_is_told(World { document, requests } in worlds()) {
+    fn every_witness_is_decided_as_its_finding_states(World { document, requests } in worlds()) {
         let policy = policy(&document);
         let mut names = Names::of(&policy);
         for asked in &requests {
@@ -89,7 +89,7 @@ proptest! {
     }
 }
 
-/// Every name of two segments of up to three letters, one of which no pattern has.
+/// Returns all names of two segments of one to three letters. No pattern uses one of the letters.
 fn small_names() -> Vec<String> {
     let letters = ["a", "b", "c"];
     let mut segments: Vec<String> = letters.map(str::to_owned).into();
@@ -99,7 +99,7 @@ fn small_names() -> Vec<String> {
         segments.extend(longer);
     }
     let pairs = segments.iter().flat_map(|first| segments.iter().map(move |second| format!("{first}.{second}")));
-    // And one that only all sources cover.
+    // Only a grant of all sources covers the last name.
     pairs.chain(["a.b.c".to_owned()]).collect()
 }
 
@@ -119,9 +119,9 @@ fn outcomes(document: &Value, apis: &[&str], names: &[String]) -> Vec<Option<&'s
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
-    /// Exactly what can go is found: on all small names nothing changes without it, and without any other grant something does.
+    /// Removing the found grants changes no decision on small names. Removing any other grant changes one.
     #[test]
-    fn exactly_what_is_redundant_is_found(
+    fn lint_finds_exactly_the_redundant_grants(
         sources in prop::collection::vec("([ab]|\\*[ab]|[ab]\\*|\\*[ab]\\*|[ab]\\*[ab]|\\*)\\.([ab]|\\*[ab]|[ab]\\*|\\*[ab]\\*|[ab]\\*[ab]|\\*)", 1..8),
         all in prop::bool::weighted(0.1),
         only_patterns in any::<bool>(),
@@ -130,7 +130,7 @@ proptest! {
         if all {
             grants.push(json!({"connection_name": "dw", "source": "*"}));
         }
-        // An API that considers less than the others.
+        // An API that accepts fewer kinds of grants than the built-in APIs.
         let accepts: &[&str] = if only_patterns { &["pattern"] } else { &["resource", "pattern"] };
         let apis = ["maps", "tiles"];
         let document = json!({
@@ -152,9 +152,9 @@ proptest! {
     }
 }
 
-/// Applying the changes that findings propose, one by one, gives a policy that loads, without that finding.
+/// Applying the proposed change of a finding gives a valid policy without this finding.
 #[test]
-fn every_change_can_be_applied() {
+fn every_proposed_change_can_be_applied() {
     let mut text = include_str!("../data/lint.json").to_owned();
     let mut seen = Vec::new();
     for _ in 0..100 {
@@ -181,7 +181,7 @@ fn every_change_can_be_applied() {
 }
 
 #[test]
-fn queries_are_not_for_connections_that_refuse_them() {
+fn lint_reports_query_grants_on_connections_that_reject_queries() {
     let found = |named_sources_only: bool| {
         let document = json!({
             "connections": [{"name": "dw", "named_sources_only": named_sources_only}],

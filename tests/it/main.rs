@@ -40,7 +40,7 @@ mod texts;
 mod tower;
 mod vectors;
 
-/// The root of the repository: this binary is built for the package of the command line.
+/// Returns the root of the repository. The package of this binary is `crates/cli`.
 fn repository() -> &'static std::path::Path {
     std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."))
 }

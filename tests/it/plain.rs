@@ -1,5 +1,5 @@
-//! The plain language of requests (W2): tables of requests that are understood and that are not, and mutated requests
-//! against an oracle that is slow and obvious.
+//! The plain language of requests (W2). Tests tables of requests that are understood or not, and compares the reader
+//! with a simple, slow oracle on mutated requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::choices::{Choices, bytes, config};
 use crate::fuzzed::requests::Sent;
 
-/// A request of a table, and the sources that it asks for.
+/// A request of a table and its sources.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
@@ -48,7 +48,7 @@ impl Case {
     }
 }
 
-/// What the reader makes of a request: connection and sources.
+/// Reads a request with the reader. Returns its connection and sources.
 fn read(sent: &Sent) -> Result<(String, Vec<String>), String> {
     let Sent { method, target, headers, body } = sent;
     match Reader::default().read(&HttpRequest { method, target, headers, body: Body::Whole(body) }) {
@@ -78,17 +78,19 @@ fn plain_requests_are_understood() {
     }
 }
 
-/// No table holds a case twice, and each says why.
+/// Each case occurs once and has an explanation.
 #[test]
-fn tables_hold_each_case_once() {
+fn tables_contain_each_case_once() {
     let cases: Vec<_> = ["understood.json", "not-understood.json"].into_iter().flat_map(cases).collect();
     let sent: BTreeSet<_> = cases.iter().map(|case| format!("{:?}", case.sent())).collect();
     assert_eq!(sent.len(), cases.len());
     assert!(cases.iter().all(|case| case.why.ends_with('.')));
 }
 
-/// What the rules say of a request of these routes: `/v3/maps/{connection}/table/**`, `/v3/sql/{connection}/query` and
-/// `/v3/sql/{connection}/model/{model}`. `None`: not understood.
+/// Returns the connection and sources of a request by the rules, or `None` if it is not understood.
+///
+/// Supports the routes `/v3/maps/{connection}/table/**`, `/v3/sql/{connection}/query` and
+/// `/v3/sql/{connection}/model/{model}`.
 fn oracle(sent: &Sent) -> Option<(String, Vec<String>)> {
     let mut headers = BTreeMap::<String, Vec<String>>::new();
     for (name, value) in &sent.headers {
@@ -185,7 +187,7 @@ fn oracle(sent: &Sent) -> Option<(String, Vec<String>)> {
     Some((texts[2].clone(), vec![source]))
 }
 
-/// The members of an object in order, also those that occur twice.
+/// The members of an object in order, including repeated keys.
 struct Members(Vec<(String, Value)>);
 
 impl<'t> Deserialize<'t> for Members {
@@ -216,7 +218,7 @@ fn is_plain_key(key: &str, needed: &[&str]) -> bool {
         return true;
     }
     let letters = |text: &str| text.replace(['_', '.', '-'], "").to_ascii_lowercase();
-    // The whole key, and what precedes each dot.
+    // The whole key, and the text before each dot.
     let readings: Vec<String> =
         key.match_indices('.').map(|(at, _)| letters(&key[..at])).chain([letters(key)]).collect();
     let forbidden = ["access_token", "x-http-method", "x-http-method-override", "x-method-override"];
@@ -226,7 +228,7 @@ fn is_plain_key(key: &str, needed: &[&str]) -> bool {
     !is_override && key != "__proto__" && !forbidden.into_iter().any(|name| readings.contains(&name))
 }
 
-/// A text without its escapes; `None` where an escape is broken, or the text holds a NUL or is not UTF-8.
+/// Decodes the percent escapes of a text. `None` if an escape is invalid, or the result contains a NUL or is not UTF-8.
 fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -252,7 +254,7 @@ fn decoded_segment(segment: &str) -> Option<String> {
     for byte in (0..=127_u8).filter(|byte| byte.is_ascii_control() || b"/\\;.".contains(byte)) {
         let escapes = [format!("%{byte:02x}"), format!("%{byte:02X}")];
         for escape in escapes {
-            // An escape with digits in both cases is rare enough to be left to the table.
+            // Escapes with digits in both cases are not decoded here: they are rare, and the tables test them.
             twice = twice.replace(&escape, &char::from(byte).to_string());
         }
     }
@@ -261,7 +263,7 @@ fn decoded_segment(segment: &str) -> Option<String> {
     (!is_refused(&once) && !is_refused(&twice)).then_some(once)
 }
 
-/// A request that is understood, and the keys that its route reads.
+/// Generates a request that is understood. Also returns the keys that its route reads.
 fn plain(choices: &mut Choices<'_>) -> (Sent, &'static [&'static str]) {
     let json = vec![("content-type".to_owned(), b"application/json".to_vec())];
     let (method, target, body, keys): (_, _, _, &[&str]) = match choices.below(5) {
@@ -280,7 +282,7 @@ fn plain(choices: &mut Choices<'_>) -> (Sent, &'static [&'static str]) {
     (Sent { method: method.into(), target: target.into(), headers, body: body.into() }, keys)
 }
 
-/// A key that may be taken for `key`.
+/// Returns a key that a server could confuse with `key`.
 fn twisted(key: &str, choices: &mut Choices<'_>) -> String {
     let at = choices.below(key.len() + 1);
     let insert = |text: &str| format!("{}{text}{}", &key[..at], &key[at..]);
@@ -410,7 +412,7 @@ proptest! {
     #![proptest_config(config(4000))]
 
     #[test]
-    fn mutated_requests_are_read_as_the_rules_say(bytes in bytes(24)) {
+    fn mutated_requests_are_read_as_the_oracle_reads_them(bytes in bytes(24)) {
         agrees(&mut Choices::of(&bytes));
     }
 }
@@ -419,5 +421,8 @@ proptest! {
 fn some_mutated_requests_are_understood_and_some_are_not() {
     let spend = |seed: u32| (0..24).map(move |at| (seed * 24 + at).wrapping_mul(0x9e37_79b9).to_be_bytes()[1]);
     let understood = (0..2000).filter(|seed| agrees(&mut Choices::of(&spend(*seed).collect::<Vec<_>>()))).count();
-    assert!((200..1600).contains(&understood), "{understood} of 2000: that shows little");
+    assert!(
+        (200..1600).contains(&understood),
+        "{understood} of 2000 are understood: expected 200 to 1600 for a meaningful test"
+    );
 }

@@ -1,4 +1,4 @@
-//! What holds for every policy and every request.
+//! Properties of every policy and every request.
 
 use std::collections::BTreeMap;
 
@@ -15,15 +15,15 @@ use crate::document::{self, list};
 use crate::engine::{by_engine, by_explanation, lowered, policy, snapshot};
 use crate::fuzzed;
 use crate::generate::{self, World, worlds};
-use crate::request::{Asked, AskedSource, Presented};
+use crate::request::{OwnedRequest, OwnedSource, Presented};
 use crate::texts;
 
-fn by_reference(reference: &Reference, asked: &Asked) -> ReferenceDecision {
-    asked.ask(|request, now| reference.decide(request, now))
+fn by_reference(reference: &Reference, asked: &OwnedRequest) -> ReferenceDecision {
+    asked.with(|request, now| reference.decide(request, now))
 }
 
-/// The engine's answers under the default options, having checked that the reference gives them too.
-fn decisions(document: &Value, requests: &[Asked]) -> Result<Vec<ReferenceDecision>, TestCaseError> {
+/// Returns the decisions of the engine with the default options, after comparing them with those of the reference.
+fn decisions(document: &Value, requests: &[OwnedRequest]) -> Result<Vec<ReferenceDecision>, TestCaseError> {
     let snapshot = snapshot(&policy(document), &Options::default());
     let reference = document::reference(document);
     let mut decisions = Vec::new();
@@ -36,9 +36,9 @@ fn decisions(document: &Value, requests: &[Asked]) -> Result<Vec<ReferenceDecisi
     Ok(decisions)
 }
 
-/// Generators that hit nothing would let every property hold.
+/// With generators that match nothing, every property would hold.
 #[test]
-fn generated_worlds_allow_enough_and_deny_for_every_reason() {
+fn generated_requests_are_allowed_and_denied_for_every_reason() {
     let mut runner = TestRunner::deterministic();
     let mut outcomes: BTreeMap<Option<Reason>, usize> = BTreeMap::new();
     for _ in 0..300 {
@@ -56,8 +56,8 @@ fn generated_worlds_allow_enough_and_deny_for_every_reason() {
     let allows = outcomes.get(&None).copied().unwrap_or(0);
     assert!(allows * 4 >= all, "{allows} of {all} are allows: {outcomes:?}");
     for reason in Reason::ALL {
-        let elsewhere = matches!(reason, Reason::PolicyUnavailable | Reason::RequestNotUnderstood);
-        assert!(elsewhere || outcomes.contains_key(&Some(reason)), "never {reason}: {outcomes:?}");
+        let is_not_generated = matches!(reason, Reason::PolicyUnavailable | Reason::RequestNotUnderstood);
+        assert!(is_not_generated || outcomes.contains_key(&Some(reason)), "never {reason}: {outcomes:?}");
     }
 }
 
@@ -65,27 +65,27 @@ proptest! {
     #![proptest_config(config(500))]
 
     #[test]
-    fn the_engine_decides_as_the_reference(world in worlds()) {
+    fn engine_decides_as_the_reference(world in worlds()) {
         fuzzed::decisions::check(&world);
     }
 
-    /// Grants in any order, and any of them twice, decide alike.
+    /// Reordering and repeating grants changes no decision.
     #[test]
     fn order_and_duplicates_of_grants_do_not_matter(
         World { document, requests } in worlds(),
-        places in prop::collection::vec(any::<prop::sample::Index>(), 8..24),
+        choices in prop::collection::vec(any::<prop::sample::Index>(), 8..24),
     ) {
         let before = decisions(&document, &requests)?;
         let mut shuffled = document.clone();
-        // For each token, the place in its old list of each grant of its new list.
+        // For each token, the old index of each grant in its new list.
         let mut origins: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for token in shuffled["tokens"].as_array_mut().unwrap() {
             let grants = list(&token["grants"]).to_vec();
             if grants.is_empty() {
                 continue;
             }
-            // Some of them, some repeatedly, and then those that are still missing.
-            let mut origin: Vec<usize> = places.iter().map(|place| place.index(grants.len())).collect();
+            // Random grants, some repeatedly, and then all grants.
+            let mut origin: Vec<usize> = choices.iter().map(|choice| choice.index(grants.len())).collect();
             origin.extend((0..grants.len()).rev());
             token["grants"] = origin.iter().map(|&at| grants[at].clone()).collect::<Vec<_>>().into();
             origins.insert(token["id"].as_str().unwrap().to_owned(), origin);
@@ -99,7 +99,7 @@ proptest! {
                 continue;
             };
             prop_assert_eq!((token, grants.len()), (same, found.len()));
-            // Another grant may stand first among equals; it is as specific.
+            // Another grant may be the first of several equally specific grants.
             let written = &list(&document["tokens"]).iter().find(|found| found["id"] == **token).unwrap()["grants"];
             for (before, after) in grants.iter().zip(found) {
                 let [before, after] = [before, after].map(|&grant| usize::try_from(grant).unwrap());
@@ -109,9 +109,9 @@ proptest! {
         }
     }
 
-    /// What was allowed stays allowed when a grant is added.
+    /// Allowed requests stay allowed after a grant is added.
     #[test]
-    fn adding_a_grant_never_revokes(World { document, requests } in worlds(), at in any::<prop::sample::Index>(), new in bytes(40)) {
+    fn adding_a_grant_denies_no_allowed_request(World { document, requests } in worlds(), at in any::<prop::sample::Index>(), new in bytes(40)) {
         let before = decisions(&document, &requests)?;
         let mut more = document.clone();
         let grant = generate::grant(&mut Choices::of(&new), &document);
@@ -130,9 +130,9 @@ proptest! {
         }
     }
 
-    /// Time takes away, and gives nothing back: an answer stays until it becomes `token_expired`, and that stays.
+    /// A decision does not change with time, except to `token_expired`, which is final.
     #[test]
-    fn expiry_is_monotone(World { document, requests } in worlds(), later in prop::collection::vec(0..200_000_000_i64, 24)) {
+    fn time_changes_decisions_only_to_token_expired(World { document, requests } in worlds(), later in prop::collection::vec(0..200_000_000_i64, 24)) {
         let before = decisions(&document, &requests)?;
         let mut postponed = requests.clone();
         for (asked, seconds) in postponed.iter_mut().zip(later) {
@@ -146,7 +146,7 @@ proptest! {
         }
     }
 
-    /// A token without referers takes no notice of the header; taking the referers away never revokes.
+    /// A token without referers ignores the header. Removing the referers denies no allowed request.
     #[test]
     fn no_referers_means_any_referer(World { document, requests } in worlds(), header in bytes(12)) {
         let before = decisions(&document, &requests)?;
@@ -157,7 +157,7 @@ proptest! {
         let expected = decisions(&open, &requests)?;
         let header = texts::entry(&mut Choices::of(&header));
         for other in [None, Some(String::new()), Some(header)] {
-            let asked: Vec<Asked> = requests.iter().map(|asked| Asked { referer: other.clone(), ..asked.clone() }).collect();
+            let asked: Vec<OwnedRequest> = requests.iter().map(|asked| OwnedRequest { referer: other.clone(), ..asked.clone() }).collect();
             prop_assert_eq!(&decisions(&open, &asked)?, &expected, "{:?}\n{:#}", other, open);
         }
         for (before, after) in before.iter().zip(&expected) {
@@ -166,9 +166,9 @@ proptest! {
         }
     }
 
-    /// An invalid token rejects the document; skipped, it is unknown, and nothing else changes.
+    /// An invalid token rejects the document. If it is skipped, it is unknown, and no other decision changes.
     #[test]
-    fn skipping_invalid_tokens_drops_just_those(
+    fn skipping_invalid_tokens_drops_only_those(
         World { document, requests } in worlds(),
         at in any::<prop::sample::Index>(),
         flaw in 0..FLAWS.len(),
@@ -176,16 +176,16 @@ proptest! {
         let before = decisions(&document, &requests)?;
         let mut flawed = document.clone();
         let tokens = flawed["tokens"].as_array_mut().unwrap();
-        let place = at.index(tokens.len() + 1);
+        let index = at.index(tokens.len() + 1);
         let (field, value) = FLAWS[flaw];
         let mut token = json!({ "id": "flawed", "token": "secret-flawed", "allowed_apis": ["maps"], "grants": [{ "connection_name": "dw", "source": "*" }] });
         token[field] = serde_json::from_str(value).unwrap();
-        tokens.insert(place, token);
+        tokens.insert(index, token);
         let text = flawed.to_string();
 
         let strict = lowered(&text, false);
         prop_assert!(strict.policy.is_none(), "{:#}", flawed);
-        let of_it = format!("tokens[{place}]");
+        let of_it = format!("tokens[{index}]");
         prop_assert!(!strict.problems.is_empty());
         for problem in &strict.problems {
             prop_assert!(problem.place.to_string().starts_with(&of_it), "{}\n{:#}", problem, flawed);
@@ -196,36 +196,36 @@ proptest! {
         for (asked, before) in requests.iter().zip(&before) {
             prop_assert_eq!(&by_engine(&snapshot, asked), before, "{:?}\n{:#}", asked, flawed);
             let credential = Presented::Secret("secret-flawed".to_owned());
-            let found = by_engine(&snapshot, &Asked { credential, ..asked.clone() });
+            let found = by_engine(&snapshot, &OwnedRequest { credential, ..asked.clone() });
             prop_assert_eq!(found, ReferenceDecision::Deny(Reason::TokenUnknown));
         }
     }
 
-    /// A secret and its digest are the same credential.
+    /// A secret and its digest are equivalent credentials.
     #[test]
-    fn a_digest_is_as_good_as_its_secret(World { document, requests } in worlds()) {
-        let other = |asked: &Asked| match &asked.credential {
+    fn digest_and_secret_give_equal_decisions(World { document, requests } in worlds()) {
+        let other = |asked: &OwnedRequest| match &asked.credential {
             Presented::Nothing => asked.clone(),
             Presented::Secret(secret) if secret.is_empty() => asked.clone(),
             Presented::Secret(secret) | Presented::DigestOf(secret) => {
                 let secret = secret.clone();
                 let digest = matches!(asked.credential, Presented::Secret(_));
                 let credential = if digest { Presented::DigestOf(secret) } else { Presented::Secret(secret) };
-                Asked { credential, ..asked.clone() }
+                OwnedRequest { credential, ..asked.clone() }
             }
         };
-        let others: Vec<Asked> = requests.iter().map(other).collect();
+        let others: Vec<OwnedRequest> = requests.iter().map(other).collect();
         let comparable = requests.iter().all(|asked| !matches!(&asked.credential, Presented::DigestOf(secret) if secret.is_empty()));
         prop_assume!(comparable);
         prop_assert_eq!(decisions(&document, &requests)?, decisions(&document, &others)?);
     }
 
-    /// An allow of several sources is an allow of each; and what is asked twice is granted twice alike.
+    /// A request for several sources is allowed if and only if each source is allowed alone, by the same grants.
     #[test]
-    fn several_sources_are_allowed_together_when_each_is(World { document, requests } in worlds()) {
+    fn several_sources_are_allowed_if_each_is_allowed(World { document, requests } in worlds()) {
         let snapshot = snapshot(&policy(&document), &Options::default());
         for asked in requests.iter().filter(|asked| asked.sources.len() > 1) {
-            let alone = |source: &AskedSource| Asked { sources: vec![source.clone()], ..asked.clone() };
+            let alone = |source: &OwnedSource| OwnedRequest { sources: vec![source.clone()], ..asked.clone() };
             let each: Vec<_> = asked.sources.iter().map(|source| by_engine(&snapshot, &alone(source))).collect();
             let together = by_engine(&snapshot, asked);
             match &together {
@@ -242,7 +242,7 @@ proptest! {
     }
 }
 
-/// What makes a token invalid: a field, and a value that it cannot have.
+/// Fields with invalid values.
 const FLAWS: [(&str, &str); 10] = [
     ("allowed_apis", "[]"),
     ("allowed_apis", r#"["maps", "imports"]"#),
@@ -256,7 +256,7 @@ const FLAWS: [(&str, &str); 10] = [
     ("token_sha256", r#""0""#),
 ];
 
-/// How specific a grant is: its kind's place in N10, then the literal characters of a pattern.
+/// Returns the specificity of a grant: the rank of its kind in N10, then the number of literal characters of a pattern.
 fn rank(document: &Value, grant: &Value) -> (u8, usize) {
     let connection = grant["connection_name"].as_str().unwrap();
     let dialect = generate::dialect_of(document, connection);

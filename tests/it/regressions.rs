@@ -1,4 +1,4 @@
-//! Every input that `fuzz/` keeps, tried by the property that it is kept for: a crash found once is a test ever after.
+//! Runs each input in `fuzz/regressions` with the property of its target, so that fixed failures do not return.
 
 use std::fs;
 use std::panic::catch_unwind;
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::fuzzed::{Property, TARGETS};
 
-/// Where the inputs are; `None`, said aloud, in a copy of the project without them, as a registry hands it out.
+/// Returns the folder of the inputs. `None`, with a message, in a package without them, such as a package of a
+/// registry.
 fn regressions() -> Option<PathBuf> {
     let path = crate::repository().join("fuzz/regressions");
     if !path.is_dir() {
@@ -23,7 +24,7 @@ fn entries(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn every_input_that_is_kept_passes() {
+fn every_regression_input_passes() {
     let Some(folder) = regressions() else { return };
     let mut failed = Vec::new();
     for (name, property) in TARGETS {
@@ -34,13 +35,13 @@ fn every_input_that_is_kept_passes() {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// Says why where it does not, so that one input does not hide the others.
+/// Whether the property holds for an input. Prints the panic message otherwise, so that all failures are reported.
 fn passes(property: Property, input: &Path) -> bool {
     let bytes = fs::read(input).unwrap();
     catch_unwind(|| property(&bytes)).is_ok()
 }
 
-/// The folders of the inputs, the targets that are built and the table of the README are those of [`TARGETS`].
+/// The folders of inputs, the built targets and the table of the README match [`TARGETS`].
 #[test]
 fn every_target_is_built_and_listed() {
     let Some(folder) = regressions() else { return };

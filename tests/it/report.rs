@@ -1,4 +1,4 @@
-//! What the report counts, by brute force: each name is asked for by each token, under each API.
+//! Compares the counts of the report with brute force: each token requests each name under each API.
 
 use std::collections::BTreeMap;
 
@@ -15,9 +15,9 @@ use serde_json::Value;
 use crate::engine::{policy, snapshot};
 use crate::exposure::{is_allowed, may_be, named_sources, tables_read, tokens_with_queries};
 use crate::generate::{World, worlds};
-use crate::request::AskedSource;
+use crate::request::OwnedSource;
 
-/// Whether the token may read the name under some API, from a site that it accepts.
+/// Whether the token can read the name under any of its APIs.
 fn may_read(replay: &Replay<'_>, token: &Value, connection: &str, name: &str, now: Timestamp) -> bool {
     let apis = token["allowed_apis"].as_array().unwrap().iter().map(|api| api.as_str().unwrap());
     let operations = [Operation::Query, Operation::Model];
@@ -31,17 +31,17 @@ fn may_read(replay: &Replay<'_>, token: &Value, connection: &str, name: &str, no
 
 proptest! {
     #[test]
-    fn exposure_is_what_decisions_allow(World { mut document, requests } in worlds()) {
+    fn reported_exposure_is_what_decisions_allow(World { mut document, requests } in worlds()) {
         for token in document["tokens"].as_array_mut().unwrap() {
             token.as_object_mut().unwrap().remove("referers");
         }
         let policy = policy(&document);
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
-        let mut tally = SchemaCounts::new(&policy, now);
+        let mut schema_counts = SchemaCounts::new(&policy, now);
         let mut names: Vec<(&str, &str)> = Vec::new();
         for asked in &requests {
             for source in &asked.sources {
-                if let AskedSource::Resource(name) = source && tally.see(&asked.connection, name) {
+                if let OwnedSource::Resource(name) = source && schema_counts.see(&asked.connection, name) {
                     names.push((&asked.connection, name));
                 }
             }
@@ -49,13 +49,13 @@ proptest! {
         let snapshot = snapshot(&policy, &Options::default());
         let replay = Replay::new(&snapshot);
         let tokens = document["tokens"].as_array().unwrap();
-        let by_token = tally.by_token();
+        let by_token = schema_counts.by_token();
         for (at, token) in tokens.iter().enumerate() {
             let count = names.iter().filter(|(connection, name)| may_read(&replay, token, connection, name, now)).count() as u64;
             prop_assert_eq!(by_token.get(&at).copied().unwrap_or(0), count, "{} of {:#}", at, document);
         }
         let any = |(connection, name): &&(&str, &str)| tokens.iter().any(|token| may_read(&replay, token, connection, name, now));
-        let exposure = Report::new("", &policy, now).with_catalog("", &tally).exposure.unwrap();
+        let exposure = Report::new("", &policy, now).with_catalog("", &schema_counts).exposure.unwrap();
         prop_assert_eq!((exposure.names, exposure.exposed), (names.len() as u64, names.iter().filter(any).count() as u64));
     }
 }
@@ -64,14 +64,14 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn queries_count_by_token_schema_and_cell(document in tokens_with_queries()) {
+    fn names_exposed_through_queries_are_counted_by_token_schema_and_cell(document in tokens_with_queries()) {
         let policy = policy(&document);
         let snapshot = snapshot(&policy, &Options::default());
         let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
         let followed = Followed::of(&policy, &named_sources());
-        let mut tally = SchemaCounts::following(&policy, now, &followed);
+        let mut schema_counts = SchemaCounts::following(&policy, now, &followed);
 
-        // Few enough schemas and tokens that charts leave none out.
+        // The schemas and tokens are so few that charts show all of them.
         let mut all = 0;
         let (mut tokens, mut schemas) = (BTreeMap::<usize, (u64, u64)>::new(), BTreeMap::<String, (u64, u64, u64)>::new());
         let mut cells = BTreeMap::<(usize, String), u64>::new();
@@ -81,10 +81,10 @@ proptest! {
             for [a, b] in [["A", "A"], ["A", "B"], ["B", "A"], ["B", "B"], ["a", "B"]] {
                 let path = Name::parse(&format!("\"{a}\".\"{b}\""), Dialect::Snowflake).unwrap();
                 let schema = format!("{connection}: {}", path.display(Dialect::Snowflake));
-                // One name stands in the catalog twice.
+                // The catalog contains one name twice.
                 for c in ["A", "B", "C", "a", "c", "C"] {
                     let name = format!("\"{a}\".\"{b}\".\"{c}\"");
-                    prop_assert!(tally.see(connection, &name));
+                    prop_assert!(schema_counts.see(connection, &name));
                     let (mut own, mut through) = (false, false);
                     for (token, read) in read.iter().enumerate() {
                         if is_allowed(&snapshot, &policy, token, connection, &name, now) {
@@ -107,10 +107,10 @@ proptest! {
             }
         }
 
-        let own: BTreeMap<usize, u64> = tally.by_token().into_iter().collect();
+        let own: BTreeMap<usize, u64> = schema_counts.by_token().into_iter().collect();
         let owning = tokens.iter().filter(|(_, counts)| counts.0 > 0);
         prop_assert_eq!(own, owning.map(|(&token, counts)| (token, counts.0)).collect());
-        let report = Report::new("", &policy, now).with_catalog("", &tally);
+        let report = Report::new("", &policy, now).with_catalog("", &schema_counts);
         let (exposure, matrix) = (report.exposure.unwrap(), report.matrix.unwrap());
         let number = |id: &str| policy.tokens().iter().position(|token| token.id() == id).unwrap();
         let found = exposure.tokens.iter().map(|token| (number(&token.token), (token.names, token.through_queries)));

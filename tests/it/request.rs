@@ -1,18 +1,18 @@
-//! A request that owns its text, as tests keep it.
+//! Requests that own their texts.
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Credential, Request, Source, Sources};
 use portcullis::model::{Operation, SecretDigest};
 use serde_json::Value;
 
-/// What a client asks, and when.
+/// A request with its time.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct OwnedRequest {
     pub(crate) credential: Presented,
     pub(crate) api: String,
     pub(crate) operation: Operation,
     pub(crate) connection: String,
-    pub(crate) sources: Vec<AskedSource>,
+    pub(crate) sources: Vec<OwnedSource>,
     pub(crate) referer: Option<String>,
     pub(crate) now: Timestamp,
 }
@@ -35,13 +35,13 @@ impl Presented<&str> {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum AskedSource {
+pub(crate) enum OwnedSource {
     Resource(String),
     Query(String),
     NamedSource(String),
 }
 
-impl AskedSource {
+impl OwnedSource {
     pub(crate) fn borrowed(&self) -> Source<'_> {
         match self {
             Self::Resource(text) => Source::Resource(text),
@@ -51,10 +51,10 @@ impl AskedSource {
     }
 }
 
-impl Asked {
-    /// Asks `question` with the request.
-    pub(crate) fn ask<T>(&self, question: impl FnOnce(&Request<'_>, Timestamp) -> T) -> T {
-        let sources: Vec<Source<'_>> = self.sources.iter().map(AskedSource::borrowed).collect();
+impl OwnedRequest {
+    /// Calls `decide` with the request and its time.
+    pub(crate) fn with<T>(&self, decide: impl FnOnce(&Request<'_>, Timestamp) -> T) -> T {
+        let sources: Vec<Source<'_>> = self.sources.iter().map(OwnedSource::borrowed).collect();
         let credential = match &self.credential {
             Presented::Nothing => Credential::Missing,
             Presented::Secret(secret) => Credential::Secret(secret),
@@ -66,10 +66,10 @@ impl Asked {
         };
         let (api, connection) = (self.api.as_str(), self.connection.as_str());
         let referer = self.referer.as_deref();
-        question(&Request { credential, api, operation: self.operation, connection, sources, referer }, self.now)
+        decide(&Request { credential, api, operation: self.operation, connection, sources, referer }, self.now)
     }
 
-    /// Reads a line of `requests.jsonl`; `None` where it is not one.
+    /// Reads a line of `requests.jsonl`. `None` if the line is not a request.
     pub(crate) fn read(line: &Value) -> Option<Self> {
         let credential = match line["token"].as_str() {
             None => Presented::Nothing,
@@ -95,10 +95,10 @@ impl Asked {
     }
 }
 
-fn source(object: &Value) -> Option<AskedSource> {
+fn source(object: &Value) -> Option<OwnedSource> {
     let text = |key: &str| object[key].as_str().map(str::to_owned);
-    let resource = text("resource").map(AskedSource::Resource);
+    let resource = text("resource").map(OwnedSource::Resource);
     resource
-        .or_else(|| text("query").map(AskedSource::Query))
-        .or_else(|| text("named_source").map(AskedSource::NamedSource))
+        .or_else(|| text("query").map(OwnedSource::Query))
+        .or_else(|| text("named_source").map(OwnedSource::NamedSource))
 }

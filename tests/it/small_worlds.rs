@@ -1,8 +1,8 @@
-//! All patterns against all names of a world that is small enough to go through.
+//! Compares all patterns with all names of a small alphabet.
 //!
-//! Two segments; names over `a` and `b`, patterns over `a`, `b` and `*`, without adjacent stars. A pattern covers a name
-//! where each segment covers its segment, so one table of segments says what is right; the table itself is made by the
-//! naive half, and checked against the same glob as a regular expression.
+//! Names and patterns have two segments. Names use `a` and `b`, and patterns use `a`, `b` and `*` without adjacent
+//! stars. A pattern covers a name if each of its segments covers the segment of the name. So one table of segments
+//! gives the expected results. The naive implementation fills the table, and a regular expression checks each entry.
 
 use portcullis::decision::Reason;
 use portcullis::name::{Dialect, Name, naive as name_naive};
@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 
 use crate::document;
 use crate::engine::{by_engine, for_each_strategy, policy, snapshot};
-use crate::request::{Asked, AskedSource, Presented};
+use crate::request::{OwnedRequest, OwnedSource, Presented};
 
-/// All texts of up to `most` characters of `alphabet`, without adjacent stars.
-fn segments(alphabet: &str, most: usize) -> Vec<String> {
+/// Returns all texts of up to `max` characters of `alphabet`, without adjacent stars.
+fn segments(alphabet: &str, max: usize) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let mut last = vec![String::new()];
-    for _ in 0..most {
+    for _ in 0..max {
         let longer = |text: &String| alphabet.chars().map(|character| format!("{text}{character}")).collect::<Vec<_>>();
         last = last.iter().flat_map(longer).filter(|text| !text.contains("**")).collect();
         all.extend(last.iter().cloned());
@@ -27,19 +27,19 @@ fn segments(alphabet: &str, most: usize) -> Vec<String> {
     all
 }
 
-/// A world, and what is right in it.
+/// The segments of names and patterns, and the expected results.
 struct Small {
     names: Vec<String>,
     patterns: Vec<String>,
-    /// For each segment of a pattern, the segments of names that it covers.
+    /// For each segment of a pattern and each segment of a name, whether the first covers the second.
     table: Vec<Vec<bool>>,
 }
 
 impl Small {
-    fn new(most: usize) -> Self {
-        let (names, patterns) = (segments("ab", most), segments("ab*", most));
+    fn new(max: usize) -> Self {
+        let (names, patterns) = (segments("ab", max), segments("ab*", max));
         let covers = |pattern: &String, name: &String| {
-            // A star of its own in another segment makes it a pattern, whatever the segment is.
+            // A star in another segment makes the text a pattern, even if `pattern` has no star.
             let whole = naive::parse(&format!("{pattern}.*"), Dialect::Generic).unwrap();
             let covers = naive::covers(&whole, &name_naive::segments(&format!("{name}.x"), Dialect::Generic).unwrap());
             let glob = regex::Regex::new(&format!("^{}$", pattern.replace('*', ".*"))).unwrap();
@@ -50,7 +50,7 @@ impl Small {
         Self { names, patterns, table }
     }
 
-    /// Each pattern of two segments with at least one star: its text, and the places of its segments.
+    /// Returns each pattern of two segments with at least one star: its text, and the indexes of its segments.
     fn patterns(&self) -> impl Iterator<Item = (String, [usize; 2])> {
         let segments = || self.patterns.iter().enumerate();
         let pairs = segments().flat_map(move |first| segments().map(move |second| (first, second)));
@@ -58,15 +58,15 @@ impl Small {
         starred.map(|((at, first), (then, second))| (format!("{first}.{second}"), [at, then]))
     }
 
-    /// Each name of two segments: its text, and the places of its segments.
+    /// Returns each name of two segments: its text, and the indexes of its segments.
     fn names(&self) -> impl Iterator<Item = (String, [usize; 2])> {
         let segments = || self.names.iter().enumerate();
         let pairs = segments().flat_map(move |first| segments().map(move |second| (first, second)));
         pairs.map(|((at, first), (then, second))| (format!("{first}.{second}"), [at, then]))
     }
 
-    fn is_covered(&self, [first, second]: [usize; 2], [name, behind]: [usize; 2]) -> bool {
-        self.table[first][name] && self.table[second][behind]
+    fn is_covered(&self, pattern: [usize; 2], name: [usize; 2]) -> bool {
+        self.table[pattern[0]][name[0]] && self.table[pattern[1]][name[1]]
     }
 }
 
@@ -76,13 +76,13 @@ fn token(index: usize, patterns: &[String]) -> Value {
     json!({ "id": format!("{index}"), "token": format!("secret-{index}"), "allowed_apis": ["maps"], "grants": grants })
 }
 
-fn asked(index: usize, name: &str) -> Asked {
-    Asked {
+fn asked(index: usize, name: &str) -> OwnedRequest {
+    OwnedRequest {
         credential: Presented::Secret(format!("secret-{index}")),
         api: "maps".to_owned(),
         operation: portcullis::model::Operation::Query,
         connection: "dw".to_owned(),
-        sources: vec![AskedSource::Resource(name.to_owned())],
+        sources: vec![OwnedSource::Resource(name.to_owned())],
         referer: None,
         now: portcullis::base::Timestamp::from_unix(0, 0),
     }
@@ -96,15 +96,15 @@ fn each_pattern_covers_what_its_glob_matches() {
     let mut pairs = 0_usize;
     for (text, at) in small.patterns() {
         let pattern = Pattern::parse(&text, Dialect::Generic).unwrap();
-        for (name, behind) in &names {
-            assert_eq!(pattern.covers(name), small.is_covered(at, *behind), "{text} {name:?}");
+        for (name, indexes) in &names {
+            assert_eq!(pattern.covers(name), small.is_covered(at, *indexes), "{text} {name:?}");
             pairs += 1;
         }
     }
     assert_eq!(pairs, 7_749 * 900);
 }
 
-/// Tokens of one pattern each: what one allows is what its pattern covers.
+/// Each token has one pattern, and allows the names that the pattern covers.
 #[test]
 fn each_pattern_allows_what_its_glob_matches() {
     let small = Small::new(3);
@@ -114,26 +114,26 @@ fn each_pattern_allows_what_its_glob_matches() {
     let document = json!({ "tokens": tokens });
     let snapshot = snapshot(&policy(&document), &Options::default());
     for (index, (text, at)) in patterns.iter().enumerate() {
-        let mut question = asked(index, "");
-        for (name, behind) in small.names() {
-            let expected = if small.is_covered(*at, behind) {
+        let mut request = asked(index, "");
+        for (name, indexes) in small.names() {
+            let expected = if small.is_covered(*at, indexes) {
                 ReferenceDecision::Allow { token: format!("{index}"), grants: vec![0] }
             } else {
                 ReferenceDecision::Deny(Reason::SourceNotGranted)
             };
-            question.sources = vec![AskedSource::Resource(name)];
-            assert_eq!(by_engine(&snapshot, &question), expected, "{text} {question:?}");
+            request.sources = vec![OwnedSource::Resource(name)];
+            assert_eq!(by_engine(&snapshot, &request), expected, "{text} {request:?}");
         }
     }
 }
 
-/// Tokens of a few patterns, of many, and of all: the answer is the most specific of those that cover the name, then
-/// the first, whatever a compilation chooses.
+/// Tokens have a few, many or all patterns. With every strategy, the first of the most specific covering patterns
+/// allows.
 #[test]
-fn the_most_specific_of_the_covering_patterns_allows() {
+fn most_specific_covering_pattern_allows() {
     let small = Small::new(3);
     let patterns: Vec<(String, [usize; 2])> = small.patterns().collect();
-    // Neighbours in the list are alike; each token shall have patterns of all sorts.
+    // Adjacent patterns in the list are similar. A stride gives each token a mixture.
     let stride = 389;
     let mixed: Vec<&(String, [usize; 2])> =
         (0..patterns.len()).map(|at| &patterns[at * stride % patterns.len()]).collect();
@@ -144,14 +144,14 @@ fn the_most_specific_of_the_covering_patterns_allows() {
     let tokens: Vec<Value> = chunks.iter().enumerate().map(|(index, chunk)| token(index, &texts(chunk))).collect();
     let policy = policy(&json!({ "tokens": tokens }));
 
-    let mut questions: Vec<(Asked, ReferenceDecision)> = Vec::new();
+    let mut questions: Vec<(OwnedRequest, ReferenceDecision)> = Vec::new();
     for (index, chunk) in chunks.iter().enumerate() {
-        for (name, behind) in small.names() {
-            let covering = (0_u32..).zip(*chunk).filter(|(_, (_, at))| small.is_covered(*at, behind));
+        for (name, indexes) in small.names() {
+            let covering = (0_u32..).zip(*chunk).filter(|(_, (_, at))| small.is_covered(*at, indexes));
             let literal = |text: &str| text.chars().filter(|&character| character != '*').count();
-            let best = covering.max_by_key(|(place, (text, _))| (literal(text), std::cmp::Reverse(*place)));
+            let best = covering.max_by_key(|(grant, (text, _))| (literal(text), std::cmp::Reverse(*grant)));
             let expected = match best {
-                Some((place, _)) => ReferenceDecision::Allow { token: format!("{index}"), grants: vec![place] },
+                Some((grant, _)) => ReferenceDecision::Allow { token: format!("{index}"), grants: vec![grant] },
                 None => ReferenceDecision::Deny(Reason::SourceNotGranted),
             };
             questions.push((asked(index, &name), expected));
@@ -163,9 +163,9 @@ fn the_most_specific_of_the_covering_patterns_allows() {
             assert_eq!(by_engine(&snapshot, question), *expected, "{strategy}: {question:?}");
         }
     });
-    // The reference agrees with the table, on a part: it goes through every pattern for every name.
+    // Compares the reference with the table only on a part: the reference tries every pattern for every name.
     let reference = document::reference(&json!({ "tokens": tokens }));
     for (question, expected) in questions.iter().step_by(29) {
-        assert_eq!(question.ask(|request, now| reference.decide(request, now)), *expected, "{question:?}");
+        assert_eq!(question.with(|request, now| reference.decide(request, now)), *expected, "{question:?}");
     }
 }

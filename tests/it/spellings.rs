@@ -1,4 +1,4 @@
-//! Texts as they are written: what the engine reads in them, against the naive halves.
+//! Compares the engine's reading of names, patterns, queries and referers with the naive implementations.
 
 use portcullis::name::Dialect;
 use portcullis::query::MAX_QUERY_BYTES;
@@ -12,7 +12,7 @@ proptest! {
     #![proptest_config(config(2000))]
 
     #[test]
-    fn names_read_alike(bytes in bytes(40)) {
+    fn names_are_read_as_the_naive_parser_reads_them(bytes in bytes(40)) {
         let mut choices = Choices::of(&bytes);
         for dialect in Dialect::ALL {
             let stars = choices.one_in(2);
@@ -28,13 +28,13 @@ proptest! {
     }
 
     #[test]
-    fn names_of_any_characters_read_alike(text in "[aB*.:\"`\\\\ é\u{a0}\u{85}\n@$-]{0,9}", index in 0..7_usize) {
+    fn names_of_random_characters_are_read_as_the_naive_parser_reads_them(text in "[aB*.:\"`\\\\ é\u{a0}\u{85}\n@$-]{0,9}", index in 0..7_usize) {
         names::check(&text, Dialect::ALL[index]);
         names::check_source(&text, Dialect::ALL[index]);
     }
 
     #[test]
-    fn patterns_cover_alike(bytes in bytes(40)) {
+    fn patterns_cover_the_names_that_the_naive_matcher_covers(bytes in bytes(40)) {
         let mut choices = Choices::of(&bytes);
         for dialect in Dialect::ALL {
             let segments = 2 + choices.below(2);
@@ -46,7 +46,7 @@ proptest! {
     }
 
     #[test]
-    fn queries_read_alike(bytes in bytes(40)) {
+    fn queries_are_normalized_as_the_naive_parser_does(bytes in bytes(40)) {
         let mut choices = Choices::of(&bytes);
         let text = texts::query(&mut choices);
         queries::check(&text);
@@ -54,14 +54,14 @@ proptest! {
     }
 
     #[test]
-    fn queries_of_any_characters_read_alike(text in "[a '\"`/*\\-\n\r\t;$_#\\\\(]{0,12}", word in "(select|-- x\nfrom|\\(TABLE|)") {
+    fn queries_of_random_characters_are_normalized_as_the_naive_parser_does(text in "[a '\"`/*\\-\n\r\t;$_#\\\\(]{0,12}", word in "(select|-- x\nfrom|\\(TABLE|)") {
         queries::check(&text);
         queries::check(&format!("{word}{text}"));
         names::check_source(&format!("{word}{text}"), Dialect::Generic);
     }
 
     #[test]
-    fn named_sources_read_alike(bytes in bytes(70)) {
+    fn named_sources_are_read_as_the_naive_parser_reads_them(bytes in bytes(70)) {
         let mut choices = Choices::of(&bytes);
         let text = texts::named_source(&mut choices);
         let text = texts::near_named_source(&mut choices, &text);
@@ -69,7 +69,7 @@ proptest! {
     }
 
     #[test]
-    fn referers_read_alike(bytes in bytes(40)) {
+    fn referers_match_as_the_naive_matcher_does(bytes in bytes(40)) {
         let mut choices = Choices::of(&bytes);
         let entries: Vec<String> = (0..=choices.below(3)).map(|_| texts::entry(&mut choices)).collect();
         let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn long_lists_of_referers_read_alike(bytes in bytes(200)) {
+    fn long_lists_of_referers_match_as_the_naive_matcher_does(bytes in bytes(200)) {
         let mut choices = Choices::of(&bytes);
         let entries: Vec<String> = (0..=choices.below(40)).map(|_| texts::common_entry(&mut choices)).collect();
         let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
@@ -92,7 +92,7 @@ proptest! {
 }
 
 #[test]
-fn lengths_at_their_limits() {
+fn texts_at_their_length_limits_are_read_as_the_naive_parsers_read_them() {
     for length in [4095, 4096, 4097] {
         let text = format!("a.{}", "b".repeat(length - 2));
         let quoted = format!("a.\"{}\"", "B".repeat(length - 4));

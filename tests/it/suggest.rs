@@ -1,4 +1,4 @@
-//! What is suggested of a log, against brute force: nothing is lost, nothing is won.
+//! Compares policies that are suggested from a log with the original: they keep logged requests and allow no new ones.
 
 use portcullis::decision::Replay;
 use portcullis::model::{Operation, Policy};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::document;
 use crate::engine::{by_engine, policy, snapshot};
 use crate::generate::{World, worlds};
-use crate::request::{Asked, AskedSource};
+use crate::request::{OwnedRequest, OwnedSource};
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 
@@ -29,12 +29,12 @@ fn suggested(policy: &Policy, log: &str, options: &SuggestOptions) -> (Suggestio
     (suggestion, document)
 }
 
-/// A line of a log, with queries as text.
-fn line(asked: &Asked, token: &str) -> String {
-    let source = |source: &AskedSource| match source {
-        AskedSource::Resource(text) => json!({"resource": text}),
-        AskedSource::Query(text) => json!({"query": text}),
-        AskedSource::NamedSource(text) => json!({"named_source": text}),
+/// Returns a line of a decision log, with queries as text.
+fn line(asked: &OwnedRequest, token: &str) -> String {
+    let source = |source: &OwnedSource| match source {
+        OwnedSource::Resource(text) => json!({"resource": text}),
+        OwnedSource::Query(text) => json!({"query": text}),
+        OwnedSource::NamedSource(text) => json!({"named_source": text}),
     };
     let mut line = json!({
         "log": 1, "time": asked.now.to_string(), "token_id": token, "api": asked.api, "connection": asked.connection,
@@ -43,7 +43,7 @@ fn line(asked: &Asked, token: &str) -> String {
     if asked.api == "sql" && asked.operation == Operation::Model {
         line["operation"] = "model".into();
     }
-    // The log keeps the origin.
+    // The log stores only the origin of a referer.
     match asked.referer.as_deref().filter(|header| !header.is_empty()).map(Referer::parse) {
         None => {}
         Some(None) => line["referer"] = "unreadable".into(),
@@ -60,7 +60,7 @@ fn line(asked: &Asked, token: &str) -> String {
 
 proptest! {
     #[test]
-    fn nothing_is_lost_and_nothing_is_won(
+    fn suggested_policy_allows_logged_requests_and_no_new_ones(
         World { document, requests } in worlds(),
         exact in 0..3_usize,
         schemas in 0..3_usize,
@@ -68,7 +68,7 @@ proptest! {
     ) {
         let policy = policy(&document);
         let before = snapshot(&policy, &Options::default());
-        // Half of the requests are in the log; the others must not be allowed to more than they are.
+        // Half of the requests are in the log. The suggestion must not allow a denied request of the other half.
         let (logged, others) = requests.split_at(requests.len() / 2);
         let mut log = Vec::new();
         for asked in logged {
@@ -81,11 +81,11 @@ proptest! {
         let (_, narrower) = suggested(&policy, &text.join("\n"), &options);
         let reference = document::reference(&narrower);
         for (asked, line) in &log {
-            let after = asked.ask(|request, now| reference.decide(request, now));
+            let after = asked.with(|request, now| reference.decide(request, now));
             prop_assert!(matches!(after, ReferenceDecision::Allow { .. }), "lost: {line}\n{:#}\n{:#}", document, narrower);
         }
         for asked in others {
-            let after = asked.ask(|request, now| reference.decide(request, now));
+            let after = asked.with(|request, now| reference.decide(request, now));
             if matches!(after, ReferenceDecision::Allow { .. }) {
                 let is_allow = matches!(by_engine(&before, asked), ReferenceDecision::Allow { .. });
                 prop_assert!(is_allow, "won: {:?}\n{:#}\n{:#}", asked, document, narrower);
@@ -94,7 +94,7 @@ proptest! {
     }
 }
 
-/// The grants that are suggested for these names, all of which `grant` covers.
+/// Returns the grants that are suggested for these names. `grant` covers all of them.
 fn narrowed(grant: &str, names: &[&str], exact: usize) -> Vec<String> {
     let policy = policy(&json!({"tokens": [
         {"id": "a", "token": "s", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": grant}]},
@@ -110,7 +110,7 @@ fn narrowed(grant: &str, names: &[&str], exact: usize) -> Vec<String> {
 }
 
 #[test]
-fn names_become_names_or_patterns() {
+fn suggested_grants_are_logged_names_or_narrower_patterns() {
     for (grant, names, exact, expected) in [
         ("db.s.*", &["db.s.a", "db.s.b"][..], 2, &["db.s.a", "db.s.b"][..]),
         ("db.s.*", &["db.s.roads_1", "db.s.roads_2"], 1, &["db.s.roads_*"]),
@@ -118,18 +118,18 @@ fn names_become_names_or_patterns() {
         ("db.*.*", &["db.s.x_1", "db.t.x_1"], 1, &["db.s.x_1", "db.t.x_1"]),
         ("db.s.*_1", &["db.s.a_1", "db.s.b_1", "db.s.c_1"], 2, &["db.s.*_1"]),
         ("*", &["db.s.a", "db.t"], 2, &["db.t", "db.s.a"]),
-        // Names of one segment can be granted by nothing else.
+        // Only a grant of all sources can grant names of one segment.
         ("*", &["db"], 2, &["*"]),
-        // A name that stands for many is not granted by itself.
+        // A requested name with a star becomes a quoted name, not a pattern.
         ("db.s.*", &["db.s.roads_*"], 2, &["db.s.\"roads_*\""]),
     ] {
         assert_eq!(narrowed(grant, names, exact), expected, "{grant}: {names:?}");
     }
 }
 
-/// A name instead of all sources would be considered by an API that does not consider all sources: more than there was.
+/// An API that accepts resources but not `all` must not gain access because `*` is replaced with a name.
 #[test]
-fn another_kind_of_grant_gives_nothing_to_another_api() {
+fn suggestion_keeps_the_grant_kind_if_another_kind_would_widen_an_api() {
     for (accepts, expected) in [("resource", "*"), ("all", "db.s.a")] {
         let policy = policy(&json!({
             "apis": [{"name": "tiles", "accepts": [accepts]}],
@@ -141,14 +141,14 @@ fn another_kind_of_grant_gives_nothing_to_another_api() {
 }
 
 #[test]
-fn a_suggestion_that_is_wider_or_loses_something_is_refused() {
+fn confirm_rejects_wider_suggestions_and_replay_reports_lost_requests() {
     let policy_of = |source: &str| {
         policy(
             &json!({"tokens": [{"id": "a", "token": "s", "allowed_apis": ["maps"], "grants": [{"connection_name": "dw", "source": source}]}]}),
         )
     };
     let (narrow, wide) = (policy_of("db.s.roads_*"), policy_of("db.s.*"));
-    // Made of one policy, confirmed against another.
+    // The suggestion comes from the wide policy and is confirmed against the narrow one.
     let (as_wide, _) = suggested(&wide, &line_of("db.s.rails"), &SuggestOptions::default());
     assert!(as_wide.confirm(&narrow).unwrap_err().to_string().contains("is within no grant of token `a`"));
     let confirmed = as_wide.confirm(&wide).unwrap();

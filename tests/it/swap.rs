@@ -1,4 +1,4 @@
-//! Hot swap under load: every decision is that of exactly one generation.
+//! Hot swaps under load: every decision comes from exactly one generation.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,8 +23,9 @@ fn now() -> Timestamp {
 }
 
 #[test]
-fn readers_on_all_cores_see_whole_generations_only() {
-    // Odd generations grant `db.odd`, even ones `db.even`: who reads parts of both would allow or deny both.
+fn concurrent_readers_see_only_complete_generations() {
+    // Odd generations grant `db.odd`, and even ones grant `db.even`. A mixture of two generations would allow or deny
+    // both.
     let authorizer = Authorizer::new(snapshot("odd"));
     let done = AtomicBool::new(false);
     let readers = std::thread::available_parallelism().map_or(2, usize::from).max(2);
@@ -61,7 +62,7 @@ fn readers_on_all_cores_see_whole_generations_only() {
 }
 
 #[test]
-fn writers_at_once_number_every_generation_once() {
+fn concurrent_writers_number_every_generation_once() {
     let authorizer = Authorizer::unavailable();
     let mut numbers: Vec<u64> = std::thread::scope(|scope| {
         let writers: Vec<_> = (0..4)
@@ -74,7 +75,7 @@ fn writers_at_once_number_every_generation_once() {
 }
 
 #[test]
-fn a_failed_reload_keeps_the_last_good_snapshot_and_reports() {
+fn failed_reload_keeps_last_good_snapshot_and_returns_error() {
     let authorizer = Authorizer::new(snapshot("odd"));
     let failure = authorizer.reload(|| load::policy("{\"tokens\": [{}]}").map(|_| Snapshot::default())).unwrap_err();
     assert!(failure.to_string().contains("tokens[0]"), "{failure}");
@@ -85,7 +86,7 @@ fn a_failed_reload_keeps_the_last_good_snapshot_and_reports() {
 }
 
 #[test]
-fn a_loaded_generation_outlives_its_replacement() {
+fn loaded_generation_is_usable_after_a_swap() {
     let authorizer = Authorizer::new(snapshot("odd"));
     let before = authorizer.current();
     authorizer.swap(snapshot("even"));
@@ -95,7 +96,7 @@ fn a_loaded_generation_outlives_its_replacement() {
 }
 
 #[test]
-fn without_a_policy_ever_every_decision_is_policy_unavailable() {
+fn decisions_are_policy_unavailable_before_the_first_policy() {
     let current = Authorizer::unavailable().current();
     assert_eq!(current.number(), 0);
     let decision = current.decide(&Request::new("lds", ""), now());
@@ -104,7 +105,7 @@ fn without_a_policy_ever_every_decision_is_policy_unavailable() {
 }
 
 #[test]
-fn usage_is_counted_by_token_and_grant_and_carried_over_swaps() {
+fn usage_is_counted_by_token_and_grant_and_survives_swaps() {
     let usage = Usage::default();
     let authorizer = Authorizer::counting(usage.clone());
     let document = |grants: &str| {
@@ -125,21 +126,21 @@ fn usage_is_counted_by_token_and_grant_and_carried_over_swaps() {
     assert_eq!(counted.denied.into_iter().collect::<Vec<_>>(), [(Reason::SourceNotGranted, 1)]);
     assert_eq!(counted.last_used, Some(now()));
 
-    // The grants change places, one is new: counts follow what is granted.
+    // The order of the grants changes, and one is new. The counts follow the sources of the grants.
     let c = r#"{"connection_name": "dw", "source": "db.c"}"#;
     authorizer.swap(document(&format!("{c}, {b}, {a}")));
     assert!(ask("db.a"));
     let counted = usage.token("tk").unwrap();
     assert_eq!((counted.allowed, counted.grants.as_slice()), (4, [0, 1, 3].as_slice()));
 
-    // A token that is away for a while goes on where it was; one that was never there is unknown.
+    // The count of a removed token is kept. A token that never existed has no usage.
     authorizer.swap(Snapshot::default());
     assert_eq!(usage.token("tk").unwrap().allowed, 4);
     assert_eq!(usage.token("other"), None);
 }
 
 #[test]
-fn counting_on_all_cores_loses_nothing() {
+fn concurrent_usage_counts_are_exact() {
     let usage = Usage::default();
     let authorizer = Authorizer::counting(usage.clone());
     authorizer.swap(snapshot("odd"));

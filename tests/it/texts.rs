@@ -1,11 +1,11 @@
-//! Names, patterns, queries and referers in small alphabets, and their near misses: one edit away, or spelled otherwise.
+//! Generates names, patterns, queries and referers of small alphabets, and near misses: edited or spelled differently.
 
 use portcullis::name::Dialect;
 use portcullis::name::naive::segments;
 
 use crate::choices::Choices;
 
-/// The quotes of a dialect (N2.5).
+/// Returns the quotes of a dialect (N2.5).
 pub(crate) fn quotes(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Generic => "\"`",
@@ -14,7 +14,7 @@ pub(crate) fn quotes(dialect: Dialect) -> &'static str {
     }
 }
 
-/// A name, or with `stars` a pattern, of `segments`; nearly always well-formed.
+/// Generates a name, or with `stars` a pattern, of `segments` segments. Most results are well-formed.
 pub(crate) fn path(choices: &mut Choices<'_>, dialect: Dialect, segments: usize, stars: bool) -> String {
     let starred = choices.below(segments);
     let segment = |index| {
@@ -29,13 +29,13 @@ pub(crate) fn path(choices: &mut Choices<'_>, dialect: Dialect, segments: usize,
     (0..segments).map(segment).collect::<Vec<_>>().join(".")
 }
 
-fn bare(choices: &mut Choices<'_>, least: usize) -> String {
-    let length = least + choices.below(3);
+fn bare(choices: &mut Choices<'_>, min: usize) -> String {
+    let length = min + choices.below(3);
     let alphabet = if choices.one_in(8) { "ab_$#-1:é日ıſßÄK" } else { "aabbAB" };
     (0..length).map(|_| choices.character(alphabet)).collect()
 }
 
-/// Stars with text between them, and perhaps around them.
+/// Generates stars with text between them, and sometimes around them.
 fn starred_segment(choices: &mut Choices<'_>) -> String {
     let mut segment = bare(choices, 0);
     segment.push('*');
@@ -59,18 +59,18 @@ fn quote_with(text: &str, quote: char) -> String {
     format!("{quote}{doubled}{quote}")
 }
 
-/// A name that the pattern `text` may cover: each star filled.
+/// Returns the pattern `text` with each star replaced by a short text. The pattern covers most results.
 pub(crate) fn filled(choices: &mut Choices<'_>, text: &str) -> String {
     const FILLINGS: [&str; 9] = ["a", "", "b", "ab", "aab", "A", "*", "a.b", "."];
-    let most = if choices.one_in(8) { FILLINGS.len() } else { 6 };
+    let count = if choices.one_in(8) { FILLINGS.len() } else { 6 };
     let fill = |character| match character {
-        '*' => choices.pick(&FILLINGS[..most]).to_owned(),
+        '*' => choices.pick(&FILLINGS[..count]).to_owned(),
         _ => character.to_string(),
     };
     text.chars().map(fill).collect()
 }
 
-/// The name `text` again, or a near miss of it.
+/// Returns the name `text`, or a near miss.
 pub(crate) fn near_name(choices: &mut Choices<'_>, text: &str, dialect: Dialect) -> String {
     let mut text = text.to_owned();
     for _ in 0..edits(choices) {
@@ -86,12 +86,12 @@ pub(crate) fn near_name(choices: &mut Choices<'_>, text: &str, dialect: Dialect)
     text
 }
 
-/// None half the time, then one, then two.
+/// Returns a number of edits: zero in half of the cases, otherwise one or two.
 fn edits(choices: &mut Choices<'_>) -> usize {
     choices.pick(&[0, 0, 0, 0, 1, 1, 1, 2])
 }
 
-/// One character put in, taken out, or replaced.
+/// Inserts, removes or replaces one character.
 fn edited(choices: &mut Choices<'_>, text: &str, alphabet: &str) -> String {
     let mut characters: Vec<char> = text.chars().collect();
     let at = choices.below(characters.len() + 1);
@@ -105,7 +105,7 @@ fn edited(choices: &mut Choices<'_>, text: &str, alphabet: &str) -> String {
     characters.into_iter().collect()
 }
 
-/// All of it, or one character, in the other case.
+/// Changes the case of one character, or of all.
 fn other_case(choices: &mut Choices<'_>, text: &str) -> String {
     let only = choices.below(text.chars().count() + 1).checked_sub(1);
     let flip = |(index, character): (usize, char)| match character {
@@ -116,7 +116,7 @@ fn other_case(choices: &mut Choices<'_>, text: &str) -> String {
     text.chars().enumerate().map(flip).collect()
 }
 
-/// The same segments in quotes, each by itself, or in `bigquery` together; now and then with their quotes left out.
+/// Quotes each segment, or in `bigquery` all segments together. Sometimes omits the quotes of a segment.
 fn spelled_otherwise(choices: &mut Choices<'_>, text: &str, dialect: Dialect) -> String {
     let Some(segments) = segments(text, dialect) else {
         return text.to_owned();
@@ -132,7 +132,7 @@ fn spelled_otherwise(choices: &mut Choices<'_>, text: &str, dialect: Dialect) ->
     spelled.collect::<Vec<_>>().join(".")
 }
 
-/// What queries are made of: all that N4 speaks of, opened and closed or not.
+/// The fragments of queries: all syntax that N4 names, complete or unterminated.
 const FRAGMENTS: [&str; 48] = [
     "1",
     "a",
@@ -184,7 +184,7 @@ const FRAGMENTS: [&str; 48] = [
     "-",
 ];
 
-/// A query, not always plain.
+/// Generates a query, which is not always plain.
 pub(crate) fn query(choices: &mut Choices<'_>) -> String {
     let mut text =
         choices.pick(&["SELECT ", "SELECT  1\n", "with a", "select", "(  FROM t", "-- a\nSELECT "]).to_owned();
@@ -195,12 +195,12 @@ pub(crate) fn query(choices: &mut Choices<'_>) -> String {
 }
 
 fn fragment(choices: &mut Choices<'_>) -> &'static str {
-    // The first ones keep a text plain.
-    let most = if choices.one_in(3) { FRAGMENTS.len() } else { 20 };
-    choices.pick(&FRAGMENTS[..most])
+    // The first 20 fragments keep a plain query plain.
+    let count = if choices.one_in(3) { FRAGMENTS.len() } else { 20 };
+    choices.pick(&FRAGMENTS[..count])
 }
 
-/// The query `text` again, or a near miss of it.
+/// Returns the query `text`, or a near miss.
 pub(crate) fn near_query(choices: &mut Choices<'_>, text: &str) -> String {
     let mut text = text.to_owned();
     for _ in 0..edits(choices) {
@@ -211,9 +211,9 @@ pub(crate) fn near_query(choices: &mut Choices<'_>, text: &str) -> String {
             5 => other_case(choices, &text),
             6 => {
                 let at = choices.below(text.chars().count() + 1);
-                let (before, behind): (String, String) =
+                let (before, after): (String, String) =
                     (text.chars().take(at).collect(), text.chars().skip(at).collect());
-                format!("{before}{}{behind}", fragment(choices))
+                format!("{before}{}{after}", fragment(choices))
             }
             _ => edited(choices, &text, " \n;'-/*a\r"),
         };
@@ -221,7 +221,7 @@ pub(crate) fn near_query(choices: &mut Choices<'_>, text: &str) -> String {
     text
 }
 
-/// One white space character replaced by others, wherever it stands.
+/// Replaces one white space character with other white space, or removes it.
 fn respaced(choices: &mut Choices<'_>, text: &str) -> String {
     let spaces: Vec<usize> =
         text.char_indices().filter(|(_, found)| found.is_ascii_whitespace()).map(|(at, _)| at).collect();
@@ -229,11 +229,11 @@ fn respaced(choices: &mut Choices<'_>, text: &str) -> String {
         return format!("{text} ");
     }
     let at = choices.pick(&spaces);
-    let instead = choices.pick(&["  ", "\n", "\t", " \r\n", "\x0C", "", "\u{a0}"]);
-    format!("{}{instead}{}", &text[..at], &text[at + 1..])
+    let replacement = choices.pick(&["  ", "\n", "\t", " \r\n", "\x0C", "", "\u{a0}"]);
+    format!("{}{replacement}{}", &text[..at], &text[at + 1..])
 }
 
-/// A named source, not always valid.
+/// Generates a named source, which is not always valid.
 pub(crate) fn named_source(choices: &mut Choices<'_>) -> String {
     let length = choices.pick(&[3, 4, 5, 51, 52, 2, 0]);
     (0..length).map(|_| choices.character("aab1-_aab1aab1A")).collect()
@@ -243,7 +243,7 @@ pub(crate) fn near_named_source(choices: &mut Choices<'_>, text: &str) -> String
     if choices.one_in(3) { edited(choices, text, "ab1-_A é") } else { text.to_owned() }
 }
 
-/// An entry of a token's referers, not always valid.
+/// Generates an entry of a token's referers, which is not always valid.
 pub(crate) fn entry(choices: &mut Choices<'_>) -> String {
     let scheme =
         choices.pick(&["https://", "https://", "https://", "http://", "HTTPS://", "https:", "ftp://", "https:/\\"]);
@@ -307,7 +307,7 @@ pub(crate) fn entry(choices: &mut Choices<'_>) -> String {
     format!("{scheme}{host}{port}{path}")
 }
 
-/// A valid entry of few hosts and paths, so that many of them overlap.
+/// Generates a valid entry of a few hosts and paths, so that many entries overlap.
 pub(crate) fn common_entry(choices: &mut Choices<'_>) -> String {
     let host = choices.pick(&["a.com", "*.a.com", "a.a.com", "*.a.a.com", "b.com", "*.com"]);
     let port = choices.pick(&["", "", "", "", ":80", ":81"]);
@@ -315,7 +315,7 @@ pub(crate) fn common_entry(choices: &mut Choices<'_>) -> String {
     format!("{}{host}{port}{path}", choices.pick(&["https://", "https://", "http://"]))
 }
 
-/// A Referer that `entry` may match, or a near miss.
+/// Returns a `Referer` header that `entry` matches, or a near miss.
 pub(crate) fn near_referer(choices: &mut Choices<'_>, entry: &str) -> String {
     let mut text = entry.replace("//*.", choices.pick(&["//a.", "//a.b.", "//", "//*.", "//.", "//a..", "//evil"]));
     if let Some(front) = text.strip_suffix("/*") {

@@ -1,4 +1,4 @@
-//! The `tower` layer: what goes on, with what, and what is answered at once.
+//! The `tower` layer: the requests that it forwards, with their headers, and its own responses.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 use tower_layer::Layer;
 use tower_service::Service;
 
-/// A service that allows everything to reach it, and remembers what did.
+/// A service that accepts all requests and records them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Upstream(Arc<Mutex<Vec<Seen>>>);
+pub(super) struct Upstream(Arc<Mutex<Vec<Forwarded>>>);
 
-/// A request that went on.
+/// A forwarded request.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
+pub(super) struct Forwarded {
     headers: HeaderMap,
     allowed: Option<Allowed>,
     pub(super) body: Vec<u8>,
@@ -32,12 +32,12 @@ pub(super) struct Seen {
 }
 
 impl Upstream {
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(super) fn forwarded(&self) -> Vec<Forwarded> {
         self.0.lock().unwrap().clone()
     }
 }
 
-impl Seen {
+impl Forwarded {
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.get_all(name).iter();
         let value = values.next()?;
@@ -65,7 +65,7 @@ impl Service<Request<RequestBody<Body>>> for Upstream {
         let body = read.to_bytes().to_vec();
         assert!(length.is_none_or(|length| length == body.len() as u64));
         let allowed = parts.extensions.get().cloned();
-        self.0.lock().unwrap().push(Seen { headers: parts.headers, allowed, body, trailers, is_as_sent });
+        self.0.lock().unwrap().push(Forwarded { headers: parts.headers, allowed, body, trailers, is_as_sent });
         ready(Ok(Response::new(Body::from("upstream"))))
     }
 }
@@ -75,7 +75,7 @@ where
     C: portcullis::authorizer::Clock + Clone + Send + Sync + 'static,
 {
     let mut service = layer.layer(upstream.clone());
-    // As a server of several threads calls it: the test's upstream blocks.
+    // Spawns a task, as a multi-threaded server does: the upstream of the test blocks.
     let answer = tokio::task::spawn(async move { service.call(request).await.unwrap() });
     answer.await.unwrap().map(|body: ResponseBody<Body>| Body::new(body))
 }
@@ -93,18 +93,18 @@ fn layer() -> AuthorizeLayer<Timestamp> {
     AuthorizeLayer::new(Authorizer::new(snapshot("t"))).clock("2026-11-24T12:00:00Z".parse::<Timestamp>().unwrap())
 }
 
-struct Asked {
+struct Reply {
     answer: Parts,
     body: Bytes,
-    seen: Option<Seen>,
+    forwarded: Option<Forwarded>,
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap()
 }
 
-/// Asks `GET /path` with these headers, and this body.
-fn ask(layer: &AuthorizeLayer<Timestamp>, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Asked {
+/// Sends a request with a line such as `GET /path`, these headers and this body.
+fn request(layer: &AuthorizeLayer<Timestamp>, line: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
     let (method, uri) = line.split_once(' ').unwrap();
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
@@ -114,17 +114,17 @@ fn ask(layer: &AuthorizeLayer<Timestamp>, line: &str, headers: &[(&str, &str)], 
     runtime().block_on(async {
         let (answer, body) = send(layer, &upstream, request).await.into_parts();
         let body = to_bytes(body, usize::MAX).await.unwrap();
-        Asked { answer, body, seen: upstream.seen().pop() }
+        Reply { answer, body, forwarded: upstream.forwarded().pop() }
     })
 }
 
-impl Asked {
+impl Reply {
     fn header(&self, name: &str) -> Option<&str> {
         self.answer.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
     fn reason(&self) -> String {
-        match &self.seen {
+        match &self.forwarded {
             Some(_) => String::new(),
             None => serde_json::from_slice::<Value>(&self.body).unwrap()["reason"].as_str().unwrap().to_owned(),
         }
@@ -135,11 +135,12 @@ const MAY: &str = "GET /v3/maps/dw/table?name=db.t";
 const BEARER: (&str, &str) = ("authorization", "Bearer s3cret");
 const PREFLIGHT: &[(&str, &str)] = &[("origin", "https://a.test"), ("access-control-request-method", "GET")];
 
-/// Method and URL, headers, body, and the reason of the denial, if it is to be one.
+/// The method and URL, the headers, the body, and the reason of the denial. An empty reason expects a forwarded
+/// request.
 type Case<'c> = (&'static str, &'c [(&'static str, &'static str)], &'static str, &'static str);
 
 #[test]
-fn what_goes_on_and_what_is_denied() {
+fn layer_forwards_allowed_requests_and_denies_others_with_a_reason() {
     let (json, form) = (("content-type", "application/json"), ("content-type", "text/plain"));
     let cases: &[Case<'_>] = &[
         (MAY, &[BEARER], "", ""),
@@ -174,43 +175,43 @@ fn what_goes_on_and_what_is_denied() {
         ("OPTIONS /v3/lds/geocode", PREFLIGHT, "a body", "request_not_understood"),
     ];
     for (line, headers, body, reason) in cases {
-        let asked = ask(&layer(), line, headers, *body);
-        assert_eq!(asked.reason(), *reason, "{line} {headers:?} {body}");
-        if let Some(seen) = asked.seen {
-            assert_eq!(seen.body, body.as_bytes(), "{line}");
-            assert_eq!(asked.body, "upstream");
+        let reply = request(&layer(), line, headers, *body);
+        assert_eq!(reply.reason(), *reason, "{line} {headers:?} {body}");
+        if let Some(forwarded) = reply.forwarded {
+            assert_eq!(forwarded.body, body.as_bytes(), "{line}");
+            assert_eq!(reply.body, "upstream");
         }
     }
 }
 
 #[test]
-fn handlers_are_told_by_what_and_clients_cannot_say_it() {
+fn handlers_receive_decision_headers_and_clients_cannot_forge_them() {
     let forged =
         [BEARER, ("x-portcullis-token-id", "forged"), ("X-Portcullis-Token-Id", "too"), ("x-portcullis-else", "x")];
-    let seen = ask(&layer(), MAY, &forged, "").seen.unwrap();
-    assert_eq!(seen.header("x-portcullis-token-id"), Some("a%20token"));
-    assert_eq!(seen.header("x-portcullis-generation"), Some("1"));
-    assert_eq!(seen.header("x-portcullis-else"), None);
-    let allowed = seen.allowed.unwrap();
+    let forwarded = request(&layer(), MAY, &forged, "").forwarded.unwrap();
+    assert_eq!(forwarded.header("x-portcullis-token-id"), Some("a%20token"));
+    assert_eq!(forwarded.header("x-portcullis-generation"), Some("1"));
+    assert_eq!(forwarded.header("x-portcullis-else"), None);
+    let allowed = forwarded.allowed.unwrap();
     assert_eq!((allowed.token_id(), allowed.generation(), allowed.grants()), ("a token", 1, [1].as_slice()));
 
     let forged = [PREFLIGHT, &forged[1..]].concat();
-    let seen = ask(&passing_preflights(), "OPTIONS /v3/maps/dw/table", &forged, "").seen.unwrap();
-    assert_eq!((seen.header("x-portcullis-token-id"), &seen.allowed), (None, &None));
+    let forwarded = request(&passing_preflights(), "OPTIONS /v3/maps/dw/table", &forged, "").forwarded.unwrap();
+    assert_eq!((forwarded.header("x-portcullis-token-id"), &forwarded.allowed), (None, &None));
 }
 
 #[test]
-fn a_denial_says_why_as_the_sidecar_does() {
+fn denial_has_the_body_and_headers_of_the_sidecar() {
     let wrong = [("authorization", "Bearer not-the-s3cret"), ("origin", "https://a.test")];
     let cors = layer().cors(Cors::Only(vec!["https://a.test".into()]));
-    let denied = ask(&cors, MAY, &wrong, "");
+    let denied = request(&cors, MAY, &wrong, "");
     assert_eq!((denied.answer.status, denied.header("www-authenticate")), (StatusCode::UNAUTHORIZED, Some("Bearer")));
     assert_eq!(denied.header("access-control-allow-origin"), Some("https://a.test"));
     let expected = json!({"error": "the access token is not valid", "reason": "token_unknown"});
     assert_eq!(serde_json::from_slice::<Value>(&denied.body).unwrap(), expected);
-    let told = denied.answer.extensions.get::<Denied>().unwrap();
-    assert_eq!((told.reason(), told.token_id(), told.generation()), (Reason::TokenUnknown, None, 1));
-    assert_eq!(ask(&layer(), MAY, &wrong, "").header("access-control-allow-origin"), None);
+    let denial = denied.answer.extensions.get::<Denied>().unwrap();
+    assert_eq!((denial.reason(), denial.token_id(), denial.generation()), (Reason::TokenUnknown, None, 1));
+    assert_eq!(request(&layer(), MAY, &wrong, "").header("access-control-allow-origin"), None);
 }
 
 fn passing_preflights() -> AuthorizeLayer<Timestamp> {
@@ -219,56 +220,56 @@ fn passing_preflights() -> AuthorizeLayer<Timestamp> {
 }
 
 #[test]
-fn a_preflight_is_answered_for_configured_origins_and_passes_only_where_told() {
+fn preflights_are_answered_for_configured_origins_and_passed_only_if_configured() {
     let line = "OPTIONS /v3/maps/dw/table";
     let answering = layer().cors(Cors::Only(vec!["https://a.test".into()]));
-    let answered = ask(&answering, line, PREFLIGHT, "");
-    assert!(answered.seen.is_none());
+    let answered = request(&answering, line, PREFLIGHT, "");
+    assert!(answered.forwarded.is_none());
     assert_eq!((answered.answer.status, &*answered.body), (StatusCode::NO_CONTENT, &b""[..]));
     assert_eq!(answered.header("access-control-allow-origin"), Some("https://a.test"));
     assert!(answered.header("access-control-allow-headers").is_some_and(|it| it.starts_with("authorization")));
     let other = [("origin", "https://b.test"), PREFLIGHT[1]];
-    assert_eq!(ask(&answering, line, &other, "").reason(), "request_not_understood");
-    assert_eq!(ask(&passing_preflights(), line, PREFLIGHT, "").reason(), "");
+    assert_eq!(request(&answering, line, &other, "").reason(), "request_not_understood");
+    assert_eq!(request(&passing_preflights(), line, PREFLIGHT, "").reason(), "");
     let disguised = [PREFLIGHT, &[("x-http-method-override", "GET")]].concat();
     for layer in [&answering, &passing_preflights()] {
-        assert_eq!(ask(layer, line, &disguised, "").reason(), "request_not_understood");
-        assert_eq!(ask(layer, line, PREFLIGHT, "a body").reason(), "request_not_understood");
+        assert_eq!(request(layer, line, &disguised, "").reason(), "request_not_understood");
+        assert_eq!(request(layer, line, PREFLIGHT, "a body").reason(), "request_not_understood");
     }
 }
 
 #[test]
-fn options_change_what_is_read() {
+fn options_change_body_limit_routes_and_clock() {
     let body = r#"{"name": "db.t"}"#;
     let headers = [BEARER, ("content-type", "application/json")];
     let tight = layer().body_bytes(body.len() - 1);
-    let long = ask(&tight, "POST /v3/maps/dw/table", &headers, body);
+    let long = request(&tight, "POST /v3/maps/dw/table", &headers, body);
     assert_eq!((long.answer.status, &*long.reason()), (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"));
-    assert_eq!(ask(&layer().body_bytes(body.len()), "POST /v3/maps/dw/table", &headers, body).reason(), "");
+    assert_eq!(request(&layer().body_bytes(body.len()), "POST /v3/maps/dw/table", &headers, body).reason(), "");
     let routes = Routes::from_json(r#"{"routes": [], "passed_through": ["/healthz"]}"#).unwrap();
     let tight = tight.reader(Reader::new(routes, ReaderOptions::default()));
-    let passing = ask(&tight, "POST /healthz", &[], "longer than what would be read").seen.unwrap();
-    assert!(passing.is_as_sent, "a body that plays no part is not read");
+    let passing = request(&tight, "POST /healthz", &[], "longer than the limit of the body").forwarded.unwrap();
+    assert!(passing.is_as_sent, "the layer reads a body that has no effect");
 
     let late = layer().clock("2027-02-01T00:00:00Z".parse::<Timestamp>().unwrap());
-    assert_eq!(ask(&late, MAY, &[BEARER], "").reason(), "token_expired");
+    assert_eq!(request(&late, MAY, &[BEARER], "").reason(), "token_expired");
 }
 
 #[test]
-fn a_policy_that_comes_or_changes_is_in_force_at_once() {
+fn new_and_changed_policies_apply_immediately() {
     let authorizer = Authorizer::unavailable();
     let layer = AuthorizeLayer::new(authorizer.clone()).clock("2026-11-24T12:00:00Z".parse::<Timestamp>().unwrap());
-    let none = ask(&layer, MAY, &[BEARER], "");
+    let none = request(&layer, MAY, &[BEARER], "");
     assert_eq!((none.answer.status, &*none.reason()), (StatusCode::SERVICE_UNAVAILABLE, "policy_unavailable"));
     authorizer.swap(snapshot("t"));
-    assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "");
+    assert_eq!(request(&layer, MAY, &[BEARER], "").reason(), "");
     authorizer.swap(snapshot("other"));
-    assert_eq!(ask(&layer, MAY, &[BEARER], "").reason(), "source_not_granted");
+    assert_eq!(request(&layer, MAY, &[BEARER], "").reason(), "source_not_granted");
 }
 
 /// Some servers merge trailers into headers.
 #[test]
-fn trailers_do_not_go_on() {
+fn trailers_are_not_forwarded() {
     use http_body_util::{BodyExt, Full};
     let trailers = || {
         let mut trailers = HeaderMap::new();
@@ -284,14 +285,14 @@ fn trailers_do_not_go_on() {
         let request = request.header("authorization", BEARER.1).header("content-type", "application/json");
         let request = request.body(Body::new(body)).unwrap();
         let status = runtime().block_on(async { send(&layer(), &upstream, request).await.status() });
-        let seen = upstream.seen();
-        assert_eq!((status, seen.len()), (StatusCode::OK, 1), "{line}");
-        assert!(!seen[0].body.is_empty() && seen[0].trailers.is_none(), "{line}: {seen:?}");
+        let forwarded = upstream.forwarded();
+        assert_eq!((status, forwarded.len()), (StatusCode::OK, 1), "{line}");
+        assert!(!forwarded[0].body.is_empty() && forwarded[0].trailers.is_none(), "{line}: {forwarded:?}");
     }
 }
 
 #[test]
-fn a_body_that_breaks_off_is_answered() {
+fn incomplete_body_is_denied_with_bad_request() {
     struct Broken;
     impl HttpBody for Broken {
         type Data = Bytes;
@@ -303,14 +304,14 @@ fn a_body_that_breaks_off_is_answered() {
             Poll::Ready(Some(Err(std::io::ErrorKind::UnexpectedEof.into())))
         }
     }
-    let broken = ask(&layer(), "POST /v3/maps/dw/table", &[BEARER], Body::new(Broken));
+    let broken = request(&layer(), "POST /v3/maps/dw/table", &[BEARER], Body::new(Broken));
     assert_eq!((broken.answer.status, &*broken.reason()), (StatusCode::BAD_REQUEST, "body_incomplete"));
 }
 
 proptest! {
-    /// Where no body is needed, none changes what is read.
+    /// If the reader needs no body, no body changes the result.
     #[test]
-    fn a_body_that_is_not_needed_plays_no_part(
+    fn unneeded_bodies_have_no_effect(
         method in "GET|POST|OPTIONS|PUT",
         path in prop_oneof![
             "/v3/(maps|sql|stats|lds|imports)/(dw|a%2Fb)(/(table|query|model|a\\.b|[a-z]{1,3})){0,3}", "[/a-z0-9.%]{0,20}"],

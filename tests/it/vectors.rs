@@ -1,4 +1,4 @@
-//! `tests/data/decisions` and `tests/data/invalid`: policies, requests, and what the rules make of them.
+//! Runs the vectors in `tests/data/decisions` and `tests/data/invalid`: policies, requests and expected decisions.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::document;
 use crate::engine::{by_engine, by_explanation, for_each_strategy, lowered, policy, snapshot};
-use crate::request::Asked;
+use crate::request::OwnedRequest;
 
 fn vectors(part: &str) -> PathBuf {
     crate::repository().join("tests/data").join(part)
@@ -37,11 +37,11 @@ fn expected(line: &Value) -> ReferenceDecision {
     ReferenceDecision::Deny(reason)
 }
 
-/// A policy of `decisions`, its requests, and the answer to each.
+/// A policy of `decisions`, and its requests with the expected decisions.
 struct Case {
     name: String,
     policy: PathBuf,
-    requests: Vec<(Value, Asked, ReferenceDecision)>,
+    requests: Vec<(Value, OwnedRequest, ReferenceDecision)>,
 }
 
 fn cases() -> Vec<Case> {
@@ -54,7 +54,7 @@ fn cases() -> Vec<Case> {
         assert_eq!(requests.len(), answers.len(), "{}", folder.display());
         let pair = |(request, answer): (Value, Value)| {
             assert_eq!(request["id"], answer["id"]);
-            let asked = Asked::read(&request).unwrap_or_else(|| panic!("not a request: {request}"));
+            let asked = OwnedRequest::read(&request).unwrap_or_else(|| panic!("not a request: {request}"));
             (request, asked, expected(&answer))
         };
         Case {
@@ -67,8 +67,8 @@ fn cases() -> Vec<Case> {
     folders.into_iter().map(case).collect()
 }
 
-/// Compares all answers with the expected ones, and shows every difference at once.
-fn check(case: &Case, decide: impl Fn(&Asked) -> ReferenceDecision) {
+/// Compares all decisions with the expected ones, and reports every difference.
+fn check(case: &Case, decide: impl Fn(&OwnedRequest) -> ReferenceDecision) {
     let differences: Vec<String> = case
         .requests
         .iter()
@@ -81,24 +81,24 @@ fn check(case: &Case, decide: impl Fn(&Asked) -> ReferenceDecision) {
 }
 
 #[test]
-fn the_reference_decides_as_the_vectors_say() {
+fn reference_decides_as_the_vectors_expect() {
     for case in cases() {
         let reference = document::reference(&json(&case.policy));
-        check(&case, |asked| asked.ask(|request, now| reference.decide(request, now)));
+        check(&case, |asked| asked.with(|request, now| reference.decide(request, now)));
     }
 }
 
 #[test]
-fn the_reference_of_the_lowered_policy_decides_as_the_vectors_say() {
+fn reference_of_lowered_policy_decides_as_the_vectors_expect() {
     for case in cases() {
         let reference = Reference::new(&policy(&json(&case.policy)));
         assert_eq!(reference.unreadable(), [], "{}", case.name);
-        check(&case, |asked| asked.ask(|request, now| reference.decide(request, now)));
+        check(&case, |asked| asked.with(|request, now| reference.decide(request, now)));
     }
 }
 
 #[test]
-fn the_engine_decides_as_the_vectors_say() {
+fn engine_decides_as_the_vectors_expect() {
     for case in cases() {
         let policy = policy(&json(&case.policy));
         for_each_strategy(|_, options| {
@@ -109,9 +109,9 @@ fn the_engine_decides_as_the_vectors_say() {
     }
 }
 
-/// Each document is refused, with a problem at every place that the index names.
+/// Each document is rejected, with a problem at every path in the index.
 #[test]
-fn invalid_documents_are_refused_at_every_place() {
+fn invalid_documents_are_rejected_with_a_problem_at_every_path() {
     let folder = vectors("invalid");
     let mut wrong = Vec::new();
     for case in document::list(&json(&folder.join("index.json"))) {
@@ -119,7 +119,7 @@ fn invalid_documents_are_refused_at_every_place() {
         let lowered = lowered(&fs::read_to_string(folder.join(file)).unwrap(), false);
         let found: Vec<String> = lowered.problems.iter().map(|problem| problem.place.to_string()).collect();
         let expected: Vec<&str> = document::list(&case["paths"]).iter().map(|path| path.as_str().unwrap()).collect();
-        let named = expected.iter().all(|path| found.iter().any(|place| place == path));
+        let named = expected.iter().all(|path| found.iter().any(|found| found == path));
         if lowered.policy.is_some() || !named {
             wrong.push(format!("{file} ({}): expected {expected:?}, found {found:?}", case["why"]));
         }

@@ -41,7 +41,7 @@ fn requests_are_read_in_order() {
     assert_eq!(lines(&shown)[0]["token"], "t");
 }
 
-/// As the sidecar does, which cannot tell an empty body from one that the gateway kept to itself.
+/// The sidecar cannot distinguish an empty body from a body that the gateway did not forward.
 #[test]
 fn an_empty_body_is_read_as_the_sidecar_reads_it() {
     let url = "/v3/maps/dw/table?name=a.b.c";
@@ -55,8 +55,8 @@ fn an_empty_body_is_read_as_the_sidecar_reads_it() {
             }
         }
     }
-    let told = lines(&Dir::new().command("read --requests - -q").stdin(recorded).stdout(0));
-    for (at, line) in told.iter().enumerate() {
+    let output = lines(&Dir::new().command("read --requests - -q").stdin(recorded).stdout(0));
+    for (at, line) in output.iter().enumerate() {
         assert_eq!(line["not_understood"].is_string(), at < 6, "{at}: {line}");
     }
 }

@@ -1,4 +1,4 @@
-//! Whole decisions: engine, reference and explanation.
+//! Whole decisions of the engine, the reference and the explanation.
 
 use portcullis::snapshot::Options;
 use portcullis_testkit::reference::Reference;
@@ -8,27 +8,28 @@ use crate::document;
 use crate::engine::{by_engine, by_explanation, for_each_strategy, policy, snapshot};
 use crate::generate::World;
 
-const MOST_TOKENS: usize = 6;
-const MOST_REQUESTS: usize = 24;
+const MAX_TOKENS: usize = 6;
+const MAX_REQUESTS: usize = 24;
 
-/// Choices for the head of a document; a line of them for each token; a line for each request.
+/// Reads an input: choices for the head of a document, then a line of choices for each token, then one for each
+/// request.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     let (head, tokens, requests) = (parts.bytes(), parts.bytes(), parts.bytes());
-    check(&World::of(head, &lines(tokens, MOST_TOKENS), &lines(requests, MOST_REQUESTS)));
+    check(&World::of(head, &lines(tokens, MAX_TOKENS), &lines(requests, MAX_REQUESTS)));
 }
 
-/// The engine, by every strategy, decides as the reference does, and so does the explanation; so does the reference that
-/// sees the compiled policy's source instead of the document.
+/// The engine with every strategy, the explanation and the reference give equal decisions. A reference that reads the
+/// lowered policy instead of the document decides alike.
 pub(crate) fn check(World { document, requests }: &World) {
     let policy = policy(document);
-    let written = document::reference(document);
+    let original = document::reference(document);
     let lowered = Reference::new(&policy);
     assert_eq!(lowered.unreadable(), [], "{document:#}");
     let mut expected = Vec::new();
     for asked in requests {
-        let decision = asked.ask(|request, now| written.decide(request, now));
-        let by_lowered = asked.ask(|request, now| lowered.decide(request, now));
+        let decision = asked.with(|request, now| original.decide(request, now));
+        let by_lowered = asked.with(|request, now| lowered.decide(request, now));
         assert_eq!(by_lowered, decision, "lowered: {asked:?}\n{document:#}");
         expected.push(decision);
     }

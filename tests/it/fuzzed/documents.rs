@@ -1,4 +1,4 @@
-//! Documents, valid or not, and what is said of them.
+//! Valid and invalid documents, and their diagnostics.
 
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_document::load::{Input, LoadOptions, Loaded, load};
@@ -11,7 +11,8 @@ use crate::choices::Choices;
 use crate::document::list;
 use crate::generate::World;
 
-/// A text; or without one, choices for edits, for the head of a document, and a line of choices for each token.
+/// Reads an input: a text. If it is empty, choices for edits and for the head of a document, and a line of choices for
+/// each token.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     let text = parts.text();
@@ -23,7 +24,7 @@ pub(crate) fn property(input: &[u8]) {
     check(&spoiled(&mut Choices::of(edits), document));
 }
 
-/// Loading ends, and what it says fits the text; what loads compiles; nothing that is said holds a secret.
+/// Loading terminates, diagnostics refer to spans of the text, valid policies compile, and no output contains a secret.
 pub(crate) fn check(text: &str) {
     let [strict, skipping] = [false, true].map(|skip_invalid| check_load(text, skip_invalid));
     assert_eq!(strict.policy.is_some(), strict.errors().next().is_none(), "{text}");
@@ -47,14 +48,14 @@ fn check_load(text: &str, skip_invalid: bool) -> Loaded {
     let loaded = load(&[Input::new("a.json", text)], &options(skip_invalid));
     assert!(loaded.policy.is_some() || loaded.errors().next().is_some(), "{text}");
     for found in &loaded.diagnostics {
-        let span = found.span.clone().unwrap_or_else(|| panic!("{found} stands nowhere\n{text}"));
+        let span = found.span.clone().unwrap_or_else(|| panic!("{found} has no span\n{text}"));
         assert!(text.get(span).is_some(), "{found}\n{text}");
         assert!(found.line >= 1 && found.column >= 1, "{found}\n{text}");
-        let said = [found.to_string(), found.help.to_string()];
-        assert!(said.iter().all(|line| !line.is_empty() && !line.contains(['\n', '\r'])), "{said:?}\n{text}");
+        let shown = [found.to_string(), found.help.to_string()];
+        assert!(shown.iter().all(|line| !line.is_empty() && !line.contains(['\n', '\r'])), "{shown:?}\n{text}");
     }
-    let places: Vec<_> = loaded.diagnostics.iter().map(|found| (found.line, found.column)).collect();
-    assert!(places.is_sorted(), "{places:?}\n{text}");
+    let positions: Vec<_> = loaded.diagnostics.iter().map(|found| (found.line, found.column)).collect();
+    assert!(positions.is_sorted(), "{positions:?}\n{text}");
     if let Some(policy) = &loaded.policy {
         let snapshot = Snapshot::compile(policy, &Options::default());
         assert_eq!(snapshot.map(|snapshot| snapshot.token_count()), Ok(policy.tokens().len()), "{text}");
@@ -63,8 +64,8 @@ fn check_load(text: &str, skip_invalid: bool) -> Loaded {
     loaded
 }
 
-/// Nothing that is said of `text` repeats [`SECRET`], the value of `key`; nor does the text that is shown beside it, where
-/// it can tell that value: in JSON, and in any text on the line of its key.
+/// No diagnostic of `text` contains [`SECRET`], the value of `key`. The redacted text does not contain it in JSON, or
+/// in any text if the secret is on the line of its key.
 fn check_secrets(text: &str, key: &str) {
     let input = Input::new("a.json", text);
     let redacted = input.redacted();
@@ -74,8 +75,8 @@ fn check_secrets(text: &str, key: &str) {
         let loaded = load(std::slice::from_ref(&input), &options(skip_invalid));
         for found in &loaded.diagnostics {
             let json = serde_json::to_string(found).unwrap();
-            for said in [format!("{found} {found:?} {}", found.help), json] {
-                assert!(!said.contains(SECRET), "{said}\n{text}");
+            for shown in [format!("{found} {found:?} {}", found.help), json] {
+                assert!(!shown.contains(SECRET), "{shown}\n{text}");
             }
         }
         let policy = format!("{input:?} {:?}", loaded.policy);
@@ -83,19 +84,19 @@ fn check_secrets(text: &str, key: &str) {
     }
 }
 
-/// Whether `text` is JSON, or one JSON value a line.
+/// Whether `text` is JSON, or has one JSON value in each line.
 fn is_json(text: &str) -> bool {
     let valid = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
     valid(text) || text.lines().all(|line| line.trim().is_empty() || valid(line))
 }
 
-/// Whether each [`SECRET`] stands on the line of its key.
+/// Whether each [`SECRET`] is on the line of its key.
 fn beside_key(text: &str, key: &str) -> bool {
     let quoted = format!("\"{key}\"");
     text.lines().filter_map(|line| line.split_once(SECRET)).all(|(before, _)| before.contains(&quoted))
 }
 
-/// What a value may be replaced with.
+/// The replacements for values.
 const VALUES: [&str; 16] = [
     "null",
     "\"*\"",
@@ -115,7 +116,7 @@ const VALUES: [&str; 16] = [
     "1e400",
 ];
 
-/// `document` in one of the forms of N11, with a few values replaced and fields misspelt, and then a few characters.
+/// Writes `document` in one of the forms of N11, with a few changed values, fields and characters.
 fn spoiled(choices: &mut Choices<'_>, mut document: Value) -> String {
     for _ in 0..choices.below(4) {
         let at = 1 + choices.below(60);
@@ -138,7 +139,7 @@ fn spoiled(choices: &mut Choices<'_>, mut document: Value) -> String {
     text
 }
 
-/// Replaces the value, or a field of the object, that is number `left` in `value`.
+/// Changes value number `left` in `value`: replaces it, or changes a field if it is an object.
 fn edit(value: &mut Value, left: &mut usize, choices: &mut Choices<'_>) {
     let Some(fewer) = left.checked_sub(1) else { return };
     *left = fewer;
@@ -155,7 +156,7 @@ fn edit(value: &mut Value, left: &mut usize, choices: &mut Choices<'_>) {
                     _ => drop(object.insert(choices.pick(&["token", "token_sha256", "source", "\u{7}"]).into(), moved)),
                 }
             }
-            // Not every text is a number that a value can hold.
+            // A `Value` cannot represent the number `1e400`.
             None => *value = serde_json::from_str(choices.pick(&VALUES)).unwrap_or(json!(1e300)),
         }
         return;

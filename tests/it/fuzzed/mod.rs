@@ -1,7 +1,8 @@
-//! What holds for any bytes at all.
+//! Properties that hold for all inputs.
 //!
-//! Each module is a fuzz target of `fuzz/`, which is where they are listed and explained. Ordinary tests call the same
-//! functions: `regressions` with every committed input, `spellings` and `properties` with what proptest makes up.
+//! Each module is a fuzz target. `fuzz/README.md` lists and explains the targets. Ordinary tests call these functions
+//! too:
+//! `regressions` with every committed input, and `spellings` and `properties` with generated input.
 
 pub(crate) mod decisions;
 pub(crate) mod documents;
@@ -16,7 +17,7 @@ pub(crate) mod wire;
 
 use std::borrow::Cow;
 
-/// A property, which panics where it does not hold.
+/// A property of an input. It panics if it does not hold.
 pub(crate) type Property = fn(&[u8]);
 
 /// The targets, by name.
@@ -32,10 +33,10 @@ pub(crate) const TARGETS: [(&str, Property); 9] = [
     ("requests", requests::property),
 ];
 
-/// What no input is likely to hold by chance.
+/// A secret that inputs do not contain by chance.
 const SECRET: &str = "hunter2-hunter2";
 
-/// The parts of an input: what stands between the bytes `0x1E`. Those that are missing are empty.
+/// The parts of an input, separated by bytes `0x1E`. Missing parts are empty.
 struct Parts<'b> {
     rest: Option<&'b [u8]>,
 }
@@ -63,23 +64,23 @@ impl<'b> Parts<'b> {
     }
 }
 
-/// Up to `most` lines of a part, each to be spent on one thing.
-fn lines(part: &[u8], most: usize) -> Vec<Vec<u8>> {
-    part.split(|&byte| byte == b'\n').take(most).map(<[u8]>::to_vec).collect()
+/// Splits a part into at most `max` lines, each with the choices for one generated value.
+fn lines(part: &[u8], max: usize) -> Vec<Vec<u8>> {
+    part.split(|&byte| byte == b'\n').take(max).map(<[u8]>::to_vec).collect()
 }
 
-/// `text`, JSON or nearly, with [`SECRET`] put in front of every string that is the value of `key`.
+/// Returns `text`, which is JSON or nearly JSON, with [`SECRET`] inserted at the start of every string value of `key`.
 fn with_secret(text: &str, key: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     let quoted = format!("\"{key}\"");
-    while let Some((before, behind)) = rest.split_once(&quoted) {
+    while let Some((before, after)) = rest.split_once(&quoted) {
         out.push_str(before);
         out.push_str(&quoted);
-        rest = behind;
-        let value = behind.trim_start().strip_prefix(':').map(str::trim_start);
+        rest = after;
+        let value = after.trim_start().strip_prefix(':').map(str::trim_start);
         if let Some(inside) = value.and_then(|value| value.strip_prefix('"')) {
-            out.push_str(&behind[..behind.len() - inside.len()]);
+            out.push_str(&after[..after.len() - inside.len()]);
             out.push_str(SECRET);
             rest = inside;
         }

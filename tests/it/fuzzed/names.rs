@@ -1,4 +1,4 @@
-//! Names, and sources of grants, as the naive halves read them.
+//! Compares the reading of names and grant sources with the naive implementations.
 
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer, naive};
@@ -8,7 +8,7 @@ use super::Parts;
 use crate::choices::Choices;
 use crate::texts;
 
-/// A text, and choices for a near miss of it; without a text, choices for one.
+/// Reads an input: a text, and choices for a near miss. If the text is empty, the choices generate it too.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     let (text, edits) = (parts.text(), parts.bytes());
@@ -32,7 +32,7 @@ pub(crate) fn property(input: &[u8]) {
     }
 }
 
-/// All readings of `text` as a name agree, and what is displayed is read as the same name.
+/// All parsers read `text` as the same name. Parsing the displayed name gives the name again.
 pub(crate) fn check(text: &str, dialect: Dialect) {
     let expected = naive::segments(text, dialect);
     let found = Name::parse(text, dialect).ok();
@@ -48,7 +48,7 @@ pub(crate) fn check(text: &str, dialect: Dialect) {
     }
 }
 
-/// All readings of `text` as the source of a grant agree, and what is displayed is read as the same source.
+/// All parsers read `text` as the same grant source. Parsing the displayed source gives the source again.
 pub(crate) fn check_source(text: &str, dialect: Dialect) {
     let guessed = GrantSource::guess(text, dialect, &Limits::default()).ok();
     let expected = kind(text, dialect).filter(|&kind| reads_as(text, kind, dialect));

@@ -1,11 +1,11 @@
-//! An object of JSON, as it is written.
+//! JSON objects with repeated keys and unparsed values.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The keys of an object and their values, those too that are given twice.
+/// The keys and values of an object, in order and including repeated keys.
 pub(super) struct Pairs(pub(super) Vec<(String, Box<RawValue>)>);
 
 impl<'t> Deserialize<'t> for Pairs {

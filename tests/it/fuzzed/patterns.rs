@@ -1,4 +1,4 @@
-//! Patterns, and the names that they nearly cover.
+//! Patterns, and names that they cover or nearly cover.
 
 use portcullis::name::naive::{Piece, segments};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer};
@@ -8,10 +8,10 @@ use super::Parts;
 use crate::choices::Choices;
 use crate::texts;
 
-/// The naive half tries every way to fill the stars: no more than this many.
-const MOST_WAYS: u64 = 100_000;
+/// The maximum number of ways to fill the stars. The naive matcher tries all of them.
+const MAX_WAYS: u64 = 100_000;
 
-/// A pattern, a name, and choices for near misses; without a pattern or name, choices for them.
+/// Reads an input: a pattern, a name, and choices for near misses. The choices also generate an empty pattern or name.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     let (pattern, name, edits) = (parts.text(), parts.text(), parts.bytes());
@@ -29,7 +29,7 @@ pub(crate) fn property(input: &[u8]) {
     }
 }
 
-/// Pattern and name are read alike, the one covers the other or not, and what is displayed is read as the same pattern.
+/// The parsers and matchers agree on the pattern and the name. Parsing the displayed pattern gives the pattern again.
 pub(crate) fn check(text: &str, name: &str, dialect: Dialect) {
     let pattern = Pattern::parse(text, dialect).ok();
     let expected = naive::parse(text, dialect);
@@ -42,7 +42,7 @@ pub(crate) fn check(text: &str, name: &str, dialect: Dialect) {
     assert_eq!(again.as_ref(), Ok(&pattern), "{dialect} {text:?} is displayed as {written:?}");
 
     let (Ok(read), Some(segments)) = (Name::parse(name, dialect), segments(name, dialect)) else { return };
-    if ways(&expected, &segments) > MOST_WAYS {
+    if ways(&expected, &segments) > MAX_WAYS {
         return;
     }
     let covers = naive::covers(&expected, &segments);
@@ -52,7 +52,7 @@ pub(crate) fn check(text: &str, name: &str, dialect: Dialect) {
     assert_eq!(pattern.covers_canonical(read), covers, "{dialect} {text:?} {name:?}, as requests are read");
 }
 
-/// In how many ways the stars of each segment may share out its text, at most: the sum over the segments.
+/// Returns an upper bound for the ways in which the stars of each segment can match its text, summed over the segments.
 fn ways(pattern: &[Vec<Piece>], name: &[String]) -> u64 {
     let ways = |(pattern, name): (&Vec<Piece>, &String)| {
         let stars = pattern.iter().filter(|&&piece| piece == Piece::Star).count() as u64;

@@ -1,4 +1,4 @@
-//! Compiled policies that nobody compiled.
+//! Forged and damaged compiled policies.
 
 use std::sync::LazyLock;
 
@@ -7,45 +7,48 @@ use portcullis::explain::explain;
 use portcullis::snapshot::{Options, ReadError, ResidueStrategy, Snapshot, reseal};
 use portcullis_document::load;
 
-/// Bytes of one edit: a place of three, and what stands there afterwards.
+/// The bytes of one edit: an offset of three bytes, and the new byte at this offset.
 const EDIT: usize = 4;
 
-/// A compiled policy itself; or which of the samples to take, and edits of it.
+/// Reads an input: a compiled policy. Also reads it as the index of a sample, followed by edits of the sample.
 pub(crate) fn property(input: &[u8]) {
     if let Ok(snapshot) = Snapshot::from_bytes(input) {
-        ask(&snapshot);
+        decide_all(&snapshot);
     }
     let mut own = input.to_vec();
     if reseal(&mut own) {
-        load_and_ask(&own);
+        load_and_decide(&own);
     }
     let Some((&which, edits)) = input.split_first() else { return };
     let sample = &SAMPLES[usize::from(which) % SAMPLES.len()];
     let mut edited = sample.clone();
     for edit in edits.as_chunks::<EDIT>().0 {
-        let place = usize::from(edit[0]) | usize::from(edit[1]) << 8 | usize::from(edit[2]) << 16;
-        let at = place % edited.len();
-        edited[at] = edit[3];
+        let offset = usize::from(edit[0]) | usize::from(edit[1]) << 8 | usize::from(edit[2]) << 16;
+        let offset = offset % edited.len();
+        edited[offset] = edit[3];
     }
-    // Every byte counts.
+    // The checksums detect every changed byte.
     assert_eq!(Snapshot::from_bytes(&edited).is_ok(), edited == *sample);
     if reseal(&mut edited) {
-        load_and_ask(&edited);
+        load_and_decide(&edited);
     }
 }
 
-/// Whatever it holds: it is refused for that, or asking it is safe.
-fn load_and_ask(bytes: &[u8]) {
+/// Loading rejects the bytes, or decisions with the loaded snapshot are safe.
+fn load_and_decide(bytes: &[u8]) {
     match Snapshot::from_bytes(bytes) {
-        Ok(snapshot) => ask(&snapshot),
-        Err(error) => {
-            let told = matches!(error, ReadError::Malformed { .. } | ReadError::Foreign | ReadError::Format { .. });
-            assert!(told || matches!(error, ReadError::Damaged { .. }), "{error:?}");
-        }
+        Ok(snapshot) => decide_all(&snapshot),
+        Err(error) => assert!(
+            matches!(
+                error,
+                ReadError::Malformed { .. } | ReadError::Foreign | ReadError::Format { .. } | ReadError::Damaged { .. }
+            ),
+            "{error:?}"
+        ),
     }
 }
 
-fn ask(snapshot: &Snapshot) {
+fn decide_all(snapshot: &Snapshot) {
     let now = "2026-11-22T12:00:00Z".parse().unwrap();
     let sources = [
         Source::Resource("db.schema.table_7"),
@@ -70,18 +73,18 @@ fn ask(snapshot: &Snapshot) {
     let report = snapshot.report();
     assert_eq!(report.tokens, snapshot.token_count());
     assert!(report.bytes() < 1 << 20 && report.connections.len() == snapshot.connections().len());
-    // What it decides by can be read back, or is told to be what no compilation writes.
+    // The policy can be restored, or restoring returns an error for contents that no compilation writes.
     if let Ok(policy) = snapshot.policy() {
         assert_eq!(policy.tokens().len(), snapshot.token_count());
     }
-    // What was loaded can be written, and is the same then.
+    // A loaded snapshot can be written and loaded again.
     let mut written = Vec::new();
     let id = snapshot.write(&mut written).unwrap();
     let again = Snapshot::from_bytes(&written).unwrap();
     assert_eq!(again.report().content_id, Some(id));
 }
 
-/// Compiled policies that have something of everything.
+/// Compiled policies that together use every part of the format.
 pub(crate) static SAMPLES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
     use ResidueStrategy::{Auto, Automaton, Literals};
     let compiled = |document: &str, options: &Options| {

@@ -7,7 +7,7 @@ use super::{Parts, names};
 use crate::choices::Choices;
 use crate::texts;
 
-/// A text, and choices for a near miss of it; without a text, choices for one.
+/// Reads an input: a text, and choices for a near miss. If the text is empty, the choices generate it too.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     let (text, mut choices) = (parts.text(), Choices::of(parts.bytes()));
@@ -20,7 +20,7 @@ pub(crate) fn property(input: &[u8]) {
     check_same(&text, &near);
 }
 
-/// The normal form is that of the rules, its own normal form, and the sum of its pieces.
+/// The normal form equals that of the naive parser, equals its own normal form, and is the concatenation of its pieces.
 pub(crate) fn check(text: &str) {
     let found = Query::parse(text, MAX_QUERY_BYTES).ok().map(|query| query.as_str().to_owned());
     assert_eq!(found, naive::normal(text), "{text:?}");
@@ -35,7 +35,7 @@ pub(crate) fn check(text: &str) {
     assert_eq!(twice, Some(normal), "twice the normal form of {text:?}");
 }
 
-/// Two texts are the same query where the rules say so.
+/// Two texts are equal queries if and only if the naive parser gives them equal normal forms.
 fn check_same(text: &str, other: &str) {
     let (Ok(granted), Ok(asked)) = (Query::parse(text, MAX_QUERY_BYTES), NormalForm::of(other, MAX_QUERY_BYTES)) else {
         return;

@@ -1,4 +1,4 @@
-//! Referers: headers, entries, and sets of entries.
+//! `Referer` headers, entries, and sets of entries.
 
 use std::cell::Cell;
 
@@ -10,20 +10,20 @@ use super::Parts;
 use crate::choices::Choices;
 use crate::texts;
 
-const MOST_ENTRIES: usize = 48;
+const MAX_ENTRIES: usize = 48;
 
-/// A header, choices, and entries; without a header or entries, choices for them.
+/// Reads an input: a header, choices, and entries. If the header or the entries are missing, the choices generate them.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     let (header, mut choices) = (parts.text(), Choices::of(parts.bytes()));
     let mut entries = Vec::new();
-    while parts.more() && entries.len() < MOST_ENTRIES {
+    while parts.more() && entries.len() < MAX_ENTRIES {
         entries.push(parts.text().into_owned());
     }
     if entries.is_empty() {
-        // Few are scanned, more are searched.
-        let (common, most) = choices.pick(&[(false, 3), (true, 24)]);
-        for _ in 0..=choices.below(most) {
+        // Short lists are scanned, and long ones are searched.
+        let (common, max) = choices.pick(&[(false, 3), (true, 24)]);
+        for _ in 0..=choices.below(max) {
             entries.push(if common { texts::common_entry(&mut choices) } else { texts::entry(&mut choices) });
         }
     }
@@ -36,7 +36,7 @@ pub(crate) fn property(input: &[u8]) {
     }
 }
 
-/// A header is read in place as the WHATWG rules read it.
+/// The parser of headers agrees with a parser of the WHATWG URL rules.
 pub(crate) fn check_header(header: &str) {
     let found = Referer::parse(header);
     let found = found
@@ -50,7 +50,7 @@ pub(crate) fn check_header(header: &str) {
     assert_eq!(found, expected, "{header:?}");
 }
 
-/// An absolute `http` or `https` URL without user info, be it empty.
+/// Parses an absolute `http` or `https` URL. `None` if it has user info, even an empty one.
 fn slow(header: &str) -> Option<Url> {
     let user_info = Cell::new(false);
     let note = |violation| user_info.set(user_info.get() || violation == SyntaxViolation::EmbeddedCredentials);
@@ -58,7 +58,7 @@ fn slow(header: &str) -> Option<Url> {
     (matches!(url.scheme(), "http" | "https") && !user_info.get()).then_some(url)
 }
 
-/// Entries are read alike, and a set of them matches the header where the rules, and the entries one by one, say so.
+/// The parsers of entries agree. The set matches the header if and only if a single entry and the naive matcher do.
 pub(crate) fn check(entries: &[&str], header: &str) {
     let parsed: Vec<Option<Entry>> = entries.iter().map(|entry| entry.parse().ok()).collect();
     for (entry, parsed) in entries.iter().zip(&parsed) {

@@ -13,7 +13,7 @@ use super::pairs::Pairs;
 use super::{Parts, SECRET, lines};
 use crate::choices::Choices;
 
-/// A request as a gateway hands it over.
+/// An HTTP request as a gateway passes it to the reader.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Sent {
     pub(crate) method: String,
@@ -22,9 +22,9 @@ pub(crate) struct Sent {
     pub(crate) body: Vec<u8>,
 }
 
-/// What a request asks for.
+/// The request that an HTTP request stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Told {
+pub(crate) struct Meaning {
     token: Option<String>,
     api: String,
     operation: Operation,
@@ -33,7 +33,8 @@ pub(crate) struct Told {
     referer: Option<String>,
 }
 
-/// Method, target, headers a line each, body, choices of how to write it anew; or nothing, then choices for it all.
+/// Reads an input: method, target, headers with one in each line, body, and choices for another spelling. If the method
+/// is empty, the choices generate the HTTP request too.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     let method = parts.text().into_owned();
@@ -51,45 +52,49 @@ pub(crate) fn property(input: &[u8]) {
     check(&sent, &mut Choices::of(parts.bytes()));
 }
 
-/// A request whose meaning is known is read as that, and written in another way as that or not at all. Returns whether the other
-/// way was understood.
+/// A generated HTTP request is read as its meaning. Returns the result of [`check`].
 pub(crate) fn made_up(choices: &mut Choices<'_>) -> bool {
-    let (sent, told) = written(choices);
-    assert_eq!(read(&sent), Ok(Some(told)), "{sent:?}");
+    let (sent, meaning) = written(choices);
+    assert_eq!(read(&sent), Ok(Some(meaning)), "{sent:?}");
     check(&sent, choices)
 }
 
-/// Reading ends, says why it does not understand without repeating what was sent, needs the body only where it says so, and
-/// reads a request that it understands the same when it is written in another way, or refuses it. Returns whether it understood that.
+/// Checks the reader on one HTTP request:
+///
+/// - An error has one line and does not repeat the values that were sent.
+/// - The body has no effect unless the reader reports that it needs the body.
+/// - Another spelling of an understood request is read as the same request, or is not understood.
+///
+/// Returns whether the other spelling was understood.
 pub(crate) fn check(sent: &Sent, choices: &mut Choices<'_>) -> bool {
-    let told = read(sent);
-    if let Err(why) = &told {
+    let meaning = read(sent);
+    if let Err(why) = &meaning {
         assert!(!why.is_empty() && !why.contains('\n'), "{why}\n{sent:?}");
         let secret = Sent { target: sent.target.replace('=', &format!("={SECRET}")), ..sent.clone() };
         assert!(!read(&secret).is_err_and(|why| why.contains(SECRET)), "{secret:?}");
     }
     if !Reader::default().needs_body(&sent.method, &sent.target) {
         let other = Sent { body: b"{\"name\": \"another\"}".to_vec(), ..sent.clone() };
-        assert_eq!(read(&other), told, "{sent:?}");
+        assert_eq!(read(&other), meaning, "{sent:?}");
     }
-    if let Ok(Some(told)) = told
-        && let Some(anew) = anew(sent, choices)
-        && let Ok(found) = read(&anew)
+    if let Ok(Some(meaning)) = meaning
+        && let Some(respelled) = respelled(sent, choices)
+        && let Ok(found) = read(&respelled)
     {
-        assert_eq!(found, Some(told), "{sent:?}\n{anew:?}");
+        assert_eq!(found, Some(meaning), "{sent:?}\n{respelled:?}");
         return true;
     }
     false
 }
 
-/// What the sidecar's reader makes of it: `None` for what passes undecided.
-fn read(sent: &Sent) -> Result<Option<Told>, String> {
+/// Reads an HTTP request with the reader of the sidecar. `None` if it passes without a decision.
+fn read(sent: &Sent) -> Result<Option<Meaning>, String> {
     let Sent { method, target, headers, body } = sent;
     let reader = Reader::default();
     match reader.read(&HttpRequest { method, target, headers, body: Body::Whole(body) }) {
         Err(why) => Err(why.to_string()),
         Ok(Reading::Preflight(_) | Reading::PassedThrough) => Ok(None),
-        Ok(Reading::Access(access)) => Ok(Some(Told {
+        Ok(Reading::Access(access)) => Ok(Some(Meaning {
             token: access.token.clone().map(Cow::into_owned),
             api: access.api.clone().into_owned(),
             operation: access.operation,
@@ -100,10 +105,10 @@ fn read(sent: &Sent) -> Result<Option<Told>, String> {
     }
 }
 
-/// The same request in another way that HTTP, URLs and JSON allow; `None` if its body is not for that.
-fn anew(sent: &Sent, choices: &mut Choices<'_>) -> Option<Sent> {
+/// Returns another spelling of the request that HTTP, URLs and JSON allow. `None` if its body is not a JSON object.
+fn respelled(sent: &Sent, choices: &mut Choices<'_>) -> Option<Sent> {
     let (path, query) = sent.target.split_once('?').unwrap_or((&sent.target, ""));
-    let path: Vec<String> = path.split('/').map(|segment| segment_anew(segment, choices)).collect();
+    let path: Vec<String> = path.split('/').map(|segment| respelled_segment(segment, choices)).collect();
     let mut query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let mut body: Vec<(String, Box<RawValue>)> = match &*sent.body {
         [] => Vec::new(),
@@ -115,7 +120,7 @@ fn anew(sent: &Sent, choices: &mut Choices<'_>) -> Option<Sent> {
     let mut method = sent.method.clone();
     if choices.one_in(3) && method == "GET" {
         "POST".clone_into(&mut method);
-        // A token stays where it is.
+        // A token must stay in the query.
         for (key, value) in query.extract_if(.., |(key, _)| key != "access_token") {
             body.push((key, serde_json::value::to_raw_value(&value).ok()?));
         }
@@ -142,7 +147,7 @@ fn anew(sent: &Sent, choices: &mut Choices<'_>) -> Option<Sent> {
     Some(Sent { method, target, headers, body })
 }
 
-/// A character in two or four ways.
+/// Changes some letters to upper case.
 fn recased(name: &str, choices: &mut Choices<'_>) -> String {
     name.chars().map(|c| if choices.one_in(3) { c.to_ascii_uppercase() } else { c }).collect()
 }
@@ -151,22 +156,22 @@ fn escape(byte: u8, choices: &mut Choices<'_>, out: &mut String) {
     let _ = if choices.one_in(2) { write!(out, "%{byte:02x}") } else { write!(out, "%{byte:02X}") };
 }
 
-/// A segment with some of its characters encoded, and escapes with digits in the other case.
-fn segment_anew(segment: &str, choices: &mut Choices<'_>) -> String {
-    // Words of the route are refused then, and many of those would hide all else.
+/// Encodes some characters of a segment, and writes escapes with digits in either case.
+fn respelled_segment(segment: &str, choices: &mut Choices<'_>) -> String {
+    // The reader rejects encoded words of the route. Encoding them often would leave few understood requests.
     let is_word = segment.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     if !choices.one_in(if is_word { 24 } else { 2 }) {
         return segment.to_owned();
     }
     let mut out = String::new();
     let mut rest = segment.as_bytes();
-    while let [byte, behind @ ..] = rest {
-        rest = behind;
-        if let (b'%', [high, low, behind @ ..]) = (byte, behind)
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        if let (b'%', [high, low, after @ ..]) = (byte, after)
             && let Ok(value) = u8::from_str_radix(&String::from_utf8_lossy(&[*high, *low]), 16)
         {
             escape(value, choices, &mut out);
-            rest = behind;
+            rest = after;
         } else if choices.one_in(3) {
             escape(*byte, choices, &mut out);
         } else {
@@ -176,7 +181,7 @@ fn segment_anew(segment: &str, choices: &mut Choices<'_>) -> String {
     out
 }
 
-/// A parameter of a query.
+/// Writes a parameter of a query.
 fn pair(key: &str, value: &str, choices: &mut Choices<'_>) -> String {
     let mut out = encoded(key, "=", choices);
     if !value.is_empty() || choices.one_in(2) {
@@ -186,7 +191,7 @@ fn pair(key: &str, value: &str, choices: &mut Choices<'_>) -> String {
     out
 }
 
-/// Form-encoded, with more encoded than need be.
+/// Form-encodes a text, including some characters that need no encoding.
 fn encoded(text: &str, also: &str, choices: &mut Choices<'_>) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
@@ -200,7 +205,7 @@ fn encoded(text: &str, also: &str, choices: &mut Choices<'_>) -> String {
     out
 }
 
-/// An object of JSON, with other white space and escapes.
+/// Writes a JSON object with various white space and escapes.
 fn object(pairs: &[(String, Box<RawValue>)], choices: &mut Choices<'_>) -> String {
     let mut out = String::from("{");
     for (at, (key, value)) in pairs.iter().enumerate() {
@@ -217,7 +222,7 @@ fn object(pairs: &[(String, Box<RawValue>)], choices: &mut Choices<'_>) -> Strin
     out
 }
 
-/// A string of JSON, with more escaped than need be.
+/// Writes a JSON string, escaping some characters that need no escape.
 fn string(text: &str, choices: &mut Choices<'_>, out: &mut String) {
     out.push('"');
     for c in text.chars() {
@@ -253,19 +258,19 @@ const TEXTS: &[&str] = &[
     "",
 ];
 
-/// A request as the platform's client would write it, of any route (W1), and what it asks for.
-fn written(choices: &mut Choices<'_>) -> (Sent, Told) {
+/// Generates an HTTP request of any route (W1) as a client of the platform writes it, and its meaning.
+fn written(choices: &mut Choices<'_>) -> (Sent, Meaning) {
     let route = choices.below(13);
     let connection =
         choices.pick(&["dw", "Oracle Conn", "conexión-ñ", "a+b", "100%25", "v3", "publicity", "c,d", "{connection}"]);
     let mut text = || choices.pick(TEXTS).to_owned();
     let (one, two) = (text(), text());
     let kind = |text: &str| if names_a_source(text) { "named_source" } else { "query" };
-    let (mut api, mut operation, mut connection_told) = ("maps", Operation::Query, connection.to_owned());
+    let (mut api, mut operation, mut expected_connection) = ("maps", Operation::Query, connection.to_owned());
     let mut path = vec!["v3", "maps", connection];
     let mut parameters: Vec<(&str, String)> = Vec::new();
     let mut sources = vec![("resource", one.clone())];
-    // A table's name in a path cannot hold what a path could be read otherwise for.
+    // A table name in a path must not contain characters that servers read differently in paths.
     let segment = if one.contains(['/', '\\', '\n', ';']) || one.is_empty() { "a.b".to_owned() } else { one.clone() };
     match route {
         0..3 => {
@@ -310,7 +315,7 @@ fn written(choices: &mut Choices<'_>) -> (Sent, Told) {
         }
         _ => {
             (api, path) = ("lds", vec!["v3", "lds", "geocoding", "geocode"]);
-            (sources, connection_told) = (Vec::new(), String::new());
+            (sources, expected_connection) = (Vec::new(), String::new());
         }
     }
     if route < 6 {
@@ -340,16 +345,16 @@ fn written(choices: &mut Choices<'_>) -> (Sent, Told) {
     }
     let referer = choices.pick(&[None, Some("https://app.example.com/a?b#c")]).map(str::to_owned);
     headers.extend(referer.iter().map(|referer| ("referer".to_owned(), referer.clone().into_bytes())));
-    // All in the query; all in the body; the sources in the query, and a body without.
-    let place = choices.below(3);
+    // 0: all parameters in the query. 1: all in the body. 2: the sources in the query, and the rest in the body.
+    let distribution = choices.below(3);
     let mut body = Vec::new();
-    if place == 0 {
+    if distribution == 0 {
         parameters.append(&mut noise);
-    } else if place == 1 {
+    } else if distribution == 1 {
         noise.append(&mut parameters);
     }
     query.extend_pairs(&parameters);
-    if place > 0 {
+    if distribution > 0 {
         let object: serde_json::Map<String, Value> =
             noise.into_iter().map(|(key, value)| (key.to_owned(), value.into())).collect();
         body = serde_json::to_vec(&object).unwrap();
@@ -359,9 +364,9 @@ fn written(choices: &mut Choices<'_>) -> (Sent, Told) {
     if !query.is_empty() {
         target = format!("{target}?{query}");
     }
-    let method = if place > 0 { "POST" } else { "GET" }.to_owned();
-    let told = Told { token, api: api.to_owned(), operation, connection: connection_told, sources, referer };
-    (Sent { method, target, headers, body }, told)
+    let method = if distribution > 0 { "POST" } else { "GET" }.to_owned();
+    let meaning = Meaning { token, api: api.to_owned(), operation, connection: expected_connection, sources, referer };
+    (Sent { method, target, headers, body }, meaning)
 }
 
 /// Whether a text is the name of a named source (N5).

@@ -1,4 +1,4 @@
-//! Requests as JSON.
+//! Requests in JSON.
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Credential, Decision, Reason, Replay, Source, decide};
@@ -12,7 +12,7 @@ use super::pairs::Pairs;
 use super::{Parts, SECRET, with_secret};
 use crate::choices::Choices;
 
-/// A text; or without one, choices for one.
+/// Reads an input: a text. If it is empty, choices for one.
 pub(crate) fn property(input: &[u8]) {
     let mut parts = Parts::of(input);
     match parts.bytes() {
@@ -21,12 +21,12 @@ pub(crate) fn property(input: &[u8]) {
     }
 }
 
-/// Reading ends; it says what `serde_json` says; and what it says holds no value of the text.
+/// The reader agrees with an oracle that uses `serde_json`. Its errors contain no value of the text.
 pub(crate) fn check(text: &[u8]) {
     let read = WireRequest::read(text);
     let shown = String::from_utf8_lossy(text);
-    let expected = told(text);
-    assert_eq!(read.as_ref().ok().map(Told::of), expected, "{:?}\n{shown}", read.as_ref().err());
+    let expected = oracle(text);
+    assert_eq!(read.as_ref().ok().map(Content::of), expected, "{:?}\n{shown}", read.as_ref().err());
     check_replay(text, read.as_ref().ok(), &shown);
     match read {
         Ok(request) => check_answer(&request, &shown),
@@ -37,16 +37,16 @@ pub(crate) fn check(text: &[u8]) {
     }
     for key in ["token", "api", "connection", "resource", "query", "named_source", "referer"] {
         let text = with_secret(&shown, key);
-        let said = match WireRequest::read(text.as_bytes()) {
+        let shown = match WireRequest::read(text.as_bytes()) {
             Err(error) => format!("{error} {error:?}"),
             Ok(request) if key == "token" => format!("{request:?}"),
             Ok(_) => continue,
         };
-        assert!(!said.contains(SECRET), "{said}\n{text}");
+        assert!(!shown.contains(SECRET), "{shown}\n{text}");
     }
 }
 
-/// A request is one to replay, too, and decides the same; a log's line is read, whatever else it says.
+/// A valid request can be replayed with the same decision. A line of a decision log with unknown fields can be read.
 fn check_replay(text: &[u8], request: Option<&WireRequest<'_>>, shown: &str) {
     let nothing = Snapshot::default();
     let replay = Replay::new(&nothing);
@@ -59,14 +59,14 @@ fn check_replay(text: &[u8], request: Option<&WireRequest<'_>>, shown: &str) {
     let Some(request) = request else { return };
     let expected = decide(&nothing, &request.with(&request.sources()), request.now().unwrap_or(now));
     assert_eq!(replayed, Ok(Replayed::Decided(expected)), "{shown}");
-    // The same line in a log.
+    // The same request as a line of a log.
     if let Some(rest) = shown.trim_start().strip_prefix('{') {
         let line = format!(r#"{{"log": 1, "of": "another version", {rest}"#);
         assert!(ReplayRequest::read(line.as_bytes()).is_ok(), "{line}");
     }
 }
 
-/// An answer is one JSON object, and holds the id as it was written.
+/// An answer is one JSON object and contains the id as the request spells it.
 fn check_answer(request: &WireRequest<'_>, shown: &str) {
     let answer =
         serde_json::to_string(&WireDecision::new(request.id(), &Decision::Deny(Reason::TokenUnknown))).unwrap();
@@ -76,9 +76,9 @@ fn check_answer(request: &WireRequest<'_>, shown: &str) {
     assert!(id.is_none_or(|id| shown.contains(id)), "{shown}");
 }
 
-/// What a request says.
+/// The contents of a request.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Told {
+struct Content {
     token: String,
     api: String,
     operation: Operation,
@@ -88,7 +88,7 @@ struct Told {
     now: Option<Timestamp>,
 }
 
-impl Told {
+impl Content {
     fn of(read: &WireRequest<'_>) -> Self {
         let sources = read.sources();
         let request = read.with(&sources);
@@ -116,45 +116,45 @@ impl Told {
     }
 }
 
-/// The same read by way of [`Value`], rule by rule; `None` where it is no request.
-fn told(text: &[u8]) -> Option<Told> {
+/// Reads a request with `serde_json`, rule by rule. `None` if the text is not a valid request.
+fn oracle(text: &[u8]) -> Option<Content> {
     let Pairs(pairs) = serde_json::from_slice(text).ok()?;
     let keys: Vec<&str> = pairs.iter().map(|(key, _)| key.as_str()).collect();
     if (1..keys.len()).any(|at| keys[..at].contains(&keys[at])) {
         return None;
     }
-    let mut told = Told::default();
+    let mut content = Content::default();
     for (key, raw) in &pairs {
         match key.as_str() {
-            // Anything, and it need not fit into a `Value`.
+            // Any JSON value, even one that a `Value` cannot represent.
             "id" => {}
-            "token" => told.token = string(raw)?,
-            "api" => told.api = string(raw)?,
+            "token" => content.token = string(raw)?,
+            "api" => content.api = string(raw)?,
             "operation" if string(raw)? == "query" => {}
-            "operation" if string(raw)? == "model" => told.operation = Operation::Model,
-            "connection" => told.connection = string(raw)?,
-            "referer" => told.referer = Some(string(raw)?),
-            "now" => told.now = Some(string(raw).filter(|text| text.len() <= 64)?.parse().ok()?),
+            "operation" if string(raw)? == "model" => content.operation = Operation::Model,
+            "connection" => content.connection = string(raw)?,
+            "referer" => content.referer = Some(string(raw)?),
+            "now" => content.now = Some(string(raw).filter(|text| text.len() <= 64)?.parse().ok()?),
             "sources" => {
                 let elements: Vec<Box<RawValue>> = serde_json::from_str(raw.get()).ok()?;
                 for element in elements {
                     let Pairs(source) = serde_json::from_str(element.get()).ok()?;
                     let [(key, raw)] = source.as_slice() else { return None };
-                    told.sources.push((source_key(key)?, string(raw)?));
+                    content.sources.push((source_key(key)?, string(raw)?));
                 }
             }
-            _ => told.sources.push((source_key(key)?, string(raw)?)),
+            _ => content.sources.push((source_key(key)?, string(raw)?)),
         }
     }
     let has = |key: &&str| keys.contains(key);
     let ways = ["resource", "query", "named_source", "sources"].iter().filter(|key| has(key)).count();
-    let sourceless = told.api == "lds";
+    let sourceless = content.api == "lds";
     let right = has(&"api")
         && ways <= 1
         && (has(&"connection") || sourceless)
-        && (!told.sources.is_empty() || sourceless)
-        && (!has(&"operation") || told.api == "sql");
-    right.then_some(told)
+        && (!content.sources.is_empty() || sourceless)
+        && (!has(&"operation") || content.api == "sql");
+    right.then_some(content)
 }
 
 fn source_key(key: &str) -> Option<&'static str> {
@@ -168,7 +168,7 @@ fn string(raw: &RawValue) -> Option<String> {
     }
 }
 
-/// A request, or a near miss: a key left out, given twice or misspelt, a value of another kind, a character off.
+/// Generates a request, or a near miss: a missing, repeated or misspelt key, or a value of another type.
 fn written(choices: &mut Choices<'_>) -> String {
     let api = choices.pick(&["maps", "sql", "sql", "lds", "imports", "", "\\u006cds"]);
     let mut pairs = vec![("api", format!("\"{api}\"")), ("connection", "\"dw\"".to_owned())];

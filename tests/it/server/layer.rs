@@ -63,13 +63,13 @@ fn layer_answers_real_requests_as_the_sidecar_does() {
         let (head, answer) = answer.into_parts();
         let answer = runtime.block_on(to_bytes(answer, usize::MAX)).unwrap();
         assert_eq!(head.status.as_u16(), expected.status, "{line}\n{expected:?}");
-        assert_eq!(upstream.seen().len(), usize::from(expected.status == 200), "{line}");
+        assert_eq!(upstream.forwarded().len(), usize::from(expected.status == 200), "{line}");
         if expected.status == 200 {
             allowed += 1;
-            let seen = upstream.seen();
-            let id = seen[0].header("x-portcullis-token-id").unwrap_or_default();
+            let forwarded = upstream.forwarded();
+            let id = forwarded[0].header("x-portcullis-token-id").unwrap_or_default();
             assert_eq!(id, expected.header("x-portcullis-token-id").unwrap_or_default(), "{line}");
-            assert_eq!(seen[0].body, body.as_bytes(), "{line}");
+            assert_eq!(forwarded[0].body, body.as_bytes(), "{line}");
         } else {
             assert_eq!(serde_json::from_slice::<Value>(&answer).unwrap(), expected.json(), "{line}");
         }

@@ -61,7 +61,7 @@ fn replayed_line_gets_the_logged_decision() {
         let authorizer = Authorizer::new(snapshot(&policy, &Options::default()));
         let mut expected = Vec::new();
         for case in &requests {
-            case.ask(|request, now| {
+            case.with(|request, now| {
                 decide_and(&authorizer, request, now, |decided| {
                     log.record(decided);
                     let grants = match decided.decision {
