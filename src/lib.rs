@@ -81,6 +81,12 @@ pub mod snapshot;
 #[doc = include_str!("../docs/semantics.md")]
 pub mod semantics {}
 
+#[doc = include_str!("../docs/limitations.md")]
+pub mod limitations {}
+
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}
+
 pub use authorizer::Authorizer;
 pub use base::Timestamp;
 pub use decision::{Decision, Reason, Request, Source, decide};

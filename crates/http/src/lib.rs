@@ -5,6 +5,7 @@
 //! - [`wire`]: requests and decisions as JSON.
 //! - [`answer`]: responses, with their headers.
 //! - [`tower`]: the layer for axum and hyper gateways.
+//! - [`http_requests`]: the rules W1 to W6 of the request reader.
 #![forbid(unsafe_code)]
 
 mod access;
@@ -12,3 +13,6 @@ pub mod answer;
 pub mod gateway;
 pub mod tower;
 pub mod wire;
+
+#[doc = include_str!("../../../docs/http-requests.md")]
+pub mod http_requests {}
