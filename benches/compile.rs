@@ -1,5 +1,5 @@
-//! What a policy costs before it decides: reading the document, and compiling the snapshot. A number is the time of one
-//! whole policy; the throughput is in grants.
+//! Measures reading a policy document and compiling its snapshot. A result is the time for one whole policy. The
+//! throughput is in grants.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -24,7 +24,7 @@ fn benches(criterion: &mut Criterion) {
         let mut group = criterion.benchmark_group(format!("{tokens} tokens"));
         group.throughput(Throughput::Elements(workload.grants as u64)).sample_size(10);
         group.bench_function("floor/json", |bencher| {
-            // The same bytes, read for their structure alone.
+            // Parses only the JSON structure of the document.
             bencher.iter(|| serde_json::from_str::<serde::de::IgnoredAny>(&workload.document).unwrap());
         });
         group.bench_function("read", |bencher| {

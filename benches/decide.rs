@@ -1,18 +1,17 @@
-//! What a decision costs, beside the floor: the least that any engine must do which keeps only digests of secrets.
+//! Measures decisions and compares them with floors: the minimum work of any engine that keeps only digests of secrets.
 //!
-//! Every benchmark runs the same requests of the same workload, in the same order; a number is the time of one of them.
+//! Every benchmark decides the same requests of one workload, in the same order. A result is the time of one decision.
 //!
-//! - `floor/hashed`: SHA-256 of the secret, one hash-map look-up, one comparison of the digest;
-//! - `floor/fast`: the same with a keyed hash that is no cryptographic one;
-//! - `decide/secret`: the whole decision;
-//! - `decide/digest`: the decision from a digest that is already computed;
-//! - `loop/digest`: what an engineer writes in an afternoon: look up the token, then ask its grants one after another.
+//! - `floor/hashed`: SHA-256 of the secret, one lookup in a hash map, one comparison of the digest.
+//! - `floor/fast`: the hashed floor with a keyed hash that is not cryptographic.
+//! - `decide/secret`: the whole decision.
+//! - `decide/digest`: the decision from a digest that is already computed.
+//! - `loop/digest`: the plain loop, which looks up the token and compares its grants one by one.
 //!
-//! The groups `cold` ask the same after something else has used the processor's caches, as in a server, where each decision comes after a
-//! request was received and read: 4 MiB of other memory are read and written before each. `floor/clock` is what the time of nothing is
-//! there; take it off the others.
+//! The groups `cold` read and write 4 MiB of other memory before each decision. So the caches contain other data, as in
+//! a server that has received and read a request. `floor/clock` is the cost of the clock in these groups: subtract it.
 //!
-//! Divide by the floor of the same group: the quotient means the same on every machine.
+//! Divide a result by the floor of its group: the quotient is comparable between machines.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -37,9 +36,9 @@ use portcullis::decision::{Request, decide};
 use portcullis::model::{GrantSource, Policy, SecretDigest};
 use portcullis::name::Name;
 use portcullis::snapshot::{Options, Snapshot};
-use workload::Asked;
+use workload::OwnedRequest;
 
-/// The plain loop: no index but the one from digest to token.
+/// The plain loop. Its only index maps digests to tokens.
 struct Plain<'p> {
     policy: &'p Policy,
     tokens: HashMap<SecretDigest, usize, foldhash::fast::FixedState>,
@@ -51,7 +50,7 @@ impl<'p> Plain<'p> {
         Self { policy, tokens }
     }
 
-    fn allows(&self, digest: &SecretDigest, asked: &Asked, now: Timestamp) -> bool {
+    fn allows(&self, digest: &SecretDigest, asked: &OwnedRequest, now: Timestamp) -> bool {
         let Some(token) = self.tokens.get(digest).and_then(|&at| self.policy.tokens().get(at)) else { return false };
         let Some(api) = self.policy.apis().find(asked.api) else { return false };
         if token.expiry().is_expired(now) || !token.apis().contains(api) {
@@ -86,20 +85,20 @@ impl<'p> Plain<'p> {
 
 fn benches(criterion: &mut Criterion) {
     let now: Timestamp = workload::NOW.parse().unwrap();
-    // `cargo test --benches` only asks whether the answers are right.
+    // `cargo test --benches` only checks the results.
     let measuring = std::env::args().any(|argument| argument == "--bench");
     let sizes: &[usize] = if measuring { &[1_000, 10_000, 100_000] } else { &[1_000] };
     for &tokens in sizes {
         let workload = workload::workload(tokens, 10_000, 1);
         let policy = portcullis_document::load::policy(&workload.document).unwrap();
         let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
-        let requests: Vec<Request<'_>> = workload.requests.iter().map(Asked::request).collect();
+        let requests: Vec<Request<'_>> = workload.requests.iter().map(OwnedRequest::request).collect();
         let digests: Vec<SecretDigest> =
             workload.requests.iter().map(|asked| SecretDigest::of(&asked.secret)).collect();
         let known: Vec<Request<'_>> =
             requests.iter().zip(&digests).map(|(request, digest)| request.digest(*digest)).collect();
         let plain = Plain::new(&policy);
-        // A benchmark that answers wrongly measures nothing.
+        // A benchmark with wrong decisions would be meaningless.
         let mut allowed = 0;
         for ((request, asked), digest) in requests.iter().zip(&workload.requests).zip(&digests) {
             let allows = decide(&snapshot, request, now).is_allow();
@@ -144,7 +143,7 @@ fn benches(criterion: &mut Criterion) {
                     line[0] += 1;
                 }
                 let at = next(&mut at);
-                // What is asked was just read.
+                // Loads the request into the cache, as if it had just been read.
                 black_box((workload.requests[at].clone(), requests[at], known[at], digests[at]));
                 let begun = Instant::now();
                 black_box(one(at));

@@ -1,9 +1,9 @@
-//! One token changed among many: how long until it is in effect, and what readers notice of it.
+//! Measures edits of single tokens in a large policy, and their effect on readers.
 //!
-//! `cargo bench --bench edits [-- tokens...]`, 100,000 tokens if not said. A table each:
+//! Run `cargo bench --bench edits [-- tokens...]`. The default is 100,000 tokens. The results are:
 //!
-//! - one edit, from the token's JSON to a swapped snapshot, while so many tokens were edited already;
-//! - single decisions of one reader, while a writer makes one edit after the other without a pause, and while it rests.
+//! - one edit, from the JSON of the token to a swapped snapshot, by the number of earlier edits;
+//! - single decisions of one reader: without edits, with 1,000 edits a second, and with edits without a pause.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -30,8 +30,8 @@ use portcullis::model::{Policy, SecretDigest};
 use portcullis::snapshot::{Editor, Options};
 use portcullis_document::load;
 
-/// After so many edits a service would compile the whole again.
-const MOST_EDITS: usize = 4_096;
+/// The number of edits after which a service would compile the policy again.
+const MAX_EDITS: usize = 4_096;
 
 fn main() {
     let measuring = std::env::args().any(|argument| argument == "--bench");
@@ -50,7 +50,7 @@ fn main() {
     }
 }
 
-/// A token with four grants, as most have.
+/// Returns a token with four grants, a typical number.
 fn token(at: usize, version: usize) -> String {
     let grant = |n: usize| {
         format!(r#"{{"connection_name": "connection_{n:02}", "source": "warehouse_{n:02}.roads_{n:02}.v{version}_*"}}"#)
@@ -78,7 +78,7 @@ fn one_edit(policy: &Policy) {
     {
         authorizer.swap(editor.snapshot().clone());
         let mut edits = 0;
-        for until in [100, 1_000, MOST_EDITS] {
+        for until in [100, 1_000, MAX_EDITS] {
             let until = until.min(tokens);
             let mut times: Vec<Duration> = (edits..until).map(|at| edit(&mut editor, &authorizer, at, 1)).collect();
             edits = until;
@@ -108,7 +108,7 @@ fn readers(policy: &Policy, asked: &[Request<'_>], time: Duration) {
                     std::thread::sleep(time);
                     break;
                 };
-                edit(&mut editor, &authorizer, edits % MOST_EDITS.min(tokens), edits);
+                edit(&mut editor, &authorizer, edits % MAX_EDITS.min(tokens), edits);
                 edits += 1;
                 if !pause.is_zero() {
                     std::thread::sleep(pause);
@@ -135,7 +135,7 @@ fn read(authorizer: &Authorizer, asked: &[Request<'_>], stop: &AtomicBool) -> Ve
         if at % 256 == 0 && stop.load(Relaxed) {
             break;
         }
-        // One in 16 is timed: the clock costs about as much as a decision.
+        // Times one decision in 16: the clock costs about as much as a decision.
         let begun = (at % 16 == 0).then(Instant::now);
         black_box(authorizer.current().decide(request, now).is_allow());
         if let Some(begun) = begun {

@@ -1,12 +1,13 @@
-//! Policies and names that were made to be slow, each as a multiple of an ordinary decision on a name as long.
+//! Measures policies and names that were made to be slow, as multiples of an ordinary decision on a name of equal
+//! length.
 //!
-//! Every shape is one token with many patterns on one connection that no hash tells apart, and a name. The first shapes are
-//! what a stranger can do to a policy that somebody wrote in good faith: names are the client's. In the others policy and
-//! name were made for each other. `docs/design.md` says what bounds them.
+//! Every shape is one token with many patterns on one connection that hashes cannot distinguish, and names. In the
+//! first shapes, a hostile client selects names for a policy that was written in good faith. In the other shapes,
+//! policy and names are made for each other. `docs/design.md` explains the bounds.
 //!
 //! ```console
-//! cargo bench --bench hostile                # a table
-//! cargo bench --bench hostile -- order 20000 # of the shapes whose description holds `order`, 20,000 patterns each
+//! cargo bench --bench hostile                # all shapes cargo bench --bench hostile -- order 20000 # only shapes
+//! with `order` in their description, with 20,000 patterns each
 //! ```
 #![allow(
     clippy::cast_possible_truncation,
@@ -34,17 +35,17 @@ use portcullis::pattern::Pattern;
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_document::load;
 
-/// The longest name.
+/// The maximum length of a name.
 const LONGEST: usize = 4096;
 
-/// A policy and the names that it is asked about.
+/// A policy and the requested names.
 struct Shape {
     what: String,
     patterns: Vec<String>,
     names: Vec<(&'static str, String)>,
 }
 
-/// The texts of `parts` one behind the other, up to the longest name; filled up with `x`, if `fill` says so.
+/// Concatenates `parts` up to the maximum length of a name. With `fill`, appends `x` up to this length.
 fn name(parts: impl IntoIterator<Item = String>, fill: bool) -> String {
     let mut name = String::from("db.");
     for part in parts {
@@ -59,7 +60,7 @@ fn name(parts: impl IntoIterator<Item = String>, fill: bool) -> String {
     name + ".t"
 }
 
-/// Numbers from 0 on, scattered.
+/// Returns numbers below `count` in a pseudorandom order.
 fn scattered(count: usize) -> impl Iterator<Item = usize> {
     let mut state = 1_u64;
     std::iter::from_fn(move || {
@@ -68,16 +69,16 @@ fn scattered(count: usize) -> impl Iterator<Item = usize> {
     })
 }
 
-/// The last `length` letters of a sequence in which each three of 16 letters stand once.
+/// Returns a sequence in which each combination of three of 16 letters occurs at most once.
 fn each_three() -> String {
-    // De Bruijn's sequence, by the greedy rule: the highest letter that makes three not seen before.
-    let mut seen = vec![false; 1 << 12];
+    // A De Bruijn sequence by the greedy rule: appends the highest letter that gives a new combination of three.
+    let mut used = vec![false; 1 << 12];
     let mut letters = vec![0_usize; 3];
-    seen[0] = true;
+    used[0] = true;
     while letters.len() < LONGEST - 5 {
         let last = (letters[letters.len() - 2] << 4 | letters[letters.len() - 1]) & 0xff;
-        let Some(next) = (0..16).rev().find(|letter| !seen[last << 4 | letter]) else { break };
-        seen[last << 4 | next] = true;
+        let Some(next) = (0..16).rev().find(|letter| !used[last << 4 | letter]) else { break };
+        used[last << 4 | next] = true;
         letters.push(next);
     }
     letters.into_iter().map(|letter| char::from(b'a' + letter as u8)).collect()
@@ -95,7 +96,7 @@ fn in_good_faith(scale: usize) -> Vec<Shape> {
             ("long, no literal of theirs", name(vec!["road_accidents_".into(); 999], false)),
             ("full of their literals", name(vec!["a1b2c3".into(); 999], false)),
             ("as many rare literals as fit", name(rare(), false)),
-            ("the same behind all the others", name(of('a', 0..97).chain(of('b', 0..300)).chain(rare()), false)),
+            ("the same after all other literals", name(of('a', 0..97).chain(of('b', 0..300)).chain(rare()), false)),
             ("all in the wrong order", name(rare().take(300).chain(of('b', 0..300)).chain(of('a', 0..97)), true)),
             (
                 "wrong order, twice",
@@ -210,7 +211,7 @@ fn conspiring(scale: usize) -> Vec<Shape> {
         names: vec![("full of them", name(vec!["a".into(); 4096], false))],
     };
     let threes = each_three();
-    let at = |place: usize| &threes[place..place + 3];
+    let at = |offset: usize| &threes[offset..offset + 3];
     let ordered = |backwards: bool| {
         let pairs = scattered(threes.len() / 2 - 3).zip(scattered(1_000_003)).take(scale);
         let of = pairs.map(|(first, second)| {
@@ -267,7 +268,8 @@ fn compiled(sources: &[String]) -> (Snapshot, Duration) {
     (snapshot, start.elapsed())
 }
 
-/// The fastest of several, in nanoseconds: what else runs on the machine only ever adds to it.
+/// Returns the minimum of several times in nanoseconds, and whether the name is allowed. Other load only increases
+/// times.
 fn time(snapshot: &Snapshot, name: &str, measured: bool) -> (f64, bool) {
     let now: Timestamp = "2026-11-22T12:00:00Z".parse().unwrap();
     let request = Request::new("maps", "c").digest(SecretDigest::of("s3cret")).source(Source::Resource(name));
@@ -290,18 +292,18 @@ fn time(snapshot: &Snapshot, name: &str, measured: bool) -> (f64, bool) {
 }
 
 fn main() {
-    // As a test, it is seen that answers are right, on small policies.
+    // As a test, checks the decisions on small policies.
     let (options, arguments): (Vec<String>, Vec<String>) =
         std::env::args().skip(1).partition(|argument| argument.starts_with("--"));
     let measured = options.iter().any(|option| option == "--bench");
-    let most = if measured { 100_000 } else { 600 };
-    let scale = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(most);
-    let asked: Vec<&String> = arguments.iter().filter(|argument| argument.parse::<usize>().is_err()).collect();
+    let default = if measured { 100_000 } else { 600 };
+    let scale = arguments.iter().find_map(|argument| argument.parse().ok()).unwrap_or(default);
+    let filters: Vec<&String> = arguments.iter().filter(|argument| argument.parse::<usize>().is_err()).collect();
     let few = ["db.sales.*", "db.geo.raw_*", "db.geo.roads", "db.*.fct_*"].map(String::from);
     let (ordinary, _) = compiled(&few);
     println!("{:>60} | {:>43} | {:>5} | {:>11} | {:>9}", "patterns", "name", "bytes", "ns", "× ordinary");
     for Shape { what, patterns, names } in in_good_faith(scale).into_iter().chain(conspiring(scale)) {
-        let wanted = |name: &str| asked.iter().all(|text| format!("{what} {name}").contains(text.as_str()));
+        let wanted = |name: &str| filters.iter().all(|text| format!("{what} {name}").contains(text.as_str()));
         if !names.iter().any(|(name, _)| wanted(name)) {
             continue;
         }

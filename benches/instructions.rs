@@ -1,6 +1,8 @@
-//! A fixed run of decisions, for counting instructions: `benches/instructions.sh` runs it under callgrind.
+//! Decides a fixed list of requests, for counting instructions: `benches/instructions.sh` runs this program in
+//! callgrind.
 //!
-//! The argument says how often to decide the same requests; the difference between two runs is the decisions' own.
+//! The argument is the number of repetitions. The difference between two runs contains only the instructions of
+//! decisions.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -25,8 +27,8 @@ fn main() {
     let policy = portcullis_document::load::policy(workload.document).unwrap();
     let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
     let now = workload::NOW.parse().unwrap();
-    // From digests: SHA-256 is another crate's, and callgrind knows no SHA instructions.
-    let asked = workload.requests.iter().map(workload::Asked::request);
+    // Starts from digests: SHA-256 is in another crate, and callgrind does not support SHA instructions.
+    let asked = workload.requests.iter().map(workload::OwnedRequest::request);
     let requests: Vec<_> = asked
         .map(|request| match request.credential {
             Credential::Secret(secret) if !secret.is_empty() => request.digest(SecretDigest::of(secret)),

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Instructions a decision, counted with callgrind: the same figure whatever else the machine is doing.
-# Compares with the figure recorded in benches/record/instructions.txt; more than 5 % above it fails.
-# `--record` writes the figure instead. Needs valgrind.
+# Counts the instructions of a decision with callgrind. The result does not depend on other load of the machine.
+# Fails if the result is more than 5 % above the recorded one in benches/record/instructions.txt.
+# With `--record`, writes the result there. Needs valgrind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 binary=$(cargo bench --locked -p portcullis --bench instructions --no-run --message-format=json 2>/dev/null |
@@ -19,8 +19,8 @@ if [ "${1:-}" = --record ]; then
     echo "$found" >"$record"
 fi
 recorded=$(cat "$record")
-echo "instructions a decision, from a digest: $found (recorded: $recorded)"
+echo "instructions for each decision, from a digest: $found (recorded: $recorded)"
 if [ $((found * 100)) -gt $((recorded * 105)) ]; then
-    echo "more than 5 % above the recorded figure: find out why, or record the new one with $0 --record" >&2
+    echo "more than 5 % above the recorded result: find the cause, or record the new result with $0 --record" >&2
     exit 1
 fi

@@ -1,12 +1,19 @@
 #!/usr/bin/env bash
-# The cost of a policy in a server: requests a second of `portcullis serve` with a policy of patterns and referers, and with a policy that
-# allows everything, in turns: benches/load.sh [ROUNDS [SECONDS]], 61 rounds of 1 second by default. It also reports the server's processor
-# time for each request, which is comparable on a busy machine too.
+# Measures the cost of a policy in a server: benches/load.sh [ROUNDS [SECONDS]]. The default is 61 rounds of 1 second.
 #
-# Five ways: two servers that both allow everything, which shows the noise of this machine; native HTTP; native HTTP with another client,
-# oha; nginx's endpoint; and gRPC through a real Envoy, which answers allowed requests itself. Loopback only. Needs curl, wrk (both Debian
-# packages), oha (`cargo install oha`), and Envoy as tests/gateways/run.sh installs it, or a part of them with, for example,
-# `WAYS="same native nginx"`.
+# Compares the requests a second of `portcullis serve` with a policy of patterns and referers, and with a policy that allows
+# everything. The two servers take turns. Also reports the server's processor time for each request, which is comparable on
+# a busy machine too.
+#
+# There are five ways, all on the loopback interface:
+# - same: two servers that both allow everything, which shows the noise of this machine
+# - native: native HTTP, with wrk as the client
+# - oha: native HTTP, with oha as the client
+# - nginx: the endpoint for nginx
+# - envoy: gRPC through a real Envoy, which answers allowed requests itself
+#
+# Needs curl and wrk (Debian packages), oha (`cargo install oha`), and Envoy (tests/gateways/run.sh installs it).
+# `WAYS="same native nginx"` selects ways, and needs only their programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-61}
@@ -29,7 +36,7 @@ end() {
 }
 trap end EXIT
 
-# 1,000 tokens of ten grants each, for one web site.
+# 1,000 tokens, each with ten grants and one web site.
 awk 'BEGIN {
     printf "{\"connections\": [{\"name\": \"dw\", \"dialect\": \"bigquery\"}], \"tokens\": ["
     for (t = 0; t < 1000; t++) {
@@ -40,7 +47,7 @@ awk 'BEGIN {
     printf "]}"
 }' >"$folder/policy.json"
 
-# The same tokens, each allowed everything: one grant, no referer.
+# The same tokens, each with one grant of all sources and without referers.
 awk 'BEGIN {
     printf "{\"connections\": [{\"name\": \"dw\", \"dialect\": \"bigquery\"}], \"tokens\": ["
     for (t = 0; t < 1000; t++) {
@@ -50,7 +57,7 @@ awk 'BEGIN {
     printf "]}"
 }' >"$folder/all.json"
 
-# Each request is for another token than the one before, and allowed.
+# Each request has another token than the previous request, and is allowed.
 cat >"$folder/ask.lua" <<'LUA'
 local requests, at = {}, 0
 function init(arguments)
@@ -80,7 +87,7 @@ function done(summary)
 end
 LUA
 
-# What oha is to send, a body a line, as wrk sends them.
+# The bodies for oha, one in each line, in the order of wrk.
 awk 'BEGIN {
     for (i = 1; i <= 1000; i++) {
         t = i * 389 % 1000
@@ -91,8 +98,8 @@ awk 'BEGIN {
 start() { "$@" >>"$folder/log" 2>&1 & started+=($!); }
 await() { for _ in {1..200}; do (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; cat "$folder/log" >&2; exit 1; }
 
-# What a process is given of addresses and pages makes it faster or slower, by a twentieth and for good: so both servers are others in
-# each round, and both Envoys.
+# The addresses and pages of a process make it faster or slower by 5 % for as long as it runs. So each round starts new
+# servers, and new Envoys.
 serve() {
     local own=$folder/policy.json
     [[ $1 != same ]] || own=$folder/all.json
@@ -106,7 +113,7 @@ stop() {
     wait 2>/dev/null || true
     started=()
 }
-# Envoy is in the middle, one for each server.
+# Starts one Envoy for each server.
 between() {
     for which in 8 9; do
         sed "s/port_value: 8080/port_value: 1808$which/; s/port_value: 8181/port_value: 181${which}1/; s/route: {cluster: apis}/direct_response: {status: 200}/" \
@@ -116,10 +123,10 @@ between() {
     done
 }
 
-# Ticks that a process has run for.
+# Prints the processor time of a process, in ticks.
 ticks() { awk '{ sub(/.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
 
-# Requests a second, requests, and those that failed.
+# Prints the requests a second, the number of requests, and the number of failed requests.
 found() {
     if [[ $1 == oha ]]; then
         oha -z "$3" -w -c 32 -m POST -T application/json -Z "$folder/bodies" --no-tui --output-format json "http://127.0.0.1:$2/v1/decide" | awk -F '[:,]' '
@@ -133,8 +140,8 @@ found() {
     fi
 }
 
-# Requests a second of one run, and microseconds of the server's processor time for each.
-ask() {
+# Prints the requests a second of one run, and the server's processor time for each request in microseconds.
+run() {
     local before after found count failed
     before=$(ticks "$4")
     read -r found count failed < <(found "$1" "$2" "$3")
@@ -144,7 +151,7 @@ ask() {
         'BEGIN { printf "%d %.3f\n", found, ticks * 1e6 / hertz / count }'
 }
 
-# Any answer but a yes fails it all: a denial is an answer like any other to who asks natively.
+# Fails if any request was denied: native HTTP answers a denial with status 200, so the clients do not notice it.
 all_allowed() {
     curl -s http://127.0.0.1:18182/metrics http://127.0.0.1:18192/metrics | awk '
         /^portcullis_decisions_total.*"allow"/ { allowed += $2 }
@@ -153,13 +160,13 @@ all_allowed() {
 }
 
 printf '%s rounds of %s s each, %s processors\n' "$rounds" "$seconds" "$(nproc)"
-printf '| way | portcullis, requests/s | allows everything | ratio: median | with 95 %% between | quartiles | processor time, us a request | allows everything | difference |\n'
+printf '| way | portcullis, requests/s | allows everything | ratio: median | 95 %% interval | quartiles | processor time, us a request | allows everything | difference |\n'
 printf '| --- | ---: | ---: | ---: | --- | --- | ---: | ---: | ---: |\n'
 for way in $ways; do
     ports=(18181 18191)
     [[ $way != envoy ]] || ports=(18088 18089)
-    own() { ask "$way" "${ports[0]}" "$1" "${started[0]}"; }
-    other() { ask "$way" "${ports[1]}" "$1" "${started[1]}"; }
+    own() { run "$way" "${ports[0]}" "$1" "${started[0]}"; }
+    other() { run "$way" "${ports[1]}" "$1" "${started[1]}"; }
     for ((round = 0; round < rounds; round++)); do
         stop
         serve "$way"
@@ -179,7 +186,7 @@ for way in $ways; do
         END {
             if (!NR) exit 1
             sorted(own, NR); sorted(other, NR); sorted(ratio, NR); sorted(time, NR); sorted(floor, NR); sorted(more, NR); middle = int((NR + 1) / 2)
-            # The median of all such rounds is between these of them, but for one time in twenty.
+            # The 95 % interval of the median: its bounds are the ratios of these ranks.
             away = 0.98 * sqrt(NR); low = int((NR + 1) / 2 - away); high = int((NR + 1) / 2 + away + 0.999)
             if (low < 1) low = 1
             if (high > NR) high = NR

@@ -1,7 +1,8 @@
-//! How long a compiled policy takes from its file to the first decision, beside reading the same bytes alone.
+//! Measures a compiled policy from its file to the first decision, and compares it with reading the file alone.
 //!
-//! `cargo bench --bench open [-- tokens...]`, 100,000 tokens if not said. The file was just written, so it is in the
-//! system's cache: what is measured is copying, summing up and verifying, not the disk.
+//! Run `cargo bench --bench open [-- tokens...]`. The default is 100,000 tokens. The file has just been written and is
+//! in the cache of the system, so the result is the time for copying, computing checksums and verifying, without the
+//! disk.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -49,7 +50,7 @@ fn main() {
         let read = times(|| drop(std::hint::black_box(std::fs::read(&path).unwrap())));
         let bytes = std::fs::metadata(&path).unwrap().len();
         println!(
-            "{tokens} tokens, {bytes} bytes: compiling {compiled:.1?}; opening: median {:.1?}, least {:.1?}; reading alone: median {:.1?}, least {:.1?}",
+            "{tokens} tokens, {bytes} bytes: compiling {compiled:.1?}; opening: median {:.1?}, minimum {:.1?}; reading alone: median {:.1?}, minimum {:.1?}",
             opened[opened.len() / 2],
             opened[0],
             read[read.len() / 2],

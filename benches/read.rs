@@ -1,12 +1,12 @@
-//! What reading a request costs: from method, target, headers and body to what a decision is asked for.
+//! Measures the reading of an HTTP request: from method, target, headers and body to a request for a decision.
 //!
-//! - `tile`: what a map asks for most, with the headers of a browser; nothing in it is encoded that matters;
-//! - `tile, encoded`: the same with a connection and a name that must be decoded;
-//! - `model`: an aggregate, with parameters that are long JSON, encoded;
-//! - `body`: a query that was too long for a URL, as a JSON body of 8 KiB;
-//! - `twice`: a parameter given twice, which is refused.
+//! - `tile`: the most frequent request of a map, with the headers of a browser and without encoded values that matter.
+//! - `tile, encoded`: a tile with a connection and a name that must be decoded.
+//! - `model`: an aggregate, whose parameters are long, encoded JSON.
+//! - `body`: a query that is too long for a URL, as a JSON body of 8 KiB.
+//! - `twice`: a repeated parameter, which is rejected.
 //!
-//! `floor/look` is the least that a reader must do: look at each byte of the target and of the headers' names once.
+//! `floor/look` is the minimum work of a reader: it reads each byte of the target and of the header names once.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, missing_docs, reason = "a benchmark that fails should stop")]
 
 use std::hint::black_box;
@@ -59,7 +59,7 @@ fn benches(criterion: &mut Criterion) {
         ("twice", "GET", TWICE, "", false),
     ] {
         let request = HttpRequest { method, target, headers: &HEADERS, body: Body::Whole(body.as_bytes()) };
-        // A benchmark that reads wrongly measures nothing.
+        // A benchmark with wrong results would be meaningless.
         assert_eq!(matches!(reader.read(&request), Ok(Reading::Access(_))), is_understood, "{name}");
         group.bench_function(name, |bencher| bencher.iter(|| reader.read(black_box(&request)).is_ok()));
     }

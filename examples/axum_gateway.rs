@@ -1,4 +1,4 @@
-//! A gateway: a reverse proxy by axum and hyper that decides every request with the layer. `SIGHUP` reads the policy again.
+//! A gateway: a reverse proxy with axum and hyper that decides every request with the layer. `SIGHUP` reloads the policy.
 //!
 //! `cargo run --example axum_gateway -- examples/policy.json 127.0.0.1:8080 127.0.0.1:9000`
 #![allow(clippy::print_stderr, reason = "it has no log")]
@@ -20,13 +20,13 @@ use portcullis_http::tower::AuthorizeLayer;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Everything that `authorizer` allows goes on to `upstream`, such as `127.0.0.1:9000`.
+/// Returns a router that forwards the requests that `authorizer` allows to `upstream`, such as `127.0.0.1:9000`.
 pub fn gateway(authorizer: Authorizer, upstream: Authority) -> Router {
     let client = Client::builder(TokioExecutor::new()).build_http();
     Router::new().fallback(forward).with_state(Upstream { client, upstream }).layer(AuthorizeLayer::new(authorizer))
 }
 
-/// Reads the policy again; one that cannot be read leaves the last good one in force.
+/// Reloads the policy. If it cannot be read, the last valid one stays active.
 pub fn reload(authorizer: &Authorizer, path: &str) {
     let load = || -> Result<Snapshot, Box<dyn Error>> {
         Ok(Snapshot::compile(&read_policy(&std::fs::read_to_string(path)?)?, &Options::default())?)
@@ -82,7 +82,7 @@ async fn forward(State(upstream): State<Upstream>, mut request: Request) -> Resp
     }
 }
 
-/// Takes away what is meant for this hop only (RFC 9110, 7.6.1); but no client may take away what the layer tells upstreams.
+/// Removes the headers of this hop (RFC 9110, 7.6.1). A `Connection` header of a client cannot remove the layer's headers.
 fn end_of_hop(headers: &mut HeaderMap) {
     let named = headers.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named = named.flat_map(|names| names.split(',')).filter_map(|name| name.trim().parse::<HeaderName>().ok());

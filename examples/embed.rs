@@ -1,4 +1,4 @@
-//! A gateway in miniature: requests come in, each is decided, and the policy is replaced while that goes on.
+//! A small gateway: decides requests on several threads, and reloads its policy.
 //!
 //! ```text
 //! cargo run --example embed
@@ -11,7 +11,7 @@ use portcullis::decision::{Decision, Request, Source};
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_document::load::{Input, LoadOptions, load};
 
-/// What a gateway knows of an HTTP request, once it has read it.
+/// The parts of an HTTP request that a gateway needs for a decision.
 struct Incoming {
     token: Option<&'static str>,
     api: &'static str,
@@ -38,13 +38,13 @@ const INCOMING: [Incoming; 3] = [
     Incoming { token: None, api: "maps", connection: "carto_dw", table: "acme.public.stores", referer: None },
 ];
 
-/// The policy of the file, compiled; or everything that is wrong with it.
+/// Reads and compiles the policy file. The error lists all problems of the policy.
 fn snapshot(path: &str) -> Result<Snapshot, Box<dyn Error>> {
     let policy = load(&[Input::from_path(path)?], &LoadOptions::default()).into_policy()?;
     Ok(Snapshot::compile(&policy, &Options::default())?)
 }
 
-/// The answer to one request: its HTTP status, and what to log.
+/// Decides one request. Returns the HTTP status and the text for the log.
 fn answer(authorizer: &Authorizer, incoming: &Incoming) -> (u16, String) {
     let mut request = Request::new(incoming.api, incoming.connection).source(Source::Resource(incoming.table));
     if let Some(token) = incoming.token {
@@ -53,7 +53,7 @@ fn answer(authorizer: &Authorizer, incoming: &Incoming) -> (u16, String) {
     if let Some(referer) = incoming.referer {
         request = request.referer(referer);
     }
-    // One load for one request: all of it is decided by the same generation of the policy.
+    // Loads the generation once for each request, so that one generation decides the whole request.
     let current = authorizer.current();
     match current.decide(&request, SystemClock.now()) {
         Decision::Allow(allow) => (200, format!("token {} by grants {:?}", allow.token(), allow.grants())),
@@ -64,7 +64,7 @@ fn answer(authorizer: &Authorizer, incoming: &Incoming) -> (u16, String) {
 #[expect(clippy::print_stdout, reason = "an example shows what it does")]
 fn main() -> Result<(), Box<dyn Error>> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policy.json");
-    // Until there is a policy, nothing is allowed.
+    // Until the first policy is loaded, all requests are denied.
     let usage = Usage::default();
     let authorizer = Authorizer::counting(usage.clone());
     let swapped = authorizer.reload(|| snapshot(path))?;
@@ -81,12 +81,12 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     });
 
-    // Tokens that nobody uses can be found later.
+    // Usage counters show which tokens are in use.
     if let Some(used) = usage.token("store-map") {
         println!("store-map was allowed {} times", used.allowed);
     }
 
-    // A policy that cannot be read changes nothing: the last good one stays.
+    // If a policy cannot be read, the last valid one stays active.
     if let Err(error) = authorizer.reload(|| snapshot("no-such-policy.json")) {
         println!("still generation {}: {error}", authorizer.current().number());
     }

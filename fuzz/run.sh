@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Builds every fuzz target and runs each for a few seconds: `fuzz/run.sh [seconds [target...]]`, 10 seconds if not said.
+# Builds every fuzz target and runs each for a few seconds: `fuzz/run.sh [seconds [target...]]`. The default is 10 seconds.
 #
-# Fails when a target does not build or a property does not hold; the input is then in `fuzz/artifacts`. Where nightly
-# Rust or cargo-fuzz are missing it says so and succeeds: the inputs that are kept are tried by `cargo test` all the same.
-# SANITIZER=address looks into the dependencies' unsafe code too, and is slower.
+# Fails if a target does not build or a property does not hold. The input is then in `fuzz/artifacts`. If nightly Rust,
+# cargo-fuzz or a C++ compiler is missing, reports it and succeeds: `cargo test` runs the committed inputs anyway.
+# SANITIZER=address also checks the unsafe code of dependencies, and is slower.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,15 +16,15 @@ skip() {
     exit 0
 }
 
-cargo +nightly --version >/dev/null 2>&1 || skip "no nightly Rust here (rustup toolchain install nightly)"
-cargo +nightly fuzz --version >/dev/null 2>&1 || skip "no cargo-fuzz here (cargo install --locked cargo-fuzz)"
-command -v c++ >/dev/null || command -v clang++ >/dev/null || skip "no C++ compiler here, which libFuzzer needs"
+cargo +nightly --version >/dev/null 2>&1 || skip "nightly Rust is missing (rustup toolchain install nightly)"
+cargo +nightly fuzz --version >/dev/null 2>&1 || skip "cargo-fuzz is missing (cargo install --locked cargo-fuzz)"
+command -v c++ >/dev/null || command -v clang++ >/dev/null || skip "the C++ compiler that libFuzzer needs is missing"
 
 [ $# -gt 0 ] || set -- $(cargo +nightly fuzz list)
 cargo +nightly metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 cargo +nightly fuzz build --sanitizer "$sanitizer"
 
-# libFuzzer takes a file of words to try; not every target has one.
+# Some targets have a dictionary: words that libFuzzer inserts.
 for target in "$@"; do
     echo "== $target, $seconds s"
     mkdir -p "fuzz/corpus/$target"
@@ -32,4 +32,4 @@ for target in "$@"; do
     [ ! -f "fuzz/dictionaries/$target.dict" ] || options+=(-dict="fuzz/dictionaries/$target.dict")
     cargo +nightly fuzz run --sanitizer "$sanitizer" "$target" "fuzz/corpus/$target" "fuzz/regressions/$target" -- "${options[@]}"
 done
-echo "fuzz: no property broken by $*"
+echo "fuzz: all properties hold: $*"

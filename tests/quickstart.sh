@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The README's first command, word for word, in this checkout; then the tour's.
+# Runs the first command of the README in this checkout, and then the commands of the tour.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command=$(awk '/^```sh$/ { inside = 1; next } /^```$/ { if (inside) exit } inside' README.md)

@@ -1,7 +1,7 @@
-//! The tables that exist where the workload's policy is used: the same for the same seed, in the order of an export.
+//! A catalog for the policy of the workload, in the order of an export. A seed gives the same tables on every machine.
 //!
-//! Connections hold as many as they are popular (Zipf), in the 20 databases that the policy knows and two that nobody is
-//! granted by name. One table in a hundred has a name that must be quoted.
+//! The number of tables of a connection follows its popularity (Zipf). The tables are in the 20 databases of the
+//! policy, and in two databases that no grant names. One table in a hundred has a name that must be quoted.
 
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -10,13 +10,13 @@ use super::{CONNECTIONS, DATABASES, SCHEMAS, connection, table};
 
 const ARCHIVES: usize = 2;
 
-/// A table, in the parts that `INFORMATION_SCHEMA` gives.
+/// A table with its connection, and the parts of its name as in `INFORMATION_SCHEMA`.
 pub struct Table<'t> {
     pub connection: &'t str,
     pub parts: [&'t str; 3],
 }
 
-/// Hands about `names` tables, and no fewer, to `see`.
+/// Calls `see` with each of about `names` tables, and never with fewer.
 pub fn catalog<E>(names: u64, seed: u64, mut see: impl FnMut(Table<'_>) -> Result<(), E>) -> Result<(), E> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let all: f64 = (1..=CONNECTIONS).map(|rank| 1.0 / rank as f64).sum();

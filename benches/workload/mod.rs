@@ -1,15 +1,15 @@
-//! A seeded workload: a policy document and requests against it, the same bytes for the same seed on every machine.
+//! A seeded workload: a policy document and requests for it. A seed gives the same bytes on every machine.
 //!
-//! Shaped after what API platforms over data warehouses hold:
+//! The shape follows the content of API platforms over data warehouses:
 //!
 //! - a catalog of 20 databases, 200 schemas and 200,000 tables whose names share prefixes (`raw_`, `stg_`, `CARTO_`, …);
 //! - tokens whose number of grants is log-normal: median 4, 99th percentile about 200, cut at 2,000, mean about 15;
 //! - grants: 55 % one table, 20 % `db.schema.*`, 15 % `db.schema.PREFIX_*`, 7 % `db.*.prefix_*`, 3 % all sources;
-//! - 50 connections of Zipf popularity, one to three a token;
+//! - 50 connections of Zipf popularity, one to three for each token;
 //! - 30 % of the tokens with referers, 30 % with an expiry (a tenth of these already past);
-//! - requests: tokens of Zipf(1.0) popularity; 75 % are built to be allowed, the rest to be denied, evenly for every
-//!   reason that a request can be denied for;
-//! - for audits, a catalog as large as is asked for (`catalog.rs`).
+//! - requests: tokens of Zipf(1.0) popularity; 75 % are built to be allowed, the rest to be denied, with equal shares for each
+//!   reason of a denial;
+//! - for audits, a catalog of any size (`catalog.rs`).
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
@@ -46,25 +46,25 @@ const MOST_GRANTS: f64 = 2000.0;
 /// A policy document and requests.
 pub struct Workload {
     pub document: String,
-    pub requests: Vec<Asked>,
+    pub requests: Vec<OwnedRequest>,
     pub grants: usize,
 }
 
-/// One request, owned.
+/// A request that owns its texts.
 #[derive(Debug, Clone, Default)]
-pub struct Asked {
+pub struct OwnedRequest {
     pub secret: String,
     pub api: &'static str,
     pub connection: String,
     pub resource: Option<String>,
     pub query: Option<String>,
     pub referer: Option<String>,
-    /// What the request was built for; the engine's own answer decides.
+    /// The outcome for which the request was built. The engine may decide otherwise.
     pub built_for: &'static str,
 }
 
-impl Asked {
-    /// The request that it is to the engine.
+impl OwnedRequest {
+    /// Returns the request for the engine.
     pub fn request(&self) -> Request<'_> {
         let mut request = Request::new(self.api, &self.connection).secret(&self.secret);
         if let Some(resource) = &self.resource {
@@ -106,7 +106,7 @@ enum Source {
 }
 
 impl Token {
-    /// Whether no grant on the connection of this one is of all sources.
+    /// Whether the token has no grant of all sources on the connection of `grant`.
     fn is_narrow(&self, grant: &Grant) -> bool {
         let wide = |other: &&Grant| other.connection == grant.connection && matches!(other.source, Source::All);
         !self.grants.iter().any(|other| wide(&other))
@@ -144,7 +144,7 @@ impl Source {
         }
     }
 
-    /// A table that the source covers.
+    /// Returns the name of a table that the source covers.
     fn covered(&self, rng: &mut ChaCha8Rng) -> String {
         let any = rng.random_range(0..TABLES);
         let with = |prefix: usize| any / PREFIXES.len() * PREFIXES.len() + prefix;
@@ -162,7 +162,7 @@ fn connection(at: usize) -> String {
     format!("connection_{at:02}")
 }
 
-/// The policy of `tokens` tokens, and `requests` requests.
+/// Generates a policy of `tokens` tokens, and `requests` requests.
 pub fn workload(tokens: usize, requests: usize, seed: u64) -> Workload {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let counts = LogNormal::new(4f64.ln(), 50f64.ln() / 2.326).unwrap();
@@ -186,26 +186,27 @@ pub fn workload(tokens: usize, requests: usize, seed: u64) -> Workload {
         })
         .collect();
     let zipf = Zipf::new(tokens.len() as f64, 1.0).unwrap();
-    let requests = (0..requests).map(|_| ask(&tokens, zipf.sample(&mut rng) as usize - 1, &mut rng)).collect();
+    let requests = (0..requests).map(|_| request(&tokens, zipf.sample(&mut rng) as usize - 1, &mut rng)).collect();
     Workload { document: document(&tokens), requests, grants: tokens.iter().map(|token| token.grants.len()).sum() }
 }
 
-fn ask(tokens: &[Token], at: usize, rng: &mut ChaCha8Rng) -> Asked {
+fn request(tokens: &[Token], at: usize, rng: &mut ChaCha8Rng) -> OwnedRequest {
     let denied = rng.random_bool(0.25);
-    // A token that can be asked for what the request is built for, from the popular one on.
-    let from = |right: &dyn Fn(&Token) -> bool| tokens[at..].iter().chain(&tokens[..at]).find(|token| right(token));
+    // Finds a token that is suitable for the outcome, starting at the popular one.
+    let from =
+        |suitable: &dyn Fn(&Token) -> bool| tokens[at..].iter().chain(&tokens[..at]).find(|token| suitable(token));
     let reason = if denied { rng.random_range(0..9) } else { 9 };
     let token = match reason {
         2 => from(&|token| token.expiry == Expiry::Past),
         4 | 5 => from(&|token| token.expiry != Expiry::Past && token.referer.is_some()),
-        // Not granted on a connection only where none of its grants is of all sources.
+        // A source is not granted only if no grant of the connection is of all sources.
         8 => from(&|token| token.expiry != Expiry::Past && token.grants.iter().any(|grant| token.is_narrow(grant))),
         _ => from(&|token| token.expiry != Expiry::Past),
     };
     let token = token.unwrap_or(&tokens[at]);
     let narrow: Vec<&Grant> = token.grants.iter().filter(|grant| reason != 8 || token.is_narrow(grant)).collect();
     let grant = narrow.choose(rng).copied().unwrap_or(&token.grants[0]);
-    let allowed = Asked {
+    let allowed = OwnedRequest {
         secret: token.secret.clone(),
         api: "maps",
         connection: connection(grant.connection),
@@ -215,21 +216,27 @@ fn ask(tokens: &[Token], at: usize, rng: &mut ChaCha8Rng) -> Asked {
         built_for: "allow",
     };
     match reason {
-        0 => Asked { secret: String::new(), built_for: "token_missing", ..allowed },
-        1 => Asked { secret: format!("pcl_{:032x}", rng.random::<u64>()), built_for: "token_unknown", ..allowed },
-        2 => Asked { built_for: "token_expired", ..allowed },
-        3 => Asked { api: "imports", built_for: "api_not_allowed", ..allowed },
-        4 => Asked { referer: None, built_for: "referer_missing", ..allowed },
-        5 => Asked { referer: Some("https://evil.example.org/".into()), built_for: "referer_not_allowed", ..allowed },
-        6 => Asked { resource: Some("warehouse_01..roads".into()), built_for: "source_malformed", ..allowed },
-        7 => Asked { connection: "connection_zz".into(), built_for: "connection_not_granted", ..allowed },
+        0 => OwnedRequest { secret: String::new(), built_for: "token_missing", ..allowed },
+        1 => {
+            OwnedRequest { secret: format!("pcl_{:032x}", rng.random::<u64>()), built_for: "token_unknown", ..allowed }
+        }
+        2 => OwnedRequest { built_for: "token_expired", ..allowed },
+        3 => OwnedRequest { api: "imports", built_for: "api_not_allowed", ..allowed },
+        4 => OwnedRequest { referer: None, built_for: "referer_missing", ..allowed },
+        5 => OwnedRequest {
+            referer: Some("https://evil.example.org/".into()),
+            built_for: "referer_not_allowed",
+            ..allowed
+        },
+        6 => OwnedRequest { resource: Some("warehouse_01..roads".into()), built_for: "source_malformed", ..allowed },
+        7 => OwnedRequest { connection: "connection_zz".into(), built_for: "connection_not_granted", ..allowed },
         8 => {
-            // Of another database, or one segment deeper than what is granted.
+            // A name in another database, or with one segment more than the granted source.
             let deeper = rng.random_bool(0.5);
             let resource = allowed
                 .resource
                 .map(|name| if deeper { format!("{name}.part_01") } else { name.replace("warehouse", "storehouse") });
-            Asked { resource, built_for: "source_not_granted", ..allowed }
+            OwnedRequest { resource, built_for: "source_not_granted", ..allowed }
         }
         _ => allowed,
     }

@@ -1,4 +1,4 @@
-// Asks Portcullis with the client's method, URL, headers and body. Only a 200 goes on to the APIs; 204 answers a preflight.
+// Sends the method, URL, headers and body of a request to Portcullis. Only 200 forwards it; 204 answers a preflight.
 const HEADERS = ['Content-Type', 'Cache-Control', 'Vary', 'WWW-Authenticate', 'Access-Control-Allow-Origin',
     'Access-Control-Expose-Headers', 'Access-Control-Allow-Methods', 'Access-Control-Allow-Headers', 'Access-Control-Max-Age'];
 

@@ -1,13 +1,13 @@
--- Asks Portcullis with the client's method, URL, headers and body. Only a 200 goes on to the APIs; 204 answers a preflight.
+-- Sends the method, URL, headers and body of a request to Portcullis. Only 200 forwards it; 204 answers a preflight.
 
--- All other headers are passed on to Portcullis: these belong to the connection, or are set below.
+-- Headers that are not sent to Portcullis: they belong to the connection, or are set below.
 local OWN = {
     ["connection"] = true, ["keep-alive"] = true, ["proxy-connection"] = true, ["te"] = true,
     ["transfer-encoding"] = true, ["expect"] = true, ["host"] = true, ["content-length"] = true,
     ["x-original-method"] = true, ["x-original-uri"] = true, ["x-original-content-length"] = true,
     ["x-original-transfer-encoding"] = true,
 }
-local TELL = {
+local ANSWER_HEADERS = {
     "content-type", "cache-control", "vary", "www-authenticate", "access-control-allow-origin",
     "access-control-expose-headers", "access-control-allow-methods", "access-control-allow-headers", "access-control-max-age",
 }
@@ -21,7 +21,7 @@ local function refuse(txn, status, reason, why)
     answer(txn, status, { ["content-type"] = { "application/json" } }, body)
 end
 
--- HAProxy's lists begin at 0.
+-- The lists of HAProxy start at 0.
 local function values(list)
     local found = {}
     for at = 0, #list do
@@ -34,7 +34,7 @@ core.register_action("portcullis", { "http-req" }, function(txn, url)
     local sent = txn.http:req_get_headers()
     local body = txn.f:req_body() or ""
     local length = sent["content-length"]
-    -- Without an announced length nothing tells whether the buffer holds the whole body.
+    -- Without an announced length, the buffer may contain only a part of the body.
     if sent["transfer-encoding"] or (#body > 0 and not length) then
         return refuse(txn, 411, "request_not_understood", "a body needs a Content-Length")
     end
@@ -55,7 +55,7 @@ core.register_action("portcullis", { "http-req" }, function(txn, url)
         response = client:get { url = url, headers = headers, timeout = 1000 }
     end
     local status = response and response.status or 0
-    -- HAProxy makes up a page of its own where it gets no answer.
+    -- Without an answer, HAProxy returns its own error page.
     local kind = response and response.headers and response.headers["content-type"]
     if status == 200 then
         for _, name in ipairs { "x-portcullis-token-id", "x-portcullis-generation" } do
@@ -66,7 +66,7 @@ core.register_action("portcullis", { "http-req" }, function(txn, url)
         end
     elseif status == 204 or (status >= 400 and kind and kind[0] == "application/json") then
         local headers = {}
-        for _, name in ipairs(TELL) do
+        for _, name in ipairs(ANSWER_HEADERS) do
             if response.headers[name] then
                 headers[name] = values(response.headers[name])
             end

@@ -1,6 +1,6 @@
-//! The properties that the fuzz targets try. They are those of the ordinary tests, and stand there: `tests/it/fuzzed`.
+//! The properties of the fuzz targets. Ordinary tests use them too: `tests/it/fuzzed` defines them.
 
-// A helper of the tests is not always one of the targets.
+// The targets do not use all helpers of the tests.
 #[allow(dead_code)]
 #[path = "../../tests/it/choices.rs"]
 mod choices;
@@ -21,11 +21,11 @@ mod request;
 #[path = "../../tests/it/texts.rs"]
 mod texts;
 
-/// Panics where the property of the target called `name` does not hold for `input`.
+/// Checks the property of the target `name` for `input`.
 ///
 /// # Panics
 ///
-/// If there is no such target, too.
+/// If the property does not hold, or there is no target `name`.
 pub fn try_out(name: &str, input: &[u8]) {
     let target = fuzzed::TARGETS.iter().find(|(target, _)| *target == name);
     let (_, property) = target.unwrap_or_else(|| panic!("there is no target `{name}`"));

@@ -4,7 +4,7 @@ use wide::u8x16;
 
 use super::MAX_SEGMENTS;
 
-/// Where segments begin, and behind the last one where the next would.
+/// The start offset of each segment, and after the last one the offset at which another segment would start.
 // INVARIANT: the first begins at zero.
 pub(super) type Starts = [u16; MAX_SEGMENTS + 1];
 

@@ -11,7 +11,7 @@ PAGE = """<!doctype html><title>page</title><pre id=out></pre><script>
 fetch(%s, {headers: {authorization: "Bearer of-the-page"}})
     .then(async answer => ({status: answer.status, body: await answer.json()}))
     .catch(error => ({failed: String(error)}))
-    .then(told => { document.getElementById("out").textContent = JSON.stringify(told); });
+    .then(result => { document.getElementById("out").textContent = JSON.stringify(result); });
 </script>"""
 
 
@@ -32,7 +32,7 @@ def serve(page):
 
 
 def visit(port, directory):
-    """What the page at this port was told."""
+    """Returns the result that the page at this port received."""
     command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                f"--user-data-dir={directory}/chromium", "--virtual-time-budget=5000", "--dump-dom", f"http://127.0.0.1:{port}/"]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=60)
@@ -49,11 +49,11 @@ def drive(gateway, directory, serving, check):
         policy = directory / "browser.json"
         policy.write_text(json.dumps({"tokens": [token]}))
         with serving(policy):
-            told = visit(own.server_address[1], directory)
-            check(told.get("status") == 200, "browser: the token's own page is told", told)
-            told = visit(other.server_address[1], directory)
-            is_readable = told.get("status") == 403 and told["body"]["reason"] == "referer_not_allowed" and told["body"]["error"]
-            check(is_readable, "browser: another page is told", told)
+            result = visit(own.server_address[1], directory)
+            check(result.get("status") == 200, "browser: the token's own page received", result)
+            result = visit(other.server_address[1], directory)
+            is_readable = result.get("status") == 403 and result["body"]["reason"] == "referer_not_allowed" and result["body"]["error"]
+            check(is_readable, "browser: another page received", result)
         own.shutdown()
         other.shutdown()
     print("browser: allowed and denied by referer, and the page can read why", flush=True)

@@ -1,4 +1,4 @@
-"""Sends requests through every gateway and compares what comes back, and what reaches the upstream, with what should."""
+"""Sends requests through every gateway, and checks the answers and the requests that reach the upstream."""
 
 import concurrent.futures
 import contextlib
@@ -87,14 +87,14 @@ def decided(port, requests):
 
 
 def compare(name, port, upstream, request, is_allowed):
-    """One request: its answer, and whether it reached the upstream as it was sent."""
+    """Sends one request, and checks its answer and whether it reached the upstream unchanged."""
     before = len(upstream.seen)
     status, headers, body = send(port, request)
     reached = upstream.seen[before:]
     if is_allowed:
         check(status == 200 and len(reached) == 1, name, request["id"], "should pass:", status, body[:200])
         for seen in reached:
-            # Traefik decodes what need not be encoded, before it asks.
+            # Traefik decodes unnecessary escapes before it sends the request to Portcullis.
             is_same = seen["path"] == request["url"] or name == "traefik" and unquote(seen["path"]) == unquote(request["url"])
             check(is_same, name, request["id"], "reached the upstream as", seen["path"])
             check(seen["body"] == (request["body"] or ""), name, request["id"], "has lost its body")
@@ -102,19 +102,19 @@ def compare(name, port, upstream, request, is_allowed):
         return
     check(400 <= status < 500 and not reached, name, request["id"], "should be denied:", status, body[:200], reached)
     if status in (401, 403):
-        told = json.loads(body) if body.startswith(b"{") else {}
-        check(told.get("reason") and told.get("error"), name, request["id"], "does not tell why:", status, body[:200])
+        denial = json.loads(body) if body.startswith(b"{") else {}
+        check(denial.get("reason") and denial.get("error"), name, request["id"], "has no reason:", status, body[:200])
         check(headers.get("content-type") == "application/json", name, request["id"], "is not JSON:", headers)
 
 
 def passes(name, port, upstream, requests, allowed, has_body):
     for request in requests:
-        # A gateway that keeps bodies to itself has every request with a body denied.
+        # Requests with a body are denied if the gateway does not pass bodies on to Portcullis.
         compare(name, port, upstream, request, request["id"] in allowed and (has_body or request["body"] is None))
 
 
 def spoofs(name, port, upstream):
-    """What a client says about itself is not believed."""
+    """Checks that gateways ignore forged headers of a client."""
     def request(table):
         return {"id": f"spoof of {table}", "method": "GET", "url": f"/v3/maps/carto_dw/table?name={table}",
                 "headers": {"authorization": "Bearer demo-store-map", "referer": SITE}, "body": None}
@@ -124,7 +124,7 @@ def spoofs(name, port, upstream):
         spoofed = [("X-Original-URI", url), ("X-Original-Method", "OPTIONS"), ("X-Forwarded-Uri", url),
                    ("X-Forwarded-Method", "OPTIONS"), ("X-Envoy-Original-Path", url), ("X-Portcullis-Generation", "666"),
                    ("x-portcullis-token-id", "root"), ("X-Original-Content-Length", "0"),
-                   # What a hop may take away (RFC 9110, 7.6.1) must not be what the upstream is told.
+                   # A hop removes the headers that Connection names (RFC 9110, 7.6.1). Those of Portcullis must stay.
                    ("Connection", "x-portcullis-token-id, x-portcullis-generation")]
         for more in ([header] for header in spoofed):
             before = len(upstream.seen)
@@ -140,7 +140,7 @@ def spoofs(name, port, upstream):
 
 
 def targets(name, port, upstream):
-    """Whatever form of target a client sends, the upstream sees the path that was checked."""
+    """Checks that the upstream receives the checked path, for every form of target."""
     path, host = "/v3/maps/carto_dw/table?name=acme.public.stores", f"127.0.0.1:{port}"
     headers = {"authorization": "Bearer demo-store-map", "referer": SITE}
     for target in (f"http://{host}{path}", f"HTTP://{host}{path}", f"ftp://{host}{path}", f"http://{host}?name=x", "*"):
@@ -152,7 +152,7 @@ def targets(name, port, upstream):
 
 
 def preflights(name, port, upstream):
-    """A preflight carries no token: it is answered for the gateway's web sites, and never reaches the upstream."""
+    """Checks that preflights, which have no token, are answered for the gateway's web sites and not forwarded."""
     headers = {"origin": "https://app.example.com", "access-control-request-method": "GET"}
     preflight = {"method": "OPTIONS", "url": "/v3/maps/carto_dw/table?name=a.b", "headers": headers, "body": None}
     before = len(upstream.seen)
@@ -176,16 +176,16 @@ def nothing_passes(name, port, upstream, request):
 
 
 def gives_up(gateways, upstream, request):
-    """Portcullis takes connections and never answers: each gateway refuses, after a while."""
-    def ask(port):
-        # Traefik's half minute is fixed.
+    """Checks that each gateway denies requests after a timeout when Portcullis accepts connections and never answers."""
+    def timed(port):
+        # Traefik's timeout of 30 seconds cannot be changed.
         begun = time.monotonic()
         status, _, _ = send(port, request, timeout=40)
         return status, time.monotonic() - begun
 
     before = len(upstream.seen)
     with concurrent.futures.ThreadPoolExecutor(len(gateways)) as asking:
-        answers = [(name, asking.submit(ask, port)) for name, port, _ in gateways]
+        answers = [(name, asking.submit(timed, port)) for name, port, _ in gateways]
     for name, answer in answers:
         status, seconds = (answer.exception(), 40) if answer.exception() else answer.result()
         check(isinstance(status, int) and status >= 500, name, "with Portcullis hanging:", status)
@@ -244,12 +244,12 @@ def drive(binary, wanted, directory):
             with serving(path):
                 allowed = decided(port, vectors)
                 share = len(allowed) / len(vectors)
-                check(0.2 < share < 0.8, f"a share of {share} is allowed: that tells nothing apart")
+                check(0.2 < share < 0.8, f"a share of {share} is allowed: too few or too many for a meaningful test")
                 for name, at, has_body in gateways:
                     passes(name, at, upstream, vectors, allowed, has_body)
                     print(f"{name}: {len(vectors)} recorded requests, {len(allowed)} of them allowed", flush=True)
         else:
-            print("recorded requests: skipped, they are not here")
+            print("recorded requests: skipped, the file is missing")
         for name, at, _ in gateways:
             if name == "envoy-grpc":
                 browser.drive(at, directory, serving, check)

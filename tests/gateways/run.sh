@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Real gateways ask a real Portcullis: tests/gateways/run.sh [GATEWAY…]. Installs what is missing; loopback only.
+# Tests real gateways with a real Portcullis: tests/gateways/run.sh [GATEWAY…]. Installs missing programs. Loopback only.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,7 +9,7 @@ for program in nginx caddy haproxy chromium puma curl openssl; do
     PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || packages+=("$program")
 done
 need /usr/lib/nginx/modules/ngx_http_js_module.so libnginx-mod-http-js
-# The real readers.
+# The frameworks of the readers.
 need /usr/bin/php php-cli
 need /usr/bin/go golang-go
 need /usr/share/doc/ruby-rack ruby-rack
@@ -20,7 +20,7 @@ command -v javac >/dev/null || packages+=(openjdk-17-jdk-headless)
 command -v npm >/dev/null || packages+=(nodejs npm)
 python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 if ((${#packages[@]})); then
-    # Debian would start them at once.
+    # RUNLEVEL=1 prevents that Debian starts the installed services.
     apt-get update -qq
     RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
 fi

@@ -59,8 +59,8 @@ def send(port, table, headers=(), body=None, version="--http2", method="GET"):
     if body is not None:
         command += ["-H", "content-type: application/json", "-H", "content-length:", "--data-binary", body]
     table = f"?name={table}" if table else ""
-    told = subprocess.run([*command, f"https://127.0.0.1:{port}/v3/maps/carto_dw/table{table}"], capture_output=True, text=True)
-    status, _, version = told.stdout.partition(" ")
+    result = subprocess.run([*command, f"https://127.0.0.1:{port}/v3/maps/carto_dw/table{table}"], capture_output=True, text=True)
+    status, _, version = result.stdout.partition(" ")
     return int(status or 0), version
 
 

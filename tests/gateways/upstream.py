@@ -1,4 +1,4 @@
-"""An upstream that remembers what reaches it and tells it back."""
+"""An upstream that records its requests and returns them in its answers."""
 
 import json
 import threading

@@ -1,4 +1,4 @@
-"""Headless Chromium, spoken to over pipes: its DevTools protocol, one JSON object behind the other with a zero byte between."""
+"""Controls headless Chromium through pipes with the DevTools protocol: JSON objects, each terminated by a zero byte."""
 
 import base64
 import json
@@ -10,7 +10,7 @@ FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage
 
 
 class Browser:
-    """One page. `events` holds all that it said since it was last emptied."""
+    """One page. `events` contains the events since the list was last emptied."""
 
     def __init__(self, directory):
         down, self.to = os.pipe()

@@ -44,9 +44,9 @@ def check(holds, what, found):
 def look(browser, url, width, scheme, empty):
     here = f"{width} px, {scheme}{', empty' if empty else ''}"
     events = browser.show(url, width, 800, scheme)
-    told = [event for event in events if event["method"] in
+    printed = [event for event in events if event["method"] in
             ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Page.javascriptDialogOpening")]
-    check(not told, f"{here}: nothing on the console", told)
+    check(not printed, f"{here}: nothing on the console", printed)
     asked = {event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"}
     check(asked - {"data:,"} == {url}, f"{here}: nothing is asked of any network", asked)
     is_wide = browser.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -66,8 +66,8 @@ def look(browser, url, width, scheme, empty):
         check(browser.evaluate(script) == 0, f"{here}: {what}", browser.evaluate(script))
     shown = browser.evaluate("[...document.querySelectorAll('.matrix .rows li')].map(row => row.textContent)")
     check(NAME in shown, f"{here}: a name is shown as it is", shown)
-    behind = browser.evaluate("document.querySelectorAll('details table.numbers tbody tr').length")
-    check(behind > 50, f"{here}: the numbers are there", behind)
+    rows = browser.evaluate("document.querySelectorAll('details table.numbers tbody tr').length")
+    check(rows > 50, f"{here}: the numbers are there", rows)
     styled = browser.evaluate("getComputedStyle(document.querySelector('.bar')).fill")
     check(styled != "rgb(0, 0, 0)", f"{here}: the style is let in by the page's own policy", styled)
 

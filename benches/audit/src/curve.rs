@@ -1,63 +1,47 @@
-//! Nanoseconds a name on one core, by how many distinct patterns are granted on its connection.
+//! Measures the nanoseconds for each name on one core, by the number of distinct patterns on its connection.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use arrow_array::StringArray;
 use cpu_time::ThreadTime;
-use portcullis_audit::coverage::{Kernel, Matches};
 use portcullis::model::{GrantSource, Limits};
 use portcullis::name::Dialect;
+use portcullis_audit::coverage::{Kernel, Matches};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use crate::peers::{Each, Globs, Measured, Regexes, measure};
+use crate::point::Point;
 use crate::record;
 
-/// Names that are asked about at once, as the command does.
+/// The number of names in a batch, as in the command.
 const BATCH: usize = 4096;
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// How many patterns, one measurement each
+    /// Numbers of patterns, with one measurement for each
     #[arg(long, value_delimiter = ',', default_values_t = [10, 100, 1000, 10_000, 100_000, 1_000_000])]
     patterns: Vec<usize>,
-    /// How many names
+    /// Number of names
     #[arg(long, default_value_t = 1_000_000)]
     names: usize,
-    /// How often; the median counts
+    /// Number of rounds. The result is their median
     #[arg(long, default_value_t = 9)]
     rounds: usize,
-    /// Leave the peers out
+    /// Do not measure the peers
     #[arg(long)]
     alone: bool,
-    /// The longest that building a peer may have taken for the next size to be tried, in seconds
+    /// Maximum time to build a peer, in seconds. A slower peer is not tried with more patterns
     #[arg(long, default_value_t = 20)]
     patience: u64,
-    /// The date of the record
+    /// Date of the record
     #[arg(long, default_value = "undated")]
     date: String,
     /// Write the record and the figure to this folder
     #[arg(long)]
     record: Option<PathBuf>,
-}
-
-/// What was measured with so many patterns, in nanoseconds a name.
-pub struct Point {
-    pub patterns: usize,
-    pub names: usize,
-    /// How many patterns cover a name, on average.
-    pub covering: f64,
-    pub build: Duration,
-    /// Names in the order of a catalog.
-    pub ordered: f64,
-    /// The same as Arrow arrays, made beforehand.
-    pub arrays: f64,
-    /// In no order.
-    pub shuffled: f64,
-    /// Or why there is none.
-    pub peers: Vec<(&'static str, Result<Measured, String>)>,
 }
 
 pub fn run(args: &Args) -> anyhow::Result<()> {
@@ -72,9 +56,10 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 
 const PREFIXES: [&str; 8] = ["raw", "stg", "mart", "dim", "fct", "tmp", "geo", "agg"];
 
-/// Ten patterns for each schema, and a hundred schemas for each database. All are distinct.
+/// Returns pattern number `at`. Each schema has ten patterns, and each database has a hundred schemas. All are
+/// distinct.
 fn pattern(at: usize) -> String {
-    let (database, schema) = place(at / 10);
+    let (database, schema) = schema_path(at / 10);
     let path = format!("warehouse_{database:04}.schema_{schema:02}");
     match at % 10 {
         0 => format!("{path}.*"),
@@ -86,17 +71,18 @@ fn pattern(at: usize) -> String {
     }
 }
 
-fn place(schema: usize) -> (usize, usize) {
+fn schema_path(schema: usize) -> (usize, usize) {
     (schema / 100, schema % 100)
 }
 
-/// As many names in each of these schemas, in the order of a catalog; one in eight in a database that nobody is granted.
+/// Returns names in the order of a catalog, with equally many in each schema. One in eight is in a database without
+/// grants.
 fn names(count: usize, patterns: usize) -> Vec<String> {
     let schemas = patterns.div_ceil(10);
     let each = count.div_ceil(schemas);
     let name = |at: usize| {
         let (schema, table) = (at / each, at % each);
-        let (database, schema) = place(schema);
+        let (database, schema) = schema_path(schema);
         let kept = if table % 8 == 7 { "archive" } else { "warehouse" };
         let word = ["stores", "roads", "parcels"][table / 8 % 3];
         format!(
@@ -120,8 +106,9 @@ fn point(count: usize, args: &Args, before: Option<&Point>) -> Point {
     let build = begun.elapsed();
     drop(sources);
     let names = names(args.names, count);
-    let ask = |batch: &[String], matches: &mut Matches| kernel.covering(batch.iter().map(String::as_str), matches);
-    let ordered = nanoseconds(&names, args.rounds, ask);
+    let match_batch =
+        |batch: &[String], matches: &mut Matches| kernel.covering(batch.iter().map(String::as_str), matches);
+    let ordered = nanoseconds(&names, args.rounds, match_batch);
     let arrays: Vec<StringArray> =
         names.chunks(BATCH).map(|batch| StringArray::from_iter_values(batch.iter())).collect();
     let arrays = median(args.rounds, || {
@@ -131,13 +118,13 @@ fn point(count: usize, args: &Args, before: Option<&Point>) -> Point {
     }) / names.len() as f64;
     let mut shuffled = names.clone();
     shuffled.shuffle(&mut ChaCha8Rng::seed_from_u64(1));
-    let shuffled = nanoseconds(&shuffled, args.rounds, ask);
+    let shuffled = nanoseconds(&shuffled, args.rounds, match_batch);
     let covering = average(&kernel, &names);
     let peers = if args.alone { Vec::new() } else { peers(&patterns, &kernel, &names, args, before) };
     Point { patterns: count, names: names.len(), covering, build, ordered, arrays, shuffled, peers }
 }
 
-/// How many patterns cover a name.
+/// Returns the mean number of patterns that cover a name.
 fn average(kernel: &Kernel, names: &[String]) -> f64 {
     let (mut matches, mut found) = (Matches::default(), 0);
     for batch in names.chunks(BATCH) {
@@ -147,9 +134,9 @@ fn average(kernel: &Kernel, names: &[String]) -> f64 {
     found as f64 / names.len() as f64
 }
 
-fn nanoseconds(names: &[String], rounds: usize, mut ask: impl FnMut(&[String], &mut Matches)) -> f64 {
+fn nanoseconds(names: &[String], rounds: usize, mut match_batch: impl FnMut(&[String], &mut Matches)) -> f64 {
     let mut matches = Matches::default();
-    median(rounds, || names.chunks(BATCH).for_each(|batch| ask(batch, &mut matches))) / names.len() as f64
+    median(rounds, || names.chunks(BATCH).for_each(|batch| match_batch(batch, &mut matches))) / names.len() as f64
 }
 
 fn median(rounds: usize, mut run: impl FnMut()) -> f64 {
@@ -173,7 +160,7 @@ fn peers(
 ) -> Vec<(&'static str, Result<Measured, String>)> {
     let time = Duration::from_millis(1500);
     let patience = Duration::from_secs(args.patience);
-    // Who was slow to build, or was not, with fewer patterns is not asked for more.
+    // A peer that failed or was slow to build with fewer patterns is not tried with more.
     let tried = |name: &'static str, run: &dyn Fn() -> Result<Measured, String>| {
         let before = before.and_then(|point| point.peers.iter().find(|(known, _)| *known == name));
         let result = match before {

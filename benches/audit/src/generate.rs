@@ -1,4 +1,4 @@
-//! A policy and a catalog as large as an auditor meets.
+//! Generates a policy and a catalog of realistic size for an audit.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -20,15 +20,15 @@ use crate::workload::{self, Workload};
 
 #[derive(clap::Args)]
 pub struct Args {
-    /// Where to write
+    /// Folder of the files
     folder: PathBuf,
-    /// How many tokens
+    /// Number of tokens
     #[arg(long, default_value_t = 100_000)]
     tokens: usize,
-    /// About how many names
+    /// Approximate number of names
     #[arg(long, default_value_t = 10_000_000)]
     names: u64,
-    /// How many requests
+    /// Number of requests
     #[arg(long, default_value_t = 1_000_000)]
     requests: usize,
     #[arg(long, default_value_t = 1)]
@@ -49,7 +49,7 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     names(args)
 }
 
-/// One token in 500 loses an API; where `wider`, one in 1,000 gains a grant.
+/// Removes an API from one token in 500. If `wider`, also adds a grant to one token in 1,000.
 fn changed(document: &str, wider: bool) -> String {
     let line = |(at, line): (usize, &str)| match at % 1000 {
         100 | 600 => line.replace("[\"maps\",\"sql\"]", "[\"maps\"]"),
@@ -63,7 +63,7 @@ fn changed(document: &str, wider: bool) -> String {
     document.lines().enumerate().map(line).flat_map(|line| [line, "\n".to_owned()]).collect()
 }
 
-/// What a sidecar would have logged of the requests.
+/// Writes the decision log that a sidecar would write for the requests.
 fn log(workload: &Workload, folder: &Path) -> anyhow::Result<()> {
     let policy = portcullis_document::load::policy(workload.document.clone())?;
     let snapshot = Snapshot::compile(&policy, &Options::default())?;
@@ -92,7 +92,8 @@ fn log(workload: &Workload, folder: &Path) -> anyhow::Result<()> {
     Ok(out.flush()?)
 }
 
-/// The catalog: CSV as `INFORMATION_SCHEMA` has it, JSON Lines of whole names, and Parquet with columns that no name needs.
+/// Writes the catalog: CSV in the columns of `INFORMATION_SCHEMA`, JSON Lines of whole names, and Parquet with extra
+/// columns.
 fn names(args: &Args) -> anyhow::Result<()> {
     let mut csv = csv::Writer::from_writer(BufWriter::new(File::create(args.folder.join("catalog.csv"))?));
     csv.write_record(["connection", "table_catalog", "table_schema", "table_name"])?;
@@ -119,7 +120,7 @@ fn quoted(part: &str) -> String {
     if bare { part.to_owned() } else { format!("\"{}\"", part.replace('"', "\"\"")) }
 }
 
-/// The rows of a Parquet file that wait for a batch.
+/// Writes a Parquet file, and collects its rows into batches.
 struct Columns {
     writer: ArrowWriter<File>,
     texts: [Vec<String>; 4],

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! audit generate --tokens 100000 --names 10000000 --seed 1 DIR   # policies, catalogs, requests, a decision log
-//! audit curve --record ../record                                 # names a second by number of patterns, beside peers
+//! audit curve --record ../record                                 # names a second by number of patterns, and of peers
 //! ```
 
 mod curve;
@@ -12,6 +12,7 @@ mod machine;
 mod peers;
 #[path = "../../peers/src/plot.rs"]
 mod plot;
+mod point;
 mod record;
 #[path = "../../workload/mod.rs"]
 mod workload;
@@ -20,9 +21,10 @@ use clap::Parser;
 
 #[derive(Parser)]
 enum Command {
-    /// Write a policy, what it might become, a catalog in several forms, requests and a decision log: the same for the same seed
+    /// Write a policy, a narrower and a wider version of it, a catalog in several formats and a decision log. Equal
+    /// seeds give equal files
     Generate(generate::Args),
-    /// Measure names a second on one core with 10 to 1,000,000 patterns on a connection
+    /// Measure names a second on one core, with 10 to 1,000,000 patterns on a connection
     Curve(curve::Args),
 }
 

@@ -1,20 +1,20 @@
-//! The same question to `globset` and `regex`: which of the patterns cover a name.
+//! Finds the patterns that cover a name with `globset` and `regex`.
 
 use std::time::Duration;
 
 use cpu_time::ThreadTime;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use portcullis_audit::coverage::{Kernel, Matches};
 use portcullis::name::{Dialect, Name};
 use portcullis::pattern::Pattern;
+use portcullis_audit::coverage::{Kernel, Matches};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-/// What a set of patterns says of a name: which of them cover it, ascending.
+/// A set of patterns that finds the indexes of the patterns that cover a name, in ascending order.
 pub trait Peer {
     fn covering(&mut self, name: &str, found: &mut Vec<usize>);
 }
 
-/// One `GlobSet`. Dots are slashes, which its stars do not span.
+/// One `GlobSet`. Dots are replaced with slashes, which its stars do not span.
 pub struct Globs {
     set: GlobSet,
     path: String,
@@ -38,7 +38,7 @@ impl Globs {
 }
 
 impl Regexes {
-    /// At most a gibibyte of it.
+    /// Compiles the patterns. Fails if the set is larger than one GiB.
     pub fn new(patterns: &[String]) -> Result<Self, String> {
         let expressions =
             patterns.iter().map(|pattern| format!("^{}$", regex::escape(pattern).replace("\\*", "[^.]*")));
@@ -78,18 +78,18 @@ impl Peer for Each {
     }
 }
 
-/// What was measured of a peer.
+/// The results of a peer.
 pub struct Measured {
     pub build: Duration,
-    /// Nanoseconds a name.
+    /// The nanoseconds for each name.
     pub name: f64,
-    /// On how many names it answered otherwise than portcullis.
+    /// The number of names with another result than that of Portcullis.
     pub disagree: usize,
-    /// How many it was asked.
-    pub asked: usize,
+    /// The number of tested names.
+    pub tested: usize,
 }
 
-/// Builds a peer and asks it names, from here and there, for about `time`.
+/// Builds a peer and measures it for about `time`, on names from all parts of the catalog.
 pub fn measure<P: Peer>(
     build: impl FnOnce() -> Result<P, String>,
     kernel: &Kernel,
@@ -99,9 +99,9 @@ pub fn measure<P: Peer>(
     let begun = ThreadTime::now();
     let mut peer = build()?;
     let build = begun.elapsed();
-    let (mut found, mut matches, mut disagree, mut asked) = (Vec::new(), Matches::default(), 0, 0);
+    let (mut found, mut matches, mut disagree, mut tested) = (Vec::new(), Matches::default(), 0, 0);
     let mut took = Duration::ZERO;
-    // Short runs of neighbours, as a catalog has them, from all over it.
+    // Short runs of adjacent names, from all parts of the catalog.
     let starts = (0_usize..).map(|turn| turn * 7919 * 8 % names.len());
     for start in starts {
         let names = &names[start..names.len().min(start + 8)];
@@ -110,7 +110,7 @@ pub fn measure<P: Peer>(
             let begun = ThreadTime::now();
             peer.covering(name, &mut found);
             took += begun.elapsed();
-            asked += 1;
+            tested += 1;
             let same = matches.get(at).unwrap_or_default().iter().map(|&id| id as usize).eq(found.iter().copied());
             disagree += usize::from(!same);
         }
@@ -118,5 +118,5 @@ pub fn measure<P: Peer>(
             break;
         }
     }
-    Ok(Measured { build, name: took.as_nanos() as f64 / asked as f64, disagree, asked })
+    Ok(Measured { build, name: took.as_nanos() as f64 / tested as f64, disagree, tested })
 }

@@ -1,11 +1,11 @@
-//! What was measured, as a table and a figure.
+//! Writes the results as tables and a figure.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::curve::Point;
 use crate::machine;
 use crate::plot::{Figure, Line, svg, thousands};
+use crate::point::Point;
 
 pub fn write(points: &[Point], date: &str, folder: Option<&Path>) -> anyhow::Result<()> {
     let text = markdown(points, date);
@@ -23,13 +23,13 @@ fn markdown(points: &[Point], date: &str) -> String {
         let _ = writeln!(text, "- {line}");
     }
     let names = points.iter().map(|point| point.names).max().unwrap_or_default();
-    let _ = writeln!(text, "- one thread; {} names, the median of several rounds\n", thousands(names));
+    let _ = writeln!(text, "- one thread; {} names; the median of several rounds\n", thousands(names));
     text.push_str(
-        "How to read it: [the method](../README.md).\n\n![Nanoseconds a name by number of patterns](exposure.svg)\n",
+        "This record measures how fast the exposure kernel finds the patterns that cover each name, compared with `globset` and\n`RegexSet`. [The method](../README.md#names-against-patterns) explains how to read it.\n\n![Nanoseconds a name by number of patterns](exposure.svg)\n",
     );
     goals(points, &mut text);
     text.push_str(
-        "\n## The exposure kernel\n\n| patterns | patterns that cover a name | ns a name | names a second | as Arrow arrays, ns | in no order, ns | build, ms |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
+        "\n## The exposure kernel\n\n| patterns | patterns that cover a name | ns a name | names a second | as Arrow arrays, ns | in random order, ns | build, ms |\n| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for point in points {
         let _ = writeln!(
@@ -58,7 +58,7 @@ fn goals(points: &[Point], text: &mut String) {
         let rates = [point.ordered, point.shuffled].map(|time| 1e3 / time);
         let _ = writeln!(
             text,
-            "| million names a second on one core against 100,000 patterns, at least 2 | {:.1}; in no order {:.1} | {} |",
+            "| million names a second on one core with 100,000 patterns, at least 2 | {:.1}; in random order {:.1} | {} |",
             rates[0],
             rates[1],
             yes(rates[0] >= 2.0)
@@ -68,7 +68,7 @@ fn goals(points: &[Point], text: &mut String) {
         let ratio = many.ordered / few.ordered;
         let _ = writeln!(
             text,
-            "| a name against {} patterns ÷ against 10, at most 2 | {ratio:.2} | {} |",
+            "| time for a name with {} patterns ÷ with 10, at most 2 | {ratio:.2} | {} |",
             thousands(many.patterns),
             yes(ratio <= 2.0)
         );
@@ -77,7 +77,7 @@ fn goals(points: &[Point], text: &mut String) {
 
 fn peers(points: &[Point], text: &mut String) {
     text.push_str(
-        "\n## Beside\n\n| patterns | engine | ns a name | ÷ portcullis | build, s | names asked | answers that differ |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |\n",
+        "\n## Peers\n\n| patterns | engine | ns a name | ÷ portcullis | build, s | names tested | different answers |\n| ---: | --- | ---: | ---: | ---: | ---: | ---: |\n",
     );
     for point in points {
         for (name, result) in &point.peers {
@@ -89,7 +89,7 @@ fn peers(points: &[Point], text: &mut String) {
                     thousands(found.name as usize),
                     found.name / point.ordered,
                     found.build.as_secs_f64(),
-                    thousands(found.asked),
+                    thousands(found.tested),
                     found.disagree
                 ),
                 Err(why) => writeln!(text, "| {count} | {name} | {why} | | | | |"),
@@ -106,7 +106,7 @@ fn figure(points: &[Point]) -> String {
     };
     let mut lines = vec![
         own("portcullis", "own", |point| point.ordered),
-        own("portcullis, in no order", "own", |point| point.shuffled),
+        own("portcullis, random order", "own", |point| point.shuffled),
     ];
     for (at, (name, _)) in points.first().map(|point| &point.peers).into_iter().flatten().enumerate() {
         let measured = |point: &Point| Some((point.patterns, point.peers.get(at)?.1.as_ref().ok()?.name));

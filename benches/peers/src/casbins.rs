@@ -1,21 +1,22 @@
-//! `casbin`: one enforcer, in which each token has a policy section of its own, named in the `EnforceContext`. So a
-//! request scans only its token's rules, there is one script engine for all of them, and the matcher is compiled once.
-//! (An enforcer for each token answers as fast but holds a script engine each; one section for all scans all rules of
-//! all tokens.) Patterns are matched by a registered function, which is the plain loop's.
+//! `casbin`: one enforcer with a policy section for each token. The `EnforceContext` names the section of a request.
+//!
+//! So a request scans only the rules of its token, all tokens share one script engine, and the matcher is compiled
+//! once. An enforcer for each token would decide as fast, but would need a script engine for each. A common section
+//! would scan the rules of all tokens. A registered function, which the plain loop uses too, matches patterns.
 
 use casbin::rhai::Dynamic;
 use casbin::{
     Assertion, CoreApi, DefaultModel, EnforceContext, Enforcer, MemoryAdapter, Model, function_map::OperatorFunction,
 };
 
-use crate::asked::Asked;
 use crate::door::Door;
 use crate::engine::Engine;
 use crate::plain::covers;
 use crate::policy::{Document, Token};
+use crate::requests::ParsedRequest;
 
 pub struct Casbin {
-    // The name of the token's section.
+    // The names of the tokens' sections.
     door: Door<String>,
     enforcer: Enforcer,
 }
@@ -61,7 +62,7 @@ impl Casbin {
 }
 
 impl Engine for Casbin {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         let Some(section) = self.door.enter(asked) else { return false };
         let context = EnforceContext {
             r_type: "r".to_owned(),

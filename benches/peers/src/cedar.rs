@@ -1,7 +1,8 @@
-//! `cedar-policy`, the expert's way: the token is looked up first, then asked is only its own small policy set, of one
-//! policy for each connection. Exact names are one set, patterns are `like`.
+//! `cedar-policy`, as an expert would use it: each token has a small policy set, with one policy for each connection. A
+//! request looks up the token and evaluates only its set. Exact names are one set, and patterns use `like`.
 //!
-//! A star of `like` spans dots, so Cedar allows names deeper than the pattern; these disagreements are counted.
+//! A star of `like` spans dots, so Cedar allows names with more segments than the pattern. These differences are
+//! counted.
 
 use std::collections::HashMap;
 use std::fmt::Write;
@@ -12,10 +13,10 @@ use cedar_policy::{
     RestrictedExpression,
 };
 
-use crate::asked::Asked;
 use crate::door::Door;
 use crate::engine::Engine;
 use crate::policy::{Document, Token};
+use crate::requests::ParsedRequest;
 
 pub struct Cedar {
     door: Door<PolicySet>,
@@ -23,7 +24,7 @@ pub struct Cedar {
     entities: Entities,
     principal: EntityUid,
     action: EntityUid,
-    // Connections are resources, made once.
+    // Connections are resources, created once.
     connections: HashMap<String, EntityUid, foldhash::fast::RandomState>,
 }
 
@@ -65,7 +66,7 @@ impl Cedar {
 }
 
 impl Engine for Cedar {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         let Some(policies) = self.door.enter(asked) else { return false };
         let Some(connection) = self.connections.get(asked.connection) else { return false };
         let name = RestrictedExpression::new_string(asked.resource.to_owned());

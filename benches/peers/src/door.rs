@@ -1,12 +1,12 @@
-//! What every peer does before it asks for grants, written once and by hand: token, expiry, API, referer, and whether
-//! the name is one. A policy engine that had to do this itself would only be slower.
+//! The hand-written checks that every peer does before its grants: token, expiry, API, referer, and whether the name is
+//! well-formed. A policy engine that did these checks itself would be slower.
 
 use std::collections::HashMap;
 
-use crate::asked::Asked;
 use crate::policy::{Document, Token};
+use crate::requests::ParsedRequest;
 
-/// From secret to what its token may do. The table's hash is the fastest keyed one at hand.
+/// A map from secrets to the rules of their tokens. It uses a fast keyed hash.
 pub struct Door<R> {
     tokens: HashMap<Box<str>, Entry<R>, foldhash::fast::RandomState>,
     now: i64,
@@ -30,8 +30,8 @@ impl<R> Door<R> {
         Self { tokens: tokens.collect(), now }
     }
 
-    /// The rules of the token, if all but its grants would allow the request.
-    pub fn enter(&self, asked: &Asked<'_>) -> Option<&R> {
+    /// Returns the rules of the token if all checks except those of its grants allow the request.
+    pub fn enter(&self, asked: &ParsedRequest<'_>) -> Option<&R> {
         let entry = self.tokens.get(asked.secret)?;
         let passes = entry.expiry.is_none_or(|end| self.now < end)
             && entry.apis.iter().any(|api| **api == *asked.api)
@@ -42,7 +42,7 @@ impl<R> Door<R> {
 }
 
 impl<R> Entry<R> {
-    /// Every referer of the workload is an origin and a slash.
+    /// Whether the entries accept a referer. Every referer of the workload is an origin and a slash.
     fn accepts(&self, referer: &str) -> bool {
         self.referers.iter().any(|entry| referer.starts_with(&**entry))
     }

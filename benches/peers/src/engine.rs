@@ -1,20 +1,20 @@
-//! What every engine is asked, and how its time is taken.
+//! The interface of all engines, and the measurement of their times.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use crate::asked::{Asked, touch};
+use crate::requests::{ParsedRequest, touch};
 
-/// How many decisions are timed as one: so many that the clock costs nothing, so few that their text stays in the cache
-/// and that a neighbour of the machine seldom comes between.
+/// The number of decisions that are timed together. It is large, so that the clock costs little. It is small enough
+/// that the text of the requests stays in the cache, and that other load of the host seldom interrupts a batch.
 const BATCH: usize = 256;
 
-/// Anything that answers requests.
+/// An engine that decides requests.
 pub trait Engine {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool;
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool;
 
-    /// The nanoseconds a decision of each batch of these.
-    fn batches(&mut self, asked: &[Asked<'_>], times: &mut Vec<f64>) {
+    /// Measures the mean nanoseconds for each decision, once for each batch of requests.
+    fn batches(&mut self, asked: &[ParsedRequest<'_>], times: &mut Vec<f64>) {
         for batch in asked.chunks(BATCH) {
             touch(batch);
             let start = Instant::now();
@@ -25,8 +25,8 @@ pub trait Engine {
         }
     }
 
-    /// The nanoseconds of each of these, clock included.
-    fn singles(&mut self, asked: &[Asked<'_>], times: &mut Vec<u32>) {
+    /// Measures the nanoseconds of each decision, including the clock.
+    fn singles(&mut self, asked: &[ParsedRequest<'_>], times: &mut Vec<u32>) {
         for batch in asked.chunks(BATCH) {
             touch(batch);
             for asked in batch {
@@ -38,11 +38,11 @@ pub trait Engine {
     }
 }
 
-/// The clock's own cost: an engine that does nothing.
+/// An engine that does nothing, for measuring the cost of the clock.
 pub struct Nothing;
 
 impl Engine for Nothing {
-    fn decide(&mut self, _: &Asked<'_>) -> bool {
+    fn decide(&mut self, _: &ParsedRequest<'_>) -> bool {
         false
     }
 }

@@ -1,13 +1,12 @@
-//! All engines over one workload.
+//! Measures all engines on one workload.
 
 use std::sync::Arc;
 
 use portcullis::base::Timestamp;
-use portcullis_document::load;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load;
 
 use crate::agree::{Agreement, agreement, intention, reasons, reference};
-use crate::asked::Requests;
 use crate::casbins::Casbin;
 use crate::cedar::Cedar;
 use crate::engine::Engine;
@@ -18,10 +17,11 @@ use crate::memory::{Built, built};
 use crate::plain::Plain;
 use crate::policy::Document;
 use crate::rego::Regorus;
+use crate::requests::Requests;
 use crate::sets::{Globs, Regexes};
 use crate::workload;
 
-/// All that is reported of one size.
+/// The results for one number of tokens.
 pub struct Field {
     pub tokens: usize,
     pub grants: usize,
@@ -34,7 +34,7 @@ pub struct Field {
     pub reference: Option<Agreement>,
 }
 
-/// One engine.
+/// The results of one engine.
 pub struct Row {
     pub name: &'static str,
     pub times: Times,
@@ -54,7 +54,7 @@ pub fn field(tokens: usize, effort: Effort, seed: u64, only: &[String]) -> Field
     drop(workload.requests);
     let asked = requests.list();
 
-    // Its own copy of the document is counted: that is what a reader of files holds.
+    // The memory includes a copy of the document, as in a program that reads the document from a file.
     let (policy, read) = built(|| load::policy(document.clone()).expect("the workload is a policy"));
     let (snapshot, compile) = built(|| Snapshot::compile(&policy, &Options::default()).expect("it compiles"));
     let snapshot = Arc::new(snapshot);
@@ -99,7 +99,7 @@ fn contenders(document: &Document<'_>, now: Timestamp) -> Vec<Contender<'static>
         contender("fast floor", document, |document| Box::new(Fast::new(document))),
         contender("plain loop", document, |document| Box::new(Plain::new(document, now))),
     ];
-    // At a million tokens a set for each would not fit.
+    // At a million tokens, a set for each token would not fit into memory.
     if tokens <= 100_000 {
         contenders.extend([
             contender("globset", document, |document| Box::new(Globs::new(document, now))),

@@ -1,21 +1,21 @@
-//! The least that an engine must do. No floor knows what a token may do.
+//! The minimum work of an engine. The floors do not know the grants of a token.
 //!
-//! Both tables hold their keys in place, so that a look-up costs one cache miss where memory is the limit, and no hash
-//! that can be had for free is computed.
+//! Both tables store their keys inline, so a lookup costs one cache miss if memory is the limit. The table of digests
+//! needs no hash function.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
 use portcullis::model::SecretDigest;
 
-use crate::asked::Asked;
 use crate::engine::Engine;
 use crate::policy::Document;
+use crate::requests::ParsedRequest;
 
-/// SHA-256 of the secret, one look-up, one comparison of the digest.
+/// SHA-256 of the secret, one lookup, one comparison of the digest.
 pub struct Hashed(HashMap<SecretDigest, u32, BuildHasherDefault<OwnBits>>);
 
-/// A digest is uniformly random: its own bits are the hash.
+/// Uses the bits of a digest as its hash: digests are uniformly random.
 #[derive(Default)]
 pub struct OwnBits(u64);
 
@@ -40,12 +40,12 @@ impl Hashed {
 }
 
 impl Engine for Hashed {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         !asked.secret.is_empty() && self.0.contains_key(&SecretDigest::of(asked.secret))
     }
 }
 
-/// A keyed hash of the secret that is no cryptographic one, one look-up, one comparison of the secret.
+/// A keyed hash of the secret that is not cryptographic, one lookup, one comparison of the secret.
 pub struct Fast(HashMap<[u8; SECRET], u32, foldhash::fast::RandomState>);
 
 /// Every secret of the workload has this length.
@@ -59,7 +59,7 @@ impl Fast {
 }
 
 impl Engine for Fast {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         asked.secret.as_bytes().as_array().is_some_and(|secret| self.0.contains_key(secret))
     }
 }

@@ -1,10 +1,10 @@
-//! The goals, and what became of them.
+//! The goals, and whether the results meet them.
 
 use std::fmt::Write;
 
 use crate::field::Field;
 use crate::plot::thousands;
-use crate::report::Record;
+use crate::record::Record;
 
 struct Goal {
     what: String,
@@ -17,14 +17,14 @@ impl Goal {
         Self { what: what.to_owned(), measured: Vec::new(), holds: true }
     }
 
-    fn at_most(&mut self, place: &str, value: f64, most: f64) {
-        self.holds &= value <= most;
-        self.measured.push(format!("{place}{value:.2}"));
+    fn at_most(&mut self, label: &str, value: f64, max: f64) {
+        self.holds &= value <= max;
+        self.measured.push(format!("{label}{value:.2}"));
     }
 
-    fn at_least(&mut self, place: &str, value: f64, least: f64) {
-        self.holds &= value >= least;
-        self.measured.push(format!("{place}{value:.1}"));
+    fn at_least(&mut self, label: &str, value: f64, min: f64) {
+        self.holds &= value >= min;
+        self.measured.push(format!("{label}{value:.1}"));
     }
 }
 
@@ -74,11 +74,11 @@ fn decisions(fields: &[Field]) -> Vec<Goal> {
 
 fn peers(fields: &[Field]) -> Vec<Goal> {
     let peers = [("globset", 5.0), ("regex", 5.0), ("cedar-policy", 50.0), ("regorus", 50.0), ("casbin", 30.0)];
-    let goals = peers.map(|(name, least)| {
-        let mut goal = Goal::new(&format!("{name} ÷ from a digest, at least {least}"));
+    let goals = peers.map(|(name, min)| {
+        let mut goal = Goal::new(&format!("{name} ÷ from a digest, at least {min}"));
         for field in fields {
             if let (Some(peer), Some(known)) = (field.median(name), field.median("portcullis, digest")) {
-                goal.at_least(&power(field.tokens), peer / known, least);
+                goal.at_least(&power(field.tokens), peer / known, min);
             }
         }
         goal
@@ -89,7 +89,7 @@ fn peers(fields: &[Field]) -> Vec<Goal> {
 fn building(fields: &[Field]) -> Vec<Goal> {
     let mut build = Goal::new("from JSON, million grants a second, at least 1");
     let mut memory = Goal::new("bytes a token at 100,000 tokens, at most 250");
-    let mut peak = Goal::new("GiB at most while building 1,000,000 tokens, at most 4");
+    let mut peak = Goal::new("peak GiB while building 1,000,000 tokens, at most 4");
     for field in fields {
         let Some(row) = field.row("portcullis, digest") else { continue };
         build.at_least(&power(field.tokens), field.grants as f64 / row.built.time.as_secs_f64() / 1e6, 1.0);
@@ -97,8 +97,8 @@ fn building(fields: &[Field]) -> Vec<Goal> {
             memory.at_most("", row.built.live as f64 / field.tokens as f64, 250.0);
         }
         if field.tokens == 1_000_000 {
-            let most = field.read.peak.max(field.read.live + field.compile.peak);
-            peak.at_most("", most as f64 / f64::from(1 << 30), 4.0);
+            let bytes = field.read.peak.max(field.read.live + field.compile.peak);
+            peak.at_most("", bytes as f64 / f64::from(1 << 30), 4.0);
         }
     }
     vec![build, memory, peak]
@@ -125,11 +125,12 @@ fn shapes(record: &Record) -> Vec<Goal> {
 
 fn swapping(record: &Record) -> Vec<Goal> {
     let of = |readers, writing| record.swaps.iter().find(|row| row.readers == readers && row.writing == writing);
-    let mut scaling = Goal::new("two readers ÷ one reader, decisions a second of all processor time, at least 1.8");
-    let mut undisturbed = Goal::new("p99.9 of single calls beside a writer ÷ without, at most 1.5");
-    if let (Some(one), Some(two), Some(beside)) = (of(1, false), of(2, false), of(1, true)) {
+    let mut scaling =
+        Goal::new("two readers ÷ one reader, decisions a second if each has a whole processor, at least 1.8");
+    let mut undisturbed = Goal::new("p99.9 of single calls with a writer ÷ without a writer, at most 1.5");
+    if let (Some(one), Some(two), Some(with_writer)) = (of(1, false), of(2, false), of(1, true)) {
         scaling.at_least("", two.of_processor * 2.0 / one.of_processor, 1.8);
-        undisturbed.at_most("", beside.single[2] / one.single[2], 1.5);
+        undisturbed.at_most("", with_writer.single[2] / one.single[2], 1.5);
     }
     vec![scaling, undisturbed]
 }

@@ -1,11 +1,12 @@
-//! Policies and names built to be slow. Times are told as multiples of an ordinary decision of the same run.
+//! Policies and names that were made to be slow. The record shows their times as multiples of an ordinary decision of
+//! the same run.
 
 use std::time::{Duration, Instant};
 
 use crate::patterns::{one_token, time};
 use crate::plot::thousands;
 
-/// One shape.
+/// The results of one shape.
 pub struct Hostile {
     pub what: String,
     pub nanoseconds: f64,
@@ -62,7 +63,7 @@ pub fn measure(scale: usize, rounds: usize) -> Vec<Hostile> {
     ]
 }
 
-/// An ordinary name on an ordinary token, 64 bytes and 4,096 bytes: what length alone costs.
+/// Measures decisions of an ordinary token on names of 21 and 4,096 bytes, which shows the cost of the length alone.
 pub fn ordinary(rounds: usize) -> [f64; 2] {
     let snapshot = one_token(&["db.sales.*".into(), "db.geo.raw_*".into(), "db.geo.roads".into(), "db.*.fct_*".into()]);
     let short = vec!["db.geo.raw_roads_0001".to_owned(); 64];

@@ -1,8 +1,8 @@
-//! The machine, as far as it matters to a number; nothing that names it.
+//! Describes the properties of the machine that affect results, without a name of the machine.
 
 use std::fs::read_to_string;
 
-/// Processor, cores, memory and compiler, in one line each.
+/// Returns the processor and its cores, the caches, the instructions that matter, and the memory: one line for each.
 pub fn describe() -> Vec<String> {
     let processor = read_to_string("/proc/cpuinfo").unwrap_or_default();
     let field = |name: &str| {
@@ -33,7 +33,7 @@ pub fn describe() -> Vec<String> {
     ]
 }
 
-/// A short name for the file of the record: the processor's family of words, in lower case.
+/// Returns a short name for the file of the record: the name of the processor in lower case, and the number of cores.
 pub fn slug() -> String {
     let words = describe().first().cloned().unwrap_or_default().to_lowercase();
     let words: String = words.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { ' ' }).collect();

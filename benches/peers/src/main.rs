@@ -1,11 +1,11 @@
-//! Portcullis beside its floors and its peers: the same workload through all of them, in one process.
+//! Compares Portcullis with its floors and peers: all of them decide one workload, in one process.
 //!
 //! ```text
-//! peers [--quick] [--n 1000,10000] [--date 2026-11-22] [--record DIR] [--only fields,patterns,hostile,swaps] [--engines portcullis,hashed]
+//! peers [--quick] [--n 1000,10000] [--date 2026-11-22] [--record DIR] [--only fields,patterns,hostile,swaps]
+//! [--engines portcullis,hashed]
 //! ```
 
 mod agree;
-mod asked;
 mod casbins;
 mod cedar;
 mod door;
@@ -23,8 +23,10 @@ mod plain;
 mod plot;
 mod policy;
 mod profile;
+mod record;
 mod rego;
 mod report;
+mod requests;
 mod sets;
 mod swaps;
 #[path = "../../workload/mod.rs"]
@@ -34,7 +36,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use measure::Effort;
-use report::Record;
+use record::Record;
 
 #[global_allocator]
 static ALLOCATOR: memory::Counting = memory::Counting;
@@ -61,19 +63,19 @@ fn arguments() -> Result<Arguments, String> {
     };
     let mut rest = std::env::args().skip(1);
     while let Some(argument) = rest.next() {
-        let mut value = || rest.next().ok_or_else(|| format!("{argument} takes a value"));
+        let mut value = || rest.next().ok_or_else(|| format!("expected a value after `{argument}`"));
         match argument.as_str() {
             "--quick" => found.quick = true,
             "--n" => {
                 let sizes: Result<_, _> = value()?.split(',').map(str::parse).collect();
-                found.sizes = Some(sizes.map_err(|_| "--n takes numbers, such as 1000,10000")?);
+                found.sizes = Some(sizes.map_err(|_| "expected numbers after `--n`, such as `1000,10000`")?);
             }
             "--date" => found.date = value()?,
             "--record" => found.record = Some(value()?.into()),
             "--profile" => found.profile = Some(value()?),
             "--engines" => found.engines = value()?.split(',').map(str::to_owned).collect(),
             "--only" => found.only = value()?.split(',').map(str::to_owned).collect(),
-            _ => return Err(format!("unknown argument {argument}")),
+            _ => return Err(format!("unknown argument `{argument}`")),
         }
     }
     Ok(found)
@@ -112,8 +114,8 @@ fn main() -> Result<(), String> {
         let time = Duration::from_millis(if quick { 300 } else { 3000 });
         record.swaps = swaps::measure(record.swaps_tokens, time, clock);
     }
-    let how = if quick { "a quick run: too short to be quoted" } else { "a full run" };
-    let effort = format!("{how}: {rounds} turns of up to {} decisions an engine", effort.decisions);
+    let how = if quick { "a quick run, too short to be quoted" } else { "a full run" };
+    let effort = format!("{how}: {rounds} turns of up to {} decisions for each engine", effort.decisions);
     let text = record.markdown(&arguments.date, &machine::describe(), &effort);
     print!("{text}");
     if let Some(folder) = arguments.record {

@@ -1,10 +1,10 @@
-//! Counts the bytes that are alive, while it is told to: on only around builds, so that no measured decision pays for it.
+//! Counts allocated bytes. It is enabled only during builds, so that it does not slow down measured decisions.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicIsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// The system's allocator with a counter beside it.
+/// The system allocator with a counter.
 pub struct Counting;
 
 static ON: AtomicBool = AtomicBool::new(false);
@@ -22,11 +22,11 @@ fn signed(bytes: usize) -> isize {
     bytes.try_into().unwrap_or(isize::MAX)
 }
 
-// SAFETY: every call is passed on to the system's allocator unchanged; counting touches only atomics.
+// SAFETY: every call is passed unchanged to the system allocator. Counting changes only atomics.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count(signed(layout.size()));
-        // SAFETY: the caller's promise is the system allocator's.
+        // SAFETY: the caller upholds the contract of `alloc`, which is that of the system allocator.
         unsafe { System.alloc(layout) }
     }
 
@@ -43,17 +43,17 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// What a build took and left.
+/// The cost of a build.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Built {
     pub time: Duration,
-    /// Bytes alive afterwards that were not before.
+    /// The bytes that are allocated after the build and were not before.
     pub live: usize,
-    /// The most bytes alive during it that were not before.
+    /// The maximum number of bytes that were allocated at once during the build.
     pub peak: usize,
 }
 
-/// Builds, counting.
+/// Calls `build` and measures its cost.
 pub fn built<T>(build: impl FnOnce() -> T) -> (T, Built) {
     LIVE.store(0, Relaxed);
     PEAK.store(0, Relaxed);

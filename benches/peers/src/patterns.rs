@@ -1,7 +1,7 @@
 //! Pattern match alone: one token with 10 to 100,000 patterns on one connection, against one `GlobSet` of them.
 //!
-//! Portcullis is asked for a whole decision from a digest, the set only for a match of a path that is already
-//! translated: the comparison favours the set.
+//! Portcullis makes a whole decision from a digest. The set only matches a path that is already translated, so the
+//! comparison favors the set.
 
 use std::fmt::Write;
 use std::hint::black_box;
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source, decide};
-use portcullis_document::load;
 use portcullis::model::SecretDigest;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -20,20 +20,20 @@ use crate::plain::covers;
 use crate::sets::{glob_set, path};
 use crate::workload;
 
-/// What was measured of one number of patterns, in nanoseconds.
+/// The results for one number of patterns, in nanoseconds.
 pub struct Patterns {
     pub count: usize,
     pub portcullis: f64,
-    /// Without what is not matching: less the same decision under a grant of all sources.
+    /// The time of matching alone: the decision, minus the same decision under a grant of all sources.
     pub alone: f64,
-    /// Or why there is no set.
+    /// The time of the set, or the reason why there is none.
     pub globset: Result<f64, String>,
     pub loops: f64,
     pub disagree: usize,
     pub globset_build: Duration,
 }
 
-/// Patterns of the workload's three shapes, all distinct.
+/// Returns distinct patterns of the three shapes of the workload.
 fn patterns(count: usize) -> Vec<String> {
     (0..count)
         .map(|at| match at % 6 {
@@ -44,8 +44,8 @@ fn patterns(count: usize) -> Vec<String> {
         .collect()
 }
 
-/// As many different names for each number of patterns, in no order that a processor could learn; three in four are
-/// covered by one pattern.
+/// Returns 1,024 names in random order, which a processor cannot predict. One pattern covers each of three in four
+/// names.
 fn names(patterns: &[String]) -> Vec<String> {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     (0..1024)
@@ -57,7 +57,7 @@ fn names(patterns: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// A policy of one token with these grants on one connection.
+/// Compiles a policy of one token with these grants on one connection.
 pub fn one_token(sources: &[String]) -> Snapshot {
     let mut text = String::from(r#"[{"id":"tk","token":"s3cret","allowed_apis":["maps"],"grants":["#);
     for (at, source) in sources.iter().enumerate() {
@@ -69,7 +69,7 @@ pub fn one_token(sources: &[String]) -> Snapshot {
     Snapshot::compile(&policy, &Options::default()).expect("it compiles")
 }
 
-/// The median nanoseconds of a decision on each of `names`, from a digest.
+/// Returns the median nanoseconds for each decision on `names`, from a digest.
 pub fn time(snapshot: &Snapshot, names: &[String], rounds: usize) -> f64 {
     let now: Timestamp = workload::NOW.parse().expect("an instant");
     let digest = SecretDigest::of("s3cret");
@@ -92,7 +92,7 @@ pub fn measure(count: usize, rounds: usize) -> Patterns {
     let set = glob_set(&texts);
     let globset_build = start.elapsed();
     let paths: Vec<String> = names.iter().map(|name| path(name, &mut String::new()).to_owned()).collect();
-    // The loop is slow where there are many: fewer names, which the others are asked as well.
+    // The loop is slow with many patterns and gets fewer names. Agreement is tested on these names.
     let few = &names[..(2_000_000 / count).clamp(8, names.len())];
     let now: Timestamp = workload::NOW.parse().expect("an instant");
     let digest = SecretDigest::of("s3cret");

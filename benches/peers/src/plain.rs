@@ -1,10 +1,10 @@
-//! What a competent engineer writes in an afternoon, and the strongest of the peers: a map from secret to rules, and a
-//! loop over the rules.
+//! The plain loop: a map from secret to rules, and a loop over the rules. An engineer writes this in an afternoon. It
+//! is the strongest peer.
 
-use crate::asked::Asked;
 use crate::door::Door;
 use crate::engine::Engine;
 use crate::policy::Document;
+use crate::requests::ParsedRequest;
 
 pub struct Plain(Door<Vec<Rule>>);
 
@@ -36,7 +36,7 @@ impl Plain {
 }
 
 impl Engine for Plain {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         self.0.enter(asked).is_some_and(|rules| {
             rules.iter().any(|rule| {
                 *rule.connection == *asked.connection
@@ -50,7 +50,7 @@ impl Engine for Plain {
     }
 }
 
-/// Segment by segment; a star stands for any run of characters in its segment.
+/// Whether `pattern` covers `name`, segment by segment. A star matches any characters of its segment.
 pub fn covers(pattern: &str, name: &str) -> bool {
     let (mut patterns, mut names) = (pattern.split('.'), name.split('.'));
     loop {
@@ -69,7 +69,7 @@ fn segment_covers(pattern: &str, segment: &str) -> bool {
     let Some(mut segment) = segment.strip_suffix(suffix) else { return false };
     for run in inner.into_iter().flat_map(|inner| inner.split('*')) {
         match segment.split_once(run) {
-            Some((_, behind)) => segment = behind,
+            Some((_, after)) => segment = after,
             None => return false,
         }
     }

@@ -1,4 +1,4 @@
-//! A figure: nanoseconds over a number, both in powers of ten. One file for light and dark.
+//! Draws a figure: nanoseconds by a number, both on logarithmic scales. The SVG file supports light and dark themes.
 
 use std::fmt::Write;
 
@@ -25,21 +25,21 @@ const STYLE: &str = "
     .peer { stroke: #f0883e } .peer-dot, .peer-text { fill: #f0883e }
   }";
 
-/// Lines, with a heading that says `what` is shown by which number.
+/// Lines, with a heading of `what` is shown by which number.
 pub struct Figure {
     pub what: &'static str,
     pub by: &'static str,
     pub lines: Vec<Line>,
 }
 
-/// Nanoseconds by numbers, ascending. The class is `own`, `floor` or `peer`.
+/// Nanoseconds by numbers, in ascending order. The class is `own`, `floor` or `peer`.
 pub struct Line {
     pub name: &'static str,
     pub class: &'static str,
     pub points: Vec<(usize, f64)>,
 }
 
-/// A line, where it is drawn.
+/// A line in the coordinates of the figure.
 struct Drawn {
     name: &'static str,
     class: &'static str,
@@ -97,28 +97,28 @@ pub fn svg(figure: &Figure) -> String {
     text
 }
 
-/// The names at the ends of the lines, moved apart where they would meet.
+/// Writes the names at the ends of the lines, and moves overlapping names apart.
 fn labels(text: &mut String, mut lines: Vec<Drawn>) {
     let end = |line: &Drawn| line.points.last().copied().unwrap_or_default();
     lines.sort_by(|a, b| end(a).1.total_cmp(&end(b).1));
     let mut above = TOP - APART;
-    let mut places: Vec<f64> = Vec::new();
+    let mut positions: Vec<f64> = Vec::new();
     for line in &lines {
         above = end(line).1.max(above + APART);
-        places.push(above);
+        positions.push(above);
     }
     let mut below = BOTTOM + APART;
-    for place in places.iter_mut().rev() {
-        *place = place.min(below - APART);
-        below = *place;
+    for position in positions.iter_mut().rev() {
+        *position = position.min(below - APART);
+        below = *position;
     }
-    for (line, place) in lines.iter().zip(places) {
+    for (line, position) in lines.iter().zip(positions) {
         let _ = writeln!(
             text,
             "<text class=\"{}-text\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             line.class,
             RIGHT + 8.0,
-            place + 4.0,
+            position + 4.0,
             line.name
         );
     }
@@ -132,7 +132,7 @@ fn label(power: i32) -> String {
     }
 }
 
-/// With thousands set apart.
+/// Formats a number with separated thousands.
 pub fn thousands(value: usize) -> String {
     let digits = value.to_string();
     let mut text = String::new();

@@ -39,14 +39,14 @@ impl<'d> Document<'d> {
 }
 
 impl Token<'_> {
-    /// When it expires, in seconds; a date means midnight UTC.
+    /// Returns the expiry in seconds. A date means midnight UTC.
     pub fn expiry(&self) -> Option<i64> {
         let date = self.expiration_date?;
         let instant: Timestamp = date.parse().expect("the workload writes instants and dates");
         Some(instant.seconds())
     }
 
-    /// Its connections, each once, with its sources there.
+    /// Returns each connection of the token once, with the sources that it may read there.
     pub fn by_connection(&self) -> Vec<(&str, Vec<&str>)> {
         let mut connections: Vec<(&str, Vec<&str>)> = Vec::new();
         for grant in &self.grants {

@@ -1,4 +1,4 @@
-//! One engine's decisions and nothing else, for a profiler: `--profile digest`, or `secret`.
+//! Runs only the decisions of one engine, for a profiler: `--profile digest` or `--profile secret`.
 //!
 //! ```text
 //! perf record -e cpu-clock peers --profile digest --n 100000
@@ -9,12 +9,12 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use portcullis::base::Timestamp;
-use portcullis_document::load;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load;
 
-use crate::asked::{Asked, Requests};
 use crate::engine::Engine;
 use crate::gate::{FromDigest, FromSecret};
+use crate::requests::{ParsedRequest, Requests};
 use crate::workload;
 
 pub fn profile(what: &str, tokens: usize, times: usize) -> Result<(), String> {
@@ -31,14 +31,14 @@ pub fn profile(what: &str, tokens: usize, times: usize) -> Result<(), String> {
         match what {
             "secret" => decisions(FromSecret { snapshot, now }, &asked),
             "digest" => decisions(FromDigest { snapshot, now }, &asked),
-            _ => return Err(format!("--profile takes secret or digest, not {what}")),
+            _ => return Err(format!("expected `secret` or `digest` after `--profile`, found `{what}`")),
         }
     }
     Ok(())
 }
 
 #[inline(never)]
-fn decisions(mut engine: impl Engine, asked: &[Asked<'_>]) {
+fn decisions(mut engine: impl Engine, asked: &[ParsedRequest<'_>]) {
     for asked in asked {
         black_box(engine.decide(black_box(asked)));
     }

@@ -1,6 +1,6 @@
-//! `regorus`: one policy, compiled for its virtual machine. The token is looked up by hand; its rules for the connection,
-//! made into Rego values once, are part of the input, so a request costs one small object. Its cache of compiled globs
-//! is large enough for all patterns of the workload.
+//! `regorus`: one policy, compiled for its virtual machine. Hand-written code looks up the token. The input contains the
+//! token's rules for the connection, which were converted to Rego values in advance, so a request costs one small
+//! object. The cache of compiled globs is large enough for all patterns of the workload.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use regorus::languages::rego::compiler::Compiler;
 use regorus::rvm::vm::RegoVM;
 use regorus::{Engine as Rego, Value};
 
-use crate::asked::Asked;
 use crate::door::Door;
 use crate::engine::Engine;
 use crate::policy::{Document, Token};
+use crate::requests::ParsedRequest;
 
 const POLICY: &str = r#"package gate
 import rego.v1
@@ -64,7 +64,7 @@ impl Regorus {
 }
 
 impl Engine for Regorus {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         let rules = self.door.enter(asked).and_then(|rules| rules.iter().find(|(name, _)| **name == *asked.connection));
         let Some((_, rules)) = rules else { return false };
         let input =

@@ -1,25 +1,12 @@
-//! The record, as Markdown.
+//! Writes a record as Markdown.
 
 use std::fmt::Write;
 
 use crate::agree::Agreement;
-use crate::field::{Field, Row};
-use crate::hostile::Hostile;
+use crate::field::Field;
 use crate::patterns::Patterns;
 use crate::plot::{Figure, Line, thousands};
-use crate::swaps::Swaps;
-
-/// All that a run measured.
-#[derive(Default)]
-pub struct Record {
-    pub fields: Vec<Field>,
-    pub patterns: Vec<Patterns>,
-    /// Of 24 and of 4,096 bytes.
-    pub ordinary: [f64; 2],
-    pub hostile: Vec<Hostile>,
-    pub swaps: Vec<Swaps>,
-    pub swaps_tokens: usize,
-}
+use crate::record::Record;
 
 macro_rules! line {
     ($text:expr, $($arguments:tt)*) => { writeln!($text, $($arguments)*).expect("a string grows") };
@@ -27,12 +14,17 @@ macro_rules! line {
 
 impl Record {
     pub fn markdown(&self, date: &str, machine: &[String], effort: &str) -> String {
-        let mut text = format!("# Decisions beside floors and peers, {date}\n\n");
+        let mut text = format!("# Decisions compared with floors and peers, {date}\n\n");
         for fact in machine {
             line!(text, "- {fact}");
         }
         line!(text, "- {effort}");
-        line!(text, "\nHow to read it, and what is unfair in it: [the method](../README.md).\n");
+        paragraph(
+            &mut text,
+            "This record compares the decisions of Portcullis with two floors and six peers. [The method](../README.md) \
+             explains how to read it, and what is unfair in it.",
+        );
+        text.push('\n');
         crate::goals::write(&mut text, self);
         for field in &self.fields {
             decisions(&mut text, field);
@@ -54,22 +46,30 @@ impl Record {
     }
 }
 
-impl Field {
-    pub fn row(&self, name: &str) -> Option<&Row> {
-        self.rows.iter().find(|row| row.name == name)
+/// Writes an empty line and a paragraph, wrapped at 118 columns.
+fn paragraph(text: &mut String, words: &str) {
+    let mut columns = 0;
+    for word in words.split(' ') {
+        let length = word.chars().count();
+        let is_first = columns == 0;
+        if is_first || columns + 1 + length > 118 {
+            text.push('\n');
+            columns = length;
+        } else {
+            text.push(' ');
+            columns += 1 + length;
+        }
+        text.push_str(word);
     }
-
-    pub fn median(&self, name: &str) -> Option<f64> {
-        self.row(name).map(|row| row.times.median)
-    }
+    text.push('\n');
 }
 
-/// Three digits that matter, with thousands set apart.
-pub fn nanoseconds(value: f64) -> String {
+/// Formats a number with one decimal if it is below 10, and otherwise as an integer with separated thousands.
+fn nanoseconds(value: f64) -> String {
     if value < 10.0 { format!("{value:.1}") } else { thousands(value.round() as usize) }
 }
 
-/// Each engine's median, by the number of tokens.
+/// Returns the figure of each engine's median by the number of tokens.
 pub fn figure(fields: &[Field]) -> Figure {
     let mut names: Vec<&'static str> = Vec::new();
     for row in fields.iter().flat_map(|field| &field.rows) {
@@ -92,14 +92,16 @@ pub fn figure(fields: &[Field]) -> Figure {
 }
 
 fn decisions(text: &mut String, field: &Field) {
-    line!(text, "\n## {} tokens\n", thousands(field.tokens));
-    line!(
-        text,
-        "{} grants; {} % of the requests are allowed. Nanoseconds a decision; the clock's own {:.0} ns are taken off single calls.\n",
+    line!(text, "\n## {} tokens", thousands(field.tokens));
+    let words = format!(
+        "{} grants; {} % of the requests are allowed. Times are nanoseconds for each decision. The clock's own {:.0} ns are \
+         subtracted from single calls.",
         thousands(field.grants),
         field.allowed,
         field.clock
     );
+    paragraph(text, &words);
+    text.push('\n');
     line!(
         text,
         "| engine | median | ÷ hashed floor | ÷ fast floor | ÷ portcullis, digest | single p50 | p99 | p99.9 | calls |"
@@ -121,11 +123,13 @@ fn decisions(text: &mut String, field: &Field) {
 }
 
 fn builds(text: &mut String, fields: &[Field]) {
-    line!(text, "\n## Building and holding\n");
-    line!(
+    line!(text, "\n## Building and holding");
+    paragraph(
         text,
-        "From the document to the first decision, on one core. The peers' time is without reading the document.\n"
+        "From the policy file to the first decision, on one core. The time of the peers does not include reading the \
+         policy file.",
     );
+    text.push('\n');
     line!(text, "| tokens | engine | seconds | grants a second | bytes a token | bytes a grant |");
     line!(text, "| ---: | --- | ---: | ---: | ---: | ---: |");
     for field in fields {
@@ -145,7 +149,7 @@ fn builds(text: &mut String, fields: &[Field]) {
         let (read, compile) = (field.read, field.compile);
         line!(
             text,
-            "| | … reading the document | {:.3} | {} | {:.0} | {:.1} |",
+            "| | … reading the policy file | {:.3} | {} | {:.0} | {:.1} |",
             read.time.as_secs_f64(),
             thousands((field.grants as f64 / read.time.as_secs_f64()) as usize),
             read.live as f64 / field.tokens as f64,
@@ -157,11 +161,11 @@ fn builds(text: &mut String, fields: &[Field]) {
             compile.time.as_secs_f64(),
             thousands((field.grants as f64 / compile.time.as_secs_f64()) as usize)
         );
-        // The policy stays while it is compiled.
+        // The policy stays in memory while it is compiled.
         let mebibytes = |bytes: usize| bytes >> 20;
         line!(
             text,
-            "| | … at most, document and all: {} MiB reading, {} MiB compiling | | | | |",
+            "| | … peak, including the policy file: {} MiB reading, {} MiB compiling | | | | |",
             thousands(mebibytes(read.peak)),
             thousands(mebibytes(read.live + compile.peak))
         );
@@ -170,7 +174,7 @@ fn builds(text: &mut String, fields: &[Field]) {
 
 fn answers(text: &mut String, fields: &[Field]) {
     line!(text, "\n## Answers\n");
-    line!(text, "| tokens | engine | asked | disagrees | how |");
+    line!(text, "| tokens | compared with | requests | different | how |");
     line!(text, "| ---: | --- | ---: | ---: | --- |");
     let mut row = |tokens: usize, name: &str, agreement: &Agreement| {
         let disagree: usize = agreement.disagree.values().sum();
@@ -180,27 +184,30 @@ fn answers(text: &mut String, fields: &[Field]) {
             text,
             "| {} | {name} | {} | {disagree} | {} |",
             thousands(tokens),
-            thousands(agreement.asked),
+            thousands(agreement.requests),
             how.join("; ")
         );
     };
     for field in fields {
-        row(field.tokens, "what the request was built for", &field.intention);
+        row(field.tokens, "the intended decision", &field.intention);
         if let Some(reference) = &field.reference {
             row(field.tokens, "the reference: reason, token and grant", reference);
         }
-        for engine in field.rows.iter().filter(|row| row.agreement.asked > 0 && !row.name.starts_with("portcullis")) {
+        for engine in field.rows.iter().filter(|row| row.agreement.requests > 0 && !row.name.starts_with("portcullis"))
+        {
             row(field.tokens, engine.name, &engine.agreement);
         }
     }
 }
 
 fn patterns(text: &mut String, patterns: &[Patterns]) {
-    line!(text, "\n## Pattern match alone\n");
-    line!(
+    line!(text, "\n## Pattern match alone");
+    paragraph(
         text,
-        "One token, one connection. Portcullis makes the whole decision from a digest; *match* is what is left of it less the same decision under a grant of all sources. The others match, and nothing else.\n"
+        "One token, one connection. The column *portcullis* is the whole decision from a digest. *match* is that time \
+         minus the time of the same decision under a grant of all sources. The other engines only match.",
     );
+    text.push('\n');
     line!(
         text,
         "| patterns | portcullis | ÷ at 10 | match | one `GlobSet` | ÷ portcullis | ÷ match | plain loop | disagree |"
@@ -228,13 +235,15 @@ fn patterns(text: &mut String, patterns: &[Patterns]) {
 
 fn hostile(text: &mut String, record: &Record) {
     let [short, long] = record.ordinary;
-    line!(text, "\n## Hostile shapes\n");
-    line!(
-        text,
-        "An ordinary decision from a digest, on a token of four grants: {} ns for a name of 21 bytes, {} ns for one of 4,096.\n",
+    line!(text, "\n## Hostile shapes");
+    let words = format!(
+        "An ordinary decision from a digest, on a token of four grants: {} ns for a name of 21 bytes, {} ns for a name of \
+         4,096 bytes.",
         nanoseconds(short),
         nanoseconds(long)
     );
+    paragraph(text, &words);
+    text.push('\n');
     line!(text, "| shape | ns a decision | ÷ ordinary | ÷ ordinary of 4,096 bytes | built in s |");
     line!(text, "| --- | ---: | ---: | ---: | ---: |");
     for shape in &record.hostile {

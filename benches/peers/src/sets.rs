@@ -1,16 +1,16 @@
-//! `globset` and `regex`: for each token and connection one set of all its patterns; exact names in a hash set beside it.
+//! `globset` and `regex`: one set of all patterns for each token and connection, and a hash set of exact names.
 
 use std::collections::HashSet;
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use regex::bytes::{RegexSet, RegexSetBuilder};
 
-use crate::asked::Asked;
 use crate::door::Door;
 use crate::engine::Engine;
 use crate::policy::{Document, Token};
+use crate::requests::ParsedRequest;
 
-/// What the token may do on one connection.
+/// The sources that the token may read on one connection.
 struct Grants<S> {
     connection: Box<str>,
     all: bool,
@@ -32,7 +32,7 @@ fn grants<S>(token: &Token<'_>, set: impl Fn(&[&str]) -> S) -> Vec<Grants<S>> {
     token.by_connection().into_iter().map(of).collect()
 }
 
-fn decide<S>(door: &Door<Vec<Grants<S>>>, asked: &Asked<'_>, matches: impl FnOnce(&S) -> bool) -> bool {
+fn decide<S>(door: &Door<Vec<Grants<S>>>, asked: &ParsedRequest<'_>, matches: impl FnOnce(&S) -> bool) -> bool {
     let grants =
         door.enter(asked).and_then(|grants| grants.iter().find(|grants| *grants.connection == *asked.connection));
     grants.is_some_and(|grants| {
@@ -40,14 +40,14 @@ fn decide<S>(door: &Door<Vec<Grants<S>>>, asked: &Asked<'_>, matches: impl FnOnc
     })
 }
 
-/// One `GlobSet` for each token and connection. Dots are slashes, which its stars do not span.
+/// One `GlobSet` for each token and connection. Dots are replaced with slashes, which its stars do not span.
 pub struct Globs {
     door: Door<Vec<Grants<GlobSet>>>,
-    // Kept, so that translating a name allocates nothing.
+    // A reused buffer, so that translating a name does not allocate.
     path: String,
 }
 
-/// A set of these patterns, or why there is none.
+/// Builds a set of these patterns.
 pub fn glob_set(patterns: &[&str]) -> Result<GlobSet, globset::Error> {
     let mut set = GlobSetBuilder::new();
     for pattern in patterns {
@@ -56,7 +56,7 @@ pub fn glob_set(patterns: &[&str]) -> Result<GlobSet, globset::Error> {
     set.build()
 }
 
-/// The name as the path that a [`glob_set`] is asked for.
+/// Translates a name to a path for a [`glob_set`].
 pub fn path<'p>(name: &str, path: &'p mut String) -> &'p str {
     path.clear();
     path.extend(name.chars().map(|c| if c == '.' { '/' } else { c }));
@@ -71,7 +71,7 @@ impl Globs {
 }
 
 impl Engine for Globs {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         decide(&self.door, asked, |set| set.is_match(path(asked.resource, &mut self.path)))
     }
 }
@@ -91,7 +91,7 @@ impl Regexes {
 }
 
 impl Engine for Regexes {
-    fn decide(&mut self, asked: &Asked<'_>) -> bool {
+    fn decide(&mut self, asked: &ParsedRequest<'_>) -> bool {
         decide(&self.0, asked, |set| set.is_match(asked.resource.as_bytes()))
     }
 }

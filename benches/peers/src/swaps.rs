@@ -1,8 +1,8 @@
-//! Readers through the `Authorizer` while a writer replaces its snapshot without a pause.
+//! Measures readers of an `Authorizer` while a writer swaps its snapshot without a pause.
 //!
-//! The writer has two snapshots and swaps them as fast as it can; a snapshot comes back to it when the last reader is
-//! done with it. Where there are not cores for all, a reader's pace is told in decisions for each second that it really
-//! had a processor: on two cores, two readers and a writer share.
+//! The writer has two snapshots and swaps them as fast as possible. It reuses a snapshot after the last reader has
+//! released it. If threads share cores, as two readers and a writer do on two cores, the decisions are also counted for
+//! each second of processor time of a reader.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -11,20 +11,20 @@ use std::time::{Duration, Instant};
 
 use portcullis::authorizer::Authorizer;
 use portcullis::base::Timestamp;
-use portcullis_document::load;
 use portcullis::snapshot::{Options, Snapshot};
+use portcullis_document::load;
 
-use crate::asked::{Asked, Requests};
 use crate::gate::known;
 use crate::measure::percentile;
+use crate::requests::{ParsedRequest, Requests};
 use crate::workload;
 
-/// What so many readers did beside so many writers.
+/// The results for a number of readers, with or without a writer.
 pub struct Swaps {
     pub readers: usize,
     pub writing: bool,
     pub decisions: f64,
-    /// Decisions for each second that a reader really had a processor.
+    /// Decisions for each second of processor time of a reader.
     pub of_processor: f64,
     pub swaps: f64,
     pub single: [f64; 3],
@@ -43,7 +43,7 @@ pub fn measure(tokens: usize, time: Duration, clock: f64) -> Vec<Swaps> {
 fn run(
     readers: usize,
     writing: bool,
-    asked: &[Asked<'_>],
+    asked: &[ParsedRequest<'_>],
     [first, second]: [Snapshot; 2],
     time: Duration,
     clock: f64,
@@ -71,7 +71,7 @@ fn run(
 
 fn reader_of<'t>(
     authorizer: &'t Authorizer,
-    asked: &'t [Asked<'t>],
+    asked: &'t [ParsedRequest<'t>],
     reader: usize,
     stop: &'t AtomicBool,
     [decided, had]: &'t [AtomicUsize; 2],
@@ -85,7 +85,7 @@ fn reader_of<'t>(
                 break;
             }
             own += 1;
-            // One in 64 is timed: the clock would cost more than the decision.
+            // Times one decision in 64: the clock costs more than a decision.
             let start = (own % 64 == 0).then(Instant::now);
             black_box(authorizer.current().decide(&known(asked), now).is_allow());
             if let Some(start) = start {
@@ -98,7 +98,7 @@ fn reader_of<'t>(
     }
 }
 
-/// The nanoseconds that this thread has had a processor.
+/// Returns the processor time of this thread, in nanoseconds.
 fn processor_time() -> usize {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     statistics.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or_default()

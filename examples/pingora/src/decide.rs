@@ -1,4 +1,4 @@
-//! From a session of Pingora to a decision, and from a denial to its answer.
+//! Decides the request of a Pingora session, and answers denials.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,30 +9,30 @@ use portcullis::authorizer::{Clock, SystemClock};
 use portcullis_http::gateway::{Body, Headers, HttpRequest, Reader, Reading};
 use portcullis::{Authorizer, Decision};
 
-/// What the names of all headers begin with that tell upstreams of a decision. No client may send one.
+/// The prefix of all headers that report a decision to upstreams. Headers of clients with this prefix are removed.
 pub const OWN: &str = "x-portcullis-";
 pub const TOKEN_ID: &str = "x-portcullis-token-id";
 pub const GENERATION: &str = "x-portcullis-generation";
 
-/// The longest body that is decided about: as much as Pingora keeps to send it on.
+/// The maximum length of a body that can be checked: the size of Pingora's buffer for forwarding it.
 const BODY_BYTES: usize = 64 * 1024;
 
-/// What is told of a request that passes.
+/// An allowed or passed request.
 #[derive(Default)]
 pub struct Allowed {
-    /// The token's id; `None` where no token decides.
+    /// The id of the token. `None` for requests that pass without a decision.
     pub token_id: Option<String>,
     pub generation: u64,
 }
 
-/// An answer that is no.
+/// A denial and its answer.
 pub struct Denied {
     status: u16,
     reason: &'static str,
     error: String,
 }
 
-/// The whole body, if it plays a part; it stays to be sent on.
+/// Reads the whole body if the decision needs it, and keeps it for the upstream. `None` if the body is not needed.
 pub async fn body(session: &mut Session, reader: &Reader) -> pingora_core::Result<Result<Option<Bytes>, Denied>> {
     if session.is_body_empty() {
         return Ok(Ok(Some(Bytes::new())));
@@ -50,7 +50,7 @@ pub async fn body(session: &mut Session, reader: &Reader) -> pingora_core::Resul
     Ok(Ok(Some(session.get_retry_buffer().unwrap_or_default())))
 }
 
-/// Decides by the current policy.
+/// Decides the request with the current policy.
 pub fn decide(
     authorizer: &Authorizer,
     reader: &Reader,
@@ -62,8 +62,8 @@ pub fn decide(
     let generation = current.number();
     let headers = Sent(&request.headers);
     let body = body.map_or(Body::NotPassedOn, Body::Whole);
-    let asked = HttpRequest { method: request.method.as_str(), target: target(session), headers: &headers, body };
-    let access = match reader.read(&asked) {
+    let http_request = HttpRequest { method: request.method.as_str(), target: target(session), headers: &headers, body };
+    let access = match reader.read(&http_request) {
         Ok(Reading::Access(access)) => access,
         Ok(Reading::PassedThrough) => return Ok(Allowed { token_id: None, generation }),
         Ok(Reading::Preflight(preflight)) if preflight.passes => return Ok(Allowed { token_id: None, generation }),
@@ -84,7 +84,7 @@ pub fn decide(
     }
 }
 
-/// The target as it goes on to the upstream; nothing, which is not understood, where it is no text.
+/// Returns the target as the upstream receives it. If it is not UTF-8, returns an empty target, which is not understood.
 fn target(session: &Session) -> &str {
     std::str::from_utf8(session.req_header().raw_path()).unwrap_or_default()
 }
@@ -101,7 +101,7 @@ impl Headers for Sent<'_> {
 }
 
 impl Denied {
-    /// Answers the client, and reads no more of this connection: a body may still come.
+    /// Answers the client, and does not read the connection further: the rest of a body may follow.
     pub async fn answer(self, session: &mut Session) -> pingora_core::Result<()> {
         let body = serde_json::json!({"error": self.error, "reason": self.reason}).to_string();
         let mut header = ResponseHeader::build(self.status, Some(5))?;

@@ -1,5 +1,5 @@
-//! A gateway by Cloudflare's Pingora: a reverse proxy that decides every request in its own process. `SIGHUP` reads the
-//! policy again.
+//! A gateway with Cloudflare's Pingora: a reverse proxy that decides every request in its own process. `SIGHUP` reloads
+//! the policy.
 //!
 //! `cargo run -- ../policy.json 127.0.0.1:8080 127.0.0.1:9000`
 #![forbid(unsafe_code)]
@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use decide::{Allowed, GENERATION, OWN, TOKEN_ID};
 
-/// Lets on to the upstream what the authorizer's current policy allows.
+/// Forwards the requests that the current policy of the authorizer allows.
 struct Gateway {
     authorizer: Authorizer,
     reader: Reader,
@@ -37,7 +37,7 @@ impl ProxyHttp for Gateway {
         Allowed::default()
     }
 
-    /// Before the upstream is connected to: the decision.
+    /// Decides the request before a connection to the upstream is opened.
     async fn request_filter(&self, session: &mut Session, allowed: &mut Allowed) -> pingora_core::Result<bool> {
         let verdict = match decide::body(session, &self.reader).await? {
             Ok(body) => decide::decide(&self.authorizer, &self.reader, session, body.as_deref()),
@@ -59,7 +59,7 @@ impl ProxyHttp for Gateway {
         Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
     }
 
-    /// Puts our headers in the place of those that a client sent under such names.
+    /// Removes `x-portcullis-` headers of the client, and adds the headers of the decision.
     async fn upstream_request_filter(
         &self,
         _: &mut Session,
@@ -77,7 +77,7 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// Reads the policy again when `SIGHUP` comes.
+/// Reloads the policy on `SIGHUP`.
 struct Reload {
     authorizer: Authorizer,
     policy: String,
@@ -96,7 +96,7 @@ impl BackgroundService for Reload {
     }
 }
 
-/// Reads the policy; one that cannot be read leaves the last good one in force.
+/// Reloads the policy. If it cannot be read, the last valid one stays active.
 fn reload(authorizer: &Authorizer, path: &str) {
     let load = || -> Result<Snapshot, Box<dyn Error>> {
         Ok(Snapshot::compile(&read_policy(&std::fs::read_to_string(path)?)?, &Options::default())?)

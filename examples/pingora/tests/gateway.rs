@@ -1,4 +1,4 @@
-//! The gateway as a process, between a client and an upstream that remembers what reaches it.
+//! Runs the gateway as a process, between a client and an upstream that records its requests.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,7 +17,7 @@ fn policy(table: &str) -> String {
     )
 }
 
-/// A message of HTTP/1.1: its first line and headers in lower case, and its body.
+/// An HTTP/1.1 message: its first line and headers in lower case, and its body.
 struct Message {
     head: String,
     body: String,
@@ -51,7 +51,7 @@ fn read(stream: &mut impl BufRead) -> Option<Message> {
     Some(Message { head: head.to_lowercase(), body: String::from_utf8(body).ok()? })
 }
 
-/// What has reached the upstream.
+/// The requests that have reached the upstream.
 type Reached = Arc<Mutex<Vec<Message>>>;
 
 fn upstream() -> (SocketAddr, Reached) {
@@ -94,7 +94,7 @@ impl Gateway {
         stream.get_mut().set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         let length = if body.is_empty() { String::new() } else { format!("content-length: {}\r\n", body.len()) };
         let request = format!("{line} HTTP/1.1\r\nhost: test\r\n{headers}{length}\r\n{body}");
-        // A body that is refused is not read to its end.
+        // The gateway does not read the rest of a rejected body.
         let _ = stream.get_mut().write_all(request.as_bytes());
         let answer = read(&mut stream).unwrap_or_else(|| panic!("{line} is not answered"));
         (answer.head.split(' ').nth(1).unwrap().parse().unwrap(), answer)
@@ -121,7 +121,7 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
+fn only_allowed_requests_reach_the_upstream_and_are_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     std::fs::write(&file, policy("t")).unwrap();
@@ -129,7 +129,7 @@ fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
     let gateway = Gateway::start(file.to_str().unwrap(), upstream);
     let reached = || std::mem::take(&mut *reached.lock().unwrap());
 
-    // Allowed: with the token's id, and nothing that the client forged.
+    // Allowed requests have the id of the token, and no forged headers.
     let forged = "X-Portcullis-Token-Id: forged\r\nx-portcullis-else: forged\r\nconnection: x-portcullis-token-id\r\n";
     let (status, _) = gateway.ask(&format!("GET {GOOD}&x=%C3%A9"), &format!("{TOKEN}{forged}"), "");
     let seen = reached();
@@ -137,7 +137,7 @@ fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
     assert!(seen[0].head.starts_with(&format!("get {GOOD}&x=%c3%a9 ")), "{}", seen[0].head);
     assert!(seen[0].head.contains("\r\nx-portcullis-token-id: the token\r\n"), "{}", seen[0].head);
     assert!(seen[0].head.contains("\r\nx-portcullis-generation: 1\r\n") && !seen[0].head.contains("forged"));
-    // Bodies that are read for the decision, and one with the source in the query, go on as they came.
+    // Bodies are forwarded unchanged, whether or not the decision needs them.
     let long = format!(r#"{{"name": "db.t", "filler": "{}"}}"#, "é".repeat(30_000));
     for (line, body) in [("POST /v3/maps/dw/table", &*long), (&format!("POST {GOOD}"), r#"{"v": "3", "client": "x"}"#)]
     {
@@ -149,12 +149,12 @@ fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
     let chunked = format!("{JSON}transfer-encoding: chunked\r\n\r\n8\r\n{{\"name\":\r\n7\r\n\"db.t\"}}\r\n0\r\n");
     assert_eq!(gateway.ask("POST /v3/maps/dw/table", &chunked, "").0, 200);
     assert_eq!(reached()[0].body, r#"{"name":"db.t"}"#);
-    // A preflight carries no token, so that it does not go on.
+    // Preflights have no token and are not forwarded.
     let preflight = "origin: https://a.test\r\naccess-control-request-method: GET\r\nx-portcullis-token-id: forged\r\n";
     assert_eq!(gateway.ask(&format!("OPTIONS {GOOD}"), preflight, "").0, 403);
     assert!(reached().is_empty());
 
-    // Denied: told why, and never passed on.
+    // Denied requests are answered with a reason, and are not forwarded.
     for (line, headers, body, status, reason) in [
         ("GET /v3/maps/dw/table?name=db.other", TOKEN, "", 403, "source_not_granted"),
         (&format!("GET {GOOD}"), "", "", 401, "token_missing"),
@@ -180,7 +180,7 @@ fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
         assert_eq!(reached().len(), 0, "{line}");
     }
 
-    // A broken policy leaves the last good one; the next good one is in force.
+    // An invalid policy leaves the last valid one active. The next valid one replaces it.
     std::fs::write(&file, "{").unwrap();
     gateway.hang_up();
     std::fs::write(folder.path().join("next"), policy("other")).unwrap();
@@ -192,7 +192,7 @@ fn only_what_is_allowed_reaches_the_upstream_and_as_it_was_sent() {
 }
 
 #[test]
-fn without_a_policy_or_an_upstream_nothing_passes() {
+fn all_requests_fail_without_a_policy_or_an_upstream() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("policy.json");
     let (up, reached) = upstream();

@@ -1,18 +1,18 @@
-//! The requests, each with all its text in one place, as a gateway holds one that it has just parsed.
+//! Requests whose texts are adjacent in memory, as in a gateway that has just parsed them.
 
 use portcullis::model::SecretDigest;
 
 use crate::workload;
 
-/// One request. Its text is a slice of the bytes that [`Requests`] holds.
+/// One request. Its fields are slices of the text in [`Requests`].
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'r> {
+pub struct ParsedRequest<'r> {
     pub secret: &'r str,
     pub api: &'r str,
     pub connection: &'r str,
     pub resource: &'r str,
     pub referer: Option<&'r str>,
-    /// Computed beforehand, for engines that are asked with a digest.
+    /// The digest of the secret, computed in advance, for engines that start with a digest.
     pub digest: SecretDigest,
 }
 
@@ -23,7 +23,7 @@ pub struct Requests {
 }
 
 impl Requests {
-    pub fn new(asked: &[workload::Asked]) -> Self {
+    pub fn new(asked: &[workload::OwnedRequest]) -> Self {
         let mut text = String::new();
         let ends = asked.iter().map(|asked| {
             let start = text.len();
@@ -41,21 +41,21 @@ impl Requests {
         Self { text, ends }
     }
 
-    pub fn list(&self) -> Vec<Asked<'_>> {
+    pub fn list(&self) -> Vec<ParsedRequest<'_>> {
         self.ends
             .iter()
             .map(|at| {
                 let [secret, api, connection, resource, referer] =
                     std::array::from_fn(|field| &self.text[at[field]..at[field + 1]]);
                 let referer = (!referer.is_empty()).then_some(referer);
-                Asked { secret, api, connection, resource, referer, digest: SecretDigest::of(secret) }
+                ParsedRequest { secret, api, connection, resource, referer, digest: SecretDigest::of(secret) }
             })
             .collect()
     }
 }
 
-/// Brings the text of the requests into the cache, where a parser would have left it.
-pub fn touch(asked: &[Asked<'_>]) {
+/// Loads the text of the requests into the cache, as a parser would.
+pub fn touch(asked: &[ParsedRequest<'_>]) {
     let sum = asked.iter().fold(0_u8, |sum, asked| {
         let fields = [asked.secret, asked.api, asked.connection, asked.resource, asked.referer.unwrap_or_default()];
         fields.iter().filter_map(|field| field.as_bytes().first()).fold(sum, |sum, &byte| sum.wrapping_add(byte))
