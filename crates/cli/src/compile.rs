@@ -15,9 +15,9 @@ Examples:
   portcullis compile --policy tokens.json connections.json --output policy.pcls
   portcullis check --policy policy.pcls --requests requests.jsonl
 
-Every command accepts the file as `--policy`. Equal policies compile to equal
-files; the SHA-256 of the contents is printed. The file has digests instead of
-secrets. Keep the documents: other versions of portcullis may not read the file.";
+Every other command with `--policy` accepts the file. Equal policies compile to
+equal files; the SHA-256 of the contents is printed. The file has digests instead
+of secrets. Keep the documents: other versions of portcullis may not read the file.";
 
 /// Compile a policy to a file that loads fast
 #[derive(Debug, clap::Args)]

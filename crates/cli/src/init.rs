@@ -44,10 +44,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "SOURCE", default_value = "carto.shared.demo_*")]
     source: String,
     /// Allow these APIs: `maps`, `sql`, `imports` or `lds`
-    #[arg(long, value_name = "API", num_args = 1.., value_delimiter = ',', default_value = "maps")]
+    #[arg(long, value_name = "API,…", value_delimiter = ',', default_value = "maps")]
     apis: Vec<String>,
-    /// Allow these referers [default: any]
-    #[arg(long, value_name = "URL", num_args = 1..)]
+    /// Allow this referer; repeat for more [default: any]
+    #[arg(long, value_name = "URL")]
     referer: Vec<String>,
     /// Set the expiry, such as `7d` or `never`
     ///

@@ -9,6 +9,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use portcullis::referer::Entry;
 use portcullis_server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis_server::operations::{Operations, OperationsOptions};
 use portcullis_server::policy::{self, LiveOptions, Source};
@@ -55,7 +56,7 @@ pub(super) struct Args {
     policy: PolicyArgs,
     /// Save the last good policy in this directory
     ///
-    /// A restart uses it while the source of the policy is broken. It has no secrets.
+    /// A restart uses it while the source of the policy is broken. The directory has no secrets.
     #[arg(long, value_name = "DIR", help_heading = "Policy")]
     state_dir: Option<PathBuf>,
     /// Limit the size of all policy files together
@@ -117,8 +118,9 @@ struct ListenArgs {
     client_ca: Option<PathBuf>,
     /// Answer CORS requests of these origins; `*` for all
     ///
-    /// Their pages can read why a request is denied. Example: `--cors-origin https://app.example.com`
-    #[arg(long, value_name = "ORIGIN", num_args = 1..)]
+    /// Their pages can read why a request is denied. Separate several with spaces. Example:
+    /// `--cors-origin https://a.example https://b.example`
+    #[arg(long, value_name = "ORIGIN", num_args = 1.., value_parser = origin)]
     cors_origin: Vec<String>,
     /// Set the public URL of the server for AuthZEN metadata
     ///
@@ -181,9 +183,9 @@ struct LimitArgs {
     /// Limit the number of request headers
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers, value_parser = count::<1, 4096>)]
     max_headers: usize,
-    /// Limit open connections; further ones get 503
+    /// Limit open connections; others get 503 [default: 4096]
     ///
-    /// The default is 4096, or fewer if the limit of file descriptors is low.
+    /// The default is smaller if the limit of file descriptors is low.
     #[arg(long, value_name = "COUNT", value_parser = count::<1, MAX_AT_ONCE>)]
     max_connections: Option<usize>,
     /// Limit concurrent requests; further ones get 503
@@ -197,14 +199,14 @@ struct LimitArgs {
     /// The default is at least the limit of one connection.
     #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
     max_buffered: Option<usize>,
-    /// Limit them for one connection [default: 32 MiB]
+    /// Limit buffers of one connection [default: 32 MiB]
     ///
     /// The default is at least four times `--max-body`.
     #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
     max_connection_buffered: Option<usize>,
     /// Limit each phase of a request
     ///
-    /// The phases are reading headers, deciding, and sending the answer.
+    /// The phases are: receiving the headers, deciding, sending the answer.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
     request_timeout: Duration,
     /// Close idle connections after this time
@@ -513,7 +515,47 @@ fn host(text: &str) -> Result<String, String> {
     }
 }
 
+/// Parses the origin of a web site as browsers write it, or `*`.
+fn origin(text: &str) -> Result<String, String> {
+    let entry = Entry::parse(text).ok().filter(|_| !text.contains(['*', ',']));
+    let canonical = entry.map(|entry| {
+        let port = entry.port().map(|port| format!(":{port}")).unwrap_or_default();
+        format!("{}://{}{port}", entry.scheme(), entry.host())
+    });
+    match canonical {
+        _ if text == "*" => Ok(text.to_owned()),
+        Some(canonical) if canonical == text => Ok(canonical),
+        Some(canonical) => Err(format!("expected an origin as browsers send it: write `{canonical}`")),
+        None => Err("expected an origin such as `https://app.example.com`, or `*`".to_owned()),
+    }
+}
+
 fn socket_mode(text: &str) -> Result<u32, String> {
     let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
     mode.ok_or_else(|| "expected permissions in octal digits, such as 600 or 660".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::origin;
+
+    #[test]
+    fn origin_accepts_only_what_browsers_send() {
+        for text in ["*", "https://a.example", "http://127.0.0.1:8080", "https://xn--bcher-kva.example"] {
+            assert_eq!(origin(text), Ok(text.to_owned()));
+        }
+        for (text, expected) in [
+            ("nonsense here", "`https://app.example.com`"),
+            ("https://a.example,https://b.example", "`https://app.example.com`"),
+            ("https://*.a.example", "`https://app.example.com`"),
+            ("null", "`https://app.example.com`"),
+            ("", "`https://app.example.com`"),
+            ("https://A.example/", "write `https://a.example`"),
+            ("https://a.example/maps", "write `https://a.example`"),
+            ("https://a.example:443", "write `https://a.example`"),
+        ] {
+            let error = origin(text).unwrap_err();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+    }
 }

@@ -32,6 +32,8 @@ kept; an existing entry that differs is an error. Tokens without an owner become
 yours.";
 
 /// Print the registry as a policy document
+///
+/// Has only your tokens and those without an owner, unless `--all-users` is given.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXPORT_EXAMPLES)]
 pub(super) struct ExportArgs {
