@@ -2,7 +2,6 @@
 
 use std::io;
 use std::num::NonZero;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -345,18 +344,20 @@ impl Args {
             )
         };
         threads::check(needed).map_err(failed)?;
-        // Another process may take the threads after the check: then the runtime panics.
-        let built = catch_unwind(AssertUnwindSafe(|| runtime.enable_all().build()));
-        built.unwrap_or_else(|_| Err(io::Error::other("the system has no more threads"))).map_err(failed)
+        runtime.enable_all();
+        threads::build(runtime).map_err(failed)
     }
 
     /// The maximum number of threads beside those that answer gateways.
     fn other_threads(&self) -> usize {
-        // One answers operators, one explains; each policy has a keeper, a reader and a file watcher.
+        // One starts the others, one answers operators, one explains; each policy has a keeper, a reader and a file
+        // watcher.
+        const START: usize = 1;
         const OPERATORS: usize = 2;
         const POLICY: usize = 3;
         let is_registry = self.policy.is_registry();
-        OPERATORS
+        START
+            + OPERATORS
             + POLICY * (1 + usize::from(!self.shadow.is_empty()))
             + usize::from(self.state_dir.is_some())
             + usize::from(self.log.log.is_some())

@@ -202,27 +202,22 @@ struct Operators {
 
 impl Operators {
     fn start() -> Result<Self, BindError> {
-        threads::check(THREADS_OF_OPERATORS).map_err(BindError::Thread)?;
-        // Another process may take the threads after the check: then the runtime panics.
-        let started = catch_unwind(AssertUnwindSafe(Self::build));
-        started
-            .unwrap_or_else(|_| Err(std::io::Error::other("the system has no more threads")))
-            .map_err(BindError::Thread)
-    }
-
-    fn build() -> std::io::Result<Self> {
-        let runtime = Builder::new_multi_thread()
+        threads::check(THREADS_OF_OPERATORS + 1).map_err(BindError::Thread)?;
+        let mut runtime = Builder::new_multi_thread();
+        runtime
             .worker_threads(1)
             // One request is explained at a time.
             .max_blocking_threads(1)
             // Its thread starts now and stays: later the system may have none left.
             .thread_keep_alive(Duration::from_secs(1 << 30))
             .thread_name("admin")
-            .enable_all()
-            .build();
-        let operators = runtime.map(|runtime| Self { handle: runtime.handle().clone(), runtime: Some(runtime) })?;
-        drop(operators.handle.spawn_blocking(|| {}));
-        Ok(operators)
+            .enable_all();
+        let runtime = threads::build(runtime).map_err(BindError::Thread)?;
+        let handle = runtime.handle().clone();
+        // Starts the thread for explanations. The system may refuse it: then it panics here, and nothing is served.
+        catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(|| {}))))
+            .map_err(|_| BindError::Thread(std::io::Error::other("the system has no more threads")))?;
+        Ok(Self { handle, runtime: Some(runtime) })
     }
 }
 

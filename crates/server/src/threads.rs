@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::Mutex;
+use std::sync::mpsc::channel;
 use std::thread::{Builder, scope, sleep};
 use std::time::{Duration, Instant};
 
@@ -37,4 +39,32 @@ pub fn check(count: usize) -> io::Result<()> {
 /// The number of threads of this process; 0 where the system does not report it.
 fn running() -> usize {
     fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
+}
+
+/// The maximum time in which a runtime starts its threads.
+const STARTING: Duration = Duration::from_secs(5);
+
+/// Builds a runtime. Another process may take the threads after [`check`]: then the runtime panics, and may wait
+/// indefinitely for the threads that it did start. Such a runtime is abandoned.
+///
+/// # Errors
+///
+/// If the system refuses one of its threads.
+pub fn build(mut runtime: tokio::runtime::Builder) -> io::Result<tokio::runtime::Runtime> {
+    let (sender, built) = channel();
+    let hook = take_hook();
+    // The error says what the panic would.
+    set_hook(Box::new(|_| {}));
+    let build = move || {
+        let refused = || io::Error::other("the system has no more threads");
+        let result = catch_unwind(AssertUnwindSafe(|| runtime.build())).unwrap_or_else(|_| Err(refused()));
+        // Nobody waits for a runtime that is late: it ends here.
+        drop(sender.send(result));
+    };
+    let started = Builder::new().name("start".into()).spawn(build);
+    let result = started.and_then(|_| {
+        built.recv_timeout(STARTING).unwrap_or_else(|_| Err(io::Error::other("the system has no more threads")))
+    });
+    set_hook(hook);
+    result
 }

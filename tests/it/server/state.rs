@@ -5,12 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use portcullis::base::Timestamp;
-use portcullis::decision::Reason;
+use portcullis::decision::{Reason, Request};
 use portcullis::{Authorizer, Options, Snapshot};
 use portcullis_document::load::{Input, LoadOptions, load};
+use portcullis_registry::{Actor, Location, NewToken, Registry};
 use portcullis_server::policy::{Contents, LiveOptions, LivePolicy, Origin, Outcome, Source, StateDir, StateError};
 
-use super::util::{SECRET, denied, now, policy, serve};
+use super::util::{SECRET, denied, eventually, now, policy, serve};
 
 fn with_state(folder: &Path) -> LiveOptions {
     LiveOptions { state_dir: Some(folder.join("state")), ..LiveOptions::default() }
@@ -214,4 +215,63 @@ fn saved_documents_differ_only_in_secrets() {
     assert_eq!(report(&policy), report(&again));
     // A policy that is rejected is not saved.
     assert_eq!(load(&inputs, &LoadOptions::default()).digested(&inputs), None);
+}
+
+/// With `only_narrow`, the source holds a rejected policy: it must not become the saved one.
+#[test]
+fn changed_state_directory_gets_the_active_policy_and_not_that_of_the_source() {
+    type Spoil = fn(&Path, &[u8]);
+    let spoils: [(&str, Spoil); 3] = [
+        ("emptied", |saved, _| fs::remove_file(saved).unwrap()),
+        ("truncated", |saved, _| fs::write(saved, "").unwrap()),
+        ("restored from a backup", |saved, old| fs::write(saved, old).unwrap()),
+    ];
+    for (how, spoil) in spoils {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, saved) = (folder.path().join("policy.json"), folder.path().join("state/policy.json"));
+        fs::write(&file, policy("one")).unwrap();
+        let source = Source::files([&file]).unwrap();
+        let options = || LiveOptions { only_narrow: true, ..with_state(folder.path()) };
+        let (live, authorizer) = serve(&source, options());
+        let old = fs::read(&saved).unwrap();
+        fs::write(&file, r#"{"tokens": []}"#).unwrap();
+        assert_eq!(live.reload_now(), Outcome::Loaded, "{how}");
+        assert_eq!(denied(&authorizer, "one"), Some(Reason::TokenUnknown), "{how}");
+        fs::write(&file, policy("one")).unwrap();
+        assert_eq!(live.reload_now(), Outcome::Failed, "{how}");
+
+        spoil(&saved, &old);
+        eventually(how, || fs::read(&saved).is_ok_and(|text| !text.is_empty() && text != old));
+        eventually(how, || live.status().report().not_saved.is_none());
+        drop((live, authorizer));
+        let (_live, authorizer) = serve(&source, options());
+        assert_eq!(denied(&authorizer, "one"), Some(Reason::TokenUnknown), "{how}");
+    }
+}
+
+#[test]
+fn revocation_in_a_registry_is_saved_at_shutdown() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("registry.db");
+    let mut registry = Registry::open(&Location::file(&file), true).unwrap();
+    let ana = Actor::new("ana", now()).unwrap();
+    registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
+    let new = NewToken { apis: vec!["lds".into()], ..NewToken::default() };
+    let [kept, revoked] = [(); 2].map(|()| registry.create_token(&ana, &new).unwrap());
+    let source = Source::registry(Location::file(&file));
+    let reason = |authorizer: &Authorizer, secret: &str| {
+        authorizer.current().decide(&Request::new("lds", "").secret(secret), now()).reason()
+    };
+
+    let (live, authorizer) = serve(&source, with_state(folder.path()));
+    assert_eq!(reason(&authorizer, revoked.secret.expose()), None);
+    registry.delete_token(&ana, &revoked.token.id, true).unwrap();
+    eventually("it is revoked", || reason(&authorizer, revoked.secret.expose()) == Some(Reason::TokenUnknown));
+    drop((live, authorizer, registry));
+
+    fs::rename(&file, folder.path().join("away.db")).unwrap();
+    let (live, authorizer) = serve(&source, with_state(folder.path()));
+    assert_eq!(live.status().report().origin, Some(Origin::Saved));
+    assert_eq!(reason(&authorizer, revoked.secret.expose()), Some(Reason::TokenUnknown));
+    assert_eq!(reason(&authorizer, kept.secret.expose()), None);
 }

@@ -27,6 +27,9 @@ const MAX_EDITS: usize = 4_096;
 /// The number of errors after which the rest of a policy is not read. The next policy is read again.
 const MAX_COUNTED: usize = 5_000_000;
 
+/// The maximum age of unsaved edits, in multiples of [`Timing::fold`](super::Timing::fold).
+const MAX_FOLDS: u32 = 6;
+
 /// The maximum number of hung workers that are abandoned. With more, the keeper only waits for one of them to end.
 const MAX_HANGING: usize = 3;
 
@@ -81,8 +84,10 @@ struct Wake {
     /// After a change: the instants when it counts as quiet, and when to stop waiting for that.
     quiet: Option<(Instant, Instant)>,
     poll: Instant,
-    /// When an edited policy is compiled as a whole.
+    /// When an edited policy is compiled and saved as a whole, if no change follows.
     settled: Instant,
+    /// When an edited policy is compiled and saved as a whole, whatever follows.
+    overdue: Instant,
     /// When to retry a failed save.
     save: Instant,
 }
@@ -120,7 +125,15 @@ impl Keeper {
         status.with(|report| report.source.clone_from(&name));
         let worker = worker(source, &options, 0, &inbox)?;
         let now = Instant::now();
-        let wake = Wake { requested: false, waiters: Vec::new(), quiet: None, poll: now, settled: now, save: now };
+        let wake = Wake {
+            requested: false,
+            waiters: Vec::new(),
+            quiet: None,
+            poll: now,
+            settled: now,
+            overdue: now,
+            save: now,
+        };
         Ok(Self {
             source: source.clone(),
             name,
@@ -178,6 +191,7 @@ impl Keeper {
                 Err(_) => break,
             }
         }
+        self.keep_edits();
         self.save_again(LAST_TASK);
         if self.running.is_none() {
             self.worker.close();
@@ -284,14 +298,21 @@ impl Keeper {
             Done::Checked(false) if self.is_edited() && Instant::now() >= self.wake.settled => {
                 return self.start(Task::Read);
             }
+            Done::Checked(_) if self.is_edited() && Instant::now() >= self.wake.overdue => {
+                return self.start(Task::Read);
+            }
             Done::Checked(false) => {}
             Done::Checked(true) if self.can_edit() => return self.start(Task::Changes),
             Done::Checked(true) => return self.start(Task::Read),
             Done::Changes(changes) => {
+                let was_edited = self.is_edited();
                 if !changes.is_some_and(|changes| self.edit(&changes)) {
                     return self.start(Task::Read);
                 }
                 self.wake.settled = after(Instant::now(), self.options.timing.fold);
+                if !was_edited {
+                    self.wake.overdue = after(Instant::now(), self.options.timing.fold.saturating_mul(MAX_FOLDS));
+                }
             }
             Done::Read(contents) => {
                 let outcome = self.attempt(contents, running.started);
@@ -483,7 +504,36 @@ impl Keeper {
         self.saved(saved);
     }
 
-    /// Detects a state directory that is missing or has no policy. The source is then read, so that the policy is saved again.
+    /// Keeps the active policy for saving, if it has edits that were not saved.
+    fn keep_edits(&mut self) {
+        let is_edited = self.authorizer.current().snapshot().is_some_and(|snapshot| snapshot.edits() > 0);
+        if self.state.is_none() || !is_edited {
+            return;
+        }
+        match self.active_contents() {
+            Ok(contents) => self.unsaved = Some(Arc::new(contents)),
+            Err(error) => self.saved(Err(error)),
+        }
+    }
+
+    /// Returns the active policy in its compiled form: the source may be broken, or may hold a rejected policy.
+    fn active_contents(&self) -> Result<Contents, String> {
+        let current = self.authorizer.current();
+        let snapshot = current.snapshot().ok_or("no policy is active")?;
+        let mut bytes = Vec::new();
+        let written = if snapshot.edits() > 0 {
+            let policy = snapshot.policy().map_err(|error| error.to_string())?;
+            let whole = Snapshot::compile(&policy, &self.options.compile).map_err(|error| error.to_string())?;
+            whole.write(&mut bytes)
+        } else {
+            snapshot.write(&mut bytes)
+        };
+        written.map_err(|error| error.to_string())?;
+        Ok(Contents::Compiled(bytes))
+    }
+
+    /// Detects a state directory that is missing, or whose saved policy is missing or changed, and saves the active policy
+    /// again.
     fn check_saved(&mut self) {
         self.wake.save = after(Instant::now(), self.options.timing.poll);
         if !self.is_saved {
@@ -494,14 +544,14 @@ impl Keeper {
             Some(Ok(true)) => self.saved(Ok(())),
             Some(Ok(false)) => {
                 self.is_saved = false;
-                // Without this, the source counts as unchanged.
-                self.active = None;
-                self.wake.requested = true;
                 let folder = self.options.state_dir.as_ref().map(|folder| folder.display().to_string());
                 let folder = folder.unwrap_or_default();
-                self.saved(Err(format!(
-                    "the state directory `{folder}` was emptied or replaced: the policy is read again"
-                )));
+                self.saved(Err(format!("the saved policy in `{folder}` is missing or was changed: it is saved again")));
+                match self.active_contents() {
+                    Ok(contents) => self.unsaved = Some(Arc::new(contents)),
+                    Err(error) => self.saved(Err(error)),
+                }
+                self.save_again(self.options.timing.stall);
             }
             Some(Err(error)) => self.saved(Err(error)),
         }

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -54,6 +54,8 @@ pub struct StateDir {
     path: PathBuf,
     /// Held while the directory is in use; a new file after another directory replaced it.
     lock: Mutex<File>,
+    /// The saved files, as they were after the last save.
+    kept: Mutex<Vec<(PathBuf, Option<Stamp>)>>,
 }
 
 /// Why a state directory, or its contents, cannot be used.
@@ -141,7 +143,7 @@ impl StateDir {
         let path = path.into();
         owner_only::create_folder(&path).map_err(failed("make", &path))?;
         let lock = Mutex::new(lock(&path, RELEASE)?);
-        Ok(Self { path, lock })
+        Ok(Self { path, lock, kept: Mutex::default() })
     }
 
     /// Locks the directory again if another one has taken its place; whether that is so.
@@ -160,15 +162,23 @@ impl StateDir {
         Ok(true)
     }
 
-    /// Checks that the directory still is the one that is locked, and holds a saved policy. Locks another one that has taken
-    /// its place. `false` if what was saved is no longer there.
+    /// Checks that the directory is still the locked one, and that the saved files are unchanged. Locks a directory that
+    /// replaced it. Returns `false` if the saved policy is missing or was changed.
     ///
     /// # Errors
     ///
     /// If there is no directory, or another process uses it.
     pub(super) fn is_kept(&self) -> Result<bool, StateError> {
         let is_new = self.hold()?;
-        Ok(!is_new && self.file().is_file())
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Ok(!is_new && self.file().is_file() && kept.iter().all(|(path, stamp)| stamp_of(path) == *stamp))
+    }
+
+    /// Remembers the state of the saved files.
+    fn keep(&self, compiled: Option<&str>) {
+        let files = std::iter::once(self.file()).chain(compiled.map(|digest| self.compiled_file(digest)));
+        let kept = files.map(|path| (stamp_of(&path), path)).map(|(stamp, path)| (path, stamp)).collect();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = kept;
     }
 
     fn file(&self) -> PathBuf {
@@ -222,6 +232,7 @@ impl StateDir {
         text.push(b'\n');
         replace(&path, &text).map_err(failed("write", &path))?;
         self.sweep(saved.compiled.as_deref());
+        self.keep(saved.compiled.as_deref());
         Ok(())
     }
 
@@ -266,6 +277,7 @@ impl StateDir {
             return Err(StateError::OtherSource { found: saved.source, path });
         }
         let at = saved.at.parse().map_err(|error| broken(format!("{error}")))?;
+        self.keep(saved.compiled.as_deref());
         let Some(digest) = saved.compiled else {
             let inputs = saved.documents.iter().map(|saved| Input::new(&*saved.name, saved.document.get()));
             return Ok(Some((Contents::Documents(inputs.collect()), at)));
@@ -345,6 +357,19 @@ fn is_same(file: &File, path: &Path) -> bool {
 #[cfg(not(unix))]
 fn is_same(_: &File, path: &Path) -> bool {
     path.exists()
+}
+
+/// The identity, size and time of change of a file.
+type Stamp = (u64, u64, Option<SystemTime>);
+
+/// Returns the stamp of the file at `path`; `None` if there is none.
+fn stamp_of(path: &Path) -> Option<Stamp> {
+    let metadata = fs::symlink_metadata(path).ok()?;
+    #[cfg(unix)]
+    let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+    #[cfg(not(unix))]
+    let inode = 0;
+    Some((inode, metadata.len(), metadata.modified().ok()))
 }
 
 /// Reads an ordinary file, without waiting for the writer of a pipe.
