@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::look::Starts;
 use super::scan::{NameBuffer, NameError, Role, Scanned, scan};
-use super::{Dialect, STAR};
+use super::{Dialect, INNER_DOT, STAR};
 
 /// A resource name that owns its canonical form.
 ///
@@ -139,11 +139,13 @@ pub struct NameDisplay {
 
 impl fmt::Display for NameDisplay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, segment) in self.bytes.split(|&byte| byte == b'.').enumerate() {
+        // In BigQuery, inner dots are those of a project (N2.6): its parts are quoted one by one.
+        let is_dot = |&byte: &u8| byte == b'.' || (byte == INNER_DOT && self.dialect == Dialect::BigQuery);
+        for (index, part) in self.bytes.split(is_dot).enumerate() {
             if index > 0 {
                 f.write_str(".")?;
             }
-            let text = String::from_utf8_lossy(segment);
+            let text = String::from_utf8_lossy(part);
             let bare = is_bare(&text, self.dialect);
             let quote = self.dialect.quote();
             if !bare {
@@ -167,7 +169,7 @@ impl fmt::Display for NameDisplay {
 
 /// Returns whether reading `segment` without quotes returns the segment.
 ///
-/// This requires: no inner dot except those of a project (N2.6), not both a literal and a matching star, and nothing to
+/// This requires: no inner dot, not both a literal and a matching star, and nothing to
 /// fold.
 fn is_bare(segment: &str, dialect: Dialect) -> bool {
     let pattern = segment.as_bytes().contains(&STAR);
