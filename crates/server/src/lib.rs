@@ -214,9 +214,11 @@ impl Operators {
             .enable_all();
         let runtime = threads::build(runtime).map_err(BindError::Thread)?;
         let handle = runtime.handle().clone();
-        // Starts the thread for explanations. The system may refuse it: then it panics here, and nothing is served.
-        catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(|| {}))))
-            .map_err(|_| BindError::Thread(std::io::Error::other("the system has no more threads")))?;
+        // Starts the thread for explanations. If the system refuses it, this panics, and nothing is served.
+        if catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(|| {})))).is_err() {
+            runtime.shutdown_background();
+            return Err(BindError::Thread(std::io::Error::other("the system has no more threads")));
+        }
         Ok(Self { handle, runtime: Some(runtime) })
     }
 }

@@ -51,19 +51,19 @@ const STARTING: Duration = Duration::from_secs(5);
 ///
 /// If the system refuses one of its threads.
 pub fn build(mut runtime: tokio::runtime::Builder) -> io::Result<tokio::runtime::Runtime> {
-    let (sender, built) = channel();
+    let (sender, results) = channel();
     let hook = take_hook();
-    // The error says what the panic would.
+    // The error replaces the message of the panic.
     set_hook(Box::new(|_| {}));
-    let build = move || {
+    let start = move || {
         let refused = || io::Error::other("the system has no more threads");
         let result = catch_unwind(AssertUnwindSafe(|| runtime.build())).unwrap_or_else(|_| Err(refused()));
-        // Nobody waits for a runtime that is late: it ends here.
+        // A runtime that is late has no receiver, and ends here.
         drop(sender.send(result));
     };
-    let started = Builder::new().name("start".into()).spawn(build);
+    let started = Builder::new().name("start".into()).spawn(start);
     let result = started.and_then(|_| {
-        built.recv_timeout(STARTING).unwrap_or_else(|_| Err(io::Error::other("the system has no more threads")))
+        results.recv_timeout(STARTING).unwrap_or_else(|_| Err(io::Error::other("the system has no more threads")))
     });
     set_hook(hook);
     result
