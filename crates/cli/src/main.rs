@@ -31,6 +31,8 @@ mod read;
 mod reading;
 #[cfg(feature = "registry")]
 mod registry;
+#[cfg(feature = "scan")]
+mod scan;
 #[cfg(feature = "server")]
 mod serve;
 mod table;
@@ -57,6 +59,7 @@ Examples:
   portcullis check --policy policy.json --requests requests.jsonl
   portcullis inspect --policy policy.json
   portcullis audit lint --policy policy.json
+  portcullis scan --policy policy.json
   portcullis compile --policy policy.json --output policy.pcls
   portcullis serve --policy policy.json
   portcullis read --requests recorded.jsonl
@@ -99,6 +102,8 @@ enum Command {
     Inspect(inspect::Args),
     #[cfg(feature = "audit")]
     Audit(audit::Args),
+    #[cfg(feature = "scan")]
+    Scan(Box<scan::Args>),
     Bench(bench::Args),
     Read(Box<read::Args>),
     #[cfg(feature = "server")]
@@ -165,6 +170,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::run(&args, cli.color),
         #[cfg(feature = "audit")]
         Command::Audit(args) => audit::run(&args, cli.color),
+        #[cfg(feature = "scan")]
+        Command::Scan(args) => scan::run(&args, cli.color),
         Command::Bench(args) => bench::run(&args, cli.color),
         Command::Read(args) => read::run(&args, cli.color),
         #[cfg(feature = "server")]
@@ -188,13 +195,14 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 /// Explains that this build leaves out the command that was given.
 fn left_out(error: &clap::Error) -> Option<String> {
-    const OPTIONAL: [(&str, &str, bool); 8] = [
+    const OPTIONAL: [(&str, &str, bool); 9] = [
         ("audit", "audit", cfg!(feature = "audit")),
         ("connections", "registry", cfg!(feature = "registry")),
         ("credentials", "registry", cfg!(feature = "registry")),
         ("export", "registry", cfg!(feature = "registry")),
         ("import", "registry", cfg!(feature = "registry")),
         ("named-sources", "registry", cfg!(feature = "registry")),
+        ("scan", "scan", cfg!(feature = "scan")),
         ("serve", "server", cfg!(feature = "server")),
         ("trail", "registry", cfg!(feature = "registry")),
     ];

@@ -8,7 +8,7 @@ use super::record::{Client, ClientKind, Urls};
 use super::storage::Records;
 use super::tokens::{by_id, explicit};
 use super::words::{did_you_mean, quoted};
-use super::{Actor, Registry, Subject, check_text};
+use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// An edit of a client.
@@ -140,10 +140,16 @@ impl Registry {
     pub fn delete_client(&mut self, actor: &Actor, kind: ClientKind, id_or_title: &str) -> Result<Client> {
         let mut change = self.change(actor)?;
         let client = find(&mut *change.records, actor, kind, id_or_title)?;
-        change.records.remove_client(&client.id)?;
-        change.note("delete", &subject(&client), Some(&client), None)?;
+        change.remove_client("delete", &client)?;
         change.commit()?;
         Ok(client)
+    }
+}
+
+impl Change<'_> {
+    pub(super) fn remove_client(&mut self, action: &str, client: &Client) -> Result<()> {
+        self.records.remove_client(&client.id)?;
+        self.note(action, &subject(client), Some(client), None)
     }
 }
 

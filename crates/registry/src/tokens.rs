@@ -280,14 +280,7 @@ impl Registry {
     pub fn delete_token(&mut self, actor: &Actor, id_or_name: &str, force: bool) -> Result<Token> {
         let mut change = self.change(actor)?;
         let token = find(&mut *change.records, actor, id_or_name)?;
-        let usage = change.records.usage()?.into_iter().find(|usage| usage.token == token.id);
-        if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
-            // A recorded use in the far future is wrong: ignore it.
-            && (actor.now.seconds() - used.seconds()).abs() < IN_USE
-        {
-            let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
-            return Err(refused(message, "it may still be in use: `--force` deletes it anyway"));
-        }
+        change.check_unused(&token, force)?;
         change.remove("delete", &token)?;
         change.commit()?;
         Ok(token)
@@ -340,7 +333,20 @@ impl Change<'_> {
         self.note(action, &subject(token), before, Some(token))
     }
 
-    fn remove(&mut self, action: &str, token: &Token) -> Result<()> {
+    /// Refuses to delete a token that was used within the last seven days, unless `force` is set.
+    pub(super) fn check_unused(&mut self, token: &Token, force: bool) -> Result<()> {
+        let usage = self.records.usage()?.into_iter().find(|usage| usage.token == token.id);
+        if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
+            // A recorded use in the far future is wrong: ignore it.
+            && (self.actor.now.seconds() - used.seconds()).abs() < IN_USE
+        {
+            let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
+            return Err(refused(message, "it may still be in use: `--force` deletes it anyway"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(&mut self, action: &str, token: &Token) -> Result<()> {
         self.records.remove_token(&token.id)?;
         self.note(action, &subject(token), Some(token), None)
     }

@@ -58,7 +58,8 @@ pub struct Secret {
 }
 
 impl SecretKind {
-    const ALL: [Self; 2] = [Self::Token, Self::Client];
+    /// All kinds.
+    pub const ALL: [Self; 2] = [Self::Token, Self::Client];
 
     /// Returns the prefix of this kind's secrets.
     pub const fn prefix(self) -> &'static str {
@@ -70,6 +71,9 @@ impl SecretKind {
 }
 
 impl Secret {
+    /// The number of characters after the prefix.
+    pub const AFTER_PREFIX: usize = RANDOM + CHECK;
+
     /// Mints a secret from the operating system's randomness.
     ///
     /// # Errors
@@ -101,20 +105,23 @@ impl fmt::Debug for Secret {
 
 /// Returns the kind of the secret `text`; `None` if its form or checksum is wrong.
 pub fn recognise(text: &str) -> Option<SecretKind> {
-    let kind = SecretKind::ALL.into_iter().find(|kind| text.starts_with(kind.prefix()))?;
-    let body = text.strip_prefix(kind.prefix())?;
-    if body.len() != RANDOM + CHECK || !body.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return None;
+    SecretKind::ALL.into_iter().find(|kind| has_check_digits(text, kind.prefix()))
+}
+
+/// Whether `text` is `prefix`, random characters, and the check digits of both.
+pub fn has_check_digits(text: &str, prefix: &str) -> bool {
+    let Some(rest) = text.strip_prefix(prefix) else { return false };
+    if rest.len() != Secret::AFTER_PREFIX || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        return false;
     }
-    let (checked, found) = text.split_at_checked(text.len() - CHECK)?;
-    (check(checked) == found).then_some(kind)
+    text.split_at_checked(text.len() - CHECK).is_some_and(|(checked, found)| check(checked) == found)
 }
 
 /// Whether `text` contains a secret. Linear in its length.
 pub fn contains_secret(text: &str) -> bool {
     let at = |kind: SecretKind| {
         text.match_indices(kind.prefix()).any(|(start, prefix)| {
-            text.get(start..start + prefix.len() + RANDOM + CHECK).is_some_and(|text| recognise(text).is_some())
+            text.get(start..start + prefix.len() + Secret::AFTER_PREFIX).is_some_and(|text| recognise(text).is_some())
         })
     };
     SecretKind::ALL.into_iter().any(at)

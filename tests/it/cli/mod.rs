@@ -19,5 +19,6 @@ mod read;
 mod registry;
 mod replay;
 mod requests;
+mod scan;
 mod util;
 mod validate;

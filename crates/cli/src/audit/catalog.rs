@@ -22,13 +22,13 @@ const REPORTED_ROWS: usize = 5;
 /// The catalog of a command.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Catalog")]
-pub(super) struct CatalogArgs {
+pub(crate) struct CatalogArgs {
     /// Read names from this file; `-` is standard input
     ///
     /// CSV, JSON Lines or Parquet; CSV and JSON Lines may be compressed with gzip or zstd. The columns are `connection` and
     /// `name`, or those of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`.
     #[arg(long, value_name = "FILE")]
-    pub(super) catalog: Option<PathBuf>,
+    pub(crate) catalog: Option<PathBuf>,
     /// Use this connection for rows without one
     ///
     /// For a catalog that has no `connection` column.
@@ -166,6 +166,18 @@ pub(super) fn each(
     }
     require_connection(path, progress.rows, unnamed, OPTION)?;
     Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })
+}
+
+/// Calls `visit` as [`each`] does, if `args` name a catalog. Returns whether the catalog was read completely.
+#[cfg(feature = "scan")]
+pub(crate) fn each_name(
+    args: &CatalogArgs,
+    policy: &Policy,
+    color: Color,
+    visit: impl FnMut(&str, &str) -> bool,
+) -> anyhow::Result<bool> {
+    let Some(path) = &args.catalog else { return Ok(true) };
+    Ok(each(path, args, policy, color, visit)?.complete)
 }
 
 /// A batch of rows that one thread sends to another.

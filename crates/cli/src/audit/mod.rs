@@ -12,6 +12,8 @@ mod suggest;
 mod usage;
 mod who_can;
 
+#[cfg(feature = "scan")]
+pub(super) use catalog::{CatalogArgs, each_name};
 use clap::{Subcommand, ValueEnum};
 
 use super::Exit;

@@ -1,0 +1,51 @@
+//! Findings that are known, and not reported again.
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, anyhow};
+use portcullis_scan::{Finding, Report};
+use serde::Deserialize;
+use sha2::{Digest, Sha256};
+
+/// Returns the fingerprint of a finding: it depends on the secret and on the file, not on the line or the commit.
+pub(super) fn fingerprint(finding: &Finding) -> String {
+    let file = match &finding.history {
+        Some(history) => history.paths.first().unwrap_or(&history.object),
+        None => &finding.file,
+    };
+    let mut hash = Sha256::new();
+    hash.update(b"portcullis scan 1\0");
+    hash.update(finding.digest.as_bytes());
+    hash.update(file.as_bytes());
+    hash.finalize().iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// Reads the fingerprints of a report that `--format json` wrote.
+pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
+    #[derive(Deserialize)]
+    struct Baseline {
+        findings: Vec<Known>,
+    }
+    #[derive(Deserialize)]
+    struct Known {
+        fingerprint: String,
+    }
+    let name = path.display();
+    let text = fs::read(path).with_context(|| format!("cannot read `{name}`"))?;
+    let baseline: Baseline = serde_json::from_slice(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        anyhow!(
+            "`{name}` is not a baseline, at line {line}, column {column}\nhelp: write one with `portcullis scan --format json > baseline.json`"
+        )
+    })?;
+    Ok(baseline.findings.into_iter().map(|known| known.fingerprint).collect())
+}
+
+/// Removes known findings, and returns their number.
+pub(super) fn remove(report: &mut Report, known: &HashSet<String>) -> usize {
+    let before = report.findings.len();
+    report.findings.retain(|finding| !known.contains(&fingerprint(finding)));
+    before - report.findings.len()
+}

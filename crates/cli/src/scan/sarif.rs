@@ -1,0 +1,98 @@
+//! Findings as SARIF 2.1.0, for code review tools.
+
+use std::io::Write;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use portcullis_scan::Report;
+use serde_json::{Value, json};
+
+use super::baseline::fingerprint;
+use super::standing::{Judged, Severity};
+use super::text::description;
+use crate::output::Stdout;
+
+/// Code review tools reject runs with more results.
+const MAX_RESULTS: usize = 25_000;
+
+/// The characters of a path that a URI does not escape.
+const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
+
+/// One rule for each severity.
+const RULES: [(Severity, &str, &str, &str); 4] = [
+    (Severity::High, "leaked_secret", "error", "A live secret that opens more than a public page should"),
+    (
+        Severity::Unknown,
+        "unknown_secret",
+        "warning",
+        "A secret that the policy does not know, and that may be live elsewhere",
+    ),
+    (Severity::Public, "public_secret", "note", "A live secret that is made for public pages"),
+    (Severity::Expired, "expired_secret", "note", "A secret that is no longer accepted"),
+];
+
+pub(super) fn write(judged: &[Judged<'_>], report: &Report) -> anyhow::Result<()> {
+    let rules = RULES.map(|(_, id, level, text)| {
+        json!({"id": id, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}})
+    });
+    let results: Vec<_> = judged.iter().take(MAX_RESULTS).map(result).collect();
+    let left_out = judged.len().saturating_sub(MAX_RESULTS) as u64 + report.more_findings;
+    let mut notices: Vec<_> = report
+        .unread
+        .iter()
+        .map(|unread| json!({"level": "error", "message": {"text": format!("not read: {}: {}", unread.file, unread.reason)}}))
+        .collect();
+    if left_out > 0 {
+        notices.push(
+            json!({"level": "warning", "message": {"text": format!("{left_out} further findings are left out")}}),
+        );
+    }
+    let log = json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": {"driver": {
+                "name": "Portcullis",
+                "version": env!("CARGO_PKG_VERSION"),
+                "semanticVersion": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            }},
+            "columnKind": "unicodeCodePoints",
+            "invocations": [{"executionSuccessful": report.is_complete(), "toolExecutionNotifications": notices}],
+            "results": results,
+        }],
+    });
+    let mut out = Stdout::lock();
+    serde_json::to_writer_pretty(&mut out, &log)?;
+    writeln!(out)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn result(judged: &Judged<'_>) -> Value {
+    let Judged { finding, standing } = judged;
+    let index = RULES.iter().position(|(severity, ..)| *severity == standing.severity).unwrap_or_default();
+    let (id, level) = RULES.get(index).map_or(("", ""), |(_, id, level, _)| (*id, *level));
+    let mut message = format!("{}.", description(standing));
+    for text in standing.reasons.iter().chain(&standing.help) {
+        message = format!("{message} {text}.");
+    }
+    // The file of an archive member is the archive. An object of git is at the first path that has it.
+    let file = match &finding.history {
+        Some(history) => history.paths.first().unwrap_or(&finding.file),
+        None => finding.file.split('!').next().unwrap_or(&finding.file),
+    };
+    json!({
+        "ruleId": id,
+        "ruleIndex": index,
+        "level": level,
+        "message": {"text": message},
+        "locations": [{
+            "physicalLocation": {
+                "artifactLocation": {"uri": utf8_percent_encode(file, PATH).to_string()},
+                "region": {"startLine": finding.line.max(1), "startColumn": finding.column.max(1)},
+            },
+            "logicalLocations": [{"fullyQualifiedName": finding.file}],
+        }],
+        "partialFingerprints": {"portcullisScan/v1": fingerprint(finding)},
+    })
+}

@@ -1,0 +1,217 @@
+//! Compressed files and archives.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+
+use flate2::bufread::MultiGzDecoder;
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+use crate::scanner::{Content, Level, Scanner};
+
+/// A file that contains others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Container {
+    Gzip,
+    Zstd,
+    Zip,
+    Tar,
+    /// One that is recognised, and not read.
+    Other(&'static str),
+}
+
+/// The formats that start with fixed bytes.
+const MAGIC: [(&[u8], Container); 10] = [
+    (b"\x1f\x8b\x08", Container::Gzip),
+    (b"\x28\xb5\x2f\xfd", Container::Zstd),
+    (b"PK\x03\x04", Container::Zip),
+    (b"PK\x05\x06", Container::Zip),
+    (b"PK\x07\x08", Container::Zip),
+    (b"\xfd7zXZ\0", Container::Other("xz")),
+    (b"7z\xbc\xaf\x27\x1c", Container::Other("7-Zip")),
+    (b"Rar!\x1a\x07", Container::Other("RAR")),
+    (b"\x04\x22\x4d\x18", Container::Other("lz4")),
+    (b"LZIP", Container::Other("lzip")),
+];
+
+/// The end of what containers may expand to.
+#[derive(Debug, thiserror::Error)]
+#[error("it expands to more than the limit")]
+struct TooLarge;
+
+/// Reads a container, and takes what it returns from the budget.
+struct Budgeted<'b, R> {
+    reader: R,
+    budget: &'b Cell<u64>,
+}
+
+impl Container {
+    /// Recognises a container by its first bytes.
+    pub(crate) fn of(head: &[u8]) -> Option<Self> {
+        if let Some((_, container)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
+            return Some(*container);
+        }
+        // `BZh`, the block size, and the start of a block.
+        if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
+            return Some(Self::Other("bzip2"));
+        }
+        is_tar(head).then_some(Self::Tar)
+    }
+}
+
+impl<R: Read> Read for Budgeted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.budget.get()).unwrap_or(usize::MAX);
+        if left == 0 {
+            // The budget may fit exactly.
+            return match self.reader.read(&mut [0])? {
+                0 => Ok(0),
+                _ => Err(io::Error::other(TooLarge)),
+            };
+        }
+        let length = buffer.len().min(left);
+        let count = self.reader.read(buffer.get_mut(..length).unwrap_or_default())?;
+        self.budget.set(self.budget.get().saturating_sub(count as u64));
+        Ok(count)
+    }
+}
+
+/// Scans everything in a container. Records what cannot be read.
+pub(crate) fn open(
+    scanner: &mut Scanner<'_>,
+    name: &str,
+    container: Container,
+    content: Content<'_>,
+    level: Level<'_>,
+) {
+    match (container, content) {
+        (Container::Other(format), _) => {
+            scanner.miss(name, format!("archives of the format {format} are not read: unpack it first"));
+        }
+        (Container::Zip, Content::File(file)) => zip(scanner, name, file, level),
+        (Container::Zip, Content::Stream(stream)) => match spooled(Budgeted { reader: stream, budget: level.budget }) {
+            Ok(file) => zip(scanner, name, &file, level),
+            Err(error) => scanner.miss(name, reason(&error)),
+        },
+        (container, Content::File(mut file)) => stream(scanner, name, container, &mut file, level),
+        (container, Content::Stream(reader)) => stream(scanner, name, container, reader, level),
+    }
+}
+
+fn stream(scanner: &mut Scanner<'_>, name: &str, container: Container, reader: &mut dyn Read, level: Level<'_>) {
+    let reader = BufReader::with_capacity(1 << 16, reader);
+    match container {
+        Container::Gzip => {
+            let mut inner = Budgeted { reader: MultiGzDecoder::new(reader), budget: level.budget };
+            scanner.content(name, Content::Stream(&mut inner), level);
+        }
+        Container::Zstd => match zstd::Decoder::with_buffer(reader) {
+            Ok(inner) => {
+                let mut inner = Budgeted { reader: inner, budget: level.budget };
+                scanner.content(name, Content::Stream(&mut inner), level);
+            }
+            Err(error) => scanner.miss(name, error.to_string()),
+        },
+        _ => tar(scanner, name, reader, level),
+    }
+}
+
+fn tar(scanner: &mut Scanner<'_>, name: &str, reader: impl Read, level: Level<'_>) {
+    let mut archive = tar::Archive::new(Budgeted { reader, budget: level.budget });
+    // Concatenated archives have blocks of zeros between them.
+    archive.set_ignore_zeros(true);
+    let entries = match archive.entries() {
+        Ok(entries) => entries,
+        Err(error) => return scanner.miss(name, reason(&error)),
+    };
+    for entry in entries {
+        let mut entry = match entry {
+            Ok(entry) => entry,
+            // Without this entry's header, the next one cannot be found.
+            Err(error) => return scanner.miss(name, reason(&error)),
+        };
+        let member = scanner.name(&format!("{name}!"), &String::from_utf8_lossy(&entry.path_bytes()));
+        if entry.header().entry_type().is_dir() {
+            continue;
+        }
+        if let Some(link) = entry.link_name_bytes() {
+            scanner.name(&member, &String::from_utf8_lossy(&link));
+        }
+        scanner.content(&member, Content::Stream(&mut entry), level);
+    }
+}
+
+fn zip(scanner: &mut Scanner<'_>, name: &str, file: &File, level: Level<'_>) {
+    let mut archive = match ZipArchive::new(BufReader::new(file)) {
+        Ok(archive) => archive,
+        Err(error) => {
+            scanner.miss(name, zip_reason(&error));
+            // Parts of a damaged archive may be stored without compression.
+            let mut file = file;
+            return if file.rewind().is_ok() {
+                scanner.text(name, &mut file)
+            };
+        }
+    };
+    let comment = archive.comment().to_vec();
+    scanner.text(name, &mut &*comment);
+    for index in 0..archive.len() {
+        let member = archive.name_for_index(index).and_then(Result::ok).map(std::borrow::Cow::into_owned);
+        let member = scanner.name(&format!("{name}!"), &member.unwrap_or_else(|| format!("member {index}")));
+        let mut entry = match archive.by_index(index) {
+            Ok(entry) => entry,
+            Err(error) => {
+                scanner.miss(&member, zip_reason(&error));
+                continue;
+            }
+        };
+        scanner.text(&member, &mut entry.comment().as_bytes());
+        if entry.is_dir() {
+            continue;
+        }
+        let mut entry = Budgeted { reader: &mut entry, budget: level.budget };
+        scanner.content(&member, Content::Stream(&mut entry), level);
+        if level.budget.get() == 0 {
+            return scanner.miss(name, TooLarge.to_string());
+        }
+    }
+}
+
+/// Writes a stream to a temporary file without a name: the directory of a zip archive is at its end.
+fn spooled(mut stream: impl Read) -> io::Result<File> {
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut stream, &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
+
+/// Whether `head` is the header of a tar file: its checksum is right.
+fn is_tar(head: &[u8]) -> bool {
+    const CHECKSUM: std::ops::Range<usize> = 148..156;
+    let Some(block) = head.get(..512).filter(|block| block.first() != Some(&0)) else { return false };
+    let digits = block.get(CHECKSUM).unwrap_or_default();
+    let digits = std::str::from_utf8(digits).unwrap_or_default().trim_matches([' ', '\0']);
+    let sum =
+        block.iter().enumerate().map(|(index, byte)| u32::from(if CHECKSUM.contains(&index) { b' ' } else { *byte }));
+    u32::from_str_radix(digits, 8).is_ok_and(|found| found == sum.sum::<u32>())
+}
+
+/// Explains why an input could not be read.
+pub(crate) fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
+            "it is damaged, or not what its first bytes say".to_owned()
+        }
+        io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn zip_reason(error: &ZipError) -> String {
+    match error {
+        ZipError::Io(error) => reason(error),
+        ZipError::UnsupportedArchive(why) => format!("this kind of zip archive is not read: {why}"),
+        _ => "it is damaged, or not a zip archive".to_owned(),
+    }
+}

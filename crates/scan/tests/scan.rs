@@ -1,0 +1,490 @@
+//! Secrets are found once, wherever and however they are written; other texts are not secrets.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a helper of tests fails as a test does"
+)]
+
+mod written;
+
+use std::fs;
+use std::io::{Cursor, Read, Write};
+
+use portcullis_scan::{Detector, Encoding, Limits, Prefixes, Report, Scanner};
+use portcullis_secret::{Secret, SecretKind};
+use proptest::prelude::*;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+use written::{FORMS, Form};
+
+fn detector() -> Detector {
+    Detector::new(&Prefixes::default()).unwrap()
+}
+
+fn scanned(bytes: &[u8]) -> Report {
+    let detector = detector();
+    let mut scanner = Scanner::new(&detector, Limits::default());
+    scanner.stream("input", &mut &*bytes);
+    scanner.into_report()
+}
+
+fn minted() -> Secret {
+    Secret::mint(SecretKind::Token).unwrap()
+}
+
+/// Text without word characters at its ends, so that a secret beside it is a word of its own.
+fn surroundings() -> impl Strategy<Value = Vec<u8>> {
+    let noise = proptest::collection::vec(any::<u8>(), 0..200);
+    noise.prop_map(|mut bytes| {
+        bytes.insert(0, b' ');
+        bytes.push(b' ');
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    #[test]
+    fn secret_in_random_bytes_is_found_once(before in surroundings(), after in surroundings(), form in 0..FORMS.len(), seed in any::<u64>()) {
+        let secret = minted();
+        let form = &FORMS[form];
+        let written = (form.write)(secret.expose(), &mut ChaCha8Rng::seed_from_u64(seed));
+        let report = scanned(&[&before[..], &written, &after].concat());
+        prop_assert_eq!(report.findings.len(), 1, "{}", form.name);
+        prop_assert_eq!(report.findings[0].digest, secret.digest());
+        prop_assert_eq!(report.findings[0].encoding, form.encoding);
+    }
+
+    #[test]
+    fn changed_character_is_not_a_secret(at in 7..45_usize, form in 0..FORMS.len(), seed in any::<u64>()) {
+        let secret = minted();
+        let mut text = secret.expose().as_bytes().to_vec();
+        text[at] = if text[at] == b'x' { b'y' } else { b'x' };
+        let form = &FORMS[form];
+        let written = (form.write)(std::str::from_utf8(&text).unwrap(), &mut ChaCha8Rng::seed_from_u64(seed));
+        prop_assert!(scanned(&[b"a ", &written[..], b" b"].concat()).findings.is_empty(), "{}", form.name);
+    }
+
+    /// Every kind of boundary between two reads and two blocks.
+    #[test]
+    fn secret_is_found_once_across_blocks(offset in 0..300_000_usize, form in 0..FORMS.len(), piece in 1..100_000_usize) {
+        let secret = minted();
+        let form = &FORMS[form];
+        let written = (form.write)(secret.expose(), &mut ChaCha8Rng::seed_from_u64(1));
+        let mut bytes = vec![b' '; 262_144 - 2_000 + offset % 20_000];
+        bytes.extend_from_slice(&written);
+        bytes.extend(std::iter::repeat_n(b'\t', offset));
+        let detector = detector();
+        let mut scanner = Scanner::new(&detector, Limits::default());
+        scanner.stream("input", &mut Pieces { bytes: &bytes, piece });
+        let report = scanner.into_report();
+        prop_assert_eq!(report.findings.len(), 1, "{}", form.name);
+        prop_assert_eq!(report.bytes, bytes.len() as u64);
+    }
+}
+
+/// A reader that returns few bytes at a time.
+struct Pieces<'b> {
+    bytes: &'b [u8],
+    piece: usize,
+}
+
+impl Read for Pieces<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.piece.min(buffer.len()).min(self.bytes.len());
+        let (now, later) = self.bytes.split_at(count);
+        buffer[..count].copy_from_slice(now);
+        self.bytes = later;
+        Ok(count)
+    }
+}
+
+#[test]
+fn boundaries_of_words_decide() {
+    let secret = minted();
+    let text = secret.expose();
+    let cases: [(String, usize); 16] = [
+        (text.to_owned(), 1),
+        (format!("{text}\n"), 1),
+        (format!("TOKEN={text}"), 1),
+        (format!("\"{text}\""), 1),
+        (format!("/{text}/"), 1),
+        (format!("é{text}é"), 1),
+        (format!("{text}{text}"), 0),
+        (format!("{text} {text}"), 2),
+        (format!("x{text}"), 0),
+        (format!("_{text}"), 0),
+        (format!("{text}x"), 0),
+        // An escape before the secret is another character.
+        (format!("a\\n{text}"), 1),
+        (format!("a%20{text}"), 1),
+        (format!("a%41{text}"), 0),
+        (format!("a\\u0022{text}\\u0022"), 1),
+        (format!("token%3D{text}%26a"), 1),
+    ];
+    for (written, expected) in cases {
+        assert_eq!(scanned(written.as_bytes()).findings.len(), expected, "{}", written.replace(text, "SECRET"));
+    }
+}
+
+#[test]
+fn positions_are_lines_and_characters() {
+    let secret = minted();
+    let text = secret.expose();
+    for (written, expected) in [
+        (text.to_owned(), (1, 1)),
+        (format!("a\nbé {text}"), (2, 4)),
+        (format!("\r\n\r\n  \"{text}\""), (3, 4)),
+        (format!("{}\n{} {text}", "x".repeat(600_000), "é".repeat(600_000)), (2, 600_002)),
+        (format!("{}{text}", "\n".repeat(600_000)), (600_001, 1)),
+    ] {
+        let report = scanned(written.as_bytes());
+        assert_eq!((report.findings[0].line, report.findings[0].column), expected);
+    }
+}
+
+#[test]
+fn secret_twice_in_a_long_line_is_found_twice() {
+    let secret = minted();
+    let filler = "var a=function(b){return b\\u0020+'%20'};".repeat(62_500);
+    let line = format!("{filler}\"{0}\"{filler}'{0}'", secret.expose());
+    assert!(line.len() > 5_000_000);
+    let columns: Vec<_> = scanned(line.as_bytes()).findings.iter().map(|finding| finding.column).collect();
+    assert_eq!(columns, [filler.len() as u64 + 2, 2 * filler.len() as u64 + 49]);
+}
+
+/// A larger run of this test, over 10⁹ characters, found nothing either.
+#[test]
+fn random_characters_are_not_secrets() {
+    let mut random = ChaCha8Rng::seed_from_u64(7);
+    let alphabet = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_";
+    let count: usize = std::env::var("SCAN_RANDOM_CHARACTERS").map_or(4_000_000, |count| count.parse().unwrap());
+    let block: usize = 1_000_000;
+    for _ in 0..count.div_ceil(block) {
+        let mut text = Vec::with_capacity(block);
+        while text.len() < block {
+            // Prefixes occur far more often than by chance.
+            if random.random_bool(0.001) {
+                text.extend_from_slice(b" pcl_tk_");
+            }
+            text.push(alphabet[random.random_range(0..alphabet.len())]);
+        }
+        assert!(scanned(&text).findings.is_empty());
+    }
+}
+
+#[test]
+fn added_prefixes_are_found() {
+    let mut prefixes = Prefixes::default();
+    prefixes.add("acme_").unwrap();
+    prefixes.add("pcl_").unwrap();
+    let detector = Detector::new(&prefixes).unwrap();
+    let ours = minted();
+    // The check digits are over the whole text, so a secret of `pcl_tk_` is not one of `pcl_`.
+    let body = "0123456789ABCDEFGHIJKLMNOPQRSTUV";
+    let check = written::check(&format!("acme_{body}"));
+    let theirs = format!("acme_{body}{check}");
+    let mut scanner = Scanner::new(&detector, Limits::default());
+    scanner.stream("input", &mut format!("{} {theirs}", ours.expose()).as_bytes());
+    let report = scanner.into_report();
+    let prefixes: Vec<_> = report.findings.iter().map(|finding| (&*finding.prefix, finding.kind())).collect();
+    assert_eq!(prefixes, [("pcl_tk_", Some(SecretKind::Token)), ("acme_", None)]);
+    for wrong in ["", "abc", "a b c d", "Präfix_", &"a".repeat(33), ours.expose()] {
+        let error = Prefixes::default().add(wrong).unwrap_err().to_string();
+        assert!(!error.contains(ours.expose()), "{error}");
+    }
+}
+
+#[test]
+fn secrets_in_archives_are_found_once() {
+    let secret = minted();
+    let file = format!("key: {}\n", secret.expose()).into_bytes();
+    let tar = tar(&[("a/config.yaml", &file), ("b.txt", b"nothing")]);
+    let gzip = gzip(&tar);
+    let zip = zip(&[("deep/backup.tar.gz", &gzip), ("empty", b"")]);
+    let zstd = zstd::encode_all(&zip[..], 3).unwrap();
+    let two = [written::gzip(b"first "), written::gzip(&file)].concat();
+    for (name, bytes, expected) in [
+        ("tar", &tar, "input!a/config.yaml"),
+        ("tar.gz", &gzip, "input!a/config.yaml"),
+        ("zip", &zip, "input!deep/backup.tar.gz!a/config.yaml"),
+        ("zip.zst", &zstd, "input!deep/backup.tar.gz!a/config.yaml"),
+        ("two gzip members", &two, "input"),
+    ] {
+        let report = scanned(bytes);
+        assert!(report.unread.is_empty(), "{name}: {:?}", report.unread);
+        let files: Vec<_> = report.findings.iter().map(|finding| &*finding.file).collect();
+        assert_eq!(files, [expected], "{name}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_named() {
+    let secret = minted();
+    let file = secret.expose().as_bytes();
+    let whole = gzip(&[b"a".repeat(100_000), file.to_vec()].concat());
+    let encrypted = {
+        let mut zip = zip(&[("a", b"text")]);
+        // The flag of encryption, in the header of the file and in the directory.
+        zip[6] |= 1;
+        let directory = zip.windows(4).rposition(|bytes| bytes == b"PK\x01\x02").unwrap();
+        zip[directory + 8] |= 1;
+        zip
+    };
+    let mut nested = file.to_vec();
+    for _ in 0..9 {
+        nested = gzip(&nested);
+    }
+    for (name, bytes) in [
+        ("cut off", &whole[..whole.len() - 9]),
+        ("damaged", &[&whole[..30], &b"\xff".repeat(50)].concat()[..]),
+        ("xz", b"\xfd7zXZ\0\0\0"),
+        ("bzip2", b"BZh91AY&SY\0\0"),
+        ("damaged zip", b"PK\x03\x04 and no more"),
+        ("encrypted zip", &encrypted),
+        ("nested", &nested),
+        ("cut off tar", &tar(&[("a", &b"a".repeat(2000))])[..1500]),
+    ] {
+        let report = scanned(bytes);
+        assert_eq!(report.unread.len(), 1, "{name}: {:?}", report.unread);
+        assert!(!report.is_complete());
+    }
+}
+
+#[test]
+fn archives_that_expand_without_end_are_bounded() {
+    let detector = detector();
+    let limits = Limits { expanded_bytes: 1_000_000, ..Limits::default() };
+    let zeros = vec![0; 10_000_000];
+    for bytes in
+        [gzip(&zeros), zip(&[("a", &zeros[..])]), zip(&[("a", &gzip(&zeros)), ("b", &zeros)]), tar(&[("a", &zeros)])]
+    {
+        let mut scanner = Scanner::new(&detector, limits);
+        scanner.stream("input", &mut &*bytes);
+        let report = scanner.into_report();
+        assert!(report.bytes <= 2_000_000, "{}", report.bytes);
+        assert!(report.unread.iter().any(|unread| unread.reason.contains("limit")), "{:?}", report.unread);
+    }
+}
+
+#[test]
+fn secret_in_the_name_of_a_file_is_found_and_masked() {
+    let secret = minted();
+    let archive = tar(&[(&format!("backup-{}.txt", secret.expose()), b"text")]);
+    let report = scanned(&archive);
+    assert_eq!(report.findings.len(), 1);
+    assert_eq!(report.findings[0].file, "input!backup-….txt");
+    assert_eq!(report.findings[0].line, 0);
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    written::gzip(bytes)
+}
+
+fn tar(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut tar = tar::Builder::new(Vec::new());
+    for (name, bytes) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        tar.append_data(&mut header, name, *bytes).unwrap();
+    }
+    tar.into_inner().unwrap()
+}
+
+fn zip(files: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, bytes) in files {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(bytes).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+mod files {
+    use super::*;
+    use portcullis_scan::files::{Globs, Selection, scan};
+    use std::os::unix::fs::symlink;
+    use std::path::Path;
+
+    fn names(root: &Path, selection: &Selection) -> Vec<String> {
+        let report = scan(&detector(), &[root.to_owned()], selection, Limits::default(), 2);
+        let name = |file: &str| file.strip_prefix(root.to_str().unwrap()).unwrap().to_owned();
+        report.findings.iter().map(|finding| name(&finding.file)).collect()
+    }
+
+    #[test]
+    fn folder_is_read_by_its_rules() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let secret = minted();
+        for file in [".env", "src/a.js", "src/b.min.js", "dist/c.js", "ignored/d.js", ".git/config", "src/.gitignore"] {
+            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs::write(root.join(file), format!("# {}", secret.expose())).unwrap();
+        }
+        fs::write(root.join(".gitignore"), "ignored/\n").unwrap();
+        symlink(root, root.join("loop")).unwrap();
+        symlink(root.join(".env"), root.join("link")).unwrap();
+        let all = ["/.env", "/dist/c.js", "/src/.gitignore", "/src/a.js", "/src/b.min.js"];
+        assert_eq!(names(root, &Selection::default()), all);
+        let selection = Selection { no_ignore: true, ..Selection::default() };
+        assert!(names(root, &selection).contains(&"/ignored/d.js".to_owned()));
+        let selection = Selection {
+            include: Globs::new(["*.js"]).unwrap(),
+            exclude: Globs::new(["*.min.js", "dist/"]).unwrap(),
+            ..Selection::default()
+        };
+        assert_eq!(names(root, &selection), ["/src/a.js"]);
+    }
+
+    #[test]
+    fn special_files_are_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+        assert!(made.success());
+        let report = scan(&detector(), &[folder.path().to_owned()], &Selection::default(), Limits::default(), 1);
+        assert_eq!((report.skipped, report.unread.len()), (1, 0));
+        let report =
+            scan(&detector(), &[pipe, folder.path().join("missing")], &Selection::default(), Limits::default(), 1);
+        assert_eq!(report.unread.len(), 2);
+    }
+
+    #[test]
+    fn holes_of_a_sparse_file_are_skipped() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sparse");
+        let secret = minted();
+        let mut file = fs::File::create(&path).unwrap();
+        writeln!(file, "first\n {}", secret.expose()).unwrap();
+        file.set_len(10 << 30).unwrap();
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0)).unwrap();
+        writeln!(file, "\nlast {}", secret.expose()).unwrap();
+        drop(file);
+        let report = scan(&detector(), &[path], &Selection::default(), Limits::default(), 1);
+        assert_eq!(report.findings.iter().map(|finding| finding.line).collect::<Vec<_>>(), [2, 4]);
+        assert!(report.bytes < 1 << 20);
+    }
+}
+
+mod git {
+    use super::*;
+    use portcullis_scan::git::{history, staged};
+    use std::path::Path;
+    use std::process::Command;
+
+    fn git(folder: &Path, args: &[&str]) -> String {
+        let output = Command::new("git")
+            .current_dir(folder)
+            .args(["-c", "user.name=a", "-c", "user.email=a@example.com", "-c", "commit.gpgsign=false"])
+            .args(args)
+            .env("GIT_CONFIG_GLOBAL", "/dev/null")
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    fn repository() -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        git(folder.path(), &["init", "-q", "-b", "main"]);
+        folder
+    }
+
+    fn commit(folder: &Path, file: &str, text: &str, message: &str) -> String {
+        fs::write(folder.join(file), text).unwrap();
+        git(folder, &["add", "-A"]);
+        git(folder, &["commit", "-q", "--allow-empty", "-m", message]);
+        git(folder, &["rev-parse", "HEAD"])
+    }
+
+    #[test]
+    fn history_names_commits_and_paths() {
+        let folder = repository();
+        let root = folder.path();
+        let [in_file, in_message, in_tag, in_branch, in_merge] = [minted(), minted(), minted(), minted(), minted()];
+        commit(root, "a.txt", "first\n", "first");
+        let added = commit(root, "old.txt", &format!("x {}\n", in_file.expose()), "add");
+        // A copy has the same object, which is read once.
+        let copied = commit(root, "ü copy.txt", &format!("x {}\n", in_file.expose()), "copy");
+        fs::remove_file(root.join("old.txt")).unwrap();
+        let message = commit(root, "a.txt", "second\n", &format!("remove {}", in_message.expose()));
+        git(root, &["tag", "-a", "v1", "-m", in_tag.expose()]);
+        git(root, &["checkout", "-q", "-b", "gone"]);
+        commit(root, "b.txt", in_branch.expose(), "branch");
+        git(root, &["checkout", "-q", "main"]);
+        git(root, &["branch", "-q", "-D", "gone"]);
+        git(root, &["checkout", "-q", "-b", "side", "HEAD~1"]);
+        commit(root, "c.txt", "side", "side");
+        git(root, &["checkout", "-q", "main"]);
+        git(root, &["merge", "-q", "--no-commit", "--no-ff", "side"]);
+        let merge = commit(root, "merge.txt", in_merge.expose(), "merge");
+        let report = history(&detector(), root, Limits::default()).unwrap();
+        assert!(report.unread.is_empty(), "{:?}", report.unread);
+        let found = |secret: &Secret| {
+            let found: Vec<_> = report.findings.iter().filter(|finding| finding.digest == secret.digest()).collect();
+            assert_eq!(found.len(), 1);
+            let history = found[0].history.clone().unwrap();
+            (
+                history.object_type,
+                history.paths,
+                history.commits.into_iter().map(|commit| commit.id).collect::<Vec<_>>(),
+            )
+        };
+        let blob = "blob".to_owned();
+        assert_eq!(
+            found(&in_file),
+            (blob.clone(), vec!["old.txt".to_owned(), "ü copy.txt".to_owned()], vec![copied, added])
+        );
+        assert_eq!(found(&in_message), ("commit".to_owned(), vec![], vec![message]));
+        assert_eq!(found(&in_tag), ("tag".to_owned(), vec![], vec![]));
+        let (_, paths, _) = found(&in_branch);
+        assert_eq!(paths, ["b.txt"]);
+        assert_eq!(found(&in_merge), (blob, vec!["merge.txt".to_owned()], vec![merge]));
+        assert_eq!(report.findings.len(), 5);
+    }
+
+    #[test]
+    fn only_staged_content_is_read() {
+        let folder = repository();
+        let root = folder.path();
+        let [staged_secret, unstaged] = [minted(), minted()];
+        fs::write(root.join("a b.txt"), staged_secret.expose()).unwrap();
+        git(root, &["add", "-A"]);
+        fs::write(root.join("a b.txt"), unstaged.expose()).unwrap();
+        let report = staged(&detector(), root, Limits::default()).unwrap();
+        assert_eq!(report.findings.len(), 1);
+        assert_eq!((&*report.findings[0].file, report.findings[0].digest), ("a b.txt", staged_secret.digest()));
+        git(root, &["commit", "-q", "-m", "first"]);
+        assert!(staged(&detector(), root, Limits::default()).unwrap().findings.is_empty());
+    }
+
+    #[test]
+    fn shallow_clone_is_not_complete() {
+        let folder = repository();
+        commit(folder.path(), "a", "1", "first");
+        commit(folder.path(), "a", "2", "second");
+        let clone = tempfile::tempdir().unwrap();
+        let from = format!("file://{}", folder.path().display());
+        git(clone.path(), &["clone", "-q", "--depth", "1", &from, "."]);
+        let report = history(&detector(), clone.path(), Limits::default()).unwrap();
+        assert!(report.unread[0].reason.contains("shallow"));
+    }
+
+    #[test]
+    fn outside_a_repository_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = history(&detector(), folder.path(), Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("not a git repository"), "{error}");
+    }
+}
+
+#[test]
+fn every_encoding_is_tested() {
+    for encoding in [Encoding::Plain, Encoding::Utf16, Encoding::Base64, Encoding::Escaped] {
+        assert!(FORMS.iter().any(|form: &Form| form.encoding == encoding));
+    }
+}
