@@ -10,8 +10,18 @@ use portcullis::name::Dialect;
 /// The queries of one `WITH`, and how many of them are visible at the visitor's position.
 #[derive(Default)]
 pub(super) struct With {
-    queries: Vec<(String, *const Query, Recursion)>,
+    queries: Vec<Defined>,
     visible: usize,
+}
+
+/// A query of a `WITH`.
+struct Defined {
+    name: String,
+    query: *const Query,
+    recursion: Recursion,
+    /// The first operands of a union that reads itself, from which the recursion starts. Inside them, the name is a
+    /// table.
+    anchor: Vec<*const ()>,
 }
 
 /// Whether a `WITH` query may read itself.
@@ -30,37 +40,56 @@ impl With {
         // These dialects omit `RECURSIVE`; the form of the query shows the recursion.
         let unsaid = matches!(dialect, Dialect::Snowflake | Dialect::Oracle);
         let queries = with.cte_tables.iter().map(|cte| {
-            let recursion = if with.recursive {
-                Recursion::All
-            } else if unsaid && is_union(&cte.query.body) {
-                Recursion::Itself
-            } else {
-                Recursion::None
+            let anchor = if unsaid && !with.recursive { anchor(&cte.query.body) } else { Vec::new() };
+            let recursion = match (with.recursive, dialect) {
+                // Here, queries may also read queries that follow them.
+                (true, Dialect::BigQuery | Dialect::Postgres) => Recursion::All,
+                (true, _) => Recursion::Itself,
+                (false, _) if !anchor.is_empty() => Recursion::Itself,
+                (false, _) => Recursion::None,
             };
-            (folded(&cte.alias.name, dialect), ptr::from_ref(&*cte.query), recursion)
+            Defined { name: folded(&cte.alias.name, dialect), query: ptr::from_ref(&*cte.query), recursion, anchor }
         });
         let queries: Vec<_> = queries.collect();
         Self { visible: queries.len(), queries }
     }
 
-    /// Records that the visitor enters or leaves `query`, if it is one of these.
-    pub(super) fn at(&mut self, query: &Query, enters: bool) {
-        let Some(at) = self.queries.iter().position(|(_, known, _)| ptr::eq(*known, query)) else { return };
-        let recursion = self.queries.get(at).map_or(Recursion::None, |(_, _, recursion)| *recursion);
+    /// Records that the visitor enters or leaves `query`. Returns whether it is one of these.
+    pub(super) fn at(&mut self, query: &Query, enters: bool) -> bool {
+        let Some(at) = self.queries.iter().position(|known| ptr::eq(known.query, query)) else { return false };
+        let recursion = self.queries.get(at).map_or(Recursion::None, |known| known.recursion);
         self.visible = match (enters, recursion) {
             (false, _) | (_, Recursion::All) => self.queries.len(),
             (true, Recursion::Itself) => at + 1,
             (true, Recursion::None) => at,
         };
+        true
+    }
+
+    /// Records that the visitor enters or leaves an operand of a union.
+    pub(super) fn at_operand(&mut self, operand: *const (), enters: bool) {
+        let Some(at) = self.queries.iter().position(|known| known.anchor.contains(&operand)) else { return };
+        self.visible = if enters { at } else { at + 1 };
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.queries.iter().take(self.visible).any(|(known, ..)| known == name)
+        self.queries.iter().take(self.visible).any(|known| known.name == name)
     }
 }
 
-fn is_union(body: &SetExpr) -> bool {
-    matches!(body, SetExpr::SetOperation { op: SetOperator::Union, .. })
+/// Returns the operands of a union, without the last one. Empty for other queries.
+fn anchor(body: &SetExpr) -> Vec<*const ()> {
+    let SetExpr::SetOperation { op: SetOperator::Union, left, .. } = body else { return Vec::new() };
+    let (mut anchor, mut operands) = (Vec::new(), vec![&**left]);
+    while let Some(operand) = operands.pop() {
+        match operand {
+            SetExpr::SetOperation { left, right, .. } => operands.extend([&**left, &**right]),
+            SetExpr::Select(select) => anchor.push(ptr::from_ref::<Select>(select).cast()),
+            SetExpr::Query(query) => anchor.push(ptr::from_ref::<Query>(query).cast()),
+            other => anchor.push(ptr::from_ref(other).cast()),
+        }
+    }
+    anchor
 }
 
 /// The aliases of one `FROM`. A path that starts with one of them may refer to a row of that table.
@@ -71,6 +100,8 @@ pub(super) struct From {
     first: *const TableFactor,
     last: *const TableFactor,
     factors: Vec<*const TableFactor>,
+    /// Whether the visitor is in a subquery of the `FROM`, in which the aliases are not visible.
+    is_hidden: bool,
 }
 
 impl From {
@@ -80,11 +111,15 @@ impl From {
         let all = factors.iter().map(|factor| alias(factor, dialect)).collect();
         let factors: Vec<*const TableFactor> = factors.into_iter().map(ptr::from_ref).collect();
         let end = |factor: Option<&*const TableFactor>| factor.copied().unwrap_or(ptr::null());
-        Self { all, before: None, first: end(factors.first()), last: end(factors.last()), factors }
+        Self { all, before: None, first: end(factors.first()), last: end(factors.last()), factors, is_hidden: false }
     }
 
     /// Records that the visitor enters or leaves `factor`.
     pub(super) fn at(&mut self, factor: &TableFactor, enters: bool) {
+        // Also inside a `PIVOT`, which is not one of these.
+        if let TableFactor::Derived { lateral: false, .. } = factor {
+            self.is_hidden = enters;
+        }
         let Some(at) = self.factors.iter().position(|known| ptr::eq(*known, factor)) else { return };
         self.before = match (enters, self.before) {
             (true, None) if ptr::eq(self.first, factor) => Some(0),
@@ -95,7 +130,7 @@ impl From {
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.all.iter().take(self.before.unwrap_or(self.all.len())).any(|known| known == name)
+        !self.is_hidden && self.all.iter().take(self.before.unwrap_or(self.all.len())).any(|known| known == name)
     }
 }
 
@@ -122,5 +157,7 @@ fn alias(factor: &TableFactor, dialect: Dialect) -> String {
         | TableFactor::Unpivot { alias, .. } => (alias.as_ref(), None),
         _ => (None, None),
     };
+    // In Redshift, paths start with an alias that the query declares.
+    let name = name.filter(|_| dialect == Dialect::BigQuery);
     alias.map(|alias| &alias.name).or(name).map_or_else(String::new, |name| folded(name, dialect))
 }
