@@ -88,6 +88,9 @@ const RUNNING: &[&str] = &[
 /// The prefixes of BigQuery's built-in functions.
 const OWN: &[&str] = &["aead", "d3a_count", "hll_count", "keys", "kll_quantiles", "kll_quantiles_int64", "net", "safe"];
 
+/// Max characters of a name, function or statement in a report.
+const MAX_CHARS: usize = 100;
+
 pub(super) struct Visitor {
     dialect: Dialect,
     withs: Vec<With>,
@@ -213,7 +216,8 @@ impl Visitor {
     }
 
     pub(super) fn beyond(&mut self, what: String) {
-        self.beyond.insert(what);
+        let is_long = what.chars().nth(MAX_CHARS).is_some();
+        self.beyond.insert(if is_long { what.chars().take(MAX_CHARS - 1).chain(['…']).collect() } else { what });
     }
 
     /// Records a function in the position of a table.

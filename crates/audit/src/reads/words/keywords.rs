@@ -87,7 +87,10 @@ impl Scan<'_> {
                 self.inner.mode = Mode::Target;
             }
             K::INSERT | K::UPDATE | K::DELETE | K::MERGE => self.change(keyword),
-            K::OF if self.follows(1, &[K::UPDATE, K::SHARE]) && mode != Mode::Unknown => self.inner.columns(),
+            K::OF if self.follows(1, &[K::UPDATE, K::SHARE]) && mode != Mode::Unknown => {
+                self.inner.columns();
+                self.inner.after = After::Options;
+            }
             // A point in time.
             K::OF if mode == Mode::Alias => self.inner.mode = Mode::Column,
             // Columns that `*` leaves out.
@@ -102,7 +105,8 @@ impl Scan<'_> {
                 self.inner.unnamed();
                 self.inner.comma = Comma::Row;
             }
-            K::STREAM if mode == Mode::Table => {
+            // The parser may take these for a table or function.
+            K::ONLY | K::STREAM if mode == Mode::Table => {
                 self.found.modifiers.push(self.location(self.at));
                 self.argument(next);
             }
@@ -180,7 +184,8 @@ impl Scan<'_> {
             K::CLONE | K::INHERITS => !in_columns,
             K::LIKE => !in_columns || matches!(self.before(), Some(Token::LParen | Token::Comma)),
             K::ON => self.inner.mode == Mode::Unknown,
-            K::OF => self.follows(1, &[K::PARTITION]),
+            // `PARTITION OF`, `REPLICA OF`; not `AS OF`.
+            K::OF => self.inner.after == After::Options && !in_columns && !self.follows(1, &[K::AS, K::UPDATE]),
             K::PARTITION => self.follows(1, &[K::ATTACH, K::DETACH]),
             K::WITH => self.follows(1, &[K::SWAP]),
             _ => false,

@@ -248,9 +248,13 @@ impl<'t> Scan<'t> {
         let of_table = self.inner.expects_table()
             || self.outer.last().is_some_and(|outer| outer.mode == Mode::Alias)
             || function.is_some_and(|word| word.keyword == Keyword::TABLE);
-        let runs = self.follows(1, &[Keyword::IMMEDIATE, Keyword::EXECUTE, Keyword::DO])
-            // The body of a function or procedure.
-            || (self.inner.mode == Mode::Unknown && self.follows(1, &[Keyword::AS]));
+        let runs = match self.keyword_at(0) {
+            Keyword::ASSERT => false,
+            // The body of a function, and the query of a cursor.
+            _ if self.inner.mode == Mode::Unknown => self.follows(1, &[Keyword::AS, Keyword::FOR]),
+            _ => false,
+        };
+        let runs = runs || self.follows(1, &[Keyword::IMMEDIATE, Keyword::EXECUTE, Keyword::DO]);
         // A name that is joined from several texts is not known.
         let is_whole = matches!(self.token(self.at + 1), None | Some(Token::RParen | Token::Comma));
         match function.filter(|_| is_whole).map_or(Argument::Value, argument) {
@@ -398,6 +402,8 @@ impl<'t> Scan<'t> {
                 let first = name.0.first().and_then(|part| part.as_ident());
                 self.inner.with.name = first.map(|part| folded(part, self.dialect));
             }
+            // The end of a block, such as `END LOOP`.
+            Mode::Unknown if !is_path && first.is_some_and(starts_statement) => {}
             Mode::Unknown if !is_call && keyword == Keyword::NoKeyword => {
                 self.found.tables.push(Candidate { name, at, certainty: Certainty::Unknown });
             }
@@ -463,6 +469,14 @@ impl<'t> Scan<'t> {
             if matches!(self.token(self.at), Some(Token::Period)) {
                 self.at += 1;
             }
+        }
+        let is_wildcard = self.dialect == Dialect::BigQuery && self.inner.expects_table();
+        if is_wildcard && matches!(self.token(self.at), Some(Token::Mul)) && self.touches(self.at) {
+            match parts.last_mut().filter(|_| !matches!(self.before(), Some(Token::Period))) {
+                Some(part) => part.value.push('*'),
+                None => parts.push(Ident::new("*")),
+            }
+            self.at += 1;
         }
         ObjectName::from(parts)
     }

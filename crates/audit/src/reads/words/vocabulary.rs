@@ -12,10 +12,11 @@ use sqlparser::tokenizer::{Token, Word};
 
 /// The first words of the statements that the scan knows.
 const STATEMENTS: &[&str] = &[
-    "alter", "analyze", "begin", "cache", "call", "copy", "create", "declare", "delete", "desc", "describe", "do",
-    "drop", "execute", "explain", "export", "for", "from", "if", "insert", "let", "load", "lock", "loop", "merge",
-    "optimize", "prepare", "refresh", "repeat", "replace", "return", "select", "set", "show", "table", "truncate",
-    "uncache", "unload", "update", "vacuum", "values", "while", "with",
+    "alter", "analyze", "apply", "begin", "cache", "call", "cluster", "comment", "copy", "create", "declare", "delete",
+    "desc", "describe", "do", "drop", "execute", "explain", "export", "for", "from", "if", "import", "insert", "let",
+    "load", "lock", "loop", "merge", "optimize", "prepare", "refresh", "reindex", "repeat", "replace", "restore",
+    "return", "select", "set", "show", "table", "truncate", "uncache", "undrop", "unload", "update", "vacuum",
+    "values", "while", "with",
 ];
 
 /// Words that cannot be the first word of a table after `TABLE`, `UPDATE` and similar words.
