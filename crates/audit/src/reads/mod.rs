@@ -1,16 +1,21 @@
 //! Finds the tables that a query reads, from the text of the query.
 //!
 //! A grant of a query, or of a named source, exposes the tables that the query reads. [`reads`] parses the text in the
-//! SQL dialect of the connection and returns every table: in joins, subqueries, set operations and data-changing
-//! statements. Tables that a statement only writes are included, because a client that may run it can access them.
-//! Names of visible `WITH` queries are not tables. A path that starts with a table's alias is not a table if the
-//! dialect unnests arrays by paths.
+//! SQL dialect of the connection and returns every table that a statement names. Tables that a statement only writes are
+//! included, because a client that may run it can access them. Names of visible `WITH` queries are not tables. A path
+//! that starts with a table's alias is not a table if the dialect unnests arrays by paths.
+//!
+//! Two readings find the tables:
+//!
+//! - `visit` visits the tree of the parser. It knows exactly where names of `WITH` queries and aliases are visible.
+//! - `words` scans the words of the text. It finds tables that the tree omits, and reads syntax that the parser rejects.
+//!   There it returns each name that may be a table, and [`Reads::beyond`] has an entry for the syntax.
 //!
 //! **Limits.** A name without its database or schema matches every table whose name has this suffix, because only the
 //! session of the connection determines the table. A wildcard table of BigQuery matches every table with its prefix.
 //! Tables that views and functions read are not included. [`Reads::beyond`] has the names of table functions,
-//! procedures, functions in a schema, and statements that are not queries. A text that cannot be parsed is an error
-//! with a position: report it.
+//! procedures, functions in a schema, and statements that are not queries. A text that neither reading explains is an
+//! error with a position: report it.
 //!
 //! ```
 //! use portcullis_audit::reads::reads;
@@ -29,6 +34,7 @@ mod scope;
 #[cfg(test)]
 mod tests;
 mod visit;
+mod words;
 
 pub use followed::{Followed, NamedSources, NamedSourcesError, Place, Unfollowed};
 
@@ -48,12 +54,16 @@ use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 use portcullis::model::GrantSource;
 use portcullis::name::{Dialect, Name};
 use visit::Visitor;
+use words::Certainty;
 
 /// Max words and signs of a query; people do not write longer ones.
 pub const MAX_TOKENS: usize = 100_000;
 
 /// Max nesting of parentheses, subqueries and operators.
 const MAX_DEPTH: usize = 100;
+
+/// Max nesting of queries in string literals of queries.
+const MAX_LITERALS: usize = 3;
 
 /// The stack for the deepest nesting of the parser, and for each word of a long chain of operators, which nests only
 /// the tree. The system provides only the pages that are used.
@@ -138,13 +148,44 @@ fn on_deep_stack<T: Send>(bytes: usize, work: impl FnOnce() -> Result<T, Unreada
 
 /// Like [`reads`], on the current stack, which must be large enough.
 fn read(sql: &str, dialect: Dialect) -> Result<Reads, Unreadable> {
-    let statements = parse(sql, dialect)?;
-    let mut visitor = Visitor::new(dialect);
-    let ControlFlow::Continue(()) = statements.visit(&mut visitor);
+    read_nested(sql, dialect, 0)
+}
+
+/// Like [`read`], for a query that is a string literal in `nesting` other queries.
+fn read_nested(sql: &str, dialect: Dialect, nesting: usize) -> Result<Reads, Unreadable> {
+    let tokens = tokens(sql, dialect)?;
+    let words = words::scan(&tokens, dialect);
+    let mut visitor = Visitor::new(dialect, &words.modifiers);
+    match parse(tokens, dialect) {
+        Ok(statements) => {
+            let ControlFlow::Continue(()) = statements.visit(&mut visitor);
+            let certain = words.tables.iter().filter(|candidate| candidate.certainty != Certainty::Unknown);
+            certain.for_each(|candidate| visitor.candidate(candidate));
+            words.functions.iter().for_each(|call| visitor.call(call));
+        }
+        Err(Unparsed::Syntax(why)) if words.unclear.is_none() => {
+            words.tables.iter().for_each(|candidate| visitor.candidate(candidate));
+            words.functions.iter().for_each(|call| visitor.call(call));
+            visitor.beyond(match why.at {
+                Some((line, column)) => format!("unknown syntax at line {line}, column {column}"),
+                None => "unknown syntax at the end".to_owned(),
+            });
+        }
+        Err(Unparsed::Syntax(why) | Unparsed::TooDeep(why)) => return Err(why),
+    }
+    for query in words.queries {
+        if nesting < MAX_LITERALS
+            && let Ok(reads) = read_nested(&query, dialect, nesting + 1)
+        {
+            visitor.add(reads);
+        } else {
+            visitor.beyond("a query in a string literal".to_owned());
+        }
+    }
     Ok(visitor.reads())
 }
 
-fn parse(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, Unreadable> {
+fn tokens(sql: &str, dialect: Dialect) -> Result<Vec<TokenWithSpan>, Unreadable> {
     let spoken = spoken(dialect);
     let tokens = Tokenizer::new(&*spoken, sql).tokenize_with_location();
     let tokens = tokens.map_err(|error| Unreadable {
@@ -155,15 +196,38 @@ fn parse(sql: &str, dialect: Dialect) -> Result<Vec<Statement>, Unreadable> {
     if words > MAX_TOKENS {
         return Err(unplaced(format!("it has {words} words and signs: at most {MAX_TOKENS} are read")));
     }
+    Ok(tokens)
+}
+
+/// The reason why the parser rejects a query.
+enum Unparsed {
+    /// The parser does not know the syntax.
+    Syntax(Unreadable),
+    /// The query has no statement, or nests too deep.
+    TooDeep(Unreadable),
+}
+
+fn parse(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Result<Vec<Statement>, Unparsed> {
+    let spoken = spoken(dialect);
     // A parser that panics leaves no state.
     let parsed = panic::catch_unwind(AssertUnwindSafe(|| statements(&*spoken, tokens)));
-    let parsed =
-        parsed.map_err(|_| unplaced("the parser breaks off at it, which is a mistake of the parser".to_owned()))?;
-    let statements = parsed.map_err(|error| match error {
-        ParserError::TokenizerError(message) | ParserError::ParserError(message) => placed(&message),
-        ParserError::RecursionLimitExceeded => unplaced(format!("it nests deeper than {MAX_DEPTH} levels")),
-    })?;
-    if statements.is_empty() { Err(unplaced("it holds no statement".to_owned())) } else { Ok(statements) }
+    let statements = match parsed {
+        Ok(Ok(statements)) => statements,
+        Ok(Err(ParserError::TokenizerError(message) | ParserError::ParserError(message))) => {
+            return Err(Unparsed::Syntax(placed(&message)));
+        }
+        Ok(Err(ParserError::RecursionLimitExceeded)) => {
+            return Err(Unparsed::TooDeep(unplaced(format!("it nests deeper than {MAX_DEPTH} levels"))));
+        }
+        Err(_) => {
+            let why = "the parser breaks off at it, which is a mistake of the parser";
+            return Err(Unparsed::Syntax(unplaced(why.to_owned())));
+        }
+    };
+    if statements.is_empty() {
+        return Err(Unparsed::TooDeep(unplaced("it holds no statement".to_owned())));
+    }
+    Ok(statements)
 }
 
 fn statements(dialect: &dyn SqlDialect, tokens: Vec<TokenWithSpan>) -> Result<Vec<Statement>, ParserError> {

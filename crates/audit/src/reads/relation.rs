@@ -45,6 +45,13 @@ fn text(name: &ObjectName, dialect: Dialect) -> Option<String> {
             return Some(bare);
         }
     }
+    if dialect == Dialect::Snowflake
+        && let [database, schema, table] = parts.as_slice()
+        && schema.quote_style.is_none()
+        && schema.value.is_empty()
+    {
+        return Some(format!("{}.PUBLIC.{}", identifier(database, dialect), identifier(table, dialect)));
+    }
     Some(parts.iter().map(|part| identifier(part, dialect)).collect::<Vec<_>>().join("."))
 }
 

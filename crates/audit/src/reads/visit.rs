@@ -1,14 +1,19 @@
 //! Visits a parsed query and collects its tables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::convert::Infallible;
 use std::ops::ControlFlow;
 use std::ptr;
 
-use sqlparser::ast::{Expr, Function, Ident, ObjectName, Query, Select, SetExpr, Statement, TableFactor, TableObject};
+use sqlparser::ast::{
+    Expr, FromTable, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
+    PipeOperator, Query, Select, SetExpr, Statement, TableFactor, TableObject, Value,
+};
+use sqlparser::tokenizer::Location;
 
 use super::relation::{folded, table};
 use super::scope::{From, With};
+use super::words::{Call, Candidate, Certainty};
 use super::{Reads, Table};
 use portcullis::name::Dialect;
 
@@ -30,6 +35,7 @@ const UNFOLDING: &[&str] = &[
     "json_each_text",
     "json_object_keys",
     "json_populate_recordset",
+    "json_table",
     "json_to_record",
     "json_to_recordset",
     "jsonb_array_elements",
@@ -46,6 +52,7 @@ const UNFOLDING: &[&str] = &[
     "range",
     "regexp_matches",
     "regexp_split_to_table",
+    "semantic_view",
     "sequence",
     "split_to_table",
     "stack",
@@ -57,6 +64,7 @@ const UNFOLDING: &[&str] = &[
     "strtok_split_to_table",
     "unnest",
     "variant_explode",
+    "xmltable",
 ];
 
 /// Functions that read a table, or run a query, from their arguments.
@@ -80,22 +88,37 @@ const RUNNING: &[&str] = &[
 /// The prefixes of BigQuery's built-in functions.
 const OWN: &[&str] = &["aead", "d3a_count", "hll_count", "keys", "kll_quantiles", "kll_quantiles_int64", "net", "safe"];
 
+/// Max characters of a name, function or statement in a report.
+const MAX_CHARS: usize = 100;
+
 pub(super) struct Visitor {
     dialect: Dialect,
     withs: Vec<With>,
     froms: Vec<From>,
+    /// The `FROM`s outside of the `WITH` queries that the visitor is in, which cannot refer to them.
+    outer_froms: Vec<Vec<From>>,
     tables: BTreeMap<String, Table>,
     beyond: BTreeSet<String>,
     /// The name of the last table or function that the visitor entered.
     factor: *const ObjectName,
+    /// The positions of names that are tables, functions or `WITH` queries of the tree.
+    relations: HashSet<Location>,
+    /// The positions of names that are columns of the tree.
+    columns: HashSet<Location>,
+    /// The positions of words that the tree contains as tables, but that only precede tables.
+    modifiers: HashSet<Location>,
 }
 
 impl Visitor {
-    pub(super) fn new(dialect: Dialect) -> Self {
+    pub(super) fn new(dialect: Dialect, modifiers: &[Location]) -> Self {
         Self {
             dialect,
             withs: Vec::new(),
             froms: Vec::new(),
+            outer_froms: Vec::new(),
+            relations: HashSet::new(),
+            columns: HashSet::new(),
+            modifiers: modifiers.iter().copied().collect(),
             tables: BTreeMap::new(),
             beyond: BTreeSet::new(),
             factor: ptr::null(),
@@ -106,24 +129,84 @@ impl Visitor {
         Reads { tables: self.tables.into_values().collect(), beyond: self.beyond.into_iter().collect() }
     }
 
+    /// Records a table that the words of the query name, unless the tree explains the name.
+    pub(super) fn candidate(&mut self, candidate: &Candidate) {
+        let is_column = candidate.certainty != Certainty::Table && self.columns.contains(&candidate.at);
+        if is_column || self.relations.contains(&candidate.at) || self.is_nothing(&candidate.name) {
+            return;
+        }
+        self.table(&candidate.name);
+    }
+
+    /// Records a function that the words of the query name in the position of a table, unless the tree explains it.
+    pub(super) fn call(&mut self, call: &Call) {
+        if !self.relations.contains(&call.at) {
+            self.table_function(&call.name);
+        }
+    }
+
+    /// Adds the tables of a query that is a string literal.
+    pub(super) fn add(&mut self, reads: Reads) {
+        self.tables.extend(reads.tables.into_iter().map(|table| (table.display(self.dialect), table)));
+        self.beyond.extend(reads.beyond);
+    }
+
+    /// Records the position of a name that the tree explains. Returns `false` if the name is not a table, but a word
+    /// before a table.
+    fn explain(&mut self, name: &ObjectName) -> bool {
+        let at = match name.0.first() {
+            Some(ObjectNamePart::Identifier(part)) => part.span.start,
+            Some(ObjectNamePart::Function(function)) => function.name.span.start,
+            None => return true,
+        };
+        self.relations.insert(at);
+        !self.modifiers.contains(&at)
+    }
+
+    /// Whether a name is the table of these dialects that has no data.
+    fn is_nothing(&self, name: &ObjectName) -> bool {
+        let [part] = name.0.as_slice() else { return false };
+        matches!(self.dialect, Dialect::Oracle | Dialect::Snowflake)
+            && part.as_ident().is_some_and(|part| folded(part, self.dialect) == "DUAL")
+    }
+
     /// Records a name in the position of a table.
     fn relation(&mut self, name: &ObjectName) {
-        let first = name.0.first().and_then(|part| part.as_ident()).map(|part| folded(part, self.dialect));
-        if let Some(first) = first {
-            let is_result = name.0.len() == 1 && self.withs.iter().any(|with| with.has(&first));
-            // Only these dialects unnest arrays by a path.
-            let has_paths =
-                matches!(self.dialect, Dialect::BigQuery | Dialect::Redshift | Dialect::RedshiftCaseSensitive);
-            let is_path = has_paths && name.0.len() > 1 && self.froms.iter().any(|from| from.has(&first));
-            let is_nothing = matches!(self.dialect, Dialect::Oracle | Dialect::Snowflake) && first == "DUAL";
-            if is_result || is_path || (is_nothing && name.0.len() == 1) {
-                return;
-            }
+        if self.explain(name) && !self.is_result(name) && !self.is_path(name) && !self.is_nothing(name) {
+            self.table(name);
         }
-        self.table(name);
+    }
+
+    /// Records the target of a statement, which is never the result of a query.
+    fn target(&mut self, factor: &TableFactor) {
+        if let TableFactor::Table { name, args: None, .. } = factor {
+            self.table(name);
+        }
+    }
+
+    /// Whether a name refers to a `WITH` query.
+    fn is_result(&self, name: &ObjectName) -> bool {
+        let [part] = name.0.as_slice() else { return false };
+        let name = part.as_ident().map(|part| folded(part, self.dialect));
+        name.is_some_and(|name| self.withs.iter().any(|with| with.has(&name)))
+    }
+
+    /// Whether a name is an array of a row: a path that starts with the alias of a table.
+    fn is_path(&self, name: &ObjectName) -> bool {
+        let has_paths = matches!(self.dialect, Dialect::BigQuery | Dialect::Redshift | Dialect::RedshiftCaseSensitive);
+        let mut parts = name.0.iter().map(|part| part.as_ident());
+        let (Some(Some(first)), Some(Some(second))) = (parts.next(), parts.next()) else { return false };
+        // One pair of backquotes around several parts is the path of a table.
+        let is_quoted_together = first.quote_style.is_some() && first.span == second.span;
+        let alias = folded(first, self.dialect);
+        has_paths && !is_quoted_together && self.froms.iter().any(|from| from.has(&alias))
     }
 
     fn table(&mut self, name: &ObjectName) {
+        // The parser gives an `INSERT` into several tables an empty name.
+        if name.0.is_empty() {
+            return;
+        }
         match table(name, self.dialect) {
             Some(table) => {
                 self.tables.insert(table.display(self.dialect), table);
@@ -132,12 +215,16 @@ impl Visitor {
         }
     }
 
-    fn beyond(&mut self, what: String) {
-        self.beyond.insert(what);
+    pub(super) fn beyond(&mut self, what: String) {
+        let is_long = what.chars().nth(MAX_CHARS).is_some();
+        self.beyond.insert(if is_long { what.chars().take(MAX_CHARS - 1).chain(['…']).collect() } else { what });
     }
 
     /// Records a function in the position of a table.
     fn table_function(&mut self, name: &ObjectName) {
+        if !self.explain(name) {
+            return;
+        }
         if let [part] = name.0.as_slice()
             && let Some(part) = part.as_ident()
             && UNFOLDING.contains(&part.value.to_ascii_lowercase().as_str())
@@ -158,6 +245,24 @@ impl Visitor {
         if !own {
             self.beyond(format!("{}()", function.name));
         }
+    }
+
+    /// Records the argument of `TABLE(…)` in the position of a table. The words of the query name the table of a string
+    /// literal.
+    fn table_expression(&mut self, expr: &Expr) {
+        let name = match expr {
+            Expr::Identifier(name) => ObjectName::from(vec![name.clone()]),
+            Expr::CompoundIdentifier(parts) => ObjectName::from(parts.clone()),
+            Expr::Value(value) if matches!(value.value, Value::SingleQuotedString(_)) => return,
+            _ => return self.beyond(format!("TABLE({expr})")),
+        };
+        // In Oracle, the argument is a nested table of a row, or a variable.
+        if self.dialect == Dialect::Oracle { self.beyond(format!("TABLE({expr})")) } else { self.relation(&name) }
+    }
+
+    /// Records that the visitor enters or leaves an operand of a union.
+    fn at_operand(&mut self, operand: *const (), enters: bool) {
+        self.withs.iter_mut().for_each(|with| with.at_operand(operand, enters));
     }
 
     /// Records `TABLE a.b`, which replaces a `SELECT`.
@@ -181,42 +286,47 @@ impl sqlparser::ast::Visitor for Visitor {
 
     fn pre_visit_statement(&mut self, statement: &Statement) -> ControlFlow<Infallible> {
         match statement {
-            Statement::Query(_)
-            | Statement::Update(_)
-            | Statement::Delete(_)
-            | Statement::Merge(_)
-            | Statement::Explain { .. }
-            | Statement::ExplainTable { .. } => {}
+            Statement::Query(_) | Statement::Explain { .. } | Statement::ExplainTable { .. } => {}
+            Statement::Update(update) => self.target(&update.table.relation),
+            Statement::Merge(merge) => self.target(&merge.table),
+            Statement::Delete(delete) => {
+                let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+                for table in tables {
+                    self.target(&table.relation);
+                }
+            }
             Statement::Insert(insert) => {
-                // Never refers to the result of a query.
                 if let TableObject::TableName(name) = &insert.table {
                     self.table(name);
                 }
             }
             Statement::Call(function) => self.beyond(format!("CALL {}", function.name)),
-            other => {
-                let text = other.to_string();
-                let words: Vec<&str> = text.split_whitespace().take(2).collect();
-                self.beyond(words.join(" "));
-            }
+            other => self.beyond(title(&other.to_string())),
         }
         ControlFlow::Continue(())
     }
 
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Infallible> {
-        if let Some(with) = self.withs.last_mut() {
-            with.at(query, true);
+        self.at_operand(ptr::from_ref(query).cast(), true);
+        if self.withs.last_mut().is_some_and(|with| with.at(query, true)) {
+            self.outer_froms.push(std::mem::take(&mut self.froms));
         }
         self.withs.push(With::of(query, self.dialect));
         self.tables_of(&query.body);
+        for operator in &query.pipe_operators {
+            if let PipeOperator::Call { function, .. } = operator {
+                self.table_function(&function.name);
+            }
+        }
         ControlFlow::Continue(())
     }
 
     fn post_visit_query(&mut self, query: &Query) -> ControlFlow<Infallible> {
         self.withs.pop();
-        if let Some(with) = self.withs.last_mut() {
-            with.at(query, false);
+        if self.withs.last_mut().is_some_and(|with| with.at(query, false)) {
+            self.froms = self.outer_froms.pop().unwrap_or_default();
         }
+        self.at_operand(ptr::from_ref(query).cast(), false);
         ControlFlow::Continue(())
     }
 
@@ -224,12 +334,14 @@ impl sqlparser::ast::Visitor for Visitor {
         if let Some(into) = &select.into {
             into.targets.iter().for_each(|name| self.beyond(format!("INTO {name}")));
         }
+        self.at_operand(ptr::from_ref(select).cast(), true);
         self.froms.push(From::of(select, self.dialect));
         ControlFlow::Continue(())
     }
 
-    fn post_visit_select(&mut self, _: &Select) -> ControlFlow<Infallible> {
+    fn post_visit_select(&mut self, select: &Select) -> ControlFlow<Infallible> {
         self.froms.pop();
+        self.at_operand(ptr::from_ref(select).cast(), false);
         ControlFlow::Continue(())
     }
 
@@ -240,11 +352,22 @@ impl sqlparser::ast::Visitor for Visitor {
         match factor {
             TableFactor::Table { name, args, .. } => {
                 self.factor = name;
-                if args.is_some() { self.table_function(name) } else { self.relation(name) }
+                match args {
+                    None => self.relation(name),
+                    Some(args) if is_identifier(name) && is_literal(&args.args) => {
+                        self.explain(name);
+                    }
+                    Some(_) => self.table_function(name),
+                }
             }
             TableFactor::Function { name, .. } => self.table_function(name),
-            TableFactor::TableFunction { expr: Expr::Function(function), .. } => self.table_function(&function.name),
-            TableFactor::TableFunction { expr, .. } => self.beyond(format!("TABLE({expr})")),
+            TableFactor::TableFunction { expr: Expr::Function(function), .. } => match &function.args {
+                FunctionArguments::List(list) if is_identifier(&function.name) && is_literal(&list.args) => {
+                    self.explain(&function.name);
+                }
+                _ => self.table_function(&function.name),
+            },
+            TableFactor::TableFunction { expr, .. } => self.table_expression(expr),
             TableFactor::SemanticView { name, .. } => self.table(name),
             _ => {}
         }
@@ -267,9 +390,33 @@ impl sqlparser::ast::Visitor for Visitor {
     }
 
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Infallible> {
-        if let Expr::Function(function) = expr {
-            self.function(function);
+        match expr {
+            Expr::Function(function) => self.function(function),
+            Expr::Identifier(name) => {
+                self.columns.insert(name.span.start);
+            }
+            Expr::CompoundIdentifier(parts) => self.columns.extend(parts.first().map(|part| part.span.start)),
+            _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a function is `IDENTIFIER`, whose argument is a name.
+fn is_identifier(name: &ObjectName) -> bool {
+    let [part] = name.0.as_slice() else { return false };
+    part.as_ident().is_some_and(|part| part.value.eq_ignore_ascii_case("identifier"))
+}
+
+/// Whether the arguments of a function are one string literal.
+fn is_literal(arguments: &[FunctionArg]) -> bool {
+    matches!(arguments, [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Value(value)))] if matches!(value.value, Value::SingleQuotedString(_) | Value::DoubleQuotedString(_)))
+}
+
+/// Returns the first words of a statement: its kind.
+fn title(statement: &str) -> String {
+    let words = statement
+        .split(|character: char| !character.is_ascii_uppercase())
+        .filter(|word| !matches!(*word, "OR" | "REPLACE"));
+    words.take_while(|word| !word.is_empty()).take(2).collect::<Vec<_>>().join(" ")
 }
