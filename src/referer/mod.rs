@@ -21,6 +21,7 @@ mod entry;
 mod header;
 #[doc(hidden)]
 pub mod naive;
+mod origin;
 mod set;
 #[cfg(test)]
 mod tests;
