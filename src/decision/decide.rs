@@ -413,10 +413,10 @@ impl<'s> Target<'s> {
     fn same_resource<const W: usize, const K: usize>(
         &self,
         entries: &Entries<'s, W, K>,
-        mut positions: Range<usize>,
+        positions: Range<usize>,
         name: &HashedName<'_>,
     ) -> Option<u32> {
-        while let Some(index) = positions.next() {
+        for index in positions {
             let (text, grant) = entries.entry(index)?;
             if self.compiled.text(text).is(name.as_bytes()) {
                 return Some(grant);
@@ -430,12 +430,13 @@ impl<'s> Target<'s> {
     fn offer_covering<const W: usize, const K: usize>(
         &self,
         entries: &Entries<'s, W, K>,
-        mut positions: Range<usize>,
+        positions: Range<usize>,
         shape: &Shape,
         name: &HashedName<'_>,
         best: &mut Best<'s>,
     ) {
-        while let Some((text, grant)) = positions.next().and_then(|index| entries.entry(index)) {
+        for index in positions {
+            let Some((text, grant)) = entries.entry(index) else { return };
             let pattern = self.compiled.text(text).own();
             if shape.covers(pattern, name) {
                 best.offer(pattern, grant);

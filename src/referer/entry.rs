@@ -267,6 +267,12 @@ impl<'e> View<'e> {
         Origin { wildcard, host: self.part(host), scheme, port }
     }
 
+    /// Returns whether any path and query of the origin matches.
+    #[inline]
+    pub(super) fn is_site(self) -> bool {
+        self.parts.reach == Reach::Site
+    }
+
     pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
         let (own, found) = (self.origin(), referer.origin());
         own.scheme == found.scheme

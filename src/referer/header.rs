@@ -2,6 +2,7 @@
 
 use url::{Position, Url};
 
+use super::class::{PATH, QUERY};
 use super::origin::{HeaderHost, HeaderOrigin};
 use super::url::{Origin, Scheme, has_user_info};
 
@@ -52,10 +53,7 @@ impl<'h> Referer<'h> {
     /// assert!(Referer::parse("carto.com").is_none());
     /// ```
     pub fn parse(header: &'h str) -> Option<Self> {
-        match HeaderOrigin::read(header) {
-            Some(origin) => Self::with_origin(origin, header),
-            None => Self::slow(header),
-        }
+        HeaderOrigin::read(header).and_then(Self::plain).or_else(|| Self::slow(header))
     }
 
     /// Returns the scheme.
@@ -88,13 +86,8 @@ impl<'h> Referer<'h> {
         Origin { wildcard: false, host: self.host().as_bytes(), scheme: self.scheme, port: self.port }
     }
 
-    /// Parses a header that starts with `origin`; `None` if [`Referer::parse`] returns `None`.
-    pub(super) fn with_origin(origin: HeaderOrigin<'h>, header: &'h str) -> Option<Self> {
-        Self::plain(origin).or_else(|| Self::slow(header))
-    }
-
     /// Returns a header that the WHATWG rules do not change, except for the fragment; `None` if they may change it.
-    fn plain(HeaderOrigin { scheme, port, host, rest }: HeaderOrigin<'h>) -> Option<Self> {
+    pub(super) fn plain(HeaderOrigin { scheme, port, host, rest }: HeaderOrigin<'h>) -> Option<Self> {
         let HeaderHost::Plain(host) = host else { return None };
         let path_and_query = match rest.as_bytes().first() {
             None | Some(b'#') => "/",
@@ -105,7 +98,7 @@ impl<'h> Referer<'h> {
     }
 
     /// Parses any header.
-    fn slow(header: &str) -> Option<Self> {
+    pub(super) fn slow(header: &str) -> Option<Self> {
         let url = Url::parse(header).ok()?;
         let scheme = Scheme::of(&url)?;
         if has_user_info(header) {
@@ -115,35 +108,22 @@ impl<'h> Referer<'h> {
     }
 }
 
-/// Splits `text` after its longest prefix of bytes that `belong`, which are ASCII.
-fn split(text: &str, belong: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
-    let end = text.bytes().position(|byte| !belong(byte)).unwrap_or(text.len());
-    text.split_at_checked(end)
-}
-
 /// Returns the text before the fragment if the WHATWG rules do not change it: no byte needs percent-encoding, and no
 /// segment is `.` or `..`.
 fn plain_path_and_query(text: &str) -> Option<&str> {
-    let (path, rest) = split(text, is_path_byte)?;
-    let (query, rest) = match rest.as_bytes().first() {
-        Some(b'?') => split(rest, |byte| is_path_byte(byte) || byte == b'?')?,
-        _ => ("", rest),
-    };
-    if !(rest.is_empty() || rest.starts_with('#')) || may_have_dot_segment(path) {
+    let bytes = text.as_bytes();
+    let path = PATH.end(bytes, 0);
+    let query = if bytes.get(path) == Some(&b'?') { QUERY.end(bytes, path) } else { path };
+    if !matches!(bytes.get(query), None | Some(b'#')) || may_have_dot_segment(bytes.get(..path)?) {
         return None;
     }
-    text.get(..path.len() + query.len())
-}
-
-/// Returns whether no version of the WHATWG rules percent-encodes or replaces a byte in paths and queries.
-const fn is_path_byte(byte: u8) -> bool {
-    matches!(byte, b'!' | b'$'..=b'&' | b'('..=b';' | b'=' | b'@'..=b'Z' | b'_' | b'a'..=b'z' | b'~')
+    text.get(..query)
 }
 
 /// Returns whether a segment starts with a dot, plain or percent-encoded.
-fn may_have_dot_segment(path: &str) -> bool {
-    memchr::memchr_iter(b'/', path.as_bytes())
-        .any(|slash| matches!(path.as_bytes().get(slash + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..])))
+fn may_have_dot_segment(path: &[u8]) -> bool {
+    let mut segments = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    segments.any(|(slash, _)| matches!(path.get(slash + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..])))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@
 //! - A `*.` before nothing, or before an empty label, is rejected.
 //! - A host with a final dot differs from the host without it.
 
+mod class;
 mod entry;
 mod header;
 #[doc(hidden)]

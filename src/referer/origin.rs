@@ -2,6 +2,7 @@
 //!
 //! Most headers that a token does not accept have another origin. They are denied without parsing.
 
+use super::class::HOST;
 use super::url::{Origin, Scheme};
 use crate::base::is_same;
 
@@ -40,7 +41,7 @@ impl<'h> HeaderOrigin<'h> {
             None => (Scheme::Http, header.strip_prefix("http://")?),
         };
         let bytes = text.as_bytes();
-        let end = bytes.iter().position(|&byte| !is_host_byte(byte)).unwrap_or(bytes.len());
+        let end = HOST.end(bytes, 0);
         let (host, rest) = match bytes.get(end) {
             Some(byte) if !byte.is_ascii() => suffix(text)?,
             _ => {
@@ -82,10 +83,6 @@ fn ends_with_labels(host: &[u8], domain: &[u8]) -> bool {
     dot.and_then(|dot| host.get(dot..)?.split_first()).is_some_and(|(&dot, end)| dot == b'.' && is_same(end, domain))
 }
 
-const fn is_host_byte(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
-}
-
 /// Classifies a host of host bytes; `None` if it may be an IPv4 address in an unusual notation.
 #[inline]
 fn whole(host: &str) -> Option<HeaderHost<'_>> {
@@ -115,7 +112,7 @@ fn whole(host: &str) -> Option<HeaderHost<'_>> {
 /// The rules map and normalize characters that are not ASCII. Neither affects text after a dot.
 #[cold]
 fn suffix(text: &str) -> Option<(HeaderHost<'_>, &str)> {
-    let is_host = |&byte: &u8| is_host_byte(byte) || !byte.is_ascii();
+    let is_host = |&byte: &u8| HOST.contains(byte) || !byte.is_ascii();
     let end = text.bytes().position(|byte| !is_host(&byte)).unwrap_or(text.len());
     let (host, rest) = text.split_at_checked(end)?;
     let after = host.bytes().rposition(|byte| !byte.is_ascii())? + 1;

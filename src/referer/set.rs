@@ -123,25 +123,36 @@ impl<'b> StoredSet<'b> {
     /// Returns whether an entry matches a header. Parses only headers whose origin an entry may have.
     #[inline(never)]
     fn accepts_parsed(self, header: &str) -> bool {
-        let referer = match HeaderOrigin::read(header) {
-            Some(origin) if !self.may_have(&origin) => return false,
-            Some(origin) => Referer::with_origin(origin, header),
-            None => Referer::parse(header),
+        let Some(origin) = HeaderOrigin::read(header) else {
+            return Referer::parse(header).is_some_and(|referer| self.matches(&referer));
         };
-        referer.is_some_and(|referer| self.matches(&referer))
+        if !self.is_scanned() {
+            return match Referer::plain(origin) {
+                Some(referer) => self.matches(&referer),
+                None => self.may_have(&origin) && Referer::slow(header).is_some_and(|referer| self.matches(&referer)),
+            };
+        }
+        let mut candidates = self.views().filter(|entry| origin.may_be(entry.origin()));
+        let Some(first) = candidates.next() else { return false };
+        if matches!(origin.host, HeaderHost::Plain(_)) && first.is_site() && !first.parts.wildcard {
+            return true;
+        }
+        let referer = Referer::plain(origin).or_else(|| Referer::slow(header));
+        referer.is_some_and(|referer| first.matches(&referer) || candidates.any(|entry| entry.matches(&referer)))
     }
 
-    /// Returns whether an entry may have the origin of a header.
+    /// Returns whether a decider may have the origin of a header.
     fn may_have(self, origin: &HeaderOrigin<'_>) -> bool {
         let HeaderOrigin { scheme, port, .. } = *origin;
         match origin.host {
-            HeaderHost::Plain(host) | HeaderHost::Whole(host) if !self.is_scanned() => {
+            HeaderHost::Plain(host) | HeaderHost::Whole(host) => {
                 let origin = Origin { wildcard: false, host: host.as_bytes(), scheme, port };
                 self.any_decider(origin, |deciders, origin| self.has_origin(deciders, origin))
             }
             // Parsing costs less than a scan of that many entries.
-            HeaderHost::Suffix(_) if self.len() > SCAN_SUFFIX => true,
-            _ => self.views().any(|entry| origin.may_be(entry.origin())),
+            HeaderHost::Suffix(_) => {
+                self.len() > SCAN_SUFFIX || self.views().any(|entry| origin.may_be(entry.origin()))
+            }
         }
     }
 
