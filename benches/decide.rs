@@ -33,55 +33,10 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, decide};
-use portcullis::model::{GrantSource, Policy, SecretDigest};
-use portcullis::name::Name;
+use portcullis::model::SecretDigest;
 use portcullis::snapshot::{Options, Snapshot};
 use workload::OwnedRequest;
-
-/// The plain loop. Its only index maps digests to tokens.
-struct Plain<'p> {
-    policy: &'p Policy,
-    tokens: HashMap<SecretDigest, usize, foldhash::fast::FixedState>,
-}
-
-impl<'p> Plain<'p> {
-    fn new(policy: &'p Policy) -> Self {
-        let tokens = policy.tokens().iter().enumerate().map(|(at, token)| (*token.digest(), at)).collect();
-        Self { policy, tokens }
-    }
-
-    fn allows(&self, digest: &SecretDigest, asked: &OwnedRequest, now: Timestamp) -> bool {
-        let Some(token) = self.tokens.get(digest).and_then(|&at| self.policy.tokens().get(at)) else { return false };
-        let Some(api) = self.policy.apis().find(asked.api) else { return false };
-        if token.expiry().is_expired(now) || !token.apis().contains(api) {
-            return false;
-        }
-        let referers = match token.referers() {
-            portcullis::model::Referers::Any => true,
-            portcullis::model::Referers::Only(set) => asked
-                .referer
-                .as_deref()
-                .and_then(portcullis::referer::Referer::parse)
-                .is_some_and(|referer| set.entries().any(|entry| entry.matches(&referer))),
-        };
-        let Some(name) =
-            asked.resource.as_deref().and_then(|text| Name::parse(text, portcullis::name::Dialect::Generic).ok())
-        else {
-            return false;
-        };
-        referers
-            && token.grants().iter().any(|grant| {
-                let connection = self.policy.connection(grant.connection()).map(portcullis::model::Connection::name);
-                connection == Some(&asked.connection)
-                    && match grant.source() {
-                        GrantSource::Resource(granted) => *granted == name,
-                        GrantSource::Pattern(pattern) => pattern.covers(&name),
-                        GrantSource::All => true,
-                        GrantSource::Query(_) | GrantSource::NamedSource(_) => false,
-                    }
-            })
-    }
-}
+use workload::plain::Plain;
 
 fn benches(criterion: &mut Criterion) {
     let now: Timestamp = workload::NOW.parse().unwrap();

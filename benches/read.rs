@@ -12,27 +12,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
+#[path = "workload/http.rs"]
+mod http;
 
-const HEADERS: [(&str, &str); 14] = [
-    ("host", "gcp-us-east1.api.carto.com"),
-    (
-        "user-agent",
-        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
-    ),
-    ("accept", "*/*"),
-    ("accept-language", "en-US,en;q=0.9"),
-    ("accept-encoding", "gzip, deflate, br, zstd"),
-    ("authorization", "Bearer eyJhbGciOiJIUzI1NiJ9.eyJhIjoiYWNfZTJlMDAwMCIsImp0aSI6ImJiYmIyMjIyIn0.not-a-signature"),
-    ("content-type", "application/json"),
-    ("origin", "https://app.example.com"),
-    ("referer", "https://app.example.com/"),
-    ("sec-fetch-dest", "empty"),
-    ("sec-fetch-mode", "cors"),
-    ("sec-fetch-site", "cross-site"),
-    ("x-forwarded-for", "203.0.113.7"),
-    ("x-request-id", "5f0c2d0e-5b5e-4b39-9a83-0d8a63f5f3c1"),
-];
+use http::HEADERS;
+use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
 
 const TILE: &str = "/v3/maps/carto_dw/table/5/15/12?name=carto-demo-data.demo_tables.airports&spatialDataColumn=geom\
     &spatialDataType=geo&tileResolution=0.5&columns=name%2Crevenue&cache=1767225600000&formatTiles=binary&v=3.4&client=deck-gl";

@@ -10,10 +10,16 @@
 //! - requests: tokens of Zipf(1.0) popularity; 75 % are built to be allowed, the rest to be denied, with equal shares for each
 //!   reason of a denial;
 //! - for audits, a catalog of any size (`catalog.rs`).
+//!
+//! `rows.rs` is a second generator, for one kind of request at a time. Both share only the form of a request.
 
 #![allow(dead_code, reason = "each benchmark uses its part")]
 
 pub mod catalog;
+pub mod floor;
+pub mod http;
+pub mod plain;
+pub mod rows;
 
 use portcullis::decision::{self, Request};
 use rand::seq::IndexedRandom;

@@ -379,10 +379,17 @@ impl<'s> Target<'s> {
                 continue;
             };
             let positions = entries.find(run, key, scan_up_to);
-            if !positions.is_empty()
-                && let Some(grant) = self.confirm(entries, positions, shape, name, &mut best)
-            {
-                return Some(grant);
+            if positions.is_empty() {
+                continue;
+            }
+            match shape {
+                None => {
+                    let grant = self.same_resource(entries, positions, name);
+                    if grant.is_some() {
+                        return grant;
+                    }
+                }
+                Some(shape) => self.offer_covering(entries, positions, shape, name, &mut best),
             }
         }
         if block.has_residue() && kinds.contains(GrantKind::Pattern) {
@@ -399,27 +406,42 @@ impl<'s> Target<'s> {
         best.grant()
     }
 
-    /// Compares the text of entries whose hash matched. Returns the grant of the resource itself; offers patterns to
-    /// `best`.
-    // Not inlined: the calling loop would keep the state of this function in registers, and most runs do not need it.
+    /// Compares the text of resources whose hash matched. Returns the grant of the resource itself.
+    // This function and the next one are not inlined: the calling loop would keep their state in registers, and most
+    // runs do not need it.
     #[inline(never)]
-    fn confirm<const W: usize, const K: usize>(
+    fn same_resource<const W: usize, const K: usize>(
         &self,
         entries: &Entries<'s, W, K>,
         positions: Range<usize>,
-        shape: Option<&Shape>,
         name: &HashedName<'_>,
-        best: &mut Best<'s>,
     ) -> Option<u32> {
-        for (text, grant) in positions.map_while(|index| entries.entry(index)) {
-            let text = self.compiled.text(text);
-            match shape {
-                None if text.is(name.as_bytes()) => return Some(grant),
-                Some(shape) if shape.covers(text.own(), name) => best.offer(text.own(), grant),
-                _ => {}
+        for index in positions {
+            let (text, grant) = entries.entry(index)?;
+            if self.compiled.text(text).is(name.as_bytes()) {
+                return Some(grant);
             }
         }
         None
+    }
+
+    /// Compares the text of patterns whose hash matched. Offers those that cover the name to `best`.
+    #[inline(never)]
+    fn offer_covering<const W: usize, const K: usize>(
+        &self,
+        entries: &Entries<'s, W, K>,
+        positions: Range<usize>,
+        shape: &Shape,
+        name: &HashedName<'_>,
+        best: &mut Best<'s>,
+    ) {
+        for index in positions {
+            let Some((text, grant)) = entries.entry(index) else { return };
+            let pattern = self.compiled.text(text).own();
+            if shape.covers(pattern, name) {
+                best.offer(pattern, grant);
+            }
+        }
     }
 }
 

@@ -29,25 +29,33 @@ const WIDTH: usize = 16;
 /// only if `LETTERS` is set.
 #[inline]
 pub(super) fn look<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
-    let mut classes = ByteClasses { bare: ALL, upper: NONE, lower: NONE, star: NONE };
-    let mut segments = Segments { count: Some(0), full: true, next: 0 };
+    // Nearly all names fit in one stretch, and have none of the rare bytes.
+    if bytes.len() < STRETCH {
+        let mut classes = ByteClasses::<LETTERS>::new();
+        let mut segments = Segments::new();
+        segments.push(classes.stretch(bytes) | 1 << bytes.len(), 0, starts);
+        if classes.is_bare() {
+            return classes.look(&segments);
+        }
+    }
+    look_at_rare::<LETTERS>(bytes, starts)
+}
+
+/// Classifies a text of any length that may have any valid byte.
+#[inline(never)]
+fn look_at_rare<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
+    let mut classes = ByteClasses::<true>::new();
+    let mut segments = Segments::new();
     let mut start = 0;
     let mut rest = bytes;
-    // Only a rare long name has a full stretch.
     while let Some((stretch, after)) = rest.split_first_chunk::<STRETCH>() {
-        segments.push(classes.stretch::<LETTERS>(stretch), start, starts);
+        segments.push(classes.stretch(stretch), start, starts);
         (rest, start) = (after, start + STRETCH);
     }
     // The end of the text ends a segment, as a dot does.
-    segments.push(classes.stretch::<LETTERS>(rest) | 1 << rest.len(), start, starts);
-    Look {
-        segments: segments.count,
-        full: segments.full,
-        bare: classes.bare == ALL,
-        upper: LETTERS && classes.upper.to_bitmask() != 0,
-        lower: LETTERS && classes.lower.to_bitmask() != 0,
-        star: LETTERS && classes.star.to_bitmask() != 0,
-    }
+    segments.push(classes.stretch(rest) | 1 << rest.len(), start, starts);
+    let look = classes.look(&segments);
+    if LETTERS { look } else { Look { upper: false, lower: false, star: false, ..look } }
 }
 
 /// The number of bytes whose dots fit into one number, as bits.
@@ -62,6 +70,11 @@ struct Segments {
 }
 
 impl Segments {
+    #[inline]
+    fn new() -> Self {
+        Self { count: Some(0), full: true, next: 0 }
+    }
+
     /// Adds the segments that end in the stretch at offset `start`: `dots` has a bit for each end.
     #[inline]
     fn push(&mut self, dots: u64, start: usize, starts: &mut Starts) {
@@ -91,22 +104,46 @@ impl Segments {
 const NONE: u8x16 = u8x16::ZERO;
 const ALL: u32 = 0xffff;
 
-struct ByteClasses {
-    /// A bit for each position in a chunk; cleared if any byte there is not valid in a bare identifier.
-    bare: u32,
+/// The classes of the bytes so far. Only `RARE` ones recognize all bytes that are valid in a bare identifier, and
+/// letters and stars.
+struct ByteClasses<const RARE: bool> {
+    /// Set at each position in a chunk at which all bytes are dots or valid in a bare identifier.
+    bare: u8x16,
     upper: u8x16,
     lower: u8x16,
     star: u8x16,
 }
 
-impl ByteClasses {
+impl<const RARE: bool> ByteClasses<RARE> {
+    #[inline]
+    fn new() -> Self {
+        Self { bare: !NONE, upper: NONE, lower: NONE, star: NONE }
+    }
+
+    #[inline]
+    fn is_bare(&self) -> bool {
+        self.bare.to_bitmask() == ALL
+    }
+
+    #[inline]
+    fn look(&self, segments: &Segments) -> Look {
+        Look {
+            segments: segments.count,
+            full: segments.full,
+            bare: self.is_bare(),
+            upper: RARE && self.upper.to_bitmask() != 0,
+            lower: RARE && self.lower.to_bitmask() != 0,
+            star: RARE && self.star.to_bitmask() != 0,
+        }
+    }
+
     /// Classifies at most 64 bytes and returns the positions of their dots, as bits.
     #[inline]
-    fn stretch<const LETTERS: bool>(&mut self, bytes: &[u8]) -> u64 {
+    fn stretch(&mut self, bytes: &[u8]) -> u64 {
         let (chunks, rest) = bytes.as_chunks::<WIDTH>();
         let (mut dots, mut done) = (0, 0);
         for chunk in chunks {
-            dots |= u64::from(self.chunk::<LETTERS>(*chunk)) << done;
+            dots |= u64::from(self.chunk(*chunk)) << done;
             done += 16;
         }
         if !rest.is_empty() {
@@ -115,14 +152,14 @@ impl ByteClasses {
                 Some(last) => (*last, WIDTH - rest.len()),
                 None => (padded(rest), 0),
             };
-            dots |= u64::from(self.chunk::<LETTERS>(chunk) >> before) << done;
+            dots |= u64::from(self.chunk(chunk) >> before) << done;
         }
         dots
     }
 
     /// Classifies a chunk and returns the positions of its dots, as bits.
     #[inline]
-    fn chunk<const LETTERS: bool>(&mut self, chunk: [u8; WIDTH]) -> u32 {
+    fn chunk(&mut self, chunk: [u8; WIDTH]) -> u32 {
         let bytes = u8x16::from(chunk);
         let is = |byte: u8| bytes.simd_eq(u8x16::splat(byte));
         // Bytes below `first` wrap around to large values.
@@ -130,16 +167,17 @@ impl ByteClasses {
             |bytes: u8x16, first: u8, last: u8| (bytes - u8x16::splat(first)).simd_le(u8x16::splat(last - first));
         // The case of an ASCII letter is one bit.
         let letter = within(bytes | u8x16::splat(0x20), b'a', b'z');
-        let (dot, star) = (is(b'.'), is(b'*'));
-        let others = within(bytes, b'0', b'9') | within(bytes, b'#', b'$') | is(b'_') | is(b'-');
-        self.bare &= (letter | others | dot | star).to_bitmask();
-        if LETTERS {
-            let lower = within(bytes, b'a', b'z');
+        // From `-` to `9`, only `/` is not valid.
+        let mut bare = (letter | within(bytes, b'-', b'9') | is(b'_')) & !is(b'/');
+        if RARE {
+            let (lower, star) = (within(bytes, b'a', b'z'), is(b'*'));
+            bare |= star | within(bytes, b'#', b'$');
             self.lower |= lower;
             self.upper |= letter ^ lower;
             self.star |= star;
         }
-        dot.to_bitmask()
+        self.bare &= bare;
+        is(b'.').to_bitmask()
     }
 }
 

@@ -164,6 +164,7 @@ pub(crate) fn scan<'a>(
             return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: empty_segment(text) });
         }
         let bytes = match dialect.bare_fold().is_upper() {
+            _ if as_written => bytes,
             Some(true) if look.lower => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_uppercase),
             Some(false) if look.upper => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_lowercase),
             _ => bytes,

@@ -81,11 +81,11 @@ const WORD: usize = 8;
 const NEAR: usize = 9;
 
 impl PrefixHashes {
-    /// Creates the state before any text.
+    /// Creates a buffer. Call [`PrefixHashes::hash`] before [`PrefixHashes::of`].
     #[inline]
     #[expect(clippy::new_without_default, reason = "an internal type")]
     pub fn new() -> Self {
-        Self { near: [Step { before: START, word: 0 }; NEAR], far: SmallVec::new(), tail: 0 }
+        Self { near: [Step { before: 0, word: 0 }; NEAR], far: SmallVec::new(), tail: 0 }
     }
 
     /// Hashes `text`. Linear in the length of `text`.

@@ -8,6 +8,7 @@ use url::{ParseError, Position, Url};
 
 use super::header::Referer;
 use super::url::{Origin, Scheme, has_user_info};
+use crate::base::{is_same, starts_with};
 
 /// A URL from which a token may be used, in canonical form.
 ///
@@ -48,7 +49,7 @@ pub(super) struct Parts {
 /// A borrowed entry.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct View<'e> {
-    pub(super) text: &'e str,
+    pub(super) text: &'e [u8],
     pub(super) parts: Parts,
 }
 
@@ -181,11 +182,11 @@ impl Entry {
     }
 
     pub(super) fn view(&self) -> View<'_> {
-        View { text: &self.text, parts: self.parts }
+        View { text: self.text.as_bytes(), parts: self.parts }
     }
 
-    pub(super) fn of(view: View<'_>) -> Self {
-        Self { text: view.text.into(), parts: view.parts }
+    pub(super) fn of(view: View<'_>) -> Option<Self> {
+        Some(Self { text: std::str::from_utf8(view.text).ok()?.into(), parts: view.parts })
     }
 
     /// Returns the canonical form. Parsing it returns an equal entry.
@@ -200,7 +201,7 @@ impl Entry {
 
     /// Returns the host of the origin, in lower case and punycode, without the `*.` of a wildcard.
     pub fn host(&self) -> &str {
-        self.view().host()
+        self.part(self.parts.host)
     }
 
     /// Returns whether the entry matches the subdomains of [`host`](Self::host), at any depth, and not the host itself
@@ -216,12 +217,16 @@ impl Entry {
 
     /// Returns the rule for the path and query of a Referer from this origin.
     pub fn rule(&self) -> Rule<'_> {
-        let tail = self.view().tail();
+        let tail = self.part(self.parts.tail);
         match self.parts.reach {
             Reach::Site => Rule::Site,
             Reach::Prefix => Rule::Prefix(tail),
             Reach::Exact => Rule::Exact(tail),
         }
+    }
+
+    fn part(&self, (start, end): (u32, u32)) -> &str {
+        self.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// Returns whether the entry matches `referer` (N7.2 to N7.5).
@@ -245,44 +250,53 @@ impl Entry {
 }
 
 impl<'e> View<'e> {
-    fn part(self, (start, end): (u32, u32)) -> &'e str {
+    #[inline]
+    fn part(self, (start, end): (u32, u32)) -> &'e [u8] {
         self.text.get(start as usize..end as usize).unwrap_or_default()
     }
 
-    pub(super) fn host(self) -> &'e str {
-        self.part(self.parts.host)
-    }
-
     /// Returns the smallest path and query that the entry covers. Entries are ordered by it after the origin.
-    pub(super) fn tail(self) -> &'e str {
+    #[inline]
+    pub(super) fn tail(self) -> &'e [u8] {
         self.part(self.parts.tail)
     }
 
+    #[inline]
     pub(super) fn origin(self) -> Origin<'e> {
-        let Parts { scheme, wildcard, port, .. } = self.parts;
-        Origin { wildcard, host: self.host(), scheme, port }
+        let Parts { scheme, wildcard, port, host, .. } = self.parts;
+        Origin { wildcard, host: self.part(host), scheme, port }
+    }
+
+    /// Returns whether any path and query of the origin matches.
+    #[inline]
+    pub(super) fn is_site(self) -> bool {
+        self.parts.reach == Reach::Site
     }
 
     pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
         let (own, found) = (self.origin(), referer.origin());
         own.scheme == found.scheme
             && own.port == found.port
-            && if own.wildcard { is_below(found.host, own.host) } else { found.host == own.host }
+            && if own.wildcard { is_below(found.host, own.host) } else { is_same(found.host, own.host) }
             && self.covers(referer.path_and_query())
     }
 
     /// Returns whether the entry matches this path and query of its origin.
     pub(super) fn covers(self, path_and_query: &str) -> bool {
+        self.covers_bytes(path_and_query.as_bytes())
+    }
+
+    fn covers_bytes(self, path_and_query: &[u8]) -> bool {
         match self.parts.reach {
             Reach::Site => true,
-            Reach::Prefix => path_and_query.starts_with(self.tail()),
-            Reach::Exact => path_and_query == self.tail(),
+            Reach::Prefix => starts_with(path_and_query, self.tail()),
+            Reach::Exact => is_same(path_and_query, self.tail()),
         }
     }
 
     /// Returns whether this entry has the origin of `other` and matches everything that `other` matches.
     pub(super) fn includes(self, other: View<'_>) -> bool {
-        self.origin() == other.origin() && self.parts.reach <= other.parts.reach && self.covers(other.tail())
+        self.origin() == other.origin() && self.parts.reach <= other.parts.reach && self.covers_bytes(other.tail())
     }
 }
 
@@ -337,8 +351,8 @@ fn wildcard<'u>(text: &str, host: &'u str) -> Result<(bool, &'u str), EntryError
 }
 
 /// Returns whether `host` is a subdomain of `domain`: one or more non-empty labels, then `domain` (N7.5).
-fn is_below(host: &str, domain: &str) -> bool {
+fn is_below(host: &[u8], domain: &[u8]) -> bool {
     host.strip_suffix(domain)
-        .and_then(|labels| labels.strip_suffix('.'))
-        .is_some_and(|labels| labels.split('.').all(|label| !label.is_empty()))
+        .and_then(|labels| labels.strip_suffix(b"."))
+        .is_some_and(|labels| labels.split(|byte| *byte == b'.').all(|label| !label.is_empty()))
 }

@@ -2,6 +2,8 @@
 
 use url::{Position, Url};
 
+use super::class::{PATH, QUERY};
+use super::origin::{HeaderHost, HeaderOrigin};
 use super::url::{Origin, Scheme, has_user_info};
 
 /// A Referer header, parsed by the WHATWG URL rules, without its fragment (N7.6).
@@ -51,7 +53,7 @@ impl<'h> Referer<'h> {
     /// assert!(Referer::parse("carto.com").is_none());
     /// ```
     pub fn parse(header: &'h str) -> Option<Self> {
-        Self::plain(header).or_else(|| Self::slow(header))
+        HeaderOrigin::read(header).and_then(Self::plain).or_else(|| Self::slow(header))
     }
 
     /// Returns the scheme.
@@ -81,26 +83,12 @@ impl<'h> Referer<'h> {
     }
 
     pub(super) fn origin(&self) -> Origin<'_> {
-        Origin { wildcard: false, host: self.host(), scheme: self.scheme, port: self.port }
+        Origin { wildcard: false, host: self.host().as_bytes(), scheme: self.scheme, port: self.port }
     }
 
-    /// Parses a header that the WHATWG rules do not change, except for the fragment; `None` if they may change it.
-    fn plain(header: &'h str) -> Option<Self> {
-        let (scheme, rest) = match header.strip_prefix("https://") {
-            Some(rest) => (Scheme::Https, rest),
-            None => (Scheme::Http, header.strip_prefix("http://")?),
-        };
-        let (host, rest) = split(rest, is_host_byte)?;
-        if !is_plain_host(host) {
-            return None;
-        }
-        let (port, rest) = match rest.strip_prefix(':') {
-            Some(rest) => {
-                let (digits, rest) = split(rest, |byte| byte.is_ascii_digit())?;
-                (Some(plain_port(digits).filter(|port| *port != scheme.default_port())?), rest)
-            }
-            None => (None, rest),
-        };
+    /// Returns a header that the WHATWG rules do not change, except for the fragment; `None` if they may change it.
+    pub(super) fn plain(HeaderOrigin { scheme, port, host, rest }: HeaderOrigin<'h>) -> Option<Self> {
+        let HeaderHost::Plain(host) = host else { return None };
         let path_and_query = match rest.as_bytes().first() {
             None | Some(b'#') => "/",
             Some(b'/') => plain_path_and_query(rest)?,
@@ -110,7 +98,7 @@ impl<'h> Referer<'h> {
     }
 
     /// Parses any header.
-    fn slow(header: &str) -> Option<Self> {
+    pub(super) fn slow(header: &str) -> Option<Self> {
         let url = Url::parse(header).ok()?;
         let scheme = Scheme::of(&url)?;
         if has_user_info(header) {
@@ -120,75 +108,29 @@ impl<'h> Referer<'h> {
     }
 }
 
-/// Splits `text` after its longest prefix of bytes that `belong`, which are ASCII.
-fn split(text: &str, belong: impl Fn(u8) -> bool) -> Option<(&str, &str)> {
-    let end = text.bytes().position(|byte| !belong(byte)).unwrap_or(text.len());
-    text.split_at_checked(end)
-}
-
-const fn is_host_byte(byte: u8) -> bool {
-    matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-' | b'_')
-}
-
-/// Returns whether a host of host bytes is certainly in normal form: no empty label, no punycode, and an IPv4 address
-/// only in its usual notation.
-fn is_plain_host(host: &str) -> bool {
-    let mut labels = host.split('.');
-    let Some(last) = labels.next_back() else { return false };
-    let is_plain = |label: &str| !label.is_empty() && !label.starts_with("xn--");
-    if !is_plain(last) || !labels.all(is_plain) {
-        return false;
-    }
-    !last.starts_with(|first: char| first.is_ascii_digit()) || is_plain_ipv4(host)
-}
-
-/// Returns whether `host` consists of four numbers up to 255, in decimal and without leading zeros.
-fn is_plain_ipv4(host: &str) -> bool {
-    let is_octet = |label: &str| plain_number(label).is_some_and(|number| number <= 255);
-    host.split('.').count() == 4 && host.split('.').all(is_octet)
-}
-
-/// Parses a port from 1 to 65535, in decimal and without leading zeros.
-fn plain_port(digits: &str) -> Option<u16> {
-    plain_number(digits).filter(|port| *port != 0)
-}
-
-/// Parses a decimal number without leading zeros.
-fn plain_number(digits: &str) -> Option<u16> {
-    let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
-    if plain { digits.parse().ok() } else { None }
-}
-
 /// Returns the text before the fragment if the WHATWG rules do not change it: no byte needs percent-encoding, and no
 /// segment is `.` or `..`.
 fn plain_path_and_query(text: &str) -> Option<&str> {
-    let (path, rest) = split(text, is_path_byte)?;
-    let (query, rest) = match rest.as_bytes().first() {
-        Some(b'?') => split(rest, |byte| is_path_byte(byte) || byte == b'?')?,
-        _ => ("", rest),
-    };
-    if !(rest.is_empty() || rest.starts_with('#')) || may_have_dot_segment(path) {
+    let bytes = text.as_bytes();
+    let path = PATH.end(bytes, 0);
+    let query = if bytes.get(path) == Some(&b'?') { QUERY.end(bytes, path) } else { path };
+    if !matches!(bytes.get(query), None | Some(b'#')) || may_have_dot_segment(bytes.get(..path)?) {
         return None;
     }
-    text.get(..path.len() + query.len())
-}
-
-/// Returns whether no version of the WHATWG rules percent-encodes or replaces a byte in paths and queries.
-const fn is_path_byte(byte: u8) -> bool {
-    matches!(byte, b'!' | b'$'..=b'&' | b'('..=b';' | b'=' | b'@'..=b'Z' | b'_' | b'a'..=b'z' | b'~')
+    text.get(..query)
 }
 
 /// Returns whether a segment starts with a dot, plain or percent-encoded.
-fn may_have_dot_segment(path: &str) -> bool {
-    memchr::memchr_iter(b'/', path.as_bytes())
-        .any(|slash| matches!(path.as_bytes().get(slash + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..])))
+fn may_have_dot_segment(path: &[u8]) -> bool {
+    let mut segments = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
+    segments.any(|(slash, _)| matches!(path.get(slash + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..])))
 }
 
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Form, Referer};
+    use super::{Form, HeaderOrigin, Referer};
 
     type Parts = (String, String, Option<u16>, String);
 
@@ -211,7 +153,7 @@ mod tests {
             ("https://carto.com/?", Some("https carto.com - /?"), true),
             ("https://carto.com/a.b/..c@*", Some("https carto.com - /a.b/..c@*"), false),
             ("https://carto.com?x", Some("https carto.com - /?x"), false),
-            ("https://carto.com:443/", Some("https carto.com - /"), false),
+            ("https://carto.com:443/", Some("https carto.com - /"), true),
             ("https://carto.com:/", Some("https carto.com - /"), false),
             ("https://carto.com:080/", Some("https carto.com 80 /"), false),
             ("https://carto.com:0/", Some("https carto.com 0 /"), false),
@@ -332,7 +274,7 @@ mod tests {
 
         #[test]
         fn borrowed_and_parsed_forms_agree(header in near_url()) {
-            if let Some(plain) = Referer::plain(&header) {
+            if let Some(plain) = HeaderOrigin::read(&header).and_then(Referer::plain) {
                 prop_assert_eq!(Some(parts(&plain)), Referer::slow(&header).as_ref().map(parts));
             }
         }
@@ -358,7 +300,7 @@ mod tests {
                 format!("https://a{byte}"),
                 format!("http://a:8{byte}/"),
             ] {
-                if let Some(plain) = Referer::plain(&header) {
+                if let Some(plain) = HeaderOrigin::read(&header).and_then(Referer::plain) {
                     assert_eq!(Some(parts(&plain)), Referer::slow(&header).as_ref().map(parts), "{header:?}");
                 }
             }

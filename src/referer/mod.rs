@@ -17,10 +17,12 @@
 //! - A `*.` before nothing, or before an empty label, is rejected.
 //! - A host with a final dot differs from the host without it.
 
+mod class;
 mod entry;
 mod header;
 #[doc(hidden)]
 pub mod naive;
+mod origin;
 mod set;
 #[cfg(test)]
 mod tests;

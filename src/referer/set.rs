@@ -12,14 +12,19 @@
 //! text
 //! ```
 
+use std::ops::Range;
+
 use super::entry::{Entry, Parts, Reach, View};
 use super::header::Referer;
-use super::url::Origin;
-use super::url::Scheme;
+use super::origin::{HeaderHost, HeaderOrigin};
+use super::url::{Origin, Scheme};
 use crate::base::starts_with;
 
 /// The maximum number of entries that are compared one by one. Tokens usually have one to three.
 const SCAN: usize = 8;
+
+/// The maximum number of entries that are compared with the end of a host. Parsing a host that is not ASCII costs more.
+const SCAN_SUFFIX: usize = 64;
 
 /// A set of entries, in canonical order and without duplicates, so that equal sets can be stored once.
 ///
@@ -112,16 +117,66 @@ impl<'b> StoredSet<'b> {
     pub(crate) fn accepts(self, header: &str) -> bool {
         // A header that starts with the text of a site has the origin of the site. It needs no parsing.
         let starts_with_site = |at| self.site(at).is_some_and(|site| starts_with(header.as_bytes(), site));
-        (0..self.len().min(SCAN)).any(starts_with_site)
-            || Referer::parse(header).is_some_and(|referer| self.matches(&referer))
+        self.is_scanned() && (0..self.len()).any(starts_with_site) || self.accepts_parsed(header)
+    }
+
+    /// Returns whether an entry matches a header. Parses only headers whose origin an entry may have.
+    #[inline(never)]
+    fn accepts_parsed(self, header: &str) -> bool {
+        let Some(origin) = HeaderOrigin::read(header) else {
+            return Referer::parse(header).is_some_and(|referer| self.matches(&referer));
+        };
+        if !self.is_scanned() {
+            return match Referer::plain(origin) {
+                Some(referer) => self.matches(&referer),
+                None => self.may_have(&origin) && Referer::slow(header).is_some_and(|referer| self.matches(&referer)),
+            };
+        }
+        let mut candidates = self.views().filter(|entry| origin.may_be(entry.origin()));
+        let Some(first) = candidates.next() else { return false };
+        if matches!(origin.host, HeaderHost::Plain(_)) && first.is_site() && !first.parts.wildcard {
+            return true;
+        }
+        let referer = Referer::plain(origin).or_else(|| Referer::slow(header));
+        referer.is_some_and(|referer| first.matches(&referer) || candidates.any(|entry| entry.matches(&referer)))
+    }
+
+    /// Returns whether a decider may have the origin of a header.
+    fn may_have(self, origin: &HeaderOrigin<'_>) -> bool {
+        let HeaderOrigin { scheme, port, .. } = *origin;
+        match origin.host {
+            HeaderHost::Plain(host) | HeaderHost::Whole(host) => {
+                let origin = Origin { wildcard: false, host: host.as_bytes(), scheme, port };
+                self.any_decider(origin, |deciders, origin| self.has_origin(deciders, origin))
+            }
+            // Parsing costs less than a scan of that many entries.
+            HeaderHost::Suffix(_) => {
+                self.len() > SCAN_SUFFIX || self.views().any(|entry| origin.may_be(entry.origin()))
+            }
+        }
+    }
+
+    /// Returns whether one of these deciders has this origin.
+    fn has_origin(self, deciders: Range<usize>, origin: Origin<'_>) -> bool {
+        let first = self.partition(deciders.clone(), |entry| entry.origin() < origin);
+        deciders.contains(&first) && self.decider(first).is_some_and(|entry| entry.origin() == origin)
     }
 
     fn matches(self, referer: &Referer<'_>) -> bool {
-        if self.number(1) == 0 { self.views().any(|entry| entry.matches(referer)) } else { self.search(referer) }
+        if self.is_scanned() {
+            return self.views().any(|entry| entry.matches(referer));
+        }
+        let path_and_query = referer.path_and_query();
+        self.any_decider(referer.origin(), |deciders, origin| self.any_covers(deciders, origin, path_and_query))
+    }
+
+    /// Returns whether the entries are compared one by one.
+    fn is_scanned(self) -> bool {
+        self.number(1) == 0
     }
 
     pub(crate) fn entries(self) -> impl Iterator<Item = Entry> {
-        self.views().map(Entry::of)
+        self.views().map_while(Entry::of)
     }
 
     pub(crate) fn len(self) -> usize {
@@ -168,29 +223,29 @@ impl<'b> StoredSet<'b> {
             host: (number(host_from), number(host_to)),
             tail: (number(tail_from), number(tail_to)),
         };
-        Some(View { text: std::str::from_utf8(text).ok()?, parts })
+        Some(View { text, parts })
     }
 
-    fn search(self, referer: &Referer<'_>) -> bool {
-        let (origin, path_and_query) = (referer.origin(), referer.path_and_query());
+    /// Calls `found` with the deciders that are not wildcards and this origin, then with the wildcards and each wildcard
+    /// that its host is below. Returns whether one call returned true.
+    fn any_decider(self, origin: Origin<'_>, found: impl Fn(Range<usize>, Origin<'_>) -> bool) -> bool {
         let (deciders, exact_hosts) = (self.number(1), self.number(2));
-        if self.any_covers(0..exact_hosts, origin, path_and_query) {
+        if found(0..exact_hosts, origin) {
             return true;
         }
         if exact_hosts >= deciders {
             return false;
         }
         let mut host = origin.host;
-        while let Some((label, domain)) = host.split_once('.') {
+        while let Some(dot) = host.iter().position(|byte| *byte == b'.') {
             // A wildcard matches only non-empty labels (N7.5).
-            if label.is_empty() {
+            if dot == 0 {
                 return false;
             }
-            let origin = Origin { wildcard: true, host: domain, ..origin };
-            if self.any_covers(exact_hosts..deciders, origin, path_and_query) {
+            host = host.get(dot + 1..).unwrap_or_default();
+            if found(exact_hosts..deciders, Origin { wildcard: true, host, ..origin }) {
                 return true;
             }
-            host = domain;
         }
         false
     }
@@ -200,18 +255,29 @@ impl<'b> StoredSet<'b> {
     /// Only the last decider that is not greater than the text can cover it. If an entry covers a text, the text starts
     /// with the entry's tail. Everything ordered between the tail and the text then starts with that tail too, so the
     /// entry includes it. Deciders never include each other.
-    fn any_covers(self, deciders: std::ops::Range<usize>, origin: Origin<'_>, path_and_query: &str) -> bool {
-        let decider = |at: usize| self.view(self.number(HEAD + self.len() + at));
+    fn any_covers(self, deciders: Range<usize>, origin: Origin<'_>, path_and_query: &str) -> bool {
+        let text = (origin, path_and_query.as_bytes());
+        let after = self.partition(deciders.clone(), |entry| (entry.origin(), entry.tail()) <= text);
+        let last = after.checked_sub(1).filter(|last| deciders.contains(last)).and_then(|last| self.decider(last));
+        last.is_some_and(|entry| entry.origin() == origin && entry.covers(path_and_query))
+    }
+
+    fn decider(self, at: usize) -> Option<View<'b>> {
+        self.view(self.number(HEAD + self.len() + at))
+    }
+
+    /// Returns the index of the first of these deciders that is not `before`, by binary search.
+    fn partition(self, deciders: Range<usize>, before: impl Fn(View<'_>) -> bool) -> usize {
         let (mut low, mut high) = (deciders.start, deciders.end);
         while low < high {
             let middle = low + (high - low) / 2;
-            match decider(middle) {
-                Some(entry) if (entry.origin(), entry.tail()) <= (origin, path_and_query) => low = middle + 1,
-                _ => high = middle,
+            if self.decider(middle).is_some_and(&before) {
+                low = middle + 1;
+            } else {
+                high = middle;
             }
         }
-        let last = low.checked_sub(1).filter(|last| deciders.contains(last)).and_then(decider);
-        last.is_some_and(|entry| entry.origin() == origin && entry.covers(path_and_query))
+        low
     }
 }
 
@@ -241,7 +307,7 @@ fn write(entries: &[Entry], deciders: &[usize]) -> Vec<u8> {
             out.extend(part.to_le_bytes());
         }
         out.extend(number(text.len()));
-        out.extend(text.as_bytes());
+        out.extend(text);
     }
     out
 }

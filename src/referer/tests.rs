@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use url::ParseError;
 
+use super::naive::{self, Acceptance};
 use super::{Entry, EntryError, Referer, RefererSet, Rule};
 
 fn entry(text: &str) -> Entry {
@@ -163,6 +164,143 @@ fn sets_are_canonical_and_match() {
     }
 }
 
+/// Returns whether a set of these entries accepts `header`. The set is scanned or searched, and both agree with the
+/// naive matcher, which parses everything.
+fn accepts(entries: &[String], header: &str) -> bool {
+    let texts: Vec<&str> = entries.iter().map(String::as_str).collect();
+    let want = naive::accepts(&texts, Some(header)) == Acceptance::Accepted;
+    for limit in [0, usize::MAX] {
+        let set = RefererSet::with_scan_limit(texts.iter().map(|text| entry(text)), limit);
+        assert_eq!(set.accepts(header), want, "{header:?} and {texts:?}, scan limit {limit}");
+    }
+    want
+}
+
+#[test]
+fn headers_are_denied_early_only_if_the_full_parse_denies_them() {
+    for (text, header, want, why) in [
+        ("https://carto.com", "https://carto.com:443/a", true, "the default port, written"),
+        ("http://carto.com:443", "http://carto.com:443/a", true, "the default port of another scheme"),
+        ("https://carto.com", "https://carto.com:0443/a", true, "a port with a zero before it"),
+        ("https://carto.com", "https://carto.com:/a", true, "an empty port"),
+        ("https://carto.com:65535/a/*", "https://carto.com:65535/a/b", true, "the last port"),
+        ("https://carto.com", "https://carto.com:65536/", false, "not a port"),
+        ("https://carto.com", "https://carto.com:80a/", false, "not a port"),
+        ("https://carto.com", "https://evil.com@carto.com/", false, "user info"),
+        ("https://carto.com", "https://evil.com:80@carto.com/", false, "user info that looks like a port"),
+        ("https://carto.com", "https://carto.com@evil.com/", false, "user info that looks like the host"),
+        ("https://evil.com", "https://carto.com@evil.com/", false, "user info is rejected"),
+        ("https://carto.com", "https://carto.com\\evil.com/", true, "a backslash ends the host"),
+        ("https://evil.com", "https://carto.com\\evil.com/", false, "a backslash ends the host"),
+        ("https://carto.com", "https:\\\\carto.com/", true, "backslashes are slashes"),
+        ("https://carto.com", "https:///carto.com/", true, "a slash too many is skipped"),
+        ("https://carto.com", "https:carto.com/", true, "slashes may be missing"),
+        ("https://carto.com", "ht\ttps://ca\nrto.com/", true, "tabs and line ends are dropped"),
+        ("https://carto.com", "https://carto.com:4\t43/", true, "a tab in the port is dropped"),
+        ("https://carto.com", " https://carto.com/", true, "spaces around the header are dropped"),
+        ("https://carto.com", "https://carto.com ", true, "spaces around the header are dropped"),
+        ("https://carto.com", "https://evil.com carto.com/", false, "a space in the host is rejected"),
+        ("https://carto.com", "HTTPS://Carto.COM/", true, "letters of another case"),
+        ("https://carto.com", "https://c%61rto.com/", true, "percent-encoding in the host"),
+        ("https://carto.com", "https://carto%2ecom/", true, "an encoded dot in the host"),
+        ("https://carto.com", "https://carto.com%2eevil.com/", false, "an encoded dot in the host"),
+        ("https://carto.com", "https://carto.com./", false, "a final dot is another host"),
+        ("https://carto.com./a/*", "https://carto.com./a/b", true, "a final dot in both"),
+        ("https://*.carto.com", "https://..carto.com/", false, "empty labels below a wildcard"),
+        ("https://*.carto.com", "https://a..carto.com/", false, "an empty label below a wildcard"),
+        ("https://a..carto.com/b/*", "https://a..carto.com/b/", true, "an empty label in both"),
+        ("http://127.0.0.1", "http://127.1/", true, "a short IPv4 address"),
+        ("http://127.0.0.1", "http://2130706433/", true, "an IPv4 address in one number"),
+        ("http://127.0.0.1", "http://0x7f.0.0.1/", true, "an IPv4 address in hexadecimal"),
+        ("http://127.0.0.1", "http://0177.0.0.1/", true, "an IPv4 address in octal"),
+        ("http://127.0.0.1", "http://127.0.0.1./", true, "an IPv4 address with a final dot"),
+        ("http://127.0.0.1", "http://127.0.0.0x1/", true, "an IPv4 address whose last number is hexadecimal"),
+        ("http://127.0.0.1/a/*", "http://127.0.0.1/a/b", true, "an IPv4 address"),
+        ("http://127.0.0.1", "http://\u{ff11}27.0.0.1/", true, "a digit that is not ASCII"),
+        ("https://*.example.com", "https://1.2.3.4.example.com/", true, "numbers below a name"),
+        ("http://[::1]:3000", "http://[0:0::1]:3000/", true, "an IPv6 address"),
+        ("https://b\u{fc}cher.example", "https://b\u{fc}cher.example/x", true, "a host that is not ASCII"),
+        ("https://b\u{fc}cher.example/a/*", "https://xn--bcher-kva.example/a/b", true, "its punycode"),
+        ("https://*.b\u{fc}cher.example", "https://x.B\u{dc}CHER.example/", true, "another case beyond ASCII"),
+        ("https://*.example", "https://b\u{fc}cher.example/", true, "a label that is not ASCII below a wildcard"),
+        ("https://*.a.example", "https://b\u{fc}.x.a.example/", true, "the wildcard is in the ASCII part"),
+        ("https://*.x.a.example", "https://b\u{fc}.x.a.example/", true, "the wildcard is the ASCII part"),
+        ("https://*.y.x.a.example", "https://\u{fc}.y.x.a.example/", true, "the wildcard is longer than a label"),
+        (
+            "https://xn--y-eha.x.a.example",
+            "https://y\u{fc}.x.a.example/",
+            true,
+            "punycode of a label that starts with ASCII",
+        ),
+        ("https://xn--y-eha.x.a.example", "https://z\u{fc}.x.a.example/", false, "another label before the ASCII part"),
+        ("https://carto.com", "https://\u{ff43}arto.com/", true, "a wide letter is mapped to ASCII"),
+        ("https://carto.com", "https://carto\u{3002}com/", true, "an ideographic full stop is a dot"),
+        ("https://carto.com", "https://carto\u{ff0e}com/", true, "a wide full stop is a dot"),
+        ("https://carto.com", "https://ca\u{ad}rto.com/", true, "a soft hyphen is dropped"),
+        ("https://carto.com", "https://\u{ad}carto.com/", true, "a soft hyphen is dropped"),
+        ("https://.carto.com/a/*", "https://\u{ad}.carto.com/a/b", true, "a label that becomes empty"),
+        ("https://*.carto.com", "https://\u{ad}.carto.com/", false, "a label that becomes empty"),
+        ("https://*.carto.com", "https://xn--a.carto.com/", false, "punycode that is not valid"),
+        ("https://*.carto.com", "https://xn--bcher-kva.carto.com/", true, "punycode that is valid"),
+        ("https://carto.com", "https://carto.com\u{2100}.evil.com/", false, "a character that maps to a slash"),
+        ("https://carto.com", "https://carto.com", true, "nothing after the host"),
+        ("https://carto.com", "https://carto.com?x", true, "a query directly after the host"),
+        ("https://carto.com", "https://carto.com#x", true, "a fragment directly after the host"),
+        ("https://carto.com/a/*", "https://carto.com/a/../b", false, "a way out of the prefix"),
+        ("https://carto.com/a/*", "https://carto.com/b/../a/c", true, "a way into the prefix"),
+        ("https://carto.com/a/*", "https://carto.com\\a\\b", true, "backslashes in the path"),
+        ("https://carto.com", "https://", false, "no host"),
+        ("https://carto.com", "https://:443/", false, "no host"),
+        ("https://carto.com", "ftp://carto.com/", false, "another scheme"),
+    ] {
+        assert_eq!(accepts(&[text.to_owned()], header), want, "{text} {header:?}: {why}");
+        let others = (0..70).map(|at| format!("https://other{at}.example.net/a/*"));
+        let many: Vec<String> = others.chain([text.to_owned()]).collect();
+        assert_eq!(accepts(&many, header), want, "{text} {header:?} among many: {why}");
+    }
+}
+
+fn hosts() -> impl Strategy<Value = String> {
+    let parts = vec![
+        "a",
+        "b",
+        "com",
+        ".",
+        ".",
+        ".",
+        "a.com",
+        "b.a.com",
+        "xn--",
+        "xn--bcher-kva",
+        "1",
+        "127.0.0.1",
+        "0x1",
+        "-",
+        "_",
+        "A",
+        "\u{fc}",
+        "\u{ff41}",
+        "\u{3002}",
+        "\u{ad}",
+        "\u{301}",
+        "\u{5d0}",
+        "%41",
+        "@",
+        ":",
+        ":80",
+        ":443",
+        ":81",
+        "\\",
+        "\t",
+        " ",
+        "|",
+        "^",
+        "*",
+        "[::1]",
+    ];
+    prop::collection::vec(prop::sample::select(parts), 1..7).prop_map(|parts| parts.concat())
+}
+
 fn origins() -> impl Strategy<Value = String> {
     let host = prop::sample::select(vec!["a.com", "b.a.com", "c.b.a.com", "com", "xa.com", "a.com.", "d..a.com"]);
     let scheme = prop::sample::select(vec!["http://", "https://"]);
@@ -196,6 +334,26 @@ proptest! {
             let want = entries.iter().any(|entry| entry.matches(&referer));
             prop_assert_eq!(search.matches(&referer), want, "{}", header);
             prop_assert_eq!(scan.matches(&referer), want, "{}", header);
+        }
+    }
+
+    #[test]
+    fn early_denials_agree_with_the_full_parse(
+        scheme in prop::sample::select(vec!["https://", "https://", "http://", "https:/", "HTTPS://", " http://"]),
+        host in hosts(),
+        rest in prop::sample::select(vec!["", "/", "/a/b", "?a", "#a", "/a/../b", "\\a", "/a/|^", "/C:/"]),
+        own in prop::bool::ANY,
+        wildcard in prop::bool::ANY,
+        others in prop::collection::vec(hosts(), 0..12),
+        reach in prop::sample::select(vec!["", "/", "/a/*", "/a/b"]),
+    ) {
+        // Entries that the header may match: its own host, or hosts of the same parts.
+        let wild = if wildcard { "*." } else { "" };
+        let own = own.then(|| host.replace(['@', '\\', '\t'], ""));
+        let entries = own.into_iter().chain(others).map(|host| format!("https://{wild}{host}{reach}"));
+        let entries: Vec<String> = entries.filter(|text| naive::is_entry(text) && Entry::parse(text).is_ok()).collect();
+        if !entries.is_empty() {
+            accepts(&entries, &format!("{scheme}{host}{rest}"));
         }
     }
 

@@ -18,7 +18,7 @@ pub enum Scheme {
 pub(super) struct Origin<'e> {
     /// Whether `host` stands for the hosts below it (N7.5).
     pub(super) wildcard: bool,
-    pub(super) host: &'e str,
+    pub(super) host: &'e [u8],
     pub(super) scheme: Scheme,
     pub(super) port: Option<u16>,
 }

@@ -108,6 +108,9 @@ impl Compiled {
             self.grants.fetch(grants);
         })?;
         self.texts.fetch(row.id());
+        if let Some(set) = row.referers() {
+            self.referers.fetch(set);
+        }
         Some(TokenRef { compiled: self, row, index })
     }
 

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::CompileError;
+use super::fetch::fetch_from;
 use crate::referer::{RefererSet, StoredSet};
 
 /// A sequence of referer sets.
@@ -15,6 +16,12 @@ pub(crate) struct RefererSets {
 }
 
 impl RefererSets {
+    /// Prefetches the start of the set at offset `at`. Small sets are prefetched completely.
+    #[inline]
+    pub(super) fn fetch(&self, at: u32) {
+        fetch_from(&self.bytes, at as usize);
+    }
+
     /// Returns the set at offset `at`; a set that matches nothing if there is none.
     #[inline]
     pub(crate) fn get(&self, at: u32) -> StoredSet<'_> {

@@ -38,7 +38,8 @@ pub(crate) struct Text<'s> {
 
 impl<'s> Text<'s> {
     /// Returns whether this text equals `text`.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call costs as much as the comparison of a short text")]
+    #[inline(always)]
     pub(crate) fn is(self, text: &[u8]) -> bool {
         let own = text.split_at_checked(self.prefix.len());
         own.is_some_and(|(prefix, own)| is_same(own, self.own) && is_same(prefix, self.prefix))

@@ -57,7 +57,12 @@ impl Row {
     /// Returns whether the token is expired at `now` (N9.1).
     #[inline]
     pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        now.seconds() >= self.seconds && self.expiry().is_expired(now)
+        now.seconds() >= self.seconds && self.is_expired_in_second(now)
+    }
+
+    #[cold]
+    fn is_expired_in_second(&self, now: Timestamp) -> bool {
+        self.expiry().is_expired(now)
     }
 
     /// Returns the offset of the referer set; `None` for any referer.

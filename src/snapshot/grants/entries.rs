@@ -86,7 +86,8 @@ impl<'s, const W: usize, const K: usize> Entries<'s, W, K> {
     )]
     #[inline(always)]
     pub(crate) fn find(&self, run: Run, key: u32, scan_up_to: usize) -> Range<usize> {
-        let length = run.length();
+        // A run of a forged file that ends before its start is searched, and has no keys.
+        let length = run.end.wrapping_sub(run.start);
         if K == 2
             && length <= scan_up_to.min(LANES)
             && let Some(same) = self.same_of_few(run, key)
@@ -112,7 +113,7 @@ impl<'s, const W: usize, const K: usize> Entries<'s, W, K> {
     #[inline]
     fn same_of_few(&self, run: Run, key: u32) -> Option<u32> {
         let keys = self.bytes.get(self.keys + run.start * K..)?;
-        Some(same_of_eight::<K>(keys, stored::<K>(key))? & !(u32::MAX << run.length()))
+        Some(same_of_eight::<K>(keys, stored::<K>(key))? & !(u32::MAX << (run.end - run.start)))
     }
 
     /// Finds the indexes of a key in a run of at least eight keys.
@@ -176,9 +177,12 @@ const FAR: [usize; 2] = [64, 1024];
 /// Returns the indexes of equal keys, counted from `start`. Equal keys are adjacent.
 #[inline]
 fn adjacent(start: usize, same: u32) -> Range<usize> {
+    if same == 0 {
+        return start..start;
+    }
     let first = same.trailing_zeros();
     let start = start + first as usize;
-    start..start + same.checked_shr(first).unwrap_or(0).trailing_ones() as usize
+    start..start + (same >> first).trailing_ones() as usize
 }
 
 /// Returns the stored part of a key, as a number.

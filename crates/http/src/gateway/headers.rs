@@ -6,6 +6,7 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
+use super::bytes::{all, contains, is_same_name};
 use super::keys::Keys;
 
 /// An HTTP request, borrowed from its receiver. `Debug` shows neither headers nor parameters, which may hold a token.
@@ -89,7 +90,7 @@ impl<'r> Occurrence<'r> {
     fn address(self) -> Option<&'r str> {
         match self {
             Self::Never | Self::Once(b"") => None,
-            Self::Once(value) if value.contains(&b'\t') => Some(NO_TEXT),
+            Self::Once(value) if contains(value, b'\t') => Some(NO_TEXT),
             Self::Once(value) if joins_addresses(value) => Some(SEVERAL),
             Self::Once(value) => Some(std::str::from_utf8(value).unwrap_or(NO_TEXT)),
             Self::Often => Some(SEVERAL),
@@ -99,14 +100,15 @@ impl<'r> Occurrence<'r> {
 
 /// Whether a comma in `value` is followed by the scheme of another URL: a gateway joined two headers (W4).
 fn joins_addresses(value: &[u8]) -> bool {
-    memchr::memchr_iter(b',', value).any(|at| {
-        let next = value.get(at + 1..).unwrap_or_default().trim_ascii_start();
-        let end = next.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte));
-        let (scheme, rest) = next.split_at_checked(end.unwrap_or(next.len())).unwrap_or_default();
-        let is_web = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
-        // URL parsers need no slashes after these two schemes.
-        !scheme.is_empty() && (rest.starts_with(b"://") || is_web && rest.starts_with(b":"))
-    })
+    contains(value, b',')
+        && memchr::memchr_iter(b',', value).any(|at| {
+            let next = value.get(at + 1..).unwrap_or_default().trim_ascii_start();
+            let end = next.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte));
+            let (scheme, rest) = next.split_at_checked(end.unwrap_or(next.len())).unwrap_or_default();
+            let is_web = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
+            // URL parsers need no slashes after these two schemes.
+            !scheme.is_empty() && (rest.starts_with(b"://") || is_web && rest.starts_with(b":"))
+        })
 }
 
 /// Replaces several `Referer` headers: not a URL, so that no referer of a token matches (W4).
@@ -150,9 +152,10 @@ impl<'r> Relevant<'r> {
     }
 
     fn header(&mut self, name: &'r str, value: &'r [u8]) {
-        let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+        let is = |wanted: &str| is_same_name(name.as_bytes(), wanted.as_bytes());
         if !is_plain(name) {
             self.refused = Some("a header whose name holds another character than a letter, a digit or `-`");
+            return;
         }
         // Compares lengths first: most headers have none of these names.
         match name.len() {
@@ -212,12 +215,12 @@ impl<'r> Relevant<'r> {
             Occurrence::Once(value) => value,
             Occurrence::Often => return Err(NotUnderstood::new("more than one `Authorization` header")),
         };
-        if value.contains(&b',') {
+        if contains(value, b',') {
             return Err(NotUnderstood::new("a comma in the `Authorization` header, which may be two joined into one"));
         }
         let value = std::str::from_utf8(value)
             .map_err(|_| NotUnderstood::new("an `Authorization` header that is not UTF-8"))?;
-        let end = value.find(' ').unwrap_or(value.len());
+        let end = value.bytes().position(|byte| byte == b' ').unwrap_or(value.len());
         let (scheme, secret) = value.split_at_checked(end).unwrap_or((value, ""));
         if !is_graphic(scheme) {
             return Err(NotUnderstood::new("an `Authorization` header whose scheme is not followed by a space"));
@@ -252,9 +255,9 @@ impl<'r> Relevant<'r> {
     }
 }
 
-/// Whether all of `text` is visible ASCII. Does not stop early, so that many bytes are compared at once.
-pub(super) fn is_graphic(text: &str) -> bool {
-    text.bytes().fold(true, |all, byte| all & byte.is_ascii_graphic())
+/// Whether all of `text` is visible ASCII.
+fn is_graphic(text: &str) -> bool {
+    all(text.as_bytes(), |lanes| lanes.within(b'!', b'~'))
 }
 
 /// Whether this is `application/json`, with no parameter but `charset=utf-8`.
@@ -268,7 +271,7 @@ fn is_json(content_type: &[u8]) -> bool {
 /// fields start with a colon.
 fn is_plain(name: &str) -> bool {
     let name = name.strip_prefix(':').unwrap_or(name);
-    name.bytes().fold(!name.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() || byte == b'-'))
+    !name.is_empty() && all(name.as_bytes(), |lanes| lanes.alphanumeric() | lanes.equal(b'-'))
 }
 
 const TUNNEL: &str = "an upgrade to another protocol than `websocket`";

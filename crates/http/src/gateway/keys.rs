@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::NotUnderstood;
+use super::bytes::{Lanes, all};
 use super::percent::{Plus, decode};
 
 /// The query parameter that may hold the token (W4).
@@ -84,8 +85,8 @@ impl Keys {
 
 /// Whether `key` is made of ASCII letters, digits, `_`, `.` and `-`.
 pub(super) fn is_plain(key: &str) -> bool {
-    key.bytes()
-        .fold(!key.is_empty(), |all, byte| all & (byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-')))
+    let is_separator = |lanes: Lanes| lanes.equal(b'_') | lanes.equal(b'.') | lanes.equal(b'-');
+    !key.is_empty() && all(key.as_bytes(), |lanes| lanes.alphanumeric() | is_separator(lanes))
 }
 
 /// Returns a bit for the first letter or digit of `key`, in any case: the same bit for keys that resemble each other.

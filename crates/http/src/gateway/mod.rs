@@ -25,6 +25,7 @@
 //!
 //! [`Routes`] define the meaning of paths.
 
+mod bytes;
 mod headers;
 mod keys;
 mod parameters;

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
+use super::bytes::{Offsets, contains};
 use super::keys::Keys;
 use super::percent::{Plus, check, decode};
 
@@ -38,22 +39,38 @@ impl<'r> Parameters<'r> {
     /// Reads a form-encoded query.
     pub(super) fn read_query(&mut self, query: &'r str) -> Result<(), NotUnderstood> {
         // Some servers split parameters at semicolons, too.
-        if memchr::memchr(b';', query.as_bytes()).is_some() {
+        if contains(query.as_bytes(), b';') {
             return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
         }
+        if query.is_empty() {
+            return Ok(());
+        }
         let pairs = &mut self.query;
-        let mut rest = Some(query).filter(|query| !query.is_empty());
-        while let Some(pairs_left) = rest {
-            let (pair, after) = split_at(pairs_left, b'&');
-            rest = after;
-            let (key, value) = split_at(pair, b'=');
-            if pairs.len() == MOST {
-                return Err(NotUnderstood::new("more than 500 parameters in the query"));
+        let marks = Offsets::new(query.as_bytes(), |lanes| {
+            lanes.equal(b'&') | lanes.equal(b'=') | lanes.equal(b'%') | lanes.equal(b'+')
+        });
+        let (mut start, mut equal, mut is_encoded) = (0, None, Encoded::default());
+        for at in marks.chain([query.len()]) {
+            match query.as_bytes().get(at) {
+                Some(b'=') => equal = equal.or(Some(at)),
+                Some(b'+' | b'%') if equal.is_none() => is_encoded.key = true,
+                Some(b'%') => is_encoded.value = true,
+                Some(b'+') => {}
+                _ => {
+                    if pairs.len() == MOST {
+                        return Err(NotUnderstood::new("more than 500 parameters in the query"));
+                    }
+                    let key = query.get(start..equal.unwrap_or(at)).unwrap_or_default();
+                    let value = equal.and_then(|equal| query.get(equal + 1..at)).unwrap_or_default();
+                    let key = if is_encoded.key { decode(key, Plus::Space)? } else { Cow::Borrowed(key) };
+                    self.keys.check(&key)?;
+                    if is_encoded.value {
+                        check(value)?;
+                    }
+                    pairs.push((key, value));
+                    (start, equal, is_encoded) = (at + 1, None, Encoded::default());
+                }
             }
-            let (key, value) = (decode(key, Plus::Space)?, value.unwrap_or_default());
-            self.keys.check(&key)?;
-            check(value)?;
-            pairs.push((key, value));
         }
         if repeats(pairs) {
             return Err(NotUnderstood::new("a parameter is given twice in the query"));
@@ -106,6 +123,13 @@ impl<'r> Parameters<'r> {
     }
 }
 
+/// The parts of a parameter that are percent-encoded. A `+` in a key counts, because it is a space.
+#[derive(Default)]
+struct Encoded {
+    key: bool,
+    value: bool,
+}
+
 /// Splits `text` at the first `at`, an ASCII character. The second part is `None` if there is none.
 pub(super) fn split_at(text: &str, at: u8) -> (&str, Option<&str>) {
     let found = memchr::memchr(at, text.as_bytes());
@@ -143,6 +167,12 @@ fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
 fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+    // A string without escapes is the text between its quotes.
+    if let Some(text) = value.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'))
+        && memchr::memchr(b'\\', text.as_bytes()).is_none()
+    {
+        return Some(Cow::Borrowed(text));
+    }
     serde_json::from_str(value.get()).ok().map(|Text(text)| text)
 }
 

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
+use super::bytes::{Offsets, all};
 use super::percent::{Plus, decode};
 
 /// One segment.
@@ -31,9 +32,11 @@ impl<'r> Path<'r> {
         let rest = path.strip_prefix('/').ok_or_else(|| NotUnderstood::new("a target that is not a path"))?;
         let mut segments = SmallVec::new();
         let mut base = base_segment.is_none().then_some(0);
-        for (at, raw) in rest.as_bytes().split(|byte| *byte == b'/').enumerate() {
-            // A slash is a whole character: both sides of it are text.
-            let raw = std::str::from_utf8(raw).unwrap_or_default();
+        let mut start = 0;
+        let slashes = Offsets::new(rest.as_bytes(), |lanes| lanes.equal(b'/'));
+        for (at, end) in slashes.chain([rest.len()]).enumerate() {
+            let raw = rest.get(start..end).unwrap_or_default();
+            start = end + 1;
             if raw.is_empty() {
                 return Err(NotUnderstood::new("an empty segment in the path"));
             }
@@ -64,7 +67,7 @@ impl<'r> Path<'r> {
 impl<'r> Segment<'r> {
     fn read(raw: &'r str) -> Result<Self, NotUnderstood> {
         // Nearly all segments are words, which hold nothing that could be rejected.
-        if raw.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-') {
+        if all(raw.as_bytes(), |lanes| lanes.alphanumeric() | lanes.equal(b'_') | lanes.equal(b'-')) {
             return Ok(Self { raw, text: Cow::Borrowed(raw) });
         }
         let text = decode(raw, Plus::Plus)?;

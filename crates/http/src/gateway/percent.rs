@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::NotUnderstood;
+use super::bytes::Offsets;
 
 /// The meaning of a `+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,24 +43,31 @@ pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUndersto
 
 /// Rejects what [`decode`] rejects; allocates only for letters beyond ASCII.
 pub(super) fn check(text: &str) -> Result<(), NotUnderstood> {
-    let mut rest = text.as_bytes();
     let mut ascii = true;
-    while let Some(at) = memchr::memchr(b'%', rest) {
-        let (value, after) = escape(rest.get(at + 1..).unwrap_or_default())?;
+    for at in Offsets::new(text.as_bytes(), |lanes| lanes.equal(b'%')) {
+        let (value, _) = escape(text.as_bytes().get(at + 1..).unwrap_or_default())?;
         ascii &= value.is_ascii();
-        rest = after;
     }
     if ascii { Ok(()) } else { decode(text, Plus::Plus).map(drop) }
 }
 
 /// Returns the byte of the two digits at the start of `text`, and the rest of `text`.
 fn escape(text: &[u8]) -> Result<(u8, &[u8]), NotUnderstood> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
     let [high, low, after @ ..] = text else { return Err(broken()) };
     match (digit(*high), digit(*low)) {
         (Some(0), Some(0)) => Err(NotUnderstood::new("a NUL character")),
         (Some(high), Some(low)) => Ok((high << 4 | low, after)),
         _ => Err(broken()),
+    }
+}
+
+/// Returns the value of a hexadecimal digit.
+const fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     }
 }
 

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::headers::{Body, HttpRequest, Relevant, is_graphic};
+use super::bytes::{all, contains};
+use super::headers::{Body, HttpRequest, Relevant};
 use super::keys::TOKEN;
 use super::parameters::{Parameters, split_at};
 use super::path::Path;
@@ -174,10 +175,10 @@ impl Reader {
 
 /// Splits a target that all servers split alike into path and query.
 fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
-    if !is_graphic(target) {
+    if !all(target.as_bytes(), |lanes| lanes.within(b'!', b'~')) {
         return Err(NotUnderstood::new("a space, a control character or one beyond ASCII in the target"));
     }
-    if memchr::memchr(b'#', target.as_bytes()).is_some() {
+    if contains(target.as_bytes(), b'#') {
         return Err(NotUnderstood::new("a fragment in the target"));
     }
     let (path, query) = split_at(target, b'?');
