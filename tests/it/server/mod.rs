@@ -6,7 +6,7 @@ mod crash;
 mod decision_log;
 mod edits;
 #[cfg(target_os = "linux")]
-mod faults;
+mod faulty;
 mod gateways;
 mod grpc;
 mod http2;
@@ -16,6 +16,10 @@ mod metrics;
 mod narrow;
 mod operations;
 mod policy;
+#[cfg(target_os = "linux")]
+mod policy_faults;
+#[cfg(target_os = "linux")]
+mod process_faults;
 mod programs;
 mod registry_files;
 mod reloads;
@@ -25,6 +29,8 @@ mod shadow;
 mod soak;
 mod sockets;
 mod state;
+#[cfg(target_os = "linux")]
+mod state_faults;
 mod state_files;
 mod tls;
 mod usage;
