@@ -52,19 +52,36 @@ const STARTING: Duration = Duration::from_secs(5);
 /// If the system refuses one of its threads.
 pub fn build(mut runtime: tokio::runtime::Builder) -> io::Result<tokio::runtime::Runtime> {
     let (sender, results) = channel();
-    let hook = take_hook();
-    // The error replaces the message of the panic.
-    set_hook(Box::new(|_| {}));
     let start = move || {
-        let refused = || io::Error::other("the system has no more threads");
         let result = catch_unwind(AssertUnwindSafe(|| runtime.build())).unwrap_or_else(|_| Err(refused()));
         // A runtime that is late has no receiver, and ends here.
         drop(sender.send(result));
     };
-    let started = Builder::new().name("start".into()).spawn(start);
-    let result = started.and_then(|_| {
-        results.recv_timeout(STARTING).unwrap_or_else(|_| Err(io::Error::other("the system has no more threads")))
-    });
+    quietly(|| {
+        let started = Builder::new().name("start".into()).spawn(start);
+        started.and_then(|_| results.recv_timeout(STARTING).unwrap_or_else(|_| Err(refused())))
+    })
+}
+
+/// Starts a thread for blocking tasks of `runtime`, which keeps the thread.
+///
+/// # Errors
+///
+/// If the system refuses the thread. The runtime would panic.
+pub(crate) fn start_blocking(runtime: &tokio::runtime::Handle) -> io::Result<()> {
+    let start = || drop(runtime.spawn_blocking(|| {}));
+    quietly(|| catch_unwind(AssertUnwindSafe(start))).map_err(|_| refused())
+}
+
+fn refused() -> io::Error {
+    io::Error::other("the system has no more threads")
+}
+
+/// Runs `start` without messages of panics: an error replaces them.
+fn quietly<T>(start: impl FnOnce() -> T) -> T {
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let result = start();
     set_hook(hook);
     result
 }

@@ -1,20 +1,26 @@
 //! The sidecar.
 
+mod authzen;
 mod axum_gateway;
 mod binary;
+#[cfg(target_os = "linux")]
+mod certificates;
 mod crash;
 mod decision_log;
 mod edits;
+mod exposition;
 #[cfg(target_os = "linux")]
 mod faulty;
 mod gateways;
 mod grpc;
 mod http2;
+mod ingress;
 mod layer;
 mod listening;
 mod metrics;
 mod narrow;
 mod operations;
+mod operators;
 mod policy;
 #[cfg(target_os = "linux")]
 mod policy_faults;
@@ -33,5 +39,7 @@ mod state;
 mod state_faults;
 mod state_files;
 mod tls;
+mod unread;
 mod usage;
 mod util;
+mod wrong_options;

@@ -30,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod escaping;
 mod line;
 mod writer;
 
@@ -42,10 +43,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Serializer;
 
-use super::decided::{Decided, ObservedPreflight};
+use super::decided::{Decided, ObservedPreflight, Unread};
+use escaping::Escaping;
 pub(super) use line::Line;
-use line::PreflightLine;
+use line::{PreflightLine, UnreadLine};
 use portcullis::base::quoted;
 use writer::{Queue, Sink};
 
@@ -211,10 +214,15 @@ impl DecisionLog {
         self.write(&PreflightLine(preflight));
     }
 
+    /// Logs a request that was not understood.
+    pub fn record_unread(&self, unread: &Unread<'_>) {
+        self.write(&UnreadLine(unread));
+    }
+
     fn write(&self, line: &impl Serialize) {
         let mut text = Vec::with_capacity(512);
         // Writing to memory does not fail, and all keys are texts.
-        let _ = serde_json::to_writer(&mut text, line);
+        let _ = line.serialize(&mut Serializer::with_formatter(&mut text, Escaping));
         text.push(b'\n');
         self.queue.push(&text);
     }
