@@ -43,7 +43,7 @@ impl Authorization for Checks {
         };
         self.shared.authority.operations().room().await;
         let headers = Received(&http);
-        let mut ids = ids_by(|name| headers.find(name));
+        let mut ids = ids_by(|name| headers.only(name));
         ids.request = ids.request.or(Some(&*http.id).filter(|id| is_request_id(id)));
         let most = self.shared.body_bytes;
         if http.raw_body.len().max(http.body.len()) > most {
@@ -164,11 +164,24 @@ impl Headers for Received<'_> {
 }
 
 impl Received<'_> {
+    /// Returns the last value of a header.
     fn find(&self, wanted: &str) -> Option<&str> {
-        let mut found = None;
+        self.values(wanted).pop().flatten()
+    }
+
+    /// Returns the value of a header that occurs once.
+    fn only(&self, wanted: &str) -> Option<&str> {
+        match *self.values(wanted).as_slice() {
+            [value] => value,
+            _ => None,
+        }
+    }
+
+    fn values(&self, wanted: &str) -> Vec<Option<&str>> {
+        let mut found = Vec::new();
         self.for_each(&mut |name, value| {
             if name.eq_ignore_ascii_case(wanted) {
-                found = std::str::from_utf8(value).ok();
+                found.push(std::str::from_utf8(value).ok());
             }
         });
         found

@@ -85,3 +85,33 @@ fn quietly<T>(start: impl FnOnce() -> T) -> T {
     set_hook(hook);
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{catch_unwind, set_hook, take_hook};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread::current;
+
+    use super::start_blocking;
+
+    #[test]
+    fn refused_thread_is_an_error_without_the_message_of_a_panic() {
+        let (shown, own) = (Arc::new(AtomicUsize::new(0)), current().id());
+        let counter = Arc::clone(&shown);
+        let before = take_hook();
+        set_hook(Box::new(move |_| {
+            counter.fetch_add(usize::from(current().id() == own), Ordering::SeqCst);
+        }));
+        // No system has a stack of this size.
+        let runtime = tokio::runtime::Builder::new_current_thread().thread_stack_size(1 << 60).build().unwrap();
+        let refused = start_blocking(runtime.handle());
+        let quiet = shown.load(Ordering::SeqCst);
+        let _ = catch_unwind(|| panic!("the hook is in place again"));
+        set_hook(before);
+        // The runtime counts the thread that it could not start, and would wait for it.
+        runtime.shutdown_background();
+        assert_eq!(refused.unwrap_err().to_string(), "the system has no more threads");
+        assert_eq!((quiet, shown.load(Ordering::SeqCst)), (0, 1));
+    }
+}

@@ -69,6 +69,10 @@ fn values_without_an_effect_are_refused_with_a_valid_one() {
         (&["--max-buffered", "10"], "`--max-buffered 33554432`"),
         (&["--log-queue", "0"], "`1`"),
         (&["--log-when-full", "wait"], "`drop`"),
+        (&["--log", "-", "--log-sample-allows", "1.5"], "`0.01`"),
+        (&["--pass-through", "healthz"], "`--pass-through /healthz`"),
+        (&["--pass-through", "/live/"], "`--pass-through /live`"),
+        (&["--pass-through", "/a b"], "`--pass-through /healthz`"),
         (&["--request-timeout", "0"], "`0.001`"),
         (&["--idle-timeout", "0"], "`0.001`"),
         (&["--drain", "0"], "`0.001`"),
@@ -87,6 +91,19 @@ fn values_without_an_effect_are_refused_with_a_valid_one() {
         let said = refused(folder.path(), &[&elsewhere, options].concat());
         let found = said.lines().find_map(|line| line.strip_prefix("help: "));
         assert!(found.is_some_and(|found| found.contains(help)), "{options:?}: {said}");
+    }
+    // Options of a part that is off.
+    for (options, needed) in [
+        (&["--log-when-full", "block"][..], "--log <FILE>"),
+        (&["--log-queue", "1000"], "--log <FILE>"),
+        (&["--log-sample-allows", "0.5"], "--log <FILE>"),
+        (&["--log-queries"], "--log <FILE>"),
+        (&["--shadow-examples", "3"], "--shadow <FILE>"),
+        (&["--client-ca", "ca.pem"], "--tls-cert <FILE>"),
+        (&["--tls-key", "key.pem"], "--tls-cert <FILE>"),
+    ] {
+        let said = refused(folder.path(), &[&elsewhere, options].concat());
+        assert!(said.contains(needed), "{options:?}: {said}");
     }
     let long = format!("unix:/{}/p.sock", "x".repeat(120));
     assert!(refused(folder.path(), &["--listen", &long]).contains("help: write `unix:/run/p.sock`"));

@@ -26,10 +26,11 @@ pub(super) fn filter(text: &str) -> Result<Targets, String> {
     for item in text.split(',').map(str::trim) {
         if let Some((part, name)) = item.split_once('=') {
             filter = filter.with_target(known(part)?, level(name, &format!("{part}="))?);
-        } else if std::mem::replace(&mut is_set, true) {
-            return Err(expected("one level for all parts, found two", "info,portcullis=debug"));
         } else {
             filter = filter.with_default(level(item, "")?);
+            if std::mem::replace(&mut is_set, true) {
+                return Err(expected("one level for all parts, found two", "info,portcullis=debug"));
+            }
         }
     }
     Ok(filter)

@@ -68,7 +68,7 @@ pub(super) struct Args {
     /// Limit the size of all policy files together
     ///
     /// Larger files are not read. Does not apply to a registry.
-    #[arg(long, value_name = "BYTES", default_value_t = policy::MAX_BYTES, value_parser = values::policy_bytes, help_heading = "Policy")]
+    #[arg(long, value_name = "BYTES", default_value_t = policy::MAX_BYTES, value_parser = values::policy_bytes, conflicts_with = "db", help_heading = "Policy")]
     max_policy_bytes: u64,
     /// Reject a policy that allows more than the active one
     ///
@@ -81,7 +81,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Policy")]
     shadow: Vec<PathBuf>,
     /// Keep this many examples of each kind of change
-    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = count::<0, 65535>, help_heading = "Policy")]
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = count::<0, 65535>, requires = "shadow", help_heading = "Policy")]
     shadow_examples: usize,
     #[command(flatten)]
     listen: ListenArgs,
@@ -152,18 +152,18 @@ struct LogArgs {
     /// Drop lines or block requests when the queue is full
     ///
     /// `drop` counts the lost lines; `block` delays requests.
-    #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = values::when_full)]
+    #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = values::when_full, requires = "log")]
     log_when_full: WhenFull,
     /// Limit the queue of log lines
-    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>)]
+    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>, requires = "log")]
     log_queue: usize,
     /// Log this share of allows, such as 0.01
     ///
     /// Denials are always logged.
-    #[arg(long, value_name = "SHARE", default_value = "1")]
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "log")]
     log_sample_allows: Share,
     /// Log the text of queries instead of their digests
-    #[arg(long)]
+    #[arg(long, requires = "log")]
     log_queries: bool,
     /// Set the format of server messages: `text` or `json`
     ///
@@ -296,7 +296,7 @@ fn watched<T>(look: impl FnOnce() -> T) -> T {
         if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             tracing::error!(
                 "the files that the options name have not answered for {} s: check the file systems of the policy, \
-                 `--state-dir` and `--log`",
+                 `--state-dir`, `--log` and `--tls-cert`",
                 PATIENCE.as_secs()
             );
             std::process::exit(Exit::Failure as i32);

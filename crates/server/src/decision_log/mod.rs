@@ -99,7 +99,7 @@ pub struct Share(f64);
 
 /// Text that is not a share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a share: expected a number from 0 to 1, such as 0.01", quoted(.0))]
+#[error("expected a number from 0 to 1, found {}\nhelp: write `0.01` for one in a hundred", quoted(.0))]
 pub struct ShareError(String);
 
 /// Options of a decision log.
