@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::decided::{Decided, Ids, ObservedPreflight, PreflightEnd, Unread};
 use super::operations::Operations;
-use super::unread::{Seen, secret_of};
+use super::unread::{Seen, secrets_of};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::Request;
@@ -39,9 +39,9 @@ impl Authority {
             Ok(Reading::PassedThrough) => HttpDecision::pass(self.operations.authorizer().current().number()),
             Ok(Reading::Preflight(preflight)) => self.preflight(&preflight, ids, cors),
             Err(why) => {
-                let secret = secret_of(request);
+                let secrets = secrets_of(request);
                 let (method, target) = (Some(request.method), Some(request.target));
-                self.not_understood(why.to_string().into(), ids, &Seen { method, target, secret: secret.as_deref() })
+                self.not_understood(why.to_string().into(), ids, &Seen { method, target, secrets: &secrets })
             }
         }
     }
@@ -75,7 +75,7 @@ impl Authority {
             why: &why,
             method: seen.method(),
             path: path.as_deref(),
-            token_id: seen.secret.and_then(id_of),
+            token_id: seen.secret().and_then(id_of),
         });
         HttpDecision::not_understood(why, current.number())
     }

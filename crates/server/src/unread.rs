@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use percent_encoding::percent_decode_str;
 use url::form_urlencoded;
 
 use portcullis_http::gateway::HttpRequest;
@@ -14,8 +15,8 @@ pub struct Seen<'r> {
     pub method: Option<&'r str>,
     /// Path and query, as the client sent them.
     pub target: Option<&'r str>,
-    /// The secret that the client presented, if it presented exactly one.
-    pub secret: Option<&'r str>,
+    /// The secrets that the client presented: those of `Authorization`, and of `access_token` in the query.
+    pub secrets: &'r [Cow<'r, str>],
 }
 
 /// The methods that are logged by name: a client may send any text as its method.
@@ -47,43 +48,53 @@ impl Seen<'_> {
         // A part of a secret is not left over.
         let kept = path.get(..path.floor_char_boundary(MAX_PATH)).unwrap_or_default();
         let path = if is_cut { kept.rsplit_once('/').map_or("", |(kept, _)| kept) } else { path };
+        let presented = self.secrets.iter().filter(|secret| secret.len() >= SEARCHED_FROM);
         let hides = |text: &str| {
-            let presented = self.secret.filter(|secret| secret.len() >= SEARCHED_FROM);
-            contains_secret(text) || presented.is_some_and(|secret| text.contains(secret)) || is_secret(text)
+            contains_secret(text) || presented.clone().any(|secret| text.contains(&**secret)) || is_secret(text)
         };
-        let segment = |segment: &str| -> Cow<'_, str> {
+        let is_inside = |character: char| character.is_ascii_alphanumeric() || "-_.~".contains(character);
+        let words = |text: &str| {
+            let mut words = text.split(|character| !is_inside(character)).filter(|word| word.len() >= SEARCHED_FROM);
+            !text.chars().all(is_inside) && words.any(&is_secret)
+        };
+        let segment = |segment: &str| {
             let decoded = percent_decoded(segment);
-            let words =
-                |text: &str| text.split(|it: char| !it.is_ascii_alphanumeric() && !"-_.~".contains(it)).any(&hides);
-            let is_hidden = hides(segment) || hides(&decoded) || words(segment) || words(&decoded);
-            if is_hidden { HIDDEN.into() } else { segment.to_owned().into() }
+            let is_hidden = hides(segment)
+                || words(segment)
+                || decoded.is_some_and(|decoded| decoded != segment && (hides(&decoded) || words(&decoded)));
+            if is_hidden { HIDDEN.to_owned() } else { segment.to_owned() }
         };
         let segments: Vec<_> = path.split('/').map(segment).collect();
         Some(segments.join("/") + if is_cut { "/…" } else { "" })
     }
 }
 
-/// Returns the secret of a request in `Authorization` or `access_token`, if it has exactly one.
-pub(super) fn secret_of<'r>(request: &HttpRequest<'r>) -> Option<Cow<'r, str>> {
-    let mut found: Vec<Cow<'r, str>> = Vec::new();
-    let mut is_unclear = false;
+impl<'r> Seen<'r> {
+    /// Returns the secret, if the client presented exactly one.
+    pub(super) fn secret(&self) -> Option<&'r str> {
+        match self.secrets {
+            [secret] => Some(secret),
+            _ => None,
+        }
+    }
+}
+
+/// Returns the secrets of a request, however many headers and parameters hold them.
+pub(super) fn secrets_of(request: &HttpRequest<'_>) -> Vec<Cow<'static, str>> {
+    let mut secrets = Vec::new();
     request.headers.for_each(&mut |name, value| {
         if name.eq_ignore_ascii_case("authorization") {
-            match std::str::from_utf8(value).ok().and_then(|value| value.trim().split_once(' ')) {
-                Some((scheme, secret)) if scheme.eq_ignore_ascii_case("bearer") => {
-                    found.push(secret.trim_start().to_owned().into());
-                }
-                _ => is_unclear = true,
-            }
+            let value = String::from_utf8_lossy(value);
+            let words = value.split([' ', '\t', ',']).filter(|word| !word.is_empty());
+            let is_scheme = |word: &str| word.eq_ignore_ascii_case("bearer") || word.eq_ignore_ascii_case("basic");
+            secrets.extend(words.filter(|word| !is_scheme(word)).map(|word| word.to_owned().into()));
         }
     });
     let query = request.target.split_once('?').map_or("", |(_, query)| query);
-    let in_query = form_urlencoded::parse(query.as_bytes()).filter(|(key, _)| key == "access_token");
-    found.extend(in_query.map(|(_, secret)| secret));
-    match <[_; 1]>::try_from(found) {
-        Ok([secret]) if !is_unclear && !secret.is_empty() => Some(secret),
-        _ => None,
-    }
+    let in_query =
+        form_urlencoded::parse(query.as_bytes()).filter(|(key, secret)| key == "access_token" && !secret.is_empty());
+    secrets.extend(in_query.map(|(_, secret)| secret.into_owned().into()));
+    secrets
 }
 
 /// Returns the path of a target: of an absolute URL, the part after its host, which may follow a password.
@@ -98,20 +109,24 @@ fn path_of(target: &str) -> Option<&str> {
     rest.find('/').and_then(|start| rest.get(start..))
 }
 
-fn percent_decoded(segment: &str) -> String {
-    let escaped = segment.replace('+', "%2B");
-    form_urlencoded::parse(escaped.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default()
+/// Returns the decoded form of a segment; `None` if nothing in it is encoded.
+fn percent_decoded(segment: &str) -> Option<String> {
+    if !segment.contains('%') {
+        return None;
+    }
+    Some(percent_decode_str(segment).decode_utf8_lossy().into_owned())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Seen, secret_of};
+    use super::{Seen, secrets_of};
     use portcullis_http::gateway::{Body, HttpRequest};
 
     #[test]
     fn logged_path_has_no_parameter_and_no_secret() {
         let path = |target| {
-            let seen = Seen { target: Some(target), secret: Some("the-presented-one"), ..Seen::default() };
+            let secrets = ["the-presented-one".into(), "another-one".into()];
+            let seen = Seen { target: Some(target), secrets: &secrets, ..Seen::default() };
             seen.path(|text| text == "one of the policy" || text == "one.of~it")
         };
         for (target, expected) in [
@@ -123,6 +138,8 @@ mod tests {
             ("/v3/the-presented-one/x", Some("/v3/[secret]/x")),
             ("/v3/a=the-presented-one&b/x", Some("/v3/[secret]/x")),
             ("/v3/the%2Dpresented-one/x", Some("/v3/[secret]/x")),
+            ("/v3/x%3Danother-one/x", Some("/v3/[secret]/x")),
+            ("/v3/x=1&y%3Danother%2Done", Some("/v3/[secret]")),
             ("/v3/one%20of%20the%20policy", Some("/v3/[secret]")),
             ("/v3/a=one.of~it&b", Some("/v3/[secret]")),
             ("/", Some("/")),
@@ -143,20 +160,25 @@ mod tests {
     fn only_one_presented_secret_identifies_a_token() {
         let secret = |target: &str, headers: &[(&str, &str)]| {
             let request = HttpRequest { method: "GET", target, headers: &headers, body: Body::NotPassedOn };
-            secret_of(&request).map(std::borrow::Cow::into_owned)
+            let secrets = secrets_of(&request);
+            (Seen { secrets: &secrets, ..Seen::default() }.secret().map(str::to_owned), secrets.len())
         };
         let one = [("authorization", "Bearer a")];
-        assert_eq!(secret("/x", &one).as_deref(), Some("a"));
-        assert_eq!(secret("/x?access_token=a%2Bb", &[]).as_deref(), Some("a+b"));
-        for (target, headers) in [
-            ("/x", &[][..]),
-            ("/x?access_token=a", &one),
-            ("/x?access_token=a&access_token=b", &[]),
-            ("/x", &[("authorization", "Bearer a"), ("Authorization", "Bearer b")]),
-            ("/x", &[("authorization", "Bearer a"), ("Authorization", "Basic b")]),
-            ("/x?access_token=", &[]),
+        let found = |text: &str| (Some(text.to_owned()), 1);
+        assert_eq!(secret("/x", &one), found("a"));
+        assert_eq!(secret("/x", &[("Authorization", "bearer  a ")]), found("a"));
+        assert_eq!(secret("/x?access_token=a%2Bb", &[]), found("a+b"));
+        for (target, headers, count) in [
+            ("/x", &[][..], 0),
+            ("/x?access_token=", &[], 0),
+            ("/x", &[("authorization", "Bearer")], 0),
+            ("/x?access_token=a", &one, 2),
+            ("/x?access_token=a&access_token=b", &[], 2),
+            ("/x", &[("authorization", "Bearer a"), ("Authorization", "Bearer b")], 2),
+            ("/x", &[("authorization", "Bearer a"), ("Authorization", "Basic b")], 2),
+            ("/x", &[("authorization", "Bearer a,Bearer b")], 2),
         ] {
-            assert_eq!(secret(target, headers), None, "{target} {headers:?}");
+            assert_eq!(secret(target, headers), (None, count), "{target} {headers:?}");
         }
     }
 

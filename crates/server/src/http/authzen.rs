@@ -251,7 +251,8 @@ impl Filled<'_> {
         let resource = self.resource.ok_or("`resource` is missing")?;
         // Types and actions of other systems are valid, and nothing of them is allowed.
         let unknown = |why: &'static str| {
-            let seen = Seen { secret: Some(&subject.id), ..Seen::default() };
+            let secrets = [(&*subject.id).into()];
+            let seen = Seen { secrets: &secrets, ..Seen::default() };
             Ok(EvaluationResponse::new(authority.not_understood(why.into(), ids, &seen)))
         };
         if &*subject.kind != "token" {

@@ -9,7 +9,7 @@ use axum::response::Response;
 use super::Shared;
 use super::forwarded::{ORIGINAL_URL, Received, check_url, only, passed_on, target_of};
 use super::id::ids_of;
-use crate::unread::{Seen, secret_of};
+use crate::unread::{Seen, secrets_of};
 use portcullis_http::answer::{Cors, Denial, HttpDecision, Outcome, read};
 use portcullis_http::gateway::{Body, HttpRequest};
 
@@ -87,7 +87,7 @@ pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
     // Envoy sends the client's own method.
     let target = envoy_target(&parts.uri).unwrap_or_default();
     let line = check_url(&parts.headers, target).map(|()| (parts.method.as_str(), target));
-    let seen = Seen { method: Some(parts.method.as_str()), target: Some(target), secret: None };
+    let seen = Seen { method: Some(parts.method.as_str()), target: Some(target), secrets: &[] };
     let verdict = verdict(&shared, &parts.headers, line, &seen, &shared.answers.cors, &body);
     shared.answers.response(&verdict, parts.headers.get(ORIGIN))
 }
@@ -114,7 +114,7 @@ async fn decide_from(
     let seen = Seen {
         method: only(headers, names.method).ok(),
         target: only(headers, names.target).ok().and_then(names.read),
-        secret: None,
+        secrets: &[],
     };
     let verdict = verdict(shared, headers, line, &seen, cors, &body);
     let response = shared.answers.response(&verdict, headers.get(ORIGIN));
@@ -138,8 +138,8 @@ fn verdict(
         Err(why) => {
             let (headers, target) = (Received(headers), seen.target.unwrap_or_default());
             let request = HttpRequest { method: "", target, headers: &headers, body: Body::NotPassedOn };
-            let secret = secret_of(&request);
-            shared.authority.not_understood(why.into(), ids, &Seen { secret: secret.as_deref(), ..*seen })
+            let secrets = secrets_of(&request);
+            shared.authority.not_understood(why.into(), ids, &Seen { secrets: &secrets, ..*seen })
         }
     }
 }
