@@ -83,7 +83,7 @@ pub fn decide_batch<'s>(
 
 /// Runs checks 3 to 9 for a request whose token is known.
 #[inline]
-pub(super) fn of_token<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
+pub(crate) fn of_token<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
     checks_3_to_9(found, request, now, || referer(found.compiled.referers(found.row), request.referer))
 }
 

@@ -5,7 +5,7 @@ mod reason;
 mod replay;
 mod request;
 
-pub(crate) use decide::{CanonicalSource, Target, api, decide_for};
+pub(crate) use decide::{CanonicalSource, Target, api, decide_for, of_token};
 pub use decide::{decide, decide_batch};
 pub(crate) use reason::TokenId;
 pub use reason::{Allow, Decision, Reason};

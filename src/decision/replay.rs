@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use super::decide::{ignoring_referer, of_token};
 use super::{Decision, Reason, Request};
-use crate::base::Timestamp;
+use crate::base::{Timestamp, nearest};
 use crate::model::GrantKind;
 use crate::query::QueryDigest;
 use crate::referer::Rule;
@@ -71,9 +71,18 @@ impl<'s> Replay<'s> {
         referers.is_some_and(|set| set.entries().any(|entry| !matches!(entry.rule(), Rule::Site)))
     }
 
-    fn token(&self, token_id: &str) -> Option<TokenRef<'s>> {
+    /// Returns the id of a token that is most like `token_id`; `None` if none is similar.
+    pub fn nearest(&self, token_id: &str) -> Option<&'s str> {
+        nearest(token_id, self.tokens().keys().copied())
+    }
+
+    pub(crate) fn token(&self, token_id: &str) -> Option<TokenRef<'s>> {
+        self.tokens().get(token_id).copied()
+    }
+
+    fn tokens(&self) -> &HashMap<&'s str, TokenRef<'s>> {
         let tokens = || self.snapshot.token_refs().map(|found| (found.compiled.token_id(found.row), found)).collect();
-        self.tokens.get_or_init(tokens).get(token_id).copied()
+        self.tokens.get_or_init(tokens)
     }
 }
 

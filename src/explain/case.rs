@@ -20,6 +20,16 @@ pub(super) struct Case<'s, 'r> {
     pub(super) decision: &'r Decision<'s>,
     /// The row of the token, if the token is known.
     pub(super) row: Option<&'s Row>,
+    pub(super) known_by: KnownBy,
+}
+
+/// How the token of a decision is identified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KnownBy {
+    /// By the credential of the request.
+    Secret,
+    /// By its id, without a credential.
+    Id,
 }
 
 impl<'s, 'r> Case<'s, 'r> {

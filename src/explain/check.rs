@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::case::Case;
+use super::case::{Case, KnownBy};
 use super::words::{kinds, list, span};
 use crate::base::Timestamp;
 use crate::decision::{CanonicalSource, Credential, Decision, Reason, Source};
@@ -119,7 +119,10 @@ fn detail(case: &Case<'_, '_>, number: u8) -> String {
     match number {
         1 => presented(case),
         2 => match case.row {
-            Some(row) => format!("its secret is that of token {}", case.quoted(case.compiled.token_id(row))),
+            Some(row) => {
+                let part = if case.known_by == KnownBy::Id { "id" } else { "secret" };
+                format!("its {part} is that of token {}", case.quoted(case.compiled.token_id(row)))
+            }
             None => format!("none of the {} tokens of the policy has this secret", case.tokens),
         },
         3 => case.row.map(|row| expiry(row.expiry(), case.now)).unwrap_or_default(),
@@ -133,6 +136,9 @@ fn detail(case: &Case<'_, '_>, number: u8) -> String {
 }
 
 fn presented(case: &Case<'_, '_>) -> String {
+    if case.known_by == KnownBy::Id {
+        return "the question names one by its id".to_owned();
+    }
     match case.request.credential {
         Credential::Missing => "the request has none".to_owned(),
         Credential::Secret("") => "the request has an empty one, which counts as none".to_owned(),

@@ -20,9 +20,9 @@ mod words;
 use std::fmt;
 
 use crate::base::Timestamp;
-use crate::decision::{Allow, Decision, Reason, Request, TokenId, decide_for};
-use crate::snapshot::Snapshot;
-use case::Case;
+use crate::decision::{Allow, Decision, Reason, Replay, Request, TokenId, decide_for, of_token};
+use crate::snapshot::{Snapshot, TokenRef};
+use case::{Case, KnownBy};
 
 pub use check::{Check, CheckOutcome};
 pub use near::{NearMiss, NearMissKind};
@@ -49,16 +49,55 @@ pub use near::{NearMiss, NearMissKind};
 /// ```
 pub fn explain(snapshot: &Snapshot, request: &Request<'_>, now: Timestamp) -> Explanation {
     let (found, decision) = decide_for(snapshot, request, now);
-    let compiled = found.map_or(&**snapshot.base(), |found| found.compiled);
-    let row = found.map(|found| found.row);
-    let case = Case { compiled, tokens: snapshot.token_count(), request, now, decision: &decision, row };
+    explanation(snapshot, request, now, found.map(|found| (found, KnownBy::Secret)), &decision)
+}
+
+/// Explains how `request` is decided for the token with the id `token_id`, without its secret. The credential of the request
+/// is ignored. Returns `None` if no token has this id.
+///
+/// For the owners of a policy only: an id is not a secret.
+///
+/// ```
+/// use portcullis::decision::{Replay, Request};
+/// use portcullis::explain::explain_token;
+/// use portcullis::{Options, Snapshot};
+///
+/// let policy = portcullis_document::read_policy(r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)?;
+/// let snapshot = Snapshot::compile(&policy, &Options::default())?;
+/// let (replay, now) = (Replay::new(&snapshot), "2026-11-24".parse()?);
+/// assert!(explain_token(&replay, "a", &Request::new("lds", ""), now).unwrap().decision().is_allow());
+/// assert!(explain_token(&replay, "b", &Request::new("lds", ""), now).is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn explain_token(
+    replay: &Replay<'_>,
+    token_id: &str,
+    request: &Request<'_>,
+    now: Timestamp,
+) -> Option<Explanation> {
+    let found = replay.token(token_id)?;
+    let decision = of_token(found, request, now);
+    Some(explanation(replay.snapshot(), request, now, Some((found, KnownBy::Id)), &decision))
+}
+
+fn explanation<'s>(
+    snapshot: &'s Snapshot,
+    request: &Request<'_>,
+    now: Timestamp,
+    found: Option<(TokenRef<'s>, KnownBy)>,
+    decision: &Decision<'s>,
+) -> Explanation {
+    let compiled = found.map_or(&**snapshot.base(), |(found, _)| found.compiled);
+    let row = found.map(|(found, _)| found.row);
+    let known_by = found.map_or(KnownBy::Secret, |(_, known_by)| known_by);
+    let case = Case { compiled, tokens: snapshot.token_count(), request, now, decision, row, known_by };
     Explanation {
         token: row.map(|row| compiled.token_id(row).to_owned()),
         checks: check::all(&case),
         near_misses: near::misses(&case),
         decision: match decision {
             Decision::Allow(allow) => OwnedDecision::Allow(allow.grants().to_vec()),
-            Decision::Deny(reason) => OwnedDecision::Deny(reason),
+            Decision::Deny(reason) => OwnedDecision::Deny(*reason),
         },
     }
 }

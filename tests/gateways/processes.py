@@ -73,17 +73,31 @@ def portcullis(binary, policy, port, directory, *options):
     return Process(command, port, directory, directory / "portcullis.log")
 
 
+# Folders of the services that the examples are installed for.
+FOLDERS = ("/etc/envoy", "/etc/caddy", "/etc/haproxy", "/run/haproxy", "/etc/traefik")
+
+
+def as_other_user(text):
+    """HAProxy changes its root and its user only as root."""
+    lines = text.splitlines(keepends=True)
+    return "".join(line for line in lines if line.split()[:1] not in (["chroot"], ["user"], ["group"]))
+
+
 def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None):
-    """The gateway with the files of the examples, in which only the ports are others."""
+    """The gateway with the files of the examples, in which only ports and folders are others."""
     port = free_port()
     directory = directory / name
     directory.mkdir()
-    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port}
+    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port, "2019": free_port()}
     for source in (examples or EXAMPLES).iterdir():
         text = source.read_text()
         for old, new in ports.items():
             text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
             text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
+        for folder in FOLDERS:
+            text = text.replace(f"{folder}/", f"{directory}/")
+        if source.name == "haproxy.cfg" and os.geteuid() != 0:
+            text = as_other_user(text)
         (directory / source.name).write_text(text)
     if name.startswith("nginx") and pathlib.Path("/usr/lib/nginx/modules").is_dir():
         (directory / "modules").symlink_to("/usr/lib/nginx/modules")

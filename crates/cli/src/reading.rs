@@ -51,7 +51,11 @@ impl ReadingArgs {
             }
         };
         for prefix in &self.pass_through {
-            routes.pass_through(prefix).map_err(|error| anyhow::anyhow!("`--pass-through {prefix}`: {error}"))?;
+            routes.pass_through(prefix).map_err(|error| {
+                let plain = format!("/{}", prefix.trim_matches('/'));
+                let instead = if Routes::default().pass_through(&plain).is_ok() { &plain } else { "/healthz" };
+                anyhow::anyhow!("`--pass-through {prefix}`: {error}\nhelp: write `--pass-through {instead}`")
+            })?;
         }
         let options = ReaderOptions {
             origin_as_referer: self.origin_as_referer,

@@ -5,16 +5,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header::CONTENT_TYPE};
+use axum::http::header::{ACCEPT, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde::Serialize;
 
 use super::gate::Gate;
-use super::http::{Shared, Sites, check, explain, wrong_method};
-use super::metrics::CONTENT_TYPE as METRICS;
+use super::http::{Shared, Sites, check, explain, not_found, wrong_method};
+use super::metrics::{Format, Listening};
 use super::operations::Readiness;
+use super::tls::Certificates;
 use portcullis_http::answer::{failure, json};
 
 /// The state of the admin endpoints.
@@ -25,6 +27,8 @@ pub(super) struct Admin {
     pub(super) gate: Gate,
     /// The gate of the admin listener.
     pub(super) own: Gate,
+    /// The certificates, by the name of their listener.
+    pub(super) certificates: Vec<(&'static str, Certificates)>,
     /// Set when the server starts to drain.
     pub(super) draining: Arc<AtomicBool>,
 }
@@ -45,10 +49,35 @@ struct SnapshotInfo {
     connections: Vec<String>,
 }
 
+/// One admin endpoint.
+#[derive(Serialize)]
+struct Endpoint {
+    method: &'static str,
+    path: &'static str,
+    answer: &'static str,
+}
+
+/// All admin endpoints.
+const ENDPOINTS: [Endpoint; 7] = [
+    Endpoint { method: "GET", path: "/", answer: "this list, as text or JSON" },
+    Endpoint { method: "GET", path: "/healthz", answer: "200 while the process runs" },
+    Endpoint { method: "GET", path: "/readyz", answer: "200 with a policy, 503 without one; the state of the policy" },
+    Endpoint { method: "GET", path: "/metrics", answer: "metrics, as OpenMetrics or Prometheus text" },
+    Endpoint { method: "GET", path: "/v1/snapshot", answer: "the size and the connections of the active policy" },
+    Endpoint { method: "GET", path: "/v1/shadow", answer: "what the shadow policy would change" },
+    Endpoint { method: "POST", path: "/v1/explain", answer: "why a request is decided as it is" },
+];
+
+#[derive(Serialize)]
+struct Index {
+    endpoints: &'static [Endpoint],
+}
+
 /// Returns all admin endpoints.
 pub(super) fn router(admin: Admin, sites: Arc<Sites>) -> Router {
     let shared = Arc::clone(&admin.shared);
     Router::new()
+        .route("/", get(index))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
@@ -56,13 +85,29 @@ pub(super) fn router(admin: Admin, sites: Arc<Sites>) -> Router {
         .route("/v1/snapshot", get(snapshot))
         .with_state(admin)
         .route("/v1/explain", post(explain).with_state(shared))
-        .fallback(nothing)
+        .fallback(async || not_found())
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(sites, check))
 }
 
-async fn nothing() -> Response {
-    failure(StatusCode::NOT_FOUND, "not_found", "no endpoint has this path")
+/// Lists the endpoints: as JSON if the client asks for that, otherwise as text.
+async fn index(headers: HeaderMap) -> Response {
+    let is_json = |accept: &str| accept.to_ascii_lowercase().contains("application/json");
+    if accepted(&headers).any(is_json) {
+        return json_response(StatusCode::OK, &Index { endpoints: &ENDPOINTS });
+    }
+    let line = |it: &Endpoint| format!("{:<4} {:<13} {}\n", it.method, it.path, it.answer);
+    plain(ENDPOINTS.iter().map(line).collect(), "text/plain; charset=utf-8")
+}
+
+fn accepted(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(ACCEPT).iter().filter_map(|accept| accept.to_str().ok())
+}
+
+fn plain(text: String, content_type: &'static str) -> Response {
+    let mut response = Response::new(text.into());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
 }
 
 async fn ready(State(admin): State<Admin>) -> Response {
@@ -73,12 +118,15 @@ async fn ready(State(admin): State<Admin>) -> Response {
     json_response(status, &Ready { readiness, draining })
 }
 
-async fn metrics(State(admin): State<Admin>) -> Response {
-    let connections = [("decisions", admin.gate.connections()), ("admin", admin.own.connections())];
-    let text = admin.shared.authority.operations().metrics(Some(admin.gate.load()), &connections);
-    let mut response = Response::new(text.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(METRICS));
-    response
+async fn metrics(State(admin): State<Admin>, headers: HeaderMap) -> Response {
+    let format = Format::accepted(accepted(&headers));
+    let certificates = admin.certificates.iter().map(|(name, certificates)| (*name, certificates.report()));
+    let listening = Listening {
+        load: Some(admin.gate.load()),
+        connections: vec![("decisions", admin.gate.connections()), ("admin", admin.own.connections())],
+        certificates: certificates.collect(),
+    };
+    plain(admin.shared.authority.operations().metrics(format, listening), format.content_type())
 }
 
 async fn shadow(State(admin): State<Admin>) -> Response {

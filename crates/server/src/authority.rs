@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::decided::{Decided, Ids, ObservedPreflight, PreflightEnd};
+use super::decided::{Decided, Ids, ObservedPreflight, PreflightEnd, Unread};
 use super::operations::Operations;
+use super::unread::{Seen, secrets_of};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis::decision::{Decision, Reason, Request};
+use portcullis::decision::Request;
 use portcullis_http::answer::{Cors, HttpDecision, Outcome};
 use portcullis_http::gateway::{HttpRequest, Preflight, Reader, Reading};
 
@@ -37,7 +38,11 @@ impl Authority {
             Ok(Reading::Access(access)) => self.decide(&access.request(&access.sources()), ids, None),
             Ok(Reading::PassedThrough) => HttpDecision::pass(self.operations.authorizer().current().number()),
             Ok(Reading::Preflight(preflight)) => self.preflight(&preflight, ids, cors),
-            Err(why) => self.not_understood(why.to_string().into(), ids),
+            Err(why) => {
+                let secrets = secrets_of(request);
+                let (method, target) = (Some(request.method), Some(request.target));
+                self.not_understood(why.to_string().into(), ids, &Seen { method, target, secrets: &secrets })
+            }
         }
     }
 
@@ -57,20 +62,22 @@ impl Authority {
         verdict
     }
 
-    /// Denies a request that cannot be read with certainty (W6).
-    pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>) -> HttpDecision {
-        let generation = self.operations.authorizer().current().number();
-        self.operations.observe(&Decided {
-            at: SystemClock.now(),
-            evaluated_at: None,
+    /// Denies a request that cannot be read with certainty (W6). `seen` is what the log reports of it.
+    pub fn not_understood(&self, why: Cow<'static, str>, ids: Ids<'_>, seen: &Seen<'_>) -> HttpDecision {
+        let (at, current) = (SystemClock.now(), self.operations.authorizer().current());
+        // Does not count as a use of the token.
+        let id_of = |secret: &str| current.evaluate_identified(&Request::new("", "").secret(secret), at).0;
+        let path = seen.path(|text| id_of(text).is_some());
+        self.operations.observe_unread(&Unread {
+            at,
             ids,
-            generation,
-            token_id: None,
-            request: None,
-            decision: &Decision::Deny(Reason::RequestNotUnderstood),
-            took: std::time::Duration::ZERO,
+            generation: current.number(),
+            why: &why,
+            method: seen.method(),
+            path: path.as_deref(),
+            token_id: seen.secret().and_then(id_of),
         });
-        HttpDecision::not_understood(why, generation)
+        HttpDecision::not_understood(why, current.number())
     }
 
     /// Decides `request`, now or at the instant `named`.

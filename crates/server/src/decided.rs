@@ -33,6 +33,25 @@ impl Decided<'_> {
     }
 }
 
+/// A request that was not understood, and what is known about it. Holds no secret.
+#[derive(Debug, Clone, Copy)]
+pub struct Unread<'a> {
+    /// The time of its arrival.
+    pub at: Timestamp,
+    /// The ids by which the caller knows it.
+    pub ids: Ids<'a>,
+    /// The generation that was active.
+    pub generation: u64,
+    /// Why it was not understood.
+    pub why: &'a str,
+    /// The method, if known.
+    pub method: Option<&'a str>,
+    /// The path without its query, if known.
+    pub path: Option<&'a str>,
+    /// The id of the presented token, if known.
+    pub token_id: Option<&'a str>,
+}
+
 /// A preflight, which no token decides, and its result.
 #[derive(Debug, Clone, Copy)]
 pub struct ObservedPreflight<'a> {

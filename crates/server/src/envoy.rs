@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderValue, header::ORIGIN};
+use axum::http::{HeaderName, HeaderValue, header::ORIGIN};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue as EnvoyHeader, HeaderValueOption};
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::HttpRequest as EnvoyRequest;
@@ -15,8 +15,8 @@ use envoy_types::pb::google::protobuf::{ListValue, Struct, Value};
 use envoy_types::pb::google::rpc;
 use tonic::{Code, Request, Response, Status};
 
-use super::http::{Shared, ids_by};
-use portcullis_http::answer::{Denial, GENERATION, HttpDecision, Outcome, TOKEN_ID};
+use super::http::{Shared, ids_by, is_request_id};
+use portcullis_http::answer::{Denial, GENERATION, HttpDecision, Outcome, TOKEN_ID, body_too_large};
 use portcullis_http::gateway::{Body, Headers, HttpRequest};
 
 /// The authorization service.
@@ -43,8 +43,12 @@ impl Authorization for Checks {
         };
         self.shared.authority.operations().room().await;
         let headers = Received(&http);
-        let mut ids = ids_by(|name| headers.find(name));
-        ids.request = ids.request.or(Some(&*http.id).filter(|id| !id.is_empty() && id.len() <= 128));
+        let mut ids = ids_by(|name| headers.only(name));
+        ids.request = ids.request.or(Some(&*http.id).filter(|id| is_request_id(id)));
+        let most = self.shared.body_bytes;
+        if http.raw_body.len().max(http.body.len()) > most {
+            return Ok(Response::new(too_large(most)));
+        }
         let request = HttpRequest { method: &http.method, target: &http.path, headers: &headers, body: body(&http) };
         let verdict = self.shared.authority.decide_http(&request, ids, &self.shared.answers.cors);
         let origin = headers.find(ORIGIN.as_str()).and_then(|origin| HeaderValue::from_str(origin).ok());
@@ -55,16 +59,7 @@ impl Authorization for Checks {
 impl Checks {
     fn answer(&self, verdict: &HttpDecision, origin: Option<&HeaderValue>) -> CheckResponse {
         let headers = self.shared.answers.headers(verdict, origin);
-        let headers = headers.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| HeaderValueOption {
-            header: Some(EnvoyHeader {
-                key: name.as_str().to_owned(),
-                value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
-                ..EnvoyHeader::default()
-            }),
-            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
-            ..HeaderValueOption::default()
-        });
-        let headers: Vec<_> = headers.collect();
+        let headers: Vec<_> = headers.iter().filter(|(_, value)| !value.is_empty()).map(option).collect();
         let (code, response) = match &verdict.outcome {
             Outcome::Allow { .. } | Outcome::Pass => {
                 // Our headers replace the client's; a header that we do not set must not come from the client. Envoy removes after it
@@ -93,6 +88,32 @@ impl Checks {
             dynamic_metadata: Some(metadata(verdict)),
             http_response: Some(response),
         }
+    }
+}
+
+/// Answers 413 to a body of more than `most` bytes, as the endpoints over HTTP do.
+fn too_large(most: usize) -> CheckResponse {
+    let denial = body_too_large(most);
+    let status = Some(HttpStatus { code: denial.status().as_u16().into() });
+    let headers = denial.headers().iter().map(option).collect();
+    let response = DeniedHttpResponse { status, headers, body: denial.into_body() };
+    CheckResponse {
+        status: Some(rpc::Status { code: Code::ResourceExhausted.into(), ..rpc::Status::default() }),
+        dynamic_metadata: None,
+        http_response: Some(HttpResponse::DeniedResponse(response)),
+    }
+}
+
+/// Returns a header that replaces the client's.
+fn option((name, value): (&HeaderName, &HeaderValue)) -> HeaderValueOption {
+    HeaderValueOption {
+        header: Some(EnvoyHeader {
+            key: name.as_str().to_owned(),
+            value: String::from_utf8_lossy(value.as_bytes()).into_owned(),
+            ..EnvoyHeader::default()
+        }),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        ..HeaderValueOption::default()
     }
 }
 
@@ -143,11 +164,24 @@ impl Headers for Received<'_> {
 }
 
 impl Received<'_> {
+    /// Returns the last value of a header.
     fn find(&self, wanted: &str) -> Option<&str> {
-        let mut found = None;
+        self.values(wanted).pop().flatten()
+    }
+
+    /// Returns the value of a header that occurs once.
+    fn only(&self, wanted: &str) -> Option<&str> {
+        match *self.values(wanted).as_slice() {
+            [value] => value,
+            _ => None,
+        }
+    }
+
+    fn values(&self, wanted: &str) -> Vec<Option<&str>> {
+        let mut found = Vec::new();
         self.for_each(&mut |name, value| {
             if name.eq_ignore_ascii_case(wanted) {
-                found = std::str::from_utf8(value).ok();
+                found.push(std::str::from_utf8(value).ok());
             }
         });
         found

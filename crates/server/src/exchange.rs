@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::header::{HeaderName, RETRY_AFTER};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderValue, StatusCode, Version};
 use axum::response::Response;
 use hyper::body::Incoming;
@@ -22,10 +22,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::bodies::{arriving, leaving};
 use super::connection::{Connection, Ending, TICKS};
 use super::gate::{Cause, Gate};
+use super::http::{REQUEST_ID, repeated};
 use super::watched::Watched;
 use portcullis_http::answer::failure;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The minimum buffer that HTTP/1 accepts, in bytes.
+pub(super) const MIN_BUFFER: usize = 8192;
 
 /// The only answer without an end: changes of the health, over gRPC.
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
@@ -125,7 +127,7 @@ async fn pass(
     router: TowerToHyperService<Router>,
 ) -> Response {
     let active = connection.activate(request.version() == Version::HTTP_2);
-    let id = request.headers().get(REQUEST_ID).cloned();
+    let id = repeated(request.headers()).cloned();
     let ending = if request.uri().path() == WATCH { Ending::Endless } else { Ending::Whole };
     let mut response = match gate.enter() {
         None => overloaded(gate, "too many requests at once: try again"),
@@ -151,13 +153,14 @@ async fn answer(
     router: TowerToHyperService<Router>,
 ) -> Response {
     let limits = gate.limits();
+    let too_many = |what: String| failure(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too_many_headers", &what);
     if request.headers().len() > limits.headers {
         // HTTP/1 counts headers while it reads them, HTTP/2 only their bytes.
-        return failure(
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "too_many_headers",
-            &format!("the request has more than {} headers", limits.headers),
-        );
+        return too_many(format!("the request has more than {} headers", limits.headers));
+    }
+    // The buffer of HTTP/1 cannot be smaller.
+    if limits.header_bytes < MIN_BUFFER && header_bytes(&request) > limits.header_bytes {
+        return too_many(format!("the headers of the request have more than {} bytes", limits.header_bytes));
     }
     let (parts, body) = request.into_parts();
     let (body, charge) = arriving(body, connection);
@@ -170,6 +173,13 @@ async fn answer(
         Ok(Ok(response)) => response,
         Ok(Err(never)) => match never {},
     }
+}
+
+/// Returns the size of the target and the headers of a request.
+fn header_bytes(request: &Request<Incoming>) -> usize {
+    let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+    let headers = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len());
+    target + headers.sum::<usize>()
 }
 
 fn overloaded(gate: &Gate, error: &str) -> Response {

@@ -36,21 +36,23 @@ mod listen;
 pub mod metrics;
 pub mod operations;
 pub mod policy;
+mod public_url;
 pub mod shadow;
 mod socket;
 pub mod threads;
 mod tls;
+mod unread;
 pub mod usage;
 mod watched;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri, Version};
+use axum::http::{StatusCode, Version};
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use envoy_types::pb::envoy::service::auth::v3::authorization_server::AuthorizationServer;
@@ -60,17 +62,20 @@ use tonic::service::Routes;
 use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use authority::Authority;
-pub use decided::{Decided, Ids, ObservedPreflight, PreflightEnd};
+pub use decided::{Decided, Ids, ObservedPreflight, PreflightEnd, Unread};
 pub use listen::{Address, AddressError};
 pub use portcullis_http::answer::{Cors, HttpDecision, Outcome};
-pub use tls::{Tls, TlsError};
+pub use public_url::{PublicUrl, PublicUrlError};
+pub use tls::{CertificateReloads, CertificateReport, Tls, TlsError};
+pub use unread::Seen;
 
 use admin::Admin;
 use envoy::Checks;
 use gate::Gate;
 use http::{Shared, Sites};
-use listen::Listener;
+use listen::{Bound, Listener};
 use portcullis_http::answer::{Responses, failure};
+use tls::Certificates;
 
 /// Options of a server.
 #[derive(Debug, Clone)]
@@ -88,7 +93,7 @@ pub struct ServerOptions {
     /// The web sites whose preflights are answered, and whose pages may read why a request is denied.
     pub cors: Cors,
     /// The URL at which clients reach the server, for AuthZEN's metadata.
-    pub public_url: Option<String>,
+    pub public_url: Option<PublicUrl>,
     /// The host names that programs and operators may use, in addition to those of the loopback addresses. Names are checked
     /// on loopback addresses and, if this list is not empty, on every TCP address; `*` accepts every name.
     pub hosts: Vec<String>,
@@ -163,12 +168,23 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {}", reason(error))]
     Address {
         /// The address.
         address: Address,
         /// The error of the system.
         error: std::io::Error,
+    },
+    /// Both listeners have the same address.
+    #[error(
+        "`{listen}` and `{admin}` are the same address for decisions and for administration\n\
+         help: use another port or another path for one of them"
+    )]
+    SameAddress {
+        /// The address for decisions.
+        listen: Address,
+        /// The address for administration.
+        admin: Address,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -176,6 +192,105 @@ pub enum BindError {
     /// The system cannot start a thread.
     #[error("cannot start the thread of the admin listener: {0}")]
     Thread(std::io::Error),
+}
+
+fn reason(error: &std::io::Error) -> String {
+    use std::io::ErrorKind;
+    // An error of this crate has its own message.
+    match error.kind() {
+        _ if error.raw_os_error().is_none() => error.to_string(),
+        ErrorKind::AddrInUse => {
+            "another program uses the address\nhelp: stop that program, or choose another address".to_owned()
+        }
+        ErrorKind::AddrNotAvailable => {
+            "this machine does not have the address\nhelp: use 0.0.0.0 or [::] to listen on all addresses".to_owned()
+        }
+        ErrorKind::NotFound => "the folder does not exist\nhelp: create the folder first".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Bound addresses and loaded certificates. Bind them before the policy is read: a wrong address or file is reported at
+/// once, however large the policy is.
+#[derive(Debug)]
+pub struct Listeners {
+    decisions: Bound,
+    admin: Bound,
+    tls: Option<Certificates>,
+    admin_tls: Option<Certificates>,
+    options: ServerOptions,
+}
+
+impl Listeners {
+    /// Binds both addresses and loads the certificates. No TCP client can connect yet.
+    ///
+    /// # Errors
+    ///
+    /// If an address cannot be bound, or TLS cannot be set up.
+    pub fn bind(options: ServerOptions) -> Result<Self, BindError> {
+        let ServerOptions { listen, admin, socket_mode, tls, admin_tls, .. } = &options;
+        if overlap(listen, admin) {
+            return Err(BindError::SameAddress { listen: listen.clone(), admin: admin.clone() });
+        }
+        let load = |tls: &Option<Tls>| tls.clone().map(Certificates::load).transpose();
+        let certificates = load(tls)?;
+        // Listeners with the same files share their certificates, which are then read once.
+        let admin_certificates = if admin_tls == tls { certificates.clone() } else { load(admin_tls)? };
+        let bind = |address: &Address| {
+            Bound::new(address, *socket_mode).map_err(|error| BindError::Address { address: address.clone(), error })
+        };
+        let (decisions, admin) = (bind(listen)?, bind(admin)?);
+        Ok(Self { decisions, admin, tls: certificates, admin_tls: admin_certificates, options })
+    }
+
+    /// Listens on both addresses.
+    ///
+    /// # Errors
+    ///
+    /// If the system refuses to listen, or to start a thread.
+    pub async fn server(self, authority: Arc<Authority>) -> Result<Server, BindError> {
+        let Self { decisions, admin, tls, admin_tls, options } = self;
+        let ServerOptions { cors, public_url, hosts, limits, drain, .. } = options;
+        let operators = Operators::start()?;
+        let own_admin_tls = admin_tls.iter().filter(|_| options.admin_tls != options.tls);
+        let watched = tls.iter().chain(own_admin_tls).cloned().collect();
+        let reloads = CertificateReloads::start(watched).map_err(BindError::Thread)?;
+        let certificates = [("decisions", tls.clone()), ("admin", admin_tls.clone())];
+        let certificates = certificates.into_iter().filter_map(|(name, tls)| Some((name, tls?))).collect();
+        let failed = |(address, error)| BindError::Address { address, error };
+        let decisions = decisions.listen(tls).map_err(failed)?;
+        let listening = operators.handle.spawn(async move { admin.listen(admin_tls) }).await;
+        let admin = listening.map_err(|error| BindError::Thread(error.into()))?.map_err(failed)?;
+        let own_name = public_url.as_ref().map(PublicUrl::host);
+        let sites = Sites::new(decisions.address(), &hosts, own_name, cors.clone());
+        let admin_sites = Sites::new(admin.address(), &hosts, None, cors.clone());
+        let threads = Handle::current().metrics().num_workers();
+        Ok(Server {
+            decisions,
+            admin,
+            operators,
+            shared: Arc::new(Shared::new(authority, Responses { cors }, &limits, public_url, threads)),
+            sites: Arc::new(sites),
+            admin_sites: Arc::new(admin_sites),
+            certificates,
+            reloads,
+            limits,
+            drain,
+        })
+    }
+}
+
+/// Whether two listeners cannot have these addresses at once.
+fn overlap(one: &Address, other: &Address) -> bool {
+    match (one, other) {
+        (Address::Tcp(one), Address::Tcp(other)) => {
+            let contains = |all: &SocketAddr, one: &SocketAddr| {
+                all.ip().is_unspecified() && (all.is_ipv6() || one.is_ipv4()) || all.ip() == one.ip()
+            };
+            one.port() != 0 && one.port() == other.port() && (contains(one, other) || contains(other, one))
+        }
+        _ => one == other,
+    }
 }
 
 /// A server that listens, but does not answer yet.
@@ -186,6 +301,8 @@ pub struct Server {
     shared: Arc<Shared>,
     sites: Arc<Sites>,
     admin_sites: Arc<Sites>,
+    certificates: Vec<(&'static str, Certificates)>,
+    reloads: CertificateReloads,
     limits: Limits,
     drain: Duration,
 }
@@ -214,10 +331,10 @@ impl Operators {
             .enable_all();
         let runtime = threads::build(runtime).map_err(BindError::Thread)?;
         let handle = runtime.handle().clone();
-        // Starts the thread for explanations. If the system refuses it, this panics, and nothing is served.
-        if catch_unwind(AssertUnwindSafe(|| drop(handle.spawn_blocking(|| {})))).is_err() {
+        // Starts the thread for explanations.
+        if let Err(error) = threads::start_blocking(&handle) {
             runtime.shutdown_background();
-            return Err(BindError::Thread(std::io::Error::other("the system has no more threads")));
+            return Err(BindError::Thread(error));
         }
         Ok(Self { handle, runtime: Some(runtime) })
     }
@@ -249,33 +366,18 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Binds both addresses.
+    /// Binds both addresses, and listens.
     ///
     /// # Errors
     ///
-    /// If an address cannot be bound, or TLS cannot be set up.
+    /// As of [`Listeners::bind`] and [`Listeners::server`].
     pub async fn bind(authority: Arc<Authority>, options: ServerOptions) -> Result<Self, BindError> {
-        let ServerOptions { listen, admin, socket_mode, tls, admin_tls, cors, public_url, hosts, limits, drain } =
-            options;
-        let operators = Operators::start()?;
-        let decisions = bind(listen, socket_mode, tls).await?;
-        let bound = operators.handle.spawn(bind(admin, socket_mode, admin_tls)).await;
-        let admin = bound.map_err(|error| BindError::Thread(error.into()))??;
-        let own_name = public_url.as_deref().and_then(|url| url.parse::<Uri>().ok());
-        let own_name = own_name.as_ref().and_then(Uri::host);
-        let sites = Sites::new(decisions.address(), &hosts, own_name, cors.clone());
-        let admin_sites = Sites::new(admin.address(), &hosts, None, cors.clone());
-        let threads = Handle::current().metrics().num_workers();
-        Ok(Self {
-            decisions,
-            admin,
-            operators,
-            shared: Arc::new(Shared::new(authority, Responses { cors }, &limits, public_url, threads)),
-            sites: Arc::new(sites),
-            admin_sites: Arc::new(admin_sites),
-            limits,
-            drain,
-        })
+        Listeners::bind(options)?.server(authority).await
+    }
+
+    /// Returns the handle that reloads the certificates.
+    pub fn certificate_reloads(&self) -> CertificateReloads {
+        self.reloads.clone()
     }
 
     /// Returns the address for decisions, with the actual port if any free one was requested.
@@ -291,7 +393,9 @@ impl Server {
     /// Answers requests until `stop` completes, then drains: accepts no more connections and ends the open ones. Returns when
     /// all open requests are answered, or the time limit for that has passed. A draining server is not ready.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { decisions, admin, operators, shared, sites, admin_sites, limits, drain } = self;
+        let Self { decisions, admin, operators, shared, sites, admin_sites, certificates, reloads, limits, drain } =
+            self;
+        let _reloads = reloads;
         let gate = Gate::new(limits.clone());
         // Operators have a gate of their own, so that they are answered however many gateways connect.
         let own = Gate::new(limits);
@@ -301,7 +405,8 @@ impl Server {
         let (health, healthy) = tonic_health::server::health_reporter();
         health.set_serving::<AuthorizationServer<Checks>>().await;
         let answers = router(&shared, sites, healthy);
-        let state = Admin { shared, gate: gate.clone(), own: own.clone(), draining: Arc::clone(&draining) };
+        let draining_now = Arc::clone(&draining);
+        let state = Admin { shared, gate: gate.clone(), own: own.clone(), certificates, draining: draining_now };
         let admin = operators.handle.spawn(admin.serve(admin::router(state, admin_sites), own, ended));
         let decisions = tokio::spawn(decisions.serve(answers, gate, stopped));
         stop.await;
@@ -324,11 +429,6 @@ impl Server {
             let _ = ended.await;
         }
     }
-}
-
-async fn bind(address: Address, mode: u32, tls: Option<Tls>) -> Result<Listener, BindError> {
-    let tls = tls.as_ref().map(Tls::acceptor).transpose()?;
-    Listener::bind(&address, mode, tls).await.map_err(|error| BindError::Address { address, error })
 }
 
 /// Returns all endpoints for gateways: HTTP, gRPC and its health service on one address.

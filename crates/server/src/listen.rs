@@ -1,27 +1,29 @@
 //! Listening sockets and their connections.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Limits;
+use super::connection::Connection;
+use super::exchange::{MIN_BUFFER, Serving, Times};
+use super::gate::Gate;
+use super::socket::{self, BACKLOG, BoundPath};
+use super::tls::Certificates;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
+use portcullis::base::quoted;
+use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
-use tokio_rustls::TlsAcceptor;
-
-use super::Limits;
-use super::connection::Connection;
-use super::exchange::{Serving, Times};
-use super::gate::Gate;
-use super::socket::{self, BoundPath};
-use portcullis::base::quoted;
 
 /// The address of a listener, such as `127.0.0.1:8181` or `unix:/run/portcullis.sock`.
 ///
@@ -42,17 +44,48 @@ pub enum Address {
 
 /// Text that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not an address: expected one such as `127.0.0.1:8181`, or `unix:/run/portcullis.sock`", quoted(.0))]
-pub struct AddressError(String);
+#[error(
+    "expected an address such as `127.0.0.1:8181` or `unix:/run/portcullis.sock`, found {}\nhelp: write `{instead}`",
+    quoted(found)
+)]
+pub struct AddressError {
+    found: String,
+    instead: String,
+}
+
+impl AddressError {
+    /// Proposes the port or the file name of `text`.
+    fn new(text: &str) -> Self {
+        let instead = if let Some(path) = text.strip_prefix("unix:") {
+            let name = Path::new(path).file_name().and_then(OsStr::to_str).filter(|name| name.len() <= MAX_NAME);
+            format!("unix:/run/{}", name.unwrap_or("portcullis.sock"))
+        } else {
+            let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+            format!("127.0.0.1:{}", port.unwrap_or(8181))
+        };
+        Self { found: text.to_owned(), instead }
+    }
+}
+
+/// The maximum length of the name of a socket that an error proposes, in bytes: its path is valid on every system.
+const MAX_NAME: usize = 64;
 
 impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        match text.strip_prefix("unix:") {
-            Some(path) if !path.is_empty() => Ok(Self::Unix(path.into())),
-            _ => text.parse().map(Self::Tcp).map_err(|_| AddressError(text.to_owned())),
-        }
+        let address = match text.strip_prefix("unix:") {
+            // The system limits the length of a socket's path.
+            Some(path) => Some(path).filter(|path| !path.is_empty() && SockAddr::unix(path).is_ok()).map(Self::unix),
+            None => text.parse().ok().map(Self::Tcp),
+        };
+        address.ok_or_else(|| AddressError::new(text))
+    }
+}
+
+impl Address {
+    fn unix(path: &str) -> Self {
+        Self::Unix(path.into())
     }
 }
 
@@ -65,12 +98,66 @@ impl fmt::Display for Address {
     }
 }
 
+/// A bound address. No client connects to a TCP address before [`Bound::listen`]; connections to a Unix socket wait.
+#[derive(Debug)]
+pub(super) struct Bound {
+    socket: BoundSocket,
+    address: Address,
+}
+
+#[derive(Debug)]
+enum BoundSocket {
+    Tcp(RawSocket),
+    /// The path is dropped before the socket.
+    Unix(BoundPath, StdUnixListener),
+}
+
+impl Bound {
+    /// Binds `address`. `mode` sets the permissions of a Unix socket.
+    pub(super) fn new(address: &Address, mode: u32) -> io::Result<Self> {
+        let (socket, address) = match address {
+            Address::Tcp(wanted) => {
+                let socket = RawSocket::new(Domain::for_address(*wanted), Type::STREAM, None)?;
+                // Connections of a server that has ended do not keep the port.
+                socket.set_reuse_address(true)?;
+                socket.set_nonblocking(true)?;
+                socket.bind(&(*wanted).into())?;
+                let bound = socket.local_addr()?.as_socket().unwrap_or(*wanted);
+                (BoundSocket::Tcp(socket), Address::Tcp(bound))
+            }
+            Address::Unix(path) => {
+                let (socket, bound) = socket::bind(path, mode)?;
+                (BoundSocket::Unix(bound, socket), address.clone())
+            }
+        };
+        Ok(Self { socket, address })
+    }
+
+    /// Listens, on the runtime that calls this.
+    pub(super) fn listen(self, tls: Option<Certificates>) -> Result<Listener, (Address, io::Error)> {
+        let Self { socket, address } = self;
+        let listening = match socket {
+            BoundSocket::Tcp(socket) => socket
+                .listen(BACKLOG)
+                .and_then(|()| TcpListener::from_std(socket.into()))
+                .map(|it| (None, Socket::Tcp(it))),
+            BoundSocket::Unix(bound, socket) => {
+                UnixListener::from_std(socket).map(|socket| (Some(bound), Socket::Unix(socket)))
+            }
+        };
+        match listening {
+            Ok((bound, socket)) => Ok(Listener { bound, socket, tls, address }),
+            Err(error) => Err((address, error)),
+        }
+    }
+}
+
 /// A listening socket.
 pub(super) struct Listener {
     /// Dropped before the socket.
     bound: Option<BoundPath>,
     socket: Socket,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificates>,
     address: Address,
 }
 
@@ -85,22 +172,6 @@ enum Stream {
 }
 
 impl Listener {
-    /// Listens on `address`. `mode` sets the permissions of a Unix socket.
-    pub(super) async fn bind(address: &Address, mode: u32, tls: Option<TlsAcceptor>) -> io::Result<Self> {
-        let (bound, socket, address) = match address {
-            Address::Tcp(wanted) => {
-                let socket = TcpListener::bind(wanted).await?;
-                let bound = socket.local_addr()?;
-                (None, Socket::Tcp(socket), Address::Tcp(bound))
-            }
-            Address::Unix(path) => {
-                let (socket, bound) = socket::bind(path, mode)?;
-                (Some(bound), Socket::Unix(UnixListener::from_std(socket)?), address.clone())
-            }
-        };
-        Ok(Self { bound, socket, tls, address })
-    }
-
     pub(super) fn address(&self) -> &Address {
         &self.address
     }
@@ -191,9 +262,6 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     http
 }
 
-/// The minimum buffer that HTTP/1 accepts, in bytes.
-const MIN_BUFFER: usize = 8192;
-
 /// The longest interval between pings of HTTP/2.
 const LONGEST_PING: Duration = Duration::from_hours(1);
 
@@ -208,14 +276,14 @@ const SEND_BUFFER: usize = 64 << 10;
 
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
-    tls: Option<TlsAcceptor>,
+    tls: Option<Certificates>,
     serving: Serving,
     connection: Arc<Connection>,
 ) {
     match tls {
         None => serving.exchange(stream, connection).await,
         // A handshake that fails or takes too long affects only its client.
-        Some(tls) => match tokio::time::timeout(serving.times.request, tls.accept(stream)).await {
+        Some(tls) => match tokio::time::timeout(serving.times.request, tls.acceptor().accept(stream)).await {
             Ok(Ok(stream)) => serving.exchange(stream, connection).await,
             Ok(Err(error)) => tracing::debug!("a TLS handshake failed: {error}"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),

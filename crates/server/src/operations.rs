@@ -1,16 +1,18 @@
 //! The parts of a server beside its decisions: the live policy, the decision log, metrics and the shadow policy.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::decided::{Decided, ObservedPreflight};
+use super::decided::{Decided, ObservedPreflight, Unread};
 use super::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
-use super::metrics::{Connections, Load, Metrics, Scrape};
+use super::metrics::{Format, Listening, Metrics, Scrape};
 use super::policy::{LiveOptions, LivePolicy, Report, Source, StartError};
 use super::shadow::{Shadow, ShadowReport};
 use super::usage::{self, UsageRecorder};
 use portcullis::authorizer::{Authorizer, Clock, SystemClock, Usage};
+use portcullis::decision::{Decision, Reason};
 
 /// The default number of examples that are kept of each difference.
 const EXAMPLES: usize = 10;
@@ -54,6 +56,7 @@ pub enum OperationsError {
 /// ```
 /// use portcullis::{Decision, Request};
 /// use portcullis_server::{Decided, Ids};
+/// use portcullis_server::metrics::{Format, Listening};
 /// use portcullis_server::operations::{Operations, OperationsOptions};
 /// use portcullis_server::policy::Source;
 ///
@@ -77,7 +80,8 @@ pub enum OperationsError {
 ///     decision: &decision,
 ///     took: started.elapsed(),
 /// });
-/// assert!(operations.metrics(None, &[]).contains(r#"decisions_total{api="lds",outcome="allow",reason=""} 1"#));
+/// let text = operations.metrics(Format::OpenMetrics, Listening::default());
+/// assert!(text.contains(r#"decisions_total{api="lds",outcome="allow",reason=""} 1"#));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug)]
@@ -133,15 +137,16 @@ impl Operations {
                 (Authorizer::counting(usage), Some(recorder.map_err(OperationsError::Usage)?))
             }
         };
+        // Only the policy that decides is saved.
+        let shadow_options = LiveOptions { state_dir: None, only_narrow: false, ..live.clone() };
+        // First: a wrong state directory is reported before any policy is read.
+        let live = LivePolicy::start(&source, authorizer.clone(), live)?;
         let shadow = shadow.map(|source| -> Result<_, OperationsError> {
             let authorizer = Authorizer::unavailable();
             let shadow = Shadow::new(authorizer.clone(), shadow_examples, queries);
-            // Only the policy that decides is saved.
-            let options = LiveOptions { state_dir: None, only_narrow: false, ..live.clone() };
-            Ok((LivePolicy::start(&source, authorizer, options)?, shadow))
+            Ok((LivePolicy::start(&source, authorizer, shadow_options)?, shadow))
         });
         let shadow = shadow.transpose()?;
-        let live = LivePolicy::start(&source, authorizer.clone(), live)?;
         Ok(Self { authorizer, live, shadow, metrics: Arc::new(Metrics::new()), _usage: usage, log })
     }
 
@@ -166,6 +171,25 @@ impl Operations {
         }
         if let Some((_, shadow)) = &self.shadow {
             shadow.record(decided);
+        }
+    }
+
+    /// Observes a request that was not understood: counts it, and logs it. No policy decides it, nor does the shadow policy.
+    pub fn observe_unread(&self, unread: &Unread<'_>) {
+        let Unread { at, ids, generation, why, method, path, token_id } = *unread;
+        tracing::debug!(why, method, path, token_id, "a request is not understood");
+        self.metrics.record(&Decided {
+            at,
+            evaluated_at: None,
+            ids,
+            generation,
+            token_id,
+            request: None,
+            decision: &Decision::Deny(Reason::RequestNotUnderstood),
+            took: Duration::ZERO,
+        });
+        if let Some(log) = &self.log {
+            log.record_unread(unread);
         }
     }
 
@@ -202,13 +226,13 @@ impl Operations {
         Readiness { ready: policy.generation > 0, policy, shadow }
     }
 
-    /// Returns all metrics, as text of [`CONTENT_TYPE`](super::metrics::CONTENT_TYPE).
-    pub fn metrics(&self, load: Option<Load>, connections: &[(&'static str, Connections)]) -> String {
+    /// Returns all metrics, with those of the listeners.
+    pub fn metrics(&self, format: Format, listening: Listening) -> String {
         let Readiness { policy, shadow, .. } = self.readiness();
         let counts = self.shadow.as_ref().map(|(_, shadow)| shadow.counts().collect());
         let log = self.log.as_ref().map(DecisionLog::counts);
-        let connections = connections.to_vec();
-        self.metrics.text(Scrape { now: SystemClock.now(), policy, shadow: shadow.zip(counts), log, load, connections })
+        let scrape = Scrape { now: SystemClock.now(), policy, shadow: shadow.zip(counts), log, listening };
+        self.metrics.text(format, scrape)
     }
 
     /// Reports the effect of the shadow policy; `None` if there is none.

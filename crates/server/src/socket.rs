@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The maximum number of connections that wait to be accepted.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
 /// How long to wait for another server that binds or removes a socket in the same folder.
 const PATIENCE: Duration = Duration::from_secs(5);

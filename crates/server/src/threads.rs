@@ -52,19 +52,66 @@ const STARTING: Duration = Duration::from_secs(5);
 /// If the system refuses one of its threads.
 pub fn build(mut runtime: tokio::runtime::Builder) -> io::Result<tokio::runtime::Runtime> {
     let (sender, results) = channel();
-    let hook = take_hook();
-    // The error replaces the message of the panic.
-    set_hook(Box::new(|_| {}));
     let start = move || {
-        let refused = || io::Error::other("the system has no more threads");
         let result = catch_unwind(AssertUnwindSafe(|| runtime.build())).unwrap_or_else(|_| Err(refused()));
         // A runtime that is late has no receiver, and ends here.
         drop(sender.send(result));
     };
-    let started = Builder::new().name("start".into()).spawn(start);
-    let result = started.and_then(|_| {
-        results.recv_timeout(STARTING).unwrap_or_else(|_| Err(io::Error::other("the system has no more threads")))
-    });
+    quietly(|| {
+        let started = Builder::new().name("start".into()).spawn(start);
+        started.and_then(|_| results.recv_timeout(STARTING).unwrap_or_else(|_| Err(refused())))
+    })
+}
+
+/// Starts a thread for blocking tasks of `runtime`, which keeps the thread.
+///
+/// # Errors
+///
+/// If the system refuses the thread. The runtime would panic.
+pub(crate) fn start_blocking(runtime: &tokio::runtime::Handle) -> io::Result<()> {
+    let start = || drop(runtime.spawn_blocking(|| {}));
+    quietly(|| catch_unwind(AssertUnwindSafe(start))).map_err(|_| refused())
+}
+
+fn refused() -> io::Error {
+    io::Error::other("the system has no more threads")
+}
+
+/// Runs `start` without messages of panics: an error replaces them.
+fn quietly<T>(start: impl FnOnce() -> T) -> T {
+    let hook = take_hook();
+    set_hook(Box::new(|_| {}));
+    let result = start();
     set_hook(hook);
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{catch_unwind, set_hook, take_hook};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread::current;
+
+    use super::start_blocking;
+
+    #[test]
+    fn refused_thread_is_an_error_without_the_message_of_a_panic() {
+        let (shown, own) = (Arc::new(AtomicUsize::new(0)), current().id());
+        let counter = Arc::clone(&shown);
+        let before = take_hook();
+        set_hook(Box::new(move |_| {
+            counter.fetch_add(usize::from(current().id() == own), Ordering::SeqCst);
+        }));
+        // No system has a stack of this size.
+        let runtime = tokio::runtime::Builder::new_current_thread().thread_stack_size(1 << 60).build().unwrap();
+        let refused = start_blocking(runtime.handle());
+        let quiet = shown.load(Ordering::SeqCst);
+        let _ = catch_unwind(|| panic!("the hook is in place again"));
+        set_hook(before);
+        // The runtime counts the thread that it could not start, and would wait for it.
+        runtime.shutdown_background();
+        assert_eq!(refused.unwrap_err().to_string(), "the system has no more threads");
+        assert_eq!((quiet, shown.load(Ordering::SeqCst)), (0, 1));
+    }
 }

@@ -75,7 +75,7 @@ fn token_is_read_from_stdin_environment_or_argument() {
     assert_eq!(check("--token-env TOKEN").stderr(), unset);
     let long = check("--token-stdin").stdin(vec![b'x'; 1 << 17]).stderr();
     assert_eq!(long, "error: standard input has more than 65536 bytes: expected one token\n");
-    assert!(check("").stderr().contains("<--token-stdin|--token-env <VAR>|--token <SECRET>>"));
+    assert!(check("").stderr().contains("<--token-stdin|--token-env <VAR>|--token <SECRET>|--token-id <ID>>"));
     assert!(check("--token-stdin --token x").stderr().contains("cannot be used with"));
     // A token in the wrong argument.
     assert!(check(&format!("--token-stdin {secret}")).stderr().starts_with("error: unexpected argument '…' found"));

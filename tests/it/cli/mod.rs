@@ -7,6 +7,7 @@ mod audit_report;
 mod audit_story;
 mod audit_suggest;
 mod check;
+mod check_token_id;
 mod compile;
 mod first;
 mod generated;

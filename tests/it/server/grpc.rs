@@ -96,6 +96,44 @@ fn a_body_counts_only_if_it_is_whole() {
     }
 }
 
+/// A longer message is refused by gRPC itself.
+#[test]
+fn a_body_above_the_limit_is_denied_with_413() {
+    let limits = Limits { body_bytes: 100, ..Limits::default() };
+    let server = serve(Some(&policy("t")), ServerOptions { limits, ..options() });
+    let padded = |bytes: usize| {
+        let body = r#"{"name":"db.t","v":""}"#;
+        body.replace(r#""v":""#, &format!(r#""v":"{}"#, "x".repeat(bytes - body.len())))
+    };
+    let post = |body: String| HttpRequest {
+        method: "POST".into(),
+        size: i64::try_from(body.len()).unwrap(),
+        body,
+        ..get("/v3/maps/dw/table", &[("content-type", "application/json")])
+    };
+    assert_eq!(reason(&check(&server, post(padded(100)))), "");
+    for bytes in [101, 200_000] {
+        let raw = HttpRequest { raw_body: padded(bytes).into_bytes(), body: String::new(), ..post(padded(bytes)) };
+        for http in [post(padded(bytes)), raw] {
+            let response = check(&server, http);
+            assert_ne!(response.status.as_ref().unwrap().code, 0, "{bytes}");
+            let Some(HttpResponse::DeniedResponse(denied)) = &response.http_response else { panic!("{response:?}") };
+            assert_eq!(denied.status.as_ref().unwrap().code, 413, "{bytes}");
+            assert_eq!(denied.body, r#"{"error":"the body is longer than 100 bytes","reason":"body_too_large"}"#);
+        }
+    }
+    let endpoint = Endpoint::from_shared(format!("http://{}", server.tcp())).unwrap();
+    let attributes = AttributeContext {
+        request: Some(Request { http: Some(post(padded(300_000))), ..Request::default() }),
+        ..AttributeContext::default()
+    };
+    let status = runtime().block_on(async {
+        let mut client = AuthorizationClient::new(endpoint.connect().await.unwrap());
+        client.check(CheckRequest { attributes: Some(attributes) }).await.unwrap_err()
+    });
+    assert_eq!(status.code(), tonic::Code::OutOfRange, "{status}");
+}
+
 #[test]
 fn preflight_is_answered_or_refused_and_passes_only_if_configured() {
     let headers = [("origin", "https://a.test"), ("access-control-request-method", "GET")];

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use portcullis::decision::{Decision, Reason, Request};
 use portcullis_server::decision_log::LogCounts;
-use portcullis_server::metrics::{Connections, Load, Metrics, Scrape};
+use portcullis_server::metrics::{Connections, Format, Listening, Load, Metrics, Scrape};
 use portcullis_server::policy::{LiveOptions, Source};
-use portcullis_server::{Decided, Ids};
+use portcullis_server::{CertificateReport, Decided, Ids};
 
 use super::util::{decide_and, now, policy, serve};
 
@@ -53,7 +53,10 @@ fn every_decision_is_counted_once_under_its_labels() {
         vec![("decisions", Connections { open: 5, refused: 6, not_accepted: 8, closed, buffered_bytes: 7 })];
     let report = live.status().report();
     let shadow = Some((report.clone(), vec![("none", 5), ("allow_to_deny", 2)]));
-    let text = metrics.text(Scrape { now: now(), policy: report, shadow, log, load, connections });
+    let certificates = vec![("decisions", CertificateReport { expires: 1_800_000_000, is_stale: true })];
+    let listening = Listening { load, connections, certificates };
+    let scrape = Scrape { now: now(), policy: report, shadow, log, listening };
+    let text = metrics.text(Format::OpenMetrics, scrape.clone());
     let expected = [
         r#"portcullis_decisions_total{api="lds",outcome="allow",reason=""} 3"#,
         r#"portcullis_decisions_total{api="lds",outcome="deny",reason="token_missing"} 2"#,
@@ -81,6 +84,8 @@ fn every_decision_is_counted_once_under_its_labels() {
         r#"portcullis_accept_failures_total{listener="decisions"} 8"#,
         r#"portcullis_connections_closed_total{listener="decisions",cause="answer_unread"} 3"#,
         r#"portcullis_buffered_bytes{listener="decisions"} 7.0"#,
+        r#"portcullis_certificate_expiry_timestamp_seconds{listener="decisions"} 1800000000.0"#,
+        r#"portcullis_certificate_stale{listener="decisions"} 1.0"#,
     ];
     for line in expected {
         assert!(text.lines().any(|found| found == line), "{line}\n{text}");
@@ -88,6 +93,7 @@ fn every_decision_is_counted_once_under_its_labels() {
     assert!(text.ends_with("# EOF\n"));
     // No label contains a name that a client made up, or a token.
     assert!(!text.contains("made up") && !text.contains("\"a\""), "{text}");
+    super::exposition::check(&metrics.text(Format::Prometheus, scrape), &text);
     let documented = std::fs::read_to_string(crate::repository().join("docs/operations.md")).unwrap();
     for name in text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()) {
         assert!(documented.contains(&format!("`{name}")), "`{name}` is not in docs/operations.md");
@@ -115,7 +121,7 @@ fn counting_on_all_cores_loses_nothing_and_allocates_nothing() {
             scope.spawn(|| (0..10_000).for_each(|_| metrics.record(&decided)));
         }
     });
-    let text = metrics.text(Scrape::at(now()));
+    let text = metrics.text(Format::OpenMetrics, Scrape::at(now()));
     assert!(text.contains(r#"{api="maps",outcome="deny",reason="token_missing"} 40000"#), "{text}");
     let allocated = allocation_counter::measure(|| metrics.record(&decided)).count_total;
     assert_eq!(allocated, 0);

@@ -1,21 +1,31 @@
 //! The sidecar.
 
+mod authzen;
 mod axum_gateway;
 mod binary;
+#[cfg(target_os = "linux")]
+mod certificates;
 mod crash;
 mod decision_log;
 mod edits;
+mod exposition;
 #[cfg(target_os = "linux")]
-mod faults;
+mod faulty;
 mod gateways;
 mod grpc;
 mod http2;
+mod ingress;
 mod layer;
 mod listening;
 mod metrics;
 mod narrow;
 mod operations;
+mod operators;
 mod policy;
+#[cfg(target_os = "linux")]
+mod policy_faults;
+#[cfg(target_os = "linux")]
+mod process_faults;
 mod programs;
 mod registry_files;
 mod reloads;
@@ -25,7 +35,11 @@ mod shadow;
 mod soak;
 mod sockets;
 mod state;
+#[cfg(target_os = "linux")]
+mod state_faults;
 mod state_files;
 mod tls;
+mod unread;
 mod usage;
 mod util;
+mod wrong_options;

@@ -5,6 +5,7 @@ use std::fs;
 use portcullis::decision::{Request, Source as RequestSource};
 use portcullis_registry::{Actor, Location, NewToken, Registry};
 use portcullis_server::decision_log::{LogOptions, Target};
+use portcullis_server::metrics::{Format, Listening};
 use portcullis_server::operations::{Operations, OperationsOptions};
 use portcullis_server::policy::Source;
 
@@ -32,7 +33,7 @@ fn observe_counts_logs_and_shadows_and_reload_renews_all() {
     let report = serde_json::to_value(operations.shadow().unwrap()).unwrap();
     let counts: Vec<_> = report["differences"].as_array().unwrap().iter().map(|kind| kind["count"].clone()).collect();
     assert_eq!((report["same"].clone(), counts), (1.into(), vec![1.into(), 1.into(), 0.into(), 0.into()]));
-    let metrics = operations.metrics(None, &[]);
+    let metrics = operations.metrics(Format::OpenMetrics, Listening::default());
     for line in [
         r#"portcullis_decisions_total{api="maps",outcome="allow",reason=""} 1"#,
         r#"portcullis_shadow_decisions_total{difference="deny_to_allow"} 1"#,

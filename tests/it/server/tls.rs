@@ -4,35 +4,44 @@ use std::fs;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use portcullis_server::{ServerOptions, Tls};
-use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 use super::running::{Running, answer, connect, options, request, serve};
 use super::util::{SECRET, policy};
 
-struct Authority {
-    certificate: Certificate,
+pub(super) struct Authority {
+    pub(super) certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
 }
 
-fn authority() -> Authority {
+pub(super) fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     Authority { certificate: params.self_signed(&key).unwrap(), issuer: Issuer::new(params, key) }
 }
 
-fn signed(by: &Authority, name: &str) -> (Certificate, KeyPair) {
+pub(super) fn signed(by: &Authority, name: &str) -> (Certificate, KeyPair) {
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     (params.signed_by(&key, &by.issuer).unwrap(), key)
 }
 
+/// A certificate that expires at this instant, in seconds since 1970.
+pub(super) fn expiring(by: &Authority, name: &str, expiry: i64) -> (Certificate, KeyPair) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+    params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(expiry.unsigned_abs());
+    (params.signed_by(&key, &by.issuer).unwrap(), key)
+}
+
 /// The status of a response over TLS; `None` if there is no response.
-fn status(server: &Running, trusted: &Authority, own: Option<&(Certificate, KeyPair)>) -> Option<u16> {
+pub(super) fn status(server: &Running, trusted: &Authority, own: Option<&(Certificate, KeyPair)>) -> Option<u16> {
     let mut roots = RootCertStore::empty();
     roots.add(trusted.certificate.der().clone()).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -56,7 +65,7 @@ fn status(server: &Running, trusted: &Authority, own: Option<&(Certificate, KeyP
     (!text.is_empty()).then(|| answer(&mut &text[..]).status)
 }
 
-fn tls(folder: &Path, own: &(Certificate, KeyPair), client_authority: Option<&Authority>) -> Tls {
+pub(super) fn tls(folder: &Path, own: &(Certificate, KeyPair), client_authority: Option<&Authority>) -> Tls {
     let write = |name: &str, text: String| {
         fs::write(folder.join(name), text).unwrap();
         folder.join(name)

@@ -26,6 +26,9 @@ Examples:
   # Why?
   portcullis check --policy policy.json --token-env TOKEN --explain \\
       --api sql --connection carto_dw --query 'SELECT 1'
+  # Why, for a token whose secret you do not have?
+  portcullis check --policy policy.json --token-id store-map --explain \\
+      --api maps --connection carto_dw --resource carto.shared.demo
   # Many requests, one JSON object a line. The answers are in the same order.
   portcullis check --policy policy.json --requests requests.jsonl > answers
   tail -f access.jsonl | portcullis check --policy policy.json --requests -
@@ -69,7 +72,7 @@ pub(super) struct Args {
     #[command(flatten)]
     one: one::OneArgs,
     /// Read requests as JSON Lines; `-` is standard input
-    #[arg(long, value_name = "FILE", help_heading = "Many requests", conflicts_with_all = ["api", "token", "token_env", "token_stdin"])]
+    #[arg(long, value_name = "FILE", help_heading = "Many requests", conflicts_with_all = ["api", "token", "token_env", "token_stdin", "token_id"])]
     requests: Option<PathBuf>,
     /// Decide on this many threads [default: number of cores]
     #[arg(long, help_heading = "Many requests", value_name = "N", conflicts_with = "api", value_parser = threads)]

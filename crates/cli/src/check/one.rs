@@ -5,10 +5,10 @@ use std::io::{self, Read, Write};
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis::decision::{Decision, Request, decide};
-use portcullis::explain::{Explanation, explain};
+use portcullis::decision::{Decision, Replay, Request, decide};
+use portcullis::explain::{Explanation, explain, explain_token};
 use portcullis::model::Operation;
-use portcullis_http::wire::WireDecision;
+use portcullis_http::wire::{WireDecision, unknown_token};
 use serde::Serialize;
 
 use super::SourceArgs;
@@ -36,6 +36,11 @@ pub(super) struct OneArgs {
     /// Lists of processes show arguments, and shells keep them in their history. Prefer `--token-env` or `--token-stdin`.
     #[arg(long, value_name = "SECRET", group = "credential", allow_hyphen_values = true)]
     token: Option<String>,
+    /// Use the token with this id, without its secret
+    ///
+    /// For the owner of the policy. Example: `--token-id store-map --explain`
+    #[arg(long, value_name = "ID", group = "credential")]
+    token_id: Option<String>,
     /// Set the API: `maps`, `sql`, `imports` or `lds`
     ///
     /// Or an API that the policy declares.
@@ -93,7 +98,9 @@ impl OneArgs {
                         "cannot read the token from the environment variable that `--token-env` names".to_owned()
                     }
                 }),
-            (None, None) => bail!("the token is missing: give `--token-env` or `--token-stdin`"),
+            (None, None) => {
+                bail!("the token is missing: give `--token-env` or `--token-stdin`, or its id with `--token-id`")
+            }
         }
     }
 
@@ -121,7 +128,7 @@ pub(super) fn run(
     color: Color,
 ) -> anyhow::Result<Exit> {
     args.complete()?;
-    let secret = args.secret(policy)?;
+    let secret = if args.token_id.is_some() { String::new() } else { args.secret(policy)? };
     let Some(snapshot) = policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let sources = args.sources.sources();
     let mut request =
@@ -132,9 +139,16 @@ pub(super) fn run(
     request.referer = args.referer.as_deref();
     let now = now.unwrap_or_else(|| SystemClock.now());
     let mut out = Stdout::lock();
-    let explanation = args.explain.then(|| explain(&snapshot, &request, now));
+    let explanation = match &args.token_id {
+        Some(id) => {
+            let replay = Replay::new(&snapshot);
+            let explained = explain_token(&replay, id, &request, now);
+            Some(explained.with_context(|| format!("`--token-id`: {}", unknown_token(&replay, id)))?)
+        }
+        None => args.explain.then(|| explain(&snapshot, &request, now)),
+    };
     let decision = explanation.as_ref().map_or_else(|| decide(&snapshot, &request, now), Explanation::decision);
-    match (format, &explanation) {
+    match (format, explanation.as_ref().filter(|_| args.explain)) {
         (Format::Json, Some(explanation)) => json(explanation, &mut out)?,
         (Format::Json, None) => json(&WireDecision::new(None, &decision), &mut out)?,
         (Format::Text, Some(explanation)) => writeln!(out, "{explanation}")?,

@@ -19,10 +19,15 @@ where
 {
     Limited::new(body, most).collect().await.map_err(|error| {
         if error.is::<LengthLimitError>() {
-            let error = format!("the body is longer than {most} bytes");
-            failure(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &error)
+            body_too_large(most)
         } else {
             failure(StatusCode::BAD_REQUEST, "body_incomplete", "the body did not arrive as announced")
         }
     })
+}
+
+/// Returns the response to a body of more than `most` bytes.
+pub fn body_too_large<R: From<String>>(most: usize) -> Response<R> {
+    let error = format!("the body is longer than {most} bytes");
+    failure(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", &error)
 }

@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 
 use portcullis::decision::{Decision, Reason};
 
-pub use body::read;
+pub use body::{body_too_large, read};
 pub use http::Cors;
 pub use http::OWN;
 pub use http::json;

@@ -43,5 +43,5 @@ mod request;
 mod tests;
 
 pub use decision::{ErrorLine, SkippedLine, WireDecision};
-pub use replay::{Logged, ReplayRequest, Replayed};
+pub use replay::{Logged, ReplayRequest, Replayed, unknown_token};
 pub use request::{WireError, WireRequest};

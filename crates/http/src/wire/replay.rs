@@ -10,8 +10,9 @@ use smallvec::SmallVec;
 use super::body::{Body, KEYS, SOURCE_KEYS, instant, set, text, unknown, wrong};
 use super::request::{WireError, WireRequest};
 use crate::access::{AccessSource, SourceKind};
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::decision::{Decision, Reason, Replay, Request, Source};
+use portcullis::explain::{Explanation, explain, explain_token};
 use portcullis::query::QueryDigest;
 use portcullis_document::definition::{Element, Lenient, Name, Text};
 
@@ -165,6 +166,11 @@ impl<'t> ReplayRequest<'t> {
         sources
     }
 
+    /// Returns the number of sources.
+    pub fn source_count(&self) -> usize {
+        self.request.as_ref().map_or(0, |request| request.sources().len())
+    }
+
     /// Whether its log is a sample of the allowed requests.
     pub fn is_sampled(&self) -> bool {
         self.sampled
@@ -184,6 +190,36 @@ impl<'t> ReplayRequest<'t> {
     /// in the log was accepted then, and counts as accepted.
     pub fn decide_grants<'s>(&self, replay: &Replay<'s>, now: Timestamp) -> Replayed<'s> {
         self.decided(replay, now, true)
+    }
+
+    /// Explains the decision of the request for the token that it names, at its own time if it has one, otherwise at `now`.
+    /// Without a token id, the request has the token that it presents.
+    ///
+    /// # Errors
+    ///
+    /// If no token has the id, or the request lacks a part that a decision needs.
+    pub fn explain(&self, replay: &Replay<'_>, now: Timestamp) -> Result<Explanation, String> {
+        let Some(request) = &self.request else {
+            return Err("the request was not understood when it was logged: no token decided it".to_owned());
+        };
+        let sources = self.sources(replay).into_iter().collect::<Option<Vec<_>>>();
+        let sources = sources.ok_or("the text of a query is not in the log, and no token is granted this query")?;
+        let (request, now) = (request.with(&sources), request.now().unwrap_or(now));
+        let Some(token_id) = &self.token_id else {
+            return match self.logged {
+                None => Ok(explain(replay.snapshot(), &request, now)),
+                Some(_) => Err("the log line has no `token_id`: no known token was presented".to_owned()),
+            };
+        };
+        let explained =
+            explain_token(replay, token_id, &request, now).ok_or_else(|| unknown_token(replay, token_id))?;
+        if self.referer_cut
+            && explained.decision().reason() == Some(Reason::RefererNotAllowed)
+            && replay.reads_referer_paths(token_id)
+        {
+            return Err("only the origin of the referer is in the log, and the token looks at its path".to_owned());
+        }
+        Ok(explained)
     }
 
     fn decided<'s>(&self, replay: &Replay<'s>, now: Timestamp, trusting: bool) -> Replayed<'s> {
@@ -224,6 +260,14 @@ impl<'t> ReplayRequest<'t> {
             return Replayed::Decided(replay.decide_past_referer(token_id, &request, now));
         }
         Replayed::Skipped("only the origin of the referer is in the log, and the token looks at its path")
+    }
+}
+
+/// Returns the error for an id that no token has. Does not repeat the id, which may be a secret by mistake.
+pub fn unknown_token(replay: &Replay<'_>, token_id: &str) -> String {
+    match replay.nearest(token_id) {
+        Some(nearest) => format!("no token of the policy has this id, did you mean {}?", quoted(nearest)),
+        None => "no token of the policy has this id: use an id of the policy, not a secret".to_owned(),
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 
 use super::QueryTexts;
-use crate::decided::{Decided, Ids, ObservedPreflight, PreflightEnd};
+use crate::decided::{Decided, Ids, ObservedPreflight, PreflightEnd, Unread};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Reason, Request, Source};
 use portcullis::model::Operation;
@@ -43,13 +43,28 @@ impl Serialize for Line<'_> {
                     map.serialize_entry("sample", &sample)?;
                 }
             }
-            Decision::Deny(reason) => {
-                map.serialize_entry("decision", "deny")?;
-                map.serialize_entry("reason", reason.code())?;
-                map.serialize_entry("status", &reason.status())?;
-            }
+            Decision::Deny(reason) => denied(&mut map, *reason)?,
         }
         map.serialize_entry("ns", &u64::try_from(took.as_nanos()).unwrap_or(u64::MAX))?;
+        map.end()
+    }
+}
+
+/// A request that was not understood as a JSON object: `check` and audits skip it, since no token decided.
+pub(super) struct UnreadLine<'a>(pub(super) &'a Unread<'a>);
+
+impl Serialize for UnreadLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Unread { at, ids, generation, why, method, path, token_id } = self.0;
+        let mut map = serializer.serialize_map(None)?;
+        start(&mut map, *at, None, ids, *generation)?;
+        for (key, value) in [("token_id", token_id), ("method", method), ("path", path)] {
+            if let Some(value) = value {
+                map.serialize_entry(key, value)?;
+            }
+        }
+        map.serialize_entry("why", why)?;
+        denied(&mut map, Reason::RequestNotUnderstood)?;
         map.end()
     }
 }
@@ -64,15 +79,19 @@ impl Serialize for PreflightLine<'_> {
         start(&mut map, *at, None, ids, *generation)?;
         map.serialize_entry("preflight", end.as_str())?;
         if *end == PreflightEnd::Refused {
-            let reason = Reason::RequestNotUnderstood;
-            map.serialize_entry("decision", "deny")?;
-            map.serialize_entry("reason", reason.code())?;
-            map.serialize_entry("status", &reason.status())?;
+            denied(&mut map, Reason::RequestNotUnderstood)?;
         } else {
             map.serialize_entry("decision", "none")?;
         }
         map.end()
     }
+}
+
+/// Writes a denial.
+fn denied<M: SerializeMap>(map: &mut M, reason: Reason) -> Result<(), M::Error> {
+    map.serialize_entry("decision", "deny")?;
+    map.serialize_entry("reason", reason.code())?;
+    map.serialize_entry("status", &reason.status())
 }
 
 /// Writes the common start of all lines.

@@ -30,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod escaping;
 mod line;
 mod writer;
 
@@ -42,10 +43,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Serializer;
 
-use super::decided::{Decided, ObservedPreflight};
+use super::decided::{Decided, ObservedPreflight, Unread};
+use escaping::Escaping;
 pub(super) use line::Line;
-use line::PreflightLine;
+use line::{PreflightLine, UnreadLine};
 use portcullis::base::quoted;
 use writer::{Queue, Sink};
 
@@ -96,7 +99,7 @@ pub struct Share(f64);
 
 /// Text that is not a share.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{} is not a share: expected a number from 0 to 1, such as 0.01", quoted(.0))]
+#[error("expected a number from 0 to 1, found {}\nhelp: write `0.01` for one in a hundred", quoted(.0))]
 pub struct ShareError(String);
 
 /// Options of a decision log.
@@ -211,10 +214,15 @@ impl DecisionLog {
         self.write(&PreflightLine(preflight));
     }
 
+    /// Logs a request that was not understood.
+    pub fn record_unread(&self, unread: &Unread<'_>) {
+        self.write(&UnreadLine(unread));
+    }
+
     fn write(&self, line: &impl Serialize) {
         let mut text = Vec::with_capacity(512);
         // Writing to memory does not fail, and all keys are texts.
-        let _ = serde_json::to_writer(&mut text, line);
+        let _ = line.serialize(&mut Serializer::with_formatter(&mut text, Escaping));
         text.push(b'\n');
         self.queue.push(&text);
     }

@@ -7,92 +7,86 @@
 //! | `resource` | the source: `type` is `resource`, `query` or `named_source`, `id` its text; `properties.connection`. For an API without sources, `type` is `none` |
 //! | `context` | `referer`, and `time` if the decision is not about the present |
 
-use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::header::HOST;
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::batch::elements;
 use super::id::ids_of;
-use super::object::Object;
+use super::object::{Object, Text, present, read_json};
 use super::{Refused, Shared, decided, received};
 use crate::authority::Authority;
 use crate::decided::Ids;
-use portcullis::decision::{Credential, Request as DecisionRequest, Source, Sources};
+use crate::unread::Seen;
+use portcullis::decision::{Credential, Reason, Request as DecisionRequest, Source, Sources};
 use portcullis::model::Operation;
-use portcullis_http::answer::{HttpDecision, Outcome, json};
+use portcullis_http::answer::{HttpDecision, Outcome};
 
 #[derive(Deserialize)]
 struct Subject<'t> {
     #[serde(borrow, rename = "type")]
-    kind: Cow<'t, str>,
+    kind: Text<'t>,
     #[serde(borrow)]
-    id: Cow<'t, str>,
+    id: Text<'t>,
+    #[serde(default, rename = "properties", deserialize_with = "present")]
+    _properties: Option<Object<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
 struct Action<'t> {
     #[serde(borrow)]
-    name: Cow<'t, str>,
+    name: Text<'t>,
+    #[serde(default, rename = "properties", deserialize_with = "present")]
+    _properties: Option<Object<IgnoredAny>>,
 }
 
 #[derive(Deserialize)]
 struct Resource<'t> {
     #[serde(borrow, rename = "type")]
-    kind: Cow<'t, str>,
+    kind: Text<'t>,
     #[serde(borrow)]
-    id: Cow<'t, str>,
-    #[serde(borrow, default)]
-    properties: Object<Properties<'t>>,
+    id: Text<'t>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    properties: Option<Object<Properties<'t>>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Properties<'t> {
-    #[serde(borrow)]
-    connection: Option<Cow<'t, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    connection: Option<Text<'t>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Context<'t> {
-    #[serde(borrow)]
-    referer: Option<Cow<'t, str>>,
-    #[serde(borrow)]
-    time: Option<Cow<'t, str>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    referer: Option<Text<'t>>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    time: Option<Text<'t>>,
 }
 
+/// One evaluation; or several, with defaults for their missing members. A member that is present is never replaced: `null`
+/// is an error.
 #[derive(Default, Deserialize)]
 struct Evaluation<'t> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     subject: Option<Object<Subject<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     action: Option<Object<Action<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     resource: Option<Object<Resource<'t>>>,
-    #[serde(borrow)]
-    context: Option<Object<Context<'t>>>,
-}
-
-/// Several evaluations, with defaults for their missing members.
-#[derive(Deserialize)]
-struct Evaluations<'t> {
-    #[serde(borrow)]
-    subject: Option<Object<Subject<'t>>>,
-    #[serde(borrow)]
-    action: Option<Object<Action<'t>>>,
-    #[serde(borrow)]
-    resource: Option<Object<Resource<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     context: Option<Object<Context<'t>>>,
     /// Parsed one by one: an invalid element fails alone.
     #[serde(borrow, default, rename = "evaluations", deserialize_with = "present")]
     list: Option<&'t RawValue>,
-    #[serde(default)]
-    options: Object<EvaluationOptions>,
+    /// Parsed only with a list.
+    #[serde(borrow, default, deserialize_with = "present")]
+    options: Option<&'t RawValue>,
 }
 
 /// An evaluation with its own and its default members.
@@ -103,15 +97,14 @@ struct Filled<'e> {
     context: Option<&'e Context<'e>>,
 }
 
-#[derive(Default, Deserialize)]
-struct EvaluationOptions {
-    #[serde(default)]
-    evaluations_semantic: Semantic,
+#[derive(Deserialize)]
+struct EvaluationOptions<'t> {
+    #[serde(borrow, default, deserialize_with = "present")]
+    evaluations_semantic: Option<Text<'t>>,
 }
 
 /// When to stop evaluating a list.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Semantic {
     #[default]
     ExecuteAll,
@@ -145,18 +138,6 @@ struct ResponseError {
     message: String,
 }
 
-#[derive(Serialize)]
-struct EvaluationsResponse {
-    evaluations: Vec<EvaluationResponse>,
-}
-
-#[derive(Serialize)]
-struct Configuration {
-    policy_decision_point: String,
-    access_evaluation_endpoint: String,
-    access_evaluations_endpoint: String,
-}
-
 pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (headers, body) = match received(&shared, request).await {
         Ok(received) => received,
@@ -178,10 +159,10 @@ pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Requ
 }
 
 async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Refused> {
-    let Object(Evaluations { subject, action, resource, context, list, options }) =
-        read_json(body).map_err(Refused::Invalid)?;
-    let defaults = Evaluation { subject, action, resource, context };
-    let list = list.map(|list| elements(list.get().as_bytes(), shared.max_batch)).transpose()?.unwrap_or_default();
+    let Object(defaults): Object<Evaluation<'_>> = read_json(body).map_err(Refused::Invalid)?;
+    let list = defaults.list.map(|list| elements(list.get().as_bytes(), shared.max_batch));
+    let list = list.transpose()?.unwrap_or_default();
+    let semantic = defaults.options.map_or(Ok(Semantic::default()), Semantic::of).map_err(Refused::Invalid)?;
     // Without a list the request is one evaluation, and gets a single response.
     if list.is_empty() {
         shared.authority.operations().room().await;
@@ -203,7 +184,6 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
             shared.body_bytes
         )));
     }
-    let semantic = options.0.evaluations_semantic;
     let mut answers = Vec::with_capacity(parsed.len());
     for evaluation in parsed {
         turn.pause().await;
@@ -220,25 +200,28 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
             break;
         }
     }
-    to_json(&EvaluationsResponse { evaluations: answers }).map_err(Refused::Invalid)
+    to_json(&BTreeMap::from([("evaluations", answers)])).map_err(Refused::Invalid)
 }
 
-/// Returns the metadata of the policy decision point: the URLs of its endpoints.
-pub(super) async fn configuration(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
-    let host = || format!("https://{}", headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or("localhost"));
-    let base = shared.public_url.as_ref().map_or_else(host, |url| url.trim_end_matches('/').to_owned());
-    let configuration = Configuration {
-        access_evaluation_endpoint: format!("{base}/access/v1/evaluation"),
-        access_evaluations_endpoint: format!("{base}/access/v1/evaluations"),
-        policy_decision_point: base,
-    };
-    json(StatusCode::OK, serde_json::to_string(&configuration).unwrap_or_default())
+impl Semantic {
+    fn of(options: &RawValue) -> Result<Self, String> {
+        let Object(EvaluationOptions { evaluations_semantic }) = read_json(options.get().as_bytes())?;
+        match evaluations_semantic.as_deref() {
+            None => Ok(Self::default()),
+            Some("execute_all") => Ok(Self::ExecuteAll),
+            Some("deny_on_first_deny") => Ok(Self::DenyOnFirstDeny),
+            Some("permit_on_first_permit") => Ok(Self::PermitOnFirstPermit),
+            Some(_) => Err("`options.evaluations_semantic`: expected `execute_all`, `deny_on_first_deny` or \
+                            `permit_on_first_permit`"
+                .to_owned()),
+        }
+    }
 }
 
 impl Evaluation<'_> {
     /// Takes missing members from `defaults`.
     fn filled<'e>(&'e self, defaults: &'e Self) -> Filled<'e> {
-        let Self { subject, action, resource, context } = self;
+        let Self { subject, action, resource, context, .. } = self;
         Filled {
             subject: subject.as_ref().or(defaults.subject.as_ref()).map(|Object(it)| it),
             action: action.as_ref().or(defaults.action.as_ref()).map(|Object(it)| it),
@@ -251,12 +234,13 @@ impl Evaluation<'_> {
 impl Filled<'_> {
     /// Returns the total length of the texts, in bytes.
     fn bytes(&self) -> usize {
-        let length = |text: &Option<Cow<'_, str>>| text.as_deref().map_or(0, str::len);
+        let length = |text: &Option<Text<'_>>| text.as_deref().map_or(0, str::len);
         let subject = self.subject.map_or(0, |subject| subject.kind.len() + subject.id.len());
         let action = self.action.map_or(0, |action| action.name.len());
-        let resource = self
-            .resource
-            .map_or(0, |resource| resource.kind.len() + resource.id.len() + length(&resource.properties.0.connection));
+        let resource = self.resource.map_or(0, |resource| {
+            let properties = resource.properties.as_ref().map_or(0, |Object(it)| length(&it.connection));
+            resource.kind.len() + resource.id.len() + properties
+        });
         let context = self.context.map_or(0, |context| length(&context.referer) + length(&context.time));
         subject + action + resource + context
     }
@@ -265,16 +249,22 @@ impl Filled<'_> {
         let subject = self.subject.ok_or("`subject` is missing")?;
         let action = self.action.ok_or("`action` is missing")?;
         let resource = self.resource.ok_or("`resource` is missing")?;
-        if subject.kind != "token" {
-            return Err("`subject.type`: expected `token`, with its secret as the `id`".to_owned());
+        // Types and actions of other systems are valid, and nothing of them is allowed.
+        let unknown = |why: &'static str| {
+            let secrets = [(&*subject.id).into()];
+            let seen = Seen { secrets: &secrets, ..Seen::default() };
+            Ok(EvaluationResponse::new(authority.not_understood(why.into(), ids, &seen)))
+        };
+        if &*subject.kind != "token" {
+            return unknown("`subject.type`: expected `token`, with its secret as the `id`");
         }
         let (api, operation) = match action.name.split_once('.') {
             None => (&*action.name, Operation::default()),
-            Some(("sql", operation)) => {
-                let operation = Operation::from_name(operation);
-                ("sql", operation.ok_or("`action.name`: expected `sql.query` or `sql.model`")?)
-            }
-            Some(_) => return Err("`action.name`: only `sql` has operations".to_owned()),
+            Some(("sql", operation)) => match Operation::from_name(operation) {
+                Some(operation) => ("sql", operation),
+                None => return unknown("`action.name`: expected `sql.query` or `sql.model`"),
+            },
+            Some(_) => return unknown("`action.name`: only `sql` has operations"),
         };
         let source = match &*resource.kind {
             "resource" => Some(Source::Resource(&resource.id)),
@@ -282,11 +272,12 @@ impl Filled<'_> {
             "named_source" => Some(Source::NamedSource(&resource.id)),
             "none" => None,
             _ => {
-                let expected = "expected `resource`, `query`, `named_source`, or `none` for an API without sources";
-                return Err(format!("`resource.type`: {expected}"));
+                return unknown(
+                    "`resource.type`: expected `resource`, `query`, `named_source`, or `none` for an API without sources",
+                );
             }
         };
-        let connection = resource.properties.0.connection.as_deref();
+        let connection = resource.properties.as_ref().and_then(|Object(it)| it.connection.as_deref());
         if source.is_some() && connection.is_none() {
             return Err("`resource.properties.connection` is missing".to_owned());
         }
@@ -315,9 +306,15 @@ impl EvaluationResponse {
             Outcome::Pass => Self { decision: true, context: ResponseContext::default() },
             // Only HTTP requests are preflights. A preflight is not permission.
             Outcome::Preflight => Self { decision: false, context: ResponseContext::default() },
-            Outcome::Deny { reason, .. } => {
-                let (reason, status) = (Some(reason.code()), Some(reason.status()));
-                Self { decision: false, context: ResponseContext { reason, status, ..ResponseContext::default() } }
+            Outcome::Deny { reason, error } => {
+                let status = reason.status();
+                let is_read = reason != Reason::RequestNotUnderstood;
+                let error = (!is_read).then(|| ResponseError { status, message: error.into_owned() });
+                let (reason, status) = (Some(reason.code()), Some(status));
+                Self {
+                    decision: false,
+                    context: ResponseContext { reason, status, error, ..ResponseContext::default() },
+                }
             }
         }
     }
@@ -327,15 +324,6 @@ impl EvaluationResponse {
         let error = Some(ResponseError { status: 400, message });
         Self { decision: false, context: ResponseContext { error, ..ResponseContext::default() } }
     }
-}
-
-/// Deserializes a member that is present, whatever its value: `null` is not a list.
-fn present<'t, D: Deserializer<'t>>(deserializer: D) -> Result<Option<&'t RawValue>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
-}
-
-fn read_json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {
-    serde_json::from_slice(text).map_err(|error| error.to_string())
 }
 
 fn to_json(answer: &impl Serialize) -> Result<String, String> {

@@ -7,10 +7,11 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Uri, header::ORIGIN};
 use axum::response::Response;
 
 use super::Shared;
-use super::forwarded::{Received, check_url, only, passed_on};
+use super::forwarded::{ORIGINAL_URL, Received, check_url, only, passed_on, target_of};
 use super::id::ids_of;
+use crate::unread::{Seen, secrets_of};
 use portcullis_http::answer::{Cors, Denial, HttpDecision, Outcome, read};
-use portcullis_http::gateway::HttpRequest;
+use portcullis_http::gateway::{Body, HttpRequest};
 
 /// The `path_prefix` of Envoy's configuration.
 const ENVOY: &str = "/authz/envoy";
@@ -22,17 +23,38 @@ const DENIAL: HeaderName = HeaderName::from_static("x-portcullis-denial");
 struct LineHeaders {
     method: &'static str,
     target: &'static str,
+    /// Reads the path and query of the URL.
+    read: fn(&str) -> Option<&str>,
 }
 
 /// The headers of nginx `auth_request`, and of scripts.
-const ORIGINAL: LineHeaders = LineHeaders { method: "x-original-method", target: "x-original-uri" };
+const ORIGINAL: LineHeaders = LineHeaders { method: "x-original-method", target: "x-original-uri", read: whole };
+
+/// The headers of ingress-nginx with the annotation `auth-url`: an absolute URL. `X-Original-URI` is the client's own.
+const INGRESS: LineHeaders = LineHeaders { method: "x-original-method", target: ORIGINAL_URL, read: target_of };
 
 /// The headers of Caddy `forward_auth` and Traefik `forwardAuth`.
-const FORWARDED: LineHeaders = LineHeaders { method: "x-forwarded-method", target: "x-forwarded-uri" };
+const FORWARDED: LineHeaders = LineHeaders { method: "x-forwarded-method", target: "x-forwarded-uri", read: whole };
+
+/// Reads a header that is a path and query already.
+#[expect(clippy::unnecessary_wraps, reason = "another header may have none")]
+fn whole(target: &str) -> Option<&str> {
+    Some(target)
+}
 
 /// Answers nginx. A gateway that accepts any 2xx cannot pass on the response to a preflight.
 pub(super) async fn nginx(State(shared): State<Arc<Shared>>, request: Request) -> Response {
-    let (verdict, mut response) = decide_from(&shared, &ORIGINAL, &Cors::None, request).await;
+    with_denial(&shared, &ORIGINAL, request).await
+}
+
+/// Answers ingress-nginx, which accepts any 2xx.
+pub(super) async fn ingress_nginx(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    with_denial(&shared, &INGRESS, request).await
+}
+
+/// Answers with the body of a denial also in a header.
+async fn with_denial(shared: &Shared, names: &LineHeaders, request: Request) -> Response {
+    let (verdict, mut response) = decide_from(shared, names, &Cors::None, request).await;
     if let Some(denial) = verdict.as_ref().and_then(denial) {
         response.headers_mut().insert(DENIAL, denial);
     }
@@ -65,7 +87,8 @@ pub(super) async fn envoy(shared: Arc<Shared>, request: Request) -> Response {
     // Envoy sends the client's own method.
     let target = envoy_target(&parts.uri).unwrap_or_default();
     let line = check_url(&parts.headers, target).map(|()| (parts.method.as_str(), target));
-    let verdict = verdict(&shared, &parts.headers, line, &shared.answers.cors, &body);
+    let seen = Seen { method: Some(parts.method.as_str()), target: Some(target), secrets: &[] };
+    let verdict = verdict(&shared, &parts.headers, line, &seen, &shared.answers.cors, &body);
     shared.answers.response(&verdict, parts.headers.get(ORIGIN))
 }
 
@@ -83,11 +106,17 @@ async fn decide_from(
     shared.authority.operations().room().await;
     let headers = &parts.headers;
     let line = only(headers, names.method).and_then(|method| {
-        let target = only(headers, names.target)?;
+        let url = only(headers, names.target)?;
+        let target = (names.read)(url).ok_or_else(|| format!("`{}` is not an absolute URL or a path", names.target))?;
         check_url(headers, target)?;
         Ok((method, target))
     });
-    let verdict = verdict(shared, headers, line, cors, &body);
+    let seen = Seen {
+        method: only(headers, names.method).ok(),
+        target: only(headers, names.target).ok().and_then(names.read),
+        secrets: &[],
+    };
+    let verdict = verdict(shared, headers, line, &seen, cors, &body);
     let response = shared.answers.response(&verdict, headers.get(ORIGIN));
     (Some(verdict), response)
 }
@@ -96,6 +125,7 @@ fn verdict(
     shared: &Shared,
     headers: &HeaderMap,
     line: Result<(&str, &str), String>,
+    seen: &Seen<'_>,
     cors: &Cors,
     body: &[u8],
 ) -> HttpDecision {
@@ -105,7 +135,12 @@ fn verdict(
             let body = passed_on(headers, body);
             shared.authority.decide_http(&HttpRequest { method, target, headers: &Received(headers), body }, ids, cors)
         }
-        Err(why) => shared.authority.not_understood(why.into(), ids),
+        Err(why) => {
+            let (headers, target) = (Received(headers), seen.target.unwrap_or_default());
+            let request = HttpRequest { method: "", target, headers: &headers, body: Body::NotPassedOn };
+            let secrets = secrets_of(&request);
+            shared.authority.not_understood(why.into(), ids, &Seen { secrets: &secrets, ..*seen })
+        }
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, St
 }
 
 /// The header in which some gateways send the whole URL.
-const ORIGINAL_URL: &str = "x-original-url";
+pub(super) const ORIGINAL_URL: &str = "x-original-url";
 
 /// Rejects a target that differs from that of `X-Original-URL`: the header may be the client's own, and some upstreams
 /// read it instead.
@@ -50,7 +50,7 @@ pub(super) fn check_url(headers: &HeaderMap, target: &str) -> Result<(), String>
 }
 
 /// Returns the path and query of a URL, with or without its origin; `None` if servers could disagree about their start.
-fn target_of(url: &str) -> Option<&str> {
+pub(super) fn target_of(url: &str) -> Option<&str> {
     if url.starts_with('/') {
         return Some(url);
     }

@@ -1,6 +1,7 @@
 //! The decision endpoints: one for each gateway convention, the native one, and AuthZEN.
 
 mod authzen;
+mod authzen_metadata;
 mod batch;
 mod conventions;
 mod forwarded;
@@ -22,8 +23,9 @@ use tokio::sync::Semaphore;
 
 use super::Limits;
 use super::authority::Authority;
+use super::public_url::PublicUrl;
 use batch::Batches;
-pub(super) use id::ids_by;
+pub(super) use id::{REQUEST_ID, ids_by, is_request_id, repeated};
 pub(super) use native::explain;
 use portcullis_http::answer::{Responses, failure, json, read};
 pub(super) use sites::{Sites, check};
@@ -41,7 +43,7 @@ pub(super) struct Shared {
     /// Lets one request be explained at a time.
     explaining: Arc<Semaphore>,
     /// The URL at which clients reach the server, if configured.
-    pub(super) public_url: Option<String>,
+    pub(super) public_url: Option<PublicUrl>,
 }
 
 impl Shared {
@@ -50,7 +52,7 @@ impl Shared {
         authority: Arc<Authority>,
         answers: Responses,
         limits: &Limits,
-        public_url: Option<String>,
+        public_url: Option<PublicUrl>,
         threads: usize,
     ) -> Self {
         Self {
@@ -71,10 +73,12 @@ pub(super) fn router(shared: Arc<Shared>, sites: Arc<Sites>) -> Router {
         .route("/v1/decide", post(native::decide))
         .route("/access/v1/evaluation", post(authzen::evaluation))
         .route("/access/v1/evaluations", post(authzen::evaluations))
-        .route("/.well-known/authzen-configuration", get(authzen::configuration))
+        .route("/.well-known/authzen-configuration", get(authzen_metadata::configuration))
+        .route("/.well-known/authzen-configuration/{*path}", get(authzen_metadata::configuration_of_path))
         .route_layer(from_fn_with_state(sites, check))
         // The routes below are for gateways, which pass on the client's own `Host` and `Origin`.
         .route("/authz/nginx", any(conventions::nginx))
+        .route("/authz/ingress-nginx", any(conventions::ingress_nginx))
         .route("/authz/script", any(conventions::script))
         .route("/authz/forwarded", any(conventions::forwarded))
         .fallback(other)
@@ -86,8 +90,12 @@ pub(super) fn router(shared: Arc<Shared>, sites: Arc<Sites>) -> Router {
 async fn other(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     match conventions::envoy_target(request.uri()) {
         Some(_) => conventions::envoy(shared, request).await,
-        None => failure(StatusCode::NOT_FOUND, "not_found", "no endpoint has this path"),
+        None => not_found(),
     }
+}
+
+pub(super) fn not_found() -> Response {
+    failure(StatusCode::NOT_FOUND, "not_found", "no endpoint has this path")
 }
 
 pub(super) async fn wrong_method() -> Response {

@@ -1,4 +1,5 @@
-//! `POST /v1/decide` and `/v1/explain`: the JSON of `portcullis check`.
+//! `POST /v1/decide` and `/v1/explain`: the JSON of `portcullis check`. Only `/v1/explain`, for operators, accepts the id of a
+//! token in place of its secret.
 
 use std::sync::Arc;
 
@@ -8,13 +9,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::batch::elements;
-use super::id::ids_of;
+use super::id::{ids_of, is_request_id};
 use super::{Refused, Shared, decided, received};
 use crate::decided::Ids;
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::decision::Source;
-use portcullis::explain::explain as explain_decision;
-use portcullis_http::wire::{WireDecision, WireRequest};
+use portcullis::decision::Replay;
+use portcullis_http::wire::{ReplayRequest, WireDecision, WireRequest};
 
 /// The element for input that is not a valid request.
 #[derive(Serialize)]
@@ -67,30 +67,29 @@ async fn answer(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Re
 fn one(shared: &Shared, ids: Ids<'_>, text: &[u8]) -> Result<String, String> {
     let request = WireRequest::read(text).map_err(|error| error.to_string())?;
     let sources = request.sources();
-    limited(shared, &sources)?;
+    limited(shared, sources.len())?;
     let own = request.id().map(RawValue::get);
-    let own = own.map(|id| id.trim_matches('"'));
+    let own = own.map(|id| id.trim_matches('"')).filter(|id| is_request_id(id));
     let ids = Ids { request: ids.request.or(own), ..ids };
     let verdict = shared.authority.decide(&request.with(&sources), ids, request.now());
     Ok(to_json(&WireDecision::of_http(request.id(), &verdict)))
 }
 
 fn explanation(shared: &Shared, body: &[u8]) -> Result<String, Refused> {
-    let request = WireRequest::read(body).map_err(|error| Refused::Invalid(error.to_string()))?;
-    let sources = request.sources();
-    limited(shared, &sources).map_err(Refused::Invalid)?;
+    let request = ReplayRequest::read(body).map_err(|error| Refused::Invalid(error.to_string()))?;
     let current = shared.authority.operations().authorizer().current();
-    let now = request.now().unwrap_or_else(|| SystemClock.now());
-    match current.snapshot() {
-        Some(snapshot) => Ok(to_json(&explain_decision(snapshot, &request.with(&sources), now))),
-        None => Err(Refused::Invalid("there is no policy to explain by".to_owned())),
-    }
+    let Some(snapshot) = current.snapshot() else {
+        return Err(Refused::Invalid("there is no policy to explain by".to_owned()));
+    };
+    let replay = Replay::new(snapshot);
+    limited(shared, request.source_count()).map_err(Refused::Invalid)?;
+    request.explain(&replay, SystemClock.now()).map(|explained| to_json(&explained)).map_err(Refused::Invalid)
 }
 
-fn limited(shared: &Shared, sources: &[Source<'_>]) -> Result<(), String> {
+fn limited(shared: &Shared, sources: usize) -> Result<(), String> {
     let limit = shared.max_batch;
-    if sources.len() > limit {
-        return Err(format!("`sources`: expected at most {limit}, found {}", sources.len()));
+    if sources > limit {
+        return Err(format!("`sources`: expected at most {limit}, found {sources}"));
     }
     Ok(())
 }

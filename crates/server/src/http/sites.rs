@@ -3,7 +3,7 @@
 //! Any web page can make a browser post to a loopback address. With DNS rebinding it can also read the responses. Gateway
 //! endpoints are not protected: gateways pass on the client's own `Host` and `Origin`.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -42,13 +42,15 @@ impl Sites {
         let Ok(authority) = authority.parse::<Authority>() else { return false };
         let name = authority.host();
         let unbracketed = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
-        let is_loopback = match unbracketed {
-            Some(name) => name.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_canonical().is_loopback()),
-            None => name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()),
+        let ip = match unbracketed {
+            Some(name) => name.parse::<Ipv6Addr>().map(IpAddr::V6),
+            None => name.parse::<Ipv4Addr>().map(IpAddr::V4),
         };
+        let is_loopback = ip.as_ref().is_ok_and(|ip| ip.to_canonical().is_loopback());
+        let ip = ip.ok().map(|ip| ip.to_string());
         is_loopback
             || name.eq_ignore_ascii_case("localhost")
-            || names.iter().any(|known| name.eq_ignore_ascii_case(known) || unbracketed == Some(known))
+            || names.iter().any(|known| name.eq_ignore_ascii_case(known) || ip.as_deref() == Some(known))
     }
 
     /// Returns the error response if the request is refused.
@@ -67,7 +69,10 @@ impl Sites {
         }
         if request.method() == Method::POST && !is_json(headers) {
             let error = "expected `content-type: application/json`";
-            return Some(failure(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json_expected", error));
+            // AuthZEN has no other status for a request that cannot be read.
+            let is_authzen = request.uri().path().starts_with("/access/");
+            let status = if is_authzen { StatusCode::BAD_REQUEST } else { StatusCode::UNSUPPORTED_MEDIA_TYPE };
+            return Some(failure(status, "json_expected", error));
         }
         None
     }
@@ -88,7 +93,7 @@ fn is_json(headers: &HeaderMap) -> bool {
     is_json && parts.all(is_utf8)
 }
 
-/// Answers 403 to requests from web pages, and 415 to posts that are not JSON.
+/// Answers 403 to requests from web pages, and 415 to posts that are not JSON; AuthZEN has 400 for these.
 pub(crate) async fn check(State(sites): State<Arc<Sites>>, request: Request, next: Next) -> Response {
     match sites.refusal(&request) {
         Some(refusal) => refusal,
@@ -114,6 +119,7 @@ mod tests {
             "[::1]:8181",
             "Decide.Internal:1",
             "[fd00::1]",
+            "[FD00:0::1]:8181",
             "public.example",
         ] {
             assert!(sites.accepts(name), "{name}");

@@ -11,9 +11,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 
-use super::{Connections, Metrics, Scrape};
+use super::{Connections, Listening, Metrics, Scrape};
 use crate::decided::PreflightEnd;
 use crate::policy::{Origin, Outcome, Report};
+use crate::tls::CertificateReport;
 use portcullis::base::Timestamp;
 
 /// One scrape.
@@ -25,7 +26,8 @@ pub(super) struct Exposition {
 
 impl Collector for Exposition {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Scrape { now, policy, shadow, log, load, connections } = &self.scrape;
+        let Scrape { now, policy, shadow, log, listening } = &self.scrape;
+        let Listening { load, connections, certificates } = listening;
         let mut to = Writer(&mut encoder);
         to.0.encode_descriptor("build", "The running version", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
@@ -64,7 +66,8 @@ impl Collector for Exposition {
             )?;
             ConstCounter::new(load.shed).encode(shed)?;
         }
-        to.connections(connections)
+        to.connections(connections)?;
+        to.certificates(certificates)
     }
 }
 
@@ -72,6 +75,9 @@ struct Writer<'w, 'e>(&'w mut DescriptorEncoder<'e>);
 
 /// Reads a number from the report of a policy.
 type Number = fn(Timestamp, &Report) -> f64;
+
+/// Reads a number from the report of a certificate.
+type OfCertificate = fn(&CertificateReport) -> f64;
 
 /// Reads a number from the connections of a listener.
 type Count = fn(&Connections) -> u64;
@@ -158,6 +164,30 @@ impl Writer<'_, '_> {
             for (cause, count) in connections.closed {
                 let labels = [("listener", *listener), ("cause", cause)];
                 ConstCounter::new(count).encode(closed.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn certificates(&mut self, listeners: &[(&'static str, CertificateReport)]) -> fmt::Result {
+        if listeners.is_empty() {
+            return Ok(());
+        }
+        let gauges: [(&str, &str, OfCertificate); 2] = [
+            (
+                "certificate_expiry_timestamp_seconds",
+                "When the first certificate of the chain expires, in seconds since 1970",
+                |it| float(u64::try_from(it.expires).unwrap_or(0)),
+            ),
+            ("certificate_stale", "Whether the files of the certificate cannot be used, and earlier ones are", |it| {
+                flag(it.is_stale)
+            }),
+        ];
+        for (name, help, value) in gauges {
+            let mut gauge = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (listener, report) in listeners {
+                let labels = [("listener", *listener)];
+                ConstGauge::new(value(report)).encode(gauge.encode_family(&labels)?)?;
             }
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! Metrics for Prometheus, as `OpenMetrics` text.
+//! Metrics for Prometheus, as `OpenMetrics` or in the older text format of Prometheus.
 //!
 //! Counters of requests are kept here, in atomics; all other values are read at each scrape. No label names a token.
 //!
@@ -6,7 +6,7 @@
 //! use std::{sync::Arc, time::Duration};
 //! use portcullis::decision::{Decision, Reason, Request};
 //! use portcullis_server::{Decided, Ids};
-//! use portcullis_server::metrics::{Metrics, Scrape};
+//! use portcullis_server::metrics::{Format, Metrics, Scrape};
 //!
 //! let now = "2026-11-24T12:00:00Z".parse()?;
 //! let metrics = Arc::new(Metrics::new());
@@ -20,13 +20,15 @@
 //!     decision: &Decision::Deny(Reason::TokenMissing),
 //!     took: Duration::from_nanos(300),
 //! });
-//! let text = metrics.text(Scrape::at(now));
+//! let text = metrics.text(Format::OpenMetrics, Scrape::at(now));
 //! assert!(text.contains(r#"portcullis_decisions_total{api="maps",outcome="deny",reason="token_missing"} 1"#));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 mod counters;
 mod exposition;
+mod format;
+mod prometheus;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,12 +39,11 @@ use prometheus_client::registry::Registry;
 use super::decided::{Decided, PreflightEnd};
 use super::decision_log::LogCounts;
 use super::policy::Report;
+use super::tls::CertificateReport;
 use counters::Counters;
 use exposition::Exposition;
+pub use format::Format;
 use portcullis::base::Timestamp;
-
-/// The content type of [`Metrics::text`].
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// The counters of requests.
 #[derive(Debug)]
@@ -63,10 +64,19 @@ pub struct Scrape {
     pub shadow: Option<(Report, Vec<(&'static str, u64)>)>,
     /// The decision log.
     pub log: Option<LogCounts>,
+    /// The listeners.
+    pub listening: Listening,
+}
+
+/// The values of the listeners.
+#[derive(Debug, Clone, Default)]
+pub struct Listening {
     /// The load.
     pub load: Option<Load>,
     /// The connections, by the name of their listener.
     pub connections: Vec<(&'static str, Connections)>,
+    /// The certificates, by the name of their listener.
+    pub certificates: Vec<(&'static str, CertificateReport)>,
 }
 
 /// The load of the decision listener.
@@ -96,7 +106,7 @@ pub struct Connections {
 impl Scrape {
     /// Creates the scrape of a server without a policy.
     pub fn at(now: Timestamp) -> Self {
-        Self { now, policy: Report::default(), shadow: None, log: None, load: None, connections: Vec::new() }
+        Self { now, policy: Report::default(), shadow: None, log: None, listening: Listening::default() }
     }
 }
 
@@ -119,14 +129,17 @@ impl Metrics {
         }
     }
 
-    /// Returns all metrics as text of [`CONTENT_TYPE`].
-    pub fn text(self: &Arc<Self>, scrape: Scrape) -> String {
+    /// Returns all metrics in this format.
+    pub fn text(self: &Arc<Self>, format: Format, scrape: Scrape) -> String {
         let mut registry = Registry::with_prefix("portcullis");
         registry.register_collector(Box::new(Exposition { metrics: Arc::clone(self), scrape }));
         let mut text = String::new();
         // Writing to memory does not fail.
         let _ = encode(&mut text, &registry);
-        text
+        match format {
+            Format::OpenMetrics => text,
+            Format::Prometheus => prometheus::converted(&text),
+        }
     }
 }
 

@@ -236,6 +236,19 @@ impl Opened {
     }
 }
 
+/// Reads the file at `path`, of at most `max` bytes. Never waits for the writer of a pipe.
+///
+/// # Errors
+///
+/// If the file cannot be read, is larger, or is not a regular file.
+pub(crate) fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+    Opened::read(path, max).map(|(bytes, _)| bytes).map_err(|error| match error {
+        OpenError::Io(error) => error,
+        OpenError::NotRegular => io::Error::other("it is not a regular file"),
+        OpenError::TooLarge => io::Error::other(format!("it has more than {max} bytes")),
+    })
+}
+
 fn regular(metadata: &Metadata, max: u64) -> Result<(), OpenError> {
     match metadata {
         metadata if !metadata.is_file() => Err(OpenError::NotRegular),

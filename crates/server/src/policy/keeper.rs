@@ -539,7 +539,8 @@ impl Keeper {
         if !self.is_saved {
             return;
         }
-        match self.state.as_mut().and_then(Saver::check) {
+        let patience = self.options.timing.stall;
+        match self.state.as_mut().and_then(|state| state.check(patience)) {
             None => {}
             Some(Ok(true)) => self.saved(Ok(())),
             Some(Ok(false)) => {

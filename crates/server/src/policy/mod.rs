@@ -40,6 +40,7 @@ mod worker;
 
 pub use contents::Contents;
 pub use files::Timing;
+pub(crate) use files::read_regular;
 pub use live::LivePolicy;
 pub use options::{LiveOptions, MAX_BYTES};
 pub use source::{Source, SourceError};

@@ -82,6 +82,8 @@ pub(super) struct Saver {
     results: Receiver<Finished>,
     /// The number of outstanding results.
     pending: usize,
+    /// When the last job was sent.
+    sent: Instant,
     /// Whether the wait for the last result timed out.
     hangs: bool,
     thread: Option<JoinHandle<()>>,
@@ -133,7 +135,8 @@ impl Saver {
             }
         };
         let thread = std::thread::Builder::new().name("policy state".into()).spawn(run).map_err(StartError::Thread)?;
-        let mut saver = Self { jobs: Some(jobs), results, pending: 1, hangs: false, thread: Some(thread) };
+        let mut saver =
+            Self { jobs: Some(jobs), results, pending: 1, sent: Instant::now(), hangs: false, thread: Some(thread) };
         match saver.wait(patience) {
             Some(Finished::Opened(opened)) => opened?,
             Some(_) => {
@@ -170,7 +173,11 @@ impl Saver {
     }
 
     /// Requests a check of the directory, without waiting. Returns the result of the last check, if it has finished.
-    pub(super) fn check(&mut self) -> Option<Result<bool, String>> {
+    ///
+    /// # Errors
+    ///
+    /// If the directory cannot be checked, or the check has not finished after `patience`.
+    pub(super) fn check(&mut self, patience: Duration) -> Option<Result<bool, String>> {
         let mut checked = None;
         while let Ok(finished) = self.results.try_recv() {
             self.pending = self.pending.saturating_sub(1);
@@ -181,11 +188,15 @@ impl Saver {
         if self.pending == 0 {
             self.hangs = false;
             self.send(Job::Check);
+        } else if self.sent.elapsed() >= patience {
+            self.hangs = true;
+            checked = Some(Err(no_answer(patience)));
         }
         checked
     }
 
     fn send(&mut self, job: Job) {
+        self.sent = Instant::now();
         self.pending += usize::from(self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok()));
     }
 
@@ -197,7 +208,7 @@ impl Saver {
         self.send(job);
         self.wait(patience).ok_or_else(|| {
             if self.hangs {
-                return format!("the state directory has not answered for {} s", patience.as_secs_f32());
+                return no_answer(patience);
             }
             "the thread that saves has ended".to_owned()
         })
@@ -222,6 +233,10 @@ impl Saver {
         self.hangs = false;
         last
     }
+}
+
+fn no_answer(patience: Duration) -> String {
+    format!("the state directory has not answered for {} s", patience.as_secs_f32())
 }
 
 fn finish(state: &StateDir, source: &str, job: Job) -> Finished {
@@ -266,6 +281,25 @@ mod tests {
             "the state directory `state` has not answered for 0.05 s: check its file system, or name another directory"
         );
         drop(release);
+    }
+
+    #[test]
+    fn check_that_hangs_is_reported_and_its_end_is_noticed() {
+        let patience = Duration::from_millis(50);
+        let (jobs, received) = channel();
+        let (finished, results) = channel();
+        let sent = Instant::now();
+        let mut saver = Saver { jobs: Some(jobs), results, pending: 0, sent, hangs: false, thread: None };
+        assert!(saver.check(patience).is_none(), "the check has just started");
+        std::thread::sleep(patience);
+        let error = saver.check(patience).unwrap().unwrap_err();
+        assert_eq!(error, "the state directory has not answered for 0.05 s");
+        assert!(saver.check(patience).unwrap().is_err(), "it still hangs");
+        assert_eq!(received.try_iter().count(), 1, "no second check waits behind the first");
+        finished.send(Finished::Checked(Ok(true))).unwrap();
+        assert_eq!(saver.check(patience), Some(Ok(true)));
+        assert!(saver.check(Duration::from_mins(1)).is_none(), "the next check runs");
+        assert_eq!(received.try_iter().count(), 1);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Runs the sidecar.
 
+mod messages;
+mod values;
+
 use std::io;
 use std::num::NonZero;
 use std::path::PathBuf;
@@ -7,21 +10,24 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use anyhow::{Context, bail};
-use portcullis::referer::Entry;
+use anyhow::bail;
 use portcullis_server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis_server::operations::{Operations, OperationsOptions};
 use portcullis_server::policy::{self, LiveOptions, Source};
-use portcullis_server::{Address, Authority, Cors, Limits, Server, ServerOptions, Tls, descriptors, threads};
+use portcullis_server::{
+    Address, Authority, Cors, Limits, Listeners, PublicUrl, ServerOptions, Tls, descriptors, threads,
+};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
-use super::Exit;
-use super::bounds::{MAX_BYTES, count, seconds};
-use super::output::Inputs;
-use super::policy::PolicyArgs;
-use super::reading::ReadingArgs;
+use crate::Exit;
+use crate::bounds::{MAX_BYTES, count, seconds};
+use crate::output::Inputs;
+use crate::policy::PolicyArgs;
+use crate::reading::ReadingArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -33,16 +39,17 @@ Examples:
 Endpoints for gateways, at --listen:
   gRPC envoy.service.auth.v3.Authorization   Envoy ext_authz
   /authz/envoy/<path and query>              Envoy ext_authz over HTTP
-  /authz/nginx      X-Original-Method, X-Original-URI    nginx
-  /authz/script     X-Original-Method, X-Original-URI    nginx with njs, HAProxy
-  /authz/forwarded  X-Forwarded-Method, X-Forwarded-Uri  Caddy, Traefik
+  /authz/nginx          X-Original-Method, X-Original-URI    nginx
+  /authz/ingress-nginx  X-Original-Method, X-Original-URL    ingress-nginx
+  /authz/script         X-Original-Method, X-Original-URI    njs, HAProxy
+  /authz/forwarded      X-Forwarded-Method, X-Forwarded-Uri  Caddy, Traefik
   POST /v1/decide
   POST /access/v1/evaluation, POST /access/v1/evaluations
 Endpoints for operators, at --admin:
-  /healthz  /readyz  /metrics  /v1/snapshot  /v1/shadow  POST /v1/explain
+  /  /healthz  /readyz  /metrics  /v1/snapshot  /v1/shadow  POST /v1/explain
 
 Signals:
-  SIGHUP            reload the policy and reopen the decision log
+  SIGHUP            reload the policy and the certificates, reopen the log
   SIGTERM, SIGINT   finish open requests, then stop";
 
 /// Run the sidecar, which decides requests of gateways
@@ -61,7 +68,7 @@ pub(super) struct Args {
     /// Limit the size of all policy files together
     ///
     /// Larger files are not read. Does not apply to a registry.
-    #[arg(long, value_name = "BYTES", default_value_t = policy::MAX_BYTES, value_parser = policy_bytes, help_heading = "Policy")]
+    #[arg(long, value_name = "BYTES", default_value_t = policy::MAX_BYTES, value_parser = values::policy_bytes, conflicts_with = "db", help_heading = "Policy")]
     max_policy_bytes: u64,
     /// Reject a policy that allows more than the active one
     ///
@@ -74,7 +81,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", num_args = 1.., help_heading = "Policy")]
     shadow: Vec<PathBuf>,
     /// Keep this many examples of each kind of change
-    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = count::<0, 65535>, help_heading = "Policy")]
+    #[arg(long, value_name = "COUNT", default_value_t = 10, value_parser = count::<0, 65535>, requires = "shadow", help_heading = "Policy")]
     shadow_examples: usize,
     #[command(flatten)]
     listen: ListenArgs,
@@ -99,11 +106,11 @@ struct ListenArgs {
     /// It exposes policy details. An IP address and port, or `unix:PATH`.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
     admin: Address,
-    /// Set the permissions of Unix sockets
+    /// Set the permissions of Unix sockets [default: 600]
     ///
     /// `600` is for the owner, `660` also for the group.
-    #[arg(long, value_name = "MODE", default_value = "600", value_parser = socket_mode)]
-    socket_mode: u32,
+    #[arg(long, value_name = "MODE", value_parser = values::socket_mode)]
+    socket_mode: Option<u32>,
     /// Use TLS with this certificate chain (PEM)
     ///
     /// For both addresses. The chain has the certificate and all intermediate ones.
@@ -119,18 +126,18 @@ struct ListenArgs {
     ///
     /// Their pages can read why a request is denied. Separate several with spaces. Example:
     /// `--cors-origin https://a.example https://b.example`
-    #[arg(long, value_name = "ORIGIN", num_args = 1.., value_parser = origin)]
+    #[arg(long, value_name = "ORIGIN", num_args = 1.., value_parser = values::origin)]
     cors_origin: Vec<String>,
     /// Set the public URL of the server for AuthZEN metadata
     ///
-    /// The default is `https://` and the host of the HTTP request.
+    /// The default is `https://` and the host of the HTTP request. Example: `--public-url https://authz.example.com`
     #[arg(long, value_name = "URL")]
-    public_url: Option<String>,
+    public_url: Option<PublicUrl>,
     /// Also accept these `Host` names; `*` for all
     ///
     /// Names of loopback addresses are always accepted. The check applies to loopback addresses, and with this option to
     /// every TCP address. Example: `--allow-host decide.internal`
-    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = host)]
+    #[arg(long, value_name = "NAME", num_args = 1.., value_parser = values::host)]
     allow_host: Vec<String>,
 }
 
@@ -145,18 +152,18 @@ struct LogArgs {
     /// Drop lines or block requests when the queue is full
     ///
     /// `drop` counts the lost lines; `block` delays requests.
-    #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = when_full)]
+    #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = values::when_full, requires = "log")]
     log_when_full: WhenFull,
     /// Limit the queue of log lines
-    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>)]
+    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>, requires = "log")]
     log_queue: usize,
     /// Log this share of allows, such as 0.01
     ///
     /// Denials are always logged.
-    #[arg(long, value_name = "SHARE", default_value = "1")]
+    #[arg(long, value_name = "SHARE", default_value = "1", requires = "log")]
     log_sample_allows: Share,
     /// Log the text of queries instead of their digests
-    #[arg(long)]
+    #[arg(long, requires = "log")]
     log_queries: bool,
     /// Set the format of server messages: `text` or `json`
     ///
@@ -165,9 +172,9 @@ struct LogArgs {
     messages: String,
     /// Set the level of server messages
     ///
-    /// `error`, `warn`, `info` or `debug`, or filters such as `portcullis=debug`.
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "PORTCULLIS_MESSAGE_LEVEL")]
-    message_level: String,
+    /// `error`, `warn`, `info`, `debug` or `trace`. A list also sets the level of single parts: `info,portcullis=debug`
+    #[arg(long, value_name = "LEVEL", default_value = "info", env = "PORTCULLIS_MESSAGE_LEVEL", value_parser = messages::filter)]
+    message_level: Targets,
 }
 
 #[derive(clap::Args)]
@@ -215,7 +222,7 @@ struct LimitArgs {
     #[arg(long, value_name = "SECONDS", default_value = "20", value_parser = seconds)]
     drain: Duration,
     /// Serve on this many threads [default: number of cores]
-    #[arg(long, value_name = "COUNT", value_parser = super::bounds::threads)]
+    #[arg(long, value_name = "COUNT", value_parser = crate::bounds::threads)]
     threads: Option<NonZero<usize>>,
 }
 
@@ -227,12 +234,16 @@ impl LimitArgs {
         let of_all = self.max_buffered.unwrap_or(default.buffered_bytes.max(of_connection));
         if of_connection < self.max_body {
             bail!(
-                "`--max-connection-buffered`: expected at least `--max-body` {}, found {of_connection}",
+                "`--max-connection-buffered`: expected at least `--max-body` {0}, found {of_connection}\n\
+                 help: write `--max-connection-buffered {0}`",
                 self.max_body
             );
         }
         if of_all < of_connection {
-            bail!("`--max-buffered`: expected at least `--max-connection-buffered` {of_connection}, found {of_all}");
+            bail!(
+                "`--max-buffered`: expected at least `--max-connection-buffered` {of_connection}, found {of_all}\n\
+                 help: write `--max-buffered {of_connection}`"
+            );
         }
         Ok(Limits {
             body_bytes: self.max_body,
@@ -259,15 +270,16 @@ const MAX_AT_ONCE: usize = 1_000_000;
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     args.log.init_messages()?;
     let connections = args.limits.connections(descriptors::raise_limit())?;
-    let runtime = args.runtime()?;
-    let (reader, operations) = watched(|| {
-        args.check_outputs()?;
-        anyhow::Ok((args.reading.reader()?, args.operations()?))
-    })?;
     let options = args.options(connections)?;
+    let runtime = args.runtime()?;
+    // Every option is checked before the policy is compiled, which may take long.
+    let (reader, operations, listeners) = watched(|| {
+        args.check_outputs()?;
+        anyhow::Ok((args.reading.reader()?, args.operations()?, Listeners::bind(options)?))
+    })?;
     let operations = Operations::start(operations)?;
     let authority = Arc::new(Authority::new(operations, reader));
-    runtime.block_on(serve(Arc::clone(&authority), options))?;
+    runtime.block_on(serve(Arc::clone(&authority), listeners))?;
     // Open requests end now. Then the decision log is written completely.
     runtime.shutdown_timeout(Duration::from_secs(1));
     authority.operations().close();
@@ -284,7 +296,7 @@ fn watched<T>(look: impl FnOnce() -> T) -> T {
         if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             tracing::error!(
                 "the files that the options name have not answered for {} s: check the file systems of the policy, \
-                 `--state-dir` and `--log`",
+                 `--state-dir`, `--log` and `--tls-cert`",
                 PATIENCE.as_secs()
             );
             std::process::exit(Exit::Failure as i32);
@@ -300,8 +312,9 @@ fn watched<T>(look: impl FnOnce() -> T) -> T {
     found
 }
 
-async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Result<()> {
-    let server = Server::bind(Arc::clone(&authority), options).await?;
+async fn serve(authority: Arc<Authority>, listeners: Listeners) -> anyhow::Result<()> {
+    let server = listeners.server(Arc::clone(&authority)).await?;
+    let certificates = server.certificate_reloads();
     let readiness = authority.operations().readiness();
     tracing::info!(
         listen = %server.address(),
@@ -313,8 +326,9 @@ async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Res
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::spawn(async move {
         while hangup.recv().await.is_some() {
-            tracing::info!("SIGHUP: reading the policy again");
+            tracing::info!("SIGHUP: reading the policy and the certificates again");
             authority.operations().reload();
+            certificates.reload();
         }
     });
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
@@ -361,6 +375,8 @@ impl Args {
             + POLICY * (1 + usize::from(!self.shadow.is_empty()))
             + usize::from(self.state_dir.is_some())
             + usize::from(self.log.log.is_some())
+            // Certificates have a thread that reads them again.
+            + usize::from(self.listen.tls_cert.is_some())
             // A registry has a thread that records usage, and each of its two connections has one.
             + if is_registry { 3 } else { 0 }
     }
@@ -408,6 +424,14 @@ impl Args {
             public_url,
             allow_host,
         } = &self.listen;
+        alone("--cors-origin", cors_origin)?;
+        alone("--allow-host", allow_host)?;
+        if socket_mode.is_some() && ![listen, admin].iter().any(|address| matches!(address, Address::Unix(_))) {
+            bail!(
+                "`--socket-mode` applies only to Unix sockets, and no address is one\n\
+                 help: leave it out, or write `--listen unix:/run/portcullis.sock`"
+            );
+        }
         let tls = tls_cert.clone().zip(tls_key.clone()).map(|(certificates, key)| Tls {
             certificates,
             key,
@@ -416,12 +440,12 @@ impl Args {
         Ok(ServerOptions {
             listen: listen.clone(),
             admin: admin.clone(),
-            socket_mode: *socket_mode,
+            socket_mode: socket_mode.unwrap_or(ServerOptions::default().socket_mode),
             tls: tls.clone(),
             admin_tls: tls,
             cors: match &**cors_origin {
                 [] => Cors::None,
-                origins if origins.iter().any(|origin| origin == "*") => Cors::Any,
+                [all] if all == "*" => Cors::Any,
                 origins => Cors::Only(origins.to_vec()),
             },
             public_url: public_url.clone(),
@@ -430,6 +454,15 @@ impl Args {
             drain: self.limits.drain,
         })
     }
+}
+
+/// Checks that `*` is the only value of an option: with it, other values have no effect.
+fn alone(option: &str, values: &[String]) -> anyhow::Result<()> {
+    let all = values.iter().filter(|value| *value == "*").count();
+    if all == 0 || values.len() == 1 {
+        return Ok(());
+    }
+    bail!("`{option}`: `*` already includes all other values\nhelp: write `{option} '*'`, or leave `*` out")
 }
 
 impl LimitArgs {
@@ -478,85 +511,13 @@ impl LogArgs {
 
     /// Starts writing server messages to standard error.
     fn init_messages(&self) -> anyhow::Result<()> {
-        let filter = EnvFilter::try_new(&self.message_level)
-            .with_context(|| format!("`--message-level`: `{}`", self.message_level))?;
-        let messages = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+        let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+        let messages = tracing_subscriber::registry().with(self.message_level.clone());
         let started = if self.messages == "json" {
-            messages.json().try_init()
+            messages.with(layer.json()).try_init()
         } else {
-            messages.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).try_init()
+            messages.with(layer.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init()
         };
         started.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
-    }
-}
-
-fn policy_bytes(text: &str) -> Result<u64, String> {
-    const MAX: u64 = 1 << 40;
-    let bytes = text.parse().ok().filter(|bytes| (1..=MAX).contains(bytes));
-    bytes.ok_or_else(|| format!("expected a number of bytes from 1 to {MAX}, such as {}", policy::MAX_BYTES))
-}
-
-fn when_full(text: &str) -> Result<WhenFull, String> {
-    match text {
-        "drop" => Ok(WhenFull::Drop),
-        "block" => Ok(WhenFull::Block),
-        _ => Err("expected `drop` or `block`".to_owned()),
-    }
-}
-
-/// Parses a host name without a port, or `*`.
-fn host(text: &str) -> Result<String, String> {
-    let name = text.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(text);
-    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    let is_host = is_name || name == "*" || name.parse::<std::net::IpAddr>().is_ok();
-    if is_host {
-        Ok(name.to_owned())
-    } else {
-        Err("expected a host without a port, such as `decide.internal`".to_owned())
-    }
-}
-
-/// Parses the origin of a web site as browsers write it, or `*`.
-fn origin(text: &str) -> Result<String, String> {
-    let entry = Entry::parse(text).ok().filter(|_| !text.contains(['*', ',']));
-    let canonical = entry.map(|entry| {
-        let port = entry.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{}{port}", entry.scheme(), entry.host())
-    });
-    match canonical {
-        _ if text == "*" => Ok(text.to_owned()),
-        Some(canonical) if canonical == text => Ok(canonical),
-        Some(canonical) => Err(format!("expected an origin as browsers send it: write `{canonical}`")),
-        None => Err("expected an origin such as `https://app.example.com`, or `*`".to_owned()),
-    }
-}
-
-fn socket_mode(text: &str) -> Result<u32, String> {
-    let mode = u32::from_str_radix(text, 8).ok().filter(|mode| *mode <= 0o777);
-    mode.ok_or_else(|| "expected permissions in octal digits, such as 600 or 660".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::origin;
-
-    #[test]
-    fn origin_accepts_only_what_browsers_send() {
-        for text in ["*", "https://a.example", "http://127.0.0.1:8080", "https://xn--bcher-kva.example"] {
-            assert_eq!(origin(text), Ok(text.to_owned()));
-        }
-        for (text, expected) in [
-            ("nonsense here", "`https://app.example.com`"),
-            ("https://a.example,https://b.example", "`https://app.example.com`"),
-            ("https://*.a.example", "`https://app.example.com`"),
-            ("null", "`https://app.example.com`"),
-            ("", "`https://app.example.com`"),
-            ("https://A.example/", "write `https://a.example`"),
-            ("https://a.example/maps", "write `https://a.example`"),
-            ("https://a.example:443", "write `https://a.example`"),
-        ] {
-            let error = origin(text).unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
-        }
     }
 }

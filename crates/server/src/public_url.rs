@@ -1,0 +1,139 @@
+//! The URL at which clients reach the server.
+
+use std::fmt;
+use std::str::FromStr;
+
+use portcullis::base::quoted;
+use url::Url;
+
+/// The URL at which clients reach the server, without a slash at its end.
+///
+/// ```
+/// use portcullis_server::PublicUrl;
+///
+/// let url: PublicUrl = "https://Authz.example.com/tenant1/".parse()?;
+/// assert_eq!((url.as_str(), url.path()), ("https://authz.example.com/tenant1", "/tenant1"));
+/// assert!("authz.example.com".parse::<PublicUrl>().is_err());
+/// # Ok::<(), portcullis_server::PublicUrlError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicUrl {
+    text: String,
+    /// The length of scheme, host and port, in bytes.
+    origin: usize,
+    host: String,
+}
+
+/// Text that is not the public URL of a server.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected the URL of a server, without a user, a query or a fragment, found {}\nhelp: write `{instead}`",
+    quoted(found)
+)]
+pub struct PublicUrlError {
+    found: String,
+    instead: String,
+}
+
+impl PublicUrl {
+    /// Returns the URL.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the host name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Returns the path: empty, or starts with a slash.
+    pub fn path(&self) -> &str {
+        self.text.get(self.origin..).unwrap_or_default()
+    }
+}
+
+impl FromStr for PublicUrl {
+    type Err = PublicUrlError;
+
+    fn from_str(text: &str) -> Result<Self, PublicUrlError> {
+        let url = read(text).filter(|_| is_whole(text));
+        url.ok_or_else(|| {
+            let meant = read(text).or_else(|| read(&format!("https://{text}")).filter(|url| url.host.contains('.')));
+            let instead = meant.map_or_else(|| "https://authz.example.com".to_owned(), |url| url.text);
+            PublicUrlError { found: text.to_owned(), instead }
+        })
+    }
+}
+
+impl fmt::Display for PublicUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whether `text` has only the parts that [`read`] keeps, in a spelling that every client reads alike.
+fn is_whole(text: &str) -> bool {
+    let rest = text.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
+    let path = rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default();
+    let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\\".contains(&byte))
+        && path.trim_end_matches('/').split('/').skip(1).all(is_plain)
+}
+
+/// Reads scheme, host, port and path of a URL.
+fn read(text: &str) -> Option<PublicUrl> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+    let host = url.host_str().filter(|host| !host.contains('*'))?.to_owned();
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
+    let path = url.path().trim_end_matches('/');
+    if !text.contains("://") || url.port() == Some(0) || !path.bytes().all(is_plain) || path.contains("//") {
+        return None;
+    }
+    let origin = url.origin().ascii_serialization();
+    Some(PublicUrl { origin: origin.len(), text: format!("{origin}{path}"), host })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PublicUrl;
+
+    #[test]
+    fn only_urls_of_servers_are_accepted() {
+        for (text, url, path) in [
+            ("https://authz.example.com", "https://authz.example.com", ""),
+            ("https://authz.example.com/", "https://authz.example.com", ""),
+            ("https://AUTHZ.example.com:443/a/b//", "https://authz.example.com/a/b", "/a/b"),
+            ("http://127.0.0.1:8181", "http://127.0.0.1:8181", ""),
+            ("http://[::1]:8181/t", "http://[::1]:8181/t", "/t"),
+        ] {
+            let read: PublicUrl = text.parse().unwrap();
+            assert_eq!((read.as_str(), read.path()), (url, path), "{text}");
+        }
+        for (text, instead) in [
+            ("", "https://authz.example.com"),
+            ("nonsense", "https://authz.example.com"),
+            ("*", "https://authz.example.com"),
+            ("https://*.example.com", "https://authz.example.com"),
+            ("https://", "https://authz.example.com"),
+            ("ftp://a.example", "https://authz.example.com"),
+            ("https:a.example", "https://authz.example.com"),
+            ("https://a.example:0", "https://authz.example.com"),
+            ("https://a.example:99999", "https://authz.example.com"),
+            ("https://a.example/a%2Fb", "https://authz.example.com"),
+            ("https://a.example//b", "https://authz.example.com"),
+            ("a.example", "https://a.example"),
+            ("a.example:8443/t", "https://a.example:8443/t"),
+            ("https://user@a.example", "https://a.example"),
+            ("https://a.example?x=1", "https://a.example"),
+            ("https://a.example/#x", "https://a.example"),
+            ("https://a.example\\t", "https://a.example/t"),
+            ("https://a.example/x/../t", "https://a.example/t"),
+            (" https://a.example", "https://a.example"),
+            ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ] {
+            let error = text.parse::<PublicUrl>().unwrap_err().to_string();
+            assert!(error.ends_with(&format!("help: write `{instead}`")), "{text}: {error}");
+            assert!(instead.parse::<PublicUrl>().is_ok(), "{instead}");
+        }
+    }
+}

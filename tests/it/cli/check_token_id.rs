@@ -1,0 +1,43 @@
+//! `check --token-id`: decisions and explanations for a token whose secret the operator does not have.
+
+use super::util::{Dir, SECRET};
+
+#[test]
+fn decision_by_id_is_the_decision_by_secret() {
+    let dir = Dir::with_policy();
+    for (request, code) in [
+        ("maps --connection dw --resource public.roads", 0),
+        ("maps --connection dw --resource public.road", 1),
+        ("maps --connection other --resource public.roads", 1),
+        ("sql --connection dw --resource public.roads", 1),
+        ("lds", 1),
+    ] {
+        for more in ["", "--format json", "--explain", "--explain --format json"] {
+            let check =
+                |token: &str| format!("check --policy policy.json --now 2026-11-22 {token} --api {request} {more}");
+            let by_secret = dir.command(&check("--token-stdin")).stdin(SECRET).stdout(code);
+            let by_id = dir.command(&check("--token-id tok")).stdout(code);
+            // Only the first two checks tell how the token was found.
+            let rest = |text: &str| text.replace("the request has a secret", "").replace("its secret is", "");
+            let own = |text: &str| text.replace("the question names one by its id", "").replace("its id is", "");
+            assert_eq!(own(&by_id), rest(&by_secret), "{request} {more}");
+        }
+    }
+}
+
+#[test]
+fn unknown_id_is_an_error_that_proposes_a_known_one_and_repeats_nothing() {
+    let dir = Dir::with_policy();
+    let check =
+        |id: &str| dir.command(&format!("check --policy policy.json --api lds --explain --token-id {id}")).stderr();
+    assert_eq!(check("tokk"), "error: `--token-id`: no token of the policy has this id, did you mean `tok`?\n");
+    assert_eq!(check("TOK"), "error: `--token-id`: no token of the policy has this id, did you mean `tok`?\n");
+    // A secret by mistake.
+    let secret = check(SECRET);
+    assert!(secret.starts_with("error: `--token-id`: no token of the policy has this id"), "{secret}");
+    assert!(!secret.contains(SECRET), "{secret}");
+    let both = dir.command("check --policy policy.json --api lds --token-id tok --token-stdin").stderr();
+    assert!(both.contains("cannot be used with"), "{both}");
+    let many = dir.command("check --policy policy.json --requests - --token-id tok").stderr();
+    assert!(many.contains("cannot be used with"), "{many}");
+}
