@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Stdout};
-use super::registry::{Common, invalid, json, lines};
+use super::registry::{Common, hidden, invalid, json, lines};
 use super::table::Table;
 
 const EXAMPLES: &str = "\
@@ -32,13 +32,16 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add a connection
-    #[command(after_long_help = "Example:\n  portcullis connections add carto_dw --dialect bigquery")]
+    #[command(
+        after_long_help = "Example:\n  portcullis connections add carto_dw --dialect bigquery",
+        mut_arg("all_users", hidden)
+    )]
     Add(Add),
     /// List connections
-    #[command(after_long_help = "Example:\n  portcullis connections list --format json")]
+    #[command(after_long_help = "Example:\n  portcullis connections list --format json", mut_arg("all_users", hidden))]
     List(List),
     /// Show a connection
-    #[command(after_long_help = "Example:\n  portcullis connections get carto_dw")]
+    #[command(after_long_help = "Example:\n  portcullis connections get carto_dw", mut_arg("all_users", hidden))]
     Get(Named),
     /// Change a connection
     ///
@@ -107,7 +110,7 @@ struct Update {
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Add(add) => {
-            let (mut registry, actor) = add.common.registry.open()?;
+            let (mut registry, actor) = add.common.registry.open_or_create()?;
             let connection =
                 registry.add_connection(&actor, &add.name, &add.dialect, add.case_sensitive, add.named_sources_only)?;
             print_change("added", &connection, "", add.common.format)
@@ -131,7 +134,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
                 let help = "give `--dialect`, `--case-sensitive` or `--named-sources-only`";
                 return Err(invalid("nothing to change", help).into());
             }
-            let (mut registry, actor) = update.common.registry.open()?;
+            let (mut registry, actor) = update.common.registry.open_to_change()?;
             let updated = registry.update_connection(
                 &actor,
                 &update.name,
@@ -154,7 +157,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             }
         }
         Command::Delete(Named { name, common }) => {
-            let (mut registry, actor) = common.registry.open()?;
+            let (mut registry, actor) = common.registry.open_to_change()?;
             print_change("deleted", &registry.delete_connection(&actor, name)?, "", common.format)
         }
     }

@@ -19,6 +19,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::Exit;
 use super::bounds::{MAX_BYTES, count, seconds};
+use super::environment::variable_or;
 use super::output::Inputs;
 use super::policy::PolicyArgs;
 use super::reading::ReadingArgs;
@@ -89,15 +90,15 @@ pub(super) struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Listening")]
 struct ListenArgs {
-    /// Listen for gateways on this address
+    /// Listen for gateways [default: 127.0.0.1:8181] [env: PORTCULLIS_LISTEN]
     ///
     /// An IP address and port, or `unix:PATH`.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8181", env = "PORTCULLIS_LISTEN")]
+    #[arg(long, value_name = "ADDRESS", default_value = variable_or("PORTCULLIS_LISTEN", "127.0.0.1:8181"), hide_default_value = true)]
     listen: Address,
-    /// Listen for operators; do not make it public
+    /// Listen for operators [default: 127.0.0.1:8182] [env: PORTCULLIS_ADMIN]
     ///
-    /// It exposes policy details. An IP address and port, or `unix:PATH`.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
+    /// Do not make it public: it exposes policy details. An IP address and port, or `unix:PATH`.
+    #[arg(long, value_name = "ADDRESS", default_value = variable_or("PORTCULLIS_ADMIN", "127.0.0.1:8182"), hide_default_value = true)]
     admin: Address,
     /// Set the permissions of Unix sockets
     ///
@@ -163,10 +164,10 @@ struct LogArgs {
     /// They are printed on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"], hide_possible_values = true)]
     messages: String,
-    /// Set the level of server messages
+    /// Set the level of messages [default: info] [env: PORTCULLIS_MESSAGE_LEVEL]
     ///
     /// `error`, `warn`, `info` or `debug`, or filters such as `portcullis=debug`.
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "PORTCULLIS_MESSAGE_LEVEL")]
+    #[arg(long, value_name = "LEVEL", default_value = variable_or("PORTCULLIS_MESSAGE_LEVEL", "info"), hide_default_value = true)]
     message_level: String,
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use portcullis_document::load::{Diagnostic, MAX_PROBLEMS};
-use portcullis_registry::RegistryError;
+use portcullis_registry::{LeftOut, RegistryError};
 use serde::Serialize;
 
 use super::Exit;
@@ -18,8 +18,7 @@ Examples:
   portcullis check --policy policy.json --requests requests.jsonl
 
 The document has connections, APIs and tokens, with digests of their secrets. It
-has no named sources and no OAuth clients. To keep everything, copy the file of
-the registry.";
+has no named sources and no OAuth clients: `portcullis backup` keeps them.";
 
 const IMPORT_EXAMPLES: &str = "\
 Examples:
@@ -33,7 +32,8 @@ yours.";
 
 /// Print the registry as a policy document
 ///
-/// Has only your tokens and those without an owner, unless `--all-users` is given.
+/// Has only your tokens, unless `--all-users` is given. Standard error reports how many tokens of other users were left
+/// out.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXPORT_EXAMPLES)]
 pub(super) struct ExportArgs {
@@ -67,14 +67,19 @@ struct ImportedJson {
 pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
     let (mut registry, actor) = args.registry.open()?;
     let document = registry.export(&actor)?;
-    let (sources, clients) = registry.left_out(&actor)?;
+    let LeftOut { tokens, named_sources, clients } = registry.left_out(&actor)?;
     let mut out = Stdout::lock();
     out.write_all(document.as_bytes())?;
     out.flush()?;
-    if sources + clients > 0 {
-        let (sources, clients) = (counted(sources as u64, "named source"), counted(clients as u64, "OAuth client"));
-        let mut stderr = io::stderr().lock();
-        let note = Painted::bold(color.on(&stderr), "note:");
+    let mut stderr = io::stderr().lock();
+    let note = Painted::bold(color.on(&stderr), "note:");
+    if tokens > 0 {
+        let tokens = counted(tokens, "token");
+        writeln!(stderr, "{note} left out {tokens} of other users: `--all-users` includes them")?;
+    }
+    if named_sources + clients > 0 {
+        let sources = counted(named_sources as u64, "named source");
+        let clients = counted(clients as u64, "OAuth client");
         writeln!(stderr, "{note} left out {sources} and {clients}: a policy document cannot contain them")?;
     }
     Ok(Exit::Success)
@@ -83,7 +88,7 @@ pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
 pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
     Inputs::check_stdout(&args.file)?;
     let input = read_one(&args.file)?;
-    let (mut registry, actor) = args.registry.open()?;
+    let (mut registry, actor) = args.registry.open_or_create()?;
     let imported = match registry.import(&actor, &input) {
         Err(RegistryError::Definition(diagnostics)) => {
             let mut text = String::new();

@@ -1,10 +1,13 @@
 //! The registry commands, on a database file.
 
+mod backup;
 mod commands;
 mod crash;
 mod errors;
 mod files;
+mod missing;
 mod model;
+mod read_only;
 mod readme;
 
 use super::util::{Dir, TestCommand};
