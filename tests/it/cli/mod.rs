@@ -4,13 +4,15 @@ mod audit;
 mod audit_exposure;
 mod audit_lint;
 mod audit_report;
-mod audit_story;
 mod audit_suggest;
 mod check;
+mod command_blocks;
 mod compile;
 mod first;
 mod generated;
+mod help;
 mod inspect;
+mod once;
 mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;

@@ -8,7 +8,6 @@ mod files;
 mod missing;
 mod model;
 mod read_only;
-mod readme;
 
 use super::util::{Dir, TestCommand};
 
