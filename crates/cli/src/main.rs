@@ -11,6 +11,8 @@ mod audit;
 mod backup;
 mod bench;
 mod bounds;
+#[cfg(feature = "registry")]
+mod carto;
 mod check;
 mod compile;
 #[cfg(feature = "registry")]

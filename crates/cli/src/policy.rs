@@ -30,6 +30,7 @@ pub(crate) struct PolicyArgs {
         help = "Read the policy from files; `-` is standard input\n[env: PORTCULLIS_POLICY]",
         long_help = "Read the policy from files; `-` is standard input\n\n\
             Several JSON documents are one policy together. A file that `portcullis compile` wrote is a whole policy. \
+            Standard input must be JSON, and `serve` needs files. \
             Takes precedence over PORTCULLIS_DB. Example: `--policy tokens.json connections.json`\n\n\
             [env: PORTCULLIS_POLICY]"
     )]

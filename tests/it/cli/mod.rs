@@ -17,6 +17,7 @@ mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod permissions;
+mod policy_forms;
 mod read;
 mod registry;
 mod replay;

@@ -1,6 +1,7 @@
 //! The registry commands, on a database file.
 
 mod backup;
+mod carto;
 mod commands;
 mod crash;
 mod errors;
