@@ -36,7 +36,8 @@ struct Token<'l> {
     id: &'l str,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'l Value>,
-    token_sha256: String,
+    #[serde(rename = "token_sha256")]
+    digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     allowed_apis: Option<&'l Value>,
     grants: Vec<Grant<'l>>,
@@ -118,9 +119,10 @@ pub(super) fn read(name: &str, text: &str, new_secrets: bool) -> anyhow::Result<
         read.push(Token {
             id,
             name: fields.take(&["name"]),
-            token_sha256: digest.to_hex(),
+            digest: digest.to_hex(),
             allowed_apis: fields.take(&["allowed_apis", "allowedApis"]),
-            grants: grants.with_context(|| format!("`{name}`: token {} has a grant that is not an object", quoted(id)))?,
+            grants: grants
+                .with_context(|| format!("`{name}`: token {} has a grant that is not an object", quoted(id)))?,
             referers: fields.take(&["referers"]),
             expiration_date: fields.take(&["expiration_date", "expirationDate"]),
             created_at: fields.take(&["created_at", "createdAt"]),

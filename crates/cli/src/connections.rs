@@ -1,7 +1,5 @@
 //! The commands for connections.
 
-use std::io::{self, Write};
-
 use clap::Subcommand;
 use portcullis::name::Dialect;
 use portcullis_registry::Reread;
@@ -9,8 +7,8 @@ use portcullis_registry::record::Connection;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Stdout};
-use super::registry::{Common, hidden, invalid, json, lines};
+use super::output::{Color, Format};
+use super::registry::{Common, answer, hidden, invalid, json, lines, print_table};
 use super::table::Table;
 
 const EXAMPLES: &str = "\
@@ -174,14 +172,10 @@ struct UpdatedJson<'a> {
 
 /// Prints a changed connection.
 fn print_change(done: &str, connection: &Connection, effect: &str, format: Format) -> anyhow::Result<Exit> {
-    match format {
-        Format::Json => json(connection),
-        Format::Text => {
-            let only = if connection.named_sources_only { ", named sources only" } else { "" };
-            let dialect = shown(connection.dialect);
-            lines([&*format!("{done} connection `{}` ({dialect}{only}){effect}", connection.name)])
-        }
-    }
+    answer(format, connection, || {
+        let only = if connection.named_sources_only { ", named sources only" } else { "" };
+        format!("{done} connection `{}` ({}{only}){effect}", connection.name, shown(connection.dialect))
+    })
 }
 
 fn shown(dialect: Dialect) -> String {
@@ -198,8 +192,5 @@ fn list(connections: &[Connection], color: Color) -> anyhow::Result<Exit> {
         let queries = if *named_sources_only { "denied: named sources only" } else { "accepted" };
         table.row([name.clone(), shown(*dialect), queries.to_owned()]);
     }
-    let mut out = Stdout::lock();
-    table.print(color.on(&io::stdout()), &mut out)?;
-    out.flush()?;
-    Ok(Exit::Success)
+    print_table(&table, color)
 }

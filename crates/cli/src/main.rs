@@ -140,18 +140,16 @@ pub(crate) enum Exit {
 
 /// Parses the arguments, runs the command and reports its error.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| match left_out(&error) {
-        Some(message) => {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if let Some(message) = left_out(&error) {
             // There is nowhere left to report that this fails.
             let _ = writeln!(io::stderr(), "error: {message}");
-            std::process::exit(i32::from(Exit::Failure as u8))
+            std::process::exit(i32::from(Exit::Failure as u8));
         }
-        None => {
-            let mut error = without_secret(error);
-            let args = std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
-            synonyms::suggest(&mut error, &Cli::command(), args);
-            error.exit()
-        }
+        let mut error = without_secret(error);
+        let args = std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
+        synonyms::suggest(&mut error, &Cli::command(), args);
+        error.exit()
     });
     let color = cli.color;
     let exit = run(cli).unwrap_or_else(|error| {

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Inputs, Stdout, counted};
-use super::registry::{Common, hidden, invalid, json, lines};
+use super::registry::{Common, answer, hidden, invalid, json, lines};
 use super::table::Table;
 
 /// The maximum number of bytes read from an SQL file.
@@ -222,11 +222,8 @@ fn connection(source: &NamedSource) -> &str {
 
 /// Prints a changed named source.
 fn print_change(done: &str, source: &NamedSource, format: Format) -> anyhow::Result<Exit> {
-    match format {
-        Format::Json => json(source),
-        Format::Text => {
-            let on = source.connection.as_ref().map_or_else(String::new, |name| format!(" on `{name}`"));
-            lines([&*format!("{done} named source `{}`{on}", source.name)])
-        }
-    }
+    answer(format, source, || {
+        let on = source.connection.as_ref().map_or_else(String::new, |name| format!(" on `{name}`"));
+        format!("{done} named source `{}`{on}", source.name)
+    })
 }

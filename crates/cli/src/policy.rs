@@ -227,6 +227,10 @@ impl PolicyArgs {
         } else {
             let label = Painted::red(paint, "error:");
             writeln!(stderr, "{label} the policy has {count} and was not loaded")?;
+            if inputs.iter().any(Input::is_generated) {
+                let help = Painted::bold(paint, "help:");
+                writeln!(stderr, "{help} `portcullis credentials delete token ID --all-users` deletes a token")?;
+            }
             // Errors of connections and APIs remain when tokens are left out.
             if !self.skip_invalid && rest == 0 && errors.iter().all(|error| error.place.starts_with("tokens[")) {
                 writeln!(

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::Exit;
 use super::environment::registry_of_environment;
 use super::output::{Color, Format, Inputs, Painted, Stdout, show_once};
+use super::table::Table;
 
 /// The registry of a command.
 #[derive(Debug, Clone, clap::Args)]
@@ -211,6 +212,22 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)?;
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+/// Prints the result of a command: `value` as JSON, or one line of text.
+pub(super) fn answer(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<Exit> {
+    match format {
+        Format::Json => json(value),
+        Format::Text => lines([&*text()]),
+    }
+}
+
+/// Prints a table.
+pub(super) fn print_table(table: &Table, color: Color) -> anyhow::Result<Exit> {
+    let mut out = Stdout::lock();
+    table.print(color.on(&io::stdout()), &mut out)?;
     out.flush()?;
     Ok(Exit::Success)
 }

@@ -90,15 +90,27 @@ pub(super) struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Listening")]
 struct ListenArgs {
-    /// Listen for gateways [default: 127.0.0.1:8181] [env: PORTCULLIS_LISTEN]
-    ///
-    /// An IP address and port, or `unix:PATH`.
-    #[arg(long, value_name = "ADDRESS", default_value = variable_or("PORTCULLIS_LISTEN", "127.0.0.1:8181"), hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = variable_or("PORTCULLIS_LISTEN", "127.0.0.1:8181"),
+        hide_default_value = true,
+        help = "Listen for gateways [default: 127.0.0.1:8181]\n[env: PORTCULLIS_LISTEN]",
+        long_help = "Listen for gateways [default: 127.0.0.1:8181]\n\n\
+            An IP address and port, or `unix:PATH`.\n\n\
+            [env: PORTCULLIS_LISTEN]"
+    )]
     listen: Address,
-    /// Listen for operators [default: 127.0.0.1:8182] [env: PORTCULLIS_ADMIN]
-    ///
-    /// Do not make it public: it exposes policy details. An IP address and port, or `unix:PATH`.
-    #[arg(long, value_name = "ADDRESS", default_value = variable_or("PORTCULLIS_ADMIN", "127.0.0.1:8182"), hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = variable_or("PORTCULLIS_ADMIN", "127.0.0.1:8182"),
+        hide_default_value = true,
+        help = "Listen for operators [default: 127.0.0.1:8182]\n[env: PORTCULLIS_ADMIN]",
+        long_help = "Listen for operators [default: 127.0.0.1:8182]\n\n\
+            Do not make it public: it exposes policy details. An IP address and port, or `unix:PATH`.\n\n\
+            [env: PORTCULLIS_ADMIN]"
+    )]
     admin: Address,
     /// Set the permissions of Unix sockets
     ///
@@ -164,10 +176,16 @@ struct LogArgs {
     /// They are printed on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"], hide_possible_values = true)]
     messages: String,
-    /// Set the level of messages [default: info] [env: PORTCULLIS_MESSAGE_LEVEL]
-    ///
-    /// `error`, `warn`, `info` or `debug`, or filters such as `portcullis=debug`.
-    #[arg(long, value_name = "LEVEL", default_value = variable_or("PORTCULLIS_MESSAGE_LEVEL", "info"), hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = variable_or("PORTCULLIS_MESSAGE_LEVEL", "info"),
+        hide_default_value = true,
+        help = "Set the level of messages [default: info]\n[env: PORTCULLIS_MESSAGE_LEVEL]",
+        long_help = "Set the level of messages [default: info]\n\n\
+            `error`, `warn`, `info` or `debug`, or filters such as `portcullis=debug`.\n\n\
+            [env: PORTCULLIS_MESSAGE_LEVEL]"
+    )]
     message_level: String,
 }
 

@@ -227,7 +227,9 @@ struct Known {
 impl Known {
     fn new(tokens: Vec<Token>) -> Self {
         let mut known = Self::default();
-        tokens.into_iter().for_each(|token| known.add(token));
+        for token in tokens {
+            known.add(token);
+        }
         known
     }
 

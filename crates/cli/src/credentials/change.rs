@@ -12,7 +12,7 @@ use super::pairs::{grant, word};
 use super::show::TokenJson;
 use crate::Exit;
 use crate::output::{Color, Format, counted};
-use crate::registry::{Common, invalid, json, lines, secret, warn};
+use crate::registry::{Common, answer, invalid, json, lines, secret, warn};
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:
@@ -311,10 +311,9 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
     // By id: another token may have taken the name meanwhile.
     let (token, warnings) = registry.update_token(&actor, &format!("id:{}", token.id), &edit)?;
     warn(&warnings, color)?;
-    match args.common.format {
-        Format::Json => json(&TokenJson::new(&token, registry.usage()?.get(&token.id))),
-        Format::Text => lines([&*format!("updated {}", described(&token))]),
-    }
+    let usage = registry.usage()?;
+    let json = TokenJson::new(&token, usage.get(&token.id));
+    answer(args.common.format, &json, || format!("updated {}", described(&token)))
 }
 
 fn update_client(kind: ClientKind, id: &str, edit: &ClientEdit, common: &Common) -> anyhow::Result<Exit> {
@@ -324,10 +323,8 @@ fn update_client(kind: ClientKind, id: &str, edit: &ClientEdit, common: &Common)
     }
     let (mut registry, actor) = common.registry.open_to_change()?;
     let client = registry.update_client(&actor, kind, id, edit)?;
-    match common.format {
-        Format::Json => json(&client),
-        Format::Text => lines([&*format!("updated {} client `{}` ({})", kind.as_str(), client.title, client.id)]),
-    }
+    let text = || format!("updated {} client `{}` ({})", kind.as_str(), client.title, client.id);
+    answer(common.format, &client, text)
 }
 
 pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<Exit> {
@@ -349,12 +346,8 @@ pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<Exit> {
         }
         Some(kind) => {
             let client = registry.delete_client(&actor, kind, &args.id)?;
-            match args.common.format {
-                Format::Json => json(&client),
-                Format::Text => {
-                    lines([&*format!("deleted {} client `{}` ({})", kind.as_str(), client.title, client.id)])
-                }
-            }
+            let text = || format!("deleted {} client `{}` ({})", kind.as_str(), client.title, client.id);
+            answer(args.common.format, &client, text)
         }
     }
 }

@@ -190,7 +190,7 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
 /// Returns the id of the token at `index`.
 fn token_id(document: &Document<'_>, index: usize) -> Option<String> {
     let token = document.tokens.found()?.iter().nth(index)?;
-    token.found()?.id.found().map(|id| id.to_string())
+    token.found()?.id.found().map(ToString::to_string)
 }
 
 /// Returns the documents that were read, and `empty` for each one that was not.

@@ -29,12 +29,19 @@ fn token(id: &str, more: &Value) -> Value {
 #[test]
 fn listing_is_imported_and_decides() {
     for envelope in ["tokens", "data", "items", "results", ""] {
-        let tokens = json!([token("tk_a", &json!({})), token("tk_b", &json!({"referers": [], "expirationDate": "2040-01-01"}))]);
+        let tokens =
+            json!([token("tk_a", &json!({})), token("tk_b", &json!({"referers": [], "expirationDate": "2040-01-01"}))]);
         let listing = if envelope.is_empty() { tokens } else { json!({envelope: tokens, "total": 2, "page": 1}) };
         let dir = Dir::new().file("listing.json", listing.to_string());
         let ran = dir.ana("import --from carto listing.json").run();
-        assert_eq!((ran.code, &*ran.stdout), (0, "imported 2 tokens, 1 connection, 0 APIs; 0 already existed\n"), "{}", ran.stderr);
-        let ignored = "note: ignored fields that a registry does not have: `account_id` (2), `grants[].connection_id` (2)\n";
+        assert_eq!(
+            (ran.code, &*ran.stdout),
+            (0, "imported 2 tokens, 1 connection, 0 APIs; 0 already existed\n"),
+            "{}",
+            ran.stderr
+        );
+        let ignored =
+            "note: ignored fields that a registry does not have: `account_id` (2), `grants[].connection_id` (2)\n";
         assert!(ran.stderr.starts_with(ignored), "{}", ran.stderr);
         for (id, referer, resource, code) in [
             ("tk_a", "https://www.example.com/", "carto.shared.roads", 0),
@@ -61,7 +68,10 @@ fn tokens_without_a_secret_need_new_ones() {
         let dir = Dir::new().file("listing.json", listing.to_string());
         let error = dir.ana("import --from carto listing.json").stderr();
         assert!(error.contains("`listing.json` has no secret of these tokens: `tk_a`; "), "{error}");
-        assert!(error.contains("nothing was imported\nhelp: add each secret as `token`, or use `--new-secrets`"), "{error}");
+        assert!(
+            error.contains("nothing was imported\nhelp: add each secret as `token`, or use `--new-secrets`"),
+            "{error}"
+        );
         assert!(!dir.path("registry.db").exists());
         let ran = dir.ana("import --from carto --new-secrets --format json listing.json").run();
         let imported: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -113,5 +123,9 @@ fn restrictions_of_a_listing_are_never_lost() {
     assert!(error.contains("`--new-secrets` is only for `--from carto`"), "{error}");
     let pages = json!({"data": [token("tk_a", &json!({}))], "meta": {"total": 11}});
     let ran = dir.ana("import --from carto -").stdin(pages.to_string()).run();
-    assert!(ran.stderr.contains("note: other pages of the listing have 10 tokens: import them, too\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("note: other pages of the listing have 10 tokens: import them, too\n"),
+        "{}",
+        ran.stderr
+    );
 }

@@ -9,6 +9,7 @@ mod files;
 mod missing;
 mod model;
 mod read_only;
+mod unloadable;
 
 use super::util::{Dir, TestCommand};
 

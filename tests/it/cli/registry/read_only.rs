@@ -26,7 +26,8 @@ impl Shared {
         let mut shared = Self { dir, secret: String::new() };
         shared.owner("connections add dw").stdout(0);
         let create = "credentials create token --name map --connection dw --source a.b --apis maps --quiet";
-        shared.secret = shared.owner(create).stdout(0).trim().to_owned();
+        let secret = shared.owner(create).stdout(0);
+        secret.trim().clone_into(&mut shared.secret);
         shared
     }
 
