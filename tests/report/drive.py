@@ -81,8 +81,8 @@ def main():
         def report(*args):
             subprocess.run([portcullis, "audit", "report", *args], cwd=directory, check=True)
 
-        report("--policy", "policy.json", "--catalog", "catalog.csv", "--report", "audit.html")
-        report("--policy", "empty.json", "--report", "empty.html")
+        report("--policy", "policy.json", "--catalog", "catalog.csv", "--output", "audit.html")
+        report("--policy", "empty.json", "--output", "empty.html")
         # What a policy may not smuggle in is nothing that the page lets in anyway.
         page = (directory / "audit.html").read_text()
         check("default-src 'none'" in page and NAME not in page, "the page is closed", page[:400])

@@ -15,9 +15,11 @@ Examples:
   portcullis compile --policy tokens.json connections.json --output policy.pcls
   portcullis check --policy policy.pcls --requests requests.jsonl
 
-Every other command with `--policy` accepts the file. Equal policies compile to
-equal files; the SHA-256 of the contents is printed. The file has digests instead
-of secrets. Keep the documents: other versions of portcullis may not read the file.";
+The file is a policy for `check`, `serve`, `read`, `inspect`, `bench` and most
+audits. Keep the documents: `validate`, `audit lint`, `audit suggest` and `audit
+report` need them, and other versions of portcullis may not read the file. Equal
+policies compile to equal files; the SHA-256 of the contents is printed. The file
+has digests instead of secrets.";
 
 /// Compile a policy to a file that loads fast
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,5 @@
 //! The commands for connections.
 
-use std::io::{self, Write};
-
 use clap::Subcommand;
 use portcullis::name::Dialect;
 use portcullis_registry::Reread;
@@ -9,8 +7,8 @@ use portcullis_registry::record::Connection;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Stdout};
-use super::registry::{Common, invalid, json, lines};
+use super::output::{Color, Format};
+use super::registry::{Common, answer, hidden, invalid, json, lines, print_table};
 use super::table::Table;
 
 const EXAMPLES: &str = "\
@@ -32,13 +30,16 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add a connection
-    #[command(after_long_help = "Example:\n  portcullis connections add carto_dw --dialect bigquery")]
+    #[command(
+        after_long_help = "Example:\n  portcullis connections add carto_dw --dialect bigquery",
+        mut_arg("all_users", hidden)
+    )]
     Add(Add),
     /// List connections
-    #[command(after_long_help = "Example:\n  portcullis connections list --format json")]
+    #[command(after_long_help = "Example:\n  portcullis connections list --format json", mut_arg("all_users", hidden))]
     List(List),
     /// Show a connection
-    #[command(after_long_help = "Example:\n  portcullis connections get carto_dw")]
+    #[command(after_long_help = "Example:\n  portcullis connections get carto_dw", mut_arg("all_users", hidden))]
     Get(Named),
     /// Change a connection
     ///
@@ -107,7 +108,7 @@ struct Update {
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Add(add) => {
-            let (mut registry, actor) = add.common.registry.open()?;
+            let (mut registry, actor) = add.common.registry.open_or_create()?;
             let connection =
                 registry.add_connection(&actor, &add.name, &add.dialect, add.case_sensitive, add.named_sources_only)?;
             print_change("added", &connection, "", add.common.format)
@@ -131,7 +132,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
                 let help = "give `--dialect`, `--case-sensitive` or `--named-sources-only`";
                 return Err(invalid("nothing to change", help).into());
             }
-            let (mut registry, actor) = update.common.registry.open()?;
+            let (mut registry, actor) = update.common.registry.open_to_change()?;
             let updated = registry.update_connection(
                 &actor,
                 &update.name,
@@ -154,7 +155,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             }
         }
         Command::Delete(Named { name, common }) => {
-            let (mut registry, actor) = common.registry.open()?;
+            let (mut registry, actor) = common.registry.open_to_change()?;
             print_change("deleted", &registry.delete_connection(&actor, name)?, "", common.format)
         }
     }
@@ -171,14 +172,10 @@ struct UpdatedJson<'a> {
 
 /// Prints a changed connection.
 fn print_change(done: &str, connection: &Connection, effect: &str, format: Format) -> anyhow::Result<Exit> {
-    match format {
-        Format::Json => json(connection),
-        Format::Text => {
-            let only = if connection.named_sources_only { ", named sources only" } else { "" };
-            let dialect = shown(connection.dialect);
-            lines([&*format!("{done} connection `{}` ({dialect}{only}){effect}", connection.name)])
-        }
-    }
+    answer(format, connection, || {
+        let only = if connection.named_sources_only { ", named sources only" } else { "" };
+        format!("{done} connection `{}` ({}{only}){effect}", connection.name, shown(connection.dialect))
+    })
 }
 
 fn shown(dialect: Dialect) -> String {
@@ -195,8 +192,5 @@ fn list(connections: &[Connection], color: Color) -> anyhow::Result<Exit> {
         let queries = if *named_sources_only { "denied: named sources only" } else { "accepted" };
         table.row([name.clone(), shown(*dialect), queries.to_owned()]);
     }
-    let mut out = Stdout::lock();
-    table.print(color.on(&io::stdout()), &mut out)?;
-    out.flush()?;
-    Ok(Exit::Success)
+    print_table(&table, color)
 }

@@ -1,6 +1,6 @@
 //! Creates a first policy.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use portcullis_secret::{Secret, SecretKind};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Stdout};
+use super::output::{Color, is_stdin, show_once};
 use super::policy;
 
 const EXAMPLES: &str = "\
@@ -21,7 +21,8 @@ Examples:
   portcullis init maps.json --connection carto_dw --dialect bigquery \\
       --source 'acme.tiles.stores_*' --referer https://www.example.com/
 
-The secret of the token is printed once. The file has only its digest.";
+The secret of the token is printed once. The file has only its digest, and mode
+0600.";
 
 /// Create a first policy with one connection and one token
 #[derive(Debug, clap::Args)]
@@ -58,6 +59,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let name = args.file.display().to_string();
+    if is_stdin(&args.file) {
+        bail!(
+            "standard output shows the secret, so it cannot be the policy: name a file, as in `portcullis init policy.json`"
+        );
+    }
     let secret = Secret::mint(SecretKind::Token)?;
     let text = document(args, &secret)?;
     let options = LoadOptions { now: Some(SystemClock.now()), ..LoadOptions::default() };
@@ -70,26 +76,37 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         io::stderr().write_all(report.as_bytes())?;
         return Ok(Exit::Failure);
     }
-    let mut file = match OpenOptions::new().write(true).create_new(true).open(&args.file) {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Only the owner may read it, whatever the umask.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = match options.open(&args.file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             bail!("`{name}` already exists and was not changed: name another file, as in `portcullis init first.json`")
         }
         opened => opened.with_context(|| format!("cannot create `{name}`"))?,
     };
-    file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{name}`"))?;
-    let mut out = Stdout::lock();
-    writeln!(
-        out,
-        "wrote {name}: connection `{}`, token `first`\n\
-         \n\
-         secret of the token, shown once:\n  {}\n\
-         \n\
-         next:\n  portcullis validate {name}\n  portcullis serve --policy {name}",
-        args.connection,
-        secret.expose()
-    )?;
-    out.flush()?;
-    Ok(Exit::Success)
+    let done = write(file, &text).with_context(|| format!("cannot write `{name}`")).and_then(|()| {
+        show_once(&[
+            &format!("wrote {name}: connection `{}`, token `first`\n", args.connection),
+            &format!("secret of the token, shown once:\n  {}\n", secret.expose()),
+            &format!("next:\n  portcullis validate {name}\n  portcullis serve --policy {name}"),
+        ])
+        .context("the secret of the token was not shown, so the policy was not written")
+    });
+    if done.is_err() {
+        // Nobody knows the secret of its token. A failure to remove it does not matter more than `done`.
+        let _ = std::fs::remove_file(&args.file);
+    }
+    done.map(|()| Exit::Success)
+}
+
+fn write(mut file: File, text: &str) -> io::Result<()> {
+    #[cfg(unix)]
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 /// The policy document. The fields are in the order that people read.

@@ -7,8 +7,12 @@
 
 #[cfg(feature = "audit")]
 mod audit;
+#[cfg(feature = "registry")]
+mod backup;
 mod bench;
 mod bounds;
+#[cfg(feature = "registry")]
+mod carto;
 mod check;
 mod compile;
 #[cfg(feature = "registry")]
@@ -35,6 +39,7 @@ mod registry;
 mod scan;
 #[cfg(feature = "server")]
 mod serve;
+mod synonyms;
 mod table;
 #[cfg(feature = "registry")]
 mod trail;
@@ -46,7 +51,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use output::{Color, Painted};
 
@@ -67,7 +72,8 @@ Examples:
   portcullis credentials create token --apis maps \\
       --connection carto_dw --source carto.shared.demo
 
-Exit codes: 0 valid, allowed or done; 1 invalid, denied or refused; 2 error.
+Exit codes: 0 valid, allowed or done; 1 invalid, denied, refused, or an audit with
+findings or widened access; 2 error.
 Run `portcullis help COMMAND` for the options and examples of a command.";
 
 /// Decide locally whether API access tokens allow requests
@@ -115,6 +121,8 @@ enum Command {
     #[cfg(feature = "registry")]
     NamedSources(named_sources::Args),
     #[cfg(feature = "registry")]
+    Backup(backup::Args),
+    #[cfg(feature = "registry")]
     Export(transfer::ExportArgs),
     #[cfg(feature = "registry")]
     Import(transfer::ImportArgs),
@@ -137,13 +145,16 @@ pub(crate) enum Exit {
 
 /// Parses the arguments, runs the command and reports its error.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| match left_out(&error) {
-        Some(message) => {
+    let cli = Cli::try_parse().unwrap_or_else(|error| {
+        if let Some(message) = left_out(&error) {
             // There is nowhere left to report that this fails.
             let _ = writeln!(io::stderr(), "error: {message}");
-            std::process::exit(i32::from(Exit::Failure as u8))
+            std::process::exit(i32::from(Exit::Failure as u8));
         }
-        None => without_secret(error).exit(),
+        let mut error = without_secret(error);
+        let args = std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
+        synonyms::suggest(&mut error, &Cli::command(), args);
+        error.exit()
     });
     let color = cli.color;
     let exit = run(cli).unwrap_or_else(|error| {
@@ -183,6 +194,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         #[cfg(feature = "registry")]
         Command::NamedSources(args) => named_sources::run(&args, cli.color),
         #[cfg(feature = "registry")]
+        Command::Backup(args) => backup::run(&args),
+        #[cfg(feature = "registry")]
         Command::Export(args) => transfer::export(&args, cli.color),
         #[cfg(feature = "registry")]
         Command::Import(args) => transfer::import(&args, cli.color),
@@ -197,6 +210,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
 fn left_out(error: &clap::Error) -> Option<String> {
     const OPTIONAL: [(&str, &str, bool); 9] = [
         ("audit", "audit", cfg!(feature = "audit")),
+        ("backup", "registry", cfg!(feature = "registry")),
         ("connections", "registry", cfg!(feature = "registry")),
         ("credentials", "registry", cfg!(feature = "registry")),
         ("export", "registry", cfg!(feature = "registry")),

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format, Inputs, Stdout, counted};
-use super::registry::{Common, invalid, json, lines};
+use super::registry::{Common, answer, hidden, invalid, json, lines};
 use super::table::Table;
 
 /// The maximum number of bytes read from an SQL file.
@@ -38,13 +38,19 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create a named source
-    #[command(after_long_help = "Example:\n  portcullis named-sources create fleet --sql-file fleet.sql")]
+    #[command(
+        after_long_help = "Example:\n  portcullis named-sources create fleet --sql-file fleet.sql",
+        mut_arg("all_users", hidden)
+    )]
     Create(Create),
     /// List named sources
-    #[command(after_long_help = "Example:\n  portcullis named-sources list --search order --page 2")]
+    #[command(
+        after_long_help = "Example:\n  portcullis named-sources list --search order --page 2",
+        mut_arg("all_users", hidden)
+    )]
     List(List),
     /// Show a named source with its SQL
-    #[command(after_long_help = "Example:\n  portcullis named-sources get fleet")]
+    #[command(after_long_help = "Example:\n  portcullis named-sources get fleet", mut_arg("all_users", hidden))]
     Get(Named),
     /// Change a named source
     #[command(after_long_help = "Example:\n  portcullis named-sources update fleet --connection warehouse")]
@@ -133,7 +139,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             let Some(sql) = create.sql.read()? else {
                 return Err(invalid("the SQL is missing", "give `--sql` or `--sql-file`").into());
             };
-            let (mut registry, actor) = create.common.registry.open()?;
+            let (mut registry, actor) = create.common.registry.open_or_create()?;
             let source = registry.create_named_source(&actor, &create.name, &sql, create.connection.as_deref())?;
             print_change("created", &source, create.common.format)
         }
@@ -156,11 +162,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
                 let help = "give `--sql`, `--sql-file`, `--connection` or `--every-connection`";
                 return Err(invalid("nothing to change", help).into());
             }
-            let (mut registry, actor) = update.common.registry.open()?;
+            let (mut registry, actor) = update.common.registry.open_to_change()?;
             print_change("updated", &registry.update_named_source(&actor, &update.name, &edit)?, update.common.format)
         }
         Command::Delete(Named { name, common }) => {
-            let (mut registry, actor) = common.registry.open()?;
+            let (mut registry, actor) = common.registry.open_to_change()?;
             print_change("deleted", &registry.delete_named_source(&actor, name)?, common.format)
         }
     }
@@ -216,11 +222,8 @@ fn connection(source: &NamedSource) -> &str {
 
 /// Prints a changed named source.
 fn print_change(done: &str, source: &NamedSource, format: Format) -> anyhow::Result<Exit> {
-    match format {
-        Format::Json => json(source),
-        Format::Text => {
-            let on = source.connection.as_ref().map_or_else(String::new, |name| format!(" on `{name}`"));
-            lines([&*format!("{done} named source `{}`{on}", source.name)])
-        }
-    }
+    answer(format, source, || {
+        let on = source.connection.as_ref().map_or_else(String::new, |name| format!(" on `{name}`"));
+        format!("{done} named source `{}`{on}", source.name)
+    })
 }

@@ -127,6 +127,19 @@ impl Write for Stdout {
     }
 }
 
+/// Prints lines that contain a secret that is stored nowhere else.
+///
+/// # Errors
+///
+/// If they were not read to their end: a closed pipe is an error, too.
+pub(crate) fn show_once(lines: &[&str]) -> anyhow::Result<()> {
+    let mut out = Stdout::lock();
+    lines.iter().try_for_each(|line| writeln!(out, "{line}"))?;
+    out.flush()?;
+    anyhow::ensure!(!out.is_closed(), "standard output is closed");
+    Ok(())
+}
+
 /// Replaces each control or bidirectional character of `text` by a space: it could move the cursor or reorder the text.
 pub(crate) fn printable(text: &str) -> String {
     text.replace(is_unsafe, " ")

@@ -30,6 +30,7 @@ pub(crate) struct PolicyArgs {
         help = "Read the policy from files; `-` is standard input\n[env: PORTCULLIS_POLICY]",
         long_help = "Read the policy from files; `-` is standard input\n\n\
             Several JSON documents are one policy together. A file that `portcullis compile` wrote is a whole policy. \
+            Standard input must be JSON, and `serve` needs files. \
             Takes precedence over PORTCULLIS_DB. Example: `--policy tokens.json connections.json`\n\n\
             [env: PORTCULLIS_POLICY]"
     )]
@@ -226,6 +227,10 @@ impl PolicyArgs {
         } else {
             let label = Painted::red(paint, "error:");
             writeln!(stderr, "{label} the policy has {count} and was not loaded")?;
+            if inputs.iter().any(Input::is_generated) {
+                let help = Painted::bold(paint, "help:");
+                writeln!(stderr, "{help} `portcullis credentials delete token ID --all-users` deletes a token")?;
+            }
             // Errors of connections and APIs remain when tokens are left out.
             if !self.skip_invalid && rest == 0 && errors.iter().all(|error| error.place.starts_with("tokens[")) {
                 writeln!(

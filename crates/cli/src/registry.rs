@@ -11,21 +11,31 @@ use serde::Serialize;
 
 use super::Exit;
 use super::environment::registry_of_environment;
-use super::output::{Color, Format, Inputs, Painted, Stdout};
+use super::output::{Color, Format, Inputs, Painted, Stdout, show_once};
+use super::table::Table;
 
-/// The registry and the user of a command.
+/// The registry of a command.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Registry")]
-pub(super) struct RegistryArgs {
+pub(super) struct DbArgs {
     #[arg(
         long,
         value_name = "URL",
         help = "Use this registry: `sqlite:registry.db`\n[env: PORTCULLIS_DB]",
         long_help = "Use this registry: `sqlite:registry.db`\n\n\
-            It is created on first use. The default is `portcullis/registry.db` in the user's data directory.\n\n\
+            `credentials create`, `connections add`, `named-sources create` and `import` create a missing registry. The \
+            default is `portcullis/registry.db` in the user's data directory.\n\n\
             [env: PORTCULLIS_DB]"
     )]
     db: Option<String>,
+}
+
+/// The registry and the user of a command.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Registry")]
+pub(super) struct RegistryArgs {
+    #[command(flatten)]
+    db: DbArgs,
     /// Act as this user [default: the system user]
     ///
     /// Tokens and clients belong to the user who created them.
@@ -47,22 +57,33 @@ pub(super) struct Common {
 }
 
 impl RegistryArgs {
-    /// Opens the registry and names its user. Creates the registry if it does not exist.
+    /// Opens an existing registry to read it, and names the user.
     pub(super) fn open(&self) -> anyhow::Result<(Registry, Actor)> {
-        let location = self.location()?;
+        self.opened(|location| Registry::open(location, false))
+    }
+
+    /// Opens an existing registry to change it, and names the user.
+    pub(super) fn open_to_change(&self) -> anyhow::Result<(Registry, Actor)> {
+        self.opened(Registry::open_to_change)
+    }
+
+    /// Opens the registry to add to it, and names the user. Creates the registry if it does not exist.
+    pub(super) fn open_or_create(&self) -> anyhow::Result<(Registry, Actor)> {
+        self.opened(|location| Registry::open(location, true))
+    }
+
+    fn opened(
+        &self,
+        open: impl FnOnce(&Location) -> Result<Registry, RegistryError>,
+    ) -> anyhow::Result<(Registry, Actor)> {
+        let actor = self.actor()?;
+        let location = self.db.location()?;
         Inputs::check_stdout_of_registry(location.path())?;
-        Ok((Registry::open(&location, true)?, self.actor()?))
+        Ok((open(&location)?, actor))
     }
 
     pub(super) fn shows_all_users(&self) -> bool {
         self.all_users
-    }
-
-    fn location(&self) -> anyhow::Result<Location> {
-        match &self.db {
-            Some(url) => Ok(url.parse()?),
-            None => registry_of_environment().map_or_else(default_location, |url| Ok(url.parse()?)),
-        }
     }
 
     fn actor(&self) -> anyhow::Result<Actor> {
@@ -76,6 +97,20 @@ impl RegistryArgs {
     }
 }
 
+impl DbArgs {
+    pub(super) fn location(&self) -> anyhow::Result<Location> {
+        match &self.db {
+            Some(url) => Ok(url.parse()?),
+            None => registry_of_environment().map_or_else(default_location, |url| Ok(url.parse()?)),
+        }
+    }
+}
+
+/// Hides an option from the help of a command on which it has no effect.
+pub(super) fn hidden(arg: clap::Arg) -> clap::Arg {
+    arg.hide(true)
+}
+
 pub(super) fn now() -> Timestamp {
     SystemClock.now()
 }
@@ -84,7 +119,7 @@ pub(super) fn now() -> Timestamp {
 pub(super) fn policy(url: &str) -> anyhow::Result<Input> {
     let location: Location = url.parse()?;
     Inputs::check_stdout_of_registry(location.path())?;
-    Ok(Input::new(location.to_string(), Registry::open(&location, false)?.policy_document()?))
+    Ok(Input::generated(location.to_string(), Registry::open(&location, false)?.policy_document()?))
 }
 
 /// Adds the files of the registry at `url`.
@@ -179,6 +214,33 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<Exit> {
     writeln!(out)?;
     out.flush()?;
     Ok(Exit::Success)
+}
+
+/// Prints the result of a command: `value` as JSON, or one line of text.
+pub(super) fn answer(format: Format, value: &impl Serialize, text: impl FnOnce() -> String) -> anyhow::Result<Exit> {
+    match format {
+        Format::Json => json(value),
+        Format::Text => lines([&*text()]),
+    }
+}
+
+/// Prints a table.
+pub(super) fn print_table(table: &Table, color: Color) -> anyhow::Result<Exit> {
+    let mut out = Stdout::lock();
+    table.print(color.on(&io::stdout()), &mut out)?;
+    out.flush()?;
+    Ok(Exit::Success)
+}
+
+/// Prints a new secret. `help` states what to do if nobody could read it: the change is committed.
+pub(super) fn secret(text: &[&str], help: impl FnOnce() -> String) -> anyhow::Result<Exit> {
+    match show_once(text) {
+        Ok(()) => Ok(Exit::Success),
+        Err(error) => {
+            let message = format!("the change was made, but its secret was not shown: {error}");
+            Err(RegistryError::Storage(Advice { message, help: help() }).into())
+        }
+    }
 }
 
 /// Prints lines of text.

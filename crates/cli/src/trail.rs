@@ -1,12 +1,10 @@
 //! Shows the change history of the registry.
 
-use std::io::{self, Write};
-
 use portcullis_registry::record::TrailEntry;
 
 use super::Exit;
-use super::output::{Color, Format, Stdout};
-use super::registry::{RegistryArgs, json, lines};
+use super::output::{Color, Format};
+use super::registry::{RegistryArgs, json, lines, print_table};
 use super::table::Table;
 
 const EXAMPLES: &str = "\
@@ -62,10 +60,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             changed(entry),
         ]);
     }
-    let mut out = Stdout::lock();
-    table.print(color.on(&io::stdout()), &mut out)?;
-    out.flush()?;
-    Ok(Exit::Success)
+    print_table(&table, color)
 }
 
 /// The names of the fields that changed.

@@ -19,6 +19,15 @@ struct Document<'a> {
     tokens: &'a [Draft],
 }
 
+/// The parts of a policy document before its tokens.
+#[derive(Serialize)]
+struct Declarations<'a> {
+    version: u32,
+    connections: &'a [Connection],
+    #[serde(skip_serializing_if = "<[Api]>::is_empty")]
+    apis: &'a [Api],
+}
+
 /// A token in the form that a document writes, before the rules are applied.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Draft {
@@ -70,6 +79,24 @@ impl From<&Token> for Draft {
 pub(super) fn document(records: &mut dyn Records, which: TokenFilter<'_>) -> Result<String> {
     let tokens: Vec<_> = records.tokens(which)?.iter().map(Draft::from).collect();
     write(&records.connections()?, &records.apis()?, &tokens)
+}
+
+/// Returns everything that the registry declares and every token as a policy document, one token a line.
+pub(super) fn compact_document(records: &mut dyn Records) -> Result<String> {
+    let declarations = Declarations { version: 1, connections: &records.connections()?, apis: &records.apis()? };
+    let declarations = serde_json::to_string(&declarations)
+        .map_err(|error| storage(format!("cannot write JSON: {error}"), "nothing was changed"))?;
+    let tokens = records.token_documents()?;
+    let mut text =
+        String::with_capacity(declarations.len() + tokens.iter().map(|token| token.len() + 2).sum::<usize>() + 16);
+    text.push_str(declarations.strip_suffix('}').unwrap_or(&declarations));
+    text.push_str(",\"tokens\":[");
+    for (index, token) in tokens.iter().enumerate() {
+        text.push_str(if index == 0 { "\n" } else { ",\n" });
+        text.push_str(token);
+    }
+    text.push_str("\n]}\n");
+    Ok(text)
 }
 
 pub(super) fn write(connections: &[Connection], apis: &[Api], tokens: &[Draft]) -> Result<String> {

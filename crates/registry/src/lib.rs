@@ -47,6 +47,8 @@ mod tokens;
 mod transfer;
 mod words;
 
+use std::path::Path;
+
 use serde::Serialize;
 
 pub use changes::Changes;
@@ -56,15 +58,15 @@ pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
 pub use location::Location;
 pub use named_sources::NamedSourceEdit;
-pub use tokens::{Created, NewToken, Rotated, TokenEdit};
-pub use transfer::Imported;
+pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit};
+pub use transfer::{Imported, LeftOut};
 
 use error::invalid;
 use portcullis::base::Timestamp;
 use portcullis_secret as secret;
 use record::TrailEntry;
 use sqlite::SqliteStorage;
-use storage::{Records, Storage};
+use storage::{Purpose, Records, Storage};
 use words::quoted;
 
 /// An open registry. Several processes may open the same one: readers see the last commit, writers wait for each
@@ -108,11 +110,26 @@ impl Actor {
 impl Registry {
     /// Opens the registry at `location`. With `create`, creates a missing registry and migrates one of an earlier version.
     ///
+    /// Without `create`, the registry may be read-only: see [`is_read_only`](Self::is_read_only).
+    ///
     /// # Errors
     ///
     /// If it cannot be opened, is another kind of database, has a newer version, or its log was removed.
     pub fn open(location: &Location, create: bool) -> Result<Self> {
-        Ok(Self { storage: Box::new(SqliteStorage::open(location.path(), create)?) })
+        Self::open_for(location, if create { Purpose::Create } else { Purpose::Read })
+    }
+
+    /// Opens the existing registry at `location` to change it. Migrates one of an earlier version.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and if the registry is read-only.
+    pub fn open_to_change(location: &Location) -> Result<Self> {
+        Self::open_for(location, Purpose::Change)
+    }
+
+    fn open_for(location: &Location, purpose: Purpose) -> Result<Self> {
+        Ok(Self { storage: Box::new(SqliteStorage::open(location.path(), purpose)?) })
     }
 
     /// Creates a registry in memory, which is lost when dropped.
@@ -164,6 +181,23 @@ impl Registry {
         Ok(trail)
     }
 
+    /// Whether this process may not change the registry: for lack of permissions, or because its file system is read-only.
+    ///
+    /// Reads of such a registry are complete: they contain every committed change, or they fail.
+    pub fn is_read_only(&self) -> bool {
+        self.storage.is_read_only()
+    }
+
+    /// Writes a copy of the last committed state to the empty file at `path`. Other processes may use the registry
+    /// meanwhile. The caller synchronizes the file to the disk.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails, or the file is not empty.
+    pub fn copy_to(&mut self, path: &Path) -> Result<()> {
+        self.storage.copy_to(path)
+    }
+
     fn change<'r>(&'r mut self, actor: &'r Actor) -> Result<Change<'r>> {
         Ok(Change { records: self.storage.write()?, actor, revision: None })
     }
@@ -199,13 +233,25 @@ impl Change<'_> {
         before: Option<&T>,
         after: Option<&T>,
     ) -> Result<()> {
+        let entry = self.entry(action, subject, before, after)?;
+        self.records.append(&[entry])
+    }
+
+    /// Returns the trail entry for `action` on `subject`, of the revision that the change creates.
+    fn entry<T: Serialize>(
+        &mut self,
+        action: &str,
+        subject: &Subject<'_>,
+        before: Option<&T>,
+        after: Option<&T>,
+    ) -> Result<TrailEntry> {
         let revision = match self.revision {
             Some(revision) => revision,
             None => self.records.next_revision()?,
         };
         self.revision = Some(revision);
         let json = |value: Option<&T>| value.and_then(|value| serde_json::to_value(value).ok());
-        self.records.append(&TrailEntry {
+        Ok(TrailEntry {
             number: 0,
             revision,
             at: self.actor.now,

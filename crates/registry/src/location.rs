@@ -10,6 +10,36 @@ use super::words::quoted;
 const FORM: &str =
     "write `sqlite:` and a file, such as `sqlite:registry.db` or `sqlite:///var/lib/portcullis/registry.db`";
 
+/// Whether `path` starts with a home directory that the shell did not expand: `~`, `~/…` or `~ana/…`.
+fn has_tilde(path: &str) -> bool {
+    path == "~" || (path.starts_with('~') && path.contains('/'))
+}
+
+/// Checks that `path` does not start with `~`: the registry would be in a folder of this name.
+fn without_tilde(path: &str) -> Result<(), RegistryError> {
+    if !has_tilde(path) {
+        return Ok(());
+    }
+    let (user, rest) = path.split_once('/').unwrap_or((path, "registry.db"));
+    let rest = if rest.is_empty() { "registry.db" } else { rest };
+    let (fix, name) = if user == "~" {
+        (format!("\"sqlite:$HOME/{rest}\""), "`~`".to_owned())
+    } else {
+        (format!("sqlite:/home/{}/{rest}", user.trim_start_matches('~')), quoted(user))
+    };
+    // A path may hold a secret of ours; then `quoted` hides all of it.
+    Err(invalid(
+        format!("{name} in the URL of the registry was not expanded by the shell"),
+        format!("write {}; a folder that is named {name} is {}", quoted(&fix), quoted(&format!("sqlite:./{path}"))),
+    ))
+}
+
+/// Returns `text` for an error: neither parameters, which may hold a key, nor user info, which may hold a password.
+fn shown(text: &str) -> Option<String> {
+    let is_plain = !text.contains(['?', '#', '%', '@']) && !text.contains("://");
+    is_plain.then(|| quoted(text))
+}
+
 /// The location of a registry.
 ///
 /// ```
@@ -42,22 +72,38 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, RegistryError> {
         let Some((scheme, rest)) = text.split_once(':') else {
+            without_tilde(text)?;
+            let Some(shown) = shown(text) else {
+                return Err(invalid("the URL of the registry has no scheme", FORM));
+            };
             let instead = quoted(&format!("sqlite:{text}"));
-            return Err(invalid(format!("{} is not the URL of a database", quoted(text)), format!("write {instead}")));
+            return Err(invalid(format!("{shown} is not the URL of a registry"), format!("write {instead}")));
         };
         match scheme {
             "sqlite" => {}
             // The URL may hold a password.
             "postgres" | "postgresql" => return Err(invalid("PostgreSQL is not supported yet", FORM)),
-            _ => return Err(invalid("the scheme of the database's URL is unknown", FORM)),
+            _ => return Err(invalid("the scheme of the registry's URL is unknown", FORM)),
         }
-        let path = rest.strip_prefix("//").unwrap_or(rest);
+        let (path, has_host) = match rest.strip_prefix("//") {
+            Some(path) => (path, path.split('/').next().is_some_and(|host| host.contains('@'))),
+            None => (rest, false),
+        };
         if path.is_empty() {
             return Err(invalid(format!("{} names no file", quoted(text)), FORM));
         }
-        if path == ":memory:" || path.contains(['?', '#', '%']) {
-            return Err(invalid(format!("{} is more than a file", quoted(text)), FORM));
+        if has_host {
+            return Err(invalid("the URL of the registry has a user and a host", FORM));
         }
+        if let Some(character) = path.chars().find(|character| ['?', '#', '%'].contains(character)) {
+            let message =
+                format!("the URL of the registry has `{character}`: parameters and escapes are not supported");
+            return Err(invalid(message, FORM));
+        }
+        if path == ":memory:" {
+            return Err(invalid(format!("{} names no file", quoted(text)), FORM));
+        }
+        without_tilde(path)?;
         Ok(Self::file(path))
     }
 }

@@ -1,8 +1,20 @@
 //! The database interface of the registry: records in transactions. Implementations contain no rules of the registry.
 
+use std::path::Path;
+
 use super::error::Result;
 use super::record::{Api, Client, ClientKind, Connection, NamedSource, Token, TrailEntry, Usage};
-use portcullis::model::SecretDigest;
+
+/// The purpose of opening a database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// To read an existing database, which may be read-only.
+    Read,
+    /// To change an existing database.
+    Change,
+    /// To change a database, which is created if it is missing.
+    Create,
+}
 
 /// An open database. Used by one thread at a time; several processes may have the same one open.
 pub(super) trait Storage: Send {
@@ -18,6 +30,12 @@ pub(super) trait Storage: Send {
 
     /// Checks that the open files are still those that the path names.
     fn check_files(&self) -> Result<()>;
+
+    /// Whether this process may not change the database.
+    fn is_read_only(&self) -> bool;
+
+    /// Writes a copy of the last committed state to the empty file at `path`.
+    fn copy_to(&mut self, path: &Path) -> Result<()>;
 }
 
 /// A selection of tokens.
@@ -26,10 +44,14 @@ pub(super) enum TokenFilter<'a> {
     All,
     Owner(&'a str),
     Id(&'a str),
-    Name { owner: Option<&'a str>, name: &'a str },
-    Digest(&'a SecretDigest),
+    Name {
+        owner: Option<&'a str>,
+        name: &'a str,
+    },
     Connection(&'a str),
     NamedSource(&'a str),
+    /// Tokens with the id, the digest, or the owner and name of one of these.
+    Like(&'a [Token]),
 }
 
 /// One transaction. Lists are sorted by name or id.
@@ -51,8 +73,14 @@ pub(super) trait Records {
     fn put_api(&mut self, api: &Api) -> Result<()>;
 
     fn tokens(&mut self, which: TokenFilter<'_>) -> Result<Vec<Token>>;
+    /// Returns every token as JSON, as a policy document holds it.
+    fn token_documents(&mut self) -> Result<Vec<String>>;
+    /// Counts the tokens of all users except `owner`.
+    fn count_tokens_except(&mut self, owner: &str) -> Result<u64>;
     /// Inserts `token`, or replaces the one with its id and all grants; recorded usage stays.
     fn put_token(&mut self, token: &Token) -> Result<()>;
+    /// Inserts `tokens`. None of them may exist.
+    fn add_tokens(&mut self, tokens: &[Token]) -> Result<()>;
     fn remove_token(&mut self, id: &str) -> Result<()>;
 
     /// Returns the usage of each token that was ever used.
@@ -70,8 +98,8 @@ pub(super) trait Records {
     fn last_entry(&mut self) -> Result<u64>;
     /// Returns number, kind and id of the entries after number `last`, oldest first, at most `max`.
     fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>>;
-    /// Appends `entry`; the database assigns its number.
-    fn append(&mut self, entry: &TrailEntry) -> Result<()>;
+    /// Appends `entries`; the database assigns their numbers.
+    fn append(&mut self, entries: &[TrailEntry]) -> Result<()>;
 
     fn commit(self: Box<Self>) -> Result<()>;
 }

@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::connections::unknown as unknown_connection;
-use super::definition::{Draft, DraftGrant, document, settle};
+use super::definition::{Draft, DraftGrant, compact_document, settle};
 use super::error::{Result, invalid, refused};
 use super::named_sources::check_granted;
 use super::record::{Token, TrailEntry, Usage};
@@ -32,9 +32,12 @@ pub struct NewToken {
     pub grants: Vec<(String, String)>,
     /// The referers from which it may be used (N7).
     pub referers: Vec<String>,
-    /// The expiry: an instant, a date, or a span such as `7d` (N9.2).
+    /// The expiry: an instant, a date, a span such as `7d` (N9.2), or [`NEVER`], the default.
     pub expiration: Option<String>,
 }
+
+/// The text of an expiry that never comes.
+pub const NEVER: &str = "never";
 
 /// An edit of a token. The expiry cannot be edited: [`Registry::rotate_token`] creates a secret with a new expiry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -86,7 +89,7 @@ impl Registry {
     ///
     /// If the database fails.
     pub fn policy_document(&mut self) -> Result<String> {
-        document(&mut *self.storage.read()?, TokenFilter::All)
+        compact_document(&mut *self.storage.read()?)
     }
 
     /// Returns the tokens that the actor may see, by id.
@@ -212,11 +215,7 @@ impl Registry {
         expiration: Option<&str>,
     ) -> Result<Rotated> {
         let until = overlap.map(|overlap| span(overlap, actor.now, "overlap")).transpose()?;
-        let expiration = match expiration {
-            None => None,
-            Some("never") => Some(None),
-            Some(text) => Some(expiry(Some(text), actor.now)?),
-        };
+        let expiration = expiration.map(|text| expiry(Some(text), actor.now)).transpose()?;
         let secret = Secret::mint(SecretKind::Token)?;
         let mut change = self.change(actor)?;
         let before = find(&mut *change.records, actor, id_or_name)?;
@@ -342,6 +341,19 @@ impl Change<'_> {
         {
             let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
             return Err(refused(message, "it may still be in use: `--force` deletes it anyway"));
+        }
+        Ok(())
+    }
+
+    /// Adds many tokens, none of which exists.
+    pub(super) fn add(&mut self, action: &str, tokens: &[Token]) -> Result<()> {
+        /// Bounds the memory for the trail entries.
+        const AT_ONCE: usize = 1_000;
+        for tokens in tokens.chunks(AT_ONCE) {
+            self.records.add_tokens(tokens)?;
+            let entries = tokens.iter().map(|token| self.entry(action, &subject(token), None, Some(token)));
+            let entries = entries.collect::<Result<Vec<_>>>()?;
+            self.records.append(&entries)?;
         }
         Ok(())
     }
@@ -493,13 +505,14 @@ fn edit_referers(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
 
 /// Returns the expiry of a token that is created now (N9.2, N9.3).
 fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
-    let Some(text) = text else { return Ok(None) };
+    let Some(text) = text.filter(|text| *text != NEVER) else { return Ok(None) };
     match Expiry::at_creation(text, now) {
         Ok(Expiry::At(end)) => Ok(Some(end)),
         Ok(Expiry::Never) => Ok(None),
         Err(error) => Err(invalid(
             error.to_string(),
-            "write a span such as `7d`, `2w`, `6m`, `1y`, a date such as `2030-01-01` or an RFC 3339 instant, in the future",
+            "write a span such as `7d`, `2w`, `6m`, `1y`, a date such as `2030-01-01` or an RFC 3339 instant, in the \
+             future, or `never`",
         )),
     }
 }

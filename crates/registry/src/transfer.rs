@@ -1,13 +1,15 @@
 //! Export of a registry to a policy document, and import. Documents hold digests, never secrets.
 
+use std::collections::HashMap;
+
 use super::definition::{Draft, DraftGrant, declarations, document, settled, usable};
 use super::error::{RegistryError, Result, refused, storage};
 use super::record::{Api, ClientKind, Connection, Token};
-use super::storage::{Records, TokenFilter};
+use super::storage::TokenFilter;
 use super::tokens::visible;
 use super::words::quoted;
 use super::{Actor, Change, Registry, Subject, check_text};
-use portcullis::model::{Apis, GrantKind, Operation, Policy};
+use portcullis::model::{Apis, GrantKind, Operation, Policy, SecretDigest};
 use portcullis_document::definition::{self, Element, Field, Text, read};
 use portcullis_document::load::{Diagnostic, Input, LoadOptions};
 
@@ -26,6 +28,17 @@ pub struct Imported {
     pub warnings: Vec<Diagnostic>,
 }
 
+/// The numbers of records that an export leaves out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Tokens of other users. An administrator exports them.
+    pub tokens: u64,
+    /// Named sources, which a policy document cannot hold.
+    pub named_sources: usize,
+    /// OAuth clients, which a policy document cannot hold.
+    pub clients: usize,
+}
+
 impl Registry {
     /// Returns the connections, the APIs, and the tokens that the actor may see, as a policy document. Equal registries
     /// give equal bytes.
@@ -37,15 +50,16 @@ impl Registry {
         document(&mut *self.storage.read()?, visible(actor))
     }
 
-    /// Returns the numbers of named sources and clients that an export leaves out: policy documents cannot hold them.
+    /// Counts what an export leaves out.
     ///
     /// # Errors
     ///
     /// If the database fails.
-    pub fn left_out(&mut self, actor: &Actor) -> Result<(usize, usize)> {
-        let sources = self.named_sources()?.len();
+    pub fn left_out(&mut self, actor: &Actor) -> Result<LeftOut> {
+        let tokens = if actor.all_users { 0 } else { self.storage.read()?.count_tokens_except(&actor.user)? };
+        let named_sources = self.named_sources()?.len();
         let clients = self.clients(actor, ClientKind::Spa)?.len() + self.clients(actor, ClientKind::M2m)?.len();
-        Ok((sources, clients))
+        Ok(LeftOut { tokens, named_sources, clients })
     }
 
     /// Adds the contents of `input`, a policy document: everything or, on any conflict, nothing. Equal existing records
@@ -100,13 +114,13 @@ impl Registry {
             }
         }
         change.declare(&imported)?;
+        let read = tokens(actor, &document, &policy)?;
+        let mut known = Known::new(change.records.tokens(TokenFilter::Like(&read))?);
+        let existing = known.tokens.len();
         // Tokens are also compared with earlier ones of the document: two may have the same owner and name.
-        for token in tokens(actor, &document, &policy)? {
-            match compare(&mut *change.records, actor, &token)? {
-                Comparison::New => {
-                    change.put("import", None, &token)?;
-                    imported.tokens.push(token);
-                }
+        for token in read {
+            match known.compare(actor, &token) {
+                Comparison::New => known.add(token),
                 Comparison::Same => imported.unchanged += 1,
                 Comparison::Conflict(conflict) => conflicts.push(conflict),
             }
@@ -115,6 +129,8 @@ impl Registry {
             let help = "nothing was imported: change the document or the registry";
             return Err(refused(conflicts.join("; "), help));
         }
+        imported.tokens = known.tokens.split_off(existing);
+        change.add("import", &imported.tokens)?;
         change.commit()?;
         Ok(imported)
     }
@@ -199,29 +215,52 @@ enum Comparison {
     Conflict(String),
 }
 
-fn compare(records: &mut dyn Records, actor: &Actor, token: &Token) -> Result<Comparison> {
-    let id = quoted(&token.id);
-    if !actor.may(&token.owner) {
-        let owner = quoted(&token.owner);
-        return Ok(Comparison::Conflict(format!(
-            "token {id} is of {owner}: `--all-users` imports tokens of other users"
-        )));
+/// Tokens that exist or are imported, by everything that only one of them may have.
+#[derive(Default)]
+struct Known {
+    tokens: Vec<Token>,
+    by_id: HashMap<String, usize>,
+    by_digest: HashMap<SecretDigest, usize>,
+    by_owner_and_name: HashMap<(String, String), usize>,
+}
+
+impl Known {
+    fn new(tokens: Vec<Token>) -> Self {
+        let mut known = Self::default();
+        for token in tokens {
+            known.add(token);
+        }
+        known
     }
-    let mut known = records.tokens(TokenFilter::Id(&token.id))?;
-    if let Some(known) = known.pop() {
-        return Ok(if known == *token {
-            Comparison::Same
-        } else {
-            Comparison::Conflict(format!("token {id} differs"))
-        });
+
+    fn add(&mut self, token: Token) {
+        let index = self.tokens.len();
+        self.by_id.insert(token.id.clone(), index);
+        self.by_digest.insert(token.digest, index);
+        self.by_owner_and_name.insert((token.owner.clone(), token.name.clone()), index);
+        self.tokens.push(token);
     }
-    if let Some(known) = records.tokens(TokenFilter::Digest(&token.digest))?.first() {
-        return Ok(Comparison::Conflict(format!("the secret of token {id} is that of {}", quoted(&known.id))));
+
+    fn compare(&self, actor: &Actor, token: &Token) -> Comparison {
+        let id = quoted(&token.id);
+        if !actor.may(&token.owner) {
+            let owner = quoted(&token.owner);
+            return Comparison::Conflict(format!(
+                "token {id} is of {owner}: `--all-users` imports tokens of other users"
+            ));
+        }
+        let known = |index: Option<&usize>| index.and_then(|index| self.tokens.get(*index));
+        if let Some(known) = known(self.by_id.get(&token.id)) {
+            return if known == token { Comparison::Same } else { Comparison::Conflict(format!("token {id} differs")) };
+        }
+        if let Some(known) = known(self.by_digest.get(&token.digest)) {
+            return Comparison::Conflict(format!("the secret of token {id} is that of {}", quoted(&known.id)));
+        }
+        // A tuple of texts is looked up by a tuple of texts.
+        if let Some(known) = known(self.by_owner_and_name.get(&(token.owner.clone(), token.name.clone()))) {
+            let name = quoted(&token.name);
+            return Comparison::Conflict(format!("name {name} of token {id} is that of {}", quoted(&known.id)));
+        }
+        Comparison::New
     }
-    let name = TokenFilter::Name { owner: Some(&token.owner), name: &token.name };
-    if let Some(known) = records.tokens(name)?.first() {
-        let name = quoted(&token.name);
-        return Ok(Comparison::Conflict(format!("name {name} of token {id} is that of {}", quoted(&known.id))));
-    }
-    Ok(Comparison::New)
 }

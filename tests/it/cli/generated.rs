@@ -2,7 +2,7 @@
 
 use super::util::Dir;
 
-const COMMANDS: [&str; 16] = [
+const COMMANDS: [&str; 17] = [
     "init",
     "digest",
     "compile",
@@ -14,6 +14,7 @@ const COMMANDS: [&str; 16] = [
     "credentials",
     "connections",
     "named-sources",
+    "backup",
     "export",
     "import",
     "trail",

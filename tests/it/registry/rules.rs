@@ -221,7 +221,7 @@ fn other_and_newer_databases_are_left_alone() {
     assert!(error.contains("text`: file is not a database"), "{error}");
     assert!(std::fs::read(dir.path().join("text")).unwrap().starts_with(b"this is"));
     let missing = Registry::open(&Location::file(dir.path().join("missing")), false).unwrap_err().to_string();
-    assert!(missing.contains("missing`: unable to open database file"), "{missing}");
+    assert!(missing.contains("missing` does not exist"), "{missing}");
     assert!(!dir.path().join("missing").exists());
 
     #[cfg(unix)]
@@ -246,7 +246,7 @@ fn other_and_newer_databases_are_left_alone() {
     bytes[68..72].copy_from_slice(&7_u32.to_be_bytes());
     std::fs::write(&path, &bytes).unwrap();
     let error = open("newer");
-    assert!(error.contains("is a database of something else"), "{error}");
+    assert!(error.contains("is a database of another program"), "{error}");
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::table::Table;
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit lint --policy policy.json
-  portcullis audit lint --policy policy.json --usage decisions.jsonl \\
+  portcullis audit lint --policy policy.json --log decisions.jsonl \\
       --fail-on note
   portcullis audit lint --policy policy.json --format sarif > lint.sarif
   portcullis audit lint --rules

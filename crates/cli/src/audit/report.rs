@@ -17,8 +17,8 @@ use crate::policy::PolicyArgs;
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit report --policy policy.json --catalog catalog.csv \\
-      --report audit.html
-  portcullis audit report --db sqlite:registry.db --report audit.html
+      --output audit.html
+  portcullis audit report --db sqlite:registry.db --output audit.html
 
 Exit codes: 0 written; 2 error, or the catalog was not read completely: then the
 page covers only the rows that were read.";
@@ -31,8 +31,8 @@ page covers only the rows that were read.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// Write to this file; `-` is standard output
-    #[arg(long, value_name = "FILE.html")]
-    report: PathBuf,
+    #[arg(short, long, alias = "report", value_name = "FILE.html")]
+    output: PathBuf,
     /// Set the page title [default: names of the policy files]
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
@@ -52,7 +52,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     args.reads.add_inputs(&mut inputs);
     args.usage.add_inputs(&mut inputs);
     inputs.add_all(&args.catalog.catalog);
-    let target = Target::new(&args.report, &inputs)?;
+    let target = Target::new(&args.output, &inputs)?;
     let Some(read) = args.policy.documents(color, true)? else { return Ok(Exit::Failure) };
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();

@@ -21,14 +21,14 @@ pub(super) struct UsageArgs {
     ///
     /// A token or grant is used if the log has a request that it allowed. Without logs, the usage that a registry recorded
     /// counts.
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    usage: Vec<PathBuf>,
+    #[arg(long = "log", alias = "usage", value_name = "FILE", num_args = 1..)]
+    logs: Vec<PathBuf>,
 }
 
 impl UsageArgs {
     /// Adds the files of the option to `inputs`.
     pub(super) fn add_inputs(&self, inputs: &mut Inputs) {
-        inputs.add_all(&self.usage);
+        inputs.add_all(&self.logs);
     }
 
     /// Returns the recorded usage; `None` if there is no record.
@@ -39,11 +39,11 @@ impl UsageArgs {
         now: Timestamp,
         color: Color,
     ) -> anyhow::Result<Option<Usage>> {
-        if !self.usage.is_empty() {
+        if !self.logs.is_empty() {
             let snapshot = read.snapshot(&policy.compile_options())?;
             let replay = Replay::new(&snapshot);
             let mut usage = Usage::default();
-            for path in &self.usage {
+            for path in &self.logs {
                 read_log(path, &replay, now, color, &mut usage)?;
             }
             return Ok(Some(usage));

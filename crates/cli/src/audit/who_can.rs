@@ -22,6 +22,11 @@ use crate::output::{Color, Stdout, counted, printable};
 use crate::policy::PolicyArgs;
 use crate::table::{Table, relative};
 
+const USAGE: &str = "\
+portcullis audit who-can --policy <FILE> --connection <NAME>
+           --resource <NAME> [OPTIONS]
+       portcullis audit who-can --policy <FILE> --token-leaked <ID> [OPTIONS]";
+
 const EXAMPLES: &str = "\
 Examples:
   portcullis audit who-can --policy policy.json --connection carto_dw \\
@@ -39,7 +44,7 @@ Exit codes: 0 done; 2 error.";
 ///
 /// With `--token-leaked`, show everything that a token allows.
 #[derive(Debug, clap::Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, override_usage = USAGE)]
 pub(super) struct Args {
     /// Set the connection of the source
     #[arg(long, value_name = "NAME", help_heading = "Source", required_unless_present = "token_leaked")]

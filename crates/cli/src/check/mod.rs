@@ -18,6 +18,11 @@ use super::policy::PolicyArgs;
 use super::pump::Pump;
 use sources::SourceArgs;
 
+const USAGE: &str = "\
+portcullis check --policy <FILE> --token-env <VAR> --api <API>
+           --connection <NAME> --resource <NAME> [OPTIONS]
+       portcullis check --policy <FILE> --requests <FILE> [OPTIONS]";
+
 const EXAMPLES: &str = "\
 Examples:
   # One request. The token is in the environment: other users see arguments.
@@ -55,7 +60,7 @@ requests.";
 
 /// Decide one request or a file of requests
 #[derive(clap::Args)]
-#[command(after_long_help = EXAMPLES)]
+#[command(after_long_help = EXAMPLES, override_usage = USAGE)]
 pub(super) struct Args {
     /// Decide at this instant [default: now]
     ///

@@ -7,12 +7,12 @@ use portcullis_registry::{ClientEdit, TokenEdit};
 use serde::Serialize;
 
 use super::Kind;
-use super::create::{UrlArgs, WithSecret, confirm_all_sources, described};
+use super::create::{STORE_IT, UrlArgs, WithSecret, confirm_all_sources, described, rotation};
 use super::pairs::{grant, word};
 use super::show::TokenJson;
 use crate::Exit;
 use crate::output::{Color, Format, counted};
-use crate::registry::{Common, invalid, json, lines, warn};
+use crate::registry::{Common, answer, invalid, json, lines, secret, warn};
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:
@@ -23,6 +23,16 @@ Examples:
   portcullis credentials update spa Atlas \\
       --callback https://atlas.example.com/new \\
       --remove-callback https://atlas.example.com/old
+
+The change applies to the next decision. The expiry of a token cannot change:
+`portcullis credentials rotate` creates a secret with a new expiry.";
+
+const UPDATE_TOKEN_EXAMPLES: &str = "\
+Examples:
+  portcullis credentials update token tk_5h3f9w2mzq --name 'web map' --apis maps
+  portcullis credentials update token 'web map' \\
+      --add-grant carto_dw,carto.shared.roads
+  portcullis credentials update token 'web map' --referer https://a.example.com/
 
 The change applies to the next decision. The expiry of a token cannot change:
 `portcullis credentials rotate` creates a secret with a new expiry.";
@@ -74,7 +84,7 @@ pub(super) struct UpdateArgs {
 #[derive(Debug, Subcommand)]
 enum Update {
     /// Change a token
-    #[command(after_long_help = UPDATE_EXAMPLES)]
+    #[command(after_long_help = UPDATE_TOKEN_EXAMPLES)]
     Token(UpdateToken),
     /// Change an OAuth client of a single-page application
     #[command(after_long_help = UPDATE_SPA_EXAMPLES)]
@@ -289,7 +299,7 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
             invalid("nothing to change", "`portcullis credentials update token --help` lists what can change").into()
         );
     }
-    let (mut registry, actor) = args.common.registry.open()?;
+    let (mut registry, actor) = args.common.registry.open_to_change()?;
     let token = registry.token(&actor, &args.id)?;
     let kept = args.referers.is_none() && !args.any_referer && !token.referers.is_empty();
     let has_referers = kept || !args.referer.is_empty() || args.referers.is_some();
@@ -301,10 +311,9 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
     // By id: another token may have taken the name meanwhile.
     let (token, warnings) = registry.update_token(&actor, &format!("id:{}", token.id), &edit)?;
     warn(&warnings, color)?;
-    match args.common.format {
-        Format::Json => json(&TokenJson::new(&token, registry.usage()?.get(&token.id))),
-        Format::Text => lines([&*format!("updated {}", described(&token))]),
-    }
+    let usage = registry.usage()?;
+    let json = TokenJson::new(&token, usage.get(&token.id));
+    answer(args.common.format, &json, || format!("updated {}", described(&token)))
 }
 
 fn update_client(kind: ClientKind, id: &str, edit: &ClientEdit, common: &Common) -> anyhow::Result<Exit> {
@@ -312,16 +321,14 @@ fn update_client(kind: ClientKind, id: &str, edit: &ClientEdit, common: &Common)
         let help = format!("`portcullis credentials update {} --help` lists what can change", kind.as_str());
         return Err(invalid("nothing to change", help).into());
     }
-    let (mut registry, actor) = common.registry.open()?;
+    let (mut registry, actor) = common.registry.open_to_change()?;
     let client = registry.update_client(&actor, kind, id, edit)?;
-    match common.format {
-        Format::Json => json(&client),
-        Format::Text => lines([&*format!("updated {} client `{}` ({})", kind.as_str(), client.title, client.id)]),
-    }
+    let text = || format!("updated {} client `{}` ({})", kind.as_str(), client.title, client.id);
+    answer(common.format, &client, text)
 }
 
 pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<Exit> {
-    let (mut registry, actor) = args.common.registry.open()?;
+    let (mut registry, actor) = args.common.registry.open_to_change()?;
     match args.kind.client() {
         None => {
             let token = registry.delete_token(&actor, &args.id, args.force)?;
@@ -339,42 +346,35 @@ pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<Exit> {
         }
         Some(kind) => {
             let client = registry.delete_client(&actor, kind, &args.id)?;
-            match args.common.format {
-                Format::Json => json(&client),
-                Format::Text => {
-                    lines([&*format!("deleted {} client `{}` ({})", kind.as_str(), client.title, client.id)])
-                }
-            }
+            let text = || format!("deleted {} client `{}` ({})", kind.as_str(), client.title, client.id);
+            answer(args.common.format, &client, text)
         }
     }
 }
 
 pub(super) fn rotate(args: &RotateArgs) -> anyhow::Result<Exit> {
     let Rotate::Token(args) = &args.what;
-    let (mut registry, actor) = args.common.registry.open()?;
+    let (mut registry, actor) = args.common.registry.open_to_change()?;
     let rotated = registry.rotate_token(&actor, &args.id, args.overlap.as_deref(), args.expiration_date.as_deref())?;
-    let secret = rotated.secret.expose();
+    let help = || rotation(&rotated.token);
+    let shown = rotated.secret.expose();
     if args.quiet {
-        return lines([secret]);
+        return secret(&[shown], help);
     }
     if args.common.format == Format::Json {
-        let token = WithSecret { token: TokenJson::new(&rotated.token, None), secret };
-        return json(&RotatedJson { token, old: rotated.old.as_ref().map(|old| TokenJson::new(old, None)) });
+        let token = WithSecret { token: TokenJson::new(&rotated.token, None), secret: shown };
+        let json = RotatedJson { token, old: rotated.old.as_ref().map(|old| TokenJson::new(old, None)) };
+        return secret(&[&serde_json::to_string_pretty(&json)?], help);
     }
     let old = match &rotated.old {
         None => "The old secret is denied from now on.".to_owned(),
         Some(old) => format!("The old secret is now {}.", described(old)),
     };
-    lines([
-        &*format!("rotated {}", described(&rotated.token)),
-        &format!("  {secret}"),
-        "Store it now: it is not shown again, and the registry keeps only its digest.",
-        &old,
-    ])
+    secret(&[&format!("rotated {}", described(&rotated.token)), &format!("  {shown}"), STORE_IT, &old], help)
 }
 
 pub(super) fn prune(args: &PruneArgs) -> anyhow::Result<Exit> {
-    let (mut registry, actor) = args.common.registry.open()?;
+    let (mut registry, actor) = args.common.registry.open_to_change()?;
     let tokens: Vec<Token> = registry.prune_tokens(&actor, args.older_than.as_deref())?;
     if args.common.format == Format::Json {
         return json(&tokens);

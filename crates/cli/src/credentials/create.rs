@@ -3,15 +3,15 @@
 use clap::Subcommand;
 use clap::builder::NonEmptyStringValueParser;
 use portcullis_registry::record::{Client, ClientKind, Token, Urls};
-use portcullis_registry::{CreatedClient, NewToken};
+use portcullis_registry::{CreatedClient, NEVER, NewToken};
 use portcullis_secret::Secret;
 use serde::Serialize;
 
-use super::pairs::pair;
+use super::pairs::{pair, word};
 use super::show::{Life, TokenJson};
 use crate::Exit;
 use crate::output::{Color, Format};
-use crate::registry::{Common, confirm, json, lines, now, warn};
+use crate::registry::{Common, confirm, hidden, lines, now, secret, warn};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +34,10 @@ Examples:
 
 The secret is shown once: the registry stores only its digest.";
 
+const TOKEN_USAGE: &str = "\
+portcullis credentials create token --apis <API,…>
+           [--connection <NAME> --source <SOURCE>]… [OPTIONS]";
+
 const SPA_EXAMPLES: &str = "\
 Example:
   portcullis credentials create spa --title Atlas \\
@@ -54,13 +58,13 @@ pub(super) struct Args {
 #[derive(Debug, Subcommand)]
 enum What {
     /// Create an API access token
-    #[command(after_long_help = TOKEN_EXAMPLES)]
+    #[command(after_long_help = TOKEN_EXAMPLES, override_usage = TOKEN_USAGE, mut_arg("all_users", hidden))]
     Token(TokenArgs),
     /// Create an OAuth client for a single-page application
-    #[command(after_long_help = SPA_EXAMPLES)]
+    #[command(after_long_help = SPA_EXAMPLES, mut_arg("all_users", hidden))]
     Spa(SpaArgs),
     /// Create an OAuth client for a machine
-    #[command(after_long_help = M2M_EXAMPLES)]
+    #[command(after_long_help = M2M_EXAMPLES, mut_arg("all_users", hidden))]
     M2m(M2mArgs),
 }
 
@@ -68,7 +72,7 @@ enum What {
 struct TokenArgs {
     /// Grant a source on this connection; repeat for more
     ///
-    /// Each `--connection` belongs to the `--source` in the same position.
+    /// Each `--connection` belongs to the `--source` in the same position. Required, unless the only API is `lds`.
     #[arg(long, value_name = "NAME", help_heading = "Grants")]
     connection: Vec<String>,
     /// Grant this source
@@ -76,7 +80,7 @@ struct TokenArgs {
     /// A table, a pattern such as `carto.shared.CARTO_*`, SQL, a named source, or `*` for all sources of the connection.
     #[arg(long, value_name = "SOURCE", help_heading = "Grants")]
     source: Vec<String>,
-    /// Allow these APIs: `maps`, `sql`, `lds` or `imports`
+    /// Allow these APIs: `maps`, `sql`, `lds`, `imports` [required]
     ///
     /// `imports` cannot be combined with other APIs. Example: `--apis maps,sql`
     #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Grants", value_parser = NonEmptyStringValueParser::new())]
@@ -90,9 +94,9 @@ struct TokenArgs {
     /// Name the token [default: its id]
     #[arg(long)]
     name: Option<String>,
-    /// Set the expiry, such as `7d` [default: none]
+    /// Set the expiry, such as `7d` [default: never]
     ///
-    /// A span such as `7d`, `2w`, `6m` or `1y`, a date, or an RFC 3339 instant.
+    /// A span such as `7d`, `2w`, `6m` or `1y`, a date, an RFC 3339 instant, or `never`.
     #[arg(long, value_name = "WHEN")]
     expiration_date: Option<String>,
     /// Confirm a grant of all sources (`*`)
@@ -204,23 +208,37 @@ fn token(args: &TokenArgs, color: Color) -> anyhow::Result<Exit> {
         referers: args.referer.iter().chain(&args.referers).cloned().collect(),
         expiration: args.expiration_date.clone(),
     };
-    confirm_all_sources(&new.grants, !new.referers.is_empty(), new.expiration.is_some(), args.yes)?;
-    let (mut registry, actor) = args.common.registry.open()?;
+    let expires = new.expiration.as_deref().is_some_and(|when| when != NEVER);
+    confirm_all_sources(&new.grants, !new.referers.is_empty(), expires, args.yes)?;
+    let (mut registry, actor) = args.common.registry.open_or_create()?;
     let created = registry.create_token(&actor, &new)?;
     warn(&created.warnings, color)?;
+    let help = || rotation(&created.token);
+    let shown = created.secret.expose();
     if args.quiet {
-        return lines([created.secret.expose()]);
+        return secret(&[shown], help);
     }
     match args.common.format {
         Format::Json => {
-            json(&WithSecret { token: TokenJson::new(&created.token, None), secret: created.secret.expose() })
+            let json = WithSecret { token: TokenJson::new(&created.token, None), secret: shown };
+            secret(&[&serde_json::to_string_pretty(&json)?], help)
         }
-        Format::Text => lines([
-            &*format!("created {}", described(&created.token)),
-            &format!("  {}", created.secret.expose()),
-            "Store it now: it is not shown again, and the registry keeps only its digest.",
-        ]),
+        Format::Text => {
+            let text = [&*format!("created {}", described(&created.token)), &format!("  {shown}"), STORE_IT];
+            secret(&text, help)
+        }
     }
+}
+
+/// What to do with the secret of a client.
+const STORE_SECRET: &str = "Store the secret now: it is not shown again, and the registry keeps only its digest.";
+
+/// What to do with the secret of a token.
+pub(super) const STORE_IT: &str = "Store it now: it is not shown again, and the registry keeps only its digest.";
+
+/// Returns the help that names the command that replaces a secret that nobody has.
+pub(super) fn rotation(token: &Token) -> String {
+    format!("`portcullis credentials rotate token {}` creates another secret", word(&token.id))
 }
 
 /// Asks for confirmation of `*` if the token has referers or never expires.
@@ -250,21 +268,19 @@ pub(super) fn described(token: &Token) -> String {
 }
 
 fn client(kind: ClientKind, title: &str, urls: &Urls, common: &Common) -> anyhow::Result<Exit> {
-    let (mut registry, actor) = common.registry.open()?;
+    let (mut registry, actor) = common.registry.open_or_create()?;
     let CreatedClient { client, secret } = registry.create_client(&actor, kind, title, urls)?;
-    let secret = secret.as_ref().map(Secret::expose);
+    let client_secret = secret.as_ref().map(Secret::expose);
+    let help =
+        || format!("delete the client with `portcullis credentials delete m2m {}`, and create another", client.id);
     if common.format == Format::Json {
-        return json(&ClientWithSecret { client: &client, client_secret: secret });
+        let json = serde_json::to_string_pretty(&ClientWithSecret { client: &client, client_secret })?;
+        return if client_secret.is_some() { self::secret(&[&json], help) } else { lines([&*json]) };
     }
     let created = format!("created {} client `{}` of {}", kind.as_str(), client.title, client.owner);
     let id = format!("  client id      {}", client.id);
-    match secret {
+    match client_secret {
         None => lines([&*created, &id]),
-        Some(secret) => lines([
-            &*created,
-            &id,
-            &format!("  client secret  {secret}"),
-            "Store the secret now: it is not shown again, and the registry keeps only its digest.",
-        ]),
+        Some(secret) => self::secret(&[&created, &id, &format!("  client secret  {secret}"), STORE_SECRET], help),
     }
 }

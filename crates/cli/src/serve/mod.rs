@@ -25,6 +25,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Exit;
 use crate::bounds::{MAX_BYTES, count, seconds};
+use crate::environment::variable_or;
 use crate::output::Inputs;
 use crate::policy::PolicyArgs;
 use crate::reading::ReadingArgs;
@@ -96,15 +97,27 @@ pub(super) struct Args {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Listening")]
 struct ListenArgs {
-    /// Listen for gateways on this address
-    ///
-    /// An IP address and port, or `unix:PATH`.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8181", env = "PORTCULLIS_LISTEN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = variable_or("PORTCULLIS_LISTEN", "127.0.0.1:8181"),
+        hide_default_value = true,
+        help = "Listen for gateways [default: 127.0.0.1:8181]\n[env: PORTCULLIS_LISTEN]",
+        long_help = "Listen for gateways [default: 127.0.0.1:8181]\n\n\
+            An IP address and port, or `unix:PATH`.\n\n\
+            [env: PORTCULLIS_LISTEN]"
+    )]
     listen: Address,
-    /// Listen for operators; do not make it public
-    ///
-    /// It exposes policy details. An IP address and port, or `unix:PATH`.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8182", env = "PORTCULLIS_ADMIN")]
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        default_value = variable_or("PORTCULLIS_ADMIN", "127.0.0.1:8182"),
+        hide_default_value = true,
+        help = "Listen for operators [default: 127.0.0.1:8182]\n[env: PORTCULLIS_ADMIN]",
+        long_help = "Listen for operators [default: 127.0.0.1:8182]\n\n\
+            Do not make it public: it exposes policy details. An IP address and port, or `unix:PATH`.\n\n\
+            [env: PORTCULLIS_ADMIN]"
+    )]
     admin: Address,
     /// Set the permissions of Unix sockets [default: 600]
     ///
@@ -170,10 +183,18 @@ struct LogArgs {
     /// They are printed on standard error.
     #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"], hide_possible_values = true)]
     messages: String,
-    /// Set the level of server messages
-    ///
-    /// `error`, `warn`, `info`, `debug` or `trace`. A list also sets the level of single parts: `info,portcullis=debug`
-    #[arg(long, value_name = "LEVEL", default_value = "info", env = "PORTCULLIS_MESSAGE_LEVEL", value_parser = messages::filter)]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = variable_or("PORTCULLIS_MESSAGE_LEVEL", "info"),
+        hide_default_value = true,
+        value_parser = messages::filter,
+        help = "Set the level of server messages [default: info]\n[env: PORTCULLIS_MESSAGE_LEVEL]",
+        long_help = "Set the level of server messages [default: info]\n\n\
+            `error`, `warn`, `info`, `debug` or `trace`. A list also sets the level of single parts: \
+            `info,portcullis=debug`\n\n\
+            [env: PORTCULLIS_MESSAGE_LEVEL]"
+    )]
     message_level: Targets,
 }
 

@@ -32,6 +32,7 @@ mod locate;
 mod problem;
 mod read;
 mod shape;
+mod synonyms;
 mod syntax;
 #[cfg(test)]
 mod tests;

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 
 use super::field::{Element, Field, Kind, Lenient, Secret, Text};
 use super::locate::Target;
+use super::synonyms::synonym;
 use super::syntax::SyntaxError;
 use portcullis::base::{Escaped, JsonPath, Step, nearest, quoted};
 
@@ -330,7 +331,7 @@ pub(super) fn report_strays(
     for stray in &strays.kept {
         let (name, kind) = match stray {
             Stray::Unknown(name) if reported.insert((&**name, false)) => {
-                let nearest = nearest(name, known.iter().copied());
+                let nearest = synonym(name, known).or_else(|| nearest(name, known.iter().copied()));
                 note(&mut meant, nearest);
                 note(&mut problems.meant, nearest);
                 (&**name, ProblemKind::UnknownField { found: (&**name).into(), nearest })

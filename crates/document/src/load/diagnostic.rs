@@ -32,9 +32,9 @@ pub struct Diagnostic {
     pub file: String,
     /// The JSON path, such as `tokens[3].grants[0].source`; empty for the whole document.
     pub place: String,
-    /// The line, counted from 1.
+    /// The line, counted from 1; 0 if no user has the text ([`Input::generated`](super::Input::generated)).
     pub line: usize,
-    /// The character of the line, counted from 1.
+    /// The character of the line, counted from 1; 0 if no user has the text.
     pub column: usize,
     /// The span of the text to show: of an object or list only its bracket. `None` if it is not known. Take the text
     /// from [`Input::redacted`](super::Input::redacted): in malformed text the span may hold a secret.
@@ -64,7 +64,11 @@ impl fmt::Display for Severity {
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { severity, code, line, column, message, .. } = self;
-        write!(f, "{}:{line}:{column}: {severity}[{code}]: {message}", Escaped::whole(&self.file))?;
+        write!(f, "{}", Escaped::whole(&self.file))?;
+        if *line > 0 {
+            write!(f, ":{line}:{column}")?;
+        }
+        write!(f, ": {severity}[{code}]: {message}")?;
         if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.place, MAX_PLACE)) }
     }
 }

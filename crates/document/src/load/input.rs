@@ -14,6 +14,7 @@ use portcullis::snapshot::MAGIC;
 pub struct Input {
     name: String,
     text: String,
+    is_generated: bool,
 }
 
 /// A file that cannot be read.
@@ -52,7 +53,18 @@ pub fn is_compiled(path: impl AsRef<Path>) -> bool {
 impl Input {
     /// Creates an input from a text.
     pub fn new(name: impl Into<String>, text: impl Into<String>) -> Self {
-        Self { name: name.into(), text: text.into() }
+        Self { name: name.into(), text: text.into(), is_generated: false }
+    }
+
+    /// Creates an input from a text that no user has, such as the tokens of a registry. Diagnostics name its tokens by
+    /// their ids, and have no line and column.
+    pub fn generated(name: impl Into<String>, text: impl Into<String>) -> Self {
+        Self { is_generated: true, ..Self::new(name, text) }
+    }
+
+    /// Whether no user has the text.
+    pub fn is_generated(&self) -> bool {
+        self.is_generated
     }
 
     /// Reads a file.
@@ -91,7 +103,7 @@ impl Input {
             return Err(Unreadable { file: name, reason });
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Self { name, text }),
+            Ok(text) => Ok(Self::new(name, text)),
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
                 Err(Unreadable { file: name, reason: format!("it is not UTF-8 at byte {at}") })

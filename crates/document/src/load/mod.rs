@@ -38,7 +38,7 @@ pub use spot::{Spot, spots};
 use crate::definition::{Document, SyntaxError, Tokens, read};
 use crate::lower::{LowerOptions, Lowered, Named, lower, lower_beside};
 pub use crate::lower::{MAX_PROBLEMS, Origin};
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::model::{Limits, Policy};
 use spot::{Draft, spot};
 
@@ -168,6 +168,14 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
     found.extend(problems.map(Draft::error));
     // Lowering rejects an empty document for its missing tokens. This check also rejects a document that is not JSON.
     let policy = policy.filter(|_| is_read && (is_valid || options.skip_invalid));
+    for Draft { problem, .. } in &mut found {
+        let document = read.get(problem.document).and_then(|document| document.as_ref().ok());
+        if inputs.get(problem.document).is_some_and(Input::is_generated)
+            && let Some(id) = document.and_then(|document| token_id(document, problem.token()?))
+        {
+            problem.message = format!("token {}: {}", quoted(&id), problem.message).into();
+        }
+    }
     let origins = if policy.is_some() { origins } else { Vec::new() };
     let skipped = match &policy {
         Some(_) if counts.iter().any(|count| count.errors > 0) => {
@@ -177,6 +185,12 @@ fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '
         _ => 0,
     };
     Loaded { policy, diagnostics: spot(inputs, found), skipped, counts, origins }
+}
+
+/// Returns the id of the token at `index`.
+fn token_id(document: &Document<'_>, index: usize) -> Option<String> {
+    let token = document.tokens.found()?.iter().nth(index)?;
+    token.found()?.id.found().map(ToString::to_string)
 }
 
 /// Returns the documents that were read, and `empty` for each one that was not.

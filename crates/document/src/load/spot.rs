@@ -96,7 +96,9 @@ pub(super) fn spot(inputs: &[Input], mut found: Vec<Draft>) -> Vec<Diagnostic> {
         let lines = LineIndex::new(input.text());
         let first = diagnostics.len();
         for (Draft { severity, problem }, span) in here.into_iter().zip(spans) {
-            let position = lines.position(span.start);
+            // Without a text that the user has, a position means nothing.
+            let is_shown = !input.is_generated();
+            let position = if is_shown { lines.position(span.start) } else { Position { line: 0, column: 0 } };
             diagnostics.push(Diagnostic {
                 severity,
                 code: problem.code,
@@ -104,7 +106,7 @@ pub(super) fn spot(inputs: &[Input], mut found: Vec<Draft>) -> Vec<Diagnostic> {
                 place: problem.place.to_string(),
                 line: position.line,
                 column: position.column,
-                span: Some(span),
+                span: Some(span).filter(|_| is_shown),
                 message: problem.message,
                 help: problem.help,
             });

@@ -5,14 +5,18 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
 use sqlx::{ConnectOptions, Connection as _};
 
+use super::access::Access;
 use super::{is_busy, number};
 use crate::error::{Result, storage};
+use crate::storage::Purpose;
 use crate::words::quoted;
+use portcullis::base::nearest;
+use portcullis_secret::contains_secret;
 
 /// How long to wait for files that another process is creating or removing.
 const SETTLE: Duration = Duration::from_secs(2);
@@ -20,20 +24,54 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// The identity of a file, whatever its name: its device and inode.
 type FileId = (u64, u64);
 
+/// The size of a file and the time of its last change.
+type Stamp = (u64, SystemTime);
+
 /// The files of an open database.
 #[derive(Debug)]
 pub(super) struct Files {
     name: String,
     paths: [PathBuf; 3],
     opened: [Option<FileId>; 3],
+    access: Access,
+    /// The state of the database file before it was opened.
+    stamp: Option<Stamp>,
 }
 
 impl Files {
-    /// Returns the files at these paths. `database` is the identity of the database file before it was opened.
-    fn new(path: &Path, database: Option<FileId>) -> Self {
-        let paths = [path.to_owned(), log(path), index(path)];
+    /// Returns the files at the path of `unopened`, which were opened.
+    fn new(unopened: &UnopenedFiles) -> Self {
+        let UnopenedFiles { path, database, access, stamp } = unopened;
+        let [log, index] = parts(path);
+        let paths = [path.clone(), log, index];
         let [_, log, index] = paths.each_ref().map(|path| file_id(path));
-        Self { name: quoted(&path.display().to_string()), opened: [database, log, index], paths }
+        let name = quoted(&path.display().to_string());
+        Self { name, opened: [*database, log, index], paths, access: *access, stamp: *stamp }
+    }
+
+    pub(super) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Checks that this process may write the database.
+    pub(super) fn check_writable(&self) -> Result<()> {
+        if self.access == Access::Write {
+            return Ok(());
+        }
+        Err(storage(
+            format!("the registry {} is read-only", self.name),
+            "you need permission to write to the file and to its folder",
+        ))
+    }
+
+    /// Checks that a database that is read without locks did not change since it was opened.
+    pub(super) fn check_frozen(&self) -> Result<()> {
+        let [database, log, _] = &self.paths;
+        let has_log = || std::fs::metadata(log).is_ok_and(|found| found.len() > 0);
+        if self.access != Access::Frozen || (stamp(database) == self.stamp && !has_log()) {
+            return Ok(());
+        }
+        Err(storage(format!("the registry {} was changed while it was read", self.name), "run the command again"))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -43,6 +81,7 @@ impl Files {
 
     /// Checks that the paths still name the files that are open.
     pub(super) fn check(&self) -> Result<()> {
+        self.check_frozen()?;
         let Some(((path, opened), found)) = self
             .paths
             .iter()
@@ -68,6 +107,8 @@ impl Files {
 pub(super) struct UnopenedFiles {
     path: PathBuf,
     database: Option<FileId>,
+    access: Access,
+    stamp: Option<Stamp>,
 }
 
 impl UnopenedFiles {
@@ -77,20 +118,28 @@ impl UnopenedFiles {
     ///
     /// If the log was removed while another process has the database open: later writes would be lost with it. If `path` is
     /// a pipe or a device: opening it could block.
-    pub(super) async fn inspect(path: &Path) -> Result<Self> {
+    pub(super) async fn inspect(path: &Path, purpose: Purpose) -> Result<Self> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.exists() && !path.is_file() {
             let name = quoted(&path.display().to_string());
             return Err(storage(format!("{name} is not an ordinary file"), "name the file of a registry"));
         }
-        check_parts(&path).await?;
-        let database = file_id(&path);
-        Ok(Self { path, database })
+        let access = Access::to(&path, &parts(&path), purpose)?;
+        // Another process that has the database open can be found only by a lock, which needs permission to write.
+        if access == Access::Write {
+            check_parts(&path).await?;
+        }
+        let (database, stamp) = (file_id(&path), stamp(&path));
+        Ok(Self { path, database, access, stamp })
+    }
+
+    pub(super) fn access(&self) -> Access {
+        self.access
     }
 
     /// Returns the files after they were opened.
     pub(super) fn opened(self) -> Result<Files> {
-        let files = Files::new(&self.path, self.database);
+        let files = Files::new(&self);
         files.check()?;
         Ok(files)
     }
@@ -98,7 +147,7 @@ impl UnopenedFiles {
 
 /// Checks that a missing registry has no log or index left: otherwise it was removed or renamed by mistake.
 pub(super) fn check_absent(path: &Path) -> Result<()> {
-    let Some(left) = [log(path), index(path)].into_iter().find(|left| left.exists()) else { return Ok(()) };
+    let Some(left) = parts(path).into_iter().find(|left| left.exists()) else { return Ok(()) };
     // Another process may have created the registry meanwhile.
     if path.exists() {
         return Ok(());
@@ -108,6 +157,52 @@ pub(super) fn check_absent(path: &Path) -> Result<()> {
         format!("the registry {name} is missing, but its file {left} exists"),
         format!("put the registry back; to make a new one, end the processes that use it and remove {left}"),
     ))
+}
+
+/// Checks that the registry exists. The error names a file next to it that may be meant.
+pub(super) fn check_present(path: &Path) -> Result<()> {
+    let name = quoted(&path.display().to_string());
+    match path.try_exists() {
+        Ok(true) => return Ok(()),
+        Ok(false) => check_absent(path)?,
+        Err(error) => {
+            let help = "check that you may search each folder of its path";
+            return Err(storage(format!("cannot open the registry {name}: {error}"), help));
+        }
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        let folder = quoted(&folder.display().to_string());
+        return Err(storage(
+            format!("the registry {name} does not exist, nor does its folder {folder}"),
+            creation(path),
+        ));
+    }
+    let meant = near(path, folder)
+        .map_or_else(String::new, |near| format!("did you mean {}? ", quoted(&format!("sqlite:{}", near.display()))));
+    Err(storage(format!("the registry {name} does not exist"), meant + &creation(path)))
+}
+
+/// Returns the path of a database next to `path`: the one with the nearest name, or the only one.
+fn near(path: &Path, folder: &Path) -> Option<PathBuf> {
+    let names = std::fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.path().is_file());
+    let mut names: Vec<_> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    names.retain(|name| !["-wal", "-shm", "-journal"].iter().any(|part| name.ends_with(part)));
+    let near = nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str)).or_else(|| {
+        let mut databases = names.iter().filter(|name| Path::new(name).extension().is_some_and(|it| it == "db"));
+        let only = databases.next();
+        only.filter(|_| databases.next().is_none()).map(String::as_str)
+    })?;
+    Some(path.with_file_name(near))
+}
+
+/// Returns the help that names a command that creates the registry at `path`.
+pub(super) fn creation(path: &Path) -> String {
+    const MAX_LEN: usize = 150;
+    let url = format!("sqlite:{}", path.display());
+    let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:".contains(c));
+    let url = if url.len() <= MAX_LEN && is_word(&url) && !contains_secret(&url) { &url } else { "URL" };
+    format!("`portcullis connections add NAME --db {url}` creates it")
 }
 
 /// Checks that log and index both exist, or that no process has the database open.
@@ -160,6 +255,17 @@ async fn is_unused(path: &Path) -> bool {
         read
     };
     !tried.await.is_err_and(|error| is_busy(&error))
+}
+
+/// Returns the paths of the log and of the index of the log.
+pub(super) fn parts(path: &Path) -> [PathBuf; 2] {
+    [log(path), index(path)]
+}
+
+/// Returns size and time of the last change of the file at `path`; `None` if it does not exist.
+fn stamp(path: &Path) -> Option<Stamp> {
+    let found = std::fs::metadata(path).ok()?;
+    Some((found.len(), found.modified().ok()?))
 }
 
 fn log(path: &Path) -> PathBuf {

@@ -1,5 +1,6 @@
 //! The registry in a SQLite file. The only module that uses `sqlx` and `tokio`.
 
+mod access;
 mod files;
 mod rows;
 
@@ -12,10 +13,11 @@ use sqlx::{ConnectOptions, Connection as _, SqlStr, Sqlite, SqliteConnection, Tr
 use tokio::runtime::{Builder, Runtime};
 
 use super::error::{RegistryError, Result, storage};
-use super::storage::{Records, Storage};
+use super::storage::{Purpose, Records, Storage};
 use super::words::quoted;
 use crate::owner_only;
-use files::{Files, UnopenedFiles, check_absent};
+use access::Access;
+use files::{Files, UnopenedFiles, check_absent, check_present, creation};
 
 /// How long a writer waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -49,18 +51,22 @@ struct SqliteRecords<'s> {
 }
 
 impl SqliteStorage {
-    /// Opens the file at `path`. With `create`, creates a missing file and migrates the schema.
-    pub(super) fn open(path: &Path, create: bool) -> Result<Self> {
-        if create {
+    /// Opens the file at `path`. To change it, migrates the schema.
+    pub(super) fn open(path: &Path, purpose: Purpose) -> Result<Self> {
+        if purpose == Purpose::Create {
             make_private(path)?;
+        } else {
+            check_present(path)?;
         }
         let runtime = runtime()?;
         let name = quoted(&path.display().to_string());
         let (connection, files) = runtime.block_on(async {
-            let unopened = UnopenedFiles::inspect(path).await?;
+            let unopened = UnopenedFiles::inspect(path, purpose).await?;
+            let access = unopened.access();
             let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
+            let options = options.read_only(access != Access::Write).immutable(access == Access::Frozen);
             let mut connection = connect(options, &name).await?;
-            prepare(&mut connection, &name, create).await?;
+            prepare(&mut connection, path, purpose, access).await?;
             // This reads, so SQLite has opened all files of the database.
             check_one_state(&mut connection, &name).await?;
             Ok::<_, RegistryError>((connection, unopened.opened()?))
@@ -73,7 +79,7 @@ impl SqliteStorage {
         let name = "the memory";
         let connection = runtime.block_on(async {
             let mut connection = connect(SqliteConnectOptions::new().in_memory(true), name).await?;
-            prepare(&mut connection, name, true).await?;
+            prepare(&mut connection, Path::new(name), Purpose::Create, Access::Write).await?;
             Ok::<_, RegistryError>(connection)
         })?;
         Ok(Self { runtime, connection: Some(connection), files: None })
@@ -93,6 +99,7 @@ impl Storage for SqliteStorage {
     }
 
     fn write(&mut self) -> Result<Box<dyn Records + '_>> {
+        self.files.as_ref().map_or(Ok(()), Files::check_writable)?;
         self.begin("BEGIN IMMEDIATE")
     }
 
@@ -105,6 +112,19 @@ impl Storage for SqliteStorage {
 
     fn check_files(&self) -> Result<()> {
         self.files.as_ref().map_or(Ok(()), Files::check)
+    }
+
+    fn is_read_only(&self) -> bool {
+        self.files.as_ref().is_some_and(|files| files.access() != Access::Write)
+    }
+
+    fn copy_to(&mut self, path: &Path) -> Result<()> {
+        self.check_files()?;
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        // One read transaction: other processes may write meanwhile.
+        let copy = sqlx::query("VACUUM INTO ?1").bind(path.display().to_string());
+        self.runtime.block_on(copy.execute(connection)).map_err(failed)?;
+        self.check_files()
     }
 }
 
@@ -190,12 +210,14 @@ async fn check_one_state(connection: &mut SqliteConnection, name: &str) -> Resul
     }
     Err(storage(
         format!("{name} is not one state of a registry: its trail ends with another revision than its own"),
-        "was it copied while it was in use? use a copy that `sqlite3 registry.db '.backup copy.db'` made",
+        "was it copied while it was in use? `portcullis backup` makes a copy that is one state",
     ))
 }
 
-/// Checks that the file is a registry. With `create`, turns an empty file into a registry and migrates the schema.
-async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) -> Result<()> {
+/// Checks that the file is a registry. To create one, turns an empty file into a registry. To change one, migrates the
+/// schema.
+async fn prepare(connection: &mut SqliteConnection, path: &Path, purpose: Purpose, access: Access) -> Result<()> {
+    let name = &*quoted(&path.display().to_string());
     // In one transaction: another process may be turning the file into a registry now.
     let mut transaction = connection.begin().await.map_err(failed)?;
     let mut read = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(name, &error));
@@ -205,12 +227,12 @@ async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) ->
     transaction.rollback().await.map_err(failed)?;
     if application != APPLICATION && tables > 0 {
         return Err(storage(
-            format!("{name} is a database of something else"),
-            "name another file: one that does not exist becomes a registry",
+            format!("{name} is a database of another program"),
+            "name another file: a command that creates something also creates a missing registry",
         ));
     }
-    if tables == 0 && !create {
-        return Err(storage(format!("{name} is empty"), "name a registry; commands that change one make it"));
+    if tables == 0 && purpose != Purpose::Create {
+        return Err(storage(format!("{name} is empty, so it is not a registry"), creation(path)));
     }
     if schema > SCHEMA {
         return Err(storage(
@@ -218,9 +240,16 @@ async fn prepare(connection: &mut SqliteConnection, name: &str, create: bool) ->
             "use that version of portcullis",
         ));
     }
+    let oldest = if purpose == Purpose::Read { READABLE } else { SCHEMA };
+    let is_current = application == APPLICATION && schema >= oldest;
+    if access != Access::Write {
+        let migrate =
+            "run `portcullis credentials prune` once as a user who may write it, or make a copy of it and name that";
+        let message = || format!("{name} has schema {schema} of an earlier version, and is read-only");
+        return if is_current { Ok(()) } else { Err(storage(message(), migrate)) };
+    }
     use_write_ahead_log(connection).await?;
-    let oldest = if create { SCHEMA } else { READABLE };
-    if application == APPLICATION && schema >= oldest {
+    if is_current {
         return Ok(());
     }
     // Several processes may find an empty file: one migrates it, and the other processes wait.
@@ -275,7 +304,7 @@ fn is_busy(error: &sqlx::Error) -> bool {
 fn cannot_open(name: &str, error: &sqlx::Error) -> RegistryError {
     storage(
         format!("cannot open the registry {name}: {}", reason(error)),
-        "is it there, and may you read and write it?",
+        "check that it is a SQLite database, and that you may read it",
     )
 }
 

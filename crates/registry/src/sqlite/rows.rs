@@ -5,9 +5,11 @@ use std::str::FromStr;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sqlx::query_builder::Separated;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
-use sqlx::{FromRow, Sqlite};
+use sqlx::{FromRow, QueryBuilder, Sqlite};
 
+use super::files::Files;
 use super::{SqliteRecords, check_committed, failed};
 use crate::error::{RegistryError, Result, storage};
 use crate::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
@@ -23,11 +25,32 @@ impl SqliteRecords<'_> {
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
-        self.runtime.block_on(query.fetch_all(&mut *self.transaction)).map_err(failed)
+        let rows = self.runtime.block_on(query.fetch_all(&mut *self.transaction)).map_err(failed)?;
+        // Without locks, the file may have changed while it was read.
+        self.files.map_or(Ok(()), Files::check_frozen)?;
+        Ok(rows)
     }
 
     fn run(&mut self, query: Query) -> Result<()> {
         self.runtime.block_on(query.execute(&mut *self.transaction)).map(drop).map_err(failed)
+    }
+
+    /// Inserts `values`, each as one row of `columns`, with few statements.
+    fn insert<T>(
+        &mut self,
+        insert: &'static str,
+        values: &[T],
+        columns: usize,
+        mut bind: impl FnMut(Separated<'_, Sqlite, &'static str>, &T),
+    ) -> Result<()> {
+        /// Below SQLite's limit of 32,766 parameters.
+        const MAX_PARAMETERS: usize = 10_000;
+        for values in values.chunks(MAX_PARAMETERS / columns) {
+            let mut query = QueryBuilder::new(insert);
+            query.push_values(values, &mut bind);
+            self.runtime.block_on(query.build().execute(&mut *self.transaction)).map_err(failed)?;
+        }
+        Ok(())
     }
 
     fn grants(&mut self, which: TokenFilter<'_>) -> Result<HashMap<String, Vec<Grant>>> {
@@ -43,6 +66,21 @@ impl SqliteRecords<'_> {
             grants.entry(token).or_default().push(Grant { connection, kind, source });
         }
         Ok(grants)
+    }
+}
+
+/// What only one token may have: as JSON, for look-ups of many tokens.
+#[derive(Serialize)]
+struct Keys<'t> {
+    id: &'t str,
+    sha256: String,
+    owner: &'t str,
+    name: &'t str,
+}
+
+impl<'t> From<&'t Token> for Keys<'t> {
+    fn from(token: &'t Token) -> Self {
+        Self { id: &token.id, sha256: token.digest.to_hex(), owner: &token.owner, name: &token.name }
     }
 }
 
@@ -137,9 +175,6 @@ impl Records for SqliteRecords<'_> {
                 sqlx::query_as(select!("WHERE name = ?1 AND owner = ?2")).bind(name.to_owned()).bind(owner.to_owned())
             }
             TokenFilter::Name { owner: None, name } => sqlx::query_as(select!("WHERE name = ?1")).bind(name.to_owned()),
-            TokenFilter::Digest(digest) => {
-                sqlx::query_as(select!("WHERE sha256 = ?1")).bind(digest.as_bytes().to_vec())
-            }
             TokenFilter::Connection(name) => {
                 sqlx::query_as(select!("WHERE id IN (SELECT token FROM grants WHERE connection = ?1)"))
                     .bind(name.to_owned())
@@ -148,6 +183,13 @@ impl Records for SqliteRecords<'_> {
                 "WHERE id IN (SELECT token FROM grants WHERE type = 'named_source' AND source = ?1)"
             ))
             .bind(name.to_owned()),
+            TokenFilter::Like(tokens) => sqlx::query_as(select!(
+                "WHERE id IN (SELECT tokens.id FROM json_each(?1) AS new JOIN tokens ON tokens.id = new.value ->> 'id' \
+                 UNION SELECT tokens.id FROM json_each(?1) AS new JOIN tokens ON sha256 = unhex(new.value ->> 'sha256') \
+                 UNION SELECT tokens.id FROM json_each(?1) AS new JOIN tokens \
+                 ON tokens.owner = new.value ->> 'owner' AND tokens.name = new.value ->> 'name')"
+            ))
+            .bind(to_json(&tokens.iter().map(Keys::from).collect::<Vec<_>>())?),
         };
         let rows: Vec<TokenRow> = self.all(query)?;
         let only = match rows.as_slice() {
@@ -172,6 +214,35 @@ impl Records for SqliteRecords<'_> {
         rows.into_iter().map(token).collect()
     }
 
+    fn token_documents(&mut self) -> Result<Vec<String>> {
+        // The database writes the JSON: that takes a third of the time of reading each row and writing it here. A row
+        // that portcullis never writes becomes NULL.
+        let query = sqlx::query_as(
+            r#"SELECT '{"id":' || json_quote(id) || ',"name":' || json_quote(name) || ',"owner":' || json_quote(owner)
+                || ',"token_sha256":"' || lower(hex(sha256))
+                || '","allowed_apis":' || iif(json_valid(allowed_apis), allowed_apis, NULL)
+                || ',"grants":[' || coalesce((
+                    SELECT group_concat(
+                        '{"connection_name":' || json_quote(connection) || ',"source":' || json_quote(source)
+                            || ',"type":"' || type || '"}',
+                        ',' ORDER BY position
+                    ) FROM grants WHERE grants.token = tokens.id
+                ), '') || ']'
+                || iif(referers = '[]', '', ',"referers":' || iif(json_valid(referers), referers, NULL))
+                || coalesce(',"expiration_date":' || json_quote(expiration_date), '')
+                || coalesce(',"created_at":' || json_quote(created_at), '') || '}'
+            FROM tokens ORDER BY id"#,
+        );
+        let rows: Vec<(Option<String>,)> = self.all(query)?;
+        rows.into_iter().map(|(token,)| token.ok_or_else(|| broken("tokens"))).collect()
+    }
+
+    fn count_tokens_except(&mut self, owner: &str) -> Result<u64> {
+        let query = sqlx::query_as("SELECT count(*) FROM tokens WHERE owner <> ?1").bind(owner.to_owned());
+        let rows: Vec<(i64,)> = self.all(query)?;
+        Ok(rows.first().map_or(0, |(count,)| count.unsigned_abs()))
+    }
+
     fn put_token(&mut self, token: &Token) -> Result<()> {
         let query = sqlx::query(
             "INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at) \
@@ -192,6 +263,34 @@ impl Records for SqliteRecords<'_> {
             self.run(query.bind(grant.kind.as_str()).bind(grant.source.clone()))?;
         }
         Ok(())
+    }
+
+    fn add_tokens(&mut self, tokens: &[Token]) -> Result<()> {
+        // The pages of a large change would be written more than once: its digests are in random order.
+        self.run(sqlx::query("PRAGMA cache_size = -262144"))?;
+        self.insert(
+            "INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at) ",
+            tokens,
+            8,
+            |mut row, token| {
+                let instant = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
+                row.push_bind(token.id.clone()).push_bind(token.owner.clone()).push_bind(token.name.clone());
+                row.push_bind(token.digest.as_bytes().to_vec()).push_bind(to_json(&token.allowed_apis).ok());
+                row.push_bind(to_json(&token.referers).ok()).push_bind(instant(token.expiration_date));
+                row.push_bind(instant(token.created_at));
+            },
+        )?;
+        let grants =
+            tokens.iter().flat_map(|token| (0_i64..).zip(&token.grants).map(|(at, grant)| (&token.id, at, grant)));
+        self.insert(
+            "INSERT INTO grants (token, position, connection, type, source) ",
+            &grants.collect::<Vec<_>>(),
+            5,
+            |mut row, (token, position, grant)| {
+                row.push_bind((*token).clone()).push_bind(*position).push_bind(grant.connection.clone());
+                row.push_bind(grant.kind.as_str()).push_bind(grant.source.clone());
+            },
+        )
     }
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
@@ -284,16 +383,15 @@ impl Records for SqliteRecords<'_> {
         Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
     }
 
-    fn append(&mut self, entry: &TrailEntry) -> Result<()> {
-        let query = sqlx::query(
-            "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) \
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        );
-        let revision = i64::try_from(entry.revision).unwrap_or(i64::MAX);
-        let query = query.bind(revision).bind(entry.at.to_string()).bind(entry.user.clone());
-        let query = query.bind(entry.action.clone()).bind(entry.kind.clone()).bind(entry.id.clone());
-        let json = |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string);
-        self.run(query.bind(entry.owner.clone()).bind(json(&entry.before)).bind(json(&entry.after)))
+    fn append(&mut self, entries: &[TrailEntry]) -> Result<()> {
+        let insert = "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) ";
+        self.insert(insert, entries, 9, |mut row, entry| {
+            let json = |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string);
+            row.push_bind(i64::try_from(entry.revision).unwrap_or(i64::MAX)).push_bind(entry.at.to_string());
+            row.push_bind(entry.user.clone()).push_bind(entry.action.clone()).push_bind(entry.kind.clone());
+            row.push_bind(entry.id.clone()).push_bind(entry.owner.clone());
+            row.push_bind(json(&entry.before)).push_bind(json(&entry.after));
+        })
     }
 
     fn commit(self: Box<Self>) -> Result<()> {

@@ -213,7 +213,7 @@ impl WatchedRegistry {
         let last = open.registry.last_change()?;
         let document = open.registry.policy_document()?;
         self.last_read = Some(ReadState { data_version, revision, last });
-        Ok(vec![Input::new(self.location.to_string(), document)])
+        Ok(vec![Input::generated(self.location.to_string(), document)])
     }
 }
 

@@ -1,11 +1,15 @@
 //! The registry commands, on a database file.
 
+mod backup;
+mod carto;
 mod commands;
 mod crash;
 mod errors;
 mod files;
+mod missing;
 mod model;
-mod readme;
+mod read_only;
+mod unloadable;
 
 use super::util::{Dir, TestCommand};
 

@@ -2,6 +2,7 @@
 
 use portcullis::Timestamp;
 use portcullis::authorizer::{Clock, SystemClock};
+use portcullis_registry::{Location, Registry};
 use proptest::prelude::*;
 use serde_json::Value;
 
@@ -126,6 +127,8 @@ proptest! {
 
     #[test]
     fn commands_and_model_agree(ops in prop::collection::vec(op(false), 10..20)) {
-        compare(&mut Binary(Dir::new()), &ops)?;
+        let dir = Dir::new();
+        drop(Registry::open(&Location::file(dir.path("registry.db")), true).unwrap());
+        compare(&mut Binary(dir), &ops)?;
     }
 }

@@ -1,0 +1,42 @@
+//! The forms of a policy that each command accepts, as `docs/compiled.md` and the help state them.
+
+use super::util::Dir;
+
+/// The arguments of a command; whether it accepts a compiled policy, and documents on standard input.
+const COMMANDS: [(&str, bool); 9] = [
+    ("check --requests requests.jsonl --quiet", true),
+    ("inspect", true),
+    ("audit exposure --catalog catalog.csv", true),
+    ("audit forecast", true),
+    ("audit who-can --connection dw --resource public.roads", true),
+    ("audit who-can --token-leaked tok", true),
+    ("audit lint --fail-on error --allow plain_secret", false),
+    ("audit suggest --log log.jsonl", false),
+    ("audit report --output report.html", false),
+];
+
+#[test]
+fn each_command_accepts_the_documented_forms() {
+    let dir = Dir::with_policy().file("catalog.csv", "connection,name\ndw,db.public.roads\n").file("log.jsonl", "");
+    let dir = dir.file("requests.jsonl", "");
+    dir.command("compile --policy policy.json --output policy.pcls").stdout(0);
+    for (command, accepts_compiled) in COMMANDS {
+        let compiled = dir.command(&format!("{command} --policy policy.pcls")).run();
+        assert_eq!(compiled.code, if accepts_compiled { 0 } else { 2 }, "{command}: {}", compiled.stderr);
+        if !accepts_compiled {
+            assert!(
+                compiled.stderr.contains("it is a compiled policy, which holds no definitions"),
+                "{}",
+                compiled.stderr
+            );
+        }
+        let policy = std::fs::read(dir.path("policy.json")).unwrap();
+        let documents = dir.command(&format!("{command} --policy -")).stdin(policy).run();
+        assert_eq!(documents.code, 0, "{command}: {}", documents.stderr);
+        let compiled = std::fs::read(dir.path("policy.pcls")).unwrap();
+        let ran = dir.command(&format!("{command} --policy -")).stdin(compiled).run();
+        assert_eq!(ran.code, 2, "{command}: a compiled policy on standard input");
+    }
+    let error = dir.command("serve --policy -").stdin("{}").stderr();
+    assert!(error.contains("`-` cannot be read again when it changes: name a file"), "{error}");
+}
