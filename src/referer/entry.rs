@@ -4,10 +4,10 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use url::{ParseError, Position, Url};
+use url::{ParseError, Position};
 
 use super::header::Referer;
-use super::url::{Origin, Scheme, has_user_info};
+use super::url::{Origin, Scheme, has_user_info, parse};
 
 /// A URL from which a token may be used, in canonical form.
 ///
@@ -147,7 +147,7 @@ impl Entry {
     /// assert!(error.to_string().ends_with("write its scheme too, as in `https://carto.com/`"));
     /// ```
     pub fn parse(text: &str) -> Result<Self, EntryError> {
-        let mut url = Url::parse(text).map_err(|error| EntryError::from_url(text, error))?;
+        let mut url = parse(text).map_err(|error| EntryError::from_url(text, error))?;
         let Some(scheme) = Scheme::of(&url) else {
             return Err(EntryError::Scheme { found: text.into(), scheme: url.scheme().into() });
         };

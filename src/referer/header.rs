@@ -2,7 +2,7 @@
 
 use url::{Position, Url};
 
-use super::url::{Origin, Scheme, has_user_info};
+use super::url::{Origin, Scheme, has_user_info, parse};
 
 /// A Referer header, parsed by the WHATWG URL rules, without its fragment (N7.6).
 ///
@@ -111,7 +111,7 @@ impl<'h> Referer<'h> {
 
     /// Parses any header.
     fn slow(header: &str) -> Option<Self> {
-        let url = Url::parse(header).ok()?;
+        let url = parse(header).ok()?;
         let scheme = Scheme::of(&url)?;
         if has_user_info(header) {
             return None;

@@ -4,6 +4,8 @@ use std::cell::Cell;
 
 use url::{SyntaxViolation, Url};
 
+use super::url::with_standard_path;
+
 /// Whether a list of entries accepts a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
@@ -40,7 +42,7 @@ fn web_url(text: &str) -> Option<Url> {
             user_info.set(true);
         }
     };
-    let url = Url::options().syntax_violation_callback(Some(&note)).parse(text).ok()?;
+    let url = Url::options().syntax_violation_callback(Some(&note)).parse(&with_standard_path(text)).ok()?;
     let web = url.scheme() == "http" || url.scheme() == "https";
     if web && !user_info.get() { Some(url) } else { None }
 }

@@ -26,6 +26,7 @@ mod layers;
 mod lint;
 mod plain;
 mod properties;
+mod referer_urls;
 mod registry;
 mod regressions;
 mod report;
