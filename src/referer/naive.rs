@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use url::{SyntaxViolation, Url};
 
+use super::list::urls;
 use super::url::with_standard_path;
 
 /// Whether a list of entries accepts a request.
@@ -51,8 +52,13 @@ fn entry(text: &str) -> Option<Url> {
     let url = web_url(text)?;
     let host = url.host_str()?;
     let rest = host.strip_prefix("*.");
-    let in_front_of_nothing = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    if url.fragment().is_some() || rest.unwrap_or(host).contains('*') || in_front_of_nothing { None } else { Some(url) }
+    let labels: Vec<&str> = rest.unwrap_or(host).split('.').collect();
+    let is_rooted = labels.len() > 1 && labels.last() == Some(&"");
+    let empty_labels = labels.iter().filter(|label| label.is_empty()).count();
+    let has_empty_label = empty_labels > usize::from(is_rooted);
+    let is_list = [text, url.as_str()].into_iter().any(|text| urls(text).is_some());
+    let is_wrong = url.fragment().is_some() || rest.unwrap_or(host).contains('*') || has_empty_label || is_list;
+    if is_wrong { None } else { Some(url) }
 }
 
 fn matches(text: &str, referer: &Url) -> bool {
