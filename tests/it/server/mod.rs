@@ -14,6 +14,7 @@ mod layer;
 mod listening;
 mod metrics;
 mod narrow;
+mod nulls;
 mod operations;
 mod policy;
 mod programs;

@@ -14,7 +14,7 @@ use axum::extract::{Request, State};
 use axum::http::header::HOST;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::batch::elements;
@@ -25,6 +25,7 @@ use crate::authority::Authority;
 use crate::decided::Ids;
 use portcullis::decision::{Credential, Request as DecisionRequest, Source, Sources};
 use portcullis::model::Operation;
+use portcullis_document::definition::present;
 use portcullis_http::answer::{HttpDecision, Outcome, json};
 
 #[derive(Deserialize)]
@@ -53,40 +54,40 @@ struct Resource<'t> {
 
 #[derive(Default, Deserialize)]
 struct Properties<'t> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     connection: Option<Cow<'t, str>>,
 }
 
 #[derive(Default, Deserialize)]
 struct Context<'t> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     referer: Option<Cow<'t, str>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     time: Option<Cow<'t, str>>,
 }
 
 #[derive(Default, Deserialize)]
 struct Evaluation<'t> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     subject: Option<Object<Subject<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     action: Option<Object<Action<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     resource: Option<Object<Resource<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     context: Option<Object<Context<'t>>>,
 }
 
 /// Several evaluations, with defaults for their missing members.
 #[derive(Deserialize)]
 struct Evaluations<'t> {
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     subject: Option<Object<Subject<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     action: Option<Object<Action<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     resource: Option<Object<Resource<'t>>>,
-    #[serde(borrow)]
+    #[serde(borrow, default, deserialize_with = "present")]
     context: Option<Object<Context<'t>>>,
     /// Parsed one by one: an invalid element fails alone.
     #[serde(borrow, default, rename = "evaluations", deserialize_with = "present")]
@@ -327,11 +328,6 @@ impl EvaluationResponse {
         let error = Some(ResponseError { status: 400, message });
         Self { decision: false, context: ResponseContext { error, ..ResponseContext::default() } }
     }
-}
-
-/// Deserializes a member that is present, whatever its value: `null` is not a list.
-fn present<'t, D: Deserializer<'t>>(deserializer: D) -> Result<Option<&'t RawValue>, D::Error> {
-    Deserialize::deserialize(deserializer).map(Some)
 }
 
 fn read_json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {
