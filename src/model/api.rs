@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::base::is_same;
+use crate::base::{is_same, quoted};
 
 /// The maximum number of APIs in a policy, including the built-in ones (N8.5).
 pub const MAX_APIS: usize = 64;
@@ -227,10 +227,10 @@ pub enum ApiError {
     #[error("an API's name is empty")]
     EmptyName,
     /// A built-in API or an earlier declaration has the name.
-    #[error("the API `{0}` exists already")]
+    #[error("the API {} exists already", quoted(.0))]
     Duplicate(Box<str>),
     /// The API accepts no grant kind.
-    #[error("the API `{0}` accepts no kind of grant: nothing could ever be allowed")]
+    #[error("the API {} accepts no kind of grant: nothing could ever be allowed", quoted(.0))]
     AcceptsNothing(Box<str>),
     /// The policy already has [`MAX_APIS`] APIs.
     #[error("a policy knows at most {MAX_APIS} APIs, the four built-in ones included")]

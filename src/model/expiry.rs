@@ -2,7 +2,7 @@
 
 use jiff::tz::TimeZone;
 
-use crate::base::{InstantError, Timestamp};
+use crate::base::{InstantError, Timestamp, quoted};
 
 /// The expiry of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -29,7 +29,7 @@ pub enum ExpiryError {
         now: Timestamp,
     },
     /// The span ends after the last year of the calendar.
-    #[error("`{0}` from now is after the year 9999")]
+    #[error("{} from now is after the year 9999", quoted(.0))]
     TooFar(Box<str>),
 }
 

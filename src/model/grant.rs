@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{ConnectionId, GrantKind, Limits};
+use crate::base::quoted;
 use crate::name::{Dialect, Name, NameBuffer, NameError, Role, Scanned, scan};
 use crate::pattern::{Pattern, PatternError};
 use crate::query::{NamedSource, NamedSourceError, Query, QueryError, looks_like_query};
@@ -74,10 +75,10 @@ pub enum SourceError {
     #[error("not a named source: {0}")]
     NamedSource(#[from] NamedSourceError),
     /// The type is `all` and the source is something other than `*`.
-    #[error("`{0}` is not all sources: `all` takes the source `*` or none")]
+    #[error("{} is not all sources: `all` takes the source `*` or none", quoted(.0))]
     All(Box<str>),
     /// The source is of no kind that N6 defines.
-    #[error("`{found}` is neither a resource, a pattern, a named source nor a query")]
+    #[error("{} is neither a resource, a pattern, a named source nor a query", quoted(found))]
     NoKind {
         /// The text, shortened if it is long.
         found: Box<str>,

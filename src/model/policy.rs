@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::connection::Connection;
 use super::{Apis, ConnectionId, Limits, Token};
+use crate::base::quoted;
 
 /// A valid policy. Every id, secret, and name per owner is unique (N11.4), and every grant is on a known connection.
 #[derive(Debug, Clone, Default)]
@@ -19,22 +20,22 @@ pub struct Policy {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
     /// Two connections have the same name.
-    #[error("two connections are named `{0}`")]
+    #[error("two connections are named {}", quoted(.0))]
     DuplicateConnection(Box<str>),
     /// Two tokens have the same id.
-    #[error("two tokens have the id `{0}`")]
+    #[error("two tokens have the id {}", quoted(.0))]
     DuplicateId(Box<str>),
     /// Two tokens have the same secret.
-    #[error("token `{0}` has the secret of an earlier token")]
+    #[error("token {} has the secret of an earlier token", quoted(.0))]
     DuplicateSecret(Box<str>),
     /// An owner has two tokens with the same name.
-    #[error("token `{0}` has the name of an earlier token of its owner")]
+    #[error("token {} has the name of an earlier token of its owner", quoted(.0))]
     DuplicateName(Box<str>),
     /// A token has a grant on a connection that the policy does not have.
-    #[error("token `{0}` has a grant on an unknown connection")]
+    #[error("token {} has a grant on an unknown connection", quoted(.0))]
     UnknownConnection(Box<str>),
     /// A token lists an API that the policy does not have.
-    #[error("token `{0}` lists an unknown API")]
+    #[error("token {} lists an unknown API", quoted(.0))]
     UnknownApi(Box<str>),
 }
 

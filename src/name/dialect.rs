@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::base::quoted;
+
 /// The SQL dialect of a connection: the quotes and the letter case folding of identifiers (N2.5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Dialect {
@@ -28,7 +30,7 @@ pub enum Dialect {
 
 /// The error for a name that is not the name of a dialect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{found}` is not a dialect: expected one of {}", Dialect::names())]
+#[error("{} is not a dialect: expected one of {}", quoted(found), Dialect::names())]
 pub struct DialectError {
     found: Box<str>,
 }

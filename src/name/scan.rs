@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 use super::dialect::Fold;
 use super::look::{Starts, look};
 use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
+use crate::base::is_unsafe;
 
 /// A buffer for one canonical name, on the stack. It has room for the longest name (N2.4), so parsing never allocates.
 #[derive(Debug, Default)]
@@ -100,7 +101,7 @@ pub enum NameErrorKind {
 }
 
 fn shown(found: char) -> String {
-    if found.is_control() || (found.is_whitespace() && found != ' ') {
+    if is_unsafe(found) || (found.is_whitespace() && found != ' ') {
         format!("the character U+{:04X}", u32::from(found))
     } else {
         format!("`{found}`")

@@ -4,6 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use crate::base::quoted;
+
 /// The allowed number of characters of a name.
 const LENGTH: std::ops::RangeInclusive<usize> = 3..=51;
 
@@ -31,8 +33,9 @@ pub struct NamedSource(
 /// The error for text that is not the name of a named source.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{found}` is not a named source: expected 3 to 51 lower-case letters, digits, `-` and `_`, \
-     first a letter or digit, last neither `-` nor `_`"
+    "{} is not a named source: expected 3 to 51 lower-case letters, digits, `-` and `_`, \
+     first a letter or digit, last neither `-` nor `_`",
+    quoted(found)
 )]
 pub struct NamedSourceError {
     found: Box<str>,
@@ -137,5 +140,11 @@ mod tests {
     fn error_shortens_a_long_text() {
         let error = NamedSource::parse(&"é".repeat(1000)).unwrap_err().to_string();
         assert!(error.starts_with(&format!("`{}…` is not", "é".repeat(60))), "{error}");
+    }
+
+    #[test]
+    fn error_escapes_hidden_characters() {
+        let error = NamedSource::parse("a\u{202e}\nb").unwrap_err().to_string();
+        assert!(error.starts_with(r"`a\u{202e}\nb` is not a named source"), "{error}");
     }
 }

@@ -4,11 +4,12 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
-use url::{ParseError, Position, Url};
+use url::{ParseError, Position};
 
 use super::header::Referer;
-use super::url::{Origin, Scheme, has_user_info};
-use crate::base::{is_same, starts_with};
+use super::list;
+use super::url::{Origin, Scheme, has_user_info, parse};
+use crate::base::{is_same, quoted, starts_with};
 
 /// A URL from which a token may be used, in canonical form.
 ///
@@ -73,31 +74,44 @@ pub(super) enum Reach {
     Exact,
 }
 
-/// The error for text that is not a valid entry.
+/// The error for text that is not a valid entry. Messages do not repeat text with an `@`, because it may contain a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EntryError {
     /// The URL has no scheme.
-    #[error("`{found}` is not an absolute URL: write its scheme too, as in `https://carto.com/`")]
+    #[error("{} is not an absolute URL: write its scheme too, as in `https://carto.com/`", shown(found))]
     NotAbsolute {
         /// The text.
         found: Box<str>,
     },
     /// The scheme is neither `http` nor `https`.
-    #[error("`{found}` has the scheme `{scheme}`: expected `http` or `https`, as in `https://carto.com/`")]
+    #[error(
+        "{} has the scheme {}: expected `http` or `https`, as in `https://carto.com/`",
+        shown(found),
+        shown(scheme)
+    )]
     Scheme {
         /// The text.
         found: Box<str>,
         /// The scheme of the text.
         scheme: Box<str>,
     },
-    /// The URL has user info before the host. The error does not repeat it, because it may contain a password.
-    #[error("a referer must not have user info: remove the part before the `@`: `{instead}`")]
+    /// The text is a list of URLs.
+    #[error("{} is a list: write each URL as an entry of its own", shown(found))]
+    List {
+        /// The text.
+        found: Box<str>,
+        /// The elements of the list, as they are written; not all of them may be valid.
+        urls: Box<[Box<str>]>,
+    },
+    /// The URL has user info before the host.
+    #[error("a referer must not have user info: remove the part before the `@`: {}", shown(instead))]
     UserInfo {
         /// The URL without the rejected part.
         instead: Box<str>,
     },
     /// The URL has a fragment, which browsers do not send.
-    #[error("`{found}` has a fragment, which no browser sends: write `{instead}`")]
+    #[error("{} has a fragment, which no browser sends: write {}", shown(found), shown(instead))]
     Fragment {
         /// The text.
         found: Box<str>,
@@ -106,7 +120,8 @@ pub enum EntryError {
     },
     /// The host has a `*` that is not its first label (N7.5).
     #[error(
-        "`{found}` has a `*` inside its host: a `*` may only replace whole labels at the start, as in `https://*.carto.com/`"
+        "{} has a `*` inside its host: a `*` may only replace whole labels at the start, as in `https://*.carto.com/`",
+        shown(found)
     )]
     HostStar {
         /// The text.
@@ -114,20 +129,32 @@ pub enum EntryError {
     },
     /// The wildcard is not followed by a host.
     #[error(
-        "`{found}` names no host after the `*`: write the host whose subdomains are meant, as in `https://*.carto.com/`"
+        "{} names no host after the `*`: write the host whose subdomains are meant, as in `https://*.carto.com/`",
+        shown(found)
     )]
     EmptyWildcard {
         /// The text.
         found: Box<str>,
     },
+    /// The host has an empty label before its end, as in `https://.carto.com/`.
+    #[error("{} has an empty label in its host: subdomains are written as in `https://*.carto.com/`", shown(found))]
+    EmptyLabel {
+        /// The text.
+        found: Box<str>,
+    },
     /// The text is not a URL. The source has the reason.
-    #[error("`{found}` is not a URL: expected one such as `https://carto.com/`")]
+    #[error("{} is not a URL: expected one such as `https://carto.com/`", shown(found))]
     Invalid {
         /// The text.
         found: Box<str>,
         /// The reason why the text is not a URL.
         source: ParseError,
     },
+}
+
+/// Returns text of a user as messages show it.
+fn shown(text: &str) -> String {
+    if text.contains('@') { "the referer".to_owned() } else { quoted(text) }
 }
 
 impl Entry {
@@ -138,7 +165,8 @@ impl Entry {
     /// # Errors
     ///
     /// - If `text` is not an absolute `http` or `https` URL, or has user info or a fragment (N7.1).
-    /// - If the host has a `*` other than a first label before a host (N7.5).
+    /// - If `text` is a list of URLs.
+    /// - If the host has a `*` other than a first label before a host (N7.5), or an empty label.
     ///
     /// ```
     /// use portcullis::referer::{Entry, EntryError};
@@ -148,11 +176,15 @@ impl Entry {
     /// assert!(error.to_string().ends_with("write its scheme too, as in `https://carto.com/`"));
     /// ```
     pub fn parse(text: &str) -> Result<Self, EntryError> {
-        let mut url = Url::parse(text).map_err(|error| EntryError::from_url(text, error))?;
+        let has_user_info = has_user_info(text);
+        if !has_user_info {
+            EntryError::reject_list(text, text)?;
+        }
+        let mut url = parse(text).map_err(|error| EntryError::from_url(text, error))?;
         let Some(scheme) = Scheme::of(&url) else {
             return Err(EntryError::Scheme { found: text.into(), scheme: url.scheme().into() });
         };
-        if has_user_info(text) {
+        if has_user_info {
             let from_host = &url[Position::BeforeHost..Position::AfterQuery];
             return Err(EntryError::UserInfo { instead: format!("{scheme}://{from_host}").into() });
         }
@@ -169,6 +201,8 @@ impl Entry {
         if reach == Reach::Site {
             url.set_path("/");
         }
+        // Parsing removes tabs and dots, after which the text may be a list.
+        EntryError::reject_list(text, url.as_str())?;
         let port = url.port();
         let (host_end, tail_start) = (url[..Position::AfterHost].len(), url[..Position::BeforePath].len());
         let text: Box<str> = String::from(url).into();
@@ -328,6 +362,14 @@ impl fmt::Display for Entry {
 }
 
 impl EntryError {
+    /// Rejects `text`, a form of the text `found`, if it is a list of URLs.
+    fn reject_list(found: &str, text: &str) -> Result<(), Self> {
+        match list::urls(text) {
+            None => Ok(()),
+            Some(urls) => Err(Self::List { found: found.into(), urls: urls.into_iter().map(Box::from).collect() }),
+        }
+    }
+
     fn from_url(text: &str, error: ParseError) -> Self {
         let found = text.into();
         match error {
@@ -347,7 +389,15 @@ fn wildcard<'u>(text: &str, host: &'u str) -> Result<(bool, &'u str), EntryError
         None if host == "*" => return Err(EntryError::EmptyWildcard { found: text.into() }),
         None => (false, host),
     };
-    if rest.contains('*') { Err(EntryError::HostStar { found: text.into() }) } else { Ok((wildcard, rest)) }
+    if rest.contains('*') {
+        return Err(EntryError::HostStar { found: text.into() });
+    }
+    // A final dot is no label: `carto.com.` is a host.
+    let labels = rest.strip_suffix('.').unwrap_or(rest);
+    if labels.split('.').any(str::is_empty) {
+        return Err(EntryError::EmptyLabel { found: text.into() });
+    }
+    Ok((wildcard, rest))
 }
 
 /// Returns whether `host` is a subdomain of `domain`: one or more non-empty labels, then `domain` (N7.5).

@@ -4,7 +4,7 @@ use url::{Position, Url};
 
 use super::class::{PATH, QUERY};
 use super::origin::{HeaderHost, HeaderOrigin};
-use super::url::{Origin, Scheme, has_user_info};
+use super::url::{Origin, Scheme, has_user_info, parse};
 
 /// A Referer header, parsed by the WHATWG URL rules, without its fragment (N7.6).
 ///
@@ -99,7 +99,7 @@ impl<'h> Referer<'h> {
 
     /// Parses any header.
     pub(super) fn slow(header: &str) -> Option<Self> {
-        let url = Url::parse(header).ok()?;
+        let url = parse(header).ok()?;
         let scheme = Scheme::of(&url)?;
         if has_user_info(header) {
             return None;

@@ -14,12 +14,15 @@
 //!   and
 //!   backslashes.
 //! - A `*.` matches only non-empty labels: `https://.carto.com/` does not match `https://*.carto.com/`.
-//! - A `*.` before nothing, or before an empty label, is rejected.
+//! - A `*.` before nothing, or before an empty label, is rejected, and so is a host with an empty label before its end:
+//!   no page has it.
+//! - A list of URLs in one entry is rejected, although the WHATWG rules read some lists as one URL.
 //! - A host with a final dot differs from the host without it.
 
 mod class;
 mod entry;
 mod header;
+mod list;
 #[doc(hidden)]
 pub mod naive;
 mod origin;

@@ -4,6 +4,9 @@ use std::cell::Cell;
 
 use url::{SyntaxViolation, Url};
 
+use super::list::urls;
+use super::url::with_standard_path;
+
 /// Whether a list of entries accepts a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Acceptance {
@@ -40,7 +43,7 @@ fn web_url(text: &str) -> Option<Url> {
             user_info.set(true);
         }
     };
-    let url = Url::options().syntax_violation_callback(Some(&note)).parse(text).ok()?;
+    let url = Url::options().syntax_violation_callback(Some(&note)).parse(&with_standard_path(text)).ok()?;
     let web = url.scheme() == "http" || url.scheme() == "https";
     if web && !user_info.get() { Some(url) } else { None }
 }
@@ -49,8 +52,13 @@ fn entry(text: &str) -> Option<Url> {
     let url = web_url(text)?;
     let host = url.host_str()?;
     let rest = host.strip_prefix("*.");
-    let in_front_of_nothing = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-    if url.fragment().is_some() || rest.unwrap_or(host).contains('*') || in_front_of_nothing { None } else { Some(url) }
+    let labels: Vec<&str> = rest.unwrap_or(host).split('.').collect();
+    let is_rooted = labels.len() > 1 && labels.last() == Some(&"");
+    let empty_labels = labels.iter().filter(|label| label.is_empty()).count();
+    let has_empty_label = empty_labels > usize::from(is_rooted);
+    let is_list = [text, url.as_str()].into_iter().any(|text| urls(text).is_some());
+    let is_wrong = url.fragment().is_some() || rest.unwrap_or(host).contains('*') || has_empty_label || is_list;
+    if is_wrong { None } else { Some(url) }
 }
 
 fn matches(text: &str, referer: &Url) -> bool {

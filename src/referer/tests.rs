@@ -54,6 +54,11 @@ fn invalid_entries_are_rejected() {
     let fragment = |text: &str| EntryError::Fragment { found: text.into(), instead: "https://carto.com/".into() };
     let host_star = |text: &str| EntryError::HostStar { found: text.into() };
     let empty = |text: &str| EntryError::EmptyWildcard { found: text.into() };
+    let empty_label = |text: &str| EntryError::EmptyLabel { found: text.into() };
+    let list = |text: &str, urls: &[&str]| EntryError::List {
+        found: text.into(),
+        urls: urls.iter().map(|url| Box::from(*url)).collect(),
+    };
     let invalid = |text: &str, source| EntryError::Invalid { found: text.into(), source };
     for (text, want) in [
         ("", not_absolute("")),
@@ -79,11 +84,33 @@ fn invalid_entries_are_rejected() {
         ("https://*./", empty("https://*./")),
         ("https://*../", empty("https://*../")),
         ("https://*..com/", empty("https://*..com/")),
+        ("https://.carto.com/", empty_label("https://.carto.com/")),
+        ("https://carto..com/", empty_label("https://carto..com/")),
+        ("https://carto.com../", empty_label("https://carto.com../")),
+        ("https://*.carto..com/", empty_label("https://*.carto..com/")),
+        ("https://./", empty_label("https://./")),
+        ("https://a.com,https://b.com", list("https://a.com,https://b.com", &["https://a.com", "https://b.com"])),
+        ("https://a.com https://b.com", list("https://a.com https://b.com", &["https://a.com", "https://b.com"])),
+        ("https://a.com/x,ht\ttps:b.com", list("https://a.com/x,ht\ttps:b.com", &["https://a.com/x", "https:b.com"])),
+        ("https://a.com/./,b.com", list("https://a.com/./,b.com", &["https://a.com/", "b.com"])),
+        ("https://u@a.com,https://b.com", EntryError::UserInfo { instead: "https://a.com,https//b.com".into() }),
         ("https://", invalid("https://", ParseError::EmptyHost)),
         ("https://carto.com:x/", invalid("https://carto.com:x/", ParseError::InvalidPort)),
         ("https://*.0.0.1/", invalid("https://*.0.0.1/", ParseError::InvalidIpv4Address)),
     ] {
         assert_eq!(Entry::parse(text), Err(want), "{text:?}");
+    }
+}
+
+#[test]
+fn messages_show_no_password_and_no_hidden_character() {
+    for text in ["user:pass@carto.com", "https://a.com,https://user:pass@b.com", "https://a.com/#user:pass@b.com"] {
+        let message = Entry::parse(text).unwrap_err().to_string();
+        assert!(message.starts_with("the referer ") && !message.contains("pass"), "{message}");
+    }
+    for text in ["carto\u{202e}.com", "ftp://carto\u{7}.com", "https://carto.com/\u{200b}#\n"] {
+        let message = Entry::parse(text).unwrap_err().to_string();
+        assert!(!message.chars().any(crate::base::is_unsafe) && message.contains("\\u{"), "{message:?}");
     }
 }
 
@@ -323,6 +350,8 @@ proptest! {
     ) {
         let entries: Vec<Entry> = entries
             .into_iter()
+            // No entry has an empty label.
+            .map(|(origin, wildcard, path)| (origin.replace("..", "."), wildcard, path))
             .map(|(origin, wildcard, path)| entry(&format!("{}{path}", if wildcard { origin.replace("://", "://*.") } else { origin })))
             .collect();
         let search = RefererSet::with_scan_limit(entries.iter().cloned(), 0);

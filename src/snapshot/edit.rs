@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::compile::compile;
 use super::compiled::Context;
 use super::{CompileError, Compiled, Options, Snapshot};
+use crate::base::quoted;
 use crate::model::{Policy, SecretDigest, Token};
 
 type Map<K, V> = HashMap<K, V, foldhash::fast::RandomState>;
@@ -71,13 +72,13 @@ struct Known {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
     /// A token to be created has an id that another token has.
-    #[error("the id `{0}` is taken by another token")]
+    #[error("the id {} is taken by another token", quoted(.0))]
     IdTaken(Box<str>),
     /// No token has the id of a token to be changed or revoked.
-    #[error("no token has the id `{0}`")]
+    #[error("no token has the id {}", quoted(.0))]
     IdUnknown(Box<str>),
     /// Two tokens would have one secret.
-    #[error("the secret of token `{id}` is that of token `{other}`")]
+    #[error("the secret of token {} is that of token {}", quoted(id), quoted(other))]
     SecretTaken {
         /// The id of the token to be created or changed.
         id: Box<str>,
@@ -85,7 +86,7 @@ pub enum EditError {
         other: Box<str>,
     },
     /// Two tokens of one owner would have one name.
-    #[error("token `{id}` has the owner and the name of token `{other}`")]
+    #[error("token {} has the owner and the name of token {}", quoted(id), quoted(other))]
     NameTaken {
         /// The id of the token to be created or changed.
         id: Box<str>,

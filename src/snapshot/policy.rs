@@ -2,6 +2,7 @@
 
 use super::compiled::{Compiled, TokenRef};
 use super::{Row, Snapshot};
+use crate::base::quoted;
 use crate::model::{
     ConnectionId, Grant, GrantKind, GrantSource, Limits, Policy, Referers, SourceType, Token, TokenParts,
 };
@@ -10,7 +11,7 @@ use crate::referer::{Entry, RefererSet, StoredSet};
 
 /// The error for a snapshot with contents that no compilation writes. Only a file with forged checksums leads to it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("invalid `{path}` of token `{token}` in the compiled policy: compile the policy again")]
+#[error("invalid `{path}` of token {} in the compiled policy: compile the policy again", quoted(token))]
 pub struct RestoreError {
     /// The id of the token.
     pub token: String,

@@ -1,8 +1,9 @@
 //! Compares the findings of the lint about grants with a brute-force search.
 
-use portcullis::decision::{Reason, Request, Source, decide};
+use portcullis::decision::{Reason, Replay, Request, Source, decide};
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_audit::lint::{Evidence, Finding, LintOptions, Names, lint};
+use portcullis_audit::usage::Usage;
 use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_testkit::reference::ReferenceDecision;
 use proptest::prelude::*;
@@ -152,31 +153,182 @@ proptest! {
     }
 }
 
+/// Returns the findings with a catalog and the use of tokens, as far as `text` has them.
+fn findings_with(text: &str, names: &[(&str, &str)], usage: Option<&Usage>) -> Vec<Finding> {
+    let inputs = [Input::new("policy.json", text)];
+    let now = NOW.parse().unwrap();
+    let loaded = load(&inputs, &LoadOptions { warnings: true, now: Some(now), ..LoadOptions::default() });
+    let policy = loaded.policy.as_ref().unwrap_or_else(|| panic!("{text}: {:?}", loaded.diagnostics));
+    let mut catalog = Names::of(policy);
+    for (connection, name) in names {
+        assert!(catalog.see(connection, name), "{name}");
+    }
+    let evidence = Evidence { names: (!names.is_empty()).then_some(catalog), usage };
+    lint(&inputs, &loaded, &LintOptions::at(now), evidence).unwrap()
+}
+
+/// Applies the proposed change of each finding by itself, and checks that the policy remains valid and the finding is
+/// gone. Returns the codes of these findings.
+fn check_changes(text: &str, names: &[(&str, &str)], usage: Option<&Usage>) -> Vec<&'static str> {
+    let mut seen = Vec::new();
+    for finding in findings_with(text, names, usage) {
+        let Some(edit) = &finding.edit else { continue };
+        let mut changed = text.to_owned();
+        changed.replace_range(edit.span.clone(), &edit.insert);
+        let left = findings_with(&changed, names, usage);
+        let same = |left: &&Finding| (left.rule, &left.message) == (finding.rule, &finding.message);
+        assert!(!left.iter().any(|left| same(&left) && left.place == finding.place), "{finding:?}\n{changed}");
+        seen.push(finding.rule.code);
+    }
+    seen
+}
+
 /// Applying the proposed change of a finding gives a valid policy without this finding.
 #[test]
 fn every_proposed_change_can_be_applied() {
-    let mut text = include_str!("../data/lint.json").to_owned();
-    let mut seen = Vec::new();
-    for _ in 0..100 {
-        let found = findings(&text);
-        let Some((finding, edit)) = found.iter().find_map(|finding| Some((finding, finding.edit.clone()?))) else {
-            break;
-        };
-        seen.push(finding.rule.code);
-        text.replace_range(edit.span, &edit.insert);
-    }
-    let left: Vec<&str> =
-        findings(&text).iter().filter(|found| found.edit.is_some()).map(|found| found.rule.code).collect();
-    assert_eq!(left, [""; 0], "{text}\n{seen:?}");
+    let seen = check_changes(include_str!("../data/lint.json"), &[], None);
     for code in [
         "redundant_grant",
         "duplicate_grant",
+        "duplicate_referer",
         "shadowed_pattern",
         "bidi_character",
+        "invisible_character",
         "star_reading",
+        "case_reading",
         "token_never_expires",
     ] {
         assert!(seen.contains(&code), "{code}: {seen:?}");
+    }
+    // One after the other, until nothing is proposed.
+    let mut text = include_str!("../data/lint.json").to_owned();
+    for _ in 0..100 {
+        let Some(edit) = findings(&text).into_iter().find_map(|finding| finding.edit) else { break };
+        text.replace_range(edit.span, &edit.insert);
+    }
+    assert!(findings(&text).iter().all(|finding| finding.edit.is_none()), "{text}");
+}
+
+const TOKEN: &str = r#""id": "a", "token_sha256": "ea0d1b5e4b5e7f9f3bbf1d1a6a5a4c93ab2ce24a42c8d8b1ee1f3f0d6f0b6a11""#;
+const OTHER: &str = r#""id": "b", "token_sha256": "0a0d1b5e4b5e7f9f3bbf1d1a6a5a4c93ab2ce24a42c8d8b1ee1f3f0d6f0b6a11""#;
+
+#[test]
+fn changes_leave_a_grant_and_one_key() {
+    let grant = |source: &str| format!(r#"{{"connection_name": "dw", "source": {source}}}"#);
+    let maps = |fields: &str, grants: &[String]| {
+        let grants = grants.join(", ");
+        format!(r#"{{{TOKEN}, "allowed_apis": ["maps"], {fields} "grants": [{grants}]}}"#)
+    };
+    let end = r#""expiration_date": "2040-01-01","#;
+    let catalog: &[(&str, &str)] = &[("dw", "a.b.roads")];
+    let gone = [grant(r#""a.c.x_*""#), grant(r#""a.c.y""#), grant(r#""a.b.roads""#)];
+    for (text, want, why) in [
+        (maps(end, &gone), &["pattern_matches_nothing", "resource_not_in_catalog"][..], "a grant is left"),
+        (maps(end, &gone[..2]), &[], "no grant would be left"),
+        (maps(end, &gone[..1]), &[], "the only grant"),
+        (maps(r#""expiration_date": null,"#, &gone[2..]), &["token_never_expires"], "the key is there"),
+        (maps("", &gone[2..]), &["token_never_expires"], "the key is missing"),
+        (maps("", &[grant(r#""*""#)]), &["all_sources_never_expire"], "the wider finding alone"),
+    ] {
+        for text in [text.clone(), format!("[{text}]"), format!("{{\"tokens\": [{text}]}}")] {
+            assert_eq!(check_changes(&text, catalog, None), want, "{why}: {text}");
+        }
+    }
+}
+
+#[test]
+fn corrected_texts_are_proposed_only_if_they_are_valid() {
+    let lds = r#""allowed_apis": ["lds"], "expiration_date": "2040-01-01""#;
+    let maps = |source: &str| {
+        let grants = format!(r#"[{{"connection_name": "dw", "source": "{source}"}}]"#);
+        format!(r#"{TOKEN}, "allowed_apis": ["maps"], "expiration_date": "2040-01-01", "grants": {grants}"#)
+    };
+    let b = OTHER.replace(r#""b""#, r#""a\u200b""#);
+    for (text, want, why) in [
+        (format!("[{{{b}, {lds}}}]"), 1, "an id"),
+        (format!("[{{{TOKEN}, {lds}}}, {{{b}, {lds}}}]"), 0, "another token has that id"),
+        (format!(r#"[{{{TOKEN}, "name": "n\u200b", {lds}}}]"#), 1, "a name"),
+        (
+            format!(r#"[{{{TOKEN}, "name": "n\u200b", {lds}}}, {{{OTHER}, "name": "n", {lds}}}]"#),
+            0,
+            "the owner has that name",
+        ),
+        (
+            format!(r#"[{{{TOKEN}, "name": "n\u200b", "owner": "o", {lds}}}, {{{OTHER}, "name": "n", {lds}}}]"#),
+            1,
+            "another owner has that name",
+        ),
+        (
+            format!(
+                r#"[{{{TOKEN}, "name": "n", "owner": "o\u200b", {lds}}}, {{{OTHER}, "name": "n", "owner": "o", {lds}}}]"#
+            ),
+            0,
+            "the other owner has that name",
+        ),
+        (format!("[{{{}}}]", maps(r"a.b\u200b.c")), 1, "a source"),
+        (format!("[{{{}}}]", maps(r"a.\u200b.c")), 0, "an empty segment would be left"),
+        (format!("[{{{}}}]", maps(r"a.b.*\u200b*")), 0, "two stars would be adjacent"),
+    ] {
+        assert_eq!(check_changes(&text, &[], None).len(), want, "{why}: {text}");
+    }
+}
+
+#[test]
+fn unused_tokens_are_removed_only_if_a_document_is_left() {
+    let line = |time: &str, fields: &str| {
+        format!(
+            r#"{{"log":1,"time":"{time}","api":"maps","connection":"dw","sources":[{{"resource":"a.b"}}],"ns":1,{fields}}}"#
+        )
+    };
+    let log = [
+        line("2026-11-20T00:00:00Z", r#""token_id":"b","decision":"allow","grants":[0]"#),
+        line("2026-11-21T00:00:00Z", r#""token_id":"b","decision":"allow","grants":[0]"#),
+    ];
+    let token = |id: &str| {
+        format!(
+            r#"{{{id}, "allowed_apis": ["maps"], "expiration_date": "2040-01-01",
+                "grants": [{{"connection_name": "dw", "source": "a.b"}}, {{"connection_name": "dw", "source": "a.c"}}]}}"#
+        )
+    };
+    let unused = token(TOKEN);
+    let both = format!("[{unused}, {}]", token(OTHER));
+    let snapshot = snapshot(&policy(&serde_json::from_str(&both).unwrap()), &Options::default());
+    let mut usage = Usage::default();
+    let lines = usage.read(log.join("\n").as_bytes(), &Replay::new(&snapshot), NOW.parse().unwrap()).unwrap();
+    assert_eq!((lines.allowed, lines.broken), (2, 0));
+    assert_eq!(check_changes(&unused, &[], Some(&usage)), [""; 0], "the document is one token");
+    assert_eq!(check_changes(&format!("[{unused}]"), &[], Some(&usage)), ["token_never_used"]);
+    assert_eq!(check_changes(&both, &[], Some(&usage)), ["token_never_used", "grant_never_used"]);
+}
+
+#[test]
+fn advice_for_all_sources_removes_the_wide_grant() {
+    let document = |grants: &str, fields: &str| {
+        format!(r#"{{"tokens": [{{{TOKEN}, "allowed_apis": ["sql"], {fields} "grants": [{grants}]}}]}}"#)
+    };
+    let grant = |source: &str| format!(r#"{{"connection_name": "dw", "source": "{source}"}}"#);
+    let found = |text: &str| findings_with(text, &[], None);
+    let all = found(&document(&format!("{}, {}", grant("a.b"), grant("*")), ""));
+    let codes: Vec<&str> = all.iter().map(|finding| finding.rule.code).collect();
+    assert_eq!(codes, ["redundant_grant", "all_sources_never_expire"]);
+    assert!(all[0].fix.starts_with("remove `grants[1]`, which covers all sources"), "{}", all[0].fix);
+    assert_eq!((&all[0].edit, &*all[1].place), (&None, "tokens[0].grants[1].source"));
+    let narrow =
+        found(&document(&format!("{}, {}", grant("a.b"), grant("a.*")), r#""expiration_date": "2040-01-01","#));
+    assert!(narrow[0].edit.is_some() && narrow[0].fix.contains("or remove `grants[1]`"), "{}", narrow[0].fix);
+
+    // Every data API considers all sources, and the document's own APIs may.
+    for (api, want) in [("maps", true), ("sql", true), ("imports", true), ("tiles", true), ("rows", false)] {
+        let text = document(&grant("*"), "").replace(
+            r#"{"tokens""#,
+            r#"{"apis": [{"name": "tiles", "accepts": ["all"]}, {"name": "rows", "accepts": ["resource"]}], "tokens""#,
+        );
+        let found = found(&text.replace(r#"["sql"]"#, &format!(r#"["{api}"]"#)));
+        assert_eq!(found.iter().any(|finding| finding.rule.code == "all_sources_never_expire"), want, "{api}");
+    }
+    for fields in [r#""expiration_date": "2040-01-01","#, r#""referers": ["https://a.example"],"#] {
+        let found = found(&document(&grant("*"), fields));
+        assert!(found.iter().all(|finding| finding.rule.code != "all_sources_never_expire"), "{fields}: {found:?}");
     }
 }
 

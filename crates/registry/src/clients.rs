@@ -96,7 +96,7 @@ impl Registry {
         edit: &ClientEdit,
     ) -> Result<Client> {
         let add = checked(kind, &edit.add)?;
-        let remove = checked(kind, &edit.remove)?;
+        let remove = edit.remove.clone();
         let mut change = self.change(actor)?;
         let before = find(&mut *change.records, actor, kind, id_or_title)?;
         let mut after = before.clone();
@@ -214,7 +214,11 @@ fn check_title(records: &mut dyn Records, kind: ClientKind, title: &str, id: &st
 
 fn not_there(url: &str) -> super::RegistryError {
     refused(
-        format!("the client has no URL {}", quoted(url)),
+        if url.contains('@') {
+            "the client does not have the URL".to_owned()
+        } else {
+            format!("the client has no URL {}", quoted(url))
+        },
         "`portcullis credentials get spa` lists the URLs of a client",
     )
 }
@@ -226,7 +230,8 @@ enum Purpose {
     Origin,
 }
 
-/// Normalizes `urls` by the WHATWG rules, or fails on the first one that is not safe.
+/// Returns `urls` without duplicates, exactly as they are given: OAuth compares them byte for byte. Fails on the first
+/// one that is not safe, or that a browser would change.
 fn checked(kind: ClientKind, urls: &Urls) -> Result<Urls> {
     if kind == ClientKind::M2m && *urls != Urls::default() {
         return Err(invalid("a machine has no URLs", "only `spa` clients have them: leave them out"));
@@ -270,9 +275,77 @@ fn url(what: &str, text: &str, purpose: Purpose) -> Result<String> {
     } else {
         None
     };
-    match (wrong, purpose) {
-        (Some((wrong, help)), _) => Err(invalid(format!("{shown} {wrong}"), help)),
-        (None, Purpose::Page) => Ok(url.into()),
-        (None, Purpose::Origin) => Ok(url.origin().ascii_serialization()),
+    if let Some((wrong, help)) = wrong {
+        return Err(invalid(format!("{shown} {wrong}"), help));
+    }
+    let origin = url.origin().ascii_serialization();
+    let canonical = match purpose {
+        // A browser adds the slash after a host, and no other text to this form.
+        Purpose::Page if url.as_str().strip_prefix(text) == Some("/") => text,
+        Purpose::Page => url.as_str(),
+        Purpose::Origin => &origin,
+    };
+    if canonical == text {
+        return Ok(text.to_owned());
+    }
+    // The segments before `..` may be meant, so there is no canonical form to write.
+    let is_relative = text.split(['/', '\\']).any(|segment| segment.to_ascii_lowercase().replace("%2e", ".") == "..");
+    let help = match purpose {
+        Purpose::Page if is_relative => "write the path without `..`".to_owned(),
+        _ if canonical.contains('@') => help.to_owned(),
+        _ => format!("write {}", quoted(canonical)),
+    };
+    Err(invalid(format!("{shown} is not in the form that browsers send"), help))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Purpose, url};
+
+    #[test]
+    fn urls_are_kept_exactly_as_given() {
+        for text in [
+            "https://app.example.com",
+            "https://app.example.com/",
+            "https://app.example.com/callback?next=%20a&b",
+            "https://app.example.com:8443/%7Ea",
+            "http://localhost:5173",
+            "http://127.0.0.1/callback",
+            "https://xn--bcher-kva.example/a",
+        ] {
+            assert_eq!(url("callback", text, Purpose::Page).unwrap(), text);
+        }
+        for text in ["https://app.example.com", "http://localhost:5173", "https://xn--bcher-kva.example"] {
+            assert_eq!(url("web origin", text, Purpose::Origin).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn urls_that_browsers_change_are_refused_with_the_form_to_write() {
+        for (text, purpose, help) in [
+            ("https://app.example.com/a b", Purpose::Page, "write `https://app.example.com/a%20b`"),
+            ("https://app.example.com:443/", Purpose::Page, "write `https://app.example.com/`"),
+            ("https://app.example.com:443", Purpose::Page, "write `https://app.example.com/`"),
+            ("https://app.example.com/a/../b", Purpose::Page, "write the path without `..`"),
+            ("https://app.example.com/a/%2E%2e/b", Purpose::Page, "write the path without `..`"),
+            ("https://app.example.com/C:/../b", Purpose::Page, "write the path without `..`"),
+            ("https://app.example.com/./b", Purpose::Page, "write `https://app.example.com/b`"),
+            ("https://App.example.com/", Purpose::Page, "write `https://app.example.com/`"),
+            ("https:app.example.com/", Purpose::Page, "write `https://app.example.com/`"),
+            (" https://app.example.com/", Purpose::Page, "write `https://app.example.com/`"),
+            ("https://app.example.com/\n", Purpose::Page, "write `https://app.example.com/`"),
+            ("https://app.example.com\\a", Purpose::Page, "write `https://app.example.com/a`"),
+            ("https://app.example.com?a", Purpose::Page, "write `https://app.example.com/?a`"),
+            ("https://b\u{fc}cher.example/", Purpose::Page, "write `https://xn--bcher-kva.example/`"),
+            ("http://127.1/", Purpose::Page, "write `http://127.0.0.1/`"),
+            ("https://app.example.com/", Purpose::Origin, "write `https://app.example.com`"),
+            ("https://app.example.com:443", Purpose::Origin, "write `https://app.example.com`"),
+        ] {
+            let error = url("callback", text, purpose).unwrap_err().to_string();
+            assert!(error.contains("is not in the form that browsers send; ") && error.ends_with(help), "{error}");
+            if let Some(instead) = help.strip_prefix("write `").and_then(|help| help.strip_suffix('`')) {
+                assert_eq!(url("callback", instead, purpose).unwrap(), instead);
+            }
+        }
     }
 }

@@ -4,8 +4,9 @@ use super::definition::{Draft, settle};
 use super::error::{RegistryError, Result, invalid, refused};
 use super::record::{Connection, Grant, Token};
 use super::storage::{Records, TokenFilter};
-use super::words::{did_you_mean, quoted};
+use super::words::{argument, did_you_mean, quoted};
 use super::{Actor, Registry, Subject, check_text};
+use portcullis::base::Escaped;
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
 use portcullis::name::Dialect;
 
@@ -51,7 +52,7 @@ impl Registry {
         let connection = Connection { name: name.to_owned(), dialect, named_sources_only };
         let mut change = self.change(actor)?;
         if change.records.connections()?.iter().any(|known| known.name == name) {
-            let help = format!("`portcullis connections update {name}` changes it");
+            let help = format!("`portcullis connections update {}` changes it", argument(name, "NAME"));
             return Err(refused(format!("connection {} exists already", quoted(name)), help));
         }
         change.records.put_connection(&connection)?;
@@ -187,11 +188,13 @@ pub(super) fn find(records: &mut dyn Records, name: &str) -> Result<Connection> 
 /// Returns the error for a connection that is not among the `known` ones.
 pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
     let meant = did_you_mean(name, known.iter().map(|connection| &*connection.name));
-    let help = format!("{meant}`portcullis connections add {name} --dialect …` adds it");
     let help = if portcullis_secret::contains_secret(name) {
-        String::from("`portcullis connections list` shows them")
+        "`portcullis connections list` shows them".to_owned()
     } else {
-        help
+        format!(
+            "{meant}`portcullis connections add {}` adds it, and `--dialect` sets its dialect",
+            argument(name, "NAME")
+        )
     };
     refused(format!("there is no connection {}", quoted(name)), help)
 }
@@ -199,7 +202,8 @@ pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
 /// Lists tokens by name and id, in the order of names. Tokens of other users are only counted.
 pub(super) fn named(tokens: &[Token], actor: &Actor) -> String {
     let (own, others): (Vec<_>, Vec<_>) = tokens.iter().partition(|token| actor.may(&token.owner));
-    let mut names: Vec<_> = own.iter().map(|token| format!("{} ({})", quoted(&token.name), token.id)).collect();
+    let mut names: Vec<_> =
+        own.iter().map(|token| format!("{} ({})", quoted(&token.name), Escaped::whole(&token.id))).collect();
     names.sort();
     match others.len() {
         0 => {}

@@ -10,7 +10,7 @@ use super::record::{Token, TrailEntry, Usage};
 use super::storage::{Records, TokenFilter};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
-use portcullis::base::Timestamp;
+use portcullis::base::{Escaped, Timestamp};
 use portcullis::model::Expiry;
 use portcullis_document::load::Diagnostic;
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
@@ -449,7 +449,7 @@ fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) ->
     match taken.iter().find(|other| other.id != id) {
         None => Ok(()),
         Some(other) => Err(refused(
-            format!("name {} is taken by token {}", quoted(name), other.id),
+            format!("name {} is taken by token {}", quoted(name), Escaped::whole(&other.id)),
             "choose another name, or none",
         )),
     }

@@ -19,6 +19,7 @@ mod layer;
 mod listening;
 mod metrics;
 mod narrow;
+mod nulls;
 mod operations;
 mod operators;
 mod policy;

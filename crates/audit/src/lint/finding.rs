@@ -89,8 +89,8 @@ pub(super) struct Fix {
 /// An edit, before its position in the text is known.
 pub(super) enum Change {
     None,
-    /// Replaces the value at the finding's path with this JSON.
-    Replace(String),
+    /// Replaces the value at this path with this JSON.
+    Replace(JsonPath, String),
     /// Removes this element from its list.
     Remove(JsonPath),
     /// Inserts the text after the value at this path.
@@ -102,8 +102,9 @@ impl Fix {
         Self { say: say.into(), change: Change::None }
     }
 
-    pub(super) fn replace(say: impl Into<Cow<'static, str>>, text: &str) -> Self {
-        Self { say: say.into(), change: Change::Replace(super::words::json(text)) }
+    /// Replaces the value at `place` with the string `text`.
+    pub(super) fn replace(say: impl Into<Cow<'static, str>>, place: JsonPath, text: &str) -> Self {
+        Self { say: say.into(), change: Change::Replace(place, super::words::json(text)) }
     }
 
     pub(super) fn remove(say: impl Into<Cow<'static, str>>, place: JsonPath) -> Self {

@@ -56,7 +56,22 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
             let claims = coverers.iter().filter_map(|&at| grants.get(at)).cloned();
             found.claims.extend(claims.map(|grant| Claim { grant, witness: witness.clone() }));
         }
-        let fix = Fix::remove("remove it: no decision changes", subject.grant_place(grant));
+        let widest = coverers.iter().find(|&&at| grants.get(at).is_some_and(|it| *it.source() == GrantSource::All));
+        let fix = match widest {
+            _ if covered == wider => Fix::remove("remove it: no decision changes", subject.grant_place(grant)),
+            // The narrow grant is what the token needs, as far as anybody has written it down.
+            Some(&all) => Fix::say(format!(
+                "remove {}, which covers all sources, if the token needs only its other grants; else remove this one",
+                place(all)
+            )),
+            None => Fix::remove(
+                format!(
+                    "remove it: no decision changes; or remove {}, if the token is meant to be narrow",
+                    place(first)
+                ),
+                subject.grant_place(grant),
+            ),
+        };
         let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(grant));
         found.add(Raw { rule, document, token, place, message, fix, witness });
     }

@@ -2,12 +2,15 @@
 
 use super::Collector;
 use super::finding::{Fix, Raw};
-use super::rule::{EXPIRES_SOON, GRANT_NEVER_USED, Rule, TOKEN_NEVER_EXPIRES, TOKEN_NEVER_USED};
+use super::rule::{
+    ALL_SOURCES_NEVER_EXPIRE, EXPIRES_SOON, GRANT_NEVER_USED, Rule, TOKEN_NEVER_EXPIRES, TOKEN_NEVER_USED,
+};
 use super::subject::Subject;
 use super::words::counted;
 use crate::usage::Usage;
 use portcullis::base::{JsonPath, Timestamp, quoted};
-use portcullis::model::{Expiry, Referers};
+use portcullis::model::{Api, Expiry, GrantKind, GrantSource, Operation, Referers};
+use portcullis_document::definition::Field;
 
 const DAY: i64 = 86_400;
 
@@ -23,11 +26,30 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
     match subject.token.expiry() {
         // Loading already warns about public tokens.
         Expiry::Never if *subject.token.referers() == Referers::Any => {
+            let all = all_sources(subject);
             let in_a_year = date(Timestamp::from_unix(now.seconds().saturating_add(365 * DAY), 0));
             let member = format!("\"expiration_date\": \"{in_a_year}\"");
-            let fix = Fix::insert("give it an end, and replace it before", subject.id_place(), member);
-            let message = "the token never expires: if it leaks, it stays valid indefinitely".to_owned();
-            found.add(raw(subject, &TOKEN_NEVER_EXPIRES, subject.id_place(), message, fix));
+            let say = "give it an end, and replace it before";
+            let fix = match &subject.written.expiration_date {
+                Field::Missing => Fix::insert(say, subject.id_place(), member),
+                // The token has the key, with `null`.
+                Field::Found(_) | Field::Wrong(_) => {
+                    Fix::replace(say, subject.place().key("expiration_date"), &in_a_year)
+                }
+            };
+            let (rule, place, message) = match all {
+                Some(grant) => (
+                    &ALL_SOURCES_NEVER_EXPIRE,
+                    subject.source_place(grant),
+                    "the token covers all sources and never expires: if it leaks, they stay readable indefinitely",
+                ),
+                None => (
+                    &TOKEN_NEVER_EXPIRES,
+                    subject.id_place(),
+                    "the token never expires: if it leaks, it stays valid indefinitely",
+                ),
+            };
+            found.add(raw(subject, rule, place, message.to_owned(), fix));
         }
         Expiry::At(end) if !subject.token.expiry().is_expired(now) => {
             let left = end.seconds().saturating_sub(now.seconds());
@@ -41,6 +63,17 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
         }
         Expiry::Never | Expiry::At(_) => {}
     }
+}
+
+/// Returns the index of the first grant of all sources that an API of the token considers.
+fn all_sources(subject: &Subject<'_>) -> Option<usize> {
+    let apis = subject.token.apis().iter().filter_map(|api| subject.policy.apis().get(api));
+    let considers =
+        |api: &Api| [Operation::Query, Operation::Model].map(|it| api.considers(it).contains(GrantKind::All));
+    if !apis.flat_map(considers).any(|considered| considered) {
+        return None;
+    }
+    subject.token.grants().iter().position(|grant| *grant.source() == GrantSource::All)
 }
 
 fn in_days(seconds: i64) -> String {

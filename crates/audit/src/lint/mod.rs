@@ -23,6 +23,7 @@
 mod finding;
 mod grants;
 mod hosts;
+mod leftover;
 mod life;
 mod loaded;
 mod names;
@@ -104,10 +105,10 @@ pub fn lint(
         readings::look(&subject, &names, &mut found);
         hosts::look(&subject, &mut found);
         life::look(&subject, evidence.usage, &mut found);
-        texts::look(&subject, &mut found);
         looks.look(&subject, &mut found);
     });
-    let Collector { raws, claims, .. } = found;
+    let Collector { mut raws, claims, .. } = found;
+    leftover::keep_a_grant(policy, &mut raws);
     replay::confirm(policy, &claims)?;
     drop(claims);
     let mut findings = loaded::findings(inputs, loaded, &raws, options);

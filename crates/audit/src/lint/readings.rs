@@ -68,7 +68,7 @@ impl Look<'_, '_, '_> {
         let (message, fix) = match &evidence.like {
             Some(like) => (
                 format!("{message}, which has {}", quoted(like)),
-                Fix::replace(format!("write {}", quoted(like)), like),
+                Fix::replace(format!("write {}", quoted(like)), self.subject.source_place(self.index), like),
             ),
             None => (message, Fix::remove("remove it, or correct its name", self.subject.grant_place(self.index))),
         };
@@ -115,7 +115,7 @@ impl Look<'_, '_, '_> {
         let say = format!("if it is meant to, grant {}", quoted(&text));
         let too_shallow = dialect.depth().is_some_and(|depth| pattern.segment_count() < usize::from(depth));
         let fix = if too_shallow && wider.is_some() {
-            Fix::replace(say, &text)
+            Fix::replace(say, self.subject.source_place(self.index), &text)
         } else {
             self.beside(format!("{say} as well"), &text)
         };

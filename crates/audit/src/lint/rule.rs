@@ -78,6 +78,9 @@ macro_rules! rules {
 }
 
 rules! {
+    ALL_SOURCES_NEVER_EXPIRE Warning "all_sources_never_expire"
+        "all sources for a token without an end"
+        "If such a token leaks, everything on the connection stays readable indefinitely. Grant the sources that the token needs, or set an expiry."
     ALL_SOURCES_WITH_REFERERS Warning "all_sources_with_referers"
         "all sources for a token that web pages show to everyone"
         "A token with referers is in the pages of web sites, where anybody can read it, and referers do not authenticate. Grant the sources that the pages need."
@@ -87,6 +90,9 @@ rules! {
     CASE_READING Warning "case_reading"
         "a pattern that covers other names when letter case is read otherwise"
         "Dialects fold the letters of bare identifiers, or keep them; a name is covered only when its letters are those of the pattern, folded. Write the name as the warehouse does, quoted where it must be."
+    CONNECTION_UNDECLARED Warning "connection_undeclared"
+        "a grant on a connection that is not declared, although others are"
+        "Its name may be misspelt. The names on it are read in the dialect `generic`, which may not be that of the warehouse. Declare the connection, or correct its name."
     DUPLICATE_GRANT Warning "duplicate_grant"
         "a grant that its token lists twice"
         "Remove one of them: if the access is removed later, the other one may be overlooked."
@@ -117,6 +123,9 @@ rules! {
     NAMES_DIFFER_BY_CASE Note "names_differ_by_case"
         "names that differ only by letter case"
         "Names are compared byte for byte after the dialect's folding: one of them may be a mistake. Check that both are intended."
+    NO_TOKENS Warning "no_tokens"
+        "a policy without tokens"
+        "It denies every request. Add a token."
     PATTERN_MATCHES_NOTHING Warning "pattern_matches_nothing"
         "a pattern that matches nothing in the catalog"
         "It exposes nothing now, but will expose every future table with such a name. Remove it, or correct it."

@@ -13,8 +13,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
     let root = JsonPath::root();
     let shown = raws.iter().map(|raw| (raw.document, &raw.place));
     let changed = raws.iter().map(|raw| match &raw.fix.change {
-        Change::Remove(place) | Change::Insert(place, _) => (raw.document, place),
-        Change::Replace(_) => (raw.document, &raw.place),
+        Change::Remove(place) | Change::Insert(place, _) | Change::Replace(place, _) => (raw.document, place),
         // The root of the document is found at no cost.
         Change::None => (raw.document, &root),
     });
@@ -28,8 +27,8 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
         let lines = lines.get(raw.document)?;
         let (paste, edit) = match raw.fix.change {
             Change::None => (None, None),
-            Change::Remove(_) => (None, changed.map(|spot| removal(input.text(), lines, spot.span))),
-            Change::Replace(json) => (Some(json.clone()), changed.map(|spot| replacement(spot, json))),
+            Change::Remove(_) => (None, changed.and_then(|spot| removal(input.text(), lines, spot.span))),
+            Change::Replace(_, json) => (Some(json.clone()), changed.map(|spot| replacement(spot, json))),
             Change::Insert(_, text) => (Some(text.clone()), changed.map(|spot| insertion(&spot, &text))),
         };
         let start = shown.as_ref().map_or(Position { line: 1, column: 1 }, |spot| spot.start);
@@ -60,10 +59,15 @@ fn insertion(Spot { span, end, .. }: &Spot, text: &str) -> Edit {
     Edit { span: span.end..span.end, start: *end, end: *end, insert: format!(", {text}") }
 }
 
-/// Removes an element from its list, with the comma after it, or before it if it is the last.
-fn removal(text: &str, lines: &LineIndex<'_>, element: Range<usize>) -> Edit {
+/// Removes an element from its list, with the comma after it, or before it if it is the last. `None` if nothing would be
+/// left of a document that is one token.
+fn removal(text: &str, lines: &LineIndex<'_>, element: Range<usize>) -> Option<Edit> {
     let after = text.get(element.end..).unwrap_or_default();
     let before = text.get(..element.start).unwrap_or_default();
+    let is_blank = |text: &str| text.trim_start_matches('\u{feff}').trim_ascii().is_empty();
+    if is_blank(before) && is_blank(after) {
+        return None;
+    }
     let span = match after.trim_ascii_start().strip_prefix(',') {
         Some(rest) => element.start..text.len() - rest.trim_ascii_start().len(),
         None => match before.trim_ascii_end().strip_suffix(',') {
@@ -72,7 +76,7 @@ fn removal(text: &str, lines: &LineIndex<'_>, element: Range<usize>) -> Edit {
         },
     };
     let (start, end) = (lines.position(span.start), lines.position(span.end));
-    Edit { span, start, end, insert: String::new() }
+    Some(Edit { span, start, end, insert: String::new() })
 }
 
 #[cfg(test)]
@@ -89,10 +93,18 @@ mod tests {
             ("[1\n, 2]", "1", "[2]"),
         ] {
             let at = text.find(element).unwrap();
-            let edit = removal(text, &LineIndex::new(text), at..at + 1);
+            let edit = removal(text, &LineIndex::new(text), at..at + 1).unwrap();
             let mut edited = text.to_owned();
             edited.replace_range(edit.span, &edit.insert);
             assert_eq!(edited, left);
+        }
+    }
+
+    #[test]
+    fn only_token_of_a_document_is_not_removed() {
+        for text in ["{}", " {}\n", "\u{feff}{}"] {
+            let at = text.find('{').unwrap();
+            assert_eq!(removal(text, &LineIndex::new(text), at..at + 2), None);
         }
     }
 }

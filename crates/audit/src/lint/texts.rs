@@ -1,6 +1,7 @@
 //! Finds text that looks like other text.
 
-use std::collections::HashMap;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use foldhash::fast::RandomState;
@@ -11,31 +12,10 @@ use super::finding::{Fix, Raw};
 use super::rule::{BIDI_CHARACTER, INVISIBLE_CHARACTER, LOOK_ALIKE_NAMES, MIXED_SCRIPTS, NAMES_DIFFER_BY_CASE, Rule};
 use super::subject::Subject;
 use portcullis::base::{JsonPath, is_bidi, is_invisible, quoted};
-use portcullis::model::{Connection, GrantSource, Policy};
-use portcullis_document::definition::{Field, Text};
-
-pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
-    let written = subject.written;
-    let here = subject.place();
-    let mut look = |place: &dyn Fn() -> JsonPath, text: Option<&str>| {
-        if let Some(text) = text.filter(|text| !text.is_ascii()) {
-            hidden(subject, place(), text, found);
-        }
-    };
-    look(&|| here.key("id"), plain(&written.id));
-    look(&|| here.key("name"), nullable(&written.name));
-    look(&|| here.key("owner"), nullable(&written.owner));
-    for index in 0..subject.token.grants().len() {
-        let Some(grant) = subject.written_grant(index) else { continue };
-        look(&|| subject.grant_place(index).key("connection_name"), plain(&grant.connection_name));
-        look(&|| subject.grant_place(index).key("source"), plain(&grant.source));
-    }
-    let referers = written.referers.found().map(Vec::as_slice).unwrap_or_default();
-    for (index, text) in referers.iter().enumerate() {
-        look(&|| here.key("referers").index(index), text.found().map(|text| &**text));
-    }
-    scripts(subject, found);
-}
+use portcullis::model::{Connection, GrantSource, Limits, Policy, SourceType, Token};
+use portcullis::name::Dialect;
+use portcullis::referer::Entry;
+use portcullis_document::definition::{self, Field, Text};
 
 fn plain<'a>(field: &'a Field<Text<'_>>) -> Option<&'a str> {
     field.found().map(|text| &**text)
@@ -45,7 +25,25 @@ fn nullable<'a>(field: &'a Field<Option<Text<'_>>>) -> Option<&'a str> {
     field.found()?.as_deref()
 }
 
-fn hidden(subject: &Subject<'_>, place: JsonPath, text: &str, found: &mut Collector<'_>) {
+/// Whether `source` can replace the source of a grant in this dialect.
+fn is_source(grant: &definition::Grant<'_>, source: Option<&str>, dialect: Dialect) -> bool {
+    let limits = Limits::default();
+    let read = match (plain(&grant.kind).and_then(SourceType::from_name), source) {
+        (Some(kind), source) => GrantSource::typed(source, kind, dialect, &limits),
+        (None, Some(source)) => GrantSource::guess(source, dialect, &limits),
+        (None, None) => return false,
+    };
+    read.is_ok()
+}
+
+/// Reports characters of `text` that cannot be seen. The text without them is proposed only if it `is_valid`.
+fn hidden(
+    subject: &Subject<'_>,
+    place: JsonPath,
+    text: &str,
+    is_valid: &dyn Fn(&str) -> bool,
+    found: &mut Collector<'_>,
+) {
     let Some(worst) = text.chars().find(|&c| is_bidi(c)).or_else(|| text.chars().find(|&c| is_invisible(c))) else {
         return;
     };
@@ -56,10 +54,10 @@ fn hidden(subject: &Subject<'_>, place: JsonPath, text: &str, found: &mut Collec
     };
     let message = format!("{} holds U+{:04X}, which {what}", quoted(text), u32::from(worst));
     let without: String = text.chars().filter(|&character| !is_bidi(character) && !is_invisible(character)).collect();
-    let fix = if without.is_empty() {
-        Fix::say("write another text")
+    let fix = if without.trim().is_empty() || !is_valid(&without) {
+        Fix::say("write another text, of characters that can be seen")
     } else {
-        Fix::replace(format!("write {}", quoted(&without)), &without)
+        Fix::replace(format!("write {}", quoted(&without)), place.clone(), &without)
     };
     let (document, token) = (subject.origin.document, Some(subject.index));
     found.add(Raw { rule, document, token, place, message, fix, witness: None });
@@ -96,6 +94,14 @@ fn scripts(subject: &Subject<'_>, found: &mut Collector<'_>) {
 pub(super) struct Looks<'p> {
     policy: &'p Policy,
     names: HashMap<(Group, String), Vec<FirstUse>, RandomState>,
+    /// Computed only if a text has a character that cannot be seen.
+    taken: OnceCell<Taken<'p>>,
+}
+
+/// The ids of all tokens, and the names of each owner: a correction must not repeat one.
+struct Taken<'p> {
+    ids: HashSet<&'p str, RandomState>,
+    names: HashSet<(Option<&'p str>, &'p str), RandomState>,
 }
 
 /// A name, and the first token that uses it.
@@ -116,10 +122,12 @@ enum Group {
 
 impl<'p> Looks<'p> {
     pub(super) fn new(policy: &'p Policy) -> Self {
-        Self { policy, names: HashMap::default() }
+        Self { policy, names: HashMap::default(), taken: OnceCell::new() }
     }
 
     pub(super) fn look(&mut self, subject: &Subject<'_>, found: &mut Collector<'_>) {
+        self.hidden(subject, found);
+        scripts(subject, found);
         let token = subject.token;
         if let Some(name) = token.name() {
             let group = Group::Tokens(token.owner().map(Into::into));
@@ -140,6 +148,50 @@ impl<'p> Looks<'p> {
             let place = || subject.source_place(index);
             self.compare(&group, &canonical, &|| subject.display(grant), subject, &place, found);
         }
+    }
+
+    /// Reports characters that cannot be seen, in each text of the token.
+    fn hidden(&self, subject: &Subject<'_>, found: &mut Collector<'_>) {
+        let written = subject.written;
+        let here = subject.place();
+        let mut look = |place: &dyn Fn() -> JsonPath, text: Option<&str>, is_valid: &dyn Fn(&str) -> bool| {
+            if let Some(text) = text.filter(|text| !text.is_ascii()) {
+                hidden(subject, place(), text, is_valid, found);
+            }
+        };
+        let owner = subject.token.owner();
+        look(&|| here.key("id"), plain(&written.id), &|id| !self.taken().ids.contains(id));
+        look(&|| here.key("name"), nullable(&written.name), &|name| !self.taken().names.contains(&(owner, name)));
+        // Another owner may have a token of that name.
+        let is_free =
+            |owner: &str| subject.token.name().is_none_or(|name| !self.taken().names.contains(&(Some(owner), name)));
+        look(&|| here.key("owner"), nullable(&written.owner), &is_free);
+        for (index, grant) in subject.token.grants().iter().enumerate() {
+            let Some(written) = subject.written_grant(index) else { continue };
+            let connection_name = || subject.grant_place(index).key("connection_name");
+            // The source is valid in the dialect of the other connection, too.
+            let is_connection = |name: &str| {
+                let known = self.policy.connections().iter().find(|connection| connection.name() == name);
+                let dialect = known.map(Connection::dialect).unwrap_or_default();
+                is_source(written, plain(&written.source), dialect)
+            };
+            look(&connection_name, plain(&written.connection_name), &is_connection);
+            let dialect = subject.connection(grant).map(Connection::dialect).unwrap_or_default();
+            let is_valid = |text: &str| is_source(written, Some(text), dialect);
+            look(&|| subject.grant_place(index).key("source"), plain(&written.source), &is_valid);
+        }
+        let referers = written.referers.found().map(Vec::as_slice).unwrap_or_default();
+        for (index, text) in referers.iter().enumerate() {
+            let text = text.found().map(|text| &**text);
+            look(&|| here.key("referers").index(index), text, &|text| Entry::parse(text).is_ok());
+        }
+    }
+
+    fn taken(&self) -> &Taken<'p> {
+        self.taken.get_or_init(|| Taken {
+            ids: self.policy.tokens().iter().map(Token::id).collect(),
+            names: self.policy.tokens().iter().filter_map(|token| Some((token.owner(), token.name()?))).collect(),
+        })
     }
 
     fn compare(

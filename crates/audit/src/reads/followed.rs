@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::{Reads, Unreadable, on_deep_stack, read, unplaced};
 use portcullis::model::{ConnectionId, GrantSource, Policy, Token};
 use portcullis::name::Dialect;
+use portcullis_document::definition::present;
 
 /// The SQL of named sources. It comes from a registry or a list, because a policy document has only their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct NamedSources(HashMap<String, Vec<Definition>>);
 struct Definition {
     name: String,
     /// The connection of the named source; `None` means every connection.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "present")]
     connection: Option<String>,
     #[serde(alias = "query")]
     sql: String,

@@ -129,7 +129,7 @@ pub(super) struct UrlArgs {
     login_uri: Option<String>,
     /// Allow this redirect URL after login; repeat for more
     ///
-    /// `https`, or `http` on localhost, without a fragment.
+    /// `https`, or `http` on localhost, without a fragment. Kept exactly as given.
     #[arg(long, value_name = "URL")]
     callback: Vec<String>,
     /// Allow this redirect URL after logout; repeat for more

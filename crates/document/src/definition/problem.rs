@@ -318,11 +318,11 @@ fn wrong<'t, T: Lenient<'t>>(at: &Trail<'_>, found: Kind) -> Problem {
     Problem { place: at.place(), kind: ProblemKind::WrongType { expected: T::EXPECTED, found } }
 }
 
-/// Reports unknown and duplicate fields of an object with the fields `known`. Returns the known fields that were
-/// probably meant.
+/// Reports unknown and duplicate fields of an object with the fields `known`, each with whether the object has it.
+/// Returns the absent fields that were probably meant.
 pub(super) fn report_strays(
     strays: &Strays<'_>,
-    known: &[&'static str],
+    known: &[(&'static str, bool)],
     at: &Trail<'_>,
     problems: &mut Problems,
 ) -> Fields {
@@ -331,7 +331,10 @@ pub(super) fn report_strays(
     for stray in &strays.kept {
         let (name, kind) = match stray {
             Stray::Unknown(name) if reported.insert((&**name, false)) => {
-                let nearest = synonym(name, known).or_else(|| nearest(name, known.iter().copied()));
+                // A field that the object has, or that another key was meant to be, would be given twice.
+                let absent = known.iter().filter(|(field, is_given)| !is_given && !meant.contains(field));
+                let absent: Vec<_> = absent.map(|(field, _)| *field).collect();
+                let nearest = synonym(name, &absent).or_else(|| nearest(name, absent.iter().copied()));
                 note(&mut meant, nearest);
                 note(&mut problems.meant, nearest);
                 (&**name, ProblemKind::UnknownField { found: (&**name).into(), nearest })

@@ -49,7 +49,12 @@ macro_rules! shape {
         impl Report for $name<'_> {
             fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
                 // A misspelt field is one mistake: it is not reported as missing, too.
-                let misspelt = report_strays(&self.strays, &[$($key),*], at, problems);
+                let misspelt = report_strays(
+                    &self.strays,
+                    &[$(($key, !matches!(self.$field, Field::Missing))),*],
+                    at,
+                    problems,
+                );
                 $(
                     if shape!(@ $need) && matches!(self.$field, Field::Missing) && !misspelt.contains(&$key)
                         $(&& !self.$waiver())?

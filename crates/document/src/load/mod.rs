@@ -36,11 +36,12 @@ pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
 
 use crate::definition::{Document, SyntaxError, Tokens, read};
-use crate::lower::{LowerOptions, Lowered, Named, lower, lower_beside};
+use crate::lower::{LowerOptions, Lowered, Named, lower_beside, lower_each};
 pub use crate::lower::{MAX_PROBLEMS, Origin};
 use portcullis::base::{Timestamp, quoted};
 use portcullis::model::{Limits, Policy};
 use spot::{Draft, spot};
+use warnings::Warnings;
 
 /// Options of [`load`].
 #[derive(Debug, Clone)]
@@ -124,28 +125,38 @@ pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
         max_problems: options.max_errors,
         max_counted: options.max_counted,
     };
-    load_by(inputs, options, |documents| lower(documents, &lower_options))
+    load_by(inputs, options, |documents, warnings| {
+        lower_each(documents, &lower_options, |token| {
+            if options.warnings {
+                warnings.token(token);
+            }
+        })
+    })
 }
 
-fn load_by(inputs: &[Input], options: &LoadOptions, lower: impl Fn(&[Named<'_, '_>]) -> Lowered) -> Loaded {
+fn load_by(
+    inputs: &[Input],
+    options: &LoadOptions,
+    lower: impl Fn(&[Named<'_, '_>], &mut Warnings) -> Lowered,
+) -> Loaded {
     let mut read: Vec<Result<Document<'_>, SyntaxError>> = inputs.iter().map(|input| read(input.text())).collect();
     let empty = Document::default();
-    let mut lowered = lower(&named(inputs, &read, &empty));
+    let mut warnings = Warnings::new(inputs.len(), options);
+    let mut lowered = lower(&named(inputs, &read, &empty), &mut warnings);
     if !lowered.unread.is_empty() {
-        // Lowers the other documents as if these had failed to parse.
+        // Lowers the other documents as if these had failed to parse: nothing may refer to what they hold.
         for (at, error) in lowered.unread {
             if let Some(document) = read.get_mut(at) {
                 *document = Err(error);
             }
         }
-        lowered = lower(&named(inputs, &read, &empty));
+        warnings = Warnings::new(inputs.len(), options);
+        lowered = lower(&named(inputs, &read, &empty), &mut warnings);
     }
     let mut found = Vec::new();
     let mut counts = vec![Count::default(); inputs.len()];
-    if options.warnings
-        && let Some(policy) = &lowered.policy
-    {
-        let warnings = warnings::warnings(&named(inputs, &read, &empty), policy, &lowered.origins, options);
+    if options.warnings && lowered.policy.is_some() {
+        warnings.documents(&read);
         for (count, warnings) in counts.iter_mut().zip(warnings.counts) {
             count.warnings = warnings;
         }
@@ -264,7 +275,7 @@ pub fn policy(text: impl Into<String>) -> Result<Policy, LoadError> {
 /// ```
 pub fn tokens(text: impl Into<String>, known: &Policy) -> Result<Policy, LoadError> {
     let inputs = [Input::new("<text>", text)];
-    load_by(&inputs, &LoadOptions::default(), |documents| lower_beside(documents, known)).into_policy()
+    load_by(&inputs, &LoadOptions::default(), |documents, _| lower_beside(documents, known)).into_policy()
 }
 
 impl Loaded {

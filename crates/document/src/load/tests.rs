@@ -72,7 +72,7 @@ fn every_warning_has_its_position() {
         (grant("pg", "a.*"), vec![], "the last segment of two"),
         (grant("bq", "*") + r#", "referers": ["https://a.com"], "expiration_date": "2030-01-01""#,
             vec![format!("{source}all_sources_with_referers")], "public"),
-        (r#""allowed_apis": ["maps"], "grants": [{"connection_name": "c", "type": "all"}], "expiration_date": "2030-01-01",
+        (r#""allowed_apis": ["maps"], "grants": [{"connection_name": "bq", "type": "all"}], "expiration_date": "2030-01-01",
             "referers": ["https://a.com"]"#.to_owned(), vec![".grants[0] all_sources_with_referers".to_owned()], "public, no source"),
         (grant("bq", "*"), vec![], "not public"),
         (grant("bq", "select 1").replace("maps", "imports"), vec![".grants[0] grant_unused_by_apis".to_owned()], "N8.3"),
@@ -94,6 +94,55 @@ fn every_warning_has_its_position() {
         let fields = if fields.contains("\"token\"") { format!(r#""owner": null, {fields}"#) } else { fields };
         assert_eq!(warnings(fields.strip_prefix(", ").unwrap_or(&fields)), want, "{why}: {fields}");
     }
+}
+
+#[test]
+fn undeclared_connections_beside_declared_ones_are_reported() {
+    let document = |connections: &str, connection: &str| {
+        format!(
+            r#"{{"connections": {connections}, "tokens": [{{"id": "a", "expiration_date": "2030-01-01",
+                "token_sha256": "2ed45968de9caa56ca8ad382fb9de62dc4a915c7ed24ede8bfe66823b70b3aed",
+                "allowed_apis": ["maps"], "grants": [{{"connection_name": "{connection}", "source": "a.b.c"}}]}}]}}"#
+        )
+    };
+    let found = |texts: &[&str]| {
+        let inputs: Vec<Input> = texts.iter().map(|text| Input::new("a.json", *text)).collect();
+        let loaded = load(&inputs, &everything());
+        assert!(loaded.policy.is_some(), "{:?}", loaded.diagnostics);
+        loaded.diagnostics.iter().map(|found| format!("{}; {}", brief(found), found.help)).collect::<Vec<_>>()
+    };
+    let declared = r#"[{"name": "carto_dw", "dialect": "bigquery"}, {"name": "pg"}]"#;
+    let at = "tokens[0].grants[0].connection_name connection_undeclared; ";
+    for (connections, connection, want, why) in [
+        (declared, "carto_dw", None, "declared"),
+        (declared, "carto-dw", Some("did you mean `carto_dw`?"), "misspelt"),
+        (declared, "CARTO_DW", Some("did you mean `carto_dw`?"), "in other letters"),
+        (declared, "snow", Some("declare it in `connections`, or write one of `carto_dw`, `pg`"), "unlike any"),
+        ("[]", "snow", None, "no document declares connections"),
+    ] {
+        let want: Vec<String> = want.into_iter().map(|help| format!("{at}{help}")).collect();
+        assert_eq!(found(&[&document(connections, connection)]), want, "{why}");
+    }
+    let other = r#"{"connections": [{"name": "snow"}], "tokens": []}"#;
+    assert_eq!(found(&[&document("[]", "snow"), other]), [""; 0], "another document declares it");
+    assert_eq!(found(&[&document("[]", "snwo"), other]), [format!("{at}did you mean `snow`?")]);
+}
+
+#[test]
+fn policies_without_tokens_are_reported() {
+    let token = r#"{"id": "a", "token": "s", "allowed_apis": ["lds"]}"#;
+    let found = |texts: &[&str]| {
+        let inputs: Vec<Input> = texts.iter().map(|text| Input::new("a.json", *text)).collect();
+        load(&inputs, &everything()).diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let message = "warning[no_tokens]: the policy has no tokens: it denies every request (tokens)";
+    assert_eq!(found(&["{\"version\": 1,\n \"tokens\": []}"]), [format!("a.json:2:12: {message}")]);
+    assert_eq!(found(&["[]"]), [format!("a.json:1:1: {message}")]);
+    assert_eq!(found(&["[]", r#"{"tokens": []}"#]), [format!("a.json:1:12: {message}")], "once");
+    let lds = "a.json:1:14: warning[plain_secret]: the document holds the secret itself (tokens[0].token)";
+    assert_eq!(found(&["[]", &format!("[{token}]")]), [lds], "one document has tokens");
+    let invalid = found(&[r#"[{"id": ""}]"#]);
+    assert!(!invalid.is_empty() && !invalid.iter().any(|found| found.contains("no_tokens")), "{invalid:?}");
 }
 
 #[test]
@@ -374,7 +423,7 @@ fn survives(text: &str, name: &str) {
 fn a_document_with_every_field_loads() {
     let loaded = load(&[Input::new("a", FULL)], &everything());
     assert_eq!(loaded.errors().count(), 0, "{:?}", loaded.diagnostics);
-    assert_eq!(loaded.diagnostics.iter().filter(|found| found.severity == Severity::Warning).count(), 3);
+    assert_eq!(loaded.diagnostics.iter().filter(|found| found.severity == Severity::Warning).count(), 4);
     assert_eq!(policy(FULL).unwrap().tokens().len(), 2);
 }
 

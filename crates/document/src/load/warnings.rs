@@ -11,62 +11,81 @@
 //! | `public_token_never_expires` | a token for web pages without an end |
 //! | `plain_secret` | a secret in the document |
 //! | `expired` | a token that is expired now |
+//! | `connection_undeclared` | a grant on a connection that no document declares, although one declares connections |
+//! | `no_tokens` | documents without tokens |
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::spot::Draft;
 use super::{LoadOptions, Severity};
-use crate::definition::{self, Element, Field, Tokens};
-use crate::lower::{Named, Origin, Part, Problem};
-use portcullis::base::{JsonPath, Timestamp};
-use portcullis::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation, Policy, Referers, Token};
+use crate::definition::{Document, Field, SyntaxError, Tokens};
+use crate::lower::{LoweredToken, Origin, Part, Problem, list};
+use portcullis::base::{JsonPath, Timestamp, nearest, quoted};
+use portcullis::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation, Referers};
 use portcullis::name::STAR;
 use portcullis::referer::{Entry, Rule, Scheme};
 
 /// Warnings, bounded in memory: keeps the first ones, counts all of them.
 pub(super) struct Warnings {
+    now: Option<Timestamp>,
+    max: usize,
     pub(super) found: Vec<Draft>,
     /// The number of warnings of each document.
     pub(super) counts: Vec<usize>,
 }
 
-/// Returns the warnings of the tokens of `policy`, whose positions are `origins`. Parses the tokens again; linear in
-/// their size.
-pub(super) fn warnings(
-    documents: &[Named<'_, '_>],
-    policy: &Policy,
-    origins: &[Origin],
-    options: &LoadOptions,
-) -> Warnings {
-    let found = Warnings { found: Vec::new(), counts: vec![0; documents.len()] };
-    let mut search = Search { policy, now: options.now, max: options.max_warnings, found };
-    // Tokens and origins are in the order of the documents.
-    let mut valid = policy.tokens().iter().zip(origins).peekable();
-    for (document, named) in documents.iter().enumerate() {
-        for (token, written) in named.document.tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
-            let here = valid.next_if(|(_, origin)| **origin == Origin { document, token });
-            if let (Some((token, origin)), Element::Found(written)) = (here, written) {
-                search.token(*origin, token, &written);
-            }
+impl Warnings {
+    pub(super) fn new(documents: usize, options: &LoadOptions) -> Self {
+        Self { now: options.now, max: options.max_warnings, found: Vec::new(), counts: vec![0; documents] }
+    }
+
+    /// Adds the warnings of a token.
+    pub(super) fn token(&mut self, token: &LoweredToken<'_, '_>) {
+        Search { warnings: self, lowered: token }.token();
+    }
+
+    /// Adds the warnings of the documents without their tokens.
+    pub(super) fn documents(&mut self, read: &[Result<Document<'_>, SyntaxError>]) {
+        let tokens = |document: &Result<Document<'_>, SyntaxError>| {
+            document.as_ref().is_ok_and(|document| document.tokens.found().is_some_and(Tokens::is_empty))
+        };
+        if !read.is_empty() && read.iter().all(tokens) {
+            let problem = Problem {
+                document: read.len() - 1,
+                place: JsonPath::root().key("tokens"),
+                part: Part::Value,
+                offset: None,
+                code: "no_tokens",
+                message: "the policy has no tokens: it denies every request".into(),
+                help: "add a token: `portcullis init` writes a policy with one".into(),
+            };
+            self.add(problem.document, || problem);
         }
     }
-    search.found
+
+    fn add(&mut self, document: usize, problem: impl FnOnce() -> Problem) {
+        if let Some(count) = self.counts.get_mut(document) {
+            *count += 1;
+        }
+        if self.found.len() < self.max {
+            self.found.push(Draft { severity: Severity::Warning, problem: problem() });
+        }
+    }
 }
 
-struct Search<'p> {
-    policy: &'p Policy,
-    now: Option<Timestamp>,
-    max: usize,
-    found: Warnings,
+/// The search for warnings of one token.
+struct Search<'w, 'l, 't> {
+    warnings: &'w mut Warnings,
+    lowered: &'l LoweredToken<'l, 't>,
 }
 
-impl Search<'_> {
-    fn token(&mut self, at: Origin, token: &Token, written: &definition::Token<'_>) {
+impl<'l> Search<'_, 'l, '_> {
+    fn token(&mut self) {
+        let LoweredToken { token, written, .. } = *self.lowered;
         let public = matches!(token.referers(), Referers::Only(_));
         if matches!(written.token, Field::Found(_)) {
             self.warn(
-                at,
                 |place| place.key("token"),
                 Part::Key,
                 "plain_secret",
@@ -80,7 +99,6 @@ impl Search<'_> {
         };
         if public && token.expiry() == Expiry::Never {
             self.warn(
-                at,
                 expiry,
                 Part::Value,
                 "public_token_never_expires",
@@ -88,49 +106,71 @@ impl Search<'_> {
                 "write an `expiration_date`, and replace the token before",
             );
         }
-        if let (Expiry::At(end), Some(now)) = (token.expiry(), self.now)
+        if let (Expiry::At(end), Some(now)) = (token.expiry(), self.warnings.now)
             && token.expiry().is_expired(now)
         {
             let message = format!("the token expired at {end}");
             let help = "remove the token, or make a new one: an expiry is not to be changed";
-            self.warn(at, expiry, Part::Value, "expired", message, help);
+            self.warn(expiry, Part::Value, "expired", message, help);
         }
-        self.grants(at, token, written, public);
-        self.referers(at, written);
+        self.grants(public);
+        self.referers();
     }
 
-    fn grants(&mut self, at: Origin, token: &Token, written: &definition::Token<'_>, public: bool) {
-        let considered = token.apis().iter().filter_map(|api| self.policy.apis().get(api)).map(|api| {
+    fn grants(&mut self, public: bool) {
+        let LoweredToken { token, written, apis, .. } = *self.lowered;
+        let considered = token.apis().iter().filter_map(|api| apis.get(api)).map(|api| {
             let kinds = [api.considers(Operation::Query), api.considers(Operation::Model)];
             kinds.map(|kinds| kinds.iter().collect::<Vec<_>>()).concat()
         });
         let considered = GrantKinds::of(&considered.flatten().collect::<Vec<_>>());
-        let list = written.grants.found().map(Vec::as_slice).unwrap_or_default();
-        for (index, (grant, written)) in token.grants().iter().zip(list).enumerate() {
+        let written_grants = written.grants.found().map(Vec::as_slice).unwrap_or_default();
+        for (index, (grant, written)) in token.grants().iter().zip(written_grants).enumerate() {
             let kind = grant.source().kind();
             if !considered.contains(kind) {
-                let apis: Vec<&str> =
-                    token.apis().iter().filter_map(|api| Some(self.policy.apis().get(api)?.name())).collect();
+                let names = list(token.apis().iter().filter_map(|api| Some(apis.get(api)?.name())));
                 let message = format!("no API of the token considers a grant of kind `{kind}`: it allows nothing");
-                let help = format!("remove the grant, or let the token use another API than `{}`", apis.join("`, `"));
+                let help = match token.grants().len() {
+                    1 => format!("grant a source of another kind, or let the token use another API than {names}"),
+                    _ => format!("remove the grant, or let the token use another API than {names}"),
+                };
                 let place = |place: JsonPath| place.key("grants").index(index);
-                self.warn(at, place, Part::Value, "grant_unused_by_apis", message, help);
+                self.warn(place, Part::Value, "grant_unused_by_apis", message, help);
             }
             let has_source = written.found().is_some_and(|written| matches!(written.source, Field::Found(_)));
             let place = move |place: JsonPath| {
                 let place = place.key("grants").index(index);
                 if has_source { place.key("source") } else { place }
             };
-            self.source(at, grant, public, place);
+            self.source(grant, public, place);
+            self.undeclared(index, grant);
         }
     }
 
-    fn source(&mut self, at: Origin, grant: &Grant, public: bool, place: impl Fn(JsonPath) -> JsonPath + Copy) {
-        let Some(connection) = self.policy.connection(grant.connection()) else { return };
+    /// Reports a connection that is not declared, while others are.
+    fn undeclared(&mut self, index: usize, grant: &Grant) {
+        let declared = self.lowered.declared_connections();
+        let is_declared = grant.connection().index() < declared.len();
+        let Some(connection) = self.lowered.connection(grant).filter(|_| !declared.is_empty() && !is_declared) else {
+            return;
+        };
+        let name = quoted(connection.name());
+        let message = format!("connection {name} is not declared: its names are read in dialect `generic`");
+        let help = match nearest(connection.name(), declared.iter().map(Connection::name)) {
+            Some(nearest) => format!("did you mean {}?", quoted(nearest)),
+            None => {
+                format!("declare it in `connections`, or write one of {}", list(declared.iter().map(Connection::name)))
+            }
+        };
+        let place = |place: JsonPath| place.key("grants").index(index).key("connection_name");
+        self.warn(place, Part::Value, "connection_undeclared", message, help);
+    }
+
+    fn source(&mut self, grant: &Grant, public: bool, place: impl Fn(JsonPath) -> JsonPath + Copy) {
+        let Some(connection) = self.lowered.connection(grant) else { return };
         match grant.source() {
             GrantSource::All if public => {
                 self.warn(
-                    at,
                     place,
                     Part::Value,
                     "all_sources_with_referers",
@@ -138,23 +178,16 @@ impl Search<'_> {
                     "grant the sources that the pages need: referers do not authenticate",
                 );
             }
-            GrantSource::Resource(name) => self.depth(at, name.as_bytes(), "resource", connection, place),
+            GrantSource::Resource(name) => self.depth(name.as_bytes(), "resource", connection, place),
             GrantSource::Pattern(pattern) => {
-                self.depth(at, pattern.as_bytes(), "pattern", connection, place);
-                self.wildcard(at, pattern.as_bytes(), place);
+                self.depth(pattern.as_bytes(), "pattern", connection, place);
+                self.wildcard(pattern.as_bytes(), place);
             }
             GrantSource::All | GrantSource::Query(_) | GrantSource::NamedSource(_) => {}
         }
     }
 
-    fn depth(
-        &mut self,
-        at: Origin,
-        path: &[u8],
-        what: &str,
-        connection: &Connection,
-        place: impl Fn(JsonPath) -> JsonPath,
-    ) {
+    fn depth(&mut self, path: &[u8], what: &str, connection: &Connection, place: impl Fn(JsonPath) -> JsonPath) {
         let segments = memchr::memchr_iter(b'.', path).count() + 1;
         let dialect = connection.dialect();
         if let Some(depth) = dialect.depth().map(usize::from)
@@ -162,17 +195,16 @@ impl Search<'_> {
         {
             let message = format!("the {what} has {segments} segments, a table of dialect `{dialect}` has {depth}");
             let help = "write the full path: it covers only names with as many segments as it has";
-            self.warn(at, place, Part::Value, "pattern_too_shallow", message, help);
+            self.warn(place, Part::Value, "pattern_too_shallow", message, help);
         }
     }
 
-    fn wildcard(&mut self, at: Origin, pattern: &[u8], place: impl Fn(JsonPath) -> JsonPath) {
+    fn wildcard(&mut self, pattern: &[u8], place: impl Fn(JsonPath) -> JsonPath) {
         let mut segments = pattern.split(|&byte| byte == b'.');
         // The last segment names tables.
         segments.next_back();
         if segments.take(2).any(|segment| segment.contains(&STAR)) {
             self.warn(
-                at,
                 place,
                 Part::Value,
                 "wildcard_before_second_dot",
@@ -182,48 +214,41 @@ impl Search<'_> {
         }
     }
 
-    fn referers(&mut self, at: Origin, written: &definition::Token<'_>) {
-        let list = written.referers.found().map(Vec::as_slice).unwrap_or_default();
+    fn referers(&mut self) {
+        let list = self.lowered.written.referers.found().map(Vec::as_slice).unwrap_or_default();
         for (index, text) in list.iter().enumerate() {
             // The policy sorts its entries.
             let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
             let place = |place: JsonPath| place.key("referers").index(index);
             if entry.rule() != Rule::Site {
                 self.warn(
-                    at,
                     place,
                     Part::Value,
                     "referer_full_path",
                     "the referer has a path, but browsers send only the origin to another one",
-                    format!("write the site: `{}`", site(&entry)),
+                    format!("write the site: {}", quoted(&site(&entry))),
                 );
             }
             if entry.scheme() == Scheme::Http && !is_local(entry.host()) {
                 let message = "the referer uses plain `http`: anyone on the network path can change that page";
-                self.warn(at, place, Part::Value, "referer_http", message, "use `https`");
+                self.warn(place, Part::Value, "referer_http", message, "use `https`");
             }
         }
     }
 
     fn warn(
         &mut self,
-        at: Origin,
         place: impl Fn(JsonPath) -> JsonPath,
         part: Part,
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
         help: impl Into<Cow<'static, str>>,
     ) {
-        if let Some(count) = self.found.counts.get_mut(at.document) {
-            *count += 1;
-        }
-        if self.found.found.len() >= self.max {
-            return;
-        }
-        let place = place(JsonPath::root().key("tokens").index(at.token));
-        let (message, help) = (message.into(), help.into());
-        let problem = Problem { document: at.document, place, part, offset: None, code, message, help };
-        self.found.found.push(Draft { severity: Severity::Warning, problem });
+        let Origin { document, token } = self.lowered.origin;
+        self.warnings.add(document, || {
+            let place = place(JsonPath::root().key("tokens").index(token));
+            Problem { document, place, part, offset: None, code, message: message.into(), help: help.into() }
+        });
     }
 }
 

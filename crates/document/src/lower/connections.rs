@@ -5,9 +5,11 @@ use portcullis::model::{Connection, ConnectionId};
 use portcullis::name::Dialect;
 
 /// Connections with their dialects, unless a declaration is malformed.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Connections {
     list: Vec<Connection>,
+    /// The number of declared connections, which are the first ones.
+    declared: usize,
     dialects: Vec<Option<Dialect>>,
     by_name: Map<Box<str>, ConnectionId>,
 }
@@ -42,6 +44,15 @@ impl Connections {
     /// Returns the dialect, if it is certain.
     pub(super) fn dialect(&self, id: ConnectionId) -> Option<Dialect> {
         self.dialects.get(id.index()).copied().flatten()
+    }
+
+    /// Records that all declarations were added: further connections are only named by grants.
+    pub(super) fn end_declarations(&mut self) {
+        self.declared = self.list.len();
+    }
+
+    pub(super) fn declared(&self) -> &[Connection] {
+        self.list.get(..self.declared).unwrap_or_default()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -1,6 +1,6 @@
 //! Declarations of documents: version, connections, APIs.
 
-use super::explain::Words;
+use super::explain::{self, Words};
 use super::words::{list, one_of};
 use super::{Declared, Lowering, Part};
 use crate::definition::{self, Document, Element, Field};
@@ -84,6 +84,9 @@ impl<'d, 't> Lowering<'d, 't> {
                 ),
             );
         }
+        if let Some(words) = explain::control("connection", name) {
+            return self.report(at, place().key("name"), Part::Value, words);
+        }
         if let Some(&Declared { document, index }) = self.declared.get(&**name) {
             let message = format!(
                 "connection {} is declared already, {}",
@@ -134,6 +137,10 @@ impl<'d, 't> Lowering<'d, 't> {
         let place = || JsonPath::root().key("apis").index(index);
         let accepts = self.accepts(at, api, &place);
         let Field::Found(name) = &api.name else { return };
+        if let Some(words) = explain::control("API", name) {
+            self.broken_apis.push((&**name).into());
+            return self.report(at, place().key("name"), Part::Value, words);
+        }
         // An unreadable list does not hide an error in the name.
         let declared = self.redeclared.as_mut().unwrap_or(&mut self.apis);
         let error = match declared.declare(name, accepts.unwrap_or(GrantKinds::ALL)) {

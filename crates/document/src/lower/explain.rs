@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use portcullis::base::quoted;
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
-use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, NameError, NameErrorKind};
+use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, Name, NameError, NameErrorKind};
 use portcullis::pattern::PatternError;
 use portcullis::referer::{Entry, EntryError};
 
@@ -21,9 +21,11 @@ const SECRET: &str = "write the secret's SHA-256 as 64 hexadecimal digits";
 pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words {
     match error {
         SourceError::Empty => ("source_empty", "the source is empty".into(), KINDS.into()),
-        SourceError::Resource(reason) => {
-            ("resource_malformed", not("a resource", text, reason), path_help(dialect, reason))
-        }
+        SourceError::Resource(reason) => (
+            "resource_malformed",
+            not("a resource", text, reason),
+            path_help(text, GrantKind::Resource, dialect, reason),
+        ),
         SourceError::OneSegment => (
             "resource_malformed",
             format!("{} is not a resource: it has one segment", quoted(text)).into(),
@@ -62,12 +64,17 @@ pub(super) fn source(text: &str, dialect: Dialect, error: &SourceError) -> Words
 fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
     let message = not("a pattern", text, error);
     let help = match error {
-        PatternError::Name(reason) => path_help(dialect, reason),
+        PatternError::Name(reason) => path_help(text, GrantKind::Pattern, dialect, reason),
         PatternError::AllSources => "all sources are written `*` with the type `all` or none".into(),
         PatternError::OneSegment => one_segment(text, dialect),
         PatternError::NoStar => "a path without a `*` is of type `resource`".into(),
         PatternError::AdjacentStars => {
-            "write one `*`: it matches any run of characters inside its segment, never a dot".into()
+            let one = std::iter::successors(Some(text.to_owned()), |text| {
+                text.contains("**").then(|| text.replace("**", "*"))
+            });
+            let one = one.last().and_then(|one| suggested(&[one], GrantKind::Pattern, dialect));
+            let one = one.unwrap_or_else(|| "one `*`".to_owned());
+            format!("write {one}: a `*` matches any run of characters inside its segment, never a dot").into()
         }
     };
     ("pattern_malformed", message, help)
@@ -84,7 +91,8 @@ fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
             ("source_unclear", message.into(), help.into())
         }
         Some(reason) if text.contains('.') => {
-            let help = format!("{}; {KINDS}", path_help(dialect, reason));
+            let kind = if text.contains('*') { GrantKind::Pattern } else { GrantKind::Resource };
+            let help = format!("{}; {KINDS}", path_help(text, kind, dialect, reason));
             ("source_unclear", format!("{message}; as a path: {reason}").into(), help.into())
         }
         Some(_) => ("source_unclear", message.into(), KINDS.into()),
@@ -109,7 +117,7 @@ fn resource(text: &str, dialect: Dialect) -> String {
 }
 
 /// The first of `sources` that can be granted and is of this kind, in backticks.
-fn suggested(sources: &[String; 2], kind: GrantKind, dialect: Dialect) -> Option<String> {
+fn suggested(sources: &[String], kind: GrantKind, dialect: Dialect) -> Option<String> {
     let is_valid = |source: &&String| {
         let read = GrantSource::guess(source, dialect, &Limits::default());
         read.is_ok_and(|read| read.kind() == kind)
@@ -117,13 +125,29 @@ fn suggested(sources: &[String; 2], kind: GrantKind, dialect: Dialect) -> Option
     sources.iter().find(is_valid).and_then(|source| whole(source))
 }
 
-/// `text` in backticks; `None` where a message would not show it as it is.
+/// `text` in backticks; `None` where a message would not show it as it is, or where it ends the backticks.
 fn whole(text: &str) -> Option<String> {
     let shown = quoted(text);
-    (shown.len() == text.len() + 2 && shown.contains(text)).then_some(shown)
+    (shown.len() == text.len() + 2 && shown.contains(text) && !text.contains('`')).then_some(shown)
 }
 
-fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
+/// Returns the path `text` with quotes around each segment that needs them, in backticks; `None` if `text` has quotes or
+/// remains malformed.
+fn with_quotes(text: &str, kind: GrantKind, dialect: Dialect) -> Option<String> {
+    if text.contains(['"', '`']) {
+        return None;
+    }
+    let quote = if matches!(dialect, Dialect::BigQuery | Dialect::Databricks) { '`' } else { '"' };
+    let segment = |segment: &str| match Name::parse(segment, dialect) {
+        Ok(_) => Some(segment.to_owned()),
+        // Quotes around a star would make it an ordinary character.
+        Err(_) => Some(format!("{quote}{segment}{quote}")).filter(|_| !segment.contains('*')),
+    };
+    let quoted = text.split('.').map(segment).collect::<Option<Vec<_>>>()?.join(".");
+    suggested(&[quoted], kind, dialect)
+}
+
+fn path_help(text: &str, kind: GrantKind, dialect: Dialect, error: &NameError) -> Cow<'static, str> {
     let quotes = match dialect {
         Dialect::Generic => "`\"` or backquotes",
         Dialect::BigQuery | Dialect::Databricks => "backquotes",
@@ -132,6 +156,10 @@ fn path_help(dialect: Dialect, error: &NameError) -> Cow<'static, str> {
     match error.kind() {
         NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
         NameErrorKind::Character { .. } => {
+            let quotes = match with_quotes(text, kind, dialect) {
+                Some(quoted) => format!("{quotes}: write {quoted}"),
+                None => quotes.to_owned(),
+            };
             format!("write an identifier with other characters than letters, digits, `_`, `-`, `$` and `#` in {quotes}")
                 .into()
         }
@@ -160,12 +188,16 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
     let secret = text.contains('@');
     let shown = if secret { "the referer".to_owned() } else { quoted(text) };
     let help: Cow<'static, str> = match error {
-        EntryError::NotAbsolute { .. } if text.trim().is_empty() || text.starts_with('/') => {
+        EntryError::NotAbsolute { .. } if matches!(text.trim(), "" | "*") => {
             "write an absolute URL such as `https://carto.com/`; for any request leave the list empty".into()
         }
-        EntryError::NotAbsolute { .. } if secret => "write an absolute URL such as `https://carto.com/`".into(),
-        EntryError::NotAbsolute { .. } => format!("write the scheme too: {}", entry(&format!("https://{text}"))).into(),
-        EntryError::Scheme { .. } => "write `http` or `https`, as in `https://carto.com/`".into(),
+        EntryError::NotAbsolute { .. } | EntryError::Scheme { .. } if secret => {
+            "write an absolute URL such as `https://carto.com/`".into()
+        }
+        EntryError::NotAbsolute { .. } => format!("write the scheme too: {}", with_scheme(text)).into(),
+        EntryError::Scheme { .. } => format!("write `http` or `https`: {}", with_scheme(text)).into(),
+        EntryError::List { urls, .. } => list(urls).into(),
+        EntryError::EmptyLabel { .. } => empty_label(text).into(),
         EntryError::UserInfo { instead } => {
             format!("leave out the user info before the `@`: write {}", entry(instead)).into()
         }
@@ -178,6 +210,8 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
     let message = match error {
         EntryError::NotAbsolute { .. } => format!("{shown} is not an absolute URL"),
         EntryError::Scheme { scheme, .. } => format!("{} has the scheme {}", shown, quoted(scheme)),
+        EntryError::List { .. } => format!("{shown} is a list, but an entry is one URL"),
+        EntryError::EmptyLabel { .. } => format!("{shown} has an empty label in its host"),
         EntryError::UserInfo { .. } => "the referer has user info".to_owned(),
         EntryError::Fragment { .. } => format!("{shown} has a fragment"),
         EntryError::HostStar { .. } => format!("{shown} has a `*` inside its host"),
@@ -187,10 +221,51 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
     ("referer_malformed", message.into(), help)
 }
 
+/// Returns the fix for a list of URLs in one entry.
+fn list(urls: &[Box<str>]) -> String {
+    let entry = |url: &str| Entry::parse(url).ok().and_then(|_| whole(url));
+    match urls.iter().map(|url| entry(url)).collect::<Option<Vec<_>>>() {
+        Some(entries) => format!("write each URL as an entry of its own: {}", entries.join(", ")),
+        None => "write each URL as an entry of its own, such as `https://carto.com/`".to_owned(),
+    }
+}
+
+/// Returns the fix for a host with an empty label: the wildcard that a dot at its start may mean.
+fn empty_label(text: &str) -> String {
+    let (scheme, rest) = text.split_once("://.").unwrap_or_default();
+    format!("write {}", entry(&format!("{scheme}://*.{rest}")))
+}
+
+/// Returns the referer `text` with a scheme of web pages, in backticks, or an example.
+fn with_scheme(text: &str) -> String {
+    let text = text.trim();
+    let rest = match text.split_once("://") {
+        Some((_, rest)) => rest,
+        None => text.trim_start_matches('/'),
+    };
+    // A host that starts with a dot means the hosts below it.
+    let wildcard = if rest.starts_with('.') { "*" } else { "" };
+    let is_local = ["localhost", "127.", "[::1]"].iter().any(|host| rest.starts_with(host));
+    let scheme = if is_local { "http" } else { "https" };
+    entry(&format!("{scheme}://{wildcard}{rest}"))
+}
+
 /// Returns the referer `text` in backticks if it is valid, or an example.
 fn entry(text: &str) -> String {
     let valid = Entry::parse(text).ok().and_then(|_| whole(text));
     valid.unwrap_or_else(|| "a URL such as `https://carto.com/`".to_owned())
+}
+
+/// Explains that `text`, which messages and logs repeat, has a control character. `None` if it has none.
+pub(super) fn control(what: &str, text: &str) -> Option<Words> {
+    let found = text.chars().find(|character| character.is_control())?;
+    let message = format!("{what} {} has the control character U+{:04X}", quoted(text), u32::from(found));
+    let without: String = text.chars().filter(|character| !character.is_control()).collect();
+    let help = match whole(&without).filter(|_| !without.is_empty()) {
+        Some(without) => format!("write {without}").into(),
+        None => "write it without control characters".into(),
+    };
+    Some(("control_character", message.into(), help))
 }
 
 /// Explains that `text` is not an instant.

@@ -15,12 +15,13 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub use problem::{MAX_PROBLEMS, Part, Problem};
+pub(crate) use words::list;
 
 use crate::definition::{self, Document, Element, SyntaxError, Tokens};
 use connections::Connections;
 use explain::Words;
 use portcullis::base::{JsonPath, quoted};
-use portcullis::model::{ApiId, Apis, Limits, Policy, Token};
+use portcullis::model::{ApiId, Apis, Connection, Grant, Limits, Policy, Token};
 use problem::Problems;
 use sources::Sources;
 use token::{TokenAt, Unique};
@@ -72,6 +73,32 @@ pub struct Lowered {
     pub unread: Vec<(usize, SyntaxError)>,
 }
 
+/// A token without problems, while its definition is in memory.
+#[derive(Debug)]
+pub struct LoweredToken<'l, 't> {
+    /// The position of the token.
+    pub origin: Origin,
+    /// The token. The policy may still be rejected for other problems.
+    pub token: &'l Token,
+    /// The token as its document writes it.
+    pub written: &'l definition::Token<'t>,
+    /// The APIs of the policy.
+    pub apis: &'l Apis,
+    connections: &'l Connections,
+}
+
+impl<'l> LoweredToken<'l, '_> {
+    /// Returns the connection of a grant of the token.
+    pub fn connection(&self, grant: &Grant) -> Option<&'l Connection> {
+        self.connections.get(grant.connection())
+    }
+
+    /// Returns the declared connections.
+    pub fn declared_connections(&self) -> &'l [Connection] {
+        self.connections.declared()
+    }
+}
+
 /// The origin of a token of a policy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Origin {
@@ -103,7 +130,18 @@ pub struct Origin {
 /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
 /// ```
 pub fn lower(documents: &[Named<'_, '_>], options: &LowerOptions) -> Lowered {
-    Lowering::new(documents, options).run()
+    lower_each(documents, options, |_| {})
+}
+
+/// Lowers like [`lower`], and calls `visit` with each token that has no problem, in the order of the documents.
+///
+/// A later problem, or an [unread](Lowered::unread) document, may still reject the token.
+pub fn lower_each<'t>(
+    documents: &[Named<'_, 't>],
+    options: &LowerOptions,
+    mut visit: impl FnMut(&LoweredToken<'_, 't>),
+) -> Lowered {
+    Lowering::new(documents, options).run(&mut visit)
 }
 
 /// Lowers tokens that will be added to the policy `known`. Its connections and APIs are the first ones of the new
@@ -116,7 +154,7 @@ pub fn lower_beside(documents: &[Named<'_, '_>], known: &Policy) -> Lowered {
     let mut lowering = Lowering::new(documents, &options);
     lowering.connections = Connections::of(known.connections());
     lowering.redeclared = Some(std::mem::replace(&mut lowering.apis, known.apis().clone()));
-    lowering.run()
+    lowering.run(&mut |_| {})
 }
 
 /// The position of a declaration.
@@ -177,14 +215,15 @@ impl<'d, 't> Lowering<'d, 't> {
         }
     }
 
-    fn run(mut self) -> Lowered {
+    fn run(mut self, visit: &mut impl FnMut(&LoweredToken<'_, 't>)) -> Lowered {
         self.shapes();
         for (at, named) in self.documents.iter().enumerate() {
             self.version(at, named.document);
             self.connections(at, named.document);
             self.apis(at, named.document);
         }
-        self.tokens();
+        self.connections.end_declarations();
+        self.tokens(visit);
         self.finish()
     }
 
@@ -207,7 +246,7 @@ impl<'d, 't> Lowering<'d, 't> {
         }
     }
 
-    fn tokens(&mut self) {
+    fn tokens(&mut self, visit: &mut impl FnMut(&LoweredToken<'_, 't>)) {
         for (document, named) in self.documents.iter().enumerate() {
             let Some(tokens) = named.document.tokens.found() else { continue };
             for (index, token) in tokens.iter().enumerate() {
@@ -217,20 +256,33 @@ impl<'d, 't> Lowering<'d, 't> {
                 }
                 match token {
                     Element::Unread(error) if !tokens.are_lines() => self.unread.push((document, error)),
-                    token => self.element(TokenAt { document, index }, &token),
+                    token => self.element(TokenAt { document, index }, &token, visit),
                 }
             }
         }
     }
 
-    fn element(&mut self, at: TokenAt, token: &Element<definition::Token<'t>>) {
+    fn element(
+        &mut self,
+        at: TokenAt,
+        token: &Element<definition::Token<'t>>,
+        visit: &mut impl FnMut(&LoweredToken<'_, 't>),
+    ) {
         let (problems, connections) = (self.problems.count(at.document), self.connections.len());
         let meant = self.shape(at, token);
-        let Element::Found(token) = token else { return };
-        match self.token(at, token, meant) {
-            Some(lowered) if self.problems.count(at.document) == problems => {
-                self.tokens.push(lowered);
-                self.origins.push(Origin { document: at.document, token: at.index });
+        let Element::Found(written) = token else { return };
+        match self.token(at, written, meant) {
+            Some(token) if self.problems.count(at.document) == problems => {
+                let origin = Origin { document: at.document, token: at.index };
+                visit(&LoweredToken {
+                    origin,
+                    token: &token,
+                    written,
+                    apis: &self.apis,
+                    connections: &self.connections,
+                });
+                self.tokens.push(token);
+                self.origins.push(origin);
             }
             // Removes the connections that only this token names.
             _ => self.connections.truncate(connections),

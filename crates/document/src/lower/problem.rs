@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::words::list;
 use crate::definition::{self, Kind, ProblemKind, Target};
-use portcullis::base::{JsonPath, Step, quoted};
+use portcullis::base::{Escaped, JsonPath, Step, quoted};
 use portcullis::model::PolicyError;
 
 /// The default for the number of problems that are kept.
@@ -185,9 +185,10 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.place.steps() {
-            [] => write!(f, "{}; {}", self.message, self.help),
-            _ => write!(f, "{}: {}; {}", self.place, self.message, self.help),
+        let place = self.place.to_string();
+        match &*place {
+            "" => write!(f, "{}; {}", self.message, self.help),
+            place => write!(f, "{}: {}; {}", Escaped::up_to(place, definition::MAX_PLACE), self.message, self.help),
         }
     }
 }
@@ -200,6 +201,8 @@ fn is_secret(place: &JsonPath) -> bool {
 /// Returns a fix for a value of the wrong type.
 fn wrong_type(place: &JsonPath, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
     match (field, found) {
+        ("token", _) => "write a string: a long random text".into(),
+        ("token_sha256", _) => "write a string: the secret's SHA-256 as 64 hexadecimal digits".into(),
         ("referers", Kind::Null) => "leave the field out where any request is to be accepted".into(),
         ("id" | "allowed_apis" | "connection_name" | "source" | "accepts" | "tokens", _) => {
             format!("write {expected}, such as {}", example(field, place)).into()
@@ -229,8 +232,6 @@ fn example(field: &str, place: &JsonPath) -> &'static str {
         "apis" => "`\"apis\": [{\"name\": \"tiles\", \"accepts\": [\"resource\"]}]`",
         "accepts" => "`\"accepts\": [\"resource\"]`",
         "id" => "`\"id\": \"tok_1\"`",
-        "token" => "`\"token\": \"…\"`",
-        "token_sha256" => "`\"token_sha256\": \"…\"`",
         "owner" => "`\"owner\": \"ana\"`",
         "allowed_apis" => "`\"allowed_apis\": [\"maps\", \"sql\"]`",
         "grants" => "`\"grants\": [{\"connection_name\": \"dw\", \"source\": \"schema.table\"}]`",

@@ -80,6 +80,10 @@ impl<'t> Lowering<'_, 't> {
             self.wrong(at, "id", ("id_empty", "the id is empty".into(), help));
             return None;
         }
+        if let Some(words) = explain::control("id", id) {
+            self.wrong(at, "id", words);
+            return None;
+        }
         let first = *self.unique.ids.entry(id.clone()).or_insert(at);
         if first != at {
             let message = format!("id {} is taken {}", quoted(id), self.token_elsewhere(at, first));
@@ -89,6 +93,12 @@ impl<'t> Lowering<'_, 't> {
     }
 
     fn name(&mut self, at: TokenAt, token: &definition::Token<'t>) {
+        for (field, text) in [("name", &token.name), ("owner", &token.owner)] {
+            let text = text.found().and_then(Option::as_deref);
+            if let Some(words) = text.and_then(|text| explain::control(field, text)) {
+                self.wrong(at, field, words);
+            }
+        }
         let Some(Some(name)) = token.name.found() else { return };
         let owner = match &token.owner {
             Field::Missing | Field::Found(None) => Text::default(),
@@ -226,7 +236,13 @@ impl<'t> Lowering<'_, 't> {
                 self.report(at.document, place().key("connection_name"), Part::Value, words);
                 None
             }
-            Some(name) => Some(&**name),
+            Some(name) => match explain::control("connection", name) {
+                Some(words) => {
+                    self.report(at.document, place().key("connection_name"), Part::Value, words);
+                    None
+                }
+                None => Some(&**name),
+            },
             None => None,
         };
         let source_type = match &grant.kind {

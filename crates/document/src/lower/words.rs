@@ -5,7 +5,7 @@ use std::fmt::Write;
 use portcullis::base::{nearest, quoted};
 
 /// Returns `names`, each in backticks, separated by commas.
-pub(super) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
+pub(crate) fn list<'n>(names: impl IntoIterator<Item = &'n str>) -> String {
     names.into_iter().fold(String::new(), |mut all, name| {
         let comma = if all.is_empty() { "" } else { ", " };
         let _ = write!(all, "{comma}{}", quoted(name));

@@ -3,7 +3,9 @@
 use serde::Deserialize;
 
 use super::keys::{Keys, is_plain};
+use portcullis::base::quoted;
 use portcullis::model::Operation;
+use portcullis_document::definition::present;
 
 /// The routes of a platform.
 ///
@@ -94,8 +96,11 @@ pub(super) struct Typed {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OneOf {
+    #[serde(default, deserialize_with = "present")]
     pub(super) resource: Option<Box<str>>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) query: Option<Box<str>>,
+    #[serde(default, deserialize_with = "present")]
     pub(super) query_or_named_source: Option<Box<str>>,
 }
 
@@ -103,6 +108,7 @@ pub(super) struct OneOf {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RoutesJson {
+    #[serde(default, deserialize_with = "present")]
     base_segment: Option<Box<str>>,
     routes: Vec<RouteJson>,
     #[serde(default)]
@@ -113,7 +119,9 @@ struct RoutesJson {
 #[serde(deny_unknown_fields)]
 struct RouteJson {
     path: String,
+    #[serde(default, deserialize_with = "present")]
     api: Option<Box<str>>,
+    #[serde(default, deserialize_with = "present")]
     operation: Option<String>,
     #[serde(default)]
     sources: Vec<SourceRule>,
@@ -174,7 +182,11 @@ impl Routes {
 }
 
 fn prefix_of(prefix: &str) -> Result<Vec<Box<str>>, String> {
-    segments(prefix)?.map(literal).collect()
+    let segment = |text: &str| match text {
+        "**" => Err("a prefix covers every path below it: leave out `**`".to_owned()),
+        text => literal(text),
+    };
+    segments(prefix)?.map(segment).collect()
 }
 
 impl RoutesError {
@@ -217,7 +229,8 @@ impl RouteJson {
         let names = || self.sources.iter().flat_map(SourceRule::names).chain(self.without.iter().map(|name| &**name));
         if let Some(name) = names().find(|name| !is_plain(name)) {
             return Err(format!(
-                "`{name}` is not the name of a parameter: expected ASCII letters, digits, `_`, `.` and `-`"
+                "{} is not the name of a parameter: expected ASCII letters, digits, `_`, `.` and `-`",
+                quoted(name)
             ));
         }
         let keys = Keys::new(names());
@@ -271,7 +284,8 @@ fn part(text: &str) -> Result<Part, String> {
         Some("connection") => Ok(Part::Connection),
         Some("source") => Ok(Part::Source),
         Some(name) if !name.is_empty() && !name.contains(['{', '}']) => Ok(Part::Any),
-        _ => literal(text).map(Part::Literal),
+        _ if text == "**" => Err("`path`: `**` may only be the last segment of several".to_owned()),
+        _ => literal(text).map(Part::Literal).map_err(|why| format!("{why}, or a name in braces such as `{{id}}`")),
     }
 }
 
@@ -280,7 +294,5 @@ fn literal(text: &str) -> Result<Box<str>, String> {
     if !text.is_empty() && text != "." && text != ".." && text.bytes().all(plain) {
         return Ok(text.into());
     }
-    Err(format!(
-        "`{text}` is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`, or `{{name}}`, or `**` at the end"
-    ))
+    Err(format!("{} is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`", quoted(text)))
 }

@@ -67,9 +67,25 @@ impl<'t> Body<'t> {
                     self.sources.push((kind, text(key, map)?));
                     Ok(())
                 }
-                None => Err(unknown(key, &KEYS)),
+                None => Err(unknown(key, &self.absent_keys())),
             },
         }
+    }
+
+    /// Returns the keys that the object does not have so far.
+    fn absent_keys(&self) -> Vec<&'static str> {
+        let is_given = |key: &str| match key {
+            "id" => self.id.is_some(),
+            "token" => self.token.is_some(),
+            "api" => self.api.is_some(),
+            "operation" => self.operation.is_some(),
+            "connection" => self.connection.is_some(),
+            "referer" => self.referer.is_some(),
+            "now" => self.now.is_some(),
+            // The keys of sources.
+            _ => self.source_key.is_some(),
+        };
+        KEYS.into_iter().filter(|key| !is_given(key)).collect()
     }
 
     /// Records the key of the sources: there may be only one.
