@@ -10,7 +10,7 @@ use smallvec::SmallVec;
 use super::body::{Body, KEYS, SOURCE_KEYS, instant, set, text, unknown, wrong};
 use super::request::{WireError, WireRequest};
 use crate::access::{AccessSource, SourceKind};
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::decision::{Decision, Reason, Replay, Request, Source};
 use portcullis::query::QueryDigest;
 use portcullis_document::definition::{Element, Lenient, Name, Text};
@@ -103,11 +103,7 @@ impl<'t> ReplayRequest<'t> {
             return Err(WireError::whole("`time` or `now` is given more than once"));
         }
         body.now = body.now.or(evaluated_at).or(time);
-        let logged = match (decision.as_deref(), reason.as_deref()) {
-            (Some("allow"), _) => Some(Ok(())),
-            (Some("deny"), Some(code)) => Reason::ALL.into_iter().find(|reason| reason.code() == code).map(Err),
-            _ => None,
-        };
+        let logged = if log.is_some() { logged(decision.as_deref(), reason.as_deref())? } else { None };
         let id = body.id;
         if body.token.is_some() && token_id.is_some() {
             return Err(WireError::whole("`token` and `token_id` are both given: leave one out"));
@@ -163,6 +159,11 @@ impl<'t> ReplayRequest<'t> {
             }
         }
         sources
+    }
+
+    /// Whether there is a decision on the request: there is none on a preflight.
+    pub fn is_decision(&self) -> bool {
+        self.request.is_some() || self.logged.is_some()
     }
 
     /// Whether its log is a sample of the allowed requests.
@@ -224,6 +225,24 @@ impl<'t> ReplayRequest<'t> {
             return Replayed::Decided(replay.decide_past_referer(token_id, &request, now));
         }
         Replayed::Skipped("only the origin of the referer is in the log, and the token looks at its path")
+    }
+}
+
+/// Reads the decision of a line of a log; `None` for a preflight. A decision that this version does not know is an error:
+/// it must count neither as allowed nor as denied.
+fn logged(decision: Option<&str>, reason: Option<&str>) -> Result<Option<Logged>, WireError> {
+    match (decision, reason) {
+        (Some("allow"), _) => Ok(Some(Ok(()))),
+        (Some("none"), _) => Ok(None),
+        (Some("deny"), Some(code)) => match Reason::ALL.into_iter().find(|reason| reason.code() == code) {
+            Some(reason) => Ok(Some(Err(reason))),
+            None => Err(WireError::whole(format!("`reason`: expected the code of a reason, found {}", quoted(code)))),
+        },
+        (Some("deny"), None) => Err(WireError::whole("`reason` is missing")),
+        (Some(decision), _) => {
+            Err(WireError::whole(format!("`decision`: expected `allow`, `deny` or `none`, found {}", quoted(decision))))
+        }
+        (None, _) => Err(WireError::whole("`decision` is missing")),
     }
 }
 
