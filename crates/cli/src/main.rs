@@ -20,6 +20,7 @@ mod environment;
 mod excerpt;
 mod generate;
 mod init;
+mod input;
 mod inspect;
 mod lines;
 #[cfg(feature = "registry")]
@@ -31,6 +32,7 @@ mod read;
 mod reading;
 #[cfg(feature = "registry")]
 mod registry;
+mod secret_input;
 #[cfg(feature = "server")]
 mod serve;
 mod table;

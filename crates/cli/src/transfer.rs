@@ -8,9 +8,10 @@ use portcullis_registry::RegistryError;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Inputs, Painted, Stdout, counted};
-use super::policy::{read_one, render};
+use super::output::{Color, Format, Painted, Stdout, counted};
+use super::policy::{MAX_ERRORS, read_one, render};
 use super::registry::{RegistryArgs, json, lines, warn};
+use super::validate::total_shown;
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -48,6 +49,9 @@ pub(super) struct ImportArgs {
     /// Policy document; `-` is standard input
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Show at most this many errors, up to 100
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
+    max_errors: usize,
     /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
@@ -81,16 +85,16 @@ pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
-    Inputs::check_stdout(&args.file)?;
-    let input = read_one(&args.file)?;
+    let input = read_one(&args.file, "FILE")?;
     let (mut registry, actor) = args.registry.open()?;
     let imported = match registry.import(&actor, &input) {
         Err(RegistryError::Definition(diagnostics)) => {
             let mut text = String::new();
             let mut stderr = io::stderr().lock();
             let paint = color.on(&stderr);
-            render(&[input], &diagnostics.iter().collect::<Vec<&Diagnostic>>(), paint, &mut text)?;
-            let count = counted(diagnostics.len() as u64, "error");
+            let shown: Vec<&Diagnostic> = diagnostics.iter().take(args.max_errors).collect();
+            render(&[input], &shown, paint, &mut text)?;
+            let count = total_shown(diagnostics.len(), "error", shown.len());
             // Diagnostics above the limit are not stored.
             let count = if diagnostics.len() < MAX_PROBLEMS { count } else { format!("at least {count}") };
             let label = Painted::red(paint, "error:");

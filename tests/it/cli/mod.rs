@@ -10,7 +10,10 @@ mod check;
 mod compile;
 mod first;
 mod generated;
+mod inputs;
 mod inspect;
+mod listings;
+mod logs;
 mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;
