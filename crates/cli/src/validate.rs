@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Escaped;
-use portcullis_document::load::{Count, Diagnostic, Input, LoadOptions, Loaded, Severity, load};
+use portcullis_document::load::{Count, Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
 use serde::Serialize;
 
 use super::Exit;
@@ -50,7 +50,7 @@ pub(super) struct Args {
     deny_warnings: bool,
     /// Show at most this many errors, and as many warnings
     ///
-    /// The totals include all of them.
+    /// The totals include all of them. `json` has `"cut": true` if it leaves some out.
     #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
     max_errors: usize,
     /// Print `text` or `json`
@@ -163,9 +163,10 @@ impl Report<'_> {
 
     fn unreadable(&mut self, file: &Path, error: &anyhow::Error, color: Color) -> anyhow::Result<()> {
         self.exit = Exit::Failure;
+        let unreadable = error.downcast_ref::<Unreadable>();
         let error = error.to_string();
         if self.args.format == Format::Json {
-            let file = file.display().to_string();
+            let file = unreadable.map_or_else(|| file.display().to_string(), |unreadable| unreadable.file.clone());
             let (message, help) =
                 error.split_once("; help: ").unwrap_or((&error, "name a file that exists, may be read, and is UTF-8"));
             let diagnostic = Diagnostic {

@@ -53,6 +53,17 @@ fn foreign_files_are_named_with_the_command_that_converts_them() {
 }
 
 #[test]
+fn json_of_validate_names_the_format_and_the_fix() {
+    let dir = Dir::new();
+    let text = dir.command("validate --format json -").stdin(gzip("{}")).run().stdout;
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((&json["file"], &json["valid"]), (&"<stdin>".into(), &false.into()));
+    let diagnostic = &json["diagnostics"][0];
+    assert_eq!(diagnostic["message"], "cannot read `<stdin>`: expected JSON, found gzip data");
+    assert_eq!(diagnostic["help"], "decompress it with `gunzip`");
+}
+
+#[test]
 fn other_notations_of_a_policy_are_named() {
     for (text, found) in [
         ("version: 1\ntokens:\n  - id: a\n", "found YAML; help: convert it with `yq -o json`"),

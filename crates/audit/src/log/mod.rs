@@ -100,6 +100,7 @@ pub(crate) fn read(input: impl Read, mut each: impl FnMut(u64, &ReplayRequest<'_
                 each(number, &request);
             }
             Err(_) if is_message(text) => {}
+            Err(_) if !text.starts_with(b"{") => broken.add(number, "expected a JSON object"),
             Err(error) => broken.add(number, error),
         }
     })?;
