@@ -4,8 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use jiff::SignedDuration;
-use jiff::civil::{Date, DateTime};
-use jiff::fmt::temporal::Pieces;
+use jiff::civil::DateTime;
 
 use super::quoted;
 
@@ -14,7 +13,9 @@ const UNIX_EPOCH: DateTime = jiff::civil::datetime(1970, 1, 1, 0, 0, 0, 0);
 /// An instant in UTC, to the nanosecond.
 ///
 /// Timestamps are ordered by time. They are displayed and parsed as RFC 3339; an ISO date alone means midnight UTC at
-/// the start of that date (N9.2).
+/// the start of that date (N9.2). Two forms of ISO 8601 are parsed as well: a time without seconds is that of second 0,
+/// and digits of a fraction after the ninth are dropped. Both round down: for a token that is expired, `now` and the
+/// expiry keep their order.
 ///
 /// ```
 /// use portcullis::base::Timestamp;
@@ -102,15 +103,8 @@ impl FromStr for Timestamp {
 /// Parses with the civil calendar, which includes the last instant of the year 9999. The instants of `jiff` end a day
 /// earlier.
 fn read(text: &str) -> Option<Timestamp> {
-    let since_1970 = match Shape::of(text)? {
-        Shape::Date => text.parse::<Date>().ok()?.duration_since(UNIX_EPOCH.date()),
-        Shape::Instant => {
-            let pieces = Pieces::parse(text).ok()?;
-            let offset = pieces.to_numeric_offset().map_or(0, jiff::tz::Offset::seconds);
-            let civil = DateTime::from_parts(pieces.date(), pieces.time()?);
-            civil.duration_since(UNIX_EPOCH).checked_sub(SignedDuration::from_secs(offset.into()))?
-        }
-    };
+    let Written { civil, offset } = Written::read(text.as_bytes())?;
+    let since_1970 = civil.duration_since(UNIX_EPOCH).checked_sub(SignedDuration::from_secs(offset))?;
     let (seconds, nanoseconds) = (since_1970.as_secs(), since_1970.subsec_nanos());
     Some(match u32::try_from(nanoseconds) {
         Ok(nanoseconds) => Timestamp { seconds, nanoseconds },
@@ -129,48 +123,83 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// The two forms that N9.2 accepts. `jiff` accepts more, such as week dates and zone names, which other readers of a
+/// The parts of an instant. The parser of `jiff` accepts more, such as week dates and zone names, which other readers of a
 /// policy may reject.
-enum Shape {
-    Date,
-    Instant,
+struct Written {
+    civil: DateTime,
+    /// The offset from UTC, in seconds.
+    offset: i64,
 }
 
-impl Shape {
-    fn of(text: &str) -> Option<Self> {
-        let (date, rest) = text.as_bytes().split_at_checked(10)?;
-        if !matches(date, b"0000-00-00") {
-            return None;
-        }
+impl Written {
+    fn read(text: &[u8]) -> Option<Self> {
+        let (date, rest) = text.split_at_checked(10)?;
+        let [year, month, day] = numbers(date, b"0000-00-00")?;
+        let (year, month, day) = (i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?);
         if rest.is_empty() {
-            return Some(Self::Date);
+            return Some(Self { civil: DateTime::new(year, month, day, 0, 0, 0, 0).ok()?, offset: 0 });
         }
-        let (time, mut rest) = rest.split_at_checked(9)?;
-        if !matches(time, b"T00:00:00") && !matches(time, b"t00:00:00") {
-            return None;
-        }
-        if let Some(fraction) = rest.strip_prefix(b".") {
-            let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
-            rest = fraction.get(digits..).filter(|_| (1..=9).contains(&digits))?;
-        }
-        // RFC 3339 limits the hours of an offset to 23. Leap seconds are rejected, because implementations differ on
-        // them.
-        let zone = match rest {
-            b"Z" | b"z" => true,
-            [b'+' | b'-', hour @ .., b':', _, _] => {
-                hour < b"24".as_slice() && (matches(rest, b"+00:00") || matches(rest, b"-00:00"))
-            }
-            _ => false,
-        };
-        let leap = time.ends_with(b"60");
-        (zone && !leap).then_some(Self::Instant)
+        let (time, rest) =
+            rest.split_first().filter(|(separator, _)| matches!(separator, b'T' | b't'))?.1.split_at_checked(5)?;
+        let [hour, minute] = numbers(time, b"00:00")?;
+        let (second, nanosecond, zone) = seconds(rest)?;
+        // Leap seconds are rejected, because implementations differ on them.
+        let civil = DateTime::new(
+            year,
+            month,
+            day,
+            i8::try_from(hour).ok()?,
+            i8::try_from(minute).ok()?,
+            i8::try_from(second).ok()?,
+            nanosecond,
+        );
+        Some(Self { civil: civil.ok()?, offset: offset(zone)? })
     }
 }
 
-/// Returns whether `text` has the form `form`, in which each zero means any digit.
-fn matches(text: &[u8], form: &[u8]) -> bool {
-    text.len() == form.len()
-        && text.iter().zip(form).all(|(byte, form)| if *form == b'0' { byte.is_ascii_digit() } else { byte == form })
+/// Splits the seconds, if there are any, with their fraction in nanoseconds, from the zone that follows.
+fn seconds(text: &[u8]) -> Option<(u32, i32, &[u8])> {
+    if !text.starts_with(b":") {
+        return Some((0, 0, text));
+    }
+    let (second, rest) = text.split_at_checked(3)?;
+    let [second] = numbers(second, b":00")?;
+    let Some(fraction) = rest.strip_prefix(b".") else { return Some((second, 0, rest)) };
+    let digits = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (fraction, zone) = fraction.split_at_checked(digits).filter(|_| digits > 0)?;
+    let nanosecond = (0..9).fold(0, |sum, at| sum * 10 + i32::from(fraction.get(at).map_or(0, |digit| digit - b'0')));
+    Some((second, nanosecond, zone))
+}
+
+/// Parses an offset from UTC, in seconds. RFC 3339 limits its hours to 23.
+fn offset(zone: &[u8]) -> Option<i64> {
+    let (sign, rest) = zone.split_first()?;
+    let sign = match sign {
+        b'Z' | b'z' if rest.is_empty() => return Some(0),
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let [hours, minutes] = numbers(rest, b"00:00")?;
+    (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 3600 + minutes * 60))
+}
+
+/// Parses the numbers of `text`, which has the form `form`: each zero means any digit.
+fn numbers<const N: usize>(text: &[u8], form: &[u8]) -> Option<[u32; N]> {
+    let mut numbers = [0; N];
+    let (mut at, mut in_number) = (0, false);
+    for (byte, form) in text.iter().zip(form) {
+        if *form == b'0' {
+            let number = numbers.get_mut(at).filter(|_| byte.is_ascii_digit())?;
+            *number = *number * 10 + u32::from(byte - b'0');
+            in_number = true;
+        } else if byte == form {
+            at += usize::from(std::mem::take(&mut in_number));
+        } else {
+            return None;
+        }
+    }
+    (text.len() == form.len()).then_some(numbers)
 }
 
 #[cfg(test)]
@@ -184,6 +213,11 @@ mod tests {
             ("2026-11-22T12:00:00+01:00", "2026-11-22T11:00:00Z"),
             ("2026-11-22t12:00:00.5z", "2026-11-22T12:00:00.5Z"),
             ("1969-12-31T23:59:59.75Z", "1969-12-31T23:59:59.75Z"),
+            ("2025-06-27T18:03-07:00", "2025-06-28T01:03:00Z"),
+            ("2026-11-22T12:00Z", "2026-11-22T12:00:00Z"),
+            ("2026-11-22T12:00:00.1234567899Z", "2026-11-22T12:00:00.123456789Z"),
+            ("2026-11-22T12:00:00.000000000000000000000001+00:00", "2026-11-22T12:00:00Z"),
+            ("1969-12-31T23:59:59.9999999999Z", "1969-12-31T23:59:59.999999999Z"),
             ("0001-01-01", "0001-01-01T00:00:00Z"),
             ("9999-12-31", "9999-12-31T00:00:00Z"),
             ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999999999Z"),
@@ -211,6 +245,22 @@ mod tests {
             "2026-02-30",
             "2026-11-22T25:00:00Z",
             "2026-11-22T12:00:00.Z",
+            "2026-11-22T12:00",
+            "2026-11-22T12:00.5Z",
+            "2026-11-22T12:00:Z",
+            "2026-11-22T12:0Z",
+            "2026-11-22T12Z",
+            "2026-11-22T24:00Z",
+            "2026-11-22T12:60Z",
+            "2026-11-22T12:00+0700",
+            "2026-11-22T12:00+07",
+            "2026-11-22T12:00+07:60",
+            "2026-11-22T12:00Z ",
+            " 2026-11-22T12:00Z",
+            "2026-11-22T12:00:00,5Z",
+            "2026-11-22T12:00:00.5",
+            "2026-11-22T12:00:00.1234567890",
+            "2026-11-22 12:00Z",
             "2026-11-22T12:00:00+24:00",
             "2026-11-22T12:34:60Z",
             "2016-12-31T23:59:60Z",

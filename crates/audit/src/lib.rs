@@ -7,6 +7,7 @@
 //! - [`exposure`]: names of a catalog that each token and grant exposes.
 //! - [`forecast`]: names that do not exist yet and would be exposed.
 //! - [`lint`]: findings with a position, a reason and a fix.
+//! - [`log`]: reads decision logs as a stream.
 //! - [`suggest`]: the narrowest grants that a decision log needs.
 //! - [`reads`]: tables that granted queries read.
 //! - [`report`]: the whole audit as one HTML page.
@@ -17,9 +18,11 @@ pub mod coverage;
 pub mod exposure;
 pub mod forecast;
 pub mod lint;
+pub mod log;
 pub mod names_diff;
 pub mod reads;
 pub mod report;
 pub mod suggest;
+mod unpack;
 pub mod usage;
 pub mod who_can;

@@ -1,11 +1,13 @@
 //! The recorded use of tokens and grants.
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufRead};
+use std::io::Read;
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay};
-use portcullis_http::wire::{ReplayRequest, Replayed, WireError};
+use portcullis_http::wire::{ReplayRequest, Replayed};
+
+use crate::log::{self, LogError};
 
 /// The used tokens and grants, and the time span of the record.
 ///
@@ -39,12 +41,8 @@ pub struct Lines {
     pub no_longer: u64,
     /// Requests that were allowed and cannot be decided again.
     pub unclear: u64,
-    /// All other valid lines.
+    /// All other decisions.
     pub others: u64,
-    /// The number of lines that are not lines of a log.
-    pub broken: u64,
-    /// The number of the first broken line, and the reason.
-    pub first_broken: Option<(u64, WireError)>,
 }
 
 impl Usage {
@@ -54,16 +52,10 @@ impl Usage {
     ///
     /// # Errors
     ///
-    /// Returns an error if reading fails. Broken lines are counted.
-    pub fn read(&mut self, log: impl BufRead, replay: &Replay<'_>, now: Timestamp) -> io::Result<Lines> {
+    /// Returns an error if reading fails, a line cannot be read, or there is no decision. Do not use the record then.
+    pub fn read(&mut self, log: impl Read, replay: &Replay<'_>, now: Timestamp) -> Result<Lines, LogError> {
         let mut lines = Lines::default();
-        each_line(log, |number, line| match ReplayRequest::read(line) {
-            Ok(request) => self.line(&request, replay, now, &mut lines),
-            Err(error) => {
-                lines.broken += 1;
-                lines.first_broken.get_or_insert((number, error));
-            }
-        })?;
+        log::read(log, |_, request| self.line(request, replay, now, &mut lines))?;
         Ok(lines)
     }
 
@@ -167,19 +159,4 @@ impl TokenUse {
     pub fn grants(&self) -> Option<&HashSet<u32>> {
         self.grants.as_ref().filter(|_| !self.unclear)
     }
-}
-
-/// Calls `each` with every line that is not blank, and its number from 1.
-pub(super) fn each_line(mut log: impl BufRead, mut each: impl FnMut(u64, &[u8])) -> io::Result<()> {
-    let (mut line, mut number) = (Vec::new(), 0);
-    while {
-        line.clear();
-        log.read_until(b'\n', &mut line)? > 0
-    } {
-        number += 1;
-        if !line.trim_ascii().is_empty() {
-            each(number, &line);
-        }
-    }
-    Ok(())
 }

@@ -7,6 +7,7 @@ use portcullis::model::SecretDigest;
 
 use super::Exit;
 use super::output::Stdout;
+use super::secret_input;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,7 +15,8 @@ Examples:
   portcullis digest < token.txt
 
 The secret is read from standard input, which keeps it out of the argument list
-and the shell history. One line ending after it is ignored.";
+and the shell history. One line ending after it is ignored. Blanks around it, a
+byte order mark and `Bearer ` are refused: no client sends them in a token.";
 
 /// The maximum length of a secret, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
@@ -47,6 +49,7 @@ pub(super) fn run(_: &Args) -> anyhow::Result<Exit> {
     if text.contains(['\n', '\r']) {
         bail!("standard input has several lines: expected one secret");
     }
+    secret_input::check(text)?;
     let mut out = Stdout::lock();
     writeln!(out, "{}", SecretDigest::of(text).to_hex())?;
     out.flush()?;

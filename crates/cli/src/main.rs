@@ -24,6 +24,7 @@ mod environment;
 mod excerpt;
 mod generate;
 mod init;
+mod input;
 mod inspect;
 mod lines;
 #[cfg(feature = "registry")]
@@ -37,6 +38,7 @@ mod reading;
 mod registry;
 #[cfg(feature = "scan")]
 mod scan;
+mod secret_input;
 #[cfg(feature = "server")]
 mod serve;
 mod synonyms;

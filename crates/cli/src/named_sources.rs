@@ -1,22 +1,22 @@
 //! The commands for named sources.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Subcommand;
 use portcullis_registry::NamedSourceEdit;
 use portcullis_registry::record::NamedSource;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Inputs, Stdout, counted};
+use super::input;
+use super::output::{Color, Format, Stdout, counted};
 use super::registry::{Common, answer, hidden, invalid, json, lines};
 use super::table::Table;
 
 /// The maximum number of bytes read from an SQL file.
-const MAX_BYTES: u64 = 16 << 20;
+const MAX_BYTES: usize = 16 << 20;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -175,15 +175,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 impl Sql {
     fn read(&self) -> anyhow::Result<Option<String>> {
         let Some(path) = &self.file else { return Ok(self.text.clone()) };
-        Inputs::check_stdout(path)?;
-        let mut text = String::new();
-        let read = if path == Path::new("-") {
-            io::stdin().lock().take(MAX_BYTES).read_to_string(&mut text)
-        } else {
-            std::fs::File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_string(&mut text))
-        };
-        read.with_context(|| format!("cannot read the SQL of `{}`", path.display()))?;
-        Ok(Some(text))
+        input::sql(path, "--sql-file", MAX_BYTES).map(Some)
     }
 }
 

@@ -1,21 +1,28 @@
 //! The policy of a command: the options that name it, and how it is loaded.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::model::Policy;
-use portcullis::snapshot::{Options, Snapshot};
-use portcullis_document::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, is_compiled, load};
+use portcullis::snapshot::{MAGIC, Options, Snapshot};
+use portcullis_document::load::{Diagnostic, Input, LoadOptions, Loaded, Severity, is_compiled, load};
 #[cfg(feature = "server")]
 use portcullis_server::policy::{LiveOptions, Source};
 
 use super::environment::registry_of_environment;
 use super::excerpt::Renderer;
+use super::input::Opened;
 use super::output::{Color, Inputs, Painted, counted, is_stdin};
 #[cfg(feature = "registry")]
 pub(super) use super::registry;
+
+/// The option that names the files of a policy.
+const OPTION: &str = "--policy";
+
+/// The number of errors that are shown by default.
+pub(crate) const MAX_ERRORS: usize = 20;
 
 /// The policy of a command.
 #[derive(Debug, clap::Args)]
@@ -50,6 +57,11 @@ pub(crate) struct PolicyArgs {
     /// compiled policy.
     #[arg(long)]
     skip_invalid: bool,
+    /// Show at most this many errors of the policy
+    ///
+    /// The total includes all of them.
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
+    max_errors: usize,
     /// Limit the memory of all pattern automata together
     ///
     /// Patterns over the limit are found by their literals, which may be slower. Decisions do not change.
@@ -114,13 +126,15 @@ impl PolicyArgs {
     /// Compiles the policy. Returns `None` if it has errors, and prints them on standard error.
     pub(crate) fn snapshot(&self, color: Color) -> anyhow::Result<Option<Snapshot>> {
         if let Origin::Files(files) = self.origin()? {
-            one_stdin(&files)?;
-            match compiled(&files)? {
-                Some(_) if self.skip_invalid => {
+            match contents(&files)? {
+                Contents::Compiled(_) if self.skip_invalid => {
                     bail!("`--skip-invalid` does not apply to a compiled policy: leave the option out")
                 }
-                Some(snapshot) => return Ok(Some(snapshot)),
-                None => {}
+                Contents::Compiled(snapshot) => return Ok(Some(snapshot)),
+                Contents::Documents(inputs) => {
+                    let Some(read) = self.load(inputs, color, false)? else { return Ok(None) };
+                    return read.snapshot(&self.compile_options()).map(Some);
+                }
             }
         }
         let Some(read) = self.documents(color, false)? else { return Ok(None) };
@@ -131,16 +145,21 @@ impl PolicyArgs {
     pub(crate) fn documents(&self, color: Color, warnings: bool) -> anyhow::Result<Option<ReadPolicy>> {
         let inputs = match self.origin()? {
             Origin::Registry(url) => vec![registry::policy(&url)?],
-            Origin::Files(files) => {
-                one_stdin(&files)?;
-                read(&files).map_err(|errors| {
-                    let errors: Vec<_> = errors.iter().map(ToString::to_string).collect();
-                    anyhow!("{}", errors.join("\nerror: "))
-                })?
-            }
+            Origin::Files(files) => read(&files)?,
         };
+        self.load(inputs, color, warnings)
+    }
+
+    /// Loads documents. Returns `None` if they have errors, and prints them on standard error.
+    fn load(&self, inputs: Vec<Input>, color: Color, warnings: bool) -> anyhow::Result<Option<ReadPolicy>> {
         let now = Some(SystemClock.now());
-        let options = LoadOptions { skip_invalid: self.skip_invalid, warnings, now, ..LoadOptions::default() };
+        let options = LoadOptions {
+            skip_invalid: self.skip_invalid,
+            warnings,
+            now,
+            max_errors: self.max_errors,
+            ..LoadOptions::default()
+        };
         let loaded = load(&inputs, &options);
         self.report(&inputs, &loaded, color)?;
         Ok(loaded.policy.is_some().then_some(ReadPolicy { inputs, loaded }))
@@ -153,6 +172,7 @@ impl PolicyArgs {
             policy: if is_registry { Vec::new() } else { vec![text.into()] },
             db: is_registry.then(|| text.to_owned()),
             skip_invalid: false,
+            max_errors: MAX_ERRORS,
             automaton_bytes: Options::default().automaton_bytes,
         }
     }
@@ -161,12 +181,14 @@ impl PolicyArgs {
     ///
     /// Returns `None` if the policy has errors, and prints them on standard error.
     pub(crate) fn model(&self, color: Color) -> anyhow::Result<Option<(Policy, Snapshot)>> {
-        if let Origin::Files(files) = self.origin()?
-            && let Some(snapshot) = compiled(&files)?
-        {
-            return Ok(Some((snapshot.policy()?, snapshot)));
-        }
-        let Some(read) = self.documents(color, false)? else { return Ok(None) };
+        let read = match self.origin()? {
+            Origin::Files(files) => match contents(&files)? {
+                Contents::Compiled(snapshot) => return Ok(Some((snapshot.policy()?, snapshot))),
+                Contents::Documents(inputs) => self.load(inputs, color, false)?,
+            },
+            Origin::Registry(_) => self.documents(color, false)?,
+        };
+        let Some(read) = read else { return Ok(None) };
         let snapshot = read.snapshot(&self.compile_options())?;
         Ok(read.loaded.policy.map(|policy| (policy, snapshot)))
     }
@@ -197,6 +219,7 @@ impl PolicyArgs {
     pub(crate) fn live(&self, state_dir: Option<PathBuf>) -> LiveOptions {
         LiveOptions {
             skip_invalid: self.skip_invalid,
+            max_errors: self.max_errors,
             compile: self.compile_options(),
             state_dir,
             ..LiveOptions::default()
@@ -206,7 +229,7 @@ impl PolicyArgs {
     /// Prints the errors of a loaded policy on standard error, with what follows from them.
     fn report(&self, inputs: &[Input], loaded: &Loaded, color: Color) -> anyhow::Result<()> {
         let errors: Vec<_> = loaded.errors().collect();
-        if errors.is_empty() {
+        if loaded.count().errors == 0 {
             return Ok(());
         }
         let mut stderr = io::stderr().lock();
@@ -218,7 +241,7 @@ impl PolicyArgs {
         let rest = total.saturating_sub(errors.len());
         if rest > 0 {
             let (rest, note) = (counted(rest as u64, "error"), Painted::bold(paint, "note:"));
-            writeln!(stderr, "{note} {rest} not shown; `portcullis validate --max-errors {total}` shows all")?;
+            writeln!(stderr, "{note} {rest} not shown; `--max-errors {total}` shows all")?;
         }
         let count = counted(total as u64, "error");
         if loaded.policy.is_some() {
@@ -267,14 +290,41 @@ enum Origin {
     Registry(String),
 }
 
-/// Opens the snapshot if the only file is a compiled policy. Fails if another file is given with it.
-fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
-    let Some(path) = files.iter().find(|path| !is_stdin(path) && is_compiled(path)) else { return Ok(None) };
-    let name = path.display();
-    if files.len() > 1 {
-        bail!("`{name}` is a compiled policy, which cannot be combined with other files");
+/// The contents of the files of a policy.
+enum Contents {
+    Compiled(Snapshot),
+    Documents(Vec<Input>),
+}
+
+/// Reads every file once: a pipe cannot be read again. A compiled policy must be the only file.
+fn contents(files: &[PathBuf]) -> anyhow::Result<Contents> {
+    let refuse_more = |path: &Path| {
+        if files.len() > 1 {
+            bail!("`{}` is a compiled policy, which cannot be combined with other files", path.display());
+        }
+        Ok(())
+    };
+    let cannot = |path: &Path| format!("cannot load `{}`", path.display());
+    let is_file = |path: &&PathBuf| !is_stdin(path) && is_compiled(path);
+    if let Some(path) = files.iter().find(is_file) {
+        refuse_more(path)?;
+        return Snapshot::open(path).map(Contents::Compiled).with_context(|| cannot(path));
     }
-    Snapshot::open(path).map(Some).with_context(|| format!("cannot load `{name}`"))
+    let is_stream = |path: &Path| is_stdin(path) || !path.is_file();
+    if let [path] = files
+        && is_stream(path)
+    {
+        let mut bytes = Vec::new();
+        let mut opened = Opened::open(path, OPTION)?;
+        let read = opened.read_to_end(&mut bytes).map(|_| bytes);
+        return match read {
+            Ok(bytes) if bytes.starts_with(&MAGIC) => {
+                Snapshot::from_bytes(&bytes).map(Contents::Compiled).with_context(|| cannot(path))
+            }
+            read => Ok(Contents::Documents(vec![Input::from_bytes(input_name(path), read)?])),
+        };
+    }
+    read(files).map(Contents::Documents)
 }
 
 /// A build without the registry refuses to read one.
@@ -301,20 +351,25 @@ fn from_environment() -> Option<PathBuf> {
 }
 
 /// Reads every file; `-` is standard input. Fails with one error for each unreadable file.
-pub(super) fn read(paths: &[PathBuf]) -> Result<Vec<Input>, Vec<Unreadable>> {
+pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
     let (mut inputs, mut errors) = (Vec::with_capacity(paths.len()), Vec::new());
     for path in paths {
-        match read_one(path) {
+        match read_one(path, OPTION) {
             Ok(input) => inputs.push(input),
-            Err(error) => errors.push(error),
+            Err(error) => errors.push(format!("{error:#}")),
         }
     }
-    if errors.is_empty() { Ok(inputs) } else { Err(errors) }
+    if errors.is_empty() { Ok(inputs) } else { Err(anyhow!("{}", errors.join("\nerror: "))) }
 }
 
-/// Reads one file, or standard input for `-`.
-pub(super) fn read_one(path: &Path) -> Result<Input, Unreadable> {
-    if is_stdin(path) { Input::from_reader("<stdin>", io::stdin().lock()) } else { Input::from_path(path) }
+/// Reads one file, which `option` names, or standard input for `-`.
+pub(super) fn read_one(path: &Path, option: &'static str) -> anyhow::Result<Input> {
+    Ok(Input::from_reader(input_name(path), Opened::open(path, option)?)?)
+}
+
+/// The name of a file in messages.
+fn input_name(path: &Path) -> String {
+    if is_stdin(path) { "<stdin>".to_owned() } else { path.display().to_string() }
 }
 
 /// Appends the rendered `diagnostics` of all `inputs` to `out`.
@@ -340,12 +395,4 @@ pub(super) fn render(
 /// Counts the diagnostics of `severity`.
 pub(super) fn count(diagnostics: &[&Diagnostic], severity: Severity) -> usize {
     diagnostics.iter().filter(|diagnostic| diagnostic.severity == severity).count()
-}
-
-/// Fails if standard input is named more than once.
-pub(super) fn one_stdin(paths: &[PathBuf]) -> anyhow::Result<()> {
-    if paths.iter().filter(|path| is_stdin(path)).count() > 1 {
-        bail!("`-` is given more than once: standard input can be read only once");
-    }
-    Ok(())
 }

@@ -3,16 +3,17 @@
 //! One thread reads chunks of lines and sends them to the workers in turn. The calling thread collects the answers in the
 //! same order. All queues are short, so memory does not grow with the input.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use portcullis_document::load::{FOREIGN_BYTES, Foreign};
 
+use super::input::Opened;
 use super::lines::{Chunk, Chunks};
-use super::output::{Inputs, Stdout, bytes};
+use super::output::{Stdout, bytes};
 
 /// The length of each queue: chunks for a worker, and its answers.
 const QUEUE: usize = 2;
@@ -54,16 +55,16 @@ impl Pump {
     /// Answers every line of the file at `path`, or of standard input for `-`, on standard output.
     pub(super) fn run<A: Answerer>(self, path: &Path, answerer: &A) -> anyhow::Result<A::Counts> {
         let name = path.display();
-        Inputs::check_stdout(path)?;
-        let (input, size): (Box<dyn Read + Send>, _) = if path == Path::new("-") {
-            (Box::new(io::stdin()), None)
-        } else {
-            let file = File::open(path).with_context(|| format!("cannot read the requests `{name}`"))?;
-            let size = file.metadata().ok().filter(std::fs::Metadata::is_file).map(|metadata| metadata.len());
-            (Box::new(file), size)
-        };
-        let progress = progress(size, self.quiet);
-        let counts = self.pump(input, answerer, &progress);
+        let mut input = Opened::open(path, "--requests")?;
+        let progress = progress(input.size(), self.quiet);
+        // One read is enough to recognize a format, and waits for no more than the first line of a pipe.
+        let mut first = vec![0; FOREIGN_BYTES];
+        let read = input.read(&mut first).with_context(|| format!("cannot read `{name}`"))?;
+        first.truncate(read);
+        if let Some(foreign) = Foreign::of(&first) {
+            bail!("cannot read `{name}`: expected JSON Lines, {foreign}");
+        }
+        let counts = self.pump(io::Cursor::new(first).chain(input), answerer, &progress);
         progress.finish_and_clear();
         counts.with_context(|| format!("the answers to `{name}` are incomplete"))
     }

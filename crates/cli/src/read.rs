@@ -1,19 +1,19 @@
 //! Reads recorded HTTP requests as the sidecar does.
 
-use std::fmt;
 use std::io::{self, Write};
 use std::num::NonZero;
 use std::path::PathBuf;
 
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, nearest, quoted};
 use portcullis::decision::{Decision, decide};
 use portcullis::model::SecretDigest;
 use portcullis::snapshot::Snapshot;
+use portcullis_document::definition::{Element, Lenient, Name, Text, json_message};
 use portcullis_http::gateway::{Access, Body, HttpRequest, Reader, Reading};
 use portcullis_http::wire::{ErrorLine, WireDecision};
-use serde::de::{MapAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::de::{Error, MapAccess, SeqAccess};
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Exit;
@@ -104,53 +104,118 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 }
 
 /// A recorded HTTP request.
-#[derive(Deserialize)]
+#[derive(Default)]
 struct Line<'l> {
-    #[serde(borrow, default)]
     id: Option<&'l RawValue>,
-    method: String,
-    url: String,
-    #[serde(default)]
-    headers: Pairs,
-    #[serde(default)]
-    body: Option<String>,
+    method: Option<Text<'l>>,
+    url: Option<Text<'l>>,
+    headers: Option<Pairs<'l>>,
+    /// `None` if the body is missing or null.
+    body: Option<Text<'l>>,
+    has_body: bool,
+}
+
+/// The keys of a recorded HTTP request.
+const KEYS: [&str; 5] = ["id", "method", "url", "headers", "body"];
+
+impl<'l> Line<'l> {
+    fn read(text: &'l [u8]) -> Result<Self, String> {
+        match serde_json::from_slice(text) {
+            Ok(Element::Found(line)) => Ok(line),
+            Ok(Element::Wrong(found)) => Err(format!("expected {}, found {found}", Self::EXPECTED)),
+            Ok(Element::Unread(error)) => Err(error.message().to_owned()),
+            Ok(Element::Rest(_)) => Err(format!("expected {}", Self::EXPECTED)),
+            Err(error) => Err(format!("{} (column {})", json_message(&error), error.column())),
+        }
+    }
+}
+
+impl<'l> Lenient<'l> for Line<'l> {
+    const EXPECTED: &'static str = "an object with `method` and `url`";
+
+    fn from_object<A: MapAccess<'l>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let mut line = Self::default();
+        while let Some(Name(key)) = map.next_key()? {
+            let is_repeated = match &*key {
+                "id" => line.id.replace(map.next_value()?).is_some(),
+                "method" => line.method.replace(value(&key, &mut map)?).is_some(),
+                "url" => line.url.replace(value(&key, &mut map)?).is_some(),
+                "headers" => line.headers.replace(value(&key, &mut map)?).is_some(),
+                "body" => {
+                    line.body = value(&key, &mut map)?;
+                    std::mem::replace(&mut line.has_body, true)
+                }
+                _ => return Err(unknown(&key)),
+            };
+            if is_repeated {
+                return Err(A::Error::custom(format_args!("`{key}` is given more than once")));
+            }
+        }
+        for (key, is_given) in [("method", line.method.is_some()), ("url", line.url.is_some())] {
+            if !is_given {
+                return Err(A::Error::custom(format_args!("`{key}` is missing")));
+            }
+        }
+        Ok(Some(line))
+    }
+}
+
+/// Reads the value of `key`. The error does not repeat it, because it may be a secret.
+fn value<'l, T: Lenient<'l>, A: MapAccess<'l>>(key: &str, map: &mut A) -> Result<T, A::Error> {
+    match map.next_value()? {
+        Element::Found(value) => Ok(value),
+        Element::Wrong(found) => {
+            Err(A::Error::custom(format_args!("{}: expected {}, found {found}", quoted(key), T::EXPECTED)))
+        }
+        Element::Unread(error) => Err(A::Error::custom(error)),
+        Element::Rest(_) => Err(A::Error::custom(format_args!("{}: expected {}", quoted(key), T::EXPECTED))),
+    }
+}
+
+fn unknown<E: Error>(key: &str) -> E {
+    let shown = quoted(key);
+    match nearest(key, KEYS) {
+        Some(nearest) => E::custom(format_args!("unknown key {shown}, did you mean `{nearest}`?")),
+        None => E::custom(format_args!("unknown key {shown}, expected one of `{}`", KEYS.join("`, `"))),
+    }
 }
 
 /// Headers in the order that they were sent, each with one value.
 #[derive(Default)]
-struct Pairs(Vec<(String, String)>);
+struct Pairs<'l>(Vec<(Text<'l>, String)>);
 
-impl<'de> Deserialize<'de> for Pairs {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a header has a string, or a list of strings")]
-        enum Values {
-            One(String),
-            Many(Vec<String>),
+impl<'l> Lenient<'l> for Pairs<'l> {
+    const EXPECTED: &'static str = "an object of headers";
+
+    fn from_object<A: MapAccess<'l>>(mut map: A) -> Result<Option<Self>, A::Error> {
+        let mut pairs = Vec::new();
+        while let Some(Name(name)) = map.next_key()? {
+            let Values(values) = value(&name, &mut map)?;
+            pairs.extend(values.into_iter().map(|value| (name.clone(), value.into_owned())));
         }
+        Ok(Some(Self(pairs)))
+    }
+}
 
-        struct Object;
+/// The values of one header.
+struct Values<'l>(Vec<Text<'l>>);
 
-        impl<'de> Visitor<'de> for Object {
-            type Value = Pairs;
+impl<'l> Lenient<'l> for Values<'l> {
+    const EXPECTED: &'static str = "a string, or a list of strings";
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object of headers")
-            }
+    fn from_text(text: Text<'l>) -> Option<Self> {
+        Some(Self(vec![text]))
+    }
 
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Pairs, M::Error> {
-                let mut pairs = Vec::new();
-                while let Some((name, values)) = map.next_entry::<String, Values>()? {
-                    match values {
-                        Values::One(value) => pairs.push((name, value)),
-                        Values::Many(values) => pairs.extend(values.into_iter().map(|value| (name.clone(), value))),
-                    }
-                }
-                Ok(Pairs(pairs))
+    fn from_list<A: SeqAccess<'l>>(mut list: A) -> Result<Option<Self>, A::Error> {
+        let (mut values, mut is_text) = (Vec::new(), true);
+        while let Some(element) = list.next_element::<Element<Text<'l>>>()? {
+            match element {
+                Element::Found(text) => values.push(text),
+                Element::Wrong(_) | Element::Unread(_) | Element::Rest(_) => is_text = false,
             }
         }
-
-        deserializer.deserialize_map(Object)
+        Ok(is_text.then_some(Self(values)))
     }
 }
 
@@ -180,15 +245,16 @@ impl Answerer for Recorded {
     type Counts = ReadCounts;
 
     fn answer(&self, number: u64, line: &[u8], out: &mut Vec<u8>, counts: &mut ReadCounts) {
-        let line: Line<'_> = match serde_json::from_slice(line) {
+        let Line { id, method, url, headers, body, .. } = match Line::read(line) {
             Ok(line) => line,
-            Err(error) => return self.error(number, &error.to_string(), out, counts),
+            Err(error) => return self.error(number, &error, out, counts),
         };
         // The sidecar takes an empty body for one that the gateway did not pass on.
-        let body = line.body.as_deref().filter(|body| !body.is_empty());
-        let body = body.map_or(Body::NotPassedOn, |body| Body::Whole(body.as_bytes()));
-        let request = HttpRequest { method: &line.method, target: target(&line.url), headers: &line.headers.0, body };
-        let id = line.id;
+        let body = body.filter(|body| !body.is_empty());
+        let body = body.as_deref().map_or(Body::NotPassedOn, |body| Body::Whole(body.as_bytes()));
+        let (method, url, headers) =
+            (method.unwrap_or_default(), url.unwrap_or_default(), headers.unwrap_or_default().0);
+        let request = HttpRequest { method: &method, target: target(&url), headers: &headers, body };
         match self.reader.read(&request) {
             Ok(Reading::Access(access)) => {
                 counts.understood += 1;

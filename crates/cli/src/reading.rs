@@ -5,12 +5,15 @@ use std::path::PathBuf;
 use anyhow::Context;
 use portcullis_http::gateway::{Preflights, Reader, ReaderOptions, Routes};
 
+use super::input;
 use super::output::Inputs;
 
 #[derive(clap::Args)]
 #[command(next_help_heading = "HTTP requests")]
 pub(super) struct ReadingArgs {
     /// Read routes from this JSON file [default: built in]
+    ///
+    /// `-` is standard input.
     #[arg(long, value_name = "FILE")]
     routes: Option<PathBuf>,
     /// Pass paths with this prefix without a decision
@@ -44,10 +47,8 @@ impl ReadingArgs {
         let mut routes = match &self.routes {
             None => Routes::default(),
             Some(path) => {
-                let name = path.display();
-                Inputs::check_stdout(path)?;
-                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{name}`"))?;
-                Routes::from_json(&text).with_context(|| format!("`{name}`"))?
+                let text = input::json(path, "--routes")?;
+                Routes::from_json(&text).with_context(|| format!("`{}`", path.display()))?
             }
         };
         for prefix in &self.pass_through {

@@ -12,9 +12,10 @@ use serde::Serialize;
 
 use super::Exit;
 use super::carto::{self, Listing};
-use super::output::{Color, Format, Inputs, Painted, Stdout, counted};
-use super::policy::{read_one, render};
+use super::output::{Color, Format, Painted, Stdout, counted};
+use super::policy::{MAX_ERRORS, read_one, render};
 use super::registry::{RegistryArgs, invalid, lines, secret, warn};
+use super::validate::total_shown;
 
 const EXPORT_EXAMPLES: &str = "\
 Examples:
@@ -68,6 +69,9 @@ pub(super) struct ImportArgs {
     /// The new secrets are printed once. Clients must use them instead of the earlier ones.
     #[arg(long)]
     new_secrets: bool,
+    /// Show at most this many errors, up to 100
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
+    max_errors: usize,
     /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
@@ -118,8 +122,7 @@ pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
-    Inputs::check_stdout(&args.file)?;
-    let mut input = read_one(&args.file)?;
+    let mut input = read_one(&args.file, "FILE")?;
     let mut new_secrets = BTreeMap::new();
     if args.from == ImportFormat::Carto {
         let listing = carto::read(input.name(), input.text(), args.new_secrets)?;
@@ -138,8 +141,9 @@ pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
             let mut text = String::new();
             let mut stderr = io::stderr().lock();
             let paint = color.on(&stderr);
-            render(&[input], &diagnostics.iter().collect::<Vec<&Diagnostic>>(), paint, &mut text)?;
-            let count = counted(diagnostics.len() as u64, "error");
+            let shown: Vec<&Diagnostic> = diagnostics.iter().take(args.max_errors).collect();
+            render(&[input], &shown, paint, &mut text)?;
+            let count = total_shown(diagnostics.len(), "error", shown.len());
             // Diagnostics above the limit are not stored.
             let count = if diagnostics.len() < MAX_PROBLEMS { count } else { format!("at least {count}") };
             let label = Painted::red(paint, "error:");

@@ -1,19 +1,17 @@
 //! Validates documents and reports every problem.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Escaped;
-use portcullis_document::load::{
-    Count, Diagnostic, Input, LoadOptions, Loaded, MAX_PROBLEMS, Severity, Unreadable, load,
-};
+use portcullis_document::load::{Count, Diagnostic, Input, LoadOptions, Loaded, Severity, Unreadable, load};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Inputs, Painted, Stdout, counted, grouped};
+use super::output::{Color, Format, Painted, Stdout, counted, grouped, is_stdin};
 use super::policy::registry;
-use super::policy::{count, one_stdin, read_one, render};
+use super::policy::{MAX_ERRORS, count, read_one, render};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -52,8 +50,8 @@ pub(super) struct Args {
     deny_warnings: bool,
     /// Show at most this many errors, and as many warnings
     ///
-    /// The totals include all of them.
-    #[arg(long, value_name = "COUNT", default_value_t = MAX_PROBLEMS)]
+    /// The totals include all of them. `json` has `"cut": true` if it leaves some out.
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
     max_errors: usize,
     /// Print `text` or `json`
     ///
@@ -63,18 +61,19 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
-    one_stdin(&args.files)?;
+    if args.files.iter().filter(|file| is_stdin(file)).count() > 1 {
+        anyhow::bail!("`-` is given more than once: standard input can be read only once");
+    }
     let mut report = Report { args, paint: color.on(&io::stdout()), out: Stdout::lock(), exit: Exit::Success };
     let mut inputs = Vec::new();
     if let Some(url) = &args.db {
         inputs.push(registry::policy(url)?);
     }
     for file in &args.files {
-        Inputs::check_stdout(file)?;
-        match read_one(file) {
+        match read_one(file, "FILE") {
             Ok(input) if args.together => inputs.push(input),
             Ok(input) => report.documents(&[input])?,
-            Err(error) => report.unreadable(&error, color)?,
+            Err(error) => report.unreadable(file, &error, color)?,
         }
     }
     report.documents(&inputs)?;
@@ -94,9 +93,12 @@ struct Report<'a> {
 struct FileJson<'a> {
     file: &'a str,
     valid: bool,
-    /// The number of all errors. `diagnostics` has only the first ones.
+    /// The numbers of all errors and warnings.
     errors: usize,
     warnings: usize,
+    /// Whether `diagnostics` has only the first of them: `--max-errors` shows more.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    cut: bool,
     diagnostics: &'a [&'a Diagnostic],
 }
 
@@ -139,10 +141,9 @@ impl Report<'_> {
         }
         match self.args.format {
             Format::Json => {
-                serde_json::to_writer(
-                    &mut self.out,
-                    &FileJson { file: input.name(), valid, errors, warnings, diagnostics },
-                )?;
+                let cut = diagnostics.len() < errors + warnings;
+                let json = FileJson { file: input.name(), valid, errors, warnings, cut, diagnostics };
+                serde_json::to_writer(&mut self.out, &json)?;
                 writeln!(self.out)?;
             }
             Format::Text => {
@@ -160,22 +161,27 @@ impl Report<'_> {
         Ok(())
     }
 
-    fn unreadable(&mut self, error: &Unreadable, color: Color) -> anyhow::Result<()> {
+    fn unreadable(&mut self, file: &Path, error: &anyhow::Error, color: Color) -> anyhow::Result<()> {
         self.exit = Exit::Failure;
+        let unreadable = error.downcast_ref::<Unreadable>();
+        let error = error.to_string();
         if self.args.format == Format::Json {
+            let file = unreadable.map_or_else(|| file.display().to_string(), |unreadable| unreadable.file.clone());
+            let (message, help) =
+                error.split_once("; help: ").unwrap_or((&error, "name a file that exists, may be read, and is UTF-8"));
             let diagnostic = Diagnostic {
                 severity: Severity::Error,
                 code: "unreadable",
-                file: error.file.clone(),
+                file: file.clone(),
                 place: String::new(),
                 line: 1,
                 column: 1,
                 span: None,
-                message: error.to_string().into(),
-                help: "name a file that exists, may be read, and is UTF-8".into(),
+                message: message.to_owned().into(),
+                help: help.to_owned().into(),
             };
-            let json =
-                FileJson { file: &error.file, valid: false, errors: 1, warnings: 0, diagnostics: &[&diagnostic] };
+            let diagnostics = &[&diagnostic];
+            let json = FileJson { file: &file, valid: false, errors: 1, warnings: 0, cut: false, diagnostics };
             serde_json::to_writer(&mut self.out, &json)?;
             writeln!(self.out)?;
         }
@@ -187,7 +193,7 @@ impl Report<'_> {
 }
 
 /// A total, with the number that is shown if that is smaller: `2,000 errors (100 shown)`.
-fn total_shown(total: usize, noun: &str, shown: usize) -> String {
+pub(super) fn total_shown(total: usize, noun: &str, shown: usize) -> String {
     let text = counted(total as u64, noun);
     if shown < total { format!("{text} ({} shown)", grouped(shown as u64)) } else { text }
 }

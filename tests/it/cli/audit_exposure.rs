@@ -43,7 +43,7 @@ fn catalog_without_name_column_is_rejected() {
     let dir = Dir::new().file("policy.json", POLICY);
     let run = dir.command("audit exposure --policy policy.json --catalog -").stdin("id\n1\n").run();
     assert_eq!(run.code, 2);
-    assert!(run.stderr.contains("the heading has no column `name`"), "{}", run.stderr);
+    assert!(run.stderr.contains("expected the column `name`"), "{}", run.stderr);
 }
 
 /// Every command that reads a catalog, with its option for the connection of the names.
@@ -56,11 +56,13 @@ const COMMANDS: [(&str, &str); 6] = [
     ("diff policy.json policy.json --fail-on-widening", "--catalog-connection"),
 ];
 
+const LOG: &str = r#"{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"a","api":"maps","connection":"dw","sources":[{"resource":"db.s.roads"}],"decision":"allow","grants":[1],"ns":1}"#;
+
 #[test]
 fn incomplete_catalogs_exit_with_2() {
     let dir = Dir::new()
         .file("policy.json", POLICY)
-        .file("log.jsonl", "")
+        .file("log.jsonl", LOG)
         .file("whole.csv", "connection,name\ndw,db.s.a\n")
         .file("short.csv", "connection,name\ndw,db.s.a\ndw\n")
         .file("malformed.csv", "connection,name\ndw,db.s.a\ndw,db..a\n")

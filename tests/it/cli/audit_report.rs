@@ -41,5 +41,5 @@ fn report_without_catalog_says_so() {
     assert!(broken.starts_with("error: cannot write `no/such/folder.html`"), "{broken}");
     let strange = Dir::with_policy().file("catalog.csv", "a,b\n1,2\n");
     let error = strange.command("audit report --policy policy.json --report out.html --catalog catalog.csv").stderr();
-    assert!(error.contains("the heading has no column `name`"), "{error}");
+    assert!(error.contains("expected the column `name`"), "{error}");
 }

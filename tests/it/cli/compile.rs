@@ -59,7 +59,11 @@ fn compiled_policy_rejects_unsupported_and_damaged_input() {
             "`--skip-invalid` does not apply to a compiled policy: leave the option out",
         ),
         ("compile --policy policy.pcls --output other.pcls", "the policy is already compiled: give its documents"),
-        ("validate policy.pcls", "cannot read `policy.pcls`: it is a compiled policy, which holds no definitions"),
+        (
+            "validate policy.pcls",
+            "cannot read `policy.pcls`: expected JSON, found a compiled policy, which holds no definitions; help: give the \
+             documents that it was compiled from",
+        ),
         (
             "compile --policy policy.json --output none/policy.pcls",
             "cannot write `none/policy.pcls`: No such file or directory (os error 2)",

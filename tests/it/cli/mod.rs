@@ -12,7 +12,10 @@ mod compile;
 mod first;
 mod generated;
 mod help;
+mod inputs;
 mod inspect;
+mod listings;
+mod logs;
 mod once;
 mod outputs;
 #[cfg(feature = "parquet")]

@@ -12,10 +12,12 @@ use super::util::{Dir, POLICY};
 const CATALOG: &str = "connection,name\ndw,public.roads\n";
 const SOURCES: &str = "{\"name\": \"daily\", \"sql\": \"SELECT 1\"}\n";
 
+const USAGE: &str = r#"{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"geo","api":"lds","decision":"allow","ns":1}"#;
+
 /// Creates a directory with one file for each kind of input.
 fn inputs() -> Dir {
     let dir = Dir::with_policy().file("shadow.json", POLICY).file("catalog.csv", CATALOG);
-    let dir = dir.file("sources.jsonl", SOURCES).file("usage.jsonl", "").file("routes.json", "{}");
+    let dir = dir.file("sources.jsonl", SOURCES).file("usage.jsonl", USAGE).file("routes.json", "{}");
     for (name, option) in [("tls.pem", ""), ("tls.key", ""), ("ca.pem", "")] {
         fs::write(dir.path(name), option).unwrap();
     }

@@ -80,7 +80,7 @@ fn columns_are_found_by_name() {
         texts("table_catalog", &[Some("DB"), None, Some("DB")]),
     ];
     assert_eq!(plain(parts), ["1 - DB.S.T", "2 - S.\"t 1\"", "! line 3: `table_name` is null"]);
-    let none = "!! the heading has no column `name`, nor both `table_schema` and `table_name`; it has `row_count`";
+    let none = "!! expected the column `name`, or columns of schema and table such as `table_schema` and `table_name`; found `row_count`";
     assert_eq!(plain(vec![numbers.clone()]), [none]);
     let twice = ["name", "Name"].map(|name| texts(name, &[Some("a.b")]));
     assert_eq!(plain(twice.into()), ["!! the heading has the column `name` twice"]);

@@ -33,7 +33,7 @@ fn requests_are_read_in_order() {
             json!({"id": 4, "passed_through": true}),
             json!({"id": 5, "token": null, "api": "sql", "operation": "query", "connection": "dw",
                "sources": [{"query": "SELECT 1"}], "referer": "https://a.test/"}),
-            json!({"line": 6, "error": "missing field `url` at line 1 column 26"}),
+            json!({"line": 6, "error": "`url` is missing (column 26)"}),
             json!({"id": 7, "not_understood": "more than one `Authorization` header"}),
         ]
     );
@@ -106,8 +106,14 @@ fn routes_are_read_from_a_file() {
 fn recorded_requests_match_the_vectors() {
     let file = crate::repository().join("tests/data/http/requests.jsonl");
     let recorded = std::fs::read_to_string(file).unwrap();
-    let output = lines(&Dir::new().command("read --requests - --show-tokens -q").stdin(recorded.clone()).stdout(0));
     let recorded = lines(&recorded);
+    let requests = recorded.iter().map(|request| {
+        let mut request = request.clone();
+        request.as_object_mut().unwrap().remove("expect");
+        format!("{request}\n")
+    });
+    let requests: String = requests.collect();
+    let output = lines(&Dir::new().command("read --requests - --show-tokens -q").stdin(requests).stdout(0));
     assert_eq!(output.len(), recorded.len());
     for (request, output) in recorded.iter().zip(output) {
         let expected = &request["expect"];
@@ -122,5 +128,42 @@ fn recorded_requests_match_the_vectors() {
             }
             assert_eq!(output["operation"], *expected.get("operation").unwrap_or(&json!("query")), "{request}");
         }
+    }
+}
+
+#[test]
+fn lines_that_are_no_request_are_refused_without_their_values() {
+    let cases = [
+        (r#"[1, "GET", "/v3/maps/dw/table", {}, null]"#, "expected an object with `method` and `url`, found a list"),
+        (r#""s3cr3t-of-the-test""#, "expected an object with `method` and `url`, found a string"),
+        (r#"{"url": "/x"}"#, "`method` is missing (column 13)"),
+        (
+            r#"{"method": "GET", "url": "/x", "header": {}}"#,
+            "unknown key `header`, did you mean `headers`? (column 39)",
+        ),
+        (
+            r#"{"method": "GET", "url": "/x", "expect": {}}"#,
+            "unknown key `expect`, expected one of `id`, `method`, `url`, `headers`, `body` (column 39)",
+        ),
+        (r#"{"method": "GET", "method": "GET", "url": "/x"}"#, "`method` is given more than once (column 33)"),
+        (r#"{"method": 7, "url": "/x"}"#, "`method`: expected a string, found a number (column 12)"),
+        (r#"{"method": "GET", "url": null}"#, "`url`: expected a string, found null (column 30)"),
+        (
+            r#"{"method": "GET", "url": "/x", "headers": ["s3cr3t-of-the-test"]}"#,
+            "`headers`: expected an object of headers, found a list (column 65)",
+        ),
+        (
+            r#"{"method": "GET", "url": "/x", "headers": {"authorization": ["s3cr3t-of-the-test", 7]}}"#,
+            "`authorization`: expected a string, or a list of strings, found a list (column 86)",
+        ),
+        (
+            r#"{"method": "GET", "url": "/x", "body": {"q": 1}}"#,
+            "`body`: expected a string or null, found an object (column 48)",
+        ),
+    ];
+    let requests: Vec<&str> = cases.iter().map(|(request, _)| *request).collect();
+    let output = Dir::new().command("read --requests - -q").stdin(requests.join("\n")).stdout(2);
+    for (line, (request, error)) in lines(&output).iter().zip(cases) {
+        assert_eq!(line["error"], error, "{request}");
     }
 }

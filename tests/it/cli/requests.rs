@@ -88,7 +88,7 @@ fn now_of_a_request_takes_precedence_over_the_option() {
 fn conflicting_arguments_are_rejected() {
     let dir = Dir::with_policy();
     let cases = [
-        ("nothing.jsonl", "cannot read the requests `nothing.jsonl`: "),
+        ("nothing.jsonl", "cannot read `nothing.jsonl`: "),
         ("- --policy -", "`--policy -` and `--requests -` both read standard input: name a file for one of them"),
         (
             "- --resource a.b",

@@ -25,6 +25,11 @@ pub(super) const POLICY: &str = r#"{
 }
 "#;
 
+/// The text of a file in `tests/data`.
+pub(super) fn data(name: &str) -> String {
+    std::fs::read_to_string(crate::repository().join("tests/data").join(name)).unwrap()
+}
+
 /// A temporary directory of one test.
 pub(super) struct Dir {
     dir: tempfile::TempDir,

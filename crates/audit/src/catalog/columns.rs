@@ -1,68 +1,370 @@
-//! Finds the columns of a table that contain the name.
+//! Finds the columns of a listing that contain the name.
+
+use std::sync::LazyLock;
+
+use portcullis_document::definition::Kind;
 
 use super::{CatalogError, Row, WrittenName};
 
+/// The headings of the parts of a name in one kind of listing.
+struct Layout {
+    /// The headings of the database, in the order of preference. A listing may have none of them.
+    catalogs: &'static [&'static str],
+    schema: &'static str,
+    table: &'static str,
+}
+
+const fn layout(catalogs: &'static [&'static str], schema: &'static str, table: &'static str) -> Layout {
+    Layout { catalogs, schema, table }
+}
+
+/// The headings of a database beside `name`: with one of them, `name` is not a complete name.
+const DATABASES: &[&str] = &["database_name", "catalog_name", "database", "catalog"];
+
+/// Listings in which `name` is the name of the table: `SHOW TABLES` of Snowflake; `dbt ls` and `\dt` of psql.
+const NAMED: [Layout; 2] = [layout(DATABASES, "schema_name", "name"), layout(DATABASES, "schema", "name")];
+
+/// All other listings. The first one whose schema and table exist is used.
+const LAYOUTS: [Layout; 17] = [
+    // `INFORMATION_SCHEMA.TABLES`, `system.information_schema.tables`, `SVV_TABLES`.
+    layout(&["table_catalog"], "table_schema", "table_name"),
+    // The metadata of JDBC.
+    layout(&["table_cat"], "table_schem", "table_name"),
+    // `SVV_ALL_TABLES` and `SVV_REDSHIFT_TABLES`.
+    layout(DATABASES, "schema_name", "table_name"),
+    // `SVV_EXTERNAL_TABLES`, `pg_tables`, `pg_views`, `pg_matviews`.
+    layout(&["redshift_database_name", "database_name", "databasename", "database"], "schemaname", "tablename"),
+    layout(DATABASES, "schemaname", "viewname"),
+    layout(DATABASES, "schemaname", "matviewname"),
+    // `SVV_TABLE_INFO`.
+    layout(DATABASES, "schema", "table"),
+    layout(DATABASES, "schema", "table_name"),
+    // `SHOW TABLES` and `SHOW VIEWS` of Databricks, whose database is a schema.
+    layout(&["catalog"], "namespace", "tablename"),
+    layout(&["catalog"], "database", "tablename"),
+    layout(&["catalog"], "namespace", "viewname"),
+    // `ALL_TABLES`, `ALL_VIEWS` and `ALL_MVIEWS` of Oracle.
+    layout(&[], "owner", "table_name"),
+    layout(&[], "owner", "view_name"),
+    layout(&[], "owner", "mview_name"),
+    // `__TABLES__` of BigQuery, and `bq ls --format=json`.
+    layout(&["project_id"], "dataset_id", "table_id"),
+    layout(&["projectid"], "datasetid", "tableid"),
+    layout(&["catalog"], "schema", "tablename"),
+];
+
+/// The heading of `dbt ls` that says what a row is, and its values for tables and views.
+const RESOURCE_TYPE: (&str, [&str; 4]) = ("resource_type", ["model", "seed", "snapshot", "source"]);
+
+/// The headings of `dbt ls` that take precedence over `name`.
+const ALIASES: [&str; 2] = ["alias", "identifier"];
+
+/// The heading of Databricks for views that exist only in a session.
+const TEMPORARY: &str = "istemporary";
+
+/// Every heading that is used.
+pub(super) static HEADINGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let parts = NAMED
+        .iter()
+        .chain(&LAYOUTS)
+        .flat_map(|layout| layout.catalogs.iter().copied().chain([layout.schema, layout.table]));
+    let others = ["connection", "name", RESOURCE_TYPE.0, TEMPORARY].into_iter().chain(ALIASES);
+    let mut all: Vec<_> = parts.chain(others).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+});
+
+/// Words of headings. A heading of other words is not repeated in an error: the first line of another file may be a
+/// secret.
+const WORDS: &[&str] = &[
+    "access",
+    "acl",
+    "alias",
+    "budget",
+    "bytes",
+    "catalog",
+    "change",
+    "cluster",
+    "column",
+    "comment",
+    "connection",
+    "count",
+    "created",
+    "current",
+    "data",
+    "database",
+    "dataset",
+    "date",
+    "default",
+    "description",
+    "dropped",
+    "email",
+    "enabled",
+    "encoded",
+    "external",
+    "format",
+    "full",
+    "has",
+    "id",
+    "identifier",
+    "indexes",
+    "information",
+    "is",
+    "key",
+    "kind",
+    "label",
+    "labels",
+    "last",
+    "location",
+    "modified",
+    "name",
+    "namespace",
+    "number",
+    "object",
+    "on",
+    "options",
+    "owner",
+    "path",
+    "project",
+    "provider",
+    "redshift",
+    "remarks",
+    "resource",
+    "retention",
+    "role",
+    "row",
+    "rows",
+    "rules",
+    "schema",
+    "schemas",
+    "size",
+    "source",
+    "space",
+    "status",
+    "storage",
+    "table",
+    "tables",
+    "tablespace",
+    "tags",
+    "temporary",
+    "text",
+    "time",
+    "title",
+    "tracking",
+    "triggers",
+    "type",
+    "unique",
+    "updated",
+    "url",
+    "user",
+    "version",
+    "view",
+];
+
 /// The indexes of the columns of a name.
+#[derive(Clone)]
 pub(super) struct Columns {
     connection: Option<usize>,
     name: Named,
+    resource_type: Option<usize>,
+    temporary: Option<usize>,
 }
 
+#[derive(Clone)]
 enum Named {
     Whole(usize),
-    Parts { catalog: Option<usize>, schema: usize, table: usize },
+    Parts {
+        catalog: Option<Part>,
+        schema: Part,
+        /// The columns of the table: the first one with a value counts.
+        tables: Vec<Part>,
+    },
+}
+
+#[derive(Clone, Copy)]
+struct Part {
+    at: usize,
+    heading: &'static str,
+}
+
+/// The value of a column.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Value<'v> {
+    Text(&'v str),
+    Flag(bool),
+    Null,
+    /// A value of another type.
+    Other(Kind),
 }
 
 impl Columns {
-    /// Finds the columns by their headings, in any case.
-    pub(super) fn of<'h>(heading: impl Iterator<Item = &'h [u8]> + Clone) -> Result<Self, CatalogError> {
-        let find = |name: &'static str| {
-            let named = |(_, found): &(usize, &[u8])| found.trim_ascii().eq_ignore_ascii_case(name.as_bytes());
-            let mut indexes = (0_usize..).zip(heading.clone()).filter(named);
-            match (indexes.next(), indexes.next()) {
-                (_, Some(_)) => Err(CatalogError::Twice(name)),
-                (first, None) => Ok(first.map(|(index, _)| index)),
+    /// Finds the columns of a table by its heading, in any case.
+    pub(super) fn of_heading<'h>(heading: impl Iterator<Item = &'h [u8]> + Clone) -> Result<Self, CatalogError> {
+        let all = heading.clone();
+        Self::of(
+            move |name| {
+                let named = |(_, found): &(usize, &[u8])| found.trim_ascii().eq_ignore_ascii_case(name.as_bytes());
+                let mut indexes = (0_usize..).zip(heading.clone()).filter(named);
+                match (indexes.next(), indexes.next()) {
+                    (_, Some(_)) => Err(CatalogError::Twice(name)),
+                    (first, None) => Ok(first.map(|(index, _)| index)),
+                }
+            },
+            all,
+        )
+    }
+
+    /// Finds the columns with `find`, which returns the index of a heading.
+    pub(super) fn of<'h>(
+        mut find: impl FnMut(&'static str) -> Result<Option<usize>, CatalogError>,
+        heading: impl Iterator<Item = &'h [u8]>,
+    ) -> Result<Self, CatalogError> {
+        let mut part = |heading| Ok::<_, CatalogError>(find(heading)?.map(|at| Part { at, heading }));
+        let mut first = |headings: &[&'static str]| {
+            for heading in headings {
+                if let Some(part) = part(heading)? {
+                    return Ok(Some(part));
+                }
             }
+            Ok::<_, CatalogError>(None)
         };
-        let name = match (find("name")?, find("table_schema")?, find("table_name")?) {
-            (Some(name), ..) => Named::Whole(name),
-            (None, Some(schema), Some(table)) => Named::Parts { catalog: find("table_catalog")?, schema, table },
-            _ => {
-                let found: Vec<_> = heading.map(|name| format!("`{}`", name.escape_ascii())).collect();
-                return Err(CatalogError::Columns(found.join(", ")));
+        let name = first(&["name"])?;
+        let resource_type = first(&[RESOURCE_TYPE.0])?;
+        let mut found = None;
+        for layout in if name.is_some() { NAMED.as_slice() } else { LAYOUTS.as_slice() } {
+            let (Some(schema), Some(table)) = (first(&[layout.schema])?, first(&[layout.table])?) else { continue };
+            let mut tables = Vec::new();
+            if resource_type.is_some() {
+                for alias in ALIASES {
+                    tables.extend(first(&[alias])?);
+                }
             }
+            tables.push(table);
+            found = Some(Named::Parts { catalog: first(layout.catalogs)?, schema, tables });
+            break;
+        }
+        let connection = first(&["connection"])?;
+        let name = match (found, name) {
+            (Some(parts), _) => parts,
+            // A listing of schemas has a database, and no listing has a connection.
+            (None, Some(name)) if connection.is_some() || first(DATABASES)?.is_none() => Named::Whole(name.at),
+            (None, _) => return Err(CatalogError::Columns(shown(heading))),
         };
-        Ok(Self { connection: find("connection")?, name })
+        Ok(Self {
+            connection: connection.map(|part| part.at),
+            name,
+            resource_type: resource_type.map(|part| part.at),
+            temporary: first(&[TEMPORARY])?.map(|part| part.at),
+        })
     }
 
     /// Returns the indexes of all columns, ascending.
     #[cfg(feature = "parquet")]
     pub(super) fn indexes(&self) -> Vec<usize> {
-        let named = match self.name {
-            Named::Whole(name) => [Some(name), None, None],
-            Named::Parts { catalog, schema, table } => [catalog, Some(schema), Some(table)],
+        let mut indexes: Vec<usize> = match &self.name {
+            Named::Whole(name) => vec![*name],
+            Named::Parts { catalog, schema, tables } => {
+                catalog.iter().chain([schema]).chain(tables).map(|part| part.at).collect()
+            }
         };
-        let mut indexes: Vec<usize> = named.into_iter().chain([self.connection]).flatten().collect();
+        indexes.extend([self.connection, self.resource_type].into_iter().flatten());
         indexes.sort_unstable();
+        indexes.dedup();
         indexes
     }
 
-    /// Builds the row of a line. `field` returns the value of a column by index; `None` is null.
+    /// Builds the row of a line; `None` for a row of a listing that is not a table or view that outlives its session.
+    /// `field` returns the value of a column by index.
     pub(super) fn row<'r>(
         &self,
         line: u64,
-        field: impl Fn(usize) -> Result<Option<&'r str>, &'static str>,
-    ) -> Result<Row<'r>, String> {
-        let filled = |at: usize, column: &str| field(at)?.ok_or_else(|| format!("`{column}` is null"));
-        let given = |at: Option<usize>| Ok::<_, String>(at.map(&field).transpose()?.flatten());
-        let name = match self.name {
-            Named::Whole(at) => WrittenName::Whole(filled(at, "name")?),
-            Named::Parts { catalog, schema, table } => WrittenName::Parts {
-                catalog: given(catalog)?.filter(|part| !part.is_empty()),
-                schema: filled(schema, "table_schema")?,
-                table: filled(table, "table_name")?,
-            },
+        field: impl Fn(usize) -> Result<Value<'r>, &'static str>,
+    ) -> Result<Option<Row<'r>>, String> {
+        let text = |at: usize, column: &str| match field(at)? {
+            Value::Text(text) if text.trim() != text => Err(format!("`{column}` has white space around its value")),
+            Value::Text(text) => Ok(Some(text)),
+            Value::Null => Ok(None),
+            Value::Flag(_) => Err(format!("`{column}`: expected a string, found {}", Kind::Boolean)),
+            Value::Other(kind) => Err(format!("`{column}`: expected a string, found {kind}")),
         };
-        Ok(Row { line, connection: given(self.connection)?.filter(|name| !name.is_empty()), name })
+        let filled = |at: usize, column: &str| text(at, column)?.ok_or_else(|| format!("`{column}` is null"));
+        let given = |at: Option<usize>, column: &str| {
+            let given = at.map(|at| text(at, column)).transpose()?.flatten();
+            Ok::<_, String>(given.filter(|text| !text.is_empty()))
+        };
+        if let Some(at) = self.temporary
+            && let Value::Flag(true) | Value::Text("true" | "TRUE" | "True") = field(at)?
+        {
+            return Ok(None);
+        }
+        if let Some(kind) = given(self.resource_type, RESOURCE_TYPE.0)?
+            && !RESOURCE_TYPE.1.contains(&kind)
+        {
+            return Ok(None);
+        }
+        let name = match &self.name {
+            Named::Whole(at) => WrittenName::Whole(filled(*at, "name")?),
+            Named::Parts { catalog, schema, tables } => {
+                let mut table = None;
+                for part in tables {
+                    table = table.or(given(Some(part.at), part.heading)?.map(|text| (text, part.heading)));
+                }
+                let table = match (table, tables.last()) {
+                    (Some((text, "name")), _) if text.contains('.') => {
+                        return Err(format!(
+                            "`name` has a dot, and may be complete: leave out `{}`, or `name` must be the table alone",
+                            schema.heading
+                        ));
+                    }
+                    (Some((text, _)), _) => text,
+                    (None, Some(last)) => filled(last.at, last.heading)?,
+                    (None, None) => return Err("there is no table".to_owned()),
+                };
+                WrittenName::Parts {
+                    catalog: catalog.map(|part| given(Some(part.at), part.heading)).transpose()?.flatten(),
+                    schema: filled(schema.at, schema.heading)?,
+                    table,
+                    unquoted: self.resource_type.is_some(),
+                }
+            }
+        };
+        Ok(Some(Row { line, connection: given(self.connection, "connection")?, name }))
     }
+}
+
+/// Lists the headings of known words, and the number of the other ones.
+fn shown<'h>(heading: impl Iterator<Item = &'h [u8]>) -> String {
+    let (mut shown, mut hidden) = (Vec::new(), 0_usize);
+    for name in heading {
+        match std::str::from_utf8(name.trim_ascii()) {
+            Ok("") => {}
+            Ok(name) if is_known(name) && shown.len() < 20 => shown.push(format!("`{name}`")),
+            _ => hidden += 1,
+        }
+    }
+    let others = if hidden == 1 { "1 other column".to_owned() } else { format!("{hidden} other columns") };
+    match (shown.is_empty(), hidden) {
+        (true, 0) => "none".to_owned(),
+        (true, _) => others,
+        (false, 0) => shown.join(", "),
+        (false, _) => format!("{} and {others}", shown.join(", ")),
+    }
+}
+
+/// Whether the heading consists of known words, as in `table_name`, `Table Name` and `tableName`.
+fn is_known(heading: &str) -> bool {
+    if HEADINGS.iter().any(|known| known.eq_ignore_ascii_case(heading)) {
+        return true;
+    }
+    let mut spaced = String::with_capacity(heading.len());
+    let mut lower = false;
+    for character in heading.chars() {
+        if lower && character.is_ascii_uppercase() {
+            spaced.push(' ');
+        }
+        lower = character.is_ascii_lowercase();
+        spaced.push(character.to_ascii_lowercase());
+    }
+    spaced.split([' ', '_']).all(|word| WORDS.contains(&word))
 }

@@ -1,19 +1,16 @@
 //! Reads JSON Lines: one object for each line.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::io::{BufRead, Read};
 use std::ops::ControlFlow;
 
-use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
-
-use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, WrittenName};
+use super::object::Objects;
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row};
 
 pub(super) fn read(
     mut input: impl BufRead,
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
-    let mut text = Vec::new();
+    let (mut text, mut objects) = (Vec::new(), Objects::default());
     for line in 1.. {
         let unreadable = |error| CatalogError::Unreadable { line: line - 1, error };
         text.clear();
@@ -29,10 +26,7 @@ pub(super) fn read(
         } else if text.trim_ascii().is_empty() {
             continue;
         } else {
-            match serde_json::from_slice::<Object<'_>>(&text) {
-                Ok(object) => see(object.row(line).map_err(|why| Broken { line, why })),
-                Err(error) => see(Err(Broken { line, why: reason(&error) })),
-            }
+            objects.row(line, &text, &mut see)
         };
         if next.is_break() {
             return Ok(());
@@ -40,62 +34,3 @@ pub(super) fn read(
     }
     Ok(())
 }
-
-/// Formats an error of `serde_json` with the column only, because it parses a single line.
-fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let end = text.rfind(" at line ").unwrap_or(text.len());
-    format!("column {}: {}", error.column(), text.get(..end).unwrap_or(&text))
-}
-
-/// The columns of a row, by the order of [`COLUMNS`].
-struct Object<'t>([Option<Cow<'t, str>>; 5]);
-
-const COLUMNS: [&str; 5] = ["connection", "name", "table_catalog", "table_schema", "table_name"];
-
-impl Object<'_> {
-    fn row(&self, line: u64) -> Result<Row<'_>, String> {
-        let [connection, name, catalog, schema, table] = self.0.each_ref().map(|field| field.as_deref());
-        let name = match (name, schema, table) {
-            (Some(name), ..) => WrittenName::Whole(name),
-            (None, Some(schema), Some(table)) => {
-                WrittenName::Parts { catalog: catalog.filter(|part| !part.is_empty()), schema, table }
-            }
-            _ => return Err("neither `name` nor both `table_schema` and `table_name`".to_owned()),
-        };
-        Ok(Row { line, connection: connection.filter(|name| !name.is_empty()), name })
-    }
-}
-
-impl<'de: 't, 't> Deserialize<'de> for Object<'t> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Object<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-                let mut fields = [const { None }; 5];
-                while let Some(key) = map.next_key::<Text<'de>>()? {
-                    let mut columns = COLUMNS.iter().zip(&mut fields);
-                    match columns.find(|(name, _)| name.eq_ignore_ascii_case(&key.0)) {
-                        Some((name, Some(_))) => return Err(A::Error::custom(format_args!("`{name}` appears twice"))),
-                        Some((_, field)) => *field = map.next_value::<Option<Text<'de>>>()?.map(|text| text.0),
-                        None => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(Object(fields))
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-/// A string, borrowed if it has no escape.
-#[derive(serde::Deserialize)]
-struct Text<'t>(#[serde(borrow)] Cow<'t, str>);

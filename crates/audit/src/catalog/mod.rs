@@ -1,20 +1,21 @@
 //! Reads catalogs, the names of resources that exist, as a stream.
 //!
-//! A catalog is CSV with a heading, or JSON Lines; plain, or compressed with gzip or zstd. With the feature `parquet`,
-//! it can be a Parquet file. The first bytes determine the format. Columns are found by name, in any case: `connection`
-//! and `name`, or the columns of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`. Further
-//! columns are ignored.
+//! A catalog is CSV with a heading, JSON Lines or a JSON list; plain, or compressed with gzip or zstd. With the feature
+//! `parquet`, it can be a Parquet file. The first bytes determine the format. Columns are found by name, in any case:
+//! `connection` and `name`, or the columns of a listing such as `INFORMATION_SCHEMA.TABLES`: `table_catalog`,
+//! `table_schema` and `table_name`. Further columns are ignored.
 //!
 //! Memory does not grow with the catalog: one row of at most [`MAX_ROW_BYTES`] is read at a time. A row that cannot be
 //! read becomes [`Broken`], with its line and the reason. No row is dropped silently.
 
 mod columns;
 mod lines;
+mod list;
 mod name;
+mod object;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod table;
-mod unpack;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,9 @@ pub use name::WrittenName;
 
 use portcullis::base::quoted;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};
+use portcullis_document::load::Foreign;
+
+use crate::unpack::{Unpacked, unpack};
 
 /// Max bytes of one row.
 pub const MAX_ROW_BYTES: usize = 1 << 20;
@@ -74,8 +78,13 @@ pub enum CatalogError {
         /// The I/O error.
         error: io::Error,
     },
+    /// The file is not text.
+    #[error("expected CSV, JSON Lines or Parquet, {0}")]
+    Foreign(Foreign),
     /// The heading has no column of a name.
-    #[error("the heading has no column `name`, nor both `table_schema` and `table_name`; it has {}", if .0.is_empty() { "none at all" } else { .0 })]
+    #[error(
+        "expected the column `name`, or columns of schema and table such as `table_schema` and `table_name`; found {0}"
+    )]
     Columns(String),
     /// The heading has a column twice.
     #[error("the heading has the column `{0}` twice")]
@@ -133,7 +142,13 @@ pub enum CatalogError {
 /// ```
 pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError> {
     let start = |error| CatalogError::Unreadable { line: 0, error };
-    let mut input = BufReader::with_capacity(1 << 17, unpack::unpack(input).map_err(start)?);
+    let Unpacked { text, foreign } = unpack(input).map_err(start)?;
+    match foreign {
+        Some(Foreign::Parquet) => return Err(CatalogError::ParquetStream),
+        Some(foreign) => return Err(CatalogError::Foreign(foreign)),
+        None => {}
+    }
+    let mut input = BufReader::with_capacity(1 << 17, text);
     // Reads the first lines, up to one that is not blank, without the byte order mark.
     let (mark, mut first) = ("\u{feff}".as_bytes(), Vec::new());
     loop {
@@ -147,12 +162,13 @@ pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> Contro
             break;
         }
     }
-    if first.starts_with(&PARQUET) {
-        return Err(CatalogError::ParquetStream);
-    }
-    let is_json = first.trim_ascii_start().starts_with(b"{");
+    let heading = first.clone();
     let input = io::Cursor::new(first).chain(input);
-    if is_json { lines::read(input, see) } else { table::read(input, see) }
+    match heading.trim_ascii_start().first() {
+        Some(b'{') => lines::read(input, see),
+        Some(b'[') => list::read(input, see),
+        _ => table::read(&heading, input, see),
+    }
 }
 
 const PARQUET: [u8; 4] = *b"PAR1";

@@ -15,6 +15,9 @@ pub enum WrittenName<'a> {
         schema: &'a str,
         /// `table_name`.
         table: &'a str,
+        /// Whether a tool will write the parts without quotes where the dialect folds bare names to upper case. `dbt`
+        /// does.
+        unquoted: bool,
     },
 }
 
@@ -25,14 +28,19 @@ impl WrittenName<'_> {
     pub fn write(self, dialect: Dialect, text: &mut String) {
         match self {
             Self::Whole(name) => text.push_str(name),
-            Self::Parts { catalog, schema, table } => {
+            Self::Parts { catalog, schema, table, unquoted } => {
                 let parts = catalog.into_iter().chain([schema, table]);
+                let is_bare = unquoted && dialect.bare_fold().apply_ascii(b'a') == b'A';
                 let mut first = None;
                 for part in parts {
                     if first.is_some() {
                         text.push('.');
                     }
-                    write_part(part, first, dialect, text);
+                    if is_bare && !part.is_empty() && part.bytes().all(is_plain) {
+                        text.push_str(part);
+                    } else {
+                        write_part(part, first, dialect, text);
+                    }
                     first = first.or(Some(part));
                 }
             }
@@ -43,7 +51,7 @@ impl WrittenName<'_> {
 /// Appends `part`; `first` is the first part of the name, or `None` if `part` is the first.
 fn write_part(part: &str, first: Option<&str>, dialect: Dialect, text: &mut String) {
     let fold = dialect.bare_fold();
-    let as_it_stands = |byte: u8| (byte.is_ascii_alphanumeric() || byte == b'_') && unfolded(byte, fold);
+    let as_it_stands = |byte: u8| is_plain(byte) && unfolded(byte, fold);
     if !part.is_empty() && part.bytes().all(as_it_stands) {
         return text.push_str(part);
     }
@@ -65,6 +73,10 @@ fn write_part(part: &str, first: Option<&str>, dialect: Dialect, text: &mut Stri
         text.push(character);
     }
     text.push(quote);
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
 fn unfolded(byte: u8, fold: Fold) -> bool {

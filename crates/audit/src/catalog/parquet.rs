@@ -9,7 +9,7 @@ use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 
-use super::columns::Columns;
+use super::columns::{Columns, Value};
 use super::{Broken, CatalogError, Row};
 
 /// The number of rows that are unpacked at once.
@@ -28,7 +28,7 @@ pub(super) fn read(
         .map_err(|error| after(0)(io::Error::other(error)))?;
     let rows = u64::try_from(builder.metadata().file_metadata().num_rows()).unwrap_or(0).max(1);
     let fields = builder.schema().fields().clone();
-    let columns = Columns::of(fields.iter().map(|field| field.name().as_bytes()))?;
+    let columns = Columns::of_heading(fields.iter().map(|field| field.name().as_bytes()))?;
     let indexes = columns.indexes();
     for field in indexes.iter().filter_map(|&index| fields.get(index)) {
         if !matches!(field.data_type(), DataType::Utf8 | DataType::Binary) {
@@ -48,7 +48,10 @@ pub(super) fn read(
         };
         for number in 0..batch.num_rows() {
             row += 1;
-            let result = columns.row(row, |index| field(index, number)).map_err(|why| Broken { line: row, why });
+            let value = |index| Ok(field(index, number)?.map_or(Value::Null, Value::Text));
+            let Some(result) = columns.row(row, value).map_err(|why| Broken { line: row, why }).transpose() else {
+                continue;
+            };
             if see(result).is_break() {
                 return Ok(());
             }

@@ -5,18 +5,26 @@ use std::ops::ControlFlow;
 
 use csv::ByteRecord;
 
-use super::columns::Columns;
+use super::columns::{Columns, Value};
 use super::{Broken, CatalogError, MAX_ROW_BYTES, Row};
 
+/// The separators of values, in the order of preference.
+const SEPARATORS: [u8; 4] = *b",\t;|";
+
+/// Reads a table whose first line is `heading`, which is also the start of `input`.
 pub(super) fn read(
+    heading: &[u8],
     input: impl Read,
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
     let limited = Limited { input, left: MAX_ROW_BYTES, crlf: None };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).buffer_capacity(BUFFER).from_reader(limited);
+    let separator = SEPARATORS.into_iter().find(|separator| heading.contains(separator)).unwrap_or(b',');
+    let mut reader = csv::ReaderBuilder::new();
+    reader.flexible(true).delimiter(separator).buffer_capacity(BUFFER);
+    let mut reader = reader.from_reader(limited);
     let unreadable = |line| move |error: csv::Error| CatalogError::Unreadable { line, error: error.into() };
     let heading = reader.byte_headers().map_err(unreadable(0))?.clone();
-    let columns = Columns::of(heading.iter())?;
+    let columns = Columns::of_heading(heading.iter())?;
     let mut record = ByteRecord::new();
     let mut line = reader.position().line();
     loop {
@@ -27,13 +35,15 @@ pub(super) fn read(
         let crlf = u64::from(reader.get_ref().crlf == Some(true));
         line = record.position().map_or(line, |place| place.line() + crlf);
         let row = if record.len() == heading.len() {
-            let text = |at: usize| std::str::from_utf8(record.get(at).unwrap_or_default()).map_err(|_| "not UTF-8");
-            columns.row(line, |at| text(at).map(Some))
+            // Blanks around a value belong to the layout of the file, as around a heading.
+            let text = |at: usize| record.get(at).unwrap_or_default().trim_ascii();
+            columns.row(line, |at| std::str::from_utf8(text(at)).map(Value::Text).map_err(|_| "not UTF-8"))
         } else {
             let columns = if record.len() == 1 { "column" } else { "columns" };
             Err(format!("{} {columns}, where the heading has {}", record.len(), heading.len()))
         };
-        if see(row.map_err(|why| Broken { line, why })).is_break() {
+        let Some(row) = row.map_err(|why| Broken { line, why }).transpose() else { continue };
+        if see(row).is_break() {
             return Ok(());
         }
     }

@@ -1,16 +1,16 @@
 //! Checks suggestions before they are used.
 
-use std::io::{self, BufRead};
+use std::io::Read;
 
 use super::{Suggestion, TokenAdvice};
-use crate::usage::each_line;
+use crate::log::{self, LogError};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay};
 use portcullis::model::{Grant, GrantSource, Operation, Policy, Token};
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_diff::algebra::{Algebra, Names};
 use portcullis_document::load;
-use portcullis_http::wire::{ReplayRequest, Replayed};
+use portcullis_http::wire::Replayed;
 
 /// The reason why a suggestion must not be used: a bug, or a log that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum SuggestError {
     },
     /// The log cannot be read again.
     #[error("cannot read the log again: {0}")]
-    Log(#[from] io::Error),
+    Log(#[from] LogError),
 }
 
 /// A suggestion whose grants are within those of its policy.
@@ -94,11 +94,10 @@ impl Confirmed {
     /// # Errors
     ///
     /// Returns an error if the suggestion denies a line, which is a bug, or if reading the log fails.
-    pub fn replay(&self, log: impl BufRead, old: &Replay<'_>, now: Timestamp) -> Result<u64, SuggestError> {
+    pub fn replay(&self, log: impl Read, old: &Replay<'_>, now: Timestamp) -> Result<u64, SuggestError> {
         let new = Replay::new(&self.snapshot);
         let (mut count, mut lost) = (0, None);
-        each_line(log, |number, line| {
-            let Ok(request) = ReplayRequest::read(line) else { return };
+        log::read(log, |number, request| {
             if lost.is_some() || request.logged().is_some_and(|logged| logged.is_err()) {
                 return;
             }

@@ -1,12 +1,13 @@
 //! Records what each grant of a policy was needed for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{self, BufRead};
+use std::io::Read;
 
 use super::grant_needs::GrantNeeds;
 use super::narrow::narrowed;
 use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenAdvice, TokenSuggestion};
-use crate::usage::{Lines, each_line};
+use crate::log::{self, LogError};
+use crate::usage::Lines;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay, Request};
 use portcullis::model::{Connection, Grant, GrantKind, GrantKinds, GrantSource, Operation, Policy, Token};
@@ -42,16 +43,10 @@ impl<'p> Needs<'p> {
     ///
     /// # Errors
     ///
-    /// Returns an error if reading fails. Broken lines are counted.
-    pub fn read(&mut self, log: impl BufRead, replay: &Replay<'_>, now: Timestamp) -> io::Result<Lines> {
+    /// Returns an error if reading fails, a line cannot be read, or there is no decision. Do not use the record then.
+    pub fn read(&mut self, log: impl Read, replay: &Replay<'_>, now: Timestamp) -> Result<Lines, LogError> {
         let mut lines = Lines::default();
-        each_line(log, |number, line| match ReplayRequest::read(line) {
-            Ok(request) => self.line(&request, replay, now, &mut lines),
-            Err(error) => {
-                lines.broken += 1;
-                lines.first_broken.get_or_insert((number, error));
-            }
-        })?;
+        log::read(log, |_, request| self.line(request, replay, now, &mut lines))?;
         Ok(lines)
     }
 

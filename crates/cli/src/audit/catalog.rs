@@ -1,20 +1,20 @@
 //! Reads a catalog row by row.
 
-use std::collections::BTreeMap;
-use std::fs::{File, Metadata};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, bail};
-use portcullis::model::{Connection, Policy};
+use portcullis::base::quoted;
+use portcullis::model::{Connection, Grant, GrantSource, Policy, Token};
 use portcullis::name::Dialect;
-use portcullis_audit::catalog::{self, Broken, Row};
+use portcullis_audit::catalog::{self, Broken, Row, WrittenName};
 
 use super::progress::{Progress, interrupted, listen_for_interrupts};
-use crate::output::is_stdin;
-use crate::output::{Color, Inputs, Painted, counted, printable};
+use crate::input::Opened;
+use crate::output::{Color, Painted, counted, printable};
 
 /// The number of unreadable rows that are reported one by one.
 const REPORTED_ROWS: usize = 5;
@@ -25,8 +25,8 @@ const REPORTED_ROWS: usize = 5;
 pub(crate) struct CatalogArgs {
     /// Read names from this file; `-` is standard input
     ///
-    /// CSV, JSON Lines or Parquet; CSV and JSON Lines may be compressed with gzip or zstd. The columns are `connection` and
-    /// `name`, or those of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`.
+    /// CSV, JSON Lines, a JSON list or Parquet; text may be compressed with gzip or zstd. The columns are `connection` and
+    /// `name`, or those of a listing such as `INFORMATION_SCHEMA.TABLES` or `SHOW TABLES`.
     #[arg(long, value_name = "FILE")]
     pub(crate) catalog: Option<PathBuf>,
     /// Use this connection for rows without one
@@ -34,9 +34,68 @@ pub(crate) struct CatalogArgs {
     /// For a catalog that has no `connection` column.
     #[arg(long, value_name = "NAME")]
     catalog_connection: Option<String>,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// Hide the progress bar
     #[arg(short, long)]
     quiet: bool,
+}
+
+/// The database of rows that have none.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Catalog")]
+pub(super) struct DatabaseArgs {
+    /// Use this database for rows without one
+    ///
+    /// For a listing of one database, such as `pg_tables` or `SHOW TABLES` of Databricks. Example: `--catalog-database main`
+    #[arg(long, value_name = "NAME")]
+    catalog_database: Option<String>,
+}
+
+/// Completes the names of a catalog that lack their database.
+pub(super) struct Databases<'p> {
+    given: Option<&'p str>,
+    /// The connections with grants of names that have a database.
+    deep: BTreeSet<&'p str>,
+}
+
+impl<'p> Databases<'p> {
+    pub(super) fn new(args: &'p DatabaseArgs, policy: &'p Policy) -> Self {
+        let is_deep = |grant: &&Grant| match grant.source() {
+            GrantSource::Resource(name) => has_database(name.as_bytes()),
+            GrantSource::Pattern(pattern) => has_database(pattern.as_bytes()),
+            GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => false,
+        };
+        let grants = policy.tokens().iter().flat_map(Token::grants).filter(is_deep);
+        let deep = grants.filter_map(|grant| policy.connection(grant.connection())).map(Connection::name).collect();
+        Self { given: args.catalog_database.as_deref(), deep }
+    }
+
+    /// Returns the row with a database, if it needs one. Without it, grants could neither cover the name nor be shown not
+    /// to cover it.
+    pub(super) fn complete<'r>(&self, row: Row<'r>, connection: &str) -> Result<Row<'r>, Broken>
+    where
+        'p: 'r,
+    {
+        let WrittenName::Parts { catalog: None, schema, table, unquoted } = row.name else { return Ok(row) };
+        match self.given {
+            Some(_) => Ok(Row { name: WrittenName::Parts { catalog: self.given, schema, table, unquoted }, ..row }),
+            None if self.deep.contains(connection) => {
+                let name = quoted(&format!("{schema}.{table}"));
+                let why = format!(
+                    "no database: {name} lacks the database that grants on `{connection}` have; name it with \
+                     `--catalog-database`"
+                );
+                Err(Broken { line: row.line, why })
+            }
+            None => Ok(row),
+        }
+    }
+}
+
+/// Whether a canonical name or pattern has more than a schema and a table.
+fn has_database(canonical: &[u8]) -> bool {
+    memchr::memchr_iter(b'.', canonical).count() > 1
 }
 
 /// How far a catalog was read.
@@ -55,9 +114,12 @@ pub(super) fn no_connection(line: u64, option: &str) -> Broken {
     Broken { line, why: format!("no connection: the catalog needs the column `connection`, or `{option}`") }
 }
 
-/// Fails if no row has a connection: `without` equals `rows`.
-pub(super) fn require_connection(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
-    if rows > 0 && rows == without {
+/// Fails if the catalog has no row, or if no row has a connection: `without` equals `rows`.
+pub(super) fn require_rows(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
+    if rows == 0 {
+        bail!("`{}` has no names: give a catalog with at least one row", path.display());
+    }
+    if rows == without {
         bail!("`{}` has no connection in any row: name the connection with `{option} NAME`", path.display());
     }
     Ok(())
@@ -73,10 +135,8 @@ pub(super) fn read(
 ) -> anyhow::Result<CatalogProgress> {
     listen_for_interrupts()?;
     let cannot = || format!("cannot read `{}`", path.display());
-    Inputs::check_stdout(path)?;
-    let file = if is_stdin(path) { None } else { Some(File::open(path).with_context(cannot)?) };
-    let metadata = file.as_ref().and_then(|file| file.metadata().ok());
-    let progress = Progress::new(metadata.filter(Metadata::is_file).map(|metadata| metadata.len()), quiet);
+    let opened = Opened::open(path, "--catalog")?;
+    let progress = Progress::new(opened.size(), quiet);
     let (mut rows, mut complete) = (0, true);
     let visit = |row: Result<Row<'_>, Broken>| {
         rows += 1;
@@ -85,9 +145,9 @@ pub(super) fn read(
         visit(row);
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let read = match file {
-        Some(file) => catalog::read_file(file, |bytes| progress.bytes(bytes), visit),
-        None => catalog::read(io::stdin().lock(), visit),
+    let read = match opened {
+        Opened::File(file, _) | Opened::Stream(file) => catalog::read_file(file, |bytes| progress.bytes(bytes), visit),
+        Opened::Stdin(stdin) => catalog::read(stdin.lock(), visit),
     };
     progress.end();
     read.with_context(cannot)?;
@@ -108,6 +168,7 @@ pub(super) fn each(
     let dialects: BTreeMap<&str, _> =
         policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
     let only = args.catalog_connection.as_deref();
+    let databases = &Databases::new(&args.database, policy);
     let (mut broken, mut first) = (0_u64, Vec::new());
     let (outcome, unnamed) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel::<Rows>(4);
@@ -119,7 +180,8 @@ pub(super) fn each(
                         unnamed += 1;
                         no_connection(row.line, OPTION)
                     });
-                    Ok((connection?, row))
+                    let connection = connection?;
+                    Ok((connection, databases.complete(row, connection)?))
                 });
                 rows.push(row, &dialects);
                 if rows.is_full() {
@@ -164,7 +226,9 @@ pub(super) fn each(
     if progress.interrupted {
         writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(progress.rows, "row"))?;
     }
-    require_connection(path, progress.rows, unnamed, OPTION)?;
+    if !progress.interrupted {
+        require_rows(path, progress.rows, unnamed, OPTION)?;
+    }
     Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })
 }
 

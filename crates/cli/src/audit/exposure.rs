@@ -12,6 +12,7 @@ use portcullis_audit::exposure::Exposure;
 use portcullis_audit::reads::Followed;
 
 use super::Format;
+use super::catalog::{DatabaseArgs, Databases};
 use super::reads::ReadsArgs;
 use crate::Exit;
 use crate::output::Color;
@@ -42,8 +43,8 @@ Exit codes: 0 the catalog was read completely; 2 it was not, or another error.";
 pub(super) struct Args {
     /// Read names from this file; `-` is standard input
     ///
-    /// CSV, JSON Lines or Parquet; CSV and JSON Lines may be compressed with gzip or zstd. The columns are `connection` and
-    /// `name`, or those of `INFORMATION_SCHEMA.TABLES`: `table_catalog`, `table_schema` and `table_name`.
+    /// CSV, JSON Lines, a JSON list or Parquet; text may be compressed with gzip or zstd. The columns are `connection` and
+    /// `name`, or those of a listing such as `INFORMATION_SCHEMA.TABLES` or `SHOW TABLES`.
     #[arg(long, value_name = "FILE")]
     catalog: PathBuf,
     /// Show only this token
@@ -54,6 +55,8 @@ pub(super) struct Args {
     /// Rows without a connection count as names of this connection.
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
+    #[command(flatten)]
+    database: DatabaseArgs,
     /// Limit the rows of tables
     ///
     /// `json` and `csv` have no limit.
@@ -90,7 +93,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
     let coverage = Coverage::following(&policy, SystemClock.now(), &followed);
-    let counted = count::count(&coverage, &args.catalog, args.connection.as_deref(), args.quiet)?;
+    let databases = Databases::new(&args.database, &policy);
+    let counted = count::count(&coverage, &args.catalog, args.connection.as_deref(), &databases, args.quiet)?;
     let exposure = Exposure::new(&coverage, counted.tally);
     show::show(args, &coverage, &exposure, &followed, color)?;
     counted.notes.print(&exposure, color)?;

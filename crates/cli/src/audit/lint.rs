@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         allow: args.allow.iter().map(|rule| rule.code).collect(),
         ..LintOptions::at(now)
     };
-    let usage = args.usage.read(&args.policy, &read, now, color)?;
+    let usage = args.usage.read(&args.policy, &read, now)?;
     let mut names = None;
     let mut complete = true;
     if let Some(path) = &args.catalog.catalog {
@@ -102,8 +102,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         let visit = |connection: &str, name: &str| catalog_names.see(connection, name);
         let progress = catalog::each(path, &args.catalog, read.policy()?, color, visit)?;
         complete = progress.complete;
-        // A name that is missing in a part of the catalog may be in the rest.
-        names = Some(catalog_names).filter(|_| !progress.interrupted);
+        // A name that is missing may be in a row that was not read.
+        names = Some(catalog_names).filter(|_| progress.complete);
     }
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;

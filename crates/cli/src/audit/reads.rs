@@ -1,8 +1,8 @@
 //! The reads of queries and named sources: the option that defines them, and their output.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use portcullis::model::{Connection, Grant, GrantSource, Policy};
@@ -10,6 +10,7 @@ use portcullis_audit::reads::{Followed, NamedSources, Unfollowed};
 use portcullis_registry::{Location, Registry};
 use serde::Serialize;
 
+use crate::input;
 use crate::output::{Color, Inputs, Painted, Stdout, grouped, printable};
 use crate::policy::PolicyArgs;
 use crate::table::Table;
@@ -21,10 +22,13 @@ const LISTED: usize = 3;
 pub(super) struct ReadsArgs {
     /// Read the SQL of named sources from this file
     ///
-    /// JSON Lines. Each line has `name`, `sql` and optionally `connection`; without it the line applies to every connection. A registry
+    /// `-` is standard input. JSON Lines. Each line has `name`, `sql` and optionally `connection`; without it the line applies to every connection. A registry
     /// has the SQL of its named sources; documents do not.
     #[arg(long, value_name = "FILE")]
     named_sources: Option<PathBuf>,
+    /// The contents of the file, which is read once even if a command compares several policies.
+    #[arg(skip)]
+    read: OnceLock<NamedSources>,
 }
 
 impl ReadsArgs {
@@ -35,11 +39,14 @@ impl ReadsArgs {
 
     /// Returns the SQL of named sources: from the file, or from the registry of the policy.
     pub(super) fn named_sources(&self, policy: &PolicyArgs) -> anyhow::Result<NamedSources> {
+        if let Some(known) = self.read.get() {
+            return Ok(known.clone());
+        }
         if let Some(path) = &self.named_sources {
-            let name = path.display();
-            Inputs::check_stdout(path)?;
-            let file = File::open(path).with_context(|| format!("cannot read `{name}`"))?;
-            return NamedSources::read(BufReader::new(file)).with_context(|| format!("cannot read `{name}`"));
+            let text = input::json(path, "--named-sources")?;
+            let known = NamedSources::read(text.as_bytes());
+            let known = known.with_context(|| format!("cannot read `{}`", path.display()))?;
+            return Ok(self.read.get_or_init(|| known).clone());
         }
         let mut known = NamedSources::default();
         if let Some(url) = policy.registry()? {

@@ -71,10 +71,11 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             report = report.with_catalog(format!("{name}, its first {}", counted(progress.rows, "row")), &tally);
         } else {
             report = report.with_catalog(name, &tally);
-            names = Some(catalog_names);
+            // A name that is missing may be in a row that was not read.
+            names = Some(catalog_names).filter(|_| complete);
         }
     }
-    let usage = args.usage.read(&args.policy, &read, now, color)?;
+    let usage = args.usage.read(&args.policy, &read, now)?;
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &LintOptions::at(now), evidence)?;
     let page = page(&report.with_findings(&findings));

@@ -1,10 +1,9 @@
 //! The smallest grants that allow everything in a decision log.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
@@ -16,8 +15,8 @@ use portcullis_audit::usage::Lines;
 
 use super::catalog::{self, CatalogArgs};
 use crate::Exit;
-use crate::output::is_stdin;
-use crate::output::{Color, Inputs, Painted, Stdout, counted, grouped, printable};
+use crate::input::Spooled;
+use crate::output::{Color, Painted, Stdout, counted, grouped, printable};
 use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -36,9 +35,10 @@ Exit codes: 0 done; 2 error, or the catalog was not read completely.";
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
-    /// Read these decision logs
+    /// Read these decision logs; `-` is standard input
     ///
-    /// Each log is read twice. The second pass replays it against the suggestion, to prove that nothing is lost.
+    /// A log may be compressed with gzip or zstd, and in the frames of Docker or CRI. Each log is read twice: the second
+    /// pass replays it against the suggestion, to prove that nothing is lost. Pipes are copied to a temporary file.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     log: Vec<PathBuf>,
     /// Grant up to this many names of a schema one by one
@@ -78,18 +78,17 @@ enum Format {
 type Counts = Vec<(u64, u64)>;
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
-    if args.log.iter().any(|path| is_stdin(path)) {
-        bail!("`--log -` cannot be used, because each log is read twice: write it to a file");
-    }
     let Some(read) = args.policy.documents(color, false)? else { return Ok(Exit::Failure) };
     let (policy, now) = (read.policy()?, SystemClock.now());
     let snapshot = read.snapshot(&args.policy.compile_options())?;
     let replay = Replay::new(&snapshot);
     let mut needs = Needs::new(policy);
+    let mut logs = Vec::with_capacity(args.log.len());
     for path in &args.log {
-        let lines =
-            needs.read(open(path)?, &replay, now).with_context(|| format!("cannot read `{}`", path.display()))?;
-        report(path, &lines, color)?;
+        let mut log = Spooled::open(path, "--log")?;
+        let lines = needs.read(log.reader()?, &replay, now);
+        report(path, &lines.with_context(|| format!("cannot use `{}`", path.display()))?, color)?;
+        logs.push(log);
     }
     if needs.is_sampled() {
         note(color, "the log is a sample of the allowed requests: more grants may be needed")?;
@@ -98,8 +97,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let suggestion = needs.suggest(&options);
     let confirmed = suggestion.confirm(policy)?;
     let mut replayed = 0;
-    for path in &args.log {
-        replayed += confirmed.replay(open(path)?, &replay, now)?;
+    for log in &mut logs {
+        replayed += confirmed.replay(log.reader()?, &replay, now)?;
     }
     let (counts, complete) = match &args.catalog.catalog {
         Some(path) => count_names(path, &args.catalog, policy, confirmed.policy(), &suggestion, now, color)?,
@@ -118,19 +117,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     Ok(if complete { Exit::Success } else { Exit::Failure })
 }
 
-fn open(path: &Path) -> anyhow::Result<BufReader<File>> {
-    Inputs::check_stdout(path)?;
-    let file = File::open(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    Ok(BufReader::with_capacity(1 << 16, file))
-}
-
 /// Notes the lines of a log that do not count, on standard error.
 fn report(path: &Path, lines: &Lines, color: Color) -> anyhow::Result<()> {
     let name = path.display();
-    if let Some((number, error)) = &lines.first_broken {
-        let broken = counted(lines.broken, "line");
-        note(color, &format!("`{name}` has {broken} that cannot be read; the first is line {number}: {error}"))?;
-    }
     if lines.no_longer > 0 {
         let requests = counted(lines.no_longer, "request");
         note(color, &format!("`{name}` has {requests} that the log allowed and the policy denies: not kept"))?;

@@ -1,8 +1,6 @@
 //! The usage of tokens and grants: from decision logs or a registry.
 
-use std::fs::File;
-use std::io::{self, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use portcullis::base::Timestamp;
@@ -11,8 +9,8 @@ use portcullis::model::Token;
 use portcullis_audit::usage::Usage;
 use portcullis_registry::{Location, Registry};
 
-use crate::output::is_stdin;
-use crate::output::{Color, Inputs, Painted, counted};
+use crate::input::Opened;
+use crate::output::Inputs;
 use crate::policy::{PolicyArgs, ReadPolicy};
 
 #[derive(Debug, clap::Args)]
@@ -20,7 +18,7 @@ pub(super) struct UsageArgs {
     /// Read usage from these decision logs
     ///
     /// A token or grant is used if the log has a request that it allowed. Without logs, the usage that a registry recorded
-    /// counts.
+    /// counts. A log may be compressed with gzip or zstd, and in the frames of Docker or CRI. `-` is standard input.
     #[arg(long = "log", alias = "usage", value_name = "FILE", num_args = 1..)]
     logs: Vec<PathBuf>,
 }
@@ -32,19 +30,14 @@ impl UsageArgs {
     }
 
     /// Returns the recorded usage; `None` if there is no record.
-    pub(super) fn read(
-        &self,
-        policy: &PolicyArgs,
-        read: &ReadPolicy,
-        now: Timestamp,
-        color: Color,
-    ) -> anyhow::Result<Option<Usage>> {
+    pub(super) fn read(&self, policy: &PolicyArgs, read: &ReadPolicy, now: Timestamp) -> anyhow::Result<Option<Usage>> {
         if !self.logs.is_empty() {
             let snapshot = read.snapshot(&policy.compile_options())?;
             let replay = Replay::new(&snapshot);
             let mut usage = Usage::default();
             for path in &self.logs {
-                read_log(path, &replay, now, color, &mut usage)?;
+                let log = Opened::open(path, "--log")?;
+                usage.read(log, &replay, now).with_context(|| format!("cannot use `{}`", path.display()))?;
             }
             return Ok(Some(usage));
         }
@@ -65,22 +58,4 @@ impl UsageArgs {
         }
         Ok(Some(usage))
     }
-}
-
-fn read_log(path: &Path, replay: &Replay<'_>, now: Timestamp, color: Color, usage: &mut Usage) -> anyhow::Result<()> {
-    let name = path.display();
-    Inputs::check_stdout(path)?;
-    let lines = if is_stdin(path) {
-        usage.read(io::stdin().lock(), replay, now)
-    } else {
-        File::open(path).and_then(|file| usage.read(BufReader::with_capacity(1 << 16, file), replay, now))
-    };
-    let lines = lines.with_context(|| format!("cannot read `{name}`"))?;
-    if let Some((number, error)) = &lines.first_broken {
-        let mut stderr = io::stderr().lock();
-        let label = Painted::bold(color.on(&stderr), "note:");
-        let broken = counted(lines.broken, "line");
-        writeln!(stderr, "{label} `{name}` has {broken} that cannot be read; the first is line {number}: {error}")?;
-    }
-    Ok(())
 }

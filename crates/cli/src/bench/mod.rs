@@ -4,6 +4,7 @@ mod histogram;
 mod measure;
 mod report;
 
+use std::io::Read;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,11 +12,13 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
+use portcullis_document::load::{FOREIGN_BYTES, Foreign};
 use portcullis_http::wire::WireRequest;
 
 use super::Exit;
 use super::bounds::threads;
-use super::output::{Color, Format, Inputs};
+use super::input::Opened;
+use super::output::{Color, Format};
 use super::policy::PolicyArgs;
 use measure::Work;
 
@@ -88,21 +91,15 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    use std::io::Read;
     let name = path.display();
-    Inputs::check_stdout(path)?;
-    let read = |reader: &mut dyn Read| {
-        let mut text = Vec::new();
-        reader.take(MAX_BYTES + 1).read_to_end(&mut text).map(|_| text)
-    };
-    let text = if path == Path::new("-") {
-        read(&mut std::io::stdin().lock())
-    } else {
-        std::fs::File::open(path).and_then(|mut file| read(&mut file))
-    };
-    let text = text.with_context(|| format!("cannot read the requests `{name}`"))?;
+    let mut text = Vec::new();
+    let read = Opened::open(path, "--requests")?.take(MAX_BYTES + 1).read_to_end(&mut text);
+    read.with_context(|| format!("cannot read the requests `{name}`"))?;
     if text.len() as u64 > MAX_BYTES {
         bail!("the requests `{name}` are larger than 1 GiB: use a sample of them");
+    }
+    if let Some(foreign) = Foreign::of(text.get(..FOREIGN_BYTES).unwrap_or(&text)) {
+        bail!("cannot read `{name}`: expected JSON Lines, {foreign}");
     }
     Ok(text)
 }

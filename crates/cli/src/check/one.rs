@@ -13,8 +13,10 @@ use serde::Serialize;
 
 use super::SourceArgs;
 use crate::Exit;
+use crate::input::claim_stdin;
 use crate::output::{Color, Format, Painted, Stdout};
 use crate::policy::PolicyArgs;
+use crate::secret_input;
 
 /// The maximum length of a token on standard input, in bytes.
 const MAX_TOKEN_BYTES: u64 = 64 << 10;
@@ -77,6 +79,7 @@ impl OneArgs {
 
     fn secret(&self, policy: &PolicyArgs) -> anyhow::Result<String> {
         if self.token_stdin {
+            claim_stdin("--token-stdin")?;
             if policy.reads_stdin() {
                 bail!("`--policy -` and `--token-stdin` both read standard input: use `--token-env`");
             }
@@ -194,5 +197,6 @@ fn stdin_token() -> anyhow::Result<String> {
     }
     let end = token.trim_end_matches(['\n', '\r']).len();
     token.truncate(end);
+    secret_input::check(&token)?;
     Ok(token)
 }

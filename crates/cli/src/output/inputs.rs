@@ -64,7 +64,7 @@ impl Inputs {
     ///
     /// Devices and pipes are allowed: they hold no data that could be lost.
     pub(crate) fn check(&self, output: &Path) -> anyhow::Result<()> {
-        let opened = if is_stdin(output) { Path::new("/dev/stdout") } else { output };
+        let opened = if is_stdout(output) { Path::new("/dev/stdout") } else { output };
         let (id, location) = (file_id(opened), resolved(opened));
         let is_same = |input: &&Input| {
             (id.is_some() && input.id == id)
@@ -72,7 +72,7 @@ impl Inputs {
         };
         let Some(input) = self.files.iter().find(is_same) else { return Ok(()) };
         let name = input.path.display();
-        if is_stdin(output) {
+        if is_stdout(output) {
             bail!(
                 "cannot write to standard output: it is the file `{name}`, which this command reads; name another file"
             );
@@ -116,7 +116,13 @@ fn file_id(_: &Path) -> Option<FileId> {
     None
 }
 
-/// Whether `path` means standard input, or standard output where a command writes.
+/// Whether `path` means standard input: `-`, or its file of the operating system.
 pub(crate) fn is_stdin(path: &Path) -> bool {
-    path.as_os_str() == "-"
+    path.as_os_str() == STDOUT
+        || ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"].iter().any(|name| path == Path::new(name))
+}
+
+/// Whether `path` means standard output.
+pub(crate) fn is_stdout(path: &Path) -> bool {
+    path.as_os_str() == STDOUT
 }

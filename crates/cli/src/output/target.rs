@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::inputs::is_stdin;
+use super::inputs::is_stdout;
 use super::{Inputs, Stdout};
 
 /// The target of an output option.
@@ -80,7 +80,7 @@ fn through<T>(out: &mut dyn Write, write: impl FnOnce(&mut dyn Write) -> anyhow:
 fn resolve(path: &Path) -> io::Result<To> {
     /// The limit of symbolic links, as in operating systems.
     const MAX_LINKS: usize = 40;
-    if is_stdin(path) {
+    if is_stdout(path) {
         return Ok(To::Stdout);
     }
     let mut path = path.to_owned();

@@ -49,5 +49,5 @@ pub(crate) use problem::MAX_PLACE;
 pub use problem::{Problem, ProblemKind, Problems};
 pub use read::read;
 pub use shape::{Api, Connection, Grant, Token};
-pub use syntax::SyntaxError;
+pub use syntax::{SyntaxError, json_message};
 pub use tokens::Tokens;

@@ -31,7 +31,7 @@ impl SyntaxError {
 
     /// Converts an `error` in `part`, which starts at byte `start` of `text`.
     pub(super) fn of_json(error: &serde_json::Error, text: &str, part: &str, start: usize) -> Self {
-        Self::new(message(error), text, start + offset(error, part))
+        Self::new(json_message(error), text, start + offset(error, part))
     }
 
     /// Converts an `error` in line number `line`, which starts at byte `start` of the text.
@@ -67,10 +67,14 @@ impl fmt::Display for SyntaxError {
 }
 
 /// Returns the message of `error` without the position in it.
-fn message(error: &serde_json::Error) -> Box<str> {
+pub fn json_message(error: &serde_json::Error) -> Box<str> {
     let message = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).unwrap_or(&message).into()
+    let message = message.strip_suffix(&place).unwrap_or(&message);
+    match message.strip_prefix("EOF while parsing ") {
+        Some(inside) => format!("the JSON is cut off in {inside}").into(),
+        None => message.into(),
+    }
 }
 
 /// Returns the offset in `text` of `error`.

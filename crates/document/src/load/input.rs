@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use super::foreign::Foreign;
 use super::redact::redact;
 use portcullis::base::Escaped;
 use portcullis::snapshot::MAGIC;
@@ -44,10 +45,14 @@ pub fn read_files<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<Input>, Vec<Unreada
     if unreadable.is_empty() { Ok(inputs) } else { Err(unreadable) }
 }
 
-/// Whether the file at `path` starts like a compiled policy. `false` for a file that cannot be read.
+/// Whether the file at `path` starts like a compiled policy. `false` for a file that cannot be read, and for a pipe or a
+/// device, whose first bytes could not be read again.
 pub fn is_compiled(path: impl AsRef<Path>) -> bool {
+    let path = path.as_ref();
     let mut begins = [0; MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok() && begins == MAGIC
+    std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file())
+        && File::open(path).and_then(|mut file| file.read_exact(&mut begins)).is_ok()
+        && begins == MAGIC
 }
 
 impl Input {
@@ -96,17 +101,19 @@ impl Input {
     pub fn from_bytes(name: String, bytes: io::Result<Vec<u8>>) -> Result<Self, Unreadable> {
         let bytes = match bytes {
             Ok(bytes) => bytes,
-            Err(error) => return Err(Unreadable { file: name, reason: error.to_string() }),
+            Err(error) => return Err(Unreadable::new(&name, &error)),
         };
-        if bytes.starts_with(&MAGIC) {
-            let reason = "it is a compiled policy, which holds no definitions".to_owned();
-            return Err(Unreadable { file: name, reason });
+        if let Some(foreign) = Foreign::of_document(&bytes) {
+            return Err(Unreadable { file: name, reason: format!("expected JSON, {foreign}") });
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Self::new(name, text)),
             Err(error) => {
                 let at = error.utf8_error().valid_up_to();
-                Err(Unreadable { file: name, reason: format!("it is not UTF-8 at byte {at}") })
+                let reason = format!(
+                    "it is not UTF-8 at byte {at}; help: convert it, such as with `iconv -f ISO-8859-1 -t UTF-8`"
+                );
+                Err(Unreadable { file: name, reason })
             }
         }
     }
@@ -134,6 +141,32 @@ impl Input {
     /// ```
     pub fn redacted(&self) -> String {
         redact(&self.text)
+    }
+}
+
+/// The schemes of URLs that are easily given as a path.
+const WEB: [&str; 2] = ["https://", "http://"];
+
+impl Unreadable {
+    /// Describes a file that cannot be opened or read. If the name shows what was meant, the reason has a fix.
+    ///
+    /// A URL is cut after its host, because the rest may hold a secret.
+    pub fn new(name: &str, error: &io::Error) -> Self {
+        let url = WEB.iter().find_map(|scheme| Some((scheme, name.strip_prefix(scheme)?)));
+        let reason = match (error.kind(), url) {
+            (io::ErrorKind::IsADirectory, _) => "it is a folder; help: name a file in it".to_owned(),
+            (io::ErrorKind::NotFound, Some(_)) => {
+                "it is a URL; help: download the file, or pipe it in with `curl` and name `-`".to_owned()
+            }
+            (io::ErrorKind::NotFound, None) if name.starts_with("sqlite:") => {
+                "it is the URL of a registry; help: name it with `--db`".to_owned()
+            }
+            _ => error.to_string(),
+        };
+        let Some((scheme, rest)) = url else { return Self { file: name.to_owned(), reason } };
+        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let host = authority.rsplit('@').next().unwrap_or_default();
+        Self { file: format!("{scheme}{host}/…"), reason }
     }
 }
 

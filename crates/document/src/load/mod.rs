@@ -21,6 +21,7 @@
 
 mod diagnostic;
 mod digested;
+mod foreign;
 mod input;
 mod redact;
 mod spot;
@@ -32,6 +33,7 @@ mod tests;
 use std::fmt;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use foreign::{FOREIGN_BYTES, Foreign};
 pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
 

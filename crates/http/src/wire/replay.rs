@@ -104,11 +104,7 @@ impl<'t> ReplayRequest<'t> {
             return Err(WireError::whole("`time` or `now` is given more than once"));
         }
         body.now = body.now.or(evaluated_at).or(time);
-        let logged = match (decision.as_deref(), reason.as_deref()) {
-            (Some("allow"), _) => Some(Ok(())),
-            (Some("deny"), Some(code)) => Reason::ALL.into_iter().find(|reason| reason.code() == code).map(Err),
-            _ => None,
-        };
+        let logged = if log.is_some() { logged(decision.as_deref(), reason.as_deref())? } else { None };
         let id = body.id;
         if body.token.is_some() && token_id.is_some() {
             return Err(WireError::whole("`token` and `token_id` are both given: leave one out"));
@@ -169,6 +165,11 @@ impl<'t> ReplayRequest<'t> {
     /// Returns the number of sources.
     pub fn source_count(&self) -> usize {
         self.request.as_ref().map_or(0, |request| request.sources().len())
+    }
+
+    /// Whether there is a decision on the request: there is none on a preflight.
+    pub fn is_decision(&self) -> bool {
+        self.request.is_some() || self.logged.is_some()
     }
 
     /// Whether its log is a sample of the allowed requests.
@@ -268,6 +269,24 @@ pub fn unknown_token(replay: &Replay<'_>, token_id: &str) -> String {
     match replay.nearest(token_id) {
         Some(nearest) => format!("no token of the policy has this id, did you mean {}?", quoted(nearest)),
         None => "no token of the policy has this id: use an id of the policy, not a secret".to_owned(),
+    }
+}
+
+/// Reads the decision of a line of a log; `None` for a preflight. A decision that this version does not know is an error:
+/// it must count neither as allowed nor as denied.
+fn logged(decision: Option<&str>, reason: Option<&str>) -> Result<Option<Logged>, WireError> {
+    match (decision, reason) {
+        (Some("allow"), _) => Ok(Some(Ok(()))),
+        (Some("none"), _) => Ok(None),
+        (Some("deny"), Some(code)) => match Reason::ALL.into_iter().find(|reason| reason.code() == code) {
+            Some(reason) => Ok(Some(Err(reason))),
+            None => Err(WireError::whole(format!("`reason`: expected the code of a reason, found {}", quoted(code)))),
+        },
+        (Some("deny"), None) => Err(WireError::whole("`reason` is missing")),
+        (Some(decision), _) => {
+            Err(WireError::whole(format!("`decision`: expected `allow`, `deny` or `none`, found {}", quoted(decision))))
+        }
+        (None, _) => Err(WireError::whole("`decision` is missing")),
     }
 }
 

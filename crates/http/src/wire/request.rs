@@ -9,7 +9,7 @@ use super::body::Body;
 use crate::access::Access;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Request, Source};
-use portcullis_document::definition::{Element, Lenient};
+use portcullis_document::definition::{Element, Lenient, json_message};
 
 /// The API whose requests name no source (N8.3).
 const SOURCELESS: &str = "lds";
@@ -124,10 +124,7 @@ impl WireError {
     }
 
     fn of(error: &serde_json::Error) -> Self {
-        let message = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        let message = message.strip_suffix(&place).unwrap_or(&message).into();
-        Self { message, line: error.line(), column: error.column() }
+        Self { message: json_message(error), line: error.line(), column: error.column() }
     }
 }
 

@@ -36,7 +36,7 @@ fn lds_needs_no_source_and_no_token_is_missing() {
 fn errors_have_a_message_and_a_column() {
     let rest = r#""api": "maps", "connection": "dw", "resource": "a.b""#;
     let cases = [
-        ("", "EOF while parsing a value"),
+        ("", "the JSON is cut off in a value"),
         ("[1]", "expected an object, found a list"),
         (r#""s3cret""#, "expected an object, found a string"),
         ("{} {}", "trailing characters (column 4)"),

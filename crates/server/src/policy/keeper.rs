@@ -409,8 +409,12 @@ impl Keeper {
     }
 
     fn compile_documents(&self, inputs: &[Input]) -> Result<Compiled, Problems> {
-        let options =
-            LoadOptions { skip_invalid: self.options.skip_invalid, max_counted: MAX_COUNTED, ..LoadOptions::default() };
+        let options = LoadOptions {
+            skip_invalid: self.options.skip_invalid,
+            max_errors: self.options.max_errors,
+            max_counted: MAX_COUNTED,
+            ..LoadOptions::default()
+        };
         let loaded = load(inputs, &options);
         let count = loaded.count().errors;
         let first: Vec<_> = loaded.errors().map(|error| format!("{error}; {}", error.help)).collect();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::files::Timing;
 use portcullis::snapshot::Options;
+use portcullis_document::load::MAX_PROBLEMS;
 
 /// The default maximum size of the files of a policy: 256 MiB, about 1,000,000 compiled tokens.
 pub const MAX_BYTES: u64 = 256 << 20;
@@ -13,6 +14,8 @@ pub const MAX_BYTES: u64 = 256 << 20;
 pub struct LiveOptions {
     /// Whether tokens with errors are skipped. Otherwise one error rejects the policy.
     pub skip_invalid: bool,
+    /// The maximum number of errors that a report of an invalid policy has.
+    pub max_errors: usize,
     /// Whether to reject a policy that allows any request that the active policy denies.
     pub only_narrow: bool,
     /// The options of the compilation.
@@ -29,6 +32,7 @@ impl Default for LiveOptions {
     fn default() -> Self {
         Self {
             skip_invalid: false,
+            max_errors: MAX_PROBLEMS,
             only_narrow: false,
             compile: Options::default(),
             state_dir: None,

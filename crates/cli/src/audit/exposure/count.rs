@@ -12,7 +12,7 @@ use portcullis_audit::catalog::{Broken, Row};
 use portcullis_audit::coverage::Coverage;
 use portcullis_audit::exposure::{self, Batch, Batcher, Exposure, NameCounts};
 
-use super::super::catalog;
+use super::super::catalog::{self, Databases};
 use crate::output::{Color, Painted, counted, grouped, rate};
 
 const OPTION: &str = "--connection";
@@ -35,11 +35,12 @@ pub(super) fn count(
     coverage: &Coverage<'_>,
     path: &Path,
     connection: Option<&str>,
+    databases: &Databases<'_>,
     quiet: bool,
 ) -> anyhow::Result<Counted> {
     let threads = std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN);
     let start = Instant::now();
-    let mut dealer = Dealer::new(coverage, connection);
+    let mut dealer = Dealer::new(coverage, connection, databases);
     let (read, mut tally) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel(2 * threads.get());
         let dealer = &mut dealer;
@@ -58,7 +59,9 @@ pub(super) fn count(
         other_connections: dealer.other_connections,
         elapsed: start.elapsed(),
     };
-    catalog::require_connection(path, progress.rows, dealer.no_connection, OPTION)?;
+    if !progress.interrupted {
+        catalog::require_rows(path, progress.rows, dealer.no_connection, OPTION)?;
+    }
     Ok(Counted { tally, notes })
 }
 
@@ -66,6 +69,7 @@ pub(super) fn count(
 struct Dealer<'s, 'p> {
     coverage: &'s Coverage<'p>,
     only: Option<&'s str>,
+    databases: &'s Databases<'s>,
     batcher: Batcher<'s, 'p>,
     tally: NameCounts,
     no_connection: u64,
@@ -73,9 +77,9 @@ struct Dealer<'s, 'p> {
 }
 
 impl<'s, 'p> Dealer<'s, 'p> {
-    fn new(coverage: &'s Coverage<'p>, only: Option<&'s str>) -> Self {
+    fn new(coverage: &'s Coverage<'p>, only: Option<&'s str>, databases: &'s Databases<'s>) -> Self {
         let (batcher, tally) = (Batcher::new(coverage), NameCounts::default());
-        Self { coverage, only, batcher, tally, no_connection: 0, other_connections: 0 }
+        Self { coverage, only, databases, batcher, tally, no_connection: 0, other_connections: 0 }
     }
 
     fn row(&mut self, row: Result<Row<'_>, Broken>, send: &SyncSender<(ConnectionId, Batch)>) {
@@ -91,6 +95,10 @@ impl<'s, 'p> Dealer<'s, 'p> {
             self.other_connections += 1;
             return;
         }
+        let row = match self.databases.complete(row, name) {
+            Ok(row) => row,
+            Err(broken) => return self.tally.broken(broken),
+        };
         let Some(connection) = self.coverage.connection(name) else {
             let mut text = String::new();
             row.name.write(portcullis::name::Dialect::Generic, &mut text);

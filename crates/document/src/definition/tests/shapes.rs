@@ -192,7 +192,7 @@ fn lines_count_tokens() {
     check(
         text,
         &[
-            "tokens[1]: EOF while parsing a string at line 3 column 31",
+            "tokens[1]: the JSON is cut off in a string at line 3 column 31",
             "tokens[2]: expected an object, found a number",
             "tokens[3]: trailing characters at line 6 column 32",
         ],

@@ -14,7 +14,7 @@ fn errors_have_a_message_and_a_position() {
         ("tokens: []", 1, "expected ident at line 1 column 2".to_owned()),
         ("\u{feff}[,]", 4, "expected value at line 1 column 2".to_owned()),
         ("{\"tokens\": [\n {\"id\": \"é\" \"x\"}]}", 26, "expected `,` or `}` at line 2 column 13".to_owned()),
-        ("{\"tokens\": [\n\n", 12, "EOF while parsing a list at line 1 column 13".to_owned()),
+        ("{\"tokens\": [\n\n", 12, "the JSON is cut off in a list at line 1 column 13".to_owned()),
         (
             "[\"a\nb\"]",
             3,
