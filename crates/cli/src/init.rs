@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::{Escaped, quoted};
 use portcullis::model::Expiry;
 use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_secret::{Secret, SecretKind};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, is_stdin, show_once};
+use super::output::{Color, cannot_write, file_name, is_stdin, show_once};
 use super::policy;
 
 const EXAMPLES: &str = "\
@@ -83,13 +84,15 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = match options.open(&args.file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("`{name}` already exists and was not changed: name another file, as in `portcullis init first.json`")
+            let name = file_name(&args.file);
+            bail!("{name} already exists and was not changed: name another file, as in `portcullis init first.json`")
         }
-        opened => opened.with_context(|| format!("cannot create `{name}`"))?,
+        opened => opened.with_context(|| format!("cannot create {}", file_name(&args.file)))?,
     };
-    let done = write(file, &text).with_context(|| format!("cannot write `{name}`")).and_then(|()| {
+    let done = write(file, &text).with_context(|| cannot_write(&args.file)).and_then(|()| {
+        let name = Escaped::whole(&name);
         show_once(&[
-            &format!("wrote {name}: connection `{}`, token `first`\n", args.connection),
+            &format!("wrote {name}: connection {}, token `first`\n", quoted(&args.connection)),
             &format!("secret of the token, shown once:\n  {}\n", secret.expose()),
             &format!("next:\n  portcullis validate {name}\n  portcullis serve --policy {name}"),
         ])

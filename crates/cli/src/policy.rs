@@ -14,7 +14,7 @@ use portcullis_server::policy::{LiveOptions, Source};
 use super::environment::registry_of_environment;
 use super::excerpt::Renderer;
 use super::input::Opened;
-use super::output::{Color, Inputs, Painted, counted, is_stdin};
+use super::output::{Color, Inputs, Painted, counted, file_name, is_stdin};
 #[cfg(feature = "registry")]
 pub(super) use super::registry;
 
@@ -300,11 +300,11 @@ enum Contents {
 fn contents(files: &[PathBuf]) -> anyhow::Result<Contents> {
     let refuse_more = |path: &Path| {
         if files.len() > 1 {
-            bail!("`{}` is a compiled policy, which cannot be combined with other files", path.display());
+            bail!("{} is a compiled policy, which cannot be combined with other files", file_name(path));
         }
         Ok(())
     };
-    let cannot = |path: &Path| format!("cannot load `{}`", path.display());
+    let cannot = |path: &Path| format!("cannot load {}", file_name(path));
     let is_file = |path: &&PathBuf| !is_stdin(path) && is_compiled(path);
     if let Some(path) = files.iter().find(is_file) {
         refuse_more(path)?;

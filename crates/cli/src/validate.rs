@@ -9,7 +9,7 @@ use portcullis_document::load::{Count, Diagnostic, Input, LoadOptions, Loaded, S
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Painted, Stdout, counted, grouped, is_stdin};
+use super::output::{Color, Format, Painted, Stdout, counted, grouped, is_stdin, write_json};
 use super::policy::registry;
 use super::policy::{MAX_ERRORS, count, read_one, render};
 
@@ -143,7 +143,7 @@ impl Report<'_> {
             Format::Json => {
                 let cut = diagnostics.len() < errors + warnings;
                 let json = FileJson { file: input.name(), valid, errors, warnings, cut, diagnostics };
-                serde_json::to_writer(&mut self.out, &json)?;
+                write_json(&mut self.out, &json)?;
                 writeln!(self.out)?;
             }
             Format::Text => {
@@ -182,13 +182,14 @@ impl Report<'_> {
             };
             let diagnostics = &[&diagnostic];
             let json = FileJson { file: &file, valid: false, errors: 1, warnings: 0, cut: false, diagnostics };
-            serde_json::to_writer(&mut self.out, &json)?;
+            write_json(&mut self.out, &json)?;
             writeln!(self.out)?;
         }
         // Keeps the order of both streams on a terminal.
         self.out.flush()?;
         let mut stderr = io::stderr().lock();
-        Ok(writeln!(stderr, "{} {error}", Painted::red(color.on(&stderr), "error:"))?)
+        let error = error.to_string();
+        Ok(writeln!(stderr, "{} {}", Painted::red(color.on(&stderr), "error:"), Escaped::lines(&error))?)
     }
 }
 

@@ -1,9 +1,12 @@
 //! Tests of the command line that run the binary.
 
 mod audit;
+mod audit_calls;
 mod audit_exposure;
+mod audit_hints;
 mod audit_lint;
 mod audit_report;
+mod audit_sarif;
 mod audit_suggest;
 mod check;
 mod check_token_id;
@@ -12,6 +15,7 @@ mod compile;
 mod first;
 mod generated;
 mod help;
+mod hostile_text;
 mod inputs;
 mod inspect;
 mod listings;

@@ -3,7 +3,7 @@
 //!
 //! [`lint`] includes the warnings of [`load`](mod@portcullis_document::load). It adds findings that need several
 //! tokens, a catalog of real names ([`Names`]), or the recorded use ([`Usage`]). [`RULES`] lists every rule. [`sarif`]
-//! writes findings for code review tools.
+//! describes findings for code review tools.
 //!
 //! ```
 //! use portcullis_audit::lint::{Evidence, LintOptions, lint};
@@ -15,7 +15,7 @@
 //! let loaded = load(&inputs, &LoadOptions { warnings: true, now: Some(now), ..LoadOptions::default() });
 //! let findings = lint(&inputs, &loaded, &LintOptions::at(now), Evidence::default())?;
 //! let redundant = findings.iter().find(|finding| finding.rule.code == "redundant_grant").unwrap();
-//! assert_eq!(redundant.place, "tokens[0].grants[1].source");
+//! assert_eq!(redundant.path, "tokens[0].grants[1].source");
 //! assert_eq!((redundant.line, redundant.column), (2, 88));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
@@ -34,6 +34,7 @@ pub mod sarif;
 mod spots;
 mod subject;
 mod texts;
+mod uri;
 mod words;
 
 use std::collections::HashSet;

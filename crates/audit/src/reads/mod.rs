@@ -28,6 +28,7 @@
 //! # Ok::<(), portcullis_audit::reads::Unreadable>(())
 //! ```
 
+mod calls;
 mod followed;
 mod relation;
 mod scope;
@@ -36,6 +37,7 @@ mod tests;
 mod visit;
 mod words;
 
+pub use calls::Call;
 pub use followed::{Followed, NamedSources, NamedSourcesError, Place, Unfollowed};
 
 use std::ops::ControlFlow;

@@ -12,9 +12,10 @@ use portcullis::model::{Connection, Grant, GrantSource, Policy, Token};
 use portcullis::name::Dialect;
 use portcullis_audit::catalog::{self, Broken, Row, WrittenName};
 
+use super::named;
 use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::input::Opened;
-use crate::output::{Color, Painted, counted, printable};
+use crate::output::{Color, Painted, cannot_read, counted, file_name, printable};
 
 /// The number of unreadable rows that are reported one by one.
 const REPORTED_ROWS: usize = 5;
@@ -60,14 +61,17 @@ pub(super) struct Databases<'p> {
 }
 
 impl<'p> Databases<'p> {
-    pub(super) fn new(args: &'p DatabaseArgs, policy: &'p Policy) -> Self {
+    pub(super) fn new(args: &'p DatabaseArgs, policies: &[&'p Policy]) -> Self {
         let is_deep = |grant: &&Grant| match grant.source() {
             GrantSource::Resource(name) => has_database(name.as_bytes()),
             GrantSource::Pattern(pattern) => has_database(pattern.as_bytes()),
             GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => false,
         };
-        let grants = policy.tokens().iter().flat_map(Token::grants).filter(is_deep);
-        let deep = grants.filter_map(|grant| policy.connection(grant.connection())).map(Connection::name).collect();
+        let deep_in = |policy: &'p Policy| {
+            let grants = policy.tokens().iter().flat_map(Token::grants).filter(is_deep);
+            grants.filter_map(|grant| policy.connection(grant.connection())).map(Connection::name)
+        };
+        let deep = policies.iter().copied().flat_map(deep_in).collect();
         Self { given: args.catalog_database.as_deref(), deep }
     }
 
@@ -117,10 +121,10 @@ pub(super) fn no_connection(line: u64, option: &str) -> Broken {
 /// Fails if the catalog has no row, or if no row has a connection: `without` equals `rows`.
 pub(super) fn require_rows(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
     if rows == 0 {
-        bail!("`{}` has no names: give a catalog with at least one row", path.display());
+        bail!("{} has no names: give a catalog with at least one row", file_name(path));
     }
     if rows == without {
-        bail!("`{}` has no connection in any row: name the connection with `{option} NAME`", path.display());
+        bail!("{} has no connection in any row: name the connection with `{option} NAME`", file_name(path));
     }
     Ok(())
 }
@@ -134,7 +138,7 @@ pub(super) fn read(
     mut visit: impl FnMut(Result<Row<'_>, Broken>),
 ) -> anyhow::Result<CatalogProgress> {
     listen_for_interrupts()?;
-    let cannot = || format!("cannot read `{}`", path.display());
+    let cannot = || cannot_read(path);
     let opened = Opened::open(path, "--catalog")?;
     let progress = Progress::new(opened.size(), quiet);
     let (mut rows, mut complete) = (0, true);
@@ -155,20 +159,27 @@ pub(super) fn read(
     Ok(CatalogProgress { rows, interrupted, complete: complete && !interrupted })
 }
 
-/// Calls `visit` with the connection and name of each row. `visit` returns whether the name is well-formed.
+/// Calls `visit` with the connection and name of each row. `visit` returns whether the name is well-formed. Connections
+/// that several `policies` have are those of the first.
 ///
 /// Reports the first unreadable rows and their number on standard error. A second thread reads the file.
 pub(super) fn each(
     path: &Path,
     args: &CatalogArgs,
-    policy: &Policy,
+    policies: &[&Policy],
     color: Color,
     mut visit: impl FnMut(&str, &str) -> bool,
 ) -> anyhow::Result<CatalogProgress> {
-    let dialects: BTreeMap<&str, _> =
-        policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
+    let mut dialects: BTreeMap<&str, Dialect> = BTreeMap::new();
+    for connection in policies.iter().flat_map(|policy| policy.connections()) {
+        dialects.entry(connection.name()).or_insert(connection.dialect());
+    }
+    let dialects = &dialects;
     let only = args.catalog_connection.as_deref();
-    let databases = &Databases::new(&args.database, policy);
+    let databases = &Databases::new(&args.database, policies);
+    if let (Some(name), Some(policy)) = (only.filter(|name| !dialects.contains_key(name)), policies.first()) {
+        named::connection(policy, name)?;
+    }
     let (mut broken, mut first) = (0_u64, Vec::new());
     let (outcome, unnamed) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel::<Rows>(4);
@@ -183,7 +194,7 @@ pub(super) fn each(
                     let connection = connection?;
                     Ok((connection, databases.complete(row, connection)?))
                 });
-                rows.push(row, &dialects);
+                rows.push(row, dialects);
                 if rows.is_full() {
                     // Sending fails only if the receiving thread has panicked.
                     let _ = send.send(std::mem::take(&mut rows));
@@ -202,8 +213,7 @@ pub(super) fn each(
             for row in rows.iter() {
                 match row {
                     Ok((line, connection, name)) if !visit(connection, name) => {
-                        let known = policy.connections().iter().find(|known| known.name() == connection);
-                        let dialect = known.map(Connection::dialect).unwrap_or_default();
+                        let dialect = dialects.get(connection).copied().unwrap_or_default();
                         report(Broken::malformed(line, name, dialect));
                     }
                     Ok(_) => {}
@@ -213,18 +223,18 @@ pub(super) fn each(
         }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    let file = path.display();
+    let file = file_name(path);
     let mut stderr = io::stderr().lock();
     let label = Painted::bold(color.on(&stderr), "note:");
     for Broken { line, why } in &first {
-        writeln!(stderr, "{label} `{file}`, line {line}: {}", printable(why))?;
+        writeln!(stderr, "{label} {file}, line {line}: {}", printable(why))?;
     }
     if broken > first.len() as u64 {
-        writeln!(stderr, "{label} `{file}`: {} cannot be read in all; the first are above", counted(broken, "row"))?;
+        writeln!(stderr, "{label} {file}: {} cannot be read in all; the first are above", counted(broken, "row"))?;
     }
     let progress = outcome?;
     if progress.interrupted {
-        writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(progress.rows, "row"))?;
+        writeln!(stderr, "{label} reading {file} was interrupted after {}", counted(progress.rows, "row"))?;
     }
     if !progress.interrupted {
         require_rows(path, progress.rows, unnamed, OPTION)?;
@@ -241,7 +251,7 @@ pub(crate) fn each_name(
     visit: impl FnMut(&str, &str) -> bool,
 ) -> anyhow::Result<bool> {
     let Some(path) = &args.catalog else { return Ok(true) };
-    Ok(each(path, args, policy, color, visit)?.complete)
+    Ok(each(path, args, &[policy], color, visit)?.complete)
 }
 
 /// A batch of rows that one thread sends to another.
