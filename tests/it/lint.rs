@@ -177,7 +177,7 @@ fn check_changes(text: &str, names: &[(&str, &str)], usage: Option<&Usage>) -> V
         changed.replace_range(edit.span.clone(), &edit.insert);
         let left = findings_with(&changed, names, usage);
         let same = |left: &&Finding| (left.rule, &left.message) == (finding.rule, &finding.message);
-        assert!(!left.iter().any(|left| same(&left) && left.place == finding.place), "{finding:?}\n{changed}");
+        assert!(!left.iter().any(|left| same(&left) && left.path == finding.path), "{finding:?}\n{changed}");
         seen.push(finding.rule.code);
     }
     seen
@@ -295,7 +295,7 @@ fn unused_tokens_are_removed_only_if_a_document_is_left() {
     let snapshot = snapshot(&policy(&serde_json::from_str(&both).unwrap()), &Options::default());
     let mut usage = Usage::default();
     let lines = usage.read(log.join("\n").as_bytes(), &Replay::new(&snapshot), NOW.parse().unwrap()).unwrap();
-    assert_eq!((lines.allowed, lines.broken), (2, 0));
+    assert_eq!(lines.allowed, 2);
     assert_eq!(check_changes(&unused, &[], Some(&usage)), [""; 0], "the document is one token");
     assert_eq!(check_changes(&format!("[{unused}]"), &[], Some(&usage)), ["token_never_used"]);
     assert_eq!(check_changes(&both, &[], Some(&usage)), ["token_never_used", "grant_never_used"]);
@@ -312,7 +312,7 @@ fn advice_for_all_sources_removes_the_wide_grant() {
     let codes: Vec<&str> = all.iter().map(|finding| finding.rule.code).collect();
     assert_eq!(codes, ["redundant_grant", "all_sources_never_expire"]);
     assert!(all[0].fix.starts_with("remove `grants[1]`, which covers all sources"), "{}", all[0].fix);
-    assert_eq!((&all[0].edit, &*all[1].place), (&None, "tokens[0].grants[1].source"));
+    assert_eq!((&all[0].edit, &*all[1].path), (&None, "tokens[0].grants[1].source"));
     let narrow =
         found(&document(&format!("{}, {}", grant("a.b"), grant("a.*")), r#""expiration_date": "2040-01-01","#));
     assert!(narrow[0].edit.is_some() && narrow[0].fix.contains("or remove `grants[1]`"), "{}", narrow[0].fix);

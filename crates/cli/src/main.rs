@@ -231,7 +231,7 @@ fn escaped(mut error: clap::Error) -> clap::Error {
 
 /// Explains that this build leaves out the command that was given.
 fn left_out(error: &clap::Error) -> Option<String> {
-    const OPTIONAL: [(&str, &str, bool); 9] = [
+    const OPTIONAL: [(&str, &str, bool); 10] = [
         ("audit", "audit", cfg!(feature = "audit")),
         ("backup", "registry", cfg!(feature = "registry")),
         ("connections", "registry", cfg!(feature = "registry")),

@@ -50,7 +50,7 @@ impl Registry {
     /// If no credential has the digest, or the token was used within the last seven days and `force` is not set.
     pub fn delete_leaked(&mut self, actor: &Actor, digest: &SecretDigest, force: bool) -> Result<Leaked> {
         let mut change = self.change(actor)?;
-        let token = change.records.tokens(TokenFilter::Digest(digest))?.pop();
+        let token = change.records.tokens(TokenFilter::All)?.into_iter().find(|token| token.digest == *digest);
         if let Some(token) = token {
             change.check_unused(&token, force)?;
             change.remove("scan", &token)?;
