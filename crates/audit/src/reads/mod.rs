@@ -30,6 +30,7 @@
 
 mod calls;
 mod followed;
+mod lexical;
 mod relation;
 mod scope;
 #[cfg(test)]
@@ -158,6 +159,9 @@ fn read_nested(sql: &str, dialect: Dialect, nesting: usize) -> Result<Reads, Unr
     let tokens = tokens(sql, dialect)?;
     let words = words::scan(&tokens, dialect);
     let mut visitor = Visitor::new(dialect, &words.modifiers);
+    if let Some(what) = lexical::ambiguity(sql, &tokens, dialect) {
+        visitor.beyond(what.to_owned());
+    }
     match parse(tokens, dialect) {
         Ok(statements) => {
             let ControlFlow::Continue(()) = statements.visit(&mut visitor);

@@ -288,6 +288,10 @@ impl<'t> Scan<'t> {
             _ => self.inner.operands = 0,
         }
         if self.inner.expects_table() {
+            if !matches!(sign, Token::AtSign | Token::Number(..) | Token::Placeholder(_)) {
+                // A name in brackets or a template.
+                self.unclear();
+            }
             // `@stage/path`.
             self.inner.unnamed();
             let ends = |token: &Token| matches!(token, Token::LParen | Token::RParen | Token::Comma | Token::SemiColon);
