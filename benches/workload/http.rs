@@ -1,5 +1,8 @@
 //! HTTP requests of a map in a browser.
 
+/// The secret in the headers.
+pub const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJhIjoiYWNfZTJlMDAwMCIsImp0aSI6ImJiYmIyMjIyIn0.not-a-signature";
+
 /// The headers of a browser, and those that a proxy adds.
 pub const HEADERS: [(&str, &str); 14] = [
     ("host", "gcp-us-east1.api.carto.com"),
@@ -34,4 +37,25 @@ pub fn tiles(count: usize) -> Vec<String> {
         )
     };
     (0..count).map(tile).collect()
+}
+
+/// Returns a policy of `tokens` tokens; the first is [`TOKEN`], which reads the tables of the tiles from the
+/// site in the `referer` header.
+pub fn policy(tokens: usize) -> String {
+    let token = |at: usize| {
+        let secret = if at == 0 { TOKEN.to_owned() } else { format!("{TOKEN}-{at}") };
+        serde_json::json!({
+            "id": format!("tk_{at}"),
+            "token": secret,
+            "allowed_apis": ["maps"],
+            "referers": ["https://app.example.com"],
+            "grants": [
+                {"connection_name": "carto_dw", "source": "carto-demo-data.demo_raster.*"},
+                {"connection_name": "carto_dw", "source": "carto-demo-data.demo_tables.*"},
+                {"connection_name": "carto_dw", "source": format!("carto-demo-data.private.table_{at}")},
+            ],
+        })
+    };
+    let tokens: Vec<_> = (0..tokens).map(token).collect();
+    serde_json::json!({"version": 1, "tokens": tokens}).to_string()
 }

@@ -75,13 +75,12 @@ fn last(text: &[u8]) -> [u8; WIDTH] {
 
 /// The offsets of the bytes of `text` that belong to a class, in order.
 pub(super) struct Offsets<'t, C> {
-    /// The text after the bytes that were classified.
-    rest: &'t [u8],
+    text: &'t [u8],
     class: C,
+    /// The offset of the first byte that was not classified.
+    next: usize,
     /// The offset of the first bit of `found`.
     start: usize,
-    /// The offset of `rest`.
-    next: usize,
     /// A bit for each offset that was found and not returned.
     found: u32,
 }
@@ -89,7 +88,7 @@ pub(super) struct Offsets<'t, C> {
 impl<'t, C: Fn(Lanes) -> u8x16> Offsets<'t, C> {
     #[inline]
     pub(super) fn new(text: &'t [u8], class: C) -> Self {
-        Self { rest: text, class, start: 0, next: 0, found: 0 }
+        Self { text, class, next: 0, start: 0, found: 0 }
     }
 }
 
@@ -99,26 +98,36 @@ impl<C: Fn(Lanes) -> u8x16> Iterator for Offsets<'_, C> {
     #[inline]
     fn next(&mut self) -> Option<usize> {
         while self.found == 0 {
+            let rest = self.text.get(self.next..)?;
             self.start = self.next;
-            if let Some((chunk, rest)) = self.rest.split_first_chunk::<WIDTH>() {
+            if let Some(chunk) = rest.first_chunk::<WIDTH>() {
                 self.found = (self.class)(Lanes(u8x16::from(*chunk))).to_bitmask();
-                (self.rest, self.next) = (rest, self.start + WIDTH);
-            } else if self.rest.is_empty() {
+                self.next += WIDTH;
+            } else if rest.is_empty() {
                 return None;
             } else {
-                let mut chunk = [0; WIDTH];
-                for (to, from) in chunk.iter_mut().zip(self.rest) {
-                    *to = *from;
-                }
-                let valid = (1 << self.rest.len()) - 1;
-                self.found = (self.class)(Lanes(u8x16::from(chunk))).to_bitmask() & valid;
-                (self.rest, self.next) = (&[], self.start + self.rest.len());
+                // Reads the last sixteen bytes, some of them for the second time; a shorter text is padded.
+                let (chunk, before) = match self.text.last_chunk::<WIDTH>() {
+                    Some(last) => (*last, WIDTH - rest.len()),
+                    None => (padded(rest), 0),
+                };
+                let valid = (1 << rest.len()) - 1;
+                self.found = (self.class)(Lanes(u8x16::from(chunk))).to_bitmask() >> before & valid;
+                self.next = self.text.len();
             }
         }
         let offset = self.start + self.found.trailing_zeros() as usize;
         self.found &= self.found - 1;
         Some(offset)
     }
+}
+
+fn padded(rest: &[u8]) -> [u8; WIDTH] {
+    let mut chunk = [0; WIDTH];
+    for (to, from) in chunk.iter_mut().zip(rest) {
+        *to = *from;
+    }
+    chunk
 }
 
 /// Returns whether `name` equals `lower`, a name in lower case, in any case. Both must consist of ASCII letters, digits
