@@ -5,6 +5,7 @@ use std::io::Read;
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay};
+use portcullis::model::Policy;
 use portcullis_http::wire::{ReplayRequest, Replayed};
 
 use crate::log::{self, LogError};
@@ -116,6 +117,11 @@ impl Usage {
     fn span(&mut self, at: Timestamp) {
         self.from = Some(self.from.map_or(at, |from| from.min(at)));
         self.to = self.to.max(Some(at));
+    }
+
+    /// Whether the record has tokens, but none of `policy`: then it is the record of another policy.
+    pub fn is_of_other_tokens(&self, policy: &Policy) -> bool {
+        !self.tokens.is_empty() && !policy.tokens().iter().any(|token| self.tokens.contains_key(token.id()))
     }
 
     /// Returns the use of the token with that id; `None` if it was never presented.

@@ -88,7 +88,6 @@ pub(crate) fn json(path: &Path, option: &'static str) -> anyhow::Result<String> 
 }
 
 /// Reads a whole file of SQL, at most `max_bytes`.
-#[cfg(feature = "registry")]
 pub(crate) fn sql(path: &Path, option: &'static str, max_bytes: usize) -> anyhow::Result<String> {
     let name = path.display();
     let mut text = Vec::new();

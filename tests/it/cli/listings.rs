@@ -48,3 +48,23 @@ fn incomplete_catalogs_lead_to_no_advice_about_names() {
     let dir = dir.file("tables.csv", rows.replace("SALES,PUBLIC\n", ""));
     assert!(dir.command(command).run().stdout.contains("pattern_matches_nothing"));
 }
+
+/// No grant could cover a name of another connection, so such a catalog shows nothing.
+#[test]
+fn catalogs_without_a_name_of_the_policy_are_refused() {
+    let policy = data("listings/policy.json");
+    let dir = Dir::new().file("policy.json", policy).file("names.csv", "connection,name\nSF,SALES.PUBLIC.ORDERS\n");
+    let error = "error: `names.csv` has no name that counts: expected names on ";
+    for (command, connections) in [
+        ("exposure --policy policy.json", "`sf`, `bq`, `rs`, `ora`, `dbx`, …"),
+        ("exposure --policy policy.json --connection sf", "`sf`"),
+        ("lint --policy policy.json", "`bq`, `dbx`, `ora`, `pg`, `rs`, …"),
+        ("forecast --policy policy.json", "`bq`, `dbx`, `ora`, `pg`, `rs`, …"),
+        ("report --policy policy.json --report out.html", "`bq`, `dbx`, `ora`, `pg`, `rs`, …"),
+        ("diff policy.json policy.json", "`bq`, `dbx`, `ora`, `pg`, `rs`, …"),
+    ] {
+        let found = dir.command(&format!("audit {command} --quiet --catalog names.csv")).stderr();
+        assert_eq!(found, format!("{error}{connections}, found names on `SF`\n"), "{command}");
+    }
+    assert!(!dir.path("out.html").exists());
+}

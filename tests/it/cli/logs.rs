@@ -94,6 +94,26 @@ fn every_log_needs_a_decision() {
 }
 
 #[test]
+fn log_of_another_policy_is_refused() {
+    let (log, _) = cases_with_names().next().unwrap();
+    let dir = dir().file("log", log.replace("\"token_id\":\"map\"", "\"token_id\":\"other\""));
+    for (args, error) in [
+        ("suggest --policy policy.json --log log --drop-unused", "the logs use no token of the policy"),
+        ("lint --policy policy.json --usage log", "the logs of `--usage` use no token of the policy"),
+        (
+            "report --policy policy.json --usage log --report out.html",
+            "the logs of `--usage` use no token of the policy",
+        ),
+    ] {
+        let found = dir.command(&format!("audit {args}")).run();
+        assert_eq!((found.code, found.stdout.as_str()), (2, ""), "{args}: {}", found.stderr);
+        assert!(found.stderr.contains(error), "{args}: {}", found.stderr);
+    }
+    let kept = dir.command("audit suggest --policy policy.json --log log").run();
+    assert!(kept.code == 0 && kept.stdout.contains("1 unused (kept;"), "{}", kept.stdout);
+}
+
+#[test]
 fn endless_lines_are_refused() {
     let (log, _) = cases_with_names().next().unwrap();
     let endless = format!("{log}{}\n{log}", "x".repeat(9 << 20));

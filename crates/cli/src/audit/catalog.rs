@@ -129,6 +129,31 @@ pub(super) fn require_rows(path: &Path, rows: u64, without: u64, option: &str) -
     Ok(())
 }
 
+/// Fails if names were read, but none is on one of the `connections` that count. `other` is the connection of the first
+/// name.
+pub(super) fn require_known<'c>(
+    path: &Path,
+    known: u64,
+    other: Option<&str>,
+    connections: impl Iterator<Item = &'c str>,
+) -> anyhow::Result<()> {
+    let Some(other) = other.filter(|_| known == 0) else { return Ok(()) };
+    let mut shown: Vec<String> = connections.take(SHOWN_CONNECTIONS + 1).map(quoted).collect();
+    if shown.len() > SHOWN_CONNECTIONS {
+        shown.truncate(SHOWN_CONNECTIONS);
+        shown.push("…".to_owned());
+    }
+    bail!(
+        "`{}` has no name that counts: expected names on {}, found names on {}",
+        path.display(),
+        shown.join(", "),
+        quoted(other)
+    );
+}
+
+/// The number of connections that an error lists.
+const SHOWN_CONNECTIONS: usize = 5;
+
 const OPTION: &str = "--catalog-connection";
 
 /// Reads the catalog at `path`, or from standard input for `-`, until it ends or the user interrupts.
@@ -180,6 +205,7 @@ pub(super) fn each(
     if let (Some(name), Some(policy)) = (only.filter(|name| !dialects.contains_key(name)), policies.first()) {
         named::connection(policy, name)?;
     }
+    let (mut known, mut unknown) = (0_u64, None);
     let (mut broken, mut first) = (0_u64, Vec::new());
     let (outcome, unnamed) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel::<Rows>(4);
@@ -212,11 +238,17 @@ pub(super) fn each(
         for rows in batches {
             for row in rows.iter() {
                 match row {
-                    Ok((line, connection, name)) if !visit(connection, name) => {
-                        let dialect = dialects.get(connection).copied().unwrap_or_default();
-                        report(Broken::malformed(line, name, dialect));
+                    Ok((line, connection, name)) => {
+                        let dialect = dialects.get(connection).copied();
+                        if dialect.is_some() {
+                            known += 1;
+                        } else {
+                            unknown.get_or_insert_with(|| connection.to_owned());
+                        }
+                        if !visit(connection, name) {
+                            report(Broken::malformed(line, name, dialect.unwrap_or_default()));
+                        }
                     }
-                    Ok(_) => {}
                     Err(broken) => report(broken.clone()),
                 }
             }
@@ -238,6 +270,7 @@ pub(super) fn each(
     }
     if !progress.interrupted {
         require_rows(path, progress.rows, unnamed, OPTION)?;
+        require_known(path, known, unknown.as_deref(), dialects.keys().copied())?;
     }
     Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })
 }

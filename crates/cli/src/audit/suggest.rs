@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::ValueEnum;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
@@ -95,6 +95,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     let options = SuggestOptions { exact: args.exact, schemas: args.schemas, drop_unused: args.drop_unused };
     let suggestion = needs.suggest(&options);
+    if args.drop_unused && suggestion.tokens.iter().all(|token| token.advice == TokenAdvice::UnusedDropped) {
+        bail!("the logs use no token of the policy: leave `--drop-unused` out, or give the logs of this policy");
+    }
     let confirmed = suggestion.confirm(policy)?;
     let mut replayed = 0;
     for log in &mut logs {

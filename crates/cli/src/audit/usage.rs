@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use portcullis::base::Timestamp;
 use portcullis::decision::Replay;
 use portcullis::model::Token;
@@ -38,6 +38,9 @@ impl UsageArgs {
             for path in &self.logs {
                 let log = Opened::open(path, "--log")?;
                 usage.read(log, &replay, now).with_context(|| format!("cannot use `{}`", path.display()))?;
+            }
+            if usage.is_of_other_tokens(read.policy()?) {
+                bail!("the logs of `--usage` use no token of the policy: give the logs of this policy");
             }
             return Ok(Some(usage));
         }

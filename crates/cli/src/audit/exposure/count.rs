@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use portcullis::model::ConnectionId;
+use portcullis::model::{Connection, ConnectionId};
 use portcullis_audit::catalog::{Broken, Row};
 use portcullis_audit::coverage::Coverage;
 use portcullis_audit::exposure::{self, Batch, Batcher, Exposure, NameCounts};
@@ -61,6 +61,9 @@ pub(super) fn count(
     };
     if !progress.interrupted {
         catalog::require_rows(path, progress.rows, dealer.no_connection, OPTION)?;
+        let all = coverage.policy().connections().iter().map(Connection::name);
+        let counting = all.filter(|name| connection.is_none_or(|only| only == *name));
+        catalog::require_known(path, dealer.known, dealer.other.as_deref(), counting)?;
     }
     Ok(Counted { tally, notes })
 }
@@ -74,12 +77,25 @@ struct Dealer<'s, 'p> {
     tally: NameCounts,
     no_connection: u64,
     other_connections: u64,
+    /// The number of names on connections that count, and the first connection that does not.
+    known: u64,
+    other: Option<String>,
 }
 
 impl<'s, 'p> Dealer<'s, 'p> {
     fn new(coverage: &'s Coverage<'p>, only: Option<&'s str>, databases: &'s Databases<'s>) -> Self {
         let (batcher, tally) = (Batcher::new(coverage), NameCounts::default());
-        Self { coverage, only, databases, batcher, tally, no_connection: 0, other_connections: 0 }
+        Self {
+            coverage,
+            only,
+            databases,
+            batcher,
+            tally,
+            no_connection: 0,
+            other_connections: 0,
+            known: 0,
+            other: None,
+        }
     }
 
     fn row(&mut self, row: Result<Row<'_>, Broken>, send: &SyncSender<(ConnectionId, Batch)>) {
@@ -93,6 +109,7 @@ impl<'s, 'p> Dealer<'s, 'p> {
         };
         if self.only.is_some_and(|only| only != name) {
             self.other_connections += 1;
+            self.other.get_or_insert_with(|| name.to_owned());
             return;
         }
         let row = match self.databases.complete(row, name) {
@@ -100,10 +117,12 @@ impl<'s, 'p> Dealer<'s, 'p> {
             Err(broken) => return self.tally.broken(broken),
         };
         let Some(connection) = self.coverage.connection(name) else {
+            self.other.get_or_insert_with(|| name.to_owned());
             let mut text = String::new();
             row.name.write(portcullis::name::Dialect::Generic, &mut text);
             return self.tally.unknown(row.line, name, &text);
         };
+        self.known += 1;
         self.batcher.add(connection, row.line, &row.name, to(send));
     }
 
