@@ -340,7 +340,7 @@ async fn serve(authority: Arc<Authority>, listeners: Listeners) -> anyhow::Resul
     tracing::info!(
         listen = %server.address(),
         admin = %server.admin_address(),
-        policy = %readiness.policy.source,
+        policy = %Escaped::whole(&readiness.policy.source),
         ready = readiness.ready,
         "serving"
     );
