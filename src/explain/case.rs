@@ -1,13 +1,11 @@
 //! The decision that is explained, with the queries that several parts of an explanation need.
 
+use super::secret::Redactor;
 use crate::base::{Timestamp, quoted};
-use crate::decision::{Credential, Decision, Reason, Request, Source, Target, api};
+use crate::decision::{Decision, Reason, Request, Source, Target, api};
 use crate::model::{Connection, GrantKind, GrantKinds};
 use crate::name::{Dialect, NameBuffer, NameDisplay};
 use crate::snapshot::{Block, Compiled, Row};
-
-/// The minimum length of a secret that is redacted. A shorter secret may occur in a text by chance.
-const REDACTED_FROM: usize = 8;
 
 /// One decision with its inputs.
 pub(super) struct Case<'s, 'r> {
@@ -20,6 +18,8 @@ pub(super) struct Case<'s, 'r> {
     pub(super) decision: &'r Decision<'s>,
     /// The row of the token, if the token is known.
     pub(super) row: Option<&'s Row>,
+    /// Hides the secret of the request in texts.
+    pub(super) secret: Redactor,
 }
 
 impl<'s, 'r> Case<'s, 'r> {
@@ -74,12 +74,9 @@ impl<'s, 'r> Case<'s, 'r> {
         self.sources().iter().copied().enumerate().find(|&(_, source)| fails(source))
     }
 
-    /// Quotes a text of the request or of the policy in backticks, with the request's secret redacted.
+    /// Quotes a text of the request or of the policy in backticks, or hides it if it may repeat the request's secret.
     pub(super) fn quoted(&self, text: &str) -> String {
-        match self.request.credential {
-            Credential::Secret(secret) if secret.len() >= REDACTED_FROM => quoted(&redacted(text, secret)),
-            _ => quoted(text),
-        }
+        quoted(self.secret.shown(text))
     }
 
     /// Quotes the text of a grant in backticks, as `dialect` writes it.
@@ -120,22 +117,6 @@ impl<'s, 'r> Case<'s, 'r> {
             count => format!("source {index} of {count}, "),
         }
     }
-}
-
-/// Replaces `secret`, which is not empty, in `text`. Ignores the case of ASCII letters, because names may have been
-/// folded.
-fn redacted(text: &str, secret: &str) -> String {
-    // Lower-casing ASCII letters keeps offsets, so an offset in `lower` is valid in `text`.
-    let (lower, lower_secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
-    let mut redacted = String::with_capacity(text.len());
-    let mut from = 0;
-    for at in memchr::memmem::find_iter(lower.as_bytes(), lower_secret.as_bytes()) {
-        redacted.push_str(text.get(from..at).unwrap_or_default());
-        redacted.push_str("[secret]");
-        from = at + secret.len();
-    }
-    redacted.push_str(text.get(from..).unwrap_or_default());
-    redacted
 }
 
 /// Returns the name of one grant of this kind.

@@ -49,7 +49,7 @@ impl Serialize for Explanation {
             decision: if decision.is_allow() { "allow" } else { "deny" },
             reason: reason.map(Reason::code),
             status: reason.map_or(200, Reason::status),
-            token: self.token(),
+            token: self.shown_token.as_deref(),
             grants: match &decision {
                 Decision::Allow(allow) => Some(allow.grants()),
                 Decision::Deny(_) => None,

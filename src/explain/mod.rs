@@ -2,7 +2,7 @@
 //!
 //! An explanation is for the author of the policy or of the client. It names grants, referers and connections of the
 //! token, so do not send it to the client. It never contains a secret, even if the client wrote its own secret into a
-//! name or a URL.
+//! name or a URL: a text that shares eight consecutive letters or digits with the secret is hidden as a whole.
 //!
 //! [`explain`] calls [`decide`](crate::decision::decide) first and derives the outcome of every check from the reason
 //! of that decision. The explanation therefore always agrees with the decision. The details describe the input of each
@@ -13,6 +13,7 @@ mod check;
 mod edit;
 mod json;
 mod near;
+mod secret;
 #[cfg(test)]
 mod tests;
 mod words;
@@ -20,9 +21,10 @@ mod words;
 use std::fmt;
 
 use crate::base::Timestamp;
-use crate::decision::{Allow, Decision, Reason, Request, TokenId, decide_for};
+use crate::decision::{Allow, Credential, Decision, Reason, Request, TokenId, decide_for};
 use crate::snapshot::Snapshot;
 use case::Case;
+use secret::Redactor;
 
 pub use check::{Check, CheckOutcome};
 pub use near::{NearMiss, NearMissKind};
@@ -51,9 +53,14 @@ pub fn explain(snapshot: &Snapshot, request: &Request<'_>, now: Timestamp) -> Ex
     let (found, decision) = decide_for(snapshot, request, now);
     let compiled = found.map_or(&**snapshot.base(), |found| found.compiled);
     let row = found.map(|found| found.row);
-    let case = Case { compiled, tokens: snapshot.token_count(), request, now, decision: &decision, row };
+    let secret = match request.credential {
+        Credential::Secret(secret) => Redactor::new(secret),
+        Credential::Missing | Credential::Digest(_) => Redactor::default(),
+    };
+    let case = Case { compiled, tokens: snapshot.token_count(), request, now, decision: &decision, row, secret };
     Explanation {
         token: row.map(|row| compiled.token_id(row).to_owned()),
+        shown_token: row.map(|row| case.secret.shown(compiled.token_id(row)).to_owned()),
         checks: check::all(&case),
         near_misses: near::misses(&case),
         decision: match decision {
@@ -71,6 +78,8 @@ pub fn explain(snapshot: &Snapshot, request: &Request<'_>, now: Timestamp) -> Ex
 pub struct Explanation {
     decision: OwnedDecision,
     token: Option<String>,
+    /// The id, or a fixed text if it may repeat the secret.
+    shown_token: Option<String>,
     checks: Vec<Check>,
     near_misses: Vec<NearMiss>,
 }
@@ -93,7 +102,8 @@ impl Explanation {
         }
     }
 
-    /// Returns the id of the token if its secret is known, also for a denial.
+    /// Returns the id of the token if its secret is known, also for a denial. The text and JSON of the explanation hide an
+    /// id that may repeat the secret.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
@@ -115,7 +125,7 @@ impl fmt::Display for Explanation {
             OwnedDecision::Allow(_) => f.write_str("allow")?,
             OwnedDecision::Deny(reason) => write!(f, "deny: {reason} ({})", reason.status())?,
         }
-        if let Some(token) = &self.token {
+        if let Some(token) = &self.shown_token {
             write!(f, ", token {}", crate::base::quoted(token))?;
         }
         for check in &self.checks {

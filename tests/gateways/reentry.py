@@ -21,7 +21,7 @@ import processes
 from recorder import Recorder
 
 REQUEST = (b"GET /v3/maps/dw/table?name=acme.public.stores HTTP/1.1\r\nHost: 127.0.0.1\r\n"
-           b"Authorization: Bearer swapped\r\nConnection: close\r\n\r\n")
+           b"Authorization: Bearer other-secret\r\nConnection: close\r\n\r\n")
 SWAPS, ASKING = 6, 8
 problems = []
 
@@ -55,7 +55,7 @@ def check(name, what, answers):
 
 def swaps(path, stop):
     """Lets the token read the table, and not, over and over."""
-    token = {"id": "swapped", "token": "swapped", "allowed_apis": ["maps"]}
+    token = {"id": "swapped", "token": "other-secret", "allowed_apis": ["maps"]}
     for at in itertools.count():
         source = "acme.public.stores" if at % 2 else "acme.public.other"
         new = path.with_suffix(".new")

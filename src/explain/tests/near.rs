@@ -363,6 +363,58 @@ fn secret_repeated_in_the_policy_is_redacted() {
     }
 }
 
+/// A policy and a request may repeat the secret in another spelling.
+#[test]
+fn secret_in_another_spelling_is_hidden() {
+    let policy_with = |secret: &str, id: &str, grant: &str| {
+        let plan = TokenPlan { apis: APIS, grants: &[grant], referers: &["https://a.test/"], expiry: None };
+        let policy = policy(&plan);
+        let token = &policy.tokens()[0];
+        let parts = TokenParts {
+            id: id.into(),
+            name: None,
+            owner: None,
+            digest: SecretDigest::of(secret),
+            apis: token.apis(),
+            grants: token.grants().into(),
+            referers: token.referers().clone(),
+            expiry: token.expiry(),
+            created_at: None,
+        };
+        let connections = policy.connections().to_vec();
+        let policy = Policy::new(connections, policy.apis().clone(), vec![parts.into()], Limits::default()).unwrap();
+        Snapshot::compile(&policy, &Options::default()).unwrap()
+    };
+    for (secret, grant, requested, shown, why) in [
+        (
+            "eyJhbGciOi.eyJzdWIiOiIx.SflKxwRJSM",
+            "snow resource a.eyJzdWIiOiIx",
+            "resource b.x",
+            "eyjzdwi",
+            "a JWT segment",
+        ),
+        ("open sesame now", "plain query SELECT 'open  sesame now'", "query select 1", "sesame", "folded white space"),
+        ("kL-mnoP-qRst", "pg resource a.KL_MNOP_QRST", "resource a.b", "mnop", "folded letters"),
+        (r#"say"hi"there"#, r#"plain resource a."say""hi""there""#, "resource a.b", "there", "doubled quotes"),
+        ("gr\u{fc}ner-tee", "snow resource a.\"GR\u{dc}NER-TEE\"", "resource a.b", "ner-tee", "letters beyond ASCII"),
+        ("s3c", "plain resource a.s3c_table", "resource a.b", "s3c", "a short secret"),
+        ("a", "plain resource roads.a", "resource b.a", "roads", "a secret of one letter"),
+        ("pk-correct-horse", "plain resource a.b", "resource a.k-correct-horse", "correct", "all but a letter"),
+    ] {
+        let (connection, _) = grant.split_once(' ').unwrap();
+        let snapshot = policy_with(secret, secret, grant);
+        for (referer, number) in [("https://a.test/", 9), ("https://b.test/", 5)] {
+            let page = format!("{referer}%70{secret}?x").replace(' ', "%20").replace('"', "%22");
+            let request = Request::new("maps", connection).secret(secret).source(source(requested));
+            let explanation = explain(&snapshot, &request.referer(&page), now());
+            assert_eq!(explanation.checks()[number - 1].outcome, crate::explain::CheckOutcome::Failed, "{why}");
+            let text = format!("{explanation}\n{}", serde_json::to_string(&explanation).unwrap()).to_lowercase();
+            assert!(!text.contains(shown) && text.contains("[secret]"), "{why}: {text}");
+            assert_eq!(explanation.token(), Some(secret), "programs get the id");
+        }
+    }
+}
+
 #[test]
 fn denied_requests_report_near_misses_of_the_whole_request() {
     let expired = snapshot(&TokenPlan { apis: &["lds"], expiry: Some("2026-11-21T11:00:00Z"), ..TokenPlan::default() });

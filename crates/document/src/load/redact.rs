@@ -1,7 +1,14 @@
 //! Redacted documents: of the same length in bytes, with a `*` for each byte that may belong to a secret.
 //!
 //! Secrets may be in their own fields, but also, by mistake, under a misspelt key, in a list of bare strings, or in
-//! text that is not JSON. So only text that certainly holds no secret is shown, and the rest is masked.
+//! text that is not JSON. So only text that certainly holds no secret is shown, and the rest is masked. Values that
+//! repeat the secret of their token are masked, too.
+
+use std::ops::Range;
+
+use portcullis::model::SecretDigest;
+
+use crate::lower::repeats;
 
 /// Keys whose values are shown.
 const SHOWN: [&str; 18] = [
@@ -34,9 +41,40 @@ const OBJECTS: [&str; 4] = ["apis", "connections", "grants", "tokens"];
 /// Masks everything in `text` that may be a secret. Linear in its length.
 pub(super) fn redact(text: &str) -> String {
     let out = String::with_capacity(text.len());
-    let mut scan = Scan { text, at: 0, out, open: Vec::new(), list: false, shown: false, key_due: false };
+    let mut scan = Scan {
+        text,
+        at: 0,
+        out,
+        open: Vec::new(),
+        list: false,
+        shown: false,
+        key_due: false,
+        key: "",
+        tokens_depth: None,
+        tokens: Vec::new(),
+    };
     while scan.step() {}
+    while scan.end_token() {}
     scan.out
+}
+
+/// The document, or an element of its list of tokens, while the scan is inside of it.
+#[derive(Default)]
+struct Token<'t> {
+    /// The number of open lists and objects, including this one.
+    depth: usize,
+    /// The values of its fields `token` and `token_sha256`.
+    secrets: Vec<&'t str>,
+    digests: Vec<SecretDigest>,
+    /// The shown values in it, which may repeat a secret.
+    values: Vec<Range<usize>>,
+}
+
+impl Token<'_> {
+    fn repeats_secret(&self, value: &str) -> bool {
+        self.secrets.iter().any(|secret| repeats(value, secret))
+            || (!self.digests.is_empty() && self.digests.contains(&SecretDigest::of(value)))
+    }
 }
 
 struct Scan<'t> {
@@ -51,6 +89,11 @@ struct Scan<'t> {
     shown: bool,
     /// Whether the last byte that is not white space was a brace or comma, after which a key may follow.
     key_due: bool,
+    /// The last key.
+    key: &'t str,
+    /// The depth of the list of tokens.
+    tokens_depth: Option<usize>,
+    tokens: Vec<Token<'t>>,
 }
 
 impl<'t> Scan<'t> {
@@ -62,12 +105,22 @@ impl<'t> Scan<'t> {
         match first {
             b'"' => self.string(rest, key_due),
             b'{' | b'[' => {
+                let depth = self.open.len() + 1;
+                if first == b'[' && (depth == 1 || (depth == 2 && self.key == "tokens")) {
+                    self.tokens_depth = Some(depth);
+                }
+                if first == b'{' && (depth == 1 || self.tokens_depth == Some(depth - 1)) {
+                    self.tokens.push(Token { depth, ..Token::default() });
+                }
                 self.open.push((self.list, self.shown));
                 self.list = first == b'[';
                 self.shown &= self.list;
                 self.show(1);
             }
             b'}' | b']' => {
+                if self.tokens.last().is_some_and(|token| token.depth == self.open.len()) {
+                    self.end_token();
+                }
                 (self.list, self.shown) = self.open.pop().unwrap_or_default();
                 self.value_ends();
                 self.show(1);
@@ -86,6 +139,7 @@ impl<'t> Scan<'t> {
         let inside = string.get(1..length - usize::from(closed)).unwrap_or_default();
         if closed && rest.get(length..).is_some_and(|after| after.trim_ascii_start().starts_with(':')) {
             self.shown = SHOWN.contains(&inside) && !OBJECTS.contains(&inside);
+            self.key = inside;
             // In another position it is not JSON, and may be a secret with a colon typed for a comma.
             if key_due || SHOWN.contains(&inside) || NAMED.contains(&inside) {
                 return self.show(length);
@@ -96,8 +150,13 @@ impl<'t> Scan<'t> {
         }
         // A URL may hold a password.
         if self.shown && closed && !inside.contains('@') {
+            let start = self.at + 1;
+            if let Some(token) = self.tokens.last_mut() {
+                token.values.push(start..start + inside.len());
+            }
             self.show(length);
         } else {
+            self.secret(inside);
             self.show(1);
             self.mask(inside.len());
             self.show(usize::from(closed));
@@ -116,6 +175,27 @@ impl<'t> Scan<'t> {
             self.mask(length);
         }
         self.value_ends();
+    }
+
+    /// Records the value of a field that has a secret or its digest.
+    fn secret(&mut self, value: &'t str) {
+        let Some(token) = self.tokens.last_mut() else { return };
+        match self.key {
+            "token" => token.secrets.push(value),
+            "token_sha256" => token.digests.extend(SecretDigest::from_hex(value)),
+            _ => {}
+        }
+    }
+
+    /// Leaves the last token, and masks the values in it that repeat its secret. Returns whether there was one.
+    fn end_token(&mut self) -> bool {
+        let Some(token) = self.tokens.pop() else { return false };
+        for range in &token.values {
+            if token.repeats_secret(self.text.get(range.clone()).unwrap_or_default()) {
+                self.out.replace_range(range.clone(), &"*".repeat(range.len()));
+            }
+        }
+        true
     }
 
     /// Ends a value: in an object a key shows only one.
@@ -179,6 +259,21 @@ mod tests {
             (r#"{"referers": ["https://a:b@c/"]}"#, r#"{"referers": ["**************"]}"#),
             ("{\"id\": \"a\n\"token\": \"s3cret\"}", "{\"id\": \"*\n\"token\": \"******\"}"),
             (r#"{"token": "é"}"#, r#"{"token": "**"}"#),
+            // Values that repeat the secret.
+            (r#"{"id": "pk", "token": "pk", "name": "pk-1"}"#, r#"{"id": "**", "token": "**", "name": "pk-1"}"#),
+            (
+                r#"[{"token": "pk-secret", "name": "a pk-secret", "grants": [{"source": "a.pk-secret"}]}, {"id": "pk-secret"}]"#,
+                r#"[{"token": "*********", "name": "***********", "grants": [{"source": "***********"}]}, {"id": "pk-secret"}]"#,
+            ),
+            (
+                r#"{"tokens": [{"id": "pk", "token": "pk"}, {"id": "pk", "token": "other"}]}"#,
+                r#"{"tokens": [{"id": "**", "token": "**"}, {"id": "pk", "token": "*****"}]}"#,
+            ),
+            (r#"{"id": "pk-secret", "token": "pk-secret""#, r#"{"id": "*********", "token": "*********""#),
+            (
+                r#"{"id": "abc", "token_sha256": "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#,
+                r#"{"id": "***", "token_sha256": "****************************************************************"}"#,
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(redact(text), expected);

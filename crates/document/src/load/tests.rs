@@ -129,12 +129,12 @@ fn diagnostics_have_line_and_column() {
             "a missing field at its object, a secret at its key",
         ),
         (
-            "{\"id\": \"a\", \"token\": \"a\", \"allowed_apis\": [\"lds\"]}\n\n{\"id\": 7, \"token\": \"\", \"allowed_apis\": [\"lds\"],\n",
+            "{\"id\": \"a\", \"token\": \"s-a\", \"allowed_apis\": [\"lds\"]}\n\n{\"id\": 7, \"token\": \"\", \"allowed_apis\": [\"lds\"],\n",
             &["a:3:48: error[json_syntax]: EOF while parsing a value (tokens[1])"],
             "JSON Lines",
         ),
         (
-            "[\n{\"id\": \"\\u0061\", \"token\": \"a\", \"allowed_apis\": [\"lds\"]},\n {\"allowed_apis\": [\"lds\"], \"token\": \"b\", \"id\": \"a\"}]",
+            "[\n{\"id\": \"\\u0061\", \"token\": \"s-a\", \"allowed_apis\": [\"lds\"]},\n {\"allowed_apis\": [\"lds\"], \"token\": \"b\", \"id\": \"a\"}]",
             &["a:3:48: error[duplicate_id]: id `a` is taken by `tokens[0]` (tokens[1].id)"],
             "the later one",
         ),
@@ -146,7 +146,7 @@ fn diagnostics_have_line_and_column() {
 
 #[test]
 fn several_inputs_are_one_policy() {
-    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
+    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "s-{id}", "allowed_apis": ["lds"]}}"#);
     let input = |name: &str, text: &str| Input::new(name, text);
     let loaded = load(&[input("a", &token("a")), input("b", &token("b"))], &LoadOptions::default());
     assert_eq!(loaded.policy.unwrap().tokens().len(), 2);
@@ -174,7 +174,7 @@ fn several_inputs_are_one_policy() {
 /// start.
 #[test]
 fn late_errors_of_json_reject_a_document() {
-    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "{id}", "allowed_apis": ["lds"]}}"#);
+    let token = |id: &str| format!(r#"{{"id": "{id}", "token": "s-{id}", "allowed_apis": ["lds"]}}"#);
     let late = format!(r#"[{}, {{"id": "\ud800"}}, {}, {{"id": 1e999}}]"#, token("a"), token("b"));
     let early = format!("[{}, {{\"id\" 1}}]", token("a"));
     let inputs = |broken: &str| {
@@ -188,7 +188,7 @@ fn late_errors_of_json_reject_a_document() {
         assert!(late.policy.is_none() && early.policy.is_none());
         let shown = |loaded: &super::Loaded| loaded.diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>();
         let (late, early) = (shown(&late), shown(&early));
-        assert_eq!(late[0], "broken:1:68: error[json_syntax]: unexpected end of hex escape");
+        assert_eq!(late[0], "broken:1:70: error[json_syntax]: unexpected end of hex escape");
         assert_eq!(late[1..], early[1..], "and what is said of the others is the same");
         assert_eq!(late.len(), 2, "{late:#?}");
     }
@@ -208,7 +208,7 @@ fn tokens_are_added_to_a_policy() {
     let known = policy(FULL).unwrap();
     let before: Vec<_> = known.connections().to_vec();
     assert_eq!(before.len(), 2, "one declared, one not");
-    let token = |fields: &str| format!(r#"{{"id": "new", "token": "new", {fields}}}"#);
+    let token = |fields: &str| format!(r#"{{"id": "new", "token": "s-new", {fields}}}"#);
     let on = |connection: &str, source: &str| {
         let grant = format!(r#"{{"connection_name": "{connection}", "source": "{source}"}}"#);
         token(&format!(r#""allowed_apis": ["tiles"], "grants": [{grant}]"#))

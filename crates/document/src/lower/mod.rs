@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub use problem::{MAX_PROBLEMS, Part, Problem};
+pub(crate) use token::repeats;
 
 use crate::definition::{self, Document, Element, SyntaxError, Tokens};
 use connections::Connections;

@@ -249,15 +249,15 @@ fn duplicates_are_reported() {
         assert_eq!(says(&lowered), message);
     }
     let nobodys = [
-        token(r#""id": "a", "token": "a", "name": "n""#),
-        token(r#""id": "b", "token": "b", "name": "n", "owner": null"#),
+        token(r#""id": "a", "token": "s-a", "name": "n""#),
+        token(r#""id": "b", "token": "s-b", "name": "n", "owner": null"#),
     ];
     check(&[&nobodys[0], &nobodys[1]], &["1:tokens[0].name duplicate_name"], "tokens without an owner are of one");
 }
 
 #[test]
 fn several_documents_are_one_policy() {
-    let first = r#"{"tokens": [{"id": "a", "token": "a", "allowed_apis": ["tiles"],
+    let first = r#"{"tokens": [{"id": "a", "token": "s-a", "allowed_apis": ["tiles"],
         "grants": [{"connection_name": "new", "source": "a.b"}, {"connection_name": "dw", "source": "\"x.y\".b"}]}]}"#;
     let second = r#"{"connections": [{"name": "dw", "dialect": "snowflake", "named_sources_only": true}],
         "apis": [{"name": "tiles", "accepts": ["resource"]}],
@@ -292,12 +292,12 @@ fn several_documents_are_one_policy() {
 #[test]
 fn skip_invalid_leaves_out_only_invalid_tokens() {
     let skip = LowerOptions { skip_invalid: true, ..LowerOptions::default() };
-    let good = r#"{"id": "a", "token": "a", "allowed_apis": ["lds"]}"#;
+    let good = r#"{"id": "a", "token": "s-a", "allowed_apis": ["lds"]}"#;
     for (text, ids, problems, why) in [
         (format!("[{good}, 7]"), Some(&["a"][..]), 1, "not an object"),
         (
             format!(
-                r#"[{{"id": "b", "token": "b", "allowed_apis": ["maps"], "grants": [{{"connection_name": "gone", "source": "a.b"}}],
+                r#"[{{"id": "b", "token": "s-b", "allowed_apis": ["maps"], "grants": [{{"connection_name": "gone", "source": "a.b"}}],
             "referers": ["x"]}}, {good}]"#
             ),
             Some(&["a"]),
@@ -305,7 +305,7 @@ fn skip_invalid_leaves_out_only_invalid_tokens() {
             "a bad referer",
         ),
         (
-            format!(r#"[{{"id": "b", "token": "b", "allowed_apis": ["lds"], "referrers": []}}, {good}]"#),
+            format!(r#"[{{"id": "b", "token": "s-b", "allowed_apis": ["lds"], "referrers": []}}, {good}]"#),
             Some(&["a"]),
             1,
             "a typo",

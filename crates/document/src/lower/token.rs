@@ -19,6 +19,14 @@ pub(super) struct TokenAt {
     pub(super) index: usize,
 }
 
+/// The length in bytes from which a secret does not occur in a text by chance.
+const MIN_REPEATED: usize = 8;
+
+/// Whether `text` repeats `secret`: it is the secret, or contains a long one.
+pub(crate) fn repeats(text: &str, secret: &str) -> bool {
+    !secret.is_empty() && (text == secret || (secret.len() >= MIN_REPEATED && text.contains(secret)))
+}
+
 impl TokenAt {
     fn place(self) -> JsonPath {
         JsonPath::root().key("tokens").index(self.index)
@@ -49,6 +57,7 @@ impl<'t> Lowering<'_, 't> {
     pub(super) fn token(&mut self, at: TokenAt, token: &definition::Token<'t>, meant: Meant) -> Option<Token> {
         let id = self.id(at, token);
         let digest = self.secret(at, token, meant);
+        self.repeated_secret(at, token, digest.as_ref());
         self.name(at, token);
         let (apis, needs_grants) = self.allowed_apis(at, token);
         let grants = self.grants(at, token, needs_grants && !meant.grants);
@@ -143,6 +152,28 @@ impl<'t> Lowering<'_, 't> {
             self.wrong_secret(at, field, ("duplicate_secret", message.into(), help));
         }
         Some(digest)
+    }
+
+    /// Reports an id, name or owner that repeats the secret: decisions, logs and lists show these texts.
+    ///
+    /// Without the secret, only an id that is the secret is found, by its digest.
+    fn repeated_secret(&mut self, at: TokenAt, token: &definition::Token<'_>, digest: Option<&SecretDigest>) {
+        let texts = [
+            ("id", token.id.found()),
+            ("name", token.name.found().and_then(Option::as_ref)),
+            ("owner", token.owner.found().and_then(Option::as_ref)),
+        ];
+        for (field, text) in texts.into_iter().filter_map(|(field, text)| Some((field, text?))) {
+            let is_secret = match token.token.found() {
+                Some(secret) => repeats(text, secret.expose()),
+                None => field == "id" && digest.is_some_and(|digest| SecretDigest::of(text) == *digest),
+            };
+            if is_secret {
+                let message = format!("the {field} repeats the secret, but logs and reports show every {field}");
+                let help = format!("write another {field}, and give the token a new secret");
+                self.wrong_secret(at, field, ("secret_repeated", message.into(), help.into()));
+            }
+        }
     }
 
     fn wrong_secret(&mut self, at: TokenAt, field: &'static str, words: Words) {

@@ -78,7 +78,7 @@ fn killed_process_leaves_only_committed_changes() {
                 let token = |at| {
                     let grant = r#"{"connection_name": "dw", "source": "a.b"}"#;
                     format!(
-                        r#"{{"id": "{batch}-{at}", "token": "{batch}-{at}", "allowed_apis": ["maps"], "grants": [{grant}]}}"#
+                        r#"{{"id": "{batch}-{at}", "token": "s-{batch}-{at}", "allowed_apis": ["maps"], "grants": [{grant}]}}"#
                     )
                 };
                 let file = format!("{batch}.jsonl");
