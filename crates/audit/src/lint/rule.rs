@@ -85,13 +85,13 @@ rules! {
         "a character that changes the direction of text"
         "Such a character makes a name look like another one in a review. Remove it; a name with it cannot be distinguished from an imitation."
     CASE_READING Warning "case_reading"
-        "a pattern that covers other names when letter case is read otherwise"
+        "a pattern that would cover other names if letter case were read differently"
         "Dialects fold the letters of bare identifiers, or keep them; a name is covered only when its letters are those of the pattern, folded. Write the name as the warehouse does, quoted where it must be."
     DUPLICATE_GRANT Warning "duplicate_grant"
         "a grant that its token lists twice"
         "Remove one of them: if the access is removed later, the other one may be overlooked."
     DUPLICATE_REFERER Note "duplicate_referer"
-        "a referer that means the same as another of its token"
+        "a referer that means the same as another one of its token"
         "Remove one of them."
     EXPIRED Warning "expired"
         "a token that is expired"
@@ -112,7 +112,7 @@ rules! {
         "names that look alike"
         "Characters of other scripts, and `1` and `l`, look alike: one of the names may be an imitation or a mistake. Check that both are intended."
     MIXED_SCRIPTS Warning "mixed_scripts"
-        "a name of letters from several scripts"
+        "a name with letters from several scripts"
         "A Cyrillic `а` in a Latin name cannot be seen, and makes it another name. Write it in one script."
     NAMES_DIFFER_BY_CASE Note "names_differ_by_case"
         "names that differ only by letter case"
@@ -124,13 +124,13 @@ rules! {
         "a pattern or resource with fewer segments than a table of its dialect has"
         "A pattern covers only names with as many segments as it has (N3.2). Write the full path."
     PLAIN_SECRET Warning "plain_secret"
-        "a secret in the document"
+        "a secret in the policy file"
         "Everyone who can read the document can use the token. Write its SHA-256 as `token_sha256`."
     PUBLIC_TOKEN_NEVER_EXPIRES Warning "public_token_never_expires"
-        "a token for web pages without an end"
+        "a token for web pages that never expires"
         "Web pages show it to everyone. Set an expiry, and replace the token before."
     QUERY_NEVER_ACCEPTED Warning "query_never_accepted"
-        "a granted query on a connection that accepts none"
+        "a granted query on a connection that accepts no queries"
         "On a connection that is `named_sources_only` queries are denied whatever the grants (N8.7). Grant a named source, or remove the grant."
     REDUNDANT_GRANT Warning "redundant_grant"
         "a grant that another one of its token covers"
@@ -139,13 +139,13 @@ rules! {
         "a referer with a path"
         "Browsers send only the origin to other origins, so the entry never matches there. Write the site."
     REFERER_HTTP Warning "referer_http"
-        "a referer of plain http"
+        "a referer with plain `http`"
         "Anyone on the network path can change that page. Use https."
     REFERER_PUBLIC_SUFFIX Error "referer_public_suffix"
-        "a referer for every site below a public suffix"
+        "a referer for every site under a public suffix"
         "Anybody can register a site below a public suffix such as `com` or `github.io` and pass. Name the sites."
     RESOURCE_NOT_IN_CATALOG Warning "resource_not_in_catalog"
-        "a granted resource that the catalog does not have"
+        "a granted resource that the catalog does not contain"
         "It allows nothing now, but will allow a future table with its name. Remove it, or correct it."
     SHADOWED_PATTERN Warning "shadowed_pattern"
         "a pattern that a wider one of its token covers"
@@ -154,7 +154,7 @@ rules! {
         "a pattern that would cover more if its star spanned dots"
         "A star matches characters of one segment, never a dot (N3.1). Write one pattern for each intended number of segments."
     TOKEN_NEVER_EXPIRES Note "token_never_expires"
-        "a token without an end"
+        "a token that never expires"
         "A token that leaks stays valid indefinitely. Set an expiry, and replace the token before."
     TOKEN_NEVER_USED Warning "token_never_used"
         "a token that was never used"
@@ -163,7 +163,7 @@ rules! {
         "a pattern that covers most of its connection"
         "It grows with the warehouse. Name the database and the schema, with a pattern for each."
     WILDCARD_BEFORE_SECOND_DOT Warning "wildcard_before_second_dot"
-        "a pattern over databases or schemas"
+        "a pattern that covers several databases or schemas"
         "It covers every database or schema of that form, those to come included. Write them out."
 }
 
@@ -172,18 +172,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_told_by_code() {
+    fn rules_are_sorted_and_found_by_code() {
         assert!(RULES.is_sorted_by(|a, b| a.code < b.code));
         assert_eq!(Rule::find("redundant-grant"), Some(&REDUNDANT_GRANT));
         assert_eq!(Rule::find("no_such"), None);
     }
 
     #[test]
-    fn guide_lists_every_rule() {
+    fn guide_lists_every_rule_with_its_title() {
         let guide = include_str!("../../../../docs/audit.md");
         for rule in RULES {
-            let row = format!("| `{}` | {} |", rule.code, rule.severity);
+            let row = format!("| `{}` | {} | {} |", rule.code, rule.severity, rule.title);
             assert!(guide.contains(&row), "docs/audit.md lacks `{row}`");
         }
+        let is_row = |line: &&str| Severity::ALL.iter().any(|severity| line.contains(&format!("` | {severity} | ")));
+        assert_eq!(guide.lines().filter(is_row).count(), RULES.len());
     }
 }
