@@ -25,6 +25,7 @@ pub fn quoted(text: &str) -> String {
 pub struct Escaped<'t> {
     text: &'t str,
     max: usize,
+    keeps_lines: bool,
 }
 
 impl<'t> Escaped<'t> {
@@ -35,7 +36,12 @@ impl<'t> Escaped<'t> {
 
     /// The first `max` characters of `text`.
     pub const fn up_to(text: &'t str, max: usize) -> Self {
-        Self { text, max }
+        Self { text, max, keeps_lines: false }
+    }
+
+    /// The whole of `text`, with its line breaks.
+    pub const fn lines(text: &'t str) -> Self {
+        Self { text, max: usize::MAX, keeps_lines: true }
     }
 }
 
@@ -43,7 +49,7 @@ impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut characters = self.text.chars();
         for character in characters.by_ref().take(self.max) {
-            if is_unsafe(character) {
+            if is_unsafe(character) && !(self.keeps_lines && character == '\n') {
                 character.escape_default().fmt(f)?;
             } else {
                 f.write_char(character)?;
@@ -97,6 +103,7 @@ mod tests {
         }
         assert_eq!(Escaped::whole(&"\t".repeat(1_000)).to_string(), r"\t".repeat(1_000));
         assert_eq!(Escaped::up_to("abc", 0).to_string(), "…");
+        assert_eq!(Escaped::lines("a\n\r\u{9b}b").to_string(), "a\n\\r\\u{9b}b");
     }
 
     #[test]

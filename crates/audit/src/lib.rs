@@ -1,6 +1,7 @@
 //! Audits a policy offline: finds mistakes, computes what it exposes, and suggests narrower grants.
 //!
 //! - [`names_diff`]: names of a catalog that a change of the policy opens and closes.
+//! - [`near_names`]: reasons why no grant names a resource, and the names that it may mean.
 //! - [`who_can`]: tokens that can read a source, and sources that a token can read.
 //! - [`catalog`]: reads the names that exist as a stream.
 //! - [`coverage`]: sources of a policy that cover a name.
@@ -18,6 +19,7 @@ pub mod exposure;
 pub mod forecast;
 pub mod lint;
 pub mod names_diff;
+pub mod near_names;
 pub mod reads;
 pub mod report;
 pub mod suggest;

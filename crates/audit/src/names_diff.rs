@@ -1,13 +1,13 @@
 //! Compares two policies by the names of a catalog.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use foldhash::fast::RandomState;
 
 use crate::coverage::{Coverage, Grantees, Readers};
 use crate::reads::Followed;
 use portcullis::base::Timestamp;
-use portcullis::model::{Connection, ConnectionId, Policy, Token};
+use portcullis::model::{Connection, ConnectionId, Grant, Policy, Token};
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};
 use portcullis_diff::compare::Diff;
 use portcullis_diff::patterns::{Covering, Lookup};
@@ -65,6 +65,8 @@ struct Half<'p> {
     grantees: Vec<Grantees>,
     /// By connection.
     lookups: Vec<Lookup>,
+    /// By token of the comparison, the calls of its queries, each after its connection.
+    calls: HashMap<u32, BTreeSet<String>, RandomState>,
 }
 
 /// The change of the names that a token may read.
@@ -78,6 +80,10 @@ pub struct NamesChange {
     pub lost: Names,
     /// How many of the lost names it read only through queries and named sources.
     pub lost_through: u64,
+    /// Calls of queries that the token may newly run and that may read more names, each after its connection.
+    pub gained_calls: Vec<String>,
+    /// Calls of queries that the token may no longer run.
+    pub lost_calls: Vec<String>,
 }
 
 /// A number of names, with examples.
@@ -107,7 +113,13 @@ impl<'p> NamesDiff<'p> {
         let half = |(policy, followed): Followable<'p>, numbers: &HashMap<&str, u32>| {
             let coverage = Coverage::of(policy, since, followed);
             let grantees = Grantees::by_connection(&coverage, |_, token: &Token| numbers.get(token.id()).copied());
-            Half { coverage, grantees, lookups: policy.connections().iter().map(|_| Lookup::default()).collect() }
+            let calls = policy.tokens().iter().filter_map(|token| {
+                let number = *numbers.get(token.id())?;
+                Some((number, calls(&coverage, followed?, token)))
+            });
+            let calls = calls.filter(|(_, calls)| !calls.is_empty()).collect();
+            let lookups = policy.connections().iter().map(|_| Lookup::default()).collect();
+            Half { coverage, grantees, lookups, calls }
         };
         Self {
             old: half(old, &before),
@@ -158,8 +170,26 @@ impl<'p> NamesDiff<'p> {
                 }
             }
         }
-        changes.into_iter().map(Change::into_names_change).collect()
+        let none = BTreeSet::new();
+        let changes = (0_u32..).zip(changes).map(|(token, change)| {
+            let [old, new] = [&self.old, &self.new].map(|half| half.calls.get(&token).unwrap_or(&none));
+            NamesChange {
+                gained_calls: new.difference(old).cloned().collect(),
+                lost_calls: old.difference(new).cloned().collect(),
+                ..change.into_names_change()
+            }
+        });
+        changes.collect()
     }
+}
+
+/// Returns the calls of the queries that `token` may run, each after its connection.
+fn calls(coverage: &Coverage<'_>, followed: &Followed<'_>, token: &Token) -> BTreeSet<String> {
+    let named = |grant: &Grant| {
+        let connection = coverage.policy().connection(grant.connection()).map(Connection::name).unwrap_or_default();
+        followed.calls_of(grant).iter().map(|call| format!("{connection}: {call}")).collect::<Vec<_>>()
+    };
+    coverage.effective_grants(token).flat_map(named).collect()
 }
 
 impl Half<'_> {
@@ -213,6 +243,7 @@ impl Change {
             lost_through: self.lost.1,
             gained: names(self.gained.0, self.gained.2),
             lost: names(self.lost.0, self.lost.2),
+            ..NamesChange::default()
         }
     }
 }

@@ -35,6 +35,17 @@ pub struct Reader<'p> {
     pub ways: Vec<Way<'p>>,
 }
 
+/// How a grant gives access to a source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// The grant covers the source.
+    Granted,
+    /// The grant is a query or named source that reads the table.
+    Read,
+    /// The grant is a query or named source whose calls may read the table, although it does not name the table.
+    MayRead,
+}
+
 /// An API under which a source may be read, or written for `imports`.
 #[derive(Debug, Clone, Copy)]
 pub struct Way<'p> {
@@ -44,13 +55,15 @@ pub struct Way<'p> {
     pub operation: Operation,
     /// The index of the most specific grant that allows it (N10).
     pub grant: usize,
+    /// How the grant gives access.
+    pub access: Access,
 }
 
 const OPERATIONS: [Operation; 2] = [Operation::Query, Operation::Model];
 
 /// Returns every token of `policy`, compiled to `snapshot`, that may read `source` on `connection` at `now`.
 ///
-/// Decides one request for each token and API, with a referer that the token accepts. Decides a second one if the
+/// Every [`Way`] is [`Access::Granted`]. Decides one request for each token and API, with a referer that the token accepts. Decides a second one if the
 /// operations of the API consider different grants. Linear in the tokens.
 pub fn readers<'p>(
     policy: &'p Policy,
@@ -64,7 +77,8 @@ pub fn readers<'p>(
             .filter_map(|(api, operation)| {
                 let witness = witness(token, api, operation, connection, source.clone(), now);
                 let Decision::Allow(allow) = witness.decide(snapshot) else { return None };
-                allow.grants().first().map(|&grant| Way { api, operation, grant: grant as usize })
+                let grant = *allow.grants().first()? as usize;
+                Some(Way { api, operation, grant, access: Access::Granted })
             })
             .collect();
         (!ways.is_empty()).then_some(Reader { token, ways })
@@ -72,10 +86,11 @@ pub fn readers<'p>(
     policy.tokens().iter().filter_map(reader).collect()
 }
 
-/// Returns every token that may run, at `now`, a query or named source that reads the table `name` on `connection`.
+/// Returns every token that may run, at `now`, a query or named source that reads the table `name` on `connection`, or
+/// that makes a call which may read it.
 ///
-/// `followed` has the tables that the queries read. Each grant is decided under each API of its token. Linear in the
-/// grants.
+/// `followed` has the tables and the calls of the queries. Each grant is decided under each API of its token. Linear in
+/// the grants.
 pub fn readers_through<'p>(
     policy: &'p Policy,
     snapshot: &Snapshot,
@@ -84,17 +99,24 @@ pub fn readers_through<'p>(
     followed: &Followed<'_>,
     now: Timestamp,
 ) -> Vec<Reader<'p>> {
-    let reads = |grant: &Grant| {
+    let access = |grant: &Grant| {
+        if policy.connection(grant.connection()) != Some(connection) {
+            return None;
+        }
         let reads = followed.reads(grant.connection(), grant.source())?;
-        let here = policy.connection(grant.connection()) == Some(connection);
-        (here && reads.tables.iter().any(|table| table.may_be(name))).then(|| source(grant.source()))?
+        if reads.tables.iter().any(|table| table.may_be(name)) {
+            Some(Access::Read)
+        } else {
+            (!reads.beyond.is_empty()).then_some(Access::MayRead)
+        }
     };
     let reader = |token: &'p Token| {
-        let grants = (0..).zip(token.grants()).filter_map(|(at, grant)| Some((at, reads(grant)?)));
-        let ways = grants.flat_map(|(grant, source)| {
+        let grants = token.grants().iter().enumerate();
+        let grants = grants.filter_map(|(at, grant)| Some((at, access(grant)?, source(grant.source())?)));
+        let ways = grants.flat_map(|(grant, access, source)| {
             ways(policy, token).filter_map(move |(api, operation)| {
                 let witness = witness(token, api, operation, connection.name(), source.clone(), now);
-                witness.decide(snapshot).is_allow().then_some(Way { api, operation, grant })
+                witness.decide(snapshot).is_allow().then_some(Way { api, operation, grant, access })
             })
         });
         let ways: Vec<Way<'p>> = ways.collect();

@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::bail;
+use portcullis::base::Escaped;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Inputs, Stdout, Target, bytes, counted};
+use super::output::{Color, Format, Inputs, Stdout, Target, bytes, counted, write_json_lines};
 use super::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -72,13 +73,13 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             let (tokens, grants) =
                 (counted(report.tokens as u64, "token"), counted(report.grant_count() as u64, "grant"));
             let size = bytes(usize::try_from(length).unwrap_or(usize::MAX));
-            writeln!(out, "{}: {tokens}, {grants}, {size}\n{id}", args.output.display())?;
+            let name = args.output.to_string_lossy();
+            writeln!(out, "{}: {tokens}, {grants}, {size}\n{id}", Escaped::whole(&name))?;
         }
         Format::Json => {
             let (tokens, grants) = (report.tokens, report.grant_count());
             let summary = CompiledJson { content_id: id.to_string(), bytes: length, tokens, grants };
-            serde_json::to_writer_pretty(&mut *out, &summary)?;
-            writeln!(out)?;
+            write_json_lines(&mut *out, &summary)?;
         }
     }
     out.flush()?;

@@ -6,13 +6,14 @@ use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::{Escaped, quoted};
 use portcullis::model::Expiry;
 use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_secret::{Secret, SecretKind};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Stdout};
+use super::output::{Color, Stdout, cannot_write, file_name};
 use super::policy;
 
 const EXAMPLES: &str = "\
@@ -72,20 +73,22 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     let mut file = match OpenOptions::new().write(true).create_new(true).open(&args.file) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            bail!("`{name}` already exists and was not changed: name another file, as in `portcullis init first.json`")
+            let name = file_name(&args.file);
+            bail!("{name} already exists and was not changed: name another file, as in `portcullis init first.json`")
         }
-        opened => opened.with_context(|| format!("cannot create `{name}`"))?,
+        opened => opened.with_context(|| format!("cannot create {}", file_name(&args.file)))?,
     };
-    file.write_all(text.as_bytes()).with_context(|| format!("cannot write `{name}`"))?;
+    file.write_all(text.as_bytes()).with_context(|| cannot_write(&args.file))?;
     let mut out = Stdout::lock();
+    let name = Escaped::whole(&name);
     writeln!(
         out,
-        "wrote {name}: connection `{}`, token `first`\n\
+        "wrote {name}: connection {}, token `first`\n\
          \n\
          secret of the token, shown once:\n  {}\n\
          \n\
          next:\n  portcullis validate {name}\n  portcullis serve --policy {name}",
-        args.connection,
+        quoted(&args.connection),
         secret.expose()
     )?;
     out.flush()?;

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use anyhow::bail;
+use portcullis::base::Escaped;
 use portcullis::model::GrantKind;
 use portcullis::snapshot::{ConnectionReport, ContentId, Report};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Painted, Stdout, bytes, counted, grouped};
+use super::output::{Color, Format, Painted, Stdout, bytes, counted, grouped, write_json_lines};
 use super::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -40,8 +41,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     match args.format {
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &ReportJson::of(snapshot.report(), id))?;
-            writeln!(out)?;
+            write_json_lines(&mut out, &ReportJson::of(snapshot.report(), id))?;
         }
         Format::Text => text(snapshot.report(), id, color.on(&io::stdout()), &mut out)?,
     }
@@ -73,7 +73,8 @@ fn text(report: &Report, id: ContentId, paint: bool, out: &mut impl Write) -> io
     row(out, "content", id.to_string())?;
     for connection in &report.connections {
         let case = if connection.dialect.is_case_sensitive() { ", case-sensitive" } else { "" };
-        writeln!(out, "\n{} ({}{case})", Painted::bold(paint, &connection.name), connection.dialect)?;
+        let name = Painted::bold(paint, Escaped::whole(&connection.name));
+        writeln!(out, "\n{name} ({}{case})", connection.dialect)?;
         row(out, "  grants", kinds(connection.grants.values().sum(), &connection.grants))?;
         if !connection.patterns.is_empty() {
             row(out, "  patterns", classes(connection))?;

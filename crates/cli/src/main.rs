@@ -45,6 +45,7 @@ use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
+use portcullis::base::Escaped;
 
 use output::{Color, Painted};
 
@@ -71,7 +72,7 @@ Run `portcullis help COMMAND` for the options and examples of a command.";
 ///
 /// The policy is a set of JSON documents, a compiled file or a registry.
 #[derive(Parser)]
-#[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "portcullis", version, after_help = EXAMPLES, max_term_width = 80)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -138,7 +139,7 @@ pub(crate) fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "error: {message}");
             std::process::exit(i32::from(Exit::Failure as u8))
         }
-        None => without_secret(error).exit(),
+        None => escaped(without_secret(error)).exit(),
     });
     let color = cli.color;
     let exit = run(cli).unwrap_or_else(|error| {
@@ -148,8 +149,9 @@ pub(crate) fn main() -> ExitCode {
         }
         let mut stderr = io::stderr().lock();
         let label = Painted::red(color.on(&stderr), "error:");
+        let error = format!("{error:#}");
         // A failure to write to standard error cannot be reported.
-        let _ = writeln!(stderr, "{label} {error:#}");
+        let _ = writeln!(stderr, "{label} {}", Escaped::lines(&error));
         Exit::Failure
     });
     ExitCode::from(exit as u8)
@@ -184,6 +186,25 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Completions(args) => generate::completions(&args),
         Command::Man(args) => generate::man(&args),
     }
+}
+
+/// Escapes the arguments that a usage error repeats: a terminal must not act on them.
+fn escaped(mut error: clap::Error) -> clap::Error {
+    let safe = |text: &str| Escaped::whole(text).to_string();
+    let given: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(safe(text)))),
+            ContextValue::Strings(texts) => {
+                Some((kind, ContextValue::Strings(texts.iter().map(|text| safe(text)).collect())))
+            }
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in given {
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// Explains that this build leaves out the command that was given.

@@ -1,15 +1,22 @@
 //! Standard output, output files, and the common formats of numbers and colors.
 
+#[cfg(feature = "audit")]
+mod csv;
 mod inputs;
+mod json;
 mod target;
 
 use std::fmt::{self, Display};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::Path;
 
 use clap::ValueEnum;
-use portcullis::base::is_unsafe;
+use portcullis::base::Escaped;
 
+#[cfg(feature = "audit")]
+pub(crate) use csv::Csv;
 pub(crate) use inputs::{Inputs, is_stdin};
+pub(crate) use json::{write_json, write_json_lines, write_json_text};
 pub(crate) use target::Target;
 
 /// The output format.
@@ -127,9 +134,25 @@ impl Write for Stdout {
     }
 }
 
-/// Replaces each control or bidirectional character of `text` by a space: it could move the cursor or reorder the text.
+/// Returns `text` on one line: line breaks and tabs become spaces, and other characters that could move the cursor,
+/// reorder the text or be invisible are escaped.
 pub(crate) fn printable(text: &str) -> String {
-    text.replace(is_unsafe, " ")
+    Escaped::whole(&text.replace(['\n', '\r', '\t'], " ")).to_string()
+}
+
+/// Returns the name of a file for a message, in backticks.
+pub(crate) fn file_name(path: &Path) -> String {
+    format!("`{}`", Escaped::whole(&path.to_string_lossy()))
+}
+
+/// Returns the start of the error for a file that cannot be read.
+pub(crate) fn cannot_read(path: &Path) -> String {
+    format!("cannot read {}", file_name(path))
+}
+
+/// Returns the start of the error for a file that cannot be written.
+pub(crate) fn cannot_write(path: &Path) -> String {
+    format!("cannot write {}", file_name(path))
 }
 
 /// Formats a count with thousands separators: `1,234,567`.

@@ -13,7 +13,7 @@ use portcullis_server::policy::{LiveOptions, Source};
 
 use super::environment::registry_of_environment;
 use super::excerpt::Renderer;
-use super::output::{Color, Inputs, Painted, counted, is_stdin};
+use super::output::{Color, Inputs, Painted, counted, file_name, is_stdin};
 #[cfg(feature = "registry")]
 pub(super) use super::registry;
 
@@ -265,11 +265,11 @@ enum Origin {
 /// Opens the snapshot if the only file is a compiled policy. Fails if another file is given with it.
 fn compiled(files: &[PathBuf]) -> anyhow::Result<Option<Snapshot>> {
     let Some(path) = files.iter().find(|path| !is_stdin(path) && is_compiled(path)) else { return Ok(None) };
-    let name = path.display();
+    let name = file_name(path);
     if files.len() > 1 {
-        bail!("`{name}` is a compiled policy, which cannot be combined with other files");
+        bail!("{name} is a compiled policy, which cannot be combined with other files");
     }
-    Snapshot::open(path).map(Some).with_context(|| format!("cannot load `{name}`"))
+    Snapshot::open(path).map(Some).with_context(|| format!("cannot load {name}"))
 }
 
 /// A build without the registry refuses to read one.

@@ -12,7 +12,7 @@ use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::{Chunk, Chunks};
-use super::output::{Inputs, Stdout, bytes};
+use super::output::{Inputs, Stdout, bytes, write_json};
 
 /// The length of each queue: chunks for a worker, and its answers.
 const QUEUE: usize = 2;
@@ -123,7 +123,7 @@ impl Pump {
 /// Writes `answer` as a line.
 pub(super) fn write_line(answer: &impl serde::Serialize, out: &mut Vec<u8>) {
     // Writing to memory does not fail, and neither does serializing an answer.
-    let _ = serde_json::to_writer(&mut *out, answer);
+    let _ = write_json(&mut *out, answer);
     out.push(b'\n');
 }
 

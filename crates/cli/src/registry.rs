@@ -4,14 +4,14 @@ use std::io::{self, IsTerminal, Write};
 
 use etcetera::{BaseStrategy, choose_base_strategy};
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
+use portcullis::base::{Escaped, Timestamp};
 use portcullis_document::load::{Diagnostic, Input};
 use portcullis_registry::{Actor, Advice, Location, Registry, RegistryError};
 use serde::Serialize;
 
 use super::Exit;
 use super::environment::registry_of_environment;
-use super::output::{Color, Format, Inputs, Painted, Stdout};
+use super::output::{Color, Format, Inputs, Painted, Stdout, write_json_lines};
 
 /// The registry and the user of a command.
 #[derive(Debug, Clone, clap::Args)]
@@ -121,8 +121,8 @@ pub(super) fn report(error: &RegistryError, color: Color) -> Exit {
     let paint = color.on(&stderr);
     let mut write_error = |message: &str, help: &str| {
         // A failure to write to standard error cannot be reported.
-        let _ = writeln!(stderr, "{} {message}", Painted::red(paint, "error:"));
-        let _ = writeln!(stderr, "{} {help}", Painted::bold(paint, "help:"));
+        let _ = writeln!(stderr, "{} {}", Painted::red(paint, "error:"), Escaped::lines(message));
+        let _ = writeln!(stderr, "{} {}", Painted::bold(paint, "help:"), Escaped::lines(help));
     };
     match error {
         RegistryError::Definition(diagnostics) => {
@@ -152,8 +152,8 @@ pub(super) fn warn(warnings: &[Diagnostic], color: Color) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
     for Diagnostic { message, help, .. } in warnings {
-        writeln!(stderr, "{} {message}", Painted::bold(paint, "warning:"))?;
-        writeln!(stderr, "{} {help}", Painted::bold(paint, "help:"))?;
+        writeln!(stderr, "{} {}", Painted::bold(paint, "warning:"), Escaped::lines(message))?;
+        writeln!(stderr, "{} {}", Painted::bold(paint, "help:"), Escaped::lines(help))?;
     }
     Ok(())
 }
@@ -166,7 +166,7 @@ pub(super) fn confirm(yes: bool, why: &str, help: &str) -> anyhow::Result<()> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Err(refused(why, help).into());
     }
-    write!(io::stderr(), "{why}. Continue? [y/N] ")?;
+    write!(io::stderr(), "{}. Continue? [y/N] ", Escaped::lines(why))?;
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused("nothing was changed", help).into()) }
@@ -175,8 +175,7 @@ pub(super) fn confirm(yes: bool, why: &str, help: &str) -> anyhow::Result<()> {
 /// Prints a value as JSON.
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
-    serde_json::to_writer_pretty(&mut out, value)?;
-    writeln!(out)?;
+    write_json_lines(&mut out, value)?;
     out.flush()?;
     Ok(Exit::Success)
 }
@@ -185,7 +184,7 @@ pub(super) fn json(value: &impl Serialize) -> anyhow::Result<Exit> {
 pub(super) fn lines<'l>(lines: impl IntoIterator<Item = &'l str>) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     for line in lines {
-        writeln!(out, "{line}")?;
+        writeln!(out, "{}", Escaped::lines(line))?;
     }
     out.flush()?;
     Ok(Exit::Success)

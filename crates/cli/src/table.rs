@@ -3,18 +3,18 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
-use portcullis::base::{Timestamp, is_unsafe};
+use portcullis::base::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::output::{Painted, counted};
+use super::output::{Painted, counted, printable};
 
 /// The spaces between two columns.
 const GAP: usize = 2;
 
-/// The minimum width of a cut column.
+/// The width at which a cut column can still be read.
 const MIN_WIDTH: usize = 6;
 
-/// A heading and rows. The first column and columns of ids are never cut.
+/// A heading and rows. The first column and columns of ids are cut only if the other columns cannot be cut any more.
 pub(super) struct Table {
     heading: Vec<&'static str>,
     rows: Vec<Vec<String>>,
@@ -26,13 +26,27 @@ impl Table {
     }
 
     pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| one_line(&cell)).collect());
+        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
     }
 
     /// Writes the table. If standard output is a terminal, the table is cut to its width.
     pub(super) fn print(&self, paint: bool, out: &mut impl Write) -> io::Result<()> {
         let terminal = io::stdout().is_terminal().then(terminal_size::terminal_size).flatten();
         self.write(terminal.map(|(width, _)| usize::from(width.0)), paint, out)
+    }
+
+    /// Narrows the columns to a line of `max_width`, first those that are not ids, which users copy.
+    fn fit(&self, widths: &mut [usize], max_width: usize) {
+        let gaps = GAP * widths.len().saturating_sub(1);
+        let mut excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(max_width);
+        let columns = widths.iter_mut().zip(&self.heading).enumerate();
+        let (ids, texts): (Vec<_>, Vec<_>) =
+            columns.partition(|(index, (_, name))| *index == 0 || name.ends_with("ID"));
+        let [mut ids, mut texts] =
+            [ids, texts].map(|columns| columns.into_iter().map(|(_, (width, _))| width).collect::<Vec<_>>());
+        shrink(&mut texts, MIN_WIDTH, &mut excess);
+        shrink(&mut texts, 1, &mut excess);
+        shrink(&mut ids, 1, &mut excess);
     }
 
     fn write(&self, max_width: Option<usize>, paint: bool, out: &mut impl Write) -> io::Result<()> {
@@ -43,30 +57,27 @@ impl Table {
             }
         }
         if let Some(max_width) = max_width {
-            let gaps = GAP * widths.len().saturating_sub(1);
-            // Ids are copied by users.
-            let columns = widths.iter_mut().zip(&self.heading).enumerate();
-            let (kept, cut): (Vec<_>, Vec<_>) =
-                columns.partition(|(index, (_, name))| *index == 0 || name.ends_with("ID"));
-            let kept: usize = kept.into_iter().map(|(_, (width, _))| *width).sum();
-            shrink(cut.into_iter().map(|(_, (width, _))| width).collect(), max_width.saturating_sub(gaps + kept));
+            self.fit(&mut widths, max_width);
         }
+        // A terminal that is narrower than the columns are at least cuts whole lines.
+        let line = |cells: &[String]| cut(&line(cells, &widths), max_width.unwrap_or(usize::MAX));
         let heading: Vec<_> = self.heading.iter().map(|cell| (*cell).to_owned()).collect();
-        writeln!(out, "{}", Painted::bold(paint, line(&heading, &widths)))?;
+        writeln!(out, "{}", Painted::bold(paint, line(&heading)))?;
         for row in &self.rows {
-            writeln!(out, "{}", line(row, &widths))?;
+            writeln!(out, "{}", line(row))?;
         }
         Ok(())
     }
 }
 
-/// Narrows the widest columns until the total width is at most `max_width`.
-fn shrink(mut widths: Vec<&mut usize>, max_width: usize) {
-    while widths.iter().map(|width| **width).sum::<usize>() > max_width {
+/// Narrows the widest of `widths` until `excess` is 0 or each has the width `min`.
+fn shrink(widths: &mut [&mut usize], min: usize, excess: &mut usize) {
+    while *excess > 0 {
         match widths.iter_mut().max() {
-            Some(widest) if **widest > MIN_WIDTH => **widest -= 1,
+            Some(widest) if **widest > min => **widest -= 1,
             _ => return,
         }
+        *excess -= 1;
     }
 }
 
@@ -93,10 +104,6 @@ fn cut(text: &str, width: usize) -> String {
         fits
     };
     text.chars().take_while(fits).chain(['…']).collect()
-}
-
-fn one_line(text: &str) -> String {
-    text.split(is_unsafe).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// The distance of `at` from `now`: `in 6 days`, `3 hours ago`.
@@ -133,7 +140,20 @@ mod tests {
     fn columns_are_aligned_and_cut_to_the_width() {
         assert_eq!(text(None), "ID     NAME\ntk_1   a map of é\ntk_22  漢字漢字漢字漢字漢字\n");
         assert_eq!(text(Some(17)), "ID     NAME\ntk_1   a map of é\ntk_22  漢字漢字…\n");
-        assert!(text(Some(1)).lines().all(|line| line.width() <= 5 + GAP + MIN_WIDTH));
+        assert_eq!(text(Some(8)), "ID     …\ntk_1   …\ntk_22  …\n");
+        for width in 1..40 {
+            assert!(text(Some(width)).lines().all(|line| line.width() <= width), "{width}: {}", text(Some(width)));
+        }
+    }
+
+    #[test]
+    fn cells_are_on_one_line_and_escaped() {
+        let mut table = Table::new(&["ID", "NAME"]);
+        table.row(["a\u{1b}[2J".to_owned(), "b\n\tc\u{202e}\u{9b}".to_owned()]);
+        let mut out = Vec::new();
+        table.write(None, false, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, "ID          NAME\na\\u{1b}[2J  b  c\\u{202e}\\u{9b}\n");
     }
 
     #[test]

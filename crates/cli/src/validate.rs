@@ -11,7 +11,7 @@ use portcullis_document::load::{
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Inputs, Painted, Stdout, counted, grouped};
+use super::output::{Color, Format, Inputs, Painted, Stdout, counted, grouped, write_json};
 use super::policy::registry;
 use super::policy::{count, one_stdin, read_one, render};
 
@@ -139,10 +139,7 @@ impl Report<'_> {
         }
         match self.args.format {
             Format::Json => {
-                serde_json::to_writer(
-                    &mut self.out,
-                    &FileJson { file: input.name(), valid, errors, warnings, diagnostics },
-                )?;
+                write_json(&mut self.out, &FileJson { file: input.name(), valid, errors, warnings, diagnostics })?;
                 writeln!(self.out)?;
             }
             Format::Text => {
@@ -176,13 +173,14 @@ impl Report<'_> {
             };
             let json =
                 FileJson { file: &error.file, valid: false, errors: 1, warnings: 0, diagnostics: &[&diagnostic] };
-            serde_json::to_writer(&mut self.out, &json)?;
+            write_json(&mut self.out, &json)?;
             writeln!(self.out)?;
         }
         // Keeps the order of both streams on a terminal.
         self.out.flush()?;
         let mut stderr = io::stderr().lock();
-        Ok(writeln!(stderr, "{} {error}", Painted::red(color.on(&stderr), "error:"))?)
+        let error = error.to_string();
+        Ok(writeln!(stderr, "{} {}", Painted::red(color.on(&stderr), "error:"), Escaped::lines(&error))?)
     }
 }
 

@@ -174,7 +174,7 @@ fn named_sources_of_a_registry_are_followed() {
         (&json!(0), &json!(1), &json!([]))
     );
     let who = dir.command("audit who-can --db sqlite:r.db --connection dw --resource db.hr.pay --format csv").stdout(0);
-    assert!(who.lines().nth(1).unwrap().starts_with(&id) && who.ends_with(",yes\n"), "{who}");
+    assert!(who.lines().nth(1).unwrap().starts_with(&id) && who.ends_with(",yes,\n"), "{who}");
 }
 
 #[test]

@@ -1,15 +1,19 @@
 //! Tests of the command line that run the binary.
 
 mod audit;
+mod audit_calls;
 mod audit_exposure;
+mod audit_hints;
 mod audit_lint;
 mod audit_report;
+mod audit_sarif;
 mod audit_story;
 mod audit_suggest;
 mod check;
 mod compile;
 mod first;
 mod generated;
+mod hostile_text;
 mod inspect;
 mod outputs;
 #[cfg(feature = "parquet")]

@@ -51,8 +51,13 @@ impl Dir {
 
     /// `portcullis` with these arguments, split at white space, without the environment variables that it reads.
     pub(super) fn command(&self, args: &str) -> TestCommand {
+        self.command_in("", args)
+    }
+
+    /// Like [`command`](Self::command), in a folder of the directory.
+    pub(super) fn command_in(&self, folder: &str, args: &str) -> TestCommand {
         let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-        command.current_dir(self.dir.path()).args(args.split_whitespace());
+        command.current_dir(self.path(folder)).args(args.split_whitespace());
         for name in ["PORTCULLIS_POLICY", "PORTCULLIS_DB", "NO_COLOR", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }

@@ -9,6 +9,7 @@
 //! read becomes [`Broken`], with its line and the reason. No row is dropped silently.
 
 mod columns;
+mod digest;
 mod lines;
 mod name;
 #[cfg(feature = "parquet")]
@@ -23,6 +24,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
+pub use digest::sha256;
 pub use name::WrittenName;
 
 use portcullis::base::quoted;

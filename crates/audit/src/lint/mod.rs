@@ -3,7 +3,7 @@
 //!
 //! [`lint`] includes the warnings of [`load`](mod@portcullis_document::load). It adds findings that need several
 //! tokens, a catalog of real names ([`Names`]), or the recorded use ([`Usage`]). [`RULES`] lists every rule. [`sarif`]
-//! writes findings for code review tools.
+//! describes findings for code review tools.
 //!
 //! ```
 //! use portcullis_audit::lint::{Evidence, LintOptions, lint};
@@ -33,6 +33,7 @@ pub mod sarif;
 mod spots;
 mod subject;
 mod texts;
+mod uri;
 mod words;
 
 use std::collections::HashSet;

@@ -1,31 +1,43 @@
-//! Writes findings as SARIF 2.1.0 for code review tools: rules with help, positions, and applicable fixes.
+//! Describes findings as SARIF 2.1.0 for code review tools: rules with help, positions, and applicable fixes.
 
 use std::collections::HashMap;
-use std::io::{self, Write};
+use std::path::Path;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::{Edit, Finding, RULES, Rule, Witness};
+use super::{Edit, Finding, RULES, Rule, Witness, uri};
 use portcullis_document::definition::Position;
 
 const SCHEMA: &str = "https://json.schemastore.org/sarif-2.1.0.json";
 
-/// The characters of a path that a URI does not escape.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~').remove(b':');
+/// Max results of a run: GitHub rejects a file with more.
+pub const MAX_RESULTS: usize = 25_000;
 
-/// Writes `findings` as one run.
+/// Describes `findings` as one run, with at most `limit` results and never more than [`MAX_RESULTS`].
 ///
-/// Describes every rule, even without findings. Files have the names of their inputs, so relative names are relative to
-/// the working directory.
+/// Describes every rule, even without findings. The URIs of files are relative to the working directory `folder`. If
+/// findings are left out, the run has a notification with their number. The first findings are kept, which are the most
+/// severe.
 ///
-/// # Errors
+/// ```
+/// use std::path::Path;
+/// use portcullis_audit::lint::sarif::{MAX_RESULTS, log};
 ///
-/// Returns an error if writing to `out` fails.
-pub fn write(findings: &[Finding], out: impl Write) -> io::Result<()> {
-    let mut artifacts = Artifacts::default();
-    let results: Vec<_> = findings.iter().map(|finding| result(finding, &mut artifacts)).collect();
+/// let json = serde_json::to_value(log(&[], Path::new("/work"), MAX_RESULTS))?;
+/// assert_eq!(json["version"], "2.1.0");
+/// # Ok::<(), serde_json::Error>(())
+/// ```
+pub fn log<'f>(findings: &'f [Finding], folder: &'f Path, limit: usize) -> Log<'f> {
+    let mut artifacts = Artifacts { folder, list: Vec::new(), numbers: HashMap::new() };
+    let limit = limit.min(MAX_RESULTS);
+    let results: Vec<_> = findings.iter().take(limit).map(|finding| result(finding, &mut artifacts)).collect();
+    let left_out = (findings.len() > limit).then(|| Notification {
+        level: "warning",
+        message: OwnedText {
+            text: format!("{limit} of {} findings are listed, the most severe first", findings.len()),
+        },
+    });
     let driver = Driver {
         name: "Portcullis",
         version: env!("CARGO_PKG_VERSION"),
@@ -34,15 +46,20 @@ pub fn write(findings: &[Finding], out: impl Write) -> io::Result<()> {
     };
     let run = Run {
         tool: Tool { driver },
+        invocations: [Invocation {
+            execution_successful: true,
+            tool_execution_notifications: left_out.into_iter().collect(),
+        }],
         column_kind: "unicodeCodePoints",
         artifacts: artifacts.list.into_iter().map(|uri| Artifact { location: ArtifactUri { uri } }).collect(),
         results,
     };
-    serde_json::to_writer_pretty(out, &Log { schema: SCHEMA, version: "2.1.0", runs: [run] }).map_err(io::Error::from)
+    Log { schema: SCHEMA, version: "2.1.0", runs: [run] }
 }
 
+/// A SARIF log. Serializes as the file.
 #[derive(Serialize)]
-struct Log<'a> {
+pub struct Log<'a> {
     #[serde(rename = "$schema")]
     schema: &'a str,
     version: &'a str,
@@ -53,9 +70,29 @@ struct Log<'a> {
 #[serde(rename_all = "camelCase")]
 struct Run<'a> {
     tool: Tool,
+    invocations: [Invocation; 1],
     column_kind: &'a str,
     artifacts: Vec<Artifact>,
     results: Vec<ResultObject<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Invocation {
+    execution_successful: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_execution_notifications: Vec<Notification>,
+}
+
+#[derive(Serialize)]
+struct Notification {
+    level: &'static str,
+    message: OwnedText,
+}
+
+#[derive(Serialize)]
+struct OwnedText {
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -192,15 +229,16 @@ struct Properties<'a> {
 }
 
 /// The files with findings.
-#[derive(Default)]
-struct Artifacts {
+struct Artifacts<'a> {
+    /// The working directory.
+    folder: &'a Path,
     list: Vec<String>,
     numbers: HashMap<String, usize>,
 }
 
-impl Artifacts {
+impl Artifacts<'_> {
     fn location(&mut self, file: &str) -> ArtifactLocation {
-        let uri = utf8_percent_encode(file, PATH).to_string();
+        let uri = uri::relative(file, self.folder);
         let index = *self.numbers.entry(uri.clone()).or_insert_with(|| {
             self.list.push(uri.clone());
             self.list.len() - 1
@@ -219,7 +257,7 @@ fn descriptor(rule: &'static Rule) -> Descriptor {
     }
 }
 
-fn result<'f>(finding: &'f Finding, artifacts: &mut Artifacts) -> ResultObject<'f> {
+fn result<'f>(finding: &'f Finding, artifacts: &mut Artifacts<'_>) -> ResultObject<'f> {
     let start = Position { line: finding.line, column: finding.column };
     let fixes = finding.edit.iter().map(|edit| fix(finding, edit, artifacts)).collect();
     ResultObject {
@@ -245,7 +283,7 @@ fn result<'f>(finding: &'f Finding, artifacts: &mut Artifacts) -> ResultObject<'
     }
 }
 
-fn fix<'f>(finding: &'f Finding, edit: &'f Edit, artifacts: &mut Artifacts) -> FixObject<'f> {
+fn fix<'f>(finding: &'f Finding, edit: &'f Edit, artifacts: &mut Artifacts<'_>) -> FixObject<'f> {
     FixObject {
         description: Text { text: &finding.fix },
         artifact_changes: [ArtifactChange {

@@ -23,6 +23,7 @@
 //! # Ok::<(), portcullis_audit::reads::Unreadable>(())
 //! ```
 
+mod calls;
 mod followed;
 mod relation;
 mod scope;
@@ -30,6 +31,7 @@ mod scope;
 mod tests;
 mod visit;
 
+pub use calls::Call;
 pub use followed::{Followed, NamedSources, NamedSourcesError, Place, Unfollowed};
 
 use std::ops::ControlFlow;

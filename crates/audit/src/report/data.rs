@@ -2,6 +2,8 @@
 
 use crate::lint::Severity;
 use portcullis::base::Timestamp;
+use portcullis::model::Expiry;
+use portcullis::snapshot::ContentId;
 
 /// All data of the page. Lists are in the order of the page. A part that is `None` is not shown.
 #[derive(Debug, Clone, PartialEq)]
@@ -10,8 +12,12 @@ pub struct Report {
     pub title: String,
     /// The time of the report.
     pub made: Timestamp,
+    /// The id of the policy's content.
+    pub content: Option<ContentId>,
     /// The name of the catalog.
     pub catalog: Option<String>,
+    /// The SHA-256 of the catalog's file, in hexadecimal.
+    pub catalog_sha256: Option<String>,
     /// The number of tokens.
     pub tokens: u64,
     /// The number of grants.
@@ -22,6 +28,12 @@ pub struct Report {
     pub exposure: Option<Exposure>,
     /// The names that tokens can read, by schema.
     pub matrix: Option<Matrix>,
+    /// Calls in granted queries that may read more names than the exposure has.
+    pub calls: Vec<CallRow>,
+    /// The first tokens; with a catalog, those that expose the most names come first.
+    pub token_rows: Vec<TokenRow>,
+    /// The number of tokens that are not listed.
+    pub tokens_left_out: u64,
     /// The expiry of tokens.
     pub lives: Lives,
     /// The findings, the most severe first.
@@ -35,12 +47,17 @@ impl Default for Report {
         Self {
             title: String::new(),
             made: Timestamp::from_unix(0, 0),
+            content: None,
             catalog: None,
+            catalog_sha256: None,
             tokens: 0,
             grants: 0,
             connections: 0,
             exposure: None,
             matrix: None,
+            calls: Vec::new(),
+            token_rows: Vec::new(),
+            tokens_left_out: 0,
             lives: Lives::default(),
             findings: Vec::new(),
             findings_left_out: [0; 3],
@@ -115,6 +132,52 @@ pub struct MatrixRow {
     pub names: Vec<u64>,
 }
 
+/// A number of names that a token exposes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Names {
+    /// The number of names that the token exposes itself.
+    pub own: u64,
+    /// The number of further names that it exposes only through queries and named sources.
+    pub through_queries: u64,
+}
+
+impl Names {
+    /// Returns the number of all names that the token exposes.
+    pub fn total(self) -> u64 {
+        self.own + self.through_queries
+    }
+}
+
+/// A token of the policy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRow {
+    /// The id.
+    pub id: String,
+    /// The expiry.
+    pub expiry: Expiry,
+    /// Whether the token is expired.
+    pub expired: bool,
+    /// The names of its APIs.
+    pub apis: Vec<String>,
+    /// The first referers; `any` if it lists none.
+    pub referers: String,
+    /// The number of its grants.
+    pub grants: u64,
+    /// The exposure of the catalog; `None` without a catalog.
+    pub exposed: Option<Names>,
+}
+
+/// A call in granted queries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallRow {
+    /// The connection of the queries.
+    pub connection: String,
+    /// The call.
+    pub call: String,
+    /// The number of queries and named sources with the call.
+    pub queries: u64,
+}
+
 /// The numbers of tokens by expiry.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Lives {
@@ -146,7 +209,7 @@ pub struct FindingRow {
     pub severity: Severity,
     /// The code of the rule.
     pub code: String,
-    /// The file, the line and the JSON path.
+    /// The file without its folders, the line and the JSON path.
     pub place: String,
     /// The id of the token, if the finding is about one.
     pub token: Option<String>,

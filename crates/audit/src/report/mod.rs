@@ -3,7 +3,8 @@
 //! [`Report`] is plain data: facts of a policy, findings, and the exposure that [`SchemaCounts`] computes from a
 //! catalog. [`page`] is a pure function of it. The page has no script and makes no network request, which its content
 //! security policy enforces. It supports light and dark themes, and shows the numbers of each chart as a table. Names
-//! of a policy are always text, never markup. The data contains no secret.
+//! of a policy are always text, never markup, and characters that change or hide text are escaped. The data contains no
+//! secret and no folder.
 //!
 //! ```
 //! use portcullis_audit::report::{Report, page};
@@ -21,9 +22,13 @@ mod matrix;
 mod numbers;
 mod page;
 mod policy;
+mod queries;
 mod schema_counts;
 mod timeline;
+mod tokens;
 
-pub use data::{Exposed, ExposedSchema, Exposure, FindingRow, Lives, Matrix, MatrixRow, Month, Report};
+pub use data::{
+    CallRow, Exposed, ExposedSchema, Exposure, FindingRow, Lives, Matrix, MatrixRow, Month, Names, Report, TokenRow,
+};
 pub use page::page;
 pub use schema_counts::SchemaCounts;

@@ -8,12 +8,16 @@ use sha2::{Digest, Sha256};
 use super::bars::{self, Bar};
 use super::data::{Exposed, Exposure, Lives, Matrix, Report};
 use super::numbers::{counted, grouped, percent, share};
-use super::{findings, matrix, timeline};
+use super::{findings, matrix, queries, timeline, tokens};
 use crate::lint::Severity;
+use portcullis::base::Escaped;
 
 const STYLE: &str = include_str!("style.css");
 
 /// Renders the report as one HTML document. Linear in the report.
+///
+/// Characters that change the direction of text or cannot be seen are escaped as in [`Escaped`], wherever they come
+/// from.
 pub fn page(report: &Report) -> String {
     let title = format!("Audit of {}", report.title);
     let document = html! {
@@ -38,8 +42,10 @@ pub fn page(report: &Report) -> String {
                         (counted(report.tokens, "token")) ", " (counted(report.grants, "grant")) ", "
                         (counted(report.connections, "connection"))
                         @if let Some(catalog) = &report.catalog { "; catalog " b { (catalog) } }
-                        ". Made " time datetime=(report.made) { (report.made) } "."
+                        ". Made " time datetime=(report.made) { (report.made) } " by Portcullis " (env!("CARGO_PKG_VERSION")) "."
                     }
+                    @if let Some(content) = &report.content { p.about { "Content of the policy: " code { (content) } } }
+                    @if let Some(digest) = &report.catalog_sha256 { p.about { "SHA-256 of the catalog: " code { (digest) } } }
                 }
                 main {
                     (tiles(report))
@@ -51,6 +57,8 @@ pub fn page(report: &Report) -> String {
                         },
                     }
                     @if let Some(matrix) = &report.matrix { (who_can(matrix)) }
+                    (queries::section(report))
+                    (tokens::section(report))
                     (lives(&report.lives))
                     (findings::section(report))
                 }
@@ -65,7 +73,9 @@ pub fn page(report: &Report) -> String {
             }
         }
     };
-    document.into_string()
+    let document = document.into_string();
+    // The page itself has no such characters.
+    Escaped::lines(&document).to_string()
 }
 
 /// Returns a content security policy that allows only the style of this page.

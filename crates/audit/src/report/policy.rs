@@ -2,11 +2,14 @@
 
 use jiff::tz::TimeZone;
 
-use super::data::{FindingRow, Lives, Month, Report};
+use super::data::{CallRow, FindingRow, Lives, Month, Report};
 use super::schema_counts::SchemaCounts;
+use super::tokens;
 use crate::lint::{Finding, Severity};
+use crate::reads::{Call, Followed};
 use portcullis::base::Timestamp;
 use portcullis::model::{Expiry, Policy, Token};
+use portcullis::snapshot::ContentId;
 
 /// The number of months that are shown.
 const MONTHS: usize = 24;
@@ -17,8 +20,11 @@ const FINDINGS: usize = 200;
 impl Report {
     /// Creates a report on `policy` without catalog and findings.
     pub fn new(title: impl Into<String>, policy: &Policy, now: Timestamp) -> Self {
+        let (token_rows, tokens_left_out) = tokens::rows(policy, now, None);
         Self {
             title: title.into(),
+            token_rows,
+            tokens_left_out,
             made: Timestamp::from_unix(now.seconds(), 0),
             tokens: policy.tokens().len() as u64,
             grants: policy.tokens().iter().map(|token| token.grants().len() as u64).sum(),
@@ -41,10 +47,29 @@ impl Report {
         self
     }
 
+    /// Adds the id of the policy's content.
+    #[must_use]
+    pub fn with_content(self, content: ContentId) -> Self {
+        Self { content: Some(content), ..self }
+    }
+
+    /// Adds what the granted queries and named sources of `policy` call.
+    #[must_use]
+    pub fn with_queries(mut self, policy: &Policy, followed: &Followed<'_>) -> Self {
+        let row = |call: &Call<'_>| {
+            let connection = policy.connection(call.connection)?.name().to_owned();
+            Some(CallRow { connection, call: call.text.to_owned(), queries: call.queries })
+        };
+        self.calls = followed.calls(|_, _| true).iter().filter_map(row).collect();
+        self
+    }
+
     /// Adds the exposure of the catalog with that name.
     #[must_use]
     pub fn with_catalog(mut self, name: impl Into<String>, counts: &SchemaCounts<'_>) -> Self {
         let (exposure, matrix) = counts.sum();
+        let names = counts.names();
+        (self.token_rows, self.tokens_left_out) = tokens::rows(counts.policy(), self.made, Some(&names));
         self.catalog = Some(name.into());
         self.exposure = Some(exposure);
         self.matrix = Some(matrix);
@@ -56,12 +81,17 @@ fn row(finding: &Finding) -> FindingRow {
     FindingRow {
         severity: finding.rule.severity,
         code: finding.rule.code.to_owned(),
-        place: format!("{}:{}, {}", finding.file, finding.line, finding.place),
+        place: format!("{}:{}, {}", file_name(&finding.file), finding.line, finding.place),
         token: finding.token.clone(),
         message: finding.message.clone(),
         fix: finding.fix.clone().into_owned(),
         paste: finding.paste.clone(),
     }
+}
+
+/// Returns the name of a file without its folders, which readers of the page must not learn.
+fn file_name(path: &str) -> &str {
+    path.rsplit(['/', '\\']).next().unwrap_or_default()
 }
 
 impl Lives {

@@ -7,7 +7,7 @@ use std::fmt;
 use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 
-use super::data::{Exposed, ExposedSchema, Exposure, Matrix, MatrixRow};
+use super::data::{Exposed, ExposedSchema, Exposure, Matrix, MatrixRow, Names};
 use crate::coverage::{Coverage, Grantees, SourceRef};
 use crate::reads::Followed;
 use portcullis::base::Timestamp;
@@ -185,6 +185,18 @@ impl<'p> SchemaCounts<'p> {
         let mut reader = Reader::of(self);
         let own = self.tokens().map(|(index, token)| (index, reader.names(&self.coverage.own(token))));
         own.filter(|(_, names)| *names > 0).collect()
+    }
+
+    /// Returns the policy.
+    pub(super) fn policy(&self) -> &'p Policy {
+        self.coverage.policy()
+    }
+
+    /// Returns the names that each token exposes, by its index in the policy. Tokens without names are left out.
+    pub(super) fn names(&self) -> HashMap<usize, Names> {
+        let totals = self.totals(&mut Reader::of(self));
+        let names = |total: Total| Names { own: total.own, through_queries: total.any - total.own };
+        totals.into_iter().map(|total| (total.token, names(total))).collect()
     }
 
     /// Returns the exposure of each token that exposes names, the largest first.

@@ -8,13 +8,14 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, bail};
-use portcullis::model::{Connection, Policy};
+use portcullis::model::Policy;
 use portcullis::name::Dialect;
 use portcullis_audit::catalog::{self, Broken, Row};
 
+use super::named;
 use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::output::is_stdin;
-use crate::output::{Color, Inputs, Painted, counted, printable};
+use crate::output::{Color, Inputs, Painted, cannot_read, counted, file_name, printable};
 
 /// The number of unreadable rows that are reported one by one.
 const REPORTED_ROWS: usize = 5;
@@ -58,7 +59,7 @@ pub(super) fn no_connection(line: u64, option: &str) -> Broken {
 /// Fails if no row has a connection: `without` equals `rows`.
 pub(super) fn require_connection(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
     if rows > 0 && rows == without {
-        bail!("`{}` has no connection in any row: name the connection with `{option} NAME`", path.display());
+        bail!("{} has no connection in any row: name the connection with `{option} NAME`", file_name(path));
     }
     Ok(())
 }
@@ -72,7 +73,7 @@ pub(super) fn read(
     mut visit: impl FnMut(Result<Row<'_>, Broken>),
 ) -> anyhow::Result<CatalogProgress> {
     listen_for_interrupts()?;
-    let cannot = || format!("cannot read `{}`", path.display());
+    let cannot = || cannot_read(path);
     Inputs::check_stdout(path)?;
     let file = if is_stdin(path) { None } else { Some(File::open(path).with_context(cannot)?) };
     let metadata = file.as_ref().and_then(|file| file.metadata().ok());
@@ -95,19 +96,26 @@ pub(super) fn read(
     Ok(CatalogProgress { rows, interrupted, complete: complete && !interrupted })
 }
 
-/// Calls `visit` with the connection and name of each row. `visit` returns whether the name is well-formed.
+/// Calls `visit` with the connection and name of each row. `visit` returns whether the name is well-formed. Connections
+/// that several `policies` have are those of the first.
 ///
 /// Reports the first unreadable rows and their number on standard error. A second thread reads the file.
 pub(super) fn each(
     path: &Path,
     args: &CatalogArgs,
-    policy: &Policy,
+    policies: &[&Policy],
     color: Color,
     mut visit: impl FnMut(&str, &str) -> bool,
 ) -> anyhow::Result<CatalogProgress> {
-    let dialects: BTreeMap<&str, _> =
-        policy.connections().iter().map(|connection| (connection.name(), connection.dialect())).collect();
+    let mut dialects: BTreeMap<&str, Dialect> = BTreeMap::new();
+    for connection in policies.iter().flat_map(|policy| policy.connections()) {
+        dialects.entry(connection.name()).or_insert(connection.dialect());
+    }
+    let dialects = &dialects;
     let only = args.catalog_connection.as_deref();
+    if let (Some(name), Some(policy)) = (only.filter(|name| !dialects.contains_key(name)), policies.first()) {
+        named::connection(policy, name)?;
+    }
     let (mut broken, mut first) = (0_u64, Vec::new());
     let (outcome, unnamed) = std::thread::scope(|scope| {
         let (send, batches) = sync_channel::<Rows>(4);
@@ -121,7 +129,7 @@ pub(super) fn each(
                     });
                     Ok((connection?, row))
                 });
-                rows.push(row, &dialects);
+                rows.push(row, dialects);
                 if rows.is_full() {
                     // Sending fails only if the receiving thread has panicked.
                     let _ = send.send(std::mem::take(&mut rows));
@@ -140,8 +148,7 @@ pub(super) fn each(
             for row in rows.iter() {
                 match row {
                     Ok((line, connection, name)) if !visit(connection, name) => {
-                        let known = policy.connections().iter().find(|known| known.name() == connection);
-                        let dialect = known.map(Connection::dialect).unwrap_or_default();
+                        let dialect = dialects.get(connection).copied().unwrap_or_default();
                         report(Broken::malformed(line, name, dialect));
                     }
                     Ok(_) => {}
@@ -151,18 +158,18 @@ pub(super) fn each(
         }
         reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
-    let file = path.display();
+    let file = file_name(path);
     let mut stderr = io::stderr().lock();
     let label = Painted::bold(color.on(&stderr), "note:");
     for Broken { line, why } in &first {
-        writeln!(stderr, "{label} `{file}`, line {line}: {}", printable(why))?;
+        writeln!(stderr, "{label} {file}, line {line}: {}", printable(why))?;
     }
     if broken > first.len() as u64 {
-        writeln!(stderr, "{label} `{file}`: {} cannot be read in all; the first are above", counted(broken, "row"))?;
+        writeln!(stderr, "{label} {file}: {} cannot be read in all; the first are above", counted(broken, "row"))?;
     }
     let progress = outcome?;
     if progress.interrupted {
-        writeln!(stderr, "{label} reading `{file}` was interrupted after {}", counted(progress.rows, "row"))?;
+        writeln!(stderr, "{label} reading {file} was interrupted after {}", counted(progress.rows, "row"))?;
     }
     require_connection(path, progress.rows, unnamed, OPTION)?;
     Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })

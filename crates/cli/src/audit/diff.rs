@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
+use portcullis::base::{Escaped, Timestamp};
 use portcullis::model::Expiry;
 use portcullis_audit::names_diff::{Names, NamesChange, NamesDiff};
 use portcullis_audit::reads::Followed;
@@ -12,10 +12,10 @@ use serde::Serialize;
 
 use super::Format;
 use super::catalog::{self, CatalogArgs};
-use super::reads::ReadsArgs;
+use super::reads::{self, ReadsArgs};
 use crate::Exit;
 use crate::output::is_stdin;
-use crate::output::{Color, Painted, Stdout, counted, grouped, printable};
+use crate::output::{Color, Csv, Painted, Stdout, counted, grouped, printable, write_json_lines};
 use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -73,7 +73,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some((new, after)) = new_args.model(color)? else { return Ok(Exit::Failure) };
     let since = args.since.unwrap_or_else(|| SystemClock.now());
     let diff = diff(&Side::with_snapshot(&old, before), &Side::with_snapshot(&new, after), since)?;
-    let (mut names, mut complete) = (None, true);
+    let (mut names, mut complete, mut unfollowed) = (None, true, Vec::new());
     if let Some(path) = &args.catalog.catalog {
         let followed = (
             Followed::of(&old, &args.reads.named_sources(&old_args)?),
@@ -81,7 +81,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         );
         let mut by_name = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
         complete =
-            catalog::each(path, &args.catalog, &new, color, |connection, name| by_name.see(connection, name))?.complete;
+            catalog::each(path, &args.catalog, &[&new, &old], color, |connection, name| by_name.see(connection, name))?
+                .complete;
+        unfollowed = reads::unfollowed(&followed.1, &new, |_| true);
         names = Some(ByName { total: by_name.count(), changes: by_name.changes() });
     }
     let mut out = Stdout::lock();
@@ -91,13 +93,15 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         Format::Csv => csv(&diff, names.as_ref(), &mut out)?,
     }
     out.flush()?;
+    reads::note(&unfollowed, color)?;
     let Some((token, gain)) = diff.widening().filter(|_| args.fail_on_widening) else {
         return Ok(if complete { Exit::Success } else { Exit::Failure });
     };
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
-    writeln!(stderr, "{} `{}` allows more than `{}`", Painted::red(paint, "widened:"), args.new, args.old)?;
-    writeln!(stderr, "  token `{}`: {}", printable(token), gain.gained)?;
+    let (old, new) = (Escaped::whole(&args.old), Escaped::whole(&args.new));
+    writeln!(stderr, "{} `{new}` allows more than `{old}`", Painted::red(paint, "widened:"))?;
+    writeln!(stderr, "  token `{}`: {}", printable(token), printable(&gain.gained.to_string()))?;
     match &gain.witness {
         Some(witness) => writeln!(stderr, "  newly allowed: {}", printable(&witness.to_string()))?,
         None => writeln!(stderr, "  no example was found; this counts as wider because it cannot be excluded")?,
@@ -130,14 +134,14 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
         for gain in &token.gains {
             if gain.gained != Gained::Token {
                 let sign = if gain.witness.is_some() { "+" } else { "?" };
-                writeln!(out, "  {} {}", green(sign), gain.gained)?;
+                writeln!(out, "  {} {}", green(sign), printable(&gain.gained.to_string()))?;
             }
             if let Some(witness) = &gain.witness {
                 writeln!(out, "      now allowed: {}", printable(&witness.to_string()))?;
             }
         }
         for loss in token.losses.iter().filter(|loss| loss.gained != Gained::Token) {
-            writeln!(out, "  {} {}", red("-"), loss.gained)?;
+            writeln!(out, "  {} {}", red("-"), printable(&loss.gained.to_string()))?;
         }
         if let Some(change) = names.and_then(|names| names.changes.get(index)) {
             let sides =
@@ -152,6 +156,11 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
                 let left = side.count - side.examples.len() as u64;
                 if left > 0 {
                     writeln!(out, "        and {} more", grouped(left))?;
+                }
+            }
+            for (sign, calls) in [(green("+"), &change.gained_calls), (red("-"), &change.lost_calls)] {
+                for call in calls {
+                    writeln!(out, "  {sign} call that may read more names: {}", printable(call))?;
                 }
             }
         }
@@ -176,6 +185,10 @@ fn text(diff: &Diff, names: Option<&ByName>, color: Color, out: &mut Stdout) -> 
             counted(tokens(|change| change.gained.count), "token"),
             counted(tokens(|change| change.lost.count), "token"),
         )?;
+        let may_gain = tokens(|change| change.gained_calls.len() as u64);
+        if may_gain > 0 {
+            writeln!(out, "{} may have gained more names through calls in queries", counted(may_gain, "token"))?;
+        }
     }
     Ok(())
 }
@@ -216,16 +229,23 @@ struct SideJson<'d> {
     names: u64,
     through_queries: u64,
     examples: &'d [String],
+    /// Calls of queries that may read more names, each after its connection.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    calls: &'d [String],
 }
 
 impl<'d> From<&'d NamesChange> for NamesJson<'d> {
     fn from(change: &'d NamesChange) -> Self {
-        let side = |side: &'d Names, through_queries| SideJson {
+        let side = |side: &'d Names, through_queries, calls: &'d [String]| SideJson {
             names: side.count,
             through_queries,
             examples: &side.examples,
+            calls,
         };
-        Self { gained: side(&change.gained, change.gained_through), lost: side(&change.lost, change.lost_through) }
+        Self {
+            gained: side(&change.gained, change.gained_through, &change.gained_calls),
+            lost: side(&change.lost, change.lost_through, &change.lost_calls),
+        }
     }
 }
 
@@ -303,28 +323,30 @@ fn json(diff: &Diff, names: Option<&ByName>, out: &mut Stdout) -> anyhow::Result
         names: names.and_then(|names| names.changes.get(index)).map(NamesJson::from),
     });
     let diff = DiffJson { widened: diff.widening().is_some(), unchanged: diff.unchanged, tokens: tokens.collect() };
-    serde_json::to_writer_pretty(&mut *out, &diff)?;
-    writeln!(out)?;
-    Ok(())
+    Ok(write_json_lines(out, &diff)?)
 }
 
 fn csv(diff: &Diff, names: Option<&ByName>, out: &mut Stdout) -> anyhow::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(["token", "change", "what", "witness"])?;
+    let mut csv = Csv::new(out, ["token", "change", "what", "witness"])?;
     for token in &diff.tokens {
         for (change, gains) in [("+", &token.gains), ("-", &token.losses)] {
             for gain in gains {
                 let witness = gain.witness.as_ref().map(ToString::to_string).unwrap_or_default();
-                csv.write_record([&token.id, change, &gain.gained.to_string(), &witness])?;
+                csv.row([token.id.as_str(), change, &gain.gained.to_string(), &witness])?;
             }
         }
     }
     for (token, change) in diff.tokens.iter().zip(names.map(|names| names.changes.as_slice()).unwrap_or_default()) {
         for (sign, side) in [("+", &change.gained), ("-", &change.lost)].iter().filter(|(_, side)| side.count > 0) {
             let count = format!("{} of the catalog", counted(side.count, "name"));
-            csv.write_record([&token.id, *sign, &count, &side.examples.join(", ")])?;
+            csv.row([token.id.as_str(), sign, &count, &side.examples.join(", ")])?;
+        }
+        for (sign, calls) in [("+", &change.gained_calls), ("-", &change.lost_calls)] {
+            for call in calls {
+                csv.row([token.id.as_str(), sign, &format!("call that may read more names: {call}"), ""])?;
+            }
         }
     }
-    csv.flush()?;
+    csv.finish()?;
     Ok(())
 }

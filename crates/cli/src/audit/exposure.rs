@@ -12,6 +12,7 @@ use portcullis_audit::exposure::Exposure;
 use portcullis_audit::reads::Followed;
 
 use super::Format;
+use super::named;
 use super::reads::ReadsArgs;
 use crate::Exit;
 use crate::output::Color;
@@ -78,16 +79,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let policy = snapshot.policy()?;
     drop(snapshot);
-    if let Some(id) = &args.token
-        && !policy.tokens().iter().any(|token| token.id() == id)
-    {
-        bail!("the policy has no token `{id}`");
-    }
-    if let Some(name) = &args.connection
-        && !policy.connections().iter().any(|connection| connection.name() == name)
-    {
-        bail!("the policy has no connection `{name}`");
-    }
+    args.token.as_deref().map(|id| named::token(&policy, id)).transpose()?;
+    args.connection.as_deref().map(|name| named::connection(&policy, name)).transpose()?;
     let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
     let coverage = Coverage::following(&policy, SystemClock.now(), &followed);
     let counted = count::count(&coverage, &args.catalog, args.connection.as_deref(), args.quiet)?;

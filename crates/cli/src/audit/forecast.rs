@@ -11,9 +11,10 @@ use serde::Serialize;
 
 use super::Format;
 use super::catalog::{self, CatalogArgs};
+use super::named;
 use crate::Exit;
 use crate::output::is_stdin;
-use crate::output::{Color, Stdout, counted, grouped, printable};
+use crate::output::{Color, Csv, Stdout, counted, grouped, write_json_lines};
 use crate::policy::PolicyArgs;
 use crate::table::Table;
 
@@ -69,16 +70,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         bail!("`--policy -` and `--catalog -` both read standard input: name a file for one of them");
     }
     let Some((policy, snapshot)) = args.policy.model(color)? else { return Ok(Exit::Failure) };
-    if let Some(id) = &args.token
-        && !policy.tokens().iter().any(|token| token.id() == id)
-    {
-        bail!("the policy has no token `{}`", printable(id));
-    }
-    if let Some(name) = &args.connection
-        && !policy.connections().iter().any(|connection| connection.name() == name)
-    {
-        bail!("the policy has no connection `{}`", printable(name));
-    }
+    args.token.as_deref().map(|id| named::token(&policy, id)).transpose()?;
+    args.connection.as_deref().map(|name| named::connection(&policy, name)).transpose()?;
     let options = Options {
         count: usize::from(args.count),
         token: args.token.clone(),
@@ -89,7 +82,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut complete = true;
     if let Some(path) = &args.catalog.catalog {
         let progress =
-            catalog::each(path, &args.catalog, &policy, color, |connection, name| known.see(connection, name))?;
+            catalog::each(path, &args.catalog, &[&policy], color, |connection, name| known.see(connection, name))?;
         complete = progress.complete;
     }
     let found = forecast(&policy, &snapshot, &known, &options)?;
@@ -98,8 +91,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match args.format {
         Format::Table => table(&rows, args, color, &mut out)?,
         Format::Json => {
-            serde_json::to_writer_pretty(&mut out, &rows)?;
-            writeln!(out)?;
+            write_json_lines(&mut out, &rows)?;
         }
         Format::Csv => csv(&rows, &mut out)?,
     }
@@ -178,15 +170,15 @@ fn table(rows: &[Row<'_>], args: &Args, color: Color, out: &mut Stdout) -> anyho
 }
 
 fn csv(rows: &[Row<'_>], out: &mut Stdout) -> anyhow::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(["connection", "pattern", "pattern_tokens", "name", "schema_exists", "tokens", "example"])?;
+    let mut csv =
+        Csv::new(out, ["connection", "pattern", "pattern_tokens", "name", "schema_exists", "tokens", "example"])?;
     for row in rows {
         for name in &row.names {
             let (own, tokens) = (row.tokens.to_string(), name.tokens.to_string());
             let exists = if name.schema_exists { "yes" } else { "no" };
-            csv.write_record([row.connection, &row.pattern, &own, name.name, exists, &tokens, &name.example])?;
+            csv.row([row.connection, &row.pattern, &own, name.name, exists, &tokens, &name.example])?;
         }
     }
-    csv.flush()?;
+    csv.finish()?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use anyhow::Context;
 use clap::ValueEnum;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis_audit::lint::{Evidence, Finding, LintOptions, Names, RULES, Rule, Severity, lint, sarif};
@@ -12,7 +13,7 @@ use super::catalog::{self, CatalogArgs};
 use super::usage::UsageArgs;
 use crate::Exit;
 use crate::excerpt::{Annotation, Renderer};
-use crate::output::{Color, Stdout, counted, grouped};
+use crate::output::{Color, Csv, Painted, Stdout, counted, grouped, write_json_lines};
 use crate::policy::PolicyArgs;
 use crate::table::Table;
 
@@ -53,11 +54,12 @@ pub(super) struct Args {
     /// The width is the share of the connection's catalog names that the pattern covers.
     #[arg(long, value_name = "SHARE", default_value = "0.5", value_parser = share)]
     wide_share: f64,
-    /// Limit the findings in text and tables
+    /// Limit the findings, the most severe first
     ///
-    /// The other formats have no limit.
-    #[arg(long, value_name = "COUNT", default_value_t = 100)]
-    limit: usize,
+    /// The default is 100 in `text` and `table`. In `sarif` it is 25000, which is also the most that code review tools
+    /// accept. `json` and `csv` have all findings.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
     /// Print `text`, `table`, `json`, `csv` or `sarif`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
@@ -69,6 +71,9 @@ pub(super) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
 }
+
+/// Max findings in text and tables, by default.
+const LIMIT: usize = 100;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -100,7 +105,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     if let Some(path) = &args.catalog.catalog {
         let mut catalog_names = Names::of(read.policy()?);
         let visit = |connection: &str, name: &str| catalog_names.see(connection, name);
-        let progress = catalog::each(path, &args.catalog, read.policy()?, color, visit)?;
+        let progress = catalog::each(path, &args.catalog, &[read.policy()?], color, visit)?;
         complete = progress.complete;
         // A name that is missing in a part of the catalog may be in the rest.
         names = Some(catalog_names).filter(|_| !progress.interrupted);
@@ -108,13 +113,15 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
     match args.format {
-        Format::Text => text(&read.inputs, &findings, args.limit, color, &mut out)?,
-        Format::Table => table(&findings, args.limit, color, &mut out)?,
+        Format::Text => text(&read.inputs, &findings, args.limit.unwrap_or(LIMIT), color, &mut out)?,
+        Format::Table => table(&findings, args.limit.unwrap_or(LIMIT), color, &mut out)?,
         Format::Json => json(&findings, &mut out)?,
         Format::Csv => csv(&findings, &mut out)?,
         Format::Sarif => {
-            sarif::write(&findings, &mut out)?;
-            writeln!(out)?;
+            let folder = std::env::current_dir().context("cannot find the working directory")?;
+            let limit = args.limit.unwrap_or(sarif::MAX_RESULTS).min(sarif::MAX_RESULTS);
+            write_json_lines(&mut out, &sarif::log(&findings, &folder, limit))?;
+            not_in_sarif(findings.len(), limit, color)?;
         }
     }
     out.flush()?;
@@ -195,21 +202,30 @@ fn summary(findings: &[Finding], limit: usize, out: &mut Stdout) -> anyhow::Resu
     Ok(())
 }
 
+/// Reports findings that the SARIF output leaves out, on standard error.
+fn not_in_sarif(count: usize, limit: usize, color: Color) -> io::Result<()> {
+    let left_out = count.saturating_sub(limit) as u64;
+    if left_out == 0 {
+        return Ok(());
+    }
+    let mut stderr = io::stderr().lock();
+    let note = Painted::bold(color.on(&stderr), "note:");
+    writeln!(stderr, "{note} {} left out: `--format json` has all", counted(left_out, "finding"))
+}
+
 fn json(findings: &[Finding], out: &mut Stdout) -> anyhow::Result<()> {
     #[derive(Serialize)]
     struct All<'f> {
         findings: &'f [Finding],
     }
-    serde_json::to_writer_pretty(&mut *out, &All { findings })?;
-    writeln!(out)?;
-    Ok(())
+    Ok(write_json_lines(out, &All { findings })?)
 }
 
 fn csv(findings: &[Finding], out: &mut Stdout) -> anyhow::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(["severity", "code", "file", "line", "column", "path", "token", "message", "fix", "paste"])?;
+    let mut csv =
+        Csv::new(out, ["severity", "code", "file", "line", "column", "path", "token", "message", "fix", "paste"])?;
     for finding in findings {
-        csv.write_record([
+        csv.row([
             finding.rule.severity.as_str(),
             finding.rule.code,
             &finding.file,
@@ -222,16 +238,14 @@ fn csv(findings: &[Finding], out: &mut Stdout) -> anyhow::Result<()> {
             finding.paste.as_deref().unwrap_or_default(),
         ])?;
     }
-    csv.flush()?;
+    csv.finish()?;
     Ok(())
 }
 
 fn list_rules(format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
     if format == Format::Json {
         let rule = |rule: &&Rule| serde_json::json!({"code": rule.code, "severity": rule.severity, "title": rule.title, "help": rule.help});
-        serde_json::to_writer_pretty(&mut *out, &RULES.iter().map(rule).collect::<Vec<_>>())?;
-        writeln!(out)?;
-        return Ok(());
+        return Ok(write_json_lines(out, &RULES.iter().map(rule).collect::<Vec<_>>())?);
     }
     let mut table = Table::new(&["CODE", "SEVERITY", "FINDS"]);
     for rule in RULES {

@@ -5,6 +5,7 @@ mod diff;
 mod exposure;
 mod forecast;
 mod lint;
+mod named;
 mod progress;
 mod reads;
 mod report;

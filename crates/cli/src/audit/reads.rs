@@ -1,12 +1,13 @@
 //! The reads of queries and named sources: the option that defines them, and their output.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufReader, Write};
 use std::path::PathBuf;
 
 use anyhow::Context;
 use portcullis::model::{Connection, Grant, GrantSource, Policy};
-use portcullis_audit::reads::{Followed, NamedSources, Unfollowed};
+use portcullis_audit::reads::{Call, Followed, NamedSources, Unfollowed};
 use portcullis_registry::{Location, Registry};
 use serde::Serialize;
 
@@ -108,6 +109,32 @@ impl<'p> UnfollowedRow<'p> {
         let more = self.grants - self.granted.len();
         if more > 0 { format!("{}, and {more} more", listed.join(", ")) } else { listed.join(", ") }
     }
+}
+
+/// A call in granted queries that may read more, as JSON. Displayed as `dw: query_to_xml() (2 queries)`.
+#[derive(Serialize)]
+pub(super) struct CallRow<'p> {
+    pub(super) connection: &'p str,
+    #[serde(rename = "calls")]
+    pub(super) text: &'p str,
+    pub(super) queries: u64,
+}
+
+impl fmt::Display for CallRow<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.connection, self.text, queries(self.queries))
+    }
+}
+
+/// Returns the rows of `calls`, by name of their connections.
+pub(super) fn calls<'p>(calls: &[Call<'p>], policy: &'p Policy) -> Vec<CallRow<'p>> {
+    let row = |call: &Call<'p>| {
+        let connection = policy.connection(call.connection)?.name();
+        Some(CallRow { connection, text: call.text, queries: call.queries })
+    };
+    let mut rows: Vec<CallRow<'_>> = calls.iter().filter_map(row).collect();
+    rows.sort_by_key(|row| (row.connection, row.text));
+    rows
 }
 
 /// Returns the sources with unknown reads for which `is_included` is true.

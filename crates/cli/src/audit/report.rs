@@ -1,8 +1,11 @@
 //! An audit as one HTML page.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use anyhow::Context;
 use portcullis::authorizer::{Clock, SystemClock};
+use portcullis_audit::catalog::sha256;
 use portcullis_audit::lint::{Evidence, LintOptions, Names, lint};
 use portcullis_audit::reads::Followed;
 use portcullis_audit::report::{Report, SchemaCounts, page};
@@ -11,7 +14,7 @@ use super::catalog::{self, CatalogArgs};
 use super::reads::ReadsArgs;
 use super::usage::UsageArgs;
 use crate::Exit;
-use crate::output::{Color, Inputs, Target, counted};
+use crate::output::{Color, Inputs, Target, cannot_read, counted, is_stdin};
 use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -56,15 +59,18 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(read) = args.policy.documents(color, true)? else { return Ok(Exit::Failure) };
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
+    let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
+    let content = read.snapshot(&args.policy.compile_options())?.content_id()?;
     let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
+    report = report.with_content(content).with_queries(policy, &followed);
     let (mut names, mut complete) = (None, true);
     if let Some(path) = &args.catalog.catalog {
-        let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
         let (mut tally, mut catalog_names) = (SchemaCounts::following(policy, now, &followed), Names::of(policy));
-        let progress = catalog::each(path, &args.catalog, policy, color, |connection, name| {
+        let progress = catalog::each(path, &args.catalog, &[policy], color, |connection, name| {
             catalog_names.see(connection, name) && tally.see(connection, name)
         })?;
         complete = progress.complete;
+        report.catalog_sha256 = digest(path)?;
         let path = path.to_string_lossy();
         let name = file_name(&path);
         if progress.interrupted {
@@ -84,5 +90,15 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 
 /// The name of a file without its folders: readers of the page must not learn them.
 fn file_name(path: &str) -> &str {
-    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or(path)
+    Path::new(path).file_name().and_then(|name| name.to_str()).unwrap_or_default()
+}
+
+/// The digest of a catalog; `None` if it is a stream, which can be read only once.
+fn digest(path: &Path) -> anyhow::Result<Option<String>> {
+    if is_stdin(path) {
+        return Ok(None);
+    }
+    let digest =
+        File::open(path).and_then(|file| if file.metadata()?.is_file() { sha256(file).map(Some) } else { Ok(None) });
+    digest.with_context(|| cannot_read(path))
 }

@@ -17,7 +17,7 @@ use portcullis_audit::usage::Lines;
 use super::catalog::{self, CatalogArgs};
 use crate::Exit;
 use crate::output::is_stdin;
-use crate::output::{Color, Inputs, Painted, Stdout, counted, grouped, printable};
+use crate::output::{Color, Csv, Inputs, Painted, Stdout, counted, grouped, printable, write_json_text};
 use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -107,7 +107,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     };
     let mut out = Stdout::lock();
     match args.format {
-        Format::Json => writeln!(out, "{}", confirmed.document())?,
+        Format::Json => {
+            write_json_text(&mut out, confirmed.document())?;
+            writeln!(out)?;
+        }
         Format::Csv => csv(&suggestion, counts.as_ref(), &mut out)?,
         Format::Table => {
             table(&suggestion, counts.as_ref(), color, &mut out)?;
@@ -159,7 +162,7 @@ fn count_names(
     color: Color,
 ) -> anyhow::Result<(Option<Counts>, bool)> {
     let (mut before, mut after) = (SchemaCounts::new(old, now), SchemaCounts::new(new, now));
-    let progress = catalog::each(path, catalog, old, color, |connection, name| {
+    let progress = catalog::each(path, catalog, &[old], color, |connection, name| {
         before.see(connection, name) & after.see(connection, name)
     })?;
     if progress.interrupted {
@@ -240,13 +243,13 @@ fn summary(suggestion: &Suggestion, counts: Option<&Counts>, replayed: u64, out:
 }
 
 fn csv(suggestion: &Suggestion, counts: Option<&Counts>, out: &mut Stdout) -> anyhow::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(["token", "change", "connection", "source", "requests", "names_before", "names_after"])?;
+    let mut csv =
+        Csv::new(out, ["token", "change", "connection", "source", "requests", "names_before", "names_after"])?;
     for (index, token) in suggestion.tokens.iter().enumerate() {
         let names = counts.and_then(|counts| counts.get(index));
         let names = names.map(|(before, after)| (before.to_string(), after.to_string())).unwrap_or_default();
         let mut row = |change: &str, connection: &str, source: &str, requests: u64| {
-            csv.write_record([&token.id, change, connection, source, &requests.to_string(), &names.0, &names.1])
+            csv.row([&token.id, change, connection, source, &requests.to_string(), &names.0, &names.1])
         };
         for removed in &token.removed {
             row("-", &removed.connection, &removed.source, removed.needed)?;
@@ -255,6 +258,6 @@ fn csv(suggestion: &Suggestion, counts: Option<&Counts>, out: &mut Stdout) -> an
             row(if grant.is_kept { "=" } else { "+" }, &grant.connection, &grant.source, token.allowed)?;
         }
     }
-    csv.flush()?;
+    csv.finish()?;
     Ok(())
 }

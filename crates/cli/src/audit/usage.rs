@@ -12,7 +12,7 @@ use portcullis_audit::usage::Usage;
 use portcullis_registry::{Location, Registry};
 
 use crate::output::is_stdin;
-use crate::output::{Color, Inputs, Painted, counted};
+use crate::output::{Color, Inputs, Painted, cannot_read, counted, file_name, printable};
 use crate::policy::{PolicyArgs, ReadPolicy};
 
 #[derive(Debug, clap::Args)]
@@ -68,19 +68,19 @@ impl UsageArgs {
 }
 
 fn read_log(path: &Path, replay: &Replay<'_>, now: Timestamp, color: Color, usage: &mut Usage) -> anyhow::Result<()> {
-    let name = path.display();
     Inputs::check_stdout(path)?;
     let lines = if is_stdin(path) {
         usage.read(io::stdin().lock(), replay, now)
     } else {
         File::open(path).and_then(|file| usage.read(BufReader::with_capacity(1 << 16, file), replay, now))
     };
-    let lines = lines.with_context(|| format!("cannot read `{name}`"))?;
+    let lines = lines.with_context(|| cannot_read(path))?;
     if let Some((number, error)) = &lines.first_broken {
         let mut stderr = io::stderr().lock();
         let label = Painted::bold(color.on(&stderr), "note:");
         let broken = counted(lines.broken, "line");
-        writeln!(stderr, "{label} `{name}` has {broken} that cannot be read; the first is line {number}: {error}")?;
+        let (name, error) = (file_name(path), printable(&error.to_string()));
+        writeln!(stderr, "{label} {name} has {broken} that cannot be read; the first is line {number}: {error}")?;
     }
     Ok(())
 }

@@ -5,20 +5,22 @@ use std::io::{self, Write};
 
 use anyhow::bail;
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
-use portcullis::model::{Api, Connection, Expiry, Grant, Operation, Policy, Referers, Token};
+use portcullis::base::{Timestamp, quoted};
+use portcullis::model::{Api, Connection, Expiry, Grant, GrantKind, Operation, Policy, Referers, Token};
 use portcullis::name::{CanonicalName, Name, NameBuffer};
 use portcullis::query::{NamedSource, NormalForm};
 use portcullis::snapshot::Snapshot;
-use portcullis_audit::reads::Followed;
-use portcullis_audit::who_can::{Reach, Reader, reach, readers, readers_through};
+use portcullis_audit::near_names::{self, Hint};
+use portcullis_audit::reads::{Followed, Unfollowed};
+use portcullis_audit::who_can::{Access, Reach, Reader, reach, readers, readers_through};
 use portcullis_diff::witness::RequestedSource;
 use serde::Serialize;
 
 use super::Format;
+use super::named;
 use super::reads::{self, ReadsArgs, shortened};
 use crate::Exit;
-use crate::output::{Color, Stdout, counted, printable};
+use crate::output::{Color, Csv, Stdout, counted, printable, write_json_lines};
 use crate::policy::PolicyArgs;
 use crate::table::{Table, relative};
 
@@ -82,27 +84,38 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let now = args.now.unwrap_or_else(|| SystemClock.now());
     let mut out = Stdout::lock();
     if let Some(id) = &args.token_leaked {
-        let Some(index) = policy.tokens().iter().position(|token| token.id() == id) else {
-            bail!("the policy has no token `{}`", printable(id));
-        };
+        let (index, _) = named::token(&policy, id)?;
         let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
         let leak = Leak { policy: &policy, snapshot: &snapshot, followed: &followed, index, now };
         leak.show(args.format, color, &mut out)?;
         out.flush()?;
         return Ok(Exit::Success);
     }
-    let source = source_of(args, &policy)?;
-    let connection = args.connection.as_deref().unwrap_or_default();
-    let found = readers(&policy, &snapshot, connection, &source, now);
-    let mut rows: Vec<ReaderRow<'_>> = found.iter().map(|reader| ReaderRow::of(reader, &policy, false)).collect();
-    let mut unfollowed = Vec::new();
+    let connection = named::connection(&policy, args.connection.as_deref().unwrap_or_default())?;
+    let source = source_of(&args.source, connection, &policy)?;
+    let found = readers(&policy, &snapshot, connection.name(), &source, now);
+    let mut rows: Vec<ReaderRow<'_>> = found.iter().map(|reader| ReaderRow::of(reader, &policy, None)).collect();
+    let (mut unfollowed, mut hints) = (Vec::new(), Vec::new());
     let followed;
-    if let (RequestedSource::Resource(text), Some(known)) = (&source, find(&policy, connection)) {
-        followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
-        let name = Name::parse(text, known.dialect())?;
-        let through = readers_through(&policy, &snapshot, known, &name, &followed, now);
-        rows.extend(through.iter().map(|reader| ReaderRow::of(reader, &policy, true)));
-        unfollowed = reads::unfollowed(&followed, &policy, |row| policy.connection(row.connection) == Some(known));
+    match &source {
+        RequestedSource::Resource(text) => {
+            followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
+            let name = Name::parse(text, connection.dialect())?;
+            let through = readers_through(&policy, &snapshot, connection, &name, &followed, now);
+            rows.extend(through.iter().map(|reader| ReaderRow::of(reader, &policy, Some(&followed))));
+            let is_here = |row: &Unfollowed<'_>| policy.connection(row.connection) == Some(connection);
+            unfollowed = reads::unfollowed(&followed, &policy, is_here);
+            hints = near_names::hints(&policy, connection, &name, &followed);
+            if rows.iter().any(ReaderRow::names_it) {
+                // A grant that covers `*` does not show which tokens cover other names of the pattern.
+                hints.retain(|hint| matches!(hint, Hint::LiteralStar(_)));
+            }
+        }
+        RequestedSource::NamedSource(name) if !rows.iter().any(ReaderRow::names_it) => {
+            let near = near_names::near_named_source(&policy, connection, name);
+            hints.extend(near.map(|near| Hint::Near(vec![near.to_owned()])));
+        }
+        _ => {}
     }
     match args.format {
         Format::Table => reader_table(&rows, now, color, &mut out)?,
@@ -111,24 +124,19 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     }
     out.flush()?;
     reads::note(&unfollowed, color)?;
+    if let Some((_, text)) = source.parts() {
+        named::note(&hints, text, connection.name(), color)?;
+    }
     Ok(Exit::Success)
 }
 
-fn find<'p>(policy: &'p Policy, name: &str) -> Option<&'p Connection> {
-    policy.connections().iter().find(|connection| connection.name() == name)
-}
-
 /// Returns the source of the arguments. Fails if it is malformed, because no token could read it.
-fn source_of(args: &Args, policy: &Policy) -> anyhow::Result<RequestedSource> {
-    let name = args.connection.as_deref().unwrap_or_default();
-    let Some(connection) = find(policy, name) else {
-        let known: Vec<_> = policy.connections().iter().map(|connection| format!("`{}`", connection.name())).collect();
-        bail!("the policy has no connection `{}`: it has {}", printable(name), known.join(", "));
-    };
-    let SourceArgs { resource, query, named_source } = &args.source;
+fn source_of(args: &SourceArgs, connection: &Connection, policy: &Policy) -> anyhow::Result<RequestedSource> {
+    let SourceArgs { resource, query, named_source } = args;
     if let Some(text) = resource {
-        CanonicalName::read(text, connection.dialect(), &mut NameBuffer::new())
-            .map_err(|error| anyhow::anyhow!("`{}` is not a valid name on `{name}`: {error}", printable(text)))?;
+        CanonicalName::read(text, connection.dialect(), &mut NameBuffer::new()).map_err(|error| {
+            anyhow::anyhow!("{} is not a valid name on {}: {error}", quoted(text), quoted(connection.name()))
+        })?;
         Ok(RequestedSource::Resource(text.clone()))
     } else if let Some(text) = query {
         NormalForm::of(text, policy.limits().query_bytes)?;
@@ -152,8 +160,11 @@ struct ReaderRow<'p> {
     expires: Option<String>,
     /// `null` if any referer is allowed.
     referers: Option<Vec<String>>,
-    /// Whether the token reads the table through a query or named source that names it.
+    /// Whether the token reads the table only by running a query or named source.
     through_queries: bool,
+    /// Whether no query of the row names the table, but calls in them may read it.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    may_read: bool,
     grants: Vec<GrantRow>,
     #[serde(skip)]
     of: &'p Token,
@@ -165,10 +176,42 @@ struct GrantRow {
     kind: &'static str,
     source: String,
     apis: Vec<String>,
+    /// The calls of a query or named source that may read more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    calls: Vec<String>,
+    #[serde(skip)]
+    access: Access,
+}
+
+impl GrantRow {
+    /// The kind of the grant, with how it gives access.
+    fn by(&self) -> String {
+        let kind = self.kind.replace('_', " ");
+        match self.access {
+            Access::Granted => kind,
+            Access::Read => format!("{kind}, which reads it"),
+            Access::MayRead => format!("{kind}, which may read it"),
+        }
+    }
+
+    /// The value of the column `through_queries`.
+    fn through_queries(&self) -> &'static str {
+        match self.access {
+            Access::Granted => "no",
+            Access::Read => "yes",
+            Access::MayRead => "maybe",
+        }
+    }
 }
 
 impl<'p> ReaderRow<'p> {
-    fn of(reader: &Reader<'p>, policy: &Policy, through_queries: bool) -> Self {
+    /// Whether a grant of the row certainly means the source, unlike all sources and calls.
+    fn names_it(&self) -> bool {
+        let all = GrantKind::All.as_str();
+        self.grants.iter().any(|grant| grant.kind != all && grant.access != Access::MayRead)
+    }
+
+    fn of(reader: &Reader<'p>, policy: &Policy, followed: Option<&Followed<'p>>) -> Self {
         let mut grants: Vec<GrantRow> = Vec::new();
         for way in &reader.ways {
             let Some(grant) = reader.token.grants().get(way.grant) else { continue };
@@ -184,18 +227,22 @@ impl<'p> ReaderRow<'p> {
                     kind: grant.source().kind().as_str(),
                     source: source(grant, policy),
                     apis: vec![api],
+                    calls: followed.map(|followed| followed.calls_of(grant).to_vec()).unwrap_or_default(),
+                    access: way.access,
                 }),
             }
         }
         let token = reader.token;
         let expires = expires(token);
+        let is = |access| reader.ways.iter().all(|way| way.access == access);
         Self {
             token: token.id(),
             name: token.name(),
             owner: token.owner(),
             expires,
             referers: referers(token),
-            through_queries,
+            through_queries: !is(Access::Granted),
+            may_read: is(Access::MayRead),
             grants,
             of: token,
         }
@@ -233,41 +280,50 @@ fn referers_cell(referers: Option<&Vec<String>>) -> String {
 }
 
 fn reader_table(rows: &[ReaderRow<'_>], now: Timestamp, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
-    let mut table = Table::new(&["TOKEN", "OWNER", "BY", "THROUGH", "APIS", "REFERERS", "EXPIRES"]);
+    let has_calls = rows.iter().flat_map(|row| &row.grants).any(|grant| !grant.calls.is_empty());
+    let heading = ["TOKEN", "OWNER", "BY", "THROUGH", "APIS", "REFERERS", "EXPIRES", "CALLS"];
+    let mut table = Table::new(heading.get(..if has_calls { 8 } else { 7 }).unwrap_or_default());
     for row in rows {
         for grant in &row.grants {
-            let kind = grant.kind.replace('_', " ");
-            table.row([
+            let cells = [
                 row.token.to_owned(),
                 row.owner.unwrap_or("-").to_owned(),
-                if row.through_queries { format!("{kind}, which reads it") } else { kind },
+                grant.by(),
                 shortened(&grant.source),
                 grant.apis.join(" "),
                 referers_cell(row.referers.as_ref()),
                 expires_cell(row.of, now),
-            ]);
+            ];
+            table.row(cells.into_iter().chain(has_calls.then(|| grant.calls.join(", "))));
         }
     }
     if !rows.is_empty() {
         table.print(color.on(&io::stdout()), out)?;
     }
-    let ids = |through: bool| rows.iter().filter(move |row| row.through_queries == through).map(|row| row.token);
-    let own: HashSet<&str> = ids(false).collect();
-    let only = ids(true).filter(|id| !own.contains(id)).count() as u64;
-    write!(out, "access: {}", counted(own.len() as u64, "token"))?;
-    if only > 0 {
-        write!(out, ", and {} only through queries", counted(only, "more token"))?;
+    let mut counted_ids: HashSet<&str> = HashSet::new();
+    let mut count = |through: bool, may_read: bool| {
+        let rows = rows.iter().filter(|row| (row.through_queries, row.may_read) == (through, may_read));
+        rows.filter(|row| counted_ids.insert(row.token)).count() as u64
+    };
+    let (own, read, may_read) = (count(false, false), count(true, false), count(true, true));
+    write!(out, "access: {}", counted(own, "token"))?;
+    if read > 0 {
+        write!(out, ", and {} only through queries", counted(read, "more token"))?;
+    }
+    if may_read > 0 {
+        write!(out, ", and {} may read it through calls in queries", counted(may_read, "more token"))?;
     }
     writeln!(out)?;
     Ok(())
 }
 
 fn reader_csv(rows: &[ReaderRow<'_>], out: &mut Stdout) -> anyhow::Result<()> {
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(["token", "name", "owner", "kind", "source", "apis", "referers", "expires", "through_queries"])?;
+    let heading =
+        ["token", "name", "owner", "kind", "source", "apis", "referers", "expires", "through_queries", "calls"];
+    let mut csv = Csv::new(out, heading)?;
     for row in rows {
         for grant in &row.grants {
-            csv.write_record([
+            csv.row([
                 row.token,
                 row.name.unwrap_or_default(),
                 row.owner.unwrap_or_default(),
@@ -276,18 +332,17 @@ fn reader_csv(rows: &[ReaderRow<'_>], out: &mut Stdout) -> anyhow::Result<()> {
                 &grant.apis.join(" "),
                 &row.referers.as_ref().map(|entries| entries.join(" ")).unwrap_or_default(),
                 row.expires.as_deref().unwrap_or_default(),
-                if row.through_queries { "yes" } else { "no" },
+                grant.through_queries(),
+                &grant.calls.join(" "),
             ])?;
         }
     }
-    csv.flush()?;
+    csv.finish()?;
     Ok(())
 }
 
 fn json(value: &impl Serialize, out: &mut Stdout) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)?;
-    Ok(())
+    Ok(write_json_lines(out, value)?)
 }
 
 /// Everything that a token allows, as JSON.
@@ -314,6 +369,9 @@ struct ReachRow<'p> {
     /// The tables that a query or named source reads; `None` if that is unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     reads: Option<Vec<String>>,
+    /// The calls of a query or named source that may read more.
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    calls: &'p [String],
     /// Why the tables are unknown.
     #[serde(skip_serializing_if = "Option::is_none")]
     not_followed: Option<String>,
@@ -341,6 +399,7 @@ impl<'l> Leak<'l> {
             source: source(grant, self.policy),
             apis: reach.apis.iter().map(|api| api.name()).collect(),
             reads: reads::tables(self.followed, self.policy, grant),
+            calls: self.followed.calls_of(grant),
             not_followed: why.map(ToString::to_string),
             example: reach.witness.as_ref().map(ToString::to_string),
         }
@@ -369,22 +428,23 @@ impl<'l> Leak<'l> {
 
 impl Leaked<'_> {
     fn csv(&self, out: &mut Stdout) -> anyhow::Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
-        csv.write_record(["connection", "kind", "source", "apis", "reads", "not_followed", "example"])?;
+        let mut csv =
+            Csv::new(out, ["connection", "kind", "source", "apis", "reads", "not_followed", "example", "calls"])?;
         for row in &self.grants {
             let (reads, why) = (row.reads.as_deref().unwrap_or_default().join(" "), row.not_followed.as_deref());
             let example = row.example.as_deref().unwrap_or_default();
-            let apis = row.apis.join(" ");
-            csv.write_record([row.connection, row.kind, &row.source, &apis, &reads, why.unwrap_or_default(), example])?;
+            let (apis, calls) = (row.apis.join(" "), row.calls.join(" "));
+            let why = why.unwrap_or_default();
+            csv.row([row.connection, row.kind, &row.source, &apis, &reads, why, example, &calls])?;
         }
-        csv.flush()?;
+        csv.finish()?;
         Ok(())
     }
 
     fn table(&self, expires: &str, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
         let end = if self.expired { "expired" } else { "expires" };
         writeln!(out, "token {}: {end} {expires}", printable(self.token))?;
-        writeln!(out, "APIs: {}", self.apis.join(", "))?;
+        writeln!(out, "APIs: {}", printable(&self.apis.join(", ")))?;
         let referers = printable(&referers_cell(self.referers.as_ref()));
         let known = if self.referers.is_some() { " (anyone with the secret can send them)" } else { "" };
         writeln!(out, "referers: {referers}{known}")?;
@@ -396,9 +456,12 @@ impl Leaked<'_> {
         let mut table = Table::new(heading.get(..if queries { 5 } else { 4 }).unwrap_or_default());
         for row in &self.grants {
             let apis = if row.apis.is_empty() { "none".to_owned() } else { row.apis.join(" ") };
+            let calls = format!("may read more: {}", row.calls.join(", "));
             let reads = match (&row.reads, &row.not_followed) {
-                (Some(tables), _) if tables.is_empty() => "no table".to_owned(),
-                (Some(tables), _) => tables.join(", "),
+                (Some(tables), _) if row.calls.is_empty() && tables.is_empty() => "no table".to_owned(),
+                (Some(tables), _) if row.calls.is_empty() => tables.join(", "),
+                (Some(tables), _) if tables.is_empty() => calls,
+                (Some(tables), _) => format!("{}; {calls}", tables.join(", ")),
                 (None, Some(why)) => format!("unknown: {why}"),
                 (None, None) => String::new(),
             };

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::decision::{Decision, Request, decide};
 use portcullis::explain::{Explanation, explain};
 use portcullis::model::Operation;
@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use super::SourceArgs;
 use crate::Exit;
-use crate::output::{Color, Format, Painted, Stdout};
+use crate::output::{Color, Format, Painted, Stdout, write_json};
 use crate::policy::PolicyArgs;
 
 /// The maximum length of a token on standard input, in bytes.
@@ -145,7 +145,7 @@ pub(super) fn run(
 }
 
 fn json(answer: &impl Serialize, out: &mut impl Write) -> anyhow::Result<()> {
-    serde_json::to_writer(&mut *out, answer)?;
+    write_json(&mut *out, answer)?;
     Ok(writeln!(out)?)
 }
 
@@ -158,7 +158,7 @@ fn text(decision: &Decision<'_>, paint: bool, out: &mut impl Write) -> io::Resul
                 1 => format!(", grant {}", grants.concat()),
                 _ => format!(", grants {}", grants.join(", ")),
             };
-            writeln!(out, "{}, token `{}`{by}", Painted::green(paint, "allow"), allow.token())
+            writeln!(out, "{}, token {}{by}", Painted::green(paint, "allow"), quoted(allow.token()))
         }
         Decision::Deny(reason) => {
             writeln!(out, "{}: {reason} ({})", Painted::red(paint, "deny"), reason.status())

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::bail;
 
+use super::{cannot_write, file_name};
+
 /// The input files of a command. Files that do not exist yet are included: they may exist when they are read.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
@@ -71,17 +73,16 @@ impl Inputs {
                 || (!is_stdin(&input.path) && is_missing(opened) && resolved(&input.path) == location)
         };
         let Some(input) = self.files.iter().find(is_same) else { return Ok(()) };
-        let name = input.path.display();
+        let name = file_name(&input.path);
         if is_stdin(output) {
             bail!(
-                "cannot write to standard output: it is the file `{name}`, which this command reads; name another file"
+                "cannot write to standard output: it is the file {name}, which this command reads; name another file"
             );
         }
-        let output = output.display();
-        if output.to_string() == name.to_string() {
-            bail!("cannot write `{output}`: this command reads it; name another file");
+        if output == input.path {
+            bail!("{}: this command reads it; name another file", cannot_write(output));
         }
-        bail!("cannot write `{output}`: it is the file `{name}`, which this command reads; name another file");
+        bail!("{}: it is the file {name}, which this command reads; name another file", cannot_write(output));
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::inputs::is_stdin;
-use super::{Inputs, Stdout};
+use super::{Inputs, Stdout, cannot_write};
 
 /// The target of an output option.
 ///
@@ -36,14 +36,14 @@ impl Target {
     /// If the target is one of the `inputs`, a directory or write-protected, or if its folder does not exist.
     pub(crate) fn new(path: &Path, inputs: &Inputs) -> anyhow::Result<Self> {
         inputs.check(path)?;
-        let to = resolve(path).with_context(|| format!("cannot write `{}`", path.display()))?;
+        let to = resolve(path).with_context(|| cannot_write(path))?;
         Ok(Self { named: path.to_owned(), to })
     }
 
     /// The file `name` in `folder`, for generated names: symbolic links are not followed.
     pub(crate) fn within(folder: &Path, name: &str) -> anyhow::Result<Self> {
         let path = folder.join(name);
-        let refused = || format!("cannot write `{}`", path.display());
+        let refused = || cannot_write(&path);
         match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => {
                 Err(io::Error::other("it exists and is not a regular file")).with_context(refused)
@@ -67,7 +67,7 @@ impl Target {
                 .and_then(|file| through(&mut BufWriter::new(file), write)),
             To::File(path, before) => replace(path, before.as_ref(), write),
         };
-        written.with_context(|| format!("cannot write `{}`", self.named.display()))
+        written.with_context(|| cannot_write(&self.named))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Prints an exposure: tables show the largest counts, JSON and CSV show everything.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::io::Write;
 
 use portcullis::model::{Connection, ConnectionId, Grant, GrantKind, GrantSource, Token};
@@ -12,8 +12,8 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::{Args, Format};
-use crate::audit::reads::{self, UnfollowedRow, shortened};
-use crate::output::{Color, Stdout, counted, grouped, printable};
+use crate::audit::reads::{self, CallRow, UnfollowedRow, shortened};
+use crate::output::{Color, Csv, Stdout, counted, grouped, printable, write_json_lines};
 use crate::table::Table;
 
 pub(super) fn show(
@@ -47,7 +47,7 @@ struct ExposureJson<'v, T: Serialize, S: Serialize> {
     sources: S,
     not_followed: Vec<UnfollowedRow<'v>>,
     not_in_catalog: Vec<Value>,
-    calls: Vec<Value>,
+    calls: Vec<CallRow<'v>>,
     unknown_connections: Value,
     broken: Value,
 }
@@ -73,6 +73,9 @@ struct GrantRow {
     names: Option<u64>,
     share: Option<f64>,
     reads: Option<Vec<String>>,
+    /// The calls of a query or named source that may read more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    calls: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -139,29 +142,23 @@ impl<'v> View<'v> {
         })
     }
 
+    /// Whether the query or named source is on an included connection and, with `--token`, of that token.
+    fn includes_query(&self, connection: ConnectionId, source: &GrantSource) -> bool {
+        let has = |grant: &Grant| grant.connection() == connection && grant.source() == source;
+        let of_token = || self.tokens().any(|(token, _)| token.grants().iter().any(has));
+        self.includes(connection) && (self.args.token.is_none() || of_token())
+    }
+
     /// The reads of each query of the included connections and tokens.
     fn queries(&self) -> impl Iterator<Item = (ConnectionId, &'v Reads)> {
-        let of_token = |connection, source: &GrantSource| {
-            let has = |grant: &Grant| grant.connection() == connection && grant.source() == source;
-            self.args.token.is_none() || self.tokens().any(|(token, _)| token.grants().iter().any(has))
-        };
-        let all = self
-            .followed
-            .all()
-            .filter(move |(connection, source, _)| self.includes(*connection) && of_token(*connection, source));
+        let all = self.followed.all().filter(|(connection, source, _)| self.includes_query(*connection, source));
         all.map(|(connection, _, reads)| (connection, reads))
     }
 
-    /// The calls of queries that may read more than the named tables, each with its number of queries.
-    fn beyond(&self) -> BTreeMap<(&'v str, &'v str), u64> {
-        let mut beyond = BTreeMap::new();
-        for (connection, reads) in self.queries() {
-            let Some(known) = self.coverage.policy().connection(connection) else { continue };
-            for what in &reads.beyond {
-                *beyond.entry((known.name(), what.as_str())).or_default() += 1;
-            }
-        }
-        beyond
+    /// The calls of queries that may read more than the named tables.
+    fn calls(&self) -> Vec<CallRow<'v>> {
+        let calls = self.followed.calls(|connection, source| self.includes_query(connection, source));
+        reads::calls(&calls, self.coverage.policy())
     }
 
     fn grants(&self) -> impl Iterator<Item = (&'v Token, &'v Grant, Option<u64>)> {
@@ -282,15 +279,11 @@ impl<'v> View<'v> {
             writeln!(out, "\n{count} that queries read but the catalog does not have: {some}")?;
             more(missing.len(), self.args.limit, "tables", out)?;
         }
-        let beyond = self.beyond();
-        if !beyond.is_empty() {
-            let some = beyond
-                .iter()
-                .take(self.args.limit)
-                .map(|((connection, what), queries)| format!("{connection}: {what} ({})", reads::queries(*queries)));
-            let some = printable(&some.collect::<Vec<_>>().join(", "));
-            writeln!(out, "\nCalls in queries that may read more: {some}")?;
-            more(beyond.len(), self.args.limit, "calls", out)?;
+        let calls = self.calls();
+        if !calls.is_empty() {
+            let some: Vec<String> = calls.iter().take(self.args.limit).map(ToString::to_string).collect();
+            writeln!(out, "\nCalls in queries that may read more: {}", printable(&some.join(", ")))?;
+            more(calls.len(), self.args.limit, "calls", out)?;
         }
         let Exposure { names, exposed, through_queries, unknown, .. } = *self.exposure;
         write!(out, "\n{} of {} names exposed ({})", grouped(exposed), grouped(names), self.percent(exposed))?;
@@ -334,6 +327,7 @@ impl<'v> View<'v> {
                     names: *names,
                     share: names.map(share),
                     reads: reads::tables(self.followed, self.coverage.policy(), grant),
+                    calls: self.followed.calls_of(grant).to_vec(),
                 }
             })
         };
@@ -376,9 +370,6 @@ impl<'v> View<'v> {
         let missing = self
             .missing()
             .map(|(connection, table, queries)| json!({"connection": connection, "table": table, "queries": queries}));
-        let calls = self.beyond().into_iter();
-        let calls = calls
-            .map(|((connection, what), queries)| json!({"connection": connection, "calls": what, "queries": queries}));
         let Exposure { names, exposed, through_queries, unknown, unknown_examples, broken, first_broken, .. } =
             self.exposure;
         let first_broken: Vec<Value> =
@@ -394,38 +385,36 @@ impl<'v> View<'v> {
             sources: Each(sources),
             not_followed: self.unfollowed(),
             not_in_catalog: missing.collect(),
-            calls: calls.collect(),
+            calls: self.calls(),
             unknown_connections: json!({"names": unknown, "examples": unknown_examples}),
             broken: json!({"rows": broken, "first": first_broken}),
         };
-        serde_json::to_writer_pretty(&mut *out, &exposure)?;
-        Ok(writeln!(out)?)
+        Ok(write_json_lines(out, &exposure)?)
     }
 
     fn csv(&self, out: &mut Stdout) -> anyhow::Result<()> {
-        let mut csv = csv::Writer::from_writer(out);
         let heading =
             ["of", "token", "connection", "kind", "source", "names", "share", "through_queries", "tokens", "examples"];
-        csv.write_record(heading)?;
+        let mut csv = Csv::new(out, heading)?;
         let share = |names: u64| format!("{:.6}", self.share(names));
         for (token, exposed) in self.tokens() {
             let of = if exposed.expired { "expired_token" } else { "token" };
             let (names, through) = (exposed.names.to_string(), exposed.through_queries.to_string());
             let record = [of, token.id(), "", "", "", &names, &share(exposed.names), &through, "", &examples(exposed)];
-            csv.write_record(record)?;
+            csv.row(record)?;
         }
         for (token, grant, names) in self.grants() {
             let (connection, source) = self.source(grant);
             let (count, part) = names.map_or_else(Default::default, |names| (names.to_string(), share(names)));
             let kind = grant.source().kind().as_str();
-            csv.write_record(["grant", token.id(), &connection, kind, &source, &count, &part, "", "", ""])?;
+            csv.row(["grant", token.id(), &connection, kind, &source, &count, &part, "", "", ""])?;
         }
         for source in self.sources() {
             let (connection, text) = self.written(source);
             let (names, tokens) = (source.names.to_string(), source.tokens.to_string());
             let (kind, examples) = (source.source.kind().as_str(), source.examples.join(", "));
             let part = share(source.names);
-            csv.write_record(["source", "", &connection, kind, &text, &names, &part, "", &tokens, &examples])?;
+            csv.row(["source", "", &connection, kind, &text, &names, &part, "", &tokens, &examples])?;
         }
         for (known, found) in self.connections() {
             let hidden = found.names - found.exposed - found.through_queries;
@@ -437,18 +426,21 @@ impl<'v> View<'v> {
                 ("not_exposed", hidden, unexposed.as_str()),
             ] {
                 let (count, part) = (names.to_string(), share(names));
-                csv.write_record([of, "", known.name(), "", "", &count, &part, "", "", examples])?;
+                csv.row([of, "", known.name(), "", "", &count, &part, "", "", examples])?;
             }
         }
         for row in self.unfollowed() {
             let (tokens, why) = (row.granted_by(), row.reason());
-            csv.write_record(["not_followed", &tokens, row.connection, row.kind, &row.source, "", "", "", "", &why])?;
+            csv.row(["not_followed", &tokens, row.connection, row.kind, &row.source, "", "", "", "", &why])?;
         }
         for (connection, table, queries) in self.missing() {
             let queries = queries.to_string();
-            csv.write_record(["not_in_catalog", "", connection, "", table, "0", "", &queries, "", ""])?;
+            csv.row(["not_in_catalog", "", connection, "", table, "0", "", &queries, "", ""])?;
         }
-        Ok(csv.flush()?)
+        for call in self.calls() {
+            csv.row(["call", "", call.connection, "", call.text, "", "", &call.queries.to_string(), "", ""])?;
+        }
+        Ok(csv.finish()?)
     }
 }
 

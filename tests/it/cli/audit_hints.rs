@@ -1,0 +1,89 @@
+//! Hints of audits: names, tokens and connections that the policy does not have.
+
+use super::util::Dir;
+
+const POLICY: &str = r#"{"version": 1, "connections": [{"name": "carto_dw", "dialect": "postgres"}, {"name": "idle"}], "tokens": [
+    {"id": "store-map", "token": "s3cret-a-long-enough-0001", "allowed_apis": ["maps"], "expiration_date": "2040-01-01", "grants": [
+        {"connection_name": "carto_dw", "source": "acme.public.stores"}, {"connection_name": "carto_dw", "source": "acme.tiles.*"},
+        {"connection_name": "carto_dw", "source": "open-orders"}]},
+    {"id": "admin", "token": "s3cret-b-long-enough-0001", "allowed_apis": ["sql"], "expiration_date": "2040-01-01", "grants": [
+        {"connection_name": "other", "source": "*"}]}]}"#;
+
+#[test]
+fn who_can_explains_names_that_no_grant_has() {
+    let sources = "{\"name\": \"open-orders\", \"sql\": \"SELECT * FROM acme.public.orders\"}\n";
+    let dir = Dir::new().file("policy.json", POLICY).file("sources.jsonl", sources);
+    for (arguments, expected) in [
+        (
+            "--resource acme.public.*",
+            "note: `*` in `acme.public.*` is a character of the name, not a wildcard\nhelp: give one name that the \
+             pattern covers, such as `acme.public.a`; `portcullis audit exposure --catalog FILE` lists what tokens can \
+             read\n",
+        ),
+        (
+            "--resource stores",
+            "note: `stores` has one segment: no pattern covers it, only all sources (`*`) do\nhelp: did you mean \
+             `acme.public.stores` or `acme.tiles.stores`?\n",
+        ),
+        ("--resource acme.public.storse", "help: did you mean `acme.public.stores`?\n"),
+        ("--resource acme.tilse.roads", "help: did you mean `acme.tiles.roads`?\n"),
+        (
+            "--resource orders",
+            "note: `orders` has one segment: no pattern covers it, only all sources (`*`) do\nhelp: did you mean \
+             `acme.public.orders` or `acme.tiles.orders`?\n",
+        ),
+        ("--resource acme.public.ordres", "help: did you mean `acme.public.orders`?\n"),
+        ("--resource public.stores", "help: did you mean `acme.public.stores`?\n"),
+        ("--named-source open-order", "help: did you mean `open-orders`?\n"),
+        ("--resource hr.pay", ""),
+        ("--resource acme.public.stores", ""),
+        ("--resource acme.tiles.roads", ""),
+    ] {
+        let command =
+            "audit who-can --policy policy.json --named-sources sources.jsonl --now 2026-11-24 --connection carto_dw";
+        for format in ["table", "json", "csv"] {
+            let ran = dir.command(&format!("{command} {arguments} --format {format}")).run();
+            assert_eq!((ran.code, ran.stderr.as_str()), (0, expected), "{arguments}");
+        }
+    }
+    let star = "audit who-can --policy policy.json --named-sources sources.jsonl --now 2026-11-24 --connection carto_dw --resource acme.tiles.*";
+    let ran = dir.command(star).run();
+    assert!(ran.stdout.ends_with("access: 1 token\n") && ran.stderr.starts_with("note: `*` in "), "{}", ran.stderr);
+    let idle = dir.command("audit who-can --policy policy.json --connection idle --resource a.b").run();
+    assert_eq!((idle.code, idle.stderr.as_str()), (0, "note: no token has a grant on `idle`\n"));
+    // All sources cover the name, but no pattern does.
+    let all =
+        dir.command("audit who-can --policy policy.json --connection other --resource a.* --now 2026-11-24").run();
+    assert!(
+        all.stdout.ends_with("access: 1 token\n") && all.stderr.starts_with("note: `*` in `a.*`"),
+        "{}",
+        all.stderr
+    );
+}
+
+#[test]
+fn unknown_connections_and_tokens_are_errors_with_the_nearest_name() {
+    let dir =
+        Dir::new().file("policy.json", POLICY).file("catalog.csv", "name\nacme.public.stores\n").file("log.jsonl", "");
+    let connection = "the policy has no connection `carto_dv`: it has `carto_dw`, `idle`, `other`\nhelp: did you mean \
+                      `carto_dw`?\n";
+    let token = "the policy has no token `store_map`\nhelp: did you mean `store-map`?\n";
+    for (command, expected) in [
+        ("who-can --policy policy.json --connection carto_dv --resource a.b", connection),
+        ("exposure --policy policy.json --catalog catalog.csv --connection carto_dv", connection),
+        ("forecast --policy policy.json --connection carto_dv", connection),
+        ("lint --policy policy.json --catalog catalog.csv --catalog-connection carto_dv", connection),
+        ("diff policy.json policy.json --catalog catalog.csv --catalog-connection carto_dv", connection),
+        (
+            "report --policy policy.json --report out.html --catalog catalog.csv --catalog-connection carto_dv",
+            connection,
+        ),
+        ("who-can --policy policy.json --token-leaked store_map", token),
+        ("exposure --policy policy.json --catalog catalog.csv --token store_map", token),
+        ("forecast --policy policy.json --token store_map", token),
+    ] {
+        assert_eq!(dir.command(&format!("audit {command}")).stderr(), format!("error: {expected}"), "{command}");
+    }
+    let unlike = dir.command("audit who-can --policy policy.json --token-leaked nobody").stderr();
+    assert_eq!(unlike, "error: the policy has no token `nobody`\n");
+}
