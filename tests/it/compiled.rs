@@ -106,7 +106,7 @@ fn read_errors_say_what_is_wrong() {
 
 #[test]
 fn writing_an_edited_snapshot_fails() {
-    let token = |id: &str| json!({ "id": id, "token": id, "allowed_apis": ["lds"] });
+    let token = |id: &str| json!({ "id": id, "token": format!("s-{id}"), "allowed_apis": ["lds"] });
     let mut editor = Editor::new(&policy(&json!({ "tokens": [token("a")] })), &Options::default()).unwrap();
     let added = load::tokens(token("b").to_string(), editor.known()).unwrap();
     let error = editor.create(&added).unwrap().write(&mut Vec::new()).unwrap_err();
