@@ -27,7 +27,7 @@ fn removable(document: &Value) -> Vec<(usize, usize)> {
     let codes = ["redundant_grant", "shadowed_pattern", "duplicate_grant"];
     let found = findings(&document.to_string());
     let indexes = |finding: &Finding| {
-        let mut numbers = finding.place.split(['[', ']']).filter_map(|part| part.parse().ok());
+        let mut numbers = finding.path.split(['[', ']']).filter_map(|part| part.parse().ok());
         (numbers.next().unwrap(), numbers.next().unwrap())
     };
     found.iter().filter(|finding| codes.contains(&finding.rule.code)).map(indexes).collect()
@@ -190,7 +190,7 @@ fn lint_reports_query_grants_on_connections_that_reject_queries() {
             ]}],
         });
         let found = findings(&document.to_string());
-        found.iter().map(|finding| format!("{} {}", finding.rule.code, finding.place)).collect::<Vec<_>>()
+        found.iter().map(|finding| format!("{} {}", finding.rule.code, finding.path)).collect::<Vec<_>>()
     };
     assert_eq!(found(false), ["plain_secret tokens[0].token"]);
     assert_eq!(found(true), ["query_never_accepted tokens[0].grants[0].source", "plain_secret tokens[0].token"]);

@@ -20,7 +20,7 @@ pub struct Finding {
     /// The name of the input.
     pub file: String,
     /// The JSON path, such as `tokens[3].grants[0].source`.
-    pub place: String,
+    pub path: String,
     /// The line, from 1.
     pub line: usize,
     /// The column in characters, from 1.
@@ -140,7 +140,7 @@ impl Serialize for Finding {
             file: &self.file,
             line: self.line,
             column: self.column,
-            path: &self.place,
+            path: &self.path,
             token: self.token.as_deref(),
             message: &self.message,
             fix: &self.fix,

@@ -22,7 +22,7 @@ pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options:
         Some(Finding {
             rule,
             file: found.file.clone(),
-            place: found.place.clone(),
+            path: found.place.clone(),
             line: found.line,
             column: found.column,
             span: found.span.clone(),
@@ -47,9 +47,9 @@ fn worse_than(rule: &Rule) -> Option<&'static Rule> {
     }
 }
 
-/// Returns the id of the token that contains `place`.
-fn token(loaded: &Loaded, document: usize, place: &str) -> Option<String> {
-    let number = place.strip_prefix("tokens[")?.split(']').next()?.parse().ok()?;
+/// Returns the id of the token that contains the value at `path`.
+fn token(loaded: &Loaded, document: usize, path: &str) -> Option<String> {
+    let number = path.strip_prefix("tokens[")?.split(']').next()?.parse().ok()?;
     let key = (document, number);
     let at = loaded.origins().binary_search_by_key(&key, |origin| (origin.document, origin.token)).ok()?;
     Some(loaded.policy.as_ref()?.tokens().get(at)?.id().to_owned())

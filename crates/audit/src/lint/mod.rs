@@ -15,7 +15,7 @@
 //! let loaded = load(&inputs, &LoadOptions { warnings: true, now: Some(now), ..LoadOptions::default() });
 //! let findings = lint(&inputs, &loaded, &LintOptions::at(now), Evidence::default())?;
 //! let redundant = findings.iter().find(|finding| finding.rule.code == "redundant_grant").unwrap();
-//! assert_eq!(redundant.place, "tokens[0].grants[1].source");
+//! assert_eq!(redundant.path, "tokens[0].grants[1].source");
 //! assert_eq!((redundant.line, redundant.column), (2, 88));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

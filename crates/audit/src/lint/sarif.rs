@@ -270,7 +270,7 @@ fn result<'f>(finding: &'f Finding, artifacts: &mut Artifacts<'_>) -> ResultObje
                 artifact_location: artifacts.location(&finding.file),
                 region: region(start, finding.end),
             },
-            logical_locations: [LogicalLocation { fully_qualified_name: &finding.place }],
+            logical_locations: [LogicalLocation { fully_qualified_name: &finding.path }],
         }],
         partial_fingerprints: Fingerprints { finding: fingerprint(finding) },
         fixes,

@@ -36,7 +36,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
         Some(Finding {
             rule: raw.rule,
             file: input.name().to_owned(),
-            place: raw.place.to_string(),
+            path: raw.place.to_string(),
             line: start.line,
             column: start.column,
             span: shown.as_ref().map(|spot| spot.span.clone()),

@@ -210,7 +210,7 @@ pub struct FindingRow {
     /// The code of the rule.
     pub code: String,
     /// The file without its folders, the line and the JSON path.
-    pub place: String,
+    pub position: String,
     /// The id of the token, if the finding is about one.
     pub token: Option<String>,
     /// The problem.

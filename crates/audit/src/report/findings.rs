@@ -44,7 +44,7 @@ fn row(finding: &FindingRow) -> Markup {
             td.where {
                 code { (finding.code) }
                 @if let Some(token) = &finding.token { span { "token " b { (token) } } }
-                span { (finding.place) }
+                span { (finding.position) }
             }
         }
     }

@@ -81,7 +81,7 @@ fn row(finding: &Finding) -> FindingRow {
     FindingRow {
         severity: finding.rule.severity,
         code: finding.rule.code.to_owned(),
-        place: format!("{}:{}, {}", file_name(&finding.file), finding.line, finding.place),
+        position: format!("{}:{}, {}", file_name(&finding.file), finding.line, finding.path),
         token: finding.token.clone(),
         message: finding.message.clone(),
         fix: finding.fix.clone().into_owned(),

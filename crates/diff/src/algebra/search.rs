@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 
 use foldhash::fast::RandomState;
 
-use super::steps::{END, Places, Steps};
+use super::steps::{END, Positions, Steps};
 use super::valid::Segment;
 use portcullis::name::{Dialect, Name, NameDisplay};
 
@@ -27,9 +27,9 @@ pub(super) struct Search {
 
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct State {
-    inside: Vec<Places>,
+    inside: Vec<Positions>,
     /// By number, the patterns that still match the prefix.
-    outside: Vec<(u32, Places)>,
+    outside: Vec<(u32, Positions)>,
     segment: Segment,
 }
 
@@ -85,24 +85,24 @@ impl Search {
 
     fn is_found(&self, state: &State) -> bool {
         state.segment.can_end()
-            && self.inside.iter().zip(&state.inside).all(|(pattern, places)| pattern.ends(places))
-            && !self.outside_of(state).any(|(pattern, places)| pattern.ends(places))
+            && self.inside.iter().zip(&state.inside).all(|(pattern, positions)| pattern.ends(positions))
+            && !self.outside_of(state).any(|(pattern, positions)| pattern.ends(positions))
     }
 
-    fn outside_of<'s>(&'s self, state: &'s State) -> impl Iterator<Item = (&'s Steps, &'s Places)> {
-        state.outside.iter().filter_map(|(number, places)| Some((self.outside.get(*number as usize)?, places)))
+    fn outside_of<'s>(&'s self, state: &'s State) -> impl Iterator<Item = (&'s Steps, &'s Positions)> {
+        state.outside.iter().filter_map(|(number, positions)| Some((self.outside.get(*number as usize)?, positions)))
     }
 
     /// Returns the characters that lead to different states, the most readable first.
     fn characters(&self, state: &State) -> Vec<char> {
         let inside = || self.inside.iter().zip(&state.inside);
-        let certain = inside().find(|(pattern, places)| !pattern.takes_any(places));
-        let mut characters: Vec<char> = if let Some((pattern, places)) = certain {
+        let certain = inside().find(|(pattern, positions)| !pattern.takes_any(positions));
+        let mut characters: Vec<char> = if let Some((pattern, positions)) = certain {
             // No other character continues this pattern.
-            pattern.literals(places).collect()
+            pattern.literals(positions).collect()
         } else {
             let all = inside().chain(self.outside_of(state));
-            let mut written: Vec<char> = all.flat_map(|(pattern, places)| pattern.literals(places)).collect();
+            let mut written: Vec<char> = all.flat_map(|(pattern, positions)| pattern.literals(positions)).collect();
             // One character represents all that no pattern writes here.
             written.extend(readable(self.dialect).find(|character| !written.contains(character)));
             written
@@ -117,18 +117,18 @@ impl Search {
     fn next(&self, state: &State, read: char) -> Option<State> {
         let segment = state.segment.read(read)?;
         let mut inside = Vec::with_capacity(state.inside.len());
-        for (pattern, places) in self.inside.iter().zip(&state.inside) {
-            inside.push(Some(pattern.step(places, read)).filter(|places| !places.is_empty())?);
+        for (pattern, positions) in self.inside.iter().zip(&state.inside) {
+            inside.push(Some(pattern.step(positions, read)).filter(|positions| !positions.is_empty())?);
         }
         let mut outside = Vec::new();
-        for (number, places) in &state.outside {
+        for (number, positions) in &state.outside {
             let pattern = self.outside.get(*number as usize)?;
-            let places = pattern.step(places, read);
-            if pattern.takes_the_rest(&places) {
+            let positions = pattern.step(positions, read);
+            if pattern.takes_the_rest(&positions) {
                 return None;
             }
-            if !places.is_empty() {
-                outside.push((*number, places));
+            if !positions.is_empty() {
+                outside.push((*number, positions));
             }
         }
         Some(State { inside, outside, segment })

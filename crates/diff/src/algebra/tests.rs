@@ -72,8 +72,8 @@ const COVERED: &[(Dialect, &str, &[&str], Option<&str>)] = &[
 fn covered_fails_with_a_shortest_name() {
     for (dialect, part, whole, witness) in COVERED {
         let (part, whole) = (read(&[part], *dialect), read(whole, *dialect));
-        let answer = Algebra::new(*dialect).covered(part[0].names(), &names(&whole));
-        let found = match &answer {
+        let proof = Algebra::new(*dialect).covered(part[0].names(), &names(&whole));
+        let found = match &proof {
             Proof::Fails(name) => Some(name.display(*dialect).to_string()),
             Proof::Holds => None,
             Proof::Undecided => panic!("undecided"),
@@ -95,7 +95,7 @@ fn overlaps_equivalence_and_differences() {
     );
     assert!(algebra.equivalent(&[all[1], all[3]], &[all[1]]).holds());
     assert!(!algebra.equivalent(&[all[0], all[1]], &[all[4]]).holds());
-    let shown = |answer| match answer {
+    let shown = |proof| match proof {
         Proof::Fails(name) => name.display(dialect).to_string(),
         other => format!("{other:?}"),
     };
@@ -163,7 +163,7 @@ fn pairs_of_small_patterns_agree_with_enumeration() {
                     let length = |name: &Name| name.display(dialect).to_string().len();
                     assert_eq!(length(&name), length(&universe[at]), "{}: {name:?}", label());
                 }
-                (answer, first) => panic!("{}: {answer:?}, {first:?}", label()),
+                (proof, first) => panic!("{}: {proof:?}, {first:?}", label()),
             }
             let common = (0..universe.len()).any(|at| of_one[at] && of_other[at]);
             assert_eq!(algebra.overlap(one.names(), other.names()), common, "{}", label());

@@ -170,12 +170,12 @@ impl<'p> Accesses<'p> {
                 continue;
             };
             for operation in OPERATIONS {
-                for (place, source) in &*self.open(api.considers(operation), known.considers(operation)) {
-                    self.add(&mut grants, api, operation, *place, source.clone());
+                for (index, source) in &*self.open(api.considers(operation), known.considers(operation)) {
+                    self.add(&mut grants, api, operation, *index, source.clone());
                 }
             }
         }
-        grants.sort_by_key(|(place, _)| *place);
+        grants.sort_by_key(|(index, _)| *index);
         gains.extend(grants.into_iter().map(|(_, gain)| gain));
     }
 
@@ -206,7 +206,7 @@ impl<'p> Accesses<'p> {
         source: Option<RequestedSource>,
     ) {
         if let Some((_, Gain { gained: Gained::Grant { apis, .. }, .. })) =
-            grants.iter_mut().find(|(place, _)| *place == at)
+            grants.iter_mut().find(|(index, _)| *index == at)
         {
             if apis.last().is_none_or(|last| last != api.name()) {
                 apis.push(api.name().to_owned());
