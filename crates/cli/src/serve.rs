@@ -8,6 +8,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use portcullis::base::Escaped;
 use portcullis::referer::Entry;
 use portcullis_server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis_server::operations::{Operations, OperationsOptions};
@@ -306,7 +307,7 @@ async fn serve(authority: Arc<Authority>, options: ServerOptions) -> anyhow::Res
     tracing::info!(
         listen = %server.address(),
         admin = %server.admin_address(),
-        policy = %readiness.policy.source,
+        policy = %Escaped::whole(&readiness.policy.source),
         ready = readiness.ready,
         "serving"
     );

@@ -1,6 +1,9 @@
 //! Texts of users never act on a terminal: no output has a control, bidirectional or invisible character.
 #![cfg(unix)]
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use portcullis::base::is_unsafe;
 use serde_json::{Value, json};
 
@@ -153,6 +156,29 @@ fn no_command_prints_an_unsafe_character() {
             }
         }
     }
+}
+
+#[test]
+fn messages_of_the_server_have_no_unsafe_character() {
+    let dir = dir();
+    let mut server = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--policy", &format!("no-{EVIL}")])
+        .current_dir(dir.path(""))
+        .env_remove("PORTCULLIS_DB")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines: Vec<String> = Vec::new();
+    for line in BufReader::new(server.stderr.take().unwrap()).lines() {
+        lines.push(line.unwrap());
+        if lines.last().unwrap().contains("serving") {
+            break;
+        }
+    }
+    server.kill().unwrap();
+    server.wait().unwrap();
+    check("serve", &Ran { code: 0, stdout: String::new(), stderr: lines.join("\n") });
+    assert!(lines.last().unwrap().contains(r"policy=no-=x\u{1b}]0;y\u{7}"), "{lines:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::status::{Failure, Origin, Outcome, Status};
 use super::watch::Touch;
 use super::worker::{Saver, Task, Worker};
 use portcullis::authorizer::{Authorizer, Clock, SystemClock};
-use portcullis::base::Timestamp;
+use portcullis::base::{Escaped, Timestamp};
 use portcullis::snapshot::{CompileError, EditError, Editor, Report, Snapshot};
 use portcullis_diff::narrow::narrower;
 use portcullis_document::load::{self, Input, LoadOptions, load};
@@ -123,6 +123,7 @@ impl Keeper {
     ) -> io::Result<Self> {
         let name = source.to_string();
         status.with(|report| report.source.clone_from(&name));
+        let name = Escaped::whole(&name).to_string();
         let worker = worker(source, &options, 0, &inbox)?;
         let now = Instant::now();
         let wake = Wake {
