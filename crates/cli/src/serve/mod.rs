@@ -11,6 +11,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use anyhow::bail;
+use portcullis::base::Escaped;
 use portcullis_server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis_server::operations::{Operations, OperationsOptions};
 use portcullis_server::policy::{self, LiveOptions, Source};
