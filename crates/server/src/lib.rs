@@ -370,7 +370,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// As of [`Listeners::bind`] and [`Listeners::server`].
+    /// The errors of [`Listeners::bind`] and [`Listeners::server`].
     pub async fn bind(authority: Arc<Authority>, options: ServerOptions) -> Result<Self, BindError> {
         Listeners::bind(options)?.server(authority).await
     }

@@ -295,7 +295,7 @@ mod tests {
         let error = saver.check(patience).unwrap().unwrap_err();
         assert_eq!(error, "the state directory has not answered for 0.05 s");
         assert!(saver.check(patience).unwrap().is_err(), "it still hangs");
-        assert_eq!(received.try_iter().count(), 1, "no second check waits behind the first");
+        assert_eq!(received.try_iter().count(), 1, "no second check is queued");
         finished.send(Finished::Checked(Ok(true))).unwrap();
         assert_eq!(saver.check(patience), Some(Ok(true)));
         assert!(saver.check(Duration::from_mins(1)).is_none(), "the next check runs");
