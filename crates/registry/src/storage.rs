@@ -73,14 +73,14 @@ pub(super) trait Records {
     fn put_api(&mut self, api: &Api) -> Result<()>;
 
     fn tokens(&mut self, which: TokenFilter<'_>) -> Result<Vec<Token>>;
-    /// Returns every token as JSON, as a policy document holds it.
+    /// Returns every token as JSON, as a policy document holds it. Each text has many tokens, separated by commas.
     fn token_documents(&mut self) -> Result<Vec<String>>;
     /// Counts the tokens of all users except `owner`.
     fn count_tokens_except(&mut self, owner: &str) -> Result<u64>;
     /// Inserts `token`, or replaces the one with its id and all grants; recorded usage stays.
     fn put_token(&mut self, token: &Token) -> Result<()>;
     /// Inserts `tokens`. None of them may exist.
-    fn add_tokens(&mut self, tokens: &[Token]) -> Result<()>;
+    fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()>;
     fn remove_token(&mut self, id: &str) -> Result<()>;
 
     /// Returns the usage of each token that was ever used.

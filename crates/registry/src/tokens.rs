@@ -349,8 +349,13 @@ impl Change<'_> {
     pub(super) fn add(&mut self, action: &str, tokens: &[Token]) -> Result<()> {
         /// Bounds the memory for the trail entries.
         const AT_ONCE: usize = 1_000;
-        for tokens in tokens.chunks(AT_ONCE) {
+        // In the order of the primary key: the database appends to its pages instead of searching and splitting them.
+        let mut sorted: Vec<_> = tokens.iter().collect();
+        sorted.sort_unstable_by(|a, b| a.id.cmp(&b.id));
+        for tokens in sorted.chunks(AT_ONCE) {
             self.records.add_tokens(tokens)?;
+        }
+        for tokens in tokens.chunks(AT_ONCE) {
             let entries = tokens.iter().map(|token| self.entry(action, &subject(token), None, Some(token)));
             let entries = entries.collect::<Result<Vec<_>>>()?;
             self.records.append(&entries)?;

@@ -1,5 +1,6 @@
 //! The registry: against a model in memory, through the library and through the command.
 
+mod documents;
 mod files;
 pub(crate) mod machine;
 mod migrations;
