@@ -6,7 +6,9 @@
 //! The floor and the engine decide the same batches of requests in turn. A figure is the median of the batches: it is
 //! right on a busy machine, too, as long as most batches are not interrupted.
 #![allow(
+    clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
     clippy::indexing_slicing,
     clippy::print_stdout,
     clippy::unwrap_used,
@@ -92,7 +94,6 @@ fn medians<const N: usize>(requests: usize, engines: &[&dyn Fn(usize) -> bool; N
 
 fn quantile(times: &mut [f64], share: f64) -> f64 {
     times.sort_unstable_by(f64::total_cmp);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
     times[((times.len() - 1) as f64 * share) as usize]
 }
 

@@ -71,11 +71,12 @@ fn pattern(at: usize, rng: &mut ChaCha8Rng) -> String {
     let name = table(rng);
     let (dataset, last) = name.rsplit_once('.').unwrap();
     let (lake, _) = dataset.split_once('.').unwrap();
+    let start = |length: usize| last.get(..length).unwrap_or(last);
     match at % 4 {
         0 => format!("{dataset}.*"),
-        1 => format!("{dataset}.{}*", &last[..3 + at % 2]),
+        1 => format!("{dataset}.{}*", start(3 + at % 2)),
         2 => format!("{lake}.*.{last}"),
-        _ => format!("{lake}.*.{}*", &last[..4]),
+        _ => format!("{lake}.*.{}*", start(4)),
     }
 }
 
@@ -214,10 +215,10 @@ impl Population {
         });
         row("deny: connection not granted", Some(Reason::ConnectionNotGranted), tables, 0, &mut |at, request| {
             let next = (self.tokens[at].connection + 1) % CONNECTIONS.len();
-            request.connection = CONNECTIONS[next].to_owned();
+            CONNECTIONS[next].clone_into(&mut request.connection);
         });
         row("deny: connection unknown", Some(Reason::ConnectionNotGranted), tables, 0, &mut |_, request| {
-            request.connection = "staging".to_owned();
+            "staging".clone_into(&mut request.connection);
         });
         row("deny: kind not accepted", Some(Reason::GrantKindNotAccepted), tables, 0, &mut |_, request| {
             request.api = "sql";
