@@ -89,9 +89,13 @@ impl<'t> ReplayRequest<'t> {
     ///
     /// If `text` is not JSON, or not the JSON object of a request or log line.
     pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
-        // Only a line that contains `log` can be a line of a log.
-        let marked = memchr::memmem::find(text, b"\"log\"").and_then(|_| serde_json::from_slice::<Marker>(text).ok());
-        match marked.and_then(|marker| marker.log) {
+        // Only a line that contains `log` can be a line of a log. In another request, `log` has no number.
+        let version = match memchr::memmem::find(text, b"\"log\"").map(|_| serde_json::from_slice::<Marker>(text)) {
+            Some(Ok(Marker { log })) => log,
+            Some(Err(error)) if !error.is_data() => return Err(WireError::of(&error)),
+            Some(Err(_)) | None => None,
+        };
+        match version {
             Some(LOG) => Self::of(WireError::reading::<ReplayBody<'t, true>>(text)?.0),
             Some(_) => Err(WireError::whole(format!("`log`: expected {LOG}: the log is of another version"))),
             None => Self::of(WireError::reading::<ReplayBody<'t, false>>(text)?.0),
@@ -272,12 +276,13 @@ pub fn unknown_token(replay: &Replay<'_>, token_id: &str) -> String {
     }
 }
 
-/// Reads the decision of a line of a log; `None` for a preflight. A decision that this version does not know is an error:
+/// Reads the decision of a line of a log; `None` for a preflight, and for a request without one. A decision that this
+/// version does not know is an error:
 /// it must count neither as allowed nor as denied.
 fn logged(decision: Option<&str>, reason: Option<&str>) -> Result<Option<Logged>, WireError> {
     match (decision, reason) {
         (Some("allow"), _) => Ok(Some(Ok(()))),
-        (Some("none"), _) => Ok(None),
+        (Some("none") | None, _) => Ok(None),
         (Some("deny"), Some(code)) => match Reason::ALL.into_iter().find(|reason| reason.code() == code) {
             Some(reason) => Ok(Some(Err(reason))),
             None => Err(WireError::whole(format!("`reason`: expected the code of a reason, found {}", quoted(code)))),
@@ -286,7 +291,6 @@ fn logged(decision: Option<&str>, reason: Option<&str>) -> Result<Option<Logged>
         (Some(decision), _) => {
             Err(WireError::whole(format!("`decision`: expected `allow`, `deny` or `none`, found {}", quoted(decision))))
         }
-        (None, _) => Err(WireError::whole("`decision` is missing")),
     }
 }
 

@@ -123,7 +123,7 @@ impl WireError {
         Self { message: message.into(), line: 1, column: 0 }
     }
 
-    fn of(error: &serde_json::Error) -> Self {
+    pub(super) fn of(error: &serde_json::Error) -> Self {
         Self { message: json_message(error), line: error.line(), column: error.column() }
     }
 }
