@@ -69,8 +69,8 @@ impl fmt::Display for SyntaxError {
 /// Returns the message of `error` without the position in it.
 fn message(error: &serde_json::Error) -> Box<str> {
     let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    message.strip_suffix(&place).unwrap_or(&message).into()
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    message.strip_suffix(&position).unwrap_or(&message).into()
 }
 
 /// Returns the offset in `text` of `error`.

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
-use crate::definition::MAX_PLACE;
+use crate::definition::MAX_PATH;
 use portcullis::base::Escaped;
 
 /// The severity of a diagnostic.
@@ -65,7 +65,7 @@ impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { severity, code, line, column, message, .. } = self;
         write!(f, "{}:{line}:{column}: {severity}[{code}]: {message}", Escaped::whole(&self.file))?;
-        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.place, MAX_PLACE)) }
+        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.place, MAX_PATH)) }
     }
 }
 

@@ -190,8 +190,8 @@ fn prefix_of(prefix: &str) -> Result<Vec<Box<str>>, String> {
 }
 
 impl RoutesError {
-    fn at(place: &str, why: &str) -> Self {
-        Self(format!("{place}: {why}").into())
+    fn at(path: &str, why: &str) -> Self {
+        Self(format!("{path}: {why}").into())
     }
 }
 

@@ -125,8 +125,8 @@ impl WireError {
 
     fn of(error: &serde_json::Error) -> Self {
         let message = error.to_string();
-        let place = format!(" at line {} column {}", error.line(), error.column());
-        let message = message.strip_suffix(&place).unwrap_or(&message).into();
+        let position = format!(" at line {} column {}", error.line(), error.column());
+        let message = message.strip_suffix(&position).unwrap_or(&message).into();
         Self { message, line: error.line(), column: error.column() }
     }
 }

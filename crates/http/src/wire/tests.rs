@@ -107,6 +107,6 @@ fn debug_hides_the_secret() {
 #[test]
 fn a_decision_without_an_id_has_no_id_key() {
     let decision = Decision::Deny(Reason::SourceNotGranted);
-    let answer = serde_json::to_string(&WireDecision::new(None, &decision)).unwrap();
-    assert_eq!(answer, r#"{"decision":"deny","reason":"source_not_granted","status":403}"#);
+    let json = serde_json::to_string(&WireDecision::new(None, &decision)).unwrap();
+    assert_eq!(json, r#"{"decision":"deny","reason":"source_not_granted","status":403}"#);
 }
