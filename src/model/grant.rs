@@ -202,6 +202,17 @@ impl GrantSource {
         }
     }
 
+    /// Returns whether [`display`](Self::display) returns `text`. Allocates only for resources and patterns.
+    #[doc(hidden)]
+    pub fn is_displayed_as(&self, text: &str, dialect: Dialect) -> bool {
+        match self {
+            Self::Query(query) => query.as_str() == text,
+            Self::NamedSource(name) => name.as_str() == text,
+            Self::All => text == "*",
+            Self::Resource(_) | Self::Pattern(_) => self.display(dialect) == text,
+        }
+    }
+
     /// Returns the source as a document in `dialect` writes it. Reading the result as this kind returns an equal
     /// source.
     pub fn display(&self, dialect: Dialect) -> String {

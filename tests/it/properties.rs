@@ -188,7 +188,7 @@ proptest! {
         let of_it = format!("tokens[{index}]");
         prop_assert!(!strict.problems.is_empty());
         for problem in &strict.problems {
-            prop_assert!(problem.place.to_string().starts_with(&of_it), "{}\n{:#}", problem, flawed);
+            prop_assert!(problem.path.to_string().starts_with(&of_it), "{}\n{:#}", problem, flawed);
         }
         let skipping = lowered(&text, true);
         prop_assert_eq!(skipping.problems.len(), strict.problems.len());

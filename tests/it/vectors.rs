@@ -117,7 +117,7 @@ fn invalid_documents_are_rejected_with_a_problem_at_every_path() {
     for case in document::list(&json(&folder.join("index.json"))) {
         let file = case["file"].as_str().unwrap();
         let lowered = lowered(&fs::read_to_string(folder.join(file)).unwrap(), false);
-        let found: Vec<String> = lowered.problems.iter().map(|problem| problem.place.to_string()).collect();
+        let found: Vec<String> = lowered.problems.iter().map(|problem| problem.path.to_string()).collect();
         let expected: Vec<&str> = document::list(&case["paths"]).iter().map(|path| path.as_str().unwrap()).collect();
         let named = expected.iter().all(|path| found.iter().any(|found| found == path));
         if lowered.policy.is_some() || !named {

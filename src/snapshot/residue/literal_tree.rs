@@ -438,13 +438,13 @@ pub(crate) fn build(patterns: &[&[u8]]) -> Option<Built> {
     let mut tree = Tree::default();
     let mut numbers = vec![0; patterns.len()];
     let mut before: &[Step] = &[];
-    for (place, &(sequence, _, at)) in order.iter().enumerate() {
-        let after = order.get(place + 1).map_or(&[][..], |&(sequence, ..)| sequence);
+    for (index, &(sequence, _, at)) in order.iter().enumerate() {
+        let after = order.get(index + 1).map_or(&[][..], |&(sequence, ..)| sequence);
         let shared = shared_steps(before, sequence);
         let depth = SHORTEST.max(shared + 1).max(shared_steps(sequence, after) + 1).min(DEEPEST).min(sequence.len());
-        tree.add(sequence.get(..depth)?, shared, u32::try_from(place).ok()?);
+        tree.add(sequence.get(..depth)?, shared, u32::try_from(index).ok()?);
         if let Some(number) = numbers.get_mut(at as usize) {
-            *number = u32::try_from(place).ok()?;
+            *number = u32::try_from(index).ok()?;
         }
         before = sequence;
     }
@@ -519,8 +519,8 @@ impl<'p> Builder<'p> {
                 .filter(|&(at, step)| at != rarest && (inner.contains(&(start + at)) || count(step) <= common));
             let sequence: SmallVec<[Step; DEEPEST]> =
                 std::iter::once(first).chain(others.map(|(_, &step)| step)).take(DEEPEST).collect();
-            for (place, step) in self.steps.iter_mut().skip(start).zip(&sequence) {
-                *place = *step;
+            for (stored, step) in self.steps.iter_mut().skip(start).zip(&sequence) {
+                *stored = *step;
             }
             sequences.push(start..start + sequence.len());
         }

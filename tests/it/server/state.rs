@@ -201,20 +201,21 @@ fn saved_documents_differ_only_in_secrets() {
     }"#;
     let lines = r#"{"id": "c", "token": "s3cr3t-of-the-test-5", "allowed_apis": ["lds"]}"#;
     let inputs = [Input::new("all.json", all), Input::new("lines.jsonl", format!("{lines}\n"))];
-    let options = LoadOptions { skip_invalid: true, ..LoadOptions::default() };
+    let options = LoadOptions { skip_invalid: true, digested: true, ..LoadOptions::default() };
     let loaded = load(&inputs, &options);
     assert_eq!(loaded.skipped, 3);
-    let kept = loaded.digested(&inputs).unwrap();
+    let policy = loaded.policy.clone().unwrap();
+    let kept = loaded.into_digested().unwrap();
     for input in &kept {
         assert!(!input.text().contains(SECRET), "{}", input.text());
     }
     let again = load(&kept, &LoadOptions::default()).into_policy().unwrap();
-    let policy = loaded.policy.unwrap();
     assert_eq!(format!("{policy:#?}"), format!("{again:#?}"));
     let report = |policy| Snapshot::compile(policy, &Options::default()).unwrap().report().clone();
     assert_eq!(report(&policy), report(&again));
     // A policy that is rejected is not saved.
-    assert_eq!(load(&inputs, &LoadOptions::default()).digested(&inputs), None);
+    let rejected = LoadOptions { digested: true, ..LoadOptions::default() };
+    assert_eq!(load(&inputs, &rejected).into_digested(), None);
 }
 
 /// With `only_narrow`, the source holds a rejected policy: it must not become the saved one.

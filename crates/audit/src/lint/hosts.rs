@@ -10,11 +10,10 @@ use portcullis::base::quoted;
 use portcullis::referer::Entry;
 
 pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
-    let list = subject.written.referers.found().map(Vec::as_slice).unwrap_or_default();
     let mut first_index: HashMap<String, usize> = HashMap::new();
-    for (index, text) in list.iter().enumerate() {
-        // The policy has the entries in another order.
-        let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
+    // The policy has the entries in another order.
+    for (index, text) in subject.written_referers().enumerate() {
+        let Ok(entry) = Entry::parse(text) else { continue };
         let mut report = |rule: &'static Rule, message: String, fix: Fix| {
             let place = subject.place().key("referers").index(index);
             let (document, token) = (subject.origin.document, Some(subject.index));

@@ -10,7 +10,6 @@ use super::words::counted;
 use crate::usage::Usage;
 use portcullis::base::{JsonPath, Timestamp, quoted};
 use portcullis::model::{Api, Expiry, GrantKind, GrantSource, Operation, Referers};
-use portcullis_document::definition::Field;
 
 const DAY: i64 = 86_400;
 
@@ -30,12 +29,11 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
             let in_a_year = date(Timestamp::from_unix(now.seconds().saturating_add(365 * DAY), 0));
             let member = format!("\"expiration_date\": \"{in_a_year}\"");
             let say = "give it an end, and replace it before";
-            let fix = match &subject.written.expiration_date {
-                Field::Missing => Fix::insert(say, subject.id_place(), member),
-                // The token has the key, with `null`.
-                Field::Found(_) | Field::Wrong(_) => {
-                    Fix::replace(say, subject.place().key("expiration_date"), &in_a_year)
-                }
+            // The token may have the key, with `null`.
+            let fix = if subject.has_expiration() {
+                Fix::replace(say, subject.place().key("expiration_date"), &in_a_year)
+            } else {
+                Fix::insert(say, subject.id_place(), member)
             };
             let (rule, place, message) = match all {
                 Some(grant) => (

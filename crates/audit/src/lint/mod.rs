@@ -101,7 +101,7 @@ pub fn lint(
     let names = evidence.names.unwrap_or_else(|| Names::of(policy));
     let mut found = Collector { options, raws: Vec::new(), claims: Vec::new() };
     let mut looks = texts::Looks::new(policy);
-    subject::each(inputs, loaded, policy, |subject| {
+    subject::each(loaded, policy, |subject| {
         grants::look(&subject, &mut found);
         readings::look(&subject, &names, &mut found);
         hosts::look(&subject, &mut found);

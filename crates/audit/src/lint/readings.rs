@@ -145,7 +145,10 @@ impl Look<'_, '_, '_> {
     fn as_it_is_spelt(&self) -> Option<String> {
         let dialect = self.connection.dialect();
         let folds = dialect.bare_fold() != Fold::AsWritten && dialect.quoted_fold() == Fold::AsWritten;
-        let written = self.subject.written_source(self.index).filter(|text| folds && !text.contains('"'))?;
+        if !folds {
+            return None;
+        }
+        let written = self.subject.written_source(self.index).filter(|text| !text.contains('"'))?;
         let mixed = |segment: &str| {
             segment.bytes().any(|byte| byte.is_ascii_lowercase())
                 && segment.bytes().any(|byte| byte.is_ascii_uppercase())

@@ -1,31 +1,26 @@
-//! Pairs each token of a policy with its definition.
+//! A token of a policy, with its position and the form in which its document writes it.
+
+use std::borrow::Cow;
 
 use portcullis::base::JsonPath;
-use portcullis::model::{Connection, Grant, Policy, Token};
-use portcullis_document::definition::{self, Document, Element, Field, Grant as WrittenGrant, Tokens, read};
-use portcullis_document::load::{Input, Loaded, Origin};
+use portcullis::model::{Connection, Expiry, Grant, Policy, SourceType, Token};
+use portcullis_document::load::{Loaded, Origin, Written, WrittenGrant};
 
-/// A token, with its definition and position.
+/// A token with its position.
 pub(super) struct Subject<'a> {
     pub(super) policy: &'a Policy,
     /// The index of the token in the policy.
     pub(super) index: usize,
     pub(super) origin: Origin,
     pub(super) token: &'a Token,
-    pub(super) written: &'a definition::Token<'a>,
+    /// The form of the token in its document; `None` if the token implies it.
+    written: Option<&'a Written>,
 }
 
-/// Reads the inputs again and calls `look` for each token.
-pub(super) fn each(inputs: &[Input], loaded: &Loaded, policy: &Policy, mut look: impl FnMut(Subject<'_>)) {
-    let mut valid = policy.tokens().iter().zip(loaded.origins()).enumerate().peekable();
-    for (document, input) in inputs.iter().enumerate() {
-        let Ok(Document { tokens, .. }) = read(input.text()) else { continue };
-        for (token, element) in tokens.found().into_iter().flat_map(Tokens::iter).enumerate() {
-            let here = valid.next_if(|(_, (_, origin))| **origin == Origin { document, token });
-            if let (Some((index, (token, origin))), Element::Found(written)) = (here, &element) {
-                look(Subject { policy, index, origin: *origin, token, written });
-            }
-        }
+/// Calls `look` for each token.
+pub(super) fn each(loaded: &Loaded, policy: &Policy, mut look: impl FnMut(Subject<'_>)) {
+    for (index, (token, origin)) in policy.tokens().iter().zip(loaded.origins()).enumerate() {
+        look(Subject { policy, index, origin: *origin, token, written: loaded.written(index) });
     }
 }
 
@@ -47,17 +42,37 @@ impl<'a> Subject<'a> {
     /// Returns the path of a grant's source, or of the grant if it has no source.
     pub(super) fn source_place(&self, index: usize) -> JsonPath {
         let place = self.grant_place(index);
-        if self.written_source(index).is_some() { place.key("source") } else { place }
+        let is_missing = self.written_grant(index).is_some_and(|written| written.source.is_none());
+        if is_missing { place } else { place.key("source") }
     }
 
-    pub(super) fn written_grant(&self, index: usize) -> Option<&'a WrittenGrant<'a>> {
-        self.written.grants.found()?.get(index)?.found()
+    fn written_grant(&self, index: usize) -> Option<&'a WrittenGrant> {
+        self.written?.grants.get(index)
     }
 
-    pub(super) fn written_source(&self, index: usize) -> Option<&'a str> {
-        match &self.written_grant(index)?.source {
-            Field::Found(source) => Some(source),
-            Field::Missing | Field::Wrong(_) => None,
+    /// Returns the source of a grant as the document writes it; `None` if the grant has no source.
+    pub(super) fn written_source(&self, index: usize) -> Option<Cow<'a, str>> {
+        match self.written_grant(index) {
+            Some(written) => written.source.as_deref().map(Cow::Borrowed),
+            None => self.token.grants().get(index).map(|grant| self.display(grant).into()),
+        }
+    }
+
+    /// Returns the type that the document writes for the source of a grant.
+    pub(super) fn written_type(&self, index: usize) -> Option<SourceType> {
+        self.written_grant(index)?.kind
+    }
+
+    /// Returns the referers, in the order and form of the document.
+    pub(super) fn written_referers(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.written.into_iter().flat_map(|written| &*written.referers).map(|referer| &**referer)
+    }
+
+    /// Whether the document writes an expiry, which may be `null`.
+    pub(super) fn has_expiration(&self) -> bool {
+        match self.written {
+            Some(written) => written.has_expiration,
+            None => self.token.expiry() != Expiry::Never,
         }
     }
 

@@ -15,20 +15,11 @@ use portcullis::base::{JsonPath, is_bidi, is_invisible, quoted};
 use portcullis::model::{Connection, GrantSource, Limits, Policy, SourceType, Token};
 use portcullis::name::Dialect;
 use portcullis::referer::Entry;
-use portcullis_document::definition::{self, Field, Text};
 
-fn plain<'a>(field: &'a Field<Text<'_>>) -> Option<&'a str> {
-    field.found().map(|text| &**text)
-}
-
-fn nullable<'a>(field: &'a Field<Option<Text<'_>>>) -> Option<&'a str> {
-    field.found()?.as_deref()
-}
-
-/// Whether `source` can replace the source of a grant in this dialect.
-fn is_source(grant: &definition::Grant<'_>, source: Option<&str>, dialect: Dialect) -> bool {
+/// Whether a grant may have this source and type in this dialect.
+fn is_source(source: Option<&str>, kind: Option<SourceType>, dialect: Dialect) -> bool {
     let limits = Limits::default();
-    let read = match (plain(&grant.kind).and_then(SourceType::from_name), source) {
+    let read = match (kind, source) {
         (Some(kind), source) => GrantSource::typed(source, kind, dialect, &limits),
         (None, Some(source)) => GrantSource::guess(source, dialect, &limits),
         (None, None) => return false,
@@ -152,38 +143,34 @@ impl<'p> Looks<'p> {
 
     /// Reports characters that cannot be seen, in each text of the token.
     fn hidden(&self, subject: &Subject<'_>, found: &mut Collector<'_>) {
-        let written = subject.written;
+        let token = subject.token;
         let here = subject.place();
         let mut look = |place: &dyn Fn() -> JsonPath, text: Option<&str>, is_valid: &dyn Fn(&str) -> bool| {
             if let Some(text) = text.filter(|text| !text.is_ascii()) {
                 hidden(subject, place(), text, is_valid, found);
             }
         };
-        let owner = subject.token.owner();
-        look(&|| here.key("id"), plain(&written.id), &|id| !self.taken().ids.contains(id));
-        look(&|| here.key("name"), nullable(&written.name), &|name| !self.taken().names.contains(&(owner, name)));
+        let owner = token.owner();
+        look(&|| here.key("id"), Some(token.id()), &|id| !self.taken().ids.contains(id));
+        look(&|| here.key("name"), token.name(), &|name| !self.taken().names.contains(&(owner, name)));
         // Another owner may have a token of that name.
-        let is_free =
-            |owner: &str| subject.token.name().is_none_or(|name| !self.taken().names.contains(&(Some(owner), name)));
-        look(&|| here.key("owner"), nullable(&written.owner), &is_free);
-        for (index, grant) in subject.token.grants().iter().enumerate() {
-            let Some(written) = subject.written_grant(index) else { continue };
-            let connection_name = || subject.grant_place(index).key("connection_name");
+        let is_free = |owner: &str| token.name().is_none_or(|name| !self.taken().names.contains(&(Some(owner), name)));
+        look(&|| here.key("owner"), owner, &is_free);
+        for (index, grant) in token.grants().iter().enumerate() {
+            let Some(connection) = subject.connection(grant) else { continue };
+            let (source, kind) = (subject.written_source(index), subject.written_type(index));
             // The source is valid in the dialect of the other connection, too.
             let is_connection = |name: &str| {
                 let known = self.policy.connections().iter().find(|connection| connection.name() == name);
-                let dialect = known.map(Connection::dialect).unwrap_or_default();
-                is_source(written, plain(&written.source), dialect)
+                is_source(source.as_deref(), kind, known.map(Connection::dialect).unwrap_or_default())
             };
-            look(&connection_name, plain(&written.connection_name), &is_connection);
-            let dialect = subject.connection(grant).map(Connection::dialect).unwrap_or_default();
-            let is_valid = |text: &str| is_source(written, Some(text), dialect);
-            look(&|| subject.grant_place(index).key("source"), plain(&written.source), &is_valid);
+            let connection_name = || subject.grant_place(index).key("connection_name");
+            look(&connection_name, Some(connection.name()), &is_connection);
+            let is_valid = |text: &str| is_source(Some(text), kind, connection.dialect());
+            look(&|| subject.grant_place(index).key("source"), source.as_deref(), &is_valid);
         }
-        let referers = written.referers.found().map(Vec::as_slice).unwrap_or_default();
-        for (index, text) in referers.iter().enumerate() {
-            let text = text.found().map(|text| &**text);
-            look(&|| here.key("referers").index(index), text, &|text| Entry::parse(text).is_ok());
+        for (index, text) in subject.written_referers().enumerate() {
+            look(&|| here.key("referers").index(index), Some(text), &|text| Entry::parse(text).is_ok());
         }
     }
 

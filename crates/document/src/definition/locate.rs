@@ -38,7 +38,7 @@ pub enum Target<'p> {
 /// ```
 pub fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Range<usize>>> {
     let mut ordered: Vec<(usize, Target<'_>)> = targets.iter().copied().enumerate().collect();
-    ordered.sort_by(|(_, a), (_, b)| a.place().cmp(b.place()));
+    ordered.sort_by(|(_, a), (_, b)| a.path().cmp(b.path()));
     let root = Node { targets: &ordered, depth: 0 };
     let mut spans = Spans { text, found: vec![None; targets.len()] };
     let body = without_bom(text);
@@ -54,14 +54,14 @@ pub fn locate(text: &str, targets: &[Target<'_>]) -> Vec<Option<Range<usize>>> {
 }
 
 impl<'p> Target<'p> {
-    fn place(self) -> &'p JsonPath {
-        let (Self::Value(place) | Self::Key(place)) = self;
-        place
+    fn path(self) -> &'p JsonPath {
+        let (Self::Value(path) | Self::Key(path)) = self;
+        path
     }
 
     /// Whether the target is a key.
     fn is_key(self) -> bool {
-        matches!((self, self.place().steps().last()), (Self::Key(_), Some(Step::Key(_))))
+        matches!((self, self.path().steps().last()), (Self::Key(_), Some(Step::Key(_))))
     }
 }
 
@@ -77,7 +77,7 @@ struct Node<'o> {
 impl<'o> Node<'o> {
     /// Returns the targets at this level: shorter paths are sorted first.
     fn here(self) -> &'o [(usize, Target<'o>)] {
-        let here = self.targets.iter().take_while(|(_, target)| target.place().steps().len() == self.depth).count();
+        let here = self.targets.iter().take_while(|(_, target)| target.path().steps().len() == self.depth).count();
         self.targets.get(..here).unwrap_or_default()
     }
 
@@ -95,7 +95,7 @@ impl<'o> Node<'o> {
                 Some(Step::Key(key)) => (**key).cmp(name) < least,
                 Some(Step::Index(_)) => false,
             };
-            self.targets.partition_point(|(_, target)| is_before(target.place().steps().get(self.depth)))
+            self.targets.partition_point(|(_, target)| is_before(target.path().steps().get(self.depth)))
         };
         let targets = self.targets.get(from(Ordering::Equal)..from(Ordering::Greater)).unwrap_or_default();
         Self { targets, depth: self.depth + 1 }
@@ -103,7 +103,7 @@ impl<'o> Node<'o> {
 
     /// Returns the nodes that 0, 1, 2 … lead to.
     fn items(self) -> impl Iterator<Item = Self> {
-        let step = move |target: &Target<'o>| target.place().steps().get(self.depth);
+        let step = move |target: &Target<'o>| target.path().steps().get(self.depth);
         let keys = self.targets.partition_point(|(_, target)| !matches!(step(target), Some(Step::Index(_))));
         let mut rest = self.targets.get(keys..).unwrap_or_default();
         (0..).map(move |index| {

@@ -45,7 +45,7 @@ pub use field::{Lenient, Name};
 pub use lines::{LineIndex, Position};
 pub use locate::{Target, locate};
 pub use present::present;
-pub(crate) use problem::MAX_PLACE;
+pub(crate) use problem::MAX_PATH;
 pub use problem::{Problem, ProblemKind, Problems};
 pub use read::read;
 pub use shape::{Api, Connection, Grant, Token};

@@ -12,7 +12,7 @@ use super::syntax::SyntaxError;
 use portcullis::base::{Escaped, JsonPath, Step, nearest, quoted};
 
 /// Longer paths are cut off in messages.
-pub(crate) const MAX_PLACE: usize = 256;
+pub(crate) const MAX_PATH: usize = 256;
 
 /// The maximum number of unknown and duplicate fields of one object that are kept. More are counted.
 const MAX_STRAYS: usize = 1_000;
@@ -24,7 +24,7 @@ const MAX_STRAYS: usize = 1_000;
 ///
 /// let document = read(r#"[{"id": "a", "id": "b", "allowed_apis": ["lds"]}]"#)?;
 /// let [problem] = document.problems().try_into().unwrap();
-/// assert_eq!(problem.place.to_string(), "tokens[0].id");
+/// assert_eq!(problem.path.to_string(), "tokens[0].id");
 /// assert_eq!(problem.kind, ProblemKind::DuplicateField { field: "id".into() });
 /// assert_eq!(problem.to_string(), "tokens[0].id: field `id` is given more than once");
 /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
@@ -32,7 +32,7 @@ const MAX_STRAYS: usize = 1_000;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The JSON path of the value; for a missing field, of the object that lacks it.
-    pub place: JsonPath,
+    pub path: JsonPath,
     /// The kind of the problem.
     pub kind: ProblemKind,
 }
@@ -78,7 +78,7 @@ pub enum ProblemKind {
 
 impl Problem {
     pub(super) fn missing(at: &Trail<'_>, field: &'static str) -> Self {
-        Self { place: at.place(), kind: ProblemKind::Missing { field } }
+        Self { path: at.path(), kind: ProblemKind::Missing { field } }
     }
 
     /// Returns the index of the token with the problem: the document without that token does not have it. `None` for a
@@ -91,7 +91,7 @@ impl Problem {
     /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
     /// ```
     pub fn token(&self) -> Option<usize> {
-        match self.place.steps() {
+        match self.path.steps() {
             [Step::Key(key), Step::Index(index), ..] if key == "tokens" => Some(*index),
             _ => None,
         }
@@ -109,9 +109,9 @@ impl Problem {
     /// ```
     pub fn target(&self) -> Target<'_> {
         match self.kind {
-            ProblemKind::UnknownField { .. } | ProblemKind::DuplicateField { .. } => Target::Key(&self.place),
+            ProblemKind::UnknownField { .. } | ProblemKind::DuplicateField { .. } => Target::Key(&self.path),
             ProblemKind::WrongType { .. } | ProblemKind::Missing { .. } | ProblemKind::Syntax(_) => {
-                Target::Value(&self.place)
+                Target::Value(&self.path)
             }
         }
     }
@@ -121,10 +121,10 @@ impl std::error::Error for Problem {}
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.place.steps().is_empty() {
+        if self.path.steps().is_empty() {
             return self.kind.fmt(f);
         }
-        write!(f, "{}: {}", Escaped::up_to(&self.place.to_string(), MAX_PLACE), self.kind)
+        write!(f, "{}: {}", Escaped::up_to(&self.path.to_string(), MAX_PATH), self.kind)
     }
 }
 
@@ -258,11 +258,11 @@ impl Trail<'_> {
         }
     }
 
-    fn place(&self) -> JsonPath {
+    fn path(&self) -> JsonPath {
         match self {
             Self::Root => JsonPath::root(),
-            Self::Key(parent, key) => parent.place().key(*key),
-            Self::Index(parent, index) => parent.place().index(*index),
+            Self::Key(parent, key) => parent.path().key(*key),
+            Self::Index(parent, index) => parent.path().index(*index),
         }
     }
 }
@@ -307,7 +307,7 @@ impl<'t, T: Report + Lenient<'t>> Report for Element<T> {
             Self::Found(value) => value.report(at, problems),
             Self::Wrong(found) => problems.push(at, || wrong::<T>(at, *found)),
             Self::Unread(error) => {
-                problems.push(at, || Problem { place: at.place(), kind: ProblemKind::Syntax(error.clone()) });
+                problems.push(at, || Problem { path: at.path(), kind: ProblemKind::Syntax(error.clone()) });
             }
             Self::Rest(count) => problems.add(at.root(), *count),
         }
@@ -315,7 +315,7 @@ impl<'t, T: Report + Lenient<'t>> Report for Element<T> {
 }
 
 fn wrong<'t, T: Lenient<'t>>(at: &Trail<'_>, found: Kind) -> Problem {
-    Problem { place: at.place(), kind: ProblemKind::WrongType { expected: T::EXPECTED, found } }
+    Problem { path: at.path(), kind: ProblemKind::WrongType { expected: T::EXPECTED, found } }
 }
 
 /// Reports unknown and duplicate fields of an object with the fields `known`, each with whether the object has it.
@@ -348,7 +348,7 @@ pub(super) fn report_strays(
             }
         };
         if matches!(kind, ProblemKind::UnknownField { .. }) || reported.insert((name, true)) {
-            problems.push(at, || Problem { place: at.place().key(name.to_owned()), kind });
+            problems.push(at, || Problem { path: at.path().key(name.to_owned()), kind });
         }
     }
     problems.add(at.root(), strays.rest);

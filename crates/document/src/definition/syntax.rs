@@ -69,8 +69,8 @@ impl fmt::Display for SyntaxError {
 /// Returns the message of `error` without the position in it.
 pub fn json_message(error: &serde_json::Error) -> Box<str> {
     let message = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    let message = message.strip_suffix(&place).unwrap_or(&message);
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    let message = message.strip_suffix(&position).unwrap_or(&message);
     match message.strip_prefix("EOF while parsing ") {
         Some(inside) => format!("the JSON is cut off in {inside}").into(),
         None => message.into(),

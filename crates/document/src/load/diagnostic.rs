@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
-use crate::definition::MAX_PLACE;
+use crate::definition::MAX_PATH;
 use portcullis::base::Escaped;
 
 /// The severity of a diagnostic.
@@ -69,7 +69,7 @@ impl fmt::Display for Diagnostic {
             write!(f, ":{line}:{column}")?;
         }
         write!(f, ": {severity}[{code}]: {message}")?;
-        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.place, MAX_PLACE)) }
+        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.place, MAX_PATH)) }
     }
 }
 

@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Input, Loaded, Origin};
-use crate::definition::{Api, Connection, Document, Element, Field, Grant, Secret, Text, Token, Tokens, read};
+use super::{Input, Loaded};
+use crate::definition::{Api, Connection, Document, Element, Field, Grant, Secret, SyntaxError, Text, Token};
+use crate::lower::LoweredToken;
 use portcullis::model::SecretDigest;
 
 /// A document without its tokens.
@@ -62,31 +63,56 @@ struct StoredGrant<'a> {
 }
 
 impl Loaded {
-    /// Returns the loaded `inputs` in a form that can be stored: a digest replaces every secret, and the tokens that
-    /// were left out are missing. They load as the same policy, without errors. `None` if there is no policy.
-    ///
-    /// Linear in the inputs.
+    /// Returns the inputs in a form that can be stored: a digest replaces every secret, and the tokens that were left out
+    /// are missing. They load as the same policy, without errors. `None` if there is no policy, or without
+    /// [`LoadOptions::digested`](super::LoadOptions::digested).
     ///
     /// ```
     /// use portcullis_document::load::{Input, LoadOptions, load};
     ///
     /// let inputs = [Input::new("policy.json", r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["lds"]}]"#)];
-    /// let kept = load(&inputs, &LoadOptions::default()).digested(&inputs).unwrap();
+    /// let kept = load(&inputs, &LoadOptions { digested: true, ..LoadOptions::default() }).into_digested().unwrap();
     /// assert!(!kept[0].text().contains("s3cret"));
     /// let digest = *load(&kept, &LoadOptions::default()).policy.unwrap().tokens()[0].digest();
     /// assert_eq!(digest, portcullis::model::SecretDigest::of("s3cret"));
     /// ```
-    pub fn digested(&self, inputs: &[Input]) -> Option<Vec<Input>> {
-        self.policy.as_ref()?;
-        let kept = inputs.iter().enumerate().map(|(at, input)| {
-            let is_left_out = |token: usize| self.origins.binary_search(&Origin { document: at, token }).is_err();
-            Some(Input::new(input.name(), write(&read(input.text()).ok()?, is_left_out)?))
-        });
-        kept.collect()
+    pub fn into_digested(self) -> Option<Vec<Input>> {
+        self.digested
     }
 }
 
-fn write(document: &Document<'_>, is_left_out: impl Fn(usize) -> bool) -> Option<String> {
+/// Writes the tokens of documents while they are lowered.
+pub(super) struct Digests {
+    /// The elements of the list of tokens of each document. `None` if one could not be written.
+    tokens: Vec<Option<String>>,
+}
+
+impl Digests {
+    pub(super) fn new(documents: usize) -> Self {
+        Self { tokens: vec![Some(String::new()); documents] }
+    }
+
+    pub(super) fn token(&mut self, lowered: &LoweredToken<'_, '_>) {
+        let Some(tokens) = self.tokens.get_mut(lowered.origin.document) else { return };
+        let json = serde_json::to_string(&token(lowered.written)).ok();
+        *tokens = tokens.take().zip(json).map(|(mut tokens, json)| {
+            tokens.push_str(if tokens.is_empty() { "\n" } else { ",\n" });
+            tokens.push_str(&json);
+            tokens
+        });
+    }
+
+    /// Returns the documents with the tokens so far.
+    pub(super) fn documents(self, inputs: &[Input], read: &[Result<Document<'_>, SyntaxError>]) -> Option<Vec<Input>> {
+        let written = inputs.iter().zip(read).zip(self.tokens);
+        let document = |((input, document), tokens): ((&Input, &Result<Document<'_>, SyntaxError>), Option<String>)| {
+            Some(Input::new(input.name(), write(document.as_ref().ok()?, &tokens?)?))
+        };
+        written.map(document).collect()
+    }
+}
+
+fn write(document: &Document<'_>, tokens: &str) -> Option<String> {
     let head = Head {
         version: 1,
         connections: elements(&document.connections).map(connection).collect(),
@@ -95,14 +121,7 @@ fn write(document: &Document<'_>, is_left_out: impl Fn(usize) -> bool) -> Option
     let mut text = serde_json::to_string(&head).ok()?;
     text.truncate(text.len() - 1);
     text.push_str(",\"tokens\":[");
-    let tokens = document.tokens.found().into_iter().flat_map(Tokens::iter).enumerate();
-    let mut between = "\n";
-    for (_, element) in tokens.filter(|(at, _)| !is_left_out(*at)) {
-        let Element::Found(token) = element else { return None };
-        text.push_str(between);
-        text.push_str(&serde_json::to_string(&self::token(&token)).ok()?);
-        between = ",\n";
-    }
+    text.push_str(tokens);
     text.push_str("\n]}\n");
     Some(text)
 }

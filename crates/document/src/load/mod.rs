@@ -26,20 +26,24 @@ mod input;
 mod redact;
 mod spot;
 mod warnings;
+mod written;
 
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::fmt;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use foreign::{FOREIGN_BYTES, Foreign};
 pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
+pub use written::{Written, WrittenGrant};
 
 use crate::definition::{Document, SyntaxError, Tokens, read};
-use crate::lower::{LowerOptions, Lowered, Named, lower_beside, lower_each};
+use crate::lower::{LowerOptions, Lowered, LoweredToken, Named, lower_beside, lower_each};
 pub use crate::lower::{MAX_PROBLEMS, Origin};
+use digested::Digests;
 use portcullis::base::{Timestamp, quoted};
 use portcullis::model::{Limits, Policy};
 use spot::{Draft, spot};
@@ -53,8 +57,10 @@ pub struct LoadOptions {
     /// Whether tokens with errors are left out, instead of rejecting the whole policy (N11.3). The errors are reported
     /// either way.
     pub skip_invalid: bool,
-    /// Whether to collect warnings: what is legal but probably unintended.
+    /// Whether to collect warnings: what is legal but probably unintended. Also keeps [`Loaded::written`].
     pub warnings: bool,
+    /// Whether to write the documents with digests instead of secrets: see [`Loaded::into_digested`].
+    pub digested: bool,
     /// The current time, for the warning of expired tokens.
     pub now: Option<Timestamp>,
     /// The maximum number of errors to keep as diagnostics: a bound on the memory that invalid input takes. All errors
@@ -73,6 +79,7 @@ impl Default for LoadOptions {
             limits: Limits::default(),
             skip_invalid: false,
             warnings: false,
+            digested: false,
             now: None,
             max_errors: MAX_PROBLEMS,
             max_counted: usize::MAX,
@@ -105,6 +112,40 @@ pub struct Loaded {
     counts: Vec<Count>,
     /// The origin of each token of the policy.
     origins: Vec<Origin>,
+    /// The form of the tokens that do not imply it, by their index in the policy.
+    written: HashMap<usize, Written, foldhash::fast::RandomState>,
+    digested: Option<Vec<Input>>,
+}
+
+/// Collects what the options ask for while the tokens are lowered, so that no token is parsed again.
+struct Collected {
+    warnings: Option<Warnings>,
+    written: HashMap<usize, Written, foldhash::fast::RandomState>,
+    digests: Option<Digests>,
+    /// The number of tokens so far.
+    count: usize,
+}
+
+impl Collected {
+    fn new(documents: usize, options: &LoadOptions) -> Self {
+        Self {
+            warnings: options.warnings.then(|| Warnings::new(documents, options)),
+            written: HashMap::default(),
+            digests: options.digested.then(|| Digests::new(documents)),
+            count: 0,
+        }
+    }
+
+    fn token(&mut self, lowered: &LoweredToken<'_, '_>) {
+        if let Some(warnings) = &mut self.warnings {
+            warnings.token(lowered);
+            self.written.extend(Written::of(lowered).map(|written| (self.count, written)));
+        }
+        if let Some(digests) = &mut self.digests {
+            digests.token(lowered);
+        }
+        self.count += 1;
+    }
 }
 
 /// The first errors of a policy that is not usable, and the number of all errors.
@@ -127,24 +168,20 @@ pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
         max_problems: options.max_errors,
         max_counted: options.max_counted,
     };
-    load_by(inputs, options, |documents, warnings| {
-        lower_each(documents, &lower_options, |token| {
-            if options.warnings {
-                warnings.token(token);
-            }
-        })
+    load_by(inputs, options, |documents, collected| {
+        lower_each(documents, &lower_options, |token| collected.token(token))
     })
 }
 
 fn load_by(
     inputs: &[Input],
     options: &LoadOptions,
-    lower: impl Fn(&[Named<'_, '_>], &mut Warnings) -> Lowered,
+    lower: impl Fn(&[Named<'_, '_>], &mut Collected) -> Lowered,
 ) -> Loaded {
     let mut read: Vec<Result<Document<'_>, SyntaxError>> = inputs.iter().map(|input| read(input.text())).collect();
     let empty = Document::default();
-    let mut warnings = Warnings::new(inputs.len(), options);
-    let mut lowered = lower(&named(inputs, &read, &empty), &mut warnings);
+    let mut collected = Collected::new(inputs.len(), options);
+    let mut lowered = lower(&named(inputs, &read, &empty), &mut collected);
     if !lowered.unread.is_empty() {
         // Lowers the other documents as if these had failed to parse: nothing may refer to what they hold.
         for (at, error) in lowered.unread {
@@ -152,12 +189,13 @@ fn load_by(
                 *document = Err(error);
             }
         }
-        warnings = Warnings::new(inputs.len(), options);
-        lowered = lower(&named(inputs, &read, &empty), &mut warnings);
+        collected = Collected::new(inputs.len(), options);
+        lowered = lower(&named(inputs, &read, &empty), &mut collected);
     }
     let mut found = Vec::new();
     let mut counts = vec![Count::default(); inputs.len()];
-    if options.warnings && lowered.policy.is_some() {
+    let Collected { warnings, written, digests, .. } = collected;
+    if let (Some(mut warnings), Some(_)) = (warnings, &lowered.policy) {
         warnings.documents(&read);
         for (count, warnings) in counts.iter_mut().zip(warnings.counts) {
             count.warnings = warnings;
@@ -189,7 +227,8 @@ fn load_by(
             problem.message = format!("token {}: {}", quoted(&id), problem.message).into();
         }
     }
-    let origins = if policy.is_some() { origins } else { Vec::new() };
+    let (origins, written) = if policy.is_some() { (origins, written) } else { Default::default() };
+    let digested = digests.filter(|_| policy.is_some()).and_then(|digests| digests.documents(inputs, &read));
     let skipped = match &policy {
         Some(_) if counts.iter().any(|count| count.errors > 0) => {
             let tokens = read.iter().flatten().filter_map(|document| document.tokens.found());
@@ -197,7 +236,7 @@ fn load_by(
         }
         _ => 0,
     };
-    Loaded { policy, diagnostics: spot(inputs, found), skipped, counts, origins }
+    Loaded { policy, diagnostics: spot(inputs, found), skipped, counts, origins, written, digested }
 }
 
 /// Returns the id of the token at `index`.
@@ -297,6 +336,12 @@ impl Loaded {
     /// Returns the origin of each token of the policy, in the order of the policy: its input and its index there.
     pub fn origins(&self) -> &[Origin] {
         &self.origins
+    }
+
+    /// Returns the form in which the document writes the token with this index in the policy. `None` if the token implies
+    /// it, as most do, or without [`LoadOptions::warnings`].
+    pub fn written(&self, token: usize) -> Option<&Written> {
+        self.written.get(&token)
     }
 
     /// Returns the number of errors and warnings of all inputs.

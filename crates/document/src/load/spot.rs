@@ -21,7 +21,7 @@ impl Draft {
     pub(super) fn syntax(document: usize, error: &SyntaxError) -> Self {
         Self::error(Problem {
             document,
-            place: JsonPath::root(),
+            path: JsonPath::root(),
             part: Part::Value,
             offset: Some(error.offset()),
             code: "json_syntax",
@@ -63,7 +63,7 @@ pub fn spots(inputs: &[Input], places: &[(usize, &JsonPath)]) -> Vec<Option<Spot
             .iter()
             .enumerate()
             .filter(|(_, (document, _))| *document == at)
-            .map(|(index, &(_, place))| (index, Target::Value(place)))
+            .map(|(index, &(_, path))| (index, Target::Value(path)))
             .unzip();
         if here.is_empty() {
             continue;
@@ -71,8 +71,8 @@ pub fn spots(inputs: &[Input], places: &[(usize, &JsonPath)]) -> Vec<Option<Spot
         let lines = LineIndex::new(input.text());
         for (index, span) in here.into_iter().zip(locate(input.text(), &targets)) {
             let spot = span.map(|span| Spot { start: lines.position(span.start), end: lines.position(span.end), span });
-            if let Some(place) = found.get_mut(index) {
-                *place = spot;
+            if let Some(found) = found.get_mut(index) {
+                *found = spot;
             }
         }
     }
@@ -103,7 +103,7 @@ pub(super) fn spot(inputs: &[Input], mut found: Vec<Draft>) -> Vec<Diagnostic> {
                 severity,
                 code: problem.code,
                 file: input.name().to_owned(),
-                place: problem.place.to_string(),
+                place: problem.path.to_string(),
                 line: position.line,
                 column: position.column,
                 span: Some(span).filter(|_| is_shown),
@@ -131,16 +131,16 @@ fn spans(text: &str, found: &[Draft]) -> Vec<Range<usize>> {
         .iter()
         .enumerate()
         .filter(|(_, span)| span.is_none())
-        .filter_map(|(at, _)| Some((at, parent(&found.get(at)?.problem.place)?)))
+        .filter_map(|(at, _)| Some((at, parent(&found.get(at)?.problem.path)?)))
         .collect();
     while !around.is_empty() {
-        let targets: Vec<Target<'_>> = around.iter().map(|(_, place)| Target::Value(place)).collect();
+        let targets: Vec<Target<'_>> = around.iter().map(|(_, path)| Target::Value(path)).collect();
         let located = locate(text, &targets);
         let mut missing = Vec::new();
-        for ((at, place), located) in around.into_iter().zip(located) {
+        for ((at, path), located) in around.into_iter().zip(located) {
             match (located, spans.get_mut(at)) {
                 (Some(located), Some(span)) => *span = Some(located),
-                _ => missing.extend(parent(&place).map(|place| (at, place))),
+                _ => missing.extend(parent(&path).map(|path| (at, path))),
             }
         }
         around = missing;
@@ -162,10 +162,10 @@ fn end(text: &str, at: usize) -> usize {
     text.get(at..).and_then(|rest| rest.chars().next()).map_or(at, |character| at + character.len_utf8())
 }
 
-fn parent(place: &JsonPath) -> Option<JsonPath> {
-    let (_, around) = place.steps().split_last()?;
-    Some(around.iter().fold(JsonPath::root(), |place, step| match step {
-        Step::Key(key) => place.key(key.clone()),
-        Step::Index(index) => place.index(*index),
+fn parent(path: &JsonPath) -> Option<JsonPath> {
+    let (_, around) = path.steps().split_last()?;
+    Some(around.iter().fold(JsonPath::root(), |path, step| match step {
+        Step::Key(key) => path.key(key.clone()),
+        Step::Index(index) => path.index(*index),
     }))
 }

@@ -53,7 +53,7 @@ impl Warnings {
         if !read.is_empty() && read.iter().all(tokens) {
             let problem = Problem {
                 document: read.len() - 1,
-                place: JsonPath::root().key("tokens"),
+                path: JsonPath::root().key("tokens"),
                 part: Part::Value,
                 offset: None,
                 code: "no_tokens",
@@ -80,22 +80,22 @@ struct Search<'w, 'l, 't> {
     lowered: &'l LoweredToken<'l, 't>,
 }
 
-impl<'l> Search<'_, 'l, '_> {
+impl Search<'_, '_, '_> {
     fn token(&mut self) {
         let LoweredToken { token, written, .. } = *self.lowered;
         let public = matches!(token.referers(), Referers::Only(_));
         if matches!(written.token, Field::Found(_)) {
             self.warn(
-                |place| place.key("token"),
+                |path| path.key("token"),
                 Part::Key,
                 "plain_secret",
                 "the document holds the secret itself",
                 "write its SHA-256 as `token_sha256` instead: a reader of the document then learns no secret",
             );
         }
-        let expiry = |place: JsonPath| match written.expiration_date {
-            Field::Missing => place,
-            Field::Found(_) | Field::Wrong(_) => place.key("expiration_date"),
+        let expiry = |path: JsonPath| match written.expiration_date {
+            Field::Missing => path,
+            Field::Found(_) | Field::Wrong(_) => path.key("expiration_date"),
         };
         if public && token.expiry() == Expiry::Never {
             self.warn(
@@ -134,15 +134,15 @@ impl<'l> Search<'_, 'l, '_> {
                     1 => format!("grant a source of another kind, or let the token use another API than {names}"),
                     _ => format!("remove the grant, or let the token use another API than {names}"),
                 };
-                let place = |place: JsonPath| place.key("grants").index(index);
-                self.warn(place, Part::Value, "grant_unused_by_apis", message, help);
+                let path = |path: JsonPath| path.key("grants").index(index);
+                self.warn(path, Part::Value, "grant_unused_by_apis", message, help);
             }
             let has_source = written.found().is_some_and(|written| matches!(written.source, Field::Found(_)));
-            let place = move |place: JsonPath| {
-                let place = place.key("grants").index(index);
-                if has_source { place.key("source") } else { place }
+            let path = move |path: JsonPath| {
+                let path = path.key("grants").index(index);
+                if has_source { path.key("source") } else { path }
             };
-            self.source(grant, public, place);
+            self.source(grant, public, path);
             self.undeclared(index, grant);
         }
     }
@@ -162,50 +162,50 @@ impl<'l> Search<'_, 'l, '_> {
                 format!("declare it in `connections`, or write one of {}", list(declared.iter().map(Connection::name)))
             }
         };
-        let place = |place: JsonPath| place.key("grants").index(index).key("connection_name");
-        self.warn(place, Part::Value, "connection_undeclared", message, help);
+        let path = |path: JsonPath| path.key("grants").index(index).key("connection_name");
+        self.warn(path, Part::Value, "connection_undeclared", message, help);
     }
 
-    fn source(&mut self, grant: &Grant, public: bool, place: impl Fn(JsonPath) -> JsonPath + Copy) {
+    fn source(&mut self, grant: &Grant, public: bool, path: impl Fn(JsonPath) -> JsonPath + Copy) {
         let Some(connection) = self.lowered.connection(grant) else { return };
         match grant.source() {
             GrantSource::All if public => {
                 self.warn(
-                    place,
+                    path,
                     Part::Value,
                     "all_sources_with_referers",
                     "the token has referers, so web pages show it to everyone, and it covers all sources",
                     "grant the sources that the pages need: referers do not authenticate",
                 );
             }
-            GrantSource::Resource(name) => self.depth(name.as_bytes(), "resource", connection, place),
+            GrantSource::Resource(name) => self.depth(name.as_bytes(), "resource", connection, path),
             GrantSource::Pattern(pattern) => {
-                self.depth(pattern.as_bytes(), "pattern", connection, place);
-                self.wildcard(pattern.as_bytes(), place);
+                self.depth(pattern.as_bytes(), "pattern", connection, path);
+                self.wildcard(pattern.as_bytes(), path);
             }
             GrantSource::All | GrantSource::Query(_) | GrantSource::NamedSource(_) => {}
         }
     }
 
-    fn depth(&mut self, path: &[u8], what: &str, connection: &Connection, place: impl Fn(JsonPath) -> JsonPath) {
-        let segments = memchr::memchr_iter(b'.', path).count() + 1;
+    fn depth(&mut self, name: &[u8], what: &str, connection: &Connection, path: impl Fn(JsonPath) -> JsonPath) {
+        let segments = memchr::memchr_iter(b'.', name).count() + 1;
         let dialect = connection.dialect();
         if let Some(depth) = dialect.depth().map(usize::from)
             && segments < depth
         {
             let message = format!("the {what} has {segments} segments, a table of dialect `{dialect}` has {depth}");
             let help = "write the full path: it covers only names with as many segments as it has";
-            self.warn(place, Part::Value, "pattern_too_shallow", message, help);
+            self.warn(path, Part::Value, "pattern_too_shallow", message, help);
         }
     }
 
-    fn wildcard(&mut self, pattern: &[u8], place: impl Fn(JsonPath) -> JsonPath) {
+    fn wildcard(&mut self, pattern: &[u8], path: impl Fn(JsonPath) -> JsonPath) {
         let mut segments = pattern.split(|&byte| byte == b'.');
         // The last segment names tables.
         segments.next_back();
         if segments.take(2).any(|segment| segment.contains(&STAR)) {
             self.warn(
-                place,
+                path,
                 Part::Value,
                 "wildcard_before_second_dot",
                 "the pattern holds a `*` before its last segments: it covers every database or schema of that form",
@@ -219,10 +219,10 @@ impl<'l> Search<'_, 'l, '_> {
         for (index, text) in list.iter().enumerate() {
             // The policy sorts its entries.
             let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
-            let place = |place: JsonPath| place.key("referers").index(index);
+            let path = |path: JsonPath| path.key("referers").index(index);
             if entry.rule() != Rule::Site {
                 self.warn(
-                    place,
+                    path,
                     Part::Value,
                     "referer_full_path",
                     "the referer has a path, but browsers send only the origin to another one",
@@ -231,14 +231,14 @@ impl<'l> Search<'_, 'l, '_> {
             }
             if entry.scheme() == Scheme::Http && !is_local(entry.host()) {
                 let message = "the referer uses plain `http`: anyone on the network path can change that page";
-                self.warn(place, Part::Value, "referer_http", message, "use `https`");
+                self.warn(path, Part::Value, "referer_http", message, "use `https`");
             }
         }
     }
 
     fn warn(
         &mut self,
-        place: impl Fn(JsonPath) -> JsonPath,
+        path: impl Fn(JsonPath) -> JsonPath,
         part: Part,
         code: &'static str,
         message: impl Into<Cow<'static, str>>,
@@ -246,8 +246,8 @@ impl<'l> Search<'_, 'l, '_> {
     ) {
         let Origin { document, token } = self.lowered.origin;
         self.warnings.add(document, || {
-            let place = place(JsonPath::root().key("tokens").index(token));
-            Problem { document, place, part, offset: None, code, message: message.into(), help: help.into() }
+            let path = path(JsonPath::root().key("tokens").index(token));
+            Problem { document, path, part, offset: None, code, message: message.into(), help: help.into() }
         });
     }
 }

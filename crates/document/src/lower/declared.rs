@@ -39,7 +39,7 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     fn connection(&mut self, at: usize, index: usize, connection: &'d definition::Connection<'t>) {
-        let place = || JsonPath::root().key("connections").index(index);
+        let path = || JsonPath::root().key("connections").index(index);
         let written = match &connection.dialect {
             Field::Missing => Some(Dialect::default()),
             Field::Wrong(_) => None,
@@ -50,7 +50,7 @@ impl<'d, 't> Lowering<'d, 't> {
                     let message = format!("unknown dialect {}", quoted(text));
                     self.report(
                         at,
-                        place().key("dialect"),
+                        path().key("dialect"),
                         Part::Value,
                         ("dialect_unknown", message.into(), help.into()),
                     );
@@ -65,7 +65,7 @@ impl<'d, 't> Lowering<'d, 't> {
                     let message = format!("a connection of dialect `{dialect}` cannot declare `case_sensitive`");
                     let help = "leave it out: only quoted names of dialect `redshift` are read in two ways";
                     let words = ("case_sensitive_unknown", message.into(), help.into());
-                    self.report(at, place().key("case_sensitive"), Part::Key, words);
+                    self.report(at, path().key("case_sensitive"), Part::Key, words);
                 }
                 found
             }
@@ -75,7 +75,7 @@ impl<'d, 't> Lowering<'d, 't> {
         if name.is_empty() {
             return self.report(
                 at,
-                place().key("name"),
+                path().key("name"),
                 Part::Value,
                 (
                     "connection_empty",
@@ -85,7 +85,7 @@ impl<'d, 't> Lowering<'d, 't> {
             );
         }
         if let Some(words) = explain::control("connection", name) {
-            return self.report(at, place().key("name"), Part::Value, words);
+            return self.report(at, path().key("name"), Part::Value, words);
         }
         if let Some(&Declared { document, index }) = self.declared.get(&**name) {
             let message = format!(
@@ -95,7 +95,7 @@ impl<'d, 't> Lowering<'d, 't> {
             );
             return self.report(
                 at,
-                place().key("name"),
+                path().key("name"),
                 Part::Value,
                 (
                     "duplicate_connection",
@@ -117,7 +117,7 @@ impl<'d, 't> Lowering<'d, 't> {
             } else {
                 format!("the policy declares no connection {}", quoted(name))
             };
-            self.report(at, place(), Part::Value, ("connection_changed", message.into(), BESIDE.into()));
+            self.report(at, path(), Part::Value, ("connection_changed", message.into(), BESIDE.into()));
         }
         if known.is_none() {
             self.connections.add(declared, dialect);
@@ -134,28 +134,28 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     fn api(&mut self, at: usize, index: usize, api: &'d definition::Api<'t>) {
-        let place = || JsonPath::root().key("apis").index(index);
-        let accepts = self.accepts(at, api, &place);
+        let path = || JsonPath::root().key("apis").index(index);
+        let accepts = self.accepts(at, api, &path);
         let Field::Found(name) = &api.name else { return };
         if let Some(words) = explain::control("API", name) {
             self.broken_apis.push((&**name).into());
-            return self.report(at, place().key("name"), Part::Value, words);
+            return self.report(at, path().key("name"), Part::Value, words);
         }
         // An unreadable list does not hide an error in the name.
         let declared = self.redeclared.as_mut().unwrap_or(&mut self.apis);
         let error = match declared.declare(name, accepts.unwrap_or(GrantKinds::ALL)) {
-            Ok(_) if accepts.is_some() => return self.redeclared_api(at, &place, name),
+            Ok(_) if accepts.is_some() => return self.redeclared_api(at, &path, name),
             Ok(_) => return,
             Err(error) => error,
         };
         let message = error.to_string();
-        let (place, words): (_, Words) = match error {
+        let (path, words): (_, Words) = match error {
             ApiError::EmptyName => (
-                place().key("name"),
+                path().key("name"),
                 ("api_empty", message.into(), "write the name that tokens and requests call it by".into()),
             ),
             ApiError::Duplicate(_) => (
-                place().key("name"),
+                path().key("name"),
                 (
                     "duplicate_api",
                     format!("API {} exists already", quoted(name)).into(),
@@ -165,7 +165,7 @@ impl<'d, 't> Lowering<'d, 't> {
             ApiError::AcceptsNothing(_) => {
                 self.broken_apis.push((&**name).into());
                 (
-                    place().key("accepts"),
+                    path().key("accepts"),
                     (
                         "accepts_empty",
                         format!("API {} accepts no kind of grant", quoted(name)).into(),
@@ -175,14 +175,14 @@ impl<'d, 't> Lowering<'d, 't> {
             }
             ApiError::TooMany => {
                 self.broken_apis.push((&**name).into());
-                (place(), ("too_many_apis", message.into(), "declare fewer".into()))
+                (path(), ("too_many_apis", message.into(), "declare fewer".into()))
             }
         };
-        self.report(at, place, Part::Value, words);
+        self.report(at, path, Part::Value, words);
     }
 
     /// Compares the API `name`, which was declared, with that of the policy that the tokens will be added to.
-    fn redeclared_api(&mut self, at: usize, place: &dyn Fn() -> JsonPath, name: &str) {
+    fn redeclared_api(&mut self, at: usize, path: &dyn Fn() -> JsonPath, name: &str) {
         let Some(redeclared) = &self.redeclared else { return };
         let api = |apis: &Apis| apis.find(name).and_then(|id| apis.get(id).cloned());
         let known = api(&self.apis);
@@ -193,12 +193,12 @@ impl<'d, 't> Lowering<'d, 't> {
                 self.broken_apis.push(name.into());
                 format!("the policy declares no API {}", quoted(name))
             };
-            self.report(at, place(), Part::Value, ("api_changed", message.into(), BESIDE.into()));
+            self.report(at, path(), Part::Value, ("api_changed", message.into(), BESIDE.into()));
         }
     }
 
     /// Returns the kinds that an API accepts; `None` if there is a problem, which is reported.
-    fn accepts(&mut self, at: usize, api: &definition::Api<'_>, place: &dyn Fn() -> JsonPath) -> Option<GrantKinds> {
+    fn accepts(&mut self, at: usize, api: &definition::Api<'_>, path: &dyn Fn() -> JsonPath) -> Option<GrantKinds> {
         let list = api.accepts.found()?;
         let mut kinds = Some(Vec::with_capacity(list.len()));
         for (index, element) in list.iter().enumerate() {
@@ -218,7 +218,7 @@ impl<'d, 't> Lowering<'d, 't> {
                 let message = format!("unknown kind of grant {}", quoted(text));
                 self.report(
                     at,
-                    place().key("accepts").index(index),
+                    path().key("accepts").index(index),
                     Part::Value,
                     ("kind_unknown", message.into(), help.into()),
                 );

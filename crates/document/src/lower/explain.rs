@@ -157,7 +157,7 @@ fn path_help(text: &str, kind: GrantKind, dialect: Dialect, error: &NameError) -
         NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
         NameErrorKind::Character { .. } => {
             let quotes = match with_quotes(text, kind, dialect) {
-                Some(quoted) => format!("{quotes}: write {quoted}"),
+                Some(instead) => format!("{quotes}: write {instead}"),
                 None => quotes.to_owned(),
             };
             format!("write an identifier with other characters than letters, digits, `_`, `-`, `$` and `#` in {quotes}")

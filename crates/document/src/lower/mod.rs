@@ -322,16 +322,16 @@ impl<'d, 't> Lowering<'d, 't> {
     }
 
     /// Describes the position of another declaration for a message about document `at`.
-    fn elsewhere(&self, at: usize, document: usize, place: &str) -> String {
+    fn elsewhere(&self, at: usize, document: usize, path: &str) -> String {
         match self.documents.get(document) {
-            Some(named) if document != at => format!("by `{place}` of {}", quoted(named.name)),
-            _ => format!("by `{place}`"),
+            Some(named) if document != at => format!("by `{path}` of {}", quoted(named.name)),
+            _ => format!("by `{path}`"),
         }
     }
 
-    fn report(&mut self, document: usize, place: JsonPath, part: Part, words: Words) {
+    fn report(&mut self, document: usize, path: JsonPath, part: Part, words: Words) {
         let (code, message, help): (_, Cow<'static, str>, Cow<'static, str>) = words;
-        self.problems.push(Problem { document, place, part, offset: None, code, message, help });
+        self.problems.push(Problem { document, path, part, offset: None, code, message, help });
     }
 
     /// Returns the API of that name. If it is unknown, returns `Err` with whether the token is to blame.

@@ -101,7 +101,7 @@ pub struct Problem {
     /// The index of the document.
     pub document: usize,
     /// The JSON path of the value; for a missing field, of the object that lacks it.
-    pub place: JsonPath,
+    pub path: JsonPath,
     /// The part of the field to show.
     pub part: Part,
     /// The offset of the error of JSON, for a line of JSON Lines that is not JSON.
@@ -117,7 +117,7 @@ pub struct Problem {
 impl Problem {
     /// Returns the index of the token with the problem: the document without that token does not have it.
     pub fn token(&self) -> Option<usize> {
-        match self.place.steps() {
+        match self.path.steps() {
             [Step::Key(key), Step::Index(index), ..] if key == "tokens" => Some(*index),
             _ => None,
         }
@@ -126,8 +126,8 @@ impl Problem {
     /// Returns the part of the text to show.
     pub fn target(&self) -> Target<'_> {
         match self.part {
-            Part::Value => Target::Value(&self.place),
-            Part::Key => Target::Key(&self.place),
+            Part::Value => Target::Value(&self.path),
+            Part::Key => Target::Key(&self.path),
         }
     }
 
@@ -135,7 +135,7 @@ impl Problem {
     pub(super) fn of_policy(error: &PolicyError) -> Self {
         Self {
             document: 0,
-            place: JsonPath::root(),
+            path: JsonPath::root(),
             part: Part::Value,
             offset: None,
             code: "invalid_policy",
@@ -146,11 +146,11 @@ impl Problem {
 
     pub(super) fn of_shape(document: usize, problem: definition::Problem) -> Self {
         let part = match problem.target() {
-            Target::Value(place) if !is_secret(place) => Part::Value,
+            Target::Value(path) if !is_secret(path) => Part::Value,
             Target::Value(_) | Target::Key(_) => Part::Key,
         };
-        let definition::Problem { place, kind } = problem;
-        let field = match place.steps().last() {
+        let definition::Problem { path, kind } = problem;
+        let field = match path.steps().last() {
             Some(Step::Key(key)) => key.as_ref(),
             _ => "",
         };
@@ -159,7 +159,7 @@ impl Problem {
             ProblemKind::UnknownField { found, nearest } => {
                 let help = match nearest {
                     Some(nearest) => format!("did you mean `{nearest}`?"),
-                    None => format!("the fields here are {}", list(fields(&place).iter().copied())),
+                    None => format!("the fields here are {}", list(fields(&path).iter().copied())),
                 };
                 ("unknown_field", format!("unknown field {}", quoted(found)).into(), help.into())
             }
@@ -169,48 +169,48 @@ impl Problem {
                 "keep one of them: two readers could each take another".into(),
             ),
             ProblemKind::WrongType { expected, found } => {
-                ("wrong_type", kind.to_string().into(), wrong_type(&place, field, expected, *found))
+                ("wrong_type", kind.to_string().into(), wrong_type(&path, field, expected, *found))
             }
             ProblemKind::Missing { field } => {
-                ("missing_field", kind.to_string().into(), format!("add {}", example(field, &place)).into())
+                ("missing_field", kind.to_string().into(), format!("add {}", example(field, &path)).into())
             }
             ProblemKind::Syntax(error) => {
                 offset = Some(error.offset());
                 ("json_syntax", error.message().to_owned().into(), "write one JSON object a line".into())
             }
         };
-        Self { document, place, part, offset, code, message, help }
+        Self { document, path, part, offset, code, message, help }
     }
 }
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = self.place.to_string();
-        match &*place {
+        let path = self.path.to_string();
+        match &*path {
             "" => write!(f, "{}; {}", self.message, self.help),
-            place => write!(f, "{}: {}; {}", Escaped::up_to(place, definition::MAX_PLACE), self.message, self.help),
+            path => write!(f, "{}: {}; {}", Escaped::up_to(path, definition::MAX_PATH), self.message, self.help),
         }
     }
 }
 
-/// Whether the value at `place` may be a secret, whatever its type.
-fn is_secret(place: &JsonPath) -> bool {
-    matches!(place.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
+/// Whether the value at `path` may be a secret, whatever its type.
+fn is_secret(path: &JsonPath) -> bool {
+    matches!(path.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
 }
 
 /// Returns a fix for a value of the wrong type.
-fn wrong_type(place: &JsonPath, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
+fn wrong_type(path: &JsonPath, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
     match (field, found) {
         ("token", _) => "write a string: a long random text".into(),
         ("token_sha256", _) => "write a string: the secret's SHA-256 as 64 hexadecimal digits".into(),
         ("referers", Kind::Null) => "leave the field out where any request is to be accepted".into(),
         ("id" | "allowed_apis" | "connection_name" | "source" | "accepts" | "tokens", _) => {
-            format!("write {expected}, such as {}", example(field, place)).into()
+            format!("write {expected}, such as {}", example(field, path)).into()
         }
         (_, Kind::Null) => format!("write {expected}, or leave the field out where it may be").into(),
         ("version", _) => "write `1`, or leave the field out".into(),
         ("expiration_date" | "created_at", _) => "write a string such as `\"2030-01-01T00:00:00Z\"`".into(),
-        ("", _) => match place.steps() {
+        ("", _) => match path.steps() {
             [Step::Key(key), _] if key == "tokens" => {
                 "write an object with `id`, `token_sha256`, `allowed_apis` and `grants`".into()
             }
@@ -219,12 +219,12 @@ fn wrong_type(place: &JsonPath, field: &str, expected: &'static str, found: Kind
             }
             _ => format!("write {expected}").into(),
         },
-        _ => format!("write {expected}, such as {}", example(field, place)).into(),
+        _ => format!("write {expected}, such as {}", example(field, path)).into(),
     }
 }
 
 /// Returns a field with an example value.
-fn example(field: &str, place: &JsonPath) -> &'static str {
+fn example(field: &str, path: &JsonPath) -> &'static str {
     let in_connection = |key: &Step| matches!(key, Step::Key(key) if key == "connections");
     match field {
         "tokens" => "`\"tokens\": []`",
@@ -242,15 +242,15 @@ fn example(field: &str, place: &JsonPath) -> &'static str {
         "dialect" => "`\"dialect\": \"bigquery\"`",
         "named_sources_only" => "`\"named_sources_only\": true`",
         "case_sensitive" => "`\"case_sensitive\": true`",
-        "name" if place.steps().first().is_some_and(in_connection) => "`\"name\": \"dw\"`",
+        "name" if path.steps().first().is_some_and(in_connection) => "`\"name\": \"dw\"`",
         "name" => "`\"name\": \"tiles\"`",
         _ => "a value",
     }
 }
 
-/// Returns the fields of the object that contains the field `place`.
-fn fields(place: &JsonPath) -> &'static [&'static str] {
-    let list = place.steps().iter().rev().skip(1).find_map(|step| match step {
+/// Returns the fields of the object that contains the field `path`.
+fn fields(path: &JsonPath) -> &'static [&'static str] {
+    let list = path.steps().iter().rev().skip(1).find_map(|step| match step {
         Step::Key(key) => Some(key.as_ref()),
         Step::Index(_) => None,
     });

@@ -16,15 +16,15 @@ fn lowered(texts: &[&str], options: &LowerOptions) -> Lowered {
     lower(&all, options)
 }
 
-/// Returns `[document:place code, …]` of all problems.
+/// Returns `[document:path code, …]` of all problems.
 fn check(texts: &[&str], want: &[&str], why: &str) -> Lowered {
     let lowered = lowered(texts, &LowerOptions::default());
     let found: Vec<String> = lowered
         .problems
         .iter()
         .map(|problem| match problem.document {
-            0 => format!("{} {}", problem.place, problem.code),
-            document => format!("{document}:{} {}", problem.place, problem.code),
+            0 => format!("{} {}", problem.path, problem.code),
+            document => format!("{document}:{} {}", problem.path, problem.code),
         })
         .collect();
     assert_eq!(found, want, "{why}: {texts:#?}\n{:#?}", lowered.problems);
@@ -392,7 +392,7 @@ fn corrected(document: &Value, problem: &Problem, suggestion: &str) -> Value {
         Value::Array(_) => json!({ "tokens": document }),
         document => document.clone(),
     };
-    let (last, around) = problem.place.steps().split_last().unwrap();
+    let (last, around) = problem.path.steps().split_last().unwrap();
     let around = around.iter().fold(&mut corrected, |value, step| match step {
         Step::Key(key) => &mut value[&**key],
         Step::Index(index) => &mut value[*index],
@@ -429,7 +429,7 @@ fn check_suggestions(text: &str) -> usize {
             let corrected = corrected(&value, &problem, suggestion).to_string();
             let document = read(&corrected).unwrap();
             let left = lower(&[Named { name: "a.json", document: &document }], &LowerOptions::default()).problems;
-            let same = left.iter().find(|left| left.place == problem.place);
+            let same = left.iter().find(|left| left.path == problem.path);
             assert!(same.is_none(), "{problem}: `{suggestion}` leaves {same:?}");
             checked += 1;
         }

@@ -28,7 +28,7 @@ pub(crate) fn repeats(text: &str, secret: &str) -> bool {
 }
 
 impl TokenAt {
-    fn place(self) -> JsonPath {
+    fn path(self) -> JsonPath {
         JsonPath::root().key("tokens").index(self.index)
     }
 }
@@ -79,7 +79,7 @@ impl<'t> Lowering<'_, 't> {
     }
 
     fn wrong(&mut self, at: TokenAt, field: &'static str, words: Words) {
-        self.report(at.document, at.place().key(field), Part::Value, words);
+        self.report(at.document, at.path().key(field), Part::Value, words);
     }
 
     fn id<'i>(&mut self, at: TokenAt, token: &'i definition::Token<'t>) -> Option<&'i str> {
@@ -128,7 +128,7 @@ impl<'t> Lowering<'_, 't> {
         let (field, digest) = match (&token.token, &token.token_sha256) {
             (Field::Missing, Field::Missing) => {
                 if !meant.secret {
-                    self.report(at.document, at.place(), Part::Value, explain::no_secret());
+                    self.report(at.document, at.path(), Part::Value, explain::no_secret());
                 }
                 return None;
             }
@@ -187,7 +187,7 @@ impl<'t> Lowering<'_, 't> {
     }
 
     fn wrong_secret(&mut self, at: TokenAt, field: &'static str, words: Words) {
-        self.report(at.document, at.place().key(field), Part::Key, words);
+        self.report(at.document, at.path().key(field), Part::Key, words);
     }
 
     /// Returns the APIs, and whether they need a grant (N8.1, N8.2, N8.6).
@@ -211,8 +211,8 @@ impl<'t> Lowering<'_, 't> {
                     if at_fault {
                         let message = format!("unknown API {}", quoted(name));
                         let help = one_of(name, self.apis.iter().map(|(_, api)| api.name()).collect::<Vec<_>>());
-                        let place = at.place().key("allowed_apis").index(index);
-                        self.report(at.document, place, Part::Value, ("api_unknown", message.into(), help.into()));
+                        let path = at.path().key("allowed_apis").index(index);
+                        self.report(at.document, path, Part::Value, ("api_unknown", message.into(), help.into()));
                     }
                 }
             }
@@ -245,7 +245,7 @@ impl<'t> Lowering<'_, 't> {
                     .into(),
             );
             match token.grants {
-                Field::Missing => self.report(at.document, at.place(), Part::Value, words),
+                Field::Missing => self.report(at.document, at.path(), Part::Value, words),
                 _ => self.wrong(at, "grants", words),
             }
         }
@@ -259,17 +259,17 @@ impl<'t> Lowering<'_, 't> {
     }
 
     fn grant(&mut self, at: TokenAt, index: usize, grant: &definition::Grant<'t>) -> Option<Grant> {
-        let place = || at.place().key("grants").index(index);
+        let path = || at.path().key("grants").index(index);
         let connection = match grant.connection_name.found() {
             Some(name) if name.is_empty() => {
                 let help = "write the name of the connection that the source is on".into();
                 let words = ("connection_empty", "the connection's name is empty".into(), help);
-                self.report(at.document, place().key("connection_name"), Part::Value, words);
+                self.report(at.document, path().key("connection_name"), Part::Value, words);
                 None
             }
             Some(name) => match explain::control("connection", name) {
                 Some(words) => {
-                    self.report(at.document, place().key("connection_name"), Part::Value, words);
+                    self.report(at.document, path().key("connection_name"), Part::Value, words);
                     None
                 }
                 None => Some(&**name),
@@ -284,7 +284,7 @@ impl<'t> Lowering<'_, 't> {
                 if source_type.is_none() {
                     let message = format!("unknown type of source {}", quoted(name));
                     let words = ("type_unknown", message.into(), one_of(name, SourceType::NAMES).into());
-                    self.report(at.document, place().key("type"), Part::Value, words);
+                    self.report(at.document, path().key("type"), Part::Value, words);
                     return None;
                 }
                 source_type
@@ -327,8 +327,8 @@ impl<'t> Lowering<'_, 't> {
     /// Reports a malformed source. A missing one is reported already.
     fn wrong_source(&mut self, at: TokenAt, index: usize, text: Option<&str>, dialect: Dialect, error: &SourceError) {
         if let Some(text) = text {
-            let place = at.place().key("grants").index(index).key("source");
-            self.report(at.document, place, Part::Value, explain::source(text, dialect, error));
+            let path = at.path().key("grants").index(index).key("source");
+            self.report(at.document, path, Part::Value, explain::source(text, dialect, error));
         }
     }
 
@@ -362,8 +362,8 @@ impl<'t> Lowering<'_, 't> {
             match Entry::parse(text) {
                 Ok(entry) => entries.push(entry),
                 Err(error) => {
-                    let place = at.place().key("referers").index(index);
-                    self.report(at.document, place, Part::Value, explain::referer(text, &error));
+                    let path = at.path().key("referers").index(index);
+                    self.report(at.document, path, Part::Value, explain::referer(text, &error));
                 }
             }
         }

@@ -190,8 +190,8 @@ fn prefix_of(prefix: &str) -> Result<Vec<Box<str>>, String> {
 }
 
 impl RoutesError {
-    fn at(place: &str, why: &str) -> Self {
-        Self(format!("{place}: {why}").into())
+    fn at(path: &str, why: &str) -> Self {
+        Self(format!("{path}: {why}").into())
     }
 }
 
@@ -295,4 +295,34 @@ fn literal(text: &str) -> Result<Box<str>, String> {
         return Ok(text.into());
     }
     Err(format!("{} is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`", quoted(text)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Routes;
+
+    #[test]
+    fn errors_of_paths_name_what_is_valid_there() {
+        for (prefix, want) in [
+            ("/assets/**", "a prefix covers every path below it: leave out `**`"),
+            ("/assets/*.js", "`*.js` is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`"),
+            ("/a\u{202e}", "`a\\u{202e}` is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`"),
+        ] {
+            let error = Routes::default().pass_through(prefix).unwrap_err().to_string();
+            assert!(error.ends_with(want), "{prefix}: {error}");
+        }
+        for (path, want) in [
+            ("/v3/**/x", "`**` may only be the last segment of several"),
+            ("/v3/*", ", or a name in braces such as `{id}`"),
+        ] {
+            let table = format!(r#"{{"routes": [{{"path": "{path}", "undecided": true}}]}}"#);
+            let error = Routes::from_json(&table).unwrap_err().to_string();
+            assert!(error.ends_with(want), "{path}: {error}");
+        }
+        for path in ["/v3/{id}", "/v3/x/**"] {
+            let table = format!(r#"{{"routes": [{{"path": "{path}", "undecided": true}}]}}"#);
+            assert!(Routes::from_json(&table).is_ok(), "{path}");
+        }
+        Routes::default().pass_through("/assets").unwrap();
+    }
 }

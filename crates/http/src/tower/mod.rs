@@ -147,7 +147,7 @@ where
         Box::pin(async move {
             match rules.pass(request).await {
                 Ok(request) => Ok(inner.call(request).await?.map(Either::Right)),
-                Err(answer) => Ok(answer.map(Either::Left)),
+                Err(response) => Ok(response.map(Either::Left)),
             }
         })
     }
@@ -175,9 +175,9 @@ impl<C: Clock> Rules<C> {
             },
         );
         if !decision.is_allow() {
-            let mut answer = self.answers.response(&decision, parts.headers.get(ORIGIN));
-            answer.extensions_mut().extend(Denied::of(decision));
-            return Err(answer);
+            let mut response = self.answers.response(&decision, parts.headers.get(ORIGIN));
+            response.extensions_mut().extend(Denied::of(decision));
+            return Err(response);
         }
         set_headers(&mut parts.headers, self.answers.headers(&decision, None));
         parts.extensions.extend(Allowed::of(decision));

@@ -51,6 +51,10 @@ fn errors_have_a_message_and_a_column() {
             "the source is missing: expected one of `resource`, `query`, `named_source` and `sources`",
         ),
         (&format!(r#"{{"tokn": "s3cret", {rest}}}"#), "unknown key `tokn`, did you mean `token`? (column 7)"),
+        (
+            &format!(r#"{{{rest}, "connection_id": 7}}"#),
+            "unknown key `connection_id`, expected one of `id`, `token`, `operation`, `referer`, `now` (column 70)",
+        ),
         (&format!(r#"{{"token": 12345, {rest}}}"#), "`token`: expected a string, found a number (column 15)"),
         (&format!(r#"{{"referer": null, {rest}}}"#), "`referer`: expected a string, found null (column 16)"),
         (&format!(r#"{{"token": "a", "token": "s3cret", {rest}}}"#), "`token` is given more than once (column 32)"),
@@ -107,6 +111,6 @@ fn debug_hides_the_secret() {
 #[test]
 fn a_decision_without_an_id_has_no_id_key() {
     let decision = Decision::Deny(Reason::SourceNotGranted);
-    let answer = serde_json::to_string(&WireDecision::new(None, &decision)).unwrap();
-    assert_eq!(answer, r#"{"decision":"deny","reason":"source_not_granted","status":403}"#);
+    let json = serde_json::to_string(&WireDecision::new(None, &decision)).unwrap();
+    assert_eq!(json, r#"{"decision":"deny","reason":"source_not_granted","status":403}"#);
 }

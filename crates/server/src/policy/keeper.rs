@@ -413,6 +413,7 @@ impl Keeper {
         let options = LoadOptions {
             skip_invalid: self.options.skip_invalid,
             max_errors: self.options.max_errors,
+            digested: self.state.is_some(),
             max_counted: MAX_COUNTED,
             ..LoadOptions::default()
         };
@@ -436,8 +437,9 @@ impl Keeper {
             let shown = left_out.problems.len();
             tracing::warn!(source = %self.name, tokens = loaded.skipped, problems = count, shown, "tokens are left out");
         }
-        let kept = self.state.as_ref().and_then(|_| loaded.digested(inputs)).map(Contents::Documents);
-        Ok(Compiled { snapshot, editor, left_out: loaded.skipped, kept })
+        let left_out = loaded.skipped;
+        let kept = loaded.into_digested().map(Contents::Documents);
+        Ok(Compiled { snapshot, editor, left_out, kept })
     }
 
     fn activate(&self, snapshot: Snapshot, origin: Origin, since: Timestamp, left_out: usize) {

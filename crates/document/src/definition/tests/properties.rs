@@ -26,13 +26,13 @@ fn survives(text: &str) {
 }
 
 /// Returns every JSON path in `value`, with its value.
-fn places<'v>(place: JsonPath, value: &'v Value, all: &mut Vec<(JsonPath, &'v Value)>) {
+fn places<'v>(path: JsonPath, value: &'v Value, all: &mut Vec<(JsonPath, &'v Value)>) {
     match value {
-        Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| places(place.index(index), value, all)),
-        Value::Object(map) => map.iter().for_each(|(key, value)| places(place.key(key.clone()), value, all)),
+        Value::Array(list) => list.iter().enumerate().for_each(|(index, value)| places(path.index(index), value, all)),
+        Value::Object(map) => map.iter().for_each(|(key, value)| places(path.key(key.clone()), value, all)),
         _ => {}
     }
-    all.push((place, value));
+    all.push((path, value));
 }
 
 /// Generates any JSON, with keys that a document may have.
@@ -107,11 +107,11 @@ proptest! {
         if let Some(root) = rooted(&value) {
             let mut all = Vec::new();
             places(root, &value, &mut all);
-            let targets: Vec<Target<'_>> = all.iter().map(|(place, _)| Target::Value(place)).collect();
-            for ((place, expected), span) in all.iter().zip(locate(&text, &targets)) {
-                let span = span.ok_or_else(|| TestCaseError::fail(place.to_string()))?;
+            let targets: Vec<Target<'_>> = all.iter().map(|(path, _)| Target::Value(path)).collect();
+            for ((path, expected), span) in all.iter().zip(locate(&text, &targets)) {
+                let span = span.ok_or_else(|| TestCaseError::fail(path.to_string()))?;
                 let found: Value = serde_json::from_str(&text[span]).unwrap();
-                prop_assert_eq!(&found, *expected, "{}", place);
+                prop_assert_eq!(&found, *expected, "{}", path);
             }
         }
     }

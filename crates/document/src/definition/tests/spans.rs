@@ -5,13 +5,13 @@ use crate::definition::{Target, locate, read};
 use portcullis::base::JsonPath;
 
 /// Parses a JSON path such as `tokens[3].id`.
-pub(super) fn place(text: &str) -> JsonPath {
-    text.split_inclusive(['.', '[']).fold(JsonPath::root(), |place, step| {
+pub(super) fn path(text: &str) -> JsonPath {
+    text.split_inclusive(['.', '[']).fold(JsonPath::root(), |path, step| {
         let step = step.trim_end_matches(['.', '[']);
         match step.strip_suffix(']').map(str::parse) {
-            Some(Ok(index)) => place.index(index),
-            _ if step.is_empty() => place,
-            _ => place.key(step.to_owned()),
+            Some(Ok(index)) => path.index(index),
+            _ if step.is_empty() => path,
+            _ => path.key(step.to_owned()),
         }
     })
 }
@@ -48,8 +48,8 @@ fn values_and_keys_are_located() {
         ("", "tokens", None, None),
         ("7", "", Some("7"), None),
     ] {
-        let place = place(at);
-        let found = locate(text, &[Target::Value(&place), Target::Key(&place), Target::Value(&place)]);
+        let path = path(at);
+        let found = locate(text, &[Target::Value(&path), Target::Key(&path), Target::Value(&path)]);
         let slices: Vec<Option<&str>> = found.iter().map(|span| span.clone().map(|span| &text[span])).collect();
         assert_eq!((slices[0], slices[2]), (value, value), "{at} in {text}");
         assert!(key.is_none_or(|key| slices[1] == Some(key)), "{at} in {text}: {slices:?}");
@@ -59,8 +59,8 @@ fn values_and_keys_are_located() {
 #[test]
 fn a_duplicate_field_is_located_by_first_value_and_last_key() {
     let text = r#"{"tokens": [], "x": 1, "x": 2}"#;
-    let place = place("x");
-    let found = locate(text, &[Target::Value(&place), Target::Key(&place)]);
+    let path = path("x");
+    let found = locate(text, &[Target::Value(&path), Target::Key(&path)]);
     assert_eq!(found, [Some(20..21), Some(23..26)]);
 }
 
