@@ -70,7 +70,8 @@ impl Scan<'_> {
             K::TABLE if mode == Mode::Column => self.table_argument(),
             K::VIEW if self.follows(1, &[K::LATERAL]) => self.inner.columns(),
             K::TABLE | K::VIEW
-                if !self.follows(1, &[K::RETURNS])
+                if self.may_have_options()
+                    && !self.follows(1, &[K::RETURNS])
                     && (self.may_name_table(next) || matches!(self.token(next), Some(Token::LParen))) =>
             {
                 let is_query = match self.before() {
@@ -96,6 +97,9 @@ impl Scan<'_> {
             // Columns that `*` leaves out.
             K::EXCEPT if matches!(self.before(), Some(Token::Mul)) => {}
             K::UNION | K::INTERSECT | K::EXCEPT | K::MINUS => {
+                if keyword == K::UNION && matches!(self.dialect, Dialect::Oracle | Dialect::Snowflake) {
+                    self.recurse();
+                }
                 self.inner.columns();
                 self.inner.mode = Mode::Unknown;
             }
@@ -139,7 +143,9 @@ impl Scan<'_> {
         let next = self.at + 1;
         let is_word =
             matches!(self.keyword_at(next), K::ROW | K::FIRST) && !matches!(self.token(next + 1), Some(Token::Period));
-        if self.may_name_table(next) && !is_word {
+        // The keyword may be an alias.
+        let is_alias = self.inner.mode == Mode::Alias && ENDS_TABLE.contains(&self.keyword_at(next));
+        if self.may_name_table(next) && !is_word && !is_alias {
             self.inner.mode = Mode::Target;
             // Up to `SET`.
             self.inner.comma = if keyword == K::UPDATE { Comma::Table } else { Comma::Continues };
@@ -156,6 +162,16 @@ impl Scan<'_> {
             self.inner.is_call = false;
             self.inner.with.is_recursive = is_recursive;
             self.at = name - 1;
+        }
+    }
+
+    /// Makes a `WITH` query visible in its own union. These dialects omit `RECURSIVE`.
+    fn recurse(&mut self) {
+        if self.inner.visible.is_empty()
+            && let Some(name) = &self.inner.defines
+        {
+            *self.visible.entry(name.clone()).or_default() += 1;
+            self.inner.visible.push(name.clone());
         }
     }
 
@@ -181,14 +197,23 @@ impl Scan<'_> {
         let in_columns = self.inner.mode == Mode::Column;
         match keyword {
             K::INTO | K::REFERENCES => true,
-            K::CLONE | K::INHERITS => !in_columns,
-            K::LIKE => !in_columns || matches!(self.before(), Some(Token::LParen | Token::Comma)),
+            K::CLONE | K::INHERITS => self.may_have_options(),
+            K::LIKE => self.may_have_options() || matches!(self.before(), Some(Token::LParen | Token::Comma)),
             K::ON => self.inner.mode == Mode::Unknown,
             // `PARTITION OF`, `REPLICA OF`; not `AS OF`.
             K::OF => self.inner.after == After::Options && !in_columns && !self.follows(1, &[K::AS, K::UPDATE]),
             K::PARTITION => self.follows(1, &[K::ATTACH, K::DETACH]),
             K::WITH => self.follows(1, &[K::SWAP]),
             _ => false,
+        }
+    }
+
+    /// Whether the words here may be options, not only the alias of a table that is read.
+    fn may_have_options(&self) -> bool {
+        match self.inner.mode {
+            Mode::Alias => self.inner.after == After::Options,
+            Mode::Column => false,
+            _ => true,
         }
     }
 

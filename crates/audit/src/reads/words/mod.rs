@@ -25,7 +25,8 @@ use super::relation::folded;
 use frame::{After, Comma, Frame, Mode};
 use portcullis::name::Dialect;
 use vocabulary::{
-    AFTER_COLUMN, Argument, NEVER_LAST, NEVER_TABLE, argument, is_prefix, literal, reads_argument, starts_statement,
+    AFTER_COLUMN, Argument, NEVER_LAST, NEVER_TABLE, argument, is_prefix, is_syntax, literal, reads_argument,
+    starts_statement,
 };
 
 /// The names that a scan finds.
@@ -411,6 +412,7 @@ impl<'t> Scan<'t> {
             Mode::Unknown if !is_call && keyword == Keyword::NoKeyword => {
                 self.found.tables.push(Candidate { name, at, certainty: Certainty::Unknown });
             }
+            _ if is_syntax(first) => {}
             Mode::Alias if !is_unit => self.after_table(name, at, is_path),
             // A word before a name that is not a table.
             _ if is_unit => {}

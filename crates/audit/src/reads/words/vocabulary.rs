@@ -175,3 +175,9 @@ pub(super) fn reads_argument(function: &Word) -> bool {
     const FUNCTIONS: &[&str] = &["containers", "semantic_view", "shards"];
     FUNCTIONS.iter().any(|known| function.value.eq_ignore_ascii_case(known))
 }
+
+/// Whether a word after a table or column belongs to a clause, although it is not a keyword of the parser.
+pub(super) fn is_syntax(word: Option<&Word>) -> bool {
+    const SYNTAX: &[&str] = &["directed", "siblings", "wait"];
+    word.is_some_and(|word| SYNTAX.iter().any(|known| word.value.eq_ignore_ascii_case(known)))
+}
