@@ -188,7 +188,6 @@ impl Report<'_> {
         // Keeps the order of both streams on a terminal.
         self.out.flush()?;
         let mut stderr = io::stderr().lock();
-        let error = error.to_string();
         Ok(writeln!(stderr, "{} {}", Painted::red(color.on(&stderr), "error:"), Escaped::lines(&error))?)
     }
 }

@@ -60,7 +60,7 @@ impl Globs {
         let mut set = GlobSetBuilder::new();
         for text in globs {
             let wrong = |error: &globset::Error| GlobError {
-                text: portcullis::base::quoted(text).to_string(),
+                text: portcullis::base::quoted(text),
                 reason: error.kind().to_string(),
             };
             let trimmed = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');

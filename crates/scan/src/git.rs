@@ -56,11 +56,11 @@ pub fn history(detector: &Detector, folder: &Path, limits: Limits) -> Result<Rep
     let mut batch = Batch::start(folder, &["--batch-all-objects", "--unordered", "--buffer"])?;
     let mut types = BTreeMap::new();
     while let Some(object) = batch.next_object()? {
-        let name = format!("{} {}", object.object_type, object.id);
+        let name = format!("{} {}", object.kind, object.id);
         let before = scanner.findings();
         batch.content(&object, |content| scanner.stream(&name, content))?;
         if scanner.findings() > before {
-            types.insert(object.id, object.object_type);
+            types.insert(object.id, object.kind);
         }
     }
     batch.finish()?;
@@ -108,7 +108,7 @@ pub fn staged(detector: &Detector, folder: &Path, limits: Limits) -> Result<Repo
 /// An object of a repository.
 struct Object {
     id: String,
-    object_type: String,
+    kind: String,
     size: u64,
 }
 
@@ -143,11 +143,11 @@ impl Batch {
             return Ok(None);
         }
         let mut words = line.trim_end().split(' ');
-        let (Some(id), Some(object_type), Some(size)) = (words.next(), words.next(), words.next()) else {
+        let (Some(id), Some(kind), Some(size)) = (words.next(), words.next(), words.next()) else {
             return Err(GitError::Output("cat-file"));
         };
         let size = size.parse().map_err(|_| GitError::Output("cat-file"))?;
-        Ok(Some(Object { id: id.to_owned(), object_type: object_type.to_owned(), size }))
+        Ok(Some(Object { id: id.to_owned(), kind: kind.to_owned(), size }))
     }
 
     /// Passes on the content of an object, and reads what is left of it and the line break after it.
@@ -172,22 +172,24 @@ impl Batch {
     }
 }
 
+/// The options of `git log` that list the objects that each commit adds.
+const LOG: [&str; 10] = [
+    "--all",
+    "--topo-order",
+    "--reflog",
+    "--format=>%H %cI",
+    "--raw",
+    "--no-abbrev",
+    "--no-renames",
+    "--no-ext-diff",
+    "--diff-merges=combined",
+    "--root",
+];
+
 /// Adds commits and paths to the findings.
 fn locate(detector: &Detector, folder: &Path, report: &mut Report, types: &BTreeMap<String, String>) -> Result<()> {
     let mut places: BTreeMap<&str, (BTreeSet<String>, Vec<Commit>)> =
         types.keys().map(|id| (id.as_str(), <_>::default())).collect();
-    const LOG: [&str; 10] = [
-        "--all",
-        "--topo-order",
-        "--reflog",
-        "--format=>%H %cI",
-        "--raw",
-        "--no-abbrev",
-        "--no-renames",
-        "--no-ext-diff",
-        "--diff-merges=combined",
-        "--root",
-    ];
     let mut child =
         git(folder, "log").args(LOG).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(GitError::Start)?;
     let out = child.stdout.take().ok_or(GitError::Output("log"))?;

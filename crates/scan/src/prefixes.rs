@@ -83,7 +83,7 @@ impl Prefixes {
 /// Describes a wrong prefix. A whole secret in the list of prefixes is not repeated.
 fn found(text: &str) -> String {
     let shows_secret = portcullis_secret::contains_secret(text) || text.len() > Secret::AFTER_PREFIX;
-    if shows_secret { format!("{} bytes", text.len()) } else { portcullis::base::quoted(text).to_string() }
+    if shows_secret { format!("{} bytes", text.len()) } else { portcullis::base::quoted(text) }
 }
 
 /// Whether `byte` is an ASCII letter, digit or `_`: the characters of secrets.

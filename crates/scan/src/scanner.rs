@@ -1,15 +1,17 @@
 //! Scans one input after another: plain streams, and containers with what they contain.
 
+mod archive;
+
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 
-use crate::archive::{self, Container};
 use crate::detector::Detector;
 use crate::report::{Finding, Report};
 use crate::sparse::Sparse;
 use crate::text::{Hit, TextReader};
+use archive::Container;
 
 /// Limits for compressed files and archives, which may expand without end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +33,7 @@ pub struct Scanner<'d> {
 }
 
 /// The bytes of an input.
-pub(crate) enum Content<'r> {
+enum Content<'r> {
     /// A file that can be read at any offset.
     File(&'r File),
     /// A stream, and what was read from its start.
@@ -40,10 +42,10 @@ pub(crate) enum Content<'r> {
 
 /// The state of the containers around an input.
 #[derive(Clone, Copy)]
-pub(crate) struct Level<'b> {
-    pub(crate) depth: u32,
+struct Level<'b> {
+    depth: u32,
     /// The bytes that containers may still expand to.
-    pub(crate) budget: &'b Cell<u64>,
+    budget: &'b Cell<u64>,
 }
 
 /// The bytes that determine the type of a container: one block of a tar file.
@@ -94,7 +96,7 @@ impl<'d> Scanner<'d> {
     }
 
     /// Returns `parent` and the name of an input in it. A secret in the name is a finding, and is masked in the result.
-    pub(crate) fn name(&mut self, parent: &str, name: &str) -> String {
+    fn name(&mut self, parent: &str, name: &str) -> String {
         let (masked, occurrences) = self.detector.masked(name);
         let masked = format!("{parent}{masked}");
         for occurrence in occurrences {
@@ -109,7 +111,7 @@ impl<'d> Scanner<'d> {
     }
 
     /// Scans the content of an input whose name is masked.
-    pub(crate) fn content(&mut self, name: &str, content: Content<'_>, level: Level<'_>) {
+    fn content(&mut self, name: &str, content: Content<'_>, level: Level<'_>) {
         let mut head = Vec::with_capacity(HEAD);
         let read = match &content {
             Content::File(file) => head_of(*file, &mut head).and_then(|()| rewind(file)),
@@ -154,7 +156,7 @@ impl<'d> Scanner<'d> {
     }
 
     /// Scans a stream without opening containers.
-    pub(crate) fn text(&mut self, name: &str, reader: &mut dyn Read) {
+    fn text(&mut self, name: &str, reader: &mut dyn Read) {
         let Self { detector, text, report, .. } = self;
         let (bytes, end) = text.read(detector, reader, |hit| report.find(finding(detector, name, hit)));
         self.report.bytes += bytes;
@@ -168,7 +170,7 @@ impl<'d> Scanner<'d> {
         self.report.find(finding);
     }
 
-    pub(crate) fn miss(&mut self, name: &str, reason: impl Into<String>) {
+    fn miss(&mut self, name: &str, reason: impl Into<String>) {
         self.report.miss(name, reason);
     }
 }

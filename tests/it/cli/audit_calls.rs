@@ -8,7 +8,7 @@ use super::util::Dir;
 
 /// Queries with calls, by connection: the SQL, the call that audits report, and the reason.
 const QUERIES: [(&str, &str, &str, &str); 9] = [
-    ("bq", "EXECUTE IMMEDIATE 'SELECT * FROM db.hr.pay'", "EXECUTE IMMEDIATE", "a string is run as a query"),
+    ("bq", "EXECUTE IMMEDIATE @statement", "EXECUTE IMMEDIATE", "a parameter is run as a query"),
     ("bq", "CALL db.hr.dump_pay()", "CALL db.hr.dump_pay", "a procedure"),
     ("bq", "SELECT * FROM db.hr.pay_tvf(1)", "db.hr.pay_tvf()", "a table function"),
     ("bq", "SELECT * FROM EXTERNAL_QUERY('c', 'SELECT 1')", "EXTERNAL_QUERY()", "another database"),

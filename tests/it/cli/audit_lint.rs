@@ -66,7 +66,7 @@ fn usage_log_finds_unused_tokens_and_grants() {
         r#"{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"geo","api":"maps","connection":"dw","decision":"deny","reason":"api_not_allowed","status":403,"ns":1}"#,
     );
     let dir = Dir::with_policy().file("log.jsonl", log);
-    let ran = dir.command("audit lint --policy policy.json --usage log.jsonl --format json").run();
+    let ran = dir.command("audit lint --policy policy.json --log log.jsonl --format json").run();
     assert_eq!(ran.stderr, "");
     let found = json(&ran.stdout);
     let found: BTreeSet<(&str, &str)> = found["findings"]

@@ -75,7 +75,7 @@ fn incomplete_log_lines_remove_no_grant() {
     let suggest =
         |log: &str| dir.command(&format!("audit suggest --policy policy.json --log {log} --format csv")).run();
     let unused = |log: &str| {
-        let found = dir.command(&format!("audit lint --policy policy.json --usage {log} --format csv")).run().stdout;
+        let found = dir.command(&format!("audit lint --policy policy.json --log {log} --format csv")).run().stdout;
         found.matches("grant_never_used").count()
     };
 

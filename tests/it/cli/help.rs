@@ -170,7 +170,8 @@ fn options_of_other_programs_suggest_the_right_one() {
 
 #[test]
 fn earlier_names_of_options_still_work() {
-    let dir = Dir::with_policy().file("log.jsonl", "");
+    let log = r#"{"log":1,"time":"2026-11-24T12:00:00Z","token_id":"tok","api":"maps","connection":"dw","sources":[{"resource":"public.roads"}],"decision":"allow","grants":[0]}"#;
+    let dir = Dir::with_policy().file("log.jsonl", log);
     for args in [
         "audit report --policy policy.json --report old.html",
         "audit report --policy policy.json --output new.html",

@@ -15,18 +15,21 @@ const EVIL: &str = "=x\u{1b}]0;y\u{7}\u{1b}[2K\r\u{9b}8m\u{202e}z\u{200b}\u{e004
 /// Evil text that a name may have between quotes: it has no control characters.
 const QUIET: &str = "\u{202e}z\u{200b}\u{2066}";
 
+/// Evil text that ids and the names of connections may have: they have no control characters.
+const NAMED: &str = "=x\u{202e}z\u{200b}\u{e0041}";
+
 fn policy() -> Value {
     let grants = json!([
-        {"connection_name": EVIL, "source": format!("a.\"{QUIET}\""), "type": "table"},
-        {"connection_name": EVIL, "source": format!("{QUIET}.*")},
-        {"connection_name": EVIL, "source": format!("SELECT '{EVIL}', query_to_xml('{EVIL}') FROM a.\"{QUIET}\"")},
-        {"connection_name": EVIL, "source": format!("SELECT * FROM a.\"{QUIET}\" WHERE '{EVIL}")},
+        {"connection_name": NAMED, "source": format!("a.\"{QUIET}\""), "type": "table"},
+        {"connection_name": NAMED, "source": format!("{QUIET}.*")},
+        {"connection_name": NAMED, "source": format!("SELECT '{EVIL}', query_to_xml('{EVIL}') FROM a.\"{QUIET}\"")},
+        {"connection_name": NAMED, "source": format!("SELECT * FROM a.\"{QUIET}\" WHERE '{EVIL}")},
     ]);
     json!({
         "version": 1,
-        "connections": [{"name": EVIL, "dialect": "postgres"}],
+        "connections": [{"name": NAMED, "dialect": "postgres"}],
         "tokens": [{
-            "id": EVIL, "name": format!("n{EVIL}"), "owner": EVIL, "token": "s3cr3t-of-the-test", "allowed_apis": ["maps", "sql"],
+            "id": NAMED, "name": format!("n{NAMED}"), "owner": NAMED, "token": "s3cr3t-of-the-test", "allowed_apis": ["maps", "sql"],
             "grants": grants, "referers": ["https://a.test/"], "expiration_date": "2040-01-01",
         }],
     })
@@ -40,8 +43,8 @@ fn dir() -> Dir {
     invalid["tokens"][0]["grants"][0]["source"] = json!(EVIL);
     let name = format!("a.\"\"{QUIET}\"\"");
     let catalog =
-        format!("connection,name\n\"{EVIL}\",\"{name}\"\n\"{EVIL}\",{QUIET}.b\n{QUIET},a.b\n\"{EVIL}\",a..{QUIET}\n");
-    let log = json!({"log": 1, "time": "2026-11-20T00:00:00Z", "token_id": EVIL, "api": "maps", "connection": EVIL,
+        format!("connection,name\n{NAMED},\"{name}\"\n{NAMED},{QUIET}.b\n\"{EVIL}\",a.b\n{NAMED},a..{QUIET}\n");
+    let log = json!({"log": 1, "time": "2026-11-20T00:00:00Z", "token_id": NAMED, "api": "maps", "connection": NAMED,
         "referer": "https://a.test/", "sources": [{"resource": format!("{QUIET}.b")}], "decision": "allow", "grants": [1], "ns": 1});
     let dir = Dir::new().file("policy.json", old.to_string()).file("new.json", new).file("catalog.csv", catalog);
     let dir = dir.file("invalid.json", invalid.to_string()).file("log.jsonl", format!("{log}\n{EVIL}\n"));
@@ -60,40 +63,40 @@ fn check(command: &str, ran: &Ran) {
 fn no_command_prints_an_unsafe_character() {
     let dir = dir();
     let name = format!("a.\"{QUIET}\"");
-    // `EVIL` and `NAME` stand for arguments with these texts.
+    // `EVIL`, `NAMED` and `NAME` stand for arguments with these texts.
     let commands = [
         "audit exposure --policy policy.json --catalog catalog.csv --format FORMAT",
-        "audit exposure --policy policy.json --catalog catalog.csv --token EVIL --format FORMAT",
+        "audit exposure --policy policy.json --catalog catalog.csv --token NAMED --format FORMAT",
         "audit exposure --policy policy.json --catalog catalog.csv --token -EVIL",
         "audit exposure --policy policy.json --catalog EVIL",
         "audit exposure --policy policy.json --catalog no-EVIL",
-        "audit who-can --policy policy.json --connection EVIL --resource NAME --format FORMAT",
-        "audit who-can --policy policy.json --connection EVIL --resource NAMEx --format FORMAT",
+        "audit who-can --policy policy.json --connection NAMED --resource NAME --format FORMAT",
+        "audit who-can --policy policy.json --connection NAMED --resource NAMEx --format FORMAT",
         "audit who-can --policy policy.json --connection EVILx --resource NAME",
-        "audit who-can --policy policy.json --connection EVIL --resource EVIL",
-        "audit who-can --policy policy.json --connection EVIL --query EVIL",
-        "audit who-can --policy policy.json --connection EVIL --named-source EVIL",
-        "audit who-can --policy policy.json --token-leaked EVIL --format FORMAT",
+        "audit who-can --policy policy.json --connection NAMED --resource EVIL",
+        "audit who-can --policy policy.json --connection NAMED --query EVIL",
+        "audit who-can --policy policy.json --connection NAMED --named-source EVIL",
+        "audit who-can --policy policy.json --token-leaked NAMED --format FORMAT",
         "audit who-can --policy policy.json --token-leaked -EVIL",
         "audit diff policy.json new.json --catalog catalog.csv --format FORMAT --fail-on-widening",
         "audit diff EVIL new.json --fail-on-widening",
         "audit diff policy.json no-EVIL",
-        "audit lint --policy policy.json --catalog catalog.csv --usage log.jsonl --format FORMAT",
+        "audit lint --policy policy.json --catalog catalog.csv --log log.jsonl --format FORMAT",
         "audit lint --policy EVIL --format text",
         "audit lint --policy EVIL --format sarif",
         "audit lint --policy policy.json --allow EVIL",
-        "audit lint --policy policy.json --usage logEVIL",
+        "audit lint --policy policy.json --log logEVIL",
         "audit suggest --policy policy.json --log log.jsonl --catalog catalog.csv --format FORMAT",
         "audit suggest --policy policy.json --log no-EVIL",
         "audit forecast --policy policy.json --catalog catalog.csv --format FORMAT",
         "audit forecast --policy policy.json --connection EVILx",
-        "audit report --policy policy.json --catalog catalog.csv --title EVIL --report -",
-        "audit report --policy EVIL --report no-EVIL/out.html",
-        "check --policy policy.json --token-env TOKEN --api maps --connection EVIL --resource NAME --referer https://a.test/ --explain",
-        "check --policy policy.json --token-env TOKEN --api maps --connection EVIL --resource NAME --referer https://a.test/",
+        "audit report --policy policy.json --catalog catalog.csv --title EVIL --output -",
+        "audit report --policy EVIL --output no-EVIL/out.html",
+        "check --policy policy.json --token-env TOKEN --api maps --connection NAMED --resource NAME --referer https://a.test/ --explain",
+        "check --policy policy.json --token-env TOKEN --api maps --connection NAMED --resource NAME --referer https://a.test/",
         "check --policy policy.json --token-env TOKEN --api EVIL --connection EVILx --resource NAMEx --referer EVIL --explain",
-        "check --policy policy.json --token-env TOKEN --api maps --connection EVIL --query EVIL --referer https://a.test/ --explain --format json",
-        "check --policy policy.json --token-env EVIL --api maps --connection EVIL --resource NAME",
+        "check --policy policy.json --token-env TOKEN --api maps --connection NAMED --query EVIL --referer https://a.test/ --explain --format json",
+        "check --policy policy.json --token-env EVIL --api maps --connection NAMED --resource NAME",
         "check --policy policy.json --requests log.jsonl",
         "check --policy policy.json --requests logEVIL",
         "check --policy policy.json --requests no-EVIL",
@@ -106,6 +109,7 @@ fn no_command_prints_an_unsafe_character() {
         "compile --policy policy.json --output out-EVIL",
         "compile --policy policy.json --output no-EVIL/x",
         "compile --policy EVIL --output EVIL",
+        "init made-EVIL --connection NAMED",
         "init made-EVIL --connection EVIL",
         "init made-EVIL --connection EVIL --dialect EVIL",
         "init made-EVIL",
@@ -143,7 +147,9 @@ fn no_command_prints_an_unsafe_character() {
         };
         for format in formats {
             let arguments = command.replace("FORMAT", format);
-            let arguments = arguments.split(' ').map(|argument| argument.replace("EVIL", EVIL).replace("NAME", &name));
+            let arguments = arguments
+                .split(' ')
+                .map(|argument| argument.replace("EVIL", EVIL).replace("NAMED", NAMED).replace("NAME", &name));
             let run = arguments.fold(dir.command(""), |run, argument| run.arg(&argument));
             let ran = run.env("TOKEN", "s3cr3t-of-the-test").run();
             check(command, &ran);
@@ -184,9 +190,9 @@ fn messages_of_the_server_have_no_unsafe_character() {
 #[test]
 fn hostile_texts_reach_programs_unchanged() {
     let dir = dir();
-    let run = dir.command("audit who-can --policy policy.json --format json --token-leaked").arg(EVIL);
+    let run = dir.command("audit who-can --policy policy.json --format json --token-leaked").arg(NAMED);
     let output: Value = serde_json::from_str(&run.run().stdout).unwrap();
-    assert_eq!((&output["token"], &output["owner"]), (&json!(EVIL), &json!(EVIL)));
+    assert_eq!((&output["token"], &output["owner"]), (&json!(NAMED), &json!(NAMED)));
     let run = dir.command("validate --format json invalid.json").run();
     let output: Value = serde_json::from_str(&run.stdout).unwrap();
     let paths = output["diagnostics"].as_array().unwrap().iter().map(|diagnostic| diagnostic["path"].as_str().unwrap());

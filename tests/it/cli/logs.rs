@@ -35,8 +35,8 @@ fn logs_are_read_or_refused() {
     for Case { why, log, names, error } in cases {
         let dir = dir().file("log", &log);
         let suggested = dir.command(&format!("{SUGGEST} log")).run();
-        let linted = dir.command("audit lint --policy policy.json --usage log --fail-on error --format json").run();
-        let reported = dir.command("audit report --policy policy.json --usage log --report out.html").run();
+        let linted = dir.command("audit lint --policy policy.json --log log --fail-on error --format json").run();
+        let reported = dir.command("audit report --policy policy.json --log log --output out.html").run();
         if let Some(error) = error {
             for ran in [suggested, linted, reported] {
                 assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{why}: {}", ran.stderr);
@@ -99,11 +99,8 @@ fn log_of_another_policy_is_refused() {
     let dir = dir().file("log", log.replace("\"token_id\":\"map\"", "\"token_id\":\"other\""));
     for (args, error) in [
         ("suggest --policy policy.json --log log --drop-unused", "the logs use no token of the policy"),
-        ("lint --policy policy.json --usage log", "the logs of `--usage` use no token of the policy"),
-        (
-            "report --policy policy.json --usage log --report out.html",
-            "the logs of `--usage` use no token of the policy",
-        ),
+        ("lint --policy policy.json --log log", "the logs of `--log` use no token of the policy"),
+        ("report --policy policy.json --log log --output out.html", "the logs of `--log` use no token of the policy"),
     ] {
         let found = dir.command(&format!("audit {args}")).run();
         assert_eq!((found.code, found.stdout.as_str()), (2, ""), "{args}: {}", found.stderr);

@@ -40,7 +40,7 @@ fn shell(dir: &Dir, script: &str) -> Output {
 }
 
 const COMPILE: &str = "compile --policy policy.json --output";
-const REPORT: &str = "audit report --policy policy.json --catalog catalog.csv --usage usage.jsonl \
+const REPORT: &str = "audit report --policy policy.json --catalog catalog.csv --log usage.jsonl \
                       --named-sources sources.jsonl --report";
 const SERVE: &str = "serve --policy policy.json --shadow shadow.json --routes routes.json --state-dir state \
                      --tls-cert tls.pem --tls-key tls.key --client-ca ca.pem --log";
@@ -127,7 +127,7 @@ fn standard_streams_never_overwrite_an_input() {
         "$P validate - < policy.json >> policy.json",
         "$P validate --db sqlite:registry.db >> registry.db",
         "$P audit lint --policy policy.json >> policy.json",
-        "$P audit lint --policy policy.json --usage usage.jsonl >> usage.jsonl",
+        "$P audit lint --policy policy.json --log usage.jsonl >> usage.jsonl",
         "$P audit suggest --policy policy.json --log usage.jsonl --format json >> policy.json",
         "$P audit suggest --policy policy.json --log usage.jsonl >> usage.jsonl",
         "$P audit diff policy.json shadow.json >> shadow.json",

@@ -39,7 +39,9 @@ fn policy_document_has_exactly_what_an_export_has() {
             "referers": ["https://www.example.com/", "https://*.example.com/a"],
             "expiration_date": "2031-01-01T00:00:00.25Z", "created_at": "2026-01-01T00:00:00Z"
         }));
-        tokens.push(json!({"id": format!("lds {index}"), "token": format!("lds {index}"), "allowed_apis": ["lds"]}));
+        tokens.push(
+            json!({"id": format!("lds {index}"), "token": format!("secret of lds {index}"), "allowed_apis": ["lds"]}),
+        );
     }
     let document = json!({
         "connections": [{"name": "dw", "dialect": "redshift", "case_sensitive": true, "named_sources_only": true}],

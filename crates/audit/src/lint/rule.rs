@@ -79,7 +79,7 @@ macro_rules! rules {
 
 rules! {
     ALL_SOURCES_NEVER_EXPIRE Warning "all_sources_never_expire"
-        "all sources for a token without an end"
+        "all sources for a token that never expires"
         "If such a token leaks, everything on the connection stays readable indefinitely. Grant the sources that the token needs, or set an expiry."
     ALL_SOURCES_WITH_REFERERS Warning "all_sources_with_referers"
         "all sources for a token that web pages show to everyone"

@@ -40,7 +40,7 @@ impl UsageArgs {
                 usage.read(log, &replay, now).with_context(|| format!("cannot use `{}`", path.display()))?;
             }
             if usage.is_of_other_tokens(read.policy()?) {
-                bail!("the logs of `--usage` use no token of the policy: give the logs of this policy");
+                bail!("the logs of `--log` use no token of the policy: give the logs of this policy");
             }
             return Ok(Some(usage));
         }

@@ -44,6 +44,7 @@ could not be read completely.";
 /// shows whether the secret is live, and what it can read. The secret itself is never printed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option")]
 pub(super) struct Args {
     /// Scan these files and folders; `-` is standard input
     ///

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use portcullis::base::{Escaped, quoted};
 use portcullis_registry::{Actor, Leaked, Location, Registry, RegistryError};
 
 use super::standing::{Judged, Severity};
@@ -26,12 +27,14 @@ pub(super) fn all(judged: &[Judged<'_>], url: &str, yes: bool, force: bool, colo
     let mut all = true;
     for (digest, standing) in live {
         match registry.delete_leaked(&actor, &digest, force) {
-            Ok(Leaked::Token(token)) => writeln!(io::stderr(), "revoked token `{}` of `{}`", token.id, token.owner)?,
+            Ok(Leaked::Token(token)) => {
+                writeln!(io::stderr(), "revoked token {} of {}", quoted(&token.id), quoted(&token.owner))?;
+            }
             Ok(Leaked::Client(client)) => {
-                writeln!(io::stderr(), "revoked m2m client `{}` of `{}`", client.id, client.owner)?
+                writeln!(io::stderr(), "revoked m2m client {} of {}", quoted(&client.id), quoted(&client.owner))?;
             }
             Err(error @ RegistryError::Refused(_)) => {
-                writeln!(io::stderr(), "not revoked: {}", description(standing))?;
+                writeln!(io::stderr(), "not revoked: {}", Escaped::whole(&description(standing)))?;
                 report(&error, color);
                 all = false;
             }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis::model::{Expiry, GrantSource, Policy, Referers, SecretDigest, Token};
+use portcullis::model::{Connection, Expiry, GrantSource, Policy, Referers, SecretDigest, Token};
 use portcullis_audit::coverage::Coverage;
 use portcullis_audit::exposure::{Batch, Exposure, NameCounts};
 use portcullis_registry::{Location, Registry};
@@ -99,9 +99,10 @@ impl Severity {
 
 impl<'r> Judged<'r> {
     pub(super) fn new(finding: &'r Finding, standings: &Standings) -> Self {
-        let reason = match standings.has_policy {
-            true => "the policy does not have it: it may be live elsewhere",
-            false => "it was not compared with a policy",
+        let reason = if standings.has_policy {
+            "the policy does not have it: it may be live elsewhere"
+        } else {
+            "it was not compared with a policy"
         };
         let standing = standings.known.get(&finding.digest).cloned().unwrap_or_else(|| Standing {
             credential: match finding.kind() {
@@ -210,8 +211,8 @@ fn of_token(token: &Token, policy: &Policy, is_overlap: bool, now: Timestamp) ->
     };
     let grants = token.grants().iter().map(|grant| {
         let connection = policy.connection(grant.connection());
-        let dialect = connection.map(|connection| connection.dialect()).unwrap_or_default();
-        let name = connection.map(|connection| connection.name()).unwrap_or_default();
+        let dialect = connection.map(Connection::dialect).unwrap_or_default();
+        let name = connection.map(Connection::name).unwrap_or_default();
         format!("{name}: {}", grant.source().display(dialect))
     });
     Standing {

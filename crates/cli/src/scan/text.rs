@@ -98,7 +98,7 @@ fn finding(judged: &Judged<'_>, paint: bool, out: &mut Stdout) -> io::Result<()>
     Ok(())
 }
 
-/// Describes the credential: `live token `store-map` of `ana``.
+/// Describes the credential: its kind, name, owner and status.
 pub(super) fn description(standing: &Standing) -> String {
     let kind = match standing.credential {
         Some("m2m") => "the secret of a machine client",

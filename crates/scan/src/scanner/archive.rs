@@ -8,11 +8,11 @@ use flate2::bufread::MultiGzDecoder;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::scanner::{Content, Level, Scanner};
+use super::{Content, Level, Scanner};
 
 /// A file that contains others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Container {
+pub(super) enum Container {
     Gzip,
     Zstd,
     Zip,
@@ -48,7 +48,7 @@ struct Budgeted<'b, R> {
 
 impl Container {
     /// Recognises a container by its first bytes.
-    pub(crate) fn of(head: &[u8]) -> Option<Self> {
+    pub(super) fn of(head: &[u8]) -> Option<Self> {
         if let Some((_, container)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
             return Some(*container);
         }
@@ -78,7 +78,7 @@ impl<R: Read> Read for Budgeted<'_, R> {
 }
 
 /// Scans everything in a container. Records what cannot be read.
-pub(crate) fn open(
+pub(super) fn open(
     scanner: &mut Scanner<'_>,
     name: &str,
     container: Container,
@@ -149,9 +149,10 @@ fn zip(scanner: &mut Scanner<'_>, name: &str, file: &File, level: Level<'_>) {
             scanner.miss(name, zip_reason(&error));
             // Parts of a damaged archive may be stored without compression.
             let mut file = file;
-            return if file.rewind().is_ok() {
-                scanner.text(name, &mut file)
-            };
+            if file.rewind().is_ok() {
+                scanner.text(name, &mut file);
+            }
+            return;
         }
     };
     let comment = archive.comment().to_vec();
@@ -198,7 +199,7 @@ fn is_tar(head: &[u8]) -> bool {
 }
 
 /// Explains why an input could not be read.
-pub(crate) fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => {
             "it is damaged, or not what its first bytes say".to_owned()
