@@ -106,6 +106,12 @@ impl RefererSet {
     }
 }
 
+/// Whether an entry is a site without a wildcard. Its text then ends with the slash after host and port.
+#[inline]
+fn is_site(&[_, wildcard, reach, ..]: &[u8; ENTRY]) -> bool {
+    wildcard == 0 && reach == REACHES[0].0
+}
+
 impl<'b> StoredSet<'b> {
     /// Creates the set of the bytes that [`RefererSet::as_bytes`] returned.
     pub(crate) fn of(bytes: &'b [u8]) -> Self {
@@ -115,9 +121,12 @@ impl<'b> StoredSet<'b> {
     /// Returns whether an entry matches a header, like [`RefererSet::accepts`].
     #[inline]
     pub(crate) fn accepts(self, header: &str) -> bool {
-        // A header that starts with the text of a site has the origin of the site. It needs no parsing.
-        let starts_with_site = |at| self.site(at).is_some_and(|site| starts_with(header.as_bytes(), site));
-        self.is_scanned() && (0..self.len()).any(starts_with_site) || self.accepts_parsed(header)
+        // A header that starts with the text of a site has the origin of the site. It needs no parsing. A forged file may
+        // state any number of entries: the first one that it lacks ends the search.
+        let mut entries = (0..self.len()).map_while(|at| self.entry(at));
+        let starts_with_site =
+            |(head, text): (&[u8; ENTRY], &[u8])| is_site(head) && starts_with(header.as_bytes(), text);
+        self.is_scanned() && entries.any(starts_with_site) || self.accepts_parsed(header)
     }
 
     /// Returns whether an entry matches a header. Parses only headers whose origin an entry may have.
@@ -199,14 +208,6 @@ impl<'b> StoredSet<'b> {
         let (head, rest) = self.bytes.get(self.number(HEAD + at)..)?.split_first_chunk::<ENTRY>()?;
         let length = u32::from_le_bytes(*head.last_chunk()?);
         Some((head, rest.get(..length as usize)?))
-    }
-
-    /// Returns the text of an entry that is a site without a wildcard. The text ends with the slash after host and
-    /// port.
-    #[inline]
-    fn site(self, at: usize) -> Option<&'b [u8]> {
-        let (&[_, wildcard, reach, ..], text) = self.entry(at)?;
-        (wildcard == 0 && reach == REACHES[0].0).then_some(text)
     }
 
     fn view(self, at: usize) -> Option<View<'b>> {

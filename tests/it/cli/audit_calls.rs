@@ -14,7 +14,7 @@ const QUERIES: [(&str, &str, &str, &str); 9] = [
     ("bq", "SELECT * FROM EXTERNAL_QUERY('c', 'SELECT 1')", "EXTERNAL_QUERY()", "another database"),
     (
         "pg",
-        "SELECT query_to_xml('SELECT * FROM hr.pay', true, false, '')",
+        "SELECT query_to_xml('SELECT * FROM ' || $1, true, false, '')",
         "query_to_xml()",
         "a function that runs text",
     ),

@@ -27,7 +27,7 @@ fn each_command_accepts_the_documented_forms() {
         assert_eq!(compiled.code, if accepts_compiled { 0 } else { 2 }, "{command}: {}", compiled.stderr);
         if !accepts_compiled {
             assert!(
-                compiled.stderr.contains("it is a compiled policy, which holds no definitions"),
+                compiled.stderr.contains("found a compiled policy, which holds no definitions"),
                 "{}",
                 compiled.stderr
             );
