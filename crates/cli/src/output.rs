@@ -16,7 +16,9 @@ use portcullis::base::Escaped;
 #[cfg(feature = "audit")]
 pub(crate) use csv::Csv;
 pub(crate) use inputs::{Inputs, is_stdin};
-pub(crate) use json::{write_json, write_json_lines, write_json_text};
+#[cfg(feature = "audit")]
+pub(crate) use json::write_json_text;
+pub(crate) use json::{write_json, write_json_lines};
 pub(crate) use target::Target;
 
 /// The output format.

@@ -17,6 +17,7 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
+use std::ops::Range;
 
 use portcullis::model::SecretDigest;
 
@@ -119,12 +120,17 @@ pub fn has_check_digits(text: &str, prefix: &str) -> bool {
 
 /// Whether `text` contains a secret. Linear in its length.
 pub fn contains_secret(text: &str) -> bool {
-    let at = |kind: SecretKind| {
-        text.match_indices(kind.prefix()).any(|(start, prefix)| {
-            text.get(start..start + prefix.len() + Secret::AFTER_PREFIX).is_some_and(|text| recognise(text).is_some())
-        })
+    find_secret(text).is_some()
+}
+
+/// Returns the position of a secret in `text`. Linear in its length.
+pub fn find_secret(text: &str) -> Option<Range<usize>> {
+    let of_kind = |kind: SecretKind| {
+        let length = kind.prefix().len() + Secret::AFTER_PREFIX;
+        let mut spans = text.match_indices(kind.prefix()).map(|(start, _)| start..start + length);
+        spans.find(|span| text.get(span.clone()).is_some_and(|text| recognise(text).is_some()))
     };
-    SecretKind::ALL.into_iter().any(at)
+    SecretKind::ALL.into_iter().find_map(of_kind)
 }
 
 /// Returns `prefix` and ten random letters and digits: 50 bits, enough for unique ids but not for secrets.

@@ -29,7 +29,7 @@ const MAX_PATH: usize = 1_024;
 const SEARCHED_FROM: usize = 4;
 
 /// Replaces a secret.
-const HIDDEN: &str = "[secret]";
+pub(crate) const HIDDEN: &str = "[secret]";
 
 /// Characters that end the path, and their encoded forms in lower case: parameters follow, which may hold a secret.
 const ENDS: [&str; 6] = ["?", "#", ";", "%3f", "%23", "%3b"];

@@ -87,3 +87,15 @@ fn unknown_connections_and_tokens_are_errors_with_the_nearest_name() {
     let unlike = dir.command("audit who-can --policy policy.json --token-leaked nobody").stderr();
     assert_eq!(unlike, "error: the policy has no token `nobody`\n");
 }
+
+#[test]
+fn secret_in_the_place_of_an_id_is_not_repeated() {
+    let dir = Dir::with_policy().file("catalog.csv", "connection,name\ndw,db.public.roads\n");
+    for command in [
+        "audit who-can --policy policy.json --token-leaked",
+        "audit exposure --policy policy.json --catalog catalog.csv --token",
+    ] {
+        let error = dir.command(command).arg("s3cr3t-of-the-test").stderr();
+        assert!(error.contains("expected the id of a token, found its secret\nhelp: write `tok`"), "{error}");
+    }
+}

@@ -42,4 +42,6 @@ fn each_command_accepts_the_documented_forms() {
     }
     let error = dir.command("serve --policy -").stdin("{}").stderr();
     assert!(error.contains("`-` cannot be read again when it changes: name a file"), "{error}");
+    let error = dir.command("serve --policy /dev/stdin").stdin("{}").stderr();
+    assert!(error.contains("`/dev/stdin` is not a regular file"), "{error}");
 }

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anyhow::bail;
 use portcullis::base::{nearest, quoted};
-use portcullis::model::{Connection, Policy, Token};
+use portcullis::model::{Connection, Policy, SecretDigest, Token};
 use portcullis_audit::near_names::Hint;
 
 use crate::output::{Color, Painted, printable};
@@ -35,6 +35,13 @@ pub(super) fn token<'p>(policy: &'p Policy, id: &str) -> anyhow::Result<(usize, 
     let mut tokens = policy.tokens().iter().enumerate();
     if let Some(found) = tokens.find(|(_, token)| token.id() == id) {
         return Ok(found);
+    }
+    let digest = SecretDigest::of(id);
+    if let Some(token) = policy.tokens().iter().find(|token| *token.digest() == digest) {
+        bail!("expected the id of a token, found its secret\nhelp: write {}", quoted(token.id()));
+    }
+    if portcullis_secret::contains_secret(id) {
+        bail!("expected the id of a token, found a secret\nhelp: write the id, as `portcullis inspect` lists it");
     }
     let near = nearest(id, policy.tokens().iter().map(Token::id));
     bail!("the policy has no token {}{}", quoted(id), did_you_mean(near));

@@ -75,11 +75,30 @@ impl<F: Formatter> Formatter for Safe<F> {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
         write_escaped(fragment, |part| out.write_all(part))
     }
+
+    /// Writes JSON as it was read. Only its texts have unsafe characters, except for white space between values.
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, out: &mut W, fragment: &str) -> io::Result<()> {
+        for part in fragment.split_inclusive(['\n', '\r', '\t']) {
+            let text = part.trim_end_matches(['\n', '\r', '\t']);
+            write_escaped(text, |part| out.write_all(part))?;
+            out.write_all(part.get(text.len()..).unwrap_or_default().as_bytes())?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn unsafe_characters_of_raw_values_are_escaped() {
+        let raw = "{\"a\":\t\"\u{9b}8m\u{202e}\",\n\"b\": [1]}";
+        let value = serde_json::value::RawValue::from_string(raw.to_owned()).unwrap();
+        let mut out = Vec::new();
+        write_json(&mut out, &value).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "{\"a\":\t\"\\u009b8m\\u202e\",\n\"b\": [1]}");
+    }
 
     #[test]
     fn unsafe_characters_are_escaped_and_keep_their_value() {

@@ -34,7 +34,7 @@ pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
     }
     let name = path.display();
     let text = fs::read(path).with_context(|| format!("cannot read `{name}`"))?;
-    let baseline: Baseline = serde_json::from_slice(&text).map_err(|error| {
+    let baseline: Baseline = serde_json::from_slice(text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         anyhow!(
             "`{name}` is not a baseline, at line {line}, column {column}\nhelp: write one with `portcullis scan --format json > baseline.json`"

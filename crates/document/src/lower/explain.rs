@@ -239,6 +239,11 @@ fn empty_label(text: &str) -> String {
 /// Returns the referer `text` with a scheme of web pages, in backticks, or an example.
 fn with_scheme(text: &str) -> String {
     let text = text.trim();
+    let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
+    // What follows these schemes is not the host of a web site.
+    if scheme == "file" || scheme.ends_with("-app") || scheme.ends_with("-extension") {
+        return entry("");
+    }
     let rest = match text.split_once("://") {
         Some((_, rest)) => rest,
         None => text.trim_start_matches('/'),
@@ -246,6 +251,11 @@ fn with_scheme(text: &str) -> String {
     // A host that starts with a dot means the hosts below it.
     let wildcard = if rest.starts_with('.') { "*" } else { "" };
     let is_local = ["localhost", "127.", "[::1]"].iter().any(|host| rest.starts_with(host));
+    let host = rest.split(['/', '?', ':']).next().unwrap_or_default();
+    // A name without a dot, such as `null`, and a variable of a template are not hosts.
+    if !is_local && !host.contains('.') || host.contains(['$', '{', '<']) {
+        return entry("");
+    }
     let scheme = if is_local { "http" } else { "https" };
     entry(&format!("{scheme}://{wildcard}{rest}"))
 }

@@ -50,6 +50,7 @@ use escaping::Escaping;
 pub(super) use line::Line;
 use line::{PreflightLine, UnreadLine};
 use portcullis::base::quoted;
+use portcullis::decision::Credential;
 use writer::{Queue, Sink};
 
 /// How long to wait for the end of a log: its reader may have stopped.
@@ -206,23 +207,28 @@ impl DecisionLog {
             self.queue.counters.left_out.fetch_add(1, Ordering::Relaxed);
             return;
         }
-        self.write(&Line { decided, queries: self.options.queries, sample: is_sampled.then(|| share.get()) });
+        let secret = match decided.request.map(|request| request.credential) {
+            Some(Credential::Secret(secret)) => Some(secret),
+            _ => None,
+        };
+        let line = Line { decided, queries: self.options.queries, sample: is_sampled.then(|| share.get()) };
+        self.write(&line, secret);
     }
 
     /// Logs a preflight.
     pub fn record_preflight(&self, preflight: &ObservedPreflight<'_>) {
-        self.write(&PreflightLine(preflight));
+        self.write(&PreflightLine(preflight), None);
     }
 
     /// Logs a request that was not understood.
     pub fn record_unread(&self, unread: &Unread<'_>) {
-        self.write(&UnreadLine(unread));
+        self.write(&UnreadLine(unread), None);
     }
 
-    fn write(&self, line: &impl Serialize) {
+    fn write(&self, line: &impl Serialize, secret: Option<&str>) {
         let mut text = Vec::with_capacity(512);
         // Writing to memory does not fail, and all keys are texts.
-        let _ = line.serialize(&mut Serializer::with_formatter(&mut text, Escaping));
+        let _ = line.serialize(&mut Serializer::with_formatter(&mut text, Escaping::hiding(secret)));
         text.push(b'\n');
         self.queue.push(&text);
     }

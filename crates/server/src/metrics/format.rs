@@ -41,6 +41,10 @@ impl Format {
             let quality = parts.find_map(quality).unwrap_or(MOST);
             *preferred = Some(preferred.map_or(quality, |before: u16| before.max(quality)));
         }
+        // A quality of 0 refuses a format.
+        if open == Some(0) && plain.is_none() {
+            return Self::Prometheus;
+        }
         let open = open.or(any).unwrap_or(0);
         if plain.is_some_and(|plain| plain > open) { Self::Prometheus } else { Self::OpenMetrics }
     }
@@ -86,6 +90,7 @@ mod tests {
             ("text/*", Format::Prometheus),
             ("text/plain;q=0.5, application/openmetrics-text;q=0.4", Format::Prometheus),
             ("text/plain;q=0.5, application/openmetrics-text;q=0", Format::Prometheus),
+            ("application/openmetrics-text;q=0", Format::Prometheus),
             ("text/plain, application/openmetrics-text", Format::OpenMetrics),
             ("text/plain;q=0", Format::OpenMetrics),
             ("text/plain;q=nonsense", Format::OpenMetrics),

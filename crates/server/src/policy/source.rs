@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::contents::Contents;
 use super::files::{Files, Timing};
 use super::watch::OnTouch;
+use portcullis::base::quoted;
 use portcullis_document::load::Input;
 use portcullis_registry::{Changes, Location, Registry, RegistryError};
 
@@ -38,7 +39,10 @@ pub enum SourceError {
     /// There is no file.
     #[error("no file is named: name one or more policy files")]
     None,
-    /// Standard input can be read only once.
+    /// A pipe or a device can be read only once.
+    #[error("{} is not a regular file, so it cannot be read again when it changes: name a file", quoted(&.0.to_string_lossy()))]
+    NotFile(PathBuf),
+    /// Standard input is named.
     #[error("`-` cannot be read again when it changes: name a file")]
     Stdin,
     /// A file is named twice.
@@ -58,6 +62,9 @@ impl Source {
             let path = path.as_ref();
             if path == Path::new("-") {
                 return Err(SourceError::Stdin);
+            }
+            if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir()) {
+                return Err(SourceError::NotFile(path.to_owned()));
             }
             if files.iter().any(|file| file == path) {
                 return Err(SourceError::Twice(path.to_owned()));
