@@ -262,121 +262,6 @@ const struct pcl_answer *pcl_decide_http(const struct pcl_policy *policy,
 // Frees `answer` and its texts. NULL is ignored.
 void pcl_answer_free(const struct pcl_answer *answer);
 
-// Decides `request` by `policy`, and writes the decision to `decision`.
-//
-// Returns 1 if the request is allowed, otherwise 0: also for an invalid argument and for a failure of the library, which
-// `decision->error` distinguishes. NULL for `policy` denies with `policy_unavailable`. NULL for `decision` denies.
-//
-// Memory: keeps no pointer and allocates nothing, except lists of more than two sources and texts that need unquoting.
-//
-// Threads: any number at once, each with its own `decision`.
-int32_t pcl_decide(const struct pcl_policy *policy,
-                   const struct pcl_request *request,
-                   struct pcl_decision *decision);
-
-// Explains how `policy` decides `request`: the JSON of `portcullis check --explain`, with each check and near misses.
-//
-// For operators: an explanation exposes policy details. Do not send it to clients. It never repeats the secret.
-//
-// Returns NULL on failure, and stores the reason in `error` unless `error` is NULL. Free both with `pcl_string_free`.
-// An explanation is not counted as a decision. It takes longer, and allocates.
-//
-// Threads: any number at once.
-struct pcl_string *pcl_explain(const struct pcl_policy *policy,
-                               const struct pcl_request *request,
-                               struct pcl_string **error);
-
-// Reads and decides an HTTP request, and answers as the sidecar does.
-//
-// Never returns NULL. For an invalid argument and for a failure of the library, the answer is a denial. NULL for `policy`
-// denies with 503. Forward the request only if `allowed` is 1.
-//
-// Memory: the answer and all its texts are valid until `pcl_answer_free`. It keeps no pointer to the request.
-//
-// Threads: any number at once.
-const struct pcl_answer *pcl_decide_http(const struct pcl_policy *policy,
-                                         const struct pcl_http_request *request);
-
-// Frees `answer` and its texts. NULL is ignored.
-void pcl_answer_free(const struct pcl_answer *answer);
-
-// Opens a policy from memory: a JSON document, or the bytes of a compiled policy. Copies what it needs.
-//
-// Returns NULL on failure, and stores the reason in `error` unless `error` is NULL. Free the reason with
-// `pcl_string_free`. `options` may be NULL for the defaults.
-//
-// Threads: any number at once. Starts no thread.
-struct pcl_policy *pcl_open_bytes(struct pcl_text document,
-                                  const struct pcl_options *options,
-                                  struct pcl_string **error);
-
-// Opens a policy from the file at `path`: a JSON document, or a compiled policy. Later changes of the file have no
-// effect: see `pcl_live_open`.
-//
-// Returns NULL on failure, and stores the reason in `error` unless `error` is NULL. Free the reason with
-// `pcl_string_free`. `options` may be NULL for the defaults.
-//
-// Threads: any number at once. Starts no thread, and keeps no file open.
-struct pcl_policy *pcl_open_file(struct pcl_text path,
-                                 const struct pcl_options *options,
-                                 struct pcl_string **error);
-
-// Opens a policy from the file at `path`, and follows the file: a thread checks it every `poll_milliseconds`. A valid
-// version applies from the next decision. If a version is not valid, the last good policy stays, and `pcl_last_error`
-// returns the reason.
-//
-// Returns NULL on failure, also if the file is not valid now, and stores the reason in `error` unless `error` is NULL.
-// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults.
-//
-// Threads and forks: starts no thread. The first use of the policy in each process starts its thread, so a server may
-// open the policy and then fork. A child continues with the policy of its parent. Its generations and counters start
-// again.
-struct pcl_policy *pcl_live_open(struct pcl_text path,
-                                 const struct pcl_options *options,
-                                 struct pcl_string **error);
-
-// Frees `policy`. NULL is ignored. Ends the thread of a live policy in this process, and waits for it.
-//
-// Answers and strings stay valid: free each of them on its own.
-void pcl_policy_free(struct pcl_policy *policy);
-
-// Returns the generation of the policy: 1 for the first one of a process, and one more for each reload. 0 if `policy` is
-// NULL.
-//
-// Threads: any number at once.
-uint64_t pcl_generation(const struct pcl_policy *policy);
-
-// Returns why the last reload of a live policy failed; NULL if it succeeded. Free the reason with `pcl_string_free`.
-//
-// Threads: any number at once.
-struct pcl_string *pcl_last_error(const struct pcl_policy *policy);
-
-// Returns the counters of this process in the text format of Prometheus; NULL if `policy` is NULL. Free the text with
-// `pcl_string_free`.
-//
-// Threads: any number at once.
-struct pcl_string *pcl_metrics(const struct pcl_policy *policy);
-
-// Reads the file of a live policy now, even if it has not changed, and returns when the new version applies.
-//
-// Returns 1 on success, otherwise 0. On failure the last good policy stays, and the reason is stored in `error` unless
-// `error` is NULL. Free the reason with `pcl_string_free`.
-//
-// Threads: any number at once. Reloads wait for each other; decisions never wait.
-int32_t pcl_reload(const struct pcl_policy *policy,
-                   struct pcl_string **error);
-
-// Returns the version of the library. Never freed.
-struct pcl_text pcl_version(void);
-
-// Returns the text of `string`: UTF-8 without a terminator, valid until `string` is freed. Missing if `string` is NULL.
-//
-// Threads: any number at once.
-struct pcl_text pcl_string_text(const struct pcl_string *string);
-
-// Frees `string`. NULL is ignored.
-void pcl_string_free(struct pcl_string *string);
-
 // Opens a policy from memory: a JSON document, or the bytes of a compiled policy. Copies what it needs.
 //
 // Returns NULL on failure, and stores the reason in `error` unless `error` is NULL. Free the reason with
@@ -461,8 +346,11 @@ void pcl_string_free(struct pcl_string *string);
 #endif  /* PORTCULLIS_H */
 
 
+#ifndef PORTCULLIS_TEXT_OF
+#define PORTCULLIS_TEXT_OF
 /* Returns a text with the bytes of `string`, without its terminator. NULL is a missing text. */
 static inline pcl_text pcl_text_of(const char *string) {
   pcl_text text = {string, string == NULL ? 0 : strlen(string)};
   return text;
 }
+#endif

@@ -25,6 +25,11 @@ fn root() -> PathBuf {
 
 /// Compiles a program that links the shared library.
 fn compiled(source: &str, folder: &Path, more: &[&str]) -> PathBuf {
+    linked(source, folder, more, &[&built::library().display().to_string()])
+}
+
+/// Compiles a program that links `libraries`.
+fn linked(source: &str, folder: &Path, more: &[&str], libraries: &[&str]) -> PathBuf {
     let program = folder.join(Path::new(source).file_stem().unwrap());
     let output = Command::new("cc")
         .args(FLAGS)
@@ -32,7 +37,7 @@ fn compiled(source: &str, folder: &Path, more: &[&str]) -> PathBuf {
         .arg("-I")
         .arg(root().join("include"))
         .arg(root().join(source))
-        .arg(built::library())
+        .args(libraries)
         .arg(format!("-Wl,-rpath,{}", built::folder().display()))
         .arg("-o")
         .arg(&program)
@@ -108,6 +113,21 @@ fn examples_decide_without_findings_of_the_sanitizers() {
     check_examples(SANITIZED);
 }
 
+/// The libraries are those of `Libs.private` in `portcullis.pc.in`.
+#[test]
+fn example_links_the_static_library() {
+    let template = std::fs::read_to_string(root().join("portcullis.pc.in")).unwrap();
+    let private = template.lines().find_map(|line| line.strip_prefix("Libs.private: ")).unwrap();
+    let archive = built::folder().join("libportcullis_c.a").display().to_string();
+    let libraries: Vec<&str> = std::iter::once(&*archive).chain(private.split(' ')).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let decide = linked("examples/decide.c", folder.path(), &[], &libraries);
+    let policy = folder.path().join("policy.json");
+    std::fs::write(&policy, POLICY).unwrap();
+    let output = run(&decide, &[policy.to_str().unwrap(), "s3cret", "maps", "carto_dw", "x"]);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), "deny referer_missing 403\n"));
+}
+
 #[test]
 fn forked_workers_follow_the_file() {
     let folder = tempfile::tempdir().unwrap();
@@ -116,12 +136,17 @@ fn forked_workers_follow_the_file() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
-/// The header is also valid C++.
+/// The header is also valid C++, and may be included twice.
 #[test]
 fn header_compiles_as_cpp() {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join("version.cpp");
-    std::fs::write(&source, "#include <portcullis.h>\nint main() { return pcl_version().length == 0; }\n").unwrap();
+    std::fs::write(
+        &source,
+        "#include <portcullis.h>\n#include <portcullis.h>\n\
+        int main() { return pcl_version().length == 0 || pcl_text_of(\"a\").length != 1; }\n",
+    )
+    .unwrap();
     let output = Command::new("c++")
         .args(["-Wall", "-Werror", "-fsyntax-only", "-I"])
         .arg(root().join("include"))

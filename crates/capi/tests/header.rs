@@ -18,6 +18,8 @@ mod built;
 fn sources() -> Vec<PathBuf> {
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
     let mut files: Vec<PathBuf> = files.map(|entry| entry.unwrap().path()).collect();
+    // `lib.rs` only declares the other files, and the generator would read them twice.
+    files.retain(|file| file.file_name().is_some_and(|name| name != "lib.rs"));
     files.sort();
     files
 }
@@ -48,7 +50,8 @@ fn header_is_generated_from_the_sources() {
     }
     assert_eq!(fs::read_to_string(path).unwrap(), generated, "the header differs: run the test with `BLESS=1`");
     for name in exported() {
-        assert!(generated.contains(&format!("{name}(")), "{name} is not in the header");
+        let count = generated.matches(&format!("{name}(")).count();
+        assert_eq!(count, 1, "{name} is declared {count} times in the header");
     }
 }
 
