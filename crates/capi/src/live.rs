@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::counters::Counters;
-use crate::load::{self, Stamp};
+use crate::load::{self, Stamp, Version};
 use portcullis::Authorizer;
 
 /// How long a file must stay unchanged after it was read: half of a change is not a policy.
@@ -73,16 +73,19 @@ impl Shared {
         if !must && now.as_ref() == Some(known) {
             return Ok(());
         }
-        let read = load::file(&watched.path).and_then(|(snapshot, stamp)| {
+        let reloaded = load::read(&watched.path).and_then(|Version { bytes, stamp }| {
             std::thread::sleep(SETTLE);
             // A file that was replaced by renaming was read as a whole: the next check reads the new one.
-            let is_whole = load::stamp(&watched.path).is_none_or(|after| after == stamp || !after.is_same_file(&stamp));
-            if is_whole { Ok((snapshot, stamp)) } else { Err(changing(watched)) }
+            if load::stamp(&watched.path).is_some_and(|after| after != stamp && after.is_same_file(&stamp)) {
+                return Err(changing(watched));
+            }
+            // A version that is not valid is not read again.
+            *last_read = Some(stamp);
+            load::snapshot(&watched.path.display().to_string(), bytes)
         });
-        match read {
-            Ok((snapshot, stamp)) => {
+        match reloaded {
+            Ok(snapshot) => {
                 self.authorizer.swap(snapshot);
-                *last_read = Some(stamp);
                 self.counters.reloaded.fetch_add(1, Ordering::Relaxed);
                 *locked(&self.error) = None;
                 Ok(())

@@ -28,12 +28,21 @@ pub(crate) fn snapshot(name: &str, bytes: Vec<u8>) -> Result<Snapshot, String> {
     Snapshot::compile(&policy, &Options::default()).map_err(|error| format!("cannot compile `{name}`: {error}"))
 }
 
-/// Reads and compiles the file at `path`, and returns the stamp of the version that was read. Pipes and devices are
-/// rejected with an error.
+/// A version of a file.
+pub(crate) struct Version {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) stamp: Stamp,
+}
+
+/// Reads the file at `path`. Pipes and devices are rejected with an error.
+pub(crate) fn read(path: &Path) -> Result<Version, String> {
+    read_regular(path).map_err(|error| Unreadable::new(&path.display().to_string(), &error).to_string())
+}
+
+/// Reads and compiles the file at `path`, and returns the stamp of the version that was read.
 pub(crate) fn file(path: &Path) -> Result<(Snapshot, Stamp), String> {
-    let name = path.display().to_string();
-    let (bytes, stamp) = read(path).map_err(|error| Unreadable::new(&name, &error).to_string())?;
-    Ok((snapshot(&name, bytes)?, stamp))
+    let Version { bytes, stamp } = read(path)?;
+    Ok((snapshot(&path.display().to_string(), bytes)?, stamp))
 }
 
 /// Returns the stamp of the file at `path`; `None` if it is not there.
@@ -41,7 +50,7 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
     std::fs::metadata(path).ok().map(|metadata| Stamp::of(&metadata))
 }
 
-fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
+fn read_regular(path: &Path) -> io::Result<Version> {
     // Opening a pipe waits for its writer: check first.
     check(&std::fs::metadata(path)?)?;
     let file = File::open(path)?;
@@ -54,7 +63,7 @@ fn read(path: &Path) -> io::Result<(Vec<u8>, Stamp)> {
     if bytes.len() > PCL_MAX_POLICY {
         return Err(too_large());
     }
-    Ok((bytes, Stamp::of(&metadata)))
+    Ok(Version { bytes, stamp: Stamp::of(&metadata) })
 }
 
 fn check(metadata: &Metadata) -> io::Result<()> {

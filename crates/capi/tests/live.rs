@@ -139,6 +139,26 @@ fn changed_file_applies_and_invalid_file_keeps_the_last_good_policy() {
     }
 }
 
+/// A large file that stays broken must not keep a processor busy.
+#[test]
+fn version_that_is_not_valid_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    let live = Live::open(&path, 1);
+    let failed = |count: u32| {
+        let expected = format!("portcullis_policy_reloads_total{{outcome=\"failed\"}} {count}");
+        live.metrics().lines().any(|found| found == expected)
+    };
+    assert!(failed(0));
+    replace(&path, "{");
+    wait(|| !failed(0));
+    // Many checks of the file.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(failed(1), "{}", live.metrics());
+    assert!(live.last_error().is_some() && live.allows("first"));
+}
+
 #[test]
 fn reload_applies_before_it_returns_and_counts() {
     let folder = tempfile::tempdir().unwrap();
