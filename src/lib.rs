@@ -64,6 +64,7 @@
 //! - `portcullis-registry` stores credentials in SQLite.
 //! - `portcullis-audit` answers questions about a policy offline.
 //! - `portcullis-server` is the sidecar.
+//! - `portcullis-capi` is the C API, for gateways that are not written in Rust.
 //! - `portcullis-cli` is the command line.
 #![forbid(unsafe_code)]
 

@@ -109,7 +109,7 @@ fn crates() -> BTreeMap<String, Crate> {
         .map(|package| {
             let targets = list(&package["targets"]);
             let is_root = |target: &&serde_json::Value| {
-                list(&target["kind"]).iter().any(|kind| matches!(text(kind).as_str(), "lib" | "bin"))
+                list(&target["kind"]).iter().any(|kind| matches!(text(kind).as_str(), "lib" | "rlib" | "bin"))
             };
             let dependencies = list(&package["dependencies"]);
             let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());

@@ -13,6 +13,12 @@ use super::{HttpDecision, Outcome};
 
 /// The prefix of all headers that describe a decision to upstreams. Clients may not send them.
 pub const OWN: &str = "x-portcullis-";
+/// Whether a header, in any case, describes a decision. Only the gateway may set it. The reader does not understand a
+/// request with a name that some servers read as such a header (W4).
+pub fn is_own(name: &str) -> bool {
+    name.as_bytes().get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN.as_bytes()))
+}
+
 /// The header with the id of the token, for upstreams.
 pub const TOKEN_ID: HeaderName = HeaderName::from_static("x-portcullis-token-id");
 /// The header with the generation that decided, for upstreams.
@@ -127,4 +133,25 @@ pub fn json<B: From<String>>(status: StatusCode, text: String) -> Response<B> {
 /// Returns the response to an HTTP request that is not decided.
 pub fn failure<B: From<String>>(status: StatusCode, reason: &str, error: &str) -> Response<B> {
     json(status, Denial { error, reason }.json())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_own;
+
+    #[test]
+    fn headers_of_the_gateway_are_recognized_in_any_case() {
+        for (name, expected) in [
+            ("x-portcullis-token-id", true),
+            ("X-Portcullis-Anything", true),
+            ("x-portcullis-", true),
+            ("x-portcullis", false),
+            ("x-portcullisx-token-id", false),
+            ("y-portcullis-token-id", false),
+            ("my-x-portcullis-token-id", false),
+            ("", false),
+        ] {
+            assert_eq!(is_own(name), expected, "{name}");
+        }
+    }
 }

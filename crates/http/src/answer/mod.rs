@@ -1,6 +1,7 @@
 //! Responses to clients, gateways and upstreams, the same from the sidecar and the `tower` layer.
 
 mod body;
+mod decide;
 mod http;
 mod words;
 
@@ -11,10 +12,11 @@ use smallvec::SmallVec;
 use portcullis::decision::{Decision, Reason};
 
 pub use body::{body_too_large, read};
+pub use decide::decide;
 pub use http::Cors;
-pub use http::OWN;
 pub use http::json;
 pub use http::{GENERATION, TOKEN_ID};
+pub use http::{OWN, is_own};
 pub use http::{Responses, failure};
 pub use words::Denial;
 

@@ -53,8 +53,8 @@ use body::without_trailers;
 pub use body::{ReadBody, RequestBody, ResponseBody, WithoutTrailers};
 pub use extensions::{Allowed, Denied};
 
-use crate::answer::{HttpDecision, OWN, Responses};
-use crate::gateway::{Body, Headers, HttpRequest, Reader, Reading};
+use crate::answer::{HttpDecision, Responses, decide, is_own};
+use crate::gateway::{Body, Headers, HttpRequest, Reader};
 use portcullis::authorizer::{Authorizer, Clock, SystemClock};
 
 /// A layer that decides requests before the inner service. See the [module](self).
@@ -185,21 +185,9 @@ impl<C: Clock> Rules<C> {
     }
 
     fn decide(&self, parts: &Parts, body: Body<'_>) -> HttpDecision {
-        let current = self.authorizer.current();
         let (method, headers) = (parts.method.as_str(), &Sent(&parts.headers));
-        match self.reader.read(&HttpRequest { method, target: target(parts), headers, body }) {
-            Ok(Reading::Access(access)) => {
-                let (token_id, decision) =
-                    current.decide_identified(&access.request(&access.sources()), self.clock.now());
-                HttpDecision::of(&decision, current.number(), token_id)
-            }
-            Ok(Reading::PassedThrough) => HttpDecision::pass(current.number()),
-            Ok(Reading::Preflight(preflight)) if preflight.passes => HttpDecision::pass(current.number()),
-            Ok(Reading::Preflight(preflight)) => {
-                HttpDecision::of_preflight(preflight.origin, &self.answers.cors, current.number())
-            }
-            Err(why) => HttpDecision::not_understood(why.to_string().into(), current.number()),
-        }
+        let request = HttpRequest { method, target: target(parts), headers, body };
+        decide(&self.authorizer.current(), &self.reader, &request, &self.answers.cors, &self.clock)
     }
 }
 
@@ -210,7 +198,7 @@ fn target(parts: &Parts) -> &str {
 
 /// Replaces the client's headers of such names by ours. None of ours is empty.
 fn set_headers(headers: &mut HeaderMap, ours: HeaderMap) {
-    let forged: Vec<HeaderName> = headers.keys().filter(|name| name.as_str().starts_with(OWN)).cloned().collect();
+    let forged: Vec<HeaderName> = headers.keys().filter(|name| is_own(name.as_str())).cloned().collect();
     for name in forged {
         headers.remove(name);
     }

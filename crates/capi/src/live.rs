@@ -1,0 +1,124 @@
+//! A policy that follows a file: a thread polls it, and swaps each valid version in.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::counters::Counters;
+use crate::load::{self, Stamp, Version};
+use portcullis::Authorizer;
+
+/// How long a file must stay unchanged after it was read: half of a change is not a policy.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// The file of a live policy.
+#[derive(Debug, Clone)]
+pub(crate) struct Watched {
+    pub(crate) path: PathBuf,
+    /// The stamp of the version that was read when the policy was opened.
+    pub(crate) opened: Stamp,
+    pub(crate) poll: Duration,
+}
+
+/// The state that the threads of one process share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) authorizer: Authorizer,
+    pub(crate) counters: Counters,
+    /// The stamp of the version that was last read; `None` before. Held during a reload, so that only one runs.
+    last_read: Mutex<Option<Stamp>>,
+    error: Mutex<Option<String>>,
+    is_stopped: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(authorizer: Authorizer) -> Self {
+        Self {
+            authorizer,
+            counters: Counters::new(),
+            last_read: Mutex::new(None),
+            error: Mutex::new(None),
+            is_stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Returns the error of the last reload; `None` if it succeeded.
+    pub(crate) fn error(&self) -> Option<String> {
+        locked(&self.error).clone()
+    }
+
+    /// Records a failure. The active policy stays.
+    pub(crate) fn fail(&self, error: String) {
+        self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        *locked(&self.error) = Some(error);
+    }
+
+    pub(crate) fn stop(&self) {
+        self.is_stopped.store(true, Ordering::Release);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.is_stopped.load(Ordering::Acquire)
+    }
+
+    /// Reads the file again if `must`, or if it has changed. Keeps the active policy if the file is not valid.
+    pub(crate) fn reload(&self, watched: &Watched, must: bool) -> Result<(), String> {
+        let mut last_read = locked(&self.last_read);
+        let now = load::stamp(&watched.path);
+        let known = last_read.as_ref().unwrap_or(&watched.opened);
+        if !must && now.as_ref() == Some(known) {
+            return Ok(());
+        }
+        let reloaded = load::read(&watched.path).and_then(|Version { bytes, stamp }| {
+            std::thread::sleep(SETTLE);
+            // A file that was replaced by renaming was read as a whole: the next check reads the new one.
+            if load::stamp(&watched.path).is_some_and(|after| after != stamp && after.is_same_file(&stamp)) {
+                return Err(changing(watched));
+            }
+            // A version that is not valid is not read again.
+            *last_read = Some(stamp);
+            load::snapshot(&watched.path.display().to_string(), bytes)
+        });
+        match reloaded {
+            Ok(snapshot) => {
+                self.authorizer.swap(snapshot);
+                self.counters.reloaded.fetch_add(1, Ordering::Relaxed);
+                *locked(&self.error) = None;
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(error.clone());
+                Err(error)
+            }
+        }
+    }
+}
+
+fn changing(watched: &Watched) -> String {
+    format!("cannot read `{}`: it is being written; help: replace the file by renaming another", watched.path.display())
+}
+
+impl Watched {
+    /// Starts the thread that reloads the file.
+    pub(crate) fn start(&self, shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+        let (watched, shared) = (self.clone(), Arc::clone(shared));
+        std::thread::Builder::new().name("pcl-policy".into()).spawn(move || {
+            while !shared.is_stopped() {
+                // An error is recorded by `reload`.
+                let reloaded = catch_unwind(AssertUnwindSafe(|| shared.reload(&watched, false)));
+                if reloaded.is_err() {
+                    shared.fail("the reload failed inside the library".to_owned());
+                }
+                std::thread::park_timeout(watched.poll);
+            }
+        })
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

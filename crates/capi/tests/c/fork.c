@@ -1,0 +1,76 @@
+/* A server that opens a live policy, uses it, and forks. The child has no thread of its parent: it must start its own, and
+ * follow the file. Exits with 0 if it does. */
+#include <portcullis.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int allows(const pcl_policy *policy, const char *secret) {
+  pcl_request request = {.struct_size = sizeof request, .secret = pcl_text_of(secret), .api = pcl_text_of("lds")};
+  pcl_decision decision = {.struct_size = sizeof decision};
+  return pcl_decide(policy, &request, &decision);
+}
+
+static void replace(const char *path, const char *secret) {
+  char new[4096];
+  snprintf(new, sizeof new, "%s.new", path);
+  FILE *file = fopen(new, "w");
+  if (file == NULL) exit(10);
+  fprintf(file, "[{\"id\": \"a\", \"token\": \"%s\", \"allowed_apis\": [\"lds\"]}]", secret);
+  if (fclose(file) != 0 || rename(new, path) != 0) exit(11);
+}
+
+static int follows(const pcl_policy *policy, const char *secret) {
+  for (int i = 0; i < 6000; i++) {
+    if (allows(policy, secret)) return 1;
+    usleep(10000);
+  }
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 2) return 12;
+  const char *path = argv[1];
+  replace(path, "first");
+  pcl_options options = {.struct_size = sizeof options, .poll_milliseconds = 10};
+  pcl_policy *policy = pcl_live_open(pcl_text_of(path), &options, NULL);
+  if (policy == NULL) return 13;
+
+  /* A worker whose master never used the policy, and one whose master did. */
+  for (int used = 0; used < 2; used++) {
+    if (used && !follows(policy, "first")) return 14;
+    int ready[2];
+    if (pipe(ready) != 0) return 15;
+    pid_t child = fork();
+    if (child == 0) {
+      if (!allows(policy, "first") || pcl_generation(policy) != 1) _exit(20);
+      if (write(ready[1], "x", 1) != 1) _exit(21);
+      if (!follows(policy, "second") || allows(policy, "first")) _exit(22);
+      /* A grandchild, too. */
+      pid_t grandchild = fork();
+      if (grandchild == 0) {
+        if (!allows(policy, "second")) _exit(30);
+        replace(path, "third");
+        _exit(follows(policy, "third") ? 0 : 31);
+      }
+      int status;
+      if (waitpid(grandchild, &status, 0) != grandchild || status != 0) _exit(23);
+      if (!follows(policy, "third")) _exit(24);
+      pcl_policy_free(policy);
+      _exit(0);
+    }
+    char byte;
+    if (read(ready[0], &byte, 1) != 1) return 16;
+    replace(path, "second");
+    int status;
+    if (waitpid(child, &status, 0) != child) return 17;
+    if (status != 0) return WIFEXITED(status) ? WEXITSTATUS(status) : 18;
+    close(ready[0]);
+    close(ready[1]);
+    if (used && !follows(policy, "third")) return 19;
+    replace(path, "first");
+  }
+  pcl_policy_free(policy);
+  return 0;
+}

@@ -1,0 +1,211 @@
+//! Live policies: reload, last good policy, generations and counters.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::undocumented_unsafe_blocks,
+    clippy::unwrap_used,
+    reason = "a helper of tests fails as a test does"
+)]
+
+use std::fs;
+use std::path::Path;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use portcullis_c::abi::*;
+use portcullis_c::*;
+
+fn policy(secret: &str) -> String {
+    format!(r#"[{{"id": "a", "token": "{secret}", "allowed_apis": ["lds"]}}]"#)
+}
+
+/// Replaces the file at once, as the documentation asks for.
+fn replace(path: &Path, text: &str) {
+    let new = path.with_extension("new");
+    fs::write(&new, text).unwrap();
+    fs::rename(new, path).unwrap();
+}
+
+/// A live policy that several threads use. SAFETY of the calls: it is freed when it is dropped.
+struct Live(*mut pcl_policy);
+
+// SAFETY: any number of threads may use one policy at once.
+unsafe impl Sync for Live {}
+
+impl Live {
+    fn open(path: &Path, poll_milliseconds: u32) -> Self {
+        let options: pcl_options = unsafe { std::mem::zeroed() };
+        let options = pcl_options { struct_size: size_of::<pcl_options>(), poll_milliseconds, ..options };
+        let path = path.to_str().unwrap();
+        let policy = unsafe { pcl_live_open(pcl_text::of(path), &raw const options, ptr::null_mut()) };
+        assert!(!policy.is_null());
+        Self(policy)
+    }
+
+    fn allows(&self, secret: &str) -> bool {
+        let request: pcl_request = unsafe { std::mem::zeroed() };
+        let request = pcl_request {
+            struct_size: size_of::<pcl_request>(),
+            secret: pcl_text::of(secret),
+            api: pcl_text::of("lds"),
+            ..request
+        };
+        let mut decision: pcl_decision = unsafe { std::mem::zeroed() };
+        decision.struct_size = size_of::<pcl_decision>();
+        unsafe { pcl_decide(self.0, &raw const request, &raw mut decision) == 1 }
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        let mut error = ptr::null_mut();
+        let reloaded = unsafe { pcl_reload(self.0, &raw mut error) };
+        taken(error).map_or(Ok(()), Err).inspect(|()| assert_eq!(reloaded, 1)).inspect_err(|_| assert_eq!(reloaded, 0))
+    }
+
+    fn generation(&self) -> u64 {
+        unsafe { pcl_generation(self.0) }
+    }
+
+    fn last_error(&self) -> Option<String> {
+        taken(unsafe { pcl_last_error(self.0) })
+    }
+
+    fn metrics(&self) -> String {
+        taken(unsafe { pcl_metrics(self.0) }).unwrap()
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        unsafe { pcl_policy_free(self.0) };
+    }
+}
+
+fn taken(string: *mut pcl_string) -> Option<String> {
+    let text = unsafe { pcl_string_text(string) };
+    let bytes = (!text.data.is_null())
+        .then(|| unsafe { std::slice::from_raw_parts(text.data.cast::<u8>(), text.length) }.to_vec());
+    unsafe { pcl_string_free(string) };
+    bytes.map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+fn wait(until: impl Fn() -> bool) {
+    let started = Instant::now();
+    while !until() {
+        assert!(started.elapsed() < Duration::from_mins(1), "nothing happened");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn changed_file_applies_and_invalid_file_keeps_the_last_good_policy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    let live = Live::open(&path, 10);
+    assert!(live.allows("first") && !live.allows("second"));
+    assert_eq!((live.generation(), live.last_error()), (1, None));
+
+    replace(&path, &policy("second"));
+    wait(|| live.allows("second"));
+    assert!(!live.allows("first"));
+    assert_eq!(live.generation(), 2);
+
+    for broken in ["{", "", r#"[{"id": "a", "token": "second", "allowed_apis": ["lds"], "grants": 5}]"#] {
+        replace(&path, broken);
+        wait(|| live.last_error().is_some());
+        let error = live.reload().unwrap_err();
+        assert!(error.contains("policy.json") && !error.contains("second"), "{error}");
+        assert!(live.allows("second"));
+        assert_eq!(live.generation(), 2);
+    }
+    fs::remove_file(&path).unwrap();
+    assert!(live.reload().unwrap_err().contains("cannot read"));
+    assert!(live.allows("second"));
+
+    replace(&path, &policy("third"));
+    wait(|| live.allows("third"));
+    wait(|| live.last_error().is_none());
+    assert_eq!(live.generation(), 3);
+    let metrics = live.metrics();
+    for line in [
+        "portcullis_policy_generation 3",
+        "portcullis_policy_reloads_total{outcome=\"reloaded\"} 2",
+        "portcullis_decisions_total{outcome=\"deny\",reason=\"token_missing\"} 0",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+}
+
+/// A large file that stays broken must not keep a processor busy.
+#[test]
+fn version_that_is_not_valid_is_read_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    let live = Live::open(&path, 1);
+    let failed = |count: u32| {
+        let expected = format!("portcullis_policy_reloads_total{{outcome=\"failed\"}} {count}");
+        live.metrics().lines().any(|found| found == expected)
+    };
+    assert!(failed(0));
+    replace(&path, "{");
+    wait(|| !failed(0));
+    // Many checks of the file.
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(failed(1), "{}", live.metrics());
+    assert!(live.last_error().is_some() && live.allows("first"));
+}
+
+#[test]
+fn reload_applies_before_it_returns_and_counts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    // No poll during the test.
+    let live = Live::open(&path, u32::MAX);
+    assert!(live.allows("first"));
+    fs::write(&path, policy("second")).unwrap();
+    live.reload().unwrap();
+    assert!(live.allows("second") && !live.allows("first"));
+    // The thread may have read the change in its first check.
+    assert!(live.generation() >= 2);
+    let metrics = live.metrics();
+    for line in [
+        "portcullis_decisions_total{outcome=\"allow\",reason=\"\"} 2",
+        "portcullis_decisions_total{outcome=\"deny\",reason=\"token_unknown\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+    let document = policy("s");
+    let fixed = unsafe { pcl_open_bytes(pcl_text::of(&document), ptr::null(), ptr::null_mut()) };
+    let fixed = Live(fixed);
+    assert!(fixed.reload().unwrap_err().contains("`pcl_live_open`"));
+}
+
+/// Every version of the policy allows one secret and denies the other.
+#[test]
+fn sixteen_threads_decide_while_the_policy_is_swapped() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("both")).unwrap();
+    let (live, is_over) = (Live::open(&path, u32::MAX), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    assert!(live.allows("both") && !live.allows("none"));
+                }
+            });
+        }
+        for round in 0..20 {
+            let other = format!(r#"[{{"id": "b{round}", "token": "both", "allowed_apis": ["lds"]}}]"#);
+            replace(&path, &other);
+            live.reload().unwrap();
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert!(live.generation() >= 21);
+}
