@@ -167,7 +167,8 @@ pub(crate) fn main() -> ExitCode {
         }
         let mut stderr = io::stderr().lock();
         let label = Painted::red(color.on(&stderr), "error:");
-        let error = format!("{error:#}");
+        // A secret may be typed in the place of a file or of another value.
+        let error = portcullis_secret::without_secrets(format!("{error:#}"));
         // A failure to write to standard error cannot be reported.
         let _ = writeln!(stderr, "{label} {}", Escaped::lines(&error));
         Exit::Failure

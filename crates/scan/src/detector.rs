@@ -424,6 +424,6 @@ fn next_word_escape(bytes: &[u8], from: usize) -> Option<usize> {
 
 /// Whether no word continues across `at`. An escape of another character ends a word, such as `\n` or `%20`.
 fn starts_word(bytes: &[u8], at: usize) -> bool {
-    let before = bytes.get(at.saturating_sub(escape::MAX)..at).unwrap_or_default();
+    let before = bytes.get(at.saturating_sub(2 * escape::MAX)..at).unwrap_or_default();
     before.last().is_none_or(|byte| !is_word(*byte)) || Escape::ends_with_separator(before)
 }

@@ -36,8 +36,15 @@ impl Escape {
         u8::try_from(self.code).ok().filter(|byte| crate::prefixes::is_word(*byte))
     }
 
-    /// Whether `before` ends with an escape of a character that cannot be in a secret, such as `%20` or `\n`.
+    /// Whether `before` ends with an escape of a character that cannot be in a secret, such as `%20` or `\n`, or with the
+    /// sequence that sets a color of a terminal.
     pub(crate) fn ends_with_separator(before: &[u8]) -> bool {
+        if let [parameters @ .., b'm'] = before
+            && let Some(bracket) = parameters.iter().rposition(|byte| !byte.is_ascii_digit() && *byte != b';')
+            && parameters.get(bracket) == Some(&b'[')
+        {
+            return true;
+        }
         (2..=MAX.min(before.len())).any(|len| {
             let tail = before.get(before.len() - len..).unwrap_or_default();
             Self::read(tail).is_some_and(|escape| escape.len == len && escape.word().is_none())
@@ -90,6 +97,10 @@ mod tests {
             ("\\u{22}", true),
             ("\\x41", false),
             ("an", false),
+            ("\u{1b}[32m", true),
+            ("\\u001b[0;1m", true),
+            ("[m", true),
+            ("x32m", false),
             ("", false),
             ("20", false),
         ] {

@@ -96,7 +96,17 @@ pub fn scan(detector: &Detector, paths: &[PathBuf], selection: &Selection, limit
     for path in paths {
         // Follows a link that is named.
         match std::fs::metadata(path) {
-            Ok(metadata) if metadata.is_dir() => report.add(folder(detector, path, selection, limits, threads)),
+            Ok(metadata) if metadata.is_dir() => {
+                let found = folder(detector, path, selection, limits, threads);
+                let is_empty = found.inputs == 0 && found.unread.is_empty();
+                report.add(found);
+                if is_empty {
+                    let mut scanner = Scanner::new(detector, limits);
+                    scanner
+                        .unread(&path.to_string_lossy(), "no file in it was read: all are left out, or there is none");
+                    report.add(scanner.into_report());
+                }
+            }
             Ok(metadata) => {
                 let mut scanner = Scanner::new(detector, limits);
                 named(&mut scanner, path, metadata.file_type());
@@ -148,7 +158,10 @@ fn folder(detector: &Detector, root: &Path, selection: &Selection, limits: Limit
             if let Some(scanner) = &mut worker.scanner {
                 match entry {
                     Ok(entry) => visit(scanner, root, &entry, selection),
-                    Err(error) => scanner.unread(&root.to_string_lossy(), walk_error(&error)),
+                    Err(error) => {
+                        let path = path_of(&error).unwrap_or(root).to_owned();
+                        scanner.unread(&path.to_string_lossy(), walk_error(&error));
+                    }
                 }
             }
             WalkState::Continue
@@ -205,6 +218,16 @@ fn error_text(error: &io::Error) -> String {
         io::ErrorKind::NotFound => "it does not exist".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
+    }
+}
+
+/// Returns the path that an error is about.
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => path_of(err),
+        ignore::Error::Partial(errors) => errors.iter().find_map(path_of),
+        _ => None,
     }
 }
 

@@ -53,8 +53,32 @@ pub fn history(detector: &Detector, folder: &Path, limits: Limits) -> Result<Rep
     if output(folder, "rev-parse", &["--is-shallow-repository"])?.trim_ascii() == b"true" {
         scanner.unread(".git", "the clone is shallow, so earlier commits are missing: run `git fetch --unshallow`");
     }
-    let mut batch = Batch::start(folder, &["--batch-all-objects", "--unordered", "--buffer"])?;
+    // Without such a setting, the command fails.
+    if output(folder, "config", &["--get-regexp", r"^remote\..*\.promisor$"]).is_ok_and(|found| !found.is_empty()) {
+        scanner.unread(".git", "the clone is partial, so objects are missing: scan a full clone");
+    }
+    scanner.stream("names of branches and tags", &mut &*output(folder, "for-each-ref", &["--format=%(refname)"])?);
+    // The addresses of remotes may hold a secret.
+    let config = output(folder, "config", &["--local", "--list"]).unwrap_or_default();
+    scanner.stream("settings of the repository", &mut &*config);
     let mut types = BTreeMap::new();
+    // What was found before an error is reported with it.
+    if let Err(error) = objects(&mut scanner, folder, &mut types) {
+        scanner.unread(".git", error.to_string());
+    }
+    let mut report = scanner.into_report();
+    if !types.is_empty()
+        && let Err(error) = locate(detector, folder, &mut report, &types)
+    {
+        report.miss(".git", error.to_string());
+    }
+    report.sort();
+    Ok(report)
+}
+
+/// Scans all objects. Adds the types of those with findings.
+fn objects(scanner: &mut Scanner<'_>, folder: &Path, types: &mut BTreeMap<String, String>) -> Result<()> {
+    let mut batch = Batch::start(folder, &["--batch-all-objects", "--unordered", "--buffer"])?;
     while let Some(object) = batch.next_object()? {
         let name = format!("{} {}", object.kind, object.id);
         let before = scanner.findings();
@@ -63,13 +87,7 @@ pub fn history(detector: &Detector, folder: &Path, limits: Limits) -> Result<Rep
             types.insert(object.id, object.kind);
         }
     }
-    batch.finish()?;
-    let mut report = scanner.into_report();
-    if !report.findings.is_empty() {
-        locate(detector, folder, &mut report, &types)?;
-        report.sort();
-    }
-    Ok(report)
+    batch.finish()
 }
 
 /// Scans the files that the next commit adds or changes.
@@ -78,8 +96,18 @@ pub fn history(detector: &Detector, folder: &Path, limits: Limits) -> Result<Rep
 ///
 /// If `git` cannot be started or fails, such as outside a repository.
 pub fn staged(detector: &Detector, folder: &Path, limits: Limits) -> Result<Report> {
-    const DIFF: [&str; 7] =
-        ["--cached", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--diff-filter=ACMT"];
+    const DIFF: [&str; 8] = [
+        "--cached",
+        "--raw",
+        "-z",
+        "--no-abbrev",
+        "--no-renames",
+        "--no-ext-diff",
+        "-O/dev/null",
+        "--diff-filter=ACMT",
+    ];
+    // Outside a repository, `git diff` is another command.
+    output(folder, "rev-parse", &["--git-dir"])?;
     let diff = output(folder, "diff", &DIFF)?;
     let mut scanner = Scanner::new(detector, limits);
     // `:MODE MODE OLD NEW STATUS`, and the path after a zero byte.
@@ -173,7 +201,7 @@ impl Batch {
 }
 
 /// The options of `git log` that list the objects that each commit adds.
-const LOG: [&str; 10] = [
+const LOG: [&str; 12] = [
     "--all",
     "--topo-order",
     "--reflog",
@@ -182,6 +210,8 @@ const LOG: [&str; 10] = [
     "--no-abbrev",
     "--no-renames",
     "--no-ext-diff",
+    "--no-textconv",
+    "-O/dev/null",
     "--diff-merges=combined",
     "--root",
 ];
@@ -231,21 +261,27 @@ fn locate(detector: &Detector, folder: &Path, report: &mut Report, types: &BTree
     Ok(())
 }
 
-/// The program, without settings of the user or the repository that start other programs.
+/// Settings of the user or of the repository that start other programs, or that leave something out.
+const SETTINGS: [&str; 4] =
+    ["core.fsmonitor=false", "core.quotePath=false", "diff.relative=false", "log.showSignature=false"];
+
+/// Variables that select another repository than the folder that was named. A hook of git sets some of them.
+const VARIABLES: [&str; 6] =
+    ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_OBJECT_DIRECTORY", "GIT_COMMON_DIR", "GIT_NAMESPACE"];
+
 fn git(folder: &Path, subcommand: &str) -> Command {
     let mut command = Command::new("git");
+    if folder != Path::new(".") {
+        for name in VARIABLES {
+            command.env_remove(name);
+        }
+    }
     command
         .arg("-C")
         .arg(folder)
-        .args([
-            "--no-pager",
-            "--no-replace-objects",
-            "-c",
-            "core.fsmonitor=false",
-            "-c",
-            "core.quotePath=false",
-            subcommand,
-        ])
+        .args(["--no-pager", "--no-replace-objects"])
+        .args(SETTINGS.into_iter().flat_map(|setting| ["-c", setting]))
+        .arg(subcommand)
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_TERMINAL_PROMPT", "0")

@@ -35,6 +35,8 @@ pub struct Report {
 pub struct Finding {
     /// The name of the input. Members of archives follow `!`, as in `backup.zip!config.js`.
     pub file: String,
+    /// The name of the input that was opened: of the archive, for its members.
+    pub outer: String,
     /// The line, from 1. For a secret in the name of a file, 0.
     pub line: u64,
     /// The column in characters, from 1. For a secret in the name of a file, 0.

@@ -30,6 +30,8 @@ pub struct Scanner<'d> {
     limits: Limits,
     text: TextReader,
     report: Report,
+    /// The name of the input that was opened: an archive, for its members.
+    outer: String,
 }
 
 /// The bytes of an input.
@@ -61,27 +63,32 @@ impl Default for Limits {
 impl<'d> Scanner<'d> {
     /// Creates a scanner.
     pub fn new(detector: &'d Detector, limits: Limits) -> Self {
-        Self { detector, limits, text: TextReader::new(), report: Report::default() }
+        Self { detector, limits, text: TextReader::new(), report: Report::default(), outer: String::new() }
     }
 
     /// Scans a stream. A read error is reported as unread, with the findings before it.
     pub fn stream(&mut self, name: &str, reader: &mut dyn Read) {
         let budget = Cell::new(self.limits.expanded_bytes);
-        let name = self.name("", name);
+        let name = self.opened(name);
         self.content(&name, Content::Stream(reader), Level { depth: 0, budget: &budget });
     }
 
     /// Scans a file from its start. Holes of sparse files cost no time.
     pub fn file(&mut self, name: &str, file: &File) {
         let budget = Cell::new(self.limits.expanded_bytes);
-        let name = self.name("", name);
+        let name = self.opened(name);
         self.content(&name, Content::File(file), Level { depth: 0, budget: &budget });
     }
 
-    /// Records an input that cannot be read.
-    pub fn unread(&mut self, name: &str, reason: impl Into<String>) {
-        let name = self.name("", name);
-        self.report.miss(&name, reason);
+    /// Records an input that cannot be read. A secret in the reason is masked.
+    pub fn unread(&mut self, name: &str, reason: impl AsRef<str>) {
+        let name = self.opened(name);
+        self.miss(&name, reason);
+    }
+
+    fn opened(&mut self, name: &str) -> String {
+        self.outer = self.detector.masked(name).0;
+        self.name("", name)
     }
 
     /// Records a link or a special file that is not read.
@@ -124,7 +131,11 @@ impl<'d> Scanner<'d> {
             Content::File(file) => match Container::of(&head) {
                 None => {
                     self.report.inputs += 1;
-                    if is_sparse(file) { self.text(name, &mut Sparse::new(file)) } else { self.text(name, &mut &*file) }
+                    self.whole(name, file);
+                    // A program may have a zip archive after it.
+                    if archive::ends_as_zip(file) {
+                        self.container(name, Container::Zip, Content::File(file), level);
+                    }
                 }
                 Some(container) => self.container(name, container, Content::File(file), level),
             },
@@ -147,6 +158,17 @@ impl<'d> Scanner<'d> {
         }
     }
 
+    /// Scans a file without opening it as a container.
+    fn whole(&mut self, name: &str, mut file: &File) {
+        if is_sparse(file) {
+            self.text(name, &mut Sparse::new(file));
+        } else if let Err(error) = file.rewind() {
+            self.miss(name, archive::reason(&error));
+        } else {
+            self.text(name, &mut file);
+        }
+    }
+
     fn container(&mut self, name: &str, container: Container, content: Content<'_>, level: Level<'_>) {
         if level.depth >= self.limits.depth {
             let depth = self.limits.depth;
@@ -157,8 +179,8 @@ impl<'d> Scanner<'d> {
 
     /// Scans a stream without opening containers.
     fn text(&mut self, name: &str, reader: &mut dyn Read) {
-        let Self { detector, text, report, .. } = self;
-        let (bytes, end) = text.read(detector, reader, |hit| report.find(finding(detector, name, hit)));
+        let Self { detector, text, report, outer, .. } = self;
+        let (bytes, end) = text.read(detector, reader, |hit| report.find(finding(detector, outer, name, hit)));
         self.report.bytes += bytes;
         if let Err(error) = end {
             self.report.miss(name, archive::reason(&error));
@@ -166,19 +188,20 @@ impl<'d> Scanner<'d> {
     }
 
     fn found(&mut self, name: &str, hit: Hit) {
-        let finding = finding(self.detector, name, hit);
+        let finding = finding(self.detector, &self.outer, name, hit);
         self.report.find(finding);
     }
 
-    fn miss(&mut self, name: &str, reason: impl Into<String>) {
-        self.report.miss(name, reason);
+    fn miss(&mut self, name: &str, reason: impl AsRef<str>) {
+        self.report.miss(name, self.detector.masked(reason.as_ref()).0);
     }
 }
 
-fn finding(detector: &Detector, name: &str, hit: Hit) -> Finding {
+fn finding(detector: &Detector, outer: &str, name: &str, hit: Hit) -> Finding {
     let Hit { occurrence, line, column } = hit;
     Finding {
         file: name.to_owned(),
+        outer: outer.to_owned(),
         line,
         column,
         encoding: occurrence.encoding,

@@ -106,7 +106,7 @@ impl Read for Pieces<'_> {
 fn boundaries_of_words_decide() {
     let secret = minted();
     let text = secret.expose();
-    let cases: [(String, usize); 16] = [
+    let cases: [(String, usize); 17] = [
         (text.to_owned(), 1),
         (format!("{text}\n"), 1),
         (format!("TOKEN={text}"), 1),
@@ -124,6 +124,7 @@ fn boundaries_of_words_decide() {
         (format!("a%41{text}"), 0),
         (format!("a\\u0022{text}\\u0022"), 1),
         (format!("token%3D{text}%26a"), 1),
+        (format!("\u{1b}[32m{text}\u{1b}[0m"), 1),
     ];
     for (written, expected) in cases {
         assert_eq!(scanned(written.as_bytes()).findings.len(), expected, "{}", written.replace(text, "SECRET"));
@@ -259,15 +260,71 @@ fn archives_that_expand_without_end_are_bounded() {
     let detector = detector();
     let limits = Limits { expanded_bytes: 1_000_000, ..Limits::default() };
     let zeros = vec![0; 10_000_000];
-    for bytes in
-        [gzip(&zeros), zip(&[("a", &zeros[..])]), zip(&[("a", &gzip(&zeros)), ("b", &zeros)]), tar(&[("a", &zeros)])]
-    {
+    for bytes in [
+        gzip(&zeros),
+        zip(&[("a", &zeros[..])]),
+        zip(&[("a", &gzip(&zeros)), ("b", &zeros)]),
+        gzip(&tar(&[("a", &zeros)])),
+    ] {
         let mut scanner = Scanner::new(&detector, limits);
         scanner.stream("input", &mut &*bytes);
         let report = scanner.into_report();
         assert!(report.bytes <= 2_000_000, "{}", report.bytes);
         assert!(report.unread.iter().any(|unread| unread.reason.contains("limit")), "{:?}", report.unread);
     }
+}
+
+#[test]
+fn zip_archives_that_hide_members_are_not_complete() {
+    let secret = minted();
+    let one = zip(&[("b", secret.expose().as_bytes())]);
+    let two = [&zip(&[("a", secret.expose().as_bytes())])[..], &one].concat();
+    let report = scanned(&two);
+    assert!(!report.is_complete(), "concatenated archives");
+    // Two members with one name: a library keeps the last of them.
+    let mut same = zip(&[("a", secret.expose().as_bytes()), ("b", b"nothing")]);
+    while let Some(at) = same.windows(1).position(|byte| byte == b"b").filter(|at| same[*at - 1] != b'P') {
+        same[at] = b'a';
+    }
+    assert!(!scanned(&same).is_complete() || !scanned(&same).findings.is_empty());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.pyz");
+    fs::write(&path, [b"#!/usr/bin/env python3\n", &one[..]].concat()).unwrap();
+    let detector = detector();
+    let mut scanner = Scanner::new(&detector, Limits::default());
+    scanner.file("app.pyz", &fs::File::open(&path).unwrap());
+    let report = scanner.into_report();
+    assert_eq!((&*report.findings[0].file, report.is_complete()), ("app.pyz!b", true), "{:?}", report.unread);
+}
+
+#[test]
+fn holes_of_archives_are_bounded() {
+    // An old GNU header of a sparse member: nothing but a hole of 2^50 bytes.
+    let mut header = tar::Header::new_gnu();
+    header.set_path("sparse").unwrap();
+    header.set_size(0);
+    header.set_entry_type(tar::EntryType::GNUSparse);
+    let gnu = header.as_gnu_mut().unwrap();
+    gnu.realsize = *b"\x80\0\0\0\0\x04\0\0\0\0\0\0";
+    gnu.sparse[0].offset = *b"\x80\0\0\0\0\x04\0\0\0\0\0\0";
+    gnu.sparse[0].numbytes = *b"00000000000\0";
+    header.set_cksum();
+    let bytes = [header.as_bytes(), &[0; 1024][..]].concat();
+    let detector = detector();
+    let mut scanner = Scanner::new(&detector, Limits { expanded_bytes: 1_000_000, ..Limits::default() });
+    scanner.stream("input", &mut &*bytes);
+    let report = scanner.into_report();
+    assert!(report.bytes <= 1_000_000 && !report.is_complete(), "{} {:?}", report.bytes, report.unread);
+    // A sparse file that starts as a zip archive.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pk");
+    let mut file = fs::File::create(&path).unwrap();
+    file.write_all(b"PK\x03\x04").unwrap();
+    file.set_len(10 << 30).unwrap();
+    let mut scanner = Scanner::new(&detector, Limits::default());
+    scanner.file("pk", &fs::File::open(&path).unwrap());
+    let report = scanner.into_report();
+    assert!(report.bytes < 1 << 20 && !report.is_complete());
 }
 
 #[test]
@@ -346,6 +403,7 @@ mod files {
         let pipe = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
         assert!(made.success());
+        fs::write(folder.path().join("file"), "nothing").unwrap();
         let report = scan(&detector(), &[folder.path().to_owned()], &Selection::default(), Limits::default(), 1);
         assert_eq!((report.skipped, report.unread.len()), (1, 0));
         let report =
@@ -477,8 +535,76 @@ mod git {
     #[test]
     fn outside_a_repository_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
-        let error = history(&detector(), folder.path(), Limits::default()).unwrap_err().to_string();
-        assert!(error.contains("not a git repository"), "{error}");
+        for scan in [history, staged] {
+            let error = scan(&detector(), folder.path(), Limits::default()).unwrap_err().to_string();
+            assert!(error.contains("not a git repository"), "{error}");
+        }
+    }
+
+    #[test]
+    fn partial_clone_is_not_complete() {
+        let folder = repository();
+        commit(folder.path(), "a", minted().expose(), "first");
+        commit(folder.path(), "a", "2", "second");
+        git(folder.path(), &["config", "uploadpack.allowFilter", "true"]);
+        let clone = tempfile::tempdir().unwrap();
+        let from = format!("file://{}", folder.path().display());
+        git(clone.path(), &["clone", "-q", "--filter=blob:none", &from, "."]);
+        let report = history(&detector(), clone.path(), Limits::default()).unwrap();
+        assert!(report.unread[0].reason.contains("partial"), "{:?}", report.unread);
+    }
+
+    /// Settings of a repository that is scanned must not start its programs, or hide a part of it.
+    #[test]
+    fn settings_of_the_repository_have_no_effect() {
+        let folder = repository();
+        let root = folder.path();
+        let secret = minted();
+        let marker = root.join("started");
+        let program = root.join("program.sh");
+        fs::write(&program, format!("#!/bin/sh\ntouch '{}'\n", marker.display())).unwrap();
+        fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        commit(root, "a.txt", secret.expose(), "first");
+        let program = program.to_str().unwrap();
+        for (name, value) in [
+            ("log.showSignature", "true"),
+            ("gpg.program", program),
+            ("core.fsmonitor", program),
+            ("core.pager", program),
+            ("diff.external", program),
+            ("diff.orderFile", "/nonexistent"),
+            ("diff.relative", "true"),
+        ] {
+            git(root, &["config", name, value]);
+        }
+        // A commit that claims to be signed.
+        let tree = git(root, &["rev-parse", "HEAD^{tree}"]);
+        let signed = format!(
+            "tree {tree}\nauthor a <a@example.com> 1700000000 +0000\ncommitter a <a@example.com> 1700000000 +0000\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----\n\nsigned\n"
+        );
+        fs::write(root.join("commit"), signed).unwrap();
+        let signed = git(root, &["hash-object", "-t", "commit", "-w", "commit"]);
+        git(root, &["update-ref", "refs/heads/signed", &signed]);
+        let report = history(&detector(), root, Limits::default()).unwrap();
+        assert_eq!((report.findings.len(), report.is_complete()), (1, true), "{:?}", report.unread);
+        fs::create_dir(root.join("sub")).unwrap();
+        fs::write(root.join("top.txt"), secret.expose()).unwrap();
+        git(root, &["add", "top.txt"]);
+        assert_eq!(staged(&detector(), &root.join("sub"), Limits::default()).unwrap().findings.len(), 1);
+        assert!(!marker.exists());
+    }
+
+    #[test]
+    fn names_of_branches_and_addresses_of_remotes_are_scanned() {
+        let folder = repository();
+        let root = folder.path();
+        let [branch, remote] = [minted(), minted()];
+        commit(root, "a.txt", "nothing", "first");
+        git(root, &["branch", &format!("fix-{}", branch.expose())]);
+        git(root, &["remote", "add", "origin", &format!("https://x:{}@example.com/r.git", remote.expose())]);
+        let report = history(&detector(), root, Limits::default()).unwrap();
+        let found: std::collections::BTreeSet<_> = report.findings.iter().map(|finding| finding.digest).collect();
+        assert_eq!(found, [branch.digest(), remote.digest()].into());
     }
 }
 

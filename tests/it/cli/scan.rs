@@ -80,6 +80,7 @@ fn exit_codes_distinguish_found_from_not_read() {
         ("missing.txt", 2),
         ("leak.txt cut.gz", 2),
         (". --exclude *.gz --exclude leak.txt", 0),
+        ("leak.txt clean.txt", 1),
         ("--git", 2),
         ("--staged", 2),
         ("--prefixes missing", 2),
@@ -99,6 +100,33 @@ fn exit_codes_distinguish_found_from_not_read() {
 }
 
 #[test]
+fn secret_in_an_argument_is_not_repeated() {
+    let secret = minted();
+    for option in ["--baseline", "--prefixes", "--policy", "--exclude", "--git", "--include"] {
+        let ran = Dir::new().command(&format!("scan {option}")).arg(&format!("[{}", secret.expose())).run();
+        assert_eq!(ran.code, 2, "{option}: {}", ran.stderr);
+        masked(&ran, &secret);
+    }
+    let dir = Dir::new().file(".gitignore", format!("x{{{}", secret.expose())).file("a", "nothing");
+    let ran = dir.command("scan --format json").run();
+    assert_eq!(ran.code, 2, "{}", ran.stdout);
+    masked(&ran, &secret);
+}
+
+#[test]
+fn folder_of_which_nothing_is_read_is_not_clean() {
+    let dir = Dir::new().file("a.js", "nothing").file(".gitignore", "*");
+    for args in [".", "--no-ignore . --include *.md", "--no-ignore . --exclude *"] {
+        let ran = dir.command(&format!("scan {args}")).run();
+        assert_eq!(ran.code, 2, "{args}: {}", ran.stdout);
+        assert!(ran.stderr.contains("no file in it was read"), "{args}: {}", ran.stderr);
+    }
+    // One glob for each option: what follows is a path.
+    let ran = dir.command("scan --no-ignore --exclude *.md a.js").stdout(0);
+    assert!(ran.contains("in 1 file"), "{ran}");
+}
+
+#[test]
 fn baseline_hides_known_findings_only() {
     let [known, new] = [minted(), minted()];
     let dir = Dir::new().file("a.txt", known.expose());
@@ -106,6 +134,9 @@ fn baseline_hides_known_findings_only() {
     let dir = dir.file("baseline.json", &baseline.stdout).file("a.txt", format!("\n\nmoved {}", known.expose()));
     let out = dir.command("scan . --baseline baseline.json").stdout(0);
     assert!(out.contains("1 finding of the baseline not shown"), "{out}");
+    let absolute = format!("scan {} --baseline baseline.json", dir.path("a.txt").display());
+    dir.command(&absolute).stdout(0);
+    let dir = dir.file("baseline.json", format!("\u{FEFF}{}", baseline.stdout));
     let dir = dir.file("b.txt", known.expose()).file("c.txt", new.expose());
     let ran = dir.command("scan . --baseline baseline.json").run();
     assert_eq!(ran.code, 1);

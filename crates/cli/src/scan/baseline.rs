@@ -12,14 +12,22 @@ use sha2::{Digest, Sha256};
 /// Returns the fingerprint of a finding: it depends on the secret and on the file, not on the line or the commit.
 pub(super) fn fingerprint(finding: &Finding) -> String {
     let file = match &finding.history {
-        Some(history) => history.paths.first().unwrap_or(&history.object),
-        None => &finding.file,
+        Some(history) => history.paths.first().unwrap_or(&history.object).clone(),
+        None => from_here(&finding.outer) + finding.file.strip_prefix(&finding.outer).unwrap_or(&finding.file),
     };
     let mut hash = Sha256::new();
     hash.update(b"portcullis scan 1\0");
     hash.update(finding.digest.as_bytes());
     hash.update(file.as_bytes());
     hash.finalize().iter().take(16).fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+/// Returns the path of a file from the current folder, if the file is below it: `./a` and `$PWD/a` are one file.
+pub(super) fn from_here(file: &str) -> String {
+    let path = std::path::absolute(file).ok();
+    let here = std::env::current_dir().ok();
+    let relative = path.as_ref().zip(here.as_ref()).and_then(|(path, here)| path.strip_prefix(here).ok());
+    relative.map_or_else(|| file.to_owned(), |relative| relative.to_string_lossy().into_owned())
 }
 
 /// Reads the fingerprints of a report that `--format json` wrote.

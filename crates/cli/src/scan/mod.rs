@@ -60,11 +60,13 @@ pub(super) struct Args {
     /// Scan the files that the next commit adds or changes
     #[arg(long)]
     staged: bool,
-    /// Scan only files that match one of these globs, such as `*.js`
-    #[arg(long, value_name = "GLOB", num_args = 1.., conflicts_with_all = ["git", "staged"])]
+    /// Scan only files that match this glob, such as `*.js`; may be repeated
+    #[arg(long, value_name = "GLOB", conflicts_with_all = ["git", "staged"])]
     include: Vec<String>,
-    /// Leave out files and folders that match one of these globs
-    #[arg(long, value_name = "GLOB", num_args = 1.., conflicts_with_all = ["git", "staged"])]
+    /// Leave out files and folders that match this glob; may be repeated
+    ///
+    /// Globs are relative to each PATH. Without a slash, they apply to names in every folder.
+    #[arg(long, value_name = "GLOB", conflicts_with_all = ["git", "staged"])]
     exclude: Vec<String>,
     /// Also scan files that `.gitignore` excludes
     #[arg(long, conflicts_with_all = ["git", "staged"])]

@@ -1,12 +1,13 @@
 //! Findings as SARIF 2.1.0, for code review tools.
 
 use std::io::Write;
+use std::path::Path;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_scan::Report;
 use serde_json::{Value, json};
 
-use super::baseline::fingerprint;
+use super::baseline::{fingerprint, from_here};
 use super::standing::{Judged, Severity};
 use super::text::description;
 use crate::output::Stdout;
@@ -41,6 +42,10 @@ pub(super) fn write(judged: &[Judged<'_>], report: &Report) -> anyhow::Result<()
         .iter()
         .map(|unread| json!({"level": "error", "message": {"text": format!("not read: {}: {}", unread.file, unread.reason)}}))
         .collect();
+    if report.more_unread > 0 {
+        let text = format!("{} further inputs were not read", report.more_unread);
+        notices.push(json!({"level": "error", "message": {"text": text}}));
+    }
     if left_out > 0 {
         notices.push(
             json!({"level": "warning", "message": {"text": format!("{left_out} further findings are left out")}}),
@@ -76,23 +81,32 @@ fn result(judged: &Judged<'_>) -> Value {
     for text in standing.reasons.iter().chain(&standing.help) {
         message = format!("{message} {text}.");
     }
-    // The file of an archive member is the archive. An object of git is at the first path that has it.
-    let file = match &finding.history {
-        Some(history) => history.paths.first().unwrap_or(&finding.file),
-        None => finding.file.split('!').next().unwrap_or(&finding.file),
+    let physical = file_of(judged).map(|file| {
+        json!({
+            "artifactLocation": {"uri": utf8_percent_encode(&from_here(file), PATH).to_string()},
+            "region": {"startLine": finding.line.max(1), "startColumn": finding.column.max(1)},
+        })
+    });
+    let logical = json!([{"fullyQualifiedName": finding.file}]);
+    let location = match physical {
+        Some(physical) => json!({"physicalLocation": physical, "logicalLocations": logical}),
+        None => json!({"logicalLocations": logical}),
     };
     json!({
         "ruleId": id,
         "ruleIndex": index,
         "level": level,
         "message": {"text": message},
-        "locations": [{
-            "physicalLocation": {
-                "artifactLocation": {"uri": utf8_percent_encode(file, PATH).to_string()},
-                "region": {"startLine": finding.line.max(1), "startColumn": finding.column.max(1)},
-            },
-            "logicalLocations": [{"fullyQualifiedName": finding.file}],
-        }],
+        "locations": [location],
         "partialFingerprints": {"portcullisScan/v1": fingerprint(finding)},
     })
+}
+
+/// Returns the file that a finding is in. The file of an archive member is the archive. An object of git is at the first
+/// path that has it, if any.
+fn file_of<'r>(judged: &Judged<'r>) -> Option<&'r str> {
+    match &judged.finding.history {
+        Some(history) => history.paths.first().map(String::as_str),
+        None => Some(&*judged.finding.outer).filter(|outer| Path::new(outer).exists()),
+    }
 }

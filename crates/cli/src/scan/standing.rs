@@ -182,6 +182,9 @@ pub(super) fn judge(
         let mut standing = of_token(token, &policy, overlaps.contains(token.id()), now);
         if standing.severity == Severity::High {
             standing.help = Some(match registry {
+                Some(_) if standing.status == "overlap" => {
+                    format!("end the overlap: `portcullis credentials delete token {}`", token.id())
+                }
                 Some(_) => format!("replace the secret: `portcullis credentials rotate token {}`", token.id()),
                 None => "replace the secret: write the digest of a new one to the policy".to_owned(),
             });

@@ -77,6 +77,8 @@ fn finding(judged: &Judged<'_>, paint: bool, out: &mut Stdout) -> io::Result<()>
         let commits: Vec<_> =
             history.commits.iter().map(|commit| format!("{} of {}", short(&commit.id), day(&commit.date))).collect();
         match commits.as_slice() {
+            // Names of files and messages of tags are in objects that the history does not list.
+            [] if !matches!(&*history.object_type, "blob" | "commit") => {}
             [] => writeln!(out, "  in no commit of a branch, a tag or a log")?,
             commits => writeln!(out, "  commit {}", some(commits))?,
         }

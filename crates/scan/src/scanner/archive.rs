@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
+use std::os::unix::fs::FileExt;
 
 use flate2::bufread::MultiGzDecoder;
 use zip::ZipArchive;
@@ -22,7 +23,7 @@ pub(super) enum Container {
 }
 
 /// The formats that start with fixed bytes.
-const MAGIC: [(&[u8], Container); 10] = [
+const MAGIC: [(&[u8], Container); 16] = [
     (b"\x1f\x8b\x08", Container::Gzip),
     (b"\x28\xb5\x2f\xfd", Container::Zstd),
     (b"PK\x03\x04", Container::Zip),
@@ -33,6 +34,12 @@ const MAGIC: [(&[u8], Container); 10] = [
     (b"Rar!\x1a\x07", Container::Other("RAR")),
     (b"\x04\x22\x4d\x18", Container::Other("lz4")),
     (b"LZIP", Container::Other("lzip")),
+    (b"\x1f\x9d", Container::Other("compress")),
+    (b"MSCF\0\0\0\0", Container::Other("cabinet")),
+    (b"\xed\xab\xee\xdb", Container::Other("RPM")),
+    (b"!<arch>\ndebian", Container::Other("Debian package")),
+    (b"PACK\0\0\0", Container::Other("git pack")),
+    (b"# v2 git bundle", Container::Other("git bundle")),
 ];
 
 /// The end of what containers may expand to.
@@ -118,7 +125,8 @@ fn stream(scanner: &mut Scanner<'_>, name: &str, container: Container, reader: &
 }
 
 fn tar(scanner: &mut Scanner<'_>, name: &str, reader: impl Read, level: Level<'_>) {
-    let mut archive = tar::Archive::new(Budgeted { reader, budget: level.budget });
+    // A compressed archive was taken from the budget when it was unpacked; only holes of sparse members expand.
+    let mut archive = tar::Archive::new(reader);
     // Concatenated archives have blocks of zeros between them.
     archive.set_ignore_zeros(true);
     let entries = match archive.entries() {
@@ -138,7 +146,12 @@ fn tar(scanner: &mut Scanner<'_>, name: &str, reader: impl Read, level: Level<'_
         if let Some(link) = entry.link_name_bytes() {
             scanner.name(&member, &String::from_utf8_lossy(&link));
         }
-        scanner.content(&member, Content::Stream(&mut entry), level);
+        if entry.header().entry_type().is_gnu_sparse() {
+            let mut entry = Budgeted { reader: entry, budget: level.budget };
+            scanner.content(&member, Content::Stream(&mut entry), level);
+        } else {
+            scanner.content(&member, Content::Stream(&mut entry), level);
+        }
     }
 }
 
@@ -148,16 +161,21 @@ fn zip(scanner: &mut Scanner<'_>, name: &str, file: &File, level: Level<'_>) {
         Err(error) => {
             scanner.miss(name, zip_reason(&error));
             // Parts of a damaged archive may be stored without compression.
-            let mut file = file;
-            if file.rewind().is_ok() {
-                scanner.text(name, &mut file);
-            }
-            return;
+            return scanner.whole(name, file);
         }
     };
+    if archive.offset() > 0 && !is_program(file) {
+        scanner.miss(name, "there is something before the zip archive, which is not unpacked");
+    }
+    if stated_members(file).is_some_and(|stated| stated != archive.len()) {
+        scanner.miss(name, "several members have one name, and only the last of them is read");
+    }
     let comment = archive.comment().to_vec();
     scanner.text(name, &mut &*comment);
     for index in 0..archive.len() {
+        if index > 0 && level.budget.get() == 0 {
+            return scanner.miss(name, TooLarge.to_string());
+        }
         let member = archive.name_for_index(index).and_then(Result::ok).map(std::borrow::Cow::into_owned);
         let member = scanner.name(&format!("{name}!"), &member.unwrap_or_else(|| format!("member {index}")));
         let mut entry = match archive.by_index(index) {
@@ -168,15 +186,44 @@ fn zip(scanner: &mut Scanner<'_>, name: &str, file: &File, level: Level<'_>) {
             }
         };
         scanner.text(&member, &mut entry.comment().as_bytes());
-        if entry.is_dir() {
+        if entry.is_dir() && entry.size() == 0 {
             continue;
         }
         let mut entry = Budgeted { reader: &mut entry, budget: level.budget };
         scanner.content(&member, Content::Stream(&mut entry), level);
-        if level.budget.get() == 0 {
-            return scanner.miss(name, TooLarge.to_string());
-        }
     }
+}
+
+/// The length of the record at the end of a zip archive without a comment.
+const END: usize = 22;
+
+/// The signature of that record.
+const END_SIGNATURE: &[u8] = b"PK\x05\x06";
+
+/// Whether a file that starts as another one ends as a zip archive without a comment.
+pub(super) fn ends_as_zip(file: &File) -> bool {
+    end_record(file).is_some_and(|record| record.starts_with(END_SIGNATURE))
+}
+
+/// Returns the number of members that the end of a zip archive states. `None` if it has a comment, or is of Zip64.
+fn stated_members(file: &File) -> Option<usize> {
+    let record = end_record(file).filter(|record| record.starts_with(END_SIGNATURE))?;
+    let count = u16::from_le_bytes([*record.get(10)?, *record.get(11)?]);
+    (count != u16::MAX).then_some(usize::from(count))
+}
+
+fn end_record(file: &File) -> Option<[u8; END]> {
+    let start = file.metadata().ok()?.len().checked_sub(END as u64)?;
+    let mut record = [0; END];
+    file.read_exact_at(&mut record, start).ok()?;
+    Some(record)
+}
+
+/// Whether a file starts as a program or a script, which may have an archive after it.
+fn is_program(file: &File) -> bool {
+    let mut head = [0; 4];
+    file.read_exact_at(&mut head, 0).is_ok()
+        && (head.starts_with(b"#!") || head.starts_with(b"MZ") || head == *b"\x7fELF")
 }
 
 /// Writes a stream to a temporary file without a name: the directory of a zip archive is at its end.
