@@ -5,11 +5,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use portcullis_registry::Registry;
+use portcullis::base::quoted;
+use portcullis_registry::{Registry, check_home};
 
 use super::Exit;
 use super::output::{Inputs, Stdout, bytes, is_stdin};
-use super::registry::DbArgs;
+use super::registry::{DbArgs, invalid};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -37,6 +38,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if is_stdin(&args.file) {
         bail!("a registry cannot be copied to standard output: name a file, such as `portcullis backup copy.db`");
     }
+    check_is_path(&args.file)?;
     let location = args.db.location()?;
     Inputs::check_stdout_of_registry(location.path())?;
     let mut registry = Registry::open(&location, false)?;
@@ -57,6 +59,26 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     writeln!(out, "copied {location} to {name}: {}", bytes(usize::try_from(size).unwrap_or(usize::MAX)))?;
     out.flush()?;
     Ok(Exit::Success)
+}
+
+/// Checks that `file` is a path, not the URL of a registry, and does not start with `~`.
+fn check_is_path(file: &Path) -> anyhow::Result<()> {
+    // No text with an invalid character is a URL.
+    let Some(text) = file.to_str() else { return Ok(()) };
+    let scheme = text.split_once(':').filter(|(scheme, _)| {
+        ["sqlite", "sqlite3", "file", "postgres", "postgresql"].contains(&&*scheme.to_lowercase())
+    });
+    let Some((scheme, rest)) = scheme else { return Ok(check_home(text, "", "the path of the copy")?) };
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    check_home(path, "", "the path of the copy")?;
+    // The rest of a URL may hold a password.
+    let is_plain = !path.is_empty() && !path.contains(['@', '?', '#', '%', '`']) && !scheme.starts_with(['p', 'P']);
+    let help = if is_plain {
+        format!("write {}; a file with that name is {}", quoted(path), quoted(&format!("./{text}")))
+    } else {
+        "write a path, such as `copy.db`".to_owned()
+    };
+    Err(invalid(format!("expected the path of a new file, found a URL with the scheme `{scheme}:`"), help).into())
 }
 
 /// Checks that no file, link or folder has this path, nor that a log of another registry would belong to the copy.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::environment::registry_of_environment;
-use super::output::{Color, Format, Inputs, Painted, Stdout, show_once, write_json_lines};
+use super::output::{Color, Format, Inputs, Painted, Stdout, counted, show_once, write_json_lines};
 use super::table::Table;
 
 /// The registry of a command.
@@ -205,6 +205,16 @@ pub(super) fn confirm(yes: bool, why: &str, help: &str) -> anyhow::Result<()> {
     let mut answer = String::new();
     io::stdin().read_line(&mut answer)?;
     if matches!(answer.trim(), "y" | "Y" | "yes") { Ok(()) } else { Err(refused("nothing was changed", help).into()) }
+}
+
+/// Notes on standard error that other users have `count` records, called `noun`, which the command left out.
+pub(super) fn note_of_others(count: u64, noun: &str, color: Color) -> io::Result<()> {
+    if count == 0 {
+        return Ok(());
+    }
+    let mut stderr = io::stderr().lock();
+    let note = Painted::bold(color.on(&stderr), "note:");
+    writeln!(stderr, "{note} other users have {}: `--all-users` includes them", counted(count, noun))
 }
 
 /// Prints a value as JSON.

@@ -1,10 +1,13 @@
 //! Shows the change history of the registry.
 
+use portcullis::base::{nearest, quoted};
+use portcullis_registry::RegistryError;
 use portcullis_registry::record::TrailEntry;
+use portcullis_secret::contains_secret;
 
 use super::Exit;
 use super::output::{Color, Format};
-use super::registry::{RegistryArgs, json, lines, print_table};
+use super::registry::{RegistryArgs, invalid, json, lines, note_of_others, print_table};
 use super::table::Table;
 
 const EXAMPLES: &str = "\
@@ -34,9 +37,19 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let (mut registry, actor) = args.registry.open()?;
-    let mut entries = registry.trail(&actor)?;
-    if let Some(id) = &args.id {
-        entries.retain(|entry| entry.id == *id);
+    let visible = registry.trail(&actor)?;
+    let is_meant = |entry: &TrailEntry| args.id.as_ref().is_none_or(|id| entry.id == *id);
+    let mut entries: Vec<_> = visible.iter().filter(|entry| is_meant(entry)).collect();
+    if entries.is_empty() {
+        let all = registry.trail(&actor.clone().for_all_users())?;
+        let others = all.iter().filter(|entry| is_meant(entry)).count();
+        if let Some(id) = &args.id
+            && others == 0
+        {
+            let token = registry.token(&actor, id).ok();
+            return Err(unknown(id, token.map(|token| token.id), &visible).into());
+        }
+        note_of_others(others as u64, "change", color)?;
     }
     if let Some(last) = args.last {
         entries.drain(..entries.len().saturating_sub(last));
@@ -61,6 +74,19 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         ]);
     }
     print_table(&table, color)
+}
+
+/// The error for an id without changes; `token` is the id of the token with this name.
+fn unknown(id: &str, token: Option<String>, visible: &[TrailEntry]) -> RegistryError {
+    if contains_secret(id) {
+        return invalid("that is a secret", "name the token by its id: do not put secrets in commands");
+    }
+    let near = token.or_else(|| nearest(id, visible.iter().map(|entry| &*entry.id)).map(ToOwned::to_owned));
+    let help = near.map_or_else(
+        || "`portcullis trail` shows the ids of all changes that you may see".to_owned(),
+        |near| format!("did you mean {}?", quoted(&near)),
+    );
+    invalid(format!("no change of {} is in the trail", quoted(id)), help)
 }
 
 /// The names of the fields that changed.

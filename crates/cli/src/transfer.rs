@@ -11,7 +11,7 @@ use portcullis_registry::{LeftOut, RegistryError};
 use serde::Serialize;
 
 use super::Exit;
-use super::carto::{self, Listing};
+use super::carto::{self, Listing, OtherPages};
 use super::output::{Color, Format, Painted, Stdout, counted};
 use super::policy::{MAX_ERRORS, read_one, render};
 use super::registry::{RegistryArgs, invalid, lines, secret, warn};
@@ -37,9 +37,10 @@ The whole document is imported, or nothing. Equal entries that already exist are
 kept; an existing entry that differs is an error. Tokens without an owner become
 yours.
 
-`--from carto` reads the answer of CARTO's `GET /v3/tokens`. Fields that a
-registry does not have are ignored and reported. Inactive tokens are left out.
-New connections have dialect `generic`: `portcullis connections update` sets it.";
+`--from carto` reads the answer of CARTO's `GET /v3/tokens`. Fields that cannot
+restrict a token, such as `account_id`, are ignored and reported; other unknown
+fields are errors. Inactive tokens are left out and reported. 
+have dialect `generic`: `portcullis connections update` sets it.";
 
 /// Print the registry as a policy document
 ///
@@ -148,6 +149,10 @@ pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
             let count = if diagnostics.len() < MAX_PROBLEMS { count } else { format!("at least {count}") };
             let label = Painted::red(paint, "error:");
             writeln!(stderr, "{text}{label} the document has {count}: nothing was imported")?;
+            if args.from == ImportFormat::Carto && diagnostics.iter().any(|it| it.code == "unknown_field") {
+                let help = Painted::bold(paint, "help:");
+                writeln!(stderr, "{help} remove an unknown field from the listing only if it restricts nothing")?;
+            }
             return Ok(Exit::Failure);
         }
         other => other?,
@@ -192,9 +197,13 @@ fn note_carto(listing: &Listing, color: Color) -> io::Result<()> {
         let ids = listing.inactive.iter().map(|id| quoted(id)).collect::<Vec<_>>().join(", ");
         writeln!(stderr, "{note} left out tokens that are not active: {ids}")?;
     }
-    if listing.on_other_pages > 0 {
-        let rest = counted(listing.on_other_pages, "token");
-        writeln!(stderr, "{note} other pages of the listing have {rest}: import them, too")?;
+    match listing.other_pages {
+        OtherPages::None => {}
+        OtherPages::Tokens(rest) => {
+            let rest = counted(rest, "token");
+            writeln!(stderr, "{note} other pages of the listing have {rest}: import them, too")?;
+        }
+        OtherPages::Some => writeln!(stderr, "{note} the listing has other pages: import them, too")?,
     }
     Ok(())
 }

@@ -56,7 +56,7 @@ pub use clients::{ClientEdit, CreatedClient};
 pub use connections::{Reread, UpdatedConnection};
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
-pub use location::Location;
+pub use location::{Location, check_home};
 pub use named_sources::NamedSourceEdit;
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit};
 pub use transfer::{Imported, LeftOut};

@@ -16,22 +16,30 @@ fn has_tilde(path: &str) -> bool {
 }
 
 /// Checks that `path` does not start with `~`: the registry would be in a folder of this name.
-fn without_tilde(path: &str) -> Result<(), RegistryError> {
+///
+/// # Errors
+///
+/// If it does. The error calls the path `subject`, and its fix is a path with the prefix `scheme`.
+pub fn check_home(path: &str, scheme: &str, subject: &str) -> Result<(), RegistryError> {
     if !has_tilde(path) {
         return Ok(());
     }
     let (user, rest) = path.split_once('/').unwrap_or((path, "registry.db"));
     let rest = if rest.is_empty() { "registry.db" } else { rest };
     let (fix, name) = if user == "~" {
-        (format!("\"sqlite:$HOME/{rest}\""), "`~`".to_owned())
+        (format!("\"{scheme}$HOME/{rest}\""), "`~`".to_owned())
     } else {
-        (format!("sqlite:/home/{}/{rest}", user.trim_start_matches('~')), quoted(user))
+        (format!("{scheme}/home/{}/{rest}", user.trim_start_matches('~')), quoted(user))
     };
     // A path may hold a secret of ours; then `quoted` hides all of it.
     Err(invalid(
-        format!("{name} in the URL of the registry was not expanded by the shell"),
-        format!("write {}; a folder that is named {name} is {}", quoted(&fix), quoted(&format!("sqlite:./{path}"))),
+        format!("{name} in {subject} was not expanded by the shell"),
+        format!("write {}; a folder that is named {name} is {}", quoted(&fix), quoted(&format!("{scheme}./{path}"))),
     ))
+}
+
+fn without_tilde(path: &str) -> Result<(), RegistryError> {
+    check_home(path, "sqlite:", "the URL of the registry")
 }
 
 /// Returns `text` for an error: neither parameters, which may hold a key, nor user info, which may hold a password.

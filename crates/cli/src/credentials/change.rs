@@ -12,7 +12,7 @@ use super::pairs::{grant, word};
 use super::show::TokenJson;
 use crate::Exit;
 use crate::output::{Color, Format, counted};
-use crate::registry::{Common, answer, invalid, json, lines, secret, warn};
+use crate::registry::{Common, answer, invalid, json, lines, note_of_others, secret, warn};
 
 const UPDATE_EXAMPLES: &str = "\
 Examples:
@@ -373,9 +373,12 @@ pub(super) fn rotate(args: &RotateArgs) -> anyhow::Result<Exit> {
     secret(&[&format!("rotated {}", described(&rotated.token)), &format!("  {shown}"), STORE_IT, &old], help)
 }
 
-pub(super) fn prune(args: &PruneArgs) -> anyhow::Result<Exit> {
+pub(super) fn prune(args: &PruneArgs, color: Color) -> anyhow::Result<Exit> {
     let (mut registry, actor) = args.common.registry.open_to_change()?;
     let tokens: Vec<Token> = registry.prune_tokens(&actor, args.older_than.as_deref())?;
+    if tokens.is_empty() {
+        note_of_others(registry.left_out(&actor)?.tokens, "token", color)?;
+    }
     if args.common.format == Format::Json {
         return json(&tokens);
     }

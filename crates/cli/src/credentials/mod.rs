@@ -75,6 +75,6 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         Command::Update(args) => change::update(args, color),
         Command::Delete(args) => change::delete(args),
         Command::Rotate(args) => change::rotate(args),
-        Command::Prune(args) => change::prune(args),
+        Command::Prune(args) => change::prune(args, color),
     }
 }

@@ -5,12 +5,13 @@ use std::io::{self, Write};
 
 use portcullis::base::Timestamp;
 use portcullis_registry::record::{Client, ClientKind, Token, Urls, Usage};
+use portcullis_registry::{Actor, Registry};
 use serde::Serialize;
 
 use super::Kind;
 use crate::Exit;
 use crate::output::{Color, Format, Painted, Stdout};
-use crate::registry::{Common, json, lines, now};
+use crate::registry::{Common, json, lines, note_of_others, now};
 use crate::table::{Table, relative};
 
 const LIST_EXAMPLES: &str = "\
@@ -103,6 +104,9 @@ pub(super) fn list(args: &ListArgs, color: Color) -> anyhow::Result<Exit> {
         None => Ok(Vec::new()),
     };
     let (spa, m2m) = (clients(Kind::Spa)?, clients(Kind::M2m)?);
+    if tokens.is_empty() && spa.is_empty() && m2m.is_empty() {
+        note_others(&mut registry, &actor, wants, color)?;
+    }
     if args.common.format == Format::Json {
         let tokens: Vec<_> = tokens.iter().map(|token| TokenJson::new(token, usage.get(&token.id))).collect();
         return match args.kind {
@@ -135,6 +139,26 @@ pub(super) fn list(args: &ListArgs, color: Color) -> anyhow::Result<Exit> {
     }
     out.flush()?;
     Ok(Exit::Success)
+}
+
+/// Notes how many credentials other users have, of the kinds that `wants` accepts: an empty list may be that of a
+/// misspelt user.
+fn note_others(
+    registry: &mut Registry,
+    actor: &Actor,
+    wants: impl Fn(Kind) -> bool,
+    color: Color,
+) -> anyhow::Result<()> {
+    if wants(Kind::Token) {
+        note_of_others(registry.left_out(actor)?.tokens, "token", color)?;
+    }
+    for kind in [Kind::Spa, Kind::M2m].into_iter().filter(|kind| wants(*kind)) {
+        let Some(kind) = kind.client() else { continue };
+        let all = registry.clients(&actor.clone().for_all_users(), kind)?.len();
+        // The actor has none.
+        note_of_others(all as u64, &format!("{} client", kind.as_str()), color)?;
+    }
+    Ok(())
 }
 
 fn token_table<'u>(tokens: &[Token], usage: impl Fn(&Token) -> Option<&'u Usage>, owners: bool) -> Table {

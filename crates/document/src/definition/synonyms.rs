@@ -3,12 +3,49 @@
 /// Words of other formats, each with the fields that it may mean.
 const SYNONYMS: &[(&[&str], &[&str])] = &[
     (
-        &["expires", "expires_at", "expires_in", "expiry", "expiration", "expire", "exp", "valid_until", "ttl"],
+        &[
+            "expires",
+            "expires_at",
+            "expires_in",
+            "expires_on",
+            "expired_at",
+            "expire_at",
+            "expiry",
+            "expiry_date",
+            "expiration",
+            "expiration_time",
+            "expire",
+            "exp",
+            "end_date",
+            "not_after",
+            "valid_to",
+            "valid_until",
+            "ttl",
+        ],
         &["expiration_date"],
     ),
-    (&["domain", "domains", "origin", "origins", "websites", "sites", "hosts"], &["referers"]),
-    (&["api", "apis", "scope", "scopes"], &["allowed_apis"]),
-    (&["permissions", "sources", "resources", "tables", "datasets"], &["grants"]),
+    (
+        &[
+            "domain",
+            "domains",
+            "origin",
+            "origins",
+            "websites",
+            "sites",
+            "hosts",
+            "referrer",
+            "referrers",
+            "http_referrers",
+            "allowed_domains",
+            "allowed_hosts",
+            "allowed_origins",
+            "allowed_referers",
+            "allowed_referrers",
+        ],
+        &["referers"],
+    ),
+    (&["api", "apis", "api_list", "scope", "scopes"], &["allowed_apis"]),
+    (&["permissions", "sources", "resources", "tables", "datasets", "allowed_grants", "allowed_sources"], &["grants"]),
     (&["secret", "access_token", "key", "value"], &["token"]),
     (&["sha256", "digest", "hash", "token_hash", "token_digest"], &["token_sha256"]),
     (&["connection", "database", "warehouse"], &["connection_name"]),
@@ -21,23 +58,20 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
     (&["credentials", "keys"], &["tokens"]),
 ];
 
-/// Returns the first of the fields `known` that other formats call `name`.
+/// Returns the first of the fields `known` that other formats call `name`, in any letter case, with any separators.
 pub(super) fn synonym(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let name = snake_case(name);
-    let meant = SYNONYMS.iter().filter(|(words, _)| words.contains(&&*name)).flat_map(|(_, meant)| *meant);
+    /// Longer names are no synonyms.
+    const MAX_BYTES: usize = 32;
+    if name.len() > MAX_BYTES {
+        return None;
+    }
+    let name = letters(name);
+    let is_meant = |words: &[&str]| words.iter().any(|word| letters(word) == name);
+    let meant = SYNONYMS.iter().filter(|(words, _)| is_meant(words)).flat_map(|(_, meant)| *meant);
     meant.copied().find(|field| known.contains(field))
 }
 
-/// Returns `expiresAt` and `expires-at` as `expires_at`.
-fn snake_case(name: &str) -> String {
-    /// Longer names are no synonyms.
-    const MAX_CHARACTERS: usize = 32;
-    let mut snake = String::new();
-    for character in name.chars().take(MAX_CHARACTERS) {
-        if character.is_ascii_uppercase() && !snake.is_empty() && !snake.ends_with('_') {
-            snake.push('_');
-        }
-        snake.push(if character == '-' { '_' } else { character.to_ascii_lowercase() });
-    }
-    snake
+/// Returns `expiresAt`, `EXPIRES_AT` and `expires-at` as `expiresat`.
+fn letters(name: &str) -> String {
+    name.chars().filter(|character| !matches!(character, '_' | '-')).flat_map(char::to_lowercase).collect()
 }

@@ -57,3 +57,27 @@ fn backup_never_overwrites() {
     other.command("backup copy.db --db sqlite:text.db").stderr();
     assert!(!other.path("copy.db").exists());
 }
+
+#[test]
+fn backup_refuses_urls_and_unexpanded_homes() {
+    let dir = Dir::with_registry();
+    for (target, expected) in [
+        ("sqlite:b2.db", "found a URL with the scheme `sqlite:`\nhelp: write `b2.db`; a file with that name is `./"),
+        ("sqlite:///srv/b2.db", "help: write `/srv/b2.db`; "),
+        ("SQLite:b2.db", "help: write `b2.db`; a file with that name is `./"),
+        ("file:b2.db", "help: write `b2.db`; a file with that name is `./"),
+        ("sqlite:b2.db?key=hunter2", "help: write a path, such as `copy.db`\n"),
+        ("postgres://ana:hunter2@host/db", "found a URL with the scheme `postgres:`\n"),
+        ("~/b.db", "`~` in the path of the copy was not expanded by the shell\nhelp: write `\"$HOME/b.db\"`; "),
+        ("~ana/b.db", "help: write `/home/ana/b.db`; a folder that is named `~ana` is `./~ana/b.db`\n"),
+        ("sqlite:~/b.db", "help: write `\"$HOME/b.db\"`; "),
+    ] {
+        let error = dir.command("backup --db sqlite:registry.db").arg(target).stderr();
+        assert!(error.contains(expected) && !error.contains("hunter2"), "{target}: {error}");
+    }
+    let names = fs::read_dir(dir.path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(names.into_iter().all(|name| name.starts_with("registry.db")));
+    for target in ["./sqlite:b2.db", "~b.db", "a:b.db"] {
+        dir.command("backup --db sqlite:registry.db").arg(target).stdout(0);
+    }
+}

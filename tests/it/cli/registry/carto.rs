@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Dir;
 
 /// A token of a listing, with fields that a registry does not have.
-fn token(id: &str, more: &Value) -> Value {
+pub(super) fn token(id: &str, more: &Value) -> Value {
     let mut token = json!({
         "id": id,
         "name": format!("name of {id}"),

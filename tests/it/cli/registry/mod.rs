@@ -2,12 +2,14 @@
 
 mod backup;
 mod carto;
+mod carto_fields;
 mod commands;
 mod crash;
 mod errors;
 mod files;
 mod missing;
 mod model;
+mod other_users;
 mod read_only;
 mod unloadable;
 

@@ -97,7 +97,8 @@ impl Subject for Binary {
 
     fn shown(&mut self, user: &str) -> Vec<ListedToken> {
         let list = self.0.command("credentials list tokens --format json --db sqlite:registry.db --user").arg(user);
-        let list: Vec<Value> = serde_json::from_str(&list.stdout(0)).unwrap();
+        // An empty list comes with a note about other users.
+        let list: Vec<Value> = serde_json::from_str(&list.run().stdout).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         let shown = |token: Value| {
             let name = if token["name"] == token["id"] { "old".to_owned() } else { text(&token["name"]) };

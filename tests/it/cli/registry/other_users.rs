@@ -1,0 +1,43 @@
+//! Empty results of a user that may be misspelt, and ids that nothing ever had.
+
+use super::Dir;
+
+#[test]
+fn empty_results_report_the_records_of_other_users() {
+    let dir = Dir::with_registry();
+    dir.ana("credentials create token --name map --apis lds").stdout(0);
+    dir.ana("credentials create spa --title Atlas --callback https://a.example/").stdout(0);
+    let id = dir.ana("credentials get token map --format json").stdout(0);
+    let id: serde_json::Value = serde_json::from_str(&id).unwrap();
+    let id = id["id"].as_str().unwrap();
+    let tokens = "note: other users have 1 token: `--all-users` includes them\n";
+    let clients = "note: other users have 1 spa client: `--all-users` includes them\n";
+    let both = format!("{tokens}{clients}");
+    let changes = "note: other users have 1 change: `--all-users` includes them\n";
+    let of_token = format!("trail {id}");
+    for (args, stdout, stderr) in [
+        ("credentials list tokens", "none\n", tokens),
+        ("credentials list tokens --format json", "[]\n", tokens),
+        ("credentials list spa", "none\n", clients),
+        ("credentials list m2m", "none\n", ""),
+        ("credentials list", "Tokens\nnone\n\nSingle-page applications\nnone\n\nMachines\nnone\n", &both),
+        ("credentials prune", "pruned 0 tokens\n", tokens),
+        (&of_token, "no changes\n", changes),
+    ] {
+        let ran = dir.command(args).arg("--db").arg("sqlite:registry.db").arg("--user").arg("anna").run();
+        assert_eq!((ran.code, &*ran.stdout, &*ran.stderr), (0, stdout, stderr), "{args}");
+        let ran = dir.ana(args).arg("--all-users").run();
+        assert_eq!((ran.code, &*ran.stderr), (0, ""), "{args}");
+    }
+    for format in ["", " --format json"] {
+        for (asked, expected) in [
+            ("tk_nope".to_owned(), "no change of `tk_nope` is in the trail\nhelp: ".to_owned()),
+            (format!("{id}x"), format!("help: did you mean `{id}`?\n")),
+            ("DW".to_owned(), "help: did you mean `dw`?\n".to_owned()),
+            ("map".to_owned(), format!("help: did you mean `{id}`?\n")),
+        ] {
+            let error = dir.ana(&format!("trail {asked}{format}")).stderr();
+            assert!(error.contains(&expected), "{asked}: {error}");
+        }
+    }
+}
