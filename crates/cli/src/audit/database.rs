@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use portcullis::base::quoted;
 use portcullis::model::{Connection, GrantSource, Policy, Token};
-use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer};
+use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer, STAR};
 use portcullis_audit::catalog::{Broken, Row, WrittenName};
 
 /// The database of a connection.
@@ -182,7 +182,7 @@ impl Segments {
 
     /// Whether a grant may cover `name` without its first segments. Compares only the first segment of the grant.
     fn may_cover_rest(&self, name: CanonicalName<'_>) -> bool {
-        let has_star = || self.firsts.iter().any(|first| first.contains(&b'*'));
+        let has_star = || self.firsts.iter().any(|first| first.contains(&STAR));
         (1..name.segment_count()).any(|number| self.firsts.contains(name.segment(number))) || has_star()
     }
 

@@ -161,11 +161,10 @@ impl Foreign {
             Self::Compiled => "give the documents that it was compiled from",
             Self::Parquet => "convert it to JSON Lines",
             Self::Utf16 => "convert it with `iconv -f UTF-16 -t UTF-8`",
-            Self::Binary => "name a file with text in UTF-8",
+            Self::Binary | Self::Pdf => "name a file with text in UTF-8",
             Self::Html => "download the file itself instead of a web page: check the URL, and that you are signed in",
             Self::Yaml => "convert it with `yq -o json`",
             Self::Toml => "convert it with `yq -p toml -o json`",
-            Self::Pdf => "name a file with text in UTF-8",
             Self::LfsPointer => "download the file itself with `git lfs pull`",
             Self::Csv => "write it as JSON: a table holds no definitions",
         }
