@@ -17,7 +17,7 @@ fn utf16(text: &str) -> Vec<u8> {
 
 #[test]
 fn foreign_files_are_named_with_the_command_that_converts_them() {
-    let cases: [(&str, Vec<u8>, &str, &str); 8] = [
+    let cases: [(&str, Vec<u8>, &str, &str); 10] = [
         ("gzip", gzip("{}"), "found gzip data", "decompress it with `gunzip`"),
         ("zstd", zstd::encode_all(&b"{}"[..], 1).unwrap(), "found zstd data", "decompress it with `unzstd`"),
         ("zip", b"PK\x03\x04\x14\0\0\0".to_vec(), "found a zip archive", "extract it with `unzip`"),
@@ -26,6 +26,13 @@ fn foreign_files_are_named_with_the_command_that_converts_them() {
         ("html", b"<!DOCTYPE html><html>".to_vec(), "found HTML or XML", "download the file itself"),
         ("binary", b"\x7fELF\x02\x01\0".to_vec(), "found binary data", "a file with text in UTF-8"),
         ("parquet", b"PAR1\x15\x04".to_vec(), "found a Parquet file", "convert it to JSON Lines"),
+        ("pdf", b"%PDF-1.7\n%\xe2\xe3".to_vec(), "found a PDF document", "a file with text in UTF-8"),
+        (
+            "pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 7\n".to_vec(),
+            "found a Git LFS pointer",
+            "download the file itself with `git lfs pull`",
+        ),
     ];
     let commands = [
         "validate FILE",
@@ -68,9 +75,19 @@ fn other_notations_of_a_policy_are_named() {
     for (text, found) in [
         ("version: 1\ntokens:\n  - id: a\n", "found YAML; help: convert it with `yq -o json`"),
         ("[[tokens]]\nid = \"a\"\n", "found TOML; help: convert it with `yq -p toml -o json`"),
+        ("id,token_sha256\na,00\n", "found CSV; help: write it as JSON: a table holds no definitions"),
     ] {
         let error = Dir::new().file("policy", text).command("check --policy policy --requests none").stderr();
         assert!(error.contains(found), "{error}");
+    }
+}
+
+/// A message of a server is not a document in another notation.
+#[test]
+fn one_line_of_text_is_only_not_json() {
+    for text in ["404: Not Found", "error: not found\n", "Not Found, or moved\n"] {
+        let text = Dir::new().file("policy", text).command("validate policy").stdout(1);
+        assert!(text.contains("json_syntax") && !text.contains("yq"), "{text}");
     }
 }
 

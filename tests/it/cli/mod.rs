@@ -8,6 +8,7 @@ mod audit_lint;
 mod audit_report;
 mod audit_sarif;
 mod audit_suggest;
+mod audit_unknown;
 mod check;
 mod check_token_id;
 mod command_blocks;

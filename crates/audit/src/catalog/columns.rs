@@ -21,8 +21,18 @@ const fn layout(catalogs: &'static [&'static str], schema: &'static str, table: 
 /// The headings of a database beside `name`: with one of them, `name` is not a complete name.
 const DATABASES: &[&str] = &["database_name", "catalog_name", "database", "catalog"];
 
-/// Listings in which `name` is the name of the table: `SHOW TABLES` of Snowflake; `dbt ls` and `\dt` of psql.
-const NAMED: [Layout; 2] = [layout(DATABASES, "schema_name", "name"), layout(DATABASES, "schema", "name")];
+/// Listings in which `name` is the name of the table: `SHOW TABLES` of Snowflake; `dbt ls` and `\dt` of psql. The other
+/// ones are tables that people assemble, with the headings of their listing for the schema.
+const NAMED: [Layout; 8] = [
+    layout(DATABASES, "schema_name", "name"),
+    layout(DATABASES, "schema", "name"),
+    layout(&["table_catalog", "database_name", "catalog_name", "database", "catalog"], "table_schema", "name"),
+    layout(&["table_cat", "database_name", "catalog_name", "database", "catalog"], "table_schem", "name"),
+    layout(&["redshift_database_name", "database_name", "databasename", "database"], "schemaname", "name"),
+    layout(&["project_id", "project", "database_name", "database"], "dataset_id", "name"),
+    layout(&["projectid", "project", "database_name", "database"], "datasetid", "name"),
+    layout(&["catalog"], "namespace", "name"),
+];
 
 /// All other listings. The first one whose schema and table exist is used.
 const LAYOUTS: [Layout; 17] = [
@@ -53,6 +63,9 @@ const LAYOUTS: [Layout; 17] = [
     layout(&["catalog"], "schema", "tablename"),
 ];
 
+/// The heading of `dbt ls` for a complete name, which takes precedence over `name`.
+const RELATION: &str = "relation_name";
+
 /// The heading of `dbt ls` that says what a row is, and its values for tables and views.
 const RESOURCE_TYPE: (&str, [&str; 4]) = ("resource_type", ["model", "seed", "snapshot", "source"]);
 
@@ -68,7 +81,7 @@ pub(super) static HEADINGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         .iter()
         .chain(&LAYOUTS)
         .flat_map(|layout| layout.catalogs.iter().copied().chain([layout.schema, layout.table]));
-    let others = ["connection", "name", RESOURCE_TYPE.0, TEMPORARY].into_iter().chain(ALIASES);
+    let others = ["connection", "name", RELATION, RESOURCE_TYPE.0, TEMPORARY].into_iter().chain(ALIASES);
     let mut all: Vec<_> = parts.chain(others).collect();
     all.sort_unstable();
     all.dedup();
@@ -129,6 +142,7 @@ const WORDS: &[&str] = &[
     "project",
     "provider",
     "redshift",
+    "relation",
     "remarks",
     "resource",
     "retention",
@@ -173,7 +187,7 @@ pub(super) struct Columns {
 
 #[derive(Clone)]
 enum Named {
-    Whole(usize),
+    Whole(Part),
     Parts {
         catalog: Option<Part>,
         schema: Part,
@@ -245,11 +259,16 @@ impl Columns {
             break;
         }
         let connection = first(&["connection"])?;
-        let name = match (found, name) {
-            (Some(parts), _) => parts,
-            // A listing of schemas has a database, and no listing has a connection.
-            (None, Some(name)) if connection.is_some() || first(DATABASES)?.is_none() => Named::Whole(name.at),
-            (None, _) => return Err(CatalogError::Columns(shown(heading))),
+        let name = match (found, first(&[RELATION])?, name) {
+            (Some(parts), ..) => parts,
+            (None, Some(relation), _) => Named::Whole(relation),
+            // A listing of schemas has a database, and no listing has a connection. In `dbt ls`, `name` is only a table.
+            (None, None, Some(name))
+                if resource_type.is_none() && (connection.is_some() || first(DATABASES)?.is_none()) =>
+            {
+                Named::Whole(name)
+            }
+            _ => return Err(CatalogError::Columns(shown(heading))),
         };
         Ok(Self {
             connection: connection.map(|part| part.at),
@@ -263,7 +282,7 @@ impl Columns {
     #[cfg(feature = "parquet")]
     pub(super) fn indexes(&self) -> Vec<usize> {
         let mut indexes: Vec<usize> = match &self.name {
-            Named::Whole(name) => vec![*name],
+            Named::Whole(name) => vec![name.at],
             Named::Parts { catalog, schema, tables } => {
                 catalog.iter().chain([schema]).chain(tables).map(|part| part.at).collect()
             }
@@ -304,33 +323,46 @@ impl Columns {
             return Ok(None);
         }
         let name = match &self.name {
-            Named::Whole(at) => WrittenName::Whole(filled(*at, "name")?),
+            Named::Whole(part) => WrittenName::Whole(filled(part.at, part.heading)?),
             Named::Parts { catalog, schema, tables } => {
                 let mut table = None;
                 for part in tables {
                     table = table.or(given(Some(part.at), part.heading)?.map(|text| (text, part.heading)));
                 }
-                let table = match (table, tables.last()) {
+                let (table, heading) = match (table, tables.last()) {
                     (Some((text, "name")), _) if text.contains('.') => {
                         return Err(format!(
                             "`name` has a dot, and may be complete: leave out `{}`, or `name` must be the table alone",
                             schema.heading
                         ));
                     }
-                    (Some((text, _)), _) => text,
-                    (None, Some(last)) => filled(last.at, last.heading)?,
+                    (Some(table), _) => table,
+                    (None, Some(last)) => (filled(last.at, last.heading)?, last.heading),
                     (None, None) => return Err("there is no table".to_owned()),
                 };
+                let catalog = match catalog {
+                    Some(part) => given(Some(part.at), part.heading)?.map(|text| bare(text, part.heading)),
+                    None => None,
+                };
                 WrittenName::Parts {
-                    catalog: catalog.map(|part| given(Some(part.at), part.heading)).transpose()?.flatten(),
-                    schema: filled(schema.at, schema.heading)?,
-                    table,
+                    catalog: catalog.transpose()?,
+                    schema: bare(filled(schema.at, schema.heading)?, schema.heading)?,
+                    table: bare(table, heading)?,
                     unquoted: self.resource_type.is_some(),
                 }
             }
         };
         Ok(Some(Row { line, connection: given(self.connection, "connection")?, name }))
     }
+}
+
+/// Returns a part of a name, which a listing writes without quotes. Quotes around the part would become part of its name.
+fn bare<'v>(part: &'v str, heading: &str) -> Result<&'v str, String> {
+    let is_quoted = |quote| part.len() > 1 && part.starts_with(quote) && part.ends_with(quote);
+    if is_quoted('"') || is_quoted('`') {
+        return Err(format!("`{heading}` is quoted: expected the part of the name without quotes"));
+    }
+    Ok(part)
 }
 
 /// Lists the headings of known words, and the number of the other ones.

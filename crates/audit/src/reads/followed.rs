@@ -9,16 +9,17 @@ use foldhash::fast::RandomState;
 use serde::Deserialize;
 
 use super::{Reads, Unreadable, on_deep_stack, read, unplaced};
+use portcullis::base::quoted;
 use portcullis::model::{ConnectionId, GrantSource, Policy, Token};
 use portcullis::name::Dialect;
-use portcullis_document::definition::present;
+use portcullis_document::definition::{json_message, present};
 
 /// The SQL of named sources. It comes from a registry or a list, because a policy document has only their names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NamedSources(HashMap<String, Vec<Definition>>);
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct Definition {
     name: String,
     /// The connection of the named source; `None` means every connection.
@@ -40,7 +41,18 @@ pub enum NamedSourcesError {
         /// The line, from 1.
         line: usize,
         /// The error in the line.
-        error: serde_json::Error,
+        error: Box<str>,
+    },
+    /// A line defines a named source again, for the same connection.
+    #[error(
+        "line {line}: {} is defined twice: expected one line for each name and connection; remove one",
+        quoted(name)
+    )]
+    Twice {
+        /// The second line, from 1.
+        line: usize,
+        /// The name.
+        name: String,
     },
 }
 
@@ -64,8 +76,17 @@ impl NamedSources {
             if text.trim().is_empty() {
                 continue;
             }
-            let Definition { name, connection, sql } =
-                serde_json::from_str(&text).map_err(|error| NamedSourcesError::Line { line, error })?;
+            if text.trim_start().starts_with('[') {
+                return Err(NamedSourcesError::Line { line, error: "expected an object, found a list".into() });
+            }
+            let Definition { name, connection, sql } = serde_json::from_str(&text)
+                .map_err(|error| NamedSourcesError::Line { line, error: json_message(&error) })?;
+            if sql.trim().is_empty() {
+                return Err(NamedSourcesError::Line { line, error: "`sql` is empty".into() });
+            }
+            if all.0.get(&name).is_some_and(|known| known.iter().any(|known| known.connection == connection)) {
+                return Err(NamedSourcesError::Twice { line, name });
+            }
             all.add(name, connection, sql);
         }
         Ok(all)
@@ -74,6 +95,19 @@ impl NamedSources {
     /// Adds a named source; without a connection, it is on every connection.
     pub fn add(&mut self, name: String, connection: Option<String>, sql: String) {
         self.0.entry(name.clone()).or_default().push(Definition { name, connection, sql });
+    }
+
+    /// Whether no named source is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Returns the name and the connection of each definition, by name. No connection means every connection.
+    pub fn definitions(&self) -> Vec<(&str, Option<&str>)> {
+        let all = self.0.values().flatten();
+        let mut all: Vec<_> = all.map(|known| (known.name.as_str(), known.connection.as_deref())).collect();
+        all.sort_unstable();
+        all
     }
 
     fn sql(&self, name: &str, connection: &str) -> Option<&str> {

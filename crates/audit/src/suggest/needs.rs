@@ -22,6 +22,10 @@ pub struct Needs<'p> {
     numbers: HashMap<&'p str, usize>,
     tokens: HashMap<usize, TokenNeeds>,
     sampled: bool,
+    /// Whether a line names a token.
+    used: bool,
+    /// Whether a line names a token of the policy.
+    used_here: bool,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +38,7 @@ impl<'p> Needs<'p> {
     /// Creates an empty record for `policy`.
     pub fn new(policy: &'p Policy) -> Self {
         let numbers = policy.tokens().iter().map(Token::id).zip(0..).collect();
-        Self { policy, numbers, tokens: HashMap::new(), sampled: false }
+        Self { policy, numbers, tokens: HashMap::new(), sampled: false, used: false, used_here: false }
     }
 
     /// Reads a decision log. Allowed lines are decided again by the snapshot of `replay`, which must be that of the
@@ -55,8 +59,17 @@ impl<'p> Needs<'p> {
         self.sampled
     }
 
+    /// Whether the logs use tokens, but none of the policy: then they are the logs of another policy.
+    pub fn is_of_other_tokens(&self) -> bool {
+        self.used && !self.used_here
+    }
+
     fn line(&mut self, line: &ReplayRequest<'_>, replay: &Replay<'_>, now: Timestamp, lines: &mut Lines) {
         self.sampled |= line.is_sampled();
+        if let Some(token) = line.token_id() {
+            self.used = true;
+            self.used_here |= self.numbers.contains_key(token);
+        }
         if line.logged().is_some_and(|logged| logged.is_err()) {
             lines.others += 1;
             return;
@@ -74,6 +87,8 @@ impl<'p> Needs<'p> {
             }
         };
         lines.allowed += 1;
+        self.used = true;
+        self.used_here = true;
         let Some(&number) = self.numbers.get(allow.token()) else { return };
         let considered = considered(self.policy, &request);
         let needs = self.tokens.entry(number).or_default();

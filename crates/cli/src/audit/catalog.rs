@@ -1,6 +1,6 @@
 //! Reads a catalog row by row.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -8,10 +8,11 @@ use std::sync::mpsc::sync_channel;
 
 use anyhow::{Context, bail};
 use portcullis::base::quoted;
-use portcullis::model::{Connection, Grant, GrantSource, Policy, Token};
+use portcullis::model::Policy;
 use portcullis::name::Dialect;
-use portcullis_audit::catalog::{self, Broken, Row, WrittenName};
+use portcullis_audit::catalog::{self, Broken, Row};
 
+use super::database::{DatabaseArgs, Databases};
 use super::named;
 use super::progress::{Progress, interrupted, listen_for_interrupts};
 use crate::input::Opened;
@@ -40,66 +41,6 @@ pub(crate) struct CatalogArgs {
     /// Hide the progress bar
     #[arg(short, long)]
     quiet: bool,
-}
-
-/// The database of rows that have none.
-#[derive(Debug, Clone, clap::Args)]
-#[command(next_help_heading = "Catalog")]
-pub(super) struct DatabaseArgs {
-    /// Use this database for rows without one
-    ///
-    /// For a listing of one database, such as `pg_tables` or `SHOW TABLES` of Databricks. Example: `--catalog-database main`
-    #[arg(long, value_name = "NAME")]
-    catalog_database: Option<String>,
-}
-
-/// Completes the names of a catalog that lack their database.
-pub(super) struct Databases<'p> {
-    given: Option<&'p str>,
-    /// The connections with grants of names that have a database.
-    deep: BTreeSet<&'p str>,
-}
-
-impl<'p> Databases<'p> {
-    pub(super) fn new(args: &'p DatabaseArgs, policies: &[&'p Policy]) -> Self {
-        let is_deep = |grant: &&Grant| match grant.source() {
-            GrantSource::Resource(name) => has_database(name.as_bytes()),
-            GrantSource::Pattern(pattern) => has_database(pattern.as_bytes()),
-            GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => false,
-        };
-        let deep_in = |policy: &'p Policy| {
-            let grants = policy.tokens().iter().flat_map(Token::grants).filter(is_deep);
-            grants.filter_map(|grant| policy.connection(grant.connection())).map(Connection::name)
-        };
-        let deep = policies.iter().copied().flat_map(deep_in).collect();
-        Self { given: args.catalog_database.as_deref(), deep }
-    }
-
-    /// Returns the row with a database, if it needs one. Without it, grants could neither cover the name nor be shown not
-    /// to cover it.
-    pub(super) fn complete<'r>(&self, row: Row<'r>, connection: &str) -> Result<Row<'r>, Broken>
-    where
-        'p: 'r,
-    {
-        let WrittenName::Parts { catalog: None, schema, table, unquoted } = row.name else { return Ok(row) };
-        match self.given {
-            Some(_) => Ok(Row { name: WrittenName::Parts { catalog: self.given, schema, table, unquoted }, ..row }),
-            None if self.deep.contains(connection) => {
-                let name = quoted(&format!("{schema}.{table}"));
-                let why = format!(
-                    "no database: {name} lacks the database that grants on `{connection}` have; name it with \
-                     `--catalog-database`"
-                );
-                Err(Broken { line: row.line, why })
-            }
-            None => Ok(row),
-        }
-    }
-}
-
-/// Whether a canonical name or pattern has more than a schema and a table.
-fn has_database(canonical: &[u8]) -> bool {
-    memchr::memchr_iter(b'.', canonical).count() > 1
 }
 
 /// How far a catalog was read.
@@ -212,13 +153,14 @@ pub(super) fn each(
         let reader = scope.spawn(move || {
             let (mut rows, mut unnamed) = (Rows::default(), 0);
             let progress = read(path, args.quiet, |row| {
+                let mut text = String::new();
                 let row = row.and_then(|row| {
                     let connection = row.connection.or(only).ok_or_else(|| {
                         unnamed += 1;
                         no_connection(row.line, OPTION)
                     });
                     let connection = connection?;
-                    Ok((connection, databases.complete(row, connection)?))
+                    Ok((connection, databases.complete(row, connection, &mut text)?))
                 });
                 rows.push(row, dialects);
                 if rows.is_full() {

@@ -76,8 +76,8 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let (mut names, mut complete, mut unfollowed) = (None, true, Vec::new());
     if let Some(path) = &args.catalog.catalog {
         let followed = (
-            Followed::of(&old, &args.reads.named_sources(&old_args)?),
-            Followed::of(&new, &args.reads.named_sources(&new_args)?),
+            Followed::of(&old, &args.reads.named_sources(&old_args, &[&old, &new], color)?),
+            Followed::of(&new, &args.reads.named_sources(&new_args, &[&old, &new], color)?),
         );
         let mut by_name = NamesDiff::new(&diff, (&old, Some(&followed.0)), (&new, Some(&followed.1)), since);
         complete =

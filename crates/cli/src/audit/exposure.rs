@@ -12,7 +12,7 @@ use portcullis_audit::exposure::Exposure;
 use portcullis_audit::reads::Followed;
 
 use super::Format;
-use super::catalog::{DatabaseArgs, Databases};
+use super::database::{DatabaseArgs, Databases};
 use super::named;
 use super::reads::ReadsArgs;
 use crate::Exit;
@@ -84,7 +84,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     drop(snapshot);
     args.token.as_deref().map(|id| named::token(&policy, id)).transpose()?;
     args.connection.as_deref().map(|name| named::connection(&policy, name)).transpose()?;
-    let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
+    let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy, &[&policy], color)?);
     let coverage = Coverage::following(&policy, SystemClock.now(), &followed);
     let databases = Databases::new(&args.database, &[&policy]);
     let counted = count::count(&coverage, &args.catalog, args.connection.as_deref(), &databases, args.quiet)?;

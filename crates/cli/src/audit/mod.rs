@@ -1,6 +1,7 @@
 //! Audits of a policy, offline.
 
 mod catalog;
+mod database;
 mod diff;
 mod exposure;
 mod forecast;

@@ -1,18 +1,20 @@
 //! The reads of queries and named sources: the option that defines them, and their output.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::Context;
-use portcullis::model::{Connection, Grant, GrantSource, Policy};
+use portcullis::base::quoted;
+use portcullis::model::{Connection, Grant, GrantSource, Policy, Token};
 use portcullis_audit::reads::{Call, Followed, NamedSources, Unfollowed};
 use portcullis_registry::{Location, Registry};
 use serde::Serialize;
 
 use crate::input;
-use crate::output::{Color, Inputs, Painted, Stdout, grouped, printable};
+use crate::output::{Color, Inputs, Painted, Stdout, counted, file_name, grouped, printable};
 use crate::policy::PolicyArgs;
 use crate::table::Table;
 
@@ -38,8 +40,14 @@ impl ReadsArgs {
         inputs.add_all(&self.named_sources);
     }
 
-    /// Returns the SQL of named sources: from the file, or from the registry of the policy.
-    pub(super) fn named_sources(&self, policy: &PolicyArgs) -> anyhow::Result<NamedSources> {
+    /// Returns the SQL of named sources: from the file, or from the registry that `args` name. Notes definitions in the
+    /// file that none of `policies` uses.
+    pub(super) fn named_sources(
+        &self,
+        args: &PolicyArgs,
+        policies: &[&Policy],
+        color: Color,
+    ) -> anyhow::Result<NamedSources> {
         if let Some(known) = self.read.get() {
             return Ok(known.clone());
         }
@@ -47,10 +55,11 @@ impl ReadsArgs {
             let text = input::json(path, "--named-sources")?;
             let known = NamedSources::read(text.as_bytes());
             let known = known.with_context(|| format!("cannot read `{}`", path.display()))?;
+            note_unused(&file_name(path), &known, policies, color)?;
             return Ok(self.read.get_or_init(|| known).clone());
         }
         let mut known = NamedSources::default();
-        if let Some(url) = policy.registry()? {
+        if let Some(url) = args.registry()? {
             let location: Location = url.parse()?;
             for source in Registry::open(&location, false)?.named_sources()? {
                 known.add(source.name, source.connection, source.query);
@@ -58,6 +67,42 @@ impl ReadsArgs {
         }
         Ok(known)
     }
+}
+
+/// Notes the named sources of `file` that no grant of `policies` can use, on standard error.
+fn note_unused(file: &str, known: &NamedSources, policies: &[&Policy], color: Color) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    let label = Painted::bold(color.on(&stderr), "note:");
+    if known.is_empty() {
+        return writeln!(stderr, "{label} {file} has no named sources");
+    }
+    let connections: BTreeSet<&str> =
+        policies.iter().flat_map(|policy| policy.connections()).map(Connection::name).collect();
+    let grants = policies.iter().flat_map(|policy| policy.tokens()).flat_map(Token::grants);
+    let granted: BTreeSet<&str> = grants
+        .filter_map(|grant| match grant.source() {
+            GrantSource::NamedSource(name) => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    let (mut elsewhere, mut ungranted) = (Vec::new(), Vec::new());
+    for (name, connection) in known.definitions() {
+        match connection.filter(|name| !connections.contains(name)) {
+            Some(connection) => elsewhere.push(format!("{} on {}", quoted(name), quoted(connection))),
+            None if !granted.contains(name) => ungranted.push(quoted(name)),
+            None => {}
+        }
+    }
+    for (unused, why) in [(elsewhere, "on other connections than the policy"), (ungranted, "that no grant names")] {
+        if unused.is_empty() {
+            continue;
+        }
+        let more = if unused.len() > LISTED { ", …" } else { "" };
+        let first: Vec<&str> = unused.iter().take(LISTED).map(String::as_str).collect();
+        let count = counted(unused.len() as u64, "named source");
+        writeln!(stderr, "{label} {file} has {count} {why}: {}{more}", first.join(", "))?;
+    }
+    Ok(())
 }
 
 /// A query or named source whose reads are unknown, as JSON.

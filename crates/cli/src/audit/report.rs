@@ -59,7 +59,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let Some(read) = args.policy.documents(color, true)? else { return Ok(Exit::Failure) };
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();
-    let followed = Followed::of(policy, &args.reads.named_sources(&args.policy)?);
+    let followed = Followed::of(policy, &args.reads.named_sources(&args.policy, &[policy], color)?);
     let content = read.snapshot(&args.policy.compile_options())?.content_id()?;
     let mut report = Report::new(args.title.clone().unwrap_or_else(|| files.join(", ")), policy, now);
     report = report.with_content(content).with_queries(policy, &followed);

@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut out = Stdout::lock();
     if let Some(id) = &args.token_leaked {
         let (index, _) = named::token(&policy, id)?;
-        let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
+        let followed = Followed::of(&policy, &args.reads.named_sources(&args.policy, &[&policy], color)?);
         let leak = Leak { policy: &policy, snapshot: &snapshot, followed: &followed, index, now };
         leak.show(args.format, color, &mut out)?;
         out.flush()?;
@@ -104,7 +104,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let followed;
     match &source {
         RequestedSource::Resource(text) => {
-            followed = Followed::of(&policy, &args.reads.named_sources(&args.policy)?);
+            followed = Followed::of(&policy, &args.reads.named_sources(&args.policy, &[&policy], color)?);
             let name = Name::parse(text, connection.dialect())?;
             let through = readers_through(&policy, &snapshot, connection, &name, &followed, now);
             rows.extend(through.iter().map(|reader| ReaderRow::of(reader, &policy, Some(&followed))));

@@ -35,13 +35,19 @@ pub enum Foreign {
     Yaml,
     /// TOML.
     Toml,
+    /// A PDF document.
+    Pdf,
+    /// The pointer that Git LFS stores instead of a file.
+    LfsPointer,
+    /// A table of values, separated by commas, tabs or semicolons.
+    Csv,
 }
 
 /// The number of bytes of a file that [`Foreign::of`] needs.
 pub const FOREIGN_BYTES: usize = 512;
 
 /// The first bytes of files in a format.
-const MAGICS: [(&[u8], Foreign); 10] = [
+const MAGICS: [(&[u8], Foreign); 12] = [
     (b"\x1f\x8b", Foreign::Gzip),
     (b"\x28\xb5\x2f\xfd", Foreign::Zstd),
     (b"BZh", Foreign::Bzip2),
@@ -50,6 +56,8 @@ const MAGICS: [(&[u8], Foreign); 10] = [
     (b"SQLite format 3\0", Foreign::Sqlite),
     (&MAGIC, Foreign::Compiled),
     (b"PAR1", Foreign::Parquet),
+    (b"%PDF-", Foreign::Pdf),
+    (b"version https://git-lfs.github.com/spec/", Foreign::LfsPointer),
     (b"\xff\xfe", Foreign::Utf16),
     (b"\xfe\xff", Foreign::Utf16),
 ];
@@ -100,17 +108,23 @@ impl Foreign {
         let text = String::from_utf8_lossy(without_mark(start));
         let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         let first = lines.next()?;
-        if first.starts_with(['{', '"']) {
+        if first.starts_with('{') || (first.starts_with('"') && !first.contains("\",\"")) {
             return None;
         }
         let is_table = first.starts_with('[')
             && first.trim_start_matches('[').starts_with(|character: char| character.is_ascii_alphabetic())
             && first.ends_with(']')
+            && !first.contains(',')
             && !matches!(first, "[true]" | "[false]" | "[null]");
         if is_table || is_key(first, '=') {
             return Some(Self::Toml);
         }
-        (first == "---" || first.starts_with("- ") || is_key(first, ':')).then_some(Self::Yaml)
+        // One line is a message, such as `404: Not Found`.
+        let second = lines.next()?;
+        if first == "---" || first.starts_with("- ") || is_key(first, ':') {
+            return Some(Self::Yaml);
+        }
+        is_heading(first, second).then_some(Self::Csv)
     }
 
     fn found(self) -> &'static str {
@@ -129,6 +143,9 @@ impl Foreign {
             Self::Html => "HTML or XML",
             Self::Yaml => "YAML",
             Self::Toml => "TOML",
+            Self::Pdf => "a PDF document",
+            Self::LfsPointer => "a Git LFS pointer",
+            Self::Csv => "CSV",
         }
     }
 
@@ -144,10 +161,12 @@ impl Foreign {
             Self::Compiled => "give the documents that it was compiled from",
             Self::Parquet => "convert it to JSON Lines",
             Self::Utf16 => "convert it with `iconv -f UTF-16 -t UTF-8`",
-            Self::Binary => "name a file with text in UTF-8",
+            Self::Binary | Self::Pdf => "name a file with text in UTF-8",
             Self::Html => "download the file itself instead of a web page: check the URL, and that you are signed in",
             Self::Yaml => "convert it with `yq -o json`",
             Self::Toml => "convert it with `yq -p toml -o json`",
+            Self::LfsPointer => "download the file itself with `git lfs pull`",
+            Self::Csv => "write it as JSON: a table holds no definitions",
         }
     }
 }
@@ -169,6 +188,18 @@ fn is_key(line: &str, sign: char) -> bool {
     !key.is_empty() && key.chars().all(is_bare) && separated
 }
 
+/// Whether `first` consists of several bare column names, and `second` has as many values.
+fn is_heading(first: &str, second: &str) -> bool {
+    let is_bare = |character: char| character.is_ascii_alphanumeric() || matches!(character, '_' | ' ' | '-' | '.');
+    let is_name = |name: &str| {
+        let name = name.trim().trim_matches('"');
+        name.starts_with(|character: char| character.is_ascii_alphabetic()) && name.chars().all(is_bare)
+    };
+    [',', '\t', ';']
+        .into_iter()
+        .any(|separator| first.contains(separator) && first.split(separator).all(is_name) && second.contains(separator))
+}
+
 /// Returns `text` without a byte order mark.
 fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text)
@@ -180,11 +211,12 @@ mod tests {
 
     #[test]
     fn formats_are_recognized_by_their_start() {
-        let cases: [(&[u8], Option<Foreign>); 27] = [
+        let cases: [(&[u8], Option<Foreign>); 35] = [
             (b"", None),
             (b"{\"tokens\": []}", None),
             (b"\n [{\"id\": \"a\"}]", None),
             (b"[true]", None),
+            (b"[null, []]", None),
             (b"[\n  {}\n]", None),
             ("\u{feff}{}".as_bytes(), None),
             (b"s3cret", None),
@@ -208,6 +240,13 @@ mod tests {
             (b"- id: a\n  token: s", Some(Foreign::Yaml)),
             (b"[[tokens]]\nid = \"a\"", Some(Foreign::Toml)),
             (b"version = 1\n", Some(Foreign::Toml)),
+            (b"404: Not Found\n", None),
+            (b"s3cret, and more\n", None),
+            (b"---\n", None),
+            (b"%PDF-1.7\n", Some(Foreign::Pdf)),
+            (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", Some(Foreign::LfsPointer)),
+            (b"id,token_sha256\na,00\n", Some(Foreign::Csv)),
+            (b"\"id\",\"token\"\r\n\"a\",\"s\"\r\n", Some(Foreign::Csv)),
         ];
         for (start, expected) in cases {
             assert_eq!(Foreign::of_document(start), expected, "{}", start.escape_ascii());

@@ -79,14 +79,17 @@ pub(super) struct RequestTemplate {
 
 /// The parameters that may hold a source: exactly one must be given.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected an object with `typed` and `type`, or with `resource`, `query` or `query_or_named_source`"
+)]
 pub(super) enum SourceRule {
     Typed(Typed),
     OneOf(OneOf),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `typed` and `type`")]
 pub(super) struct Typed {
     pub(super) typed: Box<str>,
     #[serde(rename = "type")]
@@ -94,7 +97,7 @@ pub(super) struct Typed {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `resource`, `query` or `query_or_named_source`")]
 pub(super) struct OneOf {
     #[serde(default, deserialize_with = "present")]
     pub(super) resource: Option<Box<str>>,
@@ -106,7 +109,7 @@ pub(super) struct OneOf {
 
 /// The table as JSON.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with the key `routes`")]
 struct RoutesJson {
     #[serde(default, deserialize_with = "present")]
     base_segment: Option<Box<str>>,
@@ -116,7 +119,7 @@ struct RoutesJson {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with the key `path`")]
 struct RouteJson {
     path: String,
     #[serde(default, deserialize_with = "present")]
@@ -149,6 +152,9 @@ impl Routes {
     ///
     /// If `text` is not JSON, is not a table of routes, or has an invalid route.
     pub fn from_json(text: &str) -> Result<Self, RoutesError> {
+        if text.trim_start().starts_with('[') {
+            return Err(RoutesError("expected an object with the key `routes`, found a list".into()));
+        }
         let written: RoutesJson = serde_json::from_str(text).map_err(|error| RoutesError(error.to_string().into()))?;
         if let Some(base) = &written.base_segment {
             literal(base).map_err(|why| RoutesError::at("base_segment", &why))?;

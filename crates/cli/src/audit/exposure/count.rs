@@ -12,7 +12,8 @@ use portcullis_audit::catalog::{Broken, Row};
 use portcullis_audit::coverage::Coverage;
 use portcullis_audit::exposure::{self, Batch, Batcher, Exposure, NameCounts};
 
-use super::super::catalog::{self, Databases};
+use super::super::catalog;
+use super::super::database::Databases;
 use crate::output::{Color, Painted, counted, grouped, rate};
 
 const OPTION: &str = "--connection";
@@ -112,7 +113,8 @@ impl<'s, 'p> Dealer<'s, 'p> {
             self.other.get_or_insert_with(|| name.to_owned());
             return;
         }
-        let row = match self.databases.complete(row, name) {
+        let mut text = String::new();
+        let row = match self.databases.complete(row, name, &mut text) {
             Ok(row) => row,
             Err(broken) => return self.tally.broken(broken),
         };
