@@ -565,6 +565,18 @@ mod git {
         fs::write(&program, format!("#!/bin/sh\ntouch '{}'\n", marker.display())).unwrap();
         fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         commit(root, "a.txt", secret.expose(), "first");
+        // A commit that claims to be signed.
+        let tree = git(root, &["rev-parse", "HEAD^{tree}"]);
+        let signed = format!(
+            "tree {tree}\nauthor a <a@example.com> 1700000000 +0000\ncommitter a <a@example.com> 1700000000 +0000\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----\n\nsigned\n"
+        );
+        fs::write(root.join("commit"), signed).unwrap();
+        let signed = git(root, &["hash-object", "-t", "commit", "-w", "commit"]);
+        git(root, &["update-ref", "refs/heads/signed", &signed]);
+        fs::create_dir(root.join("sub")).unwrap();
+        fs::write(root.join("top.txt"), secret.expose()).unwrap();
+        git(root, &["add", "top.txt"]);
+        // From here on, only the scan runs git.
         let program = program.to_str().unwrap();
         for (name, value) in [
             ("log.showSignature", "true"),
@@ -577,19 +589,8 @@ mod git {
         ] {
             git(root, &["config", name, value]);
         }
-        // A commit that claims to be signed.
-        let tree = git(root, &["rev-parse", "HEAD^{tree}"]);
-        let signed = format!(
-            "tree {tree}\nauthor a <a@example.com> 1700000000 +0000\ncommitter a <a@example.com> 1700000000 +0000\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n -----END PGP SIGNATURE-----\n\nsigned\n"
-        );
-        fs::write(root.join("commit"), signed).unwrap();
-        let signed = git(root, &["hash-object", "-t", "commit", "-w", "commit"]);
-        git(root, &["update-ref", "refs/heads/signed", &signed]);
         let report = history(&detector(), root, Limits::default()).unwrap();
         assert_eq!((report.findings.len(), report.is_complete()), (1, true), "{:?}", report.unread);
-        fs::create_dir(root.join("sub")).unwrap();
-        fs::write(root.join("top.txt"), secret.expose()).unwrap();
-        git(root, &["add", "top.txt"]);
         assert_eq!(staged(&detector(), &root.join("sub"), Limits::default()).unwrap().findings.len(), 1);
         assert!(!marker.exists());
     }
