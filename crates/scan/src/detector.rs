@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::{AhoCorasick, Input};
+use aho_corasick::{AhoCorasick, Input, MatchKind};
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -100,7 +100,9 @@ impl Detector {
                 texts.push(text);
             }
         }
-        let automaton = AhoCorasick::new(&texts).map_err(|_| PrefixError::TooMany)?;
+        // The search for the leftmost match uses vector instructions.
+        let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(&texts);
+        let automaton = automaton.map_err(|_| PrefixError::TooMany)?;
         Ok(Self { prefixes: prefixes.as_slice().to_vec(), automaton, patterns, texts })
     }
 
