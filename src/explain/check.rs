@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::case::{Case, KnownBy};
 use super::words::{kinds, list, span};
-use crate::base::Timestamp;
+use crate::base::{Timestamp, quoted};
 use crate::decision::{CanonicalSource, Credential, Decision, Reason, Source};
 use crate::model::Expiry;
 use crate::name::NameBuffer;
@@ -121,7 +121,7 @@ fn detail(case: &Case<'_, '_>, number: u8) -> String {
         2 => match case.row {
             Some(row) => {
                 let part = if case.known_by == KnownBy::Id { "id" } else { "secret" };
-                format!("its {part} is that of token {}", case.quoted(case.compiled.token_id(row)))
+                format!("its {part} is that of token {}", quoted(case.secret.shown_id(case.compiled.token_id(row))))
             }
             None => format!("none of the {} tokens of the policy has this secret", case.tokens),
         },

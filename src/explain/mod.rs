@@ -100,7 +100,7 @@ fn explanation<'s>(
     let case = Case { compiled, tokens, request, now, decision, row, known_by, secret };
     Explanation {
         token: row.map(|row| compiled.token_id(row).to_owned()),
-        shown_token: row.map(|row| case.secret.shown(compiled.token_id(row)).to_owned()),
+        shown_token: row.map(|row| case.secret.shown_id(compiled.token_id(row)).to_owned()),
         checks: check::all(&case),
         near_misses: near::misses(&case),
         decision: match decision {

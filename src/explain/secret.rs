@@ -21,6 +21,8 @@ const DECODED: usize = 3;
 pub(super) struct Redactor {
     runs: HashSet<Vec<char>>,
     length: usize,
+    /// All letters and digits of the secret.
+    whole: Vec<char>,
     /// The secret in lower case, if it has neither letters nor digits.
     signs: Option<String>,
     /// Whether a host may have the secret in the form of punycode.
@@ -37,12 +39,20 @@ impl Redactor {
             return Self { signs, ..Self::default() };
         }
         let runs = folded.windows(length).map(<[char]>::to_vec).collect();
-        Self { runs, length, signs: None, is_international: !secret.is_ascii() }
+        Self { runs, length, whole: folded, signs: None, is_international: !secret.is_ascii() }
     }
 
     /// Returns `text`, or a fixed text if it may repeat the secret. Linear in the length of `text`.
     pub(super) fn shown<'t>(&self, text: &'t str) -> &'t str {
         if self.may_repeat(text) { HIDDEN } else { text }
+    }
+
+    /// Returns the id of a token, or a fixed text if it repeats the whole secret.
+    ///
+    /// An id is not secret, and a secret may be made from it: `demo-store-map` of `store-map`. Linear in the length of `id`.
+    pub(super) fn shown_id<'t>(&self, id: &'t str) -> &'t str {
+        let repeats = !self.whole.is_empty() && folded(id).windows(self.whole.len()).any(|part| part == self.whole);
+        if repeats || self.signs.as_deref().is_some_and(|signs| id.contains(signs)) { HIDDEN } else { id }
     }
 
     fn may_repeat(&self, text: &str) -> bool {
@@ -94,6 +104,20 @@ fn percent_decoded(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn id_is_hidden_if_it_repeats_the_whole_secret() {
+        for (secret, id, is_shown) in [
+            ("demo-store-map", "store-map", true),
+            ("demo-store-map", "demo-store-map", false),
+            ("demo-store-map", "my DEMO_store_map", false),
+            ("--", "a--b", false),
+            ("", "a", true),
+        ] {
+            let expected = if is_shown { id } else { HIDDEN };
+            assert_eq!(Redactor::new(secret).shown_id(id), expected, "{secret}, {id}");
+        }
+    }
 
     #[test]
     fn every_spelling_of_a_secret_is_hidden() {
