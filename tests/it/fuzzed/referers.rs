@@ -43,10 +43,23 @@ pub(crate) fn check_header(header: &str) {
         .as_ref()
         .map(|referer| (referer.scheme().as_str(), referer.host(), referer.port(), referer.path_and_query()));
     let expected = slow(header);
-    let expected = expected.as_ref().map(|url| {
-        let path_and_query = &url[Position::BeforePath..Position::AfterQuery];
-        (url.scheme(), url.host_str().unwrap_or_default(), url.port(), path_and_query)
+    // The crate `url` does not remove a segment such as `C:` before `..`. The web-platform-tests cover these paths.
+    let has_drive = |url: &Url| {
+        let is_drive = |segment: &str| matches!(segment.as_bytes(), [b'A'..=b'Z' | b'a'..=b'z', b':' | b'|']);
+        url.path_segments().is_some_and(|mut segments| segments.any(is_drive))
+    };
+    if expected.as_ref().is_some_and(has_drive) {
+        return;
+    }
+    // It encodes a path by an earlier version of the rules, in which `^` stays.
+    let path_and_query = expected.as_ref().map(|url| {
+        let query = &url[Position::AfterPath..Position::AfterQuery];
+        url.path().replace('^', "%5E") + query
     });
+    let expected = expected
+        .as_ref()
+        .zip(path_and_query.as_deref())
+        .map(|(url, path_and_query)| (url.scheme(), url.host_str().unwrap_or_default(), url.port(), path_and_query));
     assert_eq!(found, expected, "{header:?}");
 }
 
