@@ -22,6 +22,7 @@ mod credentials;
 mod digest;
 mod environment;
 mod excerpt;
+#[cfg(feature = "generate")]
 mod generate;
 mod init;
 mod input;
@@ -131,7 +132,9 @@ enum Command {
     Import(transfer::ImportArgs),
     #[cfg(feature = "registry")]
     Trail(trail::Args),
+    #[cfg(feature = "generate")]
     Completions(generate::CompletionsArgs),
+    #[cfg(feature = "generate")]
     Man(generate::ManArgs),
 }
 
@@ -206,7 +209,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Import(args) => transfer::import(&args, cli.color),
         #[cfg(feature = "registry")]
         Command::Trail(args) => trail::run(&args, cli.color),
+        #[cfg(feature = "generate")]
         Command::Completions(args) => generate::completions(&args),
+        #[cfg(feature = "generate")]
         Command::Man(args) => generate::man(&args),
     }
 }
@@ -232,13 +237,15 @@ fn escaped(mut error: clap::Error) -> clap::Error {
 
 /// Explains that this build leaves out the command that was given.
 fn left_out(error: &clap::Error) -> Option<String> {
-    const OPTIONAL: [(&str, &str, bool); 10] = [
+    const OPTIONAL: [(&str, &str, bool); 12] = [
         ("audit", "audit", cfg!(feature = "audit")),
         ("backup", "registry", cfg!(feature = "registry")),
+        ("completions", "generate", cfg!(feature = "generate")),
         ("connections", "registry", cfg!(feature = "registry")),
         ("credentials", "registry", cfg!(feature = "registry")),
         ("export", "registry", cfg!(feature = "registry")),
         ("import", "registry", cfg!(feature = "registry")),
+        ("man", "generate", cfg!(feature = "generate")),
         ("named-sources", "registry", cfg!(feature = "registry")),
         ("scan", "scan", cfg!(feature = "scan")),
         ("serve", "server", cfg!(feature = "server")),
