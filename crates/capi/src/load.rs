@@ -1,6 +1,6 @@
 //! Policies from bytes and files.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::SystemTime;
@@ -51,9 +51,9 @@ pub(crate) fn stamp(path: &Path) -> Option<Stamp> {
 }
 
 fn read_regular(path: &Path) -> io::Result<Version> {
-    // Opening a pipe waits for its writer: check first.
+    // Opening a device may have effects: check first. The file may be replaced before it is opened: check again then.
     check(&std::fs::metadata(path)?)?;
-    let file = File::open(path)?;
+    let file = open(path)?;
     let metadata = file.metadata()?;
     check(&metadata)?;
     let mut bytes = Vec::new();
@@ -64,6 +64,19 @@ fn read_regular(path: &Path) -> io::Result<Version> {
         return Err(too_large());
     }
     Ok(Version { bytes, stamp: Stamp::of(&metadata) })
+}
+
+/// Opens `path` without waiting for the writer of a pipe.
+fn open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+        options.custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed());
+    }
+    options.open(path)
 }
 
 fn check(metadata: &Metadata) -> io::Result<()> {

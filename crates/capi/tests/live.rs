@@ -209,3 +209,32 @@ fn sixteen_threads_decide_while_the_policy_is_swapped() {
     });
     assert!(live.generation() >= 21);
 }
+
+#[cfg(unix)]
+#[test]
+fn pipe_swapped_in_between_check_and_open_does_not_block() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, good, pipe, next] = ["policy.json", "good", "pipe", "next"].map(|name| folder.path().join(name));
+    fs::write(&file, policy("one")).unwrap();
+    fs::write(&good, policy("one")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let live = Live::open(&file, 10);
+    std::thread::scope(|scope| {
+        let swapping = scope.spawn(|| {
+            let started = Instant::now();
+            while started.elapsed() < Duration::from_secs(4) {
+                for file_or_pipe in [&pipe, &good] {
+                    fs::hard_link(file_or_pipe, &next).unwrap();
+                    fs::rename(&next, &file).unwrap();
+                }
+            }
+            replace(&file, &policy("two"));
+        });
+        while !swapping.is_finished() {
+            // Most of these fail; none may wait for a writer of the pipe.
+            let _ = live.reload();
+        }
+    });
+    wait(|| live.allows("two"));
+    assert!(!live.allows("one"));
+}

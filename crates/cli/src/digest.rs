@@ -6,6 +6,7 @@ use anyhow::bail;
 use portcullis::model::SecretDigest;
 
 use super::Exit;
+use super::input::claim_stdin;
 use super::output::Stdout;
 use super::secret_input;
 
@@ -27,6 +28,7 @@ const MAX_BYTES: u64 = 64 << 10;
 pub(super) struct Args {}
 
 pub(super) fn run(_: &Args) -> anyhow::Result<Exit> {
+    claim_stdin("digest")?;
     let stdin = io::stdin();
     let mut secret = Vec::new();
     if stdin.is_terminal() {

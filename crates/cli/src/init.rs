@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         }
         opened => opened.with_context(|| format!("cannot create {}", file_name(&args.file)))?,
     };
-    let done = write(file, &text).with_context(|| cannot_write(&args.file)).and_then(|()| {
+    let done = write(&file, &text).with_context(|| cannot_write(&args.file)).and_then(|()| {
         let name = Escaped::whole(&name);
         show_once(&[
             &format!("wrote {name}: connection {}, token `first`\n", quoted(&args.connection)),
@@ -100,12 +100,25 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     });
     if done.is_err() {
         // Nobody knows the secret of its token. A failure to remove it does not matter more than `done`.
-        let _ = std::fs::remove_file(&args.file);
+        let _ = remove(&args.file, &file);
     }
     done.map(|()| Exit::Success)
 }
 
-fn write(mut file: File, text: &str) -> io::Result<()> {
+/// Removes the file that this process created, unless another file has its name now.
+fn remove(path: &Path, created: &File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let (named, created) = (std::fs::symlink_metadata(path)?, created.metadata()?);
+        if (named.dev(), named.ino()) != (created.dev(), created.ino()) {
+            return Ok(());
+        }
+    }
+    std::fs::remove_file(path)
+}
+
+fn write(mut file: &File, text: &str) -> io::Result<()> {
     #[cfg(unix)]
     file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
     file.write_all(text.as_bytes())?;

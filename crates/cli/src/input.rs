@@ -59,8 +59,10 @@ impl Read for Opened {
     }
 }
 
-/// Records that `option` reads standard input. Fails if another option, or the same one, did so before.
+/// Records that `option` reads standard input. Fails if another option, or the same one, did so before, or if standard
+/// output is the same file.
 pub(crate) fn claim_stdin(option: &'static str) -> anyhow::Result<()> {
+    Inputs::check_stdout(Path::new("-"))?;
     let Err(option) = STDIN.set(option) else { return Ok(()) };
     match STDIN.get() {
         Some(first) if *first != option => {

@@ -30,6 +30,22 @@ fn init_without_a_reader_writes_no_policy() {
     }
 }
 
+/// The command waits for a full pipe, while its reader replaces the policy and ends.
+#[cfg(target_os = "linux")]
+#[test]
+fn init_without_a_reader_keeps_a_file_that_replaced_its_policy() {
+    let dir = Dir::new().file("other.json", "other");
+    let output = sh(
+        &dir,
+        "{ head -c 65536 /dev/zero; $P init first.json; echo $? > code; } | \
+         { while [ ! -s first.json ]; do sleep 0.01; done; mv other.json first.json; }; exit $(cat code)",
+    );
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("the secret of the token was not shown"), "{stderr}");
+    assert_eq!(std::fs::read_to_string(dir.path("first.json")).unwrap(), "other");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn lost_secret_is_an_error_that_names_the_way_to_another() {

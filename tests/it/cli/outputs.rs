@@ -142,8 +142,19 @@ fn standard_streams_never_overwrite_an_input() {
         "$P credentials list tokens --db sqlite:registry.db --user ana >> registry.db",
         "$P import policy.json --db sqlite:registry.db --user ana >> policy.json",
         "$P named-sources create daily --sql-file policy.json --db sqlite:registry.db --user ana >> policy.json",
+        "$P scan catalog.csv --format json >> catalog.csv",
+        "$P scan . shadow.json --format sarif >> shadow.json",
+        "$P scan - < catalog.csv >> catalog.csv",
+        "$P scan routes.json --baseline baseline.json --format json >> baseline.json",
+        "$P scan routes.json --baseline - --format json < baseline.json >> baseline.json",
+        "$P scan routes.json --prefixes prefixes.txt >> prefixes.txt",
+        "$P scan routes.json --policy policy.json >> policy.json",
+        "$P scan routes.json --policy policy.json --catalog catalog.csv >> catalog.csv",
+        "$P scan routes.json --db sqlite:registry.db >> registry.db",
+        "$P digest < prefixes.txt >> prefixes.txt",
+        "$P check --policy policy.json --token-stdin --api lds < prefixes.txt >> prefixes.txt",
     ] {
-        let dir = inputs();
+        let dir = inputs().file("baseline.json", r#"{"findings": []}"#).file("prefixes.txt", "acme_");
         let before = contents(&dir);
         let ran = shell(&dir, script);
         let error = String::from_utf8_lossy(&ran.stderr);
@@ -275,4 +286,32 @@ fn serve_never_overwrites_its_policy() {
         assert!(error.contains("reads"), "{error}");
     }
     assert!(!dir.path("policy.json").exists());
+}
+
+#[test]
+fn serve_never_removes_its_inputs_from_the_state_directory() {
+    let compiled = format!("policy-{}.pcls", "0".repeat(64));
+    for name in [&*compiled, ".policy-x.new"] {
+        let dir = inputs();
+        fs::create_dir(dir.path("state")).unwrap();
+        fs::copy(dir.path("policy.json"), dir.path("state").join(name)).unwrap();
+        symlink("state", dir.path("same")).unwrap();
+        symlink(format!("state/{name}"), dir.path("link")).unwrap();
+        let paths =
+            [format!("state/{name}"), format!("same/../state/{name}"), format!("same/{name}"), "link".to_owned()];
+        for path in &paths {
+            for options in [
+                "--policy",
+                "--policy policy.json --shadow",
+                "--policy policy.json --routes",
+                "--policy policy.json --tls-key tls.key --tls-cert",
+                "--policy policy.json --log",
+            ] {
+                let error = dir.command("serve --state-dir state").args(options).arg(path).stderr();
+                assert!(error.starts_with(&format!("error: cannot use `{path}`: ")), "{options} {path}: {error}");
+                let kept = fs::read(dir.path("state").join(name)).unwrap();
+                assert_eq!(kept, POLICY.as_bytes(), "{options} {path}");
+            }
+        }
+    }
 }

@@ -82,6 +82,12 @@ impl TestCommand {
         self
     }
 
+    /// Adds these arguments, split at white space.
+    pub(super) fn args(mut self, args: &str) -> Self {
+        self.command.args(args.split_whitespace());
+        self
+    }
+
     pub(super) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self

@@ -2,7 +2,9 @@
 #![cfg(unix)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use portcullis_registry::record::Usage;
 use portcullis_registry::{Actor, Location, NewToken, Registry, RegistryError, TokenEdit};
@@ -165,11 +167,76 @@ fn a_second_name_of_the_file_is_refused_while_the_first_is_in_use() {
     drop(Registry::open(&Location::file(&path), true).unwrap());
     let (hard, soft) = (dir.path().join("hard.db"), dir.path().join("soft.db"));
     fs::hard_link(&path, &hard).unwrap();
-    std::os::unix::fs::symlink(&path, &soft).unwrap();
+    symlink(&path, &soft).unwrap();
     let raw = Raw::open(&path);
     let error = Registry::open(&Location::file(&hard), true).unwrap_err().to_string();
     assert!(error.contains("another process has"), "{error}");
     Registry::open(&Location::file(&soft), true).unwrap().create_token(&ana(), &new()).unwrap();
     drop(raw);
     assert_eq!(Registry::open(&Location::file(&hard), false).unwrap().tokens(&ana()).unwrap().len(), 1);
+}
+
+/// A file, link or pipe with the name of a file of the registry, which no registry wrote.
+type Foreign = fn(&Path);
+
+const FOREIGN: [(&str, Foreign); 5] = [
+    ("text", |path| fs::write(path, "notes\n").unwrap()),
+    ("a hard link", |path| fs::hard_link(path.with_file_name("notes"), path).unwrap()),
+    ("a symbolic link", |path| symlink(path.with_file_name("notes"), path).unwrap()),
+    ("a pipe", |path| assert!(Command::new("mkfifo").arg(path).status().unwrap().success())),
+    ("a folder", |path| fs::create_dir(path).unwrap()),
+];
+
+#[test]
+fn files_of_other_programs_next_to_a_registry_are_kept() {
+    for suffix in ["-wal", "-shm", "-journal"] {
+        for (what, create) in FOREIGN {
+            for state in ["missing", "empty", "registry"] {
+                let dir = tempfile::tempdir().unwrap();
+                let path = dir.path().join("registry.db");
+                fs::write(dir.path().join("notes"), "other notes\n").unwrap();
+                match state {
+                    "missing" => {}
+                    "empty" => fs::write(&path, "").unwrap(),
+                    _ => drop(Registry::open(&Location::file(&path), true).unwrap()),
+                }
+                create(&beside(&path, suffix));
+                let found = |name: &Path| {
+                    let kind = fs::symlink_metadata(name).unwrap().file_type();
+                    (kind, if kind.is_file() { fs::read(name).unwrap() } else { Vec::new() })
+                };
+                let files = || -> Vec<_> {
+                    let mut names: Vec<_> =
+                        fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path()).collect();
+                    names.sort();
+                    names.into_iter().map(|name| (name.clone(), found(&name))).collect()
+                };
+                let before = files();
+                for creates in [false, true] {
+                    let error = Registry::open(&Location::file(&path), creates).unwrap_err().to_string();
+                    assert!(error.contains(&format!("registry.db{suffix}`")), "{suffix}, {what}, {state}: {error}");
+                    assert_eq!(files(), before, "{suffix}, {what}, {state}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn files_that_a_killed_process_left_are_recovered() {
+    for journal in [&[0_u8; 512][..], b""] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("registry.db");
+        let mut registry = Registry::open(&Location::file(&path), true).unwrap();
+        registry.create_token(&ana(), &new()).unwrap();
+        // The files of an open registry are those that a killed process leaves. Reading them here would end its locks.
+        let copied = dir.path().join("copy.db");
+        for suffix in ["", "-wal", "-shm"] {
+            let copy = Command::new("cp").arg(beside(&path, suffix)).arg(beside(&copied, suffix)).status();
+            assert!(copy.unwrap().success());
+        }
+        fs::write(beside(&copied, "-journal"), journal).unwrap();
+        let mut copy = Registry::open(&Location::file(&copied), false).unwrap();
+        assert_eq!(copy.revision().unwrap(), registry.revision().unwrap());
+    }
 }

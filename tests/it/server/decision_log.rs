@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,7 +146,7 @@ fn allows_are_sampled_and_denials_never_are() {
 
 /// A pipe without a reader: writing to it blocks.
 #[cfg(unix)]
-fn pipe(folder: &std::path::Path) -> std::path::PathBuf {
+fn pipe(folder: &Path) -> std::path::PathBuf {
     let path = folder.join("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
     path
@@ -230,6 +231,41 @@ fn reopen_after_rename_writes_to_a_new_file() {
         text.lines().map(id).collect()
     };
     assert_eq!((ids(&old), ids(&file)), (vec!["one".to_owned(), "two".to_owned()], vec!["three".to_owned()]));
+}
+
+#[cfg(unix)]
+#[test]
+fn log_is_never_appended_to_an_input() {
+    type Link = fn(&Path, &Path) -> std::io::Result<()>;
+    let links: [Link; 2] =
+        [|input, log| fs::hard_link(input, log), |input, log| std::os::unix::fs::symlink(input, log)];
+    for link in links {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, old, input, linked] = ["log", "log.1", "policy.json", "linked"].map(|name| folder.path().join(name));
+        fs::write(&input, "[]").unwrap();
+        link(&input, &linked).unwrap();
+        let options = LogOptions { inputs: vec![input.clone()], ..LogOptions::default() };
+        for name in [&input, &linked] {
+            let error = DecisionLog::open(&Target::File(name.clone()), options.clone()).unwrap_err();
+            assert!(error.to_string().contains("policy.json`, which the server reads"), "{error}");
+        }
+        let log = DecisionLog::open(&Target::File(file.clone()), options).unwrap();
+        let denied = Decision::Deny(Reason::TokenMissing);
+        let record = |count| {
+            log.record(&decided(None, &denied));
+            super::util::eventually("the line is written", || log.counts().written == count);
+        };
+        record(1);
+        // A rotation frees the name of the log, which then refers to the policy.
+        fs::rename(&file, &old).unwrap();
+        link(&input, &file).unwrap();
+        log.reopen();
+        record(2);
+        record(3);
+        log.close();
+        assert_eq!(fs::read_to_string(&input).unwrap(), "[]");
+        assert_eq!(fs::read_to_string(&old).unwrap().lines().count(), 3);
+    }
 }
 
 #[test]

@@ -22,6 +22,8 @@ mod narrow;
 mod nulls;
 mod operations;
 mod operators;
+#[cfg(target_os = "linux")]
+mod overload_faults;
 mod policy;
 #[cfg(target_os = "linux")]
 mod policy_faults;

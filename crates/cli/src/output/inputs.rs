@@ -1,5 +1,7 @@
 //! The input files of a command, which it must not overwrite.
 
+#[cfg(feature = "server")]
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
@@ -62,6 +64,33 @@ impl Inputs {
         }
     }
 
+    /// Checks that none of the files is in `folder` under a name that `owns` accepts: the command replaces and removes
+    /// such files.
+    ///
+    /// A hard link in another folder is allowed, because the contents remain.
+    #[cfg(feature = "server")]
+    pub(crate) fn check_folder(&self, folder: &Path, owns: impl Fn(&str) -> bool) -> anyhow::Result<()> {
+        let folder = resolved_folder(folder);
+        let is_owned = |path: PathBuf| {
+            let name = path.file_name().and_then(OsStr::to_str);
+            path.parent() == Some(&*folder) && name.is_some_and(&owns)
+        };
+        // The path may lead to a file in the folder, or be a link there.
+        let is_refused = |path: &Path| is_owned(resolved(path)) || unfollowed(path).is_some_and(is_owned);
+        let Some(refused) = self.files.iter().find(|file| is_refused(&file.path)) else { return Ok(()) };
+        bail!(
+            "cannot use {}: servers replace and remove files of this name in their state directories\n\
+             help: move it to another folder",
+            file_name(&refused.path)
+        );
+    }
+
+    /// Returns the paths of the files.
+    #[cfg(feature = "server")]
+    pub(crate) fn into_paths(self) -> Vec<PathBuf> {
+        self.files.into_iter().map(|file| file.path).collect()
+    }
+
     /// Checks that `output` is not one of the files, under any name, symbolic link or hard link.
     ///
     /// Devices and pipes are allowed: they hold no data that could be lost.
@@ -95,9 +124,13 @@ fn resolved(path: &Path) -> PathBuf {
     if let Ok(path) = path.canonicalize() {
         return path;
     }
-    let Some(name) = path.file_name() else { return path.to_owned() };
+    unfollowed(path).unwrap_or_else(|| path.to_owned())
+}
+
+/// The absolute path of a file, with the symbolic links of its folder resolved; `None` for a path without a file name.
+fn unfollowed(path: &Path) -> Option<PathBuf> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    resolved_folder(folder).join(name)
+    Some(resolved_folder(folder).join(path.file_name()?))
 }
 
 fn resolved_folder(folder: &Path) -> PathBuf {

@@ -1,13 +1,16 @@
 //! Findings that are known, and not reported again.
 
 use std::collections::HashSet;
-use std::fs;
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use portcullis_scan::{Finding, Report};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+
+use crate::input::Opened;
+use crate::output::cannot_read;
 
 /// Returns the fingerprint of a finding: it depends on the secret and on the file, not on the line or the commit.
 pub(super) fn fingerprint(finding: &Finding) -> String {
@@ -41,7 +44,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
         fingerprint: String,
     }
     let name = path.display();
-    let text = fs::read(path).with_context(|| format!("cannot read `{name}`"))?;
+    let mut text = Vec::new();
+    Opened::open(path, "--baseline")?.read_to_end(&mut text).with_context(|| cannot_read(path))?;
     let baseline: Baseline = serde_json::from_slice(text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         anyhow!(

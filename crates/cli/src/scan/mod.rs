@@ -8,8 +8,7 @@ mod standing;
 mod text;
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -20,7 +19,8 @@ use portcullis_scan::{Detector, Limits, Prefixes, Report, Scanner, files, git};
 
 use super::Exit;
 use super::audit::CatalogArgs;
-use super::output::{Color, is_stdin};
+use super::input::{Opened, claim_stdin};
+use super::output::{Color, Inputs, cannot_read, is_stdin};
 use super::policy::PolicyArgs;
 use standing::{Judged, Severity};
 
@@ -130,6 +130,7 @@ enum Format {
 
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let baseline = args.baseline.as_deref().map(baseline::read).transpose()?;
+    args.check_stdout()?;
     let registry = if args.policy.is_named() { args.policy.registry()? } else { None };
     if args.revoke && registry.is_none() {
         bail!("`--revoke` needs a registry\nhelp: name it with `--db sqlite:registry.db`");
@@ -167,6 +168,13 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     })
 }
 
+impl Args {
+    /// Checks that standard output is not one of the files that the arguments name. It may be in a folder that is scanned.
+    fn check_stdout(&self) -> anyhow::Result<()> {
+        self.paths.iter().chain(&self.catalog.catalog).try_for_each(|path| Inputs::check_stdout(path))
+    }
+}
+
 fn scan(args: &Args) -> anyhow::Result<Report> {
     let mut prefixes = Prefixes::default();
     if let Some(path) = &args.prefixes {
@@ -192,6 +200,9 @@ fn scan(args: &Args) -> anyhow::Result<Report> {
     if stdin.len() > 1 {
         bail!("`-` is given more than once: standard input can be read only once");
     }
+    if !stdin.is_empty() {
+        claim_stdin("PATH")?;
+    }
     if args.paths.is_empty() {
         paths.push(PathBuf::from("."));
     }
@@ -205,7 +216,9 @@ fn scan(args: &Args) -> anyhow::Result<Report> {
 }
 
 fn add_prefixes(prefixes: &mut Prefixes, path: &Path) -> anyhow::Result<()> {
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let mut text = String::new();
+    let read = Opened::open(path, "--prefixes")?.read_to_string(&mut text);
+    read.with_context(|| cannot_read(path))?;
     for (line, number) in text.trim_start_matches('\u{FEFF}').lines().zip(1..) {
         let prefix = line.trim();
         if !prefix.is_empty() && !prefix.starts_with('#') {

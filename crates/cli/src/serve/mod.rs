@@ -14,7 +14,7 @@ use anyhow::bail;
 use portcullis::base::Escaped;
 use portcullis_server::decision_log::{LogOptions, QueryTexts, Share, Target, WhenFull};
 use portcullis_server::operations::{Operations, OperationsOptions};
-use portcullis_server::policy::{self, LiveOptions, Source};
+use portcullis_server::policy::{self, LiveOptions, Source, StateDir};
 use portcullis_server::{
     Address, Authority, Cors, Limits, Listeners, PublicUrl, ServerOptions, Tls, descriptors, threads,
 };
@@ -403,23 +403,38 @@ impl Args {
             + if is_registry { 3 } else { 0 }
     }
 
-    /// Checks that the server does not write to a file that it reads.
-    fn check_outputs(&self) -> anyhow::Result<()> {
+    /// Returns the files that the server reads.
+    fn inputs(&self) -> anyhow::Result<Inputs> {
         let mut inputs = Inputs::default();
         self.policy.add_inputs(&mut inputs)?;
         self.reading.add_inputs(&mut inputs);
         inputs.add_all(&self.shadow);
         let ListenArgs { tls_cert, tls_key, client_ca, .. } = &self.listen;
         inputs.add_all([tls_cert, tls_key, client_ca].into_iter().flatten());
-        let saved = self.state_dir.iter().flat_map(|state| ["policy.json", "lock"].map(|name| state.join(name)));
-        for saved in saved {
-            inputs.check(&saved)?;
-            inputs.add(&saved);
-        }
-        self.log.log.as_deref().map_or(Ok(()), |log| inputs.check(log))
+        Ok(inputs)
+    }
+
+    /// Returns the files of the state directory that are replaced.
+    fn saved(&self) -> impl Iterator<Item = PathBuf> {
+        self.state_dir.iter().flat_map(|state| ["policy.json", "lock"].map(|name| state.join(name)))
+    }
+
+    /// Checks that the server does not write to a file that it reads, nor removes one.
+    fn check_outputs(&self) -> anyhow::Result<()> {
+        let mut inputs = self.inputs()?;
+        self.saved().try_for_each(|saved| inputs.check(&saved))?;
+        self.state_dir.as_deref().map_or(Ok(()), |state| inputs.check_folder(state, StateDir::owns))?;
+        inputs.add_all(self.saved());
+        let Some(log) = &self.log.log else { return Ok(()) };
+        inputs.check(log)?;
+        let mut logs = Inputs::default();
+        logs.add(log);
+        self.state_dir.as_deref().map_or(Ok(()), |state| logs.check_folder(state, StateDir::owns))
     }
 
     fn operations(&self) -> anyhow::Result<OperationsOptions> {
+        let mut inputs = self.inputs()?;
+        inputs.add_all(self.saved());
         let shadow = if self.shadow.is_empty() { None } else { Some(Source::files(&self.shadow)?) };
         Ok(OperationsOptions {
             source: self.policy.source()?,
@@ -428,7 +443,7 @@ impl Args {
                 max_bytes: self.max_policy_bytes,
                 ..self.policy.live(self.state_dir.clone())
             },
-            log: self.log.options(),
+            log: self.log.options(inputs),
             shadow,
             shadow_examples: self.shadow_examples,
         })
@@ -519,7 +534,7 @@ impl LimitArgs {
 }
 
 impl LogArgs {
-    fn options(&self) -> Option<(Target, LogOptions)> {
+    fn options(&self, inputs: Inputs) -> Option<(Target, LogOptions)> {
         let path = self.log.as_ref()?;
         let target = if path.as_os_str() == "-" { Target::Stdout } else { Target::File(path.clone()) };
         let options = LogOptions {
@@ -527,6 +542,7 @@ impl LogArgs {
             queue_bytes: self.log_queue,
             sample_allows: self.log_sample_allows,
             queries: if self.log_queries { QueryTexts::Shown } else { QueryTexts::Hidden },
+            inputs: inputs.into_paths(),
         };
         Some((target, options))
     }

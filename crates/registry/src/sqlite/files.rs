@@ -11,7 +11,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteLockingMode};
 use sqlx::{ConnectOptions, Connection as _};
 
 use super::access::Access;
-use super::{is_busy, number};
+use super::{is_busy, number, siblings};
 use crate::error::{Result, storage};
 use crate::storage::Purpose;
 use crate::words::quoted;
@@ -117,7 +117,8 @@ impl UnopenedFiles {
     /// # Errors
     ///
     /// If the log was removed while another process has the database open: later writes would be lost with it. If `path` is
-    /// a pipe or a device: opening it could block.
+    /// a pipe or a device: opening it could block. If a file of another program has the name of the log, its index or the
+    /// journal: SQLite would remove it.
     pub(super) async fn inspect(path: &Path, purpose: Purpose) -> Result<Self> {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.exists() && !path.is_file() {
@@ -127,6 +128,7 @@ impl UnopenedFiles {
         let access = Access::to(&path, &parts(&path), purpose)?;
         // Another process that has the database open can be found only by a lock, which needs permission to write.
         if access == Access::Write {
+            siblings::check(&path)?;
             check_parts(&path).await?;
         }
         let (database, stamp) = (file_id(&path), stamp(&path));
@@ -145,9 +147,9 @@ impl UnopenedFiles {
     }
 }
 
-/// Checks that a missing registry has no log or index left: otherwise it was removed or renamed by mistake.
+/// Checks that a missing registry has no log, index or journal left: otherwise it was removed or renamed by mistake.
 pub(super) fn check_absent(path: &Path) -> Result<()> {
-    let Some(left) = parts(path).into_iter().find(|left| left.exists()) else { return Ok(()) };
+    let Some(left) = siblings::first(path) else { return Ok(()) };
     // Another process may have created the registry meanwhile.
     if path.exists() {
         return Ok(());

@@ -3,6 +3,7 @@
 mod access;
 mod files;
 mod rows;
+mod siblings;
 
 use std::path::Path;
 use std::time::Duration;

@@ -104,7 +104,7 @@ pub struct Share(f64);
 pub struct ShareError(String);
 
 /// Options of a decision log.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LogOptions {
     /// The policy for a full queue.
     pub when_full: WhenFull,
@@ -114,6 +114,9 @@ pub struct LogOptions {
     pub sample_allows: Share,
     /// How queries are logged.
     pub queries: QueryTexts,
+    /// Files that the server reads or replaces. The log is never appended to one of them, whatever its name refers to when
+    /// it is reopened.
+    pub inputs: Vec<PathBuf>,
 }
 
 /// The numbers of lines, by result.
@@ -146,6 +149,7 @@ impl Default for LogOptions {
             queue_bytes: 16 << 20,
             sample_allows: Share::ALL,
             queries: QueryTexts::default(),
+            inputs: Vec::new(),
         }
     }
 }
@@ -184,9 +188,9 @@ impl DecisionLog {
     ///
     /// # Errors
     ///
-    /// If its file cannot be opened, or the system cannot start a thread.
+    /// If its file cannot be opened or is one of the inputs, or if the system cannot start a thread.
     pub fn open(target: &Target, options: LogOptions) -> io::Result<Self> {
-        let sink = Sink::open(target)?;
+        let sink = Sink::open(target, options.inputs.clone())?;
         let queue = Arc::new(Queue::new(options.queue_bytes, options.when_full));
         let writer = Arc::clone(&queue);
         let thread = std::thread::Builder::new().name("log".into()).spawn(move || writer.write_to(sink))?;

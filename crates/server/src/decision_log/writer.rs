@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Target, WhenFull};
+use portcullis::base::quoted;
 use portcullis_registry::owner_only;
 
 /// How long the writer lets lines gather, so that each wake-up writes many.
@@ -180,6 +181,8 @@ impl Queue {
 #[derive(Debug)]
 pub(super) struct Sink {
     out: Out,
+    /// The files that are never appended to.
+    inputs: Vec<PathBuf>,
     /// Whether only a part of the last line was written.
     torn: bool,
     /// Whether the last write failed, and was reported.
@@ -193,18 +196,18 @@ enum Out {
 }
 
 impl Sink {
-    pub(super) fn open(target: &Target) -> io::Result<Self> {
+    pub(super) fn open(target: &Target, inputs: Vec<PathBuf>) -> io::Result<Self> {
         let out = match target {
             Target::Stdout => Out::Stdout(io::stdout()),
-            Target::File(path) => Out::File(path.clone(), append(path)?),
+            Target::File(path) => Out::File(path.clone(), append(path, &inputs)?),
         };
-        Ok(Self { out, torn: false, failing: false })
+        Ok(Self { out, inputs, torn: false, failing: false })
     }
 
     /// Reopens the file, after its old name may have become free for a new one.
     fn reopen(&mut self) {
         let Out::File(path, file) = &mut self.out else { return };
-        match append(path) {
+        match append(path, &self.inputs) {
             Ok(opened) => {
                 *file = opened;
                 self.torn = false;
@@ -261,8 +264,14 @@ impl Sink {
     }
 }
 
-/// Opens a file to append to. A new file has mode 0600, whatever the umask; an existing one keeps its permissions.
-fn append(path: &Path) -> io::Result<File> {
+/// Opens a file to append to, unless it is one of `inputs`. A new file has mode 0600, whatever the umask; an existing one
+/// keeps its permissions.
+fn append(path: &Path, inputs: &[PathBuf]) -> io::Result<File> {
+    // Before the file is opened: closing the file of a registry would end the locks of this process.
+    if let Some(input) = inputs.iter().find(|input| is_same_file(path, input)) {
+        let name = quoted(&input.display().to_string());
+        return Err(io::Error::other(format!("it is the file {name}, which the server reads or replaces")));
+    }
     match owner_only::create_file(path) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => return other,
@@ -273,4 +282,21 @@ fn append(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Whether two paths name one regular file: also by a hard link or a symbolic link.
+#[cfg(unix)]
+fn is_same_file(path: &Path, other: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |path| {
+        let found = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file);
+        found.map(|found| (found.dev(), found.ino()))
+    };
+    id(path).is_some_and(|found| id(other) == Some(found))
+}
+
+#[cfg(not(unix))]
+fn is_same_file(path: &Path, other: &Path) -> bool {
+    let id = |path: &Path| path.canonicalize().ok();
+    id(path).is_some_and(|found| id(other) == Some(found))
 }

@@ -14,6 +14,7 @@ use super::contents::Contents;
 use super::files;
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
+use portcullis::snapshot::MAGIC;
 use portcullis_document::load::Input;
 use portcullis_registry::owner_only;
 
@@ -146,6 +147,11 @@ impl StateDir {
         Ok(Self { path, lock, kept: Mutex::default() })
     }
 
+    /// Whether servers replace or remove files of this name in their state directories.
+    pub fn owns(name: &str) -> bool {
+        [SAVED, LOCK].contains(&name) || saved_digest(name).is_some() || is_temporary(name)
+    }
+
     /// Locks the directory again if another one has taken its place; whether that is so.
     fn hold(&self) -> Result<bool, StateError> {
         if let Err(error) = fs::metadata(&self.path) {
@@ -237,18 +243,19 @@ impl StateDir {
     }
 
     /// Removes leftovers of earlier saves: unused compiled policies, and temporary files of a killed server. Other files
-    /// belong to other programs. A file that cannot be removed does no harm.
+    /// belong to other programs, also those that only have the name of a leftover. A file that cannot be removed does no
+    /// harm.
     fn sweep(&self, kept: Option<&str>) {
         let files = fs::read_dir(&self.path).into_iter().flatten().filter_map(Result::ok);
-        for file in files {
-            let name = file.file_name();
+        for file in files.filter(|file| file.file_type().is_ok_and(|kind| kind.is_file())) {
+            let (name, path) = (file.file_name(), file.path());
             let Some(name) = name.to_str() else { continue };
             let is_left = match saved_digest(name) {
-                Some(digest) => kept != Some(digest),
-                None => name.starts_with(ASIDE.0) && name.ends_with(ASIDE.1),
+                Some(digest) => kept != Some(digest) && read(&path).is_ok_and(|bytes| hex(&bytes) == digest),
+                None => is_temporary(name) && starts_as_saved(&path).unwrap_or(false),
             };
-            if is_left && file.file_type().is_ok_and(|kind| kind.is_file()) {
-                let _ = fs::remove_file(file.path());
+            if is_left {
+                let _ = fs::remove_file(path);
             }
         }
     }
@@ -312,6 +319,18 @@ fn hex(bytes: &[u8]) -> String {
 fn saved_digest(name: &str) -> Option<&str> {
     let digest = name.strip_prefix("policy-")?.strip_suffix(".pcls")?;
     (digest.len() == 64 && digest.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))).then_some(digest)
+}
+
+/// Whether a temporary file of a save has such a name.
+fn is_temporary(name: &str) -> bool {
+    name.starts_with(ASIDE.0) && name.ends_with(ASIDE.1)
+}
+
+/// Whether the file at `path` starts as every saved policy does, compiled or not. It may be incomplete.
+fn starts_as_saved(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    files::open(path)?.take(START.len() as u64).read_to_end(&mut start)?;
+    Ok([START, &MAGIC].iter().any(|saved| start.starts_with(saved) || saved.starts_with(&start)))
 }
 
 /// Whether the path is free, or holds a policy that a server saved, damaged or not.
