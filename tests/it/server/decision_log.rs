@@ -268,6 +268,39 @@ fn log_is_never_appended_to_an_input() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn reopening_a_pipe_without_a_reader_continues_in_the_old_file() {
+    /// More than a pipe holds.
+    const MORE: u64 = 2000;
+    let folder = tempfile::tempdir().unwrap();
+    let (file, old) = (folder.path().join("pipe"), folder.path().join("old"));
+    let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default()).unwrap();
+    let denied = Decision::Deny(Reason::TokenMissing);
+    let record = |count| {
+        log.record(&decided(None, &denied));
+        super::util::eventually("the line is written", || log.counts().written == count);
+    };
+    fs::rename(&file, &old).unwrap();
+    pipe(folder.path());
+    log.reopen();
+    record(1);
+    record(2);
+    assert_eq!(fs::read_to_string(&old).unwrap().lines().count(), 2);
+    // With a reader, the log continues in the pipe, and waits while the pipe is full.
+    let mut reader = fs::OpenOptions::new().read(true).write(true).open(&file).unwrap();
+    log.reopen();
+    record(3);
+    (0..MORE).for_each(|_| log.record(&decided(None, &denied)));
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(300));
+        let mut buffer = [0; 1 << 12];
+        while reader.read(&mut buffer).is_ok_and(|read| read > 0) {}
+    });
+    super::util::eventually("all lines are written", || log.counts().written + log.counts().failed == 3 + MORE);
+    assert_eq!(log.counts(), LogCounts { written: 3 + MORE, ..LogCounts::default() });
+}
+
 #[test]
 fn open_fails_if_the_file_cannot_be_opened() {
     let target = Target::File("/nowhere/at/all/log.jsonl".into());

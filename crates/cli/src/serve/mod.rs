@@ -318,7 +318,7 @@ fn watched<T>(look: impl FnOnce() -> T) -> T {
         if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             tracing::error!(
                 "the files that the options name have not answered for {} s: check the file systems of the policy, \
-                 `--state-dir`, `--log` and `--tls-cert`",
+                 `--routes`, `--state-dir`, `--log` and `--tls-cert`",
                 PATIENCE.as_secs()
             );
             std::process::exit(Exit::Failure as i32);

@@ -199,7 +199,7 @@ impl Sink {
     pub(super) fn open(target: &Target, inputs: Vec<PathBuf>) -> io::Result<Self> {
         let out = match target {
             Target::Stdout => Out::Stdout(io::stdout()),
-            Target::File(path) => Out::File(path.clone(), append(path, &inputs)?),
+            Target::File(path) => Out::File(path.clone(), append(path, &inputs, Pipe::Wait)?),
         };
         Ok(Self { out, inputs, torn: false, failing: false })
     }
@@ -207,7 +207,7 @@ impl Sink {
     /// Reopens the file, after its old name may have become free for a new one.
     fn reopen(&mut self) {
         let Out::File(path, file) = &mut self.out else { return };
-        match append(path, &self.inputs) {
+        match append(path, &self.inputs, Pipe::Refuse) {
             Ok(opened) => {
                 *file = opened;
                 self.torn = false;
@@ -264,9 +264,18 @@ impl Sink {
     }
 }
 
+/// How to open a pipe that no process reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pipe {
+    /// Wait for its reader.
+    Wait,
+    /// Fail: lines wait meanwhile.
+    Refuse,
+}
+
 /// Opens a file to append to, unless it is one of `inputs`. A new file has mode 0600, whatever the umask; an existing one
 /// keeps its permissions.
-fn append(path: &Path, inputs: &[PathBuf]) -> io::Result<File> {
+fn append(path: &Path, inputs: &[PathBuf], pipe: Pipe) -> io::Result<File> {
     // Before the file is opened: closing the file of a registry would end the locks of this process.
     if let Some(input) = inputs.iter().find(|input| is_same_file(path, input)) {
         let name = quoted(&input.display().to_string());
@@ -280,7 +289,17 @@ fn append(path: &Path, inputs: &[PathBuf]) -> io::Result<File> {
     // The path may be a link to a file that does not exist yet.
     options.create(true).append(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    {
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600);
+        if pipe == Pipe::Refuse {
+            let file = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+            // Later writes wait for room in the pipe.
+            fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
+            return Ok(file);
+        }
+    }
     options.open(path)
 }
 
