@@ -48,8 +48,15 @@ if [[ -z ${PORTCULLIS:-} ]]; then
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
+# The Envoy module, which Envoy looks up in this folder.
+if [[ -z ${ENVOY_DYNAMIC_MODULES_SEARCH_PATH:-} ]]; then
+    cargo build --locked --package portcullis-envoy
+    ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
+fi
+export ENVOY_DYNAMIC_MODULES_SEARCH_PATH
 export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
+timeout 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
 timeout 600 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"

@@ -116,6 +116,8 @@ def drive(binary, wanted, directory):
             if not wanted or name in wanted:
                 gateway = processes.gateway(name, file, command, directory, port, upstream.port)
                 stack.callback(gateway.stop)
+                if name in processes.IN_PROCESS:
+                    processes.deploy(gateway, ROOT / "examples" / "policy.json", secure=True)
                 wait(name, gateway.port)
                 try_out(name, gateway.port, has_body, upstream)
 

@@ -10,6 +10,7 @@ use std::ffi::c_char;
 pub const PCL_MAX_TEXT: usize = 16 << 20;
 /// The limit of a policy, in bytes: 256 MiB.
 pub const PCL_MAX_POLICY: usize = 256 << 20;
+const _: () = assert!(PCL_MAX_POLICY == portcullis_live::load::MAX_POLICY);
 /// The limit of the sources of a request.
 pub const PCL_MAX_SOURCES: usize = 10_000;
 /// The limit of the headers of an HTTP request.

@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread::JoinHandle;
 
-use crate::live::{Shared, Watched};
 use crate::options::PolicyOptions;
 use portcullis::Authorizer;
 use portcullis_http::answer::Responses;
 use portcullis_http::gateway::Reader;
+use portcullis_live::{Shared, Watched};
 
 /// A policy. Any number of threads may use it at once. Free it with `pcl_policy_free`.
 #[allow(non_camel_case_types, reason = "the name of C")]
@@ -79,7 +79,7 @@ impl pcl_policy {
             Ok(_) => {
                 // SAFETY: just allocated, and from now on owned by the handle.
                 let process = unsafe { &*own };
-                match watched.start(&process.shared) {
+                match watched.start(&process.shared, |_| ()) {
                     Ok(thread) => _ = process.thread.set(thread),
                     Err(error) => {
                         let error = format!("cannot start the thread that watches the file: {error}");

@@ -6,19 +6,16 @@
 //! All functions fail closed. A NULL pointer, text that is not UTF-8, a length above a limit and a panic are denials,
 //! or errors of the functions that open a policy.
 //!
-//! This is the only crate of the workspace with `unsafe`. [`abi`] declares what crosses the border, `borrow` reads what a
+//! This crate and the bindings of the Envoy module are the only ones of the workspace with `unsafe`. [`abi`] declares what crosses the border, `borrow` reads what a
 //! caller passes, and `handle` owns what a caller holds. All other modules are ordinary code over these.
 
 pub mod abi;
 mod borrow;
-mod counters;
 mod decide;
 mod explain;
 mod guard;
 mod handle;
 mod http;
-mod live;
-mod load;
 mod open;
 mod options;
 mod report;

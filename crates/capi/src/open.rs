@@ -7,11 +7,10 @@ use crate::abi::{PCL_MAX_POLICY, pcl_options, pcl_text};
 use crate::borrow::{bytes, needed, text};
 use crate::guard::guarded;
 use crate::handle::pcl_policy;
-use crate::live::Watched;
-use crate::load;
 use crate::options::PolicyOptions;
 use crate::string::{clear, pcl_string, store};
 use portcullis::Authorizer;
+use portcullis_live::{Watched, load};
 
 /// Opens a policy from memory: a JSON document, or the bytes of a compiled policy. Copies what it needs.
 ///
@@ -96,7 +95,7 @@ pub unsafe extern "C" fn pcl_live_open(
         // SAFETY: valid by the contract.
         let path = unsafe { path_of(path) }?;
         let (snapshot, opened) = load::file(&path)?;
-        let watched = Watched { path, opened, poll: options.poll };
+        let watched = Watched { path, opened: Some(opened), poll: options.poll };
         Ok(pcl_policy::new(Authorizer::new(snapshot), options, Some(watched)))
     };
     // SAFETY: `error` is NULL or valid by the contract.

@@ -3,21 +3,24 @@
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::guard::panics;
 use portcullis::decision::Reason;
 
 /// The counters of one policy in one process.
 #[derive(Debug)]
-pub(crate) struct Counters {
+pub struct Counters {
     allowed: AtomicU64,
     /// By the index of the reason in [`Reason::ALL`].
     denied: [AtomicU64; Reason::ALL.len()],
-    pub(crate) reloaded: AtomicU64,
-    pub(crate) failed: AtomicU64,
+    /// Reloads that succeeded.
+    pub reloaded: AtomicU64,
+    /// Reloads that failed.
+    pub failed: AtomicU64,
 }
 
 impl Counters {
-    pub(crate) fn new() -> Self {
+    /// Creates counters that are zero.
+    #[allow(clippy::new_without_default, reason = "counters of nothing have no use")]
+    pub fn new() -> Self {
         Self {
             allowed: AtomicU64::new(0),
             denied: [const { AtomicU64::new(0) }; Reason::ALL.len()],
@@ -27,7 +30,7 @@ impl Counters {
     }
 
     /// Counts a decision: an allow, or a denial for `reason`.
-    pub(crate) fn count(&self, reason: Option<Reason>) {
+    pub fn count(&self, reason: Option<Reason>) {
         let counter = match reason {
             None => Some(&self.allowed),
             Some(reason) => Reason::ALL.iter().position(|known| *known == reason).and_then(|at| self.denied.get(at)),
@@ -37,8 +40,9 @@ impl Counters {
         }
     }
 
-    /// Writes the counters in the text format of Prometheus. The labels are fixed words, which need no escapes.
-    pub(crate) fn text(&self, generation: u64) -> String {
+    /// Writes the counters in the text format of Prometheus, with the active generation and the number of panics that the
+    /// caller caught. The labels are fixed words, which need no escapes.
+    pub fn text(&self, generation: u64, panics: u64) -> String {
         let mut text = String::from("# HELP portcullis_decisions Decisions\n# TYPE portcullis_decisions counter\n");
         let mut line = |name: &str, labels: &str, value: u64| {
             // Writing to memory does not fail.
@@ -52,7 +56,7 @@ impl Counters {
         let rest = [
             ("policy_reloads", "_total", "counter", r#"{outcome="reloaded"}"#, self.reloaded.load(Relaxed)),
             ("policy_reloads", "_total", "counter", r#"{outcome="failed"}"#, self.failed.load(Relaxed)),
-            ("panics", "_total", "counter", "", panics()),
+            ("panics", "_total", "counter", "", panics),
             ("policy_generation", "", "gauge", "", generation),
         ];
         let mut last = "";
