@@ -19,8 +19,8 @@ const SETTLE: Duration = Duration::from_millis(20);
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {
     pub(crate) path: PathBuf,
-    /// The stamp of the version that was read when the policy was opened.
-    pub(crate) opened: Stamp,
+    /// The stamp of the version that was read when the policy was opened; `None` if it was not valid.
+    pub(crate) opened: Option<Stamp>,
     pub(crate) poll: Duration,
 }
 
@@ -69,8 +69,8 @@ impl Shared {
     pub(crate) fn reload(&self, watched: &Watched, must: bool) -> Result<(), String> {
         let mut last_read = locked(&self.last_read);
         let now = load::stamp(&watched.path);
-        let known = last_read.as_ref().unwrap_or(&watched.opened);
-        if !must && now.as_ref() == Some(known) {
+        let known = last_read.as_ref().or(watched.opened.as_ref());
+        if !must && now.is_some() && now.as_ref() == known {
             return Ok(());
         }
         let reloaded = load::read(&watched.path).and_then(|Version { bytes, stamp }| {
