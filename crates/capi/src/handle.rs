@@ -41,7 +41,7 @@ struct Process {
 impl pcl_policy {
     /// Creates the handle of a policy that `authorizer` holds. Starts no thread.
     pub(crate) fn new(authorizer: Authorizer, options: PolicyOptions, watched: Option<Watched>) -> Self {
-        let PolicyOptions { reader, cors, max_body, poll: _ } = options;
+        let PolicyOptions { reader, cors, max_body, poll: _, may_be_unavailable: _ } = options;
         let process = Process::allocate(0, Arc::new(Shared::new(authorizer)), ptr::null_mut());
         Self { reader, responses: Responses { cors }, max_body, watched, process: AtomicPtr::new(process) }
     }

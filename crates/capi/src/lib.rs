@@ -25,7 +25,7 @@ mod string;
 pub use decide::pcl_decide;
 pub use explain::pcl_explain;
 pub use handle::pcl_policy;
-pub use http::{pcl_answer_free, pcl_decide_http};
+pub use http::{pcl_answer_free, pcl_decide_http, pcl_needs_body};
 pub use open::{pcl_live_open, pcl_open_bytes, pcl_open_file, pcl_policy_free};
 pub use report::{pcl_generation, pcl_last_error, pcl_metrics, pcl_reload, pcl_version};
 pub use string::{pcl_string, pcl_string_free, pcl_string_text};

@@ -94,7 +94,7 @@ impl Shared {
         let mut last_read = locked(&self.last_read);
         let now = load::stamp(&watched.path);
         let known = last_read.as_ref().or(watched.opened.as_ref());
-        if !must && now.as_ref() == known {
+        if !must && now.is_some() && now.as_ref() == known {
             return Ok(());
         }
         let reloaded = load::read(&watched.path).and_then(|Version { bytes, stamp }| {
