@@ -184,7 +184,7 @@ def gives_up(gateways, upstream, request):
         return status, time.monotonic() - begun
 
     before = len(upstream.seen)
-    with concurrent.futures.ThreadPoolExecutor(max(len(gateways), 1)) as asking:
+    with concurrent.futures.ThreadPoolExecutor(len(gateways)) as asking:
         answers = [(name, asking.submit(timed, port)) for name, port, _ in gateways]
     for name, answer in answers:
         status, seconds = (answer.exception(), 40) if answer.exception() else answer.result()
@@ -210,23 +210,17 @@ def drive(binary, wanted, directory):
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(Upstream())
         port = processes.free_port()
-        gateways, in_process = [], []
+        gateways = []
         for name, file, command, has_body in processes.GATEWAYS:
             if not wanted or name in wanted:
                 gateway = processes.gateway(name, file, command, directory, port, upstream.port)
                 stack.callback(gateway.stop)
                 gateways.append((name, gateway.port, has_body))
-                in_process += [gateway] if name in processes.IN_PROCESS else []
-
-        # Those that stop with Portcullis.
-        asking = [gateway for gateway in gateways if gateway[0] not in processes.IN_PROCESS]
 
         @contextlib.contextmanager
         def serving(path):
             server = processes.portcullis(binary, path, port, directory)
             try:
-                for gateway in in_process:
-                    processes.deploy(gateway, path)
                 yield server
             finally:
                 server.stop()
@@ -241,8 +235,8 @@ def drive(binary, wanted, directory):
                 preflights(name, at, upstream)
                 print(f"{name}: {len(own)} requests of our own, spoofed headers, preflights", flush=True)
             with server.hanging():
-                gives_up(asking, upstream, own[0])
-        for name, at, _ in asking:
+                gives_up(gateways, upstream, own[0])
+        for name, at, _ in gateways:
             nothing_passes(name, at, upstream, own[0])
         if vectors:
             path = directory / "policy.json"

@@ -10,7 +10,6 @@ import http.client
 import json
 import pathlib
 import re
-import shutil
 import sys
 import tempfile
 import threading
@@ -329,25 +328,12 @@ def drive(binary, wanted, directory):
         def start(name, of, examples):
             recorders[name] = stack.enter_context(Recorder())
             _, file, command, has_body = of
-            gateway = processes.gateway(name, file, command, directory, port, recorders[name].port, examples)
+            gateway = processes.gateway(name, file, command, directory, port, recorders[name].port, examples, path)
             stack.callback(gateway.stop)
             gateway.name, gateway.has_body = name, has_body
             return gateway
 
-        def passing(gateway):
-            """Starts a gateway that decides itself again, as one whose upstream answers preflights."""
-            name = gateway.name
-            of = next(each for each in processes.GATEWAYS if each[0] == name.removesuffix("-tls"))
-            changed = directory / f"{name}-passing"
-            shutil.copytree(with_tls if name.endswith("-tls") else processes.EXAMPLES, changed)
-            text = (changed / of[1]).read_text()
-            (changed / of[1]).write_text(text.replace("policy: /etc/envoy/policy.json", "pass_preflights: true\n                  policy: /etc/envoy/policy.json"))
-            again = start(f"{name}-passing", of, changed)
-            processes.deploy(again, path, secure=name.endswith("-tls"))
-            recorders[again.name].take()
-            return again
-
-        for each in processes.GATEWAYS:
+        for each in [*processes.GATEWAYS, *processes.IN_PROCESS]:
             if not wanted or each[0] in wanted:
                 first.append(start(each[0], each, processes.EXAMPLES))
                 second.append(start(f"{each[0]}-tls", each, with_tls))
@@ -356,18 +342,13 @@ def drive(binary, wanted, directory):
                 wait(gateway, send)
                 recorders[gateway.name].take()
         say(f"{len(services)} readers and {len(first)} gateways are up, each with TLS and without")
-        # Envoy's first example asks over gRPC, which this check does not speak.
-        # One that decides itself asks nobody.
-        asks_by_http = next((gateway for gateway in reversed(first)
-                             if gateway.name != "envoy-grpc" and gateway.name not in processes.IN_PROCESS), None)
+        # Envoy's first example asks over gRPC, which this check does not speak. A gateway with the engine inside asks nobody.
+        silent = ["envoy-grpc", *(name for name, *_ in processes.IN_PROCESS)]
+        asks_by_http = next((gateway for gateway in reversed(first) if gateway.name not in silent), None)
         tested = self_test(asks_by_http, recorders[asks_by_http.name], port, services) if asks_by_http else None
         server = processes.portcullis(binary, path, port, directory)
         stack.callback(server.stop)
         policy = Policy(definition, port)
-        for gateway in (*first, *second):
-            if gateway.name.removesuffix("-tls") in processes.IN_PROCESS:
-                processes.deploy(gateway, path, secure=gateway in second)
-                recorders[gateway.name].take()
 
         def all_through(gateways, requests, arrived, send):
             with concurrent.futures.ThreadPoolExecutor(len(gateways)) as pool:
@@ -399,10 +380,6 @@ def drive(binary, wanted, directory):
         server = processes.portcullis(binary, path, port, directory, "--pass-preflights")
         stack.callback(server.stop)
         claims = [request for request in mutated if "preflight" in request.label]
-        for gateways in (first, second):
-            for gateway in [gateway for gateway in gateways if gateway.name.removesuffix("-tls") in processes.IN_PROCESS]:
-                gateways.remove(gateway)
-                gateways.append(passing(gateway))
         arrived = stage("preflights that pass", second, claims[::2], send2)
         arrived.passed.update(stage("preflights that pass, HTTP/1.1", first, claims, send1).passed)
         if not wanted and not arrived.passed:

@@ -60,7 +60,7 @@ class Envoy:
                '{metadata: "%DYNAMIC_METADATA(envoy.filters.http.ext_authz)%", other: "%DYNAMIC_METADATA(portcullis)%", '
                'details: "%RESPONSE_CODE_DETAILS%", status: "%RESPONSE_CODE%"}}}}]')
         text = once(text, "          stat_prefix: apis\n", f"          stat_prefix: apis\n          {log}\n")
-        text = once(text, "policy: /etc/envoy/policy.json", f"policy: {self.policy}\n                  poll_milliseconds: 20")
+        text = once(text, "policy: /etc/portcullis/policy.json", f"policy: {self.policy}\n                  poll_milliseconds: 20")
         text = f"admin: {{address: {{socket_address: {{address: 127.0.0.1, port_value: {self.admin}}}}}}}\n" + text
         (examples / "envoy-module.yaml").write_text(change(text))
         if document is not None:

@@ -1,14 +1,11 @@
 """Portcullis and the gateways as processes, each on free ports, all of them ended with the test."""
 
 import contextlib
-import http.client
-import json
 import os
 import pathlib
 import shutil
 import signal
 import socket
-import ssl
 import subprocess
 import time
 
@@ -18,7 +15,6 @@ EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "gateways"
 GATEWAYS = [
     ("envoy-grpc", "envoy-grpc.yaml", "envoy -c {} --concurrency 1 --use-dynamic-base-id -l error", True),
     ("envoy-http", "envoy-http.yaml", "envoy -c {} --concurrency 1 --use-dynamic-base-id -l error", True),
-    ("envoy-module", "envoy-module.yaml", "envoy -c {} --concurrency 2 --use-dynamic-base-id -l error", True),
     ("nginx", "nginx.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", False),
     ("nginx-njs", "nginx-njs.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
     ("caddy", "Caddyfile", "caddy run --adapter caddyfile --config {}", False),
@@ -26,8 +22,11 @@ GATEWAYS = [
     ("traefik", "traefik.yaml", "traefik --configFile={}", True),
 ]
 
-# Those that decide in their own process, by a policy file in their folder.
-IN_PROCESS = {"envoy-module"}
+# Gateways with the engine inside. Their policy is a file, and no Portcullis runs beside them.
+IN_PROCESS = [
+    ("envoy-module", "envoy-module.yaml", "envoy -c {} --concurrency 2 --use-dynamic-base-id -l error", True),
+]
+POLICY = "/etc/portcullis/policy.json"
 
 
 def free_port():
@@ -80,31 +79,6 @@ def portcullis(binary, policy, port, directory, *options):
     return Process(command, port, directory, directory / "portcullis.log")
 
 
-def deploy(gateway, policy, secure=False):
-    """Replaces the policy file of a gateway that decides in its own process, and waits until the policy applies."""
-    definition = json.loads(pathlib.Path(policy).read_text())
-    tokens = definition["tokens"] if isinstance(definition, dict) else definition
-    probe = f"probe-{time.monotonic_ns()}"
-    tokens.append({"id": "probe", "token": probe, "allowed_apis": ["maps"], "grants": [{"connection_name": "probe", "source": "*"}]})
-    file = gateway.directory / "policy.json"
-    new = file.with_suffix(".new")
-    new.write_text(json.dumps(definition))
-    os.replace(new, file)
-    deadline = time.monotonic() + 20
-    while True:
-        if secure:
-            connection = http.client.HTTPSConnection("127.0.0.1", gateway.port, timeout=10, context=ssl._create_unverified_context())
-        else:
-            connection = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=10)
-        with contextlib.closing(connection):
-            connection.request("GET", "/v3/maps/probe/table?name=a.b", headers={"authorization": f"Bearer {probe}"})
-            if connection.getresponse().status == 200:
-                return
-        if time.monotonic() > deadline:
-            raise SystemExit(f"{gateway.directory.name} does not read its policy")
-        time.sleep(0.05)
-
-
 # Folders of the services that the examples are installed for.
 FOLDERS = ("/etc/envoy", "/etc/caddy", "/etc/haproxy", "/run/haproxy", "/etc/traefik")
 
@@ -115,7 +89,7 @@ def as_other_user(text):
     return "".join(line for line in lines if line.split()[:1] not in (["chroot"], ["user"], ["group"]))
 
 
-def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None):
+def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None, policy=POLICY):
     """The gateway with the files of the examples, in which only ports and folders are others."""
     port = free_port()
     directory = directory / name
@@ -128,6 +102,7 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
             text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
         for folder in FOLDERS:
             text = text.replace(f"{folder}/", f"{directory}/")
+        text = text.replace(POLICY, str(policy))
         if source.name == "haproxy.cfg" and os.geteuid() != 0:
             text = as_other_user(text)
         (directory / source.name).write_text(text)
@@ -136,6 +111,4 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
     program = shutil.which(command.split()[0])
     if program is None:
         raise SystemExit(f"{command.split()[0]} is not installed")
-    process = Process(command.format(directory / file, dir=directory), port, directory, directory / "log")
-    process.directory = directory
-    return process
+    return Process(command.format(directory / file, dir=directory), port, directory, directory / "log")

@@ -73,8 +73,8 @@ def drive(binary, wanted, directory):
         recorder = stack.enter_context(Recorder())
         gateways = []
         for name, file, command, _ in processes.GATEWAYS:
-            # Envoy's first example asks over gRPC, which this check does not speak. One that decides itself asks nobody.
-            if (not wanted or name in wanted) and name != "envoy-grpc" and name not in processes.IN_PROCESS:
+            # Envoy's first example asks over gRPC, which this check does not speak.
+            if (not wanted or name in wanted) and name != "envoy-grpc":
                 gateway = processes.gateway(name, file, command, directory, port, recorder.port)
                 stack.callback(gateway.stop)
                 gateways.append((name, gateway))

@@ -56,6 +56,7 @@ fi
 export ENVOY_DYNAMIC_MODULES_SEARCH_PATH
 export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
+timeout 300 python3 tests/gateways/inprocess.py "$PORTCULLIS" "$@"
 timeout 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
