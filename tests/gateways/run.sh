@@ -48,9 +48,10 @@ if [[ -z ${PORTCULLIS:-} ]]; then
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
-# The Envoy module, which Envoy looks up in this folder.
+# The Envoy module, which Envoy looks up in this folder, and the other ways to use the engine.
 if [[ -z ${ENVOY_DYNAMIC_MODULES_SEARCH_PATH:-} ]]; then
-    cargo build --locked --package portcullis-envoy
+    cargo build --locked --package portcullis-envoy --package portcullis-capi
+    cargo build --locked --example axum_gateway
     ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$(realpath "${CARGO_TARGET_DIR:-target}/debug")
 fi
 export ENVOY_DYNAMIC_MODULES_SEARCH_PATH
@@ -58,6 +59,8 @@ export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
 timeout 300 python3 tests/gateways/inprocess.py "$PORTCULLIS" "$@"
 timeout 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
+# Compares all ways, so it runs only without a selection.
+(($#)) || timeout 300 python3 tests/gateways/conformance.py "$PORTCULLIS"
 timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
 timeout 600 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"

@@ -28,17 +28,22 @@ pub(crate) fn host() -> Option<&'static Callbacks> {
 ///
 /// Keeps the module in memory: its threads may outlive the last configuration.
 pub fn init() -> *const c_char {
-    prepare(&in_process, &stay_loaded).unwrap_or_else(|error| {
-        log(Level::Error, &error);
-        std::ptr::null()
-    })
+    match prepare(&in_process, &stay_loaded) {
+        Ok((callbacks, version)) => {
+            // A module that is loaded again has the same functions.
+            HOST.get_or_init(|| callbacks);
+            version.as_ptr()
+        }
+        Err(error) => {
+            log(Level::Error, &error);
+            std::ptr::null()
+        }
+    }
 }
 
-fn prepare(find: Find<'_>, stay: &dyn Fn() -> bool) -> Result<*const c_char, String> {
+fn prepare(find: Find<'_>, stay: &dyn Fn() -> bool) -> Result<(Callbacks, &'static CStr), String> {
     let version = version(find)?;
     let callbacks = Callbacks::find(find).map_err(|missing| unknown(&missing))?;
-    // A module that is loaded again has the same functions.
-    HOST.get_or_init(|| callbacks);
     if !stay() {
         return Err(
             "cannot keep the module in memory; help: set `do_not_close: true` in `dynamic_module_config`, and \
@@ -46,7 +51,7 @@ fn prepare(find: Find<'_>, stay: &dyn Fn() -> bool) -> Result<*const c_char, Str
                 .to_owned(),
         );
     }
-    Ok(version.as_ptr())
+    Ok((callbacks, version))
 }
 
 /// Returns the version of the ABI.
