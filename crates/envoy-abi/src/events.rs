@@ -8,6 +8,9 @@ use crate::module::{Call, Flow, Module};
 use crate::stream::{Definitions, Stream};
 use crate::types::{EnvoyBuffer, EnvoyPointer, ModulePointer};
 
+#[cfg(test)]
+mod tests;
+
 /// A filter of one stream.
 struct Slot<M: Module> {
     /// INVARIANT: valid as long as the slot. Envoy frees a configuration after the last of its filters.

@@ -41,6 +41,13 @@ pub fn init() -> *const c_char {
     }
 }
 
+/// Sets the functions, as [`init`] does.
+#[cfg(test)]
+pub(crate) fn install(find: Find<'_>) {
+    let Ok(callbacks) = Callbacks::find(find) else { unreachable!("all functions are given") };
+    HOST.get_or_init(|| callbacks);
+}
+
 fn prepare(find: Find<'_>, stay: &dyn Fn() -> bool) -> Result<(Callbacks, &'static CStr), String> {
     let version = version(find)?;
     let callbacks = Callbacks::find(find).map_err(|missing| unknown(&missing))?;
@@ -57,9 +64,8 @@ fn prepare(find: Find<'_>, stay: &dyn Fn() -> bool) -> Result<(Callbacks, &'stat
 /// Returns the version of the ABI.
 fn version(find: Find<'_>) -> Result<&'static CStr, String> {
     let known = VERSIONS.iter().find(|(_, mark)| !find(mark).is_null());
-    known
-        .map(|(version, _)| *version)
-        .ok_or_else(|| unknown(&VERSIONS.iter().map(|(_, mark)| *mark).collect::<Vec<_>>()))
+    let oldest: Vec<_> = VERSIONS.last().map(|(_, mark)| *mark).into_iter().collect();
+    known.map(|(version, _)| *version).ok_or_else(|| unknown(&oldest))
 }
 
 fn unknown(missing: &[&CStr]) -> String {
