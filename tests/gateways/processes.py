@@ -22,6 +22,12 @@ GATEWAYS = [
     ("traefik", "traefik.yaml", "traefik --configFile={}", True),
 ]
 
+# Gateways with the engine inside. Their policy is a file, and no Portcullis runs beside them.
+IN_PROCESS = [
+    ("nginx-module", "nginx-module.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
+]
+POLICY = "/etc/portcullis/policy.json"
+
 
 def free_port():
     with contextlib.closing(socket.socket()) as it:
@@ -74,7 +80,7 @@ def portcullis(binary, policy, port, directory, *options):
 
 
 # Folders of the services that the examples are installed for.
-FOLDERS = ("/etc/envoy", "/etc/caddy", "/etc/haproxy", "/run/haproxy", "/etc/traefik")
+FOLDERS = ("/etc/envoy", "/etc/caddy", "/etc/haproxy", "/run/haproxy", "/etc/traefik", "/var/log/nginx")
 
 
 def as_other_user(text):
@@ -83,7 +89,15 @@ def as_other_user(text):
     return "".join(line for line in lines if line.split()[:1] not in (["chroot"], ["user"], ["group"]))
 
 
-def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None):
+def link_modules(directory):
+    """The modules of the distribution and our own in one folder."""
+    directory.mkdir()
+    for folder in ("/usr/lib/nginx/modules", os.environ.get("PORTCULLIS_NGINX_MODULES", "")):
+        for module in pathlib.Path(folder).glob("*.so") if folder else ():
+            (directory / module.name).symlink_to(module)
+
+
+def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None, policy=POLICY):
     """The gateway with the files of the examples, in which only ports and folders are others."""
     port = free_port()
     directory = directory / name
@@ -96,11 +110,12 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
             text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
         for folder in FOLDERS:
             text = text.replace(f"{folder}/", f"{directory}/")
+        text = text.replace(POLICY, str(policy))
         if source.name == "haproxy.cfg" and os.geteuid() != 0:
             text = as_other_user(text)
         (directory / source.name).write_text(text)
-    if name.startswith("nginx") and pathlib.Path("/usr/lib/nginx/modules").is_dir():
-        (directory / "modules").symlink_to("/usr/lib/nginx/modules")
+    if name.startswith("nginx"):
+        link_modules(directory / "modules")
     program = shutil.which(command.split()[0])
     if program is None:
         raise SystemExit(f"{command.split()[0]} is not installed")
