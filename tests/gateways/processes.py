@@ -25,8 +25,14 @@ GATEWAYS = [
 # Gateways with the engine inside. Their policy is a file, and no Portcullis runs beside them.
 IN_PROCESS = [
     ("nginx-module", "nginx-module.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
+    ("nginx-lua", "nginx-lua.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
 ]
 POLICY = "/etc/portcullis/policy.json"
+# What the documentation installs, and where it is in this repository.
+INSTALLED = {
+    "/usr/local/lib/libportcullis_c.so": os.environ.get("PORTCULLIS_LIBRARY", ""),
+    "/usr/local/share/lua/5.1/": f"{EXAMPLES.parents[1]}/gateways/lua/lib/",
+}
 
 
 def free_port():
@@ -110,7 +116,8 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
             text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
         for folder in FOLDERS:
             text = text.replace(f"{folder}/", f"{directory}/")
-        text = text.replace(POLICY, str(policy))
+        for installed, built in {**INSTALLED, POLICY: str(policy)}.items():
+            text = text.replace(installed, built)
         if source.name == "haproxy.cfg" and os.geteuid() != 0:
             text = as_other_user(text)
         (directory / source.name).write_text(text)
