@@ -105,12 +105,12 @@ def link_modules(directory):
 
 def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None, policy=POLICY):
     """The gateway with the files of the examples, in which only ports and folders are others."""
-    port = free_port()
+    port, second = free_port(), free_port()
     directory = directory / name
     directory.mkdir()
-    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port, "2019": free_port()}
+    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port, "2019": second}
     for source in (examples or EXAMPLES).iterdir():
-        text = source.read_text()
+        text = source.read_text().replace("{root}", str(EXAMPLES.parents[1]))
         for old, new in ports.items():
             text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
             text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
@@ -126,4 +126,6 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
     program = shutil.which(command.split()[0])
     if program is None:
         raise SystemExit(f"{command.split()[0]} is not installed")
-    return Process(command.format(directory / file, dir=directory), port, directory, directory / "log")
+    process = Process(command.format(directory / file, dir=directory), port, directory, directory / "log")
+    process.second = second
+    return process
