@@ -136,6 +136,8 @@ fn changed_file_applies_and_invalid_file_keeps_the_last_good_policy() {
     assert_eq!(live.generation(), 3);
     let metrics = live.metrics();
     for line in [
+        "# HELP portcullis_decisions_total Decisions, by outcome and reason",
+        "# TYPE portcullis_decisions_total counter",
         "portcullis_policy_generation 3",
         "portcullis_policy_reloads_total{outcome=\"reloaded\"} 2",
         "portcullis_decisions_total{outcome=\"deny\",reason=\"token_missing\"} 0",

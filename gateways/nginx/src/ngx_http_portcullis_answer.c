@@ -173,6 +173,8 @@ ngx_http_portcullis_prepare(ngx_http_request_t *r, const pcl_answer *answer, ngx
 
     ngx_http_clean_header(r);
     r->headers_out.status = answer->status;
+    /* The status of `error_page 404 =200 …`, which led here, would replace that of a denial. */
+    r->err_status = 0;
 
     for (i = 0; i < answer->header_count; i++) {
         name.data = (u_char *) answer->headers[i].name.data;
@@ -194,7 +196,8 @@ ngx_http_portcullis_prepare(ngx_http_request_t *r, const pcl_answer *answer, ngx
 
     out->buf = NULL;
     out->next = NULL;
-    r->header_only = r->method == NGX_HTTP_HEAD || answer->body.length == 0;
+    /* A subrequest of `auth_request` has no body. In a main request, `return 204` may have set the flag. */
+    r->header_only = (r != r->main && r->header_only) || r->method == NGX_HTTP_HEAD || answer->body.length == 0;
     if (answer->status != NGX_HTTP_NO_CONTENT) {
         r->headers_out.content_length_n = answer->body.length;
     }

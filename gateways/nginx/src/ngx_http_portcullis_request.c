@@ -89,13 +89,19 @@ ngx_http_portcullis_body_arrived(ngx_http_request_t *r)
 pcl_text
 ngx_http_portcullis_body(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx)
 {
-    pcl_text none = {"", 0}, missing = {NULL, 0};
+    pcl_text         none = {"", 0}, missing = {NULL, 0};
+    ngx_table_elt_t *length;
 
     if (ctx->body.data != NULL) {
         return ctx->body;
     }
 
-    return r->headers_in.content_length_n <= 0 && !r->headers_in.chunked ? none : missing;
+    /* `content_length_n` is 0 after the body was discarded. */
+    length = r->headers_in.content_length;
+    if (r->headers_in.chunked || (length != NULL && ngx_atoof(length->value.data, length->value.len) != 0)) {
+        return missing;
+    }
+    return none;
 }
 
 
