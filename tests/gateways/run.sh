@@ -59,6 +59,8 @@ export PORTCULLIS_NGINX_MODULES=$target/nginx-module PORTCULLIS_LIBRARY=$librari
 export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
 timeout 300 python3 tests/gateways/inprocess.py "$PORTCULLIS" "$@"
+timeout 120 python3 tests/gateways/routing.py "$@"
+timeout 300 python3 tests/gateways/endurance.py "$@"
 timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
 timeout 600 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"

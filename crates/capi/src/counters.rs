@@ -49,7 +49,12 @@ impl Counters {
         ];
         let single = |value| vec![(String::new(), value)];
         let families = [
-            ("decisions_total", "counter", "Decisions, by outcome and reason", [allowed].into_iter().chain(denied).collect()),
+            (
+                "decisions_total",
+                "counter",
+                "Decisions, by outcome and reason",
+                [allowed].into_iter().chain(denied).collect(),
+            ),
             ("policy_reloads_total", "counter", "Reloads of the policy, by outcome", reloads.to_vec()),
             ("panics_total", "counter", "Panics of the library that were caught", single(panics())),
             ("policy_generation", "gauge", "Active generation of the policy; 0 without a policy", single(generation)),

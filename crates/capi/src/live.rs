@@ -15,6 +15,9 @@ use portcullis::Authorizer;
 /// How long a file must stay unchanged after it was read: half of a change is not a policy.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// The error if a reload panicked.
+pub(crate) const INTERNAL: &str = "the reload failed inside the library";
+
 /// The file of a live policy.
 #[derive(Debug, Clone)]
 pub(crate) struct Watched {
@@ -103,15 +106,22 @@ fn changing(watched: &Watched) -> String {
 }
 
 impl Watched {
+    /// Whether the file is still the version that was read when the policy was opened.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.opened.is_some() && load::stamp(&self.path) == self.opened
+    }
+
     /// Starts the thread that reloads the file.
     pub(crate) fn start(&self, shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
         let (watched, shared) = (self.clone(), Arc::clone(shared));
+        // A signal that this thread received would not wake the event loop of the host.
+        let _blocked = Blocked::all();
         std::thread::Builder::new().name("pcl-policy".into()).spawn(move || {
             while !shared.is_stopped() {
                 // An error is recorded by `reload`.
                 let reloaded = catch_unwind(AssertUnwindSafe(|| shared.reload(&watched, false)));
                 if reloaded.is_err() {
-                    shared.fail("the reload failed inside the library".to_owned());
+                    shared.fail(INTERNAL.to_owned());
                 }
                 std::thread::park_timeout(watched.poll);
             }
@@ -121,4 +131,38 @@ impl Watched {
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Blocks all signals of the current thread while it exists. Threads that start meanwhile keep them blocked.
+#[cfg(unix)]
+struct Blocked(libc::sigset_t);
+
+#[cfg(unix)]
+impl Blocked {
+    fn all() -> Option<Self> {
+        // SAFETY: all bits zero are a valid value, and the pointers lead to values that live during the calls.
+        unsafe {
+            let (mut all, mut before): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+            libc::sigfillset(&raw mut all);
+            (libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut before) == 0).then_some(Self(before))
+        }
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Blocked {
+    fn drop(&mut self) {
+        // SAFETY: the pointer leads to the mask that `all` stored, and NULL is accepted.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+    }
+}
+
+#[cfg(not(unix))]
+struct Blocked;
+
+#[cfg(not(unix))]
+impl Blocked {
+    fn all() -> Self {
+        Self
+    }
 }

@@ -35,9 +35,16 @@ impl PolicyOptions {
     pub(crate) unsafe fn read(options: *const pcl_options) -> Result<Self, Invalid> {
         // SAFETY: valid by the contract.
         let Some(options) = (unsafe { sized(options, "options") })? else {
-            return Ok(Self { reader: Reader::default(), cors: Cors::None, max_body: BODY, poll: POLL, may_be_unavailable: false });
+            return Ok(Self {
+                reader: Reader::default(),
+                cors: Cors::None,
+                max_body: BODY,
+                poll: POLL,
+                may_be_unavailable: false,
+            });
         };
-        let known = PCL_ORIGIN_AS_REFERER | PCL_REFUSE_QUERY_TOKENS | PCL_PASS_PREFLIGHTS | PCL_CORS_ANY | PCL_OPEN_UNAVAILABLE;
+        let known =
+            PCL_ORIGIN_AS_REFERER | PCL_REFUSE_QUERY_TOKENS | PCL_PASS_PREFLIGHTS | PCL_CORS_ANY | PCL_OPEN_UNAVAILABLE;
         if options.flags & !known != 0 {
             return Err(Invalid::new(format!("`options.flags`: expected bits of {known}, found {}", options.flags)));
         }

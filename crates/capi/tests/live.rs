@@ -173,6 +173,31 @@ fn policy_that_opens_without_a_valid_file_denies_until_the_file_is_valid() {
     }
 }
 
+/// A signal that the thread of the library receives would not wake the event loop of the host.
+#[test]
+#[cfg(target_os = "linux")]
+fn thread_receives_no_signals_and_the_mask_of_the_caller_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    let blocked = |status: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    let own = || blocked(&fs::read_to_string("/proc/thread-self/status").unwrap());
+    let before = own();
+    let live = Live::open(&path, 10);
+    assert!(live.allows("first"));
+    assert_eq!(own(), before);
+    let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("status"));
+    // Threads of other tests may end meanwhile.
+    let started: Vec<_> = tasks.filter_map(|task| fs::read_to_string(task).ok()).collect();
+    let started: Vec<_> = started.iter().filter(|status| status.starts_with("Name:\tpcl-policy\n")).collect();
+    assert!(!started.is_empty());
+    // SIGTERM is signal 15: bit 14.
+    assert!(started.iter().all(|status| blocked(status) & (1 << 14) != 0), "{started:?}");
+}
+
 /// A large file that stays broken must not keep a processor busy.
 #[test]
 fn version_that_is_not_valid_is_read_once() {

@@ -1,8 +1,6 @@
 /* Policies: opened in the master process, followed by each worker. */
 
 #include "ngx_http_portcullis.h"
-#include <pthread.h>
-#include <signal.h>
 
 /* How often a worker logs what happened to its policies, and publishes its counters. */
 #define NGX_HTTP_PORTCULLIS_REPORT 1000
@@ -196,7 +194,6 @@ ngx_http_portcullis_log_lines(ngx_uint_t level, ngx_log_t *log, pcl_text text, n
 ngx_int_t
 ngx_http_portcullis_start(ngx_cycle_t *cycle)
 {
-    sigset_t                          all, before;
     ngx_uint_t                        i;
     ngx_http_portcullis_policy_t     *policy;
     ngx_http_portcullis_main_conf_t  *main;
@@ -208,9 +205,6 @@ ngx_http_portcullis_start(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    /* A signal that another thread receives does not wake the event loop. */
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
     for (i = 0; i < main->policies.count; i++) {
         policy = main->policies.list[i];
         policy->logged_generation = pcl_generation(policy->handle);
@@ -219,7 +213,6 @@ ngx_http_portcullis_start(ngx_cycle_t *cycle)
                           "portcullis: a worker cannot read \"%V\", so that it will not see changes", &policy->options.path);
         }
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 
     main->timer_connection.fd = (ngx_socket_t) -1;
     main->timer_connection.log = cycle->log;
