@@ -5,8 +5,11 @@ Whatever nginx does, a denied source is not read, and an allowed one is read onc
 
 import contextlib
 import json
+import os
 import pathlib
 import re
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +17,7 @@ import time
 
 import client
 import drive
+import endurance
 import inprocess
 import processes
 from upstream import Upstream
@@ -111,7 +115,7 @@ def server_answers(port, upstream):
     # The connection stays in order after an answer was replaced.
     request = f"GET {ROOT}?name={SECRET}&answer=%s HTTP/1.1\r\nHost: a\r\n\r\n"
     raw = "".join(request % answer for answer in ("text", "nothing", "redirect")) + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
-    with contextlib.closing(__import__("socket").create_connection(("127.0.0.1", port), 5)) as connection:
+    with contextlib.closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
         connection.sendall(raw.encode())
         answers = b"".join(iter(lambda: connection.recv(65536), b""))
     drive.check(len(re.findall(rb"HTTP/1\.1 40[13] ", answers)) == 4 and answers.count(b'{"error"') == 4, "pipelined:", answers)
@@ -206,6 +210,37 @@ def reports(port, directory):
     drive.check(shadows == ['"source_not_granted"', '"allow"'], "the shadow policy decides", shadows)
 
 
+def late_module(directory):
+    """Builds a module whose handler runs before the check if it is loaded after it; returns its path."""
+    nginx = pathlib.Path(os.environ["PORTCULLIS_NGINX_MODULES"]) / "nginx"
+    folders = [nginx / "objs", *(nginx / "src" / each for each in ("core", "event", "event/modules", "os/unix", "http", "http/modules", "http/v2"))]
+    command = ["cc", "-shared", "-fPIC", *(f"-I{folder}" for folder in folders), "-o", directory / "late.so", FILES / "late.c"]
+    subprocess.run(command, check=True, env={name: value for name, value in os.environ.items() if name != "LD_PRELOAD"})
+    return directory / "late.so"
+
+
+def reloads(gateway, directory, policy):
+    """A reload with a damaged policy fails, and the workers stay. A reload with a valid one starts new workers."""
+    (master,) = {int(line.split()[1]) for pid in endurance.workers(gateway)
+                 for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("PPid:")}
+    status = lambda: ask(gateway.port, f"{ROOT}?name={GOOD}")[0]
+    before = endurance.workers(gateway)
+    inprocess.replace(policy, "{")
+    os.kill(master, signal.SIGHUP)
+    endurance.until("the error of the reload", lambda: "policy.json" in (directory / MODULE[0] / "log").read_text()
+                    and "routing.conf:" in (directory / MODULE[0] / "log").read_text())
+    time.sleep(0.2)
+    drive.check(endurance.workers(gateway) == before and status() == 200, "a reload with a damaged policy:", status())
+    inprocess.replace(policy, inprocess.DEMO)
+    for _ in range(3):
+        before = endurance.workers(gateway)
+        os.kill(master, signal.SIGHUP)
+        endurance.until("new workers", lambda: endurance.workers(gateway) and not set(before) & set(endurance.workers(gateway)))
+        drive.check(status() == 200, "after a reload:", status())
+        status_of_metrics, _, text = ask(gateway.port, "/metrics")
+        drive.check(status_of_metrics == 200 and re.search(rb'outcome="allow",reason=""} [12]\n', text), "counters after a reload:", text[:400])
+
+
 def configurations(directory, upstream):
     """`nginx -t` reports the place of a mistake and the fix. Each case: a directive, and a part of the error."""
     plain = (FILES / "routing.conf").read_text()
@@ -219,6 +254,7 @@ def configurations(directory, upstream):
     own = "    portcullis_policy /etc/portcullis/policy.json;\n"
     line = plain[:plain.index(own)].count("\n") + 1
     server = "    server {\n        listen 127.0.0.1:8080;\n        portcullis on;\n"
+    load, late = "load_module modules/ngx_http_portcullis_module.so;\n", late_module(directory)
     for old, new, expected in (
         ("", "", None),
         (own, "", ["expected a policy", "portcullis_policy policy.json"]),
@@ -235,6 +271,8 @@ def configurations(directory, upstream):
         (server, server + "        portcullis_max_body_size 17m;\n", ["from 1 to 16m"]),
         (server, server + "        portcullis_max_body_size 0;\n", ["from 1 to 16m"]),
         ("location /v3/maps/carto_dw/table/if {", "location /v3/maps/carto_dw/table/if { portcullis maybe;", ["\"on\" or \"off\""]),
+        (load, f"load_module {late};\n" + load, None),
+        (load, load + f"load_module {late};\n", ["the last one"]),
         ("if ($arg_name) { return", "if ($arg_name) { portcullis off; return", ["not allowed here"]),
     ):
         drive.check(plain.count(old or plain) == 1, "the configuration has not one", old)
@@ -245,7 +283,7 @@ def configurations(directory, upstream):
         run = subprocess.run(["nginx", "-p", str(modules), "-e", "stderr", "-c", str(modules / "n.conf"), "-t", "-g", "pid test.pid;"],
                              capture_output=True, text=True)
         if expected is None:
-            drive.check(run.returncode == 0, "a valid configuration:", run.stderr)
+            drive.check(run.returncode == 0, "a valid configuration:", new, run.stderr)
         else:
             drive.check(run.returncode == 1 and all(part in run.stderr for part in expected), new, "is answered:", run.stderr)
 
@@ -268,6 +306,7 @@ def main(wanted):
             headers(gateway.port, upstream)
             bodies(gateway.port, upstream)
             reports(gateway.port, directory)
+            reloads(gateway, directory, policy)
         configurations(directory, upstream)
     print(f"{MODULE[0]}: {len(LOCATIONS)} ways to route a request, bodies, headers, logs, wrong configurations", flush=True)
 

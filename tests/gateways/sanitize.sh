@@ -10,8 +10,9 @@ make --silent -C gateways/nginx BUILD="$target/nginx-sanitized" LIBRARY="$librar
 logs=$(mktemp -d)
 export PORTCULLIS_NGINX_MODULES=$target/nginx-sanitized PORTCULLIS_LIBRARY=$libraries/libportcullis_c.so
 export PATH=$target/venv/bin:/usr/sbin:$PATH
-# The pools of nginx are freed at the end of a process without an order, so leaks are not reported.
-export ASAN_OPTIONS=detect_leaks=0:log_path=$logs/address UBSAN_OPTIONS=log_path=$logs/undefined:print_stacktrace=1
+# The pools of nginx are freed at the end of a process without an order, so leaks are not reported. Freed memory that a
+# sanitizer keeps would look like a growth.
+export ASAN_OPTIONS=detect_leaks=0:quarantine_size_mb=1:log_path=$logs/address UBSAN_OPTIONS=log_path=$logs/undefined:print_stacktrace=1
 sanitized() {
     LD_PRELOAD="$(realpath "$(gcc -print-file-name=libasan.so)") $(realpath "$(gcc -print-file-name=libubsan.so)")" timeout 600 python3 "$@"
 }
