@@ -116,6 +116,31 @@ def recorded(of, directory, upstream, binary):
     print(f"{name}: {len(vectors)} recorded requests, {len(allowed)} of them allowed", flush=True)
 
 
+def plugins(of, directory, upstream):
+    """The plugins for Kong and APISIX, which cannot be installed here, with stubs of the interfaces of these gateways."""
+    name, _, command, _ = of
+    directory = directory / "plugins"
+    directory.mkdir()
+    policy = directory / "policy.json"
+    own = drive.lines(pathlib.Path(drive.__file__).with_name("requests.jsonl"))
+    gateway = processes.gateway(name, "nginx.conf", command, directory, processes.free_port(), upstream.port,
+                                pathlib.Path(__file__).with_name("plugins"), policy)
+    with contextlib.ExitStack() as stack:
+        stack.callback(gateway.stop)
+        for plugin, port in (("kong", gateway.port), ("apisix", gateway.second)):
+            before = len(upstream.seen)
+            status, _, body = drive.send(port, GOOD)
+            is_unavailable = status == 503 and json.loads(body)["reason"] == "policy_unavailable"
+            drive.check(is_unavailable and len(upstream.seen) == before, plugin, "without a policy:", status, body)
+        replace(policy, DEMO)
+        for plugin, port in (("kong", gateway.port), ("apisix", gateway.second)):
+            wait(plugin, port, 200)
+            drive.passes(plugin, port, upstream, own, {request["id"] for request in own if request["allow"]}, True)
+            drive.spoofs(plugin, port, upstream)
+            drive.preflights(plugin, port, upstream)
+    print("kong, apisix: the plugins, with stubs of their interfaces", flush=True)
+
+
 def main(binary, wanted):
     for of in processes.IN_PROCESS:
         if wanted and of[0] not in wanted:
@@ -127,6 +152,8 @@ def main(binary, wanted):
             requests(of, directory, upstream)
             recorded(of, directory, upstream, binary)
             denies_without_policy(of, directory, upstream)
+            if of[0] == "nginx-lua":
+                plugins(of, directory, upstream)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("axum", &["portcullis-server"]),
     ("clap", &["portcullis-cli"]),
     ("hyper", &["portcullis-server"]),
-    ("libc", &["portcullis-envoy-abi"]),
+    ("libc", &["portcullis-capi", "portcullis-envoy-abi"]),
     ("maud", &["portcullis-audit"]),
     ("parquet", &["portcullis-audit"]),
     ("regex-automata", &["portcullis"]),

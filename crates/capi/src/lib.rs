@@ -20,6 +20,7 @@ mod open;
 mod options;
 mod report;
 mod request;
+mod signals;
 mod string;
 
 pub use decide::pcl_decide;

@@ -78,8 +78,9 @@ pub unsafe extern "C" fn pcl_open_file(
 /// is not valid now is not a failure: requests are denied with 503 until it is valid, and the reason is stored in `error`.
 ///
 /// Threads and forks: starts no thread. The first use of the policy in each process starts its thread, so a server may
-/// open the policy and then fork. A child continues with the policy of its parent. Its generations and counters start
-/// again.
+/// open the policy and then fork. A child continues with the policy of its parent if the file has not changed since it was
+/// opened. Otherwise its first use reads the file, and requests are denied with 503 while the file is not valid. Its
+/// generations and counters start again.
 ///
 /// # Safety
 ///

@@ -136,6 +136,8 @@ fn changed_file_applies_and_invalid_file_keeps_the_last_good_policy() {
     assert_eq!(live.generation(), 3);
     let metrics = live.metrics();
     for line in [
+        "# HELP portcullis_decisions_total Decisions, by outcome and reason",
+        "# TYPE portcullis_decisions_total counter",
         "portcullis_policy_generation 3",
         "portcullis_policy_reloads_total{outcome=\"reloaded\"} 2",
         "portcullis_decisions_total{outcome=\"deny\",reason=\"token_missing\"} 0",
@@ -169,6 +171,31 @@ fn policy_that_opens_without_a_valid_file_denies_until_the_file_is_valid() {
         wait(|| live.last_error().is_some());
         assert!(live.allows("first"), "the last good policy stays");
     }
+}
+
+/// A signal that the thread of the library receives would not wake the event loop of the host.
+#[test]
+#[cfg(target_os = "linux")]
+fn thread_receives_no_signals_and_the_mask_of_the_caller_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    let blocked = |status: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    let own = || blocked(&fs::read_to_string("/proc/thread-self/status").unwrap());
+    let before = own();
+    let live = Live::open(&path, 10);
+    assert!(live.allows("first"));
+    assert_eq!(own(), before);
+    let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("status"));
+    // Threads of other tests may end meanwhile.
+    let started: Vec<_> = tasks.filter_map(|task| fs::read_to_string(task).ok()).collect();
+    let started: Vec<_> = started.iter().filter(|status| status.starts_with("Name:\tpcl-policy\n")).collect();
+    assert!(!started.is_empty());
+    // SIGTERM is signal 15: bit 14.
+    assert!(started.iter().all(|status| blocked(status) & (1 << 14) != 0), "{started:?}");
 }
 
 /// A large file that stays broken must not keep a processor busy.

@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::load::host;
+use crate::host::host;
 use crate::log::{Level, log};
 use crate::module::{Call, Flow, Module};
 use crate::stream::{Definitions, Stream};

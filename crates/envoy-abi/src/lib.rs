@@ -16,13 +16,16 @@
 mod callbacks;
 #[doc(hidden)]
 pub mod events;
+mod host;
 mod load;
 mod log;
 mod module;
+mod response;
 mod stream;
 mod types;
 
 pub use load::init;
 pub use log::{Level, log};
-pub use module::{Call, Flow, Module, Response};
+pub use module::{Call, Flow, Module};
+pub use response::Response;
 pub use stream::{Counter, Definitions, Gauge, Header, Map, Stream, Undefined};

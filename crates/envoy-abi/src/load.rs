@@ -2,13 +2,10 @@
 
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
-use std::sync::OnceLock;
 
 use crate::callbacks::{Callbacks, Find};
+use crate::host::install;
 use crate::log::{Level, log};
-
-/// The functions of the Envoy that loaded the module.
-static HOST: OnceLock<Callbacks> = OnceLock::new();
 
 /// The versions of the ABI that the module knows, newest first. Each has a function that the versions before it lack.
 ///
@@ -18,11 +15,6 @@ const VERSIONS: &[(&CStr, &CStr)] = &[
     (c"v0.1.0", c"envoy_dynamic_module_callback_http_add_dynamic_metadata_list_number"),
 ];
 
-/// Returns the functions of Envoy; `None` before [`init`].
-pub(crate) fn host() -> Option<&'static Callbacks> {
-    HOST.get()
-}
-
 /// Prepares the module, when Envoy loads it. Returns the version of the ABI, which Envoy compares with its own and logs, or
 /// NULL if the module does not know this Envoy. Envoy then refuses the configuration.
 ///
@@ -30,8 +22,7 @@ pub(crate) fn host() -> Option<&'static Callbacks> {
 pub fn init() -> *const c_char {
     match prepare(&in_process, &stay_loaded) {
         Ok((callbacks, version)) => {
-            // A module that is loaded again has the same functions.
-            HOST.get_or_init(|| callbacks);
+            install(callbacks);
             version.as_ptr()
         }
         Err(error) => {
@@ -39,13 +30,6 @@ pub fn init() -> *const c_char {
             std::ptr::null()
         }
     }
-}
-
-/// Sets the functions, as [`init`] does.
-#[cfg(test)]
-pub(crate) fn install(find: Find<'_>) {
-    let Ok(callbacks) = Callbacks::find(find) else { unreachable!("all functions are given") };
-    HOST.get_or_init(|| callbacks);
 }
 
 fn prepare(find: Find<'_>, stay: &dyn Fn() -> bool) -> Result<(Callbacks, &'static CStr), String> {

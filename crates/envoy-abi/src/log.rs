@@ -1,6 +1,6 @@
 //! Lines in Envoy's log.
 
-use crate::load::host;
+use crate::host::host;
 use crate::types::ModuleBuffer;
 
 /// The level of a line.

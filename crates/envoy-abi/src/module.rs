@@ -1,7 +1,6 @@
 //! What a module implements.
 
-use std::borrow::Cow;
-
+use crate::response::Response;
 use crate::stream::{Definitions, Stream};
 
 /// An HTTP filter. The functions of one stream are called on one thread, those of different streams at once.
@@ -69,17 +68,4 @@ pub enum Flow {
     Wait,
     /// The client receives this response, and the request goes no further.
     Respond(Response),
-}
-
-/// A response to a client.
-#[derive(Debug)]
-pub struct Response {
-    /// The status.
-    pub status: u16,
-    /// The headers, with names in lower case.
-    pub headers: Vec<(Cow<'static, str>, Vec<u8>)>,
-    /// The body.
-    pub body: Cow<'static, str>,
-    /// The reason, for access logs (`%RESPONSE_CODE_DETAILS%`). Without spaces.
-    pub details: Cow<'static, str>,
 }

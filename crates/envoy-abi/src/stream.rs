@@ -4,7 +4,7 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 
 use crate::callbacks::Callbacks;
-use crate::module::Response;
+use crate::response::Response;
 use crate::types::{EnvoyBuffer, EnvoyHeader, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
 
 /// The request of a stream, during one event.

@@ -43,29 +43,33 @@ impl Counters {
     /// Writes the counters in the text format of Prometheus, with the active generation and the number of panics that the
     /// caller caught. The labels are fixed words, which need no escapes.
     pub fn text(&self, generation: u64, panics: u64) -> String {
-        let mut text = String::from("# HELP portcullis_decisions Decisions\n# TYPE portcullis_decisions counter\n");
-        let mut line = |name: &str, labels: &str, value: u64| {
-            // Writing to memory does not fail.
-            let _ = writeln!(text, "portcullis_{name}{labels} {value}");
-        };
-        line("decisions_total", r#"{outcome="allow",reason=""}"#, self.allowed.load(Relaxed));
-        for (reason, counter) in Reason::ALL.iter().zip(&self.denied) {
-            let labels = format!(r#"{{outcome="deny",reason="{}"}}"#, reason.code());
-            line("decisions_total", &labels, counter.load(Relaxed));
-        }
-        let rest = [
-            ("policy_reloads", "_total", "counter", r#"{outcome="reloaded"}"#, self.reloaded.load(Relaxed)),
-            ("policy_reloads", "_total", "counter", r#"{outcome="failed"}"#, self.failed.load(Relaxed)),
-            ("panics", "_total", "counter", "", panics),
-            ("policy_generation", "", "gauge", "", generation),
+        let denied = Reason::ALL.iter().zip(&self.denied).map(|(reason, counter)| {
+            (format!(r#"{{outcome="deny",reason="{}"}}"#, reason.code()), counter.load(Relaxed))
+        });
+        let allowed = (r#"{outcome="allow",reason=""}"#.to_owned(), self.allowed.load(Relaxed));
+        let reloads = [
+            (r#"{outcome="reloaded"}"#.to_owned(), self.reloaded.load(Relaxed)),
+            (r#"{outcome="failed"}"#.to_owned(), self.failed.load(Relaxed)),
         ];
-        let mut last = "";
-        for (name, suffix, kind, labels, value) in rest {
-            if name != last {
-                let _ = writeln!(text, "# TYPE portcullis_{name} {kind}");
+        let single = |value| vec![(String::new(), value)];
+        let families = [
+            (
+                "decisions_total",
+                "counter",
+                "Decisions, by outcome and reason",
+                [allowed].into_iter().chain(denied).collect(),
+            ),
+            ("policy_reloads_total", "counter", "Reloads of the policy, by outcome", reloads.to_vec()),
+            ("panics_total", "counter", "Panics of the library that were caught", single(panics)),
+            ("policy_generation", "gauge", "Active generation of the policy; 0 without a policy", single(generation)),
+        ];
+        let mut text = String::new();
+        for (name, kind, help, samples) in families {
+            // Writing to memory does not fail.
+            let _ = writeln!(text, "# HELP portcullis_{name} {help}\n# TYPE portcullis_{name} {kind}");
+            for (labels, value) in samples {
+                let _ = writeln!(text, "portcullis_{name}{labels} {value}");
             }
-            let _ = writeln!(text, "portcullis_{name}{suffix}{labels} {value}");
-            last = name;
         }
         text
     }

@@ -12,4 +12,4 @@ pub mod load;
 mod watched;
 
 pub use counters::Counters;
-pub use watched::{Shared, State, Watched};
+pub use watched::{INTERNAL, Shared, State, Watched};

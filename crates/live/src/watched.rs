@@ -15,6 +15,9 @@ use portcullis::Authorizer;
 /// How long a file must stay unchanged after it was read: half of a change is not a policy.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// The error if a reload panicked.
+pub const INTERNAL: &str = "the reload failed inside the library";
+
 /// The file of a live policy.
 #[derive(Debug, Clone)]
 pub struct Watched {
@@ -127,6 +130,11 @@ fn changing(watched: &Watched) -> String {
 }
 
 impl Watched {
+    /// Whether the file is still the version that was read when the policy was opened.
+    pub fn is_unchanged(&self) -> bool {
+        self.opened.is_some() && load::stamp(&self.path) == self.opened
+    }
+
     /// Starts the thread that reloads the file. The thread calls `report` with each new state.
     ///
     /// # Errors
@@ -140,7 +148,7 @@ impl Watched {
                 // An error is recorded by `reload`.
                 let reloaded = catch_unwind(AssertUnwindSafe(|| shared.reload(&watched, false)));
                 if reloaded.is_err() {
-                    shared.fail("the reload failed inside the library".to_owned());
+                    shared.fail(INTERNAL.to_owned());
                 }
                 let now = shared.state();
                 if now != last {

@@ -5,8 +5,9 @@ use std::ffi::{CStr, c_void};
 use std::ptr::null_mut;
 
 use super::{CONTINUE, Part, configure, configure_route, create, free_configuration, free_filter, request};
-use crate::load::install;
-use crate::module::{Call, Flow, Module, Response};
+use crate::callbacks::Callbacks;
+use crate::module::{Call, Flow, Module};
+use crate::response::Response;
 use crate::stream::{Definitions, Map};
 use crate::types::{EnvoyBuffer, EnvoyHeader, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
 
@@ -133,6 +134,11 @@ fn function(name: &CStr) -> *mut c_void {
     }
 }
 
+fn installed() {
+    let Ok(callbacks) = Callbacks::find(&function) else { panic!("all functions are given") };
+    crate::host::install(callbacks);
+}
+
 /// A module that does what the header `do` says.
 #[derive(Debug)]
 struct Tested;
@@ -206,7 +212,7 @@ struct Filter {
 
 impl Filter {
     fn new() -> Self {
-        install(&function);
+        installed();
         let configuration = unsafe { configure::<Tested>(null_mut(), lent(b"text")) };
         Self { configuration, pointer: unsafe { create::<Tested>(configuration) } }
     }
@@ -289,7 +295,7 @@ fn body_is_what_is_buffered_and_what_arrives() {
 
 #[test]
 fn invalid_configuration_and_panic_give_no_configuration() {
-    install(&function);
+    installed();
     for text in [&b"panic"[..], b"\xff"] {
         assert!(unsafe { configure::<Tested>(null_mut(), lent(text)) }.is_null());
         assert!(unsafe { configure_route::<Tested>(lent(text)) }.is_null());
@@ -301,7 +307,7 @@ fn invalid_configuration_and_panic_give_no_configuration() {
 
 #[test]
 fn request_without_a_filter_is_stopped() {
-    install(&function);
+    installed();
     let mut envoy = Envoy::default();
     for part in PARTS {
         let pointer = std::ptr::from_mut(&mut envoy).cast();
