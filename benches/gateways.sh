@@ -12,22 +12,24 @@
 # - nginx-module, nginx-lua: the engine inside
 # - nginx-sidecar: `auth_request` to `portcullis serve`
 # - nginx-constant: `auth_request` to a server of nginx that answers 204: what the hop costs without a decision
+# - envoy-none, envoy-module: Envoy without a check, and with the engine inside
+# - envoy-sidecar, envoy-http: `ext_authz` over gRPC and over HTTP to `portcullis serve`
 #
 # Needs wrk (a Debian package), and what tests/gateways/run.sh installs. Run it on a machine that is idle.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-31}
 seconds=${2:-1}
-ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant}
+ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-sidecar envoy-http}
 target=$(realpath "${CARGO_TARGET_DIR:-target}")/release
-PATH=$PATH:/usr/sbin
+PATH=$PATH:/usr/sbin:$PWD/target/gateways/venv/bin
 for program in wrk nginx make; do
     command -v "$program" >/dev/null || { echo "$program is missing: apt-get install wrk, and run tests/gateways/run.sh" >&2; exit 1; }
 done
 if [[ -z ${BUILT:-} ]]; then
-    cargo build --release --locked -p portcullis-cli -p portcullis-capi
+    cargo build --release --locked -p portcullis-cli -p portcullis-capi -p portcullis-envoy
 fi
-make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$target/libportcullis_c.a" >/dev/null
+[[ $ways != *nginx-module* ]] || make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$target/libportcullis_c.a" >/dev/null
 
 folder=$(mktemp -d)
 chmod 755 "$folder"
@@ -117,12 +119,29 @@ nginx-lua() {
         "access_by_lua_block { policy:enforce() }" ""
 }
 nginx-sidecar() {
-    start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18281 --admin 127.0.0.1:18282
-    await 18281
+    sidecar
     nginx_with "$1" 18200 "" "" "auth_request /check;
         auth_request_set \$token_id \$upstream_http_x_portcullis_token_id;
         proxy_set_header X-Portcullis-Token-Id \$token_id;" "$(auth_request sidecar)"
 }
+# Starts an Envoy with one worker and the example $1 on port 18200. With UPSTREAM=file, it answers by itself.
+envoy_with() {
+    sed "s/port_value: 8080/port_value: 18200/; s/port_value: 8181/port_value: 18281/; s/127.0.0.1:8181/127.0.0.1:18281/
+        s/port_value: 9000/port_value: 18290/; s#/etc/portcullis/policy.json#$folder/policy.json#" "examples/gateways/$1.yaml" >"$folder/envoy.yaml"
+    [[ ${UPSTREAM:-proxy} != file ]] || sed -i 's/route: {cluster: apis}/direct_response: {status: 200}/' "$folder/envoy.yaml"
+    # The filter of the module, from its name to its last option.
+    [[ ${2:-} != unchecked ]] || sed -i '/- name: portcullis/,/cors_origins/d' "$folder/envoy.yaml"
+    ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$target start envoy -c "$folder/envoy.yaml" --concurrency 1 --use-dynamic-base-id -l error
+    await 18200
+}
+sidecar() {
+    start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18281 --admin 127.0.0.1:18282
+    await 18281
+}
+envoy-none() { envoy_with envoy-module unchecked; }
+envoy-module() { envoy_with envoy-module; }
+envoy-sidecar() { sidecar && envoy_with envoy-grpc; }
+envoy-http() { sidecar && envoy_with envoy-http; }
 nginx-constant() { nginx_with "$1" 18200 "" "" "auth_request /check;" "$(auth_request constant)"; }
 
 # Prints the requests a second and the p99 latency of a way in microseconds.
