@@ -328,12 +328,12 @@ def drive(binary, wanted, directory):
         def start(name, of, examples):
             recorders[name] = stack.enter_context(Recorder())
             _, file, command, has_body = of
-            gateway = processes.gateway(name, file, command, directory, port, recorders[name].port, examples)
+            gateway = processes.gateway(name, file, command, directory, port, recorders[name].port, examples, path)
             stack.callback(gateway.stop)
             gateway.name, gateway.has_body = name, has_body
             return gateway
 
-        for each in processes.GATEWAYS:
+        for each in [*processes.GATEWAYS, *processes.IN_PROCESS]:
             if not wanted or each[0] in wanted:
                 first.append(start(each[0], each, processes.EXAMPLES))
                 second.append(start(f"{each[0]}-tls", each, with_tls))
@@ -342,8 +342,9 @@ def drive(binary, wanted, directory):
                 wait(gateway, send)
                 recorders[gateway.name].take()
         say(f"{len(services)} readers and {len(first)} gateways are up, each with TLS and without")
-        # Envoy's first example asks over gRPC, which this check does not speak.
-        asks_by_http = next((gateway for gateway in reversed(first) if gateway.name != "envoy-grpc"), None)
+        # Envoy's first example asks over gRPC, which this check does not speak. A gateway with the engine inside asks nobody.
+        silent = ["envoy-grpc", *(name for name, *_ in processes.IN_PROCESS)]
+        asks_by_http = next((gateway for gateway in reversed(first) if gateway.name not in silent), None)
         tested = self_test(asks_by_http, recorders[asks_by_http.name], port, services) if asks_by_http else None
         server = processes.portcullis(binary, path, port, directory)
         stack.callback(server.stop)

@@ -22,6 +22,19 @@ GATEWAYS = [
     ("traefik", "traefik.yaml", "traefik --configFile={}", True),
 ]
 
+# Gateways with the engine inside. Their policy is a file, and no Portcullis runs beside them.
+IN_PROCESS = [
+    ("envoy-module", "envoy-module.yaml", "envoy -c {} --concurrency 2 --use-dynamic-base-id -l error", True),
+    ("nginx-module", "nginx-module.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
+    ("nginx-lua", "nginx-lua.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
+]
+POLICY = "/etc/portcullis/policy.json"
+# What the documentation installs, and where it is in this repository.
+INSTALLED = {
+    "/usr/local/lib/libportcullis_c.so": os.environ.get("PORTCULLIS_LIBRARY", ""),
+    "/usr/local/share/lua/5.1/": f"{EXAMPLES.parents[1]}/gateways/lua/lib/",
+}
+
 
 def free_port():
     with contextlib.closing(socket.socket()) as it:
@@ -74,7 +87,7 @@ def portcullis(binary, policy, port, directory, *options):
 
 
 # Folders of the services that the examples are installed for.
-FOLDERS = ("/etc/envoy", "/etc/caddy", "/etc/haproxy", "/run/haproxy", "/etc/traefik")
+FOLDERS = ("/etc/envoy", "/etc/caddy", "/etc/haproxy", "/run/haproxy", "/etc/traefik", "/var/log/nginx")
 
 
 def as_other_user(text):
@@ -83,25 +96,37 @@ def as_other_user(text):
     return "".join(line for line in lines if line.split()[:1] not in (["chroot"], ["user"], ["group"]))
 
 
-def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None):
+def link_modules(directory):
+    """The modules of the distribution and our own in one folder."""
+    directory.mkdir()
+    for folder in ("/usr/lib/nginx/modules", os.environ.get("PORTCULLIS_NGINX_MODULES", "")):
+        for module in pathlib.Path(folder).glob("*.so") if folder else ():
+            (directory / module.name).symlink_to(module)
+
+
+def gateway(name, file, command, directory, portcullis_port, upstream_port, examples=None, policy=POLICY):
     """The gateway with the files of the examples, in which only ports and folders are others."""
-    port = free_port()
+    port, second = free_port(), free_port()
     directory = directory / name
     directory.mkdir()
-    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port, "2019": free_port()}
+    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port, "2019": second}
     for source in (examples or EXAMPLES).iterdir():
-        text = source.read_text()
+        text = source.read_text().replace("{root}", str(EXAMPLES.parents[1]))
         for old, new in ports.items():
             text = text.replace(f"127.0.0.1:{old}", f"127.0.0.1:{new}")
             text = text.replace(f"address: 127.0.0.1, port_value: {old}", f"address: 127.0.0.1, port_value: {new}")
         for folder in FOLDERS:
             text = text.replace(f"{folder}/", f"{directory}/")
+        for installed, built in {**INSTALLED, POLICY: str(policy)}.items():
+            text = text.replace(installed, built)
         if source.name == "haproxy.cfg" and os.geteuid() != 0:
             text = as_other_user(text)
         (directory / source.name).write_text(text)
-    if name.startswith("nginx") and pathlib.Path("/usr/lib/nginx/modules").is_dir():
-        (directory / "modules").symlink_to("/usr/lib/nginx/modules")
+    if name.startswith("nginx"):
+        link_modules(directory / "modules")
     program = shutil.which(command.split()[0])
     if program is None:
         raise SystemExit(f"{command.split()[0]} is not installed")
-    return Process(command.format(directory / file, dir=directory), port, directory, directory / "log")
+    process = Process(command.format(directory / file, dir=directory), port, directory, directory / "log")
+    process.second = second
+    return process

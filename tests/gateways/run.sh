@@ -9,6 +9,8 @@ for program in nginx caddy haproxy chromium puma curl openssl; do
     PATH=$PATH:/usr/sbin command -v "$program" >/dev/null || packages+=("$program")
 done
 need /usr/lib/nginx/modules/ngx_http_js_module.so libnginx-mod-http-js
+need /usr/share/nginx/src/configure nginx-dev
+need /usr/lib/nginx/modules/ngx_http_lua_module.so libnginx-mod-http-lua
 # The frameworks of the readers.
 need /usr/bin/php php-cli
 need /usr/bin/go golang-go
@@ -48,8 +50,22 @@ if [[ -z ${PORTCULLIS:-} ]]; then
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
+
+# The modules for nginx and Envoy, with the libraries beside the binary, and the layer for Rust gateways.
+cargo build --locked --package portcullis-capi --package portcullis-envoy
+cargo build --locked --example axum_gateway
+libraries=${CARGO_TARGET_DIR:-$PWD/target}/debug
+make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-Wall -Wextra -Wno-unused-parameter -Werror"
+export PORTCULLIS_NGINX_MODULES=$target/nginx-module PORTCULLIS_LIBRARY=$libraries/libportcullis_c.so
+export ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$libraries
 export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
+timeout 300 python3 tests/gateways/inprocess.py "$PORTCULLIS" "$@"
+timeout 120 python3 tests/gateways/routing.py "$@"
+timeout 300 python3 tests/gateways/endurance.py "$@"
+timeout 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
+# Compares all ways, so it runs only without a selection.
+(($#)) || timeout 400 python3 tests/gateways/conformance.py "$PORTCULLIS"
 timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
 timeout 600 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"

@@ -47,7 +47,7 @@ def examples(directory):
                    check=True, capture_output=True)
     (directory / "tls.pem").write_text((directory / "tls.crt").read_text() + (directory / "tls.key").read_text())
     changes = {file for files, _ in blocks for file in files.split()}
-    check({file for _, file, _, _ in processes.GATEWAYS} <= changes, "no change is documented for some of", processes.GATEWAYS)
+    check({file for _, file, _, _ in [*processes.GATEWAYS, *processes.IN_PROCESS]} <= changes, "no change is documented for some of", processes.GATEWAYS)
 
 
 def send(port, table, headers=(), body=None, version="--http2", method="GET"):
@@ -110,11 +110,12 @@ def drive(binary, wanted, directory):
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(Upstream())
         port = processes.free_port()
-        server = processes.portcullis(binary, ROOT / "examples" / "policy.json", port, directory)
+        policy = ROOT / "examples" / "policy.json"
+        server = processes.portcullis(binary, policy, port, directory)
         stack.callback(server.stop)
-        for name, file, command, has_body in processes.GATEWAYS:
+        for name, file, command, has_body in [*processes.GATEWAYS, *processes.IN_PROCESS]:
             if not wanted or name in wanted:
-                gateway = processes.gateway(name, file, command, directory, port, upstream.port)
+                gateway = processes.gateway(name, file, command, directory, port, upstream.port, policy=policy)
                 stack.callback(gateway.stop)
                 wait(name, gateway.port)
                 try_out(name, gateway.port, has_body, upstream)

@@ -12,6 +12,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("axum", &["portcullis-server"]),
     ("clap", &["portcullis-cli"]),
     ("hyper", &["portcullis-server"]),
+    ("libc", &["portcullis-capi", "portcullis-envoy-abi"]),
     ("maud", &["portcullis-audit"]),
     ("parquet", &["portcullis-audit"]),
     ("regex-automata", &["portcullis"]),
@@ -40,7 +41,8 @@ fn crate_diagram_matches_the_manifests() {
     });
     assert_eq!(found.collect::<BTreeSet<_>>(), drawn);
     for (name, found) in &crates {
-        assert_eq!(found.dependencies.contains("portcullis"), name != "portcullis", "{name}");
+        let is_engine_used = !["portcullis", "portcullis-envoy-abi"].contains(&name.as_str());
+        assert_eq!(found.dependencies.contains("portcullis"), is_engine_used, "{name}");
     }
 }
 
@@ -51,6 +53,19 @@ fn heavy_dependencies_are_used_only_by_their_crates() {
             let is_allowed = !found.dependencies.contains(*dependency) || allowed.contains(&name.as_str());
             assert!(is_allowed, "only {allowed:?} may depend on {dependency}, found it in {name}");
         }
+    }
+}
+
+/// Pointers come from C and from Envoy only. Every other crate forbids `unsafe`.
+#[test]
+fn only_crates_at_the_border_may_use_unsafe() {
+    for (name, found) in &crates() {
+        let manifest =
+            std::fs::read_to_string(found.root.parent().unwrap().parent().unwrap().join("Cargo.toml")).unwrap();
+        let may = ["portcullis-capi", "portcullis-envoy-abi"].contains(&name.as_str());
+        assert_eq!(manifest.contains("unsafe_code = \"allow\""), may, "{name}");
+        // The lints of the workspace forbid it.
+        assert_ne!(manifest.contains("[lints]\nworkspace = true"), may, "{name}");
     }
 }
 

@@ -70,6 +70,10 @@
 // `pcl_options.flags`: preflights of every origin are answered, and every page may read a denial.
 #define PCL_CORS_ANY 8
 
+// `pcl_options.flags`: a live policy opens even if its file is missing or not valid. Requests are denied with 503 until the
+// file is valid.
+#define PCL_OPEN_UNAVAILABLE 16
+
 // A policy. Any number of threads may use it at once. Free it with `pcl_policy_free`.
 typedef struct pcl_policy pcl_policy;
 
@@ -206,7 +210,8 @@ typedef struct pcl_http_request {
 typedef struct pcl_options {
   // `sizeof(pcl_options)`.
   size_t struct_size;
-  // A sum of `PCL_ORIGIN_AS_REFERER`, `PCL_REFUSE_QUERY_TOKENS`, `PCL_PASS_PREFLIGHTS` and `PCL_CORS_ANY`.
+  // A sum of `PCL_ORIGIN_AS_REFERER`, `PCL_REFUSE_QUERY_TOKENS`, `PCL_PASS_PREFLIGHTS`, `PCL_CORS_ANY` and
+  // `PCL_OPEN_UNAVAILABLE`.
   uint32_t flags;
   // How often a live policy checks its file, in milliseconds; 0 for 1,000.
   uint32_t poll_milliseconds;
@@ -259,6 +264,14 @@ struct pcl_string *pcl_explain(const struct pcl_policy *policy,
 const struct pcl_answer *pcl_decide_http(const struct pcl_policy *policy,
                                          const struct pcl_http_request *request);
 
+// Returns 1 if a decision about this request needs its body, if it has one: read the body then, and pass it to
+// `pcl_decide_http`. Otherwise 0: the body may stay NULL. 1 for an invalid argument and for a failure of the library.
+//
+// Threads: any number at once.
+int32_t pcl_needs_body(const struct pcl_policy *policy,
+                       struct pcl_text method,
+                       struct pcl_text target);
+
 // Frees `answer` and its texts. NULL is ignored.
 void pcl_answer_free(const struct pcl_answer *answer);
 
@@ -288,11 +301,13 @@ struct pcl_policy *pcl_open_file(struct pcl_text path,
 // returns the reason.
 //
 // Returns NULL on failure, also if the file is not valid now, and stores the reason in `error` unless `error` is NULL.
-// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults.
+// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults. With `PCL_OPEN_UNAVAILABLE`, a file that
+// is not valid now is not a failure: requests are denied with 503 until it is valid, and the reason is stored in `error`.
 //
 // Threads and forks: starts no thread. The first use of the policy in each process starts its thread, so a server may
-// open the policy and then fork. A child continues with the policy of its parent. Its generations and counters start
-// again.
+// open the policy and then fork. A child continues with the policy of its parent if the file has not changed since it was
+// opened. Otherwise its first use reads the file, and requests are denied with 503 while the file is not valid. Its
+// generations and counters start again.
 struct pcl_policy *pcl_live_open(struct pcl_text path,
                                  const struct pcl_options *options,
                                  struct pcl_string **error);

@@ -10,6 +10,7 @@ use std::ffi::c_char;
 pub const PCL_MAX_TEXT: usize = 16 << 20;
 /// The limit of a policy, in bytes: 256 MiB.
 pub const PCL_MAX_POLICY: usize = 256 << 20;
+const _: () = assert!(PCL_MAX_POLICY == portcullis_live::load::MAX_POLICY);
 /// The limit of the sources of a request.
 pub const PCL_MAX_SOURCES: usize = 10_000;
 /// The limit of the headers of an HTTP request.
@@ -44,6 +45,9 @@ pub const PCL_REFUSE_QUERY_TOKENS: u32 = 2;
 pub const PCL_PASS_PREFLIGHTS: u32 = 4;
 /// `pcl_options.flags`: preflights of every origin are answered, and every page may read a denial.
 pub const PCL_CORS_ANY: u32 = 8;
+/// `pcl_options.flags`: a live policy opens even if its file is missing or not valid. Requests are denied with 503 until the
+/// file is valid.
+pub const PCL_OPEN_UNAVAILABLE: u32 = 16;
 
 /// Text of `length` bytes, without a terminator. As an argument, it is borrowed until the function returns. NULL with the
 /// length 0 is a missing text, which differs from an empty one. NULL with another length is invalid.
@@ -193,7 +197,8 @@ pub struct pcl_answer {
 pub struct pcl_options {
     /// `sizeof(pcl_options)`.
     pub struct_size: usize,
-    /// A sum of `PCL_ORIGIN_AS_REFERER`, `PCL_REFUSE_QUERY_TOKENS`, `PCL_PASS_PREFLIGHTS` and `PCL_CORS_ANY`.
+    /// A sum of `PCL_ORIGIN_AS_REFERER`, `PCL_REFUSE_QUERY_TOKENS`, `PCL_PASS_PREFLIGHTS`, `PCL_CORS_ANY` and
+    /// `PCL_OPEN_UNAVAILABLE`.
     pub flags: u32,
     /// How often a live policy checks its file, in milliseconds; 0 for 1,000.
     pub poll_milliseconds: u32,

@@ -1,16 +1,18 @@
 //! The handle of a policy, and its state in each process that uses it.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread::JoinHandle;
 
-use crate::live::{Shared, Watched};
 use crate::options::PolicyOptions;
+use crate::signals::Blocked;
 use portcullis::Authorizer;
 use portcullis_http::answer::Responses;
 use portcullis_http::gateway::Reader;
+use portcullis_live::{INTERNAL, Shared, Watched};
 
 /// A policy. Any number of threads may use it at once. Free it with `pcl_policy_free`.
 #[allow(non_camel_case_types, reason = "the name of C")]
@@ -20,6 +22,8 @@ pub struct pcl_policy {
     pub(crate) max_body: usize,
     /// `None` if the policy never changes.
     watched: Option<Watched>,
+    /// The process that opened the policy.
+    opened_by: u32,
     /// The state of this process or, until a live policy is used after a fork, that of a parent process.
     ///
     /// INVARIANT: never NULL, and each state is freed only with the handle.
@@ -41,9 +45,16 @@ struct Process {
 impl pcl_policy {
     /// Creates the handle of a policy that `authorizer` holds. Starts no thread.
     pub(crate) fn new(authorizer: Authorizer, options: PolicyOptions, watched: Option<Watched>) -> Self {
-        let PolicyOptions { reader, cors, max_body, poll: _ } = options;
+        let PolicyOptions { reader, cors, max_body, poll: _, may_be_unavailable: _ } = options;
         let process = Process::allocate(0, Arc::new(Shared::new(authorizer)), ptr::null_mut());
-        Self { reader, responses: Responses { cors }, max_body, watched, process: AtomicPtr::new(process) }
+        Self {
+            reader,
+            responses: Responses { cors },
+            max_body,
+            watched,
+            opened_by: std::process::id(),
+            process: AtomicPtr::new(process),
+        }
     }
 
     /// Returns the state of this process. The first call in each process starts the thread of a live policy.
@@ -69,17 +80,25 @@ impl pcl_policy {
         let inherited = unsafe { &*parent };
         // Loading the current snapshot takes no lock. The authorizer itself is new: a thread of the parent may have been in
         // the middle of a swap.
-        let authorizer = Authorizer::unavailable();
-        if let Some(snapshot) = inherited.shared.authorizer.current().snapshot() {
-            authorizer.swap(snapshot.clone());
-        }
+        let shared = Shared::new(Authorizer::unavailable());
         let pid = std::process::id();
-        let own = Process::allocate(pid, Arc::new(Shared::new(authorizer)), parent);
+        // A worker that replaces another one starts long after the policy was opened. What was revoked since must not be
+        // allowed until its thread has read the file: it continues only with a version that is current.
+        if pid == self.opened_by || watched.is_unchanged() {
+            if let Some(snapshot) = inherited.shared.authorizer.current().snapshot() {
+                shared.authorizer.swap(snapshot.clone());
+            }
+        } else if catch_unwind(AssertUnwindSafe(|| shared.reload(watched, true))).is_err() {
+            shared.fail(INTERNAL.to_owned());
+        }
+        let own = Process::allocate(pid, Arc::new(shared), parent);
         match self.process.compare_exchange(parent, own, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 // SAFETY: just allocated, and from now on owned by the handle.
                 let process = unsafe { &*own };
-                match watched.start(&process.shared) {
+                // A signal that this thread received would not wake the event loop of the host.
+                let _blocked = Blocked::all();
+                match watched.start(&process.shared, |_| ()) {
                     Ok(thread) => _ = process.thread.set(thread),
                     Err(error) => {
                         let error = format!("cannot start the thread that watches the file: {error}");

@@ -59,6 +59,26 @@ pub unsafe extern "C" fn pcl_decide_http(
     )
 }
 
+/// Returns 1 if a decision about this request needs its body, if it has one: read the body then, and pass it to
+/// `pcl_decide_http`. Otherwise 0: the body may stay NULL. 1 for an invalid argument and for a failure of the library.
+///
+/// Threads: any number at once.
+///
+/// # Safety
+///
+/// `policy` is NULL or valid, and the lengths are right.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pcl_needs_body(policy: *const pcl_policy, method: pcl_text, target: pcl_text) -> i32 {
+    let needs = || {
+        // SAFETY: valid by the contract.
+        let policy = needed(unsafe { value(policy, "policy") }?, "policy")?;
+        // SAFETY: valid by the contract.
+        let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
+        Ok(policy.reader.needs_body(needed(method, "method")?, needed(target, "target")?))
+    };
+    guarded(|| 1, || needs().unwrap_or_else(|_: Invalid| true).into())
+}
+
 /// Frees `answer` and its texts. NULL is ignored.
 ///
 /// # Safety

@@ -7,11 +7,10 @@ use crate::abi::{PCL_MAX_POLICY, pcl_options, pcl_text};
 use crate::borrow::{bytes, needed, text};
 use crate::guard::guarded;
 use crate::handle::pcl_policy;
-use crate::live::Watched;
-use crate::load;
 use crate::options::PolicyOptions;
 use crate::string::{clear, pcl_string, store};
 use portcullis::Authorizer;
+use portcullis_live::{Watched, load};
 
 /// Opens a policy from memory: a JSON document, or the bytes of a compiled policy. Copies what it needs.
 ///
@@ -36,7 +35,7 @@ pub unsafe extern "C" fn pcl_open_bytes(
         let document = unsafe { bytes(document, "document", PCL_MAX_POLICY) };
         let document = document.and_then(|bytes| needed(bytes, "document")).map_err(|error| error.to_string())?;
         let snapshot = load::snapshot("<memory>", document.to_vec())?;
-        Ok(pcl_policy::new(Authorizer::new(snapshot), options, None))
+        Ok((pcl_policy::new(Authorizer::new(snapshot), options, None), None))
     };
     // SAFETY: `error` is NULL or valid by the contract.
     guarded(|| unsafe { internal(error) }, || unsafe { opened(open, error) })
@@ -64,7 +63,7 @@ pub unsafe extern "C" fn pcl_open_file(
         let options = unsafe { PolicyOptions::read(options) }.map_err(|error| error.to_string())?;
         // SAFETY: valid by the contract.
         let (snapshot, _) = load::file(&unsafe { path_of(path) }?)?;
-        Ok(pcl_policy::new(Authorizer::new(snapshot), options, None))
+        Ok((pcl_policy::new(Authorizer::new(snapshot), options, None), None))
     };
     // SAFETY: `error` is NULL or valid by the contract.
     guarded(|| unsafe { internal(error) }, || unsafe { opened(open, error) })
@@ -75,11 +74,13 @@ pub unsafe extern "C" fn pcl_open_file(
 /// returns the reason.
 ///
 /// Returns NULL on failure, also if the file is not valid now, and stores the reason in `error` unless `error` is NULL.
-/// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults.
+/// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults. With `PCL_OPEN_UNAVAILABLE`, a file that
+/// is not valid now is not a failure: requests are denied with 503 until it is valid, and the reason is stored in `error`.
 ///
 /// Threads and forks: starts no thread. The first use of the policy in each process starts its thread, so a server may
-/// open the policy and then fork. A child continues with the policy of its parent. Its generations and counters start
-/// again.
+/// open the policy and then fork. A child continues with the policy of its parent if the file has not changed since it was
+/// opened. Otherwise its first use reads the file, and requests are denied with 503 while the file is not valid. Its
+/// generations and counters start again.
 ///
 /// # Safety
 ///
@@ -95,9 +96,14 @@ pub unsafe extern "C" fn pcl_live_open(
         let options = unsafe { PolicyOptions::read(options) }.map_err(|error| error.to_string())?;
         // SAFETY: valid by the contract.
         let path = unsafe { path_of(path) }?;
-        let (snapshot, opened) = load::file(&path)?;
+        let (authorizer, opened, failure) = match load::file(&path) {
+            Ok((snapshot, stamp)) => (Authorizer::new(snapshot), Some(stamp), None),
+            Err(failure) if options.may_be_unavailable => (Authorizer::unavailable(), None, Some(failure)),
+            Err(failure) => return Err(failure),
+        };
         let watched = Watched { path, opened, poll: options.poll };
-        Ok(pcl_policy::new(Authorizer::new(snapshot), options, Some(watched)))
+        let policy = pcl_policy::new(authorizer, options, Some(watched));
+        Ok((policy, failure))
     };
     // SAFETY: `error` is NULL or valid by the contract.
     guarded(|| unsafe { internal(error) }, || unsafe { opened(open, error) })
@@ -123,14 +129,23 @@ pub unsafe extern "C" fn pcl_policy_free(policy: *mut pcl_policy) {
     );
 }
 
+/// A policy, and why it is not available yet.
+type Opened = (pcl_policy, Option<String>);
+
 /// # Safety
 ///
 /// `error` is NULL or valid.
-unsafe fn opened(open: impl FnOnce() -> Result<pcl_policy, String>, error: *mut *mut pcl_string) -> *mut pcl_policy {
+unsafe fn opened(open: impl FnOnce() -> Result<Opened, String>, error: *mut *mut pcl_string) -> *mut pcl_policy {
     // SAFETY: valid by the contract.
     unsafe { clear(error) };
     match open() {
-        Ok(policy) => Box::into_raw(Box::new(policy)),
+        Ok((policy, unavailable)) => {
+            if let Some(why) = unavailable {
+                // SAFETY: valid by the contract.
+                unsafe { store(error, why) };
+            }
+            Box::into_raw(Box::new(policy))
+        }
         Err(why) => {
             // SAFETY: valid by the contract.
             unsafe { store(error, why) };

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::abi::{
-    PCL_CORS_ANY, PCL_MAX_ORIGINS, PCL_MAX_TEXT, PCL_ORIGIN_AS_REFERER, PCL_PASS_PREFLIGHTS, PCL_REFUSE_QUERY_TOKENS,
-    pcl_options,
+    PCL_CORS_ANY, PCL_MAX_ORIGINS, PCL_MAX_TEXT, PCL_OPEN_UNAVAILABLE, PCL_ORIGIN_AS_REFERER, PCL_PASS_PREFLIGHTS,
+    PCL_REFUSE_QUERY_TOKENS, pcl_options,
 };
 use crate::borrow::{Invalid, list, needed, sized, text};
 use portcullis_http::answer::Cors;
@@ -22,6 +22,8 @@ pub(crate) struct PolicyOptions {
     pub(crate) cors: Cors,
     pub(crate) max_body: usize,
     pub(crate) poll: Duration,
+    /// Whether a live policy opens without a valid file.
+    pub(crate) may_be_unavailable: bool,
 }
 
 impl PolicyOptions {
@@ -33,9 +35,16 @@ impl PolicyOptions {
     pub(crate) unsafe fn read(options: *const pcl_options) -> Result<Self, Invalid> {
         // SAFETY: valid by the contract.
         let Some(options) = (unsafe { sized(options, "options") })? else {
-            return Ok(Self { reader: Reader::default(), cors: Cors::None, max_body: BODY, poll: POLL });
+            return Ok(Self {
+                reader: Reader::default(),
+                cors: Cors::None,
+                max_body: BODY,
+                poll: POLL,
+                may_be_unavailable: false,
+            });
         };
-        let known = PCL_ORIGIN_AS_REFERER | PCL_REFUSE_QUERY_TOKENS | PCL_PASS_PREFLIGHTS | PCL_CORS_ANY;
+        let known =
+            PCL_ORIGIN_AS_REFERER | PCL_REFUSE_QUERY_TOKENS | PCL_PASS_PREFLIGHTS | PCL_CORS_ANY | PCL_OPEN_UNAVAILABLE;
         if options.flags & !known != 0 {
             return Err(Invalid::new(format!("`options.flags`: expected bits of {known}, found {}", options.flags)));
         }
@@ -61,6 +70,7 @@ impl PolicyOptions {
                 0 => POLL,
                 milliseconds => Duration::from_millis(milliseconds.into()),
             },
+            may_be_unavailable: is_set(PCL_OPEN_UNAVAILABLE),
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::abi::pcl_text;
 use crate::borrow::{needed, value};
-use crate::guard::guarded;
+use crate::guard::{guarded, panics};
 use crate::handle::pcl_policy;
 use crate::string::{clear, owned, pcl_string, store};
 
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn pcl_metrics(policy: *const pcl_policy) -> *mut pcl_stri
         // SAFETY: valid by the contract.
         let Ok(Some(policy)) = (unsafe { value(policy, "policy") }) else { return std::ptr::null_mut() };
         let shared = policy.shared();
-        owned(shared.counters.text(shared.authorizer.current().number()))
+        owned(shared.counters.text(shared.authorizer.current().number(), panics()))
     })
 }
 

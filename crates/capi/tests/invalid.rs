@@ -321,7 +321,7 @@ fn policies_that_cannot_be_opened_are_errors() {
     let one = [pcl_text::MISSING];
     for (options, part) in [
         (pcl_options { struct_size: 0, ..options }, "`options.struct_size`"),
-        (pcl_options { flags: 16, ..options }, "`options.flags`"),
+        (pcl_options { flags: 1 << 31, ..options }, "`options.flags`"),
         (pcl_options { routes: pcl_text::of("{}"), ..options }, "`options.routes`"),
         (pcl_options { routes: not_utf8(), ..options }, "`options.routes`"),
         (pcl_options { cors_origin_count: 1, ..options }, "`options.cors_origins`"),
@@ -342,6 +342,28 @@ fn policies_that_cannot_be_opened_are_errors() {
     }
 }
 
+/// A gateway that does not read the body of such a request passes on a source that was not decided.
+#[test]
+fn body_is_needed_where_it_may_name_a_source_and_where_that_is_unknown() {
+    let policy = open();
+    let needs = |method, target| unsafe { pcl_needs_body(policy, method, target) };
+    for (method, target, expected) in [
+        ("POST", "/v3/sql/dw/query", 1),
+        ("GET", "/v3/maps/dw/table?name=a.b", 1),
+        ("OPTIONS", "/", 1),
+        ("POST", "/healthz", 0),
+        ("POST", "/v3/maps/public/x", 0),
+        ("", "", 0),
+    ] {
+        assert_eq!(needs(pcl_text::of(method), pcl_text::of(target)), expected, "{method} {target}");
+    }
+    for text in lengths().chain([not_utf8(), pcl_text::MISSING]) {
+        assert_eq!(needs(text, pcl_text::of("/healthz")), 1);
+        assert_eq!(needs(pcl_text::of("POST"), text), 1);
+    }
+    unsafe { pcl_policy_free(policy) };
+}
+
 #[test]
 fn null_is_accepted_everywhere() {
     unsafe {
@@ -355,5 +377,6 @@ fn null_is_accepted_everywhere() {
         assert_eq!(pcl_reload(ptr::null(), ptr::null_mut()), 0);
         assert!(pcl_explain(ptr::null(), ptr::null(), ptr::null_mut()).is_null());
         assert_eq!(pcl_decide(ptr::null(), ptr::null(), ptr::null_mut()), 0);
+        assert_eq!(pcl_needs_body(ptr::null(), pcl_text::MISSING, pcl_text::MISSING), 1);
     }
 }

@@ -37,12 +37,17 @@ unsafe impl Sync for Live {}
 
 impl Live {
     fn open(path: &Path, poll_milliseconds: u32) -> Self {
+        let (live, error) = Self::open_with(path, poll_milliseconds, 0);
+        assert_eq!(error, None);
+        live.unwrap()
+    }
+
+    fn open_with(path: &Path, poll_milliseconds: u32, flags: u32) -> (Option<Self>, Option<String>) {
         let options: pcl_options = unsafe { std::mem::zeroed() };
-        let options = pcl_options { struct_size: size_of::<pcl_options>(), poll_milliseconds, ..options };
-        let path = path.to_str().unwrap();
-        let policy = unsafe { pcl_live_open(pcl_text::of(path), &raw const options, ptr::null_mut()) };
-        assert!(!policy.is_null());
-        Self(policy)
+        let options = pcl_options { struct_size: size_of::<pcl_options>(), poll_milliseconds, flags, ..options };
+        let (path, mut error) = (path.to_str().unwrap(), ptr::null_mut());
+        let policy = unsafe { pcl_live_open(pcl_text::of(path), &raw const options, &raw mut error) };
+        ((!policy.is_null()).then_some(Self(policy)), taken(error))
     }
 
     fn allows(&self, secret: &str) -> bool {
@@ -131,12 +136,66 @@ fn changed_file_applies_and_invalid_file_keeps_the_last_good_policy() {
     assert_eq!(live.generation(), 3);
     let metrics = live.metrics();
     for line in [
+        "# HELP portcullis_decisions_total Decisions, by outcome and reason",
+        "# TYPE portcullis_decisions_total counter",
         "portcullis_policy_generation 3",
         "portcullis_policy_reloads_total{outcome=\"reloaded\"} 2",
         "portcullis_decisions_total{outcome=\"deny\",reason=\"token_missing\"} 0",
     ] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }
+}
+
+/// A gateway must start, and deny, before its policy is there.
+#[test]
+fn policy_that_opens_without_a_valid_file_denies_until_the_file_is_valid() {
+    for (content, expected) in [(None, "cannot read"), (Some("{"), "policy.json")] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.json");
+        content.inspect(|content| fs::write(&path, content).unwrap());
+        let (live, error) = Live::open_with(&path, 10, 0);
+        assert!(live.is_none() && error.unwrap().contains(expected), "without the flag");
+        let (live, error) = Live::open_with(&path, 10, PCL_OPEN_UNAVAILABLE);
+        assert!(error.unwrap().contains(expected));
+        let live = live.unwrap();
+        assert!(!live.allows("first"));
+        assert_eq!(live.generation(), 0);
+        let unavailable = "portcullis_decisions_total{outcome=\"deny\",reason=\"policy_unavailable\"} 1";
+        assert!(live.metrics().lines().any(|found| found == unavailable), "{}", live.metrics());
+        wait(|| live.last_error().is_some_and(|error| error.contains(expected)));
+        replace(&path, &policy("first"));
+        wait(|| live.allows("first"));
+        wait(|| live.last_error().is_none());
+        assert_eq!(live.generation(), 1);
+        fs::remove_file(&path).unwrap();
+        wait(|| live.last_error().is_some());
+        assert!(live.allows("first"), "the last good policy stays");
+    }
+}
+
+/// A signal that the thread of the library receives would not wake the event loop of the host.
+#[test]
+#[cfg(target_os = "linux")]
+fn thread_receives_no_signals_and_the_mask_of_the_caller_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    let blocked = |status: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    };
+    let own = || blocked(&fs::read_to_string("/proc/thread-self/status").unwrap());
+    let before = own();
+    let live = Live::open(&path, 10);
+    assert!(live.allows("first"));
+    assert_eq!(own(), before);
+    let tasks = fs::read_dir("/proc/self/task").unwrap().map(|task| task.unwrap().path().join("status"));
+    // Threads of other tests may end meanwhile.
+    let started: Vec<_> = tasks.filter_map(|task| fs::read_to_string(task).ok()).collect();
+    let started: Vec<_> = started.iter().filter(|status| status.starts_with("Name:\tpcl-policy\n")).collect();
+    assert!(!started.is_empty());
+    // SIGTERM is signal 15: bit 14.
+    assert!(started.iter().all(|status| blocked(status) & (1 << 14) != 0), "{started:?}");
 }
 
 /// A large file that stays broken must not keep a processor busy.

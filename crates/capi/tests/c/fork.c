@@ -72,5 +72,25 @@ int main(int argc, char **argv) {
     replace(path, "first");
   }
   pcl_policy_free(policy);
+
+  /* A worker that replaces another one: what was revoked since the master opened the policy is not allowed again. */
+  for (int damaged = 0; damaged < 2; damaged++) {
+    replace(path, "first");
+    policy = pcl_live_open(pcl_text_of(path), &options, NULL);
+    if (policy == NULL) return 40;
+    replace(path, damaged ? "\"" : "second");
+    pid_t child = fork();
+    if (child == 0) {
+      if (allows(policy, "first")) _exit(50);
+      if (!damaged && (!allows(policy, "second") || pcl_generation(policy) != 1)) _exit(51);
+      if (damaged && (pcl_generation(policy) != 0 || pcl_last_error(policy) == NULL)) _exit(52);
+      replace(path, "third");
+      _exit(follows(policy, "third") ? 0 : 53);
+    }
+    int status;
+    if (waitpid(child, &status, 0) != child) return 41;
+    if (status != 0) return WIFEXITED(status) ? WEXITSTATUS(status) : 42;
+    pcl_policy_free(policy);
+  }
   return 0;
 }

@@ -15,28 +15,45 @@ use portcullis::Authorizer;
 /// How long a file must stay unchanged after it was read: half of a change is not a policy.
 const SETTLE: Duration = Duration::from_millis(20);
 
+/// The error if a reload panicked.
+pub const INTERNAL: &str = "the reload failed inside the library";
+
 /// The file of a live policy.
 #[derive(Debug, Clone)]
-pub(crate) struct Watched {
-    pub(crate) path: PathBuf,
-    /// The stamp of the version that was read when the policy was opened.
-    pub(crate) opened: Stamp,
-    pub(crate) poll: Duration,
+pub struct Watched {
+    /// The path of the file.
+    pub path: PathBuf,
+    /// The stamp of the version that was read when the policy was opened; `None` if none was.
+    pub opened: Option<Stamp>,
+    /// The interval between two checks.
+    pub poll: Duration,
 }
 
 /// The state that the threads of one process share.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) authorizer: Authorizer,
-    pub(crate) counters: Counters,
+pub struct Shared {
+    /// The current snapshot.
+    pub authorizer: Authorizer,
+    /// The counters of decisions and reloads.
+    pub counters: Counters,
     /// The stamp of the version that was last read; `None` before. Held during a reload, so that only one runs.
     last_read: Mutex<Option<Stamp>>,
     error: Mutex<Option<String>>,
     is_stopped: AtomicBool,
 }
 
+/// What a report on a policy that follows a file shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// The active generation; 0 without a policy.
+    pub generation: u64,
+    /// The error of the last reload; `None` if it succeeded.
+    pub error: Option<String>,
+}
+
 impl Shared {
-    pub(crate) fn new(authorizer: Authorizer) -> Self {
+    /// Shares the policy that `authorizer` holds.
+    pub fn new(authorizer: Authorizer) -> Self {
         Self {
             authorizer,
             counters: Counters::new(),
@@ -47,17 +64,23 @@ impl Shared {
     }
 
     /// Returns the error of the last reload; `None` if it succeeded.
-    pub(crate) fn error(&self) -> Option<String> {
+    pub fn error(&self) -> Option<String> {
         locked(&self.error).clone()
     }
 
     /// Records a failure. The active policy stays.
-    pub(crate) fn fail(&self, error: String) {
+    pub fn fail(&self, error: String) {
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
         *locked(&self.error) = Some(error);
     }
 
-    pub(crate) fn stop(&self) {
+    /// Returns the active generation and the error of the last reload.
+    pub fn state(&self) -> State {
+        State { generation: self.authorizer.current().number(), error: self.error() }
+    }
+
+    /// Ends the thread of [`Watched::start`] after its current check.
+    pub fn stop(&self) {
         self.is_stopped.store(true, Ordering::Release);
     }
 
@@ -66,11 +89,15 @@ impl Shared {
     }
 
     /// Reads the file again if `must`, or if it has changed. Keeps the active policy if the file is not valid.
-    pub(crate) fn reload(&self, watched: &Watched, must: bool) -> Result<(), String> {
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be read, or is not a valid policy.
+    pub fn reload(&self, watched: &Watched, must: bool) -> Result<(), String> {
         let mut last_read = locked(&self.last_read);
         let now = load::stamp(&watched.path);
-        let known = last_read.as_ref().unwrap_or(&watched.opened);
-        if !must && now.as_ref() == Some(known) {
+        let known = last_read.as_ref().or(watched.opened.as_ref());
+        if !must && now.is_some() && now.as_ref() == known {
             return Ok(());
         }
         let reloaded = load::read(&watched.path).and_then(|Version { bytes, stamp }| {
@@ -103,15 +130,30 @@ fn changing(watched: &Watched) -> String {
 }
 
 impl Watched {
-    /// Starts the thread that reloads the file.
-    pub(crate) fn start(&self, shared: &Arc<Shared>) -> io::Result<JoinHandle<()>> {
+    /// Whether the file is still the version that was read when the policy was opened.
+    pub fn is_unchanged(&self) -> bool {
+        self.opened.is_some() && load::stamp(&self.path) == self.opened
+    }
+
+    /// Starts the thread that reloads the file. The thread calls `report` with each new state.
+    ///
+    /// # Errors
+    ///
+    /// If the system has no resources for a thread.
+    pub fn start(&self, shared: &Arc<Shared>, report: impl Fn(&State) + Send + 'static) -> io::Result<JoinHandle<()>> {
         let (watched, shared) = (self.clone(), Arc::clone(shared));
+        let mut last = shared.state();
         std::thread::Builder::new().name("pcl-policy".into()).spawn(move || {
             while !shared.is_stopped() {
                 // An error is recorded by `reload`.
                 let reloaded = catch_unwind(AssertUnwindSafe(|| shared.reload(&watched, false)));
                 if reloaded.is_err() {
-                    shared.fail("the reload failed inside the library".to_owned());
+                    shared.fail(INTERNAL.to_owned());
+                }
+                let now = shared.state();
+                if now != last {
+                    report(&now);
+                    last = now;
                 }
                 std::thread::park_timeout(watched.poll);
             }
