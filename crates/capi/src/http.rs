@@ -69,14 +69,14 @@ pub unsafe extern "C" fn pcl_decide_http(
 /// `policy` is NULL or valid, and the lengths are right.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pcl_needs_body(policy: *const pcl_policy, method: pcl_text, target: pcl_text) -> i32 {
-    let needs = || {
+    let needs = || -> Result<bool, Invalid> {
         // SAFETY: valid by the contract.
         let policy = needed(unsafe { value(policy, "policy") }?, "policy")?;
         // SAFETY: valid by the contract.
         let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
         Ok(policy.reader.needs_body(needed(method, "method")?, needed(target, "target")?))
     };
-    guarded(|| 1, || needs().unwrap_or_else(|_: Invalid| true).into())
+    guarded(|| 1, || needs().unwrap_or(true).into())
 }
 
 /// Frees `answer` and its texts. NULL is ignored.
