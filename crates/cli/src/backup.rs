@@ -49,6 +49,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     // Only the owner may read a temporary file. It is removed on every error.
     let copy =
         tempfile::Builder::new().prefix(".portcullis-").suffix(".new").tempfile_in(folder).with_context(cannot)?;
+    // Whatever the umask.
+    #[cfg(unix)]
+    copy.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).with_context(cannot)?;
     registry.copy_to(copy.path())?;
     copy.as_file().sync_all().with_context(cannot)?;
     let size = copy.as_file().metadata().with_context(cannot)?.len();

@@ -28,7 +28,7 @@ impl Drop for Killed {
 
 #[test]
 fn created_files_are_private_under_any_umask() {
-    for umask in ["000", "022", "077", "277"] {
+    for umask in ["000", "022", "077", "277", "777"] {
         let dir = Dir::new();
         let mode = |name: &str| {
             let found = fs::symlink_metadata(dir.path(name)).unwrap_or_else(|error| panic!("{umask} {name}: {error}"));
@@ -39,7 +39,11 @@ fn created_files_are_private_under_any_umask() {
         for folder in ["data", "data/deep"] {
             assert_eq!(mode(folder), 0o700, "{umask}: {folder}");
         }
-        assert_eq!(mode("data/deep/registry.db"), 0o600, "{umask}");
+        run("backup copy.db --db sqlite:data/deep/registry.db");
+        run("init first.json");
+        for file in ["data/deep/registry.db", "copy.db", "first.json"] {
+            assert_eq!(mode(file), 0o600, "{umask}: {file}");
+        }
         let args = "serve --db sqlite:data/deep/registry.db --state-dir state/deep --log log.jsonl --messages json \
                     --listen unix:listen.sock --admin unix:admin.sock";
         for (more, sockets) in [("", 0o600), (" --socket-mode 660", 0o660), (" --socket-mode 0666", 0o666)] {

@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Refused;
+use portcullis_document::definition::json_message;
 
 /// The time that a list runs before it yields.
 const SLICE: Duration = Duration::from_millis(1);
@@ -25,9 +26,16 @@ pub(super) fn elements(text: &[u8], limit: usize) -> Result<Vec<&RawValue>, Refu
                 "the list has more than {limit} elements: send it in parts, or raise `--max-batch`"
             ))
         } else {
-            Refused::Invalid(error.to_string())
+            Refused::Invalid(invalid(&error))
         }
     })
+}
+
+fn invalid(error: &serde_json::Error) -> String {
+    if error.is_data() {
+        return "expected a list of requests, such as `[{}]`".to_owned();
+    }
+    format!("{} (line {} column {})", json_message(error), error.line(), error.column())
 }
 
 struct Elements<'a> {
@@ -101,6 +109,19 @@ impl Turn<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_name_what_was_expected() {
+        for (text, expected) in [
+            ("{}", "expected a list of requests, such as `[{}]`"),
+            ("\"[]\"", "expected a list of requests, such as `[{}]`"),
+            ("[1,\n2", "the JSON is cut off in a list (line 2 column 1)"),
+            ("[1] 2", "trailing characters (line 1 column 5)"),
+        ] {
+            let Err(Refused::Invalid(found)) = elements(text.as_bytes(), 3) else { panic!("{text}") };
+            assert_eq!(found, expected, "{text}");
+        }
+    }
 
     #[test]
     fn reading_stops_at_the_first_element_beyond_the_limit() {
