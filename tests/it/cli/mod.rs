@@ -30,6 +30,7 @@ mod policy_forms;
 mod read;
 mod registry;
 mod replay;
+mod request_files;
 mod requests;
 mod scan;
 mod util;

@@ -68,13 +68,6 @@ fn too_long_line_is_an_error_and_is_skipped() {
 }
 
 #[test]
-fn empty_input_has_no_answers() {
-    let ran = Dir::with_policy().command(&format!("{STREAM} -")).run();
-    assert_eq!((ran.code, ran.stdout.as_str()), (0, ""));
-    assert!(ran.stderr.starts_with("0 requests in "), "{}", ran.stderr);
-}
-
-#[test]
 fn now_of_a_request_takes_precedence_over_the_option() {
     let requests = format!(
         "{{\"token\":\"{SECRET}\",\"api\":\"lds\"}}\n{{\"token\":\"{SECRET}\",\"api\":\"lds\",\"now\":\"2026-11-22\"}}\n"

@@ -25,6 +25,8 @@ mod foreign;
 mod input;
 mod redact;
 mod spot;
+#[cfg(feature = "unpack")]
+mod unpack;
 mod warnings;
 mod written;
 
@@ -38,6 +40,8 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use foreign::{FOREIGN_BYTES, Foreign};
 pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
+#[cfg(feature = "unpack")]
+pub use unpack::{Unpacked, unpack};
 pub use written::{Written, WrittenGrant};
 
 use crate::definition::{Document, SyntaxError, Tokens, read};
