@@ -24,6 +24,7 @@ mod gateway;
 mod generate;
 mod layers;
 mod lint;
+mod lint_fixes;
 mod nulls;
 mod plain;
 mod properties;

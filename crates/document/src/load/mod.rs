@@ -42,6 +42,7 @@ pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
 #[cfg(feature = "unpack")]
 pub use unpack::{Unpacked, unpack};
+pub use warnings::site;
 pub use written::{Written, WrittenGrant};
 
 use crate::definition::{Document, SyntaxError, Tokens, read};

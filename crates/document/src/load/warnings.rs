@@ -226,7 +226,11 @@ impl Search<'_, '_, '_> {
                     Part::Value,
                     "referer_full_path",
                     "the referer has a path, but browsers send only the origin to another one",
-                    format!("write the site: {}", quoted(&site(&entry))),
+                    // Everything below a wildcard may be a public suffix, which `audit lint` knows.
+                    match entry.is_wildcard_host() {
+                        true => "write the site: leave out what follows the host".to_owned(),
+                        false => format!("write the site: {}", quoted(&site(&entry))),
+                    },
                 );
             }
             if entry.scheme() == Scheme::Http && !is_local(entry.host()) {
@@ -252,8 +256,8 @@ impl Search<'_, '_, '_> {
     }
 }
 
-/// Returns the site of `entry`, as an entry.
-fn site(entry: &Entry) -> String {
+/// Returns the text of the site of `entry`, which is an entry.
+pub fn site(entry: &Entry) -> String {
     let wildcard = if entry.is_wildcard_host() { "*." } else { "" };
     let port = entry.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{wildcard}{}{port}/", entry.scheme(), entry.host())
