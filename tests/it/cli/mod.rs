@@ -33,5 +33,6 @@ mod replay;
 mod request_files;
 mod requests;
 mod scan;
+mod scan_foreign;
 mod util;
 mod validate;
