@@ -36,3 +36,4 @@ mod scan;
 mod scan_foreign;
 mod util;
 mod validate;
+mod wrong_json;

@@ -14,6 +14,7 @@ use super::contents::Contents;
 use super::files;
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
+use portcullis_document::definition::json_message;
 use portcullis_document::load::Input;
 use portcullis_registry::owner_only;
 
@@ -266,7 +267,7 @@ impl StateDir {
             Err(error) => return Err(failed("read", &path)(error)),
         };
         let broken = |reason: String| StateError::Broken { path: path.clone(), reason };
-        let saved: Saved<'_> = serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
+        let saved: Saved<'_> = serde_json::from_slice(&text).map_err(|error| broken(json_message(&error).into()))?;
         if saved.portcullis_state != VERSION {
             return Err(broken(format!("its version is {}, this one knows {VERSION}", saved.portcullis_state)));
         }
