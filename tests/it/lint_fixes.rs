@@ -136,8 +136,8 @@ fn set(document: &mut Value, path: &str, value: Value) {
     let pointer = pointer(path);
     let (around, last) = pointer.rsplit_once('/').unwrap();
     match document.pointer_mut(around).unwrap() {
-        Value::Array(list) if last.parse() == Ok(list.len()) => list.push(value),
-        Value::Array(list) => list[last.parse::<usize>().unwrap()] = value,
+        Value::Array(elements) if last.parse() == Ok(elements.len()) => elements.push(value),
+        Value::Array(elements) => elements[last.parse::<usize>().unwrap()] = value,
         object => object[last] = value,
     }
 }
@@ -146,7 +146,7 @@ fn remove(document: &mut Value, path: &str) {
     let pointer = pointer(path);
     let (around, last) = pointer.rsplit_once('/').unwrap();
     match document.pointer_mut(around).unwrap() {
-        Value::Array(list) => drop(list.remove(last.parse().unwrap())),
+        Value::Array(elements) => drop(elements.remove(last.parse().unwrap())),
         object => drop(object.as_object_mut().unwrap().remove(last).unwrap()),
     }
 }

@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod carried;
 mod cases;
 mod choices;
 mod cli;

@@ -29,9 +29,12 @@ fn zstd(text: &str) -> Vec<u8> {
 #[test]
 fn compressed_requests_are_read() {
     for (command, request) in commands() {
-        let count = |stdout: &str| match command.starts_with("bench") {
-            true => serde_json::from_str::<serde_json::Value>(stdout).unwrap()["requests"].as_u64().unwrap(),
-            false => stdout.lines().filter(|line| !line.contains("error")).count() as u64,
+        let count = |stdout: &str| {
+            if command.starts_with("bench") {
+                serde_json::from_str::<serde_json::Value>(stdout).unwrap()["requests"].as_u64().unwrap()
+            } else {
+                stdout.lines().filter(|line| !line.contains("error")).count() as u64
+            }
         };
         let marked = format!("\u{feff}{request}{request}");
         for packed in [gzip(&marked), [gzip(&request), gzip(&request)].concat(), zstd(&marked)] {

@@ -27,7 +27,7 @@ pub enum Packing<R: Read> {
     /// Not compressed.
     Plain(Begun<R>),
     /// Compressed with gzip.
-    Gzip(flate2::read::MultiGzDecoder<Begun<R>>),
+    Gzip(Box<flate2::read::MultiGzDecoder<Begun<R>>>),
     /// Compressed with zstd.
     Zstd(zstd::Decoder<'static, BufReader<Begun<R>>>),
 }
@@ -52,7 +52,7 @@ impl<R: Read> Read for Packing<R> {
 pub fn unpack<R: Read>(input: R) -> io::Result<Unpacked<R>> {
     let (first, whole) = begun(input)?;
     let unpacked = match Foreign::of(&first) {
-        Some(Foreign::Gzip) => Packing::Gzip(flate2::read::MultiGzDecoder::new(whole)),
+        Some(Foreign::Gzip) => Packing::Gzip(Box::new(flate2::read::MultiGzDecoder::new(whole))),
         Some(Foreign::Zstd) => Packing::Zstd(zstd::Decoder::new(whole)?),
         foreign => return Ok(Unpacked { text: Cursor::default().chain(Packing::Plain(whole)), foreign }),
     };

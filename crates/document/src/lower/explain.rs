@@ -194,16 +194,18 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::NotAbsolute { .. } | EntryError::Scheme { .. } if secret => {
             "write an absolute URL such as `https://carto.com/`".into()
         }
-        EntryError::NotAbsolute { .. } => propose("write the scheme too", with_scheme(text)),
-        EntryError::Scheme { .. } => propose("write `http` or `https`", with_scheme(text)),
+        EntryError::NotAbsolute { .. } => propose("write the scheme too", with_scheme(text), text),
+        EntryError::Scheme { .. } => propose("write `http` or `https`", with_scheme(text), text),
         EntryError::List { urls, .. } => list(urls),
         EntryError::EmptyLabel { .. } => empty_label(text),
         EntryError::UserInfo { instead } => {
-            propose("leave out the user info before the `@`", entry(instead).map(|entry| format!("write {entry}")))
+            let write = entry(instead).map(|entry| format!("write {entry}"));
+            propose("leave out the user info before the `@`", write, instead)
         }
-        EntryError::Fragment { instead, .. } => {
-            propose("no browser sends a fragment", entry(instead).map(|entry| format!("write {entry}")))
-        }
+        EntryError::Fragment { instead, .. } => match entry(instead) {
+            Some(entry) => format!("no browser sends a fragment: write {entry}").into(),
+            None => "remove the `#` and all after it: no browser sends a fragment".into(),
+        },
         EntryError::HostStar { .. } | EntryError::EmptyWildcard { .. } => {
             "in a host a `*` replaces whole labels in front of a domain, as in `https://*.carto.com/`".into()
         }
@@ -226,14 +228,14 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
 /// Returns the fix for a list of URLs in one entry.
 fn list(urls: &[Box<str>]) -> Cow<'static, str> {
     let entries = urls.iter().map(|url| entry(url)).collect::<Option<Vec<_>>>();
-    propose("write each URL as an entry of its own", entries.map(|entries| entries.join(", ")))
+    propose("write each URL as an entry of its own", entries.map(|entries| entries.join(", ")), "")
 }
 
 /// Returns the fix for a host with an empty label, and for the wildcard that a dot at its start may mean.
 fn empty_label(text: &str) -> Cow<'static, str> {
     let without = text.split_once("://.").and_then(|(scheme, rest)| entry(&format!("{scheme}://{rest}")));
     match without {
-        Some(host) => format!("write {host}; `*.` in front of a host stands for the hosts below it").into(),
+        Some(host) => format!("write {host}; {BELOW}").into(),
         None => "write one dot between two labels of a host, as in `https://www.carto.com/`".into(),
     }
 }
@@ -261,13 +263,20 @@ fn with_scheme(text: &str) -> Option<String> {
     entry(&format!("{scheme}://{rest}"))
 }
 
-/// Returns the fix `say` with its result, or with an example.
-fn propose(say: &str, entry: Option<String>) -> Cow<'static, str> {
+/// Returns the fix `say` with its result, or with an example that is like `text`.
+fn propose(say: &str, entry: Option<String>, text: &str) -> Cow<'static, str> {
+    let is_wildcard = text.trim_start().starts_with("*.") || text.contains("://*.");
     match entry {
+        // A dot at the start of a host may mean the hosts below it.
+        Some(entry) if text.trim_start().starts_with('.') => format!("{say}: {entry}; {BELOW}").into(),
         Some(entry) => format!("{say}: {entry}").into(),
+        None if is_wildcard => format!("{say}, as in `https://*.carto.com/`").into(),
         None => format!("{say}, as in `https://carto.com/`").into(),
     }
 }
+
+/// The meaning of a wildcard.
+const BELOW: &str = "`*.` in front of a host stands for the hosts below it";
 
 /// Returns the referer `text` in backticks if it is valid. Returns no wildcard: everything below it may be a public suffix
 /// such as `co.uk`, where anybody can register a host.

@@ -494,6 +494,11 @@ fn every_suggestion_is_valid_input() {
             }
         }
     }
+}
+
+#[test]
+fn every_suggested_referer_is_valid_input() {
+    let long = "x".repeat(100);
     let referers = [
         "carto.com",
         "carto com",
