@@ -80,10 +80,10 @@ const OF_DATABRICKS: &[&str] =
 /// Functions that start like the others, but read nothing.
 const HARMLESS: &[&str] = &["system$typeof", "system$wait"];
 
-/// Functions that evaluate a text in XQuery.
+/// Functions that evaluate a text in `XQuery`.
 const XQUERY: &[&str] = &["xmlexists", "xmlquery", "xmltable"];
 
-/// Words of XQuery that read something else than the values that are passed to it. Comments may follow them, so their
+/// Words of `XQuery` that read something else than the values that are passed to it. Comments may follow them, so their
 /// parentheses are not looked for.
 const XQUERY_READS: &[&str] = &["collection", "doc", "import", "json", "oradb", "unparsed", "uri", "view"];
 

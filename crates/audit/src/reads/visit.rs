@@ -234,12 +234,12 @@ impl Visitor {
         if !matches!(root, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
             return;
         }
-        let mut path = root.to_string();
+        let mut path = vec![root.to_string()];
         for part in chain {
             match part {
-                AccessExpr::Dot(Expr::Identifier(part)) => path.push_str(&format!(".{part}")),
+                AccessExpr::Dot(Expr::Identifier(part)) => path.push(part.to_string()),
                 AccessExpr::Dot(Expr::Function(function)) => {
-                    return self.beyond(format!("{path}.{}()", function.name));
+                    return self.beyond(format!("{}.{}()", path.join("."), function.name));
                 }
                 AccessExpr::Dot(_) | AccessExpr::Subscript(_) => return,
             }
