@@ -45,7 +45,7 @@ fn reworded(message: &str) -> String {
     }
     for start in ["invalid type: ", "invalid value: ", "invalid length "] {
         if let Some(text) = message.strip_prefix(start)
-            && let Some((found, expected)) = text.split_once(", expected ")
+            && let Some((found, expected)) = text.rsplit_once(", expected ")
         {
             let expected = expected_value(expected);
             return match found_value(found) {

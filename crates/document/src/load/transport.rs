@@ -24,22 +24,25 @@ impl UnreachableConnection {
     /// assert_eq!(warning.message, "no path of an HTTP request names connection `a/b`: it has a slash or a backslash");
     /// ```
     pub fn of(name: &str) -> Option<Self> {
-        let why = not_in_urls(name)?;
+        let (requests, why) = match not_in_urls(name) {
+            Some(why) => ("an HTTP request", why),
+            None if name == PUBLIC => ("a request for maps", "`/v3/maps/public` has the public maps"),
+            None => return None,
+        };
         Some(Self {
-            message: format!("no path of an HTTP request names connection {}: {why}", quoted(name)),
+            message: format!("no path of {requests} names connection {}: {why}", quoted(name)),
             help: "rename it with letters, digits, `_` and `-`, such as `carto_dw`",
         })
     }
 }
 
 fn not_in_urls(name: &str) -> Option<&'static str> {
-    match SegmentFault::of(name) {
-        Some(SegmentFault::Slash) => Some("it has a slash or a backslash"),
-        Some(SegmentFault::Semicolon) => Some("it has a semicolon"),
-        Some(SegmentFault::Control) => Some("it has a control character"),
-        Some(SegmentFault::Dots) => Some("servers read it as a folder"),
-        None => (name == PUBLIC).then_some("`/v3/maps/public` has the public maps"),
-    }
+    Some(match SegmentFault::of(name)? {
+        SegmentFault::Slash => "it has a slash or a backslash",
+        SegmentFault::Semicolon => "it has a semicolon",
+        SegmentFault::Control => "it has a control character",
+        SegmentFault::Dots => "servers read it as a folder",
+    })
 }
 
 /// Describes why no `Authorization` header carries `secret`, without repeating it; `None` if one can (W4).
