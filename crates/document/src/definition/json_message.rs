@@ -167,7 +167,8 @@ mod tests {
             ("7", "expected an object, found a number"),
             (r#""s3cret, expected struct""#, "expected an object, found a string"),
             ("{", "the JSON is cut off in an object"),
-            ("tru", "expected value"),
+            ("trux", "expected value"),
+            ("tru", "the JSON is cut off in a value"),
         ] {
             let error = serde_json::from_str::<Route>(text).unwrap_err();
             assert_eq!(&*json_message(&error), expected, "{text}: {error}");
