@@ -1,13 +1,17 @@
 //! Types that every layer shares: paths in a document, instants, text in messages.
 
+mod host;
 mod json_path;
 mod nearest;
 mod quote;
+mod segment;
 mod text;
 mod time;
 
+pub use host::is_browsed_host;
 pub use json_path::{JsonPath, Step};
 pub use nearest::nearest;
 pub use quote::{Escaped, MAX_QUOTED, is_bidi, is_invisible, is_unsafe, quoted};
+pub use segment::SegmentFault;
 pub(crate) use text::{is_same, starts_with};
 pub use time::{InstantError, Timestamp};

@@ -21,7 +21,7 @@ const ONLY: &[(&str, &[&str])] = &[
     ("sqlx", &["portcullis-registry"]),
     ("tokio", &["portcullis-cli", "portcullis-registry", "portcullis-server"]),
     ("tonic", &["portcullis-server"]),
-    ("zstd", &["portcullis-audit", "portcullis-scan"]),
+    ("zstd", &["portcullis-document", "portcullis-scan"]),
 ];
 
 /// The diagram omits the engine, on which every other crate depends.

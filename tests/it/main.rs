@@ -9,6 +9,7 @@
 )]
 
 mod api;
+mod carried;
 mod cases;
 mod choices;
 mod cli;
@@ -24,6 +25,7 @@ mod gateway;
 mod generate;
 mod layers;
 mod lint;
+mod lint_fixes;
 mod nulls;
 mod plain;
 mod properties;

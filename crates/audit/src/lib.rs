@@ -25,6 +25,5 @@ pub mod near_names;
 pub mod reads;
 pub mod report;
 pub mod suggest;
-mod unpack;
 pub mod usage;
 pub mod who_can;

@@ -2,13 +2,14 @@
 
 use clap::Subcommand;
 use portcullis::name::Dialect;
+use portcullis_document::load::UnreachableConnection;
 use portcullis_registry::Reread;
 use portcullis_registry::record::Connection;
 use serde::Serialize;
 
 use super::Exit;
 use super::output::{Color, Format};
-use super::registry::{Common, answer, hidden, invalid, json, lines, print_table};
+use super::registry::{Common, answer, hidden, invalid, json, lines, print_table, warn_of};
 use super::table::Table;
 
 const EXAMPLES: &str = "\
@@ -108,9 +109,13 @@ struct Update {
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.command {
         Command::Add(add) => {
-            let (mut registry, actor) = add.common.registry.open_or_create()?;
-            let connection =
-                registry.add_connection(&actor, &add.name, &add.dialect, add.case_sensitive, add.named_sources_only)?;
+            let Add { name, dialect, case_sensitive, named_sources_only, common } = add;
+            let connection = common.registry.add_to(|registry, actor| {
+                registry.add_connection(actor, name, dialect, *case_sensitive, *named_sources_only)
+            })??;
+            if let Some(warning) = UnreachableConnection::of(name) {
+                warn_of(&warning.message, warning.help, color)?;
+            }
             print_change("added", &connection, "", add.common.format)
         }
         Command::List(List { common }) => {

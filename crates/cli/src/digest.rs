@@ -17,7 +17,8 @@ Examples:
 
 The secret is read from standard input, which keeps it out of the argument list
 and the shell history. One line ending after it is ignored. Blanks around it, a
-byte order mark and `Bearer ` are refused: no client sends them in a token.";
+byte order mark and `Bearer ` are refused: no client sends them in a token. So
+are inner blanks, commas and characters that are not visible ASCII.";
 
 /// The maximum length of a secret, in bytes.
 const MAX_BYTES: u64 = 64 << 10;
@@ -51,7 +52,7 @@ pub(super) fn run(_: &Args) -> anyhow::Result<Exit> {
     if text.contains(['\n', '\r']) {
         bail!("standard input has several lines: expected one secret");
     }
-    secret_input::check(text)?;
+    secret_input::check_new(text)?;
     let mut out = Stdout::lock();
     writeln!(out, "{}", SecretDigest::of(text).to_hex())?;
     out.flush()?;

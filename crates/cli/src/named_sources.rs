@@ -139,8 +139,9 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             let Some(sql) = create.sql.read()? else {
                 return Err(invalid("the SQL is missing", "give `--sql` or `--sql-file`").into());
             };
-            let (mut registry, actor) = create.common.registry.open_or_create()?;
-            let source = registry.create_named_source(&actor, &create.name, &sql, create.connection.as_deref())?;
+            let source = create.common.registry.add_to(|registry, actor| {
+                registry.create_named_source(actor, &create.name, &sql, create.connection.as_deref())
+            })??;
             print_change("created", &source, create.common.format)
         }
         Command::List(args) => list(args, color),

@@ -177,6 +177,21 @@ impl PolicyArgs {
         }
     }
 
+    /// Returns the policy and its documents, of which a compiled file has none.
+    ///
+    /// Returns `None` if the policy has errors, and prints them on standard error.
+    #[cfg(feature = "scan")]
+    pub(crate) fn policy_and_inputs(&self, color: Color) -> anyhow::Result<Option<(Policy, Vec<Input>)>> {
+        let read = match self.origin()? {
+            Origin::Files(files) => match contents(&files)? {
+                Contents::Compiled(snapshot) => return Ok(Some((snapshot.policy()?, Vec::new()))),
+                Contents::Documents(inputs) => self.load(inputs, color, false)?,
+            },
+            Origin::Registry(_) => self.documents(color, false)?,
+        };
+        Ok(read.and_then(|ReadPolicy { inputs, loaded }| Some((loaded.policy?, inputs))))
+    }
+
     /// Returns the policy and its snapshot. The policy of a compiled file is derived from its snapshot.
     ///
     /// Returns `None` if the policy has errors, and prints them on standard error.

@@ -7,9 +7,9 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use portcullis_document::load::{FOREIGN_BYTES, Foreign};
+use portcullis_document::load::unpack;
 
 use super::input::Opened;
 use super::lines::{Chunk, Chunks};
@@ -52,21 +52,20 @@ struct Answers<T> {
 }
 
 impl Pump {
-    /// Answers every line of the file at `path`, or of standard input for `-`, on standard output.
+    /// Answers every line of the file at `path`, or of standard input for `-`, on standard output. The file may be
+    /// compressed with gzip or zstd. A file without lines is an error.
     pub(super) fn run<A: Answerer>(self, path: &Path, answerer: &A) -> anyhow::Result<A::Counts> {
         let name = path.display();
-        let mut input = Opened::open(path, "--requests")?;
-        let progress = progress(input.size(), self.quiet);
-        // One read is enough to recognize a format, and waits for no more than the first line of a pipe.
-        let mut first = vec![0; FOREIGN_BYTES];
-        let read = input.read(&mut first).with_context(|| format!("cannot read `{name}`"))?;
-        first.truncate(read);
-        if let Some(foreign) = Foreign::of(&first) {
+        let input = Opened::open(path, "--requests")?;
+        let size = input.size();
+        let unpacked = unpack(input).with_context(|| format!("cannot read `{name}`"))?;
+        if let Some(foreign) = unpacked.foreign {
             bail!("cannot read `{name}`: expected JSON Lines, {foreign}");
         }
-        let counts = self.pump(io::Cursor::new(first).chain(input), answerer, &progress);
+        let progress = progress(size.filter(|_| !unpacked.is_compressed()), self.quiet);
+        let counts = self.pump(unpacked.text, answerer, &progress);
         progress.finish_and_clear();
-        counts.with_context(|| format!("the answers to `{name}` are incomplete"))
+        counts.with_context(|| format!("the answers to `{name}` are incomplete"))?.ok_or_else(|| no_request(path))
     }
 
     fn pump<A: Answerer>(
@@ -74,7 +73,7 @@ impl Pump {
         input: impl Read + Send,
         answerer: &A,
         progress: &ProgressBar,
-    ) -> anyhow::Result<A::Counts> {
+    ) -> anyhow::Result<Option<A::Counts>> {
         std::thread::scope(|scope| {
             let (mut inputs, mut outputs) = (Vec::new(), Vec::new());
             for _ in 0..self.threads.max(1) {
@@ -121,6 +120,11 @@ impl Pump {
     }
 }
 
+/// The error of a file without requests.
+pub(super) fn no_request(path: &Path) -> anyhow::Error {
+    anyhow!("cannot read `{}`: it has no request\nhelp: write one JSON object a line", path.display())
+}
+
 /// Writes `answer` as a line.
 pub(super) fn write_line(answer: &impl serde::Serialize, out: &mut Vec<u8>) {
     // Writing to memory does not fail, and neither does serializing an answer.
@@ -137,13 +141,14 @@ fn distribute(chunks: Chunks<impl Read>, workers: &[SyncSender<io::Result<Chunk>
     }
 }
 
-/// Writes the answers in turn until a worker has no more. Then the other workers have none either.
+/// Writes the answers in turn until a worker has no more. Then the other workers have none either. Returns `None` if there
+/// are no answers.
 fn collect<A: Answerer>(
     outputs: &[Receiver<io::Result<Answers<A::Counts>>>],
     progress: &ProgressBar,
-) -> anyhow::Result<A::Counts> {
+) -> anyhow::Result<Option<A::Counts>> {
     let mut out = Stdout::lock();
-    let mut counts = A::Counts::default();
+    let mut counts = None;
     for answers in outputs.iter().cycle() {
         let ready = match answers.try_recv() {
             Err(TryRecvError::Empty) => {
@@ -156,7 +161,7 @@ fn collect<A: Answerer>(
         let Some(answers) = ready else { break };
         let answers = answers.context("cannot read further")?;
         out.write_all(&answers.text).context("cannot write to standard output")?;
-        A::add(&mut counts, &answers.counts);
+        A::add(counts.get_or_insert_default(), &answers.counts);
         progress.inc(answers.read);
         if out.is_closed() {
             break;

@@ -48,6 +48,8 @@ not, or another error.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// Read HTTP requests as JSON Lines; `-` is standard input
+    ///
+    /// The file may be compressed with gzip or zstd.
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
     /// Show tokens instead of their digests

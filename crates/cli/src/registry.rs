@@ -67,19 +67,29 @@ impl RegistryArgs {
         self.opened(Registry::open_to_change)
     }
 
-    /// Opens the registry to add to it, and names the user. Creates the registry if it does not exist.
-    pub(super) fn open_or_create(&self) -> anyhow::Result<(Registry, Actor)> {
-        self.opened(|location| Registry::open(location, true))
+    /// Calls `add` with the registry and the user. Creates a missing registry, unless `add` fails.
+    pub(super) fn add_to<T>(
+        &self,
+        add: impl FnOnce(&mut Registry, &Actor) -> Result<T, RegistryError>,
+    ) -> anyhow::Result<Result<T, RegistryError>> {
+        let (location, actor) = self.checked()?;
+        Ok(Registry::add_to(&location, |registry| add(registry, &actor)))
     }
 
     fn opened(
         &self,
         open: impl FnOnce(&Location) -> Result<Registry, RegistryError>,
     ) -> anyhow::Result<(Registry, Actor)> {
+        let (location, actor) = self.checked()?;
+        Ok((open(&location)?, actor))
+    }
+
+    /// Returns the registry and the user. Standard output must not be the registry.
+    fn checked(&self) -> anyhow::Result<(Location, Actor)> {
         let actor = self.actor()?;
         let location = self.db.location()?;
         Inputs::check_stdout_of_registry(location.path())?;
-        Ok((open(&location)?, actor))
+        Ok((location, actor))
     }
 
     pub(super) fn shows_all_users(&self) -> bool {
@@ -184,13 +194,15 @@ fn in_options(code: &str) -> Option<&'static str> {
 
 /// Prints warnings on standard error.
 pub(super) fn warn(warnings: &[Diagnostic], color: Color) -> io::Result<()> {
+    warnings.iter().try_for_each(|Diagnostic { message, help, .. }| warn_of(message, help, color))
+}
+
+/// Prints a warning on standard error.
+pub(super) fn warn_of(message: &str, help: &str, color: Color) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     let paint = color.on(&stderr);
-    for Diagnostic { message, help, .. } in warnings {
-        writeln!(stderr, "{} {}", Painted::bold(paint, "warning:"), Escaped::lines(message))?;
-        writeln!(stderr, "{} {}", Painted::bold(paint, "help:"), Escaped::lines(help))?;
-    }
-    Ok(())
+    writeln!(stderr, "{} {}", Painted::bold(paint, "warning:"), Escaped::lines(message))?;
+    writeln!(stderr, "{} {}", Painted::bold(paint, "help:"), Escaped::lines(help))
 }
 
 /// Asks for confirmation on a terminal. Without one, only `yes` confirms.

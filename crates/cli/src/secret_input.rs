@@ -1,6 +1,7 @@
 //! Checks a secret that a user pipes in.
 
 use anyhow::bail;
+use portcullis_document::load::not_in_headers;
 
 /// Fails if `text` has something around the secret that no client sends as part of a token: its digest would match no
 /// request. The errors do not repeat the text.
@@ -20,6 +21,18 @@ pub(super) fn check(text: &str) -> anyhow::Result<()> {
     }
     if text.trim() != text {
         bail!("standard input has blanks around the secret: leave them out, as in `printf %s \"$TOKEN\"`");
+    }
+    Ok(())
+}
+
+/// Like [`check`], for a secret that no token has yet: its digest does not show that no request can present it.
+pub(super) fn check_new(text: &str) -> anyhow::Result<()> {
+    check(text)?;
+    if let Some(why) = not_in_headers(text) {
+        bail!(
+            "no `Authorization` header carries the secret: {why}\nhelp: choose a secret of visible ASCII characters without \
+             a comma, or let `portcullis credentials create token` generate one"
+        );
     }
     Ok(())
 }

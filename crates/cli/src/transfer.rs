@@ -136,8 +136,7 @@ pub(super) fn import(args: &ImportArgs, color: Color) -> anyhow::Result<Exit> {
             invalid("`--new-secrets` is only for `--from carto`", "a policy document has its own secrets").into()
         );
     }
-    let (mut registry, actor) = args.registry.open_or_create()?;
-    let imported = match registry.import(&actor, &input) {
+    let imported = match args.registry.add_to(|registry, actor| registry.import(actor, &input))? {
         Err(RegistryError::Definition(diagnostics)) => {
             let mut text = String::new();
             let mut stderr = io::stderr().lock();

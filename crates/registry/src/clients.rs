@@ -9,6 +9,7 @@ use super::storage::Records;
 use super::tokens::{by_id, explicit};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
+use portcullis::base::is_browsed_host;
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// An edit of a client.
@@ -268,6 +269,8 @@ fn url(what: &str, text: &str, purpose: Purpose) -> Result<String> {
         Some(("has user info", "remove everything before the `@`"))
     } else if url.host_str().is_some_and(|host| host.contains('*')) {
         Some(("has a `*` in its host", "name each host: a login must not end just anywhere"))
+    } else if !url.host_str().is_some_and(is_browsed_host) || url.port() == Some(0) {
+        Some(("has a host or port that no browser sends", help))
     } else if url.fragment().is_some() {
         Some(("has a fragment", "remove the `#` and everything after it"))
     } else if purpose == Purpose::Origin && (url.path() != "/" || url.query().is_some()) {
@@ -317,6 +320,20 @@ mod tests {
         }
         for text in ["https://app.example.com", "http://localhost:5173", "https://xn--bcher-kva.example"] {
             assert_eq!(url("web origin", text, Purpose::Origin).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn urls_whose_host_no_browser_sends_are_refused() {
+        for host in
+            [".a.com", "a..com", "-a.com", "a-.com", "{tenant}.com", "$TENANT.com", "a!b.com", "a.com..", "a.com:0"]
+        {
+            for (purpose, text) in
+                [(Purpose::Page, format!("https://{host}/callback")), (Purpose::Origin, format!("https://{host}"))]
+            {
+                let error = url("callback", &text, purpose).unwrap_err().to_string();
+                assert!(error.contains("has a host or port that no browser sends; write"), "{error}");
+            }
         }
     }
 

@@ -65,7 +65,7 @@ use error::invalid;
 use portcullis::base::Timestamp;
 use portcullis_secret as secret;
 use record::TrailEntry;
-use sqlite::SqliteStorage;
+use sqlite::{Absent, SqliteStorage};
 use storage::{Purpose, Records, Storage};
 use words::quoted;
 
@@ -117,6 +117,21 @@ impl Registry {
     /// If it cannot be opened, is another kind of database, has a newer version, or its log was removed.
     pub fn open(location: &Location, create: bool) -> Result<Self> {
         Self::open_for(location, if create { Purpose::Create } else { Purpose::Read })
+    }
+
+    /// Calls `add` with the registry at `location`. Creates a missing registry, and removes it, with its new folders, if
+    /// `add` fails: a rejected change leaves nothing.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open), and the error of `add`.
+    pub fn add_to<T>(location: &Location, add: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        let absent = Absent::of(location.path());
+        let added = Self::open(location, true).and_then(|mut registry| add(&mut registry));
+        if added.is_err() {
+            absent.restore();
+        }
+        added
     }
 
     /// Opens the existing registry at `location` to change it. Migrates one of an earlier version.

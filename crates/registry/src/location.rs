@@ -1,6 +1,8 @@
 //! The location of a registry: a URL such as `sqlite:registry.db`.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -48,6 +50,28 @@ fn shown(text: &str) -> Option<String> {
     is_plain.then(|| quoted(text))
 }
 
+/// Returns the fix that names the registry at `path`, a file in the folder `path`, or an example.
+pub(super) fn url_of(path: &Path) -> String {
+    let file = if path.is_dir() { path.join("registry.db") } else { path.to_owned() };
+    let text = file.to_str().unwrap_or_default();
+    let is_meant = !text.trim().is_empty() && !text.ends_with('/') && may_be_registry(&file);
+    if is_meant { format!("write {}", quoted(&format!("sqlite:{text}"))) } else { FORM.to_owned() }
+}
+
+/// Whether `path` is free, or names a database. A device or another file is no registry.
+fn may_be_registry(path: &Path) -> bool {
+    const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_file() => {
+            let mut start = [0; MAGIC.len()];
+            let read = File::open(path).and_then(|mut file| file.read_exact(&mut start));
+            found.len() == 0 || (read.is_ok() && start == *MAGIC)
+        }
+        Ok(_) => false,
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
 /// The location of a registry.
 ///
 /// ```
@@ -84,8 +108,7 @@ impl FromStr for Location {
             let Some(shown) = shown(text) else {
                 return Err(invalid("the URL of the registry has no scheme", FORM));
             };
-            let instead = quoted(&format!("sqlite:{text}"));
-            return Err(invalid(format!("{shown} is not the URL of a registry"), format!("write {instead}")));
+            return Err(invalid(format!("{shown} is not the URL of a registry"), url_of(Path::new(text))));
         };
         match scheme {
             "sqlite" => {}

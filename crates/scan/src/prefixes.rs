@@ -75,6 +75,18 @@ impl Prefixes {
         Ok(())
     }
 
+    /// Whether `secret` has the form that a scan finds: one of the prefixes, random characters and check digits.
+    ///
+    /// ```
+    /// let secret = portcullis_secret::Secret::mint(portcullis_secret::SecretKind::Token)?;
+    /// let prefixes = portcullis_scan::Prefixes::default();
+    /// assert!(prefixes.has_form(secret.expose()) && !prefixes.has_form("s3cret"));
+    /// # Ok::<(), portcullis_secret::RandomnessError>(())
+    /// ```
+    pub fn has_form(&self, secret: &str) -> bool {
+        self.0.iter().any(|prefix| portcullis_secret::has_check_digits(secret, &prefix.text))
+    }
+
     pub(crate) fn as_slice(&self) -> &[Prefix] {
         &self.0
     }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use portcullis::base::quoted;
+use portcullis::base::{is_browsed_host, quoted};
 use url::Url;
 
 /// The URL at which clients reach the server, without a slash at its end.
@@ -83,7 +83,7 @@ fn is_whole(text: &str) -> bool {
 /// Reads scheme, host, port and path of a URL.
 fn read(text: &str) -> Option<PublicUrl> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-    let host = url.host_str().filter(|host| !host.contains('*'))?.to_owned();
+    let host = url.host_str().filter(|host| is_browsed_host(host))?.to_owned();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
     let path = url.path().trim_end_matches('/');
     if !text.contains("://") || url.port() == Some(0) || !path.bytes().all(is_plain) || path.contains("//") {
@@ -115,6 +115,12 @@ mod tests {
             ("*", "https://authz.example.com"),
             ("https://*.example.com", "https://authz.example.com"),
             ("https://", "https://authz.example.com"),
+            ("https://.a.example", "https://authz.example.com"),
+            ("https://a..example/t", "https://authz.example.com"),
+            ("https://-a.example", "https://authz.example.com"),
+            ("https://a-.example", "https://authz.example.com"),
+            ("https://{tenant}.example", "https://authz.example.com"),
+            ("https://${HOST}", "https://authz.example.com"),
             ("ftp://a.example", "https://authz.example.com"),
             ("https:a.example", "https://authz.example.com"),
             ("https://a.example:0", "https://authz.example.com"),

@@ -153,7 +153,7 @@ fn exposure_separates_queries_and_lists_unknown_reads() {
     assert_eq!((&output["connections"][0]["not_exposed"], &output["connections"][1]), (&json!(0), &Value::Null));
     assert_eq!(output["not_followed"][1], Value::Null);
     let broken = audit("--named-sources bad.jsonl").stderr();
-    assert!(broken.contains("line 1: invalid type: integer `7`, expected a string"), "{broken}");
+    assert!(broken.contains("line 1: expected a string, found a number"), "{broken}");
 }
 
 #[test]

@@ -34,11 +34,8 @@ fn malformed_and_repeated_named_sources_are_refused() {
         ("[\"open_orders\", \"dw\", \"SELECT 1\"]".to_owned(), "line 1: expected an object"),
         ("\"open_orders\"".to_owned(), "expected an object"),
         (r#"{"name": "open_orders", "sql": " "}"#.to_owned(), "line 1: `sql` is empty"),
-        (r#"{"name": "open_orders"}"#.to_owned(), "line 1: missing field `sql`; a line is"),
-        (
-            r#"{"name": "open_orders", "sql": 7}"#.to_owned(),
-            "line 1: invalid type: integer `7`, expected a string; a line is",
-        ),
+        (r#"{"name": "open_orders"}"#.to_owned(), "line 1: `sql` is missing; a line is"),
+        (r#"{"name": "open_orders", "sql": 7}"#.to_owned(), "line 1: expected a string, found a number; a line is"),
     ] {
         for command in COMMANDS {
             let found = dir(&sources).command(command).stderr();

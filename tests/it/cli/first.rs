@@ -56,8 +56,6 @@ fn digest_ignores_one_line_ending() {
     for input in ["s3cret", "s3cret\n", "s3cret\r\n"] {
         assert_eq!(dir.command("digest").stdin(input).stdout(0), expected, "{input:?}");
     }
-    let inner = format!("{}\n", SecretDigest::of("s3 cret").to_hex());
-    assert_eq!(dir.command("digest").stdin("s3 cret").stdout(0), inner, "inner spaces belong to the secret");
     for (input, expected) in [
         (String::new(), "has no secret"),
         ("\n".to_owned(), "has no secret"),

@@ -20,7 +20,7 @@ const LOG: &str = r#"{"log":1,"time":"2026-11-24T12:00:00Z","token_id":"tok","ap
 #[test]
 fn each_command_accepts_the_documented_forms() {
     let dir = Dir::with_policy().file("catalog.csv", "connection,name\ndw,public.roads\n").file("log.jsonl", LOG);
-    let dir = dir.file("requests.jsonl", "");
+    let dir = dir.file("requests.jsonl", "{\"api\":\"lds\"}\n");
     dir.command("compile --policy policy.json --output policy.pcls").stdout(0);
     for (command, accepts_compiled) in COMMANDS {
         let compiled = dir.command(&format!("{command} --policy policy.pcls")).run();

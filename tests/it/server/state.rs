@@ -85,10 +85,10 @@ fn damaged_state_and_other_sources_are_reported_and_not_served() {
 
     let good = fs::read_to_string(&saved).unwrap();
     let cases = [
-        ("cut", good[..good.len() / 2].to_owned(), "EOF"),
+        ("cut", good[..good.len() / 2].to_owned(), "the JSON is cut off"),
         ("changed", good.replace("\"tokens\"", "\"Tokens\""), "checksum"),
         ("newer", good.replace("\"portcullis_state\":1", "\"portcullis_state\":2"), "version is 2"),
-        ("empty", String::new(), "EOF"),
+        ("empty", String::new(), "the JSON is cut off"),
     ];
     for (case, text, reason) in cases {
         assert_ne!(text, good, "{case}");

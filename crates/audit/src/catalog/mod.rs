@@ -30,9 +30,7 @@ pub use name::WrittenName;
 
 use portcullis::base::quoted;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};
-use portcullis_document::load::Foreign;
-
-use crate::unpack::{Unpacked, unpack};
+use portcullis_document::load::{Foreign, Unpacked, unpack};
 
 /// Max bytes of one row.
 pub const MAX_ROW_BYTES: usize = 1 << 20;

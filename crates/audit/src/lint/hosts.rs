@@ -41,6 +41,11 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     }
 }
 
+/// Whether the entry accepts every site below a public suffix. No fix may propose it.
+pub(super) fn covers_public_suffix(entry: &Entry) -> bool {
+    entry.is_wildcard_host() && public_suffix(entry.host()).is_some()
+}
+
 /// Describes the public suffix that `host` is, if it is one: a domain below which anybody can register.
 fn public_suffix(host: &str) -> Option<&'static str> {
     let suffix =

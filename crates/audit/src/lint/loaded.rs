@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use super::finding::{Finding, Raw};
 use super::rule::{PATTERN_TOO_SHALLOW, Rule, STAR_READING, VERY_WIDE_PATTERN, WILDCARD_BEFORE_SECOND_DOT};
-use super::{LintOptions, words};
+use super::{LintOptions, hosts::covers_public_suffix, words};
 use portcullis::referer::Entry;
-use portcullis_document::load::{Diagnostic, Input, Loaded};
+use portcullis_document::load::{Diagnostic, Input, Loaded, site};
 
 /// Returns the enabled warnings, without those that a finding of `raws` reports in more detail.
 pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options: &LintOptions) -> Vec<Finding> {
@@ -55,17 +55,16 @@ fn token(loaded: &Loaded, document: usize, path: &str) -> Option<String> {
     Some(loaded.policy.as_ref()?.tokens().get(at)?.id().to_owned())
 }
 
-/// Returns the corrected text of a referer.
+/// Returns the corrected text of a referer, as JSON; `None` if it is valid for no host, or for too many.
 fn paste(rule: &Rule, found: &Diagnostic, input: &Input) -> Option<String> {
     let written: String = serde_json::from_str(input.text().get(found.span.clone()?)?).ok()?;
-    match rule.code {
-        "referer_http" => Some(words::json(&format!("https{}", written.strip_prefix("http")?))),
-        "referer_full_path" => {
-            let entry = Entry::parse(&written).ok()?;
-            let end = entry.as_str().find("://").map(|at| at + 3)?;
-            let host = entry.as_str().get(end..)?.split('/').next()?;
-            Some(words::json(&format!("{}://{host}/", entry.scheme())))
-        }
-        _ => None,
-    }
+    let entry = Entry::parse(&written).ok()?;
+    let corrected = match rule.code {
+        // The default port is not in the text of an entry.
+        "referer_http" => format!("https{}", entry.as_str().strip_prefix("http")?),
+        "referer_full_path" => site(&entry),
+        _ => return None,
+    };
+    let is_meant = Entry::parse(&corrected).is_ok_and(|entry| !covers_public_suffix(&entry));
+    is_meant.then(|| words::json(&corrected))
 }

@@ -43,6 +43,7 @@ pub use finding::{Edit, Finding, Witness};
 pub use names::Names;
 pub use replay::WitnessError;
 pub use rule::{RULES, Rule, Severity};
+pub use uri::relative_uri;
 
 use super::usage::Usage;
 use finding::Raw;

@@ -238,7 +238,7 @@ struct Artifacts<'a> {
 
 impl Artifacts<'_> {
     fn location(&mut self, file: &str) -> ArtifactLocation {
-        let uri = uri::relative(file, self.folder);
+        let uri = uri::relative_uri(file, self.folder);
         let index = *self.numbers.entry(uri.clone()).or_insert_with(|| {
             self.list.push(uri.clone());
             self.list.len() - 1

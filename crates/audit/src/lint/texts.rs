@@ -9,6 +9,7 @@ use unicode_security::{MixedScript, skeleton};
 
 use super::Collector;
 use super::finding::{Fix, Raw};
+use super::hosts::covers_public_suffix;
 use super::rule::{BIDI_CHARACTER, INVISIBLE_CHARACTER, LOOK_ALIKE_NAMES, MIXED_SCRIPTS, NAMES_DIFFER_BY_CASE, Rule};
 use super::subject::Subject;
 use portcullis::base::{JsonPath, is_bidi, is_invisible, quoted};
@@ -170,7 +171,9 @@ impl<'p> Looks<'p> {
             look(&|| subject.grant_place(index).key("source"), source.as_deref(), &is_valid);
         }
         for (index, text) in subject.written_referers().enumerate() {
-            look(&|| here.key("referers").index(index), Some(text), &|text| Entry::parse(text).is_ok());
+            look(&|| here.key("referers").index(index), Some(text), &|text| {
+                Entry::parse(text).is_ok_and(|entry| !covers_public_suffix(&entry))
+            });
         }
     }
 

@@ -11,9 +11,11 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-')
 ///
 /// A registry has the URI of its file. The URI of a file outside of `folder` is the name of the file: the folders of
 /// one machine mean nothing on another one, and code review tools reject `..`.
-pub(super) fn relative(name: &str, folder: &Path) -> String {
+pub fn relative_uri(name: &str, folder: &Path) -> String {
     let path = match name {
         "-" | "<stdin>" => "stdin",
+        // A pipe of the shell, such as `/dev/fd/63`, or standard input.
+        _ if name.starts_with("/dev/") || name.starts_with("/proc/") => "stdin",
         _ => name.strip_prefix("sqlite:").unwrap_or(name),
     };
     let path = Path::new(path);
@@ -59,11 +61,16 @@ mod tests {
             ("sqlite:/var/lib/portcullis/registry.db", "registry.db"),
             ("sqlite:///home/ana/site/data/registry.db", "data/registry.db"),
             ("-", "stdin"),
+            ("/dev/fd/63", "stdin"),
+            ("/dev/stdin", "stdin"),
+            ("/proc/self/fd/0", "stdin"),
+            ("/proc/4711/fd/63", "stdin"),
+            ("dev/fd/63", "dev/fd/63"),
             ("<stdin>", "stdin"),
             ("..", "policy"),
             ("", "policy"),
         ] {
-            assert_eq!(relative(name, Path::new("/home/ana/site")), expected, "{name}");
+            assert_eq!(relative_uri(name, Path::new("/home/ana/site")), expected, "{name}");
         }
     }
 }

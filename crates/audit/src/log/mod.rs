@@ -10,10 +10,9 @@ mod message;
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
 
-use portcullis_document::load::Foreign;
+use portcullis_document::load::{Foreign, Unpacked, unpack};
 use portcullis_http::wire::ReplayRequest;
 
-use crate::unpack::{Unpacked, unpack};
 use frame::{Frames, Line};
 use message::is_message;
 

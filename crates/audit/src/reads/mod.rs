@@ -32,6 +32,7 @@ mod calls;
 mod followed;
 mod lexical;
 mod relation;
+mod running;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -159,6 +160,9 @@ fn read_nested(sql: &str, dialect: Dialect, nesting: usize) -> Result<Reads, Unr
     let tokens = tokens(sql, dialect)?;
     let words = words::scan(&tokens, dialect);
     let mut visitor = Visitor::new(dialect, &words.modifiers);
+    for call in running::calls(&tokens, dialect) {
+        visitor.beyond(call);
+    }
     if let Some(what) = lexical::ambiguity(sql, &tokens, dialect) {
         visitor.beyond(what.to_owned());
     }

@@ -6,8 +6,8 @@ use std::ops::ControlFlow;
 use std::ptr;
 
 use sqlparser::ast::{
-    Expr, FromTable, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName, ObjectNamePart,
-    PipeOperator, Query, Select, SetExpr, Statement, TableFactor, TableObject, Value,
+    AccessExpr, Expr, FromTable, Function, FunctionArg, FunctionArgExpr, FunctionArguments, Ident, ObjectName,
+    ObjectNamePart, PipeOperator, Query, Select, SetExpr, Statement, TableFactor, TableObject, Value,
 };
 use sqlparser::tokenizer::Location;
 
@@ -65,24 +65,6 @@ const UNFOLDING: &[&str] = &[
     "unnest",
     "variant_explode",
     "xmltable",
-];
-
-/// Functions that read a table, or run a query, from their arguments.
-const RUNNING: &[&str] = &[
-    "cursor_to_xml",
-    "database_to_xml",
-    "dblink",
-    "dblink_exec",
-    "dblink_open",
-    "dblink_send_query",
-    "external_query",
-    "query_to_xml",
-    "query_to_xml_and_xmlschema",
-    "query_to_xmlschema",
-    "schema_to_xml",
-    "table_to_xml",
-    "table_to_xml_and_xmlschema",
-    "ts_stat",
 ];
 
 /// The prefixes of BigQuery's built-in functions.
@@ -234,16 +216,33 @@ impl Visitor {
         self.beyond(format!("{name}()"));
     }
 
-    /// Records a function in an expression. Functions without a schema are built in.
+    /// Records a function of a schema in an expression. Functions without a schema are built in: `running` knows those
+    /// that read more.
     fn function(&mut self, function: &Function) {
         let first = function.name.0.first().and_then(|part| part.as_ident());
         let first = first.map(|part| part.value.to_ascii_lowercase()).unwrap_or_default();
-        let own = match function.name.0.len() {
-            1 => !RUNNING.contains(&first.as_str()),
-            _ => first == "pg_catalog" || (self.dialect == Dialect::BigQuery && OWN.contains(&first.as_str())),
-        };
-        if !own {
+        let is_built_in = function.name.0.len() == 1
+            || first == "pg_catalog"
+            || (self.dialect == Dialect::BigQuery && OWN.contains(&first.as_str()));
+        if !is_built_in {
             self.beyond(format!("{}()", function.name));
+        }
+    }
+
+    /// Records a function of a package or an object, whose result is used further: `hr.pay(1).total()`.
+    fn method(&mut self, root: &Expr, chain: &[AccessExpr]) {
+        if !matches!(root, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
+            return;
+        }
+        let mut path = vec![root.to_string()];
+        for part in chain {
+            match part {
+                AccessExpr::Dot(Expr::Identifier(part)) => path.push(part.to_string()),
+                AccessExpr::Dot(Expr::Function(function)) => {
+                    return self.beyond(format!("{}.{}()", path.join("."), function.name));
+                }
+                AccessExpr::Dot(_) | AccessExpr::Subscript(_) => return,
+            }
         }
     }
 
@@ -392,6 +391,7 @@ impl sqlparser::ast::Visitor for Visitor {
     fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Infallible> {
         match expr {
             Expr::Function(function) => self.function(function),
+            Expr::CompoundFieldAccess { root, access_chain } => self.method(root, access_chain),
             Expr::Identifier(name) => {
                 self.columns.insert(name.span.start);
             }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
-use portcullis_document::load::{FOREIGN_BYTES, Foreign};
+use portcullis_document::load::unpack;
 use portcullis_http::wire::WireRequest;
 
 use super::Exit;
@@ -20,6 +20,7 @@ use super::bounds::threads;
 use super::input::Opened;
 use super::output::{Color, Format};
 use super::policy::PolicyArgs;
+use super::pump::no_request;
 use measure::Work;
 
 /// The maximum size of all requests, in bytes: they are kept in memory.
@@ -41,6 +42,8 @@ and subtracted from each latency.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// Read requests as JSON Lines; `-` is standard input
+    ///
+    /// The file may be compressed with gzip or zstd.
     #[arg(long, value_name = "FILE")]
     requests: PathBuf,
     /// Run each measurement for this many seconds
@@ -92,14 +95,18 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
     let name = path.display();
+    let unreadable = || format!("cannot read the requests `{name}`");
+    let unpacked = unpack(Opened::open(path, "--requests")?).with_context(unreadable)?;
+    if let Some(foreign) = unpacked.foreign {
+        bail!("cannot read `{name}`: expected JSON Lines, {foreign}");
+    }
     let mut text = Vec::new();
-    let read = Opened::open(path, "--requests")?.take(MAX_BYTES + 1).read_to_end(&mut text);
-    read.with_context(|| format!("cannot read the requests `{name}`"))?;
+    unpacked.text.take(MAX_BYTES + 1).read_to_end(&mut text).with_context(unreadable)?;
     if text.len() as u64 > MAX_BYTES {
         bail!("the requests `{name}` are larger than 1 GiB: use a sample of them");
     }
-    if let Some(foreign) = Foreign::of(text.get(..FOREIGN_BYTES).unwrap_or(&text)) {
-        bail!("cannot read `{name}`: expected JSON Lines, {foreign}");
+    if text.is_empty() {
+        return Err(no_request(path));
     }
     Ok(text)
 }

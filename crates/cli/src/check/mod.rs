@@ -77,6 +77,8 @@ pub(super) struct Args {
     #[command(flatten)]
     one: one::OneArgs,
     /// Read requests as JSON Lines; `-` is standard input
+    ///
+    /// The file may be compressed with gzip or zstd.
     #[arg(long, value_name = "FILE", help_heading = "Many requests", conflicts_with_all = ["api", "token", "token_env", "token_stdin", "token_id"])]
     requests: Option<PathBuf>,
     /// Decide on this many threads [default: number of cores]

@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Instant;
 
+use anyhow::bail;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::decision::Replay;
@@ -28,6 +29,12 @@ impl Decider<'_> {
         let counts = pump.run(path, &self)?;
         if !pump.quiet {
             counts.print_summary(start.elapsed(), &mut io::stderr().lock())?;
+        }
+        if counts.total() == counts.skipped {
+            bail!(
+                "no request of `{}` can be decided: the answers state why\nhelp: give the log of this policy",
+                path.display()
+            );
         }
         Ok(if counts.errors > 0 { Exit::Failure } else { Exit::Success })
     }

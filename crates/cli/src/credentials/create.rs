@@ -210,8 +210,7 @@ fn token(args: &TokenArgs, color: Color) -> anyhow::Result<Exit> {
     };
     let expires = new.expiration.as_deref().is_some_and(|when| when != NEVER);
     confirm_all_sources(&new.grants, !new.referers.is_empty(), expires, args.yes)?;
-    let (mut registry, actor) = args.common.registry.open_or_create()?;
-    let created = registry.create_token(&actor, &new)?;
+    let created = args.common.registry.add_to(|registry, actor| registry.create_token(actor, &new))??;
     warn(&created.warnings, color)?;
     let help = || rotation(&created.token);
     let shown = created.secret.expose();
@@ -268,8 +267,8 @@ pub(super) fn described(token: &Token) -> String {
 }
 
 fn client(kind: ClientKind, title: &str, urls: &Urls, common: &Common) -> anyhow::Result<Exit> {
-    let (mut registry, actor) = common.registry.open_or_create()?;
-    let CreatedClient { client, secret } = registry.create_client(&actor, kind, title, urls)?;
+    let created = common.registry.add_to(|registry, actor| registry.create_client(actor, kind, title, urls))??;
+    let CreatedClient { client, secret } = created;
     let client_secret = secret.as_ref().map(Secret::expose);
     let help =
         || format!("delete the client with `portcullis credentials delete m2m {}`, and create another", client.id);

@@ -6,6 +6,7 @@ use portcullis_scan::{Encoding, Finding, History, Report};
 use serde::Serialize;
 
 use super::baseline::fingerprint;
+use super::foreign::Foreign;
 use super::standing::{Judged, Standing};
 use crate::output::Stdout;
 
@@ -21,6 +22,8 @@ struct Output<'r> {
     bytes: u64,
     skipped: u64,
     complete: bool,
+    /// The tokens of the policy whose secrets a scan does not find.
+    not_searched: &'r Foreign,
 }
 
 #[derive(Serialize)]
@@ -58,7 +61,7 @@ struct UnreadJson<'r> {
     reason: &'r str,
 }
 
-pub(super) fn write(judged: &[Judged<'_>], report: &Report, known: usize) -> anyhow::Result<()> {
+pub(super) fn write(judged: &[Judged<'_>], report: &Report, known: usize, foreign: &Foreign) -> anyhow::Result<()> {
     let unread = report.unread.iter().map(|unread| UnreadJson { file: &unread.file, reason: &unread.reason });
     let output = Output {
         findings: judged.iter().map(|judged| finding(judged.finding, &judged.standing)).collect(),
@@ -70,6 +73,7 @@ pub(super) fn write(judged: &[Judged<'_>], report: &Report, known: usize) -> any
         bytes: report.bytes,
         skipped: report.skipped,
         complete: report.is_complete(),
+        not_searched: foreign,
     };
     let mut out = Stdout::lock();
     serde_json::to_writer_pretty(&mut out, &output)?;

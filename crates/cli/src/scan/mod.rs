@@ -1,6 +1,7 @@
 //! Finds leaked secrets, and shows what each of them is worth.
 
 mod baseline;
+mod foreign;
 mod json;
 mod revoke;
 mod sarif;
@@ -138,18 +139,23 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     if args.catalog.catalog.is_some() && !args.policy.is_named() {
         bail!("`--catalog` needs a policy\nhelp: name it with `--policy FILE` or `--db URL`");
     }
-    let mut report = scan(args)?;
+    let mut prefixes = Prefixes::default();
+    if let Some(path) = &args.prefixes {
+        add_prefixes(&mut prefixes, path)?;
+    }
+    let mut report = scan(args, &prefixes)?;
     let known = baseline.map_or(0, |known| baseline::remove(&mut report, &known));
     let digests: HashSet<_> = report.findings.iter().map(|finding| finding.digest).collect();
-    let Some(standings) = standing::judge(&digests, &args.policy, &args.catalog, color)? else {
+    let Some(standings) = standing::judge(&digests, &prefixes, &args.policy, &args.catalog, color)? else {
         return Ok(Exit::Failure);
     };
     let judged: Vec<_> = report.findings.iter().map(|finding| Judged::new(finding, &standings)).collect();
     match args.format {
         Format::Text => text::write(&judged, &report, known, args.policy.is_named(), color)?,
-        Format::Json => json::write(&judged, &report, known)?,
-        Format::Sarif => sarif::write(&judged, &report)?,
+        Format::Json => json::write(&judged, &report, known, &standings.foreign)?,
+        Format::Sarif => sarif::write(&judged, &report, &standings.foreign)?,
     }
+    standings.foreign.note(color)?;
     text::write_unread(&report, color)?;
     let mut complete = report.is_complete() && standings.complete;
     if let (true, Some(url)) = (args.revoke, registry) {
@@ -175,12 +181,8 @@ impl Args {
     }
 }
 
-fn scan(args: &Args) -> anyhow::Result<Report> {
-    let mut prefixes = Prefixes::default();
-    if let Some(path) = &args.prefixes {
-        add_prefixes(&mut prefixes, path)?;
-    }
-    let detector = Detector::new(&prefixes)?;
+fn scan(args: &Args, prefixes: &Prefixes) -> anyhow::Result<Report> {
+    let detector = Detector::new(prefixes)?;
     let limits = Limits { depth: args.max_depth, expanded_bytes: args.max_expanded };
     if args.git || args.staged {
         let folder = match args.paths.as_slice() {

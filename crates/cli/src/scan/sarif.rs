@@ -3,20 +3,18 @@
 use std::io::Write;
 use std::path::Path;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use portcullis_audit::lint::relative_uri;
 use portcullis_scan::Report;
 use serde_json::{Value, json};
 
-use super::baseline::{fingerprint, from_here};
+use super::baseline::fingerprint;
+use super::foreign::Foreign;
 use super::standing::{Judged, Severity};
 use super::text::description;
 use crate::output::Stdout;
 
 /// Code review tools reject runs with more results.
 const MAX_RESULTS: usize = 25_000;
-
-/// The characters of a path that a URI does not escape.
-const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-').remove(b'_').remove(b'~');
 
 /// One rule for each severity.
 const RULES: [(Severity, &str, &str, &str); 4] = [
@@ -31,7 +29,7 @@ const RULES: [(Severity, &str, &str, &str); 4] = [
     (Severity::Expired, "expired_secret", "note", "A secret that is no longer accepted"),
 ];
 
-pub(super) fn write(judged: &[Judged<'_>], report: &Report) -> anyhow::Result<()> {
+pub(super) fn write(judged: &[Judged<'_>], report: &Report, foreign: &Foreign) -> anyhow::Result<()> {
     let rules = RULES.map(|(_, id, level, text)| {
         json!({"id": id, "shortDescription": {"text": text}, "defaultConfiguration": {"level": level}})
     });
@@ -46,6 +44,7 @@ pub(super) fn write(judged: &[Judged<'_>], report: &Report) -> anyhow::Result<()
         let text = format!("{} further inputs were not read", report.more_unread);
         notices.push(json!({"level": "error", "message": {"text": text}}));
     }
+    notices.extend(foreign.notices().iter().map(|text| json!({"level": "note", "message": {"text": text}})));
     if left_out > 0 {
         notices.push(
             json!({"level": "warning", "message": {"text": format!("{left_out} further findings are left out")}}),
@@ -83,7 +82,7 @@ fn result(judged: &Judged<'_>) -> Value {
     }
     let physical = file_of(judged).map(|file| {
         json!({
-            "artifactLocation": {"uri": utf8_percent_encode(&from_here(file), PATH).to_string()},
+            "artifactLocation": {"uri": relative_uri(file, &std::env::current_dir().unwrap_or_default())},
             "region": {"startLine": finding.line.max(1), "startColumn": finding.column.max(1)},
         })
     });
@@ -107,6 +106,9 @@ fn result(judged: &Judged<'_>) -> Value {
 fn file_of<'r>(judged: &Judged<'r>) -> Option<&'r str> {
     match &judged.finding.history {
         Some(history) => history.paths.first().map(String::as_str),
-        None => Some(&*judged.finding.outer).filter(|outer| Path::new(outer).exists()),
+        None => Some(&*judged.finding.outer).filter(|outer| {
+            // A pipe or a device has no place in the source code.
+            Path::new(outer).metadata().is_ok_and(|metadata| metadata.is_file() || metadata.is_dir())
+        }),
     }
 }

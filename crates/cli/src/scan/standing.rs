@@ -8,10 +8,11 @@ use portcullis::model::{Connection, Expiry, GrantSource, Policy, Referers, Secre
 use portcullis_audit::coverage::Coverage;
 use portcullis_audit::exposure::{Batch, Exposure, NameCounts};
 use portcullis_registry::{Location, Registry};
-use portcullis_scan::Finding;
+use portcullis_scan::{Finding, Prefixes};
 use portcullis_secret::SecretKind;
 use serde::Serialize;
 
+use super::foreign::Foreign;
 use crate::audit::{CatalogArgs, each_name};
 use crate::output::{Color, counted, grouped};
 use crate::policy::PolicyArgs;
@@ -71,6 +72,8 @@ pub(super) struct Standings {
     has_policy: bool,
     /// Whether the catalog was read completely.
     pub(super) complete: bool,
+    /// The tokens whose secrets a scan does not find.
+    pub(super) foreign: Foreign,
 }
 
 /// The share of a catalog that a token reads.
@@ -140,13 +143,14 @@ impl Standing {
 /// Finds the credentials with these digests. Returns `None` if the policy has errors, and prints them.
 pub(super) fn judge(
     digests: &HashSet<SecretDigest>,
+    prefixes: &Prefixes,
     policy: &PolicyArgs,
     catalog: &CatalogArgs,
     color: Color,
 ) -> anyhow::Result<Option<Standings>> {
     let mut known = HashMap::new();
     if !policy.is_named() {
-        return Ok(Some(Standings { known, has_policy: false, complete: true }));
+        return Ok(Some(Standings { known, has_policy: false, complete: true, foreign: Foreign::default() }));
     }
     let registry = policy.registry()?;
     let now = SystemClock.now();
@@ -168,7 +172,11 @@ pub(super) fn judge(
             known.insert(digest, standing);
         }
     }
-    let Some((policy, _)) = policy.model(color)? else { return Ok(None) };
+    let Some((policy, inputs)) = policy.policy_and_inputs(color)? else { return Ok(None) };
+    let mut foreign = Foreign::of(&inputs, prefixes);
+    if inputs.is_empty() {
+        foreign.digest_only = policy.tokens().len() as u64;
+    }
     let found: Vec<_> =
         policy.tokens().iter().enumerate().filter(|(_, token)| digests.contains(token.digest())).collect();
     let (exposure, complete) = match &catalog.catalog {
@@ -195,7 +203,7 @@ pub(super) fn judge(
         });
         known.insert(*token.digest(), standing);
     }
-    Ok(Some(Standings { known, has_policy: true, complete }))
+    Ok(Some(Standings { known, has_policy: true, complete, foreign }))
 }
 
 fn of_token(token: &Token, policy: &Policy, is_overlap: bool, now: Timestamp) -> Standing {

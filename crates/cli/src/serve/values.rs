@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use portcullis::base::is_browsed_host;
 use portcullis_server::decision_log::WhenFull;
 use portcullis_server::policy;
 use url::{Host, Url};
@@ -38,7 +39,9 @@ pub(super) fn host(text: &str) -> Result<String, String> {
     let parsed = Host::parse(text).ok().map(|host| host.to_string());
     let name = parsed.or_else(|| of_url(text)).or_else(|| of_url(&format!("http://{text}")));
     let name = name.map(|name| unbracketed(name.trim_end_matches('.')).to_owned());
-    match name.filter(|name| !name.is_empty() && !name.contains('*')) {
+    // Addresses have no brackets here.
+    let is_host = |name: &String| name.parse::<IpAddr>().is_ok() || is_browsed_host(name);
+    match name.filter(is_host) {
         Some(name) if name.eq_ignore_ascii_case(text) => Ok(name),
         Some(name) => Err(expected(what, name)),
         None => Err(expected(what, EXAMPLE)),
@@ -82,7 +85,7 @@ fn canonical_origin(text: &str) -> Option<String> {
     } else {
         return None;
     };
-    let is_host = !url.host_str()?.contains('*') && url.port() != Some(0);
+    let is_host = is_browsed_host(url.host_str()?) && url.port() != Some(0);
     (is_host && matches!(url.scheme(), "http" | "https")).then(|| url.origin().ascii_serialization())
 }
 
@@ -130,6 +133,14 @@ mod tests {
             ("", "https://app.example.com"),
             ("ftp://a.example", "https://app.example.com"),
             ("https://", "https://app.example.com"),
+            ("https://.a.example", "https://app.example.com"),
+            ("https://a..example", "https://app.example.com"),
+            ("https://-a.example", "https://app.example.com"),
+            ("https://a-.example", "https://app.example.com"),
+            ("https://{tenant}.example", "https://app.example.com"),
+            ("https://$TENANT.example", "https://app.example.com"),
+            ("https://a.example..", "https://app.example.com"),
+            ("https://a.example,https://{x}.example", "--cors-origin https://app.example.com"),
             ("https://a.example:0", "https://app.example.com"),
             ("https://A.example/", "https://a.example"),
             ("https://a.example/", "https://a.example"),
@@ -175,6 +186,10 @@ mod tests {
             ("[::1]:8181", "::1"),
             ("*.example", "decide.internal"),
             (".", "decide.internal"),
+            (".a", "decide.internal"),
+            ("a..b", "decide.internal"),
+            ("-a", "decide.internal"),
+            ("{x}.internal", "decide.internal"),
             ("", "decide.internal"),
             ("a b", "decide.internal"),
         ] {

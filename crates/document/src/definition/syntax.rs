@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::json_message::{CUT_OFF, json_message};
 use super::lines::{LineIndex, Position};
 
 /// Text that is not JSON, or JSON that is not a form of a document.
@@ -47,6 +48,11 @@ impl SyntaxError {
         &self.message
     }
 
+    /// Whether the text ends too early.
+    pub fn is_cut_off(&self) -> bool {
+        self.message.starts_with(CUT_OFF)
+    }
+
     /// Returns the line and column.
     pub fn position(&self) -> Position {
         self.position
@@ -63,17 +69,6 @@ impl std::error::Error for SyntaxError {}
 impl fmt::Display for SyntaxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} at {}", self.message, self.position)
-    }
-}
-
-/// Returns the message of `error` without the position in it.
-pub fn json_message(error: &serde_json::Error) -> Box<str> {
-    let message = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    let message = message.strip_suffix(&position).unwrap_or(&message);
-    match message.strip_prefix("EOF while parsing ") {
-        Some(inside) => format!("the JSON is cut off in {inside}").into(),
-        None => message.into(),
     }
 }
 

@@ -25,6 +25,9 @@ mod foreign;
 mod input;
 mod redact;
 mod spot;
+mod transport;
+#[cfg(feature = "unpack")]
+mod unpack;
 mod warnings;
 mod written;
 
@@ -38,6 +41,10 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use foreign::{FOREIGN_BYTES, Foreign};
 pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
+pub use transport::{UnreachableConnection, not_in_headers};
+#[cfg(feature = "unpack")]
+pub use unpack::{Unpacked, unpack};
+pub use warnings::site;
 pub use written::{Written, WrittenGrant};
 
 use crate::definition::{Document, SyntaxError, Tokens, read};

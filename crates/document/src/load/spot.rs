@@ -26,7 +26,11 @@ impl Draft {
             offset: Some(error.offset()),
             code: "json_syntax",
             message: error.message().to_owned().into(),
-            help: "write an object with `tokens`, a list of tokens, or one token a line".into(),
+            help: if error.is_cut_off() {
+                "the end of the text is missing: copy or download it again".into()
+            } else {
+                "write an object with `tokens`, a list of tokens, or one token a line".into()
+            },
         })
     }
 }

@@ -423,7 +423,7 @@ fn survives(text: &str, name: &str) {
 fn a_document_with_every_field_loads() {
     let loaded = load(&[Input::new("a", FULL)], &everything());
     assert_eq!(loaded.errors().count(), 0, "{:?}", loaded.diagnostics);
-    assert_eq!(loaded.diagnostics.iter().filter(|found| found.severity == Severity::Warning).count(), 4);
+    assert_eq!(loaded.diagnostics.iter().filter(|found| found.severity == Severity::Warning).count(), 5);
     assert_eq!(policy(FULL).unwrap().tokens().len(), 2);
 }
 

@@ -7,21 +7,25 @@
 //! | `pattern_too_shallow` | a pattern or resource with fewer segments than tables of its dialect have |
 //! | `wildcard_before_second_dot` | a pattern over databases or schemas, not over tables |
 //! | `referer_full_path` | a referer with a path, which browsers do not send across origins |
+//! | `referer_never_sent` | a referer whose host no browser sends |
 //! | `referer_http` | a referer that is not encrypted, of another machine |
 //! | `public_token_never_expires` | a token for web pages without an end |
 //! | `plain_secret` | a secret in the document |
 //! | `expired` | a token that is expired now |
 //! | `connection_undeclared` | a grant on a connection that no document declares, although one declares connections |
+//! | `connection_not_in_urls` | a connection whose name no path of an HTTP request can carry |
+//! | `secret_not_in_headers` | a secret that no `Authorization` header can carry |
 //! | `no_tokens` | documents without tokens |
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::spot::Draft;
+use super::transport::{UnreachableConnection, not_in_headers};
 use super::{LoadOptions, Severity};
 use crate::definition::{Document, Field, SyntaxError, Tokens};
 use crate::lower::{LoweredToken, Origin, Part, Problem, list};
-use portcullis::base::{JsonPath, Timestamp, nearest, quoted};
+use portcullis::base::{JsonPath, Timestamp, is_browsed_host, nearest, quoted};
 use portcullis::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation, Referers};
 use portcullis::name::STAR;
 use portcullis::referer::{Entry, Rule, Scheme};
@@ -47,6 +51,24 @@ impl Warnings {
 
     /// Adds the warnings of the documents without their tokens.
     pub(super) fn documents(&mut self, read: &[Result<Document<'_>, SyntaxError>]) {
+        for (number, document) in read.iter().enumerate() {
+            let connections = document.as_ref().ok().and_then(|document| document.connections.found());
+            for (index, connection) in connections.into_iter().flatten().enumerate() {
+                let name = connection.found().and_then(|connection| connection.name.found());
+                let Some(warning) = name.and_then(|name| UnreachableConnection::of(name)) else { continue };
+                let path = JsonPath::root().key("connections").index(index).key("name");
+                let (message, help) = (warning.message.into(), warning.help.into());
+                self.add(number, || Problem {
+                    document: number,
+                    path,
+                    part: Part::Value,
+                    offset: None,
+                    code: NOT_IN_URLS,
+                    message,
+                    help,
+                });
+            }
+        }
         let tokens = |document: &Result<Document<'_>, SyntaxError>| {
             document.as_ref().is_ok_and(|document| document.tokens.found().is_some_and(Tokens::is_empty))
         };
@@ -91,6 +113,15 @@ impl Search<'_, '_, '_> {
                 "plain_secret",
                 "the document holds the secret itself",
                 "write its SHA-256 as `token_sha256` instead: a reader of the document then learns no secret",
+            );
+        }
+        if let Some(why) = written.token.found().and_then(|secret| not_in_headers(secret.expose())) {
+            self.warn(
+                |path| path.key("token"),
+                Part::Key,
+                "secret_not_in_headers",
+                format!("no `Authorization` header carries the secret: {why}"),
+                "write a secret of visible ASCII characters without a comma: `portcullis init` writes one",
             );
         }
         let expiry = |path: JsonPath| match written.expiration_date {
@@ -147,13 +178,19 @@ impl Search<'_, '_, '_> {
         }
     }
 
-    /// Reports a connection that is not declared, while others are.
+    /// Reports a connection that is not declared, while others are, or whose name no path can carry. Of a declared
+    /// connection, the declaration is reported.
     fn undeclared(&mut self, index: usize, grant: &Grant) {
         let declared = self.lowered.declared_connections();
         let is_declared = grant.connection().index() < declared.len();
-        let Some(connection) = self.lowered.connection(grant).filter(|_| !declared.is_empty() && !is_declared) else {
+        let Some(connection) = self.lowered.connection(grant).filter(|_| !is_declared) else { return };
+        let path = |path: JsonPath| path.key("grants").index(index).key("connection_name");
+        if let Some(warning) = UnreachableConnection::of(connection.name()) {
+            self.warn(path, Part::Value, NOT_IN_URLS, warning.message, warning.help);
+        }
+        if declared.is_empty() {
             return;
-        };
+        }
         let name = quoted(connection.name());
         let message = format!("connection {name} is not declared: its names are read in dialect `generic`");
         let help = match nearest(connection.name(), declared.iter().map(Connection::name)) {
@@ -162,7 +199,6 @@ impl Search<'_, '_, '_> {
                 format!("declare it in `connections`, or write one of {}", list(declared.iter().map(Connection::name)))
             }
         };
-        let path = |path: JsonPath| path.key("grants").index(index).key("connection_name");
         self.warn(path, Part::Value, "connection_undeclared", message, help);
     }
 
@@ -220,13 +256,27 @@ impl Search<'_, '_, '_> {
             // The policy sorts its entries.
             let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
             let path = |path: JsonPath| path.key("referers").index(index);
+            if !is_browsed_host(entry.host()) {
+                self.warn(
+                    path,
+                    Part::Value,
+                    "referer_never_sent",
+                    format!("the referer matches no request: no browser sends the host {}", quoted(entry.host())),
+                    "write the host of the page, such as `https://app.example.com/`",
+                );
+            }
             if entry.rule() != Rule::Site {
                 self.warn(
                     path,
                     Part::Value,
                     "referer_full_path",
                     "the referer has a path, but browsers send only the origin to another one",
-                    format!("write the site: {}", quoted(&site(&entry))),
+                    // Everything below a wildcard may be a public suffix, which `audit lint` knows.
+                    if entry.is_wildcard_host() {
+                        "write the site: leave out what follows the host".to_owned()
+                    } else {
+                        format!("write the site: {}", quoted(&site(&entry)))
+                    },
                 );
             }
             if entry.scheme() == Scheme::Http && !is_local(entry.host()) {
@@ -252,8 +302,11 @@ impl Search<'_, '_, '_> {
     }
 }
 
-/// Returns the site of `entry`, as an entry.
-fn site(entry: &Entry) -> String {
+/// The code of a connection that no path can name.
+const NOT_IN_URLS: &str = "connection_not_in_urls";
+
+/// Returns the text of the site of `entry`, which is an entry.
+pub fn site(entry: &Entry) -> String {
     let wildcard = if entry.is_wildcard_host() { "*." } else { "" };
     let port = entry.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}://{wildcard}{}{port}/", entry.scheme(), entry.host())

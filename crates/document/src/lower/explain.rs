@@ -194,14 +194,18 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::NotAbsolute { .. } | EntryError::Scheme { .. } if secret => {
             "write an absolute URL such as `https://carto.com/`".into()
         }
-        EntryError::NotAbsolute { .. } => format!("write the scheme too: {}", with_scheme(text)).into(),
-        EntryError::Scheme { .. } => format!("write `http` or `https`: {}", with_scheme(text)).into(),
-        EntryError::List { urls, .. } => list(urls).into(),
-        EntryError::EmptyLabel { .. } => empty_label(text).into(),
+        EntryError::NotAbsolute { .. } => propose("write the scheme too", with_scheme(text), text),
+        EntryError::Scheme { .. } => propose("write `http` or `https`", with_scheme(text), text),
+        EntryError::List { urls, .. } => list(urls),
+        EntryError::EmptyLabel { .. } => empty_label(text),
         EntryError::UserInfo { instead } => {
-            format!("leave out the user info before the `@`: write {}", entry(instead)).into()
+            let write = entry(instead).map(|entry| format!("write {entry}"));
+            propose("leave out the user info before the `@`", write, instead)
         }
-        EntryError::Fragment { instead, .. } => format!("no browser sends a fragment: write {}", entry(instead)).into(),
+        EntryError::Fragment { instead, .. } => match entry(instead) {
+            Some(entry) => format!("no browser sends a fragment: write {entry}").into(),
+            None => "remove the `#` and all after it: no browser sends a fragment".into(),
+        },
         EntryError::HostStar { .. } | EntryError::EmptyWildcard { .. } => {
             "in a host a `*` replaces whole labels in front of a domain, as in `https://*.carto.com/`".into()
         }
@@ -222,48 +226,62 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
 }
 
 /// Returns the fix for a list of URLs in one entry.
-fn list(urls: &[Box<str>]) -> String {
-    let entry = |url: &str| Entry::parse(url).ok().and_then(|_| whole(url));
-    match urls.iter().map(|url| entry(url)).collect::<Option<Vec<_>>>() {
-        Some(entries) => format!("write each URL as an entry of its own: {}", entries.join(", ")),
-        None => "write each URL as an entry of its own, such as `https://carto.com/`".to_owned(),
+fn list(urls: &[Box<str>]) -> Cow<'static, str> {
+    let entries = urls.iter().map(|url| entry(url)).collect::<Option<Vec<_>>>();
+    propose("write each URL as an entry of its own", entries.map(|entries| entries.join(", ")), "")
+}
+
+/// Returns the fix for a host with an empty label, and for the wildcard that a dot at its start may mean.
+fn empty_label(text: &str) -> Cow<'static, str> {
+    let without = text.split_once("://.").and_then(|(scheme, rest)| entry(&format!("{scheme}://{rest}")));
+    match without {
+        Some(host) => format!("write {host}; {BELOW}").into(),
+        None => "write one dot between two labels of a host, as in `https://www.carto.com/`".into(),
     }
 }
 
-/// Returns the fix for a host with an empty label: the wildcard that a dot at its start may mean.
-fn empty_label(text: &str) -> String {
-    let (scheme, rest) = text.split_once("://.").unwrap_or_default();
-    format!("write {}", entry(&format!("{scheme}://*.{rest}")))
-}
-
-/// Returns the referer `text` with a scheme of web pages, in backticks, or an example.
-fn with_scheme(text: &str) -> String {
+/// Returns the referer `text` with a scheme of web pages, in backticks, if it is one.
+fn with_scheme(text: &str) -> Option<String> {
     let text = text.trim();
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
     // What follows these schemes is not the host of a web site.
     if scheme == "file" || scheme.ends_with("-app") || scheme.ends_with("-extension") {
-        return entry("");
+        return None;
     }
     let rest = match text.split_once("://") {
         Some((_, rest)) => rest,
         None => text.trim_start_matches('/'),
     };
-    // A host that starts with a dot means the hosts below it.
-    let wildcard = if rest.starts_with('.') { "*" } else { "" };
+    let rest = rest.strip_prefix('.').unwrap_or(rest);
     let is_local = ["localhost", "127.", "[::1]"].iter().any(|host| rest.starts_with(host));
     let host = rest.split(['/', '?', ':']).next().unwrap_or_default();
     // A name without a dot, such as `null`, and a variable of a template are not hosts.
     if !is_local && !host.contains('.') || host.contains(['$', '{', '<']) {
-        return entry("");
+        return None;
     }
     let scheme = if is_local { "http" } else { "https" };
-    entry(&format!("{scheme}://{wildcard}{rest}"))
+    entry(&format!("{scheme}://{rest}"))
 }
 
-/// Returns the referer `text` in backticks if it is valid, or an example.
-fn entry(text: &str) -> String {
-    let valid = Entry::parse(text).ok().and_then(|_| whole(text));
-    valid.unwrap_or_else(|| "a URL such as `https://carto.com/`".to_owned())
+/// Returns the fix `say` with its result, or with an example that is like `text`.
+fn propose(say: &str, entry: Option<String>, text: &str) -> Cow<'static, str> {
+    let is_wildcard = text.trim_start().starts_with("*.") || text.contains("://*.");
+    match entry {
+        // A dot at the start of a host may mean the hosts below it.
+        Some(entry) if text.trim_start().starts_with('.') => format!("{say}: {entry}; {BELOW}").into(),
+        Some(entry) => format!("{say}: {entry}").into(),
+        None if is_wildcard => format!("{say}, as in `https://*.carto.com/`").into(),
+        None => format!("{say}, as in `https://carto.com/`").into(),
+    }
+}
+
+/// The meaning of a wildcard.
+const BELOW: &str = "`*.` in front of a host stands for the hosts below it";
+
+/// Returns the referer `text` in backticks if it is valid. Returns no wildcard: everything below it may be a public suffix
+/// such as `co.uk`, where anybody can register a host.
+fn entry(text: &str) -> Option<String> {
+    Entry::parse(text).ok().filter(|entry| !entry.is_wildcard_host()).and_then(|_| whole(text))
 }
 
 /// Explains that `text`, which messages and logs repeat, has a control character. `None` if it has none.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use portcullis::base::SegmentFault;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
@@ -71,19 +72,14 @@ impl<'r> Segment<'r> {
             return Ok(Self { raw, text: Cow::Borrowed(raw) });
         }
         let text = decode(raw, Plus::Plus)?;
-        if text.bytes().any(|byte| matches!(byte, b'/' | b'\\')) || writes(&text, |byte| matches!(byte, b'/' | b'\\')) {
-            return Err(NotUnderstood::new("an encoded slash, or a backslash, in the path"));
-        }
-        if text.contains(';') || writes(&text, |byte| byte == b';') {
-            return Err(NotUnderstood::new("a `;` in the path, which some servers take for the start of parameters"));
-        }
-        if text.chars().any(char::is_control) || writes(&text, |byte| byte.is_ascii_control()) {
-            return Err(NotUnderstood::new("a control character in the path"));
-        }
-        if is_dots(&text) {
-            return Err(NotUnderstood::new("a `.` or `..` segment in the path"));
-        }
-        Ok(Self { raw, text })
+        let why = match SegmentFault::of(&text) {
+            None => return Ok(Self { raw, text }),
+            Some(SegmentFault::Slash) => "an encoded slash, or a backslash, in the path",
+            Some(SegmentFault::Semicolon) => "a `;` in the path, which some servers take for the start of parameters",
+            Some(SegmentFault::Control) => "a control character in the path",
+            Some(SegmentFault::Dots) => "a `.` or `..` segment in the path",
+        };
+        Err(NotUnderstood::new(why))
     }
 
     /// Checks a segment before the base segment. Servers find that segment in different ways: nothing in it may need
@@ -97,34 +93,9 @@ impl<'r> Segment<'r> {
         if base_segment.is_some_and(|base| raw.eq_ignore_ascii_case(base)) {
             return Err(NotUnderstood::new("the base segment of the path in another case"));
         }
-        if is_dots(raw) {
+        if SegmentFault::of(raw) == Some(SegmentFault::Dots) {
             return Err(NotUnderstood::new("a `.` or `..` segment in the path"));
         }
         Ok(Self { raw, text: Cow::Borrowed(raw) })
     }
-}
-
-/// Whether a segment that was decoded once still encodes a byte that `is_such` accepts: a server that decodes twice
-/// reads that byte.
-fn writes(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    memchr::memchr_iter(b'%', text.as_bytes()).any(|at| match text.as_bytes().get(at + 1..) {
-        Some([high, low, ..]) => digit(*high).zip(digit(*low)).is_some_and(|(high, low)| is_such(high << 4 | low)),
-        _ => false,
-    })
-}
-
-/// Whether a server may read a decoded segment as `.` or `..`: also one that still holds an encoded dot.
-fn is_dots(text: &str) -> bool {
-    let mut rest = text;
-    let mut dots = 0;
-    while !rest.is_empty() {
-        let encoded = || rest.get(..3).filter(|escape| escape.eq_ignore_ascii_case("%2e")).and_then(|_| rest.get(3..));
-        match rest.strip_prefix('.').or_else(encoded) {
-            Some(after) => rest = after,
-            None => return false,
-        }
-        dots += 1;
-    }
-    dots == 1 || dots == 2
 }

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::keys::{Keys, is_plain};
 use portcullis::base::quoted;
 use portcullis::model::Operation;
-use portcullis_document::definition::present;
+use portcullis_document::definition::{json_message, present};
 
 /// The routes of a platform.
 ///
@@ -155,7 +155,9 @@ impl Routes {
         if text.trim_start().starts_with('[') {
             return Err(RoutesError("expected an object with the key `routes`, found a list".into()));
         }
-        let written: RoutesJson = serde_json::from_str(text).map_err(|error| RoutesError(error.to_string().into()))?;
+        let written: RoutesJson = serde_json::from_str(text).map_err(|error| {
+            RoutesError(format!("line {} column {}: {}", error.line(), error.column(), json_message(&error)).into())
+        })?;
         if let Some(base) = &written.base_segment {
             literal(base).map_err(|why| RoutesError::at("base_segment", &why))?;
         }

@@ -13,6 +13,7 @@ use sqlx::{ConnectOptions, Connection as _};
 use super::access::Access;
 use super::{is_busy, number, siblings};
 use crate::error::{Result, storage};
+use crate::location::url_of;
 use crate::storage::Purpose;
 use crate::words::quoted;
 use portcullis::base::nearest;
@@ -123,7 +124,8 @@ impl UnopenedFiles {
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         if path.exists() && !path.is_file() {
             let name = quoted(&path.display().to_string());
-            return Err(storage(format!("{name} is not an ordinary file"), "name the file of a registry"));
+            let what = if path.is_dir() { "a folder" } else { "not an ordinary file" };
+            return Err(storage(format!("{name} is {what}"), url_of(&path)));
         }
         let access = Access::to(&path, &parts(&path), purpose)?;
         // Another process that has the database open can be found only by a lock, which needs permission to write.

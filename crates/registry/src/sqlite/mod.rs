@@ -4,6 +4,7 @@ mod access;
 mod files;
 mod rows;
 mod siblings;
+mod unchanged;
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use super::storage::{Purpose, Records, Storage};
 use super::words::quoted;
 use crate::owner_only;
 use access::Access;
+pub(crate) use unchanged::Absent;
+
 use files::{Files, UnopenedFiles, check_absent, check_present, creation};
 
 /// How long a writer waits for other processes.

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::ops::Deref;
 
+use portcullis_document::definition::json_message;
 use serde::de::{Deserialize, Deserializer, Error};
 use serde_json::value::RawValue;
 
@@ -82,14 +83,7 @@ fn message(error: &serde_json::Error) -> String {
     if !error.is_data() {
         return format!("the text is not valid JSON (line {line} column {column})");
     }
-    let text = error.to_string();
-    let text = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-    let named = |prefix: &str| text.strip_prefix(prefix).filter(|name| name.starts_with('`') && name.ends_with('`'));
-    match (named("missing field "), named("duplicate field ")) {
-        (Some(name), _) => format!("{name} is missing"),
-        (_, Some(name)) => format!("{name} is given more than once"),
-        _ => text.to_owned(),
-    }
+    json_message(error).into()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::files;
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 use portcullis::snapshot::MAGIC;
+use portcullis_document::definition::json_message;
 use portcullis_document::load::Input;
 use portcullis_registry::owner_only;
 
@@ -273,7 +274,7 @@ impl StateDir {
             Err(error) => return Err(failed("read", &path)(error)),
         };
         let broken = |reason: String| StateError::Broken { path: path.clone(), reason };
-        let saved: Saved<'_> = serde_json::from_slice(&text).map_err(|error| broken(error.to_string()))?;
+        let saved: Saved<'_> = serde_json::from_slice(&text).map_err(|error| broken(json_message(&error).into()))?;
         if saved.portcullis_state != VERSION {
             return Err(broken(format!("its version is {}, this one knows {VERSION}", saved.portcullis_state)));
         }

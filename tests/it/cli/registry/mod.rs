@@ -11,6 +11,7 @@ mod missing;
 mod model;
 mod other_users;
 mod read_only;
+mod rejected;
 mod unloadable;
 
 use super::util::{Dir, TestCommand};

@@ -24,8 +24,9 @@ use sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan, Word};
 use super::relation::folded;
 use frame::{After, Comma, Frame, Mode};
 use portcullis::name::Dialect;
+pub(super) use vocabulary::literal;
 use vocabulary::{
-    AFTER_COLUMN, Argument, NEVER_LAST, NEVER_TABLE, argument, is_prefix, is_syntax, literal, reads_argument,
+    AFTER_COLUMN, Argument, DESCRIBING, NEVER_LAST, NEVER_TABLE, argument, is_prefix, is_syntax, reads_argument,
     starts_statement,
 };
 
@@ -193,6 +194,7 @@ impl<'t> Scan<'t> {
                 frame.tables();
                 self.inner.mode = Mode::Alias;
                 self.inner.after = After::Alias;
+                self.described();
             }
             Mode::With if self.follows(1, &[Keyword::AS, Keyword::MATERIALIZED]) => {
                 frame.mode = Mode::Unknown;
@@ -213,6 +215,25 @@ impl<'t> Scan<'t> {
             }
         }
         self.outer.push(std::mem::replace(&mut self.inner, frame));
+    }
+
+    /// Records the table of a statement in parentheses that describes one, such as `FROM (DESCRIBE t)`. The parser reads
+    /// `DESCRIBE` as a table with the alias `t`, which it may be as well.
+    fn described(&mut self) {
+        let describes = self
+            .bare(self.at + 1)
+            .is_some_and(|word| DESCRIBING.iter().any(|known| word.value.eq_ignore_ascii_case(known)));
+        if !describes || !self.may_name_table(self.at + 2) {
+            return;
+        }
+        let start = self.at;
+        self.at += 2;
+        let at = self.location(self.at);
+        let name = self.path();
+        if matches!(self.token(self.at), Some(Token::RParen)) {
+            self.found.tables.push(Candidate { name, at, certainty: Certainty::Table });
+        }
+        self.at = start;
     }
 
     fn close(&mut self) {

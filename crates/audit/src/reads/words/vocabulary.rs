@@ -112,6 +112,9 @@ pub(super) const CLAUSES: &[Keyword] = &[FETCH, HAVING, LIMIT, OFFSET, QUALIFY, 
 pub(super) const NAMING_STATEMENTS: &[Keyword] =
     &[ANALYZE, CACHE, COPY, DESC, DESCRIBE, LOCK, OPTIMIZE, REFRESH, TRUNCATE, VACUUM];
 
+/// The first words of statements that describe a table, and that some warehouses accept in the position of a table.
+pub(super) const DESCRIBING: &[&str] = &["desc", "describe", "show", "summarize"];
+
 /// The meaning of a string literal that is the first argument of a function or statement.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Argument {
@@ -143,7 +146,7 @@ pub(super) fn starts_statement(word: &Word) -> bool {
 }
 
 /// Returns the text of a string literal.
-pub(super) fn literal(token: &Token) -> Option<&str> {
+pub(in crate::reads) fn literal(token: &Token) -> Option<&str> {
     match token {
         Token::SingleQuotedString(text)
         | Token::DoubleQuotedString(text)

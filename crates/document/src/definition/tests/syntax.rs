@@ -11,7 +11,7 @@ fn errors_have_a_message_and_a_position() {
         ("\u{feff}", 3, format!("{forms} nothing at line 1 column 1")),
         ("\n 7", 2, format!("{forms} a number at line 2 column 2")),
         ("\"s3cret\"", 0, format!("{forms} a string at line 1 column 1")),
-        ("tokens: []", 1, "expected ident at line 1 column 2".to_owned()),
+        ("tokens: []", 1, "expected value at line 1 column 2".to_owned()),
         ("\u{feff}[,]", 4, "expected value at line 1 column 2".to_owned()),
         ("{\"tokens\": [\n {\"id\": \"é\" \"x\"}]}", 26, "expected `,` or `}` at line 2 column 13".to_owned()),
         ("{\"tokens\": [\n\n", 12, "the JSON is cut off in a list at line 1 column 13".to_owned()),

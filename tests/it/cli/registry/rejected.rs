@@ -1,0 +1,106 @@
+//! Changes that a new registry rejects leave no file and no folder; URLs that name no registry have a valid fix.
+
+use super::Dir;
+
+/// Commands that would create a registry, and that it rejects.
+const REJECTED: [&str; 11] = [
+    "connections add dw --dialect nosuch",
+    "connections add dw --dialect bigquery --case-sensitive",
+    "connections add -- ''",
+    "named-sources create X --sql x",
+    "named-sources create open-orders --sql ' '",
+    "named-sources create open-orders --sql x --connection gone",
+    "credentials create token --apis maps",
+    "credentials create token --apis nosuch",
+    "credentials create token --apis lds --referer nonsense",
+    "credentials create spa --title Atlas --callback nonsense",
+    "import wrong.json",
+];
+
+fn entries(dir: &Dir) -> Vec<String> {
+    let entries = std::fs::read_dir(dir.path("")).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn rejected_changes_leave_no_registry() {
+    for args in REJECTED {
+        for db in ["sqlite:new.db", "sqlite:folder/below/new.db"] {
+            let dir = Dir::new().file("wrong.json", r#"[{"id": "a"}]"#);
+            let ran = dir.command(&args.replace("''", "a\u{7}b")).arg("--db").arg(db).run();
+            assert_ne!(ran.code, 0, "{args}: {}", ran.stdout);
+            assert_eq!(entries(&dir), ["wrong.json"], "{args} --db {db}: {}", ran.stderr);
+        }
+    }
+}
+
+#[test]
+fn folders_that_were_there_and_other_files_are_kept() {
+    let dir = Dir::new();
+    std::fs::create_dir(dir.path("folder")).unwrap();
+    dir.command("connections add dw --dialect nosuch --db sqlite:folder/below/new.db").stderr();
+    assert_eq!(entries(&dir), ["folder"]);
+    assert!(!dir.path("folder/below").exists());
+    // An empty file is not made by the command.
+    let dir = dir.file("folder/mine.db", "");
+    dir.command("connections add dw --dialect nosuch --db sqlite:folder/mine.db").stderr();
+    assert!(dir.path("folder/mine.db").exists());
+}
+
+#[test]
+fn registry_with_a_change_is_kept_after_a_rejected_one() {
+    let dir = Dir::with_registry();
+    assert_ne!(dir.ana("connections add dw").run().code, 0, "it exists");
+    assert_eq!(dir.ana("connections list --format json").stdout(0).matches("\"dw\"").count(), 1);
+}
+
+#[test]
+fn urls_that_name_no_registry_have_a_valid_fix() {
+    let dir = Dir::new().file("notes.txt", "not a database, but longer than its mark").file("empty.db", "");
+    std::fs::create_dir(dir.path("folder")).unwrap();
+    let example = "such as `sqlite:registry.db`";
+    for (url, fix) in [
+        ("", example),
+        (" ", example),
+        ("/dev/null", example),
+        ("sqlite:/dev/null", example),
+        ("sqlite:", example),
+        ("notes.txt", example),
+        ("new/", example),
+        (".", "help: write `sqlite:./registry.db`"),
+        ("folder", "help: write `sqlite:folder/registry.db`"),
+        ("folder/", "help: write `sqlite:folder/registry.db`"),
+        ("sqlite:folder", "folder/registry.db`"),
+        ("new.db", "help: write `sqlite:new.db`"),
+        ("empty.db", "help: write `sqlite:empty.db`"),
+    ] {
+        for command in ["connections add dw", "connections list"] {
+            let error = dir.command(command).arg("--db").arg(url).stderr();
+            assert!(
+                error.trim_end().ends_with(fix.trim_end()) || error.contains(fix),
+                "{command} --db {url:?}: {error}"
+            );
+            assert_eq!(entries(&dir), ["empty.db", "folder", "notes.txt"], "{command} --db {url:?}");
+        }
+        let proposed = fix.split('`').nth(1).unwrap();
+        if proposed.starts_with("sqlite:") {
+            let fresh = Dir::new();
+            std::fs::create_dir(fresh.path("folder")).unwrap();
+            fresh.command("connections add dw").arg("--db").arg(proposed).stdout(0);
+        }
+    }
+}
+
+#[test]
+fn connection_that_no_request_names_is_added_with_a_warning() {
+    let dir = Dir::new();
+    for name in ["a/b", "..", "a;b"] {
+        let ran = dir.ana("connections add").arg(name).run();
+        let warning = format!("warning: no path of an HTTP request names connection `{name}`: ");
+        assert!(ran.code == 0 && ran.stderr.starts_with(&warning), "{name}: {}", ran.stderr);
+    }
+    assert_eq!(dir.ana("connections add dw").run().stderr, "");
+}
