@@ -46,15 +46,15 @@ jars=/usr/share/java
 javac -nowarn -d "$target/bin" -cp "$jars/tomcat10-embed-core.jar:$jars/jackson-core.jar:$jars/jackson-databind.jar" "$readers/Service.java"
 
 if [[ -z ${PORTCULLIS:-} ]]; then
-    cargo build --locked --bin portcullis
+    cargo build --locked --package portcullis-cli --package portcullis-capi
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
 
-# The modules for nginx, with the library beside the binary.
-cargo build --locked --package portcullis-capi
-libraries=${CARGO_TARGET_DIR:-$PWD/target}/debug
-make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-Wall -Wextra -Wno-unused-parameter -Werror"
+# The library for gateways with the engine inside: `cargo test` builds it too, and leaves it in `deps`.
+libraries=$(dirname "$PORTCULLIS")/deps
+[[ -e $libraries/libportcullis_c.a ]] || cargo build --locked --package portcullis-capi
+make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-Wall -Wextra -Wno-unused-parameter -Werror" >/dev/null
 export PORTCULLIS_NGINX_MODULES=$target/nginx-module PORTCULLIS_LIBRARY=$libraries/libportcullis_c.so
 export PATH=$target/venv/bin:/usr/sbin:$PATH
 timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
