@@ -216,7 +216,6 @@ ngx_http_portcullis_start(ngx_cycle_t *cycle)
         }
     }
 
-    /* Without a master process, a reload ends the configuration but not the process. */
     cln = ngx_pool_cleanup_add(cycle->pool, 0);
     if (cln == NULL) {
         return NGX_ERROR;
@@ -258,6 +257,11 @@ ngx_http_portcullis_report(ngx_event_t *event)
 
     c = event->data;
     main = c->data;
+
+    /* Without a master process, a reload replaces the configuration in this process, and its shared memory. */
+    if (main != ngx_http_cycle_get_module_main_conf(ngx_cycle, ngx_http_portcullis_module)) {
+        return;
+    }
 
     for (i = 0; i < main->policies.count; i++) {
         ngx_http_portcullis_log_change(main->policies.list[i], event->log);
