@@ -184,7 +184,7 @@ def gives_up(gateways, upstream, request):
         return status, time.monotonic() - begun
 
     before = len(upstream.seen)
-    with concurrent.futures.ThreadPoolExecutor(len(gateways)) as asking:
+    with concurrent.futures.ThreadPoolExecutor(max(len(gateways), 1)) as asking:
         answers = [(name, asking.submit(timed, port)) for name, port, _ in gateways]
     for name, answer in answers:
         status, seconds = (answer.exception(), 40) if answer.exception() else answer.result()

@@ -83,6 +83,35 @@ def denies_without_policy(of, directory, upstream):
     print(f"{name}: policies that are missing or damaged", flush=True)
 
 
+def reports_errors(of, directory, upstream):
+    """The log has the reason why a version is not valid, once. A policy that workers cannot read denies."""
+    name = of[0]
+    policy = directory / "logged.json"
+    policy.write_text(DEMO)
+    with running(of, directory / "logged", upstream, policy) as gateway:
+        wait(name, gateway.port, 200)
+        replace(policy, '{"tokens": [{"id": "secret-of-nobody"}]}')
+        deadline = time.monotonic() + 10
+        while "logged.json" not in gateway.log.read_text() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        time.sleep(2.5)
+        text = gateway.log.read_text()
+        drive.check(text.count("error[missing_field]") == 1 and "secret-of-nobody" not in text, name, "logs", text[-1500:])
+    if os.geteuid() == 0 and name.startswith("nginx"):
+        # nginx starts as root, and its workers are another user.
+        hidden = directory / "hidden"
+        hidden.mkdir(mode=0o700)
+        (hidden / "policy.json").write_text(DEMO)
+        with running(of, directory / "unreadable", upstream, hidden / "policy.json") as gateway:
+            status, _, body = drive.send(gateway.port, GOOD)
+            drive.check(status == 503, name, "with a policy that workers cannot read:", status, body)
+            time.sleep(1.5)
+            text = gateway.log.read_text()
+            drive.check("ermission denied" in text, name, "logs", text[-1500:])
+            hidden.chmod(0o755)
+            wait(name, gateway.port, 200)
+
+
 def requests(of, directory, upstream):
     """The requests, forged headers, targets and preflights of all gateways."""
     name, has_body = of[0], of[3]
@@ -152,6 +181,7 @@ def main(binary, wanted):
             requests(of, directory, upstream)
             recorded(of, directory, upstream, binary)
             denies_without_policy(of, directory, upstream)
+            reports_errors(of, directory, upstream)
             if of[0] == "nginx-lua":
                 plugins(of, directory, upstream)
 

@@ -314,6 +314,8 @@ def drive(binary, wanted, directory):
     begun = time.monotonic()
     say = lambda *words: print(f"[{time.monotonic() - begun:4.0f} s]", *words, flush=True)
     definition = mutations.policy()
+    # Workers of nginx are another user, who reads the policy.
+    directory.chmod(0o755)
     path = directory / "policy.json"
     path.write_text(json.dumps(definition))
     port = processes.free_port()

@@ -22,6 +22,7 @@ import time
 
 import client
 import processes
+from recorder import Recorder
 from upstream import Upstream
 
 NAME, COMMAND = "envoy-module", "envoy -c {} --concurrency 4 --use-dynamic-base-id -l error --component-log-level dynamic_modules:info"
@@ -226,6 +227,26 @@ def bodies(folder, upstream):
             check(envoy.stats().get("denied.body_too_large") == 1, name, "statistics of bodies", envoy.stats())
 
 
+def trailers(folder, upstream):
+    """Trailers, which some servers read as headers, do not reach an upstream that accepts them."""
+    accepts = ('  - name: apis\n    typed_extension_protocol_options:\n      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n'
+               '        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n'
+               '        explicit_http_config: {http_protocol_options: {enable_trailers: true}}\n')
+    change = lambda text: once(text, "  - name: apis\n", accepts)
+    unchecked = lambda text: re.sub(r"          - name: portcullis\n.*?(?=          - name: envoy.filters.http.router)", "", change(text), flags=re.DOTALL)
+    sent = [("x-portcullis-token-id", "root"), ("authorization", "Bearer other")]
+    for name, changed, arrives in (("module", change, False), ("no module", unchecked, True)):
+        with Recorder() as recorder, running(folder / name.replace(" ", "-"), recorder, changed, document=policy()) as envoy:
+            for target, body in ((GOOD, b""), ("/v3/maps/dw/table", b'{"name": "a.b.good"}')):
+                headers = [(":method", "POST" if body else "GET"), (":path", target), (":scheme", "http"), (":authority", "x"), TOKEN]
+                status, _ = client.exchange2(envoy.port, headers + [JSON] * bool(body), body, sent)
+                raw = b"".join(recorder.take()[0])
+                check(status == 200, name, "with trailers:", status, raw)
+                found = b"root" in raw and b"Bearer other" in raw
+                # Without a body, an Envoy may leave them out.
+                check(found == arrives if body else arrives or not found, name, "trailers at the upstream:", raw)
+
+
 def routes(folder, upstream):
     """Options of a route: its own table, no decision, and decisions without an effect."""
     table = '{base_segment: v3, routes: [{path: "/v3/own/{connection}/{source}", api: maps}], passed_through: ["/health"]}'
@@ -407,7 +428,7 @@ def drive(binary, folder):
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(Upstream())
         abi(pathlib.Path(os.environ["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"]))
-        for stage in (outcomes, bodies, routes, failures, killed, reloads):
+        for stage in (outcomes, bodies, trailers, routes, failures, killed, reloads):
             (folder / stage.__name__).mkdir()
             stage(folder / stage.__name__, upstream)
             print(f"{NAME}: {stage.__name__}", flush=True)

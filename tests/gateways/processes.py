@@ -24,7 +24,7 @@ GATEWAYS = [
 
 # Gateways with the engine inside. Their policy is a file, and no Portcullis runs beside them.
 IN_PROCESS = [
-    ("envoy-module", "envoy-module.yaml", "envoy -c {} --concurrency 2 --use-dynamic-base-id -l error", True),
+    ("envoy-module", "envoy-module.yaml", "envoy -c {} --concurrency 2 --use-dynamic-base-id -l warning", True),
     ("nginx-module", "nginx-module.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
     ("nginx-lua", "nginx-lua.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
 ]

@@ -54,6 +54,7 @@ LOCATIONS = [
     ("/satisfy", 200, 1),
     ("/mirror", 200, 1),
     ("/slice", 200, 1),
+    ("/after", 200, 1),
     ("/include-secret", 200, 0),
     ("/include-rewritten", 200, 0),
     ("/include-good", 200, 1),
@@ -92,6 +93,10 @@ def locations(port, upstream):
             is_long = int(headers.get("content-length", -1)) == (len(body) if method == "GET" else 85)
             drive.check(status == 403 and is_denial and is_long and not reached(upstream, before), method, suffix,
                         "with a denied source:", status, headers.items(), body[:200])
+    # Nothing follows the response, although the request after it is denied.
+    raw = f"GET {ROOT}/after?name={GOOD} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + "".join(f"{n}: {v}\r\n" for n, v in HEADERS.items())
+    status, body = client.exchange(port, (raw + "\r\n").encode())
+    drive.check(status == 200 and body.endswith(b"}") and b"reason" not in body, "/after is answered", status, body[-300:])
     for path, expected in ((f"/short?name={GOOD}", 403), (f"/shorter?name={GOOD}", 200), (f"/shorter?name={SECRET}", 403),
                            (f"/return?name={GOOD}", 403)):
         drive.check(ask(port, path)[0] == expected, path, "is answered", ask(port, path))

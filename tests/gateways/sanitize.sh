@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 target=$PWD/target/gateways
-libraries=${CARGO_TARGET_DIR:-$PWD/target}/debug
+libraries=$(dirname "$(realpath "$1")")/deps
 flags="-fsanitize=address,undefined -fno-omit-frame-pointer"
 make --silent -C gateways/nginx BUILD="$target/nginx-sanitized" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-g -O1 $flags" LD_OPT="$flags"
 logs=$(mktemp -d)

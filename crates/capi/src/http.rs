@@ -74,7 +74,7 @@ pub unsafe extern "C" fn pcl_needs_body(policy: *const pcl_policy, method: pcl_t
         let policy = needed(unsafe { value(policy, "policy") }?, "policy")?;
         // SAFETY: valid by the contract.
         let (method, target) = unsafe { (text(method, "method")?, text(target, "target")?) };
-        Ok(policy.reader.needs_body(needed(method, "method")?, needed(target, "target")?))
+        Ok::<_, Invalid>(policy.reader.needs_body(needed(method, "method")?, needed(target, "target")?))
     };
     guarded(|| 1, || needs().unwrap_or(true).into())
 }

@@ -29,7 +29,7 @@ pub(crate) enum Progress {
 pub(crate) fn headers(call: &mut Call<'_>, is_end: bool) -> Flow {
     if call.route.is_some_and(|route| route.disabled) {
         *call.state = Progress::Decided;
-        return passed(remove_own(call.stream, Map::Headers));
+        return passed(remove_own(call.stream));
     }
     let needs_body = !is_end && {
         let headers = call.stream.map(Map::Headers).unwrap_or_default();
@@ -66,10 +66,9 @@ pub(crate) fn trailers(call: &mut Call<'_>) -> Flow {
         Progress::Waiting if call.stream.body_length() > call.configuration.options.max_body => too_large(call),
         Progress::Waiting => whole_body(call),
     };
-    match flow {
-        Flow::Continue if !remove(call.stream, Map::Trailers, |_| true) => Flow::Respond(failed()),
-        flow => flow,
-    }
+    let Flow::Continue = flow else { return flow };
+    let all = names(&call.stream.map(Map::Trailers).unwrap_or_default(), |_| true);
+    passed(remove(call.stream, Map::Trailers, all))
 }
 
 /// Returns the response to a request that the module fails to decide.
@@ -99,7 +98,7 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
     let decision = decide(&shared.authorizer.current(), reader(call), &request, cors, &SystemClock);
     let origin = received.iter().find(|header| header.name == b"origin");
     let origin = origin.and_then(|header| HeaderValue::from_bytes(header.value).ok());
-    let is_shadow = is_shadow(call);
+    let (own, is_shadow) = (names(&received, is_own), is_shadow(call));
 
     statistics.count(call.stream, &decision.outcome);
     statistics.publish(call.stream, shared, decision.generation);
@@ -108,7 +107,7 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
     if !decision.is_allow() {
         if is_shadow {
             call.stream.add(statistics.shadowed, 1);
-            return passed(remove_own(call.stream, Map::Headers));
+            return passed(remove(call.stream, Map::Headers, own));
         }
         let details = match decision.outcome {
             Outcome::Deny { reason, .. } => reason.code(),
@@ -117,7 +116,7 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
         return Flow::Respond(response(options.responses.response(&decision, origin.as_ref()), details));
     }
     // A header that is not set must not come from the client.
-    let mut is_changed = remove_own(call.stream, Map::Headers);
+    let mut is_changed = remove(call.stream, Map::Headers, own);
     let ours = options.responses.headers(&decision, None);
     for (name, value) in ours.iter().filter(|(_, value)| !value.is_empty()) {
         is_changed &= call.stream.set_header(Map::Headers, name.as_str(), Some(value.as_bytes()));
@@ -135,7 +134,7 @@ fn too_large(call: &mut Call<'_>) -> Flow {
         return Flow::Respond(response(body_too_large(options.max_body), TOO_LARGE));
     }
     call.stream.add(statistics.shadowed, 1);
-    passed(remove_own(call.stream, Map::Headers))
+    passed(remove_own(call.stream))
 }
 
 /// Returns the reader of the route, or that of the filter.
@@ -168,16 +167,26 @@ fn request_line<'h>(headers: &[Header<'h>]) -> Option<(&'h str, &'h str)> {
 }
 
 /// Removes the client's headers that only the gateway may set. Returns whether it is done.
-fn remove_own(stream: &mut Stream<'_>, map: Map) -> bool {
-    remove(stream, map, is_own)
+fn remove_own(stream: &mut Stream<'_>) -> bool {
+    let own = names(&stream.map(Map::Headers).unwrap_or_default(), is_own);
+    remove(stream, Map::Headers, own)
 }
 
-fn remove(stream: &mut Stream<'_>, map: Map, is_removed: impl Fn(&str) -> bool) -> bool {
-    let headers = stream.map(map).unwrap_or_default();
-    let names = headers.iter().map(|header| std::str::from_utf8(header.name));
-    let names: Result<Vec<String>, _> =
-        names.filter(|name| name.is_ok_and(&is_removed) || name.is_err()).map(|name| name.map(str::to_owned)).collect();
-    names.is_ok_and(|names| names.iter().all(|name| stream.set_header(map, name, None)))
+/// Returns the names for which `is_wanted`; `None` if a name is not text.
+fn names(headers: &[Header<'_>], is_wanted: impl Fn(&str) -> bool) -> Option<Vec<String>> {
+    let mut wanted = Vec::new();
+    for header in headers {
+        let name = std::str::from_utf8(header.name).ok()?;
+        if is_wanted(name) {
+            wanted.push(name.to_owned());
+        }
+    }
+    Some(wanted)
+}
+
+/// Removes headers. Returns whether it is done.
+fn remove(stream: &mut Stream<'_>, map: Map, names: Option<Vec<String>>) -> bool {
+    names.is_some_and(|names| names.iter().all(|name| stream.set_header(map, name, None)))
 }
 
 /// The headers that a client sent. Envoy joins some that occur twice.

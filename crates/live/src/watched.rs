@@ -96,7 +96,9 @@ impl Shared {
     pub fn reload(&self, watched: &Watched, must: bool) -> Result<(), String> {
         let mut last_read = locked(&self.last_read);
         let now = load::stamp(&watched.path);
-        let known = last_read.as_ref().or(watched.opened.as_ref());
+        // A process that could not read the version of its parent has nothing to keep.
+        let inherited = watched.opened.as_ref().filter(|_| self.authorizer.current().snapshot().is_some());
+        let known = last_read.as_ref().or(inherited);
         if !must && now.is_some() && now.as_ref() == known {
             return Ok(());
         }

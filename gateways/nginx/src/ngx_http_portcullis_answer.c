@@ -196,8 +196,8 @@ ngx_http_portcullis_prepare(ngx_http_request_t *r, const pcl_answer *answer, ngx
 
     out->buf = NULL;
     out->next = NULL;
-    /* A subrequest of `auth_request` has no body. In a main request, `return 204` may have set the flag. */
-    r->header_only = (r != r->main && r->header_only) || r->method == NGX_HTTP_HEAD || answer->body.length == 0;
+    /* A subrequest of `auth_request` and a `post_action` have no body. Otherwise, `return 204` may have set the flag. */
+    r->header_only = ((r != r->main || r->post_action) && r->header_only) || r->method == NGX_HTTP_HEAD || answer->body.length == 0;
     if (answer->status != NGX_HTTP_NO_CONTENT) {
         r->headers_out.content_length_n = answer->body.length;
     }

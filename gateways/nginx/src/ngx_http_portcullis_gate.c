@@ -130,7 +130,7 @@ ngx_http_portcullis_ctx(ngx_http_request_t *r)
     ngx_http_portcullis_ctx_t *ctx;
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_portcullis_module);
-    if (ctx != NULL || !r->internal) {
+    if (ctx != NULL || (!r->internal && !r->filter_finalize)) {
         return ctx;
     }
 

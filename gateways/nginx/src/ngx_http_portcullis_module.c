@@ -22,7 +22,7 @@ static ngx_command_t ngx_http_portcullis_commands[] = {
       NGX_HTTP_PORTCULLIS_ANYWHERE|NGX_CONF_FLAG,
       ngx_http_portcullis_flag,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(ngx_http_portcullis_loc_conf_t, enabled),
       NULL },
 
     { ngx_string("portcullis_policy"),
@@ -141,7 +141,6 @@ ngx_http_portcullis_flag(ngx_conf_t *cf, ngx_command_t *command, void *conf)
     ngx_http_portcullis_loc_conf_t *own = conf;
 
     ngx_http_portcullis_remember(cf, &own->enabled_at);
-    command->offset = offsetof(ngx_http_portcullis_loc_conf_t, enabled);
     return ngx_conf_set_flag_slot(cf, command, conf);
 }
 

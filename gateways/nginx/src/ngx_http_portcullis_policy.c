@@ -9,6 +9,7 @@ static ngx_uint_t ngx_http_portcullis_is_same(ngx_http_portcullis_options_t *a, 
 static ngx_int_t ngx_http_portcullis_label(ngx_conf_t *cf, ngx_http_portcullis_main_conf_t *main,
     ngx_http_portcullis_policy_t *policy);
 static void ngx_http_portcullis_free(void *data);
+static void ngx_http_portcullis_end_timer(void *data);
 static void ngx_http_portcullis_report(ngx_event_t *event);
 static void ngx_http_portcullis_log_change(ngx_http_portcullis_policy_t *policy, ngx_log_t *log);
 
@@ -195,6 +196,7 @@ ngx_int_t
 ngx_http_portcullis_start(ngx_cycle_t *cycle)
 {
     ngx_uint_t                        i;
+    ngx_pool_cleanup_t               *cln;
     ngx_http_portcullis_policy_t     *policy;
     ngx_http_portcullis_main_conf_t  *main;
 
@@ -214,6 +216,13 @@ ngx_http_portcullis_start(ngx_cycle_t *cycle)
         }
     }
 
+    cln = ngx_pool_cleanup_add(cycle->pool, 0);
+    if (cln == NULL) {
+        return NGX_ERROR;
+    }
+    cln->handler = ngx_http_portcullis_end_timer;
+    cln->data = &main->timer;
+
     main->timer_connection.fd = (ngx_socket_t) -1;
     main->timer_connection.log = cycle->log;
     main->timer.data = &main->timer_connection;
@@ -229,6 +238,17 @@ ngx_http_portcullis_start(ngx_cycle_t *cycle)
 
 
 static void
+ngx_http_portcullis_end_timer(void *data)
+{
+    ngx_event_t *timer = data;
+
+    if (timer->timer_set) {
+        ngx_del_timer(timer);
+    }
+}
+
+
+static void
 ngx_http_portcullis_report(ngx_event_t *event)
 {
     ngx_uint_t                       i;
@@ -237,6 +257,11 @@ ngx_http_portcullis_report(ngx_event_t *event)
 
     c = event->data;
     main = c->data;
+
+    /* Without a master process, a reload replaces the configuration in this process, and its shared memory. */
+    if (main != ngx_http_cycle_get_module_main_conf(ngx_cycle, ngx_http_portcullis_module)) {
+        return;
+    }
 
     for (i = 0; i < main->policies.count; i++) {
         ngx_http_portcullis_log_change(main->policies.list[i], event->log);

@@ -3,6 +3,7 @@
 #include <portcullis.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,6 +72,29 @@ int main(int argc, char **argv) {
     if (used && !follows(policy, "third")) return 19;
     replace(path, "first");
   }
+  pcl_policy_free(policy);
+
+  /* A worker that may not read the folder of the file yet denies, and follows the file as soon as it may. */
+  char folder[4096], hidden[4200];
+  snprintf(folder, sizeof folder, "%s.folder", path);
+  snprintf(hidden, sizeof hidden, "%s/policy.json", folder);
+  if (mkdir(folder, 0755) != 0) return 60;
+  replace(hidden, "first");
+  policy = pcl_live_open(pcl_text_of(hidden), &options, NULL);
+  if (policy == NULL) return 61;
+  char away[4200];
+  snprintf(away, sizeof away, "%s.away", folder);
+  if (rename(folder, away) != 0) return 62;
+  pid_t early = fork();
+  if (early == 0) {
+    if (allows(policy, "first") || pcl_generation(policy) != 0) _exit(63);
+    /* The file itself, whose stamp is still that of the version that the parent opened, is there again. */
+    if (rename(away, folder) != 0) _exit(64);
+    _exit(follows(policy, "first") ? 0 : 65);
+  }
+  int ended;
+  if (waitpid(early, &ended, 0) != early) return 66;
+  if (ended != 0) return WIFEXITED(ended) ? WEXITSTATUS(ended) : 67;
   pcl_policy_free(policy);
 
   /* A worker that replaces another one: what was revoked since the master opened the policy is not allowed again. */

@@ -168,14 +168,24 @@ function _M.shared(options)
         if not policy then
             return nil, why
         end
+        policy:start()
         opened[key] = policy
     end
     return opened[key]
 end
 
--- Starts the thread that follows the file. Without this call, the first decision starts it.
+-- Starts the thread that follows the file, and a timer that logs why a version is not valid. Without this call, the first
+-- decision starts the thread, and nothing is logged. Call it in `init_worker_by_lua`.
 function Policy:start()
     self.library.pcl_generation(self.handle)
+    local logged
+    ngx.timer.every(1, function()
+        local why = self:last_error()
+        if why and why ~= logged then
+            ngx.log(ngx.ERR, "portcullis: ", why)
+        end
+        logged = why
+    end)
 end
 
 -- Returns the generation of the policy; 0 without one.
