@@ -15,11 +15,15 @@
 # - envoy-none, envoy-module: Envoy without a check, and with the engine inside
 # - envoy-sidecar, envoy-http: `ext_authz` over gRPC and over HTTP to `portcullis serve`
 #
+# The processor time of the gateway and the sidecar is comparable on a busy machine too.
+#
 # Needs wrk (a Debian package), and what tests/gateways/run.sh installs. Run it on a machine that is idle.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 rounds=${1:-31}
 seconds=${2:-1}
+# The first of the ports from PORT to PORT + 91.
+port=${PORT:-18200}
 ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-sidecar envoy-http}
 target=$(realpath "${CARGO_TARGET_DIR:-target}")/release
 PATH=$PATH:/usr/sbin:$PWD/target/gateways/venv/bin
@@ -43,6 +47,7 @@ trap end EXIT
 source benches/load-workload.sh
 
 start() { "$@" >>"$folder/log" 2>&1 & started+=($!); }
+free() { ! (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null || { echo "port $1 is in use" >&2; exit 1; }; }
 await() { for _ in {1..200}; do (: >"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return; sleep 0.05; done; cat "$folder/log" >&2; exit 1; }
 stop() {
     ((${#started[@]} == 0)) || kill "${started[@]}" 2>/dev/null || true
@@ -63,14 +68,15 @@ events { worker_connections 1024; }
 http {
     access_log off;
     keepalive_requests 1000000;
-    upstream apis { server 127.0.0.1:18290; keepalive 64; keepalive_requests 1000000; }
-    upstream sidecar { server 127.0.0.1:18281; keepalive 64; keepalive_requests 1000000; }
-    upstream constant { server 127.0.0.1:18291; keepalive 64; keepalive_requests 1000000; }
+    upstream apis { server 127.0.0.1:$((port + 90)); keepalive 64; keepalive_requests 1000000; }
+    upstream sidecar { server 127.0.0.1:$((port + 81)); keepalive 64; keepalive_requests 1000000; }
+    upstream constant { server 127.0.0.1:$((port + 91)); keepalive 64; keepalive_requests 1000000; }
     proxy_http_version 1.1;
     $4
     server { listen 127.0.0.1:$2; location / { $5 $location } $6 }
 }
 CONF
+    free "$2"
     start nginx -p "$folder" -e "$folder/log" -c "$folder/$1.conf"
     await "$2"
 }
@@ -83,12 +89,13 @@ events { worker_connections 1024; }
 http {
     access_log off;
     keepalive_requests 1000000;
-    server { listen 127.0.0.1:18290; return 200 '{"rows": []}'; }
-    server { listen 127.0.0.1:18291; return 204; }
+    server { listen 127.0.0.1:$((port + 90)); return 200 '{"rows": []}'; }
+    server { listen 127.0.0.1:$((port + 91)); return 204; }
 }
 CONF
+    free $((port + 90))
     start nginx -p "$folder" -e "$folder/log" -c "$folder/answers.conf"
-    await 18290
+    await $((port + 90))
 }
 auth_request() {
     cat <<CONF
@@ -104,15 +111,15 @@ location = /check {
 CONF
 }
 
-# Starts a way on port 18200, and what it asks.
-nginx-none() { nginx_with "$1" 18200 "" "" "" ""; }
+# Starts a way on the port $port, and what it asks.
+nginx-none() { nginx_with "$1" "$port" "" "" "" ""; }
 nginx-module() {
-    nginx_with "$1" 18200 "load_module $target/nginx-module/ngx_http_portcullis_module.so;" \
+    nginx_with "$1" "$port" "load_module $target/nginx-module/ngx_http_portcullis_module.so;" \
         "portcullis_policy $folder/policy.json;" "portcullis on;" ""
 }
 nginx-lua() {
     local modules=/usr/lib/nginx/modules
-    nginx_with "$1" 18200 "load_module $modules/ndk_http_module.so; load_module $modules/ngx_http_lua_module.so;" \
+    nginx_with "$1" "$port" "load_module $modules/ndk_http_module.so; load_module $modules/ngx_http_lua_module.so;" \
         "lua_package_path '$PWD/gateways/lua/lib/?.lua;;';
          init_by_lua_block { policy = assert(require('resty.portcullis').open { policy = '$folder/policy.json', library = '$target/libportcullis_c.so' }) }
          init_worker_by_lua_block { policy:start() }" \
@@ -120,41 +127,56 @@ nginx-lua() {
 }
 nginx-sidecar() {
     sidecar
-    nginx_with "$1" 18200 "" "" "auth_request /check;
+    nginx_with "$1" "$port" "" "" "auth_request /check;
         auth_request_set \$token_id \$upstream_http_x_portcullis_token_id;
         proxy_set_header X-Portcullis-Token-Id \$token_id;" "$(auth_request sidecar)"
 }
-# Starts an Envoy with one worker and the example $1 on port 18200. With UPSTREAM=file, it answers by itself.
+nginx-constant() { nginx_with "$1" "$port" "" "" "auth_request /check;" "$(auth_request constant)"; }
+# Starts an Envoy with one worker and the example $1. With UPSTREAM=file, it answers by itself.
 envoy_with() {
-    sed "s/port_value: 8080/port_value: 18200/; s/port_value: 8181/port_value: 18281/; s/127.0.0.1:8181/127.0.0.1:18281/
-        s/port_value: 9000/port_value: 18290/; s#/etc/portcullis/policy.json#$folder/policy.json#" "examples/gateways/$1.yaml" >"$folder/envoy.yaml"
+    sed "s/port_value: 8080/port_value: $port/; s/port_value: 8181/port_value: $((port + 81))/; s/127.0.0.1:8181/127.0.0.1:$((port + 81))/
+        s/port_value: 9000/port_value: $((port + 90))/; s#/etc/portcullis/policy.json#$folder/policy.json#" "examples/gateways/$1.yaml" >"$folder/envoy.yaml"
     [[ ${UPSTREAM:-proxy} != file ]] || sed -i 's/route: {cluster: apis}/direct_response: {status: 200}/' "$folder/envoy.yaml"
     # The filter of the module, from its name to its last option.
     [[ ${2:-} != unchecked ]] || sed -i '/- name: portcullis/,/cors_origins/d' "$folder/envoy.yaml"
+    free "$port"
     ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$target start envoy -c "$folder/envoy.yaml" --concurrency 1 --use-dynamic-base-id -l error
-    await 18200
+    await "$port"
 }
 sidecar() {
-    start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:18281 --admin 127.0.0.1:18282
-    await 18281
+    free $((port + 81))
+    start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:$((port + 81)) --admin 127.0.0.1:$((port + 82))
+    await $((port + 81))
 }
 envoy-none() { envoy_with envoy-module unchecked; }
 envoy-module() { envoy_with envoy-module; }
 envoy-sidecar() { sidecar && envoy_with envoy-grpc; }
 envoy-http() { sidecar && envoy_with envoy-http; }
-nginx-constant() { nginx_with "$1" 18200 "" "" "auth_request /check;" "$(auth_request constant)"; }
 
-# Prints the requests a second and the p99 latency of a way in microseconds.
+# Prints the processor time of the gateway, of its workers and of the sidecar, in ticks. The upstream does not count.
+ticks() {
+    local first=1 pids=()
+    [[ ${UPSTREAM:-proxy} == file && $1 != *-constant ]] && first=0
+    for pid in "${started[@]:first}"; do
+        pids+=("/proc/$pid/stat")
+        for child in $(pgrep -P "$pid"); do pids+=("/proc/$child/stat"); done
+    done
+    cat "${pids[@]}" | awk '{ sub(/.*\) /, ""); sum += $12 + $13 } END { print sum }'
+}
+
+# Sets `measured`: the way, the requests a second, and the p99 latency and the processor time of a request in microseconds.
 measure() {
-    local rate count failed latency
+    local rate count failed latency before
     stop
     [[ ${UPSTREAM:-proxy} == file && $1 != *-constant ]] || answers
     "$1" "$1"
-    load() { wrk --threads 1 --connections 32 --latency --duration "$1" --script "$folder/ask.lua" http://127.0.0.1:18200 -- gateway; }
+    load() { wrk --threads 1 --connections 32 --latency --duration "$1" --script "$folder/ask.lua" http://127.0.0.1:$port -- gateway; }
     load 1s >/dev/null
+    before=$(ticks "$1")
     read -r rate count failed latency < <(load "${seconds}s" | awk '/^found/ { print $2, $3, $4, $5 }')
     ((failed == 0 && count > 0)) || { echo "$1: $failed of $count requests failed" >&2; cat "$folder/log" >&2; return 1; }
-    echo "$1 $rate $latency"
+    measured="$1 $rate $latency $(awk -v ticks=$(($(ticks "$1") - before)) -v count="$count" -v hertz="$(getconf CLK_TCK)" \
+        'BEGIN { printf "%.2f", ticks * 1e6 / hertz / count }')"
 }
 
 # The client finds no denial unless the check really runs: each way must deny a source that is not granted.
@@ -164,7 +186,7 @@ denies() {
     answers
     "$1" "$1"
     status=$(curl -s -o /dev/null -w '%{http_code}' -H 'Authorization: Bearer secret-of-token-1' -H 'Referer: https://app.example.com/' \
-        'http://127.0.0.1:18200/v3/maps/dw/table?name=acme.secret')
+        "http://127.0.0.1:$port/v3/maps/dw/table?name=acme.secret")
     [[ $1 == *-none || $1 == *-constant ]] || ((status == 403)) || { echo "$1 answers $status to a denied request" >&2; return 1; }
 }
 
@@ -174,18 +196,18 @@ for ((round = 0; round < rounds; round++)); do
     order=$ways
     ((round % 2 == 0)) || order=$(tr ' ' '\n' <<<"$ways" | tac)
     for way in $order; do
-        measured=$(measure "$way")
-        echo "$round $measured"
+        measure "$way"
+        echo "$round $measured" >>"$folder/measured"
     done
-done >"$folder/measured"
+done
 
 printf '%s rounds of %s s each, %s processors, upstream: %s, %s\n' "$rounds" "$seconds" "$(nproc)" "${UPSTREAM:-proxy}" "$(date +%F)"
-printf '| way | requests/s | of no check: median | 95 %% interval | of the sidecar: median | p99, us | more than no check, us |\n'
-printf '| --- | ---: | ---: | --- | ---: | ---: | ---: |\n'
+printf '| way | requests/s | of no check: median | 95 %% interval | of the sidecar: median | p99, us | more than no check, us | processor time, us a request | no check, of this |\n'
+printf '| --- | ---: | ---: | --- | ---: | ---: | ---: | ---: | ---: |\n'
 for way in $ways; do
     awk -v way="$way" '
         function sort(list, n,   i, j, x) { for (i = 2; i <= n; i++) { x = list[i]; for (j = i - 1; j > 0 && list[j] > x; j--) list[j + 1] = list[j]; list[j + 1] = x } }
-        { rate[$1, $2] = $3; latency[$1, $2] = $4; if ($1 + 1 > rounds) rounds = $1 + 1 }
+        { rate[$1, $2] = $3; latency[$1, $2] = $4; time[$1, $2] = $5; if ($1 + 1 > rounds) rounds = $1 + 1 }
         END {
             gateway = way; sub(/-.*/, "", gateway); none = gateway "-none"; sidecar = gateway "-sidecar"
             for (i = 0; i < rounds; i++) {
@@ -193,13 +215,15 @@ for way in $ways; do
                 own[++n] = rate[i, way]; p99[n] = latency[i, way]
                 ratio[n] = (i, none) in rate ? rate[i, way] / rate[i, none] : 0
                 more[n] = (i, none) in rate ? latency[i, way] - latency[i, none] : 0
+                cost[n] = time[i, way]
+                share[n] = (i, none) in rate ? time[i, none] / time[i, way] : 0
                 faster[n] = (i, sidecar) in rate ? rate[i, way] / rate[i, sidecar] : 0
             }
-            sort(own, n); sort(ratio, n); sort(p99, n); sort(more, n); sort(faster, n); middle = int((n + 1) / 2)
+            sort(own, n); sort(ratio, n); sort(p99, n); sort(more, n); sort(faster, n); sort(cost, n); sort(share, n); middle = int((n + 1) / 2)
             # The 95 % interval of the median: its bounds are the ratios of these ranks.
             away = 0.98 * sqrt(n); low = int((n + 1) / 2 - away); high = int((n + 1) / 2 + away + 0.999)
             if (low < 1) low = 1
             if (high > n) high = n
-            printf "| %s | %d | **%.3f** | %.3f and %.3f | %.2f | %d | %d |\n", way, own[middle], ratio[middle], ratio[low], ratio[high], faster[middle], p99[middle], more[middle]
+            printf "| %s | %d | **%.3f** | %.3f and %.3f | %.2f | %d | %d | %.1f | %.3f |\n", way, own[middle], ratio[middle], ratio[low], ratio[high], faster[middle], p99[middle], more[middle], cost[middle], share[middle]
         }' "$folder/measured"
 done
