@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
-use super::bytes::{Offsets, all};
 use super::percent::{Plus, decode};
+use portcullis::base::bytes::{Offsets, all};
 
 /// One segment.
 #[derive(Debug, Clone)]
