@@ -235,9 +235,7 @@ impl Entry {
         };
         text.push_str(if wildcard { "*." } else { "" });
         let host = push(&mut text, host)?;
-        if let Some(port) = port {
-            text.push_str(&format!(":{port}"));
-        }
+        text.push_str(&port.map(|port| format!(":{port}")).unwrap_or_default());
         let tail = push(&mut text, tail)?;
         text.push_str(if reach == Reach::Prefix { "*" } else { "" });
         Some(Self { text: text.into(), parts: Parts { scheme, wildcard, reach, port, host, tail } })

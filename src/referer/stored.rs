@@ -132,7 +132,6 @@ impl Width {
 #[inline]
 fn hash(scheme: Scheme, authority: &[u8]) -> u16 {
     let key = text_key(authority);
-    #[expect(clippy::cast_possible_truncation, reason = "the highest bits of a key are its hash")]
     let hash = (key >> 16) as u16;
     if scheme == Scheme::Https { hash } else { !hash }
 }

@@ -409,7 +409,7 @@ impl Records for SqliteRecords<'_> {
         let insert = "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) ";
         self.insert(insert, entries, 9, |mut row, entry| {
             row.push_bind(i64::try_from(entry.revision).unwrap_or(i64::MAX)).push_bind(entry.at.to_string());
-            row.push_bind(entry.user.clone()).push_bind(entry.action.clone()).push_bind(entry.kind.clone());
+            row.push_bind(entry.user.clone()).push_bind(entry.action.clone()).push_bind(entry.kind);
             row.push_bind(entry.id.clone()).push_bind(entry.owner.clone());
             row.push_bind(entry.before.clone()).push_bind(entry.after.clone());
         })
