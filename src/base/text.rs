@@ -15,8 +15,7 @@ pub(crate) fn is_same(a: &[u8], b: &[u8]) -> bool {
         1..4 => a.first() == b.first() && a.last() == b.last() && a.get(a.len() / 2) == b.get(b.len() / 2),
         4..8 => ends::<4>(a, b) == Some(true),
         8..16 => ends::<8>(a, b) == Some(true),
-        16..32 => ends::<16>(a, b) == Some(true),
-        32..=64 => ends::<32>(a, b) == Some(true),
+        16..=32 => ends::<16>(a, b) == Some(true),
         _ => a == b,
     }
 }

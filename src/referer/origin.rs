@@ -120,7 +120,7 @@ impl<'h> UnicodeOrigin<'h> {
 
 /// Splits a header after its scheme and two slashes.
 #[inline]
-fn scheme(header: &str) -> Option<(Scheme, &str)> {
+pub(super) fn scheme(header: &str) -> Option<(Scheme, &str)> {
     match header.strip_prefix("https://") {
         Some(text) => Some((Scheme::Https, text)),
         None => Some((Scheme::Http, header.strip_prefix("http://")?)),

@@ -23,12 +23,13 @@ use std::ops::Range;
 
 use wide::u16x8;
 
+use super::class::end;
 use super::entry::{Entry, Reach, View};
 use super::header::{Referer, path_and_query};
-use super::origin::{HeaderOrigin, UnicodeOrigin, are_plain_labels};
+use super::origin::{HeaderOrigin, UnicodeOrigin, are_plain_labels, scheme};
 use super::url::{Origin, Scheme};
-use crate::base::bytes::Offsets;
-use crate::base::is_same;
+use crate::base::bytes::{Offsets, all};
+use crate::base::{is_same, starts_with};
 use crate::pattern::text_key;
 
 /// The maximum number of hashes that are compared one after the other, eight at a time.
@@ -159,17 +160,31 @@ impl<'b> StoredSet<'b> {
     /// Returns whether an entry matches a header, like [`RefererSet::accepts`](super::RefererSet::accepts).
     #[inline]
     pub(crate) fn accepts(self, header: &str) -> bool {
+        let Some((scheme, text)) = scheme(header) else { return self.accepts_unusual(header) };
+        let (authority, rest) =
+            text.split_at_checked(end(text.as_bytes(), |lanes| !lanes.equal(b'/'))).unwrap_or_default();
+        // A header that starts with the authority of an entry has the origin of the entry: entries are canonical.
+        let group = self.find(0..self.exact, scheme, authority.as_bytes());
+        group.is_some_and(|group| group.accepts_written(rest)) || self.accepts_read(header, authority, group)
+    }
+
+    /// Returns whether an entry matches a header. `written` is the header between its scheme and its path, and `group`
+    /// the group of this origin.
+    #[inline(never)]
+    fn accepts_read(self, header: &str, written: &str, group: Option<Group<'b>>) -> bool {
         match HeaderOrigin::read(header) {
-            Some(origin) => self.accepts_from(&origin, header),
+            Some(origin) if origin.authority.len() == written.len() => self.accepts_from(&origin, group, header),
+            Some(origin) => {
+                let group = self.find(0..self.exact, origin.scheme, origin.authority.as_bytes());
+                self.accepts_from(&origin, group, header)
+            }
             None => self.accepts_unusual(header),
         }
     }
 
-    /// Returns whether an entry matches a header with this origin.
-    #[inline]
-    fn accepts_from(self, origin: &HeaderOrigin<'_>, header: &str) -> bool {
-        // A header that starts with the authority of an entry has the origin of the entry: entries are canonical.
-        if let Some(group) = self.find(0..self.exact, origin.scheme, origin.authority.as_bytes()) {
+    /// Returns whether an entry matches a header with this origin. `group` is the group of the origin.
+    fn accepts_from(self, origin: &HeaderOrigin<'_>, group: Option<Group<'_>>, header: &str) -> bool {
+        if let Some(group) = group {
             match group.accepts_rest(origin.rest) {
                 Some(false) => {}
                 Some(true) => return true,
@@ -347,6 +362,25 @@ impl<'b> StoredSet<'b> {
 }
 
 impl<'b> Group<'b> {
+    /// Returns whether an entry certainly matches a header of this origin, from the text after the origin. The text is
+    /// compared as it is written.
+    #[inline]
+    fn accepts_written(self, rest: &str) -> bool {
+        let rest = rest.as_bytes();
+        let covers = |at: usize| match self.page(at) {
+            Some((path, Reach::Exact)) => is_same(rest, path),
+            // Only dots, as written or encoded, lead out of a path. Backslashes separate too, and tabs are ignored.
+            Some((path, _)) => {
+                starts_with(rest, path)
+                    && all(rest.get(path.len()..).unwrap_or_default(), |lanes| {
+                        !(lanes.equal(b'.') | lanes.equal(b'%') | lanes.equal(b'\\') | lanes.within(0, b' '))
+                    })
+            }
+            None => false,
+        };
+        self.deciders == 0 || (self.deciders <= FEW && (0..self.deciders).any(covers))
+    }
+
     /// Returns whether an entry matches a header of this origin, from the text after the origin. `None` if the header
     /// must be parsed.
     #[inline]
@@ -536,14 +570,16 @@ mod tests {
                 forged[at] = value;
                 for length in [at + 1, forged.len()] {
                     let set = StoredSet::of(&forged[..length]);
-                    headers.iter().for_each(|header| _ = set.accepts(header));
+                    for header in headers {
+                        set.accepts(header);
+                    }
                     assert!(set.len() <= forged.len() && set.entries().count() <= forged.len());
                 }
             }
         }
         // All groups are one group, whose pages are one page.
         let mut forged = vec![0, 0xff, 0xff, 0, 0];
-        forged.extend([0; 2 * 0xffff]);
+        forged.resize(forged.len() + 2 * 0xffff, 0);
         let group = u16::try_from(0xfff0).unwrap().to_le_bytes();
         forged.extend(group.repeat(0xffff));
         forged.resize(0x80_0000, 0xff);
