@@ -45,13 +45,30 @@ fn main() {
         let population = Population::new(tokens, 20_261);
         let policy = portcullis_document::load::policy(population.document()).unwrap();
         let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
-        println!("\n{tokens} tokens, {} bytes a token\n", snapshot.report().bytes() / tokens);
+        println!("\n{tokens} tokens\n\n| workload | bytes a token | table | grants | texts | referers |");
+        println!("| --- | ---: | ---: | ---: | ---: | ---: |");
+        print_bytes("first", &first(tokens));
+        print_bytes("second", &snapshot);
+        println!();
         println!("| row | floor, ns | decision, ns | ÷ floor | digest ÷ loop |\n| --- | ---: | ---: | ---: | ---: |");
         let (floor, plain) = (HashedFloor::new(&policy), Plain::new(&policy));
         let count = if measuring { 16 * BATCH } else { BATCH };
         population.each_row(count, 7, |row| measure(&row, &policy, &snapshot, &floor, &plain));
     }
     mix();
+}
+
+/// Returns the snapshot of the first workload.
+fn first(tokens: usize) -> Snapshot {
+    let policy = portcullis_document::load::policy(workload::workload(tokens, 1, 1).document).unwrap();
+    Snapshot::compile(&policy, &Options::default()).unwrap()
+}
+
+fn print_bytes(workload: &str, snapshot: &Snapshot) {
+    let (report, tokens) = (snapshot.report(), snapshot.token_count());
+    let parts = [report.bytes(), report.token_bytes, report.grant_bytes, report.text_bytes, report.referer_bytes];
+    let parts = parts.map(|bytes| format!(" {} |", bytes / tokens));
+    println!("| {workload} |{}", parts.concat());
 }
 
 /// Prints the figures of one row, after checking its decisions.

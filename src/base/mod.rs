@@ -1,5 +1,7 @@
 //! Types that every layer shares: paths in a document, instants, text in messages.
 
+#[doc(hidden)]
+pub mod bytes;
 mod host;
 mod json_path;
 mod nearest;

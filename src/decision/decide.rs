@@ -101,7 +101,7 @@ fn checks_3_to_9<'s>(
     check_referer: impl FnOnce() -> Result<(), Reason>,
 ) -> Decision<'s> {
     let checked = || {
-        if row.is_expired(now) {
+        if compiled.terms(row).is_expired(now) {
             return Err(Reason::TokenExpired);
         }
         let considered = api(compiled, row, request)?;
@@ -149,7 +149,7 @@ pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> 
 #[inline]
 pub(crate) fn api(compiled: &Compiled, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
     let apis = compiled.apis();
-    let listed = |id: &ApiId| row.apis().contains(*id);
+    let listed = |id: &ApiId| compiled.terms(row).apis().contains(*id);
     let id = apis.find(request.api).filter(listed).ok_or(Reason::ApiNotAllowed)?;
     Ok(apis.get(id).map_or(GrantKinds::NONE, |api| api.considers(request.operation)))
 }

@@ -125,7 +125,7 @@ fn detail(case: &Case<'_, '_>, number: u8) -> String {
             }
             None => format!("none of the {} tokens of the policy has this secret", case.tokens),
         },
-        3 => case.row.map(|row| expiry(row.expiry(), case.now)).unwrap_or_default(),
+        3 => case.row.map(|row| expiry(case.compiled.terms(row).expiry(), case.now)).unwrap_or_default(),
         4 => api(case),
         5 => case.row.map(|row| referer(case, case.compiled.referers(row))).unwrap_or_default(),
         6 => well_formed(case),
@@ -157,7 +157,7 @@ fn expiry(expiry: Expiry, now: Timestamp) -> String {
 
 fn api(case: &Case<'_, '_>) -> String {
     let (apis, row) = (case.compiled.apis(), case.row);
-    let names = row.into_iter().flat_map(|row| row.apis().iter()).filter_map(|id| apis.get(id));
+    let names = row.into_iter().flat_map(|row| case.compiled.terms(row).apis().iter()).filter_map(|id| apis.get(id));
     let listed = list(names.map(|api| case.quoted(api.name())));
     format!("the request is for {}, the token lists {listed}", case.quoted(case.request.api))
 }

@@ -35,23 +35,25 @@ pub struct Entry {
 
 /// The properties of an entry, with spans in its text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Parts {
-    pub(super) scheme: Scheme,
-    pub(super) wildcard: bool,
-    pub(super) reach: Reach,
-    pub(super) port: Option<u16>,
+struct Parts {
+    scheme: Scheme,
+    wildcard: bool,
+    reach: Reach,
+    port: Option<u16>,
     /// The span of the host, without the `*.` of a wildcard; not empty.
-    pub(super) host: (u32, u32),
+    host: (u32, u32),
     /// The span of the path that is compared; it starts with a slash. A site has only the slash, a prefix the text
     /// before the star, an exact entry its path and query.
-    pub(super) tail: (u32, u32),
+    tail: (u32, u32),
 }
 
-/// A borrowed entry.
-#[derive(Debug, Clone, Copy)]
+/// The parts of an entry that decide. They are ordered like entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct View<'e> {
-    pub(super) text: &'e [u8],
-    pub(super) parts: Parts,
+    pub(super) origin: Origin<'e>,
+    /// The smallest path and query that the entry covers.
+    pub(super) tail: &'e [u8],
+    pub(super) reach: Reach,
 }
 
 /// The rule of an entry for the path and query of a Referer from its origin.
@@ -216,11 +218,27 @@ impl Entry {
     }
 
     pub(super) fn view(&self) -> View<'_> {
-        View { text: self.text.as_bytes(), parts: self.parts }
+        let Parts { scheme, wildcard, reach, port, host, tail } = self.parts;
+        let part = |span| self.part(span).as_bytes();
+        View { origin: Origin { wildcard, host: part(host), scheme, port }, tail: part(tail), reach }
     }
 
-    pub(super) fn of(view: View<'_>) -> Option<Self> {
-        Some(Self { text: std::str::from_utf8(view.text).ok()?.into(), parts: view.parts })
+    /// Returns the entry of a view; `None` if the view is not UTF-8 or too long.
+    pub(super) fn of(View { origin, tail, reach }: View<'_>) -> Option<Self> {
+        let Origin { wildcard, host, scheme, port } = origin;
+        let (host, tail) = (std::str::from_utf8(host).ok()?, std::str::from_utf8(tail).ok()?);
+        let mut text = format!("{scheme}://");
+        let push = |text: &mut String, part: &str| {
+            let start = u32::try_from(text.len()).ok()?;
+            text.push_str(part);
+            Some((start, u32::try_from(text.len()).ok()?))
+        };
+        text.push_str(if wildcard { "*." } else { "" });
+        let host = push(&mut text, host)?;
+        text.push_str(&port.map(|port| format!(":{port}")).unwrap_or_default());
+        let tail = push(&mut text, tail)?;
+        text.push_str(if reach == Reach::Prefix { "*" } else { "" });
+        Some(Self { text: text.into(), parts: Parts { scheme, wildcard, reach, port, host, tail } })
     }
 
     /// Returns the canonical form. Parsing it returns an equal entry.
@@ -283,61 +301,36 @@ impl Entry {
     }
 }
 
-impl<'e> View<'e> {
-    #[inline]
-    fn part(self, (start, end): (u32, u32)) -> &'e [u8] {
-        self.text.get(start as usize..end as usize).unwrap_or_default()
-    }
-
-    /// Returns the smallest path and query that the entry covers. Entries are ordered by it after the origin.
-    #[inline]
-    pub(super) fn tail(self) -> &'e [u8] {
-        self.part(self.parts.tail)
-    }
-
-    #[inline]
-    pub(super) fn origin(self) -> Origin<'e> {
-        let Parts { scheme, wildcard, port, host, .. } = self.parts;
-        Origin { wildcard, host: self.part(host), scheme, port }
-    }
-
-    /// Returns whether any path and query of the origin matches.
-    #[inline]
-    pub(super) fn is_site(self) -> bool {
-        self.parts.reach == Reach::Site
-    }
-
-    pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
-        let (own, found) = (self.origin(), referer.origin());
+impl View<'_> {
+    fn matches(self, referer: &Referer<'_>) -> bool {
+        let (own, found) = (self.origin, referer.origin());
         own.scheme == found.scheme
             && own.port == found.port
-            && if own.wildcard { is_below(found.host, own.host) } else { is_same(found.host, own.host) }
-            && self.covers(referer.path_and_query())
-    }
-
-    /// Returns whether the entry matches this path and query of its origin.
-    pub(super) fn covers(self, path_and_query: &str) -> bool {
-        self.covers_bytes(path_and_query.as_bytes())
-    }
-
-    fn covers_bytes(self, path_and_query: &[u8]) -> bool {
-        match self.parts.reach {
-            Reach::Site => true,
-            Reach::Prefix => starts_with(path_and_query, self.tail()),
-            Reach::Exact => is_same(path_and_query, self.tail()),
-        }
+            && if own.wildcard { is_below(found.host, own.host) } else { found.host == own.host }
+            && self.reach.covers(self.tail, referer.path_and_query().as_bytes())
     }
 
     /// Returns whether this entry has the origin of `other` and matches everything that `other` matches.
     pub(super) fn includes(self, other: View<'_>) -> bool {
-        self.origin() == other.origin() && self.parts.reach <= other.parts.reach && self.covers_bytes(other.tail())
+        self.origin == other.origin && self.reach <= other.reach && self.reach.covers(self.tail, other.tail)
+    }
+}
+
+impl Reach {
+    /// Returns whether an entry with this `tail` matches a path and query of its origin.
+    #[inline]
+    pub(super) fn covers(self, tail: &[u8], path_and_query: &[u8]) -> bool {
+        match self {
+            Self::Site => true,
+            Self::Prefix => starts_with(path_and_query, tail),
+            Self::Exact => is_same(path_and_query, tail),
+        }
     }
 }
 
 impl Ord for Entry {
     fn cmp(&self, other: &Self) -> Ordering {
-        let (own, other) = (self.view(), other.view());
-        (own.origin(), own.tail(), own.parts.reach).cmp(&(other.origin(), other.tail(), other.parts.reach))
+        self.view().cmp(&other.view())
     }
 }
 

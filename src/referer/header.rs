@@ -2,9 +2,10 @@
 
 use url::{Position, Url};
 
-use super::class::{PATH, QUERY};
-use super::origin::{HeaderHost, HeaderOrigin};
+use super::class;
+use super::origin::HeaderOrigin;
 use super::url::{Origin, Scheme, has_user_info, parse};
+use crate::base::bytes::all;
 
 /// A Referer header, parsed by the WHATWG URL rules, without its fragment (N7.6).
 ///
@@ -32,6 +33,7 @@ enum Form<'h> {
     /// Slices of a header that the WHATWG rules do not change.
     Plain {
         host: &'h str,
+        authority: &'h str,
         path_and_query: &'h str,
     },
     Parsed(Box<Url>),
@@ -86,15 +88,20 @@ impl<'h> Referer<'h> {
         Origin { wildcard: false, host: self.host().as_bytes(), scheme: self.scheme, port: self.port }
     }
 
+    /// Returns the host, and the port unless it is the default one.
+    pub(super) fn authority(&self) -> &str {
+        match &self.form {
+            Form::Plain { authority, .. } => authority,
+            // A URL with user info is not a Referer.
+            Form::Parsed(url) => &url[Position::BeforeHost..Position::AfterPort],
+        }
+    }
+
     /// Returns a header that the WHATWG rules do not change, except for the fragment; `None` if they may change it.
-    pub(super) fn plain(HeaderOrigin { scheme, port, host, rest }: HeaderOrigin<'h>) -> Option<Self> {
-        let HeaderHost::Plain(host) = host else { return None };
-        let path_and_query = match rest.as_bytes().first() {
-            None | Some(b'#') => "/",
-            Some(b'/') => plain_path_and_query(rest)?,
-            Some(_) => return None,
-        };
-        Some(Self { scheme, port, form: Form::Plain { host, path_and_query } })
+    fn plain(origin: HeaderOrigin<'h>) -> Option<Self> {
+        let HeaderOrigin { scheme, authority, host, port, rest } = origin;
+        let path_and_query = path_and_query(rest).filter(|_| origin.is_plain())?;
+        Some(Self { scheme, port, form: Form::Plain { host, authority, path_and_query } })
     }
 
     /// Parses any header.
@@ -108,12 +115,22 @@ impl<'h> Referer<'h> {
     }
 }
 
-/// Returns the text before the fragment if the WHATWG rules do not change it: no byte needs percent-encoding, and no
-/// segment is `.` or `..`.
+/// Returns the path and query of a header, from the text after its origin, if the WHATWG rules do not change them: no
+/// byte needs percent-encoding, and no segment is `.` or `..`.
+#[inline]
+pub(super) fn path_and_query(rest: &str) -> Option<&str> {
+    match rest.as_bytes().first() {
+        None | Some(b'#') => Some("/"),
+        Some(b'/') => plain_path_and_query(rest),
+        Some(_) => None,
+    }
+}
+
+#[inline]
 fn plain_path_and_query(text: &str) -> Option<&str> {
     let bytes = text.as_bytes();
-    let path = PATH.end(bytes, 0);
-    let query = if bytes.get(path) == Some(&b'?') { QUERY.end(bytes, path) } else { path };
+    let path = class::end(bytes, class::path);
+    let query = if bytes.get(path) == Some(&b'?') { path + class::end(bytes.get(path..)?, class::query) } else { path };
     if !matches!(bytes.get(query), None | Some(b'#')) || may_have_dot_segment(bytes.get(..path)?) {
         return None;
     }
@@ -121,7 +138,14 @@ fn plain_path_and_query(text: &str) -> Option<&str> {
 }
 
 /// Returns whether a segment starts with a dot, plain or percent-encoded.
+#[inline]
 fn may_have_dot_segment(path: &[u8]) -> bool {
+    // Most paths have neither a dot nor a percent sign.
+    !all(path, |lanes| !(lanes.equal(b'.') | lanes.equal(b'%'))) && has_segment_with_dot(path)
+}
+
+#[inline(never)]
+fn has_segment_with_dot(path: &[u8]) -> bool {
     let mut segments = path.iter().enumerate().filter(|(_, byte)| **byte == b'/');
     segments.any(|(slash, _)| matches!(path.get(slash + 1..), Some([b'.', ..] | [b'%', b'2', b'e' | b'E', ..])))
 }

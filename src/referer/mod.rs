@@ -27,6 +27,7 @@ mod list;
 pub mod naive;
 mod origin;
 mod set;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -34,5 +35,5 @@ mod url;
 pub use self::entry::{Entry, EntryError, Rule};
 pub use self::header::Referer;
 pub use self::set::RefererSet;
-pub(crate) use self::set::StoredSet;
+pub(crate) use self::stored::StoredSet;
 pub use self::url::Scheme;

@@ -154,10 +154,9 @@ fn entries_match_by_the_rules_of_n7() {
     ] {
         let referer = Referer::parse(header).unwrap();
         assert_eq!(entry(text).matches(&referer), want, "{text} {header}: {why}");
-        for limit in [0, 10] {
-            let set = RefererSet::with_scan_limit([entry(text)], limit);
-            assert_eq!(set.matches(&referer), want, "{text} {header}, scan limit {limit}: {why}");
-        }
+        let set = RefererSet::new([entry(text)]);
+        assert_eq!(set.matches(&referer), want, "{text} {header}: {why}");
+        assert_eq!(set.accepts(header), want, "{text} {header}: {why}");
     }
 }
 
@@ -191,15 +190,33 @@ fn sets_are_canonical_and_match() {
     }
 }
 
-/// Returns whether a set of these entries accepts `header`. The set is scanned or searched, and both agree with the
-/// naive matcher, which parses everything.
+#[test]
+fn pages_of_an_origin_are_found_in_large_and_long_sets() {
+    for (pages, length) in [(3, 1), (300, 1), (3000, 30)] {
+        let text = |at: usize| format!("https://a.test/{}{at:05}/", "p".repeat(length));
+        let set = RefererSet::new(
+            (0..pages)
+                .flat_map(|at| [format!("{}*", text(at)), format!("{}x?{at}", text(at))])
+                .map(|text| entry(&text)),
+        );
+        assert_eq!(set.len(), 2 * pages);
+        for at in [0, 1, pages / 2, pages - 1] {
+            assert!(set.accepts(&text(at)) && set.accepts(&format!("{}y", text(at))), "{at} of {pages}");
+        }
+        assert!(!set.accepts(&text(pages)) && !set.accepts("https://a.test/") && !set.accepts("https://b.test/"));
+    }
+}
+
+/// Returns whether a set of these entries accepts `header`. Agrees with the naive matcher, which parses everything. So
+/// does a set with many other entries, which is searched in another way.
 fn accepts(entries: &[String], header: &str) -> bool {
     let texts: Vec<&str> = entries.iter().map(String::as_str).collect();
     let want = naive::accepts(&texts, Some(header)) == Acceptance::Accepted;
-    for limit in [0, usize::MAX] {
-        let set = RefererSet::with_scan_limit(texts.iter().map(|text| entry(text)), limit);
-        assert_eq!(set.accepts(header), want, "{header:?} and {texts:?}, scan limit {limit}");
-    }
+    let set = RefererSet::new(texts.iter().map(|text| entry(text)));
+    assert_eq!(set.accepts(header), want, "{header:?} and {texts:?}");
+    let others = (0..70).flat_map(|at| [format!("https://o{at}.test/a/*"), format!("https://*.w{at}.test")]);
+    let many = RefererSet::new(others.map(|text| entry(&text)).chain(texts.iter().map(|text| entry(text))));
+    assert_eq!(many.accepts(header), want, "{header:?} and {texts:?} among many");
     want
 }
 
@@ -279,9 +296,6 @@ fn headers_are_denied_early_only_if_the_full_parse_denies_them() {
         ("https://carto.com", "ftp://carto.com/", false, "another scheme"),
     ] {
         assert_eq!(accepts(&[text.to_owned()], header), want, "{text} {header:?}: {why}");
-        let others = (0..70).map(|at| format!("https://other{at}.example.net/a/*"));
-        let many: Vec<String> = others.chain([text.to_owned()]).collect();
-        assert_eq!(accepts(&many, header), want, "{text} {header:?} among many: {why}");
     }
 }
 
@@ -342,7 +356,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn search_and_scan_agree(
+    fn set_agrees_with_its_entries(
         entries in prop::collection::vec((origins(), prop::bool::ANY, paths()), 0..24),
         headers in prop::collection::vec((origins(), paths()), 1..16),
     ) {
@@ -352,15 +366,17 @@ proptest! {
             .map(|(origin, wildcard, path)| (origin.replace("..", "."), wildcard, path))
             .map(|(origin, wildcard, path)| entry(&format!("{}{path}", if wildcard { origin.replace("://", "://*.") } else { origin })))
             .collect();
-        let search = RefererSet::with_scan_limit(entries.iter().cloned(), 0);
-        let scan = RefererSet::with_scan_limit(entries.iter().cloned(), usize::MAX);
-        prop_assert!(search.entries().eq(scan.entries()));
+        let set = RefererSet::new(entries.iter().cloned());
+        let mut sorted = entries.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        prop_assert_eq!(set.entries().collect::<Vec<_>>(), sorted);
         for (origin, path) in headers {
             let header = format!("{origin}{path}");
             let referer = Referer::parse(&header).unwrap();
             let want = entries.iter().any(|entry| entry.matches(&referer));
-            prop_assert_eq!(search.matches(&referer), want, "{}", header);
-            prop_assert_eq!(scan.matches(&referer), want, "{}", header);
+            prop_assert_eq!(set.matches(&referer), want, "{}", header);
+            prop_assert_eq!(set.accepts(&header), want, "{}", header);
         }
     }
 

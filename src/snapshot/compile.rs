@@ -9,7 +9,7 @@ use super::grants::{BlockPlan, Entry, GrantSetsBuilder, Residue, Tag};
 use super::referers::RefererSetsBuilder;
 use super::residue::{self, Matcher};
 use super::texts::{TextId, TextsBuilder};
-use super::tokens::{Row, TokenTable};
+use super::tokens::{Row, Terms, TermsBuilder, TokenTable};
 use super::{ConnectionReport, Options, Report};
 use crate::model::{Grant, GrantSource, Policy, Referers, Token};
 use crate::pattern::{KeyHasher, Shape, name_key, text_key};
@@ -26,6 +26,7 @@ pub(super) fn compile(policy: &Policy, context: Arc<Context>, options: &Options)
 struct Compiler<'p> {
     policy: &'p Policy,
     options: &'p Options,
+    terms: TermsBuilder,
     texts: TextsBuilder,
     sets: GrantSetsBuilder,
     shapes: Vec<Shape>,
@@ -44,6 +45,7 @@ impl<'p> Compiler<'p> {
         Self {
             policy,
             options,
+            terms: TermsBuilder::default(),
             texts: TextsBuilder::default(),
             sets: GrantSetsBuilder::default(),
             shapes: Vec::new(),
@@ -83,8 +85,9 @@ impl<'p> Compiler<'p> {
             Referers::Any => None,
             Referers::Only(set) => Some(self.referers.intern(set)?),
         };
+        let terms = self.terms.intern(Terms::new(token.apis(), token.expiry()))?;
         let id = self.texts.push(token.id().as_bytes())?;
-        Ok(Row::new(*token.digest(), token.apis(), token.expiry(), referers, id))
+        Ok(Row::new(*token.digest(), terms, referers, id))
     }
 
     /// Groups `grants` by connection, sorted by connection.
@@ -242,7 +245,7 @@ impl<'p> Compiler<'p> {
         let sets = (self.sets.len(), self.referers.len());
         let mut compiled = Compiled {
             context,
-            tokens: TokenTable::new(rows),
+            tokens: TokenTable::new(rows, self.terms.finish()),
             grants: self.sets.finish(),
             shapes: self.shapes,
             texts: self.texts.finish(),

@@ -10,7 +10,7 @@ use super::referers::RefererSets;
 use super::report::{ConnectionReport, Report};
 use super::residue::Matcher;
 use super::texts::{Text, TextId, Texts};
-use super::tokens::{Row, TokenTable};
+use super::tokens::{Row, Terms, TokenTable};
 use crate::model::{Apis, Connection, GrantKind, Limits, Policy, SecretDigest};
 use crate::pattern::Shape;
 use crate::referer::StoredSet;
@@ -104,7 +104,11 @@ impl Compiled {
     pub(crate) fn find(&self, digest: &SecretDigest) -> Option<TokenRef<'_>> {
         // Row, grants and texts are likely cache misses: prefetch them before they are needed.
         let (index, row) = self.tokens.find(digest, |row, grants| {
-            fetch(row);
+            // A row may be on two lines.
+            if let [first, .., last] = row {
+                fetch(first);
+                fetch(last);
+            }
             self.grants.fetch(grants);
         })?;
         self.texts.fetch(row.id());
@@ -116,6 +120,12 @@ impl Compiled {
 
     pub(crate) fn rows(&self) -> &[Row] {
         self.tokens.rows()
+    }
+
+    /// Returns the APIs and the expiry of the token of `row`.
+    #[inline]
+    pub(crate) fn terms(&self, row: &Row) -> &Terms {
+        self.tokens.terms_of(row)
     }
 
     pub(crate) fn token_id(&self, row: &Row) -> &str {

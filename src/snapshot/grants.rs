@@ -6,7 +6,7 @@
 //! ```text
 //! set      form, number of blocks, then
 //!          for each connection: connection, grant of `all` plus one, offset of its block in the set
-//! block    number of runs, number of entries, number of residue grants, then
+//! block    number of runs; number of residue grants, if any block of the set has some; then
 //!          for each run: tag, end          the type of its entries, and the index after its last entry
 //!          for each entry: key             the hash of its literal text, ascending in a run
 //!          for each entry: text            the offset of its text
@@ -191,11 +191,20 @@ impl<'s, const W: usize, const D: usize> Set<'s, W, D> {
         let (connection, rest) = head.split_first_chunk::<W>()?;
         let (all, start) = rest.split_first_chunk::<W>()?;
         let start = start.iter().rev().fold(0, |start, &byte| start << 8 | usize::from(byte));
-        let (runs, rest) = self.bytes.get(start..)?.split_first_chunk::<W>()?;
-        let (entries, rest) = rest.split_first_chunk::<W>()?;
-        let (residue, bytes) = rest.split_first_chunk::<W>()?;
         let count = |count: &[u8; W]| low(*count) as usize;
-        let (runs, entries, residue) = (count(runs), count(entries), count(residue));
+        let (runs, bytes) = self.bytes.get(start..)?.split_first_chunk::<W>()?;
+        let (residue, bytes) = if self.form.has_residue() {
+            let (residue, bytes) = bytes.split_first_chunk::<W>()?;
+            (count(residue), bytes)
+        } else {
+            (0, bytes)
+        };
+        let runs = count(runs);
+        // The last run ends with the last entry.
+        let entries = match (2 * runs).checked_sub(1) {
+            Some(last_end) => count(bytes.get(W * last_end..)?.first_chunk::<W>()?),
+            None => 0,
+        };
         let all = low(*all).checked_sub(1);
         Some(Block { connection: low(*connection), all, form: self.form, runs, entries, residue, bytes })
     }

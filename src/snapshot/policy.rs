@@ -77,10 +77,10 @@ fn token(found: TokenRef<'_>, limits: &Limits) -> Result<Token, RestoreError> {
         name: None,
         owner: None,
         digest: row.digest(),
-        apis: row.apis(),
+        apis: compiled.terms(row).apis(),
         grants: grants(compiled, row, limits).map_err(|index| invalid(format!("grants[{index}]")))?,
         referers,
-        expiry: row.expiry(),
+        expiry: compiled.terms(row).expiry(),
         created_at: None,
     }))
 }

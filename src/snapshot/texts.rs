@@ -4,7 +4,7 @@
 //! A text consists of:
 //!
 //! 1. twice the length of its own bytes, plus one if it has a prefix that is stored elsewhere;
-//! 2. the offset of that prefix, in four bytes, if there is one;
+//! 2. the offset of that prefix, in three bytes, if there is one;
 //! 3. its own bytes.
 //!
 //! A length uses seven bits of each byte, lowest bits first. A set eighth bit means that another byte follows.
@@ -69,8 +69,9 @@ impl<B: Deref<Target = [u8]>> Texts<B> {
         if head & 1 == 0 {
             return Some(Text { prefix: &[], own: rest.get(..head >> 1)? });
         }
-        let (prefix, rest) = rest.split_first_chunk()?;
-        let (length, rest_of_prefix) = number(self.bytes.get(u32::from_le_bytes(*prefix) as usize..)?)?;
+        let (&[low, middle, high], rest) = rest.split_first_chunk()?;
+        let prefix = u32::from_le_bytes([low, middle, high, 0]);
+        let (length, rest_of_prefix) = number(self.bytes.get(prefix as usize..)?)?;
         Some(Text { prefix: rest_of_prefix.get(..length >> 1)?, own: rest.get(..head >> 1)? })
     }
 
@@ -100,7 +101,7 @@ impl Texts<Vec<u8>> {
         let id = TextId::try_from(self.bytes.len()).map_err(|_| CompileError::TooMuchText)?;
         write_number(own.len() << 1 | usize::from(prefix.is_some()), &mut self.bytes);
         if let Some(prefix) = prefix {
-            self.bytes.extend(prefix.to_le_bytes());
+            self.bytes.extend(prefix.to_le_bytes().into_iter().take(PREFIX));
         }
         self.bytes.extend_from_slice(own);
         Ok(id)
@@ -153,6 +154,12 @@ impl Default for TextsBuilder {
     }
 }
 
+/// The number of bytes of a prefix's offset.
+const PREFIX: usize = 3;
+
+/// The offset from which a prefix is not shared.
+const FAR: TextId = 1 << (8 * PREFIX);
+
 /// The minimum length of a shared prefix. Referring to a shorter one takes more space than it saves.
 const MIN_PREFIX: usize = 6;
 
@@ -166,10 +173,10 @@ impl TextsBuilder {
     pub(crate) fn intern_resource(&mut self, name: &[u8]) -> Result<TextId, CompileError> {
         let after_dot = memchr::memrchr(b'.', name).map_or(0, |dot| dot + 1);
         match name.split_at_checked(after_dot) {
-            Some((prefix, own)) if prefix.len() >= MIN_PREFIX => {
-                let prefix = self.intern(prefix)?;
-                self.intern_suffix(Some(prefix), own)
-            }
+            Some((prefix, own)) if prefix.len() >= MIN_PREFIX => match self.intern(prefix)? {
+                prefix @ 0..FAR => self.intern_suffix(Some(prefix), own),
+                FAR.. => self.intern(name),
+            },
             _ => self.intern(name),
         }
     }
@@ -228,7 +235,7 @@ mod tests {
     #[test]
     fn reading_forged_bytes_is_safe() {
         for bytes in
-            [vec![], vec![0xff; 40], vec![0x80; 3], vec![1, 1, 0, 0, 0, 1], vec![3, 0x81], vec![9, 200, 200, 200, 200]]
+            [vec![], vec![0xff; 40], vec![0x80; 3], vec![1, 1, 0, 0, 1], vec![3, 0x81], vec![9, 200, 200, 200, 200]]
         {
             let texts = Texts { bytes };
             (0..50).for_each(|id| assert!(texts.get(id).own.len() < 50));

@@ -1,21 +1,21 @@
 //! The token table: finds the row of a token by the digest of its secret.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 
+use super::CompileError;
 use super::texts::TextId;
 use crate::base::Timestamp;
 use crate::model::{ApiSet, Expiry, SecretDigest};
 
-/// The data of a token that a decision needs before the grants. A row is one cache line and has the same form in memory
-/// and in a file.
+/// The data of a token that a decision needs before the grants. A row has the same form in memory and in a file.
 #[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
-#[repr(C, align(64))]
+#[repr(C, align(16))]
 pub(crate) struct Row {
     digest: [u8; 32],
-    apis: u64,
-    /// The seconds of the expiry; the maximum value for never.
-    seconds: i64,
-    nanoseconds: u32,
+    /// The index of the token's [`Terms`].
+    terms: u32,
     /// The offset of the referer set, plus one; zero for any referer.
     referers: u32,
     /// The offset of the grant set.
@@ -23,16 +23,12 @@ pub(crate) struct Row {
     id: TextId,
 }
 
-const _: () = assert!(size_of::<Row>() == 64);
+const _: () = assert!(size_of::<Row>() == 48);
 
 impl Row {
-    pub(crate) fn new(digest: SecretDigest, apis: ApiSet, expiry: Expiry, referers: Option<u32>, id: TextId) -> Self {
-        let (seconds, nanoseconds) = match expiry {
-            Expiry::Never => (i64::MAX, 0),
-            Expiry::At(end) => (end.seconds(), end.nanoseconds()),
-        };
+    pub(crate) fn new(digest: SecretDigest, terms: u32, referers: Option<u32>, id: TextId) -> Self {
         let referers = referers.map_or(0, |set| set + 1);
-        Self { digest: *digest.as_bytes(), apis: apis.bits(), seconds, nanoseconds, referers, grants: 0, id }
+        Self { digest: *digest.as_bytes(), terms, referers, grants: 0, id }
     }
 
     pub(crate) fn with_grants(self, grants: u32) -> Self {
@@ -41,6 +37,43 @@ impl Row {
 
     pub(crate) fn digest(&self) -> SecretDigest {
         self.digest.into()
+    }
+
+    /// Returns the offset of the referer set; `None` for any referer.
+    pub(crate) fn referers(&self) -> Option<u32> {
+        self.referers.checked_sub(1)
+    }
+
+    pub(crate) fn grants(&self) -> u32 {
+        self.grants
+    }
+
+    pub(crate) fn id(&self) -> TextId {
+        self.id
+    }
+}
+
+/// The APIs and the expiry of a token. Most tokens share theirs with other tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, bytemuck::Pod, bytemuck::Zeroable)]
+#[repr(C)]
+pub(crate) struct Terms {
+    apis: u64,
+    /// The seconds of the expiry; the maximum value for never.
+    seconds: i64,
+    nanoseconds: u32,
+    zero: u32,
+}
+
+/// The terms of a row without any: no API, and long expired.
+const NO_TERMS: &Terms = &Terms { apis: 0, seconds: i64::MIN, nanoseconds: 0, zero: 0 };
+
+impl Terms {
+    pub(crate) fn new(apis: ApiSet, expiry: Expiry) -> Self {
+        let (seconds, nanoseconds) = match expiry {
+            Expiry::Never => (i64::MAX, 0),
+            Expiry::At(end) => (end.seconds(), end.nanoseconds()),
+        };
+        Self { apis: apis.bits(), seconds, nanoseconds, zero: 0 }
     }
 
     pub(crate) fn apis(&self) -> ApiSet {
@@ -64,18 +97,30 @@ impl Row {
     fn is_expired_in_second(&self, now: Timestamp) -> bool {
         self.expiry().is_expired(now)
     }
+}
 
-    /// Returns the offset of the referer set; `None` for any referer.
-    pub(crate) fn referers(&self) -> Option<u32> {
-        self.referers.checked_sub(1)
+/// Collects terms and stores each combination once.
+#[derive(Debug, Default)]
+pub(crate) struct TermsBuilder {
+    terms: Vec<Terms>,
+    known: HashMap<Terms, u32, foldhash::fast::RandomState>,
+}
+
+impl TermsBuilder {
+    /// Returns the index of `terms`.
+    pub(crate) fn intern(&mut self, terms: Terms) -> Result<u32, CompileError> {
+        if let Some(&at) = self.known.get(&terms) {
+            return Ok(at);
+        }
+        let at = u32::try_from(self.terms.len()).map_err(|_| CompileError::TooManyTokens)?;
+        self.terms.push(terms);
+        self.known.insert(terms, at);
+        Ok(at)
     }
 
-    pub(crate) fn grants(&self) -> u32 {
-        self.grants
-    }
-
-    pub(crate) fn id(&self) -> TextId {
-        self.id
+    pub(crate) fn finish(mut self) -> Vec<Terms> {
+        self.terms.shrink_to_fit();
+        self.terms
     }
 }
 
@@ -87,6 +132,7 @@ impl Row {
 pub(crate) struct TokenTable {
     /// The [`Row`]s, aligned for their type.
     rows: Bytes,
+    terms: Vec<Terms>,
     // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
     slots: Vec<Slot>,
     /// The mask of the bits of a slot that contain the row index.
@@ -95,8 +141,9 @@ pub(crate) struct TokenTable {
 }
 
 impl TokenTable {
-    /// Creates a table of `rows`, whose digests must be distinct and whose grants must be set.
-    pub(crate) fn new(rows: Vec<Row>) -> Self {
+    /// Creates a table of `rows`, whose digests must be distinct and whose grants must be set. `terms` are those that the
+    /// rows refer to.
+    pub(crate) fn new(rows: Vec<Row>, terms: Vec<Terms>) -> Self {
         if rows.is_empty() {
             return Self::default();
         }
@@ -114,14 +161,14 @@ impl TokenTable {
                 *slot = Slot { row: fingerprint & !index_mask | number, grants: row.grants };
             }
         }
-        Self { rows: Bytes::from_owner(Rows(rows)), slots, index_mask, seed }
+        Self { rows: Bytes::from_owner(Rows(rows)), terms, slots, index_mask, seed }
     }
 
     /// Returns the row of this digest and its index. Usually takes one probe and one comparison.
     ///
-    /// Calls `expect` with the first byte of a candidate row and the offset of its grants, before reading the row.
+    /// Calls `expect` with the bytes of a candidate row and the offset of its grants, before reading the row.
     #[inline]
-    pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(&u8, u32)) -> Option<(usize, &Row)> {
+    pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(&[u8], u32)) -> Option<(usize, &Row)> {
         let mask = self.slots.len().checked_sub(1)?;
         let (mut at, fingerprint) = split(digest.as_bytes(), self.seed);
         loop {
@@ -133,8 +180,7 @@ impl TokenTable {
                 && let Some(index) = ((slot.row & self.index_mask) as usize).checked_sub(1)
                 && let Some(row) = self.row(index)
             {
-                let [first, ..] = &row.digest;
-                expect(first, slot.grants);
+                expect(bytemuck::bytes_of(row), slot.grants);
                 if row.digest == *digest.as_bytes() {
                     return Some((index, row));
                 }
@@ -153,6 +199,16 @@ impl TokenTable {
         bytemuck::try_cast_slice(&self.rows).unwrap_or_default()
     }
 
+    /// Returns the terms of a row.
+    #[inline]
+    pub(crate) fn terms_of(&self, row: &Row) -> &Terms {
+        self.terms.get(row.terms as usize).unwrap_or(NO_TERMS)
+    }
+
+    pub(super) fn terms(&self) -> &[Terms] {
+        &self.terms
+    }
+
     pub(super) fn slots(&self) -> &[Slot] {
         &self.slots
     }
@@ -163,8 +219,13 @@ impl TokenTable {
     }
 
     /// Creates a table from its parts; returns `None` if a search might not end.
-    pub(super) fn from_parts(rows: Bytes, slots: Vec<Slot>, index_mask: u32, seed: u64) -> Option<Self> {
-        let table = Self { rows, slots, index_mask, seed };
+    pub(super) fn from_parts(
+        rows: Bytes,
+        terms: Vec<Terms>,
+        slots: Vec<Slot>,
+        (index_mask, seed): (u32, u64),
+    ) -> Option<Self> {
+        let table = Self { rows, terms, slots, index_mask, seed };
         let rows = bytemuck::try_cast_slice::<u8, Row>(&table.rows).ok()?.len();
         let searchable = match table.slots.len() {
             0 => rows == 0,
@@ -175,7 +236,7 @@ impl TokenTable {
 
     /// Returns the size of the table, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.len() + size_of_val(self.slots.as_slice())
+        self.rows.len() + size_of_val(self.terms.as_slice()) + size_of_val(self.slots.as_slice())
     }
 }
 
@@ -230,14 +291,21 @@ mod tests {
     use super::*;
 
     fn row(secret: &str) -> Row {
-        Row::new(SecretDigest::of(secret), ApiSet::default(), Expiry::Never, None, 0)
+        Row::new(SecretDigest::of(secret), 0, None, 0)
+    }
+
+    #[test]
+    fn row_without_terms_is_expired_and_has_no_api() {
+        let table = TokenTable::new(vec![row("a")], Vec::new());
+        let terms = table.terms_of(&table.rows()[0]);
+        assert!(terms.is_expired(Timestamp::from_unix(i64::MIN / 2, 0)) && terms.apis().iter().next().is_none());
     }
 
     #[test]
     fn rows_are_found_only_by_their_digest() {
         for count in [1, 2, 3, 7, 8, 127, 128, 1000] {
             let rows = (0..count).map(|at| row(&format!("secret {at}"))).collect();
-            let table = TokenTable::new(rows);
+            let table = TokenTable::new(rows, Vec::new());
             for at in 0..count {
                 let found = table.find(&SecretDigest::of(&format!("secret {at}")), |_, _| ()).map(|(at, _)| at);
                 assert_eq!(found, Some(at), "{at} of {count}");

@@ -35,15 +35,15 @@ fn compiled_bytes_do_not_change_within_a_format() {
         ids, IDS,
         "the compiled bytes have changed: increase `FORMAT`, unless no release has written the current format"
     );
-    assert_eq!(FORMAT, 5);
+    assert_eq!(FORMAT, 6);
 }
 
 const IDS: [&str; 5] = [
-    "sha256:e2745360b5809e65d69404fe20a86995fc65818513f3b316e5e3fa12baff250c",
-    "sha256:675c9871a3e8f8399c2b7f0e30ea1661c36e6e81497a46a4a79761610f570d2b",
-    "sha256:b372869c94fcd08cbb8c5a9fb3b90b246958dddf956fcd5fa64537c754d4dcf1",
-    "sha256:ca34a57e0b92c392358a8afa0c5a877d145c024b144188fab1fa322a866477fb",
-    "sha256:17b164d6ae6a5f4284a3266ffaaafa276fa84fa41592420a20c0c7b666674bb3",
+    "sha256:b054ee7b2c942b53c490dde796bd6617d97e01cebe406a575d21c750631c7ebd",
+    "sha256:383b39ecabb2df3e2bfa42ebc63c7644ab0a094fda794d72292338bb42c050cd",
+    "sha256:faebaee2f2a8fe16b6591bd27faabae1b849998d36d4e7529a66cb9011051da0",
+    "sha256:3185ead98895cda24a7522696e717fa044fb18f1983eb32784d978a3ffe0c96e",
+    "sha256:dab80d7364606dfa3d8e0d3bb423e171f4f4f716db207234890c094e27ae7559",
 ];
 
 #[test]
@@ -90,7 +90,7 @@ fn read_errors_say_what_is_wrong() {
         other[8] = format;
         assert_eq!(
             message(&other),
-            format!("unsupported format of the compiled policy: expected 5, found {format}; compile the policy again")
+            format!("unsupported format of the compiled policy: expected 6, found {format}; compile the policy again")
         );
     }
     let length = SAMPLES[1].len();

@@ -66,7 +66,7 @@ use portcullis::base::Timestamp;
 use portcullis_secret as secret;
 use record::TrailEntry;
 use sqlite::{Absent, SqliteStorage};
-use storage::{Purpose, Records, Storage};
+use storage::{NewEntry, Purpose, Records, Storage};
 use words::quoted;
 
 /// An open registry. Several processes may open the same one: readers see the last commit, writers wait for each
@@ -259,20 +259,19 @@ impl Change<'_> {
         subject: &Subject<'_>,
         before: Option<&T>,
         after: Option<&T>,
-    ) -> Result<TrailEntry> {
+    ) -> Result<NewEntry> {
         let revision = match self.revision {
             Some(revision) => revision,
             None => self.records.next_revision()?,
         };
         self.revision = Some(revision);
-        let json = |value: Option<&T>| value.and_then(|value| serde_json::to_value(value).ok());
-        Ok(TrailEntry {
-            number: 0,
+        let json = |value: Option<&T>| value.and_then(|value| serde_json::to_string(value).ok());
+        Ok(NewEntry {
             revision,
             at: self.actor.now,
             user: self.actor.user.clone(),
             action: action.to_owned(),
-            kind: subject.kind.to_owned(),
+            kind: subject.kind,
             id: subject.id.to_owned(),
             owner: subject.owner.map(ToOwned::to_owned),
             before: json(before),

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::error::Result;
 use super::record::{Api, Client, ClientKind, Connection, NamedSource, Token, TrailEntry, Usage};
+use portcullis::base::Timestamp;
 
 /// The purpose of opening a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +37,21 @@ pub(super) trait Storage: Send {
 
     /// Writes a copy of the last committed state to the empty file at `path`.
     fn copy_to(&mut self, path: &Path) -> Result<()>;
+}
+
+/// An entry to append to the trail. See [`TrailEntry`].
+#[derive(Debug)]
+pub(super) struct NewEntry {
+    pub(super) revision: u64,
+    pub(super) at: Timestamp,
+    pub(super) user: String,
+    pub(super) action: String,
+    pub(super) kind: &'static str,
+    pub(super) id: String,
+    pub(super) owner: Option<String>,
+    /// The record before and after the change, as JSON.
+    pub(super) before: Option<String>,
+    pub(super) after: Option<String>,
 }
 
 /// A selection of tokens.
@@ -99,7 +115,7 @@ pub(super) trait Records {
     /// Returns number, kind and id of the entries after number `last`, oldest first, at most `max`.
     fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>>;
     /// Appends `entries`; the database assigns their numbers.
-    fn append(&mut self, entries: &[TrailEntry]) -> Result<()>;
+    fn append(&mut self, entries: &[NewEntry]) -> Result<()>;
 
     fn commit(self: Box<Self>) -> Result<()>;
 }

@@ -5,10 +5,9 @@ use crate::explain::case::Case;
 use crate::explain::edit::Edit;
 use crate::explain::words::{list, span};
 use crate::model::Expiry;
-use crate::snapshot::Row;
 
 pub(super) fn expired(case: &Case<'_, '_>, nearest: &mut Nearest) {
-    let Some(Expiry::At(end)) = case.row.map(Row::expiry) else { return };
+    let Some(Expiry::At(end)) = case.row.map(|row| case.compiled.terms(row).expiry()) else { return };
     nearest.offer(0, None, || {
         let ago = span(end, case.now);
         NearMiss::new(NearMissKind::Expired, format!("the token expired at {end}, {ago} ago"))
@@ -20,7 +19,9 @@ pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let Some(row) = case.row else { return };
     let (apis, requested) = (case.compiled.apis(), case.request.api);
     let shown = case.quoted(requested);
-    let listed = || list(row.apis().iter().filter_map(|id| apis.get(id)).map(|api| case.quoted(api.name())));
+    let listed = || {
+        list(case.compiled.terms(row).apis().iter().filter_map(|id| apis.get(id)).map(|api| case.quoted(api.name())))
+    };
     if apis.find(requested).is_some() {
         nearest.offer(0, None, || {
             let message = format!("the token does not list the API {shown}, it lists {}", listed());
@@ -34,7 +35,7 @@ pub(super) fn api(case: &Case<'_, '_>, nearest: &mut Nearest) {
         if edit == 0 && folded != api.name() {
             continue;
         }
-        let is_listed = row.apis().contains(id);
+        let is_listed = case.compiled.terms(row).apis().contains(id);
         nearest.offer(if is_listed { edit } else { 4 }, None, || {
             let which = if is_listed { "which the token lists" } else { "which the token does not list either" };
             let message =

@@ -14,6 +14,7 @@ use super::{ContentId, FORMAT, MAGIC, ReadError, sha256};
 pub(super) enum Part {
     Head,
     Rows,
+    Terms,
     Slots,
     Grants,
     Texts,
@@ -22,9 +23,9 @@ pub(super) enum Part {
 }
 
 /// The name of each part in messages.
-const NAMES: [&str; PARTS] = ["head", "rows", "slots", "grants", "texts", "referers", "matchers"];
+const NAMES: [&str; PARTS] = ["head", "rows", "terms", "slots", "grants", "texts", "referers", "matchers"];
 const PARTS: usize = COUNT as usize;
-const COUNT: u32 = 7;
+const COUNT: u32 = 8;
 
 /// Each part starts at a multiple of this offset. Zeros fill the gaps.
 const ALIGNMENT: usize = 64;

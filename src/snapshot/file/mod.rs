@@ -32,7 +32,7 @@ use source::Source;
 pub const MAGIC: [u8; 8] = *b"\x89PCLS\r\n\x1a";
 
 /// The format that this version writes. It reads no other format.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
 /// The error for a snapshot that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -126,9 +126,10 @@ impl Snapshot {
         let head = Head::of(compiled, stored_matchers).write();
         let (rows, slots) =
             (bytemuck::cast_slice(compiled.tokens.rows()), bytemuck::cast_slice(compiled.tokens.slots()));
+        let terms = bytemuck::cast_slice(compiled.tokens.terms());
         let (grants, texts, referers) =
             (compiled.grants.as_bytes(), compiled.texts.as_bytes(), compiled.referers.as_bytes());
-        let parts = [head.as_slice(), rows, slots, grants, texts, referers, matchers.as_slice()];
+        let parts = [head.as_slice(), rows, terms, slots, grants, texts, referers, matchers.as_slice()];
         let (front, id) = frame::write(&parts);
         out.write_all(&front)?;
         for part in parts {
@@ -187,13 +188,14 @@ fn read(source: &(impl Source + ?Sized)) -> Result<Snapshot, ReadError> {
     }
     let frame = &Frame::read(source)?;
     // Uses two threads if possible: each copies and verifies about half of the file.
-    let ((head, rows, texts, referers), (slots, grants, matchers)) = std::thread::scope(|scope| {
+    let ((head, rows, terms, texts, referers), (slots, grants, matchers)) = std::thread::scope(|scope| {
         let part = |part| frame.part(source, part);
         let second_half =
             move || -> Result<_, ReadError> { Ok((part(Part::Slots)?, part(Part::Grants)?, part(Part::Matchers)?)) };
         let thread = std::thread::Builder::new().spawn_scoped(scope, second_half);
         let first_half = || -> Result<_, ReadError> {
-            Ok((part(Part::Head)?, part(Part::Rows)?, part(Part::Texts)?, part(Part::Referers)?))
+            let (head, rows, terms) = (part(Part::Head)?, part(Part::Rows)?, part(Part::Terms)?);
+            Ok((head, rows, terms, part(Part::Texts)?, part(Part::Referers)?))
         };
         let first = first_half();
         let second = match thread {
@@ -207,7 +209,8 @@ fn read(source: &(impl Source + ?Sized)) -> Result<Snapshot, ReadError> {
     let head = Head::read(&head).ok_or(ReadError::Malformed { part: "head" })?;
     let context = head.context().ok_or(ReadError::Malformed { part: "connections and APIs" })?;
     let slots = bytemuck::try_cast_slice(&slots).map_err(|_| ReadError::Malformed { part: "slots" })?;
-    let tokens = TokenTable::from_parts(rows, slots.to_vec(), head.index_mask, head.seed);
+    let terms = bytemuck::try_cast_slice(&terms).map_err(|_| ReadError::Malformed { part: "terms" })?;
+    let tokens = TokenTable::from_parts(rows, terms.to_vec(), slots.to_vec(), (head.index_mask, head.seed));
     let mut compiled = Compiled {
         context: context.into(),
         tokens: tokens.ok_or(ReadError::Malformed { part: "table of tokens" })?,

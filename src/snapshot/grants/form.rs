@@ -20,6 +20,9 @@ pub(super) enum Width {
 /// The flag for texts of four bytes instead of three.
 const FAR: u8 = 4;
 
+/// The flag for sets whose blocks have a number of residue grants.
+const HAS_RESIDUE: u8 = 8;
+
 impl Form {
     /// Returns the narrowest form for numbers up to `number` and texts up to `text`.
     pub(super) fn for_up_to(number: u32, text: u32) -> Self {
@@ -33,6 +36,15 @@ impl Form {
 
     pub(super) fn widest() -> Self {
         Self(2 | FAR)
+    }
+
+    pub(super) fn with_residue(self) -> Self {
+        Self(self.0 | HAS_RESIDUE)
+    }
+
+    #[inline]
+    pub(super) fn has_residue(self) -> bool {
+        self.0 & HAS_RESIDUE != 0
     }
 
     pub(super) fn to_byte(self) -> u8 {

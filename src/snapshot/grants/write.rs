@@ -82,9 +82,10 @@ fn encode(blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<(), CompileError> {
         numbers = numbers.max(entries).max(counts).max(block.connection).max(all);
         text = block.entries.iter().map(|entry| entry.text).fold(text, TextId::max);
     }
-    let narrow = Form::for_up_to(numbers, text);
-    if !encode_as(narrow, blocks, out)? {
-        encode_as(Form::widest(), blocks, out)?;
+    let has_residue = blocks.iter().any(|block| !block.residue.is_empty());
+    let form = |form: Form| if has_residue { form.with_residue() } else { form };
+    if !encode_as(form(Form::for_up_to(numbers, text)), blocks, out)? {
+        encode_as(form(Form::widest()), blocks, out)?;
     }
     Ok(())
 }
@@ -103,8 +104,9 @@ fn encode_as(form: Form, blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<bool
         start += block.size(form);
     }
     for block in blocks {
-        for count in [block.runs().count(), block.entries.len(), block.residue.len()] {
-            push(out, size(count)?, width);
+        push(out, size(block.runs().count())?, width);
+        if form.has_residue() {
+            push(out, size(block.residue.len())?, width);
         }
         let mut end = 0;
         for run in block.runs() {
@@ -136,7 +138,7 @@ impl BlockPlan {
 
     /// Returns the number of bytes of the block in this form.
     fn size(&self, form: Form) -> usize {
-        let counts = 3 + 2 * self.runs().count();
+        let counts = 1 + usize::from(form.has_residue()) + 2 * self.runs().count();
         let entry = form.key() + form.text() + form.number();
         counts * form.number() + self.entries.len() * entry + self.residue.len() * super::form::RESIDUE
     }

@@ -6,8 +6,8 @@ use std::fmt;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
-use super::bytes::{all, contains, is_same_name};
 use super::keys::Keys;
+use portcullis::base::bytes::{all, contains, is_same_name};
 
 /// An HTTP request, borrowed from its receiver. `Debug` shows neither headers nor parameters, which may hold a token.
 #[derive(Clone, Copy)]

@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::NotUnderstood;
-use super::bytes::{Lanes, all};
 use super::percent::{Plus, decode};
+use portcullis::base::bytes::{Lanes, all};
 
 /// The query parameter that may hold the token (W4).
 pub(super) const TOKEN: &str = "access_token";

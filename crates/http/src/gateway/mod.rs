@@ -25,9 +25,9 @@
 //!
 //! [`Routes`] define the meaning of paths.
 
-mod bytes;
 mod headers;
 mod keys;
+mod object;
 mod parameters;
 mod path;
 mod percent;

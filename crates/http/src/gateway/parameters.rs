@@ -1,17 +1,14 @@
 //! Parameters: the query, and the keys of a JSON body (W2).
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
-use super::bytes::{Offsets, contains};
 use super::keys::Keys;
-use super::percent::{Plus, check, decode};
+use super::object::{self, Value};
+use super::percent::{Plus, decode, escape};
+use portcullis::base::bytes::{Offsets, contains};
 
 /// Up to this number of keys, comparing each with each is cheaper than sorting them.
 const FEW: usize = 24;
@@ -27,7 +24,7 @@ pub(super) struct Parameters<'r> {
     keys: &'r Keys,
     /// Keys, and values as sent.
     query: Pairs<'r, &'r str>,
-    body: Option<Pairs<'r, &'r RawValue>>,
+    body: Option<Pairs<'r, Value<'r>>>,
 }
 
 impl<'r> Parameters<'r> {
@@ -54,7 +51,7 @@ impl<'r> Parameters<'r> {
             match query.as_bytes().get(at) {
                 Some(b'=') => equal = equal.or(Some(at)),
                 Some(b'+' | b'%') if equal.is_none() => is_encoded.key = true,
-                Some(b'%') => is_encoded.value = true,
+                Some(b'%') => is_encoded.beyond_ascii |= !escape(query.as_bytes(), at)?.is_ascii(),
                 Some(b'+') => {}
                 _ => {
                     if pairs.len() == MOST {
@@ -64,8 +61,8 @@ impl<'r> Parameters<'r> {
                     let value = equal.and_then(|equal| query.get(equal + 1..at)).unwrap_or_default();
                     let key = if is_encoded.key { decode(key, Plus::Space)? } else { Cow::Borrowed(key) };
                     self.keys.check(&key)?;
-                    if is_encoded.value {
-                        check(value)?;
+                    if is_encoded.beyond_ascii {
+                        decode(value, Plus::Space)?;
                     }
                     pairs.push((key, value));
                     (start, equal, is_encoded) = (at + 1, None, Encoded::default());
@@ -80,10 +77,15 @@ impl<'r> Parameters<'r> {
 
     /// Reads the keys of a JSON object.
     pub(super) fn read_body(&mut self, body: &'r [u8]) -> Result<(), NotUnderstood> {
-        let not_json = || NotUnderstood::new("a body that is not a JSON object");
         let text = std::str::from_utf8(body).map_err(|_| NotUnderstood::new("a body that is not UTF-8"))?;
-        let Object(pairs) = serde_json::from_str(text).map_err(|_| not_json())?;
-        if writes_nul(text) {
+        let mut pairs = Pairs::new();
+        object::read(text, |key, value| pairs.push((key, value)))
+            .ok_or_else(|| NotUnderstood::new("a body that is not a JSON object"))?;
+        let is_plain = |(key, value): &(Cow<'_, str>, Value<'_>)| {
+            matches!(key, Cow::Borrowed(_)) && matches!(value, Value::Plain(_))
+        };
+        // Plain texts have no escapes.
+        if !pairs.iter().all(is_plain) && writes_nul(text) {
             return Err(NotUnderstood::new("a NUL character"));
         }
         for (key, _) in &pairs {
@@ -95,7 +97,7 @@ impl<'r> Parameters<'r> {
         for (key, value) in &self.query {
             let Some((_, other)) = pairs.iter().find(|(other, _)| other == key) else { continue };
             let value = decode(value, Plus::Space)?;
-            if text_of(other).unwrap_or(Cow::Borrowed(other.get())) != value {
+            if other.text().unwrap_or(Cow::Borrowed(other.written())) != value {
                 return Err(NotUnderstood::new("a parameter differs between the query and the body"));
             }
         }
@@ -106,8 +108,10 @@ impl<'r> Parameters<'r> {
     /// Returns the value of `name` from the query or the body. Rejects a value of the body that is not a string.
     pub(super) fn get(&self, name: &str) -> Result<Option<Cow<'r, str>>, NotUnderstood> {
         if let Some((_, value)) = self.body.iter().flatten().find(|(key, _)| key == name) {
-            let text = text_of(value);
-            return text.map(Some).ok_or_else(|| NotUnderstood::new(format!("`{name}` in the body is not a text")));
+            return value
+                .text()
+                .map(Some)
+                .ok_or_else(|| NotUnderstood::new(format!("`{name}` in the body is not a text")));
         }
         let found = self.query.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| decode(value, Plus::Space)).transpose()
@@ -123,11 +127,13 @@ impl<'r> Parameters<'r> {
     }
 }
 
-/// The parts of a parameter that are percent-encoded. A `+` in a key counts, because it is a space.
+/// What the escapes of a parameter encode.
 #[derive(Default)]
 struct Encoded {
+    /// Part of the key. A `+` counts, because it is a space.
     key: bool,
-    value: bool,
+    /// A byte of the value that is not ASCII.
+    beyond_ascii: bool,
 }
 
 /// Splits `text` at the first `at`, an ASCII character. The second part is `None` if there is none.
@@ -161,46 +167,4 @@ fn repeats<V>(pairs: &[(Cow<'_, str>, V)]) -> bool {
     let mut keys: Vec<&str> = pairs.iter().map(|(key, _)| &**key).collect();
     keys.sort_unstable();
     keys.array_windows().any(|[one, next]| one == next)
-}
-
-/// Returns the string that `value` encodes, if it is one.
-fn text_of(value: &RawValue) -> Option<Cow<'_, str>> {
-    #[derive(Deserialize)]
-    struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
-    // A string without escapes is the text between its quotes.
-    if let Some(text) = value.get().strip_prefix('"').and_then(|text| text.strip_suffix('"'))
-        && memchr::memchr(b'\\', text.as_bytes()).is_none()
-    {
-        return Some(Cow::Borrowed(text));
-    }
-    serde_json::from_str(value.get()).ok().map(|Text(text)| text)
-}
-
-/// The keys of an object and their values, including duplicates.
-struct Object<'r>(Pairs<'r, &'r RawValue>);
-
-impl<'r> Deserialize<'r> for Object<'r> {
-    fn deserialize<D: Deserializer<'r>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Key<'t>(#[serde(borrow)] Cow<'t, str>);
-        struct Keys;
-
-        impl<'r> Visitor<'r> for Keys {
-            type Value = Object<'r>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'r>>(self, mut map: A) -> Result<Object<'r>, A::Error> {
-                let mut pairs = Pairs::new();
-                while let Some((Key(key), value)) = map.next_entry()? {
-                    pairs.push((key, value));
-                }
-                Ok(Object(pairs))
-            }
-        }
-
-        deserializer.deserialize_map(Keys)
-    }
 }

@@ -6,8 +6,8 @@ use portcullis::base::SegmentFault;
 use smallvec::SmallVec;
 
 use super::NotUnderstood;
-use super::bytes::{Offsets, all};
 use super::percent::{Plus, decode};
+use portcullis::base::bytes::{Offsets, all};
 
 /// One segment.
 #[derive(Debug, Clone)]

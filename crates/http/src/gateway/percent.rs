@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::NotUnderstood;
-use super::bytes::Offsets;
+use portcullis::base::bytes::Offsets;
 
 /// The meaning of a `+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,60 +17,55 @@ pub(super) enum Plus {
 /// Decodes `text`; borrows it if nothing is encoded. Rejects an escape without two hexadecimal digits, bytes that are
 /// not UTF-8, and a NUL.
 pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUnderstood> {
-    let escape_at = match plus {
-        Plus::Plus => memchr::memchr(b'%', text.as_bytes()),
-        Plus::Space => memchr::memchr2(b'%', b'+', text.as_bytes()),
-    };
-    if escape_at.is_none() {
+    let bytes = text.as_bytes();
+    let mut marks =
+        Offsets::new(bytes, |lanes| lanes.equal(b'%') | lanes.equal(if plus == Plus::Space { b'+' } else { b'%' }))
+            .peekable();
+    if marks.peek().is_none() {
         return Ok(Cow::Borrowed(text));
     }
     let mut decoded = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        rest = after;
-        decoded.push(match byte {
-            b'+' if plus == Plus::Space => b' ',
-            b'%' => {
-                let (value, after) = escape(after)?;
-                rest = after;
-                value
-            }
-            other => other,
-        });
+    let mut start = 0;
+    for at in marks {
+        decoded.extend_from_slice(bytes.get(start..at).unwrap_or_default());
+        if bytes.get(at) == Some(&b'%') {
+            decoded.push(escape(bytes, at)?);
+            start = at + 3;
+        } else {
+            decoded.push(b' ');
+            start = at + 1;
+        }
     }
+    decoded.extend_from_slice(bytes.get(start..).unwrap_or_default());
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| NotUnderstood::new("percent-encoding that is not UTF-8"))
 }
 
-/// Rejects what [`decode`] rejects; allocates only for letters beyond ASCII.
-pub(super) fn check(text: &str) -> Result<(), NotUnderstood> {
-    let mut ascii = true;
-    for at in Offsets::new(text.as_bytes(), |lanes| lanes.equal(b'%')) {
-        let (value, _) = escape(text.as_bytes().get(at + 1..).unwrap_or_default())?;
-        ascii &= value.is_ascii();
-    }
-    if ascii { Ok(()) } else { decode(text, Plus::Plus).map(drop) }
-}
-
-/// Returns the byte of the two digits at the start of `text`, and the rest of `text`.
-fn escape(text: &[u8]) -> Result<(u8, &[u8]), NotUnderstood> {
-    let [high, low, after @ ..] = text else { return Err(broken()) };
-    match (digit(*high), digit(*low)) {
-        (Some(0), Some(0)) => Err(NotUnderstood::new("a NUL character")),
-        (Some(high), Some(low)) => Ok((high << 4 | low, after)),
+/// Returns the byte that the escape at offset `at` stands for.
+#[inline]
+pub(super) fn escape(text: &[u8], at: usize) -> Result<u8, NotUnderstood> {
+    let Some([_, high, low, ..]) = text.get(at..) else { return Err(broken()) };
+    let value = |digit: &u8| DIGITS.get(usize::from(*digit)).copied().unwrap_or(u8::MAX);
+    match (value(high), value(low)) {
+        (0, 0) => Err(NotUnderstood::new("a NUL character")),
+        (high @ 0..16, low @ 0..16) => Ok(high << 4 | low),
         _ => Err(broken()),
     }
 }
 
-/// Returns the value of a hexadecimal digit.
-const fn digit(byte: u8) -> Option<u8> {
-    match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        b'A'..=b'F' => Some(byte - b'A' + 10),
-        _ => None,
+/// The value of each hexadecimal digit; the maximum for any other byte.
+#[expect(clippy::indexing_slicing, reason = "a digit is below 256")]
+const DIGITS: [u8; 256] = {
+    let mut digits = [u8::MAX; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        digits[b"0123456789ABCDEF"[value as usize] as usize] = value;
+        value += 1;
     }
-}
+    digits
+};
 
+#[cold]
 fn broken() -> NotUnderstood {
     NotUnderstood::new("a `%` without two hexadecimal digits after it")
 }

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use smallvec::SmallVec;
 
-use super::bytes::{all, contains};
 use super::headers::{Body, HttpRequest, Relevant};
 use super::keys::TOKEN;
 use super::parameters::{Parameters, split_at};
@@ -12,6 +11,7 @@ use super::path::Path;
 use super::reading::{NotUnderstood, Preflight, Reading};
 use super::routes::{Named, Part, Route, Routes, SourceRule};
 use crate::access::{Access, AccessSource, SourceKind};
+use portcullis::base::bytes::all;
 use portcullis::query::NamedSource;
 
 /// The handling of browsers' preflights (W4). They carry no token, so that nothing about them can be decided.
@@ -175,11 +175,12 @@ impl Reader {
 
 /// Splits a target that all servers split alike into path and query.
 fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
-    if !all(target.as_bytes(), |lanes| lanes.within(b'!', b'~')) {
-        return Err(NotUnderstood::new("a space, a control character or one beyond ASCII in the target"));
-    }
-    if contains(target.as_bytes(), b'#') {
-        return Err(NotUnderstood::new("a fragment in the target"));
+    if !all(target.as_bytes(), |lanes| lanes.within(b'!', b'~') & !lanes.equal(b'#')) {
+        return Err(NotUnderstood::new(if all(target.as_bytes(), |lanes| lanes.within(b'!', b'~')) {
+            "a fragment in the target"
+        } else {
+            "a space, a control character or one beyond ASCII in the target"
+        }));
     }
     let (path, query) = split_at(target, b'?');
     Ok((path, query.unwrap_or_default()))

@@ -13,7 +13,7 @@ use super::files::Files;
 use super::{SqliteRecords, check_committed, failed};
 use crate::error::{RegistryError, Result, storage};
 use crate::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
-use crate::storage::{Records, TokenFilter};
+use crate::storage::{NewEntry, Records, TokenFilter};
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 use portcullis::name::Dialect;
@@ -51,6 +51,11 @@ impl SqliteRecords<'_> {
             self.runtime.block_on(query.build().execute(&mut *self.transaction)).map_err(failed)?;
         }
         Ok(())
+    }
+
+    fn has_tokens(&mut self) -> Result<bool> {
+        let rows: Vec<(bool,)> = self.all(sqlx::query_as("SELECT EXISTS (SELECT 1 FROM tokens)"))?;
+        Ok(rows.first().is_some_and(|(exists,)| *exists))
     }
 
     fn grants(&mut self, which: TokenFilter<'_>) -> Result<HashMap<String, Vec<Grant>>> {
@@ -166,6 +171,9 @@ impl Records for SqliteRecords<'_> {
                     " ORDER BY id"
                 )
             };
+        }
+        if matches!(which, TokenFilter::Like(_)) && !self.has_tokens()? {
+            return Ok(Vec::new());
         }
         let query = match which {
             TokenFilter::All => sqlx::query_as(select!("")),
@@ -397,14 +405,13 @@ impl Records for SqliteRecords<'_> {
         Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
     }
 
-    fn append(&mut self, entries: &[TrailEntry]) -> Result<()> {
+    fn append(&mut self, entries: &[NewEntry]) -> Result<()> {
         let insert = "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) ";
         self.insert(insert, entries, 9, |mut row, entry| {
-            let json = |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string);
             row.push_bind(i64::try_from(entry.revision).unwrap_or(i64::MAX)).push_bind(entry.at.to_string());
-            row.push_bind(entry.user.clone()).push_bind(entry.action.clone()).push_bind(entry.kind.clone());
+            row.push_bind(entry.user.clone()).push_bind(entry.action.clone()).push_bind(entry.kind);
             row.push_bind(entry.id.clone()).push_bind(entry.owner.clone());
-            row.push_bind(json(&entry.before)).push_bind(json(&entry.after));
+            row.push_bind(entry.before.clone()).push_bind(entry.after.clone());
         })
     }
 

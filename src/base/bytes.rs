@@ -1,4 +1,4 @@
-//! Classifies and finds bytes, sixteen at a time.
+//! Classifies and finds bytes, sixteen at a time. Internal: public only for the crates of this workspace.
 
 use wide::u8x16;
 
@@ -6,26 +6,26 @@ const WIDTH: usize = 16;
 const ALL: u32 = 0xffff;
 
 /// Sixteen bytes, and whether each belongs to a class: all bits of a byte are set, or none.
-#[derive(Clone, Copy)]
-pub(super) struct Lanes(u8x16);
+#[derive(Debug, Clone, Copy)]
+pub struct Lanes(u8x16);
 
 impl Lanes {
     /// The bytes that equal `byte`.
     #[inline]
-    pub(super) fn equal(self, byte: u8) -> u8x16 {
+    pub fn equal(self, byte: u8) -> u8x16 {
         self.0.simd_eq(u8x16::splat(byte))
     }
 
     /// The bytes from `first` to `last`.
     #[inline]
-    pub(super) fn within(self, first: u8, last: u8) -> u8x16 {
+    pub fn within(self, first: u8, last: u8) -> u8x16 {
         // Bytes below `first` wrap around to large values.
         (self.0 - u8x16::splat(first)).simd_le(u8x16::splat(last - first))
     }
 
     /// The ASCII letters and digits.
     #[inline]
-    pub(super) fn alphanumeric(self) -> u8x16 {
+    pub fn alphanumeric(self) -> u8x16 {
         // The case of an ASCII letter is one bit.
         Self(self.0 | u8x16::splat(0x20)).within(b'a', b'z') | self.within(b'0', b'9')
     }
@@ -33,7 +33,7 @@ impl Lanes {
 
 /// Returns whether all bytes of `text` belong to `class`.
 #[inline]
-pub(super) fn all(text: &[u8], class: impl Fn(Lanes) -> u8x16) -> bool {
+pub fn all(text: &[u8], class: impl Fn(Lanes) -> u8x16) -> bool {
     let (chunks, rest) = text.as_chunks::<WIDTH>();
     let mut all = !u8x16::ZERO;
     for chunk in chunks {
@@ -47,7 +47,7 @@ pub(super) fn all(text: &[u8], class: impl Fn(Lanes) -> u8x16) -> bool {
 
 /// Returns whether `text` contains `byte`.
 #[inline]
-pub(super) fn contains(text: &[u8], byte: u8) -> bool {
+pub fn contains(text: &[u8], byte: u8) -> bool {
     !all(text, |lanes| !lanes.equal(byte))
 }
 
@@ -57,24 +57,18 @@ fn last(text: &[u8]) -> [u8; WIDTH] {
     if let Some(last) = text.last_chunk() {
         *last
     } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
-        let words = [*first, *last];
-        std::array::from_fn(|at| words.as_flattened().get(at).copied().unwrap_or_default())
+        bytemuck::cast([*first, *last])
     } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
-        let words = [*first, *last, *first, *last];
-        std::array::from_fn(|at| words.as_flattened().get(at).copied().unwrap_or_default())
+        bytemuck::cast([[*first, *last]; 2])
     } else {
         let byte = |at: usize| text.get(at).copied().unwrap_or_default();
-        let (first, middle, last) = (byte(0), byte(text.len() / 2), byte(text.len().saturating_sub(1)));
-        std::array::from_fn(|at| match at {
-            0 => first,
-            1 => middle,
-            _ => last,
-        })
+        bytemuck::cast([[byte(0), byte(text.len() / 2), byte(text.len().saturating_sub(1)), byte(0)]; 4])
     }
 }
 
 /// The offsets of the bytes of `text` that belong to a class, in order.
-pub(super) struct Offsets<'t, C> {
+#[derive(Debug)]
+pub struct Offsets<'t, C> {
     text: &'t [u8],
     class: C,
     /// The offset of the first byte that was not classified.
@@ -87,7 +81,7 @@ pub(super) struct Offsets<'t, C> {
 
 impl<'t, C: Fn(Lanes) -> u8x16> Offsets<'t, C> {
     #[inline]
-    pub(super) fn new(text: &'t [u8], class: C) -> Self {
+    pub fn new(text: &'t [u8], class: C) -> Self {
         Self { text, class, next: 0, start: 0, found: 0 }
     }
 }
@@ -133,7 +127,7 @@ fn padded(rest: &[u8]) -> [u8; WIDTH] {
 /// Returns whether `name` equals `lower`, a name in lower case, in any case. Both must consist of ASCII letters, digits
 /// and `-`, in which one bit makes a letter lower case and changes no other character.
 #[inline]
-pub(super) fn is_same_name(name: &[u8], lower: &[u8]) -> bool {
+pub fn is_same_name(name: &[u8], lower: &[u8]) -> bool {
     if name.len() != lower.len() {
         return false;
     }
