@@ -26,6 +26,8 @@ mod layers;
 mod lint;
 mod nulls;
 mod plain;
+#[cfg(unix)]
+mod postgres;
 mod properties;
 mod quoting;
 mod referer_urls;

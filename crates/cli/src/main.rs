@@ -249,10 +249,17 @@ fn left_out(error: &clap::Error) -> Option<String> {
     Some(format!("this build does not have the command `{command}`\nhelp: build it with `--features {feature}`"))
 }
 
+/// Whether the text is one of our secrets, or a URL with a password.
+fn is_secret(text: &str) -> bool {
+    let authority = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    let user = authority.and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
+    portcullis_secret::recognise(text).is_some() || user.is_some_and(|user| user.contains(':'))
+}
+
 /// Replaces secrets in a usage error by `…`: a token may be typed in the wrong argument.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg, ContextKind::InvalidValue] {
-        if matches!(error.get(kind), Some(ContextValue::String(text)) if portcullis_secret::recognise(text).is_some()) {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if is_secret(text)) {
             error.insert(kind, ContextValue::String("…".to_owned()));
         }
     }

@@ -21,10 +21,11 @@ pub(super) struct DbArgs {
     #[arg(
         long,
         value_name = "URL",
-        help = "Use this registry: `sqlite:registry.db`\n[env: PORTCULLIS_DB]",
-        long_help = "Use this registry: `sqlite:registry.db`\n\n\
+        help = "Use this registry: `sqlite:registry.db` or `postgres://…`\n[env: PORTCULLIS_DB]",
+        long_help = "Use this registry: `sqlite:registry.db` or `postgres://…`\n\n\
             `credentials create`, `connections add`, `named-sources create` and `import` create a missing registry. The \
-            default is `portcullis/registry.db` in the user's data directory.\n\n\
+            default is `portcullis/registry.db` in the user's data directory. A password belongs into PGPASSWORD or \
+            ~/.pgpass. Example: `--db postgres://ana@db.example.com/portcullis`\n\n\
             [env: PORTCULLIS_DB]"
     )]
     db: Option<String>,
@@ -78,7 +79,7 @@ impl RegistryArgs {
     ) -> anyhow::Result<(Registry, Actor)> {
         let actor = self.actor()?;
         let location = self.db.location()?;
-        Inputs::check_stdout_of_registry(location.path())?;
+        Inputs::check_stdout_of_registry(&location)?;
         Ok((open(&location)?, actor))
     }
 
@@ -100,7 +101,7 @@ impl RegistryArgs {
 impl DbArgs {
     pub(super) fn location(&self) -> anyhow::Result<Location> {
         match &self.db {
-            Some(url) => Ok(url.parse()?),
+            Some(url) => argument(url),
             None => registry_of_environment().map_or_else(default_location, |url| Ok(url.parse()?)),
         }
     }
@@ -118,19 +119,32 @@ pub(super) fn now() -> Timestamp {
 /// Reads the policy of an existing registry. It is never created: a mistyped name would become an empty policy.
 pub(super) fn policy(url: &str) -> anyhow::Result<Input> {
     let location: Location = url.parse()?;
-    Inputs::check_stdout_of_registry(location.path())?;
+    Inputs::check_stdout_of_registry(&location)?;
     Ok(Input::generated(location.to_string(), Registry::open(&location, false)?.policy_document()?))
 }
 
 /// Adds the files of the registry at `url`.
 pub(super) fn add_files(url: &str, inputs: &mut Inputs) -> anyhow::Result<()> {
-    inputs.add_registry(url.parse::<Location>()?.path());
+    inputs.add_registry(&url.parse()?);
     Ok(())
 }
 
 /// Checks that standard output is not a file of the registry at `url`.
 pub(super) fn check_stdout(url: &str) -> anyhow::Result<()> {
-    Inputs::check_stdout_of_registry(url.parse::<Location>()?.path())
+    Inputs::check_stdout_of_registry(&url.parse()?)
+}
+
+/// Reads the URL of a registry in an argument. Other users of the machine can read arguments, so it may hold no password.
+pub(super) fn argument(url: &str) -> anyhow::Result<Location> {
+    let location: Location = url.parse()?;
+    if location.has_password() {
+        return Err(invalid(
+            "the URL of `--db` has a password: other users of this machine can read the arguments of a command",
+            "remove it, and give it as `PGPASSWORD` or in `~/.pgpass`; or give the whole URL as `PORTCULLIS_DB`",
+        )
+        .into());
+    }
+    Ok(location)
 }
 
 fn default_location() -> anyhow::Result<Location> {

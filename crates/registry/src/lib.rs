@@ -1,4 +1,5 @@
-//! The registry of credentials: tokens, OAuth clients, connections and named sources, in an embedded database.
+//! The registry of credentials: tokens, OAuth clients, connections and named sources, in an embedded database or in
+//! PostgreSQL.
 //!
 //! Every change is one transaction. It adds one to the [`revision`](Registry::revision), and the
 //! [`trail`](Registry::trail) records who did what. Tokens are read by the same rules as policy files, so the contents
@@ -33,6 +34,7 @@
 
 mod changes;
 mod clients;
+mod columns;
 mod connections;
 mod definition;
 mod error;
@@ -40,6 +42,9 @@ mod leaks;
 mod location;
 mod named_sources;
 pub mod owner_only;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod postgres_url;
 pub mod record;
 mod sqlite;
 mod storage;
@@ -62,6 +67,7 @@ pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit};
 pub use transfer::{Imported, LeftOut};
 
 use error::invalid;
+use location::Database;
 use portcullis::base::Timestamp;
 use portcullis_secret as secret;
 use record::TrailEntry;
@@ -129,7 +135,20 @@ impl Registry {
     }
 
     fn open_for(location: &Location, purpose: Purpose) -> Result<Self> {
-        Ok(Self { storage: Box::new(SqliteStorage::open(location.path(), purpose)?) })
+        Ok(Self {
+            storage: match &location.database {
+                Database::Sqlite(path) => Box::new(SqliteStorage::open(path, purpose)?),
+                #[cfg(feature = "postgres")]
+                Database::Postgres(url) => Box::new(postgres::PostgresStorage::open(url, purpose)?),
+                #[cfg(not(feature = "postgres"))]
+                Database::Postgres(_) => {
+                    return Err(invalid(
+                        "this build does not support PostgreSQL",
+                        "build it with `--features postgres`, or use a registry such as `sqlite:registry.db`",
+                    ));
+                }
+            },
+        })
     }
 
     /// Creates a registry in memory, which is lost when dropped.
@@ -150,8 +169,11 @@ impl Registry {
         self.storage.read()?.revision()
     }
 
-    /// Returns a number that differs after another process has committed anything, usage included. It has no other
-    /// meaning. Cheaper than [`revision`](Self::revision): it reads no table.
+    /// Returns a number that differs after another process has committed a change. It has no other meaning. Cheaper than
+    /// [`revision`](Self::revision): SQLite reads no table, and PostgreSQL announces each change.
+    ///
+    /// With SQLite, the number also differs after usage was recorded. With PostgreSQL, a change may be noticed two seconds
+    /// later, if the server does not announce changes on this connection.
     ///
     /// # Errors
     ///

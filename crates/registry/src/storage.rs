@@ -25,7 +25,12 @@ pub(super) trait Storage: Send {
     /// [`commit`](Records::commit) rolls it back.
     fn write(&mut self) -> Result<Box<dyn Records + '_>>;
 
-    /// Returns a number that differs after another connection has committed anything, usage included; cheap.
+    /// Starts a transaction that only records usage. It may run beside writers.
+    fn write_usage(&mut self) -> Result<Box<dyn Records + '_>> {
+        self.write()
+    }
+
+    /// Returns a number that differs after another connection has committed a change; cheap.
     fn data_version(&mut self) -> Result<u64>;
 
     /// Checks that the open files are still those that the path names.
@@ -85,8 +90,8 @@ pub(super) trait Records {
 
     /// Returns the usage of each token that was ever used.
     fn usage(&mut self) -> Result<Vec<Usage>>;
-    /// Adds to the counts and moves the last use forward. Ignores unknown tokens.
-    fn add_usage(&mut self, usage: &Usage) -> Result<()>;
+    /// Adds to the counts and moves the last uses forward. Ignores unknown tokens.
+    fn add_usage(&mut self, batch: &[Usage]) -> Result<()>;
 
     fn clients(&mut self, kind: ClientKind) -> Result<Vec<Client>>;
     fn put_client(&mut self, client: &Client) -> Result<()>;

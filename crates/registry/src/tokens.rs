@@ -127,10 +127,8 @@ impl Registry {
     ///
     /// If the database fails; then nothing of the batch is recorded.
     pub fn record_usage(&mut self, batch: &[Usage]) -> Result<()> {
-        let mut records = self.storage.write()?;
-        for usage in batch {
-            records.add_usage(usage)?;
-        }
+        let mut records = self.storage.write_usage()?;
+        records.add_usage(batch)?;
         records.commit()
     }
 
@@ -240,7 +238,7 @@ impl Registry {
                 let old = Token { name: id.clone(), id, expiration_date: Some(end), ..before };
                 change.put("overlap", None, &old)?;
                 if let Some(usage) = usage {
-                    change.records.add_usage(&Usage { token: old.id.clone(), ..usage })?;
+                    change.records.add_usage(&[Usage { token: old.id.clone(), ..usage }])?;
                 }
                 Some(old)
             }

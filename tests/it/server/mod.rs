@@ -25,6 +25,8 @@ mod operators;
 mod policy;
 #[cfg(target_os = "linux")]
 mod policy_faults;
+#[cfg(unix)]
+mod postgres;
 #[cfg(target_os = "linux")]
 mod process_faults;
 mod programs;

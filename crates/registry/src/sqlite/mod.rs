@@ -1,4 +1,4 @@
-//! The registry in a SQLite file. The only module that uses `sqlx` and `tokio`.
+//! The registry in a SQLite file.
 
 mod access;
 mod files;

@@ -1,22 +1,22 @@
 //! Records as rows.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::files::Files;
 use super::{SqliteRecords, check_committed, failed};
-use crate::error::{RegistryError, Result, storage};
+use crate::columns::{
+    self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, signed, to_json,
+};
+use crate::error::Result;
 use crate::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
 use crate::storage::{Records, TokenFilter};
 use portcullis::base::Timestamp;
-use portcullis::model::{GrantKind, SecretDigest};
-use portcullis::name::Dialect;
+use portcullis::model::GrantKind;
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
@@ -84,10 +84,6 @@ impl<'t> From<&'t Token> for Keys<'t> {
     }
 }
 
-type TokenRow = (String, String, String, Vec<u8>, String, String, Option<String>, Option<String>);
-type ClientRow = (String, String, String, String, Option<Vec<u8>>, String, String);
-type TrailRow = (i64, i64, String, String, String, String, String, Option<String>, Option<String>, Option<String>);
-
 impl Records for SqliteRecords<'_> {
     fn revision(&mut self) -> Result<u64> {
         let rows: Vec<(i64,)> = self.all(sqlx::query_as("SELECT revision FROM registry"))?;
@@ -102,16 +98,10 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn connections(&mut self) -> Result<Vec<Connection>> {
-        let rows: Vec<(String, String, bool, bool)> = self.all(sqlx::query_as(
+        let rows: Vec<ConnectionRow> = self.all(sqlx::query_as(
             "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
         ))?;
-        rows.into_iter()
-            .map(|(name, dialect, case_sensitive, named_sources_only)| {
-                let written: Dialect = parse(&dialect, "connections")?;
-                let dialect = if case_sensitive { written.with_case_sensitive(true) } else { Some(written) };
-                Ok(Connection { name, dialect: dialect.ok_or_else(|| broken("connections"))?, named_sources_only })
-            })
-            .collect()
+        rows.into_iter().map(columns::connection).collect()
     }
 
     fn put_connection(&mut self, connection: &Connection) -> Result<()> {
@@ -198,18 +188,9 @@ impl Records for SqliteRecords<'_> {
             _ => None,
         };
         let mut grants = self.grants(only.as_deref().map_or(which, TokenFilter::Id))?;
-        let token = |(id, owner, name, digest, apis, referers, expiration_date, created_at): TokenRow| {
-            Ok(Token {
-                grants: grants.remove(&id).unwrap_or_default(),
-                digest: self::digest(digest, "tokens")?,
-                allowed_apis: from_json(&apis, "tokens")?,
-                referers: from_json(&referers, "tokens")?,
-                expiration_date: expiration_date.map(|text| parse(&text, "tokens")).transpose()?,
-                created_at: created_at.map(|text| parse(&text, "tokens")).transpose()?,
-                id,
-                owner,
-                name,
-            })
+        let token = |row: TokenRow| {
+            let grants = grants.remove(&row.0).unwrap_or_default();
+            columns::token(row, grants)
         };
         rows.into_iter().map(token).collect()
     }
@@ -312,23 +293,21 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn usage(&mut self) -> Result<Vec<Usage>> {
-        let rows: Vec<(String, i64, i64)> =
+        let rows: Vec<UsageRow> =
             self.all(sqlx::query_as("SELECT token, allowed, last_used FROM usage ORDER BY token"))?;
-        let usage = |(token, allowed, last_used): (String, i64, i64)| Usage {
-            token,
-            allowed: allowed.unsigned_abs(),
-            last_used: Timestamp::from_unix(last_used, 0),
-        };
-        Ok(rows.into_iter().map(usage).collect())
+        Ok(rows.into_iter().map(columns::usage).collect())
     }
 
-    fn add_usage(&mut self, usage: &Usage) -> Result<()> {
-        let query = sqlx::query(
-            "INSERT INTO usage (token, allowed, last_used) SELECT id, ?2, ?3 FROM tokens WHERE id = ?1 \
-             ON CONFLICT (token) DO UPDATE SET allowed = allowed + ?2, last_used = max(last_used, ?3)",
-        );
-        let allowed = i64::try_from(usage.allowed).unwrap_or(i64::MAX);
-        self.run(query.bind(usage.token.clone()).bind(allowed).bind(usage.last_used.seconds()))
+    fn add_usage(&mut self, batch: &[Usage]) -> Result<()> {
+        for usage in batch {
+            let query = sqlx::query(
+                "INSERT INTO usage (token, allowed, last_used) SELECT id, ?2, ?3 FROM tokens WHERE id = ?1 \
+                 ON CONFLICT (token) DO UPDATE SET allowed = allowed + ?2, last_used = max(last_used, ?3)",
+            );
+            let query = query.bind(usage.token.clone()).bind(signed(usage.allowed));
+            self.run(query.bind(usage.last_used.seconds()))?;
+        }
+        Ok(())
     }
 
     fn clients(&mut self, kind: ClientKind) -> Result<Vec<Client>> {
@@ -336,18 +315,7 @@ impl Records for SqliteRecords<'_> {
             "SELECT id, kind, owner, title, sha256, urls, created_at FROM clients WHERE kind = ?1 ORDER BY id",
         );
         let rows: Vec<ClientRow> = self.all(query.bind(kind.as_str()))?;
-        let client = |(id, _, owner, title, digest, urls, created_at): ClientRow| {
-            Ok(Client {
-                id,
-                kind,
-                title,
-                owner,
-                digest: digest.map(|digest| self::digest(digest, "clients")).transpose()?,
-                urls: from_json(&urls, "clients")?,
-                created_at: parse(&created_at, "clients")?,
-            })
-        };
-        rows.into_iter().map(client).collect()
+        rows.into_iter().map(|row| columns::client(row, kind)).collect()
     }
 
     fn put_client(&mut self, client: &Client) -> Result<()> {
@@ -368,21 +336,7 @@ impl Records for SqliteRecords<'_> {
         let rows: Vec<TrailRow> = self.all(sqlx::query_as(
             "SELECT number, revision, at, \"user\", action, kind, id, owner, before, after FROM trail ORDER BY number",
         ))?;
-        let entry = |(number, revision, at, user, action, kind, id, owner, before, after): TrailRow| {
-            Ok(TrailEntry {
-                number: number.unsigned_abs(),
-                revision: revision.unsigned_abs(),
-                at: parse(&at, "trail")?,
-                user,
-                action,
-                kind,
-                id,
-                owner,
-                before: before.map(|text| from_json(&text, "trail")).transpose()?,
-                after: after.map(|text| from_json(&text, "trail")).transpose()?,
-            })
-        };
-        rows.into_iter().map(entry).collect()
+        rows.into_iter().map(columns::trail_entry).collect()
     }
 
     fn last_entry(&mut self) -> Result<u64> {
@@ -392,8 +346,8 @@ impl Records for SqliteRecords<'_> {
 
     fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>> {
         let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > ?1 ORDER BY number LIMIT ?2");
-        let (last, max) = (i64::try_from(last).unwrap_or(i64::MAX), i64::try_from(max).unwrap_or(i64::MAX));
-        let rows: Vec<(i64, String, String)> = self.all(query.bind(last).bind(max))?;
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, String, String)> = self.all(query.bind(signed(last)).bind(max))?;
         Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
     }
 
@@ -401,7 +355,7 @@ impl Records for SqliteRecords<'_> {
         let insert = "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) ";
         self.insert(insert, entries, 9, |mut row, entry| {
             let json = |value: &Option<serde_json::Value>| value.as_ref().map(ToString::to_string);
-            row.push_bind(i64::try_from(entry.revision).unwrap_or(i64::MAX)).push_bind(entry.at.to_string());
+            row.push_bind(signed(entry.revision)).push_bind(entry.at.to_string());
             row.push_bind(entry.user.clone()).push_bind(entry.action.clone()).push_bind(entry.kind.clone());
             row.push_bind(entry.id.clone()).push_bind(entry.owner.clone());
             row.push_bind(json(&entry.before)).push_bind(json(&entry.after));
@@ -418,28 +372,4 @@ impl Records for SqliteRecords<'_> {
             }
         })
     }
-}
-
-fn to_json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| storage(format!("cannot write JSON: {error}"), "nothing was changed"))
-}
-
-fn from_json<T: DeserializeOwned>(text: &str, table: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|_| broken(table))
-}
-
-fn parse<T: FromStr>(text: &str, table: &str) -> Result<T> {
-    text.parse().map_err(|_| broken(table))
-}
-
-fn digest(bytes: Vec<u8>, table: &str) -> Result<SecretDigest> {
-    <[u8; 32]>::try_from(bytes).map(SecretDigest::from).map_err(|_| broken(table))
-}
-
-/// Returns the error for a row that portcullis never writes.
-fn broken(table: &str) -> RegistryError {
-    storage(
-        format!("the registry's table `{table}` holds a row that cannot be read"),
-        "was the file edited by hand? restore a copy of it",
-    )
 }
