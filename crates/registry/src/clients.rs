@@ -74,6 +74,10 @@ impl Registry {
             digest: secret.as_ref().map(Secret::digest),
             urls: checked(kind, urls)?,
             created_at: actor.now,
+            allowed_apis: Vec::new(),
+            grants: Vec::new(),
+            scopes: None,
+            earlier_secrets: Vec::new(),
         };
         let mut change = self.change(actor)?;
         check_title(&mut *change.records, kind, title, &client.id)?;

@@ -40,6 +40,7 @@ mod leaks;
 mod location;
 mod named_sources;
 pub mod owner_only;
+mod page;
 pub mod record;
 mod sqlite;
 mod storage;
@@ -58,13 +59,14 @@ pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
 pub use location::{Location, check_home};
 pub use named_sources::NamedSourceEdit;
+pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit};
 pub use transfer::{Imported, LeftOut};
 
-use error::invalid;
+use error::{invalid, refused};
 use portcullis::base::Timestamp;
 use portcullis_secret as secret;
-use record::TrailEntry;
+use record::{Role, TrailEntry};
 use sqlite::SqliteStorage;
 use storage::{Purpose, Records, Storage};
 use words::quoted;
@@ -80,6 +82,9 @@ pub struct Registry {
 pub struct Actor {
     user: String,
     all_users: bool,
+    is_read_only: bool,
+    /// How the user acts; `None` for a command on the registry's machine.
+    how: Option<String>,
     now: Timestamp,
 }
 
@@ -92,13 +97,31 @@ impl Actor {
     pub fn new(user: impl Into<String>, now: Timestamp) -> Result<Self> {
         let user = user.into();
         check_text("user", &user)?;
-        Ok(Self { user, all_users: false, now: Timestamp::from_unix(now.seconds(), 0) })
+        let now = Timestamp::from_unix(now.seconds(), 0);
+        Ok(Self { user, all_users: false, is_read_only: false, how: None, now })
     }
 
     /// Makes the actor an administrator, who also acts on the records of other users.
     #[must_use]
     pub fn for_all_users(self) -> Self {
         Self { all_users: true, ..self }
+    }
+
+    /// Gives the actor the rights of `role`.
+    #[must_use]
+    pub fn with_role(self, role: Role) -> Self {
+        Self { all_users: role != Role::Developer, is_read_only: role == Role::Auditor, ..self }
+    }
+
+    /// Sets how the actor acts, such as `client m2m_5h3f9w2mzq`, for the trail.
+    #[must_use]
+    pub fn by(self, how: impl Into<String>) -> Self {
+        Self { how: Some(how.into()), ..self }
+    }
+
+    /// Returns the name of the user.
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     /// Whether the actor may see and change records of `owner`.
@@ -199,7 +222,11 @@ impl Registry {
     }
 
     fn change<'r>(&'r mut self, actor: &'r Actor) -> Result<Change<'r>> {
-        Ok(Change { records: self.storage.write()?, actor, revision: None })
+        if actor.is_read_only {
+            let message = format!("the user {} may see everything and change nothing", quoted(&actor.user));
+            return Err(refused(message, "ask an administrator to make the change").because("read_only"));
+        }
+        Ok(Change { records: self.storage.write()?, actor, revision: None, has_tickets: false })
     }
 }
 
@@ -215,6 +242,8 @@ struct Change<'r> {
     actor: &'r Actor,
     /// The revision that the change creates, once it has a trail entry.
     revision: Option<u64>,
+    /// Whether the change adds or removes tickets, which have no trail entry.
+    has_tickets: bool,
 }
 
 /// The record that a change is made to.
@@ -256,6 +285,7 @@ impl Change<'_> {
             revision,
             at: self.actor.now,
             user: self.actor.user.clone(),
+            how: self.actor.how.clone(),
             action: action.to_owned(),
             kind: subject.kind.to_owned(),
             id: subject.id.to_owned(),
@@ -265,9 +295,9 @@ impl Change<'_> {
         })
     }
 
-    /// Commits the change. A change without a trail entry has nothing to commit.
+    /// Commits the change. A change without a trail entry and without tickets has nothing to commit.
     fn commit(self) -> Result<()> {
-        if self.revision.is_some() { self.records.commit() } else { Ok(()) }
+        if self.revision.is_some() || self.has_tickets { self.records.commit() } else { Ok(()) }
     }
 }
 
