@@ -31,36 +31,46 @@
 //! only the permissions of the file keep other people out.
 #![forbid(unsafe_code)]
 
+mod access;
 mod changes;
 mod clients;
 mod connections;
 mod definition;
 mod error;
 mod leaks;
+mod lists;
 mod location;
 mod named_sources;
+mod once;
 pub mod owner_only;
 mod page;
 pub mod record;
+mod scopes;
 mod sqlite;
 mod storage;
+mod tickets;
 mod tokens;
 mod transfer;
+mod users;
 mod words;
 
 use std::path::Path;
 
 use serde::Serialize;
 
+pub use access::{Access, Issued, NewAccess};
 pub use changes::Changes;
-pub use clients::{ClientEdit, CreatedClient};
+pub use clients::{ClientAccess, ClientEdit, CreatedClient};
 pub use connections::{Reread, UpdatedConnection};
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
+pub use lists::Which;
 pub use location::{Location, check_home};
 pub use named_sources::NamedSourceEdit;
+pub use once::{Answered, Once};
 pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
-pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit};
+pub use scopes::{ADMIN, SCOPES, default_scopes};
+pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};
 
 use error::{invalid, refused};
@@ -221,6 +231,19 @@ impl Registry {
         self.storage.copy_to(path)
     }
 
+    /// Makes a change by `work`, in one transaction.
+    fn changed<T>(&mut self, actor: &Actor, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        let mut change = self.change(actor)?;
+        let made = work(&mut change)?;
+        change.commit()?;
+        Ok(made)
+    }
+
+    /// Returns a change that is never committed, to check what it would do.
+    fn look<'r>(&'r mut self, actor: &'r Actor) -> Result<Change<'r>> {
+        Ok(Change { records: self.storage.read()?, actor, revision: None, has_tickets: false })
+    }
+
     fn change<'r>(&'r mut self, actor: &'r Actor) -> Result<Change<'r>> {
         if actor.is_read_only {
             let message = format!("the user {} may see everything and change nothing", quoted(&actor.user));
@@ -236,14 +259,21 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// An open change. Without [`commit`](Self::commit), dropping it rolls it back.
-struct Change<'r> {
+/// An open change, with the methods that change records. It is committed when the closure that received it succeeds: see
+/// [`Registry::once`].
+pub struct Change<'r> {
     records: Box<dyn Records + 'r>,
     actor: &'r Actor,
     /// The revision that the change creates, once it has a trail entry.
     revision: Option<u64>,
     /// Whether the change adds or removes tickets, which have no trail entry.
     has_tickets: bool,
+}
+
+impl std::fmt::Debug for Change<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Change").field("revision", &self.revision).finish_non_exhaustive()
+    }
 }
 
 /// The record that a change is made to.
@@ -305,7 +335,8 @@ impl Change<'_> {
 fn check_text(what: &str, text: &str) -> Result<()> {
     const MAX_LEN: usize = 255;
     if secret::contains_secret(text) {
-        return Err(invalid(format!("the {what} holds a secret"), "remove the secret: other users can see this text"));
+        return Err(invalid(format!("the {what} holds a secret"), "remove the secret: other users can see this text")
+            .because("secret_in_text"));
     }
     if text.trim().is_empty() {
         return Err(invalid(format!("the {what} is empty"), "write a name that users recognize"));

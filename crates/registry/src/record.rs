@@ -296,7 +296,55 @@ impl ClientKind {
     }
 }
 
+/// Returns a text that differs whenever one of `parts` differs.
+fn version(parts: &[&dyn ErasedJson]) -> String {
+    let json: Vec<String> = parts.iter().map(|part| part.json()).collect();
+    SecretDigest::of(&json.join("\n")).to_hex().chars().take(32).collect()
+}
+
+/// A value that is written as JSON.
+trait ErasedJson {
+    fn json(&self) -> String;
+}
+
+impl<T: Serialize> ErasedJson for T {
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Token {
+    /// Returns the version: equal only while the token, its secret included, is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self, &self.digest.to_hex()])
+    }
+}
+
+impl NamedSource {
+    /// Returns the version: equal only while the named source is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self])
+    }
+}
+
+impl Connection {
+    /// Returns the version: equal only while the connection is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self])
+    }
+}
+
 impl Client {
+    /// Returns the version: equal only while the client, its secrets included, is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self, &self.digest.map(|digest| digest.to_hex())])
+    }
+
+    /// Returns the digests of all secrets of the client, rotated ones included.
+    pub fn digests(&self) -> impl Iterator<Item = &SecretDigest> {
+        self.digest.iter().chain(self.earlier_secrets.iter().map(|earlier| &earlier.digest))
+    }
+
     /// Whether `digest` is of a secret of the client that is valid at `now`.
     pub fn has_secret(&self, digest: &SecretDigest, now: Timestamp) -> bool {
         self.digest.as_ref() == Some(digest)

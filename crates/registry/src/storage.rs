@@ -70,6 +70,8 @@ pub(super) enum TicketFilter<'a> {
     Token(&'a str),
     /// Tickets of this kind and user.
     User(TicketKind, &'a str),
+    /// Tickets with a token that expired at the instant or before, at most so many.
+    ExpiredWithToken(Timestamp, usize),
 }
 
 /// One transaction. Lists are sorted by name or id.
@@ -122,7 +124,6 @@ pub(super) trait Records {
     fn users(&mut self) -> Result<Vec<User>>;
     fn user(&mut self, name: &str) -> Result<Option<User>>;
     fn put_user(&mut self, user: &User) -> Result<()>;
-    fn remove_user(&mut self, name: &str) -> Result<()>;
 
     /// Returns the ticket, even if it has expired.
     fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>>;
@@ -130,7 +131,7 @@ pub(super) trait Records {
     /// Inserts `ticket`, or replaces the one with its kind and digest.
     fn put_ticket(&mut self, ticket: &Ticket) -> Result<()>;
     fn remove_ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<()>;
-    /// Removes the tickets that expired at `until` or before. Leaves those whose token still exists.
+    /// Removes the tickets without a token that expired at `until` or before.
     fn remove_expired_tickets(&mut self, until: Timestamp) -> Result<()>;
 
     /// Returns every trail entry, oldest first.

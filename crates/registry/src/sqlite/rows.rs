@@ -519,10 +519,6 @@ impl Records for SqliteRecords<'_> {
         self.write_user(user)
     }
 
-    fn remove_user(&mut self, name: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM users WHERE name = ?1").bind(name.to_owned()))
-    }
-
     fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
         self.ticket_with(kind, digest)
     }

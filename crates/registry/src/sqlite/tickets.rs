@@ -66,6 +66,10 @@ impl SqliteRecords<'_> {
                 let query = sqlx::query_as(select!("kind = ?1 AND \"user\" = ?2 ORDER BY sha256"));
                 query.bind(kind.as_str()).bind(user.to_owned())
             }
+            TicketFilter::ExpiredWithToken(until, max) => {
+                let query = sqlx::query_as(select!("token IS NOT NULL AND expires <= ?1 ORDER BY expires LIMIT ?2"));
+                query.bind(until.seconds()).bind(i64::try_from(max).unwrap_or(i64::MAX))
+            }
         };
         self.all::<TicketRow>(query)?.into_iter().map(ticket).collect()
     }
