@@ -187,13 +187,13 @@ impl Change<'_> {
         Ok(CreatedClient { client, secret })
     }
 
-    /// Edits the client with exactly this id, if it has the version that the caller has read.
+    /// Edits the client with exactly this id, if it has one of the `versions`.
     ///
     /// # Errors
     ///
     /// If there is no match, its version differs, or the edit breaks a rule.
-    pub fn update_client(&mut self, id: &str, version: Option<&str>, edit: &ClientEdit) -> Result<Client> {
-        let before = client_with_id(&mut *self.records, self.actor, id, version)?;
+    pub fn update_client(&mut self, id: &str, versions: Option<&[String]>, edit: &ClientEdit) -> Result<Client> {
+        let before = client_with_id(&mut *self.records, self.actor, id, versions)?;
         self.edit_client(before, edit)
     }
 
@@ -212,8 +212,8 @@ impl Change<'_> {
     /// # Errors
     ///
     /// If there is no match, or its version differs.
-    pub fn delete_client(&mut self, id: &str, version: Option<&str>) -> Result<Client> {
-        let client = client_with_id(&mut *self.records, self.actor, id, version)?;
+    pub fn delete_client(&mut self, id: &str, versions: Option<&[String]>) -> Result<Client> {
+        let client = client_with_id(&mut *self.records, self.actor, id, versions)?;
         self.remove_client("delete", &client)?;
         Ok(client)
     }

@@ -123,6 +123,12 @@ impl Actor {
         Self { all_users: role != Role::Developer, is_read_only: role == Role::Auditor, ..self }
     }
 
+    /// Limits the actor to the user's own records.
+    #[must_use]
+    pub fn for_own_records(self) -> Self {
+        Self { all_users: false, ..self }
+    }
+
     /// Sets how the actor acts, such as `client m2m_5h3f9w2mzq`, for the trail.
     #[must_use]
     pub fn by(self, how: impl Into<String>) -> Self {
@@ -231,8 +237,12 @@ impl Registry {
         self.storage.copy_to(path)
     }
 
-    /// Makes a change by `work`, in one transaction.
-    fn changed<T>(&mut self, actor: &Actor, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+    /// Makes a change by `work`, in one transaction: nothing is changed if it fails.
+    ///
+    /// # Errors
+    ///
+    /// If `work` fails, the actor may change nothing, or the database fails.
+    pub fn changed<T>(&mut self, actor: &Actor, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         let mut change = self.change(actor)?;
         let made = work(&mut change)?;
         change.commit()?;

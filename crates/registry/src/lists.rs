@@ -2,7 +2,7 @@
 
 use super::error::{RegistryError, Result, refused};
 use super::page::{TokenQuery, TrailQuery};
-use super::record::{Client, Token, TrailEntry, Usage};
+use super::record::{Client, Connection, NamedSource, Token, TrailEntry, Usage};
 use super::storage::{Records, TicketFilter, TokenFilter};
 use super::words::quoted;
 use super::{Actor, Registry};
@@ -15,12 +15,12 @@ const MAX_PAGE: usize = 1_000;
 pub enum Which<'a> {
     /// The id or the name, as users write it. An `id:` prefix matches ids only.
     Reference(&'a str),
-    /// Exactly this id. Access tokens of OAuth clients do not count. With a version, only if the record still has it.
+    /// Exactly this id. Access tokens of OAuth clients do not count. With versions, only if the record has one of them.
     Id {
         /// The id.
         id: &'a str,
-        /// The version that the caller has read.
-        version: Option<&'a str>,
+        /// The versions that the caller accepts.
+        versions: Option<&'a [String]>,
     },
 }
 
@@ -68,6 +68,37 @@ impl Registry {
         client_with_id(&mut *self.storage.read()?, actor, id, None)
     }
 
+    /// Returns the client with exactly this id, whoever owns it, to check the secret that it presents.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn client_for_login(&mut self, id: &str) -> Result<Option<Client>> {
+        self.storage.read()?.client(id)
+    }
+
+    /// Returns the connection with exactly this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the database fails.
+    pub fn connection_with_name(&mut self, name: &str) -> Result<Connection> {
+        let mut connections = self.storage.read()?.connections()?;
+        connections.retain(|connection| connection.name == name);
+        connections.pop().ok_or_else(|| not_found("connection", name))
+    }
+
+    /// Returns the named source with exactly this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the database fails.
+    pub fn named_source_with_name(&mut self, name: &str) -> Result<NamedSource> {
+        let mut sources = self.storage.read()?.named_sources()?;
+        sources.retain(|source| source.name == name);
+        sources.pop().ok_or_else(|| not_found("named source", name))
+    }
+
     /// Returns a page of the trail, newest entry first: the entries that the actor may see, as [`trail`](Self::trail).
     ///
     /// # Errors
@@ -84,7 +115,7 @@ pub(super) fn token_with_id(
     records: &mut dyn Records,
     actor: &Actor,
     id: &str,
-    version: Option<&str>,
+    versions: Option<&[String]>,
 ) -> Result<Token> {
     let token = records.tokens(TokenFilter::Id(id))?.pop().filter(|token| actor.may(&token.owner));
     // The error repeats the id only: whether another user has such a token stays unknown.
@@ -92,7 +123,7 @@ pub(super) fn token_with_id(
     if !records.tickets(TicketFilter::Token(id))?.is_empty() {
         return Err(not_found("token", id));
     }
-    check_version(version, &token.version())?;
+    check_version(versions, &token.version())?;
     Ok(token)
 }
 
@@ -100,11 +131,11 @@ pub(super) fn client_with_id(
     records: &mut dyn Records,
     actor: &Actor,
     id: &str,
-    version: Option<&str>,
+    versions: Option<&[String]>,
 ) -> Result<Client> {
     let client = records.client(id)?.filter(|client| actor.may(&client.owner));
     let client = client.ok_or_else(|| not_found("client", id))?;
-    check_version(version, &client.version())?;
+    check_version(versions, &client.version())?;
     Ok(client)
 }
 
@@ -114,9 +145,9 @@ pub(super) fn not_found(kind: &str, id: &str) -> RegistryError {
         .because("not_found")
 }
 
-/// Checks that a record still has the version that the caller has read, if any.
-pub(super) fn check_version(read: Option<&str>, now: &str) -> Result<()> {
-    if read.is_some_and(|read| read != now) {
+/// Checks that a record has one of the versions that the caller accepts, if it names any.
+pub(super) fn check_version(accepted: Option<&[String]>, now: &str) -> Result<()> {
+    if accepted.is_some_and(|accepted| accepted.iter().all(|version| version != now)) {
         let help = "read it again, and repeat the change if it still applies";
         return Err(refused("it was changed since it was read", help).because("version_changed"));
     }

@@ -97,7 +97,7 @@ impl Change<'_> {
         Ok(source)
     }
 
-    /// Edits a named source, if it has the version that the caller has read: see [`Registry::update_named_source`].
+    /// Edits a named source, if it has one of the `versions`: see [`Registry::update_named_source`].
     ///
     /// # Errors
     ///
@@ -105,12 +105,12 @@ impl Change<'_> {
     pub fn update_named_source(
         &mut self,
         name: &str,
-        version: Option<&str>,
+        versions: Option<&[String]>,
         edit: &NamedSourceEdit,
     ) -> Result<NamedSource> {
         let query = edit.query.as_deref().map(sql).transpose().map_err(|error| error.because("invalid_query"))?;
         let before = find(&mut *self.records, name)?;
-        check_version(version, &before.version())?;
+        check_version(versions, &before.version())?;
         let mut after = before.clone();
         after.query = query.unwrap_or(after.query);
         if let Some(connection) = &edit.connection {
@@ -142,14 +142,14 @@ impl Change<'_> {
         Ok(after)
     }
 
-    /// Deletes a named source, if it has the version that the caller has read: see [`Registry::delete_named_source`].
+    /// Deletes a named source, if it has one of the `versions`: see [`Registry::delete_named_source`].
     ///
     /// # Errors
     ///
     /// If there is no match, its version differs, or a grant names it.
-    pub fn delete_named_source(&mut self, name: &str, version: Option<&str>) -> Result<NamedSource> {
+    pub fn delete_named_source(&mut self, name: &str, versions: Option<&[String]>) -> Result<NamedSource> {
         let source = find(&mut *self.records, name)?;
-        check_version(version, &source.version())?;
+        check_version(versions, &source.version())?;
         let tokens = self.records.tokens(TokenFilter::NamedSource(name))?;
         if !tokens.is_empty() {
             let message = format!("named source {} is granted by {}", quoted(name), named(&tokens, self.actor));

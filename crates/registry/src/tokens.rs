@@ -87,8 +87,8 @@ pub struct TokenEdit {
     pub remove_referers: Vec<String>,
     /// Whether the edit may remove the last referer, after which the token is usable from anywhere.
     pub any_referer: bool,
-    /// The expiry, which must be the current one: it cannot be edited. `Some(None)` is no expiry.
-    pub expiration: Option<Option<Timestamp>>,
+    /// The expiry as an instant, which must be the current one: it cannot be edited. `Some(None)` is no expiry.
+    pub expiration: Option<Option<String>>,
 }
 
 /// A token that was created.
@@ -379,7 +379,7 @@ impl Change<'_> {
     fn find(&mut self, which: Which<'_>) -> Result<Token> {
         match which {
             Which::Reference(id_or_name) => find(&mut *self.records, self.actor, id_or_name),
-            Which::Id { id, version } => token_with_id(&mut *self.records, self.actor, id, version),
+            Which::Id { id, versions } => token_with_id(&mut *self.records, self.actor, id, versions),
         }
     }
 
@@ -597,8 +597,14 @@ pub(super) fn typed(TypedGrant { connection, source, kind }: &TypedGrant) -> Dra
 
 /// Checks that an edit keeps the expiry.
 fn check_expiry(edit: &TokenEdit, before: &Token) -> Result<()> {
-    match edit.expiration {
-        Some(expiration) if expiration != before.expiration_date => {
+    let is_current =
+        |text: &Option<String>| match (text.as_deref().filter(|text| *text != NEVER), before.expiration_date) {
+            (None, None) => true,
+            (Some(text), Some(end)) => text.parse() == Ok(end),
+            _ => false,
+        };
+    match &edit.expiration {
+        Some(expiration) if !is_current(expiration) => {
             let help = "leave the expiry out, or rotate the token: a new secret may have another expiry";
             Err(refused("the expiry of a token cannot be edited", help).because("expiry_is_fixed"))
         }
