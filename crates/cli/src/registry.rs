@@ -156,12 +156,12 @@ fn default_location() -> anyhow::Result<Location> {
 
 /// A usage error.
 pub(super) fn invalid(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
-    RegistryError::Invalid(Advice { message: message.into(), help: help.into() })
+    RegistryError::Invalid(Advice::new(message, help))
 }
 
 /// A refusal, with exit code 1.
 pub(super) fn refused(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
-    RegistryError::Refused(Advice { message: message.into(), help: help.into() })
+    RegistryError::Refused(Advice::new(message, help))
 }
 
 /// Prints an error of the registry on standard error, and returns the exit code.
@@ -182,9 +182,14 @@ pub(super) fn report(error: &RegistryError, color: Color) -> Exit {
         RegistryError::Invalid(advice) | RegistryError::Refused(advice) | RegistryError::Storage(advice) => {
             write_error(&advice.message, &advice.help);
         }
+        RegistryError::Several(errors) => {
+            for error in errors {
+                report(error, color);
+            }
+        }
         other => write_error(&other.to_string(), "see `portcullis help`"),
     }
-    if matches!(error, RegistryError::Refused(_)) { Exit::No } else { Exit::Failure }
+    if error.is_refusal() { Exit::No } else { Exit::Failure }
 }
 
 /// The help for problems whose usual help names fields of a document.
@@ -261,7 +266,7 @@ pub(super) fn secret(text: &[&str], help: impl FnOnce() -> String) -> anyhow::Re
         Ok(()) => Ok(Exit::Success),
         Err(error) => {
             let message = format!("the change was made, but its secret was not shown: {error}");
-            Err(RegistryError::Storage(Advice { message, help: help() }).into())
+            Err(RegistryError::Storage(Advice::new(message, help())).into())
         }
     }
 }

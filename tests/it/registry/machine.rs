@@ -322,8 +322,8 @@ impl Subject for Library {
                     name: Some(NAMES[name].to_owned()),
                     apis: vec!["maps".to_owned()],
                     grants: vec![pair(grant)],
-                    referers: Vec::new(),
                     expiration: span(days),
+                    ..NewToken::default()
                 };
                 let created = self.registry.create_token(&self.actor(user, false), &new);
                 created.map(|created| Some(created.secret.expose().to_owned()))

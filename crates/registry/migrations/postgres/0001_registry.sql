@@ -40,7 +40,8 @@ CREATE TABLE apis (
     accepts TEXT COLLATE "C" NOT NULL CHECK (accepts::json IS NOT NULL)
 );
 
--- `allowed_apis` and `referers` are JSON lists; instants are RFC 3339 in UTC.
+-- `allowed_apis` and `referers` are JSON lists; instants are RFC 3339 in UTC. The keys of sorted pages are never NULL, so that
+-- a page can start after any row. `searched` has id, name, owner, APIs, connections and sources in lower case, one a line.
 CREATE TABLE tokens (
     id TEXT COLLATE "C" PRIMARY KEY CHECK (id <> ''),
     owner TEXT COLLATE "C" NOT NULL CHECK (owner <> ''),
@@ -50,9 +51,36 @@ CREATE TABLE tokens (
     referers TEXT COLLATE "C" NOT NULL CHECK (referers::json IS NOT NULL),
     expiration_date TEXT COLLATE "C",
     created_at TEXT COLLATE "C",
+    searched TEXT COLLATE "C" NOT NULL,
+    created_key TEXT COLLATE "C" GENERATED ALWAYS AS (coalesce(created_at, '')) STORED,
+    expiry_key TEXT COLLATE "C" GENERATED ALWAYS AS (coalesce(expiration_date, '~')) STORED,
+    name_key TEXT COLLATE "C" GENERATED ALWAYS AS (lower(name)) STORED,
     UNIQUE (owner, name)
 );
-CREATE INDEX tokens_by_name ON tokens (name);
+CREATE INDEX tokens_with_name ON tokens (name);
+CREATE INDEX tokens_by_created ON tokens (created_key, id);
+CREATE INDEX tokens_by_owner_created ON tokens (owner, created_key, id);
+CREATE INDEX tokens_by_name ON tokens (name_key, id);
+CREATE INDEX tokens_by_owner_name ON tokens (owner, name_key, id);
+CREATE INDEX tokens_by_expiry ON tokens (expiry_key, id);
+CREATE INDEX tokens_by_owner_expiry ON tokens (owner, expiry_key, id);
+
+-- Finds texts anywhere. The extension comes with PostgreSQL; where it may not be created, a search reads all tokens.
+DO $$
+DECLARE
+    extension_schema TEXT;
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    SELECT nspname INTO extension_schema
+    FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace WHERE extname = 'pg_trgm';
+    EXECUTE format(
+        'CREATE INDEX tokens_by_text ON tokens USING gin (searched %I.gin_trgm_ops) WITH (fastupdate = off)',
+        extension_schema
+    );
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
+    RAISE NOTICE 'without the extension pg_trgm, a search reads all tokens';
+END
+$$;
 
 CREATE TABLE grants (
     token TEXT COLLATE "C" NOT NULL REFERENCES tokens (id) ON DELETE CASCADE,
@@ -72,7 +100,9 @@ CREATE TABLE usage (
     last_used BIGINT NOT NULL -- seconds since 1970
 );
 
--- OAuth clients. `urls` is a JSON object of an `spa`; `sha256` is the digest of the secret of an `m2m`.
+-- OAuth clients. `urls` is a JSON object of an `spa`; `sha256` is the digest of the secret of an `m2m`. The other texts are
+-- JSON lists: what the access tokens of a machine may read, its scopes (NULL: the default scopes), and the digests of rotated
+-- secrets that are still valid.
 CREATE TABLE clients (
     id TEXT COLLATE "C" PRIMARY KEY CHECK (id <> ''),
     kind TEXT COLLATE "C" NOT NULL CHECK (kind IN ('spa', 'm2m')),
@@ -80,15 +110,45 @@ CREATE TABLE clients (
     title TEXT COLLATE "C" NOT NULL,
     sha256 BYTEA UNIQUE CHECK ((sha256 IS NOT NULL) = (kind = 'm2m')),
     urls TEXT COLLATE "C" NOT NULL CHECK (urls::json IS NOT NULL),
-    created_at TEXT COLLATE "C" NOT NULL
+    created_at TEXT COLLATE "C" NOT NULL,
+    allowed_apis TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    grants TEXT COLLATE "C" NOT NULL DEFAULT '[]',
+    scopes TEXT COLLATE "C",
+    earlier_secrets TEXT COLLATE "C" NOT NULL DEFAULT '[]'
 );
 
--- Every change, append-only. `before` and `after` are JSON without any secret.
+-- Users without a row are developers.
+CREATE TABLE users (
+    name TEXT COLLATE "C" PRIMARY KEY CHECK (name <> ''),
+    role TEXT COLLATE "C" NOT NULL CHECK (role IN ('developer', 'administrator', 'auditor'))
+);
+
+-- Short-lived records that are found by the digest of a secret. Not part of a revision: no decision changes.
+CREATE TABLE tickets (
+    kind TEXT COLLATE "C" NOT NULL CHECK (kind <> ''),
+    sha256 BYTEA NOT NULL CHECK (length(sha256) = 32),
+    "user" TEXT COLLATE "C" NOT NULL,
+    client TEXT COLLATE "C" REFERENCES clients (id) ON DELETE CASCADE,
+    family TEXT COLLATE "C",
+    token TEXT COLLATE "C" REFERENCES tokens (id) ON DELETE CASCADE,
+    expires BIGINT NOT NULL, -- seconds since 1970
+    body BYTEA NOT NULL,
+    PRIMARY KEY (kind, sha256)
+);
+CREATE INDEX tickets_by_client ON tickets (client) WHERE client IS NOT NULL;
+CREATE INDEX tickets_by_family ON tickets (family) WHERE family IS NOT NULL;
+CREATE INDEX tickets_by_token ON tickets (token) WHERE token IS NOT NULL;
+CREATE INDEX tickets_by_user ON tickets ("user");
+CREATE INDEX tickets_by_expiry ON tickets (expires);
+
+-- Every change, append-only. `how` is such as `client m2m_5h3f9w2mzq`; NULL for a command. `before` and `after` are JSON without
+-- any secret.
 CREATE TABLE trail (
     number BIGINT PRIMARY KEY,
     revision BIGINT NOT NULL,
     at TEXT COLLATE "C" NOT NULL,
     "user" TEXT COLLATE "C" NOT NULL,
+    how TEXT COLLATE "C",
     action TEXT COLLATE "C" NOT NULL,
     kind TEXT COLLATE "C" NOT NULL,
     id TEXT COLLATE "C" NOT NULL,

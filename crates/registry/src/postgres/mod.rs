@@ -2,8 +2,10 @@
 
 mod connect;
 mod follow;
+mod pages;
 mod rows;
 mod schema;
+mod tickets;
 
 use std::cell::Cell;
 use std::future::Future;
@@ -67,22 +69,37 @@ impl PostgresStorage {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?")
         })?;
-        let (connection, is_read_only) = runtime.block_on(async {
-            let mut connection = target.connect().await?;
-            let prepared = tokio::time::timeout(LONG, schema::prepare(&mut connection, &target, purpose));
-            let is_read_only = prepared.await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))?;
-            Ok::<_, RegistryError>((connection, is_read_only))
-        })?;
+        let (connection, is_read_only) = connect(&runtime, &target, purpose)?;
         let (is_broken, follower) = (Cell::new(false), Follower::new());
         Ok(Self { runtime, target, connection: Some(connection), is_broken, is_read_only, follower })
     }
 
-    fn begin(&mut self, how: &'static str, patience: Duration) -> Result<PostgresRecords<'_>> {
-        if self.is_broken.get() {
-            return Err(closed());
+    /// Connects again if the connection was lost.
+    fn reconnect(&mut self) -> Result<()> {
+        if self.connection.is_some() && !self.is_broken.get() {
+            return Ok(());
+        }
+        self.follower.close(&self.runtime);
+        // Closing it would wait for an answer.
+        drop(self.connection.take());
+        let (connection, is_read_only) = connect(&self.runtime, &self.target, Purpose::Read)?;
+        (self.connection, self.is_read_only, self.follower) = (Some(connection), is_read_only, Follower::new());
+        self.is_broken.set(false);
+        Ok(())
+    }
+
+    fn begin(&mut self, how: &'static str) -> Result<PostgresRecords<'_>> {
+        self.reconnect()?;
+        // The connection may have been lost while it was idle. Nothing depends on it yet.
+        let ping = |this: &mut Self| {
+            let connection = this.connection.as_mut().ok_or_else(closed)?;
+            wait(&this.runtime, &this.is_broken, SHORT, connection.ping())
+        };
+        if ping(self).is_err() {
+            self.reconnect()?;
         }
         let connection = self.connection.as_mut().ok_or_else(closed)?;
-        let transaction = wait(&self.runtime, &self.is_broken, patience, connection.begin_with(how))?;
+        let transaction = wait(&self.runtime, &self.is_broken, SHORT, connection.begin_with(how))?;
         Ok(PostgresRecords {
             runtime: &self.runtime,
             name: &self.target.name,
@@ -95,21 +112,21 @@ impl PostgresStorage {
 
 impl Storage for PostgresStorage {
     fn read(&mut self) -> Result<Box<dyn Records + '_>> {
-        Ok(Box::new(self.begin(READ, SHORT)?))
+        Ok(Box::new(self.begin(READ)?))
     }
 
     fn write(&mut self) -> Result<Box<dyn Records + '_>> {
         if self.is_read_only {
             return Err(schema::read_only(&self.target.name));
         }
-        let mut records = self.begin(WRITE, SHORT)?;
+        let mut records = self.begin(WRITE)?;
         records.run(sqlx::query(LOCK))?;
         Ok(Box::new(records))
     }
 
     fn write_usage(&mut self) -> Result<Box<dyn Records + '_>> {
         // Without the lock: many servers record usage, and none of them makes a revision.
-        Ok(Box::new(self.begin(WRITE, SHORT)?))
+        Ok(Box::new(self.begin(WRITE)?))
     }
 
     fn data_version(&mut self) -> Result<u64> {
@@ -160,6 +177,16 @@ impl Drop for PostgresRecords<'_> {
             self.is_broken.set(true);
         }
     }
+}
+
+/// Connects, and checks or makes the registry. Also returns whether it is read-only.
+fn connect(runtime: &Runtime, target: &Target, purpose: Purpose) -> Result<(PgConnection, bool)> {
+    runtime.block_on(async {
+        let mut connection = target.connect().await?;
+        let prepared = tokio::time::timeout(LONG, schema::prepare(&mut connection, target, purpose));
+        let is_read_only = prepared.await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))?;
+        Ok((connection, is_read_only))
+    })
 }
 
 /// Waits for the answer of the database.

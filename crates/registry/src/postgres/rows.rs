@@ -7,22 +7,25 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{FromRow, Postgres};
 
 use super::connect::within;
-use super::{LONG, PostgresRecords, SHORT, closed, wait};
+use super::{LONG, PostgresRecords, SHORT, closed, failed, is_fatal, wait};
 use crate::columns::{
-    self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, signed, to_json,
+    self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
 use crate::error::{Result, storage};
-use crate::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
-use crate::storage::{Records, TokenFilter};
+use crate::page::{TokenQuery, TrailQuery};
+use crate::record::{
+    Api, Client, ClientKind, Connection, Grant, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
+};
+use crate::storage::{Records, TicketFilter, TokenFilter};
 use portcullis::base::Timestamp;
-use portcullis::model::GrantKind;
+use portcullis::model::{GrantKind, SecretDigest};
 
 type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
 type QueryAs<R> = sqlx::query::QueryAs<'static, Postgres, R, PgArguments>;
 
 impl PostgresRecords<'_> {
     /// Returns the rows of a query whose answer may be large.
-    fn all<R>(&mut self, query: QueryAs<R>) -> Result<Vec<R>>
+    pub(super) fn all<R>(&mut self, query: QueryAs<R>) -> Result<Vec<R>>
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
@@ -30,7 +33,7 @@ impl PostgresRecords<'_> {
     }
 
     /// Returns the rows of a query whose answer is small.
-    fn few<R>(&mut self, query: QueryAs<R>) -> Result<Vec<R>>
+    pub(super) fn few<R>(&mut self, query: QueryAs<R>) -> Result<Vec<R>>
     where
         R: for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
@@ -52,19 +55,31 @@ impl PostgresRecords<'_> {
         wait(self.runtime, self.is_broken, LONG, done).map(drop)
     }
 
-    fn grants(&mut self, which: TokenFilter<'_>) -> Result<HashMap<String, Vec<Grant>>> {
+    /// Returns the tokens of `rows`, with their grants.
+    pub(super) fn with_grants(&mut self, rows: Vec<TokenRow>) -> Result<Vec<Token>> {
+        /// From this number of tokens, all grants are read at once.
+        const MANY: usize = 10_000;
         const ALL: &str = "SELECT token, connection, type, source FROM grants ORDER BY token, position";
-        const ONE: &str = "SELECT token, connection, type, source FROM grants WHERE token = $1 ORDER BY position";
-        let query = match which {
-            TokenFilter::Id(id) => sqlx::query_as(ONE).bind(id.to_owned()),
-            _ => sqlx::query_as(ALL),
+        const SOME: &str = "SELECT token, connection, type, source FROM grants \
+                            WHERE token = ANY ($1::text[]) ORDER BY token, position";
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let query = if rows.len() < MANY {
+            sqlx::query_as(SOME).bind(rows.iter().map(|(id, ..)| id.clone()).collect::<Vec<_>>())
+        } else {
+            sqlx::query_as(ALL)
         };
         let mut grants: HashMap<String, Vec<Grant>> = HashMap::new();
         for (token, connection, kind, source) in self.all::<(String, String, String, String)>(query)? {
             let kind = GrantKind::from_name(&kind).ok_or_else(|| broken("grants"))?;
             grants.entry(token).or_default().push(Grant { connection, kind, source });
         }
-        Ok(grants)
+        let token = |row: TokenRow| {
+            let grants = grants.remove(&row.0).unwrap_or_default();
+            columns::token(row, grants)
+        };
+        rows.into_iter().map(token).collect()
     }
 
     /// Inserts `tokens` by the statement `insert`, and their grants, which may not exist.
@@ -85,7 +100,8 @@ impl PostgresRecords<'_> {
             .bind(lists(|token| &token.allowed_apis)?)
             .bind(lists(|token| &token.referers)?)
             .bind(instants(|token| token.expiration_date))
-            .bind(instants(|token| token.created_at));
+            .bind(instants(|token| token.created_at))
+            .bind(texts(|token| searched(token).to_ascii_lowercase()));
         self.run(query)?;
         let grants = || {
             let of = |token: &'t Token| (0_i64..).zip(&token.grants).map(move |(at, grant)| (&token.id, at, grant));
@@ -106,13 +122,24 @@ impl PostgresRecords<'_> {
     }
 }
 
+macro_rules! select_clients {
+    ($where:literal) => {
+        concat!(
+            "SELECT id, kind, owner, title, sha256, urls, created_at, allowed_apis, grants, scopes, earlier_secrets \
+             FROM clients WHERE ",
+            $where,
+            " ORDER BY id"
+        )
+    };
+}
+
 /// The tokens to insert, from one list for each column.
 macro_rules! insert_tokens {
     ($conflict:literal) => {
         concat!(
-            "INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at) \
+            "INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at, searched) \
              SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::text[], $6::text[], $7::text[], \
-             $8::text[]) ",
+             $8::text[], $9::text[]) ",
             $conflict
         )
     };
@@ -220,17 +247,7 @@ impl Records for PostgresRecords<'_> {
             }
         };
         let rows: Vec<TokenRow> = self.all(query)?;
-        let only = match rows.as_slice() {
-            [] => return Ok(Vec::new()),
-            [(id, ..)] => Some(id.clone()),
-            _ => None,
-        };
-        let mut grants = self.grants(only.as_deref().map_or(which, TokenFilter::Id))?;
-        let token = |row: TokenRow| {
-            let grants = grants.remove(&row.0).unwrap_or_default();
-            columns::token(row, grants)
-        };
-        rows.into_iter().map(token).collect()
+        self.with_grants(rows)
     }
 
     fn token_documents(&mut self) -> Result<Vec<String>> {
@@ -280,7 +297,7 @@ impl Records for PostgresRecords<'_> {
             insert_tokens!(
                 "ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, name = excluded.name, sha256 = excluded.sha256, \
                  allowed_apis = excluded.allowed_apis, referers = excluded.referers, \
-                 expiration_date = excluded.expiration_date, created_at = excluded.created_at"
+                 expiration_date = excluded.expiration_date, created_at = excluded.created_at, searched = excluded.searched"
             ),
         )
     }
@@ -291,6 +308,14 @@ impl Records for PostgresRecords<'_> {
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
         self.run(sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id.to_owned()))
+    }
+
+    fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>> {
+        self.page_of_tokens(query)
+    }
+
+    fn expired_tokens(&mut self, until: Timestamp, max: usize) -> Result<Vec<Token>> {
+        self.tokens_expired_until(until, max)
     }
 
     fn usage(&mut self) -> Result<Vec<Usage>> {
@@ -314,33 +339,83 @@ impl Records for PostgresRecords<'_> {
         self.run(query.bind(batch.iter().map(|usage| usage.last_used.seconds()).collect::<Vec<_>>()))
     }
 
+    fn usage_of(&mut self, tokens: &[&str]) -> Result<Vec<Usage>> {
+        let query =
+            sqlx::query_as("SELECT token, allowed, last_used FROM usage WHERE token = ANY ($1::text[]) ORDER BY token");
+        let tokens: Vec<String> = tokens.iter().map(|token| (*token).to_owned()).collect();
+        let rows: Vec<UsageRow> = self.all(query.bind(tokens))?;
+        Ok(rows.into_iter().map(columns::usage).collect())
+    }
+
     fn clients(&mut self, kind: ClientKind) -> Result<Vec<Client>> {
-        let query = sqlx::query_as(
-            "SELECT id, kind, owner, title, sha256, urls, created_at FROM clients WHERE kind = $1 ORDER BY id",
-        );
-        let rows: Vec<ClientRow> = self.all(query.bind(kind.as_str()))?;
-        rows.into_iter().map(|row| columns::client(row, kind)).collect()
+        let query = sqlx::query_as(select_clients!("kind = $1")).bind(kind.as_str());
+        self.all::<ClientRow>(query)?.into_iter().map(columns::client).collect()
+    }
+
+    fn client(&mut self, id: &str) -> Result<Option<Client>> {
+        let query = sqlx::query_as(select_clients!("id = $1")).bind(id.to_owned());
+        self.all::<ClientRow>(query)?.into_iter().next().map(columns::client).transpose()
     }
 
     fn put_client(&mut self, client: &Client) -> Result<()> {
         let query = sqlx::query(
-            "INSERT INTO clients (id, kind, owner, title, sha256, urls, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
-             ON CONFLICT (id) DO UPDATE SET title = $4, sha256 = $5, urls = $6",
+            "INSERT INTO clients (id, kind, owner, title, sha256, urls, created_at, allowed_apis, grants, scopes, \
+             earlier_secrets) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (id) DO UPDATE SET \
+             title = $4, sha256 = $5, urls = $6, allowed_apis = $8, grants = $9, scopes = $10, earlier_secrets = $11",
         );
         let query = query.bind(client.id.clone()).bind(client.kind.as_str()).bind(client.owner.clone());
         let query = query.bind(client.title.clone()).bind(client.digest.map(|digest| digest.as_bytes().to_vec()));
-        self.run(query.bind(to_json(&client.urls)?).bind(client.created_at.to_string()))
+        let query = query.bind(to_json(&client.urls)?).bind(client.created_at.to_string());
+        let query = query.bind(to_json(&client.allowed_apis)?).bind(columns::client_grants(client)?);
+        let query = query.bind(client.scopes.as_ref().map(to_json).transpose()?);
+        self.run(query.bind(columns::earlier_secrets(client)?))
     }
 
     fn remove_client(&mut self, id: &str) -> Result<()> {
         self.run(sqlx::query("DELETE FROM clients WHERE id = $1").bind(id.to_owned()))
     }
 
+    fn users(&mut self) -> Result<Vec<User>> {
+        self.all_users()
+    }
+
+    fn user(&mut self, name: &str) -> Result<Option<User>> {
+        self.user_named(name)
+    }
+
+    fn put_user(&mut self, user: &User) -> Result<()> {
+        self.write_user(user)
+    }
+
+    fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
+        self.ticket_with(kind, digest)
+    }
+
+    fn tickets(&mut self, which: TicketFilter<'_>) -> Result<Vec<Ticket>> {
+        self.tickets_in(which)
+    }
+
+    fn put_ticket(&mut self, ticket: &Ticket) -> Result<()> {
+        self.write_ticket(ticket)
+    }
+
+    fn remove_ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<()> {
+        self.delete_ticket(kind, digest)
+    }
+
+    fn remove_expired_tickets(&mut self, until: Timestamp) -> Result<()> {
+        self.delete_tickets_expired_until(until)
+    }
+
     fn trail(&mut self) -> Result<Vec<TrailEntry>> {
         let rows: Vec<TrailRow> = self.all(sqlx::query_as(
-            "SELECT number, revision, at, \"user\", action, kind, id, owner, before, after FROM trail ORDER BY number",
+            "SELECT number, revision, at, \"user\", how, action, kind, id, owner, before, after FROM trail ORDER BY number",
         ))?;
         rows.into_iter().map(columns::trail_entry).collect()
+    }
+
+    fn trail_page(&mut self, query: &TrailQuery<'_>) -> Result<Vec<TrailEntry>> {
+        self.page_of_trail(query)
     }
 
     fn last_entry(&mut self) -> Result<u64> {
@@ -358,15 +433,17 @@ impl Records for PostgresRecords<'_> {
     fn append(&mut self, entries: &[TrailEntry]) -> Result<()> {
         // The database numbers the entries in this order.
         let query = sqlx::query(
-            "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) \
-             SELECT revision, at, \"user\", action, kind, id, owner, before, after FROM unnest($1::bigint[], $2::text[], \
-             $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[]) WITH ORDINALITY \
-             AS new (revision, at, \"user\", action, kind, id, owner, before, after, position) ORDER BY position",
+            "INSERT INTO trail (revision, at, \"user\", how, action, kind, id, owner, before, after) \
+             SELECT revision, at, \"user\", how, action, kind, id, owner, before, after FROM unnest($1::bigint[], \
+             $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::text[], $10::text[]) \
+             WITH ORDINALITY AS new (revision, at, \"user\", how, action, kind, id, owner, before, after, position) \
+             ORDER BY position",
         );
         let texts = |text: fn(&TrailEntry) -> String| entries.iter().map(text).collect::<Vec<_>>();
         let values = |value: fn(&TrailEntry) -> Option<String>| entries.iter().map(value).collect::<Vec<_>>();
         let query = query.bind(entries.iter().map(|entry| signed(entry.revision)).collect::<Vec<_>>());
         let query = query.bind(texts(|entry| entry.at.to_string())).bind(texts(|entry| entry.user.clone()));
+        let query = query.bind(values(|entry| entry.how.clone()));
         let query = query.bind(texts(|entry| entry.action.clone())).bind(texts(|entry| entry.kind.clone()));
         let query = query.bind(texts(|entry| entry.id.clone())).bind(values(|entry| entry.owner.clone()));
         let query = query.bind(values(|entry| entry.before.as_ref().map(ToString::to_string)));
@@ -378,8 +455,8 @@ impl Records for PostgresRecords<'_> {
         let committed = self.runtime.block_on(async { within(LONG, transaction.commit()).await });
         let Err(error) = committed else { return Ok(()) };
         self.is_broken.set(true);
-        if error.as_database_error().is_some() {
-            return Err(super::failed(error));
+        if error.as_database_error().is_some() && !is_fatal(&error) {
+            return Err(failed(error));
         }
         // The connection was lost between the request to commit and its answer.
         Err(storage(
