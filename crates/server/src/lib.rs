@@ -30,6 +30,7 @@ pub mod decision_log;
 pub mod descriptors;
 mod envoy;
 mod exchange;
+pub mod expiry;
 mod gate;
 mod http;
 mod listen;

@@ -8,6 +8,8 @@ mod certificates;
 mod crash;
 mod decision_log;
 mod edits;
+#[cfg(unix)]
+mod expiry;
 mod exposition;
 #[cfg(target_os = "linux")]
 mod faulty;

@@ -77,6 +77,12 @@ pub(super) struct Args {
     /// The active policy stays, as if the new one could not be read.
     #[arg(long, help_heading = "Policy")]
     only_narrow: bool,
+    /// Delete tokens of a registry this long after their expiry
+    ///
+    /// A span such as `30d`, `2w`, `6m` or `1y`, or `never`. Only with `--db`. A deleted token is denied as
+    /// `token_unknown`, no longer as `token_expired`. Example: `--prune-after 90d`
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = values::age, conflicts_with = "policy", help_heading = "Policy")]
+    prune_after: values::Age,
     /// Also decide every request by this policy, without effect
     ///
     /// `/v1/shadow` reports the decisions that it would change.
@@ -399,8 +405,8 @@ impl Args {
             + usize::from(self.log.log.is_some())
             // Certificates have a thread that reads them again.
             + usize::from(self.listen.tls_cert.is_some())
-            // A registry has a thread that records usage, and each of its two connections has one.
-            + if is_registry { 3 } else { 0 }
+            // A registry has threads that record usage and delete expired tokens; each of its three connections has one.
+            + if is_registry { 5 } else { 0 }
     }
 
     /// Checks that the server does not write to a file that it reads.
@@ -431,6 +437,7 @@ impl Args {
             log: self.log.options(),
             shadow,
             shadow_examples: self.shadow_examples,
+            prune_after: self.prune_after.0,
         })
     }
 
