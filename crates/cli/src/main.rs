@@ -1,7 +1,7 @@
 //! The `portcullis` command: arguments, standard streams, exit codes.
 #![forbid(unsafe_code)]
 #![cfg_attr(
-    not(all(feature = "audit", feature = "server")),
+    not(all(feature = "audit", feature = "workspace")),
     allow(dead_code, reason = "only the commands that are left out use some items of the shared modules")
 )]
 
@@ -48,6 +48,8 @@ mod trail;
 #[cfg(feature = "registry")]
 mod transfer;
 mod validate;
+#[cfg(feature = "workspace")]
+mod workspace;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -117,6 +119,8 @@ enum Command {
     Read(Box<read::Args>),
     #[cfg(feature = "server")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "workspace")]
+    Workspace(Box<workspace::Args>),
     #[cfg(feature = "registry")]
     Credentials(credentials::Args),
     #[cfg(feature = "registry")]
@@ -192,6 +196,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Read(args) => read::run(&args, cli.color),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "workspace")]
+        Command::Workspace(args) => workspace::run(&args),
         #[cfg(feature = "registry")]
         Command::Credentials(args) => credentials::run(&args, cli.color),
         #[cfg(feature = "registry")]
@@ -232,7 +238,7 @@ fn escaped(mut error: clap::Error) -> clap::Error {
 
 /// Explains that this build leaves out the command that was given.
 fn left_out(error: &clap::Error) -> Option<String> {
-    const OPTIONAL: [(&str, &str, bool); 10] = [
+    const OPTIONAL: [(&str, &str, bool); 11] = [
         ("audit", "audit", cfg!(feature = "audit")),
         ("backup", "registry", cfg!(feature = "registry")),
         ("connections", "registry", cfg!(feature = "registry")),
@@ -243,6 +249,7 @@ fn left_out(error: &clap::Error) -> Option<String> {
         ("scan", "scan", cfg!(feature = "scan")),
         ("serve", "server", cfg!(feature = "server")),
         ("trail", "registry", cfg!(feature = "registry")),
+        ("workspace", "workspace", cfg!(feature = "workspace")),
     ];
     let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let (command, feature, _) = OPTIONAL.iter().find(|(command, _, built)| command == given && !built)?;

@@ -87,13 +87,22 @@ impl RegistryArgs {
         self.all_users
     }
 
+    /// Returns the location of the registry.
+    pub(super) fn location(&self) -> anyhow::Result<Location> {
+        self.db.location()
+    }
+
+    /// Returns the name of the user.
+    pub(super) fn user(&self) -> anyhow::Result<String> {
+        match &self.user {
+            Some(user) => Ok(user.clone()),
+            None => Ok(whoami::username()
+                .map_err(|_| invalid("cannot find the name of the system user", "give a name with `--user NAME`"))?),
+        }
+    }
+
     fn actor(&self) -> anyhow::Result<Actor> {
-        let user = match &self.user {
-            Some(user) => user.clone(),
-            None => whoami::username()
-                .map_err(|_| invalid("cannot find the name of the system user", "give a name with `--user NAME`"))?,
-        };
-        let actor = Actor::new(user, now())?;
+        let actor = Actor::new(self.user()?, now())?;
         Ok(if self.all_users { actor.for_all_users() } else { actor })
     }
 }
