@@ -2,8 +2,9 @@
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
+use portcullis::authorizer::{Clock, SystemClock};
 use portcullis_registry::{Actor, Location, NewToken, Registry, TokenQuery};
 
 /// The number of clients that create tokens at the same time, and of tokens of each.
@@ -16,7 +17,7 @@ const READS: usize = 20;
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("name a registry: `load postgres:///portcullis`")?;
     let location: Location = url.parse()?;
-    let admin = Actor::new("load", SystemTime::now().into())?.for_all_users();
+    let admin = Actor::new("load", SystemClock.now())?.for_all_users();
     let mut registry = Registry::open(&location, true)?;
     if registry.connections()?.is_empty() {
         registry.add_connection(&admin, "dw", "postgres", None, false)?;

@@ -32,7 +32,7 @@ pub struct OperationsOptions {
     /// The number of examples that are kept of each difference of the shadow policy.
     pub shadow_examples: usize,
     /// How long tokens of a registry are kept after they have expired; `None` keeps them.
-    pub prune_after: Option<Duration>,
+    pub keep_expired: Option<Duration>,
 }
 
 /// Why operations cannot start.
@@ -124,7 +124,7 @@ impl OperationsOptions {
             log: None,
             shadow: None,
             shadow_examples: EXAMPLES,
-            prune_after: None,
+            keep_expired: None,
         }
     }
 }
@@ -138,7 +138,7 @@ impl Operations {
     /// If the log or the state directory cannot be used. A policy that cannot be read is not an error: see
     /// [`Operations::readiness`].
     pub fn start(options: OperationsOptions) -> Result<Self, OperationsError> {
-        let OperationsOptions { source, live, log, shadow, shadow_examples, prune_after } = options;
+        let OperationsOptions { source, live, log, shadow, shadow_examples, keep_expired } = options;
         let queries = log.as_ref().map_or(QueryTexts::Hidden, |(_, options)| options.queries);
         let log = log.map(|(target, options)| {
             DecisionLog::open(&target, options).map_err(|error| OperationsError::Log { target, error })
@@ -162,7 +162,7 @@ impl Operations {
             Ok((LivePolicy::start(&source, authorizer, shadow_options)?, shadow))
         });
         let shadow = shadow.transpose()?;
-        let expiry = source.location().zip(prune_after).map(|(location, age)| {
+        let expiry = source.location().zip(keep_expired).map(|(location, age)| {
             ExpiryRemover::start(location.clone(), age, expiry::EVERY).map_err(OperationsError::Expiry)
         });
         let expiry = expiry.transpose()?;

@@ -75,12 +75,11 @@ pub(super) struct Args {
     /// The active policy stays, as if the new one could not be read.
     #[arg(long, help_heading = "Policy")]
     only_narrow: bool,
-    /// Delete tokens of a registry this long after their expiry
+    /// Delete tokens of the registry that expired this many days ago
     ///
-    /// A span such as `30d`, `2w`, `6m` or `1y`, or `never`. Only with `--db`. A deleted token is denied as
-    /// `token_unknown`, no longer as `token_expired`. Example: `--prune-after 90d`
-    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = values::age, conflicts_with = "policy", help_heading = "Policy")]
-    prune_after: values::Age,
+    /// Only with `--db`. A deleted token is denied as `token_unknown`, no longer as `token_expired`.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = count::<0, 36_500>, conflicts_with = "policy", help_heading = "Policy")]
+    keep_expired: usize,
     /// Also decide every request by this policy, without effect
     ///
     /// `/v1/shadow` reports the decisions that it would change.
@@ -419,7 +418,7 @@ impl Args {
             log: self.log.options(),
             shadow,
             shadow_examples: self.shadow_examples,
-            prune_after: self.prune_after.0,
+            keep_expired: Some(Duration::from_hours(24 * u64::try_from(self.keep_expired)?)),
         })
     }
 

@@ -1,10 +1,7 @@
 //! Value parsers of the options of `serve`: an accepted value has an effect, and the error of another one has a valid one.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
-use portcullis::base::Timestamp;
-use portcullis::model::Expiry;
 use portcullis_server::decision_log::WhenFull;
 use portcullis_server::policy;
 use url::{Host, Url};
@@ -17,24 +14,6 @@ pub(super) fn policy_bytes(text: &str) -> Result<u64, String> {
     bytes.ok_or_else(|| {
         expected(format_args!("a number of bytes from 1 to {MAX}, such as {}", policy::MAX_BYTES), policy::MAX_BYTES)
     })
-}
-
-/// How long expired tokens are kept; `None` keeps them.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Age(pub(super) Option<Duration>);
-
-/// Parses a span such as `30d`, or `never`.
-pub(super) fn age(text: &str) -> Result<Age, String> {
-    if text == "never" {
-        return Ok(Age(None));
-    }
-    let start = Timestamp::from_unix(0, 0);
-    match Expiry::at_creation(text, start) {
-        Ok(Expiry::At(end)) if text.parse::<Timestamp>().is_err() => {
-            Ok(Age(Some(Duration::from_secs(end.seconds().unsigned_abs()))))
-        }
-        _ => Err(expected("a span such as `30d`, `2w`, `6m` or `1y`, or `never`", "30d")),
-    }
 }
 
 pub(super) fn when_full(text: &str) -> Result<WhenFull, String> {
