@@ -149,7 +149,7 @@ async fn serve(args: &Args, bound: BoundSite) -> anyhow::Result<()> {
     let site = bound.listen()?;
     let url = args.url(&site);
     let location = args.registry.location()?;
-    Inputs::check_stdout_of_registry(location.path())?;
+    Inputs::check_stdout_of_registry(&location)?;
     let options = Options {
         location,
         url: url.clone(),

@@ -100,6 +100,18 @@ fn change_is_live_by_notification_and_later_by_poll() {
 }
 
 #[test]
+fn behind_a_pooler_a_server_polls_and_leaves_nothing_on_a_connection() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let mut followed = Followed::new(cluster, |database| database.url() + "&statement-cache-capacity=0");
+    followed.create();
+    followed.equals("a polled change");
+    let mut raw = followed.database.raw();
+    let listeners = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+    assert_eq!(raw.text(listeners).unwrap(), "0");
+    assert_eq!(followed.live.status().report().failure, None);
+}
+
+#[test]
 fn killed_connections_lose_no_change() {
     let Some(cluster) = Cluster::shared() else { return };
     let mut followed = Followed::new(cluster, Database::url);

@@ -24,8 +24,8 @@ pub(super) struct Target {
     pub(super) name: String,
     pub(super) options: PgConnectOptions,
     pub(super) patience: Duration,
-    /// Whether the server may keep prepared statements after a transaction.
-    pub(super) prepares: bool,
+    /// Whether each transaction may use another connection of a pooler: nothing may stay on a connection after one.
+    pub(super) is_pooled: bool,
 }
 
 impl Target {
@@ -66,8 +66,8 @@ impl Target {
         if let Some(capacity) = url.prepared {
             options = options.statement_cache_capacity(capacity.into());
         }
-        let (patience, prepares) = (url.connect_timeout.unwrap_or(PATIENCE), url.prepared != Some(0));
-        Ok(Self { name: quoted(&url.to_string()), options, patience, prepares })
+        let (patience, is_pooled) = (url.connect_timeout.unwrap_or(PATIENCE), url.prepared == Some(0));
+        Ok(Self { name: quoted(&url.to_string()), options, patience, is_pooled })
     }
 
     /// Connects to the database.

@@ -67,7 +67,8 @@ impl Follower {
             self.close(runtime);
             (self.listen_at, self.pause) = (Instant::now(), POLL);
         }
-        if self.listener.is_none() && self.listen_at <= Instant::now() {
+        // A pooler would keep listening for us on a connection that it gives to other clients.
+        if self.listener.is_none() && !target.is_pooled && self.listen_at <= Instant::now() {
             self.listen_at = Instant::now() + self.pause;
             self.pause = (self.pause * 2).min(MAX_PAUSE);
             self.listener = runtime.block_on(Listener::start(target));
@@ -84,7 +85,7 @@ impl Follower {
         let revision = read()?;
         self.polled = Some((Instant::now(), revision));
         if heard == Heard::Nothing && before.is_some_and(|before| before != revision) {
-            // A pooler may have given the connection to another client. Otherwise the notification is on its way.
+            // The connection may be deaf. Otherwise the notification is on its way.
             match self.listen(runtime) {
                 Heard::Commit => {}
                 Heard::Nothing | Heard::End => self.close(runtime),

@@ -103,7 +103,7 @@ impl PostgresStorage {
         Ok(PostgresRecords {
             runtime: &self.runtime,
             name: &self.target.name,
-            prepares: self.target.prepares,
+            prepares: !self.target.is_pooled,
             is_broken: &self.is_broken,
             transaction: Some(transaction),
         })
@@ -134,7 +134,7 @@ impl Storage for PostgresStorage {
             return Err(closed());
         }
         let connection = self.connection.as_mut().ok_or_else(closed)?;
-        let (runtime, is_broken, prepares) = (&self.runtime, &self.is_broken, self.target.prepares);
+        let (runtime, is_broken, prepares) = (&self.runtime, &self.is_broken, !self.target.is_pooled);
         self.follower.revision(runtime, &self.target, || {
             let revision = sqlx::query_scalar("SELECT revision FROM portcullis.registry").persistent(prepares);
             let revision: i64 = wait(runtime, is_broken, SHORT, revision.fetch_one(&mut *connection))?;
@@ -232,6 +232,7 @@ fn failed(error: sqlx::Error) -> RegistryError {
         "55P03" | "40P01" | "40001" => "another process keeps it locked: try again",
         "42501" => "ask its owner for the rights that docs/registry.md lists",
         "25006" => "connect to the primary server: this one is read-only",
+        "42P05" | "26000" => "a connection pooler is between: add `statement-cache-capacity=0` to the URL",
         "22021" | "22P05" => "PostgreSQL cannot hold the character NUL: remove it from the text",
         "53100" => "nothing was changed: free space on the disk of the server",
         _ if error.as_database_error().is_none() || is_fatal(&error) => {
