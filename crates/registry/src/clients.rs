@@ -11,7 +11,6 @@ use super::storage::Records;
 use super::tokens::{TypedGrant, by_id, explicit, span, typed};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
-use portcullis::model::SecretDigest;
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// An edit of a client.
@@ -302,7 +301,7 @@ impl Change<'_> {
         let draft = Draft {
             name: id.clone(),
             owner: self.actor.user.clone(),
-            token_sha256: SecretDigest::of(&id).to_hex(),
+            token_sha256: Secret::mint(SecretKind::Access)?.digest().to_hex(),
             allowed_apis: access.apis.clone(),
             grants: access.grants.iter().map(typed).collect(),
             referers: Vec::new(),

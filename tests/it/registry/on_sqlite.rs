@@ -8,6 +8,8 @@ use super::raw::Raw;
 
 #[path = "documents.rs"]
 mod documents;
+#[path = "lists.rs"]
+mod lists;
 #[path = "references.rs"]
 mod references;
 #[path = "rules.rs"]
