@@ -33,11 +33,17 @@ fn filled() -> Registry {
     let mut registry = super::empty();
     let tokens: Vec<_> = (0..48_usize)
         .map(|at| {
+            let owner = ["ana", "bo"][at % 2];
+            let connection = ["dw", "lake"][at % 2];
+            let apis: &[&str] = if at % 3 == 0 { &["maps"] } else { &["sql", "maps"] };
+            let source = format!("Db.tables_{}.t%{}", at % 5, at % 4);
             let mut token = json!({
-                "id": format!("t{:02}", at * 7 % 48), "name": format!("{} {}", NAMES[at % 12], at / 12),
-                "owner": ["ana", "bo"][at % 2], "token": format!("secret {at}"),
-                "allowed_apis": if at % 3 == 0 { json!(["maps"]) } else { json!(["sql", "maps"]) },
-                "grants": [{"connection_name": ["dw", "lake"][at % 2], "source": format!("Db.tables_{}.t%{}", at % 5, at % 4)}],
+                "id": format!("t{:02}", at * 7 % 48),
+                "name": format!("{} {}", NAMES[at % 12], at / 12),
+                "owner": owner,
+                "token": format!("secret {at}"),
+                "allowed_apis": apis,
+                "grants": [{"connection_name": connection, "source": source}],
             });
             if at % 4 != 0 {
                 token["created_at"] = json!(format!("2026-11-{:02}T00:00:00Z", 1 + at % 9));
