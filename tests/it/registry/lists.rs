@@ -36,7 +36,7 @@ fn filled() -> Registry {
             let owner = ["ana", "bo"][at % 2];
             let connection = ["dw", "lake"][at % 2];
             let apis: &[&str] = if at % 3 == 0 { &["maps"] } else { &["sql", "maps"] };
-            let source = format!("Db.tables_{}.t%{}", at % 5, at % 4);
+            let source = format!("Db.tables_{}.t_{}", at % 5, at % 4);
             let mut token = json!({
                 "id": format!("t{:02}", at * 7 % 48),
                 "name": format!("{} {}", NAMES[at % 12], at / 12),
@@ -105,6 +105,7 @@ fn pages_have_every_matching_token_once_in_every_order() {
         Some("Ünd"),
         Some("db.TABLES_3"),
         Some("t%1"),
+        Some(".t_1"),
         Some("lake"),
         Some("bo\nsql"),
         Some("none at all"),
