@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Measures a registry with a million tokens in PostgreSQL: pages, searches, and tokens that 16 clients create at once.
-# Starts a private server in a temporary folder, as another user than root: `benches/registry.sh [TOKENS]`.
+# Starts a private server in a temporary folder, as another user than root: `benches/registry.sh [TOKENS]`. The variable
+# PROFILE chooses another profile of Cargo than `release`.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tokens=${1:-1000000}
@@ -15,10 +16,8 @@ trap 'as "$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null || tr
 (cd "$folder" && as "$programs/initdb" -D data -U load --auth trust --encoding UTF8 --locale C.UTF-8 >/dev/null)
 as "$programs/pg_ctl" -D "$folder/data" -w -l "$folder/log" -o "-k $folder -c listen_addresses=" start >/dev/null
 url="postgres://load@/postgres?host=$folder"
-cargo build --quiet --workspace --all-features --example load
-# The program is in Cargo's folder of examples, wherever that is.
-target=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
-load=$target/debug/examples/load
+load=$(cargo build --workspace --all-features --locked --profile "${PROFILE:-release}" --example load --message-format=json |
+    sed -n 's/.*"executable":"\([^"]*examples\/load[^"]*\)".*/\1/p' | tail -n 1)
 "$load" "$url" >/dev/null
 echo "filling the registry with $tokens tokens"
 "$programs/psql" -q -h "$folder" -U load postgres <<SQL
