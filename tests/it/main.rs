@@ -28,6 +28,8 @@ mod lint;
 mod lint_fixes;
 mod nulls;
 mod plain;
+#[cfg(unix)]
+mod postgres;
 mod properties;
 mod quoting;
 mod referer_urls;

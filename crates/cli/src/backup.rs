@@ -40,7 +40,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     check_is_path(&args.file)?;
     let location = args.db.location()?;
-    Inputs::check_stdout_of_registry(location.path())?;
+    Inputs::check_stdout_of_registry(&location)?;
     let mut registry = Registry::open(&location, false)?;
     let name = args.file.display();
     check_absent(&args.file)?;

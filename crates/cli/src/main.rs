@@ -1,7 +1,7 @@
 //! The `portcullis` command: arguments, standard streams, exit codes.
 #![forbid(unsafe_code)]
 #![cfg_attr(
-    not(all(feature = "audit", feature = "server")),
+    not(all(feature = "audit", feature = "workspace")),
     allow(dead_code, reason = "only the commands that are left out use some items of the shared modules")
 )]
 
@@ -49,6 +49,8 @@ mod trail;
 #[cfg(feature = "registry")]
 mod transfer;
 mod validate;
+#[cfg(feature = "workspace")]
+mod workspace;
 
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -118,6 +120,8 @@ enum Command {
     Read(Box<read::Args>),
     #[cfg(feature = "server")]
     Serve(Box<serve::Args>),
+    #[cfg(feature = "workspace")]
+    Workspace(Box<workspace::Args>),
     #[cfg(feature = "registry")]
     Credentials(credentials::Args),
     #[cfg(feature = "registry")]
@@ -195,6 +199,8 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Read(args) => read::run(&args, cli.color),
         #[cfg(feature = "server")]
         Command::Serve(args) => serve::run(&args),
+        #[cfg(feature = "workspace")]
+        Command::Workspace(args) => workspace::run(&args),
         #[cfg(feature = "registry")]
         Command::Credentials(args) => credentials::run(&args, cli.color),
         #[cfg(feature = "registry")]
@@ -237,7 +243,7 @@ fn escaped(mut error: clap::Error) -> clap::Error {
 
 /// Explains that this build leaves out the command that was given.
 fn left_out(error: &clap::Error) -> Option<String> {
-    const OPTIONAL: [(&str, &str, bool); 12] = [
+    const OPTIONAL: [(&str, &str, bool); 13] = [
         ("audit", "audit", cfg!(feature = "audit")),
         ("backup", "registry", cfg!(feature = "registry")),
         ("completions", "generate", cfg!(feature = "generate")),
@@ -250,16 +256,24 @@ fn left_out(error: &clap::Error) -> Option<String> {
         ("scan", "scan", cfg!(feature = "scan")),
         ("serve", "server", cfg!(feature = "server")),
         ("trail", "registry", cfg!(feature = "registry")),
+        ("workspace", "workspace", cfg!(feature = "workspace")),
     ];
     let Some(ContextValue::String(given)) = error.get(ContextKind::InvalidSubcommand) else { return None };
     let (command, feature, _) = OPTIONAL.iter().find(|(command, _, built)| command == given && !built)?;
     Some(format!("this build does not have the command `{command}`\nhelp: build it with `--features {feature}`"))
 }
 
+/// Whether the text is one of our secrets, or a URL with a password.
+fn is_secret(text: &str) -> bool {
+    let authority = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
+    let user = authority.and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
+    portcullis_secret::recognise(text).is_some() || user.is_some_and(|user| user.contains(':'))
+}
+
 /// Replaces secrets in a usage error by `…`: a token may be typed in the wrong argument.
 fn without_secret(mut error: clap::Error) -> clap::Error {
     for kind in [ContextKind::InvalidSubcommand, ContextKind::InvalidArg, ContextKind::InvalidValue] {
-        if matches!(error.get(kind), Some(ContextValue::String(text)) if portcullis_secret::recognise(text).is_some()) {
+        if matches!(error.get(kind), Some(ContextValue::String(text)) if is_secret(text)) {
             error.insert(kind, ContextValue::String("…".to_owned()));
         }
     }

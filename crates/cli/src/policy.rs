@@ -45,9 +45,10 @@ pub(crate) struct PolicyArgs {
     #[arg(
         long,
         value_name = "URL",
-        help = "Read the policy from a registry: `sqlite:registry.db`\n[env: PORTCULLIS_DB]",
-        long_help = "Read the policy from a registry: `sqlite:registry.db`\n\n\
-            The policy has the tokens of all users. Takes precedence over PORTCULLIS_POLICY.\n\n\
+        help = "Read the policy from a registry: `sqlite:registry.db` or\n`postgres://…` [env: PORTCULLIS_DB]",
+        long_help = "Read the policy from a registry: `sqlite:registry.db` or `postgres://…`\n\n\
+            The policy has the tokens of all users. Takes precedence over PORTCULLIS_POLICY. A password belongs into \
+            PGPASSWORD or ~/.pgpass. Example: `--db postgres://ana@db.example.com/portcullis`\n\n\
             [env: PORTCULLIS_DB]"
     )]
     db: Option<String>,
@@ -108,6 +109,8 @@ impl PolicyArgs {
     /// Returns the origin that the options name. Without such options, the environment names it.
     fn named_origin(&self) -> anyhow::Result<Origin> {
         if let Some(url) = &self.db {
+            #[cfg(feature = "registry")]
+            registry::argument(url)?;
             return Ok(Origin::Registry(url.clone()));
         }
         if !self.policy.is_empty() {
@@ -167,7 +170,7 @@ impl PolicyArgs {
 
     /// The policy of one argument: a file, or the URL of a registry.
     pub(crate) fn named(text: &str) -> Self {
-        let is_registry = text.starts_with("sqlite:");
+        let is_registry = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
         Self {
             policy: if is_registry { Vec::new() } else { vec![text.into()] },
             db: is_registry.then(|| text.to_owned()),

@@ -21,10 +21,11 @@ pub(super) struct DbArgs {
     #[arg(
         long,
         value_name = "URL",
-        help = "Use this registry: `sqlite:registry.db`\n[env: PORTCULLIS_DB]",
-        long_help = "Use this registry: `sqlite:registry.db`\n\n\
+        help = "Use this registry: `sqlite:registry.db` or `postgres://…`\n[env: PORTCULLIS_DB]",
+        long_help = "Use this registry: `sqlite:registry.db` or `postgres://…`\n\n\
             `credentials create`, `connections add`, `named-sources create` and `import` create a missing registry. The \
-            default is `portcullis/registry.db` in the user's data directory.\n\n\
+            default is `portcullis/registry.db` in the user's data directory. A password belongs into PGPASSWORD or \
+            ~/.pgpass. Example: `--db postgres://ana@db.example.com/portcullis`\n\n\
             [env: PORTCULLIS_DB]"
     )]
     db: Option<String>,
@@ -88,7 +89,7 @@ impl RegistryArgs {
     fn checked(&self) -> anyhow::Result<(Location, Actor)> {
         let actor = self.actor()?;
         let location = self.db.location()?;
-        Inputs::check_stdout_of_registry(location.path())?;
+        Inputs::check_stdout_of_registry(&location)?;
         Ok((location, actor))
     }
 
@@ -96,13 +97,22 @@ impl RegistryArgs {
         self.all_users
     }
 
+    /// Returns the location of the registry.
+    pub(super) fn location(&self) -> anyhow::Result<Location> {
+        self.db.location()
+    }
+
+    /// Returns the name of the user.
+    pub(super) fn user(&self) -> anyhow::Result<String> {
+        match &self.user {
+            Some(user) => Ok(user.clone()),
+            None => Ok(whoami::username()
+                .map_err(|_| invalid("cannot find the name of the system user", "give a name with `--user NAME`"))?),
+        }
+    }
+
     fn actor(&self) -> anyhow::Result<Actor> {
-        let user = match &self.user {
-            Some(user) => user.clone(),
-            None => whoami::username()
-                .map_err(|_| invalid("cannot find the name of the system user", "give a name with `--user NAME`"))?,
-        };
-        let actor = Actor::new(user, now())?;
+        let actor = Actor::new(self.user()?, now())?;
         Ok(if self.all_users { actor.for_all_users() } else { actor })
     }
 }
@@ -110,7 +120,7 @@ impl RegistryArgs {
 impl DbArgs {
     pub(super) fn location(&self) -> anyhow::Result<Location> {
         match &self.db {
-            Some(url) => Ok(url.parse()?),
+            Some(url) => argument(url),
             None => registry_of_environment().map_or_else(default_location, |url| Ok(url.parse()?)),
         }
     }
@@ -128,19 +138,32 @@ pub(super) fn now() -> Timestamp {
 /// Reads the policy of an existing registry. It is never created: a mistyped name would become an empty policy.
 pub(super) fn policy(url: &str) -> anyhow::Result<Input> {
     let location: Location = url.parse()?;
-    Inputs::check_stdout_of_registry(location.path())?;
+    Inputs::check_stdout_of_registry(&location)?;
     Ok(Input::generated(location.to_string(), Registry::open(&location, false)?.policy_document()?))
 }
 
 /// Adds the files of the registry at `url`.
 pub(super) fn add_files(url: &str, inputs: &mut Inputs) -> anyhow::Result<()> {
-    inputs.add_registry(url.parse::<Location>()?.path());
+    inputs.add_registry(&url.parse()?);
     Ok(())
 }
 
 /// Checks that standard output is not a file of the registry at `url`.
 pub(super) fn check_stdout(url: &str) -> anyhow::Result<()> {
-    Inputs::check_stdout_of_registry(url.parse::<Location>()?.path())
+    Inputs::check_stdout_of_registry(&url.parse()?)
+}
+
+/// Reads the URL of a registry in an argument. Other users of the machine can read arguments, so it may hold no password.
+pub(super) fn argument(url: &str) -> anyhow::Result<Location> {
+    let location: Location = url.parse()?;
+    if location.has_password() {
+        return Err(invalid(
+            "the URL of `--db` has a password: other users of this machine can read the arguments of a command",
+            "remove it, and give it as `PGPASSWORD` or in `~/.pgpass`; or give the whole URL as `PORTCULLIS_DB`",
+        )
+        .into());
+    }
+    Ok(location)
 }
 
 fn default_location() -> anyhow::Result<Location> {
@@ -152,12 +175,12 @@ fn default_location() -> anyhow::Result<Location> {
 
 /// A usage error.
 pub(super) fn invalid(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
-    RegistryError::Invalid(Advice { message: message.into(), help: help.into() })
+    RegistryError::Invalid(Advice::new(message, help))
 }
 
 /// A refusal, with exit code 1.
 pub(super) fn refused(message: impl Into<String>, help: impl Into<String>) -> RegistryError {
-    RegistryError::Refused(Advice { message: message.into(), help: help.into() })
+    RegistryError::Refused(Advice::new(message, help))
 }
 
 /// Prints an error of the registry on standard error, and returns the exit code.
@@ -178,9 +201,14 @@ pub(super) fn report(error: &RegistryError, color: Color) -> Exit {
         RegistryError::Invalid(advice) | RegistryError::Refused(advice) | RegistryError::Storage(advice) => {
             write_error(&advice.message, &advice.help);
         }
+        RegistryError::Several(errors) => {
+            for error in errors {
+                report(error, color);
+            }
+        }
         other => write_error(&other.to_string(), "see `portcullis help`"),
     }
-    if matches!(error, RegistryError::Refused(_)) { Exit::No } else { Exit::Failure }
+    if error.is_refusal() { Exit::No } else { Exit::Failure }
 }
 
 /// The help for problems whose usual help names fields of a document.
@@ -259,7 +287,7 @@ pub(super) fn secret(text: &[&str], help: impl FnOnce() -> String) -> anyhow::Re
         Ok(()) => Ok(Exit::Success),
         Err(error) => {
             let message = format!("the change was made, but its secret was not shown: {error}");
-            Err(RegistryError::Storage(Advice { message, help: help() }).into())
+            Err(RegistryError::Storage(Advice::new(message, help())).into())
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use url::{Host, Url};
 
-use super::definition::unique;
-use super::error::{Result, invalid, refused};
-use super::record::{Client, ClientKind, Urls};
+use super::definition::{Draft, unique};
+use super::error::{Problems, Result, invalid, refused};
+use super::lists::client_with_id;
+use super::record::{Client, ClientKind, EarlierSecret, Grant, Urls};
+use super::scopes::checked as checked_scopes;
 use super::storage::Records;
-use super::tokens::{by_id, explicit};
+use super::tokens::{TypedGrant, by_id, explicit, span, typed};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::is_browsed_host;
@@ -21,6 +23,21 @@ pub struct ClientEdit {
     pub remove: Urls,
     /// URLs to add. A login URI replaces the current one.
     pub add: Urls,
+    /// The new APIs of access tokens, which replace the current ones.
+    pub apis: Option<Vec<String>>,
+    /// The new grants of access tokens, which replace the current ones.
+    pub grants: Option<Vec<TypedGrant>>,
+    /// The new scopes, which replace the current ones; `Some(None)` means the default scopes.
+    pub scopes: Option<Option<Vec<String>>>,
+}
+
+/// What the access tokens of a client may read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ClientAccess {
+    /// The APIs. Without APIs and grants, access tokens only manage credentials.
+    pub apis: Vec<String>,
+    /// The grants.
+    pub grants: Vec<TypedGrant>,
 }
 
 /// A client that was created.
@@ -63,25 +80,24 @@ impl Registry {
         title: &str,
         urls: &Urls,
     ) -> Result<CreatedClient> {
-        let secret = match kind {
-            ClientKind::Spa => None,
-            ClientKind::M2m => Some(Secret::mint(SecretKind::Client)?),
-        };
-        let client = Client {
-            id: short_id(kind.as_str())?,
-            kind,
-            title: title.to_owned(),
-            owner: actor.user.clone(),
-            digest: secret.as_ref().map(Secret::digest),
-            urls: checked(kind, urls)?,
-            created_at: actor.now,
-        };
-        let mut change = self.change(actor)?;
-        check_title(&mut *change.records, kind, title, &client.id)?;
-        change.records.put_client(&client)?;
-        change.note("create", &subject(&client), None, Some(&client))?;
-        change.commit()?;
-        Ok(CreatedClient { client, secret })
+        self.create_client_with(actor, kind, title, urls, &ClientAccess::default(), None)
+    }
+
+    /// Creates a client that the actor owns, whose access tokens have `access` and at most `scopes`, or the default scopes.
+    ///
+    /// # Errors
+    ///
+    /// If the title is invalid, a URL is not safe, a scope is unknown, or the APIs and grants break a rule.
+    pub fn create_client_with(
+        &mut self,
+        actor: &Actor,
+        kind: ClientKind,
+        title: &str,
+        urls: &Urls,
+        access: &ClientAccess,
+        scopes: Option<&[String]>,
+    ) -> Result<CreatedClient> {
+        self.changed(actor, |change| change.create_client(kind, title, urls, access, scopes))
     }
 
     /// Edits a client.
@@ -96,13 +112,119 @@ impl Registry {
         id_or_title: &str,
         edit: &ClientEdit,
     ) -> Result<Client> {
+        self.changed(actor, |change| {
+            let before = find(&mut *change.records, actor, kind, id_or_title)?;
+            change.edit_client(before, edit)
+        })
+    }
+
+    /// Replaces the secret of a machine. The old secret becomes invalid now, or after `overlap`, a span such as `7d`.
+    ///
+    /// # Errors
+    ///
+    /// If the actor may see no match, or `overlap` is not a span.
+    pub fn rotate_client(&mut self, actor: &Actor, id_or_title: &str, overlap: Option<&str>) -> Result<CreatedClient> {
+        self.changed(actor, |change| {
+            let before = find(&mut *change.records, actor, ClientKind::M2m, id_or_title)?;
+            change.rotate_client(before, overlap)
+        })
+    }
+
+    /// Deletes a client.
+    ///
+    /// # Errors
+    ///
+    /// If the actor may see no match.
+    pub fn delete_client(&mut self, actor: &Actor, kind: ClientKind, id_or_title: &str) -> Result<Client> {
+        let mut change = self.change(actor)?;
+        let client = find(&mut *change.records, actor, kind, id_or_title)?;
+        change.remove_client("delete", &client)?;
+        change.commit()?;
+        Ok(client)
+    }
+}
+
+impl Change<'_> {
+    /// Creates a client: see [`Registry::create_client_with`].
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the client.
+    pub fn create_client(
+        &mut self,
+        kind: ClientKind,
+        title: &str,
+        urls: &Urls,
+        access: &ClientAccess,
+        scopes: Option<&[String]>,
+    ) -> Result<CreatedClient> {
+        let secret = match kind {
+            ClientKind::Spa => None,
+            ClientKind::M2m => Some(Secret::mint(SecretKind::Client)?),
+        };
+        let id = short_id(kind.as_str())?;
+        let mut problems = Problems::default();
+        let urls = problems.keep(checked(kind, urls));
+        let scopes = problems.keep(scopes.map(checked_scopes).transpose());
+        problems.keep(check_title(&mut *self.records, kind, title, &id));
+        let access = problems.keep(self.checked_access(access));
+        let client = urls.zip(scopes).zip(access).map(|((urls, scopes), (allowed_apis, grants))| Client {
+            id,
+            kind,
+            title: title.to_owned(),
+            owner: self.actor.user.clone(),
+            digest: secret.as_ref().map(Secret::digest),
+            urls,
+            created_at: self.actor.now,
+            allowed_apis,
+            grants,
+            scopes,
+            earlier_secrets: Vec::new(),
+        });
+        let client = problems.none_or(client)?;
+        self.records.put_client(&client)?;
+        self.note("create", &subject(&client), None, Some(&client))?;
+        Ok(CreatedClient { client, secret })
+    }
+
+    /// Edits the client with exactly this id, if it has one of the `versions`.
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, its version differs, or the edit breaks a rule.
+    pub fn update_client(&mut self, id: &str, versions: Option<&[String]>, edit: &ClientEdit) -> Result<Client> {
+        let before = client_with_id(&mut *self.records, self.actor, id, versions)?;
+        self.edit_client(before, edit)
+    }
+
+    /// Replaces the secret of the machine with exactly this id: see [`Registry::rotate_client`].
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, or `overlap` is not a span.
+    pub fn rotate_client_with_id(&mut self, id: &str, overlap: Option<&str>) -> Result<CreatedClient> {
+        let before = client_with_id(&mut *self.records, self.actor, id, None)?;
+        self.rotate_client(before, overlap)
+    }
+
+    /// Deletes the client with exactly this id, and revokes what OAuth issued to it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, or its version differs.
+    pub fn delete_client(&mut self, id: &str, versions: Option<&[String]>) -> Result<Client> {
+        let client = client_with_id(&mut *self.records, self.actor, id, versions)?;
+        self.remove_client("delete", &client)?;
+        Ok(client)
+    }
+
+    fn edit_client(&mut self, before: Client, edit: &ClientEdit) -> Result<Client> {
+        let kind = before.kind;
         let add = checked(kind, &edit.add)?;
         let remove = edit.remove.clone();
-        let mut change = self.change(actor)?;
-        let before = find(&mut *change.records, actor, kind, id_or_title)?;
         let mut after = before.clone();
         if let Some(title) = &edit.title {
-            check_title(&mut *change.records, kind, title, &before.id)?;
+            check_title(&mut *self.records, kind, title, &before.id)?;
             after.title.clone_from(title);
         }
         if let Some(login) = &remove.login_uri {
@@ -125,30 +247,75 @@ impl Registry {
             list.retain(|url| !remove.contains(url));
             *list = unique(list.drain(..).chain(add));
         }
-        if after != before {
-            change.records.put_client(&after)?;
-            change.note("update", &subject(&after), Some(&before), Some(&after))?;
+        if edit.apis.is_some() || edit.grants.is_some() {
+            let grants = || before.grants.iter().map(TypedGrant::from).collect();
+            let access = &ClientAccess {
+                apis: edit.apis.clone().unwrap_or_else(|| before.allowed_apis.clone()),
+                grants: edit.grants.clone().unwrap_or_else(grants),
+            };
+            (after.allowed_apis, after.grants) = self.checked_access(access)?;
         }
-        change.commit()?;
+        if let Some(scopes) = &edit.scopes {
+            after.scopes = scopes.as_deref().map(checked_scopes).transpose()?;
+        }
+        if after != before {
+            self.records.put_client(&after)?;
+            self.note("update", &subject(&after), Some(&before), Some(&after))?;
+        }
         Ok(after)
     }
 
-    /// Deletes a client.
-    ///
-    /// # Errors
-    ///
-    /// If the actor may see no match.
-    pub fn delete_client(&mut self, actor: &Actor, kind: ClientKind, id_or_title: &str) -> Result<Client> {
-        let mut change = self.change(actor)?;
-        let client = find(&mut *change.records, actor, kind, id_or_title)?;
-        change.remove_client("delete", &client)?;
-        change.commit()?;
-        Ok(client)
+    fn rotate_client(&mut self, before: Client, overlap: Option<&str>) -> Result<CreatedClient> {
+        /// Bounds the secrets that are valid at once.
+        const MAX_EARLIER: usize = 4;
+        let now = self.actor.now;
+        let until = overlap.map(|overlap| span(overlap, now, "overlap")).transpose()?;
+        if before.kind != ClientKind::M2m {
+            let message = format!("client {} is a single-page application, which has no secret", quoted(&before.id));
+            return Err(refused(message, "only the secrets of machines are rotated").because("no_secret"));
+        }
+        let secret = Secret::mint(SecretKind::Client)?;
+        let mut after = Client { digest: Some(secret.digest()), ..before.clone() };
+        after.earlier_secrets.retain(|earlier| now < earlier.until);
+        if let Some((digest, until)) = before.digest.zip(until) {
+            if after.earlier_secrets.len() >= MAX_EARLIER {
+                let message = format!("{MAX_EARLIER} earlier secrets are still valid");
+                let help = "rotate without an overlap, or wait until one of them is invalid";
+                return Err(refused(message, help).because("too_many_secrets"));
+            }
+            after.earlier_secrets.push(EarlierSecret { digest, until });
+        } else {
+            // The caller wants every other secret to be invalid now.
+            after.earlier_secrets.clear();
+        }
+        self.records.put_client(&after)?;
+        self.note("rotate", &subject(&after), Some(&before), Some(&after))?;
+        Ok(CreatedClient { client: after, secret: Some(secret) })
     }
-}
 
-impl Change<'_> {
+    /// Reads the APIs and grants of a client by the rules of tokens.
+    fn checked_access(&mut self, access: &ClientAccess) -> Result<(Vec<String>, Vec<Grant>)> {
+        if *access == ClientAccess::default() {
+            return Ok((Vec::new(), Vec::new()));
+        }
+        let id = short_id("at")?;
+        let draft = Draft {
+            name: id.clone(),
+            owner: self.actor.user.clone(),
+            token_sha256: Secret::mint(SecretKind::Access)?.digest().to_hex(),
+            allowed_apis: access.apis.clone(),
+            grants: access.grants.iter().map(typed).collect(),
+            referers: Vec::new(),
+            expiration_date: None,
+            created_at: None,
+            id,
+        };
+        let (token, _) = self.settle(&draft, None)?;
+        Ok((token.allowed_apis, token.grants))
+    }
+
     pub(super) fn remove_client(&mut self, action: &str, client: &Client) -> Result<()> {
+        self.revoke_tickets_of(&client.id, "revoke")?;
         self.records.remove_client(&client.id)?;
         self.note(action, &subject(client), Some(client), None)
     }
@@ -201,7 +368,7 @@ fn find(records: &mut dyn Records, actor: &Actor, kind: ClientKind, id_or_title:
 
 /// Checks the title of a client: it must not be the id of another client.
 fn check_title(records: &mut dyn Records, kind: ClientKind, title: &str, id: &str) -> Result<()> {
-    check_text("title", title)?;
+    check_text("title", title).map_err(|error| error.because("invalid_title"))?;
     if by_id(title).is_some() {
         let help = "`id:` before an id means no title: choose a title without this prefix";
         return Err(invalid(format!("the title {} starts with `id:`", quoted(title)), help));

@@ -2,7 +2,7 @@
 
 use super::definition::{Draft, settle};
 use super::error::{RegistryError, Result, invalid, refused};
-use super::record::{Connection, Grant, Token};
+use super::record::{Client, ClientKind, Connection, Grant, Token};
 use super::storage::{Records, TokenFilter};
 use super::words::{argument, did_you_mean, quoted};
 use super::{Actor, Registry, Subject, check_text};
@@ -124,6 +124,14 @@ impl Registry {
             let message = format!("connection {} is granted by {}", quoted(name), named(&tokens, actor));
             return Err(refused(message, help));
         }
+        let clients = [ClientKind::M2m, ClientKind::Spa].map(|kind| change.records.clients(kind));
+        let clients = clients.into_iter().collect::<Result<Vec<_>>>()?.concat();
+        let has_it = |client: &&Client| client.grants.iter().any(|grant| grant.connection == name);
+        let granted: Vec<_> = clients.iter().filter(has_it).map(|client| quoted(&client.id)).collect();
+        if !granted.is_empty() {
+            let message = format!("connection {} is granted by clients: {}", quoted(name), granted.join(", "));
+            return Err(refused(message, "remove these grants with `portcullis credentials update m2m`, first"));
+        }
         let sources = change.records.named_sources()?;
         let own = sources.iter().filter(|source| source.connection.as_deref() == Some(name));
         let own: Vec<_> = own.map(|source| quoted(&source.name)).collect();
@@ -196,7 +204,7 @@ pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
             argument(name, "NAME")
         )
     };
-    refused(format!("there is no connection {}", quoted(name)), help)
+    refused(format!("there is no connection {}", quoted(name)), help).because("unknown_connection")
 }
 
 /// Lists tokens by name and id, in the order of names. Tokens of other users are only counted.

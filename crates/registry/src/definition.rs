@@ -1,6 +1,8 @@
 //! Conversion between records and policy documents. Tokens are read by [`load`], as those of policy files are: there is
 //! no second set of rules.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::error::{RegistryError, Result, storage};
@@ -51,7 +53,7 @@ pub(super) struct DraftGrant {
     pub(super) connection_name: String,
     pub(super) source: String,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
-    pub(super) kind: Option<&'static str>,
+    pub(super) kind: Option<Cow<'static, str>>,
 }
 
 impl From<&Token> for Draft {
@@ -59,7 +61,7 @@ impl From<&Token> for Draft {
         let grant = |grant: &Grant| DraftGrant {
             connection_name: grant.connection.clone(),
             source: grant.source.clone(),
-            kind: Some(grant.kind.as_str()),
+            kind: Some(grant.kind.as_str().into()),
         };
         Self {
             id: token.id.clone(),

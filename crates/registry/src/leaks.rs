@@ -37,7 +37,7 @@ impl Registry {
     /// If the registry cannot be read.
     pub fn clients_with(&mut self, digests: &HashSet<SecretDigest>) -> Result<Vec<Client>> {
         let mut clients = self.storage.read()?.clients(ClientKind::M2m)?;
-        clients.retain(|client| client.digest.is_some_and(|digest| digests.contains(&digest)));
+        clients.retain(|client| client.digests().any(|digest| digests.contains(digest)));
         Ok(clients)
     }
 
@@ -58,7 +58,7 @@ impl Registry {
             return Ok(Leaked::Token(token));
         }
         let clients = change.records.clients(ClientKind::M2m)?;
-        let Some(client) = clients.into_iter().find(|client| client.digest == Some(*digest)) else {
+        let Some(client) = clients.into_iter().find(|client| client.digests().any(|known| known == digest)) else {
             let help = "it was deleted or rotated in the meantime: scan again";
             return Err(refused("no credential has this secret", help));
         };

@@ -1,4 +1,5 @@
-//! The registry of credentials: tokens, OAuth clients, connections and named sources, in an embedded database.
+//! The registry of credentials: tokens, OAuth clients, connections and named sources, in an embedded database or in
+//! PostgreSQL.
 //!
 //! Every change is one transaction. It adds one to the [`revision`](Registry::revision), and the
 //! [`trail`](Registry::trail) records who did what. Tokens are read by the same rules as policy files, so the contents
@@ -31,40 +32,57 @@
 //! only the permissions of the file keep other people out.
 #![forbid(unsafe_code)]
 
+mod access;
 mod changes;
 mod clients;
+mod columns;
 mod connections;
 mod definition;
 mod error;
 mod leaks;
+mod lists;
 mod location;
 mod named_sources;
+mod once;
 pub mod owner_only;
+mod page;
+#[cfg(feature = "postgres")]
+mod postgres;
+mod postgres_url;
 pub mod record;
+mod scopes;
 mod sqlite;
 mod storage;
+mod tickets;
 mod tokens;
 mod transfer;
+mod users;
 mod words;
 
 use std::path::Path;
 
 use serde::Serialize;
 
+pub use access::{Access, Issued, NewAccess};
 pub use changes::Changes;
-pub use clients::{ClientEdit, CreatedClient};
+pub use clients::{ClientAccess, ClientEdit, CreatedClient};
 pub use connections::{Reread, UpdatedConnection};
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
+pub use lists::Which;
 pub use location::{Location, check_home};
 pub use named_sources::NamedSourceEdit;
-pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit};
+pub use once::{Answered, Once};
+pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
+pub use scopes::{ADMIN, SCOPES, default_scopes};
+pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};
 
-use error::invalid;
+use error::{invalid, refused};
+use location::Database;
 use portcullis::base::Timestamp;
 use portcullis_secret as secret;
-use record::TrailEntry;
+use record::{Role, TrailEntry};
 use sqlite::{Absent, SqliteStorage};
 use storage::{NewEntry, Purpose, Records, Storage};
 use words::quoted;
@@ -80,6 +98,9 @@ pub struct Registry {
 pub struct Actor {
     user: String,
     all_users: bool,
+    is_read_only: bool,
+    /// How the user acts; `None` for a command on the registry's machine.
+    how: Option<String>,
     now: Timestamp,
 }
 
@@ -92,13 +113,37 @@ impl Actor {
     pub fn new(user: impl Into<String>, now: Timestamp) -> Result<Self> {
         let user = user.into();
         check_text("user", &user)?;
-        Ok(Self { user, all_users: false, now: Timestamp::from_unix(now.seconds(), 0) })
+        let now = Timestamp::from_unix(now.seconds(), 0);
+        Ok(Self { user, all_users: false, is_read_only: false, how: None, now })
     }
 
     /// Makes the actor an administrator, who also acts on the records of other users.
     #[must_use]
     pub fn for_all_users(self) -> Self {
         Self { all_users: true, ..self }
+    }
+
+    /// Gives the actor the rights of `role`.
+    #[must_use]
+    pub fn with_role(self, role: Role) -> Self {
+        Self { all_users: role != Role::Developer, is_read_only: role == Role::Auditor, ..self }
+    }
+
+    /// Limits the actor to the user's own records.
+    #[must_use]
+    pub fn for_own_records(self) -> Self {
+        Self { all_users: false, ..self }
+    }
+
+    /// Sets how the actor acts, such as `client m2m_5h3f9w2mzq`, for the trail.
+    #[must_use]
+    pub fn by(self, how: impl Into<String>) -> Self {
+        Self { how: Some(how.into()), ..self }
+    }
+
+    /// Returns the name of the user.
+    pub fn user(&self) -> &str {
+        &self.user
     }
 
     /// Whether the actor may see and change records of `owner`.
@@ -119,16 +164,16 @@ impl Registry {
         Self::open_for(location, if create { Purpose::Create } else { Purpose::Read })
     }
 
-    /// Calls `add` with the registry at `location`. Creates a missing registry, and removes it, with its new folders, if
-    /// `add` fails: a rejected change leaves nothing.
+    /// Calls `add` with the registry at `location`. Creates a missing registry. If `add` fails, removes the new file and its
+    /// new folders: a rejected change leaves nothing. In PostgreSQL, empty tables stay.
     ///
     /// # Errors
     ///
     /// As [`open`](Self::open), and the error of `add`.
     pub fn add_to<T>(location: &Location, add: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        let absent = Absent::of(location.path());
+        let absent = location.path().map(Absent::of);
         let added = Self::open(location, true).and_then(|mut registry| add(&mut registry));
-        if added.is_err() {
+        if let (Err(_), Some(absent)) = (&added, absent) {
             absent.restore();
         }
         added
@@ -144,7 +189,20 @@ impl Registry {
     }
 
     fn open_for(location: &Location, purpose: Purpose) -> Result<Self> {
-        Ok(Self { storage: Box::new(SqliteStorage::open(location.path(), purpose)?) })
+        Ok(Self {
+            storage: match &location.database {
+                Database::Sqlite(path) => Box::new(SqliteStorage::open(path, purpose)?),
+                #[cfg(feature = "postgres")]
+                Database::Postgres(url) => Box::new(postgres::PostgresStorage::open(url, purpose)?),
+                #[cfg(not(feature = "postgres"))]
+                Database::Postgres(_) => {
+                    return Err(invalid(
+                        "this build does not support PostgreSQL",
+                        "build it with `--features postgres`, or use a registry such as `sqlite:registry.db`",
+                    ));
+                }
+            },
+        })
     }
 
     /// Creates a registry in memory, which is lost when dropped.
@@ -165,8 +223,11 @@ impl Registry {
         self.storage.read()?.revision()
     }
 
-    /// Returns a number that differs after another process has committed anything, usage included. It has no other
-    /// meaning. Cheaper than [`revision`](Self::revision): it reads no table.
+    /// Returns a number that differs after another process has committed a change. It has no other meaning. Cheaper than
+    /// [`revision`](Self::revision): SQLite reads no table, and PostgreSQL announces each change.
+    ///
+    /// With SQLite, the number also differs after usage was recorded. With PostgreSQL, a change may be noticed two seconds
+    /// later, if the server does not announce changes on this connection.
     ///
     /// # Errors
     ///
@@ -213,8 +274,29 @@ impl Registry {
         self.storage.copy_to(path)
     }
 
+    /// Makes a change by `work`, in one transaction: nothing is changed if it fails.
+    ///
+    /// # Errors
+    ///
+    /// If `work` fails, the actor may change nothing, or the database fails.
+    pub fn changed<T>(&mut self, actor: &Actor, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
+        let mut change = self.change(actor)?;
+        let made = work(&mut change)?;
+        change.commit()?;
+        Ok(made)
+    }
+
+    /// Returns a change that is never committed, to check what it would do.
+    fn look<'r>(&'r mut self, actor: &'r Actor) -> Result<Change<'r>> {
+        Ok(Change { records: self.storage.read()?, actor, revision: None, has_tickets: false })
+    }
+
     fn change<'r>(&'r mut self, actor: &'r Actor) -> Result<Change<'r>> {
-        Ok(Change { records: self.storage.write()?, actor, revision: None })
+        if actor.is_read_only {
+            let message = format!("the user {} may see everything and change nothing", quoted(&actor.user));
+            return Err(refused(message, "ask an administrator to make the change").because("read_only"));
+        }
+        Ok(Change { records: self.storage.write()?, actor, revision: None, has_tickets: false })
     }
 }
 
@@ -224,12 +306,21 @@ impl std::fmt::Debug for Registry {
     }
 }
 
-/// An open change. Without [`commit`](Self::commit), dropping it rolls it back.
-struct Change<'r> {
+/// An open change, with the methods that change records. It is committed when the closure that received it succeeds: see
+/// [`Registry::once`].
+pub struct Change<'r> {
     records: Box<dyn Records + 'r>,
     actor: &'r Actor,
     /// The revision that the change creates, once it has a trail entry.
     revision: Option<u64>,
+    /// Whether the change adds or removes tickets, which have no trail entry.
+    has_tickets: bool,
+}
+
+impl std::fmt::Debug for Change<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Change").field("revision", &self.revision).finish_non_exhaustive()
+    }
 }
 
 /// The record that a change is made to.
@@ -270,6 +361,7 @@ impl Change<'_> {
             revision,
             at: self.actor.now,
             user: self.actor.user.clone(),
+            how: self.actor.how.clone(),
             action: action.to_owned(),
             kind: subject.kind,
             id: subject.id.to_owned(),
@@ -279,9 +371,9 @@ impl Change<'_> {
         })
     }
 
-    /// Commits the change. A change without a trail entry has nothing to commit.
+    /// Commits the change. A change without a trail entry and without tickets has nothing to commit.
     fn commit(self) -> Result<()> {
-        if self.revision.is_some() { self.records.commit() } else { Ok(()) }
+        if self.revision.is_some() || self.has_tickets { self.records.commit() } else { Ok(()) }
     }
 }
 
@@ -289,7 +381,8 @@ impl Change<'_> {
 fn check_text(what: &str, text: &str) -> Result<()> {
     const MAX_LEN: usize = 255;
     if secret::contains_secret(text) {
-        return Err(invalid(format!("the {what} holds a secret"), "remove the secret: other users can see this text"));
+        return Err(invalid(format!("the {what} holds a secret"), "remove the secret: other users can see this text")
+            .because("secret_in_text"));
     }
     if text.trim().is_empty() {
         return Err(invalid(format!("the {what} is empty"), "write a name that users recognize"));

@@ -1,4 +1,4 @@
-//! The location of a registry: a URL such as `sqlite:registry.db`.
+//! The location of a registry: a URL such as `sqlite:registry.db` or `postgres://db.example.com/portcullis`.
 
 use std::fmt;
 use std::fs::File;
@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::error::{RegistryError, invalid};
+use super::postgres_url::PostgresUrl;
 use super::words::quoted;
 
-const FORM: &str =
-    "write `sqlite:` and a file, such as `sqlite:registry.db` or `sqlite:///var/lib/portcullis/registry.db`";
+const FORM: &str = "write `sqlite:` and a file, such as `sqlite:registry.db` or `sqlite:///var/lib/portcullis/registry.db`; \
+                    or `postgres://` and a database, such as `postgres://db.example.com/portcullis`";
 
 /// Whether `path` starts with a home directory that the shell did not expand: `~`, `~/…` or `~ana/…`.
 fn has_tilde(path: &str) -> bool {
@@ -78,24 +79,43 @@ fn may_be_registry(path: &Path) -> bool {
 /// use portcullis_registry::Location;
 ///
 /// let location: Location = "sqlite:///var/lib/portcullis/registry.db".parse()?;
-/// assert_eq!(location.path(), std::path::Path::new("/var/lib/portcullis/registry.db"));
+/// assert_eq!(location.path(), Some(std::path::Path::new("/var/lib/portcullis/registry.db")));
 /// assert_eq!(location.to_string(), "sqlite:/var/lib/portcullis/registry.db");
+///
+/// let location: Location = "postgres://ana:secret@db.example.com/portcullis".parse()?;
+/// assert!(location.has_password());
+/// assert_eq!(location.to_string(), "postgres://ana@db.example.com/portcullis");
 /// # Ok::<(), portcullis_registry::RegistryError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
-    path: PathBuf,
+    pub(super) database: Database,
+}
+
+/// The database of a location.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Database {
+    Sqlite(PathBuf),
+    Postgres(Box<PostgresUrl>),
 }
 
 impl Location {
     /// Returns the location of the SQLite file at `path`.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { database: Database::Sqlite(path.into()) }
     }
 
-    /// Returns the path of the file.
-    pub fn path(&self) -> &Path {
-        &self.path
+    /// Returns the path of the SQLite file; `None` for PostgreSQL.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.database {
+            Database::Sqlite(path) => Some(path),
+            Database::Postgres(_) => None,
+        }
+    }
+
+    /// Whether the URL holds a password. No text of the location shows it.
+    pub fn has_password(&self) -> bool {
+        matches!(&self.database, Database::Postgres(url) if url.password.is_some())
     }
 }
 
@@ -111,36 +131,38 @@ impl FromStr for Location {
             return Err(invalid(format!("{shown} is not the URL of a registry"), url_of(Path::new(text))));
         };
         match scheme {
-            "sqlite" => {}
-            // The URL may hold a password.
-            "postgres" | "postgresql" => return Err(invalid("PostgreSQL is not supported yet", FORM)),
-            _ => return Err(invalid("the scheme of the registry's URL is unknown", FORM)),
+            "sqlite" => sqlite(text, rest),
+            "postgres" | "postgresql" => Ok(Self { database: Database::Postgres(Box::new(PostgresUrl::parse(text)?)) }),
+            _ => Err(invalid("the scheme of the registry's URL is unknown", FORM)),
         }
-        let (path, has_host) = match rest.strip_prefix("//") {
-            Some(path) => (path, path.split('/').next().is_some_and(|host| host.contains('@'))),
-            None => (rest, false),
-        };
-        if path.is_empty() {
-            return Err(invalid(format!("{} names no file", quoted(text)), FORM));
-        }
-        if has_host {
-            return Err(invalid("the URL of the registry has a user and a host", FORM));
-        }
-        if let Some(character) = path.chars().find(|character| ['?', '#', '%'].contains(character)) {
-            let message =
-                format!("the URL of the registry has `{character}`: parameters and escapes are not supported");
-            return Err(invalid(message, FORM));
-        }
-        if path == ":memory:" {
-            return Err(invalid(format!("{} names no file", quoted(text)), FORM));
-        }
-        without_tilde(path)?;
-        Ok(Self::file(path))
     }
+}
+
+/// Reads the URL `text` of a SQLite file, which has `rest` after its scheme.
+fn sqlite(text: &str, rest: &str) -> Result<Location, RegistryError> {
+    let (path, has_host) = match rest.strip_prefix("//") {
+        Some(path) => (path, path.split('/').next().is_some_and(|host| host.contains('@'))),
+        None => (rest, false),
+    };
+    if path.is_empty() || path == ":memory:" {
+        return Err(invalid(format!("{} names no file", quoted(text)), FORM));
+    }
+    if has_host {
+        return Err(invalid("the URL of the registry has a user and a host", FORM));
+    }
+    if let Some(character) = path.chars().find(|character| ['?', '#', '%'].contains(character)) {
+        let message = format!("the URL of the registry has `{character}`: parameters and escapes are not supported");
+        return Err(invalid(message, FORM));
+    }
+    without_tilde(path)?;
+    Ok(Location::file(path))
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sqlite:{}", self.path.display())
+        match &self.database {
+            Database::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Database::Postgres(url) => url.fmt(f),
+        }
     }
 }

@@ -1,11 +1,12 @@
 //! Named sources, which all users share. A named source must exist before it is granted.
 
 use super::connections::{find as find_connection, named};
-use super::error::{RegistryError, Result, invalid, refused};
+use super::error::{Problems, RegistryError, Result, invalid, refused};
+use super::lists::check_version;
 use super::record::{NamedSource, Token};
 use super::storage::{Records, TokenFilter};
 use super::words::{did_you_mean, quoted};
-use super::{Actor, Registry, Subject};
+use super::{Actor, Change, Registry, Subject};
 use portcullis::model::GrantKind;
 use portcullis::query::{MAX_QUERY_BYTES, Query};
 
@@ -49,25 +50,7 @@ impl Registry {
         query: &str,
         connection: Option<&str>,
     ) -> Result<NamedSource> {
-        portcullis::query::NamedSource::parse(name).map_err(|_| {
-            let help = "write 3 to 51 lower-case letters, digits, `-` and `_`, the first a letter or digit, the last neither \
-                 `-` nor `_`";
-            invalid(format!("{} is not a named source", quoted(name)), help)
-        })?;
-        let source =
-            NamedSource { name: name.to_owned(), connection: connection.map(ToOwned::to_owned), query: sql(query)? };
-        let mut change = self.change(actor)?;
-        if change.records.named_sources()?.iter().any(|known| known.name == name) {
-            let help = format!("`portcullis named-sources update {name}` changes it");
-            return Err(refused(format!("named source {} exists already", quoted(name)), help));
-        }
-        if let Some(connection) = connection {
-            find_connection(&mut *change.records, connection)?;
-        }
-        change.records.put_named_source(&source)?;
-        change.note("create", &subject(name), None, Some(&source))?;
-        change.commit()?;
-        Ok(source)
+        self.changed(actor, |change| change.create_named_source(name, query, connection))
     }
 
     /// Edits a named source. While tokens are granted it, it must remain on their connections.
@@ -76,9 +59,58 @@ impl Registry {
     ///
     /// If the named source or the connection does not exist, the query breaks N4, or a grant is on another connection.
     pub fn update_named_source(&mut self, actor: &Actor, name: &str, edit: &NamedSourceEdit) -> Result<NamedSource> {
-        let query = edit.query.as_deref().map(sql).transpose()?;
-        let mut change = self.change(actor)?;
-        let before = find(&mut *change.records, name)?;
+        self.changed(actor, |change| change.update_named_source(name, None, edit))
+    }
+
+    /// Deletes a named source that no grant names.
+    ///
+    /// # Errors
+    ///
+    /// If the named source does not exist, or a grant names it.
+    pub fn delete_named_source(&mut self, actor: &Actor, name: &str) -> Result<NamedSource> {
+        self.changed(actor, |change| change.delete_named_source(name, None))
+    }
+}
+
+impl Change<'_> {
+    /// Adds a named source: see [`Registry::create_named_source`].
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the named source.
+    pub fn create_named_source(&mut self, name: &str, query: &str, connection: Option<&str>) -> Result<NamedSource> {
+        let mut problems = Problems::default();
+        problems.keep(check_name(name));
+        let query = problems.keep(sql(query).map_err(|error| error.because("invalid_query")));
+        if self.records.named_sources()?.iter().any(|known| known.name == name) {
+            let help = format!("`portcullis named-sources update {name}` changes it");
+            let message = format!("named source {} exists already", quoted(name));
+            problems.keep::<()>(Err(refused(message, help).because("name_taken")));
+        }
+        if let Some(connection) = connection {
+            problems.keep(find_connection(&mut *self.records, connection));
+        }
+        let connection = connection.map(ToOwned::to_owned);
+        let source = problems.none_or(query.map(|query| NamedSource { name: name.to_owned(), connection, query }))?;
+        self.records.put_named_source(&source)?;
+        self.note("create", &subject(name), None, Some(&source))?;
+        Ok(source)
+    }
+
+    /// Edits a named source, if it has one of the `versions`: see [`Registry::update_named_source`].
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, its version differs, or the edit breaks a rule.
+    pub fn update_named_source(
+        &mut self,
+        name: &str,
+        versions: Option<&[String]>,
+        edit: &NamedSourceEdit,
+    ) -> Result<NamedSource> {
+        let query = edit.query.as_deref().map(sql).transpose().map_err(|error| error.because("invalid_query"))?;
+        let before = find(&mut *self.records, name)?;
+        check_version(versions, &before.version())?;
         let mut after = before.clone();
         after.query = query.unwrap_or(after.query);
         if let Some(connection) = &edit.connection {
@@ -88,8 +120,8 @@ impl Registry {
             return Ok(after);
         }
         if let Some(connection) = &after.connection {
-            find_connection(&mut *change.records, connection)?;
-            let mut tokens = change.records.tokens(TokenFilter::NamedSource(name))?;
+            find_connection(&mut *self.records, connection)?;
+            let mut tokens = self.records.tokens(TokenFilter::NamedSource(name))?;
             let elsewhere = |token: &Token| {
                 token.grants.iter().any(|grant| {
                     grant.kind == GrantKind::NamedSource && grant.source == name && grant.connection != *connection
@@ -100,34 +132,43 @@ impl Registry {
                 let message = format!(
                     "named source {} is granted on another connection by {}",
                     quoted(name),
-                    named(&tokens, actor)
+                    named(&tokens, self.actor)
                 );
                 return Err(refused(message, "remove these grants first"));
             }
         }
-        change.records.put_named_source(&after)?;
-        change.note("update", &subject(name), Some(&before), Some(&after))?;
-        change.commit()?;
+        self.records.put_named_source(&after)?;
+        self.note("update", &subject(name), Some(&before), Some(&after))?;
         Ok(after)
     }
 
-    /// Deletes a named source that no grant names.
+    /// Deletes a named source, if it has one of the `versions`: see [`Registry::delete_named_source`].
     ///
     /// # Errors
     ///
-    /// If the named source does not exist, or a grant names it.
-    pub fn delete_named_source(&mut self, actor: &Actor, name: &str) -> Result<NamedSource> {
-        let mut change = self.change(actor)?;
-        let source = find(&mut *change.records, name)?;
-        let tokens = change.records.tokens(TokenFilter::NamedSource(name))?;
+    /// If there is no match, its version differs, or a grant names it.
+    pub fn delete_named_source(&mut self, name: &str, versions: Option<&[String]>) -> Result<NamedSource> {
+        let source = find(&mut *self.records, name)?;
+        check_version(versions, &source.version())?;
+        let tokens = self.records.tokens(TokenFilter::NamedSource(name))?;
         if !tokens.is_empty() {
-            let message = format!("named source {} is granted by {}", quoted(name), named(&tokens, actor));
+            let message = format!("named source {} is granted by {}", quoted(name), named(&tokens, self.actor));
             return Err(refused(message, "remove these grants first, with `portcullis credentials update token`"));
         }
-        change.records.remove_named_source(name)?;
-        change.note("delete", &subject(name), Some(&source), None)?;
-        change.commit()?;
+        self.records.remove_named_source(name)?;
+        self.note("delete", &subject(name), Some(&source), None)?;
         Ok(source)
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    match portcullis::query::NamedSource::parse(name) {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let help = "write 3 to 51 lower-case letters, digits, `-` and `_`, the first a letter or digit, the last neither \
+                        `-` nor `_`";
+            Err(invalid(format!("{} is not a named source", quoted(name)), help).because("invalid_name"))
+        }
     }
 }
 
@@ -146,7 +187,7 @@ fn find(records: &mut dyn Records, name: &str) -> Result<NamedSource> {
 fn unknown(name: &str, known: &[NamedSource]) -> RegistryError {
     let meant = did_you_mean(name, known.iter().map(|source| &*source.name));
     let help = format!("{meant}`portcullis named-sources list` shows them, `create` makes one");
-    refused(format!("there is no named source {}", quoted(name)), help)
+    refused(format!("there is no named source {}", quoted(name)), help).because("unknown_named_source")
 }
 
 /// Checks that each new grant of a named source in `token` names one that exists on the grant's connection.

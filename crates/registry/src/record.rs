@@ -1,5 +1,7 @@
 //! Records of the registry, as they are read. Serialized with the field names that scripts rely on, never with a secret.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize, Serializer};
 
 use portcullis::base::Timestamp;
@@ -142,6 +144,89 @@ pub struct Client {
     /// The time of creation.
     #[serde(serialize_with = "at")]
     pub created_at: Timestamp,
+    /// The APIs that a machine's access tokens may use. Without APIs, they read no source.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub allowed_apis: Vec<String>,
+    /// The sources that a machine's access tokens may read or write.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub grants: Vec<Grant>,
+    /// The scopes that the client may request; `None` means the default scopes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scopes: Option<Vec<String>>,
+    /// Rotated secrets of a machine that are still valid.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub earlier_secrets: Vec<EarlierSecret>,
+}
+
+/// A rotated secret of a client, which is valid for a limited time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EarlierSecret {
+    /// The digest of the secret.
+    #[serde(skip)]
+    pub digest: SecretDigest,
+    /// The time from which it is invalid.
+    #[serde(serialize_with = "at")]
+    pub until: Timestamp,
+}
+
+/// A user of the workspace. A user without a record is a developer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct User {
+    /// The name, which owns tokens and clients.
+    pub name: String,
+    /// The role.
+    pub role: Role,
+}
+
+/// The rights of a user.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Sees and changes the user's own tokens and clients.
+    #[default]
+    Developer,
+    /// Sees and changes everything.
+    Administrator,
+    /// Sees everything, and changes nothing.
+    Auditor,
+}
+
+/// The kind of a short-lived record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketKind {
+    /// A link that signs a user in once.
+    LoginLink,
+    /// A session of the console.
+    Session,
+    /// An OAuth access token.
+    AccessToken,
+    /// An OAuth authorization code.
+    Code,
+    /// An OAuth refresh token.
+    RefreshToken,
+    /// The remembered answer to a request with an `Idempotency-Key`.
+    Answer,
+}
+
+/// A short-lived record that is found by the digest of a secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Ticket {
+    /// The kind.
+    pub kind: TicketKind,
+    /// The digest of the secret.
+    pub digest: SecretDigest,
+    /// The user for whom the ticket was made.
+    pub user: String,
+    /// The OAuth client, if any. Deleting the client removes the ticket.
+    pub client: Option<String>,
+    /// The authorization that the ticket descends from: all its tickets are revoked together.
+    pub family: Option<String>,
+    /// The token that decides requests with the secret, if any. Deleting the token removes the ticket.
+    pub token: Option<String>,
+    /// The expiry, to the second.
+    pub expires: Timestamp,
+    /// The content, by kind. Never a secret in plain text.
+    pub body: Vec<u8>,
 }
 
 /// The URLs of a single-page application, by purpose.
@@ -177,6 +262,9 @@ pub struct TrailEntry {
     pub at: Timestamp,
     /// The user who made it.
     pub user: String,
+    /// How the user made it, such as `client m2m_5h3f9w2mzq`; `None` for a command on the registry's machine.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub how: Option<String>,
     /// The action, such as `create`.
     pub action: String,
     /// The kind of record, such as `token`.
@@ -205,6 +293,110 @@ impl ClientKind {
             Self::Spa => "spa",
             Self::M2m => "m2m",
         }
+    }
+}
+
+/// Returns a text that differs whenever one of `parts` differs.
+fn version(parts: &[&dyn ErasedJson]) -> String {
+    let json: Vec<String> = parts.iter().map(|part| part.json()).collect();
+    SecretDigest::of(&json.join("\n")).to_hex().chars().take(32).collect()
+}
+
+/// A value that is written as JSON.
+trait ErasedJson {
+    fn json(&self) -> String;
+}
+
+impl<T: Serialize> ErasedJson for T {
+    fn json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
+impl Token {
+    /// Returns the version: equal only while the token, its secret included, is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self, &self.digest.to_hex()])
+    }
+}
+
+impl NamedSource {
+    /// Returns the version: equal only while the named source is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self])
+    }
+}
+
+impl Connection {
+    /// Returns the version: equal only while the connection is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self])
+    }
+}
+
+impl Client {
+    /// Returns the version: equal only while the client, its secrets included, is unchanged.
+    pub fn version(&self) -> String {
+        version(&[self, &self.digest.map(|digest| digest.to_hex())])
+    }
+
+    /// Returns the digests of all secrets of the client, rotated ones included.
+    pub fn digests(&self) -> impl Iterator<Item = &SecretDigest> {
+        self.digest.iter().chain(self.earlier_secrets.iter().map(|earlier| &earlier.digest))
+    }
+
+    /// Whether `digest` is of a secret of the client that is valid at `now`.
+    pub fn has_secret(&self, digest: &SecretDigest, now: Timestamp) -> bool {
+        self.digest.as_ref() == Some(digest)
+            || self.earlier_secrets.iter().any(|earlier| earlier.digest == *digest && now < earlier.until)
+    }
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Developer, Self::Administrator, Self::Auditor];
+
+    /// Returns the name, such as `developer`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Developer => "developer",
+            Self::Administrator => "administrator",
+            Self::Auditor => "auditor",
+        }
+    }
+
+    /// Returns the role with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|role| role.as_str() == name)
+    }
+}
+
+impl TicketKind {
+    /// Every kind.
+    pub const ALL: [Self; 6] =
+        [Self::LoginLink, Self::Session, Self::AccessToken, Self::Code, Self::RefreshToken, Self::Answer];
+
+    /// Returns the name in the database, such as `session`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::LoginLink => "login_link",
+            Self::Session => "session",
+            Self::AccessToken => "access_token",
+            Self::Code => "code",
+            Self::RefreshToken => "refresh_token",
+            Self::Answer => "answer",
+        }
+    }
+
+    /// Returns the kind with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("kind", &self.kind).field("user", &self.user).finish_non_exhaustive()
     }
 }
 

@@ -3,8 +3,12 @@
 use std::path::Path;
 
 use super::error::Result;
-use super::record::{Api, Client, ClientKind, Connection, NamedSource, Token, TrailEntry, Usage};
+use super::page::{TokenQuery, TrailQuery};
+use super::record::{
+    Api, Client, ClientKind, Connection, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
+};
 use portcullis::base::Timestamp;
+use portcullis::model::SecretDigest;
 
 /// The purpose of opening a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +30,12 @@ pub(super) trait Storage: Send {
     /// [`commit`](Records::commit) rolls it back.
     fn write(&mut self) -> Result<Box<dyn Records + '_>>;
 
-    /// Returns a number that differs after another connection has committed anything, usage included; cheap.
+    /// Starts a transaction that only records usage. It may run beside writers.
+    fn write_usage(&mut self) -> Result<Box<dyn Records + '_>> {
+        self.write()
+    }
+
+    /// Returns a number that differs after another connection has committed a change; cheap.
     fn data_version(&mut self) -> Result<u64>;
 
     /// Checks that the open files are still those that the path names.
@@ -45,6 +54,7 @@ pub(super) struct NewEntry {
     pub(super) revision: u64,
     pub(super) at: Timestamp,
     pub(super) user: String,
+    pub(super) how: Option<String>,
     pub(super) action: String,
     pub(super) kind: &'static str,
     pub(super) id: String,
@@ -68,6 +78,21 @@ pub(super) enum TokenFilter<'a> {
     NamedSource(&'a str),
     /// Tokens with the id, the digest, or the owner and name of one of these.
     Like(&'a [Token]),
+}
+
+/// A selection of tickets.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TicketFilter<'a> {
+    /// Tickets of this client.
+    Client(&'a str),
+    /// Tickets that descend from one authorization.
+    Family(&'a str),
+    /// Tickets with this token, of which there is at most one.
+    Token(&'a str),
+    /// Tickets of this kind and user.
+    User(TicketKind, &'a str),
+    /// Tickets with a token that expired at the instant or before, at most so many.
+    ExpiredWithToken(Timestamp, usize),
 }
 
 /// One transaction. Lists are sorted by name or id.
@@ -98,18 +123,42 @@ pub(super) trait Records {
     /// Inserts `tokens`. None of them may exist.
     fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()>;
     fn remove_token(&mut self, id: &str) -> Result<()>;
+    /// Returns the tokens after the position of `query` that match it, in its order, at most `query.limit`. Leaves out
+    /// access tokens of OAuth clients: tokens of a [`Ticket`]. Cost grows with the page, not with the number of tokens.
+    fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>>;
+    /// Returns the tokens that expired at `until` or before, access tokens included, at most `max`.
+    fn expired_tokens(&mut self, until: Timestamp, max: usize) -> Result<Vec<Token>>;
 
     /// Returns the usage of each token that was ever used.
     fn usage(&mut self) -> Result<Vec<Usage>>;
-    /// Adds to the counts and moves the last use forward. Ignores unknown tokens.
-    fn add_usage(&mut self, usage: &Usage) -> Result<()>;
+    /// Returns the usage of those `tokens` that were ever used.
+    fn usage_of(&mut self, tokens: &[&str]) -> Result<Vec<Usage>>;
+    /// Adds to the counts and moves the last uses forward. Ignores unknown tokens.
+    fn add_usage(&mut self, batch: &[Usage]) -> Result<()>;
 
     fn clients(&mut self, kind: ClientKind) -> Result<Vec<Client>>;
+    fn client(&mut self, id: &str) -> Result<Option<Client>>;
     fn put_client(&mut self, client: &Client) -> Result<()>;
+    /// Removes the client and its tickets, but not their tokens.
     fn remove_client(&mut self, id: &str) -> Result<()>;
+
+    fn users(&mut self) -> Result<Vec<User>>;
+    fn user(&mut self, name: &str) -> Result<Option<User>>;
+    fn put_user(&mut self, user: &User) -> Result<()>;
+
+    /// Returns the ticket, even if it has expired.
+    fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>>;
+    fn tickets(&mut self, which: TicketFilter<'_>) -> Result<Vec<Ticket>>;
+    /// Inserts `ticket`, or replaces the one with its kind and digest.
+    fn put_ticket(&mut self, ticket: &Ticket) -> Result<()>;
+    fn remove_ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<()>;
+    /// Removes the tickets without a token that expired at `until` or before.
+    fn remove_expired_tickets(&mut self, until: Timestamp) -> Result<()>;
 
     /// Returns every trail entry, oldest first.
     fn trail(&mut self) -> Result<Vec<TrailEntry>>;
+    /// Returns the entries before the position of `query` that match it, newest first, at most `query.limit`.
+    fn trail_page(&mut self, query: &TrailQuery<'_>) -> Result<Vec<TrailEntry>>;
     /// Returns the number of the last entry; 0 if there is none.
     fn last_entry(&mut self) -> Result<u64>;
     /// Returns number, kind and id of the entries after number `last`, oldest first, at most `max`.

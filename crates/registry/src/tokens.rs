@@ -1,17 +1,19 @@
 //! Tokens, each with one owner.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::connections::unknown as unknown_connection;
 use super::definition::{Draft, DraftGrant, compact_document, settle};
-use super::error::{Result, invalid, refused};
+use super::error::{Problems, Result, invalid, refused};
+use super::lists::{Which, token_with_id};
 use super::named_sources::check_granted;
-use super::record::{Token, TrailEntry, Usage};
+use super::record::{Grant, Token, TrailEntry, Usage};
 use super::storage::{Records, TokenFilter};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::{Escaped, Timestamp};
-use portcullis::model::Expiry;
+use portcullis::model::{Expiry, SecretDigest};
 use portcullis_document::load::Diagnostic;
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
@@ -30,10 +32,33 @@ pub struct NewToken {
     pub apis: Vec<String>,
     /// The grants: a connection, and a source as N6 reads it.
     pub grants: Vec<(String, String)>,
+    /// Grants whose kind may be given, after `grants`.
+    pub typed_grants: Vec<TypedGrant>,
     /// The referers from which it may be used (N7).
     pub referers: Vec<String>,
     /// The expiry: an instant, a date, a span such as `7d` (N9.2), or [`NEVER`], the default.
     pub expiration: Option<String>,
+}
+
+/// A grant of a source, whose kind may be given.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypedGrant {
+    /// The connection.
+    pub connection: String,
+    /// The source.
+    pub source: String,
+    /// The kind, such as `pattern`; `None` reads the source by N6.
+    pub kind: Option<String>,
+}
+
+impl From<&Grant> for TypedGrant {
+    fn from(grant: &Grant) -> Self {
+        Self {
+            connection: grant.connection.clone(),
+            source: grant.source.clone(),
+            kind: Some(grant.kind.as_str().to_owned()),
+        }
+    }
 }
 
 /// The text of an expiry that never comes.
@@ -46,6 +71,10 @@ pub struct TokenEdit {
     pub name: Option<String>,
     /// The new APIs, which replace all current ones.
     pub apis: Option<Vec<String>>,
+    /// The new grants, which replace all current ones.
+    pub grants: Option<Vec<TypedGrant>>,
+    /// Grants to add, whose kind may be given.
+    pub add_typed_grants: Vec<TypedGrant>,
     /// Grants to add: a connection, and a source as N6 reads it.
     pub add_grants: Vec<(String, String)>,
     /// Grants to remove: a connection, and the source as written.
@@ -58,6 +87,8 @@ pub struct TokenEdit {
     pub remove_referers: Vec<String>,
     /// Whether the edit may remove the last referer, after which the token is usable from anywhere.
     pub any_referer: bool,
+    /// The expiry as an instant, which must be the current one: it cannot be edited. `Some(None)` is no expiry.
+    pub expiration: Option<Option<String>>,
 }
 
 /// A token that was created.
@@ -127,10 +158,8 @@ impl Registry {
     ///
     /// If the database fails; then nothing of the batch is recorded.
     pub fn record_usage(&mut self, batch: &[Usage]) -> Result<()> {
-        let mut records = self.storage.write()?;
-        for usage in batch {
-            records.add_usage(usage)?;
-        }
+        let mut records = self.storage.write_usage()?;
+        records.add_usage(batch)?;
         records.commit()
     }
 
@@ -140,30 +169,32 @@ impl Registry {
     ///
     /// If it breaks a rule (N3, N6 to N9), its name is taken, or a granted connection or named source does not exist.
     pub fn create_token(&mut self, actor: &Actor, new: &NewToken) -> Result<Created> {
-        let expiry = expiry(new.expiration.as_deref(), actor.now)?;
-        let secret = Secret::mint(SecretKind::Token)?;
-        let id = short_id(PREFIX)?;
-        let name = match &new.name {
-            Some(name) => own_name(name, &id)?.to_owned(),
-            None => id.clone(),
-        };
-        let draft = Draft {
-            id,
-            name,
-            owner: actor.user.clone(),
-            token_sha256: secret.digest().to_hex(),
-            allowed_apis: new.apis.clone(),
-            grants: new.grants.iter().map(untyped).collect(),
-            referers: new.referers.clone(),
-            expiration_date: expiry.map(|end| end.to_string()),
-            created_at: Some(actor.now.to_string()),
-        };
-        let mut change = self.change(actor)?;
-        name_is_free(&mut *change.records, &draft.owner, &draft.name, &draft.id)?;
-        let (token, warnings) = change.settle(&draft, None)?;
-        change.put("create", None, &token)?;
-        change.commit()?;
-        Ok(Created { token, secret, warnings })
+        self.changed(actor, |change| change.create_token(new))
+    }
+
+    /// Checks a token that [`create_token`](Self::create_token) would create, and creates none. Also returns warnings.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`create_token`](Self::create_token).
+    pub fn validate_token(&mut self, actor: &Actor, new: &NewToken) -> Result<(Token, Vec<Diagnostic>)> {
+        self.look(actor)?.drafted(new, &SecretDigest::of(""))
+    }
+
+    /// Returns the token that [`update_token`](Self::update_token) would make, and changes nothing. Also returns warnings.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`update_token`](Self::update_token).
+    pub fn preview_edit(
+        &mut self,
+        actor: &Actor,
+        which: Which<'_>,
+        edit: &TokenEdit,
+    ) -> Result<(Token, Vec<Diagnostic>)> {
+        let mut change = self.look(actor)?;
+        let before = change.find(which)?;
+        change.edited(&before, edit)
     }
 
     /// Edits a token: the next decision uses the edited token. Also returns warnings about valid but probably unintended
@@ -178,26 +209,7 @@ impl Registry {
         id_or_name: &str,
         edit: &TokenEdit,
     ) -> Result<(Token, Vec<Diagnostic>)> {
-        let mut change = self.change(actor)?;
-        let before = find(&mut *change.records, actor, id_or_name)?;
-        let mut draft = Draft::from(&before);
-        if let Some(name) = &edit.name {
-            own_name(name, &before.id)?.clone_into(&mut draft.name);
-            if *name != before.name {
-                name_is_free(&mut *change.records, &draft.owner, name, &draft.id)?;
-            }
-        }
-        if let Some(apis) = &edit.apis {
-            draft.allowed_apis.clone_from(apis);
-        }
-        edit_grants(&mut draft, edit)?;
-        edit_referers(&mut draft, edit)?;
-        let (token, warnings) = change.settle(&draft, Some(&before))?;
-        if token != before {
-            change.put("update", Some(&before), &token)?;
-        }
-        change.commit()?;
-        Ok((token, warnings))
+        self.changed(actor, |change| change.update_token(Which::Reference(id_or_name), edit))
     }
 
     /// Replaces the secret of a token. Its rights stay. Its expiry stays unless `expiration` sets another (`never`: none).
@@ -214,39 +226,7 @@ impl Registry {
         overlap: Option<&str>,
         expiration: Option<&str>,
     ) -> Result<Rotated> {
-        let until = overlap.map(|overlap| span(overlap, actor.now, "overlap")).transpose()?;
-        let expiration = expiration.map(|text| expiry(Some(text), actor.now)).transpose()?;
-        let secret = Secret::mint(SecretKind::Token)?;
-        let mut change = self.change(actor)?;
-        let before = find(&mut *change.records, actor, id_or_name)?;
-        let expired = before.is_expired(actor.now);
-        let mut token = Token { digest: secret.digest(), ..before.clone() };
-        match expiration {
-            Some(end) => token.expiration_date = end,
-            None if expired => {
-                let message = format!("token {} has expired: so would its new secret", quoted(&before.name));
-                return Err(refused(message, "set an expiry for the new secret, such as `--expiration-date 30d`"));
-            }
-            None => {}
-        }
-        change.put("rotate", Some(&before), &token)?;
-        let old = match until.filter(|_| !expired) {
-            None => None,
-            Some(until) => {
-                let id = short_id(PREFIX)?;
-                let end = before.expiration_date.map_or(until, |end| end.min(until));
-                // The recorded use was with the old secret.
-                let usage = change.records.usage()?.into_iter().find(|usage| usage.token == before.id);
-                let old = Token { name: id.clone(), id, expiration_date: Some(end), ..before };
-                change.put("overlap", None, &old)?;
-                if let Some(usage) = usage {
-                    change.records.add_usage(&Usage { token: old.id.clone(), ..usage })?;
-                }
-                Some(old)
-            }
-        };
-        change.commit()?;
-        Ok(Rotated { token, secret, old })
+        self.changed(actor, |change| change.rotate_token(Which::Reference(id_or_name), overlap, expiration))
     }
 
     /// Returns the tokens that hold earlier secrets of the token `id` until their overlaps end
@@ -277,12 +257,7 @@ impl Registry {
     ///
     /// If the actor may see no match, or the token was used within the last seven days and `force` is not set.
     pub fn delete_token(&mut self, actor: &Actor, id_or_name: &str, force: bool) -> Result<Token> {
-        let mut change = self.change(actor)?;
-        let token = find(&mut *change.records, actor, id_or_name)?;
-        change.check_unused(&token, force)?;
-        change.remove("delete", &token)?;
-        change.commit()?;
-        Ok(token)
+        self.changed(actor, |change| change.delete_token(Which::Reference(id_or_name), force))
     }
 
     /// Deletes the expired tokens that the actor may see. With `older_than`, a span such as `30d`, only those that expired
@@ -313,18 +288,166 @@ impl Registry {
 }
 
 impl Change<'_> {
-    /// Reads a draft by the rules of documents. Also checks that granted named sources exist.
-    fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
-        let (mut tokens, warnings) = settle(&mut *self.records, std::slice::from_ref(draft))?;
-        let connections = self.records.connections()?;
-        for DraftGrant { connection_name, .. } in &draft.grants {
-            if !connections.iter().any(|connection| connection.name == *connection_name) {
-                return Err(unknown_connection(connection_name, &connections));
+    /// Creates a token that the actor owns: see [`Registry::create_token`].
+    ///
+    /// # Errors
+    ///
+    /// Every problem of the token.
+    pub fn create_token(&mut self, new: &NewToken) -> Result<Created> {
+        let secret = Secret::mint(SecretKind::Token)?;
+        let (token, warnings) = self.drafted(new, &secret.digest())?;
+        self.put("create", None, &token)?;
+        Ok(Created { token, secret, warnings })
+    }
+
+    /// Edits a token: see [`Registry::update_token`].
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, its version differs, or the edited token would break a rule.
+    pub fn update_token(&mut self, which: Which<'_>, edit: &TokenEdit) -> Result<(Token, Vec<Diagnostic>)> {
+        let before = self.find(which)?;
+        let (token, warnings) = self.edited(&before, edit)?;
+        if token != before {
+            self.put("update", Some(&before), &token)?;
+        }
+        Ok((token, warnings))
+    }
+
+    /// Replaces the secret of a token: see [`Registry::rotate_token`].
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, its version differs, or a text is not a span or an expiry.
+    pub fn rotate_token(
+        &mut self,
+        which: Which<'_>,
+        overlap: Option<&str>,
+        expiration: Option<&str>,
+    ) -> Result<Rotated> {
+        let now = self.actor.now;
+        let mut problems = Problems::default();
+        let until = problems.keep(overlap.map(|overlap| span(overlap, now, "overlap")).transpose());
+        let expiration = problems.keep(expiration.map(|text| expiry(Some(text), now)).transpose());
+        let (until, expiration) = problems.none_or(until.zip(expiration))?;
+        let secret = Secret::mint(SecretKind::Token)?;
+        let before = self.find(which)?;
+        let expired = before.is_expired(now);
+        let mut token = Token { digest: secret.digest(), ..before.clone() };
+        match expiration {
+            Some(end) => token.expiration_date = end,
+            None if expired => {
+                let message = format!("token {} has expired: so would its new secret", quoted(&before.name));
+                let help = "set an expiry for the new secret, such as `--expiration-date 30d`";
+                return Err(refused(message, help).because("token_expired"));
+            }
+            None => {}
+        }
+        self.put("rotate", Some(&before), &token)?;
+        let old = match until.filter(|_| !expired) {
+            None => None,
+            Some(until) => {
+                let id = short_id(PREFIX)?;
+                let end = before.expiration_date.map_or(until, |end| end.min(until));
+                // The recorded use was with the old secret.
+                let usage = self.records.usage_of(&[&*before.id])?.pop();
+                let old = Token { name: id.clone(), id, expiration_date: Some(end), ..before };
+                self.put("overlap", None, &old)?;
+                if let Some(usage) = usage {
+                    self.records.add_usage(&[Usage { token: old.id.clone(), ..usage }])?;
+                }
+                Some(old)
+            }
+        };
+        Ok(Rotated { token, secret, old })
+    }
+
+    /// Deletes a token: see [`Registry::delete_token`].
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, its version differs, or the token was used within the last seven days and `force` is not set.
+    pub fn delete_token(&mut self, which: Which<'_>, force: bool) -> Result<Token> {
+        let token = self.find(which)?;
+        self.check_unused(&token, force)?;
+        self.remove("delete", &token)?;
+        Ok(token)
+    }
+
+    fn find(&mut self, which: Which<'_>) -> Result<Token> {
+        match which {
+            Which::Reference(id_or_name) => find(&mut *self.records, self.actor, id_or_name),
+            Which::Id { id, versions } => token_with_id(&mut *self.records, self.actor, id, versions),
+        }
+    }
+
+    /// Returns the token that `new` describes, with the secret of `digest`.
+    fn drafted(&mut self, new: &NewToken, digest: &SecretDigest) -> Result<(Token, Vec<Diagnostic>)> {
+        let id = short_id(PREFIX)?;
+        let mut problems = Problems::default();
+        let expiry = problems.keep(expiry(new.expiration.as_deref(), self.actor.now));
+        let name = match &new.name {
+            Some(name) => problems.keep(own_name(name, &id)),
+            None => Some(&*id),
+        };
+        if let Some(name) = name {
+            problems.keep(name_is_free(&mut *self.records, &self.actor.user, name, &id));
+        }
+        let draft = Draft {
+            name: name.unwrap_or(&id).to_owned(),
+            owner: self.actor.user.clone(),
+            token_sha256: digest.to_hex(),
+            allowed_apis: new.apis.clone(),
+            grants: new.grants.iter().map(untyped).chain(new.typed_grants.iter().map(typed)).collect(),
+            referers: new.referers.clone(),
+            expiration_date: expiry.flatten().map(|end| end.to_string()),
+            created_at: Some(self.actor.now.to_string()),
+            id: id.clone(),
+        };
+        let settled = problems.keep(self.settle(&draft, None));
+        problems.none_or(settled)
+    }
+
+    /// Returns the token `before` after `edit`.
+    fn edited(&mut self, before: &Token, edit: &TokenEdit) -> Result<(Token, Vec<Diagnostic>)> {
+        let mut draft = Draft::from(before);
+        let mut problems = Problems::default();
+        if let Some(name) = &edit.name
+            && let Some(own) = problems.keep(own_name(name, &before.id))
+        {
+            own.clone_into(&mut draft.name);
+            if *name != before.name {
+                problems.keep(name_is_free(&mut *self.records, &draft.owner, name, &draft.id));
             }
         }
-        let token = tokens.pop().ok_or_else(|| refused("the token was not read", "nothing was changed"))?;
-        check_granted(&mut *self.records, &token, before)?;
-        Ok((token, warnings))
+        if let Some(apis) = &edit.apis {
+            draft.allowed_apis.clone_from(apis);
+        }
+        problems.keep(check_expiry(edit, before));
+        problems.keep(edit_grants(&mut draft, edit));
+        problems.keep(edit_referers(&mut draft, edit));
+        let settled = problems.keep(self.settle(&draft, Some(before)));
+        problems.none_or(settled)
+    }
+
+    /// Reads a draft by the rules of documents. Also checks that granted named sources exist.
+    pub(super) fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
+        let mut problems = Problems::default();
+        let connections = self.records.connections()?;
+        let mut unknown = Vec::new();
+        for DraftGrant { connection_name, .. } in &draft.grants {
+            let is_known = connections.iter().any(|connection| connection.name == *connection_name);
+            if !is_known && !unknown.contains(&connection_name) {
+                unknown.push(connection_name);
+                problems.keep::<()>(Err(unknown_connection(connection_name, &connections)));
+            }
+        }
+        let settled = problems.keep(settle(&mut *self.records, std::slice::from_ref(draft)));
+        let settled = settled.and_then(|(mut tokens, warnings)| Some((tokens.pop()?, warnings)));
+        if let Some((token, _)) = &settled {
+            problems.keep(check_granted(&mut *self.records, token, before));
+        }
+        problems.none_or(settled)
     }
 
     pub(super) fn put(&mut self, action: &str, before: Option<&Token>, token: &Token) -> Result<()> {
@@ -334,13 +457,14 @@ impl Change<'_> {
 
     /// Refuses to delete a token that was used within the last seven days, unless `force` is set.
     pub(super) fn check_unused(&mut self, token: &Token, force: bool) -> Result<()> {
-        let usage = self.records.usage()?.into_iter().find(|usage| usage.token == token.id);
+        let usage = self.records.usage_of(&[&*token.id])?.pop();
         if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
             // A recorded use in the far future is wrong: ignore it.
             && (self.actor.now.seconds() - used.seconds()).abs() < IN_USE
         {
             let message = format!("token {} was last used at {used}, within the last 7 days", quoted(&token.name));
-            return Err(refused(message, "it may still be in use: `--force` deletes it anyway"));
+            let help = "it may still be in use: `--force` deletes it anyway";
+            return Err(refused(message, help).because("token_in_use"));
         }
         Ok(())
     }
@@ -433,14 +557,14 @@ pub(super) fn explicit(id: &str) -> String {
 
 /// Checks the name that a user gives to the token `id`: it must not look like the id of another token.
 fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
-    check_text("name", name)?;
+    check_text("name", name).map_err(|error| error.because("invalid_name"))?;
     if name.starts_with("tk_") && name != id {
         let help = "token ids have this prefix: choose a name without it";
-        return Err(invalid(format!("the name {} starts with `tk_`", quoted(name)), help));
+        return Err(invalid(format!("the name {} starts with `tk_`", quoted(name)), help).because("invalid_name"));
     }
     if by_id(name).is_some() {
         let help = "`id:` before an id means no name: choose a name without this prefix";
-        return Err(invalid(format!("the name {} starts with `id:`", quoted(name)), help));
+        return Err(invalid(format!("the name {} starts with `id:`", quoted(name)), help).because("invalid_name"));
     }
     Ok(name)
 }
@@ -448,7 +572,7 @@ fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
 fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) -> Result<()> {
     if records.tokens(TokenFilter::Id(name))?.iter().any(|other| other.id != id) {
         let message = format!("name {} is the id of another token", quoted(name));
-        return Err(refused(message, "choose another name"));
+        return Err(refused(message, "choose another name").because("name_taken"));
     }
     let taken = records.tokens(TokenFilter::Name { owner: Some(owner), name })?;
     match taken.iter().find(|other| other.id != id) {
@@ -456,7 +580,8 @@ fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) ->
         Some(other) => Err(refused(
             format!("name {} is taken by token {}", quoted(name), Escaped::whole(&other.id)),
             "choose another name, or none",
-        )),
+        )
+        .because("name_taken")),
     }
 }
 
@@ -464,21 +589,50 @@ fn untyped((connection, source): &(String, String)) -> DraftGrant {
     DraftGrant { connection_name: connection.clone(), source: source.clone(), kind: None }
 }
 
+pub(super) fn typed(TypedGrant { connection, source, kind }: &TypedGrant) -> DraftGrant {
+    DraftGrant { connection_name: connection.clone(), source: source.clone(), kind: kind.clone().map(Cow::Owned) }
+}
+
+/// Checks that an edit keeps the expiry.
+fn check_expiry(edit: &TokenEdit, before: &Token) -> Result<()> {
+    let is_current =
+        |text: &Option<String>| match (text.as_deref().filter(|text| *text != NEVER), before.expiration_date) {
+            (None, None) => true,
+            (Some(text), Some(end)) => text.parse() == Ok(end),
+            _ => false,
+        };
+    match &edit.expiration {
+        Some(expiration) if !is_current(expiration) => {
+            let help = "leave the expiry out, or rotate the token: a new secret may have another expiry";
+            Err(refused("the expiry of a token cannot be edited", help).because("expiry_is_fixed"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn edit_grants(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
+    if let Some(grants) = &edit.grants {
+        draft.grants = grants.iter().map(typed).collect();
+    }
     for (connection, source) in &edit.remove_grants {
         let is = |grant: &DraftGrant| grant.connection_name == *connection && grant.source == *source;
         if !draft.grants.iter().any(is) {
             let grants =
                 draft.grants.iter().map(|grant| quoted(&format!("{},{}", grant.connection_name, grant.source)));
             let message = format!("the token has no grant {}", quoted(&format!("{connection},{source}")));
-            return Err(refused(message, format!("its grants are {}", grants.collect::<Vec<_>>().join(", "))));
+            let help = format!("its grants are {}", grants.collect::<Vec<_>>().join(", "));
+            return Err(refused(message, help).because("no_such_grant"));
         }
         draft.grants.retain(|grant| !is(grant));
     }
-    for added in &edit.add_grants {
-        let is = |grant: &DraftGrant| grant.connection_name == added.0 && grant.source == added.1;
+    for added in edit.add_grants.iter().map(untyped).chain(edit.add_typed_grants.iter().map(typed)) {
+        let is = |grant: &DraftGrant| {
+            grant.connection_name == added.connection_name
+                && grant.source == added.source
+                && (added.kind.is_none() || grant.kind == added.kind)
+        };
         if !draft.grants.iter().any(is) {
-            draft.grants.push(untyped(added));
+            draft.grants.push(added);
         }
     }
     Ok(())
@@ -503,7 +657,7 @@ fn edit_referers(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
     }
     if had && draft.referers.is_empty() && !edit.any_referer {
         let message = "the token would be usable from any web site: no referer would be left";
-        return Err(refused(message, "add another one, or use `--any-referer`"));
+        return Err(refused(message, "add another one, or use `--any-referer`").because("referers_removed"));
     }
     Ok(())
 }
@@ -518,16 +672,18 @@ fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
             error.to_string(),
             "write a span such as `7d`, `2w`, `6m`, `1y`, a date such as `2030-01-01` or an RFC 3339 instant, in the \
              future, or `never`",
-        )),
+        )
+        .because("invalid_expiry")),
     }
 }
 
 /// Returns the instant that is the span `text`, such as `7d`, after `start`.
-fn span(text: &str, start: Timestamp, what: &str) -> Result<Timestamp> {
+pub(super) fn span(text: &str, start: Timestamp, what: &str) -> Result<Timestamp> {
     match Expiry::at_creation(text, start) {
         Ok(Expiry::At(end)) if text.parse::<Timestamp>().is_err() => Ok(end),
         _ => {
-            Err(invalid(format!("{} is not an {what}", quoted(text)), "write a span such as `7d`, `2w`, `6m` or `1y`"))
+            Err(invalid(format!("{} is not an {what}", quoted(text)), "write a span such as `7d`, `2w`, `6m` or `1y`")
+                .because("invalid_span"))
         }
     }
 }

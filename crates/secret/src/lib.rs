@@ -29,7 +29,7 @@ pub struct RandomnessError(String);
 type Result<T> = std::result::Result<T, RandomnessError>;
 
 /// A regular expression for scanners, which matches every secret.
-pub const REGEX: &str = r"\bpcl_(tk|m2m)_[0-9A-Za-z]{38}\b";
+pub const REGEX: &str = r"\bpcl_(tk|m2m|at|rt)_[0-9A-Za-z]{38}\b";
 
 /// The number of random characters: 32 · log₂ 62 = 190.5 bits.
 const RANDOM: usize = 32;
@@ -49,6 +49,10 @@ pub enum SecretKind {
     Token,
     /// The secret of a machine-to-machine OAuth client.
     Client,
+    /// An OAuth access token.
+    Access,
+    /// An OAuth refresh token.
+    Refresh,
 }
 
 /// A new secret. Show it once; its `Debug` output masks it.
@@ -60,13 +64,15 @@ pub struct Secret {
 
 impl SecretKind {
     /// All kinds.
-    pub const ALL: [Self; 2] = [Self::Token, Self::Client];
+    pub const ALL: [Self; 4] = [Self::Token, Self::Client, Self::Access, Self::Refresh];
 
     /// Returns the prefix of this kind's secrets.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Token => "pcl_tk_",
             Self::Client => "pcl_m2m_",
+            Self::Access => "pcl_at_",
+            Self::Refresh => "pcl_rt_",
         }
     }
 }

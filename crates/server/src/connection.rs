@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::gate::{Budget, Cause, OpenConnection};
+use super::peer::Peer;
 
 /// The state of a connection.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(super) struct Connection {
     /// The bytes of bodies in memory.
     budget: Budget,
     open: OpenConnection,
+    peer: Option<Peer>,
 }
 
 const NEVER: u32 = u32::MAX;
@@ -40,7 +42,7 @@ const TOO_OLD: u32 = TICKS + 1;
 const SLOTS: usize = 8;
 
 impl Connection {
-    pub(super) fn new(open: OpenConnection) -> Arc<Self> {
+    pub(super) fn new(open: OpenConnection, peer: Option<Peer>) -> Arc<Self> {
         let bytes = open.gate().limits().connection_buffered_bytes;
         Arc::new(Self {
             tick: AtomicU32::new(0),
@@ -51,7 +53,13 @@ impl Connection {
             waiting: [const { AtomicUsize::new(0) }; SLOTS],
             budget: Budget::new(bytes),
             open,
+            peer,
         })
+    }
+
+    /// Returns the address of the client, on a listener that reports it.
+    pub(super) fn peer(&self) -> Option<Peer> {
+        self.peer
     }
 
     /// Marks that bytes of HTTP/1 arrived: the start of a request, unless a request is in progress.

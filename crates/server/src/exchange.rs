@@ -162,7 +162,10 @@ async fn answer(
     if limits.header_bytes < MIN_BUFFER && header_bytes(&request) > limits.header_bytes {
         return too_many(format!("the headers of the request have more than {} bytes", limits.header_bytes));
     }
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if let Some(peer) = connection.peer() {
+        parts.extensions.insert(peer);
+    }
     let (body, charge) = arriving(body, connection);
     let answered = router.call(Request::from_parts(parts, body));
     match tokio::time::timeout(limits.request_time, answered).await {

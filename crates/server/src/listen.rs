@@ -14,6 +14,7 @@ use super::Limits;
 use super::connection::Connection;
 use super::exchange::{MIN_BUFFER, Serving, Times};
 use super::gate::Gate;
+use super::peer::Peer;
 use super::socket::{self, BACKLOG, BoundPath};
 use super::tls::Certificates;
 use axum::Router;
@@ -146,7 +147,7 @@ impl Bound {
             }
         };
         match listening {
-            Ok((bound, socket)) => Ok(Listener { bound, socket, tls, address }),
+            Ok((bound, socket)) => Ok(Listener { bound, socket, tls, address, reports_peers: false }),
             Err(error) => Err((address, error)),
         }
     }
@@ -159,6 +160,7 @@ pub(super) struct Listener {
     socket: Socket,
     tls: Option<Certificates>,
     address: Address,
+    reports_peers: bool,
 }
 
 enum Socket {
@@ -174,6 +176,11 @@ enum Stream {
 impl Listener {
     pub(super) fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// Adds the address of the client to each request, as a [`Peer`].
+    pub(super) fn with_peers(self) -> Self {
+        Self { reports_peers: true, ..self }
     }
 
     /// Serves connections until `stop`, then waits for the open requests.
@@ -213,7 +220,8 @@ impl Listener {
                 tokio::spawn(stream.refuse(self.tls.is_none()));
                 continue;
             };
-            let connection = Connection::new(open);
+            let peer = stream.peer().filter(|_| self.reports_peers);
+            let connection = Connection::new(open, peer);
             match stream {
                 Stream::Tcp(stream) => {
                     // Responses are small, and a client waits for each.
@@ -295,6 +303,14 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n";
 
 impl Stream {
+    /// Returns the address of the client; `None` for a Unix socket.
+    fn peer(&self) -> Option<Peer> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok().map(|address| Peer(address.ip().to_canonical())),
+            Self::Unix(_) => None,
+        }
+    }
+
     /// Answers that there are too many connections.
     async fn refuse(self, is_plain: bool) {
         if is_plain {

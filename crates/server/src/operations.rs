@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::decided::{Decided, ObservedPreflight, Unread};
 use super::decision_log::{DecisionLog, LogOptions, QueryTexts, Target};
+use super::expiry::{self, ExpiryRemover};
 use super::metrics::{Format, Listening, Metrics, Scrape};
 use super::policy::{LiveOptions, LivePolicy, Report, Source, StartError};
 use super::shadow::{Shadow, ShadowReport};
@@ -30,6 +31,8 @@ pub struct OperationsOptions {
     pub shadow: Option<Source>,
     /// The number of examples that are kept of each difference of the shadow policy.
     pub shadow_examples: usize,
+    /// How long tokens of a registry are kept after they have expired; `None` keeps them.
+    pub keep_expired: Option<Duration>,
 }
 
 /// Why operations cannot start.
@@ -49,6 +52,9 @@ pub enum OperationsError {
     /// The system cannot start a thread.
     #[error("cannot start the thread that records usage: {0}")]
     Usage(std::io::Error),
+    /// The system cannot start a thread.
+    #[error("cannot start the thread that removes expired tokens: {0}")]
+    Expiry(std::io::Error),
 }
 
 /// The running parts. Dropping them records the remaining usage in the registry, and writes the log to its end.
@@ -92,6 +98,8 @@ pub struct Operations {
     metrics: Arc<Metrics>,
     /// Dropped to record the remaining usage.
     _usage: Option<UsageRecorder>,
+    /// Dropped to stop the removal of expired tokens.
+    _expiry: Option<ExpiryRemover>,
     log: Option<DecisionLog>,
 }
 
@@ -110,20 +118,27 @@ pub struct Readiness {
 impl OperationsOptions {
     /// Returns options with a policy, and nothing else.
     pub fn new(source: Source) -> Self {
-        Self { source, live: LiveOptions::default(), log: None, shadow: None, shadow_examples: EXAMPLES }
+        Self {
+            source,
+            live: LiveOptions::default(),
+            log: None,
+            shadow: None,
+            shadow_examples: EXAMPLES,
+            keep_expired: None,
+        }
     }
 }
 
 impl Operations {
     /// Opens the log, and reads the policies for the first time. If the source is a registry, the usage of its tokens is
-    /// recorded there.
+    /// recorded there, and its expired tokens are removed.
     ///
     /// # Errors
     ///
     /// If the log or the state directory cannot be used. A policy that cannot be read is not an error: see
     /// [`Operations::readiness`].
     pub fn start(options: OperationsOptions) -> Result<Self, OperationsError> {
-        let OperationsOptions { source, live, log, shadow, shadow_examples } = options;
+        let OperationsOptions { source, live, log, shadow, shadow_examples, keep_expired } = options;
         let queries = log.as_ref().map_or(QueryTexts::Hidden, |(_, options)| options.queries);
         let log = log.map(|(target, options)| {
             DecisionLog::open(&target, options).map_err(|error| OperationsError::Log { target, error })
@@ -147,7 +162,11 @@ impl Operations {
             Ok((LivePolicy::start(&source, authorizer, shadow_options)?, shadow))
         });
         let shadow = shadow.transpose()?;
-        Ok(Self { authorizer, live, shadow, metrics: Arc::new(Metrics::new()), _usage: usage, log })
+        let expiry = source.location().zip(keep_expired).map(|(location, age)| {
+            ExpiryRemover::start(location.clone(), age, expiry::EVERY).map_err(OperationsError::Expiry)
+        });
+        let expiry = expiry.transpose()?;
+        Ok(Self { authorizer, live, shadow, metrics: Arc::new(Metrics::new()), _usage: usage, _expiry: expiry, log })
     }
 
     /// Returns the authorizer that decides requests.

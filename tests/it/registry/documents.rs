@@ -1,7 +1,7 @@
 //! Documents that a registry writes and reads.
 
 use portcullis_document::load::Input;
-use portcullis_registry::{Actor, Registry};
+use portcullis_registry::Actor;
 use serde_json::{Value, json};
 
 fn admin() -> Actor {
@@ -48,7 +48,7 @@ fn policy_document_has_exactly_what_an_export_has() {
         "apis": [{"name": "tiles", "accepts": ["resource"]}],
         "tokens": tokens
     });
-    let mut registry = Registry::in_memory().unwrap();
+    let mut registry = super::empty();
     let empty = parsed(&registry.policy_document().unwrap());
     assert_eq!(empty, parsed(&registry.export(&admin()).unwrap()));
     registry.import(&admin(), &Input::new("document", document.to_string())).unwrap();
@@ -69,7 +69,7 @@ fn import_of_many_tokens_is_one_change_with_one_entry_each() {
     };
     let document = Value::Array((0..TOKENS).map(token).collect()).to_string();
     let input = Input::new("document", document);
-    let mut registry = Registry::in_memory().unwrap();
+    let mut registry = super::empty();
     let imported = registry.import(&admin(), &input).unwrap();
     assert_eq!((imported.tokens.len(), imported.connections.len(), imported.unchanged), (TOKENS, 1, 0));
     assert_eq!(registry.revision().unwrap(), 1);
@@ -91,7 +91,7 @@ fn import_of_many_tokens_is_one_change_with_one_entry_each() {
 fn import_compares_tokens_with_the_registry() {
     let lds =
         |id: &str, secret: &str, name: &str| json!({"id": id, "token": secret, "name": name, "allowed_apis": ["lds"]});
-    let mut registry = Registry::in_memory().unwrap();
+    let mut registry = super::empty();
     let first = json!([lds("a", "1", "first"), lds("b", "2", "second")]);
     registry.import(&admin(), &Input::new("document", first.to_string())).unwrap();
     for (tokens, conflict) in [

@@ -240,3 +240,57 @@ fn files_that_a_killed_process_left_are_recovered() {
         assert_eq!(copy.revision().unwrap(), registry.revision().unwrap());
     }
 }
+
+#[test]
+fn the_trail_cannot_be_rewritten_even_by_hand() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("registry.db");
+    Registry::open(&Location::file(&path), true).unwrap().add_connection(&ana(), "dw", "generic", None, false).unwrap();
+    let Ok(status) = std::process::Command::new("sqlite3").arg("--version").output().map(|output| output.status) else {
+        eprintln!("skipped: there is no `sqlite3`");
+        return;
+    };
+    assert!(status.success());
+    for statement in ["DELETE FROM trail", "UPDATE trail SET \"user\" = 'bo'"] {
+        let output = std::process::Command::new("sqlite3").arg(&path).arg(statement).output().unwrap();
+        assert!(!output.status.success());
+        assert!(String::from_utf8_lossy(&output.stderr).contains("the trail is append-only"), "{output:?}");
+    }
+}
+
+#[test]
+fn other_and_newer_databases_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let open = |name: &str| Registry::open(&Location::file(dir.path().join(name)), true).unwrap_err().to_string();
+    fs::write(dir.path().join("text"), "this is not a database, although it is longer than the header of one").unwrap();
+    let error = open("text");
+    assert!(error.contains("text`: file is not a database"), "{error}");
+    assert!(fs::read(dir.path().join("text")).unwrap().starts_with(b"this is"));
+    let missing = Registry::open(&Location::file(dir.path().join("missing")), false).unwrap_err().to_string();
+    assert!(missing.contains("missing` does not exist"), "{missing}");
+    assert!(!dir.path().join("missing").exists());
+
+    #[cfg(unix)]
+    {
+        assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        for name in ["pipe", "folder"] {
+            let error = open(name);
+            assert!(error.contains(&format!("{name}` is not an ordinary file")), "{error}");
+        }
+    }
+
+    // The header of a newer registry: `user_version` is at byte 60.
+    let path = dir.path().join("newer");
+    drop(Registry::open(&Location::file(&path), true).unwrap());
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let error = open("newer");
+    assert!(error.contains("was written by a newer portcullis: its schema is 99, this one knows"), "{error}");
+    // The header of another application: `application_id` is at byte 68.
+    bytes[68..72].copy_from_slice(&7_u32.to_be_bytes());
+    fs::write(&path, &bytes).unwrap();
+    let error = open("newer");
+    assert!(error.contains("is a database of another program"), "{error}");
+}

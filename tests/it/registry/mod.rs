@@ -1,10 +1,14 @@
 //! The registry: against a model in memory, through the library and through the command.
 
-mod documents;
 mod files;
 pub(crate) mod machine;
 mod migrations;
+mod on_postgres;
+mod on_sqlite;
+#[cfg(unix)]
+mod postgres;
 pub(crate) mod raw;
-mod references;
-mod rules;
 mod trail;
+
+/// Runs SQL as another program.
+type RunSql = Box<dyn FnMut(&str)>;

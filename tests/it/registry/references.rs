@@ -2,9 +2,7 @@
 
 use portcullis_document::load::Input;
 use portcullis_registry::record::{ClientKind, Urls};
-use portcullis_registry::{Actor, ClientEdit, Location, NewToken, Registry, RegistryError, Result, TokenEdit};
-
-use super::raw::Raw;
+use portcullis_registry::{Actor, ClientEdit, NewToken, Registry, RegistryError, Result, TokenEdit};
 
 fn ana() -> Actor {
     Actor::new("ana", "2026-11-22T12:00:00Z".parse().unwrap()).unwrap()
@@ -23,7 +21,7 @@ fn registry() -> Registry {
         token("x", "y", "ana"),
         token("id:x", "odd", "bo"),
     ];
-    let mut registry = Registry::in_memory().unwrap();
+    let mut registry = super::empty();
     registry.import(&ana().for_all_users(), &Input::new("a.json", format!("[{}]", tokens.join(",")))).unwrap();
     registry
 }
@@ -125,15 +123,13 @@ fn a_reference_that_is_one_clients_id_and_anothers_title_is_refused() {
     let admin = ana().for_all_users();
     for kind in [ClientKind::Spa, ClientKind::M2m] {
         for action in actions {
-            let dir = tempfile::tempdir().unwrap();
-            let path = dir.path().join("registry.db");
-            let mut registry = Registry::open(&Location::file(&path), true).unwrap();
+            let (mut registry, mut sql) = super::empty_with_sql();
             let mut client =
                 |title: &str| registry.create_client(&ana(), kind, title, &Urls::default()).map(|new| new.client.id);
             let (first, second) = (client("one").unwrap(), client("two").unwrap());
             // No command accepts that title, but an earlier version did.
             assert!(client(&first).unwrap_err().to_string().starts_with("the title "));
-            Raw::open(&path).run(&format!("UPDATE clients SET title = '{first}' WHERE id = '{second}'")).unwrap();
+            sql(&format!("UPDATE clients SET title = '{first}' WHERE id = '{second}'"));
             let RegistryError::Refused(advice) = action(&mut registry, &admin, kind, &first).unwrap_err() else {
                 panic!()
             };

@@ -6,7 +6,7 @@ use portcullis::base::Timestamp;
 use portcullis::name::Dialect;
 use portcullis_document::load::Input;
 use portcullis_registry::record::{Token, Usage};
-use portcullis_registry::{Actor, Location, NewToken, Registry, RegistryError};
+use portcullis_registry::{Actor, NewToken, Registry, RegistryError};
 
 fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
@@ -26,7 +26,7 @@ fn new(source: &str) -> NewToken {
 
 fn registry() -> (Registry, Actor) {
     let ana = actor("ana", "2026-11-22T12:00:00.75Z");
-    let mut registry = Registry::in_memory().unwrap();
+    let mut registry = super::empty();
     registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
     (registry, ana)
 }
@@ -168,8 +168,7 @@ fn case_sensitivity_survives_export_and_import() {
     let (mut registry, ana) = registry();
     registry.add_connection(&ana, "rs", "redshift", Some(true), false).unwrap();
     let document = registry.export(&ana).unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let mut other = Registry::open(&Location::file(folder.path().join("other.db")), true).unwrap();
+    let mut other = super::empty();
     other.import(&ana, &Input::new("exported", document.clone())).unwrap();
     assert_eq!(other.connection("rs").unwrap().dialect, Dialect::RedshiftCaseSensitive);
     assert_eq!(other.export(&ana).unwrap(), document);
@@ -191,62 +190,6 @@ fn expired_tokens_are_pruned_when_they_are_old_enough() {
     let revision = registry.revision().unwrap();
     assert_eq!(names(registry.prune_tokens(&later, None).unwrap()), Vec::<String>::new());
     assert_eq!(registry.revision().unwrap(), revision, "an edit that changes nothing adds no revision");
-}
-
-#[test]
-fn the_trail_cannot_be_rewritten_even_by_hand() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("registry.db");
-    let ana = actor("ana", "2026-11-22");
-    Registry::open(&Location::file(&path), true).unwrap().add_connection(&ana, "dw", "generic", None, false).unwrap();
-    let Ok(status) = std::process::Command::new("sqlite3").arg("--version").output().map(|output| output.status) else {
-        eprintln!("skipped: there is no `sqlite3`");
-        return;
-    };
-    assert!(status.success());
-    for statement in ["DELETE FROM trail", "UPDATE trail SET \"user\" = 'bo'"] {
-        let output = std::process::Command::new("sqlite3").arg(&path).arg(statement).output().unwrap();
-        assert!(!output.status.success());
-        assert!(String::from_utf8_lossy(&output.stderr).contains("the trail is append-only"), "{output:?}");
-    }
-}
-
-#[test]
-fn other_and_newer_databases_are_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
-    let open = |name: &str| Registry::open(&Location::file(dir.path().join(name)), true).unwrap_err().to_string();
-    std::fs::write(dir.path().join("text"), "this is not a database, although it is longer than the header of one")
-        .unwrap();
-    let error = open("text");
-    assert!(error.contains("text`: file is not a database"), "{error}");
-    assert!(std::fs::read(dir.path().join("text")).unwrap().starts_with(b"this is"));
-    let missing = Registry::open(&Location::file(dir.path().join("missing")), false).unwrap_err().to_string();
-    assert!(missing.contains("missing` does not exist"), "{missing}");
-    assert!(!dir.path().join("missing").exists());
-
-    #[cfg(unix)]
-    {
-        assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
-        std::fs::create_dir(dir.path().join("folder")).unwrap();
-        for name in ["pipe", "folder"] {
-            let error = open(name);
-            assert!(error.contains(&format!("{name}` is not an ordinary file")), "{error}");
-        }
-    }
-
-    // The header of a newer registry: `user_version` is at byte 60.
-    let path = dir.path().join("newer");
-    drop(Registry::open(&Location::file(&path), true).unwrap());
-    let mut bytes = std::fs::read(&path).unwrap();
-    bytes[60..64].copy_from_slice(&99_u32.to_be_bytes());
-    std::fs::write(&path, &bytes).unwrap();
-    let error = open("newer");
-    assert!(error.contains("was written by a newer portcullis: its schema is 99, this one knows"), "{error}");
-    // The header of another application: `application_id` is at byte 68.
-    bytes[68..72].copy_from_slice(&7_u32.to_be_bytes());
-    std::fs::write(&path, &bytes).unwrap();
-    let error = open("newer");
-    assert!(error.contains("is a database of another program"), "{error}");
 }
 
 #[test]
@@ -305,7 +248,7 @@ fn import_is_atomic_and_detects_existing_records() {
 
     let all = ana.for_all_users();
     let exported = registry.export(&all).unwrap();
-    let mut copy = Registry::in_memory().unwrap();
+    let mut copy = super::empty();
     copy.import(&all, &Input::new("export", exported.clone())).unwrap();
     assert_eq!(copy.export(&all).unwrap(), exported);
     assert_eq!(copy.revision().unwrap(), 1);

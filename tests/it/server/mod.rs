@@ -8,6 +8,8 @@ mod certificates;
 mod crash;
 mod decision_log;
 mod edits;
+#[cfg(unix)]
+mod expiry;
 mod exposition;
 #[cfg(target_os = "linux")]
 mod faulty;
@@ -27,6 +29,8 @@ mod overload_faults;
 mod policy;
 #[cfg(target_os = "linux")]
 mod policy_faults;
+#[cfg(unix)]
+mod postgres;
 #[cfg(target_os = "linux")]
 mod process_faults;
 mod programs;

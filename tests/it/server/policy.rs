@@ -414,7 +414,7 @@ fn a_change_of_a_registry_is_live() {
 
     // The registry is gone: the active policy stays. Another registry replaces it.
     drop(registry);
-    fs::rename(location.path(), folder.path().join("away.db")).unwrap();
+    fs::rename(location.path().unwrap(), folder.path().join("away.db")).unwrap();
     // The log belongs to its database; SQLite would read it as that of the other one.
     for log in ["registry.db-wal", "registry.db-shm"] {
         let _ = fs::remove_file(folder.path().join(log));
@@ -426,7 +426,7 @@ fn a_change_of_a_registry_is_live() {
     registry.add_connection(&ana, "dw", "postgres", None, false).unwrap();
     registry.create_token(&ana, &new_token("two")).unwrap();
     drop(registry);
-    fs::rename(other.path(), location.path()).unwrap();
+    fs::rename(other.path().unwrap(), location.path().unwrap()).unwrap();
     eventually("another registry", || tokens() == 1);
     assert_eq!(live.status().report().failure, None);
 }

@@ -211,7 +211,7 @@ fn registry_is_read_once_threads_are_available_again() {
         let mut registry = Registry::open(&location, true).unwrap();
         let token = NewToken { apis: vec!["lds".into()], ..NewToken::default() };
         let secret = registry.create_token(&ana, &token).unwrap().secret.expose().to_owned();
-        (location.path().to_owned(), secret)
+        (location.path().unwrap().to_owned(), secret)
     });
     let program = folder.path().join("portcullis");
     fs::copy(BINARY, &program).unwrap();

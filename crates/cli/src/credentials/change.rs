@@ -7,7 +7,8 @@ use portcullis_registry::{ClientEdit, TokenEdit};
 use serde::Serialize;
 
 use super::Kind;
-use super::create::{STORE_IT, UrlArgs, WithSecret, confirm_all_sources, described, rotation};
+use super::access::AccessEditArgs;
+use super::create::{STORE_IT, UrlArgs, WithSecret, confirm_all_sources, described, rotation, show_client};
 use super::pairs::{grant, word};
 use super::show::TokenJson;
 use crate::Exit;
@@ -44,8 +45,10 @@ Example:
       --remove-callback https://atlas.example.com/old";
 
 const UPDATE_M2M_EXAMPLES: &str = "\
-Example:
-  portcullis credentials update m2m 'Nightly import' --title 'Hourly import'";
+Examples:
+  portcullis credentials update m2m 'Nightly import' --title 'Hourly import'
+  portcullis credentials update m2m 'Nightly import' --apis sql \\
+      --grant 'carto_dw,carto.shared.CARTO_*'";
 
 const DELETE_EXAMPLES: &str = "\
 Examples:
@@ -64,6 +67,13 @@ Examples:
 
 The token keeps its id, name and grants. The old secret is denied at once. With
 `--overlap` it becomes a separate token that expires after the overlap.";
+
+const ROTATE_M2M_EXAMPLES: &str = "\
+Example:
+  portcullis credentials rotate m2m 'Nightly import' --overlap 7d
+
+The old secret is refused at once, or after the overlap. Access tokens stay
+valid until they expire.";
 
 const PRUNE_EXAMPLES: &str = "\
 Examples:
@@ -165,6 +175,8 @@ struct UpdateSpa {
     #[arg(long, value_name = "ORIGIN")]
     remove_allowed_origin: Vec<String>,
     #[command(flatten)]
+    access: AccessEditArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -175,7 +187,9 @@ struct UpdateM2m {
     id: String,
     /// Replace the title that people see
     #[arg(long)]
-    title: String,
+    title: Option<String>,
+    #[command(flatten)]
+    access: AccessEditArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -210,6 +224,23 @@ enum Rotate {
     /// Give a token a new secret, which is shown once
     #[command(after_long_help = ROTATE_EXAMPLES)]
     Token(RotateToken),
+    /// Give a machine a new secret, which is shown once
+    #[command(after_long_help = ROTATE_M2M_EXAMPLES)]
+    M2m(RotateM2m),
+}
+
+#[derive(Debug, clap::Args)]
+struct RotateM2m {
+    /// Client id or title
+    #[arg(value_name = "ID")]
+    id: String,
+    /// Keep the old secret valid for this time [default: none]
+    ///
+    /// A span such as `7d`, `2w`, `6m` or `1y`.
+    #[arg(long, value_name = "SPAN")]
+    overlap: Option<String>,
+    #[command(flatten)]
+    common: Common,
 }
 
 #[derive(Debug, clap::Args)]
@@ -266,11 +297,11 @@ pub(super) fn update(args: &UpdateArgs, color: Color) -> anyhow::Result<Exit> {
                 web_origins: args.remove_web_origin.clone(),
                 allowed_origins: args.remove_allowed_origin.clone(),
             };
-            let edit = ClientEdit { title: args.title.clone(), remove, add: args.add.urls() };
+            let edit = ClientEdit { title: args.title.clone(), remove, add: args.add.urls(), ..args.access.edit() };
             update_client(ClientKind::Spa, &args.id, &edit, &args.common)
         }
         Update::M2m(args) => {
-            let edit = ClientEdit { title: Some(args.title.clone()), ..ClientEdit::default() };
+            let edit = ClientEdit { title: args.title.clone(), ..args.access.edit() };
             update_client(ClientKind::M2m, &args.id, &edit, &args.common)
         }
     }
@@ -293,6 +324,7 @@ fn update_token(args: &UpdateToken, color: Color) -> anyhow::Result<Exit> {
         add_referers: args.referer.clone(),
         remove_referers: args.remove_referer.clone(),
         any_referer: args.any_referer,
+        ..TokenEdit::default()
     };
     if edit == TokenEdit::default() {
         return Err(
@@ -353,7 +385,27 @@ pub(super) fn delete(args: &DeleteArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn rotate(args: &RotateArgs) -> anyhow::Result<Exit> {
-    let Rotate::Token(args) = &args.what;
+    match &args.what {
+        Rotate::Token(args) => rotate_token(args),
+        Rotate::M2m(args) => rotate_client(args),
+    }
+}
+
+fn rotate_client(args: &RotateM2m) -> anyhow::Result<Exit> {
+    let (mut registry, actor) = args.common.registry.open_to_change()?;
+    let rotated = registry.rotate_client(&actor, &args.id, args.overlap.as_deref())?;
+    let client = &rotated.client;
+    let help = || format!("`portcullis credentials rotate m2m {}` creates another secret", client.id);
+    let until = client.earlier_secrets.iter().map(|earlier| earlier.until).max();
+    let old = match until {
+        None => "Earlier secrets are refused from now on.".to_owned(),
+        Some(until) => format!("The old secret is valid until {until}."),
+    };
+    let text = format!("rotated m2m client `{}` of {}", client.title, client.owner);
+    show_client(&rotated, args.common.format, &text, Some(&old), help)
+}
+
+fn rotate_token(args: &RotateToken) -> anyhow::Result<Exit> {
     let (mut registry, actor) = args.common.registry.open_to_change()?;
     let rotated = registry.rotate_token(&actor, &args.id, args.overlap.as_deref(), args.expiration_date.as_deref())?;
     let help = || rotation(&rotated.token);

@@ -7,6 +7,7 @@ use portcullis_registry::{CreatedClient, NEVER, NewToken};
 use portcullis_secret::Secret;
 use serde::Serialize;
 
+use super::access::AccessArgs;
 use super::pairs::{pair, word};
 use super::show::{Life, TokenJson};
 use crate::Exit;
@@ -44,8 +45,12 @@ Example:
       --callback https://atlas.example.com/callback";
 
 const M2M_EXAMPLES: &str = "\
-Example:
-  portcullis credentials create m2m --title 'Nightly import'";
+Examples:
+  portcullis credentials create m2m --title 'Nightly import'
+  portcullis credentials create m2m --title Dashboards --apis sql \\
+      --grant 'carto_dw,carto.shared.CARTO_*' --format json
+
+`portcullis workspace` exchanges the secret for access tokens.";
 
 /// Create a token or an OAuth client
 #[derive(Debug, clap::Args)]
@@ -119,6 +124,8 @@ struct SpaArgs {
     #[command(flatten)]
     urls: UrlArgs,
     #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -152,6 +159,8 @@ struct M2mArgs {
     /// Set the title that people see
     #[arg(long)]
     title: String,
+    #[command(flatten)]
+    access: AccessArgs,
     #[command(flatten)]
     common: Common,
 }
@@ -188,8 +197,12 @@ struct ClientWithSecret<'s> {
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     match &args.what {
         What::Token(args) => token(args, color),
-        What::Spa(SpaArgs { title, urls, common }) => client(ClientKind::Spa, title, &urls.urls(), common),
-        What::M2m(M2mArgs { title, common }) => client(ClientKind::M2m, title, &Urls::default(), common),
+        What::Spa(SpaArgs { title, urls, access, common }) => {
+            client(ClientKind::Spa, title, &urls.urls(), access, common)
+        }
+        What::M2m(M2mArgs { title, access, common }) => {
+            client(ClientKind::M2m, title, &Urls::default(), access, common)
+        }
     }
 }
 
@@ -205,6 +218,7 @@ fn token(args: &TokenArgs, color: Color) -> anyhow::Result<Exit> {
         name: args.name.clone(),
         apis: args.apis.clone(),
         grants,
+        typed_grants: Vec::new(),
         referers: args.referer.iter().chain(&args.referers).cloned().collect(),
         expiration: args.expiration_date.clone(),
     };
@@ -266,20 +280,38 @@ pub(super) fn described(token: &Token) -> String {
     format!("token {name}{id} of {}, {}", token.owner, Life(token.expiration_date, now()))
 }
 
-fn client(kind: ClientKind, title: &str, urls: &Urls, common: &Common) -> anyhow::Result<Exit> {
-    let created = common.registry.add_to(|registry, actor| registry.create_client(actor, kind, title, urls))??;
-    let CreatedClient { client, secret } = created;
-    let client_secret = secret.as_ref().map(Secret::expose);
+fn client(kind: ClientKind, title: &str, urls: &Urls, access: &AccessArgs, common: &Common) -> anyhow::Result<Exit> {
+    let (rights, scopes) = (access.access(), access.scopes());
+    let created = common
+        .registry
+        .add_to(|registry, actor| registry.create_client_with(actor, kind, title, urls, &rights, scopes))??;
+    let client = &created.client;
     let help =
         || format!("delete the client with `portcullis credentials delete m2m {}`, and create another", client.id);
-    if common.format == Format::Json {
-        let json = serde_json::to_string_pretty(&ClientWithSecret { client: &client, client_secret })?;
+    let text = format!("created {} client `{}` of {}", kind.as_str(), client.title, client.owner);
+    show_client(&created, common.format, &text, None, help)
+}
+
+/// Prints a client, and its secret, which is shown once. `text` states what was done, `more` what else follows.
+pub(super) fn show_client(
+    CreatedClient { client, secret }: &CreatedClient,
+    format: Format,
+    text: &str,
+    more: Option<&str>,
+    help: impl FnOnce() -> String,
+) -> anyhow::Result<Exit> {
+    let client_secret = secret.as_ref().map(Secret::expose);
+    if format == Format::Json {
+        let json = serde_json::to_string_pretty(&ClientWithSecret { client, client_secret })?;
         return if client_secret.is_some() { self::secret(&[&json], help) } else { lines([&*json]) };
     }
-    let created = format!("created {} client `{}` of {}", kind.as_str(), client.title, client.owner);
     let id = format!("  client id      {}", client.id);
     match client_secret {
-        None => lines([&*created, &id]),
-        Some(secret) => self::secret(&[&created, &id, &format!("  client secret  {secret}"), STORE_SECRET], help),
+        None => lines([text, &id]),
+        Some(secret) => {
+            let secret = format!("  client secret  {secret}");
+            let text: Vec<_> = [text, &id, &secret, STORE_SECRET].into_iter().chain(more).collect();
+            self::secret(&text, help)
+        }
     }
 }

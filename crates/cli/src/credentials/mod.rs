@@ -1,5 +1,6 @@
 //! The commands for credentials: tokens and OAuth clients.
 
+mod access;
 mod change;
 mod create;
 mod pairs;

@@ -5,6 +5,8 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
+#[cfg(feature = "registry")]
+use portcullis_registry::Location;
 
 use super::{cannot_write, file_name};
 
@@ -39,11 +41,11 @@ impl Inputs {
         inputs.check(Path::new(STDOUT))
     }
 
-    /// Checks that standard output is not a file of the registry whose database is at `path`.
+    /// Checks that standard output is not a file of the registry at `location`.
     #[cfg(feature = "registry")]
-    pub(crate) fn check_stdout_of_registry(path: &Path) -> anyhow::Result<()> {
+    pub(crate) fn check_stdout_of_registry(location: &Location) -> anyhow::Result<()> {
         let mut inputs = Self::default();
-        inputs.add_registry(path);
+        inputs.add_registry(location);
         inputs.check(Path::new(STDOUT))
     }
 
@@ -53,9 +55,10 @@ impl Inputs {
         }
     }
 
-    /// Adds a registry: its database, log and index of the log.
+    /// Adds a registry: its database, log and index of the log. A registry in PostgreSQL has no files here.
     #[cfg(feature = "registry")]
-    pub(crate) fn add_registry(&mut self, path: &Path) {
+    pub(crate) fn add_registry(&mut self, location: &Location) {
+        let Some(path) = location.path() else { return };
         let database = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         for suffix in ["", "-wal", "-shm"] {
             let mut path = database.clone().into_os_string();

@@ -111,6 +111,8 @@ impl<'r> Judged<'r> {
             credential: match finding.kind() {
                 Some(SecretKind::Client) => Some("m2m"),
                 Some(SecretKind::Token) => Some("token"),
+                Some(SecretKind::Access) => Some("access token"),
+                Some(SecretKind::Refresh) => Some("refresh token"),
                 None => None,
             },
             help: standings.has_policy.then(|| "revoke it where it was created".to_owned()),

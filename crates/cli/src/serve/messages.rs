@@ -1,9 +1,52 @@
 //! The levels of server messages. No value silences errors.
 
+use std::io;
+
 use portcullis::base::{nearest, quoted};
 use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::bounds::expected;
+use crate::environment::variable_or;
+
+/// The options of server messages.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Logs")]
+pub(crate) struct MessageArgs {
+    /// Set the format of server messages: `text` or `json`
+    ///
+    /// They are printed on standard error.
+    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"], hide_possible_values = true)]
+    messages: String,
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        default_value = variable_or("PORTCULLIS_MESSAGE_LEVEL", "info"),
+        hide_default_value = true,
+        value_parser = filter,
+        help = "Set the level of server messages [default: info]\n[env: PORTCULLIS_MESSAGE_LEVEL]",
+        long_help = "Set the level of server messages [default: info]\n\n\
+            `error`, `warn`, `info`, `debug` or `trace`. A list also sets the level of single parts: \
+            `info,portcullis=debug`\n\n\
+            [env: PORTCULLIS_MESSAGE_LEVEL]"
+    )]
+    message_level: Targets,
+}
+
+impl MessageArgs {
+    /// Starts writing server messages to standard error.
+    pub(crate) fn init(&self) -> anyhow::Result<()> {
+        let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
+        let messages = tracing_subscriber::registry().with(self.message_level.clone());
+        let started = if self.messages == "json" {
+            messages.with(layer.json()).try_init()
+        } else {
+            messages.with(layer.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init()
+        };
+        started.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
+    }
+}
 
 /// The levels, the most severe first.
 const LEVELS: [(&str, LevelFilter); 5] = [
@@ -18,10 +61,11 @@ const LEVELS: [(&str, LevelFilter); 5] = [
 const DEFAULT: LevelFilter = LevelFilter::INFO;
 
 /// The crates that write messages.
-const PARTS: [&str; 7] = ["h2", "hyper_util", "portcullis", "portcullis_server", "sqlx", "tonic", "tower"];
+const PARTS: [&str; 8] =
+    ["h2", "hyper_util", "portcullis", "portcullis_server", "portcullis_workspace", "sqlx", "tonic", "tower"];
 
 /// Parses a level, or a list that also sets the level of single parts, such as `info,portcullis=debug`.
-pub(super) fn filter(text: &str) -> Result<Targets, String> {
+fn filter(text: &str) -> Result<Targets, String> {
     let (mut filter, mut is_set) = (Targets::new().with_default(DEFAULT), false);
     for item in text.split(',').map(str::trim) {
         if let Some((part, name)) = item.split_once('=') {

@@ -1,7 +1,7 @@
 //! Runs the sidecar.
 
-mod messages;
-mod values;
+pub(crate) mod messages;
+pub(crate) mod values;
 
 use std::io;
 use std::num::NonZero;
@@ -20,9 +20,6 @@ use portcullis_server::{
 };
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::Exit;
 use crate::bounds::{MAX_BYTES, count, seconds};
@@ -30,6 +27,7 @@ use crate::environment::variable_or;
 use crate::output::Inputs;
 use crate::policy::PolicyArgs;
 use crate::reading::ReadingArgs;
+use messages::MessageArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,6 +75,11 @@ pub(super) struct Args {
     /// The active policy stays, as if the new one could not be read.
     #[arg(long, help_heading = "Policy")]
     only_narrow: bool,
+    /// Delete tokens of the registry that expired this many days ago
+    ///
+    /// Only with `--db`. A deleted token is denied as `token_unknown`, no longer as `token_expired`.
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = count::<0, 36_500>, conflicts_with = "policy", help_heading = "Policy")]
+    keep_expired: usize,
     /// Also decide every request by this policy, without effect
     ///
     /// `/v1/shadow` reports the decisions that it would change.
@@ -179,24 +182,8 @@ struct LogArgs {
     /// Log the text of queries instead of their digests
     #[arg(long, requires = "log")]
     log_queries: bool,
-    /// Set the format of server messages: `text` or `json`
-    ///
-    /// They are printed on standard error.
-    #[arg(long, value_name = "FORMAT", default_value = "text", value_parser = ["text", "json"], hide_possible_values = true)]
-    messages: String,
-    #[arg(
-        long,
-        value_name = "LEVEL",
-        default_value = variable_or("PORTCULLIS_MESSAGE_LEVEL", "info"),
-        hide_default_value = true,
-        value_parser = messages::filter,
-        help = "Set the level of server messages [default: info]\n[env: PORTCULLIS_MESSAGE_LEVEL]",
-        long_help = "Set the level of server messages [default: info]\n\n\
-            `error`, `warn`, `info`, `debug` or `trace`. A list also sets the level of single parts: \
-            `info,portcullis=debug`\n\n\
-            [env: PORTCULLIS_MESSAGE_LEVEL]"
-    )]
-    message_level: Targets,
+    #[command(flatten)]
+    messages: MessageArgs,
 }
 
 #[derive(clap::Args)]
@@ -290,7 +277,7 @@ const MAX_HEADER_BYTES: usize = 1 << 30;
 const MAX_AT_ONCE: usize = 1_000_000;
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    args.log.init_messages()?;
+    args.log.messages.init()?;
     let connections = args.limits.connections(descriptors::raise_limit())?;
     let options = args.options(connections)?;
     let runtime = args.runtime()?;
@@ -312,7 +299,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 
 /// Looks at the files that the options name by `look`. Ends the process if that takes longer than [`PATIENCE`]: a file system
 /// that hangs, such as a network's, would hold up the start indefinitely.
-fn watched<T>(look: impl FnOnce() -> T) -> T {
+pub(crate) fn watched<T>(look: impl FnOnce() -> T) -> T {
     let (done, finished) = channel::<()>();
     let watch = move || {
         if finished.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
@@ -399,8 +386,8 @@ impl Args {
             + usize::from(self.log.log.is_some())
             // Certificates have a thread that reads them again.
             + usize::from(self.listen.tls_cert.is_some())
-            // A registry has a thread that records usage, and each of its two connections has one.
-            + if is_registry { 3 } else { 0 }
+            // A registry has threads that record usage and delete expired tokens; each of its three connections has one.
+            + if is_registry { 5 } else { 0 }
     }
 
     /// Returns the files that the server reads.
@@ -446,6 +433,7 @@ impl Args {
             log: self.log.options(inputs),
             shadow,
             shadow_examples: self.shadow_examples,
+            keep_expired: Some(Duration::from_hours(24 * u64::try_from(self.keep_expired)?)),
         })
     }
 
@@ -494,7 +482,7 @@ impl Args {
 }
 
 /// Checks that `*` is the only value of an option: with it, other values have no effect.
-fn alone(option: &str, values: &[String]) -> anyhow::Result<()> {
+pub(crate) fn alone(option: &str, values: &[String]) -> anyhow::Result<()> {
     let all = values.iter().filter(|value| *value == "*").count();
     if all == 0 || values.len() == 1 {
         return Ok(());
@@ -545,17 +533,5 @@ impl LogArgs {
             inputs: inputs.into_paths(),
         };
         Some((target, options))
-    }
-
-    /// Starts writing server messages to standard error.
-    fn init_messages(&self) -> anyhow::Result<()> {
-        let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_target(false);
-        let messages = tracing_subscriber::registry().with(self.message_level.clone());
-        let started = if self.messages == "json" {
-            messages.with(layer.json()).try_init()
-        } else {
-            messages.with(layer.with_ansi(io::IsTerminal::is_terminal(&io::stderr()))).try_init()
-        };
-        started.map_err(|error| anyhow::anyhow!("cannot write messages: {error}"))
     }
 }

@@ -26,7 +26,7 @@ pub(super) fn when_full(text: &str) -> Result<WhenFull, String> {
 }
 
 /// Parses a host name without a port, or `*`. Returns the name as an HTTP request has it.
-pub(super) fn host(text: &str) -> Result<String, String> {
+pub(crate) fn host(text: &str) -> Result<String, String> {
     const EXAMPLE: &str = "decide.internal";
     let what = "a host name as in the `Host` header, without a port";
     if text == "*" {
@@ -90,7 +90,7 @@ fn canonical_origin(text: &str) -> Option<String> {
 }
 
 /// Parses the permissions of a socket. Clients connect only to a socket that they may write to.
-pub(super) fn socket_mode(text: &str) -> Result<u32, String> {
+pub(crate) fn socket_mode(text: &str) -> Result<u32, String> {
     const OWNER: u32 = 0o600;
     let is_octal = text.bytes().all(|byte| matches!(byte, b'0'..=b'7'));
     let mode = u32::from_str_radix(text, 8).ok().filter(|_| is_octal && text.len() <= 4);

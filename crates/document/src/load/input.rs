@@ -147,14 +147,20 @@ impl Input {
 /// The schemes of URLs that are easily given as a path.
 const WEB: [&str; 2] = ["https://", "http://"];
 
+/// The schemes of registries that are servers.
+const SERVERS: [&str; 2] = ["postgres://", "postgresql://"];
+
 impl Unreadable {
     /// Describes a file that cannot be opened or read. If the name shows what was meant, the reason has a fix.
     ///
     /// A URL is cut after its host, because the rest may hold a secret.
     pub fn new(name: &str, error: &io::Error) -> Self {
-        let url = WEB.iter().find_map(|scheme| Some((scheme, name.strip_prefix(scheme)?)));
+        let url = WEB.iter().chain(&SERVERS).find_map(|scheme| Some((scheme, name.strip_prefix(scheme)?)));
         let reason = match (error.kind(), url) {
             (io::ErrorKind::IsADirectory, _) => "it is a folder; help: name a file in it".to_owned(),
+            (io::ErrorKind::NotFound, _) if SERVERS.iter().any(|scheme| name.starts_with(scheme)) => {
+                "it is the URL of a registry; help: name it with `--db`".to_owned()
+            }
             (io::ErrorKind::NotFound, Some(_)) => {
                 "it is a URL; help: download the file, or pipe it in with `curl` and name `-`".to_owned()
             }

@@ -1,9 +1,11 @@
-//! The registry in a SQLite file. The only module that uses `sqlx` and `tokio`.
+//! The registry in a SQLite file.
 
 mod access;
 mod files;
+mod pages;
 mod rows;
 mod siblings;
+mod tickets;
 mod unchanged;
 
 use std::path::Path;
@@ -30,9 +32,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const APPLICATION: i64 = 0x5043_4c52;
 
 /// The newest schema: the `user_version` that the last migration sets.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 
-/// The oldest schema that is read without migration: schema 3 only adds guards to the trail.
+/// The oldest schema that is read without migration: later ones only add to it.
 const READABLE: i64 = 2;
 
 /// How long a committed change waits for readers before it leaves its log to the next change.
@@ -271,6 +273,7 @@ fn migrations() -> Migrator {
         migration(1, "registry", include_str!("../../migrations/sqlite/0001_registry.sql")),
         migration(2, "case_sensitive", include_str!("../../migrations/sqlite/0002_case_sensitive.sql")),
         migration(3, "append-only trail", include_str!("../../migrations/sqlite/0003_append_only_trail.sql")),
+        migration(4, "workspace", include_str!("../../migrations/sqlite/0004_workspace.sql")),
     ])
 }
 

@@ -1,27 +1,30 @@
 //! Records as rows.
 
 use std::collections::HashMap;
-use std::str::FromStr;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use sqlx::query_builder::Separated;
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::files::Files;
 use super::{SqliteRecords, check_committed, failed};
-use crate::error::{RegistryError, Result, storage};
-use crate::record::{Api, Client, ClientKind, Connection, Grant, NamedSource, Token, TrailEntry, Usage};
-use crate::storage::{NewEntry, Records, TokenFilter};
+use crate::columns::{
+    self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
+};
+use crate::error::Result;
+use crate::page::{TokenQuery, TrailQuery};
+use crate::record::{
+    Api, Client, ClientKind, Connection, Grant, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
+};
+use crate::storage::{NewEntry, Records, TicketFilter, TokenFilter};
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
-use portcullis::name::Dialect;
 
 type Query = sqlx::query::Query<'static, Sqlite, SqliteArguments>;
 
 impl SqliteRecords<'_> {
-    fn all<R>(&mut self, query: sqlx::query::QueryAs<'static, Sqlite, R, SqliteArguments>) -> Result<Vec<R>>
+    pub(super) fn all<R>(&mut self, query: sqlx::query::QueryAs<'static, Sqlite, R, SqliteArguments>) -> Result<Vec<R>>
     where
         R: for<'r> FromRow<'r, SqliteRow> + Send + Unpin,
     {
@@ -31,7 +34,7 @@ impl SqliteRecords<'_> {
         Ok(rows)
     }
 
-    fn run(&mut self, query: Query) -> Result<()> {
+    pub(super) fn run(&mut self, query: Query) -> Result<()> {
         self.runtime.block_on(query.execute(&mut *self.transaction)).map(drop).map_err(failed)
     }
 
@@ -58,12 +61,14 @@ impl SqliteRecords<'_> {
         Ok(rows.first().is_some_and(|(exists,)| *exists))
     }
 
-    fn grants(&mut self, which: TokenFilter<'_>) -> Result<HashMap<String, Vec<Grant>>> {
+    /// Returns the grants of the tokens `ids`, or of all tokens.
+    fn grants(&mut self, ids: Option<&[&str]>) -> Result<HashMap<String, Vec<Grant>>> {
         const ALL: &str = "SELECT token, connection, type, source FROM grants ORDER BY token, position";
-        const ONE: &str = "SELECT token, connection, type, source FROM grants WHERE token = ?1 ORDER BY position";
-        let query = match which {
-            TokenFilter::Id(id) => sqlx::query_as(ONE).bind(id.to_owned()),
-            _ => sqlx::query_as(ALL),
+        const SOME: &str = "SELECT token, connection, type, source FROM grants \
+                            WHERE token IN (SELECT value FROM json_each(?1)) ORDER BY token, position";
+        let query = match ids {
+            Some(ids) => sqlx::query_as(SOME).bind(to_json(&ids)?),
+            None => sqlx::query_as(ALL),
         };
         let mut grants: HashMap<String, Vec<Grant>> = HashMap::new();
         for (token, connection, kind, source) in self.all::<(String, String, String, String)>(query)? {
@@ -71,6 +76,63 @@ impl SqliteRecords<'_> {
             grants.entry(token).or_default().push(Grant { connection, kind, source });
         }
         Ok(grants)
+    }
+
+    /// Returns the tokens of `rows`, with their grants.
+    pub(super) fn with_grants(&mut self, rows: Vec<TokenRow>) -> Result<Vec<Token>> {
+        /// From this number of tokens, all grants are read at once.
+        const MANY: usize = 10_000;
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids: Vec<&str> = rows.iter().map(|(id, ..)| &**id).collect();
+        let mut grants = self.grants((ids.len() < MANY).then_some(&ids))?;
+        let token = |row: TokenRow| {
+            let grants = grants.remove(&row.0).unwrap_or_default();
+            columns::token(row, grants)
+        };
+        rows.into_iter().map(token).collect()
+    }
+
+    /// Whether the database has the tables of the workspace, which schemas before 4 lack.
+    fn has_workspace(&mut self) -> Result<bool> {
+        let rows: Vec<(i64,)> =
+            self.all(sqlx::query_as("SELECT count(*) FROM sqlite_schema WHERE name = 'tickets'"))?;
+        Ok(rows.first().is_some_and(|(count,)| *count > 0))
+    }
+
+    fn client_rows(&mut self, kind: Option<ClientKind>, id: Option<&str>) -> Result<Vec<Client>> {
+        macro_rules! select {
+            ($more:literal) => {
+                concat!(
+                    "SELECT id, kind, owner, title, sha256, urls, created_at, ",
+                    $more,
+                    " FROM clients WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR id = ?2) ORDER BY id"
+                )
+            };
+        }
+        let query = if self.has_workspace()? {
+            select!("allowed_apis, grants, scopes, earlier_secrets")
+        } else {
+            select!("'[]', '[]', NULL, '[]'")
+        };
+        let query = sqlx::query_as(query).bind(kind.map(ClientKind::as_str)).bind(id.map(ToOwned::to_owned));
+        self.all::<ClientRow>(query)?.into_iter().map(columns::client).collect()
+    }
+
+    /// Replaces the searched texts of `tokens`.
+    fn put_texts(&mut self, tokens: &[&Token]) -> Result<()> {
+        /// Below SQLite's limit of parameters.
+        const AT_ONCE: usize = 1_000;
+        for tokens in tokens.chunks(AT_ONCE) {
+            let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO token_texts (token, text) ");
+            query.push_values(tokens, |mut row, token| {
+                row.push_bind(token.id.clone()).push_bind(searched(token));
+            });
+            query.push(" ON CONFLICT (token) DO UPDATE SET text = excluded.text WHERE text <> excluded.text");
+            self.runtime.block_on(query.build().execute(&mut *self.transaction)).map_err(failed)?;
+        }
+        Ok(())
     }
 }
 
@@ -89,9 +151,9 @@ impl<'t> From<&'t Token> for Keys<'t> {
     }
 }
 
-type TokenRow = (String, String, String, Vec<u8>, String, String, Option<String>, Option<String>);
-type ClientRow = (String, String, String, String, Option<Vec<u8>>, String, String);
-type TrailRow = (i64, i64, String, String, String, String, String, Option<String>, Option<String>, Option<String>);
+/// Selects rows of tokens; a condition follows.
+pub(super) const TOKEN: &str =
+    "SELECT id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at FROM tokens ";
 
 impl Records for SqliteRecords<'_> {
     fn revision(&mut self) -> Result<u64> {
@@ -107,16 +169,10 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn connections(&mut self) -> Result<Vec<Connection>> {
-        let rows: Vec<(String, String, bool, bool)> = self.all(sqlx::query_as(
+        let rows: Vec<ConnectionRow> = self.all(sqlx::query_as(
             "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
         ))?;
-        rows.into_iter()
-            .map(|(name, dialect, case_sensitive, named_sources_only)| {
-                let written: Dialect = parse(&dialect, "connections")?;
-                let dialect = if case_sensitive { written.with_case_sensitive(true) } else { Some(written) };
-                Ok(Connection { name, dialect: dialect.ok_or_else(|| broken("connections"))?, named_sources_only })
-            })
-            .collect()
+        rows.into_iter().map(columns::connection).collect()
     }
 
     fn put_connection(&mut self, connection: &Connection) -> Result<()> {
@@ -200,26 +256,7 @@ impl Records for SqliteRecords<'_> {
             .bind(to_json(&tokens.iter().map(Keys::from).collect::<Vec<_>>())?),
         };
         let rows: Vec<TokenRow> = self.all(query)?;
-        let only = match rows.as_slice() {
-            [] => return Ok(Vec::new()),
-            [(id, ..)] => Some(id.clone()),
-            _ => None,
-        };
-        let mut grants = self.grants(only.as_deref().map_or(which, TokenFilter::Id))?;
-        let token = |(id, owner, name, digest, apis, referers, expiration_date, created_at): TokenRow| {
-            Ok(Token {
-                grants: grants.remove(&id).unwrap_or_default(),
-                digest: self::digest(digest, "tokens")?,
-                allowed_apis: from_json(&apis, "tokens")?,
-                referers: from_json(&referers, "tokens")?,
-                expiration_date: expiration_date.map(|text| parse(&text, "tokens")).transpose()?,
-                created_at: created_at.map(|text| parse(&text, "tokens")).transpose()?,
-                id,
-                owner,
-                name,
-            })
-        };
-        rows.into_iter().map(token).collect()
+        self.with_grants(rows)
     }
 
     fn token_documents(&mut self) -> Result<Vec<String>> {
@@ -284,7 +321,7 @@ impl Records for SqliteRecords<'_> {
             let query = query.bind(token.id.clone()).bind(position).bind(grant.connection.clone());
             self.run(query.bind(grant.kind.as_str()).bind(grant.source.clone()))?;
         }
-        Ok(())
+        self.put_texts(&[token])
     }
 
     fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()> {
@@ -312,85 +349,123 @@ impl Records for SqliteRecords<'_> {
                 row.push_bind((*token).clone()).push_bind(*position).push_bind(grant.connection.clone());
                 row.push_bind(grant.kind.as_str()).push_bind(grant.source.clone());
             },
-        )
+        )?;
+        self.put_texts(tokens)
     }
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
         self.run(sqlx::query("DELETE FROM tokens WHERE id = ?1").bind(id.to_owned()))
     }
 
-    fn usage(&mut self) -> Result<Vec<Usage>> {
-        let rows: Vec<(String, i64, i64)> =
-            self.all(sqlx::query_as("SELECT token, allowed, last_used FROM usage ORDER BY token"))?;
-        let usage = |(token, allowed, last_used): (String, i64, i64)| Usage {
-            token,
-            allowed: allowed.unsigned_abs(),
-            last_used: Timestamp::from_unix(last_used, 0),
-        };
-        Ok(rows.into_iter().map(usage).collect())
+    fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>> {
+        self.page_of_tokens(query)
     }
 
-    fn add_usage(&mut self, usage: &Usage) -> Result<()> {
-        let query = sqlx::query(
-            "INSERT INTO usage (token, allowed, last_used) SELECT id, ?2, ?3 FROM tokens WHERE id = ?1 \
-             ON CONFLICT (token) DO UPDATE SET allowed = allowed + ?2, last_used = max(last_used, ?3)",
+    fn expired_tokens(&mut self, until: Timestamp, max: usize) -> Result<Vec<Token>> {
+        self.tokens_expired_until(until, max)
+    }
+
+    fn usage(&mut self) -> Result<Vec<Usage>> {
+        let rows: Vec<UsageRow> =
+            self.all(sqlx::query_as("SELECT token, allowed, last_used FROM usage ORDER BY token"))?;
+        Ok(rows.into_iter().map(columns::usage).collect())
+    }
+
+    fn usage_of(&mut self, tokens: &[&str]) -> Result<Vec<Usage>> {
+        let query = sqlx::query_as(
+            "SELECT token, allowed, last_used FROM usage WHERE token IN (SELECT value FROM json_each(?1)) ORDER BY token",
         );
-        let allowed = i64::try_from(usage.allowed).unwrap_or(i64::MAX);
-        self.run(query.bind(usage.token.clone()).bind(allowed).bind(usage.last_used.seconds()))
+        let rows: Vec<UsageRow> = self.all(query.bind(to_json(&tokens)?))?;
+        Ok(rows.into_iter().map(columns::usage).collect())
+    }
+
+    fn add_usage(&mut self, batch: &[Usage]) -> Result<()> {
+        for usage in batch {
+            let query = sqlx::query(
+                "INSERT INTO usage (token, allowed, last_used) SELECT id, ?2, ?3 FROM tokens WHERE id = ?1 \
+                 ON CONFLICT (token) DO UPDATE SET allowed = allowed + ?2, last_used = max(last_used, ?3)",
+            );
+            let query = query.bind(usage.token.clone()).bind(signed(usage.allowed));
+            self.run(query.bind(usage.last_used.seconds()))?;
+        }
+        Ok(())
     }
 
     fn clients(&mut self, kind: ClientKind) -> Result<Vec<Client>> {
-        let query = sqlx::query_as(
-            "SELECT id, kind, owner, title, sha256, urls, created_at FROM clients WHERE kind = ?1 ORDER BY id",
-        );
-        let rows: Vec<ClientRow> = self.all(query.bind(kind.as_str()))?;
-        let client = |(id, _, owner, title, digest, urls, created_at): ClientRow| {
-            Ok(Client {
-                id,
-                kind,
-                title,
-                owner,
-                digest: digest.map(|digest| self::digest(digest, "clients")).transpose()?,
-                urls: from_json(&urls, "clients")?,
-                created_at: parse(&created_at, "clients")?,
-            })
-        };
-        rows.into_iter().map(client).collect()
+        self.client_rows(Some(kind), None)
+    }
+
+    fn client(&mut self, id: &str) -> Result<Option<Client>> {
+        Ok(self.client_rows(None, Some(id))?.pop())
     }
 
     fn put_client(&mut self, client: &Client) -> Result<()> {
         let query = sqlx::query(
-            "INSERT INTO clients (id, kind, owner, title, sha256, urls, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
-             ON CONFLICT (id) DO UPDATE SET title = ?4, sha256 = ?5, urls = ?6",
+            "INSERT INTO clients (id, kind, owner, title, sha256, urls, created_at, allowed_apis, grants, scopes, \
+             earlier_secrets) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11) ON CONFLICT (id) DO UPDATE SET \
+             title = ?4, sha256 = ?5, urls = ?6, allowed_apis = ?8, grants = ?9, scopes = ?10, earlier_secrets = ?11",
         );
         let query = query.bind(client.id.clone()).bind(client.kind.as_str()).bind(client.owner.clone());
         let query = query.bind(client.title.clone()).bind(client.digest.map(|digest| digest.as_bytes().to_vec()));
-        self.run(query.bind(to_json(&client.urls)?).bind(client.created_at.to_string()))
+        let query = query.bind(to_json(&client.urls)?).bind(client.created_at.to_string());
+        let query = query.bind(to_json(&client.allowed_apis)?);
+        let query = query.bind(columns::client_grants(client)?);
+        let query = query.bind(client.scopes.as_ref().map(to_json).transpose()?);
+        self.run(query.bind(columns::earlier_secrets(client)?))
     }
 
     fn remove_client(&mut self, id: &str) -> Result<()> {
         self.run(sqlx::query("DELETE FROM clients WHERE id = ?1").bind(id.to_owned()))
     }
 
+    fn users(&mut self) -> Result<Vec<User>> {
+        self.all_users()
+    }
+
+    fn user(&mut self, name: &str) -> Result<Option<User>> {
+        self.user_named(name)
+    }
+
+    fn put_user(&mut self, user: &User) -> Result<()> {
+        self.write_user(user)
+    }
+
+    fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
+        self.ticket_with(kind, digest)
+    }
+
+    fn tickets(&mut self, which: TicketFilter<'_>) -> Result<Vec<Ticket>> {
+        self.tickets_in(which)
+    }
+
+    fn put_ticket(&mut self, ticket: &Ticket) -> Result<()> {
+        self.write_ticket(ticket)
+    }
+
+    fn remove_ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<()> {
+        self.delete_ticket(kind, digest)
+    }
+
+    fn remove_expired_tickets(&mut self, until: Timestamp) -> Result<()> {
+        self.delete_tickets_expired_until(until)
+    }
+
     fn trail(&mut self) -> Result<Vec<TrailEntry>> {
-        let rows: Vec<TrailRow> = self.all(sqlx::query_as(
-            "SELECT number, revision, at, \"user\", action, kind, id, owner, before, after FROM trail ORDER BY number",
-        ))?;
-        let entry = |(number, revision, at, user, action, kind, id, owner, before, after): TrailRow| {
-            Ok(TrailEntry {
-                number: number.unsigned_abs(),
-                revision: revision.unsigned_abs(),
-                at: parse(&at, "trail")?,
-                user,
-                action,
-                kind,
-                id,
-                owner,
-                before: before.map(|text| from_json(&text, "trail")).transpose()?,
-                after: after.map(|text| from_json(&text, "trail")).transpose()?,
-            })
-        };
-        rows.into_iter().map(entry).collect()
+        macro_rules! select {
+            ($how:literal) => {
+                concat!(
+                    "SELECT number, revision, at, \"user\", ",
+                    $how,
+                    ", action, kind, id, owner, before, after FROM trail ORDER BY number"
+                )
+            };
+        }
+        let query = if self.has_workspace()? { select!("how") } else { select!("NULL") };
+        self.all::<TrailRow>(sqlx::query_as(query))?.into_iter().map(columns::trail_entry).collect()
+    }
+
+    fn trail_page(&mut self, query: &TrailQuery<'_>) -> Result<Vec<TrailEntry>> {
+        self.page_of_trail(query)
     }
 
     fn last_entry(&mut self) -> Result<u64> {
@@ -400,16 +475,17 @@ impl Records for SqliteRecords<'_> {
 
     fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>> {
         let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > ?1 ORDER BY number LIMIT ?2");
-        let (last, max) = (i64::try_from(last).unwrap_or(i64::MAX), i64::try_from(max).unwrap_or(i64::MAX));
-        let rows: Vec<(i64, String, String)> = self.all(query.bind(last).bind(max))?;
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, String, String)> = self.all(query.bind(signed(last)).bind(max))?;
         Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
     }
 
     fn append(&mut self, entries: &[NewEntry]) -> Result<()> {
-        let insert = "INSERT INTO trail (revision, at, \"user\", action, kind, id, owner, before, after) ";
-        self.insert(insert, entries, 9, |mut row, entry| {
-            row.push_bind(i64::try_from(entry.revision).unwrap_or(i64::MAX)).push_bind(entry.at.to_string());
-            row.push_bind(entry.user.clone()).push_bind(entry.action.clone()).push_bind(entry.kind);
+        let insert = "INSERT INTO trail (revision, at, \"user\", how, action, kind, id, owner, before, after) ";
+        self.insert(insert, entries, 10, |mut row, entry| {
+            row.push_bind(signed(entry.revision)).push_bind(entry.at.to_string());
+            row.push_bind(entry.user.clone()).push_bind(entry.how.clone());
+            row.push_bind(entry.action.clone()).push_bind(entry.kind);
             row.push_bind(entry.id.clone()).push_bind(entry.owner.clone());
             row.push_bind(entry.before.clone()).push_bind(entry.after.clone());
         })
@@ -425,28 +501,4 @@ impl Records for SqliteRecords<'_> {
             }
         })
     }
-}
-
-fn to_json(value: &impl Serialize) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| storage(format!("cannot write JSON: {error}"), "nothing was changed"))
-}
-
-fn from_json<T: DeserializeOwned>(text: &str, table: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|_| broken(table))
-}
-
-fn parse<T: FromStr>(text: &str, table: &str) -> Result<T> {
-    text.parse().map_err(|_| broken(table))
-}
-
-fn digest(bytes: Vec<u8>, table: &str) -> Result<SecretDigest> {
-    <[u8; 32]>::try_from(bytes).map(SecretDigest::from).map_err(|_| broken(table))
-}
-
-/// Returns the error for a row that portcullis never writes.
-fn broken(table: &str) -> RegistryError {
-    storage(
-        format!("the registry's table `{table}` holds a row that cannot be read"),
-        "was the file edited by hand? restore a copy of it",
-    )
 }

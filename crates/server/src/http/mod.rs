@@ -28,7 +28,7 @@ use batch::Batches;
 pub(super) use id::{REQUEST_ID, ids_by, is_request_id, repeated};
 pub(super) use native::explain;
 use portcullis_http::answer::{Responses, failure, json, read};
-pub(super) use sites::{Sites, check};
+pub(super) use sites::{Hosts, Sites, check, check_host};
 
 /// The state that all endpoints share.
 #[derive(Debug)]

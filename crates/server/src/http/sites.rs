@@ -16,29 +16,27 @@ use axum::response::Response;
 use crate::Address;
 use portcullis_http::answer::{Cors, failure};
 
-/// The host names and origins that one listener accepts.
-#[derive(Debug)]
-pub(crate) struct Sites {
-    /// The accepted host names of the server; `None` accepts every name.
-    hosts: Option<Vec<String>>,
-    cors: Cors,
+/// The host names that one listener accepts.
+#[derive(Debug, Clone)]
+pub(crate) struct Hosts {
+    /// The accepted names; `None` accepts every name.
+    names: Option<Vec<String>>,
 }
 
-impl Sites {
+impl Hosts {
     /// Checks names on loopback addresses and, if `names` is not empty, on all TCP addresses; `*` accepts every name. Where
     /// names are checked, `own_name` is accepted, too.
-    pub(crate) fn new(address: &Address, names: &[String], own_name: Option<&str>, cors: Cors) -> Self {
+    pub(crate) fn new(address: &Address, names: &[String], own_name: Option<&str>) -> Self {
         let is_checked = match address {
             Address::Unix(_) => false,
             Address::Tcp(address) => !names.is_empty() || address.ip().to_canonical().is_loopback(),
         };
         let is_checked = is_checked && names.iter().all(|name| name != "*");
-        let hosts = is_checked.then(|| names.iter().cloned().chain(own_name.map(str::to_owned)).collect());
-        Self { hosts, cors }
+        Self { names: is_checked.then(|| names.iter().cloned().chain(own_name.map(str::to_owned)).collect()) }
     }
 
     fn accepts(&self, authority: &str) -> bool {
-        let Some(names) = &self.hosts else { return true };
+        let Some(names) = &self.names else { return true };
         let Ok(authority) = authority.parse::<Authority>() else { return false };
         let name = authority.host();
         let unbracketed = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
@@ -53,15 +51,45 @@ impl Sites {
             || names.iter().any(|known| name.eq_ignore_ascii_case(known) || ip.as_deref() == Some(known))
     }
 
+    /// Returns the error response if the request names another host.
+    fn refusal(&self, request: &Request) -> Option<Response> {
+        let hosts = request.headers().get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
+        // No browser leaves out the host name; health checks over HTTP/1.0 do.
+        let mut called = request.uri().authority().map(Authority::as_str).into_iter().chain(hosts);
+        if called.all(|name| self.accepts(name)) {
+            return None;
+        }
+        let error = "the request names another host: use `localhost`, or allow the name with `--allow-host`";
+        Some(failure(StatusCode::FORBIDDEN, "host_not_allowed", error))
+    }
+}
+
+/// Answers 403 to requests that name another host.
+pub(crate) async fn check_host(State(hosts): State<Arc<Hosts>>, request: Request, next: Next) -> Response {
+    match hosts.refusal(&request) {
+        Some(refusal) => refusal,
+        None => next.run(request).await,
+    }
+}
+
+/// The host names and origins that one listener accepts.
+#[derive(Debug)]
+pub(crate) struct Sites {
+    hosts: Hosts,
+    cors: Cors,
+}
+
+impl Sites {
+    /// Creates the check of a listener: see [`Hosts::new`].
+    pub(crate) fn new(address: &Address, names: &[String], own_name: Option<&str>, cors: Cors) -> Self {
+        Self { hosts: Hosts::new(address, names, own_name), cors }
+    }
+
     /// Returns the error response if the request is refused.
     fn refusal(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
-        let hosts = headers.get_all(HOST).iter().map(|host| host.to_str().unwrap_or_default());
-        // No browser leaves out the host name; health checks over HTTP/1.0 do.
-        let mut called = request.uri().authority().map(Authority::as_str).into_iter().chain(hosts);
-        if !called.all(|name| self.accepts(name)) {
-            let error = "the request names another host: use `localhost`, or allow the name with `--allow-host`";
-            return Some(failure(StatusCode::FORBIDDEN, "host_not_allowed", error));
+        if let Some(refusal) = self.hosts.refusal(request) {
+            return Some(refusal);
         }
         if headers.get_all(ORIGIN).iter().any(|origin| !origin.to_str().is_ok_and(|origin| self.cors.allows(origin))) {
             let error = "the request comes from a web page: allow its origin with `--cors-origin`";
@@ -122,7 +150,7 @@ mod tests {
             "[FD00:0::1]:8181",
             "public.example",
         ] {
-            assert!(sites.accepts(name), "{name}");
+            assert!(sites.hosts.accepts(name), "{name}");
         }
         for name in [
             "",
@@ -136,11 +164,11 @@ mod tests {
             "[::1",
             "a b",
         ] {
-            assert!(!sites.accepts(name), "{name}");
+            assert!(!sites.hosts.accepts(name), "{name}");
         }
         let accepts = |address: &str, names: &[&str]| {
             let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-            Sites::new(&address.parse().unwrap(), &names, None, Cors::None).accepts("evil.example")
+            Sites::new(&address.parse().unwrap(), &names, None, Cors::None).hosts.accepts("evil.example")
         };
         for (address, names, accepted) in [
             ("127.0.0.1:1", &[][..], false),

@@ -87,7 +87,7 @@ impl Writer<'_, '_> {
     fn policies(&mut self, now: Timestamp, policy: &Report, shadow: Option<&Report>) -> fmt::Result {
         let policies: Vec<(&str, &Report)> =
             [("live", policy)].into_iter().chain(shadow.map(|it| ("shadow", it))).collect();
-        let gauges: [(&str, &str, Number); 10] = [
+        let gauges: [(&str, &str, Number); 11] = [
             ("policy_generation", "The active generation; 0 without a policy", |_, policy| float(policy.generation)),
             (
                 "policy_age_seconds",
@@ -97,6 +97,7 @@ impl Writer<'_, '_> {
             ("policy_stale", "Whether the source cannot be read, and the last good policy stays", |_, policy| {
                 flag(policy.failure.is_some() || policy.stalled_since.is_some())
             }),
+            ("policy_stale_seconds", "How long the source has not been readable; 0 while it is", stale_for),
             ("policy_from_state", "Whether the policy was saved by an earlier run", |_, policy| {
                 flag(policy.origin == Some(Origin::Saved))
             }),
@@ -221,6 +222,12 @@ fn reloads(
 
 fn age(now: Timestamp, policy: &Report) -> f64 {
     policy.since.map_or(0.0, |since| float(u64::try_from(now.seconds() - since.seconds()).unwrap_or(0)))
+}
+
+fn stale_for(now: Timestamp, policy: &Report) -> f64 {
+    let failed = policy.failure.as_ref().map(|failure| failure.since);
+    let since = failed.into_iter().chain(policy.stalled_since).min();
+    since.map_or(0.0, |since| float(u64::try_from(now.seconds() - since.seconds()).unwrap_or(0)))
 }
 
 fn flag(is: bool) -> f64 {

@@ -167,15 +167,21 @@ struct ReadState {
 
 impl WatchedRegistry {
     fn changed(&mut self) -> bool {
-        let is_same_file = self.open.as_ref().is_some_and(|open| open.file == file_number(self.location.path()));
+        let is_same_file = self.open.as_ref().is_some_and(|open| open.file == self.file());
         if !is_same_file {
             // The path names another file or none: the open registry is not the one that it names.
             self.open = None;
             let was_there = self.last_read.take().is_some();
-            return was_there || self.location.path().exists();
+            return was_there || self.location.path().is_none_or(Path::exists);
         }
         let (Some(open), Some(last_read)) = (&mut self.open, self.last_read) else { return true };
-        let Ok(data_version) = open.registry.data_version() else { return true };
+        let Ok(data_version) = open.registry.data_version() else {
+            // A connection that was lost stays lost: the next read makes another one.
+            if self.location.path().is_none() {
+                (self.open, self.last_read) = (None, None);
+            }
+            return true;
+        };
         if data_version == last_read.data_version {
             return false;
         }
@@ -187,6 +193,11 @@ impl WatchedRegistry {
             }
             Err(_) => true,
         }
+    }
+
+    /// Returns the identity of the file that the location names; `None` for PostgreSQL.
+    fn file(&self) -> Option<(u64, u64)> {
+        self.location.path().and_then(file_number)
     }
 
     /// Returns the changes since the last check; `None` if the whole registry must be read.
@@ -210,7 +221,7 @@ impl WatchedRegistry {
             Some(open) => open,
             none => {
                 // Before opening: if the file is replaced meanwhile, the next check detects it.
-                let file = file_number(self.location.path());
+                let file = self.location.path().and_then(file_number);
                 none.insert(Open { registry: Registry::open(&self.location, false)?, file })
             }
         };

@@ -9,15 +9,15 @@ use portcullis_registry::{Actor, Location, Registry};
 
 use super::Dir;
 
-fn spawn(dir: &Path, args: &[&str]) -> Child {
+fn spawn(dir: &Path, url: &str, args: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.current_dir(dir).args(args).args(["--db", "sqlite:registry.db"]);
+    command.current_dir(dir).args(args).args(["--db", url]);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }
 
 /// Checks that the registry is the result of committed revisions only, and returns the names of its tokens.
-fn consistent(dir: &Dir) -> Vec<String> {
-    let mut registry = Registry::open(&Location::file(dir.path("registry.db")), false).unwrap();
+fn consistent(location: &Location) -> Vec<String> {
+    let mut registry = Registry::open(location, false).unwrap();
     let all = Actor::new("admin", SystemClock.now()).unwrap().for_all_users();
     let trail = registry.trail(&all).unwrap();
     assert!(trail.iter().zip(1..).all(|(entry, number)| entry.number == number), "entries are lost");
@@ -35,10 +35,15 @@ fn consistent(dir: &Dir) -> Vec<String> {
 #[test]
 fn concurrent_processes_create_and_share_one_registry() {
     let dir = Dir::new();
-    let folder = dir.path("");
-    // No file exists: one process creates it, the other processes wait.
+    for (url, location) in dir.each_registry() {
+        create_and_share(&dir.path(""), &url, &location);
+    }
+}
+
+fn create_and_share(folder: &Path, url: &str, location: &Location) {
+    // No registry exists: one process creates it, the other processes wait.
     let adding: Vec<_> =
-        (0..4).map(|at| spawn(&folder, &["connections", "add", &format!("c{at}"), "--user", "ana"])).collect();
+        (0..4).map(|at| spawn(folder, url, &["connections", "add", &format!("c{at}"), "--user", "ana"])).collect();
     for mut child in adding {
         assert!(child.wait().unwrap().success());
     }
@@ -48,26 +53,36 @@ fn concurrent_processes_create_and_share_one_registry() {
             let name = format!("t{round}-{process}");
             let user = format!("u{process}");
             let args = ["credentials", "create", "token", "--connection", "c0", "--source", "a.b", "--apis", "maps"];
-            creating.push(spawn(&folder, &[&args[..], &["--name", &name, "--user", &user]].concat()));
+            creating.push(spawn(folder, url, &[&args[..], &["--name", &name, "--user", &user]].concat()));
         }
     }
     // Several processes use the same name for the same user: only one succeeds.
     let args = ["credentials", "create", "token", "--connection", "c0", "--source", "a.b", "--apis", "maps"];
     let same: Vec<_> =
-        (0..4).map(|_| spawn(&folder, &[&args[..], &["--name", "same", "--user", "ana"]].concat())).collect();
+        (0..4).map(|_| spawn(folder, url, &[&args[..], &["--name", "same", "--user", "ana"]].concat())).collect();
     for mut child in creating {
         assert!(child.wait().unwrap().success());
     }
     let codes: Vec<_> = same.into_iter().map(|mut child| child.wait().unwrap().code().unwrap()).collect();
     assert_eq!(codes.iter().filter(|code| **code == 0).count(), 1, "{codes:?}");
     assert!(codes.iter().all(|code| [0, 1].contains(code)), "{codes:?}");
-    assert_eq!(consistent(&dir).len(), 13);
+    assert_eq!(consistent(location).len(), 13);
 }
 
 #[test]
 fn killed_process_leaves_only_committed_changes() {
+    let dir = Dir::new();
+    for (url, location) in dir.each_registry() {
+        let ana = Actor::new("ana", SystemClock.now()).unwrap();
+        let mut registry = Registry::open(&location, true).unwrap();
+        registry.add_connection(&ana, "dw", "generic", None, false).unwrap();
+        drop(registry);
+        kill_writers(&dir, &url, &location);
+    }
+}
+
+fn kill_writers(dir: &Dir, url: &str, location: &Location) {
     const TOKENS: usize = 60;
-    let dir = Dir::with_registry();
     let folder = dir.path("");
     let (mut whole, mut killed) = (0, 0);
     for round in 0..24 {
@@ -84,7 +99,7 @@ fn killed_process_leaves_only_committed_changes() {
                 let file = format!("{batch}.jsonl");
                 let text = (0..TOKENS).map(token).collect::<Vec<_>>().join("\n");
                 std::fs::write(dir.path(&file), text).unwrap();
-                (batch, spawn(&folder, &["import", &file, "--user", "ana"]))
+                (batch, spawn(&folder, url, &["import", &file, "--user", "ana"]))
             })
             .collect();
         let mut ended = Vec::new();
@@ -96,7 +111,7 @@ fn killed_process_leaves_only_committed_changes() {
             }
             ended.push((batch, is_victim, child.wait().unwrap().success()));
         }
-        let names = consistent(&dir);
+        let names = consistent(location);
         for (batch, is_victim, done) in ended {
             let there = names.iter().filter(|name| name.starts_with(&format!("{batch}-"))).count();
             assert!(there == 0 || there == TOKENS, "{there} of {batch}");

@@ -11,15 +11,18 @@ use crate::registry::machine::{
     CONNECTIONS, CommandResult, ListedToken, NAMES, Op, SOURCES, Subject, USERS, compare, op,
 };
 
-struct Binary(Dir);
+struct Binary {
+    dir: Dir,
+    url: String,
+}
 
 impl Binary {
     fn run(&self, args: &[&str]) -> CommandResult {
-        let mut command = self.0.command("").arg(args[0]);
+        let mut command = self.dir.command("").arg(args[0]);
         for arg in &args[1..] {
             command = command.arg(arg);
         }
-        let ran = command.arg("--db").arg("sqlite:registry.db").arg("--format").arg("json").run();
+        let ran = command.arg("--db").arg(&self.url).arg("--format").arg("json").run();
         match ran.code {
             0 => {
                 let value: Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -96,7 +99,8 @@ impl Subject for Binary {
     }
 
     fn shown(&mut self, user: &str) -> Vec<ListedToken> {
-        let list = self.0.command("credentials list tokens --format json --db sqlite:registry.db --user").arg(user);
+        let list =
+            self.dir.command("credentials list tokens --format json --user").arg(user).arg("--db").arg(&self.url);
         // An empty list comes with a note about other users.
         let list: Vec<Value> = serde_json::from_str(&list.run().stdout).unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -115,7 +119,7 @@ impl Subject for Binary {
     }
 
     fn document(&mut self) -> String {
-        self.0.command("export --all-users --user admin --db sqlite:registry.db").stdout(0)
+        self.dir.command("export --all-users --user admin --db").arg(&self.url).stdout(0)
     }
 
     fn now(&self) -> Timestamp {
@@ -128,8 +132,12 @@ proptest! {
 
     #[test]
     fn commands_and_model_agree(ops in prop::collection::vec(op(false), 10..20)) {
-        let dir = Dir::new();
-        drop(Registry::open(&Location::file(dir.path("registry.db")), true).unwrap());
-        compare(&mut Binary(dir), &ops)?;
+        for (url, location) in Dir::new().each_registry() {
+            // The file is created where the command looks for it.
+            let dir = Dir::new();
+            let location = location.path().map_or(location.clone(), |_| Location::file(dir.path("registry.db")));
+            drop(Registry::open(&location, true).unwrap());
+            compare(&mut Binary { dir, url }, &ops)?;
+        }
     }
 }

@@ -1,0 +1,155 @@
+//! Pages of long lists, and records by id.
+
+use super::error::{RegistryError, Result, refused};
+use super::page::{TokenQuery, TrailQuery};
+use super::record::{Client, Connection, NamedSource, Token, TrailEntry, Usage};
+use super::storage::{Records, TicketFilter, TokenFilter};
+use super::words::quoted;
+use super::{Actor, Registry};
+
+/// The maximum number of records on a page.
+const MAX_PAGE: usize = 1_000;
+
+/// A token, named by a user or a program.
+#[derive(Debug, Clone, Copy)]
+pub enum Which<'a> {
+    /// The id or the name, as users write it. An `id:` prefix matches ids only.
+    Reference(&'a str),
+    /// Exactly this id. Access tokens of OAuth clients do not count. With versions, only if the record has one of them.
+    Id {
+        /// The id.
+        id: &'a str,
+        /// The versions that the caller accepts.
+        versions: Option<&'a [String]>,
+    },
+}
+
+impl Registry {
+    /// Returns a page of the tokens that the actor may see. Access tokens of OAuth clients are left out.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn token_page(&mut self, actor: &Actor, query: &TokenQuery<'_>) -> Result<Vec<Token>> {
+        let mut query = TokenQuery { limit: query.limit.min(MAX_PAGE), ..query.clone() };
+        if !actor.all_users {
+            if query.owner.is_some_and(|owner| owner != actor.user) {
+                return Ok(Vec::new());
+            }
+            query.owner = Some(&actor.user);
+        }
+        self.storage.read()?.token_page(&query)
+    }
+
+    /// Returns the token with exactly this id, if the actor may see it. Access tokens of OAuth clients do not count.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such token: the error is the same for a token of another user.
+    pub fn token_with_id(&mut self, actor: &Actor, id: &str) -> Result<Token> {
+        token_with_id(&mut *self.storage.read()?, actor, id, None)
+    }
+
+    /// Returns the usage of those `tokens` that were ever used.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn usage_of(&mut self, tokens: &[&str]) -> Result<Vec<Usage>> {
+        self.storage.read()?.usage_of(tokens)
+    }
+
+    /// Returns the client with exactly this id, if the actor may see it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no such client: the error is the same for a client of another user.
+    pub fn client_with_id(&mut self, actor: &Actor, id: &str) -> Result<Client> {
+        client_with_id(&mut *self.storage.read()?, actor, id, None)
+    }
+
+    /// Returns the client with exactly this id, whoever owns it, to check the secret that it presents.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn client_for_login(&mut self, id: &str) -> Result<Option<Client>> {
+        self.storage.read()?.client(id)
+    }
+
+    /// Returns the connection with exactly this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the database fails.
+    pub fn connection_with_name(&mut self, name: &str) -> Result<Connection> {
+        let mut connections = self.storage.read()?.connections()?;
+        connections.retain(|connection| connection.name == name);
+        connections.pop().ok_or_else(|| not_found("connection", name))
+    }
+
+    /// Returns the named source with exactly this name.
+    ///
+    /// # Errors
+    ///
+    /// If there is none, or the database fails.
+    pub fn named_source_with_name(&mut self, name: &str) -> Result<NamedSource> {
+        let mut sources = self.storage.read()?.named_sources()?;
+        sources.retain(|source| source.name == name);
+        sources.pop().ok_or_else(|| not_found("named source", name))
+    }
+
+    /// Returns a page of the trail, newest entry first: the entries that the actor may see, as [`trail`](Self::trail).
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn trail_page(&mut self, actor: &Actor, query: &TrailQuery<'_>) -> Result<Vec<TrailEntry>> {
+        let reader = (!actor.all_users).then_some(&*actor.user);
+        let query = TrailQuery { limit: query.limit.min(MAX_PAGE), reader: reader.or(query.reader), ..query.clone() };
+        self.storage.read()?.trail_page(&query)
+    }
+}
+
+pub(super) fn token_with_id(
+    records: &mut dyn Records,
+    actor: &Actor,
+    id: &str,
+    versions: Option<&[String]>,
+) -> Result<Token> {
+    let token = records.tokens(TokenFilter::Id(id))?.pop().filter(|token| actor.may(&token.owner));
+    // The error repeats the id only: whether another user has such a token stays unknown.
+    let token = token.ok_or_else(|| not_found("token", id))?;
+    if !records.tickets(TicketFilter::Token(id))?.is_empty() {
+        return Err(not_found("token", id));
+    }
+    check_version(versions, &token.version())?;
+    Ok(token)
+}
+
+pub(super) fn client_with_id(
+    records: &mut dyn Records,
+    actor: &Actor,
+    id: &str,
+    versions: Option<&[String]>,
+) -> Result<Client> {
+    let client = records.client(id)?.filter(|client| actor.may(&client.owner));
+    let client = client.ok_or_else(|| not_found("client", id))?;
+    check_version(versions, &client.version())?;
+    Ok(client)
+}
+
+/// Returns the error for an id that the actor may not see or that does not exist.
+pub(super) fn not_found(kind: &str, id: &str) -> RegistryError {
+    refused(format!("there is no {kind} {}", quoted(id)), format!("list the {kind}s that you may see"))
+        .because("not_found")
+}
+
+/// Checks that a record has one of the versions that the caller accepts, if it names any.
+pub(super) fn check_version(accepted: Option<&[String]>, now: &str) -> Result<()> {
+    if accepted.is_some_and(|accepted| accepted.iter().all(|version| version != now)) {
+        let help = "read it again, and repeat the change if it still applies";
+        return Err(refused("it was changed since it was read", help).because("version_changed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Changes that are made once, however often they are requested.
+
+use super::error::{Result, refused};
+use super::record::{Ticket, TicketKind};
+use super::{Actor, Change, Registry};
+use portcullis::base::Timestamp;
+use portcullis::model::SecretDigest;
+
+/// A change that is made once.
+#[derive(Debug, Clone, Copy)]
+pub struct Once {
+    /// The digest of the caller and the key.
+    pub key: SecretDigest,
+    /// The digest of the request: the same key with another request is an error.
+    pub request: SecretDigest,
+    /// Until when the answer is remembered.
+    pub expires: Timestamp,
+}
+
+/// The result of a change that is made once.
+#[derive(Debug)]
+pub enum Answered<T> {
+    /// The change was made now.
+    Now(T),
+    /// The change was made before: the answer that was remembered.
+    Before(Vec<u8>),
+}
+
+/// The length of the digest of the request, at the start of a remembered answer.
+const DIGEST: usize = 32;
+
+impl Registry {
+    /// Returns the answer that was remembered for `once`, if any.
+    ///
+    /// # Errors
+    ///
+    /// If the key was used with another request.
+    pub fn answered(&mut self, actor: &Actor, once: &Once) -> Result<Option<Vec<u8>>> {
+        let ticket = self.storage.read()?.ticket(TicketKind::Answer, &once.key)?;
+        ticket.filter(|ticket| actor.now < ticket.expires).map(|ticket| answer(&ticket, once)).transpose()
+    }
+
+    /// Makes a change by `work`, and remembers its answer, which `seal` returns, in one transaction. If the change was made
+    /// before, returns the remembered answer. The answer must not contain a secret in plain text.
+    ///
+    /// # Errors
+    ///
+    /// If the key was used with another request, or `work` or `seal` fails: then nothing is changed or remembered.
+    pub fn once<T>(
+        &mut self,
+        actor: &Actor,
+        once: &Once,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T>,
+        seal: impl FnOnce(&T) -> Result<Vec<u8>>,
+    ) -> Result<Answered<T>> {
+        let mut change = self.change(actor)?;
+        if let Some(ticket) = change.records.ticket(TicketKind::Answer, &once.key)?
+            && actor.now < ticket.expires
+        {
+            return answer(&ticket, once).map(Answered::Before);
+        }
+        let made = work(&mut change)?;
+        let mut body = once.request.as_bytes().to_vec();
+        body.extend(seal(&made)?);
+        change.put_ticket(&Ticket {
+            kind: TicketKind::Answer,
+            digest: once.key,
+            user: actor.user.clone(),
+            client: None,
+            family: None,
+            token: None,
+            expires: once.expires,
+            body,
+        })?;
+        change.commit()?;
+        Ok(Answered::Now(made))
+    }
+}
+
+fn answer(ticket: &Ticket, once: &Once) -> Result<Vec<u8>> {
+    match ticket.body.split_at_checked(DIGEST) {
+        Some((request, answer)) if request == once.request.as_bytes() => Ok(answer.to_vec()),
+        _ => Err(refused(
+            "the idempotency key was used for another request",
+            "use a new key for each change, and the same key only to repeat it",
+        )
+        .because("idempotency_key_reused")),
+    }
+}

@@ -1,0 +1,40 @@
+//! The scopes of OAuth access tokens. A scope only narrows the rights of its user.
+
+use super::error::{Result, invalid};
+use super::words::{did_you_mean, quoted};
+use portcullis_secret::contains_secret;
+
+/// Every scope, in the order of answers.
+pub const SCOPES: [&str; 11] = [
+    "read:tokens",
+    "write:tokens",
+    "read:named_sources",
+    "write:named_sources",
+    "read:connections",
+    "write:connections",
+    "read:clients",
+    "write:clients",
+    "read:catalog",
+    "read:trail",
+    ADMIN,
+];
+
+/// The scope that adds the records of other users, if the user is an administrator or an auditor.
+pub const ADMIN: &str = "admin";
+
+/// Checks a list of scopes: each is known, and none is repeated in the result.
+pub(super) fn checked(scopes: &[String]) -> Result<Vec<String>> {
+    for scope in scopes {
+        if !SCOPES.contains(&&**scope) {
+            let help = if contains_secret(scope) { String::new() } else { did_you_mean(scope, SCOPES) };
+            let help = format!("{help}write some of `{}`", SCOPES.join("`, `"));
+            return Err(invalid(format!("unknown scope {}", quoted(scope)), help).because("invalid_scope"));
+        }
+    }
+    Ok(SCOPES.iter().filter(|known| scopes.iter().any(|scope| scope == *known)).map(ToString::to_string).collect())
+}
+
+/// Returns the scopes of a client for which none were chosen: every scope except [`ADMIN`].
+pub fn default_scopes() -> Vec<String> {
+    SCOPES.iter().filter(|scope| **scope != ADMIN).map(ToString::to_string).collect()
+}

@@ -1,0 +1,77 @@
+//! Users and tickets.
+
+use portcullis::base::Timestamp;
+use portcullis::model::SecretDigest;
+
+use super::SqliteRecords;
+use crate::columns::{self, TicketRow};
+use crate::error::Result;
+use crate::record::{Ticket, TicketKind, User};
+use crate::storage::TicketFilter;
+
+macro_rules! select {
+    ($where:literal) => {
+        concat!("SELECT kind, sha256, \"user\", client, family, token, expires, body FROM tickets WHERE ", $where)
+    };
+}
+
+impl SqliteRecords<'_> {
+    pub(super) fn all_users(&mut self) -> Result<Vec<User>> {
+        let rows: Vec<(String, String)> = self.all(sqlx::query_as("SELECT name, role FROM users ORDER BY name"))?;
+        rows.into_iter().map(columns::user).collect()
+    }
+
+    pub(super) fn user_named(&mut self, name: &str) -> Result<Option<User>> {
+        let query = sqlx::query_as("SELECT name, role FROM users WHERE name = ?1").bind(name.to_owned());
+        self.all::<(String, String)>(query)?.into_iter().next().map(columns::user).transpose()
+    }
+
+    pub(super) fn write_user(&mut self, user: &User) -> Result<()> {
+        let query =
+            sqlx::query("INSERT INTO users (name, role) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET role = ?2");
+        self.run(query.bind(user.name.clone()).bind(user.role.as_str()))
+    }
+
+    pub(super) fn ticket_with(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
+        let query = sqlx::query_as(select!("kind = ?1 AND sha256 = ?2"));
+        let rows: Vec<TicketRow> = self.all(query.bind(kind.as_str()).bind(digest.as_bytes().to_vec()))?;
+        rows.into_iter().next().map(columns::ticket).transpose()
+    }
+
+    pub(super) fn tickets_in(&mut self, which: TicketFilter<'_>) -> Result<Vec<Ticket>> {
+        let query = match which {
+            TicketFilter::Client(id) => sqlx::query_as(select!("client = ?1 ORDER BY sha256")).bind(id.to_owned()),
+            TicketFilter::Family(id) => sqlx::query_as(select!("family = ?1 ORDER BY sha256")).bind(id.to_owned()),
+            TicketFilter::Token(id) => sqlx::query_as(select!("token = ?1")).bind(id.to_owned()),
+            TicketFilter::User(kind, user) => {
+                let query = sqlx::query_as(select!("kind = ?1 AND \"user\" = ?2 ORDER BY sha256"));
+                query.bind(kind.as_str()).bind(user.to_owned())
+            }
+            TicketFilter::ExpiredWithToken(until, max) => {
+                let query = sqlx::query_as(select!("token IS NOT NULL AND expires <= ?1 ORDER BY expires LIMIT ?2"));
+                query.bind(until.seconds()).bind(i64::try_from(max).unwrap_or(i64::MAX))
+            }
+        };
+        self.all::<TicketRow>(query)?.into_iter().map(columns::ticket).collect()
+    }
+
+    pub(super) fn write_ticket(&mut self, ticket: &Ticket) -> Result<()> {
+        let query = sqlx::query(
+            "INSERT INTO tickets (kind, sha256, \"user\", client, family, token, expires, body) \
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (kind, sha256) DO UPDATE SET \
+             \"user\" = ?3, client = ?4, family = ?5, token = ?6, expires = ?7, body = ?8",
+        );
+        let query = query.bind(ticket.kind.as_str()).bind(ticket.digest.as_bytes().to_vec()).bind(ticket.user.clone());
+        let query = query.bind(ticket.client.clone()).bind(ticket.family.clone()).bind(ticket.token.clone());
+        self.run(query.bind(ticket.expires.seconds()).bind(ticket.body.clone()))
+    }
+
+    pub(super) fn delete_ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<()> {
+        let query = sqlx::query("DELETE FROM tickets WHERE kind = ?1 AND sha256 = ?2");
+        self.run(query.bind(kind.as_str()).bind(digest.as_bytes().to_vec()))
+    }
+
+    pub(super) fn delete_tickets_expired_until(&mut self, until: Timestamp) -> Result<()> {
+        self.run(sqlx::query("DELETE FROM tickets WHERE expires <= ?1 AND token IS NULL").bind(until.seconds()))
+    }
+}

@@ -1,0 +1,85 @@
+//! Who calls, and with which rights.
+
+use portcullis::base::Timestamp;
+use portcullis_registry::record::Role;
+use portcullis_registry::{ADMIN, Actor, RegistryError};
+
+use crate::problem::Problem;
+use http::StatusCode;
+use http::header::WWW_AUTHENTICATE;
+
+/// A caller of the workspace: a user in the console, or an OAuth client in the name of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// The user whose rights the caller has at most.
+    pub user: String,
+    /// The role of the user.
+    pub role: Role,
+    /// How the user calls.
+    pub via: Via,
+}
+
+/// How a user calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Via {
+    /// In the console: every right of the role.
+    Session,
+    /// By an access token: the rights of its scopes.
+    Client {
+        /// The id of the client.
+        id: String,
+        /// The id of the access token.
+        access: String,
+        /// The scopes.
+        scopes: Vec<String>,
+    },
+}
+
+impl Identity {
+    /// Whether the caller has the scope.
+    pub fn has(&self, scope: &str) -> bool {
+        match &self.via {
+            Via::Session => true,
+            Via::Client { scopes, .. } => scopes.iter().any(|held| held == scope),
+        }
+    }
+
+    /// Checks that the caller has the scope.
+    ///
+    /// # Errors
+    ///
+    /// If it does not.
+    pub fn require(&self, scope: &str) -> Result<(), Problem> {
+        if self.has(scope) {
+            return Ok(());
+        }
+        let challenge = format!("Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"{scope}\"");
+        let message = format!("the access token does not have the scope `{scope}`");
+        let help = format!("request an access token with `scope={scope}`, which the client must be allowed to have");
+        Err(Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", message, help).with(WWW_AUTHENTICATE, &challenge))
+    }
+
+    /// Returns the actor for changes of the registry at `now`. Without the scope [`ADMIN`], a client sees only the records of
+    /// its user.
+    ///
+    /// # Errors
+    ///
+    /// If the name of the user is invalid.
+    pub fn actor(&self, now: Timestamp) -> Result<Actor, RegistryError> {
+        let actor = Actor::new(&*self.user, now)?;
+        let how = match &self.via {
+            Via::Session => "console".to_owned(),
+            Via::Client { id, access, .. } => format!("client {id}, access token {access}"),
+        };
+        let actor = actor.with_role(self.role).by(how);
+        Ok(if self.has(ADMIN) { actor } else { actor.for_own_records() })
+    }
+
+    /// Returns the name under which requests of the caller are counted.
+    pub(crate) fn account(&self) -> String {
+        match &self.via {
+            Via::Session => format!("session {}", self.user),
+            Via::Client { id, .. } => format!("client {id}"),
+        }
+    }
+}

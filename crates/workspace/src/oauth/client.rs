@@ -1,0 +1,116 @@
+//! Authentication of OAuth clients.
+
+use axum::extract::Request;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
+use portcullis::model::SecretDigest;
+use portcullis_registry::record::{Client, ClientKind};
+use portcullis_server::site::Peer;
+
+use super::error::OauthError;
+use super::form::Form;
+use crate::service::Workspace;
+
+/// The credentials that a client presents.
+struct Presented {
+    id: String,
+    secret: String,
+}
+
+/// Authenticates the client of a request, by `client_secret_basic` or `client_secret_post`.
+///
+/// # Errors
+///
+/// If the client is unknown or has another secret: the same answer, after the same work. After too many of these, nobody may
+/// try for a while, from the address and for the client.
+pub(super) async fn authenticate(
+    workspace: &Workspace,
+    headers: &HeaderMap,
+    peer: Option<Peer>,
+    form: &Form,
+) -> Result<Client, OauthError> {
+    let Presented { id, secret } = presented(headers, form)?;
+    let callers =
+        [format!("client {}", SecretDigest::of(&id).to_hex()), format!("address {:?}", peer.map(|peer| peer.0))];
+    for caller in &callers {
+        workspace.may_try(caller).map_err(OauthError::too_many)?;
+    }
+    // The digest is computed first, whether or not the client exists.
+    let digest = SecretDigest::of(&secret);
+    let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
+    let client = client.filter(|client| client.kind == ClientKind::M2m && client.has_secret(&digest, Workspace::now()));
+    match client {
+        Some(client) => {
+            workspace.count(&format!("oauth {}", client.id))?;
+            Ok(client)
+        }
+        None => {
+            for caller in &callers {
+                workspace.count_failure(caller);
+            }
+            Err(OauthError::invalid_client())
+        }
+    }
+}
+
+/// Returns the address of the client of a request.
+pub(super) fn peer(request: &Request) -> Option<Peer> {
+    request.extensions().get::<Peer>().copied()
+}
+
+fn presented(headers: &HeaderMap, form: &Form) -> Result<Presented, OauthError> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let header = values.next().map(|value| value.to_str().unwrap_or_default());
+    if values.next().is_some() {
+        return Err(OauthError::invalid_client());
+    }
+    let in_body = (form.get("client_id"), form.get("client_secret"));
+    match (header, in_body) {
+        (Some(header), (id, None)) => {
+            let presented = basic(header).ok_or_else(OauthError::invalid_client)?;
+            // The body may repeat the id, but not another one.
+            if id.is_some_and(|id| id != presented.id) {
+                return Err(OauthError::invalid_client());
+            }
+            Ok(presented)
+        }
+        (None, (Some(id), Some(secret))) => Ok(Presented { id: id.to_owned(), secret: secret.to_owned() }),
+        (Some(_), (_, Some(_))) => {
+            let message = "the request authenticates the client in two ways";
+            Err(OauthError::new("invalid_request", message, "send the secret in the header or in the body"))
+        }
+        (None, _) => Err(OauthError::invalid_client()),
+    }
+}
+
+/// Reads `Basic` credentials, whose parts are form-encoded (RFC 6749, section 2.3.1).
+fn basic(header: &str) -> Option<Presented> {
+    let (scheme, encoded) = header.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    let decoded = |text: &str| Some(percent_decode_str(&text.replace('+', " ")).decode_utf8().ok()?.into_owned());
+    Some(Presented { id: decoded(id)?, secret: decoded(secret)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::basic;
+    use base64::Engine as _;
+
+    #[test]
+    fn basic_credentials_are_form_encoded() {
+        let header = |text: &str| format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(text));
+        let read = |text: &str| basic(&header(text)).map(|it| (it.id, it.secret));
+        assert_eq!(read("m2m_a:s"), Some(("m2m_a".into(), "s".into())));
+        assert_eq!(read("a%3Ab:c%2B+d"), Some(("a:b".into(), "c+ d".into())));
+        assert_eq!(read("a:b:c"), Some(("a".into(), "b:c".into())));
+        assert_eq!(read("a"), None);
+        assert!(basic("Bearer x").is_none() && basic("Basic").is_none() && basic("Basic !").is_none());
+    }
+}

@@ -1,0 +1,88 @@
+//! `Idempotency-Key`: a change is made once, however often its request is sent.
+
+use axum::response::{IntoResponse, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderMap, HeaderValue, StatusCode};
+use portcullis::base::Timestamp;
+use portcullis::model::SecretDigest;
+use portcullis_registry::{Advice, Answered, Change, Once, RegistryError};
+
+use crate::answer::{Answer, Outcome};
+use crate::endpoint::Call;
+use crate::problem::Problem;
+use crate::seal::Sealer;
+use crate::service::Workspace;
+
+/// The header with the key of a request.
+pub(crate) const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The header of an answer that was remembered.
+const REPLAYED: &str = "idempotency-replayed";
+
+/// How long an answer is remembered, in seconds.
+const REMEMBERED: i64 = 24 * 3600;
+
+/// Makes the change of `call` by `work`, and returns what `answer` makes of it. With an `Idempotency-Key`, a repeated request
+/// gets the same answer, and changes nothing.
+pub(crate) async fn made_once<T: Send + 'static>(
+    call: Call,
+    work: impl FnOnce(&mut Change<'_>) -> Result<T, RegistryError> + Send + 'static,
+    answer: impl Fn(&T) -> Answer + Send + Clone + 'static,
+) -> Outcome {
+    let Some(key) = key(&call.headers)? else {
+        let made = call.workspace.change(&call.identity, |registry, actor| registry.changed(actor, work)).await?;
+        return Ok(answer(&made).into_response());
+    };
+    let account = call.identity.account();
+    let sealer = tokio::task::spawn_blocking(move || Sealer::new(&account, &key)).await.ok().flatten();
+    let sealer = sealer.ok_or_else(Problem::internal)?;
+    let Some(_guard) = call.workspace.begin(&sealer.name) else {
+        let help = "wait for the answer of that request, and repeat it only then";
+        let message = "a request with this idempotency key is in progress";
+        return Err(Problem::new(StatusCode::CONFLICT, "idempotency_in_progress", message, help).with(RETRY_AFTER, "1"));
+    };
+    let request = format!("{} {} {:?}", call.method, call.path, call.body);
+    let once = Once {
+        key: sealer.name,
+        request: SecretDigest::of(&request),
+        expires: Timestamp::from_unix(Workspace::now().seconds().saturating_add(REMEMBERED), 0),
+    };
+    let sealer = std::sync::Arc::new(sealer);
+    let (sealing, to_answer) = (std::sync::Arc::clone(&sealer), answer.clone());
+    let seal = move |made: &T| {
+        let text = serde_json::to_vec(&to_answer(made)).unwrap_or_default();
+        let failed = || RegistryError::Storage(Advice::new("the answer cannot be sealed", "nothing was changed"));
+        sealing.seal(&text).ok_or_else(failed)
+    };
+    match call.workspace.change_once(&call.identity, once, work, seal).await? {
+        Answered::Now(made) => Ok(answer(&made).into_response()),
+        Answered::Before(sealed) => {
+            let text = sealer.open(&sealed).ok_or_else(Problem::internal)?;
+            let answer: Answer = serde_json::from_slice(&text).map_err(|_| Problem::internal())?;
+            Ok(replayed(answer))
+        }
+    }
+}
+
+fn replayed(answer: Answer) -> Response {
+    let mut response = answer.into_response();
+    response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    response
+}
+
+/// Reads the key of a request.
+fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    /// The maximum length of a key, in bytes.
+    const MAX: usize = 255;
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    let key = value.to_str().ok().filter(|key| (1..=MAX).contains(&key.len()) && !key.trim().is_empty());
+    match (key, values.next()) {
+        (Some(key), None) => Ok(Some(key.to_owned())),
+        _ => Err(Problem::invalid(
+            "invalid_idempotency_key",
+            format!("`Idempotency-Key` is not one text of 1 to {MAX} visible characters"),
+            "send a new UUID for each change",
+        )),
+    }
+}

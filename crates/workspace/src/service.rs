@@ -1,0 +1,211 @@
+//! The workspace without HTTP: every call has an identity, whose rights the registry applies.
+//!
+//! The endpoints of the API and the pages of the console use this layer alone. It never blocks the thread of a caller.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::base::Timestamp;
+use portcullis::model::SecretDigest;
+use portcullis_registry::{Actor, Answered, Change, Location, Once, Registry, RegistryError};
+
+use crate::identity::Identity;
+use crate::pool::Pool;
+use crate::problem::Problem;
+use crate::rates::{Rate, Rates};
+
+/// Options of a workspace.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The registry, which is created if it is missing.
+    pub location: Location,
+    /// The URL at which clients reach the workspace, without a slash at its end.
+    pub url: String,
+    /// The lifetime of an access token, in seconds.
+    pub access_lifetime: i64,
+    /// The number of requests per second of one caller. Ten seconds' worth may come at once.
+    pub rate: u32,
+    /// How long expired tokens are kept, in seconds.
+    pub keep_expired: i64,
+}
+
+/// A workspace on an open registry.
+#[derive(Debug)]
+pub struct Workspace {
+    pool: Arc<Pool>,
+    url: String,
+    access_lifetime: i64,
+    keep_expired: i64,
+    /// Counts the requests of each caller.
+    rates: Rates,
+    /// Counts the failed attempts of each client and each address.
+    failures: Rates,
+    /// The idempotency keys of requests that are in progress.
+    in_progress: Arc<Mutex<HashSet<[u8; 32]>>>,
+}
+
+/// An idempotency key whose request is in progress.
+#[derive(Debug)]
+pub(crate) struct InProgress {
+    name: [u8; 32],
+    all: Arc<Mutex<HashSet<[u8; 32]>>>,
+}
+
+impl Drop for InProgress {
+    fn drop(&mut self) {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.name);
+    }
+}
+
+impl Workspace {
+    /// Opens the registry.
+    ///
+    /// # Errors
+    ///
+    /// If it cannot be opened.
+    pub fn open(options: Options) -> Result<Arc<Self>, RegistryError> {
+        let rate = f64::from(options.rate.max(1));
+        Ok(Arc::new(Self {
+            pool: Arc::new(Pool::open(options.location)?),
+            url: options.url,
+            access_lifetime: options.access_lifetime,
+            keep_expired: options.keep_expired,
+            rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
+            failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
+            in_progress: Arc::default(),
+        }))
+    }
+
+    /// Returns the URL at which clients reach the workspace, without a slash at its end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the path of the URL, without a slash at its end.
+    pub(crate) fn base_path(&self) -> String {
+        let path = url::Url::parse(&self.url).map(|url| url.path().to_owned()).unwrap_or_default();
+        path.trim_end_matches('/').to_owned()
+    }
+
+    /// Whether clients use TLS, so that cookies may require it.
+    pub(crate) fn is_https(&self) -> bool {
+        self.url.starts_with("https:")
+    }
+
+    /// Returns the lifetime of an access token, in seconds.
+    pub(crate) fn access_lifetime(&self) -> i64 {
+        self.access_lifetime
+    }
+
+    /// Returns the current time, to the second.
+    pub fn now() -> Timestamp {
+        Timestamp::from_unix(SystemClock.now().seconds(), 0)
+    }
+
+    /// Reads the registry in the name of `identity`.
+    ///
+    /// # Errors
+    ///
+    /// The error of `work`.
+    pub async fn read<T: Send + 'static>(
+        &self,
+        identity: &Identity,
+        work: impl FnOnce(&mut Registry, &Actor) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let actor = identity.actor(Self::now())?;
+        Ok(self.pool.read(move |registry| work(registry, &actor)).await?)
+    }
+
+    /// Changes the registry in the name of `identity`.
+    ///
+    /// # Errors
+    ///
+    /// The error of `work`.
+    pub async fn change<T: Send + 'static>(
+        &self,
+        identity: &Identity,
+        work: impl FnOnce(&mut Registry, &Actor) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let actor = identity.actor(Self::now())?;
+        Ok(self.pool.write(move |registry| work(registry, &actor)).await?)
+    }
+
+    /// Makes a change in the name of `identity`, once for each key of `once`: see [`Registry::once`].
+    ///
+    /// # Errors
+    ///
+    /// The error of `work`; or the key was used with another request.
+    pub async fn change_once<T: Send + 'static>(
+        &self,
+        identity: &Identity,
+        once: Once,
+        work: impl FnOnce(&mut Change<'_>) -> Result<T, RegistryError> + Send + 'static,
+        seal: impl FnOnce(&T) -> Result<Vec<u8>, RegistryError> + Send + 'static,
+    ) -> Result<Answered<T>, Problem> {
+        let actor = identity.actor(Self::now())?;
+        Ok(self.pool.write(move |registry| registry.once(&actor, &once, work, seal)).await?)
+    }
+
+    /// Reads the registry for the workspace itself.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Registry) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        Ok(self.pool.read(work).await?)
+    }
+
+    /// Changes the registry for the workspace itself.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Registry) -> Result<T, RegistryError> + Send + 'static,
+    ) -> Result<T, Problem> {
+        Ok(self.pool.write(work).await?)
+    }
+
+    /// Counts a request of `caller`.
+    pub(crate) fn count(&self, caller: &str) -> Result<(), Problem> {
+        self.rates.take(caller).map_err(Problem::too_many)
+    }
+
+    /// Checks whether `caller` may try again after its failed attempts.
+    pub(crate) fn may_try(&self, caller: &str) -> Result<(), u64> {
+        self.failures.check(caller)
+    }
+
+    /// Counts a failed attempt of `caller`.
+    pub(crate) fn count_failure(&self, caller: &str) {
+        // The next attempt is refused, not this one.
+        let _ = self.failures.take(caller);
+    }
+
+    /// Marks the request with the idempotency key `name` as in progress; `None` if another one is.
+    pub(crate) fn begin(&self, name: &SecretDigest) -> Option<InProgress> {
+        let name = *name.as_bytes();
+        let is_new = self.in_progress.lock().unwrap_or_else(PoisonError::into_inner).insert(name);
+        is_new.then(|| InProgress { name, all: Arc::clone(&self.in_progress) })
+    }
+
+    /// Removes what has expired, until the future is dropped.
+    pub async fn keep_clean(self: Arc<Self>) {
+        /// Between two rounds.
+        const PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
+        /// Bounds how long one round keeps other changes waiting.
+        const AT_ONCE: usize = 500;
+        loop {
+            let keep = self.keep_expired;
+            let removed = self.write(move |registry| {
+                let now = Self::now();
+                let actor = Actor::new("portcullis", now)?.for_all_users().by("workspace");
+                registry.remove_expired(&actor, Timestamp::from_unix(now.seconds().saturating_sub(keep), 0), AT_ONCE)
+            });
+            match removed.await {
+                Ok(AT_ONCE) => continue,
+                Ok(0) => {}
+                Ok(count) => tracing::info!("removed {count} expired tokens"),
+                Err(problem) => tracing::warn!("expired tokens were not removed: {}", problem.reason()),
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+}
