@@ -1,5 +1,6 @@
 //! The HTTP API: `/v3/…`.
 
+mod catalog;
 mod clients;
 mod connections;
 mod grants;
@@ -10,9 +11,16 @@ mod trail;
 use crate::endpoint::{Endpoint, Parameter, ParameterKind, optional, required};
 use crate::json::{Kind, Shape};
 
-/// The endpoints, in the order of the OpenAPI document.
-pub(crate) fn endpoints() -> [&'static [Endpoint]; 5] {
-    [tokens::ENDPOINTS, named_sources::ENDPOINTS, connections::ENDPOINTS, clients::ENDPOINTS, trail::ENDPOINTS]
+/// The endpoints, in the order of the `OpenAPI` document.
+pub(crate) fn endpoints() -> [&'static [Endpoint]; 6] {
+    [
+        tokens::ENDPOINTS,
+        named_sources::ENDPOINTS,
+        connections::ENDPOINTS,
+        clients::ENDPOINTS,
+        catalog::ENDPOINTS,
+        trail::ENDPOINTS,
+    ]
 }
 
 /// A grant in a body.

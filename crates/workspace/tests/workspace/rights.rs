@@ -48,7 +48,7 @@ fn an_administrator_needs_the_scope_to_see_other_users() {
 fn each_endpoint_needs_its_scope() {
     let server = Server::start();
     let document = portcullis_workspace::openapi("http://localhost");
-    let none = server.access_of(&server.machine("ana", Some(&["read:catalog"])));
+    let none = server.access_of(&server.machine("ana", Some(&["write:connections"])));
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let scopes = operation["security"][0]["oauth"].as_array().unwrap();
@@ -78,9 +78,9 @@ fn a_client_gives_no_scope_that_it_does_not_have() {
     assert_eq!(create(&narrow, "").expect(201).json()["scopes"], serde_json::json!(["read:tokens", "write:clients"]));
     let id = create(&narrow, r#", "scopes": ["read:tokens"]"#).expect(201).text("client_id");
     let path = format!("/v3/clients/{id}");
-    let patch = |body: &str| server.call(&narrow, "PATCH", &path, &[("if-match", "*")], body);
-    patch(r#"{"scopes": ["admin"]}"#).problem(403, "scope_not_held");
-    patch(r#"{"title": "y"}"#).expect(200);
+    let change = |body: &str| server.call(&narrow, "PATCH", &path, &[("if-match", "*")], body);
+    change(r#"{"scopes": ["admin"]}"#).problem(403, "scope_not_held");
+    change(r#"{"title": "y"}"#).expect(200);
     server.call(&server.access("ana"), "DELETE", &path, &[("if-match", "*")], "").problem(404, "not_found");
 }
 
