@@ -40,7 +40,8 @@ Get an access token, and create a token with it:
 Endpoints:
   /  /login  /logout                      pages
   /openapi.json                           the HTTP API
-  /v3/tokens  /v3/named-sources  /v3/connections  /v3/clients  /v3/trail
+  /v3/tokens  /v3/named-sources  /v3/connections
+  /v3/clients  /v3/users  /v3/catalog  /v3/trail
   /oauth/token  /oauth/revoke  /oauth/introspect
   /.well-known/oauth-authorization-server
   /healthz

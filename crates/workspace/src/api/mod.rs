@@ -7,12 +7,13 @@ mod grants;
 mod named_sources;
 mod tokens;
 mod trail;
+mod users;
 
 use crate::endpoint::{Endpoint, Parameter, ParameterKind, optional, required};
 use crate::json::{Kind, Shape};
 
 /// The endpoints, in the order of the `OpenAPI` document.
-pub(crate) fn endpoints() -> [&'static [Endpoint]; 6] {
+pub(crate) fn endpoints() -> [&'static [Endpoint]; 7] {
     [
         tokens::ENDPOINTS,
         named_sources::ENDPOINTS,
@@ -20,6 +21,7 @@ pub(crate) fn endpoints() -> [&'static [Endpoint]; 6] {
         clients::ENDPOINTS,
         catalog::ENDPOINTS,
         trail::ENDPOINTS,
+        users::ENDPOINTS,
     ]
 }
 
