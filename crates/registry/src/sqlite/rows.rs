@@ -120,19 +120,11 @@ impl SqliteRecords<'_> {
         self.all::<ClientRow>(query)?.into_iter().map(columns::client).collect()
     }
 
-    /// Replaces the searched texts of `tokens`.
-    fn put_texts(&mut self, tokens: &[&Token]) -> Result<()> {
-        /// Below SQLite's limit of parameters.
-        const AT_ONCE: usize = 1_000;
-        for tokens in tokens.chunks(AT_ONCE) {
-            let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO token_texts (token, text) ");
-            query.push_values(tokens, |mut row, token| {
-                row.push_bind(token.id.clone()).push_bind(searched(token));
-            });
-            query.push(" ON CONFLICT (token) DO UPDATE SET text = excluded.text WHERE text <> excluded.text");
-            self.runtime.block_on(query.build().execute(&mut *self.transaction)).map_err(failed)?;
-        }
-        Ok(())
+    /// Adds the searched texts of `tokens`, which have none.
+    fn add_texts(&mut self, tokens: &[&Token]) -> Result<()> {
+        self.insert("INSERT INTO token_texts (token, text) ", tokens, 2, |mut row, token| {
+            row.push_bind(token.id.clone()).push_bind(searched(token));
+        })
     }
 }
 
@@ -321,7 +313,9 @@ impl Records for SqliteRecords<'_> {
             let query = query.bind(token.id.clone()).bind(position).bind(grant.connection.clone());
             self.run(query.bind(grant.kind.as_str()).bind(grant.source.clone()))?;
         }
-        self.put_texts(&[token])
+        // A new number: the index has the old text, if any.
+        self.run(sqlx::query("DELETE FROM token_texts WHERE token = ?1").bind(token.id.clone()))?;
+        self.add_texts(&[token])
     }
 
     fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()> {
@@ -350,7 +344,7 @@ impl Records for SqliteRecords<'_> {
                 row.push_bind(grant.kind.as_str()).push_bind(grant.source.clone());
             },
         )?;
-        self.put_texts(tokens)
+        self.add_texts(tokens)
     }
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
@@ -359,6 +353,10 @@ impl Records for SqliteRecords<'_> {
 
     fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>> {
         self.page_of_tokens(query)
+    }
+
+    fn index_texts(&mut self, max: usize) -> Result<usize> {
+        self.index_more_texts(max)
     }
 
     fn expired_tokens(&mut self, until: Timestamp, max: usize) -> Result<Vec<Token>> {

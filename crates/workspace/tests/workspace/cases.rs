@@ -113,7 +113,7 @@ fn edits_keep_what_they_do_not_name() {
         "grants": [{"connection_name": "carto_dw", "source": "a.b.c"}, {"connection_name": "other", "source": "s.t"}]}"#;
     let created = server.post(&access, "/v3/tokens", body).expect(201);
     let path = format!("/v3/tokens/{}", created.text("id"));
-    let patch = |body: &str| server.call(&access, "PATCH", &path, &[("if-match", "*")], body);
+    let change = |body: &str| server.call(&access, "PATCH", &path, &[("if-match", "*")], body);
     for (body, status, reason, why) in [
         ("{}", 200, "", "an edit of nothing changes nothing"),
         (r#"{"referers": []}"#, 400, "referers_removed", "no referers would open the token to every page"),
@@ -134,7 +134,7 @@ fn edits_keep_what_they_do_not_name() {
         (r#"{"name": null}"#, 400, "wrong_type", "a token has a name"),
         (r#"{"owner": "bo"}"#, 400, "unknown_field", "an owner stays"),
     ] {
-        let reply = patch(body);
+        let reply = change(body);
         assert_eq!(reply.status, status, "{why}: {reply:?}");
         if status == 200 {
             assert_eq!(reply.header("etag"), created.header("etag"), "{why}");
@@ -143,17 +143,17 @@ fn edits_keep_what_they_do_not_name() {
         }
     }
     let add = r#"{"add_grants": [{"connection_name": "other", "resource": "s.u_*"}], "remove_grants": [{"connection_name": "carto_dw", "source": "a.b.c"}]}"#;
-    let edited = patch(add).expect(200).json();
+    let edited = change(add).expect(200).json();
     let sources: Vec<_> =
         edited["grants"].as_array().unwrap().iter().map(|grant| grant["source"].as_str().unwrap()).collect();
     assert_eq!(sources, ["s.t", "s.u_*"]);
     assert_eq!(edited["referers"].as_array().unwrap().len(), 1);
     assert_eq!(
-        patch(r#"{"referers": [], "any_referer": true}"#).expect(200).json()["referers"].as_array().unwrap().len(),
+        change(r#"{"referers": [], "any_referer": true}"#).expect(200).json()["referers"].as_array().unwrap().len(),
         0
     );
     assert_eq!(
-        patch(r#"{"grants": [{"connection_name": "other", "source": "*"}]}"#).expect(200).json()["grants"][0]["type"],
+        change(r#"{"grants": [{"connection_name": "other", "source": "*"}]}"#).expect(200).json()["grants"][0]["type"],
         "all"
     );
 }

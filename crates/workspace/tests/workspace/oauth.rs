@@ -67,6 +67,15 @@ fn a_machine_gets_an_access_token_in_every_way_of_the_standard() {
         assert!(reply.text("scope").contains("read:tokens") && !reply.text("scope").contains("admin"), "{why}");
         server.get(&reply.text("access_token"), "/v3/tokens/self").expect(200);
     }
+}
+
+#[test]
+fn a_request_of_another_form_gets_no_access_token() {
+    let server = Server::start();
+    let machine = server.machine("ana", None);
+    let Machine { id, secret } = &machine;
+    let basic = format!("Basic {}", base64(&format!("{id}:{secret}")));
+    let form = "application/x-www-form-urlencoded";
     for (headers, body, status, error, why) in [
         (vec![("content-type", form)], client_form(&machine), 400, "invalid_request", "no grant type"),
         (

@@ -1,4 +1,4 @@
-//! The OpenAPI document.
+//! The `OpenAPI` document.
 
 use serde_json::Value;
 
@@ -38,7 +38,9 @@ fn check(document: &Value, name: &str, value: &Value) {
         let inner = property["items"]["$ref"].as_str().or_else(|| property["allOf"][0]["$ref"].as_str());
         if let Some(inner) = inner.and_then(|inner| inner.rsplit('/').next()) {
             let values = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
-            values.iter().for_each(|value| check(document, inner, value));
+            for value in &values {
+                check(document, inner, value);
+            }
         }
     }
 }

@@ -45,10 +45,32 @@ fn an_administrator_needs_the_scope_to_see_other_users() {
 }
 
 #[test]
+fn only_administrators_set_roles() {
+    let server = Server::start();
+    let scopes = ["admin", "read:tokens"];
+    let [root, bo] = ["root", "bo"].map(|user| server.access_of(&server.machine(user, Some(&scopes))));
+    let set = |access: &str, user: &str, role: &str| {
+        server.call(access, "PATCH", &format!("/v3/users/{user}"), &[], &format!(r#"{{"role": "{role}"}}"#))
+    };
+    set(&bo, "bo", "administrator").problem(403, "role_needed");
+    server.get(&bo, "/v3/users").problem(403, "role_needed");
+    set(&root, "bo", "auditors").problem(400, "unknown_role");
+    set(&root, "root", "developer").problem(409, "last_administrator");
+    assert_eq!(set(&root, "bo", "auditor").expect(200).text("role"), "auditor");
+    server.get(&bo, "/v3/users").expect(200);
+    set(&bo, "bo", "administrator").problem(403, "role_needed");
+    set(&root, "bo", "administrator").expect(200);
+    set(&bo, "root", "developer").expect(200);
+    server.get(&root, "/v3/users").problem(403, "role_needed");
+    let users = server.get(&bo, "/v3/users").expect(200).json();
+    assert_eq!(users["users"][0], serde_json::json!({"name": "bo", "role": "administrator"}));
+}
+
+#[test]
 fn each_endpoint_needs_its_scope() {
     let server = Server::start();
     let document = portcullis_workspace::openapi("http://localhost");
-    let none = server.access_of(&server.machine("ana", Some(&["read:catalog"])));
+    let none = server.access_of(&server.machine("ana", Some(&["write:connections"])));
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
             let scopes = operation["security"][0]["oauth"].as_array().unwrap();
@@ -78,9 +100,9 @@ fn a_client_gives_no_scope_that_it_does_not_have() {
     assert_eq!(create(&narrow, "").expect(201).json()["scopes"], serde_json::json!(["read:tokens", "write:clients"]));
     let id = create(&narrow, r#", "scopes": ["read:tokens"]"#).expect(201).text("client_id");
     let path = format!("/v3/clients/{id}");
-    let patch = |body: &str| server.call(&narrow, "PATCH", &path, &[("if-match", "*")], body);
-    patch(r#"{"scopes": ["admin"]}"#).problem(403, "scope_not_held");
-    patch(r#"{"title": "y"}"#).expect(200);
+    let change = |body: &str| server.call(&narrow, "PATCH", &path, &[("if-match", "*")], body);
+    change(r#"{"scopes": ["admin"]}"#).problem(403, "scope_not_held");
+    change(r#"{"title": "y"}"#).expect(200);
     server.call(&server.access("ana"), "DELETE", &path, &[("if-match", "*")], "").problem(404, "not_found");
 }
 

@@ -10,7 +10,7 @@ use portcullis_registry::record::{ClientKind, Role, Urls};
 use portcullis_registry::{Actor, ClientAccess, Location, Registry, TypedGrant};
 use portcullis_server::Limits;
 use portcullis_server::site::{BoundSite, SiteOptions};
-use portcullis_workspace::{Options, Workspace, router};
+use portcullis_workspace::{Catalog, Options, Workspace, router};
 use serde_json::Value;
 
 pub(crate) struct Server {
@@ -77,7 +77,7 @@ impl Server {
             tls: None,
             hosts: Vec::new(),
             own_name: None,
-            limits: Limits { request_time: Duration::from_secs(60), ..Limits::default() },
+            limits: Limits { request_time: Duration::from_mins(1), ..Limits::default() },
             drain: Duration::from_secs(5),
         });
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
@@ -91,6 +91,7 @@ impl Server {
             access_lifetime: 3600,
             rate: 10_000,
             keep_expired: 0,
+            catalog: Catalog::default(),
         };
         change(&mut options);
         let workspace = Workspace::open(options).unwrap();
@@ -172,7 +173,8 @@ impl Server {
         } else {
             format!("host: {}\r\n", self.address)
         };
-        let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers = headers.concat();
         let length = body.len();
         let text =
             format!("{method} {path} HTTP/1.1\r\n{host}{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
