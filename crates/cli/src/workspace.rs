@@ -60,7 +60,20 @@ pub(super) struct Args {
     #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
+    console: ConsoleArgs,
+    #[command(flatten)]
     messages: MessageArgs,
+}
+
+#[derive(clap::Args)]
+#[command(next_help_heading = "Console")]
+struct ConsoleArgs {
+    /// Show names of this catalog in the console
+    ///
+    /// A file as `portcullis audit exposure --catalog` reads it, with names of one or several connections. May be repeated.
+    /// Example: `--catalog catalog.csv`
+    #[arg(long, value_name = "FILE")]
+    catalog: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -156,6 +169,7 @@ async fn serve(args: &Args, bound: BoundSite) -> anyhow::Result<()> {
         access_lifetime: i64::try_from(args.oauth.access_token_lifetime)?,
         rate: u32::try_from(args.limits.max_rate)?,
         keep_expired: i64::try_from(args.oauth.keep_expired)?.saturating_mul(86_400),
+        catalogs: args.console.catalog.clone(),
     };
     let workspace = tokio::task::spawn_blocking(move || Workspace::open(options)).await??;
     let user = args.registry.user()?;

@@ -37,6 +37,7 @@ mod clients;
 mod connections;
 mod definition;
 mod error;
+mod excerpt;
 mod leaks;
 mod lists;
 mod location;

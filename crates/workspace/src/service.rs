@@ -3,6 +3,7 @@
 //! The endpoints of the API and the pages of the console use this layer alone. It never blocks the thread of a caller.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis::authorizer::{Clock, SystemClock};
@@ -28,6 +29,8 @@ pub struct Options {
     pub rate: u32,
     /// How long expired tokens are kept, in seconds.
     pub keep_expired: i64,
+    /// The files with the names of the warehouse, for the console.
+    pub catalogs: Vec<PathBuf>,
 }
 
 /// A workspace on an open registry.
@@ -37,6 +40,7 @@ pub struct Workspace {
     url: String,
     access_lifetime: i64,
     keep_expired: i64,
+    catalogs: Vec<PathBuf>,
     /// Counts the requests of each caller.
     rates: Rates,
     /// Counts the failed attempts of each client and each address.
@@ -71,6 +75,7 @@ impl Workspace {
             url: options.url,
             access_lifetime: options.access_lifetime,
             keep_expired: options.keep_expired,
+            catalogs: options.catalogs,
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
             in_progress: Arc::default(),
@@ -86,6 +91,11 @@ impl Workspace {
     pub(crate) fn base_path(&self) -> String {
         let path = url::Url::parse(&self.url).map(|url| url.path().to_owned()).unwrap_or_default();
         path.trim_end_matches('/').to_owned()
+    }
+
+    /// Returns the files with the names of the warehouse.
+    pub(crate) fn catalogs(&self) -> &[PathBuf] {
+        &self.catalogs
     }
 
     /// Whether clients use TLS, so that cookies may require it.

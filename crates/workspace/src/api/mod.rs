@@ -9,6 +9,8 @@ mod trail;
 
 use crate::endpoint::{Endpoint, Parameter, ParameterKind, optional, required};
 use crate::json::{Kind, Shape};
+pub(crate) use grants::resource_kind;
+pub(crate) use tokens::segment;
 
 /// The endpoints, in the order of the OpenAPI document.
 pub(crate) fn endpoints() -> [&'static [Endpoint]; 5] {
