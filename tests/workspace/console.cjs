@@ -239,11 +239,11 @@ const main = async () => {
 
     await test("the list shows grants in words, badges and both times; it searches, filters and pages", async () => {
       await create(page, site, { name: "everything", grants: [["operations", "all", ""]], expiration: "never" });
-      await create(page, site, { name: "stored query", apis: ["sql"], grants: [["operations", "named_source", "top-stores"], ["carto_dw", "query", "SELECT *\nFROM acme.hr.customers -- all"]], expiration: "1w" });
+      await create(page, site, { name: "stored query", apis: ["sql"], grants: [["operations", "named_source", "top-stores"], ["carto_dw", "query", "SELECT *\nFROM acme.hr.customers -- all"]], expiration: "1d" });
       await page.goto(`${site.url}/credentials/tokens`);
       const text = await page.innerText("table.list");
       for (const part of ["web map", "names like acme.shared.roads*", "every source", "named source top-stores", "Never expires", "Expires soon", "https://*.example.com"]) assert.ok(text.includes(part), `${part} in ${text}`);
-      assert.match(text, /in [67] days/);
+      assert.match(text, /in (1 day|23 hours)/);
       assert.match(await page.getAttribute("tr:has-text('stored query') time", "datetime"), /^\d{4}-\d\d-\d\dT/);
       await sound(page, "list");
       await page.fill("#search", "everyth");
@@ -484,6 +484,110 @@ const main = async () => {
       assert.ok(!names(site).some((it) => it.name.startsWith("no script")));
     });
 
+    await test("named sources are created, edited by two tabs, and deleted", async () => {
+      await page.goto(`${site.url}/sources/new`);
+      await page.fill("#name", "Not A Name");
+      await page.fill("#query", "SELECT 1");
+      await page.click("button:text('Save')");
+      await page.waitForSelector("#name-error:visible");
+      await sound(page, "invalid named source");
+      await page.fill("#name", "all-visits");
+      await page.fill("#query", "SELECT *\nFROM acme.hr.visits");
+      await page.click("button:text('Save')");
+      await page.waitForSelector("table >> text=all-visits");
+      await sound(page, "named sources");
+      const other = await context(browser, site);
+      await page.goto(`${site.url}/sources/all-visits/edit`);
+      await other.goto(`${site.url}/sources/all-visits/edit`);
+      await other.fill("#query", "SELECT 2");
+      await other.click("button:text('Save')");
+      await other.waitForURL(/sources$/);
+      await page.fill("#query", "SELECT 3");
+      await page.click("button:text('Save')");
+      await page.waitForSelector("text=Somebody else saved this named source meanwhile");
+      assert.ok(workspace.run("named-sources", "get", "all-visits").includes("SELECT 2"), "nothing is overwritten");
+      await sound(page, "stale named source");
+      await page.goto(`${site.url}/sources/top-stores/delete`);
+      await page.click("button:text('Delete named source')");
+      await page.waitForSelector("text=Remove these grants first");
+      await page.goto(`${site.url}/sources/all-visits/delete`);
+      await sound(page, "delete named source");
+      await page.click("button:text('Delete named source')");
+      await page.waitForURL(/sources$/);
+      assert.equal(await page.locator("text=all-visits").count(), 0);
+    });
+
+    await test("a machine client is created and rotated with its secret shown once, edited and deleted", async () => {
+      await page.goto(`${site.url}/credentials/m2m/new`);
+      await page.fill("#title", "Deploy");
+      await page.uncheck("[name=scope][value='read:trail']");
+      await page.click("button:text('Create client')");
+      const secret = await page.inputValue("#secret");
+      assert.match(secret, /^pcl_/);
+      await sound(page, "client secret");
+      const id = page.url().match(/m2m\/([^/]+)\/secret/)[1];
+      const asked = await fetch(`${site.url}/oauth/token`, { method: "POST", body: new URLSearchParams({ grant_type: "client_credentials", client_id: id, client_secret: secret }) });
+      assert.equal(asked.status, 200);
+      assert.ok(!(await asked.json()).scope.includes("read:trail"));
+      await page.reload();
+      assert.ok(!(await page.content()).includes(secret));
+      await page.goto(`${site.url}/credentials/m2m/${id}/rotate`);
+      await sound(page, "rotate client");
+      await page.click("button:text('Rotate')");
+      const rotated = await page.inputValue("#secret");
+      assert.notEqual(rotated, secret);
+      const old = await fetch(`${site.url}/oauth/token`, { method: "POST", body: new URLSearchParams({ grant_type: "client_credentials", client_id: id, client_secret: secret }) });
+      assert.equal(old.status, 401);
+      await page.goto(`${site.url}/credentials/m2m/${id}/edit`);
+      await page.fill("#title", "Deploy 2");
+      await page.click("button:text('Save')");
+      await page.waitForSelector("table >> text=Deploy 2");
+      await sound(page, "machines");
+      const stale = await send(site, `/credentials/m2m/${id}/edit`, { method: "POST", body: "version=old&title=Overwritten" });
+      assert.equal(stale.status, 412);
+      assert.ok(stale.text.includes("Somebody else changed this client"));
+      await page.goto(`${site.url}/credentials/m2m/${id}/delete`);
+      await sound(page, "delete client");
+      await page.click("button:text('Delete client')");
+      await page.waitForSelector("text=No clients yet");
+    });
+
+    await test("a single-page application has exact URLs and no secret", async () => {
+      await page.goto(`${site.url}/credentials/spa/new`);
+      await page.fill("#title", "Atlas");
+      await page.fill("#callbacks", "http://evil.example/");
+      await page.click("button:text('Create client')");
+      await page.waitForSelector(".notice.error");
+      await sound(page, "invalid application");
+      await page.fill("#callbacks", "https://app.example.com/callback\nhttps://app.example.com/silent");
+      await page.fill("#web_origins", "https://app.example.com");
+      await page.click("button:text('Create client')");
+      await page.waitForSelector("text=has no secret");
+      const [client] = JSON.parse(workspace.run("credentials", "list", "spa", "--format", "json"));
+      assert.deepEqual(client.callbacks, ["https://app.example.com/callback", "https://app.example.com/silent"]);
+      await page.goto(`${site.url}/credentials/spa/${client.client_id}/edit`);
+      await page.fill("#callbacks", "https://app.example.com/callback");
+      await page.click("button:text('Save')");
+      await page.waitForURL(/spa$/);
+      assert.deepEqual(JSON.parse(workspace.run("credentials", "list", "spa", "--format", "json"))[0].callbacks, ["https://app.example.com/callback"]);
+      await sound(page, "applications");
+    });
+
+    await test("the trail names who changed what and how, and the report is in a frame", async () => {
+      await page.goto(`${site.url}/trail?id=${token.id}`);
+      const trail = await page.innerText(".trail");
+      for (const part of ["ana changed token", "rotated the secret of", "console", "acme.shared.roads* on carto_dw", "https://new.example.org"]) assert.ok(trail.includes(part), `${part} in ${trail}`);
+      assert.ok(!trail.includes("pcl_tk_"));
+      await page.goto(`${site.url}/trail`);
+      await page.click("a[rel=next]");
+      await sound(page, "trail");
+      await page.goto(`${site.url}/report`);
+      const frame = page.frameLocator("iframe");
+      await frame.locator("h1").waitFor();
+      await frame.locator("text=Exposure by token").first().waitFor();
+      assert.deepEqual(page.problems, []);
+    });
+
     await test("a token in use is deleted only after a second confirmation", async () => {
       const [, port] = await workspace.start(/(?:listen|http)\S*127\.0\.0\.1:(\d+)/, "serve", "--db", workspace.db, "--listen", "127.0.0.1:0");
       const used = await create(page, site, { name: "in use" });
@@ -581,7 +685,7 @@ const main = async () => {
       assert.ok(made.secret);
     });
 
-    if (shots) await screenshots(browser, site, token);
+    if (shots) await screenshots(browser);
   } finally {
     await browser.close();
     [workspace, ...proxies].forEach((it) => it.close());
@@ -591,33 +695,47 @@ const main = async () => {
 };
 
 /** Takes pictures of the main pages, in light, dark and on a phone. */
-const screenshots = async (browser, site, token) => {
+const screenshots = async (browser) => {
   fs.mkdirSync(shots, { recursive: true });
-  const looks = [["light", { width: 1280, height: 860 }, "light"], ["dark", { width: 1280, height: 860 }, "dark"], ["phone", { width: 390, height: 844 }, "light"]];
-  for (const name of names(site).filter((it) => /^bulk|<img|^parallel|^twice|^head|^refused|^insecure/.test(it.name))) {
-    site.workspace.run("credentials", "delete", "token", `id:${name.id}`, "--force");
-  }
-  for (const [look, viewport, colorScheme] of looks) {
-    const page = await context(browser, site, { viewport, colorScheme });
-    const shot = (name) => page.screenshot({ path: path.join(shots, `console-${name}-${look}.png`) });
-    await page.goto(`${site.url}/credentials/tokens`);
-    await shot("list");
-    await page.goto(`${site.url}/credentials/tokens/new`);
-    await fill(page, { name: "Store locator", apis: ["maps"], grants: [["carto_dw", "name", "acme.shared.*"]], referers: ["https://*.example.com"] });
-    await page.fill("#try-source", "acme.sales.stores");
-    await page.waitForSelector("#decision .badge.deny");
-    await page.evaluate(() => scrollTo(0, 0));
-    await shot("wizard");
-    await page.click("[data-pick]");
-    await page.fill("#picker-text", "roads");
-    await page.waitForSelector("dialog li");
-    await page.waitForTimeout(300);
-    await shot("picker");
-    for (const [name, target] of [["token", `/credentials/tokens/${token.id}`], ["trail", "/trail"], ["edit", `/credentials/tokens/${token.id}/edit`], ["sources", "/sources"], ["m2m", "/credentials/m2m"], ["report", "/report"]]) {
-      await page.goto(site.url + target);
-      await page.waitForTimeout(300);
-      await shot(name);
+  const workspace = new Workspace();
+  try {
+    workspace.sample();
+    const token = (name, ...args) => workspace.run("credentials", "create", "token", "--name", name, ...args);
+    token("Parcel export", "--apis", "imports", "--grant", "carto_dw,acme.shared.parcels", "--expiration-date", "1y", "--user", "ben");
+    token("Ad-hoc analysis", "--apis", "sql", "maps", "--grant", "operations,*", "--user", "ben");
+    token("Top stores widget", "--apis", "sql", "--grant", "operations,top-stores", "--referer", "https://www.example.com", "--expiration-date", "6m");
+    token("Road atlas", "--apis", "maps", "--grant", "carto_dw,acme.shared.roads*", "--referer", "https://*.example.com", "--expiration-date", "3d");
+    workspace.run("credentials", "update", "token", "Road atlas", "--add-grant", "carto_dw,acme.tiles.*");
+    workspace.run("credentials", "rotate", "token", "Top stores widget");
+    const site = { ...await workspace.serve("--catalog", "catalog.csv", "--user", "ana"), workspace };
+    const first = await context(browser, site);
+    await first.goto(site.link);
+    site.cookie = (await first.context().cookies()).find((it) => it.name === "portcullis");
+    const id = names(site).find((it) => it.name === "Road atlas").id;
+    const looks = [["light", { width: 1280, height: 860 }, "light"], ["dark", { width: 1280, height: 860 }, "dark"], ["phone", { width: 390, height: 844 }, "light"]];
+    for (const [look, viewport, colorScheme] of looks) {
+      const page = await context(browser, site, { viewport, colorScheme });
+      const shot = (name) => page.screenshot({ path: path.join(shots, `console-${name}-${look}.png`) });
+      await page.goto(`${site.url}/credentials/tokens`);
+      await shot("list");
+      await page.goto(`${site.url}/credentials/tokens/new`);
+      await fill(page, { name: "Store locator", apis: ["maps"], grants: [["carto_dw", "name", "acme.shared.*"]], referers: ["https://*.example.com"] });
+      await page.fill("#try-source", "acme.sales.stores");
+      await page.waitForSelector("#decision .badge.deny");
+      await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
+      await shot("wizard");
+      await page.click("[data-pick]");
+      await page.fill("#picker-text", "roads");
+      await page.waitForFunction(() => document.querySelectorAll("dialog li").length === 6);
+      await shot("picker");
+      for (const [name, target] of [["token", `/credentials/tokens/${id}`], ["trail", "/trail"], ["edit", `/credentials/tokens/${id}/edit`], ["sources", "/sources"], ["m2m", "/credentials/m2m"], ["connections", "/connections"], ["report", "/report"]]) {
+        await page.goto(site.url + target);
+        await page.waitForTimeout(300);
+        await shot(name);
+      }
     }
+  } finally {
+    workspace.close();
   }
 };
 

@@ -10,8 +10,8 @@ const SHOWN: usize = 160;
 
 const DAY: i64 = 86_400;
 
-/// A token expires soon within so many seconds before its expiry: the default of the lint.
-pub(super) const SOON: i64 = 30 * DAY;
+/// A list marks a token that expires within so many seconds. A token of a month is not marked on its first day.
+pub(super) const SOON: i64 = 7 * DAY;
 
 /// Shows a text of a user as it is, except for characters that readers cannot see.
 pub(super) fn safe(text: &str) -> Escaped<'_> {
@@ -53,12 +53,14 @@ pub(super) fn grouped(number: u64) -> String {
 /// Describes a grant.
 pub(super) fn grant(grant: &Grant) -> Markup {
     let source = short(&grant.source);
+    // SQL has several lines, and a list has one for each grant.
+    let query = grant.source.split_whitespace().collect::<Vec<_>>().join(" ");
     html! {
         @match grant.kind {
             GrantKind::All => { b { "every source" } }
             GrantKind::Resource => { code { (source) } }
             GrantKind::Pattern => { "names like " code { (source) } }
-            GrantKind::Query => { "the query " code { (source) } }
+            GrantKind::Query => { "the query " code { (short(&query)) } }
             GrantKind::NamedSource => { "named source " code { (source) } }
         }
         span.soft { " on " (safe(&grant.connection)) }
