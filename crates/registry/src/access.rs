@@ -128,6 +128,21 @@ impl Registry {
             }
         })
     }
+
+    /// Revokes everything that descends from one authorization: its access tokens and its other tickets.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn revoke_family(&mut self, actor: &Actor, family: &str) -> Result<()> {
+        let actor = Actor { is_read_only: false, ..actor.clone() };
+        self.changed(&actor, |change| {
+            for ticket in change.records.tickets(TicketFilter::Family(family))? {
+                change.revoke("revoke", &ticket)?;
+            }
+            Ok(())
+        })
+    }
 }
 
 impl Change<'_> {

@@ -11,7 +11,6 @@ use super::storage::Records;
 use super::tokens::{TypedGrant, by_id, explicit, span, typed};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
-use portcullis::model::SecretDigest;
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// An edit of a client.
@@ -114,7 +113,7 @@ impl Registry {
     ) -> Result<Client> {
         self.changed(actor, |change| {
             let before = find(&mut *change.records, actor, kind, id_or_title)?;
-            change.edit_client(before, edit)
+            change.edit_client(&before, edit)
         })
     }
 
@@ -126,7 +125,7 @@ impl Registry {
     pub fn rotate_client(&mut self, actor: &Actor, id_or_title: &str, overlap: Option<&str>) -> Result<CreatedClient> {
         self.changed(actor, |change| {
             let before = find(&mut *change.records, actor, ClientKind::M2m, id_or_title)?;
-            change.rotate_client(before, overlap)
+            change.rotate_client(&before, overlap)
         })
     }
 
@@ -194,7 +193,7 @@ impl Change<'_> {
     /// If there is no match, its version differs, or the edit breaks a rule.
     pub fn update_client(&mut self, id: &str, versions: Option<&[String]>, edit: &ClientEdit) -> Result<Client> {
         let before = client_with_id(&mut *self.records, self.actor, id, versions)?;
-        self.edit_client(before, edit)
+        self.edit_client(&before, edit)
     }
 
     /// Replaces the secret of the machine with exactly this id: see [`Registry::rotate_client`].
@@ -204,7 +203,7 @@ impl Change<'_> {
     /// If there is no match, or `overlap` is not a span.
     pub fn rotate_client_with_id(&mut self, id: &str, overlap: Option<&str>) -> Result<CreatedClient> {
         let before = client_with_id(&mut *self.records, self.actor, id, None)?;
-        self.rotate_client(before, overlap)
+        self.rotate_client(&before, overlap)
     }
 
     /// Deletes the client with exactly this id, and revokes what OAuth issued to it.
@@ -218,7 +217,7 @@ impl Change<'_> {
         Ok(client)
     }
 
-    fn edit_client(&mut self, before: Client, edit: &ClientEdit) -> Result<Client> {
+    fn edit_client(&mut self, before: &Client, edit: &ClientEdit) -> Result<Client> {
         let kind = before.kind;
         let add = checked(kind, &edit.add)?;
         let remove = edit.remove.clone();
@@ -258,14 +257,14 @@ impl Change<'_> {
         if let Some(scopes) = &edit.scopes {
             after.scopes = scopes.as_deref().map(checked_scopes).transpose()?;
         }
-        if after != before {
+        if after != *before {
             self.records.put_client(&after)?;
-            self.note("update", &subject(&after), Some(&before), Some(&after))?;
+            self.note("update", &subject(&after), Some(before), Some(&after))?;
         }
         Ok(after)
     }
 
-    fn rotate_client(&mut self, before: Client, overlap: Option<&str>) -> Result<CreatedClient> {
+    fn rotate_client(&mut self, before: &Client, overlap: Option<&str>) -> Result<CreatedClient> {
         /// Bounds the secrets that are valid at once.
         const MAX_EARLIER: usize = 4;
         let now = self.actor.now;
@@ -289,7 +288,7 @@ impl Change<'_> {
             after.earlier_secrets.clear();
         }
         self.records.put_client(&after)?;
-        self.note("rotate", &subject(&after), Some(&before), Some(&after))?;
+        self.note("rotate", &subject(&after), Some(before), Some(&after))?;
         Ok(CreatedClient { client: after, secret: Some(secret) })
     }
 
@@ -302,7 +301,7 @@ impl Change<'_> {
         let draft = Draft {
             name: id.clone(),
             owner: self.actor.user.clone(),
-            token_sha256: SecretDigest::of(&id).to_hex(),
+            token_sha256: Secret::mint(SecretKind::Access)?.digest().to_hex(),
             allowed_apis: access.apis.clone(),
             grants: access.grants.iter().map(typed).collect(),
             referers: Vec::new(),

@@ -41,6 +41,21 @@ impl Registry {
         self.storage.read()?.token_page(&query)
     }
 
+    /// Indexes the searched texts of at most `max` tokens that were added or edited, and returns how many it indexed. A search
+    /// also finds the others, but takes longer.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn index_texts(&mut self, max: usize) -> Result<usize> {
+        let mut records = self.storage.write()?;
+        let count = records.index_texts(max)?;
+        if count > 0 {
+            records.commit()?;
+        }
+        Ok(count)
+    }
+
     /// Returns the token with exactly this id, if the actor may see it. Access tokens of OAuth clients do not count.
     ///
     /// # Errors

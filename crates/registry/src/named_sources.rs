@@ -162,14 +162,11 @@ impl Change<'_> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    match portcullis::query::NamedSource::parse(name) {
-        Ok(_) => Ok(()),
-        Err(_) => {
-            let help = "write 3 to 51 lower-case letters, digits, `-` and `_`, the first a letter or digit, the last neither \
-                        `-` nor `_`";
-            Err(invalid(format!("{} is not a named source", quoted(name)), help).because("invalid_name"))
-        }
-    }
+    portcullis::query::NamedSource::parse(name).map(drop).map_err(|_| {
+        let help = "write 3 to 51 lower-case letters, digits, `-` and `_`, the first a letter or digit, the last neither \
+                    `-` nor `_`";
+        invalid(format!("{} is not a named source", quoted(name)), help).because("invalid_name")
+    })
 }
 
 fn subject(name: &str) -> Subject<'_> {

@@ -105,6 +105,9 @@ pub(super) trait Records {
     /// Returns the tokens after the position of `query` that match it, in its order, at most `query.limit`. Leaves out
     /// access tokens of OAuth clients: tokens of a [`Ticket`]. Cost grows with the page, not with the number of tokens.
     fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>>;
+    /// Adds at most `max` texts that were not indexed yet to the index of [`TokenQuery::search`], and returns how many it added.
+    /// A search also finds tokens whose texts are not indexed yet, but takes longer.
+    fn index_texts(&mut self, max: usize) -> Result<usize>;
     /// Returns the tokens that expired at `until` or before, access tokens included, at most `max`.
     fn expired_tokens(&mut self, until: Timestamp, max: usize) -> Result<Vec<Token>>;
 

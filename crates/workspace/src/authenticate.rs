@@ -17,16 +17,14 @@ const HELP: &str = "send `Authorization: Bearer …` with an access token of `PO
 ///
 /// If there is none, or its credentials are not valid.
 pub(crate) async fn caller(workspace: &Workspace, method: &Method, headers: &HeaderMap) -> Result<Identity, Problem> {
-    match bearer(headers)? {
-        Some(secret) => by_access_token(workspace, secret).await,
-        None => {
-            let identity = workspace.session(headers).await?;
-            let identity = identity
-                .ok_or_else(|| Problem::unauthorized("unauthenticated", "the request has no credentials", HELP))?;
-            check_same_site(workspace, method, headers)?;
-            Ok(identity)
-        }
+    if let Some(secret) = bearer(headers)? {
+        return by_access_token(workspace, secret).await;
     }
+    let identity = workspace.session(headers).await?;
+    let identity =
+        identity.ok_or_else(|| Problem::unauthorized("unauthenticated", "the request has no credentials", HELP))?;
+    check_same_site(workspace, method, headers)?;
+    Ok(identity)
 }
 
 /// Returns the secret of the `Authorization` header, if the request has one.

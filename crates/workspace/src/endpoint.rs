@@ -1,4 +1,4 @@
-//! Endpoints as a table. The router and the OpenAPI document are made from the same entries, so neither knows an endpoint
+//! Endpoints as a table. The router and the `OpenAPI` document are made from the same entries, so neither knows an endpoint
 //! that the other one does not.
 
 use std::collections::HashMap;

@@ -8,6 +8,7 @@
 mod answer;
 mod api;
 mod authenticate;
+mod catalog;
 mod conditional;
 mod console;
 mod cursor;
@@ -33,6 +34,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use http::StatusCode;
 
+pub use catalog::{Catalog, CatalogName};
 pub use identity::{Identity, Via};
 pub use problem::{Detail, Problem};
 pub use service::{Options, Workspace};
@@ -57,7 +59,7 @@ pub fn router(workspace: &Arc<Workspace>) -> Router {
     router.fallback(not_found).layer(from_fn(guard::guard))
 }
 
-/// Returns the OpenAPI document of a workspace at `url`.
+/// Returns the `OpenAPI` document of a workspace at `url`.
 pub fn openapi(url: &str) -> serde_json::Value {
     openapi::document(url, &api::endpoints())
 }

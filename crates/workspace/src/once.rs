@@ -56,8 +56,8 @@ pub(crate) async fn made_once<T: Send + 'static>(
     };
     match call.workspace.change_once(&call.identity, once, work, seal).await? {
         Answered::Now(made) => Ok(answer(&made).into_response()),
-        Answered::Before(sealed) => {
-            let text = sealer.open(&sealed).ok_or_else(Problem::internal)?;
+        Answered::Before(kept) => {
+            let text = sealer.open(&kept).ok_or_else(Problem::internal)?;
             let answer: Answer = serde_json::from_slice(&text).map_err(|_| Problem::internal())?;
             Ok(replayed(answer))
         }

@@ -1,4 +1,4 @@
-//! The OpenAPI 3.1 document, made from the table of endpoints and the shapes of bodies.
+//! The `OpenAPI` 3.1 document, made from the table of endpoints and the shapes of bodies.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +48,13 @@ pub(crate) fn document(url: &str, endpoints: &[&'static [Endpoint]]) -> Value {
     })
 }
 
+/// Sets a field of an object.
+fn set(object: &mut Value, name: &str, value: Value) {
+    if let Value::Object(fields) = object {
+        fields.insert(name.to_owned(), value);
+    }
+}
+
 fn about_scope(scope: &str) -> String {
     match scope.split_once(':') {
         Some(("read", what)) => format!("Read {}", what.replace('_', " ")),
@@ -88,13 +95,11 @@ fn operation(endpoint: &Endpoint) -> Value {
         "security": [{ "oauth": if endpoint.scope.is_empty() { json!([]) } else { json!([endpoint.scope]) } }],
     });
     if let Some((shape, is_required)) = endpoint.body {
-        operation["requestBody"] = json!({
-            "required": is_required,
-            "content": { "application/json": { "schema": reference(shape) } },
-        });
+        let content = json!({ "application/json": { "schema": reference(shape) } });
+        set(&mut operation, "requestBody", json!({ "required": is_required, "content": content }));
     }
     if endpoint.traits.is_addition {
-        operation["x-portcullis-addition"] = json!(true);
+        set(&mut operation, "x-portcullis-addition", json!(true));
     }
     operation
 }
@@ -114,10 +119,11 @@ fn path_parameters(path: &str) -> Vec<Value> {
 fn responses(endpoint: &Endpoint) -> Value {
     let mut success = json!({ "description": "Success" });
     if let Some(shape) = endpoint.success.shape {
-        success["content"] = json!({ "application/json": { "schema": reference(shape) } });
+        set(&mut success, "content", json!({ "application/json": { "schema": reference(shape) } }));
     }
     if endpoint.success.has_version {
-        success["headers"] = json!({ "ETag": { "description": "The version.", "schema": { "type": "string" } } });
+        let etag = json!({ "ETag": { "description": "The version.", "schema": { "type": "string" } } });
+        set(&mut success, "headers", etag);
     }
     let mut responses = Map::new();
     responses.insert(endpoint.success.status.to_string(), success);
@@ -166,7 +172,7 @@ fn collect(shape: &'static Shape, schemas: &mut BTreeMap<&'static str, Value>) {
             Kind::Object(shape) => json!({ "allOf": [reference(shape)] }),
             Kind::Any => json!({}),
         };
-        schema["description"] = json!(member.about);
+        set(&mut schema, "description", json!(member.about));
         properties.insert(member.name.to_owned(), schema);
     }
     let required: Vec<_> = shape.fields.iter().filter(|member| member.is_required).map(|member| member.name).collect();

@@ -73,19 +73,19 @@ mod tests {
     fn only_the_same_caller_and_key_open_an_answer() {
         for key in ["short", "a-key-of-more-than-twenty-two-characters"] {
             let sealer = Sealer::new("client a", key).unwrap();
-            let sealed = sealer.seal(b"pcl_tk_secret").unwrap();
-            assert!(!sealed.windows(6).any(|window| window == b"secret"));
+            let kept = sealer.seal(b"pcl_tk_secret").unwrap();
+            assert!(!kept.windows(6).any(|window| window == b"secret"));
             let again = Sealer::new("client a", key).unwrap();
             assert_eq!(again.name, sealer.name);
-            assert_eq!(again.open(&sealed).unwrap(), b"pcl_tk_secret");
+            assert_eq!(again.open(&kept).unwrap(), b"pcl_tk_secret");
             for (caller, other) in
                 [("client b", key), ("client a", "another-key"), ("client a", "another-key-that-is-longer")]
             {
                 let other = Sealer::new(caller, other).unwrap();
                 assert_ne!(other.name, sealer.name);
-                assert_eq!(other.open(&sealed), None);
+                assert_eq!(other.open(&kept), None);
             }
-            let mut broken = sealed.clone();
+            let mut broken = kept.clone();
             *broken.last_mut().unwrap() ^= 1;
             assert_eq!(sealer.open(&broken), None);
             assert_eq!(sealer.open(b"short"), None);

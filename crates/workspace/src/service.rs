@@ -3,7 +3,6 @@
 //! The endpoints of the API and the pages of the console use this layer alone. It never blocks the thread of a caller.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use portcullis::authorizer::{Clock, SystemClock};
@@ -11,6 +10,7 @@ use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 use portcullis_registry::{Actor, Answered, Change, Location, Once, Registry, RegistryError};
 
+use crate::catalog::Catalog;
 use crate::identity::Identity;
 use crate::pool::Pool;
 use crate::problem::Problem;
@@ -29,8 +29,8 @@ pub struct Options {
     pub rate: u32,
     /// How long expired tokens are kept, in seconds.
     pub keep_expired: i64,
-    /// The files with the names of the warehouse, for the console.
-    pub catalogs: Vec<PathBuf>,
+    /// The names of the warehouse.
+    pub catalog: Catalog,
 }
 
 /// A workspace on an open registry.
@@ -40,7 +40,7 @@ pub struct Workspace {
     url: String,
     access_lifetime: i64,
     keep_expired: i64,
-    catalogs: Vec<PathBuf>,
+    catalog: Catalog,
     /// Counts the requests of each caller.
     rates: Rates,
     /// Counts the failed attempts of each client and each address.
@@ -75,7 +75,7 @@ impl Workspace {
             url: options.url,
             access_lifetime: options.access_lifetime,
             keep_expired: options.keep_expired,
-            catalogs: options.catalogs,
+            catalog: options.catalog,
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
             in_progress: Arc::default(),
@@ -87,15 +87,15 @@ impl Workspace {
         &self.url
     }
 
+    /// Returns the names of the warehouse.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
     /// Returns the path of the URL, without a slash at its end.
     pub(crate) fn base_path(&self) -> String {
         let path = url::Url::parse(&self.url).map(|url| url.path().to_owned()).unwrap_or_default();
         path.trim_end_matches('/').to_owned()
-    }
-
-    /// Returns the files with the names of the warehouse.
-    pub(crate) fn catalogs(&self) -> &[PathBuf] {
-        &self.catalogs
     }
 
     /// Whether clients use TLS, so that cookies may require it.
@@ -196,26 +196,37 @@ impl Workspace {
         is_new.then(|| InProgress { name, all: Arc::clone(&self.in_progress) })
     }
 
-    /// Removes what has expired, until the future is dropped.
-    pub async fn keep_clean(self: Arc<Self>) {
+    /// Removes what has expired and indexes what was added, until the future is dropped.
+    pub async fn maintain(self: Arc<Self>) {
         /// Between two rounds.
-        const PAUSE: std::time::Duration = std::time::Duration::from_secs(60);
-        /// Bounds how long one round keeps other changes waiting.
-        const AT_ONCE: usize = 500;
+        const PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
         loop {
-            let keep = self.keep_expired;
-            let removed = self.write(move |registry| {
-                let now = Self::now();
-                let actor = Actor::new("portcullis", now)?.for_all_users().by("workspace");
-                registry.remove_expired(&actor, Timestamp::from_unix(now.seconds().saturating_sub(keep), 0), AT_ONCE)
-            });
-            match removed.await {
-                Ok(AT_ONCE) => continue,
-                Ok(0) => {}
-                Ok(count) => tracing::info!("removed {count} expired tokens"),
-                Err(problem) => tracing::warn!("expired tokens were not removed: {}", problem.reason()),
+            match self.maintain_once().await {
+                Ok(true) => {}
+                Ok(false) => tokio::time::sleep(PAUSE).await,
+                Err(problem) => {
+                    tracing::warn!("expired tokens were not removed: {}", problem.reason());
+                    tokio::time::sleep(PAUSE).await;
+                }
             }
-            tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Removes some of what has expired, and indexes some of what was added. Returns whether there is more.
+    async fn maintain_once(&self) -> Result<bool, Problem> {
+        /// Bounds how long other changes wait.
+        const AT_ONCE: usize = 500;
+        let keep = self.keep_expired;
+        let removed = self.write(move |registry| {
+            let now = Self::now();
+            let actor = Actor::new("portcullis", now)?.for_all_users().by("workspace");
+            registry.remove_expired(&actor, Timestamp::from_unix(now.seconds().saturating_sub(keep), 0), AT_ONCE)
+        });
+        let removed = removed.await?;
+        if removed > 0 {
+            tracing::info!("removed {removed} expired tokens");
+        }
+        let indexed = self.write(|registry| registry.index_texts(AT_ONCE)).await?;
+        Ok(removed == AT_ONCE || indexed == AT_ONCE)
     }
 }

@@ -3,7 +3,7 @@
 use super::util::Dir;
 
 /// Commands with a help text of their own.
-const COMMANDS: [&str; 38] = [
+const COMMANDS: [&str; 40] = [
     "init",
     "digest",
     "validate",
@@ -20,6 +20,7 @@ const COMMANDS: [&str; 38] = [
     "bench",
     "read",
     "serve",
+    "workspace",
     "credentials list",
     "credentials create token",
     "credentials create spa",
@@ -30,6 +31,7 @@ const COMMANDS: [&str; 38] = [
     "credentials update m2m",
     "credentials delete",
     "credentials rotate token",
+    "credentials rotate m2m",
     "credentials prune",
     "connections add",
     "connections list",

@@ -324,6 +324,7 @@ impl Subject for Library {
                     grants: vec![pair(grant)],
                     referers: Vec::new(),
                     expiration: span(days),
+                    typed_grants: Vec::new(),
                 };
                 let created = self.registry.create_token(&self.actor(user, false), &new);
                 created.map(|created| Some(created.secret.expose().to_owned()))

@@ -43,4 +43,5 @@ mod tls;
 mod unread;
 mod usage;
 mod util;
+mod workspace;
 mod wrong_options;

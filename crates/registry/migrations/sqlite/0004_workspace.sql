@@ -44,26 +44,24 @@ CREATE INDEX tokens_by_owner_name ON tokens (owner, name COLLATE NOCASE, id);
 CREATE INDEX tokens_by_expiry ON tokens (expiry_key, id);
 CREATE INDEX tokens_by_owner_expiry ON tokens (owner, expiry_key, id);
 
--- The searched text of a token: id, name, owner, APIs, connections and sources, one a line.
+-- The searched text of a token: id, name, owner, APIs, connections and sources, one a line. An edited text gets a new number.
 CREATE TABLE token_texts (
-    number INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
     token TEXT NOT NULL UNIQUE REFERENCES tokens (id) ON DELETE CASCADE,
     text TEXT NOT NULL
 ) STRICT;
+-- One row: the number up to which texts are in the index. The workspace moves it: indexing takes longer than adding a token.
+CREATE TABLE token_search_end (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL
+) STRICT;
+INSERT INTO token_search_end (one, number) VALUES (1, 0);
 -- Without positions: matches are candidates, whose text is then compared.
 CREATE VIRTUAL TABLE token_search USING fts5 (
     text, content = 'token_texts', content_rowid = 'number', tokenize = 'trigram', detail = 'none'
 );
-CREATE TRIGGER token_texts_are_indexed AFTER INSERT ON token_texts
-BEGIN
-    INSERT INTO token_search (rowid, text) VALUES (NEW.number, NEW.text);
-END;
-CREATE TRIGGER token_texts_are_reindexed AFTER UPDATE ON token_texts
-BEGIN
-    INSERT INTO token_search (token_search, rowid, text) VALUES ('delete', OLD.number, OLD.text);
-    INSERT INTO token_search (rowid, text) VALUES (NEW.number, NEW.text);
-END;
 CREATE TRIGGER token_texts_are_unindexed AFTER DELETE ON token_texts
+WHEN OLD.number <= (SELECT number FROM token_search_end)
 BEGIN
     INSERT INTO token_search (token_search, rowid, text) VALUES ('delete', OLD.number, OLD.text);
 END;

@@ -10,7 +10,7 @@ use super::rows::{TOKEN, TokenRow, TrailRow, to_json, trail_entry};
 use super::{SqliteRecords, failed};
 use crate::error::Result;
 use crate::page::{TokenOrder, TokenQuery, TrailQuery};
-use crate::record::{Grant, Token, TrailEntry};
+use crate::record::{Token, TrailEntry};
 
 /// The maximum number of candidates that are sorted.
 const MAX_CANDIDATES: usize = 5_000;
@@ -75,33 +75,51 @@ impl SqliteRecords<'_> {
         self.with_grants(rows)
     }
 
-    /// Returns the ids of the tokens that match `search`, or `None` if they are too many.
+    /// Returns the ids of the tokens that match `search`, or `None` if they may be too many.
     fn candidates(&mut self, search: &str) -> Result<Option<Vec<String>>> {
-        let mut query = QueryBuilder::<Sqlite>::new("");
-        if is_short(search) {
-            query.push("SELECT id FROM tokens WHERE true");
+        // A candidate of the index has the trigrams of the text, in any order. Texts after the end of the index are compared.
+        const INDEXED: &str = "SELECT token, instr(lower(text), lower(?1)) > 0 FROM token_texts WHERE number IN \
+                               (SELECT rowid FROM token_search WHERE token_search MATCH ?2 LIMIT ?3)";
+        const AFTER_THE_INDEX: &str = "SELECT token, true FROM token_texts WHERE number > \
+                                       (SELECT number FROM token_search_end) AND instr(lower(text), lower(?1)) > 0 LIMIT ?2";
+        let found: Vec<(String, bool)> = if is_short(search) {
+            let mut query = QueryBuilder::<Sqlite>::new("SELECT id, true FROM tokens WHERE true");
             push_start_of_name(&mut query, search);
+            query.push(" LIMIT ").push_bind(limit());
+            let found = query.build_query_as().fetch_all(&mut *self.transaction);
+            self.runtime.block_on(found).map_err(failed)?
         } else {
-            query.push("SELECT token FROM token_texts WHERE number IN (SELECT rowid FROM token_search WHERE token_search MATCH ");
-            query.push_bind(trigrams(search)).push(" LIMIT ").push_bind(limit()).push(")");
-        }
-        query.push(" LIMIT ").push_bind(limit());
-        let found = query.build_query_as::<(String,)>().fetch_all(&mut *self.transaction);
-        let found = self.runtime.block_on(found).map_err(failed)?;
+            let query = sqlx::query_as(INDEXED).bind(search.to_owned()).bind(trigrams(search)).bind(limit());
+            let mut found = self.all(query)?;
+            if found.len() <= MAX_CANDIDATES {
+                found.extend(self.all(sqlx::query_as(AFTER_THE_INDEX).bind(search.to_owned()).bind(limit()))?);
+            }
+            found
+        };
         if found.len() > MAX_CANDIDATES {
             return Ok(None);
         }
-        if is_short(search) {
-            return Ok(Some(found.into_iter().map(|(id,)| id).collect()));
+        Ok(Some(found.into_iter().filter(|(_, matches)| *matches).map(|(id, _)| id).collect()))
+    }
+
+    /// Moves the end of the index by at most `max` texts, and returns how many it was.
+    pub(super) fn index_more_texts(&mut self, max: usize) -> Result<usize> {
+        const LAST: &str = "SELECT coalesce(max(number), 0), count(*) FROM (SELECT number FROM token_texts \
+                            WHERE number > (SELECT number FROM token_search_end) ORDER BY number LIMIT ?1)";
+        let max = i64::try_from(max).unwrap_or(i64::MAX);
+        let rows: Vec<(i64, i64)> = self.all(sqlx::query_as(LAST).bind(max))?;
+        let (last, count) = rows.first().copied().unwrap_or_default();
+        if count > 0 {
+            self.run(
+                sqlx::query(
+                    "INSERT INTO token_search (rowid, text) SELECT number, text FROM token_texts \
+                     WHERE number > (SELECT number FROM token_search_end) AND number <= ?1 ORDER BY number",
+                )
+                .bind(last),
+            )?;
+            self.run(sqlx::query("UPDATE token_search_end SET number = ?1").bind(last))?;
         }
-        // A candidate has the trigrams of the text, in any order.
-        let mut query =
-            QueryBuilder::<Sqlite>::new("SELECT token FROM token_texts WHERE token IN (SELECT value FROM json_each(");
-        query.push_bind(to_json(&found.into_iter().map(|(id,)| id).collect::<Vec<_>>())?);
-        query.push(")) AND instr(lower(text), lower(").push_bind(search.to_owned()).push(")) > 0");
-        let matches = query.build_query_as::<(String,)>().fetch_all(&mut *self.transaction);
-        let matches = self.runtime.block_on(matches).map_err(failed)?;
-        Ok(Some(matches.into_iter().map(|(id,)| id).collect()))
+        Ok(usize::try_from(count).unwrap_or(0))
     }
 
     pub(super) fn tokens_expired_until(&mut self, until: Timestamp, max: usize) -> Result<Vec<Token>> {
@@ -153,11 +171,4 @@ fn trigrams(search: &str) -> String {
     let windows = characters.windows(TRIGRAM).take(MAX_TRIGRAMS);
     let quoted = windows.map(|window| format!("\"{}\"", window.iter().collect::<String>().replace('"', "\"\"")));
     quoted.collect::<Vec<_>>().join(" AND ")
-}
-
-/// Returns the text of `token` that a search looks at.
-pub(super) fn searched(token: &Token) -> String {
-    let grants = token.grants.iter().flat_map(|Grant { connection, source, .. }| [&**connection, &**source]);
-    let parts = [&*token.id, &*token.name, &*token.owner].into_iter();
-    parts.chain(token.allowed_apis.iter().map(String::as_str)).chain(grants).collect::<Vec<_>>().join("\n")
 }

@@ -10,7 +10,6 @@ use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::files::Files;
-use super::pages::searched;
 use super::{SqliteRecords, check_committed, failed};
 use crate::error::{RegistryError, Result, storage};
 use crate::page::{TokenQuery, TrailQuery};
@@ -126,19 +125,11 @@ impl SqliteRecords<'_> {
         self.all::<ClientRow>(query)?.into_iter().map(client).collect()
     }
 
-    /// Replaces the searched texts of `tokens`.
-    fn put_texts(&mut self, tokens: &[&Token]) -> Result<()> {
-        /// Below SQLite's limit of parameters.
-        const AT_ONCE: usize = 1_000;
-        for tokens in tokens.chunks(AT_ONCE) {
-            let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO token_texts (token, text) ");
-            query.push_values(tokens, |mut row, token| {
-                row.push_bind(token.id.clone()).push_bind(searched(token));
-            });
-            query.push(" ON CONFLICT (token) DO UPDATE SET text = excluded.text WHERE text <> excluded.text");
-            self.runtime.block_on(query.build().execute(&mut *self.transaction)).map_err(failed)?;
-        }
-        Ok(())
+    /// Adds the searched texts of `tokens`, which have none.
+    fn add_texts(&mut self, tokens: &[&Token]) -> Result<()> {
+        self.insert("INSERT INTO token_texts (token, text) ", tokens, 2, |mut row, token| {
+            row.push_bind(token.id.clone()).push_bind(searched(token));
+        })
     }
 }
 
@@ -406,7 +397,9 @@ impl Records for SqliteRecords<'_> {
             let query = query.bind(token.id.clone()).bind(position).bind(grant.connection.clone());
             self.run(query.bind(grant.kind.as_str()).bind(grant.source.clone()))?;
         }
-        self.put_texts(&[token])
+        // A new number: the index has the old text, if any.
+        self.run(sqlx::query("DELETE FROM token_texts WHERE token = ?1").bind(token.id.clone()))?;
+        self.add_texts(&[token])
     }
 
     fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()> {
@@ -435,7 +428,7 @@ impl Records for SqliteRecords<'_> {
                 row.push_bind(grant.kind.as_str()).push_bind(grant.source.clone());
             },
         )?;
-        self.put_texts(tokens)
+        self.add_texts(tokens)
     }
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
@@ -444,6 +437,10 @@ impl Records for SqliteRecords<'_> {
 
     fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>> {
         self.page_of_tokens(query)
+    }
+
+    fn index_texts(&mut self, max: usize) -> Result<usize> {
+        self.index_more_texts(max)
     }
 
     fn expired_tokens(&mut self, until: Timestamp, max: usize) -> Result<Vec<Token>> {
@@ -591,6 +588,13 @@ impl Records for SqliteRecords<'_> {
             }
         })
     }
+}
+
+/// Returns the text of `token` that a search looks at.
+fn searched(token: &Token) -> String {
+    let grants = token.grants.iter().flat_map(|Grant { connection, source, .. }| [&**connection, &**source]);
+    let parts = [&*token.id, &*token.name, &*token.owner].into_iter();
+    parts.chain(token.allowed_apis.iter().map(String::as_str)).chain(grants).collect::<Vec<_>>().join("\n")
 }
 
 pub(super) fn to_json(value: &impl Serialize) -> Result<String> {

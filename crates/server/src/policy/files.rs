@@ -44,7 +44,7 @@ impl Default for Timing {
             patience: Duration::from_secs(10),
             watch: true,
             poll: Duration::from_secs(1),
-            registry: Duration::from_millis(50),
+            registry: Duration::from_millis(20),
             fold: Duration::from_secs(5),
             stall: Duration::from_secs(10),
         }

@@ -60,7 +60,7 @@ pub(crate) fn resource_kind(text: &str) -> &'static str {
         match quote {
             None if character == '*' => return GrantKind::Pattern.as_str(),
             None if matches!(character, '`' | '"' | '[') => {
-                quote = Some(if character == '[' { ']' } else { character })
+                quote = Some(if character == '[' { ']' } else { character });
             }
             Some(end) if character == end => quote = None,
             _ => {}

@@ -1,20 +1,30 @@
 //! The HTTP API: `/v3/…`.
 
+mod catalog;
 mod clients;
 mod connections;
 mod grants;
 mod named_sources;
 mod tokens;
 mod trail;
+mod users;
 
 use crate::endpoint::{Endpoint, Parameter, ParameterKind, optional, required};
 use crate::json::{Kind, Shape};
 pub(crate) use grants::resource_kind;
 pub(crate) use tokens::segment;
 
-/// The endpoints, in the order of the OpenAPI document.
-pub(crate) fn endpoints() -> [&'static [Endpoint]; 5] {
-    [tokens::ENDPOINTS, named_sources::ENDPOINTS, connections::ENDPOINTS, clients::ENDPOINTS, trail::ENDPOINTS]
+/// The endpoints, in the order of the `OpenAPI` document.
+pub(crate) fn endpoints() -> [&'static [Endpoint]; 7] {
+    [
+        tokens::ENDPOINTS,
+        named_sources::ENDPOINTS,
+        connections::ENDPOINTS,
+        clients::ENDPOINTS,
+        catalog::ENDPOINTS,
+        trail::ENDPOINTS,
+        users::ENDPOINTS,
+    ]
 }
 
 /// A grant in a body.

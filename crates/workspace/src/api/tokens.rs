@@ -240,7 +240,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         success: Success { status: 200, shape: Some(&SELF), has_version: false },
         errors: &[],
         traits: ADDITION,
-        handler: |call| Box::pin(own(call)),
+        handler: |call| Box::pin(async move { Ok(own(&call)) }),
     },
     Endpoint {
         method: Method::GET,
@@ -454,13 +454,13 @@ async fn validate(call: Call) -> Outcome {
     Ok(Answer::json(StatusCode::OK, &validation).into_response())
 }
 
-async fn own(call: Call) -> Outcome {
+fn own(call: &Call) -> axum::response::Response {
     let (client_id, token_id, scope) = match &call.identity.via {
         Via::Session => (None, None, None),
         Via::Client { id, access, scopes } => (Some(&**id), Some(&**access), Some(scopes.join(" "))),
     };
     let caller = Caller { user: &call.identity.user, role: call.identity.role.as_str(), client_id, token_id, scope };
-    Ok(Answer::json(StatusCode::OK, &caller).into_response())
+    Answer::json(StatusCode::OK, &caller).into_response()
 }
 
 async fn get(call: Call) -> Outcome {

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use maud::{Markup, html};
+use maud::html;
 use serde::Serialize;
 
-use super::catalog::{Branch, Loaded, Names};
+use super::catalog::{Branch, Names};
 use super::layout::Tab;
 use super::respond::json;
 use super::visit::{Console, Shown, Visit, show};
@@ -25,19 +25,23 @@ pub(super) fn router(console: &Arc<Console>) -> Router {
         .route("/catalog/search", show(console, search))
 }
 
-async fn known(visit: &Visit) -> Result<(Vec<Connection>, Option<Arc<Loaded>>), Problem> {
-    let connections = visit.workspace().read(&visit.identity, |registry, _| registry.connections()).await?;
-    let catalog = &visit.console.catalog;
-    let names = if catalog.is_given() { Some(catalog.names(connections.clone()).await?) } else { None };
-    Ok((connections, names))
+async fn known(visit: &Visit) -> Result<Vec<Connection>, Problem> {
+    visit.workspace().read(&visit.identity, |registry, _| registry.connections()).await
+}
+
+/// Returns the names of a connection; `None` if the registry does not have it.
+fn names<'v>(visit: &'v Visit, connections: &'v [Connection], name: &str) -> Option<Names<'v>> {
+    let connection = connections.iter().find(|connection| connection.name == name)?;
+    Some(Names::new(visit.workspace().catalog(), &connection.name, connection.dialect))
 }
 
 /// Lists the connections.
 async fn page(visit: Visit) -> Shown {
-    let (connections, names) = known(&visit).await?;
-    let count = |connection: &Connection| {
-        names.as_ref().map(|names| names.of(&connection.name).map_or(0, |names| names.iter().len() as u64))
-    };
+    let connections = known(&visit).await?;
+    let catalog = visit.workspace().catalog();
+    let count = |connection: &Connection| (!catalog.is_empty()).then(|| catalog.range(&connection.name).len() as u64);
+    let is_known = |name: &&String| connections.iter().any(|connection| connection.name == **name);
+    let unknown: Vec<&String> = catalog.connections().iter().filter(|name| !is_known(name)).collect();
     let content = html! {
         div.heading { h1 { "Connections" } }
         p.lead { "The warehouses on which tokens have grants. " code { "portcullis connections" } " adds and changes them on the registry's machine." }
@@ -59,16 +63,9 @@ async fn page(visit: Visit) -> Shown {
                 } } }
             } }
         }
-        @if let Some(names) = &names { (left_out(names)) }
+        @for name in unknown { p.soft { "The catalog also has " (counted(catalog.range(name).len() as u64, "name")) " on " code { (short(name)) } ", which is not a connection of the registry." } }
     };
     Ok(visit.page(Tab::Connections, "Connections", content))
-}
-
-fn left_out(names: &Loaded) -> Markup {
-    html! {
-        @if names.unknown.0 > 0 { p.soft { (counted(names.unknown.0, "row")) " of the catalog are on connections that the registry does not have, such as " code { (short(&names.unknown.1)) } "." } }
-        @if names.broken.0 > 0 { p.soft { (counted(names.broken.0, "row")) " of the catalog cannot be read: " (short(&names.broken.1)) "." } }
-    }
 }
 
 /// What the user looks for in the catalog.
@@ -102,7 +99,7 @@ struct Found<'n> {
     more: Option<String>,
 }
 
-fn find<'n>(names: Option<&'n Names>, wanted: &Wanted) -> Found<'n> {
+fn find<'n>(names: Option<Names<'n>>, wanted: &Wanted) -> Found<'n> {
     let Some(names) = names else { return Found { names: Vec::new(), steps: Vec::new(), more: None } };
     if !wanted.text.is_empty() {
         return Found { names: names.search(&wanted.text, SHOWN), steps: Vec::new(), more: None };
@@ -116,18 +113,17 @@ fn find<'n>(names: Option<&'n Names>, wanted: &Wanted) -> Found<'n> {
 
 /// Answers the script of the picker.
 async fn search(visit: Visit) -> Shown {
-    let (connections, names) = known(&visit).await?;
+    let connections = known(&visit).await?;
     let wanted = Wanted::read(&visit, &connections);
-    let names = names.as_ref().and_then(|names| names.of(&wanted.connection));
-    Ok(json(&find(names, &wanted)))
+    Ok(json(&find(names(&visit, &connections, &wanted.connection), &wanted)))
 }
 
 /// Shows the catalog as a tree, and searches it.
 async fn picker(visit: Visit) -> Shown {
-    let (connections, names) = known(&visit).await?;
+    let connections = known(&visit).await?;
     let wanted = Wanted::read(&visit, &connections);
-    let list = names.as_ref().and_then(|names| names.of(&wanted.connection));
-    let found = find(list, &wanted);
+    let found = find(names(&visit, &connections, &wanted.connection), &wanted);
+    let has_catalog = !visit.workspace().catalog().is_empty();
     let link = |path: &str, after: Option<&str>| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("connection", &wanted.connection).append_pair("path", path);
@@ -148,9 +144,9 @@ async fn picker(visit: Visit) -> Shown {
             div.field.grow { label for="q" { "Search" } input #q name="q" type="search" value=(wanted.text) maxlength="500" placeholder="roads"; }
             button { "Search" }
         }
-        @if !visit.console.catalog.is_given() { p.soft { "Start the workspace with " code { "--catalog FILE" } " to browse the names of your warehouse." } }
+        @if !has_catalog { p.soft { "Start the workspace with " code { "--catalog FILE" } " to browse the names of your warehouse." } }
         @if !wanted.path.is_empty() && wanted.text.is_empty() { p { a href=(link(&parent, None)) { "Up" } " " code { (safe(&wanted.path)) } } }
-        @if found.names.is_empty() && found.steps.is_empty() && visit.console.catalog.is_given() { div.empty { h2 { "No name matches" } } }
+        @if found.names.is_empty() && found.steps.is_empty() && has_catalog { div.empty { h2 { "No name matches" } } }
         ul.tree {
             @for name in &found.names { li { code { (safe(name)) } } }
             @for step in &found.steps { li {

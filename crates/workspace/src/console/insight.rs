@@ -9,7 +9,7 @@ use portcullis::Options;
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay, Request, Source};
 use portcullis::explain::{CheckOutcome, Explanation, explain_token};
-use portcullis::model::{GrantKind, Policy};
+use portcullis::model::{GrantKind, Policy, Token};
 use portcullis::snapshot::Snapshot;
 use portcullis_audit::coverage::Coverage;
 use portcullis_audit::exposure::{Batch, Exposure, NameCounts};
@@ -19,10 +19,11 @@ use portcullis_audit::reads::{Followed, NamedSources};
 use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_registry::record::{Connection, NamedSource};
 
-use super::catalog::Loaded;
+use super::catalog::Names as CatalogNames;
 use super::form::Form;
 use super::words::{counted, grouped, safe, sentence, short};
 use crate::problem::Problem;
+use crate::service::Workspace;
 
 /// The number of names that a batch has.
 const BATCH: usize = 4096;
@@ -44,8 +45,10 @@ pub(super) struct Question {
     /// The id of the token.
     pub(super) token: String,
     pub(super) named_sources: Vec<NamedSource>,
-    /// The names of the warehouse; `None` without a catalog.
-    pub(super) names: Option<Arc<Loaded>>,
+    /// The connections, with their dialects.
+    pub(super) connections: Vec<Connection>,
+    /// Has the names of the warehouse.
+    pub(super) workspace: Arc<Workspace>,
     pub(super) attempt: Option<Attempt>,
     pub(super) now: Timestamp,
 }
@@ -81,8 +84,8 @@ pub(super) struct Insight {
     tomorrow: Vec<Tomorrow>,
     findings: Vec<Finding>,
     attempt: Option<(Attempt, Explanation)>,
-    /// The rows of the catalog that are not counted.
-    not_counted: u64,
+    /// The names of the catalog that are malformed.
+    malformed: u64,
 }
 
 impl Attempt {
@@ -117,15 +120,14 @@ impl Question {
         let followed = Followed::of(policy, &named);
         let chosen = forecast::Options { token: Some(self.token.clone()), ..forecast::Options::at(self.now) };
         let (mut future, mut evidence) = (forecast::Catalog::new(policy, &chosen), Names::of(policy));
-        let reads = self.names.as_deref().map(|names| {
-            for (connection, list) in names.connections() {
-                for name in list.iter() {
-                    future.see(connection, name);
-                    evidence.see(connection, name);
-                }
+        let has_catalog = !self.workspace.catalog().is_empty();
+        for names in self.names() {
+            for name in names.iter() {
+                future.see(names.connection(), name);
+                evidence.see(names.connection(), name);
             }
-            self.reads(policy, &followed, names)
-        });
+        }
+        let (reads, malformed) = self.reads(policy, &followed);
         let forecasts = forecast::forecast(policy, &snapshot, &future, &chosen);
         let forecasts = forecasts.map_err(|error| failed("the forecast failed", &error))?;
         let tomorrow = forecasts.into_iter().filter_map(|forecast| {
@@ -137,7 +139,7 @@ impl Question {
             })
         });
         let tomorrow = tomorrow.collect();
-        let evidence = Evidence { names: self.names.is_some().then_some(evidence), usage: None };
+        let evidence = Evidence { names: has_catalog.then_some(evidence), usage: None };
         let found = lint(std::slice::from_ref(&input), &loaded, &LintOptions::at(self.now), evidence);
         let findings = found.map_err(|error| failed("the lint failed", &error))?.into_iter().map(|finding| Finding {
             severity: finding.rule.severity,
@@ -145,28 +147,27 @@ impl Question {
             fix: finding.fix.into_owned(),
         });
         let attempt = self.attempt.as_ref().map(|attempt| self.tried(&snapshot, attempt)).transpose()?;
-        Ok(Insight {
-            reads,
-            tomorrow,
-            findings: findings.collect(),
-            attempt,
-            not_counted: self.names.as_deref().map_or(0, |names| names.unknown.0 + names.broken.0),
-        })
+        Ok(Insight { reads: has_catalog.then_some(reads), tomorrow, findings: findings.collect(), attempt, malformed })
     }
 
-    fn reads(&self, policy: &Policy, followed: &Followed<'_>, names: &Loaded) -> Vec<Reads> {
+    /// Returns the names of each connection.
+    fn names(&self) -> impl Iterator<Item = CatalogNames<'_>> {
+        let catalog = self.workspace.catalog();
+        self.connections.iter().map(|known| CatalogNames::new(catalog, &known.name, known.dialect))
+    }
+
+    /// Counts the names that the token reads on each granted connection, and the malformed ones.
+    fn reads(&self, policy: &Policy, followed: &Followed<'_>) -> (Vec<Reads>, u64) {
         let coverage = Coverage::following(policy, self.now, followed);
-        let mut reads = Vec::new();
-        for (connection, list) in names.connections() {
-            let Some(id) = coverage.connection(connection) else { continue };
-            let is_granted =
-                policy.tokens().iter().flat_map(|token| token.grants()).any(|grant| grant.connection() == id);
+        let (mut reads, mut malformed) = (Vec::new(), 0);
+        for names in self.names().filter(|names| names.count() > 0) {
+            let Some(id) = coverage.connection(names.connection()) else { continue };
+            let is_granted = policy.tokens().iter().flat_map(Token::grants).any(|grant| grant.connection() == id);
             if !is_granted {
                 continue;
             }
-            let mut counts = NameCounts::default();
-            let mut batch = Batch::default();
-            for (name, at) in list.iter().zip(1..) {
+            let (mut counts, mut batch) = (NameCounts::default(), Batch::default());
+            for (name, at) in names.iter().zip(1..) {
                 batch.push(at, |text| text.push_str(name));
                 if batch.len() == BATCH {
                     counts.see(&coverage, id, &batch);
@@ -175,19 +176,20 @@ impl Question {
             }
             counts.see(&coverage, id, &batch);
             let exposure = Exposure::new(&coverage, counts);
+            malformed += exposure.broken;
             let token = exposure.tokens.into_iter().next();
-            let (count, through, examples, more) = token.map_or((0, 0, Vec::new(), Vec::new()), |token| {
+            let (count, through_queries, examples, more) = token.map_or((0, 0, Vec::new(), Vec::new()), |token| {
                 (token.names, token.through_queries, token.examples, token.query_examples)
             });
             reads.push(Reads {
-                connection: connection.to_owned(),
-                of: list.iter().len() as u64,
+                connection: names.connection().to_owned(),
+                of: names.count(),
                 names: count,
-                through_queries: through,
+                through_queries,
                 examples: examples.into_iter().chain(more).collect(),
             });
         }
-        reads
+        (reads, malformed)
     }
 
     fn tried(&self, snapshot: &Snapshot, attempt: &Attempt) -> Result<(Attempt, Explanation), Problem> {
@@ -221,11 +223,11 @@ pub(super) struct Offer<'a> {
 
 impl Insight {
     /// Renders the answers.
-    pub(super) fn markup(&self, catalog: &str) -> Markup {
+    pub(super) fn markup(&self) -> Markup {
         html! {
             section.card aria-labelledby="reads-now" {
                 h2 #reads-now { "Reads now" }
-                (self.now(catalog))
+                (self.now())
             }
             section.card aria-labelledby="reads-tomorrow" {
                 h2 #reads-tomorrow { "Would read tomorrow" }
@@ -238,12 +240,12 @@ impl Insight {
         }
     }
 
-    fn now(&self, catalog: &str) -> Markup {
+    fn now(&self) -> Markup {
         let Some(reads) = &self.reads else {
             return html! { p.soft { "Start the workspace with " code { "--catalog FILE" } " to count the names that a token reads." } };
         };
         html! {
-            @if reads.is_empty() { p.soft { "The catalog " (safe(catalog)) " has no name on a granted connection." } }
+            @if reads.is_empty() { p.soft { "The catalog has no name on a granted connection." } }
             @for reads in reads {
                 p.count {
                     b { (grouped(reads.names)) } " of " (counted(reads.of, "name")) " on " (safe(&reads.connection))
@@ -254,7 +256,7 @@ impl Insight {
                     ul.names { @for name in &reads.examples { li { code { (short(name)) } } } }
                 }
             }
-            @if self.not_counted > 0 { p.soft { "Not counted: " (counted(self.not_counted, "row")) " of the catalog with an unknown connection or a malformed name." } }
+            @if self.malformed > 0 { p.soft { "Not counted: " (counted(self.malformed, "malformed name")) " of the catalog." } }
         }
     }
 

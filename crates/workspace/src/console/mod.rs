@@ -33,13 +33,11 @@ use axum::Router;
 use axum::routing::get;
 
 use crate::service::Workspace;
-pub(crate) use catalog::Catalog;
 use visit::Console;
 
 /// Returns the pages.
 pub(crate) fn router(workspace: Arc<Workspace>) -> Router {
-    let catalog = Catalog::new(workspace.catalogs().to_vec());
-    let console = Arc::new(Console { workspace, catalog });
+    let console = Arc::new(Console { workspace });
     Router::new()
         .route("/assets/{name}", get(assets::get))
         .merge(login::router(&console))

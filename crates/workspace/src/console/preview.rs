@@ -21,8 +21,8 @@ pub(super) struct Preview {
 
 impl Preview {
     /// The form is valid.
-    pub(super) fn valid(insight: &Insight, catalog: &str) -> Self {
-        let (aside, decision) = (insight.markup(catalog).into_string(), insight.decision().into_string());
+    pub(super) fn valid(insight: &Insight) -> Self {
+        let (aside, decision) = (insight.markup().into_string(), insight.decision().into_string());
         Self { valid: true, errors: BTreeMap::new(), aside: Some(aside), decision: Some(decision) }
     }
 

@@ -11,12 +11,13 @@ use portcullis_audit::lint::{Evidence, LintOptions, Names, lint};
 use portcullis_audit::reads::{Followed, NamedSources};
 use portcullis_audit::report::{Report, SchemaCounts, page as written};
 use portcullis_document::load::{Input, LoadOptions, load};
-use portcullis_registry::record::NamedSource;
+use portcullis_registry::record::{Connection, NamedSource};
 use portcullis_registry::{Actor, Registry, TokenOrder, TokenPosition, TokenQuery};
 
-use super::catalog::Loaded;
+use super::catalog::Names as CatalogNames;
 use super::layout::Tab;
 use super::visit::{Console, Shown, Visit, show};
+use crate::catalog::Catalog;
 use crate::problem::Problem;
 use crate::service::Workspace;
 
@@ -62,10 +63,8 @@ async fn document(visit: Visit) -> Shown {
         Problem::new(StatusCode::CONFLICT, "report_too_large", message, help)
     })?;
     let (document, connections, named_sources) = read;
-    let catalog = &visit.console.catalog;
-    let names = if catalog.is_given() { Some(catalog.names(connections).await?) } else { None };
-    let titles = catalog.titles();
-    let work = move || report(document, &named_sources, names.as_deref(), titles);
+    let workspace = Arc::clone(&visit.console.workspace);
+    let work = move || report(document, &named_sources, workspace.catalog(), &connections);
     let page = tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal())??;
     // The document has a policy of its own, which allows its style alone. A policy in a header adds what a document cannot say.
     let policy = "frame-ancestors 'self'; sandbox";
@@ -76,8 +75,8 @@ async fn document(visit: Visit) -> Shown {
 fn report(
     document: String,
     named_sources: &[NamedSource],
-    names: Option<&Loaded>,
-    titles: String,
+    catalog: &Catalog,
+    connections: &[Connection],
 ) -> Result<String, Problem> {
     let now = Workspace::now();
     let input = Input::generated("the registry", document);
@@ -91,15 +90,15 @@ fn report(
     let followed = Followed::of(policy, &named);
     let mut report = Report::new("Tokens of the workspace", policy, now).with_queries(policy, &followed);
     let mut evidence = None;
-    if let Some(names) = names {
+    if !catalog.is_empty() {
         let (mut counts, mut seen) = (SchemaCounts::following(policy, now, &followed), Names::of(policy));
-        for (connection, list) in names.connections() {
-            for name in list.iter() {
-                counts.see(connection, name);
-                seen.see(connection, name);
+        for known in connections {
+            for name in CatalogNames::new(catalog, &known.name, known.dialect).iter() {
+                counts.see(&known.name, name);
+                seen.see(&known.name, name);
             }
         }
-        report = report.with_catalog(titles, &counts);
+        report = report.with_catalog("the catalog", &counts);
         evidence = Some(seen);
     }
     let evidence = Evidence { names: evidence, usage: None };

@@ -10,7 +10,6 @@ use axum::routing::{MethodRouter, get, post};
 use http::{HeaderMap, Method, StatusCode};
 use maud::Markup;
 
-use super::catalog::Catalog;
 use super::failure;
 use super::form::Form;
 use super::layout::{Shell, Tab, page};
@@ -25,7 +24,6 @@ use crate::service::Workspace;
 /// What every page needs.
 pub(super) struct Console {
     pub(super) workspace: Arc<Workspace>,
-    pub(super) catalog: Catalog,
 }
 
 /// A request of a user.

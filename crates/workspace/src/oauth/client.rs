@@ -42,18 +42,14 @@ pub(super) async fn authenticate(
     let digest = SecretDigest::of(&secret);
     let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
     let client = client.filter(|client| client.kind == ClientKind::M2m && client.has_secret(&digest, Workspace::now()));
-    match client {
-        Some(client) => {
-            workspace.count(&format!("oauth {}", client.id))?;
-            Ok(client)
+    let Some(client) = client else {
+        for caller in &callers {
+            workspace.count_failure(caller);
         }
-        None => {
-            for caller in &callers {
-                workspace.count_failure(caller);
-            }
-            Err(OauthError::invalid_client())
-        }
-    }
+        return Err(OauthError::invalid_client());
+    };
+    workspace.count(&format!("oauth {}", client.id))?;
+    Ok(client)
 }
 
 /// Returns the address of the client of a request.

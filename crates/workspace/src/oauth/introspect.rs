@@ -20,7 +20,7 @@ struct Inactive {
 }
 
 #[derive(Serialize)]
-struct Active<'t> {
+struct Found<'t> {
     active: bool,
     scope: String,
     client_id: &'t str,
@@ -53,7 +53,7 @@ async fn introspect(workspace: &Arc<Workspace>, request: Request) -> Result<Resp
     };
     Ok(json(
         StatusCode::OK,
-        &Active {
+        &Found {
             active: true,
             scope: access.scopes.join(" "),
             client_id: &access.client,

@@ -16,7 +16,7 @@ use crate::service::Workspace;
 
 /// An access token, as RFC 6749 answers.
 #[derive(Serialize)]
-struct AccessToken<'t> {
+struct Body<'t> {
     access_token: &'t str,
     token_type: &'static str,
     expires_in: i64,
@@ -62,12 +62,8 @@ async fn issue(workspace: &Arc<Workspace>, request: Request) -> Result<Response,
             OauthError::new("invalid_grant", message, "correct the grants with `portcullis credentials update m2m`")
         }
     })?;
-    let body = AccessToken {
-        access_token: issued.secret.expose(),
-        token_type: "Bearer",
-        expires_in: lifetime,
-        scope: granted,
-    };
+    let body =
+        Body { access_token: issued.secret.expose(), token_type: "Bearer", expires_in: lifetime, scope: granted };
     Ok(json(StatusCode::OK, &body))
 }
 

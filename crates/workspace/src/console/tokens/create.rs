@@ -80,7 +80,7 @@ pub(super) async fn preview(visit: Visit) -> Shown {
     let offered = Offered::read(&visit).await?;
     let draft = Draft::read(&visit.form);
     let preview = match check(&visit, &draft, &offered).await? {
-        Ok(insight) => Preview::valid(&insight, &visit.console.catalog.titles()),
+        Ok(insight) => Preview::valid(&insight),
         Err(errors) => Preview::invalid(&errors),
     };
     Ok(json(&if draft.name.is_empty() { preview.with("name", NO_NAME) } else { preview }))
@@ -112,7 +112,6 @@ struct Filled {
 
 fn rendered(visit: &Visit, status: StatusCode, filled: &Filled, offered: &Offered) -> Response {
     let Filled { draft, key, errors, insight } = filled;
-    let titles = visit.console.catalog.titles();
     let attempt = Attempt::read(&visit.form);
     let offer = Offer { connections: &offered.connections, apis: &offered.apis, attempt: attempt.as_ref() };
     let decision = insight.as_ref().map_or_else(waiting, Insight::decision);
@@ -133,7 +132,7 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled, offered: &Offere
                     p.hint role="status" aria-live="polite" data-status {}
                 }
                 div.aside {
-                    div data-aside { @match insight { Some(insight) => { (insight.markup(&titles)) } None => { (nothing()) } } }
+                    div data-aside { @match insight { Some(insight) => { (insight.markup()) } None => { (nothing()) } } }
                     (try_it(&offer, decision))
                 }
             }

@@ -82,11 +82,10 @@ pub(super) async fn save(visit: Visit) -> Shown {
 pub(super) async fn preview(visit: Visit) -> Shown {
     let draft = Draft::read(&visit.form);
     let offered = Offered::read(&visit).await?;
-    let titles = visit.console.catalog.titles();
     match preview_edit(&visit, &draft).await {
         Ok(after) => {
             let insight = insight(&visit, after, &offered, Attempt::read(&visit.form)).await?;
-            Ok(json(&Preview::valid(&insight, &titles)))
+            Ok(json(&Preview::valid(&insight)))
         }
         // Saving shows the page that merges.
         Err(problem) if problem.reason() == "version_changed" => Ok(json(&Preview::unknown())),
@@ -168,7 +167,6 @@ impl Edit {
 fn rendered(visit: &Visit, status: StatusCode, edit: &Edit, offered: &Offered) -> Response {
     let Edit { draft, token, errors, insight, gains, merge } = edit;
     let (now, version, back) = (Workspace::now(), token.version(), visit.to(&path(token)));
-    let titles = visit.console.catalog.titles();
     let attempt = Attempt::read(&visit.form);
     let offer = Offer { connections: &offered.connections, apis: &offered.apis, attempt: attempt.as_ref() };
     let decision = insight.as_ref().map_or_else(|| html! {}, Insight::decision);
@@ -202,7 +200,7 @@ fn rendered(visit: &Visit, status: StatusCode, edit: &Edit, offered: &Offered) -
                     p.hint role="status" aria-live="polite" data-status {}
                 }
                 div.aside {
-                    div data-aside { @if let Some(insight) = insight { (insight.markup(&titles)) } }
+                    div data-aside { @if let Some(insight) = insight { (insight.markup()) } }
                     (try_it(&offer, decision))
                 }
             }

@@ -184,7 +184,7 @@ pub(super) fn fields(
     expiration: &ExpirationField,
     now: Timestamp,
 ) -> Markup {
-    let picker = visit.console.catalog.is_given().then(|| visit.to("/catalog"));
+    let picker = (!visit.workspace().catalog().is_empty()).then(|| visit.to("/catalog"));
     let choices =
         Choices { connections: &offered.connections, named_sources: &offered.named_sources, picker: picker.as_deref() };
     html! {

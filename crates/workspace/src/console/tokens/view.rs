@@ -1,5 +1,7 @@
 //! The page of one token.
 
+use std::sync::Arc;
+
 use axum::response::Response;
 use http::Method;
 use maud::{Markup, html};
@@ -56,7 +58,6 @@ fn rendered(
 ) -> Response {
     let Page { token, usage, trail, now } = page;
     let path = visit.to(&path(token));
-    let titles = visit.console.catalog.titles();
     let offer = Offer { connections: &offered.connections, apis: &token.allowed_apis, attempt };
     let content = html! {
         p.crumbs { a href=(visit.to("/credentials/tokens")) { "Tokens" } }
@@ -94,7 +95,7 @@ fn rendered(
                     p { a href={ (visit.to("/trail")) "?id=" (segment(&token.id)) } { "All changes of this token" } }
                 }
             }
-            div { (insight.markup(&titles)) }
+            div { (insight.markup()) }
         }
     };
     visit.page(Tab::Credentials, &token.name, content)
@@ -112,10 +113,15 @@ pub(super) async fn insight(
     let read =
         move |registry: &mut Registry, _: &Actor| -> Result<String, RegistryError> { registry.document_of(&[token]) };
     let document = visit.workspace().read(&visit.identity, read).await?;
-    let catalog = &visit.console.catalog;
-    let names = if catalog.is_given() { Some(catalog.names(offered.connections.clone()).await?) } else { None };
-    let named_sources = offered.named_sources.clone();
-    let question = Question { document, token: id, named_sources, names, attempt, now: Workspace::now() };
+    let question = Question {
+        document,
+        token: id,
+        named_sources: offered.named_sources.clone(),
+        connections: offered.connections.clone(),
+        workspace: Arc::clone(&visit.console.workspace),
+        attempt,
+        now: Workspace::now(),
+    };
     tokio::task::spawn_blocking(move || question.answer()).await.map_err(|_| Problem::internal())?
 }
 

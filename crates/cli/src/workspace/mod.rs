@@ -1,10 +1,14 @@
 //! Runs the workspace.
 
+mod catalog;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
+use portcullis_registry::Registry;
 use portcullis_server::site::{BoundSite, Site, SiteOptions};
 use portcullis_server::{Address, Limits, PublicUrl, Tls, descriptors};
 use portcullis_workspace::{Options, Workspace, router};
@@ -17,6 +21,7 @@ use crate::output::Inputs;
 use crate::registry::{RegistryArgs, invalid};
 use crate::serve::messages::MessageArgs;
 use crate::serve::{alone, values, watched};
+use catalog::CatalogArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +40,8 @@ Get an access token, and create a token with it:
 Endpoints:
   /  /login  /logout                      pages
   /openapi.json                           the HTTP API
-  /v3/tokens  /v3/named-sources  /v3/connections  /v3/clients  /v3/trail
+  /v3/tokens  /v3/named-sources  /v3/connections
+  /v3/clients  /v3/users  /v3/catalog  /v3/trail
   /oauth/token  /oauth/revoke  /oauth/introspect
   /.well-known/oauth-authorization-server
   /healthz
@@ -58,22 +64,11 @@ pub(super) struct Args {
     #[command(flatten)]
     oauth: OauthArgs,
     #[command(flatten)]
+    catalog: CatalogArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     #[command(flatten)]
-    console: ConsoleArgs,
-    #[command(flatten)]
     messages: MessageArgs,
-}
-
-#[derive(clap::Args)]
-#[command(next_help_heading = "Console")]
-struct ConsoleArgs {
-    /// Show names of this catalog in the console
-    ///
-    /// A file as `portcullis audit exposure --catalog` reads it, with names of one or several connections. May be repeated.
-    /// Example: `--catalog catalog.csv`
-    #[arg(long, value_name = "FILE")]
-    catalog: Vec<PathBuf>,
 }
 
 #[derive(clap::Args)]
@@ -152,32 +147,42 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let _ = descriptors::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let bound = watched(|| BoundSite::new(args.site()?).map_err(anyhow::Error::from))?;
-    runtime.block_on(serve(args, bound))?;
+    let site = {
+        let _entered = runtime.enter();
+        bound.listen()?
+    };
+    let workspace = open(args, &args.url(&site))?;
+    runtime.block_on(serve(args, site, workspace))?;
     runtime.shutdown_timeout(Duration::from_secs(1));
     tracing::info!("stopped");
     Ok(Exit::Success)
 }
 
-async fn serve(args: &Args, bound: BoundSite) -> anyhow::Result<()> {
-    let site = bound.listen()?;
-    let url = args.url(&site);
+fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
     let location = args.registry.location()?;
     Inputs::check_stdout_of_registry(location.path())?;
+    // Creates a missing registry, whose connections have the dialects of the names.
+    let connections = Registry::open(&location, true)?.connections()?;
+    let catalog = args.catalog.read(&connections)?;
     let options = Options {
         location,
-        url: url.clone(),
+        catalog,
+        url: url.to_owned(),
         access_lifetime: i64::try_from(args.oauth.access_token_lifetime)?,
         rate: u32::try_from(args.limits.max_rate)?,
         keep_expired: i64::try_from(args.oauth.keep_expired)?.saturating_mul(86_400),
-        catalogs: args.console.catalog.clone(),
     };
-    let workspace = tokio::task::spawn_blocking(move || Workspace::open(options)).await??;
+    Ok(Workspace::open(options)?)
+}
+
+async fn serve(args: &Args, site: Site, workspace: Arc<Workspace>) -> anyhow::Result<()> {
+    let url = workspace.url();
     let user = args.registry.user()?;
     let link = workspace.login_link(&user).await.map_err(|problem| {
         let detail = problem.details().first().map_or("", |detail| &detail.message).to_owned();
         invalid(detail, "give another name with `--user NAME`")
     })?;
-    announce(&url, &user, &link)?;
+    announce(url, &user, &link)?;
     tracing::info!(listen = %site.address(), url, "serving");
     let certificates = site.certificate_reloads();
     let mut hangup = signal(SignalKind::hangup())?;
@@ -194,9 +199,9 @@ async fn serve(args: &Args, bound: BoundSite) -> anyhow::Result<()> {
             _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         }
     };
-    let cleaning = tokio::spawn(std::sync::Arc::clone(&workspace).keep_clean());
+    let maintaining = tokio::spawn(Arc::clone(&workspace).maintain());
     site.run(router(&workspace), stop).await;
-    cleaning.abort();
+    maintaining.abort();
     Ok(())
 }
 

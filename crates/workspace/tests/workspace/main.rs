@@ -1,0 +1,18 @@
+//! The endpoints of the workspace, over HTTP.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a helper of tests fails as a test does"
+)]
+
+mod cases;
+mod conditions;
+mod oauth;
+mod once;
+mod openapi;
+mod pages;
+mod rights;
+mod secrets;
+mod server;
+mod sessions;

@@ -1,0 +1,79 @@
+//! Requests that are sent again.
+
+use super::server::{Server, TOKEN};
+
+const KEY: &str = "5f0c7a52-4c11-4d54-9e2e-0d1f0f3c6a10";
+
+#[test]
+fn a_repeated_request_creates_one_token_and_gets_the_same_answer() {
+    let server = Server::start();
+    let access = server.access("ana");
+    for key in [KEY, "short"] {
+        let create =
+            |access: &str, body: &str| server.call(access, "POST", "/v3/tokens", &[("idempotency-key", key)], body);
+        let before = server.registry(|registry| registry.last_change().unwrap());
+        let first = create(&access, TOKEN).expect(201);
+        let again = create(&access, TOKEN).expect(201);
+        assert_eq!((&again.body, again.header("etag")), (&first.body, first.header("etag")));
+        assert_eq!(again.header("location"), first.header("location"));
+        assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
+        assert_eq!(server.registry(|registry| registry.last_change().unwrap()), before + 1, "one trail entry");
+        create(&access, r#"{"allowed_apis": ["lds"]}"#).problem(422, "idempotency_key_reused");
+        // White space is not another request.
+        assert_eq!(create(&access, &TOKEN.replace(' ', "\n")).expect(201).body, first.body);
+        // The key of one client is unknown to another.
+        let other = create(&server.access("bo"), TOKEN).expect(201);
+        assert_ne!(other.text("id"), first.text("id"));
+    }
+    for wrong in ["", " ", &"x".repeat(256)] {
+        let reply = server.call(&access, "POST", "/v3/tokens", &[("idempotency-key", wrong)], TOKEN);
+        reply.problem(400, "invalid_idempotency_key");
+    }
+}
+
+#[test]
+fn a_repeated_rotation_replaces_the_secret_once() {
+    let server = Server::start();
+    let access = server.access("ana");
+    let created = server.post(&access, "/v3/tokens", TOKEN).expect(201);
+    let path = format!("/v3/tokens/{}/rotate", created.text("id"));
+    let headers = [("idempotency-key", KEY), ("if-match", created.header("etag").unwrap())];
+    let rotate = || server.call(&access, "POST", &path, &headers, "");
+    let first = rotate().expect(200);
+    assert_eq!(rotate().expect(200).body, first.body);
+    let body = r#"{"type": "m2m", "title": "Night"}"#;
+    let create =
+        || server.call(&access, "POST", "/v3/clients", &[("idempotency-key", "client-key-0123456789abcdef")], body);
+    assert_eq!(create().expect(201).body, create().expect(201).body);
+    let source = r#"{"name": "open-orders", "query": "select 1"}"#;
+    let create = || server.call(&access, "POST", "/v3/named-sources", &[("idempotency-key", "a")], source);
+    assert_eq!(create().expect(201).body, create().expect(201).body);
+}
+
+#[test]
+fn a_refused_request_is_not_remembered() {
+    let server = Server::start();
+    let access = server.access("ana");
+    let create = |body: &str| server.call(&access, "POST", "/v3/tokens", &[("idempotency-key", KEY)], body);
+    create(r#"{"allowed_apis": ["sql"]}"#).expect(400);
+    create(TOKEN).expect(201);
+}
+
+#[test]
+fn concurrent_requests_with_one_key_create_one_token() {
+    let server = Server::start();
+    let access = server.access("ana");
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let create = || server.call(&access, "POST", "/v3/tokens", &[("idempotency-key", KEY)], TOKEN);
+        let threads: Vec<_> = (0..200).map(|_| scope.spawn(create)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let bodies: std::collections::HashSet<_> =
+        replies.iter().filter(|reply| reply.status == 201).map(|reply| &reply.body).collect();
+    assert_eq!(bodies.len(), 1);
+    for reply in replies.iter().filter(|reply| reply.status != 201) {
+        reply.clone().problem(409, "idempotency_in_progress");
+    }
+    let list = server.get(&access, "/v3/tokens").expect(200).json();
+    assert_eq!(list["tokens"].as_array().unwrap().len(), 1);
+}

@@ -1,0 +1,146 @@
+//! The workspace beside a sidecar, on one registry: the sidecar obeys each change over HTTP.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::running::ask;
+use super::util::eventually;
+
+struct Process {
+    child: Child,
+    /// The fields of the message `serving`.
+    fields: Value,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[expect(clippy::zombie_processes, reason = "it is waited for when it is dropped")]
+fn start(folder: &Path, args: &[&str]) -> Process {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+        .args(args)
+        .args(["--messages", "json", "--listen", "127.0.0.1:0"])
+        .current_dir(folder)
+        .env("PORTCULLIS_DB", "sqlite:registry.db")
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut messages = BufReader::new(child.stderr.take().unwrap());
+    loop {
+        let mut line = String::new();
+        assert_ne!(messages.read_line(&mut line).unwrap(), 0, "it ended before it served");
+        let message: Value = serde_json::from_str(&line).unwrap();
+        if message["fields"]["message"] == "serving" {
+            // Unread messages would fill the pipe and block the server.
+            std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::sink()));
+            return Process { child, fields: message["fields"].clone() };
+        }
+    }
+}
+
+fn portcullis(folder: &Path, args: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    let command = command.args(args).args(["--user", "ana"]).env("PORTCULLIS_DB", "sqlite:registry.db");
+    let output = command.current_dir(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn sidecar_obeys_changes_over_http() {
+    let folder = tempfile::tempdir().unwrap();
+    portcullis(folder.path(), &["connections", "add", "carto_dw", "--dialect", "bigquery"]);
+    let machine = ["credentials", "create", "m2m", "--title", "Deploy", "--apis", "maps", "--format", "json"];
+    let machine: Value = serde_json::from_str(&portcullis(
+        folder.path(),
+        &[&machine[..], &["--grant", "carto_dw,carto.shared.*"]].concat(),
+    ))
+    .unwrap();
+    let text = |field: &str| machine[field].as_str().unwrap().to_owned();
+    let (client_id, client_secret) = (text("client_id"), text("client_secret"));
+
+    let workspace = start(folder.path(), &["workspace", "--user", "ana"]);
+    let sidecar = start(folder.path(), &["serve", "--admin", "127.0.0.1:0"]);
+    let address = |process: &Process| process.fields["listen"].as_str().unwrap().parse().unwrap();
+    let (at, decisions) = (address(&workspace), address(&sidecar));
+
+    let form = [("content-type", "application/x-www-form-urlencoded")];
+    let credentials = format!("client_id={client_id}&client_secret={client_secret}");
+    let issue = || {
+        let answer = ask(at, "POST /oauth/token", &form, &format!("grant_type=client_credentials&{credentials}"));
+        serde_json::from_str::<Value>(&answer.body).unwrap()["access_token"].as_str().unwrap().to_owned()
+    };
+    let json_type = ("content-type", "application/json");
+    let decides = |secret: &str, resource: &str| {
+        let request = json!({"token": secret, "api": "maps", "connection": "carto_dw", "resource": resource});
+        let answer = ask(decisions, "POST /v1/decide", &[json_type], &request.to_string());
+        serde_json::from_str::<Value>(&answer.body).unwrap()["decision"] == "allow"
+    };
+    let obeys = |what: &str, secret: &str, resource: &str, want: bool| {
+        let begun = Instant::now();
+        eventually(what, || decides(secret, resource) == want);
+        eprintln!("{what} after {} ms", begun.elapsed().as_millis());
+    };
+
+    let access = issue();
+    obeys("an access token decides", &access, "carto.shared.roads", true);
+    assert!(!decides(&access, "carto.private.roads"));
+    let bearer = format!("Bearer {access}");
+    let call = |line: &str, more: &[(&str, &str)], body: &str| {
+        let headers = [&[json_type, ("authorization", &*bearer)][..], more].concat();
+        ask(at, line, &headers, body)
+    };
+    let new =
+        r#"{"allowed_apis": ["maps"], "grants": [{"connection_name": "carto_dw", "source": "carto.private.roads"}]}"#;
+    let created = call("POST /v3/tokens", &[], new);
+    assert_eq!(created.status, 201, "{}", created.body);
+    let created: Value = serde_json::from_str(&created.body).unwrap();
+    let token = created["token"].as_str().unwrap();
+    obeys("a created token decides", token, "carto.private.roads", true);
+    let path = format!("/v3/tokens/{}", created["id"].as_str().unwrap());
+    let edit = r#"{"grants": [{"connection_name": "carto_dw", "source": "carto.private.rivers"}]}"#;
+    assert_eq!(call(&format!("PATCH {path}"), &[("if-match", "*")], edit).status, 200);
+    obeys("an edited token loses a grant", token, "carto.private.roads", false);
+    assert!(decides(token, "carto.private.rivers"));
+    // The sidecar reports its uses to the registry, after which a deletion needs to be forced.
+    assert_eq!(call(&format!("DELETE {path}?force=true"), &[("if-match", "*")], "").status, 204);
+    obeys("a deleted token is unknown", token, "carto.private.rivers", false);
+    let revoked = ask(at, "POST /oauth/revoke", &form, &format!("token={access}&{credentials}"));
+    assert_eq!(revoked.status, 200);
+    obeys("a revoked access token is unknown", &access, "carto.shared.roads", false);
+}
+
+#[test]
+fn workspace_refuses_to_send_secrets_without_tls() {
+    let folder = tempfile::tempdir().unwrap();
+    for (args, want) in [
+        (&["--listen", "0.0.0.0:0"][..], "other machines would send secrets without TLS"),
+        (&["--listen", "0.0.0.0:0", "--public-url", "http://workspace.example.com"], "without TLS"),
+        (&["--socket-mode", "660"], "`--socket-mode` applies only to Unix sockets"),
+        (&["--db", "postgres"], "is not the URL of a registry"),
+        (&["--user", ""], "the user is empty"),
+        (&["--catalog", "none.csv"], "cannot read"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))
+            .arg("workspace")
+            .args(args)
+            .args(if args.contains(&"--listen") { &[][..] } else { &["--listen", "127.0.0.1:0"] })
+            .current_dir(folder.path())
+            .env("PORTCULLIS_DB", "sqlite:registry.db")
+            .output()
+            .unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(want), "{args:?}: {error}");
+        assert!(!String::from_utf8(output.stdout).unwrap().contains("login"), "{args:?}");
+    }
+}

@@ -1,0 +1,89 @@
+#!/usr/bin/env bash
+# The workspace as its clients see it: tests/workspace/run.sh. Checks the HTTP API against its OpenAPI document with
+# schemathesis (PyPI), and drives a machine from its creation to its end with curl, with a sidecar beside it.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+here=$PWD/tests/workspace
+
+command -v curl jq >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends curl jq >/dev/null; }
+if [[ -z ${PORTCULLIS:-} ]]; then
+    cargo build --locked --bin portcullis
+    PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
+fi
+PORTCULLIS=$(realpath "$PORTCULLIS")
+venv=${WORKSPACE_VENV:-target/workspace-venv}
+if [[ ! -x $venv/bin/schemathesis ]]; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet 'schemathesis==4.32.5'
+fi
+schemathesis=$(realpath "$venv/bin/schemathesis")
+
+folder=$(mktemp -d)
+processes=()
+stop() {
+    for process in "${processes[@]}"; do kill "$process" 2>/dev/null && wait "$process" 2>/dev/null || true; done
+    rm -rf "$folder"
+}
+trap stop EXIT
+cd "$folder"
+export PORTCULLIS_DB=sqlite:registry.db
+
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# Prints the value of a field of a server's message `serving`.
+address() {
+    for _ in {1..100}; do
+        found=$(jq -r --arg field "$2" 'select(.fields.message == "serving") | .fields[$field]' "$1" 2>/dev/null || true)
+        [[ -n $found ]] && { echo "$found"; return; }
+        sleep 0.1
+    done
+    fail "$1: $(cat "$1")"
+}
+
+"$PORTCULLIS" connections add carto_dw --dialect bigquery --user ana >/dev/null
+"$PORTCULLIS" workspace --user ana --listen 127.0.0.1:0 --max-rate 100000 --messages json >page.txt 2>workspace.log &
+processes+=($!)
+url=$(address workspace.log url)
+"$PORTCULLIS" serve --db "$PORTCULLIS_DB" --listen 127.0.0.1:0 --admin 127.0.0.1:0 --messages json 2>sidecar.log &
+processes+=($!)
+sidecar=$(address sidecar.log listen)
+
+echo "a machine mints tokens, and the sidecar obeys"
+"$PORTCULLIS" credentials create m2m --user ana --title Deploy --apis maps --grant 'carto_dw,carto.shared.*' --format json >machine.json
+client=(--data-urlencode "client_id=$(jq -r .client_id machine.json)" --data-urlencode "client_secret=$(jq -r .client_secret machine.json)")
+access=$(curl -sSf "$url/oauth/token" -d grant_type=client_credentials "${client[@]}" | jq -r .access_token)
+call() { curl -sS "$@" -H "authorization: Bearer $access" -H 'content-type: application/json'; }
+
+# Waits until the sidecar decides as expected for the secret $1, and prints how long that took.
+decides() {
+    local begun now allow
+    begun=$(date +%s%N)
+    for _ in {1..1000}; do
+        allow=$(curl -sS "http://$sidecar/v1/decide" -H 'content-type: application/json' -d "$(jq -nc --arg token "$1" \
+            '{token: $token, api: "maps", connection: "carto_dw", resource: "carto.shared.roads"}')" | jq -r '.decision')
+        now=$(date +%s%N)
+        [[ $allow == "$2" ]] && { echo "  $3 after $(((now - begun) / 1000000)) ms"; return; }
+    done
+    fail "$3: the sidecar still answers $allow"
+}
+decides "$access" allow "an access token decides"
+call "$url/v3/tokens" -d '{"name": "web", "allowed_apis": ["maps"], "grants": [{"connection_name": "carto_dw", "source": "carto.shared.roads"}]}' -D headers.txt >token.json
+token=$(jq -r .token token.json)
+decides "$token" allow "a created token decides"
+path="$url/v3/tokens/$(jq -r .id token.json)"
+etag=$(grep -i '^etag:' headers.txt | cut -d' ' -f2 | tr -d '\r')
+call -X PATCH "$path" -H "if-match: $etag" -d '{"grants": [{"connection_name": "carto_dw", "source": "carto.private.roads"}]}' >/dev/null
+decides "$token" deny "an edited token decides"
+curl -sSf "$url/oauth/revoke" "${client[@]}" --data-urlencode "token=$access" >/dev/null
+decides "$access" deny "a revoked access token decides"
+! grep -q pcl_ workspace.log sidecar.log || fail "a log has a secret"
+! grep -aq 'pcl_\(tk\|at\|m2m\)_' registry.db* || fail "the registry has a secret"
+
+echo "the API is as its document describes it"
+access=$(curl -sSf "$url/oauth/token" -d grant_type=client_credentials "${client[@]}" | jq -r .access_token)
+"$schemathesis" --config-file "$here/schemathesis.toml" run "$url/openapi.json" --header "authorization: Bearer $access" --max-examples "${EXAMPLES:-40}" \
+    --checks all --exclude-checks positive_data_acceptance --seed 1 --phases examples,coverage,fuzzing \
+    >schemathesis.txt 2>&1 || { cat schemathesis.txt; fail "schemathesis"; }
+tail -3 schemathesis.txt
+grep -qi panicked workspace.log && fail "$(grep -i panicked workspace.log)"
+echo "done"
