@@ -39,6 +39,7 @@ mod columns;
 mod connections;
 mod definition;
 mod error;
+mod excerpt;
 mod leaks;
 mod lists;
 mod location;

@@ -56,6 +56,17 @@ impl Catalog {
         self.names.is_empty()
     }
 
+    /// Returns the indexes of the names on a connection, sorted by name.
+    pub fn range(&self, connection: &str) -> std::ops::Range<usize> {
+        let first = self.names.partition_point(|(known, _)| self.connection(*known) < connection);
+        first..self.names.partition_point(|(known, _)| self.connection(*known) <= connection)
+    }
+
+    /// Returns the name with this index; empty if there is none.
+    pub fn name(&self, index: usize) -> &str {
+        self.get(index).map_or("", |it| it.name)
+    }
+
     /// Returns the connections, sorted.
     pub fn connections(&self) -> &[String] {
         &self.connections

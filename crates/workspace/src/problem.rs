@@ -115,6 +115,11 @@ impl Problem {
         &self.details
     }
 
+    /// Returns the headers of the answer.
+    pub(crate) fn headers(&self) -> &[(HeaderName, HeaderValue)] {
+        &self.headers
+    }
+
     /// Returns the stable code of the first problem.
     pub fn reason(&self) -> &str {
         self.details.first().map_or("", |detail| &detail.reason)

@@ -54,7 +54,7 @@ fn read(grant: &Object, pointer: &str) -> Result<TypedGrant, Detail> {
 }
 
 /// Returns the kind of a `resource`, which takes wildcards: a star outside quotes makes a pattern.
-fn resource_kind(text: &str) -> &'static str {
+pub(crate) fn resource_kind(text: &str) -> &'static str {
     let mut quote = None;
     for character in text.chars() {
         match quote {

@@ -427,7 +427,7 @@ async fn create(call: Call) -> Outcome {
 }
 
 /// Percent-encodes a segment of a path.
-pub(super) fn segment(text: &str) -> String {
+pub(crate) fn segment(text: &str) -> String {
     percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC)
         .to_string()
         .replace("%5F", "_")

@@ -1,54 +1,50 @@
-//! The pages of the workspace: sign-in by a one-time link, and the start page.
+//! The console: pages that the server renders. Lists, creation, edits and deletion need no script.
+//!
+//! Every page uses [`Workspace`](crate::service::Workspace) alone, as the HTTP API does, so a page shows and changes what
+//! the user's role allows. Texts of users are escaped twice: by `maud`, and by [`Escaped`](portcullis::base::Escaped),
+//! which shows characters that readers cannot see.
 
-mod start;
+mod assets;
+mod catalog;
+mod clients;
+mod connections;
+mod copy_once;
+mod failure;
+mod field_errors;
+mod form;
+mod grant_rows;
+mod insight;
+mod layout;
+mod login;
+mod named_sources;
+mod preview;
+mod report;
+mod respond;
+mod signed_out;
+mod tabs;
+mod tokens;
+mod trail;
+mod visit;
+mod words;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::{get, post};
-use http::header::SET_COOKIE;
-use http::{Method, StatusCode};
-use url::form_urlencoded;
+use axum::routing::get;
 
-use crate::authenticate::check_same_site;
-use crate::problem::Problem;
 use crate::service::Workspace;
+use visit::Console;
 
 /// Returns the pages.
 pub(crate) fn router(workspace: Arc<Workspace>) -> Router {
+    let console = Arc::new(Console { workspace });
     Router::new()
-        .route("/", get(start::page))
-        .route("/login", get(login))
-        .route("/logout", post(logout))
-        .with_state(workspace)
-}
-
-/// Signs the user of a login link in, once.
-async fn login(State(workspace): State<Arc<Workspace>>, request: Request) -> Result<Response, Problem> {
-    let query = request.uri().query().unwrap_or_default();
-    let link = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "link");
-    let link = link.map(|(_, link)| link.into_owned()).unwrap_or_default();
-    let Some(secret) = workspace.start_session(&link).await? else {
-        let message = "the login link was used before, or has expired";
-        let help = "start `portcullis workspace` again for a new link";
-        return Err(Problem::new(StatusCode::FORBIDDEN, "invalid_login_link", message, help));
-    };
-    let mut response = Redirect::to(&format!("{}/", workspace.base_path())).into_response();
-    if let Some(cookie) = workspace.set_cookie(Some(&secret)) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    Ok(response)
-}
-
-/// Signs the user out.
-async fn logout(State(workspace): State<Arc<Workspace>>, request: Request) -> Result<Response, Problem> {
-    check_same_site(&workspace, &Method::POST, request.headers())?;
-    workspace.end_session(request.headers()).await?;
-    let mut response = Redirect::to(&format!("{}/", workspace.base_path())).into_response();
-    if let Some(cookie) = workspace.set_cookie(None) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
-    }
-    Ok(response)
+        .route("/assets/{name}", get(assets::get))
+        .merge(login::router(&console))
+        .merge(tokens::router(&console))
+        .merge(clients::router(&console))
+        .merge(named_sources::router(&console))
+        .merge(connections::router(&console))
+        .merge(trail::router(&console))
+        .merge(report::router(&console))
 }

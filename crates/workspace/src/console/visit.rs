@@ -1,0 +1,130 @@
+//! A request for a page, by a user with a session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::RequestExt;
+use axum::extract::{RawPathParams, Request};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get, post};
+use http::{HeaderMap, Method, StatusCode};
+use maud::Markup;
+
+use super::failure;
+use super::form::Form;
+use super::layout::{Shell, Tab, page};
+use super::respond::{html, redirect};
+use super::signed_out;
+use crate::authenticate::check_same_site;
+use crate::endpoint::body_of;
+use crate::identity::Identity;
+use crate::problem::Problem;
+use crate::service::Workspace;
+
+/// What every page needs.
+pub(super) struct Console {
+    pub(super) workspace: Arc<Workspace>,
+}
+
+/// A request of a user.
+pub(super) struct Visit {
+    pub(super) console: Arc<Console>,
+    pub(super) identity: Identity,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    /// The fields of the query.
+    pub(super) query: Form,
+    /// The fields of the body.
+    pub(super) form: Form,
+    parameters: HashMap<String, String>,
+}
+
+/// The result of a page.
+pub(super) type Shown = Result<Response, Problem>;
+
+impl Visit {
+    /// Returns a parameter of the path.
+    pub(super) fn parameter(&self, name: &str) -> String {
+        self.parameters.get(name).cloned().unwrap_or_default()
+    }
+
+    pub(super) fn workspace(&self) -> &Workspace {
+        &self.console.workspace
+    }
+
+    /// Returns the URL of a path of the workspace, which starts with `/`.
+    pub(super) fn to(&self, path: &str) -> String {
+        format!("{}{path}", self.workspace().base_path())
+    }
+
+    /// Answers with a page.
+    pub(super) fn page(&self, tab: Tab, title: &str, content: Markup) -> Response {
+        self.page_with(StatusCode::OK, tab, title, content)
+    }
+
+    /// Answers with a page and a status.
+    pub(super) fn page_with(&self, status: StatusCode, tab: Tab, title: &str, content: Markup) -> Response {
+        let base = self.workspace().base_path();
+        let shell = Shell { base: &base, user: Some(&self.identity), tab, title };
+        html(status, page(&shell, content))
+    }
+
+    /// Answers with the page at `path`.
+    pub(super) fn redirect(&self, path: &str) -> Response {
+        redirect(&self.to(path))
+    }
+}
+
+/// Routes GET to `handler`.
+pub(super) fn show<F, A>(console: &Arc<Console>, handler: F) -> MethodRouter
+where
+    F: Fn(Visit) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Shown> + Send + 'static,
+{
+    let console = Arc::clone(console);
+    get(move |request: Request| answer(Arc::clone(&console), request, handler.clone()))
+}
+
+/// Routes POST to `handler`.
+pub(super) fn submit<F, A>(console: &Arc<Console>, handler: F) -> MethodRouter
+where
+    F: Fn(Visit) -> A + Clone + Send + Sync + 'static,
+    A: Future<Output = Shown> + Send + 'static,
+{
+    let console = Arc::clone(console);
+    post(move |request: Request| answer(Arc::clone(&console), request, handler.clone()))
+}
+
+async fn answer<A: Future<Output = Shown>>(
+    console: Arc<Console>,
+    request: Request,
+    handler: impl FnOnce(Visit) -> A,
+) -> Response {
+    let workspace = Arc::clone(&console.workspace);
+    let base = workspace.base_path();
+    let identity = match workspace.session(request.headers()).await {
+        Ok(Some(identity)) => identity,
+        Ok(None) => return signed_out::page(&base, StatusCode::UNAUTHORIZED),
+        Err(problem) => return failure::page(&base, None, &problem),
+    };
+    let user = identity.clone();
+    let shown = async {
+        let visit = read(console, identity, request).await?;
+        handler(visit).await
+    };
+    shown.await.unwrap_or_else(|problem| failure::page(&base, Some(&user), &problem))
+}
+
+async fn read(console: Arc<Console>, identity: Identity, mut request: Request) -> Result<Visit, Problem> {
+    check_same_site(&console.workspace, request.method(), request.headers())?;
+    console.workspace.count(&identity.account())?;
+    let parameters = request
+        .extract_parts::<RawPathParams>()
+        .await
+        .map_err(|_| Problem::invalid("invalid_path", "the path is not valid UTF-8", "open the page from the list"))?;
+    let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let query = Form::read(request.uri().query().unwrap_or_default().as_bytes());
+    let (parts, body) = request.into_parts();
+    let form = Form::read(&body_of(body).await?);
+    Ok(Visit { console, identity, method: parts.method, headers: parts.headers, query, form, parameters })
+}
