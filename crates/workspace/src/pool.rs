@@ -34,6 +34,10 @@ impl Lane {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
     }
 
+    fn take_all(&self) -> Vec<Registry> {
+        std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
     fn give_back(&self, registry: Registry) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(registry);
     }
@@ -87,6 +91,16 @@ impl Pool {
             result
         });
         done.await.unwrap_or_else(|_| Err(stopped()))
+    }
+}
+
+/// Closes the registries on a thread of their own: closing waits, which a thread of the runtime must not.
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let registries: Vec<Registry> = [&self.readers, &self.writer].into_iter().flat_map(Lane::take_all).collect();
+        if let Ok(closing) = std::thread::Builder::new().spawn(move || drop(registries)) {
+            let _ = closing.join();
+        }
     }
 }
 

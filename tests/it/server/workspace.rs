@@ -68,7 +68,7 @@ fn sidecar_obeys_changes_over_http() {
     let text = |field: &str| machine[field].as_str().unwrap().to_owned();
     let (client_id, client_secret) = (text("client_id"), text("client_secret"));
 
-    let workspace = start(folder.path(), &["workspace", "--user", "ana"]);
+    let mut workspace = start(folder.path(), &["workspace", "--user", "ana"]);
     let sidecar = start(folder.path(), &["serve", "--admin", "127.0.0.1:0"]);
     let address = |process: &Process| process.fields["listen"].as_str().unwrap().parse().unwrap();
     let (at, decisions) = (address(&workspace), address(&sidecar));
@@ -117,6 +117,8 @@ fn sidecar_obeys_changes_over_http() {
     let revoked = ask(at, "POST /oauth/revoke", &form, &format!("token={access}&{credentials}"));
     assert_eq!(revoked.status, 200);
     obeys("a revoked access token is unknown", &access, "carto.shared.roads", false);
+    let stopped = Command::new("kill").args(["-TERM", &workspace.child.id().to_string()]).status().unwrap();
+    assert!(stopped.success() && workspace.child.wait().unwrap().success());
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::page::{TokenOrder, TokenQuery, TrailQuery};
 use crate::record::{Token, TrailEntry};
 
 /// The maximum number of candidates that are sorted.
-const MAX_CANDIDATES: usize = 5_000;
+const MAX_CANDIDATES: usize = 20_000;
 
 /// The maximum number of trigrams that the index is asked for: enough to select few candidates.
 const MAX_TRIGRAMS: usize = 30;

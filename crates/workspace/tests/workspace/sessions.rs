@@ -105,3 +105,22 @@ fn the_first_user_of_a_login_link_becomes_administrator() {
     let mut registry = portcullis_registry::Registry::open(&location, false).unwrap();
     assert_eq!(registry.role("bo").unwrap(), portcullis_registry::record::Role::Administrator);
 }
+
+#[test]
+fn a_workspace_may_be_dropped_by_a_task() {
+    let server = Server::start();
+    let location = portcullis_registry::Location::file(server.path());
+    let options = |location| portcullis_workspace::Options {
+        location,
+        url: "http://localhost".into(),
+        access_lifetime: 3600,
+        rate: 1,
+        keep_expired: 0,
+        catalog: portcullis_workspace::Catalog::default(),
+    };
+    let second = portcullis_workspace::Workspace::open(options(location)).unwrap();
+    server.block_on(async move {
+        second.login_link("ana").await.unwrap();
+        drop(second);
+    });
+}
