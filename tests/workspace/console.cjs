@@ -756,7 +756,7 @@ const screenshots = async (browser) => {
       await shot("wizard");
       await page.click("[data-pick]");
       await page.fill("#picker-text", "roads");
-      await page.waitForFunction(() => document.querySelectorAll("dialog li").length === 6);
+      await page.waitForFunction(() => [...document.querySelectorAll("dialog li")].filter((it) => it.textContent.includes(".roads")).length === 6);
       await shot("picker");
       for (const [name, target] of [["token", `/credentials/tokens/${id}`], ["trail", "/trail"], ["edit", `/credentials/tokens/${id}/edit`], ["sources", "/sources"], ["m2m", "/credentials/m2m"], ["connections", "/connections"], ["report", "/report"]]) {
         await page.goto(site.url + target);

@@ -169,6 +169,7 @@ mod tests {
     /// Prints the 95th percentile of searches in a million names.
     #[test]
     #[ignore = "a measurement"]
+    #[expect(clippy::print_stdout, reason = "the figures are the result")]
     fn search_of_a_million_names() {
         let list: Vec<String> =
             (0..1_000_000).map(|at| format!("proj{}.schema_{}.table_{at}", at % 7, at % 900)).collect();
