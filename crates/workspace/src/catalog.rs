@@ -97,6 +97,10 @@ impl Catalog {
                 }
             }
         }
+        // No name has a line break: it separates them.
+        if search.contains('\n') {
+            return Vec::new();
+        }
         let search = search.to_ascii_lowercase();
         let finder = Finder::new(search.as_bytes());
         let mut found = Vec::new();

@@ -230,3 +230,28 @@ impl Workspace {
         Ok(removed == AT_ONCE || indexed == AT_ONCE)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_request_with_an_idempotency_key_is_in_progress_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let workspace = Workspace::open(Options {
+            location: Location::file(dir.path().join("registry.db")),
+            url: "http://localhost".to_owned(),
+            access_lifetime: 3600,
+            rate: 1,
+            keep_expired: 0,
+            catalog: Catalog::default(),
+        })
+        .unwrap();
+        let (one, other) = (SecretDigest::of("one"), SecretDigest::of("other"));
+        let first = workspace.begin(&one);
+        assert!(first.is_some() && workspace.begin(&one).is_none());
+        assert!(workspace.begin(&other).is_some());
+        drop(first);
+        assert!(workspace.begin(&one).is_some());
+    }
+}

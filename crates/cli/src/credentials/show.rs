@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use portcullis::base::Timestamp;
-use portcullis_registry::record::{Client, ClientKind, Token, Urls, Usage};
+use portcullis_registry::record::{Client, ClientKind, Grant, Token, Urls, Usage};
 use portcullis_registry::{Actor, Registry};
 use serde::Serialize;
 
@@ -235,9 +235,7 @@ fn token_fields(token: &Token, usage: Option<&Usage>) -> Fields {
         ("owner", token.owner.clone()),
         ("apis", token.allowed_apis.join(", ")),
     ];
-    for grant in &token.grants {
-        fields.push(("grant", format!("{} on {}: {}", grant.kind, grant.connection, grant.source)));
-    }
+    fields.extend(token.grants.iter().map(grant_field));
     if token.referers.is_empty() {
         fields.push(("referers", "any or none".to_owned()));
     }
@@ -247,6 +245,10 @@ fn token_fields(token: &Token, usage: Option<&Usage>) -> Fields {
     let used = usage.map(|usage| format!("{}, {} requests allowed in total", instant(usage.last_used), usage.allowed));
     fields.push(("last used", used.unwrap_or_else(|| "no recorded use".to_owned())));
     fields
+}
+
+fn grant_field(grant: &Grant) -> (&'static str, String) {
+    ("grant", format!("{} on {}: {}", grant.kind, grant.connection, grant.source))
 }
 
 fn client_fields(client: &Client) -> Fields {
@@ -262,9 +264,16 @@ fn client_fields(client: &Client) -> Fields {
     ] {
         fields.extend(list.iter().map(|url| (name, url.clone())));
     }
+    if !client.allowed_apis.is_empty() {
+        fields.push(("apis", client.allowed_apis.join(", ")));
+    }
+    fields.extend(client.grants.iter().map(grant_field));
+    fields.extend(client.scopes.iter().map(|scopes| ("scopes", scopes.join(", "))));
     if client.kind == ClientKind::M2m {
         fields.push(("secret", "not stored, only its digest".to_owned()));
     }
+    let earlier = client.earlier_secrets.iter();
+    fields.extend(earlier.map(|earlier| ("earlier secret", format!("valid until {}", earlier.until))));
     fields.push(("created", client.created_at.to_string()));
     fields
 }

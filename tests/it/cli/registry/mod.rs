@@ -3,6 +3,7 @@
 mod backup;
 mod carto;
 mod carto_fields;
+mod clients;
 mod commands;
 mod crash;
 mod errors;
