@@ -28,7 +28,8 @@ pub(super) fn router(console: &Arc<Console>) -> Router {
             .route(&base, show(console, move |visit| list(visit, kind)))
             .route(
                 &format!("{base}/new"),
-                show(console, move |visit| new(visit, kind)).merge(submit(console, move |visit| create(visit, kind))),
+                show(console, move |visit| async move { new(&visit, kind) })
+                    .merge(submit(console, move |visit| create(visit, kind))),
             )
             .route(&format!("{base}/{{id}}/edit"), show(console, form).merge(submit(console, save)))
             .route(&format!("{base}/{{id}}/delete"), show(console, ask).merge(submit(console, delete)))
@@ -88,7 +89,7 @@ async fn list(visit: Visit, kind: &'static str) -> Shown {
             } }
         }
     };
-    Ok(visit.page(Tab::Credentials, "OAuth clients", content))
+    Ok(visit.page(Tab::Credentials, "OAuth clients", &content))
 }
 
 fn urls(urls: &Urls) -> Markup {
@@ -147,11 +148,11 @@ struct Filled<'a> {
     problems: &'a [Detail],
 }
 
-async fn new(visit: Visit, kind: &'static str) -> Shown {
+fn new(visit: &Visit, kind: &str) -> Shown {
     let draft = Draft { scopes: default_scopes(), ..Draft::default() };
     let key = copy_once::key()?;
     let filled = Filled { kind: kind_of(kind), draft: &draft, edited: None, key: &key, problems: &[] };
-    Ok(rendered(&visit, StatusCode::OK, &filled))
+    Ok(rendered(visit, StatusCode::OK, &filled))
 }
 
 async fn create(visit: Visit, kind: &'static str) -> Shown {
@@ -273,7 +274,7 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response 
             div.buttons { button.primary { @if edited.is_some() { "Save" } @else { "Create client" } } a.button.quiet href=(back) { "Cancel" } }
         }
     };
-    visit.page_with(status, Tab::Credentials, title, content)
+    visit.page_with(status, Tab::Credentials, title, &content)
 }
 
 async fn ask(visit: Visit) -> Shown {
@@ -292,7 +293,7 @@ fn question(visit: &Visit, status: StatusCode, client: &Client, problems: &[Deta
             div.buttons { button.danger { "Delete client" } a.button.quiet href=(visit.to(&list_path(client.kind))) { "Keep it" } }
         }
     };
-    visit.page_with(status, Tab::Credentials, "Delete client", content)
+    visit.page_with(status, Tab::Credentials, "Delete client", &content)
 }
 
 async fn delete(visit: Visit) -> Shown {
@@ -335,7 +336,7 @@ fn rotation(visit: &Visit, status: StatusCode, client: &Client, key: &str, probl
             div.buttons { button.primary { "Rotate" } a.button.quiet href=(visit.to(&list_path(client.kind))) { "Cancel" } }
         }
     };
-    visit.page_with(status, Tab::Credentials, "Rotate client", content)
+    visit.page_with(status, Tab::Credentials, "Rotate client", &content)
 }
 
 async fn rotate(visit: Visit) -> Shown {
@@ -379,5 +380,5 @@ async fn secret(visit: Visit) -> Shown {
             p { a.button href=(back) { "Done" } }
         }
     };
-    Ok(visit.page(Tab::Credentials, "Client", content))
+    Ok(visit.page(Tab::Credentials, "Client", &content))
 }

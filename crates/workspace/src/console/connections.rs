@@ -65,7 +65,7 @@ async fn page(visit: Visit) -> Shown {
         }
         @for name in unknown { p.soft { "The catalog also has " (counted(catalog.range(name).len() as u64, "name")) " on " code { (short(name)) } ", which is not a connection of the registry." } }
     };
-    Ok(visit.page(Tab::Connections, "Connections", content))
+    Ok(visit.page(Tab::Connections, "Connections", &content))
 }
 
 /// What the user looks for in the catalog.
@@ -156,5 +156,5 @@ async fn picker(visit: Visit) -> Shown {
         }
         @if let Some(more) = &found.more { p { a.button.small href=(link(&wanted.path, Some(more))) { "More" } } }
     };
-    Ok(visit.page(Tab::Connections, "Catalog", content))
+    Ok(visit.page(Tab::Connections, "Catalog", &content))
 }

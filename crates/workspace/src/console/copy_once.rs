@@ -84,7 +84,7 @@ pub(super) async fn change<T: Send + 'static>(
     })?;
     let kept = match answered {
         Answered::Now(made) => Some(kept(&made)),
-        Answered::Before(sealed) => opened(&sealer, &sealed),
+        Answered::Before(answer) => opened(&sealer, &answer),
     };
     Ok(kept.ok_or_else(Problem::internal)?.id)
 }
@@ -104,8 +104,8 @@ fn seal(sealer: &Sealer, kept: &Kept) -> Result<Vec<u8>, RegistryError> {
     sealer.seal(&text).ok_or_else(failed)
 }
 
-fn opened(sealer: &Sealer, sealed: &[u8]) -> Option<Kept> {
-    serde_json::from_slice(&sealer.open(sealed)?).ok()
+fn opened(sealer: &Sealer, answer: &[u8]) -> Option<Kept> {
+    serde_json::from_slice(&sealer.open(answer)?).ok()
 }
 
 /// Adds the cookie with which the page at `path` shows the secret.
@@ -130,8 +130,8 @@ pub(super) async fn take(visit: &Visit, id: &str) -> Result<Option<String>, Prob
         let Some(ticket) = registry.take_ticket(TicketKind::Answer, &sealer.name, Workspace::now())? else {
             return Ok(None);
         };
-        let sealed = ticket.body.get(DIGEST..).unwrap_or_default();
-        let Some(mut kept) = opened(&sealer, sealed) else { return Ok(None) };
+        let answer = ticket.body.get(DIGEST..).unwrap_or_default();
+        let Some(mut kept) = opened(&sealer, answer) else { return Ok(None) };
         let secret = if kept.id == id { kept.secret.take() } else { None };
         // The form stays recognized, without the secret.
         let request = ticket.body.get(..DIGEST).unwrap_or_default();

@@ -100,6 +100,8 @@ fn field(row: &Row, index: &str, choices: &Choices<'_>, errors: &Errors) -> Mark
             div.field {
                 label for={ (id) "-connection" } { "Connection" }
                 select id={ (id) "-connection" } name="grant_connection" {
+                    // A select without an option is not sent, and the rows would not fit together.
+                    @if choices.connections.is_empty() && row.connection.is_empty() { option value="" { "No connections yet" } }
                     @if !is_known && !row.connection.is_empty() { option value=(row.connection) selected { (safe(&row.connection)) } }
                     @for connection in choices.connections {
                         option value=(connection.name) selected[connection.name == row.connection] { (safe(&connection.name)) }

@@ -334,7 +334,7 @@ fn outcome(outcome: CheckOutcome) -> &'static str {
 }
 
 /// Renders the fields of *try it*, and the decision.
-pub(super) fn try_it(offer: &Offer<'_>, decision: Markup) -> Markup {
+pub(super) fn try_it(offer: &Offer<'_>, decision: &Markup) -> Markup {
     let empty = Attempt::default();
     let attempt = offer.attempt.unwrap_or(&empty);
     let kinds = [

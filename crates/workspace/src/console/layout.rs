@@ -36,7 +36,7 @@ const TABS: [(Tab, &str, &str); 5] = [
 ];
 
 /// Returns the document of a page.
-pub(super) fn page(shell: &Shell<'_>, content: Markup) -> Markup {
+pub(super) fn page(shell: &Shell<'_>, content: &Markup) -> Markup {
     let Shell { base, user, tab, title } = shell;
     html! {
         (DOCTYPE)

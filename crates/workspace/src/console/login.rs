@@ -39,6 +39,10 @@ async fn start(State(console): State<Arc<Console>>, headers: HeaderMap) -> Respo
 async fn login(State(console): State<Arc<Console>>, request: Request) -> Response {
     let workspace = &console.workspace;
     let base = workspace.base_path();
+    // A program that only looks at a link does not use it up.
+    if *request.method() == Method::HEAD {
+        return signed_out::page(&base, StatusCode::OK);
+    }
     let query = request.uri().query().unwrap_or_default();
     let link = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "link");
     let link = link.map(|(_, link)| link.into_owned()).unwrap_or_default();

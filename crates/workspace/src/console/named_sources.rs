@@ -72,7 +72,7 @@ async fn list(visit: Visit) -> Shown {
             nav.pages aria-label="Pages" { @if let Some(next) = next { a.button.small href=(next) rel="next" { "Next page" } } }
         }
     };
-    Ok(visit.page(Tab::NamedSources, "Named sources", content))
+    Ok(visit.page(Tab::NamedSources, "Named sources", &content))
 }
 
 fn path(name: &str) -> String {
@@ -174,7 +174,7 @@ async fn rendered(visit: &Visit, status: StatusCode, draft: &Draft, edited: Edit
     for detail in problems {
         match detail.pointer.as_str() {
             "/name" | "/query" => {
-                errors.add(detail.pointer.trim_start_matches('/'), super::words::sentence(&detail.message))
+                errors.add(detail.pointer.trim_start_matches('/'), super::words::sentence(&detail.message));
             }
             _ => others.push(detail.clone()),
         }
@@ -215,7 +215,7 @@ async fn rendered(visit: &Visit, status: StatusCode, draft: &Draft, edited: Edit
             div.buttons { button.primary { "Save" } a.button.quiet href=(visit.to("/sources")) { "Cancel" } }
         }
     };
-    Ok(visit.page_with(status, Tab::NamedSources, title, content))
+    Ok(visit.page_with(status, Tab::NamedSources, title, &content))
 }
 
 async fn ask(visit: Visit) -> Shown {
@@ -235,7 +235,7 @@ fn question(visit: &Visit, status: StatusCode, source: &NamedSource, problems: &
             div.buttons { button.danger { "Delete named source" } a.button.quiet href=(visit.to("/sources")) { "Keep it" } }
         }
     };
-    visit.page_with(status, Tab::NamedSources, "Delete named source", content)
+    visit.page_with(status, Tab::NamedSources, "Delete named source", &content)
 }
 
 async fn delete(visit: Visit) -> Shown {

@@ -37,7 +37,7 @@ async fn page(visit: Visit) -> Shown {
         }
         iframe.report src=(visit.to("/report/page")) title="Audit report" {}
     };
-    Ok(visit.page(Tab::Report, "Audit", content))
+    Ok(visit.page(Tab::Report, "Audit", &content))
 }
 
 /// Answers with the report, as `portcullis audit report` writes it.

@@ -17,5 +17,5 @@ pub(super) fn page(base: &str, status: StatusCode) -> Response {
         }
     };
     let shell = Shell { base, user: None, tab: Tab::None, title: "Sign in" };
-    respond::html(status, layout::page(&shell, content))
+    respond::html(status, layout::page(&shell, &content))
 }

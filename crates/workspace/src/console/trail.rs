@@ -59,7 +59,7 @@ async fn page(visit: Visit) -> Shown {
             @if let Some(next) = next { a.button.small href=(next) rel="next" { "Earlier" } }
         }
     };
-    Ok(visit.page(Tab::Trail, "Trail", content))
+    Ok(visit.page(Tab::Trail, "Trail", &content))
 }
 
 fn change(entry: &TrailEntry) -> Markup {

@@ -58,12 +58,12 @@ impl Visit {
     }
 
     /// Answers with a page.
-    pub(super) fn page(&self, tab: Tab, title: &str, content: Markup) -> Response {
+    pub(super) fn page(&self, tab: Tab, title: &str, content: &Markup) -> Response {
         self.page_with(StatusCode::OK, tab, title, content)
     }
 
     /// Answers with a page and a status.
-    pub(super) fn page_with(&self, status: StatusCode, tab: Tab, title: &str, content: Markup) -> Response {
+    pub(super) fn page_with(&self, status: StatusCode, tab: Tab, title: &str, content: &Markup) -> Response {
         let base = self.workspace().base_path();
         let shell = Shell { base: &base, user: Some(&self.identity), tab, title };
         html(status, page(&shell, content))

@@ -42,7 +42,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -120,7 +120,7 @@ mod tests {
             (7 * 86_400, "in 7 days"),
             (365 * 86_400, "in 11 months"),
             (-800 * 86_400, "2 years ago"),
-            (i64::MAX, "in 292,277,024,606 years"),
+            (2_000 * 31_556_952, "in 2,000 years"),
         ] {
             let now = Timestamp::from_unix(0, 0);
             assert_eq!(relative(Timestamp::from_unix(seconds, 0), now), want, "{seconds}");

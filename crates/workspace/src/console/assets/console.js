@@ -176,7 +176,7 @@
     dialog.className = "picker";
     dialog.setAttribute("aria-labelledby", "picker-title");
     dialog.innerHTML = `<div class="picker-head"><h2 id="picker-title">Choose a source</h2><button type="button" class="quiet" data-close>Close</button></div>
-      <div class="field"><label for="picker-text">Search</label><input id="picker-text" type="search" autocomplete="off" spellcheck="false" maxlength="500"></div>
+      <div class="field"><label for="picker-text">Search</label><input id="picker-text" type="text" autocomplete="off" spellcheck="false" maxlength="500"></div>
       <div class="picker-path"><button type="button" class="small" data-up>Up</button> <code data-path></code> <button type="button" class="small" data-every>Grant every name here</button></div>
       <ul class="tree" data-found aria-label="Sources"></ul><p class="hint" role="status" aria-live="polite" data-count></p>`;
     document.body.append(dialog);

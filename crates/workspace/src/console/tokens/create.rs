@@ -133,12 +133,12 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled, offered: &Offere
                 }
                 div.aside {
                     div data-aside { @match insight { Some(insight) => { (insight.markup()) } None => { (nothing()) } } }
-                    (try_it(&offer, decision))
+                    (try_it(&offer, &decision))
                 }
             }
         }
     };
-    visit.page_with(status, Tab::Credentials, "Create token", content)
+    visit.page_with(status, Tab::Credentials, "Create token", &content)
 }
 
 fn nothing() -> Markup {

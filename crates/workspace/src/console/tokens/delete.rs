@@ -85,5 +85,5 @@ fn rendered(visit: &Visit, status: StatusCode, token: &Token, usage: Option<&Usa
             div.buttons { button.danger { "Delete token" } a.button.quiet href=(back) { "Keep it" } }
         }
     };
-    visit.page_with(status, Tab::Credentials, "Delete token", content)
+    visit.page_with(status, Tab::Credentials, "Delete token", &content)
 }

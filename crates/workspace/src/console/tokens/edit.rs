@@ -201,12 +201,12 @@ fn rendered(visit: &Visit, status: StatusCode, edit: &Edit, offered: &Offered) -
                 }
                 div.aside {
                     div data-aside { @if let Some(insight) = insight { (insight.markup()) } }
-                    (try_it(&offer, decision))
+                    (try_it(&offer, &decision))
                 }
             }
         }
     };
-    visit.page_with(status, Tab::Credentials, "Edit token", content)
+    visit.page_with(status, Tab::Credentials, "Edit token", &content)
 }
 
 /// Explains which fields differ, and whose values the form now has.

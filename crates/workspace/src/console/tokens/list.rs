@@ -95,7 +95,7 @@ pub(super) async fn page(visit: Visit) -> Shown {
             }
         }
     };
-    Ok(visit.page(Tab::Credentials, "Tokens", content))
+    Ok(visit.page(Tab::Credentials, "Tokens", &content))
 }
 
 /// What the user looks for.
@@ -208,11 +208,11 @@ fn row(visit: &Visit, token: &Token, usage: Option<&Usage>, now: Timestamp) -> M
             }
             td data-label="Expires" { @match token.expiration_date { Some(end) => { (time(end, now)) } None => { span.soft { "Never" } } } }
             td data-label="Last used" { @match usage { Some(usage) => { (time(usage.last_used, now)) } None => { span.soft { "Never" } } } }
-            td.row-actions {
+            td.row-actions { @if visit.identity.role != Role::Auditor {
                 a href={ (path) "/edit" } aria-label={ "Edit " (safe(&token.name)) } { "Edit" } " "
                 a href={ (path) "/rotate" } aria-label={ "Rotate " (safe(&token.name)) } { "Rotate" } " "
                 a.danger href={ (path) "/delete" } aria-label={ "Delete " (safe(&token.name)) } { "Delete" }
-            }
+            } }
         }
     }
 }

@@ -108,7 +108,7 @@ fn rendered(visit: &Visit, status: StatusCode, token: &Token, key: &str, problem
             div.buttons { button.primary { "Rotate" } a.button.quiet href=(back) { "Cancel" } }
         }
     };
-    visit.page_with(status, Tab::Credentials, "Rotate token", content)
+    visit.page_with(status, Tab::Credentials, "Rotate token", &content)
 }
 
 /// Shows the secret of a token that was created or rotated, once.
@@ -120,5 +120,5 @@ pub(super) async fn secret(visit: Visit) -> Shown {
         h1 { (safe(&token.name)) }
         (copy_once::shown(secret.as_deref(), "Secret", &visit.to(&path(&token))))
     };
-    Ok(visit.page(Tab::Credentials, "Secret", content))
+    Ok(visit.page(Tab::Credentials, "Secret", &content))
 }

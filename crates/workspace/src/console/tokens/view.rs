@@ -6,7 +6,7 @@ use axum::response::Response;
 use http::Method;
 use maud::{Markup, html};
 use portcullis::base::Timestamp;
-use portcullis_registry::record::{Token, TrailEntry, Usage};
+use portcullis_registry::record::{Role, Token, TrailEntry, Usage};
 use portcullis_registry::{Actor, Registry, RegistryError, TrailQuery};
 
 use super::fields::Offered;
@@ -63,11 +63,11 @@ fn rendered(
         p.crumbs { a href=(visit.to("/credentials/tokens")) { "Tokens" } }
         div.heading {
             h1 { (safe(&token.name)) }
-            div.actions {
+            @if visit.identity.role != Role::Auditor { div.actions {
                 a.button href={ (path) "/edit" } { "Edit" }
                 a.button href={ (path) "/rotate" } { "Rotate" }
                 a.button.danger href={ (path) "/delete" } { "Delete" }
-            }
+            } }
         }
         p.badges { (badges(token, *now)) }
         div.columns {
@@ -86,7 +86,7 @@ fn rendered(
                     }
                 }
                 form method="post" action={ (path) "#try-it" } data-try[is_tried] {
-                    (try_it(&offer, insight.decision()))
+                    (try_it(&offer, &insight.decision()))
                     button { "Try" }
                 }
                 section.card aria-labelledby="changes" {
@@ -98,7 +98,7 @@ fn rendered(
             div { (insight.markup()) }
         }
     };
-    visit.page(Tab::Credentials, &token.name, content)
+    visit.page(Tab::Credentials, &token.name, &content)
 }
 
 /// Computes what a token reads. The token need not be stored.
