@@ -85,7 +85,7 @@ fn read_errors_say_what_is_wrong() {
     let message = |bytes: &[u8]| error(bytes).to_string();
     assert_eq!(message(b"{\"tokens\": []}"), "not a compiled policy: expected a file written by `portcullis compile`");
     // Format 4 stores names that were folded by earlier rules.
-    for format in [3, 4, 6] {
+    for format in [3, 4, 5, 7] {
         let mut other = SAMPLES[1].clone();
         other[8] = format;
         assert_eq!(

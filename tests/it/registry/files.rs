@@ -246,13 +246,13 @@ fn the_trail_cannot_be_rewritten_even_by_hand() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("registry.db");
     Registry::open(&Location::file(&path), true).unwrap().add_connection(&ana(), "dw", "generic", None, false).unwrap();
-    let Ok(status) = std::process::Command::new("sqlite3").arg("--version").output().map(|output| output.status) else {
+    let Ok(status) = Command::new("sqlite3").arg("--version").output().map(|output| output.status) else {
         eprintln!("skipped: there is no `sqlite3`");
         return;
     };
     assert!(status.success());
     for statement in ["DELETE FROM trail", "UPDATE trail SET \"user\" = 'bo'"] {
-        let output = std::process::Command::new("sqlite3").arg(&path).arg(statement).output().unwrap();
+        let output = Command::new("sqlite3").arg(&path).arg(statement).output().unwrap();
         assert!(!output.status.success());
         assert!(String::from_utf8_lossy(&output.stderr).contains("the trail is append-only"), "{output:?}");
     }
@@ -272,11 +272,11 @@ fn other_and_newer_databases_are_left_alone() {
 
     #[cfg(unix)]
     {
-        assert!(std::process::Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
+        assert!(Command::new("mkfifo").arg(dir.path().join("pipe")).status().unwrap().success());
         fs::create_dir(dir.path().join("folder")).unwrap();
-        for name in ["pipe", "folder"] {
+        for (name, fault) in [("pipe", "is not an ordinary file"), ("folder", "is a folder")] {
             let error = open(name);
-            assert!(error.contains(&format!("{name}` is not an ordinary file")), "{error}");
+            assert!(error.contains(&format!("{name}` {fault}")), "{error}");
         }
     }
 
