@@ -15,7 +15,7 @@ fn warnings(document: &serde_json::Value) -> Option<Vec<String>> {
     loaded.policy.as_ref()?;
     let codes = ["connection_not_in_urls", "secret_not_in_headers"];
     let found = loaded.warnings().filter(|found| codes.contains(&found.code));
-    Some(found.map(|found| format!("{} {}", found.place, found.message)).collect())
+    Some(found.map(|found| format!("{} {}", found.path, found.message)).collect())
 }
 
 fn with_connection(name: &str) -> [serde_json::Value; 2] {

@@ -64,7 +64,7 @@ pub(super) struct Annotation<'d> {
 
 impl<'d> From<&'d load::Diagnostic> for Annotation<'d> {
     fn from(diagnostic: &'d load::Diagnostic) -> Self {
-        let load::Diagnostic { severity, code, file, place, line, column, span, message, help } = diagnostic;
+        let load::Diagnostic { severity, code, file, path, line, column, span, message, help } = diagnostic;
         Self {
             severity: match severity {
                 load::Severity::Error => Severity::Error,
@@ -72,7 +72,7 @@ impl<'d> From<&'d load::Diagnostic> for Annotation<'d> {
             },
             label: format!("{severity}[{code}]"),
             file,
-            path: place,
+            path,
             line: *line,
             column: *column,
             span: span.clone(),

@@ -273,7 +273,7 @@ impl PolicyArgs {
                 writeln!(stderr, "{help} `portcullis credentials delete token ID --all-users` deletes a token")?;
             }
             // Errors of connections and APIs remain when tokens are left out.
-            if !self.skip_invalid && rest == 0 && errors.iter().all(|error| error.place.starts_with("tokens[")) {
+            if !self.skip_invalid && rest == 0 && errors.iter().all(|error| error.path.starts_with("tokens[")) {
                 writeln!(
                     stderr,
                     "{} `--skip-invalid` leaves out the tokens with errors",

@@ -173,7 +173,7 @@ impl Report<'_> {
                 severity: Severity::Error,
                 code: "unreadable",
                 file: file.clone(),
-                place: String::new(),
+                path: String::new(),
                 line: 1,
                 column: 1,
                 span: None,

@@ -83,7 +83,7 @@ impl Registry {
         client_with_id(&mut *self.storage.read()?, actor, id, None)
     }
 
-    /// Returns the client with exactly this id, whoever owns it, to check the secret that it presents.
+    /// Returns the client with exactly this id, of any owner, to check the secret that it presents.
     ///
     /// # Errors
     ///

@@ -218,7 +218,7 @@ const LOG: [&str; 12] = [
 
 /// Adds commits and paths to the findings.
 fn locate(detector: &Detector, folder: &Path, report: &mut Report, types: &BTreeMap<String, String>) -> Result<()> {
-    let mut places: BTreeMap<&str, (BTreeSet<String>, Vec<Commit>)> =
+    let mut occurrences: BTreeMap<&str, (BTreeSet<String>, Vec<Commit>)> =
         types.keys().map(|id| (id.as_str(), <_>::default())).collect();
     let mut child =
         git(folder, "log").args(LOG).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().map_err(GitError::Start)?;
@@ -230,13 +230,13 @@ fn locate(detector: &Detector, folder: &Path, report: &mut Report, types: &BTree
         if let Some(header) = line.strip_prefix('>') {
             let (id, date) = header.split_once(' ').ok_or(GitError::Output("log"))?;
             commit = Some(Commit { id: id.to_owned(), date: date.to_owned() });
-            if let (Some((_, commits)), Some(commit)) = (places.get_mut(id), &commit) {
+            if let (Some((_, commits)), Some(commit)) = (occurrences.get_mut(id), &commit) {
                 commits.push(commit.clone());
             }
         } else if let (Some((header, path)), true) = (line.split_once('\t'), line.starts_with(':')) {
             // `:MODES… IDS… STATUS`: the last id is the one after the commit.
             let id = header.rsplit(' ').nth(1).unwrap_or_default();
-            if let (Some((paths, commits)), Some(commit)) = (places.get_mut(id), &commit) {
+            if let (Some((paths, commits)), Some(commit)) = (occurrences.get_mut(id), &commit) {
                 paths.insert(detector.masked(path).0);
                 if commits.len() < MAX_COMMITS && commits.last() != Some(commit) {
                     commits.push(commit.clone());
@@ -250,7 +250,7 @@ fn locate(detector: &Detector, folder: &Path, report: &mut Report, types: &BTree
     for finding in &mut report.findings {
         let Some((object_type, id)) = finding.file.split_once(' ') else { continue };
         let Some(id) = id.get(..id.find('!').unwrap_or(id.len())) else { continue };
-        let Some((paths, commits)) = places.get(id) else { continue };
+        let Some((paths, commits)) = occurrences.get(id) else { continue };
         finding.history = Some(History {
             object: id.to_owned(),
             object_type: object_type.to_owned(),

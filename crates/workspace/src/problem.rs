@@ -247,7 +247,7 @@ fn of_diagnostic(diagnostic: &Diagnostic) -> Detail {
         "apis_empty" => "list one or more APIs in `allowed_apis`, such as `maps` or `sql`",
         _ => &diagnostic.help,
     };
-    Detail::new(pointer(&diagnostic.place), diagnostic.code, &*diagnostic.message, help)
+    Detail::new(pointer(&diagnostic.path), diagnostic.code, &*diagnostic.message, help)
 }
 
 /// Returns the JSON Pointer in a token of a JSON path such as `tokens[0].grants[1].source`.

@@ -21,7 +21,7 @@ const LINK: i64 = 10 * 60;
 const SESSION: i64 = 12 * 3600;
 
 impl Workspace {
-    /// Returns a link that signs `user` in once. While there is no administrator, the user becomes one: whoever can open the
+    /// Returns a link that signs `user` in once. While there is no administrator, the user becomes one: anybody who can open the
     /// registry can change all of it.
     ///
     /// # Errors

@@ -224,7 +224,7 @@ ngx_http_portcullis_header_filter(ngx_http_request_t *r)
     if (rc == NGX_ERROR || rc > NGX_OK || out.buf == NULL) {
         return rc;
     }
-    /* Whoever sends the other response sends no body then. */
+    /* The sender of the other response sends no body then. */
     r->header_only = 1;
     return ngx_http_next_body_filter(r, &out);
 }

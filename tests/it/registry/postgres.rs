@@ -251,7 +251,7 @@ fn errors_name_the_reason_and_a_fix_and_never_the_password() {
         assert!(error.contains(reason) && error.contains(help), "{url}: {error}");
         assert!(error.contains(&format!("postgres://{USER}@127.0.0.1:")), "{error}");
     }
-    // Another server: whoever poses as the database must not get the password, nor decide what tokens may read.
+    // Another server: a program that poses as the database must not get the password, nor decide what tokens may read.
     let url = format!("postgres://{USER}:{PASSWORD}@{at}/{name}");
     let location: Location = url.parse().unwrap();
     assert!(!format!("{location:?} {location}").contains(PASSWORD));

@@ -74,7 +74,7 @@ pub(super) struct Raw {
     pub(super) document: usize,
     /// The index of the token in the policy.
     pub(super) token: Option<usize>,
-    pub(super) place: JsonPath,
+    pub(super) path: JsonPath,
     pub(super) message: String,
     pub(super) fix: Fix,
     pub(super) witness: Option<Witness>,
@@ -103,17 +103,17 @@ impl Fix {
     }
 
     /// Replaces the value at `place` with the string `text`.
-    pub(super) fn replace(say: impl Into<Cow<'static, str>>, place: JsonPath, text: &str) -> Self {
-        Self { say: say.into(), change: Change::Replace(place, super::words::json(text)) }
+    pub(super) fn replace(say: impl Into<Cow<'static, str>>, path: JsonPath, text: &str) -> Self {
+        Self { say: say.into(), change: Change::Replace(path, super::words::json(text)) }
     }
 
-    pub(super) fn remove(say: impl Into<Cow<'static, str>>, place: JsonPath) -> Self {
-        Self { say: say.into(), change: Change::Remove(place) }
+    pub(super) fn remove(say: impl Into<Cow<'static, str>>, path: JsonPath) -> Self {
+        Self { say: say.into(), change: Change::Remove(path) }
     }
 
     /// Inserts `text` after the member or element at `place`.
-    pub(super) fn insert(say: impl Into<Cow<'static, str>>, place: JsonPath, text: String) -> Self {
-        Self { say: say.into(), change: Change::Insert(place, text) }
+    pub(super) fn insert(say: impl Into<Cow<'static, str>>, path: JsonPath, text: String) -> Self {
+        Self { say: say.into(), change: Change::Insert(path, text) }
     }
 }
 

@@ -25,9 +25,9 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
         if let (Some(connection), GrantSource::Query(_)) = (refuses, grant.source()) {
             let connection = quoted(connection.name());
             let message = format!("{connection} accepts named sources only: the query is denied whatever the grants");
-            let fix = Fix::remove("remove it, or grant a named source", subject.grant_place(index));
-            let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(index));
-            found.add(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, place, message, fix, witness: None });
+            let fix = Fix::remove("remove it, or grant a named source", subject.grant_path(index));
+            let (document, token, path) = (subject.origin.document, Some(subject.index), subject.source_path(index));
+            found.add(Raw { rule: &QUERY_NEVER_ACCEPTED, document, token, path, message, fix, witness: None });
         }
     }
     if grants.len() < 2 {
@@ -36,14 +36,14 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     for Redundant { grant, coverers } in redundant(subject) {
         let (Some(covered), Some(&first)) = (grants.get(grant), coverers.first()) else { continue };
         let Some(wider) = grants.get(first) else { continue };
-        let place = |index: usize| format!("`grants[{index}]`");
+        let path = |index: usize| format!("`grants[{index}]`");
         let text = quoted(&subject.display(covered));
         let wider_grants: Vec<String> = coverers
             .iter()
-            .filter_map(|&at| Some(format!("{} of {}", quoted(&subject.display(grants.get(at)?)), place(at))))
+            .filter_map(|&at| Some(format!("{} of {}", quoted(&subject.display(grants.get(at)?)), path(at))))
             .collect();
         let (rule, message): (&'static Rule, String) = if covered == wider {
-            (&DUPLICATE_GRANT, format!("{text} is granted already, by {}", place(first)))
+            (&DUPLICATE_GRANT, format!("{text} is granted already, by {}", path(first)))
         } else {
             let both = covered.source().kind() == GrantKind::Pattern && wider.source().kind() == GrantKind::Pattern;
             let rule = if both { &SHADOWED_PATTERN } else { &REDUNDANT_GRANT };
@@ -58,22 +58,22 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
         }
         let widest = coverers.iter().find(|&&at| grants.get(at).is_some_and(|it| *it.source() == GrantSource::All));
         let fix = match widest {
-            _ if covered == wider => Fix::remove("remove it: no decision changes", subject.grant_place(grant)),
+            _ if covered == wider => Fix::remove("remove it: no decision changes", subject.grant_path(grant)),
             // The narrow grant is what the token needs, as far as anybody has written it down.
             Some(&all) => Fix::say(format!(
                 "remove {}, which covers all sources, if the token needs only its other grants; else remove this one",
-                place(all)
+                path(all)
             )),
             None => Fix::remove(
                 format!(
                     "remove it: no decision changes; or remove {}, if the token is meant to be narrow",
-                    place(first)
+                    path(first)
                 ),
-                subject.grant_place(grant),
+                subject.grant_path(grant),
             ),
         };
-        let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(grant));
-        found.add(Raw { rule, document, token, place, message, fix, witness });
+        let (document, token, path) = (subject.origin.document, Some(subject.index), subject.source_path(grant));
+        found.add(Raw { rule, document, token, path, message, fix, witness });
     }
 }
 

@@ -15,9 +15,9 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
     for (index, text) in subject.written_referers().enumerate() {
         let Ok(entry) = Entry::parse(text) else { continue };
         let mut report = |rule: &'static Rule, message: String, fix: Fix| {
-            let place = subject.place().key("referers").index(index);
+            let path = subject.path().key("referers").index(index);
             let (document, token) = (subject.origin.document, Some(subject.index));
-            found.add(Raw { rule, document, token, place, message, fix, witness: None });
+            found.add(Raw { rule, document, token, path, message, fix, witness: None });
         };
         if let Some(whose) = entry.is_wildcard_host().then(|| public_suffix(entry.host())).flatten() {
             let message = format!(
@@ -33,7 +33,7 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
         }
         if let Some(first) = first_index.get(entry.as_str()) {
             let message = format!("the referer means the same as `referers[{first}]`: {}", quoted(entry.as_str()));
-            let fix = Fix::remove("remove it", subject.place().key("referers").index(index));
+            let fix = Fix::remove("remove it", subject.path().key("referers").index(index));
             report(&DUPLICATE_REFERER, message, fix);
         } else {
             first_index.insert(entry.as_str().to_owned(), index);

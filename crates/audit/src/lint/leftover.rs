@@ -25,8 +25,8 @@ pub(super) fn keep_a_grant(policy: &Policy, raws: &mut [Raw]) {
 
 /// Returns the index of the grant that the fix removes.
 fn removed_grant(raw: &Raw) -> Option<usize> {
-    let Change::Remove(place) = &raw.fix.change else { return None };
-    match place.steps() {
+    let Change::Remove(path) = &raw.fix.change else { return None };
+    match path.steps() {
         [_, _, Step::Key(key), Step::Index(index)] if key == "grants" => Some(*index),
         _ => None,
     }

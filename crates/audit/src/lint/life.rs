@@ -31,14 +31,14 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
             let say = "give it an end, and replace it before";
             // The token may have the key, with `null`.
             let fix = if subject.has_expiration() {
-                Fix::replace(say, subject.place().key("expiration_date"), &in_a_year)
+                Fix::replace(say, subject.path().key("expiration_date"), &in_a_year)
             } else {
                 Fix::insert(say, subject.id_place(), member)
             };
-            let (rule, place, message) = match all {
+            let (rule, path, message) = match all {
                 Some(grant) => (
                     &ALL_SOURCES_NEVER_EXPIRE,
-                    subject.source_place(grant),
+                    subject.source_path(grant),
                     "the token covers all sources and never expires: if it leaks, they stay readable indefinitely",
                 ),
                 None => (
@@ -47,7 +47,7 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
                     "the token never expires: if it leaks, it stays valid indefinitely",
                 ),
             };
-            found.add(raw(subject, rule, place, message.to_owned(), fix));
+            found.add(raw(subject, rule, path, message.to_owned(), fix));
         }
         Expiry::At(end) if !subject.token.expiry().is_expired(now) => {
             let left = end.seconds().saturating_sub(now.seconds());
@@ -55,8 +55,8 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
                 let when = if left < DAY { "within a day".to_owned() } else { in_days(left) };
                 let message = format!("the token expires {when}, at {end}");
                 let fix = Fix::say("make another token, and replace this one before");
-                let place = subject.place().key("expiration_date");
-                found.add(raw(subject, &EXPIRES_SOON, place, message, fix));
+                let path = subject.path().key("expiration_date");
+                found.add(raw(subject, &EXPIRES_SOON, path, message, fix));
             }
         }
         Expiry::Never | Expiry::At(_) => {}
@@ -105,7 +105,7 @@ fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Collector<'_>) {
             }
             None => (format!("the token was never used {span}"), "revoke it"),
         };
-        let fix = Fix::remove(say, subject.place());
+        let fix = Fix::remove(say, subject.path());
         return found.add(raw(subject, &TOKEN_NEVER_USED, subject.id_place(), message, fix));
     };
     // A registry records only tokens, not grants.
@@ -119,11 +119,11 @@ fn used(subject: &Subject<'_>, usage: &Usage, found: &mut Collector<'_>) {
             quoted(&subject.display(grant)),
             counted(use_of.allowed(), "time")
         );
-        let fix = Fix::remove("remove the grant", subject.grant_place(index));
-        found.add(raw(subject, &GRANT_NEVER_USED, subject.source_place(index), message, fix));
+        let fix = Fix::remove("remove the grant", subject.grant_path(index));
+        found.add(raw(subject, &GRANT_NEVER_USED, subject.source_path(index), message, fix));
     }
 }
 
-fn raw(subject: &Subject<'_>, rule: &'static Rule, place: JsonPath, message: String, fix: Fix) -> Raw {
-    Raw { rule, document: subject.origin.document, token: Some(subject.index), place, message, fix, witness: None }
+fn raw(subject: &Subject<'_>, rule: &'static Rule, path: JsonPath, message: String, fix: Fix) -> Raw {
+    Raw { rule, document: subject.origin.document, token: Some(subject.index), path, message, fix, witness: None }
 }

@@ -11,23 +11,23 @@ use portcullis_document::load::{Diagnostic, Input, Loaded, site};
 /// Returns the enabled warnings, without those that a finding of `raws` reports in more detail.
 pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options: &LintOptions) -> Vec<Finding> {
     let better: HashSet<(&Rule, usize, String)> =
-        raws.iter().filter_map(|raw| Some((worse_than(raw.rule)?, raw.document, raw.place.to_string()))).collect();
+        raws.iter().filter_map(|raw| Some((worse_than(raw.rule)?, raw.document, raw.path.to_string()))).collect();
     let finding = |found: &Diagnostic| {
         let rule = Rule::find(found.code)?;
         let document = inputs.iter().position(|input| input.name() == found.file);
-        let is_replaced = document.is_some_and(|document| better.contains(&(rule, document, found.place.clone())));
+        let is_replaced = document.is_some_and(|document| better.contains(&(rule, document, found.path.clone())));
         if is_replaced || options.allow.contains(rule.code) {
             return None;
         }
         Some(Finding {
             rule,
             file: found.file.clone(),
-            path: found.place.clone(),
+            path: found.path.clone(),
             line: found.line,
             column: found.column,
             span: found.span.clone(),
             end: None,
-            token: document.and_then(|document| token(loaded, document, &found.place)),
+            token: document.and_then(|document| token(loaded, document, &found.path)),
             message: found.message.clone().into_owned(),
             fix: found.help.clone(),
             paste: document.and_then(|document| inputs.get(document)).and_then(|input| paste(rule, found, input)),

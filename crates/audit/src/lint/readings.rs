@@ -68,9 +68,9 @@ impl Look<'_, '_, '_> {
         let (message, fix) = match &evidence.like {
             Some(like) => (
                 format!("{message}, which has {}", quoted(like)),
-                Fix::replace(format!("write {}", quoted(like)), self.subject.source_place(self.index), like),
+                Fix::replace(format!("write {}", quoted(like)), self.subject.source_path(self.index), like),
             ),
-            None => (message, Fix::remove("remove it, or correct its name", self.subject.grant_place(self.index))),
+            None => (message, Fix::remove("remove it, or correct its name", self.subject.grant_path(self.index))),
         };
         self.report(&RESOURCE_NOT_IN_CATALOG, message, fix, None);
     }
@@ -115,7 +115,7 @@ impl Look<'_, '_, '_> {
         let say = format!("if it is meant to, grant {}", quoted(&text));
         let too_shallow = dialect.depth().is_some_and(|depth| pattern.segment_count() < usize::from(depth));
         let fix = if too_shallow && wider.is_some() {
-            Fix::replace(say, self.subject.source_place(self.index), &text)
+            Fix::replace(say, self.subject.source_path(self.index), &text)
         } else {
             self.beside(format!("{say} as well"), &text)
         };
@@ -168,7 +168,7 @@ impl Look<'_, '_, '_> {
         let everything = pattern.as_bytes().split(|&byte| byte == b'.').all(|segment| segment == [STAR]);
         if names > 0 && count == 0 {
             let message = format!("{text} matches none of the {} of the catalog", counted(names, "name"));
-            let fix = Fix::remove("remove it, or correct it", self.subject.grant_place(self.index));
+            let fix = Fix::remove("remove it, or correct it", self.subject.grant_path(self.index));
             self.report(&PATTERN_MATCHES_NOTHING, message, fix, None);
         } else if names >= FEW && share(count, names) >= self.found.options.wide_share {
             let percent = share(count, names) * 100.0;
@@ -183,7 +183,7 @@ impl Look<'_, '_, '_> {
     /// Returns a fix that inserts a grant after this one.
     fn beside(&self, say: String, source: &str) -> Fix {
         let grant = format!("{{\"connection_name\": {}, \"source\": {}}}", json(self.connection.name()), json(source));
-        Fix::insert(say, self.subject.grant_place(self.index), grant)
+        Fix::insert(say, self.subject.grant_path(self.index), grant)
     }
 
     fn not_covered(&self, resource: String) -> Witness {
@@ -195,8 +195,8 @@ impl Look<'_, '_, '_> {
             self.found.claims.push(Claim { grant: self.grant.clone(), witness });
         }
         let (document, token) = (self.subject.origin.document, Some(self.subject.index));
-        let place = self.subject.source_place(self.index);
-        self.found.add(Raw { rule, document, token, place, message, fix, witness });
+        let path = self.subject.source_path(self.index);
+        self.found.add(Raw { rule, document, token, path, message, fix, witness });
     }
 }
 

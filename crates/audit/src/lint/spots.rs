@@ -11,14 +11,14 @@ use portcullis_document::load::{Input, Spot, spots};
 /// Adds positions to the findings. Reads each text once for all of them.
 pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<Finding> {
     let root = JsonPath::root();
-    let shown = raws.iter().map(|raw| (raw.document, &raw.place));
+    let shown = raws.iter().map(|raw| (raw.document, &raw.path));
     let changed = raws.iter().map(|raw| match &raw.fix.change {
-        Change::Remove(place) | Change::Insert(place, _) | Change::Replace(place, _) => (raw.document, place),
+        Change::Remove(path) | Change::Insert(path, _) | Change::Replace(path, _) => (raw.document, path),
         // The root of the document is found at no cost.
         Change::None => (raw.document, &root),
     });
-    let places: Vec<(usize, &JsonPath)> = shown.chain(changed).collect();
-    let mut shown = spots(inputs, &places);
+    let paths: Vec<(usize, &JsonPath)> = shown.chain(changed).collect();
+    let mut shown = spots(inputs, &paths);
     let changed = shown.split_off(raws.len());
     let lines: Vec<LineIndex<'_>> = inputs.iter().map(|input| LineIndex::new(input.text())).collect();
     let located = raws.into_iter().zip(shown.into_iter().zip(changed));
@@ -35,7 +35,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
         Some(Finding {
             rule: raw.rule,
             file: input.name().to_owned(),
-            path: raw.place.to_string(),
+            path: raw.path.to_string(),
             line: start.line,
             column: start.column,
             span: shown.as_ref().map(|spot| spot.span.clone()),

@@ -26,24 +26,24 @@ pub(super) fn each(loaded: &Loaded, policy: &Policy, mut look: impl FnMut(Subjec
 
 impl<'a> Subject<'a> {
     /// Returns the path of the token.
-    pub(super) fn place(&self) -> JsonPath {
+    pub(super) fn path(&self) -> JsonPath {
         JsonPath::root().key("tokens").index(self.origin.token)
     }
 
     /// Returns the path of the token's id, which is shorter to show than the token.
     pub(super) fn id_place(&self) -> JsonPath {
-        self.place().key("id")
+        self.path().key("id")
     }
 
-    pub(super) fn grant_place(&self, index: usize) -> JsonPath {
-        self.place().key("grants").index(index)
+    pub(super) fn grant_path(&self, index: usize) -> JsonPath {
+        self.path().key("grants").index(index)
     }
 
     /// Returns the path of a grant's source, or of the grant if it has no source.
-    pub(super) fn source_place(&self, index: usize) -> JsonPath {
-        let place = self.grant_place(index);
+    pub(super) fn source_path(&self, index: usize) -> JsonPath {
+        let path = self.grant_path(index);
         let is_missing = self.written_grant(index).is_some_and(|written| written.source.is_none());
-        if is_missing { place } else { place.key("source") }
+        if is_missing { path } else { path.key("source") }
     }
 
     fn written_grant(&self, index: usize) -> Option<&'a WrittenGrant> {

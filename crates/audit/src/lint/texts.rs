@@ -31,7 +31,7 @@ fn is_source(source: Option<&str>, kind: Option<SourceType>, dialect: Dialect) -
 /// Reports characters of `text` that cannot be seen. The text without them is proposed only if it `is_valid`.
 fn hidden(
     subject: &Subject<'_>,
-    place: JsonPath,
+    path: JsonPath,
     text: &str,
     is_valid: &dyn Fn(&str) -> bool,
     found: &mut Collector<'_>,
@@ -49,10 +49,10 @@ fn hidden(
     let fix = if without.trim().is_empty() || !is_valid(&without) {
         Fix::say("write another text, of characters that can be seen")
     } else {
-        Fix::replace(format!("write {}", quoted(&without)), place.clone(), &without)
+        Fix::replace(format!("write {}", quoted(&without)), path.clone(), &without)
     };
     let (document, token) = (subject.origin.document, Some(subject.index));
-    found.add(Raw { rule, document, token, place, message, fix, witness: None });
+    found.add(Raw { rule, document, token, path, message, fix, witness: None });
 }
 
 /// Reports names with a segment that mixes scripts.
@@ -77,8 +77,8 @@ fn scripts(subject: &Subject<'_>, found: &mut Collector<'_>) {
             foreign.unwrap_or_default()
         );
         let fix = Fix::say("write each segment in one script, as the warehouse has it");
-        let (document, token, place) = (subject.origin.document, Some(subject.index), subject.source_place(index));
-        found.add(Raw { rule: &MIXED_SCRIPTS, document, token, place, message, fix, witness: None });
+        let (document, token, path) = (subject.origin.document, Some(subject.index), subject.source_path(index));
+        found.add(Raw { rule: &MIXED_SCRIPTS, document, token, path, message, fix, witness: None });
     }
 }
 
@@ -123,12 +123,12 @@ impl<'p> Looks<'p> {
         let token = subject.token;
         if let Some(name) = token.name() {
             let group = Group::Tokens(token.owner().map(Into::into));
-            self.compare(&group, name, &|| name.to_owned(), subject, &|| subject.place().key("name"), found);
+            self.compare(&group, name, &|| name.to_owned(), subject, &|| subject.path().key("name"), found);
         }
         for (index, grant) in token.grants().iter().enumerate() {
             if let Some(connection) = self.policy.connection(grant.connection()).map(Connection::name) {
-                let place = || subject.grant_place(index).key("connection_name");
-                self.compare(&Group::Connections, connection, &|| connection.to_owned(), subject, &place, found);
+                let path = || subject.grant_path(index).key("connection_name");
+                self.compare(&Group::Connections, connection, &|| connection.to_owned(), subject, &path, found);
             }
             let canonical = match grant.source() {
                 GrantSource::Resource(name) => String::from_utf8_lossy(name.as_bytes()),
@@ -137,18 +137,18 @@ impl<'p> Looks<'p> {
                 GrantSource::Query(_) | GrantSource::All => continue,
             };
             let group = Group::Sources(grant.connection().index());
-            let place = || subject.source_place(index);
-            self.compare(&group, &canonical, &|| subject.display(grant), subject, &place, found);
+            let path = || subject.source_path(index);
+            self.compare(&group, &canonical, &|| subject.display(grant), subject, &path, found);
         }
     }
 
     /// Reports characters that cannot be seen, in each text of the token.
     fn hidden(&self, subject: &Subject<'_>, found: &mut Collector<'_>) {
         let token = subject.token;
-        let here = subject.place();
-        let mut look = |place: &dyn Fn() -> JsonPath, text: Option<&str>, is_valid: &dyn Fn(&str) -> bool| {
+        let here = subject.path();
+        let mut look = |path: &dyn Fn() -> JsonPath, text: Option<&str>, is_valid: &dyn Fn(&str) -> bool| {
             if let Some(text) = text.filter(|text| !text.is_ascii()) {
-                hidden(subject, place(), text, is_valid, found);
+                hidden(subject, path(), text, is_valid, found);
             }
         };
         let owner = token.owner();
@@ -165,10 +165,10 @@ impl<'p> Looks<'p> {
                 let known = self.policy.connections().iter().find(|connection| connection.name() == name);
                 is_source(source.as_deref(), kind, known.map(Connection::dialect).unwrap_or_default())
             };
-            let connection_name = || subject.grant_place(index).key("connection_name");
+            let connection_name = || subject.grant_path(index).key("connection_name");
             look(&connection_name, Some(connection.name()), &is_connection);
             let is_valid = |text: &str| is_source(Some(text), kind, connection.dialect());
-            look(&|| subject.grant_place(index).key("source"), source.as_deref(), &is_valid);
+            look(&|| subject.grant_path(index).key("source"), source.as_deref(), &is_valid);
         }
         for (index, text) in subject.written_referers().enumerate() {
             look(&|| here.key("referers").index(index), Some(text), &|text| {
@@ -190,7 +190,7 @@ impl<'p> Looks<'p> {
         text: &str,
         shown: &dyn Fn() -> String,
         subject: &Subject<'_>,
-        place: &dyn Fn() -> JsonPath,
+        path: &dyn Fn() -> JsonPath,
         found: &mut Collector<'_>,
     ) {
         let lower = text.to_lowercase();
@@ -216,7 +216,7 @@ impl<'p> Looks<'p> {
         let message = format!("{} {how} {} of token {whose}", quoted(&shown()), quoted(&other));
         let fix = Fix::say("make sure that both are meant; else write the same name");
         let (document, token) = (subject.origin.document, Some(subject.index));
-        found.add(Raw { rule, document, token, place: place(), message, fix, witness: None });
+        found.add(Raw { rule, document, token, path: path(), message, fix, witness: None });
     }
 }
 

@@ -144,14 +144,14 @@ pub struct Followed<'p> {
     /// The queries and named sources, in the order of the policy's grants.
     order: Vec<(ConnectionId, &'p GrantSource)>,
     /// For each, the grants that have it.
-    places: Vec<Vec<Place>>,
+    granted_by: Vec<Vec<GrantIndex>>,
 }
 
 type Outcome = Result<Reads, Unreadable>;
 
 /// The indexes of a grant: of its token in the policy, and of the grant in the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct GrantIndex {
     /// The index of the token.
     pub token: usize,
     /// The index of the grant in the token.
@@ -166,7 +166,7 @@ pub struct Unfollowed<'f> {
     /// The query or named source.
     pub source: &'f GrantSource,
     /// The grants that have it; at least one.
-    pub places: &'f [Place],
+    pub granted_by: &'f [GrantIndex],
     /// The reason.
     pub why: &'f Unreadable,
 }
@@ -174,24 +174,24 @@ pub struct Unfollowed<'f> {
 impl<'p> Followed<'p> {
     /// Parses each distinct query and named source that `policy` grants, on all cores. Linear in their texts.
     pub fn of(policy: &'p Policy, named: &NamedSources) -> Self {
-        let (mut order, mut places) = (Vec::new(), Vec::<Vec<Place>>::new());
+        let (mut order, mut granted_by) = (Vec::new(), Vec::<Vec<GrantIndex>>::new());
         let mut numbers: Vec<HashMap<&GrantSource, usize, RandomState>> =
             policy.connections().iter().map(|_| HashMap::default()).collect();
         let grants = policy.tokens().iter().map(Token::grants).enumerate();
         let grants =
-            grants.flat_map(|(token, grants)| grants.iter().zip((0..).map(move |grant| Place { token, grant })));
-        for (grant, place) in grants {
+            grants.flat_map(|(token, grants)| grants.iter().zip((0..).map(move |grant| GrantIndex { token, grant })));
+        for (grant, grant_index) in grants {
             if !matches!(grant.source(), GrantSource::Query(_) | GrantSource::NamedSource(_)) {
                 continue;
             }
             let Some(numbers) = numbers.get_mut(grant.connection().index()) else { continue };
             let number = *numbers.entry(grant.source()).or_insert_with(|| {
                 order.push((grant.connection(), grant.source()));
-                places.push(Vec::new());
-                places.len() - 1
+                granted_by.push(Vec::new());
+                granted_by.len() - 1
             });
-            if let Some(places) = places.get_mut(number) {
-                places.push(place);
+            if let Some(granted_by) = granted_by.get_mut(number) {
+                granted_by.push(grant_index);
             }
         }
         let texts: Vec<_> = order.iter().map(|&(connection, source)| text(policy, named, connection, source)).collect();
@@ -202,7 +202,7 @@ impl<'p> Followed<'p> {
             let joined = parts.into_iter().map(thread::ScopedJoinHandle::join);
             joined.map(|part| part.unwrap_or_else(|panic| std::panic::resume_unwind(panic))).collect()
         });
-        Self { numbers, outcomes: read.into_iter().flatten().collect(), order, places }
+        Self { numbers, outcomes: read.into_iter().flatten().collect(), order, granted_by }
     }
 
     /// Returns the tables that a source reads. `None` if they are unknown, or it is not a granted query or named
@@ -225,9 +225,9 @@ impl<'p> Followed<'p> {
 
     /// Returns the queries and named sources whose tables are unknown.
     pub fn unfollowed(&self) -> impl Iterator<Item = Unfollowed<'_>> {
-        let all = self.order.iter().zip(&self.outcomes).zip(&self.places);
-        all.filter_map(|((&(connection, source), outcome), places)| {
-            Some(Unfollowed { connection, source, places, why: outcome.as_ref().err()? })
+        let all = self.order.iter().zip(&self.outcomes).zip(&self.granted_by);
+        all.filter_map(|((&(connection, source), outcome), granted_by)| {
+            Some(Unfollowed { connection, source, granted_by, why: outcome.as_ref().err()? })
         })
     }
 }

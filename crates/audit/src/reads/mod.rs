@@ -40,7 +40,7 @@ mod visit;
 mod words;
 
 pub use calls::Call;
-pub use followed::{Followed, NamedSources, NamedSourcesError, Place, Unfollowed};
+pub use followed::{Followed, GrantIndex, NamedSources, NamedSourcesError, Unfollowed};
 
 use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};

@@ -130,15 +130,15 @@ pub(super) struct GrantPosition<'p> {
 impl<'p> UnfollowedRow<'p> {
     fn of(unfollowed: &Unfollowed<'_>, policy: &'p Policy) -> Option<Self> {
         let connection = policy.connection(unfollowed.connection)?;
-        let granted = unfollowed.places.iter().take(LISTED).filter_map(|place| {
-            Some(GrantPosition { token: policy.tokens().get(place.token)?.id(), grant: place.grant })
+        let granted = unfollowed.granted_by.iter().take(LISTED).filter_map(|index| {
+            Some(GrantPosition { token: policy.tokens().get(index.token)?.id(), grant: index.grant })
         });
         Some(Self {
             connection: connection.name(),
             kind: unfollowed.source.kind().as_str(),
             source: unfollowed.source.display(connection.dialect()),
             granted: granted.collect(),
-            grants: unfollowed.places.len(),
+            grants: unfollowed.granted_by.len(),
             line: unfollowed.why.at.map(|(line, _)| line),
             column: unfollowed.why.at.map(|(_, column)| column),
             why: unfollowed.why.why.clone(),
@@ -157,7 +157,7 @@ impl<'p> UnfollowedRow<'p> {
     /// The first grants with this source, and the number of further ones.
     pub(super) fn granted_by(&self) -> String {
         let listed: Vec<String> =
-            self.granted.iter().map(|place| format!("{} grants[{}]", place.token, place.grant)).collect();
+            self.granted.iter().map(|index| format!("{} grants[{}]", index.token, index.grant)).collect();
         let more = self.grants - self.granted.len();
         if more > 0 { format!("{}, and {more} more", listed.join(", ")) } else { listed.join(", ") }
     }

@@ -31,7 +31,7 @@ pub struct Diagnostic {
     /// The name of the input.
     pub file: String,
     /// The JSON path, such as `tokens[3].grants[0].source`; empty for the whole document.
-    pub place: String,
+    pub path: String,
     /// The line, counted from 1; 0 if no user has the text ([`Input::generated`](super::Input::generated)).
     pub line: usize,
     /// The character of the line, counted from 1; 0 if no user has the text.
@@ -69,7 +69,7 @@ impl fmt::Display for Diagnostic {
             write!(f, ":{line}:{column}")?;
         }
         write!(f, ": {severity}[{code}]: {message}")?;
-        if self.place.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.place, MAX_PATH)) }
+        if self.path.is_empty() { Ok(()) } else { write!(f, " ({})", Escaped::up_to(&self.path, MAX_PATH)) }
     }
 }
 
@@ -85,7 +85,7 @@ impl Serialize for Diagnostic {
             message: &'a str,
             help: &'a str,
         }
-        let Self { severity, code, place: path, line, column, message, help, .. } = self;
+        let Self { severity, code, path, line, column, message, help, .. } = self;
         Twin { severity: *severity, code, path, line: *line, column: *column, message, help }.serialize(serializer)
     }
 }

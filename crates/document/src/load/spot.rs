@@ -46,7 +46,7 @@ pub struct Spot {
     pub end: Position,
 }
 
-/// Returns the positions of the values at `places`, each a JSON path in the input with that index; `None` for a value
+/// Returns the positions of the values at `paths`, each a JSON path in the input with that index; `None` for a value
 /// that does not exist.
 ///
 /// Searches each text once for all of its paths.
@@ -60,10 +60,10 @@ pub struct Spot {
 /// let found = spots(&[input], &[(0, &id)]);
 /// assert_eq!(found[0].as_ref().map(|spot| spot.start.column), Some(20));
 /// ```
-pub fn spots(inputs: &[Input], places: &[(usize, &JsonPath)]) -> Vec<Option<Spot>> {
-    let mut found = vec![None; places.len()];
+pub fn spots(inputs: &[Input], paths: &[(usize, &JsonPath)]) -> Vec<Option<Spot>> {
+    let mut found = vec![None; paths.len()];
     for (at, input) in inputs.iter().enumerate() {
-        let (here, targets): (Vec<_>, Vec<_>) = places
+        let (here, targets): (Vec<_>, Vec<_>) = paths
             .iter()
             .enumerate()
             .filter(|(_, (document, _))| *document == at)
@@ -107,7 +107,7 @@ pub(super) fn spot(inputs: &[Input], mut found: Vec<Draft>) -> Vec<Diagnostic> {
                 severity,
                 code: problem.code,
                 file: input.name().to_owned(),
-                place: problem.path.to_string(),
+                path: problem.path.to_string(),
                 line: position.line,
                 column: position.column,
                 span: Some(span).filter(|_| is_shown),

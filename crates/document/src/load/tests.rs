@@ -32,7 +32,7 @@ fn everything() -> LoadOptions {
 }
 
 fn brief(found: &Diagnostic) -> String {
-    format!("{} {}", found.place, found.code)
+    format!("{} {}", found.path, found.code)
 }
 
 /// Returns the warnings of a token for `maps` with these fields, in a document with the connections `bq` and `pg`.

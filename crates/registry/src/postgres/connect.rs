@@ -91,7 +91,7 @@ pub(super) async fn within<T>(patience: Duration, future: impl Future<Output = s
 }
 
 /// Returns the protection of the connection. A server on another machine must prove its name, unless the URL or
-/// `PGSSLMODE` say otherwise: whoever can pose as the database decides what tokens may read.
+/// `PGSSLMODE` say otherwise: a program that can pose as the database decides what tokens may read.
 fn mode(url: &PostgresUrl, host: &str) -> Result<PgSslMode> {
     let variable = std::env::var("PGSSLMODE").ok().filter(|mode| !mode.is_empty());
     let given = match url.tls.mode {

@@ -38,7 +38,7 @@ const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL s
 const WRITE: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL search_path TO portcullis; \
                      SET LOCAL lock_timeout TO '30s'; SET LOCAL idle_in_transaction_session_timeout TO '30s'";
 
-/// Locks the registry for writers. Whoever turned off `synchronous_commit` could lose a change that was reported.
+/// Locks the registry for writers. A user who turned off `synchronous_commit` could lose a change that was reported.
 const LOCK: &str = "SELECT CASE WHEN current_setting('synchronous_commit') = 'off' \
                     THEN set_config('synchronous_commit', 'on', true) END FROM registry FOR UPDATE";
 

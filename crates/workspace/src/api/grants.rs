@@ -71,7 +71,7 @@ pub(crate) fn resource_kind(text: &str) -> &'static str {
 
 /// Returns warnings of the registry as details of a body.
 pub(super) fn warnings(diagnostics: &[Diagnostic]) -> Vec<Detail> {
-    let warning = |it: &Diagnostic| Detail::new(pointer(&it.place), it.code, &*it.message, &*it.help);
+    let warning = |it: &Diagnostic| Detail::new(pointer(&it.path), it.code, &*it.message, &*it.help);
     diagnostics.iter().map(warning).collect()
 }
 

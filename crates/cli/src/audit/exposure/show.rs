@@ -136,7 +136,7 @@ impl<'v> View<'v> {
         let token = self.args.token.as_deref();
         reads::unfollowed(self.followed, policy, |unfollowed| {
             let has_token = |only| {
-                unfollowed.places.iter().any(|place| policy.tokens().get(place.token).map(Token::id) == Some(only))
+                unfollowed.granted_by.iter().any(|index| policy.tokens().get(index.token).map(Token::id) == Some(only))
             };
             self.includes(unfollowed.connection) && token.is_none_or(has_token)
         })
