@@ -1,0 +1,8 @@
+#![no_main]
+
+#[path = "../../crates/capi/tests/surface/property.rs"]
+mod property;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    property::property(input);
+});
