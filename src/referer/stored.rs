@@ -631,7 +631,7 @@ mod tests {
             let site = StoredSet::of(&bytes).only_site().map(|site| (site.scheme, site.authority));
             assert_eq!(site, want, "{:.40}", texts.concat());
             for text in texts {
-                let own = text.replace("*", "x");
+                let own = text.replace('*', "x");
                 for (header, want) in [(own.clone(), true), (own.replace(".test", ".tesu"), false)] {
                     assert_eq!(StoredSet::of(&bytes).accepts(&header), want, "{header:.40}");
                 }
