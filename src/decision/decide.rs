@@ -12,7 +12,7 @@ use crate::name::{CanonicalName, NameBuffer};
 use crate::pattern::{HashedName, PrefixHashes, Shape, covers, literal_characters, text_key};
 use crate::query::{NamedSource, NormalForm};
 use crate::referer::StoredSet;
-use crate::snapshot::{Block, Compiled, Entries, Row, Snapshot, Tag, Text, TokenRef, View, query_key};
+use crate::snapshot::{Block, Compiled, Entries, Row, Snapshot, Tag, Terms, Text, TokenRef, View, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
 ///
@@ -101,10 +101,11 @@ fn checks_3_to_9<'s>(
     check_referer: impl FnOnce() -> Result<(), Reason>,
 ) -> Decision<'s> {
     let checked = || {
-        if compiled.terms(row).is_expired(now) {
+        let terms = compiled.terms(row);
+        if terms.is_expired(now) {
             return Err(Reason::TokenExpired);
         }
-        let considered = api(compiled, row, request)?;
+        let considered = api(compiled, terms, request)?;
         check_referer()?;
         granted(compiled, row, request, considered)
     };
@@ -147,9 +148,9 @@ pub(crate) fn token<'s>(snapshot: &'s Snapshot, credential: &Credential<'_>) -> 
 
 /// Runs check 4 and returns the grant kinds that the API considers. The set is empty if the API needs no source.
 #[inline]
-pub(crate) fn api(compiled: &Compiled, row: &Row, request: &Request<'_>) -> Result<GrantKinds, Reason> {
+pub(crate) fn api(compiled: &Compiled, terms: &Terms, request: &Request<'_>) -> Result<GrantKinds, Reason> {
     let apis = compiled.apis();
-    let listed = |id: &ApiId| compiled.terms(row).apis().contains(*id);
+    let listed = |id: &ApiId| terms.apis().contains(*id);
     let id = apis.find(request.api).filter(listed).ok_or(Reason::ApiNotAllowed)?;
     Ok(apis.get(id).map_or(GrantKinds::NONE, |api| api.considers(request.operation)))
 }
@@ -275,10 +276,9 @@ impl<'s> Target<'s> {
     /// (N8.4).
     fn same(&self, block: Block<'s>, tag: Tag, key: u32, is: impl Fn(Text<'_>) -> bool) -> Result<u32, Reason> {
         let own = match block.view() {
-            Some(View::One(entries)) => self.exact(&entries, tag, key, is),
-            Some(View::Two(entries)) => self.exact(&entries, tag, key, is),
-            Some(View::Four(entries)) => self.exact(&entries, tag, key, is),
-            None => None,
+            View::One(entries) => self.exact(&entries, tag, key, is),
+            View::Two(entries) => self.exact(&entries, tag, key, is),
+            View::Four(entries) => self.exact(&entries, tag, key, is),
         };
         let considered = |kind, grant: Option<u32>| if self.considered.contains(kind) { grant } else { None };
         considered(tag.kind(), own).or(considered(GrantKind::All, block.all)).ok_or({
@@ -295,10 +295,9 @@ impl<'s> Target<'s> {
         let mut hashes = PrefixHashes::new();
         let name = HashedName::new(name, &mut hashes);
         match block.view() {
-            Some(View::One(entries)) => self.covering(block, &entries, &name),
-            Some(View::Two(entries)) => self.covering(block, &entries, &name),
-            Some(View::Four(entries)) => self.covering(block, &entries, &name),
-            None => Err(Reason::SourceNotGranted),
+            View::One(entries) => self.covering(block, &entries, &name),
+            View::Two(entries) => self.covering(block, &entries, &name),
+            View::Four(entries) => self.covering(block, &entries, &name),
         }
     }
 

@@ -40,7 +40,7 @@ impl<'s, 'r> Case<'s, 'r> {
     /// Returns the grant kinds that the request is checked against; none if the API needs no source or the token does
     /// not list it.
     pub(super) fn considered(&self) -> GrantKinds {
-        let kinds = self.row.and_then(|row| api(self.compiled, row, self.request).ok());
+        let kinds = self.row.and_then(|row| api(self.compiled, self.compiled.terms(row), self.request).ok());
         kinds.unwrap_or_default()
     }
 

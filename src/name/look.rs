@@ -29,21 +29,25 @@ const WIDTH: usize = 16;
 /// only if `LETTERS` is set.
 #[inline]
 pub(super) fn look<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
-    // Nearly all names fit in one stretch, and have none of the rare bytes.
-    if bytes.len() < STRETCH {
-        let mut classes = ByteClasses::<LETTERS>::new();
-        let mut segments = Segments::new();
-        segments.push(classes.stretch(bytes) | 1 << bytes.len(), 0, starts);
-        if classes.is_bare() {
-            return classes.look(&segments);
-        }
+    look_at_short::<LETTERS>(bytes, starts).unwrap_or_else(|| look_at_rare::<LETTERS>(bytes, starts))
+}
+
+/// Classifies a text that fits in one stretch and has only bytes that are valid in a bare identifier; `None` for another
+/// text. Recognizes the bytes `#`, `$` and `*` only if `LETTERS` is set. Nearly all names are such texts.
+#[inline]
+pub(super) fn look_at_short<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Option<Look> {
+    if bytes.len() >= STRETCH {
+        return None;
     }
-    look_at_rare::<LETTERS>(bytes, starts)
+    let mut classes = ByteClasses::<LETTERS>::new();
+    let mut segments = Segments::new();
+    segments.push(classes.stretch(bytes) | 1 << bytes.len(), 0, starts);
+    classes.is_bare().then(|| classes.look(&segments))
 }
 
 /// Classifies a text of any length that may have any valid byte.
 #[inline(never)]
-fn look_at_rare<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
+pub(super) fn look_at_rare<const LETTERS: bool>(bytes: &[u8], starts: &mut Starts) -> Look {
     let mut classes = ByteClasses::<true>::new();
     let mut segments = Segments::new();
     let mut start = 0;

@@ -3,7 +3,7 @@
 use smallvec::SmallVec;
 
 use super::dialect::Fold;
-use super::look::{Starts, look};
+use super::look::{Look, Starts, look, look_at_rare, look_at_short};
 use super::{Dialect, INNER_DOT, MAX_NAME_BYTES, MAX_SEGMENTS, STAR};
 use crate::base::is_unsafe;
 
@@ -156,14 +156,19 @@ pub(crate) fn scan<'a>(
     let bytes = text.as_bytes();
     // Most names of requests need no information about letters and stars.
     let as_written = role == Role::Requested && dialect.bare_fold() == Fold::AsWritten;
-    let look =
-        if as_written { look::<false>(bytes, &mut buffer.starts) } else { look::<true>(bytes, &mut buffer.starts) };
+    if as_written && let Some(look) = look_at_short::<false>(bytes, &mut buffer.starts) {
+        // The text has no `$`, so there is no decorator.
+        let segments = segments(text, &look)?;
+        return Ok(Scanned { bytes, segments, starts: &buffer.starts, bare_star: false });
+    }
+    let look = if as_written {
+        look_at_rare::<false>(bytes, &mut buffer.starts)
+    } else {
+        look::<true>(bytes, &mut buffer.starts)
+    };
     let decorated = dialect == Dialect::BigQuery && memchr::memchr(b'$', bytes).is_some();
     if look.bare && (role == Role::Requested || !look.star) && !decorated {
-        let segments = look.segments.ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
-        if !look.full {
-            return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: empty_segment(text) });
-        }
+        let segments = segments(text, &look)?;
         let bytes = match dialect.bare_fold().is_upper() {
             _ if as_written => bytes,
             Some(true) if look.lower => folded(bytes, &mut buffer.text, <[u8]>::make_ascii_uppercase),
@@ -192,17 +197,24 @@ fn scan_character_by_character<'a>(
     Ok(Scanned { bytes: &buffer.text, segments, starts: &buffer.starts, bare_star })
 }
 
+/// Returns the number of segments of a text that has only bytes of bare identifiers and dots.
+#[inline]
+fn segments(text: &str, look: &Look) -> Result<usize, NameError> {
+    let segments = look.segments.ok_or(NameError { kind: NameErrorKind::TooManySegments, at: 0 })?;
+    if !look.full {
+        return Err(NameError { kind: NameErrorKind::EmptyIdentifier, at: empty_segment(text) });
+    }
+    Ok(segments)
+}
+
 /// Returns the offset of the first empty segment.
 #[cold]
 fn empty_segment(text: &str) -> usize {
-    let mut start = 0;
-    for segment in text.split('.') {
-        if segment.is_empty() {
-            break;
-        }
-        start += segment.len() + 1;
+    let bytes = text.as_bytes();
+    if bytes.first() == Some(&b'.') {
+        return 0;
     }
-    start
+    bytes.windows(2).position(|pair| pair == b"..").map_or(bytes.len(), |dot| dot + 1)
 }
 
 fn folded<'a>(bytes: &[u8], buffer: &'a mut Text, fold: impl Fn(&mut [u8])) -> &'a [u8] {
@@ -366,5 +378,22 @@ impl Scanner<'_, '_> {
 
     fn error(&self, kind: NameErrorKind) -> NameError {
         NameError { kind, at: self.at }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_has_the_offset_of_the_first_empty_segment() {
+        for (text, at) in
+            [("", 0), (".", 0), ("..", 0), (".a", 0), ("a.", 2), ("a..", 2), ("a..b", 2), ("ab.c...d.", 5)]
+        {
+            for (dialect, role) in [(Dialect::Generic, Role::Requested), (Dialect::Postgres, Role::Granted)] {
+                let error = scan(text, dialect, role, &mut NameBuffer::new()).unwrap_err();
+                assert_eq!(error, NameError { kind: NameErrorKind::EmptyIdentifier, at }, "{text} in {dialect}");
+            }
+        }
     }
 }

@@ -18,6 +18,8 @@
 //! ```
 //!
 //! A deciding page is one that no other page of its origin includes.
+//!
+//! Most sets have one site. A header is first compared with its text, without a hash.
 
 use std::ops::Range;
 
@@ -48,6 +50,13 @@ const LANES: usize = 8;
 pub(crate) struct StoredSet<'b> {
     /// The set, and any bytes after it.
     bytes: &'b [u8],
+}
+
+/// The groups of a set.
+#[derive(Debug, Clone, Copy, Default)]
+struct Groups<'b> {
+    /// The set, and any bytes after it.
+    bytes: &'b [u8],
     width: Width,
     /// The number of origins without a wildcard, and of all origins.
     exact: usize,
@@ -70,7 +79,7 @@ enum Width {
 /// The entries of one origin.
 #[derive(Debug, Clone, Copy)]
 struct Group<'b> {
-    set: StoredSet<'b>,
+    groups: Groups<'b>,
     scheme: Scheme,
     deciders: usize,
     pages: usize,
@@ -141,9 +150,78 @@ impl<'b> StoredSet<'b> {
     /// Creates the set at the start of `bytes`, the output of [`write`].
     #[inline]
     pub(crate) fn of(bytes: &'b [u8]) -> Self {
-        Self::read(bytes).unwrap_or_default()
+        Self { bytes }
     }
 
+    /// Returns whether an entry matches a header, like [`RefererSet::accepts`](super::RefererSet::accepts).
+    #[inline]
+    pub(crate) fn accepts(self, header: &str) -> bool {
+        self.only_site().is_some_and(|site| site.is_start_of(header)) || self.groups().accepts(header)
+    }
+
+    /// Returns whether an entry matches `referer` (N7.2 to N7.5).
+    pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
+        self.groups().matches(referer)
+    }
+
+    /// Returns the entries, in canonical order.
+    pub(crate) fn entries(self) -> impl Iterator<Item = Entry> {
+        self.groups().views().into_iter().map_while(Entry::of)
+    }
+
+    pub(crate) fn len(self) -> usize {
+        self.groups().views().len()
+    }
+
+    #[inline]
+    fn groups(self) -> Groups<'b> {
+        Groups::read(self.bytes).unwrap_or_default()
+    }
+
+    /// Returns the entry of a set that consists of one site without a wildcard. Most sets do.
+    #[inline]
+    fn only_site(self) -> Option<Site<'b>> {
+        let start = self.bytes.first_chunk::<SITE>()?;
+        if u128::from_le_bytes(*start) & u128::from_le_bytes(SITE_MASK) != u128::from_le_bytes(SITE_START) {
+            return None;
+        }
+        let [.., https, _, _, _, low, high, _] = *start;
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        let authority = self.bytes.get(SITE - 1..)?.get(..length)?;
+        Some(Site { scheme: if https == 0 { Scheme::Http } else { Scheme::Https }, authority })
+    }
+}
+
+/// The number of bytes of a set of one site up to the first byte of its authority.
+const SITE: usize = 16;
+
+/// The start of a set of one site, with zeros for the bytes that are not in [`SITE_MASK`].
+const SITE_START: [u8; SITE] = [0, 1, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// The bits that are equal in all sets of one site: all but the hash, `https`, the length, and the authority.
+const SITE_MASK: [u8; SITE] = [!0, !0, !0, !0, !0, 0, 0, !0, !0, !1, !0, !0, !0, 0, 0, 0];
+
+/// An entry that matches every page of an origin.
+struct Site<'b> {
+    scheme: Scheme,
+    authority: &'b [u8],
+}
+
+impl Site<'_> {
+    /// Returns whether a header starts with the text of the site. A header that does has the origin of the site, because
+    /// entries are canonical.
+    #[inline]
+    fn is_start_of(&self, header: &str) -> bool {
+        let text = match self.scheme {
+            Scheme::Https => header.as_bytes().strip_prefix(b"https://"),
+            Scheme::Http => header.as_bytes().strip_prefix(b"http://"),
+        };
+        text.and_then(|text| text.split_at_checked(self.authority.len()))
+            .is_some_and(|(authority, rest)| rest.first() == Some(&b'/') && is_same(authority, self.authority))
+    }
+}
+
+impl<'b> Groups<'b> {
     #[inline]
     fn read(bytes: &'b [u8]) -> Option<Self> {
         let width = if *bytes.first()? == 0 { Width::Two } else { Width::Four };
@@ -157,9 +235,9 @@ impl<'b> StoredSet<'b> {
         Some(Self { bytes, width, exact, origins, lengths, hashes, offsets: hashes + size_of::<u16>() * origins })
     }
 
-    /// Returns whether an entry matches a header, like [`RefererSet::accepts`](super::RefererSet::accepts).
+    /// Returns whether an entry matches a header.
     #[inline]
-    pub(crate) fn accepts(self, header: &str) -> bool {
+    fn accepts(self, header: &str) -> bool {
         let Some((scheme, text)) = scheme(header) else { return self.accepts_unusual(header) };
         let (authority, rest) =
             text.split_at_checked(end(text.as_bytes(), |lanes| !lanes.equal(b'/'))).unwrap_or_default();
@@ -222,7 +300,7 @@ impl<'b> StoredSet<'b> {
     }
 
     /// Returns whether an entry matches `referer` (N7.2 to N7.5).
-    pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
+    fn matches(self, referer: &Referer<'_>) -> bool {
         let (scheme, authority, path) = (referer.scheme(), referer.authority(), referer.path_and_query());
         let exact = self.find(0..self.exact, scheme, authority.as_bytes());
         exact.is_some_and(|group| group.covers(path))
@@ -320,7 +398,7 @@ impl<'b> StoredSet<'b> {
         let offsets = start + 3 * width;
         let authority = self.bytes.get(offsets + width * pages..)?.get(..length)?;
         let scheme = if deciders & 1 == 0 { Scheme::Http } else { Scheme::Https };
-        Some(Group { set: self, scheme, deciders: deciders >> 1, pages, offsets, authority })
+        Some(Group { groups: self, scheme, deciders: deciders >> 1, pages, offsets, authority })
     }
 
     /// Returns the groups, each with whether it has a wildcard.
@@ -349,15 +427,6 @@ impl<'b> StoredSet<'b> {
         }
         views.sort_unstable();
         views
-    }
-
-    /// Returns the entries, in canonical order.
-    pub(crate) fn entries(self) -> impl Iterator<Item = Entry> {
-        self.views().into_iter().map_while(Entry::of)
-    }
-
-    pub(crate) fn len(self) -> usize {
-        self.views().len()
     }
 }
 
@@ -407,10 +476,10 @@ impl<'b> Group<'b> {
     /// Returns the path of a page, and how it is compared.
     #[inline]
     fn page(self, at: usize) -> Option<(&'b [u8], Reach)> {
-        let width = self.set.width.bytes();
-        let start = self.set.number(self.offsets + width * at)?;
-        let length = self.set.number(start)?;
-        let path = self.set.bytes.get(start + width..)?.get(..length >> 1)?;
+        let width = self.groups.width.bytes();
+        let start = self.groups.number(self.offsets + width * at)?;
+        let length = self.groups.number(start)?;
+        let path = self.groups.bytes.get(start + width..)?.get(..length >> 1)?;
         Some((path, if length & 1 == 0 { Reach::Prefix } else { Reach::Exact }))
     }
 
@@ -539,6 +608,35 @@ mod tests {
         let mut entries: Vec<Entry> = texts.into_iter().map(|text| Entry::parse(text).unwrap()).collect();
         entries.sort_unstable();
         write(&entries.iter().map(Entry::view).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn only_one_site_without_wildcard_is_compared_as_text() {
+        let long = format!("https://{}a.test/", "a.".repeat(0x8000));
+        let own: &[u8] = b"a.test";
+        for (texts, want) in [
+            (&["https://a.test/"][..], Some((Scheme::Https, own))),
+            (&["http://a.test/"], Some((Scheme::Http, own))),
+            (&["https://a.test:81/"], Some((Scheme::Https, b"a.test:81"))),
+            (&["https://*.a.test/"], None),
+            (&["https://a.test/p"], None),
+            (&["https://a.test/p/*"], None),
+            (&["https://a.test/", "https://a.test/p"], None),
+            (&["https://a.test/", "https://b.test/"], None),
+            (&["https://a.test/", "https://*.a.test/"], None),
+            (&[&long], None),
+            (&[], None),
+        ] {
+            let bytes = set(texts.iter().copied());
+            let site = StoredSet::of(&bytes).only_site().map(|site| (site.scheme, site.authority));
+            assert_eq!(site, want, "{:.40}", texts.concat());
+            for text in texts {
+                let own = text.replace('*', "x");
+                for (header, want) in [(own.clone(), true), (own.replace(".test", ".tesu"), false)] {
+                    assert_eq!(StoredSet::of(&bytes).accepts(&header), want, "{header:.40}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -87,7 +87,8 @@ pub(crate) struct Block<'s> {
     /// The index of the first grant of all sources.
     pub(crate) all: Option<u32>,
     form: Form,
-    runs: usize,
+    /// For each run, its tag and the index after its last entry.
+    runs: &'s [u8],
     entries: usize,
     residue: usize,
     /// The bytes from the runs of the block to the end of all sets.
@@ -199,12 +200,9 @@ impl<'s, const W: usize, const D: usize> Set<'s, W, D> {
         } else {
             (0, bytes)
         };
-        let runs = count(runs);
+        let runs = bytes.get(..2 * W * count(runs))?;
         // The last run ends with the last entry.
-        let entries = match (2 * runs).checked_sub(1) {
-            Some(last_end) => count(bytes.get(W * last_end..)?.first_chunk::<W>()?),
-            None => 0,
-        };
+        let entries = runs.last_chunk::<W>().map_or(0, count);
         let all = low(*all).checked_sub(1);
         Some(Block { connection: low(*connection), all, form: self.form, runs, entries, residue, bytes })
     }
@@ -217,12 +215,12 @@ fn residue([ordinal, text, grant]: [u32; 3]) -> Residue {
 impl<'s> Block<'s> {
     /// Returns the entries, for look-ups.
     #[inline]
-    pub(crate) fn view(self) -> Option<View<'s>> {
-        Some(match self.form.width() {
-            Width::One => View::One(Entries::read(self)?),
-            Width::Two => View::Two(Entries::read(self)?),
-            Width::Four => View::Four(Entries::read(self)?),
-        })
+    pub(crate) fn view(self) -> View<'s> {
+        match self.form.width() {
+            Width::One => View::One(Entries::of(self)),
+            Width::Two => View::Two(Entries::of(self)),
+            Width::Four => View::Four(Entries::of(self)),
+        }
     }
 
     /// Returns whether the only grant is of all sources.
@@ -239,7 +237,7 @@ impl<'s> Block<'s> {
     fn stored_residue(self) -> &'s [[u8; RESIDUE]] {
         let width = self.form.number();
         let entry = self.form.key() + self.form.text() + width;
-        let start = 2 * width * self.runs + entry * self.entries;
+        let start = self.runs.len() + entry * self.entries;
         let stored = self.bytes.get(start..).and_then(|stored| stored.as_chunks().0.get(..self.residue));
         stored.unwrap_or_default()
     }
@@ -288,10 +286,9 @@ impl<'s> Block<'s> {
             visit(GrantKind::All, None, grant);
         }
         match self.view() {
-            Some(View::One(entries)) => entries.each(&mut visit),
-            Some(View::Two(entries)) => entries.each(&mut visit),
-            Some(View::Four(entries)) => entries.each(&mut visit),
-            None => {}
+            View::One(entries) => entries.each(&mut visit),
+            View::Two(entries) => entries.each(&mut visit),
+            View::Four(entries) => entries.each(&mut visit),
         }
         self.residue().for_each(|entry| visit(GrantKind::Pattern, Some(entry.text), entry.grant));
     }

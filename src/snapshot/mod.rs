@@ -41,7 +41,7 @@ pub(crate) use grants::{Block, Entries, Tag, View};
 #[doc(hidden)]
 pub use residue::RequiredLiterals;
 pub(crate) use texts::Text;
-pub(crate) use tokens::Row;
+pub(crate) use tokens::{Row, Terms};
 
 use std::sync::Arc;
 

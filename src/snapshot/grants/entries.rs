@@ -53,12 +53,11 @@ impl Run {
 
 impl<'s, const W: usize, const K: usize> Entries<'s, W, K> {
     #[inline]
-    pub(super) fn read(block: Block<'s>) -> Option<Self> {
-        let (bytes, text) = (block.bytes, block.form.text());
-        let keys = 2 * W * block.runs;
+    pub(super) fn of(block: Block<'s>) -> Self {
+        let (text, keys) = (block.form.text(), block.runs.len());
         let texts = keys + K * block.entries;
         let grants = texts + text * block.entries;
-        Some(Self { runs: bytes.get(..keys)?.as_chunks().0, bytes, keys, texts, grants, text })
+        Self { runs: block.runs.as_chunks().0, bytes: block.bytes, keys, texts, grants, text }
     }
 
     /// Returns the runs, in the order of their tags.
