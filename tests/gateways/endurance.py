@@ -169,7 +169,8 @@ def processes_after_fork(name, gateway, path):
         drive.check(not any(str(path) in file for file in files), name, "keeps the policy open:", files)
     # A signal to a worker itself reaches its event loop, although another thread runs.
     os.kill(pids[0], signal.SIGTERM)
-    until(f"{name}: SIGTERM ends a worker", lambda: pids[0] not in workers(gateway), 3)
+    until(f"{name}: SIGTERM ends a worker, and another one starts",
+          lambda: pids[0] not in workers(gateway) and len(workers(gateway)) == len(pids), 3)
 
 
 def main(wanted):
