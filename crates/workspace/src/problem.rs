@@ -213,7 +213,7 @@ fn refusal(reason: &str) -> StatusCode {
     match reason {
         "not_found" => StatusCode::NOT_FOUND,
         "version_changed" => StatusCode::PRECONDITION_FAILED,
-        "read_only" => StatusCode::FORBIDDEN,
+        "read_only" | "scope_not_held" => StatusCode::FORBIDDEN,
         "idempotency_key_reused" => StatusCode::UNPROCESSABLE_ENTITY,
         "unknown_connection" | "unknown_named_source" | "no_such_grant" | "referers_removed" => StatusCode::BAD_REQUEST,
         _ => StatusCode::CONFLICT,
