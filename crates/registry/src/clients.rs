@@ -118,7 +118,8 @@ impl Registry {
         })
     }
 
-    /// Replaces the secret of a machine. The old secret becomes invalid now, or after `overlap`, a span such as `7d`.
+    /// Replaces the secret of a machine. The old secret becomes invalid after `overlap`, a span such as `7d`. Without `overlap`,
+    /// the old secret and every access token of the machine become invalid now.
     ///
     /// # Errors
     ///
@@ -289,8 +290,9 @@ impl Change<'_> {
             }
             after.earlier_secrets.push(EarlierSecret { digest, until });
         } else {
-            // The caller wants every other secret to be invalid now.
+            // The caller wants every other secret to be invalid now, and everything that was issued for it.
             after.earlier_secrets.clear();
+            self.revoke_tickets_of(&before.id, "revoke")?;
         }
         self.records.put_client(&after)?;
         self.note("rotate", &subject(&after), Some(before), Some(&after))?;

@@ -99,7 +99,7 @@ static ROTATION: Shape = Shape {
     fields: &[optional(
         "overlap",
         Kind::Nullable,
-        "How long the old secret stays valid, such as `7d`. Not at all by default.",
+        "How long the old secret stays valid, such as `7d`. Not at all by default: this also revokes the access tokens.",
     )],
 };
 

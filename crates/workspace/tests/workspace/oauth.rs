@@ -279,8 +279,7 @@ fn scopes_only_narrow() {
 #[test]
 fn a_rotated_client_secret_is_valid_during_the_overlap_alone() {
     let server = Server::start();
-    let machine = server.machine("ana", None);
-    let access = server.access_of(&machine);
+    let (machine, access) = (server.machine("ana", None), server.access("ana"));
     let rotate = |body: &str| server.post(&access, &format!("/v3/clients/{}/rotate", machine.id), body);
     let second =
         Machine { secret: rotate(r#"{"overlap": "7d"}"#).expect(200).text("client_secret"), ..machine.clone() };
@@ -297,6 +296,47 @@ fn a_rotated_client_secret_is_valid_during_the_overlap_alone() {
     }
     rotate(r#"{"overlap": "7d"}"#).problem(409, "too_many_secrets");
     rotate(r#"{"overlap": "x"}"#).problem(400, "invalid_span");
+}
+
+#[test]
+fn a_rotation_without_an_overlap_revokes_the_access_tokens_of_the_client() {
+    let server = Server::start();
+    let (machine, caller) = (server.machine_with("ana", None, &reads()), server.access("ana"));
+    let access = server.access_of(&machine);
+    let path = format!("/v3/clients/{}/rotate", machine.id);
+    server.post(&caller, &path, r#"{"overlap": "7d"}"#).expect(200);
+    server.get(&access, "/v3/tokens/self").expect(200);
+    assert!(decides(&server, &access, "carto.shared.roads"));
+    server.post(&caller, &path, "").expect(200);
+    server.get(&access, "/v3/tokens/self").problem(401, "invalid_token");
+    assert!(!decides(&server, &access, "carto.shared.roads"));
+    server.get(&caller, "/v3/tokens/self").expect(200);
+}
+
+#[test]
+fn an_access_token_has_no_scope_that_its_client_has_lost() {
+    let server = Server::start();
+    let (machine, caller) = (server.machine("ana", None), server.access("ana"));
+    let access = server.access_of(&machine);
+    let set = |scopes: &str| {
+        let path = format!("/v3/clients/{}", machine.id);
+        server.call(&caller, "PATCH", &path, &[("if-match", "*")], &format!(r#"{{"scopes": [{scopes}]}}"#)).expect(200);
+    };
+    server.post(&access, "/v3/tokens", TOKEN).expect(201);
+    set(r#""read:tokens""#);
+    assert_eq!(server.get(&access, "/v3/tokens/self").expect(200).text("scope"), "read:tokens");
+    server.get(&access, "/v3/tokens").expect(200);
+    server.post(&access, "/v3/tokens", TOKEN).problem(403, "insufficient_scope");
+    let seen = server.form("/oauth/introspect", &format!("token={access}&{}", client_form(&machine))).expect(200);
+    assert_eq!(seen.text("scope"), "read:tokens");
+    set("");
+    server.get(&access, "/v3/tokens").problem(403, "insufficient_scope");
+    // A scope that the client gets later is not in an access token that was narrowed.
+    let form = format!("grant_type=client_credentials&scope=read:tokens&{}", client_form(&machine));
+    set(r#""read:tokens""#);
+    let narrow = server.form("/oauth/token", &form).expect(200).text("access_token");
+    set(r#""read:tokens", "write:tokens""#);
+    server.post(&narrow, "/v3/tokens", TOKEN).problem(403, "insufficient_scope");
 }
 
 #[test]
