@@ -220,6 +220,16 @@ impl Change<'_> {
         Ok(client)
     }
 
+    /// Revokes every access token of the client with exactly this id, and everything else that OAuth issued to it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no match.
+    pub fn revoke_access_of(&mut self, id: &str) -> Result<()> {
+        let client = client_with_id(&mut *self.records, self.actor, id, None)?;
+        self.revoke_tickets_of(&client.id, "revoke")
+    }
+
     fn edit_client(&mut self, before: &Client, edit: &ClientEdit) -> Result<Client> {
         check_scopes(self.actor, before)?;
         let kind = before.kind;

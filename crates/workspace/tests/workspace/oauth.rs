@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use portcullis::decision::Request;
 use portcullis::{Options, Snapshot, Source};
-use portcullis_registry::record::{ClientKind, Urls};
+use portcullis_registry::record::{ClientKind, Role, Urls};
 use serde_json::json;
 
 use super::server::{Machine, Reply, Server, TOKEN, actor, reads};
@@ -319,6 +319,38 @@ fn a_rotation_without_an_overlap_revokes_the_access_tokens_of_the_client() {
     server.get(&access, "/v3/tokens/self").problem(401, "invalid_token");
     assert!(!decides(&server, &access, "carto.shared.roads"));
     server.get(&caller, "/v3/tokens/self").expect(200);
+}
+
+#[test]
+fn the_owner_and_administrators_revoke_the_access_tokens_of_a_client() {
+    let server = Server::start();
+    let (machine, other) = (server.machine_with("ana", None, &reads()), server.access("ana"));
+    let (access, plain) = (server.access_of(&machine), server.access_of(&machine));
+    let path = format!("/v3/clients/{}/access-tokens", machine.id);
+    let revoke = |access: &str, path: &str| server.call(access, "DELETE", path, &[], "");
+    for (caller, path, why) in [
+        (server.access("bo"), &*path, "another user"),
+        (server.access("root"), &path, "an administrator without the scope `admin`"),
+        (other.clone(), "/v3/clients/m2m_0000000000/access-tokens", "an unknown client"),
+    ] {
+        assert_eq!(revoke(&caller, path).status, 404, "{why}");
+    }
+    server.registry(|registry| registry.set_role(&actor("root").for_all_users(), "eve", Role::Auditor).unwrap());
+    let eve = server.access_of(&server.machine("eve", Some(&["write:clients", "admin"])));
+    revoke(&eve, &path).problem(403, "read_only");
+    assert!(decides(&server, &access, "carto.shared.roads"));
+    revoke(&other, &path).expect(204);
+    for access in [&access, &plain] {
+        server.get(access, "/v3/tokens/self").problem(401, "invalid_token");
+        assert!(!decides(&server, access, "carto.shared.roads"));
+    }
+    server.get(&other, "/v3/tokens/self").expect(200);
+    // The client is as it was, and gets new access tokens.
+    let next = server.access_of(&machine);
+    let root = server.access_of(&server.machine("root", Some(&["write:clients", "admin"])));
+    revoke(&root, &path).expect(204);
+    server.get(&next, "/v3/tokens/self").problem(401, "invalid_token");
+    revoke(&root, &path).expect(204);
 }
 
 #[test]
