@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::Draft;
 use super::error::Result;
 use super::record::{Client, Role, Ticket, TicketKind, Token};
+use super::scopes::default_scopes;
 use super::storage::TicketFilter;
 use super::{Actor, Change, Registry, Subject};
 use portcullis::base::Timestamp;
@@ -90,7 +91,7 @@ impl Registry {
         self.changed(&actor, |change| change.issue_access(new))
     }
 
-    /// Returns the access token with this digest that is valid at `now`, if any.
+    /// Returns the access token with this digest that is valid at `now`, if any. A scope that its client has lost is left out.
     ///
     /// # Errors
     ///
@@ -101,13 +102,16 @@ impl Registry {
         let Some(ticket) = ticket else { return Ok(None) };
         let content: Option<Content> = serde_json::from_slice(&ticket.body).ok();
         let Some((content, client)) = content.zip(ticket.client) else { return Ok(None) };
+        let Some(Client { scopes: current, .. }) = records.client(&client)? else { return Ok(None) };
+        let current = current.unwrap_or_else(default_scopes);
+        let scopes = content.scopes.into_iter().filter(|scope| current.contains(scope)).collect();
         let role = records.user(&ticket.user)?.map(|user| user.role).unwrap_or_default();
         Ok(Some(Access {
             id: content.id,
             client,
             user: ticket.user,
             role,
-            scopes: content.scopes,
+            scopes,
             issued: Timestamp::from_unix(content.issued, 0),
             expires: ticket.expires,
         }))

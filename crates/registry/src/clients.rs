@@ -6,7 +6,7 @@ use super::definition::{Draft, unique};
 use super::error::{Problems, Result, invalid, refused};
 use super::lists::client_with_id;
 use super::record::{Client, ClientKind, EarlierSecret, Grant, Urls};
-use super::scopes::checked as checked_scopes;
+use super::scopes::{WRITE_TOKENS, checked as checked_scopes, default_scopes};
 use super::storage::Records;
 use super::tokens::{TypedGrant, by_id, explicit, span, typed};
 use super::words::{did_you_mean, quoted};
@@ -118,7 +118,8 @@ impl Registry {
         })
     }
 
-    /// Replaces the secret of a machine. The old secret becomes invalid now, or after `overlap`, a span such as `7d`.
+    /// Replaces the secret of a machine. The old secret becomes invalid after `overlap`, a span such as `7d`. Without `overlap`,
+    /// the old secret and every access token of the machine become invalid now.
     ///
     /// # Errors
     ///
@@ -182,6 +183,7 @@ impl Change<'_> {
             earlier_secrets: Vec::new(),
         });
         let client = problems.none_or(client)?;
+        check_scopes(self.actor, &client)?;
         self.records.put_client(&client)?;
         self.note("create", &subject(&client), None, Some(&client))?;
         Ok(CreatedClient { client, secret })
@@ -218,7 +220,18 @@ impl Change<'_> {
         Ok(client)
     }
 
+    /// Revokes every access token of the client with exactly this id, and everything else that OAuth issued to it.
+    ///
+    /// # Errors
+    ///
+    /// If there is no match.
+    pub fn revoke_access_of(&mut self, id: &str) -> Result<()> {
+        let client = client_with_id(&mut *self.records, self.actor, id, None)?;
+        self.revoke_tickets_of(&client.id, "revoke")
+    }
+
     fn edit_client(&mut self, before: &Client, edit: &ClientEdit) -> Result<Client> {
+        check_scopes(self.actor, before)?;
         let kind = before.kind;
         let add = checked(kind, &edit.add)?;
         let remove = edit.remove.clone();
@@ -258,6 +271,7 @@ impl Change<'_> {
         if let Some(scopes) = &edit.scopes {
             after.scopes = scopes.as_deref().map(checked_scopes).transpose()?;
         }
+        check_scopes(self.actor, &after)?;
         if after != *before {
             self.records.put_client(&after)?;
             self.note("update", &subject(&after), Some(before), Some(&after))?;
@@ -268,6 +282,7 @@ impl Change<'_> {
     fn rotate_client(&mut self, before: &Client, overlap: Option<&str>) -> Result<CreatedClient> {
         /// Bounds the secrets that are valid at once.
         const MAX_EARLIER: usize = 4;
+        check_scopes(self.actor, before)?;
         let now = self.actor.now;
         let until = overlap.map(|overlap| span(overlap, now, "overlap")).transpose()?;
         if before.kind != ClientKind::M2m {
@@ -285,8 +300,9 @@ impl Change<'_> {
             }
             after.earlier_secrets.push(EarlierSecret { digest, until });
         } else {
-            // The caller wants every other secret to be invalid now.
+            // The caller wants every other secret to be invalid now, and everything that was issued for it.
             after.earlier_secrets.clear();
+            self.revoke_tickets_of(&before.id, "revoke")?;
         }
         self.records.put_client(&after)?;
         self.note("rotate", &subject(&after), Some(before), Some(&after))?;
@@ -319,6 +335,23 @@ impl Change<'_> {
         self.records.remove_client(&client.id)?;
         self.note(action, &subject(client), Some(client), None)
     }
+}
+
+/// Checks that the actor has every right of the client: whoever changes a client, or gets its secret, has these rights. APIs
+/// and grants are rights of tokens.
+fn check_scopes(actor: &Actor, client: &Client) -> Result<()> {
+    let has_data = !client.allowed_apis.is_empty() || !client.grants.is_empty();
+    let scopes = client.scopes.clone().unwrap_or_else(default_scopes);
+    if let Some(scope) = scopes.iter().find(|scope| !actor.has_scope(scope)) {
+        let message = format!("the client has the scope `{scope}`, which the caller does not have");
+        return Err(refused(message, "use an access token with every scope of the client").because("scope_not_held"));
+    }
+    if has_data && !actor.has_scope(WRITE_TOKENS) {
+        let message = format!("the client has APIs or grants, and the caller does not have the scope `{WRITE_TOKENS}`");
+        let help = format!("use an access token with the scope `{WRITE_TOKENS}`");
+        return Err(refused(message, help).because("scope_not_held"));
+    }
+    Ok(())
 }
 
 fn subject(client: &Client) -> Subject<'_> {

@@ -100,6 +100,8 @@ pub struct Actor {
     user: String,
     all_users: bool,
     is_read_only: bool,
+    /// The scopes that the actor has; `None` for all.
+    scopes: Option<Vec<String>>,
     /// How the user acts; `None` for a command on the registry's machine.
     how: Option<String>,
     now: Timestamp,
@@ -115,7 +117,7 @@ impl Actor {
         let user = user.into();
         check_text("user", &user)?;
         let now = Timestamp::from_unix(now.seconds(), 0);
-        Ok(Self { user, all_users: false, is_read_only: false, how: None, now })
+        Ok(Self { user, all_users: false, is_read_only: false, scopes: None, how: None, now })
     }
 
     /// Makes the actor an administrator, who also acts on the records of other users.
@@ -136,6 +138,12 @@ impl Actor {
         Self { all_users: false, ..self }
     }
 
+    /// Limits the actor to `scopes`: it gets no secret or right of a client that has more.
+    #[must_use]
+    pub fn with_scopes(self, scopes: &[String]) -> Self {
+        Self { scopes: Some(scopes.to_vec()), ..self }
+    }
+
     /// Sets how the actor acts, such as `client m2m_5h3f9w2mzq`, for the trail.
     #[must_use]
     pub fn by(self, how: impl Into<String>) -> Self {
@@ -145,6 +153,11 @@ impl Actor {
     /// Returns the name of the user.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// Whether the actor has the scope.
+    fn has_scope(&self, scope: &str) -> bool {
+        self.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|held| held == scope))
     }
 
     /// Whether the actor may see and change records of `owner`.

@@ -7,7 +7,7 @@ use portcullis_secret::contains_secret;
 /// Every scope, in the order of answers.
 pub const SCOPES: [&str; 11] = [
     "read:tokens",
-    "write:tokens",
+    WRITE_TOKENS,
     "read:named_sources",
     "write:named_sources",
     "read:connections",
@@ -21,6 +21,9 @@ pub const SCOPES: [&str; 11] = [
 
 /// The scope that adds the records of other users, if the user is an administrator or an auditor.
 pub const ADMIN: &str = "admin";
+
+/// The scope for changes of tokens.
+pub(super) const WRITE_TOKENS: &str = "write:tokens";
 
 /// Checks a list of scopes: each is known, and none is repeated in the result.
 pub(super) fn checked(scopes: &[String]) -> Result<Vec<String>> {

@@ -45,7 +45,7 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     response
 }
 
-/// Whether a part of a URL contains a secret, however it is encoded.
+/// Whether a part of a URL contains a secret, as it is or percent-encoded up to four times.
 fn has_secret(part: &str) -> bool {
     /// Decoding ends: each round shortens the text.
     const MAX_ROUNDS: usize = 4;

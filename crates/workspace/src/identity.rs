@@ -67,11 +67,13 @@ impl Identity {
     /// If the name of the user is invalid.
     pub fn actor(&self, now: Timestamp) -> Result<Actor, RegistryError> {
         let actor = Actor::new(&*self.user, now)?;
-        let how = match &self.via {
-            Via::Session => "console".to_owned(),
-            Via::Client { id, access, .. } => format!("client {id}, access token {access}"),
+        let actor = actor.with_role(self.role);
+        let actor = match &self.via {
+            Via::Session => actor.by("console"),
+            Via::Client { id, access, scopes } => {
+                actor.with_scopes(scopes).by(format!("client {id}, access token {access}"))
+            }
         };
-        let actor = actor.with_role(self.role).by(how);
         Ok(if self.has(ADMIN) { actor } else { actor.for_own_records() })
     }
 

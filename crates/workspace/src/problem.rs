@@ -213,7 +213,7 @@ fn refusal(reason: &str) -> StatusCode {
     match reason {
         "not_found" => StatusCode::NOT_FOUND,
         "version_changed" => StatusCode::PRECONDITION_FAILED,
-        "read_only" => StatusCode::FORBIDDEN,
+        "read_only" | "scope_not_held" => StatusCode::FORBIDDEN,
         "idempotency_key_reused" => StatusCode::UNPROCESSABLE_ENTITY,
         "unknown_connection" | "unknown_named_source" | "no_such_grant" | "referers_removed" => StatusCode::BAD_REQUEST,
         _ => StatusCode::CONFLICT,
@@ -234,6 +234,7 @@ fn in_bodies(reason: &str) -> (&'static str, Option<&'static str>) {
         "unknown_connection" => ("/grants", Some("`GET /v3/connections` lists the connections")),
         "unknown_named_source" => ("/grants", Some("`GET /v3/named-sources` lists the named sources")),
         "no_such_grant" => ("/remove_grants", None),
+        "too_many_grants" => ("/add_grants", None),
         "referers_removed" => ("/referers", Some("keep a referer, or send `\"any_referer\": true`")),
         "token_in_use" => ("", Some("it may still be in use: `?force=true` deletes it anyway")),
         _ => ("", None),

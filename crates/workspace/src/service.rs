@@ -43,8 +43,10 @@ pub struct Workspace {
     catalog: Catalog,
     /// Counts the requests of each caller.
     rates: Rates,
-    /// Counts the failed attempts of each client and each address.
+    /// Counts the failed attempts of each client at each address.
     failures: Rates,
+    /// Counts the failed attempts of each address, whatever the client.
+    failures_of_addresses: Rates,
     /// The idempotency keys of requests that are in progress.
     in_progress: Arc<Mutex<HashSet<[u8; 32]>>>,
 }
@@ -78,6 +80,7 @@ impl Workspace {
             catalog: options.catalog,
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
+            failures_of_addresses: Rates::new(Rate { burst: 100.0, per_second: 1.0 }),
             in_progress: Arc::default(),
         }))
     }
@@ -178,15 +181,18 @@ impl Workspace {
         self.rates.take(caller).map_err(Problem::too_many)
     }
 
-    /// Checks whether `caller` may try again after its failed attempts.
-    pub(crate) fn may_try(&self, caller: &str) -> Result<(), u64> {
-        self.failures.check(caller)
+    /// Checks whether the address `from` may present a secret of `client` again after its failed attempts. Attempts of other
+    /// addresses do not count: nobody locks a client out of its own address.
+    pub(crate) fn may_try(&self, client: &str, from: &str) -> Result<(), u64> {
+        self.failures.check(&format!("{client} {from}"))?;
+        self.failures_of_addresses.check(from)
     }
 
-    /// Counts a failed attempt of `caller`.
-    pub(crate) fn count_failure(&self, caller: &str) {
+    /// Counts a failed attempt of the address `from` to present a secret of `client`.
+    pub(crate) fn count_failure(&self, client: &str, from: &str) {
         // The next attempt is refused, not this one.
-        let _ = self.failures.take(caller);
+        let _ = self.failures.take(&format!("{client} {from}"));
+        let _ = self.failures_of_addresses.take(from);
     }
 
     /// Marks the request with the idempotency key `name` as in progress; `None` if another one is.

@@ -72,8 +72,9 @@ const ROTATE_M2M_EXAMPLES: &str = "\
 Example:
   portcullis credentials rotate m2m 'Nightly import' --overlap 7d
 
-The old secret is refused at once, or after the overlap. Access tokens stay
-valid until they expire.";
+The old secret is refused at once, and the access tokens of the client are
+revoked. With `--overlap`, the old secret is refused after the overlap, and
+access tokens stay valid until they expire.";
 
 const PRUNE_EXAMPLES: &str = "\
 Examples:

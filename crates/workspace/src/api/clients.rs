@@ -99,7 +99,7 @@ static ROTATION: Shape = Shape {
     fields: &[optional(
         "overlap",
         Kind::Nullable,
-        "How long the old secret stays valid, such as `7d`. Not at all by default.",
+        "How long the old secret stays valid, such as `7d`. Not at all by default: this also revokes the access tokens.",
     )],
 };
 
@@ -167,6 +167,18 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         errors: &[404],
         traits: VERSIONED,
         handler: |call| Box::pin(delete(call)),
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/v3/clients/{client}/access-tokens",
+        scope: "write:clients",
+        summary: "Revoke the access tokens of an OAuth client",
+        query: &[],
+        body: None,
+        success: Success { status: 204, shape: None, has_version: false },
+        errors: &[404],
+        traits: PLAIN,
+        handler: |call| Box::pin(revoke(call)),
     },
     Endpoint {
         method: Method::POST,
@@ -328,6 +340,15 @@ async fn delete(call: Call) -> Outcome {
         registry.changed(actor, |change| change.delete_client(&id, accepted.versions()))
     });
     deleted.await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT).into_response())
+}
+
+async fn revoke(call: Call) -> Outcome {
+    let id = call.parameter("client");
+    let revoked = call
+        .workspace
+        .change(&call.identity, move |registry, actor| registry.changed(actor, |change| change.revoke_access_of(&id)));
+    revoked.await?;
     Ok(Answer::empty(StatusCode::NO_CONTENT).into_response())
 }
 

@@ -2,7 +2,8 @@
 
 use portcullis::model::GrantKind;
 use portcullis_document::load::Diagnostic;
-use portcullis_registry::TypedGrant;
+use portcullis_registry::record::Token;
+use portcullis_registry::{Advice, RegistryError, TypedGrant};
 
 use crate::json::Object;
 use crate::problem::{Detail, Problem, pointer};
@@ -10,13 +11,26 @@ use crate::problem::{Detail, Problem, pointer};
 /// The maximum number of grants of a token that the API accepts.
 const MAX_GRANTS: usize = 1_000;
 
+/// The code of the problem with too many grants.
+const TOO_MANY: &str = "too_many_grants";
+
+const USE_PATTERNS: &str = "grant a pattern such as `carto.shared.*` instead of many names";
+
+/// Returns a token to which grants were added, if it has no more grants than the API accepts.
+pub(super) fn within_limit(token: Token) -> Result<Token, RegistryError> {
+    if token.grants.len() <= MAX_GRANTS {
+        return Ok(token);
+    }
+    let message = format!("the token would have {} grants, more than {MAX_GRANTS}", token.grants.len());
+    Err(RegistryError::Invalid(Advice { reason: TOO_MANY, ..Advice::new(message, USE_PATTERNS) }))
+}
+
 /// Reads the grants of the field `name`.
 pub(super) fn grants(body: &Object, name: &str, problems: &mut Vec<Detail>) -> Option<Vec<TypedGrant>> {
     let grants = body.objects(name)?;
     if grants.len() > MAX_GRANTS {
         let message = format!("`{name}` has {} grants, more than {MAX_GRANTS}", grants.len());
-        let help = "grant a pattern such as `carto.shared.*` instead of many names";
-        problems.push(Detail::new(format!("/{name}"), "too_many_grants", message, help));
+        problems.push(Detail::new(format!("/{name}"), TOO_MANY, message, USE_PATTERNS));
         return None;
     }
     let read = (0..).zip(&grants).filter_map(|(index, grant)| {

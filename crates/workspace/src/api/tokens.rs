@@ -6,7 +6,7 @@ use portcullis_registry::record::Token;
 use portcullis_registry::{NewToken, TokenEdit, TokenOrder, TokenPosition, TokenQuery, TypedGrant, Which};
 use serde::Serialize;
 
-use super::grants::{grants, no_problem, warnings};
+use super::grants::{grants, no_problem, warnings, within_limit};
 use super::{CURSOR, DEFAULT_LIMIT, DETAIL, GRANT, LIMIT, NEW_GRANT};
 use crate::answer::{Answer, Outcome};
 use crate::conditional::{is_known, optional as accepted, required as needed};
@@ -51,7 +51,7 @@ static TOKEN_EDIT: Shape = Shape {
         optional(
             "any_referer",
             Kind::Bool,
-            "Whether the last referer may be removed, after which every page may use the token.",
+            "Whether `referers` may be empty, after which every page may use the token. Alone it changes nothing.",
         ),
         optional("expiration_date", Kind::Nullable, "The current expiry: it cannot be changed."),
     ],
@@ -498,9 +498,12 @@ async fn update(call: Call) -> Outcome {
     let id = call.parameter("token");
     let changed = call.workspace.change(&call.identity, move |registry, actor| {
         let which = Which::Id { id: &id, versions: accepted.versions() };
-        registry.changed(actor, |change| change.update_token(which, &edit))
+        registry.changed(actor, |change| {
+            let (token, _) = change.update_token(which, &edit)?;
+            if edit.add_typed_grants.is_empty() { Ok(token) } else { within_limit(token) }
+        })
     });
-    let (token, _) = changed.await?;
+    let token = changed.await?;
     Ok(Answer::json(StatusCode::OK, &token).with_version(&token.version()).into_response())
 }
 
@@ -524,7 +527,8 @@ fn edit(body: &Object) -> Result<TokenEdit, Problem> {
         add_typed_grants: added.unwrap_or_default(),
         remove_grants: removed.unwrap_or_default().into_iter().map(pair).collect(),
         referers: body.texts("referers"),
-        any_referer: body.bool("any_referer").unwrap_or(false),
+        // A permission to remove referers. Alone it removes none.
+        any_referer: body.bool("any_referer").unwrap_or(false) && body.texts("referers").is_some(),
         expiration,
         ..TokenEdit::default()
     })

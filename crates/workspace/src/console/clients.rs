@@ -326,7 +326,7 @@ fn rotation(visit: &Visit, status: StatusCode, client: &Client, key: &str, probl
         p.crumbs { a href=(visit.to(&list_path(client.kind))) { "OAuth clients" } }
         h1 { "Rotate " (safe(&client.title)) }
         @if !problems.is_empty() { (notice(problems)) }
-        p.lead { "The machine gets a new secret. Access tokens that it has stay valid until they expire." }
+        p.lead { "The machine gets a new secret. If the old secret stays valid, so do the access tokens of the machine. Otherwise they are revoked at once." }
         @for earlier in &client.earlier_secrets { p.soft { "An earlier secret is valid until " (both_times(earlier.until, now)) "." } }
         form.narrow method="post" action={ (visit.to(&path(client))) "/rotate" } {
             (copy_once::field(key))

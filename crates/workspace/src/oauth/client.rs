@@ -24,8 +24,8 @@ struct Presented {
 ///
 /// # Errors
 ///
-/// If the client is unknown or has another secret: the same answer, after the same work. After too many of these, nobody may
-/// try for a while, from the address and for the client.
+/// If the client is unknown or has another secret: the same answer, after the same work. After too many of these, the address
+/// may not try this client for a while, and after more, no client.
 pub(super) async fn authenticate(
     workspace: &Workspace,
     headers: &HeaderMap,
@@ -33,19 +33,15 @@ pub(super) async fn authenticate(
     form: &Form,
 ) -> Result<Client, OauthError> {
     let Presented { id, secret } = presented(headers, form)?;
-    let callers =
-        [format!("client {}", SecretDigest::of(&id).to_hex()), format!("address {:?}", peer.map(|peer| peer.0))];
-    for caller in &callers {
-        workspace.may_try(caller).map_err(OauthError::too_many)?;
-    }
+    // The digest has one length, whatever text was presented.
+    let (tried, from) = (SecretDigest::of(&id).to_hex(), format!("{:?}", peer.map(|peer| peer.0)));
+    workspace.may_try(&tried, &from).map_err(OauthError::too_many)?;
     // The digest is computed first, whether or not the client exists.
     let digest = SecretDigest::of(&secret);
     let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
     let client = client.filter(|client| client.kind == ClientKind::M2m && client.has_secret(&digest, Workspace::now()));
     let Some(client) = client else {
-        for caller in &callers {
-            workspace.count_failure(caller);
-        }
+        workspace.count_failure(&tried, &from);
         return Err(OauthError::invalid_client());
     };
     workspace.count(&format!("oauth {}", client.id))?;

@@ -119,6 +119,9 @@ fn edits_keep_what_they_do_not_name() {
         (r#"{"referers": []}"#, 400, "referers_removed", "no referers would open the token to every page"),
         (r#"{"referers": null}"#, 400, "wrong_type", "null would open the token to every page"),
         (r#"{"referers": [], "any_referer": false}"#, 400, "referers_removed", "nothing was confirmed"),
+        (r#"{"any_referer": true}"#, 200, "", "a permission alone changes nothing"),
+        (r#"{"any_referer": true, "name": "web"}"#, 200, "", "a permission with another change"),
+        (r#"{"referers": null, "any_referer": true}"#, 400, "wrong_type", "null is not a list of referers"),
         (r#"{"expiration_date": "2999-01-01T01:00:00+01:00"}"#, 200, "", "the same instant, spelled differently"),
         (r#"{"expiration_date": "2998-01-01"}"#, 409, "expiry_is_fixed", "an earlier expiry"),
         (r#"{"expiration_date": null}"#, 409, "expiry_is_fixed", "no expiry"),
@@ -156,6 +159,39 @@ fn edits_keep_what_they_do_not_name() {
         change(r#"{"grants": [{"connection_name": "other", "source": "*"}]}"#).expect(200).json()["grants"][0]["type"],
         "all"
     );
+}
+
+#[test]
+fn no_edit_makes_a_token_larger_than_the_limit() {
+    let server = Server::start();
+    let access = server.access("ana");
+    let grants = |from: usize, count: usize| {
+        let grant = |number| format!(r#"{{"connection_name":"carto_dw","source":"a.b.t{number}"}}"#);
+        format!("[{}]", (from..from + count).map(grant).collect::<Vec<_>>().join(","))
+    };
+    let body = format!(r#"{{"allowed_apis": ["sql"], "grants": {}}}"#, grants(0, 999));
+    let path = format!("/v3/tokens/{}", server.post(&access, "/v3/tokens", &body).expect(201).text("id"));
+    let change = |body: &str| server.call(&access, "PATCH", &path, &[("if-match", "*")], body);
+    let add = |from, count| change(&format!(r#"{{"add_grants": {}}}"#, grants(from, count)));
+    assert_eq!(add(999, 2).problem(400, "too_many_grants").json()["errors"][0]["pointer"], "/add_grants");
+    add(0, 1000).expect(200);
+    add(1000, 1).problem(400, "too_many_grants");
+    add(0, 1000).expect(200);
+    // A removal makes room in the same edit.
+    change(&format!(r#"{{"remove_grants": {}, "add_grants": {}}}"#, grants(0, 1), grants(1000, 1))).expect(200);
+    assert_eq!(server.get(&access, &path).expect(200).json()["grants"].as_array().unwrap().len(), 1000);
+    // A token that the command line made larger can still become smaller.
+    let id = path.rsplit('/').next().unwrap();
+    server.registry(|registry| {
+        let added = portcullis_registry::TokenEdit {
+            add_grants: (0..50).map(|number| ("carto_dw".into(), format!("z.z.t{number}"))).collect(),
+            ..portcullis_registry::TokenEdit::default()
+        };
+        registry.update_token(&super::server::actor("ana"), id, &added).unwrap();
+    });
+    change(&format!(r#"{{"remove_grants": {}}}"#, grants(1, 1))).expect(200);
+    change(r#"{"name": "large"}"#).expect(200);
+    add(2000, 1).problem(400, "too_many_grants");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use portcullis::decision::Request;
 use portcullis::{Options, Snapshot, Source};
-use portcullis_registry::record::{ClientKind, Urls};
+use portcullis_registry::record::{ClientKind, Role, Urls};
 use serde_json::json;
 
 use super::server::{Machine, Reply, Server, TOKEN, actor, reads};
@@ -182,19 +182,27 @@ fn an_unknown_client_and_a_wrong_secret_get_the_same_answer() {
 }
 
 #[test]
-fn guesses_are_slowed_down_for_the_client_and_the_address() {
+fn guesses_are_slowed_down_for_the_client_at_the_address() {
     let server = Server::start();
     let (machine, other) = (server.machine("ana", None), server.machine("bo", None));
-    let attempt = |id: &str, secret: &str| {
-        server.form("/oauth/token", &format!("grant_type=client_credentials&client_id={id}&client_secret={secret}"))
-    };
+    let form = |id: &str, secret: &str| format!("grant_type=client_credentials&client_id={id}&client_secret={secret}");
+    let attempt = |id: &str, secret: &str| server.form("/oauth/token", &form(id, secret));
     let statuses: Vec<_> = (0..40).map(|_| attempt(&machine.id, "guess").status).collect();
     assert_eq!(statuses[0], 401);
     let refused = attempt(&machine.id, &machine.secret).expect(429);
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(refused.text("error"), "temporarily_unavailable");
-    // The address has tried too often, whatever the client.
+    attempt(&other.id, &other.secret).expect(200);
+    // Whoever knows only the id does not lock the client out: it signs in from its own address.
+    #[cfg(target_os = "linux")]
+    server.form_from("127.0.0.2", "/oauth/token", &form(&machine.id, &machine.secret)).expect(200);
+    // After more failures, the address may not try any client.
+    for client in 0..200 {
+        attempt(&format!("m2m_{client:010}"), "guess");
+    }
     attempt(&other.id, &other.secret).expect(429);
+    #[cfg(target_os = "linux")]
+    server.form_from("127.0.0.2", "/oauth/token", &form(&other.id, &other.secret)).expect(200);
 }
 
 #[test]
@@ -279,8 +287,7 @@ fn scopes_only_narrow() {
 #[test]
 fn a_rotated_client_secret_is_valid_during_the_overlap_alone() {
     let server = Server::start();
-    let machine = server.machine("ana", None);
-    let access = server.access_of(&machine);
+    let (machine, access) = (server.machine("ana", None), server.access("ana"));
     let rotate = |body: &str| server.post(&access, &format!("/v3/clients/{}/rotate", machine.id), body);
     let second =
         Machine { secret: rotate(r#"{"overlap": "7d"}"#).expect(200).text("client_secret"), ..machine.clone() };
@@ -297,6 +304,79 @@ fn a_rotated_client_secret_is_valid_during_the_overlap_alone() {
     }
     rotate(r#"{"overlap": "7d"}"#).problem(409, "too_many_secrets");
     rotate(r#"{"overlap": "x"}"#).problem(400, "invalid_span");
+}
+
+#[test]
+fn a_rotation_without_an_overlap_revokes_the_access_tokens_of_the_client() {
+    let server = Server::start();
+    let (machine, caller) = (server.machine_with("ana", None, &reads()), server.access("ana"));
+    let access = server.access_of(&machine);
+    let path = format!("/v3/clients/{}/rotate", machine.id);
+    server.post(&caller, &path, r#"{"overlap": "7d"}"#).expect(200);
+    server.get(&access, "/v3/tokens/self").expect(200);
+    assert!(decides(&server, &access, "carto.shared.roads"));
+    server.post(&caller, &path, "").expect(200);
+    server.get(&access, "/v3/tokens/self").problem(401, "invalid_token");
+    assert!(!decides(&server, &access, "carto.shared.roads"));
+    server.get(&caller, "/v3/tokens/self").expect(200);
+}
+
+#[test]
+fn the_owner_and_administrators_revoke_the_access_tokens_of_a_client() {
+    let server = Server::start();
+    let (machine, other) = (server.machine_with("ana", None, &reads()), server.access("ana"));
+    let (access, plain) = (server.access_of(&machine), server.access_of(&machine));
+    let path = format!("/v3/clients/{}/access-tokens", machine.id);
+    let revoke = |access: &str, path: &str| server.call(access, "DELETE", path, &[], "");
+    for (caller, path, why) in [
+        (server.access("bo"), &*path, "another user"),
+        (server.access("root"), &path, "an administrator without the scope `admin`"),
+        (other.clone(), "/v3/clients/m2m_0000000000/access-tokens", "an unknown client"),
+    ] {
+        assert_eq!(revoke(&caller, path).status, 404, "{why}");
+    }
+    server.registry(|registry| registry.set_role(&actor("root").for_all_users(), "eve", Role::Auditor).unwrap());
+    let eve = server.access_of(&server.machine("eve", Some(&["write:clients", "admin"])));
+    revoke(&eve, &path).problem(403, "read_only");
+    assert!(decides(&server, &access, "carto.shared.roads"));
+    revoke(&other, &path).expect(204);
+    for access in [&access, &plain] {
+        server.get(access, "/v3/tokens/self").problem(401, "invalid_token");
+        assert!(!decides(&server, access, "carto.shared.roads"));
+    }
+    server.get(&other, "/v3/tokens/self").expect(200);
+    // The client is as it was, and gets new access tokens.
+    let next = server.access_of(&machine);
+    let root = server.access_of(&server.machine("root", Some(&["write:clients", "admin"])));
+    revoke(&root, &path).expect(204);
+    server.get(&next, "/v3/tokens/self").problem(401, "invalid_token");
+    revoke(&root, &path).expect(204);
+}
+
+#[test]
+fn an_access_token_has_no_scope_that_its_client_has_lost() {
+    let server = Server::start();
+    let (machine, caller) = (server.machine("ana", None), server.access("ana"));
+    let access = server.access_of(&machine);
+    let set = |scopes: &str| {
+        let path = format!("/v3/clients/{}", machine.id);
+        server.call(&caller, "PATCH", &path, &[("if-match", "*")], &format!(r#"{{"scopes": [{scopes}]}}"#)).expect(200);
+    };
+    server.post(&access, "/v3/tokens", TOKEN).expect(201);
+    set(r#""read:tokens""#);
+    assert_eq!(server.get(&access, "/v3/tokens/self").expect(200).text("scope"), "read:tokens");
+    server.get(&access, "/v3/tokens").expect(200);
+    server.post(&access, "/v3/tokens", TOKEN).problem(403, "insufficient_scope");
+    let seen = server.form("/oauth/introspect", &format!("token={access}&{}", client_form(&machine))).expect(200);
+    assert_eq!(seen.text("scope"), "read:tokens");
+    set("");
+    server.get(&access, "/v3/tokens").problem(403, "insufficient_scope");
+    // A scope that the client gets later is not in an access token that was narrowed.
+    let form = format!("grant_type=client_credentials&scope=read:tokens&{}", client_form(&machine));
+    set(r#""read:tokens""#);
+    let narrow = server.form("/oauth/token", &form).expect(200).text("access_token");
+    set(r#""read:tokens", "write:tokens""#);
+    server.post(&narrow, "/v3/tokens", TOKEN).problem(403, "insufficient_scope");
 }
 
 #[test]

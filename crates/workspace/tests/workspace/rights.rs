@@ -2,7 +2,7 @@
 
 use portcullis_registry::record::Role;
 
-use super::server::{Server, TOKEN, actor};
+use super::server::{Server, TOKEN, actor, reads};
 
 #[test]
 fn a_token_of_another_user_is_as_unknown_as_no_token() {
@@ -104,6 +104,86 @@ fn a_client_gives_no_scope_that_it_does_not_have() {
     change(r#"{"scopes": ["admin"]}"#).problem(403, "scope_not_held");
     change(r#"{"title": "y"}"#).expect(200);
     server.call(&server.access("ana"), "DELETE", &path, &[("if-match", "*")], "").problem(404, "not_found");
+}
+
+#[test]
+fn no_caller_gets_the_rights_of_a_client_that_has_more() {
+    let server = Server::start();
+    let clients = server.machine("ana", Some(&["read:clients", "write:clients"]));
+    let held: Vec<&str> = vec!["read:clients", "write:clients"];
+    let narrow = server.access_of(&clients);
+    let narrowed = {
+        let (id, secret) = server.machine("ana", None).into_parts();
+        let form = format!(
+            "grant_type=client_credentials&scope=write:clients%20read:clients&client_id={id}&client_secret={secret}"
+        );
+        (server.form("/oauth/token", &form).expect(200).text("access_token"), id)
+    };
+    let strong = [
+        (server.machine("ana", None).id, "the default scopes"),
+        (server.machine("ana", Some(&["admin"])).id, "a scope outside of the default ones"),
+        (server.machine("ana", Some(&["write:clients", "write:tokens"])).id, "one scope more"),
+        (narrowed.1.clone(), "the client of the access token"),
+        (server.machine_with("ana", Some(&[]), &reads()).id, "no scopes, but data"),
+        (server.machine_with("ana", Some(&held), &reads()).id, "the scopes of the caller, and data"),
+    ];
+    let weak = [server.machine("ana", Some(&[])).id, server.machine("ana", Some(&["write:clients"])).id];
+    let edits = [
+        r#"{"title": "y"}"#,
+        r#"{"scopes": []}"#,
+        r#"{"allowed_apis": [], "grants": []}"#,
+        r#"{"grants": [{"connection_name": "other", "source": "*"}]}"#,
+        "{}",
+    ];
+    for access in [&narrow, &narrowed.0] {
+        for (id, why) in &strong {
+            let path = format!("/v3/clients/{id}");
+            for body in ["", r#"{"overlap": "7d"}"#] {
+                let reply = server.post(access, &format!("{path}/rotate"), body).problem(403, "scope_not_held");
+                assert!(!reply.body.contains("client_secret"), "{why}");
+                let key = [("idempotency-key", "d9d0f1f8-5a43-4a0e-9f58-0a5d8d0a3c01")];
+                server.call(access, "POST", &format!("{path}/rotate"), &key, body).problem(403, "scope_not_held");
+            }
+            for body in edits {
+                let reply = server.call(access, "PATCH", &path, &[("if-match", "*")], body);
+                assert_eq!((reply.status, reply.text("reason")), (403, "scope_not_held".into()), "{why}: {body}");
+            }
+        }
+        for id in &weak {
+            let path = format!("/v3/clients/{id}");
+            server.call(access, "PATCH", &path, &[("if-match", "*")], r#"{"title": "y"}"#).expect(200);
+            server.post(access, &format!("{path}/rotate"), r#"{"overlap": "1d"}"#).expect(200);
+        }
+    }
+    // The client of another user is unknown, whatever its scopes.
+    let other = server.machine("bo", None).id;
+    server.post(&narrow, &format!("/v3/clients/{other}/rotate"), "").problem(404, "not_found");
+    // A deletion gives no right.
+    for (id, _) in &strong {
+        server.call(&narrow, "DELETE", &format!("/v3/clients/{id}"), &[("if-match", "*")], "").expect(204);
+    }
+}
+
+#[test]
+fn apis_and_grants_of_a_client_need_the_right_to_write_tokens() {
+    let server = Server::start();
+    let narrow = server.access_of(&server.machine("ana", Some(&["read:tokens", "write:clients"])));
+    let wide = server.access_of(&server.machine("ana", Some(&["read:tokens", "write:tokens", "write:clients"])));
+    let id = server.machine("ana", Some(&[])).id;
+    for access in [
+        r#""allowed_apis": ["maps"], "grants": [{"connection_name": "carto_dw", "source": "carto.shared.*"}]"#,
+        r#""allowed_apis": ["lds"]"#,
+    ] {
+        let new = format!(r#"{{"type": "m2m", "title": "x", "scopes": [], {access}}}"#);
+        server.post(&narrow, "/v3/clients", &new).problem(403, "scope_not_held");
+        server.post(&wide, "/v3/clients", &new).expect(201);
+        let edit = |caller: &str| {
+            let path = format!("/v3/clients/{id}");
+            server.call(caller, "PATCH", &path, &[("if-match", "*")], &format!("{{{access}}}"))
+        };
+        edit(&narrow).problem(403, "scope_not_held");
+        edit(&wide).expect(200);
+    }
 }
 
 #[test]

@@ -36,6 +36,12 @@ pub(crate) struct Machine {
     pub(crate) secret: String,
 }
 
+impl Machine {
+    pub(crate) fn into_parts(self) -> (String, String) {
+        (self.id, self.secret)
+    }
+}
+
 impl Reply {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut found = self.headers.iter().filter(|(known, _)| known.eq_ignore_ascii_case(name));
@@ -178,8 +184,29 @@ impl Server {
         let length = body.len();
         let text =
             format!("{method} {path} HTTP/1.1\r\n{host}{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
-        let mut stream = TcpStream::connect(&self.address).unwrap();
-        stream.write_all(text.as_bytes()).unwrap();
+        Self::exchange(TcpStream::connect(&self.address).unwrap(), &text, body)
+    }
+
+    /// Sends a form from the local address `from`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn form_from(&self, from: &str, path: &str, form: &str) -> Reply {
+        let (from, to) = (format!("{from}:0").parse().unwrap(), self.address.parse().unwrap());
+        let stream = self.block_on(async {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(from).unwrap();
+            socket.connect(to).await.unwrap().into_std().unwrap()
+        });
+        stream.set_nonblocking(false).unwrap();
+        let (host, length) = (&self.address, form.len());
+        let text = format!(
+            "POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/x-www-form-urlencoded\r\n\
+             content-length: {length}\r\nconnection: close\r\n\r\n"
+        );
+        Self::exchange(stream, &text, form)
+    }
+
+    fn exchange(mut stream: TcpStream, head: &str, body: &str) -> Reply {
+        stream.write_all(head.as_bytes()).unwrap();
         // A server that refuses a body early may close the connection while it is sent.
         let _ = stream.write_all(body.as_bytes());
         let mut answer = Vec::new();

@@ -36,6 +36,20 @@ fn a_login_link_works_once() {
 }
 
 #[test]
+fn a_request_without_a_body_does_not_use_a_login_link_up() {
+    let server = Server::start();
+    let link = server.block_on(server.workspace.login_link("ana")).unwrap();
+    let path = link.split_once(&server.address).unwrap().1;
+    for _ in 0..2 {
+        let looked = server.send("HEAD", path, &[], "").expect(200);
+        assert_eq!(looked.header("set-cookie"), None);
+    }
+    server.send("GET", path, &[], "").expect(303);
+    server.send("HEAD", path, &[], "").expect(200);
+    server.send("GET", path, &[], "").expect(403);
+}
+
+#[test]
 fn changes_of_a_session_come_from_a_page_of_the_workspace() {
     let server = Server::start();
     let cookie = login(&server, "ana").1.header("set-cookie").unwrap().split(';').next().unwrap().to_owned();
