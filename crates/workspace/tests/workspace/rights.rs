@@ -109,9 +109,8 @@ fn a_client_gives_no_scope_that_it_does_not_have() {
 #[test]
 fn no_caller_gets_the_rights_of_a_client_that_has_more() {
     let server = Server::start();
-    let clients = server.machine("ana", Some(&["read:clients", "write:clients"]));
-    let held: Vec<&str> = vec!["read:clients", "write:clients"];
-    let narrow = server.access_of(&clients);
+    let held = ["read:clients", "write:clients"];
+    let narrow = server.access_of(&server.machine("ana", Some(&held)));
     let narrowed = {
         let (id, secret) = server.machine("ana", None).into_parts();
         let form = format!(
