@@ -2,6 +2,7 @@
 
 #[doc(hidden)]
 pub mod bytes;
+mod home;
 mod host;
 mod json_path;
 mod nearest;
@@ -10,6 +11,7 @@ mod segment;
 mod text;
 mod time;
 
+pub use home::unexpanded_home;
 pub use host::is_browsed_host;
 pub use json_path::{JsonPath, Step};
 pub use nearest::nearest;

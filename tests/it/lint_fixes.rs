@@ -98,6 +98,10 @@ impl Case {
     fn fixed(&self, text: &str, finding: &Finding) -> (String, bool) {
         let mut fixed = text.to_owned();
         if let Some(edit) = &finding.edit {
+            // A text to paste is the value that the finding points at, or a member to add.
+            if finding.paste.as_ref() == Some(&edit.insert) {
+                assert_eq!(finding.span.as_ref(), Some(&edit.span), "{}: {finding:?}\n{text}", self.why);
+            }
             fixed.replace_range(edit.span.clone(), &edit.insert);
             return (fixed, true);
         }

@@ -119,9 +119,10 @@ impl Usage {
         self.to = self.to.max(Some(at));
     }
 
-    /// Whether the record has tokens, but none of `policy`: then it is the record of another policy.
-    pub fn is_of_other_tokens(&self, policy: &Policy) -> bool {
-        !self.tokens.is_empty() && !policy.tokens().iter().any(|token| self.tokens.contains_key(token.id()))
+    /// Whether the record has no token of `policy`: then it is the record of another policy, or of requests without known
+    /// tokens, and shows no unused grant.
+    pub fn has_no_token_of(&self, policy: &Policy) -> bool {
+        !policy.tokens().iter().any(|token| self.tokens.contains_key(token.id()))
     }
 
     /// Returns the use of the token with that id; `None` if it was never presented.

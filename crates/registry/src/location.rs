@@ -9,39 +9,25 @@ use std::str::FromStr;
 use super::error::{RegistryError, invalid};
 use super::postgres_url::PostgresUrl;
 use super::words::quoted;
+use portcullis::base::unexpanded_home;
 
 const FORM: &str = "write `sqlite:` and a file, such as `sqlite:registry.db` or `sqlite:///var/lib/portcullis/registry.db`; \
                     or `postgres://` and a database, such as `postgres://db.example.com/portcullis`";
 
-/// Whether `path` starts with a home directory that the shell did not expand: `~`, `~/…` or `~ana/…`.
-fn has_tilde(path: &str) -> bool {
-    path == "~" || (path.starts_with('~') && path.contains('/'))
-}
-
-/// Checks that `path` does not start with `~`: the registry would be in a folder of this name.
+/// Checks that `path` does not start with a home directory that the shell did not expand.
 ///
 /// # Errors
 ///
 /// If it does. The error calls the path `subject`, and its fix is a path with the prefix `scheme`.
 pub fn check_home(path: &str, scheme: &str, subject: &str) -> Result<(), RegistryError> {
-    if !has_tilde(path) {
-        return Ok(());
-    }
-    let (user, rest) = path.split_once('/').unwrap_or((path, "registry.db"));
-    let rest = if rest.is_empty() { "registry.db" } else { rest };
-    let (fix, name) = if user == "~" {
-        (format!("\"{scheme}$HOME/{rest}\""), "`~`".to_owned())
-    } else {
-        (format!("{scheme}/home/{}/{rest}", user.trim_start_matches('~')), quoted(user))
-    };
     // A path may hold a secret of ours; then `quoted` hides all of it.
-    Err(invalid(
-        format!("{name} in {subject} was not expanded by the shell"),
-        format!("write {}; a folder that is named {name} is {}", quoted(&fix), quoted(&format!("{scheme}./{path}"))),
-    ))
+    match unexpanded_home(path, subject, scheme, "registry.db", quoted) {
+        Some([message, help]) => Err(invalid(message, help)),
+        None => Ok(()),
+    }
 }
 
-fn without_tilde(path: &str) -> Result<(), RegistryError> {
+fn check_home_of_url(path: &str) -> Result<(), RegistryError> {
     check_home(path, "sqlite:", "the URL of the registry")
 }
 
@@ -124,7 +110,7 @@ impl FromStr for Location {
 
     fn from_str(text: &str) -> Result<Self, RegistryError> {
         let Some((scheme, rest)) = text.split_once(':') else {
-            without_tilde(text)?;
+            check_home_of_url(text)?;
             let Some(shown) = shown(text) else {
                 return Err(invalid("the URL of the registry has no scheme", FORM));
             };
@@ -154,7 +140,7 @@ fn sqlite(text: &str, rest: &str) -> Result<Location, RegistryError> {
         let message = format!("the URL of the registry has `{character}`: parameters and escapes are not supported");
         return Err(invalid(message, FORM));
     }
-    without_tilde(path)?;
+    check_home_of_url(path)?;
     Ok(Location::file(path))
 }
 

@@ -76,7 +76,8 @@ fn is_whole(text: &str) -> bool {
     let rest = text.split_once("://").map(|(_, rest)| rest).unwrap_or_default();
     let path = rest.find('/').and_then(|start| rest.get(start..)).unwrap_or_default();
     let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
-    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\\".contains(&byte))
+    // No part of a URL of a server has an escape: `%2e%2e` is `..`.
+    text.bytes().all(|byte| byte.is_ascii_graphic() && !b"@?#\\%".contains(&byte))
         && path.trim_end_matches('/').split('/').skip(1).all(is_plain)
 }
 
@@ -134,6 +135,10 @@ mod tests {
             ("https://a.example/#x", "https://a.example"),
             ("https://a.example\\t", "https://a.example/t"),
             ("https://a.example/x/../t", "https://a.example/t"),
+            ("https://a.example/x/%2E%2e/t", "https://a.example/t"),
+            ("https://a.example/x/.%2E/t", "https://a.example/t"),
+            ("https://a.example/%2e/t", "https://a.example/t"),
+            ("https://%61.example/t", "https://a.example/t"),
             (" https://a.example", "https://a.example"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
         ] {

@@ -96,7 +96,17 @@ fn every_log_needs_a_decision() {
 #[test]
 fn log_of_another_policy_is_refused() {
     let (log, _) = cases_with_names().next().unwrap();
-    let dir = dir().file("log", log.replace("\"token_id\":\"map\"", "\"token_id\":\"other\""));
+    let missing =
+        r#"{"log":1,"time":"2026-11-24T12:00:00Z","api":"maps","decision":"deny","reason":"token_missing","ns":1}"#;
+    let requests = r#"{"api":"maps","connection":"dw","sources":[{"resource":"acme.tiles.a"}],"token":"s3cret"}"#;
+    let other = log.replace("\"token_id\":\"map\"", "\"token_id\":\"other\"");
+    for log in [&*other, missing, requests] {
+        check_log_of_another_policy(log);
+    }
+}
+
+fn check_log_of_another_policy(log: &str) {
+    let dir = dir().file("log", log);
     for (args, error) in [
         ("suggest --policy policy.json --log log", "the logs of `--log` use no token of the policy"),
         ("suggest --policy policy.json --log log --drop-unused", "the logs of `--log` use no token of the policy"),
@@ -104,8 +114,8 @@ fn log_of_another_policy_is_refused() {
         ("report --policy policy.json --log log --output out.html", "the logs of `--log` use no token of the policy"),
     ] {
         let found = dir.command(&format!("audit {args}")).run();
-        assert_eq!((found.code, found.stdout.as_str()), (2, ""), "{args}: {}", found.stderr);
-        assert!(found.stderr.contains(error), "{args}: {}", found.stderr);
+        assert_eq!((found.code, found.stdout.as_str()), (2, ""), "{args} {log}: {}", found.stderr);
+        assert!(found.stderr.contains(error), "{args} {log}: {}", found.stderr);
     }
 }
 

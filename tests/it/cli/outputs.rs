@@ -14,6 +14,26 @@ const SOURCES: &str = "{\"name\": \"daily\", \"sql\": \"SELECT 1\"}\n";
 
 const USAGE: &str = r#"{"log":1,"time":"2026-11-24T00:00:00Z","token_id":"geo","api":"lds","decision":"allow","ns":1}"#;
 
+#[test]
+fn unexpanded_home_of_an_output_is_rejected_with_a_valid_path() {
+    let dir = Dir::with_policy();
+    for folder in ["~", "$HOME", "${HOME}"] {
+        fs::create_dir(dir.path(folder)).unwrap();
+        for command in ["init", "compile --policy policy.json --output", "audit report --policy policy.json --output"] {
+            let error = dir.command(command).arg(&format!("{folder}/x")).stderr();
+            let fix = format!("write `\"{}/x\"`; a folder that is named", folder.replace('~', "$HOME"));
+            assert!(
+                error.contains("was not expanded by the shell\nhelp: ") && error.contains(&fix),
+                "{command}: {error}"
+            );
+            let error = dir.command("serve --policy policy.json --state-dir").arg(&format!("{folder}/x")).stderr();
+            assert!(error.contains("in `--state-dir` was not expanded") && error.contains(&fix), "{error}");
+        }
+        assert!(fs::read_dir(dir.path(folder)).unwrap().next().is_none());
+    }
+    dir.command("init ./~/x").stdout(0);
+}
+
 /// Creates a directory with one file for each kind of input.
 fn inputs() -> Dir {
     let dir = Dir::with_policy().file("shadow.json", POLICY).file("catalog.csv", CATALOG);

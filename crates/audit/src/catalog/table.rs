@@ -17,20 +17,27 @@ pub(super) fn read(
     input: impl Read,
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
-    let limited = Limited { input, left: MAX_ROW_BYTES, crlf: None };
+    let limited = Limited { input: input.chain(END), left: MAX_ROW_BYTES, crlf: None };
     let separator = SEPARATORS.into_iter().find(|separator| heading.contains(separator)).unwrap_or(b',');
     let mut reader = csv::ReaderBuilder::new();
     reader.flexible(true).delimiter(separator).buffer_capacity(BUFFER);
     let mut reader = reader.from_reader(limited);
     let unreadable = |line| move |error: csv::Error| CatalogError::Unreadable { line, error: error.into() };
     let heading = reader.byte_headers().map_err(unreadable(0))?.clone();
+    if is_open(&heading) {
+        return Err(open(0));
+    }
+    let heading = if is_end(&heading) { ByteRecord::new() } else { heading };
     let columns = Columns::of_heading(heading.iter())?;
     let mut record = ByteRecord::new();
     let mut line = reader.position().line();
     loop {
         reader.get_mut().left = MAX_ROW_BYTES;
-        if !reader.read_byte_record(&mut record).map_err(unreadable(line))? {
+        if !reader.read_byte_record(&mut record).map_err(unreadable(line))? || is_end(&record) {
             return Ok(());
+        }
+        if is_open(&record) {
+            return Err(open(line));
         }
         let crlf = u64::from(reader.get_ref().crlf == Some(true));
         line = record.position().map_or(line, |place| place.line() + crlf);
@@ -47,6 +54,26 @@ pub(super) fn read(
             return Ok(());
         }
     }
+}
+
+/// A row that follows the input. If the input ends inside a quote, its last value includes this row.
+const END: &[u8] = b"\n\x04\x1c the end of the catalog";
+
+/// Whether `record` is the row that follows the input.
+fn is_end(record: &ByteRecord) -> bool {
+    record.len() == 1 && record.get(0) == Some(END.trim_ascii_start())
+}
+
+/// Whether a quote in `record` is not closed.
+fn is_open(record: &ByteRecord) -> bool {
+    let last = record.len().checked_sub(1).and_then(|last| record.get(last));
+    last.is_some_and(|value| value.ends_with(END))
+}
+
+/// The error for a quote that is not closed after the row at `line`.
+fn open(line: u64) -> CatalogError {
+    let why = "the file ends inside a quote: close the quote, or write the whole file";
+    CatalogError::Unreadable { line, error: io::Error::new(io::ErrorKind::UnexpectedEof, why) }
 }
 
 /// The buffer size of the reader, which may contain parts of the next rows.

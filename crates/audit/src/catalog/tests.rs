@@ -43,7 +43,7 @@ fn rows_are_read_with_their_line() {
     // Each line is read once, so half a million of them take no time.
     let blank_lines = "\n".repeat(500_000) + "{\"name\":\"a.b\"}";
     let long_line = format!("{{\"name\":\"{}\"}}\n{{\"name\":\"a.b\"}}", "x".repeat(1 << 20));
-    let cases: [(&str, &[&str]); 23] = [
+    let cases: [(&str, &[&str]); 28] = [
         (
             "",
             &[
@@ -77,6 +77,20 @@ fn rows_are_read_with_their_line() {
         ),
         ("name,Name\na.b,c.d\n", &["!! the heading has the column `name` twice"]),
         (&long, &["!! after line 2: a row of more than 1048576 bytes: perhaps a quote is not closed"]),
+        (
+            "name,note\na.b,\nc.d,\"open\ne.f,x\n",
+            &["2 - a.b", "!! after line 2: the file ends inside a quote: close the quote, or write the whole file"],
+        ),
+        ("name\n\"a.b", &["!! after line 2: the file ends inside a quote: close the quote, or write the whole file"]),
+        (
+            "name\n\"a.b\"\"",
+            &["!! after line 2: the file ends inside a quote: close the quote, or write the whole file"],
+        ),
+        (
+            "name,\"note\na.b,x",
+            &["!! after line 0: the file ends inside a quote: close the quote, or write the whole file"],
+        ),
+        ("note,name\nin \"ches,a.b\n\"\",\"c.d\"", &["2 - a.b", "3 - c.d"]),
         (
             "{\"connection\":\"dw\",\"name\":\"a.b\",\"rows\":[1,{}]}\n\n{\"NAME\":\"c.\\\"D\\\"\"}",
             &["1 dw a.b", "3 - c.\"D\""],

@@ -29,13 +29,13 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
             let in_a_year = date(Timestamp::from_unix(now.seconds().saturating_add(365 * DAY), 0));
             let member = format!("\"expiration_date\": \"{in_a_year}\"");
             let say = "give it an end, and replace it before";
-            // The token may have the key, with `null`.
-            let fix = if subject.has_expiration() {
-                Fix::replace(say, subject.path().key("expiration_date"), &in_a_year)
-            } else {
-                Fix::insert(say, subject.id_place(), member)
+            // The token may have the key, with `null`. Then the finding is at the value to replace.
+            let null = subject.has_expiration().then(|| subject.path().key("expiration_date"));
+            let fix = match &null {
+                Some(null) => Fix::replace(say, null.clone(), &in_a_year),
+                None => Fix::insert(say, subject.id_place(), member),
             };
-            let (rule, path, message) = match all {
+            let (rule, near, message) = match all {
                 Some(grant) => (
                     &ALL_SOURCES_NEVER_EXPIRE,
                     subject.source_path(grant),
@@ -47,7 +47,7 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
                     "the token never expires: if it leaks, it stays valid indefinitely",
                 ),
             };
-            found.add(raw(subject, rule, path, message.to_owned(), fix));
+            found.add(raw(subject, rule, null.unwrap_or(near), message.to_owned(), fix));
         }
         Expiry::At(end) if !subject.token.expiry().is_expired(now) => {
             let left = end.seconds().saturating_sub(now.seconds());

@@ -17,9 +17,12 @@ pub(super) fn ambiguity(sql: &str, tokens: &[TokenWithSpan], dialect: Dialect) -
                 Dialect::Generic | Dialect::Redshift | Dialect::RedshiftCaseSensitive | Dialect::Snowflake
             )
             .then_some("a comment in a comment"),
-            Token::Whitespace(Whitespace::SingleLineComment { prefix, .. }) if prefix == "#" => {
-                (dialect == Dialect::Snowflake).then_some("a comment that starts with `#`")
+            Token::Whitespace(Whitespace::SingleLineComment { prefix, .. })
+                if prefix == "#" && dialect == Dialect::Snowflake =>
+            {
+                Some("a comment that starts with `#`")
             }
+            Token::Whitespace(Whitespace::SingleLineComment { comment, .. }) => line_end(comment, dialect),
             _ if !escapes_quote => None,
             // Only some warehouses read the backslash as an escape.
             Token::SingleQuotedString(text) if dialect == Dialect::Generic => {
@@ -45,4 +48,25 @@ pub(super) fn ambiguity(sql: &str, tokens: &[TokenWithSpan], dialect: Dialect) -
             _ => None,
         }
     })
+}
+
+/// Characters at which only some warehouses end a line: the tokenizer ends one at a line feed.
+const LINE_ENDS: [char; 6] = ['\r', '\u{b}', '\u{c}', '\u{85}', '\u{2028}', '\u{2029}'];
+
+/// Returns what is read differently if a warehouse ends the comment of a line elsewhere: words may follow the comment, or
+/// the next line may belong to it.
+fn line_end(comment: &str, dialect: Dialect) -> Option<&'static str> {
+    let mut lines = comment.split(LINE_ENDS);
+    let _ = lines.next();
+    let has_words = |line: &str| {
+        let line = line.trim_start();
+        !line.is_empty() && !line.starts_with("--")
+    };
+    if lines.any(has_words) {
+        return Some("a comment with a line end other than a line feed");
+    }
+    // In Databricks, the comment includes the next line.
+    let continues = comment.trim_end_matches('\n').ends_with('\\');
+    (continues && matches!(dialect, Dialect::Databricks | Dialect::Generic))
+        .then_some("a comment with a backslash at its end")
 }

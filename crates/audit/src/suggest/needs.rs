@@ -22,10 +22,8 @@ pub struct Needs<'p> {
     numbers: HashMap<&'p str, usize>,
     tokens: HashMap<usize, TokenNeeds>,
     sampled: bool,
-    /// Whether a line names a token.
+    /// Whether a line uses a token of the policy.
     used: bool,
-    /// Whether a line names a token of the policy.
-    used_here: bool,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +36,7 @@ impl<'p> Needs<'p> {
     /// Creates an empty record for `policy`.
     pub fn new(policy: &'p Policy) -> Self {
         let numbers = policy.tokens().iter().map(Token::id).zip(0..).collect();
-        Self { policy, numbers, tokens: HashMap::new(), sampled: false, used: false, used_here: false }
+        Self { policy, numbers, tokens: HashMap::new(), sampled: false, used: false }
     }
 
     /// Reads a decision log. Allowed lines are decided again by the snapshot of `replay`, which must be that of the
@@ -59,17 +57,15 @@ impl<'p> Needs<'p> {
         self.sampled
     }
 
-    /// Whether the logs use tokens, but none of the policy: then they are the logs of another policy.
-    pub fn is_of_other_tokens(&self) -> bool {
-        self.used && !self.used_here
+    /// Whether the logs use no token of the policy: then they are the logs of another policy, or of requests without known
+    /// tokens, and show no unused grant.
+    pub fn has_no_token(&self) -> bool {
+        !self.used
     }
 
     fn line(&mut self, line: &ReplayRequest<'_>, replay: &Replay<'_>, now: Timestamp, lines: &mut Lines) {
         self.sampled |= line.is_sampled();
-        if let Some(token) = line.token_id() {
-            self.used = true;
-            self.used_here |= self.numbers.contains_key(token);
-        }
+        self.used |= line.token_id().is_some_and(|token| self.numbers.contains_key(token));
         if line.logged().is_some_and(|logged| logged.is_err()) {
             lines.others += 1;
             return;
@@ -88,7 +84,6 @@ impl<'p> Needs<'p> {
         };
         lines.allowed += 1;
         self.used = true;
-        self.used_here = true;
         let Some(&number) = self.numbers.get(allow.token()) else { return };
         let considered = considered(self.policy, &request);
         let needs = self.tokens.entry(number).or_default();

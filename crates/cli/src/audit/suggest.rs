@@ -90,8 +90,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         report(path, &lines.with_context(|| format!("cannot use `{}`", path.display()))?, color)?;
         logs.push(log);
     }
-    if needs.is_of_other_tokens() {
-        bail!("the logs of `--log` use no token of the policy: give the logs of this policy");
+    if needs.has_no_token() {
+        bail!(
+            "cannot tell which grants are used: the logs of `--log` use no token of the policy: give the logs of this policy"
+        );
     }
     if needs.is_sampled() {
         note(color, "the log is a sample of the allowed requests: more grants may be needed")?;

@@ -39,8 +39,10 @@ impl UsageArgs {
                 let log = Opened::open(path, "--log")?;
                 usage.read(log, &replay, now).with_context(|| format!("cannot use `{}`", path.display()))?;
             }
-            if usage.is_of_other_tokens(read.policy()?) {
-                bail!("the logs of `--log` use no token of the policy: give the logs of this policy");
+            if usage.has_no_token_of(read.policy()?) {
+                bail!(
+                    "cannot tell which grants are used: the logs of `--log` use no token of the policy: give the logs of this policy"
+                );
             }
             return Ok(Some(usage));
         }

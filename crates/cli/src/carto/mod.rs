@@ -60,7 +60,7 @@ const OF_GRANTS: &[Names] = &[
 
 /// Reads the listing `text` of the file `name`. Tokens without a secret get a new one if `new_secrets` is set.
 pub(super) fn read(name: &str, text: &str, new_secrets: bool) -> anyhow::Result<Listing> {
-    let value = json(name, text)?;
+    let value = json(name, text.strip_prefix('\u{feff}').unwrap_or(text))?;
     let Page { tokens, other_pages } = page(&value)
         .with_context(|| quoted(name))?
         .with_context(|| format!("`{name}` has no list of tokens: expected the answer of `GET /v3/tokens`"))?;
@@ -168,7 +168,9 @@ fn page(value: &Value) -> anyhow::Result<Option<Page<'_>>> {
     };
     let mut other_pages = OtherPages::None;
     let meta = fields.take(&["meta", "pagination", "page_info", "pageInfo"])?.and_then(Value::as_object);
-    for mut fields in meta.map(Fields::new).into_iter().chain([fields]) {
+    // `page` may also be the number of the page.
+    let page = fields.take(&["page"])?.and_then(Value::as_object);
+    for mut fields in [meta, page].into_iter().flatten().map(Fields::new).chain([fields]) {
         let total = fields.take(&["total", "totalItems", "total_items", "totalCount", "total_count"])?;
         if let Some(total) = total.filter(|total| !total.is_null()) {
             let total = total.as_u64().context(

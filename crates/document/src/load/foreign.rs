@@ -27,6 +27,8 @@ pub enum Foreign {
     Parquet,
     /// Text in UTF-16.
     Utf16,
+    /// Text in UTF-32.
+    Utf32,
     /// Other data with a NUL byte.
     Binary,
     /// A web page or another document with tags.
@@ -47,7 +49,7 @@ pub enum Foreign {
 pub const FOREIGN_BYTES: usize = 512;
 
 /// The first bytes of files in a format.
-const MAGICS: [(&[u8], Foreign); 12] = [
+const MAGICS: [(&[u8], Foreign); 14] = [
     (b"\x1f\x8b", Foreign::Gzip),
     (b"\x28\xb5\x2f\xfd", Foreign::Zstd),
     (b"BZh", Foreign::Bzip2),
@@ -58,6 +60,9 @@ const MAGICS: [(&[u8], Foreign); 12] = [
     (b"PAR1", Foreign::Parquet),
     (b"%PDF-", Foreign::Pdf),
     (b"version https://git-lfs.github.com/spec/", Foreign::LfsPointer),
+    // The mark of UTF-32 starts with that of UTF-16.
+    (b"\xff\xfe\0\0", Foreign::Utf32),
+    (b"\0\0\xfe\xff", Foreign::Utf32),
     (b"\xff\xfe", Foreign::Utf16),
     (b"\xfe\xff", Foreign::Utf16),
 ];
@@ -90,10 +95,12 @@ impl Foreign {
         Self::of(start).or_else(|| Self::written(start))
     }
 
-    /// Recognizes data with a NUL byte, which no text has. In UTF-16, every second byte of ASCII is one.
+    /// Recognizes data with a NUL byte, which no text has. In UTF-16, every second byte of ASCII is one; in
+    /// UTF-32, three of four.
     fn with_nul(start: &[u8]) -> Option<Self> {
         match start {
             [b'\t'..=b'~', 0, b'\t'..=b'~', 0, ..] | [0, b'\t'..=b'~', 0, b'\t'..=b'~', ..] => Some(Self::Utf16),
+            [b'\t'..=b'~', 0, 0, 0, ..] | [0, 0, 0, b'\t'..=b'~', ..] => Some(Self::Utf32),
             _ => start.contains(&0).then_some(Self::Binary),
         }
     }
@@ -139,6 +146,7 @@ impl Foreign {
             Self::Compiled => "a compiled policy, which holds no definitions",
             Self::Parquet => "a Parquet file",
             Self::Utf16 => "UTF-16 text",
+            Self::Utf32 => "UTF-32 text",
             Self::Binary => "binary data",
             Self::Html => "HTML or XML",
             Self::Yaml => "YAML",
@@ -161,6 +169,7 @@ impl Foreign {
             Self::Compiled => "give the documents that it was compiled from",
             Self::Parquet => "convert it to JSON Lines",
             Self::Utf16 => "convert it with `iconv -f UTF-16 -t UTF-8`",
+            Self::Utf32 => "convert it with `iconv -f UTF-32 -t UTF-8`",
             Self::Binary | Self::Pdf => "name a file with text in UTF-8",
             Self::Html => "download the file itself instead of a web page: check the URL, and that you are signed in",
             Self::Yaml => "convert it with `yq -o json`",
@@ -211,7 +220,7 @@ mod tests {
 
     #[test]
     fn formats_are_recognized_by_their_start() {
-        let cases: [(&[u8], Option<Foreign>); 35] = [
+        let cases: [(&[u8], Option<Foreign>); 39] = [
             (b"", None),
             (b"{\"tokens\": []}", None),
             (b"\n [{\"id\": \"a\"}]", None),
@@ -232,6 +241,10 @@ mod tests {
             (b"\xff\xfe{\0", Some(Foreign::Utf16)),
             (b"{\0\"\0t\0", Some(Foreign::Utf16)),
             (b"\0{\0\"\0t", Some(Foreign::Utf16)),
+            (b"\xff\xfe\0\0{\0\0\0", Some(Foreign::Utf32)),
+            (b"\0\0\xfe\xff\0\0\0{", Some(Foreign::Utf32)),
+            (b"{\0\0\0\"\0\0\0", Some(Foreign::Utf32)),
+            (b"\0\0\0{\0\0\0\"", Some(Foreign::Utf32)),
             (b"{\"a\": \"\0\"}", Some(Foreign::Binary)),
             (b"  <!doctype html>", Some(Foreign::Html)),
             ("\u{feff}<html>".as_bytes(), Some(Foreign::Html)),

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `grant_unused_by_apis` | a grant that no API of its token considers (N8.3) |
 //! | `all_sources_with_referers` | all sources for a token that web pages show to everyone |
+//! | `pattern_too_deep` | a pattern or resource with more segments than names of its dialect have |
 //! | `pattern_too_shallow` | a pattern or resource with fewer segments than tables of its dialect have |
 //! | `wildcard_before_second_dot` | a pattern over databases or schemas, not over tables |
 //! | `referer_full_path` | a referer with a path, which browsers do not send across origins |
@@ -14,6 +15,7 @@
 //! | `expired` | a token that is expired now |
 //! | `connection_undeclared` | a grant on a connection that no document declares, although one declares connections |
 //! | `connection_not_in_urls` | a connection whose name no path of an HTTP request can carry |
+//! | `connection_star` | a connection whose name has a star, which is not a wildcard there |
 //! | `secret_not_in_headers` | a secret that no `Authorization` header can carry |
 //! | `no_tokens` | documents without tokens |
 
@@ -27,7 +29,7 @@ use crate::definition::{Document, Field, SyntaxError, Tokens};
 use crate::lower::{LoweredToken, Origin, Part, Problem, list};
 use portcullis::base::{JsonPath, Timestamp, is_browsed_host, nearest, quoted};
 use portcullis::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation, Referers};
-use portcullis::name::STAR;
+use portcullis::name::{Dialect, STAR};
 use portcullis::referer::{Entry, Rule, Scheme};
 
 /// Warnings, bounded in memory: keeps the first ones, counts all of them.
@@ -55,8 +57,20 @@ impl Warnings {
             let connections = document.as_ref().ok().and_then(|document| document.connections.found());
             for (index, connection) in connections.into_iter().flatten().enumerate() {
                 let name = connection.found().and_then(|connection| connection.name.found());
-                let Some(warning) = name.and_then(|name| UnreachableConnection::of(name)) else { continue };
                 let path = JsonPath::root().key("connections").index(index).key("name");
+                if let Some(name) = name.filter(|name| name.contains('*')) {
+                    let (path, message) = (path.clone(), starred(name).into());
+                    self.add(number, || Problem {
+                        document: number,
+                        path,
+                        part: Part::Value,
+                        offset: None,
+                        code: CONNECTION_STAR,
+                        message,
+                        help: EACH_CONNECTION.into(),
+                    });
+                }
+                let Some(warning) = name.and_then(|name| UnreachableConnection::of(name)) else { continue };
                 let (message, help) = (warning.message.into(), warning.help.into());
                 self.add(number, || Problem {
                     document: number,
@@ -188,6 +202,9 @@ impl Search<'_, '_, '_> {
         if let Some(warning) = UnreachableConnection::of(connection.name()) {
             self.warn(path, Part::Value, NOT_IN_URLS, warning.message, warning.help);
         }
+        if connection.name().contains('*') {
+            self.warn(path, Part::Value, CONNECTION_STAR, starred(connection.name()), EACH_CONNECTION);
+        }
         if declared.is_empty() {
             return;
         }
@@ -231,7 +248,16 @@ impl Search<'_, '_, '_> {
         {
             let message = format!("the {what} has {segments} segments, a table of dialect `{dialect}` has {depth}");
             let help = "write the full path: it covers only names with as many segments as it has";
-            self.warn(path, Part::Value, "pattern_too_shallow", message, help);
+            self.warn(&path, Part::Value, "pattern_too_shallow", message, help);
+        }
+        if let Some(max) = max_segments(dialect)
+            && segments > max
+        {
+            let message = format!(
+                "the {what} has {segments} segments, a name of dialect `{dialect}` has at most {max}: it matches nothing"
+            );
+            let help = "write the path as the warehouse does, with a `*` only in place of characters of a segment";
+            self.warn(path, Part::Value, "pattern_too_deep", message, help);
         }
     }
 
@@ -300,6 +326,31 @@ impl Search<'_, '_, '_> {
             Problem { document, path, part, offset: None, code, message: message.into(), help: help.into() }
         });
     }
+}
+
+/// Returns the max number of segments of any name in the dialect, with those of `INFORMATION_SCHEMA`, of metadata tables,
+/// and of projects of BigQuery whose domain has a dot; `None` if there is no limit.
+fn max_segments(dialect: Dialect) -> Option<usize> {
+    match dialect {
+        Dialect::Generic => None,
+        Dialect::BigQuery => Some(5),
+        Dialect::Databricks => Some(4),
+        Dialect::Snowflake
+        | Dialect::Oracle
+        | Dialect::Postgres
+        | Dialect::Redshift
+        | Dialect::RedshiftCaseSensitive => Some(3),
+    }
+}
+
+/// The code of a connection whose name has a star.
+const CONNECTION_STAR: &str = "connection_star";
+
+/// The fix for a connection whose name has a star.
+const EACH_CONNECTION: &str = "write a grant for each connection, with its whole name";
+
+fn starred(name: &str) -> String {
+    format!("connection {} has a `*`, which is not a wildcard in the name of a connection", quoted(name))
 }
 
 /// The code of a connection that no path can name.

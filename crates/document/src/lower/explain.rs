@@ -80,7 +80,26 @@ fn pattern(text: &str, dialect: Dialect, error: &PatternError) -> Words {
     ("pattern_malformed", message, help)
 }
 
+/// The words that start a statement, besides those that start a query without a type.
+const STATEMENTS: [&str; 14] = [
+    "alter", "analyze", "copy", "create", "delete", "describe", "drop", "execute", "explain", "insert", "merge",
+    "replace", "truncate", "update",
+];
+
+/// Whether `text` is the text of a statement: more than one word, the first one that of a statement.
+fn is_statement(text: &str) -> bool {
+    let mut words = text.split_ascii_whitespace();
+    let first = words.next().unwrap_or_default().trim_start_matches('(');
+    words.next().is_some() && STATEMENTS.iter().any(|known| first.eq_ignore_ascii_case(known))
+}
+
 fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
+    if is_statement(text) {
+        let message = format!("{} is a query, but does not begin like one", quoted(text));
+        let help = "write the type `query` to grant this text: a source without a type is a query only if it begins with \
+                    `select`, `with`, `from`, `call`, `values` or `table`";
+        return ("source_unclear", message.into(), help.into());
+    }
     // Connection strings are not repeated: they may hold a password.
     let source = if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text) };
     let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
@@ -137,7 +156,7 @@ fn with_quotes(text: &str, kind: GrantKind, dialect: Dialect) -> Option<String> 
     if text.contains(['"', '`']) {
         return None;
     }
-    let quote = if matches!(dialect, Dialect::BigQuery | Dialect::Databricks) { '`' } else { '"' };
+    let quote = quote(dialect);
     let segment = |segment: &str| match Name::parse(segment, dialect) {
         Ok(_) => Some(segment.to_owned()),
         // Quotes around a star would make it an ordinary character.
@@ -145,6 +164,18 @@ fn with_quotes(text: &str, kind: GrantKind, dialect: Dialect) -> Option<String> 
     };
     let quoted = text.split('.').map(segment).collect::<Option<Vec<_>>>()?.join(".");
     suggested(&[quoted], kind, dialect)
+}
+
+const NO_IDENTIFIER: &str = "remove the character: no identifier holds it";
+
+/// Whether not even a quoted identifier of the dialect holds the character.
+fn is_in_no_identifier(found: char, dialect: Dialect) -> bool {
+    let kind = Name::parse(&format!("{0}{found}{0}", quote(dialect)), dialect).err().map(|error| error.kind().clone());
+    matches!(kind, Some(NameErrorKind::QuotedCharacter { .. }))
+}
+
+fn quote(dialect: Dialect) -> char {
+    if matches!(dialect, Dialect::BigQuery | Dialect::Databricks) { '`' } else { '"' }
 }
 
 fn path_help(text: &str, kind: GrantKind, dialect: Dialect, error: &NameError) -> Cow<'static, str> {
@@ -155,6 +186,9 @@ fn path_help(text: &str, kind: GrantKind, dialect: Dialect, error: &NameError) -
     };
     match error.kind() {
         NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
+        NameErrorKind::Character { .. } if text.chars().any(|found| is_in_no_identifier(found, dialect)) => {
+            NO_IDENTIFIER.into()
+        }
         NameErrorKind::Character { .. } => {
             let quotes = match with_quotes(text, kind, dialect) {
                 Some(instead) => format!("{quotes}: write {instead}"),
@@ -173,7 +207,7 @@ fn path_help(text: &str, kind: GrantKind, dialect: Dialect, error: &NameError) -
         NameErrorKind::GrantedPartition | NameErrorKind::Decorator => {
             "grant the table: its partitions are included".into()
         }
-        NameErrorKind::QuotedCharacter { .. } => "remove the character: no identifier holds it".into(),
+        NameErrorKind::QuotedCharacter { .. } => NO_IDENTIFIER.into(),
         NameErrorKind::UnclosedQuote { .. } => "close the quote; a quote inside quotes is doubled".into(),
         NameErrorKind::AfterQuote { .. } => format!("write all of the identifier in {quotes}, or none of it").into(),
         NameErrorKind::TooLong { .. } | NameErrorKind::TooManySegments => {

@@ -497,6 +497,33 @@ fn every_suggestion_is_valid_input() {
 }
 
 #[test]
+fn statements_and_impossible_names_get_no_help_to_quote_them() {
+    let help = |dialect: Dialect, source: &str, kind: &str| {
+        let source = serde_json::to_string(source).unwrap();
+        let text = format!(
+            r#"{{"connections": [{{"name": "c", "dialect": "{dialect}"}}], "tokens": [{{"id": "a", "token": "s",
+                "allowed_apis": ["sql"], "grants": [{{"connection_name": "c", "source": {source}{kind}}}]}}]}}"#
+        );
+        let document = read(&text).unwrap();
+        let problems = lower(&[Named { name: "a.json", document: &document }], &LowerOptions::default()).problems;
+        problems.first().map(|problem| problem.help.clone().into_owned())
+    };
+    for dialect in Dialect::ALL {
+        for source in ["insert into a.b select 1", "DELETE FROM a.b", "update a.b set c = 1", "(drop\ntable a.b)"] {
+            let found = help(dialect, source, "").unwrap();
+            assert!(found.starts_with("write the type `query` to grant this text: "), "{dialect} {source}: {found}");
+            assert_eq!(help(dialect, source, r#", "type": "query""#), None, "{dialect} {source}");
+        }
+        for source in ["a.b\0c", "a.b c\u{7}"] {
+            let found = help(dialect, source, r#", "type": "resource""#).unwrap();
+            assert_eq!(found, "remove the character: no identifier holds it", "{dialect} {source:?}");
+        }
+        let found = help(dialect, "a.b\\c", "").unwrap();
+        assert_eq!(found.starts_with("remove the character"), dialect == Dialect::BigQuery, "{dialect}: {found}");
+    }
+}
+
+#[test]
 fn every_suggested_referer_is_valid_input() {
     let long = "x".repeat(100);
     let referers = [

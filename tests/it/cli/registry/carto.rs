@@ -121,11 +121,14 @@ fn restrictions_of_a_listing_are_never_lost() {
     }
     let error = dir.ana("import --new-secrets -").stdin("[]").stderr();
     assert!(error.contains("`--new-secrets` is only for `--from carto`"), "{error}");
-    let pages = json!({"data": [token("tk_a", &json!({}))], "meta": {"total": 11}});
-    let ran = dir.ana("import --from carto -").stdin(pages.to_string()).run();
-    assert!(
-        ran.stderr.contains("note: other pages of the listing have 10 tokens: import them, too\n"),
-        "{}",
-        ran.stderr
-    );
+    for page in ["meta", "page"] {
+        let pages = json!({"data": [token("tk_a", &json!({}))], page: {"total": 11}});
+        let ran = dir.ana("import --from carto -").stdin(format!("\u{feff}{pages}")).run();
+        assert!(
+            ran.stderr.contains("note: other pages of the listing have 10 tokens: import them, too\n"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.code, 0, "{}", ran.stderr);
+    }
 }

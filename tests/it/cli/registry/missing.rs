@@ -110,12 +110,18 @@ fn unexpanded_home_is_rejected_with_a_valid_url() {
         ("sqlite:~ana/x.db", "write `sqlite:/home/ana/x.db`"),
         ("~/x.db", "write `\"sqlite:$HOME/x.db\"`"),
         ("sqlite:~", "write `\"sqlite:$HOME/registry.db\"`"),
+        ("sqlite:$HOME/x.db", "write `\"sqlite:$HOME/x.db\"`"),
+        ("sqlite:${HOME}/a/x.db", "write `\"sqlite:${HOME}/a/x.db\"`"),
+        ("sqlite:$XDG_STATE_HOME/x.db", "write `\"sqlite:$XDG_STATE_HOME/x.db\"`"),
+        ("$HOME/x.db", "write `\"sqlite:$HOME/x.db\"`"),
+        ("sqlite:$HOME", "write `\"sqlite:$HOME/registry.db\"`"),
     ] {
         for args in ["trail --db", "connections add dw --db", "check --requests - --db", "import policy.json --db"] {
             let dir = Dir::with_policy();
             let error = dir.command(args).arg(url).stderr();
             assert!(error.contains("was not expanded by the shell") && error.contains(fix), "{args} {url}: {error}");
-            assert!(!dir.path("~").exists() && !dir.path("~ana").exists(), "{args} {url}");
+            let created = ["~", "~ana", "$HOME", "${HOME}", "$XDG_STATE_HOME"].map(|name| dir.path(name).exists());
+            assert_eq!(created, [false; 5], "{args} {url}");
         }
     }
     // A folder or a file with such a name is reachable.
