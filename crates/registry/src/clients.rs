@@ -337,7 +337,7 @@ impl Change<'_> {
     }
 }
 
-/// Checks that the actor has every right of the client: whoever changes a client, or gets its secret, has these rights. APIs
+/// Checks that the actor has every right of the client: an actor who changes a client, or gets its secret, has them. APIs
 /// and grants are rights of tokens.
 fn check_scopes(actor: &Actor, client: &Client) -> Result<()> {
     let has_data = !client.allowed_apis.is_empty() || !client.grants.is_empty();

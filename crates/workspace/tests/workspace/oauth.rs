@@ -193,7 +193,7 @@ fn guesses_are_slowed_down_for_the_client_at_the_address() {
     assert!(refused.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
     assert_eq!(refused.text("error"), "temporarily_unavailable");
     attempt(&other.id, &other.secret).expect(200);
-    // Whoever knows only the id does not lock the client out: it signs in from its own address.
+    // A stranger who knows only the id does not lock the client out: it signs in from its own address.
     #[cfg(target_os = "linux")]
     server.form_from("127.0.0.2", "/oauth/token", &form(&machine.id, &machine.secret)).expect(200);
     // After more failures, the address may not try any client.
