@@ -321,8 +321,8 @@ def failures(folder, upstream):
             check(envoy.stats().get("policy.reload_failed", 0) >= 3, name, "statistics of failures", envoy.stats())
     # Options that are not valid: Envoy refuses its configuration and says why.
     for name, change, expected in (
-        ("option", option("polcy: x"), "unknown field `polcy`"),
-        ("routes", option("routes: {}"), "`routes`: missing field `routes`"),
+        ("option", option("polcy: x"), "unknown key `polcy`"),
+        ("routes", option("routes: {}"), "`routes` is missing"),
         ("origin", lambda text: text.replace("https://app.example.com", "https://app.example.com/"), "help: write `https://app.example.com`"),
     ):
         try:
