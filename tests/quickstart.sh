@@ -7,7 +7,7 @@ printf '%s\n' "$command"
 answer=$(bash -c "$command")
 printf '%s\n' "$answer"
 grep -q '^allow, token `store-map`' <<<"$answer"
-portcullis() { cargo run --quiet --release -p portcullis-cli --no-default-features -- "$@"; }
+portcullis() { cargo run --quiet -p portcullis-cli --no-default-features -- "$@"; }
 portcullis validate examples/policy.json
 portcullis check --policy examples/policy.json --requests examples/requests.jsonl
 portcullis inspect --policy examples/policy.json

@@ -1,6 +1,6 @@
 //! Detects compression by the first bytes, and decompresses.
 
-use std::io::{self, BufReader, Chain, Cursor, Read};
+use std::io::{self, Chain, Cursor, Read};
 
 use super::foreign::{FOREIGN_BYTES, Foreign};
 
@@ -29,7 +29,8 @@ pub enum Packing<R: Read> {
     /// Compressed with gzip.
     Gzip(Box<flate2::read::MultiGzDecoder<Begun<R>>>),
     /// Compressed with zstd.
-    Zstd(zstd::Decoder<'static, BufReader<Begun<R>>>),
+    #[cfg(feature = "zstd")]
+    Zstd(zstd::Decoder<'static, io::BufReader<Begun<R>>>),
 }
 
 impl<R: Read> Read for Packing<R> {
@@ -37,12 +38,14 @@ impl<R: Read> Read for Packing<R> {
         match self {
             Self::Plain(input) => input.read(bytes),
             Self::Gzip(input) => input.read(bytes).map_err(damage),
+            #[cfg(feature = "zstd")]
             Self::Zstd(input) => input.read(bytes).map_err(damage),
         }
     }
 }
 
-/// Decompresses `input`. Consecutive compressed parts count as one.
+/// Decompresses `input`. Consecutive compressed parts count as one. Without the feature `zstd`, such an input is in a
+/// foreign format.
 ///
 /// Reads no further than is needed to recognize a format: of a pipe, it waits for the first line only.
 ///
@@ -53,6 +56,7 @@ pub fn unpack<R: Read>(input: R) -> io::Result<Unpacked<R>> {
     let (first, whole) = begun(input)?;
     let unpacked = match Foreign::of(&first) {
         Some(Foreign::Gzip) => Packing::Gzip(Box::new(flate2::read::MultiGzDecoder::new(whole))),
+        #[cfg(feature = "zstd")]
         Some(Foreign::Zstd) => Packing::Zstd(zstd::Decoder::new(whole)?),
         foreign => return Ok(Unpacked { text: Cursor::default().chain(Packing::Plain(whole)), foreign }),
     };
@@ -120,6 +124,7 @@ mod tests {
         assert_eq!(unpack(Drip(b"\x89PCLS\r\n\x1a")).unwrap().foreign, Some(Foreign::Compiled));
     }
 
+    #[cfg(feature = "zstd")]
     #[test]
     fn single_bytes_are_unpacked_as_a_whole() {
         let text = "{\"api\":\"lds\"}\n".repeat(100);
