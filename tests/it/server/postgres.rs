@@ -90,7 +90,7 @@ fn change_is_live_by_notification_and_later_by_poll() {
     let listeners = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN%'";
     let mut raw = followed.database.raw();
     assert_eq!(raw.text(listeners).unwrap(), "1");
-    // As behind a pooler that gives each transaction another connection: nothing is announced.
+    // As with a pooler that gives each transaction another connection: nothing is announced.
     raw.run("ALTER TABLE portcullis.registry DISABLE TRIGGER revision_is_announced").unwrap();
     for _ in 0..2 {
         followed.create();
