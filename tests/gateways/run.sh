@@ -56,7 +56,7 @@ PORTCULLIS=$(realpath "$PORTCULLIS")
 folder=$(dirname "$PORTCULLIS") libraries=$(dirname "$PORTCULLIS")/deps
 [[ -e $libraries/libportcullis_c.a && -e $libraries/libportcullis_envoy.so ]] || cargo build --locked --package portcullis-capi --package portcullis-envoy
 [[ -e $folder/examples/axum_gateway ]] || cargo build --locked --example axum_gateway
-make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-Wall -Wextra -Wno-unused-parameter -Werror" >/dev/null
+make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-O2 -Wall -Wextra -Wno-unused-parameter -Werror" >/dev/null
 export PORTCULLIS_NGINX_MODULES=$target/nginx-module PORTCULLIS_LIBRARY=$libraries/libportcullis_c.so
 export ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$libraries
 export PATH=$target/venv/bin:/usr/sbin:$PATH

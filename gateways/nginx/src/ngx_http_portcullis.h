@@ -79,6 +79,7 @@ typedef struct {
     ngx_str_t                     target;
     pcl_text                      body;
 
+    /* As the policy has it, without escapes. */
     ngx_str_t                     token_id;
     ngx_str_t                     reason;
     ngx_str_t                     shadow;
