@@ -72,7 +72,7 @@ impl pcl_policy {
         }
     }
 
-    /// The file of a live policy.
+    /// The source of a live policy.
     pub(crate) fn watched(&self) -> Option<&Watched> {
         self.watched.as_ref()
     }
