@@ -25,15 +25,20 @@ seconds=${2:-1}
 # The first of the ports from PORT to PORT + 91.
 port=${PORT:-18200}
 ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-sidecar envoy-http}
-target=$(realpath "${CARGO_TARGET_DIR:-target}")/release
+target=$(realpath "${CARGO_TARGET_DIR:-target}")
+sidecar=$target/release/portcullis
+# What runs inside a gateway is built as docs/gateways.md installs it.
+inside=$target/dist
 PATH=$PATH:/usr/sbin:$PWD/target/gateways/venv/bin
 for program in wrk nginx make; do
     command -v "$program" >/dev/null || { echo "$program is missing: apt-get install wrk, and run tests/gateways/run.sh" >&2; exit 1; }
 done
 if [[ -z ${BUILT:-} ]]; then
-    cargo build --release --locked -p portcullis-cli -p portcullis-capi -p portcullis-envoy
+    cargo build --release --locked -p portcullis-cli
+    cargo rustc --profile dist --locked -p portcullis-capi --lib --crate-type cdylib,staticlib
+    cargo rustc --profile dist --locked -p portcullis-envoy --lib --crate-type cdylib
 fi
-[[ $ways != *nginx-module* ]] || make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$target/libportcullis_c.a" >/dev/null
+[[ $ways != *nginx-module* ]] || make --silent -C gateways/nginx BUILD="$inside/nginx-module" LIBRARY="$inside/libportcullis_c.a" >/dev/null
 
 folder=$(mktemp -d)
 chmod 755 "$folder"
@@ -114,14 +119,14 @@ CONF
 # Starts a way on the port $port, and what it asks.
 nginx-none() { nginx_with "$1" "$port" "" "" "" ""; }
 nginx-module() {
-    nginx_with "$1" "$port" "load_module $target/nginx-module/ngx_http_portcullis_module.so;" \
+    nginx_with "$1" "$port" "load_module $inside/nginx-module/ngx_http_portcullis_module.so;" \
         "portcullis_policy $folder/policy.json;" "portcullis on;" ""
 }
 nginx-lua() {
     local modules=/usr/lib/nginx/modules
     nginx_with "$1" "$port" "load_module $modules/ndk_http_module.so; load_module $modules/ngx_http_lua_module.so;" \
         "lua_package_path '$PWD/gateways/lua/lib/?.lua;;';
-         init_by_lua_block { policy = assert(require('resty.portcullis').open { policy = '$folder/policy.json', library = '$target/libportcullis_c.so' }) }
+         init_by_lua_block { policy = assert(require('resty.portcullis').open { policy = '$folder/policy.json', library = '$inside/libportcullis_c.so' }) }
          init_worker_by_lua_block { policy:start() }" \
         "access_by_lua_block { policy:enforce() }" ""
 }
@@ -140,12 +145,12 @@ envoy_with() {
     # The filter of the module, from its name to its last option.
     [[ ${2:-} != unchecked ]] || sed -i '/- name: portcullis/,/cors_origins/d' "$folder/envoy.yaml"
     free "$port"
-    ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$target start envoy -c "$folder/envoy.yaml" --concurrency 1 --use-dynamic-base-id -l error
+    ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$inside start envoy -c "$folder/envoy.yaml" --concurrency 1 --use-dynamic-base-id -l error
     await "$port"
 }
 sidecar() {
     free $((port + 81))
-    start "$target/portcullis" serve --policy "$folder/policy.json" --listen 127.0.0.1:$((port + 81)) --admin 127.0.0.1:$((port + 82))
+    start "$sidecar" serve --policy "$folder/policy.json" --listen 127.0.0.1:$((port + 81)) --admin 127.0.0.1:$((port + 82))
     await $((port + 81))
 }
 envoy-none() { envoy_with envoy-module unchecked; }

@@ -7,6 +7,8 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -112,6 +114,68 @@ def reports_errors(of, directory, upstream):
             wait(name, gateway.port, 200)
 
 
+def reloads_without_master(of, directory, upstream):
+    """Without a master process, the same process continues after a reload: it follows the file, and logs what is not valid."""
+    name, file, command, has_body = of
+    policy = directory / "single.json"
+    policy.write_text(DEMO)
+    single = name, file, command.replace("daemon off;", "daemon off; master_process off;"), has_body
+    with running(single, directory / "single", upstream, policy) as gateway:
+        wait(name, gateway.port, 200)
+        os.kill(int((directory / "single" / name / "nginx.pid").read_text()), signal.SIGHUP)
+        time.sleep(1)
+        replace(policy, DEMO.replace("acme.public.stores", "acme.public.other"))
+        wait(name, gateway.port, 403)
+        replace(policy, "{")
+        deadline = time.monotonic() + 10
+        while "the last good version stays active" not in (text := gateway.log.read_text()):
+            if time.monotonic() > deadline:
+                drive.check(False, name, "without a master process, after a reload, logs", text[-1500:])
+                return
+            time.sleep(0.1)
+
+
+def follows_registry(of, directory, upstream, binary):
+    """A token of a registry decides until it is deleted. Without the registry, the last policy stays."""
+    name = of[0]
+    folder = directory / "registry"
+    folder.mkdir(mode=0o755)
+    url = f"sqlite:{folder}/registry.db"
+
+    def command(*arguments):
+        found = subprocess.run([binary, *arguments, "--db", url], check=True, capture_output=True, text=True)
+        return found.stdout
+
+    def token(source):
+        created = json.loads(command("credentials", "create", "token", "--apis", "maps", "--connection", "carto_dw",
+                                     "--source", source, "--format", "json"))
+        return created["id"], created["token"]
+
+    def status(secret, source):
+        request = {**GOOD, "url": f"/v3/maps/carto_dw/table?name={source}", "headers": {"authorization": f"Bearer {secret}"}}
+        return drive.send(gateway.port, request)[0]
+
+    def becomes(expected, *asked):
+        deadline = time.monotonic() + 20
+        while (found := status(*asked)) != expected and time.monotonic() < deadline:
+            time.sleep(0.05)
+        drive.check(found == expected, name, "with a registry answers", found, "and never", expected)
+
+    command("connections", "add", "carto_dw", "--dialect", "bigquery")
+    (removed_id, removed), (_, kept) = token("a.b.removed"), token("a.b.kept")
+    for path in folder.iterdir():
+        # Workers of nginx are another user.
+        path.chmod(0o644)
+    with running(of, directory / "registry-gateway", upstream, url) as gateway:
+        becomes(200, removed, "a.b.removed")
+        command("credentials", "delete", "token", removed_id, "--force")
+        becomes(401, removed, "a.b.removed")
+        folder.rename(directory / "registry-gone")
+        time.sleep(2.5)
+        becomes(200, kept, "a.b.kept")
+    print(f"{name}: a registry", flush=True)
+
+
 def requests(of, directory, upstream):
     """The requests, forged headers, targets and preflights of all gateways."""
     name, has_body = of[0], of[3]
@@ -182,6 +246,9 @@ def main(binary, wanted):
             recorded(of, directory, upstream, binary)
             denies_without_policy(of, directory, upstream)
             reports_errors(of, directory, upstream)
+            follows_registry(of, directory, upstream, binary)
+            if of[0] == "nginx-module":
+                reloads_without_master(of, directory, upstream)
             if of[0] == "nginx-lua":
                 plugins(of, directory, upstream)
 

@@ -1,6 +1,7 @@
 """Runs gateways whose check changes between two requests: a denial must stay a denial.
 
-nginx asks twice where `error_page` re-enters a location. An allow as the second answer must not reach the client.
+nginx asks twice where `error_page` re-enters a location. An allow as the second answer must not reach the client. With the
+engine inside, the same holds while the gateway reads one policy after another.
 """
 
 import collections
@@ -23,6 +24,13 @@ from recorder import Recorder
 REQUEST = (b"GET /v3/maps/dw/table?name=acme.public.stores HTTP/1.1\r\nHost: 127.0.0.1\r\n"
            b"Authorization: Bearer other-secret\r\nConnection: close\r\n\r\n")
 SWAPS, ASKING = 6, 8
+# The examples with the engine inside check the policy often, and re-enter nginx after each error.
+OFTEN = [(f"portcullis_policy {processes.POLICY};", f"portcullis_policy {processes.POLICY};\n    portcullis_poll_interval 10ms;"),
+         (f'policy = "{processes.POLICY}",', f'policy = "{processes.POLICY}", poll_interval = 0.01,'),
+         (f"policy: {processes.POLICY}\n", f"policy: {processes.POLICY}\n                  poll_milliseconds: 10\n"),
+         ("            proxy_pass http://apis;\n", "            proxy_pass http://apis;\n"
+          "            proxy_intercept_errors on;\n            error_page 400 401 403 404 500 503 = @again;\n"),
+         ("    server {\n", "    server {\n        location @again { proxy_pass http://apis; }\n")]
 problems = []
 
 
@@ -65,6 +73,37 @@ def swaps(path, stop):
             return
 
 
+def often(directory):
+    """Writes the examples, changed by `OFTEN`, and returns their folder."""
+    directory.mkdir()
+    for example in processes.EXAMPLES.iterdir():
+        text = example.read_text()
+        for old, new in OFTEN if example.name in {file for _, file, _, _ in processes.IN_PROCESS} else ():
+            text = text.replace(old, new)
+        (directory / example.name).write_text(text)
+    return directory
+
+
+def asked(port, seconds):
+    """The answers to clients that ask for so long."""
+    deadline = time.monotonic() + seconds
+
+    def asks(_):
+        answers = []
+        while time.monotonic() < deadline:
+            answers.append(client.exchange(port, REQUEST))
+        return answers
+
+    with ThreadPoolExecutor(ASKING) as pool:
+        return [each for answers in pool.map(asks, range(ASKING)) for each in answers]
+
+
+def check_swaps(name, port, seconds):
+    counted = check(name, "while the policy is swapped", asked(port, seconds))
+    if not counted[200] or not counted[403]:
+        problems.append(f"{name}: the policy is not swapped: {counted}")
+
+
 def drive(binary, wanted, directory):
     port = processes.free_port()
     path = directory / "policy.json"
@@ -97,19 +136,13 @@ def drive(binary, wanted, directory):
             server = processes.portcullis(binary, path, port, directory)
             stack.callback(server.stop)
             for name, gateway in gateways:
-                deadline = time.monotonic() + (SWAPS if name.startswith("nginx") else 1)
-
-                def asks(_):
-                    answers = []
-                    while time.monotonic() < deadline:
-                        answers.append(client.exchange(gateway.port, REQUEST))
-                    return answers
-
-                with ThreadPoolExecutor(ASKING) as pool:
-                    counted = check(name, "while the policy is swapped",
-                                    [each for answers in pool.map(asks, range(ASKING)) for each in answers])
-                if not counted[200] or not counted[403]:
-                    problems.append(f"{name}: the policy is not swapped: {counted}")
+                check_swaps(name, gateway.port, SWAPS if name.startswith("nginx") else 1)
+            examples = often(directory / "often")
+            for name, file, command, _ in processes.IN_PROCESS:
+                if not wanted or name in wanted:
+                    gateway = processes.gateway(name, file, command, directory, port, recorder.port, examples, path)
+                    stack.callback(gateway.stop)
+                    check_swaps(name, gateway.port, SWAPS)
         finally:
             stop.set()
             swapping.join()

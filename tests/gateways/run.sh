@@ -46,7 +46,7 @@ jars=/usr/share/java
 javac -nowarn -d "$target/bin" -cp "$jars/tomcat10-embed-core.jar:$jars/jackson-core.jar:$jars/jackson-databind.jar" "$readers/Service.java"
 
 if [[ -z ${PORTCULLIS:-} ]]; then
-    cargo build --locked --package portcullis-cli --package portcullis-capi
+    cargo build --locked --package portcullis-cli --package portcullis-capi --features portcullis-capi/registry
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
@@ -54,9 +54,10 @@ PORTCULLIS=$(realpath "$PORTCULLIS")
 # The libraries for gateways with the engine inside, and the layer for Rust gateways: `cargo test` builds them too, and leaves
 # the libraries in `deps`.
 folder=$(dirname "$PORTCULLIS") libraries=$(dirname "$PORTCULLIS")/deps
-[[ -e $libraries/libportcullis_c.a && -e $libraries/libportcullis_envoy.so ]] || cargo build --locked --package portcullis-capi --package portcullis-envoy
+[[ -e $libraries/libportcullis_c.a && -e $libraries/libportcullis_envoy.so ]] ||
+    cargo build --locked --package portcullis-capi --package portcullis-envoy --features portcullis-capi/registry,portcullis-envoy/registry
 [[ -e $folder/examples/axum_gateway ]] || cargo build --locked --example axum_gateway
-make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-Wall -Wextra -Wno-unused-parameter -Werror" >/dev/null
+make --silent -C gateways/nginx BUILD="$target/nginx-module" LIBRARY="$libraries/libportcullis_c.a" CC_OPT="-O2 -Wall -Wextra -Wno-unused-parameter -Werror" >/dev/null
 export PORTCULLIS_NGINX_MODULES=$target/nginx-module PORTCULLIS_LIBRARY=$libraries/libportcullis_c.so
 export ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$libraries
 export PATH=$target/venv/bin:/usr/sbin:$PATH

@@ -169,7 +169,8 @@ typedef struct pcl_answer {
   int32_t allowed;
   // The HTTP status of the response; 200 if the request may be forwarded.
   uint32_t status;
-  // If the request is allowed: headers to set on the forwarded request. Otherwise the headers of the response.
+  // If the request is allowed: headers to set on the forwarded request. Otherwise the headers of the response. Names are
+  // in lower case.
   const struct pcl_header *headers;
   // The number of headers.
   size_t header_count;
@@ -179,7 +180,7 @@ typedef struct pcl_answer {
   size_t removed_count;
   // The body of the response: JSON, or empty.
   struct pcl_text body;
-  // The stable code of a denial; missing if there is none.
+  // The stable code of a denial; missing if there is none. Never freed.
   struct pcl_text reason;
   // The id of the token, for access logs; missing if the token is unknown.
   struct pcl_text token_id;
@@ -296,19 +297,22 @@ struct pcl_policy *pcl_open_file(struct pcl_text path,
                                  const struct pcl_options *options,
                                  struct pcl_string **error);
 
-// Opens a policy from the file at `path`, and follows the file: a thread checks it every `poll_milliseconds`. A valid
-// version applies from the next decision. If a version is not valid, the last good policy stays, and `pcl_last_error`
-// returns the reason.
+// Opens a policy, and follows its source: a thread checks it every `poll_milliseconds`. A valid version applies from the next
+// decision. If a version is not valid, or the source is gone, the last good policy stays, and `pcl_last_error` returns the
+// reason.
 //
-// Returns NULL on failure, also if the file is not valid now, and stores the reason in `error` unless `error` is NULL.
-// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults. With `PCL_OPEN_UNAVAILABLE`, a file that
+// `source` is the path of a file: a JSON document, or a compiled policy. If the library was built with the feature
+// `registry`, it may also be the URL of a registry, such as `sqlite:/var/lib/portcullis/registry.db`.
+//
+// Returns NULL on failure, also if the source is not valid now, and stores the reason in `error` unless `error` is NULL.
+// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults. With `PCL_OPEN_UNAVAILABLE`, a source that
 // is not valid now is not a failure: requests are denied with 503 until it is valid, and the reason is stored in `error`.
 //
-// Threads and forks: starts no thread. The first use of the policy in each process starts its thread, so a server may
-// open the policy and then fork. A child continues with the policy of its parent if the file has not changed since it was
-// opened. Otherwise its first use reads the file, and requests are denied with 503 while the file is not valid. Its
-// generations and counters start again.
-struct pcl_policy *pcl_live_open(struct pcl_text path,
+// Threads and forks: starts no thread, and keeps no file open. The first use of the policy in each process starts its
+// thread, so a server may open the policy and then fork. A child continues with the policy of its parent if the source has
+// not changed since it was opened. Otherwise its first use reads the source, and requests are denied with 503 while the
+// source is not valid. Its generations and counters start again.
+struct pcl_policy *pcl_live_open(struct pcl_text source,
                                  const struct pcl_options *options,
                                  struct pcl_string **error);
 
@@ -334,7 +338,7 @@ struct pcl_string *pcl_last_error(const struct pcl_policy *policy);
 // Threads: any number at once.
 struct pcl_string *pcl_metrics(const struct pcl_policy *policy);
 
-// Reads the file of a live policy now, even if it has not changed, and returns when the new version applies.
+// Reads the source of a live policy now, even if it has not changed, and returns when the new version applies.
 //
 // Returns 1 on success, otherwise 0. On failure the last good policy stays, and the reason is stored in `error` unless
 // `error` is NULL. Free the reason with `pcl_string_free`.

@@ -173,7 +173,8 @@ pub struct pcl_answer {
     pub allowed: i32,
     /// The HTTP status of the response; 200 if the request may be forwarded.
     pub status: u32,
-    /// If the request is allowed: headers to set on the forwarded request. Otherwise the headers of the response.
+    /// If the request is allowed: headers to set on the forwarded request. Otherwise the headers of the response. Names are
+    /// in lower case.
     pub headers: *const pcl_header,
     /// The number of headers.
     pub header_count: usize,
@@ -183,7 +184,7 @@ pub struct pcl_answer {
     pub removed_count: usize,
     /// The body of the response: JSON, or empty.
     pub body: pcl_text,
-    /// The stable code of a denial; missing if there is none.
+    /// The stable code of a denial; missing if there is none. Never freed.
     pub reason: pcl_text,
     /// The id of the token, for access logs; missing if the token is unknown.
     pub token_id: pcl_text,

@@ -7,6 +7,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, Ordering};
 use std::thread::JoinHandle;
 
+use crate::forks::Processes;
 use crate::options::PolicyOptions;
 use crate::signals::Blocked;
 use portcullis::Authorizer;
@@ -22,6 +23,7 @@ pub struct pcl_policy {
     pub(crate) max_body: usize,
     /// `None` if the policy never changes.
     watched: Option<Watched>,
+    processes: Processes,
     /// The process that opened the policy.
     opened_by: u32,
     /// The state of this process or, until a live policy is used after a fork, that of a parent process.
@@ -34,8 +36,8 @@ pub struct pcl_policy {
 ///
 /// A child process never uses the locks of its parent's state: a thread that does not exist in the child may hold them.
 struct Process {
-    /// 0 before the first use: no thread runs then, so that a server may fork.
-    pid: u32,
+    /// The number of the process; 0 before the first use: no thread runs then, so that a server may fork.
+    number: u32,
     shared: Arc<Shared>,
     thread: OnceLock<JoinHandle<()>>,
     /// The state of the parent process; NULL if there is none.
@@ -47,12 +49,14 @@ impl pcl_policy {
     pub(crate) fn new(authorizer: Authorizer, options: PolicyOptions, watched: Option<Watched>) -> Self {
         let PolicyOptions { reader, cors, max_body, poll: _, may_be_unavailable: _ } = options;
         let process = Process::allocate(0, Arc::new(Shared::new(authorizer)), ptr::null_mut());
+        let processes = Processes::count();
         Self {
             reader,
             responses: Responses { cors },
             max_body,
             watched,
-            opened_by: std::process::id(),
+            processes,
+            opened_by: processes.current(),
             process: AtomicPtr::new(process),
         }
     }
@@ -63,12 +67,12 @@ impl pcl_policy {
         // SAFETY: not NULL, and valid as long as the handle, by the invariant.
         let process = unsafe { &*current };
         match &self.watched {
-            Some(watched) if process.pid != std::process::id() => self.enter(current, watched),
+            Some(watched) if process.number != self.processes.current() => self.enter(current, watched),
             _ => &process.shared,
         }
     }
 
-    /// The file of a live policy.
+    /// The source of a live policy.
     pub(crate) fn watched(&self) -> Option<&Watched> {
         self.watched.as_ref()
     }
@@ -81,17 +85,17 @@ impl pcl_policy {
         // Loading the current snapshot takes no lock. The authorizer itself is new: a thread of the parent may have been in
         // the middle of a swap.
         let shared = Shared::new(Authorizer::unavailable());
-        let pid = std::process::id();
+        let number = self.processes.current();
         // A worker that replaces another one starts long after the policy was opened. What was revoked since must not be
         // allowed until its thread has read the file: it continues only with a version that is current.
-        if pid == self.opened_by || watched.is_unchanged() {
+        if number == self.opened_by || watched.is_unchanged() {
             if let Some(snapshot) = inherited.shared.authorizer.current().snapshot() {
                 shared.authorizer.swap(snapshot.clone());
             }
         } else if catch_unwind(AssertUnwindSafe(|| shared.reload(watched, true))).is_err() {
             shared.fail(INTERNAL.to_owned());
         }
-        let own = Process::allocate(pid, Arc::new(shared), parent);
+        let own = Process::allocate(number, Arc::new(shared), parent);
         match self.process.compare_exchange(parent, own, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {
                 // SAFETY: just allocated, and from now on owned by the handle.
@@ -124,7 +128,7 @@ impl Drop for pcl_policy {
             // SAFETY: `allocate` returned it, and only this loop frees it.
             let process = unsafe { Box::from_raw(next) };
             next = process.parent;
-            if process.pid == 0 || process.pid == std::process::id() {
+            if process.number == 0 || process.number == self.processes.current() {
                 let Process { shared, thread, .. } = *process;
                 shared.stop();
                 if let Some(thread) = thread.into_inner() {
@@ -141,8 +145,8 @@ impl Drop for pcl_policy {
 }
 
 impl Process {
-    fn allocate(pid: u32, shared: Arc<Shared>, parent: *mut Self) -> *mut Self {
-        Box::into_raw(Box::new(Self { pid, shared, thread: OnceLock::new(), parent }))
+    fn allocate(number: u32, shared: Arc<Shared>, parent: *mut Self) -> *mut Self {
+        Box::into_raw(Box::new(Self { number, shared, thread: OnceLock::new(), parent }))
     }
 }
 

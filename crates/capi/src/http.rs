@@ -1,14 +1,19 @@
 //! Decides an HTTP request, with the reader and the answers of the sidecar.
 
+use std::borrow::Cow;
+
 use crate::abi::{PCL_MAX_HEADERS, PCL_MAX_TEXT, pcl_answer, pcl_header, pcl_http_request, pcl_text};
 use crate::borrow::{Invalid, bytes, list, needed, sized, text, value};
 use crate::guard::guarded;
 use crate::handle::pcl_policy;
 use crate::request::instant;
-use http::{HeaderValue, Response};
+use http::{HeaderName, HeaderValue, Response};
 use portcullis::decision::{Decision, Reason};
-use portcullis_http::answer::{HttpDecision, Outcome, Responses, body_too_large, decide, is_own};
+use portcullis_http::answer::{
+    GENERATION, HttpDecision, Outcome, Responses, TOKEN_ID, body_too_large, decide, escaped_id, is_own,
+};
 use portcullis_http::gateway::{Body, HttpRequest};
+use smallvec::SmallVec;
 
 /// The answer if the library fails. Never freed.
 static UNDECIDED: Static = Static(pcl_answer {
@@ -102,27 +107,34 @@ pub unsafe extern "C" fn pcl_answer_free(answer: *const pcl_answer) {
 struct Stored {
     // INVARIANT: the first field; its pointers lead into the other fields, which do not change.
     view: pcl_answer,
-    texts: Texts,
-    headers: Vec<pcl_header>,
+    answered: Answered,
+    generation: itoa::Buffer,
+    headers: SmallVec<[pcl_header; 2]>,
     removed: Vec<pcl_text>,
-}
-
-#[derive(Default)]
-struct Texts {
-    headers: Vec<(String, Vec<u8>)>,
-    removed: Vec<String>,
-    body: String,
-    token_id: Option<String>,
 }
 
 /// The result of deciding an HTTP request.
 struct Answered {
-    allowed: bool,
-    status: u16,
     reason: Option<&'static str>,
     generation: u64,
-    texts: Texts,
+    token_id: Option<String>,
+    /// The headers of the client that only the gateway may set.
+    removed: Vec<String>,
+    content: Content,
 }
+
+/// The headers of the forwarded request, or the response to the client.
+enum Content {
+    /// `escaped_id` replaces an id that is not the value of a header.
+    Allowed { escaped_id: Option<String> },
+    Response(Response<String>),
+}
+
+/// The headers of a forwarded request.
+static OF_UPSTREAM: [HeaderName; 2] = [TOKEN_ID, GENERATION];
+
+/// The headers of a request. Most requests have fewer than these.
+type Sent<'a> = SmallVec<[(&'a str, &'a [u8]); 16]>;
 
 /// # Safety
 ///
@@ -131,7 +143,7 @@ unsafe fn answered(policy: *const pcl_policy, request: *const pcl_http_request) 
     // SAFETY: valid by the contract.
     let policy = match unsafe { value(policy, "policy") } {
         Ok(Some(policy)) => policy,
-        Ok(None) => return Answered::without(&HttpDecision::of(&Decision::Deny(Reason::PolicyUnavailable), 0, None)),
+        Ok(None) => return Answered::without(HttpDecision::of(&Decision::Deny(Reason::PolicyUnavailable), 0, None)),
         Err(invalid) => return Answered::invalid(invalid),
     };
     // SAFETY: valid by the contract.
@@ -148,25 +160,22 @@ unsafe fn decided(policy: &pcl_policy, request: *const pcl_http_request) -> Resu
     let (method, target) =
         unsafe { (text(request.method, "request.method")?, text(request.target, "request.target")?) };
     let (method, target) = (needed(method, "request.method")?, needed(target, "request.target")?);
+    let mut headers = Sent::new();
     // SAFETY: valid by the contract.
-    let headers = unsafe { headers(request) }?;
+    unsafe { read_headers(request, &mut headers) }?;
     // SAFETY: valid by the contract.
     let now = unsafe { instant(request.at, "request.at") }?;
-    // As in the layer for Rust gateways: on other paths the body does not matter.
-    let is_needed = policy.reader.needs_body(method, target);
-    let is_given = !request.body.data.is_null();
-    if is_needed && is_given && request.body.length > policy.max_body {
-        return Ok(Answered::too_large(policy.max_body));
-    }
-    let body = if is_needed || !is_given || request.body.length == 0 {
+    let body = match (request.body.data.is_null(), request.body.length) {
+        (true, 0) => Body::NotPassedOn,
+        (false, 0) => Body::Whole(b""),
+        // As in the layer for Rust gateways: on other paths the body does not matter.
+        (false, _) if !policy.reader.needs_body(method, target) => Body::NotPassedOn,
+        (false, length) if length > policy.max_body => return Ok(Answered::too_large(policy.max_body)),
         // SAFETY: valid by the contract.
-        let body = unsafe { bytes(request.body, "request.body", PCL_MAX_TEXT) }?;
-        body.map_or(Body::NotPassedOn, Body::Whole)
-    } else {
-        Body::NotPassedOn
+        _ => unsafe { bytes(request.body, "request.body", PCL_MAX_TEXT) }?.map_or(Body::NotPassedOn, Body::Whole),
     };
     let shared = policy.shared();
-    let http = HttpRequest { method, target, headers: &headers, body };
+    let http = HttpRequest { method, target, headers: &headers.as_slice(), body };
     let decision = decide(&shared.authorizer.current(), &policy.reader, &http, &policy.responses.cors, &now);
     match decision.outcome {
         Outcome::Allow { .. } => shared.counters.count(None),
@@ -174,87 +183,118 @@ unsafe fn decided(policy: &pcl_policy, request: *const pcl_http_request) -> Resu
         // No token decided.
         Outcome::Pass | Outcome::Preflight => {}
     }
-    let named = |name: &'static str| headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name));
-    let origin = named("origin").and_then(|(_, value)| HeaderValue::from_bytes(value).ok());
-    let mut answered = Answered::of(&decision, &policy.responses, origin.as_ref());
+    let mut answered = Answered::of(decision, &policy.responses, &headers);
     let own = headers.iter().filter(|(name, _)| is_own(name));
-    answered.texts.removed = own.map(|(name, _)| (*name).to_owned()).collect();
+    answered.removed = own.map(|(name, _)| (*name).to_owned()).collect();
     Ok(answered)
 }
 
 /// # Safety
 ///
 /// `request` is valid during `'a`.
-unsafe fn headers<'a>(request: &pcl_http_request) -> Result<Vec<(&'a str, &'a [u8])>, Invalid> {
+unsafe fn read_headers<'a>(request: &pcl_http_request, headers: &mut Sent<'a>) -> Result<(), Invalid> {
     // SAFETY: valid by the contract.
-    let headers: &[pcl_header] =
+    let list: &[pcl_header] =
         unsafe { list(request.headers, request.header_count, "request.headers", PCL_MAX_HEADERS) }?;
-    let header = |header: &pcl_header| {
+    for header in list {
         // SAFETY: valid by the contract.
         let name = needed(unsafe { text(header.name, "request.headers.name") }?, "request.headers.name")?;
         // SAFETY: valid by the contract.
         let value = unsafe { bytes(header.value, "request.headers.value", PCL_MAX_TEXT) }?;
-        Ok((name, value.unwrap_or_default()))
-    };
-    headers.iter().map(header).collect()
+        headers.push((name, value.unwrap_or_default()));
+    }
+    Ok(())
 }
 
 impl Answered {
-    fn of(decision: &HttpDecision, responses: &Responses, origin: Option<&HeaderValue>) -> Self {
+    fn of(decision: HttpDecision, responses: &Responses, headers: &[(&str, &[u8])]) -> Self {
         let reason = match decision.outcome {
             Outcome::Deny { reason, .. } => Some(reason.code()),
             Outcome::Allow { .. } | Outcome::Pass | Outcome::Preflight => None,
         };
-        let response = responses.response(decision, origin);
-        let mut answered = Self::from_response(response, reason, decision.generation);
-        answered.allowed = decision.is_allow();
-        answered.texts.token_id.clone_from(&decision.token_id);
-        answered
+        let content = if decision.is_allow() {
+            match escaped_id(decision.token_id.as_deref().unwrap_or_default()) {
+                Cow::Borrowed(_) => Content::Allowed { escaped_id: None },
+                Cow::Owned(escaped) => Content::Allowed { escaped_id: Some(escaped) },
+            }
+        } else {
+            let origin = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("origin"));
+            let origin = origin.and_then(|(_, value)| HeaderValue::from_bytes(value).ok());
+            Content::Response(responses.response(&decision, origin.as_ref()))
+        };
+        let HttpDecision { outcome: _, generation, token_id } = decision;
+        Self { reason, generation, token_id, removed: Vec::new(), content }
     }
 
     /// Answers a request that no policy decided.
-    fn without(decision: &HttpDecision) -> Self {
-        Self::of(decision, &Responses::default(), None)
+    fn without(decision: HttpDecision) -> Self {
+        Self::of(decision, &Responses::default(), &[])
     }
 
     fn invalid(why: Invalid) -> Self {
-        Self::without(&HttpDecision::not_understood(why.0, 0))
+        Self::without(HttpDecision::not_understood(why.0, 0))
     }
 
     fn too_large(max: usize) -> Self {
-        Self::from_response(body_too_large(max), Some("body_too_large"), 0)
-    }
-
-    /// Converts a denial. A header without a value is left out: it only replaces a header of the client, which is removed.
-    fn from_response(response: Response<String>, reason: Option<&'static str>, generation: u64) -> Self {
-        let headers = response.headers().iter().filter(|(_, value)| !value.is_empty());
-        let headers = headers.map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec())).collect();
-        let status = response.status().as_u16();
-        let texts = Texts { headers, body: response.into_body(), ..Texts::default() };
-        Self { allowed: false, status, reason, generation, texts }
+        Self {
+            reason: Some("body_too_large"),
+            generation: 0,
+            token_id: None,
+            removed: Vec::new(),
+            content: Content::Response(body_too_large(max)),
+        }
     }
 
     fn into_raw(self) -> *const pcl_answer {
-        let Self { allowed, status, reason, generation, texts } = self;
-        let pair = |(name, value): &(String, Vec<u8>)| pcl_header {
-            name: pcl_text::of(name),
-            value: pcl_text::of_bytes(value),
+        let stored = Box::into_raw(Box::new(Stored {
+            view: UNDECIDED.0,
+            answered: self,
+            generation: itoa::Buffer::new(),
+            headers: SmallVec::new(),
+            removed: Vec::new(),
+        }));
+        // SAFETY: just allocated, and no one else has the pointer.
+        unsafe { &mut *stored }.point();
+        stored.cast::<pcl_answer>().cast_const()
+    }
+}
+
+impl Stored {
+    /// Sets the pointers, when the answer is where it stays.
+    fn point(&mut self) {
+        let Self { view, answered, generation, headers, removed } = self;
+        let token_id = answered.token_id.as_deref();
+        let (allowed, status, body) = match &answered.content {
+            Content::Allowed { escaped_id } => {
+                let id = escaped_id.as_deref().or(token_id).unwrap_or_default();
+                let values = [id, generation.format(answered.generation)];
+                headers.extend(OF_UPSTREAM.iter().zip(values).map(|(name, value)| header(name.as_str(), value.as_bytes())));
+                (true, 200, "")
+            }
+            Content::Response(response) => {
+                let all = response.headers().iter();
+                headers.extend(all.map(|(name, value)| header(name.as_str(), value.as_bytes())));
+                (false, response.status().as_u16(), response.body().as_str())
+            }
         };
-        // The texts are on the heap, so that their bytes stay where they are when the vectors move.
-        let headers: Vec<pcl_header> = texts.headers.iter().map(pair).collect();
-        let removed: Vec<pcl_text> = texts.removed.iter().map(|name| pcl_text::of(name)).collect();
-        let view = pcl_answer {
+        // It only replaces a header of the client, which is removed.
+        headers.retain(|header| header.value.length > 0);
+        removed.extend(answered.removed.iter().map(|name| pcl_text::of(name)));
+        *view = pcl_answer {
             allowed: allowed.into(),
             status: status.into(),
             headers: headers.as_ptr(),
             header_count: headers.len(),
             removed: removed.as_ptr(),
             removed_count: removed.len(),
-            body: pcl_text::of(&texts.body),
-            reason: reason.map_or(pcl_text::MISSING, pcl_text::of),
-            token_id: texts.token_id.as_deref().map_or(pcl_text::MISSING, pcl_text::of),
-            generation,
+            body: pcl_text::of(body),
+            reason: answered.reason.map_or(pcl_text::MISSING, pcl_text::of),
+            token_id: token_id.map_or(pcl_text::MISSING, pcl_text::of),
+            generation: answered.generation,
         };
-        Box::into_raw(Box::new(Stored { view, texts, headers, removed })).cast::<pcl_answer>().cast_const()
     }
+}
+
+fn header(name: &str, value: &[u8]) -> pcl_header {
+    pcl_header { name: pcl_text::of(name), value: pcl_text::of_bytes(value) }
 }

@@ -13,6 +13,7 @@ pub mod abi;
 mod borrow;
 mod decide;
 mod explain;
+mod forks;
 mod guard;
 mod handle;
 mod http;

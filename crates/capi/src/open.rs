@@ -1,6 +1,6 @@
 //! Opens and frees policies.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr;
 
 use crate::abi::{PCL_MAX_POLICY, pcl_options, pcl_text};
@@ -9,8 +9,8 @@ use crate::guard::guarded;
 use crate::handle::pcl_policy;
 use crate::options::PolicyOptions;
 use crate::string::{clear, pcl_string, store};
-use portcullis::Authorizer;
-use portcullis_live::{Watched, load};
+use portcullis::{Authorizer, Snapshot};
+use portcullis_live::{Source, Watched, load};
 
 /// Opens a policy from memory: a JSON document, or the bytes of a compiled policy. Copies what it needs.
 ///
@@ -28,17 +28,14 @@ pub unsafe extern "C" fn pcl_open_bytes(
     options: *const pcl_options,
     error: *mut *mut pcl_string,
 ) -> *mut pcl_policy {
-    let open = || {
-        // SAFETY: valid by the contract.
-        let options = unsafe { PolicyOptions::read(options) }.map_err(|error| error.to_string())?;
+    let find = |_: &PolicyOptions| {
         // SAFETY: valid by the contract.
         let document = unsafe { bytes(document, "document", PCL_MAX_POLICY) };
         let document = document.and_then(|bytes| needed(bytes, "document")).map_err(|error| error.to_string())?;
-        let snapshot = load::snapshot("<memory>", document.to_vec())?;
-        Ok((pcl_policy::new(Authorizer::new(snapshot), options, None), None))
+        load::snapshot("<memory>", document.to_vec()).map(Found::unchanging)
     };
-    // SAFETY: `error` is NULL or valid by the contract.
-    guarded(|| unsafe { internal(error) }, || unsafe { opened(open, error) })
+    // SAFETY: valid by the contract.
+    guarded(|| unsafe { internal(error) }, || unsafe { opened(options, error, find) })
 }
 
 /// Opens a policy from the file at `path`: a JSON document, or a compiled policy. Later changes of the file have no
@@ -58,55 +55,53 @@ pub unsafe extern "C" fn pcl_open_file(
     options: *const pcl_options,
     error: *mut *mut pcl_string,
 ) -> *mut pcl_policy {
-    let open = || {
+    let find = |_: &PolicyOptions| {
         // SAFETY: valid by the contract.
-        let options = unsafe { PolicyOptions::read(options) }.map_err(|error| error.to_string())?;
-        // SAFETY: valid by the contract.
-        let (snapshot, _) = load::file(&unsafe { path_of(path) }?)?;
-        Ok((pcl_policy::new(Authorizer::new(snapshot), options, None), None))
+        let path = unsafe { path_of(path) }?;
+        load::file(Path::new(path)).map(|(snapshot, _)| Found::unchanging(snapshot))
     };
-    // SAFETY: `error` is NULL or valid by the contract.
-    guarded(|| unsafe { internal(error) }, || unsafe { opened(open, error) })
+    // SAFETY: valid by the contract.
+    guarded(|| unsafe { internal(error) }, || unsafe { opened(options, error, find) })
 }
 
-/// Opens a policy from the file at `path`, and follows the file: a thread checks it every `poll_milliseconds`. A valid
-/// version applies from the next decision. If a version is not valid, the last good policy stays, and `pcl_last_error`
-/// returns the reason.
+/// Opens a policy, and follows its source: a thread checks it every `poll_milliseconds`. A valid version applies from the next
+/// decision. If a version is not valid, or the source is gone, the last good policy stays, and `pcl_last_error` returns the
+/// reason.
 ///
-/// Returns NULL on failure, also if the file is not valid now, and stores the reason in `error` unless `error` is NULL.
-/// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults. With `PCL_OPEN_UNAVAILABLE`, a file that
+/// `source` is the path of a file: a JSON document, or a compiled policy. If the library was built with the feature
+/// `registry`, it may also be the URL of a registry, such as `sqlite:/var/lib/portcullis/registry.db`.
+///
+/// Returns NULL on failure, also if the source is not valid now, and stores the reason in `error` unless `error` is NULL.
+/// Free the reason with `pcl_string_free`. `options` may be NULL for the defaults. With `PCL_OPEN_UNAVAILABLE`, a source that
 /// is not valid now is not a failure: requests are denied with 503 until it is valid, and the reason is stored in `error`.
 ///
-/// Threads and forks: starts no thread. The first use of the policy in each process starts its thread, so a server may
-/// open the policy and then fork. A child continues with the policy of its parent if the file has not changed since it was
-/// opened. Otherwise its first use reads the file, and requests are denied with 503 while the file is not valid. Its
-/// generations and counters start again.
+/// Threads and forks: starts no thread, and keeps no file open. The first use of the policy in each process starts its
+/// thread, so a server may open the policy and then fork. A child continues with the policy of its parent if the source has
+/// not changed since it was opened. Otherwise its first use reads the source, and requests are denied with 503 while the
+/// source is not valid. Its generations and counters start again.
 ///
 /// # Safety
 ///
 /// Every pointer is NULL or valid, and the lengths are right.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pcl_live_open(
-    path: pcl_text,
+    source: pcl_text,
     options: *const pcl_options,
     error: *mut *mut pcl_string,
 ) -> *mut pcl_policy {
-    let open = || {
+    let find = |options: &PolicyOptions| {
         // SAFETY: valid by the contract.
-        let options = unsafe { PolicyOptions::read(options) }.map_err(|error| error.to_string())?;
-        // SAFETY: valid by the contract.
-        let path = unsafe { path_of(path) }?;
-        let (authorizer, opened, failure) = match load::file(&path) {
-            Ok((snapshot, stamp)) => (Authorizer::new(snapshot), Some(stamp), None),
-            Err(failure) if options.may_be_unavailable => (Authorizer::unavailable(), None, Some(failure)),
-            Err(failure) => return Err(failure),
+        let source = Source::named(unsafe { path_of(source) }?)?;
+        let (watched, snapshot) = Watched::open(source, options.poll);
+        let (authorizer, unavailable) = match snapshot {
+            Ok(snapshot) => (Authorizer::new(snapshot), None),
+            Err(why) if options.may_be_unavailable => (Authorizer::unavailable(), Some(why)),
+            Err(why) => return Err(why),
         };
-        let watched = Watched { path, opened, poll: options.poll };
-        let policy = pcl_policy::new(authorizer, options, Some(watched));
-        Ok((policy, failure))
+        Ok(Found { authorizer, watched: Some(watched), unavailable })
     };
-    // SAFETY: `error` is NULL or valid by the contract.
-    guarded(|| unsafe { internal(error) }, || unsafe { opened(open, error) })
+    // SAFETY: valid by the contract.
+    guarded(|| unsafe { internal(error) }, || unsafe { opened(options, error, find) })
 }
 
 /// Frees `policy`. NULL is ignored. Ends the thread of a live policy in this process, and waits for it.
@@ -129,29 +124,46 @@ pub unsafe extern "C" fn pcl_policy_free(policy: *mut pcl_policy) {
     );
 }
 
-/// A policy, and why it is not available yet.
-type Opened = (pcl_policy, Option<String>);
+/// A policy that was found.
+struct Found {
+    authorizer: Authorizer,
+    /// `None` if the policy never changes.
+    watched: Option<Watched>,
+    /// Why the policy is not available yet.
+    unavailable: Option<String>,
+}
 
+impl Found {
+    fn unchanging(snapshot: Snapshot) -> Self {
+        Self { authorizer: Authorizer::new(snapshot), watched: None, unavailable: None }
+    }
+}
+
+/// Reads the options, finds the policy, and returns its handle.
+///
 /// # Safety
 ///
-/// `error` is NULL or valid.
-unsafe fn opened(open: impl FnOnce() -> Result<Opened, String>, error: *mut *mut pcl_string) -> *mut pcl_policy {
+/// Every pointer is NULL or valid.
+unsafe fn opened(
+    options: *const pcl_options,
+    error: *mut *mut pcl_string,
+    find: impl FnOnce(&PolicyOptions) -> Result<Found, String>,
+) -> *mut pcl_policy {
     // SAFETY: valid by the contract.
     unsafe { clear(error) };
-    match open() {
-        Ok((policy, unavailable)) => {
-            if let Some(why) = unavailable {
-                // SAFETY: valid by the contract.
-                unsafe { store(error, why) };
-            }
-            Box::into_raw(Box::new(policy))
+    // SAFETY: valid by the contract.
+    let read = unsafe { PolicyOptions::read(options) }.map_err(|error| error.to_string());
+    let (policy, why) = match read.and_then(|options| Ok((find(&options)?, options))) {
+        Ok((Found { authorizer, watched, unavailable }, options)) => {
+            (Box::into_raw(Box::new(pcl_policy::new(authorizer, options, watched))), unavailable)
         }
-        Err(why) => {
-            // SAFETY: valid by the contract.
-            unsafe { store(error, why) };
-            ptr::null_mut()
-        }
+        Err(why) => (ptr::null_mut(), Some(why)),
+    };
+    if let Some(why) = why {
+        // SAFETY: valid by the contract.
+        unsafe { store(error, why) };
     }
+    policy
 }
 
 /// # Safety
@@ -165,13 +177,13 @@ unsafe fn internal(error: *mut *mut pcl_string) -> *mut pcl_policy {
 
 /// # Safety
 ///
-/// `path` is valid.
-unsafe fn path_of(path: pcl_text) -> Result<PathBuf, String> {
+/// `path` is valid during `'a`.
+unsafe fn path_of<'a>(path: pcl_text) -> Result<&'a str, String> {
     // SAFETY: valid by the contract.
     let path = unsafe { text(path, "path") }.and_then(|path| needed(path, "path"));
     match path.map_err(|error| error.to_string())? {
         "" => Err("`path`: expected the path of a file, found an empty text".to_owned()),
         path if path.contains('\0') => Err("`path`: expected the path of a file, found a zero byte".to_owned()),
-        path => Ok(Path::new(path).to_owned()),
+        path => Ok(path),
     }
 }

@@ -65,7 +65,7 @@ pub unsafe extern "C" fn pcl_metrics(policy: *const pcl_policy) -> *mut pcl_stri
     })
 }
 
-/// Reads the file of a live policy now, even if it has not changed, and returns when the new version applies.
+/// Reads the source of a live policy now, even if it has not changed, and returns when the new version applies.
 ///
 /// Returns 1 on success, otherwise 0. On failure the last good policy stays, and the reason is stored in `error` unless
 /// `error` is NULL. Free the reason with `pcl_string_free`.
@@ -86,7 +86,7 @@ pub unsafe extern "C" fn pcl_reload(policy: *const pcl_policy, error: *mut *mut 
         // SAFETY: valid by the contract.
         let policy = unsafe { value(policy, "policy") }.and_then(|policy| needed(policy, "policy"));
         let policy = policy.map_err(|error| error.to_string())?;
-        let watched = policy.watched().ok_or("the policy follows no file; help: open it with `pcl_live_open`")?;
+        let watched = policy.watched().ok_or("the policy follows no source; help: open it with `pcl_live_open`")?;
         policy.shared().reload(watched, true)
     };
     guarded(

@@ -1,4 +1,4 @@
-//! A decision through C allocates nothing.
+//! A decision through C allocates nothing, and an answer that allows an HTTP request allocates twice.
 #![allow(clippy::undocumented_unsafe_blocks, clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use std::ptr;
@@ -46,4 +46,33 @@ fn decision_does_not_allocate() {
         }
         unsafe { pcl_policy_free(policy) };
     }
+}
+
+/// The answer itself, and the id of the token.
+#[test]
+fn answer_that_allows_allocates_twice() {
+    let document = r#"[{"id": "a", "token": "s3cret", "allowed_apis": ["maps"],
+        "grants": [{"connection_name": "dw", "source": "a.b.*"}]}]"#;
+    let policy = unsafe { pcl_open_bytes(pcl_text::of(document), ptr::null(), ptr::null_mut()) };
+    let header = |name, value| pcl_header { name: pcl_text::of(name), value: pcl_text::of(value) };
+    let headers = [header("Host", "a.test"), header("Authorization", "Bearer s3cret"), header("Accept", "*/*")];
+    let request: pcl_http_request = unsafe { std::mem::zeroed() };
+    let request = pcl_http_request {
+        struct_size: size_of::<pcl_http_request>(),
+        method: pcl_text::of("GET"),
+        target: pcl_text::of("/v3/maps/dw/table?name=a.b.c"),
+        headers: headers.as_ptr(),
+        header_count: headers.len(),
+        body: pcl_text::of(""),
+        ..request
+    };
+    let decide = || {
+        let answer = unsafe { pcl_decide_http(policy, &raw const request) };
+        assert_eq!(unsafe { (*answer).allowed }, 1);
+        unsafe { pcl_answer_free(answer) };
+    };
+    // Fills what the first decision of a thread keeps.
+    decide();
+    assert_eq!(allocation_counter::measure(decide).count_total, 2);
+    unsafe { pcl_policy_free(policy) };
 }

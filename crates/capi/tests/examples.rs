@@ -136,6 +136,37 @@ fn forked_workers_follow_the_file() {
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 }
 
+/// A change applies in the parent and in the child. If the registry is gone, both keep the last policy.
+#[test]
+#[cfg(feature = "registry")]
+fn forked_workers_follow_the_registry() {
+    use portcullis_registry::{Actor, Location, NewToken, Registry};
+    use std::io::{BufRead, BufReader};
+
+    let folder = tempfile::tempdir().unwrap();
+    let program = compiled("tests/c/registry.c", folder.path(), SANITIZED);
+    let path = folder.path().join("registry.db");
+    let mut registry = Registry::open(&Location::file(&path), true).unwrap();
+    let ana = Actor::new("ana", "2026-11-30T12:00:00Z".parse().unwrap()).unwrap();
+    let mut create = || {
+        let created = registry.create_token(&ana, &NewToken { apis: vec!["lds".into()], ..NewToken::default() }).unwrap();
+        (created.token.id.clone(), created.secret.expose().to_owned())
+    };
+    let ((removed_id, removed), (_, kept)) = (create(), create());
+    let mut child = Command::new(&program)
+        .args([&format!("sqlite:{}", path.display()), &removed, &kept])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!([lines.next(), lines.next()], [Some("allowed".to_owned()), Some("allowed".to_owned())]);
+    registry.delete_token(&ana, &removed_id, true).unwrap();
+    assert_eq!([lines.next(), lines.next()], [Some("denied".to_owned()), Some("denied".to_owned())]);
+    drop(registry);
+    std::fs::rename(&path, folder.path().join("gone.db")).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 /// The header is also valid C++, and may be included twice.
 #[test]
 fn header_compiles_as_cpp() {

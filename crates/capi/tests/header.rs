@@ -24,11 +24,16 @@ fn sources() -> Vec<PathBuf> {
     files
 }
 
+/// The texts of the exported functions of a file, from their names on.
+fn functions(text: &str) -> impl Iterator<Item = &str> {
+    text.split("#[unsafe(no_mangle)]").skip(1).map(|rest| rest.split_once("extern \"C\" fn ").unwrap().1)
+}
+
 /// The names of the exported functions, from the sources.
 fn exported() -> BTreeSet<String> {
     let names = |file: &PathBuf| -> Vec<String> {
         let text = fs::read_to_string(file).unwrap();
-        text.split("extern \"C\" fn ").skip(1).map(|rest| rest.split('(').next().unwrap().to_owned()).collect()
+        functions(&text).map(|rest| rest.split('(').next().unwrap().to_owned()).collect()
     };
     sources().iter().flat_map(names).collect()
 }
@@ -97,7 +102,7 @@ fn every_exported_function_catches_panics() {
     let mut count = 0;
     for file in sources() {
         let text = fs::read_to_string(&file).unwrap();
-        for function in text.split("extern \"C\" fn ").skip(1) {
+        for function in functions(&text) {
             let body = function.split_once("\n}\n").unwrap().0;
             assert!(body.contains("\n    guarded("), "{}: {function}", file.display());
             count += 1;

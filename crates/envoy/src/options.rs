@@ -1,6 +1,5 @@
 //! The configuration of the filter, and of a route.
 
-use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ const NAMESPACE: &str = "envoy.filters.http.ext_authz";
 /// The options of a filter.
 #[derive(Debug)]
 pub(crate) struct FilterOptions {
-    pub(crate) policy: PathBuf,
+    pub(crate) policy: String,
     pub(crate) poll: Duration,
     pub(crate) reader: Reader,
     pub(crate) reader_options: ReaderOptions,
@@ -100,7 +99,7 @@ impl FilterOptions {
         };
         let max_body = at_least_one("max_body", json.max_body, MAX_BODY)?;
         Ok(Self {
-            policy: json.policy.into(),
+            policy: json.policy,
             poll: Duration::from_millis(at_least_one("poll_milliseconds", json.poll_milliseconds, POLL)?.into()),
             reader: Reader::new(routes(json.routes.as_deref())?.unwrap_or_default(), reader_options),
             reader_options,

@@ -1,56 +1,55 @@
 //! Policies that follow their files. Filters with the same file share one.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::Thread;
 use std::time::Duration;
 
 use portcullis::Authorizer;
 use portcullis_envoy_abi::{Level, log};
-use portcullis_live::{Shared, State, Watched};
+use portcullis_live::{Shared, Source, State, Watched};
 
-/// A policy that follows its file, until the last filter that uses it is gone.
+/// A policy that follows its source, until the last filter that uses it is gone.
 #[derive(Debug)]
 pub(crate) struct Live {
     pub(crate) shared: Arc<Shared>,
     thread: Thread,
 }
 
-/// A file and the interval of its checks.
-type Key = (PathBuf, Duration);
+/// The name of a source and the interval of its checks.
+type Key = (String, Duration);
 
 static OPEN: Mutex<BTreeMap<Key, Weak<Live>>> = Mutex::new(BTreeMap::new());
 
-/// Returns the policy of the file at `path`, and starts the thread that checks the file. A configuration that replaces
+/// Returns the policy of the source called `name`, and starts the thread that checks it. A configuration that replaces
 /// another one continues with its policy.
 ///
-/// A file that is missing or not valid is not an error: until it is valid, every request is denied with 503.
-pub(crate) fn open(path: &Path, poll: Duration) -> Result<Arc<Live>, String> {
+/// A source that is missing or not valid is not an error: until it is valid, every request is denied with 503.
+pub(crate) fn open(name: &str, poll: Duration) -> Result<Arc<Live>, String> {
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     open.retain(|_, live| live.strong_count() > 0);
-    let key = (path.to_owned(), poll);
+    let source = Source::named(name)?;
+    let key = (name.to_owned(), poll);
     if let Some(live) = open.get(&key).and_then(Weak::upgrade) {
         return Ok(live);
     }
     let shared = Arc::new(Shared::new(Authorizer::unavailable()));
-    let watched = Watched { path: path.to_owned(), opened: None, poll };
+    let watched = Watched::new(source, poll);
     // The thread reports later states.
     let _ = shared.reload(&watched, true);
-    report(path, &shared.state());
-    let path = path.to_owned();
-    let started = watched.start(&shared, move |state| report(&path, state));
+    report(name, &shared.state());
+    let name = name.to_owned();
+    let started = watched.start(&shared, move |state| report(&name, state));
     let thread = started.map_err(|error| format!("cannot start the thread that follows the policy: {error}"))?;
     let live = Arc::new(Live { shared, thread: thread.thread().clone() });
     open.insert(key, Arc::downgrade(&live));
     Ok(live)
 }
 
-fn report(path: &Path, state: &State) {
-    let path = path.display();
+fn report(name: &str, state: &State) {
     match state {
         State { generation, error: None } => {
-            log(Level::Info, &format!("generation {generation} is read from `{path}`"));
+            log(Level::Info, &format!("generation {generation} is read from `{name}`"));
         }
         State { generation: 0, error: Some(error) } => {
             log(Level::Error, &format!("every request is denied with 503, because no policy is available: {error}"));
@@ -82,9 +81,9 @@ mod tests {
         let path = folder.path().join("policy.json");
         std::fs::write(&path, "[]").unwrap();
         let poll = Duration::from_millis(5);
-        let (first, second) = (open(&path, poll).unwrap(), open(&path, poll).unwrap());
+        let (first, second) = (open(path.to_str().unwrap(), poll).unwrap(), open(path.to_str().unwrap(), poll).unwrap());
         assert!(Arc::ptr_eq(&first, &second));
-        assert!(!Arc::ptr_eq(&first, &open(&path, poll * 2).unwrap()), "another interval");
+        assert!(!Arc::ptr_eq(&first, &open(path.to_str().unwrap(), poll * 2).unwrap()), "another interval");
         assert_eq!(first.shared.state().generation, 1);
     }
 
@@ -96,7 +95,7 @@ mod tests {
             if let Some(text) = damaged {
                 std::fs::write(&path, text).unwrap();
             }
-            let live = open(&path, Duration::from_millis(5)).unwrap();
+            let live = open(path.to_str().unwrap(), Duration::from_millis(5)).unwrap();
             assert!(live.shared.authorizer.current().snapshot().is_none() && live.shared.state().error.is_some());
             let new = path.with_extension("new");
             std::fs::write(&new, "[]").unwrap();
@@ -112,7 +111,7 @@ mod tests {
     fn thread_ends_with_the_last_filter() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.json");
-        let live = open(&path, Duration::from_hours(1)).unwrap();
+        let live = open(path.to_str().unwrap(), Duration::from_hours(1)).unwrap();
         let shared = Arc::downgrade(&live.shared);
         drop(live);
         while shared.strong_count() > 0 {

@@ -1,15 +1,18 @@
-//! Policies that run inside a gateway: read from a file, and replaced whenever the file changes.
+//! Policies that run inside a gateway: read from a file or a registry, and replaced whenever it changes.
 //!
 //! - [`load`]: policies from bytes and files.
-//! - [`Shared`] and [`Watched`]: a policy that follows a file, with its counters. Decisions never wait for a reload.
+//! - [`Source`]: a file, or with the feature `registry` also a registry.
+//! - [`Shared`] and [`Watched`]: a policy that follows its source, with its counters. Decisions never wait for a reload.
 //!
-//! The C API and the Envoy module use this crate. The sidecar follows files by itself, because it also follows a
-//! registry.
+//! The C API and the Envoy module use this crate. The sidecar follows its sources by itself: it edits large policies in
+//! place, and saves them.
 #![forbid(unsafe_code)]
 
 mod counters;
 pub mod load;
+mod source;
 mod watched;
 
 pub use counters::Counters;
+pub use source::{Source, Version};
 pub use watched::{INTERNAL, Shared, State, Watched};

@@ -1,16 +1,19 @@
-//! A policy that follows a file: a thread polls it, and swaps each valid version in.
+//! A policy that follows its source: a thread polls it, and swaps each valid version in.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::counters::Counters;
-use crate::load::{self, Stamp, Version};
-use portcullis::Authorizer;
+use crate::load::{self, Stamp};
+use crate::source::{Kind, Source, Version};
+use portcullis::{Authorizer, Snapshot};
+#[cfg(feature = "registry")]
+use portcullis_registry::{Location, WatchedRegistry};
 
 /// How long a file must stay unchanged after it was read: half of a change is not a policy.
 const SETTLE: Duration = Duration::from_millis(20);
@@ -18,13 +21,13 @@ const SETTLE: Duration = Duration::from_millis(20);
 /// The error if a reload panicked.
 pub const INTERNAL: &str = "the reload failed inside the library";
 
-/// The file of a live policy.
+/// The source of a live policy, and how it is followed.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// The path of the file.
-    pub path: PathBuf,
-    /// The stamp of the version that was read when the policy was opened; `None` if none was.
-    pub opened: Option<Stamp>,
+    /// The source.
+    pub source: Source,
+    /// The version that was read when the policy was opened; `None` if none was.
+    opened: Option<Version>,
     /// The interval between two checks.
     pub poll: Duration,
 }
@@ -36,10 +39,20 @@ pub struct Shared {
     pub authorizer: Authorizer,
     /// The counters of decisions and reloads.
     pub counters: Counters,
-    /// The stamp of the version that was last read; `None` before. Held during a reload, so that only one runs.
-    last_read: Mutex<Option<Stamp>>,
+    /// What was last read. Held during a reload, so that only one runs.
+    last_read: Mutex<LastRead>,
     error: Mutex<Option<String>>,
     is_stopped: AtomicBool,
+}
+
+/// What was last read.
+#[derive(Debug, Default)]
+struct LastRead {
+    /// The stamp of the version of a file; `None` before.
+    stamp: Option<Stamp>,
+    /// The registry; `None` before.
+    #[cfg(feature = "registry")]
+    registry: Option<WatchedRegistry>,
 }
 
 /// What a report on a policy that follows a file shows.
@@ -57,7 +70,7 @@ impl Shared {
         Self {
             authorizer,
             counters: Counters::new(),
-            last_read: Mutex::new(None),
+            last_read: Mutex::default(),
             error: Mutex::new(None),
             is_stopped: AtomicBool::new(false),
         }
@@ -88,32 +101,23 @@ impl Shared {
         self.is_stopped.load(Ordering::Acquire)
     }
 
-    /// Reads the file again if `must`, or if it has changed. Keeps the active policy if the file is not valid.
+    /// Reads the source again if `must`, or if it has changed. Keeps the active policy if the source is not valid.
     ///
     /// # Errors
     ///
-    /// If the file cannot be read, or is not a valid policy.
+    /// If the source cannot be read, or is not a valid policy.
     pub fn reload(&self, watched: &Watched, must: bool) -> Result<(), String> {
         let mut last_read = locked(&self.last_read);
-        let now = load::stamp(&watched.path);
         // A process that could not read the version of its parent has nothing to keep.
         let inherited = watched.opened.as_ref().filter(|_| self.authorizer.current().snapshot().is_some());
-        let known = last_read.as_ref().or(inherited);
-        if !must && now.is_some() && now.as_ref() == known {
-            return Ok(());
-        }
-        let reloaded = load::read(&watched.path).and_then(|Version { bytes, stamp }| {
-            std::thread::sleep(SETTLE);
-            // A file that was replaced by renaming was read as a whole: the next check reads the new one.
-            if load::stamp(&watched.path).is_some_and(|after| after != stamp && after.is_same_file(&stamp)) {
-                return Err(changing(watched));
-            }
-            // A version that is not valid is not read again.
-            *last_read = Some(stamp);
-            load::snapshot(&watched.path.display().to_string(), bytes)
-        });
-        match reloaded {
-            Ok(snapshot) => {
+        let read = match &watched.source.0 {
+            Kind::File(path) => last_read.read_file(path, inherited, must),
+            #[cfg(feature = "registry")]
+            Kind::Registry(location) => last_read.read_registry(location, inherited, must),
+        };
+        match read {
+            Ok(None) => Ok(()),
+            Ok(Some(snapshot)) => {
                 self.authorizer.swap(snapshot);
                 self.counters.reloaded.fetch_add(1, Ordering::Relaxed);
                 *locked(&self.error) = None;
@@ -127,17 +131,92 @@ impl Shared {
     }
 }
 
-fn changing(watched: &Watched) -> String {
-    format!("cannot read `{}`: it is being written; help: replace the file by renaming another", watched.path.display())
+impl LastRead {
+    /// Returns the policy in the file; `None` if the file has not changed since it was last read, and `must` is not set.
+    fn read_file(&mut self, path: &Path, inherited: Option<&Version>, must: bool) -> Result<Option<Snapshot>, String> {
+        let now = load::stamp(path);
+        let known = match (&self.stamp, inherited) {
+            (None, Some(Version::File(stamp))) => Some(stamp),
+            (last, _) => last.as_ref(),
+        };
+        if !must && now.is_some() && now.as_ref() == known {
+            return Ok(None);
+        }
+        let load::Version { bytes, stamp } = load::read(path)?;
+        std::thread::sleep(SETTLE);
+        // A file that was replaced by renaming was read as a whole: the next check reads the new one.
+        if load::stamp(path).is_some_and(|after| after != stamp && after.is_same_file(&stamp)) {
+            return Err(changing(path));
+        }
+        // A version that is not valid is not read again.
+        self.stamp = Some(stamp);
+        load::snapshot(&path.display().to_string(), bytes).map(Some)
+    }
+
+    /// Like [`Self::read_file`], for a registry.
+    #[cfg(feature = "registry")]
+    fn read_registry(
+        &mut self,
+        location: &Location,
+        inherited: Option<&Version>,
+        must: bool,
+    ) -> Result<Option<Snapshot>, String> {
+        let is_first = self.registry.is_none();
+        let registry = self.registry.get_or_insert_with(|| WatchedRegistry::new(location.clone()));
+        let continues = match inherited {
+            Some(Version::Registry(version)) if is_first && !must => registry.continues(version),
+            _ => false,
+        };
+        if continues || (!must && !registry.changed()) {
+            return Ok(None);
+        }
+        crate::source::read_registry(registry).map(Some)
+    }
+}
+
+fn changing(path: &Path) -> String {
+    format!("cannot read `{}`: it is being written; help: replace the file by renaming another", path.display())
 }
 
 impl Watched {
-    /// Whether the file is still the version that was read when the policy was opened.
-    pub fn is_unchanged(&self) -> bool {
-        self.opened.is_some() && load::stamp(&self.path) == self.opened
+    /// Follows `source` with an interval of `poll` between two checks. Reads nothing.
+    pub fn new(source: Source, poll: Duration) -> Self {
+        Self { source, opened: None, poll }
     }
 
-    /// Starts the thread that reloads the file. The thread calls `report` with each new state.
+    /// Opens a policy, to be followed with an interval of `poll` between two checks. Leaves no file open, and no thread.
+    ///
+    /// The policy is an error if the source cannot be read, or is not a valid policy.
+    pub fn open(source: Source, poll: Duration) -> (Self, Result<Snapshot, String>) {
+        let read = match &source.0 {
+            Kind::File(path) => load::file(path).map(|(snapshot, stamp)| (snapshot, Some(Version::File(stamp)))),
+            #[cfg(feature = "registry")]
+            Kind::Registry(location) => {
+                let mut registry = WatchedRegistry::new(location.clone());
+                let snapshot = crate::source::read_registry(&mut registry);
+                snapshot.map(|snapshot| (snapshot, registry.version().map(Version::Registry)))
+            }
+        };
+        let (snapshot, opened) = match read {
+            Ok((snapshot, opened)) => (Ok(snapshot), opened),
+            Err(error) => (Err(error), None),
+        };
+        (Self { source, opened, poll }, snapshot)
+    }
+
+    /// Whether the source is still the version that was read when the policy was opened.
+    pub fn is_unchanged(&self) -> bool {
+        match (&self.source.0, &self.opened) {
+            (Kind::File(path), Some(Version::File(stamp))) => load::stamp(path).as_ref() == Some(stamp),
+            #[cfg(feature = "registry")]
+            (Kind::Registry(location), Some(Version::Registry(version))) => {
+                WatchedRegistry::new(location.clone()).continues(version)
+            }
+            _ => false,
+        }
+    }
+
+    /// Starts the thread that reloads the source. The thread calls `report` with each new state.
     ///
     /// # Errors
     ///

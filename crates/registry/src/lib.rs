@@ -58,6 +58,7 @@ mod tickets;
 mod tokens;
 mod transfer;
 mod users;
+mod watched;
 mod words;
 
 use std::path::Path;
@@ -78,6 +79,7 @@ pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
 pub use scopes::{ADMIN, SCOPES, default_scopes};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};
+pub use watched::{RegistryVersion, WatchedRegistry};
 
 use error::{invalid, refused};
 use location::Database;

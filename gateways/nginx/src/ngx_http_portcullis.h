@@ -79,6 +79,7 @@ typedef struct {
     ngx_str_t                     target;
     pcl_text                      body;
 
+    /* As the policy has it, without escapes. */
     ngx_str_t                     token_id;
     ngx_str_t                     reason;
     ngx_str_t                     shadow;
@@ -99,6 +100,7 @@ ngx_http_portcullis_policy_t *ngx_http_portcullis_open(ngx_conf_t *cf, ngx_http_
     ngx_http_portcullis_position_t *at);
 ngx_int_t ngx_http_portcullis_start(ngx_cycle_t *cycle);
 void ngx_http_portcullis_log_lines(ngx_uint_t level, ngx_log_t *log, pcl_text text, ngx_http_portcullis_position_t *at);
+ngx_uint_t ngx_http_portcullis_is_registry(ngx_str_t *source);
 
 /* gate.c: the phases and filters that let a request pass. */
 ngx_int_t ngx_http_portcullis_gate(ngx_http_request_t *r);

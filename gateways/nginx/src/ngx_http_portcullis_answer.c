@@ -2,6 +2,7 @@
 
 #include "ngx_http_portcullis.h"
 
+static ngx_int_t ngx_http_portcullis_remove_headers(ngx_http_request_t *r, ngx_list_t *list, const pcl_answer *answer);
 static ngx_uint_t ngx_http_portcullis_is_removed(ngx_table_elt_t *h, const pcl_answer *answer);
 static ngx_int_t ngx_http_portcullis_copy(ngx_pool_t *pool, ngx_str_t *to, pcl_text from);
 static ngx_int_t ngx_http_portcullis_push(ngx_pool_t *pool, ngx_list_t *list, pcl_header header);
@@ -11,19 +12,15 @@ static ngx_int_t ngx_http_portcullis_push(ngx_pool_t *pool, ngx_list_t *list, pc
 static ngx_str_t ngx_http_portcullis_own = ngx_string("x-portcullis-");
 
 
-/*
- * Removes the client's headers that describe a decision, and sets those of `answer`; NULL only removes.
- *
- * Other modules point to elements of the list, so no element moves: new parts refer to the elements that stay.
- */
+/* Removes the client's headers that describe a decision, and sets those of `answer`; NULL only removes. */
 ngx_int_t
 ngx_http_portcullis_set_headers(ngx_http_request_t *r, const pcl_answer *answer)
 {
     size_t           i;
     ngx_list_t      *list;
-    ngx_list_part_t *part, *run, parts, *last;
+    ngx_list_part_t *part;
     ngx_table_elt_t *h;
-    ngx_uint_t       n, is_removed, removed;
+    ngx_uint_t       n, removed;
 
     removed = 0;
     for (part = &r->headers_in.headers.part; part != NULL; part = part->next) {
@@ -32,11 +29,29 @@ ngx_http_portcullis_set_headers(ngx_http_request_t *r, const pcl_answer *answer)
             removed += ngx_http_portcullis_is_removed(&h[n], answer);
         }
     }
-    if (removed == 0 && (answer == NULL || answer->header_count == 0)) {
-        return NGX_OK;
+    list = &r->headers_in.headers;
+    if (removed > 0 && ngx_http_portcullis_remove_headers(r, list, answer) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    list = &r->headers_in.headers;
+    for (i = 0; answer != NULL && i < answer->header_count; i++) {
+        if (ngx_http_portcullis_push(r->pool, list, answer->headers[i]) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* Other modules point to elements of the list, so no element moves: new parts refer to the elements that stay. */
+static ngx_int_t
+ngx_http_portcullis_remove_headers(ngx_http_request_t *r, ngx_list_t *list, const pcl_answer *answer)
+{
+    ngx_list_part_t *part, *run, parts, *last;
+    ngx_table_elt_t *h;
+    ngx_uint_t       n;
+
     ngx_memzero(&parts, sizeof(parts));
     last = NULL;
 
@@ -44,8 +59,7 @@ ngx_http_portcullis_set_headers(ngx_http_request_t *r, const pcl_answer *answer)
         h = part->elts;
         run = NULL;
         for (n = 0; n < part->nelts; n++) {
-            is_removed = ngx_http_portcullis_is_removed(&h[n], answer);
-            if (is_removed) {
+            if (ngx_http_portcullis_is_removed(&h[n], answer)) {
                 run = NULL;
                 continue;
             }
@@ -83,16 +97,6 @@ ngx_http_portcullis_set_headers(ngx_http_request_t *r, const pcl_answer *answer)
         list->nalloc = last->nelts;
     }
 
-    if (answer == NULL) {
-        return NGX_OK;
-    }
-
-    for (i = 0; i < answer->header_count; i++) {
-        if (ngx_http_portcullis_push(r->pool, list, answer->headers[i]) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
     return NGX_OK;
 }
 
@@ -123,24 +127,29 @@ ngx_http_portcullis_is_removed(ngx_table_elt_t *h, const pcl_answer *answer)
 static ngx_int_t
 ngx_http_portcullis_push(ngx_pool_t *pool, ngx_list_t *list, pcl_header header)
 {
+    u_char          *p;
     ngx_table_elt_t *h;
 
     h = ngx_list_push(list);
-    if (h == NULL) {
+    p = ngx_pnalloc(pool, header.name.length + header.value.length + 2);
+    if (h == NULL || p == NULL) {
         return NGX_ERROR;
     }
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
-    if (ngx_http_portcullis_copy(pool, &h->key, header.name) != NGX_OK
-        || ngx_http_portcullis_copy(pool, &h->value, header.value) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-    h->lowcase_key = ngx_pnalloc(pool, h->key.len);
-    if (h->lowcase_key == NULL) {
-        return NGX_ERROR;
-    }
-    h->hash = ngx_hash_strlow(h->lowcase_key, h->key.data, h->key.len);
+    /* Some functions of nginx read a text up to a zero byte. */
+    h->key.data = p;
+    h->key.len = header.name.length;
+    p = ngx_cpymem(p, header.name.data, header.name.length);
+    *p++ = '\0';
+    h->value.data = p;
+    h->value.len = header.value.length;
+    p = ngx_cpymem(p, header.value.data, header.value.length);
+    *p = '\0';
+
+    /* The library writes names in lower case. */
+    h->lowcase_key = h->key.data;
+    h->hash = ngx_hash_key(h->key.data, h->key.len);
 
     return NGX_OK;
 }
@@ -157,7 +166,6 @@ ngx_http_portcullis_copy(ngx_pool_t *pool, ngx_str_t *to, pcl_text from)
     if (from.length > 0) {
         ngx_memcpy(to->data, from.data, from.length);
     }
-    /* Some functions of nginx read a value up to a zero byte. */
     to->data[to->len] = '\0';
     return NGX_OK;
 }

@@ -4,6 +4,7 @@
 
 static char *ngx_http_portcullis_flag(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *ngx_http_portcullis_file(ngx_conf_t *cf, ngx_command_t *command, void *conf);
+static char *ngx_http_portcullis_full_url(ngx_conf_t *cf, ngx_str_t *url);
 static char *ngx_http_portcullis_routes(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static char *ngx_http_portcullis_origins(ngx_conf_t *cf, ngx_command_t *command, void *conf);
 static ngx_int_t ngx_http_portcullis_preconfiguration(ngx_conf_t *cf);
@@ -145,7 +146,7 @@ ngx_http_portcullis_flag(ngx_conf_t *cf, ngx_command_t *command, void *conf)
 }
 
 
-/* Keeps the path of a policy, relative to the folder of nginx.conf. */
+/* Keeps the source of a policy: a file, relative to the folder of nginx.conf, or the URL of a registry. */
 static char *
 ngx_http_portcullis_file(ngx_conf_t *cf, ngx_command_t *command, void *conf)
 {
@@ -164,7 +165,36 @@ ngx_http_portcullis_file(ngx_conf_t *cf, ngx_command_t *command, void *conf)
     *path = value[1];
     ngx_http_portcullis_remember(cf, path == &own->path ? &own->path_at : &own->shadow_at);
 
+    if (ngx_http_portcullis_is_registry(path)) {
+        return ngx_http_portcullis_full_url(cf, path);
+    }
     return ngx_conf_full_name(cf->cycle, path, 1) == NGX_OK ? NGX_CONF_OK : NGX_CONF_ERROR;
+}
+
+
+/* Makes the file of `sqlite:registry.db` relative to the folder of nginx.conf. Other URLs stay as they are. */
+static char *
+ngx_http_portcullis_full_url(ngx_conf_t *cf, ngx_str_t *url)
+{
+    u_char    *p;
+    ngx_str_t  file;
+
+    if (ngx_strncmp(url->data, "sqlite:", 7) != 0 || url->len == 7 || url->data[7] == '/') {
+        return NGX_CONF_OK;
+    }
+    file.data = url->data + 7;
+    file.len = url->len - 7;
+    if (ngx_conf_full_name(cf->cycle, &file, 1) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+    p = ngx_pnalloc(cf->pool, 7 + file.len + 1);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+    url->data = p;
+    url->len = ngx_sprintf(p, "sqlite:%V%Z", &file) - p - 1;
+
+    return NGX_CONF_OK;
 }
 
 
@@ -478,6 +508,11 @@ ngx_http_portcullis_init_module(ngx_cycle_t *cycle)
                       "portcullis: another module answers requests before the check; "
                       "help: write the `load_module` of ngx_http_portcullis_module.so as the last one");
         return NGX_ERROR;
+    }
+
+    /* Without a master process, a reload starts no worker: this process continues with the new configuration. */
+    if (ngx_process == NGX_PROCESS_SINGLE && !ngx_is_init_cycle(cycle->old_cycle)) {
+        return ngx_http_portcullis_start(cycle);
     }
 
     return NGX_OK;

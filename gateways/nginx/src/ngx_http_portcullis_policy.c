@@ -161,6 +161,15 @@ ngx_http_portcullis_label(ngx_conf_t *cf, ngx_http_portcullis_main_conf_t *main,
 }
 
 
+/* Whether a source is the URL of a registry, and not the path of a file. */
+ngx_uint_t
+ngx_http_portcullis_is_registry(ngx_str_t *source)
+{
+    return ngx_strncmp(source->data, "sqlite:", 7) == 0 || ngx_strncmp(source->data, "postgres:", 9) == 0
+        || ngx_strncmp(source->data, "postgresql:", 11) == 0;
+}
+
+
 /* Logs each line of a diagnostic on a line of its own. */
 void
 ngx_http_portcullis_log_lines(ngx_uint_t level, ngx_log_t *log, pcl_text text, ngx_http_portcullis_position_t *at)
@@ -210,7 +219,9 @@ ngx_http_portcullis_start(ngx_cycle_t *cycle)
     for (i = 0; i < main->policies.count; i++) {
         policy = main->policies.list[i];
         policy->logged_generation = pcl_generation(policy->handle);
-        if (access((char *) policy->options.path.data, R_OK) == -1) {
+        if (!ngx_http_portcullis_is_registry(&policy->options.path)
+            && access((char *) policy->options.path.data, R_OK) == -1)
+        {
             ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
                           "portcullis: a worker cannot read \"%V\", so that it will not see changes", &policy->options.path);
         }

@@ -4,7 +4,10 @@
 
 static void ngx_http_portcullis_body_arrived(ngx_http_request_t *r);
 static ngx_int_t ngx_http_portcullis_collect(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx);
-static ngx_int_t ngx_http_portcullis_headers(ngx_http_request_t *r, pcl_http_request *request);
+static ngx_int_t ngx_http_portcullis_headers(ngx_http_request_t *r, pcl_http_request *request, pcl_header *few);
+
+/* Most requests have fewer headers than these. */
+#define NGX_HTTP_PORTCULLIS_FEW 32
 
 
 static pcl_text
@@ -51,13 +54,25 @@ ngx_http_portcullis_target(ngx_http_request_t *r, ngx_str_t *target)
 }
 
 
+/* Whether the client announced a body. Over HTTP/2, nginx sets `chunked` for one without a length. */
+static ngx_uint_t
+ngx_http_portcullis_announces_body(ngx_http_request_t *r)
+{
+    ngx_table_elt_t *length;
+
+    /* `content_length_n` is 0 after the body was discarded. */
+    length = r->headers_in.content_length;
+    return r->headers_in.chunked || (length != NULL && ngx_atoof(length->value.data, length->value.len) != 0);
+}
+
+
 /* Reads the body if the decision needs it. NGX_OK: it is there, or not needed. NGX_DONE: the phases run again later. */
 ngx_int_t
 ngx_http_portcullis_read_body(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx, ngx_str_t *target)
 {
     ngx_int_t rc;
 
-    if (ctx->body.data != NULL
+    if (ctx->body.data != NULL || !ngx_http_portcullis_announces_body(r)
         || !pcl_needs_body(ctx->policy->handle, ngx_http_portcullis_text(&r->method_name), ngx_http_portcullis_text(target)))
     {
         return NGX_OK;
@@ -89,19 +104,12 @@ ngx_http_portcullis_body_arrived(ngx_http_request_t *r)
 pcl_text
 ngx_http_portcullis_body(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx)
 {
-    pcl_text         none = {"", 0}, missing = {NULL, 0};
-    ngx_table_elt_t *length;
+    pcl_text none = {"", 0}, missing = {NULL, 0};
 
     if (ctx->body.data != NULL) {
         return ctx->body;
     }
-
-    /* `content_length_n` is 0 after the body was discarded. */
-    length = r->headers_in.content_length;
-    if (r->headers_in.chunked || (length != NULL && ngx_atoof(length->value.data, length->value.len) != 0)) {
-        return missing;
-    }
-    return none;
+    return ngx_http_portcullis_announces_body(r) ? missing : none;
 }
 
 
@@ -175,6 +183,7 @@ const pcl_answer *
 ngx_http_portcullis_decide(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx, ngx_str_t *target, pcl_text body)
 {
     const pcl_answer               *answer, *shadow;
+    pcl_header                      few[NGX_HTTP_PORTCULLIS_FEW];
     pcl_http_request                request;
     ngx_http_portcullis_loc_conf_t *conf;
 
@@ -183,7 +192,7 @@ ngx_http_portcullis_decide(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx
     request.method = ngx_http_portcullis_text(&r->method_name);
     request.target = ngx_http_portcullis_text(target);
     request.body = body;
-    if (ngx_http_portcullis_headers(r, &request) != NGX_OK) {
+    if (ngx_http_portcullis_headers(r, &request, few) != NGX_OK) {
         return NULL;
     }
 
@@ -196,11 +205,9 @@ ngx_http_portcullis_decide(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx
         if (shadow->allowed == 1) {
             ngx_str_set(&ctx->shadow, "allow");
         } else if (shadow->reason.length > 0) {
-            ctx->shadow.data = ngx_pnalloc(r->pool, shadow->reason.length);
-            if (ctx->shadow.data != NULL) {
-                ctx->shadow.len = shadow->reason.length;
-                ngx_memcpy(ctx->shadow.data, shadow->reason.data, shadow->reason.length);
-            }
+            /* A reason is never freed. */
+            ctx->shadow.data = (u_char *) shadow->reason.data;
+            ctx->shadow.len = shadow->reason.length;
         }
         pcl_answer_free(shadow);
     }
@@ -209,8 +216,9 @@ ngx_http_portcullis_decide(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx
 }
 
 
+/* Points to all headers, in `few` if they fit. */
 static ngx_int_t
-ngx_http_portcullis_headers(ngx_http_request_t *r, pcl_http_request *request)
+ngx_http_portcullis_headers(ngx_http_request_t *r, pcl_http_request *request, pcl_header *few)
 {
     size_t           count;
     ngx_uint_t       i;
@@ -223,7 +231,8 @@ ngx_http_portcullis_headers(ngx_http_request_t *r, pcl_http_request *request)
         count += part->nelts;
     }
 
-    headers = ngx_palloc(r->pool, ngx_max(count, 1) * sizeof(pcl_header));
+    /* The pool of a request has few free bytes, and a second block of it is expensive. */
+    headers = count <= NGX_HTTP_PORTCULLIS_FEW ? few : ngx_palloc(r->pool, count * sizeof(pcl_header));
     if (headers == NULL) {
         return NGX_ERROR;
     }

@@ -3,13 +3,13 @@
 #include "ngx_http_portcullis.h"
 
 static ngx_int_t ngx_http_portcullis_string(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t offset);
+static ngx_int_t ngx_http_portcullis_token_id(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t unused);
 static ngx_int_t ngx_http_portcullis_generation(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t unused);
 
 
 static ngx_http_variable_t ngx_http_portcullis_variables[] = {
 
-    { ngx_string("portcullis_token_id"), NULL, ngx_http_portcullis_string,
-      offsetof(ngx_http_portcullis_ctx_t, token_id), NGX_HTTP_VAR_NOCACHEABLE, 0 },
+    { ngx_string("portcullis_token_id"), NULL, ngx_http_portcullis_token_id, 0, NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("portcullis_reason"), NULL, ngx_http_portcullis_string,
       offsetof(ngx_http_portcullis_ctx_t, reason), NGX_HTTP_VAR_NOCACHEABLE, 0 },
@@ -43,13 +43,13 @@ ngx_http_portcullis_add_variables(ngx_conf_t *cf)
 
 /* Escapes an id as the header `X-Portcullis-Token-Id` does: a proxy may copy it into a header. */
 static u_char *
-ngx_http_portcullis_escape(u_char *to, pcl_text id)
+ngx_http_portcullis_escape(u_char *to, ngx_str_t *id)
 {
-    size_t        i;
-    unsigned char c;
+    size_t i;
+    u_char c;
 
-    for (i = 0; i < id.length; i++) {
-        c = id.data[i];
+    for (i = 0; i < id->len; i++) {
+        c = id->data[i];
         if (c <= ' ' || c >= 0x7f || c == '%' || c == ',' || c == '"') {
             to = ngx_sprintf(to, "%%%02Xd", (int) c);
         } else {
@@ -65,23 +65,43 @@ ngx_http_portcullis_escape(u_char *to, pcl_text id)
 ngx_int_t
 ngx_http_portcullis_keep(ngx_http_request_t *r, ngx_http_portcullis_ctx_t *ctx, const pcl_answer *answer)
 {
-    u_char *p;
-
-    p = ngx_pnalloc(r->pool, 3 * answer->token_id.length + answer->reason.length + 1);
-    if (p == NULL) {
-        return NGX_ERROR;
+    ctx->token_id.len = answer->token_id.length;
+    if (ctx->token_id.len > 0) {
+        ctx->token_id.data = ngx_pnalloc(r->pool, ctx->token_id.len);
+        if (ctx->token_id.data == NULL) {
+            return NGX_ERROR;
+        }
+        ngx_memcpy(ctx->token_id.data, answer->token_id.data, ctx->token_id.len);
     }
-    ctx->token_id.data = p;
-    p = ngx_http_portcullis_escape(p, answer->token_id);
-    ctx->token_id.len = p - ctx->token_id.data;
 
-    ctx->reason.data = p;
+    /* A reason is never freed. */
+    ctx->reason.data = (u_char *) answer->reason.data;
     ctx->reason.len = answer->reason.length;
-    if (ctx->reason.len > 0) {
-        ngx_memcpy(p, answer->reason.data, ctx->reason.len);
-    }
     ctx->generation = answer->generation;
 
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_portcullis_token_id(ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t unused)
+{
+    ngx_http_portcullis_ctx_t *ctx;
+
+    ctx = ngx_http_portcullis_ctx(r);
+    if (ctx == NULL || ctx->token_id.len == 0) {
+        v->not_found = 1;
+        return NGX_OK;
+    }
+
+    v->data = ngx_pnalloc(r->pool, 3 * ctx->token_id.len);
+    if (v->data == NULL) {
+        return NGX_ERROR;
+    }
+    v->len = ngx_http_portcullis_escape(v->data, &ctx->token_id) - v->data;
+    v->valid = 1;
+    v->no_cacheable = 1;
+    v->not_found = 0;
     return NGX_OK;
 }
 

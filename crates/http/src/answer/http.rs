@@ -1,5 +1,7 @@
 //! Decisions as HTTP responses.
 
+use std::borrow::Cow;
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
     ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderName,
@@ -26,6 +28,11 @@ pub const GENERATION: HeaderName = HeaderName::from_static("x-portcullis-generat
 
 /// The characters that are escaped in the header with the id.
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',').add(b'"');
+
+/// Returns the value of [`TOKEN_ID`] for a token with this id. Allocates only to escape.
+pub fn escaped_id(id: &str) -> Cow<'_, str> {
+    utf8_percent_encode(id, ESCAPED).into()
+}
 
 /// The web sites whose preflights are answered, and whose pages may read the reason of a denial.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -65,8 +72,8 @@ impl Responses {
         match &decision.outcome {
             Outcome::Allow { .. } | Outcome::Pass => {
                 // Empty without a token: it replaces a header of that name from the client.
-                let id = utf8_percent_encode(decision.token_id.as_deref().unwrap_or_default(), ESCAPED).to_string();
-                headers.insert(TOKEN_ID, HeaderValue::try_from(id).unwrap_or(HeaderValue::from_static("")));
+                let id = escaped_id(decision.token_id.as_deref().unwrap_or_default());
+                headers.insert(TOKEN_ID, HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("")));
                 headers.insert(GENERATION, decision.generation.into());
             }
             Outcome::Deny { .. } => {

@@ -15,7 +15,7 @@ pub use body::{body_too_large, read};
 pub use decide::decide;
 pub use http::Cors;
 pub use http::json;
-pub use http::{GENERATION, TOKEN_ID};
+pub use http::{GENERATION, TOKEN_ID, escaped_id};
 pub use http::{OWN, is_own};
 pub use http::{Responses, failure};
 pub use words::Denial;

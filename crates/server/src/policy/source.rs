@@ -8,7 +8,7 @@ use super::files::{Files, Timing};
 use super::watch::OnTouch;
 use portcullis::base::quoted;
 use portcullis_document::load::Input;
-use portcullis_registry::{Changes, Location, Registry, RegistryError};
+use portcullis_registry::{Changes, Location, WatchedRegistry};
 
 /// The number of changes above which a registry is read as a whole.
 const MAX_CHANGES: usize = 1_000;
@@ -111,9 +111,7 @@ impl Reader {
     pub(super) fn new(source: &Source, max_bytes: u64, on_touch: OnTouch) -> Self {
         match &source.from {
             From::Files(files) => Self::Files(Files::new(files.clone(), max_bytes, on_touch)),
-            From::Registry(location) => {
-                Self::Registry(WatchedRegistry { location: location.clone(), open: None, last_read: None })
-            }
+            From::Registry(location) => Self::Registry(WatchedRegistry::new(location.clone())),
         }
     }
 
@@ -129,7 +127,7 @@ impl Reader {
     pub(super) fn changes(&mut self) -> Option<Changes> {
         match self {
             Self::Files(_) => None,
-            Self::Registry(registry) => registry.changes(),
+            Self::Registry(registry) => registry.changes(MAX_CHANGES),
         }
     }
 
@@ -138,111 +136,9 @@ impl Reader {
         match self {
             Self::Files(files) => files.read(timing).map_err(|errors| errors.iter().map(ToString::to_string).collect()),
             Self::Registry(registry) => {
-                registry.read().map(Contents::Documents).map_err(|error| vec![error.to_string()])
+                let document = registry.read().map_err(|error| vec![error.to_string()])?;
+                Ok(Contents::Documents(vec![Input::generated(registry.location().to_string(), document)]))
             }
         }
     }
-}
-
-/// A registry that other processes change.
-pub(super) struct WatchedRegistry {
-    location: Location,
-    open: Option<Open>,
-    /// The state of the registry at the last check; `None` if unknown.
-    last_read: Option<ReadState>,
-}
-
-struct Open {
-    registry: Registry,
-    file: Option<(u64, u64)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct ReadState {
-    data_version: u64,
-    revision: u64,
-    /// The number of the last trail entry that was read.
-    last: u64,
-}
-
-impl WatchedRegistry {
-    fn changed(&mut self) -> bool {
-        let is_same_file = self.open.as_ref().is_some_and(|open| open.file == self.file());
-        if !is_same_file {
-            // The path names another file or none: the open registry is not the one that it names.
-            self.open = None;
-            let was_there = self.last_read.take().is_some();
-            return was_there || self.location.path().is_none_or(Path::exists);
-        }
-        let (Some(open), Some(last_read)) = (&mut self.open, self.last_read) else { return true };
-        let Ok(data_version) = open.registry.data_version() else {
-            // A connection that was lost stays lost: the next read makes another one.
-            if self.location.path().is_none() {
-                (self.open, self.last_read) = (None, None);
-            }
-            return true;
-        };
-        if data_version == last_read.data_version {
-            return false;
-        }
-        match open.registry.revision() {
-            Ok(revision) => {
-                // The trail position advances when the changes are read.
-                self.last_read = Some(ReadState { data_version, revision, ..last_read });
-                revision != last_read.revision
-            }
-            Err(_) => true,
-        }
-    }
-
-    /// Returns the identity of the file that the location names; `None` for PostgreSQL.
-    fn file(&self) -> Option<(u64, u64)> {
-        self.location.path().and_then(file_number)
-    }
-
-    /// Returns the changes since the last check; `None` if the whole registry must be read.
-    fn changes(&mut self) -> Option<Changes> {
-        let (open, last_read) = (self.open.as_mut()?, self.last_read.as_mut()?);
-        let changes = open.registry.changes_since(last_read.last, MAX_CHANGES).ok()??;
-        last_read.last = changes.last;
-        Some(changes)
-    }
-
-    fn read(&mut self) -> Result<Vec<Input>, RegistryError> {
-        let read = self.read_open();
-        if read.is_err() {
-            (self.open, self.last_read) = (None, None);
-        }
-        read
-    }
-
-    fn read_open(&mut self) -> Result<Vec<Input>, RegistryError> {
-        let open = match &mut self.open {
-            Some(open) => open,
-            none => {
-                // Before opening: if the file is replaced meanwhile, the next check detects it.
-                let file = self.location.path().and_then(file_number);
-                none.insert(Open { registry: Registry::open(&self.location, false)?, file })
-            }
-        };
-        // Before reading the tokens: a commit during the read is read again.
-        let data_version = open.registry.data_version()?;
-        let revision = open.registry.revision()?;
-        let last = open.registry.last_change()?;
-        let document = open.registry.policy_document()?;
-        self.last_read = Some(ReadState { data_version, revision, last });
-        Ok(vec![Input::generated(self.location.to_string(), document)])
-    }
-}
-
-/// Returns the identity of a file, whatever its name; `None` if it does not exist or the system reports none.
-#[cfg(unix)]
-fn file_number(path: &Path) -> Option<(u64, u64)> {
-    use std::os::unix::fs::MetadataExt;
-    std::fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
-}
-
-#[cfg(not(unix))]
-fn file_number(path: &Path) -> Option<(u64, u64)> {
-    path.exists().then_some((0, 0))
 }
