@@ -22,6 +22,7 @@ mod exposure;
 mod forecast;
 mod fuzzed;
 mod gateway;
+mod gateway_services;
 mod generate;
 mod layers;
 mod lint;

@@ -5,10 +5,16 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use portcullis_document::load::{FOREIGN_BYTES, Foreign, Input, Unreadable};
 
 use super::output::{Inputs, bytes, is_stdin};
+
+/// The maximum size of a policy that is read as text: a million tokens have half of it.
+pub(crate) const MAX_POLICY: usize = 2 << 30;
+
+/// The maximum size of routes, named sources and prefixes.
+const MAX_SETTINGS: usize = 16 << 20;
 
 /// The option that reads standard input.
 static STDIN: OnceLock<&'static str> = OnceLock::new();
@@ -48,6 +54,17 @@ impl Opened {
             Self::Stdin(_) | Self::Stream(_) => None,
         }
     }
+
+    /// Reads everything. Fails if that is more than `max` bytes: a device may have no end.
+    pub(crate) fn whole(self, max: usize) -> io::Result<Vec<u8>> {
+        let mut read = Vec::new();
+        let is_large = self.size().is_some_and(|size| size > max as u64)
+            || self.take(max as u64 + 1).read_to_end(&mut read)? > max;
+        if is_large {
+            return Err(io::Error::other(format!("it has more than {}", bytes(max))));
+        }
+        Ok(read)
+    }
 }
 
 impl Read for Opened {
@@ -83,27 +100,38 @@ fn named(option: &str) -> String {
 
 /// Reads a whole file of JSON, without a byte order mark. A file in another format is named in the error.
 pub(crate) fn json(path: &Path, option: &'static str) -> anyhow::Result<String> {
-    let opened = Opened::open(path, option)?;
-    let input = Input::from_reader(path.display().to_string(), opened)?;
-    let text = input.text();
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text).to_owned())
+    json_up_to(path, option, MAX_SETTINGS)
 }
 
-/// Reads a whole file of SQL, at most `max_bytes`.
-pub(crate) fn sql(path: &Path, option: &'static str, max_bytes: usize) -> anyhow::Result<String> {
-    let name = path.display();
-    let mut text = Vec::new();
-    let read = Opened::open(path, option)?.take(max_bytes as u64 + 1).read_to_end(&mut text);
-    read.with_context(|| format!("cannot read the SQL of `{name}`"))?;
-    if text.len() > max_bytes {
-        bail!("cannot read the SQL of `{name}`: it has more than {}", bytes(max_bytes));
-    }
+/// Reads a whole file of JSON, as [`json`] does, of at most `max` bytes.
+pub(crate) fn json_up_to(path: &Path, option: &'static str, max: usize) -> anyhow::Result<String> {
+    let opened = Opened::open(path, option)?;
+    let input = Input::from_bytes(path.display().to_string(), opened.whole(max))?;
+    Ok(without_mark(input.text()).to_owned())
+}
+
+/// Reads a whole file of prefixes, one a line.
+pub(crate) fn prefixes(path: &Path, option: &'static str) -> anyhow::Result<String> {
+    text(path, option, &format!("cannot read `{}`", path.display()), "prefixes")
+}
+
+/// Reads a whole file of SQL.
+pub(crate) fn sql(path: &Path, option: &'static str) -> anyhow::Result<String> {
+    text(path, option, &format!("cannot read the SQL of `{}`", path.display()), "SQL")
+}
+
+/// Reads a whole file of text that is not JSON, without a byte order mark. `cannot` starts the errors.
+fn text(path: &Path, option: &'static str, cannot: &str, expected: &str) -> anyhow::Result<String> {
+    let text = Opened::open(path, option)?.whole(MAX_SETTINGS).with_context(|| cannot.to_owned())?;
     if let Some(foreign) = Foreign::of(text.get(..FOREIGN_BYTES).unwrap_or(&text)) {
-        bail!("cannot read the SQL of `{name}`: expected SQL, {foreign}");
+        bail!("{cannot}: expected {expected}, {foreign}");
     }
-    let text = String::from_utf8(text);
-    let text = text.map_err(|_| anyhow::anyhow!("cannot read the SQL of `{name}`: it is not UTF-8"))?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned())
+    let text = String::from_utf8(text).map_err(|_| anyhow!("{cannot}: it is not UTF-8"))?;
+    Ok(without_mark(&text).to_owned())
+}
+
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// A file that a command reads more than once. Standard input, pipes and devices are copied to a temporary file without

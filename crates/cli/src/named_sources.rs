@@ -15,9 +15,6 @@ use super::output::{Color, Format, Stdout, counted};
 use super::registry::{Common, answer, hidden, invalid, json, lines};
 use super::table::Table;
 
-/// The maximum number of bytes read from an SQL file.
-const MAX_BYTES: usize = 16 << 20;
-
 const EXAMPLES: &str = "\
 Examples:
   portcullis named-sources create open-orders --connection warehouse \\
@@ -176,7 +173,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 impl Sql {
     fn read(&self) -> anyhow::Result<Option<String>> {
         let Some(path) = &self.file else { return Ok(self.text.clone()) };
-        input::sql(path, "--sql-file", MAX_BYTES).map(Some)
+        input::sql(path, "--sql-file").map(Some)
     }
 }
 

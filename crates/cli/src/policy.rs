@@ -1,6 +1,6 @@
 //! The policy of a command: the options that name it, and how it is loaded.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -13,7 +13,7 @@ use portcullis_server::policy::{LiveOptions, Source};
 
 use super::environment::registry_of_environment;
 use super::excerpt::Renderer;
-use super::input::Opened;
+use super::input::{MAX_POLICY, Opened};
 use super::output::{Color, Inputs, Painted, counted, file_name, is_stdin};
 #[cfg(feature = "registry")]
 pub(super) use super::registry;
@@ -332,10 +332,7 @@ fn contents(files: &[PathBuf]) -> anyhow::Result<Contents> {
     if let [path] = files
         && is_stream(path)
     {
-        let mut bytes = Vec::new();
-        let mut opened = Opened::open(path, OPTION)?;
-        let read = opened.read_to_end(&mut bytes).map(|_| bytes);
-        return match read {
+        return match Opened::open(path, OPTION)?.whole(MAX_POLICY) {
             Ok(bytes) if bytes.starts_with(&MAGIC) => {
                 Snapshot::from_bytes(&bytes).map(Contents::Compiled).with_context(|| cannot(path))
             }
@@ -382,7 +379,7 @@ pub(super) fn read(paths: &[PathBuf]) -> anyhow::Result<Vec<Input>> {
 
 /// Reads one file, which `option` names, or standard input for `-`.
 pub(super) fn read_one(path: &Path, option: &'static str) -> anyhow::Result<Input> {
-    Ok(Input::from_reader(input_name(path), Opened::open(path, option)?)?)
+    Ok(Input::from_bytes(input_name(path), Opened::open(path, option)?.whole(MAX_POLICY))?)
 }
 
 /// The name of a file in messages.

@@ -29,6 +29,11 @@ impl Authority {
         &self.operations
     }
 
+    /// Returns whether a policy is active that has no API of this name: every request for this API is then denied.
+    pub(super) fn lacks_api(&self, name: &str) -> bool {
+        self.operations.authorizer().current().snapshot().is_some_and(|snapshot| snapshot.apis().find(name).is_none())
+    }
+
     /// Reads and decides the HTTP request of a client (W1 to W6).
     ///
     /// `ids` identify the HTTP request in the log. `cors` lists the web sites whose preflights are answered here and not by

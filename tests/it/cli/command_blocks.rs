@@ -8,14 +8,20 @@
 //!
 //! - `<!-- not run: REASON -->`: it needs a server, a network, or another program.
 //! - `<!-- run in: FOLDER -->`: it runs in this folder of the copy, and so do the blocks after it.
+//! - `<!-- serves: ADMIN -->`: it is a server, which runs until the end of the document. The blocks after it start when its
+//!   listener `ADMIN` answers.
 //! - `<!-- setup: COMMAND -->`: this command runs first, and prepares what the text assumes.
 //! - `<!-- exits with: CODE -->`: its last command does not exit with 0.
+//!
+//! The addresses of servers, and folders that only root can write to, differ from those in the documents.
 #![cfg(unix)]
 
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use super::util::Dir;
 
@@ -71,7 +77,22 @@ fn blocks(document: &str) -> Vec<Block> {
 struct Copy {
     dir: Dir,
     folder: PathBuf,
+    /// The texts of documents that differ in a test, with those of the test.
+    replaced: Vec<(String, String)>,
+    server: Option<Child>,
 }
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        if let Some(server) = &mut self.server {
+            let _ = server.kill();
+            let _ = server.wait();
+        }
+    }
+}
+
+/// The addresses in documents.
+const ADDRESSES: [&str; 2] = ["127.0.0.1:8181", "127.0.0.1:8182"];
 
 impl Copy {
     fn new() -> Self {
@@ -79,22 +100,51 @@ impl Copy {
         let examples = crate::repository().join("examples");
         assert!(Command::new("cp").arg("-R").arg(examples).arg(dir.path("examples")).status().unwrap().success());
         fs::create_dir(dir.path("bin")).unwrap();
-        let script = "#!/bin/sh\n\"$REAL\" \"$@\"\ncode=$?\n[ $code -lt 2 ] || echo \"exit code $code: portcullis $*\" >> \"$FAILED\"\nexit $code\n";
+        let script = "#!/bin/sh\n[ \"$1\" != serve ] || exec \"$REAL\" \"$@\"\n\"$REAL\" \"$@\"\ncode=$?\n[ $code -lt 2 ] || echo \"exit code $code: portcullis $*\" >> \"$FAILED\"\nexit $code\n";
         fs::write(dir.path("bin/portcullis"), script).unwrap();
         fs::set_permissions(dir.path("bin/portcullis"), fs::Permissions::from_mode(0o755)).unwrap();
         let folder = dir.path("");
-        Self { dir, folder }
+        // Both are bound at once, so that they differ.
+        let free: Vec<_> = ADDRESSES.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let free = free.iter().map(|listener| listener.local_addr().unwrap().to_string());
+        let mut replaced: Vec<_> = ADDRESSES.map(str::to_owned).into_iter().zip(free).collect();
+        replaced.push(("/var/lib/portcullis".to_owned(), dir.path("state").display().to_string()));
+        Self { dir, folder, replaced, server: None }
+    }
+
+    fn address(&self, written: &str) -> &str {
+        &self.replaced.iter().find(|(found, _)| found == written).unwrap().1
+    }
+
+    /// Starts the server of `script`, and waits until `admin` answers.
+    fn serve(&mut self, script: &str, admin: &str) {
+        assert!(self.server.is_none(), "one server for each document");
+        // The server replaces the shell, so that it is the process that ends with the document.
+        let mut server = self.shell(&format!("exec {script}"));
+        self.server = Some(server.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
+        let begun = Instant::now();
+        while TcpStream::connect(self.address(admin)).is_err() {
+            assert!(begun.elapsed() < Duration::from_mins(1), "`{script}` does not listen");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn run(&self, script: &str) -> Output {
+        self.shell(script).output().unwrap()
+    }
+
+    fn shell(&self, script: &str) -> Command {
+        let script = self.replaced.iter().fold(script.to_owned(), |script, (written, by)| script.replace(written, by));
         let path = format!("{}:{}", self.dir.path("bin").display(), std::env::var("PATH").unwrap());
         let mut shell = Command::new("sh");
-        shell.args(["-c", script]).current_dir(&self.folder).env("PATH", path).stdin(Stdio::null());
+        shell.args(["-c", &script]).current_dir(&self.folder).env("PATH", path).stdin(Stdio::null());
         shell.env("REAL", env!("CARGO_BIN_EXE_portcullis")).env("FAILED", self.dir.path("failed"));
         for name in ["PORTCULLIS_POLICY", "PORTCULLIS_DB", "CLICOLOR_FORCE"] {
             shell.env_remove(name);
         }
-        shell.output().unwrap()
+        let [listen, admin] = ADDRESSES.map(|written| self.address(written));
+        shell.env("PORTCULLIS_LISTEN", listen).env("PORTCULLIS_ADMIN", admin);
+        shell
     }
 
     /// The commands that failed.
@@ -137,7 +187,9 @@ fn run(copy: &Copy, block: &Block) -> Vec<String> {
     let mut wrong = Vec::new();
     if block.language == "console" {
         for shown in block.text.split("$ ").skip(1) {
-            let (command, shown) = shown.split_once('\n').unwrap();
+            // A line that ends with a backslash continues.
+            let end = shown.match_indices('\n').map(|(at, _)| at).find(|at| !shown[..*at].ends_with('\\')).unwrap();
+            let (command, shown) = (&shown[..end], &shown[end + 1..]);
             let output = copy.run(command);
             let (stdout, stderr) =
                 (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
@@ -189,13 +241,20 @@ fn every_command_block_runs_and_shows_its_output() {
                 continue;
             }
             for (name, _) in &block.comments {
-                assert!(["run in", "setup", "exits with"].contains(&&**name), "{place}: unknown comment `{name}`");
+                assert!(
+                    ["run in", "serves", "setup", "exits with"].contains(&&**name),
+                    "{place}: unknown comment `{name}`"
+                );
             }
             if let Some(setup) = block.comment("setup") {
                 let output = copy.run(setup);
                 assert!(output.status.success(), "{place}: {setup}: {output:?}");
             }
             count += 1;
+            if let Some(admin) = block.comment("serves") {
+                copy.serve(&block.text, admin);
+                continue;
+            }
             wrong.extend(run(&copy, &block).iter().map(|problem| format!("{place}: {problem}")));
         }
         let failed = copy.failed();

@@ -1,5 +1,6 @@
 //! Files that are not what a command expects, and every way to name one.
 
+use std::fs::File;
 use std::io::Write;
 
 use super::util::{Dir, POLICY, data};
@@ -46,6 +47,8 @@ fn foreign_files_are_named_with_the_command_that_converts_them() {
         "audit exposure --policy policy.json --catalog policy.json --named-sources FILE",
         "import FILE --db sqlite:registry.db --user ana",
         "named-sources create fleet --sql-file FILE --db sqlite:registry.db --user ana",
+        "scan --prefixes FILE policy.json",
+        "scan --baseline FILE policy.json",
     ];
     let mut dir = Dir::with_policy();
     for (name, bytes, ..) in &cases {
@@ -60,6 +63,36 @@ fn foreign_files_are_named_with_the_command_that_converts_them() {
             let error = dir.command(&command.replace("FILE", name)).stderr();
             assert!(error.contains(found) && error.contains(help), "{command} {name}: {error}");
         }
+    }
+}
+
+#[test]
+fn larger_files_are_refused_before_they_are_read() {
+    let dir = Dir::with_policy();
+    for (file, bytes) in [("settings", (16_u64 << 20) + 1), ("baseline", (256 << 20) + 1), ("policy", (2 << 30) + 1)] {
+        // The files have holes: they need no space.
+        File::create(dir.path(file)).unwrap().set_len(bytes).unwrap();
+    }
+    // A device has no end.
+    for (command, limit) in [
+        ("validate policy", "2.0 GiB"),
+        ("inspect --policy policy", "2.0 GiB"),
+        ("check --policy policy --requests none", "2.0 GiB"),
+        ("audit lint --policy policy", "2.0 GiB"),
+        ("import policy --db sqlite:registry.db --user ana", "2.0 GiB"),
+        ("read --requests none --routes settings", "16.0 MiB"),
+        ("read --requests none --routes /dev/zero", "16.0 MiB"),
+        ("serve --policy policy.json --listen 127.0.0.1:0 --admin 127.0.0.1:0 --routes settings", "16.0 MiB"),
+        ("serve --policy policy.json --listen 127.0.0.1:0 --admin 127.0.0.1:0 --routes /dev/zero", "16.0 MiB"),
+        ("audit exposure --policy policy.json --catalog policy.json --named-sources settings", "16.0 MiB"),
+        ("audit exposure --policy policy.json --catalog policy.json --named-sources /dev/zero", "16.0 MiB"),
+        ("named-sources create fleet --sql-file settings --db sqlite:registry.db --user ana", "16.0 MiB"),
+        ("scan --prefixes settings policy.json", "16.0 MiB"),
+        ("scan --prefixes /dev/zero policy.json", "16.0 MiB"),
+        ("scan --baseline baseline policy.json", "256.0 MiB"),
+    ] {
+        let error = dir.command(command).stderr();
+        assert!(error.contains(&format!("it has more than {limit}")), "{command}: {error}");
     }
 }
 

@@ -34,6 +34,7 @@ mod request_files;
 mod requests;
 mod scan;
 mod scan_foreign;
+mod terminal;
 mod util;
 mod validate;
 mod wrong_json;

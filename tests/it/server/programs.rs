@@ -121,11 +121,15 @@ fn authzen_evaluates_one() {
     subject["subject"] = json!(["token", SECRET]);
     let mut text = objects.clone();
     text["subject"] = SECRET.into();
-    for (wrong, found) in [(json!(list), "a list"), (subject, "a list"), (text, "a text")] {
+    for (wrong, message) in [
+        (json!(list), "expected an object, found a list"),
+        (subject, "`subject`: expected an object, found a list"),
+        (text, "`subject`: expected an object, found a string"),
+    ] {
         let answer = evaluate(&wrong);
         let error = answer.json()["error"].as_str().unwrap().to_owned();
         assert_eq!(answer.status, 400, "{wrong}");
-        assert!(error.starts_with(&format!("expected an object, found {found}")), "{error}");
+        assert_eq!(error, message);
         assert!(!answer.body.contains(SECRET), "{answer:?}");
     }
 }

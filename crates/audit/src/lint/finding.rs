@@ -21,9 +21,9 @@ pub struct Finding {
     pub file: String,
     /// The JSON path, such as `tokens[3].grants[0].source`.
     pub path: String,
-    /// The line, from 1.
+    /// The line, from 1; 0 if no user has the text, such as that of a registry.
     pub line: usize,
-    /// The column in characters, from 1.
+    /// The column in characters, from 1; 0 if no user has the text.
     pub column: usize,
     /// The byte span of the text to show; `None` if it is not known. To show it, or its line, take the text from
     /// [`Input::redacted`](portcullis_document::load::Input::redacted).

@@ -170,7 +170,9 @@ struct Location<'a> {
 #[serde(rename_all = "camelCase")]
 struct PhysicalLocation {
     artifact_location: ArtifactLocation,
-    region: Region,
+    /// `None` for a registry.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<Region>,
 }
 
 #[derive(Serialize)]
@@ -268,7 +270,7 @@ fn result<'f>(finding: &'f Finding, artifacts: &mut Artifacts<'_>) -> ResultObje
         locations: [Location {
             physical_location: PhysicalLocation {
                 artifact_location: artifacts.location(&finding.file),
-                region: region(start, finding.end),
+                region: (finding.line > 0).then(|| region(start, finding.end)),
             },
             logical_locations: [LogicalLocation { fully_qualified_name: &finding.path }],
         }],

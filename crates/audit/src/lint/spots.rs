@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::finding::{Change, Edit, Finding, Raw};
-use portcullis::base::JsonPath;
+use portcullis::base::{JsonPath, quoted};
 use portcullis::model::{Policy, Token};
 use portcullis_document::definition::{LineIndex, Position};
 use portcullis_document::load::{Input, Spot, spots};
@@ -25,6 +25,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
     let finding = |(raw, (shown, changed)): (Raw, (Option<Spot>, Option<Spot>))| {
         let input = inputs.get(raw.document)?;
         let lines = lines.get(raw.document)?;
+        let token = raw.token.and_then(|token| policy.tokens().get(token)).map(Token::id);
         let (paste, edit) = match raw.fix.change {
             Change::None => (None, None),
             Change::Remove(_) => (None, changed.and_then(|spot| removal(input.text(), lines, spot.span))),
@@ -32,7 +33,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
             Change::Insert(_, text) => (Some(text.clone()), changed.map(|spot| insertion(&spot, &text))),
         };
         let start = shown.as_ref().map_or(Position { line: 1, column: 1 }, |spot| spot.start);
-        Some(Finding {
+        let located = Finding {
             rule: raw.rule,
             file: input.name().to_owned(),
             path: raw.path.to_string(),
@@ -40,15 +41,25 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
             column: start.column,
             span: shown.as_ref().map(|spot| spot.span.clone()),
             end: shown.map(|spot| spot.end),
-            token: raw.token.and_then(|token| policy.tokens().get(token)).map(Token::id).map(str::to_owned),
+            token: token.map(str::to_owned),
             message: raw.message,
             fix: raw.fix.say,
             paste,
             edit,
             witness: raw.witness,
-        })
+        };
+        Some(if input.is_generated() { without_position(located) } else { located })
     };
     located.filter_map(finding).collect()
+}
+
+/// Removes the position in a text that no user has. The message names the token instead.
+fn without_position(finding: Finding) -> Finding {
+    let message = match &finding.token {
+        Some(token) => format!("token {}: {}", quoted(token), finding.message),
+        None => finding.message,
+    };
+    Finding { line: 0, column: 0, span: None, end: None, edit: None, message, ..finding }
 }
 
 fn replacement(Spot { span, start, end }: Spot, insert: String) -> Edit {

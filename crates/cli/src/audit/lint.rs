@@ -175,7 +175,10 @@ fn table(findings: &[Finding], limit: usize, color: Color, out: &mut Stdout) -> 
             table.row([
                 finding.rule.severity.to_string(),
                 finding.rule.code.to_owned(),
-                format!("{}:{}:{} {}", finding.file, finding.line, finding.column, finding.path),
+                match finding.line {
+                    0 => format!("{} {}", finding.file, finding.path),
+                    line => format!("{}:{line}:{} {}", finding.file, finding.column, finding.path),
+                },
                 finding.token.clone().unwrap_or_else(|| "-".to_owned()),
                 finding.message.clone(),
                 finding.fix.clone().into_owned(),

@@ -1,16 +1,14 @@
 //! Findings that are known, and not reported again.
 
 use std::collections::HashSet;
-use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use portcullis_scan::{Finding, Report};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
-use crate::input::Opened;
-use crate::output::cannot_read;
+use crate::input;
 
 /// Returns the fingerprint of a finding: it depends on the secret and on the file, not on the line or the commit.
 pub(super) fn fingerprint(finding: &Finding) -> String {
@@ -33,6 +31,9 @@ pub(super) fn from_here(file: &str) -> String {
     relative.map_or_else(|| file.to_owned(), |relative| relative.to_string_lossy().into_owned())
 }
 
+/// The maximum size of a baseline.
+const MAX_BYTES: usize = 256 << 20;
+
 /// Reads the fingerprints of a report that `--format json` wrote.
 pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
     #[derive(Deserialize)]
@@ -44,9 +45,8 @@ pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
         fingerprint: String,
     }
     let name = path.display();
-    let mut text = Vec::new();
-    Opened::open(path, "--baseline")?.read_to_end(&mut text).with_context(|| cannot_read(path))?;
-    let baseline: Baseline = serde_json::from_slice(text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text)).map_err(|error| {
+    let text = input::json_up_to(path, "--baseline", MAX_BYTES)?;
+    let baseline: Baseline = serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         anyhow!(
             "`{name}` is not a baseline, at line {line}, column {column}\nhelp: write one with `portcullis scan --format json > baseline.json`"

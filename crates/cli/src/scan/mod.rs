@@ -9,7 +9,7 @@ mod standing;
 mod text;
 
 use std::collections::HashSet;
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
@@ -20,8 +20,8 @@ use portcullis_scan::{Detector, Limits, Prefixes, Report, Scanner, files, git};
 
 use super::Exit;
 use super::audit::CatalogArgs;
-use super::input::{Opened, claim_stdin};
-use super::output::{Color, Inputs, cannot_read, is_stdin};
+use super::input::{self, claim_stdin};
+use super::output::{Color, Inputs, is_stdin};
 use super::policy::PolicyArgs;
 use standing::{Judged, Severity};
 
@@ -218,10 +218,8 @@ fn scan(args: &Args, prefixes: &Prefixes) -> anyhow::Result<Report> {
 }
 
 fn add_prefixes(prefixes: &mut Prefixes, path: &Path) -> anyhow::Result<()> {
-    let mut text = String::new();
-    let read = Opened::open(path, "--prefixes")?.read_to_string(&mut text);
-    read.with_context(|| cannot_read(path))?;
-    for (line, number) in text.trim_start_matches('\u{FEFF}').lines().zip(1..) {
+    let text = input::prefixes(path, "--prefixes")?;
+    for (line, number) in text.lines().zip(1..) {
         let prefix = line.trim();
         if !prefix.is_empty() && !prefix.starts_with('#') {
             prefixes.add(prefix).with_context(|| format!("`{}`, line {number}", path.display()))?;

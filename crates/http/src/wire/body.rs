@@ -50,24 +50,24 @@ impl<'t> Body<'t> {
     pub(super) fn entry<A: MapAccess<'t>>(&mut self, key: &str, map: &mut A) -> Result<(), A::Error> {
         match key {
             "id" => set(&mut self.id, key, map.next_value()?),
-            "token" => set(&mut self.token, key, text(key, map)?),
-            "api" => set(&mut self.api, key, text(key, map)?),
-            "operation" => set(&mut self.operation, key, operation(&text(key, map)?)?),
-            "connection" => set(&mut self.connection, key, text(key, map)?),
-            "referer" => set(&mut self.referer, key, text(key, map)?),
-            "now" => set(&mut self.now, key, instant(&text(key, map)?)?),
+            "token" => set(&mut self.token, key, value(key, map)?),
+            "api" => set(&mut self.api, key, value(key, map)?),
+            "operation" => set(&mut self.operation, key, operation(key, map)?),
+            "connection" => set(&mut self.connection, key, value(key, map)?),
+            "referer" => set(&mut self.referer, key, value(key, map)?),
+            "now" => set(&mut self.now, key, instant(key, map)?),
             "sources" => {
                 self.source("sources")?;
-                self.sources = sources(map.next_value()?)?;
+                self.sources = sources(map.next_value()?)?.collect::<Result<_, _>>()?;
                 Ok(())
             }
             _ => match SourceKind::from_name(key) {
                 Some(kind) => {
                     self.source(kind.as_str())?;
-                    self.sources.push((kind, text(key, map)?));
+                    self.sources.push((kind, value(key, map)?));
                     Ok(())
                 }
-                None => Err(unknown(key, &self.absent_keys())),
+                None => Err(A::Error::custom(unknown_key(key, &self.absent_keys()))),
             },
         }
     }
@@ -100,82 +100,130 @@ impl<'t> Body<'t> {
     }
 }
 
-/// One source of a list.
-struct ListedSource<'t>(AccessSource<'t>);
+/// The object of one source in a list, or why it is not one.
+pub(super) struct Listed<S>(Result<S, Misread>);
 
-impl<'t> Lenient<'t> for ListedSource<'t> {
+/// An error inside an element of `sources`.
+pub(super) struct Misread {
+    /// The key of the wrong value; `None` if the object is wrong.
+    key: Option<&'static str>,
+    message: String,
+}
+
+/// The member of an object that names a source.
+pub(super) trait SourceMember<'t>: Sized {
+    /// The expected object, for messages.
+    const EXPECTED: &'static str;
+
+    /// Reads one member.
+    fn read(key: &str, value: Element<Text<'t>>) -> Result<Self, Misread>;
+}
+
+impl<'t> SourceMember<'t> for AccessSource<'t> {
     const EXPECTED: &'static str = "an object with one of `resource`, `query` and `named_source`";
+
+    fn read(key: &str, value: Element<Text<'t>>) -> Result<Self, Misread> {
+        let kind = SourceKind::from_name(key).ok_or_else(|| Misread::object(unknown_key(key, &SOURCE_KEYS)))?;
+        Ok((kind, Misread::text(kind.as_str(), value)?))
+    }
+}
+
+impl<'t, S: SourceMember<'t>> Lenient<'t> for Listed<S> {
+    const EXPECTED: &'static str = S::EXPECTED;
 
     fn from_object<A: MapAccess<'t>>(mut map: A) -> Result<Option<Self>, A::Error> {
         let mut source = None;
         while let Some(Name(key)) = map.next_key()? {
-            let Some(kind) = SourceKind::from_name(&key) else {
-                return Err(unknown(&key, &SOURCE_KEYS));
-            };
-            if source.is_some() {
-                return Err(A::Error::custom(format_args!("`sources`: expected {}", Self::EXPECTED)));
-            }
-            source = Some((kind, text(&key, &mut map)?));
+            let value = map.next_value()?;
+            source = Some(match source {
+                None => S::read(&key, value),
+                Some(Ok(_)) => Err(Misread::object(format!("expected {}, found several keys", S::EXPECTED))),
+                Some(Err(error)) => Err(error),
+            });
         }
-        source.map(|source| Some(Self(source))).ok_or_else(|| {
-            A::Error::custom(format_args!("`sources`: expected {}, found an empty object", Self::EXPECTED))
-        })
+        let empty = || Err(Misread::object(format!("expected {}, found an empty object", S::EXPECTED)));
+        Ok(Some(Self(source.unwrap_or_else(empty))))
     }
 }
 
-fn sources<E: Error>(list: Element<Vec<Element<ListedSource<'_>>>>) -> Result<SmallVec<[AccessSource<'_>; 2]>, E> {
-    let elements = match list {
-        Element::Found(elements) => elements,
-        Element::Wrong(found) => return Err(wrong("sources", "a list of objects", &found)),
-        Element::Unread(error) => return Err(E::custom(error)),
-        Element::Rest(_) => return Err(E::custom("too many elements are malformed")),
-    };
-    let source = |element| match element {
-        Element::Found(ListedSource(source)) => Ok(source),
-        Element::Wrong(found) => Err(wrong("sources", ListedSource::EXPECTED, &found)),
-        Element::Unread(error) => Err(E::custom(error)),
-        Element::Rest(_) => Err(E::custom("too many elements are malformed")),
-    };
-    elements.into_iter().map(source).collect()
+impl Misread {
+    fn object(message: String) -> Self {
+        Self { key: None, message }
+    }
+
+    pub(super) fn value(key: &'static str, message: impl Display) -> Self {
+        Self { key: Some(key), message: message.to_string() }
+    }
+
+    /// Returns the text of the member `key`.
+    pub(super) fn text<'t>(key: &'static str, value: Element<Text<'t>>) -> Result<Text<'t>, Self> {
+        match value {
+            Element::Found(text) => Ok(text),
+            Element::Wrong(found) => Err(Self::value(key, format_args!("expected {}, found {found}", Text::EXPECTED))),
+            Element::Unread(_) | Element::Rest(_) => Err(Self::value(key, format_args!("expected {}", Text::EXPECTED))),
+        }
+    }
+
+    fn at(self, index: usize) -> String {
+        match self.key {
+            Some(key) => format!("`sources[{index}].{key}`: {}", self.message),
+            None => format!("`sources[{index}]`: {}", self.message),
+        }
+    }
+}
+
+/// Returns the sources of the list in `sources`.
+pub(super) fn sources<'t, S: SourceMember<'t>, E: Error>(
+    list: Element<Vec<Element<Listed<S>>>>,
+) -> Result<impl Iterator<Item = Result<S, E>>, E> {
+    let elements = found("sources", "a list of objects", list)?;
+    Ok(elements.into_iter().enumerate().map(|(index, element)| {
+        let Listed(source) = found(&format!("sources[{index}]"), S::EXPECTED, element)?;
+        source.map_err(|misread| E::custom(misread.at(index)))
+    }))
 }
 
 pub(super) fn set<T, E: Error>(slot: &mut Option<T>, key: &str, value: T) -> Result<(), E> {
     if slot.replace(value).is_some() { Err(twice(key)) } else { Ok(()) }
 }
 
-pub(super) fn text<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Text<'t>, A::Error> {
-    match map.next_value()? {
-        Element::Found(text) => Ok(text),
-        Element::Wrong(found) => Err(wrong(key, Text::EXPECTED, &found)),
-        Element::Unread(error) => Err(A::Error::custom(error)),
-        Element::Rest(_) => Err(A::Error::custom("too many elements are malformed")),
+/// Reads the value of `key`.
+pub(super) fn value<'t, A: MapAccess<'t>, T: Lenient<'t>>(key: &str, map: &mut A) -> Result<T, A::Error> {
+    found(key, T::EXPECTED, map.next_value()?)
+}
+
+fn found<T, E: Error>(path: &str, expected: &str, value: Element<T>) -> Result<T, E> {
+    match value {
+        Element::Found(value) => Ok(value),
+        Element::Wrong(found) => Err(E::custom(format_args!("`{path}`: expected {expected}, found {found}"))),
+        Element::Unread(error) => Err(E::custom(error)),
+        Element::Rest(_) => Err(E::custom("too many elements are malformed")),
     }
 }
 
-fn operation<E: Error>(name: &str) -> Result<Operation, E> {
-    Operation::from_name(name)
-        .ok_or_else(|| E::custom(format_args!("`operation`: expected `query` or `model`, found {}", quoted(name))))
+fn operation<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Operation, A::Error> {
+    let name: Text<'t> = value(key, map)?;
+    Operation::from_name(&name)
+        .ok_or_else(|| A::Error::custom(format_args!("`{key}`: expected `query` or `model`, found {}", quoted(&name))))
 }
 
-pub(super) fn instant<E: Error>(text: &str) -> Result<Timestamp, E> {
+/// Reads the instant of `key`.
+pub(super) fn instant<'t, A: MapAccess<'t>>(key: &str, map: &mut A) -> Result<Timestamp, A::Error> {
+    let text: Text<'t> = value(key, map)?;
     if text.len() > LONGEST_INSTANT {
-        return Err(E::custom("`now`: too long for an instant such as `2026-11-22T12:00:00Z`"));
+        return Err(A::Error::custom(format_args!("`{key}`: too long for an instant such as `2026-11-22T12:00:00Z`")));
     }
-    text.parse().map_err(|error| E::custom(format_args!("`now`: {error}")))
-}
-
-pub(super) fn wrong<E: Error>(key: &str, expected: &str, found: &dyn Display) -> E {
-    E::custom(format_args!("`{key}`: expected {expected}, found {found}"))
+    text.parse().map_err(|error| A::Error::custom(format_args!("`{key}`: {error}")))
 }
 
 fn twice<E: Error>(key: &str) -> E {
     E::custom(format_args!("`{key}` is given more than once"))
 }
 
-pub(super) fn unknown<E: Error>(key: &str, known: &[&'static str]) -> E {
+fn unknown_key(key: &str, known: &[&'static str]) -> String {
     let shown = quoted(key);
     match nearest(key, known.iter().copied()) {
-        Some(nearest) => E::custom(format_args!("unknown key {shown}, did you mean `{nearest}`?")),
-        None => E::custom(format_args!("unknown key {shown}, expected one of `{}`", known.join("`, `"))),
+        Some(nearest) => format!("unknown key {shown}, did you mean `{nearest}`?"),
+        None => format!("unknown key {shown}, expected one of `{}`", known.join("`, `")),
     }
 }

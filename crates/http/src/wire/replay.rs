@@ -7,7 +7,7 @@ use serde::de::{Error, IgnoredAny, MapAccess};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
-use super::body::{Body, KEYS, SOURCE_KEYS, instant, set, text, unknown, wrong};
+use super::body::{Body, KEYS, Listed, Misread, SourceMember, instant, set, sources, value};
 use super::request::{WireError, WireRequest};
 use crate::access::{AccessSource, SourceKind};
 use portcullis::base::{Timestamp, quoted};
@@ -319,18 +319,18 @@ impl<'t, const LOG: bool> Lenient<'t> for ReplayBody<'t, LOG> {
         let mut keys = Keys::default();
         while let Some(Name(key)) = map.next_key()? {
             match &*key {
-                "token_id" => set(&mut keys.token_id, &key, text(&key, &mut map)?)?,
+                "token_id" => set(&mut keys.token_id, &key, value(&key, &mut map)?)?,
                 "sources" => keys.sources(map.next_value()?)?,
-                "log" if LOG => set(&mut keys.log, &key, map.next_value()?)?,
-                "time" if LOG => set(&mut keys.time, &key, instant(&text(&key, &mut map)?)?)?,
-                "evaluated_at" if LOG => set(&mut keys.evaluated_at, &key, instant(&text(&key, &mut map)?)?)?,
-                "decision" if LOG => set(&mut keys.decision, &key, text(&key, &mut map)?)?,
-                "reason" if LOG => set(&mut keys.reason, &key, text(&key, &mut map)?)?,
+                "log" if LOG => set(&mut keys.log, &key, value(&key, &mut map)?)?,
+                "time" if LOG => set(&mut keys.time, &key, instant(&key, &mut map)?)?,
+                "evaluated_at" if LOG => set(&mut keys.evaluated_at, &key, instant(&key, &mut map)?)?,
+                "decision" if LOG => set(&mut keys.decision, &key, value(&key, &mut map)?)?,
+                "reason" if LOG => set(&mut keys.reason, &key, value(&key, &mut map)?)?,
                 "sample" if LOG => {
                     map.next_value::<IgnoredAny>()?;
                     keys.sampled = true;
                 }
-                "referer_cut" if LOG => keys.referer_cut = map.next_value()?,
+                "referer_cut" if LOG => keys.referer_cut = value(&key, &mut map)?,
                 known if !LOG || KEYS.contains(&known) => keys.body.entry(known, &mut map)?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
@@ -340,25 +340,19 @@ impl<'t, const LOG: bool> Lenient<'t> for ReplayBody<'t, LOG> {
 }
 
 impl<'t> Keys<'t> {
-    fn sources<E: Error>(&mut self, list: Element<Vec<Element<ReplaySource<'t>>>>) -> Result<(), E> {
+    fn sources<E: Error>(&mut self, list: Element<Vec<Element<Listed<ReplaySource<'t>>>>>) -> Result<(), E> {
         self.body.source("sources")?;
-        let Element::Found(elements) = list else {
-            return Err(E::custom("`sources`: expected a list of objects"));
-        };
-        for element in elements {
-            let (source, hidden) = match element {
-                Element::Found(ReplaySource::Shown(source)) => (source, None),
+        for source in sources(list)? {
+            let (source, hidden) = match source? {
+                ReplaySource::Shown(source) => (source, None),
                 // A text that no token is granted: no query is a digest in quotes.
-                Element::Found(ReplaySource::Hidden(hidden)) => {
+                ReplaySource::Hidden(hidden) => {
                     let text = match hidden {
                         Hidden::Digest(digest) => format!("select '{digest}'"),
                         Hidden::Lost => String::new(),
                     };
                     ((SourceKind::Query, Cow::Owned(text)), Some(hidden))
                 }
-                Element::Wrong(found) => return Err(wrong("sources", ReplaySource::EXPECTED, &found)),
-                Element::Unread(error) => return Err(E::custom(error)),
-                Element::Rest(_) => return Err(E::custom("too many elements are malformed")),
             };
             self.hidden.extend(hidden.map(|hidden| (self.body.sources.len(), hidden)));
             self.body.sources.push(source);
@@ -373,32 +367,17 @@ enum ReplaySource<'t> {
     Hidden(Hidden),
 }
 
-impl<'t> Lenient<'t> for ReplaySource<'t> {
+impl<'t> SourceMember<'t> for ReplaySource<'t> {
     const EXPECTED: &'static str = "an object with one of `resource`, `query`, `named_source` and `query_sha256`";
 
-    fn from_object<A: MapAccess<'t>>(mut map: A) -> Result<Option<Self>, A::Error> {
-        let expected = || A::Error::custom(format_args!("`sources`: expected {}", Self::EXPECTED));
-        let mut source = None;
-        while let Some(Name(key)) = map.next_key()? {
-            let read = match &*key {
-                QUERY_SHA256 => {
-                    let digest = text(&key, &mut map)?.parse();
-                    let digest = digest.map_err(|error| A::Error::custom(format_args!("`{QUERY_SHA256}`: {error}")))?;
-                    Self::Hidden(Hidden::Digest(digest))
-                }
-                QUERY_BYTES => {
-                    map.next_value::<IgnoredAny>()?;
-                    Self::Hidden(Hidden::Lost)
-                }
-                key => match SourceKind::from_name(key) {
-                    Some(kind) => Self::Shown((kind, text(key, &mut map)?)),
-                    None => return Err(unknown(key, &SOURCE_KEYS)),
-                },
-            };
-            if source.replace(read).is_some() {
-                return Err(expected());
+    fn read(key: &str, value: Element<Text<'t>>) -> Result<Self, Misread> {
+        match key {
+            QUERY_SHA256 => {
+                let digest = Misread::text(QUERY_SHA256, value)?.parse();
+                Ok(Self::Hidden(Hidden::Digest(digest.map_err(|error| Misread::value(QUERY_SHA256, error))?)))
             }
+            QUERY_BYTES => Ok(Self::Hidden(Hidden::Lost)),
+            _ => AccessSource::read(key, value).map(Self::Shown),
         }
-        source.map(Some).ok_or_else(expected)
     }
 }

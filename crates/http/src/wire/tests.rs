@@ -71,21 +71,30 @@ fn errors_have_a_message_and_a_column() {
         ),
         (
             r#"{"sources": [{"resource": "a.b", "query": "c"}]}"#,
-            "`sources`: expected an object with one of `resource`, `query` and `named_source` (column 40)",
+            "`sources[0]`: expected an object with one of `resource`, `query` and `named_source`, found several keys (column 48)",
         ),
         (
             r#"{"sources": [{}]}"#,
-            "`sources`: expected an object with one of `resource`, `query` and `named_source`, found an empty object (column 15)",
+            "`sources[0]`: expected an object with one of `resource`, `query` and `named_source`, found an empty object (column 17)",
         ),
         (r#"{"sources": "a.b"}"#, "`sources`: expected a list of objects, found a string (column 18)"),
         (
             r#"{"sources": ["a.b"]}"#,
-            "`sources`: expected an object with one of `resource`, `query` and `named_source`, found a string (column 20)",
+            "`sources[0]`: expected an object with one of `resource`, `query` and `named_source`, found a string (column 20)",
         ),
         (
             r#"{"sources": [{"table": "a.b"}]}"#,
-            "unknown key `table`, expected one of `resource`, `query`, `named_source` (column 21)",
+            "`sources[0]`: unknown key `table`, expected one of `resource`, `query`, `named_source` (column 31)",
         ),
+        (
+            r#"{"sources": [{"resource": "a.b"}, {"resource": null}]}"#,
+            "`sources[1].resource`: expected a string, found null (column 54)",
+        ),
+        (
+            r#"{"sources": [{"query": "a"}, {"query": "b"}, {"query": ["s3cret"]}]}"#,
+            "`sources[2].query`: expected a string, found a list (column 68)",
+        ),
+        (r#"{"now": 7}"#, "`now`: expected a string, found a number (column 10)"),
     ];
     for (text, expected) in cases {
         let found = error(text);

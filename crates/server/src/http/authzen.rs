@@ -18,14 +18,18 @@ use serde_json::value::RawValue;
 
 use super::batch::elements;
 use super::id::ids_of;
-use super::object::{Object, Text, present, read_json};
+use super::object::{Object, Place, Text, present};
 use super::{Refused, Shared, decided, received};
 use crate::authority::Authority;
 use crate::decided::Ids;
 use crate::unread::Seen;
+use portcullis::base::{InstantError, quoted};
 use portcullis::decision::{Credential, Reason, Request as DecisionRequest, Source, Sources};
 use portcullis::model::Operation;
 use portcullis_http::answer::{HttpDecision, Outcome};
+
+/// The member with the evaluations of a list.
+const LIST: &str = "evaluations";
 
 #[derive(Deserialize)]
 struct Subject<'t> {
@@ -91,6 +95,8 @@ struct Evaluation<'t> {
 
 /// An evaluation with its own and its default members.
 struct Filled<'e> {
+    /// Where it is, for messages.
+    place: Place,
     subject: Option<&'e Subject<'e>>,
     action: Option<&'e Action<'e>>,
     resource: Option<&'e Resource<'e>>,
@@ -144,8 +150,9 @@ pub(super) async fn evaluation(State(shared): State<Arc<Shared>>, request: Reque
         Err(response) => return response,
     };
     shared.authority.operations().room().await;
-    let answer = read_json(&body).and_then(|Object(evaluation): Object<Evaluation<'_>>| {
-        to_json(&evaluation.filled(&Evaluation::default()).decide(&shared.authority, ids_of(&headers))?)
+    let answer = Place::Body.read(&body).and_then(|Object(evaluation): Object<Evaluation<'_>>| {
+        let nothing = Evaluation::default();
+        to_json(&evaluation.filled(Place::Body, &nothing).decide(&shared.authority, ids_of(&headers))?)
     });
     decided(answer.map_err(Refused::Invalid))
 }
@@ -159,24 +166,25 @@ pub(super) async fn evaluations(State(shared): State<Arc<Shared>>, request: Requ
 }
 
 async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Refused> {
-    let Object(defaults): Object<Evaluation<'_>> = read_json(body).map_err(Refused::Invalid)?;
-    let list = defaults.list.map(|list| elements(list.get().as_bytes(), shared.max_batch));
+    let Object(defaults): Object<Evaluation<'_>> = Place::Body.read(body).map_err(Refused::Invalid)?;
+    let list = defaults.list.map(|list| elements(Place::Member(LIST), list.get().as_bytes(), shared.max_batch));
     let list = list.transpose()?.unwrap_or_default();
     let semantic = defaults.options.map_or(Ok(Semantic::default()), Semantic::of).map_err(Refused::Invalid)?;
     // Without a list the request is one evaluation, and gets a single response.
     if list.is_empty() {
         shared.authority.operations().room().await;
-        let answer = defaults.filled(&Evaluation::default()).decide(&shared.authority, ids);
+        let answer = defaults.filled(Place::Body, &Evaluation::default()).decide(&shared.authority, ids);
         return answer.and_then(|answer| to_json(&answer)).map_err(Refused::Invalid);
     }
     let mut turn = shared.batches.turn().await;
     let mut parsed = Vec::with_capacity(list.len());
     let mut bytes = 0_usize;
-    for evaluation in list {
+    for (index, evaluation) in list.into_iter().enumerate() {
         turn.pause().await;
-        let evaluation = read_json(evaluation.get().as_bytes()).map(|Object(it): Object<Evaluation<'_>>| it);
-        bytes = bytes.saturating_add(evaluation.as_ref().map_or(0, |it| it.filled(&defaults).bytes()));
-        parsed.push(evaluation);
+        let place = Place::Element(LIST, index);
+        let evaluation = place.read(evaluation.get().as_bytes()).map(|Object(it): Object<Evaluation<'_>>| it);
+        bytes = bytes.saturating_add(evaluation.as_ref().map_or(0, |it| it.filled(place, &defaults).bytes()));
+        parsed.push((place, evaluation));
     }
     if bytes > shared.body_bytes {
         return Err(Refused::TooLarge(format!(
@@ -185,10 +193,11 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
         )));
     }
     let mut answers = Vec::with_capacity(parsed.len());
-    for evaluation in parsed {
+    for (place, evaluation) in parsed {
         turn.pause().await;
         shared.authority.operations().room().await;
-        let answer = evaluation.and_then(|evaluation| evaluation.filled(&defaults).decide(&shared.authority, ids));
+        let answer =
+            evaluation.and_then(|evaluation| evaluation.filled(place, &defaults).decide(&shared.authority, ids));
         let answer = answer.unwrap_or_else(EvaluationResponse::error);
         let is_last = match semantic {
             Semantic::ExecuteAll => false,
@@ -205,24 +214,28 @@ async fn evaluate(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, 
 
 impl Semantic {
     fn of(options: &RawValue) -> Result<Self, String> {
-        let Object(EvaluationOptions { evaluations_semantic }) = read_json(options.get().as_bytes())?;
+        let Object(EvaluationOptions { evaluations_semantic }) =
+            Place::Member("options").read(options.get().as_bytes())?;
         match evaluations_semantic.as_deref() {
             None => Ok(Self::default()),
             Some("execute_all") => Ok(Self::ExecuteAll),
             Some("deny_on_first_deny") => Ok(Self::DenyOnFirstDeny),
             Some("permit_on_first_permit") => Ok(Self::PermitOnFirstPermit),
-            Some(_) => Err("`options.evaluations_semantic`: expected `execute_all`, `deny_on_first_deny` or \
-                            `permit_on_first_permit`"
-                .to_owned()),
+            Some(other) => Err(format!(
+                "`options.evaluations_semantic`: expected `execute_all`, `deny_on_first_deny` or \
+                 `permit_on_first_permit`, found {}",
+                quoted(other)
+            )),
         }
     }
 }
 
 impl Evaluation<'_> {
-    /// Takes missing members from `defaults`.
-    fn filled<'e>(&'e self, defaults: &'e Self) -> Filled<'e> {
+    /// Takes members that the evaluation at `place` lacks from `defaults`.
+    fn filled<'e>(&'e self, place: Place, defaults: &'e Self) -> Filled<'e> {
         let Self { subject, action, resource, context, .. } = self;
         Filled {
+            place,
             subject: subject.as_ref().or(defaults.subject.as_ref()).map(|Object(it)| it),
             action: action.as_ref().or(defaults.action.as_ref()).map(|Object(it)| it),
             resource: resource.as_ref().or(defaults.resource.as_ref()).map(|Object(it)| it),
@@ -246,43 +259,50 @@ impl Filled<'_> {
     }
 
     fn decide(&self, authority: &Authority, ids: Ids<'_>) -> Result<EvaluationResponse, String> {
-        let subject = self.subject.ok_or("`subject` is missing")?;
-        let action = self.action.ok_or("`action` is missing")?;
-        let resource = self.resource.ok_or("`resource` is missing")?;
-        // Types and actions of other systems are valid, and nothing of them is allowed.
-        let unknown = |why: &'static str| {
+        let at = |path: &str| self.place.member(path);
+        let missing = |path: &str| format!("`{}` is missing", at(path));
+        let subject = self.subject.ok_or_else(|| missing("subject"))?;
+        let action = self.action.ok_or_else(|| missing("action"))?;
+        let resource = self.resource.ok_or_else(|| missing("resource"))?;
+        // Types and actions of other systems are valid, and nothing of them is allowed. What was found is for the caller
+        // only: the log repeats no text that may be a secret.
+        let unknown = |path: &str, expected: &str, found: &str| {
             let secrets = [(&*subject.id).into()];
             let seen = Seen { secrets: &secrets, ..Seen::default() };
-            Ok(EvaluationResponse::new(authority.not_understood(why.into(), ids, &seen)))
+            let why = format!("`{}`: {expected}", at(path));
+            let message = format!("{why}, found {found}");
+            let answer = EvaluationResponse::new(authority.not_understood(why.into(), ids, &seen));
+            Ok(answer.with_message(message))
         };
         if &*subject.kind != "token" {
-            return unknown("`subject.type`: expected `token`, with its secret as the `id`");
+            // The type may be the secret, exchanged with the id.
+            return unknown("subject.type", "expected `token`, with its secret as the `id`", "another type");
         }
-        let (api, operation) = match action.name.split_once('.') {
-            None => (&*action.name, Operation::default()),
-            Some(("sql", operation)) => match Operation::from_name(operation) {
-                Some(operation) => ("sql", operation),
-                None => return unknown("`action.name`: expected `sql.query` or `sql.model`"),
-            },
-            Some(_) => return unknown("`action.name`: only `sql` has operations"),
-        };
+        let operation = action.name.strip_prefix("sql.").and_then(Operation::from_name);
+        let (api, operation) = operation.map_or((&*action.name, Operation::default()), |operation| ("sql", operation));
+        if authority.lacks_api(api) {
+            let expected = "expected an API such as `maps`, or `sql.query` or `sql.model`";
+            return unknown("action.name", expected, &quoted(&action.name));
+        }
         let source = match &*resource.kind {
             "resource" => Some(Source::Resource(&resource.id)),
             "query" => Some(Source::Query(&resource.id)),
             "named_source" => Some(Source::NamedSource(&resource.id)),
             "none" => None,
-            _ => {
-                return unknown(
-                    "`resource.type`: expected `resource`, `query`, `named_source`, or `none` for an API without sources",
-                );
+            other => {
+                let expected = "expected `resource`, `query`, `named_source`, or `none` for an API without sources";
+                return unknown("resource.type", expected, &quoted(other));
             }
         };
         let connection = resource.properties.as_ref().and_then(|Object(it)| it.connection.as_deref());
         if source.is_some() && connection.is_none() {
-            return Err("`resource.properties.connection` is missing".to_owned());
+            return Err(missing("resource.properties.connection"));
         }
         let time = self.context.and_then(|context| context.time.as_deref());
-        let time = time.map(str::parse).transpose().map_err(|_| "`context.time`: expected an RFC 3339 instant")?;
+        let time = time.map(|time| {
+            let found: Result<_, InstantError> = time.parse();
+            found.map_err(|error| format!("`{}`: {error}", at("context.time")))
+        });
         let request = DecisionRequest {
             credential: if subject.id.is_empty() { Credential::Missing } else { Credential::Secret(&subject.id) },
             api,
@@ -291,7 +311,7 @@ impl Filled<'_> {
             sources: source.map_or(Sources::Many(&[]), Sources::One),
             referer: self.context.and_then(|context| context.referer.as_deref()),
         };
-        Ok(EvaluationResponse::new(authority.decide(&request, ids, time)))
+        Ok(EvaluationResponse::new(authority.decide(&request, ids, time.transpose()?)))
     }
 }
 
@@ -317,6 +337,14 @@ impl EvaluationResponse {
                 }
             }
         }
+    }
+
+    /// Replaces the message of the error, if there is one.
+    fn with_message(mut self, message: String) -> Self {
+        if let Some(error) = &mut self.context.error {
+            error.message = message;
+        }
+        self
     }
 
     /// An evaluation that fails is denied.

@@ -9,13 +9,13 @@ use serde_json::value::RawValue;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::Refused;
-use portcullis_document::definition::json_message;
+use super::object::Place;
 
 /// The time that a list runs before it yields.
 const SLICE: Duration = Duration::from_millis(1);
 
-/// Returns the elements of the JSON list `text`, each as its text. Fails if there are more than `limit`.
-pub(super) fn elements(text: &[u8], limit: usize) -> Result<Vec<&RawValue>, Refused> {
+/// Returns the elements of the JSON list `text` at `place`, each as its text. Fails if there are more than `limit`.
+pub(super) fn elements(place: Place, text: &[u8], limit: usize) -> Result<Vec<&RawValue>, Refused> {
     let is_long = Cell::new(false);
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let list = Elements { limit, is_long: &is_long }.deserialize(&mut deserializer);
@@ -26,16 +26,9 @@ pub(super) fn elements(text: &[u8], limit: usize) -> Result<Vec<&RawValue>, Refu
                 "the list has more than {limit} elements: send it in parts, or raise `--max-batch`"
             ))
         } else {
-            Refused::Invalid(invalid(&error))
+            Refused::Invalid(place.message("", &error))
         }
     })
-}
-
-fn invalid(error: &serde_json::Error) -> String {
-    if error.is_data() {
-        return "expected a list of requests, such as `[{}]`".to_owned();
-    }
-    format!("{} (line {} column {})", json_message(error), error.line(), error.column())
 }
 
 struct Elements<'a> {
@@ -55,7 +48,7 @@ impl<'de> Visitor<'de> for Elements<'_> {
     type Value = Vec<&'de RawValue>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
+        f.write_str("a list of requests, such as `[{}]`")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Self::Value, A::Error> {
@@ -112,20 +105,22 @@ mod tests {
 
     #[test]
     fn errors_name_what_was_expected() {
-        for (text, expected) in [
-            ("{}", "expected a list of requests, such as `[{}]`"),
-            ("\"[]\"", "expected a list of requests, such as `[{}]`"),
-            ("[1,\n2", "the JSON is cut off in a list (line 2 column 1)"),
-            ("[1] 2", "trailing characters (line 1 column 5)"),
+        let list = Place::Member("evaluations");
+        for (place, text, expected) in [
+            (list, "{}", "`evaluations`: expected a list of requests, such as `[{}]`, found an object"),
+            (list, "\"[]\"", "`evaluations`: expected a list of requests, such as `[{}]`, found a string"),
+            (list, "null", "`evaluations`: expected a list of requests, such as `[{}]`, found null"),
+            (Place::Body, "[1,\n2", "the JSON is cut off in a list (line 2 column 1)"),
+            (Place::Body, "[1] 2", "trailing characters (line 1 column 5)"),
         ] {
-            let Err(Refused::Invalid(found)) = elements(text.as_bytes(), 3) else { panic!("{text}") };
+            let Err(Refused::Invalid(found)) = elements(place, text.as_bytes(), 3) else { panic!("{text}") };
             assert_eq!(found, expected, "{text}");
         }
     }
 
     #[test]
     fn reading_stops_at_the_first_element_beyond_the_limit() {
-        let read = |text: &str| match elements(text.as_bytes(), 3) {
+        let read = |text: &str| match elements(Place::Body, text.as_bytes(), 3) {
             Ok(list) => format!("{}", list.len()),
             Err(Refused::TooLarge(_)) => "too large".to_owned(),
             Err(Refused::Invalid(_)) => "invalid".to_owned(),

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 
 use super::batch::elements;
 use super::id::{ids_of, is_request_id};
+use super::object::Place;
 use super::{Refused, Shared, decided, received};
 use crate::decided::Ids;
 use portcullis::authorizer::{Clock, SystemClock};
@@ -50,7 +51,7 @@ async fn answer(shared: &Shared, ids: Ids<'_>, body: &[u8]) -> Result<String, Re
         shared.authority.operations().room().await;
         return one(shared, ids, body).map_err(Refused::Invalid);
     }
-    let requests = elements(body, shared.max_batch)?;
+    let requests = elements(Place::Body, body, shared.max_batch)?;
     let mut answers = String::with_capacity(64 * requests.len() + 2);
     let mut turn = shared.batches.turn().await;
     for request in requests {

@@ -1,46 +1,55 @@
-//! JSON read strictly: objects, and texts in them. A derived deserializer would also accept a list, field by field, and
+//! JSON read strictly: objects, and strings in them. A derived deserializer would also accept a list, field by field, and
 //! take `null` for a missing member.
 //!
-//! No error repeats a value, which may be a secret.
+//! An error names the path of the member, what was expected and what was found. It repeats no value, which may be a
+//! secret.
 
 use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
 use std::ops::Deref;
 
 use portcullis_document::definition::json_message;
-use serde::de::{Deserialize, Deserializer, Error};
-use serde_json::value::RawValue;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 /// A value that is read from an object only.
 #[derive(Default)]
 pub(super) struct Object<T>(pub(super) T);
 
-/// A text.
-pub(super) struct Text<'t>(Cow<'t, str>);
+/// A string, borrowed from the JSON unless it is written with escapes.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+pub(super) struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+
+/// The path of the JSON text that is read, inside the body of the request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The whole body.
+    Body,
+    /// A member of the body.
+    Member(&'static str),
+    /// An element of the list in a member of the body.
+    Element(&'static str, usize),
+}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = <&RawValue>::deserialize(deserializer)?.get();
-        if !value.starts_with('{') {
-            return Err(D::Error::custom(format_args!("expected an object, found {}", kind(value))));
-        }
-        serde_json::from_str(value).map(Self).map_err(|error| D::Error::custom(message(&error)))
-    }
-}
+        struct ObjectVisitor<T>(PhantomData<T>);
 
-impl<'de: 't, 't> Deserialize<'de> for Text<'t> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = <&RawValue>::deserialize(deserializer)?.get();
-        if !value.starts_with('"') {
-            return Err(D::Error::custom(format_args!("expected a text, found {}", kind(value))));
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
         }
-        // Without escapes the text is borrowed.
-        let plain = value.get(1..value.len().saturating_sub(1)).filter(|text| !text.contains('\\'));
-        match plain {
-            Some(text) => Ok(Self(Cow::Borrowed(text))),
-            None => serde_json::from_str(value)
-                .map(|text| Self(Cow::Owned(text)))
-                .map_err(|error| D::Error::custom(message(&error))),
-        }
+
+        deserializer.deserialize_any(ObjectVisitor(PhantomData))
     }
 }
 
@@ -57,40 +66,58 @@ pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializ
     T::deserialize(deserializer).map(Some)
 }
 
-/// Reads a whole JSON text.
-///
-/// # Errors
-///
-/// If the text is not JSON, or not of this form: a message for people.
-pub(super) fn read_json<'t, T: Deserialize<'t>>(text: &'t [u8]) -> Result<T, String> {
-    serde_json::from_slice(text).map_err(|error| message(&error))
-}
-
-/// Returns the name of the kind of a JSON value, by its first character.
-fn kind(value: &str) -> &'static str {
-    match value.bytes().next() {
-        Some(b'{') => "an object",
-        Some(b'[') => "a list",
-        Some(b'"') => "a text",
-        Some(b'n') => "null",
-        Some(b't' | b'f') => "a Boolean",
-        _ => "a number",
+impl Place {
+    /// Reads the whole JSON text at this place.
+    ///
+    /// # Errors
+    ///
+    /// If the text is not JSON, or not of this form: a message for people.
+    pub(super) fn read<'t, T: Deserialize<'t>>(self, text: &'t [u8]) -> Result<T, String> {
+        // Paths are tracked only for the message: most requests are valid.
+        serde_json::from_slice(text).map_err(|error| {
+            let mut deserializer = serde_json::Deserializer::from_slice(text);
+            let located: Result<T, _> = serde_path_to_error::deserialize(&mut deserializer);
+            match located.err().map(|located| located.path().to_string()) {
+                Some(path) if path != "." => self.message(&path, &error),
+                _ => self.message("", &error),
+            }
+        })
     }
-}
 
-fn message(error: &serde_json::Error) -> String {
-    let (line, column) = (error.line(), error.column());
-    if !error.is_data() {
-        return format!("the text is not valid JSON (line {line} column {column})");
+    /// Returns the path of a member inside this place, such as `evaluations[2].subject`.
+    pub(super) fn member(self, path: &str) -> String {
+        let whole = match self {
+            Self::Body => String::new(),
+            Self::Member(name) => name.to_owned(),
+            Self::Element(list, index) => format!("{list}[{index}]"),
+        };
+        let dot = if whole.is_empty() || path.is_empty() { "" } else { "." };
+        format!("{whole}{dot}{path}")
     }
-    json_message(error).into()
+
+    /// Returns the message of an error at `path` inside this place; the path of the place itself is empty.
+    pub(super) fn message(self, path: &str, error: &serde_json::Error) -> String {
+        let (at, message) = (self.member(path), json_message(error));
+        // A position inside a part of the body would mislead.
+        if !error.is_data() && self == Self::Body {
+            return format!("{message} (line {} column {})", error.line(), error.column());
+        }
+        // A member that is missing or given twice is named without the object that lacks it.
+        let lacking = message.strip_prefix('`').and_then(|rest| rest.split_once("` is "));
+        match lacking {
+            Some((name, what)) if at.is_empty() => format!("`{name}` is {what}"),
+            Some((name, what)) => format!("`{at}.{name}` is {what}"),
+            None if at.is_empty() => message.into(),
+            None => format!("`{at}`: {message}"),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use serde::Deserialize;
 
-    use super::{Object, Text, present, read_json};
+    use super::{Object, Place, Text, present};
 
     #[derive(Deserialize)]
     struct Outer<'t> {
@@ -104,30 +131,55 @@ mod tests {
         id: Text<'t>,
     }
 
+    fn read(at: Place, text: &str) -> Result<Option<String>, String> {
+        let read: Result<Object<Outer<'_>>, _> = at.read(text.as_bytes());
+        read.map(|Object(outer)| outer.inner.map(|Object(inner)| inner.id.to_owned()))
+    }
+
     #[test]
-    fn errors_state_what_was_expected_and_repeat_no_value() {
-        let read = |text: &str| {
-            let read: Result<Object<Outer<'_>>, _> = read_json(text.as_bytes());
-            read.map(|Object(outer)| outer.inner.map(|Object(inner)| inner.id.to_owned()))
-        };
-        assert_eq!(read("{}"), Ok(None));
-        assert_eq!(read(r#" {"inner": {"id": "a\"bé", "more": [1]}} "#), Ok(Some("a\"bé".to_owned())));
+    fn errors_state_the_path_and_what_was_expected_and_repeat_no_value() {
+        assert_eq!(read(Place::Body, "{}"), Ok(None));
+        let text = r#" {"inner": {"id": "a\"bé", "more": [1]}} "#;
+        assert_eq!(read(Place::Body, text), Ok(Some("a\"bé".to_owned())));
         for (text, error) in [
             ("[]", "expected an object, found a list"),
-            (r#"{"inner": null}"#, "expected an object, found null"),
-            (r#"{"inner": "s3cret"}"#, "expected an object, found a text"),
-            (r#"{"inner": 7}"#, "expected an object, found a number"),
-            (r#"{"inner": {"id": 42424242}}"#, "expected a text, found a number"),
-            (r#"{"inner": {"id": null}}"#, "expected a text, found null"),
-            (r#"{"inner": {"id": true}}"#, "expected a text, found a Boolean"),
-            (r#"{"inner": {"id": {"s3cret": 1}}}"#, "expected a text, found an object"),
-            (r#"{"inner": {}}"#, "`id` is missing"),
-            (r#"{"inner": {"id": "a", "id": "b"}}"#, "`id` is given more than once"),
-            (r#"{"inner": {"id": "a"}"#, "the text is not valid JSON (line 1 column 21)"),
-            (r#"{"inner": {"id": "\ud800"}}"#, "the text is not valid JSON (line 1 column 8)"),
-            ("", "the text is not valid JSON (line 1 column 0)"),
+            (r#"{"inner": null}"#, "`inner`: expected an object, found null"),
+            (r#"{"inner": "s3cret"}"#, "`inner`: expected an object, found a string"),
+            (r#"{"inner": 7}"#, "`inner`: expected an object, found a number"),
+            (r#"{"inner": {"id": 42424242}}"#, "`inner.id`: expected a string, found a number"),
+            (r#"{"inner": {"id": null}}"#, "`inner.id`: expected a string, found null"),
+            (r#"{"inner": {"id": true}}"#, "`inner.id`: expected a string, found a boolean"),
+            (r#"{"inner": {"id": {"s3cret": 1}}}"#, "`inner.id`: expected a string, found an object"),
+            (r#"{"inner": {}}"#, "`inner.id` is missing"),
+            (r#"{"inner": {"id": "a", "id": "b"}}"#, "`inner.id` is given more than once"),
+            (r#"{"inner": {"id": "a"}, "inner": {"id": "a"}}"#, "`inner` is given more than once"),
+            (r#"{"inner": {"id": "a"}"#, "the JSON is cut off in an object (line 1 column 21)"),
+            (r#"{"inner": {"id": "\ud800"}}"#, "unexpected end of hex escape (line 1 column 25)"),
+            ("", "the JSON is cut off in a value (line 1 column 0)"),
         ] {
-            assert_eq!(read(text), Err(error.to_owned()), "{text}");
+            assert_eq!(read(Place::Body, text), Err(error.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn paths_start_at_the_body() {
+        for (at, text, error) in [
+            (Place::Element("list", 2), "null", "`list[2]`: expected an object, found null"),
+            (Place::Element("list", 2), r#"{"inner": 7}"#, "`list[2].inner`: expected an object, found a number"),
+            (Place::Element("list", 2), r#"{"inner": {}}"#, "`list[2].inner.id` is missing"),
+            (
+                Place::Element("list", 0),
+                r#"{"inner": {"id": "\ud800"}}"#,
+                "`list[0].inner.id`: unexpected end of hex escape",
+            ),
+            (Place::Member("options"), "[]", "`options`: expected an object, found a list"),
+            (
+                Place::Member("options"),
+                r#"{"inner": {"id": 7}}"#,
+                "`options.inner.id`: expected a string, found a number",
+            ),
+        ] {
+            assert_eq!(read(at, text), Err(error.to_owned()), "{text}");
         }
     }
 }

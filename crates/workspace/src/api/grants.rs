@@ -8,7 +8,7 @@ use portcullis_registry::{Advice, RegistryError, TypedGrant};
 use crate::json::Object;
 use crate::problem::{Detail, Problem, pointer};
 
-/// The maximum number of grants of a token that the API accepts.
+/// The maximum number of grants of a token that the workspace accepts, in bodies of the API and in forms of the console.
 const MAX_GRANTS: usize = 1_000;
 
 /// The code of the problem with too many grants.
@@ -16,10 +16,10 @@ const TOO_MANY: &str = "too_many_grants";
 
 const USE_PATTERNS: &str = "grant a pattern such as `carto.shared.*` instead of many names";
 
-/// Returns a token to which grants were added, if it has no more grants than the API accepts.
-pub(super) fn within_limit(token: Token) -> Result<Token, RegistryError> {
+/// Checks that a token whose grants were written has no more of them than the workspace accepts.
+pub(crate) fn within_limit(token: &Token) -> Result<(), RegistryError> {
     if token.grants.len() <= MAX_GRANTS {
-        return Ok(token);
+        return Ok(());
     }
     let message = format!("the token would have {} grants, more than {MAX_GRANTS}", token.grants.len());
     Err(RegistryError::Invalid(Advice { reason: TOO_MANY, ..Advice::new(message, USE_PATTERNS) }))

@@ -11,8 +11,8 @@ mod users;
 
 use crate::endpoint::{Endpoint, Parameter, ParameterKind, optional, required};
 use crate::json::{Kind, Shape};
-pub(crate) use grants::resource_kind;
-pub(crate) use tokens::segment;
+pub(crate) use grants::{resource_kind, within_limit};
+pub(crate) use tokens::{check_search, segment};
 
 /// The endpoints, in the order of the `OpenAPI` document.
 pub(crate) fn endpoints() -> [&'static [Endpoint]; 7] {

@@ -361,10 +361,7 @@ async fn list(call: Call) -> Outcome {
     };
     let text = |name| call.query(name).filter(|text| !text.is_empty()).map(ToOwned::to_owned);
     let (search, owner, api, connection) = (text("search"), text("owner"), text("api"), text("connection"));
-    if search.as_deref().is_some_and(|search| search.len() > MAX_SEARCH) {
-        let message = format!("`search` has more than {MAX_SEARCH} bytes");
-        return Err(Problem::invalid("invalid_parameter", message, "search for a shorter text"));
-    }
+    check_search(search.as_deref())?;
     let expired = call.query("expired").map(|text| (text == "true", Workspace::now()));
     let mut tokens = call
         .workspace
@@ -393,8 +390,16 @@ async fn list(call: Call) -> Outcome {
     Ok(Answer::json(StatusCode::OK, &List { tokens: &tokens, next_cursor }).into_response())
 }
 
-/// The maximum length of a searched text, in bytes.
-const MAX_SEARCH: usize = 200;
+/// Checks the length of a searched text.
+pub(crate) fn check_search(search: Option<&str>) -> Result<(), Problem> {
+    /// The maximum length, in bytes.
+    const MAX: usize = 200;
+    if search.is_some_and(|search| search.len() > MAX) {
+        let message = format!("`search` has more than {MAX} bytes");
+        return Err(Problem::invalid("invalid_parameter", message, "search for a shorter text"));
+    }
+    Ok(())
+}
 
 fn new_token(body: &Object) -> Result<NewToken, Problem> {
     let mut problems = Vec::new();
@@ -500,7 +505,10 @@ async fn update(call: Call) -> Outcome {
         let which = Which::Id { id: &id, versions: accepted.versions() };
         registry.changed(actor, |change| {
             let (token, _) = change.update_token(which, &edit)?;
-            if edit.add_typed_grants.is_empty() { Ok(token) } else { within_limit(token) }
+            if !edit.add_typed_grants.is_empty() {
+                within_limit(&token)?;
+            }
+            Ok(token)
         })
     });
     let token = changed.await?;

@@ -13,10 +13,11 @@ use crate::problem::Detail;
 pub(super) struct Errors(BTreeMap<String, Vec<String>>);
 
 /// The slots of a token's form that are not of one grant.
-const SLOTS: [(&str, &str); 5] = [
+const SLOTS: [(&str, &str); 6] = [
     ("name", "name"),
     ("allowed_apis", "apis"),
     ("grants", "grants"),
+    ("add_grants", "grants"),
     ("referers", "referers"),
     ("expiration_date", "expiration"),
 ];
@@ -84,6 +85,7 @@ mod tests {
             ("/grants/1", "grants/4"),
             ("/grants/9/source", "grants"),
             ("/grants", "grants"),
+            ("/add_grants", "grants"),
             ("/referers/0", "referers"),
             ("/expiration_date", "expiration"),
             ("", "form"),

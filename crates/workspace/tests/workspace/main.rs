@@ -8,6 +8,7 @@
 
 mod cases;
 mod conditions;
+mod limits;
 mod oauth;
 mod once;
 mod openapi;

@@ -8,6 +8,7 @@ use portcullis_registry::{Actor, NewToken, Registry};
 
 use super::fields::{Draft, ExpirationField, Offered, fields};
 use super::view::insight;
+use crate::api::within_limit;
 use crate::console::copy_once::{self, Kept};
 use crate::console::field_errors::Errors;
 use crate::console::insight::{Attempt, Insight, Offer, try_it};
@@ -53,7 +54,11 @@ pub(super) async fn create(visit: Visit) -> Shown {
     let created = copy_once::change(
         &visit,
         &visit.form,
-        move |change| change.create_token(&new),
+        move |change| {
+            let created = change.create_token(&new)?;
+            within_limit(&created.token)?;
+            Ok(created)
+        },
         |created| Kept { id: created.token.id.clone(), secret: Some(created.secret.expose().to_owned()) },
     );
     match created.await {
@@ -99,7 +104,11 @@ async fn check(visit: &Visit, draft: &Draft, offered: &Offered) -> Result<Result
 
 /// Checks a token as its creation does.
 async fn validated(visit: &Visit, new: NewToken) -> Result<Token, Problem> {
-    let work = move |registry: &mut Registry, actor: &Actor| Ok(registry.validate_token(actor, &new)?.0);
+    let work = move |registry: &mut Registry, actor: &Actor| {
+        let (token, _) = registry.validate_token(actor, &new)?;
+        within_limit(&token)?;
+        Ok(token)
+    };
     visit.workspace().read(&visit.identity, work).await
 }
 

@@ -1,5 +1,7 @@
 //! Edits of a token. An edit that widens access is confirmed, and no edit overwrites another one.
 
+use std::collections::HashSet;
+
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
@@ -13,6 +15,7 @@ use super::merge::merged;
 use super::parts::path;
 use super::view::insight;
 use super::widening::{gains, sentences};
+use crate::api::within_limit;
 use crate::console::field_errors::Errors;
 use crate::console::insight::{Attempt, Insight, Offer, try_it};
 use crate::console::layout::Tab;
@@ -121,8 +124,15 @@ async fn preview_edit(visit: &Visit, draft: &Draft) -> Result<Token, Problem> {
     let (id, edit) = (visit.parameter("id"), draft.edit(allows_any_referer(visit)));
     let versions = [visit.form.get("version").to_owned()];
     let read = move |registry: &mut Registry, actor: &Actor| {
+        let before = registry.token_with_id(actor, &id)?;
         let which = Which::Id { id: &id, versions: Some(&versions) };
-        Ok(registry.preview_edit(actor, which, &edit)?.0)
+        let (after, _) = registry.preview_edit(actor, which, &edit)?;
+        // A token that got more grants from the command line keeps them, and can become smaller.
+        let old: HashSet<_> = before.grants.iter().map(|it| (&it.connection, &it.source)).collect();
+        if after.grants.iter().any(|it| !old.contains(&(&it.connection, &it.source))) {
+            within_limit(&after)?;
+        }
+        Ok(after)
     };
     visit.workspace().read(&visit.identity, read).await
 }

@@ -9,6 +9,7 @@ use portcullis_registry::{Actor, Registry, TokenOrder, TokenPosition, TokenQuery
 
 use super::fields::Offered;
 use super::parts::{apis, badges, path};
+use crate::api::check_search;
 use crate::console::form::Form;
 use crate::console::layout::Tab;
 use crate::console::tabs::{Kind, tabs};
@@ -32,6 +33,7 @@ const ORDERS: [(&str, &str); 4] =
 pub(super) async fn page(visit: Visit) -> Shown {
     let offered = Offered::read(&visit).await?;
     let filters = Filters::read(&visit.query);
+    check_search(filters.search.as_deref())?;
     let after = filters.after(&visit.query)?;
     let now = Workspace::now();
     let asked = filters.clone();
@@ -111,9 +113,7 @@ struct Filters {
 
 impl Filters {
     fn read(query: &Form) -> Self {
-        /// The maximum length of a searched text, in bytes.
-        const MAX: usize = 200;
-        let text = |name: &str| query.filled(name).filter(|text| text.len() <= MAX).map(ToOwned::to_owned);
+        let text = |name: &str| query.filled(name).map(ToOwned::to_owned);
         let order =
             ORDERS.iter().find(|(order, _)| *order == query.get("order")).map_or("-created", |(order, _)| order);
         Self {
