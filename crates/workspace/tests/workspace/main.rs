@@ -16,3 +16,4 @@ mod rights;
 mod secrets;
 mod server;
 mod sessions;
+mod spa;
