@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::Draft;
 use super::error::Result;
 use super::record::{Client, Role, Ticket, TicketKind, Token};
-use super::scopes::default_scopes;
+use super::scopes::held;
 use super::storage::TicketFilter;
 use super::{Actor, Change, Registry, Subject};
 use portcullis::base::Timestamp;
@@ -102,9 +102,8 @@ impl Registry {
         let Some(ticket) = ticket else { return Ok(None) };
         let content: Option<Content> = serde_json::from_slice(&ticket.body).ok();
         let Some((content, client)) = content.zip(ticket.client) else { return Ok(None) };
-        let Some(Client { scopes: current, .. }) = records.client(&client)? else { return Ok(None) };
-        let current = current.unwrap_or_else(default_scopes);
-        let scopes = content.scopes.into_iter().filter(|scope| current.contains(scope)).collect();
+        let Some(known) = records.client(&client)? else { return Ok(None) };
+        let scopes = held(&content.scopes, &known);
         let role = records.user(&ticket.user)?.map(|user| user.role).unwrap_or_default();
         Ok(Some(Access {
             id: content.id,

@@ -33,10 +33,12 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod authorizations;
 mod changes;
 mod clients;
 mod columns;
 mod connections;
+mod consents;
 mod definition;
 mod error;
 mod excerpt;
@@ -66,9 +68,11 @@ use std::path::Path;
 use serde::Serialize;
 
 pub use access::{Access, Issued, NewAccess};
+pub use authorizations::{Granted, Lifetimes, NewCode, NotGranted, PresentedCode, PresentedRefresh, Successors};
 pub use changes::Changes;
 pub use clients::{ClientAccess, ClientEdit, CreatedClient};
 pub use connections::{Reread, UpdatedConnection};
+pub use consents::Consent;
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
 pub use lists::Which;
@@ -76,7 +80,7 @@ pub use location::{Location, check_home};
 pub use named_sources::NamedSourceEdit;
 pub use once::{Answered, Once};
 pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
-pub use scopes::{ADMIN, SCOPES, default_scopes};
+pub use scopes::{ADMIN, OFFLINE_ACCESS, OPENID, SCOPES, USER_SCOPES, default_scopes};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};
 pub use watched::{RegistryVersion, WatchedRegistry};

@@ -206,6 +206,10 @@ pub enum TicketKind {
     RefreshToken,
     /// The remembered answer to a request with an `Idempotency-Key`.
     Answer,
+    /// What a user lets a single-page application do.
+    Consent,
+    /// A public key that verifies ID tokens. The private key is never stored.
+    PublicKey,
 }
 
 /// A short-lived record that is found by the digest of a secret.
@@ -373,8 +377,16 @@ impl Role {
 
 impl TicketKind {
     /// Every kind.
-    pub const ALL: [Self; 6] =
-        [Self::LoginLink, Self::Session, Self::AccessToken, Self::Code, Self::RefreshToken, Self::Answer];
+    pub const ALL: [Self; 8] = [
+        Self::LoginLink,
+        Self::Session,
+        Self::AccessToken,
+        Self::Code,
+        Self::RefreshToken,
+        Self::Answer,
+        Self::Consent,
+        Self::PublicKey,
+    ];
 
     /// Returns the name in the database, such as `session`.
     pub const fn as_str(self) -> &'static str {
@@ -385,6 +397,8 @@ impl TicketKind {
             Self::Code => "code",
             Self::RefreshToken => "refresh_token",
             Self::Answer => "answer",
+            Self::Consent => "consent",
+            Self::PublicKey => "public_key",
         }
     }
 

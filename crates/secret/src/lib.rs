@@ -93,6 +93,11 @@ impl Secret {
         Ok(Self { text, kind })
     }
 
+    /// Reads a secret that was minted before; `None` if its form or checksum is wrong.
+    pub fn read(text: &str) -> Option<Self> {
+        Some(Self { kind: recognise(text)?, text: text.to_owned() })
+    }
+
     /// Returns the secret itself, to be shown once.
     pub fn expose(&self) -> &str {
         &self.text
@@ -191,6 +196,7 @@ mod tests {
             let secret = Secret::mint(kind).unwrap();
             let text = secret.expose();
             assert_eq!(recognise(text), Some(kind));
+            assert_eq!(Secret::read(text).as_ref(), Some(&secret));
             assert!(contains_secret(&format!("curl -H 'Authorization: Bearer {text}'")));
             assert_eq!(without_secrets(format!("a {text}, {text}é")), "a …, …é");
             assert_eq!(regex.find(&format!("key={text};")).map(|found| found.as_str()), Some(text));

@@ -18,13 +18,24 @@ const HELP: &str = "send `Authorization: Bearer …` with an access token of `PO
 /// If there is none, or its credentials are not valid.
 pub(crate) async fn caller(workspace: &Workspace, method: &Method, headers: &HeaderMap) -> Result<Identity, Problem> {
     if let Some(secret) = bearer(headers)? {
-        return by_access_token(workspace, secret).await;
+        return by_secret(workspace, secret).await;
     }
-    let identity = workspace.session(headers).await?;
-    let identity =
-        identity.ok_or_else(|| Problem::unauthorized("unauthenticated", "the request has no credentials", HELP))?;
+    let identity = workspace.session(headers).await?.ok_or_else(unauthenticated)?;
     check_same_site(workspace, method, headers)?;
     Ok(identity)
+}
+
+/// Returns the caller of a request that needs an access token, whatever session the browser has.
+///
+/// # Errors
+///
+/// If there is none, or it is not valid.
+pub(crate) async fn by_access_token(workspace: &Workspace, headers: &HeaderMap) -> Result<Identity, Problem> {
+    by_secret(workspace, bearer(headers)?.ok_or_else(unauthenticated)?).await
+}
+
+fn unauthenticated() -> Problem {
+    Problem::unauthorized("unauthenticated", "the request has no credentials", HELP)
 }
 
 /// Returns the secret of the `Authorization` header, if the request has one.
@@ -45,7 +56,7 @@ pub(crate) fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     Ok(Some(secret))
 }
 
-async fn by_access_token(workspace: &Workspace, secret: &str) -> Result<Identity, Problem> {
+async fn by_secret(workspace: &Workspace, secret: &str) -> Result<Identity, Problem> {
     if recognise(secret) == Some(SecretKind::Token) {
         let message = "an API access token reads data, but manages no credentials";
         return Err(Problem::unauthorized("invalid_token", message, HELP));

@@ -40,9 +40,17 @@ pub(crate) async fn guard(request: Request, next: Next) -> Response {
     };
     set(X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(REFERRER_POLICY, "no-referrer");
-    set(X_FRAME_OPTIONS, "DENY");
     set(CONTENT_SECURITY_POLICY, "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'");
+    // Older browsers know only this header, which cannot name an origin.
+    if forbids_frames(headers) {
+        headers.entry(X_FRAME_OPTIONS).or_insert(HeaderValue::from_static("DENY"));
+    }
     response
+}
+
+fn forbids_frames(headers: &HeaderMap) -> bool {
+    let policy = headers.get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok());
+    policy.is_none_or(|policy| policy.contains("frame-ancestors 'none'"))
 }
 
 /// Whether a part of a URL contains a secret, as it is or percent-encoded up to four times.

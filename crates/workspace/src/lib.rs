@@ -25,11 +25,12 @@ mod rates;
 mod seal;
 mod service;
 mod session;
+mod sign_in;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::IntoResponse;
 use axum::routing::get;
 use http::StatusCode;
@@ -54,7 +55,8 @@ pub fn router(workspace: &Arc<Workspace>) -> Router {
         .merge(console::router(Arc::clone(workspace)))
         .merge(oauth::router(Arc::clone(workspace)));
     for endpoints in api::endpoints() {
-        router = router.merge(endpoint::router(workspace, endpoints));
+        let cors = from_fn_with_state(Arc::clone(workspace), oauth::cors);
+        router = router.merge(endpoint::router(workspace, endpoints).layer(cors));
     }
     router.fallback(not_found).layer(from_fn(guard::guard))
 }

@@ -2,10 +2,21 @@
 
 use std::num::NonZeroU32;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::model::SecretDigest;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::rand::{SecureRandom, SystemRandom};
 use ring::{hkdf, pbkdf2};
+
+use crate::problem::Problem;
+
+/// Returns a new key that nobody guesses: 32 characters.
+pub(crate) fn key() -> Result<String, Problem> {
+    let mut bytes = [0; 24];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| Problem::internal())?;
+    Ok(URL_SAFE_NO_PAD.encode(bytes))
+}
 
 /// The length of a key, in characters, from which guessing it is hopeless: 22 characters of base 64 have 128 bits.
 const LONG: usize = 22;

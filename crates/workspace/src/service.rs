@@ -8,10 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
-use portcullis_registry::{Actor, Answered, Change, Location, Once, Registry, RegistryError};
+use portcullis_registry::{Actor, Answered, Change, Lifetimes, Location, Once, Registry, RegistryError};
 
 use crate::catalog::Catalog;
 use crate::identity::Identity;
+use crate::oauth::Keys;
 use crate::pool::Pool;
 use crate::problem::Problem;
 use crate::rates::{Rate, Rates};
@@ -49,6 +50,8 @@ pub struct Workspace {
     failures_of_addresses: Rates,
     /// The idempotency keys of requests that are in progress.
     in_progress: Arc<Mutex<HashSet<[u8; 32]>>>,
+    /// Signs ID tokens.
+    keys: Keys,
 }
 
 /// An idempotency key whose request is in progress.
@@ -82,6 +85,7 @@ impl Workspace {
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
             failures_of_addresses: Rates::new(Rate { burst: 100.0, per_second: 1.0 }),
             in_progress: Arc::default(),
+            keys: Keys::default(),
         }))
     }
 
@@ -109,6 +113,22 @@ impl Workspace {
     /// Returns the lifetime of an access token, in seconds.
     pub(crate) fn access_lifetime(&self) -> i64 {
         self.access_lifetime
+    }
+
+    /// Returns how long what OAuth issues is valid.
+    pub(crate) fn lifetimes(&self) -> Lifetimes {
+        const DAY: i64 = 86_400;
+        Lifetimes { code: 60, access: self.access_lifetime, idle: 15 * DAY, absolute: 30 * DAY, grace: 60 }
+    }
+
+    /// Returns the name of the workspace as an issuer: its URL with a slash at the end, which `auth0-spa-js` expects.
+    pub(crate) fn issuer(&self) -> String {
+        format!("{}/", self.url)
+    }
+
+    /// Returns the keys that sign ID tokens.
+    pub(crate) fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// Returns the current time, to the second.

@@ -13,6 +13,7 @@ use portcullis_secret::{Secret, SecretKind};
 use crate::identity::{Identity, Via};
 use crate::problem::Problem;
 use crate::service::Workspace;
+use crate::sign_in::SignedIn;
 
 /// How long a login link is valid, in seconds.
 const LINK: i64 = 10 * 60;
@@ -59,12 +60,18 @@ impl Workspace {
 
     /// Returns who has the session of the request's cookie, if it is valid.
     pub(crate) async fn session(&self, headers: &HeaderMap) -> Result<Option<Identity>, Problem> {
+        Ok(self.signed_in(headers).await?.map(|user| user.identity))
+    }
+
+    /// Returns who has the session of the request's cookie, and since when, if it is valid.
+    pub(crate) async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedIn>, Problem> {
         let Some(secret) = self.cookie(headers) else { return Ok(None) };
         let digest = SecretDigest::of(&secret);
         self.look(move |registry| {
             let Some(ticket) = registry.ticket(TicketKind::Session, &digest, Self::now())? else { return Ok(None) };
             let role = registry.role(&ticket.user)?;
-            Ok(Some(Identity { user: ticket.user, role, via: Via::Session }))
+            let since = Timestamp::from_unix(ticket.expires.seconds().saturating_sub(SESSION), 0);
+            Ok(Some(SignedIn::new(Identity { user: ticket.user, role, via: Via::Session }, since, secret)))
         })
         .await
     }
@@ -93,12 +100,16 @@ impl Workspace {
     }
 
     fn cookie(&self, headers: &HeaderMap) -> Option<String> {
-        let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-        let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut found = pairs.filter(|(name, _)| *name == self.cookie_name()).map(|(_, value)| value.to_owned());
-        // Two cookies of one name: another site of the domain may have set one.
-        found.next().filter(|_| found.next().is_none())
+        cookie(headers, self.cookie_name())
     }
+}
+
+/// Returns the value of the cookie `name`. Two cookies of one name count as none: another site of the domain may have set one.
+pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
+    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let mut found = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+    found.next().filter(|_| found.next().is_none())
 }
 
 fn ticket(kind: TicketKind, digest: SecretDigest, user: String, now: Timestamp, lifetime: i64) -> Ticket {

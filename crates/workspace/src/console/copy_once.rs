@@ -7,8 +7,6 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{COOKIE, SET_COOKIE};
 use http::{HeaderValue, Method};
 use maud::{Markup, html};
@@ -16,7 +14,6 @@ use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 use portcullis_registry::record::{Ticket, TicketKind};
 use portcullis_registry::{Advice, Answered, Change, Once, RegistryError};
-use ring::rand::{SecureRandom, SystemRandom};
 use serde::{Deserialize, Serialize};
 
 use super::form::Form;
@@ -24,6 +21,8 @@ use super::visit::Visit;
 use crate::problem::Problem;
 use crate::seal::Sealer;
 use crate::service::Workspace;
+
+pub(super) use crate::seal::key;
 
 /// How long a form is recognized, in seconds.
 const REMEMBERED: i64 = 24 * 3600;
@@ -43,13 +42,6 @@ pub(super) struct Kept {
     pub(super) id: String,
     /// Its secret, until it is shown.
     pub(super) secret: Option<String>,
-}
-
-/// Returns a key for a new form.
-pub(super) fn key() -> Result<String, Problem> {
-    let mut bytes = [0; 24];
-    SystemRandom::new().fill(&mut bytes).map_err(|_| Problem::internal())?;
-    Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
 /// Returns the field that holds the key.

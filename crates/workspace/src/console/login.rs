@@ -56,10 +56,12 @@ async fn login(State(console): State<Arc<Console>>, request: Request) -> Respons
         }
         Err(problem) => return failure::page(&base, None, &problem),
     };
-    let mut response = redirect(&format!("{base}/"));
+    let back = workspace.way_back(request.headers()).unwrap_or_else(|| format!("{base}/"));
+    let mut response = redirect(&back);
     if let Some(cookie) = workspace.set_cookie(Some(&secret)) {
-        response.headers_mut().insert(SET_COOKIE, cookie);
+        response.headers_mut().append(SET_COOKIE, cookie);
     }
+    workspace.forget_way_back(&mut response);
     response
 }
 

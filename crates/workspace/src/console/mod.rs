@@ -17,6 +17,7 @@ mod insight;
 mod layout;
 mod login;
 mod named_sources;
+pub(crate) mod oauth;
 mod preview;
 mod report;
 mod respond;

@@ -6,11 +6,11 @@ use http::{HeaderValue, StatusCode};
 use maud::Markup;
 
 /// Pages load nothing from other sites, and have no inline script or style.
-const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
+pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; \
     frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Redirects to the page at `url`, by GET.
-pub(super) fn redirect(url: &str) -> Response {
+pub(crate) fn redirect(url: &str) -> Response {
     let mut response = Redirect::to(url).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response

@@ -4,12 +4,13 @@ use axum::extract::Request;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, ORIGIN};
 use percent_encoding::percent_decode_str;
 use portcullis::model::SecretDigest;
-use portcullis_registry::record::{Client, ClientKind};
+use portcullis_registry::record::{Client, ClientKind, Urls};
 use portcullis_server::site::Peer;
 
+use super::cors::origin;
 use super::error::OauthError;
 use super::form::Form;
 use crate::service::Workspace;
@@ -46,6 +47,62 @@ pub(super) async fn authenticate(
     };
     workspace.count(&format!("oauth {}", client.id))?;
     Ok(client)
+}
+
+/// Returns the single-page application that sends a request. It has no secret: what it presents besides its id is the proof.
+///
+/// # Errors
+///
+/// If there is no such client, the request has a secret, or it comes from a page that the client does not have.
+pub(super) async fn application(
+    workspace: &Workspace,
+    headers: &HeaderMap,
+    peer: Option<Peer>,
+    form: &Form,
+) -> Result<Client, OauthError> {
+    let id = form.get("client_id").filter(|_| !has_secret(headers, form)).ok_or_else(OauthError::invalid_client)?;
+    let (tried, from) = (SecretDigest::of(id).to_hex(), format!("{:?}", peer.map(|peer| peer.0)));
+    workspace.may_try(&tried, &from).map_err(OauthError::too_many)?;
+    let id = id.to_owned();
+    let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
+    let Some(client) = client.filter(|client| client.kind == ClientKind::Spa) else {
+        workspace.count_failure(&tried, &from);
+        return Err(OauthError::invalid_client());
+    };
+    let is_own = |origin: &str| {
+        let Urls { web_origins, allowed_origins, .. } = &client.urls;
+        web_origins.iter().chain(allowed_origins).any(|known| known == origin)
+    };
+    // A program that is no page sends no origin.
+    if headers.contains_key(ORIGIN) && !origin(headers).is_some_and(is_own) {
+        let message = "the page that sends the request is not of a web origin of the client";
+        return Err(OauthError::new("invalid_request", message, "add the origin to the web origins of the client"));
+    }
+    // Everybody knows the id: one address does not use up what the others may send.
+    workspace.count(&format!("oauth {} {from}", client.id))?;
+    Ok(client)
+}
+
+/// Authenticates a machine, or identifies a single-page application.
+///
+/// # Errors
+///
+/// As [`authenticate`] and [`application`].
+pub(super) async fn any(
+    workspace: &Workspace,
+    headers: &HeaderMap,
+    peer: Option<Peer>,
+    form: &Form,
+) -> Result<Client, OauthError> {
+    if has_secret(headers, form) {
+        authenticate(workspace, headers, peer, form).await
+    } else {
+        application(workspace, headers, peer, form).await
+    }
+}
+
+fn has_secret(headers: &HeaderMap, form: &Form) -> bool {
+    headers.contains_key(AUTHORIZATION) || form.get("client_secret").is_some()
 }
 
 /// Returns the address of the client of a request.

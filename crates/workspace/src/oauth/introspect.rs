@@ -60,7 +60,7 @@ async fn introspect(workspace: &Arc<Workspace>, request: Request) -> Result<Resp
             username: &access.user,
             sub: &access.user,
             token_type: "Bearer",
-            iss: workspace.url(),
+            iss: &workspace.issuer(),
             jti: &access.id,
             iat: access.issued.seconds(),
             exp: access.expires.seconds(),

@@ -1,26 +1,33 @@
-//! `POST /oauth/token`.
+//! `POST /oauth/token`. Machines exchange their secret here; [`exchange`](super::exchange) has the grants of users.
 
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use portcullis_registry::record::Client;
 use portcullis_registry::{Actor, NewAccess, default_scopes};
+use portcullis_server::site::Peer;
 use serde::Serialize;
 
 use super::client::{authenticate, peer};
 use super::error::{OauthError, json};
+use super::exchange;
 use super::form::Form;
+use crate::problem::Problem;
 use crate::service::Workspace;
 
 /// An access token, as RFC 6749 answers.
 #[derive(Serialize)]
-struct Body<'t> {
-    access_token: &'t str,
-    token_type: &'static str,
-    expires_in: i64,
-    scope: String,
+pub(super) struct Body<'t> {
+    pub(super) access_token: &'t str,
+    pub(super) token_type: &'static str,
+    pub(super) expires_in: i64,
+    pub(super) scope: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) refresh_token: Option<&'t str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) id_token: Option<&'t str>,
 }
 
 pub(super) async fn answer(State(workspace): State<Arc<Workspace>>, request: Request) -> Response {
@@ -32,18 +39,23 @@ async fn issue(workspace: &Arc<Workspace>, request: Request) -> Result<Response,
     let peer = peer(&request);
     let (parts, body) = request.into_parts();
     let form = Form::read(&parts.headers, body).await?;
+    const HELP: &str = "send `client_credentials` with a secret, or `authorization_code` or `refresh_token`";
     match form.get("grant_type") {
-        Some("client_credentials") => {}
-        Some(_) => {
-            let message = "the grant type is not supported";
-            return Err(OauthError::new("unsupported_grant_type", message, "send `grant_type=client_credentials`"));
-        }
-        None => {
-            let message = "`grant_type` is missing";
-            return Err(OauthError::new("invalid_request", message, "send `grant_type=client_credentials`"));
-        }
+        Some("client_credentials") => machine(workspace, &parts.headers, peer, &form).await,
+        Some("authorization_code") => exchange::code(workspace, &parts.headers, peer, &form).await,
+        Some("refresh_token") => exchange::refresh(workspace, &parts.headers, peer, &form).await,
+        Some(_) => Err(OauthError::new("unsupported_grant_type", "the grant type is not supported", HELP)),
+        None => Err(OauthError::new("invalid_request", "`grant_type` is missing", HELP)),
     }
-    let client = authenticate(workspace, &parts.headers, peer, &form).await?;
+}
+
+async fn machine(
+    workspace: &Arc<Workspace>,
+    headers: &HeaderMap,
+    peer: Option<Peer>,
+    form: &Form,
+) -> Result<Response, OauthError> {
+    let client = authenticate(workspace, headers, peer, form).await?;
     let scopes = scopes(&client, form.get("scope"))?;
     let lifetime = workspace.access_lifetime();
     let granted = scopes.join(" ");
@@ -54,17 +66,26 @@ async fn issue(workspace: &Arc<Workspace>, request: Request) -> Result<Response,
             &NewAccess { client: &client, user: &client.owner, scopes: &scopes, referers: &[], family: None, lifetime },
         )
     });
-    let issued = issued.await.map_err(|problem| match problem.status() {
-        status if status.is_server_error() => OauthError::from(problem),
-        _ => {
-            let message = problem.details().first().map_or_else(String::new, |detail| detail.message.clone());
-            let message = format!("the grants of the client are not valid any more: {message}");
-            OauthError::new("invalid_grant", message, "correct the grants with `portcullis credentials update m2m`")
-        }
-    })?;
-    let body =
-        Body { access_token: issued.secret.expose(), token_type: "Bearer", expires_in: lifetime, scope: granted };
+    let issued = issued.await.map_err(not_issued)?;
+    let body = Body {
+        access_token: issued.secret.expose(),
+        token_type: "Bearer",
+        expires_in: lifetime,
+        scope: granted,
+        refresh_token: None,
+        id_token: None,
+    };
     Ok(json(StatusCode::OK, &body))
+}
+
+/// Returns the error of an access token that cannot be issued.
+pub(super) fn not_issued(problem: Problem) -> OauthError {
+    if problem.status().is_server_error() {
+        return OauthError::from(problem);
+    }
+    let message = problem.details().first().map_or_else(String::new, |detail| detail.message.clone());
+    let message = format!("the grants of the client are not valid any more: {message}");
+    OauthError::new("invalid_grant", message, "correct the grants with `portcullis credentials update`")
 }
 
 /// Returns the scopes of an access token: those that are requested, of those that the client may have. They only narrow.

@@ -17,3 +17,4 @@ mod rights;
 mod secrets;
 mod server;
 mod sessions;
+mod spa;
