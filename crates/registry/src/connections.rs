@@ -89,7 +89,8 @@ impl Registry {
         change.records.put_connection(&after)?;
         let tokens = change.records.tokens(TokenFilter::Connection(name))?;
         let drafts: Vec<_> = tokens.iter().map(Draft::from).collect();
-        match settle(&mut *change.records, &drafts) {
+        let connections = change.records.connections()?;
+        match settle(&connections, &mut *change.records, &drafts) {
             Err(RegistryError::Definition(diagnostics)) => {
                 let wrong: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.message.as_ref()).collect();
                 return Err(refused(

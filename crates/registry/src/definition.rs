@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::error::{RegistryError, Result, storage};
 use super::record::{Api, Connection, Grant, Token};
-use super::storage::{Records, TokenFilter};
+use super::storage::{Declared, Records, TokenFilter};
 use portcullis::model::{Expiry, Policy};
 use portcullis_document::load::{Diagnostic, Input, LoadOptions, load};
 
@@ -114,9 +114,13 @@ pub(super) fn declarations(connections: &[Connection], apis: &[Api]) -> Result<I
     Ok(Input::new("the registry", write(connections, apis, &[])?))
 }
 
-/// Reads `drafts` by the rules. Also returns warnings about valid but probably unintended texts.
-pub(super) fn settle(records: &mut dyn Records, drafts: &[Draft]) -> Result<(Vec<Token>, Vec<Diagnostic>)> {
-    let text = write(&records.connections()?, &records.apis()?, drafts)?;
+/// Reads `drafts` by the rules, with grants on `connections`. Also returns warnings about valid but probably unintended texts.
+pub(super) fn settle(
+    connections: &[Connection],
+    declared: &mut dyn Declared,
+    drafts: &[Draft],
+) -> Result<(Vec<Token>, Vec<Diagnostic>)> {
+    let text = write(connections, &declared.apis()?, drafts)?;
     let options = LoadOptions { warnings: true, ..LoadOptions::default() };
     let (policy, warnings) = usable(&[Input::new("the registry", text)], &options)?;
     let token = |(draft, token): (&Draft, &portcullis::model::Token)| settled(draft, &policy, token);

@@ -33,6 +33,7 @@
 #![forbid(unsafe_code)]
 
 mod access;
+mod additions;
 mod authorizations;
 mod changes;
 mod clients;
@@ -376,24 +377,36 @@ impl Change<'_> {
             None => self.records.next_revision()?,
         };
         self.revision = Some(revision);
-        let json = |value: Option<&T>| value.and_then(|value| serde_json::to_string(value).ok());
-        Ok(NewEntry {
-            revision,
-            at: self.actor.now,
-            user: self.actor.user.clone(),
-            how: self.actor.how.clone(),
-            action: action.to_owned(),
-            kind: subject.kind,
-            id: subject.id.to_owned(),
-            owner: subject.owner.map(ToOwned::to_owned),
-            before: json(before),
-            after: json(after),
-        })
+        Ok(noted(self.actor, revision, action, subject, before, after))
     }
 
     /// Commits the change. A change without a trail entry and without tickets has nothing to commit.
     fn commit(self) -> Result<()> {
         if self.revision.is_some() || self.has_tickets { self.records.commit() } else { Ok(()) }
+    }
+}
+
+/// Returns the trail entry for `action` of `actor` on `subject`.
+fn noted<T: Serialize>(
+    actor: &Actor,
+    revision: u64,
+    action: &str,
+    subject: &Subject<'_>,
+    before: Option<&T>,
+    after: Option<&T>,
+) -> NewEntry {
+    let json = |value: Option<&T>| value.and_then(|value| serde_json::to_string(value).ok());
+    NewEntry {
+        revision,
+        at: actor.now,
+        user: actor.user.clone(),
+        how: actor.how.clone(),
+        action: action.to_owned(),
+        kind: subject.kind,
+        id: subject.id.to_owned(),
+        owner: subject.owner.map(ToOwned::to_owned),
+        before: json(before),
+        after: json(after),
     }
 }
 

@@ -4,7 +4,7 @@ use super::connections::{find as find_connection, named};
 use super::error::{Problems, RegistryError, Result, invalid, refused};
 use super::lists::check_version;
 use super::record::{NamedSource, Token};
-use super::storage::{Records, TokenFilter};
+use super::storage::{Declared, Records, TokenFilter};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject};
 use portcullis::model::GrantKind;
@@ -188,14 +188,14 @@ fn unknown(name: &str, known: &[NamedSource]) -> RegistryError {
 }
 
 /// Checks that each new grant of a named source in `token` names one that exists on the grant's connection.
-pub(super) fn check_granted(records: &mut dyn Records, token: &Token, before: Option<&Token>) -> Result<()> {
+pub(super) fn check_granted(declared: &mut dyn Declared, token: &Token, before: Option<&Token>) -> Result<()> {
     let is_new = |grant: &&super::record::Grant| before.is_none_or(|before| !before.grants.contains(grant));
     let mut granted =
         token.grants.iter().filter(|grant| grant.kind == GrantKind::NamedSource).filter(is_new).peekable();
     if granted.peek().is_none() {
         return Ok(());
     }
-    let known = records.named_sources()?;
+    let known = declared.named_sources()?;
     for grant in granted {
         let Some(source) = known.iter().find(|source| source.name == grant.source) else {
             return Err(unknown(&grant.source, &known));

@@ -2,6 +2,7 @@
 
 use super::error::{Result, refused};
 use super::record::{Ticket, TicketKind};
+use super::tokens::{Created, NewToken};
 use super::{Actor, Change, Registry};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
@@ -60,20 +61,42 @@ impl Registry {
             return answer(&ticket, once).map(Answered::Before);
         }
         let made = work(&mut change)?;
-        let mut body = once.request.as_bytes().to_vec();
-        body.extend(seal(&made)?);
-        change.put_ticket(&Ticket {
-            kind: TicketKind::Answer,
-            digest: once.key,
-            user: actor.user.clone(),
-            client: None,
-            family: None,
-            token: None,
-            expires: once.expires,
-            body,
-        })?;
+        change.put_ticket(&remembered(actor, once, &seal(&made)?))?;
         change.commit()?;
         Ok(Answered::Now(made))
+    }
+
+    /// Creates a token as [`create_token`](Self::create_token) does, once: see [`once`](Self::once).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`create_token`](Self::create_token) and [`once`](Self::once).
+    pub fn create_token_once(
+        &mut self,
+        actor: &Actor,
+        once: &Once,
+        new: &NewToken,
+        seal: impl Fn(&Created) -> Result<Vec<u8>>,
+    ) -> Result<Answered<Created>> {
+        let answer = |created: &Created| Ok(Some(remembered(actor, once, &seal(created)?)));
+        if let Some(created) = self.add_token(actor, new, answer)? {
+            return Ok(Answered::Now(created));
+        }
+        self.once(actor, once, |change| change.create_token(new), seal)
+    }
+}
+
+/// Returns the ticket that remembers a sealed answer.
+fn remembered(actor: &Actor, once: &Once, sealed: &[u8]) -> Ticket {
+    Ticket {
+        kind: TicketKind::Answer,
+        digest: once.key,
+        user: actor.user.clone(),
+        client: None,
+        family: None,
+        token: None,
+        expires: once.expires,
+        body: [once.request.as_bytes(), sealed].concat(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The database interface of the registry: records in transactions. Implementations contain no rules of the registry.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use super::error::Result;
 use super::page::{TokenQuery, TrailQuery};
@@ -35,6 +36,21 @@ pub(super) trait Storage: Send {
         self.write()
     }
 
+    /// Returns declarations that were read at some time, to check a token for [`add`](Self::add); `None` if the database does
+    /// not support additions.
+    fn declarations(&mut self) -> Result<Option<Arc<Declarations>>> {
+        Ok(None)
+    }
+
+    /// Reads the declarations again at the next call of [`declarations`](Self::declarations).
+    fn forget_declarations(&mut self) {}
+
+    /// Adds a token and commits, with fewer waits than a transaction. Returns `false` without effect if the declarations have
+    /// changed, or if the token, its name or its answer may exist: a transaction finds out.
+    fn add(&mut self, _: &Addition<'_>) -> Result<bool> {
+        Ok(false)
+    }
+
     /// Returns a number that differs after another connection has committed a change; cheap.
     fn data_version(&mut self) -> Result<u64>;
 
@@ -46,6 +62,49 @@ pub(super) trait Storage: Send {
 
     /// Writes a copy of the last committed state to the empty file at `path`.
     fn copy_to(&mut self, path: &Path) -> Result<()>;
+}
+
+/// What tokens are checked with.
+pub(super) trait Declared {
+    fn connections(&mut self) -> Result<Vec<Connection>>;
+    fn named_sources(&mut self) -> Result<Vec<NamedSource>>;
+    fn apis(&mut self) -> Result<Vec<Api>>;
+}
+
+/// Declarations in memory.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Declarations {
+    /// A number that every change of declarations increments.
+    pub(super) version: u64,
+    pub(super) connections: Vec<Connection>,
+    pub(super) named_sources: Vec<NamedSource>,
+    pub(super) apis: Vec<Api>,
+}
+
+impl Declared for &Declarations {
+    fn connections(&mut self) -> Result<Vec<Connection>> {
+        Ok(self.connections.clone())
+    }
+
+    fn named_sources(&mut self) -> Result<Vec<NamedSource>> {
+        Ok(self.named_sources.clone())
+    }
+
+    fn apis(&mut self) -> Result<Vec<Api>> {
+        Ok(self.apis.clone())
+    }
+}
+
+/// A new token to add without a transaction of several statements.
+#[derive(Debug)]
+pub(super) struct Addition<'a> {
+    pub(super) token: &'a Token,
+    /// The entry for the trail. The database assigns its revision.
+    pub(super) entry: NewEntry,
+    /// The answer to remember, if any.
+    pub(super) answer: Option<Ticket>,
+    /// The version of the declarations that the token was checked with.
+    pub(super) checked_with: u64,
 }
 
 /// An entry to append to the trail. See [`TrailEntry`].
@@ -96,21 +155,18 @@ pub(super) enum TicketFilter<'a> {
 }
 
 /// One transaction. Lists are sorted by name or id.
-pub(super) trait Records {
+pub(super) trait Records: Declared {
     fn revision(&mut self) -> Result<u64>;
     /// Increments the revision, and returns it.
     fn next_revision(&mut self) -> Result<u64>;
 
-    fn connections(&mut self) -> Result<Vec<Connection>>;
     /// Inserts `connection`, or replaces the one with its name.
     fn put_connection(&mut self, connection: &Connection) -> Result<()>;
     fn remove_connection(&mut self, name: &str) -> Result<()>;
 
-    fn named_sources(&mut self) -> Result<Vec<NamedSource>>;
     fn put_named_source(&mut self, source: &NamedSource) -> Result<()>;
     fn remove_named_source(&mut self, name: &str) -> Result<()>;
 
-    fn apis(&mut self) -> Result<Vec<Api>>;
     fn put_api(&mut self, api: &Api) -> Result<()>;
 
     fn tokens(&mut self, which: TokenFilter<'_>) -> Result<Vec<Token>>;

@@ -9,7 +9,7 @@ use super::error::{Problems, Result, invalid, refused};
 use super::lists::{Which, token_with_id};
 use super::named_sources::check_granted;
 use super::record::{Grant, Token, TrailEntry, Usage};
-use super::storage::{Records, TokenFilter};
+use super::storage::{Declarations, Declared, Records, TokenFilter};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::{Escaped, Timestamp};
@@ -169,6 +169,9 @@ impl Registry {
     ///
     /// If it breaks a rule (N3, N6 to N9), its name is taken, or a granted connection or named source does not exist.
     pub fn create_token(&mut self, actor: &Actor, new: &NewToken) -> Result<Created> {
+        if let Some(created) = self.add_token(actor, new, |_| Ok(None))? {
+            return Ok(created);
+        }
         self.changed(actor, |change| change.create_token(new))
     }
 
@@ -287,6 +290,16 @@ impl Registry {
     }
 }
 
+/// Returns a checked token of `new` with a new secret, and its warnings; `None` if there is any problem.
+pub(super) fn without_problems(actor: &Actor, new: &NewToken, mut declared: &Declarations) -> Result<Option<Created>> {
+    let secret = Secret::mint(SecretKind::Token)?;
+    let mut problems = Problems::default();
+    let draft = proposed(actor, new, &secret.digest(), &mut problems)?;
+    let checked = problems.keep(checked(&mut declared, &draft, None));
+    let created = problems.none_or(checked).ok();
+    Ok(created.map(|(token, warnings)| Created { token, secret, warnings }))
+}
+
 impl Change<'_> {
     /// Creates a token that the actor owns: see [`Registry::create_token`].
     ///
@@ -383,27 +396,9 @@ impl Change<'_> {
 
     /// Returns the token that `new` describes, with the secret of `digest`.
     fn drafted(&mut self, new: &NewToken, digest: &SecretDigest) -> Result<(Token, Vec<Diagnostic>)> {
-        let id = short_id(PREFIX)?;
         let mut problems = Problems::default();
-        let expiry = problems.keep(expiry(new.expiration.as_deref(), self.actor.now));
-        let name = match &new.name {
-            Some(name) => problems.keep(own_name(name, &id)),
-            None => Some(&*id),
-        };
-        if let Some(name) = name {
-            problems.keep(name_is_free(&mut *self.records, &self.actor.user, name, &id));
-        }
-        let draft = Draft {
-            name: name.unwrap_or(&id).to_owned(),
-            owner: self.actor.user.clone(),
-            token_sha256: digest.to_hex(),
-            allowed_apis: new.apis.clone(),
-            grants: new.grants.iter().map(untyped).chain(new.typed_grants.iter().map(typed)).collect(),
-            referers: new.referers.clone(),
-            expiration_date: expiry.flatten().map(|end| end.to_string()),
-            created_at: Some(self.actor.now.to_string()),
-            id: id.clone(),
-        };
+        let draft = proposed(self.actor, new, digest, &mut problems)?;
+        problems.keep(name_is_free(&mut *self.records, &draft.owner, &draft.name, &draft.id));
         let settled = problems.keep(self.settle(&draft, None));
         problems.none_or(settled)
     }
@@ -432,22 +427,7 @@ impl Change<'_> {
 
     /// Reads a draft by the rules of documents. Also checks that granted named sources exist.
     pub(super) fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
-        let mut problems = Problems::default();
-        let connections = self.records.connections()?;
-        let mut unknown = Vec::new();
-        for DraftGrant { connection_name, .. } in &draft.grants {
-            let is_known = connections.iter().any(|connection| connection.name == *connection_name);
-            if !is_known && !unknown.contains(&connection_name) {
-                unknown.push(connection_name);
-                problems.keep::<()>(Err(unknown_connection(connection_name, &connections)));
-            }
-        }
-        let settled = problems.keep(settle(&mut *self.records, std::slice::from_ref(draft)));
-        let settled = settled.and_then(|(mut tokens, warnings)| Some((tokens.pop()?, warnings)));
-        if let Some((token, _)) = &settled {
-            problems.keep(check_granted(&mut *self.records, token, before));
-        }
-        problems.none_or(settled)
+        checked(&mut *self.records, draft, before)
     }
 
     pub(super) fn put(&mut self, action: &str, before: Option<&Token>, token: &Token) -> Result<()> {
@@ -493,7 +473,45 @@ impl Change<'_> {
     }
 }
 
-fn subject(token: &Token) -> Subject<'_> {
+/// Returns the token that `new` describes, before it is checked. Keeps the problems of its expiry and its name.
+fn proposed(actor: &Actor, new: &NewToken, digest: &SecretDigest, problems: &mut Problems) -> Result<Draft> {
+    let id = short_id(PREFIX)?;
+    let expiry = problems.keep(expiry(new.expiration.as_deref(), actor.now));
+    let name = new.name.as_ref().and_then(|name| problems.keep(own_name(name, &id)));
+    Ok(Draft {
+        name: name.unwrap_or(&id).to_owned(),
+        owner: actor.user.clone(),
+        token_sha256: digest.to_hex(),
+        allowed_apis: new.apis.clone(),
+        grants: new.grants.iter().map(untyped).chain(new.typed_grants.iter().map(typed)).collect(),
+        referers: new.referers.clone(),
+        expiration_date: expiry.flatten().map(|end| end.to_string()),
+        created_at: Some(actor.now.to_string()),
+        id,
+    })
+}
+
+/// Reads a draft by the rules of documents, with the declarations of `declared`. Also checks that granted named sources exist.
+fn checked(declared: &mut dyn Declared, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
+    let mut problems = Problems::default();
+    let connections = declared.connections()?;
+    let mut unknown = Vec::new();
+    for DraftGrant { connection_name, .. } in &draft.grants {
+        let is_known = connections.iter().any(|connection| connection.name == *connection_name);
+        if !is_known && !unknown.contains(&connection_name) {
+            unknown.push(connection_name);
+            problems.keep::<()>(Err(unknown_connection(connection_name, &connections)));
+        }
+    }
+    let settled = problems.keep(settle(&connections, declared, std::slice::from_ref(draft)));
+    let settled = settled.and_then(|(mut tokens, warnings)| Some((tokens.pop()?, warnings)));
+    if let Some((token, _)) = &settled {
+        problems.keep(check_granted(declared, token, before));
+    }
+    problems.none_or(settled)
+}
+
+pub(super) fn subject(token: &Token) -> Subject<'_> {
     Subject { kind: "token", id: &token.id, owner: Some(&token.owner) }
 }
 

@@ -5,7 +5,7 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
-use portcullis_registry::{Advice, Answered, Change, Once, RegistryError};
+use portcullis_registry::{Actor, Advice, Answered, Change, Created, NewToken, Once, Registry, RegistryError};
 
 use crate::answer::{Answer, Outcome};
 use crate::endpoint::Call;
@@ -22,6 +22,9 @@ const REPLAYED: &str = "idempotency-replayed";
 /// How long an answer is remembered, in seconds.
 const REMEMBERED: i64 = 24 * 3600;
 
+/// How an answer is sealed, to be remembered.
+type Seal<'s, T> = &'s dyn Fn(&T) -> Result<Vec<u8>, RegistryError>;
+
 /// Makes the change of `call` by `work`, and returns what `answer` makes of it. With an `Idempotency-Key`, a repeated request
 /// gets the same answer, and changes nothing.
 pub(crate) async fn made_once<T: Send + 'static>(
@@ -29,9 +32,41 @@ pub(crate) async fn made_once<T: Send + 'static>(
     work: impl FnOnce(&mut Change<'_>) -> Result<T, RegistryError> + Send + 'static,
     answer: impl Fn(&T) -> Answer + Send + Clone + 'static,
 ) -> Outcome {
+    let change = |registry: &mut Registry, actor: &Actor, once: Option<(&Once, Seal<'_, T>)>| match once {
+        None => registry.changed(actor, work).map(Answered::Now),
+        Some((once, seal)) => registry.once(actor, once, work, seal),
+    };
+    answered(call, change, answer).await
+}
+
+/// Creates the token of `call` as [`made_once`] makes a change.
+pub(crate) async fn created_once(
+    call: Call,
+    new: NewToken,
+    answer: impl Fn(&Created) -> Answer + Send + Clone + 'static,
+) -> Outcome {
+    let create = move |registry: &mut Registry, actor: &Actor, once: Option<(&Once, Seal<'_, Created>)>| match once {
+        None => registry.create_token(actor, &new).map(Answered::Now),
+        Some((once, seal)) => registry.create_token_once(actor, once, &new, seal),
+    };
+    answered(call, create, answer).await
+}
+
+/// Calls `change`, with the idempotency key of `call` if it has one.
+async fn answered<T: Send + 'static>(
+    call: Call,
+    change: impl FnOnce(&mut Registry, &Actor, Option<(&Once, Seal<'_, T>)>) -> Result<Answered<T>, RegistryError>
+    + Send
+    + 'static,
+    answer: impl Fn(&T) -> Answer + Send + Clone + 'static,
+) -> Outcome {
     let Some(key) = key(&call.headers)? else {
-        let made = call.workspace.change(&call.identity, |registry, actor| registry.changed(actor, work)).await?;
-        return Ok(answer(&made).into_response());
+        let made = call.workspace.change(&call.identity, |registry, actor| change(registry, actor, None)).await?;
+        return match made {
+            Answered::Now(made) => Ok(answer(&made).into_response()),
+            // Only requests with a key have a remembered answer.
+            Answered::Before(_) => Err(Problem::internal()),
+        };
     };
     let account = call.identity.account();
     let sealer = tokio::task::spawn_blocking(move || Sealer::new(&account, &key)).await.ok().flatten();
@@ -54,7 +89,8 @@ pub(crate) async fn made_once<T: Send + 'static>(
         let failed = || RegistryError::Storage(Advice::new("the answer cannot be sealed", "nothing was changed"));
         sealing.seal(&text).ok_or_else(failed)
     };
-    match call.workspace.change_once(&call.identity, once, work, seal).await? {
+    let change = move |registry: &mut Registry, actor: &Actor| change(registry, actor, Some((&once, &seal)));
+    match call.workspace.change(&call.identity, change).await? {
         Answered::Now(made) => Ok(answer(&made).into_response()),
         Answered::Before(kept) => {
             let text = sealer.open(&kept).ok_or_else(Problem::internal)?;

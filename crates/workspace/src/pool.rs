@@ -1,6 +1,7 @@
 //! Open registries. A registry waits for its database, so each call runs on a thread for blocking work.
 //!
-//! Changes share one registry: they wait for each other here, in the order of their arrival, and not in the database.
+//! Changes of a SQLite file share one registry: they wait for each other here, in the order of their arrival, and not in the
+//! database. PostgreSQL prepares several changes at once, and only their commits wait for each other.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -10,12 +11,15 @@ use tokio::sync::Semaphore;
 /// The number of registries for reads.
 const READERS: usize = 4;
 
+/// The number of registries for changes in PostgreSQL.
+const WRITERS: usize = 8;
+
 /// Registries of one location.
 #[derive(Debug)]
 pub(crate) struct Pool {
     location: Location,
     readers: Lane,
-    writer: Lane,
+    writers: Lane,
 }
 
 /// Registries for one purpose.
@@ -47,7 +51,8 @@ impl Pool {
     /// Opens the registry at `location`, and creates a missing one.
     pub(crate) fn open(location: Location) -> Result<Self, RegistryError> {
         let first = Registry::open(&location, true)?;
-        Ok(Self { location, readers: Lane::new(READERS, None), writer: Lane::new(1, Some(first)) })
+        let writers = if location.path().is_some() { 1 } else { WRITERS };
+        Ok(Self { location, readers: Lane::new(READERS, None), writers: Lane::new(writers, Some(first)) })
     }
 
     /// Runs `work`, which only reads. A registry that fails is opened again for the next call.
@@ -63,7 +68,7 @@ impl Pool {
         self: &std::sync::Arc<Self>,
         work: impl FnOnce(&mut Registry) -> Result<T, RegistryError> + Send + 'static,
     ) -> Result<T, RegistryError> {
-        self.run(|pool| &pool.writer, work).await
+        self.run(|pool| &pool.writers, work).await
     }
 
     async fn run<T: Send + 'static>(
@@ -97,7 +102,7 @@ impl Pool {
 /// Closes the registries on a thread of their own: closing waits, which a thread of the runtime must not.
 impl Drop for Pool {
     fn drop(&mut self) {
-        let registries: Vec<Registry> = [&self.readers, &self.writer].into_iter().flat_map(Lane::take_all).collect();
+        let registries: Vec<Registry> = [&self.readers, &self.writers].into_iter().flat_map(Lane::take_all).collect();
         if let Ok(closing) = std::thread::Builder::new().spawn(move || drop(registries)) {
             let _ = closing.join();
         }

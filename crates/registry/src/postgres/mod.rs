@@ -1,5 +1,6 @@
 //! The registry in a PostgreSQL database.
 
+mod add;
 mod connect;
 mod follow;
 mod pages;
@@ -10,6 +11,7 @@ mod tickets;
 use std::cell::Cell;
 use std::future::Future;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
@@ -17,9 +19,10 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{RegistryError, Result, storage};
 use crate::postgres_url::PostgresUrl;
-use crate::storage::{Purpose, Records, Storage};
+use crate::storage::{Addition, Declarations, Purpose, Records, Storage};
 use connect::{Target, within};
 use follow::Follower;
+use schema::Prepared;
 
 /// How long one statement may take that reads a row or a page. Followers notice by it that the network is gone.
 const SHORT: Duration = Duration::from_secs(4);
@@ -50,6 +53,10 @@ pub(super) struct PostgresStorage {
     /// Whether a statement was left without an answer: the connection is in an unknown state.
     is_broken: Cell<bool>,
     is_read_only: bool,
+    /// Whether the schema has the function that adds a token.
+    can_add: bool,
+    /// The declarations that were read last.
+    declarations: Option<Arc<Declarations>>,
     follower: Follower,
 }
 
@@ -69,9 +76,9 @@ impl PostgresStorage {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
             storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?")
         })?;
-        let (connection, is_read_only) = connect(&runtime, &target, purpose)?;
-        let (is_broken, follower) = (Cell::new(false), Follower::new());
-        Ok(Self { runtime, target, connection: Some(connection), is_broken, is_read_only, follower })
+        let (connection, Prepared { is_read_only, can_add }) = connect(&runtime, &target, purpose)?;
+        let (connection, is_broken, follower) = (Some(connection), Cell::new(false), Follower::new());
+        Ok(Self { runtime, target, connection, is_broken, is_read_only, can_add, declarations: None, follower })
     }
 
     /// Connects again if the connection was lost.
@@ -82,22 +89,25 @@ impl PostgresStorage {
         self.follower.close(&self.runtime);
         // Closing it would wait for an answer.
         drop(self.connection.take());
-        let (connection, is_read_only) = connect(&self.runtime, &self.target, Purpose::Read)?;
-        (self.connection, self.is_read_only, self.follower) = (Some(connection), is_read_only, Follower::new());
+        let (connection, Prepared { is_read_only, can_add }) = connect(&self.runtime, &self.target, Purpose::Read)?;
+        (self.connection, self.follower) = (Some(connection), Follower::new());
+        (self.is_read_only, self.can_add, self.declarations) = (is_read_only, can_add, None);
         self.is_broken.set(false);
         Ok(())
     }
 
-    fn begin(&mut self, how: &'static str) -> Result<PostgresRecords<'_>> {
+    /// Connects again if the connection was lost while it was idle. Nothing depends on it yet.
+    fn check_connection(&mut self) -> Result<()> {
         self.reconnect()?;
-        // The connection may have been lost while it was idle. Nothing depends on it yet.
-        let ping = |this: &mut Self| {
-            let connection = this.connection.as_mut().ok_or_else(closed)?;
-            wait(&this.runtime, &this.is_broken, SHORT, connection.ping())
-        };
-        if ping(self).is_err() {
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        if wait(&self.runtime, &self.is_broken, SHORT, connection.ping()).is_err() {
             self.reconnect()?;
         }
+        Ok(())
+    }
+
+    fn begin(&mut self, how: &'static str) -> Result<PostgresRecords<'_>> {
+        self.check_connection()?;
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let transaction = wait(&self.runtime, &self.is_broken, SHORT, connection.begin_with(how))?;
         Ok(PostgresRecords {
@@ -127,6 +137,18 @@ impl Storage for PostgresStorage {
     fn write_usage(&mut self) -> Result<Box<dyn Records + '_>> {
         // Without the lock: many servers record usage, and none of them makes a revision.
         Ok(Box::new(self.begin(WRITE)?))
+    }
+
+    fn declarations(&mut self) -> Result<Option<Arc<Declarations>>> {
+        self.known_declarations()
+    }
+
+    fn forget_declarations(&mut self) {
+        self.declarations = None;
+    }
+
+    fn add(&mut self, addition: &Addition<'_>) -> Result<bool> {
+        self.add_at_once(addition)
     }
 
     fn data_version(&mut self) -> Result<u64> {
@@ -179,13 +201,13 @@ impl Drop for PostgresRecords<'_> {
     }
 }
 
-/// Connects, and checks or makes the registry. Also returns whether it is read-only.
-fn connect(runtime: &Runtime, target: &Target, purpose: Purpose) -> Result<(PgConnection, bool)> {
+/// Connects, and checks or makes the registry.
+fn connect(runtime: &Runtime, target: &Target, purpose: Purpose) -> Result<(PgConnection, Prepared)> {
     runtime.block_on(async {
         let mut connection = target.connect().await?;
         let prepared = tokio::time::timeout(LONG, schema::prepare(&mut connection, target, purpose));
-        let is_read_only = prepared.await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))?;
-        Ok((connection, is_read_only))
+        let prepared = prepared.await.unwrap_or_else(|_| Err(failed(sqlx::Error::PoolTimedOut)))?;
+        Ok((connection, prepared))
     })
 }
 
@@ -212,6 +234,14 @@ fn closed() -> RegistryError {
 /// The code of an error that the server reports, such as `40001`.
 fn code(error: &sqlx::Error) -> String {
     error.as_database_error().and_then(sqlx::error::DatabaseError::code).unwrap_or_default().into_owned()
+}
+
+/// Returns the error for a change that was sent, and whose answer did not arrive.
+fn unconfirmed(name: &str) -> RegistryError {
+    storage(
+        format!("the registry {name} did not confirm the change: it may have been made"),
+        "look at `portcullis trail` before you try again",
+    )
 }
 
 /// Whether the server ended the connection: it was shut down, or an administrator ended the connection.

@@ -7,16 +7,16 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{FromRow, Postgres};
 
 use super::connect::within;
-use super::{LONG, PostgresRecords, SHORT, closed, failed, is_fatal, wait};
+use super::{LONG, PostgresRecords, SHORT, closed, failed, is_fatal, unconfirmed, wait};
 use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
-use crate::error::{Result, storage};
+use crate::error::Result;
 use crate::page::{TokenQuery, TrailQuery};
 use crate::record::{
     Api, Client, ClientKind, Connection, Grant, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
 };
-use crate::storage::{NewEntry, Records, TicketFilter, TokenFilter};
+use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter};
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 
@@ -145,6 +145,26 @@ macro_rules! insert_tokens {
     };
 }
 
+impl Declared for PostgresRecords<'_> {
+    fn connections(&mut self) -> Result<Vec<Connection>> {
+        let rows: Vec<ConnectionRow> = self.few(sqlx::query_as(
+            "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
+        ))?;
+        rows.into_iter().map(columns::connection).collect()
+    }
+
+    fn named_sources(&mut self) -> Result<Vec<NamedSource>> {
+        let rows: Vec<(String, Option<String>, String)> =
+            self.all(sqlx::query_as("SELECT name, connection, query FROM named_sources ORDER BY name"))?;
+        Ok(rows.into_iter().map(|(name, connection, query)| NamedSource { name, connection, query }).collect())
+    }
+
+    fn apis(&mut self) -> Result<Vec<Api>> {
+        let rows: Vec<(String, String)> = self.few(sqlx::query_as("SELECT name, accepts FROM apis ORDER BY name"))?;
+        rows.into_iter().map(|(name, accepts)| Ok(Api { name, accepts: from_json(&accepts, "apis")? })).collect()
+    }
+}
+
 impl Records for PostgresRecords<'_> {
     fn revision(&mut self) -> Result<u64> {
         let rows: Vec<(i64,)> = self.few(sqlx::query_as("SELECT revision FROM registry"))?;
@@ -155,13 +175,6 @@ impl Records for PostgresRecords<'_> {
         let next = "UPDATE registry SET revision = revision + 1 RETURNING revision";
         let rows: Vec<(i64,)> = self.all(sqlx::query_as(next))?;
         rows.first().map(|(revision,)| revision.unsigned_abs()).ok_or_else(|| broken("registry"))
-    }
-
-    fn connections(&mut self) -> Result<Vec<Connection>> {
-        let rows: Vec<ConnectionRow> = self.few(sqlx::query_as(
-            "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
-        ))?;
-        rows.into_iter().map(columns::connection).collect()
     }
 
     fn put_connection(&mut self, connection: &Connection) -> Result<()> {
@@ -177,12 +190,6 @@ impl Records for PostgresRecords<'_> {
         self.run(sqlx::query("DELETE FROM connections WHERE name = $1").bind(name.to_owned()))
     }
 
-    fn named_sources(&mut self) -> Result<Vec<NamedSource>> {
-        let rows: Vec<(String, Option<String>, String)> =
-            self.all(sqlx::query_as("SELECT name, connection, query FROM named_sources ORDER BY name"))?;
-        Ok(rows.into_iter().map(|(name, connection, query)| NamedSource { name, connection, query }).collect())
-    }
-
     fn put_named_source(&mut self, source: &NamedSource) -> Result<()> {
         let query = sqlx::query(
             "INSERT INTO named_sources (name, connection, query) VALUES ($1, $2, $3) \
@@ -193,11 +200,6 @@ impl Records for PostgresRecords<'_> {
 
     fn remove_named_source(&mut self, name: &str) -> Result<()> {
         self.run(sqlx::query("DELETE FROM named_sources WHERE name = $1").bind(name.to_owned()))
-    }
-
-    fn apis(&mut self) -> Result<Vec<Api>> {
-        let rows: Vec<(String, String)> = self.few(sqlx::query_as("SELECT name, accepts FROM apis ORDER BY name"))?;
-        rows.into_iter().map(|(name, accepts)| Ok(Api { name, accepts: from_json(&accepts, "apis")? })).collect()
     }
 
     fn put_api(&mut self, api: &Api) -> Result<()> {
@@ -464,9 +466,6 @@ impl Records for PostgresRecords<'_> {
             return Err(failed(error));
         }
         // The connection was lost between the request to commit and its answer.
-        Err(storage(
-            format!("the registry {} did not confirm the change: it may have been made", self.name),
-            "look at `portcullis trail` before you try again",
-        ))
+        Err(unconfirmed(self.name))
     }
 }

@@ -8,9 +8,23 @@ use crate::error::{RegistryError, Result, storage};
 use crate::storage::Purpose;
 
 /// The newest schema: the number of the last migration.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 
-const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("../../migrations/postgres/0001_registry.sql"))];
+/// The oldest schema that is used without migration to read: later ones only add to it.
+const READABLE: i32 = 1;
+
+const MIGRATIONS: [(i32, &str); 2] = [
+    (1, include_str!("../../migrations/postgres/0001_registry.sql")),
+    (2, include_str!("../../migrations/postgres/0002_additions.sql")),
+];
+
+/// A database that holds a registry.
+pub(super) struct Prepared {
+    /// Whether this user or server may not change the registry.
+    pub(super) is_read_only: bool,
+    /// Whether the schema has the function that adds a token.
+    pub(super) can_add: bool,
+}
 
 /// The state of an opened database.
 struct State {
@@ -19,9 +33,8 @@ struct State {
     is_read_only: bool,
 }
 
-/// Checks that the database holds a registry. To create one, creates its tables; to change one, migrates them. Returns
-/// whether this user or server may not change the registry.
-pub(super) async fn prepare(connection: &mut PgConnection, target: &Target, purpose: Purpose) -> Result<bool> {
+/// Checks that the database holds a registry. To create one, creates its tables; to change one, migrates them.
+pub(super) async fn prepare(connection: &mut PgConnection, target: &Target, purpose: Purpose) -> Result<Prepared> {
     let name = &target.name;
     let mut found = state(connection).await?;
     if found.schema.is_none() && purpose != Purpose::Create {
@@ -36,7 +49,8 @@ pub(super) async fn prepare(connection: &mut PgConnection, target: &Target, purp
             "use that version of portcullis",
         ));
     }
-    if found.schema.is_none_or(|schema| schema < SCHEMA) {
+    let oldest = if purpose == Purpose::Read { READABLE } else { SCHEMA };
+    if found.schema.is_none_or(|schema| schema < oldest) {
         migrate(connection, name).await?;
         found = state(connection).await?;
     }
@@ -44,7 +58,7 @@ pub(super) async fn prepare(connection: &mut PgConnection, target: &Target, purp
         return Err(read_only(name));
     }
     check_one_state(connection, name).await?;
-    Ok(found.is_read_only)
+    Ok(Prepared { is_read_only: found.is_read_only, can_add: found.schema == Some(SCHEMA) })
 }
 
 pub(super) fn read_only(name: &str) -> RegistryError {

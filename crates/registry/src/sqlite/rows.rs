@@ -17,7 +17,7 @@ use crate::page::{TokenQuery, TrailQuery};
 use crate::record::{
     Api, Client, ClientKind, Connection, Grant, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
 };
-use crate::storage::{NewEntry, Records, TicketFilter, TokenFilter};
+use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter};
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 
@@ -147,6 +147,26 @@ impl<'t> From<&'t Token> for Keys<'t> {
 pub(super) const TOKEN: &str =
     "SELECT id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at FROM tokens ";
 
+impl Declared for SqliteRecords<'_> {
+    fn connections(&mut self) -> Result<Vec<Connection>> {
+        let rows: Vec<ConnectionRow> = self.all(sqlx::query_as(
+            "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
+        ))?;
+        rows.into_iter().map(columns::connection).collect()
+    }
+
+    fn named_sources(&mut self) -> Result<Vec<NamedSource>> {
+        let rows: Vec<(String, Option<String>, String)> =
+            self.all(sqlx::query_as("SELECT name, connection, query FROM named_sources ORDER BY name"))?;
+        Ok(rows.into_iter().map(|(name, connection, query)| NamedSource { name, connection, query }).collect())
+    }
+
+    fn apis(&mut self) -> Result<Vec<Api>> {
+        let rows: Vec<(String, String)> = self.all(sqlx::query_as("SELECT name, accepts FROM apis ORDER BY name"))?;
+        rows.into_iter().map(|(name, accepts)| Ok(Api { name, accepts: from_json(&accepts, "apis")? })).collect()
+    }
+}
+
 impl Records for SqliteRecords<'_> {
     fn revision(&mut self) -> Result<u64> {
         let rows: Vec<(i64,)> = self.all(sqlx::query_as("SELECT revision FROM registry"))?;
@@ -158,13 +178,6 @@ impl Records for SqliteRecords<'_> {
         let revision = self.revision()?;
         self.revision = Some(revision);
         Ok(revision)
-    }
-
-    fn connections(&mut self) -> Result<Vec<Connection>> {
-        let rows: Vec<ConnectionRow> = self.all(sqlx::query_as(
-            "SELECT name, dialect, case_sensitive, named_sources_only FROM connections ORDER BY name",
-        ))?;
-        rows.into_iter().map(columns::connection).collect()
     }
 
     fn put_connection(&mut self, connection: &Connection) -> Result<()> {
@@ -180,12 +193,6 @@ impl Records for SqliteRecords<'_> {
         self.run(sqlx::query("DELETE FROM connections WHERE name = ?1").bind(name.to_owned()))
     }
 
-    fn named_sources(&mut self) -> Result<Vec<NamedSource>> {
-        let rows: Vec<(String, Option<String>, String)> =
-            self.all(sqlx::query_as("SELECT name, connection, query FROM named_sources ORDER BY name"))?;
-        Ok(rows.into_iter().map(|(name, connection, query)| NamedSource { name, connection, query }).collect())
-    }
-
     fn put_named_source(&mut self, source: &NamedSource) -> Result<()> {
         let query = sqlx::query(
             "INSERT INTO named_sources (name, connection, query) VALUES (?1, ?2, ?3) \
@@ -196,11 +203,6 @@ impl Records for SqliteRecords<'_> {
 
     fn remove_named_source(&mut self, name: &str) -> Result<()> {
         self.run(sqlx::query("DELETE FROM named_sources WHERE name = ?1").bind(name.to_owned()))
-    }
-
-    fn apis(&mut self) -> Result<Vec<Api>> {
-        let rows: Vec<(String, String)> = self.all(sqlx::query_as("SELECT name, accepts FROM apis ORDER BY name"))?;
-        rows.into_iter().map(|(name, accepts)| Ok(Api { name, accepts: from_json(&accepts, "apis")? })).collect()
     }
 
     fn put_api(&mut self, api: &Api) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::cursor;
 use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Success, Traits, optional, required};
 use crate::identity::Via;
 use crate::json::{Kind, Object, Shape};
-use crate::once::made_once;
+use crate::once::{created_once, made_once};
 use crate::problem::{Detail, Problem};
 use crate::service::Workspace;
 
@@ -418,16 +418,12 @@ fn new_token(body: &Object) -> Result<NewToken, Problem> {
 async fn create(call: Call) -> Outcome {
     let new = new_token(&call.body)?;
     let base = call.workspace.base_path();
-    made_once(
-        call,
-        move |change| change.create_token(&new),
-        move |created| {
-            let (token, warnings) = (&created.token, warnings(&created.warnings));
-            let body = WithSecret { token: created.secret.expose(), record: token, warnings, old: None };
-            let answer = Answer::json(StatusCode::CREATED, &body).with_version(&token.version());
-            answer.at(format!("{base}/v3/tokens/{}", segment(&token.id)))
-        },
-    )
+    created_once(call, new, move |created| {
+        let (token, warnings) = (&created.token, warnings(&created.warnings));
+        let body = WithSecret { token: created.secret.expose(), record: token, warnings, old: None };
+        let answer = Answer::json(StatusCode::CREATED, &body).with_version(&token.version());
+        answer.at(format!("{base}/v3/tokens/{}", segment(&token.id)))
+    })
     .await
 }
 
