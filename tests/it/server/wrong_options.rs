@@ -143,7 +143,10 @@ fn addresses_and_files_are_checked_before_the_policy_is_compiled() {
         ),
         (vec!["--spoe", "8183"], "help: write `127.0.0.1:8183`"),
         (with(&["--spoe", "unix:/nowhere/at/all.sock"]), "the folder does not exist"),
-        (with(&["--spoe", &taken]), "another program uses the address"),
+        (
+            vec!["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--spoe", &taken],
+            "another program uses the address",
+        ),
         (vec!["--listen", "unix:taken.sock", "--admin", "127.0.0.1:0"], "another server listens on it"),
         (vec!["--listen", "unix:missing/a.sock", "--admin", "127.0.0.1:0"], "the folder does not exist"),
         (vec!["--listen", "unix:policy.json", "--admin", "127.0.0.1:0"], "an ordinary file"),

@@ -43,9 +43,10 @@ Endpoints for gateways, at --listen:
   /authz/ingress-nginx  X-Original-Method, X-Original-URL    ingress-nginx
   /authz/script         X-Original-Method, X-Original-URI    njs, HAProxy
   /authz/forwarded      X-Forwarded-Method, X-Forwarded-Uri  Caddy, Traefik
-  SPOP 2.0, at --spoe   HAProxy SPOE
   POST /v1/decide
   POST /access/v1/evaluation, POST /access/v1/evaluations
+Endpoint for HAProxy, at --spoe:
+  SPOP 2.0, the protocol of HAProxy's Stream Processing Offload Engine
 Endpoints for operators, at --admin:
   /  /healthz  /readyz  /metrics  /v1/snapshot  /v1/shadow  POST /v1/explain
 
