@@ -12,7 +12,7 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::conn::auto::{self, Builder};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -61,15 +61,9 @@ impl Protocol for Serving {
         });
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
         let exchange = pin!(self.http.serve_connection(stream, service));
-        let ended = supervise(
-            exchange,
-            |exchange| exchange.graceful_shutdown(),
-            &connection,
-            &self.gate,
-            self.times,
-            self.stop,
-        )
-        .await;
+        let ended =
+            supervise(exchange, auto::Connection::graceful_shutdown, &connection, &self.gate, self.times, self.stop)
+                .await;
         if let Some(Err(error)) = ended {
             tracing::debug!("a connection ended: {error}");
         }

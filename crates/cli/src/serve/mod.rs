@@ -127,8 +127,8 @@ struct ListenArgs {
     admin: Address,
     /// Also listen for HAProxy's SPOE
     ///
-    /// HAProxy's Stream Processing Offload Engine needs less time than its Lua script. An IP address and port, or
-    /// `unix:PATH`. Example: `--spoe 127.0.0.1:8183`
+    /// The Stream Processing Offload Engine needs less time than a Lua script. An IP address and port, or `unix:PATH`.
+    /// Example: `--spoe 127.0.0.1:8183`
     #[arg(long, value_name = "ADDRESS")]
     spoe: Option<Address>,
     /// Set the permissions of Unix sockets [default: 600]

@@ -30,8 +30,28 @@ pub(super) struct Conversation<S> {
     max_frame: u32,
     is_introduced: bool,
     frame: Vec<u8>,
+    /// The memory of a long frame.
+    charge: Option<Charge>,
     /// The answers that are not sent yet.
     out: Vec<u8>,
+}
+
+/// Bytes of a frame. Dropping it returns them to the budgets of the connection and of its listener.
+struct Charge {
+    connection: Arc<Connection>,
+    bytes: usize,
+}
+
+impl Charge {
+    fn take(connection: &Arc<Connection>, bytes: usize) -> Option<Self> {
+        connection.take(bytes).then(|| Self { connection: Arc::clone(connection), bytes })
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.connection.give_back(self.bytes);
+    }
 }
 
 /// Why no frame is read.
@@ -53,6 +73,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             max_frame: u32::try_from(max_frame).unwrap_or(u32::MAX).max(MIN_FRAME),
             is_introduced: false,
             frame: Vec::new(),
+            charge: None,
             out: Vec::new(),
         }
     }
@@ -72,9 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
                 Err(NoFrame::Ended(status)) => Some(status),
             };
             if let Some(status) = status {
-                if status != Status::Normal {
-                    tracing::warn!("a connection of HAProxy is closed: {status}");
-                }
+                tracing::debug!("a connection of HAProxy is closed: {status}");
                 agent_disconnect(status, &mut self.out);
             }
             self.send().await?;
@@ -89,8 +108,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
 
     /// Reads the next frame into `self.frame`. Sends the answers before it waits.
     async fn receive(&mut self, ending: &mut watch::Receiver<bool>) -> io::Result<Result<(), NoFrame>> {
-        if self.stream.buffer().is_empty() {
+        let is_waiting = self.stream.buffer().is_empty();
+        if is_waiting || self.out.len() > BUFFER {
             self.send().await?;
+        }
+        if is_waiting {
             let received = tokio::select! {
                 received = self.stream.fill_buf() => received?.len(),
                 _ = ending.wait_for(|is_ending| *is_ending) => return Ok(Err(NoFrame::Ended(Status::Normal))),
@@ -111,15 +133,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             return Ok(Err(NoFrame::Ended(Status::TooBig)));
         }
         let length = length as usize;
-        if length > BUFFER && !self.connection.take(length) {
-            return Ok(Err(NoFrame::Ended(Status::Resources)));
+        if length > BUFFER {
+            self.charge = Charge::take(&self.connection, length);
+            if self.charge.is_none() {
+                self.answers.gate.shed();
+                return Ok(Err(NoFrame::Ended(Status::Resources)));
+            }
         }
         self.frame.resize(length, 0);
-        let read = self.stream.read_exact(&mut self.frame).await;
-        if read.is_err() {
-            self.release();
-        }
-        read?;
+        self.stream.read_exact(&mut self.frame).await?;
         self.connection.is_complete();
         Ok(Ok(()))
     }
@@ -148,18 +170,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Conversation<S> {
             Ok(Frame::Notify(_) | Frame::Hello(_)) => Err(Status::Invalid),
             Err(status) => Err(status),
         };
-        self.frame = frame;
-        self.release();
+        // The memory of a long frame is returned.
+        if self.charge.take().is_none() {
+            self.frame = frame;
+        }
         drop(active);
         handled
-    }
-
-    /// Returns the memory of a long frame.
-    fn release(&mut self) {
-        if self.frame.len() > BUFFER {
-            self.connection.give_back(self.frame.len());
-            self.frame = Vec::new();
-        }
     }
 
     async fn send(&mut self) -> io::Result<()> {
