@@ -14,6 +14,8 @@
 # - nginx-constant: `auth_request` to a server of nginx that answers 204: what the hop costs without a decision
 # - envoy-none, envoy-module: Envoy without a check, and with the engine inside
 # - envoy-sidecar, envoy-http: `ext_authz` over gRPC and over HTTP to `portcullis serve`
+# - haproxy-none: HAProxy without a check
+# - haproxy-sidecar, haproxy-spoe: HAProxy with the Lua script and with SPOE to `portcullis serve`
 #
 # The processor time of the gateway and the sidecar is comparable on a busy machine too.
 #
@@ -24,7 +26,7 @@ rounds=${1:-31}
 seconds=${2:-1}
 # The first of the ports from PORT to PORT + 91.
 port=${PORT:-18200}
-ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-sidecar envoy-http}
+ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-sidecar envoy-http haproxy-none haproxy-sidecar haproxy-spoe}
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
 sidecar=$target/release/portcullis
 # What runs inside a gateway is built as docs/gateways.md installs it.
@@ -150,13 +152,28 @@ envoy_with() {
 }
 sidecar() {
     free $((port + 81))
-    start "$sidecar" serve --policy "$folder/policy.json" --listen 127.0.0.1:$((port + 81)) --admin 127.0.0.1:$((port + 82))
+    start "$sidecar" serve --policy "$folder/policy.json" --listen 127.0.0.1:$((port + 81)) --admin 127.0.0.1:$((port + 82)) --spoe 127.0.0.1:$((port + 83))
     await $((port + 81))
 }
 envoy-none() { envoy_with envoy-module unchecked; }
 envoy-module() { envoy_with envoy-module; }
 envoy-sidecar() { sidecar && envoy_with envoy-grpc; }
 envoy-http() { sidecar && envoy_with envoy-http; }
+
+# Starts a HAProxy with one thread and the example $1, in which $2 is changed. With UPSTREAM=file, it answers by itself.
+haproxy_with() {
+    local examples=$PWD/examples/gateways
+    sed "s/127.0.0.1:8080/127.0.0.1:$port/; s/127.0.0.1:8181/127.0.0.1:$((port + 81))/; s/127.0.0.1:8183/127.0.0.1:$((port + 83))/
+        s/127.0.0.1:9000/127.0.0.1:$((port + 90))/; s#/etc/haproxy/#$examples/#; s/^    daemon/    nbthread 1/
+        /^    \(log\|chroot\|stats\|user\|group\) /d; ${2:-}" "$examples/$1.cfg" >"$folder/haproxy.cfg"
+    [[ ${UPSTREAM:-proxy} != file ]] || sed -i 's/^    default_backend apis/    http-request return status 200/' "$folder/haproxy.cfg"
+    free "$port"
+    start haproxy -db -f "$folder/haproxy.cfg"
+    await "$port"
+}
+haproxy-none() { haproxy_with haproxy '/lua/d'; }
+haproxy-sidecar() { sidecar && haproxy_with haproxy; }
+haproxy-spoe() { sidecar && haproxy_with haproxy-spoe; }
 
 # Prints the processor time of the gateway, of its workers and of the sidecar, in ticks. The upstream does not count.
 ticks() {

@@ -16,6 +16,9 @@ mod fuzzed;
 #[path = "../../tests/it/generate.rs"]
 mod generate;
 #[allow(dead_code)]
+#[path = "../../tests/it/haproxy.rs"]
+mod haproxy;
+#[allow(dead_code)]
 #[path = "../../tests/it/request.rs"]
 mod request;
 #[path = "../../tests/it/texts.rs"]

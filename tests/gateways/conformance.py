@@ -2,7 +2,7 @@
 
 The requests are those of `tests/data`: the HTTP requests, and the decisions as HTTP requests. Prints a table of ways and
 cases. Fails if a way answers otherwise than the engine. The ways are the C API, the layer for Rust gateways, the sidecar
-by HTTP and by gRPC, and each gateway with the engine inside.
+by HTTP, by gRPC and by SPOE, and each gateway with the engine inside.
 """
 
 import collections
@@ -25,8 +25,8 @@ from recorder import Recorder
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 # Ways that run as a server in front of the upstream. A gateway with the engine inside needs no line here.
-BY_GRPC = ("envoy-grpc",)
-CHECKS = ("sidecar", *BY_GRPC)
+WITH_SIDECAR = ("envoy-grpc", "haproxy-spoe")
+CHECKS = ("sidecar", "envoy-grpc")
 SHOWN = 20
 Case = collections.namedtuple("Case", "id policy method target headers body expected")
 Answer = collections.namedtuple("Answer", "allowed status reason token")
@@ -213,7 +213,7 @@ def ways(binary, library, wanted, policy, directory):
         process = processes.Process([str(example), str(file), f"127.0.0.1:{layer}", f"127.0.0.1:{recorder.port}"], layer, directory, directory / "layer.log")
         stack.callback(process.stop)
         started.append(Way("tower", layer, recorder))
-        for of in [each for each in processes.GATEWAYS if each[0] in BY_GRPC] + processes.IN_PROCESS:
+        for of in [each for each in processes.GATEWAYS if each[0] in WITH_SIDECAR] + processes.IN_PROCESS:
             recorder = stack.enter_context(Recorder())
             gateway = processes.gateway(*of[:3], directory, port, recorder.port, policy=file)
             stack.callback(gateway.stop)

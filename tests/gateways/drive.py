@@ -169,6 +169,13 @@ def preflights(name, port, upstream):
     check(status == 401, name, "OPTIONS without a method to ask for is answered", status)
 
 
+def found(port, request):
+    """Waits until a gateway that watches Portcullis has found that it runs."""
+    deadline = time.monotonic() + 5
+    while send(port, request)[0] >= 500 and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def nothing_passes(name, port, upstream, request):
     before = len(upstream.seen)
     status, _, _ = send(port, request)
@@ -220,6 +227,8 @@ def drive(binary, wanted, directory):
         @contextlib.contextmanager
         def serving(path):
             server = processes.portcullis(binary, path, port, directory)
+            for _, at, _ in gateways:
+                found(at, own[0])
             try:
                 yield server
             finally:

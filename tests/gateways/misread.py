@@ -344,8 +344,8 @@ def drive(binary, wanted, directory):
                 wait(gateway, send)
                 recorders[gateway.name].take()
         say(f"{len(services)} readers and {len(first)} gateways are up, each with TLS and without")
-        # Envoy's first example asks over gRPC, which this check does not speak. A gateway with the engine inside asks nobody.
-        silent = ["envoy-grpc", *(name for name, *_ in processes.IN_PROCESS)]
+        # This check speaks neither gRPC nor SPOP. A gateway with the engine inside asks nobody.
+        silent = ["envoy-grpc", "haproxy-spoe", *(name for name, *_ in processes.IN_PROCESS)]
         asks_by_http = next((gateway for gateway in reversed(first) if gateway.name not in silent), None)
         tested = self_test(asks_by_http, recorders[asks_by_http.name], port, services) if asks_by_http else None
         server = processes.portcullis(binary, path, port, directory)

@@ -1,6 +1,7 @@
 """Portcullis and the gateways as processes, each on free ports, all of them ended with the test."""
 
 import contextlib
+import functools
 import os
 import pathlib
 import shutil
@@ -19,6 +20,7 @@ GATEWAYS = [
     ("nginx-njs", "nginx-njs.conf", "nginx -p {dir} -e stderr -c {} -g 'daemon off; pid nginx.pid;'", True),
     ("caddy", "Caddyfile", "caddy run --adapter caddyfile --config {}", False),
     ("haproxy", "haproxy.cfg", "haproxy -db -f {}", True),
+    ("haproxy-spoe", "haproxy-spoe.cfg", "haproxy -db -f {}", True),
     ("traefik", "traefik.yaml", "traefik --configFile={}", True),
 ]
 
@@ -40,6 +42,12 @@ def free_port():
     with contextlib.closing(socket.socket()) as it:
         it.bind(("127.0.0.1", 0))
         return it.getsockname()[1]
+
+
+@functools.cache
+def spoe_port(portcullis_port):
+    """The port at which a Portcullis listens for HAProxy's SPOE."""
+    return free_port()
 
 
 class Process:
@@ -82,7 +90,7 @@ class Process:
 
 def portcullis(binary, policy, port, directory, *options):
     command = [binary, "serve", "--policy", str(policy), "--listen", f"127.0.0.1:{port}",
-               "--admin", f"127.0.0.1:{free_port()}", "--cors-origin", "*", "--drain", "1", *options]
+               "--admin", f"127.0.0.1:{free_port()}", "--spoe", f"127.0.0.1:{spoe_port(port)}", "--cors-origin", "*", "--drain", "1", *options]
     return Process(command, port, directory, directory / "portcullis.log")
 
 
@@ -109,7 +117,7 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
     port, second = free_port(), free_port()
     directory = directory / name
     directory.mkdir()
-    ports = {"8080": port, "8181": portcullis_port, "9000": upstream_port, "2019": second}
+    ports = {"8080": port, "8181": portcullis_port, "8183": spoe_port(portcullis_port), "9000": upstream_port, "2019": second}
     for source in (examples or EXAMPLES).iterdir():
         text = source.read_text().replace("{root}", str(EXAMPLES.parents[1]))
         for old, new in ports.items():
@@ -119,7 +127,7 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
             text = text.replace(f"{folder}/", f"{directory}/")
         for installed, built in {**INSTALLED, POLICY: str(policy)}.items():
             text = text.replace(installed, built)
-        if source.name == "haproxy.cfg" and os.geteuid() != 0:
+        if source.name.startswith("haproxy") and os.geteuid() != 0:
             text = as_other_user(text)
         (directory / source.name).write_text(text)
     if name.startswith("nginx"):

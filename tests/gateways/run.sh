@@ -68,6 +68,7 @@ timeout 300 python3 tests/gateways/endurance.py "$@"
 timeout 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
 # Compares all ways, so it runs only without a selection.
 (($#)) || timeout 400 python3 tests/gateways/conformance.py "$PORTCULLIS"
+timeout 200 python3 tests/gateways/spoe.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
 timeout 600 python3 tests/gateways/misread.py "$PORTCULLIS" "$@"

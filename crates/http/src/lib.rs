@@ -4,6 +4,7 @@
 //! - [`gateway`]: the request reader.
 //! - [`wire`]: requests and decisions as JSON.
 //! - [`answer`]: responses, with their headers.
+//! - [`spop`]: the frames of HAProxy.
 //! - [`tower`]: the layer for axum and hyper gateways.
 //! - [`http_requests`]: the rules W1 to W6 of the request reader.
 #![forbid(unsafe_code)]
@@ -11,6 +12,7 @@
 mod access;
 pub mod answer;
 pub mod gateway;
+pub mod spop;
 pub mod tower;
 pub mod wire;
 

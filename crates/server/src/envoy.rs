@@ -16,6 +16,7 @@ use envoy_types::pb::google::rpc;
 use tonic::{Code, Request, Response, Status};
 
 use super::http::{Shared, ids_by, is_request_id};
+use super::lookup::{last, only};
 use portcullis_http::answer::{Denial, GENERATION, HttpDecision, Outcome, TOKEN_ID, body_too_large};
 use portcullis_http::gateway::{Body, Headers, HttpRequest};
 
@@ -43,7 +44,7 @@ impl Authorization for Checks {
         };
         self.shared.authority.operations().room().await;
         let headers = Received(&http);
-        let mut ids = ids_by(|name| headers.only(name));
+        let mut ids = ids_by(|name| only(&headers, name));
         ids.request = ids.request.or(Some(&*http.id).filter(|id| is_request_id(id)));
         let most = self.shared.body_bytes;
         if http.raw_body.len().max(http.body.len()) > most {
@@ -51,7 +52,7 @@ impl Authorization for Checks {
         }
         let request = HttpRequest { method: &http.method, target: &http.path, headers: &headers, body: body(&http) };
         let verdict = self.shared.authority.decide_http(&request, ids, &self.shared.answers.cors);
-        let origin = headers.find(ORIGIN.as_str()).and_then(|origin| HeaderValue::from_str(origin).ok());
+        let origin = last(&headers, ORIGIN.as_str()).and_then(|origin| HeaderValue::from_str(origin).ok());
         Ok(Response::new(self.answer(&verdict, origin.as_ref())))
     }
 }
@@ -142,7 +143,7 @@ fn metadata(verdict: &HttpDecision) -> Struct {
 /// Returns the body if it is complete. An empty one may be one that Envoy is not configured to pass on.
 fn body(http: &EnvoyRequest) -> Body<'_> {
     let body = if http.raw_body.is_empty() { http.body.as_bytes() } else { &http.raw_body };
-    let is_part = Received(http).find("x-envoy-auth-partial-body").is_some_and(|part| part != "false");
+    let is_part = last(&Received(http), "x-envoy-auth-partial-body").is_some_and(|part| part != "false");
     // -1 if Envoy does not know the size.
     let is_other = usize::try_from(http.size).is_ok_and(|size| size != body.len());
     if body.is_empty() || is_part || is_other { Body::NotPassedOn } else { Body::Whole(body) }
@@ -160,30 +161,5 @@ impl Headers for Received<'_> {
             }),
             None => self.0.headers.iter().for_each(|(name, value)| visit(name, value.as_bytes())),
         }
-    }
-}
-
-impl Received<'_> {
-    /// Returns the last value of a header.
-    fn find(&self, wanted: &str) -> Option<&str> {
-        self.values(wanted).pop().flatten()
-    }
-
-    /// Returns the value of a header that occurs once.
-    fn only(&self, wanted: &str) -> Option<&str> {
-        match *self.values(wanted).as_slice() {
-            [value] => value,
-            _ => None,
-        }
-    }
-
-    fn values(&self, wanted: &str) -> Vec<Option<&str>> {
-        let mut found = Vec::new();
-        self.for_each(&mut |name, value| {
-            if name.eq_ignore_ascii_case(wanted) {
-                found.push(std::str::from_utf8(value).ok());
-            }
-        });
-        found
     }
 }

@@ -3,7 +3,6 @@
 use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::Request;
@@ -13,16 +12,18 @@ use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::conn::auto::{self, Builder};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::watch;
 
 use super::bodies::{arriving, leaving};
-use super::connection::{Connection, Ending, TICKS};
-use super::gate::{Cause, Gate};
+use super::connection::{Connection, Ending};
+use super::gate::Gate;
 use super::http::{REQUEST_ID, repeated};
+use super::limits::TOO_MANY_HEADERS;
+use super::protocol::Protocol;
+use super::supervision::{Times, supervise};
 use super::watched::Watched;
 use portcullis_http::answer::failure;
 
@@ -32,15 +33,6 @@ pub(super) const MIN_BUFFER: usize = 8192;
 /// The only answer without an end: changes of the health, over gRPC.
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
-/// The time that connections have.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
-    /// For the headers of a request; and for reading an answer.
-    pub(super) request: Duration,
-    /// Between requests.
-    pub(super) idle: Duration,
-}
-
 /// What every connection of a listener is served with.
 #[derive(Clone)]
 pub(super) struct Serving {
@@ -49,14 +41,15 @@ pub(super) struct Serving {
     pub(super) gate: Gate,
     pub(super) times: Times,
     pub(super) stop: watch::Receiver<bool>,
-    /// Dropped when the connection ends.
-    pub(super) _open: mpsc::Sender<Infallible>,
 }
 
-impl Serving {
+impl Protocol for Serving {
+    const REFUSAL: &'static [u8] =
+        b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n";
+
     /// Answers the requests that come by `stream`, until the client or the server ends the connection.
-    pub(super) async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        mut self,
+    async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+        self,
         stream: S,
         connection: Arc<Connection>,
     ) {
@@ -67,55 +60,14 @@ impl Serving {
             async move { Ok::<_, Infallible>(pass(&gate, &connection, request, router).await) }
         });
         let stream = TokioIo::new(Watched::new(stream, Arc::clone(&connection)));
-        let mut exchange = pin!(self.http.serve_connection(stream, service));
-        let mut ticks = ticks(self.times.request / TICKS);
-        let mut looks = ticks_of_idle(self.times.idle);
-        let (mut unused, mut is_ending) = (0, false);
-        let cause = loop {
-            tokio::select! {
-                ended = exchange.as_mut() => {
-                    if let Err(error) = ended {
-                        tracing::debug!("a connection ended: {error}");
-                    }
-                    return;
-                }
-                _ = self.stop.wait_for(|stop| *stop), if !is_ending => {
-                    is_ending = true;
-                    exchange.as_mut().graceful_shutdown();
-                }
-                _ = ticks.tick() => if let Some(cause) = connection.next_tick() {
-                    break cause;
-                },
-                _ = looks.tick() => {
-                    unused = if connection.is_unused() { unused + 1 } else { 0 };
-                    match unused {
-                        0 | 1 => {}
-                        2 if !is_ending => {
-                            // A client that is just asking learns by this that it has to ask on another connection.
-                            is_ending = true;
-                            self.gate.closed(Cause::Idle);
-                            exchange.as_mut().graceful_shutdown();
-                        }
-                        // It does not even say goodbye.
-                        _ => return,
-                    }
-                }
-            }
-        };
-        self.gate.closed(cause);
-        tracing::debug!("a connection is closed: {}", cause.as_str());
+        let exchange = pin!(self.http.serve_connection(stream, service));
+        let ended =
+            supervise(exchange, auto::Connection::graceful_shutdown, &connection, &self.gate, self.times, self.stop)
+                .await;
+        if let Some(Err(error)) = ended {
+            tracing::debug!("a connection ended: {error}");
+        }
     }
-}
-
-fn ticks_of_idle(idle: Duration) -> tokio::time::Interval {
-    ticks(idle / 2)
-}
-
-fn ticks(period: Duration) -> tokio::time::Interval {
-    let mut ticks = interval(period.clamp(Duration::from_millis(1), Duration::from_hours(1)));
-    // After a pause of the whole process nobody is too late.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks
 }
 
 /// Answers 503 where there are too many requests, one takes too long or there is no room for it, 431 where it has too many
@@ -153,14 +105,10 @@ async fn answer(
     router: TowerToHyperService<Router>,
 ) -> Response {
     let limits = gate.limits();
-    let too_many = |what: String| failure(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "too_many_headers", &what);
-    if request.headers().len() > limits.headers {
-        // HTTP/1 counts headers while it reads them, HTTP/2 only their bytes.
-        return too_many(format!("the request has more than {} headers", limits.headers));
-    }
-    // The buffer of HTTP/1 cannot be smaller.
-    if limits.header_bytes < MIN_BUFFER && header_bytes(&request) > limits.header_bytes {
-        return too_many(format!("the headers of the request have more than {} bytes", limits.header_bytes));
+    // HTTP/1 counts headers while it reads them, HTTP/2 only their bytes. The buffer of HTTP/1 cannot be smaller.
+    let bytes = if limits.header_bytes < MIN_BUFFER { header_bytes(&request) } else { 0 };
+    if let Err(why) = limits.check_headers(request.headers().len(), bytes) {
+        return failure(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, TOO_MANY_HEADERS, &why);
     }
     let (mut parts, body) = request.into_parts();
     if let Some(peer) = connection.peer() {

@@ -1,6 +1,6 @@
 //! The sidecar: answers gateways over HTTP or gRPC by a policy that may change meanwhile.
 //!
-//! [`Server`] listens on two addresses, one for decisions and one for administration. Every protocol reads its requests,
+//! [`Server`] listens on an address for decisions, one for administration and, for HAProxy, a third. Every protocol reads its requests,
 //! has the one [`Authority`] decide them, and writes the responses. [`operations::Operations`] keeps the policy live and
 //! reports to operators.
 //!
@@ -33,15 +33,20 @@ mod exchange;
 pub mod expiry;
 mod gate;
 mod http;
+mod limits;
 mod listen;
+mod lookup;
 pub mod metrics;
 pub mod operations;
 mod peer;
 pub mod policy;
+mod protocol;
 mod public_url;
 pub mod shadow;
 pub mod site;
 mod socket;
+mod spoe;
+mod supervision;
 pub mod threads;
 mod tls;
 mod unread;
@@ -66,6 +71,7 @@ use tonic_health::pb::health_server::{Health, HealthServer};
 
 pub use authority::Authority;
 pub use decided::{Decided, Ids, ObservedPreflight, PreflightEnd, Unread};
+pub use limits::Limits;
 pub use listen::{Address, AddressError};
 pub use portcullis_http::answer::{Cors, HttpDecision, Outcome};
 pub use public_url::{PublicUrl, PublicUrlError};
@@ -78,6 +84,7 @@ use gate::Gate;
 use http::{Shared, Sites};
 use listen::{Bound, Listener};
 use portcullis_http::answer::{Responses, failure};
+use spoe::Agent;
 use tls::Certificates;
 
 /// Options of a server.
@@ -87,9 +94,11 @@ pub struct ServerOptions {
     pub listen: Address,
     /// The address for administration. It exposes policy details: do not make it public.
     pub admin: Address,
+    /// The address for HAProxy's Stream Processing Offload Engine.
+    pub spoe: Option<Address>,
     /// The permissions of Unix sockets, such as `0o660` for a group.
     pub socket_mode: u32,
-    /// TLS of the decision listener.
+    /// TLS of the decision listener and of the listener for HAProxy.
     pub tls: Option<Tls>,
     /// TLS of the admin listener.
     pub admin_tls: Option<Tls>,
@@ -106,38 +115,13 @@ pub struct ServerOptions {
     pub drain: Duration,
 }
 
-/// Resource limits. A request beyond a limit is refused, never allowed.
-#[derive(Debug, Clone)]
-pub struct Limits {
-    /// The maximum size of a body, in bytes.
-    pub body_bytes: usize,
-    /// The maximum size of all headers of a request, in bytes.
-    pub header_bytes: usize,
-    /// The maximum number of headers of a request.
-    pub headers: usize,
-    /// The maximum number of open connections.
-    pub connections: usize,
-    /// The maximum number of concurrent requests.
-    pub requests: usize,
-    /// The maximum number of requests in a list, and of sources in a request.
-    pub batch: usize,
-    /// The maximum size of all bodies in memory, of requests and of unread responses, in bytes.
-    pub buffered_bytes: usize,
-    /// The maximum size of one connection's bodies in memory, in bytes.
-    pub connection_buffered_bytes: usize,
-    /// The time limit for each of these: a TLS handshake, the headers of a request, its body and decision, and reading the
-    /// response.
-    pub request_time: Duration,
-    /// How long a connection may be idle between requests.
-    pub idle_time: Duration,
-}
-
 impl Default for ServerOptions {
     fn default() -> Self {
         let loopback = |port| Address::Tcp((std::net::Ipv4Addr::LOCALHOST, port).into());
         Self {
             listen: loopback(8181),
             admin: loopback(8182),
+            spoe: None,
             socket_mode: 0o600,
             tls: None,
             admin_tls: None,
@@ -146,23 +130,6 @@ impl Default for ServerOptions {
             hosts: Vec::new(),
             limits: Limits::default(),
             drain: Duration::from_secs(20),
-        }
-    }
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: 1 << 20,
-            header_bytes: 64 << 10,
-            headers: 128,
-            connections: 4096,
-            requests: 4096,
-            batch: 1000,
-            buffered_bytes: 256 << 20,
-            connection_buffered_bytes: 32 << 20,
-            request_time: Duration::from_secs(5),
-            idle_time: Duration::from_secs(75),
         }
     }
 }
@@ -178,16 +145,18 @@ pub enum BindError {
         /// The error of the system.
         error: std::io::Error,
     },
-    /// Both listeners have the same address.
+    /// Two listeners have the same address.
     #[error(
-        "`{listen}` and `{admin}` are the same address for decisions and for administration\n\
+        "`{first}` and `{second}` are the same address for {purposes}\n\
          help: use another port or another path for one of them"
     )]
     SameAddress {
-        /// The address for decisions.
-        listen: Address,
-        /// The address for administration.
-        admin: Address,
+        /// The address of the first listener.
+        first: Address,
+        /// The address of the second listener.
+        second: Address,
+        /// What the two listeners are for.
+        purposes: &'static str,
     },
     /// TLS cannot be set up.
     #[error(transparent)]
@@ -219,21 +188,31 @@ fn reason(error: &std::io::Error) -> String {
 pub struct Listeners {
     decisions: Bound,
     admin: Bound,
+    spoe: Option<Bound>,
     tls: Option<Certificates>,
     admin_tls: Option<Certificates>,
     options: ServerOptions,
 }
 
 impl Listeners {
-    /// Binds both addresses and loads the certificates. No TCP client can connect yet.
+    /// Binds the addresses and loads the certificates. No TCP client can connect yet.
     ///
     /// # Errors
     ///
     /// If an address cannot be bound, or TLS cannot be set up.
     pub fn bind(options: ServerOptions) -> Result<Self, BindError> {
-        let ServerOptions { listen, admin, socket_mode, tls, admin_tls, .. } = &options;
-        if overlap(listen, admin) {
-            return Err(BindError::SameAddress { listen: listen.clone(), admin: admin.clone() });
+        let ServerOptions { listen, admin, spoe, socket_mode, tls, admin_tls, .. } = &options;
+        let pairs = [
+            (Some(listen), Some(admin), "decisions and for administration"),
+            (Some(listen), spoe.as_ref(), "decisions and for HAProxy"),
+            (Some(admin), spoe.as_ref(), "administration and for HAProxy"),
+        ];
+        for (first, second, purposes) in pairs {
+            if let (Some(first), Some(second)) = (first, second)
+                && overlap(first, second)
+            {
+                return Err(BindError::SameAddress { first: first.clone(), second: second.clone(), purposes });
+            }
         }
         let load = |tls: &Option<Tls>| tls.clone().map(Certificates::load).transpose();
         let certificates = load(tls)?;
@@ -243,16 +222,17 @@ impl Listeners {
             Bound::new(address, *socket_mode).map_err(|error| BindError::Address { address: address.clone(), error })
         };
         let (decisions, admin) = (bind(listen)?, bind(admin)?);
-        Ok(Self { decisions, admin, tls: certificates, admin_tls: admin_certificates, options })
+        let spoe = spoe.as_ref().map(bind).transpose()?;
+        Ok(Self { decisions, admin, spoe, tls: certificates, admin_tls: admin_certificates, options })
     }
 
-    /// Listens on both addresses.
+    /// Listens on the addresses.
     ///
     /// # Errors
     ///
     /// If the system refuses to listen, or to start a thread.
     pub async fn server(self, authority: Arc<Authority>) -> Result<Server, BindError> {
-        let Self { decisions, admin, tls, admin_tls, options } = self;
+        let Self { decisions, admin, spoe, tls, admin_tls, options } = self;
         let ServerOptions { cors, public_url, hosts, limits, drain, .. } = options;
         let operators = Operators::start()?;
         let own_admin_tls = admin_tls.iter().filter(|_| options.admin_tls != options.tls);
@@ -261,7 +241,8 @@ impl Listeners {
         let certificates = [("decisions", tls.clone()), ("admin", admin_tls.clone())];
         let certificates = certificates.into_iter().filter_map(|(name, tls)| Some((name, tls?))).collect();
         let failed = |(address, error)| BindError::Address { address, error };
-        let decisions = decisions.listen(tls).map_err(failed)?;
+        let decisions = decisions.listen(tls.clone()).map_err(failed)?;
+        let spoe = spoe.map(|spoe| spoe.listen(tls)).transpose().map_err(failed)?;
         let listening = operators.handle.spawn(async move { admin.listen(admin_tls) }).await;
         let admin = listening.map_err(|error| BindError::Thread(error.into()))?.map_err(failed)?;
         let own_name = public_url.as_ref().map(PublicUrl::host);
@@ -271,6 +252,7 @@ impl Listeners {
         Ok(Server {
             decisions,
             admin,
+            spoe,
             operators,
             shared: Arc::new(Shared::new(authority, Responses { cors }, &limits, public_url, threads)),
             sites: Arc::new(sites),
@@ -300,6 +282,7 @@ fn overlap(one: &Address, other: &Address) -> bool {
 pub struct Server {
     decisions: Listener,
     admin: Listener,
+    spoe: Option<Listener>,
     operators: Operators,
     shared: Arc<Shared>,
     sites: Arc<Sites>,
@@ -369,7 +352,7 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Binds both addresses, and listens.
+    /// Binds the addresses, and listens.
     ///
     /// # Errors
     ///
@@ -393,11 +376,27 @@ impl Server {
         self.admin.address()
     }
 
+    /// Returns the address for HAProxy.
+    pub fn spoe_address(&self) -> Option<&Address> {
+        self.spoe.as_ref().map(Listener::address)
+    }
+
     /// Answers requests until `stop` completes, then drains: accepts no more connections and ends the open ones. Returns when
     /// all open requests are answered, or the time limit for that has passed. A draining server is not ready.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { decisions, admin, operators, shared, sites, admin_sites, certificates, reloads, limits, drain } =
-            self;
+        let Self {
+            decisions,
+            admin,
+            spoe,
+            operators,
+            shared,
+            sites,
+            admin_sites,
+            certificates,
+            reloads,
+            limits,
+            drain,
+        } = self;
         let _reloads = reloads;
         let gate = Gate::new(limits.clone());
         // Operators have a gate of their own, so that they are answered however many gateways connect.
@@ -409,14 +408,23 @@ impl Server {
         health.set_serving::<AuthorizationServer<Checks>>().await;
         let answers = router(&shared, sites, healthy);
         let draining_now = Arc::clone(&draining);
+        let agent = Agent::new(Arc::clone(&shared), gate.clone(), stopped.clone());
         let state = Admin { shared, gate: gate.clone(), own: own.clone(), certificates, draining: draining_now };
         let admin = operators.handle.spawn(admin.serve(admin::router(state, admin_sites), own, ended));
-        let decisions = tokio::spawn(decisions.serve(answers, gate, stopped));
+        let decisions = decisions.serve(answers, gate.clone(), stopped.clone());
+        let spoe = async move {
+            if let Some(spoe) = spoe {
+                spoe.speak(agent, gate, stopped).await;
+            }
+        };
+        // Each in a task of its own, since both accept connections.
+        let (decisions, spoe) = (tokio::spawn(decisions), tokio::spawn(spoe));
+        let gateways = async { tokio::join!(decisions, spoe) };
         stop.await;
         draining.store(true, Ordering::Relaxed);
         health.set_not_serving::<AuthorizationServer<Checks>>().await;
         let _ = stopping.send(true);
-        if tokio::time::timeout(drain, decisions).await.is_err() {
+        if tokio::time::timeout(drain, gateways).await.is_err() {
             tracing::warn!("requests were still open after {} s: they are cut off", drain.as_secs());
         }
         // Until now operators could see that the server drains.

@@ -1,5 +1,6 @@
 //! Listening sockets and their connections.
 
+use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
@@ -12,10 +13,12 @@ use std::time::Duration;
 
 use super::Limits;
 use super::connection::Connection;
-use super::exchange::{MIN_BUFFER, Serving, Times};
+use super::exchange::{MIN_BUFFER, Serving};
 use super::gate::Gate;
 use super::peer::Peer;
+use super::protocol::Protocol;
 use super::socket::{self, BACKLOG, BoundPath};
+use super::supervision::Times;
 use super::tls::Certificates;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -183,18 +186,17 @@ impl Listener {
         Self { reports_peers: true, ..self }
     }
 
+    /// Serves HTTP until `stop`, then waits for the open requests.
+    pub(super) async fn serve(self, router: Router, gate: Gate, stop: watch::Receiver<bool>) {
+        let times = Times::of(gate.limits());
+        let serving = Serving { http: http(gate.limits()), router, times, gate: gate.clone(), stop: stop.clone() };
+        self.speak(serving, gate, stop).await;
+    }
+
     /// Serves connections until `stop`, then waits for the open requests.
-    pub(super) async fn serve(self, router: Router, gate: Gate, mut stop: watch::Receiver<bool>) {
-        let limits = gate.limits();
-        let (open, mut all_closed) = mpsc::channel(1);
-        let serving = Serving {
-            http: http(limits),
-            router,
-            times: Times { request: limits.request_time, idle: limits.idle_time },
-            gate: gate.clone(),
-            stop: stop.clone(),
-            _open: open,
-        };
+    pub(super) async fn speak<P: Protocol>(self, protocol: P, gate: Gate, mut stop: watch::Receiver<bool>) {
+        // Dropped when a connection ends.
+        let (open_until, mut all_closed) = mpsc::channel::<Infallible>(1);
         let mut is_failing = false;
         loop {
             let accepted = tokio::select! {
@@ -217,25 +219,27 @@ impl Listener {
                 tracing::info!("connections are accepted on {} again", self.address);
             }
             let Some(open) = gate.connect() else {
-                tokio::spawn(stream.refuse(self.tls.is_none()));
+                tokio::spawn(stream.refuse(if self.tls.is_none() { P::REFUSAL } else { b"" }));
                 continue;
             };
             let peer = stream.peer().filter(|_| self.reports_peers);
             let connection = Connection::new(open, peer);
+            let (tls, protocol, open_until) = (self.tls.clone(), protocol.clone(), open_until.clone());
+            let handshake = gate.limits().request_time;
             match stream {
                 Stream::Tcp(stream) => {
                     // Responses are small, and a client waits for each.
                     let _ = stream.set_nodelay(true);
-                    tokio::spawn(serve(stream, self.tls.clone(), serving.clone(), connection));
+                    tokio::spawn(serve(stream, tls, handshake, protocol, connection, open_until));
                 }
                 Stream::Unix(stream) => {
-                    tokio::spawn(serve(stream, self.tls.clone(), serving.clone(), connection));
+                    tokio::spawn(serve(stream, tls, handshake, protocol, connection, open_until));
                 }
             }
         }
         // The path first, while no other server can have the same inode.
         drop(self.bound);
-        drop((self.socket, serving));
+        drop((self.socket, protocol, open_until));
         // No value is ever sent: the channel closes with the last connection.
         let _ = all_closed.recv().await;
     }
@@ -285,22 +289,21 @@ const SEND_BUFFER: usize = 64 << 10;
 async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     stream: S,
     tls: Option<Certificates>,
-    serving: Serving,
+    handshake: Duration,
+    protocol: impl Protocol,
     connection: Arc<Connection>,
+    _open_until: mpsc::Sender<Infallible>,
 ) {
     match tls {
-        None => serving.exchange(stream, connection).await,
+        None => protocol.exchange(stream, connection).await,
         // A handshake that fails or takes too long affects only its client.
-        Some(tls) => match tokio::time::timeout(serving.times.request, tls.acceptor().accept(stream)).await {
-            Ok(Ok(stream)) => serving.exchange(stream, connection).await,
+        Some(tls) => match tokio::time::timeout(handshake, tls.acceptor().accept(stream)).await {
+            Ok(Ok(stream)) => protocol.exchange(stream, connection).await,
             Ok(Err(error)) => tracing::debug!("a TLS handshake failed: {error}"),
             Err(_) => tracing::debug!("a TLS handshake took too long"),
         },
     }
 }
-
-const FULL: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\nretry-after: 1\r\n\r\n";
 
 impl Stream {
     /// Returns the address of the client; `None` for a Unix socket.
@@ -312,13 +315,11 @@ impl Stream {
     }
 
     /// Answers that there are too many connections.
-    async fn refuse(self, is_plain: bool) {
-        if is_plain {
-            // A client that does not read this finds the connection closed.
-            let _ = match self {
-                Self::Tcp(mut stream) => stream.write_all(FULL).await,
-                Self::Unix(mut stream) => stream.write_all(FULL).await,
-            };
-        }
+    async fn refuse(self, refusal: &[u8]) {
+        // A client that does not read this finds the connection closed.
+        let _ = match self {
+            Self::Tcp(mut stream) => stream.write_all(refusal).await,
+            Self::Unix(mut stream) => stream.write_all(refusal).await,
+        };
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod pcls;
 pub(crate) mod queries;
 pub(crate) mod referers;
 pub(crate) mod requests;
+pub(crate) mod spop;
 pub(crate) mod wire;
 
 use std::borrow::Cow;
@@ -21,7 +22,7 @@ use std::borrow::Cow;
 pub(crate) type Property = fn(&[u8]);
 
 /// The targets, by name.
-pub(crate) const TARGETS: [(&str, Property); 9] = [
+pub(crate) const TARGETS: [(&str, Property); 10] = [
     ("names", names::property),
     ("patterns", patterns::property),
     ("queries", queries::property),
@@ -31,6 +32,7 @@ pub(crate) const TARGETS: [(&str, Property); 9] = [
     ("wire", wire::property),
     ("pcls", pcls::property),
     ("requests", requests::property),
+    ("spop", spop::property),
 ];
 
 /// A secret that inputs do not contain by chance.

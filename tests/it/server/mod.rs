@@ -41,6 +41,7 @@ mod running;
 mod shadow;
 mod soak;
 mod sockets;
+mod spoe;
 mod state;
 #[cfg(target_os = "linux")]
 mod state_faults;

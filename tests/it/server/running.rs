@@ -18,6 +18,8 @@ use tokio::sync::oneshot;
 pub(super) struct Running {
     pub(super) address: Address,
     pub(super) admin: SocketAddr,
+    /// The address for HAProxy, if the options have one.
+    pub(super) spoe: Option<Address>,
     _folder: TempDir,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
@@ -55,13 +57,14 @@ pub(super) fn serve_by(policy: Option<&str>, options: ServerOptions, reader: Rea
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         runtime.block_on(async {
             let server = Server::bind(authority, options).await.unwrap();
-            sender.send((server.address().clone(), server.admin_address().clone())).unwrap();
+            let addresses = (server.address().clone(), server.admin_address().clone(), server.spoe_address().cloned());
+            sender.send(addresses).unwrap();
             server.run(async { _ = stopped.await }).await;
         });
     });
-    let (address, admin) = addresses.recv().unwrap();
+    let (address, admin, spoe) = addresses.recv().unwrap();
     let Address::Tcp(admin) = admin else { panic!("{admin}") };
-    Running { address, admin, _folder: folder, stop: Some(stop), thread: Some(thread) }
+    Running { address, admin, spoe, _folder: folder, stop: Some(stop), thread: Some(thread) }
 }
 
 impl Running {

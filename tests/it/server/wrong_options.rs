@@ -133,6 +133,20 @@ fn addresses_and_files_are_checked_before_the_policy_is_compiled() {
         (vec!["--listen", "0.0.0.0:7", "--admin", "127.0.0.1:7"], "are the same address"),
         (vec!["--listen", "127.0.0.1:7", "--admin", "[::]:7"], "are the same address"),
         (vec!["--listen", "unix:a.sock", "--admin", "unix:a.sock"], "are the same address"),
+        (
+            vec!["--listen", "127.0.0.1:7", "--spoe", "127.0.0.1:7"],
+            "are the same address for decisions and for HAProxy",
+        ),
+        (
+            vec!["--admin", "127.0.0.1:7", "--spoe", "0.0.0.0:7"],
+            "are the same address for administration and for HAProxy",
+        ),
+        (vec!["--spoe", "8183"], "help: write `127.0.0.1:8183`"),
+        (with(&["--spoe", "unix:/nowhere/at/all.sock"]), "the folder does not exist"),
+        (
+            vec!["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--spoe", &taken],
+            "another program uses the address",
+        ),
         (vec!["--listen", "unix:taken.sock", "--admin", "127.0.0.1:0"], "another server listens on it"),
         (vec!["--listen", "unix:missing/a.sock", "--admin", "127.0.0.1:0"], "the folder does not exist"),
         (vec!["--listen", "unix:policy.json", "--admin", "127.0.0.1:0"], "an ordinary file"),

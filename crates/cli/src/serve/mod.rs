@@ -45,6 +45,8 @@ Endpoints for gateways, at --listen:
   /authz/forwarded      X-Forwarded-Method, X-Forwarded-Uri  Caddy, Traefik
   POST /v1/decide
   POST /access/v1/evaluation, POST /access/v1/evaluations
+Endpoint for HAProxy, at --spoe:
+  SPOP 2.0, the protocol of HAProxy's Stream Processing Offload Engine
 Endpoints for operators, at --admin:
   /  /healthz  /readyz  /metrics  /v1/snapshot  /v1/shadow  POST /v1/explain
 
@@ -123,6 +125,12 @@ struct ListenArgs {
             [env: PORTCULLIS_ADMIN]"
     )]
     admin: Address,
+    /// Also listen for HAProxy's SPOE
+    ///
+    /// The Stream Processing Offload Engine needs less time than a Lua script. An IP address and port, or `unix:PATH`.
+    /// Example: `--spoe 127.0.0.1:8183`
+    #[arg(long, value_name = "ADDRESS")]
+    spoe: Option<Address>,
     /// Set the permissions of Unix sockets [default: 600]
     ///
     /// `600` is for the owner, `660` also for the group.
@@ -130,7 +138,7 @@ struct ListenArgs {
     socket_mode: Option<u32>,
     /// Use TLS with this certificate chain (PEM)
     ///
-    /// For both addresses. The chain has the certificate and all intermediate ones.
+    /// For all addresses. The chain has the certificate and all intermediate ones.
     #[arg(long, value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// Read the private key from this file (PEM)
@@ -328,6 +336,7 @@ async fn serve(authority: Arc<Authority>, listeners: Listeners) -> anyhow::Resul
     tracing::info!(
         listen = %server.address(),
         admin = %server.admin_address(),
+        spoe = server.spoe_address().map(tracing::field::display),
         policy = %Escaped::whole(&readiness.policy.source),
         ready = readiness.ready,
         "serving"
@@ -444,6 +453,7 @@ impl Args {
         let ListenArgs {
             listen,
             admin,
+            spoe,
             socket_mode,
             tls_cert,
             tls_key,
@@ -454,7 +464,8 @@ impl Args {
         } = &self.listen;
         alone("--cors-origin", cors_origin)?;
         alone("--allow-host", allow_host)?;
-        if socket_mode.is_some() && ![listen, admin].iter().any(|address| matches!(address, Address::Unix(_))) {
+        let mut addresses = [Some(listen), Some(admin), spoe.as_ref()].into_iter().flatten();
+        if socket_mode.is_some() && !addresses.any(|address| matches!(address, Address::Unix(_))) {
             bail!(
                 "`--socket-mode` applies only to Unix sockets, and no address is one\n\
                  help: leave it out, or write `--listen unix:/run/portcullis.sock`"
@@ -468,6 +479,7 @@ impl Args {
         Ok(ServerOptions {
             listen: listen.clone(),
             admin: admin.clone(),
+            spoe: spoe.clone(),
             socket_mode: socket_mode.unwrap_or(ServerOptions::default().socket_mode),
             tls: tls.clone(),
             admin_tls: tls,

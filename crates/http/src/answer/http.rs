@@ -72,8 +72,7 @@ impl Responses {
         match &decision.outcome {
             Outcome::Allow { .. } | Outcome::Pass => {
                 // Empty without a token: it replaces a header of that name from the client.
-                let id = escaped_id(decision.token_id.as_deref().unwrap_or_default());
-                headers.insert(TOKEN_ID, HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("")));
+                headers.insert(TOKEN_ID, token_id(decision));
                 headers.insert(GENERATION, decision.generation.into());
             }
             Outcome::Deny { .. } => {
@@ -118,6 +117,12 @@ impl Responses {
         *response.headers_mut() = self.headers(decision, origin);
         response
     }
+}
+
+/// Returns the id of the token as the value of a header; empty without a known token.
+pub fn token_id(decision: &HttpDecision) -> HeaderValue {
+    let id = escaped_id(decision.token_id.as_deref().unwrap_or_default());
+    HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""))
 }
 
 /// The methods that a web site may use: the method does not change the request (W1).

@@ -17,7 +17,7 @@ pub use http::Cors;
 pub use http::json;
 pub use http::{GENERATION, TOKEN_ID, escaped_id};
 pub use http::{OWN, is_own};
-pub use http::{Responses, failure};
+pub use http::{Responses, failure, token_id};
 pub use words::Denial;
 
 /// The decision on one HTTP request. Owned: it outlives the snapshot that decided.
