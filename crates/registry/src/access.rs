@@ -105,7 +105,11 @@ impl Registry {
         let Some(Client { scopes: current, .. }) = records.client(&client)? else { return Ok(None) };
         let current = current.unwrap_or_else(default_scopes);
         let scopes = content.scopes.into_iter().filter(|scope| current.contains(scope)).collect();
-        let role = records.user(&ticket.user)?.map(|user| user.role).unwrap_or_default();
+        let user = records.user(&ticket.user)?;
+        if user.as_ref().is_some_and(|user| user.is_disabled) {
+            return Ok(None);
+        }
+        let role = user.map(|user| user.role).unwrap_or_default();
         Ok(Some(Access {
             id: content.id,
             client,
@@ -151,6 +155,7 @@ impl Registry {
 
 impl Change<'_> {
     pub(super) fn issue_access(&mut self, new: &NewAccess<'_>) -> Result<Issued> {
+        self.check_enabled(new.user)?;
         let secret = Secret::mint(SecretKind::Access)?;
         let id = short_id(PREFIX)?;
         let now = self.actor.now;

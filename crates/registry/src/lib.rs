@@ -67,7 +67,7 @@ use serde::Serialize;
 pub use access::{Access, Issued, NewAccess};
 pub use changes::Changes;
 pub use clients::{ClientAccess, ClientEdit, CreatedClient};
-pub use connections::{Reread, UpdatedConnection};
+pub use connections::{ConnectionEdit, Reread, UpdatedConnection};
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
 pub use lists::Which;
@@ -78,6 +78,7 @@ pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
 pub use scopes::{ADMIN, SCOPES, default_scopes};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};
+pub use users::{Admission, SignedIn, UserEdit};
 
 use error::{invalid, refused};
 use location::Database;

@@ -8,9 +8,12 @@ use crate::error::{RegistryError, Result, storage};
 use crate::storage::Purpose;
 
 /// The newest schema: the number of the last migration.
-const SCHEMA: i32 = 1;
+const SCHEMA: i32 = 2;
 
-const MIGRATIONS: [(i32, &str); 1] = [(1, include_str!("../../migrations/postgres/0001_registry.sql"))];
+const MIGRATIONS: [(i32, &str); 2] = [
+    (1, include_str!("../../migrations/postgres/0001_registry.sql")),
+    (2, include_str!("../../migrations/postgres/0002_sign_in.sql")),
+];
 
 /// The state of an opened database.
 struct State {

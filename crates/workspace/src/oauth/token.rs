@@ -56,6 +56,9 @@ async fn issue(workspace: &Arc<Workspace>, request: Request) -> Result<Response,
     });
     let issued = issued.await.map_err(|problem| match problem.status() {
         status if status.is_server_error() => OauthError::from(problem),
+        _ if problem.reason() == "user_disabled" => {
+            OauthError::new("unauthorized_client", "the owner of the client is disabled", "ask an administrator")
+        }
         _ => {
             let message = problem.details().first().map_or_else(String::new, |detail| detail.message.clone());
             let message = format!("the grants of the client are not valid any more: {message}");

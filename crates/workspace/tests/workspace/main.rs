@@ -8,6 +8,7 @@
 
 mod cases;
 mod conditions;
+mod fake_provider;
 mod oauth;
 mod once;
 mod openapi;
@@ -16,3 +17,4 @@ mod rights;
 mod secrets;
 mod server;
 mod sessions;
+mod sign_in;
