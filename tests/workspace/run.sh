@@ -4,6 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/workspace
+examples=$PWD/examples/machine-client
 
 command -v curl jq >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends curl jq >/dev/null; }
 if [[ -z ${PORTCULLIS:-} ]]; then
@@ -76,6 +77,8 @@ call -X PATCH "$path" -H "if-match: $etag" -d '{"grants": [{"connection_name": "
 decides "$token" deny "an edited token decides"
 curl -sSf "$url/oauth/revoke" "${client[@]}" --data-urlencode "token=$access" >/dev/null
 decides "$access" deny "a revoked access token decides"
+WORKSPACE=$url SIDECAR=http://$sidecar "$examples/narrow_token.py" machine.json || fail "examples/machine-client/narrow_token.py"
+WORKSPACE=$url SIDECAR=http://$sidecar "$examples/narrow_token.sh" machine.json || fail "examples/machine-client/narrow_token.sh"
 ! grep -q pcl_ workspace.log sidecar.log || fail "a log has a secret"
 ! grep -aq 'pcl_\(tk\|at\|m2m\)_' registry.db* || fail "the registry has a secret"
 

@@ -104,7 +104,11 @@ impl Registry {
         let Some((content, client)) = content.zip(ticket.client) else { return Ok(None) };
         let Some(known) = records.client(&client)? else { return Ok(None) };
         let scopes = held(&content.scopes, &known);
-        let role = records.user(&ticket.user)?.map(|user| user.role).unwrap_or_default();
+        let user = records.user(&ticket.user)?;
+        if user.as_ref().is_some_and(|user| user.is_disabled) {
+            return Ok(None);
+        }
+        let role = user.map(|user| user.role).unwrap_or_default();
         Ok(Some(Access {
             id: content.id,
             client,
@@ -150,6 +154,7 @@ impl Registry {
 
 impl Change<'_> {
     pub(super) fn issue_access(&mut self, new: &NewAccess<'_>) -> Result<Issued> {
+        self.check_enabled(new.user)?;
         let secret = Secret::mint(SecretKind::Access)?;
         let id = short_id(PREFIX)?;
         let now = self.actor.now;

@@ -27,6 +27,8 @@ pub(super) type ConnectionRow = (String, String, bool, bool);
 pub(super) type UsageRow = (String, i64, i64);
 /// A row of `tickets`: kind, digest, user, client, family, token, expiry, content.
 pub(super) type TicketRow = (String, Vec<u8>, String, Option<String>, Option<String>, Option<String>, i64, Vec<u8>);
+/// A row of `users`: name, role, whether disabled, whether invited, e-mail address, issuer, subject.
+pub(super) type UserRow = (String, String, bool, bool, Option<String>, Option<String>, Option<String>);
 
 pub(super) fn connection((name, dialect, case_sensitive, named_sources_only): ConnectionRow) -> Result<Connection> {
     let written: Dialect = parse(&dialect, "connections")?;
@@ -133,8 +135,9 @@ pub(super) fn trail_entry(
     })
 }
 
-pub(super) fn user((name, role): (String, String)) -> Result<User> {
-    Ok(User { name, role: Role::from_name(&role).ok_or_else(|| broken("users"))? })
+pub(super) fn user((name, role, is_disabled, is_invited, email, issuer, subject): UserRow) -> Result<User> {
+    let role = Role::from_name(&role).ok_or_else(|| broken("users"))?;
+    Ok(User { name, role, is_disabled, is_invited, email, issuer, subject })
 }
 
 pub(super) fn ticket((kind, digest, user, client, family, token, expires, body): TicketRow) -> Result<Ticket> {

@@ -2,10 +2,11 @@
 
 use super::definition::{Draft, settle};
 use super::error::{RegistryError, Result, invalid, refused};
+use super::lists::check_version;
 use super::record::{Client, ClientKind, Connection, Grant, Token};
 use super::storage::{Records, TokenFilter};
 use super::words::{argument, did_you_mean, quoted};
-use super::{Actor, Registry, Subject, check_text};
+use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::Escaped;
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceType};
 use portcullis::name::Dialect;
@@ -42,23 +43,7 @@ impl Registry {
         case_sensitive: Option<bool>,
         named_sources_only: bool,
     ) -> Result<Connection> {
-        check_text("connection's name", name)?;
-        if name.contains(',') || name.trim() != name {
-            let help =
-                "write a name without commas and without spaces around it: grants are written `connection,source`";
-            return Err(invalid(format!("{} is not a connection's name", quoted(name)), help));
-        }
-        let dialect = read_as(self::dialect(dialect)?, case_sensitive)?;
-        let connection = Connection { name: name.to_owned(), dialect, named_sources_only };
-        let mut change = self.change(actor)?;
-        if change.records.connections()?.iter().any(|known| known.name == name) {
-            let help = format!("`portcullis connections update {}` changes it", argument(name, "NAME"));
-            return Err(refused(format!("connection {} exists already", quoted(name)), help));
-        }
-        change.records.put_connection(&connection)?;
-        change.note("create", &subject(name), None, Some(&connection))?;
-        change.commit()?;
-        Ok(connection)
+        self.changed(actor, |change| change.add_connection(name, dialect, case_sensitive, named_sources_only))
     }
 
     /// Edits a connection. Its grants must remain valid in its dialect.
@@ -75,22 +60,88 @@ impl Registry {
         case_sensitive: Option<bool>,
         named_sources_only: Option<bool>,
     ) -> Result<UpdatedConnection> {
-        let dialect = dialect.map(self::dialect).transpose()?;
-        let mut change = self.change(actor)?;
-        let before = find(&mut *change.records, name)?;
+        let edit = ConnectionEdit { dialect: dialect.map(ToOwned::to_owned), case_sensitive, named_sources_only };
+        self.changed(actor, |change| change.update_connection(name, None, &edit))
+    }
+
+    /// Deletes a connection that no grant and no named source uses.
+    ///
+    /// # Errors
+    ///
+    /// If the connection does not exist, or a grant or named source uses it.
+    pub fn delete_connection(&mut self, actor: &Actor, name: &str) -> Result<Connection> {
+        self.changed(actor, |change| change.delete_connection(name, None))
+    }
+}
+
+/// An edit of a connection. `None` changes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ConnectionEdit {
+    /// The new dialect.
+    pub dialect: Option<String>,
+    /// Whether quoted names keep the case of their letters.
+    pub case_sensitive: Option<bool>,
+    /// Whether queries are denied whatever the grants.
+    pub named_sources_only: Option<bool>,
+}
+
+impl Change<'_> {
+    /// Adds a connection: see [`Registry::add_connection`].
+    ///
+    /// # Errors
+    ///
+    /// If the name is taken or invalid, the dialect is unknown, or the dialect does not support `case_sensitive`.
+    pub fn add_connection(
+        &mut self,
+        name: &str,
+        dialect: &str,
+        case_sensitive: Option<bool>,
+        named_sources_only: bool,
+    ) -> Result<Connection> {
+        check_text("connection's name", name).map_err(|error| error.because("invalid_name"))?;
+        if name.contains(',') || name.trim() != name {
+            let help =
+                "write a name without commas and without spaces around it: grants are written `connection,source`";
+            return Err(invalid(format!("{} is not a connection's name", quoted(name)), help).because("invalid_name"));
+        }
+        let dialect = read_as(self::dialect(dialect)?, case_sensitive)?;
+        let connection = Connection { name: name.to_owned(), dialect, named_sources_only };
+        if self.records.connections()?.iter().any(|known| known.name == name) {
+            let help = format!("`portcullis connections update {}` changes it", argument(name, "NAME"));
+            return Err(refused(format!("connection {} exists already", quoted(name)), help).because("name_taken"));
+        }
+        self.records.put_connection(&connection)?;
+        self.note("create", &subject(name), None, Some(&connection))?;
+        Ok(connection)
+    }
+
+    /// Edits a connection, if it has one of the `versions`: see [`Registry::update_connection`].
+    ///
+    /// # Errors
+    ///
+    /// If there is no match, its version differs, or a grant becomes invalid.
+    pub fn update_connection(
+        &mut self,
+        name: &str,
+        versions: Option<&[String]>,
+        edit: &ConnectionEdit,
+    ) -> Result<UpdatedConnection> {
+        let dialect = edit.dialect.as_deref().map(dialect).transpose()?;
+        let before = find(&mut *self.records, name)?;
+        check_version(versions, &before.version())?;
         let after = Connection {
             name: before.name.clone(),
-            dialect: read_as(dialect.unwrap_or(before.dialect), case_sensitive)?,
-            named_sources_only: named_sources_only.unwrap_or(before.named_sources_only),
+            dialect: read_as(dialect.unwrap_or(before.dialect), edit.case_sensitive)?,
+            named_sources_only: edit.named_sources_only.unwrap_or(before.named_sources_only),
         };
         if after == before {
             return Ok(UpdatedConnection { connection: after, grants: Reread::default() });
         }
-        change.records.put_connection(&after)?;
-        let tokens = change.records.tokens(TokenFilter::Connection(name))?;
+        self.records.put_connection(&after)?;
+        let tokens = self.records.tokens(TokenFilter::Connection(name))?;
         let drafts: Vec<_> = tokens.iter().map(Draft::from).collect();
-        let connections = change.records.connections()?;
-        match settle(&connections, &mut *change.records, &drafts) {
+        let connections = self.records.connections()?;
+        match settle(&connections, &mut *self.records, &drafts) {
             Err(RegistryError::Definition(diagnostics)) => {
                 let wrong: Vec<_> = diagnostics.iter().map(|diagnostic| diagnostic.message.as_ref()).collect();
                 return Err(refused(
@@ -100,49 +151,50 @@ impl Registry {
                         after.dialect.as_str(),
                         wrong.join("; ")
                     ),
-                    format!("change these tokens first: {}", named(&tokens, actor)),
-                ));
+                    format!("change these tokens first: {}", named(&tokens, self.actor)),
+                )
+                .because("connection_in_use"));
             }
             other => other.map(drop)?,
         }
-        change.note("update", &subject(name), Some(&before), Some(&after))?;
-        change.commit()?;
+        self.note("update", &subject(name), Some(&before), Some(&after))?;
         let on_it = tokens.iter().flat_map(|token| &token.grants).filter(|grant| grant.connection == name);
         Ok(UpdatedConnection { grants: Reread::of(on_it, before.dialect, after.dialect), connection: after })
     }
 
-    /// Deletes a connection that no grant and no named source uses.
+    /// Deletes a connection, if it has one of the `versions`: see [`Registry::delete_connection`].
     ///
     /// # Errors
     ///
-    /// If the connection does not exist, or a grant or named source uses it.
-    pub fn delete_connection(&mut self, actor: &Actor, name: &str) -> Result<Connection> {
-        let mut change = self.change(actor)?;
-        let connection = find(&mut *change.records, name)?;
-        let tokens = change.records.tokens(TokenFilter::Connection(name))?;
+    /// If there is no match, its version differs, or a grant or named source uses it.
+    pub fn delete_connection(&mut self, name: &str, versions: Option<&[String]>) -> Result<Connection> {
+        let connection = find(&mut *self.records, name)?;
+        check_version(versions, &connection.version())?;
+        let tokens = self.records.tokens(TokenFilter::Connection(name))?;
         if !tokens.is_empty() {
             let help = "remove these grants with `portcullis credentials update token`, or delete the tokens, first";
-            let message = format!("connection {} is granted by {}", quoted(name), named(&tokens, actor));
-            return Err(refused(message, help));
+            let message = format!("connection {} is granted by {}", quoted(name), named(&tokens, self.actor));
+            return Err(refused(message, help).because("connection_in_use"));
         }
-        let clients = [ClientKind::M2m, ClientKind::Spa].map(|kind| change.records.clients(kind));
+        let clients = [ClientKind::M2m, ClientKind::Spa].map(|kind| self.records.clients(kind));
         let clients = clients.into_iter().collect::<Result<Vec<_>>>()?.concat();
         let has_it = |client: &&Client| client.grants.iter().any(|grant| grant.connection == name);
         let granted: Vec<_> = clients.iter().filter(has_it).map(|client| quoted(&client.id)).collect();
         if !granted.is_empty() {
             let message = format!("connection {} is granted by clients: {}", quoted(name), granted.join(", "));
-            return Err(refused(message, "remove these grants with `portcullis credentials update m2m`, first"));
+            let help = "remove these grants with `portcullis credentials update m2m`, first";
+            return Err(refused(message, help).because("connection_in_use"));
         }
-        let sources = change.records.named_sources()?;
+        let sources = self.records.named_sources()?;
         let own = sources.iter().filter(|source| source.connection.as_deref() == Some(name));
         let own: Vec<_> = own.map(|source| quoted(&source.name)).collect();
         if !own.is_empty() {
             let message = format!("connection {} has named sources: {}", quoted(name), own.join(", "));
-            return Err(refused(message, "delete them, or move them with `portcullis named-sources update`, first"));
+            let help = "delete them, or move them with `portcullis named-sources update`, first";
+            return Err(refused(message, help).because("connection_in_use"));
         }
-        change.records.remove_connection(name)?;
-        change.note("delete", &subject(name), Some(&connection), None)?;
-        change.commit()?;
+        self.records.remove_connection(name)?;
+        self.note("delete", &subject(name), Some(&connection), None)?;
         Ok(connection)
     }
 }
@@ -227,7 +279,7 @@ fn read_as(dialect: Dialect, case_sensitive: Option<bool>) -> Result<Dialect> {
     let Some(case_sensitive) = case_sensitive else { return Ok(dialect) };
     dialect.with_case_sensitive(case_sensitive).ok_or_else(|| {
         let message = format!("a connection of dialect `{dialect}` cannot be case-sensitive");
-        invalid(message, "leave `--case-sensitive` out: only dialect `redshift` has it")
+        invalid(message, "leave `--case-sensitive` out: only dialect `redshift` has it").because("not_case_sensitive")
     })
 }
 
@@ -235,6 +287,6 @@ fn dialect(text: &str) -> Result<Dialect> {
     text.parse().map_err(|_| {
         let known = Dialect::NAMES;
         let help = format!("{}write one of `{}`", did_you_mean(text, known), known.join("`, `"));
-        invalid(format!("unknown dialect {}", quoted(text)), help)
+        invalid(format!("unknown dialect {}", quoted(text)), help).because("unknown_dialect")
     })
 }

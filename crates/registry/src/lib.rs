@@ -72,7 +72,7 @@ pub use access::{Access, Issued, NewAccess};
 pub use authorizations::{Granted, Lifetimes, NewCode, NotGranted, PresentedCode, PresentedRefresh, Successors};
 pub use changes::Changes;
 pub use clients::{ClientAccess, ClientEdit, CreatedClient};
-pub use connections::{Reread, UpdatedConnection};
+pub use connections::{ConnectionEdit, Reread, UpdatedConnection};
 pub use consents::Consent;
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
@@ -84,6 +84,7 @@ pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
 pub use scopes::{ADMIN, OFFLINE_ACCESS, OPENID, SCOPES, USER_SCOPES, default_scopes};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};
+pub use users::{Admission, SignedIn, UserEdit};
 pub use watched::{RegistryVersion, WatchedRegistry};
 
 use error::{invalid, refused};

@@ -104,7 +104,7 @@ fn answer(ticket: &Ticket, once: &Once) -> Result<Vec<u8>> {
     match ticket.body.split_at_checked(DIGEST) {
         Some((request, answer)) if request == once.request.as_bytes() => Ok(answer.to_vec()),
         _ => Err(refused(
-            "the idempotency key was used for another request",
+            "the idempotency key was used for another request, or with other rights",
             "use a new key for each change, and the same key only to repeat it",
         )
         .because("idempotency_key_reused")),

@@ -176,6 +176,29 @@ pub struct User {
     pub name: String,
     /// The role.
     pub role: Role,
+    /// Whether the user may neither sign in nor call.
+    #[serde(rename = "disabled", skip_serializing_if = "std::ops::Not::not")]
+    pub is_disabled: bool,
+    /// Whether an administrator has added the user. Other users must match the rules of the workspace at each sign-in.
+    #[serde(rename = "invited", skip_serializing_if = "Clone::clone")]
+    pub is_invited: bool,
+    /// The e-mail address: of the invitation, and after a sign-in the one that the OpenID provider has verified last.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<String>,
+    /// The OpenID provider at which the user has signed in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The identifier of the user at that provider.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+}
+
+impl User {
+    /// Returns an invited user with this name and role.
+    pub fn new(name: impl Into<String>, role: Role) -> Self {
+        let name = name.into();
+        Self { name, role, is_disabled: false, is_invited: true, email: None, issuer: None, subject: None }
+    }
 }
 
 /// The rights of a user.

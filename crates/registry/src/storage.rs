@@ -204,6 +204,7 @@ pub(super) trait Records: Declared {
     fn users(&mut self) -> Result<Vec<User>>;
     fn user(&mut self, name: &str) -> Result<Option<User>>;
     fn put_user(&mut self, user: &User) -> Result<()>;
+    fn remove_user(&mut self, name: &str) -> Result<()>;
 
     /// Returns the ticket, even if it has expired.
     fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>>;

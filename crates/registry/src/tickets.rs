@@ -42,6 +42,20 @@ impl Registry {
         Ok(Some(ticket).filter(|ticket| now < ticket.expires))
     }
 
+    /// Extends the ticket with this digest to `expires`, unless it was removed or expires later anyway.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn extend_ticket(&mut self, kind: TicketKind, digest: &SecretDigest, expires: Timestamp) -> Result<()> {
+        let mut records = self.storage.write()?;
+        match records.ticket(kind, digest)? {
+            Some(ticket) if ticket.expires < expires => records.put_ticket(&Ticket { expires, ..ticket })?,
+            _ => return Ok(()),
+        }
+        records.commit()
+    }
+
     /// Removes every ticket of this kind of the user.
     ///
     /// # Errors

@@ -67,7 +67,7 @@ async fn by_secret(workspace: &Workspace, secret: &str) -> Result<Identity, Prob
         Problem::unauthorized("invalid_token", "the access token is unknown, expired or revoked", HELP)
     })?;
     let via = Via::Client { id: access.client, access: access.id, scopes: access.scopes };
-    Ok(Identity { user: access.user, role: access.role, via })
+    Ok(Identity { user: access.user, role: access.role, via, person: None })
 }
 
 /// Checks that a change in a session comes from a page of the workspace: a browser adds the cookie to requests of every page.

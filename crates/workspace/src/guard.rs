@@ -12,14 +12,20 @@ use portcullis_secret::{contains_secret, short_id};
 
 use crate::problem::Problem;
 
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The header with the id of a request, which every handler sees.
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The only path whose query is a secret: it is valid once.
 const LOGIN: &str = "/login";
 
 /// Answers requests with a secret in their URL with 400, and adds the id of the request and the headers of security.
-pub(crate) async fn guard(request: Request, next: Next) -> Response {
+pub(crate) async fn guard(mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
+    // Pages of failures show the id.
+    match &id {
+        Some(id) => drop(request.headers_mut().insert(REQUEST_ID, id.clone())),
+        None => drop(request.headers_mut().remove(REQUEST_ID)),
+    }
     let method = request.method().clone();
     let path = request.uri().path().to_owned();
     let has_secret = has_secret(&path) || (path != LOGIN && request.uri().query().is_some_and(has_secret));

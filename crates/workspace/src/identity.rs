@@ -2,7 +2,7 @@
 
 use portcullis::base::Timestamp;
 use portcullis_registry::record::Role;
-use portcullis_registry::{ADMIN, Actor, RegistryError};
+use portcullis_registry::{ADMIN, Actor, RegistryError, SignedIn};
 
 use crate::problem::Problem;
 use http::StatusCode;
@@ -17,6 +17,8 @@ pub struct Identity {
     pub role: Role,
     /// How the user calls.
     pub via: Via,
+    /// The person who has signed in at an OpenID provider; `None` for a login link or a client.
+    pub person: Option<SignedIn>,
 }
 
 /// How a user calls.
@@ -69,12 +71,29 @@ impl Identity {
         let actor = Actor::new(&*self.user, now)?;
         let actor = actor.with_role(self.role);
         let actor = match &self.via {
-            Via::Session => actor.by("console"),
+            Via::Session => actor.by(match &self.person {
+                None => "console".to_owned(),
+                Some(person) => format!("console, {person}"),
+            }),
             Via::Client { id, access, scopes } => {
                 actor.with_scopes(scopes).by(format!("client {id}, access token {access}"))
             }
         };
         Ok(if self.has(ADMIN) { actor } else { actor.for_own_records() })
+    }
+
+    /// Returns what the caller may do: the role of the user, and the scopes of an access token.
+    pub(crate) fn rights(&self) -> (Role, Option<Vec<&str>>) {
+        let scopes = match &self.via {
+            Via::Session => None,
+            Via::Client { scopes, .. } => Some(scopes),
+        };
+        let sorted = scopes.map(|scopes| {
+            let mut scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
+            scopes.sort_unstable();
+            scopes
+        });
+        (self.role, sorted)
     }
 
     /// Returns the name under which requests of the caller are counted.

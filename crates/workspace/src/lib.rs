@@ -20,6 +20,7 @@ mod oauth;
 mod once;
 mod openapi;
 mod pool;
+mod previews;
 mod problem;
 mod rates;
 mod seal;
@@ -37,8 +38,10 @@ use http::StatusCode;
 
 pub use catalog::{Catalog, CatalogName};
 pub use identity::{Identity, Via};
+pub use portcullis_oidc::{AuthorityError, Issuer, Options as ProviderOptions};
 pub use problem::{Detail, Problem};
-pub use service::{Options, Workspace};
+pub use service::{OpenError, Options, Workspace};
+pub use sign_in::{Rules, SignInOptions};
 
 /// Returns every endpoint of the workspace.
 pub fn router(workspace: &Arc<Workspace>) -> Router {

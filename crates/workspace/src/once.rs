@@ -76,7 +76,8 @@ async fn answered<T: Send + 'static>(
         let message = "a request with this idempotency key is in progress";
         return Err(Problem::new(StatusCode::CONFLICT, "idempotency_in_progress", message, help).with(RETRY_AFTER, "1"));
     };
-    let request = format!("{} {} {:?}", call.method, call.path, call.body);
+    // An answer may hold a secret: it is repeated only to a caller with the rights of the first one.
+    let request = format!("{} {} {:?} {:?}", call.method, call.path, call.identity.rights(), call.body);
     let once = Once {
         key: sealer.name,
         request: SecretDigest::of(&request),

@@ -213,7 +213,9 @@ fn refusal(reason: &str) -> StatusCode {
     match reason {
         "not_found" => StatusCode::NOT_FOUND,
         "version_changed" => StatusCode::PRECONDITION_FAILED,
-        "read_only" | "scope_not_held" => StatusCode::FORBIDDEN,
+        "read_only" | "scope_not_held" | "user_disabled" | "not_invited" | "user_of_another_account" => {
+            StatusCode::FORBIDDEN
+        }
         "idempotency_key_reused" => StatusCode::UNPROCESSABLE_ENTITY,
         "unknown_connection" | "unknown_named_source" | "no_such_grant" | "referers_removed" => StatusCode::BAD_REQUEST,
         _ => StatusCode::CONFLICT,
@@ -226,6 +228,10 @@ fn in_bodies(reason: &str) -> (&'static str, Option<&'static str>) {
     match reason {
         "invalid_name" | "name_taken" => ("/name", None),
         "invalid_title" => ("/title", None),
+        "invalid_email" | "email_taken" => ("/email", None),
+        "unknown_dialect" => ("/dialect", None),
+        "not_case_sensitive" => ("/case_sensitive", Some("leave `case_sensitive` out: only dialect `redshift` has it")),
+        "connection_in_use" => ("", Some("remove these grants and named sources first")),
         "invalid_query" => ("/query", None),
         "invalid_expiry" | "expiry_is_fixed" => ("/expiration_date", None),
         "invalid_span" => ("/overlap", None),

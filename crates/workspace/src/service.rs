@@ -8,14 +8,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
+use portcullis_oidc::AuthorityError;
 use portcullis_registry::{Actor, Answered, Change, Lifetimes, Location, Once, Registry, RegistryError};
 
 use crate::catalog::Catalog;
 use crate::identity::Identity;
 use crate::oauth::Keys;
 use crate::pool::Pool;
+use crate::previews::Previews;
 use crate::problem::Problem;
 use crate::rates::{Rate, Rates};
+use crate::sign_in::{SignIn, SignInOptions};
 
 /// Options of a workspace.
 #[derive(Debug, Clone)]
@@ -32,6 +35,19 @@ pub struct Options {
     pub keep_expired: i64,
     /// The names of the warehouse.
     pub catalog: Catalog,
+    /// How users sign in.
+    pub sign_in: SignInOptions,
+}
+
+/// Why a workspace cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The registry cannot be opened.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The certificate authorities of the OpenID provider cannot be used.
+    #[error(transparent)]
+    Authorities(#[from] AuthorityError),
 }
 
 /// A workspace on an open registry.
@@ -42,6 +58,8 @@ pub struct Workspace {
     access_lifetime: i64,
     keep_expired: i64,
     catalog: Catalog,
+    sign_in: SignIn,
+    previews: Previews,
     /// Counts the requests of each caller.
     rates: Rates,
     /// Counts the failed attempts of each client at each address.
@@ -72,8 +90,8 @@ impl Workspace {
     ///
     /// # Errors
     ///
-    /// If it cannot be opened.
-    pub fn open(options: Options) -> Result<Arc<Self>, RegistryError> {
+    /// If it cannot be opened, or the certificate authorities of the OpenID provider cannot be used.
+    pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let rate = f64::from(options.rate.max(1));
         Ok(Arc::new(Self {
             pool: Arc::new(Pool::open(options.location)?),
@@ -81,6 +99,8 @@ impl Workspace {
             access_lifetime: options.access_lifetime,
             keep_expired: options.keep_expired,
             catalog: options.catalog,
+            sign_in: SignIn::new(options.sign_in)?,
+            previews: Previews::default(),
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
             failures_of_addresses: Rates::new(Rate { burst: 100.0, per_second: 1.0 }),
@@ -97,6 +117,16 @@ impl Workspace {
     /// Returns the names of the warehouse.
     pub fn catalog(&self) -> &Catalog {
         &self.catalog
+    }
+
+    /// Returns what limits previews.
+    pub(crate) fn previews(&self) -> &Previews {
+        &self.previews
+    }
+
+    /// Returns how users sign in.
+    pub(crate) fn sign_in(&self) -> &SignIn {
+        &self.sign_in
     }
 
     /// Returns the path of the URL, without a slash at its end.
@@ -222,8 +252,12 @@ impl Workspace {
         is_new.then(|| InProgress { name, all: Arc::clone(&self.in_progress) })
     }
 
-    /// Removes what has expired and indexes what was added, until the future is dropped.
+    /// Removes what has expired, indexes what was added, and reads the keys of the OpenID provider, until the future is dropped.
     pub async fn maintain(self: Arc<Self>) {
+        tokio::join!(self.maintain_registry(), self.sign_in.keep_current());
+    }
+
+    async fn maintain_registry(&self) {
         /// Between two rounds.
         const PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
         loop {
@@ -271,6 +305,7 @@ mod tests {
             rate: 1,
             keep_expired: 0,
             catalog: Catalog::default(),
+            sign_in: SignInOptions::default(),
         })
         .unwrap();
         let (one, other) = (SecretDigest::of("one"), SecretDigest::of("other"));

@@ -7,19 +7,32 @@ use http::{HeaderMap, HeaderValue};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 use portcullis_registry::record::{Role, Ticket, TicketKind};
-use portcullis_registry::{Actor, RegistryError};
+use portcullis_registry::{Actor, Advice, RegistryError, SignedIn};
 use portcullis_secret::{Secret, SecretKind};
+use serde::{Deserialize, Serialize};
 
 use crate::identity::{Identity, Via};
 use crate::problem::Problem;
 use crate::service::Workspace;
-use crate::sign_in::SignedIn;
+use crate::sign_in::BrowserUser;
 
 /// How long a login link is valid, in seconds.
 const LINK: i64 = 10 * 60;
 
-/// How long a session lasts, in seconds.
+/// How long a session lasts without a request, in seconds.
+const IDLE: i64 = 4 * 3600;
+
+/// How long a session lasts at most, in seconds. Then the user signs in again.
 const SESSION: i64 = 12 * 3600;
+
+/// The content of the ticket of a session.
+#[derive(Serialize, Deserialize)]
+struct Content {
+    /// When the session started, in seconds since 1970.
+    started: i64,
+    /// The person who has signed in at an OpenID provider.
+    person: Option<SignedIn>,
+}
 
 impl Workspace {
     /// Returns a link that signs `user` in once. While there is no administrator, the user becomes one: anybody who can open the
@@ -38,6 +51,10 @@ impl Workspace {
             if !registry.users()?.iter().any(|user| user.role == Role::Administrator) {
                 registry.set_role(&actor, &user, Role::Administrator)?;
             }
+            if registry.user(&user)?.is_some_and(|user| user.is_disabled) {
+                let message = format!("the user {} is disabled", portcullis::base::quoted(&user));
+                return Err(RegistryError::Refused(Advice::new(message, "give another name with `--user NAME`")));
+            }
             registry.put_ticket(&ticket(TicketKind::LoginLink, digest, user, now, LINK))
         })
         .await?;
@@ -52,10 +69,18 @@ impl Workspace {
         let started = self.write(move |registry| {
             let now = Self::now();
             let Some(link) = registry.take_ticket(TicketKind::LoginLink, &link, now)? else { return Ok(false) };
-            registry.put_ticket(&ticket(TicketKind::Session, digest, link.user, now, SESSION))?;
+            registry.put_ticket(&session(digest, link.user, now, None))?;
             Ok(true)
         });
         Ok(started.await?.then_some(secret))
+    }
+
+    /// Starts a session of a user who has signed in at an OpenID provider: returns its secret.
+    pub(crate) async fn start_session_of(&self, user: &str, person: SignedIn) -> Result<Secret, Problem> {
+        let secret = Secret::mint(SecretKind::Access).map_err(RegistryError::from)?;
+        let (digest, user) = (secret.digest(), user.to_owned());
+        self.write(move |registry| registry.put_ticket(&session(digest, user, Self::now(), Some(person)))).await?;
+        Ok(secret)
     }
 
     /// Returns who has the session of the request's cookie, if it is valid.
@@ -64,16 +89,29 @@ impl Workspace {
     }
 
     /// Returns who has the session of the request's cookie, and since when, if it is valid.
-    pub(crate) async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<SignedIn>, Problem> {
+    pub(crate) async fn signed_in(&self, headers: &HeaderMap) -> Result<Option<BrowserUser>, Problem> {
         let Some(secret) = self.cookie(headers) else { return Ok(None) };
         let digest = SecretDigest::of(&secret);
-        self.look(move |registry| {
+        let found = self.look(move |registry| {
             let Some(ticket) = registry.ticket(TicketKind::Session, &digest, Self::now())? else { return Ok(None) };
-            let role = registry.role(&ticket.user)?;
-            let since = Timestamp::from_unix(ticket.expires.seconds().saturating_sub(SESSION), 0);
-            Ok(Some(SignedIn::new(Identity { user: ticket.user, role, via: Via::Session }, since, secret)))
-        })
-        .await
+            let Ok(content) = serde_json::from_slice::<Content>(&ticket.body) else { return Ok(None) };
+            let user = registry.user(&ticket.user)?;
+            if user.as_ref().is_some_and(|user| user.is_disabled) {
+                return Ok(None);
+            }
+            let role = user.map(|user| user.role).unwrap_or_default();
+            let identity = Identity { user: ticket.user, role, via: Via::Session, person: content.person };
+            Ok(Some((identity, content.started, ticket.expires)))
+        });
+        let Some((identity, started, expires)) = found.await? else { return Ok(None) };
+        let now = Self::now().seconds();
+        let renewed = now.saturating_add(IDLE).min(started.saturating_add(SESSION));
+        // A session in use is renewed, but not at each request.
+        if expires.seconds().saturating_sub(now) < IDLE / 2 && renewed > expires.seconds() {
+            let renewed = Timestamp::from_unix(renewed, 0);
+            self.write(move |registry| registry.extend_ticket(TicketKind::Session, &digest, renewed)).await?;
+        }
+        Ok(Some(BrowserUser::new(identity, Timestamp::from_unix(started, 0), secret)))
     }
 
     /// Ends the session of the request's cookie.
@@ -100,16 +138,21 @@ impl Workspace {
     }
 
     fn cookie(&self, headers: &HeaderMap) -> Option<String> {
-        cookie(headers, self.cookie_name())
+        one_cookie(headers, self.cookie_name())
     }
 }
 
-/// Returns the value of the cookie `name`. Two cookies of one name count as none: another site of the domain may have set one.
-pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
+/// Returns the value of the cookie, unless there are several: another site of the domain may have set one.
+pub(crate) fn one_cookie(headers: &HeaderMap, cookie: &str) -> Option<String> {
     let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
     let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut found = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
+    let mut found = pairs.filter(|(name, _)| *name == cookie).map(|(_, value)| value.to_owned());
     found.next().filter(|_| found.next().is_none())
+}
+
+fn session(digest: SecretDigest, user: String, now: Timestamp, person: Option<SignedIn>) -> Ticket {
+    let body = serde_json::to_vec(&Content { started: now.seconds(), person }).unwrap_or_default();
+    Ticket { body, ..ticket(TicketKind::Session, digest, user, now, IDLE) }
 }
 
 fn ticket(kind: TicketKind, digest: SecretDigest, user: String, now: Timestamp, lifetime: i64) -> Ticket {

@@ -46,10 +46,10 @@ fn earlier_schema_is_readable_and_migrated_on_write() {
         let mut read = Registry::open(&location, false).unwrap();
         assert_eq!((read.revision().unwrap(), read.connections().unwrap().len()), (1, 1));
         assert!(read.policy_document().unwrap().contains("\"dw\""));
-        assert_eq!(found(), if schema == 1 { "4" } else { "2" });
+        assert_eq!(found(), if schema == 1 { "5" } else { "2" });
 
         let mut written = Registry::open(&location, true).unwrap();
-        assert_eq!(found(), "4");
+        assert_eq!(found(), "5");
         assert!(Raw::open(&path).run(REPLACE).unwrap_err().contains("append-only"));
         let new = NewToken { apis: vec!["lds".into()], ..NewToken::default() };
         written.create_token(&ana, &new).unwrap();

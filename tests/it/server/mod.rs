@@ -39,6 +39,7 @@ mod reloads;
 mod replay;
 mod running;
 mod shadow;
+mod sign_in_options;
 mod soak;
 mod sockets;
 mod spoe;

@@ -1,6 +1,7 @@
 //! Runs the workspace.
 
 mod catalog;
+mod sign_in;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ use crate::registry::{RegistryArgs, invalid};
 use crate::serve::messages::MessageArgs;
 use crate::serve::{alone, values, watched};
 use catalog::CatalogArgs;
+use sign_in::SignInArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -29,6 +31,11 @@ Examples:
   portcullis workspace --db sqlite:registry.db --listen 127.0.0.1:8183
   portcullis workspace --listen 0.0.0.0:8183 --tls-cert cert.pem --tls-key key.pem \\
       --public-url https://workspace.example.com
+
+Sign users in at an OpenID provider:
+  portcullis workspace --public-url https://workspace.example.com \\
+      --oidc-issuer https://login.example.com --oidc-client-id portcullis \\
+      --oidc-client-secret-file client-secret --oidc-allow-domain example.com
 
 Get an access token, and create a token with it:
   portcullis credentials create m2m --title Deploy --format json
@@ -38,7 +45,7 @@ Get an access token, and create a token with it:
       --json '{\"allowed_apis\": [\"lds\"]}'
 
 Endpoints:
-  /  /login  /logout                      pages
+  /  /login  /login/start  /login/callback  /logout   pages
   /openapi.json                           the HTTP API
   /v3/tokens  /v3/named-sources  /v3/connections
   /v3/clients  /v3/users  /v3/catalog  /v3/trail
@@ -63,6 +70,8 @@ pub(super) struct Args {
     listen: ListenArgs,
     #[command(flatten)]
     oauth: OauthArgs,
+    #[command(flatten)]
+    sign_in: SignInArgs,
     #[command(flatten)]
     catalog: CatalogArgs,
     #[command(flatten)]
@@ -159,6 +168,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
+    // Wrong options leave no new registry.
+    let sign_in = args.sign_in.options(url)?;
     let location = args.registry.location()?;
     Inputs::check_stdout_of_registry(&location)?;
     // Creates a missing registry, whose connections have the dialects of the names.
@@ -171,6 +182,7 @@ fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
         access_lifetime: i64::try_from(args.oauth.access_token_lifetime)?,
         rate: u32::try_from(args.limits.max_rate)?,
         keep_expired: i64::try_from(args.oauth.keep_expired)?.saturating_mul(86_400),
+        sign_in,
     };
     Ok(Workspace::open(options)?)
 }
@@ -178,11 +190,14 @@ fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
 async fn serve(args: &Args, site: Site, workspace: Arc<Workspace>) -> anyhow::Result<()> {
     let url = workspace.url();
     let user = args.registry.user()?;
-    let link = workspace.login_link(&user).await.map_err(|problem| {
-        let detail = problem.details().first().map_or("", |detail| &detail.message).to_owned();
-        invalid(detail, "give another name with `--user NAME`")
-    })?;
-    announce(url, &user, &link)?;
+    let link = match args.sign_in.prints_link() {
+        true => Some(workspace.login_link(&user).await.map_err(|problem| {
+            let detail = problem.details().first().map_or("", |detail| &detail.message).to_owned();
+            invalid(detail, "give another name with `--user NAME`")
+        })?),
+        false => None,
+    };
+    announce(url, &user, link.as_deref())?;
     tracing::info!(listen = %site.address(), url, "serving");
     let certificates = site.certificate_reloads();
     let mut hangup = signal(SignalKind::hangup())?;
@@ -206,11 +221,13 @@ async fn serve(args: &Args, site: Site, workspace: Arc<Workspace>) -> anyhow::Re
 }
 
 /// Prints the address of the page and the login link. The link is a secret, and is in no log.
-fn announce(url: &str, user: &str, link: &str) -> io::Result<()> {
+fn announce(url: &str, user: &str, link: Option<&str>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "workspace   {url}/")?;
-    writeln!(out, "login link  {link}")?;
-    writeln!(out, "            signs {user} in once, within 10 minutes")?;
+    if let Some(link) = link {
+        writeln!(out, "login link  {link}")?;
+        writeln!(out, "            signs {user} in once, within 10 minutes")?;
+    }
     out.flush()
 }
 

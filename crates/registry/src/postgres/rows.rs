@@ -394,6 +394,10 @@ impl Records for PostgresRecords<'_> {
         self.write_user(user)
     }
 
+    fn remove_user(&mut self, name: &str) -> Result<()> {
+        self.delete_user(name)
+    }
+
     fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
         self.ticket_with(kind, digest)
     }

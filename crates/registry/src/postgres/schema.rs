@@ -8,14 +8,15 @@ use crate::error::{RegistryError, Result, storage};
 use crate::storage::Purpose;
 
 /// The newest schema: the number of the last migration.
-const SCHEMA: i32 = 2;
+const SCHEMA: i32 = 3;
 
 /// The oldest schema that is used without migration to read: later ones only add to it.
 const READABLE: i32 = 1;
 
-const MIGRATIONS: [(i32, &str); 2] = [
+const MIGRATIONS: [(i32, &str); 3] = [
     (1, include_str!("../../migrations/postgres/0001_registry.sql")),
     (2, include_str!("../../migrations/postgres/0002_additions.sql")),
+    (3, include_str!("../../migrations/postgres/0003_sign_in.sql")),
 ];
 
 /// A database that holds a registry.

@@ -4,7 +4,7 @@ use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 
 use super::PostgresRecords;
-use crate::columns::{self, TicketRow};
+use crate::columns::{self, TicketRow, UserRow};
 use crate::error::Result;
 use crate::record::{Ticket, TicketKind, User};
 use crate::storage::TicketFilter;
@@ -15,21 +15,35 @@ macro_rules! select {
     };
 }
 
+macro_rules! select_users {
+    ($rest:literal) => {
+        concat!("SELECT name, role, is_disabled, is_invited, email, issuer, subject FROM users ", $rest)
+    };
+}
+
 impl PostgresRecords<'_> {
     pub(super) fn all_users(&mut self) -> Result<Vec<User>> {
-        let rows: Vec<(String, String)> = self.all(sqlx::query_as("SELECT name, role FROM users ORDER BY name"))?;
+        let rows: Vec<UserRow> = self.all(sqlx::query_as(select_users!("ORDER BY name")))?;
         rows.into_iter().map(columns::user).collect()
     }
 
     pub(super) fn user_named(&mut self, name: &str) -> Result<Option<User>> {
-        let query = sqlx::query_as("SELECT name, role FROM users WHERE name = $1").bind(name.to_owned());
-        self.few::<(String, String)>(query)?.into_iter().next().map(columns::user).transpose()
+        let query = sqlx::query_as(select_users!("WHERE name = $1")).bind(name.to_owned());
+        self.few::<UserRow>(query)?.into_iter().next().map(columns::user).transpose()
     }
 
     pub(super) fn write_user(&mut self, user: &User) -> Result<()> {
-        let query =
-            sqlx::query("INSERT INTO users (name, role) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET role = $2");
-        self.run(query.bind(user.name.clone()).bind(user.role.as_str()))
+        let query = sqlx::query(
+            "INSERT INTO users (name, role, is_disabled, is_invited, email, issuer, subject) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO UPDATE SET \
+             role = $2, is_disabled = $3, is_invited = $4, email = $5, issuer = $6, subject = $7",
+        );
+        let query = query.bind(user.name.clone()).bind(user.role.as_str()).bind(user.is_disabled).bind(user.is_invited);
+        self.run(query.bind(user.email.clone()).bind(user.issuer.clone()).bind(user.subject.clone()))
+    }
+
+    pub(super) fn delete_user(&mut self, name: &str) -> Result<()> {
+        self.run(sqlx::query("DELETE FROM users WHERE name = $1").bind(name.to_owned()))
     }
 
     pub(super) fn ticket_with(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {

@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const APPLICATION: i64 = 0x5043_4c52;
 
 /// The newest schema: the `user_version` that the last migration sets.
-const SCHEMA: i64 = 4;
+const SCHEMA: i64 = 5;
 
 /// The oldest schema that is read without migration: later ones only add to it.
 const READABLE: i64 = 2;
@@ -274,6 +274,7 @@ fn migrations() -> Migrator {
         migration(2, "case_sensitive", include_str!("../../migrations/sqlite/0002_case_sensitive.sql")),
         migration(3, "append-only trail", include_str!("../../migrations/sqlite/0003_append_only_trail.sql")),
         migration(4, "workspace", include_str!("../../migrations/sqlite/0004_workspace.sql")),
+        migration(5, "sign-in", include_str!("../../migrations/sqlite/0005_sign_in.sql")),
     ])
 }
 

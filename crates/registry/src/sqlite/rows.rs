@@ -430,6 +430,10 @@ impl Records for SqliteRecords<'_> {
         self.write_user(user)
     }
 
+    fn remove_user(&mut self, name: &str) -> Result<()> {
+        self.delete_user(name)
+    }
+
     fn ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
         self.ticket_with(kind, digest)
     }

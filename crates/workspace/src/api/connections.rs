@@ -1,13 +1,18 @@
-//! `/v3/connections`: read only. `portcullis connections` adds and changes them on the registry's machine.
+//! `/v3/connections`: the warehouses, which all users share. Administrators change them.
 
 use axum::response::IntoResponse;
 use http::{Method, StatusCode};
-use portcullis_registry::record::Connection;
+use portcullis_registry::record::{Connection, Role};
+use portcullis_registry::{Change, ConnectionEdit};
 use serde::Serialize;
 
+use super::tokens::segment;
+use super::users::check_role;
 use crate::answer::{Answer, Outcome};
+use crate::conditional::required as needed;
 use crate::endpoint::{Call, Endpoint, Success, Traits, optional, required};
 use crate::json::{Kind, Shape};
+use crate::once::made_once;
 
 static CONNECTION: Shape = Shape {
     name: "Connection",
@@ -26,6 +31,29 @@ static LIST: Shape = Shape {
     fields: &[required("connections", Kind::Objects(&CONNECTION), "The connections.")],
 };
 
+static NEW: Shape = Shape {
+    name: "NewConnection",
+    about: "A connection to add.",
+    fields: &[
+        required("name", Kind::Text, "The name that grants use."),
+        required("dialect", Kind::Text, "The dialect of its names, such as `bigquery`."),
+        optional("named_sources_only", Kind::Bool, "Whether queries are denied whatever the grants."),
+        optional("case_sensitive", Kind::Bool, "Whether quoted names keep the case of their letters: for `redshift`."),
+    ],
+};
+
+static EDIT: Shape = Shape {
+    name: "ConnectionEdit",
+    about: "Changes of a connection. A missing field is not changed. Grants must fit a new dialect.",
+    fields: &[
+        optional("dialect", Kind::Text, "The new dialect of its names."),
+        optional("named_sources_only", Kind::Bool, "Whether queries are denied whatever the grants."),
+        optional("case_sensitive", Kind::Bool, "Whether quoted names keep the case of their letters: for `redshift`."),
+    ],
+};
+
+const ONCE: Traits = Traits { needs_version: false, is_made_once: true, is_addition: true };
+const VERSIONED: Traits = Traits { needs_version: true, is_made_once: false, is_addition: true };
 const ADDITION: Traits = Traits { needs_version: false, is_made_once: false, is_addition: true };
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
@@ -53,6 +81,42 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         traits: ADDITION,
         handler: |call| Box::pin(get(call)),
     },
+    Endpoint {
+        method: Method::POST,
+        path: "/v3/connections",
+        scope: "write:connections",
+        summary: "Add a connection",
+        query: &[],
+        body: Some((&NEW, true)),
+        success: Success { status: 201, shape: Some(&CONNECTION), has_version: true },
+        errors: &[409, 422],
+        traits: ONCE,
+        handler: |call| Box::pin(create(call)),
+    },
+    Endpoint {
+        method: Method::PATCH,
+        path: "/v3/connections/{name}",
+        scope: "write:connections",
+        summary: "Change a connection",
+        query: &[],
+        body: Some((&EDIT, true)),
+        success: Success { status: 200, shape: Some(&CONNECTION), has_version: true },
+        errors: &[404, 409],
+        traits: VERSIONED,
+        handler: |call| Box::pin(update(call)),
+    },
+    Endpoint {
+        method: Method::DELETE,
+        path: "/v3/connections/{name}",
+        scope: "write:connections",
+        summary: "Delete a connection that no grant and no named source uses",
+        query: &[],
+        body: None,
+        success: Success { status: 204, shape: None, has_version: false },
+        errors: &[404, 409],
+        traits: VERSIONED,
+        handler: |call| Box::pin(delete(call)),
+    },
 ];
 
 #[derive(Serialize)]
@@ -69,4 +133,49 @@ async fn get(call: Call) -> Outcome {
     let name = call.parameter("name");
     let found = call.workspace.read(&call.identity, move |registry, _| registry.connection_with_name(&name)).await?;
     Ok(Answer::json(StatusCode::OK, &found).with_version(&found.version()).into_response())
+}
+
+async fn create(call: Call) -> Outcome {
+    check_role(&call, &[Role::Administrator])?;
+    let text = |name| call.body.text(name).unwrap_or_default().to_owned();
+    let (name, dialect) = (text("name"), text("dialect"));
+    let case_sensitive = call.body.bool("case_sensitive");
+    let named_sources_only = call.body.bool("named_sources_only") == Some(true);
+    let base = call.workspace.base_path();
+    let work =
+        move |change: &mut Change<'_>| change.add_connection(&name, &dialect, case_sensitive, named_sources_only);
+    made_once(call, work, move |created| {
+        let answer = Answer::json(StatusCode::CREATED, created).with_version(&created.version());
+        answer.at(format!("{base}/v3/connections/{}", segment(&created.name)))
+    })
+    .await
+}
+
+async fn update(call: Call) -> Outcome {
+    check_role(&call, &[Role::Administrator])?;
+    let accepted = needed(&call.headers)?;
+    let name = call.parameter("name");
+    let edit = ConnectionEdit {
+        dialect: call.body.text("dialect").map(ToOwned::to_owned),
+        case_sensitive: call.body.bool("case_sensitive"),
+        named_sources_only: call.body.bool("named_sources_only"),
+    };
+    let changed = call.workspace.change(&call.identity, move |registry, actor| {
+        registry.connection_with_name(&name)?;
+        registry.changed(actor, |change| change.update_connection(&name, accepted.versions(), &edit))
+    });
+    let connection = changed.await?.connection;
+    Ok(Answer::json(StatusCode::OK, &connection).with_version(&connection.version()).into_response())
+}
+
+async fn delete(call: Call) -> Outcome {
+    check_role(&call, &[Role::Administrator])?;
+    let accepted = needed(&call.headers)?;
+    let name = call.parameter("name");
+    let deleted = call.workspace.change(&call.identity, move |registry, actor| {
+        registry.connection_with_name(&name)?;
+        registry.changed(actor, |change| change.delete_connection(&name, accepted.versions()))
+    });
+    deleted.await?;
+    Ok(Answer::empty(StatusCode::NO_CONTENT).into_response())
 }

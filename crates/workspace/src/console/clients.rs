@@ -82,6 +82,7 @@ async fn list(visit: Visit, kind: &'static str) -> Shown {
                     td data-label="Created" { (time(client.created_at, now)) }
                     td.row-actions { @if visit.identity.role != Role::Auditor {
                         a href={ (visit.to(&path(client))) "/edit" } aria-label={ "Edit " (safe(&client.title)) } { "Edit" } " "
+                        @if !is_spa { a href={ (visit.to(&path(client))) "/access" } aria-label={ "Grants of " (safe(&client.title)) } { "Grants" } " " }
                         @if !is_spa { a href={ (visit.to(&path(client))) "/rotate" } aria-label={ "Rotate " (safe(&client.title)) } { "Rotate" } " " }
                         a.danger href={ (visit.to(&path(client))) "/delete" } aria-label={ "Delete " (safe(&client.title)) } { "Delete" }
                     } }

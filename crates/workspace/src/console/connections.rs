@@ -7,6 +7,7 @@ use maud::html;
 use serde::Serialize;
 
 use super::catalog::{Branch, Names};
+use super::connection_forms::{may_change, path};
 use super::layout::Tab;
 use super::respond::json;
 use super::visit::{Console, Shown, Visit, show};
@@ -38,19 +39,22 @@ fn names<'v>(visit: &'v Visit, connections: &'v [Connection], name: &str) -> Opt
 /// Lists the connections.
 async fn page(visit: Visit) -> Shown {
     let connections = known(&visit).await?;
-    let catalog = visit.workspace().catalog();
+    let (catalog, may_change) = (visit.workspace().catalog(), may_change(&visit));
     let count = |connection: &Connection| (!catalog.is_empty()).then(|| catalog.range(&connection.name).len() as u64);
     let is_known = |name: &&String| connections.iter().any(|connection| connection.name == **name);
     let unknown: Vec<&String> = catalog.connections().iter().filter(|name| !is_known(name)).collect();
     let content = html! {
-        div.heading { h1 { "Connections" } }
-        p.lead { "The warehouses on which tokens have grants. " code { "portcullis connections" } " adds and changes them on the registry's machine." }
+        div.heading {
+            h1 { "Connections" }
+            @if may_change { div.actions { a.button.primary href=(visit.to("/connections/new")) { "Add connection" } } }
+        }
+        p.lead { "The warehouses on which tokens have grants. All users share them, and administrators change them." }
         @if connections.is_empty() {
             div.empty { h2 { "No connections yet" } p { code { "portcullis connections add carto_dw --dialect bigquery" } } }
         } @else {
             div.table-wrap { table.list {
                 caption.hidden { "Connections" }
-                thead { tr { th scope="col" { "Name" } th scope="col" { "Dialect" } th scope="col" { "Queries" } th scope="col" { "Catalog" } } }
+                thead { tr { th scope="col" { "Name" } th scope="col" { "Dialect" } th scope="col" { "Queries" } th scope="col" { "Catalog" } @if may_change { th scope="col" { span.hidden { "Actions" } } } } }
                 tbody { @for connection in &connections { tr {
                     th scope="row" data-label="Name" { (safe(&connection.name)) }
                     td data-label="Dialect" { (connection.dialect.as_str()) @if connection.dialect.is_case_sensitive() { span.soft { ", case-sensitive" } } }
@@ -59,6 +63,10 @@ async fn page(visit: Visit) -> Shown {
                         Some(0) => { span.soft { "No names" } }
                         Some(count) => { a href={ (visit.to("/catalog")) "?connection=" (crate::api::segment(&connection.name)) } { (counted(count, "name")) } }
                         None => { span.soft { "Not given" } }
+                    } }
+                    @if may_change { td.row-actions {
+                        a href={ (visit.to(&path(&connection.name))) "/edit" } aria-label={ "Edit " (safe(&connection.name)) } { "Edit" } " "
+                        a.danger href={ (visit.to(&path(&connection.name))) "/delete" } aria-label={ "Delete " (safe(&connection.name)) } { "Delete" }
                     } }
                 } } }
             } }

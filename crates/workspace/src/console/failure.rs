@@ -25,7 +25,7 @@ pub(super) fn page(base: &str, user: Option<&Identity>, problem: &Problem) -> Re
         (notice(problem.details()))
         p { a href={ (base) "/credentials/tokens" } { "Back to credentials" } }
     };
-    let mut response = respond::html(status, layout::page(&Shell { base, user, tab: Tab::None, title }, &content));
+    let mut response = respond::html(status, layout::page(&Shell::new(base, user, Tab::None, title), &content));
     response.headers_mut().extend(problem.headers().iter().cloned());
     response
 }

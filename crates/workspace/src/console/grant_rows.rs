@@ -65,6 +65,24 @@ pub(super) fn read(form: &Form) -> Vec<Row> {
         .collect()
 }
 
+/// Whether the form was sent by a button that adds or removes a row.
+pub(super) fn is_only_edited(form: &Form) -> bool {
+    form.filled("remove").is_some() || form.get("action") == "add"
+}
+
+/// Reads the rows of a form, as the button that sent it changes them.
+pub(super) fn read_edited(form: &Form) -> Vec<Row> {
+    let mut rows = read(form);
+    if let Some(at) = form.filled("remove").and_then(|at| at.parse::<usize>().ok()).filter(|at| *at < rows.len()) {
+        rows.remove(at);
+    }
+    if form.get("action") == "add" {
+        let last = rows.last().cloned().unwrap_or_default();
+        rows.push(Row { kind: NAME.to_owned(), source: String::new(), connection: last.connection });
+    }
+    rows
+}
+
 /// What the rows offer.
 pub(super) struct Choices<'a> {
     pub(super) connections: &'a [Connection],

@@ -22,6 +22,7 @@ use portcullis_registry::record::{Connection, NamedSource};
 use super::catalog::Names as CatalogNames;
 use super::form::Form;
 use super::words::{counted, grouped, safe, sentence, short};
+use crate::previews::TimeLimit;
 use crate::problem::Problem;
 use crate::service::Workspace;
 
@@ -81,6 +82,8 @@ struct Finding {
 pub(super) struct Insight {
     /// `None` without a catalog.
     reads: Option<Vec<Reads>>,
+    /// The time limit at which reading the catalog stopped. Then nothing that depends on the catalog is known.
+    stopped: Option<String>,
     tomorrow: Vec<Tomorrow>,
     findings: Vec<Finding>,
     attempt: Option<(Attempt, Explanation)>,
@@ -104,8 +107,8 @@ impl Attempt {
 }
 
 impl Question {
-    /// Answers. Takes as long as the catalog is large.
-    pub(super) fn answer(self) -> Result<Insight, Problem> {
+    /// Answers. Takes as long as the catalog is large, up to the limit.
+    pub(super) fn answer(self, limit: &TimeLimit) -> Result<Insight, Problem> {
         let input = Input::generated("the token", self.document.as_str());
         let options = LoadOptions { warnings: true, now: Some(self.now), ..LoadOptions::default() };
         let loaded = load(std::slice::from_ref(&input), &options);
@@ -121,15 +124,26 @@ impl Question {
         let chosen = forecast::Options { token: Some(self.token.clone()), ..forecast::Options::at(self.now) };
         let (mut future, mut evidence) = (forecast::Catalog::new(policy, &chosen), Names::of(policy));
         let has_catalog = !self.workspace.catalog().is_empty();
-        for names in self.names() {
-            for name in names.iter() {
+        let mut is_stopped = false;
+        'catalog: for names in self.names() {
+            for (name, at) in names.iter().zip(0..) {
+                if at % BATCH == 0 && limit.is_over() {
+                    is_stopped = true;
+                    break 'catalog;
+                }
                 future.see(names.connection(), name);
                 evidence.see(names.connection(), name);
             }
         }
-        let (reads, malformed) = self.reads(policy, &followed);
-        let forecasts = forecast::forecast(policy, &snapshot, &future, &chosen);
-        let forecasts = forecasts.map_err(|error| failed("the forecast failed", &error))?;
+        let reads = if is_stopped { None } else { self.reads(policy, &followed, limit) };
+        let stopped = reads.is_none().then(|| limit.text());
+        let (reads, malformed) = reads.unwrap_or_default();
+        let forecasts = match &stopped {
+            // A name that was not read yet might exist.
+            Some(_) => Vec::new(),
+            None => forecast::forecast(policy, &snapshot, &future, &chosen)
+                .map_err(|error| failed("the forecast failed", &error))?,
+        };
         let tomorrow = forecasts.into_iter().filter_map(|forecast| {
             let connection = policy.connection(forecast.connection)?;
             Some(Tomorrow {
@@ -139,7 +153,7 @@ impl Question {
             })
         });
         let tomorrow = tomorrow.collect();
-        let evidence = Evidence { names: has_catalog.then_some(evidence), usage: None };
+        let evidence = Evidence { names: (has_catalog && stopped.is_none()).then_some(evidence), usage: None };
         let found = lint(std::slice::from_ref(&input), &loaded, &LintOptions::at(self.now), evidence);
         let findings = found.map_err(|error| failed("the lint failed", &error))?.into_iter().map(|finding| Finding {
             severity: finding.rule.severity,
@@ -147,7 +161,8 @@ impl Question {
             fix: finding.fix.into_owned(),
         });
         let attempt = self.attempt.as_ref().map(|attempt| self.tried(&snapshot, attempt)).transpose()?;
-        Ok(Insight { reads: has_catalog.then_some(reads), tomorrow, findings: findings.collect(), attempt, malformed })
+        let (reads, findings) = (has_catalog.then_some(reads), findings.collect());
+        Ok(Insight { reads, stopped, tomorrow, findings, attempt, malformed })
     }
 
     /// Returns the names of each connection.
@@ -156,8 +171,8 @@ impl Question {
         self.connections.iter().map(|known| CatalogNames::new(catalog, &known.name, known.dialect))
     }
 
-    /// Counts the names that the token reads on each granted connection, and the malformed ones.
-    fn reads(&self, policy: &Policy, followed: &Followed<'_>) -> (Vec<Reads>, u64) {
+    /// Counts the names that the token reads on each granted connection, and the malformed ones. `None` at the limit.
+    fn reads(&self, policy: &Policy, followed: &Followed<'_>, limit: &TimeLimit) -> Option<(Vec<Reads>, u64)> {
         let coverage = Coverage::following(policy, self.now, followed);
         let (mut reads, mut malformed) = (Vec::new(), 0);
         for names in self.names().filter(|names| names.count() > 0) {
@@ -170,6 +185,9 @@ impl Question {
             for (name, at) in names.iter().zip(1..) {
                 batch.push(at, |text| text.push_str(name));
                 if batch.len() == BATCH {
+                    if limit.is_over() {
+                        return None;
+                    }
                     counts.see(&coverage, id, &batch);
                     batch = Batch::default();
                 }
@@ -189,7 +207,7 @@ impl Question {
                 examples: examples.into_iter().chain(more).collect(),
             });
         }
-        (reads, malformed)
+        Some((reads, malformed))
     }
 
     fn tried(&self, snapshot: &Snapshot, attempt: &Attempt) -> Result<(Attempt, Explanation), Problem> {
@@ -241,6 +259,9 @@ impl Insight {
     }
 
     fn now(&self) -> Markup {
+        if let Some(limit) = &self.stopped {
+            return html! { p.soft { (stopped_after(limit)) } };
+        }
         let Some(reads) = &self.reads else {
             return html! { p.soft { "Start the workspace with " code { "--catalog FILE" } " to count the names that a token reads." } };
         };
@@ -261,6 +282,9 @@ impl Insight {
     }
 
     fn later(&self) -> Markup {
+        if let Some(limit) = &self.stopped {
+            return html! { p.soft { (stopped_after(limit)) } };
+        }
         let open: Vec<_> = self.tomorrow.iter().filter(|forecast| !forecast.names.is_empty()).collect();
         html! {
             @if open.is_empty() { p.soft { "No name that does not exist yet: no pattern covers future names." } }
@@ -294,6 +318,11 @@ impl Insight {
             }
         }
     }
+}
+
+/// States that the catalog was not read to its end.
+fn stopped_after(limit: &str) -> Markup {
+    html! { "Stopped after " (limit) ": the catalog is large. " code { "portcullis audit exposure" } " counts all names." }
 }
 
 fn verdict(attempt: &Attempt, explained: &Explanation) -> Markup {

@@ -5,6 +5,7 @@ use maud::{DOCTYPE, Markup, html};
 use super::assets::{SCRIPT, STYLE};
 use super::words::safe;
 use crate::identity::Identity;
+use portcullis_registry::record::Role;
 
 /// The part of the console that a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,7 @@ pub(super) enum Tab {
     Connections,
     Trail,
     Report,
+    Users,
     None,
 }
 
@@ -25,6 +27,14 @@ pub(super) struct Shell<'a> {
     pub(super) user: Option<&'a Identity>,
     pub(super) tab: Tab,
     pub(super) title: &'a str,
+    /// The URL that the browser opens at once.
+    pub(super) refresh: Option<&'a str>,
+}
+
+impl<'a> Shell<'a> {
+    pub(super) fn new(base: &'a str, user: Option<&'a Identity>, tab: Tab, title: &'a str) -> Self {
+        Self { base, user, tab, title, refresh: None }
+    }
 }
 
 const TABS: [(Tab, &str, &str); 5] = [
@@ -35,9 +45,12 @@ const TABS: [(Tab, &str, &str); 5] = [
     (Tab::Report, "/report", "Audit"),
 ];
 
+/// The part for administrators and auditors.
+const USERS: (Tab, &str, &str) = (Tab::Users, "/users", "Users");
+
 /// Returns the document of a page.
 pub(super) fn page(shell: &Shell<'_>, content: &Markup) -> Markup {
-    let Shell { base, user, tab, title } = shell;
+    let Shell { base, user, tab, title, refresh } = shell;
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -45,6 +58,7 @@ pub(super) fn page(shell: &Shell<'_>, content: &Markup) -> Markup {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
+                @if let Some(url) = refresh { meta http-equiv="refresh" content={ "0;url=" (url) }; }
                 title { (safe(title)) " · Portcullis" }
                 link rel="icon" href="data:,";
                 link rel="stylesheet" href={ (base) "/assets/" (STYLE.name) };
@@ -55,10 +69,10 @@ pub(super) fn page(shell: &Shell<'_>, content: &Markup) -> Markup {
                 header.top {
                     div.wrap {
                         a.brand href={ (base) "/" } { (mark()) span { "Portcullis" } }
-                        @if user.is_some() {
+                        @if let Some(user) = user {
                             nav aria-label="Main" {
                                 ul {
-                                    @for (at, path, label) in TABS {
+                                    @for (at, path, label) in TABS.into_iter().chain((user.role != Role::Developer).then_some(USERS)) {
                                         li { a href={ (base) (path) } aria-current=[(at == *tab).then_some("page")] { (label) } }
                                     }
                                 }

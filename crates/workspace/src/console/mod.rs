@@ -6,7 +6,9 @@
 
 mod assets;
 mod catalog;
+mod client_access;
 mod clients;
+mod connection_forms;
 mod connections;
 mod copy_once;
 mod failure;
@@ -18,14 +20,18 @@ mod layout;
 mod login;
 mod named_sources;
 pub(crate) mod oauth;
+mod offered;
 mod preview;
+mod provider_sign_in;
 mod report;
 mod respond;
 mod signed_out;
 mod tabs;
 mod tokens;
 mod trail;
+mod users;
 mod visit;
+pub(crate) mod who;
 mod words;
 
 use std::sync::Arc;
@@ -42,10 +48,14 @@ pub(crate) fn router(workspace: Arc<Workspace>) -> Router {
     Router::new()
         .route("/assets/{name}", get(assets::get))
         .merge(login::router(&console))
+        .merge(provider_sign_in::router(&console))
         .merge(tokens::router(&console))
         .merge(clients::router(&console))
+        .merge(client_access::router(&console))
         .merge(named_sources::router(&console))
         .merge(connections::router(&console))
+        .merge(connection_forms::router(&console))
+        .merge(users::router(&console))
         .merge(trail::router(&console))
         .merge(report::router(&console))
 }

@@ -13,6 +13,7 @@ use super::words::{grant, safe};
 use super::{failure, respond};
 use crate::identity::Identity;
 use crate::problem::Problem;
+use crate::service::Workspace;
 
 pub(crate) use super::respond::redirect;
 
@@ -43,9 +44,9 @@ pub(crate) struct Asked<'a> {
     pub(crate) is_any_program: bool,
 }
 
-/// Answers with the page of users who are not signed in. `back` is the page that needs a sign-in.
-pub(crate) fn sign_in(base: &str, status: StatusCode, back: Option<&str>) -> Response {
-    super::signed_out::page_with(base, status, back)
+/// Answers with the page of users who are not signed in. `needs` is the page that needs a sign-in.
+pub(crate) fn sign_in(workspace: &Workspace, status: StatusCode, needs: &str) -> Response {
+    super::signed_out::page(workspace, status, needs)
 }
 
 /// Answers with a page that opens `url`, an address of this workspace, at once.

@@ -14,7 +14,7 @@ use super::failure;
 use super::form::Form;
 use super::layout::{Shell, Tab, page};
 use super::respond::{html, redirect};
-use super::signed_out;
+use super::who::signed_in;
 use crate::authenticate::check_same_site;
 use crate::endpoint::body_of;
 use crate::identity::Identity;
@@ -65,7 +65,7 @@ impl Visit {
     /// Answers with a page and a status.
     pub(super) fn page_with(&self, status: StatusCode, tab: Tab, title: &str, content: &Markup) -> Response {
         let base = self.workspace().base_path();
-        let shell = Shell { base: &base, user: Some(&self.identity), tab, title };
+        let shell = Shell::new(&base, Some(&self.identity), tab, title);
         html(status, page(&shell, content))
     }
 
@@ -102,10 +102,10 @@ async fn answer<A: Future<Output = Shown>>(
 ) -> Response {
     let workspace = Arc::clone(&console.workspace);
     let base = workspace.base_path();
-    let identity = match workspace.session(request.headers()).await {
-        Ok(Some(identity)) => identity,
-        Ok(None) => return signed_out::page(&base, StatusCode::UNAUTHORIZED),
-        Err(problem) => return failure::page(&base, None, &problem),
+    let found = signed_in(&workspace, request.method(), request.uri(), request.headers());
+    let identity = match found.await {
+        Ok(identity) => identity,
+        Err(response) => return response,
     };
     let user = identity.clone();
     let shown = async {

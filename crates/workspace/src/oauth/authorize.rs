@@ -18,7 +18,7 @@ use crate::endpoint::body_of;
 use crate::problem::Problem;
 use crate::seal::key;
 use crate::service::Workspace;
-use crate::sign_in::SignedIn;
+use crate::sign_in::BrowserUser;
 
 const PATH: &str = "/oauth/authorize";
 
@@ -67,14 +67,14 @@ async fn authorize(workspace: &Arc<Workspace>, headers: &HeaderMap, query: &str)
         if asks_nothing {
             return Err(error("login_required", "nobody is signed in"));
         }
-        return Ok(workspace.sign_in(&back(&after_sign_in_if_asked(&authorization, query))));
+        return Ok(workspace.ask_to_sign_in(&back(&after_sign_in_if_asked(&authorization, query))));
     };
     workspace.count(&user.identity.account())?;
     if !authorization.accepts_sign_in(user.since.seconds(), Workspace::now().seconds()) {
         if asks_nothing {
             return Err(error("login_required", "the sign-in is too old"));
         }
-        return Ok(workspace.sign_in(&back(&after_sign_in(query, Workspace::now().seconds()))));
+        return Ok(workspace.ask_to_sign_in(&back(&after_sign_in(query, Workspace::now().seconds()))));
     }
     if must_ask(workspace, &authorization, &user).await? {
         if asks_nothing {
@@ -105,7 +105,7 @@ pub(super) fn is_from_another_site(headers: &HeaderMap) -> bool {
     is("sec-fetch-site", "cross-site") && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
-async fn must_ask(workspace: &Workspace, authorization: &Authorization, user: &SignedIn) -> Result<bool, Problem> {
+async fn must_ask(workspace: &Workspace, authorization: &Authorization, user: &BrowserUser) -> Result<bool, Problem> {
     // Another program may listen on the port this time.
     if authorization.prompt.consent || authorization.registered == Registered::WithAnotherPort {
         return Ok(true);
@@ -147,7 +147,7 @@ async fn decision(workspace: &Arc<Workspace>, request: Request) -> Result<Respon
     issue(workspace, &authorization, &user).await
 }
 
-async fn issue(workspace: &Workspace, authorization: &Authorization, user: &SignedIn) -> Result<Response, Refusal> {
+async fn issue(workspace: &Workspace, authorization: &Authorization, user: &BrowserUser) -> Result<Response, Refusal> {
     let code = key()?;
     let digest = SecretDigest::of(&code);
     let (user, since, lifetimes) = (user.identity.user.clone(), user.since, workspace.lifetimes());

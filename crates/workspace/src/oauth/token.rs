@@ -83,6 +83,9 @@ pub(super) fn not_issued(problem: Problem) -> OauthError {
     if problem.status().is_server_error() {
         return OauthError::from(problem);
     }
+    if problem.reason() == "user_disabled" {
+        return OauthError::new("unauthorized_client", "the owner of the client is disabled", "ask an administrator");
+    }
     let message = problem.details().first().map_or_else(String::new, |detail| detail.message.clone());
     let message = format!("the grants of the client are not valid any more: {message}");
     OauthError::new("invalid_grant", message, "correct the grants with `portcullis credentials update`")

@@ -8,6 +8,7 @@
 
 mod cases;
 mod conditions;
+mod fake_provider;
 mod limits;
 mod oauth;
 mod once;
@@ -17,4 +18,5 @@ mod rights;
 mod secrets;
 mod server;
 mod sessions;
+mod sign_in;
 mod spa;

@@ -31,6 +31,35 @@ fn a_repeated_request_creates_one_token_and_gets_the_same_answer() {
     }
 }
 
+/// An answer holds the secret of a token, which a narrowed access token must not get.
+#[test]
+fn an_answer_is_repeated_only_to_a_caller_with_the_same_rights() {
+    let server = Server::start();
+    let machine = server.machine("ana", None);
+    let create = |access: &str| server.call(access, "POST", "/v3/tokens", &[("idempotency-key", KEY)], TOKEN);
+    let scoped = |scope: &str| {
+        let form = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}&scope={scope}",
+            machine.id, machine.secret
+        );
+        let headers = [("content-type", "application/x-www-form-urlencoded")];
+        server.send("POST", "/oauth/token", &headers, &form).expect(200).text("access_token")
+    };
+    let first = create(&server.access_of(&machine)).expect(201);
+    for (scope, why) in [("write:tokens", "narrower"), ("write:tokens+read:tokens", "still narrower")] {
+        let refused = create(&scoped(scope)).problem(422, "idempotency_key_reused");
+        assert!(!refused.body.contains(&first.text("token")), "{why}");
+    }
+    // Another access token of the client with the same rights is the same caller: a retry may come after a renewal.
+    assert_eq!(create(&server.access_of(&machine)).expect(201).body, first.body);
+    // A role that was given or taken away changes the rights.
+    let root = super::server::actor("root").for_all_users();
+    server.registry(|registry| {
+        registry.set_role(&root, "ana", portcullis_registry::record::Role::Administrator).unwrap()
+    });
+    create(&server.access_of(&machine)).problem(422, "idempotency_key_reused");
+}
+
 #[test]
 fn a_repeated_rotation_replaces_the_secret_once() {
     let server = Server::start();

@@ -98,6 +98,7 @@ impl Server {
             rate: 10_000,
             keep_expired: 0,
             catalog: Catalog::default(),
+            sign_in: portcullis_workspace::SignInOptions::default(),
         };
         change(&mut options);
         let workspace = Workspace::open(options).unwrap();

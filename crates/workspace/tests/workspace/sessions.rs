@@ -135,6 +135,7 @@ fn a_workspace_may_be_dropped_by_a_task() {
         rate: 1,
         keep_expired: 0,
         catalog: portcullis_workspace::Catalog::default(),
+        sign_in: portcullis_workspace::SignInOptions::default(),
     };
     let second = portcullis_workspace::Workspace::open(options(location)).unwrap();
     server.block_on(async move {

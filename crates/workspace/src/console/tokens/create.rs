@@ -6,13 +6,15 @@ use maud::{Markup, html};
 use portcullis_registry::record::Token;
 use portcullis_registry::{Actor, NewToken, Registry};
 
-use super::fields::{Draft, ExpirationField, Offered, fields};
+use super::fields::{Draft, ExpirationField, fields};
 use super::view::insight;
 use crate::api::within_limit;
 use crate::console::copy_once::{self, Kept};
 use crate::console::field_errors::Errors;
+use crate::console::grant_rows;
 use crate::console::insight::{Attempt, Insight, Offer, try_it};
 use crate::console::layout::Tab;
+use crate::console::offered::Offered;
 use crate::console::preview::Preview;
 use crate::console::respond::json;
 use crate::console::visit::{Shown, Visit};
@@ -31,7 +33,7 @@ pub(super) async fn form(visit: Visit) -> Shown {
 pub(super) async fn create(visit: Visit) -> Shown {
     let draft = Draft::read(&visit.form);
     let key = visit.form.get("key").to_owned();
-    let is_only_edited = visit.form.filled("remove").is_some() || visit.form.get("action") == "add";
+    let is_only_edited = grant_rows::is_only_edited(&visit.form);
     if visit.form.get("action") == "check" || is_only_edited {
         let offered = Offered::read(&visit).await?;
         let checked = check(&visit, &draft, &offered).await?;

@@ -10,15 +10,17 @@ use portcullis_diff::compare::Gain;
 use portcullis_registry::record::{Token, TrailEntry};
 use portcullis_registry::{Actor, Registry, TrailQuery, Which};
 
-use super::fields::{Draft, ExpirationField, Offered, fields};
+use super::fields::{Draft, ExpirationField, fields};
 use super::merge::merged;
 use super::parts::path;
 use super::view::insight;
 use super::widening::{gains, sentences};
 use crate::api::within_limit;
 use crate::console::field_errors::Errors;
+use crate::console::grant_rows;
 use crate::console::insight::{Attempt, Insight, Offer, try_it};
 use crate::console::layout::Tab;
+use crate::console::offered::Offered;
 use crate::console::preview::Preview;
 use crate::console::respond::json;
 use crate::console::visit::{Shown, Visit};
@@ -45,7 +47,7 @@ pub(super) async fn save(visit: Visit) -> Shown {
         return merge(&visit, draft, token, &offered).await;
     }
     let edit = Edit::of(draft.clone(), token.clone());
-    let is_only_edited = visit.form.filled("remove").is_some() || visit.form.get("action") == "add";
+    let is_only_edited = grant_rows::is_only_edited(&visit.form);
     let after = match preview_edit(&visit, &draft).await {
         Ok(after) => after,
         Err(problem) if problem.reason() == "version_changed" => return merge(&visit, draft, token, &offered).await,
@@ -224,7 +226,7 @@ fn explained(merge: &Merge) -> Markup {
     let now = Workspace::now();
     let list = |items: &[String]| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
     let sources = |draft: &Draft| {
-        let one = |row: &crate::console::grant_rows::Row| format!("{} on {}", row.source, row.connection);
+        let one = |row: &grant_rows::Row| format!("{} on {}", row.source, row.connection);
         list(&draft.grants.iter().map(one).collect::<Vec<_>>())
     };
     let parts = |draft: &Draft| {

@@ -2,14 +2,14 @@
 
 use maud::{Markup, html};
 use portcullis::base::Timestamp;
-use portcullis_document::read_policy;
-use portcullis_registry::record::{Connection, NamedSource, Token};
-use portcullis_registry::{NewToken, Registry, TokenEdit};
+use portcullis_registry::record::Token;
+use portcullis_registry::{NewToken, TokenEdit};
 use serde::{Deserialize, Serialize};
 
 use crate::console::field_errors::Errors;
 use crate::console::form::Form;
 use crate::console::grant_rows::{self, Choices, Row};
+use crate::console::offered::Offered;
 use crate::console::visit::Visit;
 use crate::console::words::{both_times, safe};
 use crate::problem::{Detail, Problem};
@@ -40,27 +40,6 @@ const EXPIRATIONS: [(&str, &str); 6] = [
 /// The expiration that a new form proposes.
 const PROPOSED: &str = "1m";
 
-/// What the registry offers to the form.
-pub(super) struct Offered {
-    pub(super) connections: Vec<Connection>,
-    pub(super) named_sources: Vec<NamedSource>,
-    /// The APIs, the built-in ones first.
-    pub(super) apis: Vec<String>,
-}
-
-impl Offered {
-    /// Reads what the registry offers.
-    pub(super) async fn read(visit: &Visit) -> Result<Self, Problem> {
-        let read = |registry: &mut Registry, _: &portcullis_registry::Actor| {
-            Ok((registry.connections()?, registry.named_sources()?, registry.document_of(&[])?))
-        };
-        let (connections, named_sources, document) = visit.workspace().read(&visit.identity, read).await?;
-        let policy = read_policy(document).map_err(|_| Problem::internal())?;
-        let apis = policy.apis().iter().map(|(_, api)| api.name().to_owned()).collect();
-        Ok(Self { connections, named_sources, apis })
-    }
-}
-
 impl Draft {
     /// Returns the fields of a new form.
     pub(super) fn proposed(offered: &Offered) -> Self {
@@ -74,19 +53,10 @@ impl Draft {
 
     /// Reads a form that was sent. The buttons that add and remove rows change the rows.
     pub(super) fn read(form: &Form) -> Self {
-        let mut grants = grant_rows::read(form);
-        if let Some(at) = form.filled("remove").and_then(|at| at.parse::<usize>().ok()).filter(|at| *at < grants.len())
-        {
-            grants.remove(at);
-        }
-        if form.get("action") == "add" {
-            let last = grants.last().cloned().unwrap_or_default();
-            grants.push(Row { kind: "name".to_owned(), source: String::new(), connection: last.connection });
-        }
         Self {
             name: form.get("name").trim().to_owned(),
             apis: form.all("api").map(ToOwned::to_owned).collect(),
-            grants,
+            grants: grant_rows::read_edited(form),
             referers: form.lines("referers"),
             expiration: form.get("expiration").to_owned(),
             custom: form.get("custom").trim().to_owned(),

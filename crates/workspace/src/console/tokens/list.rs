@@ -7,11 +7,11 @@ use portcullis::base::Timestamp;
 use portcullis_registry::record::{Role, Token, Usage};
 use portcullis_registry::{Actor, Registry, TokenOrder, TokenPosition, TokenQuery};
 
-use super::fields::Offered;
 use super::parts::{apis, badges, path};
 use crate::api::check_search;
 use crate::console::form::Form;
 use crate::console::layout::Tab;
+use crate::console::offered::Offered;
 use crate::console::tabs::{Kind, tabs};
 use crate::console::visit::{Shown, Visit};
 use crate::console::words::{grant, safe, short, time};

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::Method;
+use http::{Method, StatusCode};
 use maud::{Markup, html};
 use portcullis::base::Timestamp;
 use portcullis_registry::record::{Role, Token, TrailEntry, Usage};
 use portcullis_registry::{Actor, Registry, RegistryError, TrailQuery};
 
-use super::fields::Offered;
 use super::parts::{apis, badges, path, stand_in};
 use crate::api::segment;
 use crate::console::insight::{Attempt, Insight, Offer, Question, try_it};
 use crate::console::layout::Tab;
+use crate::console::offered::Offered;
 use crate::console::visit::{Shown, Visit};
 use crate::console::words::{both_times, counted, grant, safe, time};
 use crate::problem::Problem;
@@ -122,7 +122,11 @@ pub(super) async fn insight(
         attempt,
         now: Workspace::now(),
     };
-    tokio::task::spawn_blocking(move || question.answer()).await.map_err(|_| Problem::internal())?
+    let answered = visit.workspace().previews().run(move |limit| question.answer(limit)).await;
+    answered.unwrap_or_else(|| {
+        let message = "too many previews run at this moment";
+        Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "preview_busy", message, "try again in a few seconds"))
+    })
 }
 
 /// Lists the grants in words.

@@ -1,7 +1,7 @@
 //! Who is signed in in a browser, and the way back to the page that needs a sign-in.
 //!
-//! A page that needs a user calls [`Workspace::signed_in`]. Without one it answers with [`Workspace::sign_in`], and every
-//! kind of sign-in ends at [`Workspace::way_back`].
+//! A page that needs a user calls [`Workspace::signed_in`]. Without one it answers with [`Workspace::ask_to_sign_in`], and
+//! every kind of sign-in ends at [`Workspace::way_back`].
 
 use axum::response::Response;
 use base64::Engine as _;
@@ -14,7 +14,7 @@ use portcullis::model::SecretDigest;
 use crate::console;
 use crate::identity::Identity;
 use crate::service::Workspace;
-use crate::session::cookie;
+use crate::session::one_cookie;
 
 /// How long the way back is remembered, in seconds.
 const REMEMBERED: u32 = 600;
@@ -23,7 +23,7 @@ const REMEMBERED: u32 = 600;
 const MAX_BACK: usize = 2_900;
 
 /// A user who is signed in in a browser.
-pub(crate) struct SignedIn {
+pub(crate) struct BrowserUser {
     pub(crate) identity: Identity,
     /// When the user signed in.
     pub(crate) since: Timestamp,
@@ -31,7 +31,7 @@ pub(crate) struct SignedIn {
     secret: String,
 }
 
-impl SignedIn {
+impl BrowserUser {
     pub(crate) fn new(identity: Identity, since: Timestamp, secret: String) -> Self {
         Self { identity, since, secret }
     }
@@ -44,10 +44,11 @@ impl SignedIn {
 
 impl Workspace {
     /// Answers with the page that signs users in, after which the browser opens `back`: a path of the workspace with its query.
-    pub(crate) fn sign_in(&self, back: &str) -> Response {
+    pub(crate) fn ask_to_sign_in(&self, back: &str) -> Response {
         let base = self.base_path();
         let is_short = back.len() <= MAX_BACK && is_own(&base, back);
-        let mut response = console::oauth::sign_in(&base, StatusCode::OK, is_short.then_some(back));
+        let page = if is_short { back.get(base.len()..).unwrap_or("/") } else { "/" };
+        let mut response = console::oauth::sign_in(self, StatusCode::OK, page);
         let value = if is_short { URL_SAFE_NO_PAD.encode(back) } else { String::new() };
         self.set_way_back(&mut response, &value, REMEMBERED);
         response
@@ -55,7 +56,7 @@ impl Workspace {
 
     /// Returns the path that the browser opens after a sign-in.
     pub(crate) fn way_back(&self, headers: &HeaderMap) -> Option<String> {
-        let value = cookie(headers, self.way_back_name())?;
+        let value = one_cookie(headers, self.way_back_name())?;
         let back = String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
         is_own(&self.base_path(), &back).then_some(back)
     }

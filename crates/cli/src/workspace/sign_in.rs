@@ -1,0 +1,125 @@
+//! The options of the sign-in at an OpenID provider.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use portcullis_workspace::{Issuer, ProviderOptions, Rules, SignInOptions};
+
+use crate::output::file_name;
+
+/// The options of the sign-in.
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sign-in at an OpenID provider")]
+pub(super) struct SignInArgs {
+    /// Sign users in at this OpenID provider
+    ///
+    /// Write its `issuer`, exactly as its discovery document does. Register `URL/login/callback` as redirect URI there, and
+    /// `URL/` as the URL after a sign-out, where URL is that of the workspace. Example: `--oidc-issuer
+    /// https://login.example.com`
+    #[arg(long, value_name = "URL", requires = "oidc_client_id")]
+    oidc_issuer: Option<Issuer>,
+    /// Set the client id that the provider has registered
+    #[arg(long, value_name = "ID", requires = "oidc_issuer")]
+    oidc_client_id: Option<String>,
+    /// Read the secret of the client from this file
+    ///
+    /// Leave it out if the provider has registered a public client.
+    #[arg(long, value_name = "FILE", requires = "oidc_issuer")]
+    oidc_client_secret_file: Option<PathBuf>,
+    /// Trust the certificate authorities in this file (PEM) for the provider
+    ///
+    /// The default is the certificate authorities of the system.
+    #[arg(long, value_name = "FILE", requires = "oidc_issuer")]
+    oidc_ca: Option<PathBuf>,
+    /// Request these scopes in addition to `openid`
+    ///
+    /// Some providers send groups only with a scope. Example: `--oidc-scope email profile groups`
+    #[arg(long, value_name = "SCOPE", num_args = 1.., requires = "oidc_issuer", default_values = ["email", "profile"])]
+    oidc_scope: Vec<String>,
+    /// Admit users with a verified e-mail address of these domains
+    ///
+    /// Without this option and those of groups, only users whom an administrator has invited may sign in. Example:
+    /// `--oidc-allow-domain example.com`
+    #[arg(long, value_name = "DOMAIN", num_args = 1.., requires = "oidc_issuer")]
+    oidc_allow_domain: Vec<String>,
+    /// Admit members of these groups
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer")]
+    oidc_allow_group: Vec<String>,
+    /// Admit members of these groups as administrators
+    ///
+    /// With this option or `--oidc-auditor-group`, the provider assigns the roles at each sign-in.
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer")]
+    oidc_admin_group: Vec<String>,
+    /// Admit members of these groups as auditors
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer")]
+    oidc_auditor_group: Vec<String>,
+    /// Read the groups of a user from this claim [default: groups]
+    ///
+    /// A name that starts with `/` is a JSON Pointer. Example: `--oidc-groups-claim /realm_access/roles`
+    #[arg(long, value_name = "CLAIM", requires = "oidc_issuer", default_value = "groups", hide_default_value = true)]
+    oidc_groups_claim: String,
+    /// Refuse login links, and print none
+    ///
+    /// Users sign in at the provider only.
+    #[arg(long, requires = "oidc_issuer")]
+    no_login_link: bool,
+}
+
+impl SignInArgs {
+    /// Whether a login link is printed.
+    pub(super) fn prints_link(&self) -> bool {
+        !self.no_login_link
+    }
+
+    /// Returns the options of a workspace at `url`.
+    pub(super) fn options(&self, url: &str) -> anyhow::Result<SignInOptions> {
+        let rules = Rules {
+            domains: self.oidc_allow_domain.clone(),
+            groups: self.oidc_allow_group.clone(),
+            administrators: self.oidc_admin_group.clone(),
+            auditors: self.oidc_auditor_group.clone(),
+            groups_claim: self.oidc_groups_claim.clone(),
+        };
+        if let Some(domain) = rules.domains.iter().find(|domain| domain.is_empty() || domain.contains(['@', '*', '/']))
+        {
+            bail!(
+                "`--oidc-allow-domain`: expected a domain, found `{domain}`\nhelp: write the part after `@`, such as `example.com`"
+            );
+        }
+        let Some((issuer, client_id)) = self.oidc_issuer.clone().zip(self.oidc_client_id.clone()) else {
+            return Ok(SignInOptions::default());
+        };
+        let provider = ProviderOptions {
+            issuer,
+            client_id,
+            client_secret: self.oidc_client_secret_file.as_deref().map(secret).transpose()?,
+            redirect_url: format!("{url}/login/callback"),
+            signed_out_url: format!("{url}/"),
+            scopes: self.oidc_scope.clone(),
+            claims: rules.need_groups().then(|| rules.groups_claim.clone()).into_iter().collect(),
+            authorities: self.oidc_ca.clone(),
+        };
+        Ok(SignInOptions { provider: Some(provider), rules, refuses_links: self.no_login_link })
+    }
+}
+
+/// Reads the secret of a client: one line of visible characters. No error repeats it.
+fn secret(path: &Path) -> anyhow::Result<String> {
+    /// The maximum length of a file, in bytes.
+    const MAX: u64 = 4096;
+    let shown = file_name(path);
+    let mut text = String::new();
+    let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+    let read = file.take(MAX).read_to_string(&mut text);
+    let line = text.trim_end_matches(['\r', '\n']);
+    if read.is_err() || line.is_empty() || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
+        bail!(
+            "{shown}: expected the secret of a client on one line, of visible ASCII characters\n\
+             help: write it with `printf %s \"$SECRET\" > {}`",
+            path.display()
+        );
+    }
+    Ok(line.to_owned())
+}

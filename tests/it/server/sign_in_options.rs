@@ -1,0 +1,74 @@
+//! Options of `portcullis workspace` for the sign-in at an OpenID provider.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+const SECRET: &str = "s3cret-of-the-client";
+
+fn workspace(folder: &Path, options: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+    command.args(["workspace", "--listen", "127.0.0.1:0", "--user", "ana"]).args(options).current_dir(folder);
+    command.env("PORTCULLIS_DB", "sqlite:registry.db").env_remove("PORTCULLIS_MESSAGE_LEVEL").stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn wrong_options_are_refused_and_leave_no_registry() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path();
+    fs::write(folder.join("secret"), SECRET).unwrap();
+    fs::write(folder.join("empty"), "\n").unwrap();
+    fs::write(folder.join("two-lines"), format!("{SECRET}\n{SECRET}\n")).unwrap();
+    fs::write(folder.join("binary"), [0xff, 0xfe, 0]).unwrap();
+    let good = ["--oidc-issuer", "https://login.example.com", "--oidc-client-id", "portcullis"];
+    let issuer = "write the `issuer` of its discovery document";
+    let lines = "expected the secret of a client on one line";
+    for (with_good, options, sentence) in [
+        (false, &["--oidc-issuer", "https://login.example.com"][..], "--oidc-client-id"),
+        (false, &["--oidc-client-id", "portcullis"], "--oidc-issuer"),
+        (false, &["--no-login-link"], "--oidc-issuer"),
+        (false, &["--oidc-allow-domain", "example.com"], "--oidc-issuer"),
+        (false, &["--oidc-issuer", "login.example.com", "--oidc-client-id", "a"], issuer),
+        (false, &["--oidc-issuer", "http://login.example.com", "--oidc-client-id", "a"], issuer),
+        (true, &["--oidc-client-secret-file", "missing"], "cannot read `missing`"),
+        (true, &["--oidc-client-secret-file", "empty"], lines),
+        (true, &["--oidc-client-secret-file", "two-lines"], lines),
+        (true, &["--oidc-client-secret-file", "binary"], lines),
+        (true, &["--oidc-ca", "secret"], "`secret`: expected certificates in PEM format"),
+        (true, &["--oidc-ca", "missing"], "cannot read `missing`"),
+        (true, &["--oidc-allow-domain", "@example.com"], "write the part after `@`, such as `example.com`"),
+        (true, &["--oidc-allow-domain", "*.example.com"], "write the part after `@`, such as `example.com`"),
+    ] {
+        let options: Vec<_> = good.iter().filter(|_| with_good).chain(options).copied().collect();
+        let output = workspace(folder, &options).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{options:?}: {said}");
+        assert!(said.contains(sentence), "{options:?}: {said}");
+        assert!(!said.contains(SECRET) && !said.contains("panicked"), "{options:?}: {said}");
+        if !options.contains(&"--oidc-ca") {
+            assert!(!folder.join("registry.db").exists(), "{options:?}");
+        }
+    }
+}
+
+#[test]
+fn a_workspace_starts_while_its_provider_is_down() {
+    for (more, prints_link) in [(&[][..], true), (&["--no-login-link"], false)] {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("secret"), format!("{SECRET}\n")).unwrap();
+        let options =
+            ["--oidc-issuer", "http://127.0.0.1:1", "--oidc-client-id", "a", "--oidc-client-secret-file", "secret"];
+        let options: Vec<_> = options.iter().chain(more).copied().collect();
+        let mut child = workspace(dir.path(), &options).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut messages = BufReader::new(child.stderr.take().unwrap()).lines();
+        assert!(messages.any(|line| line.unwrap().contains("serving")));
+        child.kill().unwrap();
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut child.stdout.take().unwrap(), &mut said).unwrap();
+        child.wait().unwrap();
+        assert!(said.starts_with("workspace   http://127.0.0.1:"), "{said}");
+        assert_eq!(said.contains("login link"), prints_link, "{said}");
+    }
+}
