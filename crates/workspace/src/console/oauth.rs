@@ -93,7 +93,7 @@ pub(crate) fn consent(base: &str, user: &Identity, asked: &Asked<'_>, form: &For
             p.hint { "The console lists applications that you allowed, and ends each of them." }
         }
     };
-    let shell = Shell { base, user: Some(user), tab: Tab::None, title: "Allow an application" };
+    let shell = Shell::new(base, Some(user), Tab::None, "Allow an application");
     form_page(StatusCode::OK, page(&shell, &content), origin)
 }
 
@@ -107,14 +107,14 @@ pub(crate) fn sign_out(base: &str, user: &Identity, origin: Option<&str>, form: 
             div.buttons { button.primary { "Sign out" } a.button.quiet href={ (base) "/" } { "Stay signed in" } }
         }
     };
-    let shell = Shell { base, user: Some(user), tab: Tab::None, title: "Sign out" };
+    let shell = Shell::new(base, Some(user), Tab::None, "Sign out");
     form_page(StatusCode::OK, page(&shell, &content), origin.unwrap_or_default())
 }
 
 /// Answers with the page after a sign-out.
 pub(crate) fn signed_out(base: &str) -> Response {
     let content = html! { h1 { "Signed out" } p { a href={ (base) "/" } { "Sign in again" } } };
-    let shell = Shell { base, user: None, tab: Tab::None, title: "Signed out" };
+    let shell = Shell::new(base, None, Tab::None, "Signed out");
     respond::html(StatusCode::OK, page(&shell, &content))
 }
 
