@@ -451,7 +451,7 @@ fn connections_that_stop_half_way_and_idle_connections_are_closed() {
     let limits =
         Limits { request_time: Duration::from_millis(400), idle_time: Duration::from_millis(800), ..Limits::default() };
     let server = serve(Some(&policy("t")), limited(limits));
-    let (offer, request) = (sent(&hello(16_380, &[])), sent(&frame(NOTIFY, 1, 1, 1, &Asked::get(TARGET).message())));
+    let (offer, request) = (sent(&hello(65_532, &[])), sent(&frame(NOTIFY, 1, 1, 1, &Asked::get(TARGET).message())));
     std::thread::scope(|scope| {
         for (bytes, latest, why) in [
             (vec![], 1_000, "no introduction"),

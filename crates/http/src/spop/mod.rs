@@ -10,7 +10,7 @@
 //! let mut ack = Ack::start(&mut out, FrameId { stream: 7, frame: 1 });
 //! ack.set("decision", Data::String(b"allow"));
 //! ack.end();
-//! assert_eq!(out[..5], [0, 0, 0, 25, 103]); // the length, and the type of the frame
+//! assert_eq!(out[..5], [0, 0, 0, 26, 103]); // the length, and the type of the frame
 //! ```
 //!
 //! Reading is pure, and borrows the bytes of the frame. Malformed bytes are an error with the [`Status`] that the protocol
