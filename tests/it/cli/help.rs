@@ -139,6 +139,7 @@ fn options_of_other_programs_suggest_the_right_one() {
         ("credentials create token", "--ttl", Some("--expiration-date")),
         ("credentials create token", "--domain", Some("--referer")),
         ("credentials create token", "--domains", Some("--referers")),
+        ("credentials create token", "--tables", Some("--source")),
         ("credentials create token", "--scope", Some("--apis")),
         ("credentials create token", "--api", Some("--apis")),
         ("credentials create token", "--table", Some("--source")),

@@ -52,4 +52,5 @@ mod unread;
 mod usage;
 mod util;
 mod workspace;
+mod wrong_members;
 mod wrong_options;

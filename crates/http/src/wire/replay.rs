@@ -14,7 +14,7 @@ use portcullis::base::{Timestamp, quoted};
 use portcullis::decision::{Decision, Reason, Replay, Request, Source};
 use portcullis::explain::{Explanation, explain, explain_token};
 use portcullis::query::QueryDigest;
-use portcullis_document::definition::{Element, Lenient, Name, Text};
+use portcullis_document::definition::{Element, Lenient, Name, Text, present};
 
 /// The version of log lines.
 const LOG: u64 = 1;
@@ -79,7 +79,8 @@ enum Hidden {
 /// The key that marks an object as a line of a log.
 #[derive(Deserialize)]
 struct Marker {
-    log: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    log: Option<Element<u64>>,
 }
 
 impl<'t> ReplayRequest<'t> {
@@ -89,14 +90,19 @@ impl<'t> ReplayRequest<'t> {
     ///
     /// If `text` is not JSON, or not the JSON object of a request or log line.
     pub fn read(text: &'t [u8]) -> Result<Self, WireError> {
-        // Only a line that contains `log` can be a line of a log. In another request, `log` has no number.
-        let version = match memchr::memmem::find(text, b"\"log\"").map(|_| serde_json::from_slice::<Marker>(text)) {
+        // Only an object that contains `log` can be a line of a log.
+        let is_object = text.trim_ascii_start().starts_with(b"{");
+        let marker = memchr::memmem::find(text, b"\"log\"").filter(|_| is_object);
+        let version = match marker.map(|_| serde_json::from_slice::<Marker>(text)) {
             Some(Ok(Marker { log })) => log,
             Some(Err(error)) if !error.is_data() => return Err(WireError::of(&error)),
             Some(Err(_)) | None => None,
         };
         match version {
-            Some(LOG) => Self::of(WireError::reading::<ReplayBody<'t, true>>(text)?.0),
+            Some(Element::Found(LOG)) => Self::of(WireError::reading::<ReplayBody<'t, true>>(text)?.0),
+            Some(Element::Wrong(found)) => {
+                Err(WireError::whole(format!("`log`: expected the number {LOG}, found {found}")))
+            }
             Some(_) => Err(WireError::whole(format!("`log`: expected {LOG}: the log is of another version"))),
             None => Self::of(WireError::reading::<ReplayBody<'t, false>>(text)?.0),
         }

@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 
 use super::batch::elements;
 use super::id::ids_of;
-use super::object::{Object, Place, Text, present};
+use super::object::{Object, Place, Text};
 use super::{Refused, Shared, decided, received};
 use crate::authority::Authority;
 use crate::decided::Ids;
@@ -26,6 +26,7 @@ use crate::unread::Seen;
 use portcullis::base::{InstantError, quoted};
 use portcullis::decision::{Credential, Reason, Request as DecisionRequest, Source, Sources};
 use portcullis::model::Operation;
+use portcullis_document::definition::present;
 use portcullis_http::answer::{HttpDecision, Outcome};
 
 /// The member with the evaluations of a list.

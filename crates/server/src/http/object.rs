@@ -61,11 +61,6 @@ impl Deref for Text<'_> {
     }
 }
 
-/// Deserializes a member that is present, whatever its value: `null` is not a missing member.
-pub(super) fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-    T::deserialize(deserializer).map(Some)
-}
-
 impl Place {
     /// Reads the whole JSON text at this place.
     ///
@@ -117,7 +112,8 @@ impl Place {
 mod tests {
     use serde::Deserialize;
 
-    use super::{Object, Place, Text, present};
+    use super::{Object, Place, Text};
+    use portcullis_document::definition::present;
 
     #[derive(Deserialize)]
     struct Outer<'t> {
