@@ -24,7 +24,8 @@ fn main() {
     let policy = unsafe { pcl_open_bytes(pcl_text::of(&document), ptr::null(), ptr::null_mut()) };
     assert!(!policy.is_null());
     let targets = http::tiles(1_000);
-    let headers = http::HEADERS.map(|(name, value)| pcl_header { name: pcl_text::of(name), value: pcl_text::of(value) });
+    let headers =
+        http::HEADERS.map(|(name, value)| pcl_header { name: pcl_text::of(name), value: pcl_text::of(value) });
     let request = |target: &String| {
         let request: pcl_http_request = unsafe { std::mem::zeroed() };
         pcl_http_request {

@@ -126,7 +126,9 @@ struct Answered {
 /// The headers of the forwarded request, or the response to the client.
 enum Content {
     /// `escaped_id` replaces an id that is not the value of a header.
-    Allowed { escaped_id: Option<String> },
+    Allowed {
+        escaped_id: Option<String>,
+    },
     Response(Response<String>),
 }
 
@@ -268,7 +270,9 @@ impl Stored {
             Content::Allowed { escaped_id } => {
                 let id = escaped_id.as_deref().or(token_id).unwrap_or_default();
                 let values = [id, generation.format(answered.generation)];
-                headers.extend(OF_UPSTREAM.iter().zip(values).map(|(name, value)| header(name.as_str(), value.as_bytes())));
+                headers.extend(
+                    OF_UPSTREAM.iter().zip(values).map(|(name, value)| header(name.as_str(), value.as_bytes())),
+                );
                 (true, 200, "")
             }
             Content::Response(response) => {

@@ -149,7 +149,8 @@ fn forked_workers_follow_the_registry() {
     let mut registry = Registry::open(&Location::file(&path), true).unwrap();
     let ana = Actor::new("ana", "2026-11-30T12:00:00Z".parse().unwrap()).unwrap();
     let mut create = || {
-        let created = registry.create_token(&ana, &NewToken { apis: vec!["lds".into()], ..NewToken::default() }).unwrap();
+        let created =
+            registry.create_token(&ana, &NewToken { apis: vec!["lds".into()], ..NewToken::default() }).unwrap();
         (created.token.id.clone(), created.secret.expose().to_owned())
     };
     let ((removed_id, removed), (_, kept)) = (create(), create());

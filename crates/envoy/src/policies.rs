@@ -81,7 +81,8 @@ mod tests {
         let path = folder.path().join("policy.json");
         std::fs::write(&path, "[]").unwrap();
         let poll = Duration::from_millis(5);
-        let (first, second) = (open(path.to_str().unwrap(), poll).unwrap(), open(path.to_str().unwrap(), poll).unwrap());
+        let (first, second) =
+            (open(path.to_str().unwrap(), poll).unwrap(), open(path.to_str().unwrap(), poll).unwrap());
         assert!(Arc::ptr_eq(&first, &second));
         assert!(!Arc::ptr_eq(&first, &open(path.to_str().unwrap(), poll * 2).unwrap()), "another interval");
         assert_eq!(first.shared.state().generation, 1);
