@@ -7,7 +7,6 @@ import contextlib
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
 import tempfile
@@ -112,27 +111,6 @@ def reports_errors(of, directory, upstream):
             drive.check("ermission denied" in text, name, "logs", text[-1500:])
             hidden.chmod(0o755)
             wait(name, gateway.port, 200)
-
-
-def reloads_without_master(of, directory, upstream):
-    """Without a master process, the same process continues after a reload: it follows the file, and logs what is not valid."""
-    name, file, command, has_body = of
-    policy = directory / "single.json"
-    policy.write_text(DEMO)
-    single = name, file, command.replace("daemon off;", "daemon off; master_process off;"), has_body
-    with running(single, directory / "single", upstream, policy) as gateway:
-        wait(name, gateway.port, 200)
-        os.kill(int((directory / "single" / name / "nginx.pid").read_text()), signal.SIGHUP)
-        time.sleep(1)
-        replace(policy, DEMO.replace("acme.public.stores", "acme.public.other"))
-        wait(name, gateway.port, 403)
-        replace(policy, "{")
-        deadline = time.monotonic() + 10
-        while "the last good version stays active" not in (text := gateway.log.read_text()):
-            if time.monotonic() > deadline:
-                drive.check(False, name, "without a master process, after a reload, logs", text[-1500:])
-                return
-            time.sleep(0.1)
 
 
 def follows_registry(of, directory, upstream, binary):
@@ -247,8 +225,6 @@ def main(binary, wanted):
             denies_without_policy(of, directory, upstream)
             reports_errors(of, directory, upstream)
             follows_registry(of, directory, upstream, binary)
-            if of[0] == "nginx-module":
-                reloads_without_master(of, directory, upstream)
             if of[0] == "nginx-lua":
                 plugins(of, directory, upstream)
 

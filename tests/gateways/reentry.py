@@ -150,6 +150,8 @@ def drive(binary, wanted, directory):
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
+        # Workers of nginx are another user, who reads the policy.
+        pathlib.Path(scratch).chmod(0o755)
         drive(sys.argv[1], sys.argv[2:], pathlib.Path(scratch))
     for problem in problems[:10]:
         print("FAIL", problem)

@@ -185,6 +185,20 @@ pub unsafe fn request<M: Module>(stream: EnvoyPointer, filter: ModulePointer, pa
     }
 }
 
+/// Exports functions that Envoy requires, and that do nothing.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! unused_events {
+    ($($name:ident($($argument:ty),* $(,)?) $(-> $result:ty = $value:expr)?;)*) => {
+        $(
+            #[unsafe(no_mangle)]
+            extern "C" fn $name($(_: $argument),*) $(-> $result)? {
+                $($value)?
+            }
+        )*
+    };
+}
+
 /// Exports the functions of a [`Module`] under the names that Envoy looks up.
 #[macro_export]
 macro_rules! export {
@@ -274,123 +288,39 @@ macro_rules! export {
                 unsafe { events::request::<$module>(stream, filter, Part::Trailers, true) }
             }
 
-            // Envoy requires the functions below. The filter changes no response, and calls no other service.
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_response_headers(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _is_end: bool,
-            ) -> u32 {
-                events::CONTINUE
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_response_body(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _is_end: bool,
-            ) -> u32 {
-                events::CONTINUE
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_response_trailers(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-            ) -> u32 {
-                events::CONTINUE
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_stream_complete(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_scheduled(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _event: u64,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_http_callout_done(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _callout: u64,
-                _result: u32,
-                _headers: *const c_void,
-                _header_count: usize,
-                _chunks: *const c_void,
-                _chunk_count: usize,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_http_stream_headers(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _callout: u64,
-                _headers: *const c_void,
-                _header_count: usize,
-                _is_end: bool,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_http_stream_data(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _callout: u64,
-                _chunks: *const c_void,
-                _chunk_count: usize,
-                _is_end: bool,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_http_stream_trailers(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _callout: u64,
-                _trailers: *const c_void,
-                _trailer_count: usize,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_http_stream_complete(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _callout: u64,
-            ) {
-            }
-
-            #[unsafe(no_mangle)]
-            extern "C" fn envoy_dynamic_module_on_http_filter_http_stream_reset(
-                _stream: *mut c_void,
-                _filter: *const c_void,
-                _callout: u64,
-                _reason: u32,
-            ) {
+            // Envoy requires these functions. The filter changes no response, and calls no other service.
+            $crate::unused_events! {
+                envoy_dynamic_module_on_http_filter_response_headers(
+                    *mut c_void, *const c_void, bool,
+                ) -> u32 = events::CONTINUE;
+                envoy_dynamic_module_on_http_filter_response_body(
+                    *mut c_void, *const c_void, bool,
+                ) -> u32 = events::CONTINUE;
+                envoy_dynamic_module_on_http_filter_response_trailers(
+                    *mut c_void, *const c_void,
+                ) -> u32 = events::CONTINUE;
+                envoy_dynamic_module_on_http_filter_stream_complete(*mut c_void, *const c_void);
+                envoy_dynamic_module_on_http_filter_scheduled(*mut c_void, *const c_void, u64);
+                envoy_dynamic_module_on_http_filter_downstream_above_write_buffer_high_watermark(
+                    *mut c_void, *const c_void,
+                );
+                envoy_dynamic_module_on_http_filter_downstream_below_write_buffer_low_watermark(
+                    *mut c_void, *const c_void,
+                );
+                envoy_dynamic_module_on_http_filter_http_callout_done(
+                    *mut c_void, *const c_void, u64, u32, *const c_void, usize, *const c_void, usize,
+                );
+                envoy_dynamic_module_on_http_filter_http_stream_headers(
+                    *mut c_void, *const c_void, u64, *const c_void, usize, bool,
+                );
+                envoy_dynamic_module_on_http_filter_http_stream_data(
+                    *mut c_void, *const c_void, u64, *const c_void, usize, bool,
+                );
+                envoy_dynamic_module_on_http_filter_http_stream_trailers(
+                    *mut c_void, *const c_void, u64, *const c_void, usize,
+                );
+                envoy_dynamic_module_on_http_filter_http_stream_complete(*mut c_void, *const c_void, u64);
+                envoy_dynamic_module_on_http_filter_http_stream_reset(*mut c_void, *const c_void, u64, u32);
             }
         }
     };

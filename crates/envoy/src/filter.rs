@@ -8,7 +8,9 @@ use crate::Portcullis;
 use crate::metadata::{self, TOO_LARGE};
 use portcullis::authorizer::SystemClock;
 use portcullis_envoy_abi::{Flow, Header, Map, Response, Stream};
-use portcullis_http::answer::{HttpDecision, Outcome, body_too_large, decide, is_own};
+use portcullis_http::answer::{
+    GENERATION, HttpDecision, Outcome, TOKEN_ID, body_too_large, decide, escaped_id, is_own,
+};
 use portcullis_http::gateway::{Body, Headers, HttpRequest, Reader};
 
 type Call<'c> = portcullis_envoy_abi::Call<'c, Portcullis>;
@@ -96,7 +98,8 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
     let request = HttpRequest { method, target, headers: &Received(&received), body };
     let cors = &options.responses.cors;
     let decision = decide(&shared.authorizer.current(), reader(call), &request, cors, &SystemClock);
-    let origin = received.iter().find(|header| header.name == b"origin");
+    // Only the response to a denial needs it.
+    let origin = received.iter().find(|header| header.name == b"origin" && !decision.is_allow());
     let origin = origin.and_then(|header| HeaderValue::from_bytes(header.value).ok());
     let (own, is_shadow) = (names(&received, is_own), is_shadow(call));
 
@@ -117,9 +120,12 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
     }
     // A header that is not set must not come from the client.
     let mut is_changed = remove(call.stream, Map::Headers, own);
-    let ours = options.responses.headers(&decision, None);
-    for (name, value) in ours.iter().filter(|(_, value)| !value.is_empty()) {
-        is_changed &= call.stream.set_header(Map::Headers, name.as_str(), Some(value.as_bytes()));
+    let (id, generation) =
+        (escaped_id(decision.token_id.as_deref().unwrap_or_default()), decision.generation.to_string());
+    for (name, value) in [(TOKEN_ID, &*id), (GENERATION, &*generation)] {
+        if !value.is_empty() {
+            is_changed &= call.stream.set_header(Map::Headers, name.as_str(), Some(value.as_bytes()));
+        }
     }
     passed(is_changed)
 }

@@ -510,10 +510,5 @@ ngx_http_portcullis_init_module(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    /* Without a master process, a reload starts no worker: this process continues with the new configuration. */
-    if (ngx_process == NGX_PROCESS_SINGLE && !ngx_is_init_cycle(cycle->old_cycle)) {
-        return ngx_http_portcullis_start(cycle);
-    }
-
     return NGX_OK;
 }
