@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use portcullis_document::definition::{FromObject, Object};
 use portcullis_scan::{Finding, Report};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -37,22 +38,24 @@ pub(super) fn from_here(file: &str) -> String {
 pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
     #[derive(Deserialize)]
     struct Baseline {
-        findings: Vec<Known>,
+        findings: Vec<Object<Known>>,
     }
     #[derive(Deserialize)]
     struct Known {
         fingerprint: String,
     }
+    impl FromObject for Baseline {}
+    impl FromObject for Known {}
     let name = path.display();
     let mut text = Vec::new();
     Opened::open(path, "--baseline")?.read_to_end(&mut text).with_context(|| cannot_read(path))?;
-    let baseline: Baseline = serde_json::from_slice(text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text)).map_err(|error| {
+    let Object(baseline): Object<Baseline> = serde_json::from_slice(text.strip_prefix("\u{FEFF}".as_bytes()).unwrap_or(&text)).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         anyhow!(
             "`{name}` is not a baseline, at line {line}, column {column}\nhelp: write one with `portcullis scan --format json > baseline.json`"
         )
     })?;
-    Ok(baseline.findings.into_iter().map(|known| known.fingerprint).collect())
+    Ok(baseline.findings.into_iter().map(|Object(known)| known.fingerprint).collect())
 }
 
 /// Removes known findings, and returns their number.
