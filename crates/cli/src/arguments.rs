@@ -12,13 +12,12 @@ fn visit_all(command: &Command, words: &[String], visit: &mut impl FnMut(&Comman
     let mut positional = words.to_vec();
     for arg in command.get_arguments() {
         let has_value = arg.get_action().takes_values();
-        let line: Vec<String> = match arg.get_long() {
-            Some(long) => words.iter().cloned().chain([format!("--{long}={{}}")]).collect(),
-            None => {
-                let line = positional.iter().cloned().chain(["{}".to_owned()]).collect();
-                positional.push("x".to_owned());
-                line
-            }
+        let line: Vec<String> = if let Some(long) = arg.get_long() {
+            words.iter().cloned().chain([format!("--{long}={{}}")]).collect()
+        } else {
+            let line = positional.iter().cloned().chain(["{}".to_owned()]).collect();
+            positional.push("x".to_owned());
+            line
         };
         if has_value {
             visit(command, &line, arg);

@@ -282,7 +282,14 @@ impl Search<'_, '_, '_> {
         }
         let text = source.display(connection.dialect());
         let message = format!("the quotes in {} are part of the name: they are typographic quotes", quoted(&text));
-        let plain = undecorated(&text.replace(['"', '`'], ""), connection.dialect());
+        let bare = text.replace(['"', '`'], "");
+        let kind =
+            |text: &str| GrantSource::guess(text, connection.dialect(), &Limits::default()).map(|found| found.kind());
+        // A star in quotes is not a wildcard.
+        let without = || Some(bare.replace(is_typographic_quote, ""));
+        let plain = undecorated(&bare, connection.dialect())
+            .filter(|plain| kind(plain) == Ok(source.kind()))
+            .or_else(|| without().filter(|plain| kind(plain) == Ok(source.kind())));
         let help = match plain {
             Some(plain) => format!("write {}", quoted(&plain)),
             None => "write the name without them".to_owned(),

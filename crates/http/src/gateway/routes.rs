@@ -252,8 +252,8 @@ impl RouteJson {
             ));
         }
         let keys = Keys::new(names());
-        let sourced = !sources.is_empty() || path.contains(&Part::Source);
-        if sourced && !path.contains(&Part::Connection) {
+        let has_source = !sources.is_empty() || path.contains(&Part::Source);
+        if has_source && !path.contains(&Part::Connection) {
             return Err("`path`: a route with sources needs `{connection}`".to_owned());
         }
         let template = RequestTemplate { api, operation, sources, without: self.without, keys };
