@@ -12,10 +12,10 @@ mod text;
 mod time;
 
 pub use home::unexpanded_home;
-pub use host::is_browsed_host;
+pub use host::{is_browsed_host, is_browsed_port};
 pub use json_path::{JsonPath, Step};
 pub use nearest::nearest;
-pub use quote::{Escaped, MAX_QUOTED, is_bidi, is_invisible, is_unsafe, quoted};
+pub use quote::{Escaped, MAX_QUOTED, is_bidi, is_control, is_invisible, is_unsafe, quoted};
 pub use segment::SegmentFault;
 pub(crate) use text::{is_same, starts_with};
 pub use time::{InstantError, Timestamp};

@@ -65,8 +65,12 @@ pub const fn is_unsafe(character: char) -> bool {
     if character.is_ascii() {
         return character.is_ascii_control();
     }
-    // The controls of Latin-1 and the two separators.
-    matches!(character, '\u{80}'..='\u{9F}' | '\u{2028}' | '\u{2029}') || is_bidi(character) || is_invisible(character)
+    is_control(character) || is_bidi(character) || is_invisible(character)
+}
+
+/// Whether the character is a control character, or separates lines or paragraphs. No id, name or title has one.
+pub const fn is_control(character: char) -> bool {
+    matches!(character, '\0'..='\u{1F}' | '\u{7F}'..='\u{9F}' | '\u{2028}' | '\u{2029}')
 }
 
 /// Whether the character changes the direction of the text around it: Unicode's `Bidi_Control`.

@@ -16,6 +16,7 @@ mod look;
 #[doc(hidden)]
 pub mod naive;
 mod scan;
+mod undecorated;
 
 pub use canonical::NameDisplay;
 pub use canonical::{CanonicalName, Name};
@@ -23,6 +24,7 @@ pub use dialect::Fold;
 pub use dialect::{Dialect, DialectError};
 pub use scan::{NameBuffer, NameError, NameErrorKind};
 pub(crate) use scan::{Role, Scanned, scan};
+pub use undecorated::{is_typographic_quote, undecorated};
 
 /// The byte for a dot inside a segment, in canonical form.
 pub const INNER_DOT: u8 = 0x01;

@@ -2,6 +2,7 @@
 //!
 //! - [`names_diff`]: names of a catalog that a change of the policy opens and closes.
 //! - [`near_names`]: reasons why no grant names a resource, and the names that it may mean.
+//! - [`near_texts`]: reasons why no grant is of a query or a named source, and the granted one that it may mean.
 //! - [`who_can`]: tokens that can read a source, and sources that a token can read.
 //! - [`catalog`]: reads the names that exist as a stream.
 //! - [`coverage`]: sources of a policy that cover a name.
@@ -22,6 +23,7 @@ pub mod lint;
 pub mod log;
 pub mod names_diff;
 pub mod near_names;
+pub mod near_texts;
 pub mod reads;
 pub mod report;
 pub mod suggest;

@@ -20,7 +20,7 @@ use std::collections::BTreeSet;
 
 use crate::reads::Followed;
 use portcullis::base::nearest;
-use portcullis::model::{Connection, Grant, GrantSource, Policy, Token};
+use portcullis::model::{Connection, Grant, GrantKind, GrantSource, Policy, Token};
 use portcullis::name::Name;
 use portcullis::pattern::{Pattern, covers};
 use portcullis_diff::algebra::{Algebra, Proof};
@@ -28,7 +28,7 @@ use portcullis_diff::algebra::{Algebra, Proof};
 /// Max near names of a hint.
 const NEAR: usize = 3;
 
-/// A reason why no grant names a resource.
+/// A reason why no grant names a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hint {
     /// The `*` in the name is a character, not a wildcard. Has a name that the text covers as a pattern, if it is one.
@@ -39,6 +39,34 @@ pub enum Hint {
     NoGrants,
     /// The granted or read names that the name may mean, at least one.
     Near(Vec<String>),
+    /// No token has a grant of this kind on the connection.
+    NoneOfKind(GrantKind),
+    /// A grant covers the text as a source of this kind. A resource also stands for patterns.
+    OtherKind(GrantKind),
+    /// A granted query, in normal form, and how the query differs from it.
+    NearQuery {
+        /// The granted query.
+        granted: String,
+        /// The difference.
+        differs: Differs,
+    },
+    /// The named source exists, but no token has a grant of it.
+    Ungranted,
+    /// The named source exists on this connection only.
+    OnOtherConnection(String),
+}
+
+/// How a query differs from a granted one, the smallest difference first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Differs {
+    /// In letter case only.
+    LetterCase,
+    /// In white space only.
+    WhiteSpace,
+    /// In white space and letter case only.
+    WhiteSpaceAndLetterCase,
+    /// In a few characters.
+    Text,
 }
 
 /// Returns the reasons why no grant of `connection` names the resource `name`.
@@ -80,17 +108,6 @@ pub fn hints(policy: &Policy, connection: &Connection, name: &Name, followed: &F
         hints.push(Hint::Near(near));
     }
     hints
-}
-
-/// Returns the granted named source on `connection` that `name` may mean.
-pub fn near_named_source<'p>(policy: &'p Policy, connection: &Connection, name: &str) -> Option<&'p str> {
-    let grants = policy.tokens().iter().flat_map(Token::grants);
-    let named = grants.filter(|grant| policy.connection(grant.connection()) == Some(connection));
-    let named = named.filter_map(|grant| match grant.source() {
-        GrantSource::NamedSource(known) if known.as_str() != name => Some(known.as_str()),
-        _ => None,
-    });
-    nearest(name, named)
 }
 
 /// Returns a name that `source` covers and that `name` may mean, in canonical form.
@@ -184,8 +201,5 @@ mod tests {
         }
         let (idle, name) = (&policy.connections()[1], Name::parse("a.b", connection.dialect()).unwrap());
         assert_eq!(hints(&policy, idle, &name, &Followed::default()), [Hint::NoGrants]);
-        assert_eq!(near_named_source(&policy, connection, "open-order"), Some("open-orders"));
-        assert_eq!(near_named_source(&policy, connection, "open-orders"), None);
-        assert_eq!(near_named_source(&policy, idle, "open-order"), None);
     }
 }

@@ -64,14 +64,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Checks that `file` is a path, not the URL of a registry, and does not start with `~`.
+/// Checks that `file` is a path, not the URL of a registry.
 fn check_is_path(file: &Path) -> anyhow::Result<()> {
     // No text with an invalid character is a URL.
     let Some(text) = file.to_str() else { return Ok(()) };
     let scheme = text.split_once(':').filter(|(scheme, _)| {
         ["sqlite", "sqlite3", "file", "postgres", "postgresql"].contains(&&*scheme.to_lowercase())
     });
-    let Some((scheme, rest)) = scheme else { return Ok(check_home(text, "", "the path of the copy")?) };
+    let Some((scheme, rest)) = scheme else { return Ok(()) };
     let path = rest.strip_prefix("//").unwrap_or(rest);
     check_home(path, "", "the path of the copy")?;
     // The rest of a URL may hold a password.

@@ -42,9 +42,7 @@ pub(super) fn run(_: &Args) -> anyhow::Result<Exit> {
     if secret.len() as u64 > MAX_BYTES {
         bail!("standard input has more than {MAX_BYTES} bytes: expected one secret");
     }
-    let Ok(text) = std::str::from_utf8(&secret) else {
-        bail!("standard input is not UTF-8: expected one secret");
-    };
+    let text = secret_input::text(&secret)?;
     let text = text.strip_suffix('\n').map_or(text, |line| line.strip_suffix('\r').unwrap_or(line));
     if text.is_empty() {
         bail!("standard input has no secret: pipe it in, as in `printf %s \"$TOKEN\" | portcullis digest`");

@@ -4,12 +4,11 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
 use super::output::{Stdout, Target};
-use super::{Cli, Exit};
+use super::{Exit, command};
 
 const COMPLETIONS_EXAMPLES: &str = "\
 Examples:
@@ -42,20 +41,20 @@ pub(super) struct ManArgs {
 
 pub(super) fn completions(args: &CompletionsArgs) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "portcullis", &mut script);
+    clap_complete::generate(args.shell, &mut command(), "portcullis", &mut script);
     print(&script)
 }
 
 pub(super) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
     let Some(dir) = &args.dir else {
         let mut page = Vec::new();
-        Man::new(Cli::command()).render(&mut page)?;
+        Man::new(command()).render(&mut page)?;
         return print(&page);
     };
     std::fs::create_dir_all(dir).with_context(|| format!("cannot create the directory `{}`", dir.display()))?;
-    let mut command = Cli::command();
-    command.build();
-    pages(&command, dir)?;
+    let mut built = command();
+    built.build();
+    pages(&built, dir)?;
     Ok(Exit::Success)
 }
 

@@ -13,7 +13,7 @@ use portcullis_secret::{Secret, SecretKind};
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, cannot_write, check_home, file_name, is_stdin, show_once};
+use super::output::{Color, cannot_write, file_name, is_stdin, show_once};
 use super::policy;
 
 const EXAMPLES: &str = "\
@@ -65,7 +65,6 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             "standard output shows the secret, so it cannot be the policy: name a file, as in `portcullis init policy.json`"
         );
     }
-    check_home(&args.file, "FILE")?;
     let secret = Secret::mint(SecretKind::Token)?;
     let text = document(args, &secret)?;
     let options = LoadOptions { now: Some(SystemClock.now()), ..LoadOptions::default() };

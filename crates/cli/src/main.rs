@@ -5,6 +5,8 @@
     allow(dead_code, reason = "only the commands that are left out use some items of the shared modules")
 )]
 
+#[cfg(test)]
+mod arguments;
 #[cfg(feature = "audit")]
 mod audit;
 #[cfg(feature = "registry")]
@@ -31,6 +33,7 @@ mod lines;
 #[cfg(feature = "registry")]
 mod named_sources;
 mod output;
+mod paths;
 mod policy;
 mod pump;
 mod read;
@@ -56,7 +59,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use portcullis::base::Escaped;
 
 use output::{Color, Painted};
@@ -153,9 +156,15 @@ pub(crate) enum Exit {
     Failure = 2,
 }
 
+/// Returns the command line: its commands, options and the rules of their values.
+pub(crate) fn command() -> clap::Command {
+    paths::with_rule(Cli::command())
+}
+
 /// Parses the arguments, runs the command and reports its error.
 pub(crate) fn main() -> ExitCode {
-    let cli = Cli::try_parse().unwrap_or_else(|error| {
+    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = parsed.unwrap_or_else(|error| {
         if let Some(message) = left_out(&error) {
             // There is nowhere left to report that this fails.
             let _ = writeln!(io::stderr(), "error: {message}");
@@ -163,7 +172,7 @@ pub(crate) fn main() -> ExitCode {
         }
         let mut error = escaped(without_secret(error));
         let args = std::env::args_os().skip(1).filter_map(|arg| arg.into_string().ok());
-        synonyms::suggest(&mut error, &Cli::command(), args);
+        synonyms::suggest(&mut error, &command(), args);
         error.exit()
     });
     let color = cli.color;

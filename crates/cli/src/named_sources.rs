@@ -1,7 +1,6 @@
 //! The commands for named sources.
 
 use std::io::{self, Write};
-use std::num::NonZero;
 use std::path::PathBuf;
 
 use clap::Subcommand;
@@ -10,6 +9,7 @@ use portcullis_registry::record::NamedSource;
 use serde::Serialize;
 
 use super::Exit;
+use super::bounds::{MAX_COUNT, count};
 use super::input;
 use super::output::{Color, Format, Stdout, counted};
 use super::registry::{Common, answer, hidden, invalid, json, lines};
@@ -104,11 +104,11 @@ struct List {
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
     /// Show this page
-    #[arg(long, value_name = "N", default_value = "1")]
-    page: NonZero<usize>,
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count::<1, MAX_COUNT>)]
+    page: usize,
     /// Set the number of sources on a page
-    #[arg(long, value_name = "N", default_value = "50")]
-    page_size: NonZero<usize>,
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count::<1, MAX_COUNT>)]
+    page_size: usize,
     #[command(flatten)]
     common: Common,
 }
@@ -184,7 +184,7 @@ fn list(args: &List, color: Color) -> anyhow::Result<Exit> {
         sources.retain(|source| [&source.name, &source.query].iter().any(|text| text.to_lowercase().contains(&search)));
     }
     let total = sources.len();
-    let (page, page_size) = (args.page.get(), args.page_size.get());
+    let (page, page_size) = (args.page, args.page_size);
     let shown: Vec<_> = sources.into_iter().skip((page - 1).saturating_mul(page_size)).take(page_size).collect();
     if args.common.format == Format::Json {
         return json(&Listed { total, page, page_size, named_sources: &shown });

@@ -15,7 +15,7 @@ use portcullis::base::Escaped;
 
 #[cfg(feature = "audit")]
 pub(crate) use csv::Csv;
-pub(crate) use inputs::{Inputs, check_home, is_stdin};
+pub(crate) use inputs::{Inputs, is_stdin};
 #[cfg(feature = "audit")]
 pub(crate) use json::write_json_text;
 pub(crate) use json::{write_json, write_json_lines};

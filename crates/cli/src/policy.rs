@@ -11,10 +11,12 @@ use portcullis_document::load::{Diagnostic, Input, LoadOptions, Loaded, Severity
 #[cfg(feature = "server")]
 use portcullis_server::policy::{LiveOptions, Source};
 
+use super::bounds::{self, MAX_BYTES, MAX_COUNT};
 use super::environment::registry_of_environment;
 use super::excerpt::Renderer;
 use super::input::{MAX_POLICY, Opened};
 use super::output::{Color, Inputs, Painted, counted, file_name, is_stdin};
+use super::paths::expanded;
 #[cfg(feature = "registry")]
 pub(super) use super::registry;
 
@@ -37,7 +39,7 @@ pub(crate) struct PolicyArgs {
         help = "Read the policy from files; `-` is standard input\n[env: PORTCULLIS_POLICY]",
         long_help = "Read the policy from files; `-` is standard input\n\n\
             Several JSON documents are one policy together. A file that `portcullis compile` wrote is a whole policy. \
-            Standard input must be JSON, and `serve` needs files. \
+            Standard input may be either. `serve` needs files. \
             Takes precedence over PORTCULLIS_DB. Example: `--policy tokens.json connections.json`\n\n\
             [env: PORTCULLIS_POLICY]"
     )]
@@ -61,12 +63,12 @@ pub(crate) struct PolicyArgs {
     /// Show at most this many errors of the policy
     ///
     /// The total includes all of them.
-    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS, value_parser = bounds::count::<1, MAX_COUNT>)]
     max_errors: usize,
     /// Limit the memory of all pattern automata together
     ///
     /// Patterns over the limit are found by their literals, which may be slower. Decisions do not change.
-    #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, value_parser = bounds::count::<0, MAX_BYTES>, hide_short_help = true)]
     automaton_bytes: usize,
 }
 
@@ -120,7 +122,10 @@ impl PolicyArgs {
             (Some(_), Some(_)) => {
                 bail!("`PORTCULLIS_POLICY` and `PORTCULLIS_DB` both name a policy: choose with `--policy` or `--db`")
             }
-            (Some(file), None) => Ok(Origin::Files(vec![file])),
+            (Some(file), None) => match expanded(file) {
+                Ok(file) => Ok(Origin::Files(vec![file])),
+                Err(error) => bail!("invalid value of `PORTCULLIS_POLICY`: {error}"),
+            },
             (None, Some(url)) => Ok(Origin::Registry(url)),
             (None, None) => bail!("the policy is missing: give `--policy FILE` or `--db URL`"),
         }

@@ -23,7 +23,7 @@ pub(super) struct DbArgs {
         value_name = "URL",
         help = "Use this registry: `sqlite:registry.db` or `postgres://…`\n[env: PORTCULLIS_DB]",
         long_help = "Use this registry: `sqlite:registry.db` or `postgres://…`\n\n\
-            `credentials create`, `connections add`, `named-sources create` and `import` create a missing registry. The \
+            `credentials create`, `connections add`, `named-sources create`, `import` and `workspace` create a missing registry. The \
             default is `portcullis/registry.db` in the user's data directory. A password belongs into PGPASSWORD or \
             ~/.pgpass. Example: `--db postgres://ana@db.example.com/portcullis`\n\n\
             [env: PORTCULLIS_DB]"
@@ -100,6 +100,11 @@ impl RegistryArgs {
     /// Returns the location of the registry.
     pub(super) fn location(&self) -> anyhow::Result<Location> {
         self.db.location()
+    }
+
+    /// Whether an option or the environment names the registry.
+    pub(super) fn is_named(&self) -> bool {
+        self.db.db.is_some() || registry_of_environment().is_some()
     }
 
     /// Returns the name of the user.

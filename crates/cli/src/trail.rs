@@ -6,6 +6,7 @@ use portcullis_registry::record::TrailEntry;
 use portcullis_secret::contains_secret;
 
 use super::Exit;
+use super::bounds::{MAX_COUNT, count};
 use super::output::{Color, Format};
 use super::registry::{RegistryArgs, invalid, json, lines, note_of_others, print_table};
 use super::table::Table;
@@ -24,7 +25,7 @@ pub(super) struct Args {
     /// Show only changes of this id, or of this connection or source
     id: Option<String>,
     /// Show only the last N entries
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count::<1, MAX_COUNT>)]
     last: Option<usize>,
     /// Print `text` or `json`
     ///

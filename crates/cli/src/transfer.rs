@@ -11,6 +11,7 @@ use portcullis_registry::{LeftOut, RegistryError};
 use serde::Serialize;
 
 use super::Exit;
+use super::bounds::{MAX_COUNT, count};
 use super::carto::{self, Listing, OtherPages};
 use super::output::{Color, Format, Painted, Stdout, counted};
 use super::policy::{MAX_ERRORS, read_one, render};
@@ -71,7 +72,7 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     new_secrets: bool,
     /// Show at most this many errors, up to 100
-    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS, value_parser = count::<1, MAX_COUNT>)]
     max_errors: usize,
     /// Print `text` or `json`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]

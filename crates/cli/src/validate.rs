@@ -9,6 +9,7 @@ use portcullis_document::load::{Count, Diagnostic, Input, LoadOptions, Loaded, S
 use serde::Serialize;
 
 use super::Exit;
+use super::bounds::{self, MAX_COUNT};
 use super::output::{Color, Format, Painted, Stdout, counted, grouped, is_stdin, write_json};
 use super::policy::registry;
 use super::policy::{MAX_ERRORS, count, read_one, render};
@@ -51,7 +52,7 @@ pub(super) struct Args {
     /// Show at most this many errors, and as many warnings
     ///
     /// The totals include all of them. `json` has `"cut": true` if it leaves some out.
-    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS)]
+    #[arg(long, value_name = "COUNT", default_value_t = MAX_ERRORS, value_parser = bounds::count::<1, MAX_COUNT>)]
     max_errors: usize,
     /// Print `text` or `json`
     ///

@@ -11,7 +11,7 @@ use super::storage::Records;
 use super::tokens::{TypedGrant, by_id, explicit, span, typed};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
-use portcullis::base::is_browsed_host;
+use portcullis::base::{is_browsed_host, is_browsed_port};
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// An edit of a client.
@@ -469,7 +469,7 @@ fn url(what: &str, text: &str, purpose: Purpose) -> Result<String> {
         Some(("has user info", "remove everything before the `@`"))
     } else if url.host_str().is_some_and(|host| host.contains('*')) {
         Some(("has a `*` in its host", "name each host: a login must not end just anywhere"))
-    } else if !url.host_str().is_some_and(is_browsed_host) || url.port() == Some(0) {
+    } else if !url.host_str().is_some_and(is_browsed_host) || !url.port().is_none_or(is_browsed_port) {
         Some(("has a host or port that no browser sends", help))
     } else if url.fragment().is_some() {
         Some(("has a fragment", "remove the `#` and everything after it"))

@@ -89,7 +89,7 @@ pub use watched::{RegistryVersion, WatchedRegistry};
 
 use error::{invalid, refused};
 use location::Database;
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, is_control};
 use portcullis_secret as secret;
 use record::{Role, TrailEntry};
 use sqlite::{Absent, SqliteStorage};
@@ -199,6 +199,11 @@ impl Registry {
             absent.restore();
         }
         added
+    }
+
+    /// Returns the location of a database that is stored next to `location` and has the nearest name, or is the only one.
+    pub fn near(location: &Location) -> Option<Location> {
+        sqlite::near(location.path()?).map(Location::file)
     }
 
     /// Opens the existing registry at `location` to change it. Migrates one of an earlier version.
@@ -421,7 +426,7 @@ fn check_text(what: &str, text: &str) -> Result<()> {
     if text.trim().is_empty() {
         return Err(invalid(format!("the {what} is empty"), "write a name that users recognize"));
     }
-    if text.len() > MAX_LEN || text.chars().any(char::is_control) {
+    if text.len() > MAX_LEN || text.chars().any(is_control) {
         return Err(invalid(
             format!("the {what} {} is not one line of at most {MAX_LEN} bytes", quoted(text)),
             "write a shorter one, without control characters",

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
+use portcullis::base::unexpanded_home;
 use url::Url;
 
 use super::error::{Result, invalid};
@@ -180,6 +181,13 @@ impl PostgresUrl {
             let wrong = || invalid(format!("the URL of the registry has a `{name}` that is not a number"), FORM);
             text.parse::<u16>().map_err(|_| wrong())
         };
+        let is_path = matches!(name, "host" | "sslcert" | "sslkey" | "sslrootcert");
+        if is_path && unexpanded_home(&value, "", "", "", str::to_owned).is_some() {
+            return Err(invalid(
+                format!("the path in `{name}` of the registry's URL was not expanded by the shell"),
+                "write the whole path, such as `/etc/portcullis/ca.pem`",
+            ));
+        }
         match name {
             "application_name" => self.application = Some(value),
             "connect_timeout" => {
@@ -306,6 +314,10 @@ mod tests {
             "postgres://ana:hunter2@db1,db2/p",
             "postgres://ana:hunter2@db/p?sslcert=a.pem",
             "postgres://ana:hunter2@db/p/hunter2",
+            "postgres://ana:hunter2@db/p?sslrootcert=~/hunter2.pem",
+            "postgres://ana:hunter2@db/p?sslcert=$HOME/a.pem&sslkey=a.key",
+            "postgres://ana:hunter2@db/p?sslcert=a.pem&sslkey=${HOME}/a.key",
+            "postgres://:hunter2@/p?host=~/run",
             "postgres://ana:hunter2@db/%00",
             "postgres://ana:hunter2@db/%ff",
         ] {

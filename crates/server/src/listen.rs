@@ -23,7 +23,7 @@ use super::tls::Certificates;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use portcullis::base::quoted;
+use portcullis::base::{quoted, unexpanded_home};
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -48,28 +48,38 @@ pub enum Address {
 
 /// Text that is not an address.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected an address such as `127.0.0.1:8181` or `unix:/run/portcullis.sock`, found {}\nhelp: write `{instead}`",
-    quoted(found)
-)]
+#[error("{message}\nhelp: {help}")]
 pub struct AddressError {
-    found: String,
-    instead: String,
+    message: String,
+    help: String,
 }
 
 impl AddressError {
     /// Proposes the port or the file name of `text`.
     fn new(text: &str) -> Self {
-        let instead = if let Some(path) = text.strip_prefix("unix:") {
+        let instead = if let Some(path) = text.strip_prefix(SCHEME) {
             let name = Path::new(path).file_name().and_then(OsStr::to_str).filter(|name| name.len() <= MAX_NAME);
             format!("unix:/run/{}", name.unwrap_or("portcullis.sock"))
         } else {
             let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
             format!("127.0.0.1:{}", port.unwrap_or(8181))
         };
-        Self { found: text.to_owned(), instead }
+        let message = format!(
+            "expected an address such as `127.0.0.1:8181` or `unix:/run/portcullis.sock`, found {}",
+            quoted(text)
+        );
+        Self { message, help: format!("write `{instead}`") }
+    }
+
+    /// Returns the error of a socket whose path the shell did not expand.
+    fn of_unexpanded(path: &str) -> Option<Self> {
+        let [message, help] = unexpanded_home(path, "the path of the socket", SCHEME, "portcullis.sock", quoted)?;
+        Some(Self { message, help })
     }
 }
+
+/// The prefix of the path of a socket.
+const SCHEME: &str = "unix:";
 
 /// The maximum length of the name of a socket that an error proposes, in bytes: its path is valid on every system.
 const MAX_NAME: usize = 64;
@@ -78,7 +88,10 @@ impl FromStr for Address {
     type Err = AddressError;
 
     fn from_str(text: &str) -> Result<Self, AddressError> {
-        let address = match text.strip_prefix("unix:") {
+        if let Some(error) = text.strip_prefix(SCHEME).and_then(AddressError::of_unexpanded) {
+            return Err(error);
+        }
+        let address = match text.strip_prefix(SCHEME) {
             // The system limits the length of a socket's path.
             Some(path) => Some(path).filter(|path| !path.is_empty() && SockAddr::unix(path).is_ok()).map(Self::unix),
             None => text.parse().ok().map(Self::Tcp),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use portcullis::base::{is_browsed_host, quoted};
+use portcullis::base::{is_browsed_host, is_browsed_port, quoted};
 use url::Url;
 
 /// The URL at which clients reach the server, without a slash at its end.
@@ -87,7 +87,11 @@ fn read(text: &str) -> Option<PublicUrl> {
     let host = url.host_str().filter(|host| is_browsed_host(host))?.to_owned();
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._~-".contains(&byte);
     let path = url.path().trim_end_matches('/');
-    if !text.contains("://") || url.port() == Some(0) || !path.bytes().all(is_plain) || path.contains("//") {
+    if !text.contains("://")
+        || !url.port().is_none_or(is_browsed_port)
+        || !path.bytes().all(is_plain)
+        || path.contains("//")
+    {
         return None;
     }
     let origin = url.origin().ascii_serialization();

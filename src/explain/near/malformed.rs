@@ -4,7 +4,7 @@ use super::text::other_kind;
 use super::{NearMiss, NearMissKind, Nearest};
 use crate::decision::{CanonicalSource, Source};
 use crate::explain::case::Case;
-use crate::name::{CanonicalName, Dialect, Fold, Name, NameBuffer, NameError, NameErrorKind};
+use crate::name::{CanonicalName, Dialect, Fold, Name, NameBuffer, NameError, NameErrorKind, undecorated};
 use crate::query::{NamedSource, NormalForm};
 
 /// The maximum length of a name for which a well-formed spelling is suggested.
@@ -40,6 +40,10 @@ fn name(case: &Case<'_, '_>, text: &str) -> Option<NearMiss> {
     };
     let message = format!("{} is not a name{offset}: {error}", case.quoted(text));
     let miss = NearMiss::new(NearMissKind::MalformedName, message);
+    if let Some(name) = undecorated(text, dialect) {
+        let covered = covered(case, &name);
+        return Some(miss.help(format!("write {}{covered}", case.quoted(&name))));
+    }
     Some(match help(case, text, &error, dialect) {
         Some(help) => miss.help(help),
         None => miss,

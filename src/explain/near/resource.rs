@@ -5,7 +5,9 @@ use crate::decision::CanonicalSource;
 use crate::explain::case::{Case, singular};
 use crate::explain::words::folding;
 use crate::model::GrantKind;
-use crate::name::{CanonicalName, Dialect, INNER_DOT, NameBuffer, NameDisplay, STAR};
+use crate::name::{
+    CanonicalName, Dialect, INNER_DOT, NameBuffer, NameDisplay, STAR, is_typographic_quote, undecorated,
+};
 use crate::pattern::covers;
 use crate::snapshot::Block;
 
@@ -43,6 +45,9 @@ pub(super) fn misses(
     };
     if name.contains(&INNER_DOT) {
         uncovered.without_quotes(block, nearest);
+    }
+    if text.contains(is_typographic_quote) {
+        uncovered.with_plain_quotes(text, block, nearest);
     }
     let considered = case.considered();
     block.each(|kind, text, grant| {
@@ -188,6 +193,22 @@ impl UncoveredName<'_> {
             );
             self.miss(NearMissKind::QuotedDots, message)
                 .help(format!("quote each segment by itself, or none: {}", self.granted(GrantKind::Resource, &dotted)))
+        });
+    }
+
+    /// Reports a grant that would cover the name `text` with the quotes of the dialect.
+    fn with_plain_quotes(&self, text: &str, block: Block<'_>, nearest: &mut Nearest) {
+        let Some(plain) = undecorated(text, self.dialect) else { return };
+        let mut buffer = NameBuffer::new();
+        let Ok(name) = CanonicalName::read(&plain, self.dialect, &mut buffer) else { return };
+        let Ok(grant) = self.case.target().grant(block, &CanonicalSource::Resource(name)) else { return };
+        nearest.offer(0, Some(grant), || {
+            let message = format!("the typographic quotes in {} are part of the name", self.shown);
+            self.miss(NearMissKind::SimilarName, message).help(format!(
+                "write {}, which {} covers",
+                self.case.quoted(&plain),
+                self.case.grant(block, grant)
+            ))
         });
     }
 

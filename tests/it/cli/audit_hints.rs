@@ -62,6 +62,74 @@ fn who_can_explains_names_that_no_grant_has() {
 }
 
 #[test]
+fn who_can_explains_queries_and_named_sources_that_no_grant_has() {
+    const GRANTED: &str = r#"{"connections": [{"name": "dw", "dialect": "postgres"}, {"name": "idle"}], "tokens": [
+        {"id": "map", "token": "s3cret-a-long-enough-0001", "allowed_apis": ["maps"], "expiration_date": "2040-01-01", "grants": [
+            {"connection_name": "dw", "source": "SELECT id FROM stores WHERE a = 1"},
+            {"connection_name": "dw", "source": "acme.public.stores"}, {"connection_name": "dw", "source": "open-orders"}]}]}"#;
+    let dir = Dir::new().file("policy.json", GRANTED);
+    let near = |how: &str, why: &str| {
+        format!("note: the query differs {how} from granted `SELECT id FROM stores WHERE a = 1`\nhelp: {why}\n")
+    };
+    let (letters, space) = (
+        "queries are compared letter by letter",
+        "a run of white space equals one space, but not none; inside quotes and comments it is exact",
+    );
+    let other = |kind: &str, text: &str, option: &str| {
+        format!("note: `{text}` is granted as a {kind}\nhelp: give it with `--{option}`\n")
+    };
+    for (connection, option, text, expected) in [
+        ("dw", "--query", "select id from stores where a = 1", near("in letter case only", letters)),
+        ("dw", "--query", "SELECT id FROM stores WHERE a=1", near("in white space only", space)),
+        ("dw", "--query", "select id from stores where a=1", near("in white space and letter case only", space)),
+        ("dw", "--query", "SELECT id FROM stores WHERE a = 2", near("in a few characters", letters)),
+        ("dw", "--query", "SELECT  id\nFROM stores WHERE a = 1;", String::new()),
+        ("dw", "--query", "open-orders", other("named source", "open-orders", "named-source")),
+        ("dw", "--query", "acme.public.stores", other("resource", "acme.public.stores", "resource")),
+        ("dw", "--named-source", "open-order", "help: did you mean `open-orders`?\n".to_owned()),
+        ("idle", "--query", "SELECT 1", "note: no token has a grant on `idle`\n".to_owned()),
+        ("idle", "--named-source", "open-orders", "note: no token has a grant on `idle`\n".to_owned()),
+    ] {
+        let command = "audit who-can --policy policy.json --now 2026-11-24 --connection";
+        let ran = dir.command(&format!("{command} {connection} {option}")).arg(text).run();
+        assert_eq!((ran.code, ran.stderr), (0, expected), "{text}");
+    }
+    for (text, help) in [
+        (" acme.public.stores ", "help: write `acme.public.stores`\n"),
+        ("'acme.public.stores'", "help: write `acme.public.stores`\n"),
+        ("acme.public.stores;", "help: write `acme.public.stores`\n"),
+        ("acme.public.stores@link", "help: write `acme.public.stores`\n"),
+        ("`acme`.`public`.`stores`", "help: write `\"acme\".\"public\".\"stores\"`\n"),
+        ("SELECT 1", "help: give a query with `--query`\n"),
+    ] {
+        let command = "audit who-can --policy policy.json --connection dw --resource";
+        let error = dir.command(command).arg(text).stderr();
+        assert!(error.ends_with(help), "{text}: {error}");
+    }
+}
+
+#[test]
+fn who_can_names_named_sources_of_the_registry() {
+    let dir = Dir::new().file("policy.json", POLICY);
+    dir.command("import policy.json --db sqlite:r.db --user ana").run();
+    for (name, connection) in [("weekly-sales", "carto_dw"), ("idle-report", "idle")] {
+        let create = format!("named-sources create {name} --db sqlite:r.db --user ana --connection {connection} --sql");
+        dir.command(&create).arg("SELECT 1").stdout(0);
+    }
+    for (name, expected) in [
+        ("weekly-sales", "note: named source `weekly-sales` exists, but no token has a grant of it\n"),
+        ("weekly-sale", "help: did you mean `weekly-sales`?\n"),
+        ("idle-report", "note: named source `idle-report` is on connection `idle` only\n"),
+        ("open-order", "help: did you mean `open-orders`?\n"),
+        ("open-orders", ""),
+    ] {
+        let command = "audit who-can --db sqlite:r.db --now 2026-11-24 --connection carto_dw --named-source";
+        let ran = dir.command(&format!("{command} {name}")).run();
+        assert_eq!((ran.code, ran.stderr.as_str()), (0, expected), "{name}");
+    }
+}
+
+#[test]
 fn unknown_connections_and_tokens_are_errors_with_the_nearest_name() {
     let dir =
         Dir::new().file("policy.json", POLICY).file("catalog.csv", "name\nacme.public.stores\n").file("log.jsonl", "");

@@ -258,7 +258,13 @@ fn digests_are_computed_only_of_bare_secrets() {
         ("Bearer s3cr3t-of-the-test", "starts with `Bearer `: leave it out"),
         ("bearer\ts3cr3t-of-the-test", "starts with `Bearer `: leave it out"),
         ("Authorization: Bearer s3cr3t-of-the-test", "is a header"),
-        ("s\x003\0", "has NUL bytes"),
+        ("s\x003\0", "expected one secret, found UTF-16 text; help: convert it with `iconv -f UTF-16 -t UTF-8`\n"),
+        (
+            "s\0\0\x003\0\0\0",
+            "expected one secret, found UTF-32 text; help: convert it with `iconv -f UTF-32 -t UTF-8`\n",
+        ),
+        ("s3cr3t-of-the-test\0", "expected one secret, found binary data\nhelp: pipe the text of the secret"),
+        ("\x7fELF\x02\x01\x01\0\0", "expected one secret, found binary data\nhelp: pipe the text of the secret"),
         ("s3cr3t of the test", "no `Authorization` header carries the secret: it has a blank"),
         ("s3cr3t,of,the,test", "it has a comma"),
         ("s3cr3t-öf-the-test", "it has a character beyond ASCII"),
@@ -266,6 +272,15 @@ fn digests_are_computed_only_of_bare_secrets() {
     ] {
         let found = digest(text).stderr();
         assert!(found.contains(error), "{text:?}: {found}");
+    }
+    for (bytes, error) in [
+        (&b"\xff\xfes\x003\0"[..], "found UTF-16 text; help: convert it with `iconv -f UTF-16 -t UTF-8`\n"),
+        (b"\xff\xfes\0\xe9\0", "found UTF-16 text; help: convert it with `iconv -f UTF-16 -t UTF-8`\n"),
+        (b"\x1f\x8b\x08\0\0", "found binary data\nhelp: pipe the text of the secret"),
+        (b"s3cr3t\xe9", "found binary data\nhelp: pipe the text of the secret"),
+    ] {
+        let found = dir.command("digest").stdin(bytes).stderr();
+        assert!(found.contains(error), "{bytes:?}: {found}");
     }
     for text in ["\u{feff}s3cr3t-of-the-test-geo", "s3cr3t-of-the-test-geo \n", "Bearer s3cr3t-of-the-test-geo"] {
         let dir = Dir::with_policy();
@@ -289,7 +304,7 @@ fn errors_are_cut_and_counted() {
         let json: serde_json::Value = serde_json::from_str(&json).unwrap();
         assert_eq!((json["errors"].as_u64(), json["cut"].as_bool()), (Some(5_000), Some(true)));
         assert_eq!(json["diagnostics"].as_array().unwrap().len(), 20);
-        for (option, shown, rest) in [("", 20, "4,980"), ("--max-errors 3", 3, "4,997"), ("--max-errors 0", 0, "5,000")]
+        for (option, shown, rest) in [("", 20, "4,980"), ("--max-errors 3", 3, "4,997"), ("--max-errors 1", 1, "4,999")]
         {
             let error = dir.command(&format!("inspect --policy {file} {option}")).stderr();
             assert_eq!(error.matches("unknown API").count(), shown, "{option}: {error}");

@@ -22,6 +22,7 @@ mod inspect;
 mod listings;
 mod logs;
 mod once;
+mod options;
 mod outputs;
 #[cfg(feature = "parquet")]
 mod parquet;

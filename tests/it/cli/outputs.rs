@@ -23,11 +23,21 @@ fn unexpanded_home_of_an_output_is_rejected_with_a_valid_path() {
             let error = dir.command(command).arg(&format!("{folder}/x")).stderr();
             let fix = format!("write `\"{}/x\"`; a folder that is named", folder.replace('~', "$HOME"));
             assert!(
-                error.contains("was not expanded by the shell\nhelp: ") && error.contains(&fix),
+                error.contains("in the path was not expanded by the shell\nhelp: ") && error.contains(&fix),
                 "{command}: {error}"
             );
             let error = dir.command("serve --policy policy.json --state-dir").arg(&format!("{folder}/x")).stderr();
-            assert!(error.contains("in `--state-dir` was not expanded") && error.contains(&fix), "{error}");
+            assert!(error.contains("'--state-dir <DIR>': ") && error.contains(&fix), "{error}");
+            let path = format!("{folder}/policy.json");
+            let error = dir.command("inspect").env("PORTCULLIS_POLICY", &path).stderr();
+            assert!(error.starts_with("error: invalid value of `PORTCULLIS_POLICY`: "), "{error}");
+            let listen = format!("unix:{folder}/x.sock");
+            for (command, variable) in
+                [("serve --policy policy.json", "PORTCULLIS_LISTEN"), ("workspace", "PORTCULLIS_WORKSPACE")]
+            {
+                let error = dir.command(command).env(variable, &listen).stderr();
+                assert!(error.contains("in the path of the socket was not expanded by the shell\nhelp: "), "{error}");
+            }
         }
         assert!(fs::read_dir(dir.path(folder)).unwrap().next().is_none());
     }

@@ -55,6 +55,38 @@ fn portcullis(folder: &Path, args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
+/// The name of a registry may be mistyped, so a new one is reported, and needs a folder that exists.
+#[test]
+fn new_registry_is_reported_and_needs_an_existing_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |url: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        command.args(["workspace", "--user", "ana", "--listen", "127.0.0.1:0", "--db", url]).current_dir(folder.path());
+        command.env_remove("PORTCULLIS_DB").stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    let absent = run("sqlite:missing/registry.db").wait_with_output().unwrap();
+    let error = String::from_utf8(absent.stderr).unwrap();
+    assert_eq!(absent.status.code(), Some(2), "{error}");
+    assert!(error.contains("`missing/registry.db` does not exist, nor does its folder `missing`\n"), "{error}");
+    for (url, expected) in [
+        ("sqlite:registry.db", Some("created a new registry, sqlite:registry.db")),
+        ("sqlite:registry.db", None),
+        ("sqlite:registri.db", Some("created a new registry, sqlite:registri.db: did you mean sqlite:registry.db?")),
+    ] {
+        let mut child = run(url);
+        let mut messages = BufReader::new(child.stderr.take().unwrap());
+        let mut text = String::new();
+        while !text.contains("serving") {
+            assert_ne!(messages.read_line(&mut text).unwrap(), 0, "{url}: it ended before it served: {text}");
+        }
+        let _ = child.kill();
+        child.wait().unwrap();
+        let reported = text.lines().find(|line| line.contains("created"));
+        assert_eq!(reported.is_some(), expected.is_some(), "{url}: {text}");
+        assert!(reported.zip(expected).is_none_or(|(line, expected)| line.ends_with(expected)), "{url}: {text}");
+    }
+}
+
 #[test]
 fn sidecar_obeys_changes_over_http() {
     let folder = tempfile::tempdir().unwrap();

@@ -63,6 +63,29 @@ const LAYOUTS: [Layout; 17] = [
     layout(&["catalog"], "schema", "tablename"),
 ];
 
+/// Headings of a table.
+const TABLES: &[&str] =
+    &["name", "table_name", "tablename", "table", "view_name", "viewname", "mview_name", "matviewname"];
+
+/// Headings that mean one thing: the table, the schema, the database. Two of them in one row must agree. Left out are those
+/// that some listing has with another meaning beside one of the group: `table_id`, which may be a number, `owner`,
+/// `catalog_name` of Iceberg tables in Snowflake, and `databasename` of external tables in Redshift.
+const SYNONYMS: [&[&str]; 3] = [
+    TABLES,
+    &["schema_name", "schema", "table_schema", "table_schem", "schemaname", "namespace", "dataset_id", "datasetid"],
+    &[
+        "database_name",
+        "database",
+        "catalog",
+        "table_catalog",
+        "table_cat",
+        "redshift_database_name",
+        "project_id",
+        "projectid",
+        "project",
+    ],
+];
+
 /// The heading of `dbt ls` for a complete name, which takes precedence over `name`.
 const RELATION: &str = "relation_name";
 
@@ -181,6 +204,8 @@ const WORDS: &[&str] = &[
 pub(super) struct Columns {
     connection: Option<usize>,
     name: Named,
+    /// Other columns with the meaning of a part of the name, each with that part.
+    synonyms: Vec<(Part, Part)>,
     resource_type: Option<usize>,
     temporary: Option<usize>,
 }
@@ -259,22 +284,41 @@ impl Columns {
             break;
         }
         let connection = first(&["connection"])?;
-        let name = match (found, first(&[RELATION])?, name) {
+        let relation = first(&[RELATION])?;
+        let databases = first(DATABASES)?;
+        let temporary = first(&[TEMPORARY])?;
+        let name = match (found, relation, name) {
             (Some(parts), ..) => parts,
             (None, Some(relation), _) => Named::Whole(relation),
             // A listing of schemas has a database, and no listing has a connection. In `dbt ls`, `name` is only a table.
-            (None, None, Some(name))
-                if resource_type.is_none() && (connection.is_some() || first(DATABASES)?.is_none()) =>
-            {
+            (None, None, Some(name)) if resource_type.is_none() && (connection.is_some() || databases.is_none()) => {
                 Named::Whole(name)
             }
             _ => return Err(CatalogError::Columns(shown(heading))),
         };
+        let used: Vec<Part> = match &name {
+            Named::Whole(name) => vec![*name],
+            Named::Parts { catalog, schema, tables } => catalog.iter().chain([schema]).chain(tables).copied().collect(),
+        };
+        let mut synonyms = Vec::new();
+        for part in &used {
+            // An alias of dbt is the table, and the name another text.
+            let is_of_dbt = resource_type.is_some() && TABLES.contains(&part.heading);
+            let group = SYNONYMS.iter().find(|group| group.contains(&part.heading) && !is_of_dbt);
+            for other in group.into_iter().flat_map(|group| *group) {
+                if used.iter().all(|part| part.heading != *other)
+                    && let Some(other) = first(&[other])?
+                {
+                    synonyms.push((*part, other));
+                }
+            }
+        }
         Ok(Self {
             connection: connection.map(|part| part.at),
             name,
+            synonyms,
             resource_type: resource_type.map(|part| part.at),
-            temporary: first(&[TEMPORARY])?.map(|part| part.at),
+            temporary: temporary.map(|part| part.at),
         })
     }
 
@@ -288,6 +332,7 @@ impl Columns {
             }
         };
         indexes.extend([self.connection, self.resource_type].into_iter().flatten());
+        indexes.extend(self.synonyms.iter().map(|(_, other)| other.at));
         indexes.sort_unstable();
         indexes.dedup();
         indexes
@@ -322,6 +367,19 @@ impl Columns {
         {
             return Ok(None);
         }
+        for (part, other) in &self.synonyms {
+            let (Some(own), Some(found)) = (given(Some(part.at), part.heading)?, given(Some(other.at), other.heading)?)
+            else {
+                continue;
+            };
+            let is_whole = matches!(self.name, Named::Whole(_));
+            if own != found && !(is_whole && last_segment(own) == found) {
+                return Err(format!(
+                    "`{}` and `{}` have different values: leave out one of the two columns",
+                    part.heading, other.heading
+                ));
+            }
+        }
         let name = match &self.name {
             Named::Whole(part) => WrittenName::Whole(filled(part.at, part.heading)?),
             Named::Parts { catalog, schema, tables } => {
@@ -354,6 +412,12 @@ impl Columns {
         };
         Ok(Some(Row { line, connection: given(self.connection, "connection")?, name }))
     }
+}
+
+/// Returns the part of a complete name after its last dot, without quotes.
+fn last_segment(name: &str) -> &str {
+    let last = name.rsplit('.').next().unwrap_or(name);
+    last.trim_matches(['"', '`'])
 }
 
 /// Returns a part of a name, which a listing writes without quotes. Quotes around the part would become part of its name.

@@ -12,7 +12,7 @@ use super::finding::{Fix, Raw};
 use super::hosts::covers_public_suffix;
 use super::rule::{BIDI_CHARACTER, INVISIBLE_CHARACTER, LOOK_ALIKE_NAMES, MIXED_SCRIPTS, NAMES_DIFFER_BY_CASE, Rule};
 use super::subject::Subject;
-use portcullis::base::{JsonPath, is_bidi, is_invisible, quoted};
+use portcullis::base::{JsonPath, is_bidi, is_unsafe, quoted};
 use portcullis::model::{Connection, GrantSource, Limits, Policy, SourceType, Token};
 use portcullis::name::Dialect;
 use portcullis::referer::Entry;
@@ -28,6 +28,11 @@ fn is_source(source: Option<&str>, kind: Option<SourceType>, dialect: Dialect) -
     read.is_ok()
 }
 
+/// Whether the character cannot be seen. White space and controls of ASCII are part of queries.
+fn is_hidden(character: char) -> bool {
+    !character.is_ascii() && is_unsafe(character)
+}
+
 /// Reports characters of `text` that cannot be seen. The text without them is proposed only if it `is_valid`.
 fn hidden(
     subject: &Subject<'_>,
@@ -36,7 +41,7 @@ fn hidden(
     is_valid: &dyn Fn(&str) -> bool,
     found: &mut Collector<'_>,
 ) {
-    let Some(worst) = text.chars().find(|&c| is_bidi(c)).or_else(|| text.chars().find(|&c| is_invisible(c))) else {
+    let Some(worst) = text.chars().find(|&c| is_bidi(c)).or_else(|| text.chars().find(|&c| is_hidden(c))) else {
         return;
     };
     let (rule, what): (&'static Rule, _) = if is_bidi(worst) {
@@ -45,7 +50,7 @@ fn hidden(
         (&INVISIBLE_CHARACTER, "cannot be seen")
     };
     let message = format!("{} holds U+{:04X}, which {what}", quoted(text), u32::from(worst));
-    let without: String = text.chars().filter(|&character| !is_bidi(character) && !is_invisible(character)).collect();
+    let without: String = text.chars().filter(|&character| !is_hidden(character)).collect();
     let fix = if without.trim().is_empty() || !is_valid(&without) {
         Fix::say("write another text, of characters that can be seen")
     } else {

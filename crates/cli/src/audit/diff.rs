@@ -16,6 +16,7 @@ use super::reads::{self, ReadsArgs};
 use crate::Exit;
 use crate::output::is_stdin;
 use crate::output::{Color, Csv, Painted, Stdout, counted, grouped, printable, write_json_lines};
+use crate::paths::path_or_url;
 use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -39,8 +40,10 @@ pub(super) struct Args {
     /// Old policy: a document, a compiled file or a registry URL
     ///
     /// `-` is standard input, for one of the two. Example of a registry: `sqlite:registry.db`
+    #[arg(value_parser = path_or_url)]
     old: String,
     /// New policy, in any of the same forms
+    #[arg(value_parser = path_or_url)]
     new: String,
     /// Exit with 1 if the new policy allows anything more
     #[arg(long)]

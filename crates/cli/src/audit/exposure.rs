@@ -16,6 +16,7 @@ use super::database::{DatabaseArgs, Databases};
 use super::named;
 use super::reads::ReadsArgs;
 use crate::Exit;
+use crate::bounds::{MAX_COUNT, count};
 use crate::output::Color;
 use crate::output::is_stdin;
 use crate::policy::PolicyArgs;
@@ -61,7 +62,7 @@ pub(super) struct Args {
     /// Limit the rows of tables
     ///
     /// `json` and `csv` have no limit.
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = count::<1, MAX_COUNT>)]
     limit: usize,
     /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]

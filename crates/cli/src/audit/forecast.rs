@@ -13,6 +13,7 @@ use super::Format;
 use super::catalog::{self, CatalogArgs};
 use super::named;
 use crate::Exit;
+use crate::bounds::{MAX_COUNT, count};
 use crate::output::is_stdin;
 use crate::output::{Color, Csv, Stdout, counted, grouped, write_json_lines};
 use crate::policy::PolicyArgs;
@@ -44,8 +45,8 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     connection: Option<String>,
     /// Show this many names of each pattern, 1 to 100
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u8).range(1..=100))]
-    count: u8,
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = count::<1, 100>)]
+    count: usize,
     /// Leave out tokens that are expired at this instant [default: now]
     ///
     /// A date or an RFC 3339 instant. Example: `--now 2026-11-24`
@@ -54,7 +55,7 @@ pub(super) struct Args {
     /// Limit the patterns in tables
     ///
     /// `json` and `csv` have no limit.
-    #[arg(long, value_name = "COUNT", default_value_t = 50)]
+    #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = count::<1, MAX_COUNT>)]
     limit: usize,
     /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]
@@ -73,7 +74,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     args.token.as_deref().map(|id| named::token(&policy, id)).transpose()?;
     args.connection.as_deref().map(|name| named::connection(&policy, name)).transpose()?;
     let options = Options {
-        count: usize::from(args.count),
+        count: args.count,
         token: args.token.clone(),
         connection: args.connection.clone(),
         ..Options::at(args.now.unwrap_or_else(|| SystemClock.now()))

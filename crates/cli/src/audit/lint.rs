@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::catalog::{self, CatalogArgs};
 use super::usage::UsageArgs;
 use crate::Exit;
+use crate::bounds::{MAX_COUNT, count, expected};
 use crate::excerpt::{Annotation, Renderer};
 use crate::output::{Color, Csv, Painted, Stdout, counted, grouped, write_json_lines};
 use crate::policy::PolicyArgs;
@@ -58,7 +59,7 @@ pub(super) struct Args {
     ///
     /// The default is 100 in `text` and `table`. In `sarif` it is 25000, which is also the most that code review tools
     /// accept. `json` and `csv` have all findings.
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = count::<1, MAX_COUNT>)]
     limit: Option<usize>,
     /// Print `text`, `table`, `json`, `csv` or `sarif`
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
@@ -263,18 +264,18 @@ fn rule(code: &str) -> Result<&'static Rule, String> {
 }
 
 fn span(text: &str) -> Result<i64, String> {
-    let wrong = || "expected days or weeks, such as `30d` or `2w`".to_owned();
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let days = match unit {
-        'd' => 1,
-        'w' => 7,
-        _ => return Err(wrong()),
+    let days = match text.chars().next_back() {
+        Some('w') => 7,
+        _ => 1,
     };
-    let count: u32 = text.strip_suffix(unit).and_then(|count| count.parse().ok()).ok_or_else(wrong)?;
-    Ok(i64::from(count) * days * 86_400)
+    let count = text.strip_suffix(['d', 'w']).and_then(|count| count.parse::<u32>().ok());
+    count.map(|count| i64::from(count) * days * 86_400).ok_or_else(|| {
+        let days = text.parse::<u32>().unwrap_or(30);
+        expected("days or weeks, such as `30d` or `2w`", format_args!("{days}d"))
+    })
 }
 
 fn share(text: &str) -> Result<f64, String> {
     let share: Option<f64> = text.parse().ok();
-    share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "expected a number from 0 to 1".to_owned())
+    share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| expected("a number from 0 to 1", 0.5))
 }

@@ -4,8 +4,8 @@ use std::io::{self, Write};
 
 use anyhow::bail;
 use portcullis::base::{nearest, quoted};
-use portcullis::model::{Connection, Policy, SecretDigest, Token};
-use portcullis_audit::near_names::Hint;
+use portcullis::model::{Connection, GrantKind, Policy, SecretDigest, Token};
+use portcullis_audit::near_names::{Differs, Hint};
 
 use crate::output::{Color, Painted, printable};
 
@@ -47,6 +47,19 @@ pub(super) fn token<'p>(policy: &'p Policy, id: &str) -> anyhow::Result<(usize, 
     bail!("the policy has no token {}{}", quoted(id), did_you_mean(near));
 }
 
+/// Why queries that differ in white space are not equal.
+const SPACE: &str = "a run of white space equals one space, but not none; inside quotes and comments it is exact";
+
+/// The noun of a kind of source.
+fn noun(kind: GrantKind) -> &'static str {
+    match kind {
+        GrantKind::Query => "query",
+        GrantKind::NamedSource => "named source",
+        GrantKind::Pattern => "pattern",
+        GrantKind::Resource | GrantKind::All => "resource",
+    }
+}
+
 fn did_you_mean(near: Option<&str>) -> String {
     near.map(|near| format!("\nhelp: did you mean {}?", quoted(near))).unwrap_or_default()
 }
@@ -72,6 +85,30 @@ pub(super) fn note(hints: &[Hint], name: &str, connection: &str, color: Color) -
             }
             Hint::OneSegment => {
                 writeln!(stderr, "{note} {name} has one segment: no pattern covers it, only all sources (`*`) do")?;
+            }
+            Hint::NoneOfKind(kind) => {
+                writeln!(stderr, "{note} no token has a grant of a {} on {}", noun(*kind), quoted(connection))?;
+            }
+            Hint::OtherKind(kind) => {
+                let option = kind.as_str().replace('_', "-");
+                writeln!(stderr, "{note} {name} is granted as a {}", noun(*kind))?;
+                writeln!(stderr, "{help} give it with `--{option}`")?;
+            }
+            Hint::NearQuery { granted, differs } => {
+                let (how, reason) = match differs {
+                    Differs::LetterCase => (" in letter case only", "queries are compared letter by letter"),
+                    Differs::WhiteSpace => (" in white space only", SPACE),
+                    Differs::WhiteSpaceAndLetterCase => (" in white space and letter case only", SPACE),
+                    Differs::Text => (" in a few characters", "queries are compared letter by letter"),
+                };
+                writeln!(stderr, "{note} the query differs{how} from granted {}", quoted(granted))?;
+                writeln!(stderr, "{help} {reason}")?;
+            }
+            Hint::Ungranted => {
+                writeln!(stderr, "{note} named source {name} exists, but no token has a grant of it")?;
+            }
+            Hint::OnOtherConnection(other) => {
+                writeln!(stderr, "{note} named source {name} is on connection {} only", quoted(other))?;
             }
             Hint::Near(names) => {
                 let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();

@@ -15,6 +15,7 @@ use portcullis_audit::usage::Lines;
 
 use super::catalog::{self, CatalogArgs};
 use crate::Exit;
+use crate::bounds::{MAX_COUNT, count};
 use crate::input::Spooled;
 use crate::output::{Color, Csv, Painted, Stdout, counted, grouped, printable, write_json_text};
 use crate::policy::PolicyArgs;
@@ -44,12 +45,12 @@ pub(super) struct Args {
     /// Grant up to this many names of a schema one by one
     ///
     /// More names of a schema are granted by one pattern.
-    #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().exact)]
+    #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().exact, value_parser = count::<0, MAX_COUNT>)]
     exact: usize,
     /// Grant up to this many schemas one by one
     ///
     /// Names in more schemas are granted by one pattern.
-    #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().schemas)]
+    #[arg(long, value_name = "COUNT", default_value_t = SuggestOptions::default().schemas, value_parser = count::<0, MAX_COUNT>)]
     schemas: usize,
     /// Leave out tokens that the log does not use
     ///

@@ -7,10 +7,11 @@ use anyhow::bail;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::{Timestamp, quoted};
 use portcullis::model::{Api, Connection, Expiry, Grant, GrantKind, Operation, Policy, Referers, Token};
-use portcullis::name::{CanonicalName, Name, NameBuffer};
-use portcullis::query::{NamedSource, NormalForm};
+use portcullis::name::{CanonicalName, Name, NameBuffer, undecorated};
+use portcullis::query::{NamedSource, NormalForm, looks_like_query};
 use portcullis::snapshot::Snapshot;
 use portcullis_audit::near_names::{self, Hint};
+use portcullis_audit::near_texts;
 use portcullis_audit::reads::{Followed, Unfollowed};
 use portcullis_audit::who_can::{Access, Reach, Reader, reach, readers, readers_through};
 use portcullis_diff::witness::RequestedSource;
@@ -114,11 +115,16 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             if rows.iter().any(ReaderRow::names_it) {
                 // A grant that covers `*` does not show which tokens cover other names of the pattern.
                 hints.retain(|hint| matches!(hint, Hint::LiteralStar(_)));
+            } else {
+                hints.extend(near_texts::resource_as_other_kind(&policy, connection, text));
             }
         }
         RequestedSource::NamedSource(name) if !rows.iter().any(ReaderRow::names_it) => {
-            let near = near_names::near_named_source(&policy, connection, name);
-            hints.extend(near.map(|near| Hint::Near(vec![near.to_owned()])));
+            let known = args.reads.named_sources(&args.policy, &[&policy], color)?;
+            hints = near_texts::named_source_hints(&policy, connection, name, &known);
+        }
+        RequestedSource::Query(text) if !rows.iter().any(ReaderRow::names_it) => {
+            hints = near_texts::query_hints(&policy, connection, text);
         }
         _ => {}
     }
@@ -140,7 +146,13 @@ fn source_of(args: &SourceArgs, connection: &Connection, policy: &Policy) -> any
     let SourceArgs { resource, query, named_source } = args;
     if let Some(text) = resource {
         CanonicalName::read(text, connection.dialect(), &mut NameBuffer::new()).map_err(|error| {
-            anyhow::anyhow!("{} is not a valid name on {}: {error}", quoted(text), quoted(connection.name()))
+            let help = match undecorated(text, connection.dialect()) {
+                Some(name) => format!("\nhelp: write {}", quoted(&name)),
+                None if looks_like_query(text) => "\nhelp: give a query with `--query`".to_owned(),
+                None => String::new(),
+            };
+            let (name, on) = (quoted(text), quoted(connection.name()));
+            anyhow::anyhow!("{name} is not a valid name on {on}: {error}{help}")
         })?;
         Ok(RequestedSource::Resource(text.clone()))
     } else if let Some(text) = query {

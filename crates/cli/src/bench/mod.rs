@@ -16,7 +16,7 @@ use portcullis_document::load::unpack;
 use portcullis_http::wire::WireRequest;
 
 use super::Exit;
-use super::bounds::threads;
+use super::bounds::{seconds, threads};
 use super::input::Opened;
 use super::output::{Color, Format};
 use super::policy::PolicyArgs;
@@ -119,13 +119,4 @@ fn parse(text: &[u8]) -> anyhow::Result<Vec<WireRequest<'_>>> {
     let read = |(number, line)| WireRequest::read(line).with_context(|| format!("line {number}"));
     let requests: Vec<_> = lines.map(read).collect::<anyhow::Result<_>>()?;
     Ok(requests)
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "expected a number of seconds such as `2` or `0.5`".to_owned())?;
-    if (0.001..=3600.0).contains(&seconds) {
-        Ok(Duration::from_secs_f64(seconds))
-    } else {
-        Err("expected from 0.001 to 3600 seconds".to_owned())
-    }
 }

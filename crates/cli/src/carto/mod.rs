@@ -4,6 +4,7 @@
 //! become fields of the document, whose rules reject unknown ones (N11.2): one may restrict its token.
 
 mod fields;
+mod masked;
 mod state;
 mod unique;
 
@@ -16,6 +17,7 @@ use portcullis_secret::{Secret, SecretKind};
 use serde_json::{Map, Value, json};
 
 use self::fields::{Fields, HARMLESS_OF_GRANTS, HARMLESS_OF_TOKENS, Names};
+use self::masked::is_masked;
 use self::state::is_active;
 use self::unique::Unique;
 
@@ -63,7 +65,7 @@ pub(super) fn read(name: &str, text: &str, new_secrets: bool) -> anyhow::Result<
     let value = json(name, text.strip_prefix('\u{feff}').unwrap_or(text))?;
     let Page { tokens, other_pages } = page(&value)
         .with_context(|| quoted(name))?
-        .with_context(|| format!("`{name}` has no list of tokens: expected the answer of `GET /v3/tokens`"))?;
+        .with_context(|| format!("`{name}` has no list of tokens\nhelp: give the answer of `GET /v3/tokens`"))?;
     if tokens.is_empty() {
         match other_pages {
             OtherPages::None => bail!(
@@ -79,12 +81,15 @@ pub(super) fn read(name: &str, text: &str, new_secrets: bool) -> anyhow::Result<
     let mut without_secret = Vec::new();
     let mut read = Vec::new();
     for (index, token) in tokens.iter().enumerate() {
-        let Some(object) = token.as_object() else { bail!("`{name}`: token {} is not an object", index + 1) };
+        let Some(object) = token.as_object() else {
+            bail!("`{name}`: token {} is not an object\nhelp: give the answer of `GET /v3/tokens`", index + 1)
+        };
         let mut fields = Fields::new(object);
         let id = fields.take(&["id", "token_id", "tokenId"]);
         let id = id.with_context(|| format!("`{name}`: token {}", index + 1))?.and_then(Value::as_str);
-        let id =
-            id.filter(|id| !id.is_empty()).with_context(|| format!("`{name}`: token {} has no `id`", index + 1))?;
+        let id = id.filter(|id| !id.is_empty()).with_context(|| {
+            format!("`{name}`: token {} has no `id`\nhelp: write its id as a string in `id`", index + 1)
+        })?;
         let at = || format!("`{name}`: token {}", quoted(id));
         if !is_active(&mut fields).with_context(at)? {
             listing.inactive.push(id.to_owned());
@@ -112,9 +117,13 @@ pub(super) fn read(name: &str, text: &str, new_secrets: bool) -> anyhow::Result<
         }
         if let Some(Value::Array(grants)) = token.get_mut("grants") {
             for value in grants {
-                *value = grant(value, ignored)
-                    .with_context(at)?
-                    .with_context(|| format!("`{name}`: token {} has a grant that is not an object", quoted(id)))?;
+                *value = grant(value, ignored).with_context(at)?.with_context(|| {
+                    format!(
+                        "`{name}`: token {} has a grant that is not an object\nhelp: write a grant such as \
+                             `{{\"connection_name\": \"carto_dw\", \"source\": \"carto.shared.demo\"}}`",
+                        quoted(id)
+                    )
+                })?;
             }
         }
         token.insert("id".to_owned(), id.into());
@@ -137,7 +146,10 @@ fn json(name: &str, text: &str) -> anyhow::Result<Value> {
     let failure = |error: serde_json::Error| {
         let (line, column) = (error.line(), error.column());
         if !error.is_data() {
-            return anyhow::anyhow!("`{name}` is not JSON at line {line}, column {column}");
+            return anyhow::anyhow!(
+                "`{name}` is not JSON at line {line}, column {column}\nhelp: give the answer of `GET /v3/tokens`, whole and \
+                 unchanged"
+            );
         }
         let message = error.to_string();
         let message = message.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&message);
@@ -192,14 +204,14 @@ fn page(value: &Value) -> anyhow::Result<Option<Page<'_>>> {
     Ok(Some(Page { tokens: list, other_pages }))
 }
 
-/// Takes the secret of a token. A masked secret, such as `abc***`, is none.
+/// Takes the secret of a token. A masked or shortened secret, such as `abc***` or `eyJ…`, is none.
 fn secret<'l>(fields: &mut Fields<'l>) -> anyhow::Result<Option<&'l str>> {
     let secret = match fields.take(&["token", "access_token", "accessToken", "secret"])? {
         None | Some(Value::Null) => None,
         Some(Value::String(secret)) => Some(&**secret),
         Some(_) => bail!("the secret is not a string\nhelp: write the secret as a string in `token`"),
     };
-    Ok(secret.filter(|secret| !secret.is_empty() && !secret.contains(['*', '…', '•'])))
+    Ok(secret.filter(|secret| !is_masked(secret)))
 }
 
 /// Returns a grant as that of a document; `None` if it is not an object.

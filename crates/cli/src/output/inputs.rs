@@ -5,7 +5,6 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::bail;
-use portcullis::base::{quoted, unexpanded_home};
 #[cfg(feature = "registry")]
 use portcullis_registry::Location;
 
@@ -99,7 +98,6 @@ impl Inputs {
     ///
     /// Devices and pipes are allowed: they hold no data that could be lost.
     pub(crate) fn check(&self, output: &Path) -> anyhow::Result<()> {
-        check_home(output, "the path of the output")?;
         let opened = if is_stdout(output) { Path::new("/dev/stdout") } else { output };
         let (id, location) = (file_id(opened), resolved(opened));
         let is_same = |input: &&Input| {
@@ -117,16 +115,6 @@ impl Inputs {
             bail!("{}: this command reads it; name another file", cannot_write(output));
         }
         bail!("{}: it is the file {name}, which this command reads; name another file", cannot_write(output));
-    }
-}
-
-/// Checks that the path of a file or folder to create does not start with a home directory that the shell did not expand.
-/// The error calls the path `subject`.
-pub(crate) fn check_home(path: &Path, subject: &str) -> anyhow::Result<()> {
-    // The shell expands only text.
-    match path.to_str().and_then(|path| unexpanded_home(path, subject, "", "", quoted)) {
-        Some([message, help]) => bail!("{message}\nhelp: {help}"),
-        None => Ok(()),
     }
 }
 

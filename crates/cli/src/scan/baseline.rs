@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::anyhow;
+use portcullis_document::definition::{FromObject, Object};
 use portcullis_scan::{Finding, Report};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -38,21 +39,23 @@ const MAX_BYTES: usize = 256 << 20;
 pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
     #[derive(Deserialize)]
     struct Baseline {
-        findings: Vec<Known>,
+        findings: Vec<Object<Known>>,
     }
     #[derive(Deserialize)]
     struct Known {
         fingerprint: String,
     }
+    impl FromObject for Baseline {}
+    impl FromObject for Known {}
     let name = path.display();
     let text = input::json_up_to(path, "--baseline", MAX_BYTES)?;
-    let baseline: Baseline = serde_json::from_str(&text).map_err(|error| {
+    let Object(baseline): Object<Baseline> = serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         anyhow!(
             "`{name}` is not a baseline, at line {line}, column {column}\nhelp: write one with `portcullis scan --format json > baseline.json`"
         )
     })?;
-    Ok(baseline.findings.into_iter().map(|known| known.fingerprint).collect())
+    Ok(baseline.findings.into_iter().map(|Object(known)| known.fingerprint).collect())
 }
 
 /// Removes known findings, and returns their number.

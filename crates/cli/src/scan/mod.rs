@@ -20,6 +20,7 @@ use portcullis_scan::{Detector, Limits, Prefixes, Report, Scanner, files, git};
 
 use super::Exit;
 use super::audit::CatalogArgs;
+use super::bounds::{MAX_BYTES, count, threads};
 use super::input::{self, claim_stdin};
 use super::output::{Color, Inputs, is_stdin};
 use super::policy::PolicyArgs;
@@ -91,13 +92,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     format: Format,
     /// Limit the levels of archives in archives
-    #[arg(long, value_name = "COUNT", default_value_t = Limits::default().depth, hide_short_help = true)]
-    max_depth: u32,
+    #[arg(long, value_name = "COUNT", default_value_t = default_depth(), value_parser = count::<0, MAX_DEPTH>, hide_short_help = true)]
+    max_depth: usize,
     /// Limit the bytes that one archive may expand to
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().expanded_bytes, hide_short_help = true)]
-    max_expanded: u64,
+    #[arg(long, value_name = "BYTES", default_value_t = default_expanded(), value_parser = count::<0, MAX_BYTES>, hide_short_help = true)]
+    max_expanded: usize,
     /// Use this number of threads [default: one for each core]
-    #[arg(long, value_name = "COUNT", hide_short_help = true)]
+    #[arg(long, value_name = "COUNT", value_parser = threads, hide_short_help = true)]
     threads: Option<NonZero<usize>>,
     /// Delete the live credentials that were found, after confirmation
     ///
@@ -114,6 +115,17 @@ pub(super) struct Args {
     catalog: CatalogArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+}
+
+/// The limit of `--max-depth`. Each level needs a part of the stack.
+const MAX_DEPTH: usize = 64;
+
+fn default_depth() -> usize {
+    usize::try_from(Limits::default().depth).unwrap_or(MAX_DEPTH)
+}
+
+fn default_expanded() -> usize {
+    usize::try_from(Limits::default().expanded_bytes).unwrap_or(MAX_BYTES)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -183,7 +195,7 @@ impl Args {
 
 fn scan(args: &Args, prefixes: &Prefixes) -> anyhow::Result<Report> {
     let detector = Detector::new(prefixes)?;
-    let limits = Limits { depth: args.max_depth, expanded_bytes: args.max_expanded };
+    let limits = Limits { depth: u32::try_from(args.max_depth)?, expanded_bytes: u64::try_from(args.max_expanded)? };
     if args.git || args.staged {
         let folder = match args.paths.as_slice() {
             [] => Path::new("."),

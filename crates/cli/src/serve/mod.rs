@@ -24,7 +24,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::Exit;
 use crate::bounds::{MAX_BYTES, count, seconds};
 use crate::environment::variable_or;
-use crate::output::{Inputs, check_home};
+use crate::output::Inputs;
 use crate::policy::PolicyArgs;
 use crate::reading::ReadingArgs;
 use messages::MessageArgs;
@@ -417,9 +417,6 @@ impl Args {
 
     /// Checks that the server does not write to a file that it reads, nor removes one.
     fn check_outputs(&self) -> anyhow::Result<()> {
-        if let Some(state) = &self.state_dir {
-            check_home(state, "`--state-dir`")?;
-        }
         let mut inputs = self.inputs()?;
         self.saved().try_for_each(|saved| inputs.check(&saved))?;
         self.state_dir.as_deref().map_or(Ok(()), |state| inputs.check_folder(state, StateDir::owns))?;

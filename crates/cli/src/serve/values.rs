@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portcullis::base::is_browsed_host;
+use portcullis::base::{is_browsed_host, is_browsed_port};
 use portcullis_server::decision_log::WhenFull;
 use portcullis_server::policy;
 use url::{Host, Url};
@@ -85,7 +85,7 @@ fn canonical_origin(text: &str) -> Option<String> {
     } else {
         return None;
     };
-    let is_host = is_browsed_host(url.host_str()?) && url.port() != Some(0);
+    let is_host = is_browsed_host(url.host_str()?) && url.port().is_none_or(is_browsed_port);
     (is_host && matches!(url.scheme(), "http" | "https")).then(|| url.origin().ascii_serialization())
 }
 
@@ -142,6 +142,7 @@ mod tests {
             ("https://a.example..", "https://app.example.com"),
             ("https://a.example,https://{x}.example", "--cors-origin https://app.example.com"),
             ("https://a.example:0", "https://app.example.com"),
+            ("https://a.example:6000", "https://app.example.com"),
             ("https://A.example/", "https://a.example"),
             ("https://a.example/", "https://a.example"),
             ("HTTPS://a.example", "https://a.example"),

@@ -4,12 +4,12 @@ mod catalog;
 mod sign_in;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::bail;
-use portcullis_registry::Registry;
+use portcullis_registry::{Location, Registry};
 use portcullis_server::site::{BoundSite, Site, SiteOptions};
 use portcullis_server::{Address, Limits, PublicUrl, Tls, descriptors};
 use portcullis_workspace::{Options, Workspace, router};
@@ -60,7 +60,7 @@ Signals:
 /// Run the workspace, which manages credentials over HTTP
 ///
 /// Prints the address of its page and a link that signs in once. The user of the link becomes an administrator if there is
-/// none yet.
+/// none yet. Creates a missing registry, and reports that.
 #[derive(clap::Args)]
 #[command(after_long_help = EXAMPLES, mut_arg("all_users", crate::registry::hidden))]
 pub(super) struct Args {
@@ -172,8 +172,8 @@ fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
     let sign_in = args.sign_in.options(url)?;
     let location = args.registry.location()?;
     Inputs::check_stdout_of_registry(&location)?;
-    // Creates a missing registry, whose connections have the dialects of the names.
-    let connections = Registry::open(&location, true)?.connections()?;
+    // The dialects of its connections are those of the names in the catalog.
+    let connections = opened(args, &location)?.connections()?;
     let catalog = args.catalog.read(&connections)?;
     let options = Options {
         location,
@@ -185,6 +185,21 @@ fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
         sign_in,
     };
     Ok(Workspace::open(options)?)
+}
+
+/// Opens the registry. Creates a missing one, in an existing folder if it is named, and says so: its name may be mistyped.
+fn opened(args: &Args, location: &Location) -> anyhow::Result<Registry> {
+    let missing = location.path().filter(|path| !path.exists());
+    let folder = missing.and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    let may_create = !args.registry.is_named() || folder.is_none_or(Path::is_dir);
+    let near = missing.and_then(|_| Registry::near(location));
+    let registry = Registry::open(location, may_create)?;
+    match near {
+        _ if missing.is_none() => {}
+        Some(near) => tracing::warn!("created a new registry, {location}: did you mean {near}?"),
+        None => tracing::warn!("created a new registry, {location}"),
+    }
+    Ok(registry)
 }
 
 async fn serve(args: &Args, site: Site, workspace: Arc<Workspace>) -> anyhow::Result<()> {

@@ -25,6 +25,7 @@ mod foreign;
 mod input;
 mod redact;
 mod spot;
+mod statement;
 mod transport;
 #[cfg(feature = "unpack")]
 mod unpack;
@@ -41,6 +42,7 @@ pub use diagnostic::{Diagnostic, Severity};
 pub use foreign::{FOREIGN_BYTES, Foreign};
 pub use input::{Input, Unreadable, is_compiled, read_files};
 pub use spot::{Spot, spots};
+pub use statement::may_be_statement;
 pub use transport::{UnreachableConnection, not_in_headers};
 #[cfg(feature = "unpack")]
 pub use unpack::{Unpacked, unpack};

@@ -563,3 +563,37 @@ fn an_input_with_too_many_errors_is_rejected_before_its_end() {
         assert_eq!((loaded.count().errors, loaded.policy.is_some()), (count, max_counted >= 1_000), "{max_counted}");
     }
 }
+
+#[test]
+fn fixes_of_names_in_typographic_quotes_are_names_of_their_kind() {
+    let load = |dialect: &str, source: &str| {
+        let source = serde_json::to_string(source).unwrap();
+        let text = format!(
+            r#"{{"connections": [{{"name": "c", "dialect": "{dialect}"}}], "tokens": [{{"id": "a", "token": "s3cret",
+                "allowed_apis": ["maps"], "grants": [{{"connection_name": "c", "source": {source}}}]}}]}}"#
+        );
+        load(&[Input::new("a.json", text)], &everything())
+    };
+    let kind = |loaded: &super::Loaded| loaded.policy.as_ref().unwrap().tokens()[0].grants()[0].source().kind();
+    for (dialect, source, fix) in [
+        ("postgres", "“a”.“b”.c", "\"a\".\"b\".c"),
+        ("postgres", "‘a.b.c’", "a.b.c"),
+        ("postgres", "a.b.‘c_*’", "a.b.c_*"),
+        ("oracle", "«A».«B»", "\"A\".\"B\""),
+        ("bigquery", "“a.b.c”", "a.b.c"),
+        ("bigquery", "a.“b”.c_*", "a.`b`.c_*"),
+        ("databricks", "a.b.c\u{201d}", "a.b.c"),
+        ("snowflake", "a.b.\"“c”\"", "a.b.\"c\""),
+    ] {
+        let loaded = load(dialect, source);
+        let found = loaded.warnings().find(|found| found.code == "typographic_quotes");
+        let help = &found.unwrap_or_else(|| panic!("{source}: {:?}", loaded.diagnostics)).help;
+        assert_eq!(*help, format!("write `{fix}`"), "{source}");
+        let fixed = load(dialect, fix);
+        assert_eq!(kind(&fixed), kind(&loaded), "{source}");
+        assert!(fixed.warnings().all(|found| found.code != "typographic_quotes"), "{fix}");
+    }
+    for source in ["\"l’eau\".b.c", "a.b.c", "a.b.\"x“y\""] {
+        assert!(load("postgres", source).warnings().all(|found| found.code != "typographic_quotes"), "{source}");
+    }
+}

@@ -8,7 +8,7 @@
 //! | `pattern_too_shallow` | a pattern or resource with fewer segments than tables of its dialect have |
 //! | `wildcard_before_second_dot` | a pattern over databases or schemas, not over tables |
 //! | `referer_full_path` | a referer with a path, which browsers do not send across origins |
-//! | `referer_never_sent` | a referer whose host no browser sends |
+//! | `referer_never_sent` | a referer whose host no browser sends, or whose port no browser opens |
 //! | `referer_http` | a referer that is not encrypted, of another machine |
 //! | `public_token_never_expires` | a token for web pages without an end |
 //! | `plain_secret` | a secret in the document |
@@ -17,19 +17,22 @@
 //! | `connection_not_in_urls` | a connection whose name no path of an HTTP request can carry |
 //! | `connection_star` | a connection whose name has a star, which is not a wildcard there |
 //! | `secret_not_in_headers` | a secret that no `Authorization` header can carry |
+//! | `query_not_sql` | a granted query that starts with no keyword of a statement |
+//! | `typographic_quotes` | a name with typographic quotes, which are part of it |
 //! | `no_tokens` | documents without tokens |
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::spot::Draft;
+use super::statement::may_be_statement;
 use super::transport::{UnreachableConnection, not_in_headers};
 use super::{LoadOptions, Severity};
 use crate::definition::{Document, Field, SyntaxError, Tokens};
 use crate::lower::{LoweredToken, Origin, Part, Problem, list};
-use portcullis::base::{JsonPath, Timestamp, is_browsed_host, nearest, quoted};
-use portcullis::model::{Connection, Expiry, Grant, GrantKinds, GrantSource, Operation, Referers};
-use portcullis::name::{Dialect, STAR};
+use portcullis::base::{JsonPath, Timestamp, is_browsed_host, is_browsed_port, nearest, quoted};
+use portcullis::model::{Connection, Expiry, Grant, GrantKind, GrantKinds, GrantSource, Limits, Operation, Referers};
+use portcullis::name::{Dialect, STAR, is_typographic_quote, undecorated};
 use portcullis::referer::{Entry, Rule, Scheme};
 
 /// Warnings, bounded in memory: keeps the first ones, counts all of them.
@@ -231,13 +234,67 @@ impl Search<'_, '_, '_> {
                     "grant the sources that the pages need: referers do not authenticate",
                 );
             }
-            GrantSource::Resource(name) => self.depth(name.as_bytes(), "resource", connection, path),
+            GrantSource::Resource(name) => {
+                self.depth(name.as_bytes(), "resource", connection, path);
+                self.quotes(grant.source(), name.as_bytes(), connection, path);
+            }
             GrantSource::Pattern(pattern) => {
                 self.depth(pattern.as_bytes(), "pattern", connection, path);
                 self.wildcard(pattern.as_bytes(), path);
+                self.quotes(grant.source(), pattern.as_bytes(), connection, path);
             }
-            GrantSource::All | GrantSource::Query(_) | GrantSource::NamedSource(_) => {}
+            GrantSource::Query(query) => self.query(query.as_str(), connection, path),
+            GrantSource::All | GrantSource::NamedSource(_) => {}
         }
+    }
+
+    /// Reports a query that starts no statement: a name, or a text that no client sends as a query.
+    fn query(&mut self, text: &str, connection: &Connection, path: impl Fn(JsonPath) -> JsonPath) {
+        if may_be_statement(text) {
+            return;
+        }
+        let message =
+            format!("the granted query {} starts with no keyword of a statement: it never runs", quoted(text));
+        let meant = GrantSource::guess(text, connection.dialect(), &Limits::default()).map(|source| source.kind());
+        let help = match meant {
+            Ok(GrantKind::Resource | GrantKind::Pattern | GrantKind::NamedSource) => {
+                "leave out `type`: the source is then read as a name".to_owned()
+            }
+            _ => "write the whole query, such as `SELECT id FROM acme.shop.orders`".to_owned(),
+        };
+        self.warn(path, Part::Value, "query_not_sql", message, help);
+    }
+
+    /// Reports typographic quotes around a segment, which are part of its name.
+    fn quotes(
+        &mut self,
+        source: &GrantSource,
+        canonical: &[u8],
+        connection: &Connection,
+        path: impl Fn(JsonPath) -> JsonPath,
+    ) {
+        let has_quotes = |segment: &[u8]| {
+            let segment = String::from_utf8_lossy(segment);
+            segment.starts_with(is_typographic_quote) || segment.ends_with(is_typographic_quote)
+        };
+        if canonical.is_ascii() || !canonical.split(|&byte| byte == b'.').any(has_quotes) {
+            return;
+        }
+        let text = source.display(connection.dialect());
+        let message = format!("the quotes in {} are part of the name: they are typographic quotes", quoted(&text));
+        let bare = text.replace(['"', '`'], "");
+        let kind =
+            |text: &str| GrantSource::guess(text, connection.dialect(), &Limits::default()).map(|found| found.kind());
+        // A star in quotes is not a wildcard.
+        let without = || Some(bare.replace(is_typographic_quote, ""));
+        let plain = undecorated(&bare, connection.dialect())
+            .filter(|plain| kind(plain) == Ok(source.kind()))
+            .or_else(|| without().filter(|plain| kind(plain) == Ok(source.kind())));
+        let help = match plain {
+            Some(plain) => format!("write {}", quoted(&plain)),
+            None => "write the name without them".to_owned(),
+        };
+        self.warn(path, Part::Value, "typographic_quotes", message, help);
     }
 
     fn depth(&mut self, name: &[u8], what: &str, connection: &Connection, path: impl Fn(JsonPath) -> JsonPath) {
@@ -289,6 +346,15 @@ impl Search<'_, '_, '_> {
                     "referer_never_sent",
                     format!("the referer matches no request: no browser sends the host {}", quoted(entry.host())),
                     "write the host of the page, such as `https://app.example.com/`",
+                );
+            }
+            if let Some(port) = entry.port().filter(|port| !is_browsed_port(*port)) {
+                self.warn(
+                    path,
+                    Part::Value,
+                    "referer_never_sent",
+                    format!("the referer matches no request: browsers open no page on port {port}"),
+                    "write the port of the page, such as `https://app.example.com:8443/`",
                 );
             }
             if entry.rule() != Rule::Site {

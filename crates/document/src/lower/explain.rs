@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portcullis::base::quoted;
+use portcullis::base::{is_control, quoted};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, Name, NameError, NameErrorKind};
 use portcullis::pattern::PatternError;
@@ -318,11 +318,11 @@ fn entry(text: &str) -> Option<String> {
     Entry::parse(text).ok().filter(|entry| !entry.is_wildcard_host()).and_then(|_| whole(text))
 }
 
-/// Explains that `text`, which messages and logs repeat, has a control character. `None` if it has none.
+/// Explains that `text`, which messages and logs repeat, has a control character or ends a line. `None` if it does not.
 pub(super) fn control(what: &str, text: &str) -> Option<Words> {
-    let found = text.chars().find(|character| character.is_control())?;
+    let found = text.chars().find(|character| is_control(*character))?;
     let message = format!("{what} {} has the control character U+{:04X}", quoted(text), u32::from(found));
-    let without: String = text.chars().filter(|character| !character.is_control()).collect();
+    let without: String = text.chars().filter(|character| !is_control(*character)).collect();
     let help = match whole(&without).filter(|_| !without.is_empty()) {
         Some(without) => format!("write {without}").into(),
         None => "write it without control characters".into(),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{LowerOptions, Lowered, Named, Problem, lower};
 use crate::definition::read;
-use portcullis::base::Step;
+use portcullis::base::{Step, is_control};
 use portcullis::model::{GrantKind, Limits, Operation, Referers, SourceType};
 use portcullis::name::Dialect;
 
@@ -611,11 +611,16 @@ fn control_characters_are_rejected_with_the_text_without_them() {
         ("owner", r#"[{"id": "a", "owner": "\u001ba", "token": "s", "allowed_apis": ["lds"]}]"#),
         ("connection", r#"{"connections": [{"name": "\u0085a"}], "tokens": []}"#),
         ("API", r#"{"apis": [{"name": "a\u007f", "accepts": ["all"]}], "tokens": []}"#),
+        ("id", r#"[{"id": "a\u2028", "token": "s", "allowed_apis": ["lds"]}]"#),
+        ("name", r#"[{"id": "a", "name": "\u2029a", "token": "s", "allowed_apis": ["lds"]}]"#),
+        ("owner", r#"[{"id": "a", "owner": "a\u2028", "token": "s", "allowed_apis": ["lds"]}]"#),
+        ("connection", r#"{"connections": [{"name": "\u2028a"}], "tokens": []}"#),
+        ("API", r#"{"apis": [{"name": "a\u2029", "accepts": ["all"]}], "tokens": []}"#),
     ] {
         let [problem] = &*lowered(&[text], &LowerOptions::default()).problems else { panic!("{text}") };
         assert_eq!((problem.code, &*problem.help), ("control_character", "write `a`"), "{text}");
         assert!(problem.message.starts_with(&format!("{what} `")), "{problem}");
-        assert!(!problem.to_string().contains(char::is_control), "{problem:?}");
+        assert!(!problem.to_string().contains(is_control), "{problem:?}");
         assert_eq!(check_suggestions(text), 1);
     }
     let bidi = r#"[{"id": "a\u202e", "token": "s", "allowed_apis": ["lds"]}]"#;

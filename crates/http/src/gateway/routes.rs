@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::keys::{Keys, is_plain};
 use portcullis::base::quoted;
 use portcullis::model::Operation;
-use portcullis_document::definition::{json_message, present};
+use portcullis_document::definition::{FromObject, Object, json_message, present};
 
 /// The routes of a platform.
 ///
@@ -113,7 +113,7 @@ pub(super) struct OneOf {
 struct RoutesJson {
     #[serde(default, deserialize_with = "present")]
     base_segment: Option<Box<str>>,
-    routes: Vec<RouteJson>,
+    routes: Vec<Object<RouteJson>>,
     #[serde(default)]
     passed_through: Vec<String>,
 }
@@ -127,11 +127,20 @@ struct RouteJson {
     #[serde(default, deserialize_with = "present")]
     operation: Option<String>,
     #[serde(default)]
-    sources: Vec<SourceRule>,
+    sources: Vec<Object<SourceRule>>,
     #[serde(default)]
     without: Vec<Box<str>>,
     #[serde(default)]
     undecided: bool,
+}
+
+impl FromObject for RouteJson {
+    const EXPECTED: &'static str = "an object with the key `path`";
+}
+
+impl FromObject for SourceRule {
+    const EXPECTED: &'static str =
+        "an object with `typed` and `type`, or with `resource`, `query` or `query_or_named_source`";
 }
 
 impl Default for Routes {
@@ -163,7 +172,7 @@ impl Routes {
         }
         let base = written.base_segment.as_deref();
         let mut routes = Vec::with_capacity(written.routes.len());
-        for (at, route) in written.routes.into_iter().enumerate() {
+        for (at, Object(route)) in written.routes.into_iter().enumerate() {
             let read = route.read(base).map_err(|why| RoutesError::at(&format!("routes[{at}]"), &why))?;
             if routes.iter().any(|other: &Route| other.path == read.path && other.below == read.below) {
                 return Err(RoutesError::at(&format!("routes[{at}]"), "an earlier route has the same path"));
@@ -226,15 +235,16 @@ impl RouteJson {
             }
             return Ok(Route { path, below, template: None });
         }
+        let sources: Vec<SourceRule> = self.sources.into_iter().map(|Object(rule)| rule).collect();
         let api = self.api.filter(|api| !api.is_empty()).ok_or("`api` is missing")?;
         let operation = match self.operation.as_deref() {
             None => Operation::Query,
             Some(name) => Operation::from_name(name).ok_or("`operation`: expected `query` or `model`")?,
         };
-        if self.sources.iter().any(|rule| rule.names().next().is_none()) {
+        if sources.iter().any(|rule| rule.names().next().is_none()) {
             return Err("`sources`: expected the name of a parameter for each".to_owned());
         }
-        let names = || self.sources.iter().flat_map(SourceRule::names).chain(self.without.iter().map(|name| &**name));
+        let names = || sources.iter().flat_map(SourceRule::names).chain(self.without.iter().map(|name| &**name));
         if let Some(name) = names().find(|name| !is_plain(name)) {
             return Err(format!(
                 "{} is not the name of a parameter: expected ASCII letters, digits, `_`, `.` and `-`",
@@ -242,11 +252,11 @@ impl RouteJson {
             ));
         }
         let keys = Keys::new(names());
-        let sourced = !self.sources.is_empty() || path.contains(&Part::Source);
-        if sourced && !path.contains(&Part::Connection) {
+        let has_source = !sources.is_empty() || path.contains(&Part::Source);
+        if has_source && !path.contains(&Part::Connection) {
             return Err("`path`: a route with sources needs `{connection}`".to_owned());
         }
-        let template = RequestTemplate { api, operation, sources: self.sources, without: self.without, keys };
+        let template = RequestTemplate { api, operation, sources, without: self.without, keys };
         Ok(Route { path, below, template: Some(template) })
     }
 }
@@ -308,6 +318,29 @@ fn literal(text: &str) -> Result<Box<str>, String> {
 #[cfg(test)]
 mod tests {
     use super::Routes;
+
+    #[test]
+    fn lists_are_not_read_as_objects() {
+        for (table, want) in [
+            (
+                "{\"routes\": [\n[\"/v3/x\", \"maps\"]]}",
+                "line 2 column 0: expected an object with the key `path`, found a list",
+            ),
+            (
+                "{\"routes\": [{\"path\": \"/v3/{connection}\", \"api\": \"maps\", \"sources\": [\n [\"name\"]]}]}",
+                "line 2 column 1: expected an object with `typed` and `type`, or with `resource`, `query` or `query_or_named_source`, found a list",
+            ),
+            (
+                "{\"routes\": [{\"path\": \"/v3/{connection}\", \"api\": \"maps\", \"sources\": [[\"source\", \"type\"]]}]}",
+                "line 1 column 68: expected an object with `typed` and `type`, or with `resource`, `query` or `query_or_named_source`, found a list",
+            ),
+            ("{\"routes\": [\"/v3/x\"]}", "line 1 column 19: expected an object with the key `path`, found a string"),
+            ("[[], []]", "expected an object with the key `routes`, found a list"),
+        ] {
+            let error = Routes::from_json(table).unwrap_err().to_string();
+            assert_eq!(error, want, "{table}");
+        }
+    }
 
     #[test]
     fn errors_of_paths_name_what_is_valid_there() {

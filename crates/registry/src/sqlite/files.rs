@@ -174,7 +174,7 @@ pub(super) fn check_present(path: &Path) -> Result<()> {
             return Err(storage(format!("cannot open the registry {name}: {error}"), help));
         }
     }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder(path);
     if !folder.is_dir() {
         let folder = quoted(&folder.display().to_string());
         return Err(storage(
@@ -182,14 +182,18 @@ pub(super) fn check_present(path: &Path) -> Result<()> {
             creation(path),
         ));
     }
-    let meant = near(path, folder)
+    let meant = near(path)
         .map_or_else(String::new, |near| format!("did you mean {}? ", quoted(&format!("sqlite:{}", near.display()))));
     Err(storage(format!("the registry {name} does not exist"), meant + &creation(path)))
 }
 
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Returns the path of a database next to `path`: the one with the nearest name, or the only one.
-fn near(path: &Path, folder: &Path) -> Option<PathBuf> {
-    let names = std::fs::read_dir(folder).ok()?.flatten().filter(|entry| entry.path().is_file());
+pub(crate) fn near(path: &Path) -> Option<PathBuf> {
+    let names = std::fs::read_dir(folder(path)).ok()?.flatten().filter(|entry| entry.path().is_file());
     let mut names: Vec<_> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     names.retain(|name| !["-wal", "-shm", "-journal"].iter().any(|part| name.ends_with(part)));
     let near = nearest(path.file_name()?.to_str()?, names.iter().map(String::as_str)).or_else(|| {

@@ -21,6 +21,7 @@ use super::storage::{Purpose, Records, Storage};
 use super::words::quoted;
 use crate::owner_only;
 use access::Access;
+pub(crate) use files::near;
 pub(crate) use unchanged::Absent;
 
 use files::{Files, UnopenedFiles, check_absent, check_present, creation};

@@ -68,7 +68,7 @@ fn backup_refuses_urls_and_unexpanded_homes() {
         ("file:b2.db", "help: write `b2.db`; a file with that name is `./"),
         ("sqlite:b2.db?key=hunter2", "help: write a path, such as `copy.db`\n"),
         ("postgres://ana:hunter2@host/db", "found a URL with the scheme `postgres:`\n"),
-        ("~/b.db", "`~` in the path of the copy was not expanded by the shell\nhelp: write `\"$HOME/b.db\"`; "),
+        ("~/b.db", "`~` in the path was not expanded by the shell\nhelp: write `\"$HOME/b.db\"`; "),
         ("~ana/b.db", "help: write `/home/ana/b.db`; a folder that is named `~ana` is `./~ana/b.db`\n"),
         ("sqlite:~/b.db", "help: write `\"$HOME/b.db\"`; "),
     ] {

@@ -63,7 +63,15 @@ fn listing_is_imported_and_decides() {
 
 #[test]
 fn tokens_without_a_secret_need_new_ones() {
-    for absent in [json!(null), json!(""), json!("eyJh****"), json!("eyJh…")] {
+    for absent in [
+        json!(null),
+        json!(""),
+        json!("eyJh****"),
+        json!("eyJh…"),
+        json!("eyTOK..."),
+        json!("[REDACTED]"),
+        json!("••••"),
+    ] {
         let listing = json!([token("tk_a", &json!({"token": absent})), token("tk_b", &json!({}))]);
         let dir = Dir::new().file("listing.json", listing.to_string());
         let error = dir.ana("import --from carto listing.json").stderr();
@@ -93,7 +101,10 @@ fn restrictions_of_a_listing_are_never_lost() {
         (json!({"grants": null}), "token `tk_a`: "),
         (json!({"grants": "*"}), "token `tk_a`: "),
         (json!({"grants": [{"connection_name": "carto_dw"}]}), "token `tk_a`: "),
-        (json!({"grants": ["carto_dw"]}), "token `tk_a` has a grant that is not an object"),
+        (
+            json!({"grants": ["carto_dw"]}),
+            "token `tk_a` has a grant that is not an object\nhelp: write a grant such as `{",
+        ),
         (json!({"allowed_apis": null}), "token `tk_a`: "),
         (json!({"allowed_apis": ["tiles"]}), "token `tk_a`: unknown API `tiles`"),
         (json!({"referers": "https://www.example.com/"}), "token `tk_a`: "),
@@ -111,10 +122,14 @@ fn restrictions_of_a_listing_are_never_lost() {
     }
     let dir = Dir::new();
     for (text, expected) in [
-        ("no JSON", "`<stdin>` is not JSON at line 1, column 2"),
-        ("{}", "`<stdin>` has no list of tokens: expected the answer of `GET /v3/tokens`"),
+        (
+            "no JSON",
+            "`<stdin>` is not JSON at line 1, column 2\nhelp: give the answer of `GET /v3/tokens`, whole and unchanged\n",
+        ),
+        ("{}", "`<stdin>` has no list of tokens\nhelp: give the answer of `GET /v3/tokens`\n"),
         (r#"{"error": "Unauthorized", "status": 401}"#, "has no list of tokens"),
-        ("[1]", "token 1 is not an object"),
+        ("[1]", "token 1 is not an object\nhelp: "),
+        (r#"[{"name": "x"}]"#, "token 1 has no `id`\nhelp: "),
     ] {
         let error = dir.ana("import --from carto -").stdin(text).stderr();
         assert!(error.contains(expected), "{text}: {error}");
