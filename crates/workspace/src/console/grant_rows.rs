@@ -54,7 +54,7 @@ impl Row {
 }
 
 /// Reads the rows of a form.
-pub(super) fn read(form: &Form) -> Vec<Row> {
+fn read(form: &Form) -> Vec<Row> {
     let fields = form.all("grant_connection").zip(form.all("grant_kind")).zip(form.all("grant_source"));
     fields
         .map(|((connection, kind), source)| Row {
@@ -63,6 +63,24 @@ pub(super) fn read(form: &Form) -> Vec<Row> {
             source: source.to_owned(),
         })
         .collect()
+}
+
+/// Reads the rows of a form, after what its buttons that add and remove rows ask for.
+pub(super) fn changed(form: &Form) -> Vec<Row> {
+    let mut rows = read(form);
+    if let Some(at) = form.filled("remove").and_then(|at| at.parse::<usize>().ok()).filter(|at| *at < rows.len()) {
+        rows.remove(at);
+    }
+    if form.get("action") == "add" {
+        let connection = rows.last().map(|row| row.connection.clone()).unwrap_or_default();
+        rows.push(Row { kind: NAME.to_owned(), source: String::new(), connection });
+    }
+    rows
+}
+
+/// Whether a button of the form only adds or removes a row.
+pub(super) fn only_changes_rows(form: &Form) -> bool {
+    form.filled("remove").is_some() || form.get("action") == "add"
 }
 
 /// What the rows offer.

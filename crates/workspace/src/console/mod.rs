@@ -4,8 +4,10 @@
 //! the user's role allows. Texts of users are escaped twice: by `maud`, and by [`Escaped`](portcullis::base::Escaped),
 //! which shows characters that readers cannot see.
 
+mod applications;
 mod assets;
 mod catalog;
+mod client_access;
 mod clients;
 mod connections;
 mod copy_once;
@@ -44,6 +46,7 @@ pub(crate) fn router(workspace: Arc<Workspace>) -> Router {
         .merge(login::router(&console))
         .merge(tokens::router(&console))
         .merge(clients::router(&console))
+        .merge(applications::router(&console))
         .merge(named_sources::router(&console))
         .merge(connections::router(&console))
         .merge(trail::router(&console))

@@ -10,6 +10,7 @@ use super::fields::{Draft, ExpirationField, Offered, fields};
 use super::view::insight;
 use crate::console::copy_once::{self, Kept};
 use crate::console::field_errors::Errors;
+use crate::console::grant_rows::only_changes_rows;
 use crate::console::insight::{Attempt, Insight, Offer, try_it};
 use crate::console::layout::Tab;
 use crate::console::preview::Preview;
@@ -30,7 +31,7 @@ pub(super) async fn form(visit: Visit) -> Shown {
 pub(super) async fn create(visit: Visit) -> Shown {
     let draft = Draft::read(&visit.form);
     let key = visit.form.get("key").to_owned();
-    let is_only_edited = visit.form.filled("remove").is_some() || visit.form.get("action") == "add";
+    let is_only_edited = only_changes_rows(&visit.form);
     if visit.form.get("action") == "check" || is_only_edited {
         let offered = Offered::read(&visit).await?;
         let checked = check(&visit, &draft, &offered).await?;

@@ -41,16 +41,16 @@ const EXPIRATIONS: [(&str, &str); 6] = [
 const PROPOSED: &str = "1m";
 
 /// What the registry offers to the form.
-pub(super) struct Offered {
-    pub(super) connections: Vec<Connection>,
-    pub(super) named_sources: Vec<NamedSource>,
+pub(in crate::console) struct Offered {
+    pub(in crate::console) connections: Vec<Connection>,
+    pub(in crate::console) named_sources: Vec<NamedSource>,
     /// The APIs, the built-in ones first.
-    pub(super) apis: Vec<String>,
+    pub(in crate::console) apis: Vec<String>,
 }
 
 impl Offered {
     /// Reads what the registry offers.
-    pub(super) async fn read(visit: &Visit) -> Result<Self, Problem> {
+    pub(in crate::console) async fn read(visit: &Visit) -> Result<Self, Problem> {
         let read = |registry: &mut Registry, _: &portcullis_registry::Actor| {
             Ok((registry.connections()?, registry.named_sources()?, registry.document_of(&[])?))
         };
@@ -74,19 +74,10 @@ impl Draft {
 
     /// Reads a form that was sent. The buttons that add and remove rows change the rows.
     pub(super) fn read(form: &Form) -> Self {
-        let mut grants = grant_rows::read(form);
-        if let Some(at) = form.filled("remove").and_then(|at| at.parse::<usize>().ok()).filter(|at| *at < grants.len())
-        {
-            grants.remove(at);
-        }
-        if form.get("action") == "add" {
-            let last = grants.last().cloned().unwrap_or_default();
-            grants.push(Row { kind: "name".to_owned(), source: String::new(), connection: last.connection });
-        }
         Self {
             name: form.get("name").trim().to_owned(),
             apis: form.all("api").map(ToOwned::to_owned).collect(),
-            grants,
+            grants: grant_rows::changed(form),
             referers: form.lines("referers"),
             expiration: form.get("expiration").to_owned(),
             custom: form.get("custom").trim().to_owned(),
