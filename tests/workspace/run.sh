@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The workspace as its clients see it: tests/workspace/run.sh. Checks the HTTP API against its OpenAPI document with
-# schemathesis (PyPI), and drives a machine from its creation to its end with curl, with a sidecar beside it.
+# schemathesis (PyPI), and drives machines from their creation to their end with curl and Authlib (PyPI), with a sidecar beside them.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 here=$PWD/tests/workspace
@@ -13,11 +13,12 @@ if [[ -z ${PORTCULLIS:-} ]]; then
 fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
 venv=${WORKSPACE_VENV:-target/workspace-venv}
-if [[ ! -x $venv/bin/schemathesis ]]; then
+if [[ ! -x $venv/bin/schemathesis || ! -d $(echo "$venv"/lib/python3*/site-packages/authlib) ]]; then
     python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet 'schemathesis==4.32.5'
+    "$venv/bin/pip" install --quiet 'schemathesis==4.32.5' 'authlib==1.9.10' requests
 fi
 schemathesis=$(realpath "$venv/bin/schemathesis")
+python=$(realpath -s "$venv/bin/python")
 
 folder=$(mktemp -d)
 processes=()
@@ -81,6 +82,9 @@ WORKSPACE=$url SIDECAR=http://$sidecar "$examples/narrow_token.py" machine.json 
 WORKSPACE=$url SIDECAR=http://$sidecar "$examples/narrow_token.sh" machine.json || fail "examples/machine-client/narrow_token.sh"
 ! grep -q pcl_ workspace.log sidecar.log || fail "a log has a secret"
 ! grep -aq 'pcl_\(tk\|at\|m2m\)_' registry.db* || fail "the registry has a secret"
+
+echo "a machine that uses a library of others"
+"$python" "$here/machine.py" "$url" machine.json
 
 echo "the API is as its document describes it"
 access=$(curl -sSf "$url/oauth/token" -d grant_type=client_credentials "${client[@]}" | jq -r .access_token)

@@ -231,10 +231,10 @@ const main = async () => {
     await test("the grants of a machine are edited", async () => {
       workspace.run("credentials", "create", "m2m", "--title", "Deploy");
       await admin.goto(`${site.url}/credentials/m2m`);
-      await admin.click("[aria-label='Grants of Deploy']");
+      await admin.click("[aria-label='Edit Deploy']");
       await admin.check("[name=api][value=maps]");
       await admin.click("button:text('Save')");
-      await admin.waitForSelector(".field-error:visible");
+      await admin.waitForSelector("[role=alert]");
       await admin.click("[data-add]");
       await admin.fill("[name=grant_source]", "acme.shared.*");
       await accessible(admin, "grants of a machine");

@@ -293,7 +293,7 @@ impl Change<'_> {
             let content = Refresh { scopes: scopes.clone(), signed_in: code.signed_in, end, used: None };
             let idle = lifetimes.idle;
             let new = NewRefresh { client: &client, user: &ticket.user, family: &family, content, idle };
-            Some(self.issue_refresh(new)?)
+            Some(self.issue_refresh(&new)?)
         } else {
             None
         };
@@ -339,7 +339,7 @@ impl Change<'_> {
                 let content = Refresh { scopes: refresh.scopes.clone(), used: None, ..refresh };
                 let idle = lifetimes.idle;
                 let new = NewRefresh { client: &client, user: &ticket.user, family: &family, content, idle };
-                let successor = self.issue_refresh(new)?;
+                let successor = self.issue_refresh(&new)?;
                 let Some(sealed) = successors.seal(successor.expose()) else { return Ok(Err(NotGranted::Invalid)) };
                 refresh.used = Some(Used { at: now.seconds(), successor: sealed });
                 let expires = Timestamp::from_unix(refresh.end, 0);
@@ -373,7 +373,7 @@ impl Change<'_> {
         self.issue_access(&NewAccess { client, user, scopes, referers: &referers, family, lifetime })
     }
 
-    fn issue_refresh(&mut self, new: NewRefresh<'_>) -> Result<Secret> {
+    fn issue_refresh(&mut self, new: &NewRefresh<'_>) -> Result<Secret> {
         let secret = Secret::mint(SecretKind::Refresh)?;
         let idle = self.actor.now.seconds().saturating_add(new.idle);
         self.put_ticket(&Ticket {

@@ -104,7 +104,7 @@ impl Change<'_> {
         all.extend(scopes.iter().filter(|scope| !all.contains(scope)).cloned().collect::<Vec<_>>());
         let content = Content { scopes: all, reads: reads(client), given: now.seconds() };
         let noted = Noted { client: &client.id, scopes: &content.scopes };
-        self.note("consent", &subject(&client.id, &user), None, Some(&noted))?;
+        self.note("give", &subject(&client.id, &user), None, Some(&noted))?;
         self.put_ticket(&Ticket {
             kind: TicketKind::Consent,
             digest,
@@ -133,7 +133,7 @@ impl Change<'_> {
         match scopes {
             Some(scopes) => {
                 let noted = Noted { client: id, scopes: &scopes };
-                self.note("end consent", &subject(id, &user), Some(&noted), None)
+                self.note("end", &subject(id, &user), Some(&noted), None)
             }
             None => Ok(()),
         }

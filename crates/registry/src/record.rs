@@ -144,10 +144,10 @@ pub struct Client {
     /// The time of creation.
     #[serde(serialize_with = "at")]
     pub created_at: Timestamp,
-    /// The APIs that a machine's access tokens may use. Without APIs, they read no source.
+    /// The APIs that access tokens may use. Without APIs, they read no source.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub allowed_apis: Vec<String>,
-    /// The sources that a machine's access tokens may read or write.
+    /// The sources that access tokens may read or write.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub grants: Vec<Grant>,
     /// The scopes that the client may request; `None` means the default scopes.
@@ -269,7 +269,7 @@ pub struct Urls {
     /// Pages where a logout may end.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logout_urls: Vec<String>,
-    /// Origins that may renew a login silently.
+    /// Origins that may renew a login silently. Access tokens are valid on their pages only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub web_origins: Vec<String>,
     /// Origins that may make cross-origin calls.

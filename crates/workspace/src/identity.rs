@@ -96,11 +96,12 @@ impl Identity {
         (self.role, sorted)
     }
 
-    /// Returns the name under which requests of the caller are counted.
+    /// Returns the name under which requests of the caller are counted and remembered. Users of one application have names of
+    /// their own: none uses up the rate of another, or gets an answer that is remembered for another.
     pub(crate) fn account(&self) -> String {
         match &self.via {
             Via::Session => format!("session {}", self.user),
-            Via::Client { id, .. } => format!("client {id}"),
+            Via::Client { id, .. } => format!("client {id} {}", self.user),
         }
     }
 }

@@ -41,7 +41,15 @@ pub(crate) fn document(url: &str, endpoints: &[&'static [Endpoint]]) -> Value {
             "securitySchemes": {
                 "oauth": {
                     "type": "oauth2",
-                    "flows": { "clientCredentials": { "tokenUrl": format!("{url}/oauth/token"), "scopes": scopes } },
+                    "flows": {
+                        "clientCredentials": { "tokenUrl": format!("{url}/oauth/token"), "scopes": scopes },
+                        "authorizationCode": {
+                            "authorizationUrl": format!("{url}/oauth/authorize"),
+                            "tokenUrl": format!("{url}/oauth/token"),
+                            "refreshUrl": format!("{url}/oauth/token"),
+                            "scopes": scopes,
+                        },
+                    },
                 },
             },
         },

@@ -40,9 +40,15 @@ portcullis credentials create token --apis <API,…>
            [--connection <NAME> --source <SOURCE>]… [OPTIONS]";
 
 const SPA_EXAMPLES: &str = "\
-Example:
+Examples:
   portcullis credentials create spa --title Atlas \\
-      --callback https://atlas.example.com/callback";
+      --callback https://atlas.example.com/callback
+  portcullis credentials create spa --title Atlas \\
+      --callback https://atlas.example.com/callback \\
+      --web-origin https://atlas.example.com \\
+      --apis maps --grant 'carto_dw,carto.shared.CARTO_*'
+
+`portcullis workspace` signs users of the application in.";
 
 const M2M_EXAMPLES: &str = "\
 Examples:

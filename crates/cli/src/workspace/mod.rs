@@ -49,7 +49,9 @@ Endpoints:
   /openapi.json                           the HTTP API
   /v3/tokens  /v3/named-sources  /v3/connections
   /v3/clients  /v3/users  /v3/catalog  /v3/trail
-  /oauth/token  /oauth/revoke  /oauth/introspect
+  /oauth/authorize  /oauth/token  /oauth/userinfo  /oauth/logout
+  /oauth/revoke  /oauth/introspect
+  /.well-known/openid-configuration  /.well-known/jwks.json
   /.well-known/oauth-authorization-server
   /healthz
 

@@ -32,9 +32,17 @@ static NEW: Shape = Shape {
         optional("grants", Kind::Objects(&NEW_GRANT), "The sources that access tokens may read or write."),
         optional("scopes", Kind::Texts, "The scopes that access tokens may have. All but `admin` by default."),
         optional("login_uri", Kind::Nullable, "The page of a single-page application where a login starts."),
-        optional("callbacks", Kind::Texts, "Pages of a single-page application where a login may end."),
+        optional(
+            "callbacks",
+            Kind::Texts,
+            "Pages of a single-page application where a login may end. Each matches exactly.",
+        ),
         optional("logout_urls", Kind::Texts, "Pages of a single-page application where a logout may end."),
-        optional("web_origins", Kind::Texts, "Origins of a single-page application that may renew a login silently."),
+        optional(
+            "web_origins",
+            Kind::Texts,
+            "Origins of a single-page application: they may renew a login silently, and its access tokens are valid on their pages only.",
+        ),
         optional(
             "allowed_origins",
             Kind::Texts,

@@ -7,12 +7,15 @@ use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
 use portcullis_registry::record::{Client, ClientKind, Role, Urls};
-use portcullis_registry::{Actor, ClientAccess, ClientEdit, Registry, SCOPES, default_scopes};
+use portcullis_registry::{Actor, ClientEdit, Registry, SCOPES, default_scopes};
 
+use super::client_access::Access;
 use super::copy_once::{self, Kept};
 use super::failure::notice;
 use super::form::Form;
+use super::grant_rows::is_only_edited;
 use super::layout::Tab;
+use super::offered::Offered;
 use super::tabs::{Kind, tabs};
 use super::visit::{Console, Shown, Visit, show, submit};
 use super::words::{both_times, safe, short, time};
@@ -28,8 +31,7 @@ pub(super) fn router(console: &Arc<Console>) -> Router {
             .route(&base, show(console, move |visit| list(visit, kind)))
             .route(
                 &format!("{base}/new"),
-                show(console, move |visit| async move { new(&visit, kind) })
-                    .merge(submit(console, move |visit| create(visit, kind))),
+                show(console, move |visit| new(visit, kind)).merge(submit(console, move |visit| create(visit, kind))),
             )
             .route(&format!("{base}/{{id}}/edit"), show(console, form).merge(submit(console, save)))
             .route(&format!("{base}/{{id}}/delete"), show(console, ask).merge(submit(console, delete)))
@@ -66,6 +68,7 @@ async fn list(visit: Visit, kind: &'static str) -> Shown {
             div.field.grow { label for="search" { "Search" } input #search type="search" name="search" value=(visit.query.get("search")) maxlength="200"; }
             button { "Search" }
         }
+        @if is_spa { p.soft { a href=(visit.to("/applications")) { "Applications that you allowed" } } }
         @if clients.is_empty() {
             div.empty {
                 h2 { @if search.is_empty() { "No clients yet" } @else { "No client matches" } }
@@ -82,7 +85,6 @@ async fn list(visit: Visit, kind: &'static str) -> Shown {
                     td data-label="Created" { (time(client.created_at, now)) }
                     td.row-actions { @if visit.identity.role != Role::Auditor {
                         a href={ (visit.to(&path(client))) "/edit" } aria-label={ "Edit " (safe(&client.title)) } { "Edit" } " "
-                        @if !is_spa { a href={ (visit.to(&path(client))) "/access" } aria-label={ "Grants of " (safe(&client.title)) } { "Grants" } " " }
                         @if !is_spa { a href={ (visit.to(&path(client))) "/rotate" } aria-label={ "Rotate " (safe(&client.title)) } { "Rotate" } " " }
                         a.danger href={ (visit.to(&path(client))) "/delete" } aria-label={ "Delete " (safe(&client.title)) } { "Delete" }
                     } }
@@ -112,8 +114,9 @@ fn scopes(client: &Client) -> Markup {
 struct Draft {
     title: String,
     urls: Urls,
-    /// The scopes of a machine.
+    /// The scopes that access tokens may have.
     scopes: Vec<String>,
+    access: Access,
 }
 
 impl Draft {
@@ -126,46 +129,54 @@ impl Draft {
             allowed_origins: form.lines("allowed_origins"),
         };
         let scopes = form.all("scope").map(ToOwned::to_owned).collect();
-        Self { title: form.get("title").trim().to_owned(), urls, scopes }
+        Self { title: form.get("title").trim().to_owned(), urls, scopes, access: Access::read(form) }
     }
 
     fn of(client: &Client) -> Self {
         let scopes = client.scopes.clone().unwrap_or_else(default_scopes);
-        Self { title: client.title.clone(), urls: client.urls.clone(), scopes }
+        Self { title: client.title.clone(), urls: client.urls.clone(), scopes, access: Access::of(client) }
     }
 
     /// Returns the scopes to store; `None` for the default ones.
-    fn chosen(&self, kind: ClientKind) -> Option<Vec<String>> {
-        Some(self.scopes.clone()).filter(|scopes| kind == ClientKind::M2m && *scopes != default_scopes())
+    fn chosen(&self) -> Option<Vec<String>> {
+        Some(self.scopes.clone()).filter(|scopes| *scopes != default_scopes())
     }
 }
 
 /// A form, new or of a client.
 struct Filled<'a> {
     kind: ClientKind,
+    offered: &'a Offered,
     draft: &'a Draft,
     edited: Option<&'a Client>,
     key: &'a str,
     problems: &'a [Detail],
 }
 
-fn new(visit: &Visit, kind: &str) -> Shown {
+async fn new(visit: Visit, kind: &'static str) -> Shown {
     let draft = Draft { scopes: default_scopes(), ..Draft::default() };
-    let key = copy_once::key()?;
-    let filled = Filled { kind: kind_of(kind), draft: &draft, edited: None, key: &key, problems: &[] };
-    Ok(rendered(visit, StatusCode::OK, &filled))
+    let (key, offered) = (copy_once::key()?, Offered::read(&visit).await?);
+    let kind = kind_of(kind);
+    let filled = Filled { kind, offered: &offered, draft: &draft, edited: None, key: &key, problems: &[] };
+    Ok(rendered(&visit, StatusCode::OK, &filled))
 }
 
 async fn create(visit: Visit, kind: &'static str) -> Shown {
     let (kind, draft) = (kind_of(kind), Draft::read(&visit.form));
+    let offered = Offered::read(&visit).await?;
+    if is_only_edited(&visit.form) {
+        let key = visit.form.get("key");
+        let filled = Filled { kind, offered: &offered, draft: &draft, edited: None, key, problems: &[] };
+        return Ok(rendered(&visit, StatusCode::OK, &filled));
+    }
     let new = draft.clone();
     let key = visit.form.get("key").to_owned();
     let created = copy_once::change(
         &visit,
         &visit.form,
         move |change| {
-            let scopes = new.chosen(kind);
-            change.create_client(kind, &new.title, &new.urls, &ClientAccess::default(), scopes.as_deref())
+            let scopes = new.chosen();
+            change.create_client(kind, &new.title, &new.urls, &new.access.chosen(), scopes.as_deref())
         },
         |created| Kept {
             id: created.client.id.clone(),
@@ -179,7 +190,8 @@ async fn create(visit: Visit, kind: &'static str) -> Shown {
         }
         Err(problem) if is_of_the_form(&problem) => {
             let key = if problem.reason() == "form_reused" { copy_once::key()? } else { key };
-            let filled = Filled { kind, draft: &draft, edited: None, key: &key, problems: problem.details() };
+            let problems = problem.details();
+            let filled = Filled { kind, offered: &offered, draft: &draft, edited: None, key: &key, problems };
             Ok(rendered(&visit, problem.status(), &filled))
         }
         Err(problem) => Err(problem),
@@ -199,19 +211,31 @@ async fn stored(visit: &Visit) -> Result<Client, Problem> {
 async fn form(visit: Visit) -> Shown {
     let client = stored(&visit).await?;
     let draft = Draft::of(&client);
-    let filled = Filled { kind: client.kind, draft: &draft, edited: Some(&client), key: "", problems: &[] };
+    let offered = Offered::read(&visit).await?;
+    let (kind, edited) = (client.kind, Some(&client));
+    let filled = Filled { kind, offered: &offered, draft: &draft, edited, key: "", problems: &[] };
     Ok(rendered(&visit, StatusCode::OK, &filled))
 }
 
 async fn save(visit: Visit) -> Shown {
     let (client, draft) = (stored(&visit).await?, Draft::read(&visit.form));
-    // The form has every URL and scope, so the edit replaces all of them.
+    let offered = Offered::read(&visit).await?;
+    let kind = client.kind;
+    if is_only_edited(&visit.form) {
+        // The version of the first form: a change by somebody else is still found.
+        let edited = Some(&client);
+        let filled = Filled { kind, offered: &offered, draft: &draft, edited, key: "", problems: &[] };
+        return Ok(rendered(&visit, StatusCode::OK, &filled));
+    }
+    let access = draft.access.chosen();
+    // The form has every URL, scope, API and grant, so the edit replaces all of them.
     let edit = ClientEdit {
         title: Some(draft.title.clone()),
         remove: client.urls.clone(),
         add: draft.urls.clone(),
-        scopes: (client.kind == ClientKind::M2m).then(|| draft.chosen(client.kind)),
-        ..ClientEdit::default()
+        apis: Some(access.apis),
+        grants: Some(access.grants),
+        scopes: Some(draft.chosen()),
     };
     let (id, versions) = (client.id.clone(), [visit.form.get("version").to_owned()]);
     let saved = visit.workspace().change(&visit.identity, move |registry, actor| {
@@ -225,13 +249,14 @@ async fn save(visit: Visit) -> Shown {
             let problems = [Detail::new("", "version_changed", message, help)];
             let client = stored(&visit).await?;
             let draft = Draft::of(&client);
-            let filled =
-                Filled { kind: client.kind, draft: &draft, edited: Some(&client), key: "", problems: &problems };
+            let (edited, problems) = (Some(&client), &problems[..]);
+            let filled = Filled { kind, offered: &offered, draft: &draft, edited, key: "", problems };
             Ok(rendered(&visit, problem.status(), &filled))
         }
         Err(problem) if is_of_the_form(&problem) => {
             let problems = problem.details();
-            let filled = Filled { kind: client.kind, draft: &draft, edited: Some(&client), key: "", problems };
+            let edited = Some(&client);
+            let filled = Filled { kind, offered: &offered, draft: &draft, edited, key: "", problems };
             Ok(rendered(&visit, problem.status(), &filled))
         }
         Err(problem) => Err(problem),
@@ -239,7 +264,7 @@ async fn save(visit: Visit) -> Shown {
 }
 
 fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response {
-    let Filled { kind, draft, edited, key, problems } = filled;
+    let Filled { kind, offered, draft, edited, key, problems } = filled;
     let is_spa = *kind == ClientKind::Spa;
     let back = visit.to(&list_path(*kind));
     let title = if edited.is_some() { "Edit client" } else { "Create client" };
@@ -256,7 +281,7 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response 
         @if !problems.is_empty() { (notice(problems)) }
         form.narrow.spaced method="post" action=(action) novalidate {
             @match edited {
-                Some(client) => { input type="hidden" name="version" value=(client.version()); p.lead { code { (safe(&client.id)) } } }
+                Some(client) => { input type="hidden" name="version" value=(version(visit, client)); p.lead { code { (safe(&client.id)) } } }
                 None => { (copy_once::field(key)) }
             }
             div.field { label for="title" { "Title" } input #title name="title" type="text" value=(draft.title) required maxlength="255" autocomplete="off"; }
@@ -265,17 +290,23 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response 
                 @for (name, label, urls, example) in lists {
                     div.field { label for=(name) { (label) } textarea id=(name) name=(name) rows=(urls.len().clamp(1, 8)) spellcheck="false" placeholder=(example) { "\n" (urls.join("\n")) } }
                 }
-                p.hint { "One URL a line. A callback matches exactly." }
-            } @else {
-                fieldset.choices { legend { "Scopes" }
-                    div.chips { @for scope in SCOPES { label.chip { input type="checkbox" name="scope" value=(scope) checked[draft.scopes.iter().any(|held| held == scope)]; span { (scope) } } } }
-                    p.hint { "What the machine's access tokens may manage at most. " code { "admin" } " adds the records of other users." }
-                }
+                p.hint { "One URL a line. A callback matches exactly. Access tokens are valid on the pages of the web origins only." }
             }
-            div.buttons { button.primary { @if edited.is_some() { "Save" } @else { "Create client" } } a.button.quiet href=(back) { "Cancel" } }
+            fieldset.choices { legend { "Scopes" }
+                div.chips { @for scope in SCOPES { label.chip { input type="checkbox" name="scope" value=(scope) checked[draft.scopes.iter().any(|held| held == scope)]; span { (scope) } } } }
+                p.hint { "What access tokens may manage at most. " code { "admin" } " adds the records of other users." @if is_spa { " The user is asked for each." } }
+            }
+            (draft.access.fields(visit, offered))
+            div.buttons { button.primary name="action" value="save" { @if edited.is_some() { "Save" } @else { "Create client" } } a.button.quiet href=(back) { "Cancel" } }
         }
     };
     visit.page_with(status, Tab::Credentials, title, &content)
+}
+
+/// Returns the version that the user sees: that of a form that was sent to change its rows, or the current one.
+fn version(visit: &Visit, client: &Client) -> String {
+    let sent = visit.form.filled("version").filter(|_| is_only_edited(&visit.form));
+    sent.map_or_else(|| client.version(), ToOwned::to_owned)
 }
 
 async fn ask(visit: Visit) -> Shown {

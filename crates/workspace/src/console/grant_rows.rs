@@ -54,7 +54,7 @@ impl Row {
 }
 
 /// Reads the rows of a form.
-pub(super) fn read(form: &Form) -> Vec<Row> {
+fn read(form: &Form) -> Vec<Row> {
     let fields = form.all("grant_connection").zip(form.all("grant_kind")).zip(form.all("grant_source"));
     fields
         .map(|((connection, kind), source)| Row {

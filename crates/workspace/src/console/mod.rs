@@ -4,6 +4,7 @@
 //! the user's role allows. Texts of users are escaped twice: by `maud`, and by [`Escaped`](portcullis::base::Escaped),
 //! which shows characters that readers cannot see.
 
+mod applications;
 mod assets;
 mod catalog;
 mod client_access;
@@ -51,7 +52,7 @@ pub(crate) fn router(workspace: Arc<Workspace>) -> Router {
         .merge(provider_sign_in::router(&console))
         .merge(tokens::router(&console))
         .merge(clients::router(&console))
-        .merge(client_access::router(&console))
+        .merge(applications::router(&console))
         .merge(named_sources::router(&console))
         .merge(connections::router(&console))
         .merge(connection_forms::router(&console))

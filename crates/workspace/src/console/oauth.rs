@@ -90,7 +90,7 @@ pub(crate) fn consent(base: &str, user: &Identity, asked: &Asked<'_>, form: &For
                 button.primary name="decision" value="allow" { "Allow" }
                 button.quiet name="decision" value="deny" { "Deny" }
             }
-            p.hint { "The console lists applications that you allowed, and ends each of them." }
+            p.hint { "You can end this at any time: " a href={ (base) "/applications" } target="_blank" rel="noopener" { "applications that you allowed" } "." }
         }
     };
     let shell = Shell::new(base, Some(user), Tab::None, "Allow an application");
@@ -141,6 +141,8 @@ pub(crate) fn message(base: &str, origin: &str, message: &str) -> Response {
 
 /// Answers with a page whose form may redirect to `origin`: browsers apply `form-action` to redirects, too.
 fn form_page(status: StatusCode, document: Markup, origin: &str) -> Response {
+    // A policy cannot name the origin of an IPv6 address. Only a loopback address has plain `http` here.
+    let origin = if origin.contains('[') { "http:" } else { origin };
     let form_action = format!("form-action 'self' {origin}");
     with_policy(status, document, &respond::POLICY.replace("form-action 'self'", form_action.trim_end()))
 }

@@ -98,6 +98,9 @@ fn verb(action: &str) -> String {
         "overlap" => "kept the old secret as".to_owned(),
         "prune" => "removed the expired".to_owned(),
         "revoke" => "revoked".to_owned(),
+        "give" => "gave".to_owned(),
+        "end" => "ended".to_owned(),
+        "issue" => "received".to_owned(),
         "set role" => "set the role of".to_owned(),
         other => other.to_owned(),
     }

@@ -106,13 +106,11 @@ async fn read(workspace: &Arc<Workspace>, query: &str) -> Result<SignOut, Proble
     let get = |name: &str| -> Result<Option<&str>, Problem> {
         let mut found = parameters.iter().filter(|(known, _)| known == name).map(|(_, value)| &**value);
         let first = found.next();
-        match found.next() {
-            None => Ok(first),
-            Some(_) => {
-                let message = format!("the parameter `{name}` is repeated");
-                Err(Problem::invalid("duplicate_parameter", message, "write it once"))
-            }
+        if found.next().is_none() {
+            return Ok(first);
         }
+        let message = format!("the parameter `{name}` is repeated");
+        Err(Problem::invalid("duplicate_parameter", message, "write it once"))
     };
     let mut client = get("client_id")?.map(ToOwned::to_owned);
     let mut user = None;

@@ -36,10 +36,10 @@ pub(super) async fn answer(State(workspace): State<Arc<Workspace>>, request: Req
 }
 
 async fn issue(workspace: &Arc<Workspace>, request: Request) -> Result<Response, OauthError> {
+    const HELP: &str = "send `client_credentials` with a secret, or `authorization_code` or `refresh_token`";
     let peer = peer(&request);
     let (parts, body) = request.into_parts();
     let form = Form::read(&parts.headers, body).await?;
-    const HELP: &str = "send `client_credentials` with a secret, or `authorization_code` or `refresh_token`";
     match form.get("grant_type") {
         Some("client_credentials") => machine(workspace, &parts.headers, peer, &form).await,
         Some("authorization_code") => exchange::code(workspace, &parts.headers, peer, &form).await,

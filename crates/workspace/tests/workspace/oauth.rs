@@ -401,7 +401,7 @@ fn metadata_names_the_endpoints_that_exist() {
     let server = Server::start();
     let metadata = server.send("GET", "/.well-known/oauth-authorization-server", &[], "").expect(200).json();
     let url = format!("http://{}", server.address);
-    assert_eq!(metadata["issuer"], *url);
+    assert_eq!(metadata["issuer"], format!("{url}/"));
     for endpoint in ["token_endpoint", "revocation_endpoint", "introspection_endpoint"] {
         let path = metadata[endpoint].as_str().unwrap().strip_prefix(&*url).unwrap();
         assert_eq!(server.form(path, "").status, 400 + u16::from(endpoint != "token_endpoint"), "{endpoint}");

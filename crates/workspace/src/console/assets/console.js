@@ -267,6 +267,10 @@
   };
 
   all(document, "[data-copy]").forEach(copy);
+  all(document, "form:not([data-preview])").forEach((form) => {
+    all(form, "[data-apis]").forEach(exclusive);
+    all(form, "[data-rows]").forEach((rows) => grants(rows, () => {}));
+  });
   all(document, "form[data-preview]").forEach((form) => picker(form, preview(form)));
   focusFirst();
 })();

@@ -39,6 +39,9 @@ fn each_request_gets_its_answer() {
         let sent = |name: &str| sent(name).map(|(_, value)| value.into_owned());
         assert_eq!(reply.header("cache-control"), Some("no-store"), "{why}");
         let policy = reply.header("content-security-policy").unwrap();
+        // Pages need the origin in their forms; nothing of an address reaches another site.
+        let referrer = reply.header("referrer-policy").unwrap();
+        assert_eq!(referrer, if reply.status == 303 { "no-referrer" } else { "same-origin" }, "{why}");
         let want = case["answer"].as_str().unwrap();
         if want == "message" {
             assert!(policy.ends_with(&format!("frame-ancestors {ORIGIN}")), "{why}: {policy}");

@@ -97,9 +97,14 @@ fn a_consent_is_the_decision_of_the_user_on_a_page_of_the_workspace() {
 #[test]
 fn a_consent_to_a_varying_port_is_not_remembered() {
     let spa = Spa::start();
-    let native = [("redirect_uri", "http://127.0.0.1:41234/native")];
-    for _ in 0..2 {
-        let page = spa.authorize(&native).expect(200);
+    for (uri, policy) in [
+        ("http://127.0.0.1:41234/native", "form-action 'self' http://127.0.0.1:41234;"),
+        ("http://127.0.0.1:41234/native", "form-action 'self' http://127.0.0.1:41234;"),
+        // A policy cannot name an IPv6 address.
+        ("http://[::1]:41234/native", "form-action 'self' http:;"),
+    ] {
+        let page = spa.authorize(&[("redirect_uri", uri)]).expect(200);
+        assert!(page.header("content-security-policy").unwrap().contains(policy), "{page:?}");
         assert!(page.body.contains("a program on this machine"), "{}", page.body);
         spa.submit(&page, ("decision", "allow")).expect(303);
     }
@@ -116,7 +121,7 @@ fn the_end_of_a_consent_revokes_everything_of_that_user() {
     assert_eq!(cleo.refresh(&first.text("refresh_token")).text("error"), "invalid_grant");
     let trail = cleo.server.registry(|registry| registry.trail(&super::actor("ana")).unwrap());
     let actions: Vec<_> = trail.iter().filter(|it| it.kind == "consent").map(|it| (&*it.action, &*it.user)).collect();
-    assert_eq!(actions, [("consent", "ana"), ("end consent", "ana")]);
+    assert_eq!(actions, [("give", "ana"), ("end", "ana")]);
 }
 
 #[test]
@@ -169,4 +174,79 @@ fn a_sign_out_ends_the_session_and_goes_only_to_registered_pages() {
     // Nobody is signed in: there is nothing to end.
     let reply = spa.server.send("GET", &format!("/oauth/logout?client_id={id}&{bye}"), &[], "").expect(303);
     assert_eq!(reply.header("location"), Some("https://app.example.com/bye"));
+}
+
+#[test]
+fn the_console_lists_the_applications_of_the_user_and_ends_them() {
+    let spa = Spa::start();
+    assert!(spa.open("/applications").expect(200).body.contains("No applications"));
+    let tokens = spa.tokens();
+    let page = spa.open("/applications").expect(200);
+    for text in ["Atlas", "carto.shared.*", "read:tokens", "offline_access"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    let path = format!("/applications/{}/end", spa.id);
+    let (own, cleo) = (format!("http://{}", spa.server.address), sign_in(&spa.server, "cleo"));
+    let end =
+        |cookie: &str, origin: &str| spa.server.send("POST", &path, &[("cookie", cookie), ("origin", origin)], "");
+    assert_eq!(end(&spa.cookie, "https://app.example.com").status, 403);
+    end(&cleo, &own).expect(303);
+    assert!(spa.is_live(&tokens), "another user ends nothing of this one");
+    end(&spa.cookie, &own).expect(303);
+    assert!(!spa.is_live(&tokens));
+    assert!(spa.open("/applications").expect(200).body.contains("No applications"));
+    spa.authorize(&[]).expect(200);
+}
+
+#[test]
+fn an_auditor_may_sign_in_to_an_application() {
+    let spa = Spa::start();
+    let auditor = sign_in(&spa.server, "cleo");
+    spa.server.registry(|registry| {
+        let role = portcullis_registry::record::Role::Auditor;
+        registry.set_role(&super::actor("root").for_all_users(), "cleo", role).unwrap();
+    });
+    let spa = Spa { cookie: auditor, ..spa };
+    let tokens = spa.tokens();
+    assert!(spa.is_live(&tokens));
+    spa.refresh(&tokens.text("refresh_token")).expect(200);
+    spa.server.registry(|registry| registry.end_consent(&super::actor("cleo"), &spa.id).unwrap());
+    assert!(!spa.is_live(&tokens));
+}
+
+#[test]
+fn the_form_of_an_application_has_its_access() {
+    let spa = Spa::start();
+    let bo = Spa { cookie: sign_in(&spa.server, "bo"), id: spa.id, server: spa.server };
+    let path = format!("/credentials/spa/{}/edit", bo.id);
+    let page = bo.open(&path).expect(200);
+    let version = super::field(&page, "version");
+    let own = format!("http://{}", bo.server.address);
+    let send = |path: &str, form: &str| {
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        bo.server.send("POST", path, &[("cookie", &bo.cookie), ("origin", &own), kind], form)
+    };
+    let grant = |source: &str| format!("&grant_connection=carto_dw&grant_kind=name&grant_source={source}");
+    let base = format!("version={version}&title=Atlas&callbacks=https://a.example/cb&api=sql&scope=read:tokens");
+    // A button that only adds a row saves nothing, and keeps the version.
+    let more = send(&path, &format!("{base}{}&action=add", grant("carto.shared.a"))).expect(200);
+    assert_eq!(super::field(&more, "version"), version);
+    assert_eq!(more.body.matches("name=\"grant_source\"").count(), 3, "two rows and the template");
+    let wrong = send(&path, &format!("{base}{}&action=save", grant("carto..a"))).expect(400);
+    assert!(wrong.body.contains("carto..a"), "{}", wrong.body);
+    send(&path, &format!("{base}{}{}&action=save", grant("carto.shared.a"), grant("carto.x.*"))).expect(303);
+    let read = |id: &str| {
+        let kind = portcullis_registry::record::ClientKind::Spa;
+        bo.server.registry(|registry| registry.client(&super::actor("bo"), kind, id).unwrap())
+    };
+    let client = read(&bo.id);
+    assert_eq!(client.allowed_apis, ["sql"]);
+    assert_eq!(client.grants.iter().map(|it| &*it.source).collect::<Vec<_>>(), ["carto.shared.a", "carto.x.*"]);
+    assert_eq!(client.scopes, Some(vec!["read:tokens".to_owned()]));
+    let new = bo.open("/credentials/spa/new").expect(200);
+    let key = super::field(&new, "key");
+    let base = format!("key={key}&title=New&callbacks=https://n.example/cb&web_origins=https://n.example&api=maps");
+    let made = send("/credentials/spa/new", &format!("{base}{}&action=save", grant("carto.shared.b"))).expect(303);
+    let id = made.header("location").unwrap().split('/').nth(3).unwrap();
+    assert_eq!((read(id).allowed_apis, read(id).grants.len()), (vec!["maps".to_owned()], 1));
 }

@@ -230,3 +230,20 @@ fn an_access_token_is_introspected_and_revoked() {
     assert_eq!(revoke(&spa.id, &next.text("refresh_token")), 200, "a second time");
     assert_eq!(revoke("spa_0000000000", &access), 401);
 }
+
+/// An answer that is remembered for an idempotency key has a secret: it is for one user of the application.
+#[test]
+fn users_of_one_application_share_no_remembered_answer() {
+    let spa = Spa::start();
+    let cleo = super::sign_in(&spa.server, "cleo");
+    let scope = [("scope", "write:tokens")];
+    let ana = spa.exchange(&spa.code(&scope)).expect(200).text("access_token");
+    let spa = Spa { cookie: cleo, ..spa };
+    let cleo = spa.exchange(&spa.code(&scope)).expect(200).text("access_token");
+    let key = [("idempotency-key", "c8a1a2b0-6d5e-4c8f-9d53-8f1f3c2f7a11")];
+    let create = |access: &str| spa.server.call(access, "POST", "/v3/tokens", &key, crate::server::TOKEN).expect(201);
+    let (first, second) = (create(&ana), create(&cleo));
+    assert_ne!(first.text("token"), second.text("token"));
+    assert_eq!((first.text("owner"), second.text("owner")), ("ana".to_owned(), "cleo".to_owned()));
+    assert_eq!(create(&ana).text("token"), first.text("token"));
+}
