@@ -50,4 +50,6 @@ mod unread;
 mod usage;
 mod util;
 mod workspace;
+mod workspace_catalog;
+mod workspace_crash;
 mod wrong_options;

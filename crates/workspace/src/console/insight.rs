@@ -20,8 +20,10 @@ use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_registry::record::{Connection, NamedSource};
 
 use super::catalog::Names as CatalogNames;
+use super::connections::doubt;
 use super::form::Form;
 use super::words::{counted, grouped, safe, sentence, short};
+use crate::catalog::Catalog;
 use crate::problem::Problem;
 use crate::service::Workspace;
 
@@ -81,6 +83,8 @@ struct Finding {
 pub(super) struct Insight {
     /// `None` without a catalog.
     reads: Option<Vec<Reads>>,
+    /// Why the names may not be those that exist.
+    doubt: Option<String>,
     tomorrow: Vec<Tomorrow>,
     findings: Vec<Finding>,
     attempt: Option<(Attempt, Explanation)>,
@@ -120,14 +124,15 @@ impl Question {
         let followed = Followed::of(policy, &named);
         let chosen = forecast::Options { token: Some(self.token.clone()), ..forecast::Options::at(self.now) };
         let (mut future, mut evidence) = (forecast::Catalog::new(policy, &chosen), Names::of(policy));
-        let has_catalog = !self.workspace.catalog().is_empty();
-        for names in self.names() {
+        let catalog = self.workspace.catalog();
+        let has_catalog = !catalog.is_empty();
+        for names in self.names(&catalog) {
             for name in names.iter() {
                 future.see(names.connection(), name);
                 evidence.see(names.connection(), name);
             }
         }
-        let (reads, malformed) = self.reads(policy, &followed);
+        let (reads, malformed) = self.reads(&catalog, policy, &followed);
         let forecasts = forecast::forecast(policy, &snapshot, &future, &chosen);
         let forecasts = forecasts.map_err(|error| failed("the forecast failed", &error))?;
         let tomorrow = forecasts.into_iter().filter_map(|forecast| {
@@ -147,20 +152,21 @@ impl Question {
             fix: finding.fix.into_owned(),
         });
         let attempt = self.attempt.as_ref().map(|attempt| self.tried(&snapshot, attempt)).transpose()?;
-        Ok(Insight { reads: has_catalog.then_some(reads), tomorrow, findings: findings.collect(), attempt, malformed })
+        let reads = has_catalog.then_some(reads);
+        let doubt = doubt(&self.workspace);
+        Ok(Insight { reads, doubt, tomorrow, findings: findings.collect(), attempt, malformed })
     }
 
     /// Returns the names of each connection.
-    fn names(&self) -> impl Iterator<Item = CatalogNames<'_>> {
-        let catalog = self.workspace.catalog();
+    fn names<'c>(&'c self, catalog: &'c Catalog) -> impl Iterator<Item = CatalogNames<'c>> {
         self.connections.iter().map(|known| CatalogNames::new(catalog, &known.name, known.dialect))
     }
 
     /// Counts the names that the token reads on each granted connection, and the malformed ones.
-    fn reads(&self, policy: &Policy, followed: &Followed<'_>) -> (Vec<Reads>, u64) {
+    fn reads(&self, catalog: &Catalog, policy: &Policy, followed: &Followed<'_>) -> (Vec<Reads>, u64) {
         let coverage = Coverage::following(policy, self.now, followed);
         let (mut reads, mut malformed) = (Vec::new(), 0);
-        for names in self.names().filter(|names| names.count() > 0) {
+        for names in self.names(catalog).filter(|names| names.count() > 0) {
             let Some(id) = coverage.connection(names.connection()) else { continue };
             let is_granted = policy.tokens().iter().flat_map(Token::grants).any(|grant| grant.connection() == id);
             if !is_granted {
@@ -242,9 +248,13 @@ impl Insight {
 
     fn now(&self) -> Markup {
         let Some(reads) = &self.reads else {
+            if let Some(doubt) = &self.doubt {
+                return html! { p.soft { "What the token reads cannot be counted. " (doubt) } };
+            }
             return html! { p.soft { "Start the workspace with " code { "--catalog FILE" } " to count the names that a token reads." } };
         };
         html! {
+            @if let Some(doubt) = &self.doubt { p.soft { (doubt) } }
             @if reads.is_empty() { p.soft { "The catalog has no name on a granted connection." } }
             @for reads in reads {
                 p.count {
