@@ -5,22 +5,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 tokens=${1:-1000000}
-programs=${PORTCULLIS_TEST_POSTGRES:-$(dirname "$(find /usr/lib/postgresql -path '*/bin/initdb' | sort -V | tail -1)")}
+# shellcheck source=tests/private_postgres.sh
+source tests/private_postgres.sh
 folder=$(mktemp -d)
-as() { "$@"; }
-if [ "$(id -u)" = 0 ]; then
-    chown nobody "$folder"
-    as() { setpriv --reuid=nobody --clear-groups "$@"; }
-fi
-trap 'as "$programs/pg_ctl" -D "$folder/data" -m immediate stop >/dev/null || true; rm -rf "$folder"' EXIT
-(cd "$folder" && as "$programs/initdb" -D data -U load --auth trust --encoding UTF8 --locale C.UTF-8 >/dev/null)
-as "$programs/pg_ctl" -D "$folder/data" -w -l "$folder/log" -o "-k $folder -c listen_addresses=" start >/dev/null
-url="postgres://load@/postgres?host=$folder"
+chmod 755 "$folder"
+trap 'stop_postgres; rm -rf "$folder"' EXIT
+start_postgres "$folder/server"
+url="postgres://test@/postgres?host=$postgres_folder"
 load=$(cargo build --workspace --all-features --locked --profile "${PROFILE:-release}" --example load --message-format=json |
     sed -n 's/.*"executable":"\([^"]*examples\/load[^"]*\)".*/\1/p' | tail -n 1)
 "$load" "$url" >/dev/null
 echo "filling the registry with $tokens tokens"
-"$programs/psql" -q -h "$folder" -U load postgres <<SQL
+"$postgres_programs/psql" -q -h "$postgres_folder" -U test postgres <<SQL
 SET search_path TO portcullis;
 SET synchronous_commit TO off;
 INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, created_at, searched)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The console in a real browser: tests/workspace/console.sh [FOLDER]. With a folder, also takes screenshots into it.
+# The console in a real browser: tests/workspace/console.sh [FOLDER]. With a folder, also takes screenshots into it. Runs on a
+# SQLite file and on a private PostgreSQL server; `STORES="sqlite"` leaves the server out.
 # Installs what is missing: Chromium, nginx and Node.js from Debian, playwright-core and axe-core from npm.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -23,4 +24,21 @@ if [[ -z ${PORTCULLIS:-} ]]; then
 fi
 NODE_PATH=$(realpath "$modules")/node_modules
 export NODE_PATH
-PORTCULLIS=$(realpath "$PORTCULLIS") timeout 900 node tests/workspace/console.cjs "$@"
+PORTCULLIS=$(realpath "$PORTCULLIS")
+export PORTCULLIS
+# shellcheck source=tests/private_postgres.sh
+source tests/private_postgres.sh
+folder=$(mktemp -d)
+chmod 755 "$folder"
+trap 'stop_postgres; rm -rf "$folder"' EXIT
+for store in ${STORES:-sqlite postgres}; do
+    echo "== $store"
+    if [[ $store == sqlite ]]; then
+        timeout 900 node tests/workspace/console.cjs "$@"
+    else
+        start_postgres "$folder/server"
+        export CONSOLE_POSTGRES=$postgres_folder CONSOLE_POSTGRES_PROGRAMS=$postgres_programs
+        # Screenshots do not depend on the store.
+        timeout 900 node tests/workspace/console.cjs "" "${2:-}"
+    fi
+done

@@ -6,13 +6,24 @@ const os = require("node:os");
 const path = require("node:path");
 
 const binary = process.env.PORTCULLIS;
+/** The folders of a PostgreSQL server's socket and programs; without them, registries are SQLite files. */
+const server = process.env.CONSOLE_POSTGRES;
+const programs = process.env.CONSOLE_POSTGRES_PROGRAMS;
+let databases = 0;
 
 class Workspace {
   constructor() {
     this.folder = fs.mkdtempSync(path.join(os.tmpdir(), "console-"));
     fs.chmodSync(this.folder, 0o700);
-    this.db = `sqlite:${path.join(this.folder, "registry.db")}`;
+    this.db = server ? this.database() : `sqlite:${path.join(this.folder, "registry.db")}`;
     this.children = [];
+  }
+
+  /** Creates a database, and returns its URL. */
+  database() {
+    const name = `console${databases++}`;
+    execFileSync(path.join(programs, "createdb"), ["-h", server, "-U", "test", name]);
+    return `postgres://test@/${name}?host=${server}`;
   }
 
   /** Runs a command of the registry, and returns its output. */

@@ -7,7 +7,12 @@ pub(super) const REGISTRY_VARIABLE: &str = "PORTCULLIS_DB";
 
 /// Returns the URL of the registry from the environment, or `None` if the variable is unset or empty.
 pub(super) fn registry_of_environment() -> Option<String> {
-    std::env::var(REGISTRY_VARIABLE).ok().filter(|url| !url.is_empty())
+    variable(REGISTRY_VARIABLE)
+}
+
+/// Returns the value of the variable `name`, or `None` if it is unset, empty or not UTF-8.
+pub(super) fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 /// Returns the value of the variable `name`, or `default`.

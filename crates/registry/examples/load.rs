@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         for _ in 0..READS {
             let started = Instant::now();
             let query = TokenQuery { search, limit: 50, descending: true, ..TokenQuery::default() };
-            found = registry.token_page(&admin, &query)?.len();
+            found = registry.token_page(&admin, &query)?.tokens.len();
             times.push(started.elapsed());
         }
         report(&format!("{what} ({found} tokens)"), times);

@@ -80,7 +80,7 @@ pub use lists::Which;
 pub use location::{Location, check_home};
 pub use named_sources::NamedSourceEdit;
 pub use once::{Answered, Once};
-pub use page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
+pub use page::{TokenOrder, TokenPage, TokenPosition, TokenQuery, TrailQuery};
 pub use scopes::{ADMIN, OFFLINE_ACCESS, OPENID, SCOPES, USER_SCOPES, default_scopes};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};

@@ -1,14 +1,23 @@
 //! Pages of long lists, and records by id.
 
 use super::error::{RegistryError, Result, refused};
-use super::page::{TokenQuery, TrailQuery};
+use super::page::{TokenOrder, TokenPage, TokenPosition, TokenQuery, TrailQuery};
 use super::record::{Client, Connection, NamedSource, Token, TrailEntry, Usage};
-use super::storage::{Records, TicketFilter, TokenFilter};
+use super::storage::{Records, TicketFilter, TokenFilter, Within};
 use super::words::quoted;
 use super::{Actor, Registry};
 
 /// The maximum number of records on a page.
 const MAX_PAGE: usize = 1_000;
+
+/// The maximum number of tokens of a list that a query reads, with and without an index for its search.
+const MAX_READ: usize = 10_000;
+
+/// The number of tokens that are read before the index.
+const FIRST_READ: usize = 2_000;
+
+/// The length of a text, in characters, from which an index finds it anywhere.
+pub(super) const TRIGRAM: usize = 3;
 
 /// A token, named by a user or a program.
 #[derive(Debug, Clone, Copy)]
@@ -25,20 +34,21 @@ pub enum Which<'a> {
 }
 
 impl Registry {
-    /// Returns a page of the tokens that the actor may see. Access tokens of OAuth clients are left out.
+    /// Returns a page of the tokens that the actor may see. Access tokens of OAuth clients are left out. Its cost is bounded,
+    /// whatever the number of tokens: see [`TokenPage::next`].
     ///
     /// # Errors
     ///
     /// If the database fails.
-    pub fn token_page(&mut self, actor: &Actor, query: &TokenQuery<'_>) -> Result<Vec<Token>> {
+    pub fn token_page(&mut self, actor: &Actor, query: &TokenQuery<'_>) -> Result<TokenPage> {
         let mut query = TokenQuery { limit: query.limit.min(MAX_PAGE), ..query.clone() };
         if !actor.all_users {
             if query.owner.is_some_and(|owner| owner != actor.user) {
-                return Ok(Vec::new());
+                return Ok(TokenPage::default());
             }
             query.owner = Some(&actor.user);
         }
-        self.storage.read()?.token_page(&query)
+        token_page(&mut *self.storage.read()?, &query)
     }
 
     /// Indexes the searched texts of at most `max` tokens that were added or edited, and returns how many it indexed. A search
@@ -124,6 +134,54 @@ impl Registry {
         let query = TrailQuery { limit: query.limit.min(MAX_PAGE), reader: reader.or(query.reader), ..query.clone() };
         self.storage.read()?.trail_page(&query)
     }
+}
+
+/// Returns a page of tokens. A search first reads the start of the list, where texts of many tokens are. Then it looks for a
+/// limited number of candidates in an index. If they are more, it reads the list up to a limit, and says so.
+fn token_page(records: &mut dyn Records, query: &TokenQuery<'_>) -> Result<TokenPage> {
+    if !query.is_filtered() {
+        return rows(records, query, Within::Rest);
+    }
+    let max_read = query.max_read.unwrap_or(MAX_READ).max(1);
+    if let Some(search) = query.search {
+        let is_long = search.chars().count() >= TRIGRAM;
+        if !is_long && query.order == TokenOrder::Name && !(TokenQuery { search: None, ..query.clone() }).is_filtered()
+        {
+            // The list is sorted by what is searched.
+            return rows(records, query, Within::Rest);
+        }
+        if is_long {
+            let start = walked(records, query, max_read.min(FIRST_READ))?;
+            if start.tokens.len() == query.limit || start.next.is_none() {
+                return Ok(start);
+            }
+        }
+        if let Some(ids) = records.candidates(query, max_read.saturating_mul(2))? {
+            return rows(records, query, Within::Ids(&ids));
+        }
+    }
+    walked(records, query, max_read)
+}
+
+/// Returns the tokens that match among the next `max` of the list.
+fn walked(records: &mut dyn Records, query: &TokenQuery<'_>, max: usize) -> Result<TokenPage> {
+    match records.position_after(query, max)? {
+        None => rows(records, query, Within::Rest),
+        Some(end) => {
+            let page = rows(records, query, Within::Until(&end))?;
+            Ok(TokenPage { next: page.next.or(Some(end)), ..page })
+        }
+    }
+}
+
+fn rows(records: &mut dyn Records, query: &TokenQuery<'_>, within: Within<'_>) -> Result<TokenPage> {
+    // One more shows whether another page follows.
+    let mut tokens =
+        records.token_page(&TokenQuery { limit: query.limit.saturating_add(1), ..query.clone() }, within)?;
+    let has_more = tokens.len() > query.limit;
+    tokens.truncate(query.limit);
+    let position = |token: &Token| TokenPosition { key: query.order.key(token), id: token.id.clone() };
+    Ok(TokenPage { next: tokens.last().filter(|_| has_more).map(position), tokens })
 }
 
 pub(super) fn token_with_id(

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use super::error::{RegistryError, invalid};
 use super::postgres_url::PostgresUrl;
+use super::record::Table;
 use super::words::quoted;
 use portcullis::base::unexpanded_home;
 
@@ -96,6 +97,28 @@ impl Location {
         match &self.database {
             Database::Sqlite(path) => Some(path),
             Database::Postgres(_) => None,
+        }
+    }
+
+    /// Returns the tables and views of the database, which need not be a registry, at most `max`. Only those that the user of the
+    /// URL may use.
+    ///
+    /// # Errors
+    ///
+    /// If they are more than `max`, the database fails, or it is not PostgreSQL.
+    pub fn tables(&self, max: usize) -> Result<Vec<Table>, RegistryError> {
+        match &self.database {
+            #[cfg(feature = "postgres")]
+            Database::Postgres(url) => super::postgres::tables(url, max),
+            #[cfg(not(feature = "postgres"))]
+            Database::Postgres(_) => {
+                let _ = max;
+                Err(invalid("this build does not support PostgreSQL", "build it with `--features postgres`"))
+            }
+            Database::Sqlite(_) => {
+                let help = "write the URL of a PostgreSQL database, such as `postgres://db.example.com/warehouse`";
+                Err(invalid("a SQLite file has no catalog", help))
+            }
         }
     }
 

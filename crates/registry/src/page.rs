@@ -43,6 +43,16 @@ pub struct TokenPosition {
     pub id: String,
 }
 
+/// Tokens of a page, and where the next page starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TokenPage {
+    /// The tokens that match, in the order of the query.
+    pub tokens: Vec<Token>,
+    /// The position after which the next page starts; `None` at the end of the list. A page with a position may have few tokens
+    /// or none: the search stopped there after it had read many tokens that do not match.
+    pub next: Option<TokenPosition>,
+}
+
 /// A page of tokens.
 #[derive(Debug, Clone, Default)]
 pub struct TokenQuery<'a> {
@@ -65,6 +75,15 @@ pub struct TokenQuery<'a> {
     pub after: Option<&'a TokenPosition>,
     /// The maximum number of tokens.
     pub limit: usize,
+    /// The maximum number of tokens that are read without an index; `None` for that of the registry.
+    pub max_read: Option<usize>,
+}
+
+impl TokenQuery<'_> {
+    /// Whether tokens must be read to know whether they match.
+    pub(crate) fn is_filtered(&self) -> bool {
+        self.search.is_some() || self.api.is_some() || self.connection.is_some() || self.expired.is_some()
+    }
 }
 
 /// A page of the trail, newest entry first.

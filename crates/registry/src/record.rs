@@ -453,3 +453,14 @@ fn instant<S: Serializer>(instant: &Option<Timestamp>, serializer: S) -> Result<
 fn kind<S: Serializer>(kind: &GrantKind, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(kind.as_str())
 }
+
+/// A table or view of a warehouse, by the parts of its name: neither quoted nor to be folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// The database.
+    pub catalog: String,
+    /// The schema.
+    pub schema: String,
+    /// The name.
+    pub name: String,
+}

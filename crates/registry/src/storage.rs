@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::Result;
-use super::page::{TokenQuery, TrailQuery};
+use super::page::{TokenPosition, TokenQuery, TrailQuery};
 use super::record::{
     Api, Client, ClientKind, Connection, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
 };
@@ -139,6 +139,17 @@ pub(super) enum TokenFilter<'a> {
     Like(&'a [Token]),
 }
 
+/// The part of a list of tokens that a query reads.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Within<'a> {
+    /// The rest of the list.
+    Rest,
+    /// Tokens up to this position, which is included.
+    Until(&'a TokenPosition),
+    /// Tokens with these ids.
+    Ids(&'a [String]),
+}
+
 /// A selection of tickets.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum TicketFilter<'a> {
@@ -180,8 +191,15 @@ pub(super) trait Records: Declared {
     fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()>;
     fn remove_token(&mut self, id: &str) -> Result<()>;
     /// Returns the tokens after the position of `query` that match it, in its order, at most `query.limit`. Leaves out
-    /// access tokens of OAuth clients: tokens of a [`Ticket`]. Cost grows with the page, not with the number of tokens.
-    fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>>;
+    /// access tokens of OAuth clients: tokens of a [`Ticket`]. Reads at most the tokens `within`. With ids, the search of the
+    /// query is not repeated.
+    fn token_page(&mut self, query: &TokenQuery<'_>, within: Within<'_>) -> Result<Vec<Token>>;
+    /// Returns the position of the token that is `count` tokens after the position of `query` in its order, whatever its other
+    /// filters, if there is one.
+    fn position_after(&mut self, query: &TokenQuery<'_>, count: usize) -> Result<Option<TokenPosition>>;
+    /// Returns the ids of the tokens that match the search of `query`, from an index. `None` if they are more than `max`, or
+    /// if finding them takes too long.
+    fn candidates(&mut self, query: &TokenQuery<'_>, max: usize) -> Result<Option<Vec<String>>>;
     /// Adds at most `max` texts that were not indexed yet to the index of [`TokenQuery::search`], and returns how many it added.
     /// A search also finds tokens whose texts are not indexed yet, but takes longer.
     fn index_texts(&mut self, max: usize) -> Result<usize>;

@@ -3,7 +3,7 @@
 //! The endpoints of the API and the pages of the console use this layer alone. It never blocks the thread of a caller.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
@@ -57,7 +57,7 @@ pub struct Workspace {
     url: String,
     access_lifetime: i64,
     keep_expired: i64,
-    catalog: Catalog,
+    catalog: RwLock<Known>,
     sign_in: SignIn,
     previews: Previews,
     /// Counts the requests of each caller.
@@ -70,6 +70,14 @@ pub struct Workspace {
     in_progress: Arc<Mutex<HashSet<[u8; 32]>>>,
     /// Signs ID tokens.
     keys: Keys,
+}
+
+/// What is known about the names of the warehouse.
+#[derive(Debug, Clone)]
+struct Known {
+    names: Arc<Catalog>,
+    /// Since when they cannot be read; `None` if they were read at the last attempt.
+    failing_since: Option<Timestamp>,
 }
 
 /// An idempotency key whose request is in progress.
@@ -98,7 +106,7 @@ impl Workspace {
             url: options.url,
             access_lifetime: options.access_lifetime,
             keep_expired: options.keep_expired,
-            catalog: options.catalog,
+            catalog: RwLock::new(Known { names: Arc::new(options.catalog), failing_since: None }),
             sign_in: SignIn::new(options.sign_in)?,
             previews: Previews::default(),
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
@@ -114,9 +122,24 @@ impl Workspace {
         &self.url
     }
 
-    /// Returns the names of the warehouse.
-    pub fn catalog(&self) -> &Catalog {
-        &self.catalog
+    /// Returns the names of the warehouse, as they were read last.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        Arc::clone(&self.catalog.read().unwrap_or_else(PoisonError::into_inner).names)
+    }
+
+    /// Returns since when the names of the warehouse cannot be read. The names are those of before; without any, which names
+    /// exist is unknown.
+    pub fn catalog_failing_since(&self) -> Option<Timestamp> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).failing_since
+    }
+
+    /// Replaces the names of the warehouse. `None` means that they cannot be read: those of before are kept.
+    pub fn set_catalog(&self, catalog: Option<Catalog>) {
+        let mut known = self.catalog.write().unwrap_or_else(PoisonError::into_inner);
+        match catalog {
+            Some(catalog) => *known = Known { names: Arc::new(catalog), failing_since: None },
+            None => known.failing_since = known.failing_since.or_else(|| Some(Self::now())),
+        }
     }
 
     /// Returns what limits previews.

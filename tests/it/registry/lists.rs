@@ -122,11 +122,15 @@ fn pages_have_every_matching_token_once_in_every_order() {
         TokenQuery { expired: Some((true, now)), ..TokenQuery::default() },
         TokenQuery { expired: Some((false, now)), owner: Some("ana"), ..TokenQuery::default() },
     ];
+    let mut rounds = 0;
     for search in searches {
         for filter in &filters {
             for order in [TokenOrder::Created, TokenOrder::Name, TokenOrder::Expiry] {
                 for descending in [false, true] {
-                    let query = TokenQuery { search, order, descending, limit: 7, ..filter.clone() };
+                    // Few tokens are read without the index, or all of them.
+                    let max_read = [None, Some(20), Some(5)][rounds % 3];
+                    rounds += 1;
+                    let query = TokenQuery { search, order, descending, limit: 7, max_read, ..filter.clone() };
                     let mut expected: Vec<&Token> = all.iter().filter(|token| matches(&query, token)).collect();
                     expected.sort_by_key(|token| key(order, token));
                     if descending {
@@ -136,10 +140,12 @@ fn pages_have_every_matching_token_once_in_every_order() {
                     loop {
                         let page = TokenQuery { after: after.as_ref(), ..query.clone() };
                         let page = registry.token_page(&admin(), &page).unwrap();
-                        assert!(page.len() <= 7);
-                        let Some(last) = page.last() else { break };
-                        after = Some(TokenPosition { key: order.key(last), id: last.id.clone() });
-                        listed.extend(page);
+                        assert!(page.tokens.len() <= 7);
+                        listed.extend(page.tokens);
+                        after = page.next;
+                        if after.is_none() {
+                            break;
+                        }
                     }
                     assert_eq!(listed.iter().collect::<Vec<_>>(), expected, "{query:?}");
                 }
@@ -153,7 +159,7 @@ fn search_follows_edits_and_leaves_out_access_tokens() {
     let mut registry = filled();
     let find = |registry: &mut Registry, search: &str| {
         let query = TokenQuery { search: Some(search), limit: 100, ..TokenQuery::default() };
-        registry.token_page(&admin(), &query).unwrap().into_iter().map(|token| token.id).collect::<Vec<_>>()
+        registry.token_page(&admin(), &query).unwrap().tokens.into_iter().map(|token| token.id).collect::<Vec<_>>()
     };
     let new = NewToken { name: Some("first name".into()), apis: vec!["lds".into()], ..NewToken::default() };
     let id = registry.create_token(&admin(), &new).unwrap().token.id;

@@ -1,5 +1,7 @@
 //! The registry: against a model in memory, through the library and through the command.
 
+#[cfg(unix)]
+mod additions;
 mod files;
 pub(crate) mod machine;
 mod migrations;

@@ -52,5 +52,7 @@ mod unread;
 mod usage;
 mod util;
 mod workspace;
+mod workspace_catalog;
+mod workspace_crash;
 mod wrong_members;
 mod wrong_options;

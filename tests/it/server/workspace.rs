@@ -1,6 +1,7 @@
 //! The workspace beside a sidecar, on one registry: the sidecar obeys each change over HTTP.
 
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
@@ -9,11 +10,18 @@ use serde_json::{Value, json};
 
 use super::running::ask;
 use super::util::eventually;
+use crate::postgres::{Cluster, PASSWORD};
 
-struct Process {
-    child: Child,
+pub(super) struct Process {
+    pub(super) child: Child,
     /// The fields of the message `serving`.
     fields: Value,
+}
+
+impl Process {
+    pub(super) fn address(&self) -> SocketAddr {
+        self.fields["listen"].as_str().unwrap().parse().unwrap()
+    }
 }
 
 impl Drop for Process {
@@ -23,13 +31,18 @@ impl Drop for Process {
     }
 }
 
+pub(super) fn start(folder: &Path, db: &str, args: &[&str]) -> Process {
+    start_with(folder, &[("PORTCULLIS_DB", db)], args)
+}
+
+/// Starts a server with environment variables.
 #[expect(clippy::zombie_processes, reason = "it is waited for when it is dropped")]
-fn start(folder: &Path, args: &[&str]) -> Process {
+pub(super) fn start_with(folder: &Path, variables: &[(&str, &str)], args: &[&str]) -> Process {
     let mut child = Command::new(env!("CARGO_BIN_EXE_portcullis"))
         .args(args)
         .args(["--messages", "json", "--listen", "127.0.0.1:0"])
         .current_dir(folder)
-        .env("PORTCULLIS_DB", "sqlite:registry.db")
+        .envs(variables.iter().copied())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -38,6 +51,7 @@ fn start(folder: &Path, args: &[&str]) -> Process {
     loop {
         let mut line = String::new();
         assert_ne!(messages.read_line(&mut line).unwrap(), 0, "it ended before it served");
+        assert!(!line.contains(PASSWORD), "a message has the password: {line}");
         let message: Value = serde_json::from_str(&line).unwrap();
         if message["fields"]["message"] == "serving" {
             // Unread messages would fill the pipe and block the server.
@@ -47,9 +61,9 @@ fn start(folder: &Path, args: &[&str]) -> Process {
     }
 }
 
-fn portcullis(folder: &Path, args: &[&str]) -> String {
+pub(super) fn portcullis(folder: &Path, db: &str, args: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    let command = command.args(args).args(["--user", "ana"]).env("PORTCULLIS_DB", "sqlite:registry.db");
+    let command = command.args(args).args(["--user", "ana"]).env("PORTCULLIS_DB", db);
     let output = command.current_dir(folder).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
@@ -87,30 +101,44 @@ fn new_registry_is_reported_and_needs_an_existing_folder() {
     }
 }
 
+/// Calls `check` with the URL of an empty registry of each kind.
+pub(super) fn on_each(check: impl Fn(&Path, &str)) {
+    let folder = tempfile::tempdir().unwrap();
+    check(folder.path(), "sqlite:registry.db");
+    if let Some(cluster) = Cluster::shared() {
+        check(folder.path(), &cluster.database().url());
+    }
+}
+
+/// Creates a connection and a machine, and returns the form that gets an access token for it.
+pub(super) fn machine(folder: &Path, db: &str) -> String {
+    portcullis(folder, db, &["connections", "add", "carto_dw", "--dialect", "bigquery"]);
+    let machine = ["credentials", "create", "m2m", "--title", "Deploy", "--apis", "maps", "--format", "json"];
+    let created = portcullis(folder, db, &[&machine[..], &["--grant", "carto_dw,carto.shared.*"]].concat());
+    let machine: Value = serde_json::from_str(&created).unwrap();
+    let text = |field: &str| machine[field].as_str().unwrap().to_owned();
+    format!("client_id={}&client_secret={}", text("client_id"), text("client_secret"))
+}
+
+pub(super) const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+/// Returns an access token.
+pub(super) fn issue(at: SocketAddr, credentials: &str) -> String {
+    let answer = ask(at, "POST /oauth/token", &[FORM], &format!("grant_type=client_credentials&{credentials}"));
+    serde_json::from_str::<Value>(&answer.body).unwrap()["access_token"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn sidecar_obeys_changes_over_http() {
-    let folder = tempfile::tempdir().unwrap();
-    portcullis(folder.path(), &["connections", "add", "carto_dw", "--dialect", "bigquery"]);
-    let machine = ["credentials", "create", "m2m", "--title", "Deploy", "--apis", "maps", "--format", "json"];
-    let machine: Value = serde_json::from_str(&portcullis(
-        folder.path(),
-        &[&machine[..], &["--grant", "carto_dw,carto.shared.*"]].concat(),
-    ))
-    .unwrap();
-    let text = |field: &str| machine[field].as_str().unwrap().to_owned();
-    let (client_id, client_secret) = (text("client_id"), text("client_secret"));
+    on_each(obeys_changes_over_http);
+}
 
-    let mut workspace = start(folder.path(), &["workspace", "--user", "ana"]);
-    let sidecar = start(folder.path(), &["serve", "--admin", "127.0.0.1:0"]);
-    let address = |process: &Process| process.fields["listen"].as_str().unwrap().parse().unwrap();
-    let (at, decisions) = (address(&workspace), address(&sidecar));
-
-    let form = [("content-type", "application/x-www-form-urlencoded")];
-    let credentials = format!("client_id={client_id}&client_secret={client_secret}");
-    let issue = || {
-        let answer = ask(at, "POST /oauth/token", &form, &format!("grant_type=client_credentials&{credentials}"));
-        serde_json::from_str::<Value>(&answer.body).unwrap()["access_token"].as_str().unwrap().to_owned()
-    };
+fn obeys_changes_over_http(folder: &Path, db: &str) {
+    let credentials = machine(folder, db);
+    let mut workspace = start(folder, db, &["workspace", "--user", "ana"]);
+    let sidecar = start(folder, db, &["serve", "--admin", "127.0.0.1:0"]);
+    let (at, decisions) = (workspace.address(), sidecar.address());
+    let issue = || issue(at, &credentials);
     let json_type = ("content-type", "application/json");
     let decides = |secret: &str, resource: &str| {
         let request = json!({"token": secret, "api": "maps", "connection": "carto_dw", "resource": resource});
@@ -146,7 +174,7 @@ fn sidecar_obeys_changes_over_http() {
     // The sidecar reports its uses to the registry, after which a deletion needs to be forced.
     assert_eq!(call(&format!("DELETE {path}?force=true"), &[("if-match", "*")], "").status, 204);
     obeys("a deleted token is unknown", token, "carto.private.rivers", false);
-    let revoked = ask(at, "POST /oauth/revoke", &form, &format!("token={access}&{credentials}"));
+    let revoked = ask(at, "POST /oauth/revoke", &[FORM], &format!("token={access}&{credentials}"));
     assert_eq!(revoked.status, 200);
     obeys("a revoked access token is unknown", &access, "carto.shared.roads", false);
     let stopped = Command::new("kill").args(["-TERM", &workspace.child.id().to_string()]).status().unwrap();

@@ -22,7 +22,7 @@ use crate::output::Inputs;
 use crate::registry::{RegistryArgs, invalid};
 use crate::serve::messages::MessageArgs;
 use crate::serve::{alone, values, watched};
-use catalog::CatalogArgs;
+use catalog::{CatalogArgs, Sources};
 use sign_in::SignInArgs;
 
 const EXAMPLES: &str = "\
@@ -176,17 +176,59 @@ fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
     Inputs::check_stdout_of_registry(&location)?;
     // The dialects of its connections are those of the names in the catalog.
     let connections = opened(args, &location)?.connections()?;
-    let catalog = args.catalog.read(&connections)?;
+    let sources = args.catalog.sources()?;
+    let catalog = match sources.read(&connections) {
+        Ok(catalog) => Some(catalog),
+        // A database may come back. A file that cannot be read is a mistake.
+        Err(error) if sources.refresh().is_some() => {
+            tracing::warn!("the catalog cannot be read: {error:#}");
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let is_read = catalog.is_some();
     let options = Options {
-        location,
-        catalog,
+        location: location.clone(),
+        catalog: catalog.unwrap_or_default(),
         url: url.to_owned(),
         access_lifetime: i64::try_from(args.oauth.access_token_lifetime)?,
         rate: u32::try_from(args.limits.max_rate)?,
         keep_expired: i64::try_from(args.oauth.keep_expired)?.saturating_mul(86_400),
         sign_in,
     };
-    Ok(Workspace::open(options)?)
+    let workspace = Workspace::open(options)?;
+    if !is_read {
+        workspace.set_catalog(None);
+    }
+    if let Some(refresh) = sources.refresh() {
+        follow(&workspace, location, sources, refresh)?;
+    }
+    Ok(workspace)
+}
+
+/// Reads the catalog again and again, on a thread of its own, until the workspace is dropped.
+fn follow(workspace: &Arc<Workspace>, location: Location, sources: Sources, refresh: Duration) -> anyhow::Result<()> {
+    /// The pause after a failure.
+    const RETRY: Duration = Duration::from_secs(30);
+    let workspace = Arc::downgrade(workspace);
+    let mut problem = None;
+    let mut pause = refresh.min(RETRY);
+    std::thread::Builder::new().name("catalog".into()).spawn(move || {
+        loop {
+            std::thread::sleep(pause);
+            let read = || sources.read(&Registry::open(&location, false)?.connections()?);
+            let catalog = read();
+            let Some(workspace) = workspace.upgrade() else { return };
+            pause = if catalog.is_ok() { refresh } else { refresh.min(RETRY) };
+            let error = catalog.as_ref().err().map(|error| format!("{error:#}"));
+            if let Some(error) = error.as_ref().filter(|_| error != problem) {
+                tracing::warn!("the catalog cannot be read: {error}");
+            }
+            problem = error;
+            workspace.set_catalog(catalog.ok());
+        }
+    })?;
+    Ok(())
 }
 
 /// Opens the registry. Creates a missing one, in an existing folder if it is named, and says so: its name may be mistyped.

@@ -22,6 +22,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(super) struct Target {
     /// The URL for messages: quoted, without password.
     pub(super) name: String,
+    /// What the database is for messages: `registry`.
+    pub(super) role: &'static str,
     pub(super) options: PgConnectOptions,
     pub(super) patience: Duration,
     /// Whether each transaction may use another connection of a pooler: nothing may stay on a connection after one.
@@ -67,7 +69,7 @@ impl Target {
             options = options.statement_cache_capacity(capacity.into());
         }
         let (patience, is_pooled) = (url.connect_timeout.unwrap_or(PATIENCE), url.prepared == Some(0));
-        Ok(Self { name: quoted(&url.to_string()), options, patience, is_pooled })
+        Ok(Self { name: quoted(&url.to_string()), role: "registry", options, patience, is_pooled })
     }
 
     /// Connects to the database.
@@ -77,7 +79,7 @@ impl Target {
     /// With the reason and its fix, if the server does not answer in time, is not trusted or refuses the connection.
     pub(super) async fn connect(&self) -> Result<PgConnection> {
         let connected = within(self.patience, self.options.connect()).await;
-        connected.map_err(|error| cannot_connect(&self.name, self.patience, &error))
+        connected.map_err(|error| cannot_connect(self.role, &self.name, self.patience, &error))
     }
 }
 
@@ -115,7 +117,7 @@ fn is_local(host: &str) -> bool {
     host.starts_with('/') || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn cannot_connect(name: &str, patience: Duration, error: &sqlx::Error) -> RegistryError {
+fn cannot_connect(role: &str, name: &str, patience: Duration, error: &sqlx::Error) -> RegistryError {
     let (reason, help) = match error {
         sqlx::Error::PoolTimedOut => (
             format!("no answer within {} s", patience.as_secs()),
@@ -132,7 +134,7 @@ fn cannot_connect(name: &str, patience: Duration, error: &sqlx::Error) -> Regist
         sqlx::Error::Database(error) => refused(&error.code().unwrap_or_default(), error.message()),
         _ => ("the server does not answer as PostgreSQL does".to_owned(), "check host and port".to_owned()),
     };
-    storage(format!("cannot open the registry {name}: {reason}"), help)
+    storage(format!("cannot open the {role} {name}: {reason}"), help)
 }
 
 /// Returns reason and fix for a connection without trust.

@@ -6,6 +6,7 @@ mod follow;
 mod pages;
 mod rows;
 mod schema;
+mod tables;
 mod tickets;
 
 use std::cell::Cell;
@@ -23,6 +24,7 @@ use crate::storage::{Addition, Declarations, Purpose, Records, Storage};
 use connect::{Target, within};
 use follow::Follower;
 use schema::Prepared;
+pub(crate) use tables::tables;
 
 /// How long one statement may take that reads a row or a page. Followers notice by it that the network is gone.
 const SHORT: Duration = Duration::from_secs(4);

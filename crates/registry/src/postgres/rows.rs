@@ -12,11 +12,11 @@ use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
 use crate::error::Result;
-use crate::page::{TokenQuery, TrailQuery};
+use crate::page::{TokenPosition, TokenQuery, TrailQuery};
 use crate::record::{
     Api, Client, ClientKind, Connection, Grant, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
 };
-use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter};
+use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter, Within};
 use portcullis::base::Timestamp;
 use portcullis::model::{GrantKind, SecretDigest};
 
@@ -312,8 +312,16 @@ impl Records for PostgresRecords<'_> {
         self.run(sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id.to_owned()))
     }
 
-    fn token_page(&mut self, query: &TokenQuery<'_>) -> Result<Vec<Token>> {
-        self.page_of_tokens(query)
+    fn token_page(&mut self, query: &TokenQuery<'_>, within: Within<'_>) -> Result<Vec<Token>> {
+        self.page_of_tokens(query, within)
+    }
+
+    fn position_after(&mut self, query: &TokenQuery<'_>, count: usize) -> Result<Option<TokenPosition>> {
+        self.position_of_token(query, count)
+    }
+
+    fn candidates(&mut self, query: &TokenQuery<'_>, max: usize) -> Result<Option<Vec<String>>> {
+        self.ids_of_candidates(query, max)
     }
 
     fn index_texts(&mut self, _: usize) -> Result<usize> {

@@ -1,7 +1,4 @@
 //! Pages of tokens and of the trail.
-//!
-//! A search first looks for a limited number of candidates in an index. If it finds them all, they are sorted. Otherwise
-//! they are so many that the sorted list is read instead: its first matches are near its start.
 
 use portcullis::base::Timestamp;
 use sqlx::{QueryBuilder, Sqlite};
@@ -10,43 +7,34 @@ use super::rows::TOKEN;
 use super::{SqliteRecords, failed};
 use crate::columns::{TokenRow, TrailRow, to_json, trail_entry};
 use crate::error::Result;
-use crate::page::{TokenOrder, TokenQuery, TrailQuery};
+use crate::lists::TRIGRAM;
+use crate::page::{TokenOrder, TokenPosition, TokenQuery, TrailQuery};
 use crate::record::{Token, TrailEntry};
-
-/// The maximum number of candidates that are sorted.
-const MAX_CANDIDATES: usize = 20_000;
+use crate::storage::Within;
 
 /// The maximum number of trigrams that the index is asked for: enough to select few candidates.
 const MAX_TRIGRAMS: usize = 30;
 
-/// The length of a text, in characters, from which the index finds it anywhere.
-const TRIGRAM: usize = 3;
-
 impl SqliteRecords<'_> {
-    pub(super) fn page_of_tokens(&mut self, page: &TokenQuery<'_>) -> Result<Vec<Token>> {
-        let (key, collation) = match page.order {
-            TokenOrder::Created => ("created_key", ""),
-            TokenOrder::Name => ("name", " COLLATE NOCASE"),
-            TokenOrder::Expiry => ("expiry_key", ""),
-        };
+    pub(super) fn page_of_tokens(&mut self, page: &TokenQuery<'_>, within: Within<'_>) -> Result<Vec<Token>> {
         let mut query = QueryBuilder::<Sqlite>::new(TOKEN);
         query.push("WHERE NOT EXISTS (SELECT 1 FROM tickets WHERE tickets.token = tokens.id)");
         if let Some(owner) = page.owner {
             query.push(" AND owner = ").push_bind(owner.to_owned());
         }
-        if let Some(search) = page.search {
-            match self.candidates(search)? {
-                Some(ids) => {
-                    query.push(" AND id IN (SELECT value FROM json_each(").push_bind(to_json(&ids)?).push("))");
-                }
-                None if is_short(search) => {
-                    push_start_of_name(&mut query, search);
-                }
-                None => {
-                    query.push(" AND EXISTS (SELECT 1 FROM token_texts WHERE token_texts.token = tokens.id AND ");
-                    query.push("instr(lower(text), lower(").push_bind(search.to_owned()).push(")) > 0)");
-                }
+        match (within, page.search) {
+            (Within::Ids(ids), _) => {
+                query.push(" AND id IN (SELECT value FROM json_each(").push_bind(to_json(&ids)?).push("))");
             }
+            (_, None) => {}
+            (_, Some(search)) if is_short(search) => push_start_of_name(&mut query, search),
+            (_, Some(search)) => {
+                query.push(" AND EXISTS (SELECT 1 FROM token_texts WHERE token_texts.token = tokens.id AND ");
+                query.push("instr(lower(text), lower(").push_bind(search.to_owned()).push(")) > 0)");
+            }
+        }
+        if let Within::Until(end) = within {
+            push_bound(&mut query, page, if page.descending { ">=" } else { "<=" }, end);
         }
         if let Some(api) = page.api {
             query.push(" AND EXISTS (SELECT 1 FROM json_each(allowed_apis) WHERE value = ").push_bind(api.to_owned());
@@ -59,14 +47,22 @@ impl SqliteRecords<'_> {
         if let Some((expired, at)) = page.expired {
             query.push(if expired { " AND expiry_key <= " } else { " AND expiry_key > " }).push_bind(at.to_string());
         }
-        let (compare, direction) = if page.descending { (" < ", " DESC") } else { (" > ", "") };
-        if let Some(after) = page.after {
-            query.push(" AND (").push(key).push(", id)").push(compare).push("(").push_bind(after.key.clone());
-            query.push(collation).push(", ").push_bind(after.id.clone()).push(")");
-        }
-        query.push(" ORDER BY ").push(key).push(collation).push(direction).push(", id").push(direction);
-        query.push(" LIMIT ").push_bind(i64::try_from(page.limit).unwrap_or(i64::MAX));
+        push_order(&mut query, page);
+        query.push(" LIMIT ").push_bind(limit(page.limit));
         self.built(query)
+    }
+
+    pub(super) fn position_of_token(&mut self, page: &TokenQuery<'_>, count: usize) -> Result<Option<TokenPosition>> {
+        let mut query = QueryBuilder::<Sqlite>::new("SELECT ");
+        query.push(key(page.order).0).push(", id FROM tokens WHERE true");
+        if let Some(owner) = page.owner {
+            query.push(" AND owner = ").push_bind(owner.to_owned());
+        }
+        push_order(&mut query, page);
+        query.push(" LIMIT 1 OFFSET ").push_bind(limit(count.saturating_sub(1)));
+        let rows = query.build_query_as::<(String, String)>().fetch_all(&mut *self.transaction);
+        let rows = self.runtime.block_on(rows).map_err(failed)?;
+        Ok(rows.into_iter().next().map(|(key, id)| TokenPosition { key, id }))
     }
 
     /// Returns the tokens that a built query selects.
@@ -76,28 +72,29 @@ impl SqliteRecords<'_> {
         self.with_grants(rows)
     }
 
-    /// Returns the ids of the tokens that match `search`, or `None` if they may be too many.
-    fn candidates(&mut self, search: &str) -> Result<Option<Vec<String>>> {
+    pub(super) fn ids_of_candidates(&mut self, page: &TokenQuery<'_>, max: usize) -> Result<Option<Vec<String>>> {
         // A candidate of the index has the trigrams of the text, in any order. Texts after the end of the index are compared.
         const INDEXED: &str = "SELECT token, instr(lower(text), lower(?1)) > 0 FROM token_texts WHERE number IN \
                                (SELECT rowid FROM token_search WHERE token_search MATCH ?2 LIMIT ?3)";
         const AFTER_THE_INDEX: &str = "SELECT token, true FROM token_texts WHERE number > \
                                        (SELECT number FROM token_search_end) AND instr(lower(text), lower(?1)) > 0 LIMIT ?2";
+        let search = page.search.unwrap_or_default();
+        let more = limit(max.saturating_add(1));
         let found: Vec<(String, bool)> = if is_short(search) {
             let mut query = QueryBuilder::<Sqlite>::new("SELECT id, true FROM tokens WHERE true");
             push_start_of_name(&mut query, search);
-            query.push(" LIMIT ").push_bind(limit());
+            query.push(" LIMIT ").push_bind(more);
             let found = query.build_query_as().fetch_all(&mut *self.transaction);
             self.runtime.block_on(found).map_err(failed)?
         } else {
-            let query = sqlx::query_as(INDEXED).bind(search.to_owned()).bind(trigrams(search)).bind(limit());
+            let query = sqlx::query_as(INDEXED).bind(search.to_owned()).bind(trigrams(search)).bind(more);
             let mut found = self.all(query)?;
-            if found.len() <= MAX_CANDIDATES {
-                found.extend(self.all(sqlx::query_as(AFTER_THE_INDEX).bind(search.to_owned()).bind(limit()))?);
+            if found.len() <= max {
+                found.extend(self.all(sqlx::query_as(AFTER_THE_INDEX).bind(search.to_owned()).bind(more))?);
             }
             found
         };
-        if found.len() > MAX_CANDIDATES {
+        if found.len() > max {
             return Ok(None);
         }
         Ok(Some(found.into_iter().filter(|(_, matches)| *matches).map(|(id, _)| id).collect()))
@@ -151,9 +148,34 @@ impl SqliteRecords<'_> {
     }
 }
 
-/// One more than the number of candidates that are sorted.
-fn limit() -> i64 {
-    i64::try_from(MAX_CANDIDATES + 1).unwrap_or(i64::MAX)
+/// Returns the key of an order, and how it is compared.
+fn key(order: TokenOrder) -> (&'static str, &'static str) {
+    match order {
+        TokenOrder::Created => ("created_key", ""),
+        TokenOrder::Name => ("name", " COLLATE NOCASE"),
+        TokenOrder::Expiry => ("expiry_key", ""),
+    }
+}
+
+/// Adds the condition that a token compares with a position as `compare` says.
+fn push_bound(query: &mut QueryBuilder<Sqlite>, page: &TokenQuery<'_>, compare: &str, position: &TokenPosition) {
+    let (key, collation) = key(page.order);
+    query.push(" AND (").push(key).push(", id) ").push(compare).push(" (").push_bind(position.key.clone());
+    query.push(collation).push(", ").push_bind(position.id.clone()).push(")");
+}
+
+/// Adds the start of the page, and its order.
+fn push_order(query: &mut QueryBuilder<Sqlite>, page: &TokenQuery<'_>) {
+    let (key, collation) = key(page.order);
+    let (compare, direction) = if page.descending { ("<", " DESC") } else { (">", "") };
+    if let Some(after) = page.after {
+        push_bound(query, page, compare, after);
+    }
+    query.push(" ORDER BY ").push(key).push(collation).push(direction).push(", id").push(direction);
+}
+
+fn limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
 fn is_short(search: &str) -> bool {

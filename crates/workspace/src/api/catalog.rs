@@ -1,6 +1,7 @@
 //! `/v3/catalog`: the names of the warehouse.
 
 use axum::response::IntoResponse;
+use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
 use serde::Serialize;
 
@@ -10,6 +11,7 @@ use crate::catalog::CatalogName;
 use crate::cursor;
 use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Success, Traits, required};
 use crate::json::{Kind, Shape};
+use crate::problem::Problem;
 
 static NAME: Shape = Shape {
     name: "CatalogName",
@@ -73,6 +75,12 @@ fn list(call: &Call) -> Outcome {
     };
     let after = position.as_ref().map(|[connection, name]| CatalogName { connection, name });
     let catalog = call.workspace.catalog();
+    if catalog.is_empty() && call.workspace.catalog_failing_since().is_some() {
+        let (message, help) =
+            ("the catalog cannot be read, so its names are unknown", "the log of the workspace has the reason");
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "catalog_unavailable", message, help);
+        return Err(problem.with(RETRY_AFTER, "30"));
+    }
     let connection = call.query("connection").filter(|connection| !connection.is_empty());
     // One more shows whether another page follows.
     let mut names = catalog.find(connection, call.query("search").unwrap_or_default(), after, limit + 1);

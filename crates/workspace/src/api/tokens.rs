@@ -110,7 +110,11 @@ static LIST: Shape = Shape {
     about: "A page of tokens.",
     fields: &[
         required("tokens", Kind::Objects(&TOKEN), "The tokens."),
-        required("next_cursor", Kind::Nullable, "The position of the next page; `null` on the last page."),
+        required(
+            "next_cursor",
+            Kind::Nullable,
+            "The position of the next page; `null` at the end of the list. A page before it may have few tokens, or none, if many tokens did not match.",
+        ),
     ],
 };
 
@@ -363,7 +367,7 @@ async fn list(call: Call) -> Outcome {
     let (search, owner, api, connection) = (text("search"), text("owner"), text("api"), text("connection"));
     check_search(search.as_deref())?;
     let expired = call.query("expired").map(|text| (text == "true", Workspace::now()));
-    let mut tokens = call
+    let page = call
         .workspace
         .read(&call.identity, move |registry, actor| {
             registry.token_page(
@@ -377,17 +381,14 @@ async fn list(call: Call) -> Outcome {
                     order,
                     descending,
                     after: after.as_ref(),
-                    // One more shows whether another page follows.
-                    limit: limit + 1,
+                    limit,
+                    max_read: None,
                 },
             )
         })
         .await?;
-    let has_more = tokens.len() > limit;
-    tokens.truncate(limit);
-    let last = tokens.last().filter(|_| has_more);
-    let next_cursor = last.map(|last| cursor::write(&call.list(), &[&order.key(last), &last.id]));
-    Ok(Answer::json(StatusCode::OK, &List { tokens: &tokens, next_cursor }).into_response())
+    let next_cursor = page.next.map(|next| cursor::write(&call.list(), &[&next.key, &next.id]));
+    Ok(Answer::json(StatusCode::OK, &List { tokens: &page.tokens, next_cursor }).into_response())
 }
 
 /// Checks the length of a searched text.

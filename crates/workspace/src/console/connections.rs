@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use maud::html;
+use maud::{Markup, html};
 use serde::Serialize;
 
 use super::catalog::{Branch, Names};
@@ -12,7 +12,9 @@ use super::layout::Tab;
 use super::respond::json;
 use super::visit::{Console, Shown, Visit, show};
 use super::words::{counted, grouped, safe, short};
+use crate::catalog::Catalog;
 use crate::problem::Problem;
+use crate::service::Workspace;
 use portcullis_registry::record::Connection;
 use url::form_urlencoded;
 
@@ -31,15 +33,32 @@ async fn known(visit: &Visit) -> Result<Vec<Connection>, Problem> {
 }
 
 /// Returns the names of a connection; `None` if the registry does not have it.
-fn names<'v>(visit: &'v Visit, connections: &'v [Connection], name: &str) -> Option<Names<'v>> {
+fn names<'v>(catalog: &'v Catalog, connections: &'v [Connection], name: &str) -> Option<Names<'v>> {
     let connection = connections.iter().find(|connection| connection.name == name)?;
-    Some(Names::new(visit.workspace().catalog(), &connection.name, connection.dialect))
+    Some(Names::new(catalog, &connection.name, connection.dialect))
+}
+
+/// Returns why the names of the catalog may not be those that exist.
+pub(super) fn doubt(workspace: &Workspace) -> Option<String> {
+    let since = workspace.catalog_failing_since()?;
+    let known = if workspace.catalog().is_empty() {
+        "Which names exist is unknown."
+    } else {
+        "The names are those that were read before."
+    };
+    Some(format!("The catalog cannot be read since {since}. {known} The log of the workspace has the reason."))
+}
+
+/// Renders the doubt, if there is one.
+fn notice(workspace: &Workspace) -> Markup {
+    html! { @if let Some(doubt) = doubt(workspace) { p.notice.warning role="status" { (doubt) } } }
 }
 
 /// Lists the connections.
 async fn page(visit: Visit) -> Shown {
     let connections = known(&visit).await?;
     let (catalog, may_change) = (visit.workspace().catalog(), may_change(&visit));
+    let is_unknown = catalog.is_empty() && visit.workspace().catalog_failing_since().is_some();
     let count = |connection: &Connection| (!catalog.is_empty()).then(|| catalog.range(&connection.name).len() as u64);
     let is_known = |name: &&String| connections.iter().any(|connection| connection.name == **name);
     let unknown: Vec<&String> = catalog.connections().iter().filter(|name| !is_known(name)).collect();
@@ -49,6 +68,7 @@ async fn page(visit: Visit) -> Shown {
             @if may_change { div.actions { a.button.primary href=(visit.to("/connections/new")) { "Add connection" } } }
         }
         p.lead { "The warehouses on which tokens have grants. All users share them, and administrators change them." }
+        (notice(visit.workspace()))
         @if connections.is_empty() {
             div.empty { h2 { "No connections yet" } p { code { "portcullis connections add carto_dw --dialect bigquery" } } }
         } @else {
@@ -62,6 +82,7 @@ async fn page(visit: Visit) -> Shown {
                     td data-label="Catalog" { @match count(connection) {
                         Some(0) => { span.soft { "No names" } }
                         Some(count) => { a href={ (visit.to("/catalog")) "?connection=" (crate::api::segment(&connection.name)) } { (counted(count, "name")) } }
+                        None if is_unknown => { span.soft { "Unknown" } }
                         None => { span.soft { "Not given" } }
                     } }
                     @if may_change { td.row-actions {
@@ -97,7 +118,7 @@ impl Wanted {
 }
 
 /// What the picker found.
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 struct Found<'n> {
     /// The names that contain the text.
     names: Vec<&'n str>,
@@ -105,33 +126,39 @@ struct Found<'n> {
     steps: Vec<Branch>,
     /// The step after which more follow.
     more: Option<String>,
+    /// Why these may not be the names that exist.
+    doubt: Option<String>,
 }
 
 fn find<'n>(names: Option<Names<'n>>, wanted: &Wanted) -> Found<'n> {
-    let Some(names) = names else { return Found { names: Vec::new(), steps: Vec::new(), more: None } };
+    let Some(names) = names else { return Found::default() };
     if !wanted.text.is_empty() {
-        return Found { names: names.search(&wanted.text, SHOWN), steps: Vec::new(), more: None };
+        return Found { names: names.search(&wanted.text, SHOWN), ..Found::default() };
     }
     let mut steps = names.below(&wanted.path, wanted.after.as_deref(), SHOWN + 1);
     let has_more = steps.len() > SHOWN;
     steps.truncate(SHOWN);
     let more = steps.last().filter(|_| has_more).map(|last| last.path.clone());
-    Found { names: Vec::new(), steps, more }
+    Found { steps, more, ..Found::default() }
 }
 
 /// Answers the script of the picker.
 async fn search(visit: Visit) -> Shown {
     let connections = known(&visit).await?;
     let wanted = Wanted::read(&visit, &connections);
-    Ok(json(&find(names(&visit, &connections, &wanted.connection), &wanted)))
+    let catalog = visit.workspace().catalog();
+    let found = find(names(&catalog, &connections, &wanted.connection), &wanted);
+    Ok(json(&Found { doubt: doubt(visit.workspace()), ..found }))
 }
 
 /// Shows the catalog as a tree, and searches it.
 async fn picker(visit: Visit) -> Shown {
     let connections = known(&visit).await?;
     let wanted = Wanted::read(&visit, &connections);
-    let found = find(names(&visit, &connections, &wanted.connection), &wanted);
-    let has_catalog = !visit.workspace().catalog().is_empty();
+    let catalog = visit.workspace().catalog();
+    let found = find(names(&catalog, &connections, &wanted.connection), &wanted);
+    let has_catalog = !catalog.is_empty();
+    let is_given = has_catalog || visit.workspace().catalog_failing_since().is_some();
     let link = |path: &str, after: Option<&str>| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("connection", &wanted.connection).append_pair("path", path);
@@ -152,7 +179,8 @@ async fn picker(visit: Visit) -> Shown {
             div.field.grow { label for="q" { "Search" } input #q name="q" type="search" value=(wanted.text) maxlength="500" placeholder="roads"; }
             button { "Search" }
         }
-        @if !has_catalog { p.soft { "Start the workspace with " code { "--catalog FILE" } " to browse the names of your warehouse." } }
+        (notice(visit.workspace()))
+        @if !is_given { p.soft { "Start the workspace with " code { "--catalog FILE" } " to browse the names of your warehouse." } }
         @if !wanted.path.is_empty() && wanted.text.is_empty() { p { a href=(link(&parent, None)) { "Up" } " " code { (safe(&wanted.path)) } } }
         @if found.names.is_empty() && found.steps.is_empty() && has_catalog { div.empty { h2 { "No name matches" } } }
         ul.tree {

@@ -20,8 +20,10 @@ use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_registry::record::{Connection, NamedSource};
 
 use super::catalog::Names as CatalogNames;
+use super::connections::doubt;
 use super::form::Form;
 use super::words::{counted, grouped, safe, sentence, short};
+use crate::catalog::Catalog;
 use crate::previews::TimeLimit;
 use crate::problem::Problem;
 use crate::service::Workspace;
@@ -84,6 +86,8 @@ pub(super) struct Insight {
     reads: Option<Vec<Reads>>,
     /// The time limit at which reading the catalog stopped. Then nothing that depends on the catalog is known.
     stopped: Option<String>,
+    /// Why the names may not be those that exist.
+    doubt: Option<String>,
     tomorrow: Vec<Tomorrow>,
     findings: Vec<Finding>,
     attempt: Option<(Attempt, Explanation)>,
@@ -123,9 +127,10 @@ impl Question {
         let followed = Followed::of(policy, &named);
         let chosen = forecast::Options { token: Some(self.token.clone()), ..forecast::Options::at(self.now) };
         let (mut future, mut evidence) = (forecast::Catalog::new(policy, &chosen), Names::of(policy));
-        let has_catalog = !self.workspace.catalog().is_empty();
+        let catalog = self.workspace.catalog();
+        let has_catalog = !catalog.is_empty();
         let mut is_stopped = false;
-        'catalog: for names in self.names() {
+        'catalog: for names in self.names(&catalog) {
             for (name, at) in names.iter().zip(0..) {
                 if at % BATCH == 0 && limit.is_over() {
                     is_stopped = true;
@@ -135,7 +140,7 @@ impl Question {
                 evidence.see(names.connection(), name);
             }
         }
-        let reads = if is_stopped { None } else { self.reads(policy, &followed, limit) };
+        let reads = if is_stopped { None } else { self.reads(&catalog, policy, &followed, limit) };
         let stopped = reads.is_none().then(|| limit.text());
         let (reads, malformed) = reads.unwrap_or_default();
         let forecasts = match &stopped {
@@ -162,20 +167,26 @@ impl Question {
         });
         let attempt = self.attempt.as_ref().map(|attempt| self.tried(&snapshot, attempt)).transpose()?;
         let (reads, findings) = (has_catalog.then_some(reads), findings.collect());
-        Ok(Insight { reads, stopped, tomorrow, findings, attempt, malformed })
+        let doubt = doubt(&self.workspace);
+        Ok(Insight { reads, stopped, doubt, tomorrow, findings, attempt, malformed })
     }
 
     /// Returns the names of each connection.
-    fn names(&self) -> impl Iterator<Item = CatalogNames<'_>> {
-        let catalog = self.workspace.catalog();
+    fn names<'c>(&'c self, catalog: &'c Catalog) -> impl Iterator<Item = CatalogNames<'c>> {
         self.connections.iter().map(|known| CatalogNames::new(catalog, &known.name, known.dialect))
     }
 
     /// Counts the names that the token reads on each granted connection, and the malformed ones. `None` at the limit.
-    fn reads(&self, policy: &Policy, followed: &Followed<'_>, limit: &TimeLimit) -> Option<(Vec<Reads>, u64)> {
+    fn reads(
+        &self,
+        catalog: &Catalog,
+        policy: &Policy,
+        followed: &Followed<'_>,
+        limit: &TimeLimit,
+    ) -> Option<(Vec<Reads>, u64)> {
         let coverage = Coverage::following(policy, self.now, followed);
         let (mut reads, mut malformed) = (Vec::new(), 0);
-        for names in self.names().filter(|names| names.count() > 0) {
+        for names in self.names(catalog).filter(|names| names.count() > 0) {
             let Some(id) = coverage.connection(names.connection()) else { continue };
             let is_granted = policy.tokens().iter().flat_map(Token::grants).any(|grant| grant.connection() == id);
             if !is_granted {
@@ -263,9 +274,13 @@ impl Insight {
             return html! { p.soft { (stopped_after(limit)) } };
         }
         let Some(reads) = &self.reads else {
+            if let Some(doubt) = &self.doubt {
+                return html! { p.soft { "What the token reads cannot be counted. " (doubt) } };
+            }
             return html! { p.soft { "Start the workspace with " code { "--catalog FILE" } " to count the names that a token reads." } };
         };
         html! {
+            @if let Some(doubt) = &self.doubt { p.soft { (doubt) } }
             @if reads.is_empty() { p.soft { "The catalog has no name on a granted connection." } }
             @for reads in reads {
                 p.count {

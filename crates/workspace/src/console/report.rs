@@ -12,7 +12,7 @@ use portcullis_audit::reads::{Followed, NamedSources};
 use portcullis_audit::report::{Report, SchemaCounts, page as written};
 use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_registry::record::{Connection, NamedSource};
-use portcullis_registry::{Actor, Registry, TokenOrder, TokenPosition, TokenQuery};
+use portcullis_registry::{Actor, Registry, TokenOrder, TokenQuery};
 
 use super::catalog::Names as CatalogNames;
 use super::layout::Tab;
@@ -48,11 +48,13 @@ async fn document(visit: Visit) -> Shown {
             let query =
                 TokenQuery { order: TokenOrder::Created, after: after.as_ref(), limit: 1_000, ..TokenQuery::default() };
             let page = registry.token_page(actor, &query)?;
-            let Some(last) = page.last() else { break };
-            after = Some(TokenPosition { key: TokenOrder::Created.key(last), id: last.id.clone() });
-            tokens.extend(page);
+            tokens.extend(page.tokens);
             if tokens.len() > MAX_TOKENS {
                 return Ok(None);
+            }
+            after = page.next;
+            if after.is_none() {
+                break;
             }
         }
         Ok(Some((registry.document_of(&tokens)?, registry.connections()?, registry.named_sources()?)))
@@ -64,7 +66,7 @@ async fn document(visit: Visit) -> Shown {
     })?;
     let (document, connections, named_sources) = read;
     let workspace = Arc::clone(&visit.console.workspace);
-    let work = move || report(document, &named_sources, workspace.catalog(), &connections);
+    let work = move || report(document, &named_sources, &workspace.catalog(), &connections);
     let page = tokio::task::spawn_blocking(work).await.map_err(|_| Problem::internal())??;
     // The document has a policy of its own, which allows its style alone. A policy in a header adds what a document cannot say.
     let policy = "frame-ancestors 'self'; sandbox";

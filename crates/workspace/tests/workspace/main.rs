@@ -14,6 +14,9 @@ mod oauth;
 mod once;
 mod openapi;
 mod pages;
+#[path = "../../../../tests/it/postgres.rs"]
+#[expect(dead_code, reason = "the tests of the registry use the rest")]
+mod postgres;
 mod rights;
 mod secrets;
 mod server;

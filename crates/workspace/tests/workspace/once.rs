@@ -106,3 +106,26 @@ fn concurrent_requests_with_one_key_create_one_token() {
     let list = server.get(&access, "/v3/tokens").expect(200).json();
     assert_eq!(list["tokens"].as_array().unwrap().len(), 1);
 }
+
+/// As replicas behind a load balancer: the database alone knows that the key is in use.
+#[test]
+fn one_key_at_two_workspaces_creates_one_token() {
+    let server = Server::start();
+    let twin = Server::start_with(|options| options.location = server.location());
+    let access = server.access("ana");
+    let replies: Vec<_> = std::thread::scope(|scope| {
+        let create = |at: usize| {
+            let server = if at.is_multiple_of(2) { &server } else { &twin };
+            server.call(&access, "POST", "/v3/tokens", &[("idempotency-key", KEY)], TOKEN)
+        };
+        let threads: Vec<_> = (0..200).map(|at| scope.spawn(move || create(at))).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let bodies: std::collections::HashSet<_> =
+        replies.iter().filter(|reply| reply.status == 201).map(|reply| &reply.body).collect();
+    assert_eq!(bodies.len(), 1);
+    for reply in replies.iter().filter(|reply| reply.status != 201) {
+        reply.clone().problem(409, "idempotency_in_progress");
+    }
+    assert_eq!(twin.get(&access, "/v3/tokens").expect(200).json()["tokens"].as_array().unwrap().len(), 1);
+}

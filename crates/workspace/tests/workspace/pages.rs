@@ -92,7 +92,8 @@ fn tokens_are_found_by_what_they_are_called_and_grant() {
     };
     check("before the texts are indexed");
     let index = || server.registry(|registry| registry.index_texts(100).unwrap());
-    assert_eq!((index(), index()), (2, 0));
+    // PostgreSQL indexes each text with its token.
+    assert!([(2, 0), (0, 0)].contains(&(index(), index())));
     check("after the texts are indexed");
     // The index follows edits and deletions.
     let path = format!("/v3/tokens/{web}");

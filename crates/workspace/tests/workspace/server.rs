@@ -13,12 +13,49 @@ use portcullis_server::site::{BoundSite, SiteOptions};
 use portcullis_workspace::{Catalog, Options, Workspace, router};
 use serde_json::Value;
 
+use super::postgres::{Cluster, Database};
+
 pub(crate) struct Server {
     pub(crate) workspace: Arc<Workspace>,
     pub(crate) address: String,
     runtime: Option<tokio::runtime::Runtime>,
     stop: Option<tokio::sync::oneshot::Sender<()>>,
-    dir: tempfile::TempDir,
+    store: Store,
+}
+
+/// The place of a registry.
+enum Store {
+    Folder(tempfile::TempDir),
+    Database(Database),
+}
+
+impl Store {
+    /// Returns an empty place: in PostgreSQL for the tests of the crate `on_postgres`, if a server is installed.
+    fn new() -> Self {
+        let cluster = module_path!().starts_with("on_postgres").then(Cluster::shared).flatten();
+        match cluster {
+            Some(cluster) => Self::Database(cluster.database()),
+            None => Self::Folder(tempfile::tempdir().unwrap()),
+        }
+    }
+
+    fn location(&self) -> Location {
+        match self {
+            Self::Folder(dir) => Location::file(dir.path().join("registry.db")),
+            Self::Database(database) => database.location(),
+        }
+    }
+
+    /// Returns the folder of the database's files, write-ahead log included. What was committed is written.
+    fn folder(&self) -> PathBuf {
+        match self {
+            Self::Folder(dir) => dir.path().to_owned(),
+            Self::Database(database) => {
+                database.raw().run("CHECKPOINT").unwrap();
+                Cluster::shared().unwrap().folder.join("data")
+            }
+        }
+    }
 }
 
 /// An answer.
@@ -75,8 +112,7 @@ impl Server {
     }
 
     pub(crate) fn start_with(change: impl FnOnce(&mut Options)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let location = Location::file(dir.path().join("registry.db"));
+        let store = Store::new();
         let bound = BoundSite::new(SiteOptions {
             listen: "127.0.0.1:0".parse().unwrap(),
             socket_mode: 0o600,
@@ -92,7 +128,7 @@ impl Server {
         let address = site.address().to_string();
         drop(entered);
         let mut options = Options {
-            location,
+            location: store.location(),
             url: format!("http://{address}"),
             access_lifetime: 3600,
             rate: 10_000,
@@ -105,7 +141,7 @@ impl Server {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let router = router(&workspace);
         runtime.spawn(site.run(router, async { drop(stopped.await) }));
-        let server = Self { workspace, address, runtime: Some(runtime), stop: Some(stop), dir };
+        let server = Self { workspace, address, runtime: Some(runtime), stop: Some(stop), store };
         server.registry(|registry| {
             let root = actor("root").for_all_users();
             registry.add_connection(&root, "carto_dw", "bigquery", None, false).unwrap();
@@ -115,8 +151,24 @@ impl Server {
         server
     }
 
-    pub(crate) fn path(&self) -> PathBuf {
-        self.dir.path().join("registry.db")
+    pub(crate) fn location(&self) -> Location {
+        self.store.location()
+    }
+
+    /// Returns the files of the database, and their content.
+    pub(crate) fn files(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let (mut folders, mut files) = (vec![self.store.folder()], Vec::new());
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if let Ok(bytes) = std::fs::read(&path) {
+                    files.push((path, bytes));
+                }
+            }
+        }
+        files
     }
 
     /// Runs a future on the runtime of the server.
@@ -126,7 +178,7 @@ impl Server {
 
     /// Opens the registry as another process does.
     pub(crate) fn registry<T>(&self, work: impl FnOnce(&mut Registry) -> T) -> T {
-        work(&mut Registry::open(&Location::file(self.path()), true).unwrap())
+        work(&mut Registry::open(&self.location(), true).unwrap())
     }
 
     pub(crate) fn machine(&self, owner: &str, scopes: Option<&[&str]>) -> Machine {

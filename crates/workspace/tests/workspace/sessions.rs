@@ -127,7 +127,7 @@ fn the_first_user_of_a_login_link_becomes_administrator() {
 #[test]
 fn a_workspace_may_be_dropped_by_a_task() {
     let server = Server::start();
-    let location = portcullis_registry::Location::file(server.path());
+    let location = server.location();
     let options = |location| portcullis_workspace::Options {
         location,
         url: "http://localhost".into(),

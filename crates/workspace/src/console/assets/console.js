@@ -237,7 +237,7 @@
         list.append(more);
       }
       const count = found.names.length + found.steps.length;
-      part("count").textContent = count === 0 ? "No name matches." : found.names.length >= 100 ? "The first 100 names. Type more to narrow them." : `${count} shown.`;
+      part("count").textContent = found.doubt ? found.doubt : count === 0 ? "No name matches." : found.names.length >= 100 ? "The first 100 names. Type more to narrow them." : `${count} shown.`;
       part("path").textContent = visible(path);
       part("up").hidden = path === "";
       part("every").hidden = path === "" || text.value !== "";

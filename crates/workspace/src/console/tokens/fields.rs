@@ -13,6 +13,7 @@ use crate::console::offered::Offered;
 use crate::console::visit::Visit;
 use crate::console::words::{both_times, safe};
 use crate::problem::{Detail, Problem};
+use crate::service::Workspace;
 
 /// What the user has filled in.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +142,11 @@ pub(super) enum ExpirationField {
     Fixed(Option<Timestamp>),
 }
 
+/// Whether a catalog was given, also if it cannot be read.
+fn has_catalog(workspace: &Workspace) -> bool {
+    !workspace.catalog().is_empty() || workspace.catalog_failing_since().is_some()
+}
+
 /// Returns the fields.
 pub(super) fn fields(
     visit: &Visit,
@@ -150,7 +156,7 @@ pub(super) fn fields(
     expiration: &ExpirationField,
     now: Timestamp,
 ) -> Markup {
-    let picker = (!visit.workspace().catalog().is_empty()).then(|| visit.to("/catalog"));
+    let picker = has_catalog(visit.workspace()).then(|| visit.to("/catalog"));
     let choices =
         Choices { connections: &offered.connections, named_sources: &offered.named_sources, picker: picker.as_deref() };
     html! {

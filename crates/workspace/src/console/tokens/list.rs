@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use maud::{Markup, html};
 use portcullis::base::Timestamp;
 use portcullis_registry::record::{Role, Token, Usage};
-use portcullis_registry::{Actor, Registry, TokenOrder, TokenPosition, TokenQuery};
+use portcullis_registry::{Actor, Registry, TokenOrder, TokenPage, TokenPosition, TokenQuery};
 
 use super::parts::{apis, badges, path};
 use crate::api::check_search;
@@ -39,7 +39,7 @@ pub(super) async fn page(visit: Visit) -> Shown {
     let asked = filters.clone();
     let read = move |registry: &mut Registry, actor: &Actor| {
         let (order, descending) = asked.order();
-        let tokens = registry.token_page(
+        let page = registry.token_page(
             actor,
             &TokenQuery {
                 owner: asked.owner.as_deref(),
@@ -50,20 +50,18 @@ pub(super) async fn page(visit: Visit) -> Shown {
                 order,
                 descending,
                 after: after.as_ref(),
-                // One more shows whether another page follows.
-                limit: PAGE + 1,
+                limit: PAGE,
+                max_read: None,
             },
         )?;
-        let ids: Vec<&str> = tokens.iter().map(|token| &*token.id).collect();
+        let ids: Vec<&str> = page.tokens.iter().map(|token| &*token.id).collect();
         let usage = registry.usage_of(&ids)?;
-        Ok((tokens, usage))
+        Ok((page, usage))
     };
-    let (mut tokens, usage) = visit.workspace().read(&visit.identity, read).await?;
-    let has_more = tokens.len() > PAGE;
-    tokens.truncate(PAGE);
+    let (TokenPage { tokens, next }, usage) = visit.workspace().read(&visit.identity, read).await?;
     let usage: HashMap<&str, &Usage> = usage.iter().map(|usage| (&*usage.token, usage)).collect();
-    let next = tokens.last().filter(|_| has_more).map(|last| {
-        let cursor = cursor::write(&filters.text(), &[&filters.order().0.key(last), &last.id]);
+    let next = next.map(|next| {
+        let cursor = cursor::write(&filters.text(), &[&next.key, &next.id]);
         let query = visit.query.query_without(&["cursor"]);
         format!("?{query}{}cursor={cursor}", if query.is_empty() { "" } else { "&" })
     });
@@ -76,6 +74,12 @@ pub(super) async fn page(visit: Visit) -> Shown {
                     h2 { "No tokens yet" }
                     p { "A token lets a map, a notebook or a service read some sources of your warehouse." }
                     p { a.button.primary href=(visit.to("/credentials/tokens/new")) { "Create token" } }
+                }
+            } @else if let Some(next) = &next {
+                div.empty {
+                    h2 { "No token matches so far" }
+                    p { "The registry has more tokens, which were not searched yet." }
+                    p { a.button.primary href=(next) rel="next" { "Search on" } " " a href=(visit.to("/credentials/tokens")) { "Clear the filters" } }
                 }
             } @else {
                 div.empty { h2 { "No token matches" } p { a href=(visit.to("/credentials/tokens")) { "Clear the filters" } } }
@@ -93,7 +97,7 @@ pub(super) async fn page(visit: Visit) -> Shown {
             }
             nav.pages aria-label="Pages" {
                 @if visit.query.filled("cursor").is_some() { a.button.small href={ "?" (visit.query.query_without(&["cursor"])) } { "First page" } }
-                @if let Some(next) = next { a.button.small href=(next) rel="next" { "Next page" } }
+                @if let Some(next) = &next { a.button.small href=(next) rel="next" { "Next page" } }
             }
         }
     };
