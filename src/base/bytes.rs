@@ -10,6 +10,15 @@ const ALL: u32 = 0xffff;
 pub struct Lanes(u8x16);
 
 impl Lanes {
+    /// The number of bytes.
+    pub const COUNT: usize = WIDTH;
+
+    /// Returns the sixteen bytes of `text` from an offset on; `None` if there are fewer.
+    #[inline]
+    pub fn at(text: &[u8], offset: usize) -> Option<Self> {
+        text.get(offset..)?.first_chunk().map(|chunk| Self(u8x16::from(*chunk)))
+    }
+
     /// The bytes that equal `byte`.
     #[inline]
     pub fn equal(self, byte: u8) -> u8x16 {
@@ -20,7 +29,14 @@ impl Lanes {
     #[inline]
     pub fn within(self, first: u8, last: u8) -> u8x16 {
         // Bytes below `first` wrap around to large values.
-        (self.0 - u8x16::splat(first)).simd_le(u8x16::splat(last - first))
+        let distance = self.0 - u8x16::splat(first);
+        distance.min(u8x16::splat(last - first)).simd_eq(distance)
+    }
+
+    /// The digits of a hexadecimal number, in either case.
+    #[inline]
+    pub fn hexadecimal(self) -> u8x16 {
+        Self(self.0 | u8x16::splat(0x20)).within(b'a', b'f') | self.within(b'0', b'9')
     }
 
     /// The ASCII letters and digits.
@@ -174,6 +190,7 @@ mod tests {
     fn classes_agree_with_the_standard_library() {
         for byte in 0..=u8::MAX {
             assert_eq!(all(&[byte], Lanes::alphanumeric), byte.is_ascii_alphanumeric(), "{byte}");
+            assert_eq!(all(&[byte], Lanes::hexadecimal), byte.is_ascii_hexdigit(), "{byte}");
             assert_eq!(all(&[byte], |lanes| lanes.within(b'!', b'~')), byte.is_ascii_graphic(), "{byte}");
         }
     }

@@ -389,6 +389,48 @@ fn invalid_routes_are_rejected() {
     }
 }
 
+/// Routes that start alike are compared together.
+#[test]
+fn the_first_route_that_fits_applies_whatever_it_shares_with_others() {
+    let paths = [
+        "/v3/a/{connection}/x",
+        "/v3/a/{connection}/**",
+        "/v3/a/b",
+        "/v3/a/b/{connection}/{any}",
+        "/v3/{any}/b/x",
+        "/v3/{any}/{connection}/x/**",
+        "/v3/{any}/{source}/{connection}/b",
+        "/v3/b/x",
+        "/v3/b/**",
+    ];
+    let segments = ["a", "b", "x"];
+    // Each path is a number to the base of four, in which zero is no segment.
+    let targets = (0..4_usize.pow(4)).map(|number| {
+        let digits = (0..4).map(|at| number / 4_usize.pow(at) % 4).filter(|digit| *digit > 0);
+        digits.fold("/v3".to_owned(), |path, digit| format!("{path}/{}", segments[digit - 1]))
+    });
+    let targets: Vec<String> = targets.collect();
+    for turn in 0..paths.len() {
+        let order: Vec<&str> = paths[turn..].iter().chain(&paths[..turn]).copied().collect();
+        let routes = order.iter().enumerate().map(|(at, path)| json!({"path": path, "api": format!("api{at}")}));
+        let table = json!({"base_segment": "v3", "routes": routes.collect::<Vec<_>>()}).to_string();
+        let reader = Reader::new(Routes::from_json(&table).unwrap(), ReaderOptions::default());
+        for target in &targets {
+            let expected = order.iter().position(|path| fits(path, target)).map(|at| json!(format!("api{at}")));
+            let found = read(&reader, "GET", target, &[], Body::Whole(b""));
+            assert_eq!(found.get("api"), expected.as_ref(), "{order:?} {target}");
+        }
+    }
+}
+
+/// Whether the path of a route fits `target`, by comparing them segment by segment.
+fn fits(path: &str, target: &str) -> bool {
+    let (path, below) = path.strip_suffix("/**").map_or((path, false), |path| (path, true));
+    let (wanted, found): (Vec<_>, Vec<_>) = (path.split('/').collect(), target.split('/').collect());
+    (wanted.len() == found.len() || below && wanted.len() < found.len())
+        && wanted.iter().zip(&found).all(|(wanted, found)| wanted == found || wanted.starts_with('{'))
+}
+
 #[test]
 fn reading_a_tile_request_does_not_allocate() {
     let reader = Reader::default();

@@ -90,25 +90,34 @@ impl<'r> Occurrence<'r> {
     fn address(self) -> Option<&'r str> {
         match self {
             Self::Never | Self::Once(b"") => None,
-            Self::Once(value) if contains(value, b'\t') => Some(NO_TEXT),
-            Self::Once(value) if joins_addresses(value) => Some(SEVERAL),
-            Self::Once(value) => Some(std::str::from_utf8(value).unwrap_or(NO_TEXT)),
+            Self::Once(value) => Some(fault(value).unwrap_or_else(|| std::str::from_utf8(value).unwrap_or(NO_TEXT))),
             Self::Often => Some(SEVERAL),
         }
     }
 }
 
+/// Returns the replacement of a value that holds a tab or several addresses.
+fn fault(value: &[u8]) -> Option<&'static str> {
+    // Nearly all values hold neither byte: one pass.
+    if all(value, |lanes| !(lanes.equal(b',') | lanes.equal(b'\t'))) {
+        None
+    } else if contains(value, b'\t') {
+        Some(NO_TEXT)
+    } else {
+        joins_addresses(value).then_some(SEVERAL)
+    }
+}
+
 /// Whether a comma in `value` is followed by the scheme of another URL: a gateway joined two headers (W4).
 fn joins_addresses(value: &[u8]) -> bool {
-    contains(value, b',')
-        && memchr::memchr_iter(b',', value).any(|at| {
-            let next = value.get(at + 1..).unwrap_or_default().trim_ascii_start();
-            let end = next.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte));
-            let (scheme, rest) = next.split_at_checked(end.unwrap_or(next.len())).unwrap_or_default();
-            let is_web = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
-            // URL parsers need no slashes after these two schemes.
-            !scheme.is_empty() && (rest.starts_with(b"://") || is_web && rest.starts_with(b":"))
-        })
+    memchr::memchr_iter(b',', value).any(|at| {
+        let next = value.get(at + 1..).unwrap_or_default().trim_ascii_start();
+        let end = next.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte));
+        let (scheme, rest) = next.split_at_checked(end.unwrap_or(next.len())).unwrap_or_default();
+        let is_web = scheme.eq_ignore_ascii_case(b"http") || scheme.eq_ignore_ascii_case(b"https");
+        // URL parsers need no slashes after these two schemes.
+        !scheme.is_empty() && (rest.starts_with(b"://") || is_web && rest.starts_with(b":"))
+    })
 }
 
 /// Replaces several `Referer` headers: not a URL, so that no referer of a token matches (W4).
@@ -159,6 +168,14 @@ impl<'r> Relevant<'r> {
         }
         // Compares lengths first: most headers have none of these names.
         match name.len() {
+            8 if is("x-method") => self.refused = Some(METHOD_OVERRIDE),
+            13 if is("x-http-method") => self.refused = Some(METHOD_OVERRIDE),
+            15 if is("method-override") => self.refused = Some(METHOD_OVERRIDE),
+            17 if is("x-method-override") => self.refused = Some(METHOD_OVERRIDE),
+            20 if is("http-method-override") => self.refused = Some(METHOD_OVERRIDE),
+            22 if is("x-http-method-override") => self.refused = Some(METHOD_OVERRIDE),
+            13 if is("x-rewrite-url") => self.refused = Some(URL_OVERRIDE),
+            14 if is("x-original-url") => self.refused = Some(URL_OVERRIDE),
             6 if is("origin") => self.origin.another(value),
             6 if is("cookie") => self.cookies.push(value),
             7 if is("referer") => self.referer.another(value),
@@ -171,12 +188,6 @@ impl<'r> Relevant<'r> {
             17 if is("transfer-encoding") => self.announces_body = true,
             29 if is("access-control-request-method") => self.requested_method.another(value),
             14 if is("http2-settings") => self.refused = Some(TUNNEL),
-            8 | 13 | 15 | 17 | 20 | 22 if METHOD_OVERRIDES.iter().any(|wanted| is(wanted)) => {
-                self.refused = Some("a header that overrides the method");
-            }
-            13 | 14 if URL_OVERRIDES.iter().any(|wanted| is(wanted)) => {
-                self.refused = Some("a header that overrides the URL");
-            }
             _ => {}
         }
     }
@@ -215,6 +226,9 @@ impl<'r> Relevant<'r> {
             Occurrence::Once(value) => value,
             Occurrence::Often => return Err(NotUnderstood::new("more than one `Authorization` header")),
         };
+        if let Some(secret) = plain_bearer(value) {
+            return Ok(Some(secret));
+        }
         if contains(value, b',') {
             return Err(NotUnderstood::new("a comma in the `Authorization` header, which may be two joined into one"));
         }
@@ -255,6 +269,18 @@ impl<'r> Relevant<'r> {
     }
 }
 
+/// Returns the secret of a value in the usual form: `Bearer`, one space, and visible ASCII without a comma.
+fn plain_bearer(value: &[u8]) -> Option<&str> {
+    match value {
+        [b'B' | b'b', b'e' | b'E', b'a' | b'A', b'r' | b'R', b'e' | b'E', b'r' | b'R', b' ', secret @ ..]
+            if all(secret, |lanes| lanes.within(b'!', b'~') & !lanes.equal(b',')) =>
+        {
+            std::str::from_utf8(secret).ok()
+        }
+        _ => None,
+    }
+}
+
 /// Whether all of `text` is visible ASCII.
 fn is_graphic(text: &str) -> bool {
     all(text.as_bytes(), |lanes| lanes.within(b'!', b'~'))
@@ -270,21 +296,15 @@ fn is_json(content_type: &[u8]) -> bool {
 /// Whether all servers read `name` as the same header: CGI, and PHP after it, read `_` and `.` as `-`. HTTP/2's own
 /// fields start with a colon.
 fn is_plain(name: &str) -> bool {
-    let name = name.strip_prefix(':').unwrap_or(name);
-    !name.is_empty() && all(name.as_bytes(), |lanes| lanes.alphanumeric() | lanes.equal(b'-'))
+    let is_word =
+        |name: &str| !name.is_empty() && all(name.as_bytes(), |lanes| lanes.alphanumeric() | lanes.equal(b'-'));
+    is_word(name) || name.strip_prefix(':').is_some_and(is_word)
 }
 
 const TUNNEL: &str = "an upgrade to another protocol than `websocket`";
 
-/// Headers by which some upstreams override the method.
-const METHOD_OVERRIDES: [&str; 6] = [
-    "x-method",
-    "x-http-method",
-    "method-override",
-    "x-method-override",
-    "http-method-override",
-    "x-http-method-override",
-];
+/// Some upstreams take the method from these headers.
+const METHOD_OVERRIDE: &str = "a header that overrides the method";
 
-/// Headers by which some upstreams override the URL.
-const URL_OVERRIDES: [&str; 2] = ["x-original-url", "x-rewrite-url"];
+/// Some upstreams take the URL from these headers.
+const URL_OVERRIDE: &str = "a header that overrides the URL";

@@ -26,20 +26,43 @@ impl Keys {
     pub(super) fn new<'n>(parameters: impl IntoIterator<Item = &'n str>) -> Self {
         let read: Vec<Box<str>> = std::iter::once(TOKEN).chain(parameters).map(Box::from).collect();
         let others = METHOD_OVERRIDES.into_iter().chain(["method", "proto"]);
-        let first = read.iter().map(|key| &**key).chain(others).fold(0, |bits, key| bits | first_letter(key));
+        let first =
+            read.iter().map(|key| &**key).chain(others).fold(0, |bits, key| bits | first_letter(key.as_bytes()));
         Self { read, first }
     }
 
-    /// Checks a decoded key.
-    ///
-    /// Cost: one pass over the key; a second one if it starts like a key of the route.
-    pub(super) fn check(&self, key: &str) -> Result<(), NotUnderstood> {
-        if !is_plain(key) {
-            return Err(NotUnderstood::new(
-                "a key that is empty or holds another character than A-Z, a-z, 0-9, `_`, `.` and `-`",
-            ));
+    /// Decodes and checks a key of a query.
+    #[inline]
+    pub(super) fn decode<'r>(&self, sent: &'r [u8]) -> Result<Cow<'r, [u8]>, NotUnderstood> {
+        if is_plain(sent) {
+            self.check_plain(sent)?;
+            return Ok(Cow::Borrowed(sent));
         }
-        if first_letter(key) & self.first == 0 || self.read.iter().any(|read| **read == *key) {
+        let key = decode(std::str::from_utf8(sent).map_err(|_| not_plain())?, Plus::Space)?;
+        self.check(key.as_bytes())?;
+        Ok(Cow::Owned(key.into_owned().into_bytes()))
+    }
+
+    /// Checks a decoded key.
+    pub(super) fn check(&self, key: &[u8]) -> Result<(), NotUnderstood> {
+        if is_plain(key) { self.check_plain(key) } else { Err(not_plain()) }
+    }
+
+    /// Checks a plain key.
+    #[inline]
+    fn check_plain(&self, key: &[u8]) -> Result<(), NotUnderstood> {
+        match key {
+            // Nearly all keys start with a letter that no key of the route starts with.
+            [first, ..] if first.is_ascii_alphanumeric() && self.first >> (first & 31) & 1 == 0 => Ok(()),
+            _ => self.check_similar(key),
+        }
+    }
+
+    fn check_similar(&self, key: &[u8]) -> Result<(), NotUnderstood> {
+        if first_letter(key) & self.first == 0 {
+            return Ok(());
+        }
+        if self.read.iter().any(|read| *read.as_bytes() == *key) {
             return Ok(());
         }
         if let Some(read) = self.read.iter().find(|read| resembles(key, read)) {
@@ -48,7 +71,7 @@ impl Keys {
         if is_method(key) || METHOD_OVERRIDES.iter().any(|name| resembles(key, name)) {
             return Err(NotUnderstood::new("a parameter that overrides the method"));
         }
-        if key == "__proto__" {
+        if key == b"__proto__" {
             return Err(NotUnderstood::new("a parameter that some servers set on every object"));
         }
         Ok(())
@@ -84,21 +107,26 @@ impl Keys {
 }
 
 /// Whether `key` is made of ASCII letters, digits, `_`, `.` and `-`.
-pub(super) fn is_plain(key: &str) -> bool {
+pub(super) fn is_plain(key: &[u8]) -> bool {
     let is_separator = |lanes: Lanes| lanes.equal(b'_') | lanes.equal(b'.') | lanes.equal(b'-');
-    !key.is_empty() && all(key.as_bytes(), |lanes| lanes.alphanumeric() | is_separator(lanes))
+    !key.is_empty() && all(key, |lanes| lanes.alphanumeric() | is_separator(lanes))
 }
 
 /// Returns a bit for the first letter or digit of `key`, in any case: the same bit for keys that resemble each other.
-fn first_letter(key: &str) -> u32 {
-    let first = key.bytes().find(u8::is_ascii_alphanumeric);
+fn first_letter(key: &[u8]) -> u32 {
+    let first = key.iter().find(|byte| byte.is_ascii_alphanumeric());
     first.map_or(0, |first| 1 << (first & 31))
+}
+
+#[cold]
+fn not_plain() -> NotUnderstood {
+    NotUnderstood::new("a key that is empty or holds another character than A-Z, a-z, 0-9, `_`, `.` and `-`")
 }
 
 /// Whether a server may read `key` as `name`, or as a part of it: letters in another case (Go), other separators (PHP
 /// reads `.` as `_`), or a member after a dot (`qs`).
-fn resembles(key: &str, name: &str) -> bool {
-    let mut rest = key.as_bytes();
+fn resembles(key: &[u8], name: &str) -> bool {
+    let mut rest = key;
     for wanted in name.bytes().filter(u8::is_ascii_alphanumeric) {
         rest = after_separators(rest);
         match rest {
@@ -111,8 +139,8 @@ fn resembles(key: &str, name: &str) -> bool {
 }
 
 /// Whether `key` is `_method`, with any separator.
-fn is_method(key: &str) -> bool {
-    let word = after_separators(key.as_bytes());
+fn is_method(key: &[u8]) -> bool {
+    let word = after_separators(key);
     word.len() < key.len() && word.eq_ignore_ascii_case(b"method")
 }
 

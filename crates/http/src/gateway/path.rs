@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::NotUnderstood;
 use super::percent::{Plus, decode};
-use portcullis::base::bytes::{Offsets, all};
+use portcullis::base::bytes::Offsets;
 
 /// One segment.
 #[derive(Debug, Clone)]
@@ -20,7 +20,7 @@ pub(super) struct Segment<'r> {
 
 /// The segments of a path. None is empty, `.` or `..`, or holds a slash, a backslash, a semicolon or a control
 /// character, encoded or not. Those before the base segment are plain, and none of them resembles it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Path<'r> {
     pub(super) segments: SmallVec<[Segment<'r>; 12]>,
     /// The index of the base segment, the first one of its name.
@@ -28,25 +28,42 @@ pub(super) struct Path<'r> {
 }
 
 impl<'r> Path<'r> {
-    /// Reads `path`, which starts with a slash.
-    pub(super) fn read(path: &'r str, base_segment: Option<&str>) -> Result<Self, NotUnderstood> {
-        let rest = path.strip_prefix('/').ok_or_else(|| NotUnderstood::new("a target that is not a path"))?;
-        let mut segments = SmallVec::new();
-        let mut base = base_segment.is_none().then_some(0);
+    /// Reads the path of `target` into this empty path. Returns the query after it.
+    pub(super) fn read(&mut self, target: &'r str, base_segment: Option<&str>) -> Result<&'r str, NotUnderstood> {
+        let rest = target.strip_prefix('/').ok_or_else(|| NotUnderstood::new("a target that is not a path"))?;
+        self.base = base_segment.is_none().then_some(0);
         let mut start = 0;
-        let slashes = Offsets::new(rest.as_bytes(), |lanes| lanes.equal(b'/'));
-        for (at, end) in slashes.chain([rest.len()]).enumerate() {
+        // Nearly all segments are words, which hold nothing that could be rejected.
+        let mut is_word = true;
+        let mut marks =
+            Offsets::new(rest.as_bytes(), |lanes| !(lanes.alphanumeric() | lanes.equal(b'_') | lanes.equal(b'-')));
+        while start <= rest.len() {
+            let end = marks.next().unwrap_or(rest.len());
+            let mark = rest.as_bytes().get(end);
+            if !matches!(mark, None | Some(b'/' | b'?')) {
+                is_word = false;
+                continue;
+            }
             let raw = rest.get(start..end).unwrap_or_default();
-            start = end + 1;
             if raw.is_empty() {
                 return Err(NotUnderstood::new("an empty segment in the path"));
             }
-            if base.is_none() && base_segment == Some(raw) {
-                base = Some(at);
+            if self.base.is_none() && base_segment == Some(raw) {
+                self.base = Some(self.segments.len());
             }
-            segments.push(if base.is_some() { Segment::read(raw)? } else { Segment::before_base(raw, base_segment)? });
+            self.segments.push(if self.base.is_none() {
+                Segment::before_base(raw, base_segment)?
+            } else if is_word {
+                Segment { raw, text: Cow::Borrowed(raw) }
+            } else {
+                Segment::read(raw)?
+            });
+            (start, is_word) = (end + 1, true);
+            if mark == Some(&b'?') {
+                break;
+            }
         }
-        Ok(Self { segments, base })
+        Ok(rest.get(start..).unwrap_or_default())
     }
 
     /// Whether the path has a base segment.
@@ -67,10 +84,6 @@ impl<'r> Path<'r> {
 
 impl<'r> Segment<'r> {
     fn read(raw: &'r str) -> Result<Self, NotUnderstood> {
-        // Nearly all segments are words, which hold nothing that could be rejected.
-        if all(raw.as_bytes(), |lanes| lanes.alphanumeric() | lanes.equal(b'_') | lanes.equal(b'-')) {
-            return Ok(Self { raw, text: Cow::Borrowed(raw) });
-        }
         let text = decode(raw, Plus::Plus)?;
         let why = match SegmentFault::of(&text) {
             None => return Ok(Self { raw, text }),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::NotUnderstood;
-use portcullis::base::bytes::Offsets;
+use portcullis::base::bytes::{Lanes, Offsets, contains};
 
 /// The meaning of a `+`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,43 @@ pub(super) fn decode(text: &str, plus: Plus) -> Result<Cow<'_, str>, NotUndersto
     String::from_utf8(decoded).map(Cow::Owned).map_err(|_| NotUnderstood::new("percent-encoding that is not UTF-8"))
 }
 
+/// Checks all escapes of `text`, sixteen bytes at a time. Returns whether one of them stands for a byte beyond ASCII.
+///
+/// # Errors
+///
+/// As [`escape`], for the first wrong escape.
+pub(super) fn check(text: &[u8]) -> Result<bool, NotUnderstood> {
+    let Some(last) = text.len().checked_sub(MARGIN) else { return check_each(text) };
+    let mut beyond_ascii = false;
+    let mut at = 0;
+    while let Some(sign) = Lanes::at(text, at) {
+        let sign = sign.equal(b'%');
+        if sign.to_bitmask() != 0
+            && let (Some(high), Some(low)) = (Lanes::at(text, at + 1), Lanes::at(text, at + 2))
+        {
+            let nul = high.equal(b'0') & low.equal(b'0');
+            if (sign & (nul | !high.hexadecimal() | !low.hexadecimal())).to_bitmask() != 0 {
+                return check_each(text);
+            }
+            beyond_ascii |= (sign & !high.within(b'0', b'7')).to_bitmask() != 0;
+        }
+        if at == last {
+            break;
+        }
+        at = last.min(at + Lanes::COUNT);
+    }
+    // An escape has three bytes.
+    if contains(text.get(last + Lanes::COUNT..).unwrap_or_default(), b'%') { Err(broken()) } else { Ok(beyond_ascii) }
+}
+
+/// The bytes that one step of [`check`] reads.
+const MARGIN: usize = Lanes::COUNT + 2;
+
+/// Checks one escape after the other: texts that are short, or that have a wrong escape.
+fn check_each(text: &[u8]) -> Result<bool, NotUnderstood> {
+    memchr::memchr_iter(b'%', text).try_fold(false, |beyond_ascii, at| Ok(beyond_ascii | !escape(text, at)?.is_ascii()))
+}
+
 /// Returns the byte that the escape at offset `at` stands for.
 #[inline]
 pub(super) fn escape(text: &[u8], at: usize) -> Result<u8, NotUnderstood> {
@@ -68,4 +105,25 @@ const DIGITS: [u8; 256] = {
 #[cold]
 fn broken() -> NotUnderstood {
     NotUnderstood::new("a `%` without two hexadecimal digits after it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escapes_are_checked_alike_at_every_offset() {
+        let pieces = [
+            "", "%", "%4", "%4g", "%g4", "%00", "%0", "%7f", "%80", "%C3%a9", "%25", "%30", "+", "%%", "a", "%:0",
+            "%`1",
+        ];
+        for length in 0..40 {
+            for (one, two) in pieces.iter().flat_map(|one| pieces.map(|two| (one, two))) {
+                for at in 0..=length {
+                    let text = format!("{}{one}{}{two}", "-".repeat(at), "x".repeat(length - at));
+                    assert_eq!(check(text.as_bytes()), check_each(text.as_bytes()), "{text}");
+                }
+            }
+        }
+    }
 }

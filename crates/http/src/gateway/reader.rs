@@ -6,8 +6,8 @@ use smallvec::SmallVec;
 
 use super::headers::{Body, HttpRequest, Relevant};
 use super::keys::TOKEN;
-use super::parameters::{Parameters, split_at};
-use super::path::Path;
+use super::parameters::Parameters;
+use super::path::{Path, Segment};
 use super::reading::{NotUnderstood, Preflight, Reading};
 use super::routes::{Named, Part, Route, Routes, SourceRule};
 use crate::access::{Access, AccessSource, SourceKind};
@@ -64,8 +64,8 @@ impl Reader {
         if let Some(held) = preflight.as_ref().filter(|_| !passes) {
             return Ok(held.clone());
         }
-        let (path, query) = split(request.target)?;
-        let mut path = Path::read(path, self.routes.base_segment.as_deref())?;
+        let mut path = Path::default();
+        let query = self.read_path(request.target, &mut path)?;
         let route = self.route(&path)?;
         let Some((route, template)) = route.and_then(|route| Some((route, route.template.as_ref()?))) else {
             return match route {
@@ -121,7 +121,8 @@ impl Reader {
     /// ```
     pub fn needs_body(&self, method: &str, target: &str) -> bool {
         let is_decided = || {
-            let path = Path::read(split(target)?.0, self.routes.base_segment.as_deref())?;
+            let mut path = Path::default();
+            self.read_path(target, &mut path)?;
             Ok::<_, NotUnderstood>(self.route(&path)?.is_some_and(|route| route.template.is_some()))
         };
         // A request with a body is not a preflight.
@@ -146,10 +147,38 @@ impl Reader {
         Ok(token.filter(|token| !token.is_empty()))
     }
 
+    /// Reads the path of a target that all servers split alike into path and query. Returns the query.
+    fn read_path<'r>(&self, target: &'r str, path: &mut Path<'r>) -> Result<&'r str, NotUnderstood> {
+        if !all(target.as_bytes(), |lanes| lanes.within(b'!', b'~') & !lanes.equal(b'#')) {
+            return Err(NotUnderstood::new(if all(target.as_bytes(), |lanes| lanes.within(b'!', b'~')) {
+                "a fragment in the target"
+            } else {
+                "a space, a control character or one beyond ASCII in the target"
+            }));
+        }
+        path.read(target, self.routes.base_segment.as_deref())
+    }
+
     /// Returns the first route that fits.
     fn route(&self, path: &Path<'_>) -> Result<Option<&Route>, NotUnderstood> {
+        let segments = path.based();
+        // The number of parts that the last compared route shares with the path.
+        let mut known = 0;
         for route in &self.routes.list {
-            if fits(route, path)? {
+            known = route.shared.min(known);
+            let rest = route.path.iter().zip(segments).skip(known);
+            if segments.len() < route.path.len() || (segments.len() > route.path.len() && !route.below) {
+                continue;
+            }
+            let mut fits = true;
+            for (part, segment) in rest {
+                if !part.fits(segment)? {
+                    fits = false;
+                    break;
+                }
+                known += 1;
+            }
+            if fits {
                 return Ok(Some(route));
             }
         }
@@ -173,35 +202,18 @@ impl Reader {
     }
 }
 
-/// Splits a target that all servers split alike into path and query.
-fn split(target: &str) -> Result<(&str, &str), NotUnderstood> {
-    if !all(target.as_bytes(), |lanes| lanes.within(b'!', b'~') & !lanes.equal(b'#')) {
-        return Err(NotUnderstood::new(if all(target.as_bytes(), |lanes| lanes.within(b'!', b'~')) {
-            "a fragment in the target"
-        } else {
-            "a space, a control character or one beyond ASCII in the target"
-        }));
-    }
-    let (path, query) = split_at(target, b'?');
-    Ok((path, query.unwrap_or_default()))
-}
-
-fn fits(route: &Route, path: &Path<'_>) -> Result<bool, NotUnderstood> {
-    let segments = path.based();
-    if segments.len() < route.path.len() || (segments.len() > route.path.len() && !route.below) {
-        return Ok(false);
-    }
-    for (part, segment) in route.path.iter().zip(segments) {
-        match part {
-            Part::Literal(literal) if **literal == *segment.raw => {}
-            Part::Literal(literal) if **literal == *segment.text => {
-                return Err(NotUnderstood::new("a segment of the path that is needlessly encoded"));
+impl Part {
+    /// Whether a segment has the text of this part, if it has any.
+    fn fits(&self, segment: &Segment<'_>) -> Result<bool, NotUnderstood> {
+        match self {
+            Self::Literal(literal) if **literal == *segment.raw => Ok(true),
+            Self::Literal(literal) if matches!(&segment.text, Cow::Owned(text) if **literal == **text) => {
+                Err(NotUnderstood::new("a segment of the path that is needlessly encoded"))
             }
-            Part::Literal(_) => return Ok(false),
-            Part::Connection | Part::Source | Part::Any => {}
+            Self::Literal(_) => Ok(false),
+            Self::Connection | Self::Source | Self::Any => Ok(true),
         }
     }
-    Ok(true)
 }
 
 fn read_body<'r>(

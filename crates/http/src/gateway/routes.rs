@@ -53,6 +53,8 @@ pub struct RoutesError(Box<str>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) path: Vec<Part>,
+    /// The number of parts that the route before it has, too, from the start.
+    pub(super) shared: usize,
     /// Whether further segments may follow.
     pub(super) below: bool,
     /// `None` if no token decides about the path.
@@ -173,10 +175,12 @@ impl Routes {
         let base = written.base_segment.as_deref();
         let mut routes = Vec::with_capacity(written.routes.len());
         for (at, Object(route)) in written.routes.into_iter().enumerate() {
-            let read = route.read(base).map_err(|why| RoutesError::at(&format!("routes[{at}]"), &why))?;
+            let mut read = route.read(base).map_err(|why| RoutesError::at(&format!("routes[{at}]"), &why))?;
             if routes.iter().any(|other: &Route| other.path == read.path && other.below == read.below) {
                 return Err(RoutesError::at(&format!("routes[{at}]"), "an earlier route has the same path"));
             }
+            let before = routes.last().map_or(&[][..], |before| &before.path);
+            read.shared = before.iter().zip(&read.path).take_while(|(before, part)| before == part).count();
             routes.push(read);
         }
         let mut passed_through = Vec::with_capacity(written.passed_through.len());
@@ -233,7 +237,7 @@ impl RouteJson {
             if self.api.is_some() || self.operation.is_some() || !self.sources.is_empty() || !self.without.is_empty() {
                 return Err("`undecided`: expected no other key of the route".to_owned());
             }
-            return Ok(Route { path, below, template: None });
+            return Ok(Route { path, shared: 0, below, template: None });
         }
         let sources: Vec<SourceRule> = self.sources.into_iter().map(|Object(rule)| rule).collect();
         let api = self.api.filter(|api| !api.is_empty()).ok_or("`api` is missing")?;
@@ -245,7 +249,7 @@ impl RouteJson {
             return Err("`sources`: expected the name of a parameter for each".to_owned());
         }
         let names = || sources.iter().flat_map(SourceRule::names).chain(self.without.iter().map(|name| &**name));
-        if let Some(name) = names().find(|name| !is_plain(name)) {
+        if let Some(name) = names().find(|name| !is_plain(name.as_bytes())) {
             return Err(format!(
                 "{} is not the name of a parameter: expected ASCII letters, digits, `_`, `.` and `-`",
                 quoted(name)
@@ -257,7 +261,7 @@ impl RouteJson {
             return Err("`path`: a route with sources needs `{connection}`".to_owned());
         }
         let template = RequestTemplate { api, operation, sources, without: self.without, keys };
-        Ok(Route { path, below, template: Some(template) })
+        Ok(Route { path, shared: 0, below, template: Some(template) })
     }
 }
 

@@ -17,8 +17,6 @@ use axum::Router;
 
 use super::visit::{Console, show, submit};
 
-pub(super) use fields::Offered;
-
 pub(super) fn router(console: &Arc<Console>) -> Router {
     Router::new()
         .route("/credentials/tokens", show(console, list::page))
