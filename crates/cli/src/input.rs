@@ -149,8 +149,14 @@ impl Spooled {
             Opened::File(file, bytes) => return Ok(Self { file, bytes }),
             stream => stream,
         };
-        let copied =
-            tempfile::tempfile().and_then(|mut file| Ok(Self { bytes: io::copy(&mut stream, &mut file)?, file }));
+        let copied = tempfile::tempfile().and_then(|mut file| {
+            let mut start = Vec::new();
+            (&mut stream).take(FOREIGN_BYTES as u64).read_to_end(&mut start)?;
+            // Data of another format is not copied, because a device has no end. The reader names the format.
+            let is_copied = matches!(Foreign::of(&start), None | Some(Foreign::Gzip | Foreign::Zstd));
+            let rest = stream.take(if is_copied { u64::MAX } else { 0 });
+            Ok(Self { bytes: io::copy(&mut start.chain(rest), &mut file)?, file })
+        });
         copied.with_context(|| format!("cannot copy `{}` to a temporary file", path.display()))
     }
 

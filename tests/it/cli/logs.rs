@@ -140,6 +140,19 @@ fn shell(dir: &Dir, script: &str) -> std::process::Output {
 
 #[cfg(unix)]
 #[test]
+fn devices_without_an_end_are_refused() {
+    for command in [
+        SUGGEST,
+        "audit lint --policy policy.json --usage",
+        "audit report --policy policy.json --output out.html --log",
+    ] {
+        let error = dir().command(&format!("{command} /dev/zero")).stderr();
+        assert!(error.contains("expected a decision log, found binary data"), "{command}: {error}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn logs_from_pipes_are_read_completely() {
     let (log, names) = cases_with_names().next().unwrap();
     let dir = dir().file("log", log);
