@@ -76,10 +76,7 @@ async fn save(visit: Visit) -> Shown {
     let saved = visit.workspace().change(&visit.identity, move |registry, actor| {
         registry.changed(actor, |change| change.update_client(&id, Some(&versions), &edit))
     });
-    let problem = match saved.await {
-        Ok(_) => return Ok(visit.redirect(BACK)),
-        Err(problem) => problem,
-    };
+    let Err(problem) = saved.await else { return Ok(visit.redirect(BACK)) };
     if problem.reason() == "version_changed" {
         let mut errors = Errors::default();
         errors.add("form", "Somebody else changed this client meanwhile, and nothing of yours is saved. The form now shows the client as it is: make your change again.");
