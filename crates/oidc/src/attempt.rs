@@ -173,7 +173,8 @@ mod tests {
 
     #[test]
     fn a_cookie_that_is_not_a_secret_is_refused() {
-        for wrong in ["", "short", &"A".repeat(44), "!", &Browser::new().unwrap().cookie()[1..]] {
+        for wrong in ["", "short", &"A".repeat(42), &"A".repeat(44), "!", "+AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"]
+        {
             assert!(Browser::from_cookie(wrong).is_none(), "{wrong}");
         }
     }

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use http::Uri;
 use openidconnect::core::{CoreAuthenticationFlow, CoreClientAuthMethod};
 use openidconnect::{
-    AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, DiscoveryError, IssuerUrl, LogoutRequest, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl, RedirectUrl,
-    RequestTokenError, Scope, TokenResponse as _,
+    AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, DiscoveryError, EndSessionUrl, IssuerUrl,
+    LogoutRequest, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
+    RedirectUrl, RequestTokenError, Scope, TokenResponse as _, UserInfoUrl,
 };
 use portcullis::base::quoted;
 use serde_json::Value;
@@ -24,10 +24,10 @@ use crate::types::{Claims, Metadata, RelyingParty, UserInfo};
 use crate::verify;
 
 /// How old metadata and keys may be before they are read again.
-const FRESH: Duration = Duration::from_secs(600);
+const FRESH: Duration = Duration::from_mins(10);
 
 /// How old they may be while the provider cannot be reached.
-const USABLE: Duration = Duration::from_secs(24 * 3600);
+const USABLE: Duration = Duration::from_hours(24);
 
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -209,12 +209,12 @@ impl Provider {
         Ok(request.add_scopes(scopes).set_pkce_challenge(challenge).url().0)
     }
 
-    /// Returns the person whom the provider's answer to an attempt names.
+    /// Returns the person whom the provider's answer to an attempt names, at `now`, in seconds since 1970.
     ///
     /// # Errors
     ///
     /// If the provider has refused the sign-in, cannot be used, or its answer is not valid.
-    pub async fn finish(&self, attempt: &Attempt, answer: &Answer) -> Result<Person, Refusal> {
+    pub async fn finish(&self, attempt: &Attempt, answer: &Answer, now: u64) -> Result<Person, Refusal> {
         let _permit = self.busy.try_acquire().map_err(|_| Refusal::Busy)?;
         let found = self.discovered(FRESH).await?;
         self.check_issuer(&found.metadata, answer)?;
@@ -235,13 +235,13 @@ impl Provider {
         })?;
         let token = tokens.id_token().ok_or(Refusal::Token("it is missing"))?;
         let id = ClientId::new(self.options.client_id.clone());
-        let claims = match verify::claims(&found.metadata, &id, token, &attempt.nonce) {
+        let claims = match verify::claims(&found.metadata, &id, token, &attempt.nonce, now) {
             Ok(claims) => claims,
             Err(verify::Fault::Key) => {
                 // The provider may have replaced its keys since they were read.
                 tracing::info!("reading the keys of the OpenID provider again");
                 let renewed = self.discovered(Duration::ZERO).await?;
-                verify::claims(&renewed.metadata, &id, token, &attempt.nonce)?
+                verify::claims(&renewed.metadata, &id, token, &attempt.nonce, now)?
             }
             Err(fault) => return Err(fault.into()),
         };
@@ -359,8 +359,8 @@ impl Provider {
 fn check_endpoints(metadata: &Metadata) -> Result<(), Refusal> {
     let is_safe = |url: &Url| url.scheme() == "https" || url.host_str().is_some_and(is_of_this_machine);
     let token = metadata.token_endpoint().ok_or_else(|| unusable("it has no token endpoint"))?;
-    let user_info = metadata.userinfo_endpoint().map(|endpoint| endpoint.url());
-    let sign_out = metadata.additional_metadata().end_session_endpoint.as_ref().map(|endpoint| endpoint.url());
+    let user_info = metadata.userinfo_endpoint().map(UserInfoUrl::url);
+    let sign_out = metadata.additional_metadata().end_session_endpoint.as_ref().map(EndSessionUrl::url);
     let own = [metadata.authorization_endpoint().url(), token.url(), metadata.jwks_uri().url()];
     let is_web = |url: &Url| matches!(url.scheme(), "https" | "http") && url.as_str().parse::<Uri>().is_ok();
     if own.into_iter().chain(user_info).chain(sign_out).all(|url| is_web(url) && is_safe(url)) {

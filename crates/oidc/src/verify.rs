@@ -10,10 +10,10 @@ use crate::refusal::Refusal;
 use crate::types::{Claims, Metadata, Token};
 
 /// The difference of clocks that is accepted.
-const SKEW: Duration = Duration::from_secs(120);
+const SKEW: Duration = Duration::from_mins(2);
 
 /// The maximum age of an ID token: it was issued for this sign-in.
-const MAX_AGE: Duration = Duration::from_secs(600);
+const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// Signatures with the provider's private key. A shared secret is not accepted: its holder could sign, too.
 const ALGORITHMS: [Algorithm; 9] = [
@@ -44,9 +44,16 @@ impl From<Fault> for Refusal {
     }
 }
 
-/// Returns the claims of an ID token that the provider has issued for this client and this attempt.
-pub(crate) fn claims(metadata: &Metadata, client: &ClientId, token: &Token, nonce: &str) -> Result<Claims, Fault> {
-    let now = SystemTime::now();
+/// Returns the claims of an ID token that the provider has issued for this client and this attempt, at `now`, in seconds since
+/// 1970.
+pub(crate) fn claims(
+    metadata: &Metadata,
+    client: &ClientId,
+    token: &Token,
+    nonce: &str,
+    now: u64,
+) -> Result<Claims, Fault> {
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now);
     let offered = metadata.id_token_signing_alg_values_supported();
     let verifier =
         IdTokenVerifier::new_public_client(client.clone(), metadata.issuer().clone(), metadata.jwks().clone())

@@ -5,6 +5,7 @@
 //! their own ([`portcullis_server::site`]), never on that of the sidecar's decisions.
 #![forbid(unsafe_code)]
 
+mod admission;
 mod answer;
 mod api;
 mod authenticate;

@@ -71,6 +71,11 @@ impl Previews {
 }
 
 impl TimeLimit {
+    #[cfg(test)]
+    pub(crate) fn of(max: Duration) -> Self {
+        Self { max, begun: Instant::now(), is_abandoned: Arc::default() }
+    }
+
     /// Whether the work must end.
     pub(crate) fn is_over(&self) -> bool {
         self.is_abandoned.load(Ordering::Relaxed) || self.begun.elapsed() >= self.max
@@ -87,7 +92,7 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
-    use super::Previews;
+    use super::{Previews, TimeLimit};
 
     fn runtime() -> tokio::runtime::Runtime {
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap()
@@ -100,8 +105,8 @@ mod tests {
             runtime().block_on(previews.run(|limit| (limit.is_over(), limit.text()))),
             Some((true, "0 s".into()))
         );
-        let previews = Previews::with(Duration::from_secs(3600));
-        assert_eq!(runtime().block_on(previews.run(|limit| limit.is_over())), Some(false));
+        let previews = Previews::with(Duration::from_hours(1));
+        assert_eq!(runtime().block_on(previews.run(TimeLimit::is_over)), Some(false));
     }
 
     #[test]
@@ -110,7 +115,7 @@ mod tests {
         let (ended, wait_for_end) = mpsc::channel();
         let runtime = runtime();
         let waiting = runtime.spawn(async move {
-            let previews = Previews::with(Duration::from_secs(3600));
+            let previews = Previews::with(Duration::from_hours(1));
             previews
                 .run(move |limit| {
                     started.send(()).unwrap();
@@ -129,7 +134,7 @@ mod tests {
     #[test]
     fn only_a_few_run_at_once() {
         let runtime = runtime();
-        let previews = std::sync::Arc::new(Previews::with(Duration::from_secs(3600)));
+        let previews = std::sync::Arc::new(Previews::with(Duration::from_hours(1)));
         let (release, blocked) = mpsc::channel::<()>();
         let blocked = std::sync::Arc::new(std::sync::Mutex::new(blocked));
         let (started, starts) = mpsc::channel();

@@ -101,13 +101,14 @@ impl Workspace {
     /// If it cannot be opened, or the certificate authorities of the OpenID provider cannot be used.
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let rate = f64::from(options.rate.max(1));
+        let sign_in = SignIn::new(options.sign_in)?;
         Ok(Arc::new(Self {
             pool: Arc::new(Pool::open(options.location)?),
             url: options.url,
             access_lifetime: options.access_lifetime,
             keep_expired: options.keep_expired,
             catalog: RwLock::new(Known { names: Arc::new(options.catalog), failing_since: None }),
-            sign_in: SignIn::new(options.sign_in)?,
+            sign_in,
             previews: Previews::default(),
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),

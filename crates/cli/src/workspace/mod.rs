@@ -172,6 +172,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 fn open(args: &Args, url: &str) -> anyhow::Result<Arc<Workspace>> {
     // Wrong options leave no new registry.
     let sign_in = args.sign_in.options(url)?;
+    sign_in.check()?;
     let location = args.registry.location()?;
     Inputs::check_stdout_of_registry(&location)?;
     // The dialects of its connections are those of the names in the catalog.
@@ -249,12 +250,13 @@ fn opened(args: &Args, location: &Location) -> anyhow::Result<Registry> {
 async fn serve(args: &Args, site: Site, workspace: Arc<Workspace>) -> anyhow::Result<()> {
     let url = workspace.url();
     let user = args.registry.user()?;
-    let link = match args.sign_in.prints_link() {
-        true => Some(workspace.login_link(&user).await.map_err(|problem| {
+    let link = if args.sign_in.prints_link() {
+        Some(workspace.login_link(&user).await.map_err(|problem| {
             let detail = problem.details().first().map_or("", |detail| &detail.message).to_owned();
             invalid(detail, "give another name with `--user NAME`")
-        })?),
-        false => None,
+        })?)
+    } else {
+        None
     };
     announce(url, &user, link.as_deref())?;
     tracing::info!(listen = %site.address(), url, "serving");

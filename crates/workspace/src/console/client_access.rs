@@ -10,6 +10,7 @@ use super::grant_rows::{self, Choices, Row};
 use super::offered::Offered;
 use super::visit::Visit;
 use super::words::safe;
+use crate::problem::Detail;
 
 /// What the user has filled in.
 #[derive(Debug, Clone, Default)]
@@ -36,8 +37,10 @@ impl Access {
         ClientAccess { apis: self.apis.clone(), grants }
     }
 
-    /// Returns the fields.
-    pub(super) fn fields(&self, visit: &Visit, offered: &Offered) -> Markup {
+    /// Returns the fields, with what is wrong with the rows.
+    pub(super) fn fields(&self, visit: &Visit, offered: &Offered, problems: &[Detail]) -> Markup {
+        let filled: Vec<_> = (0..).zip(&self.rows).filter(|(_, row)| !row.is_blank()).map(|(at, _)| at).collect();
+        let errors = Errors::of(problems, &filled);
         let picker = (!visit.workspace().catalog().is_empty()).then(|| visit.to("/catalog"));
         let choices = Choices {
             connections: &offered.connections,
@@ -57,7 +60,19 @@ impl Access {
                     }
                 }
             }
-            (grant_rows::fields(&self.rows, &choices, &Errors::default()))
+            (grant_rows::fields(&self.rows, &choices, &errors))
         }
     }
+}
+
+/// Returns what the registry advises for the API and the command line, in the words of the form.
+pub(super) fn in_form(detail: &Detail) -> Detail {
+    let help = match &*detail.reason {
+        "grants_empty" => "add a grant, or remove the APIs; only the API `lds` needs none",
+        "apis_empty" => "choose one or more APIs, or remove the grants",
+        "unknown_connection" => "choose one of the connections",
+        "unknown_named_source" => "the page `Named sources` lists them",
+        _ => return detail.clone(),
+    };
+    Detail { help: help.to_owned(), ..detail.clone() }
 }

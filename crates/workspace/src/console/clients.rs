@@ -9,7 +9,7 @@ use maud::{Markup, html};
 use portcullis_registry::record::{Client, ClientKind, Role, Urls};
 use portcullis_registry::{Actor, ClientEdit, Registry, SCOPES, default_scopes};
 
-use super::client_access::Access;
+use super::client_access::{Access, in_form};
 use super::copy_once::{self, Kept};
 use super::failure::notice;
 use super::form::Form;
@@ -265,6 +265,7 @@ async fn save(visit: Visit) -> Shown {
 
 fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response {
     let Filled { kind, offered, draft, edited, key, problems } = filled;
+    let problems: Vec<_> = problems.iter().map(in_form).collect();
     let is_spa = *kind == ClientKind::Spa;
     let back = visit.to(&list_path(*kind));
     let title = if edited.is_some() { "Edit client" } else { "Create client" };
@@ -278,7 +279,7 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response 
     let content = html! {
         p.crumbs { a href=(back) { @if is_spa { "SPA OAuth clients" } @else { "M2M OAuth clients" } } }
         h1 { (title) }
-        @if !problems.is_empty() { (notice(problems)) }
+        @if !problems.is_empty() { (notice(&problems)) }
         form.narrow.spaced method="post" action=(action) novalidate {
             @match edited {
                 Some(client) => { input type="hidden" name="version" value=(version(visit, client)); p.lead { code { (safe(&client.id)) } } }
@@ -296,7 +297,7 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response 
                 div.chips { @for scope in SCOPES { label.chip { input type="checkbox" name="scope" value=(scope) checked[draft.scopes.iter().any(|held| held == scope)]; span { (scope) } } } }
                 p.hint { "What access tokens may manage at most. " code { "admin" } " adds the records of other users." @if is_spa { " The user is asked for each." } }
             }
-            (draft.access.fields(visit, offered))
+            (draft.access.fields(visit, offered, &problems))
             div.buttons { button.primary name="action" value="save" { @if edited.is_some() { "Save" } @else { "Create client" } } a.button.quiet href=(back) { "Cancel" } }
         }
     };

@@ -406,3 +406,57 @@ pub(super) fn try_it(offer: &Offer<'_>, decision: &Markup) -> Markup {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use portcullis::base::Timestamp;
+    use portcullis_registry::{Actor, Location, NewToken, Registry};
+
+    use super::Question;
+    use crate::catalog::Catalog;
+    use crate::previews::TimeLimit;
+    use crate::service::{Options, Workspace};
+    use crate::sign_in::SignInOptions;
+
+    #[test]
+    fn a_preview_that_stops_shows_no_number() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["a.b.c", "a.b.d", "a.x.y"].map(|name| ("dw".to_owned(), name.to_owned()));
+        let workspace = Workspace::open(Options {
+            location: Location::file(dir.path().join("registry.db")),
+            url: "http://localhost".to_owned(),
+            access_lifetime: 3600,
+            rate: 1,
+            keep_expired: 0,
+            catalog: Catalog::new(names.to_vec()).unwrap(),
+            sign_in: SignInOptions::default(),
+        })
+        .unwrap();
+        let now = Timestamp::from_unix(1_800_000_000, 0);
+        let mut registry = Registry::in_memory().unwrap();
+        let ana = Actor::new("ana", now).unwrap();
+        registry.add_connection(&ana, "dw", "bigquery", None, false).unwrap();
+        let new =
+            NewToken { apis: vec!["maps".into()], grants: vec![("dw".into(), "a.b.*".into())], ..NewToken::default() };
+        let created = registry.create_token(&ana, &new).unwrap();
+        let mut answered = |max| {
+            let question = Question {
+                document: registry.document_of(std::slice::from_ref(&created.token)).unwrap(),
+                token: created.token.id.clone(),
+                named_sources: Vec::new(),
+                connections: registry.connections().unwrap(),
+                workspace: workspace.clone(),
+                attempt: None,
+                now,
+            };
+            question.answer(&TimeLimit::of(max)).unwrap().markup().into_string()
+        };
+        let whole = answered(Duration::MAX);
+        assert!(whole.contains("<b>2</b> of 3 names") && !whole.contains("Stopped"), "{whole}");
+        let stopped = answered(Duration::ZERO);
+        assert_eq!(stopped.matches("Stopped after 0 s").count(), 2, "{stopped}");
+        assert!(!stopped.contains("<b>") && !stopped.contains("No name that does not exist yet"), "{stopped}");
+    }
+}

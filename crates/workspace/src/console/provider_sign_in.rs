@@ -77,7 +77,7 @@ async fn finish(State(console): State<Arc<Console>>, request: Request) -> Respon
     let page = own_page(&attempt.page).unwrap_or_else(|| "/".to_owned());
     let answer = Answer { code: one(query, "code"), issuer: issuer(query), error: one(query, "error") };
     let signed_in = async {
-        let person = provider.finish(&attempt, &answer).await.map_err(|refusal| problem(&refusal))?;
+        let person = provider.finish(&attempt, &answer, now()).await.map_err(|refusal| problem(&refusal))?;
         let (user, person) = workspace.admit(&person).await?;
         tracing::info!(request = ?headers.get(REQUEST_ID), user = user.name, subject = person.subject, "signed in");
         workspace.start_session_of(&user.name, person).await

@@ -27,7 +27,7 @@ impl Rules {
     }
 
     /// Whether the person may sign in without an invitation.
-    pub(super) fn is_welcome(&self, person: &Person) -> bool {
+    pub(crate) fn is_welcome(&self, person: &Person) -> bool {
         let domain = person.email.as_deref().and_then(|email| email.rsplit_once('@')).map(|(_, domain)| domain);
         let is_of_domain = domain.is_some_and(|domain| self.domains.iter().any(|own| own.eq_ignore_ascii_case(domain)));
         let groups = person.texts(&self.groups_claim);
@@ -35,7 +35,7 @@ impl Rules {
     }
 
     /// Returns the role that the provider assigns; `None` if it assigns none, and the registry has the roles.
-    pub(super) fn role(&self, person: &Person) -> Option<Role> {
+    pub(crate) fn role(&self, person: &Person) -> Option<Role> {
         if self.administrators.is_empty() && self.auditors.is_empty() {
             return None;
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -79,7 +79,7 @@ pub(crate) fn new_key() -> EcdsaKeyPair {
 }
 
 pub(crate) fn seconds() -> i64 {
-    i64::try_from(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs()).unwrap()
+    portcullis_workspace::Workspace::now().seconds()
 }
 
 impl FakeProvider {
@@ -157,7 +157,7 @@ fn serve(mut stream: TcpStream, own: &str, shared: &Mutex<Behavior>) {
     let (status, headers, text) = match behavior.answers.get(&*path).cloned() {
         Some(Canned::Silence) => {
             drop(behavior);
-            std::thread::sleep(Duration::from_secs(60));
+            std::thread::sleep(Duration::from_mins(1));
             return;
         }
         Some(Canned::Answer(status, headers, text)) => (status, headers, text),

@@ -8,6 +8,7 @@
 
 mod cases;
 mod conditions;
+mod connections;
 mod fake_provider;
 mod limits;
 mod oauth;

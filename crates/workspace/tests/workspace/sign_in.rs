@@ -8,6 +8,12 @@ use serde_json::{Value, json};
 use super::fake_provider::{CLIENT, Canned, FakeProvider, Forged, SECRET, Sign, merge, new_key, seconds};
 use super::server::{Reply, Server, TOKEN, actor};
 
+/// Changes an ID token before it is signed.
+type Forge = fn(&mut Forged);
+
+/// The user and the role after a sign-in, or the sentence of the failure.
+type Expected = Result<(&'static str, Role), &'static str>;
+
 /// A workspace whose users sign in at a provider.
 struct Site {
     server: Server,
@@ -155,7 +161,7 @@ fn a_person_signs_in_and_comes_back_to_the_page() {
 
 #[test]
 fn an_id_token_that_is_not_of_this_sign_in_is_refused() {
-    let cases: &[(&str, fn(&mut Forged), &str)] = &[
+    let cases: &[(&str, Forge, &str)] = &[
         ("another nonce", |it| it.claims["nonce"] = json!("x"), "it was issued for another sign-in"),
         ("no nonce", |it| merge(&mut it.claims, &json!({"nonce": null})), "it was issued for another sign-in"),
         ("another audience", |it| it.claims["aud"] = json!("other"), "it was issued for another client"),
@@ -219,7 +225,7 @@ fn an_id_token_that_is_not_of_this_sign_in_is_refused() {
     }
     // Clocks may differ a little.
     for forge in [
-        (|it: &mut Forged| it.claims["exp"] = json!(seconds() - 60)) as fn(&mut Forged),
+        (|it: &mut Forged| it.claims["exp"] = json!(seconds() - 60)) as Forge,
         |it| it.claims["iat"] = json!(seconds() + 60),
         |it| it.claims["nbf"] = json!(seconds() + 60),
         |it| it.claims["azp"] = json!(CLIENT),
@@ -410,7 +416,7 @@ fn only_admitted_persons_sign_in() {
     };
     let none = Rules::default();
     let may_not = "may not use this workspace";
-    let cases: Vec<(&str, &Rules, Value, Result<(&str, Role), &str>)> = vec![
+    let cases: Vec<(&str, &Rules, Value, Expected)> = vec![
         ("an invited address", &none, json!({"email": "bo@example.com"}), Ok(("bo@example.com", Role::Auditor))),
         (
             "an address in other letters",
