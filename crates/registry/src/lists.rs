@@ -10,11 +10,8 @@ use super::{Actor, Registry};
 /// The maximum number of records on a page.
 const MAX_PAGE: usize = 1_000;
 
-/// The maximum number of tokens of a list that a query reads, with and without an index for its search.
+/// The maximum number of tokens of a list that a query reads without an index.
 const MAX_READ: usize = 10_000;
-
-/// The number of tokens that are read before the index.
-const FIRST_READ: usize = 2_000;
 
 /// The length of a text, in characters, from which an index finds it anywhere.
 pub(super) const TRIGRAM: usize = 3;
@@ -136,31 +133,28 @@ impl Registry {
     }
 }
 
-/// Returns a page of tokens. A search first reads the start of the list, where texts of many tokens are. Then it looks for a
-/// limited number of candidates in an index. If they are more, it reads the list up to a limit, and says so.
+/// Returns a page of tokens. First reads the list up to a limit: frequent texts are found there. A search then looks for a
+/// limited number of candidates in an index. If they are more, the page has what was read, and says so.
 fn token_page(records: &mut dyn Records, query: &TokenQuery<'_>) -> Result<TokenPage> {
     if !query.is_filtered() {
         return rows(records, query, Within::Rest);
     }
-    let max_read = query.max_read.unwrap_or(MAX_READ).max(1);
-    if let Some(search) = query.search {
-        let is_long = search.chars().count() >= TRIGRAM;
-        if !is_long && query.order == TokenOrder::Name && !(TokenQuery { search: None, ..query.clone() }).is_filtered()
-        {
-            // The list is sorted by what is searched.
-            return rows(records, query, Within::Rest);
-        }
-        if is_long {
-            let start = walked(records, query, max_read.min(FIRST_READ))?;
-            if start.tokens.len() == query.limit || start.next.is_none() {
-                return Ok(start);
-            }
-        }
-        if let Some(ids) = records.candidates(query, max_read.saturating_mul(2))? {
-            return rows(records, query, Within::Ids(&ids));
-        }
+    if query.search.is_some_and(|search| search.chars().count() < TRIGRAM)
+        && query.order == TokenOrder::Name
+        && !(TokenQuery { search: None, ..query.clone() }).is_filtered()
+    {
+        // The list is sorted by what is searched.
+        return rows(records, query, Within::Rest);
     }
-    walked(records, query, max_read)
+    let max_read = query.max_read.unwrap_or(MAX_READ).max(1);
+    let read = walked(records, query, max_read)?;
+    if query.search.is_none() || read.tokens.len() == query.limit || read.next.is_none() {
+        return Ok(read);
+    }
+    match records.candidates(query, max_read.saturating_mul(2))? {
+        Some(ids) => rows(records, query, Within::Ids(&ids)),
+        None => Ok(read),
+    }
 }
 
 /// Returns the tokens that match among the next `max` of the list.

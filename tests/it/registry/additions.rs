@@ -60,50 +60,60 @@ fn creation_takes_one_statement() {
     assert_eq!((trail.len(), registry.tokens(&ana()).unwrap().len()), (21, 20));
 }
 
+/// A change of another process, and the creation that follows it.
+struct Case {
+    why: &'static str,
+    change: fn(&mut Registry),
+    connection: &'static str,
+    source: &'static str,
+    /// A part of the error.
+    want: Result<(), &'static str>,
+}
+
 /// Each change is made by another process after this one has read the declarations.
 #[test]
 fn token_is_checked_with_the_declarations_of_its_revision() {
     let Some(cluster) = Cluster::shared() else { return };
-    type Change = fn(&mut Registry);
-    let cases: [(&str, Change, &str, &str, Result<(), &str>); 6] = [
-        (
+    let case = |why, change, connection, source, want| Case { why, change, connection, source, want };
+    let cases = [
+        case(
             "a new connection",
             |it| drop(it.add_connection(&ana(), "new", "postgres", None, false)),
             "new",
             "db.t",
             Ok(()),
         ),
-        (
+        case(
             "a deleted connection",
             |it| drop(it.delete_connection(&ana(), "dw")),
             "dw",
             "db.t",
             Err("no connection `dw`"),
         ),
-        (
+        case(
             "a dialect that has no such names",
             |it| drop(it.update_connection(&ana(), "dw", Some("bigquery"), None, None)),
             "dw",
             "my-schema.t",
             Ok(()),
         ),
-        (
+        case(
             "a new named source",
             |it| drop(it.create_named_source(&ana(), "top-stores", "SELECT 1", Some("dw"))),
             "dw",
             "top-stores",
             Ok(()),
         ),
-        (
+        case(
             "a name that is taken",
             |it| drop(it.create_token(&ana(), &granted("name", "dw", "db.t"))),
             "dw",
             "db.t",
             Err("is taken by"),
         ),
-        ("nothing", |_| {}, "dw", "db.t", Ok(())),
+        case("nothing", |_| {}, "dw", "db.t", Ok(())),
     ];
-    for (why, change, connection, source, want) in cases {
+    for Case { why, change, connection, source, want } in cases {
         let database = cluster.database();
         let (mut registry, mut other) = (open(&database), open(&database));
         registry.add_connection(&ana(), "dw", "postgres", None, false).unwrap();

@@ -65,7 +65,7 @@ enum Source {
 /// The sources of the catalog.
 #[derive(Debug, Clone)]
 pub(super) struct Sources {
-    sources: Vec<Source>,
+    all: Vec<Source>,
     /// The connection of rows without one.
     connection: Option<String>,
     refresh: Duration,
@@ -104,21 +104,21 @@ impl CatalogArgs {
                 "`--catalog-connection` has no effect without a catalog\nhelp: add `--catalog SOURCE`, or leave it out"
             );
         }
-        Ok(Sources { sources, connection: self.catalog_connection.clone(), refresh: self.catalog_refresh })
+        Ok(Sources { all: sources, connection: self.catalog_connection.clone(), refresh: self.catalog_refresh })
     }
 }
 
 impl Sources {
     /// Returns how often the sources are read again; `None` if they are read once.
     pub(super) fn refresh(&self) -> Option<Duration> {
-        self.sources.iter().any(|source| matches!(source, Source::Database(..))).then_some(self.refresh)
+        self.all.iter().any(|source| matches!(source, Source::Database(..))).then_some(self.refresh)
     }
 
     /// Reads all sources. What cannot be read is an error: a name that is not offered must not exist.
     pub(super) fn read(&self, connections: &[Connection]) -> anyhow::Result<Catalog> {
         let dialects: BTreeMap<&str, Dialect> = connections.iter().map(|it| (&*it.name, it.dialect)).collect();
         let mut names = Vec::new();
-        for source in &self.sources {
+        for source in &self.all {
             let before = names.len();
             let shown = match source {
                 Source::File(path) => {

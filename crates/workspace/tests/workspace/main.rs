@@ -16,7 +16,7 @@ mod once;
 mod openapi;
 mod pages;
 #[path = "../../../../tests/it/postgres.rs"]
-#[expect(dead_code, reason = "the tests of the registry use the rest")]
+#[expect(dead_code, clippy::print_stderr, reason = "the tests of the registry use the rest, and say what is skipped")]
 mod postgres;
 mod rights;
 mod secrets;
