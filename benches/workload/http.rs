@@ -3,6 +3,9 @@
 /// The secret in the headers.
 pub const TOKEN: &str = "eyJhbGciOiJIUzI1NiJ9.eyJhIjoiYWNfZTJlMDAwMCIsImp0aSI6ImJiYmIyMjIyIn0.not-a-signature";
 
+/// The connection of the token.
+pub const ONE_CONNECTION: &str = "carto_dw";
+
 /// The headers of a browser, and those that a proxy adds.
 pub const HEADERS: [(&str, &str); 14] = [
     ("host", "gcp-us-east1.api.carto.com"),
@@ -47,7 +50,7 @@ pub fn policy(tokens: usize) -> String {
         serde_json::json!({
             "id": format!("tk_{at}"),
             "token": secret,
-            "allowed_apis": ["maps"],
+            "allowed_apis": ["maps", "sql"],
             "referers": ["https://app.example.com"],
             "grants": [
                 {"connection_name": "carto_dw", "source": "carto-demo-data.demo_raster.*"},

@@ -18,6 +18,7 @@
 pub mod catalog;
 pub mod floor;
 pub mod http;
+pub mod measure;
 pub mod plain;
 pub mod rows;
 

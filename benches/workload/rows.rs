@@ -278,3 +278,29 @@ impl Population {
         }
     }
 }
+
+/// The secret of [`one_token`].
+pub const ONE_SECRET: &str = "one-token-with-all-patterns";
+
+/// Returns a policy of one token with this number of patterns.
+pub fn one_token(patterns: usize) -> String {
+    let grants: Vec<_> =
+        (0..patterns).map(|at| serde_json::json!({"connection_name": "dw", "source": one_pattern(at)})).collect();
+    let token = serde_json::json!({"id": "one", "token": ONE_SECRET, "allowed_apis": ["maps"], "grants": grants});
+    serde_json::json!({"version": 1, "tokens": [token]}).to_string()
+}
+
+/// Returns names that patterns of [`one_token`] cover.
+pub fn names_of_one(patterns: usize, count: usize) -> Vec<String> {
+    let mut rng = ChaCha8Rng::seed_from_u64(99);
+    (0..count).map(|_| covered(&one_pattern(rng.random_range(0..patterns)), &mut rng)).collect()
+}
+
+fn one_pattern(at: usize) -> String {
+    let (dataset, stem) = (DATASETS[at % DATASETS.len()], STEMS[at % STEMS.len()]);
+    match at % 3 {
+        0 => format!("lake-{at}.{dataset}.*"),
+        1 => format!("lake-{at}.{dataset}.{stem}*"),
+        _ => format!("lake-{at}.*.{stem}*"),
+    }
+}
