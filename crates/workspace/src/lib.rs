@@ -11,6 +11,7 @@ mod authenticate;
 mod catalog;
 mod conditional;
 mod console;
+mod cookies;
 mod cursor;
 mod endpoint;
 mod guard;
@@ -26,6 +27,7 @@ mod seal;
 mod service;
 mod session;
 mod sign_in;
+mod signing;
 
 use std::sync::Arc;
 

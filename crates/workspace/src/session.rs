@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
@@ -10,6 +9,7 @@ use portcullis_registry::record::{Role, Ticket, TicketKind};
 use portcullis_registry::{Actor, RegistryError};
 use portcullis_secret::{Secret, SecretKind};
 
+use crate::cookies::cookie;
 use crate::identity::{Identity, Via};
 use crate::problem::Problem;
 use crate::service::Workspace;
@@ -102,14 +102,6 @@ impl Workspace {
     fn cookie(&self, headers: &HeaderMap) -> Option<String> {
         cookie(headers, self.cookie_name())
     }
-}
-
-/// Returns the value of the cookie `name`. Two cookies of one name count as none: another site of the domain may have set one.
-pub(crate) fn cookie(headers: &HeaderMap, name: &str) -> Option<String> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut found = pairs.filter(|(known, _)| *known == name).map(|(_, value)| value.to_owned());
-    found.next().filter(|_| found.next().is_none())
 }
 
 fn ticket(kind: TicketKind, digest: SecretDigest, user: String, now: Timestamp, lifetime: i64) -> Ticket {

@@ -12,9 +12,9 @@ use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 
 use crate::console;
+use crate::cookies::cookie;
 use crate::identity::Identity;
 use crate::service::Workspace;
-use crate::session::cookie;
 
 /// How long the way back is remembered, in seconds.
 const REMEMBERED: u32 = 600;
