@@ -5,18 +5,19 @@ const fs = require("node:fs");
 const http = require("node:http");
 const path = require("node:path");
 const { chromium } = require("playwright-core");
+const axe = fs.readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 const { Workspace } = require("./workspace.cjs");
 
 const ARGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
   "--disable-component-update", "--disable-sync"];
 const TIMEOUT = 20000;
 const modules = process.env.NODE_PATH;
-const only = process.argv[2];
+// A folder for screenshots.
+const shots = process.argv[2];
 
 let passed = 0;
 const failures = [];
 const test = async (name, run) => {
-  if (only && !name.includes(only)) return;
   try {
     await run();
     passed++;
@@ -25,6 +26,27 @@ const test = async (name, run) => {
     failures.push(name);
     console.error(`FAIL ${name}\n${error.stack}\n`);
   }
+};
+
+/** Fails if axe finds anything serious, or if the page scrolls sideways on a phone, in light or dark. */
+const sound = async (page, what) => {
+  const size = page.viewportSize();
+  for (const colorScheme of ["light", "dark"]) {
+    for (const width of [1280, 320]) {
+      await page.setViewportSize({ width, height: 860 });
+      await page.emulateMedia({ colorScheme });
+      if (shots) await page.screenshot({ path: path.join(shots, `${what}-${colorScheme}-${width}.png`) });
+      await page.evaluate(axe);
+      const found = await page.evaluate(async () => {
+        const result = await globalThis.axe.run(document, { resultTypes: ["violations"] });
+        return result.violations.map((it) => `${it.impact} ${it.id}: ${it.nodes.map((node) => node.target.join(" ")).join("; ")}`);
+      });
+      assert.deepEqual(found, [], `${what}, ${width} px, ${colorScheme}: accessibility`);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(wide <= 0, `${what}: scrolls sideways by ${wide} px`);
+    }
+  }
+  await page.setViewportSize(size);
 };
 
 /** Serves the page of an application, which has both libraries, and returns its port. */
@@ -59,7 +81,7 @@ const main = async () => {
     const urls = (origin) => ["--callback", `${origin}/callback`, "--logout-url", `${origin}/`, "--web-origin", origin];
     const near_client = create("Near", ...urls(near));
     const far_client = create("Far", ...urls(far));
-    const context = await browser.newContext();
+    const context = await browser.newContext({ reducedMotion: "reduce" });
     const open = async () => {
       const page = await context.newPage();
       page.setDefaultTimeout(TIMEOUT);
@@ -90,10 +112,12 @@ const main = async () => {
       await page.goto(`${near}/`);
       await page.evaluate(async (options) => { await (await auth0.createAuth0Client(options)).loginWithRedirect(); }, stored);
       await page.waitForSelector("text=Sign in with the one-time link");
+      await sound(page, "sign-in");
       // The link of the terminal, in another tab of the same browser, continues the authorization.
       await page.goto(workspace.link);
       await page.waitForSelector("text=Allow Near?");
       assert.ok((await page.textContent("main")).includes("acme.shared."));
+      await sound(page, "consent");
       await page.click("button[value=allow]");
       await page.waitForURL(`${near}/callback?code=*`);
       const user = await page.evaluate(async (options) => {
@@ -121,6 +145,34 @@ const main = async () => {
       for (const token of tokens) assert.match(token, /^pcl_at_/);
       await decides(await fresh(), "allow", `${near}/`);
       await other.close();
+    });
+
+    await test("the console lists the application, and its form has its access", async () => {
+      const own = await open();
+      await own.goto(`${workspace.url}/applications`);
+      await own.waitForSelector("text=Near");
+      await sound(own, "applications");
+      await own.goto(`${workspace.url}/credentials/spa/${near_client}/edit`);
+      await sound(own, "form");
+      assert.equal(await own.locator("[data-list] > [data-row]").count(), 1);
+      await own.click("[data-add]");
+      await own.fill("[data-list] > [data-row]:last-child [name=grant_source]", "acme.sales.*");
+      await own.click("main button.primary");
+      await own.waitForURL(`${workspace.url}/credentials/spa`);
+      const grants = JSON.parse(site.run("credentials", "get", "spa", near_client, "--format", "json")).grants.map((it) => it.source);
+      assert.deepEqual(grants, ["acme.shared.*", "acme.sales.*"]);
+      // Its next access token has the new grant, and a sign-in asks again.
+      const token = await page.evaluate(() => window.client.getTokenSilently({ cacheMode: "off" }));
+      await decides(token, "allow", `${near}/`, "acme.sales.roads");
+      await page.evaluate(async (options) => { await (await auth0.createAuth0Client(options)).loginWithRedirect(); }, stored);
+      await page.waitForSelector("text=Allow Near?");
+      await page.click("button[value=allow]");
+      await page.waitForURL(`${near}/callback?code=*`);
+      await page.evaluate(async (options) => {
+        window.client = await auth0.createAuth0Client(options);
+        await window.client.handleRedirectCallback();
+      }, stored);
+      await own.close();
     });
 
     await test("a script of the application calls the HTTP API with its token", async () => {
@@ -229,6 +281,7 @@ const main = async () => {
     await test("auth0-spa-js signs out, and the silent renewal fails then", async () => {
       await page.evaluate((returnTo) => window.client.logout({ logoutParams: { returnTo } }), `${near}/`);
       await page.waitForSelector("text=Sign out?");
+      await sound(page, "sign-out");
       await page.click("main button.primary");
       await page.waitForURL(`${near}/`);
       const error = await page.evaluate(async (options) => {

@@ -120,20 +120,17 @@ impl Registry {
         }))
     }
 
-    /// Revokes the access token with this digest, if the client has it. The next decision does not know it.
+    /// Revokes the access token with this digest, if the client has it, in the name of its user. The next decision does not
+    /// know it.
     ///
     /// # Errors
     ///
     /// If the database fails.
     pub fn revoke_access(&mut self, actor: &Actor, client: &str, digest: &SecretDigest) -> Result<()> {
-        let actor = Actor { is_read_only: false, ..actor.clone() };
-        self.changed(&actor, |change| {
-            let ticket = change.records.ticket(TicketKind::AccessToken, digest)?;
-            match ticket.filter(|ticket| ticket.client.as_deref() == Some(client)) {
-                Some(ticket) => change.revoke("revoke", &ticket),
-                None => Ok(()),
-            }
-        })
+        let ticket = self.storage.read()?.ticket(TicketKind::AccessToken, digest)?;
+        let Some(ticket) = ticket.filter(|ticket| ticket.client.as_deref() == Some(client)) else { return Ok(()) };
+        let actor = Actor { is_read_only: false, user: ticket.user.clone(), ..actor.clone() };
+        self.changed(&actor, |change| change.revoke("revoke", &ticket))
     }
 
     /// Revokes everything that descends from one authorization: its access tokens and its other tickets.

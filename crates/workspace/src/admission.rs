@@ -7,7 +7,7 @@ use portcullis_registry::{Actor, Admission, SignedIn};
 
 use crate::problem::Problem;
 use crate::service::Workspace;
-use crate::session::one_cookie;
+use crate::cookies::cookie;
 
 impl Workspace {
     /// Returns the user whom a person is signed in as.
@@ -30,7 +30,7 @@ impl Workspace {
 
     /// Returns the secret of a browser that signs in.
     pub(crate) fn browser(&self, headers: &HeaderMap) -> Option<Browser> {
-        Browser::from_cookie(&one_cookie(headers, self.browser_cookie())?)
+        Browser::from_cookie(&cookie(headers, self.browser_cookie())?)
     }
 
     /// Returns the value of the cookie that keeps the secret of a browser while it signs in, or removes it. The provider sends

@@ -12,6 +12,7 @@ mod authenticate;
 mod catalog;
 mod conditional;
 mod console;
+mod cookies;
 mod cursor;
 mod endpoint;
 mod guard;
@@ -28,6 +29,7 @@ mod seal;
 mod service;
 mod session;
 mod sign_in;
+mod signing;
 
 use std::sync::Arc;
 

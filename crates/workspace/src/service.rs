@@ -13,12 +13,12 @@ use portcullis_registry::{Actor, Answered, Change, Lifetimes, Location, Once, Re
 
 use crate::catalog::Catalog;
 use crate::identity::Identity;
-use crate::oauth::Keys;
 use crate::pool::Pool;
 use crate::previews::Previews;
 use crate::problem::Problem;
 use crate::rates::{Rate, Rates};
 use crate::sign_in::{SignIn, SignInOptions};
+use crate::signing::Keys;
 
 /// Options of a workspace.
 #[derive(Debug, Clone)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::header::COOKIE;
 use http::{HeaderMap, HeaderValue};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
@@ -11,6 +10,7 @@ use portcullis_registry::{Actor, Advice, RegistryError, SignedIn};
 use portcullis_secret::{Secret, SecretKind};
 use serde::{Deserialize, Serialize};
 
+use crate::cookies::cookie;
 use crate::identity::{Identity, Via};
 use crate::problem::Problem;
 use crate::service::Workspace;
@@ -138,16 +138,8 @@ impl Workspace {
     }
 
     fn cookie(&self, headers: &HeaderMap) -> Option<String> {
-        one_cookie(headers, self.cookie_name())
+        cookie(headers, self.cookie_name())
     }
-}
-
-/// Returns the value of the cookie, unless there are several: another site of the domain may have set one.
-pub(crate) fn one_cookie(headers: &HeaderMap, cookie: &str) -> Option<String> {
-    let cookies = headers.get_all(COOKIE).iter().filter_map(|cookies| cookies.to_str().ok());
-    let pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let mut found = pairs.filter(|(name, _)| *name == cookie).map(|(_, value)| value.to_owned());
-    found.next().filter(|_| found.next().is_none())
 }
 
 fn session(digest: SecretDigest, user: String, now: Timestamp, person: Option<SignedIn>) -> Ticket {

@@ -16,7 +16,7 @@ use super::client::application;
 use super::error::{OauthError, json};
 use super::form::Form;
 use super::id_token;
-use super::token::{Body, not_issued};
+use super::issued::{Body, not_issued};
 use crate::problem::Problem;
 use crate::seal::Sealer;
 use crate::service::Workspace;

@@ -3,6 +3,7 @@
 use portcullis_registry::Granted;
 use serde_json::{Map, Value, json};
 
+use super::keys;
 use crate::problem::Problem;
 use crate::service::Workspace;
 
@@ -23,7 +24,7 @@ pub(super) async fn issue(workspace: &Workspace, granted: &Granted) -> Result<St
     if let Some(nonce) = &granted.nonce {
         set("nonce", json!(nonce));
     }
-    let key = workspace.keys().current(workspace).await?;
+    let key = keys::current(workspace).await?;
     key.sign(&Value::Object(token)).ok_or_else(Problem::internal)
 }
 

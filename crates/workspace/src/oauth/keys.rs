@@ -1,28 +1,18 @@
-//! The keys that sign ID tokens.
+//! The keys of ID tokens, and their publication.
 //!
 //! A private key exists only in the memory of the process that made it: the registry never contains a secret. The registry has
 //! the public keys, so that each process of a workspace answers with all of them. A process makes a key when it first needs
-//! one, and another one every 30 days. A public key stays for 30 days after its private key was replaced or lost.
+//! one, and another one every 30 days. A public key is published for 60 days after it was made.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 use portcullis_registry::record::{Ticket, TicketKind};
-use ring::rand::SystemRandom;
-use ring::rsa::{KeyPair, PublicKeyComponents};
-use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256};
-use rsa::pkcs8::EncodePrivateKey as _;
-use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
 
 use crate::problem::Problem;
 use crate::service::Workspace;
-
-/// The size of a key, in bits.
-const BITS: usize = 2048;
+use crate::signing::{PrivateKey, PublicKey};
 
 /// How long a private key is used, in seconds.
 const USED: i64 = 30 * 86_400;
@@ -33,55 +23,25 @@ const PUBLISHED: i64 = 60 * 86_400;
 /// The user of the tickets of public keys: none, because user names are not empty.
 const NOBODY: &str = "";
 
-/// The private key of this process.
-#[derive(Default)]
-pub(crate) struct Keys(Mutex<Option<Arc<PrivateKey>>>);
-
-impl std::fmt::Debug for Keys {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keys").finish_non_exhaustive()
+/// Returns the key that signs now. Its public key is published first.
+///
+/// # Errors
+///
+/// If no key can be made, or the registry fails.
+pub(super) async fn current(workspace: &Workspace) -> Result<Arc<PrivateKey>, Problem> {
+    let now = Workspace::now();
+    // Others wait for the same key.
+    let mut current = workspace.keys().0.lock().await;
+    if let Some(key) = current.as_ref().filter(|key| now.seconds() < key.made.seconds().saturating_add(USED)) {
+        // A registry that was restored from a copy may not have the public key.
+        publish(key, workspace).await?;
+        return Ok(Arc::clone(key));
     }
-}
-
-/// A key that signs.
-pub(super) struct PrivateKey {
-    pair: KeyPair,
-    public: PublicKey,
-    made: Timestamp,
-}
-
-/// A key that verifies, as a JSON Web Key (RFC 7517).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct PublicKey {
-    kty: String,
-    r#use: String,
-    alg: String,
-    pub(super) kid: String,
-    n: String,
-    e: String,
-}
-
-impl Keys {
-    /// Returns the key that signs now. Its public key is published first.
-    ///
-    /// # Errors
-    ///
-    /// If no key can be made, or the registry fails.
-    pub(super) async fn current(&self, workspace: &Workspace) -> Result<Arc<PrivateKey>, Problem> {
-        let now = Workspace::now();
-        // Others wait for the same key.
-        let mut current = self.0.lock().await;
-        if let Some(key) = current.as_ref().filter(|key| now.seconds() < key.made.seconds().saturating_add(USED)) {
-            // A registry that was restored from a copy may not have the public key.
-            key.publish(workspace).await?;
-            return Ok(Arc::clone(key));
-        }
-        let made = tokio::task::spawn_blocking(move || PrivateKey::make(now)).await.ok().flatten();
-        let key = Arc::new(made.ok_or_else(Problem::internal)?);
-        key.publish(workspace).await?;
-        *current = Some(Arc::clone(&key));
-        Ok(key)
-    }
+    let made = tokio::task::spawn_blocking(move || PrivateKey::make(now)).await.ok().flatten();
+    let key = Arc::new(made.ok_or_else(Problem::internal)?);
+    publish(&key, workspace).await?;
+    *current = Some(Arc::clone(&key));
+    Ok(key)
 }
 
 /// Returns the public keys of every process of the workspace.
@@ -90,98 +50,21 @@ pub(super) async fn published(workspace: &Workspace) -> Result<Vec<PublicKey>, P
     Ok(tickets.iter().filter_map(|ticket| serde_json::from_slice(&ticket.body).ok()).collect())
 }
 
-impl PrivateKey {
-    fn make(now: Timestamp) -> Option<Self> {
-        let key = rsa::PrivateKey::new(&mut getrandom::SysRng, BITS).ok()?;
-        let pair = KeyPair::from_pkcs8(key.to_pkcs8_der().ok()?.as_bytes()).ok()?;
-        let components: PublicKeyComponents<Vec<u8>> = pair.public_key().into();
-        let (n, e) = (URL_SAFE_NO_PAD.encode(&components.n), URL_SAFE_NO_PAD.encode(&components.e));
-        // The thumbprint of the key (RFC 7638).
-        let thumbprint = SecretDigest::of(&format!(r#"{{"e":"{e}","kty":"RSA","n":"{n}"}}"#));
-        let kid = URL_SAFE_NO_PAD.encode(thumbprint.as_bytes());
-        let public = PublicKey { kty: "RSA".into(), r#use: "sig".into(), alg: "RS256".into(), kid, n, e };
-        Some(Self { pair, public, made: now })
+async fn publish(key: &PrivateKey, workspace: &Workspace) -> Result<(), Problem> {
+    let digest = SecretDigest::of(&key.public.kid);
+    let known = workspace.look(move |registry| registry.ticket(TicketKind::PublicKey, &digest, Workspace::now()));
+    if known.await?.is_some() {
+        return Ok(());
     }
-
-    async fn publish(&self, workspace: &Workspace) -> Result<(), Problem> {
-        let digest = SecretDigest::of(&self.public.kid);
-        let known = workspace.look(move |registry| registry.ticket(TicketKind::PublicKey, &digest, Workspace::now()));
-        if known.await?.is_some() {
-            return Ok(());
-        }
-        let ticket = Ticket {
-            kind: TicketKind::PublicKey,
-            digest,
-            user: NOBODY.to_owned(),
-            client: None,
-            family: None,
-            token: None,
-            expires: Timestamp::from_unix(self.made.seconds().saturating_add(PUBLISHED), 0),
-            body: serde_json::to_vec(&self.public).unwrap_or_default(),
-        };
-        workspace.write(move |registry| registry.put_ticket(&ticket)).await
-    }
-
-    /// Returns `claims` as a signed JSON Web Token (RFC 7515).
-    pub(super) fn sign(&self, claims: &serde_json::Value) -> Option<String> {
-        let header = serde_json::json!({ "alg": "RS256", "typ": "JWT", "kid": self.public.kid });
-        let encoded = |value: &serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
-        let signed = format!("{}.{}", encoded(&header), encoded(claims));
-        let mut signature = vec![0; self.pair.public().modulus_len()];
-        self.pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).ok()?;
-        Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
-    }
-}
-
-/// Returns the claims of a token that one of `keys` signed, whether or not it has expired.
-pub(super) fn verified(token: &str, keys: &[PublicKey]) -> Option<serde_json::Value> {
-    let (signed, signature) = token.rsplit_once('.')?;
-    let (header, claims) = signed.split_once('.')?;
-    let decoded = |text: &str| URL_SAFE_NO_PAD.decode(text).ok();
-    let json = |text: &str| serde_json::from_slice::<serde_json::Value>(&decoded(text)?).ok();
-    let header = json(header)?;
-    if header.get("alg").and_then(|alg| alg.as_str()) != Some("RS256") {
-        return None;
-    }
-    let kid = header.get("kid").and_then(|kid| kid.as_str())?;
-    let key = keys.iter().find(|key| key.kid == kid)?;
-    let key = PublicKeyComponents { n: decoded(&key.n)?, e: decoded(&key.e)? };
-    key.verify(&RSA_PKCS1_2048_8192_SHA256, signed.as_bytes(), &decoded(signature)?).ok()?;
-    json(claims)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{PrivateKey, verified};
-    use portcullis::base::Timestamp;
-    use serde_json::json;
-
-    #[test]
-    fn only_the_key_of_a_token_verifies_it() {
-        let now = Timestamp::from_unix(1_800_000_000, 0);
-        let (key, other) = (PrivateKey::make(now).unwrap(), PrivateKey::make(now).unwrap());
-        assert_ne!(key.public.kid, other.public.kid);
-        let claims = json!({ "sub": "ana" });
-        let token = key.sign(&claims).unwrap();
-        assert_eq!(verified(&token, &[other.public.clone(), key.public.clone()]), Some(claims));
-        assert_eq!(verified(&token, &[other.public]), None);
-        let keys = [key.public];
-        let (signed, signature) = token.rsplit_once('.').unwrap();
-        let (header, claims) = signed.split_once('.').unwrap();
-        for (forged, why) in [
-            (format!("{header}.{}.{signature}", base64("{\"sub\":\"bo\"}")), "other claims"),
-            (format!("{}.{claims}.{signature}", base64("{\"alg\":\"none\"}")), "no algorithm"),
-            (format!("{}.{claims}.", base64("{\"alg\":\"none\"}")), "no signature"),
-            (format!("{header}.{claims}"), "two parts"),
-            (format!("{header}.{claims}.{}", base64("x")), "another signature"),
-            (String::new(), "nothing"),
-        ] {
-            assert_eq!(verified(&forged, &keys), None, "{why}");
-        }
-    }
-
-    fn base64(text: &str) -> String {
-        use base64::Engine as _;
-        super::URL_SAFE_NO_PAD.encode(text)
-    }
+    let ticket = Ticket {
+        kind: TicketKind::PublicKey,
+        digest,
+        user: NOBODY.to_owned(),
+        client: None,
+        family: None,
+        token: None,
+        expires: Timestamp::from_unix(key.made.seconds().saturating_add(PUBLISHED), 0),
+        body: serde_json::to_vec(&key.public).unwrap_or_default(),
+    };
+    workspace.write(move |registry| registry.put_ticket(&ticket)).await
 }

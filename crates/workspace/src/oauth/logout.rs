@@ -13,13 +13,14 @@ use portcullis_registry::record::ClientKind;
 use url::{Url, form_urlencoded};
 
 use super::authorize::is_from_another_site;
-use super::keys::{published, verified};
+use super::keys::published;
 use super::reply::with_query;
 use crate::authenticate::check_same_site;
 use crate::console;
 use crate::endpoint::body_of;
 use crate::problem::Problem;
 use crate::service::Workspace;
+use crate::signing::verified;
 
 /// A valid request to sign out.
 struct SignOut {

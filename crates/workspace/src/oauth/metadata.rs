@@ -10,7 +10,7 @@ use portcullis_registry::{SCOPES, USER_SCOPES};
 use serde_json::json;
 
 use super::error::json;
-use super::keys::published;
+use super::keys::{current, published};
 use crate::service::Workspace;
 
 /// Answers both `oauth-authorization-server` and `openid-configuration`: the documents have the same fields.
@@ -56,7 +56,7 @@ pub(super) async fn answer(State(workspace): State<Arc<Workspace>>) -> Response 
 pub(super) async fn keys(State(workspace): State<Arc<Workspace>>) -> Response {
     let found = async {
         // Before the first sign-in there may be none.
-        workspace.keys().current(&workspace).await?;
+        current(&workspace).await?;
         published(&workspace).await
     };
     match found.await {

@@ -8,6 +8,7 @@ mod exchange;
 mod form;
 mod id_token;
 mod introspect;
+mod issued;
 mod keys;
 mod logout;
 mod metadata;
@@ -27,7 +28,6 @@ use axum::routing::{get, post};
 use crate::service::Workspace;
 
 pub(crate) use cors::cors;
-pub(crate) use keys::Keys;
 
 /// Returns the endpoints of OAuth.
 pub(crate) fn router(workspace: Arc<Workspace>) -> Router {

@@ -12,9 +12,9 @@ use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 
 use crate::console;
+use crate::cookies::cookie;
 use crate::identity::Identity;
 use crate::service::Workspace;
-use crate::session::one_cookie;
 
 /// How long the way back is remembered, in seconds.
 const REMEMBERED: u32 = 600;
@@ -56,7 +56,7 @@ impl Workspace {
 
     /// Returns the path that the browser opens after a sign-in.
     pub(crate) fn way_back(&self, headers: &HeaderMap) -> Option<String> {
-        let value = one_cookie(headers, self.way_back_name())?;
+        let value = cookie(headers, self.way_back_name())?;
         let back = String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
         is_own(&self.base_path(), &back).then_some(back)
     }

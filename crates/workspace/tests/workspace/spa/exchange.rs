@@ -220,6 +220,14 @@ fn an_access_token_is_introspected_and_revoked() {
     assert_eq!(revoke(&spa.id, &access), 200);
     assert!(!spa.is_live(&tokens));
     assert_eq!(introspect(&machine)["active"], false);
+    let trail = spa.server.registry(|registry| registry.trail(&actor("ana")).unwrap());
+    let last = trail.last().unwrap();
+    assert_eq!(
+        (&*last.action, &*last.kind, &*last.user),
+        ("revoke", "token", "ana"),
+        "not the owner of the application"
+    );
+    assert_eq!(last.how.as_deref(), Some(&*format!("client {}", spa.id)));
     // A refresh token ends its whole family.
     let next = spa.refresh(&tokens.text("refresh_token")).expect(200);
     assert_eq!(revoke(&second, &next.text("refresh_token")), 200);
