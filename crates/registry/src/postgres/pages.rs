@@ -14,7 +14,7 @@ use crate::record::{Token, TrailEntry};
 use crate::storage::Within;
 
 /// Limits the time of a search in the index: a text whose parts are frequent has many candidates, also if nothing matches.
-const SEARCH: &str = "SAVEPOINT search; SET LOCAL statement_timeout TO '100ms'; SET LOCAL enable_seqscan TO off";
+const SEARCH: &str = "SAVEPOINT search; SET LOCAL statement_timeout TO '250ms'; SET LOCAL enable_seqscan TO off";
 const SEARCHED: &str = "ROLLBACK TO SAVEPOINT search; RELEASE SAVEPOINT search";
 
 /// The error of a statement that took longer than it may.
