@@ -49,16 +49,15 @@ const main = async () => {
 
     await page.goto(`${origin}/`);
     await page.waitForSelector("text=Signed out");
-    await page.click("text=Sign in");
+    await page.click("#login");
     // The workspace asks for consent once.
-    await page.waitForURL((url) => url.href.startsWith(site.url));
-    await page.click("button:text-matches('allow|continue|authorize', 'i')");
+    await page.click("button[value=allow]");
     await page.waitForURL(`${origin}/`);
     await page.waitForSelector("text=Signed in as ana");
     const query = async (sql) => {
       await page.fill("#sql", sql);
       await page.evaluate(() => { document.querySelector("#answer").textContent = ""; });
-      await page.click("text=Run");
+      await page.click("#query button");
       await page.waitForFunction(() => document.querySelector("#answer").textContent);
       return page.textContent("#answer");
     };
@@ -70,7 +69,10 @@ const main = async () => {
     await page.waitForSelector("text=Signed in as ana");
     assert.match(await query("SELECT * FROM `carto.shared.roads`"), /^200 /);
 
-    await page.click("text=Sign out");
+    // The workspace asks before it signs out: any site can open this page.
+    await page.click("#logout");
+    await page.waitForSelector("text=Sign out?");
+    await page.click("main button.primary");
     await page.waitForURL((url) => url.origin === origin);
     await page.waitForSelector("text=Signed out");
     await page.reload();

@@ -170,7 +170,67 @@ fn system_roots() -> RootCertStore {
 
 #[cfg(test)]
 mod tests {
-    use super::is_of_this_machine;
+    use std::sync::Arc;
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::{AuthorityError, HttpClient, HttpError, is_of_this_machine};
+
+    /// A server for `localhost` with a certificate of its own, which is its only authority.
+    #[test]
+    fn a_server_is_trusted_only_with_its_authority_and_its_name() {
+        let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let authority = dir.path().join("ca.pem");
+        std::fs::write(&authority, issued.cert.pem()).unwrap();
+        let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+        let builder = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+        let acceptor =
+            TlsAcceptor::from(Arc::new(builder.with_single_cert(vec![issued.cert.der().clone()], key).unwrap()));
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        runtime.spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let mut read = [0; 1024];
+                let length = stream.read(&mut read).await.unwrap();
+                let head = String::from_utf8_lossy(&read[..length]).to_lowercase();
+                let body = if head.contains(&format!("host: localhost:{port}")) { "found" } else { "no host" };
+                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                stream.write_all(answer.as_bytes()).await.unwrap();
+                stream.shutdown().await.ok();
+            }
+        });
+        let get = |client: &HttpClient, host: &str| {
+            let request = http::Request::get(format!("https://{host}:{port}/")).body(Vec::new()).unwrap();
+            runtime.block_on(client.clone().send(request))
+        };
+        let trusting = HttpClient::new(Some(&authority), true).unwrap();
+        assert_eq!(get(&trusting, "localhost").unwrap().body(), b"found");
+        assert!(matches!(get(&trusting, "127.0.0.1"), Err(HttpError::Tls)), "another name");
+        let system = HttpClient::new(None, false).unwrap();
+        assert!(matches!(get(&system, "localhost"), Err(HttpError::Tls)), "another authority");
+        let plain = http::Request::get(format!("http://example.com:{port}/")).body(Vec::new()).unwrap();
+        assert!(matches!(runtime.block_on(trusting.send(plain)), Err(HttpError::Insecure)), "no TLS");
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_no_authority() {
+        let dir = tempfile::tempdir().unwrap();
+        for text in ["", "text", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let path = dir.path().join("ca.pem");
+            std::fs::write(&path, text).unwrap();
+            assert!(matches!(HttpClient::new(Some(&path), true), Err(AuthorityError::Content { .. })), "{text}");
+        }
+        let missing = dir.path().join("missing.pem");
+        assert!(matches!(HttpClient::new(Some(&missing), true), Err(AuthorityError::Read { .. })));
+    }
 
     #[test]
     fn only_this_machine_is_reached_without_tls() {

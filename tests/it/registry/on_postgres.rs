@@ -14,6 +14,8 @@ mod lists;
 mod references;
 #[path = "rules.rs"]
 mod rules;
+#[path = "users.rs"]
+mod users;
 
 pub(super) fn empty() -> Registry {
     let Some(cluster) = Cluster::shared() else { return Registry::in_memory().unwrap() };

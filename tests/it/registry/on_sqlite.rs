@@ -14,6 +14,8 @@ mod lists;
 mod references;
 #[path = "rules.rs"]
 mod rules;
+#[path = "users.rs"]
+mod users;
 
 fn empty() -> Registry {
     Registry::in_memory().unwrap()
