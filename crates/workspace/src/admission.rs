@@ -5,9 +5,9 @@ use portcullis_oidc::{Browser, Person};
 use portcullis_registry::record::User;
 use portcullis_registry::{Actor, Admission, SignedIn};
 
+use crate::cookies::cookie;
 use crate::problem::Problem;
 use crate::service::Workspace;
-use crate::cookies::cookie;
 
 impl Workspace {
     /// Returns the user whom a person is signed in as.

@@ -59,8 +59,8 @@ fn keys_of_all_processes_are_published_and_no_private_key_is_stored() {
     let spa = Spa::start();
     let token = spa.tokens().text("id_token");
     // Another process of the workspace, with the same registry.
-    let path = spa.server.path();
-    let second = Server::start_with(|options| options.location = portcullis_registry::Location::file(path.clone()));
+    let location = spa.server.location();
+    let second = Server::start_with(|options| options.location = location.clone());
     let other = Spa { cookie: sign_in(&second, "ana"), id: spa.id.clone(), server: second };
     let reply = other.exchange(&other.code(&[])).expect(200);
     assert_ne!(part(&token, 0)["kid"], part(&reply.text("id_token"), 0)["kid"]);
